@@ -1,0 +1,49 @@
+# Everything runs from .venv, which holds the exact versions of requirements.lock.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.complete
+ARGS   ?=
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Homing needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $@
+
+.PHONY: help venv demo story test check format bench chaos lock clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+venv: $(STAMP) ## build .venv with everything in it
+
+demo: $(STAMP) ## start a simulated WhatsApp, four instances and the gateway (Ctrl-C ends all)
+	$(BIN)/homing demo $(ARGS)
+
+story: $(STAMP) ## the demo, telling the three failover stories on itself, then exiting
+	$(BIN)/homing demo --story $(ARGS)
+
+test: $(STAMP) ## every test
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(STAMP) ## what continuous integration runs beside the tests: lint, strict types, fast tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -m "not e2e and not slow" $(ARGS)
+
+format: $(STAMP) ## rewrite the code in the project's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP) ## print the tables of the README, measured here
+	$(BIN)/python -m bench $(ARGS)
+
+lock: ## resolve requirements.lock anew (needs uv)
+	uv pip compile --quiet --universal --generate-hashes --no-annotate --python-version 3.11 pyproject.toml --group dev -o requirements.lock
+
+clean: ## remove what the targets above made
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache

@@ -1,0 +1,185 @@
+"""The one place that wires everything together, for the gateway and for the commands."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from homing.config import Settings
+from homing.drivers import Drivers, drivers_over
+from homing.drivers.metered import MeteredDriver
+from homing.drivers.wire import Wire, WireLimits
+from homing.fleet import LiveFleet
+from homing.flows.accounts import Accounts
+from homing.flows.keyed import KeyedSends
+from homing.flows.listings import Lists
+from homing.flows.record import Recorder
+from homing.flows.rediscover import Rediscovery
+from homing.flows.send import Sending
+from homing.model.fleet import InstanceUrl
+from homing.ports import Clock, Directory, Entropy, Messages, NameTaken, Notices
+from homing.routes import RouteCache
+from homing.serve.keyring import Keyring
+from homing.serve.metrics import Metrics
+from homing.serve.sends import SendEndpoint, SendSettings
+from homing.store.database import Database
+from homing.store.directory import SqlDirectory
+from homing.store.messages import SqlMessages
+from homing.store.migrating import migrate
+from homing.store.notices import open_notices
+from homing.store.opening import open_database
+from homing.world import SystemClock, SystemEntropy
+
+log = structlog.get_logger("homing")
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What is durable."""
+
+    database: Database
+    notices: Notices
+    directory: Directory
+    messages: Messages
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """One running gateway's parts, as the API needs them."""
+
+    settings: Settings
+    clock: Clock
+    entropy: Entropy
+    metrics: Metrics
+    stores: Stores
+    routes: RouteCache
+    fleet: LiveFleet
+    keyring: Keyring
+    accounts: Accounts
+    sends: SendEndpoint
+
+
+@asynccontextmanager
+async def open_stores(
+    settings: Settings, *, exclusive: bool = False, on_read: Callable[[], None] = lambda: None
+) -> AsyncIterator[Stores]:
+    """The stores of the settings' database, brought up to date first.
+
+    Raises StoreMisconfigured and StoreUnavailable, each with one sentence.
+    """
+    url = settings.homing_database_url
+    async with AsyncExitStack() as stack:
+        database = open_database(url, exclusive=exclusive)
+        stack.push_async_callback(database.close)
+        await migrate(url)
+        notices = await open_notices(database, url, settings.homing_redis_url or None)
+        stack.push_async_callback(notices.close)
+        directory = SqlDirectory(database, notices, SystemClock(), on_read=on_read)
+        yield Stores(database, notices, directory, SqlMessages(database))
+
+
+@asynccontextmanager
+async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
+    """A gateway that keeps its knowledge fresh until the block ends."""
+    metrics = Metrics()
+    async with AsyncExitStack() as stack:
+        stores = await stack.enter_async_context(open_stores(settings, exclusive=True, on_read=metrics.read))
+        wire = Wire(WireLimits(connections=settings.homing_connections_per_instance))
+        stack.push_async_callback(wire.close)
+        gateway, background = _wired(settings, stores, wire, metrics)
+        await _know(gateway)
+        await stack.enter_async_context(_running(background))
+        yield gateway
+
+
+def _wired(
+    settings: Settings, stores: Stores, wire: Wire, metrics: Metrics
+) -> tuple[Gateway, list[Callable[[], Coroutine[Any, Any, None]]]]:
+    clock, entropy = SystemClock(), SystemEntropy()
+    fleet = LiveFleet(
+        stores.directory,
+        _drivers(settings, wire, metrics),
+        clock,
+        default_url=InstanceUrl(settings.whatsapp_nodejs_url),
+    )
+    routes = RouteCache(
+        stores.directory,
+        clock,
+        ttl_s=settings.homing_cache_ttl,
+        enabled=settings.whatsapp_enable_cache,
+        on_hit=metrics.hit,
+        on_miss=metrics.missed,
+    )
+    keyring = Keyring(stores.directory, clock)
+    for hear in (routes.hear, fleet.hear, keyring.hear):
+        stores.notices.subscribe(hear)
+    lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout)
+    rediscovery = Rediscovery(stores.directory, lists, clock, entropy, metrics)
+    sending = Sending(routes, fleet, rediscovery, clock, settings.send_policy)
+    keyed = KeyedSends(stores.messages, clock, owner=entropy.uuid(), keep_s=settings.homing_idempotency_hours * 3600)
+    recorder = Recorder(stores.messages, clock)
+    sends = SendEndpoint(
+        keyring=keyring,
+        routes=routes,
+        sending=sending,
+        keyed=keyed,
+        recorder=recorder,
+        clock=clock,
+        entropy=entropy,
+        metrics=metrics,
+        settings=SendSettings(settings.homing_default_region, settings.message_id_secret, settings.homing_max_sends),
+    )
+    accounts = Accounts(stores.directory, fleet, entropy, stores.notices)
+    gateway = Gateway(settings, clock, entropy, metrics, stores, routes, fleet, keyring, accounts, sends)
+    return gateway, [fleet.run, keyring.run, keyed.run, recorder.run]
+
+
+def _drivers(settings: Settings, wire: Wire, metrics: Metrics) -> Drivers:
+    plain = drivers_over(
+        wire,
+        api_keys={InstanceUrl(url): key for url, key in settings.instance_api_keys.items()},
+        default_api_key=settings.api_key,
+    )
+    return Drivers({family: MeteredDriver(plain.of(family), metrics) for family in plain.families()})
+
+
+async def _know(gateway: Gateway) -> None:
+    """Read what every request needs, and let the settings' instances join the directory."""
+    directory = gateway.stores.directory
+    known = {instance.url for instance in await directory.instances()}
+    for url in gateway.settings.instances:
+        if url not in known:
+            with suppress(NameTaken):
+                await directory.create_instance(url)
+    if gateway.stores.database.dialect == "sqlite":
+        await gateway.stores.messages.release_owner("")
+    await gateway.fleet.refresh()
+    await gateway.keyring.refresh()
+    for url in gateway.fleet.roster.instances:
+        gateway.metrics.instance_known(url)
+    if gateway.keyring.empty:
+        log.warning("There is no API key yet; make one with: homing keys create --operator --scope admin")
+
+
+@asynccontextmanager
+async def _running(background: list[Callable[[], Coroutine[Any, Any, None]]]) -> AsyncIterator[None]:
+    """Tasks that run as long as the block; one that fails is logged and begun again."""
+    tasks = [asyncio.get_running_loop().create_task(_kept(run)) for run in background]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _kept(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    while True:
+        try:
+            await run()
+        except Exception:
+            log.exception("A background task failed and is begun again", task=run.__qualname__)
+            await asyncio.sleep(1.0)

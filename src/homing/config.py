@@ -1,0 +1,155 @@
+"""Settings: the seed's names for what the seed had, HOMING_* for the rest, from the environment or `.env`."""
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from homing.decide.recovery import SendPolicy
+from homing.model.fleet import InstanceUrl
+from homing.model.urls import normal
+
+DEFAULT_INSTANCES = tuple(f"http://localhost:{port}" for port in range(3001, 3005))
+DEFAULT_DATABASE = "sqlite:///homing.db"
+_INSTANCE = re.compile(r"WHATSAPP_INSTANCE_(\d+)(_API_KEY)?", re.IGNORECASE)
+
+Url = Annotated[str, BeforeValidator(lambda value: normal(str(value)))]
+
+
+class Misconfigured(Exception):
+    """A setting that cannot be used. The message is one sentence that names it."""
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Times are in the unit that the name or the seed says."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", env_file_encoding="utf-8")
+
+    # The seed's names.
+    whatsapp_nodejs_url: Url = "http://localhost:3001"
+    whatsapp_api_key: str = Field(default="", repr=False)
+    laravel_api_token: str = Field(default="", repr=False)
+    whatsapp_hmac_secret: str = Field(default="", repr=False)
+    whatsapp_timeout: float = Field(default=30.0, gt=0, le=600)
+    whatsapp_retry_attempts: int = Field(default=3, ge=1, le=20)
+    whatsapp_retry_delay: int = Field(default=1000, ge=0, le=60_000, description="milliseconds")
+    whatsapp_enable_rediscovery: bool = True
+    whatsapp_enable_cache: bool = True
+
+    # Where we listen and what we stand on.
+    homing_host: str = "127.0.0.1"
+    homing_port: int = Field(default=8000, ge=1, le=65_535)
+    homing_database_url: str = Field(default=DEFAULT_DATABASE, repr=False)
+    homing_redis_url: str = Field(default="", repr=False)
+    homing_log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    homing_log_format: str = Field(default="auto", pattern="^(auto|text|json)$")
+
+    # How hard a send tries.
+    homing_send_deadline: float = Field(default=10.0, gt=0.1, le=120, description="seconds")
+    homing_scan_timeout: float = Field(default=2.0, gt=0, le=30, description="seconds")
+    homing_max_sends: int = Field(default=2000, ge=1, description="sends in progress at once")
+    homing_max_body_bytes: int = Field(default=1_048_576, ge=1024)
+    homing_cache_ttl: float = Field(default=300.0, gt=0, description="seconds")
+    homing_connections_per_instance: int = Field(default=64, ge=1, le=10_000)
+
+    # What we know of people and keys.
+    homing_default_region: str = Field(default="ID", pattern="^[A-Z]{2}$")
+    homing_secret: str = Field(default="", repr=False, description="derives message ids; the HMAC secret if empty")
+    homing_idempotency_hours: float = Field(default=24.0, gt=0)
+
+    # What the commands talk to.
+    homing_api_url: str = ""
+    homing_api_token: str = Field(default="", repr=False)
+
+    instances: tuple[InstanceUrl, ...] = ()
+    instance_api_keys: dict[str, str] = Field(default_factory=dict, repr=False)
+
+    @field_validator("homing_api_url")
+    @classmethod
+    def _normal_or_empty(cls, value: str) -> str:
+        return normal(value) if value else ""
+
+    @property
+    def api_key(self) -> str:
+        """What instances without a key of their own are given; the seed let one name stand in for the other."""
+        return self.whatsapp_api_key or self.laravel_api_token
+
+    @property
+    def message_id_secret(self) -> bytes:
+        return (self.homing_secret or self.whatsapp_hmac_secret or "homing").encode()
+
+    @property
+    def send_policy(self) -> SendPolicy:
+        return SendPolicy(
+            deadline_s=self.homing_send_deadline,
+            retry_attempts=self.whatsapp_retry_attempts,
+            retry_delay_s=self.whatsapp_retry_delay / 1000,
+            patience_s=self.whatsapp_timeout,
+            rediscover=self.whatsapp_enable_rediscovery,
+        )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The numbered instance settings are gathered from wherever the others come from."""
+        numbered = _NumberedInstances(settings_cls, dotenv_settings)
+        return (init_settings, numbered, env_settings, dotenv_settings)
+
+
+class _NumberedInstances(PydanticBaseSettingsSource):
+    """`WHATSAPP_INSTANCE_1…N`, and `WHATSAPP_INSTANCE_1_API_KEY` where an instance has a key of its own."""
+
+    def __init__(self, settings_cls: type[BaseSettings], dotenv: PydanticBaseSettingsSource) -> None:
+        super().__init__(settings_cls)
+        self._dotenv = dotenv
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        known = {**getattr(self._dotenv, "env_vars", {}), **os.environ}
+        urls: dict[int, str] = {}
+        keys: dict[int, str] = {}
+        for name, value in known.items():
+            match = _INSTANCE.fullmatch(name)
+            if match and value:
+                (keys if match[2] else urls)[int(match[1])] = value
+        found = {number: _instance(number, url) for number, url in sorted(urls.items())}
+        defaults = {number: normal(url) for number, url in enumerate(DEFAULT_INSTANCES, start=1)}
+        named = found or defaults
+        return {
+            "instances": tuple(dict.fromkeys(named.values())),
+            "instance_api_keys": {named[number]: key for number, key in keys.items() if number in named},
+        }
+
+
+def _instance(number: int, url: str) -> InstanceUrl:
+    try:
+        return normal(url)
+    except ValueError as error:
+        raise Misconfigured(f"WHATSAPP_INSTANCE_{number}: {error}") from error
+
+
+def load(**overrides: Any) -> Settings:
+    """The settings in force. Raises Misconfigured with one clear sentence."""
+    env_file = Path(".env")
+    try:
+        if env_file.exists():
+            env_file.read_text(encoding="utf-8")
+        return Settings(**overrides)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"]).upper()
+        said = str(first["msg"]).removeprefix("Value error, ")
+        raise Misconfigured(f"{name} is set to {first['input']!r}: {said}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misconfigured(f"the settings file {env_file} cannot be read: {error}") from error

@@ -1,0 +1,73 @@
+"""Is this the first time that a key is used, and which message id belongs to it?"""
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from typing import assert_never
+
+from homing.model.fleet import AccountUuid, WorkspaceId
+from homing.model.messages import Claimed, InUse, StoredAnswer
+
+MESSAGE_ID_PREFIX = "3EB0"
+"""How WhatsApp Web's own message ids begin; the rest is upper-case hexadecimal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drive:
+    """The key is ours. `repeated`: somebody drove it before us and may have sent."""
+
+    message_uuid: str
+    repeated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """The key was answered before: give the same answer."""
+
+    answer: StoredAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """Another request with this key is being driven now."""
+
+    message_uuid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """The key was used for another message."""
+
+    message_uuid: str
+
+
+Admission = Drive | Replay | InFlight | Mismatch
+
+
+def admit(found: Claimed | InUse, fingerprint: str) -> Admission:
+    """What to do with a request whose key was just looked up."""
+    match found:
+        case Claimed(message_uuid=uuid, taken_over=taken_over):
+            return Drive(uuid, taken_over)
+        case InUse(row=row):
+            if row.fingerprint != fingerprint:
+                return Mismatch(row.message_uuid)
+            return Replay(row.answer) if row.answer is not None else InFlight(row.message_uuid)
+        case _:
+            assert_never(found)
+
+
+def fingerprint(canonical_body: bytes) -> str:
+    """What makes two requests the same request."""
+    return hashlib.sha256(canonical_body).hexdigest()
+
+
+def derived_message_id(secret: bytes, workspace: WorkspaceId, account: AccountUuid, key: str) -> str:
+    """The WhatsApp message id of a keyed send: the same from every gateway that knows the secret."""
+    material = f"{workspace}\x00{account}\x00{key}".encode()
+    return message_id(hmac.new(secret, material, hashlib.sha256).digest())
+
+
+def message_id(material: bytes) -> str:
+    """A WhatsApp message id from at least nine bytes."""
+    return MESSAGE_ID_PREFIX + material[:9].hex().upper()

@@ -1,0 +1,207 @@
+"""What do the instances' lists say about where a session is, and what should change in the directory?
+
+A list is a hint to look, and here is the look: the claim of an instance that can send stands against the record and
+against every other list. A list that could not be read proves nothing. Two claims of equal right are reported and
+never settled by luck. An epoch that a gateway reports is adopted if it is higher than ours, never if it is lower;
+a gateway that knows of no epochs is adopted only as the sole claimant.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from homing.model.fleet import (
+    Epoch,
+    InstanceUrl,
+    ListedSession,
+    Listing,
+    MoveKind,
+    NoList,
+    Placement,
+    Rebinding,
+    SessionList,
+    SessionStatus,
+)
+
+_PRESENT = {SessionStatus.CONNECTED, SessionStatus.STARTING, SessionStatus.UNKNOWN}
+_UNLINKED = {SessionStatus.PAIRING, SessionStatus.LOGGED_OUT}
+
+
+@dataclass(frozen=True, slots=True)
+class AtHome:
+    """The instance of the record holds it. `rivals`: others that claim it can send there too, to be reported."""
+
+    row: ListedSession
+    rivals: tuple[InstanceUrl, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """The record is wrong, and this is the change that corrects it."""
+
+    change: Rebinding
+    rivals: tuple[InstanceUrl, ...] = ()
+
+    @property
+    def reason(self) -> str:
+        return self.change.reason
+
+
+@dataclass(frozen=True, slots=True)
+class ComingUp:
+    """Some instance has it, and it cannot send yet (or any more)."""
+
+    url: InstanceUrl
+    status: SessionStatus
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unlinked:
+    """Its link with WhatsApp is gone or was never made: a person has to scan a code."""
+
+    url: InstanceUrl
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contested:
+    """Several instances claim that they can send for it, and none has the better right."""
+
+    claimants: tuple[InstanceUrl, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """No list that could be read names it. `silent`: the instances whose lists could not be read."""
+
+    silent: tuple[InstanceUrl, ...]
+    reason: str
+
+
+Judgement = AtHome | Elsewhere | ComingUp | Unlinked | Contested | Absent
+
+Claims = Mapping[InstanceUrl, ListedSession]
+
+
+def judge(placement: Placement, listings: Mapping[InstanceUrl, Listing]) -> Judgement:
+    """Where one session is, by the record and by the lists of all instances asked."""
+    home = placement.instance_url
+    claims = claims_for(placement, listings)
+    holders = {url: row for url, row in claims.items() if row.can_send}
+    if home in holders:
+        return _at_home(placement, home, holders)
+    if holders:
+        return _elsewhere(placement, claims, holders, listings)
+    return _not_sending(placement, claims, listings)
+
+
+def claims_for(placement: Placement, listings: Mapping[InstanceUrl, Listing]) -> dict[InstanceUrl, ListedSession]:
+    """The rows by which instances claim the session."""
+    return {
+        url: row
+        for url, listing in listings.items()
+        if isinstance(listing, SessionList) and (row := listing.sessions.get(placement.session_id)) is not None
+    }
+
+
+def denied_by(placement: Placement, listings: Mapping[InstanceUrl, Listing]) -> frozenset[InstanceUrl]:
+    """The instances that answered and do not have the session."""
+    return frozenset(
+        url
+        for url, listing in listings.items()
+        if isinstance(listing, SessionList) and placement.session_id not in listing.sessions
+    )
+
+
+def _at_home(placement: Placement, home: InstanceUrl, holders: Claims) -> Judgement:
+    row = holders[home]
+    rivals = tuple(sorted(url for url in holders if url != home))
+    if row.epoch is not None and row.epoch > placement.epoch:
+        reason = f"{home} opened it again, under epoch {row.epoch}"
+        return Elsewhere(_change(placement, home, row.epoch, reason), rivals)
+    return AtHome(row, rivals, f"{home} has it, and it can send")
+
+
+def _elsewhere(
+    placement: Placement, claims: Claims, holders: Claims, listings: Mapping[InstanceUrl, Listing]
+) -> Judgement:
+    best = _rightful(holders)
+    if best is None:
+        names = tuple(sorted(holders))
+        return Contested(names, f"{' and '.join(names)} both say that they can send for it")
+    url, row = best
+    if row.epoch is not None and row.epoch < placement.epoch:
+        reason = f"{url} has it under epoch {row.epoch}, which is older than ours ({placement.epoch})"
+        return ComingUp(url, SessionStatus.UNKNOWN, reason)
+    others_present = [other for other, claim in claims.items() if other != url and claim.status in _PRESENT]
+    outranks = row.epoch is not None and row.epoch > placement.epoch
+    if others_present and not outranks:
+        names = tuple(sorted([url, *others_present]))
+        return ComingUp(url, row.status, f"{url} can send, but {' and '.join(others_present)} may have it too")
+    reason = f"found on {url}; {_what_home_says(placement, listings)}"
+    rivals = tuple(sorted(other for other in holders if other != url))
+    return Elsewhere(_change(placement, url, _next_epoch(placement, row), reason), rivals)
+
+
+def _rightful(holders: Claims) -> tuple[InstanceUrl, ListedSession] | None:
+    """The only holder, or the one with the highest epoch if all have epochs and one is above the others."""
+    if len(holders) == 1:
+        return next(iter(holders.items()))
+    ranked = sorted(
+        ((row.epoch, url) for url, row in holders.items() if row.epoch is not None), key=lambda pair: pair[0]
+    )
+    if len(ranked) < len(holders) or ranked[-1][0] == ranked[-2][0]:
+        return None
+    url = ranked[-1][1]
+    return url, holders[url]
+
+
+def _not_sending(placement: Placement, claims: Claims, listings: Mapping[InstanceUrl, Listing]) -> Judgement:
+    silent = tuple(url for url, listing in listings.items() if isinstance(listing, NoList))
+    home = placement.instance_url
+    at_home = claims.get(home) if home is not None else None
+    others = [(url, row) for url, row in claims.items() if url != home]
+    for url, row in ([(home, at_home)] if home is not None and at_home is not None else []) + others:
+        if row.status not in _UNLINKED:
+            return ComingUp(url, row.status, f"{url} has it, but it cannot send yet: its status is {row.status.value}")
+    unlinked = home if at_home is not None else next((url for url, _ in others), None)
+    if unlinked is not None and (at_home is not None or not silent):
+        return Unlinked(unlinked, f"{unlinked} has it waiting to be paired: somebody has to scan its code")
+    return Absent(silent, _absence(listings, silent))
+
+
+def _absence(listings: Mapping[InstanceUrl, Listing], silent: tuple[InstanceUrl, ...]) -> str:
+    if not listings:
+        return "there is no instance to ask"
+    answered = len(listings) - len(silent)
+    said = f"asked {len(listings)} instances: {answered} answered without it"
+    unread = [
+        f"{url} gave no list ({listing.reason})" for url in silent if isinstance(listing := listings[url], NoList)
+    ]
+    return "; ".join([said, *unread])
+
+
+def _what_home_says(placement: Placement, listings: Mapping[InstanceUrl, Listing]) -> str:
+    home = placement.instance_url
+    if home is None:
+        return "it had no place before"
+    listing = listings.get(home)
+    match listing:
+        case None:
+            return f"{home} is not an instance any more"
+        case NoList(reason=reason):
+            return f"{home} gave no list ({reason})"
+        case SessionList(sessions=sessions):
+            row = sessions.get(placement.session_id)
+            return f"{home} does not have it" if row is None else f"{home} says {row.status.value}"
+
+
+def _next_epoch(placement: Placement, row: ListedSession) -> Epoch:
+    """A gateway without epochs opened the credentials unseen: that was a grant, and takes a number."""
+    return row.epoch if row.epoch is not None else Epoch(placement.epoch + 1)
+
+
+def _change(placement: Placement, url: InstanceUrl, epoch: Epoch, reason: str) -> Rebinding:
+    return Rebinding(placement, url, epoch, MoveKind.REDISCOVERY, reason)

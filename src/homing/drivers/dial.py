@@ -1,0 +1,186 @@
+"""How a host is reached: its addresses, which of them answers first, and what it means when none does."""
+
+import asyncio
+import errno
+import ipaddress
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+
+from homing.drivers.words import shown
+from homing.model.faults import Fault, Phase
+
+Made = tuple[asyncio.Transport, asyncio.Protocol]
+Connect = Callable[[str, int, ssl.SSLContext | None, Callable[[], asyncio.Protocol]], Awaitable[Made]]
+"""Opens one connection to (host, port), TLS if a context is given. A simulated network is one of these."""
+Resolve = Callable[[str], Awaitable[list[str]]]
+
+STAGGER_S = 0.25
+"""How long one address may be tried before the next is tried beside it (RFC 8305 section 5)."""
+_REMEMBERED_HOSTS = 1_000
+_LOCALHOST = ["127.0.0.1", "::1"]
+"""RFC 6761 section 6.3: never asked of a resolver."""
+
+
+async def system_addresses(host: str) -> list[str]:
+    """The addresses of a host by the system's resolver, in its order. Raises socket.gaierror."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+class Dialer:
+    """A `Connect` over the real network. It remembers a host's addresses for a while, the one that answered first."""
+
+    def __init__(self, *, resolve: Resolve = system_addresses, remember_s: float = 30.0) -> None:
+        self._resolve, self._remember_s = resolve, remember_s
+        self._known: dict[str, tuple[float, list[str]]] = {}
+        self._asking: dict[str, asyncio.Task[list[str]]] = {}
+
+    async def __call__(
+        self, host: str, port: int, tls: ssl.SSLContext | None, protocol_factory: Callable[[], asyncio.Protocol]
+    ) -> Made:
+        addresses = await self._addresses(host)
+        try:
+            return await self._connect(host, port, tls, protocol_factory, addresses)
+        except OSError:
+            self._known.pop(host, None)
+            raise
+
+    async def _connect(
+        self,
+        host: str,
+        port: int,
+        tls: ssl.SSLContext | None,
+        protocol_factory: Callable[[], asyncio.Protocol],
+        addresses: list[str],
+    ) -> Made:
+        loop = asyncio.get_running_loop()
+
+        async def open_one(address: str) -> Made:
+            name = host if tls is not None else None
+            return await loop.create_connection(protocol_factory, address, port, ssl=tls, server_hostname=name)
+
+        if len(addresses) == 1:
+            return await open_one(addresses[0])
+        winner, made = await _first_to_answer(addresses, open_one)
+        self._prefer(host, winner)
+        return made
+
+    async def _addresses(self, host: str) -> list[str]:
+        known = self._known.get(host)
+        if known is not None and asyncio.get_running_loop().time() < known[0]:
+            return known[1]
+        addresses = await self._look_up(host)
+        if not addresses:
+            raise socket.gaierror(socket.EAI_NONAME, "no address for this name")
+        self._remember(host, addresses)
+        return addresses
+
+    async def _look_up(self, host: str) -> list[str]:
+        """One question to the resolver at a time for each name, however many callers wait for it."""
+        if host == "localhost":
+            return _LOCALHOST
+        if _is_address(host):
+            return [host]
+        asking = self._asking.get(host)
+        if asking is None:
+            asking = self._asking[host] = asyncio.ensure_future(self._resolve(host))
+            asking.add_done_callback(lambda done: self._answered(host, done))
+        return await asyncio.shield(asking)
+
+    def _answered(self, host: str, done: "asyncio.Task[list[str]]") -> None:
+        del self._asking[host]
+        if not done.cancelled():
+            done.exception()  # so that one nobody waited for is not reported as lost
+
+    def _remember(self, host: str, addresses: list[str]) -> None:
+        if len(self._known) >= _REMEMBERED_HOSTS:
+            self._known.clear()
+        self._known[host] = (asyncio.get_running_loop().time() + self._remember_s, addresses)
+
+    def _prefer(self, host: str, winner: str) -> None:
+        known = self._known.get(host)
+        if known is not None and winner in known[1]:
+            self._known[host] = (known[0], [winner, *(other for other in known[1] if other != winner)])
+
+    async def close(self) -> None:
+        """Stop waiting for resolvers."""
+        asking = list(self._asking.values())
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+async def _first_to_answer(addresses: list[str], open_one: Callable[[str], Awaitable[Made]]) -> tuple[str, Made]:
+    """Try the addresses in turn, the next one as soon as the last failed or was slow; the first connection wins."""
+    tries: dict[asyncio.Future[Made], str] = {}
+    errors: list[OSError] = []
+    untried = list(addresses)
+    try:
+        while untried or tries:
+            if untried:
+                address = untried.pop(0)
+                tries[asyncio.ensure_future(open_one(address))] = address
+            patience = STAGGER_S if untried else None
+            done, _ = await asyncio.wait(tries, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            for ended in done:
+                address = tries.pop(ended)
+                error = ended.exception()
+                if error is None:
+                    return address, ended.result()
+                if not isinstance(error, OSError):
+                    raise error
+                errors.append(error)
+        raise _most_telling(errors)
+    finally:
+        for losing in tries:
+            losing.add_done_callback(_discard)
+            losing.cancel()
+
+
+def _discard(losing: "asyncio.Future[Made]") -> None:
+    """Close the connection of a try that came in second."""
+    if not losing.cancelled() and losing.exception() is None:
+        losing.result()[0].abort()
+
+
+def _most_telling(errors: list[OSError]) -> OSError:
+    """A refusal says more of the instance than, say, this machine having no IPv6; silence says less than either."""
+    for error in errors:
+        if isinstance(error, TimeoutError):
+            return error
+    for error in errors:
+        if isinstance(error, ConnectionRefusedError):
+            return error
+    return errors[0]
+
+
+def unreached(error: Exception) -> Fault:
+    """Why no connection came to be. In every case not one byte of a request left."""
+    return Fault(_phase_of(error), shown(_words_of(error)))
+
+
+def _phase_of(error: Exception) -> Phase:
+    match error:
+        case socket.gaierror() | UnicodeError():
+            return Phase.NAME_NOT_RESOLVED
+        case TimeoutError():
+            return Phase.CONNECT_TIMED_OUT
+        case ConnectionRefusedError():
+            return Phase.REFUSED
+        case _:
+            return Phase.CONNECT_BROKEN
+
+
+def _words_of(error: Exception) -> str:
+    if isinstance(error, OSError) and not isinstance(error, (socket.gaierror, ssl.SSLError)) and error.errno:
+        return f"{errno.errorcode.get(error.errno, error.errno)}: {error.strerror or error}"
+    return str(error.args[-1]) if error.args else type(error).__name__

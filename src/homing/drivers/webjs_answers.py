@@ -1,0 +1,334 @@
+"""What the answers of a webjs service mean: the seed's Node service, and our own instance, which speaks the same.
+
+Facts of the Node service (ltmoerdani/blazz, folder whatsapp-service) are cited by file below `src/`.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, replace
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import msgspec
+
+from homing.drivers.connection import Reply
+from homing.drivers.words import shown
+from homing.model.faults import Fault, Phase
+from homing.model.fleet import (
+    Capabilities,
+    Epoch,
+    InstanceUrl,
+    ListedSession,
+    SessionId,
+    SessionList,
+    SessionStatus,
+)
+from homing.model.sending import Receipt
+from homing.ports import InstanceHealth, PairingCode
+
+ODDITIES_SHOWN = 20
+_CAPABILITY_NAMES = frozenset(field.name for field in fields(Capabilities))
+_LONGEST_WAIT_S = 24 * 3600.0
+_MILLISECONDS_FROM = 100_000_000_000
+"""Unix timestamps above this are milliseconds: in seconds they would lie after the year 5000."""
+_PAIRING_EXPIRES_S = 300
+"""controllers/SessionController.js, regenerateQR."""
+
+_STATUSES = {
+    "connected": SessionStatus.CONNECTED,
+    "authenticated": SessionStatus.STARTING,
+    "initializing": SessionStatus.STARTING,
+    "starting": SessionStatus.STARTING,
+    "qr_scanning": SessionStatus.PAIRING,
+    "pairing": SessionStatus.PAIRING,
+    "disconnected": SessionStatus.DISCONNECTED,
+    "logged_out": SessionStatus.LOGGED_OUT,
+    "error": SessionStatus.FAILED,
+    "failed": SessionStatus.FAILED,
+    "stopped": SessionStatus.STOPPED,
+    "unknown": SessionStatus.UNKNOWN,
+}
+_NEEDS_PAIRING = frozenset({"logged_out", "qr_scanning"})
+
+_NOT_HELD_WORDS = ("session not found",)
+_NOT_READY_WORDS = (
+    "session not connected",
+    "session is not connected",
+    "session not ready",
+    "session is not ready",
+    "not ready",
+)
+_NEVER_LEFT_500_WORDS: tuple[tuple[str, Phase], ...] = (
+    # managers/SessionManager.js throws both before it touches WhatsApp. The controllers turn them into 404 and 400
+    # for sends; in older versions, and from other routes, they come as 500.
+    ("session not found", Phase.SESSION_NOT_FOUND),
+    ("session not connected", Phase.SESSION_NOT_READY),
+    # Puppeteer refuses a command on a page that is gone already, before it writes anything to the browser. A page
+    # lost in the middle of a command reads "Target closed" instead, and stays ambiguous. The service goes on listing
+    # such a session as connected, since its own note of a disconnect fails (SessionManager.js calls `logger.warning`,
+    # which winston does not have).
+    ("session closed. most likely the page has been closed", Phase.SESSION_NOT_READY),
+    ("attempted to use detached frame", Phase.SESSION_NOT_READY),
+    # WhatsApp Web, making an address of the number, before there is a message.
+    ("invalid wid", Phase.REQUEST_REJECTED),
+)
+
+
+def said_by(body: bytes) -> Any:
+    """The JSON value of a body, or None if it is not JSON."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+# --- faults -------------------------------------------------------------------------------------------------------
+
+
+def fault_of(reply: Reply, secrets: Iterable[str] = ()) -> Fault:
+    """The fault that an answer other than 200 is."""
+    said = said_by(reply.body)
+    told: Mapping[str, Any] = said if isinstance(said, dict) else {}
+    words = _words(told, reply)
+    phase = _phase(reply.status, told, words.lower())
+    return Fault(
+        phase,
+        shown(words, secrets),
+        reply.status,
+        retry_after_s=_retry_after_s(reply.headers) if phase in (Phase.THROTTLED, Phase.UNAVAILABLE) else None,
+        epoch=Epoch(told["epoch"]) if phase is Phase.EPOCH_STALE else None,
+    )
+
+
+def malformed(reply: Reply, why: str, secrets: Iterable[str] = ()) -> Fault:
+    return Fault(Phase.REPLY_MALFORMED, shown(why, secrets), reply.status)
+
+
+def _words(told: Mapping[str, Any], reply: Reply) -> str:
+    for name in ("error", "message", "detail"):
+        if isinstance(told.get(name), str) and told[name]:
+            return str(told[name])
+    return "" if told else reply.body[:400].decode("utf-8", "replace")
+
+
+def _phase(status: int, told: Mapping[str, Any], words: str) -> Phase:
+    if told.get("code") in (463, "463") and status >= 400:
+        return Phase.RECIPIENT_RESTRICTED
+    match status:
+        case 400 | 422:
+            return _refused_phase(told, words)
+        case 401 | 403:
+            return Phase.UNAUTHORISED
+        case 404 | 405:
+            held_nowhere = status == 404 and told and words.startswith(_NOT_HELD_WORDS)
+            return Phase.SESSION_NOT_FOUND if held_nowhere else Phase.PATH_NOT_FOUND
+        case 408:
+            # middleware/TimeoutHandler.js answers so after 45 s of a send, which goes on all the same.
+            return Phase.GATEWAY_TIMED_OUT
+        case 409:
+            return Phase.EPOCH_STALE if _is_int(told.get("epoch")) else Phase.REQUEST_REJECTED
+        case 429:
+            return Phase.THROTTLED
+        case _:
+            return _server_phase(status, told, words)
+
+
+def _refused_phase(told: Mapping[str, Any], words: str) -> Phase:
+    """400 and 422: the session cannot send (here, wait), or the request can never be taken."""
+    if not any(phrase in words for phrase in _NOT_READY_WORDS):
+        return Phase.REQUEST_REJECTED
+    if told.get("status") in _NEEDS_PAIRING:
+        return Phase.SESSION_LOGGED_OUT
+    return Phase.SESSION_NOT_READY
+
+
+def _server_phase(status: int, told: Mapping[str, Any], words: str) -> Phase:
+    if 400 <= status < 500:
+        return Phase.REQUEST_REJECTED
+    if status < 400:
+        return Phase.REPLY_MALFORMED
+    if status == 500 and told:
+        for phrase, phase in _NEVER_LEFT_500_WORDS:
+            if phrase in words:
+                return phase
+    known = {502: Phase.BAD_GATEWAY, 503: Phase.UNAVAILABLE, 504: Phase.GATEWAY_TIMED_OUT}
+    return known.get(status, Phase.SERVER_ERROR)
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """`Retry-After` in seconds; a date in it is measured against the answer's own `Date`, so no clock has to agree."""
+    asked = headers.get("retry-after", "").strip()
+    if asked.isascii() and asked.isdigit():
+        return min(float(asked[:9]), _LONGEST_WAIT_S)
+    try:
+        wait = parsedate_to_datetime(asked) - parsedate_to_datetime(headers["date"])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+    return min(max(wait.total_seconds(), 0.0), _LONGEST_WAIT_S)
+
+
+# --- values -------------------------------------------------------------------------------------------------------
+
+
+def receipt_of(reply: Reply, secrets: Iterable[str] = ()) -> Receipt | Fault:
+    """The receipt of a send, or a fault that leaves open whether the message left.
+
+    `success: false` in a 200 is such a fault too: the service never says so of a send, and not to have succeeded is
+    not to have sent nothing. So is a missing id: whatsapp-web.js returns no message for some that it sent.
+    """
+    said = said_by(reply.body)
+    if not isinstance(said, dict):
+        return malformed(reply, "the answer to a send was not a JSON object")
+    message_id = said.get("message_id")
+    if said.get("success") is not True:
+        return malformed(reply, f"a 200 without success: {said.get('error', '')}", secrets)
+    if not isinstance(message_id, str) or not message_id:
+        return malformed(reply, "a 200 without a message id")
+    return Receipt(message_id, _unix_s(said.get("timestamp")))
+
+
+def _unix_s(value: object) -> int:
+    try:
+        seconds = int(float(value)) if isinstance(value, (int, float, str)) else 0
+    except (ValueError, OverflowError):
+        return 0
+    if seconds >= _MILLISECONDS_FROM:
+        seconds //= 1000
+    return seconds if 0 < seconds < _MILLISECONDS_FROM else 0
+
+
+def status_of(said: object) -> tuple[SessionStatus, str]:
+    """A status word in our vocabulary, and what was odd about it.
+
+    A restored session has no status at all until it is ready (managers/SessionManager.js, restoreSession).
+    """
+    if said is None or said == "":
+        return SessionStatus.STARTING, ""
+    known = _STATUSES.get(said.lower()) if isinstance(said, str) else None
+    if known is None:
+        return SessionStatus.UNKNOWN, f"has a status that is not known: {shown(str(said))!r}"
+    return known, ""
+
+
+def session_of(row: Mapping[str, Any], session_id: SessionId) -> tuple[ListedSession, str]:
+    """One session as a list or status answer describes it, and what was odd about it."""
+    status, oddity = status_of(row.get("status"))
+    phone, epoch = row.get("phone_number"), row.get("epoch")
+    if isinstance(phone, int):
+        phone = str(phone)
+    if epoch is not None and not (_is_int(epoch) and epoch >= 0):
+        oddity, epoch = f"has an epoch that is not a number: {shown(str(epoch))!r}", None
+    listed = ListedSession(
+        session_id,
+        status,
+        phone if isinstance(phone, str) and phone else None,
+        Epoch(epoch) if epoch is not None else None,
+    )
+    return listed, oddity
+
+
+def sessions_of(instance: InstanceUrl, reply: Reply) -> SessionList | Fault:
+    """The session list, with each row that could not be taken as it stood told as a sentence."""
+    said = said_by(reply.body)
+    rows = said.get("sessions") if isinstance(said, dict) else None
+    if not isinstance(said, dict) or not isinstance(rows, list) or said.get("success") is False:
+        return malformed(reply, "the answer to a list was not a list of sessions")
+    sessions: dict[SessionId, ListedSession] = {}
+    oddities: list[str] = []
+    for number, row in enumerate(rows, start=1):
+        oddities += _enter(row, number, sessions)
+    return SessionList(instance, sessions, _some(oddities))
+
+
+def _enter(row: object, number: int, sessions: dict[SessionId, ListedSession]) -> list[str]:
+    """Enter one row into the list; what was odd about it comes back."""
+    said_id = row.get("session_id") if isinstance(row, dict) else None
+    if not isinstance(row, dict) or not isinstance(said_id, str) or not said_id:
+        return [f"row {number} names no session"]
+    session_id = SessionId(said_id)
+    listed, oddity = session_of(row, session_id)
+    oddities = [f"session {shown(said_id)} {oddity}"] if oddity else []
+    before = sessions.get(session_id)
+    if before is not None:
+        oddities.append(f"session {shown(said_id)} is listed more than once")
+        listed = max(before, listed, key=lambda one: (one.can_send, one.epoch or 0))
+    sessions[session_id] = listed
+    return oddities
+
+
+def _some(oddities: list[str]) -> tuple[str, ...]:
+    if len(oddities) <= ODDITIES_SHOWN:
+        return tuple(oddities)
+    return (*oddities[:ODDITIES_SHOWN], f"{len(oddities) - ODDITIES_SHOWN} more rows were odd")
+
+
+def one_session_of(reply: Reply, session_id: SessionId, secrets: Iterable[str] = ()) -> ListedSession | Fault:
+    """The session that a status, start or reconnect answer describes. It must be the one that was meant.
+
+    Our instance says `success: false` of a session that it opened and that did not come up, with its status.
+    """
+    said = said_by(reply.body)
+    if not isinstance(said, dict):
+        return malformed(reply, "the answer about a session was not a JSON object")
+    if said.get("success") is False and "status" not in said:
+        return Fault(Phase.REQUEST_REJECTED, shown(str(said.get("error", "")), secrets), reply.status)
+    if said.get("session_id", session_id) != session_id:
+        return malformed(reply, f"the answer was about another session: {said['session_id']}", secrets)
+    if "session_id" not in said and "status" not in said:
+        return malformed(reply, "the answer named neither session nor status")
+    return session_of(said, session_id)[0]
+
+
+def pairing_of(reply: Reply, secrets: Iterable[str] = ()) -> PairingCode | Fault:
+    """What the answer holds to scan or type. Nothing means that it comes by webhook, as `qr_code_generated`."""
+    said = said_by(reply.body)
+    if not isinstance(said, dict):
+        return malformed(reply, "the answer about pairing was not a JSON object")
+    if said.get("success") is False:
+        return Fault(Phase.REQUEST_REJECTED, shown(str(said.get("error", "")), secrets), reply.status)
+    qr, code, expires_in = said.get("qr_code"), said.get("pairing_code"), _count(said.get("expires_in"))
+    return PairingCode(
+        qr if isinstance(qr, str) and qr else None,
+        code if isinstance(code, str) and code else None,
+        expires_in or _PAIRING_EXPIRES_S,
+    )
+
+
+def health_of(reply: Reply, base: Capabilities) -> InstanceHealth | Fault:
+    """What `/health` says. What it does not declare is as the family has it."""
+    said = said_by(reply.body)
+    if not isinstance(said, dict) or not isinstance(said.get("status"), str):
+        return malformed(reply, "the answer about health was not an object with a status")
+    sessions, memory = _part(said, "sessions"), _part(said, "memory")
+    return InstanceHealth(
+        capabilities=_capabilities(_part(said, "capabilities"), base),
+        incarnation=_text(said.get("incarnation")),
+        engine=_text(said.get("engine")),
+        version=_text(said.get("version")),
+        sessions_total=_count(sessions.get("total")),
+        sessions_connected=_count(sessions.get("connected")),
+        memory_used_mb=float(memory["used"]) if _count(memory.get("used")) is not None else None,
+    )
+
+
+def _part(said: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    part = said.get(name)
+    return part if isinstance(part, dict) else {}
+
+
+def _text(value: object) -> str | None:
+    return shown(value) or None if isinstance(value, str) else None
+
+
+def _count(value: object) -> int | None:
+    return (
+        int(value) if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 2**53 else None
+    )
+
+
+def _capabilities(declared: Mapping[str, Any], base: Capabilities) -> Capabilities:
+    known = {name: value for name, value in declared.items() if name in _CAPABILITY_NAMES and isinstance(value, bool)}
+    return replace(base, **known)

@@ -1,0 +1,78 @@
+"""The instances as the directory last listed them, each with the driver that speaks to it."""
+
+import asyncio
+
+import structlog
+
+from homing.drivers import Drivers
+from homing.drivers.declared import Declared
+from homing.model.faults import Fault
+from homing.model.fleet import Capabilities, InstanceUrl
+from homing.ports import Clock, Directory, Driver, Notice, Roster, RosterChanged, StoreUnavailable
+
+log = structlog.get_logger("homing")
+
+DEFAULT_FAMILY = "webjs"
+
+
+class LiveFleet:
+    """`ports.Fleet`: the roster is read again when somebody says that it changed, and now and then unasked."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        drivers: Drivers,
+        clock: Clock,
+        *,
+        default_url: InstanceUrl | None = None,
+        refresh_s: float = 30.0,
+    ) -> None:
+        self._directory, self._drivers, self._clock, self._refresh_s = directory, drivers, clock, refresh_s
+        self.default_url = default_url
+        self._roster = Roster()
+        self._changed = asyncio.Event()
+        self._declared = {family: Declared(drivers.of(family), clock) for family in drivers.families()}
+
+    @property
+    def roster(self) -> Roster:
+        return self._roster
+
+    def driver(self, url: InstanceUrl) -> Driver:
+        return self._drivers.of(self._family(url))
+
+    async def capabilities(self, url: InstanceUrl, *, timeout_s: float) -> Capabilities | Fault:
+        return await self._declared[self._family(url)].capabilities(url, timeout_s=timeout_s)
+
+    def doubt(self, url: InstanceUrl) -> None:
+        self._declared[self._family(url)].forget(url)
+
+    def withdraw_message_id(self, url: InstanceUrl) -> None:
+        self._declared[self._family(url)].withdraw_message_id(url)
+
+    def hear(self, notice: Notice) -> None:
+        if isinstance(notice, RosterChanged):
+            self._changed.set()
+
+    async def refresh(self) -> None:
+        """Read the instances now. Raises StoreUnavailable."""
+        self._changed.clear()
+        instances = await self._directory.instances()
+        self._roster = Roster({instance.url: instance for instance in instances})
+
+    async def run(self) -> None:
+        """Keep the roster fresh until cancelled. While the store is away the last one stays."""
+        while True:
+            try:
+                async with asyncio.timeout(self._refresh_s):
+                    await self._changed.wait()
+            except TimeoutError:
+                pass
+            try:
+                await self.refresh()
+            except StoreUnavailable as error:
+                log.warning("The list of instances could not be read again", error=str(error))
+                await self._clock.sleep(1.0)
+
+    def _family(self, url: InstanceUrl) -> str:
+        instance = self._roster.instances.get(url)
+        return instance.driver if instance is not None else DEFAULT_FAMILY

@@ -1,0 +1,1 @@
+"""The stories: the only place where decisions meet I/O."""

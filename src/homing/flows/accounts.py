@@ -1,0 +1,173 @@
+"""The life of an account's session: placed, started, stopped, restarted, paired, logged out.
+
+An epoch is taken from the credentials' store by the instance itself when it opens them; the directory then follows by
+compare-and-set. The other order would leave a record of a grant that nobody has.
+"""
+
+import structlog
+
+from homing.decide import placement
+from homing.decide.placement import Chosen, NoRoom
+from homing.model.errors import Code, Problem
+from homing.model.faults import Fault, Phase
+from homing.model.fleet import (
+    Account,
+    AccountUuid,
+    Epoch,
+    InstanceUrl,
+    ListedSession,
+    MoveKind,
+    Rebinding,
+    SessionId,
+    SessionStatus,
+    Takeover,
+    WorkspaceId,
+)
+from homing.ports import AccountChanged, Directory, Entropy, Fleet, NewAccount, Notices, PairingCode, SessionStart
+
+log = structlog.get_logger("homing")
+
+HEALTH_TIMEOUT_S = 2.0
+CALL_TIMEOUT_S = 15.0
+START_TIMEOUT_S = 60.0
+"""The seed's Node service answers a start only when its browser is up, which it allows a minute for."""
+
+
+class Accounts:
+    """Creates accounts and speaks to the instance that holds each."""
+
+    def __init__(self, directory: Directory, fleet: Fleet, entropy: Entropy, notices: Notices) -> None:
+        self._directory, self._fleet, self._entropy, self._notices = directory, fleet, entropy, notices
+
+    async def create(self, workspace: WorkspaceId, phone: str, name: str, takeover: Takeover | None) -> Account:
+        """A new account, not started yet. Raises NameTaken."""
+        uuid = self._entropy.uuid()
+        return await self._directory.create_account(
+            NewAccount(
+                uuid=AccountUuid(uuid),
+                workspace_id=workspace,
+                session_id=SessionId(f"webjs_{workspace}_{uuid.replace('-', '')}"),
+                phone=phone,
+                name=name,
+                takeover=takeover or Takeover.AUTO,
+            )
+        )
+
+    async def start(self, account: Account) -> Account:
+        """Open the session where it is placed; where it has no place, on the least loaded healthy instance."""
+        url = account.placement.instance_url
+        why = "started by request"
+        if url is None:
+            chosen = await self._choose()
+            url, why = chosen.instance.url, chosen.reason
+        if account.status is not SessionStatus.LOGGED_OUT and await self._can_send(account, url):
+            return account
+        epoch = Epoch(account.placement.epoch + 1)
+        started = await self._opened(account, url, epoch, anew=False)
+        return await self._bound(account, url, started, why)
+
+    async def restart(self, account: Account) -> Account:
+        """Close and open the session where it is."""
+        url = _placed(account)
+        started = await self._opened(account, url, Epoch(account.placement.epoch + 1), anew=True)
+        return await self._bound(account, url, started, "restarted by request")
+
+    async def stop(self, account: Account) -> Account:
+        """Close the session and keep its login."""
+        url = _placed(account)
+        fault = await self._fleet.driver(url).stop(url, _session(account), timeout_s=CALL_TIMEOUT_S)
+        return await self._ended(account, url, fault, SessionStatus.STOPPED)
+
+    async def logout(self, account: Account) -> Account:
+        """End the link with WhatsApp. Afterwards only pairing anew helps."""
+        url = _placed(account)
+        fault = await self._fleet.driver(url).logout(url, _session(account), timeout_s=CALL_TIMEOUT_S)
+        return await self._ended(account, url, fault, SessionStatus.LOGGED_OUT)
+
+    async def pairing(self, account: Account) -> PairingCode:
+        """The code that links the account's phone, from the instance that waits for it."""
+        url = _placed(account)
+        answer = await self._fleet.driver(url).pairing(url, _session(account), timeout_s=START_TIMEOUT_S)
+        if isinstance(answer, Fault):
+            raise _instance_fault(url, answer)
+        return answer
+
+    async def _choose(self) -> Chosen:
+        unhealthy: set[InstanceUrl] = set()
+        loads = await self._directory.loads()
+        while True:
+            choice = placement.choose(loads, unhealthy=unhealthy)
+            if isinstance(choice, NoRoom):
+                raise Problem(Code.NO_CAPACITY, f"No instance can take the session: {choice.reason}", retry_after_s=10)
+            url = choice.instance.url
+            health = await self._fleet.driver(url).health(url, timeout_s=HEALTH_TIMEOUT_S)
+            if not isinstance(health, Fault):
+                return choice
+            unhealthy.add(url)
+
+    async def _can_send(self, account: Account, url: InstanceUrl) -> bool:
+        if account.placement.instance_url != url:
+            return False
+        row = await self._fleet.driver(url).session(url, account.session_id, timeout_s=CALL_TIMEOUT_S)
+        return isinstance(row, ListedSession) and row.can_send
+
+    async def _opened(self, account: Account, url: InstanceUrl, epoch: Epoch, *, anew: bool) -> ListedSession:
+        """Opened under `epoch`, or under the one after that which the credentials turn out to be at."""
+        answer = await self._open(account, url, epoch, anew=anew)
+        if isinstance(answer, Fault) and answer.phase is Phase.EPOCH_STALE and answer.epoch is not None:
+            answer = await self._open(account, url, Epoch(answer.epoch + 1), anew=anew)
+        if isinstance(answer, Fault):
+            raise _instance_fault(url, answer)
+        return answer
+
+    async def _open(self, account: Account, url: InstanceUrl, epoch: Epoch, *, anew: bool) -> ListedSession | Fault:
+        driver = self._fleet.driver(url)
+        opening = driver.restart if anew else driver.start
+        return await opening(url, _session(account, epoch), timeout_s=START_TIMEOUT_S)
+
+    async def _bound(self, account: Account, url: InstanceUrl, row: ListedSession, why: str) -> Account:
+        epoch = row.epoch if row.epoch is not None else Epoch(account.placement.epoch + 1)
+        change = Rebinding(account.placement, url, epoch, MoveKind.PLACEMENT, why)
+        if not await self._directory.rebind([change]):
+            log.warning("Placement changed while the session was started", session_id=account.session_id, url=url)
+        await self._directory.set_status(account.session_id, row.status)
+        await self._notices.publish([AccountChanged(account_uuid=account.uuid)])
+        return await self._again(account)
+
+    async def _ended(self, account: Account, url: InstanceUrl, fault: Fault | None, status: SessionStatus) -> Account:
+        if fault is not None:
+            raise _instance_fault(url, fault)
+        await self._directory.set_status(account.session_id, status)
+        await self._notices.publish([AccountChanged(account_uuid=account.uuid)])
+        return await self._again(account)
+
+    async def _again(self, account: Account) -> Account:
+        return await self._directory.account(account.workspace_id, uuid=account.uuid) or account
+
+
+def _session(account: Account, epoch: Epoch | None = None) -> SessionStart:
+    return SessionStart(account.session_id, account.workspace_id, account.id, epoch or account.placement.epoch)
+
+
+def _placed(account: Account) -> InstanceUrl:
+    if account.placement.instance_url is None:
+        raise Problem(Code.ACCOUNT_NOT_PLACED, f"Account {account.uuid} is on no instance; start it first")
+    return account.placement.instance_url
+
+
+def _instance_fault(url: InstanceUrl, fault: Fault) -> Problem:
+    match fault.phase:
+        case Phase.UNAUTHORISED:
+            return Problem(
+                Code.INSTANCE_MISCONFIGURED,
+                f"{url} does not accept our API key; check WHATSAPP_API_KEY",
+                retry_after_s=30,
+            )
+        case Phase.SESSION_NOT_FOUND:
+            return Problem(
+                Code.SESSION_UNREACHABLE, f"{url} does not have the session; start it first", retry_after_s=5
+            )
+        case Phase.REQUEST_REJECTED:
+            return Problem(Code.NOT_SUPPORTED, f"{url} refused: {fault}")
+        case _:
+            return Problem(Code.INSTANCE_FAULT, f"{url} could not do it: {fault}", retry_after_s=5)

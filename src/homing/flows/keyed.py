@@ -1,0 +1,94 @@
+"""Sends with an `Idempotency-Key`: said once, answered the same for a day, whichever gateway is asked.
+
+The key's row is claimed before the first attempt, under a lease that this gateway renews while it drives the send. If
+the gateway dies, the lease ends, and whoever is asked next drives on under the same message id.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import assert_never
+
+import structlog
+
+from homing.decide import idempotency
+from homing.decide.idempotency import Drive, InFlight, Mismatch, Replay
+from homing.model.fleet import WorkspaceId
+from homing.model.messages import StoredAnswer
+from homing.model.sending import NotSent, Outcome
+from homing.ports import Clock, Messages, StoreUnavailable
+
+log = structlog.get_logger("homing")
+
+LEASE_S = 5.0
+RENEW_EVERY_S = 1.5
+
+Driven = tuple[Outcome, StoredAnswer]
+"""How a send ended, and the answer that says so."""
+
+
+class KeyedSends:
+    """Admits requests by their key and keeps the leases of those being driven."""
+
+    def __init__(self, messages: Messages, clock: Clock, *, owner: str, keep_s: float) -> None:
+        self._messages, self._clock, self._owner, self._keep_s = messages, clock, owner, keep_s
+        self._driving: set[tuple[WorkspaceId, str]] = set()
+
+    async def answer(
+        self,
+        workspace: WorkspaceId,
+        key: str,
+        fingerprint: str,
+        message_uuid: str,
+        drive: Callable[[Drive], Awaitable[Driven]],
+    ) -> StoredAnswer | InFlight | Mismatch:
+        """The answer for this key: an old one, or that of `drive`, called at most once among all gateways at a time."""
+        found = await self._messages.claim_key(
+            workspace,
+            key,
+            fingerprint=fingerprint,
+            message_uuid=message_uuid,
+            owner=self._owner,
+            lease_s=LEASE_S,
+            keep_s=self._keep_s,
+        )
+        admission = idempotency.admit(found, fingerprint)
+        match admission:
+            case Drive():
+                return await self._driven(workspace, key, admission, drive)
+            case Replay(answer=answer):
+                return answer
+            case InFlight() | Mismatch():
+                return admission
+            case _:
+                assert_never(admission)
+
+    async def _driven(
+        self, workspace: WorkspaceId, key: str, admission: Drive, drive: Callable[[Drive], Awaitable[Driven]]
+    ) -> StoredAnswer:
+        self._driving.add((workspace, key))
+        try:
+            outcome, answer = await drive(admission)
+            await self._settle(workspace, key, outcome, answer)
+            return answer
+        finally:
+            self._driving.discard((workspace, key))
+
+    async def _settle(self, workspace: WorkspaceId, key: str, outcome: Outcome, answer: StoredAnswer) -> None:
+        """Store what must be said again; forget what may be tried again. Failing here costs a lease, not the answer."""
+        try:
+            if isinstance(outcome, NotSent):
+                await self._messages.release_key(workspace, key, self._owner)
+            elif not await self._messages.answer_key(workspace, key, self._owner, answer):
+                log.warning("An idempotency key was taken over while we drove it", key=key)
+        except StoreUnavailable as error:
+            log.error("The answer for an idempotency key could not be stored", key=key, error=str(error))
+
+    async def run(self) -> None:
+        """Renew the leases of the sends that take long, until cancelled."""
+        while True:
+            await self._clock.sleep(RENEW_EVERY_S)
+            if not self._driving:
+                continue
+            try:
+                await self._messages.renew_keys(self._owner, list(self._driving), LEASE_S)
+            except StoreUnavailable as error:
+                log.warning("Leases of idempotency keys could not be renewed", error=str(error))

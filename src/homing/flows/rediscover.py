@@ -1,0 +1,188 @@
+"""Finding a session that is not where the directory says: ask the instances, believe them carefully, correct the map.
+
+One *round* asks every instance once for its list and serves everybody who waits for any session, and every other
+session that the directory has on an instance that just failed. Work is therefore proportional to instances, however
+many sends fail at once. While a round runs, newcomers gather for the next: a list read before their fault could be
+older than what they saw.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import assert_never
+
+import structlog
+
+from homing.decide import reconcile
+from homing.decide.reconcile import Absent, AtHome, ComingUp, Contested, Elsewhere, Judgement, Unlinked
+from homing.flows.listings import Lists
+from homing.model.fleet import InstanceUrl, Listing, NoList, Rebinding, Route, SessionId
+from homing.model.sending import Finding, Found, HeldTwice, Looked, NeedsPairing, NotLooked, Nowhere, Waiting
+from homing.ports import Clock, Directory, Entropy, Meters, StoreUnavailable
+
+log = structlog.get_logger("homing")
+
+ALERT_AGAIN_S = 60.0
+"""A session that stays unreachable is logged as an alert once in this time, not once for each message."""
+
+
+@dataclass(slots=True)
+class _Round:
+    wanted: dict[SessionId, Route] = field(default_factory=dict)
+    suspects: set[InstanceUrl] = field(default_factory=set)
+    done: asyncio.Future[dict[SessionId, Looked]] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+
+class Rediscovery:
+    """Looks for lost sessions and corrects the directory. It changes knowledge, never the world."""
+
+    def __init__(self, directory: Directory, lists: Lists, clock: Clock, entropy: Entropy, meters: Meters) -> None:
+        self._directory, self._lists = directory, lists
+        self._clock, self._entropy, self._meters = clock, entropy, meters
+        self._gathering: _Round | None = None
+        self._runner: asyncio.Task[None] | None = None
+        self._alerted_s: dict[SessionId, float] = {}
+
+    async def look(self, route: Route) -> Looked:
+        """Where the session is now, after it failed at the route's placement."""
+        if self._gathering is None:
+            self._gathering = _Round()
+        awaited = self._gathering
+        awaited.wanted[route.session_id] = route
+        if route.placement.instance_url is not None:
+            awaited.suspects.add(route.placement.instance_url)
+        if self._runner is None or self._runner.done():
+            self._runner = asyncio.get_running_loop().create_task(self._run_rounds())
+        found = await asyncio.shield(awaited.done)
+        return found[route.session_id]
+
+    async def close(self) -> None:
+        if self._runner is not None:
+            self._runner.cancel()
+            await asyncio.gather(self._runner, return_exceptions=True)
+
+    async def _run_rounds(self) -> None:
+        while self._gathering is not None:
+            begun, self._gathering = self._gathering, None
+            try:
+                begun.done.set_result(await self._round(begun))
+            except StoreUnavailable as error:
+                begun.done.set_result(self._unreadable(begun, error))
+            except BaseException as error:
+                begun.done.set_exception(error)
+                begun.done.exception()
+                raise
+
+    async def _round(self, begun: _Round) -> dict[SessionId, Looked]:
+        self._meters.looked()
+        listings = await self._lists.read_all()
+        silent = {url for url, listing in listings.items() if isinstance(listing, NoList)}
+        lost = await self._directory.routes(sessions=begun.wanted, instances=begun.suspects & silent)
+        routes = {route.session_id: route for route in lost}
+        judgements = {session: reconcile.judge(route.placement, listings) for session, route in routes.items()}
+        corrected = await self._correct(judgements, routes)
+        return {
+            session: self._looked(routes.get(session, route), judgements.get(session), listings, corrected)
+            for session, route in begun.wanted.items()
+        }
+
+    async def _correct(
+        self, judgements: Mapping[SessionId, Judgement], routes: Mapping[SessionId, Route]
+    ) -> set[SessionId]:
+        changes = [judgement.change for judgement in judgements.values() if isinstance(judgement, Elsewhere)]
+        if not changes:
+            return set()
+        run_id = self._entropy.uuid()
+        applied = await self._directory.rebind(changes, run_id=run_id)
+        if applied:
+            self._meters.moved(applied[0].kind, len(applied))
+        _log_moves(applied, routes, run_id)
+        return {change.session_id for change in applied}
+
+    def _looked(
+        self,
+        route: Route,
+        judgement: Judgement | None,
+        listings: Mapping[InstanceUrl, Listing],
+        corrected: set[SessionId],
+    ) -> Looked:
+        now_s = self._clock.monotonic()
+        if judgement is None:
+            return Looked(NotLooked("the session is not in the directory any more"), now_s)
+        finding = self._finding(route, judgement, listings, corrected)
+        return Looked(finding, now_s, reconcile.denied_by(route.placement, listings))
+
+    def _finding(
+        self,
+        route: Route,
+        judgement: Judgement,
+        listings: Mapping[InstanceUrl, Listing],
+        corrected: set[SessionId],
+    ) -> Finding:
+        _log_rivals(route, judgement)
+        match judgement:
+            case AtHome(reason=reason):
+                assert route.placement.instance_url is not None
+                return Found(route.placement.instance_url, route.placement.epoch, moved=False, reason=reason)
+            case Elsewhere(change=change) if route.session_id in corrected:
+                return Found(change.instance_url, change.epoch, moved=True, reason=change.reason)
+            case Elsewhere(reason=reason):
+                return Waiting(f"another gateway is correcting the directory at this moment ({reason})")
+            case ComingUp(reason=reason):
+                return Waiting(reason)
+            case Unlinked(reason=reason):
+                return NeedsPairing(reason)
+            case Contested(claimants=claimants, reason=reason):
+                return HeldTwice(claimants, reason)
+            case Absent(silent=silent, reason=reason):
+                self._alert(route, reason)
+                return Nowhere(len(listings), silent, reason)
+            case _:
+                assert_never(judgement)
+
+    def _alert(self, route: Route, reason: str) -> None:
+        now_s = self._clock.monotonic()
+        if now_s - self._alerted_s.get(route.session_id, -ALERT_AGAIN_S) < ALERT_AGAIN_S:
+            return
+        self._alerted_s = {s: at_s for s, at_s in self._alerted_s.items() if now_s - at_s < ALERT_AGAIN_S}
+        self._alerted_s[route.session_id] = now_s
+        log.error(
+            "Session unreachable",
+            alert=True,
+            session_id=route.session_id,
+            account_id=route.account_id,
+            phone=route.phone,
+            assigned_url=route.placement.instance_url,
+            reason=reason,
+        )
+
+    def _unreadable(self, begun: _Round, error: StoreUnavailable) -> dict[SessionId, Looked]:
+        log.error("The directory could not be read or corrected", sessions=len(begun.wanted), error=str(error))
+        looked = Looked(NotLooked(f"the directory is unavailable: {error}"), self._clock.monotonic())
+        return dict.fromkeys(begun.wanted, looked)
+
+
+def _log_moves(applied: Sequence[Rebinding], routes: Mapping[SessionId, Route], run_id: str) -> None:
+    for change in applied:
+        log.warning(
+            "Session rediscovered",
+            session_id=change.session_id,
+            account_id=routes[change.session_id].account_id,
+            old_url=change.expected.instance_url,
+            new_url=change.instance_url,
+            epoch=change.epoch,
+            reason=change.reason,
+            run_id=run_id,
+        )
+
+
+def _log_rivals(route: Route, judgement: Judgement) -> None:
+    match judgement:
+        case AtHome(rivals=(_, *_) as rivals) | Elsewhere(rivals=(_, *_) as rivals):
+            log.error("Session held twice", alert=True, session_id=route.session_id, also_on=list(rivals))
+        case Contested(claimants=claimants):
+            log.error("Session held twice", alert=True, session_id=route.session_id, claimants=list(claimants))
+        case _:
+            pass

@@ -1,0 +1,178 @@
+"""Sending one message: through the instance that holds the session, wherever that turns out to be.
+
+The story is `Sending.send`: try, and while that fails, do what `decide.recovery` says next. All judgment is there;
+here is only the doing.
+"""
+
+from typing import assert_never
+
+import structlog
+
+from homing.decide import failures, recovery
+from homing.decide.recovery import Finish, Look, SendPolicy, Step, Try
+from homing.flows.rediscover import Rediscovery
+from homing.model.faults import Fault
+from homing.model.fleet import Capabilities, InstanceUrl, Route
+from homing.model.sending import (
+    Attempt,
+    CannotRepeat,
+    FailureCode,
+    Found,
+    Happening,
+    Looked,
+    NotLooked,
+    NotSent,
+    Outcome,
+    Receipt,
+    Sent,
+    Text,
+    Unplaced,
+)
+from homing.ports import Clock, Fleet, OutgoingText, Routes, StoreUnavailable
+
+log = structlog.get_logger("homing")
+
+
+class Sending:
+    """Sends messages, and recovers what can be recovered within one deadline."""
+
+    def __init__(
+        self, routes: Routes, fleet: Fleet, rediscovery: Rediscovery, clock: Clock, policy: SendPolicy
+    ) -> None:
+        self._routes, self._fleet, self._rediscovery = routes, fleet, rediscovery
+        self._clock, self._policy = clock, policy
+
+    async def send(self, text: Text, route: Route) -> Outcome:
+        """The message's outcome. Beyond the deadline only an attempt that cannot be repeated is still awaited."""
+        if route.logged_out:
+            return _logged_out(route)
+        happened: list[Happening] = []
+        deadline_s = self._clock.monotonic() + self._policy.deadline_s
+        step: Step = Try(0.0, "the directory says where the session is")
+        while True:
+            match step:
+                case Try(after_s=after_s):
+                    await self._pause(after_s)
+                    tried = await self._try(text, route, happened, deadline_s)
+                    if isinstance(tried, Receipt):
+                        return _sent(tried, self._address(route), route, happened)
+                    happened.append(tried)
+                case Look(after_s=after_s):
+                    await self._pause(after_s)
+                    looked, route = await self._look(route)
+                    happened.append(looked)
+                case Finish(outcome=outcome):
+                    return outcome
+                case _:
+                    assert_never(step)
+            step = recovery.next_step(
+                happened,
+                now_s=self._clock.monotonic(),
+                deadline_s=deadline_s,
+                policy=self._policy,
+                repeated=text.repeated,
+            )
+
+    async def _pause(self, after_s: float) -> None:
+        if after_s > 0:
+            await self._clock.sleep(after_s)
+
+    async def _try(self, text: Text, route: Route, happened: list[Happening], deadline_s: float) -> Receipt | Happening:
+        url = self._address(route)
+        if url is None:
+            return Unplaced("the account was never placed, and no default instance is set", self._clock.monotonic())
+        can = await self._fleet.capabilities(url, timeout_s=self._policy.health_timeout_s)
+        if isinstance(can, Fault):
+            return self._attempt(url, route, can, asked_first=True)
+        if recovery.must_not_repeat(happened, text.repeated, chooses_id=can.choose_message_id):
+            return CannotRepeat(url, self._clock.monotonic())
+        return await self._hand_over(text, route, url, can, deadline_s)
+
+    async def _hand_over(
+        self, text: Text, route: Route, url: InstanceUrl, can: Capabilities, deadline_s: float
+    ) -> Receipt | Attempt:
+        chooses_id = can.choose_message_id
+        timeout_s = recovery.attempt_timeout_s(
+            now_s=self._clock.monotonic(), deadline_s=deadline_s, policy=self._policy, chooses_id=chooses_id
+        )
+        answer = await self._fleet.driver(url).send(url, _outgoing(text, route), timeout_s=timeout_s)
+        if isinstance(answer, Fault):
+            self._fleet.doubt(url)
+            return self._attempt(url, route, answer, chose_id=chooses_id)
+        if chooses_id and not _same_id(answer.message_id, text.message_id):
+            log.warning("Instance ignored our message id", url=url, ours=text.message_id, its=answer.message_id)
+            self._fleet.withdraw_message_id(url)
+        return answer
+
+    def _attempt(
+        self, url: InstanceUrl, route: Route, fault: Fault, *, chose_id: bool = False, asked_first: bool = False
+    ) -> Attempt:
+        verdict = failures.before_sending(fault) if asked_first else failures.classify(fault)
+        log.info(
+            "Send attempt failed",
+            url=url,
+            session_id=route.session_id,
+            verdict=verdict.kind.value,
+            may_have_left=verdict.may_have_left,
+            reason=verdict.reason,
+        )
+        return Attempt(url, route.placement.epoch, fault, verdict, chose_id, self._clock.monotonic())
+
+    async def _look(self, route: Route) -> tuple[Looked, Route]:
+        """Read the directory again; if it still says what failed, ask the instances."""
+        try:
+            fresh = await self._routes.reread_unless_moved(route.account_uuid, route.placement)
+            if fresh is None:
+                return self._not_looked("the account does not exist any more"), route
+            if fresh.placement != route.placement and fresh.placement.instance_url is not None:
+                return self._already_corrected(fresh), fresh
+            looked = await self._rediscovery.look(fresh)
+            return looked, await self._followed(looked, fresh)
+        except StoreUnavailable as error:
+            return self._not_looked(f"the directory is unavailable: {error}"), route
+
+    async def _followed(self, looked: Looked, route: Route) -> Route:
+        if isinstance(looked.finding, Found) and looked.finding.moved:
+            return await self._routes.reread_unless_moved(route.account_uuid, route.placement) or route
+        return route
+
+    def _already_corrected(self, fresh: Route) -> Looked:
+        placement = fresh.placement
+        assert placement.instance_url is not None
+        reason = f"the directory had been corrected already: {placement.instance_url}, epoch {placement.epoch}"
+        found = Found(placement.instance_url, placement.epoch, moved=True, reason=reason)
+        return Looked(found, self._clock.monotonic())
+
+    def _not_looked(self, reason: str) -> Looked:
+        return Looked(NotLooked(reason), self._clock.monotonic())
+
+    def _address(self, route: Route) -> InstanceUrl | None:
+        return route.placement.instance_url or self._fleet.default_url
+
+
+def _outgoing(text: Text, route: Route) -> OutgoingText:
+    return OutgoingText(
+        session_id=route.session_id,
+        workspace_id=text.workspace_id,
+        recipient_phone=text.recipient_phone,
+        text=text.text,
+        message_id=text.message_id,
+        epoch=route.placement.epoch,
+    )
+
+
+def _same_id(its: str, ours: str) -> bool:
+    """Some gateways wrap the id: whatsapp-web.js says `true_<chat>_<id>`."""
+    return its == ours or its.endswith(f"_{ours}")
+
+
+def _logged_out(route: Route) -> NotSent:
+    reason = f"account {route.account_uuid} is logged out; start it and pair it again"
+    return NotSent(FailureCode.SESSION_LOGGED_OUT, reason, attempts=0, final=True)
+
+
+def _sent(receipt: Receipt, url: InstanceUrl | None, route: Route, happened: list[Happening]) -> Sent:
+    attempts = [item for item in happened if isinstance(item, Attempt)]
+    failover = any(attempt.instance_url != url for attempt in attempts)
+    reason = f"sent after: {attempts[-1].verdict.reason}" if attempts else "sent at the first attempt"
+    return Sent(receipt, url, route.session_id, len(attempts) + 1, failover, reason)

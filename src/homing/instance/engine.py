@@ -1,0 +1,168 @@
+"""What the session host needs of an engine, in the words of this field.
+
+An engine session is one device's connection to WhatsApp. Everything that comes over that connection is an event,
+given to ``on_event`` in the order of arrival; ``Closed`` is the last one, whoever closed the connection.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from homing.instance.credentials import Login
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One message as it goes over the wire; sent again, it is the same frame."""
+
+    counter: int
+    message_id: str
+    recipient: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """WhatsApp has the frame with this counter."""
+
+    counter: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """WhatsApp does not take the frame with this counter; ``code`` is its error number, where it has one."""
+
+    counter: int
+    reason: str
+    code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """Someone wrote to the session. It is offered again after a reconnection until ``received`` names it."""
+
+    id: str
+    sender: str
+    text: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """A phone accepted the pairing code; this is the new device's login."""
+
+    login: Login
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """Another connection logged in with our credentials, and this one counts no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRemoved:
+    """The phone unlinked us: the credentials are worth nothing now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The connection is gone."""
+
+
+EngineEvent = Acknowledged | Refused | Inbound | Paired | Replaced | DeviceRemoved | Closed
+OnEvent = Callable[[EngineEvent], None]
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedIn:
+    """The connection is live. ``renewed`` is to be saved, then confirmed."""
+
+    phone_number: str | None
+    renewed: Login | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedOut:
+    """WhatsApp refuses the credentials for good. ``known`` is False if it does not know the device at all."""
+
+    reason: str
+    known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StaleLogin:
+    """The credentials are older than those of a later login: another holder has used them since."""
+
+
+@dataclass(frozen=True, slots=True)
+class Throttled:
+    """Too many logins at the moment; worth another attempt in ``retry_after_s``."""
+
+    retry_after_s: float
+
+
+LoginAnswer = LoggedIn | LoggedOut | StaleLogin | Throttled
+
+
+@dataclass(frozen=True, slots=True)
+class PairingCode:
+    """What a phone must scan or type, and for how long that works."""
+
+    code: str
+    expires_in_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """Who is behind a connection, told to WhatsApp at login and written beside each message."""
+
+    instance_url: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an engine under this host can do; absent in a foreign instance means no."""
+
+    choose_message_id: bool = False
+    stop_keeps_login: bool = False
+    share_credentials: bool = False
+    report_location: bool = False
+    honour_epoch: bool = False
+    hold_lease: bool = False
+
+
+class EngineSession(Protocol):
+    """One open connection. Every method that waits raises ``ConnectionError`` when the connection goes first."""
+
+    async def login(self, login: Login, *, next_counter: int, label: Label) -> LoginAnswer: ...
+
+    def confirm(self, renewed: Login) -> None:
+        """The renewed login is saved."""
+
+    async def pair(self, session_id: str) -> PairingCode:
+        """A code for a phone to accept; ``Paired`` follows. An earlier code of this session is void."""
+
+    def transmit(self, frame: Frame) -> None:
+        """Put the frame on the wire now. ``Acknowledged`` or ``Refused`` follows, or ``Closed``."""
+
+    def received(self, inbound_id: str) -> None:
+        """The inbound message is safe: WhatsApp may forget it."""
+
+    async def logout(self) -> None:
+        """Unlink the device."""
+
+    def close(self) -> None: ...
+
+
+class Engine(Protocol):
+    """A way of being a WhatsApp device."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    async def connect(self, on_event: OnEvent) -> EngineSession:
+        """A new connection, not logged in. Raises ``OSError`` when WhatsApp cannot be reached."""

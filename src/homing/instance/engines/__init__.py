@@ -1,0 +1,1 @@
+"""The engines: one file for each way of being a WhatsApp device."""

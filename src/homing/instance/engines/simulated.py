@@ -1,0 +1,127 @@
+"""The engine of tests, demos and simulations: a device of a simulated WhatsApp."""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+from homing.instance.credentials import Login
+from homing.instance.engine import (
+    Acknowledged,
+    Capabilities,
+    Closed,
+    DeviceRemoved,
+    EngineEvent,
+    EngineSession,
+    Frame,
+    Inbound,
+    Label,
+    LoggedIn,
+    LoggedOut,
+    LoginAnswer,
+    OnEvent,
+    Paired,
+    PairingCode,
+    Refused,
+    Replaced,
+    StaleLogin,
+    Throttled,
+)
+from simulated_whatsapp import client, core
+from simulated_whatsapp.core import DeviceCredentials, Refusal
+from simulated_whatsapp.wire import Dial
+
+SIMULATED = Capabilities(
+    choose_message_id=True,
+    stop_keeps_login=True,
+    share_credentials=True,
+    report_location=True,
+    honour_epoch=True,
+)
+
+
+class SimulatedEngine:
+    """Connections through ``dial``: over TCP, or in memory. ``clock`` gives unix seconds."""
+
+    name = "simulated"
+    capabilities = SIMULATED
+
+    def __init__(self, dial: Dial, clock: Callable[[], float] = time.time) -> None:
+        self._dial = dial
+        self._clock = clock
+
+    async def connect(self, on_event: OnEvent) -> EngineSession:
+        session = SimulatedSession(on_event, self._clock)
+        await session.device.connect(self._dial)
+        return session
+
+
+class SimulatedSession:
+    """One device's connection, its frames translated into the host's words."""
+
+    def __init__(self, on_event: OnEvent, clock: Callable[[], float]) -> None:
+        self._on_event = on_event
+        self._clock = clock
+        self.device = client.Device(lambda event: on_event(_translated(event)))
+
+    async def login(self, login: Login, *, next_counter: int, label: Label) -> LoginAnswer:
+        try:
+            answer = await self.device.login(DeviceCredentials(**login), next_counter=next_counter, label=asdict(label))
+        except client.RefusedByWhatsApp as refused:
+            return _refused_login(refused)
+        for message in answer.waiting:
+            self._on_event(_translated(message))
+        return LoggedIn(answer.phone, asdict(answer.renewed))
+
+    def confirm(self, renewed: Login) -> None:
+        self.device.confirm(DeviceCredentials(**renewed))
+
+    async def pair(self, session_id: str) -> PairingCode:
+        pairing = await self.device.pair(session_id)
+        return PairingCode(pairing.code, pairing.expires_at - self._clock())
+
+    def transmit(self, frame: Frame) -> None:
+        answered = partial(self._answered, frame.counter)
+        self.device.transmit(frame.message_id, frame.recipient, frame.text, frame.counter, answered)
+
+    def received(self, inbound_id: str) -> None:
+        self.device.received(inbound_id)
+
+    async def logout(self) -> None:
+        with suppress(client.RefusedByWhatsApp):  # it has no device for us any more: there is nothing to unlink
+            await self.device.logout()
+
+    def close(self) -> None:
+        self.device.close()
+
+    def _answered(self, counter: int, reply: dict[str, Any]) -> None:
+        if reply["ok"]:
+            self._on_event(Acknowledged(counter))
+        else:
+            self._on_event(Refused(counter, reply["reason"], reply.get("code")))
+
+
+def _refused_login(refused: client.RefusedByWhatsApp) -> LoginAnswer:
+    match refused.reason:
+        case Refusal.LOGIN_THROTTLED:
+            return Throttled(refused.retry_after_s)
+        case Refusal.STALE_CREDENTIALS:
+            return StaleLogin()
+        case reason:
+            return LoggedOut(reason, known=reason != Refusal.UNKNOWN_DEVICE)
+
+
+def _translated(event: client.ClientEvent) -> EngineEvent:
+    match event:
+        case core.Replaced():
+            return Replaced()
+        case core.DeviceRemoved():
+            return DeviceRemoved()
+        case core.Paired(credentials):
+            return Paired(asdict(credentials))
+        case core.InboundMessage(inbound_id, sender, text, at):
+            return Inbound(inbound_id, sender, text, at)
+        case client.Closed():
+            return Closed()

@@ -1,0 +1,79 @@
+"""What an instance tells the world about its sessions, unasked."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """How a session is, in the seed's words (whatsapp-service, SessionManager), and ``logged_out``.
+
+    Only ``connected`` can send. A session being restored has no status yet.
+    """
+
+    QR_SCANNING = "qr_scanning"
+    AUTHENTICATED = "authenticated"
+    CONNECTED = "connected"
+    DISCONNECTED = "disconnected"
+    ERROR = "error"
+    LOGGED_OUT = "logged_out"
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """Whose event it is."""
+
+    session_id: str
+    workspace_id: int | None
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class StatusChanged:
+    """The session is in another state than before; ``error`` says why, where it is a bad one."""
+
+    about: About
+    status: Status
+    phone_number: str | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CodeIssued:
+    """The session waits for a phone to accept this code."""
+
+    about: About
+    code: str
+    expires_in_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class MessageReceived:
+    """Someone wrote to the session. WhatsApp forgets the message once the listener returned without an error."""
+
+    about: About
+    id: str
+    sender: str
+    text: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageSent:
+    """WhatsApp acknowledged a message of the session."""
+
+    about: About
+    message_id: str
+    recipient: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLeft:
+    """A higher epoch was granted elsewhere: this instance does not hold the session any more."""
+
+    about: About
+    current_epoch: int
+
+
+HostEvent = StatusChanged | CodeIssued | MessageReceived | MessageSent | SessionLeft
+OnHostEvent = Callable[[HostEvent], Awaitable[None]]

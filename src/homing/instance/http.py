@@ -1,0 +1,315 @@
+"""The instance over HTTP: the seed's Node protocol, epochs and message ids beyond it, faults on demand.
+
+Protocol facts are the seed's (whatsapp-service, src/routes/index.js): the API key is a query parameter of a GET and
+a field of the JSON body of anything else; probes need none.
+"""
+
+import asyncio
+import hmac
+import logging
+import resource
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, TypeVar
+
+import msgspec
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from homing.instance import answers, requests
+from homing.instance.answers import Answer
+from homing.instance.events import Status
+from homing.instance.faults import Faults, UnknownFault
+from homing.instance.host import Host, NotFound
+from homing.instance.requests import Problem
+from homing.instance.sending import Message, SendOutcome, Sent
+from homing.instance.wrongdoing import misbehaving
+
+log = logging.getLogger(__name__)
+BODY_MAX_BYTES = 1024 * 1024
+EPOCH_HEADER = "X-Homing-Epoch"
+ENDPOINTS = (
+    "/health",
+    "/health/ready",
+    "/health/live",
+    "/api/sessions",
+    "/api/messages/send",
+    "/api/messages/send-media",
+    "/api/messages/bulk-send",
+)
+Wanted = TypeVar("Wanted")
+
+
+@dataclass(slots=True)
+class Surface:
+    """What the handlers work with. ``bulk_spacing_s`` is the pause between two recipients of a bulk send."""
+
+    host: Host
+    api_key: str
+    faults: Faults = field(default_factory=Faults)
+    bulk_spacing_s: float = 1.0
+    started_at: float = 0.0
+    restored: bool = False
+
+    # Sessions
+
+    async def list_sessions(self, request: web.Request) -> Answer:
+        self._check_key(request.query)
+        sessions = [answers.row(session) for session in self.host.sessions()]
+        return Answer({"success": True, "sessions": sessions, "total": len(sessions)})
+
+    async def session_status(self, request: web.Request) -> Answer:
+        self._check_key(request.query)
+        session = self.host.find(request.match_info["id"])
+        return answers.SESSION_NOT_FOUND if session is None else Answer(answers.status(session))
+
+    async def start_session(self, request: web.Request) -> Answer:
+        wanted = _checked(requests.start(await self._body(request)))
+        return answers.started(await self.host.start(wanted.session_id, wanted.workspace_id, epoch=_epoch(request)))
+
+    async def restart_session(self, request: web.Request) -> Answer:
+        body = {**await self._body(request), "session_id": request.match_info["id"]}
+        wanted = _checked(requests.start(body))
+        return answers.started(await self.host.restart(wanted.session_id, wanted.workspace_id, epoch=_epoch(request)))
+
+    async def stop_session(self, request: web.Request) -> Answer:
+        await self._body(request)
+        return answers.stopped(await self.host.stop(request.match_info["id"]))
+
+    async def renew_code(self, request: web.Request) -> Answer:
+        await self._body(request)
+        return answers.renewed(await self.host.renew_code(request.match_info["id"]))
+
+    async def logout_session(self, request: web.Request) -> Answer:
+        await self._body(request)
+        return answers.logged_out(await self.host.logout(request.match_info["id"]))
+
+    # Messages
+
+    async def send(self, request: web.Request) -> Answer:
+        wanted = _checked(requests.send(await self._body(request)))
+        message_id = wanted.message_id or self.host.new_message_id()
+        message = Message(message_id, wanted.recipient, wanted.text)
+        outcome = await self.host.send(wanted.session_id, message, epoch=_epoch(request))
+        return answers.sent(outcome, self.host.clock())
+
+    async def send_media(self, request: web.Request) -> Answer:
+        problem = requests.media(await self._body(request))
+        return Answer(problem.body, problem.status)
+
+    async def bulk_send(self, request: web.Request) -> Answer:
+        wanted = _checked(requests.bulk(await self._body(request)))
+        epoch = _epoch(request)
+        results: list[dict[str, Any]] = []
+        for place, recipient in enumerate(wanted.recipients):
+            if place:
+                await asyncio.sleep(self.bulk_spacing_s)
+            message = Message(self.host.new_message_id(), requests.digits(recipient), wanted.text)
+            outcome = await self.host.send(wanted.session_id, message, epoch=epoch)
+            results.append(_one_of_many(recipient, outcome, self.host.clock()))
+        errors = [result for result in results if not result["success"]]
+        counts = {"total": len(results), "successful": len(results) - len(errors), "failed": len(errors)}
+        return Answer({"success": True, **counts, "results": results, "errors": errors})
+
+    async def validate(self, request: web.Request) -> Answer:
+        self._check_key(request.query)
+        session = self.host.find(request.match_info["id"])
+        if session is None:
+            return Answer({"success": False, "error": "Session not found", "can_send": False}, 404)
+        return Answer(answers.validation(session, self.host.clock()))
+
+    # Probes
+
+    async def health(self, _: web.Request) -> Answer:
+        sessions = self.host.sessions()
+        connected = sum(session.status is Status.CONNECTED for session in sessions)
+        return Answer({
+            "status": "healthy",
+            "uptime": self._uptime_s(),
+            "sessions": {
+                "total": len(sessions),
+                "connected": connected,
+                "disconnected": len(sessions) - connected,
+            },
+            "memory": _memory(),
+            "timestamp": answers.iso(self.host.clock()),
+            "engine": self.host.engine.name,
+            "version": _version(),
+            "incarnation": self.host.holder.incarnation,
+            "capabilities": asdict(self.host.engine.capabilities),
+        })  # fmt: skip
+
+    async def live(self, _: web.Request) -> Answer:
+        return Answer({
+            "alive": True,
+            "uptime": self._uptime_s(),
+            "timestamp": answers.iso(self.host.clock()),
+        })  # fmt: skip
+
+    async def ready(self, _: web.Request) -> Answer:
+        checks = {"sessions_restored": self.restored, "session_count": len(self.host.sessions())}
+        body = {"ready": self.restored, "timestamp": answers.iso(self.host.clock()), "checks": checks}
+        return Answer(body, 200 if self.restored else 503)
+
+    # Faults
+
+    async def show_faults(self, request: web.Request) -> Answer:
+        self._check_key(request.query)
+        return Answer(self.faults.shown(self.host.clock()))
+
+    async def ask_faults(self, request: web.Request) -> Answer:
+        body = await self._body(request)
+        wanted = {name: value for name, value in body.items() if name != "api_key"}
+        try:
+            self.faults.ask(wanted, self.host.clock())
+        except UnknownFault as unknown:
+            return Answer({"error": str(unknown)}, 400)
+        return Answer(self.faults.shown(self.host.clock()))
+
+    # Steps
+
+    async def _body(self, request: web.Request) -> dict[str, Any]:
+        """The JSON object of the request, once its key was checked."""
+        raw = await request.read()
+        try:
+            body = msgspec.json.decode(raw) if raw else {}
+        except (msgspec.DecodeError, RecursionError):
+            raise _Refused(Problem(400, {"error": "Invalid JSON"})) from None
+        if not isinstance(body, dict):
+            raise _Refused(Problem(400, {"error": "Invalid JSON"}))
+        self._check_key(body)
+        return body
+
+    def _check_key(self, given: Any) -> None:
+        key = given.get("api_key")
+        if not isinstance(key, str) or not hmac.compare_digest(key.encode(), self.api_key.encode()):
+            raise _Refused(Problem(401, {"error": "Invalid API key"}))
+
+    def _uptime_s(self) -> float:
+        return round(self.host.clock() - self.started_at, 3)
+
+
+class _Refused(Exception):
+    """An answer on its way out."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.body["error"])
+        self.problem = problem
+
+
+def application(surface: Surface) -> web.Application:
+    """The aiohttp application of one instance."""
+    app = web.Application(
+        middlewares=[_one_shape(surface), misbehaving(surface.faults, surface.host.clock)],
+        client_max_size=BODY_MAX_BYTES,
+    )
+    routes = (
+        ("GET", "/health", surface.health),
+        ("GET", "/health/live", surface.live),
+        ("GET", "/health/ready", surface.ready),
+        ("GET", "/api/sessions", surface.list_sessions),
+        ("POST", "/api/sessions", surface.start_session),
+        ("GET", "/api/sessions/{id}/status", surface.session_status),
+        ("DELETE", "/api/sessions/{id}", surface.stop_session),
+        ("POST", "/api/sessions/{id}/reconnect", surface.restart_session),
+        ("POST", "/api/sessions/{id}/regenerate-qr", surface.renew_code),
+        ("POST", "/api/sessions/{id}/logout", surface.logout_session),
+        ("POST", "/api/messages/send", surface.send),
+        ("POST", "/api/messages/send-media", surface.send_media),
+        ("POST", "/api/messages/bulk-send", surface.bulk_send),
+        ("GET", "/api/messages/{id}/validate", surface.validate),
+        ("GET", "/faults", surface.show_faults),
+        ("POST", "/faults", surface.ask_faults),
+    )
+    for method, path, handler in routes:
+        app.router.add_route(method, path, _answering(handler))
+    return app
+
+
+def _answering(handler: Callable[[web.Request], Awaitable[Answer]]) -> Handler:
+    async def respond(request: web.Request) -> web.StreamResponse:
+        try:
+            return _response(await handler(request))
+        except _Refused as refused:
+            return _response(Answer(refused.problem.body, refused.problem.status))
+
+    return respond
+
+
+def _one_shape(surface: Surface) -> Middleware:
+    """Whatever goes wrong is answered as JSON with an ``error``, and says nothing about our insides."""
+
+    @web.middleware
+    async def respond(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPRequestEntityTooLarge:
+            return _response(Answer({"error": "Request body too large"}, 413))
+        except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
+            return _response(_no_endpoint(request, surface.host.clock()))
+        except web.HTTPException as problem:
+            return _response(Answer({"error": problem.reason}, problem.status))
+        except OSError:
+            log.exception("%s %s: the credentials store is not available", request.method, request.path)
+            return _response(Answer({"error": "Credentials store unavailable"}, 503, {"Retry-After": "1"}))
+        except Exception:
+            log.exception("%s %s failed", request.method, request.path)
+            return _response(Answer({"error": "Internal server error"}, 500))
+
+    return respond
+
+
+def _no_endpoint(request: web.Request, now: float) -> Answer:
+    return Answer(
+        {
+            "error": "Endpoint not found",
+            "path": request.path_qs.partition("?")[0],
+            "method": request.method,
+            "available_endpoints": ENDPOINTS,
+            "timestamp": answers.iso(now),
+        },
+        404,
+    )
+
+
+def _response(answer: Answer) -> web.Response:
+    body = msgspec.json.encode(answer.body)
+    return web.Response(body=body, status=answer.status, headers=answer.headers, content_type="application/json")
+
+
+def _checked(wanted: Wanted | Problem) -> Wanted:
+    if isinstance(wanted, Problem):
+        raise _Refused(wanted)
+    return wanted
+
+
+def _epoch(request: web.Request) -> int | None:
+    epoch = requests.epoch(request.headers.get(EPOCH_HEADER))
+    if isinstance(epoch, Problem):
+        raise _Refused(epoch)
+    return epoch
+
+
+def _one_of_many(recipient: str, outcome: SendOutcome | NotFound, now: float) -> dict[str, Any]:
+    if isinstance(outcome, Sent):
+        return {
+            "recipient": recipient,
+            "success": True,
+            "message_id": outcome.message_id,
+            "timestamp": int(now),
+        }
+    return {"recipient": recipient, "success": False, "error": answers.sent(outcome, now).body["error"]}
+
+
+def _memory() -> dict[str, Any]:
+    """Peak resident memory; the seed shows its heap here."""
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    return {"used": peak_mb, "total": peak_mb, "unit": "MB"}
+
+
+def _version() -> str:
+    try:
+        return version("homing")
+    except PackageNotFoundError:
+        return "unknown"

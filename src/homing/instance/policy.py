@@ -1,0 +1,30 @@
+"""How patient a session host is, and how much it takes on. Times in seconds."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class HostPolicy:
+    """The host's limits; the defaults suit a thousand sessions in one process."""
+
+    sessions_max: int = 5_000
+    parallel_logins: int = 20
+    login_wait_s: float = 20.0
+    """How long a caller that starts a session waits for it to be connected."""
+    login_timeout_s: float = 60.0
+    """How long one attempt to connect and log in may take."""
+    acknowledge_within_s: float = 20.0
+    resend_within_s: float = 5.0
+    """How long frames without an acknowledgement wait for a lost connection to come back."""
+    stop_within_s: float = 2.0
+    """How long a stop waits for frames on the wire to be acknowledged."""
+    reconnect_first_s: float = 0.2
+    reconnect_max_s: float = 30.0
+    counters_reserved: int = 100
+    """Ratchet counters reserved in one write; a new holder skips what is left of them."""
+    unacknowledged_max: int = 1_000
+
+    def reconnect_after_s(self, failures: int, jitter: float) -> float:
+        """The pause after so many failures in a row; ``jitter``, 0 to 1, spreads it around its mean."""
+        pause = min(self.reconnect_max_s, self.reconnect_first_s * 2.0 ** min(failures, 20))
+        return pause * (0.5 + jitter)

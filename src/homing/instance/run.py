@@ -1,0 +1,154 @@
+"""One instance as a process: settings in, a listening session host out."""
+
+import asyncio
+import json
+import logging
+import os
+import resource
+import secrets
+import signal
+import socket
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import SystemRandom
+from typing import Self
+
+from aiohttp import web
+
+from homing.instance.credentials import Credentials, Holder
+from homing.instance.engines.simulated import SimulatedEngine
+from homing.instance.events import OnHostEvent
+from homing.instance.folder_credentials import FolderCredentials
+from homing.instance.host import Host
+from homing.instance.http import Surface, application
+from homing.instance.policy import HostPolicy
+from simulated_whatsapp.wire import tcp
+
+log = logging.getLogger(__name__)
+SHUTDOWN_WITHIN_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceSettings:
+    """How one instance runs.
+
+    ``url`` is the address that others reach it at, and its name in the credentials store; None means
+    ``http://localhost:{port}``. Port 0 takes any free one.
+    """
+
+    whatsapp_address: str
+    credentials_dir: Path
+    api_key: str
+    host: str = "127.0.0.1"
+    port: int = 3001
+    url: str | None = None
+    log_level: str = "WARNING"
+    restore: bool = True
+    bulk_spacing_s: float = 1.0
+    policy: HostPolicy = field(default_factory=HostPolicy)
+
+
+class AddressTaken(Exception):
+    """The instance cannot listen where it should; the message is one sentence for the operator."""
+
+
+class Instance:
+    """A running instance: ``async with await Instance.start(settings) as instance``."""
+
+    def __init__(self, host: Host, surface: Surface, runner: web.AppRunner, url: str) -> None:
+        self.host = host
+        self.url = url
+        self._surface = surface
+        self._runner = runner
+        self._restoring: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def start(
+        cls,
+        settings: InstanceSettings,
+        *,
+        credentials: Credentials | None = None,
+        on_event: OnHostEvent | None = None,
+    ) -> "Instance":
+        """Listen, then restore; ``credentials`` in place of the settings' folder. Raises ``AddressTaken``."""
+        listener = _listener(settings.host, settings.port)
+        url = settings.url or f"http://localhost:{listener.getsockname()[1]}"
+        host = Host(
+            SimulatedEngine(tcp(settings.whatsapp_address)),
+            credentials or FolderCredentials(settings.credentials_dir),
+            Holder(url, secrets.token_hex(8)),
+            clock=time.time,
+            random=SystemRandom(),
+            policy=settings.policy,
+            on_event=on_event,
+        )
+        surface = Surface(host, settings.api_key, bulk_spacing_s=settings.bulk_spacing_s, started_at=time.time())
+        runner = web.AppRunner(application(surface), access_log=None, shutdown_timeout=SHUTDOWN_WITHIN_S)
+        await runner.setup()
+        instance = cls(host, surface, runner, url)
+        await instance._begin(listener, restore=settings.restore)
+        return instance
+
+    async def stop(self) -> None:
+        """Take no more requests, stop the sessions politely, end; all of it in bounded time."""
+        for site in tuple(self._runner.sites):
+            await site.stop()
+        if self._restoring is not None:
+            self._restoring.cancel()
+        await self.host.shutdown()
+        await self._runner.cleanup()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def _begin(self, listener: socket.socket, *, restore: bool) -> None:
+        await web.SockSite(self._runner, listener, backlog=1024).start()
+        self._surface.restored = not restore
+        if restore:
+            self._restoring = asyncio.create_task(self._restore())
+
+    async def _restore(self) -> None:
+        try:
+            await self.host.restore()
+        except OSError:
+            log.exception("the sessions of an earlier boot could not be read")
+        self._surface.restored = True
+
+
+async def serve(settings: InstanceSettings) -> None:
+    """Run one instance until SIGTERM or SIGINT; prints ``{"pid", "url"}`` once it listens.
+
+    Raises ``AddressTaken`` before anything was started.
+    """
+    logging.basicConfig(level=settings.log_level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    _allow_many_connections()
+    stopped = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stopped.set)
+    async with await Instance.start(settings) as instance:
+        print(json.dumps({"pid": os.getpid(), "url": instance.url}), flush=True)
+        await stopped.wait()
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(1024)
+    except OSError as problem:
+        listener.close()
+        raise AddressTaken(f"Cannot listen on {host}:{port}: {problem.strerror}.") from problem
+    return listener
+
+
+def _allow_many_connections() -> None:
+    """One connection for each session, and one for each caller: take all the descriptors that we may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,49 @@
+"""Why a request cannot be done, in a form that programs and people can both act on."""
+
+from enum import StrEnum
+
+
+class Code(StrEnum):
+    """Stable words for what went wrong; `homing.serve.problems` gives each its HTTP status."""
+
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
+    INVALID_REQUEST = "invalid_request"
+    UNSUPPORTED_TYPE = "unsupported_type"
+    BODY_TOO_LARGE = "body_too_large"
+    NOT_FOUND = "not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    ACCOUNT_NOT_FOUND = "account_not_found"
+    CONTACT_NOT_FOUND = "contact_not_found"
+    INSTANCE_NOT_FOUND = "instance_not_found"
+    MESSAGE_NOT_FOUND = "message_not_found"
+    KEY_NOT_FOUND = "key_not_found"
+    ALREADY_EXISTS = "already_exists"
+    INSTANCE_IN_USE = "instance_in_use"
+    ACCOUNT_NOT_PLACED = "account_not_placed"
+    IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
+    IDEMPOTENCY_KEY_IN_FLIGHT = "idempotency_key_in_flight"
+    SESSION_UNREACHABLE = "session_unreachable"
+    SESSION_NOT_READY = "session_not_ready"
+    SESSION_LOGGED_OUT = "session_logged_out"
+    DUPLICATE_HOLDER = "duplicate_holder"
+    INSTANCE_THROTTLED = "instance_throttled"
+    MESSAGE_REJECTED = "message_rejected"
+    RECIPIENT_RESTRICTED = "recipient_restricted"
+    INSTANCE_MISCONFIGURED = "instance_misconfigured"
+    INSTANCE_FAULT = "instance_fault"
+    DIRECTORY_UNAVAILABLE = "directory_unavailable"
+    NO_CAPACITY = "no_capacity"
+    NOT_SUPPORTED = "not_supported"
+    OVERLOADED = "overloaded"
+    INTERNAL_ERROR = "internal_error"
+
+
+class Problem(Exception):
+    """A request that cannot be done. `detail` says what happened, to what, and what to do next."""
+
+    def __init__(
+        self, code: Code, detail: str, *, field: str | None = None, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code, self.detail, self.field, self.retry_after_s = code, detail, field, retry_after_s

@@ -1,0 +1,236 @@
+"""The fleet as Homing knows it: instances, accounts, and which instance holds which session.
+
+A *session* is one linked WhatsApp device; it lives, logged in, in at most one *instance* (one gateway
+process). The *placement* of a session is our record of where that is. Records can be stale; the epoch orders
+them: of two placements of one session, the one with the higher epoch is the later.
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType, Self
+
+SessionId = NewType("SessionId", str)
+AccountUuid = NewType("AccountUuid", str)
+ContactUuid = NewType("ContactUuid", str)
+WorkspaceId = NewType("WorkspaceId", int)
+InstanceUrl = NewType("InstanceUrl", str)
+"""A gateway's base URL in its one normal form (`homing.model.urls.normal`)."""
+Epoch = NewType("Epoch", int)
+"""A session's fencing number. It rises with every grant to open the session's credentials; 0 means never granted."""
+
+NEVER_GRANTED = Epoch(0)
+
+
+class PlacementState(StrEnum):
+    """Whether the session is where the placement says, or on its way there."""
+
+    HELD = "held"
+    MOVING = "moving"
+
+
+class SessionStatus(StrEnum):
+    """One vocabulary for what the gateways say of a session. Only `CONNECTED` can send."""
+
+    CONNECTED = "connected"
+    STARTING = "starting"
+    PAIRING = "pairing"
+    DISCONNECTED = "disconnected"
+    LOGGED_OUT = "logged_out"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    UNKNOWN = "unknown"
+
+
+class InstanceState(StrEnum):
+    """What an operator wants of an instance. A draining one is given nothing new."""
+
+    ACTIVE = "active"
+    DRAINING = "draining"
+
+
+class Takeover(StrEnum):
+    """Who may start a session on another instance after its own was lost."""
+
+    NEVER = "never"
+    MANUAL = "manual"
+    AUTO = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a gateway family, or one instance of it, can do. Recovery does nothing that is not granted here."""
+
+    choose_message_id: bool = False
+    stop_keeps_login: bool = False
+    share_credentials: bool = False
+    report_location: bool = False
+    honour_epoch: bool = False
+    hold_lease: bool = False
+
+    def without_message_id(self) -> Self:
+        """The same, after the instance was seen to answer with another message id than the one we chose."""
+        return replace(self, choose_message_id=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One gateway process, as the directory knows it. `capacity` is in sessions; None means not declared."""
+
+    id: int
+    url: InstanceUrl
+    driver: str = "webjs"
+    name: str = ""
+    state: InstanceState = InstanceState.ACTIVE
+    capacity: int | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceLoad:
+    """How much the directory has placed on an instance."""
+
+    instance: Instance
+    sessions: int
+    connected: int
+    phones: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Our record of where a session lives. `instance_url` is None while it was never placed."""
+
+    session_id: SessionId
+    instance_url: InstanceUrl | None
+    epoch: Epoch = NEVER_GRANTED
+    state: PlacementState = PlacementState.HELD
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """All that a send must know about an account: whose it is, its session, and where that lives."""
+
+    account_id: int
+    account_uuid: AccountUuid
+    workspace_id: WorkspaceId
+    placement: Placement
+    phone: str = ""
+    logged_out: bool = False
+
+    @property
+    def session_id(self) -> SessionId:
+        return self.placement.session_id
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One WhatsApp phone identity of a workspace, with the placement of its session."""
+
+    id: int
+    uuid: AccountUuid
+    workspace_id: WorkspaceId
+    phone: str
+    name: str
+    placement: Placement
+    status: SessionStatus
+    takeover: Takeover
+    created_at: datetime
+    last_verified_at: datetime | None = None
+
+    @property
+    def session_id(self) -> SessionId:
+        return self.placement.session_id
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """A person whom a workspace writes to. `phone` is in E.164 without the plus, as the gateways take it."""
+
+    id: int
+    uuid: ContactUuid
+    workspace_id: WorkspaceId
+    phone: str
+    name: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ListedSession:
+    """One row of an instance's session list. `epoch` is None where the gateway knows of no epochs."""
+
+    session_id: SessionId
+    status: SessionStatus
+    phone: str | None = None
+    epoch: Epoch | None = None
+
+    @property
+    def can_send(self) -> bool:
+        return self.status is SessionStatus.CONNECTED
+
+
+@dataclass(frozen=True, slots=True)
+class SessionList:
+    """What one instance answered when asked for its sessions."""
+
+    instance_url: InstanceUrl
+    sessions: dict[SessionId, ListedSession]
+    oddities: tuple[str, ...] = ()
+    """Rows that could not be taken as they stood, each as a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoList:
+    """An instance whose session list could not be read. It proves nothing about any session."""
+
+    instance_url: InstanceUrl
+    reason: str
+
+
+Listing = SessionList | NoList
+
+
+class MoveKind(StrEnum):
+    """What a move changed: what we know (`rediscovery`), or the world (all others)."""
+
+    PLACEMENT = "placement"
+    REDISCOVERY = "rediscovery"
+    REHOME = "rehome"
+    MIGRATION = "migration"
+
+
+@dataclass(frozen=True, slots=True)
+class Rebinding:
+    """A change of one placement, wanted because of `reason`. It holds only if `expected` is still the record."""
+
+    expected: Placement
+    instance_url: InstanceUrl
+    epoch: Epoch
+    kind: MoveKind
+    reason: str
+    state: PlacementState = PlacementState.HELD
+
+    @property
+    def session_id(self) -> SessionId:
+        return self.expected.session_id
+
+    @property
+    def placement(self) -> Placement:
+        return Placement(self.session_id, self.instance_url, self.epoch, self.state)
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One line of the log of moves: which session went where, under which epoch, and why."""
+
+    id: int
+    kind: MoveKind
+    session_id: SessionId
+    account_id: int
+    workspace_id: WorkspaceId
+    from_url: InstanceUrl | None
+    to_url: InstanceUrl | None
+    epoch: Epoch
+    reason: str
+    at: datetime
+    duration_ms: int | None = None
+    run_id: str | None = None

@@ -1,0 +1,34 @@
+"""One spelling for each instance address, so that two spellings never count as two instances."""
+
+from urllib.parse import urlsplit
+
+from homing.model.fleet import InstanceUrl
+
+_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def normal(url: str) -> InstanceUrl:
+    """The normal form of a gateway's base URL: lower-case scheme and host, no trailing slash, loopback as `localhost`.
+
+    Raises ValueError, with a sentence that names the URL, for what is no http or https base URL.
+    """
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port
+    except ValueError as error:
+        raise ValueError(f"{url!r} is not a URL: {error}") from error
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
+        raise ValueError(f"{url!r} is not a base URL; it should look like http://host:3001")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError(f"{url!r} must name only a host, a port and perhaps a path")
+    host = "localhost" if parts.hostname in _LOOPBACK else parts.hostname
+    if ":" in host:
+        host = f"[{host}]"
+    suffix = "" if port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{port}"
+    return InstanceUrl(f"{parts.scheme}://{host}{suffix}{parts.path.rstrip('/')}")
+
+
+def origin_key(url: InstanceUrl) -> str:
+    """The short name of an instance in paths and metrics: its host, port and path without the scheme."""
+    return url.split("://", 1)[-1]

@@ -1,0 +1,495 @@
+"""What the flows need from the world, in their own words.
+
+Everything that waits, rolls dice, stores or reaches over the network stands behind one of these, so that the
+same flows run against PostgreSQL, against SQLite, and inside a simulation whose time is virtual.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from homing.model.access import Key
+from homing.model.faults import Fault
+from homing.model.fleet import (
+    Account,
+    AccountUuid,
+    Capabilities,
+    Contact,
+    ContactUuid,
+    Epoch,
+    Instance,
+    InstanceState,
+    InstanceUrl,
+    ListedSession,
+    Listing,
+    Move,
+    MoveKind,
+    Placement,
+    Rebinding,
+    Route,
+    SessionId,
+    SessionStatus,
+    Takeover,
+    WorkspaceId,
+)
+from homing.model.fleet import (
+    InstanceLoad as InstanceLoad,
+)
+from homing.model.messages import Claimed as Claimed
+from homing.model.messages import InUse as InUse
+from homing.model.messages import MessageRecord, StoredAnswer
+from homing.model.sending import Receipt
+
+# --- time and chance ------------------------------------------------------------------------------------------
+
+
+class Clock(Protocol):
+    """The passing of time. `monotonic` is in seconds and never goes back; `now` is UTC and may."""
+
+    def monotonic(self) -> float: ...
+
+    def now(self) -> datetime: ...
+
+    async def sleep(self, delay_s: float) -> None: ...
+
+
+class Entropy(Protocol):
+    """Chance, so that a seed can replay it."""
+
+    def random(self) -> float:
+        """A number in [0, 1)."""
+        ...
+
+    def token(self, length_bytes: int) -> bytes: ...
+
+    def uuid(self) -> str:
+        """A UUID of version 7: later ones sort after earlier ones."""
+        ...
+
+
+# --- the directory --------------------------------------------------------------------------------------------
+
+
+class StoreUnavailable(Exception):
+    """The database did not answer, or refused. Nothing is known of what was asked; try again later."""
+
+
+class NameTaken(Exception):
+    """Something with this name, phone or address exists already. The message says what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """What one read of the directory knew of the asked accounts and contacts. What is absent does not exist."""
+
+    routes: Mapping[AccountUuid, Route]
+    contacts: Mapping[ContactUuid, Contact]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which part of a listing: rows with an id above `after` (below it in newest-first listings), at most `limit`."""
+
+    after: int = 0
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class NewAccount:
+    """An account about to exist. `session_id` is fixed from here on."""
+
+    uuid: AccountUuid
+    workspace_id: WorkspaceId
+    session_id: SessionId
+    phone: str
+    name: str
+    takeover: Takeover
+    id: int | None = None
+
+
+class Directory(Protocol):
+    """The durable map: who exists, and where each session lives. Raises StoreUnavailable from every method.
+
+    Placements change by compare-and-set alone (`rebind`): a change holds only if the record it started from,
+    instance and epoch both, is still the record. Every change of a placement is announced to all gateways.
+    """
+
+    async def lookup(
+        self, accounts: Collection[AccountUuid], contacts: Collection[ContactUuid], *, neighbours: int = 0
+    ) -> Lookup:
+        """Routes and contacts in one SELECT.
+
+        With `neighbours`, up to that many further contacts of the same workspaces come along unasked, lowest id
+        first, so that a campaign over an address book reads it in pages and not person by person.
+        """
+        ...
+
+    async def route_of_session(self, session_id: SessionId) -> Route | None: ...
+
+    async def routes(
+        self, *, sessions: Collection[SessionId] = (), instances: Collection[InstanceUrl] = ()
+    ) -> list[Route]:
+        """The routes of these sessions, and of all sessions placed on these instances, in one SELECT."""
+        ...
+
+    async def rebind(self, changes: Sequence[Rebinding], *, run_id: str | None = None) -> list[Rebinding]:
+        """Apply each change whose expected record still stands, in one transaction; returns those that held.
+
+        Each one applied is a row of the log of moves and drops the route from every gateway's cache.
+        """
+        ...
+
+    async def mark_verified(self, sessions: Collection[SessionId], at: datetime) -> None: ...
+
+    async def set_status(self, session_id: SessionId, status: SessionStatus) -> None: ...
+
+    async def create_account(self, account: NewAccount) -> Account:
+        """Raises NameTaken if the workspace has that phone already. The workspace comes to exist if it did not."""
+        ...
+
+    async def account(
+        self, workspace: WorkspaceId | None, *, id: int | None = None, uuid: str | None = None
+    ) -> Account | None:
+        """One account by its id or uuid; None for another workspace's exactly as for none (workspace None: any)."""
+        ...
+
+    async def accounts(
+        self,
+        workspace: WorkspaceId | None,
+        page: Page,
+        *,
+        instance_url: InstanceUrl | None = None,
+        status: SessionStatus | None = None,
+    ) -> list[Account]: ...
+
+    async def delete_account(self, account: Account) -> None: ...
+
+    async def set_takeover(self, account: Account, takeover: Takeover) -> None: ...
+
+    async def create_contact(self, uuid: ContactUuid, workspace: WorkspaceId, phone: str, name: str) -> Contact:
+        """Raises NameTaken if the workspace has that phone already."""
+        ...
+
+    async def contact(self, workspace: WorkspaceId | None, uuid: str) -> Contact | None: ...
+
+    async def contacts(self, workspace: WorkspaceId | None, page: Page) -> list[Contact]: ...
+
+    async def delete_contact(self, contact: Contact) -> None: ...
+
+    async def instances(self) -> list[Instance]: ...
+
+    async def create_instance(
+        self,
+        url: InstanceUrl,
+        *,
+        driver: str = "webjs",
+        name: str = "",
+        capacity: int | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> Instance:
+        """Raises NameTaken if the address is known already."""
+        ...
+
+    async def set_instance_state(self, url: InstanceUrl, state: InstanceState) -> Instance | None: ...
+
+    async def delete_instance(self, url: InstanceUrl) -> bool:
+        """False, and no change, while sessions are placed on it."""
+        ...
+
+    async def loads(self) -> list[InstanceLoad]:
+        """Sessions placed on each instance, by its id, with the phones of the connected ones."""
+        ...
+
+    async def moves(
+        self,
+        workspace: WorkspaceId | None,
+        page: Page,
+        *,
+        session_id: SessionId | None = None,
+        kind: MoveKind | None = None,
+    ) -> list[Move]:
+        """The log of moves, newest first; `page.after` is the id below which to go on, 0 for the newest."""
+        ...
+
+    async def keys(self) -> list[Key]:
+        """All keys that are not revoked."""
+        ...
+
+    async def add_key(self, key: Key) -> None:
+        """The key's workspace comes to exist if it did not."""
+        ...
+
+    async def revoke_key(self, key_id: str, at: datetime) -> Key | None: ...
+
+
+# --- messages -------------------------------------------------------------------------------------------------
+
+
+class Messages(Protocol):
+    """Records of sends, and the idempotency keys. Raises StoreUnavailable. Leases are judged by the store's clock."""
+
+    async def record(self, message: MessageRecord) -> None:
+        """Insert, or replace what stands under the same uuid."""
+        ...
+
+    async def message(self, workspace: WorkspaceId | None, uuid: str) -> MessageRecord | None: ...
+
+    async def messages(self, workspace: WorkspaceId | None, *, before: str | None, limit: int) -> list[MessageRecord]:
+        """Newest first; `before` is the uuid below which to go on."""
+        ...
+
+    async def claim_key(
+        self,
+        workspace: WorkspaceId,
+        key: str,
+        *,
+        fingerprint: str,
+        message_uuid: str,
+        owner: str,
+        lease_s: float,
+        keep_s: float,
+    ) -> Claimed | InUse:
+        """Take the key if it is new, expired, or its holder's lease ran out with the same fingerprint; one transaction.
+
+        A taken-over row keeps its first `message_uuid`.
+        """
+        ...
+
+    async def renew_keys(self, owner: str, keys: Collection[tuple[WorkspaceId, str]], lease_s: float) -> None: ...
+
+    async def answer_key(self, workspace: WorkspaceId, key: str, owner: str, answer: StoredAnswer) -> bool:
+        """Store the answer; False if another owner has the key by now."""
+        ...
+
+    async def release_key(self, workspace: WorkspaceId, key: str, owner: str) -> None:
+        """Forget the key, so that the client's next try is a fresh one."""
+        ...
+
+    async def release_owner(self, owner_prefix: str) -> None:
+        """End the leases of every owner whose name begins so: they are known to be dead."""
+        ...
+
+
+# --- the route cache ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStats:
+    """The route cache of one gateway. `reads` counts the SELECTs that misses caused."""
+
+    entries: int
+    hits: int
+    misses: int
+    reads: int
+    invalidations: int
+    flushes: int
+
+    @property
+    def hit_rate(self) -> float:
+        asked = self.hits + self.misses
+        return self.hits / asked if asked else 0.0
+
+
+class Routes(Protocol):
+    """Where each account's session lives, as quickly as it can be known. May be stale: a stale route costs a hop."""
+
+    async def route(
+        self, workspace: WorkspaceId | None, account_uuid: AccountUuid, contact_uuid: ContactUuid | None
+    ) -> tuple[Route | None, Contact | None]:
+        """The account's route and the contact, in one read at most. None for what is unknown to the workspace."""
+        ...
+
+    async def reread_unless_moved(self, account_uuid: AccountUuid, failed: Placement) -> Route | None:
+        """A fresher route than the placement that just failed: a cached one if it differs, else the directory's."""
+        ...
+
+
+# --- instances ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceHealth:
+    """What an instance says of itself. `incarnation` is None where the gateway does not tell its boots apart."""
+
+    capabilities: Capabilities
+    incarnation: str | None = None
+    engine: str | None = None
+    version: str | None = None
+    sessions_total: int | None = None
+    sessions_connected: int | None = None
+    memory_used_mb: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStart:
+    """What an instance must know to open a session. `epoch` is the grant it opens under."""
+
+    session_id: SessionId
+    workspace_id: WorkspaceId
+    account_id: int
+    epoch: Epoch
+
+
+@dataclass(frozen=True, slots=True)
+class PairingCode:
+    """What a person scans or types to link the device. `qr` is the QR code's text, or an image as a data URL."""
+
+    qr: str | None
+    code: str | None
+    expires_in_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingText:
+    """What an instance must know to send. The epoch is the one we believe to be the session's."""
+
+    session_id: SessionId
+    workspace_id: WorkspaceId
+    recipient_phone: str
+    text: str
+    message_id: str
+    epoch: Epoch
+
+
+class Driver(Protocol):
+    """Speaks one gateway family's protocol. Each call answers a value or a Fault; it raises only on our own bugs.
+
+    Every call ends within its `timeout_s`, whatever the peer does.
+    """
+
+    family: str
+    base: Capabilities
+    """What the family can do at the least, before an instance has declared more."""
+
+    async def health(self, instance: InstanceUrl, *, timeout_s: float) -> InstanceHealth | Fault: ...
+
+    async def sessions(self, instance: InstanceUrl, *, timeout_s: float) -> Listing: ...
+
+    async def session(
+        self, instance: InstanceUrl, session_id: SessionId, *, timeout_s: float
+    ) -> ListedSession | Fault: ...
+
+    async def send(self, instance: InstanceUrl, message: OutgoingText, *, timeout_s: float) -> Receipt | Fault: ...
+
+    async def start(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> ListedSession | Fault:
+        """Open the session there. Fault EPOCH_STALE carries the epoch that the credentials are at."""
+        ...
+
+    async def stop(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> Fault | None:
+        """Close the session, keeping its login. To be sent to the holder only."""
+        ...
+
+    async def restart(
+        self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float
+    ) -> ListedSession | Fault: ...
+
+    async def logout(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> Fault | None:
+        """End the link with WhatsApp. Afterwards only pairing anew helps."""
+        ...
+
+    async def pairing(
+        self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float
+    ) -> PairingCode | Fault: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """The instances as last read from the directory."""
+
+    instances: Mapping[InstanceUrl, Instance] = field(default_factory=dict)
+
+    def active(self) -> list[Instance]:
+        return [instance for instance in self.instances.values() if instance.state is InstanceState.ACTIVE]
+
+
+class Fleet(Protocol):
+    """The instances we know, and how to speak to each. Reads nothing from the directory while a message waits."""
+
+    default_url: InstanceUrl | None
+    """Where an account without a placement goes."""
+
+    @property
+    def roster(self) -> Roster: ...
+
+    def driver(self, url: InstanceUrl) -> Driver:
+        """The driver for an address; of one that is not listed any more, the default family's."""
+        ...
+
+    async def capabilities(self, url: InstanceUrl, *, timeout_s: float) -> Capabilities | Fault:
+        """What the instance declared of itself, asked once and remembered."""
+        ...
+
+    def doubt(self, url: InstanceUrl) -> None:
+        """Another incarnation may answer there now: ask again before the next send."""
+        ...
+
+    def withdraw_message_id(self, url: InstanceUrl) -> None:
+        """The instance was seen not to take our message ids, whatever it declares."""
+        ...
+
+
+# --- notices between gateways -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementChanged:
+    """A session's placement is no longer what it was. `epoch` is that of the new placement."""
+
+    session_id: SessionId
+    account_uuid: AccountUuid
+    epoch: Epoch
+    old_url: InstanceUrl | None = None
+    new_url: InstanceUrl | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountChanged:
+    """An account or contact was changed or deleted in another way than by moving."""
+
+    account_uuid: AccountUuid | None = None
+    contact_uuid: ContactUuid | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RosterChanged:
+    """The list of instances is not what it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeysChanged:
+    """The API keys are not what they were."""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheCleared:
+    """Somebody asked for an empty route cache, or notices may have been missed: nothing cached can be trusted."""
+
+    reason: str = "cleared by an operator"
+
+
+Notice = PlacementChanged | AccountChanged | RosterChanged | KeysChanged | CacheCleared
+
+
+class Notices(Protocol):
+    """Word of changes, between all gateways on one directory. It may be lost with the connection that carries it;
+    then subscribers hear CacheCleared once the connection is back."""
+
+    async def publish(self, notices: Sequence[Notice]) -> None:
+        """Tell every gateway, this one first and at once."""
+        ...
+
+    def subscribe(self, hear: Callable[[Notice], None]) -> None: ...
+
+
+# --- what counts ----------------------------------------------------------------------------------------------
+
+
+class Meters(Protocol):
+    """What the flows report of themselves, to be scraped or ignored."""
+
+    def instance_called(self, instance: InstanceUrl, call: str) -> None: ...
+
+    def moved(self, kind: MoveKind, count: int = 1) -> None: ...
+
+    def looked(self) -> None: ...

@@ -1,0 +1,111 @@
+"""`/accounts`: the phone identities, and the life of their sessions."""
+
+from typing import Annotated, Any
+
+from litestar import Controller, delete, get, patch, post
+from litestar.params import Parameter
+from msgspec import UNSET
+
+from homing.compose import Gateway
+from homing.model.errors import Code, Problem
+from homing.model.fleet import InstanceUrl, SessionStatus, Takeover
+from homing.model.phones import e164_digits
+from homing.model.urls import normal
+from homing.ports import AccountChanged, Page
+from homing.serve import views
+from homing.serve.access import Caller
+from homing.serve.api.context import ADMIN, READ, After, Limit, WorkspaceFilter, account_of, seen_workspace
+from homing.serve.bodies import AccountBody, AccountChanges
+from homing.serve.views import AccountView, PairingView
+
+
+class AccountsController(Controller):
+    """Accounts are named by their uuid or by their number."""
+
+    path = "/accounts"
+    tags = ["accounts"]
+
+    @get("/", guards=[READ], summary="List accounts")
+    async def list_accounts(
+        self,
+        gateway: Gateway,
+        caller: Caller,
+        workspace_id: WorkspaceFilter = None,
+        instance_url: str | None = None,
+        status: SessionStatus | None = None,
+        after: After = 0,
+        limit: Limit = 50,
+    ) -> dict[str, Any]:
+        rows = await gateway.stores.directory.accounts(
+            seen_workspace(caller, workspace_id),
+            Page(after, limit),
+            instance_url=_url(instance_url),
+            status=status,
+        )
+        return views.page([views.account(row) for row in rows], limit)
+
+    @post("/", guards=[ADMIN], summary="Create an account and start its session")
+    async def create(self, data: AccountBody, gateway: Gateway, caller: Caller) -> AccountView:
+        if caller.names_another(data.workspace_id):
+            raise Problem(Code.NOT_FOUND, f"There is no workspace {data.workspace_id} for this key")
+        workspace = caller.acting_for(data.workspace_id)
+        _check_phone(data.phone, gateway)
+        takeover = Takeover(data.takeover) if data.takeover is not None else None
+        account = await gateway.accounts.create(workspace, data.phone.strip(), data.name, takeover)
+        if data.start:
+            account = await gateway.accounts.start(account)
+        return views.account(account)
+
+    @get("/{ref:str}", guards=[READ], summary="Show an account")
+    async def show(self, ref: str, gateway: Gateway, caller: Caller) -> AccountView:
+        return views.account(await account_of(gateway, caller, ref))
+
+    @patch("/{ref:str}", guards=[ADMIN], summary="Change an account")
+    async def change(self, ref: str, data: AccountChanges, gateway: Gateway, caller: Caller) -> AccountView:
+        account = await account_of(gateway, caller, ref)
+        if data.takeover is not UNSET:
+            await gateway.stores.directory.set_takeover(account, Takeover(data.takeover))
+        return views.account(await account_of(gateway, caller, ref))
+
+    @delete("/{ref:str}", guards=[ADMIN], summary="Delete an account; its session must be stopped or logged out")
+    async def remove(self, ref: str, gateway: Gateway, caller: Caller) -> None:
+        account = await account_of(gateway, caller, ref)
+        if account.status in (SessionStatus.CONNECTED, SessionStatus.STARTING):
+            detail = f"Account {account.uuid} has a running session; stop it or log it out first"
+            raise Problem(Code.INSTANCE_IN_USE, detail)
+        await gateway.stores.directory.delete_account(account)
+        await gateway.stores.notices.publish([AccountChanged(account_uuid=account.uuid)])
+
+    @post("/{ref:str}/start", guards=[ADMIN], status_code=200, summary="Open the session")
+    async def start(self, ref: str, gateway: Gateway, caller: Caller) -> AccountView:
+        return views.account(await gateway.accounts.start(await account_of(gateway, caller, ref)))
+
+    @post("/{ref:str}/stop", guards=[ADMIN], status_code=200, summary="Close the session and keep its login")
+    async def stop(self, ref: str, gateway: Gateway, caller: Caller) -> AccountView:
+        return views.account(await gateway.accounts.stop(await account_of(gateway, caller, ref)))
+
+    @post("/{ref:str}/restart", guards=[ADMIN], status_code=200, summary="Close and open the session")
+    async def restart(self, ref: str, gateway: Gateway, caller: Caller) -> AccountView:
+        return views.account(await gateway.accounts.restart(await account_of(gateway, caller, ref)))
+
+    @post("/{ref:str}/logout", guards=[ADMIN], status_code=200, summary="End the link with WhatsApp")
+    async def logout(self, ref: str, gateway: Gateway, caller: Caller) -> AccountView:
+        return views.account(await gateway.accounts.logout(await account_of(gateway, caller, ref)))
+
+    @get("/{ref:str}/qr", guards=[ADMIN], summary="The code that links the account's phone")
+    async def qr(self, ref: str, gateway: Gateway, caller: Caller) -> PairingView:
+        return views.pairing(await gateway.accounts.pairing(await account_of(gateway, caller, ref)))
+
+
+def _url(given: Annotated[str | None, Parameter()]) -> InstanceUrl | None:
+    try:
+        return normal(given) if given else None
+    except ValueError as error:
+        raise Problem(Code.INVALID_REQUEST, str(error), field="instance_url") from error
+
+
+def _check_phone(phone: str, gateway: Gateway) -> None:
+    try:
+        e164_digits(phone, gateway.settings.homing_default_region)
+    except ValueError as error:
+        raise Problem(Code.INVALID_REQUEST, str(error), field="phone") from error

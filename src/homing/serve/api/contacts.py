@@ -1,0 +1,64 @@
+"""`/contacts`: the people whom a workspace writes to."""
+
+from typing import Any
+
+from litestar import Controller, delete, get, post
+
+from homing.compose import Gateway
+from homing.model.errors import Code, Problem
+from homing.model.fleet import Contact, ContactUuid
+from homing.model.phones import e164_digits
+from homing.ports import AccountChanged, Page
+from homing.serve import views
+from homing.serve.access import Caller
+from homing.serve.api.context import READ, SEND, After, Limit, WorkspaceFilter, seen_workspace
+from homing.serve.bodies import ContactBody
+from homing.serve.views import ContactView
+
+
+class ContactsController(Controller):
+    """Contacts are named by their uuid."""
+
+    path = "/contacts"
+    tags = ["contacts"]
+
+    @get("/", guards=[READ], summary="List contacts")
+    async def list_contacts(
+        self,
+        gateway: Gateway,
+        caller: Caller,
+        workspace_id: WorkspaceFilter = None,
+        after: After = 0,
+        limit: Limit = 50,
+    ) -> dict[str, Any]:
+        rows = await gateway.stores.directory.contacts(seen_workspace(caller, workspace_id), Page(after, limit))
+        return views.page([views.contact(row) for row in rows], limit)
+
+    @post("/", guards=[SEND], summary="Create a contact")
+    async def create(self, data: ContactBody, gateway: Gateway, caller: Caller) -> ContactView:
+        if caller.names_another(data.workspace_id):
+            raise Problem(Code.NOT_FOUND, f"There is no workspace {data.workspace_id} for this key")
+        try:
+            phone = e164_digits(data.phone, gateway.settings.homing_default_region)
+        except ValueError as error:
+            raise Problem(Code.INVALID_REQUEST, str(error), field="phone") from error
+        uuid = ContactUuid(gateway.entropy.uuid())
+        workspace = caller.acting_for(data.workspace_id)
+        return views.contact(await gateway.stores.directory.create_contact(uuid, workspace, phone, data.name))
+
+    @get("/{uuid:str}", guards=[READ], summary="Show a contact")
+    async def show(self, uuid: str, gateway: Gateway, caller: Caller) -> ContactView:
+        return views.contact(await _contact(gateway, caller, uuid))
+
+    @delete("/{uuid:str}", guards=[SEND], summary="Delete a contact")
+    async def remove(self, uuid: str, gateway: Gateway, caller: Caller) -> None:
+        contact = await _contact(gateway, caller, uuid)
+        await gateway.stores.directory.delete_contact(contact)
+        await gateway.stores.notices.publish([AccountChanged(contact_uuid=contact.uuid)])
+
+
+async def _contact(gateway: Gateway, caller: Caller, uuid: str) -> Contact:
+    contact = await gateway.stores.directory.contact(caller.workspace, uuid.lower())
+    if contact is None:
+        raise Problem(Code.CONTACT_NOT_FOUND, f"There is no contact {uuid}")
+    return contact

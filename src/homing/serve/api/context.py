@@ -1,0 +1,68 @@
+"""What every resource needs: the gateway, the caller, and the page asked for."""
+
+from typing import Annotated, Any
+
+from litestar import Request
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+from litestar.params import Parameter
+
+from homing.compose import Gateway
+from homing.model.access import Scope
+from homing.model.errors import Code, Problem
+from homing.model.fleet import Account, WorkspaceId
+from homing.serve.access import Caller, authorise
+
+After = Annotated[int, Parameter(ge=0, description="Go on behind this id: the `next` of the page before")]
+Limit = Annotated[int, Parameter(ge=1, le=500, description="Rows in a page")]
+WorkspaceFilter = Annotated[
+    int | None, Parameter(query="workspace_id", ge=1, description="For operators: one workspace")
+]
+
+
+def needs(scope: Scope) -> Any:
+    """A guard that lets in callers whose key has this scope, and notes who they are."""
+
+    def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+        gateway: Gateway = connection.app.state.gateway
+        connection.state.caller = authorise(gateway.keyring, connection.headers.get("authorization"), scope)
+
+    return guard
+
+
+READ, SEND, ADMIN = needs(Scope.READ), needs(Scope.SEND), needs(Scope.ADMIN)
+
+
+def provide_gateway(request: Request[Any, Any, Any]) -> Gateway:
+    gateway: Gateway = request.app.state.gateway
+    return gateway
+
+
+def provide_caller(request: Request[Any, Any, Any]) -> Caller:
+    caller: Caller = request.state.caller
+    return caller
+
+
+def seen_workspace(caller: Caller, named: int | None) -> WorkspaceId | None:
+    """The workspace to list: the key's own, or the one that an operator filters by."""
+    if caller.names_another(named):
+        raise Problem(Code.NOT_FOUND, f"There is no workspace {named} for this key")
+    return caller.workspace if caller.workspace is not None or named is None else WorkspaceId(named)
+
+
+def operator(caller: Caller) -> None:
+    """The fleet belongs to nobody's workspace: only an operator's key may change it."""
+    if caller.workspace is not None:
+        raise Problem(Code.FORBIDDEN, "The fleet is changed with an operator's key, which belongs to no workspace")
+
+
+async def account_of(gateway: Gateway, caller: Caller, ref: str) -> Account:
+    """The account behind `{id or uuid}`; another workspace's is not there."""
+    directory, workspace = gateway.stores.directory, caller.workspace
+    if ref.isdecimal() and len(ref) < 18:
+        account = await directory.account(workspace, id=int(ref))
+    else:
+        account = await directory.account(workspace, uuid=ref.lower())
+    if account is None:
+        raise Problem(Code.ACCOUNT_NOT_FOUND, f"There is no account {ref}")
+    return account

@@ -1,0 +1,216 @@
+"""The ASGI application: the hot send route in front, the framework behind it for everything else."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import structlog
+from litestar import Litestar, Request, Response, Router, get
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import SwaggerRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.types import ASGIApp, Receive, Send
+
+import homing
+from homing.compose import Gateway
+from homing.model.errors import Code, Problem
+from homing.ports import NameTaken, StoreUnavailable
+from homing.serve import problems
+from homing.serve.api import accounts, contacts, fleet, messages, operations
+from homing.serve.api.context import provide_caller, provide_gateway
+from homing.serve.sends import Answer
+
+log = structlog.get_logger("homing")
+
+SEND_PATH = "/api/v1/messages/send"
+
+
+class Application:
+    """Answers sends itself, and hands everything else on."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._body_max = gateway.settings.homing_max_body_bytes
+        self._behind: ASGIApp = framework(gateway)
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == SEND_PATH and scope["method"] == "POST":
+            await self._send(scope, receive, send)
+        else:
+            await self._behind(scope, receive, send)
+
+    async def _send(self, scope: Any, receive: Receive, send: Send) -> None:
+        authorization, key = _credentials(scope)
+        try:
+            raw = await _read(receive, self._body_max)
+        except Problem as problem:
+            told = problems.document(problem, success=False)
+            answer = Answer(413, msgspec.json.encode(told), {"Connection": "close"}, problems.PROBLEM_JSON)
+        else:
+            if raw is None:
+                return
+            answer = await self._answer(raw, authorization, key)
+        await _write(send, answer)
+
+    async def _answer(self, raw: bytes, authorization: str | None, key: str | None) -> Answer:
+        try:
+            return await self._gateway.sends.answer(raw, authorization, key)
+        except Exception:
+            log.exception("A send failed inside the gateway")
+            detail = "The gateway failed; whether the message was sent is not known"
+            told = problems.document(Problem(Code.INTERNAL_ERROR, detail), success=None, outcome="unknown")
+            return Answer(500, msgspec.json.encode(told), {}, problems.PROBLEM_JSON)
+
+
+def _credentials(scope: Any) -> tuple[str | None, str | None]:
+    authorization = key = None
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            authorization = value.decode("latin-1")
+        elif name == b"idempotency-key":
+            key = value.decode("latin-1")
+    return authorization, key
+
+
+async def _read(receive: Receive, limit: int) -> bytes | None:
+    """The whole body; None if the client left. Raises Problem beyond the limit."""
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        event: Any = await receive()
+        if event["type"] == "http.disconnect":
+            return None
+        part = event.get("body", b"")
+        size += len(part)
+        if size > limit:
+            raise Problem(Code.BODY_TOO_LARGE, f"The body is larger than {limit} bytes")
+        parts.append(part)
+        if not event.get("more_body", False):
+            return b"".join(parts)
+
+
+async def _write(send: Send, answer: Answer) -> None:
+    headers: list[Any] = [
+        (b"content-type", answer.media_type.encode()),
+        (b"content-length", str(len(answer.body)).encode()),
+    ]
+    headers += [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body, "more_body": False})
+
+
+@get("/health", summary="Is this process alive?", tags=["probes"])
+async def health() -> dict[str, Any]:
+    return {"status": "healthy", "version": homing.__version__}
+
+
+@get("/ready", summary="Can this gateway do its work?", tags=["probes"])
+async def ready(gateway: Gateway) -> Response[dict[str, Any]]:
+    """503 while the directory is away. Sends on cached routes go on even then."""
+    try:
+        async with asyncio.timeout(1.0):
+            await gateway.stores.directory.instances()
+    except (StoreUnavailable, TimeoutError) as error:
+        return Response({"status": "directory unavailable", "detail": str(error)}, status_code=503)
+    return Response({"status": "ready", "instances": len(gateway.fleet.roster.instances)})
+
+
+@get("/metrics", summary="Figures for Prometheus", tags=["probes"], media_type="text/plain")
+async def metrics(gateway: Gateway) -> Response[bytes]:
+    return Response(gateway.metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def framework(gateway: Gateway) -> Litestar:
+    """Everything but the hot route."""
+    api = Router(
+        "/api/v1",
+        route_handlers=[
+            accounts.AccountsController,
+            contacts.ContactsController,
+            fleet.router,
+            messages.router,
+            operations.CacheController,
+            operations.KeysController,
+        ],
+        dependencies={"caller": Provide(provide_caller, sync_to_thread=False)},
+        security=[{"key": []}],
+    )
+    return Litestar(
+        route_handlers=[health, ready, metrics, api],
+        dependencies={"gateway": Provide(provide_gateway, sync_to_thread=False)},
+        state=State({"gateway": gateway}),
+        openapi_config=_openapi(),
+        exception_handlers=_handlers(),
+        request_max_body_size=gateway.settings.homing_max_body_bytes,
+        logging_config=None,
+        debug=False,
+    )
+
+
+def _openapi() -> OpenAPIConfig:
+    return OpenAPIConfig(
+        title="Homing",
+        version=homing.__version__,
+        description="One stable address in front of a fleet of WhatsApp session gateways.",
+        path="/docs",
+        render_plugins=[SwaggerRenderPlugin()],
+        components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
+    )
+
+
+def _handlers() -> dict[Any, Callable[[Request[Any, Any, Any], Any], Response[Any]]]:
+    return {
+        Problem: lambda _, error: _problem(error),
+        StoreUnavailable: lambda _, error: _problem(
+            Problem(Code.DIRECTORY_UNAVAILABLE, f"The directory is away: {error}", retry_after_s=2)
+        ),
+        NameTaken: lambda _, error: _problem(Problem(Code.ALREADY_EXISTS, str(error))),
+        ValidationException: lambda _, error: _problem(_invalid(error)),
+        HTTPException: lambda _, error: _problem(_foreign(error)),
+        Exception: _unexpected,
+    }
+
+
+def _problem(problem: Problem) -> Response[Any]:
+    return Response(
+        problems.document(problem, success=False),
+        status_code=problems.STATUS[problem.code],
+        headers=problems.headers(problem),
+        media_type=problems.PROBLEM_JSON,
+    )
+
+
+def _invalid(error: ValidationException) -> Problem:
+    extra: Any = error.extra
+    first = extra[0] if isinstance(extra, list) and extra else {}
+    field = first.get("key") if isinstance(first, dict) else None
+    said = first.get("message") if isinstance(first, dict) else None
+    return Problem(Code.INVALID_REQUEST, f"The request is not valid: {said or error.detail}", field=field)
+
+
+def _foreign(error: HTTPException) -> Problem:
+    """What the framework itself found wrong."""
+    match error.status_code:
+        case 404:
+            return Problem(Code.NOT_FOUND, "There is nothing at this address")
+        case 405:
+            return Problem(Code.METHOD_NOT_ALLOWED, "This address does not take that method")
+        case 413:
+            return Problem(Code.BODY_TOO_LARGE, "The body is larger than the limit")
+        case 400:
+            cause = error.__cause__ or error.__context__
+            if isinstance(cause, msgspec.DecodeError | msgspec.ValidationError):
+                return problems.invalid(cause)
+            return Problem(Code.INVALID_REQUEST, f"The request is not valid: {error.detail}")
+        case _:
+            log.error("The framework refused a request", status=error.status_code, detail=error.detail)
+            return Problem(Code.INTERNAL_ERROR, "The gateway failed; it is in the log")
+
+
+def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    log.error("A request failed inside the gateway", path=request.url.path, exc_info=error)
+    return _problem(Problem(Code.INTERNAL_ERROR, "The gateway failed; it is in the log"))

@@ -1,0 +1,94 @@
+"""The figures at /metrics. Every one is there from the start, at 0, so that an alert can be written before a fault."""
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+
+from homing.model.fleet import InstanceUrl, MoveKind
+from homing.model.sending import NotSent, Outcome, Sent, Unknown
+from homing.model.urls import origin_key
+
+disable_created_metrics()
+
+_CALLS = ("send", "list", "health", "status", "start", "stop", "restart", "logout", "pairing")
+_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60)
+
+
+class Metrics:
+    """`ports.Meters`, and what the API itself counts, in one registry for each gateway."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        sends = Counter("homing_sends_total", "Sends answered, by outcome", ["outcome"], registry=self.registry)
+        self._sends = {outcome: sends.labels(outcome) for outcome in ("sent", "not_sent", "unknown", "replayed")}
+        self._seconds = Histogram(
+            "homing_send_seconds", "Time from request to answer", buckets=_BUCKETS, registry=self.registry
+        )
+        self._failovers = self._counter("homing_failovers_total", "Sends that ended on another instance")
+        self._reads = self._counter("homing_directory_reads_total", "SELECTs that sends caused, idempotency apart")
+        self._hits = self._counter("homing_route_cache_hits_total", "Sends whose route was cached")
+        self._misses = self._counter("homing_route_cache_misses_total", "Sends whose route had to be read")
+        self._looks = self._counter("homing_looks_total", "Rounds in which all instances were asked for their lists")
+        self._calls = Counter(
+            "homing_instance_calls_total", "Calls to instances", ["instance", "call"], registry=self.registry
+        )
+        self._call_children: dict[tuple[InstanceUrl, str], Counter] = {}
+        self._moves = Counter("homing_moves_total", "Placements changed", ["kind"], registry=self.registry)
+        for kind in MoveKind:
+            self._moves.labels(kind.value)
+        self.sends_in_progress = Gauge("homing_sends_in_progress", "Sends being driven", registry=self.registry)
+
+    def _counter(self, name: str, told: str) -> Counter:
+        return Counter(name, told, registry=self.registry)
+
+    def instance_known(self, instance: InstanceUrl) -> None:
+        """Show the instance's calls at 0."""
+        for call in _CALLS:
+            self._child(instance, call)
+
+    def instance_called(self, instance: InstanceUrl, call: str) -> None:
+        self._child(instance, call).inc()
+
+    def moved(self, kind: MoveKind, count: int = 1) -> None:
+        self._moves.labels(kind.value).inc(count)
+
+    def looked(self) -> None:
+        self._looks.inc()
+
+    def read(self) -> None:
+        self._reads.inc()
+
+    def hit(self) -> None:
+        self._hits.inc()
+
+    def missed(self) -> None:
+        self._misses.inc()
+
+    def answered(self, outcome: Outcome | None, took_s: float) -> None:
+        """A send was answered; without an outcome it was an old answer given again."""
+        self._seconds.observe(took_s)
+        match outcome:
+            case Sent(failover=failover):
+                self._sends["sent"].inc()
+                self._failovers.inc(failover)
+            case NotSent():
+                self._sends["not_sent"].inc()
+            case Unknown():
+                self._sends["unknown"].inc()
+            case None:
+                self._sends["replayed"].inc()
+
+    def exposition(self) -> bytes:
+        return generate_latest(self.registry)
+
+    def _child(self, instance: InstanceUrl, call: str) -> Counter:
+        child = self._call_children.get((instance, call))
+        if child is None:
+            child = self._calls.labels(origin_key(instance), call)
+            self._call_children[instance, call] = child
+        return child

@@ -1,0 +1,82 @@
+"""How a problem is told over HTTP: RFC 9457 documents with a stable `code`."""
+
+from typing import Any
+
+import msgspec
+
+from homing.model.errors import Code, Problem
+
+JSON = "application/json"
+PROBLEM_JSON = "application/problem+json"
+
+STATUS: dict[Code, int] = {
+    Code.UNAUTHENTICATED: 401,
+    Code.FORBIDDEN: 403,
+    Code.INVALID_REQUEST: 422,
+    Code.UNSUPPORTED_TYPE: 422,
+    Code.BODY_TOO_LARGE: 413,
+    Code.NOT_FOUND: 404,
+    Code.METHOD_NOT_ALLOWED: 405,
+    Code.ACCOUNT_NOT_FOUND: 404,
+    Code.CONTACT_NOT_FOUND: 404,
+    Code.INSTANCE_NOT_FOUND: 404,
+    Code.MESSAGE_NOT_FOUND: 404,
+    Code.KEY_NOT_FOUND: 404,
+    Code.ALREADY_EXISTS: 409,
+    Code.INSTANCE_IN_USE: 409,
+    Code.ACCOUNT_NOT_PLACED: 409,
+    Code.IDEMPOTENCY_KEY_REUSED: 422,
+    Code.IDEMPOTENCY_KEY_IN_FLIGHT: 409,
+    Code.SESSION_UNREACHABLE: 503,
+    Code.SESSION_NOT_READY: 503,
+    Code.SESSION_LOGGED_OUT: 409,
+    Code.DUPLICATE_HOLDER: 503,
+    Code.INSTANCE_THROTTLED: 503,
+    Code.MESSAGE_REJECTED: 422,
+    Code.RECIPIENT_RESTRICTED: 422,
+    Code.INSTANCE_MISCONFIGURED: 503,
+    Code.INSTANCE_FAULT: 503,
+    Code.DIRECTORY_UNAVAILABLE: 503,
+    Code.NO_CAPACITY: 503,
+    Code.NOT_SUPPORTED: 501,
+    Code.OVERLOADED: 503,
+    Code.INTERNAL_ERROR: 500,
+}
+
+
+def document(problem: Problem, **more: Any) -> dict[str, Any]:
+    """The problem document. `more` are members of its own, such as `message_uuid`."""
+    told: dict[str, Any] = {
+        "type": "about:blank",
+        "title": problem.code.value.replace("_", " ").capitalize(),
+        "status": STATUS[problem.code],
+        "code": problem.code.value,
+        "detail": problem.detail,
+    }
+    if problem.field is not None:
+        told["field"] = problem.field
+    return told | more
+
+
+def headers(problem: Problem) -> dict[str, str]:
+    """What the answer's header says beside the document."""
+    told: dict[str, str] = {}
+    if problem.retry_after_s is not None:
+        told["Retry-After"] = str(max(1, round(problem.retry_after_s)))
+    if problem.code is Code.UNAUTHENTICATED:
+        told["WWW-Authenticate"] = "Bearer"
+    return told
+
+
+def invalid(error: msgspec.ValidationError | msgspec.DecodeError) -> Problem:
+    """A body that is not what was asked for, naming the field."""
+    said = str(error)
+    message, _, path = said.partition(" - at `$")
+    field = path.rstrip("`").lstrip(".") or _quoted(message)
+    return Problem(Code.INVALID_REQUEST, f"The body is not valid: {message[0].lower()}{message[1:]}", field=field)
+
+
+def _quoted(message: str) -> str | None:
+    """msgspec names missing and unknown fields in backticks."""
+    parts = message.split("`")
+    return parts[1] if len(parts) >= 3 and "field" in parts[0] + parts[2] else None

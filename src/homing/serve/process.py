@@ -1,0 +1,66 @@
+"""From settings to a listening process, and back out of it in good order."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+import uvicorn
+
+from homing.compose import open_gateway
+from homing.config import Settings
+from homing.serve import logs
+from homing.serve.app import Application
+
+log = structlog.get_logger("homing")
+
+GOODBYE_S = 15
+"""Sends in progress are given this long when the process is told to stop."""
+
+
+def serve_until_stopped(settings: Settings) -> None:
+    """Bind first, so that a taken port is found before the database is touched; then open everything and serve."""
+    logs.configure(settings.homing_log_level, settings.homing_log_format)
+    listener = _listener(settings.homing_host, settings.homing_port)
+    with listener, asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(settings, listener))
+
+
+async def _serve(settings: Settings, listener: socket.socket) -> None:
+    async with open_gateway(settings) as gateway:
+        config = uvicorn.Config(
+            Application(gateway),
+            http="httptools",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            backlog=2048,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=GOODBYE_S,
+        )
+        log.info("Homing serves", address=f"http://{settings.homing_host}:{listener.getsockname()[1]}", docs="/docs")
+        await uvicorn.Server(config).serve(sockets=[listener])
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Any = uvloop.new_event_loop
+    return factory  # type: ignore[no-any-return]

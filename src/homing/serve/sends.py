@@ -1,0 +1,253 @@
+"""`POST /api/v1/messages/send`: from the request's bytes to the answer's.
+
+This is the hot path. Once a route, a contact and a key are known, a message passes through here without touching the
+database, unless it carries an `Idempotency-Key` or did not simply succeed.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import structlog
+
+from homing.decide import idempotency
+from homing.decide.idempotency import Drive, InFlight, Mismatch
+from homing.flows.keyed import Driven, KeyedSends
+from homing.flows.record import Recorder
+from homing.flows.send import Sending
+from homing.model.access import Scope
+from homing.model.errors import Code, Problem
+from homing.model.fleet import AccountUuid, Contact, ContactUuid, Route
+from homing.model.messages import StoredAnswer
+from homing.model.phones import e164_digits
+from homing.model.sending import NotSent, Outcome, Sent, Text, Unknown
+from homing.ports import Clock, Entropy, Routes, StoreUnavailable
+from homing.serve import problems
+from homing.serve.access import Caller, authorise
+from homing.serve.bodies import SendBody
+from homing.serve.keyring import Keyring
+from homing.serve.metrics import Metrics
+
+log = structlog.get_logger("homing")
+
+KEY_MAX = 255
+_decode = msgspec.json.Decoder(SendBody).decode
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer, ready to be written."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str]
+    media_type: str = problems.JSON
+
+
+@dataclass(frozen=True, slots=True)
+class SendSettings:
+    """What the endpoint must know of the settings."""
+
+    region: str
+    secret: bytes
+    sends_max: int
+
+
+class SendEndpoint:
+    """Answers sends."""
+
+    def __init__(
+        self,
+        *,
+        keyring: Keyring,
+        routes: Routes,
+        sending: Sending,
+        keyed: KeyedSends,
+        recorder: Recorder,
+        clock: Clock,
+        entropy: Entropy,
+        metrics: Metrics,
+        settings: SendSettings,
+    ) -> None:
+        self._keyring, self._routes, self._sending, self._keyed = keyring, routes, sending, keyed
+        self._recorder, self._clock, self._entropy, self._metrics = recorder, clock, entropy, metrics
+        self._settings = settings
+        self._in_progress = 0
+
+    async def answer(self, raw: bytes, authorization: str | None, key: str | None) -> Answer:
+        """The answer to one send; every way that it can fail is an answer too."""
+        began_s = self._clock.monotonic()
+        try:
+            caller = authorise(self._keyring, authorization, Scope.SEND)
+            body = _decode(raw)
+            stored = await self._admitted(caller, body, key, began_s)
+            return _told(stored)
+        except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as error:
+            return _problem(_invalid(error))
+        except Problem as problem:
+            return _problem(problem)
+        except StoreUnavailable as error:
+            return _problem(Problem(Code.DIRECTORY_UNAVAILABLE, f"The directory is away: {error}", retry_after_s=2))
+
+    async def _admitted(self, caller: Caller, body: SendBody, key: str | None, began_s: float) -> StoredAnswer:
+        if self._in_progress >= self._settings.sends_max:
+            detail = f"{self._in_progress} sends are in progress, which is the limit"
+            raise Problem(Code.OVERLOADED, detail, retry_after_s=1)
+        self._in_progress += 1
+        self._metrics.sends_in_progress.inc()
+        try:
+            route, phone = await self._addressed(caller, body)
+            if key is None:
+                _, answer = await self._driven(self._text(route, phone, body), route, began_s)
+                return answer
+            return await self._once(key, route, phone, body, began_s)
+        finally:
+            self._in_progress -= 1
+            self._metrics.sends_in_progress.dec()
+
+    async def _addressed(self, caller: Caller, body: SendBody) -> tuple[Route, str]:
+        """The sender's route and the recipient's number."""
+        _check_kind(body)
+        contact_uuid = ContactUuid(body.contact_uuid.lower()) if body.contact_uuid is not None else None
+        phone = self._phone(body)
+        if caller.names_another(body.workspace_id):
+            raise _no_account(body)
+        workspace = caller.acting_for(body.workspace_id)
+        route, contact = await self._routes.route(workspace, AccountUuid(body.account_uuid.lower()), contact_uuid)
+        if route is None:
+            raise _no_account(body)
+        return route, phone or _recipient(contact, body)
+
+    def _phone(self, body: SendBody) -> str | None:
+        if body.phone is None:
+            return None
+        try:
+            return e164_digits(body.phone, self._settings.region)
+        except ValueError as error:
+            raise Problem(Code.INVALID_REQUEST, str(error), field="phone") from error
+
+    async def _once(self, key: str, route: Route, phone: str, body: SendBody, began_s: float) -> StoredAnswer:
+        """Drive a keyed send, unless somebody drives it or did."""
+        if not 0 < len(key) <= KEY_MAX:
+            raise Problem(
+                Code.INVALID_REQUEST, f"Idempotency-Key must have 1 to {KEY_MAX} characters", field="Idempotency-Key"
+            )
+
+        fresh = True
+
+        async def drive(admission: Drive) -> Driven:
+            nonlocal fresh
+            fresh = False
+            text = self._text(route, phone, body, key=key, admission=admission)
+            return await self._driven(text, route, began_s)
+
+        uuid = self._entropy.uuid()
+        answer = await self._keyed.answer(route.workspace_id, key, _fingerprint(route, phone, body), uuid, drive)
+        match answer:
+            case InFlight(message_uuid=message_uuid):
+                detail = f"A send with this Idempotency-Key is in progress (message {message_uuid})"
+                raise Problem(Code.IDEMPOTENCY_KEY_IN_FLIGHT, detail, retry_after_s=1)
+            case Mismatch(message_uuid=message_uuid):
+                detail = f"This Idempotency-Key was used for another message ({message_uuid})"
+                raise Problem(Code.IDEMPOTENCY_KEY_REUSED, detail, field="Idempotency-Key")
+            case StoredAnswer():
+                if fresh:
+                    self._metrics.answered(None, self._clock.monotonic() - began_s)
+                return answer
+
+    def _text(
+        self, route: Route, phone: str, body: SendBody, *, key: str | None = None, admission: Drive | None = None
+    ) -> Text:
+        if key is None:
+            message_id = idempotency.message_id(self._entropy.token(9))
+        else:
+            message_id = idempotency.derived_message_id(
+                self._settings.secret, route.workspace_id, route.account_uuid, key
+            )
+        return Text(
+            uuid=admission.message_uuid if admission else self._entropy.uuid(),
+            message_id=message_id,
+            workspace_id=route.workspace_id,
+            account_uuid=route.account_uuid,
+            recipient_phone=phone,
+            text=body.message,
+            repeated=admission.repeated if admission else False,
+        )
+
+    async def _driven(self, text: Text, route: Route, began_s: float) -> Driven:
+        outcome = await self._sending.send(text, route)
+        took_s = self._clock.monotonic() - began_s
+        self._metrics.answered(outcome, took_s)
+        await self._recorder.record(text, outcome)
+        return outcome, _answer(text, outcome, took_s)
+
+
+def _check_kind(body: SendBody) -> None:
+    if body.type != "text" or body.media_url is not None or body.file_name is not None:
+        field = "type" if body.type != "text" else "media_url" if body.media_url is not None else "file_name"
+        raise Problem(Code.UNSUPPORTED_TYPE, "Only messages of type `text` can be sent for now", field=field)
+    if (body.contact_uuid is None) == (body.phone is None):
+        raise Problem(Code.INVALID_REQUEST, "Name the recipient by either contact_uuid or phone", field="contact_uuid")
+
+
+def _recipient(contact: Contact | None, body: SendBody) -> str:
+    if contact is None:
+        raise Problem(Code.CONTACT_NOT_FOUND, f"There is no contact {body.contact_uuid} in this workspace")
+    return contact.phone
+
+
+def _no_account(body: SendBody) -> Problem:
+    return Problem(Code.ACCOUNT_NOT_FOUND, f"There is no account {body.account_uuid} in this workspace")
+
+
+def _fingerprint(route: Route, phone: str, body: SendBody) -> str:
+    return idempotency.fingerprint(_encode([route.account_uuid, phone, body.type, body.message]))
+
+
+def _invalid(error: Exception) -> Problem:
+    if isinstance(error, msgspec.ValidationError | msgspec.DecodeError):
+        return problems.invalid(error)
+    return Problem(Code.INVALID_REQUEST, "The body is not UTF-8")
+
+
+def _answer(text: Text, outcome: Outcome, took_s: float) -> StoredAnswer:
+    """What the client is told of an outcome."""
+    common: dict[str, Any] = {
+        "message_uuid": text.uuid,
+        "instance_url": outcome.instance_url,
+        "attempts": outcome.attempts,
+        "failover": False,
+        "response_time_ms": round(took_s * 1000, 1),
+    }
+    match outcome:
+        case Sent(receipt=receipt, failover=failover):
+            data: dict[str, Any] = {"message_id": receipt.message_id, "timestamp": receipt.timestamp}
+            return StoredAnswer(200, {"success": True, "data": data} | common | {"failover": failover})
+        case Unknown(reason=reason):
+            told: dict[str, Any] = {
+                "success": None,
+                "outcome": "unknown",
+                "data": {"message_id": text.message_id},
+                "detail": reason,
+            }
+            return StoredAnswer(202, told | common)
+        case NotSent(code=code, reason=reason):
+            problem = Problem(Code(code.value), f"The message was not sent: {reason}")
+            document = problems.document(problem, success=False, **common)
+            waiting = {} if outcome.final else {"retry_after_s": outcome.retry_after_s}
+            return StoredAnswer(document["status"], document | waiting)
+
+
+def _told(answer: StoredAnswer) -> Answer:
+    headers: dict[str, str] = {}
+    retry_after_s: Any = answer.body.get("retry_after_s")
+    if retry_after_s is not None:
+        headers["Retry-After"] = str(max(1, round(retry_after_s)))
+    media_type = problems.PROBLEM_JSON if "code" in answer.body else problems.JSON
+    return Answer(answer.status, _encode(answer.body), headers, media_type)
+
+
+def _problem(problem: Problem) -> Answer:
+    told = problems.document(problem, success=False)
+    return Answer(told["status"], _encode(told), problems.headers(problem), problems.PROBLEM_JSON)

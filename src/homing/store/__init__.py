@@ -1,0 +1,1 @@
+"""The directory, the messages and the notices between gateways, on SQLite and PostgreSQL."""

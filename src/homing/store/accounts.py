@@ -1,0 +1,177 @@
+"""Which accounts and contacts a workspace has."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Table, delete, func, select, text, update
+
+from homing.model.fleet import (
+    NEVER_GRANTED,
+    Account,
+    Contact,
+    ContactUuid,
+    InstanceUrl,
+    PlacementState,
+    SessionStatus,
+    Takeover,
+    WorkspaceId,
+)
+from homing.ports import NameTaken, NewAccount, Page
+from homing.store.rows import ACCOUNT_COLUMNS, ACCOUNTS_WITH_SESSIONS, account_of, contact_of
+from homing.store.schema import accounts, contacts, sessions, workspaces
+from homing.store.sql import dialect_of, insert
+
+_ACCOUNTS = select(*ACCOUNT_COLUMNS).select_from(ACCOUNTS_WITH_SESSIONS)
+
+
+def ensure_workspace(connection: Connection, workspace: WorkspaceId, at: datetime) -> None:
+    """The workspace exists from here on."""
+    row = insert(connection, workspaces).values(id=workspace, created_at=at)
+    connection.execute(row.on_conflict_do_nothing())
+
+
+def create_account(connection: Connection, new: NewAccount, at: datetime) -> Account:
+    """The account and its session's row, at the epoch where an earlier account of the same session left it."""
+    ensure_workspace(connection, new.workspace_id, at)
+    account_id = _insert_account(connection, new, at)
+    _insert_session(connection, new, account_id, at)
+    return account_of(connection.execute(_ACCOUNTS.where(accounts.c.id == account_id)).one())
+
+
+def account(
+    connection: Connection, workspace: WorkspaceId | None, *, id: int | None, uuid: str | None
+) -> Account | None:
+    """One account by id or uuid, if it is this workspace's."""
+    if id is None and uuid is None:
+        return None
+    statement = _of_workspace(_ACCOUNTS, accounts, workspace)
+    if id is not None:
+        statement = statement.where(accounts.c.id == id)
+    if uuid is not None:
+        statement = statement.where(accounts.c.uuid == uuid)
+    row = connection.execute(statement).one_or_none()
+    return None if row is None else account_of(row)
+
+
+def accounts_page(
+    connection: Connection,
+    workspace: WorkspaceId | None,
+    page: Page,
+    *,
+    instance_url: InstanceUrl | None,
+    status: SessionStatus | None,
+) -> list[Account]:
+    """A page of accounts by id."""
+    statement = _page_of(_of_workspace(_ACCOUNTS, accounts, workspace), accounts.c.id, page)
+    if instance_url is not None:
+        statement = statement.where(sessions.c.instance_url == instance_url)
+    if status is not None:
+        statement = statement.where(sessions.c.status == status)
+    return [account_of(row) for row in connection.execute(statement)]
+
+
+def delete_account(connection: Connection, account_id: int, at: datetime) -> None:
+    """Forget the account. Its session's row stays, placed nowhere, so that the epoch is never used again."""
+    connection.execute(
+        update(sessions)
+        .where(sessions.c.account_id == account_id)
+        .values(account_id=None, instance_url=None, state=PlacementState.HELD, updated_at=at)
+    )
+    connection.execute(delete(accounts).where(accounts.c.id == account_id))
+
+
+def set_takeover(connection: Connection, account_id: int, takeover: Takeover) -> None:
+    connection.execute(update(accounts).where(accounts.c.id == account_id).values(takeover=takeover))
+
+
+def create_contact(
+    connection: Connection, uuid: ContactUuid, workspace: WorkspaceId, phone: str, name: str, at: datetime
+) -> Contact:
+    ensure_workspace(connection, workspace, at)
+    values = {"uuid": uuid, "workspace_id": workspace, "phone": phone, "name": name, "created_at": at}
+    statement = insert(connection, contacts).values(values).on_conflict_do_nothing().returning(contacts)
+    row = connection.execute(statement).one_or_none()
+    if row is None:
+        raise _taken(connection, contacts, "contact", workspace, phone, uuid)
+    return contact_of(row)
+
+
+def contact(connection: Connection, workspace: WorkspaceId | None, uuid: str) -> Contact | None:
+    """One contact, if it is this workspace's."""
+    statement = _of_workspace(select(contacts).where(contacts.c.uuid == uuid), contacts, workspace)
+    row = connection.execute(statement).one_or_none()
+    return None if row is None else contact_of(row)
+
+
+def contacts_page(connection: Connection, workspace: WorkspaceId | None, page: Page) -> list[Contact]:
+    """A page of contacts by id."""
+    statement = _page_of(_of_workspace(select(contacts), contacts, workspace), contacts.c.id, page)
+    return [contact_of(row) for row in connection.execute(statement)]
+
+
+def delete_contact(connection: Connection, contact_id: int) -> None:
+    connection.execute(delete(contacts).where(contacts.c.id == contact_id))
+
+
+def _insert_account(connection: Connection, new: NewAccount, at: datetime) -> int:
+    values = {
+        "uuid": new.uuid,
+        "workspace_id": new.workspace_id,
+        "phone": new.phone,
+        "name": new.name,
+        "takeover": new.takeover,
+        "created_at": at,
+    }
+    if new.id is not None:
+        values["id"] = new.id
+    statement = insert(connection, accounts).values(values).on_conflict_do_nothing().returning(accounts.c.id)
+    account_id = connection.scalar(statement)
+    if account_id is None:
+        raise _taken(connection, accounts, "account", new.workspace_id, new.phone, new.uuid)
+    if new.id is not None and dialect_of(connection) == "postgresql":
+        # PostgreSQL's sequence does not see an id that was chosen, and would give it out again.
+        connection.execute(text(_SKIP_CHOSEN_ID))
+    return int(account_id)
+
+
+_SKIP_CHOSEN_ID = """
+    SELECT setval(pg_get_serial_sequence('accounts', 'id'), greatest(
+        (SELECT max(id) FROM accounts), nextval(pg_get_serial_sequence('accounts', 'id')) - 1, 1))
+"""
+
+
+def _insert_session(connection: Connection, new: NewAccount, account_id: int, at: datetime) -> None:
+    fresh = insert(connection, sessions).values(
+        session_id=new.session_id,
+        account_id=account_id,
+        epoch=NEVER_GRANTED,
+        state=PlacementState.HELD,
+        status=SessionStatus.UNKNOWN,
+        updated_at=at,
+    )
+    adopted = fresh.on_conflict_do_update(
+        index_elements=[sessions.c.session_id],
+        set_={"account_id": account_id, "status": SessionStatus.UNKNOWN.value, "updated_at": at},
+        where=sessions.c.account_id.is_(None),
+    )
+    if connection.scalar(adopted.returning(sessions.c.epoch)) is None:
+        raise NameTaken(f"the session {new.session_id} belongs to another account already")
+
+
+def _taken(connection: Connection, table: Table, what: str, workspace: WorkspaceId, phone: str, uuid: str) -> NameTaken:
+    def exists(*clauses: ColumnElement[bool]) -> bool:
+        return connection.scalar(select(func.count()).select_from(table).where(*clauses)) > 0  # type: ignore[operator]
+
+    if exists(table.c.workspace_id == workspace, table.c.phone == phone):
+        return NameTaken(f"workspace {workspace} has the phone {phone} as another {what} already")
+    if exists(table.c.uuid == uuid):
+        return NameTaken(f"the uuid {uuid} is another {what}'s already")
+    return NameTaken(f"the id is another {what}'s already")
+
+
+def _of_workspace(statement: Any, table: Table, workspace: WorkspaceId | None) -> Any:
+    return statement if workspace is None else statement.where(table.c.workspace_id == workspace)
+
+
+def _page_of(statement: Any, id: ColumnElement[int], page: Page) -> Any:
+    return statement.where(id > page.after).order_by(id).limit(page.limit)

@@ -1,0 +1,244 @@
+"""The directory on a SQL database: who exists, and where each session lives."""
+
+import asyncio
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+import structlog
+from sqlalchemy import Connection
+
+from homing.model.access import Key
+from homing.model.fleet import (
+    Account,
+    AccountUuid,
+    Contact,
+    ContactUuid,
+    Instance,
+    InstanceState,
+    InstanceUrl,
+    Move,
+    MoveKind,
+    Rebinding,
+    Route,
+    SessionId,
+    SessionStatus,
+    Takeover,
+    WorkspaceId,
+)
+from homing.ports import (
+    AccountChanged,
+    Clock,
+    InstanceLoad,
+    KeysChanged,
+    Lookup,
+    NewAccount,
+    Notice,
+    Page,
+    RosterChanged,
+)
+from homing.store import accounts, lookup, placements, roster
+from homing.store.database import Database
+from homing.store.notices import Announce, StagedNotices
+
+T = TypeVar("T")
+
+_LINES_PER_BATCH = 20
+
+log = structlog.get_logger("homing")
+
+
+class SqlDirectory:
+    """`ports.Directory` on SQLite and PostgreSQL.
+
+    `on_read` is called once for each SELECT that a send waits for. A change once begun is carried through and
+    announced even if whoever asked for it has gone away.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        notices: StagedNotices,
+        clock: Clock,
+        *,
+        on_read: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._database = database
+        self._notices = notices
+        self._clock = clock
+        self._on_read = on_read
+        self._under_way: set[asyncio.Task[Any]] = set()
+
+    # --- routes and placements ---
+
+    async def lookup(
+        self, accounts: Collection[AccountUuid], contacts: Collection[ContactUuid], *, neighbours: int = 0
+    ) -> Lookup:
+        self._on_read()
+        return await self._database.read(lambda c: lookup.lookup(c, accounts, contacts, neighbours=neighbours))
+
+    async def route_of_session(self, session_id: SessionId) -> Route | None:
+        self._on_read()
+        return await self._database.read(lambda c: lookup.route_of_session(c, session_id))
+
+    async def routes(
+        self, *, sessions: Collection[SessionId] = (), instances: Collection[InstanceUrl] = ()
+    ) -> list[Route]:
+        self._on_read()
+        return await self._database.read(lambda c: lookup.routes(c, asked_sessions=sessions, instances=instances))
+
+    async def rebind(self, changes: Sequence[Rebinding], *, run_id: str | None = None) -> list[Rebinding]:
+        at = self._clock.now()
+
+        def change(connection: Connection) -> tuple[list[placements.Rebound], list[Notice]]:
+            applied = placements.rebind(connection, changes, at=at, run_id=run_id)
+            return applied, [rebound.notice for rebound in applied]
+
+        if not changes:
+            return []
+        applied = await self._change_and_tell(change)
+        _log_rebound(applied)
+        return [rebound.change for rebound in applied]
+
+    async def mark_verified(self, sessions: Collection[SessionId], at: datetime) -> None:
+        if sessions:
+            await self._database.write(lambda c: placements.mark_verified(c, sessions, at))
+
+    async def set_status(self, session_id: SessionId, status: SessionStatus) -> None:
+        # Most reports repeat what is known; a read is cheaper than a transaction.
+        if await self._database.read(lambda c: placements.status_of(c, session_id)) in (None, status):
+            return
+        at = self._clock.now()
+        await self._change_and_tell(lambda c: (None, placements.set_status(c, session_id, status, at)))
+
+    async def moves(
+        self,
+        workspace: WorkspaceId | None,
+        page: Page,
+        *,
+        session_id: SessionId | None = None,
+        kind: MoveKind | None = None,
+    ) -> list[Move]:
+        return await self._database.read(
+            lambda c: placements.moves_page(c, workspace, page, session_id=session_id, kind=kind)
+        )
+
+    # --- accounts and contacts ---
+
+    async def create_account(self, account: NewAccount) -> Account:
+        at = self._clock.now()
+        return await self._change(lambda c: accounts.create_account(c, account, at), AccountChanged(account.uuid))
+
+    async def account(
+        self, workspace: WorkspaceId | None, *, id: int | None = None, uuid: str | None = None
+    ) -> Account | None:
+        return await self._database.read(lambda c: accounts.account(c, workspace, id=id, uuid=uuid))
+
+    async def accounts(
+        self,
+        workspace: WorkspaceId | None,
+        page: Page,
+        *,
+        instance_url: InstanceUrl | None = None,
+        status: SessionStatus | None = None,
+    ) -> list[Account]:
+        return await self._database.read(
+            lambda c: accounts.accounts_page(c, workspace, page, instance_url=instance_url, status=status)
+        )
+
+    async def delete_account(self, account: Account) -> None:
+        at = self._clock.now()
+        await self._change(lambda c: accounts.delete_account(c, account.id, at), AccountChanged(account.uuid))
+
+    async def set_takeover(self, account: Account, takeover: Takeover) -> None:
+        await self._change(lambda c: accounts.set_takeover(c, account.id, takeover), AccountChanged(account.uuid))
+
+    async def create_contact(self, uuid: ContactUuid, workspace: WorkspaceId, phone: str, name: str) -> Contact:
+        at = self._clock.now()
+        changed = AccountChanged(contact_uuid=uuid)
+        return await self._change(lambda c: accounts.create_contact(c, uuid, workspace, phone, name, at), changed)
+
+    async def contact(self, workspace: WorkspaceId | None, uuid: str) -> Contact | None:
+        return await self._database.read(lambda c: accounts.contact(c, workspace, uuid))
+
+    async def contacts(self, workspace: WorkspaceId | None, page: Page) -> list[Contact]:
+        return await self._database.read(lambda c: accounts.contacts_page(c, workspace, page))
+
+    async def delete_contact(self, contact: Contact) -> None:
+        changed = AccountChanged(contact_uuid=contact.uuid)
+        await self._change(lambda c: accounts.delete_contact(c, contact.id), changed)
+
+    # --- instances and keys ---
+
+    async def instances(self) -> list[Instance]:
+        return await self._database.read(roster.all_instances)
+
+    async def create_instance(
+        self,
+        url: InstanceUrl,
+        *,
+        driver: str = "webjs",
+        name: str = "",
+        capacity: int | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> Instance:
+        return await self._change(
+            lambda c: roster.create_instance(c, url, driver=driver, name=name, capacity=capacity, labels=labels),
+            RosterChanged(),
+        )
+
+    async def set_instance_state(self, url: InstanceUrl, state: InstanceState) -> Instance | None:
+        return await self._change(lambda c: roster.set_instance_state(c, url, state), RosterChanged())
+
+    async def delete_instance(self, url: InstanceUrl) -> bool:
+        return await self._change(lambda c: roster.delete_instance(c, url), RosterChanged())
+
+    async def loads(self) -> list[InstanceLoad]:
+        return await self._database.read(roster.loads)
+
+    async def keys(self) -> list[Key]:
+        return await self._database.read(roster.unrevoked_keys)
+
+    async def add_key(self, key: Key) -> None:
+        await self._change(lambda c: roster.add_key(c, key), KeysChanged())
+
+    async def revoke_key(self, key_id: str, at: datetime) -> Key | None:
+        return await self._change(lambda c: roster.revoke_key(c, key_id, at), KeysChanged())
+
+    # --- changes and their announcement ---
+
+    async def _change(self, fn: Callable[[Connection], T], *notices: Notice) -> T:
+        return await self._change_and_tell(lambda c: (fn(c), notices))
+
+    async def _change_and_tell(self, fn: Callable[[Connection], tuple[T, Sequence[Notice]]]) -> T:
+        return await self._carry_through(self._write_and_tell(fn))
+
+    async def _write_and_tell(self, fn: Callable[[Connection], tuple[T, Sequence[Notice]]]) -> T:
+        def staged(connection: Connection) -> tuple[T, Announce]:
+            value, notices = fn(connection)
+            return value, self._notices.stage(connection, notices)
+
+        value, announce = await self._database.write(staged)
+        await announce()
+        return value
+
+    async def _carry_through(self, change: Coroutine[Any, Any, T]) -> T:
+        """A caller that goes away between the commit and its announcement would leave stale routes behind."""
+        task = asyncio.ensure_future(change)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(task)
+
+
+def _log_rebound(applied: Sequence[placements.Rebound]) -> None:
+    elsewhere = [each for each in applied if each.change.instance_url != each.change.expected.instance_url]
+    for rebound in elsewhere[:_LINES_PER_BATCH]:
+        log.info(
+            "Cache invalidated due to instance URL change",
+            account=rebound.account_id,
+            uuid=rebound.account_uuid,
+            old_url=rebound.change.expected.instance_url,
+            new_url=rebound.change.instance_url,
+        )
+    if len(elsewhere) > _LINES_PER_BATCH:
+        log.info("Cache invalidated due to instance URL change", further_accounts=len(elsewhere) - _LINES_PER_BATCH)

@@ -1,0 +1,8 @@
+"""What Alembic runs: the revisions, in the transaction that the caller has begun."""
+
+from alembic import context
+
+from homing.store.schema import metadata
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=metadata, transactional_ddl=True)
+context.run_migrations()

@@ -1,0 +1,73 @@
+"""Which database a URL names."""
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from homing.store.database import Database, StoreMisconfigured
+from homing.store.sqlite import SqliteFile, SqliteMemory
+
+_EXPECTED = "expected sqlite:///path/to/file or postgresql://user@host/name"
+_POSTGRES = {"postgres", "postgresql", "postgresql+asyncpg", "postgres+asyncpg"}
+_IN_MEMORY = {None, "", ":memory:"}
+
+
+def open_database(
+    url: str,
+    *,
+    exclusive: bool = False,
+    now: Callable[[], datetime] | None = None,
+    pool_size: int = 10,
+    connect_timeout_s: float = 1.0,
+    statement_timeout_s: float = 5.0,
+    pool_timeout_s: float = 1.0,
+) -> Database:
+    """The database that the URL names: `sqlite:///path`, `sqlite://` (in memory, tables made), `postgresql://…`.
+
+    `exclusive` refuses a SQLite file that another gateway serves. `now` is the store's clock where the database has
+    none (SQLite). The last four are PostgreSQL's. Raises StoreMisconfigured with one sentence.
+    """
+    parsed = parse(url)
+    if parsed.drivername == "sqlite":
+        path = sqlite_path(parsed)
+        return SqliteMemory(now=now) if path is None else SqliteFile(path, exclusive=exclusive, now=now)
+    # Imported only when asked for: a command that works on a file starts sooner without it.
+    from homing.store.postgres import PostgresDatabase
+
+    return PostgresDatabase(
+        parsed,
+        pool_size=pool_size,
+        connect_timeout_s=connect_timeout_s,
+        statement_timeout_s=statement_timeout_s,
+        pool_timeout_s=pool_timeout_s,
+    )
+
+
+def parse(url: str) -> URL:
+    """The URL in the one form that the drivers here take, or StoreMisconfigured. Never shows a password."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError) as error:
+        raise StoreMisconfigured(f"the database URL cannot be read; {_EXPECTED}") from error
+    if parsed.drivername == "sqlite":
+        if parsed.host or parsed.query:
+            raise StoreMisconfigured(f"the database URL {_shown(parsed)} is not one for a file; {_EXPECTED}")
+        return parsed
+    if parsed.drivername not in _POSTGRES:
+        raise StoreMisconfigured(f"no database of the kind {parsed.drivername!r} is supported; {_EXPECTED}")
+    if not parsed.database:
+        raise StoreMisconfigured(f"the database URL {_shown(parsed)} names no database; {_EXPECTED}")
+    query = {"ssl" if name == "sslmode" else name: value for name, value in parsed.query.items()}
+    return parsed.set(drivername="postgresql+asyncpg", query=query)
+
+
+def sqlite_path(url: URL) -> Path | None:
+    """The file that a SQLite URL names; None for a database in memory."""
+    return None if url.database in _IN_MEMORY else Path(url.database or "").expanduser().absolute()
+
+
+def _shown(url: URL) -> str:
+    return url.render_as_string(hide_password=True)

@@ -1,0 +1,210 @@
+"""Where sessions live, and how that record changes."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection, Select, Text, Update, bindparam, case, null, or_, select, update
+from sqlalchemy import insert as plain_insert
+from sqlalchemy.types import TypeEngine
+
+from homing.model.fleet import (
+    AccountUuid,
+    Move,
+    MoveKind,
+    PlacementState,
+    Rebinding,
+    SessionId,
+    SessionStatus,
+    WorkspaceId,
+)
+from homing.ports import AccountChanged, Notice, Page, PlacementChanged
+from homing.store.columns import Number, UtcDateTime
+from homing.store.database import Dialect
+from homing.store.rows import ACCOUNTS_WITH_SESSIONS, move_of
+from homing.store.schema import accounts, moves, sessions
+from homing.store.sql import among, as_rows, chunks, dialect_of, given_rows
+
+_CHUNK = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rebound:
+    """One applied change, with the account it concerns."""
+
+    change: Rebinding
+    account_id: int
+    account_uuid: AccountUuid
+    workspace_id: WorkspaceId
+
+    @property
+    def notice(self) -> PlacementChanged:
+        change = self.change
+        return PlacementChanged(
+            change.session_id, self.account_uuid, change.epoch, change.expected.instance_url, change.instance_url
+        )
+
+    def move_row(self, at: datetime, run_id: str | None) -> dict[str, Any]:
+        return {
+            "kind": self.change.kind,
+            "session_id": self.change.session_id,
+            "account_id": self.account_id,
+            "workspace_id": self.workspace_id,
+            "from_url": self.change.expected.instance_url,
+            "to_url": self.change.instance_url,
+            "epoch": self.change.epoch,
+            "reason": self.change.reason,
+            "at": at,
+            "run_id": run_id,
+        }
+
+
+def rebind(connection: Connection, changes: Sequence[Rebinding], *, at: datetime, run_id: str | None) -> list[Rebound]:
+    """Apply each change whose expected record still stands, and log it as a move."""
+    applied = [
+        rebound for turn in _turns(changes) for part in chunks(turn, _CHUNK) for rebound in _apply(connection, part, at)
+    ]
+    if applied:
+        connection.execute(plain_insert(moves), [rebound.move_row(at, run_id) for rebound in applied])
+    return applied
+
+
+def mark_verified(connection: Connection, verified: Collection[SessionId], at: datetime) -> None:
+    """These sessions were seen where the record says. An earlier look never overwrites a later one."""
+    connection.execute(_verified_statement(dialect_of(connection)), {"sessions": list(verified), "seen_at": at})
+
+
+def status_of(connection: Connection, session_id: SessionId) -> SessionStatus | None:
+    found = connection.scalar(select(sessions.c.status).where(sessions.c.session_id == session_id))
+    return None if found is None else SessionStatus(found)
+
+
+def set_status(connection: Connection, session_id: SessionId, status: SessionStatus, at: datetime) -> list[Notice]:
+    """Record what a gateway says of the session. Routes hear of it only if it changes whether one can be used."""
+    row = connection.execute(
+        select(sessions.c.status, accounts.c.uuid)
+        .select_from(ACCOUNTS_WITH_SESSIONS)
+        .where(sessions.c.session_id == session_id)
+        .with_for_update(of=sessions)
+    ).one_or_none()
+    if row is None or row.status == status:
+        return []
+    connection.execute(update(sessions).where(sessions.c.session_id == session_id).values(status=status, updated_at=at))
+    concerns_routes = SessionStatus.LOGGED_OUT in (status, row.status)
+    return [AccountChanged(account_uuid=AccountUuid(row.uuid))] if concerns_routes else []
+
+
+def moves_page(
+    connection: Connection,
+    workspace: WorkspaceId | None,
+    page: Page,
+    *,
+    session_id: SessionId | None,
+    kind: MoveKind | None,
+) -> list[Move]:
+    """A page of the log of moves, newest first."""
+    statement = select(moves).order_by(moves.c.id.desc()).limit(page.limit)
+    if page.after:
+        statement = statement.where(moves.c.id < page.after)
+    if workspace is not None:
+        statement = statement.where(moves.c.workspace_id == workspace)
+    if session_id is not None:
+        statement = statement.where(moves.c.session_id == session_id)
+    if kind is not None:
+        statement = statement.where(moves.c.kind == kind)
+    return [move_of(row) for row in connection.execute(statement)]
+
+
+def _turns(changes: Iterable[Rebinding]) -> list[list[Rebinding]]:
+    """The changes in lists that name no session twice: a second change of one session must find the first one done."""
+    turns: list[list[Rebinding]] = []
+    seen: dict[SessionId, int] = {}
+    for change in changes:
+        turn = seen.get(change.session_id, -1) + 1
+        seen[change.session_id] = turn
+        if turn == len(turns):
+            turns.append([])
+        turns[turn].append(change)
+    # In one order everywhere, so that two gateways with the same batch seldom deadlock.
+    return [sorted(turn, key=lambda change: change.session_id) for turn in turns]
+
+
+def _apply(connection: Connection, part: Sequence[Rebinding], at: datetime) -> list[Rebound]:
+    dialect = dialect_of(connection)
+    given = as_rows(_guarded_row(change) for change in part)
+    held = connection.execute(_rebind_statement(dialect), {"given": given, "changed_at": at}).scalars().all()
+    if not held:
+        return []
+    owners = {row.session_id: row for row in connection.execute(_owners_statement(dialect), {"sessions": held})}
+    return [
+        Rebound(change, row.id, AccountUuid(row.uuid), WorkspaceId(row.workspace_id))
+        for change in part
+        if (row := owners.get(change.session_id)) is not None
+    ]
+
+
+def _guarded_row(change: Rebinding) -> dict[str, str | int | None]:
+    return {
+        "session_id": change.session_id,
+        "expected_url": change.expected.instance_url,
+        "expected_epoch": change.expected.epoch,
+        "expected_state": change.expected.state,
+        "url": change.instance_url,
+        "epoch": change.epoch,
+        "state": change.state,
+    }
+
+
+_GIVEN: dict[str, TypeEngine[Any]] = {
+    "session_id": Text(),
+    "expected_url": Text(),
+    "expected_epoch": Number(),
+    "expected_state": Text(),
+    "url": Text(),
+    "epoch": Number(),
+    "state": Text(),
+}
+
+
+@cache
+def _rebind_statement(dialect: Dialect) -> Update:
+    given = given_rows(dialect, "given", _GIVEN)
+    now_held = given.c.state == PlacementState.HELD.value
+    changed_at = bindparam("changed_at", type_=UtcDateTime())
+    return (
+        update(sessions)
+        .where(sessions.c.session_id == given.c.session_id)
+        .where(sessions.c.account_id.is_not(None))
+        .where(sessions.c.instance_url.is_not_distinct_from(given.c.expected_url))
+        .where(sessions.c.epoch == given.c.expected_epoch)
+        .where(sessions.c.state == given.c.expected_state)
+        .where(given.c.epoch >= sessions.c.epoch)
+        .values(
+            instance_url=given.c.url,
+            epoch=given.c.epoch,
+            state=given.c.state,
+            status=case((now_held, SessionStatus.CONNECTED.value), else_=sessions.c.status),
+            last_verified_at=case((now_held, changed_at), else_=sessions.c.last_verified_at),
+            updated_at=changed_at,
+        )
+        .returning(sessions.c.session_id)
+    )
+
+
+@cache
+def _owners_statement(dialect: Dialect) -> Select[Any]:
+    columns = (sessions.c.session_id, accounts.c.id, accounts.c.uuid, accounts.c.workspace_id)
+    return select(*columns).select_from(ACCOUNTS_WITH_SESSIONS).where(among(dialect, sessions.c.session_id, "sessions"))
+
+
+@cache
+def _verified_statement(dialect: Dialect) -> Update:
+    seen_at = bindparam("seen_at", type_=UtcDateTime())
+    older = or_(sessions.c.last_verified_at.is_(null()), sessions.c.last_verified_at < seen_at)
+    return (
+        update(sessions)
+        .where(among(dialect, sessions.c.session_id, "sessions"), older)
+        .values(last_verified_at=seen_at)
+    )

@@ -1,0 +1,108 @@
+"""Which instances there are, how much is placed on each, and which keys open the API."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import Connection, case, delete, exists, func, select, update
+
+from homing.model.access import Key
+from homing.model.fleet import Instance, InstanceState, InstanceUrl, SessionStatus
+from homing.ports import InstanceLoad, NameTaken
+from homing.store.accounts import ensure_workspace
+from homing.store.rows import instance_of, key_of
+from homing.store.schema import accounts, api_keys, instances, sessions
+from homing.store.sql import insert
+
+
+def all_instances(connection: Connection) -> list[Instance]:
+    return [instance_of(row) for row in connection.execute(select(instances).order_by(instances.c.id))]
+
+
+def create_instance(
+    connection: Connection,
+    url: InstanceUrl,
+    *,
+    driver: str,
+    name: str,
+    capacity: int | None,
+    labels: Mapping[str, str] | None,
+) -> Instance:
+    row = insert(connection, instances).values(
+        url=url, driver=driver, name=name, state=InstanceState.ACTIVE, capacity=capacity, labels=dict(labels or {})
+    )
+    created = connection.execute(row.on_conflict_do_nothing().returning(instances)).one_or_none()
+    if created is None:
+        raise NameTaken(f"the instance {url} is known already")
+    return instance_of(created)
+
+
+def set_instance_state(connection: Connection, url: InstanceUrl, state: InstanceState) -> Instance | None:
+    statement = update(instances).where(instances.c.url == url).values(state=state).returning(instances)
+    row = connection.execute(statement).one_or_none()
+    return None if row is None else instance_of(row)
+
+
+def delete_instance(connection: Connection, url: InstanceUrl) -> bool:
+    """Forget the instance; False if sessions are placed on it, and then it stays."""
+    placed = exists().where(sessions.c.instance_url == url)
+    connection.execute(delete(instances).where(instances.c.url == url, ~placed))
+    return connection.scalar(select(instances.c.id).where(instances.c.url == url)) is None
+
+
+def loads(connection: Connection) -> list[InstanceLoad]:
+    """What is placed on each instance, by its id, in one SELECT."""
+    connected = sessions.c.status == SessionStatus.CONNECTED.value
+    placed = (
+        select(
+            sessions.c.instance_url.label("url"),
+            func.count().label("total"),
+            func.sum(case((connected, 1), else_=0)).label("connected"),
+            func.aggregate_strings(case((connected, accounts.c.phone)), ",").label("phones"),
+        )
+        .join(accounts, accounts.c.id == sessions.c.account_id)
+        .group_by(sessions.c.instance_url)
+        .subquery("placed")
+    )
+    statement = (
+        select(instances, placed.c.total, placed.c.connected, placed.c.phones)
+        .outerjoin(placed, placed.c.url == instances.c.url)
+        .order_by(instances.c.id)
+    )
+    return [
+        InstanceLoad(
+            instance=instance_of(row),
+            sessions=row.total or 0,
+            connected=row.connected or 0,
+            phones=tuple(sorted(row.phones.split(","))) if row.phones else (),
+        )
+        for row in connection.execute(statement)
+    ]
+
+
+def unrevoked_keys(connection: Connection) -> list[Key]:
+    statement = select(api_keys).where(api_keys.c.revoked_at.is_(None)).order_by(api_keys.c.created_at, api_keys.c.id)
+    return [key_of(row) for row in connection.execute(statement)]
+
+
+def add_key(connection: Connection, key: Key) -> None:
+    if key.workspace_id is not None:
+        ensure_workspace(connection, key.workspace_id, key.created_at)
+    row = insert(connection, api_keys).values(
+        id=key.id,
+        workspace_id=key.workspace_id,
+        scope=key.scope,
+        name=key.name,
+        secret_hash=key.secret_hash,
+        created_at=key.created_at,
+        revoked_at=key.revoked_at,
+    )
+    if connection.scalar(row.on_conflict_do_nothing().returning(api_keys.c.id)) is None:
+        raise NameTaken(f"there is a key {key.id} already")
+
+
+def revoke_key(connection: Connection, key_id: str, at: datetime) -> Key | None:
+    """The key as it stands revoked; a second revocation keeps the first one's time."""
+    live = (api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None))
+    connection.execute(update(api_keys).where(*live).values(revoked_at=at))
+    row = connection.execute(select(api_keys).where(api_keys.c.id == key_id)).one_or_none()
+    return None if row is None else key_of(row)

@@ -1,0 +1,181 @@
+"""The tables, the same on SQLite and PostgreSQL, named so that an operator can query them by hand.
+
+How the connected sessions are spread over the instances (on SQLite, `group_concat` in place of `string_agg`):
+
+    SELECT sessions.instance_url, count(*) AS session_count, string_agg(accounts.phone, ',') AS phones
+    FROM sessions JOIN accounts ON accounts.id = sessions.account_id
+    WHERE sessions.status = 'connected'
+    GROUP BY sessions.instance_url;
+"""
+
+from enum import StrEnum
+
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Integer, MetaData, Table, UniqueConstraint
+
+from homing.model.access import Scope
+from homing.model.fleet import InstanceState, MoveKind, PlacementState, SessionStatus, Takeover
+from homing.model.messages import MessageState
+from homing.store.columns import JsonText, Number, UtcDateTime, Words
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+    }
+)
+
+
+def _one_of(column: str, words: type[StrEnum]) -> CheckConstraint:
+    listed = ", ".join(f"'{word.value}'" for word in words)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+workspaces = Table(
+    "workspaces",
+    metadata,
+    Column("id", Number, primary_key=True, autoincrement=False),
+    Column("name", Words, nullable=False, server_default=""),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("workspace_id", Number, ForeignKey("workspaces.id")),
+    Column("scope", Words, nullable=False),
+    Column("name", Words, nullable=False),
+    Column("secret_hash", Words, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("revoked_at", UtcDateTime),
+    _one_of("scope", Scope),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", Number, primary_key=True, autoincrement=True),
+    Column("uuid", Words, nullable=False),
+    Column("workspace_id", Number, ForeignKey("workspaces.id"), nullable=False),
+    Column("phone", Words, nullable=False),
+    Column("name", Words, nullable=False),
+    Column("takeover", Words, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    UniqueConstraint("uuid"),
+    UniqueConstraint("workspace_id", "phone"),
+    _one_of("takeover", Takeover),
+    # An id of a deleted account is not given out again: the log of moves still speaks of it.
+    sqlite_autoincrement=True,
+)
+
+contacts = Table(
+    "contacts",
+    metadata,
+    Column("id", Number, primary_key=True, autoincrement=True),
+    Column("uuid", Words, nullable=False),
+    Column("workspace_id", Number, ForeignKey("workspaces.id"), nullable=False),
+    Column("phone", Words, nullable=False),
+    Column("name", Words, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    UniqueConstraint("uuid"),
+    UniqueConstraint("workspace_id", "phone"),
+    Index(None, "workspace_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+instances = Table(
+    "instances",
+    metadata,
+    Column("id", Number, primary_key=True, autoincrement=True),
+    Column("url", Words, nullable=False),
+    Column("driver", Words, nullable=False),
+    Column("name", Words, nullable=False),
+    Column("state", Words, nullable=False),
+    Column("capacity", Integer),
+    Column("labels", JsonText, nullable=False),
+    UniqueConstraint("url"),
+    _one_of("state", InstanceState),
+    sqlite_autoincrement=True,
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("session_id", Words, primary_key=True),
+    # Empty after its account was deleted: the row stays, because an epoch is never forgotten.
+    Column("account_id", Number, ForeignKey("accounts.id", ondelete="SET NULL")),
+    # The url of an instance. No foreign key: a session may be found on an instance nobody has listed yet.
+    Column("instance_url", Words),
+    Column("epoch", Number, nullable=False),
+    Column("state", Words, nullable=False),
+    Column("status", Words, nullable=False),
+    Column("last_verified_at", UtcDateTime),
+    Column("updated_at", UtcDateTime, nullable=False),
+    UniqueConstraint("account_id"),
+    Index(None, "instance_url"),
+    CheckConstraint("epoch >= 0", name="epoch"),
+    _one_of("state", PlacementState),
+    _one_of("status", SessionStatus),
+)
+
+moves = Table(
+    "moves",
+    metadata,
+    Column("id", Number, primary_key=True, autoincrement=True),
+    Column("kind", Words, nullable=False),
+    Column("session_id", Words, nullable=False),
+    Column("account_id", Number, nullable=False),
+    Column("workspace_id", Number, nullable=False),
+    Column("from_url", Words),
+    Column("to_url", Words),
+    Column("epoch", Number, nullable=False),
+    Column("reason", Words, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("duration_ms", Integer),
+    Column("run_id", Words),
+    Index(None, "session_id", "id"),
+    Index(None, "workspace_id", "id"),
+    CheckConstraint("epoch >= 0", name="epoch"),
+    _one_of("kind", MoveKind),
+    sqlite_autoincrement=True,
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("uuid", Words, primary_key=True),
+    Column("workspace_id", Number, nullable=False),
+    Column("account_uuid", Words, nullable=False),
+    Column("message_id", Words, nullable=False),
+    Column("recipient_phone", Words, nullable=False),
+    Column("text", Words, nullable=False),
+    Column("state", Words, nullable=False),
+    Column("code", Words),
+    Column("reason", Words, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("instance_url", Words),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Index(None, "workspace_id", "uuid"),
+    CheckConstraint("attempts >= 0", name="attempts"),
+    _one_of("state", MessageState),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("workspace_id", Number, primary_key=True, autoincrement=False),
+    Column("key", Words, primary_key=True),
+    Column("fingerprint", Words, nullable=False),
+    Column("message_uuid", Words, nullable=False),
+    Column("owner", Words, nullable=False),
+    Column("lease_until", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("answer_status", Integer),
+    Column("answer_body", JsonText),
+    Index(None, "expires_at"),
+    CheckConstraint("(answer_status IS NULL) = (answer_body IS NULL)", name="answer"),
+)

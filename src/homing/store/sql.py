@@ -1,0 +1,66 @@
+"""What the two databases say differently, said once."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Table,
+    Text,
+    any_,
+    bindparam,
+    cast,
+    column,
+    func,
+    select,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.types import TypeEngine
+
+from homing.store.columns import TextList, storable
+from homing.store.database import Dialect
+
+T = TypeVar("T")
+
+
+def dialect_of(connection: Connection) -> Dialect:
+    """Which of the two databases this is a connection to."""
+    return "sqlite" if connection.dialect.name == "sqlite" else "postgresql"
+
+
+def insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT that can say what happens on a conflict."""
+    return sqlite.insert(table) if dialect_of(connection) == "sqlite" else postgresql.insert(table)
+
+
+def among(dialect: Dialect, of: ColumnElement[Any], parameter: str) -> ColumnElement[bool]:
+    """Whether the column's value is in the list given as one parameter, however long that is."""
+    texts = bindparam(parameter, type_=TextList())
+    if dialect == "postgresql":
+        return of == any_(texts)
+    return of.in_(select(column("value")).select_from(func.json_each(texts).table_valued("value")))
+
+
+def given_rows(dialect: Dialect, parameter: str, columns: Mapping[str, TypeEngine[Any]]) -> FromClause:
+    """A table made of the rows given as one parameter (see `as_rows`)."""
+    rows = bindparam(parameter, type_=Text())
+    if dialect == "postgresql":
+        named = [column(name, kind) for name, kind in columns.items()]
+        recordset = func.json_to_recordset(cast(rows, postgresql.JSON)).table_valued(*named)
+        return recordset.render_derived(name="given", with_types=True)
+    value: ColumnElement[str] = column("value", Text())
+    fields = [func.json_extract(value, f"$.{name}", type_=kind).label(name) for name, kind in columns.items()]
+    return select(*fields).select_from(func.json_each(rows).table_valued("value")).subquery("given")
+
+
+def as_rows(rows: Iterable[Mapping[str, str | int | None]]) -> str:
+    """The rows as a parameter for `given_rows`."""
+    return json.dumps([{name: storable(v) if isinstance(v, str) else v for name, v in row.items()} for row in rows])
+
+
+def chunks(items: Sequence[T], size: int) -> Iterable[Sequence[T]]:
+    """The items in order, at most so many at a time."""
+    return (items[start : start + size] for start in range(0, len(items), size))

@@ -1,0 +1,155 @@
+"""SQLite, over the standard library's driver: reads where they are asked for, writes grouped in one thread."""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import ColumnElement, Connection, Engine, create_engine, literal
+from sqlalchemy.pool import NullPool, StaticPool
+
+from homing.store.columns import UtcDateTime
+from homing.store.database import Dialect, StoreMisconfigured
+from homing.store.failures import DRIVER_ERRORS, said, unavailable
+from homing.store.filelock import FileLock
+from homing.store.schema import metadata
+from homing.store.writer import GroupWriter
+
+T = TypeVar("T")
+
+_OLDEST_SQLITE = (3, 35, 0)  # the first with RETURNING
+_READ_BUSY_MS = 250  # a read waits on the event loop itself
+_WRITE_BUSY_MS = 5_000
+_WRITE_TIMEOUT_S = 15.0
+
+
+class SqliteFile:
+    """A database in one file.
+
+    Reads run at once on the calling thread: on a local file they take less time than a hop to a thread would.
+    Writes that wait at the same time share one transaction, and so one sync of the disk.
+    """
+
+    dialect: Dialect = "sqlite"
+
+    def __init__(self, path: Path, *, exclusive: bool = False, now: Callable[[], datetime] | None = None) -> None:
+        _check_version()
+        if not path.parent.is_dir():
+            raise StoreMisconfigured(f"the database {path} cannot be opened: there is no directory {path.parent}")
+        self._now = now or _steady_clock()
+        self._lock = FileLock.of(path) if exclusive else None
+        try:
+            self._engine = sqlite_engine(path)
+            self._reader = self._open(_READ_BUSY_MS)
+            self._writer = GroupWriter(self._open(_WRITE_BUSY_MS))
+            self._reader.exec_driver_sql("PRAGMA query_only = ON")
+        except DRIVER_ERRORS as error:
+            self._release()
+            raise StoreMisconfigured(f"the database {path} cannot be opened: {said(error)}") from error
+
+    async def read(self, fn: Callable[[Connection], T]) -> T:
+        try:
+            return fn(self._reader)
+        except DRIVER_ERRORS as error:
+            raise unavailable(error) from error
+
+    async def write(self, fn: Callable[[Connection], T]) -> T:
+        try:
+            async with asyncio.timeout(_WRITE_TIMEOUT_S):
+                return await self._writer.write(fn)
+        except DRIVER_ERRORS as error:
+            raise unavailable(error) from error
+
+    def instant(self, after_s: float = 0.0) -> ColumnElement[datetime]:
+        return literal(self._now() + timedelta(seconds=after_s), UtcDateTime())
+
+    async def close(self) -> None:
+        await self._writer.close()
+        self._reader.close()
+        self._engine.dispose()
+        self._release()
+
+    def _open(self, busy_ms: int) -> Connection:
+        connection = self._engine.connect()
+        prepare(connection, busy_ms)
+        return connection
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+
+
+class SqliteMemory:
+    """A database in memory, for one process and one event loop. Nothing in it ever waits, so no thread is needed."""
+
+    dialect: Dialect = "sqlite"
+
+    def __init__(self, *, now: Callable[[], datetime] | None = None) -> None:
+        _check_version()
+        self._now = now or _steady_clock()
+        self._engine = create_engine("sqlite://", poolclass=StaticPool, connect_args=_DRIVER_ARGUMENTS)
+        self._connection = self._engine.connect()
+        self._connection.exec_driver_sql("PRAGMA foreign_keys = ON")
+        metadata.create_all(self._connection)
+        self._connection.commit()
+
+    async def read(self, fn: Callable[[Connection], T]) -> T:
+        try:
+            return fn(self._connection)
+        except DRIVER_ERRORS as error:
+            raise unavailable(error) from error
+
+    async def write(self, fn: Callable[[Connection], T]) -> T:
+        try:
+            self._connection.exec_driver_sql("BEGIN")
+            value = fn(self._connection)
+            self._connection.commit()
+            return value
+        except DRIVER_ERRORS as error:
+            self._connection.rollback()
+            raise unavailable(error) from error
+        except BaseException:
+            self._connection.rollback()
+            raise
+
+    def instant(self, after_s: float = 0.0) -> ColumnElement[datetime]:
+        return literal(self._now() + timedelta(seconds=after_s), UtcDateTime())
+
+    async def close(self) -> None:
+        self._connection.close()
+        self._engine.dispose()
+
+
+# Transactions are begun and ended by us alone; the connections stay with us and not with a thread.
+_DRIVER_ARGUMENTS = {"isolation_level": None, "check_same_thread": False}
+
+
+def sqlite_engine(path: Path) -> Engine:
+    """An engine whose connections begin no transaction by themselves."""
+    return create_engine(f"sqlite:///{path}", poolclass=NullPool, connect_args=_DRIVER_ARGUMENTS)
+
+
+def prepare(connection: Connection, busy_ms: int) -> None:
+    """Set what every connection to a file needs: write-ahead logging, each commit on disk, foreign keys."""
+    connection.exec_driver_sql(f"PRAGMA busy_timeout = {busy_ms}")
+    mode = connection.exec_driver_sql("PRAGMA journal_mode = WAL").scalar_one()
+    if mode != "wal":
+        raise sqlite3.OperationalError(f"its file system allows no write-ahead log (journal mode stayed {mode})")
+    connection.exec_driver_sql("PRAGMA synchronous = FULL")
+    connection.exec_driver_sql("PRAGMA foreign_keys = ON")
+    connection.rollback()
+
+
+def _check_version() -> None:
+    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        raise StoreMisconfigured(f"this Python's SQLite is {sqlite3.sqlite_version}; 3.35 or newer is needed")
+
+
+def _steady_clock() -> Callable[[], datetime]:
+    """UTC as it was at this moment, carried on by a clock that nobody sets and that does not stop in suspend."""
+    source = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    started_at, started_s = datetime.now(UTC), time.clock_gettime(source)
+    return lambda: started_at + timedelta(seconds=time.clock_gettime(source) - started_s)

@@ -1,0 +1,138 @@
+"""The one thread that writes to a SQLite file, and shares each commit among all who wait for it."""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import structlog
+from sqlalchemy import Connection
+
+from homing.ports import StoreUnavailable
+from homing.store.failures import DRIVER_ERRORS
+
+T = TypeVar("T")
+
+_LARGEST_GROUP = 500
+
+log = structlog.get_logger("homing")
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """One write, and who waits for it."""
+
+    fn: Callable[[Connection], Any]
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[Any]
+    value: Any = None
+    error: BaseException | None = None
+
+    def settle(self) -> None:
+        if self.future.done():
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.value)
+
+
+class GroupWriter:
+    """Runs writes in the order of their coming. Nobody is answered before the commit that holds their write."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._closed = False
+        self.commits = 0
+        self._thread = threading.Thread(target=self._run, name="homing-sqlite-writer", daemon=True)
+        self._thread.start()
+
+    async def write(self, fn: Callable[[Connection], T]) -> T:
+        if self._closed:
+            raise StoreUnavailable("the database is closed")
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._waiting.put(_Waiting(fn, loop, future))
+        return await future
+
+    async def close(self) -> None:
+        """Write what waits, then end the thread."""
+        if not self._closed:
+            self._closed = True
+            self._waiting.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _run(self) -> None:
+        while True:
+            group, last = self._next_group()
+            if group:
+                self._write_group(group)
+            if last:
+                self._connection.close()
+                return
+
+    def _next_group(self) -> tuple[list[_Waiting], bool]:
+        group: list[_Waiting] = []
+        item = self._waiting.get()
+        while item is not None:
+            if not item.future.cancelled():
+                group.append(item)
+            if len(group) >= _LARGEST_GROUP or self._waiting.empty():
+                return group, False
+            item = self._waiting.get()
+        return group, True
+
+    def _write_group(self, group: Sequence[_Waiting]) -> None:
+        try:
+            self._commit_group(group)
+        except BaseException as error:  # noqa: BLE001 - whatever it was, everybody in the group must hear of it
+            self._roll_back()
+            for item in group:
+                item.value, item.error = None, error
+        _answer(group)
+
+    def _commit_group(self, group: Sequence[_Waiting]) -> None:
+        self._connection.exec_driver_sql("BEGIN IMMEDIATE")
+        for item in group:
+            self._write_one(item)
+        self._connection.commit()
+        self.commits += 1
+
+    def _write_one(self, item: _Waiting) -> None:
+        self._connection.exec_driver_sql("SAVEPOINT one")
+        try:
+            item.value = item.fn(self._connection)
+        except BaseException as error:
+            if not self._in_transaction():
+                raise  # A full or failing disk made SQLite undo the whole transaction, and with it the whole group.
+            self._connection.exec_driver_sql("ROLLBACK TO one")
+            item.error = error
+        self._connection.exec_driver_sql("RELEASE one")
+
+    def _in_transaction(self) -> bool:
+        driver: Any = self._connection.connection.dbapi_connection
+        return bool(driver.in_transaction)
+
+    def _roll_back(self) -> None:
+        try:
+            self._connection.rollback()
+        except DRIVER_ERRORS:
+            log.exception("the writer could not roll back; it goes on with the next transaction")
+
+
+def _answer(group: Sequence[_Waiting]) -> None:
+    """Wake all who waited, with one call into each of their event loops."""
+    for loop in {item.loop for item in group}:
+        mine = [item for item in group if item.loop is loop]
+        try:
+            loop.call_soon_threadsafe(_settle, mine)
+        except RuntimeError:
+            continue  # That loop was closed: nobody waits any more.
+
+
+def _settle(items: Sequence[_Waiting]) -> None:
+    for item in items:
+        item.settle()

@@ -1,0 +1,68 @@
+"""What reached the recipients: one JSON line for each message, in the order in which they were accepted."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message as its recipient saw it. ``at`` is ISO-8601 UTC with milliseconds; ``label`` is opaque."""
+
+    at: str
+    session_id: str
+    recipient: str
+    message_id: str
+    text: str
+    label: Any
+
+
+def timestamp(now: float) -> str:
+    """Unix seconds, as the ledger writes them: ``2026-01-31T09:30:00.250Z``."""
+    return datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Ledger:
+    """An append-only file of deliveries. A delivery may be acknowledged to its sender once ``append`` returned."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._file: BinaryIO = path.open("ab")
+
+    def append(self, deliveries: Iterable[Delivery]) -> None:
+        """Write the deliveries and hand them to the operating system, so that killing this process loses none."""
+        for delivery in deliveries:
+            self._file.write(_line(delivery))
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def read(path: Path) -> list[Delivery]:
+    """Every complete line of a ledger, oldest first; a last line still being written is left out."""
+    if not path.exists():
+        return []
+    complete, _, _ = path.read_bytes().rpartition(b"\n")
+    return [Delivery(**json.loads(line)) for line in complete.splitlines()]
+
+
+def _line(delivery: Delivery) -> bytes:
+    return json.dumps(_fields(delivery), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def _fields(delivery: Delivery) -> dict[str, Any]:
+    return {name: getattr(delivery, name) for name in _NAMES}
+
+
+_NAMES = tuple(asdict(Delivery("", "", "", "", "", None)))

@@ -1,0 +1,36 @@
+"""The devices over a restart: one JSON file, written whole and renamed into place."""
+
+import json
+from pathlib import Path
+
+from simulated_whatsapp.core import Device, InboundMessage, Judge
+
+
+def save(path: Path, judge: Judge) -> None:
+    """Write every device with its highest ratchet counter and its waiting messages."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".tmp")
+    unfinished.write_text(json.dumps([_written(device) for device in judge.devices.values()]))
+    unfinished.replace(path)
+
+
+def load(path: Path, judge: Judge) -> None:
+    """Put the file's devices into the judge, none of them connected."""
+    for row in json.loads(path.read_text()):
+        waiting = {message["id"]: InboundMessage(**message) for message in row.pop("waiting")}
+        judge.devices[row["session_id"]] = Device(**row, waiting=waiting)
+
+
+def _written(device: Device) -> dict[str, object]:
+    return {
+        "session_id": device.session_id,
+        "phone": device.phone,
+        "secret": device.secret,
+        "version": device.version,
+        "counter": device.counter,
+        "removed": device.removed,
+        "waiting": [
+            {"id": message.id, "sender": message.sender, "text": message.text, "at": message.at}
+            for message in device.waiting.values()
+        ],
+    }

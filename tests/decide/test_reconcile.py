@@ -1,0 +1,167 @@
+"""What the instances' lists say about where a session is."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from homing.decide import reconcile
+from homing.decide.reconcile import Absent, AtHome, ComingUp, Contested, Elsewhere, Unlinked
+from homing.model.fleet import (
+    Epoch,
+    InstanceUrl,
+    ListedSession,
+    Listing,
+    NoList,
+    Placement,
+    SessionId,
+    SessionList,
+    SessionStatus,
+)
+
+S = SessionId("s1")
+A, B, C = (InstanceUrl(f"http://{name}:1") for name in "abc")
+UP, STARTING, GONE, PAIRING = (
+    SessionStatus.CONNECTED,
+    SessionStatus.STARTING,
+    SessionStatus.DISCONNECTED,
+    SessionStatus.PAIRING,
+)
+
+
+def has(url: InstanceUrl, status: SessionStatus = UP, epoch: int | None = None) -> Listing:
+    row = ListedSession(S, status, epoch=None if epoch is None else Epoch(epoch))
+    return SessionList(url, {S: row})
+
+
+def lacks(url: InstanceUrl) -> Listing:
+    return SessionList(url, {})
+
+
+def silent(url: InstanceUrl) -> Listing:
+    return NoList(url, "refused")
+
+
+def judge(*listings: Listing, home: InstanceUrl | None = A, epoch: int = 3) -> reconcile.Judgement:
+    return reconcile.judge(Placement(S, home, Epoch(epoch)), {listing.instance_url: listing for listing in listings})
+
+
+def test_a_session_at_home_changes_nothing() -> None:
+    assert isinstance(judge(has(A), lacks(B)), AtHome)
+
+
+def test_a_lost_session_found_on_one_other_instance_is_adopted_with_its_reason() -> None:
+    found = judge(silent(A), has(B, epoch=4))
+    assert isinstance(found, Elsewhere)
+    assert (found.change.instance_url, found.change.epoch) == (B, 4)
+    assert found.reason == "found on http://b:1; http://a:1 gave no list (refused)"
+
+
+def test_a_holder_without_epochs_takes_the_next_number() -> None:
+    found = judge(lacks(A), has(B))
+    assert isinstance(found, Elsewhere)
+    assert found.change.epoch == 4
+    assert found.change.expected.epoch == 3
+
+
+def test_a_lower_epoch_is_never_adopted() -> None:
+    assert isinstance(judge(lacks(A), has(B, epoch=2)), ComingUp)
+
+
+def test_a_higher_epoch_at_home_is_adopted() -> None:
+    found = judge(has(A, epoch=7))
+    assert isinstance(found, Elsewhere)
+    assert (found.change.instance_url, found.change.epoch) == (A, 7)
+
+
+def test_two_holders_are_reported_and_the_assigned_one_kept() -> None:
+    found = judge(has(A, epoch=3), has(B, epoch=3))
+    assert isinstance(found, AtHome)
+    assert found.rivals == (B,)
+
+
+def test_two_strangers_with_equal_right_are_not_settled_by_luck() -> None:
+    found = judge(lacks(A), has(B), has(C))
+    assert isinstance(found, Contested)
+    assert found.claimants == (B, C)
+    assert isinstance(judge(lacks(A), has(B, epoch=4), has(C, epoch=4)), Contested)
+
+
+def test_of_two_strangers_the_higher_epoch_wins() -> None:
+    found = judge(lacks(A), has(B, epoch=4), has(C, epoch=5))
+    assert isinstance(found, Elsewhere)
+    assert found.change.instance_url == C
+    assert found.rivals == (B,)
+
+
+def test_a_stranger_without_epochs_is_not_adopted_while_home_is_bringing_it_up() -> None:
+    assert isinstance(judge(has(A, STARTING), has(B)), ComingUp)
+
+
+def test_a_stranger_is_adopted_where_home_says_disconnected() -> None:
+    assert isinstance(judge(has(A, GONE), has(B)), Elsewhere)
+
+
+@pytest.mark.parametrize("status", [STARTING, SessionStatus.UNKNOWN, GONE, SessionStatus.FAILED])
+def test_a_session_that_cannot_send_yet_is_waited_for(status: SessionStatus) -> None:
+    found = judge(has(A, status), lacks(B))
+    assert isinstance(found, ComingUp)
+    assert status.value in found.reason
+
+
+def test_a_session_coming_up_elsewhere_changes_nothing_yet() -> None:
+    assert isinstance(judge(silent(A), has(B, STARTING)), ComingUp)
+
+
+def test_a_session_that_waits_for_its_code_needs_a_person() -> None:
+    assert isinstance(judge(has(A, PAIRING)), Unlinked)
+    assert isinstance(judge(lacks(A), has(B, PAIRING)), Unlinked)
+
+
+def test_a_code_shown_elsewhere_proves_nothing_while_home_is_silent() -> None:
+    assert isinstance(judge(silent(A), has(B, PAIRING)), Absent)
+
+
+def test_a_list_that_could_not_be_read_proves_nothing() -> None:
+    found = judge(lacks(A), silent(B))
+    assert isinstance(found, Absent)
+    assert found.silent == (B,)
+    assert found.reason == "asked 2 instances: 1 answered without it; http://b:1 gave no list (refused)"
+
+
+def test_no_instance_to_ask_is_said() -> None:
+    assert judge().reason == "there is no instance to ask"
+
+
+def test_a_session_never_placed_is_adopted() -> None:
+    found = judge(lacks(A), has(B, epoch=1), home=None, epoch=0)
+    assert isinstance(found, Elsewhere)
+    assert found.change.expected.instance_url is None
+
+
+statuses = st.sampled_from(list(SessionStatus))
+listing = st.one_of(
+    st.just(None),
+    st.just("silent"),
+    st.tuples(statuses, st.one_of(st.none(), st.integers(0, 6))),
+)
+
+
+@given(a=listing, b=listing, c=listing, epoch=st.integers(0, 5))
+def test_a_change_goes_only_to_an_instance_that_can_send_and_never_lowers_the_epoch(
+    a: object, b: object, c: object, epoch: int
+) -> None:
+    listings: list[Listing] = []
+    for url, kind in ((A, a), (B, b), (C, c)):
+        if kind is None:
+            listings.append(lacks(url))
+        elif isinstance(kind, tuple):
+            listings.append(has(url, kind[0], kind[1]))
+        else:
+            listings.append(silent(url))
+    found = judge(*listings, epoch=epoch)
+    if isinstance(found, Elsewhere):
+        row = next(item for item in listings if item.instance_url == found.change.instance_url)
+        assert isinstance(row, SessionList)
+        assert row.sessions[S].can_send
+        assert found.change.epoch >= epoch
+        assert found.change.placement != found.change.expected

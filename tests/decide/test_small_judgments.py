@@ -1,0 +1,104 @@
+"""Placement, idempotency, addresses and phone numbers."""
+
+import pytest
+
+from homing.decide import idempotency, placement
+from homing.decide.idempotency import Drive, InFlight, Mismatch, Replay
+from homing.decide.placement import Chosen, NoRoom
+from homing.model.fleet import AccountUuid, Instance, InstanceLoad, InstanceState, InstanceUrl, WorkspaceId
+from homing.model.phones import e164_digits
+from homing.model.urls import normal, origin_key
+
+
+def load(
+    number: int, sessions: int, capacity: int | None = None, state: InstanceState = InstanceState.ACTIVE
+) -> InstanceLoad:
+    instance = Instance(number, InstanceUrl(f"http://i{number}:1"), state=state, capacity=capacity)
+    return InstanceLoad(instance, sessions, sessions)
+
+
+def test_a_session_goes_to_the_least_loaded_instance() -> None:
+    chosen = placement.choose([load(1, 3), load(2, 1), load(3, 1)])
+    assert isinstance(chosen, Chosen)
+    assert chosen.instance.id == 2
+    assert "fewest sessions (1)" in chosen.reason
+
+
+def test_full_draining_and_silent_instances_take_nothing_and_are_named() -> None:
+    loads = [load(1, 5, capacity=5), load(2, 0, state=InstanceState.DRAINING), load(3, 0)]
+    refused = placement.choose(loads, unhealthy={InstanceUrl("http://i3:1")})
+    assert isinstance(refused, NoRoom)
+    assert refused.reason == "http://i1:1 is full (5 of 5); http://i2:1 is draining; http://i3:1 does not answer"
+    assert placement.choose([]) == NoRoom("no instance is known")
+
+
+def test_a_derived_message_id_depends_on_workspace_account_and_key_alone() -> None:
+    def derived(workspace: int = 1, account: str = "a", key: str = "k") -> str:
+        return idempotency.derived_message_id(b"secret", WorkspaceId(workspace), AccountUuid(account), key)
+
+    assert derived() == derived()
+    assert len({derived(), derived(workspace=2), derived(account="b"), derived(key="l")}) == 4
+    assert derived().startswith("3EB0")
+    assert set(derived()) <= set("0123456789ABCDEF")
+    assert len(derived()) == 22
+
+
+def test_admission_follows_the_row_of_the_key() -> None:
+    from datetime import UTC, datetime
+
+    from homing.model.messages import Claimed, InUse, KeyedSend, StoredAnswer
+
+    def row(answer: StoredAnswer | None) -> InUse:
+        at = datetime(2026, 1, 1, tzinfo=UTC)
+        return InUse(KeyedSend(WorkspaceId(1), "k", "f", "m", "o", at, at, answer))
+
+    answer = StoredAnswer(200, {"success": True})
+    assert idempotency.admit(Claimed("m", taken_over=True), "f") == Drive("m", repeated=True)
+    assert idempotency.admit(row(answer), "f") == Replay(answer)
+    assert idempotency.admit(row(None), "f") == InFlight("m")
+    assert idempotency.admit(row(answer), "g") == Mismatch("m")
+
+
+@pytest.mark.parametrize(
+    ("given", "normal_form"),
+    [
+        ("http://127.0.0.1:3001/", "http://localhost:3001"),
+        ("HTTP://LocalHost:3001", "http://localhost:3001"),
+        ("http://[::1]:3001", "http://localhost:3001"),
+        ("https://wa.example.com:443/gate/", "https://wa.example.com/gate"),
+        ("http://10.0.0.5:80", "http://10.0.0.5"),
+    ],
+)
+def test_two_spellings_of_an_address_are_one(given: str, normal_form: str) -> None:
+    assert normal(given) == normal_form
+
+
+@pytest.mark.parametrize(
+    "given", ["", "localhost:3001", "ftp://x", "http://", "http://h:99999", "http://u:p@h", "http://h?q=1"]
+)
+def test_what_is_no_base_url_is_refused_with_a_sentence(given: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        normal(given)
+
+
+def test_an_instances_short_name_is_its_origin() -> None:
+    assert origin_key(InstanceUrl("http://localhost:3001")) == "localhost:3001"
+
+
+@pytest.mark.parametrize(
+    ("given", "digits"),
+    [
+        ("0816108641", "62816108641"),
+        ("62811801641", "62811801641"),
+        ("+62 811-801-641", "62811801641"),
+        ("+44 20 7946 0958", "442079460958"),
+    ],
+)
+def test_numbers_are_read_as_people_write_them(given: str, digits: str) -> None:
+    assert e164_digits(given, "ID") == digits
+
+
+@pytest.mark.parametrize("given", ["", "abc", "12", "+99912345678901234567", "0" * 30])
+def test_impossible_numbers_are_refused(given: str) -> None:
+    with pytest.raises(ValueError, match="possible phone number"):
+        e164_digits(given, "ID")

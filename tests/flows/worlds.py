@@ -1,0 +1,295 @@
+"""A small world for the flows: instances in memory, a real SQLite directory, and one judge of what was said to whom."""
+
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from homing.decide.recovery import SendPolicy
+from homing.flows.listings import Lists
+from homing.flows.rediscover import Rediscovery
+from homing.flows.send import Sending
+from homing.model.faults import Fault, Phase
+from homing.model.fleet import (
+    Account,
+    AccountUuid,
+    Capabilities,
+    Epoch,
+    Instance,
+    InstanceUrl,
+    ListedSession,
+    Listing,
+    MoveKind,
+    NoList,
+    Placement,
+    Rebinding,
+    Route,
+    SessionId,
+    SessionList,
+    SessionStatus,
+    Takeover,
+    WorkspaceId,
+)
+from homing.model.sending import Outcome, Receipt, Text
+from homing.ports import (
+    Clock,
+    InstanceHealth,
+    NewAccount,
+    OutgoingText,
+    PairingCode,
+    Roster,
+    SessionStart,
+)
+from homing.routes import RouteCache
+from homing.sim.world import SeededEntropy, VirtualClock
+from homing.store.directory import SqlDirectory
+from homing.store.notices import LocalNotices
+from homing.store.opening import open_database
+
+A, B, C = (InstanceUrl(f"http://{name}:3001") for name in "abc")
+OURS = Capabilities(choose_message_id=True, stop_keeps_login=True, share_credentials=True, honour_epoch=True)
+PLAIN = Capabilities(stop_keeps_login=True)
+W = WorkspaceId(1)
+
+
+@dataclass(slots=True)
+class Misfortune:
+    """One send that goes wrong: whether WhatsApp got it all the same, and after how long we hear of it."""
+
+    fault: Fault
+    delivered: bool = False
+    after_s: float = 0.0
+
+
+@dataclass(slots=True)
+class ModelInstance:
+    """An instance with its sessions, and what will go wrong in it."""
+
+    url: InstanceUrl
+    can: Capabilities = OURS
+    sessions: dict[SessionId, tuple[SessionStatus, int]] = field(default_factory=dict)
+    misfortunes: deque[Misfortune] = field(default_factory=deque)
+    down: Fault | None = None
+    list_takes_s: float = 0.0
+    own_ids: int = 0
+    lists: int = 0
+    sends: int = 0
+
+
+class World:
+    """Implements `ports.Fleet` and `ports.Driver` over the model instances, and judges like WhatsApp."""
+
+    family = "webjs"
+    base = PLAIN
+    default_url: InstanceUrl | None = None
+
+    def __init__(self, clock: Clock, *urls: InstanceUrl, can: Capabilities = OURS) -> None:
+        self.clock = clock
+        self.instances = {url: ModelInstance(url, can) for url in urls}
+        self.ledger: list[tuple[str, str]] = []
+        self.withdrawn: set[InstanceUrl] = set()
+
+    def hold(self, url: InstanceUrl, session: SessionId, *, epoch: int = 1, status: SessionStatus = SessionStatus.CONNECTED) -> None:
+        self.instances[url].sessions[session] = (status, epoch)
+
+    def lose(self, url: InstanceUrl, fault: Fault | None = None) -> None:
+        """The instance dies with all its sessions."""
+        self.instances[url].sessions.clear()
+        self.instances[url].down = fault or Fault(Phase.REFUSED)
+
+    def said(self, text: str) -> int:
+        """How often a person read this."""
+        return sum(1 for _, said in self.ledger if said == text)
+
+    # --- ports.Fleet ---
+
+    @property
+    def roster(self) -> Roster:
+        return Roster({url: Instance(number, url) for number, url in enumerate(self.instances, start=1)})
+
+    def driver(self, url: InstanceUrl) -> "World":
+        return self
+
+    async def capabilities(self, url: InstanceUrl, *, timeout_s: float) -> Capabilities | Fault:
+        instance = self.instances[url]
+        if instance.down is not None and instance.down.phase is Phase.REFUSED:
+            return instance.down
+        return instance.can.without_message_id() if url in self.withdrawn else instance.can
+
+    def doubt(self, url: InstanceUrl) -> None:
+        pass
+
+    def withdraw_message_id(self, url: InstanceUrl) -> None:
+        self.withdrawn.add(url)
+
+    # --- ports.Driver ---
+
+    async def health(self, instance: InstanceUrl, *, timeout_s: float) -> InstanceHealth | Fault:
+        model = self.instances[instance]
+        return model.down or InstanceHealth(model.can)
+
+    async def sessions(self, instance: InstanceUrl, *, timeout_s: float) -> Listing:
+        model = self.instances[instance]
+        model.lists += 1
+        await self.clock.sleep(min(model.list_takes_s, timeout_s))
+        if model.down is not None or model.list_takes_s > timeout_s:
+            return NoList(instance, str(model.down or "timed out"))
+        rows = {
+            session: ListedSession(session, status, epoch=Epoch(epoch) if model.can.honour_epoch else None)
+            for session, (status, epoch) in model.sessions.items()
+        }
+        return SessionList(instance, rows)
+
+    async def session(self, instance: InstanceUrl, session_id: SessionId, *, timeout_s: float) -> ListedSession | Fault:
+        listing = await self.sessions(instance, timeout_s=timeout_s)
+        if isinstance(listing, NoList):
+            return Fault(Phase.REFUSED, listing.reason)
+        return listing.sessions.get(session_id, Fault(Phase.SESSION_NOT_FOUND, status=404))
+
+    async def send(self, instance: InstanceUrl, message: OutgoingText, *, timeout_s: float) -> Receipt | Fault:
+        model = self.instances[instance]
+        model.sends += 1
+        if model.misfortunes:
+            return await self._unlucky(model, message, timeout_s)
+        if model.down is not None:
+            return model.down
+        held = model.sessions.get(message.session_id)
+        if held is None:
+            return Fault(Phase.SESSION_NOT_FOUND, "Session not found", status=404)
+        status, epoch = held
+        if model.can.honour_epoch and message.epoch != epoch:
+            return Fault(Phase.EPOCH_STALE, status=409, epoch=Epoch(epoch))
+        if status is not SessionStatus.CONNECTED:
+            return Fault(Phase.SESSION_NOT_READY, "Session not connected", status=400)
+        return self._deliver(model, message)
+
+    async def _unlucky(self, model: ModelInstance, message: OutgoingText, timeout_s: float) -> Fault:
+        misfortune = model.misfortunes.popleft()
+        if misfortune.delivered:
+            self._deliver(model, message)
+        await self.clock.sleep(min(misfortune.after_s, timeout_s))
+        return misfortune.fault
+
+    def _deliver(self, model: ModelInstance, message: OutgoingText) -> Receipt:
+        message_id = message.message_id
+        if not model.can.choose_message_id:
+            model.own_ids += 1
+            message_id = f"{model.url}-{model.own_ids}"
+        if all(message_id != known for known, _ in self.ledger):
+            self.ledger.append((message_id, message.text))
+        return Receipt(message_id, 1_795_000_000)
+
+    async def start(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> ListedSession | Fault:
+        model = self.instances[instance]
+        if model.down is not None:
+            return model.down
+        self.hold(instance, session.session_id, epoch=session.epoch)
+        return ListedSession(session.session_id, SessionStatus.CONNECTED, epoch=session.epoch)
+
+    async def restart(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> ListedSession | Fault:
+        return await self.start(instance, session, timeout_s=timeout_s)
+
+    async def stop(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> Fault | None:
+        self.instances[instance].sessions.pop(session.session_id, None)
+        return self.instances[instance].down
+
+    async def logout(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> Fault | None:
+        return await self.stop(instance, session, timeout_s=timeout_s)
+
+    async def pairing(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> PairingCode | Fault:
+        return PairingCode("qr", "ABCD-1234", 300)
+
+
+class Tally:
+    """`ports.Meters` that a test can read."""
+
+    def __init__(self) -> None:
+        self.reads = self.looks = 0
+        self.moves: list[tuple[MoveKind, int]] = []
+
+    def instance_called(self, instance: InstanceUrl, call: str) -> None:
+        pass
+
+    def moved(self, kind: MoveKind, count: int = 1) -> None:
+        self.moves.append((kind, count))
+
+    def looked(self) -> None:
+        self.looks += 1
+
+    def read(self) -> None:
+        self.reads += 1
+
+
+@dataclass(slots=True)
+class Bench:
+    """Everything that a send needs, around one world."""
+
+    world: World
+    directory: SqlDirectory
+    notices: LocalNotices
+    routes: RouteCache
+    sending: Sending
+    tally: Tally
+    clock: Clock
+    entropy: SeededEntropy
+    sent: int = 0
+
+    async def account(self, url: InstanceUrl | None, *, epoch: int = 1, held: bool = True) -> Account:
+        """An account, placed by the record, and held there by the world too unless told otherwise."""
+        uuid = AccountUuid(self.entropy.uuid())
+        session = SessionId(f"webjs_1_{uuid}")
+        new = NewAccount(uuid, W, session, phone=f"62811{len(str(uuid))}{self.tally_number()}", name="", takeover=Takeover.AUTO)
+        account = await self.directory.create_account(new)
+        if url is not None:
+            change = Rebinding(account.placement, url, Epoch(epoch), MoveKind.PLACEMENT, "placed")
+            assert await self.directory.rebind([change])
+            if held:
+                self.world.hold(url, session, epoch=epoch)
+        found = await self.directory.account(W, uuid=uuid)
+        assert found is not None
+        return found
+
+    def tally_number(self) -> int:
+        self.sent += 1
+        return 1000 + self.sent
+
+    async def send(self, account: Account, text: str = "hello", *, message_id: str | None = None, repeated: bool = False) -> Outcome:
+        route, _ = await self.routes.route(W, account.uuid, None)
+        assert route is not None
+        return await self.sending.send(self.text(account, text, message_id=message_id, repeated=repeated), route)
+
+    def text(self, account: Account, text: str, *, message_id: str | None = None, repeated: bool = False) -> Text:
+        uuid = self.entropy.uuid()
+        chosen = message_id or f"3EB0{uuid.replace('-', '').upper()[:18]}"
+        return Text(uuid, chosen, W, account.uuid, "62811111111", text, repeated)
+
+    async def placement(self, account: Account) -> Placement:
+        found = await self.directory.account(W, uuid=account.uuid)
+        assert found is not None
+        return found.placement
+
+    async def route(self, account: Account) -> Route:
+        route, _ = await self.routes.route(W, account.uuid, None)
+        assert route is not None
+        return route
+
+
+@asynccontextmanager
+async def bench(*urls: InstanceUrl, can: Capabilities = OURS, policy: SendPolicy | None = None) -> AsyncIterator[Bench]:
+    """A bench over instances at these addresses."""
+    clock, entropy, tally = VirtualClock(), SeededEntropy(7), Tally()
+    world = World(clock, *urls, can=can)
+    database = open_database("sqlite://", now=clock.now)
+    notices = LocalNotices()
+    directory = SqlDirectory(database, notices, clock, on_read=tally.read)
+    for url in urls:
+        await directory.create_instance(url)
+    routes = RouteCache(directory, clock)
+    notices.subscribe(routes.hear)
+    rediscovery = Rediscovery(directory, Lists(world, clock), clock, entropy, tally)
+    sending = Sending(routes, world, rediscovery, clock, policy or SendPolicy())
+    try:
+        yield Bench(world, directory, notices, routes, sending, tally, clock, entropy)
+    finally:
+        await rediscovery.close()
+        await database.close()

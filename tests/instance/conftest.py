@@ -1,0 +1,262 @@
+"""A simulated WhatsApp and a credentials store in memory, hosts between them, and instances over real TCP."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import asdict, replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import aiohttp
+import pytest
+
+from homing.instance.credentials import Grant, Holder, Holding, Login, Record, StaleEpoch
+from homing.instance.engines.simulated import SimulatedEngine
+from homing.instance.events import HostEvent
+from homing.instance.folder_credentials import FolderCredentials
+from homing.instance.host import Host
+from homing.instance.policy import HostPolicy
+from homing.instance.run import Instance, InstanceSettings
+from simulated_whatsapp.client import Administration
+from simulated_whatsapp.core import DeviceCredentials, Judge
+from simulated_whatsapp.exchange import Exchange
+from simulated_whatsapp.ledger import Delivery, read
+from simulated_whatsapp.server import Server, ServerSettings
+from simulated_whatsapp.wire import MemoryWire, OnClosed, OnFrame
+
+QUICK = HostPolicy(
+    login_wait_s=2.0,
+    acknowledge_within_s=1.0,
+    resend_within_s=0.3,
+    stop_within_s=0.2,
+    reconnect_first_s=0.004,
+    reconnect_max_s=0.05,
+    counters_reserved=4,
+)
+KEY = "secret"
+
+
+class MemoryCredentials:
+    """The rules of ``Record`` without a file; ``broken`` makes the store unavailable."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, Record] = {}
+        self.broken = False
+        self.reservations = 0
+
+    async def open(self, session_id: str, *, epoch: int | None, holder: Holder) -> Grant | StaleEpoch:
+        record = self._change(session_id, lambda record: record.granted(epoch, holder))
+        return record if isinstance(record, StaleEpoch) else record.grant()
+
+    async def reserve(self, grant: Grant, count: int) -> range | StaleEpoch:
+        await asyncio.sleep(0.001)  # a store takes its time: whoever asks next must not overtake
+        self.reservations += 1
+        record = self._change(grant.session_id, lambda record: record.reserved(grant, count))
+        if isinstance(record, StaleEpoch):
+            return record
+        return range(record.reserved_to - count + 1, record.reserved_to + 1)
+
+    async def save(self, grant: Grant, login: Login) -> StaleEpoch | None:
+        return _refusal(self._change(grant.session_id, lambda record: record.saved(grant, login)))
+
+    async def forget(self, grant: Grant) -> StaleEpoch | None:
+        return _refusal(self._change(grant.session_id, lambda record: record.forgotten(grant)))
+
+    async def release(self, grant: Grant) -> StaleEpoch | None:
+        return _refusal(self._change(grant.session_id, lambda record: record.released(grant)))
+
+    async def held_by(self, instance_url: str) -> list[Holding]:
+        return [
+            Holding(record.session_id, record.epoch)
+            for record in self.records.values()
+            if record.holder is not None and record.holder.instance_url == instance_url and record.login
+        ]
+
+    async def epoch(self, session_id: str) -> int:
+        return self._record(session_id).epoch
+
+    def _change(self, session_id: str, change: Callable[[Record], Record | StaleEpoch]) -> Record | StaleEpoch:
+        record = change(self._record(session_id))
+        if isinstance(record, Record):
+            self.records[session_id] = record
+        return record
+
+    def _record(self, session_id: str) -> Record:
+        if self.broken:
+            raise OSError("the store is gone")
+        return self.records.get(session_id, Record(session_id))
+
+
+def _refusal(result: Record | StaleEpoch) -> StaleEpoch | None:
+    return result if isinstance(result, StaleEpoch) else None
+
+
+class Network:
+    """WhatsApp in memory, its ledger a list, its wires within reach of the test."""
+
+    def __init__(self) -> None:
+        self.ledger: list[Delivery] = []
+        self.judge = Judge()
+        self.wires: list[MemoryWire] = []
+        self.unreachable = False
+        self.swallow_answers = False
+        loop = asyncio.get_running_loop()
+        self.exchange = Exchange(self.judge, self, clock=time.time, later=loop.call_later)
+
+    def append(self, deliveries: tuple[Delivery, ...]) -> None:
+        self.ledger.extend(deliveries)
+
+    async def dial(self, on_frame: OnFrame, on_closed: OnClosed) -> MemoryWire:
+        await asyncio.sleep(0)
+        if self.unreachable:
+            raise ConnectionRefusedError("nobody there")
+
+        def hear(frame: dict[str, Any]) -> None:
+            if not self.swallow_answers:
+                on_frame(frame)
+
+        wire = MemoryWire(self.exchange, hear, on_closed)
+        self.wires.append(wire)
+        return wire
+
+    def texts(self) -> list[str]:
+        return [delivery.text for delivery in self.ledger]
+
+
+class World:
+    """Hosts over one network and one store."""
+
+    def __init__(self) -> None:
+        self.network = Network()
+        self.credentials = MemoryCredentials()
+        self.events: list[HostEvent] = []
+        self.hosts: list[Host] = []
+
+    def link(self, session_id: str) -> DeviceCredentials:
+        """A linked device whose login lies in the store, held by nobody."""
+        (given,) = self.network.judge.preregister([(session_id, "62810")])
+        self.credentials.records[session_id] = Record(session_id, login=asdict(given))
+        return given
+
+    def host(self, url: str = "http://one", **policy: Any) -> Host:
+        async def listen(event: HostEvent) -> None:
+            self.events.append(event)
+
+        host = Host(
+            SimulatedEngine(self.network.dial),
+            self.credentials,
+            Holder(url, f"boot-{len(self.hosts)}"),
+            clock=time.time,
+            random=Random(7),
+            policy=replace(QUICK, **policy),
+            on_event=listen,
+        )
+        self.hosts.append(host)
+        return host
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    world = World()
+    yield world
+    for host in world.hosts:
+        await host.shutdown()
+
+
+class Caller:
+    """Speaks to one instance over HTTP, with its key."""
+
+    def __init__(self, http: aiohttp.ClientSession, instance: Instance) -> None:
+        self.http = http
+        self.url = instance.url
+        self.instance = instance
+
+    async def get(self, path: str, **query: str) -> tuple[int, Any]:
+        async with self.http.get(self.url + path, params={"api_key": KEY, **query}) as reply:
+            return reply.status, await reply.json()
+
+    async def post(self, path: str, body: dict[str, Any], epoch: int | None = None) -> tuple[int, Any]:
+        return await self.ask("POST", path, body, epoch)
+
+    async def ask(self, method: str, path: str, body: dict[str, Any], epoch: int | None = None) -> tuple[int, Any]:
+        headers = {} if epoch is None else {"X-Homing-Epoch": str(epoch)}
+        url = self.url + path
+        async with self.http.request(method, url, json={"api_key": KEY, **body}, headers=headers) as reply:
+            return reply.status, await reply.json()
+
+    async def start(self, session_id: str = "s1", epoch: int | None = None) -> tuple[int, Any]:
+        return await self.post("/api/sessions", {"session_id": session_id, "workspace_id": 1}, epoch)
+
+    async def stop(self, session_id: str = "s1") -> tuple[int, Any]:
+        return await self.ask("DELETE", f"/api/sessions/{session_id}", {})
+
+    async def send(self, text: str = "hi", epoch: int | None = None, **more: Any) -> tuple[int, Any]:
+        body = {"session_id": "s1", "recipient_phone": "+62 811", "message": text, "type": "text", **more}
+        return await self.post("/api/messages/send", body, epoch)
+
+
+class Fleet:
+    """A simulated WhatsApp and instances over real sockets, sharing one folder of credentials."""
+
+    def __init__(self, stack: AsyncExitStack, folder: Path) -> None:
+        self._stack = stack
+        self._folder = folder
+        self.credentials = FolderCredentials(folder / "credentials")
+
+    async def begin(self) -> None:
+        self.server = await self._stack.enter_async_context(
+            await Server.start(ServerSettings(ledger=self._folder / "ledger.jsonl"))
+        )
+        self.http = await self._stack.enter_async_context(
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10))
+        )
+        self.whatsapp = await self._stack.enter_async_context(Administration(self.server.address))
+
+    async def link(self, *session_ids: str) -> None:
+        given = await self.whatsapp.preregister([(session_id, "62810") for session_id in session_ids])
+        for credentials in given:
+            await self.credentials.adopt(credentials.session_id, asdict(credentials))
+
+    async def instance(self, **changes: Any) -> Caller:
+        settings = InstanceSettings(
+            whatsapp_address=self.server.address,
+            credentials_dir=self._folder / "credentials",
+            api_key=KEY,
+            port=0,
+            bulk_spacing_s=0.001,
+            policy=QUICK,
+        )
+        instance = await Instance.start(replace(settings, **changes))
+        return Caller(self.http, await self._stack.enter_async_context(instance))
+
+    def ledger(self) -> list[Delivery]:
+        return read(self._folder / "ledger.jsonl")
+
+
+@pytest.fixture
+async def fleet(tmp_path: Path) -> AsyncIterator[Fleet]:
+    async with AsyncExitStack() as stack:
+        fleet = Fleet(stack, tmp_path)
+        await fleet.begin()
+        yield fleet
+    await asyncio.sleep(0.005)  # the last connections close
+
+
+Eventually = Callable[[Callable[[], bool | Awaitable[bool]]], Awaitable[None]]
+
+
+@pytest.fixture
+def eventually() -> Eventually:
+    """Waits until something is so, and fails after two seconds if it never was."""
+
+    async def wait(is_so: Callable[[], bool | Awaitable[bool]]) -> None:
+        async with asyncio.timeout(2):
+            while True:
+                answer = is_so()
+                if answer if isinstance(answer, bool) else await answer:
+                    return
+                await asyncio.sleep(0.002)
+
+    return wait

@@ -1,0 +1,118 @@
+"""``python -m homing.instance`` as processes that are killed."""
+
+import asyncio
+import json
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.e2e
+
+
+class Processes:
+    """Instances as processes, beside the fleet's WhatsApp and folder."""
+
+    def __init__(self, fleet, folder: Path) -> None:
+        self._fleet = fleet
+        self._folder = folder
+        self.all: list[Process] = []
+
+    async def instance(self, *options: str, port: int = 0) -> tuple[Process, str]:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "homing.instance", "--port", str(port), "--api-key", "secret"),
+            *("--whatsapp", self._fleet.server.address, "--credentials", str(self._folder / "credentials")),
+            *options,
+            stdout=PIPE,
+            stderr=PIPE,
+        )
+        self.all.append(process)
+        line = await asyncio.wait_for(process.stdout.readline(), 15)
+        if not line:
+            return process, (await process.stderr.read()).decode()
+        ready = json.loads(line)
+        assert ready["pid"] == process.pid
+        return process, ready["url"]
+
+    async def post(self, url: str, path: str, body: dict) -> tuple[int, dict]:
+        async with self._fleet.http.post(url + path, json={"api_key": "secret", **body}) as reply:
+            return reply.status, await reply.json()
+
+    async def start(self, url: str) -> tuple[int, dict]:
+        return await self.post(url, "/api/sessions", {"session_id": "s1", "workspace_id": 1})
+
+    async def send(self, url: str, text: str, message_id: str) -> tuple[int, dict]:
+        body = {"session_id": "s1", "recipient_phone": "62811", "message": text, "message_id": message_id}
+        return await self.post(url, "/api/messages/send", body)
+
+
+@pytest.fixture
+async def processes(fleet, tmp_path: Path) -> AsyncIterator[Processes]:
+    processes = Processes(fleet, tmp_path)
+    yield processes
+    for process in processes.all:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+@pytest.mark.parametrize(("when", "delivered"), [("before", []), ("after", ["lost?"])])
+async def test_after_a_crash_in_a_send_another_instance_goes_on(fleet, processes, when, delivered):
+    await fleet.link("s1")
+    process, one = await processes.instance()
+    await processes.start(one)
+    assert (await processes.send(one, "first", "3EB00001"))[0] == 200
+    await processes.post(one, "/faults", {"crash": {"on_send": 1, "when": when}})
+    with pytest.raises(OSError):
+        await processes.send(one, "lost?", "3EB00002")
+    assert await asyncio.wait_for(process.wait(), 5) == 137
+    assert [entry.text for entry in fleet.ledger()] == ["first", *delivered]
+    reserved = json.loads((fleet.credentials._folder / "s1.json").read_text())["reserved_to"]
+
+    _, two = await processes.instance()
+    _, started = await processes.start(two)
+    assert (started["status"], started["epoch"]) == ("connected", 2)
+    assert (await processes.send(two, "lost?", "3EB00002"))[0] == 200
+    assert [entry.text for entry in fleet.ledger()] == ["first", "lost?"]
+    assert fleet.server.judge.devices["s1"].counter == reserved + 1, "past every counter of the dead holder"
+
+
+async def test_a_polite_end_leaves_its_sessions_to_the_next_boot(fleet, processes, eventually):
+    await fleet.link("s1")
+    process, one = await processes.instance("--url", "http://the-one")
+    port = _listening_port(process.pid)
+    await processes.start(f"http://localhost:{port}")
+    process.terminate()
+    assert await asyncio.wait_for(process.wait(), 10) == 0
+    assert (await process.stderr.read()).decode() == ""
+    assert (await fleet.whatsapp.stats())["connected"] == 0
+    await processes.instance("--url", one)
+    stats = {"connected": 0}
+    async with asyncio.timeout(5):
+        while stats["connected"] != 1:
+            await asyncio.sleep(0.01)
+            stats = await fleet.whatsapp.stats()
+
+
+async def test_a_taken_port_is_one_sentence_and_exit_code_2(fleet, processes):
+    _, url = await processes.instance()
+    port = int(url.rpartition(":")[2])
+    process, said = await processes.instance(port=port)
+    assert await asyncio.wait_for(process.wait(), 5) == 2
+    assert said == f"Cannot listen on 127.0.0.1:{port}: Address already in use.\n"
+
+
+def _listening_port(pid: int) -> int:
+    """The port that a process listens on, from the kernel's tables."""
+    inodes = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        target = str(descriptor.readlink())
+        if target.startswith("socket:["):
+            inodes.add(target[8:-1])
+    for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[3] == "0A" and fields[9] in inodes:
+            return int(fields[1].rpartition(":")[2], 16)
+    raise AssertionError("it does not listen")

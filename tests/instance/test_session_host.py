@@ -1,0 +1,565 @@
+"""The session host against the real judge, over wires in memory."""
+
+import asyncio
+
+import pytest
+
+from homing.instance.credentials import StaleEpoch
+from homing.instance.engine import Refused
+from homing.instance.events import CodeIssued, MessageReceived, MessageSent, SessionLeft, Status, StatusChanged
+from homing.instance.host import Full, Host, NotFound
+from homing.instance.sending import Message, NotConnected, Overloaded, Sent, StoreUnavailable, Unknown
+from homing.instance.session import HostedSession
+
+
+def message(name: str = "3EB0AAAA", text: str = "hi") -> Message:
+    return Message(name, "62811", text)
+
+
+async def held(host: Host, session_id: str = "s1", epoch: int | None = None) -> HostedSession:
+    session = await host.start(session_id, 1, epoch)
+    assert isinstance(session, HostedSession)
+    return session
+
+
+# Coming up
+
+
+async def test_a_linked_session_is_connected_when_start_returns(world):
+    world.link("s1")
+    session = await held(world.host())
+    assert (session.status, session.phone_number, session.epoch) == (Status.CONNECTED, "62810", 1)
+
+
+async def test_starting_a_held_session_changes_nothing(world):
+    world.link("s1")
+    host = world.host()
+    session = await held(host)
+    assert await held(host) is session
+    assert await held(host, epoch=1) is session
+    assert world.network.judge.stats().logins == 1
+
+
+async def test_starting_a_held_session_at_a_higher_epoch_opens_it_anew(world):
+    world.link("s1")
+    host = world.host()
+    first = await held(host)
+    second = await held(host, epoch=5)
+    assert (first.status, second.status, second.epoch) == (Status.DISCONNECTED, Status.CONNECTED, 5)
+    assert host.find("s1") is second
+
+
+async def test_a_grant_not_above_the_last_is_refused(world):
+    world.link("s1")
+    one, two = world.host("http://one"), world.host("http://two")
+    await held(one, epoch=4)
+    assert await two.start("s1", 1, 4) == StaleEpoch(4)
+    assert await one.start("s1", 1, 3) == StaleEpoch(4)
+    assert two.find("s1") is None
+    assert await one.send("s1", message()) == Sent("3EB0AAAA"), "the holder is not disturbed"
+
+
+async def test_a_session_without_a_login_shows_a_code_and_connects_once_it_is_scanned(world, eventually):
+    host = world.host()
+    session = await held(host, "new")
+    assert session.status is Status.QR_SCANNING
+    assert session.pairing is not None
+    world.network.exchange._link({"code": session.pairing.code})
+    await eventually(lambda: session.status is Status.CONNECTED)
+    assert session.pairing is None
+    assert await host.send("new", message()) == Sent("3EB0AAAA")
+    assert world.credentials.records["new"].login["session_id"] == "new"
+    said = [event.status for event in world.events if isinstance(event, StatusChanged)]
+    assert said == [Status.QR_SCANNING, Status.AUTHENTICATED, Status.CONNECTED]
+    assert [event.code for event in world.events if isinstance(event, CodeIssued)]
+
+
+async def test_a_code_that_nobody_scanned_is_replaced_before_it_is_void(world, eventually):
+    world.network.judge.rules.code_ttl_s = 0.02
+    session = await held(world.host(), "new")
+    first = session.pairing
+    await eventually(lambda: session.pairing != first)
+    assert session.status is Status.QR_SCANNING
+
+
+async def test_a_login_that_takes_too_long_is_reported_as_authenticated(world, eventually):
+    world.network.judge.rules.login_delay_s = 0.1
+    world.link("s1")
+    session = await held(world.host(login_wait_s=0.01))
+    assert session.status is Status.AUTHENTICATED
+    await eventually(lambda: session.status is Status.CONNECTED)
+
+
+async def test_a_throttled_login_is_tried_again_after_the_pause_that_whatsapp_names(world, eventually):
+    world.network.judge.rules.logins_per_second = 1
+    world.link("s1")
+    world.link("s2")
+    host = world.host(login_wait_s=0.02)
+    await held(host, "s1")
+    second = await held(host, "s2")
+    assert second.status is Status.AUTHENTICATED
+    await eventually(lambda: second.status is Status.CONNECTED)
+
+
+async def test_the_host_takes_no_more_sessions_than_it_may(world):
+    world.link("s1")
+    host = world.host(sessions_max=1)
+    await held(host)
+    assert await host.start("s2", 1) == Full()
+    assert "s2" not in world.credentials.records, "no epoch is taken for a session that is not held"
+
+
+# Sending
+
+
+async def test_a_send_is_acknowledged_only_after_whatsapp_has_it(world):
+    world.link("s1")
+    host = world.host()
+    await held(host)
+    assert await host.send("s1", message()) == Sent("3EB0AAAA")
+    (delivery,) = world.network.ledger
+    assert delivery.label == {"instance_url": "http://one", "epoch": 1}
+
+
+async def test_concurrent_sends_keep_their_order_on_the_wire(world):
+    world.link("s1")
+    host = world.host()
+    await held(host)
+    sends = [host.send("s1", message(f"3EB0{n:08}", str(n))) for n in range(30)]
+    assert all(isinstance(outcome, Sent) for outcome in await asyncio.gather(*sends))
+    assert world.network.texts() == [str(n) for n in range(30)]
+
+
+async def test_counters_are_reserved_in_blocks(world):
+    world.link("s1")
+    host = world.host(counters_reserved=10)
+    await held(host)
+    for n in range(11):
+        await host.send("s1", message(f"3EB0{n:08}"))
+    assert world.credentials.reservations == 2
+
+
+async def test_a_new_holder_starts_past_every_reserved_counter(world):
+    given = world.link("s1")
+    one, two = world.host("http://one"), world.host("http://two")
+    await held(one)
+    await one.send("s1", message("3EB00001"))
+    reserved = world.credentials.records["s1"].reserved_to
+    await held(two)
+    await two.send("s1", message("3EB00002"))
+    assert world.network.judge.devices[given.session_id].counter == reserved + 1
+
+
+async def test_an_unknown_session_is_not_found(world):
+    assert await world.host().send("s9", message()) == NotFound()
+
+
+async def test_a_send_under_another_epoch_is_refused_and_nothing_leaves(world):
+    world.link("s1")
+    host = world.host()
+    await held(host, epoch=3)
+    assert await host.send("s1", message(), epoch=2) == StaleEpoch(3)
+    assert await host.send("s1", message(), epoch=4) == StaleEpoch(3)
+    assert world.network.ledger == []
+    assert await host.send("s1", message(), epoch=3) == Sent("3EB0AAAA")
+
+
+async def test_a_higher_epoch_in_a_send_makes_the_host_look_and_let_go(world):
+    world.link("s1")
+    host = world.host()
+    await held(host, epoch=3)
+    await world.credentials.open("s1", epoch=4, holder=world.host("http://two").holder)
+    assert await host.send("s1", message(), epoch=4) == StaleEpoch(3)
+    assert host.find("s1") is None
+
+
+async def test_a_holder_whose_grant_was_superseded_finds_out_when_it_reserves(world):
+    world.link("s1")
+    host = world.host()
+    await held(host)
+    await world.credentials.open("s1", epoch=None, holder=world.host("http://two").holder)
+    assert await host.send("s1", message()) == StaleEpoch(2)
+    assert host.find("s1") is None
+    assert world.network.ledger == []
+
+
+async def test_a_restricted_recipient_is_refused_with_its_code(world):
+    world.link("s1")
+    world.network.judge.restricted.add("62811")
+    host = world.host()
+    await held(host)
+    outcome = await host.send("s1", message())
+    assert isinstance(outcome, Refused)
+    assert outcome.code == 463
+
+
+async def test_nothing_leaves_while_the_store_cannot_reserve(world):
+    world.link("s1")
+    host = world.host()
+    await held(host)
+    world.credentials.broken = True
+    assert isinstance(await host.send("s1", message()), StoreUnavailable)
+    assert world.network.ledger == []
+    world.credentials.broken = False
+    assert await host.send("s1", message()) == Sent("3EB0AAAA")
+
+
+async def test_messages_without_acknowledgement_are_bounded(world):
+    world.link("s1")
+    host = world.host(unacknowledged_max=2, counters_reserved=50)
+    await held(host)
+    await host.send("s1", message("3EB00000"))
+    world.network.swallow_answers = True
+    waiting = [asyncio.create_task(host.send("s1", message(f"3EB0000{n}"))) for n in (1, 2)]
+    await asyncio.sleep(0.005)
+    assert await host.send("s1", message("3EB00003")) == Overloaded()
+    for send in waiting:
+        send.cancel()
+
+
+async def test_a_silent_whatsapp_makes_the_outcome_unknown(world):
+    world.link("s1")
+    host = world.host(acknowledge_within_s=0.02)
+    await held(host)
+    world.network.swallow_answers = True
+    outcome = await host.send("s1", message())
+    assert isinstance(outcome, Unknown)
+    assert "outcome unknown" in outcome.reason
+
+
+# A lost connection
+
+
+async def test_a_lost_connection_is_made_again_under_the_same_grant(world, eventually):
+    world.link("s1")
+    session = await held(world.host())
+    world.network.wires[-1].cut()
+    await eventually(lambda: session.status is Status.DISCONNECTED)
+    await eventually(lambda: session.status is Status.CONNECTED)
+    assert session.epoch == 1
+
+
+async def test_a_frame_caught_by_a_lost_connection_is_repeated_as_it_was(world, eventually):
+    world.link("s1")
+    host = world.host(counters_reserved=50)
+    session = await held(host)
+    await host.send("s1", message("3EB00000", "zero"))
+    world.network.swallow_answers = True
+    send = asyncio.create_task(host.send("s1", message("3EB00001", "one")))
+    await asyncio.sleep(0.005)
+    assert world.network.texts() == ["zero", "one"], "it arrived, and nobody told the sender"
+    world.network.swallow_answers = False
+    world.network.wires[-1].cut()
+    assert await send == Sent("3EB00001")
+    assert world.network.texts() == ["zero", "one"], "repeated with its own id, it is delivered once"
+    assert session.status is Status.CONNECTED
+
+
+async def test_a_frame_that_never_arrived_goes_before_newer_ones(world, eventually):
+    world.link("s1")
+    host = world.host(counters_reserved=50)
+    session = await held(host)
+    await host.send("s1", message("3EB00000", "zero"))
+    send = asyncio.create_task(host.send("s1", message("3EB00001", "one")))
+    await asyncio.sleep(0)
+    world.network.wires[-1].cut()
+    await eventually(lambda: session.status is Status.DISCONNECTED)
+    assert isinstance(await host.send("s1", message("3EB00009", "meanwhile")), NotConnected)
+    await eventually(lambda: session.status is Status.CONNECTED)
+    await host.send("s1", message("3EB00002", "two"))
+    assert await send == Sent("3EB00001")
+    assert world.network.texts() == ["zero", "one", "two"]
+
+
+async def test_a_connection_that_does_not_return_leaves_the_outcome_unknown(world):
+    world.link("s1")
+    host = world.host(resend_within_s=0.03)
+    await held(host)
+    world.network.swallow_answers = True
+    send = asyncio.create_task(host.send("s1", message()))
+    await asyncio.sleep(0.01)
+    world.network.unreachable = True
+    world.network.wires[-1].cut()
+    outcome = await send
+    assert isinstance(outcome, Unknown)
+
+
+async def test_a_session_superseded_while_it_was_offline_does_not_come_back(world, eventually):
+    world.link("s1")
+    one, two = world.host("http://one"), world.host("http://two")
+    await held(one)
+    world.network.unreachable = True
+    world.network.wires[-1].cut()
+    await asyncio.sleep(0.01)
+    await world.credentials.open("s1", epoch=None, holder=two.holder)
+    world.network.unreachable = False
+    await eventually(lambda: one.find("s1") is None)
+    assert world.network.judge.stats().logins == 1
+
+
+# Other holders
+
+
+async def test_the_replaced_holder_lets_go_when_the_epoch_is_higher(world, eventually):
+    world.link("s1")
+    one, two = world.host("http://one"), world.host("http://two")
+    await held(one)
+    await held(two)
+    await eventually(lambda: one.find("s1") is None)
+    await asyncio.sleep(0.03)
+    assert world.network.judge.stats().evictions == 1, "it never reconnects by itself"
+    assert await two.send("s1", message()) == Sent("3EB0AAAA")
+    left = [event for event in world.events if isinstance(event, SessionLeft)]
+    assert [(event.about.epoch, event.current_epoch) for event in left] == [(1, 2)]
+
+
+async def test_a_stranger_with_our_keys_makes_the_session_an_error(world, eventually):
+    world.link("s1")
+    host = world.host()
+    session = await held(host)
+    await world.network.dial(lambda _: None, lambda: None)
+    stranger = world.network.wires[-1]
+    credentials = dict(world.credentials.records["s1"].login)
+    stranger.send({"do": "login", "ref": 1, "credentials": credentials, "next_counter": 1000})
+    await eventually(lambda: session.status is Status.ERROR)
+    await asyncio.sleep(0.03)
+    assert (session.error, host.find("s1")) == ("replaced", session)
+    assert await host.send("s1", message()) == NotConnected(Status.ERROR)
+    assert world.network.judge.stats().evictions == 1, "it never reconnects by itself"
+
+
+async def test_a_session_in_error_is_taken_back_by_a_new_grant(world, eventually):
+    world.link("s1")
+    host = world.host()
+    session = await held(host)
+    session._end(Status.ERROR, "replaced")
+    again = await held(host)
+    assert (again.status, again.epoch) == (Status.CONNECTED, 2)
+
+
+async def test_a_frame_on_the_wire_of_an_evicted_holder_is_unknown(world):
+    world.link("s1")
+    one, two = world.host("http://one"), world.host("http://two")
+    await held(one)
+    await one.send("s1", message("3EB00000"))
+    world.network.swallow_answers = True
+    send = asyncio.create_task(one.send("s1", message("3EB00001")))
+    await asyncio.sleep(0.005)
+    world.network.swallow_answers = False
+    await held(two)
+    assert isinstance(await send, Unknown)
+
+
+async def test_a_login_outdated_by_another_holder_does_not_evict_it(world, eventually):
+    """The epoch was read before the other's grant, the login arrives after it: WhatsApp refuses old credentials."""
+    world.link("s1")
+    one, two = world.host("http://one"), world.host("http://two")
+    await held(one)
+    world.network.wires[-1].cut()
+    real = world.credentials.epoch
+
+    async def read_before_the_grant(session_id: str) -> int:
+        world.credentials.epoch = real
+        await held(two)
+        return 1
+
+    world.credentials.epoch = read_before_the_grant
+    await eventually(lambda: one.find("s1") is None)
+    assert world.network.judge.stats().evictions == 0
+    assert await two.send("s1", message()) == Sent("3EB0AAAA")
+
+
+# The end of a session
+
+
+async def test_a_removed_device_is_logged_out_and_its_login_deleted(world, eventually):
+    world.link("s1")
+    host = world.host()
+    session = await held(host)
+    world.network.exchange._told(world.network.judge.remove_device("s1"))
+    await eventually(lambda: world.credentials.records["s1"].login is None)
+    assert session.status is Status.LOGGED_OUT
+    assert await host.send("s1", message()) == NotConnected(Status.LOGGED_OUT)
+    again = await held(host)
+    assert (again.status, again.epoch) == (Status.QR_SCANNING, 2), "the epoch outlives the login"
+
+
+async def test_a_device_that_whatsapp_does_not_know_keeps_its_login(world):
+    world.link("s1")
+    world.network.judge.devices.clear()
+    session = await held(world.host())
+    assert session.status is Status.LOGGED_OUT
+    assert world.credentials.records["s1"].login is not None
+
+
+async def test_logout_unlinks_the_device_and_deletes_its_login(world):
+    given = world.link("s1")
+    host = world.host()
+    await held(host)
+    session = await host.logout("s1")
+    assert session.status is Status.LOGGED_OUT
+    assert world.credentials.records["s1"].login is None
+    assert world.network.judge.devices[given.session_id].removed
+
+
+async def test_a_stopped_session_keeps_its_login_and_is_held_by_nobody(world, eventually):
+    world.link("s1")
+    host = world.host()
+    await held(host)
+    assert await host.stop("s1") is True
+    assert await host.stop("s1") is False
+    record = world.credentials.records["s1"]
+    assert (record.holder, record.login is not None, record.epoch) == (None, True, 1)
+    await eventually(lambda: world.network.judge.stats().connected == 0)
+
+
+async def test_a_stop_waits_for_what_is_on_the_wire(world):
+    world.link("s1")
+    host = world.host()
+    await held(host)
+    send = asyncio.create_task(host.send("s1", message()))
+    await asyncio.sleep(0.004)
+    await host.stop("s1")
+    assert await send == Sent("3EB0AAAA")
+
+
+async def test_a_stop_does_not_wait_for_ever(world):
+    world.link("s1")
+    host = world.host(stop_within_s=0.02)
+    await held(host)
+    world.network.swallow_answers = True
+    send = asyncio.create_task(host.send("s1", message()))
+    await asyncio.sleep(0.005)
+    await asyncio.wait_for(host.stop("s1"), 0.5)
+    assert isinstance(await send, Unknown)
+
+
+# Restoring
+
+
+async def test_a_boot_restores_what_the_same_address_held_under_new_epochs(world):
+    for name in ("s1", "s2", "s3"):
+        world.link(name)
+    first, other = world.host("http://one"), world.host("http://two")
+    await held(first, "s1")
+    await held(first, "s2")
+    await held(other, "s3")
+    await first.shutdown()
+    again = world.host("http://one")
+    await again.restore()
+    assert {(session.session_id, session.epoch, session.status) for session in again.sessions()} == {
+        ("s1", 2, Status.CONNECTED),
+        ("s2", 2, Status.CONNECTED),
+    }
+
+
+async def test_a_stopped_session_is_not_restored(world):
+    world.link("s1")
+    first = world.host("http://one")
+    await held(first)
+    await first.stop("s1")
+    again = world.host("http://one")
+    await again.restore()
+    assert again.sessions() == []
+
+
+async def test_a_restored_session_is_in_the_list_before_it_is_up(world):
+    world.link("s1")
+    first = world.host("http://one")
+    await held(first)
+    await first.shutdown()
+    world.network.judge.rules.login_delay_s = 0.03
+    again = world.host("http://one")
+    restoring = asyncio.create_task(again.restore())
+    await asyncio.sleep(0.01)
+    (session,) = again.sessions()
+    assert session.status is None
+    assert await again.send("s1", message()) == NotConnected(None)
+    await restoring
+    assert session.status is Status.CONNECTED
+
+
+async def test_a_session_granted_elsewhere_during_the_boot_is_left_there(world):
+    world.link("s1")
+    first, two = world.host("http://one"), world.host("http://two")
+    await held(first)
+    await first.shutdown()
+    again = world.host("http://one")
+    holdings = await world.credentials.held_by("http://one")
+
+    async def read_before_the_grant(url: str) -> list:
+        await held(two)
+        return holdings
+
+    world.credentials.held_by = read_before_the_grant
+    await again.restore()
+    assert again.sessions() == []
+    assert await two.send("s1", message()) == Sent("3EB0AAAA")
+
+
+async def test_a_bounded_number_of_sessions_logs_in_at_once(world):
+    for n in range(6):
+        world.link(f"s{n}")
+    first = world.host("http://one")
+    for n in range(6):
+        await held(first, f"s{n}")
+    await first.shutdown()
+    world.network.judge.rules.login_delay_s = 0.02
+    again = world.host("http://one", parallel_logins=2)
+    restoring = asyncio.create_task(again.restore())
+    await asyncio.sleep(0.01)
+    assert world.network.judge.stats().connected == 2
+    await restoring
+    assert world.network.judge.stats().connected == 6
+
+
+# What listeners hear
+
+
+async def test_inbound_messages_are_told_in_order_and_then_acknowledged(world, eventually):
+    world.link("s1")
+    world.network.judge.deliver("s1", "62899", "waiting", 0.0)
+    await held(world.host())
+    world.network.exchange._told(world.network.judge.deliver("s1", "62899", "fresh", 0.0))
+    await eventually(lambda: not world.network.judge.devices["s1"].waiting)
+    assert [event.text for event in world.events if isinstance(event, MessageReceived)] == ["waiting", "fresh"]
+
+
+async def test_an_inbound_message_that_could_not_be_told_stays_with_whatsapp(world, caplog):
+    world.link("s1")
+    host = world.host()
+
+    async def fail(event: object) -> None:
+        if isinstance(event, MessageReceived):
+            raise OSError("no room")
+
+    object.__setattr__(host._around, "on_event", fail)
+    await held(host)
+    world.network.exchange._told(world.network.judge.deliver("s1", "62899", "hello", 0.0))
+    await asyncio.sleep(0.01)
+    assert len(world.network.judge.devices["s1"].waiting) == 1
+    assert "no room" in caplog.text
+
+
+async def test_listeners_hear_of_sent_messages(world, eventually):
+    world.link("s1")
+    host = world.host()
+    await held(host)
+    await host.send("s1", message())
+    await eventually(lambda: any(isinstance(event, MessageSent) for event in world.events))
+
+
+@pytest.mark.parametrize(("session_id", "workspace"), [("webjs_7_1700_abc", 7), ("other", None)])
+async def test_the_workspace_of_a_restored_session_is_read_from_its_id(world, session_id, workspace):
+    world.link(session_id)
+    first = world.host("http://one")
+    await held(first, session_id)
+    await first.shutdown()
+    again = world.host("http://one")
+    await again.restore()
+    assert [session.workspace_id for session in again.sessions()] == [workspace]
+
+
+def test_message_ids_look_like_whatsapps_own(world):
+    ids = {world.host().new_message_id() for _ in range(1)}
+    assert all(name.startswith("3EB0") and len(name) == 22 and name.isupper() for name in ids)
