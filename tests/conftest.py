@@ -1,41 +1,23 @@
 """What tests of every kind may ask for: the stores, each on both databases, and the servers behind them."""
 
+import shutil
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from services import PostgresServer, apart, postgres_server, redis_server
 
+from clocks import SteppedClock
 from homing.store.database import Database
 from homing.store.directory import SqlDirectory
 from homing.store.messages import SqlMessages
 from homing.store.migrating import migrate
 from homing.store.notices import LocalNotices
 from homing.store.opening import open_database
+from services import PostgresServer, apart, postgres_server, redis_server
 
 settings.register_profile("homing", database=None, deadline=None)
 settings.load_profile("homing")
-
-
-class SteppedClock:
-    """A clock that moves only when told to. It stands in for the Clock port where nothing sleeps."""
-
-    def __init__(self) -> None:
-        self._passed_s = 0.0
-
-    def advance(self, by_s: float) -> None:
-        self._passed_s += by_s
-
-    def monotonic(self) -> float:
-        return self._passed_s
-
-    def now(self) -> datetime:
-        return datetime(2026, 1, 1, 12, tzinfo=UTC) + timedelta(seconds=self._passed_s)
-
-    async def sleep(self, delay_s: float) -> None:
-        self.advance(delay_s)
 
 
 @pytest.fixture(scope="session")
@@ -46,16 +28,16 @@ def _postgres() -> Iterator[PostgresServer]:
 
 @pytest.fixture
 def postgres_url(_postgres: PostgresServer) -> Iterator[str]:
-    """A fresh, migrated PostgreSQL database, dropped afterwards."""
-    url = _postgres.fresh_database()
+    """A migrated PostgreSQL database without a row, for this test alone."""
+    url = _postgres.take()
     yield url
-    _postgres.drop(url)
+    _postgres.give_back(url)
 
 
 @pytest.fixture
 def empty_postgres_url(_postgres: PostgresServer) -> Iterator[str]:
     """A PostgreSQL database that was never migrated."""
-    url = _postgres.fresh_database(migrated=False)
+    url = _postgres.create_empty()
     yield url
     _postgres.drop(url)
 
@@ -67,12 +49,17 @@ def redis_url() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def _migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "homing.db"
+    apart(migrate(f"sqlite:///{path}"))
+    return path
+
+
 @pytest.fixture
-def sqlite_url(tmp_path: Path) -> str:
+def sqlite_url(tmp_path: Path, _migrated_file: Path) -> str:
     """A fresh, migrated SQLite file."""
-    url = f"sqlite:///{tmp_path / 'homing.db'}"
-    apart(migrate(url))
-    return url
+    return f"sqlite:///{shutil.copy(_migrated_file, tmp_path / 'homing.db')}"
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

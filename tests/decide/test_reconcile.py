@@ -42,7 +42,8 @@ def silent(url: InstanceUrl) -> Listing:
 
 
 def judge(*listings: Listing, home: InstanceUrl | None = A, epoch: int = 3) -> reconcile.Judgement:
-    return reconcile.judge(Placement(S, home, Epoch(epoch)), {listing.instance_url: listing for listing in listings})
+    observed = reconcile.observe({listing.instance_url: listing for listing in listings}, [S])
+    return reconcile.judge(Placement(S, home, Epoch(epoch)), observed)
 
 
 def test_a_session_at_home_changes_nothing() -> None:

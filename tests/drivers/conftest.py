@@ -1,7 +1,6 @@
 """A wire under test, peers that follow a script, and a watch that nothing of either is left behind."""
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator, Callable, Mapping
 
 import pytest
@@ -20,7 +19,6 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> M
 @pytest.fixture
 async def nothing_left() -> AsyncIterator[None]:
     """Fails the test if a task or a socket outlives the wire and the peers."""
-    gc.collect()
     sockets, tasks = open_sockets(), asyncio.all_tasks()
     yield
     for _ in range(100):

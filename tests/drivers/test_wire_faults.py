@@ -153,6 +153,7 @@ async def test_a_body_until_close_that_is_reset_is_not_taken_for_whole(wire: Wir
     assert (await fault(wire, peer.url)).phase is Phase.INTERRUPTED
 
 
+CHUNK = b"80001\r\n" + b"x" * 0x80001 + b"\r\n"
 NOT_HTTP = {
     "another protocol": b"SSH-2.0-OpenSSH_9.6\r\n",
     "bad chunk size": OK_HEAD + b"Transfer-Encoding: chunked\r\n\r\nZZ\r\n{}\r\n0\r\n\r\n",
@@ -166,13 +167,7 @@ NOT_HTTP = {
     "many headers": OK_HEAD + b"X-Filler: 0123456789\r\n" * 4_000 + b"Content-Length: 2\r\n\r\n{}",
     "continues without an end": b"HTTP/1.1 100 Continue\r\n\r\n" * 4_000,
     "a body announced too large": OK_HEAD + b"Content-Length: 10485760\r\n\r\n",
-    "a body too large in chunks": OK_HEAD
-    + b"Transfer-Encoding: chunked\r\n\r\n"
-    + b"80000\r\n"
-    + b"x" * 2**19
-    + b"\r\n"
-    + b"80001\r\n"
-    + b"x" * 2**19,
+    "a body too large in chunks": OK_HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + 2 * CHUNK,
     "a body too large until close": OK_HEAD + b"\r\n" + b"x" * (MIB + 1),
 }
 

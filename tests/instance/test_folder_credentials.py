@@ -103,14 +103,17 @@ async def test_a_second_store_on_the_folder_sees_the_same(store, tmp_path: Path)
     assert (await granted(FolderCredentials(tmp_path / "credentials"))).login == LOGIN
 
 
+def files_outside(folder: Path) -> list[Path]:
+    return [path for path in folder.parent.rglob("*") if path.is_file() and path.parent != folder]
+
+
 @pytest.mark.parametrize(
     "session_id", ["../../etc/passwd", "..", "/absolute", "a/b", "nul\0byte", "ümlaut", "x" * 300, "~tilde", ""]
 )
 async def test_no_session_id_leaves_the_folder(store, tmp_path: Path, session_id):
     grant = await store.open(session_id, epoch=None, holder=ONE)
     assert grant.session_id == session_id
-    outside = [path for path in tmp_path.rglob("*") if path.is_file() and path.parent != tmp_path / "credentials"]
-    assert outside == []
+    assert files_outside(tmp_path / "credentials") == []
     assert await store.epoch(session_id) == 1
 
 

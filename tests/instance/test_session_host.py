@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from homing.instance.credentials import StaleEpoch
-from homing.instance.engine import Refused
+from homing.instance.engine import PairingCode, Refused
 from homing.instance.events import CodeIssued, MessageReceived, MessageSent, SessionLeft, Status, StatusChanged
 from homing.instance.host import Full, Host, NotFound
 from homing.instance.sending import Message, NotConnected, Overloaded, Sent, StoreUnavailable, Unknown
@@ -390,6 +390,17 @@ async def test_a_device_that_whatsapp_does_not_know_keeps_its_login(world):
     session = await held(world.host())
     assert session.status is Status.LOGGED_OUT
     assert world.credentials.records["s1"].login is not None
+
+
+async def test_a_logged_out_session_pairs_anew_when_a_code_is_asked_for(world):
+    world.link("s1")
+    world.network.judge.devices.clear()
+    host = world.host()
+    await held(host)
+    code = await host.renew_code("s1")
+    assert isinstance(code, PairingCode)
+    session = host.find("s1")
+    assert (session.status, session.epoch, session.pairing) == (Status.QR_SCANNING, 2, code)
 
 
 async def test_logout_unlinks_the_device_and_deletes_its_login(world):

@@ -1,0 +1,10 @@
+"""The commands: `homing …`. Each does its heavy importing when it runs, so that starting stays quick."""
+
+
+def main() -> None:
+    """The console script."""
+    import sys
+
+    from homing.cli.root import run
+
+    sys.exit(run(sys.argv[1:]))

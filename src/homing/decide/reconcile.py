@@ -6,7 +6,7 @@ never settled by luck. An epoch that a gateway reports is adopted if it is highe
 a gateway that knows of no epochs is adopted only as the sole claimant.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from homing.model.fleet import (
@@ -18,6 +18,7 @@ from homing.model.fleet import (
     NoList,
     Placement,
     Rebinding,
+    SessionId,
     SessionList,
     SessionStatus,
 )
@@ -85,33 +86,46 @@ Judgement = AtHome | Elsewhere | ComingUp | Unlinked | Contested | Absent
 Claims = Mapping[InstanceUrl, ListedSession]
 
 
-def judge(placement: Placement, listings: Mapping[InstanceUrl, Listing]) -> Judgement:
+@dataclass(frozen=True, slots=True)
+class Observations:
+    """What the instances answered, as far as it concerns some sessions."""
+
+    listings: Mapping[InstanceUrl, Listing]
+    claims: Mapping[SessionId, Claims]
+    silent: tuple[InstanceUrl, ...]
+    absence: str
+    """What is said of a session that no list names."""
+
+
+def observe(listings: Mapping[InstanceUrl, Listing], sessions: Collection[SessionId]) -> Observations:
+    """The lists, turned round: for each of these sessions, who claims it."""
+    wanted = frozenset(sessions)
+    claims: dict[SessionId, dict[InstanceUrl, ListedSession]] = {}
+    for url, listing in listings.items():
+        if isinstance(listing, SessionList):
+            for session in wanted & listing.sessions.keys():
+                claims.setdefault(session, {})[url] = listing.sessions[session]
+    silent = tuple(url for url, listing in listings.items() if isinstance(listing, NoList))
+    return Observations(listings, claims, silent, _absence(listings, silent))
+
+
+def judge(placement: Placement, observed: Observations) -> Judgement:
     """Where one session is, by the record and by the lists of all instances asked."""
     home = placement.instance_url
-    claims = claims_for(placement, listings)
+    claims = observed.claims.get(placement.session_id, {})
     holders = {url: row for url, row in claims.items() if row.can_send}
     if home in holders:
         return _at_home(placement, home, holders)
     if holders:
-        return _elsewhere(placement, claims, holders, listings)
-    return _not_sending(placement, claims, listings)
+        return _elsewhere(placement, claims, holders, observed.listings)
+    return _not_sending(placement, claims, observed)
 
 
-def claims_for(placement: Placement, listings: Mapping[InstanceUrl, Listing]) -> dict[InstanceUrl, ListedSession]:
-    """The rows by which instances claim the session."""
-    return {
-        url: row
-        for url, listing in listings.items()
-        if isinstance(listing, SessionList) and (row := listing.sessions.get(placement.session_id)) is not None
-    }
-
-
-def denied_by(placement: Placement, listings: Mapping[InstanceUrl, Listing]) -> frozenset[InstanceUrl]:
+def denied_by(placement: Placement, observed: Observations) -> frozenset[InstanceUrl]:
     """The instances that answered and do not have the session."""
+    claimants = observed.claims.get(placement.session_id, {}).keys()
     return frozenset(
-        url
-        for url, listing in listings.items()
-        if isinstance(listing, SessionList) and placement.session_id not in listing.sessions
+        url for url, listing in observed.listings.items() if isinstance(listing, SessionList) and url not in claimants
     )
 
 
@@ -158,18 +172,16 @@ def _rightful(holders: Claims) -> tuple[InstanceUrl, ListedSession] | None:
     return url, holders[url]
 
 
-def _not_sending(placement: Placement, claims: Claims, listings: Mapping[InstanceUrl, Listing]) -> Judgement:
-    silent = tuple(url for url, listing in listings.items() if isinstance(listing, NoList))
+def _not_sending(placement: Placement, claims: Claims, observed: Observations) -> Judgement:
     home = placement.instance_url
-    at_home = claims.get(home) if home is not None else None
-    others = [(url, row) for url, row in claims.items() if url != home]
-    for url, row in ([(home, at_home)] if home is not None and at_home is not None else []) + others:
+    at_home = {url: row for url, row in claims.items() if url == home}
+    for url, row in [*at_home.items(), *claims.items()]:
         if row.status not in _UNLINKED:
             return ComingUp(url, row.status, f"{url} has it, but it cannot send yet: its status is {row.status.value}")
-    unlinked = home if at_home is not None else next((url for url, _ in others), None)
-    if unlinked is not None and (at_home is not None or not silent):
-        return Unlinked(unlinked, f"{unlinked} has it waiting to be paired: somebody has to scan its code")
-    return Absent(silent, _absence(listings, silent))
+    if at_home or (claims and not observed.silent):
+        url = next(iter(at_home or claims))
+        return Unlinked(url, f"{url} has it waiting to be paired: somebody has to scan its code")
+    return Absent(observed.silent, observed.absence)
 
 
 def _absence(listings: Mapping[InstanceUrl, Listing], silent: tuple[InstanceUrl, ...]) -> str:

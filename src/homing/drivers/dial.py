@@ -153,13 +153,16 @@ def _discard(losing: "asyncio.Future[Made]") -> None:
 
 
 def _most_telling(errors: list[OSError]) -> OSError:
-    """A refusal says more of the instance than, say, this machine having no IPv6; silence says less than either."""
-    for error in errors:
-        if isinstance(error, TimeoutError):
-            return error
-    for error in errors:
-        if isinstance(error, ConnectionRefusedError):
-            return error
+    """The error that says most of the instance.
+
+    Silence leaves most open. An address that was reached and then failed says more than one that refused, and that
+    more than, say, this machine having no IPv6.
+    """
+    telling: tuple[type[OSError], ...] = (TimeoutError, ssl.SSLError, ConnectionResetError, ConnectionRefusedError)
+    for kind in telling:
+        for error in errors:
+            if isinstance(error, kind):
+                return error
     return errors[0]
 
 

@@ -23,7 +23,17 @@ from homing.model.fleet import (
     Takeover,
     WorkspaceId,
 )
-from homing.ports import AccountChanged, Directory, Entropy, Fleet, NewAccount, Notices, PairingCode, SessionStart
+from homing.ports import (
+    AccountChanged,
+    Directory,
+    Entropy,
+    Fleet,
+    Meters,
+    NewAccount,
+    Notices,
+    PairingCode,
+    SessionStart,
+)
 
 log = structlog.get_logger("homing")
 
@@ -32,12 +42,15 @@ CALL_TIMEOUT_S = 15.0
 START_TIMEOUT_S = 60.0
 """The seed's Node service answers a start only when its browser is up, which it allows a minute for."""
 
+_PASSING = {SessionStatus.PAIRING, SessionStatus.STARTING, SessionStatus.UNKNOWN}
+
 
 class Accounts:
     """Creates accounts and speaks to the instance that holds each."""
 
-    def __init__(self, directory: Directory, fleet: Fleet, entropy: Entropy, notices: Notices) -> None:
-        self._directory, self._fleet, self._entropy, self._notices = directory, fleet, entropy, notices
+    def __init__(self, directory: Directory, fleet: Fleet, entropy: Entropy, notices: Notices, meters: Meters) -> None:
+        self._directory, self._fleet, self._entropy = directory, fleet, entropy
+        self._notices, self._meters = notices, meters
 
     async def create(self, workspace: WorkspaceId, phone: str, name: str, takeover: Takeover | None) -> Account:
         """A new account, not started yet. Raises NameTaken."""
@@ -52,6 +65,17 @@ class Accounts:
                 takeover=takeover or Takeover.AUTO,
             )
         )
+
+    async def shown(self, account: Account) -> Account:
+        """The account, with a status that was about to change asked for anew."""
+        url = account.placement.instance_url
+        if url is None or account.status not in _PASSING:
+            return account
+        row = await self._fleet.driver(url).session(url, account.session_id, timeout_s=HEALTH_TIMEOUT_S)
+        if isinstance(row, Fault) or row.status is account.status:
+            return account
+        await self._directory.set_status(account.session_id, row.status)
+        return await self._again(account)
 
     async def start(self, account: Account) -> Account:
         """Open the session where it is placed; where it has no place, on the least loaded healthy instance."""
@@ -128,7 +152,9 @@ class Accounts:
     async def _bound(self, account: Account, url: InstanceUrl, row: ListedSession, why: str) -> Account:
         epoch = row.epoch if row.epoch is not None else Epoch(account.placement.epoch + 1)
         change = Rebinding(account.placement, url, epoch, MoveKind.PLACEMENT, why)
-        if not await self._directory.rebind([change]):
+        if await self._directory.rebind([change]):
+            self._meters.moved(change.kind)
+        else:
             log.warning("Placement changed while the session was started", session_id=account.session_id, url=url)
         await self._directory.set_status(account.session_id, row.status)
         await self._notices.publish([AccountChanged(account_uuid=account.uuid)])

@@ -1,8 +1,9 @@
 """Asking every instance for its session list, once, in parallel and within a limit."""
 
 import asyncio
+from collections.abc import Iterable
 
-from homing.model.fleet import Instance, InstanceUrl, Listing, NoList, SessionList
+from homing.model.fleet import InstanceUrl, Listing, NoList, SessionList
 from homing.ports import Clock, Fleet
 
 SILENT_FOR_S = 10.0
@@ -19,14 +20,21 @@ class Lists:
 
     async def read_all(self) -> dict[InstanceUrl, Listing]:
         """One answer from each known instance, in the roster's order; NoList for those that gave none in time."""
-        instances = list(self._fleet.roster.instances.values())
-        listings = await asyncio.gather(*(self._read(instance) for instance in instances))
+        return await self.read_some(self.instances())
+
+    async def read_some(self, urls: Iterable[InstanceUrl]) -> dict[InstanceUrl, Listing]:
+        """The same, from these instances alone."""
+        listings = await asyncio.gather(*(self.read(url) for url in urls))
         return {listing.instance_url: listing for listing in listings}
 
-    async def _read(self, instance: Instance) -> Listing:
+    def instances(self) -> list[InstanceUrl]:
+        """The instances that there are to ask."""
+        return list(self._fleet.roster.instances)
+
+    async def read(self, url: InstanceUrl) -> Listing:
+        """One instance's list."""
         async with self._at_once:
-            driver = self._fleet.driver(instance.url)
-            listing = await driver.sessions(instance.url, timeout_s=self._patience_s(instance.url))
+            listing = await self._fleet.driver(url).sessions(url, timeout_s=self._patience_s(url))
         self._note(listing)
         return listing
 

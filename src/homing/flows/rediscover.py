@@ -14,9 +14,9 @@ from typing import assert_never
 import structlog
 
 from homing.decide import reconcile
-from homing.decide.reconcile import Absent, AtHome, ComingUp, Contested, Elsewhere, Judgement, Unlinked
+from homing.decide.reconcile import Absent, AtHome, ComingUp, Contested, Elsewhere, Judgement, Observations, Unlinked
 from homing.flows.listings import Lists
-from homing.model.fleet import InstanceUrl, Listing, NoList, Rebinding, Route, SessionId
+from homing.model.fleet import InstanceUrl, NoList, Rebinding, Route, SessionId
 from homing.model.sending import Finding, Found, HeldTwice, Looked, NeedsPairing, NotLooked, Nowhere, Waiting
 from homing.ports import Clock, Directory, Entropy, Meters, StoreUnavailable
 
@@ -81,10 +81,11 @@ class Rediscovery:
         silent = {url for url, listing in listings.items() if isinstance(listing, NoList)}
         lost = await self._directory.routes(sessions=begun.wanted, instances=begun.suspects & silent)
         routes = {route.session_id: route for route in lost}
-        judgements = {session: reconcile.judge(route.placement, listings) for session, route in routes.items()}
+        observed = reconcile.observe(listings, routes)
+        judgements = {session: reconcile.judge(route.placement, observed) for session, route in routes.items()}
         corrected = await self._correct(judgements, routes)
         return {
-            session: self._looked(routes.get(session, route), judgements.get(session), listings, corrected)
+            session: self._looked(routes.get(session, route), judgements.get(session), observed, corrected)
             for session, route in begun.wanted.items()
         }
 
@@ -105,20 +106,20 @@ class Rediscovery:
         self,
         route: Route,
         judgement: Judgement | None,
-        listings: Mapping[InstanceUrl, Listing],
+        observed: Observations,
         corrected: set[SessionId],
     ) -> Looked:
         now_s = self._clock.monotonic()
         if judgement is None:
             return Looked(NotLooked("the session is not in the directory any more"), now_s)
-        finding = self._finding(route, judgement, listings, corrected)
-        return Looked(finding, now_s, reconcile.denied_by(route.placement, listings))
+        finding = self._finding(route, judgement, observed, corrected)
+        return Looked(finding, now_s, reconcile.denied_by(route.placement, observed))
 
     def _finding(
         self,
         route: Route,
         judgement: Judgement,
-        listings: Mapping[InstanceUrl, Listing],
+        observed: Observations,
         corrected: set[SessionId],
     ) -> Finding:
         _log_rivals(route, judgement)
@@ -138,7 +139,7 @@ class Rediscovery:
                 return HeldTwice(claimants, reason)
             case Absent(silent=silent, reason=reason):
                 self._alert(route, reason)
-                return Nowhere(len(listings), silent, reason)
+                return Nowhere(len(observed.listings), silent, reason)
             case _:
                 assert_never(judgement)
 

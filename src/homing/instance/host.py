@@ -117,11 +117,18 @@ class Host:
             return held
 
     async def renew_code(self, session_id: str) -> PairingCode | Status | NotFound | None:
-        """A fresh pairing code; the status instead, if the session waits for none."""
+        """A fresh pairing code; the status instead, if the session has no use for one.
+
+        A session that is logged out begins to pair, under a new epoch: whoever asks for a code wants it linked again.
+        """
         held = self._sessions.get(session_id)
         if held is None:
             return NotFound()
-        return await held.renew_code() or held.status
+        if held.status is not Status.LOGGED_OUT:
+            return await held.renew_code() or held.status
+        await held.logout()
+        again = await self.restart(session_id, held.workspace_id)
+        return again.pairing or again.status if isinstance(again, HostedSession) else held.status
 
     async def restore(self) -> None:
         """Hold again what an earlier boot of this instance held, a bounded number of logins at a time.

@@ -159,6 +159,9 @@ class HostedSession:
     async def logout(self) -> bool:
         """Unlink the device and delete its login; False if there is no connection to say it over."""
         wire, grant = self._wire, self.grant
+        if grant is not None and self.status is Status.LOGGED_OUT:
+            await self._around.credentials.forget(grant)
+            return True
         if wire is None or grant is None or self.status is not Status.CONNECTED:
             return False
         try:

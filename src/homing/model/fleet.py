@@ -8,7 +8,7 @@ them: of two placements of one session, the one with the higher epoch is the lat
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import NewType, Self
+from typing import NamedTuple, NewType, Self
 
 SessionId = NewType("SessionId", str)
 AccountUuid = NewType("AccountUuid", str)
@@ -120,6 +120,16 @@ class Route:
     @property
     def session_id(self) -> SessionId:
         return self.placement.session_id
+
+
+class Placed(NamedTuple):
+    """One session as it is placed on an instance, in as few words as a look at a million of them needs."""
+
+    session_id: SessionId
+    epoch: Epoch
+    account_id: int
+    phone: str
+    verified_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

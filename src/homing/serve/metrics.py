@@ -13,7 +13,7 @@ from homing.model.fleet import InstanceUrl, MoveKind
 from homing.model.sending import NotSent, Outcome, Sent, Unknown
 from homing.model.urls import origin_key
 
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 _CALLS = ("send", "list", "health", "status", "start", "stop", "restart", "logout", "pairing")
 _BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60)

@@ -19,6 +19,7 @@ from homing.model.fleet import (
     InstanceUrl,
     Move,
     MoveKind,
+    Placed,
     Rebinding,
     Route,
     SessionId,
@@ -37,7 +38,7 @@ from homing.ports import (
     Page,
     RosterChanged,
 )
-from homing.store import accounts, lookup, placements, roster
+from homing.store import accounts, lookup, placed, placements, roster
 from homing.store.database import Database
 from homing.store.notices import Announce, StagedNotices
 
@@ -99,6 +100,15 @@ class SqlDirectory:
         applied = await self._change_and_tell(change)
         _log_rebound(applied)
         return [rebound.change for rebound in applied]
+
+    async def placed_on(self, instance: InstanceUrl) -> list[Placed]:
+        return await self._database.read(lambda c: placed.placed_on(c, instance))
+
+    async def placed_elsewhere(self, instances: Collection[InstanceUrl]) -> list[Placed]:
+        return await self._database.read(lambda c: placed.placed_elsewhere(c, instances))
+
+    async def placed_count(self) -> int:
+        return await self._database.read(placed.placed_count)
 
     async def mark_verified(self, sessions: Collection[SessionId], at: datetime) -> None:
         if sessions:

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import count
+from typing import Any
 from uuid import uuid4
 
 import structlog
@@ -23,8 +24,8 @@ log = structlog.get_logger("homing")
 class CarriedNotices(ABC):
     """Notices over a connection that can be lost: afterwards the subscribers hear CacheCleared.
 
-    Our own word comes back to us as well. It is ignored if we told it here before, and only then: a change whose
-    commit was never confirmed to us is so heard of all the same, if it was made.
+    Our own word comes back to us as well. It is told here once, whichever comes first: so a change whose commit was
+    never confirmed to us is heard of all the same, if it was made.
     """
 
     def __init__(self, carrier: str, errors: Sequence[type[Exception]], *, start_timeout_s: float) -> None:
@@ -34,6 +35,7 @@ class CarriedNotices(ABC):
         self._sender = uuid4().hex
         self._numbers = count(1)
         self._told: dict[int, None] = {}
+        self._back_early: dict[int, int] = {}
         self._subscribers = Subscribers()
         self._missed = False
         self._owing = False
@@ -75,15 +77,20 @@ class CarriedNotices(ABC):
         return Letter(self._sender, next(self._numbers), notices)
 
     def _tell_here(self, letter: Letter) -> None:
+        """Tell the subscribers here what of it did not come back to us already, quicker than we knew of our commit."""
+        early = self._back_early.pop(letter.number, 0)
         self._told[letter.number] = None
-        if len(self._told) > _REMEMBERED_BATCHES:
-            del self._told[next(iter(self._told))]
-        self._subscribers.tell(letter.notices)
+        _forget_oldest(self._told)
+        self._subscribers.tell(letter.notices[early:])
 
     def _received(self, payload: str) -> None:
         letter = read(payload)
-        if letter.sender != self._sender or letter.number not in self._told:
-            self._subscribers.tell(letter.notices)
+        if letter.sender == self._sender:
+            if letter.number in self._told:
+                return
+            self._back_early[letter.number] = self._back_early.get(letter.number, 0) + len(letter.notices)
+            _forget_oldest(self._back_early)
+        self._subscribers.tell(letter.notices)
 
     async def _settle_debt(self) -> None:
         """What could not be sent is lost; let the others doubt all they have."""
@@ -117,3 +124,8 @@ class CarriedNotices(ABC):
             self._subscribers.tell([CacheCleared(f"notices may have been missed while {self._carrier} was away")])
         self._missed = False
         self._tried.set()
+
+
+def _forget_oldest(batches: dict[int, Any]) -> None:
+    if len(batches) > _REMEMBERED_BATCHES:
+        del batches[next(iter(batches))]

@@ -17,7 +17,7 @@ from homing.store.postgres import PostgresDatabase
 
 CHANNEL = "homing_notices"
 
-_TEXTS = func.unnest(bindparam("payloads", type_=TextList())).table_valued(column("payload"))
+_TEXTS = func.unnest(bindparam("payloads", type_=TextList())).table_valued(column("payload")).render_derived()
 _NOTIFY = select(func.count(func.pg_notify(CHANNEL, _TEXTS.c.payload)))
 
 

@@ -37,11 +37,13 @@ class RedisNotices(CarriedNotices):
     ) -> None:
         super().__init__("Redis", _ERRORS, start_timeout_s=3.0)
         self._channel = channel
+        self.client_name = f"homing-{self._sender[:12]}"
         self._probe_every_s = probe_every_s
         self._probe_timeout_s = probe_timeout_s
         self._redis: Redis = Redis.from_url(
             url,
             protocol=2,
+            client_name=self.client_name,
             socket_timeout=timeout_s,
             socket_connect_timeout=timeout_s,
             # The library would connect again by itself and say nothing of what it missed.

@@ -62,10 +62,12 @@ class Rebound:
 
 
 def rebind(connection: Connection, changes: Sequence[Rebinding], *, at: datetime, run_id: str | None) -> list[Rebound]:
-    """Apply each change whose expected record still stands, and log it as a move."""
+    """Apply each change whose expected record still stands, and log it as a move; returns those, in the given order."""
     applied = [
         rebound for turn in _turns(changes) for part in chunks(turn, _CHUNK) for rebound in _apply(connection, part, at)
     ]
+    places = {id(change): place for place, change in enumerate(changes)}
+    applied.sort(key=lambda rebound: places[id(rebound.change)])
     if applied:
         connection.execute(plain_insert(moves), [rebound.move_row(at, run_id) for rebound in applied])
     return applied

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Engine, create_engine, literal
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool, StaticPool
 
 from homing.store.columns import UtcDateTime
@@ -49,6 +50,11 @@ class SqliteFile:
         except DRIVER_ERRORS as error:
             self._release()
             raise StoreMisconfigured(f"the database {path} cannot be opened: {said(error)}") from error
+
+    @property
+    def commits(self) -> int:
+        """How many transactions were committed; many writes may share one."""
+        return self._writer.commits
 
     async def read(self, fn: Callable[[Connection], T]) -> T:
         try:
@@ -135,12 +141,28 @@ def sqlite_engine(path: Path) -> Engine:
 def prepare(connection: Connection, busy_ms: int) -> None:
     """Set what every connection to a file needs: write-ahead logging, each commit on disk, foreign keys."""
     connection.exec_driver_sql(f"PRAGMA busy_timeout = {busy_ms}")
-    mode = connection.exec_driver_sql("PRAGMA journal_mode = WAL").scalar_one()
-    if mode != "wal":
-        raise sqlite3.OperationalError(f"its file system allows no write-ahead log (journal mode stayed {mode})")
+    _switch_to_wal(connection, busy_ms)
     connection.exec_driver_sql("PRAGMA synchronous = FULL")
     connection.exec_driver_sql("PRAGMA foreign_keys = ON")
     connection.rollback()
+
+
+def _switch_to_wal(connection: Connection, busy_ms: int) -> None:
+    deadline_s = time.monotonic() + busy_ms / 1000
+    while (mode := _journal_mode(connection)) == "locked" and time.monotonic() < deadline_s:
+        # SQLite itself does not wait for this one lock, not even with a busy timeout.
+        time.sleep(0.01)
+    if mode != "wal":
+        raise sqlite3.OperationalError(f"its write-ahead log cannot be had (journal mode: {mode})")
+
+
+def _journal_mode(connection: Connection) -> str:
+    try:
+        return str(connection.exec_driver_sql("PRAGMA journal_mode = WAL").scalar_one())
+    except OperationalError as error:
+        if "locked" in str(error):
+            return "locked"
+        raise
 
 
 def _check_version() -> None:

@@ -58,7 +58,7 @@ class AccountsController(Controller):
 
     @get("/{ref:str}", guards=[READ], summary="Show an account")
     async def show(self, ref: str, gateway: Gateway, caller: Caller) -> AccountView:
-        return views.account(await account_of(gateway, caller, ref))
+        return views.account(await gateway.accounts.shown(await account_of(gateway, caller, ref)))
 
     @patch("/{ref:str}", guards=[ADMIN], summary="Change an account")
     async def change(self, ref: str, data: AccountChanges, gateway: Gateway, caller: Caller) -> AccountView:

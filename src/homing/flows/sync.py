@@ -1,0 +1,299 @@
+"""Checking the whole fleet against the directory, and mending the directory.
+
+Every instance is asked once for its list, a bounded number at a time. What the list and the directory agree on is
+noted and dropped, so that a million sessions pass through in little memory; what is left is judged together, changed
+in batches by compare-and-set, and announced with one notice a batch.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import structlog
+
+from homing.decide import reconcile, sync
+from homing.decide.reconcile import Observations
+from homing.decide.sync import ATTENTION, Checked, Comparison, Result
+from homing.flows.listings import Lists
+from homing.model.fleet import (
+    InstanceUrl,
+    ListedSession,
+    Listing,
+    NoList,
+    Placed,
+    Route,
+    SessionId,
+    SessionList,
+    SessionStatus,
+)
+from homing.ports import Clock, Directory, Entropy, Meters
+
+log = structlog.get_logger("homing")
+
+T = TypeVar("T")
+
+BATCH = 1_000
+AT_ONCE = 16
+TOLD_MAX = 10_000
+"""Updates and sessions needing attention that a report names; beyond, they are only counted."""
+SECOND_LOOK_AFTER_S = 1.0
+
+
+@dataclass(slots=True)
+class SyncReport:
+    """What one sync found and did. `told` names every session that was changed or needs attention."""
+
+    run_id: str
+    dry_run: bool
+    found: int = 0
+    counts: Counter[Result] = field(default_factory=Counter)
+    duplicates: int = 0
+    told: list[Checked] = field(default_factory=list)
+    oddities: list[str] = field(default_factory=list)
+    instance_calls: int = 0
+    execution_s: float = 0.0
+
+    @property
+    def updates(self) -> list[Checked]:
+        return [checked for checked in self.told if checked.result is Result.UPDATED]
+
+    @property
+    def needs_attention(self) -> bool:
+        return self.duplicates > 0 or any(self.counts[result] for result in ATTENTION)
+
+
+Tell = Callable[[Checked], None]
+
+
+@dataclass(slots=True)
+class _Left:
+    """What the lists left open, gathered over all instances, and what they agreed upon, by name alone."""
+
+    doubtful: set[SessionId] = field(default_factory=set)
+    strangers: set[SessionId] = field(default_factory=set)
+    fresh: set[SessionId] = field(default_factory=set)
+    agreed: dict[InstanceUrl, set[SessionId]] = field(default_factory=dict)
+    listings: dict[InstanceUrl, Listing] = field(default_factory=dict)
+
+
+class Sync:
+    """Runs syncs. What one calls for is decided in `decide.sync`, as for every other observation."""
+
+    def __init__(self, directory: Directory, lists: Lists, clock: Clock, entropy: Entropy, meters: Meters) -> None:
+        self._directory, self._lists = directory, lists
+        self._clock, self._entropy, self._meters = clock, entropy, meters
+
+    async def run(
+        self,
+        *,
+        dry_run: bool = False,
+        force: bool = False,
+        begin: Callable[[int], None] = lambda _: None,
+        tell: Tell = lambda _: None,
+    ) -> SyncReport:
+        """One sync. `begin` hears how many sessions there are, `tell` each one's result as soon as it is known.
+
+        Raises StoreUnavailable; what was changed until then stays changed, and the next run does the rest.
+        """
+        report = SyncReport(self._entropy.uuid(), dry_run)
+        began_s = self._clock.monotonic()
+        report.found = await self._directory.placed_count()
+        begin(report.found)
+        left = await self._compare_all(report, force=force, tell=tell)
+        concluded = await self._conclude(left, report)
+        await self._apply(concluded, left, report, tell)
+        report.execution_s = self._clock.monotonic() - began_s
+        _log_report(report)
+        return report
+
+    # --- agreeing -----------------------------------------------------------------------------------------------
+
+    async def _compare_all(self, report: SyncReport, *, force: bool, tell: Tell) -> _Left:
+        """Every instance's list against its record, a few instances at a time."""
+        left = _Left()
+        at_once = asyncio.Semaphore(AT_ONCE)
+
+        async def one(url: InstanceUrl) -> None:
+            async with at_once:
+                await self._compare(url, left, report, force=force, tell=tell)
+
+        urls = self._lists.instances()
+        await asyncio.gather(*(one(url) for url in urls))
+        left.doubtful |= {placed.session_id for placed in await self._directory.placed_elsewhere(urls)}
+        return left
+
+    async def _compare(self, url: InstanceUrl, left: _Left, report: SyncReport, *, force: bool, tell: Tell) -> None:
+        report.instance_calls += 1
+        listing = await self._lists.read(url)
+        placed = await self._directory.placed_on(url)
+        compared = sync.compare(placed, listing, now=self._clock.now(), force=force)
+        await self._note_agreed(url, compared, report, tell)
+        left.doubtful |= {session.session_id for session in compared.doubtful}
+        left.strangers |= compared.strangers
+        left.fresh |= {session.session_id for session in compared.fresh}
+        left.agreed[url] = _agreed_names(compared, listing)
+        left.listings[url] = sync.narrowed(
+            listing, {*compared.strangers, *(each.session_id for each in compared.doubtful)}
+        )
+        _note_oddities(listing, report)
+
+    async def _note_agreed(self, url: InstanceUrl, compared: Comparison, report: SyncReport, tell: Tell) -> None:
+        report.counts[Result.VERIFIED] += len(compared.verified)
+        report.counts[Result.SKIPPED] += len(compared.fresh)
+        for session in compared.verified:
+            tell(_agreed(session, url, Result.VERIFIED, f"{url} has it, and it can send"))
+        for session in compared.fresh:
+            tell(_agreed(session, url, Result.SKIPPED, "verified within the last minute"))
+        if compared.verified and not report.dry_run:
+            await self._directory.mark_verified([each.session_id for each in compared.verified], self._clock.now())
+
+    # --- judging ------------------------------------------------------------------------------------------------
+
+    async def _conclude(self, left: _Left, report: SyncReport) -> list[Checked]:
+        """Judge what the lists left open. A change away from a state that may pass is looked at a second time."""
+        routes = await self._routes(left.doubtful | left.strangers)
+        sessions = [route.session_id for route in routes]
+        observed = reconcile.observe(_with_agreed(routes, left), sessions)
+        first = [sync.conclude(route, observed, seen_before=False) for route in routes]
+        fleeting = [
+            route
+            for route, checked in zip(routes, first, strict=True)
+            if checked.result is Result.SKIPPED and sync.passing(route, observed)
+        ]
+        if not fleeting:
+            return first
+        again = await self._look_again(fleeting, observed, report)
+        second = {route.session_id: sync.conclude(route, again, seen_before=True) for route in fleeting}
+        return [second.get(checked.session_id, checked) for checked in first]
+
+    async def _routes(self, sessions: Iterable[SessionId]) -> list[Route]:
+        found: list[Route] = []
+        for part in _batches(sorted(sessions)):
+            found += await self._directory.routes(sessions=part)
+        return found
+
+    async def _look_again(self, routes: list[Route], observed: Observations, report: SyncReport) -> Observations:
+        """The same sessions, by lists read anew from the instances that speak of them."""
+        await self._clock.sleep(SECOND_LOOK_AFTER_S)
+        sessions = [route.session_id for route in routes]
+        speaking = sorted({url for session in sessions for url in observed.claims.get(session, {})})
+        report.instance_calls += len(speaking)
+        return reconcile.observe({**observed.listings, **await self._lists.read_some(speaking)}, sessions)
+
+    # --- changing -----------------------------------------------------------------------------------------------
+
+    async def _apply(self, concluded: list[Checked], left: _Left, report: SyncReport, tell: Tell) -> None:
+        applied = await self._rebind(concluded, report)
+        for checked in concluded:
+            if checked.rivals:
+                report.duplicates += 1
+                _log_rivals(checked)
+            if _counted_before(checked, left):
+                continue
+            if checked.session_id in left.fresh:
+                report.counts[Result.SKIPPED] -= 1
+            final = _final(checked, applied, report.dry_run)
+            report.counts[final.result] += 1
+            if final.result is not Result.VERIFIED and len(report.told) < TOLD_MAX:
+                report.told.append(final)
+            tell(final)
+        await self._note_verified(concluded, left, report)
+
+    async def _rebind(self, concluded: list[Checked], report: SyncReport) -> set[SessionId]:
+        changes = [checked.change for checked in concluded if checked.change is not None]
+        if report.dry_run:
+            return {change.session_id for change in changes}
+        applied: set[SessionId] = set()
+        for part in _batches(changes):
+            held = await self._directory.rebind(part, run_id=report.run_id)
+            applied |= {change.session_id for change in held}
+            for kind, count in Counter(change.kind for change in held).items():
+                self._meters.moved(kind, count)
+        return applied
+
+    async def _note_verified(self, concluded: list[Checked], left: _Left, report: SyncReport) -> None:
+        """Sessions that are where the record says, found only with the other lists in hand."""
+        found = [
+            checked.session_id
+            for checked in concluded
+            if checked.result is Result.VERIFIED and not _counted_before(checked, left)
+        ]
+        if found and not report.dry_run:
+            await self._directory.mark_verified(found, self._clock.now())
+
+
+def _agreed_names(compared: Comparison, listing: Listing) -> set[SessionId]:
+    listed = listing.sessions if isinstance(listing, SessionList) else {}
+    return {each.session_id for each in [*compared.verified, *compared.fresh] if each.session_id in listed}
+
+
+def _with_agreed(routes: list[Route], left: _Left) -> dict[InstanceUrl, Listing]:
+    """The narrowed lists, with the rows put back of sessions that their own instance and a stranger both claim."""
+    listings = dict(left.listings)
+    for route in routes:
+        home = route.placement.instance_url
+        listing = listings.get(home) if home is not None else None
+        if isinstance(listing, SessionList) and route.session_id in left.agreed.get(listing.instance_url, ()):
+            listing.sessions[route.session_id] = ListedSession(route.session_id, SessionStatus.CONNECTED)
+    return listings
+
+
+def _counted_before(checked: Checked, left: _Left) -> bool:
+    """Agreed upon by its own instance: here only because another one names it too."""
+    return checked.old_url is not None and checked.session_id in left.agreed.get(checked.old_url, ())
+
+
+def _final(checked: Checked, applied: set[SessionId], dry_run: bool) -> Checked:
+    """A change that did not hold was overtaken by another gateway's, and is left to the next run."""
+    if checked.change is None or dry_run or checked.session_id in applied:
+        return checked
+    return replace(checked, result=Result.SKIPPED, reason="its record changed while we looked", change=None)
+
+
+def _agreed(session: Placed, url: InstanceUrl, result: Result, reason: str) -> Checked:
+    return Checked(session.account_id, session.phone, session.session_id, url, result, reason)
+
+
+def _note_oddities(listing: Listing, report: SyncReport) -> None:
+    match listing:
+        case NoList(instance_url=url, reason=reason):
+            report.oddities.append(f"{url} gave no list: {reason}")
+        case SessionList(instance_url=url, oddities=oddities):
+            report.oddities.extend(f"{url}: {oddity}" for oddity in oddities)
+
+
+def _batches(items: Sequence[T]) -> Iterable[Sequence[T]]:
+    return (items[start : start + BATCH] for start in range(0, len(items), BATCH))
+
+
+def _log_rivals(checked: Checked) -> None:
+    log.error("Session held twice", alert=True, session_id=checked.session_id, also_on=list(checked.rivals))
+
+
+def _log_report(report: SyncReport) -> None:
+    for checked in report.told:
+        if checked.result is Result.UPDATED:
+            log.warning(
+                "Would update instance URL" if report.dry_run else "Instance URL updated",
+                account_id=checked.account_id,
+                session_id=checked.session_id,
+                old_url=checked.old_url,
+                new_url=checked.new_url,
+                reason=checked.reason,
+                run_id=report.run_id,
+            )
+        elif checked.result in ATTENTION:
+            log.error(
+                "Session unreachable",
+                alert=True,
+                account_id=checked.account_id,
+                session_id=checked.session_id,
+                assigned_url=checked.old_url,
+                result=checked.result.value,
+                reason=checked.reason,
+                run_id=report.run_id,
+            )
+    counts = {result.value: report.counts[result] for result in Result}
+    log.info("Sync finished", run_id=report.run_id, dry_run=report.dry_run, execution_s=report.execution_s, **counts)

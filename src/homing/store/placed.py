@@ -1,0 +1,47 @@
+"""What the directory has placed where, for a look at the whole fleet."""
+
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, func, select
+
+from homing.decide.sync import INACTIVE
+from homing.model.fleet import Epoch, InstanceUrl, Placed, SessionId
+from homing.store.rows import ACCOUNTS_WITH_SESSIONS
+from homing.store.schema import accounts, sessions
+
+_RUNNING = sessions.c.instance_url.is_not(None) & sessions.c.status.not_in(sorted(INACTIVE))
+
+
+def placed_on(connection: Connection, instance: InstanceUrl) -> list[Placed]:
+    """The sessions placed on one instance that should be running there, by account."""
+    return _placed(connection, sessions.c.instance_url == instance)
+
+
+def placed_elsewhere(connection: Connection, instances: Collection[InstanceUrl]) -> list[Placed]:
+    """The sessions that should be running at addresses that are none of these."""
+    return _placed(connection, sessions.c.instance_url.not_in(sorted(instances)))
+
+
+def placed_count(connection: Connection) -> int:
+    """How many sessions should be running somewhere."""
+    counted: int = connection.scalar(select(func.count()).select_from(sessions).where(_RUNNING)) or 0
+    return counted
+
+
+def _placed(connection: Connection, where: ColumnElement[bool]) -> list[Placed]:
+    return [
+        Placed(SessionId(session), Epoch(epoch), account, phone, verified_at)
+        for session, epoch, account, phone, verified_at in connection.execute(_statement(where))
+    ]
+
+
+def _statement(where: ColumnElement[bool]) -> Select[Any]:
+    columns = (
+        sessions.c.session_id,
+        sessions.c.epoch,
+        accounts.c.id,
+        accounts.c.phone,
+        sessions.c.last_verified_at,
+    )
+    return select(*columns).select_from(ACCOUNTS_WITH_SESSIONS).where(_RUNNING, where).order_by(accounts.c.id)

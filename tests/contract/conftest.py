@@ -1,0 +1,52 @@
+"""What the suites of the store share."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, Engine, event, text
+
+from clocks import PassTime, SteppedClock
+from homing.ports import Notice
+from homing.store.database import Database
+from homing.store.notices import LocalNotices
+
+
+@pytest.fixture
+def heard(local_notices: LocalNotices) -> list[Notice]:
+    """All notices that the directory gave, in order."""
+    notices: list[Notice] = []
+    local_notices.subscribe(notices.append)
+    return notices
+
+
+@pytest.fixture
+def statements() -> Iterator[list[str]]:
+    """Every statement that reached a database, as it was sent."""
+    seen: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        seen.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    yield seen
+    event.remove(Engine, "before_cursor_execute", note)
+
+
+@pytest.fixture
+def pass_time(database: Database, clock: SteppedClock) -> PassTime:
+    """Let the store's clock run ahead; on PostgreSQL, whose clock is its own, the keys grow older instead."""
+
+    async def pass_time(by_s: float) -> None:
+        clock.advance(by_s)
+        if database.dialect == "postgresql":
+            await database.write(lambda c: _age_keys(c, by_s))
+
+    return pass_time
+
+
+def _age_keys(connection: Connection, by_s: float) -> None:
+    by = f"interval '{by_s} seconds'"
+    connection.execute(
+        text(f"UPDATE idempotency_keys SET lease_until = lease_until - {by}, expires_at = expires_at - {by}")
+    )
