@@ -19,6 +19,7 @@ from homing.flows.listings import Lists
 from homing.flows.record import Recorder
 from homing.flows.rediscover import Rediscovery
 from homing.flows.send import Sending
+from homing.flows.sync import Sync
 from homing.model.fleet import InstanceUrl
 from homing.ports import Clock, Directory, Entropy, Messages, NameTaken, Notices
 from homing.routes import RouteCache
@@ -60,6 +61,7 @@ class Gateway:
     keyring: Keyring
     accounts: Accounts
     sends: SendEndpoint
+    sync: Sync
 
 
 @asynccontextmanager
@@ -119,6 +121,7 @@ def _wired(
         stores.notices.subscribe(hear)
     lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout)
     rediscovery = Rediscovery(stores.directory, lists, clock, entropy, metrics)
+    sync = Sync(stores.directory, lists, clock, entropy, metrics)
     sending = Sending(routes, fleet, rediscovery, clock, settings.send_policy)
     keyed = KeyedSends(stores.messages, clock, owner=entropy.uuid(), keep_s=settings.homing_idempotency_hours * 3600)
     recorder = Recorder(stores.messages, clock)
@@ -134,7 +137,7 @@ def _wired(
         settings=SendSettings(settings.homing_default_region, settings.message_id_secret, settings.homing_max_sends),
     )
     accounts = Accounts(stores.directory, fleet, entropy, stores.notices, metrics)
-    gateway = Gateway(settings, clock, entropy, metrics, stores, routes, fleet, keyring, accounts, sends)
+    gateway = Gateway(settings, clock, entropy, metrics, stores, routes, fleet, keyring, accounts, sends, sync)
     return gateway, [fleet.run, keyring.run, keyed.run, recorder.run]
 
 

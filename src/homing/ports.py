@@ -122,7 +122,8 @@ class Directory(Protocol):
         """Routes and contacts in one SELECT.
 
         With `neighbours`, up to that many further contacts of the same workspaces come along unasked, lowest id
-        first, so that a campaign over an address book reads it in pages and not person by person.
+        first: those after the first one asked for, then from the beginning. So a campaign over an address book reads
+        it in pages and not person by person.
         """
         ...
 
@@ -277,6 +278,10 @@ class Messages(Protocol):
 
     async def release_key(self, workspace: WorkspaceId, key: str, owner: str) -> None:
         """Forget the key, so that the client's next try is a fresh one."""
+        ...
+
+    async def forget_expired_keys(self, limit: int = 1000) -> int:
+        """Delete answered keys whose time is over, at most so many at once; returns how many."""
         ...
 
     async def release_owner(self, owner_prefix: str) -> None:

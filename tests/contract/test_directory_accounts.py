@@ -123,7 +123,8 @@ async def test_a_deleted_account_is_gone_and_its_epoch_is_not(directory: SqlDire
     assert heard[-1] == AccountChanged(account_uuid=account.uuid)
     assert await directory.account(None, id=account.id) is None
     assert await directory.route_of_session(account.session_id) is None
-    assert await directory.rebind([change(account.placement, B, 42)]) == []
+    left_behind = replace(account.placement, instance_url=None)
+    assert await directory.rebind([change(account.placement, B, 42), change(left_behind, B, 42)]) == []
     assert await directory.delete_instance(A)
     again = await directory.create_account(replace(new_account(1), id=None))
     assert again.id > account.id

@@ -110,6 +110,18 @@ async def test_one_read_carries_thousands_of_sessions(directory: SqlDirectory) -
     assert len(await directory.routes(sessions=asked)) == 1
 
 
+async def test_a_look_at_the_fleet_sees_what_should_be_running(directory: SqlDirectory) -> None:
+    on_a, logged_out, on_b = [await placed_account(directory, number, A if number < 2 else B) for number in range(3)]
+    await directory.create_account(new_account(3))
+    await directory.set_status(logged_out.session_id, SessionStatus.LOGGED_OUT)
+    await directory.set_status(on_b.session_id, SessionStatus.DISCONNECTED)
+    [placed] = await directory.placed_on(A)
+    assert placed == (on_a.session_id, 1, on_a.id, on_a.phone, on_a.last_verified_at)
+    assert [each.session_id for each in await directory.placed_elsewhere([A])] == [on_b.session_id]
+    assert await directory.placed_elsewhere([A, B]) == []
+    assert await directory.placed_count() == 2
+
+
 # --- changing ---
 
 

@@ -312,7 +312,8 @@ async def test_a_connected_session_is_not_closed_for_a_pairing_code(driver, node
     assert node.browsers_started == []
 
 
-async def test_a_story_of_several_calls_ends_within_its_time(driver, wire, serve: Serve) -> None:
+@pytest.mark.parametrize("timeout_s", [0.1, 0.25, 0.4], ids=["in the first call", "the second", "the third"])
+async def test_a_story_of_several_calls_ends_within_its_time(wire, serve: Serve, timeout_s: float) -> None:
     slow = NodeService()
     slow.hold(SESSION)
 
@@ -326,6 +327,5 @@ async def test_a_story_of_several_calls_ends_within_its_time(driver, wire, serve
     at = InstanceUrl((await serve(talk)).url)
     driver = WebjsDriver(wire, default_api_key=KEY)
     started = asyncio.get_running_loop().time()
-    assert phase(await driver.stop(at, ABOUT, timeout_s=0.25)) is Phase.REPLY_TIMED_OUT
-    assert asyncio.get_running_loop().time() - started < 0.4
-    assert slow.open_sessions == {SESSION}
+    assert phase(await driver.stop(at, ABOUT, timeout_s=timeout_s)) is Phase.REPLY_TIMED_OUT
+    assert asyncio.get_running_loop().time() - started < timeout_s + 0.1

@@ -204,6 +204,21 @@ async def test_an_answer_not_whole_in_time_has_timed_out(wire: Wire, serve: Serv
     assert len(peer.asked) == 1
 
 
+async def test_a_call_on_a_kept_connection_has_a_time_of_its_own(serve: Serve, nothing_left: None) -> None:
+    async def once(peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await peer.read(reader)
+        writer.write(answer())
+        await silence(peer, reader, writer)
+
+    peer, wire = await serve(once), Wire(WireLimits(idle_s=0.05))
+    assert isinstance(await post(wire, peer.url), Reply)
+    started = asyncio.get_running_loop().time()
+    assert (await fault(wire, peer.url, timeout_s=0.2)).phase is Phase.REPLY_TIMED_OUT
+    assert 0.19 < asyncio.get_running_loop().time() - started < 0.3
+    assert (peer.connections, len(peer.asked)) == (1, 2)
+    await wire.close()
+
+
 async def test_a_length_longer_than_the_body_waits_for_the_rest_and_times_out(wire: Wire, serve: Serve) -> None:
     peer = await serve(saying(OK_HEAD + b"Content-Length: 3\r\n\r\n{}"))
     assert (await fault(wire, peer.url, timeout_s=0.2)).phase is Phase.REPLY_TIMED_OUT

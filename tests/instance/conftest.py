@@ -51,8 +51,8 @@ class MemoryCredentials:
         return record if isinstance(record, StaleEpoch) else record.grant()
 
     async def reserve(self, grant: Grant, count: int) -> range | StaleEpoch:
-        await asyncio.sleep(0.001)  # a store takes its time: whoever asks next must not overtake
         self.reservations += 1
+        await asyncio.sleep(0.004 / self.reservations)  # a store that gets faster: who asks later must not overtake
         record = self._change(grant.session_id, lambda record: record.reserved(grant, count))
         if isinstance(record, StaleEpoch):
             return record
@@ -101,6 +101,8 @@ class Network:
         self.judge = Judge()
         self.wires: list[MemoryWire] = []
         self.unreachable = False
+        self.way_free = asyncio.Event()
+        self.way_free.set()
         self.swallow_answers = False
         loop = asyncio.get_running_loop()
         self.exchange = Exchange(self.judge, self, clock=time.time, later=loop.call_later)
@@ -110,6 +112,7 @@ class Network:
 
     async def dial(self, on_frame: OnFrame, on_closed: OnClosed) -> MemoryWire:
         await asyncio.sleep(0)
+        await self.way_free.wait()
         if self.unreachable:
             raise ConnectionRefusedError("nobody there")
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from homing.instance.credentials import StaleEpoch
-from homing.instance.engine import PairingCode, Refused
+from homing.instance.engine import Closed, PairingCode, Refused
 from homing.instance.events import CodeIssued, MessageReceived, MessageSent, SessionLeft, Status, StatusChanged
 from homing.instance.host import Full, Host, NotFound
 from homing.instance.sending import Message, NotConnected, Overloaded, Sent, StoreUnavailable, Unknown
@@ -128,6 +128,7 @@ async def test_concurrent_sends_keep_their_order_on_the_wire(world):
     sends = [host.send("s1", message(f"3EB0{n:08}", str(n))) for n in range(30)]
     assert all(isinstance(outcome, Sent) for outcome in await asyncio.gather(*sends))
     assert world.network.texts() == [str(n) for n in range(30)]
+    assert world.credentials.reservations == 8, "30 in blocks of 4: nobody reserves beside another"
 
 
 async def test_counters_are_reserved_in_blocks(world):
@@ -269,6 +270,44 @@ async def test_a_frame_that_never_arrived_goes_before_newer_ones(world, eventual
     await host.send("s1", message("3EB00002", "two"))
     assert await send == Sent("3EB00001")
     assert world.network.texts() == ["zero", "one", "two"]
+
+
+async def test_nothing_leaves_when_the_connection_breaks_while_a_counter_is_reserved(world):
+    world.link("s1")
+    host = world.host()
+    await held(host)
+    send = asyncio.create_task(host.send("s1", message()))
+    await asyncio.sleep(0)
+    world.network.wires[-1].cut()
+    assert await send == NotConnected(Status.DISCONNECTED)
+    assert world.network.ledger == []
+
+
+async def test_the_end_of_an_earlier_connection_does_not_end_the_present_one(world, eventually):
+    world.link("s1")
+    session = await held(world.host())
+    before = session._connections
+    world.network.wires[-1].cut()
+    await eventually(lambda: session.status is Status.DISCONNECTED)
+    await eventually(lambda: session.status is Status.CONNECTED)
+    session._arrived(before, Closed())
+    assert session.status is Status.CONNECTED
+
+
+async def test_a_session_given_up_while_it_was_connecting_logs_in_no_more(world, eventually):
+    world.link("s1")
+    host = world.host()
+    session = await held(host)
+    world.network.way_free.clear()
+    world.network.wires[-1].cut()
+    await eventually(lambda: session.status is Status.DISCONNECTED)
+    await asyncio.sleep(0.015)
+    await world.credentials.open("s1", epoch=2, holder=world.host("http://two").holder)
+    await host.send("s1", message(), epoch=2)
+    world.network.way_free.set()
+    await asyncio.sleep(0.005)
+    assert len(world.network.wires) == 1
+    assert world.network.judge.stats().logins == 1
 
 
 async def test_a_connection_that_does_not_return_leaves_the_outcome_unknown(world):
@@ -428,10 +467,22 @@ async def test_a_stop_waits_for_what_is_on_the_wire(world):
     world.link("s1")
     host = world.host()
     await held(host)
+    await host.send("s1", message("3EB00000"))
     send = asyncio.create_task(host.send("s1", message()))
-    await asyncio.sleep(0.004)
+    await asyncio.sleep(0)
     await host.stop("s1")
     assert await send == Sent("3EB0AAAA")
+
+
+async def test_a_send_that_was_still_reserving_when_the_session_stopped_did_not_leave(world):
+    world.link("s1")
+    host = world.host()
+    await held(host)
+    send = asyncio.create_task(host.send("s1", message()))
+    await asyncio.sleep(0)
+    await host.stop("s1")
+    assert await send == NotConnected(Status.DISCONNECTED)
+    assert world.network.ledger == []
 
 
 async def test_a_stop_does_not_wait_for_ever(world):

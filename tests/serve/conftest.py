@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -57,10 +58,10 @@ class Api:
 
 
 @pytest.fixture
-async def api() -> AsyncIterator[Api]:
+async def api(tmp_path: Path) -> AsyncIterator[Api]:
     settings = Settings(  # type: ignore[call-arg]
         _env_file=None,
-        homing_database_url="sqlite://",
+        homing_database_url=f"sqlite:///{tmp_path}/homing.db",
         instances=(A, B, C),
         homing_send_deadline=1.0,
         whatsapp_retry_delay=50,

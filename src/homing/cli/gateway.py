@@ -1,13 +1,15 @@
 """Asking a running gateway: its HTTP API, with a limit on every wait."""
 
-import http.client
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from homing.cli.stops import CannotStart, NeedsAttention, Refused
+
+if TYPE_CHECKING:
+    from http.client import HTTPConnection
 
 ANSWER_TIMEOUT_S = 15.0
 SLOW_TIMEOUT_S = 150.0
@@ -56,17 +58,18 @@ class Gateway:
         Raises Refused with the gateway's problem document, CannotStart if nobody could be asked, and NeedsAttention
         if the request left and no answer came.
         """
+        from http.client import HTTPException
+
         connection = self._connected(timeout_s)
         try:
             sent = None if body is None else json.dumps(body).encode()
             connection.request(method, self._base + path, sent, self._headers(headers or {}))
             response = connection.getresponse()
             return self._read(response.status, response.read(_ANSWER_MAX_BYTES))
-        except (OSError, http.client.HTTPException) as error:
-            why = f"{type(error).__name__}: {error}".removesuffix(": ")
-            raise NeedsAttention(
-                f"{self.url} took the request and gave no answer ({why}); whether it was done is not known"
-            ) from error
+        except (OSError, HTTPException) as error:
+            raise self._unanswered(method, error) from error
+        except ValueError as error:
+            raise CannotStart(f"The request cannot be written: {error}") from error
         finally:
             connection.close()
 
@@ -74,9 +77,11 @@ class Gateway:
     def _base(self) -> str:
         return urlsplit(self.url).path + "/api/v1"
 
-    def _connected(self, timeout_s: float) -> http.client.HTTPConnection:
+    def _connected(self, timeout_s: float) -> "HTTPConnection":
+        from http.client import HTTPConnection, HTTPSConnection
+
         parts = urlsplit(self.url)
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         connection = kind(parts.hostname or "", parts.port, timeout=timeout_s)
         try:
             connection.connect()
@@ -86,6 +91,11 @@ class Gateway:
                 f"No gateway answers at {self.url} ({reason}); start one with `homing serve`, or correct HOMING_API_URL"
             ) from error
         return connection
+
+    def _unanswered(self, method: str, error: Exception) -> NeedsAttention:
+        why = f"{type(error).__name__}: {error}".removesuffix(": ")
+        then = "" if method == "GET" else "; whether it was done is not known"
+        return NeedsAttention(f"{self.url} took the request and gave no answer ({why}){then}")
 
     def _headers(self, more: Mapping[str, str]) -> dict[str, str]:
         return {

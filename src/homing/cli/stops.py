@@ -48,9 +48,7 @@ class Refused(Stopped):
 def problem(status: int, code: str, detail: str) -> Refused:
     """The refusal that a gateway would answer with, from a command that asked the database itself."""
     title = code.replace("_", " ").capitalize()
-    return Refused(
-        status, {"type": "about:blank", "title": title, "status": status, "code": code, "detail": detail}
-    )
+    return Refused(status, {"type": "about:blank", "title": title, "status": status, "code": code, "detail": detail})
 
 
 def _sentence(status: int, document: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ log = structlog.get_logger("homing")
 
 LEASE_S = 5.0
 RENEW_EVERY_S = 1.5
+FORGET_EVERY_S = 60.0
 
 Driven = tuple[Outcome, StoredAnswer]
 """How a send ended, and the answer that says so."""
@@ -83,12 +84,15 @@ class KeyedSends:
             log.error("The answer for an idempotency key could not be stored", key=key, error=str(error))
 
     async def run(self) -> None:
-        """Renew the leases of the sends that take long, until cancelled."""
+        """Renew the leases of the sends that take long, and now and then forget old keys, until cancelled."""
+        forgot_s = self._clock.monotonic()
         while True:
             await self._clock.sleep(RENEW_EVERY_S)
-            if not self._driving:
-                continue
             try:
-                await self._messages.renew_keys(self._owner, list(self._driving), LEASE_S)
+                if self._driving:
+                    await self._messages.renew_keys(self._owner, list(self._driving), LEASE_S)
+                if self._clock.monotonic() - forgot_s >= FORGET_EVERY_S:
+                    forgot_s = self._clock.monotonic()
+                    await self._messages.forget_expired_keys()
             except StoreUnavailable as error:
                 log.warning("Leases of idempotency keys could not be renewed", error=str(error))

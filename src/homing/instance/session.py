@@ -139,8 +139,11 @@ class HostedSession:
         if self._sending is None or self.status is not Status.CONNECTED:
             return NotConnected(self.status)
         outcome = await self._sending.send(message)
-        if isinstance(outcome, StaleEpoch):
-            self.leave(outcome.current)
+        if not isinstance(outcome, StaleEpoch):
+            return outcome
+        if outcome.current == self.epoch:  # the session was let go while its counter was reserved
+            return NotConnected(self.status)
+        self.leave(outcome.current)
         return outcome
 
     async def stop(self) -> None:

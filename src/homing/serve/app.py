@@ -20,8 +20,8 @@ from homing.compose import Gateway
 from homing.model.errors import Code, Problem
 from homing.ports import NameTaken, StoreUnavailable
 from homing.serve import problems
-from homing.serve.api import accounts, contacts, fleet, messages, operations
-from homing.serve.api.context import provide_caller, provide_gateway
+from homing.serve.api import accounts, contacts, fleet, messages, operations, sync
+from homing.serve.api.context import TheGateway, provide_caller, provide_gateway
 from homing.serve.sends import Answer
 
 log = structlog.get_logger("homing")
@@ -109,7 +109,7 @@ async def health() -> dict[str, Any]:
 
 
 @get("/ready", summary="Can this gateway do its work?", tags=["probes"])
-async def ready(gateway: Gateway) -> Response[dict[str, Any]]:
+async def ready(gateway: TheGateway) -> Response[dict[str, Any]]:
     """503 while the directory is away. Sends on cached routes go on even then."""
     try:
         async with asyncio.timeout(1.0):
@@ -120,7 +120,7 @@ async def ready(gateway: Gateway) -> Response[dict[str, Any]]:
 
 
 @get("/metrics", summary="Figures for Prometheus", tags=["probes"], media_type="text/plain")
-async def metrics(gateway: Gateway) -> Response[bytes]:
+async def metrics(gateway: TheGateway) -> Response[bytes]:
     return Response(gateway.metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
@@ -133,6 +133,7 @@ def framework(gateway: Gateway) -> Litestar:
             contacts.ContactsController,
             fleet.router,
             messages.router,
+            sync.run_sync,
             operations.CacheController,
             operations.KeysController,
         ],

@@ -26,7 +26,7 @@ _ACCOUNTS = select(*ACCOUNT_COLUMNS).select_from(ACCOUNTS_WITH_SESSIONS)
 
 def ensure_workspace(connection: Connection, workspace: WorkspaceId, at: datetime) -> None:
     """The workspace exists from here on."""
-    row = insert(connection, workspaces).values(id=workspace, created_at=at)
+    row = insert(dialect_of(connection), workspaces).values(id=workspace, created_at=at)
     connection.execute(row.on_conflict_do_nothing())
 
 
@@ -89,7 +89,7 @@ def create_contact(
 ) -> Contact:
     ensure_workspace(connection, workspace, at)
     values = {"uuid": uuid, "workspace_id": workspace, "phone": phone, "name": name, "created_at": at}
-    statement = insert(connection, contacts).values(values).on_conflict_do_nothing().returning(contacts)
+    statement = insert(dialect_of(connection), contacts).values(values).on_conflict_do_nothing().returning(contacts)
     row = connection.execute(statement).one_or_none()
     if row is None:
         raise _taken(connection, contacts, "contact", workspace, phone, uuid)
@@ -124,7 +124,9 @@ def _insert_account(connection: Connection, new: NewAccount, at: datetime) -> in
     }
     if new.id is not None:
         values["id"] = new.id
-    statement = insert(connection, accounts).values(values).on_conflict_do_nothing().returning(accounts.c.id)
+    statement = (
+        insert(dialect_of(connection), accounts).values(values).on_conflict_do_nothing().returning(accounts.c.id)
+    )
     account_id = connection.scalar(statement)
     if account_id is None:
         raise _taken(connection, accounts, "account", new.workspace_id, new.phone, new.uuid)
@@ -141,7 +143,7 @@ _SKIP_CHOSEN_ID = """
 
 
 def _insert_session(connection: Connection, new: NewAccount, account_id: int, at: datetime) -> None:
-    fresh = insert(connection, sessions).values(
+    fresh = insert(dialect_of(connection), sessions).values(
         session_id=new.session_id,
         account_id=account_id,
         epoch=NEVER_GRANTED,

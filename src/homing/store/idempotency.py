@@ -24,7 +24,7 @@ def claim(
     times = {"lease_until": database.instant(lease_s), "expires_at": database.instant(keep_s)}
     mine = (keys.c.workspace_id == wanted["workspace_id"], keys.c.key == wanted["key"])
     while True:
-        fresh = insert(connection, keys).values(**wanted, **times).on_conflict_do_nothing()
+        fresh = insert(dialect_of(connection), keys).values(**wanted, **times).on_conflict_do_nothing()
         if connection.scalar(fresh.returning(keys.c.message_uuid)) is not None:
             return Claimed(wanted["message_uuid"], taken_over=False)
         held = select(keys, database.instant().label("now")).where(*mine).with_for_update()

@@ -1,18 +1,19 @@
 """The records of sends, and the idempotency keys, on a SQL database."""
 
 from collections.abc import Collection
-from dataclasses import asdict
+from functools import cache
 
 from sqlalchemy import Connection, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from homing.model.fleet import WorkspaceId
 from homing.model.messages import MessageRecord, StoredAnswer
 from homing.ports import Claimed, InUse
 from homing.store import idempotency
-from homing.store.database import Database
+from homing.store.database import Database, Dialect
 from homing.store.rows import message_of
 from homing.store.schema import messages
-from homing.store.sql import insert
+from homing.store.sql import dialect_of, insert
 
 
 class SqlMessages:
@@ -71,10 +72,15 @@ class SqlMessages:
 
 
 def _record(connection: Connection, message: MessageRecord) -> None:
-    values = asdict(message)
-    statement = insert(connection, messages).values(values)
-    replacing = {name: statement.excluded[name] for name in values if name != "uuid"}
-    connection.execute(statement.on_conflict_do_update(index_elements=[messages.c.uuid], set_=replacing))
+    values = {name: getattr(message, name) for name in messages.c.keys()}  # noqa: SIM118 - columns, not a dict
+    connection.execute(_record_statement(dialect_of(connection)), values)
+
+
+@cache
+def _record_statement(dialect: Dialect) -> sqlite.Insert | postgresql.Insert:
+    statement = insert(dialect, messages)
+    replacing = {column.name: statement.excluded[column.name] for column in messages.c if not column.primary_key}
+    return statement.on_conflict_do_update(index_elements=[messages.c.uuid], set_=replacing)
 
 
 def _message(connection: Connection, workspace: WorkspaceId | None, uuid: str) -> MessageRecord | None:

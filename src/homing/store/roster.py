@@ -11,7 +11,7 @@ from homing.ports import InstanceLoad, NameTaken
 from homing.store.accounts import ensure_workspace
 from homing.store.rows import instance_of, key_of
 from homing.store.schema import accounts, api_keys, instances, sessions
-from homing.store.sql import insert
+from homing.store.sql import dialect_of, insert
 
 
 def all_instances(connection: Connection) -> list[Instance]:
@@ -27,7 +27,7 @@ def create_instance(
     capacity: int | None,
     labels: Mapping[str, str] | None,
 ) -> Instance:
-    row = insert(connection, instances).values(
+    row = insert(dialect_of(connection), instances).values(
         url=url, driver=driver, name=name, state=InstanceState.ACTIVE, capacity=capacity, labels=dict(labels or {})
     )
     created = connection.execute(row.on_conflict_do_nothing().returning(instances)).one_or_none()
@@ -87,7 +87,7 @@ def unrevoked_keys(connection: Connection) -> list[Key]:
 def add_key(connection: Connection, key: Key) -> None:
     if key.workspace_id is not None:
         ensure_workspace(connection, key.workspace_id, key.created_at)
-    row = insert(connection, api_keys).values(
+    row = insert(dialect_of(connection), api_keys).values(
         id=key.id,
         workspace_id=key.workspace_id,
         scope=key.scope,

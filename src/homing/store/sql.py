@@ -31,9 +31,9 @@ def dialect_of(connection: Connection) -> Dialect:
     return "sqlite" if connection.dialect.name == "sqlite" else "postgresql"
 
 
-def insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+def insert(dialect: Dialect, table: Table) -> sqlite.Insert | postgresql.Insert:
     """An INSERT that can say what happens on a conflict."""
-    return sqlite.insert(table) if dialect_of(connection) == "sqlite" else postgresql.insert(table)
+    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
 
 
 def among(dialect: Dialect, of: ColumnElement[Any], parameter: str) -> ColumnElement[bool]:

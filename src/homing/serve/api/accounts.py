@@ -1,9 +1,9 @@
 """`/accounts`: the phone identities, and the life of their sessions."""
 
-from typing import Annotated, Any
+from typing import Any
 
 from litestar import Controller, delete, get, patch, post
-from litestar.params import Parameter
+from litestar.params import FromQuery, JSONBody
 from msgspec import UNSET
 
 from homing.compose import Gateway
@@ -13,8 +13,18 @@ from homing.model.phones import e164_digits
 from homing.model.urls import normal
 from homing.ports import AccountChanged, Page
 from homing.serve import views
-from homing.serve.access import Caller
-from homing.serve.api.context import ADMIN, READ, After, Limit, WorkspaceFilter, account_of, seen_workspace
+from homing.serve.api.context import (
+    ADMIN,
+    READ,
+    After,
+    Asking,
+    Limit,
+    Ref,
+    TheGateway,
+    WorkspaceFilter,
+    account_of,
+    seen_workspace,
+)
 from homing.serve.bodies import AccountBody, AccountChanges
 from homing.serve.views import AccountView, PairingView
 
@@ -28,11 +38,11 @@ class AccountsController(Controller):
     @get("/", guards=[READ], summary="List accounts")
     async def list_accounts(
         self,
-        gateway: Gateway,
-        caller: Caller,
+        gateway: TheGateway,
+        caller: Asking,
         workspace_id: WorkspaceFilter = None,
-        instance_url: str | None = None,
-        status: SessionStatus | None = None,
+        instance_url: FromQuery[str | None] = None,
+        status: FromQuery[SessionStatus | None] = None,
         after: After = 0,
         limit: Limit = 50,
     ) -> dict[str, Any]:
@@ -45,7 +55,7 @@ class AccountsController(Controller):
         return views.page([views.account(row) for row in rows], limit)
 
     @post("/", guards=[ADMIN], summary="Create an account and start its session")
-    async def create(self, data: AccountBody, gateway: Gateway, caller: Caller) -> AccountView:
+    async def create(self, data: JSONBody[AccountBody], gateway: TheGateway, caller: Asking) -> AccountView:
         if caller.names_another(data.workspace_id):
             raise Problem(Code.NOT_FOUND, f"There is no workspace {data.workspace_id} for this key")
         workspace = caller.acting_for(data.workspace_id)
@@ -57,18 +67,20 @@ class AccountsController(Controller):
         return views.account(account)
 
     @get("/{ref:str}", guards=[READ], summary="Show an account")
-    async def show(self, ref: str, gateway: Gateway, caller: Caller) -> AccountView:
+    async def show(self, ref: Ref, gateway: TheGateway, caller: Asking) -> AccountView:
         return views.account(await gateway.accounts.shown(await account_of(gateway, caller, ref)))
 
     @patch("/{ref:str}", guards=[ADMIN], summary="Change an account")
-    async def change(self, ref: str, data: AccountChanges, gateway: Gateway, caller: Caller) -> AccountView:
+    async def change(
+        self, ref: Ref, data: JSONBody[AccountChanges], gateway: TheGateway, caller: Asking
+    ) -> AccountView:
         account = await account_of(gateway, caller, ref)
         if data.takeover is not UNSET:
             await gateway.stores.directory.set_takeover(account, Takeover(data.takeover))
         return views.account(await account_of(gateway, caller, ref))
 
     @delete("/{ref:str}", guards=[ADMIN], summary="Delete an account; its session must be stopped or logged out")
-    async def remove(self, ref: str, gateway: Gateway, caller: Caller) -> None:
+    async def remove(self, ref: Ref, gateway: TheGateway, caller: Asking) -> None:
         account = await account_of(gateway, caller, ref)
         if account.status in (SessionStatus.CONNECTED, SessionStatus.STARTING):
             detail = f"Account {account.uuid} has a running session; stop it or log it out first"
@@ -77,27 +89,27 @@ class AccountsController(Controller):
         await gateway.stores.notices.publish([AccountChanged(account_uuid=account.uuid)])
 
     @post("/{ref:str}/start", guards=[ADMIN], status_code=200, summary="Open the session")
-    async def start(self, ref: str, gateway: Gateway, caller: Caller) -> AccountView:
+    async def start(self, ref: Ref, gateway: TheGateway, caller: Asking) -> AccountView:
         return views.account(await gateway.accounts.start(await account_of(gateway, caller, ref)))
 
     @post("/{ref:str}/stop", guards=[ADMIN], status_code=200, summary="Close the session and keep its login")
-    async def stop(self, ref: str, gateway: Gateway, caller: Caller) -> AccountView:
+    async def stop(self, ref: Ref, gateway: TheGateway, caller: Asking) -> AccountView:
         return views.account(await gateway.accounts.stop(await account_of(gateway, caller, ref)))
 
     @post("/{ref:str}/restart", guards=[ADMIN], status_code=200, summary="Close and open the session")
-    async def restart(self, ref: str, gateway: Gateway, caller: Caller) -> AccountView:
+    async def restart(self, ref: Ref, gateway: TheGateway, caller: Asking) -> AccountView:
         return views.account(await gateway.accounts.restart(await account_of(gateway, caller, ref)))
 
     @post("/{ref:str}/logout", guards=[ADMIN], status_code=200, summary="End the link with WhatsApp")
-    async def logout(self, ref: str, gateway: Gateway, caller: Caller) -> AccountView:
+    async def logout(self, ref: Ref, gateway: TheGateway, caller: Asking) -> AccountView:
         return views.account(await gateway.accounts.logout(await account_of(gateway, caller, ref)))
 
     @get("/{ref:str}/qr", guards=[ADMIN], summary="The code that links the account's phone")
-    async def qr(self, ref: str, gateway: Gateway, caller: Caller) -> PairingView:
+    async def qr(self, ref: Ref, gateway: TheGateway, caller: Asking) -> PairingView:
         return views.pairing(await gateway.accounts.pairing(await account_of(gateway, caller, ref)))
 
 
-def _url(given: Annotated[str | None, Parameter()]) -> InstanceUrl | None:
+def _url(given: str | None) -> InstanceUrl | None:
     try:
         return normal(given) if given else None
     except ValueError as error:

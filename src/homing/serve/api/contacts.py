@@ -3,6 +3,7 @@
 from typing import Any
 
 from litestar import Controller, delete, get, post
+from litestar.params import JSONBody
 
 from homing.compose import Gateway
 from homing.model.errors import Code, Problem
@@ -11,7 +12,7 @@ from homing.model.phones import e164_digits
 from homing.ports import AccountChanged, Page
 from homing.serve import views
 from homing.serve.access import Caller
-from homing.serve.api.context import READ, SEND, After, Limit, WorkspaceFilter, seen_workspace
+from homing.serve.api.context import READ, SEND, After, Asking, Limit, Ref, TheGateway, WorkspaceFilter, seen_workspace
 from homing.serve.bodies import ContactBody
 from homing.serve.views import ContactView
 
@@ -25,8 +26,8 @@ class ContactsController(Controller):
     @get("/", guards=[READ], summary="List contacts")
     async def list_contacts(
         self,
-        gateway: Gateway,
-        caller: Caller,
+        gateway: TheGateway,
+        caller: Asking,
         workspace_id: WorkspaceFilter = None,
         after: After = 0,
         limit: Limit = 50,
@@ -35,7 +36,7 @@ class ContactsController(Controller):
         return views.page([views.contact(row) for row in rows], limit)
 
     @post("/", guards=[SEND], summary="Create a contact")
-    async def create(self, data: ContactBody, gateway: Gateway, caller: Caller) -> ContactView:
+    async def create(self, data: JSONBody[ContactBody], gateway: TheGateway, caller: Asking) -> ContactView:
         if caller.names_another(data.workspace_id):
             raise Problem(Code.NOT_FOUND, f"There is no workspace {data.workspace_id} for this key")
         try:
@@ -47,11 +48,11 @@ class ContactsController(Controller):
         return views.contact(await gateway.stores.directory.create_contact(uuid, workspace, phone, data.name))
 
     @get("/{uuid:str}", guards=[READ], summary="Show a contact")
-    async def show(self, uuid: str, gateway: Gateway, caller: Caller) -> ContactView:
+    async def show(self, uuid: Ref, gateway: TheGateway, caller: Asking) -> ContactView:
         return views.contact(await _contact(gateway, caller, uuid))
 
     @delete("/{uuid:str}", guards=[SEND], summary="Delete a contact")
-    async def remove(self, uuid: str, gateway: Gateway, caller: Caller) -> None:
+    async def remove(self, uuid: Ref, gateway: TheGateway, caller: Asking) -> None:
         contact = await _contact(gateway, caller, uuid)
         await gateway.stores.directory.delete_contact(contact)
         await gateway.stores.notices.publish([AccountChanged(contact_uuid=contact.uuid)])

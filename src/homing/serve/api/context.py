@@ -4,8 +4,9 @@ from typing import Annotated, Any
 
 from litestar import Request
 from litestar.connection import ASGIConnection
+from litestar.di import NamedDependency
 from litestar.handlers import BaseRouteHandler
-from litestar.params import Parameter
+from litestar.params import FromPath, QueryParameter
 
 from homing.compose import Gateway
 from homing.model.access import Scope
@@ -13,11 +14,12 @@ from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, WorkspaceId
 from homing.serve.access import Caller, authorise
 
-After = Annotated[int, Parameter(ge=0, description="Go on behind this id: the `next` of the page before")]
-Limit = Annotated[int, Parameter(ge=1, le=500, description="Rows in a page")]
-WorkspaceFilter = Annotated[
-    int | None, Parameter(query="workspace_id", ge=1, description="For operators: one workspace")
-]
+TheGateway = NamedDependency[Gateway]
+Asking = NamedDependency[Caller]
+Ref = FromPath[str]
+After = Annotated[int, QueryParameter(ge=0, description="Go on behind this id: the `next` of the page before")]
+Limit = Annotated[int, QueryParameter(ge=1, le=500, description="Rows in a page")]
+WorkspaceFilter = Annotated[int | None, QueryParameter(ge=1, description="For operators: one workspace")]
 
 
 def needs(scope: Scope) -> Any:

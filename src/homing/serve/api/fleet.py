@@ -4,7 +4,7 @@ import asyncio
 from typing import Annotated, Any
 
 from litestar import Controller, Router, delete, get, post
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from homing.compose import Gateway
 from homing.drivers import KNOWN_FAMILIES
@@ -13,8 +13,18 @@ from homing.model.fleet import InstanceLoad, MoveKind, SessionId
 from homing.model.urls import normal
 from homing.ports import Page, RosterChanged
 from homing.serve import views
-from homing.serve.access import Caller
-from homing.serve.api.context import ADMIN, READ, After, Limit, WorkspaceFilter, account_of, operator, seen_workspace
+from homing.serve.api.context import (
+    ADMIN,
+    READ,
+    After,
+    Asking,
+    Limit,
+    TheGateway,
+    WorkspaceFilter,
+    account_of,
+    operator,
+    seen_workspace,
+)
 from homing.serve.bodies import InstanceBody
 from homing.serve.views import InstanceView
 
@@ -28,13 +38,13 @@ class InstancesController(Controller):
     tags = ["fleet"]
 
     @get("/", guards=[ADMIN], summary="List instances, each asked for its health")
-    async def list_instances(self, gateway: Gateway) -> dict[str, Any]:
+    async def list_instances(self, gateway: TheGateway) -> dict[str, Any]:
         loads = await gateway.stores.directory.loads()
         shown = await asyncio.gather(*(_shown(gateway, load) for load in loads))
         return {"data": list(shown), "next": None}
 
     @post("/", guards=[ADMIN], summary="Let an instance join the fleet")
-    async def add(self, data: InstanceBody, gateway: Gateway, caller: Caller) -> InstanceView:
+    async def add(self, data: JSONBody[InstanceBody], gateway: TheGateway, caller: Asking) -> InstanceView:
         operator(caller)
         if data.driver not in KNOWN_FAMILIES:
             detail = f"There is no driver {data.driver!r}; known are {', '.join(KNOWN_FAMILIES)}"
@@ -50,7 +60,7 @@ class InstancesController(Controller):
         return await _shown(gateway, InstanceLoad(instance, 0, 0))
 
     @delete("/{number:int}", guards=[ADMIN], summary="Take an empty instance out of the fleet")
-    async def remove(self, number: int, gateway: Gateway, caller: Caller) -> None:
+    async def remove(self, number: FromPath[int], gateway: TheGateway, caller: Asking) -> None:
         operator(caller)
         instances = await gateway.stores.directory.instances()
         instance = next((known for known in instances if known.id == number), None)
@@ -63,7 +73,7 @@ class InstancesController(Controller):
 
 
 @get("/distribution", guards=[ADMIN], tags=["fleet"], summary="Connected sessions on each instance, with their phones")
-async def distribution(gateway: Gateway) -> dict[str, Any]:
+async def distribution(gateway: TheGateway) -> dict[str, Any]:
     loads = await gateway.stores.directory.loads()
     rows = [
         {"instance_url": load.instance.url, "session_count": load.connected, "phones": list(load.phones)}
@@ -74,11 +84,11 @@ async def distribution(gateway: Gateway) -> dict[str, Any]:
 
 @get("/moves", guards=[READ], tags=["fleet"], summary="Which session went where, when, and why; newest first")
 async def moves(
-    gateway: Gateway,
-    caller: Caller,
-    session_id: str | None = None,
-    account: Annotated[str | None, Parameter(description="An account's uuid or number")] = None,
-    kind: MoveKind | None = None,
+    gateway: TheGateway,
+    caller: Asking,
+    session_id: FromQuery[str | None] = None,
+    account: Annotated[str | None, QueryParameter(description="An account's uuid or number")] = None,
+    kind: FromQuery[MoveKind | None] = None,
     workspace_id: WorkspaceFilter = None,
     after: After = 0,
     limit: Limit = 50,

@@ -3,25 +3,23 @@
 from typing import Annotated, Any
 
 from litestar import Request, Response, Router, get, post
-from litestar.params import Parameter
+from litestar.params import HeaderParameter, JSONBody, QueryParameter
 
-from homing.compose import Gateway
 from homing.model.errors import Code, Problem
 from homing.serve import views
-from homing.serve.access import Caller
-from homing.serve.api.context import READ, Limit, WorkspaceFilter, seen_workspace
+from homing.serve.api.context import READ, Asking, Limit, Ref, TheGateway, WorkspaceFilter, seen_workspace
 from homing.serve.bodies import SendBody
 from homing.serve.views import MessageView
 
 
 @post("/messages/send", status_code=200, tags=["messages"], summary="Send a message to one person, now")
 async def send(
-    data: SendBody,  # noqa: ARG001 - shown in the documentation; the raw body is what is answered
+    data: JSONBody[SendBody],  # noqa: ARG001 - shown in the documentation; the raw body is what is answered
     request: Request[Any, Any, Any],
-    gateway: Gateway,
+    gateway: TheGateway,
     idempotency_key: Annotated[
         str | None,
-        Parameter(header="Idempotency-Key", description="The same key and body get the same answer for 24 h"),
+        HeaderParameter(name="Idempotency-Key", description="The same key and body get the same answer for 24 h"),
     ] = None,
 ) -> Response[bytes]:
     """200 sent; 202 unknown, and not repeated, because repeating could say it twice; 503 not sent, try again.
@@ -34,7 +32,7 @@ async def send(
 
 
 @get("/messages/{uuid:str}", guards=[READ], tags=["messages"], summary="The record of a send")
-async def message(uuid: str, gateway: Gateway, caller: Caller) -> MessageView:
+async def message(uuid: Ref, gateway: TheGateway, caller: Asking) -> MessageView:
     """Sends that succeeded at the first attempt leave no record: their answer said all there is."""
     record = await gateway.stores.messages.message(caller.workspace, uuid.lower())
     if record is None:
@@ -47,10 +45,10 @@ async def message(uuid: str, gateway: Gateway, caller: Caller) -> MessageView:
     "/messages", guards=[READ], tags=["messages"], summary="Records of sends that did not simply succeed; newest first"
 )
 async def messages(
-    gateway: Gateway,
-    caller: Caller,
+    gateway: TheGateway,
+    caller: Asking,
     workspace_id: WorkspaceFilter = None,
-    before: Annotated[str | None, Parameter(description="Go on behind this uuid")] = None,
+    before: Annotated[str | None, QueryParameter(description="Go on behind this uuid")] = None,
     limit: Limit = 50,
 ) -> dict[str, Any]:
     workspace = seen_workspace(caller, workspace_id)

@@ -3,15 +3,14 @@
 from typing import Any
 
 from litestar import Controller, delete, get, post
+from litestar.params import JSONBody
 
-from homing.compose import Gateway
 from homing.model.access import Scope
 from homing.model.errors import Code, Problem
 from homing.model.fleet import AccountUuid, SessionId, WorkspaceId
 from homing.ports import AccountChanged, CacheCleared, KeysChanged
 from homing.serve import views
-from homing.serve.access import Caller
-from homing.serve.api.context import ADMIN
+from homing.serve.api.context import ADMIN, Asking, Ref, TheGateway
 from homing.serve.bodies import ForgetBody, KeyBody
 from homing.serve.keyring import new_key
 from homing.serve.views import CacheView, KeyView
@@ -25,11 +24,11 @@ class CacheController(Controller):
     guards = [ADMIN]
 
     @get("/", summary="How well the route cache does")
-    async def stats(self, gateway: Gateway) -> CacheView:
+    async def stats(self, gateway: TheGateway) -> CacheView:
         return views.cache(gateway.routes.stats(), enabled=gateway.settings.whatsapp_enable_cache)
 
     @post("/forget", status_code=200, summary="Drop one route from every gateway's cache")
-    async def forget(self, data: ForgetBody, gateway: Gateway) -> dict[str, Any]:
+    async def forget(self, data: JSONBody[ForgetBody], gateway: TheGateway) -> dict[str, Any]:
         if (data.account_uuid is None) == (data.session_id is None):
             raise Problem(Code.INVALID_REQUEST, "Name either account_uuid or session_id", field="account_uuid")
         account = data.account_uuid
@@ -42,7 +41,7 @@ class CacheController(Controller):
         return {"success": True, "forgotten": account}
 
     @post("/clear", status_code=200, summary="Empty every gateway's cache")
-    async def clear(self, gateway: Gateway) -> dict[str, Any]:
+    async def clear(self, gateway: TheGateway) -> dict[str, Any]:
         entries = gateway.routes.stats().entries
         await gateway.stores.notices.publish([CacheCleared()])
         return {"success": True, "cleared": entries}
@@ -56,12 +55,12 @@ class KeysController(Controller):
     guards = [ADMIN]
 
     @get("/", summary="List the keys in force")
-    async def list_keys(self, gateway: Gateway, caller: Caller) -> dict[str, Any]:
+    async def list_keys(self, gateway: TheGateway, caller: Asking) -> dict[str, Any]:
         keys = await gateway.stores.directory.keys()
         return {"data": [views.key(key) for key in keys if caller.workspace in (None, key.workspace_id)], "next": None}
 
     @post("/", summary="Make a key")
-    async def create(self, data: KeyBody, gateway: Gateway, caller: Caller) -> KeyView:
+    async def create(self, data: JSONBody[KeyBody], gateway: TheGateway, caller: Asking) -> KeyView:
         if caller.names_another(data.workspace_id):
             raise Problem(Code.NOT_FOUND, f"There is no workspace {data.workspace_id} for this key")
         workspace = WorkspaceId(data.workspace_id) if data.workspace_id is not None else caller.workspace
@@ -74,7 +73,7 @@ class KeysController(Controller):
         return views.key(key, secret)
 
     @delete("/{key_id:str}", summary="Revoke a key, at once and everywhere")
-    async def revoke(self, key_id: str, gateway: Gateway, caller: Caller) -> None:
+    async def revoke(self, key_id: Ref, gateway: TheGateway, caller: Asking) -> None:
         keys = await gateway.stores.directory.keys()
         if not any(key.id == key_id and caller.workspace in (None, key.workspace_id) for key in keys):
             raise Problem(Code.KEY_NOT_FOUND, f"There is no key {key_id}")

@@ -1,0 +1,189 @@
+"""Asking the database itself, where no gateway is needed. Answers look as the gateway's do."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import msgspec
+
+from homing.cli.source import Document
+from homing.cli.stops import CannotStart, problem
+from homing.compose import open_stores
+from homing.config import Settings
+from homing.model.access import Scope
+from homing.model.fleet import (
+    Account,
+    Capabilities,
+    ContactUuid,
+    InstanceLoad,
+    InstanceUrl,
+    MoveKind,
+    SessionId,
+    SessionStatus,
+    WorkspaceId,
+)
+from homing.model.phones import e164_digits
+from homing.model.urls import normal
+from homing.ports import Directory, InstanceHealth, NameTaken, Page, StoreUnavailable
+from homing.serve import logs, views
+from homing.serve.keyring import new_key
+from homing.store.database import StoreMisconfigured
+from homing.store.opening import parse, sqlite_path
+from homing.world import SystemClock, SystemEntropy
+
+T = TypeVar("T")
+_NOT_ASKED = {"healthy": None, "detail": "not asked: read from the database", "capabilities": None}
+
+
+class DatabaseSource:
+    """`source.Source` over the database of the settings."""
+
+    def __init__(self, settings: Settings, *, may_create: bool = False) -> None:
+        if not may_create:
+            _must_be_there(settings)
+        self._settings = settings
+        logs.configure("warning", settings.homing_log_format)
+
+    def accounts(
+        self, *, workspace: int | None, instance_url: str | None, status: str | None, after: int, limit: int
+    ) -> Document:
+        wanted = SessionStatus(status) if status is not None else None
+        rows = self._ask(
+            lambda directory: directory.accounts(
+                _workspace(workspace), Page(after, limit), instance_url=_url(instance_url), status=wanted
+            )
+        )
+        return _plain(views.page([views.account(row) for row in rows], limit))
+
+    def account(self, ref: str) -> Document:
+        return _plain(views.account(self._ask(lambda directory: _account(directory, ref))))
+
+    def contacts(self, *, workspace: int | None, after: int, limit: int) -> Document:
+        rows = self._ask(lambda directory: directory.contacts(_workspace(workspace), Page(after, limit)))
+        return _plain(views.page([views.contact(row) for row in rows], limit))
+
+    def create_contact(self, *, workspace: int | None, phone: str, name: str) -> Document:
+        if workspace is None:
+            raise CannotStart("Name the workspace that the contact belongs to, with --workspace")
+        try:
+            digits = e164_digits(phone, self._settings.homing_default_region)
+        except ValueError as error:
+            raise problem(422, "invalid_request", str(error)) from error
+        uuid = ContactUuid(SystemEntropy().uuid())
+        made = self._ask(lambda directory: directory.create_contact(uuid, WorkspaceId(workspace), digits, name))
+        return _plain(views.contact(made))
+
+    def instances(self) -> Document:
+        loads = self._ask(lambda directory: directory.loads())
+        return {"data": [_unasked(load) for load in loads], "next": None}
+
+    def distribution(self) -> Document:
+        loads = self._ask(lambda directory: directory.loads())
+        rows = [
+            {"instance_url": load.instance.url, "session_count": load.connected, "phones": list(load.phones)}
+            for load in loads
+        ]
+        return {"data": rows, "next": None}
+
+    def moves(
+        self, *, account: str | None, session_id: str | None, kind: str | None, after: int, limit: int
+    ) -> Document:
+        wanted = MoveKind(kind) if kind is not None else None
+
+        async def ask(directory: Directory) -> list[Any]:
+            session = (await _account(directory, account)).session_id if account is not None else session_id
+            found = SessionId(session) if session is not None else None
+            return list(await directory.moves(None, Page(after, limit), session_id=found, kind=wanted))
+
+        return _plain(views.page([views.move(row) for row in self._ask(ask)], limit))
+
+    def keys(self) -> Document:
+        keys = self._ask(lambda directory: directory.keys())
+        return _plain({"data": [views.key(key) for key in keys], "next": None})
+
+    def create_key(self, *, workspace: int | None, scope: str, name: str) -> Document:
+        key, secret = new_key(
+            SystemEntropy(), SystemClock(), workspace=_workspace(workspace), scope=Scope(scope), name=name
+        )
+        self._ask(lambda directory: directory.add_key(key))
+        return _plain(views.key(key, secret))
+
+    def revoke_key(self, key_id: str) -> None:
+        async def ask(directory: Directory) -> None:
+            if not any(key.id == key_id for key in await directory.keys()):
+                raise problem(404, "key_not_found", f"There is no key {key_id}")
+            await directory.revoke_key(key_id, SystemClock().now())
+
+        self._ask(ask)
+
+    def _ask(self, ask: Callable[[Directory], Awaitable[T]]) -> T:
+        async def story() -> T:
+            async with open_stores(self._settings) as stores:
+                return await ask(stores.directory)
+
+        return told(story)
+
+
+def told(story: Callable[[], Awaitable[T]]) -> T:
+    """Run something on the database; what goes wrong there ends the command with its sentence."""
+
+    async def run() -> T:
+        return await story()
+
+    try:
+        return asyncio.run(run())
+    except StoreMisconfigured as error:
+        raise CannotStart(_as_sentence(error)) from error
+    except StoreUnavailable as error:
+        raise CannotStart(f"The database does not answer: {error}") from error
+    except NameTaken as error:
+        raise problem(409, "already_exists", str(error)) from error
+
+
+def _must_be_there(settings: Settings) -> None:
+    """Reading a database file that nobody made would make an empty one, and answer as if all were gone."""
+    try:
+        url = parse(settings.homing_database_url)
+    except StoreMisconfigured as error:
+        raise CannotStart(_as_sentence(error)) from error
+    path = sqlite_path(url) if url.drivername == "sqlite" else None
+    if path is not None and not path.exists():
+        raise CannotStart(
+            f"There is no database at {path}: set HOMING_DATABASE_URL to the one that the gateway uses, or"
+            " HOMING_API_URL and HOMING_API_TOKEN to ask the gateway"
+        )
+
+
+async def _account(directory: Directory, ref: str) -> Account:
+    if ref.isdecimal() and len(ref) < 18:
+        account = await directory.account(None, id=int(ref))
+    else:
+        account = await directory.account(None, uuid=ref.lower())
+    if account is None:
+        raise problem(404, "account_not_found", f"There is no account {ref}")
+    return account
+
+
+def _unasked(load: InstanceLoad) -> Document:
+    return _plain(views.instance(load, InstanceHealth(Capabilities()))) | _NOT_ASKED
+
+
+def _workspace(given: int | None) -> WorkspaceId | None:
+    return None if given is None else WorkspaceId(given)
+
+
+def _url(given: str | None) -> InstanceUrl | None:
+    try:
+        return None if given is None else normal(given)
+    except ValueError as error:
+        raise problem(422, "invalid_request", str(error)) from error
+
+
+def _plain(view: Any) -> Document:
+    plain: Document = msgspec.to_builtins(view)
+    return plain
+
+
+def _as_sentence(error: Exception) -> str:
+    text = str(error)
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,81 @@
+"""`homing db`: the database, and how far its schema is."""
+
+from typing import TYPE_CHECKING
+
+from cyclopts import App
+
+from homing.cli.options import AsJson
+from homing.cli.output import print_facts, print_json
+from homing.cli.source import settings
+
+if TYPE_CHECKING:
+    from homing.cli.source import Document
+
+app = App(name="db", help="The database that HOMING_DATABASE_URL names, and how far its schema is.")
+
+
+@app.default
+@app.command
+def info(*, as_json: AsJson = False) -> None:
+    """Show which database the settings name, its revision, and the revision that this version needs.
+
+    Example: `homing db`
+    """
+    _show(_info(), as_json=as_json)
+
+
+@app.command
+def current(*, as_json: AsJson = False) -> None:
+    """Print the revision that the database is at; nothing if it was never migrated.
+
+    Example: `homing db current`
+    """
+    revision = _info()["revision"]
+    if as_json:
+        print_json({"revision": revision})
+    elif revision is not None:
+        print(revision)
+
+
+@app.command
+def migrate(*, as_json: AsJson = False) -> None:
+    """Bring the database to the present of its schema; a new one is made. Gateways do the same when they start.
+
+    Example: `homing db migrate`
+    """
+    from homing.cli.database import told
+    from homing.store.migrating import migrate
+
+    url = settings().homing_database_url
+    told(lambda: migrate(url))
+    _show(_info(), as_json=as_json)
+
+
+def _info() -> "Document":
+    from homing.cli.database import told
+    from homing.store.migrating import current_revision, newest_revision
+    from homing.store.opening import parse, sqlite_path
+
+    given = settings().homing_database_url
+
+    async def ask() -> "Document":
+        url = parse(given)
+        path = sqlite_path(url) if url.drivername == "sqlite" else None
+        there = path is None or path.exists()
+        revision = await current_revision(given) if there else None
+        return {
+            "database": url.render_as_string(hide_password=True),
+            "exists": there,
+            "revision": revision,
+            "newest": newest_revision(),
+            "up_to_date": revision == newest_revision(),
+        }
+
+    return told(ask)
+
+
+def _show(info: "Document", *, as_json: bool) -> None:
+    if as_json:
+        print_json(info)
+    else:
+        print_facts({name.replace("_", " "): value for name, value in info.items()})

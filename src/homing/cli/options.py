@@ -1,0 +1,22 @@
+"""Options that several commands share, and how each explains itself."""
+
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+AsJson = Annotated[
+    bool,
+    Parameter(name="--json", negative="", show_default=False, help="Print one JSON document and nothing else."),
+]
+AccountRef = Annotated[str, Parameter(help="The account's number (144) or its uuid.")]
+Workspace = Annotated[
+    int | None, Parameter(validator=Number(gte=1), help="The workspace's number. A key that acts for one needs none.")
+]
+Name = Annotated[str, Parameter(show_default=False, help="A name for people to read.")]
+After = Annotated[int, Parameter(validator=Number(gte=0), help="Go on behind this id, which the page before named.")]
+Limit = Annotated[int, Parameter(validator=Number(gte=1, lte=500), help="Rows at most.")]
+Status = Literal["connected", "starting", "pairing", "disconnected", "logged_out", "failed", "stopped", "unknown"]
+Kind = Literal["placement", "rediscovery", "rehome", "migration"]
+Scope = Literal["admin", "send", "read"]
+Takeover = Literal["never", "manual", "auto"]

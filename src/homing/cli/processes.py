@@ -1,0 +1,157 @@
+"""`homing serve`, `homing instance` and `homing demo`: the commands that stay up."""
+
+import errno
+import logging
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from homing.cli.output import note
+from homing.cli.source import settings
+from homing.cli.stops import DONE, CannotStart
+
+Port = Annotated[int, Parameter(validator=Number(gte=1, lte=65_535))]
+Count = Annotated[int, Parameter(validator=Number(gte=1))]
+
+
+def serve(
+    *,
+    host: Annotated[str | None, Parameter(help="The interface to listen on. [default: HOMING_HOST, 127.0.0.1]")] = None,
+    port: Annotated[Port | None, Parameter(help="[default: HOMING_PORT, 8000]")] = None,
+) -> int:
+    """Run the gateway: the HTTP API on one stable address, with its documentation at /docs. Ctrl-C ends it.
+
+    Everything else is set by environment variables or `.env`, such as HOMING_DATABASE_URL and WHATSAPP_INSTANCE_1.
+
+    Example: `homing serve --port 8000`
+    """
+    given = {"homing_host": host, "homing_port": port}
+    known = settings(**{name: value for name, value in given.items() if value is not None})
+    from homing.ports import StoreUnavailable
+    from homing.serve import run
+    from homing.store.database import StoreMisconfigured
+
+    try:
+        run(known)
+    except StoreMisconfigured as error:
+        raise CannotStart(f"The gateway cannot start: {error}") from error
+    except StoreUnavailable as error:
+        raise CannotStart(f"The gateway cannot start, because the database does not answer: {error}") from error
+    except OSError as error:
+        raise CannotStart(_cannot_listen(known.homing_host, known.homing_port, error)) from error
+    except KeyboardInterrupt:
+        note("Ended by Ctrl-C.")
+    return DONE
+
+
+def instance(
+    *,
+    whatsapp: Annotated[str, Parameter(help="Where the simulated WhatsApp listens, as HOST:PORT.")],
+    credentials: Annotated[Path, Parameter(help="The folder of logins that the instances of this machine share.")],
+    port: Annotated[Port, Parameter(help="Where to listen.")] = 3001,
+    host: Annotated[str, Parameter(help="The interface to listen on.")] = "127.0.0.1",
+    url: Annotated[str | None, Parameter(help="The address that others use. [default: http://localhost:PORT]")] = None,
+    api_key: Annotated[str | None, Parameter(help="What callers must show. [default: WHATSAPP_API_KEY]")] = None,
+    restore: Annotated[
+        bool, Parameter(negative="--no-restore", help="Take up the sessions of this address's boot before.")
+    ] = True,
+    log_level: Annotated[str, Parameter(help="debug, info, warning or error.")] = "warning",
+) -> int:
+    """Run one session host on the simulated engine. It speaks the same protocol as the Node gateways. Ctrl-C ends it.
+
+    Prints `{"pid", "url"}` once it listens.
+
+    Example: `homing instance --port 3001 --whatsapp 127.0.0.1:4000 --credentials ./credentials --api-key secret`
+    """
+    key = api_key or settings().api_key
+    if not key:
+        raise CannotStart("An instance needs a key that callers must show: give --api-key or set WHATSAPP_API_KEY")
+    if log_level.upper() not in logging.getLevelNamesMapping():
+        raise CannotStart(f"There is no log level {log_level!r}; it is one of debug, info, warning, error")
+    import uvloop
+
+    from homing.instance.run import AddressTaken, InstanceSettings
+    from homing.instance.run import serve as host_sessions
+
+    known = InstanceSettings(
+        whatsapp_address=whatsapp,
+        credentials_dir=credentials,
+        api_key=key,
+        host=host,
+        port=port,
+        url=url,
+        restore=restore,
+        log_level=log_level.upper(),
+    )
+    try:
+        uvloop.run(host_sessions(known))
+    except AddressTaken as error:
+        raise CannotStart(str(error)) from error
+    except OSError as error:
+        raise CannotStart(f"The instance cannot start: {error}") from error
+    return DONE
+
+
+def demo(
+    *,
+    accounts: Annotated[Count, Parameter(help="Accounts, spread over the instances.")] = 12,
+    contacts: Annotated[Count, Parameter(help="Contacts in workspace 1.")] = 10,
+    instances: Annotated[Count, Parameter(help="Instances.")] = 4,
+    gateways: Annotated[Count, Parameter(help="Gateways, on following ports. More than one needs PostgreSQL.")] = 1,
+    port: Annotated[Port, Parameter(help="Where the (first) gateway listens.")] = 8000,
+    instance_ports: Annotated[Port, Parameter(help="Where the first instance listens; the others follow.")] = 3001,
+    data: Annotated[
+        Path | None, Parameter(help="Where to keep everything. [default: a temporary folder, removed at the end]")
+    ] = None,
+    fresh: Annotated[
+        bool, Parameter(negative="", show_default=False, help="Remove what an earlier demo left in that folder.")
+    ] = False,
+    database: Annotated[str | None, Parameter(help="An empty database. [default: SQLite in that folder]")] = None,
+    state_file: Annotated[Path | None, Parameter(help="Written once all is ready, for programs to read.")] = None,
+    story: Annotated[
+        bool, Parameter(negative="", show_default=False, help="Tell the three failover stories on it, then end.")
+    ] = False,
+    as_json: Annotated[
+        bool, Parameter(name="--json", negative="", show_default=False, help="The story's result as JSON on stdout.")
+    ] = False,
+) -> int:
+    """Run a whole fleet on this machine: a simulated WhatsApp, instances, a gateway, accounts and contacts.
+
+    It stays up until Ctrl-C, shows what to paste, and never restarts what you kill.
+
+    Example: `homing demo`
+
+    Example: `homing demo --story --accounts 6 --port 8100 --instance-ports 3101`
+    """
+    if as_json and not story:
+        raise CannotStart("--json is for the result of --story; --state-file tells programs of a demo that stays up")
+    from homing.demo.command import run
+    from homing.demo.plan import Plan, Unworkable
+
+    try:
+        return run(
+            Plan(
+                accounts=accounts,
+                contacts=contacts,
+                instances=instances,
+                gateways=gateways,
+                gateway_port=port,
+                first_instance_port=instance_ports,
+                folder=data,
+                fresh=fresh,
+                database_url=database,
+                state_file=state_file,
+                story=story,
+                as_json=as_json,
+            )
+        )
+    except Unworkable as error:
+        raise CannotStart(str(error)) from error
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"Port {port} of {host} is in use by another process; end that one, or choose another with --port"
+    return f"The gateway cannot listen on {host}:{port}: {error.strerror or error}"

@@ -1,0 +1,87 @@
+"""The command line as a whole: which commands there are, and how each way of ending becomes an exit code."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from cyclopts import App, CycloptsError, UnusedCliTokensError
+
+import homing
+from homing.cli import accounts, cache, contacts, db, fleet, keys, messages, processes
+from homing.cli.output import note, print_json
+from homing.cli.stops import ATTENTION, CANNOT, DONE, Stopped
+
+_HELP = """One stable address in front of a fleet of WhatsApp session gateways: a message always finds its session.
+
+Try it: `homing demo`
+
+Commands ask the gateway that `HOMING_API_URL` and `HOMING_API_TOKEN` name; those that need none read
+`HOMING_DATABASE_URL` without it. With `--json` a command prints one JSON document and nothing else.
+
+Exit codes: 0 done; 1 something needs attention; 2 wrong use, or it cannot start."""
+
+
+def run(tokens: Sequence[str]) -> int:
+    """Run one command line; returns its exit code. Says what went wrong in one sentence on stderr."""
+    try:
+        result = _app()(tokens)
+        sys.stdout.flush()
+    except CycloptsError as error:
+        note(f"{_said(error)} See: {_help_of(error)}")
+        return CANNOT
+    except Stopped as stopped:
+        if stopped.document is not None and "--json" in tokens:
+            print_json(stopped.document)
+        note(str(stopped))
+        return stopped.exit_code
+    except BrokenPipeError:
+        # Whoever read our output has seen enough. Python would complain once more while it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ATTENTION
+    return result if isinstance(result, int) else DONE
+
+
+def _app() -> App:
+    app = App(
+        name="homing",
+        help=_HELP,
+        help_format="markdown",
+        version=f"homing {homing.__version__}",
+        version_format="plaintext",
+        print_error=False,
+        exit_on_error=False,
+        result_action="return_value",
+    )
+    commands: tuple[App | Callable[..., object], ...] = (
+        processes.serve,
+        processes.instance,
+        processes.demo,
+        messages.send,
+        accounts.app,
+        contacts.app,
+        fleet.instances,
+        fleet.distribution,
+        fleet.moves,
+        cache.app,
+        keys.app,
+        db.app,
+    )
+    for place, command in enumerate(commands):
+        app.command(command)
+        app[_name_of(command)].sort_key = place
+    return app
+
+
+def _name_of(command: App | Callable[..., object]) -> str:
+    return command.name[0] if isinstance(command, App) else command.__name__
+
+
+def _said(error: CycloptsError) -> str:
+    if isinstance(error, UnusedCliTokensError):
+        return f"There is no argument or command {' '.join(error.unused_tokens or [])!r} here."
+    said = " ".join(str(error).split())
+    return said if said.endswith((".", "?", "!")) else f"{said}."
+
+
+def _help_of(error: CycloptsError) -> str:
+    return " ".join(["homing", *(error.command_chain or []), "--help"])

@@ -1,0 +1,126 @@
+"""Where a command's knowledge comes from: the gateway that is named, or the database itself.
+
+`HOMING_API_URL` and `HOMING_API_TOKEN` win; without them the commands that need no gateway read `HOMING_DATABASE_URL`.
+Both answer with the documents of the HTTP API, so that a command shows them without knowing which it was.
+"""
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from homing.cli.gateway import Gateway, path
+from homing.cli.stops import CannotStart
+
+if TYPE_CHECKING:
+    from homing.config import Settings
+
+Document = dict[str, Any]
+
+
+class Source(Protocol):
+    """What can be asked with or without a gateway. Listings are pages: `{"data", "next"}`."""
+
+    def accounts(
+        self, *, workspace: int | None, instance_url: str | None, status: str | None, after: int, limit: int
+    ) -> Document: ...
+
+    def account(self, ref: str) -> Document: ...
+
+    def contacts(self, *, workspace: int | None, after: int, limit: int) -> Document: ...
+
+    def create_contact(self, *, workspace: int | None, phone: str, name: str) -> Document: ...
+
+    def instances(self) -> Document: ...
+
+    def distribution(self) -> Document: ...
+
+    def moves(
+        self, *, account: str | None, session_id: str | None, kind: str | None, after: int, limit: int
+    ) -> Document: ...
+
+    def keys(self) -> Document: ...
+
+    def create_key(self, *, workspace: int | None, scope: str, name: str) -> Document: ...
+
+    def revoke_key(self, key_id: str) -> None: ...
+
+
+class GatewaySource:
+    """Asks the gateway."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    def accounts(
+        self, *, workspace: int | None, instance_url: str | None, status: str | None, after: int, limit: int
+    ) -> Document:
+        return self._gateway.get(
+            "/accounts", workspace_id=workspace, instance_url=instance_url, status=status, after=after, limit=limit
+        )
+
+    def account(self, ref: str) -> Document:
+        return self._gateway.get(path("accounts", ref))
+
+    def contacts(self, *, workspace: int | None, after: int, limit: int) -> Document:
+        return self._gateway.get("/contacts", workspace_id=workspace, after=after, limit=limit)
+
+    def create_contact(self, *, workspace: int | None, phone: str, name: str) -> Document:
+        return self._gateway.post("/contacts", {"phone": phone, "name": name, "workspace_id": workspace})
+
+    def instances(self) -> Document:
+        return self._gateway.get("/instances")
+
+    def distribution(self) -> Document:
+        return self._gateway.get("/distribution")
+
+    def moves(
+        self, *, account: str | None, session_id: str | None, kind: str | None, after: int, limit: int
+    ) -> Document:
+        return self._gateway.get("/moves", account=account, session_id=session_id, kind=kind, after=after, limit=limit)
+
+    def keys(self) -> Document:
+        return self._gateway.get("/keys")
+
+    def create_key(self, *, workspace: int | None, scope: str, name: str) -> Document:
+        return self._gateway.post("/keys", {"name": name, "scope": scope, "workspace_id": workspace})
+
+    def revoke_key(self, key_id: str) -> None:
+        self._gateway.delete(path("keys", key_id))
+
+
+def settings(**overrides: Any) -> "Settings":
+    """The settings in force; a wrong one ends the command with the sentence that names it."""
+    from homing.config import Misconfigured, load
+
+    try:
+        return load(**overrides)
+    except Misconfigured as error:
+        raise CannotStart(str(error)) from error
+
+
+def source(*, may_create: bool = False) -> Source:
+    """The gateway that the settings name, else the database. `may_create`: a database that is not there is made."""
+    known = settings()
+    if known.homing_api_url:
+        return GatewaySource(_gateway(known))
+    from homing.cli.database import DatabaseSource
+
+    return DatabaseSource(known, may_create=may_create)
+
+
+def gateway(doing: str) -> Gateway:
+    """The gateway that the settings name; `doing` is what cannot be done without one."""
+    known = settings()
+    if not known.homing_api_url:
+        raise CannotStart(
+            f"{doing} needs a running gateway: set HOMING_API_URL (such as http://localhost:8000) and HOMING_API_TOKEN"
+            " (a key made with `homing keys create`)"
+        )
+    return _gateway(known)
+
+
+def _gateway(known: "Settings") -> Gateway:
+    if not known.homing_api_token:
+        raise CannotStart(
+            f"HOMING_API_URL names the gateway {known.homing_api_url}, but HOMING_API_TOKEN is not set: give it a key"
+            " made with `homing keys create`"
+        )
+    return Gateway(known.homing_api_url, known.homing_api_token)

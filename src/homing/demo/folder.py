@@ -1,0 +1,79 @@
+"""Where a demo keeps what it writes: its database, the ledger, the logins, what each process said."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from homing.demo.plan import Plan, Unworkable
+from homing.store.database import StoreMisconfigured
+from homing.store.filelock import FileLock
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """One demo's folder. `kept`: it is still there after the demo."""
+
+    path: Path
+    kept: bool
+
+    @property
+    def database(self) -> Path:
+        return self.path / "homing.db"
+
+    @property
+    def ledger(self) -> Path:
+        return self.path / "ledger.jsonl"
+
+    @property
+    def credentials(self) -> Path:
+        return self.path / "credentials"
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    def leftovers(self) -> list[Path]:
+        """What an earlier demo wrote here."""
+        return [path for path in (*self.path.glob("homing.db*"), self.ledger, self.credentials) if path.exists()]
+
+
+@contextmanager
+def open_folder(plan: Plan) -> Iterator[Folder]:
+    """The plan's folder, empty of earlier demos; a temporary one is removed at the end. Raises Unworkable."""
+    if plan.folder is None:
+        with tempfile.TemporaryDirectory(prefix="homing-demo-", ignore_cleanup_errors=True) as path:
+            yield _made(Folder(Path(path), kept=False))
+        return
+    folder = Folder(plan.folder.absolute(), kept=True)
+    try:
+        _made(folder)
+        _make_room(folder, fresh=plan.fresh)
+    except OSError as error:
+        raise Unworkable(f"The folder {folder.path} cannot be used: {error.strerror or error}") from error
+    yield folder
+
+
+def _made(folder: Folder) -> Folder:
+    folder.logs.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _make_room(folder: Folder, *, fresh: bool) -> None:
+    leftovers = folder.leftovers()
+    if not leftovers:
+        return
+    if not fresh:
+        raise Unworkable(
+            f"{folder.path} holds an earlier demo ({leftovers[0].name}): add --fresh to remove that, or name another"
+            " folder with --data"
+        )
+    if folder.database.exists():
+        try:
+            FileLock.of(folder.database).release()
+        except StoreMisconfigured as error:
+            raise Unworkable(f"An earlier demo still runs in {folder.path}: {error}") from error
+    for path in folder.leftovers():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -1,0 +1,171 @@
+"""Bringing the demo up, in the order in which its parts need each other, and ending all of it."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from homing.compose import open_stores
+from homing.config import Settings
+from homing.demo import processes
+from homing.demo.calls import GatewayClient, InstanceClient, open_http
+from homing.demo.folder import Folder, open_folder
+from homing.demo.plan import Plan, Unworkable, check
+from homing.demo.population import Population, log_in, pair, settle
+from homing.demo.processes import LISTENS_WITHIN_S, Child
+from homing.demo.state_file import StateFile
+from homing.ports import StoreUnavailable
+from homing.store.database import StoreMisconfigured
+
+Tell = Callable[[str], None]
+
+SCAN_AFTER_S = 3
+"""An account that is created and started later is scanned by its phone after this time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What the parts of one demo trust each other by; made anew for each."""
+
+    instance_api_key: str = field(default_factory=lambda: secrets.token_urlsafe(18))
+    hmac_secret: str = field(default_factory=lambda: secrets.token_hex(24))
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """A demo that is up. Instances and gateways are by their address."""
+
+    plan: Plan
+    folder: Folder
+    database_url: str
+    secrets: Secrets
+    whatsapp: Child
+    whatsapp_address: str
+    instances: dict[str, Child]
+    gateways: dict[str, Child]
+    population: Population
+    gateway: GatewayClient
+    operator: InstanceClient
+
+    @property
+    def children(self) -> list[Child]:
+        return [self.whatsapp, *self.instances.values(), *self.gateways.values()]
+
+
+@asynccontextmanager
+async def open_demo(plan: Plan, tell: Tell) -> AsyncIterator[Demo]:
+    """The demo, up and ready; `tell` hears what is being done. Raises Unworkable, with nothing left behind."""
+    check(plan)
+    processes.check_free(plan.instance_ports + plan.gateway_ports)
+    children: list[Child] = []
+    with open_folder(plan) as folder, StateFile(plan.state_file) as state:
+        try:
+            async with open_http() as http:
+                demo = await _brought_up(_Starter(plan, folder, Secrets(), children), http, tell)
+                state.write(demo)
+                yield demo
+        except (StoreMisconfigured, StoreUnavailable) as error:
+            raise Unworkable(f"The demo's database cannot be used: {error}") from error
+        finally:
+            await processes.end([*reversed(children)])
+
+
+class _Starter:
+    """Starts the processes of one demo; whatever it started is in `children`."""
+
+    def __init__(self, plan: Plan, folder: Folder, trust: Secrets, children: list[Child]) -> None:
+        self.plan, self.folder, self.trust = plan, folder, trust
+        self.database_url = plan.database_url or f"sqlite:///{folder.database}"
+        self._children = children
+
+    def whatsapp(self) -> Child:
+        options = ["--ledger", str(self.folder.ledger), "--scan-after", str(SCAN_AFTER_S)]
+        return self._start("WhatsApp", "simulated_whatsapp", options, {})
+
+    def instance(self, number: int, port: int, whatsapp_address: str) -> Child:
+        options = ["instance", "--port", str(port), "--whatsapp", whatsapp_address]
+        options += ["--credentials", str(self.folder.credentials)]
+        return self._start(
+            f"Instance {number}", "homing.cli", options, {"WHATSAPP_API_KEY": self.trust.instance_api_key}
+        )
+
+    def gateway(self, number: int, port: int) -> Child:
+        name = "Gateway" if self.plan.gateways == 1 else f"Gateway {number}"
+        numbered = {f"WHATSAPP_INSTANCE_{place}": url for place, url in enumerate(self.plan.instance_urls, 1)}
+        return self._start(
+            name,
+            "homing.cli",
+            ["serve"],
+            {
+                "HOMING_PORT": str(port),
+                "HOMING_DATABASE_URL": self.database_url,
+                "HOMING_LOG_FORMAT": "json",
+                "WHATSAPP_NODEJS_URL": self.plan.instance_urls[0],
+                "WHATSAPP_API_KEY": self.trust.instance_api_key,
+                "WHATSAPP_HMAC_SECRET": self.trust.hmac_secret,
+                **numbered,
+            },
+        )
+
+    def _start(self, name: str, module: str, options: list[str], settings: dict[str, str]) -> Child:
+        folder = self.folder
+        child = processes.start(name, module, options, folder=folder.path, logs=folder.logs, settings=settings)
+        self._children.append(child)
+        return child
+
+
+async def _brought_up(starter: _Starter, http: aiohttp.ClientSession, tell: Tell) -> Demo:
+    plan, folder, trust = starter.plan, starter.folder, starter.trust
+    operator = InstanceClient(http, trust.instance_api_key)
+    tell("Starting a simulated WhatsApp")
+    whatsapp = starter.whatsapp()
+    async with open_stores(_only_database(starter.database_url)) as stores:
+        address: str = (await processes.announced(whatsapp))["address"]
+        tell(f"Starting {plan.instances} instances")
+        numbered = enumerate(zip(plan.instance_urls, plan.instance_ports, strict=True), 1)
+        instances = {str(url): starter.instance(number, port, address) for number, (url, port) in numbered}
+        population = await settle(stores.directory, plan)
+        await pair(population.residents, address, folder.credentials)
+        for child in instances.values():
+            await processes.announced(child)
+        tell(f"Logging {plan.accounts} accounts in")
+        await log_in(stores.directory, population.residents, operator)
+    tell("Starting the gateway" if plan.gateways == 1 else f"Starting {plan.gateways} gateways")
+    ports = zip(plan.gateway_urls, plan.gateway_ports, strict=True)
+    gateways = {url: starter.gateway(number, port) for number, (url, port) in enumerate(ports, 1)}
+    clients = [GatewayClient(http, url, population.token) for url in gateways]
+    for client, child in zip(clients, gateways.values(), strict=True):
+        await _until_ready(client, child)
+    return Demo(
+        plan=plan,
+        folder=folder,
+        database_url=starter.database_url,
+        secrets=trust,
+        whatsapp=whatsapp,
+        whatsapp_address=address,
+        instances=instances,
+        gateways=gateways,
+        population=population,
+        gateway=clients[0],
+        operator=operator,
+    )
+
+
+def _only_database(url: str) -> Settings:
+    """Settings that take nothing from the caller's environment or `.env`."""
+    return Settings.model_construct(homing_database_url=url, homing_redis_url="")
+
+
+async def _until_ready(client: GatewayClient, child: Child) -> None:
+    deadline_s = time.monotonic() + LISTENS_WITHIN_S
+    while not await client.ready():
+        processes.check_alive(child)
+        if time.monotonic() > deadline_s:
+            raise Unworkable(
+                f"{child.name} was not ready within {LISTENS_WITHIN_S:.0f} s; its last words: {child.last_words()}"
+            )
+        await asyncio.sleep(0.05)

@@ -1,0 +1,90 @@
+"""What demo is wanted, and whether it can be had."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from homing.model.fleet import InstanceUrl, WorkspaceId
+
+WORKSPACE = WorkspaceId(1)
+
+_SEED_ACCOUNTS = ((142, "0816108641"), (144, "62811801641"), (145, "62811111111"))
+_FIRST_FURTHER_ID = 146
+_PORT_MAX = 65_535
+_MANY = 10_000_000
+"""As many different numbers as there are behind one prefix."""
+
+
+class Unworkable(Exception):
+    """The demo cannot be had. The message is one sentence that says why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountPlan:
+    """An account to be: the seed's three first, then numbers of the same country."""
+
+    id: int
+    phone: str
+    name: str
+    instance_url: InstanceUrl
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How large the demo is, where it listens, and where it keeps what it writes."""
+
+    accounts: int = 12
+    contacts: int = 10
+    instances: int = 4
+    gateways: int = 1
+    gateway_port: int = 8000
+    first_instance_port: int = 3001
+    folder: Path | None = None
+    fresh: bool = False
+    database_url: str | None = None
+    state_file: Path | None = None
+    story: bool = False
+    as_json: bool = False
+
+    @property
+    def instance_ports(self) -> list[int]:
+        return list(range(self.first_instance_port, self.first_instance_port + self.instances))
+
+    @property
+    def gateway_ports(self) -> list[int]:
+        return list(range(self.gateway_port, self.gateway_port + self.gateways))
+
+    @property
+    def instance_urls(self) -> list[InstanceUrl]:
+        return [InstanceUrl(f"http://localhost:{port}") for port in self.instance_ports]
+
+    @property
+    def gateway_urls(self) -> list[str]:
+        return [f"http://localhost:{port}" for port in self.gateway_ports]
+
+    def account_plans(self) -> list[AccountPlan]:
+        """142, 144 and 145 on the first three instances, then the others in turn."""
+        urls = self.instance_urls
+        further = (
+            (_FIRST_FURTHER_ID + number, f"62812{_MANY + number}") for number in range(max(0, self.accounts - 3))
+        )
+        named = [*_SEED_ACCOUNTS, *further][: self.accounts]
+        return [
+            AccountPlan(id, phone, f"Account {id}", urls[place % len(urls)]) for place, (id, phone) in enumerate(named)
+        ]
+
+    def contact_phones(self) -> list[str]:
+        return [f"62813{_MANY + number}" for number in range(self.contacts)]
+
+
+def check(plan: Plan) -> None:
+    """Raises Unworkable for what no machine could do."""
+    ports = plan.instance_ports + plan.gateway_ports
+    if max(ports) > _PORT_MAX:
+        raise Unworkable(f"Port {max(ports)} is needed, and ports end at {_PORT_MAX}; choose lower ones")
+    twice = sorted(set(plan.instance_ports) & set(plan.gateway_ports))
+    if twice:
+        raise Unworkable(f"Port {twice[0]} is wanted both for an instance and for a gateway; move one with --port")
+    if plan.gateways > 1 and not (plan.database_url or "").startswith("postgres"):
+        raise Unworkable("More than one gateway needs a database that they can share: add --database postgresql://…")
+    if plan.story and (plan.instances < 3 or plan.accounts < 6):
+        raise Unworkable("The story needs at least 3 instances and 6 accounts")

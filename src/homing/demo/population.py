@@ -1,0 +1,146 @@
+"""Who lives in the demo: accounts that are paired and logged in where the directory says, contacts, one key."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from homing.demo.calls import InstanceClient
+from homing.demo.plan import WORKSPACE, AccountPlan, Plan, Unworkable
+from homing.instance.folder_credentials import FolderCredentials
+from homing.model.access import Scope
+from homing.model.fleet import (
+    Account,
+    AccountUuid,
+    Contact,
+    ContactUuid,
+    Epoch,
+    InstanceUrl,
+    MoveKind,
+    Rebinding,
+    SessionId,
+    SessionStatus,
+    Takeover,
+)
+from homing.ports import Directory, NameTaken, NewAccount
+from homing.serve.keyring import new_key
+from homing.world import SystemClock, SystemEntropy
+from simulated_whatsapp.client import Administration
+
+FIRST_EPOCH = Epoch(1)
+AT_ONCE = 16
+"""Sessions that log in at the same moment."""
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True, slots=True)
+class Resident:
+    """An account of the demo, and where it began."""
+
+    id: int
+    uuid: str
+    phone: str
+    session_id: str
+    workspace_id: int
+    instance_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """Who lives in the demo. `token` is an operator's key."""
+
+    residents: list[Resident]
+    contacts: list[Contact]
+    token: str
+
+
+async def settle(directory: Directory, plan: Plan) -> Population:
+    """Enter all of them in the directory. Raises Unworkable if it is not empty."""
+    try:
+        for url in plan.instance_urls:
+            await directory.create_instance(url)
+        accounts = await _at_once(lambda wanted: _account(directory, wanted), plan.account_plans())
+        contacts = await _at_once(lambda numbered: _contact(directory, *numbered), enumerate(plan.contact_phones(), 1))
+    except NameTaken as error:
+        raise Unworkable(f"The database is not empty ({error}); give the demo one of its own") from error
+    key, token = new_key(SystemEntropy(), SystemClock(), workspace=None, scope=Scope.ADMIN, name="demo")
+    await directory.add_key(key)
+    residents = [
+        Resident(account.id, account.uuid, account.phone, account.session_id, account.workspace_id, wanted.instance_url)
+        for account, wanted in zip(accounts, plan.account_plans(), strict=True)
+    ]
+    return Population(residents, contacts, token)
+
+
+async def pair(residents: Sequence[Resident], whatsapp_address: str, credentials: Path) -> None:
+    """Link a device for each, as if its phone had scanned the code, and leave the logins where instances find them."""
+    store = FolderCredentials(credentials)
+    async with Administration(whatsapp_address) as whatsapp:
+        devices = [(resident.session_id, _digits(resident.phone)) for resident in residents]
+        linked = await whatsapp.preregister(devices)
+    await _at_once(lambda device: store.adopt(device.session_id, asdict(device)), linked)
+
+
+async def log_in(directory: Directory, residents: Sequence[Resident], instances: InstanceClient) -> None:
+    """Open each session on its instance under the first epoch, and record that it lives there."""
+    await _at_once(
+        lambda resident: instances.start(resident.instance_url, resident.session_id, epoch=FIRST_EPOCH), residents
+    )
+    routes = {route.session_id: route for route in await directory.routes(sessions=_sessions(residents))}
+    changes = [
+        Rebinding(
+            expected=routes[SessionId(resident.session_id)].placement,
+            instance_url=InstanceUrl(resident.instance_url),
+            epoch=FIRST_EPOCH,
+            kind=MoveKind.PLACEMENT,
+            reason="the demo began here",
+        )
+        for resident in residents
+    ]
+    await directory.rebind(changes)
+    await _at_once(lambda session: directory.set_status(session, SessionStatus.CONNECTED), _sessions(residents))
+    await directory.mark_verified(_sessions(residents), datetime.now(UTC))
+
+
+async def _account(directory: Directory, wanted: AccountPlan) -> Account:
+    uuid = SystemEntropy().uuid()
+    return await directory.create_account(
+        NewAccount(
+            uuid=AccountUuid(uuid),
+            workspace_id=WORKSPACE,
+            session_id=SessionId(f"webjs_{WORKSPACE}_{uuid.replace('-', '')}"),
+            phone=wanted.phone,
+            name=wanted.name,
+            takeover=Takeover.AUTO,
+            id=wanted.id,
+        )
+    )
+
+
+async def _contact(directory: Directory, number: int, phone: str) -> Contact:
+    uuid = ContactUuid(SystemEntropy().uuid())
+    return await directory.create_contact(uuid, WORKSPACE, phone, f"Contact {number}")
+
+
+def _sessions(residents: Sequence[Resident]) -> list[SessionId]:
+    return [SessionId(resident.session_id) for resident in residents]
+
+
+def _digits(phone: str) -> str:
+    """The seed writes one of its numbers as people do at home."""
+    return f"62{phone[1:]}" if phone.startswith("0") else phone
+
+
+async def _at_once(do: Callable[[Given], Awaitable[Made]], given: Iterable[Given]) -> list[Made]:
+    """Do it for all, a bounded number at a time; the results in the order of the given."""
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(item: Given) -> Made:
+        async with gate:
+            return await do(item)
+
+    return list(await asyncio.gather(*(one(item) for item in given)))

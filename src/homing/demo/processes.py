@@ -1,0 +1,139 @@
+"""The demo's processes: starting them, hearing that they listen, ending them all within a few seconds."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from homing.demo.plan import Unworkable
+
+LISTENS_WITHIN_S = 30.0
+ENDS_WITHIN_S = 4.0
+
+_LOOK_EVERY_S = 0.02
+_PASSED_ON = ("PATH", "HOME", "USER", "LANG", "LANGUAGE", "TZ", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """One process of the demo. It writes all that it says to `log`."""
+
+    name: str
+    process: "subprocess.Popen[bytes]"
+    log: Path
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def ended(self) -> str | None:
+        """How it ended, in words; None while it runs."""
+        code = self.process.poll()
+        if code is None:
+            return None
+        return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
+
+    def last_words(self) -> str:
+        lines = self.log.read_text(errors="replace").strip().splitlines()
+        return lines[-1][:300] if lines else "nothing"
+
+
+def start(
+    name: str, module: str, arguments: Sequence[str], *, folder: Path, logs: Path, settings: Mapping[str, str]
+) -> Child:
+    """Run a module as a process of its own, which knows of our environment only what every program needs.
+
+    It gets its own session, so that a Ctrl-C on the terminal reaches the demo alone, which then ends all in order.
+    """
+    log = logs / f"{name.replace(' ', '-').lower()}.log"
+    command = [sys.executable, "-P", "-m", "homing.demo.child", str(os.getpid()), module, *arguments]
+    with log.open("ab") as output:
+        process = subprocess.Popen(  # noqa: S603 - our own modules, without a shell
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            env=environment(settings),
+            start_new_session=True,
+        )
+    return Child(name, process, log)
+
+
+def environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """What a process of the demo is told: nothing of the caller's settings, whatever they are called."""
+    passed_on = {
+        name: value
+        for name, value in os.environ.items()
+        if name in _PASSED_ON or name.startswith(("LC_", "PYTHON", "PG"))
+    }
+    return passed_on | dict(settings)
+
+
+async def announced(child: Child) -> dict[str, Any]:
+    """The line of JSON that a process prints once it listens. Raises Unworkable with its last words instead."""
+    deadline_s = time.monotonic() + LISTENS_WITHIN_S
+    while time.monotonic() < deadline_s:
+        found = _announcement(child.log)
+        if found is not None:
+            return found
+        check_alive(child)
+        await asyncio.sleep(_LOOK_EVERY_S)
+    raise Unworkable(f"{child.name} did not listen within {LISTENS_WITHIN_S:.0f} s; its last words: {child.last_words()}")
+
+
+def check_alive(child: Child) -> None:
+    """Raises Unworkable with the last words of a process that ended."""
+    if child.ended is not None:
+        raise Unworkable(f"{child.name} ended while it started ({child.ended}): {child.last_words()}")
+
+
+def _announcement(log: Path) -> dict[str, Any] | None:
+    for line in log.read_text(errors="replace").splitlines():
+        if line.startswith('{"pid"'):
+            try:
+                found: dict[str, Any] = json.loads(line)
+            except ValueError:  # half a line, so far
+                return None
+            return found
+    return None
+
+
+async def end(children: Sequence[Child]) -> None:
+    """End them all: politely, and after a few seconds without asking. None is left when this returns."""
+    for child in children:
+        _signal(child, signal.SIGTERM)
+    deadline_s = time.monotonic() + ENDS_WITHIN_S
+    while any(child.ended is None for child in children) and time.monotonic() < deadline_s:
+        await asyncio.sleep(_LOOK_EVERY_S)
+    for child in children:
+        _signal(child, signal.SIGKILL)
+        child.process.wait()
+
+
+def _signal(child: Child, number: signal.Signals) -> None:
+    if child.ended is None:
+        child.process.send_signal(number)
+
+
+def check_free(ports: Sequence[int]) -> None:
+    """Raises Unworkable naming the first port that somebody else listens on."""
+    for port in ports:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError as error:
+                raise Unworkable(
+                    f"Port {port} cannot be had ({error.strerror}): end what listens there, or choose others with"
+                    " --port and --instance-ports"
+                ) from error

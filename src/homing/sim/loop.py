@@ -1,0 +1,273 @@
+"""An event loop whose time is virtual and whose order comes from a seed.
+
+When nothing is ready, time jumps to the next timer, so hours pass in milliseconds. Of the callbacks that are ready,
+the seed picks the next one, so that each seed tries another interleaving and repeats it exactly, in any process.
+Nothing outside may have a say in that: sockets, threads and signals are refused.
+
+It stands on private names of `asyncio.BaseEventLoop`, the same in CPython 3.11 to 3.13; `PRIVATE_NAMES` lists them.
+"""
+
+import asyncio
+import heapq
+import random
+import struct
+import threading
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from hashlib import blake2b
+from typing import Any, TypeVar
+
+from homing.sim.deadlock import waiting_tasks
+
+T = TypeVar("T")
+
+PRIVATE_NAMES = ("_run_once", "_ready", "_scheduled", "_stopping", "_thread_id", "_timer_handle_cancelled")
+
+_REAL_WORLD = (
+    "add_reader",
+    "add_signal_handler",
+    "add_writer",
+    "connect_accepted_socket",
+    "connect_read_pipe",
+    "connect_write_pipe",
+    "create_connection",
+    "create_datagram_endpoint",
+    "create_server",
+    "create_unix_connection",
+    "create_unix_server",
+    "getaddrinfo",
+    "getnameinfo",
+    "run_in_executor",
+    "sendfile",
+    "sock_accept",
+    "sock_connect",
+    "sock_recv",
+    "sock_recv_into",
+    "sock_recvfrom",
+    "sock_recvfrom_into",
+    "sock_sendall",
+    "sock_sendfile",
+    "sock_sendto",
+    "start_tls",
+    "subprocess_exec",
+    "subprocess_shell",
+)
+
+
+class RealWorldRefused(Exception):
+    """Something asked virtual time for a socket, a thread or a signal. Give it a simulated one instead."""
+
+
+class Deadlock(Exception):
+    """Nothing is ready, no timer is set, and the work is not done: it never will be. The message names who waits."""
+
+
+class VirtualLimit(Exception):
+    """The run took more virtual seconds or more steps than it was allowed."""
+
+
+class VirtualLoop(asyncio.BaseEventLoop):
+    """One run of virtual time, beginning at 0 s.
+
+    Without `shuffle`, what is ready runs in the order in which it became so, as on a real loop. `limit_s` is in
+    virtual seconds, `limit_steps` counts callbacks.
+    """
+
+    _ready: deque[asyncio.Handle]
+    _scheduled: list[asyncio.TimerHandle]
+    _stopping: bool
+    _thread_id: int | None
+
+    def __init__(
+        self, seed: int = 0, *, shuffle: bool = True, limit_s: float | None = None, limit_steps: int | None = None
+    ) -> None:
+        super().__init__()
+        self._now_s = 0.0
+        self._steps = 0
+        self._chance = random.Random(f"order {seed}").random if shuffle else None  # noqa: S311 - to be repeatable
+        self._limit_s, self._limit_steps = limit_s, limit_steps
+        self._made = 0
+        self._trace = blake2b(digest_size=16)
+        self._trespass: RealWorldRefused | None = None
+
+    @property
+    def steps(self) -> int:
+        """How many callbacks have run."""
+        return self._steps
+
+    def trace_hash(self) -> str:
+        """A fingerprint of every choice and every `note` so far: the same run has the same one, in any process."""
+        return self._trace.hexdigest()
+
+    def note(self, words: str) -> None:
+        """Let something that happened be part of the fingerprint."""
+        self._trace.update(words.encode("utf-8", "surrogatepass"))
+
+    # --- what asyncio asks of a loop ------------------------------------------------------------------------
+
+    def time(self) -> float:
+        return self._now_s
+
+    def create_future(self) -> "asyncio.Future[Any]":
+        return _Future(self._next_number(), loop=self)
+
+    def create_task(  # type: ignore[override]  # later versions pass more
+        self, coro: Coroutine[Any, Any, T], *, name: str | None = None, context: Context | None = None, **more: Any
+    ) -> "asyncio.Task[T]":
+        self._check_closed()  # type: ignore[attr-defined]
+        number = self._next_number()
+        return _Task(number, coro, loop=self, name=name or f"task {number}", context=context, **more)
+
+    def call_at(  # type: ignore[override]  # the same, less generic
+        self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        self._check_closed()  # type: ignore[attr-defined]
+        timer = _Timer(self._next_number(), when, callback, args, self, context)
+        heapq.heappush(self._scheduled, timer)
+        return timer
+
+    def call_soon_threadsafe(  # type: ignore[override]  # the same, less generic
+        self, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        if self._thread_id is not None and threading.get_ident() != self._thread_id:
+            self._trespass = RealWorldRefused(
+                f"a thread ({threading.current_thread().name}) called into virtual time, where it has no place"
+            )
+            raise self._trespass
+        return self.call_soon(callback, *args, context=context)
+
+    def _run_once(self) -> None:
+        """Run one callback, moving time on first if none is ready."""
+        self._forget_cancelled_timers()
+        if not self._ready and not self._stopping:
+            self._jump()
+        self._wake_due_timers()
+        if self._trespass is not None:
+            raise self._trespass
+        if not self._ready:
+            return
+        self._count_step()
+        handle = self._pick()
+        if not handle.cancelled():
+            handle._run()
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """Nothing to do: cancelled timers are dropped when they come to the front."""
+
+    # --- time -----------------------------------------------------------------------------------------------
+
+    def _forget_cancelled_timers(self) -> None:
+        while self._scheduled and self._scheduled[0].cancelled():
+            heapq.heappop(self._scheduled)
+
+    def _jump(self) -> None:
+        if not self._scheduled:
+            raise Deadlock(f"nothing will ever happen again, {self._now_s:g} s into the run; {waiting_tasks(self)}")
+        due_s = self._scheduled[0].when()
+        if self._limit_s is not None and due_s > self._limit_s:
+            reached_s, self._limit_s = self._limit_s, None  # what tidies up afterwards may take its time
+            raise VirtualLimit(f"not done within {reached_s:g} virtual seconds; {waiting_tasks(self)}")
+        self._now_s = max(self._now_s, due_s)
+
+    def _wake_due_timers(self) -> None:
+        while self._scheduled and self._scheduled[0].when() <= self._now_s:
+            self._ready.append(heapq.heappop(self._scheduled))
+
+    # --- order ----------------------------------------------------------------------------------------------
+
+    def _pick(self) -> asyncio.Handle:
+        ready = self._ready
+        choices = len(ready)
+        place = 0
+        if self._chance is not None and choices > 1:
+            place = int(self._chance() * choices)
+            ready[0], ready[place] = ready[place], ready[0]
+        self._trace.update(struct.pack("<dII", self._now_s, choices, place))
+        return ready.popleft()
+
+    def _count_step(self) -> None:
+        self._steps += 1
+        if self._limit_steps is not None and self._steps > self._limit_steps:
+            reached, self._limit_steps = self._limit_steps, 2 * self._steps
+            so_far = f"{self._now_s:g} s into the run"
+            raise VirtualLimit(f"not done within {reached} steps, {so_far}; {waiting_tasks(self)}")
+
+    def _next_number(self) -> int:
+        self._made += 1
+        return self._made
+
+
+class _Timer(asyncio.TimerHandle):
+    """A timer. Of two for the same moment, the one set first comes first."""
+
+    __slots__ = ("_number",)
+
+    def __init__(self, number: int, *rest: Any) -> None:
+        super().__init__(*rest)
+        self._number = number
+
+    def __lt__(self, other: object) -> bool:
+        if not isinstance(other, _Timer):
+            return NotImplemented
+        return (self.when(), self._number) < (other.when(), other._number)
+
+
+class _Future(asyncio.Future[Any]):
+    """A future that hashes to a number of its own and not to its address, so that sets of futures keep one order."""
+
+    def __init__(self, number: int, **rest: Any) -> None:
+        super().__init__(**rest)
+        self._number = number
+
+    def __hash__(self) -> int:
+        return self._number
+
+
+class _Task(asyncio.Task[T]):
+    """A task that hashes like `_Future`: a TaskGroup cancels its tasks in the order of a set."""
+
+    def __init__(self, number: int, coro: Coroutine[Any, Any, T], **rest: Any) -> None:
+        self._number = number
+        super().__init__(coro, **rest)
+
+    def __hash__(self) -> int:
+        return self._number
+
+
+def _refusal(name: str) -> Callable[..., Any]:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise RealWorldRefused(f"{name} reaches into the real world, which virtual time knows nothing of")
+
+    return refuse
+
+
+for _name in _REAL_WORLD:
+    setattr(VirtualLoop, _name, _refusal(_name))
+
+
+def run(
+    story: Coroutine[Any, Any, T],
+    *,
+    seed: int = 0,
+    shuffle: bool = True,
+    limit_s: float | None = None,
+    limit_steps: int | None = None,
+) -> T:
+    """Run the story in virtual time and answer what it answers.
+
+    Raises Deadlock, VirtualLimit and RealWorldRefused. What is still running when the story ends is cancelled.
+    """
+
+    def new_loop() -> VirtualLoop:
+        return VirtualLoop(seed, shuffle=shuffle, limit_s=limit_s, limit_steps=limit_steps)
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        return runner.run(story)
+
+
+def current_loop() -> VirtualLoop:
+    """The virtual loop that runs this."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop), "this is not running in virtual time"
+    return loop

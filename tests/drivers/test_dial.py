@@ -1,0 +1,144 @@
+"""Which of a host's addresses is used, and what it means when none answers."""
+
+import asyncio
+import errno
+import socket
+import ssl
+
+import pytest
+from scripted_peers import Serve, answer, saying
+
+from homing.drivers.dial import Dialer, Made, _first_to_answer, unreached
+from homing.model.faults import Phase
+
+REFUSED = ConnectionRefusedError(errno.ECONNREFUSED, "refused")
+NO_ROUTE = OSError(errno.ENETUNREACH, "no route")
+RESET = ConnectionResetError(errno.ECONNRESET, "reset")
+SILENT = TimeoutError(errno.ETIMEDOUT, "timed out")
+
+
+class Line(asyncio.Transport):
+    """A connection that remembers whether it was closed."""
+
+    closed = False
+
+    def abort(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize(
+    ("errors", "telling"),
+    [
+        ([NO_ROUTE, REFUSED], REFUSED),
+        ([REFUSED, NO_ROUTE], REFUSED),
+        ([REFUSED, RESET], RESET),
+        ([REFUSED, ssl.SSLError(1, "bad")], None),
+        ([REFUSED, SILENT], SILENT),
+        ([NO_ROUTE, NO_ROUTE], NO_ROUTE),
+    ],
+)
+async def test_of_several_failures_the_most_telling_is_told(errors: list[OSError], telling: OSError | None) -> None:
+    async def fail(address: str) -> Made:
+        raise errors[int(address)]
+
+    with pytest.raises(OSError) as met:
+        await _first_to_answer([str(number) for number in range(len(errors))], fail)
+    assert met.value is (telling or errors[1])
+
+
+async def test_a_slow_address_does_not_hold_up_the_next_and_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("homing.drivers.dial.STAGGER_S", 0.01)
+    let_go = asyncio.Event()
+
+    async def open_one(address: str) -> Made:
+        if address == "quick":
+            return Line(), asyncio.Protocol()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            let_go.set()
+            raise
+        raise AssertionError
+
+    winner, _ = await _first_to_answer(["slow", "quick"], open_one)
+    assert winner == "quick"
+    await asyncio.wait_for(let_go.wait(), 1.0)
+
+
+async def test_a_connection_that_came_second_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("homing.drivers.dial.STAGGER_S", 0.0)
+    go, lines = asyncio.Event(), [Line(), Line()]
+
+    async def open_one(address: str) -> Made:
+        await go.wait()
+        return lines[int(address)], asyncio.Protocol()
+
+    racing = asyncio.create_task(_first_to_answer(["0", "1"], open_one))
+    await asyncio.sleep(0.01)
+    go.set()
+    winner, _ = await racing
+    await asyncio.sleep(0)
+    assert [line.closed for line in lines] == [winner != "0", winner != "1"]
+
+
+async def test_addresses_are_remembered_until_one_fails(serve: Serve, nothing_left: None) -> None:
+    peer, asked = await serve(saying(answer())), []
+    port = int(peer.url.rpartition(":")[2])
+    now_at = ["127.0.0.1"]
+
+    async def resolve(host: str) -> list[str]:
+        asked.append(host)
+        return list(now_at)
+
+    dialer = Dialer(resolve=resolve)
+
+    async def connect(to: int) -> None:
+        transport, _ = await dialer("gateway.example", to, None, asyncio.Protocol)
+        transport.abort()
+
+    await connect(port)
+    await connect(port)
+    assert asked == ["gateway.example"]
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))
+        with pytest.raises(ConnectionRefusedError):
+            await connect(unheard.getsockname()[1])
+    await connect(port)
+    assert asked == ["gateway.example"] * 2
+
+
+async def test_a_name_is_looked_up_once_for_all_who_wait_for_it(serve: Serve, nothing_left: None) -> None:
+    peer, asked = await serve(saying(answer())), []
+
+    async def resolve(host: str) -> list[str]:
+        asked.append(host)
+        await asyncio.sleep(0.01)
+        return ["127.0.0.1"]
+
+    dialer, port = Dialer(resolve=resolve), int(peer.url.rpartition(":")[2])
+    first = asyncio.create_task(dialer("gateway.example", port, None, asyncio.Protocol))
+    others = [asyncio.create_task(dialer("gateway.example", port, None, asyncio.Protocol)) for _ in range(5)]
+    await asyncio.sleep(0)
+    first.cancel()
+    for transport, _ in await asyncio.gather(*others):
+        transport.abort()
+    assert asked == ["gateway.example"]
+
+
+@pytest.mark.parametrize(
+    ("error", "phase"),
+    [
+        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"), Phase.NAME_NOT_RESOLVED),
+        (UnicodeError("label too long"), Phase.NAME_NOT_RESOLVED),
+        (REFUSED, Phase.REFUSED),
+        (SILENT, Phase.CONNECT_TIMED_OUT),
+        (RESET, Phase.CONNECT_BROKEN),
+        (NO_ROUTE, Phase.CONNECT_BROKEN),
+        (OSError(errno.EMFILE, "Too many open files"), Phase.CONNECT_BROKEN),
+        (ssl.SSLCertVerificationError(1, "certificate verify failed"), Phase.CONNECT_BROKEN),
+    ],
+)
+def test_a_failure_to_connect_has_its_phase(error: Exception, phase: Phase) -> None:
+    fault = unreached(error)
+    assert fault.phase is phase
+    assert fault.detail
