@@ -280,7 +280,7 @@ class Messages(Protocol):
         """Forget the key, so that the client's next try is a fresh one."""
         ...
 
-    async def forget_expired_keys(self, limit: int = 1000) -> int:
+    async def forget_expired_keys(self, *, limit: int = 1000) -> int:
         """Delete answered keys whose time is over, at most so many at once; returns how many."""
         ...
 
