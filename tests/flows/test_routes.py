@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
+from tests.flows.worlds import A, B, Bench, W, bench
 
 from homing.model.fleet import Epoch, MoveKind, Rebinding
 from homing.ports import CacheCleared, Lookup, PlacementChanged
-from tests.flows.worlds import A, B, Bench, W, bench
 
 pytestmark = pytest.mark.virtual
 
@@ -96,7 +96,9 @@ async def test_a_failed_read_fails_its_askers_and_the_next_reads_again() -> None
     async with bench(A) as it:
         account = await it.account(A)
         real, it.directory.lookup = it.directory.lookup, _broken  # type: ignore[method-assign]
-        results = await asyncio.gather(*(it.routes.route(W, account.uuid, None) for _ in range(3)), return_exceptions=True)
+        results = await asyncio.gather(
+            *(it.routes.route(W, account.uuid, None) for _ in range(3)), return_exceptions=True
+        )
         assert [type(result) for result in results] == [OSError] * 3
         it.directory.lookup = real  # type: ignore[method-assign]
         assert (await it.route(account)).account_uuid == account.uuid

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from tests.flows.worlds import OURS, PLAIN, A, B, C, Misfortune, W, bench
 
 from homing.decide.recovery import SendPolicy
 from homing.model.errors import Code
@@ -10,7 +11,6 @@ from homing.model.faults import Fault, Phase
 from homing.model.fleet import MoveKind, SessionStatus
 from homing.model.sending import FailureCode, NotSent, Sent, Unknown
 from homing.ports import Page
-from tests.flows.worlds import OURS, PLAIN, A, B, C, Misfortune, W, bench
 
 pytestmark = pytest.mark.virtual
 

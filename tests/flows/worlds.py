@@ -89,7 +89,9 @@ class World:
         self.ledger: list[tuple[str, str]] = []
         self.withdrawn: set[InstanceUrl] = set()
 
-    def hold(self, url: InstanceUrl, session: SessionId, *, epoch: int = 1, status: SessionStatus = SessionStatus.CONNECTED) -> None:
+    def hold(
+        self, url: InstanceUrl, session: SessionId, *, epoch: int = 1, status: SessionStatus = SessionStatus.CONNECTED
+    ) -> None:
         self.instances[url].sessions[session] = (status, epoch)
 
     def lose(self, url: InstanceUrl, fault: Fault | None = None) -> None:
@@ -238,7 +240,9 @@ class Bench:
         """An account, placed by the record, and held there by the world too unless told otherwise."""
         uuid = AccountUuid(self.entropy.uuid())
         session = SessionId(f"webjs_1_{uuid}")
-        new = NewAccount(uuid, W, session, phone=f"62811{len(str(uuid))}{self.tally_number()}", name="", takeover=Takeover.AUTO)
+        new = NewAccount(
+            uuid, W, session, phone=f"62811{len(str(uuid))}{self.tally_number()}", name="", takeover=Takeover.AUTO
+        )
         account = await self.directory.create_account(new)
         if url is not None:
             change = Rebinding(account.placement, url, Epoch(epoch), MoveKind.PLACEMENT, "placed")
@@ -253,7 +257,9 @@ class Bench:
         self.sent += 1
         return 1000 + self.sent
 
-    async def send(self, account: Account, text: str = "hello", *, message_id: str | None = None, repeated: bool = False) -> Outcome:
+    async def send(
+        self, account: Account, text: str = "hello", *, message_id: str | None = None, repeated: bool = False
+    ) -> Outcome:
         route, _ = await self.routes.route(W, account.uuid, None)
         assert route is not None
         return await self.sending.send(self.text(account, text, message_id=message_id, repeated=repeated), route)

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.flows.worlds import A, B, C, World
 
 from homing.compose import Gateway, open_gateway
 from homing.config import Settings
@@ -16,7 +17,6 @@ from homing.model.fleet import WorkspaceId
 from homing.serve.app import Application
 from homing.serve.keyring import new_key
 from homing.world import SystemClock
-from tests.flows.worlds import A, B, C, World
 
 
 @dataclass(slots=True)
@@ -28,7 +28,9 @@ class Api:
     client: httpx.AsyncClient
     keys: dict[str, str]
 
-    async def call(self, method: str, path: str, body: Any = None, *, key: str | None = "operator", **headers: str) -> httpx.Response:
+    async def call(
+        self, method: str, path: str, body: Any = None, *, key: str | None = "operator", **headers: str
+    ) -> httpx.Response:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if key is not None:
             sent["Authorization"] = f"Bearer {self.keys.get(key, key)}"
@@ -51,7 +53,9 @@ class Api:
         assert made.status_code == 201, made.text
         return dict(made.json())
 
-    async def send(self, account: dict[str, Any], message: str = "hello", *, key: str = "operator", **more: Any) -> httpx.Response:
+    async def send(
+        self, account: dict[str, Any], message: str = "hello", *, key: str = "operator", **more: Any
+    ) -> httpx.Response:
         headers = {"Idempotency_Key": more.pop("idempotency_key")} if "idempotency_key" in more else {}
         body = {"workspace_id": 1, "account_uuid": account["uuid"], "phone": "+62811801641", "message": message} | more
         return await self.call("POST", "/messages/send", body, key=key, **headers)

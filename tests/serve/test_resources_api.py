@@ -3,11 +3,11 @@
 from typing import Any
 
 import pytest
+from tests.flows.worlds import A, B, C
+from tests.serve.conftest import Api
 
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import SessionId
-from tests.flows.worlds import A, B, C
-from tests.serve.conftest import Api
 
 
 async def test_an_account_is_placed_on_the_least_loaded_healthy_instance(api: Api) -> None:
@@ -87,7 +87,9 @@ async def test_pages_go_on_where_the_last_one_ended(api: Api) -> None:
     assert (len(first["data"]), len(second["data"]), second["next"]) == (3, 2, None)
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=501", "after=-1", "limit=x", "status=nonsense", "instance_url=ftp:x"])
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=501", "after=-1", "limit=x", "status=nonsense", "instance_url=ftp:x"]
+)
 async def test_bad_queries_are_422(api: Api, query: str) -> None:
     answer = await api.call("GET", f"/accounts?{query}")
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")

@@ -5,11 +5,11 @@ import json
 from typing import Any
 
 import pytest
+from tests.flows.worlds import PLAIN, A, B, Misfortune
+from tests.serve.conftest import Api
 
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import SessionId
-from tests.flows.worlds import PLAIN, A, B, Misfortune
-from tests.serve.conftest import Api
 
 
 async def test_a_send_answers_as_the_seed_does(api: Api) -> None:
@@ -150,7 +150,9 @@ async def test_a_missing_field_is_named(api: Api, missing: str) -> None:
     assert (answer.status_code, answer.json()["field"]) == (422, missing)
 
 
-@pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"message": "' + b"\xff" + b'"}', b"1" * 100])
+@pytest.mark.parametrize(
+    "raw", [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"message": "' + b"\xff" + b'"}', b"1" * 100]
+)
 async def test_what_is_no_request_at_all_is_refused(api: Api, raw: bytes) -> None:
     headers = {"Authorization": f"Bearer {api.keys['operator']}"}
     answer = await api.client.post("/api/v1/messages/send", content=raw, headers=headers)
