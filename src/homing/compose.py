@@ -98,6 +98,21 @@ async def open_gateway(settings: Settings, drivers: Drivers | None = None) -> As
         yield gateway
 
 
+@asynccontextmanager
+async def open_sync(settings: Settings) -> AsyncIterator[Sync]:
+    """A sync of its own, for a command that runs without a gateway."""
+    metrics, clock = Metrics(), SystemClock()
+    async with AsyncExitStack() as stack:
+        stores = await stack.enter_async_context(open_stores(settings))
+        wire = Wire(WireLimits(connections=settings.homing_connections_per_instance))
+        stack.push_async_callback(wire.close)
+        fleet = LiveFleet(stores.directory, _drivers(settings, wire, metrics), clock)
+        await _join(settings, stores.directory)
+        await fleet.refresh()
+        lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout)
+        yield Sync(stores.directory, lists, clock, SystemEntropy(), metrics)
+
+
 def _wired(
     settings: Settings, stores: Stores, drivers: Drivers, metrics: Metrics
 ) -> tuple[Gateway, list[Callable[[], Coroutine[Any, Any, None]]]]:
@@ -151,13 +166,8 @@ def _drivers(settings: Settings, wire: Wire, metrics: Metrics) -> Drivers:
 
 
 async def _know(gateway: Gateway) -> None:
-    """Read what every request needs, and let the settings' instances join the directory."""
-    directory = gateway.stores.directory
-    known = {instance.url for instance in await directory.instances()}
-    for url in gateway.settings.instances:
-        if url not in known:
-            with suppress(NameTaken):
-                await directory.create_instance(url)
+    """Read what every request needs."""
+    await _join(gateway.settings, gateway.stores.directory)
     if gateway.stores.database.dialect == "sqlite":
         await gateway.stores.messages.release_owner("")
     await gateway.fleet.refresh()
@@ -166,6 +176,15 @@ async def _know(gateway: Gateway) -> None:
         gateway.metrics.instance_known(url)
     if gateway.keyring.empty:
         log.warning("There is no API key yet; make one with: homing keys create --operator --scope admin")
+
+
+async def _join(settings: Settings, directory: Directory) -> None:
+    """Let the settings' instances join the directory."""
+    known = {instance.url for instance in await directory.instances()}
+    for url in settings.instances:
+        if url not in known:
+            with suppress(NameTaken):
+                await directory.create_instance(url)
 
 
 @asynccontextmanager

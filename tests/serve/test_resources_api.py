@@ -195,3 +195,23 @@ async def test_what_is_nowhere_is_a_problem_document(api: Api) -> None:
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
     answer = await api.client.put("/api/v1/accounts")
     assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
+
+
+async def test_a_sync_answers_with_the_counts_and_the_changes(api: Api) -> None:
+    account = await api.account()
+    session = SessionId(account["session_id"])
+    api.world.instances[A].sessions.pop(session)
+    api.world.hold(B, session, epoch=2)
+    plan = (await api.call("POST", "/sync", {"dry_run": True})).json()
+    assert (plan["updated"], plan["dry_run"]) == (1, True)
+    assert (await api.call("GET", f"/accounts/{account['id']}")).json()["instance_url"] == A
+    report = (await api.call("POST", "/sync", {"checks": True})).json()
+    [update] = report["updates"]
+    assert (update["account"], update["phone"], update["old"], update["new"]) == (account["id"], "0816108641", A, B)
+    assert report["instance_calls"] == 3
+    assert [check["result"] for check in report["checks"]] == ["updated"]
+    assert (await api.call("GET", f"/accounts/{account['id']}")).json()["instance_url"] == B
+
+
+async def test_a_workspaces_admin_does_not_sync_the_fleet(api: Api) -> None:
+    assert (await api.call("POST", "/sync", {}, key="stranger")).status_code == 403

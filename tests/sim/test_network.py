@@ -83,11 +83,11 @@ async def test_a_key_that_is_wrong_is_refused(network: Network, instance: ModelI
 async def test_connections_are_kept_and_time_passes_on_the_way(
     driver: WebjsDriver, instance: ModelInstance, network: Network
 ) -> None:
-    instance.conditions.latency_s, instance.conditions.jitter_s = 0.5, 0
+    instance.conditions.latency_s, instance.conditions.jitter_s = 0.4, 0
     for _ in range(5):
         await send(driver)
     assert network.connections_made == 1
-    assert current_loop().time() == pytest.approx(1 + 5 * 1)
+    assert current_loop().time() == pytest.approx(0.8 + 5 * 0.8)
 
 
 async def test_many_at_once_are_all_answered(driver: WebjsDriver, instance: ModelInstance) -> None:

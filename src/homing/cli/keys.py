@@ -42,9 +42,7 @@ def create(
         int | None, Parameter(validator=Number(gte=1), help="The one workspace that the key acts for.")
     ] = None,
     operator: Annotated[bool, Parameter(negative="", show_default=False, help="It acts for all workspaces.")] = False,
-    scope: Annotated[
-        Scope, Parameter(help="What it may do. Admin includes send, and send read.")
-    ] = "send",
+    scope: Annotated[Scope, Parameter(help="What it may do. Admin includes send, and send read.")] = "send",
     name: Name = "",
     as_json: AsJson = False,
 ) -> None:

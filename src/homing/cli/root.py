@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 import homing
-from homing.cli import accounts, cache, contacts, db, fleet, keys, messages, processes
+from homing.cli import accounts, cache, contacts, db, fleet, keys, messages, processes, sync
 from homing.cli.output import note, print_json
 from homing.cli.stops import ATTENTION, CANNOT, DONE, Stopped
 
@@ -62,6 +62,7 @@ def _app() -> App:
         fleet.instances,
         fleet.distribution,
         fleet.moves,
+        sync.sync_instance_urls,
         cache.app,
         keys.app,
         db.app,
@@ -73,7 +74,7 @@ def _app() -> App:
 
 
 def _name_of(command: App | Callable[..., object]) -> str:
-    return command.name[0] if isinstance(command, App) else command.__name__
+    return command.name[0] if isinstance(command, App) else command.__name__.replace("_", "-")
 
 
 def _said(error: CycloptsError) -> str:

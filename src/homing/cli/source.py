@@ -85,6 +85,10 @@ class GatewaySource:
     def revoke_key(self, key_id: str) -> None:
         self._gateway.delete(path("keys", key_id))
 
+    def sync(self, *, dry_run: bool, force: bool) -> Document:
+        """A sync by the gateway; each session's own result is in `checks`."""
+        return self._gateway.post("/sync", {"dry_run": dry_run, "force": force, "checks": True}, slow=True)
+
 
 def settings(**overrides: Any) -> "Settings":
     """The settings in force; a wrong one ends the command with the sentence that names it."""

@@ -69,7 +69,8 @@ class Plan:
         )
         named = [*_SEED_ACCOUNTS, *further][: self.accounts]
         return [
-            AccountPlan(id, phone, f"Account {id}", urls[place % len(urls)]) for place, (id, phone) in enumerate(named)
+            AccountPlan(number, phone, f"Account {number}", urls[place % len(urls)])
+            for place, (number, phone) in enumerate(named)
         ]
 
     def contact_phones(self) -> list[str]:

@@ -88,7 +88,9 @@ async def announced(child: Child) -> dict[str, Any]:
             return found
         check_alive(child)
         await asyncio.sleep(_LOOK_EVERY_S)
-    raise Unworkable(f"{child.name} did not listen within {LISTENS_WITHIN_S:.0f} s; its last words: {child.last_words()}")
+    raise Unworkable(
+        f"{child.name} did not listen within {LISTENS_WITHIN_S:.0f} s; its last words: {child.last_words()}"
+    )
 
 
 def check_alive(child: Child) -> None:
@@ -113,7 +115,7 @@ async def end(children: Sequence[Child]) -> None:
     for child in children:
         _signal(child, signal.SIGTERM)
     deadline_s = time.monotonic() + ENDS_WITHIN_S
-    while any(child.ended is None for child in children) and time.monotonic() < deadline_s:
+    while any(child.ended is None for child in children) and time.monotonic() < deadline_s:  # noqa: ASYNC110 - nobody tells
         await asyncio.sleep(_LOOK_EVERY_S)
     for child in children:
         _signal(child, signal.SIGKILL)

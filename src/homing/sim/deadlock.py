@@ -19,12 +19,11 @@ def _line(task: "asyncio.Task[Any]") -> str:
     coroutine = task.get_coro()
     if not isinstance(coroutine, CoroutineType):
         return f"{task.get_name()}: {coroutine!r}"
-    called, awaited = _innermost(coroutine)
-    return f"{task.get_name()}: {' > '.join(called)} awaits {_said(awaited)}"
+    return f"{task.get_name()}: {' > '.join(_calls(coroutine))} awaits {_said(getattr(task, '_fut_waiter', None))}"
 
 
-def _innermost(coroutine: "CoroutineType[Any, Any, Any]") -> tuple[list[str], object]:
-    """The chain of calls down to the one that waits, and what that one waits for."""
+def _calls(coroutine: "CoroutineType[Any, Any, Any]") -> list[str]:
+    """The chain of calls down to the one that waits."""
     called: list[str] = []
     awaited: object = coroutine
     while isinstance(awaited, CoroutineType):
@@ -32,13 +31,13 @@ def _innermost(coroutine: "CoroutineType[Any, Any, Any]") -> tuple[list[str], ob
         line = f":{frame.f_lineno}" if frame is not None else ""
         called.append(f"{awaited.__qualname__}{line}")
         awaited = awaited.cr_await
-    return called, awaited
+    return called
 
 
 def _said(awaited: object) -> str:
     if isinstance(awaited, asyncio.Task):
         return f"task {awaited.get_name()!r}"
-    if awaited is None:
-        return "its turn"
-    kind = type(awaited).__name__.lstrip("_")
-    return "a future" if "future" in kind.lower() else f"a {kind}"
+    gathered = [_said(child) for child in getattr(awaited, "_children", ()) if not child.done()]
+    if gathered:
+        return f"all of {', '.join(gathered)}"
+    return "its turn" if awaited is None else "a future"

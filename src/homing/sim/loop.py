@@ -90,6 +90,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._made = 0
         self._trace = blake2b(digest_size=16)
         self._trespass: RealWorldRefused | None = None
+        self._deadlock: Deadlock | None = None
 
     @property
     def steps(self) -> int:
@@ -163,12 +164,19 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def _jump(self) -> None:
         if not self._scheduled:
-            raise Deadlock(f"nothing will ever happen again, {self._now_s:g} s into the run; {waiting_tasks(self)}")
+            raise self._first_deadlock()
         due_s = self._scheduled[0].when()
         if self._limit_s is not None and due_s > self._limit_s:
             reached_s, self._limit_s = self._limit_s, None  # what tidies up afterwards may take its time
             raise VirtualLimit(f"not done within {reached_s:g} virtual seconds; {waiting_tasks(self)}")
         self._now_s = max(self._now_s, due_s)
+
+    def _first_deadlock(self) -> Deadlock:
+        """The same again if tidying up after it comes to a stop as well: the first one is the one that tells."""
+        if self._deadlock is None:
+            so_far = f"{self._now_s:g} s into the run"
+            self._deadlock = Deadlock(f"nothing will ever happen again, {so_far}; {waiting_tasks(self)}")
+        return self._deadlock
 
     def _wake_due_timers(self) -> None:
         while self._scheduled and self._scheduled[0].when() <= self._now_s:

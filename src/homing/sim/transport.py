@@ -26,7 +26,6 @@ class _Signal(Enum):
 
     END = auto()
     RESET = auto()
-    SILENCE = auto()
 
 
 class Wires:
@@ -60,20 +59,28 @@ class Wires:
         self._to_server.silent = self._to_client.silent = True
 
     def _write_of_client(self, data: bytes) -> None:
-        upset = self._next_upset()
-        if upset in (None, Upset.RESET_AFTER_DELIVERY, Upset.LOST_AFTER_DELIVERY):
-            self._to_server.carry(data)
-        match upset:
-            case Upset.RESET_BEFORE_DELIVERY | Upset.RESET_AFTER_DELIVERY:
+        match self._next_upset():
+            case None:
+                self._to_server.carry(data)
+            case Upset.RESET_BEFORE_DELIVERY:
                 self._to_server.carry(_Signal.RESET)
                 self._to_client.carry(_Signal.RESET)
+            case Upset.RESET_AFTER_DELIVERY:
+                self._to_server.post(lambda: self._deliver_unanswered(data, self._reset_after_all))
             case Upset.LOST_BEFORE_DELIVERY:
                 self.sever()
             case Upset.LOST_AFTER_DELIVERY:
-                self._to_client.silent = True
-                self._to_server.carry(_Signal.SILENCE)
-            case None:
-                pass
+                self._to_server.post(lambda: self._deliver_unanswered(data, self.sever))
+
+    def _deliver_unanswered(self, data: bytes, then: Callable[[], None]) -> None:
+        """Whatever the server writes back at once goes nowhere."""
+        self._to_client.silent = True
+        self.server.arrive(data)
+        then()
+
+    def _reset_after_all(self) -> None:
+        self._to_client.silent = False
+        self.reset()
 
 
 class _Way:
@@ -83,21 +90,23 @@ class _Way:
 
     def __init__(self, delay_s: Callable[[], float]) -> None:
         self._delay_s = delay_s
-        self._under_way: deque[bytes | _Signal] = deque()
+        self._under_way: deque[Callable[[], None]] = deque()
         self.silent = False
 
     def carry(self, item: bytes | _Signal) -> None:
+        self.post(lambda: self.end.arrive(item))
+
+    def post(self, arrival: Callable[[], None]) -> None:
+        """Let something happen at the other end, after what was sent before."""
         if not self.silent:
-            self._under_way.append(item)
+            self._under_way.append(arrival)
             asyncio.get_running_loop().call_later(self._delay_s(), self._arrive)
 
     def _arrive(self) -> None:
-        # Not the item whose timer this is, if a later one was quicker: the order stays.
-        item = self._under_way.popleft()
-        if item is _Signal.SILENCE:
-            self.silent = True
-        elif not self.silent:
-            self.end.arrive(item)
+        # Not that whose timer this is, if a later one was quicker: the order stays.
+        arrival = self._under_way.popleft()
+        if not self.silent:
+            arrival()
 
 
 class MemoryTransport(asyncio.Transport):

@@ -1,0 +1,281 @@
+"""The seed's three test scenarios, told on a demo: what was promised, what happened, whether it was kept."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from homing.demo.calls import SendAnswer
+from homing.demo.opening import Demo
+from homing.demo.population import Resident
+from homing.demo.timeline import Chapter, Timeline
+from homing.demo.traffic import Traffic, said
+
+RECOVERS_WITHIN_S = 10.0
+BURST = 100
+READS_MAX = 3
+HIT_RATE_MIN = 0.99
+WRONG_RECORDS = 3
+
+_CRASHED = 144
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The story as a whole."""
+
+    chapters: Sequence[Chapter]
+
+    @property
+    def passed(self) -> bool:
+        return all(chapter.passed for chapter in self.chapters)
+
+    def document(self) -> dict[str, Any]:
+        return {"passed": self.passed, "scenarios": [chapter.document() for chapter in self.chapters]}
+
+
+Correction = Callable[[Demo, Sequence[Resident], Timeline], Awaitable[list[SendAnswer]]]
+"""What brings wrong records right; the messages that it sent on the way."""
+
+
+async def tell_story(demo: Demo, timeline: Timeline) -> Result:
+    """All three, one after the other, on the same demo: what the first one kills stays dead."""
+    chapters = [
+        await _told(Chapter("1. An instance crashes"), _crash, demo, timeline),
+        await _told(Chapter("2. Records are wrong"), _wrong_records, demo, timeline),
+        await _told(Chapter("3. A hundred messages at once"), _burst, demo, timeline),
+    ]
+    result = Result(chapters)
+    kept = sum(chapter.passed for chapter in chapters)
+    timeline.end(f"{kept} of {len(chapters)} scenarios came out as promised.", good=result.passed)
+    return result
+
+
+async def _told(
+    chapter: Chapter,
+    scenario: Callable[[Demo, Chapter, Timeline], Awaitable[None]],
+    demo: Demo,
+    timeline: Timeline,
+) -> Chapter:
+    began_s = time.monotonic()
+    await scenario(demo, chapter, timeline)
+    chapter.took_s = time.monotonic() - began_s
+    return chapter
+
+
+# --- 1 --------------------------------------------------------------------------------------------------------
+
+
+async def _crash(demo: Demo, chapter: Chapter, timeline: Timeline) -> None:
+    timeline.begin(chapter, "Its sessions were started elsewhere by hand; the gateway must find them by itself.")
+    mover = next(one for one in demo.population.residents if one.id == _CRASHED)
+    lost = mover.instance_url
+    refuge = next(url for url in demo.instances if url != lost)
+    residents = demo.population.residents
+    moved = [one for one in residents if one.instance_url == lost]
+    others = [one for one in residents if one.instance_url != lost]
+    timeline.tell(f"Account {mover.id} is on {lost}, as are {len(moved) - 1} others; messages flow on all the rest")
+    async with Traffic(demo.gateway, others, _someone(demo), "While an instance crashes") as traffic:
+        await asyncio.sleep(0.3)
+        timeline.tell(f"An operator starts the sessions of {lost} on {refuge}, without telling the gateway")
+        await asyncio.gather(*(demo.operator.start(refuge, one.session_id) for one in moved))
+        timeline.tell(f"kill -9 {demo.instances[lost].pid}, which is {lost}")
+        _kill(demo, lost)
+        first = await demo.gateway.send(mover.uuid, _someone(demo), "The first after the crash")
+        timeline.tell(f"First message of {mover.id}: {_shown(first)}")
+        later = [await demo.gateway.send(mover.uuid, _someone(demo), f"After the crash {n}") for n in range(1, 6)]
+        rest = [await demo.gateway.send(one.uuid, _someone(demo), f"Account {one.id} too") for one in moved]
+        timeline.tell(
+            f"{len(later)} more of {mover.id} and one of each account that was there: {_summed(later + rest)}"
+        )
+        await asyncio.sleep(0.3)
+    timeline.tell(f"Meanwhile, on the other instances: {_summed(traffic.answers)}")
+    every = [first, *later, *rest, *traffic.answers]
+    _judge_first(timeline, first, refuge)
+    _judge_sent(timeline, "every other message was sent", [*later, *rest, *traffic.answers])
+    await _judge_record(demo, timeline, mover, refuge)
+    _judge_ledger(demo, timeline, every)
+
+
+def _kill(demo: Demo, url: str) -> None:
+    child = demo.instances[url]
+    child.process.send_signal(signal.SIGKILL)
+    child.process.wait()
+
+
+def _judge_first(timeline: Timeline, first: SendAnswer, refuge: str) -> None:
+    timeline.judge(
+        "the first message after the crash was sent, by failover, through the instance that has the session",
+        holds=first.status == 200 and first.failover and first.instance_url == refuge,
+        seen=f"{first.status}, failover {str(first.failover).lower()}, {first.instance_url}",
+    )
+    timeline.judge(
+        f"it took less than {RECOVERS_WITHIN_S:.0f} s",
+        holds=first.took_s < RECOVERS_WITHIN_S,
+        seen=f"{first.took_s * 1000:.0f} ms",
+    )
+
+
+async def _judge_record(demo: Demo, timeline: Timeline, mover: Resident, refuge: str) -> None:
+    account = await demo.gateway.get(f"/accounts/{mover.id}")
+    timeline.judge(
+        "the directory was corrected",
+        holds=account["instance_url"] == refuge,
+        seen=f"{account['instance_url']}, epoch {account['epoch']}",
+    )
+    moves = (await demo.gateway.get("/moves", account=str(mover.id), kind="rediscovery"))["data"]
+    timeline.judge(
+        "the log of moves says why",
+        holds=len(moves) == 1 and moves[0]["to_url"] == refuge and bool(moves[0]["reason"]),
+        seen=moves[0]["reason"] if moves else "no move",
+    )
+
+
+# --- 2 --------------------------------------------------------------------------------------------------------
+
+
+async def _wrong_records(demo: Demo, chapter: Chapter, timeline: Timeline, correct: Correction | None = None) -> None:
+    timeline.begin(chapter, "Sessions were moved by hand while every instance is up; each record must come right.")
+    alive = [url for url, child in demo.instances.items() if child.ended is None]
+    movers = await _on_living(demo, alive)
+    timeline.tell(f"An operator starts {len(movers)} sessions on other instances, without telling the gateway")
+    for one in movers:
+        recorded = await _recorded(demo, one)
+        elsewhere = alive[(alive.index(recorded) + 1) % len(alive)]
+        await demo.operator.start(elsewhere, one.session_id)
+    before = await _standing(demo, movers, alive)
+    timeline.table("Before", before)
+    sent = await (correct or _by_sending)(demo, movers, timeline)
+    after = await _standing(demo, movers, alive)
+    timeline.table("After", after)
+    wrong, right = _wrong(before), len(after) - _wrong(after)
+    timeline.judge("every record was wrong before", holds=wrong == len(movers), seen=f"{wrong} of {len(movers)}")
+    timeline.judge("every record is right afterwards", holds=right == len(movers), seen=f"{right} of {len(movers)}")
+    _judge_sent(timeline, "every message was sent", sent)
+    _judge_ledger(demo, timeline, sent)
+
+
+async def _by_sending(demo: Demo, movers: Sequence[Resident], timeline: Timeline) -> list[SendAnswer]:
+    """One message of each account: each looks for its session, and the record follows."""
+    answers = [
+        await demo.gateway.send(one.uuid, _someone(demo), f"Account {one.id} was moved by hand") for one in movers
+    ]
+    for one, answer in zip(movers, answers, strict=True):
+        timeline.tell(f"A message of {one.id}: {_shown(answer)}")
+    return answers
+
+
+async def _on_living(demo: Demo, alive: Sequence[str]) -> list[Resident]:
+    """Some accounts, from different instances if possible, that are where the directory says."""
+    found: list[Resident] = []
+    seen: set[str] = set()
+    for one in sorted(demo.population.residents, key=lambda one: one.id == _CRASHED):
+        url = await _recorded(demo, one)
+        if url in alive and url not in seen:
+            seen.add(url)
+            found.append(one)
+    spare = [one for one in demo.population.residents if one not in found and one.id != _CRASHED]
+    return (found + spare)[:WRONG_RECORDS]
+
+
+async def _recorded(demo: Demo, resident: Resident) -> str:
+    account = await demo.gateway.get(f"/accounts/{resident.id}")
+    return str(account["instance_url"])
+
+
+async def _standing(demo: Demo, movers: Sequence[Resident], alive: Sequence[str]) -> list[dict[str, str]]:
+    """Where the directory says each session is, and where it is."""
+    held = {url: await demo.operator.sessions(url) for url in alive}
+    return [
+        {
+            "account": str(one.id),
+            "phone": one.phone,
+            "recorded": await _recorded(demo, one),
+            "in fact": ", ".join(url for url in alive if one.session_id in held[url]) or "nowhere",
+        }
+        for one in movers
+    ]
+
+
+def _wrong(rows: Sequence[dict[str, str]]) -> int:
+    return sum(row["recorded"] != row["in fact"] for row in rows)
+
+
+# --- 3 --------------------------------------------------------------------------------------------------------
+
+
+async def _burst(demo: Demo, chapter: Chapter, timeline: Timeline) -> None:
+    timeline.begin(chapter, f"{BURST} messages of one account, on an empty cache, ask the directory about once.")
+    sender = demo.population.residents[0]
+    await demo.gateway.post("/cache/clear")
+    before = await _figures(demo)
+    timeline.tell("The cache is cleared")
+    began_s = time.monotonic()
+    answers = await asyncio.gather(
+        *(demo.gateway.send(sender.uuid, _someone(demo), f"One of a hundred: {n}") for n in range(1, BURST + 1))
+    )
+    took_s = time.monotonic() - began_s
+    timeline.tell(f"{BURST} messages of {sender.id} at once, in {took_s:.2f} s: {_summed(answers)}")
+    grown = {name: value - before[name] for name, value in (await _figures(demo)).items()}
+    asked = grown["hits"] + grown["misses"]
+    rate = grown["hits"] / asked if asked else 0.0
+    _judge_sent(timeline, f"all {BURST} were sent", answers)
+    timeline.judge(
+        f"the directory was read at most {READS_MAX} times",
+        holds=1 <= grown["reads"] <= READS_MAX,
+        seen=f"{grown['reads']:.0f} SELECT",
+    )
+    timeline.judge(
+        f"the cache answered at least {HIT_RATE_MIN:.0%}",
+        holds=rate >= HIT_RATE_MIN,
+        seen=f"{grown['hits']:.0f} of {asked:.0f}, {rate:.1%}",
+    )
+    _judge_ledger(demo, timeline, answers)
+
+
+async def _figures(demo: Demo) -> dict[str, float]:
+    names = {
+        "reads": "homing_directory_reads_total",
+        "hits": "homing_route_cache_hits_total",
+        "misses": "homing_route_cache_misses_total",
+    }
+    return {short: await demo.gateway.metric(name) for short, name in names.items()}
+
+
+# --- common ---------------------------------------------------------------------------------------------------
+
+
+def _judge_sent(timeline: Timeline, claim: str, answers: Sequence[SendAnswer]) -> None:
+    failed = [answer for answer in answers if answer.status != 200]
+    seen = _summed(answers) if not failed else f"{_summed(answers)}; {_shown(failed[0])}"
+    timeline.judge(claim, holds=bool(answers) and not failed, seen=seen)
+
+
+def _judge_ledger(demo: Demo, timeline: Timeline, answers: Sequence[SendAnswer]) -> None:
+    times = said(demo.folder.ledger, answers)
+    once = sum(number == 1 for number in times.values())
+    lost, twice = sum(not number for number in times.values()), sum(number > 1 for number in times.values())
+    timeline.judge(
+        "each message reached its recipient exactly once, by WhatsApp's own ledger",
+        holds=once == len(answers),
+        seen=f"{once} once, {lost} lost, {twice} more than once",
+    )
+
+
+def _someone(demo: Demo) -> str:
+    return demo.population.contacts[0].uuid
+
+
+def _shown(answer: SendAnswer) -> str:
+    if answer.status != 200:
+        return f"{answer.status} {answer.document.get('detail', '')}"
+    how = "by failover to" if answer.failover else "through"
+    attempts = answer.document["attempts"]
+    return f"sent {how} {answer.instance_url} in {answer.took_s * 1000:.0f} ms, {attempts} attempts"
+
+
+def _summed(answers: Sequence[SendAnswer]) -> str:
+    sent = sum(answer.status == 200 for answer in answers)
+    return f"{sent} of {len(answers)} sent"
