@@ -62,7 +62,7 @@ def add(
     if as_json:
         print_json(made)
     else:
-        print_facts({shown: made[field] for shown, field in (("id", "id"), ("url", "url"), ("state", "detail"))})
+        print_facts({"id": made["id"], "url": made["url"], "answers": made["healthy"], "detail": made["detail"]})
 
 
 @instances.command

@@ -15,6 +15,7 @@ from homing.demo.opening import Demo, open_demo
 from homing.demo.plan import Plan, Unworkable
 from homing.demo.story import tell_story
 from homing.demo.timeline import Timeline
+from homing.serve import logs
 
 LOOK_EVERY_S = 0.2
 
@@ -26,6 +27,7 @@ def run(plan: Plan) -> int:
 
     Raises Unworkable, with nothing left behind.
     """
+    logs.configure("warning", "text")
     console = Console(stderr=plan.as_json, highlight=False, emoji=False)
     work = _story(plan, console) if plan.story else _stay_up(plan, console)
     return asyncio.run(_until_signalled(work))

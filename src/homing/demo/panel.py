@@ -22,7 +22,7 @@ def show(demo: Demo, console: Console) -> None:
         for name, value in facts(demo).items():
             console.print(f"{name}: {value}", soft_wrap=True, markup=False)
     for number, (what, commands) in enumerate(lessons(demo), 1):
-        console.print(f"\n[bold]{number}. {what}[/]")
+        console.print(f"\n[bold]{number}. {what}[/]", soft_wrap=True)
         for command in commands:
             console.print(command, soft_wrap=True, markup=False)
     console.print("\nCtrl-C ends all of it. What you kill is not restarted.", soft_wrap=True)
@@ -32,12 +32,13 @@ def facts(demo: Demo) -> dict[str, str]:
     """Where everything is."""
     kept = "" if demo.folder.kept else " (removed at the end)"
     return {
-        "API": f"{', '.join(demo.gateways)}  (documentation at {demo.gateway.url}/docs)",
-        "Token": f"{demo.population.token}  (admin, all workspaces)",
+        "API": ", ".join(demo.gateways),
+        "Docs": f"{demo.gateway.url}/docs",
+        "Token": demo.population.token,
         "Instances": ", ".join(demo.instances),
         "Accounts": f"{len(demo.population.residents)}, among them {_seeds(demo)}",
         "Contacts": str(len(demo.population.contacts)),
-        "Ledger": f"{demo.folder.ledger}  (what reached recipients)",
+        "Ledger": str(demo.folder.ledger),
         "Logs": f"{demo.folder.logs}{kept}",
     }
 

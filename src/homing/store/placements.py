@@ -156,6 +156,7 @@ def _guarded_row(change: Rebinding) -> dict[str, str | int | None]:
         "url": change.instance_url,
         "epoch": change.epoch,
         "state": change.state,
+        "seen": int(change.kind is not MoveKind.PLACEMENT),
     }
 
 
@@ -167,6 +168,7 @@ _GIVEN: dict[str, TypeEngine[Any]] = {
     "url": Text(),
     "epoch": Number(),
     "state": Text(),
+    "seen": Number(),
 }
 
 
@@ -174,6 +176,8 @@ _GIVEN: dict[str, TypeEngine[Any]] = {
 def _rebind_statement(dialect: Dialect) -> Update:
     given = given_rows(dialect, "given", _GIVEN)
     now_held = given.c.state == PlacementState.HELD.value
+    # Where a session was told to start it is not yet seen: that takes a look at the instance's list.
+    seen_there = now_held & (given.c.seen == 1)
     changed_at = bindparam("changed_at", type_=UtcDateTime())
     return (
         update(sessions)
@@ -188,7 +192,7 @@ def _rebind_statement(dialect: Dialect) -> Update:
             epoch=given.c.epoch,
             state=given.c.state,
             status=case((now_held, SessionStatus.CONNECTED.value), else_=sessions.c.status),
-            last_verified_at=case((now_held, changed_at), else_=sessions.c.last_verified_at),
+            last_verified_at=case((seen_there, changed_at), else_=sessions.c.last_verified_at),
             updated_at=changed_at,
         )
         .returning(sessions.c.session_id)
