@@ -132,10 +132,8 @@ def told(story: Callable[[], Awaitable[T]]) -> T:
 
     try:
         return asyncio.run(run())
-    except StoreMisconfigured as error:
+    except (StoreMisconfigured, StoreUnavailable) as error:
         raise CannotStart(_as_sentence(error)) from error
-    except StoreUnavailable as error:
-        raise CannotStart(f"The database does not answer: {error}") from error
     except NameTaken as error:
         raise problem(409, "already_exists", str(error)) from error
 

@@ -35,10 +35,8 @@ def serve(
 
     try:
         run(known)
-    except StoreMisconfigured as error:
+    except (StoreMisconfigured, StoreUnavailable) as error:
         raise CannotStart(f"The gateway cannot start: {error}") from error
-    except StoreUnavailable as error:
-        raise CannotStart(f"The gateway cannot start, because the database does not answer: {error}") from error
     except OSError as error:
         raise CannotStart(_cannot_listen(known.homing_host, known.homing_port, error)) from error
     except KeyboardInterrupt:

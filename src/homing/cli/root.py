@@ -38,6 +38,11 @@ def run(tokens: Sequence[str]) -> int:
         # Whoever read our output has seen enough. Python would complain once more while it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ATTENTION
+    except Exception as error:
+        if os.environ.get("HOMING_LOG_LEVEL", "").lower() == "debug":
+            raise
+        note(f"homing itself failed ({type(error).__name__}: {error}); HOMING_LOG_LEVEL=debug shows where.")
+        return ATTENTION
     return result if isinstance(result, int) else DONE
 
 

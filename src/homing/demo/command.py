@@ -51,7 +51,9 @@ async def _until_signalled(work: Coroutine[Any, Any, int]) -> int:
         return await task
     except asyncio.CancelledError:
         return 1
-    except (aiohttp.ClientError, TimeoutError) as error:
+    except BrokenPipeError:
+        raise
+    except (aiohttp.ClientError, OSError) as error:
         raise Unworkable(f"A part of the demo does not answer ({type(error).__name__}: {error})") from error
 
 

@@ -37,7 +37,9 @@ class Folder:
 
     def leftovers(self) -> list[Path]:
         """What an earlier demo wrote here."""
-        return [path for path in (*self.path.glob("homing.db*"), self.ledger, self.credentials) if path.exists()]
+        return [
+            path for path in (*sorted(self.path.glob("homing.db*")), self.ledger, self.credentials) if path.exists()
+        ]
 
 
 @contextmanager

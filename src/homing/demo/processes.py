@@ -56,7 +56,7 @@ def start(
     """
     log = logs / f"{name.replace(' ', '-').lower()}.log"
     command = [sys.executable, "-P", "-m", "homing.demo.child", str(os.getpid()), module, *arguments]
-    with log.open("ab") as output:
+    with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - our own modules, without a shell
             command,
             stdin=subprocess.DEVNULL,
@@ -83,7 +83,7 @@ async def announced(child: Child) -> dict[str, Any]:
     """The line of JSON that a process prints once it listens. Raises Unworkable with its last words instead."""
     deadline_s = time.monotonic() + LISTENS_WITHIN_S
     while time.monotonic() < deadline_s:
-        found = _announcement(child.log)
+        found = _announcement(child)
         if found is not None:
             return found
         check_alive(child)
@@ -99,13 +99,11 @@ def check_alive(child: Child) -> None:
         raise Unworkable(f"{child.name} ended while it started ({child.ended}): {child.last_words()}")
 
 
-def _announcement(log: Path) -> dict[str, Any] | None:
-    for line in log.read_text(errors="replace").splitlines():
-        if line.startswith('{"pid"'):
-            try:
-                found: dict[str, Any] = json.loads(line)
-            except ValueError:  # half a line, so far
-                return None
+def _announcement(child: Child) -> dict[str, Any] | None:
+    complete, _, _ = child.log.read_text(errors="replace").rpartition("\n")
+    for line in complete.splitlines():
+        if line.startswith(f'{{"pid": {child.pid},'):
+            found: dict[str, Any] = json.loads(line)
             return found
     return None
 

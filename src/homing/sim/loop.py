@@ -140,18 +140,22 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def _run_once(self) -> None:
         """Run one callback, moving time on first if none is ready."""
+        self._report_trespass()
         self._forget_cancelled_timers()
         if not self._ready and not self._stopping:
             self._jump()
         self._wake_due_timers()
-        if self._trespass is not None:
-            raise self._trespass
         if not self._ready:
             return
         self._count_step()
         handle = self._pick()
         if not handle.cancelled():
             handle._run()
+
+    def _report_trespass(self) -> None:
+        trespass, self._trespass = self._trespass, None
+        if trespass is not None:
+            raise trespass
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
         """Nothing to do: cancelled timers are dropped when they come to the front."""
