@@ -4,12 +4,14 @@ Everything that waits, rolls dice, stores or reaches over the network stands beh
 same flows run against PostgreSQL, against SQLite, and inside a simulation whose time is virtual.
 """
 
+import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from homing.model.access import Key
+from homing.model.events import Event, Meaning, Report, Sign, Signed, Taken
 from homing.model.faults import Fault
 from homing.model.fleet import (
     Account,
@@ -41,6 +43,7 @@ from homing.model.messages import Claimed as Claimed
 from homing.model.messages import InUse as InUse
 from homing.model.messages import MessageRecord, StoredAnswer
 from homing.model.sending import Receipt
+from homing.model.work import Ending, Job, JobId, JobState, NewJob, NotDue, ScheduleRecord, Tick, WorkFigures
 
 # --- time and chance ------------------------------------------------------------------------------------------
 
@@ -177,6 +180,10 @@ class Directory(Protocol):
         status: SessionStatus | None = None,
     ) -> list[Account]: ...
 
+    async def accounts_of(self, sessions: Collection[SessionId]) -> list[Account]:
+        """The accounts of these sessions, in one SELECT."""
+        ...
+
     async def delete_account(self, account: Account) -> None: ...
 
     async def set_takeover(self, account: Account, takeover: Takeover) -> None: ...
@@ -286,6 +293,49 @@ class Messages(Protocol):
 
     async def release_owner(self, owner_prefix: str) -> None:
         """End the leases of every owner whose name begins so: they are known to be dead."""
+        ...
+
+
+# --- what instances report ------------------------------------------------------------------------------------
+
+
+class Events(Protocol):
+    """What instances reported, in the order of its storing. Raises StoreUnavailable."""
+
+    async def store(
+        self, report: Report, *, event_id: str, at: datetime, meaning: Meaning, signed: Signed | None, sign: Sign | None
+    ) -> Taken:
+        """Store the report unless its signature or its meaning is there already; one transaction.
+
+        The account and workspace are those of the session in the directory. A signature is remembered with the event
+        it brought, never without one. The unknown send that `sign` tells of becomes a sent one. Every gateway hears
+        EventsStored.
+        """
+        ...
+
+    async def page(
+        self,
+        workspace: WorkspaceId | None,
+        page: Page,
+        *,
+        kind: str | None = None,
+        session_id: SessionId | None = None,
+        account_uuid: AccountUuid | None = None,
+    ) -> list[Event]:
+        """Events by sequence, oldest first; without a workspace also those that belong to none.
+
+        What is not there when a page is read never appears before the page's last row later on.
+        """
+        ...
+
+    async def newest(self, session_id: SessionId, kind: str, *, since: datetime) -> Event | None: ...
+
+    async def last_sequence(self) -> int:
+        """The newest event's; 0 if there was none yet."""
+        ...
+
+    async def prune(self, now: datetime, *, keep_since: datetime, limit: int) -> int:
+        """Forget signatures that are too old to be sent again, and at most so many older events; returns how many."""
         ...
 
 
@@ -480,13 +530,27 @@ class KeysChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class EventsStored:
+    """Instances reported something; the newest event has this number."""
+
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
 class CacheCleared:
     """Somebody asked for an empty route cache, or notices may have been missed: nothing cached can be trusted."""
 
     reason: str = "cleared by an operator"
 
 
-Notice = PlacementChanged | AccountChanged | RosterChanged | KeysChanged | CacheCleared
+@dataclass(frozen=True, slots=True)
+class WorkReady:
+    """There is work of this kind to claim, now or at a known time."""
+
+    kind: str
+
+
+Notice = PlacementChanged | AccountChanged | RosterChanged | KeysChanged | CacheCleared | WorkReady | EventsStored
 
 
 class Notices(Protocol):
@@ -498,6 +562,84 @@ class Notices(Protocol):
         ...
 
     def subscribe(self, hear: Callable[[Notice], None]) -> None: ...
+
+
+# --- work -----------------------------------------------------------------------------------------------------
+
+
+class Work(Protocol):
+    """Work that outlives who asked for it and who does it. Raises StoreUnavailable; leases run by the store's clock.
+
+    A job is claimed under a lease and a fence that rises with every claim: whoever is slow, or comes back from the
+    dead, is refused with the older one. Jobs of one key are done one at a time, in the order in which they came,
+    and one that has to be tried again holds up those behind it; a dead or cancelled one does not. Keys are
+    independent of each other, and shared by all kinds. Work may be done twice, but never at the same time.
+    """
+
+    async def enqueue(self, jobs: Sequence[NewJob]) -> list[JobId | None]:
+        """The new jobs' ids, in order; None where an unfinished job of the same kind and `dedup` exists already."""
+        ...
+
+    async def claim(self, kind: str, *, owner: str, limit: int, lease_s: float) -> list[Job]:
+        """Up to `limit` jobs to be done now, most urgent first; those too whose lease ran out."""
+        ...
+
+    async def renew(self, jobs: Collection[Job], *, lease_s: float) -> set[JobId]:
+        """Hold these for `lease_s` from now on; those not in the answer are not ours any more."""
+        ...
+
+    async def settle(self, endings: Sequence[tuple[Job, Ending]]) -> set[JobId]:
+        """How attempts ended; those not in the answer were refused, since somebody else has the job by now."""
+        ...
+
+    async def cancel(self, id: JobId) -> bool:
+        """Take back a job that nobody has claimed. False if it is running or finished."""
+        ...
+
+    async def replay(self, ids: Collection[JobId]) -> set[JobId]:
+        """Let dead jobs live again, with all their attempts; those that cannot are not in the answer."""
+        ...
+
+    async def job(self, id: JobId) -> Job | None: ...
+
+    async def jobs(self, page: Page, *, kind: str | None = None, state: JobState | None = None) -> list[Job]:
+        """Newest first; `page.after` is the id below which to go on, 0 for the newest."""
+        ...
+
+    async def figures(self) -> list[WorkFigures]: ...
+
+    async def next_due_s(self, kind: str) -> float | None:
+        """In how many seconds there is, as far as is known, a job of the kind to claim. None: never."""
+        ...
+
+    async def prune(self, *, done_keep_s: float, dead_keep_s: float, limit: int) -> int:
+        """Forget jobs that were finished longer ago than that, at most so many; returns how many went."""
+        ...
+
+    def bell(self, kind: str) -> asyncio.Event:
+        """Set whenever there may be work of the kind, whoever brought it. To be cleared before a claim."""
+        ...
+
+
+class Schedules(Protocol):
+    """Named schedules, each run once for every tick among all gateways. Raises StoreUnavailable."""
+
+    async def begin(self, name: str, expression: str, *, owner: str, lease_s: float) -> Tick | NotDue:
+        """The tick that is ours to run, if one is due and nobody runs the schedule. Both by the store's clock.
+
+        Ticks that were missed are one. A run whose holder's lease ended is begun anew, under a higher fence.
+        """
+        ...
+
+    async def renew(self, tick: Tick, *, lease_s: float) -> bool: ...
+
+    async def finish(self, tick: Tick, *, result: str = "", error: str = "") -> bool:
+        """How the run ended; False if it is somebody else's by now."""
+        ...
+
+    async def schedules(self) -> list[ScheduleRecord]:
+        """All that were ever begun or switched off, by name."""
+        ...
 
 
 # --- what counts ----------------------------------------------------------------------------------------------

@@ -24,11 +24,13 @@ from homing.ports import (
     CacheStats,
     Clock,
     Directory,
+    EventsStored,
     KeysChanged,
     Lookup,
     Notice,
     PlacementChanged,
     RosterChanged,
+    WorkReady,
 )
 
 T = TypeVar("T")
@@ -122,7 +124,7 @@ class RouteCache:
                     self._note_drop(contact_or_none)
             case CacheCleared():
                 self.clear()
-            case RosterChanged() | KeysChanged():
+            case RosterChanged() | KeysChanged() | WorkReady() | EventsStored():
                 pass
             case _:
                 assert_never(notice)

@@ -115,8 +115,10 @@ def test_a_session_that_came_up_while_we_waited_is_tried_at_once() -> None:
 def test_a_place_that_keeps_failing_is_tried_a_few_times_and_spaced() -> None:
     failing = [attempt(Phase.SESSION_NOT_READY), STILL_THERE]
     once = step(*failing)
+    twice = step(*failing * 2)
     assert isinstance(once, Try)
-    assert once.after_s == POLICY.retry_delay_s
+    assert isinstance(twice, Try)
+    assert (once.after_s, twice.after_s) == (min(POLICY.look_pause_s, POLICY.retry_delay_s), POLICY.retry_delay_s)
     assert failed(step(*failing * 3)).code is FailureCode.SESSION_NOT_READY
 
 

@@ -9,7 +9,7 @@ from homing.decide.recovery import SendPolicy
 from homing.model.errors import Code
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import MoveKind, SessionStatus
-from homing.model.sending import FailureCode, NotSent, Sent, Unknown
+from homing.model.sending import FailureCode, Found, NotSent, Sent, Unknown
 from homing.ports import Page
 
 pytestmark = pytest.mark.virtual
@@ -202,6 +202,20 @@ async def test_a_thousand_lost_sessions_cost_each_instance_a_handful_of_lists() 
         assert all(isinstance(outcome, Sent) for outcome in outcomes)
         assert max(instance.lists for instance in it.world.instances.values()) <= 5
         assert len(it.world.ledger) == 1000
+
+
+async def test_a_session_that_an_earlier_look_corrected_has_moved_for_who_failed_at_the_old_place() -> None:
+    async with bench(A, B) as it:
+        account = await it.account(A)
+        stale = await it.route(account)
+        it.world.lose(A)
+        it.world.hold(B, account.session_id, epoch=2)
+        first = await it.rediscovery.look(stale)
+        second = await it.rediscovery.look(stale)
+        assert isinstance(first.finding, Found)
+        assert isinstance(second.finding, Found)
+        assert (first.finding.moved, second.finding.moved) == (True, True)
+        assert second.finding.instance_url == B
 
 
 async def test_sends_that_share_a_look_all_get_their_answer() -> None:

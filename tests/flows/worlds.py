@@ -231,6 +231,7 @@ class Bench:
     notices: LocalNotices
     routes: RouteCache
     sending: Sending
+    rediscovery: Rediscovery
     tally: Tally
     clock: Clock
     entropy: SeededEntropy
@@ -295,7 +296,7 @@ async def bench(*urls: InstanceUrl, can: Capabilities = OURS, policy: SendPolicy
     rediscovery = Rediscovery(directory, Lists(world, clock), clock, entropy, tally)
     sending = Sending(routes, world, rediscovery, clock, policy or SendPolicy())
     try:
-        yield Bench(world, directory, notices, routes, sending, tally, clock, entropy)
+        yield Bench(world, directory, notices, routes, sending, rediscovery, tally, clock, entropy)
     finally:
         await rediscovery.close()
         await database.close()

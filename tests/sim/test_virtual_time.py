@@ -173,7 +173,8 @@ async def by_server() -> None:
 
 
 async def by_raw_socket() -> None:
-    await asyncio.get_running_loop().sock_connect(socket.socket(), ("127.0.0.1", 1))
+    with socket.socket() as raw:
+        await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", 1))
 
 
 async def by_name() -> None:
@@ -188,7 +189,6 @@ async def by_process() -> None:
     await asyncio.create_subprocess_exec("true")
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize("reach_out", [by_socket, by_server, by_raw_socket, by_name, by_thread, by_process])
 def test_sockets_threads_and_processes_are_refused(reach_out: Callable[[], Coroutine[Any, Any, None]]) -> None:
     with pytest.raises(RealWorldRefused, match="reaches into the real world"):

@@ -189,11 +189,16 @@ def _after_look(last: Looked, happened: Sequence[Happening], policy: SendPolicy)
 
 
 def _try_where_it_was(found: Found, happened: Sequence[Happening], policy: SendPolicy) -> Step:
-    """The session is where we sent to. It came up while we waited: at once. It kept failing: a few times, spaced."""
+    """The session is where we sent to.
+
+    It came up while we waited: at once. It failed there once, perhaps in the middle of a hand-over: soon. It keeps
+    failing: a few times, spaced.
+    """
     attempts = [item for item in happened if isinstance(item, Attempt)]
     if not attempts or isinstance(happened[-2], Looked):
         return Try(0.0, found.reason)
-    return _again_here(happened, policy, _code(attempts[-1].verdict), attempts[-1].verdict, policy.retry_delay_s)
+    pause_s = policy.look_pause_s if _tries_in_a_row_here(happened) == 1 else policy.retry_delay_s
+    return _again_here(happened, policy, _code(attempts[-1].verdict), attempts[-1].verdict, pause_s)
 
 
 def _again_here(

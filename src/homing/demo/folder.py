@@ -77,5 +77,5 @@ def _make_room(folder: Folder, *, fresh: bool) -> None:
             FileLock.of(folder.database).release()
         except StoreMisconfigured as error:
             raise Unworkable(f"An earlier demo still runs in {folder.path}: {error}") from error
-    for path in folder.leftovers():
+    for path in (*folder.leftovers(), *folder.logs.iterdir()):
         shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -35,46 +35,7 @@ class Secrets:
     hmac_secret: str = field(default_factory=lambda: secrets.token_hex(24))
 
 
-@dataclass(frozen=True, slots=True)
-class Demo:
-    """A demo that is up. Instances and gateways are by their address."""
-
-    plan: Plan
-    folder: Folder
-    database_url: str
-    secrets: Secrets
-    whatsapp: Child
-    whatsapp_address: str
-    instances: dict[str, Child]
-    gateways: dict[str, Child]
-    population: Population
-    gateway: GatewayClient
-    operator: InstanceClient
-
-    @property
-    def children(self) -> list[Child]:
-        return [self.whatsapp, *self.instances.values(), *self.gateways.values()]
-
-
-@asynccontextmanager
-async def open_demo(plan: Plan, tell: Tell) -> AsyncIterator[Demo]:
-    """The demo, up and ready; `tell` hears what is being done. Raises Unworkable, with nothing left behind."""
-    check(plan)
-    processes.check_free(plan.instance_ports + plan.gateway_ports)
-    children: list[Child] = []
-    with open_folder(plan) as folder, StateFile(plan.state_file) as state:
-        try:
-            async with open_http() as http:
-                demo = await _brought_up(_Starter(plan, folder, Secrets(), children), http, tell)
-                state.write(demo)
-                yield demo
-        except (StoreMisconfigured, StoreUnavailable) as error:
-            raise Unworkable(f"The demo's database cannot be used: {error}") from error
-        finally:
-            await processes.end([*reversed(children)])
-
-
-class _Starter:
+class Starter:
     """Starts the processes of one demo; whatever it started is in `children`."""
 
     def __init__(self, plan: Plan, folder: Folder, trust: Secrets, children: list[Child]) -> None:
@@ -118,7 +79,58 @@ class _Starter:
         return child
 
 
-async def _brought_up(starter: _Starter, http: aiohttp.ClientSession, tell: Tell) -> Demo:
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """A demo that is up. Instances and gateways are by their address."""
+
+    plan: Plan
+    folder: Folder
+    database_url: str
+    secrets: Secrets
+    whatsapp: Child
+    whatsapp_address: str
+    instances: dict[str, Child]
+    gateways: dict[str, Child]
+    population: Population
+    starter: Starter
+    gateway: GatewayClient
+    operator: InstanceClient
+
+    async def start_instance_again(self, url: str) -> None:
+        """A new process for an instance that was killed; it has announced itself when this returns."""
+        number = list(self.instances).index(url)
+        self.instances[url] = self.starter.instance(number + 1, self.plan.instance_ports[number], self.whatsapp_address)
+        await processes.announced(self.instances[url])
+
+    def start_gateway_again(self, url: str) -> None:
+        """A new process for a gateway that was killed; it may not be ready yet when this returns."""
+        number = list(self.gateways).index(url)
+        self.gateways[url] = self.starter.gateway(number + 1, self.plan.gateway_ports[number])
+
+    @property
+    def children(self) -> list[Child]:
+        return [self.whatsapp, *self.instances.values(), *self.gateways.values()]
+
+
+@asynccontextmanager
+async def open_demo(plan: Plan, tell: Tell) -> AsyncIterator[Demo]:
+    """The demo, up and ready; `tell` hears what is being done. Raises Unworkable, with nothing left behind."""
+    check(plan)
+    processes.check_free(plan.instance_ports + plan.gateway_ports)
+    children: list[Child] = []
+    with open_folder(plan) as folder, StateFile(plan.state_file) as state:
+        try:
+            async with open_http() as http:
+                demo = await _brought_up(Starter(plan, folder, Secrets(), children), http, tell)
+                state.write(demo)
+                yield demo
+        except (StoreMisconfigured, StoreUnavailable) as error:
+            raise Unworkable(f"The demo's database cannot be used: {error}") from error
+        finally:
+            await processes.end([*reversed(children)])
+
+
+async def _brought_up(starter: Starter, http: aiohttp.ClientSession, tell: Tell) -> Demo:
     plan, folder, trust = starter.plan, starter.folder, starter.trust
     operator = InstanceClient(http, trust.instance_api_key)
     tell("Starting a simulated WhatsApp")
@@ -150,6 +162,7 @@ async def _brought_up(starter: _Starter, http: aiohttp.ClientSession, tell: Tell
         instances=instances,
         gateways=gateways,
         population=population,
+        starter=starter,
         gateway=clients[0],
         operator=operator,
     )

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -103,7 +102,6 @@ async def log_in(directory: Directory, residents: Sequence[Resident], instances:
     ]
     await directory.rebind(changes)
     await _at_once(lambda session: directory.set_status(session, SessionStatus.CONNECTED), _sessions(residents))
-    await directory.mark_verified(_sessions(residents), datetime.now(UTC))
 
 
 async def _account(directory: Directory, wanted: AccountPlan) -> Account:

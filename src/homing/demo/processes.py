@@ -56,7 +56,7 @@ def start(
     """
     log = logs / f"{name.replace(' ', '-').lower()}.log"
     command = [sys.executable, "-P", "-m", "homing.demo.child", str(os.getpid()), module, *arguments]
-    with log.open("wb") as output:
+    with log.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603 - our own modules, without a shell
             command,
             stdin=subprocess.DEVNULL,

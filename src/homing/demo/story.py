@@ -1,7 +1,10 @@
 """The seed's three test scenarios, told on a demo: what was promised, what happened, whether it was kept."""
 
 import asyncio
+import json
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -9,7 +12,9 @@ from typing import Any
 
 from homing.demo.calls import SendAnswer
 from homing.demo.opening import Demo
+from homing.demo.plan import Unworkable
 from homing.demo.population import Resident
+from homing.demo.processes import environment
 from homing.demo.timeline import Chapter, Timeline
 from homing.demo.traffic import Traffic, said
 
@@ -18,6 +23,7 @@ BURST = 100
 READS_MAX = 3
 HIT_RATE_MIN = 0.99
 WRONG_RECORDS = 3
+SYNC_WITHIN_S = 30.0
 
 _CRASHED = 144
 
@@ -34,10 +40,6 @@ class Result:
 
     def document(self) -> dict[str, Any]:
         return {"passed": self.passed, "scenarios": [chapter.document() for chapter in self.chapters]}
-
-
-Correction = Callable[[Demo, Sequence[Resident], Timeline], Awaitable[list[SendAnswer]]]
-"""What brings wrong records right; the messages that it sent on the way."""
 
 
 async def tell_story(demo: Demo, timeline: Timeline) -> Result:
@@ -136,8 +138,10 @@ async def _judge_record(demo: Demo, timeline: Timeline, mover: Resident, refuge:
 # --- 2 --------------------------------------------------------------------------------------------------------
 
 
-async def _wrong_records(demo: Demo, chapter: Chapter, timeline: Timeline, correct: Correction | None = None) -> None:
-    timeline.begin(chapter, "Sessions were moved by hand while every instance is up; each record must come right.")
+async def _wrong_records(demo: Demo, chapter: Chapter, timeline: Timeline) -> None:
+    timeline.begin(
+        chapter, "Sessions were moved by hand while every instance is up; the check must find and mend that."
+    )
     alive = [url for url, child in demo.instances.items() if child.ended is None]
     movers = await _on_living(demo, alive)
     timeline.tell(f"An operator starts {len(movers)} sessions on other instances, without telling the gateway")
@@ -147,24 +151,71 @@ async def _wrong_records(demo: Demo, chapter: Chapter, timeline: Timeline, corre
         await demo.operator.start(elsewhere, one.session_id)
     before = await _standing(demo, movers, alive)
     timeline.table("Before", before)
-    sent = await (correct or _by_sending)(demo, movers, timeline)
+    timeline.judge(
+        "every record was wrong", holds=_wrong(before) == len(movers), seen=f"{_wrong(before)} of {len(movers)}"
+    )
+    await _judge_dry_run(demo, timeline, movers, alive)
+    await _judge_sync(demo, timeline, movers)
     after = await _standing(demo, movers, alive)
     timeline.table("After", after)
-    wrong, right = _wrong(before), len(after) - _wrong(after)
-    timeline.judge("every record was wrong before", holds=wrong == len(movers), seen=f"{wrong} of {len(movers)}")
+    right = len(after) - _wrong(after)
     timeline.judge("every record is right afterwards", holds=right == len(movers), seen=f"{right} of {len(movers)}")
-    _judge_sent(timeline, "every message was sent", sent)
+    sent = [await demo.gateway.send(one.uuid, _someone(demo), f"{one.id} is found at once") for one in movers]
+    at_once = sum(answer.status == 200 and not answer.failover for answer in sent)
+    timeline.judge(
+        "messages find them at the first attempt", holds=at_once == len(movers), seen=f"{at_once} of {len(movers)}"
+    )
     _judge_ledger(demo, timeline, sent)
 
 
-async def _by_sending(demo: Demo, movers: Sequence[Resident], timeline: Timeline) -> list[SendAnswer]:
-    """One message of each account: each looks for its session, and the record follows."""
-    answers = [
-        await demo.gateway.send(one.uuid, _someone(demo), f"Account {one.id} was moved by hand") for one in movers
-    ]
-    for one, answer in zip(movers, answers, strict=True):
-        timeline.tell(f"A message of {one.id}: {_shown(answer)}")
-    return answers
+async def _judge_dry_run(demo: Demo, timeline: Timeline, movers: Sequence[Resident], alive: Sequence[str]) -> None:
+    code, report = await run_sync(demo, "--dry-run")
+    timeline.tell(f"homing sync-instance-urls --dry-run: {_counted(report)}")
+    unchanged = _wrong(await _standing(demo, movers, alive))
+    timeline.judge(
+        "the dry run names exactly these, and changes nothing",
+        holds=code == 0 and _named(report) == {one.id for one in movers} and unchanged == len(movers),
+        seen=f"{sorted(_named(report))}, {unchanged} records still wrong",
+    )
+
+
+async def _judge_sync(demo: Demo, timeline: Timeline, movers: Sequence[Resident]) -> None:
+    code, report = await run_sync(demo)
+    timeline.tell(f"homing sync-instance-urls: {_counted(report)}")
+    timeline.judge(
+        "the sync updates exactly these, and nothing is left to look after",
+        holds=code == 0 and _named(report) == {one.id for one in movers},
+        seen=f"{_counted(report)}, exit code {code}",
+    )
+
+
+async def run_sync(demo: Demo, *options: str) -> tuple[int, dict[str, Any]]:
+    """The command, as an operator runs it: its exit code and its report."""
+    settings = {"HOMING_API_URL": demo.gateway.url, "HOMING_API_TOKEN": demo.population.token}
+    command = [sys.executable, "-P", "-m", "homing.cli", "sync-instance-urls", "--json", *options]
+    ran = await asyncio.to_thread(
+        subprocess.run,
+        command,
+        capture_output=True,
+        cwd=demo.folder.path,
+        env=environment(settings),
+        timeout=SYNC_WITHIN_S,
+        check=False,
+    )
+    if not ran.stdout:
+        raise Unworkable(f"homing sync-instance-urls ended with {ran.returncode}: {ran.stderr.decode().strip()}")
+    report: dict[str, Any] = json.loads(ran.stdout)
+    return ran.returncode, report
+
+
+def _named(report: dict[str, Any]) -> set[int]:
+    return {update["account"] for update in report["updates"]}
+
+
+def _counted(report: dict[str, Any]) -> str:
+    counts = ("verified", "updated", "failed", "unreachable", "skipped", "duplicates")
+    told = ", ".join(f"{report[name]} {name}" for name in counts if report[name])
+    return f"{told}, in {report['execution_s']:.2f} s and {report['instance_calls']} calls"
 
 
 async def _on_living(demo: Demo, alive: Sequence[str]) -> list[Resident]:

@@ -61,8 +61,8 @@ class Wire:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._limits = limits or WireLimits()
-        self._dialer = Dialer() if connect is None else None
-        self._connect: Connect = connect or self._dialer  # type: ignore[assignment]  # one of both is there
+        self._dialer = Dialer()
+        self._connect: Connect = connect or self._dialer
         self._tls = tls
         self._peers: dict[str, _Peer] = {}
         self._closed = False
@@ -109,8 +109,7 @@ class Wire:
         self._closed = True
         for peer in self._peers.values():
             await peer.pool.close()
-        if self._dialer is not None:
-            await self._dialer.close()
+        await self._dialer.close()
 
     async def _take(self, pool: Pool, until: float) -> Opened:
         loop = asyncio.get_running_loop()

@@ -8,7 +8,7 @@ older than what they saw.
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 import structlog
@@ -56,7 +56,7 @@ class Rediscovery:
         if self._runner is None or self._runner.done():
             self._runner = asyncio.get_running_loop().create_task(self._run_rounds())
         found = await asyncio.shield(awaited.done)
-        return found[route.session_id]
+        return _as_seen_from(route, found[route.session_id])
 
     async def close(self) -> None:
         if self._runner is not None:
@@ -163,6 +163,18 @@ class Rediscovery:
         log.error("The directory could not be read or corrected", sessions=len(begun.wanted), error=str(error))
         looked = Looked(NotLooked(f"the directory is unavailable: {error}"), self._clock.monotonic())
         return dict.fromkeys(begun.wanted, looked)
+
+
+def _as_seen_from(route: Route, looked: Looked) -> Looked:
+    """An earlier round may have corrected the record already: for who failed at the old place it moved all the same."""
+    match looked.finding:
+        case Found(instance_url=url, epoch=epoch) if (url, epoch) != (
+            route.placement.instance_url,
+            route.placement.epoch,
+        ):
+            return replace(looked, finding=replace(looked.finding, moved=True))
+        case _:
+            return looked
 
 
 def _log_moves(applied: Sequence[Rebinding], routes: Mapping[SessionId, Route], run_id: str) -> None:

@@ -11,7 +11,6 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ASGIApp, Receive, Send
 
@@ -22,6 +21,7 @@ from homing.ports import NameTaken, StoreUnavailable
 from homing.serve import problems
 from homing.serve.api import accounts, contacts, fleet, messages, operations, sync
 from homing.serve.api.context import TheGateway, provide_caller, provide_gateway
+from homing.serve.docs import DocsPage
 from homing.serve.sends import Answer
 
 log = structlog.get_logger("homing")
@@ -158,7 +158,7 @@ def _openapi() -> OpenAPIConfig:
         version=homing.__version__,
         description="One stable address in front of a fleet of WhatsApp session gateways.",
         path="/docs",
-        render_plugins=[SwaggerRenderPlugin()],
+        render_plugins=[DocsPage()],
         components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
     )
 

@@ -1,0 +1,58 @@
+"""Real processes, real faults, and the judge's ledger: the measurements of `bench`, small, as claims."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from bench import cache, elsewhere, gateway_killed, mass_loss, restart
+from bench.fleet import Fleet, open_fleet
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(params=["sqlite, one gateway", "postgresql, two gateways"])
+async def fleet(request: pytest.FixtureRequest) -> AsyncIterator[Fleet]:
+    """Forty accounts on four instances."""
+    several = "two" in request.param
+    url = request.getfixturevalue("empty_postgres_url") if several else None
+    async with open_fleet(database_url=url, gateways=2 if several else 1, accounts=40, contacts=30) as up:
+        yield up
+
+
+async def test_a_session_started_elsewhere_is_found_while_messages_flow(fleet: Fleet) -> None:
+    report = await elsewhere.run(fleet, repeats=2, rate=80)
+    assert report.kept, report.broken
+
+
+async def test_a_restart_of_all_instances_loses_no_message(fleet: Fleet) -> None:
+    report = await restart.run(fleet, repeats=1)
+    assert report.kept, report.broken
+
+
+async def test_a_gateway_killed_before_it_could_answer_says_nothing_twice(fleet: Fleet) -> None:
+    report = await gateway_killed.run(fleet, repeats=1)
+    assert report.kept, report.broken
+
+
+async def test_a_mass_loss_costs_each_instance_a_handful_of_lists(fleet: Fleet) -> None:
+    report = await mass_loss.run(fleet)
+    assert report.kept, report.broken
+
+
+async def test_many_sends_read_the_directory_a_few_times(fleet: Fleet) -> None:
+    if len(fleet.gateways) > 1:
+        await fleet.call("GET", "/health", gateway=1)
+    report = await cache.run(fleet, sends=2_000)
+    assert report.kept, report.broken
+
+
+async def test_a_move_made_through_one_gateway_is_followed_by_the_others(fleet: Fleet) -> None:
+    resident = fleet.residents[0]
+    for gateway in range(len(fleet.gateways)):
+        assert (await fleet.send(resident, gateway=gateway)).attempts == 1
+    other = next(url for url in fleet.demo.instances if url != resident.instance_url)
+    await fleet.start_elsewhere([resident], other)
+    first = await fleet.send(resident, gateway=0)
+    assert (first.status, first.document["failover"], first.attempts) == (200, True, 2)
+    for gateway in range(len(fleet.gateways)):
+        then = await fleet.send(resident, gateway=gateway)
+        assert (then.status, then.document["instance_url"], then.attempts) == (200, other, 1)
