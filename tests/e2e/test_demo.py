@@ -226,6 +226,7 @@ def test_each_pid_is_that_of_the_process_that_holds_the_sockets(up: RunningDemo)
     address: str = up.state["whatsapp"]["address"]
     assert listening_ports(up.state["whatsapp"]["pid"]) == {int(address.rpartition(":")[2])}
     assert children_of(up.process.pid) == set(up.pids)
+    assert {os.getsid(pid) for pid in up.pids} == set(up.pids), "a Ctrl-C on the terminal reaches the demo alone"
 
 
 def test_the_seeds_accounts_are_where_the_seed_has_them(up: RunningDemo):
