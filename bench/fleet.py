@@ -119,6 +119,14 @@ class Fleet:
         """An operator's start, by the instance's own API: nobody tells the gateways."""
         await asyncio.gather(*(self.demo.operator.start(instance_url, each.session_id) for each in residents))
 
+    async def misbehave(self, instance_url: str, **faults: Any) -> None:
+        """Faults on demand, in the words of `homing.instance.faults`; `clear=True` ends them."""
+        raw = json.dumps({"api_key": self.demo.secrets.instance_api_key, **faults}).encode()
+        headers = {"Content-Type": "application/json"}
+        reply = await self.wire.call("POST", instance_url, "/faults", body=raw, headers=headers, timeout_s=5)
+        assert not isinstance(reply, Fault), reply
+        assert reply.status == 200, reply
+
     def kill_instance(self, url: str) -> None:
         kill(self.demo.instances[url].pid)
 

@@ -13,8 +13,9 @@ from typing import Any
 
 import aiohttp
 import pytest
-from bench.fleet import Fleet, open_fleet
 from sqlalchemy import make_url
+
+from bench.fleet import Fleet, open_fleet
 from tests.tcp_proxy import TcpProxy, tcp_proxy
 
 pytestmark = pytest.mark.e2e

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 from sqlalchemy import make_url
-from tcp_proxy import TcpProxy, tcp_proxy
 
 from bench.fleet import Answered, Fleet, open_fleet
+from tcp_proxy import TcpProxy, tcp_proxy
 
 pytestmark = pytest.mark.e2e
 
@@ -69,9 +69,7 @@ async def test_a_session_lost_while_the_directory_is_silent_is_refused_then_foun
     assert (found.document["instance_url"], found.document["failover"]) == (other, True)
 
 
-async def test_a_gateway_says_that_it_is_not_ready_while_the_directory_is_silent(
-    fleet: Fleet, proxy: TcpProxy
-) -> None:
+async def test_a_gateway_says_that_it_is_not_ready_while_the_directory_is_silent(fleet: Fleet, proxy: TcpProxy) -> None:
     assert (await fleet.call("GET", "/ready"))[0] == 200
     proxy.freeze()
     began_s = time.monotonic()

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
+
 from bench import cache, elsewhere, gateway_killed, mass_loss, restart
 from bench.fleet import Fleet, open_fleet
 

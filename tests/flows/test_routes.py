@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
-from tests.flows.worlds import A, B, Bench, W, bench
 
 from homing.model.fleet import Epoch, MoveKind, Rebinding
 from homing.ports import CacheCleared, Lookup, PlacementChanged
+from tests.flows.worlds import A, B, Bench, W, bench
 
 pytestmark = pytest.mark.virtual
 

@@ -3,7 +3,6 @@
 import asyncio
 
 import pytest
-from tests.flows.worlds import OURS, PLAIN, A, B, C, Misfortune, W, bench
 
 from homing.decide.recovery import SendPolicy
 from homing.model.errors import Code
@@ -11,6 +10,7 @@ from homing.model.faults import Fault, Phase
 from homing.model.fleet import MoveKind, SessionStatus
 from homing.model.sending import FailureCode, Found, NotSent, Sent, Unknown
 from homing.ports import Page
+from tests.flows.worlds import OURS, PLAIN, A, B, C, Misfortune, W, bench
 
 pytestmark = pytest.mark.virtual
 

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from tests.flows.worlds import PLAIN, A, B, Bench, C, W, bench
 
 from homing.decide.sync import Checked, Result
 from homing.flows.listings import Lists
@@ -13,6 +12,7 @@ from homing.flows.sync import Sync
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Account, InstanceUrl, MoveKind, SessionStatus
 from homing.ports import Notice, Page, PlacementChanged, StoreUnavailable
+from tests.flows.worlds import PLAIN, A, B, Bench, C, W, bench
 
 pytestmark = pytest.mark.virtual
 

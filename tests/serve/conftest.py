@@ -7,7 +7,6 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.flows.worlds import A, B, C, World
 
 from homing.compose import Gateway, open_gateway
 from homing.config import Settings
@@ -17,6 +16,7 @@ from homing.model.fleet import WorkspaceId
 from homing.serve.app import Application
 from homing.serve.keyring import new_key
 from homing.world import SystemClock
+from tests.flows.worlds import A, B, C, World
 
 
 @dataclass(slots=True)

@@ -3,11 +3,11 @@
 from typing import Any
 
 import pytest
-from tests.flows.worlds import A, B, C
-from tests.serve.conftest import Api
 
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import SessionId
+from tests.flows.worlds import A, B, C
+from tests.serve.conftest import Api
 
 
 async def test_an_account_is_placed_on_the_least_loaded_healthy_instance(api: Api) -> None:
@@ -102,9 +102,8 @@ async def test_bad_bodies_are_422(api: Api, body: Any) -> None:
 
 
 async def test_instances_join_and_leave_the_fleet(api: Api) -> None:
-    from tests.flows.worlds import ModelInstance
-
     from homing.model.fleet import InstanceUrl
+    from tests.flows.worlds import ModelInstance
 
     api.world.instances[InstanceUrl("http://d:3001")] = ModelInstance(InstanceUrl("http://d:3001"))
     added = (await api.call("POST", "/instances", {"url": "http://D:3001/", "capacity": 5})).json()

@@ -5,11 +5,11 @@ import json
 from typing import Any
 
 import pytest
-from tests.flows.worlds import PLAIN, A, B, Misfortune
-from tests.serve.conftest import Api
 
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import SessionId
+from tests.flows.worlds import PLAIN, A, B, Misfortune
+from tests.serve.conftest import Api
 
 
 async def test_a_send_answers_as_the_seed_does(api: Api) -> None:

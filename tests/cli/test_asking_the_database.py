@@ -1,0 +1,177 @@
+"""Commands that need no gateway read the database itself, and show the same."""
+
+import asyncio
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clocks import SteppedClock
+from homing.model.fleet import (
+    AccountUuid,
+    Epoch,
+    InstanceUrl,
+    MoveKind,
+    Rebinding,
+    SessionId,
+    SessionStatus,
+    Takeover,
+    WorkspaceId,
+)
+from homing.ports import NewAccount
+from homing.serve.keyring import Keyring
+from homing.store.directory import SqlDirectory
+from homing.store.notices import LocalNotices
+from homing.store.opening import open_database
+from tests.cli.conftest import CommandLine
+
+A = InstanceUrl("http://localhost:3001")
+UUID = "0190f2b4-0000-7000-8000-000000000144"
+
+
+def on(url: str, ask: Any) -> Any:
+    """What `ask` makes of the directory in that database."""
+
+    async def story() -> Any:
+        database = open_database(url)
+        try:
+            return await ask(SqlDirectory(database, LocalNotices(), SteppedClock()))
+        finally:
+            await database.close()
+
+    return asyncio.run(story())
+
+
+async def _settled(directory: SqlDirectory) -> None:
+    """Account 144, connected on A; nobody else."""
+    await directory.create_instance(A)
+    new = NewAccount(
+        uuid=AccountUuid(UUID),
+        workspace_id=WorkspaceId(1),
+        session_id=SessionId("s144"),
+        phone="62811801641",
+        name="Shop",
+        takeover=Takeover.AUTO,
+        id=144,
+    )
+    account = await directory.create_account(new)
+    await directory.rebind([Rebinding(account.placement, A, Epoch(3), MoveKind.PLACEMENT, "because")])
+    await directory.set_status(SessionId("s144"), SessionStatus.CONNECTED)
+
+
+@pytest.fixture
+def fleet(homing: CommandLine, sqlite_url: str) -> str:
+    """A database with account 144 in it, which the settings name."""
+    on(sqlite_url, _settled)
+    homing.setting("HOMING_DATABASE_URL", sqlite_url)
+    return sqlite_url
+
+
+@pytest.mark.parametrize("reference", ["144", UUID, UUID.upper()])
+def test_an_account_is_found_by_number_and_by_uuid(homing: CommandLine, fleet: str, reference: str):
+    shown = homing("accounts", "show", reference, "--json").document
+    assert (shown["id"], shown["instance_url"], shown["epoch"], shown["status"]) == (144, A, 3, "connected")
+
+
+def test_an_account_that_is_not_there_is_refused_as_a_gateway_would(homing: CommandLine, fleet: str):
+    ran = homing("accounts", "show", "9", "--json")
+    assert (ran.code, ran.err) == (2, "account_not_found: There is no account 9\n")
+    assert (ran.document["status"], ran.document["code"]) == (404, "account_not_found")
+
+
+def test_accounts_are_listed_by_what_is_asked(homing: CommandLine, fleet: str):
+    def found(*filters: str) -> list[int]:
+        return [row["id"] for row in homing("accounts", *filters, "--json").document["data"]]
+
+    assert found() == [144]
+    assert found("--instance", "http://127.0.0.1:3001/") == [144]
+    assert found("--instance", "http://localhost:3002") == []
+    assert found("--status", "stopped") == []
+    assert found("--workspace", "2") == []
+    assert found("--after", "144") == []
+
+
+def test_distribution_instances_and_moves_need_no_gateway(homing: CommandLine, fleet: str):
+    row = {"instance_url": A, "session_count": 1, "phones": ["62811801641"]}
+    assert homing("distribution", "--json").document == {"data": [row], "next": None}
+    (instance,) = homing("instances", "--json").document["data"]
+    assert (instance["url"], instance["sessions"], instance["healthy"]) == (A, 1, None)
+    (move,) = homing("moves", "--account", "144", "--json").document["data"]
+    assert (move["to_url"], move["reason"]) == (A, "because")
+    assert homing("moves", "--kind", "rehome", "--json").document["data"] == []
+
+
+def test_a_key_made_here_opens_the_api_and_a_revoked_one_does_not(homing: CommandLine, fleet: str):
+    token = homing("keys", "create", "--operator", "--scope", "admin", "--name", "first").out.strip()
+
+    async def find(directory: SqlDirectory) -> Any:
+        keyring = Keyring(directory, SteppedClock())
+        await keyring.refresh()
+        return keyring.find(token)
+
+    key = on(fleet, find)
+    assert (key.name, key.scope, key.workspace_id) == ("first", "admin", None)
+    assert homing("keys", "revoke", key.id).code == 0
+    assert on(fleet, find) is None
+    assert homing("keys", "revoke", key.id).code == 2
+
+
+def test_a_contact_is_made_once_and_kept_as_the_gateways_take_it(homing: CommandLine, fleet: str):
+    made = homing("contacts", "create", "0816-108-641", "--workspace", "1", "--json").document
+    assert made["phone"] == "62816108641"
+    assert [row["uuid"] for row in homing("contacts", "--json").document["data"]] == [made["uuid"]]
+    again = homing("contacts", "create", "+62816108641", "--workspace", "1")
+    assert (again.code, again.err.split(":")[0]) == (1, "already_exists")
+    assert homing("contacts", "create", "banana", "--workspace", "1").code == 2
+    assert homing("contacts", "create", "0816108642").code == 2
+
+
+def test_reading_a_database_that_is_not_there_makes_none(homing: CommandLine, tmp_path: Path):
+    ran = homing("accounts")
+    assert ran.code == 2
+    assert ran.err.startswith(f"There is no database at {tmp_path / 'homing.db'}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_first_key_makes_the_database(homing: CommandLine, tmp_path: Path):
+    assert homing("keys", "create", "--operator", "--scope", "admin").code == 0
+    assert (tmp_path / "homing.db").exists()
+
+
+@pytest.mark.parametrize("owner", [(), ("--workspace", "1", "--operator")])
+def test_a_key_is_for_one_workspace_or_for_all(homing: CommandLine, tmp_path: Path, owner: tuple[str, ...]):
+    assert homing("keys", "create", *owner).code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_migrate_makes_a_database_that_is_up_to_date(homing: CommandLine, tmp_path: Path):
+    before = homing("db", "--json").document
+    assert (before["exists"], before["revision"], before["up_to_date"]) == (False, None, False)
+    assert homing("db", "current").out == ""
+    assert list(tmp_path.iterdir()) == []
+    after = homing("db", "migrate", "--json").document
+    assert (after["exists"], after["up_to_date"]) == (True, True)
+    assert homing("db", "current").out.strip() == after["newest"]
+
+
+def test_no_password_is_shown(homing: CommandLine, monkeypatch: pytest.MonkeyPatch):
+    async def at_the_first(_: str) -> str:
+        return "0001"
+
+    homing.setting("HOMING_DATABASE_URL", "postgresql://homing:hunter2@127.0.0.1:1/homing")
+    for command in (("db",), ("accounts",)):
+        ran = homing(*command)
+        assert ran.code == 2
+        assert ran.err.count("\n") == 1
+        assert "hunter2" not in ran.out + ran.err
+    monkeypatch.setattr("homing.store.migrating.current_revision", at_the_first)
+    assert "homing:***@127.0.0.1" in homing("db").out
+
+
+@pytest.mark.parametrize("url", ["mysql://localhost/x", "not a url", "sqlite:////no/such/folder/homing.db"])
+def test_a_database_that_cannot_be_is_one_sentence(homing: CommandLine, url: str):
+    homing.setting("HOMING_DATABASE_URL", url)
+    ran = homing("distribution")
+    assert (ran.code, ran.out) == (2, "")
+    assert re.fullmatch(r"[A-Z][^\n]*\n", ran.err)
