@@ -1,4 +1,4 @@
-"""What does a report mean: is it the same as one before, does it hint at a change of place, and how much of it is kept?"""
+"""What does a report mean: is it the same as one before, does it hint at a change of place, how much of it is kept?"""
 
 import hashlib
 import json
@@ -19,12 +19,13 @@ LEFT = frozenset({"session_disconnected", "session_error", "session_marked_disco
 HINTS = ARRIVED | LEFT
 """What makes us look where a session is, and how."""
 
-QR_CODE = "qr_code_generated"
+QR_CODE, QR_FIELD = "qr_code_generated", "qr_code"
 
 DEPTH_MAX = 64
 _ITEMS_MAX = 200
 _TEXT_MAX = 16_384
 _KEPT_DEPTH = 12
+_HINT_RULE = "hint:"
 _PAYLOAD_MAX = 65_536
 _LARGEST = 2**63 - 1
 _ID_MAX = 200
@@ -94,20 +95,23 @@ def message_id_of(data: Mapping[str, Any]) -> str | None:
 
 def meaning(report: Report) -> Meaning:
     """By the sender's own id; for messages by session, message and how far it got; else by all that was said."""
-    ends = HINTS - {report.kind} if report.kind in HINTS else frozenset()
+    is_hint = report.kind in HINTS
+    ends = _HINT_RULE if is_hint else ""
     if report.sender_id is not None:
-        return Meaning(_key("id", report.instance_url, report.kind, report.sender_id), NAMED_WITHIN_S, ends)
+        return Meaning(_key("id:", report.instance_url, report.kind, report.sender_id), NAMED_WITHIN_S, ends)
     message_id = message_id_of(report.data) if report.kind.startswith("message_") else None
     if message_id is not None and report.session_id is not None:
         progress = [message_of(report.data).get(name, report.data.get(name)) for name in ("status", "ack_level", "ack")]
-        return Meaning(_key("message", report.session_id, report.kind, message_id, progress), NAMED_WITHIN_S)
-    said = (report.session_id, report.kind, report.data)
-    return Meaning(_key("said", report.instance_url, *said), REPEATED_WITHIN_S, ends)
+        return Meaning(_key("message:", report.session_id, report.kind, message_id, progress), NAMED_WITHIN_S)
+    rule = _HINT_RULE if is_hint else "said:"
+    return Meaning(
+        _key(rule, report.instance_url, report.session_id, report.kind, report.data), REPEATED_WITHIN_S, ends
+    )
 
 
 def _key(rule: str, *parts: object) -> str:
     canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"))
-    return f"{rule}:{hashlib.sha256(canonical.encode()).hexdigest()}"
+    return f"{rule}{hashlib.sha256(canonical.encode()).hexdigest()}"
 
 
 # --- keeping --------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from homing.decide.events import cleaned, message_id_of, message_of
-from homing.model.events import Sign, Settlement
+from homing.model.events import Settlement, Sign
 from homing.model.fleet import SessionId
 from homing.model.messages import MessageRecord, MessageState
 

@@ -38,6 +38,13 @@ class Code(StrEnum):
     OVERLOADED = "overloaded"
     INTERNAL_ERROR = "internal_error"
 
+    # To instances that report.
+    SIGNATURE_INVALID = "signature_invalid"
+    SIGNATURE_EXPIRED = "signature_expired"
+    INSTANCE_UNKNOWN = "instance_unknown"
+    INTAKE_NOT_CONFIGURED = "intake_not_configured"
+    INTAKE_BUSY = "intake_busy"
+
 
 class Problem(Exception):
     """A request that cannot be done. `detail` says what happened, to what, and what to do next."""

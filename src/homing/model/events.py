@@ -28,13 +28,13 @@ class Report:
 class Meaning:
     """What makes two reports the same event: the same key within so many seconds.
 
-    A report that is news ends the meanings of the kinds in `ends` for its session: a session that was ready, then lost,
-    then ready again tells something new each time.
+    A report that is news ends the meanings of its session whose keys begin with `ends`, if anything is named there: a
+    session that was ready, then lost, then ready again tells something new each time.
     """
 
     key: str
     window_s: float
-    ends: frozenset[str] = frozenset()
+    ends: str = ""
 
 
 @dataclass(frozen=True, slots=True)

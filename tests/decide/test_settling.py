@@ -1,0 +1,159 @@
+"""Which unknown send does an event settle?"""
+
+import uuid
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from homing.decide import settling
+from homing.model.events import Sign
+from homing.model.fleet import AccountUuid, SessionId, WorkspaceId
+from homing.model.messages import MessageRecord, MessageState
+
+S = SessionId("webjs_1_a")
+BEGUN = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def made_at(moment: datetime, number: int = 0) -> str:
+    """A uuid of version 7 made at that moment."""
+    return str(uuid.UUID(int=int(moment.timestamp() * 1000) << 80 | 7 << 76 | 2 << 62 | number))
+
+
+RECORD = MessageRecord(
+    uuid=made_at(BEGUN),
+    workspace_id=WorkspaceId(1),
+    account_uuid=AccountUuid("a"),
+    message_id="3EB0AA",
+    recipient_phone="62811801641",
+    text="hello",
+    state=MessageState.UNKNOWN,
+    code="unknown",
+    reason="the reply did not come",
+    attempts=1,
+    instance_url=None,
+    created_at=BEGUN + timedelta(seconds=30),
+    updated_at=BEGUN + timedelta(seconds=30),
+)
+OWN_ID = Sign("message_sent", S, "true_62811801641@c.us_3EB0FF", "62811801641", "hello")
+
+
+def settled(sign: Sign, *records: MessageRecord, after_s: float = 1.0, **more: Any) -> str | None:
+    found = settling.settled(records or [RECORD], sign, BEGUN + timedelta(seconds=after_s), **more)
+    return found.message_uuid if found is not None else None
+
+
+@pytest.mark.parametrize(
+    "spelt",
+    ["3EB0AA", "true_62811801641@c.us_3EB0AA", "true_1203@g.us_3EB0AA_62811801641@c.us"],
+)
+def test_our_id_settles_however_the_gateway_wraps_it_and_however_late(spelt: str) -> None:
+    sign = Sign("message_delivered", S, spelt, None, None)
+    found = settling.settled([RECORD], sign, BEGUN + timedelta(days=3))
+    assert found is not None
+    assert (found.message_uuid, found.message_id) == (RECORD.uuid, spelt)
+    assert "message_delivered event names its id" in found.reason
+
+
+@pytest.mark.parametrize("spelt", ["3EB0A", "3EB0AAB", "false_62811801641@c.us_3EB0AA", "x_3EB0AA", None])
+def test_another_id_does_not(spelt: str | None) -> None:
+    assert settled(Sign("message_delivered", S, spelt, None, None)) is None
+
+
+def test_the_same_text_to_the_same_person_settles_where_the_id_is_not_ours() -> None:
+    assert settled(OWN_ID) == RECORD.uuid
+
+
+@pytest.mark.parametrize(
+    "sign",
+    [
+        replace(OWN_ID, text="hello!"),
+        replace(OWN_ID, text=None),
+        replace(OWN_ID, recipient_phone="62811801642"),
+        replace(OWN_ID, recipient_phone=None),
+        replace(OWN_ID, message_id=None),
+    ],
+)
+def test_other_words_or_another_person_do_not(sign: Sign) -> None:
+    assert settled(sign) is None
+
+
+@pytest.mark.parametrize(("after_s", "settles"), [(-3, False), (-1, True), (0, True), (599, True), (601, False)])
+def test_text_counts_from_the_sends_beginning_for_ten_minutes(after_s: float, settles: bool) -> None:
+    assert (settled(OWN_ID, after_s=after_s) is not None) is settles
+
+
+def test_an_event_of_a_message_that_is_accounted_for_settles_no_other() -> None:
+    assert settled(OWN_ID, known_ids={OWN_ID.message_id}) is None
+
+
+def test_of_two_sends_of_the_same_text_the_later_is_settled_and_only_that_one() -> None:
+    later = replace(RECORD, uuid=made_at(BEGUN + timedelta(seconds=5)), message_id="3EB0BB")
+    assert settled(OWN_ID, RECORD, later, after_s=6) == later.uuid
+    assert settled(OWN_ID, RECORD, later, after_s=1) == RECORD.uuid
+
+
+@pytest.mark.parametrize("state", [MessageState.SENT, MessageState.FAILED, MessageState.SENDING])
+def test_what_is_not_unknown_is_left_alone(state: MessageState) -> None:
+    record = replace(RECORD, state=state)
+    assert settled(Sign("message_read", S, "3EB0AA", None, None), record) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("message_sent", {"message_id": "3EB0AA"}),
+        ("message_delivered", {"message_id": "3EB0AA"}),
+        ("message_read", {"message": {"id": {"_serialized": "3EB0AA"}}}),
+        ("message_status_updated", {"message_id": "3EB0AA", "status": "sent", "ack_level": 2}),
+        ("message_status_updated", {"message_id": "3EB0AA", "ack_level": 3}),
+        ("message_ack", {"message_id": "3EB0AA", "ack": 2}),
+        ("message_received", {"message": {"id": "3EB0AA", "from_me": True, "to": "62811801641@c.us", "body": "hello"}}),
+    ],
+)
+def test_these_tell_of_a_message_that_went_out(kind: str, data: dict[str, Any]) -> None:
+    sign = settling.sign_of(kind, S, data)
+    assert sign is not None
+    assert sign.message_id == "3EB0AA"
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("message_received", {"message": {"id": "3EB0AA", "from_me": False}}),
+        ("message_received", {"message": {"id": "3EB0AA"}}),
+        ("message_status_updated", {"message_id": "3EB0AA", "status": "pending", "ack_level": 1}),
+        ("message_status_updated", {"message_id": "3EB0AA", "status": "failed", "ack_level": 3}),
+        ("message_status_updated", {"message_id": "3EB0AA", "ack_level": 1}),
+        ("typing_indicator", {"message_id": "3EB0AA"}),
+    ],
+)
+def test_these_do_not(kind: str, data: dict[str, Any]) -> None:
+    assert settling.sign_of(kind, S, data) is None
+
+
+def test_a_message_reported_by_a_session_that_did_not_say_which_tells_nothing() -> None:
+    assert settling.sign_of("message_sent", None, {"message_id": "3EB0AA"}) is None
+
+
+@pytest.mark.parametrize(
+    ("address", "phone"),
+    [
+        ("62811801641@c.us", "62811801641"),
+        ("62811801641:12@s.whatsapp.net", "62811801641"),
+        ("+62811801641", "62811801641"),
+        ("1203630@g.us", None),
+        ("998877@lid", None),
+        (None, None),
+        (62811, None),
+    ],
+)
+def test_only_a_persons_address_is_a_number(address: object, phone: str | None) -> None:
+    assert settling.phone_of(address) == phone
+
+
+def test_a_record_with_any_other_uuid_began_when_it_was_made() -> None:
+    assert settling.begun_at(replace(RECORD, uuid="0190-1")) == RECORD.created_at
+    assert settling.begun_at(replace(RECORD, uuid=str(uuid.uuid4()))) == RECORD.created_at
+    assert settling.begun_at(RECORD) == BEGUN
