@@ -14,24 +14,34 @@ from homing.drivers.metered import MeteredDriver
 from homing.drivers.wire import Wire, WireLimits
 from homing.fleet import LiveFleet
 from homing.flows.accounts import Accounts
+from homing.flows.hints import Hints
+from homing.flows.intake import Intake
 from homing.flows.keyed import KeyedSends
 from homing.flows.listings import Lists
 from homing.flows.record import Recorder
 from homing.flows.rediscover import Rediscovery
+from homing.flows.said import Said
+from homing.flows.schedules import Schedule, Scheduler
 from homing.flows.send import Sending
 from homing.flows.sync import Sync
 from homing.model.fleet import InstanceUrl
-from homing.ports import Clock, Directory, Entropy, Messages, NameTaken, Notices
+from homing.model.work import Tick
+from homing.ports import Clock, Directory, Entropy, Events, Messages, NameTaken, Notices, Schedules
 from homing.routes import RouteCache
+from homing.serve.feed import EventFeed
+from homing.serve.instance_keys import InstanceKeys
+from homing.serve.intake import IntakeEndpoint
 from homing.serve.keyring import Keyring
 from homing.serve.metrics import Metrics
 from homing.serve.sends import SendEndpoint, SendSettings
 from homing.store.database import Database
 from homing.store.directory import SqlDirectory
+from homing.store.events import SqlEvents
 from homing.store.messages import SqlMessages
 from homing.store.migrating import migrate
 from homing.store.notices import open_notices
 from homing.store.opening import open_database
+from homing.store.schedules import SqlSchedules
 from homing.world import SystemClock, SystemEntropy
 
 log = structlog.get_logger("homing")
@@ -45,6 +55,8 @@ class Stores:
     notices: Notices
     directory: Directory
     messages: Messages
+    events: Events
+    schedules: Schedules
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +74,8 @@ class Gateway:
     accounts: Accounts
     sends: SendEndpoint
     sync: Sync
+    intake: IntakeEndpoint
+    feed: EventFeed
 
 
 @asynccontextmanager
@@ -80,7 +94,9 @@ async def open_stores(
         notices = await open_notices(database, url, settings.homing_redis_url or None)
         stack.push_async_callback(notices.close)
         directory = SqlDirectory(database, notices, SystemClock(), on_read=on_read)
-        yield Stores(database, notices, directory, SqlMessages(database))
+        yield Stores(
+            database, notices, directory, SqlMessages(database), SqlEvents(database, notices), SqlSchedules(database)
+        )
 
 
 @asynccontextmanager
@@ -137,7 +153,8 @@ def _wired(
     lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout)
     rediscovery = Rediscovery(stores.directory, lists, clock, entropy, metrics)
     sync = Sync(stores.directory, lists, clock, entropy, metrics)
-    sending = Sending(routes, fleet, rediscovery, clock, settings.send_policy)
+    said = Said()
+    sending = Sending(routes, fleet, rediscovery, clock, settings.send_policy, said)
     keyed = KeyedSends(stores.messages, clock, owner=entropy.uuid(), keep_s=settings.homing_idempotency_hours * 3600)
     recorder = Recorder(stores.messages, clock)
     sends = SendEndpoint(
@@ -152,8 +169,47 @@ def _wired(
         settings=SendSettings(settings.homing_default_region, settings.message_id_secret, settings.homing_max_sends),
     )
     accounts = Accounts(stores.directory, fleet, entropy, stores.notices, metrics)
-    gateway = Gateway(settings, clock, entropy, metrics, stores, routes, fleet, keyring, accounts, sends, sync)
-    return gateway, [fleet.run, keyring.run, keyed.run, recorder.run]
+    hints = Hints(stores.directory, lists, clock, entropy, metrics)
+    intake = Intake(stores.events, hints, said, clock, entropy, keep_days=settings.homing_event_days)
+    reported = _intake_endpoint(settings, intake, stores, fleet, clock, metrics)
+    feed = EventFeed()
+    stores.notices.subscribe(feed.hear)
+    scheduler = Scheduler(stores.schedules, clock, [_sync_schedule(settings, sync, metrics)], owner=entropy.uuid())
+    gateway = Gateway(
+        settings, clock, entropy, metrics, stores, routes, fleet, keyring, accounts, sends, sync, reported, feed
+    )
+    return gateway, [fleet.run, keyring.run, keyed.run, recorder.run, hints.run, intake.run, scheduler.run]
+
+
+def _sync_schedule(settings: Settings, sync: Sync, metrics: Metrics) -> Schedule:
+    async def check_all(_: Tick) -> str:
+        try:
+            report = await sync.run()
+        except Exception:
+            metrics.synced("failed")
+            raise
+        metrics.synced("attention" if report.needs_attention else "well")
+        return report.summary
+
+    return Schedule("sync-instance-urls", settings.homing_sync_schedule, check_all)
+
+
+def _intake_endpoint(
+    settings: Settings, intake: Intake, stores: Stores, fleet: LiveFleet, clock: Clock, metrics: Metrics
+) -> IntakeEndpoint:
+    if not settings.whatsapp_hmac_secret:
+        log.warning("WHATSAPP_HMAC_SECRET is not set: what instances report is refused")
+    own_keys = {InstanceUrl(url): key for url, key in settings.instance_api_keys.items()}
+    return IntakeEndpoint(
+        intake=intake,
+        directory=stores.directory,
+        fleet=fleet,
+        keys=InstanceKeys(settings.api_key, own_keys),
+        clock=clock,
+        metrics=metrics,
+        secret=settings.whatsapp_hmac_secret,
+        waiting_max=settings.homing_max_webhooks,
+    )
 
 
 def _drivers(settings: Settings, wire: Wire, metrics: Metrics) -> Drivers:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from homing.decide import schedules
 from homing.decide.recovery import SendPolicy
 from homing.model.fleet import InstanceUrl
 from homing.model.urls import normal
@@ -55,6 +56,14 @@ class Settings(BaseSettings):
     homing_cache_ttl: float = Field(default=300.0, gt=0, description="seconds")
     homing_connections_per_instance: int = Field(default=64, ge=1, le=10_000)
 
+    # How often the whole fleet is checked by itself.
+    homing_sync_schedule: str = Field(default="*/5 * * * *", description="cron expression in UTC; empty means off")
+
+    # What instances report.
+    homing_max_webhook_bytes: int = Field(default=8_388_608, ge=1024, description="of one report; less of it is kept")
+    homing_max_webhooks: int = Field(default=200, ge=1, description="reports being stored at once")
+    homing_event_days: float = Field(default=7.0, gt=0, description="how long events are kept")
+
     # What we know of people and keys.
     homing_default_region: str = Field(default="ID", pattern="^[A-Z]{2}$")
     homing_secret: str = Field(default="", repr=False, description="derives message ids; the HMAC secret if empty")
@@ -71,6 +80,12 @@ class Settings(BaseSettings):
     @classmethod
     def _normal_or_empty(cls, value: str) -> str:
         return normal(value) if value else ""
+
+    @field_validator("homing_sync_schedule")
+    @classmethod
+    def _cron_or_empty(cls, value: str) -> str:
+        schedules.checked(value)
+        return value
 
     @property
     def api_key(self) -> str:

@@ -11,6 +11,10 @@ from datetime import datetime
 from typing import Protocol
 
 from homing.model.access import Key
+from homing.model.calls import InstanceHealth as InstanceHealth
+from homing.model.calls import OutgoingText as OutgoingText
+from homing.model.calls import PairingCode as PairingCode
+from homing.model.calls import SessionStart as SessionStart
 from homing.model.events import Event, Meaning, Report, Sign, Signed, Taken
 from homing.model.faults import Fault
 from homing.model.fleet import (
@@ -19,7 +23,6 @@ from homing.model.fleet import (
     Capabilities,
     Contact,
     ContactUuid,
-    Epoch,
     Instance,
     InstanceState,
     InstanceUrl,
@@ -42,6 +45,14 @@ from homing.model.fleet import (
 from homing.model.messages import Claimed as Claimed
 from homing.model.messages import InUse as InUse
 from homing.model.messages import MessageRecord, StoredAnswer
+from homing.model.notices import AccountChanged as AccountChanged
+from homing.model.notices import CacheCleared as CacheCleared
+from homing.model.notices import EventsStored as EventsStored
+from homing.model.notices import KeysChanged as KeysChanged
+from homing.model.notices import Notice as Notice
+from homing.model.notices import PlacementChanged as PlacementChanged
+from homing.model.notices import RosterChanged as RosterChanged
+from homing.model.notices import WorkReady as WorkReady
 from homing.model.sending import Receipt
 from homing.model.work import Ending, Job, JobId, JobState, NewJob, NotDue, ScheduleRecord, Tick, WorkFigures
 
@@ -376,50 +387,6 @@ class Routes(Protocol):
 # --- instances ------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class InstanceHealth:
-    """What an instance says of itself. `incarnation` is None where the gateway does not tell its boots apart."""
-
-    capabilities: Capabilities
-    incarnation: str | None = None
-    engine: str | None = None
-    version: str | None = None
-    sessions_total: int | None = None
-    sessions_connected: int | None = None
-    memory_used_mb: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SessionStart:
-    """What an instance must know to open a session. `epoch` is the grant it opens under."""
-
-    session_id: SessionId
-    workspace_id: WorkspaceId
-    account_id: int
-    epoch: Epoch
-
-
-@dataclass(frozen=True, slots=True)
-class PairingCode:
-    """What a person scans or types to link the device. `qr` is the QR code's text, or an image as a data URL."""
-
-    qr: str | None
-    code: str | None
-    expires_in_s: int
-
-
-@dataclass(frozen=True, slots=True)
-class OutgoingText:
-    """What an instance must know to send. The epoch is the one we believe to be the session's."""
-
-    session_id: SessionId
-    workspace_id: WorkspaceId
-    recipient_phone: str
-    text: str
-    message_id: str
-    epoch: Epoch
-
-
 class Driver(Protocol):
     """Speaks one gateway family's protocol. Each call answers a value or a Fault; it raises only on our own bugs.
 
@@ -498,59 +465,6 @@ class Fleet(Protocol):
 
 
 # --- notices between gateways -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class PlacementChanged:
-    """A session's placement is no longer what it was. `epoch` is that of the new placement."""
-
-    session_id: SessionId
-    account_uuid: AccountUuid
-    epoch: Epoch
-    old_url: InstanceUrl | None = None
-    new_url: InstanceUrl | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class AccountChanged:
-    """An account or contact was changed or deleted in another way than by moving."""
-
-    account_uuid: AccountUuid | None = None
-    contact_uuid: ContactUuid | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RosterChanged:
-    """The list of instances is not what it was."""
-
-
-@dataclass(frozen=True, slots=True)
-class KeysChanged:
-    """The API keys are not what they were."""
-
-
-@dataclass(frozen=True, slots=True)
-class EventsStored:
-    """Instances reported something; the newest event has this number."""
-
-    sequence: int
-
-
-@dataclass(frozen=True, slots=True)
-class CacheCleared:
-    """Somebody asked for an empty route cache, or notices may have been missed: nothing cached can be trusted."""
-
-    reason: str = "cleared by an operator"
-
-
-@dataclass(frozen=True, slots=True)
-class WorkReady:
-    """There is work of this kind to claim, now or at a known time."""
-
-    kind: str
-
-
-Notice = PlacementChanged | AccountChanged | RosterChanged | KeysChanged | CacheCleared | WorkReady | EventsStored
 
 
 class Notices(Protocol):

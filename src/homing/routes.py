@@ -30,6 +30,7 @@ from homing.ports import (
     Notice,
     PlacementChanged,
     RosterChanged,
+    StoreUnavailable,
     WorkReady,
 )
 
@@ -39,6 +40,8 @@ Owned = TypeVar("Owned", Route, Contact)
 
 MAX_ENTRIES = 200_000
 """Routes, and contacts, kept at most; the oldest go first."""
+READ_WITHIN_S = 1.5
+"""How long those who wait for a read are kept waiting. A directory that takes longer is away, for a send."""
 
 
 @dataclass(slots=True)
@@ -235,8 +238,7 @@ class RouteCache:
         self._reading.append(read)
         self._reads += 1
         try:
-            neighbours = self._neighbours if self._enabled and read.contacts else 0
-            lookup = await self._directory.lookup(read.accounts, read.contacts, neighbours=neighbours)
+            lookup = await self._looked_up(read)
         except BaseException as error:
             read.answer.set_exception(error)
             read.answer.exception()
@@ -249,6 +251,14 @@ class RouteCache:
             self._reading.remove(read)
             if not self._reading and self._gathering is None:
                 self._dropped.clear()
+
+    async def _looked_up(self, read: _Read) -> Lookup:
+        neighbours = self._neighbours if self._enabled and read.contacts else 0
+        try:
+            async with asyncio.timeout(READ_WITHIN_S):
+                return await self._directory.lookup(read.accounts, read.contacts, neighbours=neighbours)
+        except TimeoutError as error:
+            raise StoreUnavailable(f"it did not answer within {READ_WITHIN_S:g} s") from error
 
     def _fill(self, read: _Read, lookup: Lookup) -> None:
         if not self._enabled or self._flushed > read.began:

@@ -75,24 +75,28 @@ MOVED_TO_B = Elsewhere(Rebinding(Placement(S, A, Epoch(1)), B, Epoch(2), MoveKin
         (AtHome(ROW, (), ""), B, None),
         (AtHome(ROW, (), ""), A, 0.5),
         (ComingUp(B, SessionStatus.STARTING, ""), A, 0.5),
-        (None, A, None),
     ],
 )
 def test_a_session_announced_is_looked_for_until_the_lists_show_it_there(
-    judgement: Judgement | None, home: InstanceUrl, after_s: float | None
+    judgement: Judgement, home: InstanceUrl, after_s: float | None
 ) -> None:
-    assert hints.look_again_after_s(Hint(S, "session_ready", B), 1, judgement, home) == after_s
+    assert hints.look_again_after_s(Hint(S, "session_ready", B), 1, judgement, home, corrected=True) == after_s
+
+
+def test_a_change_that_did_not_hold_is_looked_at_again() -> None:
+    assert hints.look_again_after_s(Hint(S, "session_ready", B), 1, MOVED_TO_B, A, corrected=False) == 0.5
 
 
 def test_the_pauses_grow_and_end() -> None:
     waiting = ComingUp(B, SessionStatus.STARTING, "")
-    pauses = [hints.look_again_after_s(Hint(S, "session_ready", B), looks, waiting, A) for looks in range(1, 6)]
+    hint = Hint(S, "session_ready", B)
+    pauses = [hints.look_again_after_s(hint, looks, waiting, A, corrected=False) for looks in range(1, 6)]
     assert pauses == [0.5, 1.0, 2.0, None, None]
 
 
 @pytest.mark.parametrize("hint", [Hint(S, "session_disconnected", B), Hint(S, "session_ready", None)])
 def test_nothing_is_waited_for_where_nothing_was_announced(hint: Hint) -> None:
-    assert hints.look_again_after_s(hint, 1, ComingUp(B, SessionStatus.STARTING, ""), A) is None
+    assert hints.look_again_after_s(hint, 1, ComingUp(B, SessionStatus.STARTING, ""), A, corrected=False) is None
 
 
 def test_a_move_says_what_hinted_at_it() -> None:

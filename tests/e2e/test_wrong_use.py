@@ -89,7 +89,3 @@ def test_a_wrong_value_is_named(tmp_path: Path, name: str, value: str) -> None:
 )
 def test_a_database_that_cannot_be_used_is_said_without_its_password(tmp_path: Path, url: str) -> None:
     assert "a-secret" not in serve(tmp_path, HOMING_DATABASE_URL=url)
-
-
-def test_a_redis_that_is_not_one_is_said(tmp_path: Path) -> None:
-    assert "redis" in serve(tmp_path, HOMING_REDIS_URL="http://127.0.0.1:1").lower()

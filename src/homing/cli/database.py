@@ -24,8 +24,9 @@ from homing.model.fleet import (
 )
 from homing.model.phones import e164_digits
 from homing.model.urls import normal
+from homing.model.work import ScheduleRecord
 from homing.ports import Directory, InstanceHealth, NameTaken, Page, StoreUnavailable
-from homing.serve import logs, views
+from homing.serve import logs, schedule_view, views
 from homing.serve.keyring import new_key
 from homing.store.database import StoreMisconfigured
 from homing.store.opening import parse, sqlite_path
@@ -96,6 +97,14 @@ class DatabaseSource:
             return list(await directory.moves(None, Page(after, limit), session_id=found, kind=wanted))
 
         return _plain(views.page([views.move(row) for row in self._ask(ask)], limit))
+
+    def schedules(self) -> Document:
+        async def story() -> list[ScheduleRecord]:
+            async with open_stores(self._settings) as stores:
+                return await stores.schedules.schedules()
+
+        now = SystemClock().now()
+        return _plain({"data": [schedule_view.shown(record, now) for record in told(story)], "next": None})
 
     def keys(self) -> Document:
         keys = self._ask(lambda directory: directory.keys())

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 import homing
-from homing.cli import accounts, cache, contacts, db, fleet, keys, messages, processes, sync
+from homing.cli import accounts, cache, contacts, db, fleet, keys, messages, processes, schedule, sync
 from homing.cli.output import note, print_json
 from homing.cli.stops import ATTENTION, CANNOT, DONE, Stopped
 
@@ -68,6 +68,7 @@ def _app() -> App:
         fleet.distribution,
         fleet.moves,
         sync.sync_instance_urls,
+        schedule.app,
         cache.app,
         keys.app,
         db.app,

@@ -36,6 +36,8 @@ class Source(Protocol):
         self, *, account: str | None, session_id: str | None, kind: str | None, after: int, limit: int
     ) -> Document: ...
 
+    def schedules(self) -> Document: ...
+
     def keys(self) -> Document: ...
 
     def create_key(self, *, workspace: int | None, scope: str, name: str) -> Document: ...
@@ -75,6 +77,9 @@ class GatewaySource:
         self, *, account: str | None, session_id: str | None, kind: str | None, after: int, limit: int
     ) -> Document:
         return self._gateway.get("/moves", account=account, session_id=session_id, kind=kind, after=after, limit=limit)
+
+    def schedules(self) -> Document:
+        return self._gateway.get("/schedules")
 
     def keys(self) -> Document:
         return self._gateway.get("/keys")

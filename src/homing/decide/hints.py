@@ -44,15 +44,18 @@ def located(instances: Collection[Instance], url: str) -> Instance | None:
     return next((each for each in instances if each.url == wanted), None)
 
 
-def look_again_after_s(hint: Hint, looks: int, judgement: Judgement | None, home: InstanceUrl | None) -> float | None:
+def look_again_after_s(
+    hint: Hint, looks: int, judgement: Judgement, home: InstanceUrl | None, *, corrected: bool
+) -> float | None:
     """How long to wait for the lists to show what the sender announced; None if there is nothing to wait for.
 
-    `looks` were made so far; `home` is the instance of the record when the last one was.
+    `looks` were made so far; `home` is the instance of the record when the last one was, and `corrected` whether that
+    look changed the record: another change may have come before.
     """
-    if hint.kind not in ARRIVED or hint.sender is None or judgement is None or looks > len(LOOK_AGAIN_AFTER_S):
+    if hint.kind not in ARRIVED or hint.sender is None or looks > len(LOOK_AGAIN_AFTER_S):
         return None
     at_home = isinstance(judgement, AtHome) and home == hint.sender
-    moved_there = isinstance(judgement, Elsewhere) and judgement.change.instance_url == hint.sender
+    moved_there = corrected and isinstance(judgement, Elsewhere) and judgement.change.instance_url == hint.sender
     return None if at_home or moved_there else LOOK_AGAIN_AFTER_S[looks - 1]
 
 

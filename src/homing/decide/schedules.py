@@ -42,6 +42,11 @@ def due(now: datetime, last_tick_at: datetime, expression: str) -> Due | Later |
     return Later(next_at, f"due at {next_at:%Y-%m-%d %H:%M:%S} UTC")
 
 
+def next_at(expression: str, now: datetime) -> datetime | None:
+    """When the next tick comes; None if the schedule is off."""
+    return _next_tick(now, expression) if expression.strip() else None
+
+
 def checked(expression: str) -> str:
     """The expression, if it is one. Raises ValueError with one sentence; an empty one means off."""
     if expression.strip():

@@ -4,6 +4,7 @@ The key's row is claimed before the first attempt, under a lease that this gatew
 the gateway dies, the lease ends, and whoever is asked next drives on under the same message id.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import assert_never
 
@@ -12,13 +13,15 @@ import structlog
 from homing.decide import idempotency
 from homing.decide.idempotency import Drive, InFlight, Mismatch, Replay
 from homing.model.fleet import WorkspaceId
-from homing.model.messages import StoredAnswer
+from homing.model.messages import Claimed, InUse, StoredAnswer
 from homing.model.sending import NotSent, Outcome
 from homing.ports import Clock, Messages, StoreUnavailable
 
 log = structlog.get_logger("homing")
 
 LEASE_S = 5.0
+CLAIM_WITHIN_S = 1.5
+"""How long a client waits until it is known whether its key is new. Nothing was sent by then."""
 RENEW_EVERY_S = 1.5
 FORGET_EVERY_S = 60.0
 
@@ -42,15 +45,7 @@ class KeyedSends:
         drive: Callable[[Drive], Awaitable[Driven]],
     ) -> StoredAnswer | InFlight | Mismatch:
         """The answer for this key: an old one, or that of `drive`, called at most once among all gateways at a time."""
-        found = await self._messages.claim_key(
-            workspace,
-            key,
-            fingerprint=fingerprint,
-            message_uuid=message_uuid,
-            owner=self._owner,
-            lease_s=LEASE_S,
-            keep_s=self._keep_s,
-        )
+        found = await self._claimed(workspace, key, fingerprint, message_uuid)
         admission = idempotency.admit(found, fingerprint)
         match admission:
             case Drive():
@@ -61,6 +56,21 @@ class KeyedSends:
                 return admission
             case _:
                 assert_never(admission)
+
+    async def _claimed(self, workspace: WorkspaceId, key: str, fingerprint: str, message_uuid: str) -> Claimed | InUse:
+        try:
+            async with asyncio.timeout(CLAIM_WITHIN_S):
+                return await self._messages.claim_key(
+                    workspace,
+                    key,
+                    fingerprint=fingerprint,
+                    message_uuid=message_uuid,
+                    owner=self._owner,
+                    lease_s=LEASE_S,
+                    keep_s=self._keep_s,
+                )
+        except TimeoutError as error:
+            raise StoreUnavailable(f"it did not answer within {CLAIM_WITHIN_S:g} s") from error
 
     async def _driven(
         self, workspace: WorkspaceId, key: str, admission: Drive, drive: Callable[[Drive], Awaitable[Driven]]

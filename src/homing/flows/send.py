@@ -11,6 +11,7 @@ import structlog
 from homing.decide import failures, recovery
 from homing.decide.recovery import Finish, Look, SendPolicy, Step, Try
 from homing.flows.rediscover import Rediscovery
+from homing.flows.said import Said
 from homing.model.faults import Fault
 from homing.model.fleet import Capabilities, InstanceUrl, Route
 from homing.model.sending import (
@@ -37,13 +38,28 @@ class Sending:
     """Sends messages, and recovers what can be recovered within one deadline."""
 
     def __init__(
-        self, routes: Routes, fleet: Fleet, rediscovery: Rediscovery, clock: Clock, policy: SendPolicy
+        self,
+        routes: Routes,
+        fleet: Fleet,
+        rediscovery: Rediscovery,
+        clock: Clock,
+        policy: SendPolicy,
+        said: Said | None = None,
     ) -> None:
         self._routes, self._fleet, self._rediscovery = routes, fleet, rediscovery
-        self._clock, self._policy = clock, policy
+        self._clock, self._policy, self._said = clock, policy, said or Said()
 
     async def send(self, text: Text, route: Route) -> Outcome:
         """The message's outcome. Beyond the deadline only an attempt that cannot be repeated is still awaited."""
+        outcome: Outcome | None = None
+        self._said.begin(route.session_id, text)
+        try:
+            outcome = await self._driven(text, route)
+            return outcome
+        finally:
+            self._said.end(route.session_id, text, outcome)
+
+    async def _driven(self, text: Text, route: Route) -> Outcome:
         if route.logged_out:
             return _logged_out(route)
         happened: list[Happening] = []

@@ -63,6 +63,12 @@ class SyncReport:
     def needs_attention(self) -> bool:
         return self.duplicates > 0 or any(self.counts[result] for result in ATTENTION)
 
+    @property
+    def summary(self) -> str:
+        """The counts, in one line."""
+        counts = ", ".join(f"{self.counts[result]} {result.value}" for result in Result)
+        return f"{counts}, {self.duplicates} held twice, in {self.execution_s:.2f} s"
+
 
 Tell = Callable[[Checked], None]
 

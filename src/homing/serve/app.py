@@ -19,7 +19,7 @@ from homing.compose import Gateway
 from homing.model.errors import Code, Problem
 from homing.ports import NameTaken, StoreUnavailable
 from homing.serve import problems
-from homing.serve.api import accounts, contacts, fleet, messages, operations, sync
+from homing.serve.api import accounts, contacts, events, fleet, messages, operations, reports, schedules, sync
 from homing.serve.api.context import TheGateway, provide_caller, provide_gateway
 from homing.serve.docs import DocsPage
 from homing.serve.sends import Answer
@@ -134,6 +134,8 @@ def framework(gateway: Gateway) -> Litestar:
             fleet.router,
             messages.router,
             sync.run_sync,
+            schedules.schedules,
+            events.events,
             operations.CacheController,
             operations.KeysController,
         ],
@@ -141,7 +143,7 @@ def framework(gateway: Gateway) -> Litestar:
         security=[{"key": []}],
     )
     return Litestar(
-        route_handlers=[health, ready, metrics, api],
+        route_handlers=[health, ready, metrics, api, reports.router(gateway.settings.homing_max_webhook_bytes)],
         dependencies={"gateway": Provide(provide_gateway, sync_to_thread=False)},
         state=State({"gateway": gateway}),
         openapi_config=_openapi(),

@@ -9,6 +9,7 @@ from prometheus_client import (
     generate_latest,
 )
 
+from homing.model.events import IntakeResult
 from homing.model.fleet import InstanceUrl, MoveKind
 from homing.model.sending import NotSent, Outcome, Sent, Unknown
 from homing.model.urls import origin_key
@@ -41,10 +42,21 @@ class Metrics:
         self._moves = Counter("homing_moves_total", "Placements changed", ["kind"], registry=self.registry)
         for kind in MoveKind:
             self._moves.labels(kind.value)
+        webhooks = Counter(
+            "homing_webhooks_total", "Reports of instances, by result", ["result"], registry=self.registry
+        )
+        self._webhooks = {result: webhooks.labels(result.value) for result in IntakeResult}
+        self._syncs = Counter("homing_syncs_total", "Scheduled checks of the fleet", ["result"], registry=self.registry)
+        for result in ("well", "attention", "failed"):
+            self._syncs.labels(result)
         self.sends_in_progress = Gauge("homing_sends_in_progress", "Sends being driven", registry=self.registry)
 
     def _counter(self, name: str, told: str) -> Counter:
         return Counter(name, told, registry=self.registry)
+
+    def synced(self, result: str) -> None:
+        """A scheduled check of the whole fleet ended: `well`, `attention` or `failed`."""
+        self._syncs.labels(result).inc()
 
     def instance_known(self, instance: InstanceUrl) -> None:
         """Show the instance's calls at 0."""
@@ -56,6 +68,9 @@ class Metrics:
 
     def moved(self, kind: MoveKind, count: int = 1) -> None:
         self._moves.labels(kind.value).inc(count)
+
+    def reported(self, result: IntakeResult) -> None:
+        self._webhooks[result].inc()
 
     def looked(self) -> None:
         self._looks.inc()

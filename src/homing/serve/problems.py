@@ -41,6 +41,12 @@ STATUS: dict[Code, int] = {
     Code.NOT_SUPPORTED: 501,
     Code.OVERLOADED: 503,
     Code.INTERNAL_ERROR: 500,
+    # The seed's Node service sends again only what was answered with 429.
+    Code.SIGNATURE_INVALID: 401,
+    Code.SIGNATURE_EXPIRED: 401,
+    Code.INSTANCE_UNKNOWN: 422,
+    Code.INTAKE_NOT_CONFIGURED: 503,
+    Code.INTAKE_BUSY: 429,
 }
 
 

@@ -38,7 +38,7 @@ from homing.ports import (
     Page,
     RosterChanged,
 )
-from homing.store import accounts, lookup, placed, placements, roster
+from homing.store import accounts, lookup, placed, placements, reported, roster
 from homing.store.database import Database
 from homing.store.notices import Announce, StagedNotices
 
@@ -155,6 +155,9 @@ class SqlDirectory:
         return await self._database.read(
             lambda c: accounts.accounts_page(c, workspace, page, instance_url=instance_url, status=status)
         )
+
+    async def accounts_of(self, sessions: Collection[SessionId]) -> list[Account]:
+        return await self._database.read(lambda c: reported.accounts_of(c, sessions))
 
     async def delete_account(self, account: Account) -> None:
         at = self._clock.now()

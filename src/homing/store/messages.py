@@ -7,12 +7,13 @@ from sqlalchemy import Connection, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from homing.model.fleet import WorkspaceId
-from homing.model.messages import MessageRecord, StoredAnswer
+from homing.model.messages import MessageRecord, MessageState, StoredAnswer
 from homing.ports import Claimed, InUse
 from homing.store import idempotency
 from homing.store.database import Database, Dialect
 from homing.store.rows import message_of
 from homing.store.schema import messages
+from homing.store.settling import settle_by_record, take_turn
 from homing.store.sql import dialect_of, insert
 
 
@@ -73,7 +74,11 @@ class SqlMessages:
 
 def _record(connection: Connection, message: MessageRecord) -> None:
     values = {name: getattr(message, name) for name in messages.c.keys()}  # noqa: SIM118 - columns, not a dict
+    if message.state is MessageState.UNKNOWN:
+        take_turn(connection)
     connection.execute(_record_statement(dialect_of(connection)), values)
+    if message.state is MessageState.UNKNOWN:
+        settle_by_record(connection, message)
 
 
 @cache

@@ -8,7 +8,16 @@ from typing import Any
 import msgspec
 import structlog
 
-from homing.ports import AccountChanged, CacheCleared, KeysChanged, Notice, PlacementChanged, RosterChanged
+from homing.ports import (
+    AccountChanged,
+    CacheCleared,
+    EventsStored,
+    KeysChanged,
+    Notice,
+    PlacementChanged,
+    RosterChanged,
+    WorkReady,
+)
 
 VERSION = 1
 LARGEST_PAYLOAD_BYTES = 7_900  # PostgreSQL takes less than 8000
@@ -18,7 +27,9 @@ _KINDS: dict[str, type[Notice]] = {
     "account": AccountChanged,
     "roster": RosterChanged,
     "keys": KeysChanged,
+    "events": EventsStored,
     "cleared": CacheCleared,
+    "work": WorkReady,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 

@@ -10,11 +10,12 @@ How the connected sessions are spread over the instances (on SQLite, `group_conc
 
 from enum import StrEnum
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Integer, MetaData, Table, UniqueConstraint
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Integer, MetaData, Table, UniqueConstraint, text
 
 from homing.model.access import Scope
 from homing.model.fleet import InstanceState, MoveKind, PlacementState, SessionStatus, Takeover
 from homing.model.messages import MessageState
+from homing.model.work import JobState
 from homing.store.columns import JsonText, Number, UtcDateTime, Words
 
 metadata = MetaData(
@@ -179,3 +180,101 @@ idempotency_keys = Table(
     Index(None, "expires_at"),
     CheckConstraint("(answer_status IS NULL) = (answer_body IS NULL)", name="answer"),
 )
+
+# --- work -----------------------------------------------------------------------------------------------------
+
+UNCLAIMED_OR_HELD = "state IN ('ready', 'running')"
+"""A job that may be claimed at its `due_at`: those of a key have one such at a time, the head."""
+UNFINISHED = "state IN ('queued', 'ready', 'running')"
+
+
+def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
+
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Number, primary_key=True, autoincrement=True),
+    Column("kind", Words, nullable=False),
+    Column("key", Words),
+    Column("dedup", Words),
+    Column("payload", JsonText, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("state", Words, nullable=False),
+    # From when on it may be claimed: of a ready job the time it waits for, of a running one the end of its lease.
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("fence", Number, nullable=False),
+    Column("owner", Words),
+    Column("reason", Words, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+    _partial("jobs_claim_idx", "kind", "priority", "due_at", "id", where=UNCLAIMED_OR_HELD),
+    _partial("jobs_head_idx", "key", where=f"{UNCLAIMED_OR_HELD} AND key IS NOT NULL", unique=True),
+    _partial("jobs_queued_idx", "key", "id", where="state = 'queued'"),
+    _partial("jobs_dedup_idx", "kind", "dedup", where=f"{UNFINISHED} AND dedup IS NOT NULL", unique=True),
+    _partial("jobs_finished_idx", "state", "finished_at", where="finished_at IS NOT NULL"),
+    CheckConstraint("attempts >= 0", name="attempts"),
+    CheckConstraint("fence >= 0", name="fence"),
+    CheckConstraint("(owner IS NULL) = (state <> 'running')", name="owner"),
+    _one_of("state", JobState),
+    sqlite_autoincrement=True,
+)
+
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("name", Words, primary_key=True),
+    Column("expression", Words, nullable=False),
+    Column("last_tick_at", UtcDateTime, nullable=False),
+    Column("started_at", UtcDateTime),
+    Column("finished_at", UtcDateTime),
+    Column("result", Words, nullable=False),
+    Column("error", Words, nullable=False),
+    Column("holder", Words),
+    Column("lease_until", UtcDateTime),
+    Column("fence", Number, nullable=False),
+    Column("runs", Number, nullable=False),
+    Column("failures", Number, nullable=False),
+    CheckConstraint("fence >= 0", name="fence"),
+    CheckConstraint("(holder IS NULL) = (lease_until IS NULL)", name="holder"),
+)
+
+# --- what instances report ------------------------------------------------------------------------------------
+
+events = Table(
+    "events",
+    metadata,
+    Column("sequence", Number, primary_key=True, autoincrement=True),
+    Column("id", Words, nullable=False),
+    Column("received_at", UtcDateTime, nullable=False),
+    Column("occurred_at", UtcDateTime),
+    Column("kind", Words, nullable=False),
+    Column("session_id", Words),
+    Column("account_uuid", Words),
+    Column("workspace_id", Number),
+    Column("instance_url", Words),
+    Column("payload", JsonText, nullable=False),
+    # What is the same event, until when; empty once it may come again as news.
+    Column("meaning", Words),
+    Column("meaning_until", UtcDateTime),
+    UniqueConstraint("id"),
+    UniqueConstraint("meaning"),
+    Index(None, "workspace_id", "sequence"),
+    Index(None, "session_id", "sequence"),
+    Index(None, "account_uuid", "sequence"),
+    # The number of a forgotten event is not given out again: readers remember where they were.
+    sqlite_autoincrement=True,
+)
+
+webhook_signatures = Table(
+    "webhook_signatures",
+    metadata,
+    Column("signature", Words, primary_key=True),
+    Column("event_id", Words, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Index(None, "expires_at"),
+)
+
+Index(None, messages.c.account_uuid, messages.c.state)

@@ -7,6 +7,7 @@ from litestar.params import FromQuery, JSONBody
 from msgspec import UNSET
 
 from homing.compose import Gateway
+from homing.flows.pairing import pairing_code
 from homing.model.errors import Code, Problem
 from homing.model.fleet import InstanceUrl, SessionStatus, Takeover
 from homing.model.phones import e164_digits
@@ -106,7 +107,8 @@ class AccountsController(Controller):
 
     @get("/{ref:str}/qr", guards=[ADMIN], summary="The code that links the account's phone")
     async def qr(self, ref: Ref, gateway: TheGateway, caller: Asking) -> PairingView:
-        return views.pairing(await gateway.accounts.pairing(await account_of(gateway, caller, ref)))
+        account = await account_of(gateway, caller, ref)
+        return views.pairing(await pairing_code(account, gateway.accounts, gateway.stores.events, gateway.clock))
 
 
 def _url(given: str | None) -> InstanceUrl | None:

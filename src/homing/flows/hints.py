@@ -1,0 +1,170 @@
+"""Following the hints of instances: look where the session really is, and let the directory say so.
+
+Hints that come together are followed together: one *round* asks each instance concerned once for its list, whether one
+session changed or all of an instance's. The lists go through the same judgment as every other observation.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from homing.decide import hints, reconcile
+from homing.decide.hints import Hint
+from homing.decide.reconcile import AtHome, Contested, Elsewhere, Judgement
+from homing.flows.listings import Lists
+from homing.model.fleet import Account, InstanceUrl, Listing, SessionId, SessionList
+from homing.ports import Clock, Directory, Entropy, Meters, StoreUnavailable
+
+log = structlog.get_logger("homing")
+
+WAITING_MAX = 10_000
+"""Sessions with a hint that is not followed yet. Beyond, hints are left to the periodic sync."""
+ROUNDS_AT_ONCE = 4
+"""A silent instance keeps only its own round waiting."""
+GATHER_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    hint: Hint
+    looks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    accounts: Mapping[SessionId, Account]
+    judged: Mapping[SessionId, Judgement]
+    corrected: set[SessionId]
+
+
+class Hints:
+    """Follows hints in the background, each session's newest one only."""
+
+    def __init__(self, directory: Directory, lists: Lists, clock: Clock, entropy: Entropy, meters: Meters) -> None:
+        self._directory, self._lists = directory, lists
+        self._clock, self._entropy, self._meters = clock, entropy, meters
+        self._waiting: dict[SessionId, _Wanted] = {}
+        self._later: set[SessionId] = set()
+        self._some = asyncio.Event()
+        self._free = asyncio.Semaphore(ROUNDS_AT_ONCE)
+
+    def offer(self, hint: Hint) -> None:
+        """Note a hint, to be followed soon. It replaces an earlier one of the same session."""
+        known = hint.session_id in self._waiting or hint.session_id in self._later
+        if not known and len(self._waiting) + len(self._later) >= WAITING_MAX:
+            log.warning("A hint is left to the periodic sync: too many wait", session_id=hint.session_id)
+            return
+        self._waiting[hint.session_id] = _Wanted(hint)
+        self._some.set()
+
+    async def run(self) -> None:
+        """Follow hints until cancelled."""
+        async with asyncio.TaskGroup() as rounds:
+            while True:
+                await self._some.wait()
+                await self._clock.sleep(GATHER_S)
+                await self._free.acquire()
+                self._some.clear()
+                wanted, self._waiting = self._waiting, {}
+                rounds.create_task(self._followed(wanted, rounds))
+
+    async def _followed(self, wanted: Mapping[SessionId, _Wanted], rounds: asyncio.TaskGroup) -> None:
+        try:
+            looked = await self._round(wanted)
+        except StoreUnavailable as error:
+            log.warning("Hints are left to the periodic sync", sessions=len(wanted), error=str(error))
+            return
+        except Exception:
+            log.exception("Hints could not be followed", sessions=len(wanted))
+            return
+        finally:
+            self._free.release()
+        for session, account in looked.accounts.items():
+            each, home = wanted[session], account.placement.instance_url
+            after_s = hints.look_again_after_s(
+                each.hint, each.looks + 1, looked.judged[session], home, corrected=session in looked.corrected
+            )
+            if after_s is not None:
+                self._later.add(session)
+                rounds.create_task(self._again(each, after_s))
+
+    async def _again(self, earlier: _Wanted, after_s: float) -> None:
+        """Look once more, unless a newer hint of the session waits already."""
+        await self._clock.sleep(after_s)
+        session = earlier.hint.session_id
+        self._later.discard(session)
+        self._waiting.setdefault(session, _Wanted(earlier.hint, earlier.looks + 1))
+        self._some.set()
+
+    # --- one round ----------------------------------------------------------------------------------------------
+
+    async def _round(self, wanted: Mapping[SessionId, _Wanted]) -> _Looked:
+        found = await self._directory.accounts_of(wanted)
+        accounts = {account.session_id: account for account in found}
+        listings = await self._lists.read_some(self._concerned(wanted, accounts))
+        observed = reconcile.observe(listings, accounts)
+        judged = {session: reconcile.judge(account.placement, observed) for session, account in accounts.items()}
+        corrected = await self._correct(judged, wanted)
+        await self._note_statuses(judged, accounts, listings)
+        return _Looked(accounts, judged, corrected)
+
+    def _concerned(
+        self, wanted: Mapping[SessionId, _Wanted], accounts: Mapping[SessionId, Account]
+    ) -> list[InstanceUrl]:
+        """The senders and the present holders, so far as they are instances that we know."""
+        senders = [wanted[session].hint.sender for session in accounts]
+        holders = [account.placement.instance_url for account in accounts.values()]
+        known = self._lists.instances()
+        return [url for url in known if url in {*senders, *holders}]
+
+    async def _correct(
+        self, judged: Mapping[SessionId, Judgement], wanted: Mapping[SessionId, _Wanted]
+    ) -> set[SessionId]:
+        changes = [
+            hints.explained(judgement.change, wanted[session].hint)
+            for session, judgement in judged.items()
+            if isinstance(judgement, Elsewhere)
+        ]
+        if not changes:
+            return set()
+        applied = await self._directory.rebind(changes, run_id=self._entropy.uuid())
+        if applied:
+            self._meters.moved(applied[0].kind, len(applied))
+        for change in applied:
+            log.warning(
+                "Session rediscovered",
+                session_id=change.session_id,
+                old_url=change.expected.instance_url,
+                new_url=change.instance_url,
+                epoch=change.epoch,
+                reason=change.reason,
+            )
+        return {change.session_id for change in applied}
+
+    async def _note_statuses(
+        self,
+        judged: Mapping[SessionId, Judgement],
+        accounts: Mapping[SessionId, Account],
+        listings: Mapping[InstanceUrl, Listing],
+    ) -> None:
+        """What the instance of the record says of its sessions becomes their status."""
+        seen = [session for session, judgement in judged.items() if isinstance(judgement, AtHome)]
+        await self._directory.mark_verified(seen, self._clock.now())
+        for session, judgement in judged.items():
+            if isinstance(judgement, Contested):
+                log.error("Session held twice", alert=True, session_id=session, claimants=list(judgement.claimants))
+            elif not isinstance(judgement, Elsewhere):
+                await self._note_status(accounts[session], listings)
+
+    async def _note_status(self, account: Account, listings: Mapping[InstanceUrl, Listing]) -> None:
+        home = account.placement.instance_url
+        listing = listings.get(home) if home is not None else None
+        row = listing.sessions.get(account.session_id) if isinstance(listing, SessionList) else None
+        if row is None or hints.new_status(account.status, row.status) is None:
+            return
+        # What was asked for while we looked counts for more than what we saw.
+        now = await self._directory.accounts_of([account.session_id])
+        if [(each.placement, each.status) for each in now] == [(account.placement, account.status)]:
+            await self._directory.set_status(account.session_id, row.status)

@@ -1,0 +1,41 @@
+"""What this gateway itself is saying, or has said of late, so that its own messages are not taken for earlier ones."""
+
+from collections import Counter, OrderedDict
+
+from homing.model.events import Sign
+from homing.model.fleet import SessionId
+from homing.model.sending import Outcome, Sent, Text
+
+REMEMBERED_MAX = 20_000
+"""Messages remembered; the oldest are forgotten first."""
+
+_Words = tuple[SessionId, str, str]
+
+
+class Said:
+    """The sends under way, and the ids of those that succeeded."""
+
+    def __init__(self) -> None:
+        self._under_way: Counter[_Words] = Counter()
+        self._ids: OrderedDict[tuple[SessionId, str], None] = OrderedDict()
+
+    def begin(self, session: SessionId, text: Text) -> None:
+        self._under_way[session, text.recipient_phone, text.text] += 1
+
+    def end(self, session: SessionId, text: Text, outcome: Outcome | None) -> None:
+        """No outcome: the send was given up by its caller."""
+        words = (session, text.recipient_phone, text.text)
+        self._under_way[words] -= 1
+        if self._under_way[words] <= 0:
+            del self._under_way[words]
+        if isinstance(outcome, Sent):
+            self._ids[session, outcome.receipt.message_id] = None
+            if len(self._ids) > REMEMBERED_MAX:
+                self._ids.popitem(last=False)
+
+    def explains(self, sign: Sign) -> bool:
+        """Whether a report of these words is, or may well be, of a send that needs no settling."""
+        if sign.message_id is not None and (sign.session_id, sign.message_id) in self._ids:
+            return True
+        words = (sign.session_id, sign.recipient_phone or "", sign.text or "")
+        return words in self._under_way

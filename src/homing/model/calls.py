@@ -1,0 +1,49 @@
+"""What is told to an instance, and what it tells of itself."""
+
+from dataclasses import dataclass
+
+from homing.model.fleet import Capabilities, Epoch, SessionId, WorkspaceId
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceHealth:
+    """What an instance says of itself. `incarnation` is None where the gateway does not tell its boots apart."""
+
+    capabilities: Capabilities
+    incarnation: str | None = None
+    engine: str | None = None
+    version: str | None = None
+    sessions_total: int | None = None
+    sessions_connected: int | None = None
+    memory_used_mb: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStart:
+    """What an instance must know to open a session. `epoch` is the grant it opens under."""
+
+    session_id: SessionId
+    workspace_id: WorkspaceId
+    account_id: int
+    epoch: Epoch
+
+
+@dataclass(frozen=True, slots=True)
+class PairingCode:
+    """What a person scans or types to link the device. `qr` is the QR code's text, or an image as a data URL."""
+
+    qr: str | None
+    code: str | None
+    expires_in_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingText:
+    """What an instance must know to send. The epoch is the one we believe to be the session's."""
+
+    session_id: SessionId
+    workspace_id: WorkspaceId
+    recipient_phone: str
+    text: str
+    message_id: str
+    epoch: Epoch

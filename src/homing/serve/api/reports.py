@@ -1,0 +1,117 @@
+"""The paths that instances call by themselves: those of the seed's Node service, also below `/in/{instance}`.
+
+`{instance}` is an instance's number, name or `host:port`, for gateways that cannot say which one they are.
+"""
+
+from typing import Annotated, Any
+
+from litestar import Request, Router, get, post
+from litestar.params import FromPath, HeaderParameter, QueryParameter
+
+from homing.serve.api.context import TheGateway
+from homing.serve.intake import Asked
+
+InstanceRef = FromPath[str | None]
+InstanceUrlHeader = Annotated[
+    str | None, HeaderParameter(name="X-Instance-Url", description="The address of the instance that speaks")
+]
+Timestamp = Annotated[str | None, HeaderParameter(name="X-Timestamp", description="Unix seconds")]
+Signature = Annotated[
+    str | None,
+    HeaderParameter(name="X-HMAC-Signature", description="Hexadecimal HMAC-SHA256 of X-Timestamp and the raw body"),
+]
+EventId = Annotated[
+    str | None, HeaderParameter(name="X-Homing-Event-Id", description="The sender's own id: the same in every retry")
+]
+KeyHeader = Annotated[str | None, HeaderParameter(name="X-API-Key", description="The instance's key")]
+
+
+@post(
+    [
+        "/api/whatsapp/webhooks/webjs",
+        "/in/{instance:str}/api/whatsapp/webhooks/webjs",
+        "/in/{instance:str}/webhooks",
+    ],
+    status_code=200,
+    summary="An instance reports an event",
+)
+async def webhook(
+    request: Request[Any, Any, Any],
+    gateway: TheGateway,
+    instance: InstanceRef = None,
+    instance_url: InstanceUrlHeader = None,
+    timestamp: Timestamp = None,
+    signature: Signature = None,
+    event_id: EventId = None,
+) -> dict[str, Any]:
+    """`{"event": …, "data": {…}}`, or flat. 429 asks to send it again; the same event is stored once."""
+    asked = Asked(request.body, instance, instance_url, timestamp, signature, event_id)
+    return await gateway.intake.webhook(asked)
+
+
+@get(
+    ["/api/whatsapp/accounts/active", "/in/{instance:str}/api/whatsapp/accounts/active"],
+    summary="The sessions that the asking instance should run",
+)
+async def active_sessions(
+    request: Request[Any, Any, Any],
+    gateway: TheGateway,
+    instance: InstanceRef = None,
+    instance_url: InstanceUrlHeader = None,
+    key_header: KeyHeader = None,
+    api_key: Annotated[str | None, QueryParameter(description="The instance's key, in place of the header")] = None,
+) -> dict[str, Any]:
+    """Those placed on it, and no other's: an instance that cannot be told from others is given none."""
+    asked = Asked(request.body, instance, instance_url, api_key=key_header or api_key)
+    return await gateway.intake.active_sessions(asked)
+
+
+@post(
+    [
+        "/api/whatsapp/sessions/{session_id:str}/mark-disconnected",
+        "/in/{instance:str}/api/whatsapp/sessions/{session_id:str}/mark-disconnected",
+    ],
+    status_code=200,
+    summary="An instance has lost a session",
+)
+async def mark_disconnected(
+    request: Request[Any, Any, Any],
+    gateway: TheGateway,
+    session_id: FromPath[str],
+    instance: InstanceRef = None,
+    instance_url: InstanceUrlHeader = None,
+    timestamp: Timestamp = None,
+    signature: Signature = None,
+    event_id: EventId = None,
+    key_header: KeyHeader = None,
+) -> dict[str, Any]:
+    asked = Asked(request.body, instance, instance_url, timestamp, signature, event_id, key_header)
+    return await gateway.intake.mark_disconnected(asked, session_id)
+
+
+@post(
+    ["/api/whatsapp/chats/sync", "/in/{instance:str}/api/whatsapp/chats/sync"],
+    status_code=200,
+    summary="An instance has read the chats of an account",
+)
+async def chats_sync(
+    request: Request[Any, Any, Any],
+    gateway: TheGateway,
+    instance: InstanceRef = None,
+    instance_url: InstanceUrlHeader = None,
+    timestamp: Timestamp = None,
+    signature: Signature = None,
+    event_id: EventId = None,
+) -> dict[str, Any]:
+    asked = Asked(request.body, instance, instance_url, timestamp, signature, event_id)
+    return await gateway.intake.chats_synced(asked)
+
+
+def router(body_max: int) -> Router:
+    """The routes; a report may be larger than what customers send."""
+    return Router(
+        "/",
+        route_handlers=[webhook, active_sessions, mark_disconnected, chats_sync],
+        tags=["for instances"],
+        request_max_body_size=body_max,
+    )

@@ -1,0 +1,35 @@
+"""Which instance is it that shows this key?"""
+
+import hmac
+from collections.abc import Mapping
+
+from homing.model.errors import Code, Problem
+from homing.model.fleet import InstanceUrl
+
+
+class InstanceKeys:
+    """The keys that instances and we share: one for all, and own ones where they are set."""
+
+    def __init__(self, shared: str, own: Mapping[InstanceUrl, str]) -> None:
+        self._shared, self._own = shared, own
+
+    def owner(self, given: str | None) -> InstanceUrl | None:
+        """The one instance whose own key this is; None for a key that several share. Raises Problem for any other."""
+        if not given or not (self._same(given, self._shared) or self._owners(given)):
+            raise Problem(Code.UNAUTHENTICATED, "Send the instance's key as X-API-Key (here: WHATSAPP_API_KEY)")
+        owners = self._owners(given)
+        return owners[0] if len(owners) == 1 and not self._same(given, self._shared) else None
+
+    def _owners(self, given: str) -> list[InstanceUrl]:
+        return [url for url, key in self._own.items() if self._same(given, key)]
+
+    @staticmethod
+    def _same(given: str, key: str) -> bool:
+        """Headers arrive as Latin-1, whatever the sender meant by them."""
+        return bool(key) and any(
+            hmac.compare_digest(given.encode("utf-8", "replace"), spelt) for spelt in (key.encode(), _as_header(key))
+        )
+
+
+def _as_header(key: str) -> bytes:
+    return key.encode().decode("latin-1").encode()

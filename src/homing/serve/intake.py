@@ -1,0 +1,265 @@
+"""What instances send us unasked: believed only if it is signed, stored before it is answered.
+
+The seed's Node service sends again after 429 and after a broken connection, and drops what meets any other answer. So
+whatever keeps us from storing a report for the moment is answered with 429.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import structlog
+
+from homing.decide import events, hints, signing
+from homing.decide.events import Malformed
+from homing.decide.sync import INACTIVE
+from homing.flows.intake import Intake
+from homing.model.errors import Code, Problem
+from homing.model.events import IntakeResult, Report, Signed, Taken
+from homing.model.fleet import Account, InstanceUrl, PlacementState, SessionId
+from homing.ports import Clock, Directory, Fleet, Page, StoreUnavailable
+from homing.serve.instance_keys import InstanceKeys
+from homing.serve.metrics import Metrics
+
+log = structlog.get_logger("homing")
+
+T = TypeVar("T")
+
+ANSWER_WITHIN_S = 5.0
+"""The Node service waits ten seconds. What takes us longer is carried through, and known when it comes again."""
+RETRY_AFTER_S = 2
+ACCOUNTS_PAGE = 1_000
+CHATS_NAMED_MAX = 200
+
+_RESULTS = {
+    Code.SIGNATURE_INVALID: IntakeResult.BAD_SIGNATURE,
+    Code.SIGNATURE_EXPIRED: IntakeResult.EXPIRED,
+    Code.INSTANCE_UNKNOWN: IntakeResult.UNKNOWN_INSTANCE,
+    Code.INVALID_REQUEST: IntakeResult.MALFORMED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request of an instance: what its headers and its path say, and a way to its body."""
+
+    body: Callable[[], Awaitable[bytes]]
+    instance_ref: str | None = None
+    instance_url: str | None = None
+    timestamp: str | None = None
+    signature: str | None = None
+    event_id: str | None = None
+    api_key: str | None = None
+
+
+class IntakeEndpoint:
+    """Answers instances."""
+
+    def __init__(
+        self,
+        *,
+        intake: Intake,
+        directory: Directory,
+        fleet: Fleet,
+        keys: InstanceKeys,
+        clock: Clock,
+        metrics: Metrics,
+        secret: str,
+        waiting_max: int,
+    ) -> None:
+        self._intake, self._directory, self._fleet, self._keys = intake, directory, fleet, keys
+        self._clock, self._metrics, self._secret, self._waiting_max = clock, metrics, secret.encode(), waiting_max
+        self._waiting = 0
+        self._storing: set[asyncio.Task[Taken]] = set()
+
+    async def webhook(self, asked: Asked) -> dict[str, Any]:
+        """Any event of an instance."""
+        async with self._counted():
+            raw, signed = await self._genuine(asked)
+            speaker = self._speaker(asked)
+            report = _read(lambda: events.read(raw, header_id=asked.event_id, instance_url=speaker))
+            return _told(await self._stored(report, signed))
+
+    async def mark_disconnected(self, asked: Asked, session_id: str) -> dict[str, Any]:
+        """An instance gives up a session; it may prove itself by its key instead of a signature."""
+        async with self._counted():
+            speaker, signed = None, None
+            if asked.api_key is not None:
+                speaker, raw = self._keyed(asked), await asked.body()
+            else:
+                raw, signed = await self._genuine(asked)
+            body = _read(lambda: events.json_object(raw)) if raw.strip() else {}
+            report = Report(
+                kind="session_marked_disconnected",
+                data={"reason": body.get("reason")},
+                session_id=events.session_of(session_id),
+                instance_url=speaker or self._speaker(asked),
+                sender_id=asked.event_id,
+            )
+            return _told(await self._stored(report, signed))
+
+    async def chats_synced(self, asked: Asked) -> dict[str, Any]:
+        """An instance read the chats of an account. Kept are their number and the first ids."""
+        async with self._counted():
+            raw, signed = await self._genuine(asked)
+            speaker = self._speaker(asked)
+            body = _read(lambda: events.json_object(raw))
+            chats = body.get("chats")
+            if not isinstance(chats, list):
+                raise Problem(Code.INVALID_REQUEST, "`chats` must be a list", field="chats")
+            account = await self._available(self._account(body.get("whatsapp_account_id")))
+            data = {"count": len(chats), "chat_ids": [_chat_id(chat) for chat in chats[:CHATS_NAMED_MAX]]}
+            session = account.session_id if account is not None else None
+            await self._stored(Report("chats_sync", data, session, speaker, asked.event_id), signed)
+            return {"success": True, "received": len(chats)}
+
+    async def active_sessions(self, asked: Asked) -> dict[str, Any]:
+        """The sessions that the asking instance should run: those placed on it, and no other's."""
+        url = self._keyed(asked)
+        if url is None:
+            log.warning("An instance that cannot be told from others asked for its sessions; it is given none")
+            return {"success": True, "sessions": []}
+        sessions = [_session(account) for account in await self._placed_on(url)]
+        return {"success": True, "sessions": sessions}
+
+    # --- who speaks ---------------------------------------------------------------------------------------------
+
+    async def _genuine(self, asked: Asked) -> tuple[bytes, Signed]:
+        """The body and its signature, if somebody signed it who knows the secret."""
+        if not self._secret:
+            detail = "WHATSAPP_HMAC_SECRET is not set here, so no report can be believed"
+            raise Problem(Code.INTAKE_NOT_CONFIGURED, detail, retry_after_s=60)
+        raw = await asked.body()
+        judged = signing.judge(self._secret, asked.timestamp, asked.signature, raw, self._clock.now())
+        if isinstance(judged, Signed):
+            return raw, judged
+        expired = judged.result is IntakeResult.EXPIRED
+        raise Problem(Code.SIGNATURE_EXPIRED if expired else Code.SIGNATURE_INVALID, judged.reason)
+
+    def _speaker(self, asked: Asked) -> InstanceUrl | None:
+        """The known instance that the path names, or else the header; none if neither names any."""
+        instances = list(self._fleet.roster.instances.values())
+        if asked.instance_ref is not None:
+            found, named = hints.named(instances, asked.instance_ref), asked.instance_ref
+        elif asked.instance_url:
+            found, named = hints.located(instances, asked.instance_url), asked.instance_url
+        else:
+            return None
+        if found is None:
+            raise Problem(Code.INSTANCE_UNKNOWN, f"No instance is known as {named[:200]!r}; let it join first")
+        return found.url
+
+    def _keyed(self, asked: Asked) -> InstanceUrl | None:
+        """The instance that shows this key. Some gateways call themselves localhost: an own key is better evidence."""
+        owner = self._keys.owner(asked.api_key)
+        if owner is None:
+            try:
+                return self._speaker(asked)
+            except Problem:
+                if asked.instance_ref is not None:
+                    raise
+                return None
+        if asked.instance_ref is not None and self._speaker(asked) != owner:
+            raise Problem(Code.UNAUTHENTICATED, "This is the key of another instance than the address names")
+        return owner
+
+    # --- the store ----------------------------------------------------------------------------------------------
+
+    async def _stored(self, report: Report, signed: Signed | None) -> Taken:
+        task = asyncio.get_running_loop().create_task(self._intake.take(report, signed))
+        self._storing.add(task)
+        task.add_done_callback(self._done)
+        taken = await self._available(asyncio.shield(task))
+        self._metrics.reported(taken.result)
+        return taken
+
+    def _done(self, task: asyncio.Task[Taken]) -> None:
+        self._storing.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("A report could not be stored; its sender is asked to send it again", error=str(error))
+
+    async def _available(self, answer: Awaitable[T]) -> T:
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                return await answer
+        except (StoreUnavailable, TimeoutError) as error:
+            raise _busy("The database is away for the moment") from error
+
+    async def _account(self, named: object) -> Account | None:
+        """The account that a gateway names by its number or its uuid."""
+        word = str(named).lower()
+        if word.isdecimal() and len(word) < 18:
+            return await self._directory.account(None, id=int(word))
+        return await self._directory.account(None, uuid=word)
+
+    async def _placed_on(self, url: InstanceUrl) -> list[Account]:
+        """What was stopped or logged out is not meant to run, and what is moving is started by whoever moves it."""
+        found: list[Account] = []
+        after = 0
+        while True:
+            page = await self._directory.accounts(None, Page(after, ACCOUNTS_PAGE), instance_url=url)
+            found += [
+                account
+                for account in page
+                if account.status not in INACTIVE and account.placement.state is PlacementState.HELD
+            ]
+            if len(page) < ACCOUNTS_PAGE:
+                return found
+            after = page[-1].id
+
+    @asynccontextmanager
+    async def _counted(self) -> AsyncIterator[None]:
+        """What goes wrong is counted by what it is."""
+        try:
+            with self._place():
+                yield
+        except Problem as problem:
+            self._metrics.reported(_RESULTS.get(problem.code, IntakeResult.REFUSED))
+            raise
+        except Exception:
+            self._metrics.reported(IntakeResult.REFUSED)
+            raise
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """A place among those being answered, and those whose answer came too late."""
+        if max(self._waiting, len(self._storing)) >= self._waiting_max:
+            raise _busy(f"{self._waiting_max} reports are being stored, which is the limit")
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+
+
+def _busy(detail: str) -> Problem:
+    return Problem(Code.INTAKE_BUSY, f"{detail}; send it again", retry_after_s=RETRY_AFTER_S)
+
+
+def _read(reading: Callable[[], T]) -> T:
+    try:
+        return reading()
+    except Malformed as error:
+        raise Problem(Code.INVALID_REQUEST, str(error)) from error
+
+
+def _told(taken: Taken) -> dict[str, Any]:
+    return {"success": True, "event_id": taken.event_id, "duplicate": taken.result is not IntakeResult.ACCEPTED}
+
+
+def _chat_id(chat: Any) -> str | None:
+    given = chat.get("id", chat.get("chat_id")) if isinstance(chat, dict) else chat
+    given = given.get("_serialized") if isinstance(given, dict) else given
+    return given[:200] if isinstance(given, str) else None
+
+
+def _session(account: Account) -> dict[str, Any]:
+    session: SessionId = account.session_id
+    return {
+        "id": account.id,
+        "session_id": session,
+        "workspace_id": account.workspace_id,
+        "phone_number": account.phone,
+    }

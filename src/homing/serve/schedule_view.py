@@ -1,0 +1,25 @@
+"""A schedule as the API and `homing schedule list` show it."""
+
+from datetime import datetime
+from typing import Any
+
+from homing.decide import schedules
+from homing.model.work import ScheduleRecord
+
+
+def shown(record: ScheduleRecord, now: datetime) -> dict[str, Any]:
+    """Expression, last run, its result, and how long until the next."""
+    next_at = schedules.next_at(record.expression, now)
+    return {
+        "name": record.name,
+        "expression": record.expression,
+        "last_run_at": record.started_at,
+        "finished_at": record.finished_at,
+        "running": record.holder is not None,
+        "result": record.result,
+        "error": record.error,
+        "runs": record.runs,
+        "failures": record.failures,
+        "next_at": next_at,
+        "next_in_s": None if next_at is None else max(0, round((next_at - now).total_seconds())),
+    }

@@ -1,0 +1,185 @@
+"""What instances reported, on a SQL database: each event once, under a number that rises with every commit."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, select, update
+
+from homing.model.events import Event, IntakeResult, Meaning, Report, Sign, Signed, Taken
+from homing.model.fleet import AccountUuid, InstanceUrl, SessionId, WorkspaceId
+from homing.ports import EventsStored, Notice, Page
+from homing.store.database import Database
+from homing.store.notices import Announce, StagedNotices
+from homing.store.rows import ACCOUNTS_WITH_SESSIONS, AnyRow
+from homing.store.schema import accounts, events, sessions
+from homing.store.schema import webhook_signatures as signatures
+from homing.store.settling import settle_by_event, take_turn
+from homing.store.sql import dialect_of, insert
+
+
+class SqlEvents:
+    """`ports.Events` on SQLite and PostgreSQL."""
+
+    def __init__(self, database: Database, notices: StagedNotices) -> None:
+        self._database, self._notices = database, notices
+
+    async def store(
+        self, report: Report, *, event_id: str, at: datetime, meaning: Meaning, signed: Signed | None, sign: Sign | None
+    ) -> Taken:
+        def stored(connection: Connection) -> tuple[Taken, Announce]:
+            taken = _store(connection, report, event_id, at, meaning, signed)
+            notices: Sequence[Notice] = ()
+            if taken.event is not None:
+                notices = [EventsStored(taken.event.sequence)]
+                if sign is not None and taken.event.account_uuid is not None:
+                    settle_by_event(connection, sign, taken.event.account_uuid, event_id, at)
+            return taken, self._notices.stage(connection, notices)
+
+        taken, announce = await self._database.write(stored)
+        await announce()
+        return taken
+
+    async def page(
+        self,
+        workspace: WorkspaceId | None,
+        page: Page,
+        *,
+        kind: str | None = None,
+        session_id: SessionId | None = None,
+        account_uuid: AccountUuid | None = None,
+    ) -> list[Event]:
+        wanted = {
+            events.c.workspace_id: workspace,
+            events.c.kind: kind,
+            events.c.session_id: session_id,
+            events.c.account_uuid: account_uuid,
+        }
+        statement = select(events).where(events.c.sequence > page.after).order_by(events.c.sequence).limit(page.limit)
+        for column, value in wanted.items():
+            if value is not None:
+                statement = statement.where(column == value)
+        return await self._database.read(lambda c: [event_of(row) for row in c.execute(statement)])
+
+    async def newest(self, session_id: SessionId, kind: str, *, since: datetime) -> Event | None:
+        statement = (
+            select(events)
+            .where(events.c.session_id == session_id, events.c.kind == kind, events.c.received_at >= since)
+            .order_by(events.c.sequence.desc())
+            .limit(1)
+        )
+        row = await self._database.read(lambda c: c.execute(statement).one_or_none())
+        return None if row is None else event_of(row)
+
+    async def last_sequence(self) -> int:
+        last = await self._database.read(lambda c: c.scalar(select(func.max(events.c.sequence))))
+        return int(last or 0)
+
+    async def prune(self, now: datetime, *, keep_since: datetime, limit: int) -> int:
+        return await self._database.write(lambda c: _prune(c, now, keep_since, limit))
+
+
+def event_of(row: AnyRow) -> Event:
+    return Event(
+        sequence=row.sequence,
+        id=row.id,
+        received_at=row.received_at,
+        occurred_at=row.occurred_at,
+        kind=row.kind,
+        session_id=None if row.session_id is None else SessionId(row.session_id),
+        account_uuid=None if row.account_uuid is None else AccountUuid(row.account_uuid),
+        workspace_id=None if row.workspace_id is None else WorkspaceId(row.workspace_id),
+        instance_url=None if row.instance_url is None else InstanceUrl(row.instance_url),
+        payload=row.payload,
+    )
+
+
+def _store(
+    connection: Connection, report: Report, event_id: str, at: datetime, meaning: Meaning, signed: Signed | None
+) -> Taken:
+    take_turn(connection)
+    replayed = _brought_by(connection, signed)
+    if replayed is not None:
+        return Taken(IntakeResult.REPLAY, replayed)
+    same = _meant_by(connection, meaning, at)
+    if same is not None:
+        _remember(connection, signed, same)
+        return Taken(IntakeResult.DUPLICATE, same)
+    _end_meanings(connection, meaning, report.session_id)
+    event = event_of(connection.execute(_inserted(connection, report, event_id, at, meaning)).one())
+    _remember(connection, signed, event_id)
+    return Taken(IntakeResult.ACCEPTED, event_id, event)
+
+
+def _brought_by(connection: Connection, signed: Signed | None) -> str | None:
+    """The event that came with this very signature."""
+    if signed is None:
+        return None
+    return connection.scalar(select(signatures.c.event_id).where(signatures.c.signature == signed.signature))
+
+
+def _meant_by(connection: Connection, meaning: Meaning, at: datetime) -> str | None:
+    """The event that means the same and whose time is not over; one whose time is over no longer means it."""
+    row = connection.execute(
+        select(events.c.id, events.c.meaning_until).where(events.c.meaning == meaning.key)
+    ).one_or_none()
+    if row is None:
+        return None
+    if row.meaning_until > at:
+        return str(row.id)
+    connection.execute(update(events).where(events.c.id == row.id).values(meaning=None, meaning_until=None))
+    return None
+
+
+def _end_meanings(connection: Connection, meaning: Meaning, session: SessionId | None) -> None:
+    if not meaning.ends or session is None:
+        return
+    ended = func.substr(events.c.meaning, 1, len(meaning.ends)) == meaning.ends
+    connection.execute(
+        update(events).where(events.c.session_id == session, ended).values(meaning=None, meaning_until=None)
+    )
+
+
+def _inserted(connection: Connection, report: Report, event_id: str, at: datetime, meaning: Meaning) -> Any:
+    return (
+        insert(dialect_of(connection), events)
+        .values(
+            id=event_id,
+            received_at=at,
+            occurred_at=report.occurred_at,
+            kind=report.kind,
+            session_id=report.session_id,
+            instance_url=report.instance_url,
+            payload=report.data,
+            meaning=meaning.key,
+            meaning_until=at + timedelta(seconds=meaning.window_s),
+            **_owner(connection, report.session_id),
+        )
+        .returning(events)
+    )
+
+
+def _owner(connection: Connection, session: SessionId | None) -> dict[str, Any]:
+    """The account and workspace of the session; none for a session that the directory does not know."""
+    statement = select(accounts.c.uuid, accounts.c.workspace_id).select_from(ACCOUNTS_WITH_SESSIONS)
+    row = connection.execute(statement.where(sessions.c.session_id == session)).one_or_none() if session else None
+    return {} if row is None else {"account_uuid": row.uuid, "workspace_id": row.workspace_id}
+
+
+def _remember(connection: Connection, signed: Signed | None, event_id: str) -> None:
+    if signed is not None:
+        row = insert(dialect_of(connection), signatures).values(
+            signature=signed.signature, event_id=event_id, expires_at=signed.until_at
+        )
+        connection.execute(row.on_conflict_do_nothing())
+
+
+def _prune(connection: Connection, now: datetime, keep_since: datetime, limit: int) -> int:
+    connection.execute(delete(signatures).where(signatures.c.expires_at <= now))
+    oldest = connection.execute(
+        select(events.c.sequence, events.c.received_at).order_by(events.c.sequence).limit(limit)
+    ).all()
+    old = [row.sequence for row in oldest if row.received_at < keep_since]
+    if old:
+        connection.execute(delete(events).where(events.c.sequence <= max(old), events.c.received_at < keep_since))
+    return len(old)

@@ -1,0 +1,159 @@
+"""Durable work on a SQL database, with a bell for whoever waits for it."""
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, delete, func, select
+
+from homing.model.work import Ending, Job, JobId, JobState, NewJob, Priority, WorkFigures
+from homing.ports import CacheCleared, Notice, Page, WorkReady
+from homing.store import jobs as operations
+from homing.store.database import Database
+from homing.store.jobs import is_head, job_of
+from homing.store.notices import StagedNotices
+from homing.store.schema import jobs
+
+T = TypeVar("T")
+
+
+class SqlWork:
+    """`ports.Work` on SQLite and PostgreSQL.
+
+    Who enqueues rings the bell with the commit itself, in every gateway. A bell may be missed with the connection that
+    carries it, or if the enqueuer dies between commit and word on SQLite; so those who wait also look now and then.
+    """
+
+    def __init__(self, database: Database, notices: StagedNotices) -> None:
+        self._database, self._notices = database, notices
+        self._bells: dict[str, asyncio.Event] = {}
+        notices.subscribe(self._hear)
+
+    async def enqueue(self, jobs: Sequence[NewJob]) -> list[JobId | None]:
+        def add(connection: Connection) -> tuple[list[JobId | None], list[Notice]]:
+            enqueued = operations.enqueue(connection, self._database, jobs)
+            return enqueued.ids, enqueued.notices
+
+        return await self._change(add) if jobs else []
+
+    async def claim(self, kind: str, *, owner: str, limit: int, lease_s: float) -> list[Job]:
+        return await self._database.write(
+            lambda c: operations.claim(c, self._database, kind, owner=owner, limit=limit, lease_s=lease_s)
+        )
+
+    async def renew(self, jobs: Collection[Job], *, lease_s: float) -> set[JobId]:
+        if not jobs:
+            return set()
+        return await self._database.write(lambda c: operations.renew(c, self._database, jobs, lease_s))
+
+    async def settle(self, endings: Sequence[tuple[Job, Ending]]) -> set[JobId]:
+        def end(connection: Connection) -> tuple[set[JobId], list[Notice]]:
+            settled = operations.settle(connection, self._database, endings)
+            return settled.ids, settled.notices
+
+        return await self._change(end) if endings else set()
+
+    async def cancel(self, id: JobId) -> bool:
+        return await self._change(lambda c: operations.cancel(c, self._database, id))
+
+    async def replay(self, ids: Collection[JobId]) -> set[JobId]:
+        return await self._change(lambda c: operations.replay(c, self._database, ids))
+
+    async def job(self, id: JobId) -> Job | None:
+        return await self._database.read(lambda c: _job(c, id))
+
+    async def jobs(self, page: Page, *, kind: str | None = None, state: JobState | None = None) -> list[Job]:
+        return await self._database.read(lambda c: _page(c, page, kind, state))
+
+    async def figures(self) -> list[WorkFigures]:
+        return await self._database.read(lambda c: _figures(c, self._database))
+
+    async def next_due_s(self, kind: str) -> float | None:
+        return await self._database.read(lambda c: _next_due_s(c, self._database, kind))
+
+    async def prune(self, *, done_keep_s: float, dead_keep_s: float, limit: int = 10_000) -> int:
+        keep_s = {JobState.DONE: done_keep_s, JobState.CANCELLED: done_keep_s, JobState.DEAD: dead_keep_s}
+        return await self._database.write(lambda c: _prune(c, self._database, keep_s, limit))
+
+    def bell(self, kind: str) -> asyncio.Event:
+        return self._bells.setdefault(kind, asyncio.Event())
+
+    def _hear(self, notice: Notice) -> None:
+        if isinstance(notice, WorkReady) and notice.kind in self._bells:
+            self._bells[notice.kind].set()
+        elif isinstance(notice, CacheCleared):
+            for bell in self._bells.values():
+                bell.set()
+
+    async def _change(self, fn: Callable[[Connection], tuple[T, list[Notice]]]) -> T:
+        def staged(connection: Connection) -> tuple[T, Any]:
+            value, notices = fn(connection)
+            return value, self._notices.stage(connection, notices) if notices else None
+
+        value, announce = await self._database.write(staged)
+        if announce is not None:
+            await announce()
+        return value
+
+
+def _job(connection: Connection, id: JobId) -> Job | None:
+    row = connection.execute(select(jobs).where(jobs.c.id == id)).one_or_none()
+    return None if row is None else job_of(row)
+
+
+def _page(connection: Connection, page: Page, kind: str | None, state: JobState | None) -> list[Job]:
+    statement = select(jobs).order_by(jobs.c.id.desc()).limit(page.limit)
+    if page.after:
+        statement = statement.where(jobs.c.id < page.after)
+    if kind is not None:
+        statement = statement.where(jobs.c.kind == kind)
+    if state is not None:
+        statement = statement.where(jobs.c.state == state)
+    return [job_of(row) for row in connection.execute(statement)]
+
+
+def _figures(connection: Connection, database: Database) -> list[WorkFigures]:
+    counts: dict[str, dict[JobState, int]] = {}
+    oldest: dict[str, float] = {}
+    grouped = select(jobs.c.kind, jobs.c.state, func.count().label("number"), func.min(jobs.c.due_at).label("oldest"))
+    now = _now(connection, database)
+    for row in connection.execute(grouped.group_by(jobs.c.kind, jobs.c.state)):
+        state = JobState(row.state)
+        counts.setdefault(row.kind, {})[state] = row.number
+        if state in (JobState.READY, JobState.RUNNING):
+            oldest[row.kind] = max(oldest.get(row.kind, 0.0), (now - row.oldest).total_seconds())
+    return [WorkFigures(kind, counts[kind], oldest.get(kind, 0.0)) for kind in sorted(counts)]
+
+
+def _next_due_s(connection: Connection, database: Database, kind: str) -> float | None:
+    firsts = [
+        select(jobs.c.due_at)
+        .where(is_head(), jobs.c.kind == kind, jobs.c.priority == priority)
+        .order_by(jobs.c.due_at)
+        .limit(1)
+        .scalar_subquery()
+        for priority in Priority
+    ]
+    now, *due = connection.execute(select(database.instant(), *firsts)).one()
+    known = [(each - now).total_seconds() for each in due if each is not None]
+    return max(0.0, min(known)) if known else None
+
+
+def _prune(connection: Connection, database: Database, keep_s: dict[JobState, float], limit: int) -> int:
+    gone = 0
+    for state, kept_s in keep_s.items():
+        before = select(database.instant(-kept_s)).scalar_subquery()
+        old = (
+            select(jobs.c.id)
+            .where(jobs.c.state == state, jobs.c.finished_at.is_not(None), jobs.c.finished_at < before)
+            .order_by(jobs.c.finished_at)
+            .limit(limit - gone)
+        )
+        gone += connection.execute(delete(jobs).where(jobs.c.id.in_(old))).rowcount
+    return gone
+
+
+def _now(connection: Connection, database: Database) -> datetime:
+    now: datetime = connection.scalars(select(database.instant())).one()
+    return now

@@ -1,0 +1,611 @@
+"""The work table: done in order, held under leases and fences, by any number of claimers, on every store."""
+
+import asyncio
+import random
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from typing import TypeVar
+
+import pytest
+from sqlalchemy import Connection, text
+
+from clocks import PassTime, SteppedClock
+from homing.model.work import Dead, Done, Ending, GivenBack, Job, JobId, JobState, NewJob, Priority, Retry
+from homing.ports import CacheCleared, Notice, Page, WorkReady
+from homing.store import jobs as operations
+from homing.store.database import Database
+from homing.store.notices import LocalNotices, StagedNotices, open_notices
+from homing.store.opening import open_database
+from homing.store.work import SqlWork
+
+T = TypeVar("T")
+
+ALL = Page(limit=10_000)
+
+
+@pytest.fixture
+def work(database: Database, local_notices: LocalNotices) -> SqlWork:
+    return SqlWork(database, local_notices)
+
+
+@pytest.fixture
+def pass_time(database: Database, clock: SteppedClock) -> PassTime:
+    """Let the store's clock run ahead; on PostgreSQL, whose clock is its own, the jobs grow older instead."""
+
+    async def pass_time(by_s: float) -> None:
+        clock.advance(by_s)
+        if database.dialect == "postgresql":
+            aged = ", ".join(
+                f"{name} = {name} - interval '{by_s} s'" for name in ("due_at", "created_at", "finished_at")
+            )
+            await database.write(lambda c: c.execute(text(f"UPDATE jobs SET {aged}")))
+
+    return pass_time
+
+
+async def add(work: SqlWork, *jobs: NewJob) -> list[JobId]:
+    ids = await work.enqueue(jobs)
+    assert None not in ids
+    return [made for made in ids if made is not None]
+
+
+async def claim(
+    work: SqlWork, limit: int = 100, *, kind: str = "k", owner: str = "me", lease_s: float = 30
+) -> list[Job]:
+    return await work.claim(kind, owner=owner, limit=limit, lease_s=lease_s)
+
+
+async def claim_one(work: SqlWork, *, owner: str = "me", lease_s: float = 30) -> Job:
+    [job] = await claim(work, 1, owner=owner, lease_s=lease_s)
+    return job
+
+
+async def is_accepted(work: SqlWork, job: Job, ending: Ending | None = None) -> bool:
+    return await work.settle([(job, ending or Done())]) == {job.id}
+
+
+async def found(work: SqlWork, job_id: JobId) -> Job:
+    job = await work.job(job_id)
+    assert job is not None
+    return job
+
+
+def numbers(jobs: list[Job]) -> list[int]:
+    return [job.payload["n"] for job in jobs]
+
+
+# --- enqueue and claim --------------------------------------------------------------------------------------------
+
+
+async def test_a_job_comes_back_as_it_was_given(work: SqlWork) -> None:
+    payload = {"z": 1, "a": [True, None, "ünï \0 \ud800"], "nested": {"b": 2.5}}
+    [job_id] = await add(work, NewJob("k", payload, key="key", dedup="dedup", priority=Priority.URGENT))
+    job = await claim_one(work)
+    assert (job.id, job.kind, job.key, job.dedup, job.priority) == (job_id, "k", "key", "dedup", Priority.URGENT)
+    assert job.payload == payload
+    assert list(job.payload) == list(payload)
+    assert (job.state, job.attempts, job.fence, job.owner) == (JobState.RUNNING, 1, 1, "me")
+    assert 29 < (job.due_at - job.created_at).total_seconds() < 40
+    assert await found(work, job_id) == job
+
+
+async def test_a_job_is_claimed_once_and_only_by_its_kind(work: SqlWork) -> None:
+    await add(work, NewJob("k"), NewJob("other"))
+    assert len(await claim(work)) == 1
+    assert await claim(work) == []
+    assert len(await claim(work, kind="other")) == 1
+
+
+async def test_a_claim_takes_no_more_than_its_limit_and_the_oldest_first(work: SqlWork) -> None:
+    await add(work, *(NewJob("k", {"n": n}) for n in range(5)))
+    assert numbers(await claim(work, 3)) == [0, 1, 2]
+    assert numbers(await claim(work, 3)) == [3, 4]
+
+
+async def test_urgent_work_goes_first(work: SqlWork) -> None:
+    order = [Priority.BULK, Priority.NORMAL, Priority.URGENT, Priority.BULK, Priority.URGENT]
+    await add(work, *(NewJob("k", {"n": n}, priority=priority) for n, priority in enumerate(order)))
+    assert numbers(await claim(work, 3)) == [2, 4, 1]
+    assert numbers(await claim(work, 3)) == [0, 3]
+
+
+async def test_a_job_waits_for_its_time(work: SqlWork, pass_time: PassTime) -> None:
+    assert await work.next_due_s("k") is None
+    await add(work, NewJob("k", after_s=60), NewJob("k", after_s=90, priority=Priority.URGENT))
+    assert await claim(work) == []
+    assert await work.next_due_s("k") == pytest.approx(60, abs=5)
+    await pass_time(61)
+    assert await work.next_due_s("k") == 0
+    assert len(await claim(work)) == 1
+    assert await work.next_due_s("k") == pytest.approx(29, abs=5), "the other job, and the lease, end about then"
+
+
+async def test_an_unfinished_job_of_the_same_dedup_is_not_added_again(work: SqlWork) -> None:
+    first, again, other_kind, also = await work.enqueue(
+        [NewJob("k", dedup="d"), NewJob("k", dedup="d"), NewJob("other", dedup="d"), NewJob("k")]
+    )
+    assert again is None
+    assert None not in (first, other_kind, also)
+    assert (await found(work, JobId(first or 0))).kind == "k"
+    assert (await found(work, JobId(other_kind or 0))).kind == "other"
+    assert (await found(work, JobId(also or 0))).dedup is None
+    [job] = await claim(work, 1)
+    assert await work.enqueue([NewJob("k", dedup="d")]) == [None]
+    await work.settle([(job, Done())])
+    assert await work.enqueue([NewJob("k", dedup="d")]) != [None]
+
+
+async def test_thousands_at_once(work: SqlWork) -> None:
+    ids = await add(work, *(NewJob("k", {"n": n}, key=f"key {n}") for n in range(2_500)))
+    assert ids == sorted(set(ids))
+    jobs = await claim(work, 3_000)
+    assert [job.id for job in jobs] == ids
+    assert numbers(jobs) == list(range(2_500))
+    assert await work.renew(jobs, lease_s=60) == set(ids)
+    assert await work.settle([(job, Done("well")) for job in jobs]) == set(ids)
+    assert await claim(work) == []
+
+
+async def test_nothing_is_asked_for_nothing(work: SqlWork, statements: list[str]) -> None:
+    assert (await work.enqueue([]), await work.renew([], lease_s=1), await work.settle([])) == ([], set(), set())
+    assert statements == []
+
+
+# --- the order within a key ---------------------------------------------------------------------------------------
+
+
+async def test_jobs_of_a_key_go_one_at_a_time_in_order_and_keys_are_independent(work: SqlWork) -> None:
+    await add(work, *(NewJob("k", {"n": n}, key=f"key {n % 2}") for n in range(6)))
+    done: list[int] = []
+    for _ in range(3):
+        jobs = await claim(work)
+        assert len(jobs) == 2
+        assert await claim(work) == []
+        done += numbers(jobs)
+        await work.settle([(job, Done()) for job in jobs])
+    assert done == list(range(6))
+    assert await claim(work) == []
+
+
+async def test_a_key_is_shared_by_all_kinds(work: SqlWork) -> None:
+    await add(work, NewJob("k", key="session"), NewJob("other", key="session"))
+    assert await claim(work, kind="other") == []
+    await work.settle([(await claim_one(work), Done())])
+    assert len(await claim(work, kind="other")) == 1
+
+
+async def test_urgency_does_not_overtake_within_a_key(work: SqlWork) -> None:
+    await add(work, NewJob("k", {"n": 0}, key="one"), NewJob("k", {"n": 1}, key="one", priority=Priority.URGENT))
+    assert numbers(await claim(work)) == [0]
+
+
+async def test_a_job_to_be_tried_again_holds_up_those_behind_it(work: SqlWork, pass_time: PassTime) -> None:
+    await add(work, *(NewJob("k", {"n": n}, key="one") for n in range(2)))
+    await work.settle([(await claim_one(work), Retry(60, "not now"))])
+    assert await claim(work) == []
+    await pass_time(61)
+    assert numbers(await claim(work)) == [0]
+
+
+@pytest.mark.parametrize("end", [Done(), Dead("hopeless")])
+async def test_an_ended_job_lets_the_next_go(work: SqlWork, end: Ending) -> None:
+    await add(work, *(NewJob("k", {"n": n}, key="one") for n in range(2)))
+    await work.settle([(await claim_one(work), end)])
+    assert numbers(await claim(work)) == [1]
+
+
+async def test_a_skipped_double_leaves_nothing_stuck(work: SqlWork) -> None:
+    await add(work, NewJob("k", {"n": 0}, dedup="d"))
+    assert (await work.enqueue([NewJob("k", key="one", dedup="d"), NewJob("k", {"n": 1}, key="one")]))[0] is None
+    assert numbers(await claim(work)) == [0, 1]
+
+
+# --- leases and fences --------------------------------------------------------------------------------------------
+
+
+async def test_a_lease_that_ran_out_is_taken_over_and_the_old_fence_refused(work: SqlWork, pass_time: PassTime) -> None:
+    [job_id] = await add(work, NewJob("k", key="one"))
+    vanished = await claim_one(work, owner="vanished")
+    await pass_time(29)
+    assert await claim(work, owner="heir") == []
+    await pass_time(2)
+    heir = await claim_one(work, owner="heir")
+    assert (heir.id, heir.fence, heir.attempts, heir.owner) == (job_id, vanished.fence + 1, 2, "heir")
+    assert await work.renew([vanished], lease_s=30) == set()
+    assert await work.renew([vanished, heir], lease_s=30) == {job_id}
+    heir = await found(work, job_id)
+    for ending in (Done("late"), Retry(0, "late"), Dead("late"), GivenBack("late")):
+        assert not await is_accepted(work, vanished, ending)
+    assert await found(work, job_id) == heir
+    assert await is_accepted(work, heir, Done("well"))
+    assert (await found(work, job_id)).reason == "well"
+
+
+async def test_a_slow_holder_that_nobody_replaced_may_still_finish(work: SqlWork, pass_time: PassTime) -> None:
+    await add(work, NewJob("k"))
+    job = await claim_one(work)
+    await pass_time(60)
+    assert await is_accepted(work, job)
+
+
+async def test_renewing_keeps_the_job(work: SqlWork, pass_time: PassTime) -> None:
+    await add(work, NewJob("k"), NewJob("k"))
+    kept, left = await claim(work)
+    for _ in range(3):
+        await pass_time(20)
+        assert await work.renew([kept], lease_s=30) == {kept.id}
+    assert [job.id for job in await claim(work)] == [left.id]
+
+
+async def test_the_fence_rises_with_every_claim_and_never_falls(work: SqlWork) -> None:
+    await add(work, NewJob("k"))
+    fences = []
+    for ending in (Retry(0, "again"), GivenBack("leaving"), Dead("enough")):
+        job = await claim_one(work)
+        fences.append(job.fence)
+        await work.settle([(job, ending)])
+    await work.replay([job.id])
+    fences.append((await claim_one(work)).fence)
+    assert fences == [1, 2, 3, 4]
+
+
+async def test_an_ending_counts_once(work: SqlWork) -> None:
+    [job_id] = await add(work, NewJob("k"))
+    job = await claim_one(work)
+    assert await is_accepted(work, job, Retry(60, "not now"))
+    assert not await is_accepted(work, job, Done())
+    assert (await found(work, job_id)).state is JobState.READY
+
+
+async def test_what_is_given_back_is_free_at_once_and_was_no_attempt(work: SqlWork) -> None:
+    await add(work, NewJob("k"))
+    await work.settle([(await claim_one(work), GivenBack("leaving"))])
+    assert (await claim_one(work)).attempts == 1
+
+
+async def test_a_batch_of_endings_is_judged_one_by_one(work: SqlWork, pass_time: PassTime) -> None:
+    await add(work, *(NewJob("k", {"n": n}) for n in range(4)))
+    [lost] = await claim(work, 1, lease_s=1)
+    await pass_time(2)
+    [regained, *others] = await claim(work)
+    assert regained.id == lost.id
+    endings: list[tuple[Job, Ending]] = [(lost, Done()), *zip(others, (Done(), Retry(5, ""), Dead("x")), strict=True)]
+    assert await work.settle(endings) == {job.id for job in others}
+    states = [(await found(work, job.id)).state for job in (lost, *others)]
+    assert states == [JobState.RUNNING, JobState.DONE, JobState.READY, JobState.DEAD]
+
+
+# --- dead letters, cancelling, keeping house ----------------------------------------------------------------------
+
+
+async def test_dead_jobs_are_kept_with_their_reason_and_can_live_again(work: SqlWork) -> None:
+    first, second = await add(work, NewJob("k", {"n": 0}, key="one"), NewJob("k", {"n": 1}, key="one"))
+    await work.settle([(await claim_one(work), Dead("no such number"))])
+    [dead] = await work.jobs(ALL, kind="k", state=JobState.DEAD)
+    assert (dead.id, dead.reason, dead.owner) == (first, "no such number", None)
+    assert dead.finished_at is not None
+    running = await claim_one(work)
+    assert running.id == second
+    assert await work.replay([first, second, JobId(10**6)]) == {first}
+    assert await claim(work) == [], "the key is busy"
+    await work.settle([(running, Done())])
+    again = await claim_one(work)
+    assert (again.id, again.attempts, again.finished_at) == (first, 1, None)
+
+
+async def test_a_dead_job_does_not_live_beside_its_double(work: SqlWork) -> None:
+    [dead] = await add(work, NewJob("k", dedup="d"))
+    await work.settle([(await claim_one(work), Dead("x"))])
+    await add(work, NewJob("k", dedup="d"))
+    assert await work.replay([dead]) == set()
+    assert (await found(work, dead)).state is JobState.DEAD
+
+
+async def test_only_what_nobody_has_claimed_can_be_cancelled(work: SqlWork) -> None:
+    head, behind, last = await add(work, *(NewJob("k", {"n": n}, key="one") for n in range(3)))
+    assert await work.cancel(behind)
+    assert not await work.cancel(behind)
+    job = await claim_one(work)
+    assert not await work.cancel(head)
+    await work.settle([(job, Done())])
+    assert (await claim_one(work)).id == last
+    assert (await found(work, behind)).state is JobState.CANCELLED
+    assert not await work.cancel(JobId(10**6))
+
+
+async def test_a_cancelled_head_lets_the_next_go(work: SqlWork) -> None:
+    head, behind = await add(work, NewJob("k", key="one"), NewJob("k", key="one"))
+    assert await work.cancel(head)
+    assert (await claim_one(work)).id == behind
+
+
+async def test_figures_count_by_kind_and_state_and_know_the_oldest(work: SqlWork, pass_time: PassTime) -> None:
+    await add(work, NewJob("a"), NewJob("a"), NewJob("b", key="x"), NewJob("b", key="x"), NewJob("b", after_s=1_000))
+    await pass_time(100)
+    await work.settle([((await claim(work, 1, kind="a"))[0], Done())])
+    a, b = await work.figures()
+    assert (a.kind, b.kind) == ("a", "b")
+    assert a.counts == {JobState.READY: 1, JobState.DONE: 1}
+    assert b.counts == {JobState.READY: 2, JobState.QUEUED: 1}
+    assert a.oldest_due_s == pytest.approx(100, abs=5)
+    await claim(work, kind="a")
+    assert (await work.figures())[0].oldest_due_s == 0
+
+
+async def test_jobs_are_listed_newest_first_in_pages(work: SqlWork) -> None:
+    ids = await add(work, *(NewJob("k") for _ in range(5)), NewJob("other"))
+    page = await work.jobs(Page(limit=2), kind="k")
+    assert [job.id for job in page] == [ids[4], ids[3]]
+    assert [job.id for job in await work.jobs(Page(after=ids[3], limit=9), kind="k")] == ids[2::-1]
+    assert len(await work.jobs(ALL)) == 6
+
+
+async def test_old_finished_jobs_are_forgotten_and_dead_ones_kept_longer(work: SqlWork, pass_time: PassTime) -> None:
+    await add(work, *(NewJob("k") for _ in range(6)))
+    one, two, three, dead, running = await claim(work, 5)
+    await work.settle([(one, Done()), (two, Done()), (three, Done()), (dead, Dead("x"))])
+    assert await work.prune(done_keep_s=60, dead_keep_s=600, limit=100) == 0
+    await pass_time(61)
+    assert await work.prune(done_keep_s=60, dead_keep_s=600, limit=2) == 2
+    assert await work.prune(done_keep_s=60, dead_keep_s=600, limit=100) == 1
+    assert [job.id for job in await work.jobs(ALL, state=JobState.DEAD)] == [dead.id]
+    await pass_time(600)
+    assert await work.prune(done_keep_s=60, dead_keep_s=600, limit=100) == 1
+    assert {job.state for job in await work.jobs(ALL)} == {JobState.READY, JobState.RUNNING}
+    assert await is_accepted(work, running)
+
+
+# --- with other operations, and the bell --------------------------------------------------------------------------
+
+
+async def test_jobs_are_added_with_the_transaction_that_wants_them_or_not_at_all(
+    work: SqlWork, database: Database
+) -> None:
+    def two_things(connection: Connection, *, fails: bool) -> list[Notice]:
+        connection.execute(text("INSERT INTO workspaces VALUES (7, 'w', '2026-01-01T00:00:00Z')"))
+        enqueued = operations.enqueue(connection, database, [NewJob("k", key="one")])
+        if fails:
+            raise ValueError("as told")
+        return enqueued.notices
+
+    with pytest.raises(ValueError, match="as told"):
+        await database.write(lambda c: two_things(c, fails=True))
+    assert await claim(work) == []
+    assert await database.write(lambda c: two_things(c, fails=False)) == [WorkReady("k")]
+    assert len(await claim(work)) == 1
+
+
+async def test_the_bell_rings_for_what_is_new_and_for_what_is_next(work: SqlWork, local_notices: LocalNotices) -> None:
+    bell, other = work.bell("k"), work.bell("other")
+    await add(work, NewJob("k", key="one"), NewJob("k", key="one"))
+    assert (bell.is_set(), other.is_set()) == (True, False)
+    job = await claim_one(work)
+    bell.clear()
+    await work.settle([(job, Retry(5, "not now"))])
+    assert not bell.is_set()
+    job = await claim_after(work)
+    await work.settle([(job, Done())])
+    assert bell.is_set()
+    bell.clear()
+    await work.settle([(await claim_one(work), GivenBack("leaving"))])
+    assert bell.is_set()
+    await local_notices.publish([CacheCleared("notices may have been missed")])
+    assert other.is_set()
+
+
+async def claim_after(work: SqlWork) -> Job:
+    """Claim a job whose time has not come, by making it so."""
+    await work._database.write(lambda c: c.execute(text("UPDATE jobs SET due_at = '2020-01-01T00:00:00.000000Z'")))
+    return await claim_one(work)
+
+
+@pytest.fixture
+async def gateways(postgres_url: str) -> AsyncIterator[list[SqlWork]]:
+    """Three gateways on one PostgreSQL, with the notices they really use."""
+    opened: list[tuple[Database, StagedNotices]] = []
+    for _ in range(3):
+        database = open_database(postgres_url, pool_size=4)
+        opened.append((database, await open_notices(database, postgres_url)))
+    yield [SqlWork(database, notices) for database, notices in opened]
+    for database, notices in opened:
+        await notices.close()
+        await database.close()
+
+
+async def test_the_bell_rings_in_every_gateway(gateways: list[SqlWork]) -> None:
+    here, there, _ = gateways
+    bell = there.bell("k")
+    await add(here, NewJob("k"))
+    async with asyncio.timeout(5):
+        await bell.wait()
+    assert len(await claim(there)) == 1
+
+
+# --- many claimers ------------------------------------------------------------------------------------------------
+
+
+class Watch:
+    """Sees to it that no job is done twice at a time and that each key keeps its order."""
+
+    def __init__(self) -> None:
+        self.done: dict[str, list[int]] = defaultdict(list)
+        self.busy: set[str] = set()
+
+    def begin(self, job: Job) -> None:
+        assert job.key is not None
+        assert job.key not in self.busy, "two jobs of a key at a time"
+        self.busy.add(job.key)
+
+    def end(self, job: Job) -> None:
+        assert job.key is not None
+        self.busy.discard(job.key)
+        self.done[job.key].append(job.payload["n"])
+
+
+async def clear_all(works: list[SqlWork], watch: Watch, *, claimers: int, total: int, seed: int) -> None:
+    """Many claimers, on several gateways, until all is done."""
+    chance = random.Random(seed)
+
+    async def claimer(number: int) -> None:
+        work = works[number % len(works)]
+        while sum(map(len, watch.done.values())) < total:
+            jobs = await claim(work, chance.randrange(1, 6), owner=f"claimer {number}")
+            for job in jobs:
+                watch.begin(job)
+            await asyncio.sleep(chance.random() * 0.002)
+            endings: list[tuple[Job, Ending]] = []
+            for job in jobs:
+                if chance.random() < 0.2:
+                    watch.busy.discard(job.key or "")
+                    endings.append((job, Retry(0, "again")))
+                else:
+                    watch.end(job)
+                    endings.append((job, Done()))
+            assert await work.settle(endings) == {job.id for job in jobs}
+
+    async with asyncio.timeout(60):
+        await asyncio.gather(*(claimer(number) for number in range(claimers)))
+
+
+async def test_many_claimers_keep_the_order_of_every_key_and_do_nothing_twice(work: SqlWork) -> None:
+    await add(work, *(NewJob("k", {"n": n}, key=f"key {n % 7}") for n in range(210)))
+    watch = Watch()
+    await clear_all([work], watch, claimers=8, total=210, seed=1)
+    assert watch.done == {f"key {key}": list(range(key, 210, 7)) for key in range(7)}
+
+
+async def test_gateways_that_add_and_finish_at_once_leave_no_job_behind(gateways: list[SqlWork]) -> None:
+    """Adding behind a head while it is being finished is where a job would be forgotten."""
+    watch, total = Watch(), 300
+
+    async def add_on() -> None:
+        for number in range(total):
+            await add(gateways[number % 3], NewJob("k", {"n": number}, key=f"key {number % 3}"))
+
+    await asyncio.gather(add_on(), clear_all(gateways, watch, claimers=6, total=total, seed=2))
+    assert watch.done == {f"key {key}": list(range(key, total, 3)) for key in range(3)}
+    assert (await gateways[0].figures())[0].counts == {JobState.DONE: total}
+
+
+async def test_adding_behind_a_head_that_is_just_being_finished_forgets_nobody(gateways: list[SqlWork]) -> None:
+    """Two open transactions do not see each other, whichever began first."""
+    here, there, _ = gateways
+    await add(here, NewJob("k", {"n": 0}, key="one"))
+    job = await claim_one(here)
+    adding = asyncio.create_task(
+        dawdle(here, lambda c, d: operations.enqueue(c, d, [NewJob("k", {"n": 1}, key="one")]))
+    )
+    await dawdling(there)
+    await there.settle([(job, Done())])
+    await adding
+    second = await claim_one(there)
+    assert second.payload == {"n": 1}
+    finishing = asyncio.create_task(dawdle(here, lambda c, d: operations.settle(c, d, [(second, Done())])))
+    await dawdling(there)
+    await add(there, NewJob("k", {"n": 2}, key="one"))
+    await finishing
+    assert (await claim_one(there)).payload == {"n": 2}
+
+
+async def test_claimers_do_not_wait_for_each_other(gateways: list[SqlWork]) -> None:
+    """A job whose claim is not committed yet is passed over."""
+    here, there, _ = gateways
+    await add(here, NewJob("k", {"n": 0}), NewJob("k", {"n": 1}))
+    slow = asyncio.create_task(
+        dawdle(here, lambda c, d: operations.claim(c, d, "k", owner="slow", limit=1, lease_s=30))
+    )
+    await dawdling(there)
+    quick = await claim(there, 1)
+    assert not slow.done()
+    assert sorted(numbers(quick) + numbers(await slow)) == [0, 1]
+
+
+async def dawdle(work: SqlWork, operation: Callable[[Connection, Database], T]) -> T:
+    """Do it, and be slow to commit."""
+
+    def slowly(connection: Connection) -> T:
+        value = operation(connection, work._database)
+        connection.execute(text("SELECT pg_sleep(0.3)"))
+        return value
+
+    return await work._database.write(slowly)
+
+
+async def dawdling(work: SqlWork) -> None:
+    """Until somebody on this database is being slow to commit."""
+    sleeping = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
+    async with asyncio.timeout(5):
+        while not await work._database.read(lambda c: c.scalar(text(sleeping))):  # noqa: ASYNC110 - it sends no word
+            await asyncio.sleep(0.005)
+
+
+# --- size ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_claim_takes_no_longer_among_tens_of_thousands(work: SqlWork) -> None:
+    """Whether they are done, queued behind one key, or due later; and whether there is anything to claim or not."""
+    few_s = await quickest_s(work)
+    await add(work, *(NewJob("old") for _ in range(3_000)))
+    await work.settle([(job, Done()) for job in await claim(work, 3_000, kind="old")])
+    await add(work, *(NewJob("k", key="busy", after_s=3_600) for _ in range(15_000)))
+    await add(work, *(NewJob("k", after_s=3_600, priority=Priority.URGENT) for _ in range(30_000)))
+    many_s = await quickest_s(work)
+    assert many_s < 2.5 * few_s + 0.002, f"{few_s * 1000:.1f} ms among few, {many_s * 1000:.1f} ms among many"
+
+
+async def quickest_s(work: SqlWork) -> float:
+    """The least time that it took to claim and settle one job, and then to find none."""
+    times = []
+    for _ in range(10):
+        await add(work, NewJob("k", key="quick"))
+        began_s = time.perf_counter()
+        [job] = await claim(work)
+        await work.settle([(job, Done())])
+        assert await claim(work) == []
+        times.append(time.perf_counter() - began_s)
+    return min(times)
+
+
+# --- death --------------------------------------------------------------------------------------------------------
+
+CLAIM_AND_HANG = """
+import asyncio, sys
+from homing.store.notices import LocalNotices
+from homing.store.opening import open_database
+from homing.store.work import SqlWork
+
+async def main() -> None:
+    work = SqlWork(open_database(sys.argv[1]), LocalNotices())
+    [job] = await work.claim("k", owner="doomed", limit=1, lease_s=30)
+    print(job.fence, flush=True)
+    await asyncio.sleep(3600)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("database", ["sqlite", "postgres"], indirect=True)
+async def test_the_work_of_a_killed_process_is_taken_over(
+    work: SqlWork, database: Database, pass_time: PassTime, request: pytest.FixtureRequest
+) -> None:
+    url = request.getfixturevalue("postgres_url" if database.dialect == "postgresql" else "sqlite_url")
+    [job_id, _] = await add(work, NewJob("k", key="one"), NewJob("k", key="one"))
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", CLAIM_AND_HANG, url, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    fence = int(await process.stdout.readline())
+    doomed = await found(work, job_id)
+    assert (doomed.owner, doomed.fence) == ("doomed", fence)
+    process.kill()
+    await process.wait()
+    assert await claim(work) == [], "its lease still runs"
+    if database.dialect == "sqlite":  # the process there went by the time of day
+        await database.write(lambda c: c.execute(text("UPDATE jobs SET due_at = '2020-01-01T00:00:00.000000Z'")))
+    await pass_time(31)
+    heir = await claim_one(work, owner="heir")
+    assert (heir.id, heir.fence) == (job_id, fence + 1)
+    assert not await is_accepted(work, doomed)
+    assert await is_accepted(work, heir)
