@@ -5,6 +5,9 @@ def main() -> None:
     """The console script."""
     import sys
 
-    from homing.cli.root import run
+    try:
+        from homing.cli.root import run
 
-    sys.exit(run(sys.argv[1:]))
+        sys.exit(run(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from pathlib import Path
 from homing.demo.plan import Plan, Unworkable
 from homing.store.database import StoreMisconfigured
 from homing.store.filelock import FileLock
+
+REMOVED_WITHIN_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +49,11 @@ class Folder:
 def open_folder(plan: Plan) -> Iterator[Folder]:
     """The plan's folder, empty of earlier demos; a temporary one is removed at the end. Raises Unworkable."""
     if plan.folder is None:
-        with tempfile.TemporaryDirectory(prefix="homing-demo-", ignore_cleanup_errors=True) as path:
-            yield _made(Folder(Path(path), kept=False))
+        path = Path(tempfile.mkdtemp(prefix="homing-demo-"))
+        try:
+            yield _made(Folder(path, kept=False))
+        finally:
+            _remove(path)
         return
     folder = Folder(plan.folder.absolute(), kept=True)
     try:
@@ -56,6 +62,14 @@ def open_folder(plan: Plan) -> Iterator[Folder]:
     except OSError as error:
         raise Unworkable(f"The folder {folder.path} cannot be used: {error.strerror or error}") from error
     yield folder
+
+
+def _remove(path: Path) -> None:
+    """A thread that was at work when the demo was told to end may write a last file while the folder goes."""
+    deadline_s = time.monotonic() + REMOVED_WITHIN_S
+    while path.exists() and time.monotonic() < deadline_s:
+        shutil.rmtree(path, ignore_errors=True)
+        time.sleep(0.01)
 
 
 def _made(folder: Folder) -> Folder:
