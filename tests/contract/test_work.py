@@ -4,7 +4,6 @@ import asyncio
 import random
 import subprocess
 import sys
-import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
@@ -543,30 +542,6 @@ async def dawdling(work: SqlWork) -> None:
 
 
 # --- size ---------------------------------------------------------------------------------------------------------
-
-
-async def test_a_claim_takes_no_longer_among_tens_of_thousands(work: SqlWork) -> None:
-    """Whether they are done, queued behind one key, or due later; and whether there is anything to claim or not."""
-    few_s = await quickest_s(work)
-    await add(work, *(NewJob("old") for _ in range(3_000)))
-    await work.settle([(job, Done()) for job in await claim(work, 3_000, kind="old")])
-    await add(work, *(NewJob("k", key="busy", after_s=3_600) for _ in range(15_000)))
-    await add(work, *(NewJob("k", after_s=3_600, priority=Priority.URGENT) for _ in range(30_000)))
-    many_s = await quickest_s(work)
-    assert many_s < 2.5 * few_s + 0.002, f"{few_s * 1000:.1f} ms among few, {many_s * 1000:.1f} ms among many"
-
-
-async def quickest_s(work: SqlWork) -> float:
-    """The least time that it took to claim and settle one job, and then to find none."""
-    times = []
-    for _ in range(10):
-        await add(work, NewJob("k", key="quick"))
-        began_s = time.perf_counter()
-        [job] = await claim(work)
-        await work.settle([(job, Done())])
-        assert await claim(work) == []
-        times.append(time.perf_counter() - began_s)
-    return min(times)
 
 
 # --- death --------------------------------------------------------------------------------------------------------

@@ -139,6 +139,14 @@ def test_a_senders_own_id_decides_for_days(body: dict[str, Any], header: str | N
     assert events.meaning(report).window_s > 2 * 86_400
 
 
+def test_an_id_means_the_same_of_a_session_from_whichever_instance() -> None:
+    named = replace(READY, sender_id="evt_1")
+    assert same(named, replace(named, instance_url=B))
+    assert not same(named, replace(named, session_id=SessionId("other")))
+    nameless = replace(named, session_id=None)
+    assert not same(nameless, replace(nameless, instance_url=B))
+
+
 def test_the_id_in_a_flat_body_is_that_of_something_else() -> None:
     assert read({"event": "message_status_updated", "id": "3EB0AA", "status": "read"}).sender_id is None
 

@@ -334,7 +334,7 @@ async def test_who_leaves_gives_back_what_it_had_begun(bench: Bench) -> None:
     assert (job.state, job.attempts) == (JobState.DONE, 1)
 
 
-@pytest.mark.virtual(seeds=25)
+@pytest.mark.virtual(seeds=15)
 async def test_whatever_dies_when_all_is_done_in_order_and_never_two_at_a_time(bench: Bench) -> None:
     """Workers come and go, are cut off and come back, and handlers fail; each key keeps its order."""
     done: dict[str, list[int]] = defaultdict(list)

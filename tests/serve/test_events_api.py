@@ -91,6 +91,13 @@ async def test_a_revoked_key_ends_its_stream(api: Api) -> None:
         await watcher.until_ended()
 
 
+async def test_a_gateway_that_stops_ends_its_streams(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api.gateway.feed, "_poll_s", 99)
+    async with watching(api) as watcher:
+        api.gateway.feed.close()
+        await watcher.until_ended()
+
+
 async def test_a_quiet_stream_shows_that_it_lives(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api.gateway.feed, "_heartbeat_s", 0.01)
     async with watching(api) as watcher:

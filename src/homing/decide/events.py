@@ -20,6 +20,8 @@ HINTS = ARRIVED | LEFT
 """What makes us look where a session is, and how."""
 
 QR_CODE, QR_FIELD = "qr_code_generated", "qr_code"
+CODE_FIELDS = (QR_FIELD, "pairing_code")
+"""Whoever reads one of these can link a phone."""
 
 DEPTH_MAX = 64
 _ITEMS_MAX = 200
@@ -94,11 +96,15 @@ def message_id_of(data: Mapping[str, Any]) -> str | None:
 
 
 def meaning(report: Report) -> Meaning:
-    """By the sender's own id; for messages by session, message and how far it got; else by all that was said."""
+    """By the sender's own id; for messages by session, message and how far it got; else by all that was said.
+
+    What is told of a session by its id is the same from whichever instance: after a move the next one tells it again.
+    """
     is_hint = report.kind in HINTS
     ends = _HINT_RULE if is_hint else ""
     if report.sender_id is not None:
-        return Meaning(_key("id:", report.instance_url, report.kind, report.sender_id), NAMED_WITHIN_S, ends)
+        whose = report.session_id or report.instance_url
+        return Meaning(_key("id:", whose, report.kind, report.sender_id), NAMED_WITHIN_S, ends)
     message_id = message_id_of(report.data) if report.kind.startswith("message_") else None
     if message_id is not None and report.session_id is not None:
         progress = [message_of(report.data).get(name, report.data.get(name)) for name in ("status", "ack_level", "ack")]

@@ -31,12 +31,17 @@ class EventFeed:
         self._watchers_max, self._heartbeat_s = watchers_max, heartbeat_s
         self._poll_s, self._gather_s = poll_s, gather_s
         self._watchers = 0
+        self._closed = False
         self._news = asyncio.Event()
 
     def hear(self, notice: Notice) -> None:
         if isinstance(notice, EventsStored | CacheCleared):
-            self._news.set()
-            self._news = asyncio.Event()
+            self._wake()
+
+    def close(self) -> None:
+        """End all streams, so that a server told to stop need not wait for those who would watch for ever."""
+        self._closed = True
+        self._wake()
 
     def admit(self) -> None:
         """Raises Problem while there are as many watchers as may be."""
@@ -51,7 +56,7 @@ class EventFeed:
         told_s = time.monotonic()
         try:
             yield b"retry: 2000\n\n"
-            while allowed():
+            while allowed() and not self._closed:
                 news = self._news
                 rows = await self._read(read, after)
                 for event in rows:
@@ -66,6 +71,10 @@ class EventFeed:
                     await self._wait(news)
         finally:
             self._watchers -= 1
+
+    def _wake(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
 
     async def _read(self, read: Read, after: int) -> Sequence[Event]:
         try:
