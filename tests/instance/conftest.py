@@ -1,8 +1,11 @@
 """A simulated WhatsApp and a credentials store in memory, hosts between them, and instances over real TCP."""
 
 import asyncio
+import json
+import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AsyncExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -34,6 +37,7 @@ QUICK = HostPolicy(
     reconnect_first_s=0.004,
     reconnect_max_s=0.05,
     counters_reserved=4,
+    offer_again_s=0.005,
 )
 KEY = "secret"
 
@@ -74,6 +78,10 @@ class MemoryCredentials:
             if record.holder is not None and record.holder.instance_url == instance_url and record.login
         ]
 
+    async def unheld(self, session_ids: Collection[str]) -> list[Holding]:
+        records = [self._record(session_id) for session_id in session_ids]
+        return [Holding(record.session_id, record.epoch) for record in records if record.login and not record.holder]
+
     async def epoch(self, session_id: str) -> int:
         return self._record(session_id).epoch
 
@@ -111,10 +119,10 @@ class Network:
         self.ledger.extend(deliveries)
 
     async def dial(self, on_frame: OnFrame, on_closed: OnClosed) -> MemoryWire:
+        self._check_reachable()
         await asyncio.sleep(0)
         await self.way_free.wait()
-        if self.unreachable:
-            raise ConnectionRefusedError("nobody there")
+        self._check_reachable()
 
         def hear(frame: dict[str, Any]) -> None:
             if not self.swallow_answers:
@@ -123,6 +131,10 @@ class Network:
         wire = MemoryWire(self.exchange, hear, on_closed)
         self.wires.append(wire)
         return wire
+
+    def _check_reachable(self) -> None:
+        if self.unreachable:
+            raise ConnectionRefusedError("nobody there")
 
     def texts(self) -> list[str]:
         return [delivery.text for delivery in self.ledger]
@@ -234,6 +246,9 @@ class Fleet:
         instance = await Instance.start(replace(settings, **changes))
         return Caller(self.http, await self._stack.enter_async_context(instance))
 
+    def journals(self) -> list[Path]:
+        return sorted(self._folder.glob("journals/*.jsonl"))
+
     def ledger(self) -> list[Delivery]:
         return read(self._folder / "ledger.jsonl")
 
@@ -245,6 +260,52 @@ async def fleet(tmp_path: Path) -> AsyncIterator[Fleet]:
         await fleet.begin()
         yield fleet
     await asyncio.sleep(0.005)  # the last connections close
+
+
+class Processes:
+    """Instances as processes, beside the fleet's WhatsApp and folder."""
+
+    def __init__(self, fleet: Fleet, folder: Path) -> None:
+        self._fleet = fleet
+        self._folder = folder
+        self.all: list[Process] = []
+
+    async def instance(self, *options: str, port: int = 0) -> tuple[Process, str]:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "homing.instance", "--port", str(port), "--api-key", "secret"),
+            *("--whatsapp", self._fleet.server.address, "--credentials", str(self._folder / "credentials")),
+            *options,
+            stdout=PIPE,
+            stderr=PIPE,
+        )
+        self.all.append(process)
+        line = await asyncio.wait_for(process.stdout.readline(), 15)
+        if not line:
+            return process, (await process.stderr.read()).decode()
+        ready = json.loads(line)
+        assert ready["pid"] == process.pid
+        return process, ready["url"]
+
+    async def post(self, url: str, path: str, body: dict) -> tuple[int, dict]:
+        async with self._fleet.http.post(url + path, json={"api_key": "secret", **body}) as reply:
+            return reply.status, await reply.json()
+
+    async def start(self, url: str) -> tuple[int, dict]:
+        return await self.post(url, "/api/sessions", {"session_id": "s1", "workspace_id": 1})
+
+    async def send(self, url: str, text: str, message_id: str) -> tuple[int, dict]:
+        body = {"session_id": "s1", "recipient_phone": "62811", "message": text, "message_id": message_id}
+        return await self.post(url, "/api/messages/send", body)
+
+
+@pytest.fixture
+async def processes(fleet: Fleet, tmp_path: Path) -> AsyncIterator[Processes]:
+    processes = Processes(fleet, tmp_path)
+    yield processes
+    for process in processes.all:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
 
 
 Eventually = Callable[[Callable[[], bool | Awaitable[bool]]], Awaitable[None]]

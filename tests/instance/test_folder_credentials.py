@@ -185,3 +185,12 @@ async def test_processes_that_race_get_different_epochs_and_counters(tmp_path: P
     assert sorted(epochs) == list(range(1, 81))
     assert counters
     assert len(counters) == len(set(counters))
+
+
+async def test_unheld_are_those_with_a_login_and_without_a_holder(store):
+    await store.adopt("free", LOGIN)
+    await store.adopt("taken", LOGIN)
+    await store.open("taken", epoch=None, holder=ONE)
+    await store.adopt("given up", LOGIN)
+    await store.release(await store.open("given up", epoch=7, holder=TWO))
+    assert await store.unheld(["free", "taken", "given up", "unknown"]) == [Holding("free", 0), Holding("given up", 7)]

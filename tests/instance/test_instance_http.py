@@ -151,6 +151,17 @@ async def test_a_restart_takes_the_epoch_that_the_caller_names(fleet):
     assert await one.post("/api/sessions/s1/reconnect", {}, epoch=7) == (409, {"error": "stale epoch", "epoch": 7})
 
 
+@pytest.mark.parametrize(("method", "path"), [("DELETE", "/api/sessions/s1"), ("POST", "/api/sessions/s1/logout")])
+async def test_an_end_that_means_an_earlier_epoch_is_refused_and_ends_nothing(fleet, method, path):
+    await fleet.link("s1")
+    one = await fleet.instance()
+    await one.start(epoch=5)
+    assert await one.ask(method, path, {}, epoch=4) == (409, {"error": "stale epoch", "epoch": 5})
+    assert (await one.send())[0] == 200
+    assert (await one.ask(method, path, {}, epoch=5))[0] == 200
+    assert (await one.send())[0] in (400, 404)
+
+
 async def test_logout_ends_the_link(fleet):
     await fleet.link("s1")
     one = await fleet.instance()

@@ -2,61 +2,12 @@
 
 import asyncio
 import json
-import sys
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 pytestmark = pytest.mark.e2e
-
-
-class Processes:
-    """Instances as processes, beside the fleet's WhatsApp and folder."""
-
-    def __init__(self, fleet, folder: Path) -> None:
-        self._fleet = fleet
-        self._folder = folder
-        self.all: list[Process] = []
-
-    async def instance(self, *options: str, port: int = 0) -> tuple[Process, str]:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "homing.instance", "--port", str(port), "--api-key", "secret"),
-            *("--whatsapp", self._fleet.server.address, "--credentials", str(self._folder / "credentials")),
-            *options,
-            stdout=PIPE,
-            stderr=PIPE,
-        )
-        self.all.append(process)
-        line = await asyncio.wait_for(process.stdout.readline(), 15)
-        if not line:
-            return process, (await process.stderr.read()).decode()
-        ready = json.loads(line)
-        assert ready["pid"] == process.pid
-        return process, ready["url"]
-
-    async def post(self, url: str, path: str, body: dict) -> tuple[int, dict]:
-        async with self._fleet.http.post(url + path, json={"api_key": "secret", **body}) as reply:
-            return reply.status, await reply.json()
-
-    async def start(self, url: str) -> tuple[int, dict]:
-        return await self.post(url, "/api/sessions", {"session_id": "s1", "workspace_id": 1})
-
-    async def send(self, url: str, text: str, message_id: str) -> tuple[int, dict]:
-        body = {"session_id": "s1", "recipient_phone": "62811", "message": text, "message_id": message_id}
-        return await self.post(url, "/api/messages/send", body)
-
-
-@pytest.fixture
-async def processes(fleet, tmp_path: Path) -> AsyncIterator[Processes]:
-    processes = Processes(fleet, tmp_path)
-    yield processes
-    for process in processes.all:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
 
 
 @pytest.mark.parametrize(("when", "delivered"), [("before", []), ("after", ["lost?"])])

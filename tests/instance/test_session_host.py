@@ -463,6 +463,18 @@ async def test_a_stopped_session_keeps_its_login_and_is_held_by_nobody(world, ev
     await eventually(lambda: world.network.judge.stats().connected == 0)
 
 
+@pytest.mark.parametrize("act", ["stop", "logout"])
+async def test_whoever_means_an_earlier_holding_ends_nothing(world, act):
+    world.link("s1")
+    host = world.host()
+    session = await held(host, epoch=4)
+    assert await getattr(host, act)("s1", epoch=3) == StaleEpoch(4)
+    assert (host.find("s1"), session.status) == (session, Status.CONNECTED)
+    assert await host.send("s1", message()) == Sent("3EB0AAAA")
+    assert await getattr(host, act)("s1", epoch=4) != StaleEpoch(4)
+    assert session.status is not Status.CONNECTED
+
+
 async def test_a_stop_waits_for_what_is_on_the_wire(world):
     world.link("s1")
     host = world.host()
@@ -559,6 +571,28 @@ async def test_a_session_granted_elsewhere_during_the_boot_is_left_there(world):
     assert await two.send("s1", message()) == Sent("3EB0AAAA")
 
 
+async def test_only_what_nobody_holds_is_adopted(world):
+    for name in ("free", "elsewhere", "running"):
+        world.link(name)
+    one, two = world.host("http://one"), world.host("http://two")
+    await held(two, "elsewhere")
+    await held(one, "running")
+    await one.adopt({"free": 9, "elsewhere": 9, "running": 9, "never-linked": 9})
+    assert {session.session_id: session.epoch for session in one.sessions()} == {"running": 1, "free": 1}
+    assert one.find("free").status is Status.CONNECTED
+    assert one.find("free").workspace_id == 9
+    assert two.find("elsewhere").status is Status.CONNECTED
+
+
+async def test_no_more_is_adopted_than_the_host_may_hold(world):
+    for n in range(4):
+        world.link(f"s{n}")
+    host = world.host(sessions_max=2)
+    await held(host, "s0")
+    await host.adopt({f"s{n}": None for n in range(4)})
+    assert len(host.sessions()) == 2
+
+
 async def test_a_bounded_number_of_sessions_logs_in_at_once(world):
     for n in range(6):
         world.link(f"s{n}")
@@ -601,6 +635,76 @@ async def test_an_inbound_message_that_could_not_be_told_stays_with_whatsapp(wor
     await asyncio.sleep(0.01)
     assert len(world.network.judge.devices["s1"].waiting) == 1
     assert "no room" in caplog.text
+
+
+class Refusing:
+    """A listener that keeps inbound messages only while it has room."""
+
+    def __init__(self, host: Host) -> None:
+        self.room = False
+        self.asked = 0
+        self.kept: list[str] = []
+        object.__setattr__(host._around, "on_event", self)
+
+    async def __call__(self, event: object) -> None:
+        if isinstance(event, MessageReceived):
+            self.asked += 1
+            if not self.room:
+                raise OSError("no room")
+            self.kept.append(event.text)
+
+
+async def test_what_a_listener_refused_is_given_to_it_again_in_order(world, eventually, caplog):
+    world.link("s1")
+    host = world.host(offer_again_s=0.002)
+    listener = Refusing(host)
+    await held(host)
+    for n in range(5):
+        world.network.exchange._told(world.network.judge.deliver("s1", "62899", str(n), 0.0))
+    await eventually(lambda: listener.asked > 3)
+    listener.room = True
+    await eventually(lambda: not world.network.judge.devices["s1"].waiting)
+    assert listener.kept == ["0", "1", "2", "3", "4"]
+    assert caplog.text.count("inbound messages stay with WhatsApp: no room") == 1
+    assert world.network.judge.stats().logins == 1, "nothing of that costs the connection"
+
+
+async def test_a_message_refused_over_a_lost_connection_comes_over_the_next_one_in_order(world, eventually):
+    world.link("s1")
+    host = world.host(offer_again_s=0.002)
+    listener = Refusing(host)
+    await held(host)
+    for n in range(5):
+        world.network.exchange._told(world.network.judge.deliver("s1", "62899", str(n), 0.0))
+    await eventually(lambda: listener.asked > 0)
+    world.network.wires[-1].cut()
+    await eventually(lambda: world.network.judge.stats().logins == 2)
+    listener.room = True
+    await eventually(lambda: not world.network.judge.devices["s1"].waiting)
+    assert listener.kept == ["0", "1", "2", "3", "4"]
+
+
+async def test_messages_beyond_what_may_wait_come_over_the_next_connection(world, eventually):
+    world.link("s1")
+    host = world.host(offer_again_s=0.002, inbound_waiting_max=2)
+    listener = Refusing(host)
+    session = await held(host)
+    for n in range(5):
+        world.network.exchange._told(world.network.judge.deliver("s1", "62899", str(n), 0.0))
+    await eventually(lambda: listener.asked > 0)
+    assert session._inbound_waiting == 2
+    listener.room = True
+    await eventually(lambda: not world.network.judge.devices["s1"].waiting)
+    assert listener.kept == ["0", "1", "2", "3", "4"]
+
+
+async def test_a_reconnection_is_told_apart_from_the_first_connection(world, eventually):
+    world.link("s1")
+    session = await held(world.host())
+    world.network.wires[-1].cut()
+    await eventually(lambda: world.network.judge.stats().logins == 2 and session.status is Status.CONNECTED)
+    said = [(event.status, event.reconnected) for event in world.events if isinstance(event, StatusChanged)]
+    assert said == [(Status.CONNECTED, False), (Status.DISCONNECTED, False), (Status.CONNECTED, True)]
 
 
 async def test_listeners_hear_of_sent_messages(world, eventually):

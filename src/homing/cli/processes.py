@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -56,6 +57,17 @@ def instance(
         bool, Parameter(negative="--no-restore", help="Take up the sessions of this address's boot before.")
     ] = True,
     log_level: Annotated[str, Parameter(help="debug, info, warning or error.")] = "warning",
+    gateway: Annotated[
+        str | None, Parameter(help="Who is told what happens to sessions. [default: HOMING_URL, LARAVEL_URL]")
+    ] = None,
+    hmac_secret: Annotated[
+        str | None, Parameter(help="Signs that. [default: HMAC_SECRET, WHATSAPP_HMAC_SECRET]")
+    ] = None,
+    data: Annotated[Path | None, Parameter(help="Where the journal is. [default: beside the credentials]")] = None,
+    journal: Annotated[Path | None, Parameter(help="What the gateway does not have yet, as a file.")] = None,
+    restore_from_gateway: Annotated[
+        bool, Parameter(negative="", show_default=False, help="Ask the gateway which sessions are placed here.")
+    ] = False,
 ) -> int:
     """Run one session host on the simulated engine. It speaks the same protocol as the Node gateways. Ctrl-C ends it.
 
@@ -70,22 +82,31 @@ def instance(
         raise CannotStart(f"There is no log level {log_level!r}; it is one of debug, info, warning, error")
     import uvloop
 
+    from homing.instance.gateway_settings import Misconfigured, gateway_settings
     from homing.instance.run import AddressTaken, InstanceSettings
     from homing.instance.run import serve as host_sessions
 
-    known = InstanceSettings(
-        whatsapp_address=whatsapp,
-        credentials_dir=credentials,
-        api_key=key,
-        host=host,
-        port=port,
-        url=url,
-        restore=restore,
-        log_level=log_level.upper(),
-    )
     try:
+        known = InstanceSettings(
+            whatsapp_address=whatsapp,
+            credentials_dir=credentials,
+            api_key=key,
+            host=host,
+            port=port,
+            url=url,
+            restore=restore,
+            log_level=log_level.upper(),
+            gateway=gateway_settings(
+                _environment(),
+                url=gateway,
+                hmac_secret=hmac_secret,
+                journal=journal,
+                journal_folder=data,
+                restore=restore_from_gateway,
+            ),
+        )
         uvloop.run(host_sessions(known))
-    except AddressTaken as error:
+    except (AddressTaken, Misconfigured) as error:
         raise CannotStart(str(error)) from error
     except OSError as error:
         raise CannotStart(f"The instance cannot start: {error}") from error
@@ -147,6 +168,14 @@ def demo(
         )
     except Unworkable as error:
         raise CannotStart(str(error)) from error
+
+
+def _environment() -> dict[str, str]:
+    """What the environment says, and below it the file `.env`."""
+    from dotenv import dotenv_values
+
+    in_file = {name: value for name, value in dotenv_values(".env").items() if value is not None}
+    return {**in_file, **os.environ}
 
 
 def _cannot_listen(host: str, port: int, error: OSError) -> str:

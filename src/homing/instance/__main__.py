@@ -1,6 +1,7 @@
 """``python -m homing.instance``: one session host as a process.
 
-Prints ``{"pid", "url"}`` on standard output once it listens. Exit code 2: it cannot listen there.
+Prints ``{"pid", "url"}`` on standard output once it listens. Exit code 2: it cannot listen there, or a setting is
+wrong.
 """
 
 import argparse
@@ -10,15 +11,16 @@ from pathlib import Path
 
 import uvloop
 
+from homing.instance.gateway_settings import Misconfigured, gateway_settings
 from homing.instance.run import AddressTaken, InstanceSettings, serve
 
 
 def main(arguments: list[str] | None = None) -> int:
-    settings = _settings(_parser().parse_args(arguments))
+    given = _parser().parse_args(arguments)
     try:
-        uvloop.run(serve(settings))
-    except AddressTaken as taken:
-        print(taken, file=sys.stderr)
+        uvloop.run(serve(_settings(given)))
+    except (AddressTaken, Misconfigured) as problem:
+        print(problem, file=sys.stderr)
         return 2
     return 0
 
@@ -34,6 +36,14 @@ def _settings(given: argparse.Namespace) -> InstanceSettings:
         log_level=given.log_level.upper(),
         restore=not given.no_restore,
         bulk_spacing_s=given.bulk_spacing,
+        gateway=gateway_settings(
+            os.environ,
+            url=given.gateway,
+            hmac_secret=given.hmac_secret,
+            journal=given.journal,
+            journal_folder=given.data,
+            restore=given.restore_from_gateway,
+        ),
     )
 
 
@@ -49,6 +59,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--no-restore", action="store_true", help="do not take up an earlier boot's sessions")
     parser.add_argument("--bulk-spacing", type=float, default=1.0, metavar="S", help="between bulk recipients")
     parser.add_argument("--log-level", default="warning")
+    parser.add_argument("--gateway", metavar="URL", help="who is told what happens; or HOMING_URL, LARAVEL_URL")
+    parser.add_argument("--hmac-secret", help="signs what the gateway is told; or HMAC_SECRET, WHATSAPP_HMAC_SECRET")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="where journals are; default beside the credentials")
+    parser.add_argument("--journal", type=Path, metavar="PATH", help="what the gateway does not have yet")
+    parser.add_argument("--restore-from-gateway", action="store_true", help="ask it what is placed here")
     return parser
 
 

@@ -76,8 +76,10 @@ def started(result: HostedSession | StaleEpoch | Full) -> Answer:
             assert_never(result)
 
 
-def stopped(held: bool) -> Answer:
+def stopped(held: bool | StaleEpoch) -> Answer:
     """To a caller that wants a session let go."""
+    if isinstance(held, StaleEpoch):
+        return stale(held.current)
     if held:
         return Answer({"success": True, "message": "Session disconnected successfully"})
     message = "Session already disconnected or does not exist"
@@ -97,10 +99,12 @@ def renewed(result: PairingCode | Status | NotFound | None) -> Answer:
             assert_never(result)
 
 
-def logged_out(result: HostedSession | NotFound) -> Answer:
+def logged_out(result: HostedSession | NotFound | StaleEpoch) -> Answer:
     """To a caller that wants a session's device unlinked."""
     if isinstance(result, NotFound):
         return SESSION_NOT_FOUND
+    if isinstance(result, StaleEpoch):
+        return stale(result.current)
     if result.status is Status.LOGGED_OUT:
         return Answer({"success": True, "message": "Session logged out", "status": result.status})
     return not_connected(result.status)

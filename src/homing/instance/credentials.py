@@ -6,7 +6,7 @@ counters are reserved here before they are used: a new holder starts past every 
 have used, whether or not it lived to use them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -72,6 +72,9 @@ class Credentials(Protocol):
 
     async def held_by(self, instance_url: str) -> list[Holding]:
         """Sessions with a login whose last holder is the instance at this address, whichever boot of it."""
+
+    async def unheld(self, session_ids: Collection[str]) -> list[Holding]:
+        """Those of these sessions that have a login and no holder, at the epoch of their last grant."""
 
     async def epoch(self, session_id: str) -> int:
         """The epoch of the last grant; 0 if there never was one."""

@@ -30,12 +30,16 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class StatusChanged:
-    """The session is in another state than before; ``error`` says why, where it is a bad one."""
+    """The session is in another state than before; ``error`` says why, where it is a bad one.
+
+    ``reconnected``: it is connected, and was so before under the same grant.
+    """
 
     about: About
     status: Status
     phone_number: str | None
     error: str | None
+    reconnected: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +53,17 @@ class CodeIssued:
 
 @dataclass(frozen=True, slots=True)
 class MessageReceived:
-    """Someone wrote to the session. WhatsApp forgets the message once the listener returned without an error."""
+    """Someone wrote to the session, whose own number is ``phone_number``.
+
+    WhatsApp forgets the message once the listener returned without an error.
+    """
 
     about: About
     id: str
     sender: str
     text: str
     at: str
+    phone_number: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

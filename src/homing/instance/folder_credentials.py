@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -53,6 +53,9 @@ class FolderCredentials:
     async def held_by(self, instance_url: str) -> list[Holding]:
         return await asyncio.to_thread(self._held_by, instance_url)
 
+    async def unheld(self, session_ids: Collection[str]) -> list[Holding]:
+        return await asyncio.to_thread(self._unheld, session_ids)
+
     async def epoch(self, session_id: str) -> int:
         return (await asyncio.to_thread(self._read, self._path(session_id), session_id)).epoch
 
@@ -78,6 +81,10 @@ class FolderCredentials:
             for record in records
             if record.holder is not None and record.holder.instance_url == instance_url and record.login
         ]
+
+    def _unheld(self, session_ids: Collection[str]) -> list[Holding]:
+        records = (self._read(self._path(session_id), session_id) for session_id in session_ids)
+        return [Holding(record.session_id, record.epoch) for record in records if not record.holder and record.login]
 
     def _path(self, session_id: str) -> Path:
         """The session's file; an id that is no plain name is stored under its digest, inside the folder."""

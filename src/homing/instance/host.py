@@ -7,7 +7,7 @@ given to it. What concerns one session id happens one thing at a time.
 import asyncio
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
 from weakref import WeakValueDictionary
@@ -95,24 +95,31 @@ class Host:
             started = await self._open(session_id, workspace_id, epoch)
         return await self._settled(started)
 
-    async def stop(self, session_id: str) -> bool:
-        """Let the session go, its login untouched; False if it is not held here."""
+    async def stop(self, session_id: str, epoch: int | None = None) -> bool | StaleEpoch:
+        """Let the session go, its login untouched; False if it is not held here.
+
+        Whoever names an epoch below its own means an earlier holding, which is over: nothing is stopped.
+        """
         async with self._turn(session_id):
             held = self._sessions.get(session_id)
             if held is None:
                 return False
+            if (stale := _stale(held, epoch)) is not None:
+                return stale
             await held.stop()
             if held.grant is not None:
                 await self._credentials.release(held.grant)
             self._left(held)
             return True
 
-    async def logout(self, session_id: str) -> HostedSession | NotFound:
-        """Unlink the session's device; its status tells whether that could be done."""
+    async def logout(self, session_id: str, epoch: int | None = None) -> HostedSession | NotFound | StaleEpoch:
+        """Unlink the session's device; its status tells whether that could be done. ``epoch`` is as in ``stop``."""
         async with self._turn(session_id):
             held = self._sessions.get(session_id)
             if held is None:
                 return NotFound()
+            if (stale := _stale(held, epoch)) is not None:
+                return stale
             await held.logout()
             return held
 
@@ -135,12 +142,12 @@ class Host:
 
         A session that was granted to another holder since is left to it.
         """
-        holdings = await self._credentials.held_by(self.holder.instance_url)
-        missing = [holding for holding in holdings if holding.session_id not in self._sessions]
-        for holding in missing:
-            self._sessions[holding.session_id] = self._expected(holding.session_id)
-        gate = asyncio.Semaphore(self.policy.parallel_logins)
-        await asyncio.gather(*(self._restore(holding, gate) for holding in missing))
+        await self._take_up(await self._credentials.held_by(self.holder.instance_url), {})
+
+    async def adopt(self, placed: Mapping[str, int | None]) -> None:
+        """Hold those of these sessions, by id and with their workspace, that have a login and that nobody holds."""
+        room = max(0, self.policy.sessions_max - len(self._sessions))
+        await self._take_up((await self._credentials.unheld(placed))[:room], placed)
 
     async def shutdown(self) -> None:
         """Stop every session, politely and in bounded time; they stay held by this address for the next boot."""
@@ -192,6 +199,13 @@ class Host:
             await started.settled(self.policy.login_wait_s)
         return started
 
+    async def _take_up(self, holdings: list[Holding], workspaces: Mapping[str, int | None]) -> None:
+        missing = [holding for holding in holdings if holding.session_id not in self._sessions]
+        for holding in missing:
+            self._sessions[holding.session_id] = self._expected(holding, workspaces)
+        gate = asyncio.Semaphore(self.policy.parallel_logins)
+        await asyncio.gather(*(self._restore(holding, gate) for holding in missing))
+
     async def _restore(self, holding: Holding, gate: asyncio.Semaphore) -> None:
         expected = self._sessions[holding.session_id]
         async with gate:
@@ -214,8 +228,9 @@ class Host:
             return None
         return None if isinstance(grant, StaleEpoch) else grant
 
-    def _expected(self, session_id: str) -> HostedSession:
-        return HostedSession(session_id, _workspace(session_id), self._around)
+    def _expected(self, holding: Holding, workspaces: Mapping[str, int | None]) -> HostedSession:
+        workspace = workspaces.get(holding.session_id) or _workspace(holding.session_id)
+        return HostedSession(holding.session_id, workspace, self._around)
 
     def _left(self, session: HostedSession) -> None:
         if self._sessions.get(session.session_id) is session:
@@ -226,6 +241,11 @@ class Host:
         if turn is None:
             turn = self._turns[session_id] = asyncio.Lock()
         return turn
+
+
+def _stale(held: HostedSession, named: int | None) -> StaleEpoch | None:
+    """The session's own epoch, to a caller that names an earlier one."""
+    return StaleEpoch(held.epoch) if named is not None and held.epoch is not None and named < held.epoch else None
 
 
 def _workspace(session_id: str) -> int | None:

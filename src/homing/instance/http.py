@@ -8,7 +8,7 @@ import asyncio
 import hmac
 import logging
 import resource
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeVar
@@ -43,7 +43,10 @@ Wanted = TypeVar("Wanted")
 
 @dataclass(slots=True)
 class Surface:
-    """What the handlers work with. ``bulk_spacing_s`` is the pause between two recipients of a bulk send."""
+    """What the handlers work with. ``bulk_spacing_s`` is the pause between two recipients of a bulk send.
+
+    ``backlog`` counts the notifications that the gateway does not have yet, where there is one to notify.
+    """
 
     host: Host
     api_key: str
@@ -51,6 +54,7 @@ class Surface:
     bulk_spacing_s: float = 1.0
     started_at: float = 0.0
     restored: bool = False
+    backlog: Callable[[], Mapping[str, int]] | None = None
 
     # Sessions
 
@@ -75,7 +79,7 @@ class Surface:
 
     async def stop_session(self, request: web.Request) -> Answer:
         await self._body(request)
-        return answers.stopped(await self.host.stop(request.match_info["id"]))
+        return answers.stopped(await self.host.stop(request.match_info["id"], epoch=_epoch(request)))
 
     async def renew_code(self, request: web.Request) -> Answer:
         await self._body(request)
@@ -83,7 +87,7 @@ class Surface:
 
     async def logout_session(self, request: web.Request) -> Answer:
         await self._body(request)
-        return answers.logged_out(await self.host.logout(request.match_info["id"]))
+        return answers.logged_out(await self.host.logout(request.match_info["id"], epoch=_epoch(request)))
 
     # Messages
 
@@ -138,6 +142,7 @@ class Surface:
             "version": _version(),
             "incarnation": self.host.holder.incarnation,
             "capabilities": asdict(self.host.engine.capabilities),
+            **({"notifications": self.backlog()} if self.backlog else {}),
         })  # fmt: skip
 
     async def live(self, _: web.Request) -> Answer:

@@ -23,6 +23,10 @@ class HostPolicy:
     counters_reserved: int = 100
     """Ratchet counters reserved in one write; a new holder skips what is left of them."""
     unacknowledged_max: int = 1_000
+    offer_again_s: float = 1.0
+    """How soon a listener that could not keep an inbound message is given it again."""
+    inbound_waiting_max: int = 1_000
+    """Inbound messages of a session that wait for the listener; those beyond stay with WhatsApp alone."""
 
     def reconnect_after_s(self, failures: int, jitter: float) -> float:
         """The pause after so many failures in a row; ``jitter``, 0 to 1, spreads it around its mean."""

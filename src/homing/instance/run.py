@@ -21,13 +21,19 @@ from homing.instance.credentials import Credentials, Holder
 from homing.instance.engines.simulated import SimulatedEngine
 from homing.instance.events import OnHostEvent
 from homing.instance.folder_credentials import FolderCredentials
+from homing.instance.gateway import Gateway
+from homing.instance.gateway_settings import GatewaySettings, Misconfigured
 from homing.instance.host import Host
 from homing.instance.http import Surface, application
+from homing.instance.journal import Journal
+from homing.instance.journal_file import JournalInUse, NotAJournal
+from homing.instance.notifier import Notifier
 from homing.instance.policy import HostPolicy
 from simulated_whatsapp.wire import tcp
 
 log = logging.getLogger(__name__)
 SHUTDOWN_WITHIN_S = 2.0
+ASK_GATEWAY_WITHIN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +41,7 @@ class InstanceSettings:
     """How one instance runs.
 
     ``url`` is the address that others reach it at, and its name in the credentials store; None means
-    ``http://localhost:{port}``. Port 0 takes any free one.
+    ``http://localhost:{port}``. Port 0 takes any free one. Without a ``gateway`` nobody is told what happens.
     """
 
     whatsapp_address: str
@@ -48,20 +54,57 @@ class InstanceSettings:
     restore: bool = True
     bulk_spacing_s: float = 1.0
     policy: HostPolicy = field(default_factory=HostPolicy)
+    gateway: GatewaySettings | None = None
 
 
 class AddressTaken(Exception):
     """The instance cannot listen where it should; the message is one sentence for the operator."""
 
 
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What ties an instance to its gateway. ``restores``: the gateway is asked at boot what is placed here."""
+
+    gateway: Gateway
+    notifier: Notifier
+    restores: bool
+
+    @classmethod
+    async def open(cls, settings: GatewaySettings, url: str, credentials_dir: Path) -> "Link":
+        """Take up the journal of the instance at this address. Raises ``Misconfigured``."""
+        path = settings.journal_path(url, credentials_dir)
+        try:
+            journal = await Journal.open(path)
+        except (JournalInUse, NotAJournal) as problem:
+            raise Misconfigured(str(problem)) from problem
+        except OSError as problem:
+            raise Misconfigured(f"The journal {path} cannot be opened: {problem.strerror or problem}.") from problem
+        gateway = await Gateway.open(settings.url, settings.retries.in_flight_max + 1)
+        notifier = Notifier(
+            gateway.notify,
+            journal,
+            secret=settings.hmac_secret,
+            instance_url=url,
+            clock=time.time,
+            random=SystemRandom(),
+            policy=settings.retries,
+        )
+        return cls(gateway, notifier, settings.restore)
+
+    async def close(self) -> None:
+        await self.notifier.stop()
+        await self.gateway.close()
+
+
 class Instance:
     """A running instance: ``async with await Instance.start(settings) as instance``."""
 
-    def __init__(self, host: Host, surface: Surface, runner: web.AppRunner, url: str) -> None:
+    def __init__(self, host: Host, surface: Surface, runner: web.AppRunner, url: str, link: Link | None) -> None:
         self.host = host
         self.url = url
         self._surface = surface
         self._runner = runner
+        self._link = link
         self._restoring: asyncio.Task[None] | None = None
 
     @classmethod
@@ -72,9 +115,16 @@ class Instance:
         credentials: Credentials | None = None,
         on_event: OnHostEvent | None = None,
     ) -> "Instance":
-        """Listen, then restore; ``credentials`` in place of the settings' folder. Raises ``AddressTaken``."""
+        """Listen, then restore; ``credentials`` in place of the settings' folder, ``on_event`` in place of telling
+        the gateway. Raises ``AddressTaken`` and ``Misconfigured``.
+        """
         listener = _listener(settings.host, settings.port)
         url = settings.url or f"http://localhost:{listener.getsockname()[1]}"
+        try:
+            link = await Link.open(settings.gateway, url, settings.credentials_dir) if settings.gateway else None
+        except Misconfigured:
+            listener.close()
+            raise
         host = Host(
             SimulatedEngine(tcp(settings.whatsapp_address)),
             credentials or FolderCredentials(settings.credentials_dir),
@@ -82,12 +132,13 @@ class Instance:
             clock=time.time,
             random=SystemRandom(),
             policy=settings.policy,
-            on_event=on_event,
+            on_event=on_event or (link.notifier.tell if link else None),
         )
         surface = Surface(host, settings.api_key, bulk_spacing_s=settings.bulk_spacing_s, started_at=time.time())
+        surface.backlog = link.notifier.backlog if link else None
         runner = web.AppRunner(application(surface), access_log=None, shutdown_timeout=SHUTDOWN_WITHIN_S)
         await runner.setup()
-        instance = cls(host, surface, runner, url)
+        instance = cls(host, surface, runner, url, link)
         await instance._begin(listener, restore=settings.restore)
         return instance
 
@@ -99,6 +150,8 @@ class Instance:
             self._restoring.cancel()
         await self.host.shutdown()
         await self._runner.cleanup()
+        if self._link is not None:
+            await self._link.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -107,6 +160,8 @@ class Instance:
         await self.stop()
 
     async def _begin(self, listener: socket.socket, *, restore: bool) -> None:
+        if self._link is not None:
+            self._link.notifier.start()
         await web.SockSite(self._runner, listener, backlog=1024).start()
         self._surface.restored = not restore
         if restore:
@@ -117,13 +172,29 @@ class Instance:
             await self.host.restore()
         except OSError:
             log.exception("the sessions of an earlier boot could not be read")
+        if self._link is not None and self._link.restores:
+            await self._adopt(self._link.gateway)
         self._surface.restored = True
+
+    async def _adopt(self, gateway: Gateway) -> None:
+        """What the gateway has placed here and nobody holds, beyond what an earlier boot held."""
+        try:
+            async with asyncio.timeout(ASK_GATEWAY_WITHIN_S):
+                placed = await gateway.placed_here(self.url, self._surface.api_key)
+        except OSError as problem:
+            why = str(problem) or type(problem).__name__
+            log.warning("the gateway did not say which sessions are placed here: %s", why)
+            return
+        try:
+            await self.host.adopt(placed)
+        except OSError:
+            log.exception("the sessions that the gateway has placed here could not be read")
 
 
 async def serve(settings: InstanceSettings) -> None:
     """Run one instance until SIGTERM or SIGINT; prints ``{"pid", "url"}`` once it listens.
 
-    Raises ``AddressTaken`` before anything was started.
+    Raises ``AddressTaken`` or ``Misconfigured`` before anything was started.
     """
     logging.basicConfig(level=settings.log_level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     _allow_many_connections()

@@ -106,6 +106,8 @@ class HostedSession:
         self._over = False
         self._life: asyncio.Task[None] | None = None
         self._announced: tuple[Status | None, str | None] = (None, None)
+        self._inbound_waiting = 0
+        self._inbound_left_out = False
         self._down = asyncio.Event()
         self._settled = asyncio.Event()
         self._telling = asyncio.Lock()
@@ -279,9 +281,10 @@ class HostedSession:
         if self._over or self._wire is not wire:
             return _Over() if self._over else _Again()
         self.phone_number, self.pairing = answer.phone_number, None
+        reconnected = self.connected_at is not None
         self.connected_at = self.last_activity_at = self._around.clock()
         sending.connected(wire.transmit)
-        self._become(Status.CONNECTED, None)
+        self._become(Status.CONNECTED, None, reconnected=reconnected)
         return _Up()
 
     # What arrives over the connection
@@ -293,7 +296,7 @@ class HostedSession:
             case Acknowledged() | Refused():
                 self._answered(event)
             case Inbound():
-                self._spawn(self._receive(event))
+                self._offered(event)
             case Paired(login):
                 self._spawn(self._paired(self.grant, login))
             case Replaced():
@@ -314,17 +317,46 @@ class HostedSession:
             if self._around.on_event is not None:
                 self._tell(MessageSent(self._about(), frame.message_id, frame.recipient))
 
-    async def _receive(self, message: Inbound) -> None:
-        wire = self._wire
+    def _offered(self, message: Inbound) -> None:
+        """Take the message in, unless too many wait already: the next connection offers it again."""
+        if self._inbound_waiting >= self._around.policy.inbound_waiting_max:
+            self._inbound_left_out = True
+            return
+        self._inbound_waiting += 1
+        self._spawn(self._receive(message, self._wire)).add_done_callback(self._received)
+
+    def _received(self, _: asyncio.Task[None]) -> None:
+        self._inbound_waiting -= 1
+        if self._inbound_left_out and not self._inbound_waiting and not self._over:
+            self._inbound_left_out = False
+            self._lost()
+
+    async def _receive(self, message: Inbound, wire: EngineSession | None) -> None:
         self.last_activity_at = self._around.clock()
         async with self._telling:
-            if self._around.on_event is not None:
-                about = self._about()
-                await self._around.on_event(
-                    MessageReceived(about, message.id, message.sender, message.text, message.at)
-                )
-        if wire is not None and wire is self._wire:
+            kept = await self._kept(message, wire)
+        if kept and wire is not None and wire is self._wire:
             wire.received(message.id)
+
+    async def _kept(self, message: Inbound, wire: EngineSession | None) -> bool:
+        """Whether the listener has the message. It is asked again as long as the connection lasts, so that the order
+        stays; over another connection WhatsApp offers the message anew.
+        """
+        if self._around.on_event is None:
+            return True
+        about, phone = self._about(), self.phone_number
+        event = MessageReceived(about, message.id, message.sender, message.text, message.at, phone)
+        refused = False
+        while wire is self._wire:
+            try:
+                await self._around.on_event(event)
+                return True
+            except OSError as problem:
+                if not refused:
+                    log.warning("session %s: inbound messages stay with WhatsApp: %s", self.session_id, problem)
+                refused = True
+            await asyncio.sleep(self._around.policy.offer_again_s)
+        return False
 
     async def _paired(self, grant: Grant, login: Login) -> None:
         refused = await self._around.credentials.save(grant, login)
@@ -365,12 +397,12 @@ class HostedSession:
         self._become(Status.QR_SCANNING, None)
         self._tell(CodeIssued(self._about(), code.code, code.expires_in_s))
 
-    def _become(self, status: Status, error: str | None) -> None:
+    def _become(self, status: Status, error: str | None, *, reconnected: bool = False) -> None:
         self._settled.set()
         self.status, self.error = status, error
         if self._announced != (status, error):
             self._announced = (status, error)
-            self._tell(StatusChanged(self._about(), status, self.phone_number, error))
+            self._tell(StatusChanged(self._about(), status, self.phone_number, error, reconnected))
 
     def _end(self, status: Status, error: str) -> None:
         """No more of this grant's connections; callers see the state at once, listeners once it is certain."""
@@ -403,7 +435,10 @@ class HostedSession:
 
     async def _told(self, on_event: OnHostEvent, event: HostEvent) -> None:
         async with self._telling:
-            await on_event(event)
+            try:
+                await on_event(event)
+            except OSError as problem:
+                log.warning("session %s: nobody was told of a %s: %s", self.session_id, type(event).__name__, problem)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)

@@ -1,0 +1,181 @@
+"""Tells the gateway what happens to the sessions of this instance: at least once, in order for each session.
+
+A notification is in the journal before its event counts as told, and stays there until the gateway has it. The
+oldest one of a session is tried until it is delivered or given up, and only then the next; sessions do not wait for
+each other.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from random import Random
+from typing import assert_never
+
+from homing.instance.events import HostEvent
+from homing.instance.journal import Journal
+from homing.instance.notifications import Notification, headers, notification
+from homing.instance.retries import Again, Answered, Delivered, GivenUp, NoAnswer, RetryPolicy, judge
+
+log = logging.getLogger(__name__)
+Post = Callable[[bytes, Mapping[str, str]], Awaitable[Answered]]
+"""Bring a body with these headers to the gateway. Raises ``OSError`` when nobody answers."""
+
+
+class Notifier:
+    """``tell`` is what a host's ``on_event`` needs; nothing leaves before ``start``. ``clock`` gives unix seconds."""
+
+    def __init__(
+        self,
+        post: Post,
+        journal: Journal,
+        *,
+        secret: str,
+        instance_url: str,
+        clock: Callable[[], float],
+        random: Random,
+        policy: RetryPolicy | None = None,
+    ) -> None:
+        self._post = post
+        self._journal = journal
+        self._secret = secret.encode()
+        self._instance_url = instance_url
+        self._clock = clock
+        self._random = random
+        self._policy = policy or RetryPolicy()
+        self._lines: dict[str, deque[Notification]] = {}
+        self._tasks: dict[asyncio.Task[None], None] = {}
+        self._parked: dict[str, None] = {}
+        self._started = False
+        self._places = asyncio.Semaphore(self._policy.in_flight_max)
+        self._away = False
+        self._returned = asyncio.Event()
+
+    def start(self) -> None:
+        """Begin with what an earlier boot left in the journal."""
+        self._started = True
+        for note in self._journal.pending():
+            self._queue(note)
+
+    async def tell(self, event: HostEvent) -> None:
+        """Returns once the notification is durable. Raises ``OSError`` when it cannot be kept: nobody is told then."""
+        note = notification(event, round(self._clock(), 3), self._fresh_id)
+        if note is None:
+            return
+        if self._journal.add(note) and self._started:
+            self._queue(note)
+        await self._journal.durable()
+
+    def backlog(self) -> dict[str, int]:
+        """How many notifications wait, and how many sessions are down to the slow pace."""
+        return {"pending": len(self._journal), "parked": len(self._parked)}
+
+    async def stop(self) -> None:
+        """No further attempts; what is not delivered stays for the next boot."""
+        self._started = False
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._journal.close()
+
+    # One session's line
+
+    def _queue(self, note: Notification) -> None:
+        line = self._lines.get(note.session_id)
+        if line is not None:
+            line.append(note)
+            return
+        self._lines[note.session_id] = line = deque([note])
+        task = asyncio.get_running_loop().create_task(self._work_off(note.session_id, line))
+        self._tasks[task] = None
+        task.add_done_callback(partial(self._ended, note.session_id))
+
+    async def _work_off(self, session_id: str, line: deque[Notification]) -> None:
+        try:
+            while line:
+                await self._bring(line[0])
+                self._journal.finish(line.popleft())
+                self._parked.pop(session_id, None)
+        finally:
+            del self._lines[session_id]
+
+    def _ended(self, session_id: str, task: asyncio.Task[None]) -> None:
+        del self._tasks[task]
+        if not task.cancelled() and task.exception() is not None:
+            log.error("session %s: its notifications wait for the next boot", session_id, exc_info=task.exception())
+
+    async def _bring(self, note: Notification) -> None:
+        """Returns once the gateway has it, or never will."""
+        failures = 0
+        while True:
+            returned = self._returned
+            answer = await self._attempt(note)
+            now = self._clock()
+            next_step = judge(
+                answer, self._policy, failures=failures, age_s=now - note.at, jitter=self._random.random(), now=now
+            )
+            match next_step:
+                case Delivered():
+                    return
+                case GivenUp(reason):
+                    log.error("session %s: notification %s is given up: %s", note.session_id, note.id, reason)
+                    return
+                case Again():
+                    failures += 1
+                    self._note_wait(note, next_step)
+                    await self._wait(next_step.after_s, returned if isinstance(answer, NoAnswer) else None)
+                case _:
+                    assert_never(next_step)
+
+    async def _attempt(self, note: Notification) -> Answered | NoAnswer:
+        async with self._places:
+            try:
+                async with asyncio.timeout(self._policy.timeout_s):
+                    answer = await self._post(note.body, headers(note, self._secret, self._instance_url, self._clock()))
+            except OSError as problem:  # a timeout is one
+                self._gateway_is_away(problem)
+                return NoAnswer(f"no answer ({_what(problem)})")
+        self._gateway_is_there()
+        return answer
+
+    def _note_wait(self, note: Notification, again: Again) -> None:
+        if not again.parked or note.session_id in self._parked:
+            return
+        self._parked[note.session_id] = None
+        if not self._away:
+            log.warning("session %s: notification %s waits: %s", note.session_id, note.id, again.reason)
+
+    async def _wait(self, pause_s: float, returned: asyncio.Event | None) -> None:
+        """The pause. Where nobody answered, it ends early, though not at once, when the gateway answers anybody."""
+        if returned is None:
+            await asyncio.sleep(pause_s)
+            return
+        at_least_s = min(pause_s, self._policy.first_pause_s)
+        await asyncio.sleep(at_least_s)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause_s - at_least_s):
+                await returned.wait()
+
+    # Is anybody there?
+
+    def _gateway_is_away(self, problem: OSError) -> None:
+        if not self._away:
+            self._away = True
+            log.warning("the gateway does not answer (%s); notifications wait in the journal", _what(problem))
+
+    def _gateway_is_there(self) -> None:
+        if self._away:
+            self._away = False
+            log.warning("the gateway answers again; %d notifications wait for it", len(self._journal))
+            self._returned.set()
+            self._returned = asyncio.Event()
+
+    def _fresh_id(self) -> str:
+        return f"{self._random.getrandbits(128):032x}"
+
+
+def _what(problem: OSError) -> str:
+    return str(problem) or type(problem).__name__

@@ -1,0 +1,102 @@
+"""What follows from the answer to a notification: it is delivered, tried again after a pause, or given up.
+
+A notification whose quick retries are used up is parked: it stays in the journal and is tried again slowly.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+
+TOO_MANY_REQUESTS = 429
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often and how patiently notifications are tried, and how many at once."""
+
+    retries_max: int = 3
+    """Quick retries; after them the notification is parked."""
+    first_pause_s: float = 1.0
+    pause_max_s: float = 8.0
+    parked_pause_s: float = 30.0
+    age_max_s: float = 24 * 3600.0
+    retry_after_max_s: float = 3600.0
+    timeout_s: float = 10.0
+    in_flight_max: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The gateway's status code, and its ``Retry-After`` as it wrote it."""
+
+    status: int
+    retry_after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """Nobody answered: refused, cut, or too late."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The gateway has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Worth another attempt in ``after_s``."""
+
+    after_s: float
+    parked: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """No further attempt would end better."""
+
+    reason: str
+
+
+Next = Delivered | Again | GivenUp
+
+
+def judge(
+    answer: Answered | NoAnswer, policy: RetryPolicy, *, failures: int, age_s: float, jitter: float, now: float
+) -> Next:
+    """What follows from the answer after so many failures before it; ``jitter`` is chance from 0 to 1."""
+    if isinstance(answer, Answered):
+        if 200 <= answer.status < 300:
+            return Delivered()
+        if answer.status != TOO_MANY_REQUESTS and answer.status < 500:
+            return GivenUp(f"the gateway answered {answer.status}")
+    reason = answer.why if isinstance(answer, NoAnswer) else f"the gateway answered {answer.status}"
+    if age_s > policy.age_max_s:
+        return GivenUp(f"{reason}, and the notification is {age_s / 3600:.0f} h old")
+    parked = failures >= policy.retries_max
+    named_s = _named_s(answer, now) if isinstance(answer, Answered) else 0.0
+    return Again(max(_pause_s(policy, failures, jitter), min(named_s, policy.retry_after_max_s)), parked, reason)
+
+
+def _pause_s(policy: RetryPolicy, failures: int, jitter: float) -> float:
+    """1, 2, 4, 8 s, then the slow pace; spread around that by half of it either way."""
+    if failures >= policy.retries_max:
+        mean = policy.parked_pause_s
+    else:
+        mean = min(policy.pause_max_s, policy.first_pause_s * 2.0 ** min(failures, 30))
+    return mean * (0.5 + jitter)
+
+
+def _named_s(answer: Answered, now: float) -> float:
+    """The pause that the gateway asks for: seconds, or a date; 0 if it asks for none that can be read."""
+    given = (answer.retry_after or "").strip()
+    if given.isascii() and given.isdecimal():
+        return float(given[:12])
+    try:
+        moment = parsedate_to_datetime(given)
+    except ValueError:
+        return 0.0
+    return max(0.0, moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - now)
