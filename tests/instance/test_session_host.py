@@ -497,6 +497,24 @@ async def test_a_send_that_was_still_reserving_when_the_session_stopped_did_not_
     assert world.network.ledger == []
 
 
+@pytest.mark.parametrize("end", [lambda host: host.stop("s1"), lambda host: host.shutdown()])
+async def test_a_stop_lets_a_slow_listener_hear_of_all_that_was_sent(world, end):
+    world.link("s1")
+    host = world.host()
+    heard = []
+
+    async def listen(event: object) -> None:
+        await asyncio.sleep(0.002)
+        heard.append(event)
+
+    object.__setattr__(host._around, "on_event", listen)
+    await held(host)
+    for n in range(5):
+        await host.send("s1", message(f"3EB0000{n}"))
+    await end(host)
+    assert [event.message_id for event in heard if isinstance(event, MessageSent)] == [f"3EB0000{n}" for n in range(5)]
+
+
 async def test_a_stop_does_not_wait_for_ever(world):
     world.link("s1")
     host = world.host(stop_within_s=0.02)

@@ -151,11 +151,12 @@ class HostedSession:
     async def stop(self) -> None:
         """End the connection, politely and in bounded time. The login stays as it is."""
         self._over = True
-        if self._sending is not None:
-            self._sending.close(Status.DISCONNECTED)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._around.policy.stop_within_s):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._around.policy.stop_within_s):
+                if self._sending is not None:
+                    self._sending.close(Status.DISCONNECTED)
                     await self._sending.drained()
+                await self._all_told()
         for task in tuple(self._tasks):
             task.cancel()
         self._hang_up("session stopped")
@@ -439,6 +440,12 @@ class HostedSession:
                 await on_event(event)
             except OSError as problem:
                 log.warning("session %s: nobody was told of a %s: %s", self.session_id, type(event).__name__, problem)
+
+    async def _all_told(self) -> None:
+        """Returns once the listener has heard of all that happened until now."""
+        await asyncio.sleep(0)  # what happened just now takes its place in the line
+        async with self._telling:
+            return
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
