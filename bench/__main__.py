@@ -3,109 +3,70 @@
 import argparse
 import asyncio
 import json
-import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import structlog
 
-from bench import cache, elsewhere, fleet_wide, gateway_killed, mass_loss, relay, restart
-from bench.fleet import Fleet, fresh_database, open_fleet
-from bench.report import Report
+from bench.catalogue import Measurement, NotHere, measurements
+from bench.report import Report, table
 
-Measure = Callable[[Fleet], Awaitable[Report]]
-
-POSTGRES = "HOMING_TEST_POSTGRES_URL"
-
-
-def _measurements(quick: bool) -> dict[str, tuple[dict[str, Any], Measure]]:
-    """By name: the fleet that it needs, and the measuring."""
-
-    def less(full: int, quick_one: int) -> int:
-        return quick_one if quick else full
-
-    return {
-        "elsewhere": ({"accounts": 100, "contacts": 100}, lambda up: elsewhere.run(up, repeats=less(20, 5))),
-        "restart": ({"accounts": 100}, lambda up: restart.run(up, repeats=less(5, 2))),
-        "cache": ({"accounts": 100, "contacts": 1_000}, lambda up: cache.run(up, sends=less(100_000, 10_000))),
-        "mass-loss": ({"accounts": less(1_000, 300)}, mass_loss.run),
-        "gateway-killed": ({"accounts": 20}, lambda up: gateway_killed.run(up, repeats=less(20, 3))),
-        "relay": ({"accounts": 20}, lambda up: relay.run(up, sends=less(10_000, 3_000))),
-    }
+RESULTS = Path(__file__).parent / "results.md"
 
 
 def main() -> int:
-    """Exit code 1 if a claim was not kept."""
-    arguments = _parsed()
+    """Exit code 1 if a claim was not kept, or if nothing could be measured."""
+    given = _parsed()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    reports = asyncio.run(_all(arguments.name, quick=arguments.quick))
-    if arguments.json:
-        rows = [{"title": each.title, "rows": [vars_of(row) for row in each.rows]} for each in reports]
-        Path(arguments.json).write_text(json.dumps(rows, indent=2))
-    return 0 if all(report.kept for report in reports) else 1
-
-
-def vars_of(row: Any) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in ("what", "claimed", "measured", "kept")}
+    wanted = measurements(quick=given.quick, large=given.large)
+    chosen = [each for each in wanted if not given.name or each.name in given.name]
+    made = asyncio.run(_made(chosen))
+    if given.json:
+        given.json.write_text(json.dumps([report.document() for each in made for report in each], indent=2) + "\n")
+    if given.write:
+        RESULTS.write_text("\n".join(map(table, made)))
+    return 0 if made and all(report.kept for each in made for report in each) else 1
 
 
 def _parsed() -> argparse.Namespace:
-    names = [*_measurements(quick=True), "sync"]
+    names = [each.name for each in measurements(quick=True, large=True)]
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("name", nargs="*", help=f"which: {', '.join(names)}; all by default")
+    parser.add_argument("name", nargs="*", help=f"which: {', '.join(names)}; all by default, but for sync-large")
     parser.add_argument("--quick", action="store_true", help="fewer repeats")
-    parser.add_argument("--json", help="write the rows to this file too")
-    found = parser.parse_args()
-    unknown = set(found.name) - set(names)
+    parser.add_argument("--large", action="store_true", help="also check a million sessions, which takes minutes")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file too")
+    parser.add_argument("--write", action="store_true", help=f"write the tables to {RESULTS.name} beside this program")
+    given = parser.parse_args()
+    given.large = given.large or "sync-large" in given.name
+    unknown = sorted(set(given.name) - set(names))
     if unknown:
-        parser.error(f"there is no measurement {', '.join(sorted(unknown))}; there are {', '.join(names)}")
-    return found
+        parser.error(f"there is no measurement {', '.join(unknown)}; there are {', '.join(names)}")
+    return given
 
 
-async def _all(names: list[str], *, quick: bool) -> list[Report]:
-    reports = []
-    for name, (needs, measure) in _measurements(quick).items():
-        if names and name not in names:
-            continue
-        async for store, up in _fleets(needs):
-            report = await measure(up)
-            report.title += f", {store}"
-            print(report.markdown(), flush=True)
-            reports.append(report)
-    if not names or "sync" in names:
-        report = await fleet_wide.run(instances=20, sessions=less_sessions(quick))
-        print(report.markdown(), flush=True)
-        reports.append(report)
-    return reports
+async def _made(chosen: Sequence[Measurement]) -> list[list[Report]]:
+    """The reports of each measurement, printed as soon as it was made in all its settings."""
+    made = []
+    for measurement in chosen:
+        reports = [report for setting in measurement.settings if (report := await _one(measurement, setting))]
+        if reports:
+            print(table(reports), flush=True)
+            made.append(reports)
+    return made
 
 
-def less_sessions(quick: bool) -> int:
-    return 2_000 if quick else 10_000
-
-
-async def _fleets(needs: dict[str, Any]) -> AsyncIterator[tuple[str, Fleet]]:
-    """The fleet on SQLite with one gateway; then, where a server answers, on PostgreSQL with two."""
-    async with open_fleet(**needs) as up:
-        yield "SQLite, one gateway", up
-    async with _postgres() as url:
-        if url is None:
-            print(f"NOT RUN on PostgreSQL: none answers; name one with {POSTGRES}", file=sys.stderr)
-            return
-        async with open_fleet(**needs, database_url=url, gateways=2) as up:
-            yield "PostgreSQL, two gateways", up
-
-
-@asynccontextmanager
-async def _postgres() -> AsyncIterator[str | None]:
-    server = os.environ.get(POSTGRES, "postgresql://postgres@127.0.0.1:5432/postgres")
+async def _one(measurement: Measurement, setting: str) -> Report | None:
+    began_s = time.monotonic()
     try:
-        async with fresh_database(server) as url:
-            yield url
-    except OSError:
-        yield None
+        report = await measurement.measure(setting)
+    except NotHere as missing:
+        print(f"NOT RUN: {measurement.name} on {setting}: {missing}", file=sys.stderr)
+        return None
+    report.setting = setting
+    print(f"{measurement.name} on {setting}: {time.monotonic() - began_s:.0f} s", file=sys.stderr)
+    return report
 
 
 if __name__ == "__main__":

@@ -3,36 +3,41 @@
 import asyncio
 import json
 import os
-import signal
 import socket
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
+from bench.report import Report
 from homing.demo.opening import Demo, open_demo
 from homing.demo.plan import Plan
 from homing.demo.population import Resident
+from homing.demo.processes import Child
 from homing.drivers.wire import Wire, WireLimits
 from homing.model.faults import Fault
 from simulated_whatsapp import ledger
 
 SEND = "/api/v1/messages/send"
+STARTS_AT_ONCE = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
     """One send, as its client met it. Status 0: no answer came."""
 
+    session_id: str
     text: str
     status: int
     document: dict[str, Any]
     took_s: float
+    at_s: float
 
     @property
     def attempts(self) -> int:
@@ -79,7 +84,8 @@ class Fleet:
         }
         began_s = time.monotonic()
         status, document = await self.call("POST", SEND, body, gateway=gateway, key=key)
-        answered = Answered(said, status, document, time.monotonic() - began_s)
+        at_s = time.monotonic()
+        answered = Answered(resident.session_id, said, status, document, at_s - began_s, at_s)
         self.answered.append(answered)
         return answered
 
@@ -117,7 +123,13 @@ class Fleet:
 
     async def start_elsewhere(self, residents: list[Resident], instance_url: str) -> None:
         """An operator's start, by the instance's own API: nobody tells the gateways."""
-        await asyncio.gather(*(self.demo.operator.start(instance_url, each.session_id) for each in residents))
+        gate = asyncio.Semaphore(STARTS_AT_ONCE)
+
+        async def start(session_id: str) -> None:
+            async with gate:
+                await self.demo.operator.start(instance_url, session_id)
+
+        await asyncio.gather(*(start(each.session_id) for each in residents))
 
     async def misbehave(self, instance_url: str, **faults: Any) -> None:
         """Faults on demand, in the words of `homing.instance.faults`; `clear=True` ends them."""
@@ -128,10 +140,10 @@ class Fleet:
         assert reply.status == 200, reply
 
     def kill_instance(self, url: str) -> None:
-        kill(self.demo.instances[url].pid)
+        kill(self.demo.instances[url])
 
     def kill_gateway(self, number: int) -> None:
-        kill(self.demo.gateways[self.gateways[number]].pid)
+        kill(self.demo.gateways[self.gateways[number]])
 
     async def ready(self, gateway: int = 0) -> None:
         """Wait until a gateway can do its work."""
@@ -146,6 +158,14 @@ class Fleet:
         """How often each text reached a recipient, by the judge's own ledger."""
         return Counter(delivery.text for delivery in ledger.read(self.demo.folder.ledger))
 
+    def judge(self, report: Report) -> None:
+        """What is claimed of every measurement: each request was answered 200, each message said exactly once."""
+        failed = [each for each in self.answered if each.status != 200]
+        lost, doubled = self.lost_and_doubled()
+        seen = f"{len(failed)} of {len(self.answered):,}"
+        report.add("requests that failed", "0", f"{seen} ({failed[0].document})" if failed else seen, not failed)
+        report.add("lost / doubled, by the ledger", "0 / 0", f"{lost} / {doubled}", not lost and not doubled)
+
     def lost_and_doubled(self) -> tuple[int, int]:
         """Of the messages answered 200 until now: how many the ledger lacks; and of all, how many it has twice."""
         delivered = self.delivered()
@@ -153,16 +173,24 @@ class Fleet:
         return lost, sum(1 for count in delivered.values() if count > 1)
 
 
-def kill(pid: int) -> None:
-    os.kill(pid, signal.SIGKILL)
+def kill(child: Child) -> None:
+    """kill -9; it is gone when this returns."""
+    child.process.kill()
+    child.process.wait()
 
 
 @asynccontextmanager
 async def open_fleet(
-    *, database_url: str | None = None, gateways: int = 1, accounts: int = 12, contacts: int = 10, instances: int = 4
+    *,
+    database_url: str | None = None,
+    gateways: int = 1,
+    accounts: int = 12,
+    contacts: int = 10,
+    instances: int = 4,
+    folder: Path | None = None,
 ) -> AsyncIterator[Fleet]:
-    """A demo on free ports; without a database, on SQLite."""
-    first = _free_ports(instances + gateways)
+    """A demo on free ports; without a database, on SQLite. Its processes read the settings in `folder`/.env, if any."""
+    first = free_ports(instances + gateways)
     plan = Plan(
         accounts=accounts,
         contacts=contacts,
@@ -170,6 +198,7 @@ async def open_fleet(
         gateways=gateways,
         first_instance_port=first,
         gateway_port=first + instances,
+        folder=folder,
         database_url=database_url,
     )
     wire = Wire(WireLimits(connections=1_100, waiting=200_000, connect_timeout_s=30))
@@ -193,7 +222,7 @@ async def fresh_database(server_url: str) -> AsyncIterator[str]:
         await connection.close()
 
 
-def _free_ports(count: int) -> int:
+def free_ports(count: int) -> int:
     """The first of so many ports in a row that nobody listens on."""
     for first in range(20_000 + os.getpid() % 5_000, 60_000, count + 3):
         if all(_is_free(port) for port in range(first, first + count)):
@@ -214,9 +243,3 @@ def _binds(port: int) -> bool:
         except OSError:
             return False
     return True
-
-
-def percentile(values: list[float], share: float) -> float:
-    """The value that this share of the values does not exceed; 0 of none."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0

@@ -1,155 +1,147 @@
-"""A sync of a large fleet, beside the seed's way of doing it: ask for each session, then scan for the lost ones."""
+"""One check of the whole fleet, beside the seed's way: ask for each session, then scan for the lost ones."""
 
 import asyncio
 import json
+import os
+import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from bench.report import Report
-from homing.compose import open_stores, open_sync
-from homing.config import Settings
+from sqlalchemy import Engine, event
+
+from bench.model_fleet import open_model_fleet, populate, settings_for
+from bench.model_instances import Layout, session_id
+from bench.report import Report, shown
+from homing.compose import open_sync
 from homing.decide.sync import Result
+from homing.demo.processes import environment
 from homing.drivers.wire import Wire
+from homing.flows.sync import SyncReport
 from homing.model.faults import Fault
-from homing.model.fleet import AccountUuid, Epoch, InstanceUrl, MoveKind, Rebinding, SessionId, Takeover, WorkspaceId
-from homing.ports import NewAccount
 
-WRONG = 0.3
+FEWER_CALLS = 50
+LARGE_WITHIN_S = 60.0
+LARGE_WITHIN_BYTES = 1_000_000_000
 
 
 @dataclass(slots=True)
-class ModelInstance:
-    """A gateway that only lists, and counts how often it is asked."""
+class Cost:
+    """What one check took."""
 
-    sessions: set[str] = field(default_factory=set)
     calls: int = 0
-    url: str = ""
-
-    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while line := await reader.readline():
-                while (await reader.readline()).strip():
-                    pass
-                self.calls += 1
-                status, body = self._say(line.split()[1].decode())
-                head = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-                writer.write(head.encode() + body)
-                await writer.drain()
-        except ConnectionError:
-            pass
-        finally:
-            writer.close()
-
-    def _say(self, path: str) -> tuple[int, bytes]:
-        parts = urlsplit(path).path.split("/")
-        if len(parts) == 5:
-            held = parts[3] in self.sessions
-            said = _row(parts[3]) if held else {"error": "Session not found"}
-            return (200 if held else 404), json.dumps(said).encode()
-        rows = [_row(session) for session in self.sessions]
-        return 200, json.dumps({"success": True, "sessions": rows, "total": len(rows)}).encode()
+    statements: int = 0
+    took_s: float = 0.0
 
 
-def _row(session: str) -> dict[str, object]:
-    return {"session_id": session, "workspace_id": 1, "status": "connected", "phone_number": "1"}
-
-
-@asynccontextmanager
-async def _instances(count: int) -> AsyncIterator[list[ModelInstance]]:
-    async with AsyncExitStack() as stack:
-        models = [ModelInstance() for _ in range(count)]
-        for model in models:
-            server = await asyncio.start_server(model.answer, "127.0.0.1", 0, backlog=1024)
-            model.url = f"http://localhost:{server.sockets[0].getsockname()[1]}"
-            stack.callback(server.close)
-        yield models
-
-
-async def run(*, instances: int, sessions: int) -> Report:
-    """So many sessions on so many model instances, a third of them recorded in the wrong place."""
-    report = Report(f"One check of the whole fleet ({sessions:,} sessions, {instances} instances, {WRONG:.0%} wrong)")
-    with tempfile.TemporaryDirectory() as folder:
-        async with _instances(instances) as models:
-            settings = Settings(  # type: ignore[call-arg]
-                _env_file=None,
-                homing_database_url=f"sqlite:///{folder}/homing.db",
-                instances=tuple(InstanceUrl(model.url) for model in models),
-            )
-            records = await _populate(settings, models, sessions)
-            seed_calls, seed_s = await _seeds_way(records, models)
-            for model in models:
-                model.calls = 0
-            began_s = time.monotonic()
-            async with open_sync(settings) as sync:
-                mended = await sync.run()
-                took_s = time.monotonic() - began_s
-                again = await sync.run(force=True)
-    calls = mended.instance_calls
-    wrong = sum(1 for number in range(sessions) if _is_wrong(number))
-    report.add(
-        "sessions mended", str(wrong), str(mended.counts[Result.UPDATED]), mended.counts[Result.UPDATED] == wrong
-    )
-    right = again.counts[Result.VERIFIED]
-    report.add("right afterwards", str(sessions), str(right), right == sessions)
-    report.add("calls to instances", str(instances), str(calls), calls == instances)
-    report.add("calls, against the seed's way", "≥ 50× fewer", f"{seed_calls / calls:,.0f}×", seed_calls / calls >= 50)
-    report.add(
-        "wall time, against the seed's way", "", f"{took_s:.2f} s against {seed_s:.2f} s ({seed_s / took_s:.0f}×)"
-    )
+async def run(url: str, *, instances: int, sessions: int, wrong_per_mille: int = 300) -> Report:
+    """One sync that mends the records, another that verifies them, and the seed's way over the same records."""
+    share = f"{wrong_per_mille / 10:g} % of records wrong"
+    report = Report(f"One check of the whole fleet: {sessions:,} sessions, {instances} instances, {share}")
+    with tempfile.TemporaryDirectory(prefix="homing-bench-") as folder:
+        async with open_model_fleet(Path(folder), instances, sessions, wrong_per_mille) as layout:
+            await populate(url, layout)
+            ours, mended, again = await _our_way(url)
+            seeds = await _seeds_way(layout)
+    _judge_sync(report, layout, mended, again)
+    fewer = seeds.calls / ours.calls
+    report.add("calls to instances", f"{instances}", f"{ours.calls}", ours.calls == instances)
+    report.add("calls by the seed's way", f"≥ {FEWER_CALLS}×", f"{seeds.calls:,} ({fewer:,.0f}×)", fewer >= FEWER_CALLS)
+    report.add("SQL statements", "", f"{ours.statements}; the seed's way {seeds.statements:,}")
+    ratio = seeds.took_s / ours.took_s
+    report.add("time", "", f"{shown(ours.took_s)}; the seed's calls alone {shown(seeds.took_s)} ({ratio:.0f}×)")
     return report
 
 
-def _is_wrong(number: int) -> bool:
-    return number % 10 < WRONG * 10
+async def run_large(url: str, *, instances: int, sessions: int, wrong_per_mille: int = 10) -> Report:
+    """`homing sync-instance-urls` in a process of its own, over very many sessions."""
+    share = f"{wrong_per_mille / 10:g} % of records wrong"
+    report = Report(f"A check of {sessions:,} sessions on {instances:,} instances, {share}")
+    with tempfile.TemporaryDirectory(prefix="homing-bench-") as folder:
+        async with open_model_fleet(Path(folder), instances, sessions, wrong_per_mille) as layout:
+            await populate(url, layout)
+            said, took_s, peak_bytes = await asyncio.to_thread(_by_command, url, layout, Path(folder))
+    verified = layout.sessions - layout.wrong
+    report.add("records mended", f"{layout.wrong:,}", f"{said['updated']:,}", said["updated"] == layout.wrong)
+    report.add("sessions verified", f"{verified:,}", f"{said['verified']:,}", said["verified"] == verified)
+    calls = said["instance_calls"]
+    report.add("calls to instances", f"{instances:,}", f"{calls:,}", calls == instances)
+    report.add("time of the process", f"≤ {LARGE_WITHIN_S:.0f} s", shown(took_s), took_s <= LARGE_WITHIN_S)
+    kept = peak_bytes <= LARGE_WITHIN_BYTES
+    report.add("peak memory of the process", "≤ 1,000 MB", f"{peak_bytes / 1e6:,.0f} MB", kept)
+    return report
 
 
-async def _populate(settings: Settings, models: list[ModelInstance], sessions: int) -> list[tuple[str, int]]:
-    """Accounts in the directory; returns each session with the number of the instance that the record names."""
-    records = []
-    async with open_stores(settings) as stores:
-        directory = stores.directory
-        for model in models:
-            await directory.create_instance(InstanceUrl(model.url))
-        for start in range(0, sessions, 500):
-            numbers = range(start, min(start + 500, sessions))
-            made = await asyncio.gather(*(directory.create_account(_account(number)) for number in numbers))
-            changes = []
-            for number, account in zip(numbers, made, strict=True):
-                recorded = number % len(models)
-                holder = (recorded + 1) % len(models) if _is_wrong(number) else recorded
-                models[holder].sessions.add(account.session_id)
-                records.append((account.session_id, recorded))
-                url = InstanceUrl(models[recorded].url)
-                changes.append(Rebinding(account.placement, url, Epoch(1), MoveKind.PLACEMENT, "placed"))
-            await directory.rebind(changes)
-    return records
+def _judge_sync(report: Report, layout: Layout, mended: SyncReport, again: SyncReport) -> None:
+    updated, right = mended.counts[Result.UPDATED], again.counts[Result.VERIFIED]
+    report.add("records mended", f"{layout.wrong:,}", f"{updated:,}", updated == layout.wrong)
+    report.add("right afterwards", f"{layout.sessions:,}", f"{right:,}", right == layout.sessions)
 
 
-def _account(number: int) -> NewAccount:
-    uuid = f"00000000-0000-7000-8000-{number:012}"
-    session, phone = SessionId(f"webjs_1_{number}"), f"62812{number:08}"
-    return NewAccount(AccountUuid(uuid), WorkspaceId(1), session, phone, "", Takeover.AUTO)
+async def _our_way(url: str) -> tuple[Cost, SyncReport, SyncReport]:
+    cost = Cost()
+    async with open_sync(settings_for(url)) as sync:
+        began_s = time.monotonic()
+        with _statements_counted(cost):
+            mended = await sync.run()
+        cost.took_s, cost.calls = time.monotonic() - began_s, mended.instance_calls
+        return cost, mended, await sync.run(force=True)
 
 
-async def _seeds_way(records: list[tuple[str, int]], models: list[ModelInstance]) -> tuple[int, float]:
-    """Ask the recorded instance for each session's status, and where it is not, all others in turn."""
-    wire = Wire()
+@contextmanager
+def _statements_counted(cost: Cost) -> Iterator[None]:
+    def count(*_: Any) -> None:
+        cost.statements += 1
+
+    event.listen(Engine, "before_cursor_execute", count)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "before_cursor_execute", count)
+
+
+async def _seeds_way(layout: Layout) -> Cost:
+    """Ask the recorded instance for each session's status, and where it is not, all others in turn.
+
+    Of its database work, one SELECT and an UPDATE for each session found elsewhere, only the number counts here.
+    """
+    cost = Cost(statements=1)
+    wire, urls = Wire(), layout.urls
     began_s = time.monotonic()
-    for session, recorded in records:
-        if not await _has(wire, models[recorded], session):
-            for number, model in enumerate(models):
-                if number != recorded and await _has(wire, model, session):
-                    break
-    took_s = time.monotonic() - began_s
+    for number in range(layout.sessions):
+        recorded = layout.recorded(number)
+        path = f"/api/sessions/{session_id(number)}/status?api_key=key"
+        for url in [urls[recorded], *urls[:recorded], *urls[recorded + 1 :]]:
+            cost.calls += 1
+            if await _found(wire, url, path):
+                cost.statements += url != urls[recorded]
+                break
+    cost.took_s = time.monotonic() - began_s
     await wire.close()
-    return sum(model.calls for model in models), took_s
+    return cost
 
 
-async def _has(wire: Wire, model: ModelInstance, session: str) -> bool:
-    reply = await wire.call("GET", model.url, f"/api/sessions/{session}/status?api_key=k", timeout_s=5)
+async def _found(wire: Wire, url: str, path: str) -> bool:
+    reply = await wire.call("GET", url, path, timeout_s=5)
     assert not isinstance(reply, Fault), reply
     return reply.status == 200
+
+
+def _by_command(url: str, layout: Layout, folder: Path) -> tuple[dict[str, Any], float, int]:
+    """The command's report, how long its process lived, and the most memory that it had."""
+    said, told = folder / "report.json", folder / "sync.log"
+    command = [sys.executable, "-P", "-m", "homing.cli", "sync-instance-urls", "--json"]
+    settings = environment({"HOMING_DATABASE_URL": url, "WHATSAPP_INSTANCE_1": layout.urls[0]})
+    settings |= {"HOMING_LOG_LEVEL": "error"}
+    began_s = time.monotonic()
+    with said.open("wb") as out, told.open("wb") as err:
+        files = [(os.POSIX_SPAWN_DUP2, out.fileno(), 1), (os.POSIX_SPAWN_DUP2, err.fileno(), 2)]
+        pid = os.posix_spawn(sys.executable, command, settings, file_actions=files)
+        _, status, usage = os.wait4(pid, 0)
+    took_s = time.monotonic() - began_s
+    assert status == 0, (status, told.read_text()[-2000:])
+    return json.loads(said.read_text()), took_s, usage.ru_maxrss * 1024

@@ -1,0 +1,123 @@
+"""Which measurements there are, and in which settings each is made."""
+
+import os
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from bench import cache, elsewhere, fleet_wide, follow, gateway_killed, mass_loss, relay, restart
+from bench.fleet import Fleet, fresh_database, open_fleet
+from bench.report import Report
+
+POSTGRES_URL = os.environ.get("HOMING_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
+REDIS_URL = os.environ.get("HOMING_TEST_REDIS_URL", "redis://127.0.0.1:6379/0")
+
+SQLITE = "SQLite, one gateway"
+POSTGRES = "PostgreSQL, two gateways"
+REDIS = "PostgreSQL with Redis, two gateways"
+
+BOTH = (SQLITE, POSTGRES)
+SEVERAL = (POSTGRES, REDIS)
+
+Measure = Callable[[str], Awaitable[Report]]
+
+
+class NotHere(Exception):
+    """A setting that this machine cannot have; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """By name: in which settings, and the measuring in one of them."""
+
+    name: str
+    settings: Sequence[str]
+    measure: Measure
+
+
+@dataclass(frozen=True, slots=True)
+class OnFleet:
+    """A measurement on a demo of this size."""
+
+    run: Callable[[Fleet], Awaitable[Report]]
+    size: dict[str, Any] = field(default_factory=dict)
+
+    async def __call__(self, setting: str) -> Report:
+        async with _fleet(setting, self.size) as fleet:
+            return await self.run(fleet)
+
+
+def measurements(*, quick: bool, large: bool) -> list[Measurement]:
+    """All of them, in the order in which they are made."""
+
+    def less(full: int, few: int) -> int:
+        return few if quick else full
+
+    def on(run: Callable[[Fleet], Awaitable[Report]], **size: int) -> OnFleet:
+        return OnFleet(run, size)
+
+    found = [
+        Measurement(
+            "elsewhere",
+            BOTH,
+            on(lambda up: elsewhere.run(up, repeats=less(20, 5)), accounts=100, contacts=100),
+        ),
+        Measurement("restart-all", BOTH, on(lambda up: restart.run(up, repeats=less(5, 2)), accounts=100)),
+        Measurement(
+            "cache", BOTH, on(lambda up: cache.run(up, sends=less(100_000, 10_000)), accounts=100, contacts=1_000)
+        ),
+        Measurement("mass-loss", BOTH, on(mass_loss.run, accounts=less(1_000, 300))),
+        Measurement("gateway-killed", BOTH, on(lambda up: gateway_killed.run(up, repeats=less(20, 3)), accounts=20)),
+        Measurement("follow", SEVERAL, on(lambda up: follow.run(up, moves=less(300, 50)), accounts=12)),
+        Measurement("relay", BOTH, on(lambda up: relay.run(up, sends=less(16_000, 4_000)), accounts=20)),
+        Measurement("sync", (SQLITE, POSTGRES), lambda setting: _sync(setting, sessions=less(10_000, 2_000))),
+    ]
+    if large:
+        found.append(Measurement("sync-large", (POSTGRES,), _sync_large))
+    return found
+
+
+async def _sync(setting: str, *, sessions: int) -> Report:
+    async with _database(setting) as url:
+        return await fleet_wide.run(url, instances=20, sessions=sessions)
+
+
+async def _sync_large(setting: str) -> Report:
+    async with _database(setting) as url:
+        return await fleet_wide.run_large(url, instances=1_000, sessions=1_000_000)
+
+
+@asynccontextmanager
+async def _fleet(setting: str, size: dict[str, Any]) -> AsyncIterator[Fleet]:
+    if setting == SQLITE:
+        async with open_fleet(**size) as fleet:
+            yield fleet
+        return
+    with tempfile.TemporaryDirectory(prefix="homing-bench-") as folder:
+        if setting == REDIS:
+            (Path(folder) / ".env").write_text(f"HOMING_REDIS_URL={REDIS_URL}\n")
+        async with (
+            _database(setting) as url,
+            open_fleet(**size, database_url=url, gateways=2, folder=Path(folder)) as up,
+        ):
+            yield up
+
+
+@asynccontextmanager
+async def _database(setting: str) -> AsyncIterator[str]:
+    """The URL of an empty database. Raises NotHere."""
+    if setting == SQLITE:
+        with tempfile.TemporaryDirectory(prefix="homing-bench-") as folder:
+            yield f"sqlite:///{folder}/homing.db"
+        return
+    try:
+        await (await asyncpg.connect(POSTGRES_URL, timeout=3)).close()
+    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+        raise NotHere(f"no PostgreSQL answers ({error}); name one with HOMING_TEST_POSTGRES_URL") from error
+    async with fresh_database(POSTGRES_URL) as url:
+        yield url
