@@ -23,7 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "fleet": {"model", "ports", "drivers"},
     "world": set(),
     "config": {"model", "decide"},
-    "instance": {"instance", "simulated_whatsapp"},
+    "instance": {"model", "decide", "ports", "instance", "simulated_whatsapp"},
 }
 SEES_ALL = {"compose", "serve", "cli", "demo", "sim", "__init__", "__main__", "chaos"}
 

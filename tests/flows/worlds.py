@@ -1,7 +1,7 @@
 """A small world for the flows: instances in memory, a real SQLite directory, and one judge of what was said to whom."""
 
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -187,6 +187,11 @@ class World:
             return model.down
         self.hold(instance, session.session_id, epoch=session.epoch)
         return ListedSession(session.session_id, SessionStatus.CONNECTED, epoch=session.epoch)
+
+    async def start_many(
+        self, instance: InstanceUrl, sessions: Sequence[SessionStart], *, timeout_s: float
+    ) -> Mapping[SessionId, ListedSession | Fault] | Fault:
+        return {each.session_id: await self.start(instance, each, timeout_s=timeout_s) for each in sessions}
 
     async def restart(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> ListedSession | Fault:
         return await self.start(instance, session, timeout_s=timeout_s)

@@ -1,5 +1,7 @@
 """A driver that says of each call that it is made, and to whom."""
 
+from collections.abc import Mapping, Sequence
+
 from homing.model.faults import Fault
 from homing.model.fleet import InstanceUrl, ListedSession, Listing, SessionId
 from homing.model.sending import Receipt
@@ -32,6 +34,12 @@ class MeteredDriver:
     async def start(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> ListedSession | Fault:
         self._meters.instance_called(instance, "start")
         return await self._inner.start(instance, session, timeout_s=timeout_s)
+
+    async def start_many(
+        self, instance: InstanceUrl, sessions: Sequence[SessionStart], *, timeout_s: float
+    ) -> Mapping[SessionId, ListedSession | Fault] | Fault:
+        self._meters.instance_called(instance, "start")
+        return await self._inner.start_many(instance, sessions, timeout_s=timeout_s)
 
     async def stop(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> Fault | None:
         self._meters.instance_called(instance, "stop")

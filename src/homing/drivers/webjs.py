@@ -7,7 +7,7 @@ The service takes its key as `api_key`, in the query of a GET and in the JSON bo
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -108,6 +108,13 @@ class WebjsDriver:
         told = {**_about(session), "session_id": session.session_id}
         reply = await self._tell("POST", instance, "/api/sessions", told, session.epoch, until - _now())
         return self._one(instance, reply, session.session_id)
+
+    async def start_many(
+        self, instance: InstanceUrl, sessions: Sequence[SessionStart], *, timeout_s: float
+    ) -> Mapping[SessionId, ListedSession | Fault] | Fault:
+        """Open them side by side."""
+        answers = await asyncio.gather(*(self.start(instance, session, timeout_s=timeout_s) for session in sessions))
+        return {session.session_id: answer for session, answer in zip(sessions, answers, strict=True)}
 
     async def stop(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> Fault | None:
         """Close the session. SESSION_NOT_FOUND, with nothing sent, if the instance does not hold it.

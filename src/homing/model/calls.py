@@ -16,6 +16,9 @@ class InstanceHealth:
     sessions_total: int | None = None
     sessions_connected: int | None = None
     memory_used_mb: float | None = None
+    sends_per_s: float | None = None
+    paused: bool = False
+    """It holds no lease at the moment and does not act, but keeps its connections."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,8 @@ class SessionStatus(StrEnum):
     LOGGED_OUT = "logged_out"
     FAILED = "failed"
     STOPPED = "stopped"
+    QUARANTINED = "quarantined"
+    """A stranger uses its login: it is not started again until an operator says so."""
     UNKNOWN = "unknown"
 
 
@@ -75,7 +77,11 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One gateway process, as the directory knows it. `capacity` is in sessions; None means not declared."""
+    """One gateway process, as the directory knows it. `capacity` is in sessions; None means not declared.
+
+    `memory_limit_mb` and `sends_limit_per_s` are the other two things that it may run out of. Labels (region, engine,
+    proxy…) are matched against what accounts require.
+    """
 
     id: int
     url: InstanceUrl
@@ -84,6 +90,8 @@ class Instance:
     state: InstanceState = InstanceState.ACTIVE
     capacity: int | None = None
     labels: dict[str, str] = field(default_factory=dict)
+    memory_limit_mb: float | None = None
+    sends_limit_per_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +154,8 @@ class Account:
     takeover: Takeover
     created_at: datetime
     last_verified_at: datetime | None = None
+    requires: dict[str, str] = field(default_factory=dict)
+    """Labels that an instance must have to hold its session."""
 
     @property
     def session_id(self) -> SessionId:
@@ -172,6 +182,8 @@ class ListedSession:
     status: SessionStatus
     phone: str | None = None
     epoch: Epoch | None = None
+    idle_s: float | None = None
+    """Since when nothing was said, where the gateway tells."""
 
     @property
     def can_send(self) -> bool:
@@ -243,4 +255,8 @@ class Move:
     reason: str
     at: datetime
     duration_ms: int | None = None
+    """From the wish to move it until it could send; None while it is on its way, and for a rediscovery."""
     run_id: str | None = None
+    fence: str | None = None
+    steps: dict[str, int] = field(default_factory=dict)
+    """How long each part took, in ms."""

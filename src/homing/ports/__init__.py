@@ -54,7 +54,11 @@ from homing.model.notices import PlacementChanged as PlacementChanged
 from homing.model.notices import RosterChanged as RosterChanged
 from homing.model.notices import WorkReady as WorkReady
 from homing.model.sending import Receipt
+from homing.model.vault import VaultSealed as VaultSealed
 from homing.model.work import Ending, Job, JobId, JobState, NewJob, NotDue, ScheduleRecord, Tick, WorkFigures
+from homing.ports.leases import Credentials as Credentials
+from homing.ports.leases import Grants as Grants
+from homing.ports.leases import Leases as Leases
 
 # --- time and chance ------------------------------------------------------------------------------------------
 
@@ -400,6 +404,15 @@ class Driver(Protocol):
     async def health(self, instance: InstanceUrl, *, timeout_s: float) -> InstanceHealth | Fault: ...
 
     async def sessions(self, instance: InstanceUrl, *, timeout_s: float) -> Listing: ...
+
+    async def start_many(
+        self, instance: InstanceUrl, sessions: Sequence[SessionStart], *, timeout_s: float
+    ) -> Mapping[SessionId, ListedSession | Fault] | Fault:
+        """Open many sessions with one call where the gateway can, else one by one; each one's own result.
+
+        A Fault instead of the results: the call itself failed, and nothing is known of any of them.
+        """
+        ...
 
     async def session(
         self, instance: InstanceUrl, session_id: SessionId, *, timeout_s: float

@@ -1,0 +1,77 @@
+"""Who may act, until when, and what proves that somebody else cannot?"""
+
+from dataclasses import dataclass
+
+from homing.model.fleet import Capabilities
+from homing.model.leases import Fence
+from homing.model.vault import SessionHolding
+
+
+@dataclass(frozen=True, slots=True)
+class LeasePolicy:
+    """Times of a lease, in seconds.
+
+    A holder renews every `heartbeat_s`, and an unanswered renewal every `repeat_s`. It counts from before it asked, and
+    pauses itself `self_fence_s` after the last renewal that succeeded. The store gives the lease away `expiry_s` after
+    it. Between the two lies all that the clocks and the network may be off.
+    """
+
+    heartbeat_s: float = 1.0
+    repeat_s: float = 0.25
+    self_fence_s: float = 4.0
+    expiry_s: float = 6.0
+
+
+def unsafe(policy: LeasePolicy) -> str | None:
+    """Why these times cannot be safe together, in one sentence; None if they can."""
+    if policy.self_fence_s >= policy.expiry_s:
+        return (
+            f"an instance would pause {policy.self_fence_s:g} s after its last renewal, when its lease has run out"
+            f" already (HOMING_LEASE_EXPIRY is {policy.expiry_s:g}); HOMING_LEASE_SELF_FENCE must be shorter"
+        )
+    if policy.heartbeat_s * 2 > policy.self_fence_s:
+        return (
+            f"one lost renewal would pause an instance: HOMING_LEASE_SELF_FENCE ({policy.self_fence_s:g}) must be at"
+            f" least twice HOMING_LEASE_HEARTBEAT ({policy.heartbeat_s:g})"
+        )
+    if not 0 < policy.repeat_s <= policy.heartbeat_s:
+        return f"HOMING_LEASE_REPEAT ({policy.repeat_s:g}) must be above 0 and at most HOMING_LEASE_HEARTBEAT"
+    return None
+
+
+def may_act(asked_s: float | None, now_s: float, policy: LeasePolicy) -> bool:
+    """Whether a holder may act: its last renewal that succeeded was asked for at `asked_s`, by a clock that runs on in
+    suspend."""
+    return asked_s is not None and now_s - asked_s < policy.self_fence_s
+
+
+@dataclass(frozen=True, slots=True)
+class NotFenced:
+    """Nothing proves yet that the holder cannot act."""
+
+    reason: str
+
+
+def can_be_revoked(can: Capabilities) -> bool:
+    """Whether the vault's refusal alone stops the holder: it reserves there, under its epoch, before bytes leave."""
+    return can.share_credentials and can.honour_epoch and can.hold_lease
+
+
+def fence(holding: SessionHolding | None, can: Capabilities, *, stopped: bool = False) -> Fence | NotFenced:
+    """What proves that the session's holder until now cannot act. `can` is what that holder's engine can do.
+
+    Refused connections are no proof of death, and silence is none.
+    """
+    if stopped:
+        return Fence.STOPPED
+    if holding is not None and holding.holder is None:
+        return Fence.NONE
+    if holding is not None and holding.holder_ended:
+        return Fence.EXITED
+    if can_be_revoked(can):
+        return Fence.REVOKED
+    if can.hold_lease and holding is not None:
+        if holding.lease_left_s <= 0:
+            return Fence.LAPSED
+        return NotFenced(f"its holder's lease has {holding.lease_left_s:.1f} s to run")
+    return NotFenced("its holder holds no lease: somebody has to stop it, or say that it exited")

@@ -1,0 +1,147 @@
+"""The vault and the leases: who may act for a session, as instances and gateways each need to know it."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
+
+from homing.model.fleet import InstanceUrl, SessionId
+from homing.model.leases import Ended, Incarnation, IncarnationId, Renewed, StoreIdentity
+from homing.model.vault import (
+    Arrival,
+    Grant,
+    Granted,
+    Granting,
+    Holder,
+    Holding,
+    Login,
+    Reservation,
+    SessionHolding,
+    StaleEpoch,
+    Unsent,
+    VaultSealed,
+)
+
+
+class Credentials(Protocol):
+    """The vault, as an instance uses it. Raises StoreUnavailable; VaultSealed where credentials cannot be opened.
+
+    Every write names its grant and is refused with StaleEpoch unless the session's epoch and its holder's boot are
+    still those of the grant. Writes that wait at the same time share a transaction.
+    """
+
+    async def open(self, session_id: str, *, epoch: int | None, holder: Holder) -> Grant | StaleEpoch:
+        """Take the session. `epoch` is above the stored one, or is the stored one and was granted to this very holder;
+        None takes the next one, whoever had it."""
+        ...
+
+    async def open_many(
+        self, wanted: Mapping[str, int | None], *, holder: Holder
+    ) -> dict[str, Grant | StaleEpoch | VaultSealed]:
+        """The same for many, by id with their epochs, in one transaction. One that is sealed harms no other."""
+        ...
+
+    async def reserve(self, grant: Grant, wanted: Sequence[Unsent]) -> list[Reservation] | StaleEpoch:
+        """A counter for each message, in order, durably the grant's own before this returns."""
+        ...
+
+    async def acknowledge(self, grant: Grant, counters: Collection[int]) -> None:
+        """WhatsApp has these messages. Noted soon; a lost note costs a repetition under the same id."""
+        ...
+
+    async def drop(self, grant: Grant, counters: Collection[int]) -> None:
+        """These messages will not be repeated: WhatsApp refused them, or they are too old."""
+        ...
+
+    async def save(self, grant: Grant, login: Login) -> Grant | StaleEpoch:
+        """Keep the login durably, as the grant's holder got it from WhatsApp; the grant with its new version."""
+        ...
+
+    async def forget(self, grant: Grant) -> StaleEpoch | None:
+        """Delete the login and what was reserved. The epoch and the counters stay."""
+        ...
+
+    async def release(self, grants: Sequence[Grant]) -> dict[str, StaleEpoch]:
+        """The holder stopped these sessions: nobody holds them, their logins stay. Answers which were refused."""
+        ...
+
+    async def held_by(self, instance_url: str) -> list[Holding]:
+        """Sessions with a login whose last holder is the instance at this address, whichever boot of it."""
+        ...
+
+    async def held_by_boot(self, holder: Holder) -> dict[str, int]:
+        """The sessions, with their epochs, that this very boot holds."""
+        ...
+
+    async def unheld(self, session_ids: Collection[str]) -> list[Holding]:
+        """Those of these sessions that have a login and no holder, at the epoch of their last grant."""
+        ...
+
+    async def epoch(self, session_id: str) -> int:
+        """The epoch of the last grant; 0 if there never was one."""
+        ...
+
+    async def redeclare(self, grants: Sequence[Grant]) -> dict[str, StaleEpoch]:
+        """Say again what the holder holds, after the store may have lost its newest commits.
+
+        A stored epoch below the grant's is raised to it and the holder entered; a higher one stands, and its grant is
+        in the answer.
+        """
+        ...
+
+    async def adopt(self, logins: Mapping[str, Login]) -> None:
+        """Take in logins that were made elsewhere, held by nobody: whoever opens the session next uses them."""
+        ...
+
+    async def prune(self, *, keep_s: float, limit: int) -> int:
+        """Forget messages that were acknowledged or dropped longer ago than that; returns how many."""
+        ...
+
+
+class Leases(Protocol):
+    """Who may act, by the store's clock. Raises StoreUnavailable."""
+
+    async def begin(self, holder: Holder, *, expiry_s: float) -> Renewed:
+        """A boot of an instance takes up its lease."""
+        ...
+
+    async def renew(self, holder: Holder, *, expiry_s: float) -> Renewed | None:
+        """Hold the lease for `expiry_s` from now on; None if the boot was declared ended, or was never begun."""
+        ...
+
+    async def end(self, instance_url: InstanceUrl, how: Ended, *, incarnation: IncarnationId | None = None) -> int:
+        """This boot, or without `incarnation` every boot at the address, has ended; answers how many had not before."""
+        ...
+
+    async def incarnations(self) -> list[Incarnation]:
+        """The newest boot at each address, in one SELECT."""
+        ...
+
+    async def identity(self) -> StoreIdentity: ...
+
+    async def prune(self, *, keep_s: float) -> int:
+        """Forget boots that hold nothing and ended, or were last heard of, longer ago than that."""
+        ...
+
+
+class Grants(Protocol):
+    """Granting sessions to other instances. Raises StoreUnavailable."""
+
+    async def grant(self, wanted: Sequence[Granting], *, fleet_logins_per_s: float, run_id: str) -> list[Granted]:
+        """The next epoch for each of these whose record still stands, in one transaction; those that held.
+
+        The vault refuses the older epoch from here on, the placement is `moving` to the target, the move is logged,
+        and every gateway hears of it. No more are granted than the fleet may log in per second, counted over all
+        gateways by what was granted within the last second: the first of `wanted` go first.
+        """
+        ...
+
+    async def arrive(self, arrivals: Sequence[Arrival]) -> list[Arrival]:
+        """These sessions can send where they went: their placements are held. Those that still stood so."""
+        ...
+
+    async def fenced(self, sessions: Collection[SessionId]) -> Mapping[SessionId, SessionHolding]:
+        """What the vault knows of who holds these sessions, in one SELECT. A session unknown to it is absent."""
+        ...
+
+    async def moves_today(self, sessions: Collection[SessionId]) -> Mapping[SessionId, int]:
+        """How often each of these was moved by us (rehome, migration) within the last 24 hours."""
+        ...
