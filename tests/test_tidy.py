@@ -15,7 +15,7 @@ FUNCTION_LINES_MAX = 70
 MAY_IMPORT: dict[str, set[str]] = {
     "model": {"model"},
     "decide": {"model", "decide"},
-    "ports": {"model"},
+    "ports": {"model", "ports"},
     "flows": {"model", "decide", "ports", "flows"},
     "drivers": {"model", "ports", "drivers"},
     "store": {"model", "decide", "ports", "store"},
