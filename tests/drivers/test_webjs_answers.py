@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from homing.drivers import webjs_answers as answers
+from homing.drivers import webjs_sessions as rows
 from homing.drivers.wire import Reply
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Capabilities, Epoch, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus
@@ -150,7 +151,7 @@ def test_a_receipts_time_is_in_unix_seconds_or_zero(timestamp: Any, unix_s: int)
 
 
 def listed(*rows: Any) -> SessionList:
-    found = answers.sessions_of(AT, reply({"success": True, "sessions": list(rows), "total": len(rows)}))
+    found = rows.sessions_of(AT, reply({"success": True, "sessions": list(rows), "total": len(rows)}))
     assert isinstance(found, SessionList)
     return found
 
@@ -208,7 +209,7 @@ def test_a_rows_epoch_and_phone_are_taken_where_they_make_sense() -> None:
 
 def test_oddities_are_bounded() -> None:
     found = listed(*[None] * 1_000)
-    assert len(found.oddities) == answers.ODDITIES_SHOWN + 1
+    assert len(found.oddities) == rows.ODDITIES_SHOWN + 1
     assert found.oddities[-1] == "980 more rows were odd"
 
 
@@ -216,20 +217,20 @@ def test_oddities_are_bounded() -> None:
     "said", [{}, [], {"sessions": {}}, {"sessions": None}, {"success": False, "sessions": []}, b""]
 )
 def test_what_is_no_list_proves_nothing(said: Any) -> None:
-    ended = answers.sessions_of(AT, reply(said))
+    ended = rows.sessions_of(AT, reply(said))
     assert isinstance(ended, Fault)
     assert ended.phase is Phase.REPLY_MALFORMED
 
 
 def test_an_answer_about_another_session_is_not_taken() -> None:
-    ended = answers.one_session_of(reply({"session_id": "b", "status": "connected"}), SessionId("a"))
+    ended = rows.one_session_of(reply({"session_id": "b", "status": "connected"}), SessionId("a"))
     assert isinstance(ended, Fault)
     assert ended.phase is Phase.REPLY_MALFORMED
 
 
 def test_a_session_that_was_opened_and_did_not_come_up_is_answered_with_its_status() -> None:
     said = {"success": False, "session_id": "a", "status": "disconnected", "epoch": 3}
-    assert answers.one_session_of(reply(said), SessionId("a")) == ListedSession(
+    assert rows.one_session_of(reply(said), SessionId("a")) == ListedSession(
         SessionId("a"), SessionStatus.DISCONNECTED, None, Epoch(3)
     )
 
@@ -292,7 +293,7 @@ def test_no_answer_makes_a_driver_raise(said: Any, status: int, headers: dict[st
     got = Reply(status, headers, said if isinstance(said, bytes) else json.dumps(said).encode())
     assert isinstance(answers.fault_of(got, ("key",)), Fault)
     assert isinstance(answers.receipt_of(got, ("key",)), Receipt | Fault)
-    assert isinstance(answers.sessions_of(AT, got), SessionList | Fault)
-    assert isinstance(answers.one_session_of(got, SessionId("a")), ListedSession | Fault)
+    assert isinstance(rows.sessions_of(AT, got), SessionList | Fault)
+    assert isinstance(rows.one_session_of(got, SessionId("a")), ListedSession | Fault)
     assert isinstance(answers.pairing_of(got), PairingCode | Fault)
     assert isinstance(answers.health_of(got, BASE), InstanceHealth | Fault)

@@ -302,9 +302,7 @@ class Host:
             fitting.append(each)
         return fitting, full
 
-    def _begun(
-        self, wanted: Wanted, answer: Grant | StaleEpoch | VaultSealed, before: HostedSession | None
-    ) -> Started:
+    def _begun(self, wanted: Wanted, answer: Grant | StaleEpoch | VaultSealed, before: HostedSession | None) -> Started:
         match answer:
             case StaleEpoch(current):
                 if before is not None and current > (before.epoch or 0):
@@ -325,9 +323,7 @@ class Host:
             before.cut()
         if grant.holder != self.holder:  # this boot was declared ended while the vault was asked
             return Paused()
-        session = HostedSession(
-            wanted.session_id, wanted.workspace_id or _workspace(wanted.session_id), self._around
-        )
+        session = HostedSession(wanted.session_id, wanted.workspace_id or _workspace(wanted.session_id), self._around)
         self._sessions[wanted.session_id] = session
         session.begin(grant, Status.AUTHENTICATED if grant.login else None, before)
         return session

@@ -405,9 +405,7 @@ class HostedSession:
             self._telling.tell(MessageSent(self._about(), frame.message_id, frame.recipient))
 
     def _received(self, message: Inbound) -> MessageReceived:
-        return MessageReceived(
-            self._about(), message.id, message.sender, message.text, message.at, self.phone_number
-        )
+        return MessageReceived(self._about(), message.id, message.sender, message.text, message.at, self.phone_number)
 
     async def _paired(self, login: Login) -> None:
         if await self._save(login):
