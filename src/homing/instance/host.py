@@ -20,7 +20,8 @@ from homing.instance.logins import Logins
 from homing.instance.messages import Message, Paused, SendOutcome
 from homing.instance.policy import HostPolicy
 from homing.instance.rates import Rate
-from homing.instance.session import HostedSession, Surroundings
+from homing.instance.session import HostedSession
+from homing.instance.surroundings import Surroundings
 from homing.model.vault import Grant, Holder, Holding, StaleEpoch, VaultSealed
 from homing.ports import Clock, Credentials
 
@@ -92,7 +93,6 @@ class Host:
             random=random,
             sent=self.sent,
             on_event=on_event,
-            on_left=self._left,
         )
 
     @property
@@ -323,7 +323,9 @@ class Host:
             before.cut()
         if grant.holder != self.holder:  # this boot was declared ended while the vault was asked
             return Paused()
-        session = HostedSession(wanted.session_id, wanted.workspace_id or _workspace(wanted.session_id), self._around)
+        session = HostedSession(
+            wanted.session_id, wanted.workspace_id or _workspace(wanted.session_id), self._around, self._left
+        )
         self._sessions[wanted.session_id] = session
         session.begin(grant, Status.AUTHENTICATED if grant.login else None, before)
         return session
@@ -336,7 +338,7 @@ class Host:
         missing = [holding for holding in holdings if holding.session_id not in self._sessions]
         for holding in missing:
             workspace = workspaces.get(holding.session_id) or _workspace(holding.session_id)
-            self._sessions[holding.session_id] = HostedSession(holding.session_id, workspace, self._around)
+            self._sessions[holding.session_id] = HostedSession(holding.session_id, workspace, self._around, self._left)
         expected = {holding: self._sessions[holding.session_id] for holding in missing}
         for first in range(0, len(missing), OPENED_AT_ONCE):
             some = missing[first : first + OPENED_AT_ONCE]
