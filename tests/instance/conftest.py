@@ -117,6 +117,13 @@ class World:
         given = self.network.judge.preregister([(session_id, "62810") for session_id in session_ids])
         await self.credentials.adopt({each.session_id: asdict(each) for each in given})
 
+    async def stored(self, session_id: str) -> Any:
+        """What the vault has of a session."""
+        return self.credentials.row(session_id)
+
+    async def has_no_login(self, session_id: str) -> bool:
+        return (await self.stored(session_id)).login is None
+
     def host(self, url: str = "http://one", clock: Clock | None = None, **policy: Any) -> Host:
         clock = clock or self.clock
 

@@ -18,8 +18,9 @@ from aiohttp.typedefs import Handler, Middleware
 from homing.instance import answers, requests
 from homing.instance.answers import Answer
 from homing.instance.faults import Faults, UnknownFault
-from homing.instance.host import Host, NotFound, Wanted
+from homing.instance.host import Host, NotFound
 from homing.instance.messages import Message, SendOutcome, Sent
+from homing.instance.opening import Wanted
 from homing.instance.probes import health
 from homing.instance.requests import Problem
 from homing.instance.wrongdoing import misbehaving

@@ -8,6 +8,7 @@ in the meantime.
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import assert_never
 
 from homing.instance.connection import Connection
@@ -90,7 +91,10 @@ class HostedSession:
 
     @property
     def grant(self) -> Grant | None:
-        return self._own.grant if self._own else None
+        """What it acts under, with the counters that were reserved until now."""
+        if self._own is None or self._sending is None:
+            return None
+        return replace(self._own.grant, next_counter=self._sending.next_counter)
 
     @property
     def epoch(self) -> int | None:
