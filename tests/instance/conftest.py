@@ -221,6 +221,8 @@ class Fleet:
             policy=QUICK,
             lease=BRIEF,
         )
+        if (gateway := changes.get("gateway")) is not None:
+            changes["gateway"] = replace(gateway, journal_folder=self._folder / "journals")
         instance = await Instance.start(replace(settings, **changes), self.credentials, self.leases, SystemClock())
         return Caller(self.http, await self._stack.enter_async_context(instance))
 
