@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
@@ -22,7 +23,12 @@ from homing.instance.host import Host
 from homing.instance.lease import Lease
 from homing.instance.policy import HostPolicy
 from homing.instance.run import Instance, InstanceSettings
+from homing.model.vault import Grant, Holder
 from homing.ports import Clock
+from homing.store.leases import SqlLeases
+from homing.store.opening import open_database
+from homing.store.sealing import KeyRing, fresh_key
+from homing.store.vault import SqlVault
 from homing.world import SystemClock
 from simulated_whatsapp.client import Administration
 from simulated_whatsapp.core import Judge
@@ -30,7 +36,7 @@ from simulated_whatsapp.exchange import Exchange
 from simulated_whatsapp.ledger import Delivery, read
 from simulated_whatsapp.server import Server, ServerSettings
 from simulated_whatsapp.wire import MemoryWire, OnClosed, OnFrame
-from vaults import MemoryLeases, MemoryVault
+from stores import Breakable, Stored, stored
 
 QUICK = HostPolicy(
     login_wait_s=2.0,
@@ -102,10 +108,11 @@ class Network:
 class World:
     """Hosts over one network and one store."""
 
-    def __init__(self) -> None:
+    def __init__(self, database: Breakable, credentials: SqlVault) -> None:
         self.network = Network()
-        self.credentials = MemoryVault()
-        self.leases = MemoryLeases(self.credentials)
+        self.database = database
+        self.credentials = credentials
+        self.leases = SqlLeases(database)
         self.clock = Time()
         self.events: list[HostEvent] = []
         self.hosts: list[Host] = []
@@ -117,12 +124,15 @@ class World:
         given = self.network.judge.preregister([(session_id, "62810") for session_id in session_ids])
         await self.credentials.adopt({each.session_id: asdict(each) for each in given})
 
-    async def stored(self, session_id: str) -> Any:
+    async def stored(self, session_id: str = "s1") -> Stored:
         """What the vault has of a session."""
-        return self.credentials.row(session_id)
+        return await stored(self.database, session_id)
 
-    async def has_no_login(self, session_id: str) -> bool:
-        return (await self.stored(session_id)).login is None
+    async def grant_elsewhere(self, session_id: str = "s1", url: str = "http://elsewhere") -> Grant:
+        """What a gateway does when it brings a session to another instance."""
+        grant = await self.credentials.open(session_id, epoch=None, holder=Holder(url, "another boot"))
+        assert isinstance(grant, Grant)
+        return grant
 
     def host(self, url: str = "http://one", clock: Clock | None = None, **policy: Any) -> Host:
         clock = clock or self.clock
@@ -150,12 +160,17 @@ class World:
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
-    world = World()
+    database = Breakable(open_database("sqlite://"))
+    credentials = await SqlVault.of(database, KeyRing(fresh_key()))
+    world = World(database, credentials)
     yield world
-    world.credentials.broken = False
+    database.away = database.mute = False
+    database.open.set()
     for host, leasing in zip(world.hosts, world.leasing, strict=True):
         leasing.cancel()
         await host.shutdown()
+    await credentials.close()
+    await database.close()
 
 
 class Caller:
@@ -190,16 +205,23 @@ class Caller:
         return await self.post("/api/messages/send", body, epoch)
 
 
-class Fleet:
-    """A simulated WhatsApp and instances over real sockets, sharing one folder of credentials."""
+VAULT_KEY = fresh_key("test")
 
-    def __init__(self, stack: AsyncExitStack, folder: Path) -> None:
+
+class Fleet:
+    """A simulated WhatsApp and instances over real sockets, sharing one database."""
+
+    def __init__(self, stack: AsyncExitStack, folder: Path, database_url: str) -> None:
         self._stack = stack
         self._folder = folder
-        self.credentials = MemoryVault()
-        self.leases = MemoryLeases(self.credentials)
+        self.database_url = database_url
 
     async def begin(self) -> None:
+        self.database = Breakable(open_database(self.database_url))
+        self._stack.push_async_callback(self.database.close)
+        self.credentials = await SqlVault.of(self.database, KeyRing(VAULT_KEY))
+        self._stack.push_async_callback(self.credentials.close)
+        self.leases = SqlLeases(self.database)
         self.server = await self._stack.enter_async_context(
             await Server.start(ServerSettings(ledger=self._folder / "ledger.jsonl"))
         )
@@ -234,29 +256,35 @@ class Fleet:
 
 
 @pytest.fixture
-async def fleet(tmp_path: Path) -> AsyncIterator[Fleet]:
+async def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Fleet]:
+    """One whose database is in memory, unless the test starts processes, which need one that they can open."""
+    in_memory = "processes" not in request.fixturenames
+    url = "sqlite://" if in_memory else request.getfixturevalue("sqlite_url")
     async with AsyncExitStack() as stack:
-        fleet = Fleet(stack, tmp_path)
+        fleet = Fleet(stack, tmp_path, url)
         await fleet.begin()
         yield fleet
     await asyncio.sleep(0.005)  # the last connections close
 
 
 class Processes:
-    """Instances as processes, beside the fleet's WhatsApp and folder."""
+    """Instances as processes, beside the fleet's WhatsApp and on its database."""
 
     def __init__(self, fleet: Fleet, folder: Path) -> None:
         self._fleet = fleet
         self._folder = folder
         self.all: list[Process] = []
 
-    async def instance(self, *options: str, port: int = 0) -> tuple[Process, str]:
+    async def instance(
+        self, *options: str, port: int = 0, environment: dict[str, str] | None = None
+    ) -> tuple[Process, str]:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "homing.instance", "--port", str(port), "--api-key", "secret"),
-            *("--whatsapp", self._fleet.server.address, "--credentials", str(self._folder / "credentials")),
-            *options,
+            *(sys.executable, "-m", "homing.cli", "instance", "--port", str(port), "--api-key", "secret"),
+            *("--whatsapp", self._fleet.server.address, "--database", self._fleet.database_url, *options),
             stdout=PIPE,
             stderr=PIPE,
+            cwd=self._folder,
+            env={**os.environ, "HOMING_VAULT_KEY": str(VAULT_KEY), **(environment or {})},
         )
         self.all.append(process)
         line = await asyncio.wait_for(process.stdout.readline(), 15)
