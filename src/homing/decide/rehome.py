@@ -172,7 +172,17 @@ class Start:
     placement: Placement
 
 
-Step = Over | NotMoved | Leave | Stop | Give | Start
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """Somebody alive opened it already, under a higher epoch than the record's: the record is to follow the vault."""
+
+    placement: Placement
+    url: InstanceUrl
+    epoch: Epoch
+    reason: str
+
+
+Step = Over | NotMoved | Adopt | Leave | Stop | Give | Start
 
 
 def next_step(wish: Wish, known: Known) -> Step:
@@ -187,6 +197,8 @@ def next_step(wish: Wish, known: Known) -> Step:
         return Over("it is placed nowhere")
     if (placement.instance_url, placement.epoch) != (wish.from_url, wish.from_epoch):
         return _under_way(placement, known)
+    if (adopted := _opened_by_another(placement, known)) is not None:
+        return adopted
     if wish.cause in BY_ITSELF and account.takeover is not Takeover.AUTO:
         return NotMoved(f"its takeover is {account.takeover.value}: an operator decides")
     if wish.cause in PLANNED and not known.stopped and placement.instance_url not in known.down:
@@ -203,6 +215,18 @@ def _under_way(placement: Placement, known: Known) -> Step:
     if not _can_still_start(placement, url, known):
         return _give(placement, known)
     return Start(placement)
+
+
+def _opened_by_another(placement: Placement, known: Known) -> Adopt | None:
+    holding = known.holding
+    if holding is None or holding.epoch <= placement.epoch or holding.holder is None:
+        return None
+    url = InstanceUrl(holding.holder.instance_url)
+    life = known.lives.get(url)
+    if life is None or life.id != holding.holder.incarnation or url in known.down:
+        return None
+    reason = f"by the vault {url} opened it under epoch {holding.epoch}"
+    return Adopt(placement, url, holding.epoch, reason)
 
 
 def _can_still_start(placement: Placement, url: InstanceUrl, known: Known) -> bool:

@@ -15,10 +15,19 @@ import structlog
 
 from homing.decide import placement, rehome
 from homing.decide.placement import Chosen, NoRoom, Wanted
-from homing.decide.rehome import Give, Known, Leave, NotMoved, Obstacle, Over, Start, Stop, Wish
+from homing.decide.rehome import Adopt, Give, Known, Leave, NotMoved, Obstacle, Over, Start, Stop, Wish
 from homing.decide.work import RetryPolicy
 from homing.model.faults import Fault, Phase
-from homing.model.fleet import Account, InstanceUrl, ListedSession, Placement, SessionId, SessionStatus
+from homing.model.fleet import (
+    Account,
+    InstanceUrl,
+    ListedSession,
+    MoveKind,
+    Placement,
+    Rebinding,
+    SessionId,
+    SessionStatus,
+)
 from homing.model.leases import Incarnation
 from homing.model.vault import Arrival, Granted, Granting, SessionHolding
 from homing.model.work import Dead, Done, Ending, Job, JobId, NewJob, Priority, Retry
@@ -135,6 +144,7 @@ class _Attempt:
         vacated = await self._vacate([task for task, step in steps if isinstance(step, Leave | Stop)])
         steps = [(task, step) for task, step in steps if not isinstance(step, Leave | Stop)]
         steps += [(task, self._next(task)) for task in vacated]
+        await self._adopt([(task, step) for task, step in steps if isinstance(step, Adopt)])
         given = await self._give([(task, step) for task, step in steps if isinstance(step, Give)])
         begun = [task for task, step in steps if isinstance(step, Start)]
         await self._start([*begun, *given])
@@ -166,7 +176,7 @@ class _Attempt:
             case NotMoved(reason=reason):
                 log.warning("Session not moved", session_id=task.wish.session_id, reason=reason, cause=task.wish.cause)
                 self._end(task, Dead(reason))
-            case Leave() | Stop() | Give() | Start():
+            case Adopt() | Leave() | Stop() | Give() | Start():
                 self._end(task, Retry(self._policy.again_after_s, "it is not there yet"))
             case _:
                 assert_never(step)
@@ -180,6 +190,19 @@ class _Attempt:
         for task in tasks:
             task.steps[step] = int((now_s - self._mark_s) * 1000)
         self._mark_s = now_s
+
+    async def _adopt(self, found: Sequence[tuple[_Task, Adopt]]) -> None:
+        """Let the record follow the vault."""
+        changes = [
+            Rebinding(step.placement, step.url, step.epoch, MoveKind.REDISCOVERY, step.reason) for _, step in found
+        ]
+        applied = await self._directory.rebind(changes, run_id=self._run_id) if changes else []
+        if applied:
+            self._meters.moved(MoveKind.REDISCOVERY, len(applied))
+        adopted = {change.session_id for change in applied}
+        for task, step in found:
+            if task.wish.session_id in adopted:
+                self._end(task, Done(step.reason))
 
     # --- letting the holder stop --------------------------------------------------------------------------------
 
