@@ -9,6 +9,7 @@ import aiohttp
 
 from bench.fleet import Answered, Fleet
 from bench.load import Load
+from bench.records import Read, open_records
 from bench.report import Report, Spread
 
 SENT_P99_S = 1.0
@@ -34,9 +35,9 @@ async def run(fleet: Fleet, *, repeats: int, rate: float = 50.0, seed: int = 3) 
     title = f"All instances restart, their sessions shuffled: {repeats} times under load"
     report = Report(f"{title}, {len(fleet.residents)} accounts")
     chance, times = random.Random(seed), Times()
-    async with Load(fleet, rate, fleet.residents[::2]):
+    async with open_records(fleet.demo.database_url) as recorded, Load(fleet, rate, fleet.residents[::2]):
         for _ in range(repeats):
-            await _restart(fleet, chance, times)
+            await _restart(fleet, recorded, chance, times)
             await asyncio.sleep(SETTLE_S)
     fleet.judge(report)
     _conclude(report, times)
@@ -54,7 +55,7 @@ def _conclude(report: Report, times: Times) -> None:
         report.add(f"from its login to the right record, of one that {who}", "max ≤ 5 s", right, kept)
 
 
-async def _restart(fleet: Fleet, chance: random.Random, times: Times) -> None:
+async def _restart(fleet: Fleet, recorded: Read, chance: random.Random, times: Times) -> None:
     urls = list(fleet.demo.instances)
     for url in urls:
         fleet.kill_instance(url)
@@ -62,10 +63,10 @@ async def _restart(fleet: Fleet, chance: random.Random, times: Times) -> None:
     sending = fleet.residents[::2]
     sends = [asyncio.create_task(fleet.send(each, gateway=n)) for n, each in enumerate(sending)]
     heirs = {each.session_id: chance.choice(urls) for each in fleet.residents}
-    before = await _recorded(fleet)
+    before = await recorded()
     await fleet.hand_over(heirs)
     began = asyncio.gather(*(fleet.demo.start_instance_again(url) for url in urls))
-    up, right = await asyncio.gather(_when_up(fleet, heirs), _when_right(fleet, heirs))
+    up, right = await asyncio.gather(_when_up(fleet, heirs), _when_right(recorded, heirs))
     await asyncio.gather(began, *sends)
     times.moved += sum(before[session] != url for session, url in heirs.items())
     times.away += [up_s - killed_s for up_s in up.values()]
@@ -103,22 +104,17 @@ async def _connected(fleet: Fleet, url: str) -> set[str]:
         return set()
 
 
-async def _when_right(fleet: Fleet, heirs: dict[str, str]) -> dict[str, float]:
+async def _when_right(recorded: Read, heirs: dict[str, str]) -> dict[str, float]:
     """When the directory first named each session's heir."""
     seen: dict[str, float] = {}
     until_s = time.monotonic() + UP_WITHIN_S + RIGHT_WITHIN_S
     while len(seen) < len(heirs):
         assert time.monotonic() < until_s, "some records were not corrected"
-        for session, url in (await _recorded(fleet)).items():
+        for session, url in (await recorded()).items():
             if heirs[session] == url:
                 seen.setdefault(session, time.monotonic())
         await asyncio.sleep(LOOK_EVERY_S)
     return seen
-
-
-async def _recorded(fleet: Fleet) -> dict[str, str]:
-    rows = (await fleet.api("/accounts?limit=500"))["data"]
-    return {row["session_id"]: row["instance_url"] for row in rows}
 
 
 def _first_sent(fleet: Fleet, session: str, since_s: float) -> Answered:

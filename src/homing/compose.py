@@ -18,6 +18,7 @@ from homing.flows.hints import Hints
 from homing.flows.intake import Intake
 from homing.flows.keyed import KeyedSends
 from homing.flows.listings import Lists
+from homing.flows.news import News
 from homing.flows.record import Recorder
 from homing.flows.rediscover import Rediscovery
 from homing.flows.said import Said
@@ -148,13 +149,14 @@ def _wired(
         on_miss=metrics.missed,
     )
     keyring = Keyring(stores.directory, clock)
-    for hear in (routes.hear, fleet.hear, keyring.hear):
+    news = News()
+    for hear in (routes.hear, fleet.hear, keyring.hear, news.hear):
         stores.notices.subscribe(hear)
     lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout)
     rediscovery = Rediscovery(stores.directory, lists, clock, entropy, metrics)
     sync = Sync(stores.directory, lists, clock, entropy, metrics)
     said = Said()
-    sending = Sending(routes, fleet, rediscovery, clock, settings.send_policy, said)
+    sending = Sending(routes, fleet, rediscovery, clock, settings.send_policy, said, news)
     keyed = KeyedSends(stores.messages, clock, owner=entropy.uuid(), keep_s=settings.homing_idempotency_hours * 3600)
     recorder = Recorder(stores.messages, clock)
     sends = SendEndpoint(
@@ -169,7 +171,7 @@ def _wired(
         settings=SendSettings(settings.homing_default_region, settings.message_id_secret, settings.homing_max_sends),
     )
     accounts = Accounts(stores.directory, fleet, entropy, stores.notices, metrics)
-    hints = Hints(stores.directory, lists, clock, entropy, metrics)
+    hints = Hints(stores.directory, lists, clock, entropy, metrics, news)
     intake = Intake(stores.events, hints, said, clock, entropy, keep_days=settings.homing_event_days)
     reported = _intake_endpoint(settings, intake, stores, fleet, clock, metrics)
     feed = EventFeed()

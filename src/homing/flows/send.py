@@ -10,6 +10,7 @@ import structlog
 
 from homing.decide import failures, recovery
 from homing.decide.recovery import Finish, Look, SendPolicy, Step, Try
+from homing.flows.news import News, Watch
 from homing.flows.rediscover import Rediscovery
 from homing.flows.said import Said
 from homing.model.faults import Fault
@@ -45,9 +46,10 @@ class Sending:
         clock: Clock,
         policy: SendPolicy,
         said: Said | None = None,
+        news: News | None = None,
     ) -> None:
         self._routes, self._fleet, self._rediscovery = routes, fleet, rediscovery
-        self._clock, self._policy, self._said = clock, policy, said or Said()
+        self._clock, self._policy, self._said, self._news = clock, policy, said or Said(), news or News()
 
     async def send(self, text: Text, route: Route) -> Outcome:
         """The message's outcome. Beyond the deadline only an attempt that cannot be repeated is still awaited."""
@@ -62,6 +64,10 @@ class Sending:
     async def _driven(self, text: Text, route: Route) -> Outcome:
         if route.logged_out:
             return _logged_out(route)
+        with self._news.watch(route.session_id) as watch:
+            return await self._until_finished(text, route, watch)
+
+    async def _until_finished(self, text: Text, route: Route, watch: Watch) -> Outcome:
         happened: list[Happening] = []
         deadline_s = self._clock.monotonic() + self._policy.deadline_s
         step: Step = Try(0.0, "the directory says where the session is")
@@ -74,7 +80,7 @@ class Sending:
                         return _sent(tried, self._address(route), route, happened)
                     happened.append(tried)
                 case Look(after_s=after_s):
-                    await self._pause(after_s)
+                    await watch.pause(after_s)
                     looked, route = await self._look(route)
                     happened.append(looked)
                 case Finish(outcome=outcome):
