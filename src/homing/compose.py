@@ -20,6 +20,7 @@ from homing.flows.intake import Intake
 from homing.flows.keeper import Keeper, KeeperPolicy
 from homing.flows.keyed import KeyedSends
 from homing.flows.listings import Lists
+from homing.flows.news import News
 from homing.flows.record import Recorder
 from homing.flows.rediscover import Rediscovery
 from homing.flows.rehome import KIND as REHOME
@@ -29,7 +30,6 @@ from homing.flows.said import Said
 from homing.flows.schedules import Schedule, Scheduler
 from homing.flows.send import Sending
 from homing.flows.sync import Sync
-from homing.flows.waiting import Waiting
 from homing.flows.watching import Watching, WatchPolicy
 from homing.flows.worker import Duty, Worker
 from homing.model.fleet import InstanceUrl
@@ -105,7 +105,7 @@ class Gateway:
     rehoming: Rehoming
     watching: Watching
     keeper: Keeper
-    waiting: Waiting
+    news: News
 
 
 @asynccontextmanager
@@ -187,7 +187,7 @@ def _wired(
     )
     keyring = Keyring(stores.directory, clock)
     kept = _keeping(settings, stores, fleet, clock, entropy, metrics)
-    for hear in (routes.hear, fleet.hear, keyring.hear, kept.waiting.hear):
+    for hear in (routes.hear, fleet.hear, keyring.hear, kept.news.hear):
         stores.notices.subscribe(hear)
     lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout)
     rediscovery = Rediscovery(stores.directory, lists, clock, entropy, metrics, kept.keeper.missed)
@@ -200,7 +200,7 @@ def _wired(
         clock,
         settings.send_policy,
         said,
-        kept.waiting,
+        kept.news,
         kept.watching.saw,
         kept.rehoming.obstacle,
     )
@@ -218,7 +218,7 @@ def _wired(
         settings=SendSettings(settings.homing_default_region, settings.message_id_secret, settings.homing_max_sends),
     )
     accounts = Accounts(stores.directory, fleet, entropy, stores.notices, metrics)
-    hints = Hints(stores.directory, lists, clock, entropy, metrics)
+    hints = Hints(stores.directory, lists, clock, entropy, metrics, kept.news)
     intake = Intake(stores.events, hints, said, clock, entropy, keep_days=settings.homing_event_days)
     reported = _intake_endpoint(settings, intake, stores, fleet, clock, metrics)
     feed = EventFeed()
@@ -241,7 +241,7 @@ def _wired(
         rehoming=kept.rehoming,
         watching=kept.watching,
         keeper=kept.keeper,
-        waiting=kept.waiting,
+        news=kept.news,
     )
     return gateway, [
         *(part.run for part in (fleet, keyring, keyed, recorder, hints, intake, scheduler)),
@@ -253,7 +253,7 @@ def _wired(
 class _Kept:
     """What brings sessions back."""
 
-    waiting: Waiting
+    news: News
     watching: Watching
     rehoming: Rehoming
     keeper: Keeper
@@ -263,7 +263,7 @@ class _Kept:
 def _keeping(
     settings: Settings, stores: Stores, fleet: LiveFleet, clock: Clock, entropy: Entropy, metrics: Metrics
 ) -> _Kept:
-    waiting = Waiting()
+    news = News()
     watching = Watching(stores.leases, fleet, clock, entropy, _watch_policy(settings))
     rehoming = Rehoming(
         stores.directory,
@@ -278,10 +278,10 @@ def _keeping(
         RehomePolicy(settings.homing_logins_per_instance, settings.homing_logins_fleet),
     )
     keep = KeeperPolicy(by_itself=settings.homing_auto_rehome)
-    keeper = Keeper(watching, rehoming, stores.directory, fleet, waiting, clock, keep)
+    keeper = Keeper(watching, rehoming, stores.directory, fleet, news, clock, keep)
     duty = Duty(together=rehoming.do, policy=REHOME_PATIENCE, at_once=1_000, lease_s=3.0, poll_s=1.0)
     worker = Worker(stores.work, clock, entropy, REHOME, duty, owner=entropy.uuid())
-    return _Kept(waiting, watching, rehoming, keeper, worker)
+    return _Kept(news, watching, rehoming, keeper, worker)
 
 
 def _watch_policy(settings: Settings) -> WatchPolicy:

@@ -17,7 +17,7 @@ from homing.decide import brake
 from homing.decide.brake import BrakePolicy, Clear, Engaged, Seen
 from homing.decide.health import Gone, Judged, State
 from homing.decide.rehome import Cause, Wish
-from homing.flows.waiting import Waiting
+from homing.flows.news import News
 from homing.flows.watching import Watching
 from homing.model.fleet import InstanceState, InstanceUrl, Placed, PlacementState, Route, SessionId, Takeover
 from homing.ports import Clock, Directory, Fleet, StoreUnavailable
@@ -55,12 +55,12 @@ class Keeper:
         wishes: Wishes,
         directory: Directory,
         fleet: Fleet,
-        waiting: Waiting,
+        news: News,
         clock: Clock,
         policy: KeeperPolicy,
     ) -> None:
         self._watching, self._wishes, self._directory, self._fleet = watching, wishes, directory, fleet
-        self._waiting, self._clock, self._policy = waiting, clock, policy
+        self._news, self._clock, self._policy = news, clock, policy
         self._placed: Mapping[InstanceUrl, int] = {}
         self._wished_s: dict[InstanceUrl, float] = {}
         self._rounds: Counter[InstanceUrl] = Counter()
@@ -173,7 +173,7 @@ class Keeper:
             movable = await self._movable(url)
             if not movable:
                 continue
-            wishes = _wishes(url, judged, movable, self._waiting.sessions())
+            wishes = _wishes(url, judged, movable, self._news.awaited())
             made = await self._wishes.want(wishes)
             new += made
             if made:

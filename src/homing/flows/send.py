@@ -13,9 +13,9 @@ import structlog
 from homing.decide import failures, recovery
 from homing.decide.recovery import Finish, Look, SendPolicy, Try
 from homing.decide.rehome import Obstacle
+from homing.flows.news import News, Watch
 from homing.flows.rediscover import Rediscovery
 from homing.flows.said import Said
-from homing.flows.waiting import Change, Waiting
 from homing.model import sending
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Capabilities, InstanceUrl, PlacementState, Route, SessionId
@@ -57,13 +57,13 @@ class Sending:
         clock: Clock,
         policy: SendPolicy,
         said: Said | None = None,
-        waiting: Waiting | None = None,
+        news: News | None = None,
         saw: Saw | None = None,
         obstacles: Obstacles | None = None,
     ) -> None:
         self._routes, self._fleet, self._rediscovery = routes, fleet, rediscovery
         self._clock, self._policy, self._said = clock, policy, said or Said()
-        self._waiting, self._heard, self._obstacles = waiting or Waiting(), saw, obstacles
+        self._news, self._heard, self._obstacles = news or News(), saw, obstacles
 
     async def send(self, text: Text, route: Route) -> Outcome:
         """The message's outcome. Beyond the deadline only an attempt that cannot be repeated is still awaited."""
@@ -84,11 +84,11 @@ class Sending:
         if isinstance(tried, Receipt):
             return _sent(tried, self._address(route), route, happened)
         happened.append(tried)
-        with self._waiting.watch(route.session_id) as change, self._waiting.stuck(route.session_id):
-            return await self._recovered(text, route, happened, deadline_s, change)
+        with self._news.watch(route.session_id) as watch:
+            return await self._recovered(text, route, happened, deadline_s, watch)
 
     async def _recovered(
-        self, text: Text, route: Route, happened: list[Happening], deadline_s: float, change: Change
+        self, text: Text, route: Route, happened: list[Happening], deadline_s: float, watch: Watch
     ) -> Outcome:
         """After the first attempt failed: whatever recovery says comes next, until it says that it is over."""
         while True:
@@ -107,9 +107,7 @@ class Sending:
                         return _sent(tried, self._address(route), route, happened)
                     happened.append(tried)
                 case Look(after_s=after_s):
-                    if after_s > 0:
-                        await change.within(after_s)
-                    change.about_to_read()
+                    await watch.pause(after_s)
                     looked, route = await self._look(route)
                     happened.append(looked)
                 case Finish(outcome=outcome):
