@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from math import inf
 
 import pytest
 from hypothesis import given
@@ -147,8 +148,10 @@ def unevenness(loads: list[Load]) -> float:
     """The difference between the fullest and the emptiest, in parts of what each is compared as."""
     nominal = max((each.instance.capacity or 0 for each in loads), default=0) or 1000
     active = [each for each in loads if each.instance.state is InstanceState.ACTIVE]
-    sizes = [(each, nominal if each.instance.capacity is None else each.instance.capacity) for each in active]
-    parts = [each.sessions / size for each, size in sizes if size]
+    sizes = [(each.sessions, nominal if each.instance.capacity is None else each.instance.capacity) for each in active]
+    if any(sessions and not size for sessions, size in sizes):
+        return inf
+    parts = [sessions / size for sessions, size in sizes if size]
     return max(parts, default=0.0) - min(parts, default=0.0)
 
 
