@@ -79,6 +79,20 @@ def test_a_fresh_heartbeat_contradicts_silence_and_refusals_however_long() -> No
         assert "its heartbeat came 0.4 s ago" in judged.reason
 
 
+@pytest.mark.parametrize(
+    ("answered_ago_s", "silent_for_s", "gone"),
+    [(4.2, 4.1, Gone.UNANSWERING), (0.8, 60.0, None), (60.0, 3.9, None), (None, 60.0, None)],
+    ids=["nobody is answered", "others are answered", "not long enough", "it does not say"],
+)
+def test_a_live_instance_that_answers_nobody_is_given_up(
+    answered_ago_s: float | None, silent_for_s: float, gone: Gone | None
+) -> None:
+    reading = beat(0.4, read_at_s=100.0)
+    reading = replace(reading, incarnation=replace(reading.incarnation, answered_ago_s=answered_ago_s))
+    silent = history((100.0 - silent_for_s, SILENT), (99.0, SILENT))
+    assert judge(silent, reading, 100.0).gone is gone
+
+
 # --- the numbers of a crash and of a freeze -------------------------------------------------------------------
 
 
@@ -212,6 +226,7 @@ def test_a_slow_database_is_not_blamed_on_the_instance() -> None:
     assert judge(refused, late, 10.3, Local(store_lag_s=0.2)).gone is None
     assert judge(refused, beat(9.0, read_at_s=10.3), 10.3, Local(store_lag_s=2.5)).gone is None
     assert judge(history(), beat(9.0, read_at_s=10.3), 10.3, Local(store_lag_s=2.5)).state is HEALTHY
+    assert judge(history(), beat(6.3, read_at_s=10.3), 10.3, Local(store_lag_s=0.4)).gone is None
 
 
 def test_an_old_reading_proves_nothing() -> None:

@@ -48,6 +48,12 @@ def test_shares_are_by_capacity() -> None:
     assert len(plan.moves) == 5
 
 
+def test_a_share_of_less_than_one_session_is_not_filled_with_a_whole_one() -> None:
+    loads = [load(A, 8, capacity=100), load(B, 0, capacity=4), load(C, 4, capacity=96)]
+    plan = rebalance(loads, [*on(A, 8), *on(C, 4)], POLICY)
+    assert [(move.from_url, move.to_url) for move in plan.moves] == [(A, C)] * 2
+
+
 def test_the_gap_is_what_was_measured_at_the_target() -> None:
     plan = rebalance([load(A, 4), load(B, 0)], on(A, 4), POLICY, gaps_ms={B: 310})
     assert {move.expected_gap_ms for move in plan.moves} == {310}

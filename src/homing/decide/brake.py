@@ -93,7 +93,7 @@ def _one_version(ill: Sequence[Seen], counted: Sequence[Seen], policy: BrakePoli
     """All instances of one engine version, while another version is well: the version is sick, and so would be the
     next instance of it that its sessions are moved to."""
     well = {each.engine_version for each in counted if each.state is State.HEALTHY and each.engine_version}
-    for version in sorted({each.engine_version for each in ill if each.engine_version} - well):
+    for version in sorted({each.engine_version for each in ill if each.engine_version}):
         sick = sum(each.engine_version == version for each in ill)
         of_it = sum(each.engine_version == version for each in counted)
         if well and sick == of_it and sick >= policy.at_least:
