@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from homing.decide.recovery import SendPolicy
 from homing.flows.listings import Lists
+from homing.flows.news import News
 from homing.flows.rediscover import Rediscovery
 from homing.flows.send import Sending
 from homing.model.faults import Fault, Phase
@@ -16,6 +17,7 @@ from homing.model.fleet import (
     Capabilities,
     Epoch,
     Instance,
+    InstanceState,
     InstanceUrl,
     ListedSession,
     Listing,
@@ -88,6 +90,7 @@ class World:
         self.instances = {url: ModelInstance(url, can) for url in urls}
         self.ledger: list[tuple[str, str]] = []
         self.withdrawn: set[InstanceUrl] = set()
+        self.draining: set[InstanceUrl] = set()
 
     def hold(
         self, url: InstanceUrl, session: SessionId, *, epoch: int = 1, status: SessionStatus = SessionStatus.CONNECTED
@@ -107,7 +110,11 @@ class World:
 
     @property
     def roster(self) -> Roster:
-        return Roster({url: Instance(number, url) for number, url in enumerate(self.instances, start=1)})
+        draining = dict.fromkeys(self.draining, InstanceState.DRAINING)
+        numbered = enumerate(self.instances, start=1)
+        return Roster({
+            url: Instance(number, url, state=draining.get(url, InstanceState.ACTIVE)) for number, url in numbered
+        })  # fmt: skip
 
     def driver(self, url: InstanceUrl) -> "World":
         return self
@@ -240,6 +247,7 @@ class Bench:
     tally: Tally
     clock: Clock
     entropy: SeededEntropy
+    news: News
     sent: int = 0
 
     async def account(self, url: InstanceUrl | None, *, epoch: int = 1, held: bool = True) -> Account:
@@ -297,11 +305,13 @@ async def bench(*urls: InstanceUrl, can: Capabilities = OURS, policy: SendPolicy
     for url in urls:
         await directory.create_instance(url)
     routes = RouteCache(directory, clock)
-    notices.subscribe(routes.hear)
+    news = News()
+    for hear in (routes.hear, news.hear):
+        notices.subscribe(hear)
     rediscovery = Rediscovery(directory, Lists(world, clock), clock, entropy, tally)
-    sending = Sending(routes, world, rediscovery, clock, policy or SendPolicy())
+    sending = Sending(routes, world, rediscovery, clock, policy or SendPolicy(), news=news)
     try:
-        yield Bench(world, directory, notices, routes, sending, rediscovery, tally, clock, entropy)
+        yield Bench(world, directory, notices, routes, sending, rediscovery, tally, clock, entropy, news)
     finally:
         await rediscovery.close()
         await database.close()

@@ -533,6 +533,10 @@ class Work(Protocol):
         """Newest first; `page.after` is the id below which to go on, 0 for the newest."""
         ...
 
+    async def latest(self, kind: str, dedup: str) -> Job | None:
+        """The newest job of the kind with this `dedup`, finished or not."""
+        ...
+
     async def figures(self) -> list[WorkFigures]: ...
 
     async def next_due_s(self, kind: str) -> float | None:
