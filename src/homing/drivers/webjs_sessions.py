@@ -59,6 +59,7 @@ def session_of(row: Mapping[str, Any], session_id: SessionId, at: datetime | Non
         phone if isinstance(phone, str) and phone else None,
         Epoch(epoch) if epoch is not None else None,
         _idle_s(_moment(row.get("last_activity")), at),
+        shown(row["error"]) if isinstance(row.get("error"), str) else None,
     )
     return listed, oddity
 
