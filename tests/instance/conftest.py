@@ -26,6 +26,7 @@ from homing.instance.policy import HostPolicy
 from homing.instance.run import Instance, InstanceSettings
 from homing.model.vault import Grant, Holder
 from homing.ports import Clock
+from homing.sim.testing import pytest_asyncio_loop_factories as pytest_asyncio_loop_factories
 from homing.store.leases import SqlLeases
 from homing.store.opening import open_database
 from homing.store.sealing import KeyRing, fresh_key

@@ -19,7 +19,7 @@ from homing.ports import Clock, Leases, StoreUnavailable
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 UNANSWERED_MAX = 16
-"""Renewals on their way at once; a store that is slow is not made slower by more of them."""
+"""Renewals on their way at once. The oldest is given up for a new one: its answer would be worth little by now."""
 END_WITHIN_S = 1.0
 
 
@@ -57,7 +57,7 @@ class Lease:
         self._store: StoreIdentity | None = None
         self._renewal = asyncio.Event()
         self._paused = True
-        self._unanswered: set[asyncio.Task[None]] = set()
+        self._unanswered: dict[asyncio.Task[None], None] = {}
 
     def may_act(self) -> bool:
         """Whether, at this very moment, this boot may act for its sessions."""
@@ -156,10 +156,11 @@ class Lease:
         """The first answer, and when it was asked for; it is asked again as long as there is none."""
         answer: asyncio.Future[tuple[float, T]] = asyncio.get_running_loop().create_future()
         while not answer.done():
-            if len(self._unanswered) < UNANSWERED_MAX:
-                task = asyncio.get_running_loop().create_task(self._ask(ask, answer))
-                self._unanswered.add(task)
-                task.add_done_callback(self._unanswered.discard)
+            if len(self._unanswered) >= UNANSWERED_MAX:
+                next(iter(self._unanswered)).cancel()
+            task = asyncio.get_running_loop().create_task(self._ask(ask, answer))
+            self._unanswered[task] = None
+            task.add_done_callback(self._unanswered.pop)
             await asyncio.wait([answer], timeout=self.policy.repeat_s)
             if tenants is not None:
                 self._look(tenants)
