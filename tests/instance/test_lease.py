@@ -186,7 +186,7 @@ async def test_without_renewals_it_pauses_itself_and_goes_on_after_a_look():
 
 async def test_the_store_gives_nothing_away_before_the_holder_has_paused():
     leases = ScriptedLeases()
-    async with held(leases) as (lease, tenants, _):
+    async with held(leases) as (_lease, tenants, _):
         await asyncio.sleep(1.2)
         leases.away = True
         await asyncio.sleep(10)
@@ -217,7 +217,7 @@ async def test_an_answer_from_before_a_freeze_counts_for_nothing():
 
 async def test_a_grant_taken_away_is_looked_for_while_the_others_go_on():
     leases = ScriptedLeases()
-    async with held(leases) as (lease, tenants, _):
+    async with held(leases) as (_lease, tenants, _):
         await asyncio.sleep(1.5)
         leases.revoked = 1
         await asyncio.sleep(5)
@@ -230,7 +230,7 @@ async def test_a_grant_taken_away_is_looked_for_while_the_others_go_on():
 
 async def test_a_lapse_is_looked_at_before_anything_is_done():
     leases = ScriptedLeases()
-    async with held(leases) as (lease, tenants, _):
+    async with held(leases) as (_lease, tenants, _):
         await asyncio.sleep(1.5)
         leases.until_s = 0.0
         await asyncio.sleep(1)
