@@ -26,7 +26,7 @@ from homing.flows.send import Sending
 from homing.flows.sync import Sync
 from homing.model.fleet import InstanceUrl
 from homing.model.work import Tick
-from homing.ports import Clock, Directory, Entropy, Events, Messages, NameTaken, Notices, Schedules
+from homing.ports import Clock, Directory, Entropy, Events, Grants, Leases, Messages, NameTaken, Notices, Schedules
 from homing.routes import RouteCache
 from homing.serve.feed import EventFeed
 from homing.serve.instance_keys import InstanceKeys
@@ -37,6 +37,8 @@ from homing.serve.sends import SendEndpoint, SendSettings
 from homing.store.database import Database
 from homing.store.directory import SqlDirectory
 from homing.store.events import SqlEvents
+from homing.store.grants import SqlGrants
+from homing.store.leases import SqlLeases
 from homing.store.messages import SqlMessages
 from homing.store.migrating import migrate
 from homing.store.notices import open_notices
@@ -58,6 +60,8 @@ class Stores:
     messages: Messages
     events: Events
     schedules: Schedules
+    leases: Leases
+    grants: Grants
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,14 @@ async def open_stores(
         stack.push_async_callback(notices.close)
         directory = SqlDirectory(database, notices, SystemClock(), on_read=on_read)
         yield Stores(
-            database, notices, directory, SqlMessages(database), SqlEvents(database, notices), SqlSchedules(database)
+            database=database,
+            notices=notices,
+            directory=directory,
+            messages=SqlMessages(database),
+            events=SqlEvents(database, notices),
+            schedules=SqlSchedules(database),
+            leases=SqlLeases(database),
+            grants=SqlGrants(database, notices),
         )
 
 
