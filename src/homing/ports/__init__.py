@@ -125,6 +125,7 @@ class NewAccount:
     name: str
     takeover: Takeover
     id: int | None = None
+    requires: Mapping[str, str] = field(default_factory=dict)
 
 
 class Directory(Protocol):
@@ -203,6 +204,10 @@ class Directory(Protocol):
 
     async def set_takeover(self, account: Account, takeover: Takeover) -> None: ...
 
+    async def set_requires(self, account: Account, requires: Mapping[str, str]) -> None:
+        """The labels that an instance must have to be given the account's session from now on."""
+        ...
+
     async def create_contact(self, uuid: ContactUuid, workspace: WorkspaceId, phone: str, name: str) -> Contact:
         """Raises NameTaken if the workspace has that phone already."""
         ...
@@ -223,8 +228,14 @@ class Directory(Protocol):
         name: str = "",
         capacity: int | None = None,
         labels: Mapping[str, str] | None = None,
+        memory_limit_mb: float | None = None,
+        sends_limit_per_s: float | None = None,
     ) -> Instance:
         """Raises NameTaken if the address is known already."""
+        ...
+
+    async def declare_instance(self, instance: Instance) -> Instance | None:
+        """Its name, capacity, limits and labels are these from now on; None if its address is not known."""
         ...
 
     async def set_instance_state(self, url: InstanceUrl, state: InstanceState) -> Instance | None: ...

@@ -26,14 +26,36 @@ def create_instance(
     name: str,
     capacity: int | None,
     labels: Mapping[str, str] | None,
+    memory_limit_mb: float | None,
+    sends_limit_per_s: float | None,
 ) -> Instance:
     row = insert(dialect_of(connection), instances).values(
-        url=url, driver=driver, name=name, state=InstanceState.ACTIVE, capacity=capacity, labels=dict(labels or {})
+        url=url,
+        driver=driver,
+        name=name,
+        state=InstanceState.ACTIVE,
+        capacity=capacity,
+        labels=dict(labels or {}),
+        memory_limit_mb=memory_limit_mb,
+        sends_limit_per_s=sends_limit_per_s,
     )
     created = connection.execute(row.on_conflict_do_nothing().returning(instances)).one_or_none()
     if created is None:
         raise NameTaken(f"the instance {url} is known already")
     return instance_of(created)
+
+
+def declare_instance(connection: Connection, instance: Instance) -> Instance | None:
+    declared = {
+        "name": instance.name,
+        "capacity": instance.capacity,
+        "labels": dict(instance.labels),
+        "memory_limit_mb": instance.memory_limit_mb,
+        "sends_limit_per_s": instance.sends_limit_per_s,
+    }
+    statement = update(instances).where(instances.c.url == instance.url).values(declared).returning(instances)
+    row = connection.execute(statement).one_or_none()
+    return None if row is None else instance_of(row)
 
 
 def set_instance_state(connection: Connection, url: InstanceUrl, state: InstanceState) -> Instance | None:
