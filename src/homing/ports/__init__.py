@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypedDict
 
 from homing.model.access import Key
 from homing.model.calls import InstanceHealth as InstanceHealth
@@ -127,6 +127,16 @@ class NewAccount:
     id: int | None = None
 
 
+class InstanceChanges(TypedDict, total=False):
+    """What an operator may say of an instance. What is absent stays; None takes a limit away."""
+
+    name: str
+    capacity: int | None
+    memory_limit_mb: float | None
+    sends_limit_per_s: float | None
+    labels: Mapping[str, str]
+
+
 class Directory(Protocol):
     """The durable map: who exists, and where each session lives. Raises StoreUnavailable from every method.
 
@@ -203,6 +213,10 @@ class Directory(Protocol):
 
     async def set_takeover(self, account: Account, takeover: Takeover) -> None: ...
 
+    async def set_requires(self, account: Account, requires: Mapping[str, str]) -> None:
+        """The labels that an instance must have to be given the account's session from here on."""
+        ...
+
     async def create_contact(self, uuid: ContactUuid, workspace: WorkspaceId, phone: str, name: str) -> Contact:
         """Raises NameTaken if the workspace has that phone already."""
         ...
@@ -228,6 +242,10 @@ class Directory(Protocol):
         ...
 
     async def set_instance_state(self, url: InstanceUrl, state: InstanceState) -> Instance | None: ...
+
+    async def change_instance(self, url: InstanceUrl, changes: InstanceChanges) -> Instance | None:
+        """The instance as it stands changed; None if there is none at the address."""
+        ...
 
     async def delete_instance(self, url: InstanceUrl) -> bool:
         """False, and no change, while sessions are placed on it."""
@@ -531,6 +549,10 @@ class Work(Protocol):
 
     async def jobs(self, page: Page, *, kind: str | None = None, state: JobState | None = None) -> list[Job]:
         """Newest first; `page.after` is the id below which to go on, 0 for the newest."""
+        ...
+
+    async def open_of(self, kind: str, dedups: Collection[str]) -> dict[str, Job]:
+        """The newest job of each `dedup` that is unfinished or dead, in one SELECT; those without one are absent."""
         ...
 
     async def figures(self) -> list[WorkFigures]: ...

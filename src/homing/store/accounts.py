@@ -1,5 +1,6 @@
 """Which accounts and contacts a workspace has."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -82,6 +83,10 @@ def delete_account(connection: Connection, account_id: int, at: datetime) -> Non
 
 def set_takeover(connection: Connection, account_id: int, takeover: Takeover) -> None:
     connection.execute(update(accounts).where(accounts.c.id == account_id).values(takeover=takeover))
+
+
+def set_requires(connection: Connection, account_id: int, requires: Mapping[str, str]) -> None:
+    connection.execute(update(accounts).where(accounts.c.id == account_id).values(requires=dict(requires)))
 
 
 def create_contact(

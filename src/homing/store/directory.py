@@ -30,6 +30,7 @@ from homing.model.fleet import (
 from homing.ports import (
     AccountChanged,
     Clock,
+    InstanceChanges,
     InstanceLoad,
     KeysChanged,
     Lookup,
@@ -166,6 +167,9 @@ class SqlDirectory:
     async def set_takeover(self, account: Account, takeover: Takeover) -> None:
         await self._change(lambda c: accounts.set_takeover(c, account.id, takeover), AccountChanged(account.uuid))
 
+    async def set_requires(self, account: Account, requires: Mapping[str, str]) -> None:
+        await self._change(lambda c: accounts.set_requires(c, account.id, requires), AccountChanged(account.uuid))
+
     async def create_contact(self, uuid: ContactUuid, workspace: WorkspaceId, phone: str, name: str) -> Contact:
         at = self._clock.now()
         changed = AccountChanged(contact_uuid=uuid)
@@ -202,6 +206,9 @@ class SqlDirectory:
 
     async def set_instance_state(self, url: InstanceUrl, state: InstanceState) -> Instance | None:
         return await self._change(lambda c: roster.set_instance_state(c, url, state), RosterChanged())
+
+    async def change_instance(self, url: InstanceUrl, changes: InstanceChanges) -> Instance | None:
+        return await self._change(lambda c: roster.change_instance(c, url, changes), RosterChanged())
 
     async def delete_instance(self, url: InstanceUrl) -> bool:
         return await self._change(lambda c: roster.delete_instance(c, url), RosterChanged())

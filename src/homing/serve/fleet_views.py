@@ -1,0 +1,207 @@
+"""What the API shows of the fleet: instances, how far an emptying is, moves, and plans of moves."""
+
+from datetime import datetime
+
+import msgspec
+
+from homing.decide.health import Judged
+from homing.flows.drain import Drain
+from homing.flows.migrate import Exited, Wanted
+from homing.model.faults import Fault
+from homing.model.fleet import InstanceLoad, Move
+from homing.model.leases import Incarnation
+from homing.ports import InstanceHealth
+
+
+class LeaseView(msgspec.Struct):
+    """The right of an instance's newest boot to act. `ended` says how it ended, if somebody said so."""
+
+    held: bool
+    left_s: float
+    renewed_ago_s: float
+    incarnation: str
+    ended: str | None
+
+
+class StuckView(msgspec.Struct):
+    """A session that stays until somebody does something about it."""
+
+    account_id: int
+    phone: str
+    session_id: str
+    reason: str
+
+
+class DrainView(msgspec.Struct):
+    """How far an instance is with being emptied. `stuck_sessions` names the first hundred of the `stuck`."""
+
+    instance_url: str
+    state: str
+    remaining: int
+    moving: int
+    stuck: int
+    unwished: int
+    delayed: dict[str, int]
+    stuck_sessions: list[StuckView]
+
+
+class InstanceView(msgspec.Struct):
+    """One gateway of the fleet: what the directory has on it, what it says of itself, and how it is judged."""
+
+    id: int
+    url: str
+    driver: str
+    name: str
+    state: str
+    capacity: int | None
+    memory_limit_mb: float | None
+    sends_limit_per_s: float | None
+    labels: dict[str, str]
+    sessions: int
+    connected: int
+    healthy: bool
+    detail: str
+    health: str | None = None
+    reason: str | None = None
+    lease: LeaseView | None = None
+    engine: str | None = None
+    version: str | None = None
+    incarnation: str | None = None
+    memory_used_mb: float | None = None
+    sends_per_s: float | None = None
+    forecast_sends_per_s: float | None = None
+    draining: DrainView | None = None
+    capabilities: dict[str, bool] | None = None
+
+
+class MoveView(msgspec.Struct):
+    """One line of the log of moves. `steps` says how long each part took, in ms."""
+
+    id: int
+    at: datetime
+    kind: str
+    session_id: str
+    account_id: int
+    workspace_id: int
+    from_url: str | None
+    to_url: str | None
+    epoch: int
+    fence: str | None
+    reason: str
+    duration_ms: int | None
+    steps: dict[str, int]
+    run_id: str | None
+
+
+class WantedView(msgspec.Struct):
+    """A session that is to move. Not `new`: it was to move already. Where it is can be seen at its account."""
+
+    account_id: int
+    account_uuid: str
+    session_id: str
+    from_url: str | None
+    from_epoch: int
+    to_url: str | None
+    new: bool
+
+
+class ExitedView(msgspec.Struct):
+    """What came of the word that an instance exited. `staying` counts, by reason, the sessions that do not move."""
+
+    instance_url: str
+    boots: int
+    sessions: int
+    wanted: int
+    staying: dict[str, int]
+
+
+def instance(load: InstanceLoad, health: InstanceHealth | Fault) -> InstanceView:
+    known = load.instance
+    shown = InstanceView(
+        id=known.id,
+        url=known.url,
+        driver=known.driver,
+        name=known.name,
+        state=known.state.value,
+        capacity=known.capacity,
+        memory_limit_mb=known.memory_limit_mb,
+        sends_limit_per_s=known.sends_limit_per_s,
+        labels=known.labels,
+        sessions=load.sessions,
+        connected=load.connected,
+        healthy=not isinstance(health, Fault),
+        detail=str(health) if isinstance(health, Fault) else "paused" if health.paused else "answers",
+    )
+    if isinstance(health, InstanceHealth):
+        shown.engine, shown.version, shown.incarnation = health.engine, health.version, health.incarnation
+        shown.memory_used_mb, shown.sends_per_s = health.memory_used_mb, health.sends_per_s
+        shown.capabilities = msgspec.to_builtins(health.capabilities)
+    return shown
+
+
+def judged(shown: InstanceView, judgment: Judged | None, boot: Incarnation | None) -> InstanceView:
+    """The instance, with how it is judged and the lease of its newest boot."""
+    if judgment is not None:
+        shown.health, shown.reason = judgment.state.value, judgment.reason
+    if boot is not None:
+        shown.lease = lease(boot)
+    return shown
+
+
+def lease(boot: Incarnation) -> LeaseView:
+    return LeaseView(
+        held=boot.holds_lease,
+        left_s=round(boot.lease_left_s, 3),
+        renewed_ago_s=round(boot.renewed_ago_s, 3),
+        incarnation=boot.id,
+        ended=boot.ended.value if boot.ended is not None else None,
+    )
+
+
+def drain(drain: Drain) -> DrainView:
+    return DrainView(
+        instance_url=drain.instance.url,
+        state=drain.instance.state.value,
+        remaining=drain.remaining,
+        moving=drain.moving,
+        stuck=drain.stuck,
+        unwished=drain.unwished,
+        delayed=dict(drain.delayed),
+        stuck_sessions=[StuckView(each.account_id, each.phone, each.session_id, each.reason) for each in drain.told],
+    )
+
+
+def move(move: Move) -> MoveView:
+    return MoveView(
+        id=move.id,
+        at=move.at,
+        kind=move.kind.value,
+        session_id=move.session_id,
+        account_id=move.account_id,
+        workspace_id=move.workspace_id,
+        from_url=move.from_url,
+        to_url=move.to_url,
+        epoch=move.epoch,
+        fence=move.fence,
+        reason=move.reason,
+        duration_ms=move.duration_ms,
+        steps=dict(move.steps),
+        run_id=move.run_id,
+    )
+
+
+def wanted(wanted: Wanted) -> WantedView:
+    account = wanted.account
+    return WantedView(
+        account_id=account.id,
+        account_uuid=account.uuid,
+        session_id=account.session_id,
+        from_url=account.placement.instance_url,
+        from_epoch=account.placement.epoch,
+        to_url=wanted.to_url,
+        new=wanted.new,
+    )
+
+
+def exited(exited: Exited) -> ExitedView:
+    return ExitedView(exited.url, exited.boots, exited.sessions, exited.wanted, dict(exited.staying))
