@@ -58,23 +58,23 @@ def measurements(*, quick: bool, large: bool) -> list[Measurement]:
     def less(full: int, few: int) -> int:
         return few if quick else full
 
-    def on(run: Callable[[Fleet], Awaitable[Report]], **size: int) -> OnFleet:
-        return OnFleet(run, size)
+    def on(run: Callable[[Fleet], Awaitable[Report]], *, reports: bool = True, **size: int) -> OnFleet:
+        return OnFleet(run, {"reports": reports, **size})
 
     found = [
         Measurement(
             "elsewhere",
             BOTH,
-            on(lambda up: elsewhere.run(up, repeats=less(20, 5)), accounts=100, contacts=100),
+            on(lambda up: elsewhere.run(up, repeats=less(20, 5)), accounts=100, contacts=100, reports=False),
         ),
         Measurement("restart-all", BOTH, on(lambda up: restart.run(up, repeats=less(5, 2)), accounts=100)),
         Measurement(
             "cache", BOTH, on(lambda up: cache.run(up, sends=less(100_000, 10_000)), accounts=100, contacts=1_000)
         ),
-        Measurement("mass-loss", BOTH, on(mass_loss.run, accounts=less(1_000, 300))),
+        Measurement("mass-loss", BOTH, on(mass_loss.run, accounts=less(1_000, 300), reports=False)),
         Measurement("gateway-killed", BOTH, on(lambda up: gateway_killed.run(up, repeats=less(20, 3)), accounts=20)),
-        Measurement("follow", SEVERAL, on(lambda up: follow.run(up, moves=less(300, 50)), accounts=12)),
-        Measurement("relay", BOTH, on(lambda up: relay.run(up, sends=less(16_000, 4_000)), accounts=20)),
+        Measurement("follow", SEVERAL, on(lambda up: follow.run(up, moves=less(300, 50)), accounts=12, reports=False)),
+        Measurement("relay", BOTH, on(lambda up: relay.run(up, sends=less(16_000, 4_000)), accounts=20, reports=False)),
         Measurement("sync", (SQLITE, POSTGRES), lambda setting: _sync(setting, sessions=less(10_000, 2_000))),
     ]
     if large:

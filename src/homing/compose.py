@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from homing.config import Settings
+from homing.decide.health import HealthPolicy
 from homing.drivers import Drivers, drivers_over
 from homing.drivers.metered import MeteredDriver
 from homing.drivers.wire import Wire, WireLimits
@@ -16,17 +17,36 @@ from homing.fleet import LiveFleet
 from homing.flows.accounts import Accounts
 from homing.flows.hints import Hints
 from homing.flows.intake import Intake
+from homing.flows.keeper import Keeper, KeeperPolicy
 from homing.flows.keyed import KeyedSends
 from homing.flows.listings import Lists
+from homing.flows.news import News
 from homing.flows.record import Recorder
 from homing.flows.rediscover import Rediscovery
+from homing.flows.rehome import KIND as REHOME
+from homing.flows.rehome import PATIENCE as REHOME_PATIENCE
+from homing.flows.rehome import RehomePolicy, Rehoming
 from homing.flows.said import Said
 from homing.flows.schedules import Schedule, Scheduler
 from homing.flows.send import Sending
 from homing.flows.sync import Sync
+from homing.flows.watching import Watching, WatchPolicy
+from homing.flows.worker import Duty, Worker
 from homing.model.fleet import InstanceUrl
 from homing.model.work import Tick
-from homing.ports import Clock, Directory, Entropy, Events, Messages, NameTaken, Notices, Schedules
+from homing.ports import (
+    Clock,
+    Directory,
+    Entropy,
+    Events,
+    Grants,
+    Leases,
+    Messages,
+    NameTaken,
+    Notices,
+    Schedules,
+    Work,
+)
 from homing.routes import RouteCache
 from homing.serve.feed import EventFeed
 from homing.serve.instance_keys import InstanceKeys
@@ -37,11 +57,14 @@ from homing.serve.sends import SendEndpoint, SendSettings
 from homing.store.database import Database
 from homing.store.directory import SqlDirectory
 from homing.store.events import SqlEvents
+from homing.store.grants import SqlGrants
+from homing.store.leases import SqlLeases
 from homing.store.messages import SqlMessages
 from homing.store.migrating import migrate
 from homing.store.notices import open_notices
 from homing.store.opening import open_database
 from homing.store.schedules import SqlSchedules
+from homing.store.work import SqlWork
 from homing.world import SystemClock, SystemEntropy
 
 log = structlog.get_logger("homing")
@@ -57,6 +80,9 @@ class Stores:
     messages: Messages
     events: Events
     schedules: Schedules
+    work: Work
+    leases: Leases
+    grants: Grants
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +102,10 @@ class Gateway:
     sync: Sync
     intake: IntakeEndpoint
     feed: EventFeed
+    rehoming: Rehoming
+    watching: Watching
+    keeper: Keeper
+    news: News
 
 
 @asynccontextmanager
@@ -95,7 +125,15 @@ async def open_stores(
         stack.push_async_callback(notices.close)
         directory = SqlDirectory(database, notices, SystemClock(), on_read=on_read)
         yield Stores(
-            database, notices, directory, SqlMessages(database), SqlEvents(database, notices), SqlSchedules(database)
+            database,
+            notices,
+            directory,
+            SqlMessages(database),
+            SqlEvents(database, notices),
+            SqlSchedules(database),
+            SqlWork(database, notices),
+            SqlLeases(database),
+            SqlGrants(database, notices),
         )
 
 
@@ -148,13 +186,24 @@ def _wired(
         on_miss=metrics.missed,
     )
     keyring = Keyring(stores.directory, clock)
-    for hear in (routes.hear, fleet.hear, keyring.hear):
+    kept = _keeping(settings, stores, fleet, clock, entropy, metrics)
+    for hear in (routes.hear, fleet.hear, keyring.hear, kept.news.hear):
         stores.notices.subscribe(hear)
     lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout)
-    rediscovery = Rediscovery(stores.directory, lists, clock, entropy, metrics)
+    rediscovery = Rediscovery(stores.directory, lists, clock, entropy, metrics, kept.keeper.missed)
     sync = Sync(stores.directory, lists, clock, entropy, metrics)
     said = Said()
-    sending = Sending(routes, fleet, rediscovery, clock, settings.send_policy, said)
+    sending = Sending(
+        routes,
+        fleet,
+        rediscovery,
+        clock,
+        settings.send_policy,
+        said,
+        kept.news,
+        kept.watching.saw,
+        kept.rehoming.obstacle,
+    )
     keyed = KeyedSends(stores.messages, clock, owner=entropy.uuid(), keep_s=settings.homing_idempotency_hours * 3600)
     recorder = Recorder(stores.messages, clock)
     sends = SendEndpoint(
@@ -169,16 +218,80 @@ def _wired(
         settings=SendSettings(settings.homing_default_region, settings.message_id_secret, settings.homing_max_sends),
     )
     accounts = Accounts(stores.directory, fleet, entropy, stores.notices, metrics)
-    hints = Hints(stores.directory, lists, clock, entropy, metrics)
+    hints = Hints(stores.directory, lists, clock, entropy, metrics, kept.news)
     intake = Intake(stores.events, hints, said, clock, entropy, keep_days=settings.homing_event_days)
     reported = _intake_endpoint(settings, intake, stores, fleet, clock, metrics)
     feed = EventFeed()
     stores.notices.subscribe(feed.hear)
     scheduler = Scheduler(stores.schedules, clock, [_sync_schedule(settings, sync, metrics)], owner=entropy.uuid())
     gateway = Gateway(
-        settings, clock, entropy, metrics, stores, routes, fleet, keyring, accounts, sends, sync, reported, feed
+        settings=settings,
+        clock=clock,
+        entropy=entropy,
+        metrics=metrics,
+        stores=stores,
+        routes=routes,
+        fleet=fleet,
+        keyring=keyring,
+        accounts=accounts,
+        sends=sends,
+        sync=sync,
+        intake=reported,
+        feed=feed,
+        rehoming=kept.rehoming,
+        watching=kept.watching,
+        keeper=kept.keeper,
+        news=kept.news,
     )
-    return gateway, [fleet.run, keyring.run, keyed.run, recorder.run, hints.run, intake.run, scheduler.run]
+    return gateway, [
+        *(part.run for part in (fleet, keyring, keyed, recorder, hints, intake, scheduler)),
+        *(part.run for part in (kept.watching, kept.keeper, kept.worker)),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What brings sessions back."""
+
+    news: News
+    watching: Watching
+    rehoming: Rehoming
+    keeper: Keeper
+    worker: Worker
+
+
+def _keeping(
+    settings: Settings, stores: Stores, fleet: LiveFleet, clock: Clock, entropy: Entropy, metrics: Metrics
+) -> _Kept:
+    news = News()
+    watching = Watching(stores.leases, fleet, clock, entropy, _watch_policy(settings))
+    rehoming = Rehoming(
+        stores.directory,
+        stores.grants,
+        stores.leases,
+        fleet,
+        stores.work,
+        watching,
+        clock,
+        entropy,
+        metrics,
+        RehomePolicy(settings.homing_logins_per_instance, settings.homing_logins_fleet),
+    )
+    keep = KeeperPolicy(by_itself=settings.homing_auto_rehome)
+    keeper = Keeper(watching, rehoming, stores.directory, fleet, news, clock, keep)
+    duty = Duty(together=rehoming.do, policy=REHOME_PATIENCE, at_once=1_000, lease_s=3.0, poll_s=1.0)
+    worker = Worker(stores.work, clock, entropy, REHOME, duty, owner=entropy.uuid())
+    return _Kept(news, watching, rehoming, keeper, worker)
+
+
+def _watch_policy(settings: Settings) -> WatchPolicy:
+    lease = settings.lease_policy
+    return WatchPolicy(
+        lease=lease,
+        health=HealthPolicy(heartbeat_s=lease.heartbeat_s),
+        probe_every_s=settings.homing_probe_every,
+        probe_timeout_s=settings.homing_probe_timeout,
+    )
 
 
 def _sync_schedule(settings: Settings, sync: Sync, metrics: Metrics) -> Schedule:

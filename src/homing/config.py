@@ -59,6 +59,14 @@ class Settings(BaseSettings):
     # How often the whole fleet is checked by itself.
     homing_sync_schedule: str = Field(default="*/5 * * * *", description="cron expression in UTC; empty means off")
 
+    # How dead instances are noticed, and their sessions brought back.
+    homing_auto_rehome: bool = True
+    homing_probe_every: float = Field(default=1.0, gt=0.05, le=60, description="seconds")
+    homing_probe_timeout: float = Field(default=1.0, gt=0.05, le=30, description="seconds")
+    homing_logins_per_instance: float = Field(default=20.0, gt=0, description="a second")
+    homing_logins_fleet: float = Field(default=500.0, gt=0, description="a second")
+    homing_moves_per_day: int = Field(default=3, ge=0, description="of one session, by rebalancing")
+
     # What instances report.
     homing_max_webhook_bytes: int = Field(default=8_388_608, ge=1024, description="of one report; less of it is kept")
     homing_max_webhooks: int = Field(default=200, ge=1, description="reports being stored at once")

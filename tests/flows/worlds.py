@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from homing.decide.recovery import SendPolicy
 from homing.flows.listings import Lists
+from homing.flows.news import News
 from homing.flows.rediscover import Rediscovery
 from homing.flows.send import Sending
 from homing.model.faults import Fault, Phase
@@ -240,6 +241,7 @@ class Bench:
     tally: Tally
     clock: Clock
     entropy: SeededEntropy
+    news: News
     sent: int = 0
 
     async def account(self, url: InstanceUrl | None, *, epoch: int = 1, held: bool = True) -> Account:
@@ -297,11 +299,13 @@ async def bench(*urls: InstanceUrl, can: Capabilities = OURS, policy: SendPolicy
     for url in urls:
         await directory.create_instance(url)
     routes = RouteCache(directory, clock)
-    notices.subscribe(routes.hear)
+    news = News()
+    for hear in (routes.hear, news.hear):
+        notices.subscribe(hear)
     rediscovery = Rediscovery(directory, Lists(world, clock), clock, entropy, tally)
-    sending = Sending(routes, world, rediscovery, clock, policy or SendPolicy())
+    sending = Sending(routes, world, rediscovery, clock, policy or SendPolicy(), news=news)
     try:
-        yield Bench(world, directory, notices, routes, sending, rediscovery, tally, clock, entropy)
+        yield Bench(world, directory, notices, routes, sending, rediscovery, tally, clock, entropy, news)
     finally:
         await rediscovery.close()
         await database.close()

@@ -132,6 +132,14 @@ def demo(
     story: Annotated[
         bool, Parameter(negative="", show_default=False, help="Tell the three failover stories on it, then end.")
     ] = False,
+    reports: Annotated[
+        bool,
+        Parameter(
+            negative="--no-reports",
+            help="Instances tell the gateway what happens to their sessions. Never in a story, whose point is that it"
+            " finds out by itself.",
+        ),
+    ] = True,
     as_json: Annotated[
         bool, Parameter(name="--json", negative="", show_default=False, help="The story's result as JSON on stdout.")
     ] = False,
@@ -163,6 +171,7 @@ def demo(
                 database_url=database,
                 state_file=state_file,
                 story=story,
+                reports=reports and not story,
                 as_json=as_json,
             )
         )

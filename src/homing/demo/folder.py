@@ -35,14 +35,18 @@ class Folder:
         return self.path / "credentials"
 
     @property
+    def journals(self) -> Path:
+        """What the instances have to tell a gateway that is not there."""
+        return self.path / "journals"
+
+    @property
     def logs(self) -> Path:
         return self.path / "logs"
 
     def leftovers(self) -> list[Path]:
         """What an earlier demo wrote here."""
-        return [
-            path for path in (*sorted(self.path.glob("homing.db*")), self.ledger, self.credentials) if path.exists()
-        ]
+        written = (*sorted(self.path.glob("homing.db*")), self.ledger, self.credentials, self.journals)
+        return [path for path in written if path.exists()]
 
 
 @contextmanager

@@ -47,12 +47,16 @@ class Starter:
         options = ["--ledger", str(self.folder.ledger), "--scan-after", str(SCAN_AFTER_S)]
         return self._start("WhatsApp", "simulated_whatsapp", options, {})
 
-    def instance(self, number: int, port: int, whatsapp_address: str) -> Child:
+    def instance(self, number: int, port: int, whatsapp_address: str, *, again: bool = False) -> Child:
+        """One that starts `again` can ask the gateway what is placed on it; at first there is none to ask."""
         options = ["instance", "--port", str(port), "--whatsapp", whatsapp_address]
         options += ["--credentials", str(self.folder.credentials)]
-        return self._start(
-            f"Instance {number}", "homing.cli", options, {"WHATSAPP_API_KEY": self.trust.instance_api_key}
-        )
+        settings = {"WHATSAPP_API_KEY": self.trust.instance_api_key}
+        if self.plan.reports:
+            # What happens before the gateway listens waits in the instance's journal.
+            settings |= {"HOMING_URL": self.plan.gateway_urls[0], "HMAC_SECRET": self.trust.hmac_secret}
+            options += ["--data", str(self.folder.journals), *(["--restore-from-gateway"] if again else [])]
+        return self._start(f"Instance {number}", "homing.cli", options, settings)
 
     def gateway(self, number: int, port: int) -> Child:
         name = "Gateway" if self.plan.gateways == 1 else f"Gateway {number}"
@@ -99,7 +103,8 @@ class Demo:
     async def start_instance_again(self, url: str) -> None:
         """A new process for an instance that was killed; it has announced itself when this returns."""
         number = list(self.instances).index(url)
-        self.instances[url] = self.starter.instance(number + 1, self.plan.instance_ports[number], self.whatsapp_address)
+        port = self.plan.instance_ports[number]
+        self.instances[url] = self.starter.instance(number + 1, port, self.whatsapp_address, again=True)
         await processes.announced(self.instances[url])
 
     def start_gateway_again(self, url: str) -> None:

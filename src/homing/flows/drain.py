@@ -8,12 +8,13 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import structlog
 
 from homing.decide import movable
 from homing.decide.rehome import Cause, Wish
+from homing.flows.keeper import Wishes
+from homing.flows.rehome import KIND
 from homing.model.errors import Code, Problem
 from homing.model.faults import Fault
 from homing.model.fleet import Instance, InstanceState, InstanceUrl, Placed, SessionId, SessionList
@@ -22,18 +23,11 @@ from homing.ports import Directory, Fleet, Work
 
 log = structlog.get_logger("homing")
 
-KIND = "rehome"
 TOLD_MAX = 100
 """Stuck sessions that are named; beyond, they are only counted."""
 LIST_TIMEOUT_S = 2.0
 HEALTH_TIMEOUT_S = 1.0
 _AT_ONCE = 100
-
-
-class Wishes(Protocol):
-    """Where it is said that sessions should live elsewhere."""
-
-    async def want(self, wishes: Sequence[Wish]) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)

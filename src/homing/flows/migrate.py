@@ -13,7 +13,8 @@ from homing.decide import leases, movable, placement
 from homing.decide.leases import NotFenced
 from homing.decide.placement import Load, NoRoom
 from homing.decide.rehome import Cause, Wish
-from homing.flows.drain import HEALTH_TIMEOUT_S, Wishes
+from homing.flows.drain import HEALTH_TIMEOUT_S
+from homing.flows.keeper import Wishes
 from homing.model.errors import Code, Problem
 from homing.model.faults import Fault
 from homing.model.fleet import Account, Instance, InstanceUrl, Placed, SessionId, Takeover

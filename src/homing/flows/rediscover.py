@@ -7,7 +7,7 @@ older than what they saw.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
@@ -38,8 +38,17 @@ class _Round:
 class Rediscovery:
     """Looks for lost sessions and corrects the directory. It changes knowledge, never the world."""
 
-    def __init__(self, directory: Directory, lists: Lists, clock: Clock, entropy: Entropy, meters: Meters) -> None:
-        self._directory, self._lists = directory, lists
+    def __init__(
+        self,
+        directory: Directory,
+        lists: Lists,
+        clock: Clock,
+        entropy: Entropy,
+        meters: Meters,
+        missed: Callable[[Route], None] = lambda _: None,
+    ) -> None:
+        """`missed` hears of sessions that their own instance, which answered, does not have, and no other either."""
+        self._directory, self._lists, self._missed = directory, lists, missed
         self._clock, self._entropy, self._meters = clock, entropy, meters
         self._gathering: _Round | None = None
         self._runner: asyncio.Task[None] | None = None
@@ -139,6 +148,8 @@ class Rediscovery:
                 return HeldTwice(claimants, reason)
             case Absent(silent=silent, reason=reason):
                 self._alert(route, reason)
+                if route.placement.instance_url in reconcile.denied_by(route.placement, observed):
+                    self._missed(route)
                 return Nowhere(len(observed.listings), silent, reason)
             case _:
                 assert_never(judgement)

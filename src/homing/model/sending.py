@@ -165,6 +165,7 @@ class FailureCode(StrEnum):
     INSTANCE_MISCONFIGURED = "instance_misconfigured"
     DIRECTORY_UNAVAILABLE = "directory_unavailable"
     OVERLOADED = "overloaded"
+    NO_CAPACITY = "no_capacity"
 
 
 @dataclass(frozen=True, slots=True)

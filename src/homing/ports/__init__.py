@@ -551,8 +551,13 @@ class Work(Protocol):
         """Newest first; `page.after` is the id below which to go on, 0 for the newest."""
         ...
 
+<<<<<<< HEAD
     async def open_of(self, kind: str, dedups: Collection[str]) -> dict[str, Job]:
         """The newest job of each `dedup` that is unfinished or dead, in one SELECT; those without one are absent."""
+=======
+    async def latest(self, kind: str, dedup: str) -> Job | None:
+        """The newest job of the kind with this `dedup`, finished or not."""
+>>>>>>> flows
         ...
 
     async def figures(self) -> list[WorkFigures]: ...

@@ -70,6 +70,9 @@ class SqlWork:
     async def open_of(self, kind: str, dedups: Collection[str]) -> dict[str, Job]:
         return await self._database.read(lambda c: _open_of(c, kind, dedups)) if dedups else {}
 
+    async def latest(self, kind: str, dedup: str) -> Job | None:
+        return await self._database.read(lambda c: _latest(c, kind, dedup))
+
     async def figures(self) -> list[WorkFigures]:
         return await self._database.read(lambda c: _figures(c, self._database))
 
@@ -103,6 +106,12 @@ class SqlWork:
 
 def _job(connection: Connection, id: JobId) -> Job | None:
     row = connection.execute(select(jobs).where(jobs.c.id == id)).one_or_none()
+    return None if row is None else job_of(row)
+
+
+def _latest(connection: Connection, kind: str, dedup: str) -> Job | None:
+    newest = select(jobs).where(jobs.c.kind == kind, jobs.c.dedup == dedup).order_by(jobs.c.id.desc()).limit(1)
+    row = connection.execute(newest).one_or_none()
     return None if row is None else job_of(row)
 
 
