@@ -214,12 +214,16 @@ class Tally:
     def __init__(self) -> None:
         self.reads = self.looks = 0
         self.moves: list[tuple[MoveKind, int]] = []
+        self.arrivals: list[tuple[MoveKind, float]] = []
 
     def instance_called(self, instance: InstanceUrl, call: str) -> None:
         pass
 
     def moved(self, kind: MoveKind, count: int = 1) -> None:
         self.moves.append((kind, count))
+
+    def arrived(self, kind: MoveKind, took_s: float) -> None:
+        self.arrivals.append((kind, took_s))
 
     def looked(self) -> None:
         self.looks += 1

@@ -17,7 +17,7 @@ from homing.flows.keeper import Wishes
 from homing.flows.rehome import KIND
 from homing.model.errors import Code, Problem
 from homing.model.faults import Fault
-from homing.model.fleet import Instance, InstanceState, InstanceUrl, Placed, SessionId, SessionList
+from homing.model.fleet import Instance, InstanceState, InstanceUrl, Placed, Placement, SessionId, SessionList
 from homing.model.work import Job, JobState
 from homing.ports import Directory, Fleet, Work
 
@@ -133,15 +133,15 @@ def _drain(instance: Instance, placed: Sequence[Placed], jobs: Mapping[str, Job]
         if job.state is not JobState.DEAD:
             moving += 1
             delayed.update([job.reason] if job.reason and job.state is JobState.READY else [])
-        elif gave_up_on(job, instance.url, each):
+        elif gave_up_on(job, Placement(each.session_id, instance.url, each.epoch)):
             stuck.append(Stuck(each.session_id, each.account_id, each.phone, job.reason))
     return Drain(instance, len(placed), moving, len(stuck), tuple(stuck[:TOLD_MAX]), dict(delayed))
 
 
-def gave_up_on(job: Job, url: InstanceUrl | None, placed: Placed) -> bool:
+def gave_up_on(job: Job, placement: Placement) -> bool:
     """Whether this dead job was about the session as it is placed now, and not about an earlier time."""
     wish = Wish.of(job.payload)
-    return (wish.from_url, wish.from_epoch) == (url, placed.epoch)
+    return (wish.from_url, wish.from_epoch) == (placement.instance_url, placement.epoch)
 
 
 def _leaves_by_drain(job: Job, url: InstanceUrl) -> bool:

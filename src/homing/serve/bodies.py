@@ -84,9 +84,9 @@ class InstanceChangesBody(msgspec.Struct, forbid_unknown_fields=True, frozen=Tru
     """What may be changed of an instance. Null takes a limit away; `labels` replaces all of them."""
 
     name: Name | UnsetType = UNSET
-    capacity: Positive | None | UnsetType = UNSET
-    memory_limit_mb: Limit | None | UnsetType = UNSET
-    sends_limit_per_s: Limit | None | UnsetType = UNSET
+    capacity: Positive | UnsetType | None = UNSET
+    memory_limit_mb: Limit | UnsetType | None = UNSET
+    sends_limit_per_s: Limit | UnsetType | None = UNSET
     labels: Labels | UnsetType = UNSET
 
 

@@ -4,6 +4,7 @@ from datetime import datetime
 
 import msgspec
 
+from homing.decide.brake import Clear, Engaged
 from homing.decide.health import Judged
 from homing.flows.drain import Drain
 from homing.flows.migrate import Exited, Wanted
@@ -74,6 +75,13 @@ class InstanceView(msgspec.Struct):
     capabilities: dict[str, bool] | None = None
 
 
+class BrakeView(msgspec.Struct):
+    """Whether so much of the fleet seems gone at once that nothing is moved, and why."""
+
+    engaged: bool
+    reason: str
+
+
 class MoveView(msgspec.Struct):
     """One line of the log of moves. `steps` says how long each part took, in ms."""
 
@@ -139,13 +147,16 @@ def instance(load: InstanceLoad, health: InstanceHealth | Fault) -> InstanceView
     return shown
 
 
-def judged(shown: InstanceView, judgment: Judged | None, boot: Incarnation | None) -> InstanceView:
-    """The instance, with how it is judged and the lease of its newest boot."""
-    if judgment is not None:
-        shown.health, shown.reason = judgment.state.value, judgment.reason
+def judge(shown: InstanceView, judged: Judged | None, boot: Incarnation | None) -> None:
+    """Add how the instance is judged, and the lease of its newest boot."""
+    if judged is not None:
+        shown.health, shown.reason = judged.state.value, judged.reason
     if boot is not None:
         shown.lease = lease(boot)
-    return shown
+
+
+def brake(brake: Clear | Engaged) -> BrakeView:
+    return BrakeView(isinstance(brake, Engaged), brake.reason)
 
 
 def lease(boot: Incarnation) -> LeaseView:

@@ -8,6 +8,7 @@ from litestar.params import FromPath, JSONBody
 from msgspec import UNSET
 
 from homing.compose import Gateway
+from homing.decide.placement import Load
 from homing.drivers import KNOWN_FAMILIES
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Instance, InstanceLoad, InstanceState, InstanceUrl
@@ -92,9 +93,7 @@ class InstancesController(Controller):
         return await _exited(gateway, instance.url, data.incarnation if data is not None else None)
 
     @post("/exited", status_code=202, summary="The same, for a supervisor's hook that knows only the address")
-    async def exited_by_url(
-        self, data: JSONBody[ExitedByUrlBody], gateway: TheGateway, caller: Asking
-    ) -> ExitedView:
+    async def exited_by_url(self, data: JSONBody[ExitedByUrlBody], gateway: TheGateway, caller: Asking) -> ExitedView:
         operator(caller)
         return await _exited(gateway, url_of(data.url, "url"), data.incarnation)
 
@@ -116,7 +115,7 @@ async def _shown(gateway: Gateway, load: InstanceLoad) -> InstanceView:
     shown = fleet_views.instance(load, health)
     fleet_views.judge(shown, watching.judged().get(url), watching.boot_of(url))
     [known] = watching.loads_now([Load(load.instance, load.sessions)])
-    shown.forecast_sends_per_s = known.forecast_sends_per_s
+    shown.forecast_sends_per_s = round(known.forecast_sends_per_s, 3)
     if load.instance.state is InstanceState.DRAINING:
         shown.draining = await _progress(gateway, load.instance)
     return shown
