@@ -67,8 +67,11 @@ def explained(change: Rebinding, hint: Hint) -> Rebinding:
 def new_status(known: SessionStatus, listed: SessionStatus) -> SessionStatus | None:
     """The status to record after the session was seen at home; None to leave it.
 
-    What somebody asked for (stopped, logged out) is not overwritten by the going down that follows from it.
+    What somebody asked for (stopped, logged out) is not overwritten by the going down that follows from it, and what is
+    in quarantine leaves it by an operator's word alone.
     """
+    if known is SessionStatus.QUARANTINED:
+        return None
     ended = known in (SessionStatus.STOPPED, SessionStatus.LOGGED_OUT)
     going_down = listed in (SessionStatus.DISCONNECTED, SessionStatus.FAILED, SessionStatus.STOPPED)
     if listed in (known, SessionStatus.UNKNOWN) or (ended and going_down):

@@ -173,5 +173,5 @@ def narrowed(listing: Listing, sessions: Collection[SessionId]) -> Listing:
 ATTENTION = frozenset({Result.FAILED, Result.UNREACHABLE})
 """Results that a person should look at."""
 
-INACTIVE = frozenset({SessionStatus.LOGGED_OUT, SessionStatus.STOPPED})
+INACTIVE = frozenset({SessionStatus.LOGGED_OUT, SessionStatus.STOPPED, SessionStatus.QUARANTINED})
 """Sessions in these states are on no list by intention."""

@@ -8,6 +8,7 @@ import structlog
 
 from homing.decide import placement
 from homing.decide.placement import Chosen, NoRoom
+from homing.decide.rooms import Load
 from homing.model.errors import Code, Problem
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import (
@@ -82,7 +83,7 @@ class Accounts:
         url = account.placement.instance_url
         why = "started by request"
         if url is None:
-            chosen = await self._choose()
+            chosen = await self._choose(account)
             url, why = chosen.instance.url, chosen.reason
         if account.status is not SessionStatus.LOGGED_OUT and await self._can_send(account, url):
             return account
@@ -116,18 +117,18 @@ class Accounts:
             raise _instance_fault(url, answer)
         return answer
 
-    async def _choose(self) -> Chosen:
-        unhealthy: set[InstanceUrl] = set()
-        loads = await self._directory.loads()
+    async def _choose(self, account: Account) -> Chosen:
+        unfit: dict[InstanceUrl, str] = {}
+        loads = [Load(load.instance, load.sessions) for load in await self._directory.loads()]
         while True:
-            choice = placement.choose(loads, unhealthy=unhealthy)
+            choice = placement.choose(loads, requires=account.requires, unfit=unfit)
             if isinstance(choice, NoRoom):
                 raise Problem(Code.NO_CAPACITY, f"No instance can take the session: {choice.reason}", retry_after_s=10)
             url = choice.instance.url
             health = await self._fleet.driver(url).health(url, timeout_s=HEALTH_TIMEOUT_S)
             if not isinstance(health, Fault):
                 return choice
-            unhealthy.add(url)
+            unfit[url] = "does not answer"
 
     async def _can_send(self, account: Account, url: InstanceUrl) -> bool:
         if account.placement.instance_url != url:
