@@ -9,6 +9,8 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from homing.decide import schedules
+from homing.decide.moves import MovePolicy
+from homing.decide.rebalance import RebalancePolicy
 from homing.decide.recovery import SendPolicy
 from homing.model.fleet import InstanceUrl
 from homing.model.urls import normal
@@ -113,6 +115,10 @@ class Settings(BaseSettings):
             patience_s=self.whatsapp_timeout,
             rediscover=self.whatsapp_enable_rediscovery,
         )
+
+    @property
+    def rebalance_policy(self) -> RebalancePolicy:
+        return RebalancePolicy(moves=MovePolicy(moves_per_day=self.homing_moves_per_day))
 
     @classmethod
     def settings_customise_sources(

@@ -26,7 +26,7 @@ from homing.model.phones import e164_digits
 from homing.model.urls import normal
 from homing.model.work import ScheduleRecord
 from homing.ports import Directory, InstanceHealth, NameTaken, Page, StoreUnavailable
-from homing.serve import logs, schedule_view, views
+from homing.serve import fleet_views, logs, schedule_view, views
 from homing.serve.keyring import new_key
 from homing.store.database import StoreMisconfigured
 from homing.store.opening import parse, sqlite_path
@@ -96,7 +96,7 @@ class DatabaseSource:
             found = SessionId(session) if session is not None else None
             return list(await directory.moves(None, Page(after, limit), session_id=found, kind=wanted))
 
-        return _plain(views.page([views.move(row) for row in self._ask(ask)], limit))
+        return _plain(views.page([fleet_views.move(row) for row in self._ask(ask)], limit))
 
     def schedules(self) -> Document:
         async def story() -> list[ScheduleRecord]:
@@ -172,7 +172,7 @@ async def _account(directory: Directory, ref: str) -> Account:
 
 
 def _unasked(load: InstanceLoad) -> Document:
-    return _plain(views.instance(load, InstanceHealth(Capabilities()))) | _NOT_ASKED
+    return _plain(fleet_views.instance(load, InstanceHealth(Capabilities()))) | _NOT_ASKED
 
 
 def _workspace(given: int | None) -> WorkspaceId | None:

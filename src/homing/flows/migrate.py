@@ -1,4 +1,4 @@
-"""What operators and supervisors want of single sessions and dead instances: move it, bring it back, this one is gone.
+"""What operators want of single sessions: move it there, bring it back.
 
 Each is entered as a wish, which any gateway carries out; what cannot be done is refused here, with what would help.
 """
@@ -11,16 +11,15 @@ import structlog
 
 from homing.decide import leases, movable, placement
 from homing.decide.leases import NotFenced
-from homing.decide.placement import Load, NoRoom
+from homing.decide.placement import NoRoom
 from homing.decide.rehome import Cause, Wish
+from homing.decide.rooms import Load
 from homing.flows.drain import HEALTH_TIMEOUT_S
 from homing.flows.keeper import Wishes
 from homing.model.errors import Code, Problem
 from homing.model.faults import Fault
-from homing.model.fleet import Account, Instance, InstanceUrl, Placed, SessionId, Takeover
-from homing.model.leases import Ended, IncarnationId
-from homing.model.vault import SessionHolding
-from homing.ports import Directory, Fleet, Grants, Leases
+from homing.model.fleet import Account, Instance, InstanceUrl, Takeover
+from homing.ports import Directory, Fleet, Grants
 
 log = structlog.get_logger("homing")
 
@@ -30,10 +29,8 @@ ROOM_AGAIN_S = 10.0
 class Outlook(Protocol):
     """What is known of the instances at this moment."""
 
-    def down(self) -> frozenset[InstanceUrl]: ...
-
-    def unfit(self) -> frozenset[InstanceUrl]:
-        """The instances that nothing should be placed on."""
+    def unfit(self) -> Mapping[InstanceUrl, str]:
+        """The instances that nothing should be placed on, each with what is wrong with it."""
         ...
 
     def loads_now(self, loads: Sequence[Load]) -> list[Load]:
@@ -50,26 +47,12 @@ class Wanted:
     new: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Exited:
-    """An instance is said to have exited: how many of its boots, how many sessions are on their way, and which stay."""
-
-    url: InstanceUrl
-    boots: int
-    sessions: int
-    wanted: int
-    staying: Mapping[str, int]
-    """By reason."""
-
-
 class Migrations:
     """Enters wishes for people."""
 
-    def __init__(
-        self, directory: Directory, fleet: Fleet, grants: Grants, boots: Leases, outlook: Outlook, wishes: Wishes
-    ) -> None:
+    def __init__(self, directory: Directory, fleet: Fleet, grants: Grants, outlook: Outlook, wishes: Wishes) -> None:
         self._directory, self._fleet, self._grants = directory, fleet, grants
-        self._boots, self._outlook, self._wishes = boots, outlook, wishes
+        self._outlook, self._wishes = outlook, wishes
 
     async def migrate(self, account: Account, to: InstanceUrl | None) -> Wanted:
         """The session is to leave where it is, for `to` or for wherever there is room. Raises Problem."""
@@ -98,21 +81,6 @@ class Migrations:
         await self._check_room(account, url if not lost else None, None)
         cause = Cause.LOST if lost else Cause.REQUEST
         return await self._enter(account, cause, f"an operator wants it back from {url}", None)
-
-    async def exited(self, url: InstanceUrl, incarnation: IncarnationId | None = None) -> Exited:
-        """No process of the instance (of that boot) runs any more: its sessions are to live elsewhere at once.
-
-        To be said only by whoever supervises the whole process group. Raises Problem.
-        """
-        await self._instance(url)
-        ended = await self._boots.end(url, Ended.EXITED, incarnation=incarnation)
-        placed = await self._directory.placed_on(url)
-        holdings = await self._grants.fenced([each.session_id for each in placed])
-        staying = {each.session_id: why for each in placed if (why := _stays(holdings.get(each.session_id)))}
-        wishes = [_lost_with(url, each) for each in placed if each.session_id not in staying]
-        wanted = await self._wishes.want(wishes) if wishes else 0
-        log.warning("Instance exited", url=url, boots=ended, sessions=len(placed), new_jobs=wanted)
-        return Exited(url, ended, len(placed), wanted, _counted(staying))
 
     # --- what must hold first -----------------------------------------------------------------------------------
 
@@ -143,9 +111,7 @@ class Migrations:
             await self._check_takes(to)
         loads = [Load(load.instance, load.sessions) for load in await self._directory.loads()]
         fit = [load for load in loads if load.instance.url != leaving and to in (None, load.instance.url)]
-        choice = placement.choose(
-            self._outlook.loads_now(fit), requires=account.requires, current=None, unhealthy=self._outlook.unfit()
-        )
+        choice = placement.choose(self._outlook.loads_now(fit), requires=account.requires, unfit=self._outlook.unfit())
         if isinstance(choice, NoRoom):
             detail = f"No instance can take account {account.uuid}: {choice.reason}"
             raise Problem(Code.NO_CAPACITY, detail, retry_after_s=ROOM_AGAIN_S)
@@ -174,22 +140,3 @@ def _home(account: Account) -> InstanceUrl:
         raise problem
     assert account.placement.instance_url is not None
     return account.placement.instance_url
-
-
-def _stays(holding: SessionHolding | None) -> str | None:
-    """Why a session is not to leave an instance that is said to have exited."""
-    if holding is None:
-        return "the vault does not know it: its login is on that machine, and only there can it be started again"
-    if not holding.has_login:
-        return "no phone is linked to it"
-    if holding.holder is not None and not holding.holder_ended:
-        return "another boot holds it, which was not said to have exited"
-    return None
-
-
-def _lost_with(url: InstanceUrl, placed: Placed) -> Wish:
-    return Wish(placed.session_id, Cause.EXITED, f"{url} exited", url, placed.epoch)
-
-
-def _counted(staying: Mapping[SessionId, str]) -> dict[str, int]:
-    return {reason: sum(1 for each in staying.values() if each == reason) for reason in dict.fromkeys(staying.values())}

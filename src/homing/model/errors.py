@@ -38,6 +38,7 @@ class Code(StrEnum):
     NOT_MOVABLE = "not_movable"
     NOT_FENCED = "not_fenced"
     INSTANCE_UNFIT = "instance_unfit"
+    BRAKE_ENGAGED = "brake_engaged"
     NOT_SUPPORTED = "not_supported"
     OVERLOADED = "overloaded"
     INTERNAL_ERROR = "internal_error"

@@ -5,11 +5,13 @@ from datetime import datetime
 import msgspec
 
 from homing.decide.brake import Clear, Engaged
-from homing.decide.health import Judged
+from homing.flows.balance import Balanced
 from homing.flows.drain import Drain
-from homing.flows.migrate import Exited, Wanted
+from homing.flows.exits import Exited
+from homing.flows.migrate import Wanted
 from homing.model.faults import Fault
 from homing.model.fleet import InstanceLoad, Move
+from homing.model.health import Judged
 from homing.model.leases import Incarnation
 from homing.ports import InstanceHealth
 
@@ -123,6 +125,38 @@ class ExitedView(msgspec.Struct):
     staying: dict[str, int]
 
 
+class PlannedMoveView(msgspec.Struct):
+    """One move of a plan. `expected_gap_ms` is how long it will not be able to send; messages wait for it meanwhile."""
+
+    order: int
+    account_id: int
+    phone: str
+    session_id: str
+    from_url: str
+    to_url: str
+    why: str
+    expected_gap_ms: int
+
+
+class SkippedView(msgspec.Struct):
+    """A session that was looked at and stays."""
+
+    account_id: int
+    phone: str
+    session_id: str
+    reason: str
+
+
+class PlanView(msgspec.Struct):
+    """What is to move, in order, and what stays. `begun` counts the moves that were begun; null in a dry run."""
+
+    dry_run: bool
+    reason: str
+    begun: int | None
+    moves: list[PlannedMoveView]
+    skipped: list[SkippedView]
+
+
 def instance(load: InstanceLoad, health: InstanceHealth | Fault) -> InstanceView:
     known = load.instance
     shown = InstanceView(
@@ -216,3 +250,25 @@ def wanted(wanted: Wanted) -> WantedView:
 
 def exited(exited: Exited) -> ExitedView:
     return ExitedView(exited.url, exited.boots, exited.sessions, exited.wanted, dict(exited.staying))
+
+
+def plan(balanced: Balanced) -> PlanView:
+    accounts = balanced.accounts
+    moves = [
+        PlannedMoveView(
+            order=move.order,
+            account_id=accounts[move.session_id].id,
+            phone=accounts[move.session_id].phone,
+            session_id=move.session_id,
+            from_url=move.from_url,
+            to_url=move.to_url,
+            why=move.why,
+            expected_gap_ms=move.expected_gap_ms,
+        )
+        for move in balanced.plan.moves
+    ]
+    skipped = [
+        SkippedView(accounts[each.session_id].id, accounts[each.session_id].phone, each.session_id, each.reason)
+        for each in balanced.plan.skipped
+    ]
+    return PlanView(balanced.begun is None, balanced.plan.reason, balanced.begun, moves, skipped)

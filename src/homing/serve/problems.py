@@ -42,6 +42,7 @@ STATUS: dict[Code, int] = {
     Code.NOT_MOVABLE: 409,
     Code.NOT_FENCED: 409,
     Code.INSTANCE_UNFIT: 409,
+    Code.BRAKE_ENGAGED: 503,
     Code.NOT_SUPPORTED: 501,
     Code.OVERLOADED: 503,
     Code.INTERNAL_ERROR: 500,

@@ -8,7 +8,7 @@ from litestar.params import FromPath, JSONBody
 from msgspec import UNSET
 
 from homing.compose import Gateway
-from homing.decide.placement import Load
+from homing.decide.rooms import Load
 from homing.drivers import KNOWN_FAMILIES
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Instance, InstanceLoad, InstanceState, InstanceUrl
@@ -100,7 +100,7 @@ class InstancesController(Controller):
 
 async def _exited(gateway: Gateway, url: InstanceUrl, incarnation: str | None) -> ExitedView:
     boot = IncarnationId(incarnation) if incarnation is not None else None
-    return fleet_views.exited(await gateway.migrations.exited(url, boot))
+    return fleet_views.exited(await gateway.exits.exited(url, boot))
 
 
 async def _load(gateway: Gateway, number: int) -> InstanceLoad:
