@@ -1,4 +1,4 @@
-"""The word of a supervisor that an instance exited: it is what fences, and its sessions are to live elsewhere at once."""
+"""The word of a supervisor that an instance exited: it fences, and its sessions are to live elsewhere at once."""
 
 from collections import Counter
 from collections.abc import Mapping
