@@ -311,10 +311,8 @@ def _keeping(
 
 
 def _watch_policy(settings: Settings) -> WatchPolicy:
-    lease = settings.lease_policy
     return WatchPolicy(
-        lease=lease,
-        health=HealthPolicy(heartbeat_s=lease.heartbeat_s),
+        health=HealthPolicy(lease=settings.lease_policy, probe_timeout_s=settings.homing_probe_timeout),
         probe_every_s=settings.homing_probe_every,
         probe_timeout_s=settings.homing_probe_timeout,
     )

@@ -11,14 +11,14 @@ from homing.model.health import State
 class Seen:
     """One instance as it was judged. `emptied`: nothing is placed on it, so that nothing depends on it.
 
-    `unwell_since_s` is when it was last healthy; None while it is. An empty `engine_version` is not known.
+    `unwell_since_s` is when it was last healthy; None while it is.
     """
 
     url: InstanceUrl
     state: State
     unwell_since_s: float | None
     emptied: bool = False
-    engine_version: str = ""
+    engine_version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,13 +60,14 @@ class NotMoved:
 
 def may_move(session: Resident, wish: MoveWish, policy: MovePolicy, *, forced: bool = False) -> NotMoved | None:
     """Why the session is not moved; None if it may be. `forced`: a person insists, and answers for it."""
-    why = _not_running(session.status) or _not_possible(session)
+    why = not_running(session.status) or _not_possible(session)
     if why is None and not forced:
         why = _not_wanted(session, wish, policy)
     return None if why is None else NotMoved(session.session_id, why)
 
 
-def _not_running(status: SessionStatus) -> str | None:
+def not_running(status: SessionStatus) -> str | None:
+    """Why a session of this status should run nowhere; None if it should."""
     match status:
         case SessionStatus.LOGGED_OUT:
             return "it is logged out: its phone has to be linked again"

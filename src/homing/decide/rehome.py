@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from homing.decide import leases
+from homing.decide import leases, moves
 from homing.decide.leases import NotFenced
+from homing.decide.moves import MovePolicy, MoveWish, Resident
 from homing.model.fleet import (
     Account,
     Epoch,
@@ -19,8 +20,6 @@ from homing.model.fleet import (
     Placement,
     PlacementState,
     SessionId,
-    SessionStatus,
-    Takeover,
 )
 from homing.model.leases import Fence, Incarnation
 from homing.model.vault import SessionHolding
@@ -50,11 +49,14 @@ BY_ITSELF = frozenset({Cause.GONE, Cause.EXITED, Cause.MISSING})
 PLANNED = frozenset({Cause.DRAIN, Cause.BALANCE, Cause.REQUEST})
 """The holder is alive: it is told to stop first, so that nothing is cut off in the middle."""
 
-_NOT_RUNNING = {
-    SessionStatus.STOPPED: "it was stopped by request",
-    SessionStatus.LOGGED_OUT: "it is logged out; only pairing it anew helps",
-    SessionStatus.PAIRING: "it waits to be paired",
-    SessionStatus.QUARANTINED: "it is in quarantine: a stranger uses its login",
+_WISHES = {
+    Cause.GONE: MoveWish.LOST,
+    Cause.EXITED: MoveWish.LOST,
+    Cause.MISSING: MoveWish.LOST,
+    Cause.REPLACED: MoveWish.LOST,
+    Cause.DRAIN: MoveWish.DRAIN,
+    Cause.BALANCE: MoveWish.BALANCE,
+    Cause.REQUEST: MoveWish.OPERATOR,
 }
 
 
@@ -70,6 +72,8 @@ class Wish:
     to_url: InstanceUrl | None = None
     urgent: bool = False
     """Somebody waits for it."""
+    forced: bool = False
+    """A person insists, and answers for it."""
 
     @property
     def move(self) -> MoveKind:
@@ -84,6 +88,7 @@ class Wish:
             "from_url": self.from_url,
             "from_epoch": self.from_epoch,
             "to_url": self.to_url,
+            "forced": self.forced,
         }
 
     @classmethod
@@ -95,6 +100,7 @@ class Wish:
             payload["from_url"],
             Epoch(payload["from_epoch"]),
             payload["to_url"],
+            forced=payload["forced"],
         )
 
 
@@ -193,19 +199,27 @@ def next_step(wish: Wish, known: Known) -> Step:
     if account is None:
         return Over("its account does not exist any more")
     placement = account.placement
-    if account.status in _NOT_RUNNING:
-        return NotMoved(_NOT_RUNNING[account.status])
+    if (ended := moves.not_running(account.status)) is not None:
+        return NotMoved(ended)
     if placement.instance_url is None:
         return Over("it is placed nowhere")
     if (placement.instance_url, placement.epoch) != (wish.from_url, wish.from_epoch):
         return _under_way(placement, known)
     if (adopted := _opened_by_another(placement, known)) is not None:
         return adopted
-    if wish.cause in BY_ITSELF and account.takeover is not Takeover.AUTO:
-        return NotMoved(f"its takeover is {account.takeover.value}: an operator decides")
+    if (refused := _refused(wish, account)) is not None:
+        return NotMoved(refused)
     if wish.cause in PLANNED and not known.stopped and placement.instance_url not in known.down:
         return Leave(placement) if placement.state is PlacementState.HELD else Stop(placement)
     return _give(placement, known, exited=wish.cause is Cause.EXITED)
+
+
+def _refused(wish: Wish, account: Account) -> str | None:
+    url = account.placement.instance_url
+    assert url is not None
+    session = Resident(account.session_id, url, takeover=account.takeover)
+    refused = moves.may_move(session, _WISHES[wish.cause], MovePolicy(), forced=wish.forced)
+    return None if refused is None else refused.reason
 
 
 def _under_way(placement: Placement, known: Known) -> Step:

@@ -14,12 +14,12 @@ from typing import Protocol
 import structlog
 
 from homing.decide import brake
-from homing.decide.brake import BrakePolicy, Clear, Engaged, Seen
-from homing.decide.health import Gone, Judged, State
+from homing.decide.brake import Brake, BrakePolicy, Engaged, Seen
 from homing.decide.rehome import Cause, Wish
 from homing.flows.news import News
 from homing.flows.watching import Watching
 from homing.model.fleet import InstanceState, InstanceUrl, Placed, PlacementState, Route, SessionId, Takeover
+from homing.model.health import Gone, Judged, State
 from homing.ports import Clock, Directory, Fleet, StoreUnavailable
 
 log = structlog.get_logger("homing")
@@ -67,11 +67,10 @@ class Keeper:
         self._told: set[tuple[InstanceUrl, SessionId]] = set()
         self._missing: dict[SessionId, float] = {}
         self._missing_wanted: dict[SessionId, Wish] = {}
-        self._brake: Clear | Engaged = Clear("nothing was seen yet")
-        self._braked_s: float | None = None
+        self._brake: Brake = brake.OPEN
 
     @property
-    def brake(self) -> Clear | Engaged:
+    def brake(self) -> Brake:
         """Whether so much seems gone that nothing is moved."""
         return self._brake
 
@@ -158,8 +157,8 @@ class Keeper:
         seen = []
         for url, judged in self._watching.judged().items():
             health = self._watching.health_of(url)
-            version = f"{health.engine} {health.version}" if health is not None and health.engine else None
-            seen.append(Seen(url, judged.state, judged.since_s, self._is_emptied(url), version))
+            version = f"{health.engine} {health.version}" if health is not None and health.engine else ""
+            seen.append(Seen(url, judged.state, judged.unwell_since_s, self._is_emptied(url), version))
         return seen
 
     def _is_emptied(self, url: InstanceUrl) -> bool:

@@ -16,6 +16,7 @@ import structlog
 from homing.decide import placement, rehome
 from homing.decide.placement import Chosen, NoRoom, Wanted
 from homing.decide.rehome import Adopt, Give, Known, Leave, NotMoved, Obstacle, Over, Start, Stop, Wish
+from homing.decide.rooms import Load
 from homing.decide.work import RetryPolicy
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import (
@@ -59,12 +60,12 @@ class Watch(Protocol):
 
     def down(self) -> frozenset[InstanceUrl]: ...
 
-    def loads_now(self, loads: Sequence[placement.Load]) -> list[placement.Load]:
+    def loads_now(self, loads: Sequence[Load]) -> list[Load]:
         """The loads, with what the instances last said of themselves."""
         ...
 
-    def unfit(self) -> frozenset[InstanceUrl]:
-        """The instances that nothing should be placed on."""
+    def unfit(self) -> dict[InstanceUrl, str]:
+        """What is wrong with the instances that nothing should be placed on."""
         ...
 
     def may_grant(self) -> str | None:
@@ -277,18 +278,23 @@ class _Attempt:
         return self._entered(tasks, granted, chosen)
 
     async def _choose(self, tasks: Sequence[_Task]) -> Mapping[SessionId, Chosen | NoRoom]:
-        loads = self._watch.loads_now([placement.Load(load.instance, load.sessions) for load in await self._loads()])
-        fits = {load.instance.url for load in loads if load.instance.url in self._lives}
-        unfit = {load.instance.url for load in loads} - fits | self._watch.unfit()
-        asked: list[Wanted] = []
+        """A place for each: where somebody wants it, or anywhere that is fit, the urgent ones first."""
+        placed = [Load(load.instance, load.sessions) for load in await self._directory.loads()]
+        loads = self._watch.loads_now(placed)
+        unfit = {load.instance.url: "holds no lease" for load in loads if load.instance.url not in self._lives}
+        unfit |= self._watch.unfit()
+        groups: dict[tuple[InstanceUrl | None, InstanceUrl | None], list[Wanted]] = defaultdict(list)
         for task in sorted(tasks, key=lambda task: task.job.priority):
-            account = task.account
-            assert account is not None
-            asked.append(Wanted(account.session_id, account.requires, _not_there(task), task.wish.to_url))
-        return placement.choose_all(asked, loads, unhealthy=unfit)
-
-    async def _loads(self) -> Sequence[placement.Load]:
-        return [placement.Load(load.instance, load.sessions) for load in await self._directory.loads()]
+            assert task.account is not None
+            leaving = task.wish.from_url if task.wish.cause in rehome.PLANNED else None
+            wanted = Wanted(task.wish.session_id, task.account.requires, task.wish.from_url)
+            groups[task.wish.to_url, leaving].append(wanted)
+        chosen: dict[SessionId, Chosen | NoRoom] = {}
+        for (to_url, leaving), group in groups.items():
+            offered = [load for load in loads if to_url in (None, load.instance.url)]
+            left = {leaving: "is to be left"} if leaving is not None else {}
+            chosen |= placement.choose_all(group, offered, unfit=unfit | left)
+        return chosen
 
     def _granting(self, task: _Task, give: Give, where: Chosen) -> Granting:
         url = where.instance.url
@@ -386,11 +392,6 @@ def _job(wish: Wish) -> NewJob:
 
 def _start_of(account: Account, placement: Placement) -> SessionStart:
     return SessionStart(account.session_id, account.workspace_id, account.id, placement.epoch)
-
-
-def _not_there(task: _Task) -> InstanceUrl | None:
-    """The instance that it is to leave, where that is the point; one that was lost may come back where it was."""
-    return task.wish.from_url if task.wish.cause in rehome.PLANNED else None
 
 
 def _log_granted(granted: Granted, task: _Task) -> None:

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from homing.decide import health, placement
-from homing.decide.health import Beat, HealthPolicy, History, Judged, Local, Observed, State
-from homing.decide.leases import LeasePolicy
-from homing.decide.placement import Load
+from homing.decide.health import HealthPolicy
+from homing.decide.rooms import Load
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl
+from homing.model.health import Beat, History, Judged, Local, Observed, Signal, Stall, State
 from homing.model.leases import Incarnation, StoreIdentity
 from homing.ports import Clock, Entropy, Fleet, InstanceHealth, Leases, StoreUnavailable
 
@@ -23,20 +23,17 @@ log = structlog.get_logger("homing")
 
 _PULSE_S = 0.1
 _SAMPLES = 60
-_SUSPICIOUS_READ_S = 0.1
+_FORECAST_HALF_LIFE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class WatchPolicy:
     """Times in seconds."""
 
-    lease: LeasePolicy = field(default_factory=LeasePolicy)
     health: HealthPolicy = field(default_factory=HealthPolicy)
     read_leases_every_s: float = 0.5
     probe_every_s: float = 1.0
     probe_timeout_s: float = 1.0
-    confirm_after_s: float = 0.21
-    """How soon an instance that refused a connection is asked again."""
 
 
 @dataclass(slots=True)
@@ -47,8 +44,8 @@ class Kept:
     judged: Judged
     health: InstanceHealth | None = None
     answered_s: float = float("-inf")
-    asked_s: float = float("-inf")
     sends: list[tuple[float, float]] = field(default_factory=list)
+    again: "asyncio.Task[None] | None" = None
 
 
 class Watching:
@@ -58,16 +55,15 @@ class Watching:
         self._leases, self._fleet, self._clock, self._entropy = leases, fleet, clock, entropy
         self._policy = policy
         self._kept: dict[InstanceUrl, Kept] = {}
-        self._boots: dict[InstanceUrl, Incarnation] = {}
-        self._boots_read_s = float("-inf")
+        self._boots: dict[InstanceUrl, Beat] = {}
         self._store: StoreIdentity | None = None
-        self._store_away = True
-        self._store_lag_s = self._loop_lag_s = 0.0
-        self._grants_from_s = float("inf")
+        self._steady_from_s: float | None = None
+        self._asked_store_s: float | None = None
+        self._store_lag_s = 0.0
+        self._stalls: tuple[Stall, ...] = ()
         self._probing: dict[InstanceUrl, asyncio.Task[None]] = {}
-        self._confirming: set[asyncio.Task[None]] = set()
         self.something_is_wrong = asyncio.Event()
-        """Set whenever an instance is judged to be down."""
+        """Set whenever an instance is judged to be gone."""
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -76,7 +72,8 @@ class Watching:
                 for service in (self._read_on, self._probe_on, self._feel_on):
                     services.create_task(service())
         finally:
-            for task in [*self._probing.values(), *self._confirming]:
+            again = [kept.again for kept in self._kept.values() if kept.again is not None]
+            for task in [*self._probing.values(), *again]:
                 task.cancel()
             self._probing.clear()
 
@@ -92,38 +89,29 @@ class Watching:
         return kept.health if kept is not None else None
 
     def boot_of(self, url: InstanceUrl) -> Incarnation | None:
-        """The newest boot at the address, its ages as they are now."""
-        boot = self._boots.get(url)
-        if boot is None:
-            return None
-        passed_s = self._clock.monotonic() - self._boots_read_s
-        return replace(
-            boot,
-            renewed_ago_s=boot.renewed_ago_s + passed_s,
-            lease_left_s=boot.lease_left_s - passed_s,
-            began_ago_s=boot.began_ago_s + passed_s,
-        )
+        """The newest boot at the address, its ages as they were when it was last read."""
+        beat = self._boots.get(url)
+        return beat.incarnation if beat is not None else None
 
     def down(self) -> frozenset[InstanceUrl]:
         return frozenset(url for url, kept in self._kept.items() if kept.judged.state is State.DOWN)
 
-    def unfit(self) -> frozenset[InstanceUrl]:
-        """The instances that nothing should be placed on: in doubt, or not acting at the moment."""
-        return frozenset(
-            url
+    def unfit(self) -> dict[InstanceUrl, str]:
+        """What is wrong with the instances that nothing should be placed on: in doubt, or not acting at the moment."""
+        wrong = {
+            url: f"is {kept.judged.state.value}: {kept.judged.reason}"
             for url, kept in self._kept.items()
-            if kept.judged.state is not State.HEALTHY or (kept.health is not None and kept.health.paused)
-        )
+            if kept.judged.state is not State.HEALTHY
+        }
+        paused = {url for url, kept in self._kept.items() if kept.health is not None and kept.health.paused}
+        return dict.fromkeys(paused, "has paused itself: it could not renew its lease") | wrong
 
     def may_grant(self) -> str | None:
         """Why nothing may be granted at the moment; None if it may.
 
         After the store was away, live holders renew first; the same after it lost a part of its history.
         """
-        left_s = self._grants_from_s - self._clock.monotonic()
-        if self._store_away or left_s == float("inf"):
-            return "the store does not answer"
-        return f"live holders renew first, for another {left_s:.1f} s" if left_s > 0 else None
+        return health.unsettled(self._local(), self._policy.health)
 
     def loads_now(self, loads: Sequence[Load]) -> list[Load]:
         return [self._with_figures(load) for load in loads]
@@ -142,40 +130,42 @@ class Watching:
 
     async def _read_on(self) -> None:
         while True:
-            try:
-                await self._read_leases()
-            except StoreUnavailable as error:
-                self._store_is_away(error)
-            await self._clock.sleep(self._read_again_after_s())
-
-    def _read_again_after_s(self) -> float:
-        """Soon, while an instance refuses: the next thing to happen is that its heartbeat is overdue."""
-        doubtful = any(kept.judged.state is State.SUSPECT for kept in self._kept.values())
-        return _SUSPICIOUS_READ_S if doubtful else self._policy.read_leases_every_s
+            await self._read_leases()
+            await self._clock.sleep(self._policy.read_leases_every_s)
 
     async def _read_leases(self) -> None:
-        asked_s = self._clock.monotonic()
-        boots = await self._leases.incarnations()
-        identity = await self._leases.identity() if self._store_away or self._store is None else self._store
-        now_s = self._clock.monotonic()
-        self._store_lag_s = now_s - asked_s
-        self._boots = {boot.instance_url: boot for boot in boots}
-        self._boots_read_s = asked_s
-        self._store_is_there(identity, now_s)
+        asked_s = self._asked_store_s = self._clock.monotonic()
+        try:
+            boots, identity = await self._leases.incarnations(), await self._leases.identity()
+        except StoreUnavailable as error:
+            self._store_is_away(error)
+            return
+        finally:
+            self._asked_store_s = None
+        self._store_lag_s = self._clock.monotonic() - asked_s
+        self._store_is_there(identity, asked_s)
+        self._boots = {boot.instance_url: Beat(boot, asked_s) for boot in boots}
         for url in self._fleet.roster.instances:
             self._rejudge(url)
 
-    def _store_is_there(self, identity: StoreIdentity, now_s: float) -> None:
-        if self._store_away or identity != self._store:
-            if self._store is not None and identity != self._store:
-                log.error("The store lost a part of its history", alert=True, was=str(self._store), now=str(identity))
-            self._grants_from_s = now_s + self._policy.lease.expiry_s
-        self._store_away, self._store = False, identity
+    def _store_is_there(self, identity: StoreIdentity, asked_s: float) -> None:
+        changed = self._store is not None and identity != self._store
+        if changed:
+            log.error("The store may have lost its newest commits", alert=True, was=str(self._store), now=str(identity))
+        if self._steady_from_s is None or changed:
+            self._steady_from_s = asked_s
+        self._store = identity
 
     def _store_is_away(self, error: StoreUnavailable) -> None:
-        if not self._store_away:
+        if self._steady_from_s is not None:
             log.error("Leases cannot be read; nothing is granted", alert=True, error=str(error))
-        self._store_away = True
+        self._steady_from_s = None
+
+    def _local(self) -> Local:
+        now_s = self._clock.monotonic()
+        waiting_s = now_s - self._asked_store_s if self._asked_store_s is not None else 0.0
+        steady_s = now_s - self._steady_from_s if self._steady_from_s is not None else 0.0
+        return Local(self._stalls, max(self._store_lag_s, waiting_s), steady_s)
 
     # --- asking -------------------------------------------------------------------------------------------------
 
@@ -197,7 +187,6 @@ class Watching:
 
     async def _probe(self, url: InstanceUrl, timeout_s: float) -> None:
         kept = self._known(url)
-        kept.asked_s = self._clock.monotonic()
         answer = await self._fleet.driver(url).health(url, timeout_s=timeout_s)
         if isinstance(answer, InstanceHealth):
             kept.health = answer
@@ -209,16 +198,6 @@ class Watching:
             kept.sends.append((self._clock.monotonic(), answer.sends_per_s))
             del kept.sends[:-_SAMPLES]
 
-    def _confirm(self, url: InstanceUrl) -> None:
-        """Ask once more, soon: two refusals say more than one."""
-        task = asyncio.get_running_loop().create_task(self._probe_after(url, self._policy.confirm_after_s))
-        self._confirming.add(task)
-        task.add_done_callback(self._confirming.discard)
-
-    async def _probe_after(self, url: InstanceUrl, after_s: float) -> None:
-        await self._clock.sleep(after_s)
-        await self._probe(url, self._policy.probe_timeout_s)
-
     # --- judging ------------------------------------------------------------------------------------------------
 
     def _note(self, url: InstanceUrl, phase: Phase | None, *, by_traffic: bool) -> None:
@@ -226,40 +205,41 @@ class Watching:
         if signal is None or url not in self._fleet.roster.instances:
             return
         kept, now_s = self._known(url), self._clock.monotonic()
-        if signal is health.Signal.ANSWERED:
+        if signal is Signal.ANSWERED:
             kept.answered_s = now_s
-        elif kept.judged.state is State.HEALTHY and signal is health.Signal.REFUSED:
-            self._confirm(url)
         kept.history = health.note(kept.history, Observed(now_s, signal, by_traffic))
-        self._rejudge(url)
+        if signal is not Signal.ANSWERED or kept.judged.state is not State.HEALTHY:
+            self._rejudge(url)
 
     def _rejudge(self, url: InstanceUrl) -> None:
         kept = self._known(url)
-        before = kept.judged
-        kept.judged = self._judge(url)
-        kept.history = replace(kept.history, state=kept.judged.state, since_s=kept.judged.since_s)
+        before, kept.judged = kept.judged, self._judge(url)
+        kept.history = health.remember(kept.history, kept.judged)
         if kept.judged.state is not before.state:
             log.warning("Instance judged", url=url, state=kept.judged.state.value, reason=kept.judged.reason)
         if kept.judged.gone is not None:
             self.something_is_wrong.set()
+        elif kept.judged.look_again_s is not None and (kept.again is None or kept.again.done()):
+            again = self._look_again(url, kept.judged.look_again_s)
+            kept.again = asyncio.get_running_loop().create_task(again)
+
+    async def _look_again(self, url: InstanceUrl, after_s: float) -> None:
+        """Settle the doubt as soon as it can be."""
+        await self._clock.sleep(after_s)
+        kept = self._known(url)
+        kept.again = None
+        await asyncio.gather(self._probe(url, self._policy.probe_timeout_s), self._read_leases())
 
     def _judge(self, url: InstanceUrl) -> Judged:
-        local = Local(self._loop_lag_s, self._store_lag_s)
         now_s = self._clock.monotonic()
-        return health.judge(self._known(url).history, self._beat(url), local, now_s, self._policy.health)
-
-    def _beat(self, url: InstanceUrl) -> Beat | None:
-        boot = self.boot_of(url)
-        if boot is None:
-            return None
-        return Beat(boot.renewed_ago_s, boot.lease_left_s, boot.ended is not None, boot.id)
+        return health.judge(self._known(url).history, self._boots.get(url), self._local(), now_s, self._policy.health)
 
     def _known(self, url: InstanceUrl) -> Kept:
         kept = self._kept.get(url)
         if kept is None:
             now_s = self._clock.monotonic()
-            fresh = History((), State.HEALTHY, now_s)
-            kept = self._kept[url] = Kept(fresh, Judged(State.HEALTHY, now_s, "nothing was heard of it yet", None))
+            judged = Judged(State.HEALTHY, now_s, "nothing was heard of it yet")
+            kept = self._kept[url] = Kept(History(since_s=now_s), judged)
         return kept
 
     def _with_figures(self, load: Load) -> Load:
@@ -271,15 +251,15 @@ class Watching:
             load,
             memory_mb=kept.health.memory_used_mb,
             sends_per_s=kept.health.sends_per_s or 0.0,
-            forecast_sends_per_s=placement.forecast(kept.sends, now_s),
+            forecast_sends_per_s=placement.forecast(kept.sends, now_s, _FORECAST_HALF_LIFE_S),
         )
 
     # --- ourselves ----------------------------------------------------------------------------------------------
 
     async def _feel_on(self) -> None:
-        """How late our own loop is: what happens in that time is not the instances' doing."""
+        """When our own loop stood: what happens in that time is not the instances' doing."""
         while True:
-            asked_s = self._clock.monotonic()
+            last_s = self._clock.monotonic()
             await self._clock.sleep(_PULSE_S)
-            late_s = max(0.0, self._clock.monotonic() - asked_s - _PULSE_S)
-            self._loop_lag_s = max(late_s, self._loop_lag_s * 0.8)
+            now_s = self._clock.monotonic()
+            self._stalls = health.ticked(self._stalls, last_s, now_s, _PULSE_S, self._policy.health)
