@@ -46,6 +46,7 @@ from homing.sim.world import SeededEntropy, VirtualClock
 from homing.store.directory import SqlDirectory
 from homing.store.notices import LocalNotices
 from homing.store.opening import open_database
+from homing.store.work import SqlWork
 
 A, B, C = (InstanceUrl(f"http://{name}:3001") for name in "abc")
 OURS = Capabilities(choose_message_id=True, stop_keeps_login=True, share_credentials=True, honour_epoch=True)
@@ -73,6 +74,7 @@ class ModelInstance:
     down: Fault | None = None
     list_takes_s: float = 0.0
     own_ids: int = 0
+    idle_s: dict[SessionId, float] = field(default_factory=dict)
     lists: int = 0
     sends: int = 0
 
@@ -138,7 +140,12 @@ class World:
         if model.down is not None or model.list_takes_s > timeout_s:
             return NoList(instance, str(model.down or "timed out"))
         rows = {
-            session: ListedSession(session, status, epoch=Epoch(epoch) if model.can.honour_epoch else None)
+            session: ListedSession(
+                session,
+                status,
+                epoch=Epoch(epoch) if model.can.honour_epoch else None,
+                idle_s=model.idle_s.get(session),
+            )
             for session, (status, epoch) in model.sessions.items()
         }
         return SessionList(instance, rows)
@@ -246,6 +253,7 @@ class Bench:
     clock: Clock
     entropy: SeededEntropy
     news: News
+    work: SqlWork
     sent: int = 0
 
     async def account(self, url: InstanceUrl | None, *, epoch: int = 1, held: bool = True) -> Account:
@@ -309,7 +317,8 @@ async def bench(*urls: InstanceUrl, can: Capabilities = OURS, policy: SendPolicy
     rediscovery = Rediscovery(directory, Lists(world, clock), clock, entropy, tally)
     sending = Sending(routes, world, rediscovery, clock, policy or SendPolicy(), news=news)
     try:
-        yield Bench(world, directory, notices, routes, sending, rediscovery, tally, clock, entropy, news)
+        work = SqlWork(database, notices)
+        yield Bench(world, directory, notices, routes, sending, rediscovery, tally, clock, entropy, news, work)
     finally:
         await rediscovery.close()
         await database.close()

@@ -71,9 +71,7 @@ def _credentials() -> None:
         Column("updated_at", UtcDateTime(), nullable=False),
         PrimaryKeyConstraint("session_id", name="credentials_pkey"),
         CheckConstraint("epoch >= 0", name=op.f("credentials_epoch_check")),
-        CheckConstraint(
-            "(holder_url IS NULL) = (holder_incarnation IS NULL)", name=op.f("credentials_holder_check")
-        ),
+        CheckConstraint("(holder_url IS NULL) = (holder_incarnation IS NULL)", name=op.f("credentials_holder_check")),
         CheckConstraint("(login IS NULL) = (login_key IS NULL)", name=op.f("credentials_login_check")),
     )
     op.create_index("credentials_holder_url_idx", "credentials", ["holder_url"])
