@@ -10,6 +10,7 @@ import structlog
 
 from homing.config import Settings
 from homing.decide.health import HealthPolicy
+from homing.decide.moves import MovePolicy
 from homing.drivers import Drivers, drivers_over
 from homing.drivers.metered import MeteredDriver
 from homing.drivers.wire import Wire, WireLimits
@@ -34,6 +35,7 @@ from homing.flows.said import Said
 from homing.flows.schedules import Schedule, Scheduler
 from homing.flows.send import Sending
 from homing.flows.sync import Sync
+from homing.flows.take_back import TakeBacks
 from homing.flows.watching import Watching, WatchPolicy
 from homing.flows.worker import Duty, Worker
 from homing.model.fleet import InstanceUrl
@@ -204,7 +206,8 @@ def _wired(
     kept = _keeping(settings, stores, fleet, clock, entropy, metrics)
     for hear in (routes.hear, fleet.hear, keyring.hear, kept.news.hear):
         stores.notices.subscribe(hear)
-    lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout)
+    take_backs = TakeBacks(stores.directory, kept.rehoming, clock, MovePolicy(settings.homing_moves_per_day))
+    lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout, failing=take_backs.listed)
     rediscovery = Rediscovery(stores.directory, lists, clock, entropy, metrics, kept.keeper.missed)
     sync = Sync(stores.directory, lists, clock, entropy, metrics)
     said = Said()
@@ -267,7 +270,7 @@ def _wired(
     metrics.watch(_states(watching), braked=lambda: keeper.braked() is not None, waiting=lambda: kept.news.waiting)
     return gateway, [
         *(part.run for part in (fleet, keyring, keyed, recorder, hints, intake, scheduler)),
-        *(part.run for part in (kept.watching, kept.keeper, kept.worker)),
+        *(part.run for part in (kept.watching, kept.keeper, kept.worker, take_backs)),
     ]
 
 

@@ -17,6 +17,7 @@ from homing.model.fleet import (
     Capabilities,
     Epoch,
     Instance,
+    InstanceState,
     InstanceUrl,
     ListedSession,
     Listing,
@@ -91,6 +92,7 @@ class World:
         self.instances = {url: ModelInstance(url, can) for url in urls}
         self.ledger: list[tuple[str, str]] = []
         self.withdrawn: set[InstanceUrl] = set()
+        self.draining: set[InstanceUrl] = set()
 
     def hold(
         self, url: InstanceUrl, session: SessionId, *, epoch: int = 1, status: SessionStatus = SessionStatus.CONNECTED
@@ -110,7 +112,11 @@ class World:
 
     @property
     def roster(self) -> Roster:
-        return Roster({url: Instance(number, url) for number, url in enumerate(self.instances, start=1)})
+        draining = dict.fromkeys(self.draining, InstanceState.DRAINING)
+        numbered = enumerate(self.instances, start=1)
+        return Roster({
+            url: Instance(number, url, state=draining.get(url, InstanceState.ACTIVE)) for number, url in numbered
+        })  # fmt: skip
 
     def driver(self, url: InstanceUrl) -> "World":
         return self

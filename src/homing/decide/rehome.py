@@ -53,7 +53,7 @@ _WISHES = {
     Cause.GONE: MoveWish.LOST,
     Cause.EXITED: MoveWish.LOST,
     Cause.MISSING: MoveWish.LOST,
-    Cause.REPLACED: MoveWish.LOST,
+    Cause.REPLACED: MoveWish.OPERATOR,
     Cause.DRAIN: MoveWish.DRAIN,
     Cause.BALANCE: MoveWish.BALANCE,
     Cause.REQUEST: MoveWish.OPERATOR,
@@ -77,6 +77,8 @@ class Wish:
 
     @property
     def move(self) -> MoveKind:
+        if self.cause is Cause.REPLACED:
+            return MoveKind.TAKE_BACK
         return MoveKind.MIGRATION if self.cause in PLANNED else MoveKind.REHOME
 
     def payload(self) -> dict[str, Any]:
