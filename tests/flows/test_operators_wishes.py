@@ -31,7 +31,7 @@ from homing.model.fleet import (
 )
 from homing.model.leases import Ended, IncarnationId
 from homing.model.vault import Holder, SessionHolding
-from homing.model.work import Dead, Done, Ending, Job, JobState, Priority, Retry
+from homing.model.work import Dead, Ending, Job, JobState, Priority, Retry
 from homing.ports import Page
 
 pytestmark = pytest.mark.virtual
@@ -368,12 +368,14 @@ async def test_an_operator_brings_back_what_is_lost_even_where_takeover_is_manua
         assert (wish.cause, wish.move, wish.to_url) == (Cause.LOST, MoveKind.REHOME, None)
 
 
-async def test_what_is_never_taken_over_is_brought_back_only_by_force() -> None:
+async def test_what_nobody_is_to_move_is_moved_and_brought_back_only_by_force() -> None:
     async with desk() as it:
         account = await it.account(A, takeover=Takeover.NEVER)
-        problem = await it.refused(it.migrations.rehome(account))
-        assert (problem.code, "never" in problem.detail) == (Code.NOT_MOVABLE, True)
+        for wanted in (it.migrations.rehome(account), it.migrations.migrate(account, B)):
+            problem = await it.refused(wanted)
+            assert (problem.code, "never" in problem.detail) == (Code.NOT_MOVABLE, True)
         assert (await it.migrations.rehome(account, force=True)).new
+        assert (await it.wishes())[0].forced
 
 
 async def test_a_holder_that_answers_is_asked_to_stop_first() -> None:

@@ -5,7 +5,19 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from homing.cli.gateway import Gateway, path
-from homing.cli.options import AccountRef, After, AsJson, Labels, Limit, Name, Status, Takeover, Workspace, labels
+from homing.cli.options import (
+    AccountRef,
+    After,
+    AsJson,
+    Force,
+    Labels,
+    Limit,
+    Name,
+    Status,
+    Takeover,
+    Workspace,
+    labels,
+)
 from homing.cli.output import Columns, Row, instant, moment, print_facts, print_json, print_page
 from homing.cli.source import gateway, source
 from homing.cli.stops import CannotStart, NeedsAttention
@@ -146,7 +158,7 @@ def rehome(
     account: AccountRef,
     /,
     *,
-    force: Annotated[bool, Parameter(negative="", help="Although its takeover is `never`.")] = False,
+    force: Force = False,
     wait: Wait = True,
     timeout: Timeout = 60.0,
     as_json: AsJson = False,
@@ -173,6 +185,7 @@ def migrate(
     to: Annotated[
         str | None, Parameter(help="The instance's address or number. [default: wherever there is most room]")
     ] = None,
+    force: Force = False,
     wait: Wait = True,
     timeout: Timeout = 60.0,
     as_json: AsJson = False,
@@ -185,7 +198,7 @@ def migrate(
     """
     asked = gateway("`homing accounts migrate`")
     target = int(to) if to is not None and to.isdecimal() else to
-    wanted = asked.post(path("accounts", account, "migrate"), {"to": target})
+    wanted = asked.post(path("accounts", account, "migrate"), {"to": target, "force": force})
     _follow(asked, wanted, wait=wait, timeout_s=timeout, as_json=as_json)
 
 

@@ -12,6 +12,7 @@ AsJson = Annotated[
 AccountRef = Annotated[str, Parameter(help="The account's number (144) or its uuid.")]
 InstanceRef = Annotated[str, Parameter(help="Its address (http://host:3001) or its number.")]
 Labels = Annotated[list[str] | None, Parameter(negative="", help="NAME=VALUE, any number of times.")]
+Force = Annotated[bool, Parameter(negative="", help="Although its takeover is `never`.")]
 Workspace = Annotated[
     int | None, Parameter(validator=Number(gte=1), help="The workspace's number. A key that acts for one needs none.")
 ]
@@ -21,7 +22,7 @@ Limit = Annotated[int, Parameter(validator=Number(gte=1, lte=500), help="Rows at
 Status = Literal[
     "connected", "starting", "pairing", "disconnected", "logged_out", "failed", "stopped", "quarantined", "unknown"
 ]
-Kind = Literal["placement", "rediscovery", "rehome", "migration"]
+Kind = Literal["placement", "rediscovery", "rehome", "migration", "take_back"]
 Scope = Literal["admin", "send", "read"]
 Takeover = Literal["never", "manual", "auto"]
 

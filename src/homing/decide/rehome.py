@@ -57,6 +57,7 @@ _WISHES = {
     Cause.DRAIN: MoveWish.DRAIN,
     Cause.BALANCE: MoveWish.BALANCE,
     Cause.REQUEST: MoveWish.OPERATOR,
+    Cause.LOST: MoveWish.OPERATOR,
 }
 
 

@@ -54,25 +54,25 @@ class Migrations:
         self._directory, self._fleet, self._grants = directory, fleet, grants
         self._outlook, self._wishes = outlook, wishes
 
-    async def migrate(self, account: Account, to: InstanceUrl | None) -> Wanted:
-        """The session is to leave where it is, for `to` or for wherever there is room. Raises Problem."""
-        url = _home(account)
+    async def migrate(self, account: Account, to: InstanceUrl | None, *, force: bool = False) -> Wanted:
+        """The session is to leave where it is, for `to` or for wherever there is room. Raises Problem.
+
+        `force`: although its takeover is `never`.
+        """
+        url = _home(account, force=force)
         if to == url:
             raise Problem(Code.ALREADY_THERE, f"Account {account.uuid} lives on {url} already")
         await self._check_leaves(account, url)
         await self._check_room(account, url, to)
         where = f"to {to}" if to is not None else "away"
-        return await self._enter(account, Cause.REQUEST, f"an operator moves it {where}", to)
+        return await self._enter(account, Cause.REQUEST, f"an operator moves it {where}", to, force)
 
     async def rehome(self, account: Account, *, force: bool = False) -> Wanted:
         """The session is to be brought back from an instance that does not serve it. Raises Problem.
 
         `force`: although its takeover is `never`.
         """
-        url = _home(account)
-        if account.takeover is Takeover.NEVER and not force:
-            detail = f"Account {account.uuid} is never taken over (takeover: never); change that, or force it"
-            raise Problem(Code.NOT_MOVABLE, detail)
+        url = _home(account, force=force)
         lost = url in self._outlook.unfit()
         if lost:
             await self._check_fenced(account, url)
@@ -80,7 +80,7 @@ class Migrations:
             await self._check_leaves(account, url)
         await self._check_room(account, url if not lost else None, None)
         cause = Cause.LOST if lost else Cause.REQUEST
-        return await self._enter(account, cause, f"an operator wants it back from {url}", None)
+        return await self._enter(account, cause, f"an operator wants it back from {url}", None, force)
 
     # --- what must hold first -----------------------------------------------------------------------------------
 
@@ -128,15 +128,18 @@ class Migrations:
             raise Problem(Code.INSTANCE_NOT_FOUND, f"There is no instance {url}")
         return known
 
-    async def _enter(self, account: Account, cause: Cause, reason: str, to: InstanceUrl | None) -> Wanted:
-        placed = account.placement
-        wish = Wish(account.session_id, cause, reason, placed.instance_url, placed.epoch, to, urgent=True)
+    async def _enter(self, account: Account, cause: Cause, reason: str, to: InstanceUrl | None, force: bool) -> Wanted:
+        at = account.placement
+        wish = Wish(account.session_id, cause, reason, at.instance_url, at.epoch, to, urgent=True, forced=force)
         return Wanted(account, to, new=await self._wishes.want([wish]) > 0)
 
 
-def _home(account: Account) -> InstanceUrl:
+def _home(account: Account, *, force: bool) -> InstanceUrl:
     """Where a session that can be moved lives."""
     if (problem := movable.resting(account)) is not None:
         raise problem
+    if account.takeover is Takeover.NEVER and not force:
+        detail = f"Account {account.uuid} is to be moved by nobody (takeover: never); change that, or force it"
+        raise Problem(Code.NOT_MOVABLE, detail)
     assert account.placement.instance_url is not None
     return account.placement.instance_url

@@ -57,9 +57,13 @@ class RehomeBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class MigrateBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Where a session is to go: an instance's address or number. Null: wherever there is most room."""
+    """Where a session is to go: an instance's address or number; null: wherever there is most room.
+
+    `force`: although its takeover is `never`.
+    """
 
     to: Annotated[str, Meta(min_length=1, max_length=500)] | Positive | None = None
+    force: bool = False
 
 
 class ContactBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -131,7 +131,8 @@ class AccountsController(Controller):
         if data.to is not None:
             operator(caller)
         account = await account_of(gateway, caller, ref)
-        return fleet_views.wanted(await gateway.migrations.migrate(account, await _target(gateway, data.to)))
+        target = await _target(gateway, data.to)
+        return fleet_views.wanted(await gateway.migrations.migrate(account, target, force=data.force))
 
     @get("/{ref:str}/qr", guards=[ADMIN], summary="The code that links the account's phone")
     async def qr(self, ref: Ref, gateway: TheGateway, caller: Asking) -> PairingView:
