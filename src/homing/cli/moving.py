@@ -47,7 +47,7 @@ def undrain(instance: InstanceRef, /, *, as_json: AsJson = False) -> None:
     if as_json:
         print_json(progress)
     else:
-        print(f"{progress['instance_url']} takes sessions again; {_sessions(progress['remaining'])} are on it.")
+        print(f"{progress['instance_url']} takes sessions again; {_are(progress['remaining'])} on it.")
 
 
 def exited(
@@ -72,9 +72,10 @@ def exited(
     if as_json:
         print_json(said)
         return
-    print(f"{said['instance_url']} has exited; {_sessions(said['wanted'])} of {said['sessions']} are on their way.")
+    of_all = f"{said['wanted']} of its {_sessions(said['sessions'])}"
+    print(f"{said['instance_url']} has exited; {of_all} are on their way elsewhere.")
     for reason, count in said["staying"].items():
-        note(f"{_sessions(count)} stay: {reason}.")
+        note(f"Staying: {count}, because {reason}.")
 
 
 def rebalance(
@@ -145,11 +146,11 @@ def _conclude_drain(progress: Document, *, waited: bool, quiet: bool) -> None:
     if stuck and not quiet:
         print_rows(_STUCK, progress["stuck_sessions"], none="")
     if stuck:
-        raise NeedsAttention(f"{_sessions(stuck)} of {url} are stuck; {remaining - stuck} others are on their way")
+        raise NeedsAttention(f"{_are(stuck)} stuck on {url}; {remaining - stuck} more on the way")
     if waited and remaining:
         raise NeedsAttention(f"{url} still has {_sessions(remaining)}{_delays(progress)}; its emptying goes on")
     if not quiet:
-        print(f"{url} is empty." if not remaining else f"{_sessions(remaining)} are leaving {url}.")
+        print(f"{url} is empty." if not remaining else f"{_are(remaining)} leaving {url}.")
 
 
 def _delays(progress: Document) -> str:
@@ -205,3 +206,7 @@ def _look_after(asked: Gateway, account: int, pending: dict[int, dict[str, Any]]
 
 def _sessions(count: int) -> str:
     return f"{count} session{'' if count == 1 else 's'}"
+
+
+def _are(count: int) -> str:
+    return f"{_sessions(count)} {'is' if count == 1 else 'are'}"
