@@ -1,4 +1,4 @@
-"""Who may act: the vault of credentials, leases, the store's own clock; what accounts require and instances can take."""
+"""Who may act: the vault, leases, the store's own clock; and what accounts require and instances can take."""
 
 from alembic import op
 from sqlalchemy import (
