@@ -136,15 +136,15 @@ async def open_stores(
         stack.push_async_callback(notices.close)
         directory = SqlDirectory(database, notices, SystemClock(), on_read=on_read)
         yield Stores(
-            database,
-            notices,
-            directory,
-            SqlMessages(database),
-            SqlEvents(database, notices),
-            SqlSchedules(database),
-            SqlWork(database, notices),
-            SqlLeases(database),
-            SqlGrants(database, notices),
+            database=database,
+            notices=notices,
+            directory=directory,
+            messages=SqlMessages(database),
+            events=SqlEvents(database, notices),
+            schedules=SqlSchedules(database),
+            work=SqlWork(database, notices),
+            leases=SqlLeases(database),
+            grants=SqlGrants(database, notices),
         )
 
 

@@ -125,6 +125,7 @@ class NewAccount:
     name: str
     takeover: Takeover
     id: int | None = None
+    requires: Mapping[str, str] = field(default_factory=dict)
 
 
 class InstanceChanges(TypedDict, total=False):
@@ -214,7 +215,7 @@ class Directory(Protocol):
     async def set_takeover(self, account: Account, takeover: Takeover) -> None: ...
 
     async def set_requires(self, account: Account, requires: Mapping[str, str]) -> None:
-        """The labels that an instance must have to be given the account's session from here on."""
+        """The labels that an instance must have to be given the account's session from now on."""
         ...
 
     async def create_contact(self, uuid: ContactUuid, workspace: WorkspaceId, phone: str, name: str) -> Contact:
@@ -237,6 +238,8 @@ class Directory(Protocol):
         name: str = "",
         capacity: int | None = None,
         labels: Mapping[str, str] | None = None,
+        memory_limit_mb: float | None = None,
+        sends_limit_per_s: float | None = None,
     ) -> Instance:
         """Raises NameTaken if the address is known already."""
         ...

@@ -81,6 +81,8 @@ class InstanceBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     driver: str = "webjs"
     name: Name = ""
     capacity: Positive | None = None
+    memory_limit_mb: Limit | None = None
+    sends_limit_per_s: Limit | None = None
     labels: Labels = {}
 
 

@@ -126,6 +126,7 @@ def _insert_account(connection: Connection, new: NewAccount, at: datetime) -> in
         "name": new.name,
         "takeover": new.takeover,
         "created_at": at,
+        "requires": dict(new.requires),
     }
     if new.id is not None:
         values["id"] = new.id

@@ -26,9 +26,18 @@ def create_instance(
     name: str,
     capacity: int | None,
     labels: Mapping[str, str] | None,
+    memory_limit_mb: float | None,
+    sends_limit_per_s: float | None,
 ) -> Instance:
     row = insert(dialect_of(connection), instances).values(
-        url=url, driver=driver, name=name, state=InstanceState.ACTIVE, capacity=capacity, labels=dict(labels or {})
+        url=url,
+        driver=driver,
+        name=name,
+        state=InstanceState.ACTIVE,
+        capacity=capacity,
+        labels=dict(labels or {}),
+        memory_limit_mb=memory_limit_mb,
+        sends_limit_per_s=sends_limit_per_s,
     )
     created = connection.execute(row.on_conflict_do_nothing().returning(instances)).one_or_none()
     if created is None:

@@ -1,6 +1,5 @@
 """`/accounts`: the phone identities, and the life of their sessions."""
 
-from dataclasses import replace
 from typing import Any
 
 from litestar import Controller, delete, get, patch, post
@@ -69,10 +68,7 @@ class AccountsController(Controller):
         workspace = caller.acting_for(data.workspace_id)
         _check_phone(data.phone, gateway)
         takeover = Takeover(data.takeover) if data.takeover is not None else None
-        account = await gateway.accounts.create(workspace, data.phone.strip(), data.name, takeover)
-        if data.requires:
-            await gateway.stores.directory.set_requires(account, data.requires)
-            account = replace(account, requires=dict(data.requires))
+        account = await gateway.accounts.create(workspace, data.phone.strip(), data.name, takeover, data.requires)
         if data.start:
             account = await gateway.accounts.start(account)
         return views.account(account)

@@ -44,7 +44,13 @@ class InstancesController(Controller):
             detail = f"There is no driver {data.driver!r}; known are {', '.join(KNOWN_FAMILIES)}"
             raise Problem(Code.INVALID_REQUEST, detail, field="driver")
         instance = await gateway.stores.directory.create_instance(
-            url_of(data.url, "url"), driver=data.driver, name=data.name, capacity=data.capacity, labels=data.labels
+            url_of(data.url, "url"),
+            driver=data.driver,
+            name=data.name,
+            capacity=data.capacity,
+            labels=data.labels,
+            memory_limit_mb=data.memory_limit_mb,
+            sends_limit_per_s=data.sends_limit_per_s,
         )
         await gateway.stores.notices.publish([RosterChanged()])
         return await _shown(gateway, InstanceLoad(instance, 0, 0))
