@@ -140,10 +140,8 @@ def _handler(scripted: ScriptedGateway) -> type[BaseHTTPRequestHandler]:
             missing = (404, {"code": "not_found", "detail": "There is nothing at this address"})
             place = (self.command, self.path.partition("?")[0])
             turns = scripted.in_turn.get(place)
-            if turns:
-                answer = turns.pop(0) if len(turns) > 1 else turns[0]
-            else:
-                answer = scripted.answers.get(place, missing)
+            in_turn = None if not turns else turns.pop(0) if len(turns) > 1 else turns[0]
+            answer = in_turn if turns else scripted.answers.get(place, missing)
             if answer is None:
                 return
             status, document = answer
