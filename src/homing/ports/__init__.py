@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypedDict
 
 from homing.model.access import Key
 from homing.model.calls import InstanceHealth as InstanceHealth
@@ -128,6 +128,16 @@ class NewAccount:
     requires: Mapping[str, str] = field(default_factory=dict)
 
 
+class InstanceChanges(TypedDict, total=False):
+    """What an operator may say of an instance. What is absent stays; None takes a limit away."""
+
+    name: str
+    capacity: int | None
+    memory_limit_mb: float | None
+    sends_limit_per_s: float | None
+    labels: Mapping[str, str]
+
+
 class Directory(Protocol):
     """The durable map: who exists, and where each session lives. Raises StoreUnavailable from every method.
 
@@ -234,11 +244,11 @@ class Directory(Protocol):
         """Raises NameTaken if the address is known already."""
         ...
 
-    async def declare_instance(self, instance: Instance) -> Instance | None:
-        """Its name, capacity, limits and labels are these from now on; None if its address is not known."""
-        ...
-
     async def set_instance_state(self, url: InstanceUrl, state: InstanceState) -> Instance | None: ...
+
+    async def change_instance(self, url: InstanceUrl, changes: InstanceChanges) -> Instance | None:
+        """The instance as it stands changed; None if there is none at the address."""
+        ...
 
     async def delete_instance(self, url: InstanceUrl) -> bool:
         """False, and no change, while sessions are placed on it."""
@@ -544,6 +554,10 @@ class Work(Protocol):
         """Newest first; `page.after` is the id below which to go on, 0 for the newest."""
         ...
 
+    async def open_of(self, kind: str, dedups: Collection[str]) -> dict[str, Job]:
+        """The newest job of each `dedup` that is unfinished or dead, in one SELECT; those without one are absent."""
+        ...
+
     async def latest(self, kind: str, dedup: str) -> Job | None:
         """The newest job of the kind with this `dedup`, finished or not."""
         ...
@@ -593,5 +607,9 @@ class Meters(Protocol):
     def instance_called(self, instance: InstanceUrl, call: str) -> None: ...
 
     def moved(self, kind: MoveKind, count: int = 1) -> None: ...
+
+    def arrived(self, kind: MoveKind, took_s: float) -> None:
+        """A session that was to move can send where it went, so long after that was wished for."""
+        ...
 
     def looked(self) -> None: ...
