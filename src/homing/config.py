@@ -10,6 +10,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from homing.decide import schedules
 from homing.decide.leases import LeasePolicy, unsafe
+from homing.decide.moves import MovePolicy
+from homing.decide.rebalance import RebalancePolicy
 from homing.decide.recovery import SendPolicy
 from homing.model.fleet import InstanceUrl
 from homing.model.urls import normal
@@ -124,6 +126,10 @@ class Settings(BaseSettings):
             patience_s=self.whatsapp_timeout,
             rediscover=self.whatsapp_enable_rediscovery,
         )
+
+    @property
+    def rebalance_policy(self) -> RebalancePolicy:
+        return RebalancePolicy(moves=MovePolicy(moves_per_day=self.homing_moves_per_day))
 
     @property
     def lease_policy(self) -> LeasePolicy:

@@ -1,6 +1,6 @@
 """Leases of incarnations, by the store's clock."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -15,6 +15,7 @@ from homing.store import sql
 from homing.store.columns import Number, Words
 from homing.store.database import Database, Dialect
 from homing.store.identity import identity
+from homing.store.rows import AnyRow
 from homing.store.schema import credentials, incarnations
 
 
@@ -27,8 +28,8 @@ class SqlLeases:
     async def begin(self, holder: Holder, *, expiry_s: float) -> Renewed:
         return await self._database.write(lambda c: _begin(c, self._database, holder, expiry_s))
 
-    async def renew(self, holder: Holder, *, expiry_s: float) -> Renewed | None:
-        return await self._database.write(lambda c: _renew(c, self._database, holder, expiry_s))
+    async def renew(self, holder: Holder, *, expiry_s: float, answered_ago_s: float | None = None) -> Renewed | None:
+        return await self._database.write(lambda c: _renew(c, self._database, holder, expiry_s, answered_ago_s))
 
     async def end(self, instance_url: InstanceUrl, how: Ended, *, incarnation: IncarnationId | None = None) -> int:
         return await self._database.write(lambda c: _end(c, self._database, instance_url, how, incarnation))
@@ -53,7 +54,19 @@ def note_revoked(connection: Connection, taken: Mapping[str, int]) -> None:
         connection.execute(_revoked_statement(dialect), {"given": given})
 
 
-def locked(connection: Connection, boots: Mapping[str, Any] | set[str]) -> dict[str, Any]:
+def incarnation_of(row: AnyRow, now: datetime) -> Incarnation:
+    return Incarnation(
+        id=IncarnationId(row.id),
+        instance_url=InstanceUrl(row.instance_url),
+        renewed_ago_s=(now - row.renewed_at).total_seconds(),
+        lease_left_s=(row.lease_until - now).total_seconds(),
+        began_ago_s=(now - row.began_at).total_seconds(),
+        ended=None if row.ended is None else Ended(row.ended),
+        answered_ago_s=row.answered_ago_s,
+    )
+
+
+def locked(connection: Connection, boots: Collection[str]) -> dict[str, AnyRow]:
     """The rows of these boots by id, nobody else's to change until the transaction ends."""
     found = connection.execute(_locked_statement(sql.dialect_of(connection)), {"boots": sorted(boots)})
     return {row.id: row for row in found}
@@ -88,14 +101,16 @@ def _begin(connection: Connection, database: Database, holder: Holder, expiry_s:
     return Renewed(revoked or 0, was_lapsed=False, store=identity(connection))
 
 
-def _renew(connection: Connection, database: Database, holder: Holder, expiry_s: float) -> Renewed | None:
+def _renew(
+    connection: Connection, database: Database, holder: Holder, expiry_s: float, answered_ago_s: float | None
+) -> Renewed | None:
     mine = (incarnations.c.id == holder.incarnation, incarnations.c.instance_url == holder.instance_url)
     held = select(incarnations, database.instant().label("now")).where(*mine, incarnations.c.ended.is_(None))
     row = connection.execute(held.with_for_update()).one_or_none()
     if row is None:
         return None
-    lease_until = row.now + timedelta(seconds=expiry_s)
-    connection.execute(update(incarnations).where(*mine).values(renewed_at=row.now, lease_until=lease_until))
+    held_until = {"renewed_at": row.now, "lease_until": row.now + timedelta(seconds=expiry_s)}
+    connection.execute(update(incarnations).where(*mine).values(answered_ago_s=answered_ago_s, **held_until))
     return Renewed(row.revoked, was_lapsed=row.lease_until <= row.now, store=identity(connection))
 
 
@@ -115,17 +130,7 @@ def _newest(connection: Connection, database: Database) -> list[Incarnation]:
     place = func.row_number().over(partition_by=incarnations.c.instance_url, order_by=latest)
     numbered = select(incarnations, place.label("place"), database.instant().label("now")).subquery("numbered")
     statement = select(numbered).where(numbered.c.place == 1).order_by(numbered.c.instance_url)
-    return [
-        Incarnation(
-            id=IncarnationId(row.id),
-            instance_url=InstanceUrl(row.instance_url),
-            renewed_ago_s=(row.now - row.renewed_at).total_seconds(),
-            lease_left_s=(row.lease_until - row.now).total_seconds(),
-            began_ago_s=(row.now - row.began_at).total_seconds(),
-            ended=None if row.ended is None else Ended(row.ended),
-        )
-        for row in connection.execute(statement)
-    ]
+    return [incarnation_of(row, row.now) for row in connection.execute(statement)]
 
 
 def _prune(connection: Connection, database: Database, keep_s: float) -> int:
