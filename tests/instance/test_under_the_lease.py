@@ -107,6 +107,7 @@ async def test_a_paused_host_does_not_reconnect_and_does_when_it_may_again(world
     assert world.network.judge.stats().logins == 1
     world.blocked_leases = False
     await eventually(lambda: world.network.judge.stats().logins == 2)
+    await eventually(lambda: host.find("s1").status is Status.CONNECTED)
     assert await host.send("s1", message()) == Sent("3EB0AAAA")
 
 

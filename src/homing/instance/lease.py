@@ -42,12 +42,16 @@ class Tenants(Protocol):
 
 
 class Lease:
-    """``holder`` is this boot; it is another one after the store declared it ended."""
+    """``holder`` is this boot; it is another one after the store declared it ended.
+
+    ``answered_ago_s`` is told with each renewal: since when nobody's call was answered here.
+    """
 
     def __init__(
         self, leases: Leases, instance_url: str, clock: Clock, *, fresh_id: Callable[[], str], policy: LeasePolicy
     ) -> None:
         self.policy = policy
+        self.answered_ago_s: Callable[[], float | None] = lambda: None
         self.holder = Holder(instance_url, fresh_id())
         self._leases = leases
         self._clock = clock
@@ -104,9 +108,7 @@ class Lease:
         while True:
             await self._clock.sleep(self.policy.heartbeat_s if self.may_act() else self.policy.repeat_s)
             self._look(tenants)
-            asked_s, renewed = await self._answer(
-                lambda: self._leases.renew(self.holder, expiry_s=self.policy.expiry_s), tenants
-            )
+            asked_s, renewed = await self._answer(self._renew, tenants)
             if renewed is None:
                 return
             try:
@@ -114,6 +116,10 @@ class Lease:
                     await self._take(asked_s, renewed, tenants)
             except (StoreUnavailable, TimeoutError) as problem:
                 log.warning("which sessions are still ours could not be found out: %s", problem)
+
+    async def _renew(self) -> Renewed | None:
+        answered_ago_s = self.answered_ago_s()
+        return await self._leases.renew(self.holder, expiry_s=self.policy.expiry_s, answered_ago_s=answered_ago_s)
 
     async def _take(self, asked_s: float, renewed: Renewed, tenants: Tenants) -> None:
         """Act on, once what may have changed meanwhile is known."""

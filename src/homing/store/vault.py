@@ -1,6 +1,7 @@
 """The vault on a SQL database: credentials that refuse a stale holder by themselves."""
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Self, TypeVar
 
@@ -49,6 +50,7 @@ class SqlVault:
         self._database, self._keys = database, keys
         self._reserving: Batches[Sequence[Wanted], list[_Answer]] = Batches(self._reserve_all, largest=_LARGEST_BATCH)
         self._saving: Batches[tuple[Grant, Login], Grant | StaleEpoch] = Batches(self._save_all, largest=_LARGEST_BATCH)
+        self._last_counters: dict[str, int] = {}
         self._notes: Notes[tuple[str, int], Settling] = Notes(
             self._settle_all, within_s=_NOTED_WITHIN_S, kept=_NOTES_KEPT
         )
@@ -84,6 +86,9 @@ class SqlVault:
             if isinstance(answer, StaleEpoch):
                 return answer
             answers.append(self._as_noted(grant, answer))
+        if answers:
+            last = max(answer.counter for answer in answers)
+            self._last_counters[grant.session_id] = max(last, self._last_counters.get(grant.session_id, 0))
         return answers
 
     async def acknowledge(self, grant: Grant, counters: Collection[int]) -> None:
@@ -96,12 +101,15 @@ class SqlVault:
         return await self._saving.call((grant, login))
 
     async def forget(self, grant: Grant) -> StaleEpoch | None:
+        self._last_counters.pop(grant.session_id, None)
         return await self._at(lambda c, now: vault_logins.forget(c, grant, now))
 
     async def release(self, grants: Sequence[Grant]) -> dict[str, StaleEpoch]:
         if not grants:
             return {}
         await self._notes.write_now()
+        for grant in grants:
+            self._last_counters.pop(grant.session_id, None)
         return await self._at(lambda c, now: vault_grants.release(c, grants, now))
 
     async def held_by(self, instance_url: str) -> list[Holding]:
@@ -119,7 +127,8 @@ class SqlVault:
     async def redeclare(self, grants: Sequence[Grant]) -> dict[str, StaleEpoch]:
         if not grants:
             return {}
-        return await self._at(lambda c, now: vault_grants.redeclare(c, self._keys, grants, now))
+        held = [self._as_counted(grant) for grant in grants]
+        return await self._at(lambda c, now: vault_grants.redeclare(c, self._keys, held, now))
 
     async def adopt(self, logins: Mapping[str, Login]) -> None:
         if logins:
@@ -173,6 +182,11 @@ class SqlVault:
     def _note(self, notes: Iterable[Settling]) -> None:
         for note in notes:
             self._notes.add((note.grant.session_id, note.counter), note)
+
+    def _as_counted(self, grant: Grant) -> Grant:
+        """The grant past every counter that it was given here, however often the store forgot them since."""
+        last = self._last_counters.get(grant.session_id, 0)
+        return replace(grant, next_counter=max(grant.next_counter, last + 1))
 
     def _as_noted(self, grant: Grant, answer: Reservation) -> Reservation:
         """The answer with what was noted in the meantime and is not written yet."""
