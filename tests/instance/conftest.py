@@ -7,7 +7,7 @@ import sys
 import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from random import Random
@@ -37,7 +37,7 @@ from homing.world import SystemClock
 from simulated_whatsapp.client import Administration
 from simulated_whatsapp.core import Judge
 from simulated_whatsapp.exchange import Exchange
-from simulated_whatsapp.ledger import Delivery, read
+from simulated_whatsapp.ledger import Delivery, Ledger, read
 from simulated_whatsapp.server import Server, ServerSettings
 from simulated_whatsapp.wire import MemoryWire, OnClosed, OnFrame
 
@@ -317,20 +317,36 @@ class Fleet:
     def journals(self) -> list[Path]:
         return sorted(self._folder.glob("journals/*.jsonl"))
 
+    def write_down(self, delivery: Delivery) -> None:
+        """Let a message have reached its recipient, without anybody being told."""
+        with Ledger(self._folder / "ledger.jsonl") as ledger:
+            ledger.append([delivery])
+
     def ledger(self) -> list[Delivery]:
         return read(self._folder / "ledger.jsonl")
+
+
+@asynccontextmanager
+async def fleet_on(database_url: str, folder: Path) -> AsyncIterator[Fleet]:
+    async with AsyncExitStack() as stack:
+        fleet = Fleet(stack, folder, database_url)
+        await fleet.begin()
+        yield fleet
+    await asyncio.sleep(0.005)  # the last connections close
 
 
 @pytest.fixture
 async def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Fleet]:
     """One whose database is in memory, unless the test starts processes, which need one that they can open."""
     in_memory = "processes" not in request.fixturenames
-    url = "sqlite://" if in_memory else request.getfixturevalue("sqlite_url")
-    async with AsyncExitStack() as stack:
-        fleet = Fleet(stack, tmp_path, url)
-        await fleet.begin()
+    async with fleet_on("sqlite://" if in_memory else request.getfixturevalue("sqlite_url"), tmp_path) as fleet:
         yield fleet
-    await asyncio.sleep(0.005)  # the last connections close
+
+
+@pytest.fixture
+async def pg_fleet(postgres_url: str, tmp_path: Path) -> AsyncIterator[Fleet]:
+    async with fleet_on(postgres_url, tmp_path) as fleet:
+        yield fleet
 
 
 class Processes:
@@ -365,8 +381,9 @@ class Processes:
         assert ready["pid"] == process.pid
         return process, ready["url"]
 
-    async def post(self, url: str, path: str, body: dict) -> tuple[int, dict]:
-        async with self._fleet.http.post(url + path, json={"api_key": "secret", **body}) as reply:
+    async def post(self, url: str, path: str, body: dict, *, epoch: int | None = None) -> tuple[int, dict]:
+        headers = {} if epoch is None else {"X-Homing-Epoch": str(epoch)}
+        async with self._fleet.http.post(url + path, json={"api_key": "secret", **body}, headers=headers) as reply:
             return reply.status, await reply.json()
 
     async def start(self, url: str) -> tuple[int, dict]:
@@ -377,14 +394,26 @@ class Processes:
         return await self.post(url, "/api/messages/send", body)
 
 
-@pytest.fixture
-async def processes(fleet: Fleet, tmp_path: Path) -> AsyncIterator[Processes]:
-    processes = Processes(fleet, tmp_path)
+@asynccontextmanager
+async def processes_of(fleet: Fleet, folder: Path) -> AsyncIterator[Processes]:
+    processes = Processes(fleet, folder)
     yield processes
     for process in processes.all:
         if process.returncode is None:
             process.kill()
         await process.communicate()
+
+
+@pytest.fixture
+async def processes(fleet: Fleet, tmp_path: Path) -> AsyncIterator[Processes]:
+    async with processes_of(fleet, tmp_path) as processes:
+        yield processes
+
+
+@pytest.fixture
+async def pg_processes(pg_fleet: Fleet, tmp_path: Path) -> AsyncIterator[Processes]:
+    async with processes_of(pg_fleet, tmp_path) as processes:
+        yield processes
 
 
 Eventually = Callable[[Callable[[], bool | Awaitable[bool]]], Awaitable[None]]
