@@ -321,8 +321,12 @@ def test_instances_report_and_a_session_started_elsewhere_is_corrected_at_once(t
         newest = running.ask("GET", "/moves?account=144")["data"][0]
         assert (newest["from_url"], newest["to_url"]) == (home, elsewhere)
         assert newest["reason"].startswith(f"session_ready from {elsewhere}: ")
-        told = [(event["kind"], event["instance_url"]) for event in running.ask("GET", "/events?account=144")["data"]]
-        assert {("session_disconnected", home), ("session_ready", elsewhere)} <= set(told)
+
+        def told() -> set[tuple[str, str]]:
+            events = running.ask("GET", "/events?account=144")["data"]
+            return {(event["kind"], event["instance_url"]) for event in events}
+
+        until(lambda: {("session_disconnected", home), ("session_ready", elsewhere)} <= told(), within_s=5)
 
 
 def test_without_reports_the_gateway_is_told_nothing(tmp_path: Path):
