@@ -54,7 +54,7 @@ async def test_instances_that_report_settle_what_their_spoilt_answers_left_unkno
         answers = await spoil(up, DONE_AND_SPOILT)
         assert {(each.status, each.document["outcome"]) for each in answers} == {(202, "unknown")}
         async with asyncio.timeout(10):
-            while {await _state(up, each) for each in answers} != {"sent"}:
+            while {await _state(up, each) for each in answers} != {"sent"}:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.1)
         assert [up.delivered()[each.text] for each in answers] == [1] * 4
 
