@@ -105,7 +105,9 @@ def _reserved(connection: Connection, database: Database, wanted: Sequence[Wante
     if counters.fresh:
         now = now_of(connection, database)
         if counters.anew:
-            forgotten = as_rows({"session_id": session, "message_id": id} for session, id in counters.anew)
+            forgotten = as_rows(
+                {"session_id": session, "message_id": message_id} for session, message_id in counters.anew
+            )
             connection.execute(_forget_statement(dialect), {"given": forgotten})
         fresh = as_rows({**wanted[place].row(place), "counter": counter} for place, counter in counters.fresh.items())
         connection.execute(_insert_statement(dialect), {"given": fresh, "reserved": now})
