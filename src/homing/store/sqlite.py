@@ -74,6 +74,9 @@ class SqliteFile:
         except DRIVER_ERRORS as error:
             raise unavailable(error) from error
 
+    async def write_at_once(self, fn: Callable[[Connection], T]) -> T:
+        return await self.write(fn)
+
     def instant(self, after_s: float = 0.0) -> ColumnElement[datetime]:
         return literal(self._now() + timedelta(seconds=after_s), UtcDateTime())
 
@@ -136,6 +139,9 @@ class SqliteMemory:
         except BaseException:
             self._connection.rollback()
             raise
+
+    async def write_at_once(self, fn: Callable[[Connection], T]) -> T:
+        return await self.write(fn)
 
     def instant(self, after_s: float = 0.0) -> ColumnElement[datetime]:
         return literal(self._now() + timedelta(seconds=after_s), UtcDateTime())
