@@ -20,6 +20,7 @@ from homing.flows.balance import Balance
 from homing.flows.drain import Drains
 from homing.flows.exits import Exits
 from homing.flows.hints import Hints
+from homing.flows.housekeeping import Housekeeping
 from homing.flows.intake import Intake
 from homing.flows.keeper import Keeper, KeeperPolicy
 from homing.flows.keyed import KeyedSends
@@ -223,19 +224,7 @@ def _wired(
         kept.watching.saw,
         kept.rehoming.obstacle,
     )
-    keyed = KeyedSends(stores.messages, clock, owner=entropy.uuid(), keep_s=settings.homing_idempotency_hours * 3600)
-    recorder = Recorder(stores.messages, clock)
-    sends = SendEndpoint(
-        keyring=keyring,
-        routes=routes,
-        sending=sending,
-        keyed=keyed,
-        recorder=recorder,
-        clock=clock,
-        entropy=entropy,
-        metrics=metrics,
-        settings=SendSettings(settings.homing_default_region, settings.message_id_secret, settings.homing_max_sends),
-    )
+    sends, keyed, recorder = _send_endpoint(settings, stores, keyring, routes, sending, metrics)
     accounts = Accounts(stores.directory, fleet, entropy, stores.notices, metrics)
     hints = Hints(stores.directory, lists, clock, entropy, metrics, kept.news)
     intake = Intake(stores.events, hints, said, clock, entropy, keep_days=settings.homing_event_days)
@@ -272,7 +261,29 @@ def _wired(
     return gateway, [
         *(part.run for part in (fleet, keyring, keyed, recorder, hints, intake, scheduler)),
         *(part.run for part in (kept.watching, kept.keeper, kept.worker, take_backs)),
+        Housekeeping(stores.work, stores.leases, clock).run,
     ]
+
+
+def _send_endpoint(
+    settings: Settings, stores: Stores, keyring: Keyring, routes: RouteCache, sending: Sending, metrics: Metrics
+) -> tuple[SendEndpoint, KeyedSends, Recorder]:
+    clock, entropy = SystemClock(), SystemEntropy()
+    keyed = KeyedSends(stores.messages, clock, owner=entropy.uuid(), keep_s=settings.homing_idempotency_hours * 3600)
+    recorder = Recorder(stores.messages, clock)
+    limits = SendSettings(settings.homing_default_region, settings.message_id_secret, settings.homing_max_sends)
+    endpoint = SendEndpoint(
+        keyring=keyring,
+        routes=routes,
+        sending=sending,
+        keyed=keyed,
+        recorder=recorder,
+        clock=clock,
+        entropy=entropy,
+        metrics=metrics,
+        settings=limits,
+    )
+    return endpoint, keyed, recorder
 
 
 def _states(watching: Watching) -> Callable[[], dict[InstanceUrl, str]]:

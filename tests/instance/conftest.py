@@ -15,6 +15,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from sqlalchemy import update
 from stores import Breakable, Stored, stored
 
 from homing.decide.leases import LeasePolicy
@@ -25,9 +26,11 @@ from homing.instance.lease import Lease
 from homing.instance.policy import HostPolicy
 from homing.instance.run import Instance, InstanceSettings
 from homing.model.vault import Grant, Holder
-from homing.ports import Clock
+from homing.ports import Clock, Leases, StoreUnavailable
+from homing.sim.testing import pytest_asyncio_loop_factories as pytest_asyncio_loop_factories
 from homing.store.leases import SqlLeases
 from homing.store.opening import open_database
+from homing.store.schema import credentials
 from homing.store.sealing import KeyRing, fresh_key
 from homing.store.vault import SqlVault
 from homing.world import SystemClock
@@ -124,6 +127,19 @@ class Network:
         return [delivery.text for delivery in self.ledger]
 
 
+class Withheld:
+    """Leases whose renewals do not get through while the world says so."""
+
+    def __init__(self, world: "World", inner: SqlLeases) -> None:
+        self._world, self._inner = world, inner
+        self.begin, self.end, self.incarnations = inner.begin, inner.end, inner.incarnations
+
+    async def renew(self, holder: Holder, **more: Any) -> Any:
+        if self._world.blocked_leases:
+            raise StoreUnavailable("withheld")
+        return await self._inner.renew(holder, **more)
+
+
 class World:
     """Hosts over one network and one store."""
 
@@ -131,7 +147,9 @@ class World:
         self.network = Network()
         self.database = database
         self.credentials = credentials
-        self.leases = SqlLeases(database)
+        self.other_leases = SqlLeases(database)
+        self.leases = Withheld(self, self.other_leases)
+        self.blocked_leases = False
         self.clock = Time()
         self.events: list[HostEvent] = []
         self.hosts: list[Host] = []
@@ -165,8 +183,21 @@ class World:
         assert isinstance(grant, Grant)
         return grant
 
-    def host(self, url: str = "http://one", clock: Clock | None = None, **policy: Any) -> Host:
-        clock = clock or self.clock
+    def another_clock(self) -> Time:
+        return Time()
+
+    async def forget_grants(self, session_id: str, *, epoch: int) -> None:
+        """What a failover does that loses the newest commits."""
+        await self.as_if_raised(session_id, epoch=epoch, reserved_to=0)
+
+    async def as_if_raised(self, session_id: str, **fields: Any) -> None:
+        changed = update(credentials).where(credentials.c.session_id == session_id).values(fields)
+        await self.database.write(lambda connection: connection.execute(changed))
+
+    def host(
+        self, url: str = "http://one", clock: Clock | None = None, leases: Leases | None = None, **policy: Any
+    ) -> Host:
+        clock, leases = clock or self.clock, leases or self.leases
 
         async def listen(event: HostEvent) -> None:
             self.events.append(event)
@@ -174,7 +205,7 @@ class World:
         host = Host(
             SimulatedEngine(self.network.dial),
             self.credentials,
-            Lease(self.leases, url, clock, fresh_id=self._fresh_id, policy=BRIEF),
+            Lease(leases, url, clock, fresh_id=self._fresh_id, policy=BRIEF),
             clock=clock,
             random=Random(7),
             policy=replace(QUICK, **policy),

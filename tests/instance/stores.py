@@ -42,6 +42,9 @@ class Breakable:
             raise StoreUnavailable("the answer was lost")
         return value
 
+    async def write_at_once(self, fn: Callable[[Connection], T]) -> T:
+        return await self.write(fn)
+
     def instant(self, after_s: float = 0.0) -> ColumnElement[Any]:
         return self._inner.instant(after_s)
 
