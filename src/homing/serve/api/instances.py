@@ -82,12 +82,12 @@ class InstancesController(Controller):
     async def drain(self, number: Number, gateway: TheGateway, caller: Asking) -> DrainView:
         """Asking again goes on with what is left. How far it is: `draining` of the instance."""
         operator(caller)
-        return fleet_views.drain(await gateway.drains.drain((await instance_of(gateway, number)).url))
+        return fleet_views.drain(await gateway.moving.drains.drain((await instance_of(gateway, number)).url))
 
     @post("/{number:int}/undrain", status_code=200, summary="Let it take sessions again, and keep those it has")
     async def undrain(self, number: Number, gateway: TheGateway, caller: Asking) -> DrainView:
         operator(caller)
-        return fleet_views.drain(await gateway.drains.undrain((await instance_of(gateway, number)).url))
+        return fleet_views.drain(await gateway.moving.drains.undrain((await instance_of(gateway, number)).url))
 
     @post("/{number:int}/exited", status_code=202, summary="No process of it runs any more: bring its sessions back")
     async def exited(
@@ -106,7 +106,7 @@ class InstancesController(Controller):
 
 async def _exited(gateway: Gateway, url: InstanceUrl, incarnation: str | None) -> ExitedView:
     boot = IncarnationId(incarnation) if incarnation is not None else None
-    return fleet_views.exited(await gateway.exits.exited(url, boot))
+    return fleet_views.exited(await gateway.moving.exits.exited(url, boot))
 
 
 async def _load(gateway: Gateway, number: int) -> InstanceLoad:
@@ -128,7 +128,7 @@ async def _shown(gateway: Gateway, load: InstanceLoad) -> InstanceView:
 
 
 async def _progress(gateway: Gateway, instance: Instance) -> DrainView:
-    return fleet_views.drain(await gateway.drains.progress(instance))
+    return fleet_views.drain(await gateway.moving.drains.progress(instance))
 
 
 def _changes(data: InstanceChangesBody) -> InstanceChanges:
