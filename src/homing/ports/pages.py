@@ -1,4 +1,4 @@
-"""Parts of listings."""
+"""Listings are read in pages."""
 
 from dataclasses import dataclass
 

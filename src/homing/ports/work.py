@@ -1,4 +1,4 @@
-"""Work that outlives who asked for it, and named schedules."""
+"""Work that outlives who asked for it, and what runs by itself."""
 
 import asyncio
 from collections.abc import Collection, Sequence
