@@ -22,6 +22,8 @@ from homing.demo.population import Resident
 from homing.demo.processes import Child
 from homing.drivers.wire import Wire, WireLimits
 from homing.model.faults import Fault
+from homing.model.vault import Holder
+from homing.store.vault_opening import open_vault
 from simulated_whatsapp import ledger
 
 SEND = "/api/v1/messages/send"
@@ -131,6 +133,15 @@ class Fleet:
 
         await asyncio.gather(*(start(each.session_id) for each in residents))
 
+    async def hand_over(self, heirs: dict[str, str]) -> None:
+        """While no instance runs: let each session be among those that its heir takes up at its next start."""
+        by_heir: dict[str, dict[str, int | None]] = {}
+        for session_id, url in heirs.items():
+            by_heir.setdefault(url, {})[session_id] = None
+        async with open_vault(self.demo.database_url, key=self.demo.secrets.vault_key) as (vault, _):
+            for url, sessions in by_heir.items():
+                await vault.open_many(sessions, holder=Holder(url, "handed over"))
+
     async def misbehave(self, instance_url: str, **faults: Any) -> None:
         """Faults on demand, in the words of `homing.instance.faults`; `clear=True` ends them."""
         raw = json.dumps({"api_key": self.demo.secrets.instance_api_key, **faults}).encode()
@@ -188,8 +199,12 @@ async def open_fleet(
     contacts: int = 10,
     instances: int = 4,
     folder: Path | None = None,
+    reports: bool = True,
 ) -> AsyncIterator[Fleet]:
-    """A demo on free ports; without a database, on SQLite. Its processes read the settings in `folder`/.env, if any."""
+    """A demo on free ports; without a database, on SQLite. Its processes read the settings in `folder`/.env, if any.
+
+    Without `reports` the gateways learn of a change by themselves, which some measurements are about.
+    """
     first = free_ports(instances + gateways)
     plan = Plan(
         accounts=accounts,
@@ -200,6 +215,7 @@ async def open_fleet(
         gateway_port=first + instances,
         folder=folder,
         database_url=database_url,
+        reports=reports,
     )
     wire = Wire(WireLimits(connections=1_100, waiting=200_000, connect_timeout_s=30))
     try:

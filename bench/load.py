@@ -2,11 +2,13 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from itertools import count
 from types import TracebackType
 from typing import Self
 
 from bench.fleet import Fleet
+from homing.demo.population import Resident
 
 
 class Load:
@@ -16,8 +18,8 @@ class Load:
     take turns; every second send has an `Idempotency-Key`.
     """
 
-    def __init__(self, fleet: Fleet, rate: float) -> None:
-        self._fleet, self._rate = fleet, rate
+    def __init__(self, fleet: Fleet, rate: float, senders: Sequence[Resident] | None = None) -> None:
+        self._fleet, self._rate, self._senders = fleet, rate, senders or fleet.residents
         self._sends: set[asyncio.Task[object]] = set()
         self._arriving: asyncio.Task[None] | None = None
 
@@ -44,6 +46,6 @@ class Load:
 
     async def _send(self, number: int) -> None:
         fleet = self._fleet
-        resident = fleet.residents[number * 7 % len(fleet.residents)]
+        resident = self._senders[number * 7 % len(self._senders)]
         text = fleet.text()
         await fleet.send(resident, text, gateway=number, key=text if number % 2 else None, contact=number)

@@ -69,6 +69,18 @@ async def test_an_event_reads_back_as_it_was_told(store: Store, directory: SqlDi
     assert (event.account_uuid, event.workspace_id) == (account.uuid, ONE)
 
 
+async def test_a_storm_of_reports_is_stored_whole_and_leaves_room_for_others(
+    store: Store, directory: SqlDirectory
+) -> None:
+    account = await placed_account(directory, 1)
+    storm = asyncio.gather(*(store.take(said(n), f"signature-{n}") for n in range(300)))
+    reading = asyncio.gather(*(directory.route_of_session(account.session_id) for _ in range(20)))
+    assert all(await reading)
+    assert [each.result for each in await storm] == [IntakeResult.ACCEPTED] * 300
+    assert len(await store.kinds()) == 100, "a page"
+    assert await store.events.last_sequence() >= 300
+
+
 async def test_numbers_rise_and_every_gateway_is_told_the_newest(
     store: Store, heard: list[Notice], directory: SqlDirectory
 ) -> None:

@@ -1,35 +1,12 @@
-"""Placement, idempotency, addresses and phone numbers."""
+"""Idempotency, addresses and phone numbers."""
 
 import pytest
 
-from homing.decide import idempotency, placement
+from homing.decide import idempotency
 from homing.decide.idempotency import Drive, InFlight, Mismatch, Replay
-from homing.decide.placement import Chosen, NoRoom
-from homing.model.fleet import AccountUuid, Instance, InstanceLoad, InstanceState, InstanceUrl, WorkspaceId
+from homing.model.fleet import AccountUuid, InstanceUrl, WorkspaceId
 from homing.model.phones import e164_digits
 from homing.model.urls import normal, origin_key
-
-
-def load(
-    number: int, sessions: int, capacity: int | None = None, state: InstanceState = InstanceState.ACTIVE
-) -> InstanceLoad:
-    instance = Instance(number, InstanceUrl(f"http://i{number}:1"), state=state, capacity=capacity)
-    return InstanceLoad(instance, sessions, sessions)
-
-
-def test_a_session_goes_to_the_least_loaded_instance() -> None:
-    chosen = placement.choose([load(1, 3), load(2, 1), load(3, 1)])
-    assert isinstance(chosen, Chosen)
-    assert chosen.instance.id == 2
-    assert "fewest sessions (1)" in chosen.reason
-
-
-def test_full_draining_and_silent_instances_take_nothing_and_are_named() -> None:
-    loads = [load(1, 5, capacity=5), load(2, 0, state=InstanceState.DRAINING), load(3, 0)]
-    refused = placement.choose(loads, unhealthy={InstanceUrl("http://i3:1")})
-    assert isinstance(refused, NoRoom)
-    assert refused.reason == "http://i1:1 is full (5 of 5); http://i2:1 is draining; http://i3:1 does not answer"
-    assert placement.choose([]) == NoRoom("no instance is known")
 
 
 def test_a_derived_message_id_depends_on_workspace_account_and_key_alone() -> None:

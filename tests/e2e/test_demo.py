@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -181,6 +181,13 @@ def listening_ports(pid: int) -> set[int]:
     return {int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == "0A" and row[9] in sockets}
 
 
+def until(holds: Callable[[], bool], within_s: float) -> None:
+    deadline_s = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < deadline_s, f"not so within {within_s} s"
+        time.sleep(0.02)
+
+
 def gone(pids: list[int], ports: list[int], within_s: float = 2.0) -> bool:
     deadline_s = time.monotonic() + within_s
     while any(map(alive, pids)) or any(map(listens, ports)):
@@ -301,6 +308,35 @@ def test_a_folder_in_use_is_refused(up: RunningDemo, fresh: tuple[str, ...]):
     assert up.send(142, f"still here {fresh}")["success"]
 
 
+# --- instances report -----------------------------------------------------------------------------------------
+
+
+def test_instances_report_and_a_session_started_elsewhere_is_corrected_at_once(tmp_path: Path):
+    with demo(tmp_path, instances=2, accounts=2) as running:
+        # What instances had to tell before the gateway listened is tried again after 1, 2 and 4 s.
+        until(lambda: len(running.ask("GET", "/events?kind=session_ready")["data"]) == 2, within_s=20)
+        elsewhere, home = (one["url"] for one in running.state["instances"])
+        session = running.account(144)["session_id"]
+        started = {"api_key": running.state["instance_api_key"], "session_id": session, "workspace_id": 1}
+        assert ask("POST", f"{elsewhere}/api/sessions", started)["status"] == "connected"
+        until(lambda: running.ask("GET", "/accounts/144")["instance_url"] == elsewhere, within_s=5)
+        newest = running.ask("GET", "/moves?account=144")["data"][0]
+        assert (newest["from_url"], newest["to_url"]) == (home, elsewhere)
+        assert newest["reason"].startswith(f"session_ready from {elsewhere}: ")
+
+        def told() -> set[tuple[str, str]]:
+            events = running.ask("GET", "/events?account=144")["data"]
+            return {(event["kind"], event["instance_url"]) for event in events}
+
+        until(lambda: {("session_disconnected", home), ("session_ready", elsewhere)} <= told(), within_s=5)
+
+
+def test_without_reports_the_gateway_is_told_nothing(tmp_path: Path):
+    with demo(tmp_path, "--no-reports", instances=2, accounts=2) as running:
+        assert running.send(142, "nobody is told")["success"]
+        assert running.ask("GET", "/events")["data"] == []
+
+
 # --- how a demo ends ------------------------------------------------------------------------------------------
 
 
@@ -346,6 +382,17 @@ def test_what_is_killed_stays_dead_and_is_said_and_the_rest_stays_up(tmp_path: P
     with demo(tmp_path, "--data", str(tmp_path / "data"), "--fresh", instances=2, accounts=2) as again:
         assert again.send(142, "anew")["success"]
         assert [entry.text for entry in ledger.read(Path(again.state["ledger"]))] == ["anew"]
+
+
+def test_a_gateway_told_to_stop_does_not_wait_for_those_who_watch(tmp_path: Path):
+    with demo(tmp_path, instances=1, accounts=1) as running:
+        headers = {"Accept": "text/event-stream", "Authorization": f"Bearer {running.state['token']}"}
+        watching = urllib.request.Request(f"{running.state['api_url']}/api/v1/events", headers=headers)
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(watching, timeout=20) as stream:
+            assert stream.readline().startswith(b"retry")
+            os.kill(running.state["gateway"]["pid"], signal.SIGTERM)
+            until(lambda: not alive(running.state["gateway"]["pid"]), within_s=5)
+            stream.read()
 
 
 def test_two_gateways_share_one_postgresql_database(tmp_path: Path, empty_postgres_url: str):
@@ -400,6 +447,7 @@ def test_a_promise_that_is_not_kept_fails_the_story(
         first_instance_port=ports[1],
         folder=tmp_path / "data",
         story=True,
+        reports=False,
         as_json=True,
     )
     assert run(plan) == 1

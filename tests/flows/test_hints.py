@@ -25,7 +25,7 @@ SETTLED_S = 10.0
 @asynccontextmanager
 async def hinting(*urls: InstanceUrl, can: Capabilities = OURS) -> AsyncIterator[tuple[Bench, Hints]]:
     async with bench(*urls, can=can) as it:
-        hints = Hints(it.directory, Lists(it.world, it.clock), it.clock, it.entropy, it.tally)
+        hints = Hints(it.directory, Lists(it.world, it.clock), it.clock, it.entropy, it.tally, it.news)
         running = asyncio.create_task(hints.run())
         try:
             yield it, hints
@@ -72,6 +72,22 @@ async def test_the_route_is_dropped_by_the_move() -> None:
         outcome = await it.send(account)
         assert isinstance(outcome, Sent)
         assert outcome.attempts == 1
+
+
+@pytest.mark.parametrize(("can", "url"), [(OURS, A), (OURS, B), (PLAIN, A), (PLAIN, B)])
+async def test_sends_that_wait_go_out_as_soon_as_their_session_is_heard_of(can: Capabilities, url: InstanceUrl) -> None:
+    """Left alone they would look once a second by then."""
+    async with hinting(A, B, can=can) as (it, hints):
+        account = await it.account(A, held=False)
+        sends = [asyncio.create_task(it.send(account, f"waiting {number}")) for number in range(20)]
+        await it.clock.sleep(3.05)
+        it.world.hold(url, account.session_id, epoch=2)
+        hints.offer(Hint(account.session_id, "session_ready", url))
+        began_s = it.clock.monotonic()
+        outcomes = await asyncio.gather(*sends)
+        assert it.clock.monotonic() - began_s < 0.2
+        assert {outcome.instance_url for outcome in outcomes if isinstance(outcome, Sent)} == {url}
+        assert [it.world.said(f"waiting {number}") for number in range(20)] == [1] * 20
 
 
 async def test_a_late_word_of_an_instance_that_lost_the_session_changes_nothing() -> None:
@@ -142,6 +158,18 @@ async def test_a_stop_that_somebody_asked_for_stays_one() -> None:
         hints.offer(Hint(account.session_id, "session_disconnected", A))
         await it.clock.sleep(SETTLED_S)
         assert await status(it, account) is SessionStatus.STOPPED
+
+
+async def test_a_session_in_quarantine_is_followed_nowhere() -> None:
+    async with hinting(A, B) as (it, hints):
+        account = await it.account(A, held=False)
+        await it.directory.set_status(account.session_id, SessionStatus.QUARANTINED)
+        it.world.hold(B, account.session_id, epoch=9)
+        hints.offer(Hint(account.session_id, "session_ready", B))
+        await it.clock.sleep(SETTLED_S)
+        assert (await it.placement(account)).instance_url == A
+        assert await status(it, account) is SessionStatus.QUARANTINED
+        assert lists(it) == {A: 1, B: 1}
 
 
 async def test_a_stop_that_somebody_asks_for_while_we_look_stays_one() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from homing.decide.events import ARRIVED
-from homing.decide.reconcile import AtHome, Elsewhere, Judgement
+from homing.decide.reconcile import AtHome, Elsewhere, Judgement, SetAside
 from homing.model.fleet import Instance, InstanceUrl, Rebinding, SessionId, SessionStatus
 from homing.model.urls import normal, origin_key
 
@@ -54,6 +54,8 @@ def look_again_after_s(
     """
     if hint.kind not in ARRIVED or hint.sender is None or looks > len(LOOK_AGAIN_AFTER_S):
         return None
+    if isinstance(judgement, SetAside):
+        return None
     at_home = isinstance(judgement, AtHome) and home == hint.sender
     moved_there = corrected and isinstance(judgement, Elsewhere) and judgement.change.instance_url == hint.sender
     return None if at_home or moved_there else LOOK_AGAIN_AFTER_S[looks - 1]
@@ -67,8 +69,11 @@ def explained(change: Rebinding, hint: Hint) -> Rebinding:
 def new_status(known: SessionStatus, listed: SessionStatus) -> SessionStatus | None:
     """The status to record after the session was seen at home; None to leave it.
 
-    What somebody asked for (stopped, logged out) is not overwritten by the going down that follows from it.
+    What somebody asked for (stopped, logged out) is not overwritten by the going down that follows from it, and what is
+    in quarantine leaves it by an operator's word alone.
     """
+    if known is SessionStatus.QUARANTINED:
+        return None
     ended = known in (SessionStatus.STOPPED, SessionStatus.LOGGED_OUT)
     going_down = listed in (SessionStatus.DISCONNECTED, SessionStatus.FAILED, SessionStatus.STOPPED)
     if listed in (known, SessionStatus.UNKNOWN) or (ended and going_down):

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from homing.model.fleet import Capabilities
 from homing.model.leases import Fence, Incarnation
 from homing.model.vault import Granting, Holder, SessionHolding, StaleEpoch
 
@@ -52,29 +51,24 @@ class NotFenced:
     reason: str
 
 
-def can_be_revoked(can: Capabilities) -> bool:
-    """Whether the vault's refusal alone stops the holder: it reserves there, under its epoch, before bytes leave."""
-    return can.share_credentials and can.honour_epoch and can.hold_lease
+def fence(holding: SessionHolding | None, *, stopped: bool = False, exited: bool = False) -> Fence | NotFenced:
+    """What proves that the session's holder cannot act any more. `holding` is None if the vault does not know it.
 
-
-def fence(holding: SessionHolding | None, can: Capabilities, *, stopped: bool = False) -> Fence | NotFenced:
-    """What proves that the session's holder until now cannot act. `can` is what that holder's engine can do.
-
-    Refused connections are no proof of death, and silence is none.
+    Only engines that reserve in the vault, under their epoch, before their bytes leave can open credentials from it:
+    its refusal alone stops them. `stopped`: the holder acknowledged that it stopped the session, and its list agrees.
+    `exited`: whoever supervises the holder's process group said that it ended. Refused connections are no proof of
+    death, and silence is none.
     """
     if stopped:
         return Fence.STOPPED
     if holding is not None and holding.holder is None:
         return Fence.NONE
-    if holding is not None and holding.holder_ended:
+    if holding is None or holding.holder is None or not holding.holder.incarnation:
+        wanted = "somebody has to stop it there, or say that the gateway exited"
+        return Fence.EXITED if exited else NotFenced(f"its gateway holds no lease: {wanted}")
+    if holding.holder_ended:
         return Fence.EXITED
-    if can_be_revoked(can):
-        return Fence.REVOKED
-    if can.hold_lease and holding is not None:
-        if holding.lease_left_s <= 0:
-            return Fence.LAPSED
-        return NotFenced(f"its holder's lease has {holding.lease_left_s:.1f} s to run")
-    return NotFenced("its holder holds no lease: somebody has to stop it, or say that it exited")
+    return Fence.LAPSED if holding.lease_left_s <= 0 else Fence.REVOKED
 
 
 def epoch_to_open(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from homing.compose import open_stores
+from homing.compose import open_stores, open_vault
 from homing.config import Settings
 from homing.demo import processes
 from homing.demo.calls import GatewayClient, InstanceClient, open_http
@@ -20,6 +20,7 @@ from homing.demo.processes import LISTENS_WITHIN_S, Child
 from homing.demo.state_file import StateFile
 from homing.ports import StoreUnavailable
 from homing.store.database import StoreMisconfigured
+from homing.store.sealing import fresh_key
 
 Tell = Callable[[str], None]
 
@@ -33,6 +34,7 @@ class Secrets:
 
     instance_api_key: str = field(default_factory=lambda: secrets.token_urlsafe(18))
     hmac_secret: str = field(default_factory=lambda: secrets.token_hex(24))
+    vault_key: str = field(default_factory=lambda: str(fresh_key("demo")))
 
 
 class Starter:
@@ -47,12 +49,23 @@ class Starter:
         options = ["--ledger", str(self.folder.ledger), "--scan-after", str(SCAN_AFTER_S)]
         return self._start("WhatsApp", "simulated_whatsapp", options, {})
 
-    def instance(self, number: int, port: int, whatsapp_address: str) -> Child:
+    def instance(self, number: int, port: int, whatsapp_address: str, *, again: bool = False) -> Child:
+        """One that starts `again` can ask the gateway what is placed on it; at first there is none to ask."""
         options = ["instance", "--port", str(port), "--whatsapp", whatsapp_address]
-        options += ["--credentials", str(self.folder.credentials)]
-        return self._start(
-            f"Instance {number}", "homing.cli", options, {"WHATSAPP_API_KEY": self.trust.instance_api_key}
-        )
+        settings = self.instance_settings()
+        if self.plan.reports:
+            # What happens before the gateway listens waits in the instance's journal.
+            settings |= {"HOMING_URL": self.plan.gateway_urls[0], "HMAC_SECRET": self.trust.hmac_secret}
+            options += ["--data", str(self.folder.journals), *(["--restore-from-gateway"] if again else [])]
+        return self._start(f"Instance {number}", "homing.cli", options, settings)
+
+    def instance_settings(self) -> dict[str, str]:
+        """What every instance of the demo has to know."""
+        return {
+            "WHATSAPP_API_KEY": self.trust.instance_api_key,
+            "HOMING_DATABASE_URL": self.database_url,
+            "HOMING_VAULT_KEY": self.trust.vault_key,
+        }
 
     def gateway(self, number: int, port: int) -> Child:
         name = "Gateway" if self.plan.gateways == 1 else f"Gateway {number}"
@@ -99,7 +112,8 @@ class Demo:
     async def start_instance_again(self, url: str) -> None:
         """A new process for an instance that was killed; it has announced itself when this returns."""
         number = list(self.instances).index(url)
-        self.instances[url] = self.starter.instance(number + 1, self.plan.instance_ports[number], self.whatsapp_address)
+        port = self.plan.instance_ports[number]
+        self.instances[url] = self.starter.instance(number + 1, port, self.whatsapp_address, again=True)
         await processes.announced(self.instances[url])
 
     def start_gateway_again(self, url: str) -> None:
@@ -141,7 +155,8 @@ async def _brought_up(starter: Starter, http: aiohttp.ClientSession, tell: Tell)
         numbered = enumerate(zip(plan.instance_urls, plan.instance_ports, strict=True), 1)
         instances = {str(url): starter.instance(number, port, address) for number, (url, port) in numbered}
         population = await settle(stores.directory, plan)
-        await pair(population.residents, address, folder.credentials)
+        async with open_vault(starter.database_url, key=trust.vault_key) as (vault, _):
+            await pair(population.residents, address, vault)
         for child in instances.values():
             await processes.announced(child)
         tell(f"Logging {plan.accounts} accounts in")

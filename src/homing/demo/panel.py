@@ -49,7 +49,7 @@ def lessons(demo: Demo) -> list[tuple[str, list[str]]]:
     return [
         ("Send a message from account " + str(mover.id), [_send(demo, mover)]),
         (
-            "Lose its instance: start the session on another one, kill its own, and send again (failover: true)",
+            "Lose its instance: start the session on another one, kill its own, and send again",
             _failover(demo, mover),
         ),
         ("See what was learnt, and what reached people", _look(demo, mover)),

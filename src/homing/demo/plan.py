@@ -43,6 +43,8 @@ class Plan:
     database_url: str | None = None
     state_file: Path | None = None
     story: bool = False
+    reports: bool = True
+    """Instances tell the (first) gateway what happens to their sessions."""
     as_json: bool = False
 
     @property

@@ -4,10 +4,13 @@ An epoch is taken from the credentials' store by the instance itself when it ope
 compare-and-set. The other order would leave a record of a grant that nobody has.
 """
 
+from collections.abc import Mapping
+
 import structlog
 
 from homing.decide import placement
 from homing.decide.placement import Chosen, NoRoom
+from homing.decide.rooms import Load
 from homing.model.errors import Code, Problem
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import (
@@ -42,6 +45,8 @@ CALL_TIMEOUT_S = 15.0
 START_TIMEOUT_S = 60.0
 """The seed's Node service answers a start only when its browser is up, which it allows a minute for."""
 
+_SET_ASIDE = {SessionStatus.LOGGED_OUT, SessionStatus.QUARANTINED}
+"""Starting these takes opening them anew, whatever their instance says."""
 _PASSING = {SessionStatus.PAIRING, SessionStatus.STARTING, SessionStatus.UNKNOWN}
 
 
@@ -52,7 +57,14 @@ class Accounts:
         self._directory, self._fleet, self._entropy = directory, fleet, entropy
         self._notices, self._meters = notices, meters
 
-    async def create(self, workspace: WorkspaceId, phone: str, name: str, takeover: Takeover | None) -> Account:
+    async def create(
+        self,
+        workspace: WorkspaceId,
+        phone: str,
+        name: str,
+        takeover: Takeover | None,
+        requires: Mapping[str, str],
+    ) -> Account:
         """A new account, not started yet. Raises NameTaken."""
         uuid = self._entropy.uuid()
         return await self._directory.create_account(
@@ -63,6 +75,7 @@ class Accounts:
                 phone=phone,
                 name=name,
                 takeover=takeover or Takeover.AUTO,
+                requires=requires,
             )
         )
 
@@ -82,9 +95,9 @@ class Accounts:
         url = account.placement.instance_url
         why = "started by request"
         if url is None:
-            chosen = await self._choose()
+            chosen = await self._choose(account)
             url, why = chosen.instance.url, chosen.reason
-        if account.status is not SessionStatus.LOGGED_OUT and await self._can_send(account, url):
+        if account.status not in _SET_ASIDE and await self._can_send(account, url):
             return account
         epoch = Epoch(account.placement.epoch + 1)
         started = await self._opened(account, url, epoch, anew=False)
@@ -116,18 +129,18 @@ class Accounts:
             raise _instance_fault(url, answer)
         return answer
 
-    async def _choose(self) -> Chosen:
-        unhealthy: set[InstanceUrl] = set()
-        loads = await self._directory.loads()
+    async def _choose(self, account: Account) -> Chosen:
+        unfit: dict[InstanceUrl, str] = {}
+        loads = [Load(load.instance, load.sessions) for load in await self._directory.loads()]
         while True:
-            choice = placement.choose(loads, unhealthy=unhealthy)
+            choice = placement.choose(loads, requires=account.requires, unfit=unfit)
             if isinstance(choice, NoRoom):
                 raise Problem(Code.NO_CAPACITY, f"No instance can take the session: {choice.reason}", retry_after_s=10)
             url = choice.instance.url
             health = await self._fleet.driver(url).health(url, timeout_s=HEALTH_TIMEOUT_S)
             if not isinstance(health, Fault):
                 return choice
-            unhealthy.add(url)
+            unfit[url] = "does not answer"
 
     async def _can_send(self, account: Account, url: InstanceUrl) -> bool:
         if account.placement.instance_url != url:

@@ -14,7 +14,8 @@ from homing.decide import hints, reconcile
 from homing.decide.hints import Hint
 from homing.decide.reconcile import AtHome, Contested, Elsewhere, Judgement
 from homing.flows.listings import Lists
-from homing.model.fleet import Account, InstanceUrl, Listing, SessionId, SessionList
+from homing.flows.news import News
+from homing.model.fleet import Account, InstanceUrl, Listing, SessionId, SessionList, SessionStatus
 from homing.ports import Clock, Directory, Entropy, Meters, StoreUnavailable
 
 log = structlog.get_logger("homing")
@@ -42,8 +43,16 @@ class _Looked:
 class Hints:
     """Follows hints in the background, each session's newest one only."""
 
-    def __init__(self, directory: Directory, lists: Lists, clock: Clock, entropy: Entropy, meters: Meters) -> None:
-        self._directory, self._lists = directory, lists
+    def __init__(
+        self,
+        directory: Directory,
+        lists: Lists,
+        clock: Clock,
+        entropy: Entropy,
+        meters: Meters,
+        news: News | None = None,
+    ) -> None:
+        self._directory, self._lists, self._news = directory, lists, news or News()
         self._clock, self._entropy, self._meters = clock, entropy, meters
         self._waiting: dict[SessionId, _Wanted] = {}
         self._later: set[SessionId] = set()
@@ -105,7 +114,12 @@ class Hints:
         accounts = {account.session_id: account for account in found}
         listings = await self._lists.read_some(self._concerned(wanted, accounts))
         observed = reconcile.observe(listings, accounts)
-        judged = {session: reconcile.judge(account.placement, observed) for session, account in accounts.items()}
+        judged = {
+            session: reconcile.judge(
+                account.placement, observed, quarantined=account.status is SessionStatus.QUARANTINED
+            )
+            for session, account in accounts.items()
+        }
         corrected = await self._correct(judged, wanted)
         await self._note_statuses(judged, accounts, listings)
         return _Looked(accounts, judged, corrected)
@@ -151,6 +165,8 @@ class Hints:
     ) -> None:
         """What the instance of the record says of its sessions becomes their status."""
         seen = [session for session, judgement in judged.items() if isinstance(judgement, AtHome)]
+        for session in seen:
+            self._news.tell(session)
         await self._directory.mark_verified(seen, self._clock.now())
         for session, judgement in judged.items():
             if isinstance(judgement, Contested):

@@ -7,17 +7,37 @@ older than what they saw.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 import structlog
 
 from homing.decide import reconcile
-from homing.decide.reconcile import Absent, AtHome, ComingUp, Contested, Elsewhere, Judgement, Observations, Unlinked
+from homing.decide.reconcile import (
+    Absent,
+    AtHome,
+    ComingUp,
+    Contested,
+    Elsewhere,
+    Judgement,
+    Observations,
+    SetAside,
+    Unlinked,
+)
 from homing.flows.listings import Lists
 from homing.model.fleet import InstanceUrl, NoList, Rebinding, Route, SessionId
-from homing.model.sending import Finding, Found, HeldTwice, Looked, NeedsPairing, NotLooked, Nowhere, Waiting
+from homing.model.sending import (
+    Finding,
+    Found,
+    HeldTwice,
+    InQuarantine,
+    Looked,
+    NeedsPairing,
+    NotLooked,
+    Nowhere,
+    Waiting,
+)
 from homing.ports import Clock, Directory, Entropy, Meters, StoreUnavailable
 
 log = structlog.get_logger("homing")
@@ -38,8 +58,17 @@ class _Round:
 class Rediscovery:
     """Looks for lost sessions and corrects the directory. It changes knowledge, never the world."""
 
-    def __init__(self, directory: Directory, lists: Lists, clock: Clock, entropy: Entropy, meters: Meters) -> None:
-        self._directory, self._lists = directory, lists
+    def __init__(
+        self,
+        directory: Directory,
+        lists: Lists,
+        clock: Clock,
+        entropy: Entropy,
+        meters: Meters,
+        missed: Callable[[Route], None] = lambda _: None,
+    ) -> None:
+        """`missed` hears of sessions that their own instance, which answered, does not have, and no other either."""
+        self._directory, self._lists, self._missed = directory, lists, missed
         self._clock, self._entropy, self._meters = clock, entropy, meters
         self._gathering: _Round | None = None
         self._runner: asyncio.Task[None] | None = None
@@ -82,7 +111,10 @@ class Rediscovery:
         lost = await self._directory.routes(sessions=begun.wanted, instances=begun.suspects & silent)
         routes = {route.session_id: route for route in lost}
         observed = reconcile.observe(listings, routes)
-        judgements = {session: reconcile.judge(route.placement, observed) for session, route in routes.items()}
+        judgements = {
+            session: reconcile.judge(route.placement, observed, quarantined=route.quarantined)
+            for session, route in routes.items()
+        }
         corrected = await self._correct(judgements, routes)
         return {
             session: self._looked(routes.get(session, route), judgements.get(session), observed, corrected)
@@ -135,10 +167,14 @@ class Rediscovery:
                 return Waiting(reason)
             case Unlinked(reason=reason):
                 return NeedsPairing(reason)
+            case SetAside(reason=reason):
+                return InQuarantine(reason)
             case Contested(claimants=claimants, reason=reason):
                 return HeldTwice(claimants, reason)
             case Absent(silent=silent, reason=reason):
                 self._alert(route, reason)
+                if route.placement.instance_url in reconcile.denied_by(route.placement, observed):
+                    self._missed(route)
                 return Nowhere(len(observed.listings), silent, reason)
             case _:
                 assert_never(judgement)

@@ -4,16 +4,21 @@ The story is `Sending.send`: try, and while that fails, do what `decide.recovery
 here is only the doing.
 """
 
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import assert_never
 
 import structlog
 
 from homing.decide import failures, recovery
-from homing.decide.recovery import Finish, Look, SendPolicy, Step, Try
+from homing.decide.recovery import Finish, Look, SendPolicy, Try
+from homing.decide.rehome import Obstacle
+from homing.flows.news import News, Watch
 from homing.flows.rediscover import Rediscovery
 from homing.flows.said import Said
-from homing.model.faults import Fault
-from homing.model.fleet import Capabilities, InstanceUrl, Route
+from homing.model import sending
+from homing.model.faults import Fault, Phase
+from homing.model.fleet import Capabilities, InstanceUrl, PlacementState, Route, SessionId
 from homing.model.sending import (
     Attempt,
     CannotRepeat,
@@ -27,11 +32,18 @@ from homing.model.sending import (
     Receipt,
     Sent,
     Text,
+    Unknown,
     Unplaced,
 )
 from homing.ports import Clock, Fleet, OutgoingText, Routes, StoreUnavailable
 
 log = structlog.get_logger("homing")
+
+_FOUND_NOWHERE = (FailureCode.SESSION_UNREACHABLE, FailureCode.SESSION_NOT_READY)
+Saw = Callable[[InstanceUrl, Phase | None], None]
+"""Hears what each call to an instance met; None if it was answered."""
+Obstacles = Callable[[SessionId], Awaitable[Obstacle | None]]
+"""What stands in the way of a session that is to be opened elsewhere, if anything is known."""
 
 
 class Sending:
@@ -45,9 +57,13 @@ class Sending:
         clock: Clock,
         policy: SendPolicy,
         said: Said | None = None,
+        news: News | None = None,
+        saw: Saw | None = None,
+        obstacles: Obstacles | None = None,
     ) -> None:
         self._routes, self._fleet, self._rediscovery = routes, fleet, rediscovery
         self._clock, self._policy, self._said = clock, policy, said or Said()
+        self._news, self._heard, self._obstacles = news or News(), saw, obstacles
 
     async def send(self, text: Text, route: Route) -> Outcome:
         """The message's outcome. Beyond the deadline only an attempt that cannot be repeated is still awaited."""
@@ -60,12 +76,29 @@ class Sending:
             self._said.end(route.session_id, text, outcome)
 
     async def _driven(self, text: Text, route: Route) -> Outcome:
-        if route.logged_out:
-            return _logged_out(route)
+        if route.logged_out or route.quarantined:
+            return _set_aside(route)
         happened: list[Happening] = []
         deadline_s = self._clock.monotonic() + self._policy.deadline_s
-        step: Step = Try(0.0, "the directory says where the session is")
+        tried = await self._try(text, route, happened, deadline_s)
+        if isinstance(tried, Receipt):
+            return _sent(tried, self._address(route), route, happened)
+        happened.append(tried)
+        with self._news.watch(route.session_id) as watch:
+            return await self._recovered(text, route, happened, deadline_s, watch)
+
+    async def _recovered(
+        self, text: Text, route: Route, happened: list[Happening], deadline_s: float, watch: Watch
+    ) -> Outcome:
+        """After the first attempt failed: whatever recovery says comes next, until it says that it is over."""
         while True:
+            step = recovery.next_step(
+                happened,
+                now_s=self._clock.monotonic(),
+                deadline_s=deadline_s,
+                policy=self._policy,
+                repeated=text.repeated,
+            )
             match step:
                 case Try(after_s=after_s):
                     await self._pause(after_s)
@@ -74,20 +107,26 @@ class Sending:
                         return _sent(tried, self._address(route), route, happened)
                     happened.append(tried)
                 case Look(after_s=after_s):
-                    await self._pause(after_s)
+                    await watch.pause(after_s)
                     looked, route = await self._look(route)
                     happened.append(looked)
                 case Finish(outcome=outcome):
-                    return outcome
+                    return await self._explained(outcome, route)
                 case _:
                     assert_never(step)
-            step = recovery.next_step(
-                happened,
-                now_s=self._clock.monotonic(),
-                deadline_s=deadline_s,
-                policy=self._policy,
-                repeated=text.repeated,
-            )
+
+    async def _explained(self, outcome: NotSent | Unknown, route: Route) -> Outcome:
+        """A session that could be found nowhere may be on its way to be opened again; then it is said what is in it."""
+        if not isinstance(outcome, NotSent) or outcome.code not in _FOUND_NOWHERE or self._obstacles is None:
+            return outcome
+        try:
+            obstacle = await self._obstacles(route.session_id)
+        except StoreUnavailable:
+            return outcome
+        if obstacle is None:
+            return outcome
+        code = FailureCode.NO_CAPACITY if obstacle.no_room else outcome.code
+        return replace(outcome, code=code, reason=f"{outcome.reason}; {obstacle.reason}")
 
     async def _pause(self, after_s: float) -> None:
         if after_s > 0:
@@ -97,8 +136,11 @@ class Sending:
         url = self._address(route)
         if url is None:
             return Unplaced("the account was never placed, and no default instance is set", self._clock.monotonic())
+        if route.placement.state is PlacementState.MOVING:
+            return self._on_its_way(route)
         can = await self._fleet.capabilities(url, timeout_s=self._policy.health_timeout_s)
         if isinstance(can, Fault):
+            self._saw(url, can)
             return self._attempt(url, route, can, asked_first=True)
         if recovery.must_not_repeat(happened, text.repeated, chooses_id=can.choose_message_id):
             return CannotRepeat(url, self._clock.monotonic())
@@ -112,6 +154,7 @@ class Sending:
             now_s=self._clock.monotonic(), deadline_s=deadline_s, policy=self._policy, chooses_id=chooses_id
         )
         answer = await self._fleet.driver(url).send(url, _outgoing(text, route), timeout_s=timeout_s)
+        self._saw(url, answer if isinstance(answer, Fault) else None)
         if isinstance(answer, Fault):
             self._fleet.doubt(url)
             return self._attempt(url, route, answer, chose_id=chooses_id)
@@ -140,6 +183,8 @@ class Sending:
             fresh = await self._routes.reread_unless_moved(route.account_uuid, route.placement)
             if fresh is None:
                 return self._not_looked("the account does not exist any more"), route
+            if fresh.placement.state is PlacementState.MOVING:
+                return self._on_its_way(fresh), fresh
             if fresh.placement != route.placement and fresh.placement.instance_url is not None:
                 return self._already_corrected(fresh), fresh
             looked = await self._rediscovery.look(fresh)
@@ -158,6 +203,15 @@ class Sending:
         reason = f"the directory had been corrected already: {placement.instance_url}, epoch {placement.epoch}"
         found = Found(placement.instance_url, placement.epoch, moved=True, reason=reason)
         return Looked(found, self._clock.monotonic())
+
+    def _saw(self, url: InstanceUrl, fault: Fault | None) -> None:
+        if self._heard is not None:
+            self._heard(url, fault.phase if fault is not None else None)
+
+    def _on_its_way(self, route: Route) -> Looked:
+        placement = route.placement
+        reason = f"the session is on its way to {placement.instance_url}, under epoch {placement.epoch}"
+        return Looked(sending.Waiting(reason), self._clock.monotonic())
 
     def _not_looked(self, reason: str) -> Looked:
         return Looked(NotLooked(reason), self._clock.monotonic())
@@ -182,7 +236,13 @@ def _same_id(its: str, ours: str) -> bool:
     return its == ours or its.endswith(f"_{ours}")
 
 
-def _logged_out(route: Route) -> NotSent:
+def _set_aside(route: Route) -> NotSent:
+    """No attempt could succeed until somebody has seen to the account."""
+    if route.quarantined:
+        reason = (
+            f"account {route.account_uuid} is in quarantine: a stranger uses its login; end that, and start it again"
+        )
+        return NotSent(FailureCode.SESSION_QUARANTINED, reason, attempts=0, final=True)
     reason = f"account {route.account_uuid} is logged out; start it and pair it again"
     return NotSent(FailureCode.SESSION_LOGGED_OUT, reason, attempts=0, final=True)
 

@@ -5,7 +5,7 @@ act twice passes the job's fence along to whatever it acts upon.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -19,6 +19,9 @@ log = structlog.get_logger("homing")
 
 Handler = Callable[[Job], Awaitable[str | Ending]]
 """Does one job and answers with its result in a sentence, or with how it ended. What it raises is a failure."""
+BatchHandler = Callable[[Sequence[Job]], Awaitable[Mapping[JobId, Ending]]]
+"""Does jobs that were claimed together, and answers how each ended. One that it lets go in the middle goes on in it;
+whatever that still does must be refused by its own fence."""
 
 TRUSTED_PART = 0.8
 """For this part of a lease, counted from before it was asked for, we act on it."""
@@ -30,9 +33,13 @@ _SOONEST_S = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """How jobs of one kind are done here. `poll_s` is how often to look for work of which no word came."""
+    """How jobs of one kind are done here, one by one or `together`.
 
-    handler: Handler
+    `poll_s` is how often to look for work of which no word came.
+    """
+
+    handler: Handler | None = None
+    together: BatchHandler | None = None
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     at_once: int = 8
     lease_s: float = 15.0
@@ -87,8 +94,7 @@ class Worker:
             log.warning("No work could be claimed", kind=self._kind, error=str(error))
             await self._clock.sleep(STORE_PAUSE_S)
             return 0
-        for job in jobs:
-            self._begin(_Held(job, asked_s + TRUSTED_PART * self._duty.lease_s))
+        self._begin([_Held(job, asked_s + TRUSTED_PART * self._duty.lease_s) for job in jobs])
         return len(jobs)
 
     async def _wait_for_work(self) -> None:
@@ -106,26 +112,46 @@ class Worker:
 
     # --- doing ------------------------------------------------------------------------------------------------
 
-    def _begin(self, held: _Held) -> None:
-        self._held[held.job.id] = held
-        hopeless = before_attempt(held.job, self._duty.policy)
-        if hopeless is not None:
-            self._end(held.job, hopeless)
-        else:
-            held.attempt = asyncio.get_running_loop().create_task(self._attempt(held))
+    def _begin(self, claimed: Sequence[_Held]) -> None:
+        tried = []
+        for held in claimed:
+            self._held[held.job.id] = held
+            hopeless = before_attempt(held.job, self._duty.policy)
+            if hopeless is not None:
+                self._end(held.job, hopeless)
+            else:
+                tried.append(held)
+        for group in [tried] if self._duty.together else [[held] for held in tried]:
+            if group:
+                attempt = asyncio.get_running_loop().create_task(self._attempt(group))
+                for held in group:
+                    held.attempt = attempt
 
-    async def _attempt(self, held: _Held) -> None:
-        job = held.job
+    async def _attempt(self, group: Sequence[_Held]) -> None:
         try:
-            answer = await self._duty.handler(job)
-            self._end(job, Done(answer) if isinstance(answer, str) else answer)
+            endings = await self._handled([held.job for held in group])
         except asyncio.CancelledError:
-            if self._held.get(job.id) is not held:
+            ours = [held for held in group if self._held.get(held.job.id) is held]
+            if not ours:
                 raise
-            self._end(job, self._after(job, "it was cancelled from within"))
+            endings = {held.job.id: self._after(held.job, "it was cancelled from within") for held in ours}
         except Exception as error:
-            log.exception("A job failed", kind=self._kind, job=job.id, attempts=job.attempts)
-            self._end(job, self._after(job, str(error) or type(error).__name__))
+            log.exception("A job failed", kind=self._kind, jobs=[held.job.id for held in group])
+            failure = str(error) or type(error).__name__
+            endings = {held.job.id: self._after(held.job, failure) for held in group}
+        for held in group:
+            unsaid = held.job.id not in endings and self._held.get(held.job.id) is held
+            if unsaid:
+                self._end(held.job, self._after(held.job, "its handler did not say how it ended"))
+            elif held.job.id in endings:
+                self._end(held.job, endings[held.job.id])
+
+    async def _handled(self, jobs: Sequence[Job]) -> Mapping[JobId, Ending]:
+        if self._duty.together is not None:
+            return await self._duty.together(jobs)
+        assert self._duty.handler is not None
+        answer = await self._duty.handler(jobs[0])
+        return {jobs[0].id: Done(answer) if isinstance(answer, str) else answer}
 
     def _after(self, job: Job, failure: str) -> Retry | Dead:
         now, chance = self._clock.now(), self._entropy.random()
@@ -202,8 +228,10 @@ class Worker:
             return  # it was settled meanwhile
         del self._held[held.job.id]
         self._bell.set()
-        if held.attempt is not None and not held.attempt.done():
-            log.warning("A job is let go in the middle", kind=self._kind, job=held.job.id, reason=why)
+        if held.attempt is None or held.attempt.done():
+            return
+        log.warning("A job is let go in the middle", kind=self._kind, job=held.job.id, reason=why)
+        if all(other.attempt is not held.attempt for other in self._held.values()):
             held.attempt.cancel()
 
     # --- leaving ----------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from homing.model.fleet import InstanceUrl, SessionId
+from homing.model.fleet import InstanceUrl, Placement, SessionId
 from homing.model.leases import Ended, Incarnation, IncarnationId, Renewed, StoreIdentity
 from homing.model.vault import (
     Arrival,
@@ -103,8 +103,11 @@ class Leases(Protocol):
         """A boot of an instance takes up its lease."""
         ...
 
-    async def renew(self, holder: Holder, *, expiry_s: float) -> Renewed | None:
-        """Hold the lease for `expiry_s` from now on; None if the boot was declared ended, or was never begun."""
+    async def renew(self, holder: Holder, *, expiry_s: float, answered_ago_s: float | None = None) -> Renewed | None:
+        """Hold the lease for `expiry_s` from now on; None if the boot was declared ended, or was never begun.
+
+        `answered_ago_s`: since when the holder has answered no call of anybody; None if it was never called.
+        """
         ...
 
     async def end(self, instance_url: InstanceUrl, how: Ended, *, incarnation: IncarnationId | None = None) -> int:
@@ -125,13 +128,26 @@ class Leases(Protocol):
 class Grants(Protocol):
     """Granting sessions to other instances. Raises StoreUnavailable."""
 
-    async def grant(self, wanted: Sequence[Granting], *, fleet_logins_per_s: float, run_id: str) -> list[Granted]:
+    async def grant(
+        self, wanted: Sequence[Granting], *, fleet_logins_per_s: float, instance_logins_per_s: float, run_id: str
+    ) -> list[Granted]:
         """The next epoch for each of these whose record still stands, in one transaction; those that held.
 
         The vault refuses the older epoch from here on, the placement is `moving` to the target, the move is logged,
-        and every gateway hears of it. No more are granted than the fleet may log in per second, counted over all
-        gateways by what was granted within the last second: the first of `wanted` go first.
+        and every gateway hears of it. No more are granted than the fleet, and each target, may log in per second,
+        counted over all gateways by what was granted within the last second: the first of `wanted` go first.
         """
+        ...
+
+    async def leave(self, expected: Sequence[Placement]) -> list[Placement]:
+        """These sessions are about to be stopped where they are: their placements are `moving`, at the same epoch.
+
+        Those whose record still stands, or is marked so already; messages for them wait from here on.
+        """
+        ...
+
+    async def stay(self, moving: Sequence[Placement]) -> list[Placement]:
+        """These stay where their placements say after all; those whose record still stood."""
         ...
 
     async def arrive(self, arrivals: Sequence[Arrival]) -> list[Arrival]:

@@ -120,7 +120,7 @@ class IntakeEndpoint:
         url = self._keyed(asked)
         if url is None:
             log.warning("An instance that cannot be told from others asked for its sessions; it is given none")
-            return {"success": True, "sessions": []}
+            return {"sessions": []}
         sessions = [_session(account) for account in await self._placed_on(url)]
         return {"success": True, "sessions": sessions}
 

@@ -41,7 +41,19 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
             timeout_graceful_shutdown=GOODBYE_S,
         )
         log.info("Homing serves", address=f"http://{settings.homing_host}:{listener.getsockname()[1]}", docs="/docs")
-        await uvicorn.Server(config).serve(sockets=[listener])
+        await _Server(config, goodbye=gateway.feed.close).serve(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Says goodbye to those who would watch for ever, before it waits for all others to have their answer."""
+
+    def __init__(self, config: uvicorn.Config, *, goodbye: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._goodbye = goodbye
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._goodbye()
+        await super().shutdown(sockets)
 
 
 def _listener(host: str, port: int) -> socket.socket:

@@ -29,6 +29,7 @@ from homing.model.fleet import (
 from homing.ports import (
     AccountChanged,
     Clock,
+    InstanceChanges,
     InstanceLoad,
     KeysChanged,
     Lookup,
@@ -213,11 +214,11 @@ class SqlDirectory:
             RosterChanged(),
         )
 
-    async def declare_instance(self, instance: Instance) -> Instance | None:
-        return await self._change(lambda c: roster.declare_instance(c, instance), RosterChanged())
-
     async def set_instance_state(self, url: InstanceUrl, state: InstanceState) -> Instance | None:
         return await self._change(lambda c: roster.set_instance_state(c, url, state), RosterChanged())
+
+    async def change_instance(self, url: InstanceUrl, changes: InstanceChanges) -> Instance | None:
+        return await self._change(lambda c: roster.change_instance(c, url, changes), RosterChanged())
 
     async def delete_instance(self, url: InstanceUrl) -> bool:
         return await self._change(lambda c: roster.delete_instance(c, url), RosterChanged())

@@ -1,6 +1,7 @@
 """What instances reported, on a SQL database: each event once, under a number that rises with every commit."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -8,7 +9,7 @@ from sqlalchemy import Connection, delete, func, select, update
 
 from homing.model.events import Event, IntakeResult, Meaning, Report, Sign, Signed, Taken
 from homing.model.fleet import AccountUuid, InstanceUrl, SessionId, WorkspaceId
-from homing.ports import EventsStored, Notice, Page
+from homing.ports import EventsStored, Page
 from homing.store.database import Database
 from homing.store.notices import Announce, StagedNotices
 from homing.store.rows import ACCOUNTS_WITH_SESSIONS, AnyRow
@@ -16,25 +17,43 @@ from homing.store.schema import accounts, events, sessions
 from homing.store.schema import webhook_signatures as signatures
 from homing.store.settling import settle_by_event, take_turn
 from homing.store.sql import dialect_of, insert
+from homing.store.together import Together
+
+
+@dataclass(frozen=True, slots=True)
+class _Reported:
+    """A report to be stored, with what is known of it."""
+
+    report: Report
+    event_id: str
+    at: datetime
+    meaning: Meaning
+    signed: Signed | None
+    sign: Sign | None
 
 
 class SqlEvents:
-    """`ports.Events` on SQLite and PostgreSQL."""
+    """`ports.Events` on SQLite and PostgreSQL.
+
+    Numbers rise in the order of commits, so reports are stored one transaction after the other; those that come
+    together share one, and a storm of them never takes more than one connection from those who send.
+    """
 
     def __init__(self, database: Database, notices: StagedNotices) -> None:
         self._database, self._notices = database, notices
+        self._together = Together(self._store_all)
 
     async def store(
         self, report: Report, *, event_id: str, at: datetime, meaning: Meaning, signed: Signed | None, sign: Sign | None
     ) -> Taken:
-        def stored(connection: Connection) -> tuple[Taken, Announce]:
-            taken = _store(connection, report, event_id, at, meaning, signed)
-            notices: Sequence[Notice] = ()
-            if taken.event is not None:
-                notices = [EventsStored(taken.event.sequence)]
-                if sign is not None and taken.event.account_uuid is not None:
-                    settle_by_event(connection, sign, taken.event.account_uuid, event_id, at)
-            return taken, self._notices.stage(connection, notices)
+        return await self._together(_Reported(report, event_id, at, meaning, signed, sign))
+
+    async def _store_all(self, reported: Sequence[_Reported]) -> Sequence[Taken]:
+        def stored(connection: Connection) -> tuple[list[Taken], Announce]:
+            take_turn(connection)
+            taken = [_store(connection, each) for each in reported]
+            numbers = [each.event.sequence for each in taken if each.event is not None]
+            return taken, self._notices.stage(connection, [EventsStored(number) for number in numbers])
 
         taken, announce = await self._database.write(stored)
         await announce()
@@ -94,21 +113,20 @@ def event_of(row: AnyRow) -> Event:
     )
 
 
-def _store(
-    connection: Connection, report: Report, event_id: str, at: datetime, meaning: Meaning, signed: Signed | None
-) -> Taken:
-    take_turn(connection)
-    replayed = _brought_by(connection, signed)
+def _store(connection: Connection, given: _Reported) -> Taken:
+    replayed = _brought_by(connection, given.signed)
     if replayed is not None:
         return Taken(IntakeResult.REPLAY, replayed)
-    same = _meant_by(connection, meaning, at)
+    same = _meant_by(connection, given.meaning, given.at)
     if same is not None:
-        _remember(connection, signed, same)
+        _remember(connection, given.signed, same)
         return Taken(IntakeResult.DUPLICATE, same)
-    _end_meanings(connection, meaning, report.session_id)
-    event = event_of(connection.execute(_inserted(connection, report, event_id, at, meaning)).one())
-    _remember(connection, signed, event_id)
-    return Taken(IntakeResult.ACCEPTED, event_id, event)
+    _end_meanings(connection, given.meaning, given.report.session_id)
+    event = event_of(connection.execute(_inserted(connection, given)).one())
+    _remember(connection, given.signed, given.event_id)
+    if given.sign is not None and event.account_uuid is not None:
+        settle_by_event(connection, given.sign, event.account_uuid, given.event_id, given.at)
+    return Taken(IntakeResult.ACCEPTED, given.event_id, event)
 
 
 def _brought_by(connection: Connection, signed: Signed | None) -> str | None:
@@ -140,19 +158,20 @@ def _end_meanings(connection: Connection, meaning: Meaning, session: SessionId |
     )
 
 
-def _inserted(connection: Connection, report: Report, event_id: str, at: datetime, meaning: Meaning) -> Any:
+def _inserted(connection: Connection, given: _Reported) -> Any:
+    report, meaning = given.report, given.meaning
     return (
         insert(dialect_of(connection), events)
         .values(
-            id=event_id,
-            received_at=at,
+            id=given.event_id,
+            received_at=given.at,
             occurred_at=report.occurred_at,
             kind=report.kind,
             session_id=report.session_id,
             instance_url=report.instance_url,
             payload=report.data,
             meaning=meaning.key,
-            meaning_until=at + timedelta(seconds=meaning.window_s),
+            meaning_until=given.at + timedelta(seconds=meaning.window_s),
             **_owner(connection, report.session_id),
         )
         .returning(events)

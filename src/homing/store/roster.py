@@ -7,7 +7,7 @@ from sqlalchemy import Connection, case, delete, exists, func, select, update
 
 from homing.model.access import Key
 from homing.model.fleet import Instance, InstanceState, InstanceUrl, SessionStatus
-from homing.ports import InstanceLoad, NameTaken
+from homing.ports import InstanceChanges, InstanceLoad, NameTaken
 from homing.store.accounts import ensure_workspace
 from homing.store.rows import instance_of, key_of
 from homing.store.schema import accounts, api_keys, instances, sessions
@@ -45,22 +45,17 @@ def create_instance(
     return instance_of(created)
 
 
-def declare_instance(connection: Connection, instance: Instance) -> Instance | None:
-    declared = {
-        "name": instance.name,
-        "capacity": instance.capacity,
-        "labels": dict(instance.labels),
-        "memory_limit_mb": instance.memory_limit_mb,
-        "sends_limit_per_s": instance.sends_limit_per_s,
-    }
-    statement = update(instances).where(instances.c.url == instance.url).values(declared).returning(instances)
+def set_instance_state(connection: Connection, url: InstanceUrl, state: InstanceState) -> Instance | None:
+    statement = update(instances).where(instances.c.url == url).values(state=state).returning(instances)
     row = connection.execute(statement).one_or_none()
     return None if row is None else instance_of(row)
 
 
-def set_instance_state(connection: Connection, url: InstanceUrl, state: InstanceState) -> Instance | None:
-    statement = update(instances).where(instances.c.url == url).values(state=state).returning(instances)
-    row = connection.execute(statement).one_or_none()
+def change_instance(connection: Connection, url: InstanceUrl, changes: InstanceChanges) -> Instance | None:
+    """The instance as it stands changed; None if there is none at the address."""
+    if changes:
+        connection.execute(update(instances).where(instances.c.url == url).values(**changes))
+    row = connection.execute(select(instances).where(instances.c.url == url)).one_or_none()
     return None if row is None else instance_of(row)
 
 

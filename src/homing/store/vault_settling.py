@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Update, bindparam, delete, null, select, tuple_, update
+from sqlalchemy import Connection, Delete, Update, bindparam, delete, null, select, true, tuple_, update
 from sqlalchemy.types import TypeEngine
 
 from homing.model.vault import Grant
@@ -27,11 +27,22 @@ class Settling:
 
 
 def settle(connection: Connection, notes: Sequence[Settling], now: datetime) -> None:
-    """Note these, as far as their grants still stand, and forget their frames."""
-    given = as_rows(
-        {**grant_row(note.grant), "counter": note.counter, "acknowledged": int(note.acknowledged)} for note in notes
-    )
-    connection.execute(_settle_statement(dialect_of(connection)), {"given": given, "noted_at": now})
+    """Note these, as far as their grants still stand.
+
+    Of what WhatsApp has the frame is forgotten. Of what it never will have nothing is kept: wanted again, it is a new
+    message, with a counter that is not behind those of others.
+    """
+    dialect = dialect_of(connection)
+    acknowledged = [note for note in notes if note.acknowledged]
+    if acknowledged:
+        connection.execute(_acknowledge_statement(dialect), {"given": _rows(acknowledged), "noted_at": now})
+    dropped = [note for note in notes if not note.acknowledged]
+    if dropped:
+        connection.execute(_drop_statement(dialect), {"given": _rows(dropped)})
+
+
+def _rows(notes: Sequence[Settling]) -> str:
+    return as_rows({**grant_row(note.grant), "counter": note.counter} for note in notes)
 
 
 def prune(connection: Connection, before: Any, limit: int) -> int:
@@ -46,11 +57,11 @@ def prune(connection: Connection, before: Any, limit: int) -> int:
     return connection.execute(delete(reservations).where(key.in_(old))).rowcount
 
 
-_SETTLED: dict[str, TypeEngine[Any]] = {**GRANT, "counter": Number(), "acknowledged": Number()}
+_SETTLED: dict[str, TypeEngine[Any]] = {**GRANT, "counter": Number()}
 
 
 @cache
-def _settle_statement(dialect: Dialect) -> Update:
+def _acknowledge_statement(dialect: Dialect) -> Update:
     given = given_rows(dialect, "given", _SETTLED)
     return (
         update(reservations)
@@ -58,9 +69,14 @@ def _settle_statement(dialect: Dialect) -> Update:
         .where(reservations.c.session_id == given.c.session_id, reservations.c.counter == given.c.counter)
         .where(reservations.c.settled_at.is_(None))
         .values(
-            settled_at=bindparam("noted_at", type_=UtcDateTime()),
-            acknowledged=given.c.acknowledged == 1,
-            frame=null(),
-            frame_key=null(),
+            settled_at=bindparam("noted_at", type_=UtcDateTime()), acknowledged=true(), frame=null(), frame_key=null()
         )
     )
+
+
+@cache
+def _drop_statement(dialect: Dialect) -> Delete:
+    given = given_rows(dialect, "given", _SETTLED)
+    standing = select(given.c.session_id, given.c.counter).where(*under(given))
+    key = tuple_(reservations.c.session_id, reservations.c.counter)
+    return delete(reservations).where(key.in_(standing), reservations.c.settled_at.is_(None))

@@ -1,0 +1,265 @@
+"""Keeping an eye on the instances: their leases, their answers, and what sends meet on the way.
+
+Leases are read twice a second, and more often while somebody is in doubt; every instance is asked how it is once a
+second. What a send meets counts at once. Our own slowness is watched too, so that it is not blamed on others.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from homing.decide import health, placement
+from homing.decide.health import HealthPolicy
+from homing.decide.rooms import Load
+from homing.model.faults import Fault, Phase
+from homing.model.fleet import InstanceUrl
+from homing.model.health import Beat, History, Judged, Local, Observed, Signal, Stall, State
+from homing.model.leases import Incarnation, StoreIdentity
+from homing.ports import Clock, Entropy, Fleet, InstanceHealth, Leases, StoreUnavailable
+
+log = structlog.get_logger("homing")
+
+_PULSE_S = 0.1
+_SAMPLES = 60
+_FORECAST_HALF_LIFE_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class WatchPolicy:
+    """Times in seconds."""
+
+    health: HealthPolicy = field(default_factory=HealthPolicy)
+    read_leases_every_s: float = 0.5
+    probe_every_s: float = 1.0
+    probe_timeout_s: float = 1.0
+
+
+@dataclass(slots=True)
+class Kept:
+    """What this gateway knows of one instance. `answered_s` is when it last answered."""
+
+    history: History
+    judged: Judged
+    health: InstanceHealth | None = None
+    answered_s: float = float("-inf")
+    sends: list[tuple[float, float]] = field(default_factory=list)
+    again: "asyncio.Task[None] | None" = None
+
+
+class Watching:
+    """What this gateway knows of the instances' health. It implements `flows.rehome.Watch`."""
+
+    def __init__(self, leases: Leases, fleet: Fleet, clock: Clock, entropy: Entropy, policy: WatchPolicy) -> None:
+        self._leases, self._fleet, self._clock, self._entropy = leases, fleet, clock, entropy
+        self._policy = policy
+        self._kept: dict[InstanceUrl, Kept] = {}
+        self._boots: dict[InstanceUrl, Beat] = {}
+        self._store: StoreIdentity | None = None
+        self._steady_from_s: float | None = None
+        self._asked_store_s: float | None = None
+        self._store_lag_s = 0.0
+        self._stalls: tuple[Stall, ...] = ()
+        self._probing: dict[InstanceUrl, asyncio.Task[None]] = {}
+        self.something_is_wrong = asyncio.Event()
+        """Set whenever an instance is judged to be gone."""
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as services:
+                for service in (self._read_on, self._probe_on, self._feel_on):
+                    services.create_task(service())
+        finally:
+            again = [kept.again for kept in self._kept.values() if kept.again is not None]
+            for task in [*self._probing.values(), *again]:
+                task.cancel()
+            self._probing.clear()
+
+    # --- what is known ------------------------------------------------------------------------------------------
+
+    def judged(self) -> Mapping[InstanceUrl, Judged]:
+        """Every instance of the roster, as it is judged now."""
+        return {url: self._judge(url) for url in self._fleet.roster.instances}
+
+    def health_of(self, url: InstanceUrl) -> InstanceHealth | None:
+        """What the instance last said of itself."""
+        kept = self._kept.get(url)
+        return kept.health if kept is not None else None
+
+    def boot_of(self, url: InstanceUrl) -> Incarnation | None:
+        """The newest boot at the address, its ages as they were when it was last read."""
+        beat = self._boots.get(url)
+        return beat.incarnation if beat is not None else None
+
+    def down(self) -> frozenset[InstanceUrl]:
+        return frozenset(url for url, kept in self._kept.items() if kept.judged.state is State.DOWN)
+
+    def unfit(self) -> dict[InstanceUrl, str]:
+        """What is wrong with the instances that nothing should be placed on: in doubt, or not acting at the moment."""
+        wrong = {
+            url: f"is {kept.judged.state.value}: {kept.judged.reason}"
+            for url, kept in self._kept.items()
+            if kept.judged.state is not State.HEALTHY
+        }
+        paused = {url for url, kept in self._kept.items() if kept.health is not None and kept.health.paused}
+        return dict.fromkeys(paused, "has paused itself: it could not renew its lease") | wrong
+
+    def may_grant(self) -> str | None:
+        """Why nothing may be granted at the moment; None if it may.
+
+        After the store was away, live holders renew first; the same after it lost a part of its history.
+        """
+        return health.unsettled(self._local(), self._policy.health)
+
+    def loads_now(self, loads: Sequence[Load]) -> list[Load]:
+        return [self._with_figures(load) for load in loads]
+
+    def saw(self, url: InstanceUrl, phase: Phase | None) -> None:
+        """A call to the instance met this; None if it was answered."""
+        self._note(url, phase, by_traffic=True)
+
+    async def look_at_all(self, *, fresher_than_s: float, timeout_s: float) -> None:
+        """Read the leases now, and ask every instance that was not heard of so lately. Raises StoreUnavailable."""
+        now_s = self._clock.monotonic()
+        stale = [url for url in self._fleet.roster.instances if now_s - self._known(url).answered_s > fresher_than_s]
+        await asyncio.gather(self._read_leases(), *(self._probe(url, timeout_s) for url in stale))
+
+    # --- leases -------------------------------------------------------------------------------------------------
+
+    async def _read_on(self) -> None:
+        while True:
+            await self._read_leases()
+            await self._clock.sleep(self._policy.read_leases_every_s)
+
+    async def _read_leases(self) -> None:
+        asked_s = self._asked_store_s = self._clock.monotonic()
+        try:
+            boots, identity = await self._leases.incarnations(), await self._leases.identity()
+        except StoreUnavailable as error:
+            self._store_is_away(error)
+            return
+        finally:
+            self._asked_store_s = None
+        self._store_lag_s = self._clock.monotonic() - asked_s
+        self._store_is_there(identity, asked_s)
+        self._boots = {boot.instance_url: Beat(boot, asked_s) for boot in boots}
+        for url in self._fleet.roster.instances:
+            self._rejudge(url)
+
+    def _store_is_there(self, identity: StoreIdentity, asked_s: float) -> None:
+        changed = self._store is not None and identity != self._store
+        if changed:
+            log.error("The store may have lost its newest commits", alert=True, was=str(self._store), now=str(identity))
+        if self._steady_from_s is None or changed:
+            self._steady_from_s = asked_s
+        self._store = identity
+
+    def _store_is_away(self, error: StoreUnavailable) -> None:
+        if self._steady_from_s is not None:
+            log.error("Leases cannot be read; nothing is granted", alert=True, error=str(error))
+        self._steady_from_s = None
+
+    def _local(self) -> Local:
+        now_s = self._clock.monotonic()
+        waiting_s = now_s - self._asked_store_s if self._asked_store_s is not None else 0.0
+        steady_s = now_s - self._steady_from_s if self._steady_from_s is not None else 0.0
+        return Local(self._stalls, max(self._store_lag_s, waiting_s), steady_s)
+
+    # --- asking -------------------------------------------------------------------------------------------------
+
+    async def _probe_on(self) -> None:
+        """One task for each instance of the roster."""
+        while True:
+            wanted = set(self._fleet.roster.instances)
+            for url in self._probing.keys() - wanted:
+                self._probing.pop(url).cancel()
+                self._kept.pop(url, None)
+            for url in sorted(wanted - self._probing.keys()):
+                self._probing[url] = asyncio.get_running_loop().create_task(self._probe_one(url))
+            await self._clock.sleep(self._policy.probe_every_s)
+
+    async def _probe_one(self, url: InstanceUrl) -> None:
+        while True:
+            await self._clock.sleep(self._policy.probe_every_s * (0.5 + self._entropy.random()))
+            await self._probe(url, self._policy.probe_timeout_s)
+
+    async def _probe(self, url: InstanceUrl, timeout_s: float) -> None:
+        kept = self._known(url)
+        answer = await self._fleet.driver(url).health(url, timeout_s=timeout_s)
+        if isinstance(answer, InstanceHealth):
+            kept.health = answer
+            self._note_rate(kept, answer)
+        self._note(url, answer.phase if isinstance(answer, Fault) else None, by_traffic=False)
+
+    def _note_rate(self, kept: Kept, answer: InstanceHealth) -> None:
+        if answer.sends_per_s is not None:
+            kept.sends.append((self._clock.monotonic(), answer.sends_per_s))
+            del kept.sends[:-_SAMPLES]
+
+    # --- judging ------------------------------------------------------------------------------------------------
+
+    def _note(self, url: InstanceUrl, phase: Phase | None, *, by_traffic: bool) -> None:
+        signal = health.signal_of(phase)
+        if signal is None or url not in self._fleet.roster.instances:
+            return
+        kept, now_s = self._known(url), self._clock.monotonic()
+        if signal is Signal.ANSWERED:
+            kept.answered_s = now_s
+        kept.history = health.note(kept.history, Observed(now_s, signal, by_traffic))
+        if signal is not Signal.ANSWERED or kept.judged.state is not State.HEALTHY:
+            self._rejudge(url)
+
+    def _rejudge(self, url: InstanceUrl) -> None:
+        kept = self._known(url)
+        before, kept.judged = kept.judged, self._judge(url)
+        kept.history = health.remember(kept.history, kept.judged)
+        if kept.judged.state is not before.state:
+            log.warning("Instance judged", url=url, state=kept.judged.state.value, reason=kept.judged.reason)
+        if kept.judged.gone is not None:
+            self.something_is_wrong.set()
+        elif kept.judged.look_again_s is not None and (kept.again is None or kept.again.done()):
+            again = self._look_again(url, kept.judged.look_again_s)
+            kept.again = asyncio.get_running_loop().create_task(again)
+
+    async def _look_again(self, url: InstanceUrl, after_s: float) -> None:
+        """Settle the doubt as soon as it can be."""
+        await self._clock.sleep(after_s)
+        kept = self._known(url)
+        kept.again = None
+        await asyncio.gather(self._probe(url, self._policy.probe_timeout_s), self._read_leases())
+
+    def _judge(self, url: InstanceUrl) -> Judged:
+        now_s = self._clock.monotonic()
+        return health.judge(self._known(url).history, self._boots.get(url), self._local(), now_s, self._policy.health)
+
+    def _known(self, url: InstanceUrl) -> Kept:
+        kept = self._kept.get(url)
+        if kept is None:
+            now_s = self._clock.monotonic()
+            judged = Judged(State.HEALTHY, now_s, "nothing was heard of it yet")
+            kept = self._kept[url] = Kept(History(since_s=now_s), judged)
+        return kept
+
+    def _with_figures(self, load: Load) -> Load:
+        kept = self._kept.get(load.instance.url)
+        if kept is None or kept.health is None:
+            return load
+        now_s = self._clock.monotonic()
+        return replace(
+            load,
+            memory_mb=kept.health.memory_used_mb,
+            sends_per_s=kept.health.sends_per_s or 0.0,
+            forecast_sends_per_s=placement.forecast(kept.sends, now_s, _FORECAST_HALF_LIFE_S),
+        )
+
+    # --- ourselves ----------------------------------------------------------------------------------------------
+
+    async def _feel_on(self) -> None:
+        """When our own loop stood: what happens in that time is not the instances' doing."""
+        while True:
+            last_s = self._clock.monotonic()
+            await self._clock.sleep(_PULSE_S)
+            now_s = self._clock.monotonic()
+            self._stalls = health.ticked(self._stalls, last_s, now_s, _PULSE_S, self._policy.health)

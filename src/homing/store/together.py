@@ -1,0 +1,67 @@
+"""Doing in one transaction what is asked for at the same time, where taking turns would cost a commit each."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from homing.ports import StoreUnavailable
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+
+_LARGEST_BATCH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting(Generic[Given, Made]):
+    given: Given
+    future: "asyncio.Future[Made]"
+
+
+class Together(Generic[Given, Made]):
+    """`do` makes something of each given thing, in their order, all or nothing. What comes meanwhile goes next.
+
+    What one of them raises is raised to that one alone: the others are then done one by one.
+    """
+
+    def __init__(self, do: Callable[[Sequence[Given]], Awaitable[Sequence[Made]]]) -> None:
+        self._do = do
+        self._waiting: list[_Waiting[Given, Made]] = []
+        self._doing: asyncio.Task[None] | None = None
+
+    async def __call__(self, given: Given) -> Made:
+        loop = asyncio.get_running_loop()
+        one: _Waiting[Given, Made] = _Waiting(given, loop.create_future())
+        self._waiting.append(one)
+        if self._doing is None or self._doing.done():
+            self._doing = loop.create_task(self._run())
+        return await one.future
+
+    async def _run(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting[:_LARGEST_BATCH], self._waiting[_LARGEST_BATCH:]
+            await self._done(batch)
+
+    async def _done(self, batch: Sequence[_Waiting[Given, Made]]) -> None:
+        try:
+            made = await self._do([one.given for one in batch])
+        except Exception as error:  # noqa: BLE001 - whatever it was, whoever waits must hear of it
+            if len(batch) == 1 or isinstance(error, StoreUnavailable):
+                _fail(batch, error)
+                return
+            for one in batch:
+                await self._done([one])
+        except BaseException as error:
+            _fail([*batch, *self._waiting], error)
+            raise
+        else:
+            for one, result in zip(batch, made, strict=True):
+                if not one.future.done():
+                    one.future.set_result(result)
+
+
+def _fail(batch: Sequence[_Waiting[Given, Made]], error: BaseException) -> None:
+    for one in batch:
+        if not one.future.done():
+            one.future.set_exception(error)

@@ -1,0 +1,59 @@
+"""What is asked for at the same time is done together, and answered to each alone."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from homing.ports import StoreUnavailable
+from homing.store.together import Together
+
+pytestmark = pytest.mark.virtual
+
+
+class Doubling:
+    """Doubles numbers, a second for each batch, and cannot bear some of them."""
+
+    def __init__(self, *, unbearable: frozenset[int] = frozenset(), error: type[Exception] = ValueError) -> None:
+        self.batches: list[list[int]] = []
+        self._unbearable, self._error = unbearable, error
+
+    async def __call__(self, given: Sequence[int]) -> list[int]:
+        self.batches.append(list(given))
+        await asyncio.sleep(1)
+        if self._unbearable & set(given):
+            raise self._error(f"of {given}")
+        return [2 * each for each in given]
+
+
+async def test_what_comes_while_others_are_served_is_served_together_next() -> None:
+    do = Doubling()
+    together = Together(do)
+    first = asyncio.create_task(together(1))
+    await asyncio.sleep(0.5)
+    assert await asyncio.gather(first, *(together(each) for each in (2, 3, 4))) == [2, 4, 6, 8]
+    assert do.batches == [[1], [2, 3, 4]]
+    assert await together(5) == 10
+
+
+async def test_one_that_fails_keeps_nothing_from_the_others() -> None:
+    together = Together(Doubling(unbearable=frozenset({2})))
+    results = await asyncio.gather(*(together(each) for each in (1, 2, 3)), return_exceptions=True)
+    assert (results[0], str(results[1]), results[2]) == (2, "of [2]", 6)
+
+
+async def test_a_store_that_is_away_is_not_asked_for_each_of_them() -> None:
+    do = Doubling(unbearable=frozenset({2}), error=StoreUnavailable)
+    together = Together(do)
+    results = await asyncio.gather(*(together(each) for each in (1, 2, 3)), return_exceptions=True)
+    assert [type(each) for each in results] == [StoreUnavailable] * 3
+    assert do.batches[-1] == [1, 2, 3]
+
+
+async def test_one_who_went_away_is_not_missed() -> None:
+    together = Together(Doubling())
+    gone = asyncio.create_task(together(1))
+    stays = asyncio.create_task(together(2))
+    await asyncio.sleep(0.5)
+    gone.cancel()
+    assert await stays == 4
