@@ -26,6 +26,7 @@ from homing.store.batches import Batches, Notes
 from homing.store.columns import storable
 from homing.store.database import Database
 from homing.store.sealing import KeyRing, frame_place
+from homing.store.vault_keys import Rotated
 from homing.store.vault_reserving import Wanted
 from homing.store.vault_rows import now_of, refusals
 from homing.store.vault_settling import Settling
@@ -138,9 +139,13 @@ class SqlVault:
     async def prune(self, *, keep_s: float, limit: int) -> int:
         return await self._database.write(lambda c: vault_settling.prune(c, self._database.instant(-keep_s), limit))
 
-    async def rotate(self, limit: int) -> int:
-        """Seal up to so many rows anew under the newest key; returns how many, 0 once all are."""
-        return await self._database.write(lambda c: vault_keys.rotate(c, self._keys, limit))
+    async def rotate(self, limit: int, *, skip: Collection[str] = ()) -> Rotated:
+        """Seal up to so many rows anew under the newest key, leaving out these sessions. None are left when it did
+        nothing."""
+        return await self._database.write(lambda c: vault_keys.rotate(c, self._keys, limit, skip))
+
+    async def left_to_rotate(self) -> int:
+        return await self._database.read(lambda c: vault_keys.left_to_rotate(c, self._keys))
 
     async def close(self) -> None:
         """Do what waits and write what was noted. The database stays open."""
