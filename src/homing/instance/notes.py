@@ -61,10 +61,7 @@ class Notes:
             await self._credentials.acknowledge(self._grant, acknowledged)
             del self._acknowledged[: len(acknowledged)]
         if dropped:
-            refused = await self._credentials.drop(self._grant, [counter for counter, _ in dropped])
+            stale = await self._credentials.drop(self._grant, [counter for counter, _ in dropped])
             del self._dropped[: len(dropped)]
-            if refused is not None:
-                return
-        for _, then in dropped:
-            if then is not None:
-                then()
+            for _, then in dropped:
+                then(stale is None)
