@@ -63,7 +63,7 @@ async def test_a_taken_port_is_one_sentence_and_exit_code_2(fleet, processes):
         ({"HOMING_VAULT_KEY": ""}, "HOMING_VAULT_KEY is not set; `homing db vault-key` makes one"),
         ({"HOMING_VAULT_KEY": "test:c2hvcnQ="}, "the key 'test' has 5 bytes"),
         ({"HOMING_VAULT_KEY": str(fresh_key("test"))}, "the vault key 'test' is not the one of this name"),
-        ({"HOMING_VAULT_KEY": str(fresh_key("new"))}, "need the vault key 'test', which is not at hand"),
+        ({"HOMING_VAULT_KEY": str(fresh_key("new"))}, "the vault key 'test' is not at hand"),
         ({"HOMING_VAULT_OLD_KEYS": "nothing"}, "HOMING_VAULT_OLD_KEYS cannot be used"),
         ({"HOMING_LEASE_EXPIRY": "3"}, "HOMING_LEASE_SELF_FENCE must be shorter"),
         ({"HOMING_LEASE_HEARTBEAT": "3"}, "one lost renewal would pause an instance"),
