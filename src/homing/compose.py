@@ -66,6 +66,7 @@ from homing.store.migrating import migrate
 from homing.store.notices import open_notices
 from homing.store.opening import open_database
 from homing.store.schedules import SqlSchedules
+from homing.store.vault_opening import open_vault as open_vault
 from homing.store.work import SqlWork
 from homing.world import SystemClock, SystemEntropy
 

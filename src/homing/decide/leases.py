@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from homing.model.leases import Fence
-from homing.model.vault import SessionHolding
+from homing.model.vault import Holder, SessionHolding, StaleEpoch
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +68,18 @@ def fence(holding: SessionHolding | None, *, stopped: bool = False, exited: bool
     if holding.holder is None:
         return Fence.NONE
     return Fence.LAPSED if holding.lease_left_s <= 0 else Fence.REVOKED
+
+
+def epoch_to_open(
+    wanted: int | None, holder: Holder, *, stored: int, held_by: Holder | None, recorded: int
+) -> int | StaleEpoch:
+    """The epoch under which `holder` opens a session that the vault has at `stored`, or its refusal.
+
+    `recorded` is the directory's copy. A boot may open again what was granted to it; who names no epoch takes the
+    next one, whoever had the last.
+    """
+    if wanted is None:
+        return max(stored, recorded) + 1
+    if wanted > stored or (wanted == stored and held_by == holder):
+        return wanted
+    return StaleEpoch(stored)

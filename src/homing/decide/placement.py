@@ -111,9 +111,7 @@ class _Fleet:
             return self._no_room(wanted, labels)
         home = self._home(wanted, labels)
         if home is not None and home.used <= best.used + STICKS_WITHIN:
-            return _taken(
-                home, wanted, f"it lived on {home.instance.url} before, which is not used much more than others"
-            )
+            return _taken(home, wanted, f"it lived on {home.instance.url} before, and no other is used much less")
         return _taken(best, wanted, f"{best.instance.url} is the least used of {len(fit)} that may hold it")
 
     def _there(self, wanted: Wanted, url: InstanceUrl) -> Chosen | NoRoom:

@@ -43,6 +43,8 @@ CALL_TIMEOUT_S = 15.0
 START_TIMEOUT_S = 60.0
 """The seed's Node service answers a start only when its browser is up, which it allows a minute for."""
 
+_SET_ASIDE = {SessionStatus.LOGGED_OUT, SessionStatus.QUARANTINED}
+"""Starting these takes opening them anew, whatever their instance says."""
 _PASSING = {SessionStatus.PAIRING, SessionStatus.STARTING, SessionStatus.UNKNOWN}
 
 
@@ -85,7 +87,7 @@ class Accounts:
         if url is None:
             chosen = await self._choose(account)
             url, why = chosen.instance.url, chosen.reason
-        if account.status is not SessionStatus.LOGGED_OUT and await self._can_send(account, url):
+        if account.status not in _SET_ASIDE and await self._can_send(account, url):
             return account
         epoch = Epoch(account.placement.epoch + 1)
         started = await self._opened(account, url, epoch, anew=False)

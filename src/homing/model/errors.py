@@ -26,6 +26,7 @@ class Code(StrEnum):
     SESSION_UNREACHABLE = "session_unreachable"
     SESSION_NOT_READY = "session_not_ready"
     SESSION_LOGGED_OUT = "session_logged_out"
+    SESSION_QUARANTINED = "session_quarantined"
     DUPLICATE_HOLDER = "duplicate_holder"
     INSTANCE_THROTTLED = "instance_throttled"
     MESSAGE_REJECTED = "message_rejected"

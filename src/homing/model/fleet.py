@@ -124,6 +124,7 @@ class Route:
     placement: Placement
     phone: str = ""
     logged_out: bool = False
+    quarantined: bool = False
 
     @property
     def session_id(self) -> SessionId:

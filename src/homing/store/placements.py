@@ -94,7 +94,7 @@ def set_status(connection: Connection, session_id: SessionId, status: SessionSta
     if row is None or row.status == status:
         return []
     connection.execute(update(sessions).where(sessions.c.session_id == session_id).values(status=status, updated_at=at))
-    concerns_routes = SessionStatus.LOGGED_OUT in (status, row.status)
+    concerns_routes = not {SessionStatus.LOGGED_OUT, SessionStatus.QUARANTINED}.isdisjoint((status, row.status))
     return [AccountChanged(account_uuid=AccountUuid(row.uuid))] if concerns_routes else []
 
 

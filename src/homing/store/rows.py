@@ -69,6 +69,7 @@ def route_of(row: AnyRow) -> Route:
         placement=placement_of(row),
         phone=row.phone,
         logged_out=row.status == SessionStatus.LOGGED_OUT,
+        quarantined=row.status == SessionStatus.QUARANTINED,
     )
 
 
