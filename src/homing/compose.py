@@ -16,17 +16,21 @@ from homing.drivers.metered import MeteredDriver
 from homing.drivers.wire import Wire, WireLimits
 from homing.fleet import LiveFleet
 from homing.flows.accounts import Accounts
+from homing.flows.balance import Balance
+from homing.flows.drain import Drains
+from homing.flows.exits import Exits
 from homing.flows.hints import Hints
 from homing.flows.intake import Intake
 from homing.flows.keeper import Keeper, KeeperPolicy
 from homing.flows.keyed import KeyedSends
 from homing.flows.listings import Lists
+from homing.flows.migrate import Migrations
 from homing.flows.news import News
 from homing.flows.record import Recorder
 from homing.flows.rediscover import Rediscovery
 from homing.flows.rehome import KIND as REHOME
 from homing.flows.rehome import PATIENCE as REHOME_PATIENCE
-from homing.flows.rehome import RehomePolicy, Rehoming
+from homing.flows.rehome import RehomePolicy, Rehoming, WishList
 from homing.flows.said import Said
 from homing.flows.schedules import Schedule, Scheduler
 from homing.flows.send import Sending
@@ -109,6 +113,10 @@ class Gateway:
     watching: Watching
     keeper: Keeper
     news: News
+    drains: Drains
+    exits: Exits
+    migrations: Migrations
+    balance: Balance
 
 
 @asynccontextmanager
@@ -128,15 +136,15 @@ async def open_stores(
         stack.push_async_callback(notices.close)
         directory = SqlDirectory(database, notices, SystemClock(), on_read=on_read)
         yield Stores(
-            database,
-            notices,
-            directory,
-            SqlMessages(database),
-            SqlEvents(database, notices),
-            SqlSchedules(database),
-            SqlWork(database, notices),
-            SqlLeases(database),
-            SqlGrants(database, notices),
+            database=database,
+            notices=notices,
+            directory=directory,
+            messages=SqlMessages(database),
+            events=SqlEvents(database, notices),
+            schedules=SqlSchedules(database),
+            work=SqlWork(database, notices),
+            leases=SqlLeases(database),
+            grants=SqlGrants(database, notices),
         )
 
 
@@ -168,6 +176,13 @@ async def open_sync(settings: Settings) -> AsyncIterator[Sync]:
         await fleet.refresh()
         lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout)
         yield Sync(stores.directory, lists, clock, SystemEntropy(), metrics)
+
+
+@asynccontextmanager
+async def open_exits(settings: Settings) -> AsyncIterator[Exits]:
+    """For a command that says, without a gateway, that an instance exited. Gateways find the wishes when they look."""
+    async with open_stores(settings) as stores:
+        yield Exits(stores.directory, stores.grants, stores.leases, WishList(stores.work))
 
 
 def _wired(
@@ -228,6 +243,8 @@ def _wired(
     feed = EventFeed()
     stores.notices.subscribe(feed.hear)
     scheduler = Scheduler(stores.schedules, clock, [_sync_schedule(settings, sync, metrics)], owner=entropy.uuid())
+    rehoming, watching, keeper = kept.rehoming, kept.watching, kept.keeper
+    directory, grants = stores.directory, stores.grants
     gateway = Gateway(
         settings=settings,
         clock=clock,
@@ -242,15 +259,24 @@ def _wired(
         sync=sync,
         intake=reported,
         feed=feed,
-        rehoming=kept.rehoming,
-        watching=kept.watching,
-        keeper=kept.keeper,
+        rehoming=rehoming,
+        watching=watching,
+        keeper=keeper,
         news=kept.news,
+        drains=Drains(directory, fleet, stores.work, rehoming),
+        exits=Exits(directory, grants, stores.leases, rehoming),
+        migrations=Migrations(directory, fleet, grants, watching, rehoming),
+        balance=Balance(directory, fleet, grants, watching, rehoming, settings.rebalance_policy, keeper.braked),
     )
+    metrics.watch(_states(watching), braked=lambda: keeper.braked() is not None, waiting=lambda: kept.news.waiting)
     return gateway, [
         *(part.run for part in (fleet, keyring, keyed, recorder, hints, intake, scheduler)),
         *(part.run for part in (kept.watching, kept.keeper, kept.worker, take_backs)),
     ]
+
+
+def _states(watching: Watching) -> Callable[[], dict[InstanceUrl, str]]:
+    return lambda: {url: judged.state.value for url, judged in watching.judged().items()}
 
 
 @dataclass(frozen=True, slots=True)

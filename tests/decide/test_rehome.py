@@ -141,6 +141,16 @@ def test_what_an_operator_kept_for_himself_is_not_moved_unasked(cause: Cause, ta
     assert isinstance(next_step(asked, Known(placed(takeover=takeover), held(), {}, {A})), Give)
 
 
+def test_what_an_operator_says_is_lost_is_granted_elsewhere_without_asking_its_holder() -> None:
+    known = Known(placed(takeover=Takeover.MANUAL), held(), lives(A, "a1"))
+    assert isinstance(next_step(wish(Cause.LOST), known), Give)
+
+
+def test_every_cause_can_be_followed() -> None:
+    for cause in Cause:
+        next_step(wish(cause), Known(placed(), held(), lives(A, "a1")))
+
+
 @pytest.mark.parametrize(
     "status", [SessionStatus.STOPPED, SessionStatus.LOGGED_OUT, SessionStatus.PAIRING, SessionStatus.QUARANTINED]
 )

@@ -40,6 +40,8 @@ class Cause(StrEnum):
     DRAIN = "drain"
     BALANCE = "balance"
     REQUEST = "request"
+    LOST = "lost"
+    """An operator wants it back from an instance that does not serve it."""
 
 
 BY_ITSELF = frozenset({Cause.GONE, Cause.EXITED, Cause.MISSING})
@@ -55,6 +57,7 @@ _WISHES = {
     Cause.DRAIN: MoveWish.DRAIN,
     Cause.BALANCE: MoveWish.BALANCE,
     Cause.REQUEST: MoveWish.OPERATOR,
+    Cause.LOST: MoveWish.OPERATOR,
 }
 
 

@@ -4,6 +4,8 @@ An epoch is taken from the credentials' store by the instance itself when it ope
 compare-and-set. The other order would leave a record of a grant that nobody has.
 """
 
+from collections.abc import Mapping
+
 import structlog
 
 from homing.decide import placement
@@ -55,7 +57,14 @@ class Accounts:
         self._directory, self._fleet, self._entropy = directory, fleet, entropy
         self._notices, self._meters = notices, meters
 
-    async def create(self, workspace: WorkspaceId, phone: str, name: str, takeover: Takeover | None) -> Account:
+    async def create(
+        self,
+        workspace: WorkspaceId,
+        phone: str,
+        name: str,
+        takeover: Takeover | None,
+        requires: Mapping[str, str],
+    ) -> Account:
         """A new account, not started yet. Raises NameTaken."""
         uuid = self._entropy.uuid()
         return await self._directory.create_account(
@@ -66,6 +75,7 @@ class Accounts:
                 phone=phone,
                 name=name,
                 takeover=takeover or Takeover.AUTO,
+                requires=requires,
             )
         )
 

@@ -74,6 +74,10 @@ class Keeper:
         """Whether so much seems gone that nothing is moved."""
         return self._brake
 
+    def braked(self) -> str | None:
+        """Why nothing is moved because so much seems gone; None while that is not so."""
+        return self._brake.reason if isinstance(self._brake, Engaged) else None
+
     async def run(self) -> None:
         """Keep the fleet until cancelled."""
         while True:

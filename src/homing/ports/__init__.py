@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypedDict
 
 from homing.model.access import Key
 from homing.model.calls import InstanceHealth as InstanceHealth
@@ -125,6 +125,17 @@ class NewAccount:
     name: str
     takeover: Takeover
     id: int | None = None
+    requires: Mapping[str, str] = field(default_factory=dict)
+
+
+class InstanceChanges(TypedDict, total=False):
+    """What an operator may say of an instance. What is absent stays; None takes a limit away."""
+
+    name: str
+    capacity: int | None
+    memory_limit_mb: float | None
+    sends_limit_per_s: float | None
+    labels: Mapping[str, str]
 
 
 class Directory(Protocol):
@@ -203,6 +214,10 @@ class Directory(Protocol):
 
     async def set_takeover(self, account: Account, takeover: Takeover) -> None: ...
 
+    async def set_requires(self, account: Account, requires: Mapping[str, str]) -> None:
+        """The labels that an instance must have to be given the account's session from now on."""
+        ...
+
     async def create_contact(self, uuid: ContactUuid, workspace: WorkspaceId, phone: str, name: str) -> Contact:
         """Raises NameTaken if the workspace has that phone already."""
         ...
@@ -223,11 +238,17 @@ class Directory(Protocol):
         name: str = "",
         capacity: int | None = None,
         labels: Mapping[str, str] | None = None,
+        memory_limit_mb: float | None = None,
+        sends_limit_per_s: float | None = None,
     ) -> Instance:
         """Raises NameTaken if the address is known already."""
         ...
 
     async def set_instance_state(self, url: InstanceUrl, state: InstanceState) -> Instance | None: ...
+
+    async def change_instance(self, url: InstanceUrl, changes: InstanceChanges) -> Instance | None:
+        """The instance as it stands changed; None if there is none at the address."""
+        ...
 
     async def delete_instance(self, url: InstanceUrl) -> bool:
         """False, and no change, while sessions are placed on it."""
@@ -533,6 +554,10 @@ class Work(Protocol):
         """Newest first; `page.after` is the id below which to go on, 0 for the newest."""
         ...
 
+    async def open_of(self, kind: str, dedups: Collection[str]) -> dict[str, Job]:
+        """The newest job of each `dedup` that is unfinished or dead, in one SELECT; those without one are absent."""
+        ...
+
     async def latest(self, kind: str, dedup: str) -> Job | None:
         """The newest job of the kind with this `dedup`, finished or not."""
         ...
@@ -582,5 +607,9 @@ class Meters(Protocol):
     def instance_called(self, instance: InstanceUrl, call: str) -> None: ...
 
     def moved(self, kind: MoveKind, count: int = 1) -> None: ...
+
+    def arrived(self, kind: MoveKind, took_s: float) -> None:
+        """A session that was to move can send where it went, so long after that was wished for."""
+        ...
 
     def looked(self) -> None: ...

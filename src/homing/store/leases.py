@@ -1,6 +1,6 @@
 """Leases of incarnations, by the store's clock."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -15,6 +15,7 @@ from homing.store import sql
 from homing.store.columns import Number, Words
 from homing.store.database import Database, Dialect
 from homing.store.identity import identity
+from homing.store.rows import AnyRow
 from homing.store.schema import credentials, incarnations
 
 
@@ -53,7 +54,18 @@ def note_revoked(connection: Connection, taken: Mapping[str, int]) -> None:
         connection.execute(_revoked_statement(dialect), {"given": given})
 
 
-def locked(connection: Connection, boots: Mapping[str, Any] | set[str]) -> dict[str, Any]:
+def incarnation_of(row: AnyRow, now: datetime) -> Incarnation:
+    return Incarnation(
+        id=IncarnationId(row.id),
+        instance_url=InstanceUrl(row.instance_url),
+        renewed_ago_s=(now - row.renewed_at).total_seconds(),
+        lease_left_s=(row.lease_until - now).total_seconds(),
+        began_ago_s=(now - row.began_at).total_seconds(),
+        ended=None if row.ended is None else Ended(row.ended),
+    )
+
+
+def locked(connection: Connection, boots: Collection[str]) -> dict[str, AnyRow]:
     """The rows of these boots by id, nobody else's to change until the transaction ends."""
     found = connection.execute(_locked_statement(sql.dialect_of(connection)), {"boots": sorted(boots)})
     return {row.id: row for row in found}
@@ -115,17 +127,7 @@ def _newest(connection: Connection, database: Database) -> list[Incarnation]:
     place = func.row_number().over(partition_by=incarnations.c.instance_url, order_by=latest)
     numbered = select(incarnations, place.label("place"), database.instant().label("now")).subquery("numbered")
     statement = select(numbered).where(numbered.c.place == 1).order_by(numbered.c.instance_url)
-    return [
-        Incarnation(
-            id=IncarnationId(row.id),
-            instance_url=InstanceUrl(row.instance_url),
-            renewed_ago_s=(row.now - row.renewed_at).total_seconds(),
-            lease_left_s=(row.lease_until - row.now).total_seconds(),
-            began_ago_s=(row.now - row.began_at).total_seconds(),
-            ended=None if row.ended is None else Ended(row.ended),
-        )
-        for row in connection.execute(statement)
-    ]
+    return [incarnation_of(row, row.now) for row in connection.execute(statement)]
 
 
 def _prune(connection: Connection, database: Database, keep_s: float) -> int:

@@ -17,6 +17,7 @@ from homing.store.database import Dialect, StoreMisconfigured
 from homing.store.failures import DRIVER_ERRORS, said, unavailable
 from homing.store.filelock import FileLock
 from homing.store.schema import metadata
+from homing.store.shared_clock import SharedClock
 from homing.store.writer import GroupWriter
 
 T = TypeVar("T")
@@ -40,7 +41,8 @@ class SqliteFile:
         _check_version()
         if not path.parent.is_dir():
             raise StoreMisconfigured(f"the database {path} cannot be opened: there is no directory {path.parent}")
-        self._now = now or _steady_clock()
+        self._shared = SharedClock() if now is None else None
+        self._now = now or self._shared_now
         self._lock = FileLock.of(path) if exclusive else None
         try:
             self._engine = sqlite_engine(path)
@@ -58,6 +60,7 @@ class SqliteFile:
 
     async def read(self, fn: Callable[[Connection], T]) -> T:
         try:
+            await self._share_time()
             return fn(self._reader)
         except DRIVER_ERRORS as error:
             raise unavailable(error) from error
@@ -65,6 +68,7 @@ class SqliteFile:
     async def write(self, fn: Callable[[Connection], T]) -> T:
         try:
             async with asyncio.timeout(_WRITE_TIMEOUT_S):
+                await self._share_time()
                 return await self._writer.write(fn)
         except DRIVER_ERRORS as error:
             raise unavailable(error) from error
@@ -77,6 +81,17 @@ class SqliteFile:
         self._reader.close()
         self._engine.dispose()
         self._release()
+
+    def _shared_now(self) -> datetime:
+        assert self._shared is not None
+        return self._shared.now()
+
+    async def _share_time(self) -> None:
+        if self._shared is None or self._shared.is_shared or self._reader.closed:
+            return
+        if not self._shared.read(self._reader):
+            await self._writer.write(self._shared.set)
+            self._shared.read(self._reader)
 
     def _open(self, busy_ms: int) -> Connection:
         connection = self._engine.connect()
