@@ -81,3 +81,17 @@ async def test_messages_are_numbered_in_their_order_and_once(vault: SqlVault) ->
     assert after.next_counter == 4
     assert await vault.reserve(grant, unsent("d")) == StaleEpoch(2)
     assert await vault.reserve(after, unsent("b", "d")) == [ReservedBefore(2, acknowledged=True), Reserved(4)]
+
+
+async def test_a_message_that_was_dropped_has_a_new_counter_when_it_is_wanted_again(vault: SqlVault) -> None:
+    grant = await opened(vault)
+    assert await reserved(vault, grant, "a", "b") == [1, 2]
+    await vault.drop(grant, [1])
+    grant = await opened(vault, holder=TWO)
+    assert await vault.reserve(grant, unsent("c", "a", "a")) == [
+        Reserved(3),
+        Reserved(4),
+        ReservedBefore(4, acknowledged=False),
+    ]
+    again = await opened(vault)
+    assert [(each.counter, each.message_id) for each in again.unfinished] == [(2, "b"), (3, "c"), (4, "a")]

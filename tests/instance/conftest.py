@@ -66,6 +66,20 @@ class Time(SystemClock):
         self.ahead_s += by_s
 
 
+class LossyWire(MemoryWire):
+    """A wire that keeps messages to itself while the network says so."""
+
+    def __init__(self, network: "Network", on_frame: OnFrame, on_closed: OnClosed) -> None:
+        super().__init__(network.exchange, on_frame, on_closed)
+        self._network = network
+
+    def send(self, frame: dict[str, Any]) -> None:
+        if self._network.lose_frames and frame["do"] == "send":
+            self._network.lost += 1
+            return
+        super().send(frame)
+
+
 class Network:
     """WhatsApp in memory, its ledger a list, its wires within reach of the test."""
 
@@ -74,9 +88,12 @@ class Network:
         self.judge = Judge()
         self.wires: list[MemoryWire] = []
         self.unreachable = False
+        self.swallowed = 0
         self.way_free = asyncio.Event()
         self.way_free.set()
         self.swallow_answers = False
+        self.lose_frames = False
+        self.lost = 0
         loop = asyncio.get_running_loop()
         self.exchange = Exchange(self.judge, self, clock=time.time, later=loop.call_later)
 
@@ -90,10 +107,12 @@ class Network:
         self._check_reachable()
 
         def hear(frame: dict[str, Any]) -> None:
-            if not self.swallow_answers:
+            if self.swallow_answers:
+                self.swallowed += 1
+            else:
                 on_frame(frame)
 
-        wire = MemoryWire(self.exchange, hear, on_closed)
+        wire = LossyWire(self, hear, on_closed)
         self.wires.append(wire)
         return wire
 
@@ -127,6 +146,18 @@ class World:
     async def stored(self, session_id: str = "s1") -> Stored:
         """What the vault has of a session."""
         return await stored(self.database, session_id)
+
+    def kill(self, host: Host) -> None:
+        """End the host as `kill -9` does: nobody is told, its connections close."""
+        place = self.hosts.index(host)
+        self.leasing[place].cancel()
+        for session in host.sessions():
+            session._tasks.cancel()
+            session._sending._notes.end()
+            if session._connection.wire is not None:
+                session._connection.wire.device._conversation._on_closed = lambda: None
+                session._connection.wire.close()
+        host._sessions.clear()
 
     async def grant_elsewhere(self, session_id: str = "s1", url: str = "http://elsewhere") -> Grant:
         """What a gateway does when it brings a session to another instance."""

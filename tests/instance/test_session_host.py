@@ -310,14 +310,14 @@ async def test_a_session_in_error_is_taken_back_by_a_new_grant(world, eventually
     assert (again.status, again.epoch) == (Status.CONNECTED, 2)
 
 
-async def test_a_frame_on_the_wire_of_an_evicted_holder_is_unknown(world):
+async def test_a_frame_on_the_wire_of_an_evicted_holder_is_unknown(world, eventually):
     await world.link("s1")
     one, two = world.host("http://one"), world.host("http://two")
     await held(one)
     await one.send("s1", message("3EB00000"))
     world.network.swallow_answers = True
     send = asyncio.create_task(one.send("s1", message("3EB00001")))
-    await asyncio.sleep(0.005)
+    await eventually(lambda: world.network.swallowed == 1)
     world.network.swallow_answers = False
     await held(two)
     assert isinstance(await send, Unknown)

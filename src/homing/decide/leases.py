@@ -61,12 +61,13 @@ def fence(holding: SessionHolding | None, *, stopped: bool = False, exited: bool
     """
     if stopped:
         return Fence.STOPPED
-    if exited or (holding is not None and holding.holder is not None and holding.holder_ended):
-        return Fence.EXITED
-    if holding is None:
-        return NotFenced("its gateway holds no lease: somebody has to stop it there, or say that the gateway exited")
-    if holding.holder is None:
+    if holding is not None and holding.holder is None:
         return Fence.NONE
+    if holding is None or holding.holder is None or not holding.holder.incarnation:
+        wanted = "somebody has to stop it there, or say that the gateway exited"
+        return Fence.EXITED if exited else NotFenced(f"its gateway holds no lease: {wanted}")
+    if holding.holder_ended:
+        return Fence.EXITED
     return Fence.LAPSED if holding.lease_left_s <= 0 else Fence.REVOKED
 
 

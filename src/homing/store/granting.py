@@ -33,6 +33,31 @@ log = structlog.get_logger("homing")
 
 
 @dataclass(frozen=True, slots=True)
+class Pace:
+    """How many sessions may be granted, and so log in, per second."""
+
+    fleet_per_s: float
+    instance_per_s: float
+
+
+@dataclass(slots=True)
+class _Room:
+    """How many more may be granted at this moment: `left` in all, and to each target what it has not had lately."""
+
+    left: int
+    each: int
+    granted: dict[str, int]
+
+    def take(self, url: str) -> bool:
+        had = self.granted.get(url, 0)
+        if self.left <= 0 or had >= self.each:
+            return False
+        self.left -= 1
+        self.granted[url] = had + 1
+        return True
+
+
+@dataclass(frozen=True, slots=True)
 class Entered:
     """One session granted, with the account it concerns and the boot that it was taken from."""
 
@@ -77,29 +102,30 @@ class Entered:
 
 
 def grant(
-    connection: Connection, database: Database, wanted: Sequence[Granting], *, per_s: float, run_id: str
+    connection: Connection, database: Database, wanted: Sequence[Granting], *, pace: Pace, run_id: str
 ) -> list[Entered]:
     """Grant those whose record stands and whose fence is proven, the first ones first, as many as may log in now."""
     if database.dialect == "postgresql":
         connection.execute(text(_TURN))
     now = now_of(connection, database)
-    room = _room(connection, now, per_s)
+    room = _room(connection, now, pace)
     entered: list[Entered] = []
     for part in chunks(_first_of_each(wanted), _CHUNK):
-        if room > len(entered):
-            entered += _grant_part(connection, part, room - len(entered), now, run_id)
+        if room.left > 0:
+            entered += _grant_part(connection, part, room, now, run_id)
     return entered
 
 
 def _grant_part(
-    connection: Connection, part: Sequence[Granting], room: int, now: datetime, run_id: str
+    connection: Connection, part: Sequence[Granting], room: _Room, now: datetime, run_id: str
 ) -> list[Entered]:
     records = _records(connection, part)
     standing = [each for each in part if _stands(each, records)]
     known = locked(connection, [each.session_id for each in standing])
     boots = _boots(connection, standing, known)
     proven = [each for each in standing if _is_proven(each, known.get(each.session_id), boots, now)]
-    entered = [_entered(each, records[each.session_id], known.get(each.session_id)) for each in proven[:room]]
+    paced = [each for each in proven if room.take(each.to_url)]
+    entered = [_entered(each, records[each.session_id], known.get(each.session_id)) for each in paced]
     if entered:
         _enter(connection, entered, now, run_id)
     return entered
@@ -112,10 +138,11 @@ def _first_of_each(wanted: Iterable[Granting]) -> list[Granting]:
     return list(firsts.values())
 
 
-def _room(connection: Connection, now: datetime, per_s: float) -> int:
+def _room(connection: Connection, now: datetime, pace: Pace) -> _Room:
     lately = moves.c.fence.is_not(None) & (moves.c.at > now - timedelta(seconds=1))
-    granted = connection.scalar(select(func.count()).select_from(moves).where(lately)) or 0
-    return max(1, int(per_s)) - granted
+    counted = select(moves.c.to_url, func.count().label("number")).where(lately).group_by(moves.c.to_url)
+    granted = {row.to_url: row.number for row in connection.execute(counted)}
+    return _Room(max(1, int(pace.fleet_per_s)) - sum(granted.values()), max(1, int(pace.instance_per_s)), granted)
 
 
 # --- what stands --------------------------------------------------------------------------------------------------

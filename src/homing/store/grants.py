@@ -8,13 +8,14 @@ from typing import Any
 from sqlalchemy import Connection, Select, Text, Update, func, select, update
 from sqlalchemy.types import TypeEngine
 
-from homing.model.fleet import MoveKind, PlacementState, Rebinding, SessionId
+from homing.model.fleet import MoveKind, Placement, PlacementState, Rebinding, SessionId
 from homing.model.vault import Arrival, Granted, Granting, SessionHolding
 from homing.ports import Notice
 from homing.store import placements
 from homing.store.columns import Number, Words
 from homing.store.database import Database, Dialect
-from homing.store.granting import Entered, grant, holding_of
+from homing.store.granting import Entered, Pace, grant, holding_of
+from homing.store.leaving import mark
 from homing.store.notices import StagedNotices
 from homing.store.schema import credentials, incarnations, moves, sessions
 from homing.store.sql import among, as_rows, dialect_of, given_rows
@@ -30,9 +31,13 @@ class SqlGrants:
     def __init__(self, database: Database, notices: StagedNotices) -> None:
         self._database, self._changes = database, Changes(database, notices)
 
-    async def grant(self, wanted: Sequence[Granting], *, fleet_logins_per_s: float, run_id: str) -> list[Granted]:
+    async def grant(
+        self, wanted: Sequence[Granting], *, fleet_logins_per_s: float, instance_logins_per_s: float, run_id: str
+    ) -> list[Granted]:
+        pace = Pace(fleet_logins_per_s, instance_logins_per_s)
+
         def change(connection: Connection) -> tuple[list[Entered], list[Notice]]:
-            entered = grant(connection, self._database, wanted, per_s=fleet_logins_per_s, run_id=run_id)
+            entered = grant(connection, self._database, wanted, pace=pace, run_id=run_id)
             return entered, [each.notice for each in entered]
 
         return [each.granted for each in await self._changes.make(change)] if wanted else []
@@ -43,6 +48,18 @@ class SqlGrants:
             return [arrival for arrival, _ in arrived], [rebound.notice for _, rebound in arrived]
 
         return await self._changes.make(change) if arrivals else []
+
+    async def leave(self, expected: Sequence[Placement]) -> list[Placement]:
+        return await self._mark(expected, PlacementState.MOVING) if expected else []
+
+    async def stay(self, moving: Sequence[Placement]) -> list[Placement]:
+        return await self._mark(moving, PlacementState.HELD) if moving else []
+
+    async def _mark(self, placed: Sequence[Placement], state: PlacementState) -> list[Placement]:
+        def change(connection: Connection) -> tuple[list[Placement], list[Notice]]:
+            return mark(connection, self._database, placed, state)
+
+        return await self._changes.make(change)
 
     async def fenced(self, sessions: Collection[SessionId]) -> Mapping[SessionId, SessionHolding]:
         return await self._database.read(lambda c: _holdings(c, self._database, sessions))

@@ -28,8 +28,8 @@ class SqlLeases:
     async def begin(self, holder: Holder, *, expiry_s: float) -> Renewed:
         return await self._database.write(lambda c: _begin(c, self._database, holder, expiry_s))
 
-    async def renew(self, holder: Holder, *, expiry_s: float) -> Renewed | None:
-        return await self._database.write(lambda c: _renew(c, self._database, holder, expiry_s))
+    async def renew(self, holder: Holder, *, expiry_s: float, answered_ago_s: float | None = None) -> Renewed | None:
+        return await self._database.write(lambda c: _renew(c, self._database, holder, expiry_s, answered_ago_s))
 
     async def end(self, instance_url: InstanceUrl, how: Ended, *, incarnation: IncarnationId | None = None) -> int:
         return await self._database.write(lambda c: _end(c, self._database, instance_url, how, incarnation))
@@ -62,6 +62,7 @@ def incarnation_of(row: AnyRow, now: datetime) -> Incarnation:
         lease_left_s=(row.lease_until - now).total_seconds(),
         began_ago_s=(now - row.began_at).total_seconds(),
         ended=None if row.ended is None else Ended(row.ended),
+        answered_ago_s=row.answered_ago_s,
     )
 
 
@@ -100,14 +101,16 @@ def _begin(connection: Connection, database: Database, holder: Holder, expiry_s:
     return Renewed(revoked or 0, was_lapsed=False, store=identity(connection))
 
 
-def _renew(connection: Connection, database: Database, holder: Holder, expiry_s: float) -> Renewed | None:
+def _renew(
+    connection: Connection, database: Database, holder: Holder, expiry_s: float, answered_ago_s: float | None
+) -> Renewed | None:
     mine = (incarnations.c.id == holder.incarnation, incarnations.c.instance_url == holder.instance_url)
     held = select(incarnations, database.instant().label("now")).where(*mine, incarnations.c.ended.is_(None))
     row = connection.execute(held.with_for_update()).one_or_none()
     if row is None:
         return None
-    lease_until = row.now + timedelta(seconds=expiry_s)
-    connection.execute(update(incarnations).where(*mine).values(renewed_at=row.now, lease_until=lease_until))
+    held_until = {"renewed_at": row.now, "lease_until": row.now + timedelta(seconds=expiry_s)}
+    connection.execute(update(incarnations).where(*mine).values(answered_ago_s=answered_ago_s, **held_until))
     return Renewed(row.revoked, was_lapsed=row.lease_until <= row.now, store=identity(connection))
 
 

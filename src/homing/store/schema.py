@@ -353,6 +353,8 @@ incarnations = Table(
     Column("lease_until", UtcDateTime, nullable=False),
     Column("ended", Words),
     Column("revoked", Number, nullable=False),
+    # By its own word with its newest renewal: since when it has answered no call. Empty if it never told.
+    Column("answered_ago_s", Float(53)),
     Index(None, "instance_url", "began_at"),
     _one_of("ended", Ended),
 )

@@ -104,6 +104,9 @@ def _reserved(connection: Connection, database: Database, wanted: Sequence[Wante
         counters.add(row, wanted[row.place].message_id)
     if counters.fresh:
         now = now_of(connection, database)
+        if counters.anew:
+            forgotten = as_rows({"session_id": session, "message_id": id} for session, id in counters.anew)
+            connection.execute(_forget_statement(dialect), {"given": forgotten})
         fresh = as_rows({**wanted[place].row(place), "counter": counter} for place, counter in counters.fresh.items())
         connection.execute(_insert_statement(dialect), {"given": fresh, "reserved": now})
         raised = as_rows({"session_id": session, "counter": last} for session, last in counters.last.items())
@@ -118,15 +121,18 @@ class _Counters:
         self.found: dict[int, Reservation] = {}
         self.fresh: dict[int, int] = {}
         self.last: dict[str, int] = {}
+        self.anew: list[tuple[str, str]] = []
         self._given: dict[tuple[str, str], int] = {}
 
     def add(self, row: AnyRow, message_id: str) -> None:
         message = (row.session_id, message_id)
-        if row.counter is not None:
-            self.found[row.place] = ReservedBefore(row.counter, row.acknowledged)
-        elif message in self._given:
+        if message in self._given:
             self.found[row.place] = ReservedBefore(self._given[message], acknowledged=False)
+        elif row.counter is not None and (row.acknowledged or row.settled_at is None):
+            self.found[row.place] = ReservedBefore(row.counter, row.acknowledged)
         else:
+            if row.counter is not None:
+                self.anew.append(message)  # dropped: its old counter is behind what was said since
             counter = self.last.get(row.session_id, row.reserved_to) + 1
             self.last[row.session_id] = self.fresh[row.place] = self._given[message] = counter
             self.found[row.place] = Reserved(counter)
@@ -136,13 +142,20 @@ class _Counters:
 def _held_statement(dialect: Dialect) -> Select[Any]:
     given = given_rows(dialect, "given", _WANTED)
     before = and_(reservations.c.session_id == given.c.session_id, reservations.c.message_id == given.c.message_id)
-    known = (reservations.c.counter, reservations.c.acknowledged)
+    known = (reservations.c.counter, reservations.c.acknowledged, reservations.c.settled_at)
     return (
         select(given.c.place, given.c.session_id, credentials.c.reserved_to, *known)
         .select_from(given.join(credentials, and_(*under(given))).outerjoin(reservations, before))
         .order_by(given.c.session_id, given.c.place)
         .with_for_update(of=credentials)
     )
+
+
+@cache
+def _forget_statement(dialect: Dialect) -> Any:
+    given = given_rows(dialect, "given", {"session_id": Words(), "message_id": Words()})
+    key = tuple_(reservations.c.session_id, reservations.c.message_id)
+    return delete(reservations).where(key.in_(select(given.c.session_id, given.c.message_id)))
 
 
 @cache

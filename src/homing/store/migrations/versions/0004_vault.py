@@ -8,6 +8,7 @@ from sqlalchemy import (
     Float,
     ForeignKeyConstraint,
     Index,
+    Integer,
     MetaData,
     PrimaryKeyConstraint,
     Table,
@@ -24,6 +25,10 @@ _STATUSES = "'connected', 'starting', 'pairing', 'disconnected', 'logged_out', '
 _BEFORE = f"status IN ({_STATUSES}, 'unknown')"
 _AFTER = f"status IN ({_STATUSES}, 'quarantined', 'unknown')"
 
+_KINDS = "'placement', 'rediscovery', 'rehome', 'migration'"
+_KINDS_BEFORE = f"kind IN ({_KINDS})"
+_KINDS_AFTER = f"kind IN ({_KINDS}, 'take_back')"
+
 
 def upgrade() -> None:
     _credentials()
@@ -32,6 +37,7 @@ def upgrade() -> None:
     _vault_keys()
     _store_clock()
     _let_statuses_be(_AFTER, before=_BEFORE)
+    _let_kinds_be(_KINDS_AFTER, before=_KINDS_BEFORE)
     op.add_column("accounts", Column("requires", JsonText(), server_default="{}", nullable=False))
     op.add_column("instances", Column("memory_limit_mb", Float(53), nullable=True))
     op.add_column("instances", Column("sends_limit_per_s", Float(53), nullable=True))
@@ -50,6 +56,8 @@ def downgrade() -> None:
         ("accounts", "requires"),
     ):
         op.drop_column(table, column)
+    op.execute("UPDATE moves SET kind = 'rehome' WHERE kind = 'take_back'")
+    _let_kinds_be(_KINDS_BEFORE, before=_KINDS_AFTER)
     op.execute("UPDATE sessions SET status = 'stopped' WHERE status = 'quarantined'")
     _let_statuses_be(_BEFORE, before=_AFTER)
     for table in ("store_clock", "vault_keys", "incarnations", "reservations", "credentials"):
@@ -110,6 +118,7 @@ def _incarnations() -> None:
         Column("lease_until", UtcDateTime(), nullable=False),
         Column("ended", Words(), nullable=True),
         Column("revoked", Number(), nullable=False),
+        Column("answered_ago_s", Float(53), nullable=True),
         PrimaryKeyConstraint("id", name="incarnations_pkey"),
         CheckConstraint("ended IN ('left', 'exited')", name=op.f("incarnations_ended_check")),
     )
@@ -143,6 +152,37 @@ def _let_statuses_be(condition: str, *, before: str) -> None:
     with op.batch_alter_table("sessions", copy_from=_sessions(before)) as sessions:
         sessions.drop_constraint(op.f("sessions_status_check"), type_="check")
         sessions.create_check_constraint(op.f("sessions_status_check"), text(condition))
+
+
+def _let_kinds_be(condition: str, *, before: str) -> None:
+    with op.batch_alter_table("moves", copy_from=_moves(before), table_kwargs={"sqlite_autoincrement": True}) as moves:
+        moves.drop_constraint(op.f("moves_kind_check"), type_="check")
+        moves.create_check_constraint(op.f("moves_kind_check"), text(condition))
+
+
+def _moves(kinds: str) -> Table:
+    return Table(
+        "moves",
+        MetaData(),
+        Column("id", Number(), autoincrement=True, nullable=False),
+        Column("kind", Words(), nullable=False),
+        Column("session_id", Words(), nullable=False),
+        Column("account_id", Number(), nullable=False),
+        Column("workspace_id", Number(), nullable=False),
+        Column("from_url", Words(), nullable=True),
+        Column("to_url", Words(), nullable=True),
+        Column("epoch", Number(), nullable=False),
+        Column("reason", Words(), nullable=False),
+        Column("at", UtcDateTime(), nullable=False),
+        Column("duration_ms", Integer(), nullable=True),
+        Column("run_id", Words(), nullable=True),
+        PrimaryKeyConstraint("id", name="moves_pkey"),
+        CheckConstraint("epoch >= 0", name="moves_epoch_check"),
+        CheckConstraint(kinds, name="moves_kind_check"),
+        Index("moves_session_id_id_idx", "session_id", "id"),
+        Index("moves_workspace_id_id_idx", "workspace_id", "id"),
+        sqlite_autoincrement=True,
+    )
 
 
 def _sessions(statuses: str) -> Table:
