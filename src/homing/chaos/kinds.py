@@ -1,16 +1,14 @@
 """What can be done to a fleet, and what is promised of each: how soon all is well again, and whether anything moves."""
 
-import asyncio
 import signal
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Any
 
+from homing.chaos import actions
+from homing.chaos.actions import Action
 from homing.chaos.conditions import CLEAR, Conditions, Passing
-from homing.chaos.stage import OWN_POSTGRES, Stage, Wanted
-
-Strike = Callable[[Stage, str], Awaitable[None]]
+from homing.chaos.stage import OWN_POSTGRES, Wanted
 
 
 class Struck(Enum):
@@ -28,7 +26,6 @@ class Needs(Enum):
     SQLITE = "SQLite"
     POSTGRES = "PostgreSQL"
     OWN_POSTGRES = "a PostgreSQL of this run's own"
-    GATEWAYS = "more than one gateway"
     REDIS = "Redis"
 
 
@@ -36,25 +33,27 @@ class Needs(Enum):
 class Kind:
     """One kind of fault.
 
-    `loses`: the sessions of the instance that is struck must come back elsewhere, and the fault lasts until they did;
-    otherwise it lasts `holds_s`, and nothing may move. `within_s` is how long it may take until every session that is
-    struck can send again: from the beginning of the fault, or (`from_healing`) from its end.
+    `within_s` is how long it may take until every session that is struck can send again: from the beginning of the
+    fault, or (`from_healing`) from its end. Unless it `loses`, the fault lasts `holds_s`, and nothing may move.
     """
 
     name: str
     does: str
     struck: Struck
-    inflict: Strike
-    heal: Strike
+    inflict: Action
+    heal: Action
     within_s: float
-    loses: bool = False
-    may_move: bool = False
     holds_s: float = 0.0
+    loses: bool = False
+    """The instance's sessions have to come back elsewhere, and the fault lasts until they did."""
+    may_move: bool = False
     from_healing: bool = False
     knocks: bool = False
     """Messages under the old epochs go straight to the instance, to wait in its sockets and once it is well again."""
+    talks: bool = False
+    """The sessions that are struck say one thing after the other; what counts is the longest that one had to wait."""
     fails: bool = True
-    """A request may be answered otherwise than 200, as long as asking again helps."""
+    """Requests may be answered otherwise than 200, as long as asking again helps."""
     needs: Needs = Needs.NOTHING
 
     def missing(self, wanted: Wanted) -> str | None:
@@ -64,332 +63,207 @@ class Kind:
             Needs.SQLITE: not wanted.on_postgres,
             Needs.POSTGRES: wanted.on_postgres,
             Needs.OWN_POSTGRES: wanted.database == OWN_POSTGRES,
-            Needs.GATEWAYS: wanted.gateways > 1,
             Needs.REDIS: wanted.redis,
         }
         return None if there[self.needs] else self.needs.value
 
-
-async def _nothing(stage: Stage, victim: str) -> None:
-    pass
-
-
-# --- instances --------------------------------------------------------------------------------------------------
+    def lasting(self, holds_s: float) -> "Kind":
+        return replace(self, holds_s=holds_s)
 
 
-async def _kill(stage: Stage, victim: str) -> None:
-    stage.kill_instance(victim)
+CUT = Conditions(Passing.SWALLOWED)
+UNREACHABLE = Conditions(Passing.UNREACHABLE)
+MUTE = Conditions(Passing.MUTE)
+SLOW = Conditions(latency_s=0.15, jitter_s=0.1, bytes_per_s=20_000)
+BREAKING = Conditions(reset_after=60)
+SLOW_STORE = Conditions(latency_s=0.05, jitter_s=0.1)
 
 
-async def _start(stage: Stage, victim: str) -> None:
-    await stage.start_instance(victim)
-
-
-async def _end(stage: Stage, victim: str) -> None:
-    await stage.end_instance(victim)
-
-
-async def _freeze(stage: Stage, victim: str) -> None:
-    stage.signal_instance(victim, signal.SIGSTOP)
-
-
-async def _wake(stage: Stage, victim: str) -> None:
-    stage.signal_instance(victim, signal.SIGCONT)
-
-
-async def _clear(stage: Stage, victim: str) -> None:
-    stage.ways[victim].become(CLEAR)
-
-
-def _way(conditions: Conditions) -> Strike:
-    async def become(stage: Stage, victim: str) -> None:
-        stage.ways[victim].become(conditions)
-
-    return become
-
-
-def _store_of(conditions: Conditions) -> Strike:
-    async def become(stage: Stage, victim: str) -> None:
-        stage.instance_stores[victim].become(conditions)
-
-    return become
-
-
-async def _kill_and_a_gateway(stage: Stage, victim: str) -> None:
-    """The gateway dies while it brings the sessions back."""
-    stage.kill_instance(victim)
-    gateway = stage.chance.choice(stage.gateways)
-    await asyncio.sleep(stage.chance.uniform(0.2, 1.6))
-    stage.kill_gateway(gateway)
-    await stage.start_gateway(gateway)
-
-
-async def _hang(stage: Stage, victim: str) -> None:
-    await stage.misbehave(victim, hang=True)
-
-
-async def _behave(stage: Stage, victim: str) -> None:
-    await stage.misbehave(victim, clear=True)
-
-
-async def _drain_and_end(stage: Stage, victim: str) -> None:
-    await stage.drain(victim)
-    await stage.end_instance(victim)
-
-
-async def _start_and_undrain(stage: Stage, victim: str) -> None:
-    await stage.start_instance(victim)
-    await stage.undrain(victim)
-
-
-_CUT = Conditions(Passing.SWALLOWED)
-_UNREACHABLE = Conditions(Passing.UNREACHABLE)
-_SLOW = Conditions(latency_s=0.15, jitter_s=0.1, bytes_per_s=20_000)
-_BREAKING = Conditions(reset_after=60)
-
-
-def _lost(name: str, does: str, inflict: Strike, heal: Strike, within_s: float, **more: Any) -> Kind:
+def _lost(name: str, does: str, inflict: Action, heal: Action, within_s: float, **more: Any) -> Kind:
     """One that takes an instance from its sessions."""
     return Kind(name, does, Struck.INSTANCE, inflict, heal, within_s, loses=True, **more)
 
 
-def _borne(name: str, does: str, inflict: Strike, heal: Strike, within_s: float, holds_s: float, **more: Any) -> Kind:
+def _borne(name: str, does: str, inflict: Action, heal: Action, within_s: float, holds_s: float, **more: Any) -> Kind:
     """One that an instance lives through, sessions and all."""
-    return Kind(name, does, Struck.INSTANCE, inflict, heal, within_s, holds_s=holds_s, **more)
+    return Kind(name, does, Struck.INSTANCE, inflict, heal, within_s, holds_s, **more)
+
+
+def _gateway(name: str, does: str, inflict: Action, heal: Action, within_s: float, **more: Any) -> Kind:
+    return Kind(name, does, Struck.GATEWAY, inflict, heal, within_s, **more)
+
+
+def _under(name: str, does: str, inflict: Action, heal: Action, within_s: float, **more: Any) -> Kind:
+    """One that strikes everybody, and that everybody is to bear."""
+    return Kind(name, does, Struck.ALL, inflict, heal, within_s, **more)
 
 
 INSTANCES = (
-    _lost("kill", "an instance is killed", _kill, _start, 6.0),
+    _lost("kill", "an instance is killed", actions.kill_instance, actions.start_instance, 6.0),
     _lost(
-        "freeze", "an instance is stopped, and woken when its sessions are elsewhere", _freeze, _wake, 12.0, knocks=True
+        "freeze",
+        "an instance is stopped, and woken when its sessions are elsewhere",
+        actions.freeze_instance,
+        actions.wake_instance,
+        12.0,
+        knocks=True,
     ),
-    _lost("blackhole", "nothing reaches an instance", _way(_UNREACHABLE), _clear, 12.0),
-    _lost("swallow", "an instance is connected to, and nothing passes", _way(_CUT), _clear, 12.0),
-    _lost("hang", "an instance takes every request, and answers none", _hang, _behave, 12.0),
-    _lost("mute", "an instance's answers do not arrive", _way(Conditions(Passing.MUTE)), _clear, 12.0),
-    _lost("terminate", "an instance is told to end, and started again", _end, _start, 6.0),
-    _lost("kill-both", "an instance is killed, then a gateway in the midst of it", _kill_and_a_gateway, _start, 12.0),
+    _lost("blackhole", "nothing reaches an instance", actions.way(UNREACHABLE), actions.way(CLEAR), 12.0),
+    _lost("swallow", "an instance is connected to, and nothing passes", actions.way(CUT), actions.way(CLEAR), 12.0),
+    _lost("mute", "what an instance answers does not arrive", actions.way(MUTE), actions.way(CLEAR), 12.0),
+    _lost(
+        "hang",
+        "an instance takes every request, and answers none",
+        actions.hang_instance,
+        actions.unhang_instance,
+        12.0,
+    ),
+    _lost("terminate", "an instance is told to end", actions.end_instance, actions.start_instance, 6.0),
+    _lost(
+        "kill-both",
+        "an instance is killed, and a gateway in the midst of its rescue",
+        actions.kill_instance_and_gateway,
+        actions.start_instance,
+        12.0,
+    ),
     _lost(
         "cut-off",
         "an instance cannot reach the database",
-        _store_of(_CUT),
-        _store_of(CLEAR),
+        actions.instance_store(CUT),
+        actions.instance_store(CLEAR),
         12.0,
         needs=Needs.POSTGRES,
     ),
     _borne(
         "upgrade",
-        "an instance is drained, ended and started again",
-        _drain_and_end,
-        _start_and_undrain,
-        6.0,
+        "an instance is drained, ended, and started again",
+        actions.drain_and_end,
+        actions.start_and_undrain,
+        2.0,
         0.0,
         may_move=True,
+        talks=True,
         fails=False,
     ),
-    _borne("stall", "an instance stands still for 2 s", _freeze, _wake, 6.0, 2.0),
+    _borne("stall", "an instance stands still for 2 s", actions.freeze_instance, actions.wake_instance, 6.0, 2.0),
     _borne(
         "blip",
         "an instance cannot reach the database for 2 s",
-        _store_of(_CUT),
-        _store_of(CLEAR),
+        actions.instance_store(CUT),
+        actions.instance_store(CLEAR),
         8.0,
         2.0,
         needs=Needs.POSTGRES,
     ),
-    _borne("slow", "the way to an instance is slow", _way(_SLOW), _clear, 8.0, 6.0),
-    _borne("resets", "connections to an instance break in the midst of answers", _way(_BREAKING), _clear, 10.0, 2.0),
+    _borne("slow", "the way to an instance is slow for 6 s", actions.way(SLOW), actions.way(CLEAR), 8.0, 6.0),
+    _borne(
+        "resets",
+        "for 2 s, connections to an instance break in the midst of its answers",
+        actions.way(BREAKING),
+        actions.way(CLEAR),
+        10.0,
+        2.0,
+    ),
 )
-
-
-# --- gateways ---------------------------------------------------------------------------------------------------
-
-
-async def _kill_gateway(stage: Stage, victim: str) -> None:
-    stage.kill_gateway(victim)
-
-
-async def _start_gateway(stage: Stage, victim: str) -> None:
-    await stage.start_gateway(victim)
-
-
-async def _freeze_gateway(stage: Stage, victim: str) -> None:
-    stage.signal_gateway(victim, signal.SIGSTOP)
-
-
-async def _wake_gateway(stage: Stage, victim: str) -> None:
-    stage.signal_gateway(victim, signal.SIGCONT)
-
-
-async def _kill_gateways(stage: Stage, victim: str) -> None:
-    for url in stage.gateways:
-        stage.kill_gateway(url)
-
-
-async def _start_gateways(stage: Stage, victim: str) -> None:
-    await asyncio.gather(*map(stage.start_gateway, stage.gateways))
-
-
-def _store_of_gateway(conditions: Conditions) -> Strike:
-    async def become(stage: Stage, victim: str) -> None:
-        stage.gateway_stores[stage.gateways.index(victim)].become(conditions)
-
-    return become
-
 
 GATEWAYS = (
-    Kind("gateway-kill", "a gateway is killed, and started again", Struck.GATEWAY, _kill_gateway, _start_gateway, 12.0),
-    Kind(
+    _gateway(
+        "gateway-kill", "a gateway is killed, and started again", actions.kill_gateway, actions.start_gateway, 12.0
+    ),
+    _gateway(
         "gateway-freeze",
         "a gateway stands still for 8 s",
-        Struck.GATEWAY,
-        _freeze_gateway,
-        _wake_gateway,
+        actions.freeze_gateway,
+        actions.wake_gateway,
         10.0,
         holds_s=8.0,
         from_healing=True,
     ),
-    Kind(
+    _gateway(
         "gateway-cut",
         "a gateway cannot reach the database for 8 s",
-        Struck.GATEWAY,
-        _store_of_gateway(_CUT),
-        _store_of_gateway(CLEAR),
+        actions.gateway_store(CUT),
+        actions.gateway_store(CLEAR),
         15.0,
         holds_s=8.0,
-        needs=Needs.POSTGRES,
         from_healing=True,
+        needs=Needs.POSTGRES,
     ),
-    Kind(
+    _under(
         "gateways-away",
-        "all gateways are down for a while",
-        Struck.ALL,
-        _kill_gateways,
-        _start_gateways,
+        "all gateways are down for 10 s",
+        actions.kill_gateways,
+        actions.start_gateways,
         10.0,
         holds_s=10.0,
         from_healing=True,
     ),
 )
 
-
-# --- what stands under them -------------------------------------------------------------------------------------
-
-
-def _store(conditions: Conditions) -> Strike:
-    async def become(stage: Stage, victim: str) -> None:
-        for way in (*stage.gateway_stores, *stage.instance_stores.values()):
-            way.become(conditions)
-
-    return become
-
-
-def _end_store(number: signal.Signals) -> Strike:
-    async def end(stage: Stage, victim: str) -> None:
-        assert stage.postgres is not None
-        await stage.postgres.end(number)
-
-    return end
-
-
-async def _start_store(stage: Stage, victim: str) -> None:
-    assert stage.postgres is not None
-    await stage.postgres.start()
-
-
-async def _lock_store(stage: Stage, victim: str) -> None:
-    await stage.lock_file()
-
-
-async def _unlock_store(stage: Stage, victim: str) -> None:
-    await stage.unlock_file()
-
-
-async def _flush_redis(stage: Stage, victim: str) -> None:
-    await stage.flush_redis()
-
-
-async def _end_redis(stage: Stage, victim: str) -> None:
-    assert stage.redis is not None
-    await stage.redis.end(signal.SIGKILL)
-
-
-async def _start_redis(stage: Stage, victim: str) -> None:
-    assert stage.redis is not None
-    await stage.redis.start()
-
-
 STORES = (
-    Kind(
+    _under(
         "store-cut",
-        "nobody can reach the database for a while",
-        Struck.ALL,
-        _store(_CUT),
-        _store(CLEAR),
+        "nobody can reach the database for 10 s",
+        actions.stores(CUT),
+        actions.stores(CLEAR),
         15.0,
         holds_s=10.0,
-        needs=Needs.POSTGRES,
         from_healing=True,
+        needs=Needs.POSTGRES,
     ),
-    Kind(
+    _under(
         "store-slow",
-        "the database is slow",
-        Struck.ALL,
-        _store(Conditions(latency_s=0.05, jitter_s=0.1)),
-        _store(CLEAR),
+        "the database is slow for 6 s",
+        actions.stores(SLOW_STORE),
+        actions.stores(CLEAR),
         10.0,
         holds_s=6.0,
         needs=Needs.POSTGRES,
     ),
-    Kind(
+    _under(
         "store-restart",
         "PostgreSQL is restarted",
-        Struck.ALL,
-        _end_store(signal.SIGINT),
-        _start_store,
+        actions.end_postgres(signal.SIGINT),
+        actions.start_postgres,
         15.0,
-        needs=Needs.OWN_POSTGRES,
         from_healing=True,
+        needs=Needs.OWN_POSTGRES,
     ),
-    Kind(
+    _under(
         "store-crash",
         "PostgreSQL crashes, and recovers",
-        Struck.ALL,
-        _end_store(signal.SIGQUIT),
-        _start_store,
+        actions.end_postgres(signal.SIGQUIT),
+        actions.start_postgres,
         15.0,
-        needs=Needs.OWN_POSTGRES,
         from_healing=True,
+        needs=Needs.OWN_POSTGRES,
     ),
-    Kind(
+    _under(
         "store-away",
-        "PostgreSQL is stopped for a while",
-        Struck.ALL,
-        _end_store(signal.SIGINT),
-        _start_store,
+        "PostgreSQL is stopped for 10 s",
+        actions.end_postgres(signal.SIGINT),
+        actions.start_postgres,
         15.0,
         holds_s=10.0,
+        from_healing=True,
         needs=Needs.OWN_POSTGRES,
-        from_healing=True,
     ),
-    Kind(
+    _under(
         "store-locked",
-        "somebody holds the write lock of the database file",
-        Struck.ALL,
-        _lock_store,
-        _unlock_store,
+        "somebody holds the write lock of the database file for 10 s",
+        actions.lock_file,
+        actions.unlock_file,
         15.0,
         holds_s=10.0,
-        needs=Needs.SQLITE,
         from_healing=True,
+        needs=Needs.SQLITE,
     ),
-    Kind("redis-flush", "Redis is emptied", Struck.ALL, _flush_redis, _nothing, 5.0, needs=Needs.REDIS),
-    Kind(
+    _under("redis-flush", "Redis is emptied", actions.flush_redis, actions.nothing, 5.0, needs=Needs.REDIS),
+    _under(
         "redis-restart",
         "Redis is killed, and started again",
-        Struck.ALL,
-        _end_redis,
-        _start_redis,
+        actions.kill_redis,
+        actions.start_redis,
         5.0,
         holds_s=1.0,
         needs=Needs.REDIS,
