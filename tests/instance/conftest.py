@@ -16,14 +16,12 @@ from typing import Any
 import aiohttp
 import pytest
 from sqlalchemy import update
-from stores import Breakable, Stored, stored
+from stores import BRIEF, KEY, QUICK, VAULT_KEY, Breakable, Stored, stored
 
-from homing.decide.leases import LeasePolicy
 from homing.instance.engines.simulated import SimulatedEngine
 from homing.instance.events import HostEvent
 from homing.instance.host import Host
 from homing.instance.lease import Lease
-from homing.instance.policy import HostPolicy
 from homing.instance.run import Instance, InstanceSettings
 from homing.model.vault import Grant, Holder
 from homing.ports import Clock, Leases, StoreUnavailable
@@ -40,20 +38,6 @@ from simulated_whatsapp.exchange import Exchange
 from simulated_whatsapp.ledger import Delivery, Ledger, read
 from simulated_whatsapp.server import Server, ServerSettings
 from simulated_whatsapp.wire import MemoryWire, OnClosed, OnFrame
-
-QUICK = HostPolicy(
-    login_wait_s=2.0,
-    acknowledge_within_s=1.0,
-    resend_within_s=0.3,
-    stop_within_s=0.2,
-    reconnect_first_s=0.004,
-    reconnect_max_s=0.05,
-    ask_again_s=0.005,
-    logins_per_s=1000,
-    offer_again_s=0.005,
-)
-BRIEF = LeasePolicy(heartbeat_s=0.05, repeat_s=0.02, self_fence_s=1.5, expiry_s=2.0)
-KEY = "secret"
 
 
 class Time(SystemClock):
@@ -265,9 +249,6 @@ class Caller:
     async def send(self, text: str = "hi", epoch: int | None = None, **more: Any) -> tuple[int, Any]:
         body = {"session_id": "s1", "recipient_phone": "+62 811", "message": text, "type": "text", **more}
         return await self.post("/api/messages/send", body, epoch)
-
-
-VAULT_KEY = fresh_key("test")
 
 
 class Fleet:
