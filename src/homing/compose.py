@@ -20,6 +20,7 @@ from homing.flows.balance import Balance
 from homing.flows.drain import Drains
 from homing.flows.exits import Exits
 from homing.flows.hints import Hints
+from homing.flows.housekeeping import Housekeeping
 from homing.flows.intake import Intake
 from homing.flows.keeper import Keeper, KeeperPolicy
 from homing.flows.keyed import KeyedSends
@@ -93,6 +94,16 @@ class Stores:
 
 
 @dataclass(frozen=True, slots=True)
+class Moving:
+    """What people and supervisors may want of where sessions live."""
+
+    drains: Drains
+    exits: Exits
+    migrations: Migrations
+    balance: Balance
+
+
+@dataclass(frozen=True, slots=True)
 class Gateway:
     """One running gateway's parts, as the API needs them."""
 
@@ -113,10 +124,7 @@ class Gateway:
     watching: Watching
     keeper: Keeper
     news: News
-    drains: Drains
-    exits: Exits
-    migrations: Migrations
-    balance: Balance
+    moving: Moving
 
 
 @asynccontextmanager
@@ -189,20 +197,8 @@ def _wired(
     settings: Settings, stores: Stores, drivers: Drivers, metrics: Metrics
 ) -> tuple[Gateway, list[Callable[[], Coroutine[Any, Any, None]]]]:
     clock, entropy = SystemClock(), SystemEntropy()
-    fleet = LiveFleet(
-        stores.directory,
-        drivers,
-        clock,
-        default_url=InstanceUrl(settings.whatsapp_nodejs_url),
-    )
-    routes = RouteCache(
-        stores.directory,
-        clock,
-        ttl_s=settings.homing_cache_ttl,
-        enabled=settings.whatsapp_enable_cache,
-        on_hit=metrics.hit,
-        on_miss=metrics.missed,
-    )
+    fleet = LiveFleet(stores.directory, drivers, clock, default_url=InstanceUrl(settings.whatsapp_nodejs_url))
+    routes = _routes(settings, stores.directory, clock, metrics)
     keyring = Keyring(stores.directory, clock)
     kept = _keeping(settings, stores, fleet, clock, entropy, metrics)
     for hear in (routes.hear, fleet.hear, keyring.hear, kept.news.hear):
@@ -223,19 +219,7 @@ def _wired(
         kept.watching.saw,
         kept.rehoming.obstacle,
     )
-    keyed = KeyedSends(stores.messages, clock, owner=entropy.uuid(), keep_s=settings.homing_idempotency_hours * 3600)
-    recorder = Recorder(stores.messages, clock)
-    sends = SendEndpoint(
-        keyring=keyring,
-        routes=routes,
-        sending=sending,
-        keyed=keyed,
-        recorder=recorder,
-        clock=clock,
-        entropy=entropy,
-        metrics=metrics,
-        settings=SendSettings(settings.homing_default_region, settings.message_id_secret, settings.homing_max_sends),
-    )
+    sends, keyed, recorder = _send_endpoint(settings, stores, keyring, routes, sending, metrics)
     accounts = Accounts(stores.directory, fleet, entropy, stores.notices, metrics)
     hints = Hints(stores.directory, lists, clock, entropy, metrics, kept.news)
     intake = Intake(stores.events, hints, said, clock, entropy, keep_days=settings.homing_event_days)
@@ -243,8 +227,6 @@ def _wired(
     feed = EventFeed()
     stores.notices.subscribe(feed.hear)
     scheduler = Scheduler(stores.schedules, clock, [_sync_schedule(settings, sync, metrics)], owner=entropy.uuid())
-    rehoming, watching, keeper = kept.rehoming, kept.watching, kept.keeper
-    directory, grants = stores.directory, stores.grants
     gateway = Gateway(
         settings=settings,
         clock=clock,
@@ -259,24 +241,39 @@ def _wired(
         sync=sync,
         intake=reported,
         feed=feed,
-        rehoming=rehoming,
-        watching=watching,
-        keeper=keeper,
+        rehoming=kept.rehoming,
+        watching=kept.watching,
+        keeper=kept.keeper,
         news=kept.news,
-        drains=Drains(directory, fleet, stores.work, rehoming),
-        exits=Exits(directory, grants, stores.leases, rehoming),
-        migrations=Migrations(directory, fleet, grants, watching, rehoming),
-        balance=Balance(directory, fleet, grants, watching, rehoming, settings.rebalance_policy, keeper.braked),
+        moving=_moving(settings, stores, fleet, kept),
     )
-    metrics.watch(_states(watching), braked=lambda: keeper.braked() is not None, waiting=lambda: kept.news.waiting)
+    _show(kept, metrics)
     return gateway, [
         *(part.run for part in (fleet, keyring, keyed, recorder, hints, intake, scheduler)),
         *(part.run for part in (kept.watching, kept.keeper, kept.worker, take_backs)),
+        Housekeeping(stores.work, stores.leases, clock).run,
     ]
 
 
-def _states(watching: Watching) -> Callable[[], dict[InstanceUrl, str]]:
-    return lambda: {url: judged.state.value for url, judged in watching.judged().items()}
+def _send_endpoint(
+    settings: Settings, stores: Stores, keyring: Keyring, routes: RouteCache, sending: Sending, metrics: Metrics
+) -> tuple[SendEndpoint, KeyedSends, Recorder]:
+    clock, entropy = SystemClock(), SystemEntropy()
+    keyed = KeyedSends(stores.messages, clock, owner=entropy.uuid(), keep_s=settings.homing_idempotency_hours * 3600)
+    recorder = Recorder(stores.messages, clock)
+    limits = SendSettings(settings.homing_default_region, settings.message_id_secret, settings.homing_max_sends)
+    endpoint = SendEndpoint(
+        keyring=keyring,
+        routes=routes,
+        sending=sending,
+        keyed=keyed,
+        recorder=recorder,
+        clock=clock,
+        entropy=entropy,
+        metrics=metrics,
+        settings=limits,
+    )
+    return endpoint, keyed, recorder
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +285,26 @@ class _Kept:
     rehoming: Rehoming
     keeper: Keeper
     worker: Worker
+
+
+def _moving(settings: Settings, stores: Stores, fleet: LiveFleet, kept: _Kept) -> Moving:
+    directory, grants = stores.directory, stores.grants
+    watching, wishes, braked = kept.watching, kept.rehoming, kept.keeper.braked
+    return Moving(
+        drains=Drains(directory, fleet, stores.work, wishes),
+        exits=Exits(directory, grants, stores.leases, wishes),
+        migrations=Migrations(directory, fleet, grants, watching, wishes),
+        balance=Balance(directory, fleet, grants, watching, wishes, settings.rebalance_policy, braked),
+    )
+
+
+def _show(kept: _Kept, metrics: Metrics) -> None:
+    """Let every scrape see how the fleet is judged."""
+
+    def states() -> dict[InstanceUrl, str]:
+        return {url: judged.state.value for url, judged in kept.watching.judged().items()}
+
+    metrics.watch(states, braked=lambda: kept.keeper.braked() is not None, waiting=lambda: kept.news.waiting)
 
 
 def _keeping(
@@ -319,6 +336,17 @@ def _watch_policy(settings: Settings) -> WatchPolicy:
         health=HealthPolicy(lease=settings.lease_policy, probe_timeout_s=settings.homing_probe_timeout),
         probe_every_s=settings.homing_probe_every,
         probe_timeout_s=settings.homing_probe_timeout,
+    )
+
+
+def _routes(settings: Settings, directory: Directory, clock: Clock, metrics: Metrics) -> RouteCache:
+    return RouteCache(
+        directory,
+        clock,
+        ttl_s=settings.homing_cache_ttl,
+        enabled=settings.whatsapp_enable_cache,
+        on_hit=metrics.hit,
+        on_miss=metrics.missed,
     )
 
 

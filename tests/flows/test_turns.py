@@ -1,11 +1,10 @@
 """How many sessions may log in somewhere at this moment."""
 
 import pytest
+from worlds import A, B
 
 from homing.flows.turns import Turns
 from homing.sim.world import VirtualClock
-from worlds import A, B
-
 
 pytestmark = pytest.mark.virtual
 

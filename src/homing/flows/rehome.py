@@ -179,8 +179,10 @@ class _Attempt:
             task.placement = task.account.placement if task.account is not None else None
 
     def _next(self, task: _Task) -> rehome.Step:
-        known = Known(task.account, task.holding, self._lives, self._watch.down(), task.stopped)
-        return rehome.next_step(task.wish, known)
+        return rehome.next_step(task.wish, self._known(task))
+
+    def _known(self, task: _Task) -> Known:
+        return Known(task.account, task.holding, self._lives, self._watch.down(), task.stopped)
 
     def _conclude(self, task: _Task, step: rehome.Step) -> None:
         """The endings of those for which nothing was to be done."""
@@ -286,7 +288,7 @@ class _Attempt:
         unfit = {load.instance.url: "holds no lease" for load in loads if load.instance.url not in self._lives}
         unfit |= self._watch.unfit()
         logins = {load.instance.url: self._turns.left(load.instance.url) for load in loads}
-        wanted = [_wanted(task) for task in sorted(tasks, key=lambda task: task.job.priority)]
+        wanted = [_wanted(task, self._known(task)) for task in sorted(tasks, key=lambda task: task.job.priority)]
         return placement.choose_all(wanted, loads, unfit=unfit, logins=logins)
 
     def _granting(self, task: _Task, give: Give, where: Chosen) -> Granting:
@@ -385,10 +387,9 @@ def _job(wish: Wish) -> NewJob:
     return NewJob(KIND, wish.payload(), dedup=wish.session_id, priority=priority)
 
 
-def _wanted(task: _Task) -> Wanted:
+def _wanted(task: _Task, known: Known) -> Wanted:
     assert task.account is not None
-    wish = task.wish
-    leaves = wish.cause in rehome.PLANNED
+    wish, leaves = task.wish, rehome.leaves(task.wish, known)
     return Wanted(wish.session_id, task.account.requires, wish.from_url, to_url=wish.to_url, leaves=leaves)
 
 

@@ -73,8 +73,11 @@ class Notes(Generic[Key, Note]):
         self._notes: dict[Key, Note] = {}
         self._writing = asyncio.Lock()
         self._later: asyncio.Task[None] | None = None
+        self._closed = False
 
     def add(self, key: Key, note: Note) -> None:
+        if self._closed:
+            return
         self._notes[key] = note
         if len(self._notes) > self._kept:
             del self._notes[next(iter(self._notes))]
@@ -97,8 +100,11 @@ class Notes(Generic[Key, Note]):
                     del self._notes[key]
 
     async def close(self) -> None:
+        """Take nothing more, and write what was noted. Raises what writing raises."""
+        self._closed = True
         if self._later is not None:
             self._later.cancel()
+            await asyncio.wait([self._later])
         await self.write_now()
 
     async def _write_later(self) -> None:

@@ -1,6 +1,7 @@
 """The vault on a SQL database: credentials that refuse a stale holder by themselves."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Self, TypeVar
 
@@ -13,21 +14,25 @@ from homing.model.vault import (
     Holding,
     Login,
     Reservation,
+    Reserved,
     ReservedBefore,
     StaleEpoch,
     Unsent,
     VaultSealed,
 )
 from homing.ports import StoreUnavailable
-from homing.store import vault_grants, vault_keys, vault_logins, vault_reserving
+from homing.store import vault_grants, vault_keys, vault_logins, vault_reserving, vault_settling
 from homing.store.batches import Batches, Notes
 from homing.store.columns import storable
 from homing.store.database import Database
 from homing.store.sealing import KeyRing, frame_place
-from homing.store.vault_reserving import Settling, Wanted
-from homing.store.vault_rows import now_of
+from homing.store.vault_keys import Rotated
+from homing.store.vault_reserving import Wanted
+from homing.store.vault_rows import now_of, refusals
+from homing.store.vault_settling import Settling
 
 T = TypeVar("T")
+_Answer = Reservation | StaleEpoch
 
 _LARGEST_BATCH = 500
 _NOTED_WITHIN_S = 0.05
@@ -44,10 +49,9 @@ class SqlVault:
 
     def __init__(self, database: Database, keys: KeyRing) -> None:
         self._database, self._keys = database, keys
-        self._reserving: Batches[Sequence[Wanted], list[vault_reserving.Answer]] = Batches(
-            self._reserve_all, largest=_LARGEST_BATCH
-        )
+        self._reserving: Batches[Sequence[Wanted], list[_Answer]] = Batches(self._reserve_all, largest=_LARGEST_BATCH)
         self._saving: Batches[tuple[Grant, Login], Grant | StaleEpoch] = Batches(self._save_all, largest=_LARGEST_BATCH)
+        self._last_counters: dict[str, int] = {}
         self._notes: Notes[tuple[str, int], Settling] = Notes(
             self._settle_all, within_s=_NOTED_WITHIN_S, kept=_NOTES_KEPT
         )
@@ -83,6 +87,9 @@ class SqlVault:
             if isinstance(answer, StaleEpoch):
                 return answer
             answers.append(self._as_noted(grant, answer))
+        if answers:
+            last = max(answer.counter for answer in answers)
+            self._last_counters[grant.session_id] = max(last, self._last_counters.get(grant.session_id, 0))
         return answers
 
     async def acknowledge(self, grant: Grant, counters: Collection[int]) -> None:
@@ -95,12 +102,15 @@ class SqlVault:
         return await self._saving.call((grant, login))
 
     async def forget(self, grant: Grant) -> StaleEpoch | None:
+        self._last_counters.pop(grant.session_id, None)
         return await self._at(lambda c, now: vault_logins.forget(c, grant, now))
 
     async def release(self, grants: Sequence[Grant]) -> dict[str, StaleEpoch]:
         if not grants:
             return {}
         await self._notes.write_now()
+        for grant in grants:
+            self._last_counters.pop(grant.session_id, None)
         return await self._at(lambda c, now: vault_grants.release(c, grants, now))
 
     async def held_by(self, instance_url: str) -> list[Holding]:
@@ -118,7 +128,8 @@ class SqlVault:
     async def redeclare(self, grants: Sequence[Grant]) -> dict[str, StaleEpoch]:
         if not grants:
             return {}
-        return await self._at(lambda c, now: vault_grants.redeclare(c, self._keys, grants, now))
+        held = [self._as_counted(grant) for grant in grants]
+        return await self._at(lambda c, now: vault_grants.redeclare(c, self._keys, held, now))
 
     async def adopt(self, logins: Mapping[str, Login]) -> None:
         if logins:
@@ -126,11 +137,15 @@ class SqlVault:
             await self._at(lambda c, now: vault_grants.adopt(c, self._keys, kept, now))
 
     async def prune(self, *, keep_s: float, limit: int) -> int:
-        return await self._database.write(lambda c: vault_reserving.prune(c, self._database.instant(-keep_s), limit))
+        return await self._database.write(lambda c: vault_settling.prune(c, self._database.instant(-keep_s), limit))
 
-    async def rotate(self, limit: int) -> int:
-        """Seal up to so many rows anew under the newest key; returns how many, 0 once all are."""
-        return await self._database.write(lambda c: vault_keys.rotate(c, self._keys, limit))
+    async def rotate(self, limit: int, *, skip: Collection[str] = ()) -> Rotated:
+        """Seal up to so many rows anew under the newest key, leaving out these sessions. None are left when it did
+        nothing."""
+        return await self._database.write(lambda c: vault_keys.rotate(c, self._keys, limit, skip))
+
+    async def left_to_rotate(self) -> int:
+        return await self._database.read(lambda c: vault_keys.left_to_rotate(c, self._keys))
 
     async def close(self) -> None:
         """Do what waits and write what was noted. The database stays open."""
@@ -145,10 +160,20 @@ class SqlVault:
         place = frame_place(grant.session_id, unsent.message_id)
         return Wanted(grant, storable(unsent.message_id), self._keys.seal(place, unsent.frame))
 
-    async def _reserve_all(self, calls: Sequence[Sequence[Wanted]]) -> Sequence[list[vault_reserving.Answer]]:
-        wanted = [each for call in calls for each in call]
-        answers = iter(await self._database.write(lambda c: vault_reserving.reserve(c, self._database, wanted)))
-        return [[next(answers) for _ in call] for call in calls]
+    async def _reserve_all(self, calls: Sequence[Sequence[Wanted]]) -> Sequence[list[_Answer]]:
+        firsts: dict[Hashable, Wanted] = {}
+        for call in calls:
+            for each in call:
+                firsts.setdefault(each.message, each)
+        asked = list(firsts.values())
+        found = await self._database.write_at_once(lambda c: vault_reserving.reserve(c, self._database, asked))
+        refused = [each.grant for place, each in enumerate(asked) if place not in found]
+        stale = await self._database.read(lambda c: refusals(c, refused)) if refused else {}
+        answers = {
+            each.message: found[place] if place in found else stale[each.grant.session_id]
+            for place, each in enumerate(asked)
+        }
+        return [[_again(answers[each.message], first=firsts[each.message] is each) for each in call] for call in calls]
 
     async def _save_all(self, calls: Sequence[tuple[Grant, Login]]) -> Sequence[Grant | StaleEpoch]:
         return await self._at(lambda c, now: vault_logins.save(c, self._keys, calls, now))
@@ -157,11 +182,16 @@ class SqlVault:
         return await self._database.write(lambda c: fn(c, now_of(c, self._database)))
 
     async def _settle_all(self, notes: Sequence[Settling]) -> None:
-        await self._at(lambda c, now: vault_reserving.settle(c, notes, now))
+        await self._at(lambda c, now: vault_settling.settle(c, notes, now))
 
     def _note(self, notes: Iterable[Settling]) -> None:
         for note in notes:
             self._notes.add((note.grant.session_id, note.counter), note)
+
+    def _as_counted(self, grant: Grant) -> Grant:
+        """The grant past every counter that it was given here, however often the store forgot them since."""
+        last = self._last_counters.get(grant.session_id, 0)
+        return replace(grant, next_counter=max(grant.next_counter, last + 1))
 
     def _as_noted(self, grant: Grant, answer: Reservation) -> Reservation:
         """The answer with what was noted in the meantime and is not written yet."""
@@ -169,3 +199,8 @@ class SqlVault:
             noted = self._notes.get((grant.session_id, answer.counter))
             return ReservedBefore(answer.counter, acknowledged=noted is not None and noted.acknowledged)
         return answer
+
+
+def _again(answer: _Answer, *, first: bool) -> _Answer:
+    """The answer for another one of a message that was asked for twice at the same time."""
+    return answer if first or not isinstance(answer, Reserved) else ReservedBefore(answer.counter, acknowledged=False)

@@ -119,7 +119,9 @@ class AccountsController(Controller):
     ) -> WantedView:
         """409 `not_fenced` says what proves nothing yet, and what would. How far it is: `move` of the account."""
         account = await account_of(gateway, caller, ref)
-        return fleet_views.wanted(await gateway.migrations.rehome(account, force=data is not None and data.force))
+        return fleet_views.wanted(
+            await gateway.moving.migrations.rehome(account, force=data is not None and data.force)
+        )
 
     @post("/{ref:str}/migrate", guards=[ADMIN], status_code=202, summary="Bring the session to another instance")
     async def migrate(self, ref: Ref, data: JSONBody[MigrateBody], gateway: TheGateway, caller: Asking) -> WantedView:
@@ -128,7 +130,7 @@ class AccountsController(Controller):
             operator(caller)
         account = await account_of(gateway, caller, ref)
         target = await _target(gateway, data.to)
-        return fleet_views.wanted(await gateway.migrations.migrate(account, target, force=data.force))
+        return fleet_views.wanted(await gateway.moving.migrations.migrate(account, target, force=data.force))
 
     @get("/{ref:str}/qr", guards=[ADMIN], summary="The code that links the account's phone")
     async def qr(self, ref: Ref, gateway: TheGateway, caller: Asking) -> PairingView:

@@ -58,7 +58,7 @@ async def moves(
 async def rebalance(data: JSONBody[RebalanceBody], gateway: TheGateway, caller: Asking) -> PlanView:
     """The plan, in its order. With `dry_run` nothing moves; else it is begun, idle sessions first."""
     operator(caller)
-    return fleet_views.plan(await gateway.balance.rebalance(dry_run=data.dry_run))
+    return fleet_views.plan(await gateway.moving.balance.rebalance(dry_run=data.dry_run))
 
 
 router = Router("/", route_handlers=[InstancesController, distribution, moves, rebalance])

@@ -1,6 +1,7 @@
 """`/instances`: the gateways of the fleet, emptying them, and the word that one is gone."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from litestar import Controller, delete, get, patch, post
@@ -12,7 +13,7 @@ from homing.decide.rooms import Load
 from homing.drivers import KNOWN_FAMILIES
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Instance, InstanceLoad, InstanceState, InstanceUrl
-from homing.model.leases import IncarnationId
+from homing.model.leases import Incarnation, IncarnationId
 from homing.ports import InstanceChanges, RosterChanged
 from homing.serve import fleet_views
 from homing.serve.api.context import ADMIN, Asking, TheGateway, instance_of, operator, url_of
@@ -33,8 +34,8 @@ class InstancesController(Controller):
 
     @get("/", summary="List instances, each asked for its health; and whether the brake is on")
     async def list_instances(self, gateway: TheGateway) -> dict[str, Any]:
-        loads = await gateway.stores.directory.loads()
-        shown = await asyncio.gather(*(_shown(gateway, load) for load in loads))
+        loads, boots = await gateway.stores.directory.loads(), await _boots(gateway)
+        shown = await asyncio.gather(*(_shown(gateway, load, boots) for load in loads))
         return {"data": list(shown), "next": None, "brake": fleet_views.brake(gateway.keeper.brake)}
 
     @post("/", summary="Let an instance join the fleet")
@@ -53,11 +54,11 @@ class InstancesController(Controller):
             sends_limit_per_s=data.sends_limit_per_s,
         )
         await gateway.stores.notices.publish([RosterChanged()])
-        return await _shown(gateway, InstanceLoad(instance, 0, 0))
+        return await _shown(gateway, InstanceLoad(instance, 0, 0), await _boots(gateway))
 
     @get("/{number:int}", summary="Show an instance, asked for its health")
     async def show(self, number: Number, gateway: TheGateway) -> InstanceView:
-        return await _shown(gateway, await _load(gateway, number))
+        return await _shown(gateway, await _load(gateway, number), await _boots(gateway))
 
     @patch("/{number:int}", summary="Change what an instance may hold, its name and its labels")
     async def change(
@@ -67,7 +68,7 @@ class InstancesController(Controller):
         instance = await instance_of(gateway, number)
         await gateway.stores.directory.change_instance(instance.url, _changes(data))
         await gateway.stores.notices.publish([RosterChanged()])
-        return await _shown(gateway, await _load(gateway, number))
+        return await _shown(gateway, await _load(gateway, number), await _boots(gateway))
 
     @delete("/{number:int}", summary="Take an empty instance out of the fleet")
     async def remove(self, number: Number, gateway: TheGateway, caller: Asking) -> None:
@@ -82,12 +83,12 @@ class InstancesController(Controller):
     async def drain(self, number: Number, gateway: TheGateway, caller: Asking) -> DrainView:
         """Asking again goes on with what is left. How far it is: `draining` of the instance."""
         operator(caller)
-        return fleet_views.drain(await gateway.drains.drain((await instance_of(gateway, number)).url))
+        return fleet_views.drain(await gateway.moving.drains.drain((await instance_of(gateway, number)).url))
 
     @post("/{number:int}/undrain", status_code=200, summary="Let it take sessions again, and keep those it has")
     async def undrain(self, number: Number, gateway: TheGateway, caller: Asking) -> DrainView:
         operator(caller)
-        return fleet_views.drain(await gateway.drains.undrain((await instance_of(gateway, number)).url))
+        return fleet_views.drain(await gateway.moving.drains.undrain((await instance_of(gateway, number)).url))
 
     @post("/{number:int}/exited", status_code=202, summary="No process of it runs any more: bring its sessions back")
     async def exited(
@@ -106,7 +107,7 @@ class InstancesController(Controller):
 
 async def _exited(gateway: Gateway, url: InstanceUrl, incarnation: str | None) -> ExitedView:
     boot = IncarnationId(incarnation) if incarnation is not None else None
-    return fleet_views.exited(await gateway.exits.exited(url, boot))
+    return fleet_views.exited(await gateway.moving.exits.exited(url, boot))
 
 
 async def _load(gateway: Gateway, number: int) -> InstanceLoad:
@@ -115,11 +116,15 @@ async def _load(gateway: Gateway, number: int) -> InstanceLoad:
     return next((load for load in loads if load.instance.url == instance.url), InstanceLoad(instance, 0, 0))
 
 
-async def _shown(gateway: Gateway, load: InstanceLoad) -> InstanceView:
+async def _boots(gateway: Gateway) -> dict[InstanceUrl, Incarnation]:
+    return {boot.instance_url: boot for boot in await gateway.stores.leases.incarnations()}
+
+
+async def _shown(gateway: Gateway, load: InstanceLoad, boots: Mapping[InstanceUrl, Incarnation]) -> InstanceView:
     url, watching = load.instance.url, gateway.watching
     health = await gateway.fleet.driver(url).health(url, timeout_s=HEALTH_TIMEOUT_S)
     shown = fleet_views.instance(load, health)
-    fleet_views.judge(shown, watching.judged().get(url), watching.boot_of(url))
+    fleet_views.judge(shown, watching.judged().get(url), boots.get(url))
     [known] = watching.loads_now([Load(load.instance, load.sessions)])
     shown.forecast_sends_per_s = round(known.forecast_sends_per_s, 3)
     if load.instance.state is InstanceState.DRAINING:
@@ -128,7 +133,7 @@ async def _shown(gateway: Gateway, load: InstanceLoad) -> InstanceView:
 
 
 async def _progress(gateway: Gateway, instance: Instance) -> DrainView:
-    return fleet_views.drain(await gateway.drains.progress(instance))
+    return fleet_views.drain(await gateway.moving.drains.progress(instance))
 
 
 def _changes(data: InstanceChangesBody) -> InstanceChanges:
