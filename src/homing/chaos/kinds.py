@@ -54,6 +54,8 @@ class Kind:
     """The sessions that are struck say one thing after the other; what counts is the longest that one had to wait."""
     fails: bool = True
     """Requests may be answered otherwise than 200, as long as asking again helps."""
+    doubts: bool = False
+    """Messages that were on their way may be answered as unknown."""
     needs: Needs = Needs.NOTHING
 
     def missing(self, wanted: Wanted) -> str | None:
@@ -95,7 +97,7 @@ def _gateway(name: str, does: str, inflict: Action, heal: Action, within_s: floa
 
 def _under(name: str, does: str, inflict: Action, heal: Action, within_s: float, **more: Any) -> Kind:
     """One that strikes everybody, and that everybody is to bear."""
-    return Kind(name, does, Struck.ALL, inflict, heal, within_s, **more)
+    return Kind(name, does, Struck.ALL, inflict, heal, within_s, doubts=True, **more)
 
 
 INSTANCES = (
@@ -178,6 +180,7 @@ GATEWAYS = (
         10.0,
         holds_s=8.0,
         from_healing=True,
+        doubts=True,
     ),
     _gateway(
         "gateway-cut",
@@ -187,6 +190,7 @@ GATEWAYS = (
         15.0,
         holds_s=8.0,
         from_healing=True,
+        doubts=True,
         needs=Needs.POSTGRES,
     ),
     _under(

@@ -150,6 +150,8 @@ class Round:
         from_s = self._healed_s if kind.from_healing and self._healed_s is not None else played.began_s
         unsent: dict[str, list[Message]] = defaultdict(list)
         for message in said:
+            if message.is_unknown and kind.doubts:
+                continue
             if not message.was_sent or message.over_s is None:
                 unsent[message.last_answer].append(message)
                 continue
