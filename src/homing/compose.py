@@ -72,6 +72,7 @@ from homing.store.notices import open_notices
 from homing.store.opening import open_database
 from homing.store.schedules import SqlSchedules
 from homing.store.vault_opening import open_vault as open_vault
+from homing.store.vault_settling import SqlReservations
 from homing.store.work import SqlWork
 from homing.world import SystemClock, SystemEntropy
 
@@ -251,8 +252,13 @@ def _wired(
     return gateway, [
         *(part.run for part in (fleet, keyring, keyed, recorder, hints, intake, scheduler)),
         *(part.run for part in (kept.watching, kept.keeper, kept.worker, take_backs)),
-        Housekeeping(stores.work, stores.leases, clock).run,
+        _housekeeping(settings, stores, clock).run,
     ]
+
+
+def _housekeeping(settings: Settings, stores: Stores, clock: Clock) -> Housekeeping:
+    kept_s = settings.homing_idempotency_hours * 3600
+    return Housekeeping(stores.work, stores.leases, SqlReservations(stores.database), clock, messages_kept_s=kept_s)
 
 
 def _send_endpoint(

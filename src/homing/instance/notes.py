@@ -61,8 +61,10 @@ class Notes:
             await self._credentials.acknowledge(self._grant, acknowledged)
             del self._acknowledged[: len(acknowledged)]
         if dropped:
-            await self._credentials.drop(self._grant, [counter for counter, _ in dropped])
+            refused = await self._credentials.drop(self._grant, [counter for counter, _ in dropped])
             del self._dropped[: len(dropped)]
+            if refused is not None:
+                return
         for _, then in dropped:
             if then is not None:
                 then()
