@@ -2,11 +2,12 @@
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from homing.chaos import facts
-from homing.chaos.client import Message
+from homing.chaos.client import Answer, Message
 from homing.chaos.kinds import Kind, Struck
 from homing.chaos.stage import Stage
 from homing.demo.population import Resident
@@ -147,13 +148,18 @@ class Round:
     def _measure(self, played: Played, said: Sequence[Message]) -> None:
         kind = self._kind
         from_s = self._healed_s if kind.from_healing and self._healed_s is not None else played.began_s
+        unsent: dict[str, list[Message]] = defaultdict(list)
         for message in said:
             if not message.was_sent or message.over_s is None:
-                played.wrong.append(f"{message.session_id} was answered {message.answers[-1]}")
+                unsent[_short(message.answers[-1])].append(message)
                 continue
             played.recovery.append(message.took_s if kind.talks else max(0.0, message.over_s - from_s))
             if message.answers[0].is_sent:
                 played.first_answers.append(message.answers[0].took_s)
+        played.wrong += [
+            f"{len(each)} of {len(said)} sessions were answered {answer}; one is {each[0].session_id}: {each[0].text}"
+            for answer, each in unsent.items()
+        ]
         late = [took_s for took_s in played.recovery if took_s > kind.within_s]
         if late:
             played.wrong.append(f"{len(late)} sessions needed up to {max(late):.1f} s, and not {kind.within_s:g} s")
@@ -166,3 +172,8 @@ class Round:
         false = [move for move in moves if not self._kind.loses or move.from_url != victim]
         played.false_moves = len(false)
         played.wrong += [f"{move.session_id} was moved: {move.reason}" for move in false[:3]]
+
+
+def _short(answer: Answer) -> str:
+    """Its code and the beginning of its reason."""
+    return str(answer)[:80]
