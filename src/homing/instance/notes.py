@@ -63,8 +63,5 @@ class Notes:
         if dropped:
             refused = await self._credentials.drop(self._grant, [counter for counter, _ in dropped])
             del self._dropped[: len(dropped)]
-            if refused is not None:
-                return
-        for _, then in dropped:
-            if then is not None:
-                then()
+            for _, then in dropped:
+                then(refused is None)
