@@ -18,6 +18,7 @@ from homing.decide.placement import Chosen, NoRoom, Wanted
 from homing.decide.rehome import Adopt, Give, Known, Leave, NotMoved, Obstacle, Over, Start, Stop, Wish
 from homing.decide.rooms import Load
 from homing.decide.work import RetryPolicy
+from homing.flows.turns import Turns
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import (
     Account,
@@ -119,6 +120,7 @@ class Rehoming:
         self._directory, self._grants, self._leases = directory, grants, leases
         self._fleet, self._work, self._watch = fleet, work, watch
         self._clock, self._entropy, self._meters, self._policy = clock, entropy, meters, policy
+        self._turns = Turns(clock, policy.logins_per_instance)
 
     async def want(self, wishes: Sequence[Wish]) -> int:
         """Enter the wishes; answers how many were new. A session for which one is unfinished gets no second one."""
@@ -144,7 +146,7 @@ class _Attempt:
     def __init__(self, flow: Rehoming, tasks: Sequence[_Task], began_s: float) -> None:
         self._directory, self._grants, self._leases = flow._directory, flow._grants, flow._leases
         self._fleet, self._watch, self._meters = flow._fleet, flow._watch, flow._meters
-        self._clock, self._policy = flow._clock, flow._policy
+        self._clock, self._policy, self._turns = flow._clock, flow._policy, flow._turns
         self._run_id = flow._entropy.uuid()
         self._tasks, self._mark_s = tasks, began_s
         self._endings: dict[JobId, Ending] = {}
@@ -177,8 +179,10 @@ class _Attempt:
             task.placement = task.account.placement if task.account is not None else None
 
     def _next(self, task: _Task) -> rehome.Step:
-        known = Known(task.account, task.holding, self._lives, self._watch.down(), task.stopped)
-        return rehome.next_step(task.wish, known)
+        return rehome.next_step(task.wish, self._known(task))
+
+    def _known(self, task: _Task) -> Known:
+        return Known(task.account, task.holding, self._lives, self._watch.down(), task.stopped)
 
     def _conclude(self, task: _Task, step: rehome.Step) -> None:
         """The endings of those for which nothing was to be done."""
@@ -283,18 +287,9 @@ class _Attempt:
         loads = self._watch.loads_now(placed)
         unfit = {load.instance.url: "holds no lease" for load in loads if load.instance.url not in self._lives}
         unfit |= self._watch.unfit()
-        groups: dict[tuple[InstanceUrl | None, InstanceUrl | None], list[Wanted]] = defaultdict(list)
-        for task in sorted(tasks, key=lambda task: task.job.priority):
-            assert task.account is not None
-            leaving = task.wish.from_url if task.wish.cause in rehome.PLANNED else None
-            wanted = Wanted(task.wish.session_id, task.account.requires, task.wish.from_url)
-            groups[task.wish.to_url, leaving].append(wanted)
-        chosen: dict[SessionId, Chosen | NoRoom] = {}
-        for (to_url, leaving), group in groups.items():
-            offered = [load for load in loads if to_url in (None, load.instance.url)]
-            left = {leaving: "is to be left"} if leaving is not None else {}
-            chosen |= placement.choose_all(group, offered, unfit=unfit | left)
-        return chosen
+        logins = {load.instance.url: self._turns.left(load.instance.url) for load in loads}
+        wanted = [_wanted(task, self._known(task)) for task in sorted(tasks, key=lambda task: task.job.priority)]
+        return placement.choose_all(wanted, loads, unfit=unfit, logins=logins)
 
     def _granting(self, task: _Task, give: Give, where: Chosen) -> Granting:
         url = where.instance.url
@@ -310,6 +305,8 @@ class _Attempt:
         self._lap(tasks, "grant")
         for task in tasks:
             where, each = chosen[task.wish.session_id], moving.get(task.wish.session_id)
+            if isinstance(where, Chosen):
+                self._turns.used(where.instance.url, granted=each is not None)
             if each is not None:
                 task.placement = each.placement
                 _log_granted(each, task)
@@ -388,6 +385,12 @@ class _Attempt:
 def _job(wish: Wish) -> NewJob:
     priority = Priority.URGENT if wish.urgent else Priority.BULK if wish.cause in rehome.PLANNED else Priority.NORMAL
     return NewJob(KIND, wish.payload(), dedup=wish.session_id, priority=priority)
+
+
+def _wanted(task: _Task, known: Known) -> Wanted:
+    assert task.account is not None
+    wish, leaves = task.wish, rehome.leaves(task.wish, known)
+    return Wanted(wish.session_id, task.account.requires, wish.from_url, to_url=wish.to_url, leaves=leaves)
 
 
 def _start_of(account: Account, placement: Placement) -> SessionStart:
