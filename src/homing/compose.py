@@ -20,6 +20,7 @@ from homing.flows.balance import Balance
 from homing.flows.drain import Drains
 from homing.flows.exits import Exits
 from homing.flows.hints import Hints
+from homing.flows.housekeeping import Housekeeping
 from homing.flows.intake import Intake
 from homing.flows.keeper import Keeper, KeeperPolicy
 from homing.flows.keyed import KeyedSends
@@ -71,6 +72,7 @@ from homing.store.notices import open_notices
 from homing.store.opening import open_database
 from homing.store.schedules import SqlSchedules
 from homing.store.vault_opening import open_vault as open_vault
+from homing.store.vault_settling import SqlReservations
 from homing.store.work import SqlWork
 from homing.world import SystemClock, SystemEntropy
 
@@ -218,19 +220,7 @@ def _wired(
         kept.watching.saw,
         kept.rehoming.obstacle,
     )
-    keyed = KeyedSends(stores.messages, clock, owner=entropy.uuid(), keep_s=settings.homing_idempotency_hours * 3600)
-    recorder = Recorder(stores.messages, clock)
-    sends = SendEndpoint(
-        keyring=keyring,
-        routes=routes,
-        sending=sending,
-        keyed=keyed,
-        recorder=recorder,
-        clock=clock,
-        entropy=entropy,
-        metrics=metrics,
-        settings=SendSettings(settings.homing_default_region, settings.message_id_secret, settings.homing_max_sends),
-    )
+    sends, keyed, recorder = _send_endpoint(settings, stores, keyring, routes, sending, metrics)
     accounts = Accounts(stores.directory, fleet, entropy, stores.notices, metrics)
     hints = Hints(stores.directory, lists, clock, entropy, metrics, kept.news)
     intake = Intake(stores.events, hints, said, clock, entropy, keep_days=settings.homing_event_days)
@@ -262,7 +252,34 @@ def _wired(
     return gateway, [
         *(part.run for part in (fleet, keyring, keyed, recorder, hints, intake, scheduler)),
         *(part.run for part in (kept.watching, kept.keeper, kept.worker, take_backs, gateway.moving.drains)),
+        _housekeeping(settings, stores, clock).run,
     ]
+
+
+def _housekeeping(settings: Settings, stores: Stores, clock: Clock) -> Housekeeping:
+    kept_s = settings.homing_idempotency_hours * 3600
+    return Housekeeping(stores.work, stores.leases, SqlReservations(stores.database), clock, messages_kept_s=kept_s)
+
+
+def _send_endpoint(
+    settings: Settings, stores: Stores, keyring: Keyring, routes: RouteCache, sending: Sending, metrics: Metrics
+) -> tuple[SendEndpoint, KeyedSends, Recorder]:
+    clock, entropy = SystemClock(), SystemEntropy()
+    keyed = KeyedSends(stores.messages, clock, owner=entropy.uuid(), keep_s=settings.homing_idempotency_hours * 3600)
+    recorder = Recorder(stores.messages, clock)
+    limits = SendSettings(settings.homing_default_region, settings.message_id_secret, settings.homing_max_sends)
+    endpoint = SendEndpoint(
+        keyring=keyring,
+        routes=routes,
+        sending=sending,
+        keyed=keyed,
+        recorder=recorder,
+        clock=clock,
+        entropy=entropy,
+        metrics=metrics,
+        settings=limits,
+    )
+    return endpoint, keyed, recorder
 
 
 @dataclass(frozen=True, slots=True)

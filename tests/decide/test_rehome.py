@@ -76,7 +76,8 @@ def wish(cause: Cause = Cause.GONE) -> Wish:
 
 @pytest.mark.parametrize("cause", [Cause.GONE, Cause.EXITED, Cause.MISSING])
 def test_a_session_whose_instance_is_gone_is_granted_elsewhere_at_once(cause: Cause) -> None:
-    step = next_step(wish(cause), Known(placed(), held(), {}, {A}))
+    known = Known(placed(), replace(held(), holder_ended=cause is Cause.EXITED), {}, {A})
+    step = next_step(wish(cause), known)
     assert isinstance(step, Give)
     assert step.fence is (Fence.EXITED if cause is Cause.EXITED else Fence.REVOKED)
 

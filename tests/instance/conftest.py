@@ -7,7 +7,7 @@ import sys
 import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from random import Random
@@ -15,42 +15,29 @@ from typing import Any
 
 import aiohttp
 import pytest
-from stores import Breakable, Stored, stored
+from sqlalchemy import update
+from stores import BRIEF, KEY, QUICK, VAULT_KEY, Breakable, Stored, stored
 
-from homing.decide.leases import LeasePolicy
 from homing.instance.engines.simulated import SimulatedEngine
 from homing.instance.events import HostEvent
 from homing.instance.host import Host
 from homing.instance.lease import Lease
-from homing.instance.policy import HostPolicy
 from homing.instance.run import Instance, InstanceSettings
 from homing.model.vault import Grant, Holder
-from homing.ports import Clock
+from homing.ports import Clock, Leases, StoreUnavailable
+from homing.sim.testing import pytest_asyncio_loop_factories as pytest_asyncio_loop_factories
 from homing.store.leases import SqlLeases
 from homing.store.opening import open_database
+from homing.store.schema import credentials
 from homing.store.sealing import KeyRing, fresh_key
 from homing.store.vault import SqlVault
 from homing.world import SystemClock
 from simulated_whatsapp.client import Administration
 from simulated_whatsapp.core import Judge
 from simulated_whatsapp.exchange import Exchange
-from simulated_whatsapp.ledger import Delivery, read
+from simulated_whatsapp.ledger import Delivery, Ledger, read
 from simulated_whatsapp.server import Server, ServerSettings
 from simulated_whatsapp.wire import MemoryWire, OnClosed, OnFrame
-
-QUICK = HostPolicy(
-    login_wait_s=2.0,
-    acknowledge_within_s=1.0,
-    resend_within_s=0.3,
-    stop_within_s=0.2,
-    reconnect_first_s=0.004,
-    reconnect_max_s=0.05,
-    ask_again_s=0.005,
-    logins_per_s=1000,
-    offer_again_s=0.005,
-)
-BRIEF = LeasePolicy(heartbeat_s=0.02, repeat_s=0.01, self_fence_s=0.4, expiry_s=0.6)
-KEY = "secret"
 
 
 class Time(SystemClock):
@@ -124,6 +111,19 @@ class Network:
         return [delivery.text for delivery in self.ledger]
 
 
+class Withheld:
+    """Leases whose renewals do not get through while the world says so."""
+
+    def __init__(self, world: "World", inner: SqlLeases) -> None:
+        self._world, self._inner = world, inner
+        self.begin, self.end, self.incarnations = inner.begin, inner.end, inner.incarnations
+
+    async def renew(self, holder: Holder, **more: Any) -> Any:
+        if self._world.blocked_leases:
+            raise StoreUnavailable("withheld")
+        return await self._inner.renew(holder, **more)
+
+
 class World:
     """Hosts over one network and one store."""
 
@@ -131,7 +131,9 @@ class World:
         self.network = Network()
         self.database = database
         self.credentials = credentials
-        self.leases = SqlLeases(database)
+        self.other_leases = SqlLeases(database)
+        self.leases = Withheld(self, self.other_leases)
+        self.blocked_leases = False
         self.clock = Time()
         self.events: list[HostEvent] = []
         self.hosts: list[Host] = []
@@ -165,8 +167,21 @@ class World:
         assert isinstance(grant, Grant)
         return grant
 
-    def host(self, url: str = "http://one", clock: Clock | None = None, **policy: Any) -> Host:
-        clock = clock or self.clock
+    def another_clock(self) -> Time:
+        return Time()
+
+    async def forget_grants(self, session_id: str, *, epoch: int) -> None:
+        """What a failover does that loses the newest commits."""
+        await self.as_if_raised(session_id, epoch=epoch, reserved_to=0)
+
+    async def as_if_raised(self, session_id: str, **fields: Any) -> None:
+        changed = update(credentials).where(credentials.c.session_id == session_id).values(fields)
+        await self.database.write(lambda connection: connection.execute(changed))
+
+    def host(
+        self, url: str = "http://one", clock: Clock | None = None, leases: Leases | None = None, **policy: Any
+    ) -> Host:
+        clock, leases = clock or self.clock, leases or self.leases
 
         async def listen(event: HostEvent) -> None:
             self.events.append(event)
@@ -174,7 +189,7 @@ class World:
         host = Host(
             SimulatedEngine(self.network.dial),
             self.credentials,
-            Lease(self.leases, url, clock, fresh_id=self._fresh_id, policy=BRIEF),
+            Lease(leases, url, clock, fresh_id=self._fresh_id, policy=BRIEF),
             clock=clock,
             random=Random(7),
             policy=replace(QUICK, **policy),
@@ -236,9 +251,6 @@ class Caller:
         return await self.post("/api/messages/send", body, epoch)
 
 
-VAULT_KEY = fresh_key("test")
-
-
 class Fleet:
     """A simulated WhatsApp and instances over real sockets, sharing one database."""
 
@@ -279,23 +291,43 @@ class Fleet:
         instance = await Instance.start(replace(settings, **changes), self.credentials, self.leases, SystemClock())
         return Caller(self.http, await self._stack.enter_async_context(instance))
 
+    async def stored(self, session_id: str) -> Stored:
+        """What the vault has of a session."""
+        return await stored(self.database, session_id)
+
     def journals(self) -> list[Path]:
         return sorted(self._folder.glob("journals/*.jsonl"))
 
+    def write_down(self, delivery: Delivery) -> None:
+        """Let a message have reached its recipient, without anybody being told."""
+        with Ledger(self._folder / "ledger.jsonl") as ledger:
+            ledger.append([delivery])
+
     def ledger(self) -> list[Delivery]:
         return read(self._folder / "ledger.jsonl")
+
+
+@asynccontextmanager
+async def fleet_on(database_url: str, folder: Path) -> AsyncIterator[Fleet]:
+    async with AsyncExitStack() as stack:
+        fleet = Fleet(stack, folder, database_url)
+        await fleet.begin()
+        yield fleet
+    await asyncio.sleep(0.005)  # the last connections close
 
 
 @pytest.fixture
 async def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Fleet]:
     """One whose database is in memory, unless the test starts processes, which need one that they can open."""
     in_memory = "processes" not in request.fixturenames
-    url = "sqlite://" if in_memory else request.getfixturevalue("sqlite_url")
-    async with AsyncExitStack() as stack:
-        fleet = Fleet(stack, tmp_path, url)
-        await fleet.begin()
+    async with fleet_on("sqlite://" if in_memory else request.getfixturevalue("sqlite_url"), tmp_path) as fleet:
         yield fleet
-    await asyncio.sleep(0.005)  # the last connections close
+
+
+@pytest.fixture
+async def pg_fleet(postgres_url: str, tmp_path: Path) -> AsyncIterator[Fleet]:
+    async with fleet_on(postgres_url, tmp_path) as fleet:
+        yield fleet
 
 
 class Processes:
@@ -311,11 +343,16 @@ class Processes:
     ) -> tuple[Process, str]:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "homing.cli", "instance", "--port", str(port), "--api-key", "secret"),
-            *("--whatsapp", self._fleet.server.address, "--database", self._fleet.database_url, *options),
+            *("--whatsapp", self._fleet.server.address, *options),
             stdout=PIPE,
             stderr=PIPE,
             cwd=self._folder,
-            env={**os.environ, "HOMING_VAULT_KEY": str(VAULT_KEY), **(environment or {})},
+            env={
+                **os.environ,
+                "HOMING_DATABASE_URL": self._fleet.database_url,
+                "HOMING_VAULT_KEY": str(VAULT_KEY),
+                **(environment or {}),
+            },
         )
         self.all.append(process)
         line = await asyncio.wait_for(process.stdout.readline(), 15)
@@ -325,8 +362,9 @@ class Processes:
         assert ready["pid"] == process.pid
         return process, ready["url"]
 
-    async def post(self, url: str, path: str, body: dict) -> tuple[int, dict]:
-        async with self._fleet.http.post(url + path, json={"api_key": "secret", **body}) as reply:
+    async def post(self, url: str, path: str, body: dict, *, epoch: int | None = None) -> tuple[int, dict]:
+        headers = {} if epoch is None else {"X-Homing-Epoch": str(epoch)}
+        async with self._fleet.http.post(url + path, json={"api_key": "secret", **body}, headers=headers) as reply:
             return reply.status, await reply.json()
 
     async def start(self, url: str) -> tuple[int, dict]:
@@ -337,9 +375,9 @@ class Processes:
         return await self.post(url, "/api/messages/send", body)
 
 
-@pytest.fixture
-async def processes(fleet: Fleet, tmp_path: Path) -> AsyncIterator[Processes]:
-    processes = Processes(fleet, tmp_path)
+@asynccontextmanager
+async def processes_of(fleet: Fleet, folder: Path) -> AsyncIterator[Processes]:
+    processes = Processes(fleet, folder)
     yield processes
     for process in processes.all:
         if process.returncode is None:
@@ -347,15 +385,27 @@ async def processes(fleet: Fleet, tmp_path: Path) -> AsyncIterator[Processes]:
         await process.communicate()
 
 
+@pytest.fixture
+async def processes(fleet: Fleet, tmp_path: Path) -> AsyncIterator[Processes]:
+    async with processes_of(fleet, tmp_path) as processes:
+        yield processes
+
+
+@pytest.fixture
+async def pg_processes(pg_fleet: Fleet, tmp_path: Path) -> AsyncIterator[Processes]:
+    async with processes_of(pg_fleet, tmp_path) as processes:
+        yield processes
+
+
 Eventually = Callable[[Callable[[], bool | Awaitable[bool]]], Awaitable[None]]
 
 
 @pytest.fixture
 def eventually() -> Eventually:
-    """Waits until something is so, and fails after two seconds if it never was."""
+    """Waits until something is so, and fails after four seconds if it never was."""
 
     async def wait(is_so: Callable[[], bool | Awaitable[bool]]) -> None:
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(4):
             while True:
                 answer = is_so()
                 if answer if isinstance(answer, bool) else await answer:

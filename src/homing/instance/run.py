@@ -141,6 +141,7 @@ class Instance:
             on_event=on_event or (link.notifier.tell if link else None),
         )
         surface = Surface(host, settings.api_key, bulk_spacing_s=settings.bulk_spacing_s, started_at=host.now())
+        host.lease.answered_ago_s = surface.answered_ago_s
         surface.backlog = link.notifier.backlog if link else None
         runner = web.AppRunner(application(surface), access_log=None, shutdown_timeout=SHUTDOWN_WITHIN_S)
         await runner.setup()

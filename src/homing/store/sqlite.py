@@ -24,7 +24,8 @@ T = TypeVar("T")
 
 _OLDEST_SQLITE = (3, 35, 0)  # the first with RETURNING
 _READ_BUSY_MS = 250  # a read waits on the event loop itself
-_WRITE_BUSY_MS = 5_000
+_WRITE_BUSY_MS = 5  # after which the writer asks anew: see GroupWriter
+_OPEN_WITHIN_MS = 5_000
 _WRITE_TIMEOUT_S = 15.0
 
 
@@ -72,6 +73,9 @@ class SqliteFile:
                 return await self._writer.write(fn)
         except DRIVER_ERRORS as error:
             raise unavailable(error) from error
+
+    async def write_at_once(self, fn: Callable[[Connection], T]) -> T:
+        return await self.write(fn)
 
     def instant(self, after_s: float = 0.0) -> ColumnElement[datetime]:
         return literal(self._now() + timedelta(seconds=after_s), UtcDateTime())
@@ -136,6 +140,9 @@ class SqliteMemory:
             self._connection.rollback()
             raise
 
+    async def write_at_once(self, fn: Callable[[Connection], T]) -> T:
+        return await self.write(fn)
+
     def instant(self, after_s: float = 0.0) -> ColumnElement[datetime]:
         return literal(self._now() + timedelta(seconds=after_s), UtcDateTime())
 
@@ -156,7 +163,7 @@ def sqlite_engine(path: Path) -> Engine:
 def prepare(connection: Connection, busy_ms: int) -> None:
     """Set what every connection to a file needs: write-ahead logging, each commit on disk, foreign keys."""
     connection.exec_driver_sql(f"PRAGMA busy_timeout = {busy_ms}")
-    _switch_to_wal(connection, busy_ms)
+    _switch_to_wal(connection, _OPEN_WITHIN_MS)
     connection.exec_driver_sql("PRAGMA synchronous = FULL")
     connection.exec_driver_sql("PRAGMA foreign_keys = ON")
     connection.rollback()

@@ -1,6 +1,6 @@
 """The vault on a SQL database: credentials that refuse a stale holder by themselves."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from datetime import datetime
 from typing import Self, TypeVar
 
@@ -13,21 +13,26 @@ from homing.model.vault import (
     Holding,
     Login,
     Reservation,
+    Reserved,
     ReservedBefore,
     StaleEpoch,
     Unsent,
     VaultSealed,
 )
 from homing.ports import StoreUnavailable
-from homing.store import vault_grants, vault_keys, vault_logins, vault_reserving
-from homing.store.batches import Batches, Notes
+from homing.store import vault_grants, vault_keys, vault_logins, vault_reserving, vault_settling
 from homing.store.columns import storable
 from homing.store.database import Database
+from homing.store.noting import Notes
 from homing.store.sealing import KeyRing, frame_place
-from homing.store.vault_reserving import Settling, Wanted
-from homing.store.vault_rows import now_of
+from homing.store.together import Together
+from homing.store.vault_keys import Rotated
+from homing.store.vault_reserving import Wanted
+from homing.store.vault_rows import now_of, refusals
+from homing.store.vault_settling import Acknowledged
 
 T = TypeVar("T")
+_Answer = Reservation | StaleEpoch
 
 _LARGEST_BATCH = 500
 _NOTED_WITHIN_S = 0.05
@@ -44,12 +49,10 @@ class SqlVault:
 
     def __init__(self, database: Database, keys: KeyRing) -> None:
         self._database, self._keys = database, keys
-        self._reserving: Batches[Sequence[Wanted], list[vault_reserving.Answer]] = Batches(
-            self._reserve_all, largest=_LARGEST_BATCH
-        )
-        self._saving: Batches[tuple[Grant, Login], Grant | StaleEpoch] = Batches(self._save_all, largest=_LARGEST_BATCH)
-        self._notes: Notes[tuple[str, int], Settling] = Notes(
-            self._settle_all, within_s=_NOTED_WITHIN_S, kept=_NOTES_KEPT
+        self._reserving: Together[Sequence[Wanted], list[_Answer]] = Together(self._reserve_all, largest=_LARGEST_BATCH)
+        self._saving: Together[tuple[Grant, Login], Grant | StaleEpoch] = Together(self._save_all)
+        self._notes: Notes[tuple[str, int], Acknowledged] = Notes(
+            self._note_all, within_s=_NOTED_WITHIN_S, kept=_NOTES_KEPT
         )
 
     @classmethod
@@ -79,20 +82,21 @@ class SqlVault:
     async def reserve(self, grant: Grant, wanted: Sequence[Unsent]) -> list[Reservation] | StaleEpoch:
         calls = [self._wanted(grant, each) for each in wanted]
         answers: list[Reservation] = []
-        for answer in await self._reserving.call(calls):
+        for answer in await self._reserving(calls):
             if isinstance(answer, StaleEpoch):
                 return answer
             answers.append(self._as_noted(grant, answer))
         return answers
 
     async def acknowledge(self, grant: Grant, counters: Collection[int]) -> None:
-        self._note(Settling(grant, counter, acknowledged=True) for counter in counters)
+        for counter in counters:
+            self._notes.add((grant.session_id, counter), Acknowledged(grant, counter))
 
-    async def drop(self, grant: Grant, counters: Collection[int]) -> None:
-        self._note(Settling(grant, counter, acknowledged=False) for counter in counters)
+    async def drop(self, grant: Grant, counters: Collection[int]) -> StaleEpoch | None:
+        return await self._database.write(lambda c: vault_settling.drop(c, grant, counters)) if counters else None
 
     async def save(self, grant: Grant, login: Login) -> Grant | StaleEpoch:
-        return await self._saving.call((grant, login))
+        return await self._saving((grant, login))
 
     async def forget(self, grant: Grant) -> StaleEpoch | None:
         return await self._at(lambda c, now: vault_logins.forget(c, grant, now))
@@ -125,12 +129,13 @@ class SqlVault:
             kept = {storable(session): login for session, login in logins.items()}
             await self._at(lambda c, now: vault_grants.adopt(c, self._keys, kept, now))
 
-    async def prune(self, *, keep_s: float, limit: int) -> int:
-        return await self._database.write(lambda c: vault_reserving.prune(c, self._database.instant(-keep_s), limit))
+    async def rotate(self, limit: int, *, skip: Collection[str] = ()) -> Rotated:
+        """Seal up to so many rows anew under the newest key, leaving out these sessions. None are left when it did
+        nothing."""
+        return await self._database.write(lambda c: vault_keys.rotate(c, self._keys, limit, skip))
 
-    async def rotate(self, limit: int) -> int:
-        """Seal up to so many rows anew under the newest key; returns how many, 0 once all are."""
-        return await self._database.write(lambda c: vault_keys.rotate(c, self._keys, limit))
+    async def left_to_rotate(self) -> int:
+        return await self._database.read(lambda c: vault_keys.left_to_rotate(c, self._keys))
 
     async def close(self) -> None:
         """Do what waits and write what was noted. The database stays open."""
@@ -145,10 +150,20 @@ class SqlVault:
         place = frame_place(grant.session_id, unsent.message_id)
         return Wanted(grant, storable(unsent.message_id), self._keys.seal(place, unsent.frame))
 
-    async def _reserve_all(self, calls: Sequence[Sequence[Wanted]]) -> Sequence[list[vault_reserving.Answer]]:
-        wanted = [each for call in calls for each in call]
-        answers = iter(await self._database.write(lambda c: vault_reserving.reserve(c, self._database, wanted)))
-        return [[next(answers) for _ in call] for call in calls]
+    async def _reserve_all(self, calls: Sequence[Sequence[Wanted]]) -> Sequence[list[_Answer]]:
+        firsts: dict[Hashable, Wanted] = {}
+        for call in calls:
+            for each in call:
+                firsts.setdefault(each.message, each)
+        asked = list(firsts.values())
+        found = await self._database.write_at_once(lambda c: vault_reserving.reserve(c, self._database, asked))
+        refused = [each.grant for place, each in enumerate(asked) if place not in found]
+        stale = await self._database.read(lambda c: refusals(c, refused)) if refused else {}
+        answers = {
+            each.message: found[place] if place in found else stale[each.grant.session_id]
+            for place, each in enumerate(asked)
+        }
+        return [[_again(answers[each.message], first=firsts[each.message] is each) for each in call] for call in calls]
 
     async def _save_all(self, calls: Sequence[tuple[Grant, Login]]) -> Sequence[Grant | StaleEpoch]:
         return await self._at(lambda c, now: vault_logins.save(c, self._keys, calls, now))
@@ -156,16 +171,16 @@ class SqlVault:
     async def _at(self, fn: Callable[[Connection, datetime], T]) -> T:
         return await self._database.write(lambda c: fn(c, now_of(c, self._database)))
 
-    async def _settle_all(self, notes: Sequence[Settling]) -> None:
-        await self._at(lambda c, now: vault_reserving.settle(c, notes, now))
-
-    def _note(self, notes: Iterable[Settling]) -> None:
-        for note in notes:
-            self._notes.add((note.grant.session_id, note.counter), note)
+    async def _note_all(self, notes: Sequence[Acknowledged]) -> None:
+        await self._at(lambda c, now: vault_settling.acknowledge(c, notes, now))
 
     def _as_noted(self, grant: Grant, answer: Reservation) -> Reservation:
         """The answer with what was noted in the meantime and is not written yet."""
-        if isinstance(answer, ReservedBefore) and not answer.acknowledged:
-            noted = self._notes.get((grant.session_id, answer.counter))
-            return ReservedBefore(answer.counter, acknowledged=noted is not None and noted.acknowledged)
+        if isinstance(answer, ReservedBefore) and self._notes.get((grant.session_id, answer.counter)) is not None:
+            return ReservedBefore(answer.counter, acknowledged=True)
         return answer
+
+
+def _again(answer: _Answer, *, first: bool) -> _Answer:
+    """The answer for another one of a message that was asked for twice at the same time."""
+    return answer if first or not isinstance(answer, Reserved) else ReservedBefore(answer.counter, acknowledged=False)
