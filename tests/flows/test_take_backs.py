@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from test_drain_under_load import Fleet, fleet, running
+from vault_fleet import Fleet, fleet, running
 from worlds import A, B
 
 from homing.decide.moves import MovePolicy
