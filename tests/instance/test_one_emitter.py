@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from random import Random
 
 import pytest
-from stores import Breakable
+from stores import Breakable, stored
 
 from homing.decide.leases import LeasePolicy
 from homing.instance.engines.simulated import SimulatedEngine
@@ -32,12 +32,14 @@ from homing.store.vault import SqlVault
 from simulated_whatsapp.core import Judge
 from simulated_whatsapp.exchange import Exchange
 from simulated_whatsapp.ledger import Delivery
-from simulated_whatsapp.wire import in_memory
+from simulated_whatsapp.wire import Dial, OnClosed, OnFrame, Wire, in_memory
 
 pytestmark = pytest.mark.virtual(seeds=2)
 LEASE = LeasePolicy()
-POLICY = HostPolicy(login_wait_s=3.0, acknowledge_within_s=5.0, ask_again_s=0.2)
+POLICY = HostPolicy(login_wait_s=3.0, acknowledge_within_s=5.0, resend_within_s=1.0, ask_again_s=0.2)
 HOLD_S = 240.0
+CALM_S = 30.0
+"""How long the world is well at the end, for whatever is still on its way."""
 SESSION = "s1"
 
 
@@ -60,6 +62,8 @@ class Peer:
     host: Host
     way: Breakable
     clock: OwnClock
+    dark_until_s: float = 0.0
+    """Until then it does not reach WhatsApp."""
 
     def can_speak(self, epoch: int) -> bool:
         """Whether it could put a frame on the wire at this very moment, under this epoch."""
@@ -101,7 +105,7 @@ async def begun(seed: int) -> AsyncIterator[Story]:
         own = OwnClock(rate)
         fresh = iter(f"boot-{number}-{n}" for n in range(10_000))
         lease = Lease(leases, f"http://{number}", own, fresh_id=lambda fresh=fresh: next(fresh), policy=LEASE)
-        engine = SimulatedEngine(in_memory(exchange), lambda: clock.now().timestamp())
+        engine = SimulatedEngine(dialling(story, number, exchange), lambda: clock.now().timestamp())
         host = Host(engine, vault, lease, clock=own, random=Random(seed), policy=POLICY)
         story.peers.append(Peer(f"http://{number}", host, way, own))
         leasing.append(asyncio.create_task(lease.run(host)))
@@ -117,6 +121,17 @@ async def begun(seed: int) -> AsyncIterator[Story]:
         await peer.host.shutdown()
 
 
+def dialling(story: Story, number: int, exchange: Exchange) -> Dial:
+    reach = in_memory(exchange)
+
+    async def dial(on_frame: OnFrame, on_closed: OnClosed) -> Wire:
+        if asyncio.get_running_loop().time() < story.peers[number].dark_until_s:
+            raise ConnectionRefusedError("nobody there")
+        return await reach(on_frame, on_closed)
+
+    return dial
+
+
 # What goes wrong
 
 
@@ -125,7 +140,7 @@ async def bad_luck(story: Story) -> None:
     while True:
         await asyncio.sleep(story.chance.expovariate(1 / 15))
         peer = story.chance.choice(story.peers)
-        match story.chance.choice(["silent", "mute", "freeze", "cut"]):
+        match story.chance.choice(["silent", "mute", "freeze", "cut", "dark"]):
             case "silent":
                 asyncio.get_running_loop().create_task(silent(peer, story.chance.uniform(0.5, 15)))
             case "mute":
@@ -133,6 +148,9 @@ async def bad_luck(story: Story) -> None:
             case "freeze":
                 peer.clock.ahead_s += story.chance.uniform(1, 20)
             case "cut":
+                cut(peer)
+            case "dark":
+                peer.dark_until_s = asyncio.get_running_loop().time() + story.chance.uniform(0.5, 4)
                 cut(peer)
 
 
@@ -234,4 +252,13 @@ async def test_two_hosts_never_speak_for_one_session_at_the_same_time(chance: in
             task.cancel()
         ended = await asyncio.gather(*doing, return_exceptions=True)
         assert all(isinstance(each, asyncio.CancelledError) for each in ended), ended
+        for peer in story.peers:
+            peer.way.open.set()
+            peer.way.mute, peer.dark_until_s = False, 0.0
+        await asyncio.sleep(CALM_S)
         judge(story)
+        left = await stored(first.way, SESSION)
+        assert left.unfinished == (), "what was reserved is finished, whoever began it"
+        assert {name for name, acknowledged in left.settled if acknowledged} <= {
+            entry.message_id for entry in story.ledger
+        }

@@ -61,7 +61,7 @@ class Notes:
             await self._credentials.acknowledge(self._grant, acknowledged)
             del self._acknowledged[: len(acknowledged)]
         if dropped:
-            refused = await self._credentials.drop(self._grant, [counter for counter, _ in dropped])
+            stale = await self._credentials.drop(self._grant, [counter for counter, _ in dropped])
             del self._dropped[: len(dropped)]
             for _, then in dropped:
-                then(refused is None)
+                then(stale is None)

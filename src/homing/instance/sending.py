@@ -86,6 +86,8 @@ class Sending:
             under_way = self._known[message.message_id] = UnderWay(message, self._clock.monotonic())
             self._empty.clear()
             self._line.add(under_way)
+        elif self._over is not None:
+            return Unknown(f"{self._over}, outcome unknown")
         return await self._outcome(under_way)
 
     def connected(self, transmit: Transmit) -> None:
