@@ -31,6 +31,16 @@ async def test_nobody_sees_an_error_while_an_instance_is_emptied() -> None:
         assert all(move.fence == "stopped" and move.duration_ms is not None for move in told)
 
 
+async def test_sessions_leave_no_faster_than_they_can_log_in_elsewhere() -> None:
+    async with fleet(A, B, C) as it, running(it.gateway("g1")):
+        traffic = Traffic(it.made, await it.accounts(150, A), every_s=0.3)
+        talking = asyncio.create_task(traffic.run(8.0))
+        assert (await it.emptied(A)).remaining == 0
+        await talking
+        traffic.check()
+        assert traffic.slowest_s() <= 1.0
+
+
 async def test_a_whole_fleet_is_upgraded_instance_by_instance_under_load() -> None:
     async with fleet(A, B, C) as it, running(it.gateway("g1")):
         accounts = [account for url in (A, B, C) for account in await it.accounts(6, url)]
@@ -62,15 +72,20 @@ async def test_what_a_dead_gateway_had_begun_goes_on_in_another() -> None:
         assert set(placements.values()) == {2}
 
 
-async def test_a_drain_that_nobody_can_take_waits_and_goes_on_when_there_is_room() -> None:
+async def test_sessions_that_nobody_can_take_serve_on_and_go_when_there_is_room() -> None:
     async with fleet(A, B) as it, running(it.gateway("g1")):
-        await it.accounts(3, A)
+        accounts = await it.accounts(3, A)
         await it.made.directory.change_instance(B, {"capacity": 1})
+        traffic = Traffic(it.made, accounts)
+        talking = asyncio.create_task(traffic.run(12.0))
         drain = await it.drains.drain(A)
         await it.made.clock.sleep(5.0)
         drain = await it.drains.progress(drain.instance)
         assert drain.remaining == drain.moving == 2
         assert all(f"{B} is full (1 of 1)" in reason for reason in drain.delayed)
+        assert len(it.made.world.instances[A].sessions) == 2
         await it.made.directory.change_instance(B, {"capacity": None})
-        async with asyncio.timeout(60.0):
-            assert (await it.emptied(A)).remaining == 0
+        assert (await it.emptied(A)).remaining == 0
+        await talking
+        traffic.check()
+        assert traffic.slowest_s() <= 1.0

@@ -50,10 +50,11 @@ class AllWell:
 
 @dataclass(slots=True)
 class Traffic:
-    """Every account says something every tenth of a second, and waits for what becomes of it."""
+    """Every account says something again and again, and waits for what becomes of it."""
 
     made: Bench
     accounts: Sequence[Account]
+    every_s: float = SEND_EVERY_S
     outcomes: list[tuple[Outcome, float]] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
 
@@ -65,7 +66,7 @@ class Traffic:
                 for account in self.accounts:
                     number += 1
                     sends.create_task(self._send(account, f"message {number}"))
-                await self.made.clock.sleep(SEND_EVERY_S)
+                await self.made.clock.sleep(self.every_s)
 
     async def _send(self, account: Account, text: str) -> None:
         began_s = self.made.clock.monotonic()
