@@ -35,7 +35,8 @@ class Answer:
 
     def __str__(self) -> str:
         code = self.document.get("code") or self.document.get("outcome") or ""
-        return f"{self.status} {code} {self.document.get('detail', '')}".strip()
+        why = self.document.get("detail") or self.document.get("reason") or ""
+        return f"{self.status} {code} {why}".strip()
 
 
 @dataclass(slots=True)
@@ -61,6 +62,11 @@ class Message:
     @property
     def is_unknown(self) -> bool:
         return bool(self.answers) and self.answers[-1].status == 202
+
+    @property
+    def last_answer(self) -> str:
+        """Its code and the beginning of its reason."""
+        return str(self.answers[-1])[:120] if self.answers else "nothing yet"
 
     @property
     def is_settled(self) -> bool:

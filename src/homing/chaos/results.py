@@ -1,6 +1,7 @@
 """What came of a run: by kind of fault, and altogether."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -17,6 +18,8 @@ class Tally:
     kind: Kind
     played: list[Played] = field(default_factory=list)
     verdict: Verdict = field(default_factory=Verdict)
+    unsent: Counter[str] = field(default_factory=Counter)
+    """The last answers to messages that were not answered as sent, cut short."""
 
     @property
     def recovery(self) -> list[float]:
@@ -48,6 +51,7 @@ class Tally:
             **asdict(self.verdict),
             "moves": sum(each.moves for each in self.played),
             "false_moves": self.false_moves,
+            "unsent": dict(self.unsent.most_common(10)),
             "wrong": self.wrong,
         }
 
@@ -64,6 +68,7 @@ class Results:
     broke_off: str | None = None
     """Why the run could not go on, if it could not."""
     between: Verdict = field(default_factory=Verdict)
+    unsent: Counter[str] = field(default_factory=Counter)
     """Messages that began while nothing was wrong."""
     under_old_epochs: Sequence[str] = ()
     took_s: float = 0.0
@@ -105,6 +110,7 @@ class Results:
             "interrupted": self.interrupted,
             "faults": [tally.document() for tally in self.tallies.values()],
             "total": {**asdict(self.total), "under_old_epochs": len(self.under_old_epochs)},
+            "unsent_between": dict(self.unsent.most_common(10)),
             "left_out": dict(self.left_out),
             "wrong": self.wrong,
             "took_s": round(self.took_s, 1),

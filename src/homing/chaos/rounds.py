@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from homing.chaos import facts
-from homing.chaos.client import Answer, Message
+from homing.chaos.client import Message
 from homing.chaos.kinds import Kind, Struck
 from homing.chaos.stage import Stage
 from homing.demo.population import Resident
@@ -151,7 +151,7 @@ class Round:
         unsent: dict[str, list[Message]] = defaultdict(list)
         for message in said:
             if not message.was_sent or message.over_s is None:
-                unsent[_short(message.answers[-1])].append(message)
+                unsent[message.last_answer].append(message)
                 continue
             played.recovery.append(message.took_s if kind.talks else max(0.0, message.over_s - from_s))
             if message.answers[0].is_sent:
@@ -172,8 +172,3 @@ class Round:
         false = [move for move in moves if not self._kind.loses or move.from_url != victim]
         played.false_moves = len(false)
         played.wrong += [f"{move.session_id} was moved: {move.reason}" for move in false[:3]]
-
-
-def _short(answer: Answer) -> str:
-    """Its code and the beginning of its reason."""
-    return str(answer)[:80]

@@ -113,7 +113,9 @@ def _conclude(messages: Sequence[Message], judge: Judge, results: Results) -> No
     for at, said in during.items():
         tally = results.tallies[played[at].kind]
         tally.verdict += judge.judge(said)
+        tally.unsent.update(message.last_answer for message in said if not message.was_sent)
     results.between += judge.judge(calm)
+    results.unsent.update(message.last_answer for message in calm if not message.was_sent)
     results.under_old_epochs = list(judge.under_old_epochs)
 
 
