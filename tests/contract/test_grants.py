@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
-from fleets import A, B, new_account, placed_account
+from fleets import A, B, change, new_account, placed_account
 from vaults import opened, reserved, unsent, vault_of
 
 from clocks import PassTime, SteppedClock
@@ -72,8 +72,10 @@ def to_b(
     return Granting(expected or account.placement, url, boot, fence, kind, "its instance is gone")
 
 
-async def granted(grants: SqlGrants, *wanted: Granting, per_s: float = 1_000) -> list[Granted]:
-    return await grants.grant(wanted, fleet_logins_per_s=per_s, run_id="run")
+async def granted(
+    grants: SqlGrants, *wanted: Granting, per_s: float = 1_000, each_per_s: float = 1_000
+) -> list[Granted]:
+    return await grants.grant(wanted, fleet_logins_per_s=per_s, instance_logins_per_s=each_per_s, run_id="run")
 
 
 async def found(directory: SqlDirectory, account: Account) -> Account:
@@ -327,6 +329,26 @@ async def test_an_arrival_after_the_next_grant_counts_for_nothing(
     assert (newest.duration_ms, older.duration_ms) == (7, None)
 
 
+# --- leaving ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_session_about_to_be_stopped_is_marked_and_can_stay_after_all(
+    directory: SqlDirectory, vault: SqlVault, grants: SqlGrants, heard: list[Notice]
+) -> None:
+    account, grant = await held_account(directory, vault)
+    gone = replace(account.placement, epoch=Epoch(9))
+    leaving = replace(account.placement, state=PlacementState.MOVING)
+    heard.clear()
+    assert await grants.leave([account.placement, gone]) == [leaving]
+    assert await grants.leave([account.placement]) == [leaving], "marked already"
+    assert heard == [PlacementChanged(account.session_id, account.uuid, Epoch(1), A, A)]
+    assert (await found(directory, account)).placement == leaving
+    assert await reserved(vault, grant, "m") == [1], "its holder goes on until it is stopped"
+    assert await grants.stay([leaving, replace(leaving, instance_url=B)]) == [account.placement]
+    assert (await found(directory, account)).placement == account.placement
+    assert await grants.leave([]) == await grants.stay([]) == []
+
+
 # --- how many at once ---------------------------------------------------------------------------------------------
 
 
@@ -343,7 +365,19 @@ async def test_no_more_are_granted_in_a_second_than_may_log_in_and_the_first_go_
     assert [each.granting for each in await granted(grants, *wanted[4:], per_s=3)] == wanted[4:]
 
 
-async def test_a_thousand_are_granted_at_once(directory: SqlDirectory, vault: SqlVault, grants: SqlGrants) -> None:
+async def test_no_target_is_given_more_in_a_second_than_it_may_log_in(
+    directory: SqlDirectory, vault: SqlVault, grants: SqlGrants, pass_time: PassTime
+) -> None:
+    accounts = [(await held_account(directory, vault, number))[0] for number in range(5)]
+    wanted = [to_b(account) for account in accounts[:3]] + [to_b(account, to=ON_C) for account in accounts[3:]]
+    first = await granted(grants, *wanted, each_per_s=2)
+    assert [each.granting for each in first] == [*wanted[:2], *wanted[3:]]
+    assert await granted(grants, wanted[2], each_per_s=2) == []
+    await pass_time(1.1)
+    assert len(await granted(grants, wanted[2], each_per_s=2)) == 1
+
+
+async def test_a_whole_instance_is_granted_at_once(directory: SqlDirectory, vault: SqlVault, grants: SqlGrants) -> None:
     accounts = [await placed_account(directory, number) for number in range(40)]
     await vault.open_many({account.session_id: 1 for account in accounts}, holder=ON_A)
     made = await granted(grants, *(to_b(account) for account in accounts))
@@ -446,8 +480,6 @@ async def _put(gateway: Gateway, placement: Placement) -> None:
     """Let this be the record, as after a rediscovery."""
     route = await gateway.directory.route_of_session(placement.session_id)
     assert route is not None
-    from fleets import change
-
     assert placement.instance_url is not None
     await gateway.directory.rebind([change(route.placement, placement.instance_url, placement.epoch)])
 

@@ -48,6 +48,15 @@ async def test_a_lapsed_lease_can_be_renewed_and_says_so(leases: SqlLeases, pass
     assert (lapsed.was_lapsed, again.was_lapsed) == (True, False)
 
 
+async def test_a_boot_tells_with_its_renewal_how_long_it_answered_nobody(leases: SqlLeases) -> None:
+    told = []
+    await leases.begin(ONE, expiry_s=6)
+    for answered_ago_s in (None, 2.5, None):
+        await leases.renew(ONE, expiry_s=6, answered_ago_s=answered_ago_s)
+        told += [boot.answered_ago_s for boot in await leases.incarnations()]
+    assert told == [None, 2.5, None]
+
+
 async def test_a_boot_that_has_ended_or_was_never_begun_renews_nothing(leases: SqlLeases) -> None:
     await leases.begin(ONE, expiry_s=6)
     assert await leases.renew(TWO, expiry_s=6) is None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from test_drain_under_load import Fleet, fleet, running
+from vault_fleet import Fleet, fleet, running
 from worlds import A, B, C
 
 from homing.decide.rehome import Cause, Wish

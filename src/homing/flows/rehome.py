@@ -40,6 +40,7 @@ log = structlog.get_logger("homing")
 KIND = "rehome"
 PATIENCE = RetryPolicy(waits_s=(0.5,) * 4 + (2.0,) * 10 + (10.0,) * 50, give_up_after_s=600.0)
 """An attempt that failed is soon made again: somebody may wait. After ten minutes the keeper begins anew."""
+_FAR_S = 2.0
 _UNLINKED = (SessionStatus.PAIRING, SessionStatus.LOGGED_OUT)
 
 
@@ -155,7 +156,8 @@ class _Attempt:
     async def run(self) -> Mapping[JobId, Ending]:
         await self._read(self._tasks)
         steps = [(task, self._next(task)) for task in self._tasks]
-        vacated = await self._vacate([task for task, step in steps if isinstance(step, Leave | Stop)])
+        ready = await self._ready([task for task, step in steps if isinstance(step, Leave)])
+        vacated = await self._vacate([*ready, *(task for task, step in steps if isinstance(step, Stop))])
         steps = [(task, step) for task, step in steps if not isinstance(step, Leave | Stop)]
         steps += [(task, self._next(task)) for task in vacated]
         await self._adopt([(task, step) for task, step in steps if isinstance(step, Adopt)])
@@ -221,6 +223,31 @@ class _Attempt:
                 self._end(task, Done(step.reason))
 
     # --- letting the holder stop --------------------------------------------------------------------------------
+
+    async def _ready(self, tasks: Sequence[_Task]) -> list[_Task]:
+        """Those that have somewhere to go and can log in there at once. The others serve on where they are."""
+        chosen = await self._choose(tasks) if tasks else {}
+        turns: dict[InstanceUrl, int] = {}
+        ready: list[_Task] = []
+        waiting: list[_Task] = []
+        for task in sorted(tasks, key=lambda task: (task.job.priority, task.job.id)):
+            where = chosen[task.wish.session_id]
+            if isinstance(where, NoRoom):
+                self._end(task, Retry(self._policy.no_room_after_s, rehome.NO_ROOM + where.reason))
+                continue
+            url = where.instance.url
+            turns.setdefault(url, self._turns.left(url))
+            turns[url] -= 1
+            (ready if turns[url] >= 0 else waiting).append(task)
+        self._queue(waiting, targets=len(turns), why="its turn to leave has not come")
+        return ready
+
+    def _queue(self, waiting: Sequence[_Task], *, targets: int, why: str) -> None:
+        """Each is tried again soon, or when its turn may come if that is far: many who ask all the time cost much."""
+        per_s = max(1, targets) * self._policy.logins_per_instance
+        for place, task in enumerate(waiting, start=1):
+            far_s = place / per_s
+            self._end(task, Retry(far_s if far_s > _FAR_S else self._policy.again_after_s, why))
 
     async def _vacate(self, tasks: Sequence[_Task]) -> list[_Task]:
         """New messages wait from here on; those under way come to their end; then the holder lets go."""
@@ -302,6 +329,7 @@ class _Attempt:
     ) -> list[_Task]:
         """Who was granted; the others wait for room, for a login to be free, or find the record changed."""
         moving = {each.granting.session_id: each for each in granted}
+        waiting: list[_Task] = []
         self._lap(tasks, "grant")
         for task in tasks:
             where, each = chosen[task.wish.session_id], moving.get(task.wish.session_id)
@@ -314,9 +342,9 @@ class _Attempt:
                 log.error("No room for a session", alert=True, session_id=task.wish.session_id, reason=where.reason)
                 self._end(task, Retry(self._policy.no_room_after_s, rehome.NO_ROOM + where.reason))
             else:
-                self._end(
-                    task, Retry(self._policy.again_after_s, "its turn to log in has not come, or its record changed")
-                )
+                waiting.append(task)
+        targets = {where.instance.url for where in chosen.values() if isinstance(where, Chosen)}
+        self._queue(waiting, targets=len(targets), why="its turn to log in has not come, or its record changed")
         return [task for task in tasks if task.wish.session_id in moving]
 
     def _put_off(self, tasks: Iterable[_Task], why: str) -> None:
