@@ -39,6 +39,9 @@ format: $(STAMP) ## rewrite the code in the project's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+chaos: $(STAMP) ## real faults on a fleet under load, and a table of what came of them
+	$(BIN)/homing chaos $(ARGS)
+
 bench: $(STAMP) ## print the tables of the README, measured here
 	$(BIN)/python -m bench $(ARGS)
 

@@ -246,12 +246,12 @@ def _wired(
         watching=kept.watching,
         keeper=kept.keeper,
         news=kept.news,
-        moving=_moving(settings, stores, fleet, kept),
+        moving=_moving(settings, stores, fleet, kept, clock),
     )
     _show(kept, metrics)
     return gateway, [
         *(part.run for part in (fleet, keyring, keyed, recorder, hints, intake, scheduler)),
-        *(part.run for part in (kept.watching, kept.keeper, kept.worker, take_backs)),
+        *(part.run for part in (kept.watching, kept.keeper, kept.worker, take_backs, gateway.moving.drains)),
         _housekeeping(settings, stores, clock).run,
     ]
 
@@ -293,11 +293,11 @@ class _Kept:
     worker: Worker
 
 
-def _moving(settings: Settings, stores: Stores, fleet: LiveFleet, kept: _Kept) -> Moving:
+def _moving(settings: Settings, stores: Stores, fleet: LiveFleet, kept: _Kept, clock: Clock) -> Moving:
     directory, grants = stores.directory, stores.grants
     watching, wishes, braked = kept.watching, kept.rehoming, kept.keeper.braked
     return Moving(
-        drains=Drains(directory, fleet, stores.work, wishes),
+        drains=Drains(directory, fleet, stores.work, wishes, clock),
         exits=Exits(directory, grants, stores.leases, wishes),
         migrations=Migrations(directory, fleet, grants, watching, wishes),
         balance=Balance(directory, fleet, grants, watching, wishes, settings.rebalance_policy, braked),

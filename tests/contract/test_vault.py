@@ -347,6 +347,20 @@ async def test_a_reservation_that_is_done_twice_answers_the_same(postgres_url: s
     await database.close()
 
 
+async def test_connections_that_died_meanwhile_cost_nobody_a_reservation(postgres_url: str) -> None:
+    database, other = open_database(postgres_url), open_database(postgres_url)
+    vault = await vault_of(database)
+    grant = await opened(vault)
+    await reserved(vault, grant, "m1")
+    kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+    await other.read(lambda c: c.execute(text(f"{kill} AND pid <> pg_backend_pid()")).all())
+    answers = await asyncio.gather(*(vault.reserve(grant, unsent(f"n{number}")) for number in range(5)))
+    assert answers == [[Reserved(2 + number)] for number in range(5)]
+    await vault.close()
+    for each in (database, other):
+        await each.close()
+
+
 # --- after a store lost its newest commits ------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 import homing
-from homing.cli import accounts, cache, contacts, db, fleet, keys, messages, moving, processes, schedule, sync
+from homing.cli import accounts, cache, chaos, contacts, db, fleet, keys, messages, moving, processes, schedule, sync
 from homing.cli.output import note, print_json
 from homing.cli.stops import ATTENTION, CANNOT, DONE, Stopped
 
@@ -61,6 +61,7 @@ def _app() -> App:
         processes.serve,
         processes.instance,
         processes.demo,
+        chaos.chaos,
         messages.send,
         accounts.app,
         contacts.app,
