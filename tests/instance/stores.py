@@ -17,10 +17,10 @@ from homing.store.sealing import fresh_key
 T = TypeVar("T")
 
 QUICK = HostPolicy(
-    login_wait_s=2.0,
-    acknowledge_within_s=1.0,
-    resend_within_s=0.3,
-    stop_within_s=0.2,
+    login_wait_s=5.0,
+    acknowledge_within_s=5.0,
+    resend_within_s=1.0,
+    stop_within_s=0.5,
     reconnect_first_s=0.004,
     reconnect_max_s=0.05,
     ask_again_s=0.005,

@@ -3,10 +3,11 @@
 import asyncio
 import io
 import time
+from dataclasses import replace
 
 import aiohttp
 import pytest
-from stores import BRIEF
+from stores import BRIEF, QUICK
 
 from homing.instance.http import BODY_MAX_BYTES
 from homing.ports import StoreUnavailable
@@ -298,7 +299,7 @@ async def test_a_restricted_recipient_is_told_as_463(fleet):
 
 async def test_an_unknown_outcome_is_a_504(fleet):
     await fleet.link("s1")
-    one = await fleet.instance()
+    one = await fleet.instance(policy=replace(QUICK, acknowledge_within_s=0.2))
     await one.start()
     await one.send()
     session = one.instance.host.find("s1")

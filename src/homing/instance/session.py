@@ -85,7 +85,7 @@ class HostedSession:
             waiting_max=around.policy.inbound_waiting_max,
             event_of=self._received,
             is_live=self._connection.is_live,
-            trusted=around.lease.trusted,
+            trusted=self._trusted,
             offer_again=lambda: None if self.over else self._lost(),
         )
 
@@ -325,6 +325,12 @@ class HostedSession:
         self._connection.down.set()
 
     # Small steps
+
+    async def _trusted(self) -> None:
+        """Returns once this boot may act for the session."""
+        await self._around.lease.trusted()
+        if self._doubting is not None:
+            await asyncio.wait([self._doubting])
 
     def _superseded(self, current: int) -> None:
         """The vault refused a write under our grant. One that has lost its newest commits proves nothing."""
