@@ -1,6 +1,7 @@
 """Emptying instances while people send, in virtual time: nobody sees an error, and nothing is said twice."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 
 import pytest
@@ -39,6 +40,16 @@ async def test_sessions_leave_no_faster_than_they_can_log_in_elsewhere() -> None
         await talking
         traffic.check()
         assert traffic.slowest_s() <= 1.0
+
+
+async def test_sessions_leave_a_few_at_a_time_so_that_each_is_soon_held_again() -> None:
+    async with fleet(A, B, C) as it, running(it.gateway("g1")):
+        accounts = await it.accounts(30, A)
+        assert (await it.emptied(A)).remaining == 0
+        moves = await it.made.directory.moves(None, Page(limit=100))
+        together = Counter(move.run_id for move in moves if move.fence is not None)
+        assert sum(together.values()) == len(accounts)
+        assert max(together.values()) <= 8
 
 
 async def test_a_whole_fleet_is_upgraded_instance_by_instance_under_load() -> None:

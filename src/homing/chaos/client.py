@@ -63,10 +63,9 @@ class Message:
     def is_unknown(self) -> bool:
         return bool(self.answers) and self.answers[-1].status == 202
 
-    @property
-    def last_answer(self) -> str:
-        """Its code and the beginning of its reason."""
-        return str(self.answers[-1])[:120] if self.answers else "nothing yet"
+    def shown(self, which: int) -> str:
+        """One of its answers: the code, and the beginning of the reason."""
+        return str(self.answers[which])[:160] if self.answers else "nothing yet"
 
     @property
     def is_settled(self) -> bool:

@@ -78,7 +78,7 @@ UNREACHABLE = Conditions(Passing.UNREACHABLE)
 MUTE = Conditions(Passing.MUTE)
 SLOW = Conditions(latency_s=0.15, jitter_s=0.1, bytes_per_s=20_000)
 BREAKING = Conditions(reset_after=60)
-SLOW_STORE = Conditions(latency_s=0.05, jitter_s=0.1)
+SLOW_STORE = Conditions(latency_s=0.02, jitter_s=0.03)
 
 
 def _lost(name: str, does: str, inflict: Action, heal: Action, within_s: float, **more: Any) -> Kind:

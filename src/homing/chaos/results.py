@@ -20,6 +20,8 @@ class Tally:
     verdict: Verdict = field(default_factory=Verdict)
     unsent: Counter[str] = field(default_factory=Counter)
     """The last answers to messages that were not answered as sent, cut short."""
+    at_first: Counter[str] = field(default_factory=Counter)
+    """The first answers where they were not 200, cut short."""
 
     @property
     def recovery(self) -> list[float]:
@@ -52,6 +54,7 @@ class Tally:
             "moves": sum(each.moves for each in self.played),
             "false_moves": self.false_moves,
             "unsent": dict(self.unsent.most_common(10)),
+            "at_first": dict(self.at_first.most_common(10)),
             "wrong": self.wrong,
         }
 

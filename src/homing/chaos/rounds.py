@@ -14,7 +14,8 @@ from homing.demo.population import Resident
 
 SPEAKERS_MAX = 100
 """Of those that a fault strikes, as many say something at once."""
-TALKS_EVERY_S = 0.1
+TALKERS = 10
+TALKS_EVERY_S = 0.05
 KNOCKS = 5
 WHOLE_WITHIN_S = 60.0
 KNOCK_WITHIN_S = 3.0
@@ -59,7 +60,7 @@ class Round:
         speakers = self._speakers(struck)
         played = Played(kind.name, self._number, victim, time.monotonic())
         began_s = played.began_s
-        sayings = [self._talk(speaker) for speaker in speakers] if kind.talks else []
+        sayings = [self._talk(speaker) for speaker in speakers[:TALKERS]] if kind.talks else []
         await kind.inflict(stage, victim)
         sayings += [] if kind.talks else [self._say(speaker) for speaker in speakers]
         knocks = [self._knock(victim, session, struck[session]) for session in list(struck)[:KNOCKS]]
@@ -153,7 +154,7 @@ class Round:
             if message.is_unknown and kind.doubts:
                 continue
             if not message.was_sent or message.over_s is None:
-                unsent[message.last_answer].append(message)
+                unsent[message.shown(-1)].append(message)
                 continue
             played.recovery.append(message.took_s if kind.talks else max(0.0, message.over_s - from_s))
             if message.answers[0].is_sent:

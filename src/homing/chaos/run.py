@@ -113,9 +113,10 @@ def _conclude(messages: Sequence[Message], judge: Judge, results: Results) -> No
     for at, said in during.items():
         tally = results.tallies[played[at].kind]
         tally.verdict += judge.judge(said)
-        tally.unsent.update(message.last_answer for message in said if not message.was_sent)
+        tally.unsent.update(message.shown(-1) for message in said if not message.was_sent)
+        tally.at_first.update(message.shown(0) for message in said if message.failed_at_first)
     results.between += judge.judge(calm)
-    results.unsent.update(message.last_answer for message in calm if not message.was_sent)
+    results.unsent.update(message.shown(-1) for message in calm if not message.was_sent)
     results.under_old_epochs = list(judge.under_old_epochs)
 
 

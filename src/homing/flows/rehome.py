@@ -33,7 +33,7 @@ from homing.model.fleet import (
 from homing.model.leases import Incarnation
 from homing.model.vault import Arrival, Granted, Granting, SessionHolding
 from homing.model.work import Dead, Done, Ending, Job, JobId, NewJob, Priority, Retry
-from homing.ports import Clock, Directory, Entropy, Fleet, Grants, Leases, Meters, SessionStart, Work
+from homing.ports import Clock, Directory, Entropy, Fleet, Grants, Leases, Meters, SessionStart, StoreUnavailable, Work
 
 log = structlog.get_logger("homing")
 
@@ -41,6 +41,7 @@ KIND = "rehome"
 PATIENCE = RetryPolicy(waits_s=(0.5,) * 4 + (2.0,) * 10 + (10.0,) * 50, give_up_after_s=600.0)
 """An attempt that failed is soon made again: somebody may wait. After ten minutes the keeper begins anew."""
 _FAR_S = 2.0
+_STORE_AGAIN_S = 1.0
 _UNLINKED = (SessionStatus.PAIRING, SessionStatus.LOGGED_OUT)
 
 
@@ -53,6 +54,7 @@ class RehomePolicy:
     start_timeout_s: float = 8.0
     stop_timeout_s: float = 5.0
     look_every_s: float = 0.1
+    leave_together: int = 8
     again_after_s: float = 0.2
     no_room_after_s: float = 2.0
 
@@ -132,10 +134,32 @@ class Rehoming:
         return rehome.obstacle(await self._work.latest(KIND, session))
 
     async def do(self, jobs: Sequence[Job]) -> Mapping[JobId, Ending]:
-        """One attempt at all of these; how it ended for each. Raises StoreUnavailable, and then nothing is lost."""
-        began_s = self._clock.monotonic()
-        tasks = [_Task(job, Wish.of(job.payload), {"waited": self._age_ms(job)}) for job in jobs]
-        return await _Attempt(self, tasks, began_s).run()
+        """One attempt at all of these; how it ended for each.
+
+        Those that nobody holds go all together. Planned moves go a few at a time, and while they do nobody waits for
+        them: a session is held by nobody for as long as its group takes.
+        """
+        wishes = {job.id: Wish.of(job.payload) for job in jobs}
+        planned = [job for job in jobs if wishes[job.id].cause in rehome.PLANNED]
+        lost = [job for job in jobs if wishes[job.id].cause not in rehome.PLANNED]
+        at_once, by_and_by = await asyncio.gather(self._attempt(lost, wishes), self._by_and_by(planned, wishes))
+        return {**at_once, **by_and_by}
+
+    async def _by_and_by(self, jobs: Sequence[Job], wishes: Mapping[JobId, Wish]) -> Mapping[JobId, Ending]:
+        endings: dict[JobId, Ending] = {}
+        together = self._policy.leave_together
+        for first in range(0, len(jobs), together):
+            endings |= await self._attempt(jobs[first : first + together], wishes)
+        return endings
+
+    async def _attempt(self, jobs: Sequence[Job], wishes: Mapping[JobId, Wish]) -> Mapping[JobId, Ending]:
+        if not jobs:
+            return {}
+        tasks = [_Task(job, wishes[job.id], {"waited": self._age_ms(job)}) for job in jobs]
+        try:
+            return await _Attempt(self, tasks, self._clock.monotonic()).run()
+        except StoreUnavailable as error:  # what was done is done, and what was not is found so by the next attempt
+            return {job.id: Retry(_STORE_AGAIN_S, f"the database is away: {error}") for job in jobs}
 
     def _age_ms(self, job: Job) -> int:
         return max(0, int((self._clock.now() - job.created_at).total_seconds() * 1000))
