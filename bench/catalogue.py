@@ -5,14 +5,17 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 
-from bench import cache, elsewhere, fleet_wide, follow, gateway_killed, mass_loss, relay, reservations, restart
+from bench import cache, elsewhere, fleet_wide, follow, gateway_killed, lost, mass_loss, relay, reservations, restart
 from bench.fleet import Fleet, fresh_database, open_fleet
+from bench.lost import Loss
 from bench.report import Report
+from homing.chaos.stage import Wanted
 
 POSTGRES_URL = os.environ.get("HOMING_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 REDIS_URL = os.environ.get("HOMING_TEST_REDIS_URL", "redis://127.0.0.1:6379/0")
@@ -76,6 +79,17 @@ def measurements(*, quick: bool, large: bool) -> list[Measurement]:
         Measurement("gateway-killed", BOTH, on(lambda up: gateway_killed.run(up, repeats=less(20, 3)), accounts=20)),
         Measurement("follow", SEVERAL, on(lambda up: follow.run(up, moves=less(300, 50)), accounts=12, reports=False)),
         Measurement("relay", BOTH, on(lambda up: relay.run(up, sends=less(16_000, 4_000)), accounts=20, reports=False)),
+        *(
+            Measurement(name, BOTH, partial(_lost, loss=loss, repeats=less(30, 3), accounts=accounts))
+            for name, loss, accounts in (
+                ("killed", lost.KILLED, 100),
+                ("killed-with-100", lost.KILLED, 400),
+                *((f"silent-{fault}", loss, 100) for fault, loss in lost.SILENT.items()),
+            )
+        ),
+        Measurement("upgraded", BOTH, partial(_lost, loss=lost.UPGRADED, repeats=less(32, 4), accounts=100)),
+        Measurement("gateways-away", BOTH, partial(_lost, loss=lost.GATEWAYS_AWAY, repeats=less(3, 1), accounts=100)),
+        Measurement("database-away", BOTH, _database_away),
         Measurement("sync", STORES, lambda setting: _sync(setting, sessions=less(10_000, 2_000))),
         Measurement("reservations", STORES, lambda setting: _reservations(setting, messages=less(40_000, 8_000))),
     ]
@@ -87,6 +101,19 @@ def measurements(*, quick: bool, large: bool) -> list[Measurement]:
 async def _reservations(setting: str, *, messages: int) -> Report:
     async with _database(setting) as url:
         return await reservations.run(url, messages=messages)
+
+
+async def _lost(setting: str, *, loss: Loss, repeats: int, accounts: int) -> Report:
+    if setting == SQLITE:
+        return await lost.run(Wanted(accounts=accounts), loss, repeats=repeats)
+    async with _database(setting) as url:
+        return await lost.run(Wanted(database=url, gateways=2, accounts=accounts), loss, repeats=repeats)
+
+
+async def _database_away(setting: str) -> Report:
+    """A file cannot be away; somebody else can have it for himself."""
+    loss = lost.FILE_LOCKED if setting == SQLITE else lost.DATABASE_AWAY
+    return await _lost(setting, loss=loss, repeats=1, accounts=100)
 
 
 async def _sync(setting: str, *, sessions: int) -> Report:

@@ -18,13 +18,15 @@ class Verdict:
     """What came of some messages. Each is counted under the worst that befell it.
 
     `lost`: answered as sent, and no recipient has it. `doubled`: a recipient has it more than once. `unknown`:
-    answered as unknown. `unanswered`: the sender gave up, after all its patience.
+    answered as unknown; of these `unknown_arrived` at their recipients. `unanswered`: the sender gave up, after all
+    its patience.
     """
 
     messages: int = 0
     lost: int = 0
     doubled: int = 0
     unknown: int = 0
+    unknown_arrived: int = 0
     unanswered: int = 0
     failed_at_first: int = 0
     """Requests that needed another one: the first was not answered 200."""
@@ -72,6 +74,7 @@ class Judge:
             lost=lost,
             doubled=times > 1,
             unknown=message.is_unknown and times <= 1,
+            unknown_arrived=message.is_unknown and times == 1,
             unanswered=not message.is_settled and times <= 1,
             failed_at_first=message.failed_at_first,
         )

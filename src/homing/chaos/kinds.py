@@ -54,6 +54,8 @@ class Kind:
     """The sessions that are struck say one thing after the other; what counts is the longest that one had to wait."""
     fails: bool = True
     """Requests may be answered otherwise than 200, as long as asking again helps."""
+    keeps: bool = False
+    """Every session stays connected to WhatsApp meanwhile."""
     doubts: bool = False
     """Messages that were on their way may be answered as unknown."""
     needs: Needs = Needs.NOTHING
@@ -92,12 +94,12 @@ def _borne(name: str, does: str, inflict: Action, heal: Action, within_s: float,
 
 
 def _gateway(name: str, does: str, inflict: Action, heal: Action, within_s: float, **more: Any) -> Kind:
-    return Kind(name, does, Struck.GATEWAY, inflict, heal, within_s, **more)
+    return Kind(name, does, Struck.GATEWAY, inflict, heal, within_s, keeps=True, **more)
 
 
 def _under(name: str, does: str, inflict: Action, heal: Action, within_s: float, **more: Any) -> Kind:
     """One that strikes everybody, and that everybody is to bear."""
-    return Kind(name, does, Struck.ALL, inflict, heal, within_s, doubts=True, **more)
+    return Kind(name, does, Struck.ALL, inflict, heal, within_s, keeps=True, doubts=True, **more)
 
 
 INSTANCES = (

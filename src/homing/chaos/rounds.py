@@ -18,6 +18,7 @@ TALKERS = 10
 TALKS_EVERY_S = 0.05
 KNOCKS = 5
 WHOLE_WITHIN_S = 60.0
+LOOK_EVERY_S = 0.5
 KNOCK_WITHIN_S = 3.0
 _SETTLED_S = 0.3
 
@@ -68,7 +69,7 @@ class Round:
             if kind.loses:
                 await asyncio.wait(sayings, timeout=WHOLE_WITHIN_S)
             else:
-                await asyncio.sleep(max(0.0, began_s + kind.holds_s - time.monotonic()))
+                await self._hold(played, began_s + kind.holds_s)
         finally:
             healing_s = time.monotonic()
             await kind.heal(stage, victim)
@@ -120,6 +121,16 @@ class Round:
 
     def _knocking(self, session: str, when: str) -> str:
         return f"{self._kind.name} {self._number}, knocking {when}, for {session}"
+
+    async def _hold(self, played: Played, until_s: float) -> None:
+        """Let the fault last, and look whether sessions live through it."""
+        down = 0
+        while (left_s := until_s - time.monotonic()) > 0:
+            if self._kind.keeps:
+                down = max(down, await facts.down_now(self._stage))
+            await asyncio.sleep(min(left_s, LOOK_EVERY_S))
+        if down:
+            played.wrong.append(f"{down} sessions lost their connection")
 
     # --- after ----------------------------------------------------------------------------------------------------
 
