@@ -202,3 +202,14 @@ async def test_closing_leaves_nobody_connected_and_the_port_free(server: Server)
             await client.reader.readexactly(1)
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection("127.0.0.1", way.port)
+
+
+async def test_what_is_opened_right_after_a_way_was_shut_is_not_mistaken_for_it(server: Server, way: Way) -> None:
+    await asyncio.sleep(0)  # it accepts
+    for conditions in (Conditions(Passing.REFUSED), CLEAR) * 3:
+        way.become(conditions)
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(ASKED)
+        assert await reader.readexactly(len(ANSWERED)) == ANSWERED
+        writer.close()
+        await writer.wait_closed()

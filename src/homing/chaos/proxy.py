@@ -140,6 +140,9 @@ class Way:
         if self._accepting is not None:
             self._accepting.cancel()
             self._accepting = None
+        if self._listener is not None:
+            # Before its number may be another socket's: the task itself lets go of it only in its next turn.
+            asyncio.get_running_loop().remove_reader(self._listener)
 
     async def _accept_on(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
