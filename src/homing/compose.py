@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -74,7 +75,7 @@ from homing.store.schedules import SqlSchedules
 from homing.store.vault_opening import open_vault as open_vault
 from homing.store.vault_settling import SqlReservations
 from homing.store.work import SqlWork
-from homing.world import SystemClock, SystemEntropy
+from homing.world import SystemClock, SystemEntropy, dying_at
 
 log = structlog.get_logger("homing")
 
@@ -329,6 +330,7 @@ def _keeping(
         entropy,
         metrics,
         RehomePolicy(settings.homing_logins_per_instance, settings.homing_logins_fleet),
+        dying_at(Path(settings.homing_die_at)) if settings.homing_die_at else lambda _: None,
     )
     keep = KeeperPolicy(by_itself=settings.homing_auto_rehome)
     keeper = Keeper(watching, rehoming, stores.directory, fleet, news, clock, keep)
