@@ -15,19 +15,22 @@ from typing import Any
 import aiohttp
 import pytest
 
-from homing.instance.credentials import Grant, Holder, Holding, Login, Record, StaleEpoch
+from homing.decide.leases import LeasePolicy
 from homing.instance.engines.simulated import SimulatedEngine
 from homing.instance.events import HostEvent
-from homing.instance.folder_credentials import FolderCredentials
 from homing.instance.host import Host
+from homing.instance.lease import Lease
 from homing.instance.policy import HostPolicy
 from homing.instance.run import Instance, InstanceSettings
+from homing.ports import Clock
+from homing.world import SystemClock
 from simulated_whatsapp.client import Administration
-from simulated_whatsapp.core import DeviceCredentials, Judge
+from simulated_whatsapp.core import Judge
 from simulated_whatsapp.exchange import Exchange
 from simulated_whatsapp.ledger import Delivery, read
 from simulated_whatsapp.server import Server, ServerSettings
 from simulated_whatsapp.wire import MemoryWire, OnClosed, OnFrame
+from vaults import MemoryLeases, MemoryVault
 
 QUICK = HostPolicy(
     login_wait_s=2.0,
@@ -36,69 +39,25 @@ QUICK = HostPolicy(
     stop_within_s=0.2,
     reconnect_first_s=0.004,
     reconnect_max_s=0.05,
-    counters_reserved=4,
+    ask_again_s=0.005,
+    logins_per_s=1000,
     offer_again_s=0.005,
 )
+BRIEF = LeasePolicy(heartbeat_s=0.02, repeat_s=0.01, self_fence_s=0.4, expiry_s=0.6)
 KEY = "secret"
 
 
-class MemoryCredentials:
-    """The rules of ``Record`` without a file; ``broken`` makes the store unavailable."""
+class Time(SystemClock):
+    """Real time, which a test can let jump as it does for a process that was frozen."""
 
     def __init__(self) -> None:
-        self.records: dict[str, Record] = {}
-        self.broken = False
-        self.reservations = 0
+        self.ahead_s = 0.0
 
-    async def open(self, session_id: str, *, epoch: int | None, holder: Holder) -> Grant | StaleEpoch:
-        record = self._change(session_id, lambda record: record.granted(epoch, holder))
-        return record if isinstance(record, StaleEpoch) else record.grant()
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead_s
 
-    async def reserve(self, grant: Grant, count: int) -> range | StaleEpoch:
-        self.reservations += 1
-        await asyncio.sleep(0.004 / self.reservations)  # a store that gets faster: who asks later must not overtake
-        record = self._change(grant.session_id, lambda record: record.reserved(grant, count))
-        if isinstance(record, StaleEpoch):
-            return record
-        return range(record.reserved_to - count + 1, record.reserved_to + 1)
-
-    async def save(self, grant: Grant, login: Login) -> StaleEpoch | None:
-        return _refusal(self._change(grant.session_id, lambda record: record.saved(grant, login)))
-
-    async def forget(self, grant: Grant) -> StaleEpoch | None:
-        return _refusal(self._change(grant.session_id, lambda record: record.forgotten(grant)))
-
-    async def release(self, grant: Grant) -> StaleEpoch | None:
-        return _refusal(self._change(grant.session_id, lambda record: record.released(grant)))
-
-    async def held_by(self, instance_url: str) -> list[Holding]:
-        return [
-            Holding(record.session_id, record.epoch)
-            for record in self.records.values()
-            if record.holder is not None and record.holder.instance_url == instance_url and record.login
-        ]
-
-    async def unheld(self, session_ids: Collection[str]) -> list[Holding]:
-        records = [self._record(session_id) for session_id in session_ids]
-        return [Holding(record.session_id, record.epoch) for record in records if record.login and not record.holder]
-
-    async def epoch(self, session_id: str) -> int:
-        return self._record(session_id).epoch
-
-    def _change(self, session_id: str, change: Callable[[Record], Record | StaleEpoch]) -> Record | StaleEpoch:
-        record = change(self._record(session_id))
-        if isinstance(record, Record):
-            self.records[session_id] = record
-        return record
-
-    def _record(self, session_id: str) -> Record:
-        if self.broken:
-            raise OSError("the store is gone")
-        return self.records.get(session_id, Record(session_id))
-
-
-def _refusal(result: Record | StaleEpoch) -> StaleEpoch | None:
-    return result if isinstance(result, StaleEpoch) else None
+    def jump(self, by_s: float) -> None:
+        self.ahead_s += by_s
 
 
 class Network:
@@ -145,38 +104,50 @@ class World:
 
     def __init__(self) -> None:
         self.network = Network()
-        self.credentials = MemoryCredentials()
+        self.credentials = MemoryVault()
+        self.leases = MemoryLeases(self.credentials)
+        self.clock = Time()
         self.events: list[HostEvent] = []
         self.hosts: list[Host] = []
+        self._boots = 0
+        self.leasing: list[asyncio.Task[None]] = []
 
-    def link(self, session_id: str) -> DeviceCredentials:
-        """A linked device whose login lies in the store, held by nobody."""
-        (given,) = self.network.judge.preregister([(session_id, "62810")])
-        self.credentials.records[session_id] = Record(session_id, login=asdict(given))
-        return given
+    async def link(self, *session_ids: str) -> None:
+        """Linked devices whose logins lie in the vault, held by nobody."""
+        given = self.network.judge.preregister([(session_id, "62810") for session_id in session_ids])
+        await self.credentials.adopt({each.session_id: asdict(each) for each in given})
 
-    def host(self, url: str = "http://one", **policy: Any) -> Host:
+    def host(self, url: str = "http://one", clock: Clock | None = None, **policy: Any) -> Host:
+        clock = clock or self.clock
+
         async def listen(event: HostEvent) -> None:
             self.events.append(event)
 
         host = Host(
             SimulatedEngine(self.network.dial),
             self.credentials,
-            Holder(url, f"boot-{len(self.hosts)}"),
-            clock=time.time,
+            Lease(self.leases, url, clock, fresh_id=self._fresh_id, policy=BRIEF),
+            clock=clock,
             random=Random(7),
             policy=replace(QUICK, **policy),
             on_event=listen,
         )
         self.hosts.append(host)
+        self.leasing.append(asyncio.create_task(host.lease.run(host)))
         return host
+
+    def _fresh_id(self) -> str:
+        self._boots += 1
+        return f"boot-{self._boots}"
 
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
     world = World()
     yield world
-    for host in world.hosts:
+    world.credentials.broken = False
+    for host, leasing in zip(world.hosts, world.leasing, strict=True):
+        leasing.cancel()
         await host.shutdown()
 
 
@@ -218,7 +189,8 @@ class Fleet:
     def __init__(self, stack: AsyncExitStack, folder: Path) -> None:
         self._stack = stack
         self._folder = folder
-        self.credentials = FolderCredentials(folder / "credentials")
+        self.credentials = MemoryVault()
+        self.leases = MemoryLeases(self.credentials)
 
     async def begin(self) -> None:
         self.server = await self._stack.enter_async_context(
@@ -231,19 +203,18 @@ class Fleet:
 
     async def link(self, *session_ids: str) -> None:
         given = await self.whatsapp.preregister([(session_id, "62810") for session_id in session_ids])
-        for credentials in given:
-            await self.credentials.adopt(credentials.session_id, asdict(credentials))
+        await self.credentials.adopt({each.session_id: asdict(each) for each in given})
 
     async def instance(self, **changes: Any) -> Caller:
         settings = InstanceSettings(
             whatsapp_address=self.server.address,
-            credentials_dir=self._folder / "credentials",
             api_key=KEY,
             port=0,
             bulk_spacing_s=0.001,
             policy=QUICK,
+            lease=BRIEF,
         )
-        instance = await Instance.start(replace(settings, **changes))
+        instance = await Instance.start(replace(settings, **changes), self.credentials, self.leases, SystemClock())
         return Caller(self.http, await self._stack.enter_async_context(instance))
 
     def journals(self) -> list[Path]:

@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from homing.instance.credentials import StaleEpoch
 from homing.instance.engine import Closed, PairingCode, Refused
 from homing.instance.events import CodeIssued, MessageReceived, MessageSent, SessionLeft, Status, StatusChanged
 from homing.instance.host import Full, Host, NotFound
-from homing.instance.sending import Message, NotConnected, Overloaded, Sent, StoreUnavailable, Unknown
+from homing.instance.messages import Message, NotConnected, Overloaded, Sent, Unknown
 from homing.instance.session import HostedSession
+from homing.model.vault import StaleEpoch
 
 
 def message(name: str = "3EB0AAAA", text: str = "hi") -> Message:
@@ -26,13 +26,13 @@ async def held(host: Host, session_id: str = "s1", epoch: int | None = None) -> 
 
 
 async def test_a_linked_session_is_connected_when_start_returns(world):
-    world.link("s1")
+    await world.link("s1")
     session = await held(world.host())
     assert (session.status, session.phone_number, session.epoch) == (Status.CONNECTED, "62810", 1)
 
 
 async def test_starting_a_held_session_changes_nothing(world):
-    world.link("s1")
+    await world.link("s1")
     host = world.host()
     session = await held(host)
     assert await held(host) is session
@@ -41,7 +41,7 @@ async def test_starting_a_held_session_changes_nothing(world):
 
 
 async def test_starting_a_held_session_at_a_higher_epoch_opens_it_anew(world):
-    world.link("s1")
+    await world.link("s1")
     host = world.host()
     first = await held(host)
     second = await held(host, epoch=5)
@@ -50,7 +50,7 @@ async def test_starting_a_held_session_at_a_higher_epoch_opens_it_anew(world):
 
 
 async def test_a_grant_not_above_the_last_is_refused(world):
-    world.link("s1")
+    await world.link("s1")
     one, two = world.host("http://one"), world.host("http://two")
     await held(one, epoch=4)
     assert await two.start("s1", 1, 4) == StaleEpoch(4)
@@ -68,7 +68,7 @@ async def test_a_session_without_a_login_shows_a_code_and_connects_once_it_is_sc
     await eventually(lambda: session.status is Status.CONNECTED)
     assert session.pairing is None
     assert await host.send("new", message()) == Sent("3EB0AAAA")
-    assert world.credentials.records["new"].login["session_id"] == "new"
+    assert world.credentials.rows["new"].login["session_id"] == "new"
     said = [event.status for event in world.events if isinstance(event, StatusChanged)]
     assert said == [Status.QR_SCANNING, Status.AUTHENTICATED, Status.CONNECTED]
     assert [event.code for event in world.events if isinstance(event, CodeIssued)]
@@ -84,7 +84,7 @@ async def test_a_code_that_nobody_scanned_is_replaced_before_it_is_void(world, e
 
 async def test_a_login_that_takes_too_long_is_reported_as_authenticated(world, eventually):
     world.network.judge.rules.login_delay_s = 0.1
-    world.link("s1")
+    await world.link("s1")
     session = await held(world.host(login_wait_s=0.01))
     assert session.status is Status.AUTHENTICATED
     await eventually(lambda: session.status is Status.CONNECTED)
@@ -92,8 +92,8 @@ async def test_a_login_that_takes_too_long_is_reported_as_authenticated(world, e
 
 async def test_a_throttled_login_is_tried_again_after_the_pause_that_whatsapp_names(world, eventually):
     world.network.judge.rules.logins_per_second = 1
-    world.link("s1")
-    world.link("s2")
+    await world.link("s1")
+    await world.link("s2")
     host = world.host(login_wait_s=0.02)
     await held(host, "s1")
     second = await held(host, "s2")
@@ -102,18 +102,18 @@ async def test_a_throttled_login_is_tried_again_after_the_pause_that_whatsapp_na
 
 
 async def test_the_host_takes_no_more_sessions_than_it_may(world):
-    world.link("s1")
+    await world.link("s1")
     host = world.host(sessions_max=1)
     await held(host)
     assert await host.start("s2", 1) == Full()
-    assert "s2" not in world.credentials.records, "no epoch is taken for a session that is not held"
+    assert "s2" not in world.credentials.rows, "no epoch is taken for a session that is not held"
 
 
 # Sending
 
 
 async def test_a_send_is_acknowledged_only_after_whatsapp_has_it(world):
-    world.link("s1")
+    await world.link("s1")
     host = world.host()
     await held(host)
     assert await host.send("s1", message()) == Sent("3EB0AAAA")
@@ -122,7 +122,7 @@ async def test_a_send_is_acknowledged_only_after_whatsapp_has_it(world):
 
 
 async def test_concurrent_sends_keep_their_order_on_the_wire(world):
-    world.link("s1")
+    await world.link("s1")
     host = world.host()
     await held(host)
     sends = [host.send("s1", message(f"3EB0{n:08}", str(n))) for n in range(30)]
@@ -132,7 +132,7 @@ async def test_concurrent_sends_keep_their_order_on_the_wire(world):
 
 
 async def test_counters_are_reserved_in_blocks(world):
-    world.link("s1")
+    await world.link("s1")
     host = world.host(counters_reserved=10)
     await held(host)
     for n in range(11):
@@ -141,11 +141,11 @@ async def test_counters_are_reserved_in_blocks(world):
 
 
 async def test_a_new_holder_starts_past_every_reserved_counter(world):
-    given = world.link("s1")
+    given = await world.link("s1")
     one, two = world.host("http://one"), world.host("http://two")
     await held(one)
     await one.send("s1", message("3EB00001"))
-    reserved = world.credentials.records["s1"].reserved_to
+    reserved = world.credentials.rows["s1"].reserved_to
     await held(two)
     await two.send("s1", message("3EB00002"))
     assert world.network.judge.devices[given.session_id].counter == reserved + 1
@@ -156,7 +156,7 @@ async def test_an_unknown_session_is_not_found(world):
 
 
 async def test_a_send_under_another_epoch_is_refused_and_nothing_leaves(world):
-    world.link("s1")
+    await world.link("s1")
     host = world.host()
     await held(host, epoch=3)
     assert await host.send("s1", message(), epoch=2) == StaleEpoch(3)
@@ -166,7 +166,7 @@ async def test_a_send_under_another_epoch_is_refused_and_nothing_leaves(world):
 
 
 async def test_a_higher_epoch_in_a_send_makes_the_host_look_and_let_go(world):
-    world.link("s1")
+    await world.link("s1")
     host = world.host()
     await held(host, epoch=3)
     await world.credentials.open("s1", epoch=4, holder=world.host("http://two").holder)
@@ -175,7 +175,7 @@ async def test_a_higher_epoch_in_a_send_makes_the_host_look_and_let_go(world):
 
 
 async def test_a_holder_whose_grant_was_superseded_finds_out_when_it_reserves(world):
-    world.link("s1")
+    await world.link("s1")
     host = world.host()
     await held(host)
     await world.credentials.open("s1", epoch=None, holder=world.host("http://two").holder)
@@ -185,7 +185,7 @@ async def test_a_holder_whose_grant_was_superseded_finds_out_when_it_reserves(wo
 
 
 async def test_a_restricted_recipient_is_refused_with_its_code(world):
-    world.link("s1")
+    await world.link("s1")
     world.network.judge.restricted.add("62811")
     host = world.host()
     await held(host)
@@ -195,7 +195,7 @@ async def test_a_restricted_recipient_is_refused_with_its_code(world):
 
 
 async def test_nothing_leaves_while_the_store_cannot_reserve(world):
-    world.link("s1")
+    await world.link("s1")
     host = world.host()
     await held(host)
     world.credentials.broken = True
@@ -206,7 +206,7 @@ async def test_nothing_leaves_while_the_store_cannot_reserve(world):
 
 
 async def test_messages_without_acknowledgement_are_bounded(world):
-    world.link("s1")
+    await world.link("s1")
     host = world.host(unacknowledged_max=2, counters_reserved=50)
     await held(host)
     await host.send("s1", message("3EB00000"))
@@ -219,7 +219,7 @@ async def test_messages_without_acknowledgement_are_bounded(world):
 
 
 async def test_a_silent_whatsapp_makes_the_outcome_unknown(world):
-    world.link("s1")
+    await world.link("s1")
     host = world.host(acknowledge_within_s=0.02)
     await held(host)
     world.network.swallow_answers = True
@@ -232,7 +232,7 @@ async def test_a_silent_whatsapp_makes_the_outcome_unknown(world):
 
 
 async def test_a_lost_connection_is_made_again_under_the_same_grant(world, eventually):
-    world.link("s1")
+    await world.link("s1")
     session = await held(world.host())
     world.network.wires[-1].cut()
     await eventually(lambda: session.status is Status.DISCONNECTED)
@@ -241,7 +241,7 @@ async def test_a_lost_connection_is_made_again_under_the_same_grant(world, event
 
 
 async def test_a_frame_caught_by_a_lost_connection_is_repeated_as_it_was(world, eventually):
-    world.link("s1")
+    await world.link("s1")
     host = world.host(counters_reserved=50)
     session = await held(host)
     await host.send("s1", message("3EB00000", "zero"))
@@ -257,7 +257,7 @@ async def test_a_frame_caught_by_a_lost_connection_is_repeated_as_it_was(world, 
 
 
 async def test_a_frame_that_never_arrived_goes_before_newer_ones(world, eventually):
-    world.link("s1")
+    await world.link("s1")
     host = world.host(counters_reserved=50)
     session = await held(host)
     await host.send("s1", message("3EB00000", "zero"))
@@ -273,7 +273,7 @@ async def test_a_frame_that_never_arrived_goes_before_newer_ones(world, eventual
 
 
 async def test_nothing_leaves_when_the_connection_breaks_while_a_counter_is_reserved(world):
-    world.link("s1")
+    await world.link("s1")
     host = world.host()
     await held(host)
     send = asyncio.create_task(host.send("s1", message()))
@@ -284,7 +284,7 @@ async def test_nothing_leaves_when_the_connection_breaks_while_a_counter_is_rese
 
 
 async def test_the_end_of_an_earlier_connection_does_not_end_the_present_one(world, eventually):
-    world.link("s1")
+    await world.link("s1")
     session = await held(world.host())
     before = session._connections
     world.network.wires[-1].cut()
@@ -295,7 +295,7 @@ async def test_the_end_of_an_earlier_connection_does_not_end_the_present_one(wor
 
 
 async def test_a_session_given_up_while_it_was_connecting_logs_in_no_more(world, eventually):
-    world.link("s1")
+    await world.link("s1")
     host = world.host()
     session = await held(host)
     world.network.way_free.clear()
@@ -311,7 +311,7 @@ async def test_a_session_given_up_while_it_was_connecting_logs_in_no_more(world,
 
 
 async def test_a_connection_that_does_not_return_leaves_the_outcome_unknown(world):
-    world.link("s1")
+    await world.link("s1")
     host = world.host(resend_within_s=0.03)
     await held(host)
     world.network.swallow_answers = True
@@ -324,7 +324,7 @@ async def test_a_connection_that_does_not_return_leaves_the_outcome_unknown(worl
 
 
 async def test_a_session_superseded_while_it_was_offline_does_not_come_back(world, eventually):
-    world.link("s1")
+    await world.link("s1")
     one, two = world.host("http://one"), world.host("http://two")
     await held(one)
     world.network.unreachable = True
@@ -340,7 +340,7 @@ async def test_a_session_superseded_while_it_was_offline_does_not_come_back(worl
 
 
 async def test_the_replaced_holder_lets_go_when_the_epoch_is_higher(world, eventually):
-    world.link("s1")
+    await world.link("s1")
     one, two = world.host("http://one"), world.host("http://two")
     await held(one)
     await held(two)
@@ -353,12 +353,12 @@ async def test_the_replaced_holder_lets_go_when_the_epoch_is_higher(world, event
 
 
 async def test_a_stranger_with_our_keys_makes_the_session_an_error(world, eventually):
-    world.link("s1")
+    await world.link("s1")
     host = world.host()
     session = await held(host)
     await world.network.dial(lambda _: None, lambda: None)
     stranger = world.network.wires[-1]
-    credentials = dict(world.credentials.records["s1"].login)
+    credentials = dict(world.credentials.rows["s1"].login)
     stranger.send({"do": "login", "ref": 1, "credentials": credentials, "next_counter": 1000})
     await eventually(lambda: session.status is Status.ERROR)
     await asyncio.sleep(0.03)
@@ -368,7 +368,7 @@ async def test_a_stranger_with_our_keys_makes_the_session_an_error(world, eventu
 
 
 async def test_a_session_in_error_is_taken_back_by_a_new_grant(world, eventually):
-    world.link("s1")
+    await world.link("s1")
     host = world.host()
     session = await held(host)
     session._end(Status.ERROR, "replaced")
@@ -377,7 +377,7 @@ async def test_a_session_in_error_is_taken_back_by_a_new_grant(world, eventually
 
 
 async def test_a_frame_on_the_wire_of_an_evicted_holder_is_unknown(world):
-    world.link("s1")
+    await world.link("s1")
     one, two = world.host("http://one"), world.host("http://two")
     await held(one)
     await one.send("s1", message("3EB00000"))
@@ -391,7 +391,7 @@ async def test_a_frame_on_the_wire_of_an_evicted_holder_is_unknown(world):
 
 async def test_a_login_outdated_by_another_holder_does_not_evict_it(world, eventually):
     """The epoch was read before the other's grant, the login arrives after it: WhatsApp refuses old credentials."""
-    world.link("s1")
+    await world.link("s1")
     one, two = world.host("http://one"), world.host("http://two")
     await held(one)
     world.network.wires[-1].cut()
@@ -412,11 +412,11 @@ async def test_a_login_outdated_by_another_holder_does_not_evict_it(world, event
 
 
 async def test_a_removed_device_is_logged_out_and_its_login_deleted(world, eventually):
-    world.link("s1")
+    await world.link("s1")
     host = world.host()
     session = await held(host)
     world.network.exchange._told(world.network.judge.remove_device("s1"))
-    await eventually(lambda: world.credentials.records["s1"].login is None)
+    await eventually(lambda: world.credentials.rows["s1"].login is None)
     assert session.status is Status.LOGGED_OUT
     assert await host.send("s1", message()) == NotConnected(Status.LOGGED_OUT)
     again = await held(host)
@@ -424,15 +424,15 @@ async def test_a_removed_device_is_logged_out_and_its_login_deleted(world, event
 
 
 async def test_a_device_that_whatsapp_does_not_know_keeps_its_login(world):
-    world.link("s1")
+    await world.link("s1")
     world.network.judge.devices.clear()
     session = await held(world.host())
     assert session.status is Status.LOGGED_OUT
-    assert world.credentials.records["s1"].login is not None
+    assert world.credentials.rows["s1"].login is not None
 
 
 async def test_a_logged_out_session_pairs_anew_when_a_code_is_asked_for(world):
-    world.link("s1")
+    await world.link("s1")
     world.network.judge.devices.clear()
     host = world.host()
     await held(host)
@@ -443,29 +443,29 @@ async def test_a_logged_out_session_pairs_anew_when_a_code_is_asked_for(world):
 
 
 async def test_logout_unlinks_the_device_and_deletes_its_login(world):
-    given = world.link("s1")
+    given = await world.link("s1")
     host = world.host()
     await held(host)
     session = await host.logout("s1")
     assert session.status is Status.LOGGED_OUT
-    assert world.credentials.records["s1"].login is None
+    assert world.credentials.rows["s1"].login is None
     assert world.network.judge.devices[given.session_id].removed
 
 
 async def test_a_stopped_session_keeps_its_login_and_is_held_by_nobody(world, eventually):
-    world.link("s1")
+    await world.link("s1")
     host = world.host()
     await held(host)
     assert await host.stop("s1") is True
     assert await host.stop("s1") is False
-    record = world.credentials.records["s1"]
+    record = world.credentials.rows["s1"]
     assert (record.holder, record.login is not None, record.epoch) == (None, True, 1)
     await eventually(lambda: world.network.judge.stats().connected == 0)
 
 
 @pytest.mark.parametrize("act", ["stop", "logout"])
 async def test_whoever_means_an_earlier_holding_ends_nothing(world, act):
-    world.link("s1")
+    await world.link("s1")
     host = world.host()
     session = await held(host, epoch=4)
     assert await getattr(host, act)("s1", epoch=3) == StaleEpoch(4)
@@ -476,7 +476,7 @@ async def test_whoever_means_an_earlier_holding_ends_nothing(world, act):
 
 
 async def test_a_stop_waits_for_what_is_on_the_wire(world):
-    world.link("s1")
+    await world.link("s1")
     host = world.host()
     await held(host)
     await host.send("s1", message("3EB00000"))
@@ -487,7 +487,7 @@ async def test_a_stop_waits_for_what_is_on_the_wire(world):
 
 
 async def test_a_send_that_was_still_reserving_when_the_session_stopped_did_not_leave(world):
-    world.link("s1")
+    await world.link("s1")
     host = world.host()
     await held(host)
     send = asyncio.create_task(host.send("s1", message()))
@@ -499,7 +499,7 @@ async def test_a_send_that_was_still_reserving_when_the_session_stopped_did_not_
 
 @pytest.mark.parametrize("end", [lambda host: host.stop("s1"), lambda host: host.shutdown()])
 async def test_a_stop_lets_a_slow_listener_hear_of_all_that_was_sent(world, end):
-    world.link("s1")
+    await world.link("s1")
     host = world.host()
     heard = []
 
@@ -516,7 +516,7 @@ async def test_a_stop_lets_a_slow_listener_hear_of_all_that_was_sent(world, end)
 
 
 async def test_a_stop_does_not_wait_for_ever(world):
-    world.link("s1")
+    await world.link("s1")
     host = world.host(stop_within_s=0.02)
     await held(host)
     world.network.swallow_answers = True
@@ -531,7 +531,7 @@ async def test_a_stop_does_not_wait_for_ever(world):
 
 async def test_a_boot_restores_what_the_same_address_held_under_new_epochs(world):
     for name in ("s1", "s2", "s3"):
-        world.link(name)
+        await world.link(name)
     first, other = world.host("http://one"), world.host("http://two")
     await held(first, "s1")
     await held(first, "s2")
@@ -546,7 +546,7 @@ async def test_a_boot_restores_what_the_same_address_held_under_new_epochs(world
 
 
 async def test_a_stopped_session_is_not_restored(world):
-    world.link("s1")
+    await world.link("s1")
     first = world.host("http://one")
     await held(first)
     await first.stop("s1")
@@ -556,7 +556,7 @@ async def test_a_stopped_session_is_not_restored(world):
 
 
 async def test_a_restored_session_is_in_the_list_before_it_is_up(world):
-    world.link("s1")
+    await world.link("s1")
     first = world.host("http://one")
     await held(first)
     await first.shutdown()
@@ -572,7 +572,7 @@ async def test_a_restored_session_is_in_the_list_before_it_is_up(world):
 
 
 async def test_a_session_granted_elsewhere_during_the_boot_is_left_there(world):
-    world.link("s1")
+    await world.link("s1")
     first, two = world.host("http://one"), world.host("http://two")
     await held(first)
     await first.shutdown()
@@ -591,7 +591,7 @@ async def test_a_session_granted_elsewhere_during_the_boot_is_left_there(world):
 
 async def test_only_what_nobody_holds_is_adopted(world):
     for name in ("free", "elsewhere", "running"):
-        world.link(name)
+        await world.link(name)
     one, two = world.host("http://one"), world.host("http://two")
     await held(two, "elsewhere")
     await held(one, "running")
@@ -604,7 +604,7 @@ async def test_only_what_nobody_holds_is_adopted(world):
 
 async def test_no_more_is_adopted_than_the_host_may_hold(world):
     for n in range(4):
-        world.link(f"s{n}")
+        await world.link(f"s{n}")
     host = world.host(sessions_max=2)
     await held(host, "s0")
     await host.adopt({f"s{n}": None for n in range(4)})
@@ -613,7 +613,7 @@ async def test_no_more_is_adopted_than_the_host_may_hold(world):
 
 async def test_a_bounded_number_of_sessions_logs_in_at_once(world):
     for n in range(6):
-        world.link(f"s{n}")
+        await world.link(f"s{n}")
     first = world.host("http://one")
     for n in range(6):
         await held(first, f"s{n}")
@@ -631,7 +631,7 @@ async def test_a_bounded_number_of_sessions_logs_in_at_once(world):
 
 
 async def test_inbound_messages_are_told_in_order_and_then_acknowledged(world, eventually):
-    world.link("s1")
+    await world.link("s1")
     world.network.judge.deliver("s1", "62899", "waiting", 0.0)
     await held(world.host())
     world.network.exchange._told(world.network.judge.deliver("s1", "62899", "fresh", 0.0))
@@ -640,7 +640,7 @@ async def test_inbound_messages_are_told_in_order_and_then_acknowledged(world, e
 
 
 async def test_an_inbound_message_that_could_not_be_told_stays_with_whatsapp(world, caplog):
-    world.link("s1")
+    await world.link("s1")
     host = world.host()
 
     async def fail(event: object) -> None:
@@ -673,7 +673,7 @@ class Refusing:
 
 
 async def test_what_a_listener_refused_is_given_to_it_again_in_order(world, eventually, caplog):
-    world.link("s1")
+    await world.link("s1")
     host = world.host(offer_again_s=0.002)
     listener = Refusing(host)
     await held(host)
@@ -688,7 +688,7 @@ async def test_what_a_listener_refused_is_given_to_it_again_in_order(world, even
 
 
 async def test_a_message_refused_over_a_lost_connection_comes_over_the_next_one_in_order(world, eventually):
-    world.link("s1")
+    await world.link("s1")
     host = world.host(offer_again_s=0.002)
     listener = Refusing(host)
     await held(host)
@@ -703,7 +703,7 @@ async def test_a_message_refused_over_a_lost_connection_comes_over_the_next_one_
 
 
 async def test_messages_beyond_what_may_wait_come_over_the_next_connection(world, eventually):
-    world.link("s1")
+    await world.link("s1")
     host = world.host(offer_again_s=0.002, inbound_waiting_max=2)
     listener = Refusing(host)
     session = await held(host)
@@ -717,7 +717,7 @@ async def test_messages_beyond_what_may_wait_come_over_the_next_connection(world
 
 
 async def test_a_reconnection_is_told_apart_from_the_first_connection(world, eventually):
-    world.link("s1")
+    await world.link("s1")
     session = await held(world.host())
     world.network.wires[-1].cut()
     await eventually(lambda: world.network.judge.stats().logins == 2 and session.status is Status.CONNECTED)
@@ -726,7 +726,7 @@ async def test_a_reconnection_is_told_apart_from_the_first_connection(world, eve
 
 
 async def test_listeners_hear_of_sent_messages(world, eventually):
-    world.link("s1")
+    await world.link("s1")
     host = world.host()
     await held(host)
     await host.send("s1", message())
@@ -735,7 +735,7 @@ async def test_listeners_hear_of_sent_messages(world, eventually):
 
 @pytest.mark.parametrize(("session_id", "workspace"), [("webjs_7_1700_abc", 7), ("other", None)])
 async def test_the_workspace_of_a_restored_session_is_read_from_its_id(world, session_id, workspace):
-    world.link(session_id)
+    await world.link(session_id)
     first = world.host("http://one")
     await held(first, session_id)
     await first.shutdown()

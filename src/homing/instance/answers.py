@@ -3,17 +3,17 @@
 Source: the seed's whatsapp-service, src/controllers and src/managers/SessionManager.js.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, assert_never
 
-from homing.instance.credentials import StaleEpoch
 from homing.instance.engine import PairingCode, Refused
 from homing.instance.events import Status
-from homing.instance.host import Full, NotFound
-from homing.instance.sending import NotConnected, Overloaded, SendOutcome, Sent, StoreUnavailable, Unknown
+from homing.instance.host import Full, NotFound, Sealed, Started, Wanted
+from homing.instance.messages import NotConnected, Overloaded, Paused, SendOutcome, Sent, Unknown, VaultAway
 from homing.instance.session import HostedSession
+from homing.model.vault import StaleEpoch
 
 NOT_CONNECTED = "Session not connected. Please check session status."
 RESTRICTED = 463
@@ -31,6 +31,11 @@ class Answer:
 
 
 SESSION_NOT_FOUND = Answer({"error": "Session not found"}, 404)
+PAUSED = Answer(
+    {"error": "This instance is paused: it does not hold its lease at the moment. Nothing was done."},
+    503,
+    {"Retry-After": "1"},
+)
 
 
 def iso(at: float | None) -> str | None:
@@ -42,38 +47,53 @@ def iso(at: float | None) -> str | None:
 
 def row(session: HostedSession) -> dict[str, Any]:
     """A session in the list. One that is being restored has no status yet."""
-    return {
+    shown = {
         "session_id": session.session_id,
         "workspace_id": session.workspace_id,
         "status": session.status,
         "phone_number": session.phone_number,
         "connected_at": iso(session.connected_at),
+        "last_activity": iso(session.last_activity_at),
         "epoch": session.epoch,
     }
+    if session.error is not None:
+        shown["error"] = session.error
+    return shown
 
 
 def status(session: HostedSession) -> dict[str, Any]:
     """A session by itself, with its pairing code while it waits for a phone."""
-    shown = {**row(session), "last_activity": iso(session.last_activity_at)}
-    if session.error is not None:
-        shown["error"] = session.error
+    shown = row(session)
     if session.status is Status.QR_SCANNING and session.pairing is not None:
         shown |= _code(session.pairing)
     return shown
 
 
-def started(result: HostedSession | StaleEpoch | Full) -> Answer:
+def started(result: Started) -> Answer:
     """To a caller that wants a session held."""
     match result:
         case StaleEpoch(current):
             return stale(current)
         case Full():
             return Answer({"error": "This instance holds as many sessions as it may"}, 503)
+        case Sealed(reason):
+            return Answer({"error": f"The session's credentials cannot be opened here: {reason}"}, 503)
+        case Paused():
+            return PAUSED
         case HostedSession():
             up = result.status in (Status.CONNECTED, Status.AUTHENTICATED, Status.QR_SCANNING)
             return Answer({"success": up, **status(result)})
         case _:
             assert_never(result)
+
+
+def started_many(wanted: Sequence[Wanted], results: Sequence[Started]) -> Answer:
+    """To a caller that wants many sessions held: each with its own answer, as it would have been alone."""
+    rows = []
+    for each, result in zip(wanted, results, strict=True):
+        alone = started(result)
+        rows.append({"session_id": each.session_id, "success": False, **alone.body})
+    return Answer({"success": all(row["success"] for row in rows), "sessions": rows})
 
 
 def stopped(held: bool | StaleEpoch) -> Answer:
@@ -125,10 +145,12 @@ def sent(outcome: SendOutcome | NotFound, now: float) -> Answer:
             return _refused(outcome)
         case Unknown(reason):
             return Answer({"error": reason}, 504)
+        case Paused():
+            return PAUSED
         case Overloaded():
             error = "Too many messages of this session wait for WhatsApp"
             return Answer({"error": error}, 429, {"Retry-After": "1"})
-        case StoreUnavailable(reason):
+        case VaultAway(reason):
             return Answer({"error": reason}, 503, {"Retry-After": "1"})
         case _:
             assert_never(outcome)

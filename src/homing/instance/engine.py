@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from homing.instance.credentials import Login
+from homing.model.fleet import Capabilities
+from homing.model.vault import Login
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,18 +119,6 @@ class Label:
 
     instance_url: str
     epoch: int
-
-
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What an engine under this host can do; absent in a foreign instance means no."""
-
-    choose_message_id: bool = False
-    stop_keeps_login: bool = False
-    share_credentials: bool = False
-    report_location: bool = False
-    honour_epoch: bool = False
-    hold_lease: bool = False
 
 
 class EngineSession(Protocol):

@@ -77,10 +77,10 @@ class MessageSent:
 
 @dataclass(frozen=True, slots=True)
 class SessionLeft:
-    """A higher epoch was granted elsewhere: this instance does not hold the session any more."""
+    """This instance does not hold the session any more. ``current_epoch`` was granted elsewhere, if that is known."""
 
     about: About
-    current_epoch: int
+    current_epoch: int | None
 
 
 HostEvent = StatusChanged | CodeIssued | MessageReceived | MessageSent | SessionLeft

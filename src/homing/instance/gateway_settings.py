@@ -18,22 +18,21 @@ class Misconfigured(Exception):
 class GatewaySettings:
     """The gateway at ``url``, and the secret that notifications are signed with.
 
-    ``journal`` None means: a file for this instance's address in ``journal_folder``, or else beside the credentials
-    folder. ``restore``: ask at boot which sessions are placed here.
+    ``journal`` None means: a file for this instance's address in ``journal_folder``. ``restore``: ask at boot which
+    sessions are placed here.
     """
 
     url: str
     hmac_secret: str = field(repr=False)
     journal: Path | None = None
-    journal_folder: Path | None = None
+    journal_folder: Path = Path("journals")
     restore: bool = False
     retries: RetryPolicy = field(default_factory=RetryPolicy)
 
-    def journal_path(self, instance_url: str, credentials_dir: Path) -> Path:
+    def journal_path(self, instance_url: str) -> Path:
         if self.journal is not None:
             return self.journal
-        folder = self.journal_folder or credentials_dir.absolute().parent / "journals"
-        return folder / f"{_file_name(instance_url)}.jsonl"
+        return self.journal_folder.absolute() / f"{_file_name(instance_url)}.jsonl"
 
 
 def gateway_settings(
@@ -42,7 +41,7 @@ def gateway_settings(
     url: str | None = None,
     hmac_secret: str | None = None,
     journal: Path | None = None,
-    journal_folder: Path | None = None,
+    journal_folder: Path = Path("journals"),
     restore: bool = False,
 ) -> GatewaySettings | None:
     """The settings, or None without a gateway: then nobody is told anything. Raises ``Misconfigured``."""

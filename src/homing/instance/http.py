@@ -7,10 +7,8 @@ a field of the JSON body of anything else; probes need none.
 import asyncio
 import hmac
 import logging
-import resource
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict, dataclass, field
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import msgspec
@@ -19,12 +17,13 @@ from aiohttp.typedefs import Handler, Middleware
 
 from homing.instance import answers, requests
 from homing.instance.answers import Answer
-from homing.instance.events import Status
 from homing.instance.faults import Faults, UnknownFault
-from homing.instance.host import Host, NotFound
+from homing.instance.host import Host, NotFound, Wanted
+from homing.instance.messages import Message, SendOutcome, Sent
+from homing.instance.probes import health
 from homing.instance.requests import Problem
-from homing.instance.sending import Message, SendOutcome, Sent
 from homing.instance.wrongdoing import misbehaving
+from homing.ports import StoreUnavailable
 
 log = logging.getLogger(__name__)
 BODY_MAX_BYTES = 1024 * 1024
@@ -38,7 +37,7 @@ ENDPOINTS = (
     "/api/messages/send-media",
     "/api/messages/bulk-send",
 )
-Wanted = TypeVar("Wanted")
+Checked = TypeVar("Checked")
 
 
 @dataclass(slots=True)
@@ -61,7 +60,8 @@ class Surface:
     async def list_sessions(self, request: web.Request) -> Answer:
         self._check_key(request.query)
         sessions = [answers.row(session) for session in self.host.sessions()]
-        return Answer({"success": True, "sessions": sessions, "total": len(sessions)})
+        at = answers.iso(self.host.now())
+        return Answer({"success": True, "sessions": sessions, "total": len(sessions), "timestamp": at})
 
     async def session_status(self, request: web.Request) -> Answer:
         self._check_key(request.query)
@@ -69,24 +69,29 @@ class Surface:
         return answers.SESSION_NOT_FOUND if session is None else Answer(answers.status(session))
 
     async def start_session(self, request: web.Request) -> Answer:
-        wanted = _checked(requests.start(await self._body(request)))
+        wanted = _checked(requests.start(await self._order(request)))
         return answers.started(await self.host.start(wanted.session_id, wanted.workspace_id, epoch=_epoch(request)))
 
+    async def start_sessions(self, request: web.Request) -> Answer:
+        asked = _checked(requests.batch(await self._order(request)))
+        wanted = [Wanted(each.session_id, each.workspace_id, each.epoch) for each in asked.sessions]
+        return answers.started_many(wanted, await self.host.start_many(wanted, wait_s=asked.wait_s))
+
     async def restart_session(self, request: web.Request) -> Answer:
-        body = {**await self._body(request), "session_id": request.match_info["id"]}
+        body = {**await self._order(request), "session_id": request.match_info["id"]}
         wanted = _checked(requests.start(body))
         return answers.started(await self.host.restart(wanted.session_id, wanted.workspace_id, epoch=_epoch(request)))
 
     async def stop_session(self, request: web.Request) -> Answer:
-        await self._body(request)
+        await self._order(request)
         return answers.stopped(await self.host.stop(request.match_info["id"], epoch=_epoch(request)))
 
     async def renew_code(self, request: web.Request) -> Answer:
-        await self._body(request)
+        await self._order(request)
         return answers.renewed(await self.host.renew_code(request.match_info["id"]))
 
     async def logout_session(self, request: web.Request) -> Answer:
-        await self._body(request)
+        await self._order(request)
         return answers.logged_out(await self.host.logout(request.match_info["id"], epoch=_epoch(request)))
 
     # Messages
@@ -96,7 +101,7 @@ class Surface:
         message_id = wanted.message_id or self.host.new_message_id()
         message = Message(message_id, wanted.recipient, wanted.text)
         outcome = await self.host.send(wanted.session_id, message, epoch=_epoch(request))
-        return answers.sent(outcome, self.host.clock())
+        return answers.sent(outcome, self.host.now())
 
     async def send_media(self, request: web.Request) -> Answer:
         problem = requests.media(await self._body(request))
@@ -111,7 +116,7 @@ class Surface:
                 await asyncio.sleep(self.bulk_spacing_s)
             message = Message(self.host.new_message_id(), requests.digits(recipient), wanted.text)
             outcome = await self.host.send(wanted.session_id, message, epoch=epoch)
-            results.append(_one_of_many(recipient, outcome, self.host.clock()))
+            results.append(_one_of_many(recipient, outcome, self.host.now()))
         errors = [result for result in results if not result["success"]]
         counts = {"total": len(results), "successful": len(results) - len(errors), "failed": len(errors)}
         return Answer({"success": True, **counts, "results": results, "errors": errors})
@@ -121,56 +126,40 @@ class Surface:
         session = self.host.find(request.match_info["id"])
         if session is None:
             return Answer({"success": False, "error": "Session not found", "can_send": False}, 404)
-        return Answer(answers.validation(session, self.host.clock()))
+        return Answer(answers.validation(session, self.host.now()))
 
     # Probes
 
     async def health(self, _: web.Request) -> Answer:
-        sessions = self.host.sessions()
-        connected = sum(session.status is Status.CONNECTED for session in sessions)
-        return Answer({
-            "status": "healthy",
-            "uptime": self._uptime_s(),
-            "sessions": {
-                "total": len(sessions),
-                "connected": connected,
-                "disconnected": len(sessions) - connected,
-            },
-            "memory": _memory(),
-            "timestamp": answers.iso(self.host.clock()),
-            "engine": self.host.engine.name,
-            "version": _version(),
-            "incarnation": self.host.holder.incarnation,
-            "capabilities": asdict(self.host.engine.capabilities),
-            **({"notifications": self.backlog()} if self.backlog else {}),
-        })  # fmt: skip
+        body = {**health(self.host), "uptime": self._uptime_s()}
+        return Answer({**body, "notifications": self.backlog()} if self.backlog else body)
 
     async def live(self, _: web.Request) -> Answer:
         return Answer({
             "alive": True,
             "uptime": self._uptime_s(),
-            "timestamp": answers.iso(self.host.clock()),
+            "timestamp": answers.iso(self.host.now()),
         })  # fmt: skip
 
     async def ready(self, _: web.Request) -> Answer:
         checks = {"sessions_restored": self.restored, "session_count": len(self.host.sessions())}
-        body = {"ready": self.restored, "timestamp": answers.iso(self.host.clock()), "checks": checks}
+        body = {"ready": self.restored, "timestamp": answers.iso(self.host.now()), "checks": checks}
         return Answer(body, 200 if self.restored else 503)
 
     # Faults
 
     async def show_faults(self, request: web.Request) -> Answer:
         self._check_key(request.query)
-        return Answer(self.faults.shown(self.host.clock()))
+        return Answer(self.faults.shown(self.host.now()))
 
     async def ask_faults(self, request: web.Request) -> Answer:
         body = await self._body(request)
         wanted = {name: value for name, value in body.items() if name != "api_key"}
         try:
-            self.faults.ask(wanted, self.host.clock())
+            self.faults.ask(wanted, self.host.now())
         except UnknownFault as unknown:
             return Answer({"error": str(unknown)}, 400)
-        return Answer(self.faults.shown(self.host.clock()))
+        return Answer(self.faults.shown(self.host.now()))
 
     # Steps
 
@@ -186,27 +175,34 @@ class Surface:
         self._check_key(body)
         return body
 
+    async def _order(self, request: web.Request) -> dict[str, Any]:
+        """The body of a request that changes a session. Whoever wakes from a freeze does not do what waited for it."""
+        body = await self._body(request)
+        if not self.host.lease.may_act():
+            raise _Refused(answers.PAUSED)
+        return body
+
     def _check_key(self, given: Any) -> None:
         key = given.get("api_key")
         if not isinstance(key, str) or not hmac.compare_digest(key.encode(), self.api_key.encode()):
             raise _Refused(Problem(401, {"error": "Invalid API key"}))
 
     def _uptime_s(self) -> float:
-        return round(self.host.clock() - self.started_at, 3)
+        return round(self.host.now() - self.started_at, 3)
 
 
 class _Refused(Exception):
     """An answer on its way out."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem | Answer) -> None:
         super().__init__(problem.body["error"])
-        self.problem = problem
+        self.answer = problem if isinstance(problem, Answer) else Answer(problem.body, problem.status)
 
 
 def application(surface: Surface) -> web.Application:
     """The aiohttp application of one instance."""
     app = web.Application(
-        middlewares=[_one_shape(surface), misbehaving(surface.faults, surface.host.clock)],
+        middlewares=[_one_shape(surface), misbehaving(surface.faults, surface.host.now)],
         client_max_size=BODY_MAX_BYTES,
     )
     routes = (
@@ -215,6 +211,7 @@ def application(surface: Surface) -> web.Application:
         ("GET", "/health/ready", surface.ready),
         ("GET", "/api/sessions", surface.list_sessions),
         ("POST", "/api/sessions", surface.start_session),
+        ("POST", "/api/sessions/batch", surface.start_sessions),
         ("GET", "/api/sessions/{id}/status", surface.session_status),
         ("DELETE", "/api/sessions/{id}", surface.stop_session),
         ("POST", "/api/sessions/{id}/reconnect", surface.restart_session),
@@ -237,7 +234,7 @@ def _answering(handler: Callable[[web.Request], Awaitable[Answer]]) -> Handler:
         try:
             return _response(await handler(request))
         except _Refused as refused:
-            return _response(Answer(refused.problem.body, refused.problem.status))
+            return _response(refused.answer)
 
     return respond
 
@@ -252,12 +249,12 @@ def _one_shape(surface: Surface) -> Middleware:
         except web.HTTPRequestEntityTooLarge:
             return _response(Answer({"error": "Request body too large"}, 413))
         except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
-            return _response(_no_endpoint(request, surface.host.clock()))
+            return _response(_no_endpoint(request, surface.host.now()))
         except web.HTTPException as problem:
             return _response(Answer({"error": problem.reason}, problem.status))
-        except OSError:
-            log.exception("%s %s: the credentials store is not available", request.method, request.path)
-            return _response(Answer({"error": "Credentials store unavailable"}, 503, {"Retry-After": "1"}))
+        except StoreUnavailable as problem:
+            log.warning("%s %s: the vault does not answer: %s", request.method, request.path, problem)
+            return _response(Answer({"error": "Credentials vault unavailable"}, 503, {"Retry-After": "1"}))
         except Exception:
             log.exception("%s %s failed", request.method, request.path)
             return _response(Answer({"error": "Internal server error"}, 500))
@@ -283,7 +280,7 @@ def _response(answer: Answer) -> web.Response:
     return web.Response(body=body, status=answer.status, headers=answer.headers, content_type="application/json")
 
 
-def _checked(wanted: Wanted | Problem) -> Wanted:
+def _checked(wanted: Checked | Problem) -> Checked:
     if isinstance(wanted, Problem):
         raise _Refused(wanted)
     return wanted
@@ -305,16 +302,3 @@ def _one_of_many(recipient: str, outcome: SendOutcome | NotFound, now: float) ->
             "timestamp": int(now),
         }
     return {"recipient": recipient, "success": False, "error": answers.sent(outcome, now).body["error"]}
-
-
-def _memory() -> dict[str, Any]:
-    """Peak resident memory; the seed shows its heap here."""
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    return {"used": peak_mb, "total": peak_mb, "unit": "MB"}
-
-
-def _version() -> str:
-    try:
-        return version("homing")
-    except PackageNotFoundError:
-        return "unknown"

@@ -79,7 +79,7 @@ def _told(event: HostEvent, at: float) -> Told | None:
             sent = {"message_id": message_id, "to": _chat(recipient), "status": "sent", "timestamp": at}
             return "message_sent", sent
         case SessionLeft(_, current_epoch):
-            reason = f"granted elsewhere at epoch {current_epoch}"
+            reason = "its grant is over" if current_epoch is None else f"granted elsewhere at epoch {current_epoch}"
             return "session_disconnected", {"reason": reason, "current_epoch": current_epoch, "timestamp": at}
         case _:
             assert_never(event)

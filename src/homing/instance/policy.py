@@ -8,20 +8,25 @@ class HostPolicy:
     """The host's limits; the defaults suit a thousand sessions in one process."""
 
     sessions_max: int = 5_000
-    parallel_logins: int = 20
+    logins_per_s: int = 20
+    """Logins begun within any one second, whatever they are for: WhatsApp watches who logs in how often."""
     login_wait_s: float = 20.0
     """How long a caller that starts a session waits for it to be connected."""
     login_timeout_s: float = 60.0
     """How long one attempt to connect and log in may take."""
     acknowledge_within_s: float = 20.0
     resend_within_s: float = 5.0
-    """How long frames without an acknowledgement wait for a lost connection to come back."""
+    """How long those who sent wait for a lost connection to come back."""
+    repeat_within_s: float = 900.0
+    """A message reserved longer ago than that, and never acknowledged, is not said any more."""
     stop_within_s: float = 2.0
     """How long a stop waits for frames on the wire to be acknowledged."""
     reconnect_first_s: float = 0.2
     reconnect_max_s: float = 30.0
-    counters_reserved: int = 100
-    """Ratchet counters reserved in one write; a new holder skips what is left of them."""
+    reserved_at_once: int = 100
+    """Messages of one session that wait for the vault and go to it together."""
+    ask_again_s: float = 0.25
+    """How soon the vault is asked again after it did not answer."""
     unacknowledged_max: int = 1_000
     offer_again_s: float = 1.0
     """How soon a listener that could not keep an inbound message is given it again."""

@@ -6,13 +6,14 @@ fails a check becomes a ``Problem``: the status code and the body to answer with
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 PHONE = re.compile(r"\+?[\d\-()]*\d[\d\-()]*")
 MESSAGE_ID = re.compile(r"[0-9A-Z]{8,64}")
 TEXT_MAX = 65_536
 RECIPIENTS_MAX = 1_000
+BATCH_MAX = 1_000
 SESSION_ID_MAX = 200
 
 Body = Mapping[str, Any]
@@ -47,10 +48,19 @@ class BulkRequest:
 
 @dataclass(frozen=True, slots=True)
 class StartRequest:
-    """A session to be held."""
+    """A session to be held. ``epoch`` is named in the body where there are several."""
 
     session_id: str
     workspace_id: int | None
+    epoch: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRequest:
+    """Sessions to be held, and how long the caller waits for all of them to be up; None leaves that to us."""
+
+    sessions: tuple[StartRequest, ...]
+    wait_s: float | None
 
 
 def send(body: Body) -> SendRequest | Problem:
@@ -102,6 +112,33 @@ def start(body: Body) -> StartRequest | Problem:
     if len(session_id) > SESSION_ID_MAX:
         return _bad(f"session_id is longer than {SESSION_ID_MAX} characters")
     return StartRequest(session_id, workspace_id(body))
+
+
+def batch(body: Body) -> BatchRequest | Problem:
+    """The body of ``POST /api/sessions/batch``."""
+    given, wait_s = body.get("sessions"), body.get("wait_s")
+    if not isinstance(given, list) or not given:
+        return Problem(400, {"error": "Missing required fields", "required": ["sessions (array)"]})
+    if len(given) > BATCH_MAX:
+        return _bad(f"Too many sessions: at most {BATCH_MAX} at once")
+    if wait_s is not None and (isinstance(wait_s, bool) or not isinstance(wait_s, int | float) or wait_s < 0):
+        return _bad("Invalid wait_s: seconds")
+    sessions = [_one_of_batch(each) for each in given]
+    wrong = next((each for each in sessions if isinstance(each, Problem)), None)
+    if wrong is not None:
+        return wrong
+    return BatchRequest(tuple(each for each in sessions if isinstance(each, StartRequest)), wait_s)
+
+
+def _one_of_batch(given: object) -> StartRequest | Problem:
+    if not isinstance(given, Mapping):
+        return _bad("Each of the sessions must be an object")
+    wanted, named = start(given), given.get("epoch")
+    if isinstance(wanted, Problem):
+        return wanted
+    if named is not None and (isinstance(named, bool) or not isinstance(named, int) or not 0 < named < 2**63):
+        return _bad("Invalid epoch")
+    return replace(wanted, epoch=named)
 
 
 def workspace_id(body: Body) -> int | None:

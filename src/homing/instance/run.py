@@ -11,49 +11,49 @@ import socket
 import sys
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from random import SystemRandom
 from typing import Self
 
 from aiohttp import web
 
-from homing.instance.credentials import Credentials, Holder
+from homing.decide.leases import LeasePolicy
 from homing.instance.engines.simulated import SimulatedEngine
 from homing.instance.events import OnHostEvent
-from homing.instance.folder_credentials import FolderCredentials
 from homing.instance.gateway import Gateway
 from homing.instance.gateway_settings import GatewaySettings, Misconfigured
 from homing.instance.host import Host
 from homing.instance.http import Surface, application
 from homing.instance.journal import Journal
 from homing.instance.journal_file import JournalInUse, NotAJournal
+from homing.instance.lease import Lease
 from homing.instance.notifier import Notifier
 from homing.instance.policy import HostPolicy
+from homing.ports import Clock, Credentials, Leases, StoreUnavailable
 from simulated_whatsapp.wire import tcp
 
 log = logging.getLogger(__name__)
 SHUTDOWN_WITHIN_S = 2.0
 ASK_GATEWAY_WITHIN_S = 10.0
+RESTORE_AGAIN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class InstanceSettings:
     """How one instance runs.
 
-    ``url`` is the address that others reach it at, and its name in the credentials store; None means
-    ``http://localhost:{port}``. Port 0 takes any free one. Without a ``gateway`` nobody is told what happens.
+    ``url`` is the address that others reach it at, and its name in the vault; None means ``http://localhost:{port}``.
+    Port 0 takes any free one. Without a ``gateway`` nobody is told what happens.
     """
 
     whatsapp_address: str
-    credentials_dir: Path
     api_key: str
     host: str = "127.0.0.1"
     port: int = 3001
     url: str | None = None
-    log_level: str = "WARNING"
     restore: bool = True
     bulk_spacing_s: float = 1.0
     policy: HostPolicy = field(default_factory=HostPolicy)
+    lease: LeasePolicy = field(default_factory=LeasePolicy)
     gateway: GatewaySettings | None = None
 
 
@@ -70,9 +70,9 @@ class Link:
     restores: bool
 
     @classmethod
-    async def open(cls, settings: GatewaySettings, url: str, credentials_dir: Path) -> "Link":
+    async def open(cls, settings: GatewaySettings, url: str) -> "Link":
         """Take up the journal of the instance at this address. Raises ``Misconfigured``."""
-        path = settings.journal_path(url, credentials_dir)
+        path = settings.journal_path(url)
         try:
             journal = await Journal.open(path)
         except (JournalInUse, NotAJournal) as problem:
@@ -105,36 +105,40 @@ class Instance:
         self._surface = surface
         self._runner = runner
         self._link = link
+        self._leasing: asyncio.Task[None] | None = None
         self._restoring: asyncio.Task[None] | None = None
 
     @classmethod
     async def start(
         cls,
         settings: InstanceSettings,
+        credentials: Credentials,
+        leases: Leases,
+        clock: Clock,
         *,
-        credentials: Credentials | None = None,
         on_event: OnHostEvent | None = None,
     ) -> "Instance":
-        """Listen, then restore; ``credentials`` in place of the settings' folder, ``on_event`` in place of telling
-        the gateway. Raises ``AddressTaken`` and ``Misconfigured``.
+        """Listen, take up the lease, then restore; ``on_event`` in place of telling the gateway.
+
+        Raises ``AddressTaken`` and ``Misconfigured``.
         """
         listener = _listener(settings.host, settings.port)
         url = settings.url or f"http://localhost:{listener.getsockname()[1]}"
         try:
-            link = await Link.open(settings.gateway, url, settings.credentials_dir) if settings.gateway else None
+            link = await Link.open(settings.gateway, url) if settings.gateway else None
         except Misconfigured:
             listener.close()
             raise
         host = Host(
             SimulatedEngine(tcp(settings.whatsapp_address)),
-            credentials or FolderCredentials(settings.credentials_dir),
-            Holder(url, secrets.token_hex(8)),
-            clock=time.time,
+            credentials,
+            Lease(leases, url, clock, fresh_id=lambda: secrets.token_hex(8), policy=settings.lease),
+            clock=clock,
             random=SystemRandom(),
             policy=settings.policy,
             on_event=on_event or (link.notifier.tell if link else None),
         )
-        surface = Surface(host, settings.api_key, bulk_spacing_s=settings.bulk_spacing_s, started_at=time.time())
+        surface = Surface(host, settings.api_key, bulk_spacing_s=settings.bulk_spacing_s, started_at=host.now())
         surface.backlog = link.notifier.backlog if link else None
         runner = web.AppRunner(application(surface), access_log=None, shutdown_timeout=SHUTDOWN_WITHIN_S)
         await runner.setup()
@@ -149,6 +153,9 @@ class Instance:
         if self._restoring is not None:
             self._restoring.cancel()
         await self.host.shutdown()
+        if self._leasing is not None:
+            self._leasing.cancel()
+            await self.host.lease.end()
         await self._runner.cleanup()
         if self._link is not None:
             await self._link.close()
@@ -162,16 +169,20 @@ class Instance:
     async def _begin(self, listener: socket.socket, *, restore: bool) -> None:
         if self._link is not None:
             self._link.notifier.start()
+        self._leasing = asyncio.create_task(self.host.lease.run(self.host))
         await web.SockSite(self._runner, listener, backlog=1024).start()
         self._surface.restored = not restore
         if restore:
             self._restoring = asyncio.create_task(self._restore())
 
     async def _restore(self) -> None:
-        try:
-            await self.host.restore()
-        except OSError:
-            log.exception("the sessions of an earlier boot could not be read")
+        while True:
+            try:
+                await self.host.restore()
+                break
+            except StoreUnavailable as problem:
+                log.warning("the sessions of an earlier boot could not be read: %s", problem)
+            await asyncio.sleep(RESTORE_AGAIN_S)
         if self._link is not None and self._link.restores:
             await self._adopt(self._link.gateway)
         self._surface.restored = True
@@ -187,23 +198,26 @@ class Instance:
             return
         try:
             await self.host.adopt(placed)
-        except OSError:
-            log.exception("the sessions that the gateway has placed here could not be read")
+        except StoreUnavailable as problem:
+            log.warning("the sessions that the gateway has placed here could not be read: %s", problem)
 
 
-async def serve(settings: InstanceSettings) -> None:
+async def serve(settings: InstanceSettings, credentials: Credentials, leases: Leases, clock: Clock) -> None:
     """Run one instance until SIGTERM or SIGINT; prints ``{"pid", "url"}`` once it listens.
 
     Raises ``AddressTaken`` or ``Misconfigured`` before anything was started.
     """
-    logging.basicConfig(level=settings.log_level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     _allow_many_connections()
     stopped = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stopped.set)
-    async with await Instance.start(settings) as instance:
+    async with await Instance.start(settings, credentials, leases, clock) as instance:
         print(json.dumps({"pid": os.getpid(), "url": instance.url}), flush=True)
         await stopped.wait()
+
+
+def log_to_stderr(level: str) -> None:
+    logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
 
 
 def _listener(host: str, port: int) -> socket.socket:

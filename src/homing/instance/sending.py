@@ -1,186 +1,217 @@
-"""One session's messages on their way: their ratchet counters, their order, their acknowledgements.
+"""One session's messages on their way: reserved in the vault, then on the wire, until WhatsApp has them.
 
-A message gets its counter and goes on the wire in the order in which it was asked for. Its counter was reserved
-in the credentials store before its bytes leave. A frame that was on the wire when the connection broke is kept
-and repeated as it was, with the same id and the same counter, before anything new.
+Frames go on the wire by their counters, in the order in which they were asked for. From its reservation on a message
+will be said: over this connection, over the next one, or by the session's next holder, always under the same id. So
+whoever waits for it may hear that its outcome is unknown, and never that it was not sent.
 """
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
 
-from homing.instance.credentials import Credentials, Grant, StaleEpoch
 from homing.instance.engine import Acknowledged, Frame, Refused
 from homing.instance.events import Status
+from homing.instance.frames import thawed
+from homing.instance.line import Line
+from homing.instance.messages import Message, NotConnected, Overloaded, Paused, SendOutcome, Sent, UnderWay, Unknown
+from homing.instance.notes import Notes
 from homing.instance.policy import HostPolicy
+from homing.model.vault import Grant, Reservation, ReservedBefore
+from homing.ports import Clock, Credentials
 
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """What someone wants said. ``recipient`` is digits only; the id is WhatsApp's id of the message."""
-
-    message_id: str
-    recipient: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """WhatsApp acknowledged the message."""
-
-    message_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class NotConnected:
-    """Nothing left: the session cannot send at the moment."""
-
-    status: Status | None
-
-
-@dataclass(frozen=True, slots=True)
-class Overloaded:
-    """Nothing left: too many messages of this session wait for their acknowledgement."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoreUnavailable:
-    """Nothing left: the credentials store could not reserve a counter."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """The message left and may have arrived."""
-
-    reason: str
-
-
-SendOutcome = Sent | Refused | NotConnected | StaleEpoch | Overloaded | StoreUnavailable | Unknown
 Transmit = Callable[[Frame], None]
-
-
-@dataclass(frozen=True, slots=True)
-class _OnItsWay:
-    frame: Frame
-    outcome: asyncio.Future[SendOutcome]
+_NOT_CONNECTED = NotConnected(Status.DISCONNECTED)
 
 
 class Sending:
-    """The sends of one session under one grant."""
+    """The sends of one session under one grant.
 
-    def __init__(self, credentials: Credentials, grant: Grant, policy: HostPolicy) -> None:
-        self._credentials = credentials
-        self._grant = grant
+    ``may_act`` says whether, at that very moment, a frame may leave. ``superseded`` hears which epoch the vault is at
+    when it refuses this grant. ``had`` are counters that an earlier grant in this process saw acknowledged.
+    """
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        grant: Grant,
+        policy: HostPolicy,
+        clock: Clock,
+        *,
+        may_act: Callable[[], bool],
+        superseded: Callable[[int], None],
+        had: Collection[int] = (),
+    ) -> None:
         self._policy = policy
-        self._order = asyncio.Lock()
-        self._on_their_way: dict[int, _OnItsWay] = {}
-        self._counters = range(grant.next_counter, grant.next_counter)
+        self._clock = clock
+        self._may_act = may_act
+        self._notes = Notes(credentials, grant, may_act=may_act, ask_again_s=policy.ask_again_s)
+        self._line = Line(
+            credentials,
+            grant,
+            policy,
+            may_act=may_act,
+            reserved=self._own,
+            refused=self._finish,
+            superseded=superseded,
+        )
+        self._known: dict[str, UnderWay] = {}
+        self._reserved: dict[int, UnderWay] = {}
+        self._unsent: deque[UnderWay] = deque()
         self._transmit: Transmit | None = None
-        self._status: Status | None = None
+        self._closed = False
+        self._over: str | None = None
+        self._next_counter = grant.next_counter
+        self._acknowledged: deque[int] = deque(maxlen=policy.unacknowledged_max)
         self._giving_up: asyncio.TimerHandle | None = None
+        self._empty = asyncio.Event()
+        self._take_over(grant, had)
 
     @property
     def next_counter(self) -> int:
         """The first counter that was never on the wire."""
-        return self._counters.start
+        return self._next_counter
+
+    @property
+    def acknowledged(self) -> Collection[int]:
+        """The last counters that were acknowledged, whether or not the vault heard of it."""
+        return self._acknowledged
 
     async def send(self, message: Message) -> SendOutcome:
-        """Say it, and how that ended. Sends that start in some order reach the wire in that order."""
-        if not self.is_connected():
-            return NotConnected(self._status)
-        if len(self._on_their_way) >= self._policy.unacknowledged_max:
-            return Overloaded()
-        async with self._order:
-            counter = await self._take_counter()
-            if not isinstance(counter, int):
-                return counter
-            if not self.is_connected():  # the connection may have broken while the counter was reserved
-                return NotConnected(self._status)
-            under_way = self._put_on_wire(counter, message)
+        """Say it, and how that ended. One that is on its way already is waited for, and not said again."""
+        under_way = self._known.get(message.message_id)
+        if under_way is None:
+            refusal = self._refusal()
+            if refusal is not None:
+                return refusal
+            under_way = self._known[message.message_id] = UnderWay(message, self._clock.monotonic())
+            self._empty.clear()
+            self._line.add(under_way)
         return await self._outcome(under_way)
 
-    def is_connected(self) -> bool:
-        return self._transmit is not None
-
     def connected(self, transmit: Transmit) -> None:
-        """The connection is live: what it has not acknowledged goes again, then sends are taken."""
+        """The connection is live: what WhatsApp has not acknowledged goes again, then sends are taken."""
         self._stop_giving_up()
-        for under_way in self._on_their_way.values():
-            transmit(under_way.frame)
-        self._transmit, self._status = transmit, Status.CONNECTED
+        self._unsent = deque(self._reserved[counter] for counter in sorted(self._reserved))
+        self._transmit = transmit
+        self.pump()
 
-    def disconnected(self, status: Status | None) -> None:
-        """The connection broke; unless it returns in time, what was on the wire ends as unknown."""
-        self._transmit, self._status = None, status
+    def pump(self) -> None:
+        """Put on the wire what may go there at this very moment."""
+        while self._unsent and self._transmit is not None and self._may_act():
+            under_way = self._unsent.popleft()
+            if self._clock.monotonic() - under_way.since_s > self._policy.repeat_within_s:
+                self._reserved.pop(under_way.counter, None)
+                self._notes.drop(under_way.counter)
+                self._finish(under_way, Unknown("it waited too long to be said again, outcome unknown"))
+            elif under_way.counter in self._reserved:
+                self._transmit(under_way.frame())
+
+    def turn_back(self, why: SendOutcome) -> None:
+        """Those that the vault was not asked for yet will not leave."""
+        self._line.turn_back(why)
+
+    def disconnected(self) -> None:
+        """The connection broke. Unless it returns in time, those who wait hear no more of what is on its way."""
+        self._transmit = None
+        self._line.turn_back(_NOT_CONNECTED)
         if self._giving_up is None:
             loop = asyncio.get_running_loop()
-            self._giving_up = loop.call_later(self._policy.resend_within_s, self.give_up, "connection lost")
+            self._giving_up = loop.call_later(self._policy.resend_within_s, self._give_up, "connection lost")
 
-    def give_up(self, reason: str) -> None:
-        """Nothing more will be heard of what is on the wire."""
-        self._stop_giving_up()
-        for under_way in self._on_their_way.values():
-            _settle(under_way, Unknown(f"{reason}, outcome unknown"))
-        self._on_their_way.clear()
+    def close(self) -> None:
+        """Take no more sends; those that the vault has may still leave and be acknowledged."""
+        self._closed = True
+        self._line.turn_back(_NOT_CONNECTED)
 
-    def close(self, status: Status) -> None:
-        """Take no more sends; those on the wire may still be acknowledged."""
-        self._transmit, self._status = None, status
+    def reopen(self) -> None:
+        self._closed = False
+
+    def end(self, reason: str) -> None:
+        """Nothing more leaves under this grant. What the vault has is for the session's next holder."""
+        self._over, self._transmit = reason, None
+        self._line.turn_back(_NOT_CONNECTED)
+        self._line.end(reason)
+        self._notes.end()
+        self._give_up(reason)
 
     async def drained(self) -> None:
-        """Returns once nothing is on the wire."""
-        waiting = [under_way.outcome for under_way in self._on_their_way.values()]
-        if waiting:
-            await asyncio.wait(waiting)
+        """Returns once WhatsApp has acknowledged all, and the vault has heard of it."""
+        await self._empty.wait()
+        await self._notes.written()
 
     def answered(self, answer: Acknowledged | Refused) -> Frame | None:
         """WhatsApp answered a frame; the frame, if it was acknowledged and still waited for."""
-        under_way = self._on_their_way.pop(answer.counter, None)
+        under_way = self._reserved.pop(answer.counter, None)
         if under_way is None:
             return None
         if isinstance(answer, Refused):
-            _settle(under_way, answer)
+            # Whoever is told that it was not sent must be able to rely on it.
+            self._notes.drop(answer.counter, lambda: self._finish(under_way, answer))
             return None
-        _settle(under_way, Sent(under_way.frame.message_id))
-        return under_way.frame
+        self._acknowledged.append(answer.counter)
+        self._notes.acknowledge(answer.counter)
+        self._finish(under_way, Sent(under_way.message.message_id))
+        return under_way.frame()
 
-    def _put_on_wire(self, counter: int, message: Message) -> _OnItsWay:
-        assert self._transmit is not None
-        frame = Frame(counter, message.message_id, message.recipient, message.text)
-        under_way = _OnItsWay(frame, asyncio.get_running_loop().create_future())
-        self._on_their_way[counter] = under_way
-        self._transmit(frame)
-        return under_way
+    # Steps
 
-    async def _outcome(self, under_way: _OnItsWay) -> SendOutcome:
-        try:
-            async with asyncio.timeout(self._policy.acknowledge_within_s):
-                return await under_way.outcome
-        except TimeoutError:
-            return Unknown("WhatsApp did not acknowledge in time, outcome unknown")
-        finally:
-            self._on_their_way.pop(under_way.frame.counter, None)
+    def _take_over(self, grant: Grant, had: Collection[int]) -> None:
+        """What earlier grants reserved and never saw acknowledged is for this one to say."""
+        now_s = self._clock.monotonic()
+        for left in grant.unfinished:
+            if left.counter in had:
+                self._notes.acknowledge(left.counter)
+                continue
+            kept = thawed(left.frame)
+            message = Message(left.message_id, kept.recipient, kept.text)
+            under_way = UnderWay(message, now_s - left.age_s, asked=True, counter=left.counter)
+            self._known[left.message_id] = self._reserved[left.counter] = under_way
+        if not self._known:
+            self._empty.set()
 
-    async def _take_counter(self) -> int | StaleEpoch | StoreUnavailable:
-        if not self._counters:
-            try:
-                reserved = await self._credentials.reserve(self._grant, self._policy.counters_reserved)
-            except OSError as problem:
-                return StoreUnavailable(f"the credentials store is not available: {problem}")
-            if isinstance(reserved, StaleEpoch):
-                return reserved
-            self._counters = reserved
-        counter, self._counters = self._counters[0], self._counters[1:]
-        return counter
+    def _refusal(self) -> SendOutcome | None:
+        """Why no message is taken in at the moment."""
+        if self._transmit is None or self._closed:
+            return _NOT_CONNECTED
+        if not self._may_act():
+            return Paused()
+        if len(self._known) >= self._policy.unacknowledged_max:
+            return Overloaded()
+        return self._line.away
+
+    async def _outcome(self, under_way: UnderWay) -> SendOutcome:
+        outcome = under_way.outcome()
+        done, _ = await asyncio.wait([outcome], timeout=self._policy.acknowledge_within_s)
+        return outcome.result() if done else Unknown("WhatsApp did not acknowledge in time, outcome unknown")
+
+    def _own(self, reserved: Sequence[tuple[UnderWay, Reservation]]) -> None:
+        """The vault has these: from here on they will be said."""
+        for under_way, reservation in reserved:
+            if isinstance(reservation, ReservedBefore) and reservation.acknowledged:
+                self._finish(under_way, Sent(under_way.message.message_id))
+                continue
+            under_way.counter = reservation.counter
+            self._reserved[reservation.counter] = under_way
+            self._next_counter = max(self._next_counter, reservation.counter + 1)
+            self._unsent.append(under_way)
+            if self._over is not None:
+                under_way.settle(Unknown(f"{self._over}, outcome unknown"))
+        self.pump()
+
+    def _finish(self, under_way: UnderWay, outcome: SendOutcome) -> None:
+        self._known.pop(under_way.message.message_id, None)
+        under_way.settle(outcome)
+        if not self._known:
+            self._empty.set()
+
+    def _give_up(self, reason: str) -> None:
+        """Those who wait for what the vault has hear that its outcome is unknown; it stays on its way."""
+        self._stop_giving_up()
+        for under_way in self._known.values():
+            if under_way.counter:
+                under_way.settle(Unknown(f"{reason}, outcome unknown"))
 
     def _stop_giving_up(self) -> None:
         if self._giving_up is not None:
             self._giving_up.cancel()
             self._giving_up = None
-
-
-def _settle(under_way: _OnItsWay, outcome: SendOutcome) -> None:
-    if not under_way.outcome.done():
-        under_way.outcome.set_result(outcome)

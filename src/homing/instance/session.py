@@ -1,19 +1,19 @@
 """One session that this instance holds: how it comes up, stays up, and ends.
 
-It acts under one grant. It reconnects by itself after a lost connection, as long as its epoch is the session's
-last; after ``replaced`` it never does, for that would evict whoever was granted the session in the meantime.
+It acts under one grant, and only while this boot may act. It reconnects by itself after a lost connection, as long as
+its epoch is the session's last; after ``replaced`` it never does, for that would evict whoever was granted the session
+in the meantime.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from random import Random
-from typing import Any, assert_never
+from typing import assert_never
 
-from homing.instance.credentials import Credentials, Grant, Holder, Login, StaleEpoch
 from homing.instance.engine import (
     Acknowledged,
     Closed,
@@ -35,7 +35,6 @@ from homing.instance.engine import (
 from homing.instance.events import (
     About,
     CodeIssued,
-    HostEvent,
     MessageReceived,
     MessageSent,
     OnHostEvent,
@@ -43,22 +42,35 @@ from homing.instance.events import (
     Status,
     StatusChanged,
 )
+from homing.instance.inbox import Inbox
+from homing.instance.lease import Lease
+from homing.instance.logins import Logins
+from homing.instance.messages import Message, NotConnected, Paused, SendOutcome
 from homing.instance.policy import HostPolicy
-from homing.instance.sending import Message, NotConnected, Sending, SendOutcome
+from homing.instance.rates import Rate
+from homing.instance.sending import Sending
+from homing.instance.tasks import Tasks
+from homing.instance.telling import Telling
+from homing.model.vault import Grant, Login, StaleEpoch
+from homing.ports import Clock, Credentials, StoreUnavailable
 
 log = logging.getLogger(__name__)
+REPLACED = "replaced"
+"""What a session says that somebody else logged in with its credentials, who was not granted them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What every session of a host shares. ``clock`` gives unix seconds."""
+    """What every session of a host shares. ``sent`` counts the messages of all of them."""
 
     engine: Engine
     credentials: Credentials
-    holder: Holder
+    lease: Lease
+    logins: Logins
     policy: HostPolicy
-    clock: Callable[[], float]
+    clock: Clock
     random: Random
+    sent: Rate
     on_event: OnHostEvent | None
     on_left: Callable[["HostedSession"], None]
 
@@ -88,7 +100,7 @@ _Attempt = _Up | _Again | _Over
 class HostedSession:
     """A session in this instance. Before ``begin`` it is only known to be on its way: no status, no epoch."""
 
-    def __init__(self, session_id: str, workspace_id: int | None, surroundings: Surroundings) -> None:
+    def __init__(self, session_id: str, workspace_id: int | None, around: Surroundings) -> None:
         self.session_id = session_id
         self.workspace_id = workspace_id
         self.grant: Grant | None = None
@@ -98,20 +110,28 @@ class HostedSession:
         self.connected_at: float | None = None
         self.last_activity_at: float | None = None
         self.pairing: PairingCode | None = None
-        self._around = surroundings
+        self._around = around
         self._login: Login | None = None
         self._sending: Sending | None = None
         self._wire: EngineSession | None = None
         self._connections = 0
-        self._over = False
+        self._over = self._gone = self._doubted = False
+        self._doubting: asyncio.Task[None] | None = None
         self._life: asyncio.Task[None] | None = None
         self._announced: tuple[Status | None, str | None] = (None, None)
-        self._inbound_waiting = 0
-        self._inbound_left_out = False
         self._down = asyncio.Event()
         self._settled = asyncio.Event()
-        self._telling = asyncio.Lock()
-        self._tasks: dict[asyncio.Task[None], None] = {}  # in order, so that a replay cancels in that order
+        self._tasks = Tasks(session_id)
+        self._telling = Telling(session_id, around.on_event, self._tasks, around.policy.offer_again_s)
+        self.inbox = Inbox(
+            self._telling,
+            self._tasks,
+            waiting_max=around.policy.inbound_waiting_max,
+            event_of=self._received,
+            is_live=lambda wire: wire is self._wire,
+            trusted=around.lease.trusted,
+            offer_again=lambda: None if self._over else self._lost(),
+        )
 
     @property
     def epoch(self) -> int | None:
@@ -124,11 +144,20 @@ class HostedSession:
 
     # What others ask of it
 
-    def begin(self, grant: Grant, status: Status | None = None) -> None:
-        """Come up under the grant, and stay up."""
+    def begin(self, grant: Grant, status: Status | None = None, before: "HostedSession | None" = None) -> None:
+        """Come up under the grant, and stay up. ``before`` held the session under an earlier one in this process."""
         self.grant, self._login, self.status = grant, grant.login, status
-        self._sending = Sending(self._around.credentials, grant, self._around.policy)
-        self._life = self._spawn(self._live(grant, self._sending))
+        had = before._sending.acknowledged if before is not None and before._sending is not None else ()
+        self._sending = Sending(
+            self._around.credentials,
+            grant,
+            self._around.policy,
+            self._around.clock,
+            may_act=self._may_act,
+            superseded=self._superseded,
+            had=had,
+        )
+        self._life = self._tasks.spawn(self._live(grant, self._sending))
 
     async def settled(self, within_s: float) -> None:
         """Returns once the session is up or has failed to come up, or when the time is over."""
@@ -138,35 +167,46 @@ class HostedSession:
 
     async def send(self, message: Message) -> SendOutcome:
         """Say something to someone, and how that ended."""
-        if self._sending is None or self.status is not Status.CONNECTED:
+        if self._sending is None:
             return NotConnected(self.status)
         outcome = await self._sending.send(message)
-        if not isinstance(outcome, StaleEpoch):
-            return outcome
-        if outcome.current == self.epoch:  # the session was let go while its counter was reserved
+        if isinstance(outcome, NotConnected) and self.status is not Status.CONNECTED:
             return NotConnected(self.status)
-        self.leave(outcome.current)
         return outcome
 
-    async def stop(self) -> None:
-        """End the connection, politely and in bounded time. The login stays as it is."""
-        self._over = True
+    async def close(self) -> None:
+        """Take no more messages, and let those under way come to their end, in bounded time."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._around.policy.stop_within_s):
                 if self._sending is not None:
-                    self._sending.close(Status.DISCONNECTED)
+                    self._sending.close()
                     await self._sending.drained()
-                await self._all_told()
-        for task in tuple(self._tasks):
-            task.cancel()
+                await self._telling.all_told()
+
+    def reopen(self) -> None:
+        """Go on as before ``close``."""
+        if self._sending is not None and not self._over:
+            self._sending.reopen()
+
+    async def stop(self) -> None:
+        """End the connection, politely and in bounded time. The login stays as it is."""
+        self._over = self._gone = True
+        await self.close()
+        self.cut()
+
+    def cut(self) -> None:
+        """End the connection at once."""
+        self._over = self._gone = True
+        self._tasks.cancel()
         self._hang_up("session stopped")
         self.status = Status.DISCONNECTED
+        self._settled.set()
 
     async def logout(self) -> bool:
         """Unlink the device and delete its login; False if there is no connection to say it over."""
         wire, grant = self._wire, self.grant
         if grant is not None and self.status is Status.LOGGED_OUT:
-            await self._around.credentials.forget(grant)
+            await self._forget(grant)
             return True
         if wire is None or grant is None or self.status is not Status.CONNECTED:
             return False
@@ -187,13 +227,44 @@ class HostedSession:
             return None
         return self.pairing
 
-    def leave(self, current_epoch: int) -> None:
-        """The session was granted elsewhere: let go of it."""
-        if self.grant is None or self.epoch == current_epoch:
+    def leave(self, current_epoch: int | None) -> None:
+        """The session is another's, at this epoch where that is known: let go of it."""
+        if self.grant is None or self._gone:
             return
-        self._end(Status.ERROR, f"granted elsewhere at epoch {current_epoch}")
-        self._tell(SessionLeft(self._about(), current_epoch))
+        self._gone = True
+        known = "its grant is over" if current_epoch is None else f"granted elsewhere at epoch {current_epoch}"
+        self._end(Status.ERROR, known)
+        self._telling.tell(SessionLeft(self._about(), current_epoch))
         self._around.on_left(self)
+
+    async def doubt(self, wait_s: float) -> None:
+        """Somebody knows of a higher epoch: say nothing more until the vault has told whose the session is.
+
+        Returns once that is known, or after ``wait_s``.
+        """
+        if self.grant is None or self._gone:
+            return
+        self._doubted = True
+        if self._doubting is None or self._doubting.done():
+            self._doubting = self._tasks.spawn(self._find_out(self.grant))
+        await asyncio.wait([self._doubting], timeout=wait_s)
+
+    async def _find_out(self, grant: Grant) -> None:
+        current = await self._vault_epoch()
+        if current > grant.epoch:
+            self.leave(current)
+        self._doubted = False
+        self.go_on()
+
+    def pause(self) -> None:
+        """This boot may not act for now; the connection stays."""
+        if self._sending is not None:
+            self._sending.turn_back(Paused())
+
+    def go_on(self) -> None:
+        """This boot may act: what waited for that leaves now."""
+        if self._sending is not None:
+            self._sending.pump()
 
     # Coming up and staying up
 
@@ -230,11 +301,14 @@ class HostedSession:
         return self._around.policy.reconnect_after_s(failures, self._around.random.random())
 
     async def _attempt(self, grant: Grant, sending: Sending) -> _Attempt:
+        await self._around.lease.trusted()
+        if self._login is not None:
+            await self._around.logins.turn()
         self._down.clear()
         try:
             async with asyncio.timeout(self._around.policy.login_timeout_s):
                 return await self._connect(grant, sending)
-        except OSError as problem:
+        except (OSError, StoreUnavailable) as problem:
             if self._over:
                 return _Over()
             self._hang_up(None)
@@ -243,12 +317,15 @@ class HostedSession:
 
     async def _connect(self, grant: Grant, sending: Sending) -> _Attempt:
         current = await self._around.credentials.epoch(self.session_id)
-        if current != grant.epoch:
+        if current > grant.epoch:
             self.leave(current)
             return _Over()
         self._connections += 1
         wire = await self._around.engine.connect(partial(self._arrived, self._connections))
         self._wire = wire
+        if not self._may_act():
+            self._hang_up(None)
+            return _Again()
         if self._login is None:
             self._show(await wire.pair(self.session_id))
             return _Up(self.pairing.expires_in_s if self.pairing else None)
@@ -259,7 +336,7 @@ class HostedSession:
         answer = await wire.login(login, next_counter=sending.next_counter, label=label)
         match answer:
             case LoggedIn():
-                return await self._logged_in(wire, grant, sending, answer)
+                return await self._logged_in(wire, sending, answer)
             case Throttled(retry_after_s):
                 self._hang_up(None)
                 return _Again(retry_after_s)
@@ -271,22 +348,30 @@ class HostedSession:
                 assert_never(answer)
         return _Over()
 
-    async def _logged_in(self, wire: EngineSession, grant: Grant, sending: Sending, answer: LoggedIn) -> _Attempt:
+    async def _logged_in(self, wire: EngineSession, sending: Sending, answer: LoggedIn) -> _Attempt:
         if answer.renewed is not None:
-            refused = await self._around.credentials.save(grant, answer.renewed)
-            if refused is not None:
-                self.leave(refused.current)
+            if not await self._save(answer.renewed):
                 return _Over()
-            self._login = answer.renewed
             wire.confirm(answer.renewed)
         if self._over or self._wire is not wire:
             return _Over() if self._over else _Again()
         self.phone_number, self.pairing = answer.phone_number, None
         reconnected = self.connected_at is not None
-        self.connected_at = self.last_activity_at = self._around.clock()
+        self.connected_at = self.last_activity_at = self._now()
         sending.connected(wire.transmit)
         self._become(Status.CONNECTED, None, reconnected=reconnected)
         return _Up()
+
+    async def _save(self, login: Login) -> bool:
+        """Keep the login; False if the session is another's by now."""
+        await self._around.lease.trusted()
+        assert self.grant is not None
+        saved = await self._around.credentials.save(self.grant, login)
+        if isinstance(saved, StaleEpoch):
+            self.leave(saved.current)
+            return False
+        self.grant, self._login = saved, login
+        return True
 
     # What arrives over the connection
 
@@ -297,15 +382,16 @@ class HostedSession:
             case Acknowledged() | Refused():
                 self._answered(event)
             case Inbound():
-                self._offered(event)
+                self.last_activity_at = self._now()
+                self.inbox.take(event, self._wire)
             case Paired(login):
-                self._spawn(self._paired(self.grant, login))
+                self._tasks.spawn(self._paired(login))
             case Replaced():
-                self._end(Status.ERROR, "replaced")
-                self._spawn(self._taken(self.grant, "replaced"))
+                self._end(Status.ERROR, REPLACED)
+                self._tasks.spawn(self._taken(self.grant, REPLACED))
             case DeviceRemoved():
                 self._end(Status.LOGGED_OUT, "device removed")
-                self._spawn(self._log_out(self.grant, "device removed", forget=True))
+                self._tasks.spawn(self._log_out(self.grant, "device removed", forget=True))
             case Closed():
                 self._lost()
             case _:
@@ -314,59 +400,20 @@ class HostedSession:
     def _answered(self, answer: Acknowledged | Refused) -> None:
         frame = self._sending.answered(answer) if self._sending else None
         if frame is not None:
-            self.last_activity_at = self._around.clock()
-            if self._around.on_event is not None:
-                self._tell(MessageSent(self._about(), frame.message_id, frame.recipient))
+            self.last_activity_at = self._now()
+            self._around.sent.happened()
+            self._telling.tell(MessageSent(self._about(), frame.message_id, frame.recipient))
 
-    def _offered(self, message: Inbound) -> None:
-        """Take the message in, unless too many wait already: the next connection offers it again."""
-        if self._inbound_waiting >= self._around.policy.inbound_waiting_max:
-            self._inbound_left_out = True
-            return
-        self._inbound_waiting += 1
-        self._spawn(self._receive(message, self._wire)).add_done_callback(self._received)
+    def _received(self, message: Inbound) -> MessageReceived:
+        return MessageReceived(
+            self._about(), message.id, message.sender, message.text, message.at, self.phone_number
+        )
 
-    def _received(self, _: asyncio.Task[None]) -> None:
-        self._inbound_waiting -= 1
-        if self._inbound_left_out and not self._inbound_waiting and not self._over:
-            self._inbound_left_out = False
+    async def _paired(self, login: Login) -> None:
+        if await self._save(login):
+            self.pairing = None
+            self._become(Status.AUTHENTICATED, None)
             self._lost()
-
-    async def _receive(self, message: Inbound, wire: EngineSession | None) -> None:
-        self.last_activity_at = self._around.clock()
-        async with self._telling:
-            kept = await self._kept(message, wire)
-        if kept and wire is not None and wire is self._wire:
-            wire.received(message.id)
-
-    async def _kept(self, message: Inbound, wire: EngineSession | None) -> bool:
-        """Whether the listener has the message. It is asked again as long as the connection lasts, so that the order
-        stays; over another connection WhatsApp offers the message anew.
-        """
-        if self._around.on_event is None:
-            return True
-        about, phone = self._about(), self.phone_number
-        event = MessageReceived(about, message.id, message.sender, message.text, message.at, phone)
-        refused = False
-        while wire is self._wire:
-            try:
-                await self._around.on_event(event)
-                return True
-            except OSError as problem:
-                if not refused:
-                    log.warning("session %s: inbound messages stay with WhatsApp: %s", self.session_id, problem)
-                refused = True
-            await asyncio.sleep(self._around.policy.offer_again_s)
-        return False
-
-    async def _paired(self, grant: Grant, login: Login) -> None:
-        refused = await self._around.credentials.save(grant, login)
-        if refused is not None:
-            self.leave(refused.current)
-            return
-        self._login, self.pairing = login, None
-        self._become(Status.AUTHENTICATED, None)
-        self._lost()
 
     def _lost(self) -> None:
         """The connection is no use any more; the session's own task makes the next one."""
@@ -377,7 +424,7 @@ class HostedSession:
 
     async def _taken(self, grant: Grant, how: str) -> None:
         """Someone else uses our credentials: the one who was granted them, or a stranger."""
-        current = await self._around.credentials.epoch(self.session_id)
+        current = await self._vault_epoch()
         if current > grant.epoch:
             self.leave(current)
             return
@@ -389,21 +436,46 @@ class HostedSession:
         self._become(Status.LOGGED_OUT, why)
         if forget:
             self._login = None
+            await self._forget(grant)
+
+    async def _forget(self, grant: Grant) -> None:
+        """A login that could not be deleted is refused by WhatsApp when it is used again, and deleted then."""
+        await self._around.lease.trusted()
+        try:
             await self._around.credentials.forget(grant)
+        except StoreUnavailable as problem:
+            log.warning("session %s: its login could not be deleted: %s", self.session_id, problem)
 
     # Small steps
+
+    def _may_act(self) -> bool:
+        return not self._doubted and self._around.lease.may_act()
+
+    def _superseded(self, current: int) -> None:
+        """The vault refused a write under our grant. One that has lost its newest commits proves nothing."""
+        if self.grant is not None and current >= self.grant.epoch:
+            self.leave(current)
+
+    async def _vault_epoch(self) -> int:
+        """The session's epoch, as soon as the vault can tell."""
+        while True:
+            try:
+                return await self._around.credentials.epoch(self.session_id)
+            except StoreUnavailable as problem:
+                log.warning("session %s: its epoch could not be read: %s", self.session_id, problem)
+            await asyncio.sleep(self._around.policy.ask_again_s)
 
     def _show(self, code: PairingCode) -> None:
         self.pairing = code
         self._become(Status.QR_SCANNING, None)
-        self._tell(CodeIssued(self._about(), code.code, code.expires_in_s))
+        self._telling.tell(CodeIssued(self._about(), code.code, code.expires_in_s))
 
     def _become(self, status: Status, error: str | None, *, reconnected: bool = False) -> None:
         self._settled.set()
         self.status, self.error = status, error
         if self._announced != (status, error):
             self._announced = (status, error)
-            self._tell(StatusChanged(self._about(), status, self.phone_number, error, reconnected))
+            self._telling.tell(StatusChanged(self._about(), status, self.phone_number, error, reconnected))
 
     def _end(self, status: Status, error: str) -> None:
         """No more of this grant's connections; callers see the state at once, listeners once it is certain."""
@@ -420,40 +492,14 @@ class HostedSession:
         wire, self._wire = self._wire, None
         self._connections += 1
         if self._sending is not None and for_good is not None:
-            self._sending.close(Status.DISCONNECTED)
-            self._sending.give_up(for_good)
+            self._sending.end(for_good)
         elif self._sending is not None:
-            self._sending.disconnected(Status.DISCONNECTED)
+            self._sending.disconnected()
         if wire is not None:
             wire.close()
 
     def _about(self) -> About:
         return About(self.session_id, self.workspace_id, self.epoch or 0)
 
-    def _tell(self, event: HostEvent) -> None:
-        if self._around.on_event is not None:
-            self._spawn(self._told(self._around.on_event, event))
-
-    async def _told(self, on_event: OnHostEvent, event: HostEvent) -> None:
-        async with self._telling:
-            try:
-                await on_event(event)
-            except OSError as problem:
-                log.warning("session %s: nobody was told of a %s: %s", self.session_id, type(event).__name__, problem)
-
-    async def _all_told(self) -> None:
-        """Returns once the listener has heard of all that happened until now."""
-        await asyncio.sleep(0)  # what happened just now takes its place in the line
-        async with self._telling:
-            return
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks[task] = None
-        task.add_done_callback(self._finished)
-        return task
-
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.pop(task, None)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("session %s: %s", self.session_id, task.exception(), exc_info=task.exception())
+    def _now(self) -> float:
+        return self._around.clock.now().timestamp()

@@ -7,10 +7,8 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from homing.instance.credentials import Login
 from homing.instance.engine import (
     Acknowledged,
-    Capabilities,
     Closed,
     DeviceRemoved,
     EngineEvent,
@@ -29,6 +27,8 @@ from homing.instance.engine import (
     StaleLogin,
     Throttled,
 )
+from homing.model.fleet import Capabilities
+from homing.model.vault import Login
 from simulated_whatsapp import client, core
 from simulated_whatsapp.core import DeviceCredentials, Refusal
 from simulated_whatsapp.wire import Dial
@@ -39,6 +39,7 @@ SIMULATED = Capabilities(
     share_credentials=True,
     report_location=True,
     honour_epoch=True,
+    hold_lease=True,
 )
 
 
