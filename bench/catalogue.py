@@ -23,6 +23,7 @@ REDIS = "PostgreSQL with Redis, two gateways"
 
 BOTH = (SQLITE, POSTGRES)
 SEVERAL = (POSTGRES, REDIS)
+STORES = ("SQLite", "PostgreSQL")
 
 Measure = Callable[[str], Awaitable[Report]]
 
@@ -75,10 +76,10 @@ def measurements(*, quick: bool, large: bool) -> list[Measurement]:
         Measurement("gateway-killed", BOTH, on(lambda up: gateway_killed.run(up, repeats=less(20, 3)), accounts=20)),
         Measurement("follow", SEVERAL, on(lambda up: follow.run(up, moves=less(300, 50)), accounts=12, reports=False)),
         Measurement("relay", BOTH, on(lambda up: relay.run(up, sends=less(16_000, 4_000)), accounts=20, reports=False)),
-        Measurement("sync", (SQLITE, POSTGRES), lambda setting: _sync(setting, sessions=less(10_000, 2_000))),
+        Measurement("sync", STORES, lambda setting: _sync(setting, sessions=less(10_000, 2_000))),
     ]
     if large:
-        found.append(Measurement("sync-large", (POSTGRES,), _sync_large))
+        found.append(Measurement("sync-large", STORES[1:], _sync_large))
     return found
 
 
@@ -111,7 +112,7 @@ async def _fleet(setting: str, size: dict[str, Any]) -> AsyncIterator[Fleet]:
 @asynccontextmanager
 async def _database(setting: str) -> AsyncIterator[str]:
     """The URL of an empty database. Raises NotHere."""
-    if setting == SQLITE:
+    if setting in (SQLITE, STORES[0]):
         with tempfile.TemporaryDirectory(prefix="homing-bench-") as folder:
             yield f"sqlite:///{folder}/homing.db"
         return

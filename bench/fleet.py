@@ -21,9 +21,9 @@ from homing.demo.plan import Plan
 from homing.demo.population import Resident
 from homing.demo.processes import Child
 from homing.drivers.wire import Wire, WireLimits
-from homing.instance.credentials import Holder
-from homing.instance.folder_credentials import FolderCredentials
 from homing.model.faults import Fault
+from homing.model.vault import Holder
+from homing.store.vault_opening import open_vault
 from simulated_whatsapp import ledger
 
 SEND = "/api/v1/messages/send"
@@ -135,14 +135,12 @@ class Fleet:
 
     async def hand_over(self, heirs: dict[str, str]) -> None:
         """While no instance runs: let each session be among those that its heir takes up at its next start."""
-        credentials = FolderCredentials(self.demo.folder.credentials)
-        gate = asyncio.Semaphore(STARTS_AT_ONCE)
-
-        async def hand(session_id: str, url: str) -> None:
-            async with gate:
-                await credentials.open(session_id, epoch=None, holder=Holder(url, "handed over"))
-
-        await asyncio.gather(*(hand(session_id, url) for session_id, url in heirs.items()))
+        by_heir: dict[str, dict[str, int | None]] = {}
+        for session_id, url in heirs.items():
+            by_heir.setdefault(url, {})[session_id] = None
+        async with open_vault(self.demo.database_url, key=self.demo.secrets.vault_key) as (vault, _):
+            for url, sessions in by_heir.items():
+                await vault.open_many(sessions, holder=Holder(url, "handed over"))
 
     async def misbehave(self, instance_url: str, **faults: Any) -> None:
         """Faults on demand, in the words of `homing.instance.faults`; `clear=True` ends them."""

@@ -94,8 +94,7 @@ async def behind_a_door(fleet: Fleet, url: str) -> AsyncIterator[Door]:
 def _begun(fleet: Fleet, url: str, port: int) -> processes.Child:
     demo = fleet.demo
     options = ["instance", "--port", str(port), "--url", url, "--whatsapp", demo.whatsapp_address]
-    options += ["--credentials", str(demo.folder.credentials)]
-    settings = {"WHATSAPP_API_KEY": demo.secrets.instance_api_key}
+    settings = demo.starter.instance_settings()
     folder = demo.folder
     name = f"Instance behind a door {port}"
     return processes.start(name, "homing.cli", options, folder=folder.path, logs=folder.logs, settings=settings)

@@ -19,6 +19,8 @@ from simulated_whatsapp import ledger
 LOOK_EVERY_S = 0.02
 BACK_WITHIN_S = 30.0
 SETTLE_S = 1.5
+WARM_UP_S = 7.0
+"""A gateway that has just begun lets live holders renew first, for the time of one lease."""
 ANSWER_WITHIN_S = 4.0
 
 Loses = Callable[[Fleet, str], Awaitable[None]]
@@ -79,6 +81,7 @@ async def _repeated(
     fleet: Fleet, report: Report, lose: Loses, restore: Loses, claims: Claims, repeats: int, rate: float
 ) -> None:
     seen = Seen()
+    await asyncio.sleep(WARM_UP_S)
     async with Load(fleet, rate):
         for _ in range(repeats):
             victim, lost = await _fullest(fleet)

@@ -10,26 +10,33 @@ import structlog
 
 from homing.config import Settings
 from homing.decide.health import HealthPolicy
+from homing.decide.moves import MovePolicy
 from homing.drivers import Drivers, drivers_over
 from homing.drivers.metered import MeteredDriver
 from homing.drivers.wire import Wire, WireLimits
 from homing.fleet import LiveFleet
 from homing.flows.accounts import Accounts
+from homing.flows.balance import Balance
+from homing.flows.drain import Drains
+from homing.flows.exits import Exits
 from homing.flows.hints import Hints
+from homing.flows.housekeeping import Housekeeping
 from homing.flows.intake import Intake
 from homing.flows.keeper import Keeper, KeeperPolicy
 from homing.flows.keyed import KeyedSends
 from homing.flows.listings import Lists
+from homing.flows.migrate import Migrations
 from homing.flows.news import News
 from homing.flows.record import Recorder
 from homing.flows.rediscover import Rediscovery
 from homing.flows.rehome import KIND as REHOME
 from homing.flows.rehome import PATIENCE as REHOME_PATIENCE
-from homing.flows.rehome import RehomePolicy, Rehoming
+from homing.flows.rehome import RehomePolicy, Rehoming, WishList
 from homing.flows.said import Said
 from homing.flows.schedules import Schedule, Scheduler
 from homing.flows.send import Sending
 from homing.flows.sync import Sync
+from homing.flows.take_back import TakeBacks
 from homing.flows.watching import Watching, WatchPolicy
 from homing.flows.worker import Duty, Worker
 from homing.model.fleet import InstanceUrl
@@ -64,6 +71,7 @@ from homing.store.migrating import migrate
 from homing.store.notices import open_notices
 from homing.store.opening import open_database
 from homing.store.schedules import SqlSchedules
+from homing.store.vault_opening import open_vault as open_vault
 from homing.store.work import SqlWork
 from homing.world import SystemClock, SystemEntropy
 
@@ -83,6 +91,16 @@ class Stores:
     work: Work
     leases: Leases
     grants: Grants
+
+
+@dataclass(frozen=True, slots=True)
+class Moving:
+    """What people and supervisors may want of where sessions live."""
+
+    drains: Drains
+    exits: Exits
+    migrations: Migrations
+    balance: Balance
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +124,7 @@ class Gateway:
     watching: Watching
     keeper: Keeper
     news: News
+    moving: Moving
 
 
 @asynccontextmanager
@@ -125,15 +144,15 @@ async def open_stores(
         stack.push_async_callback(notices.close)
         directory = SqlDirectory(database, notices, SystemClock(), on_read=on_read)
         yield Stores(
-            database,
-            notices,
-            directory,
-            SqlMessages(database),
-            SqlEvents(database, notices),
-            SqlSchedules(database),
-            SqlWork(database, notices),
-            SqlLeases(database),
-            SqlGrants(database, notices),
+            database=database,
+            notices=notices,
+            directory=directory,
+            messages=SqlMessages(database),
+            events=SqlEvents(database, notices),
+            schedules=SqlSchedules(database),
+            work=SqlWork(database, notices),
+            leases=SqlLeases(database),
+            grants=SqlGrants(database, notices),
         )
 
 
@@ -167,29 +186,25 @@ async def open_sync(settings: Settings) -> AsyncIterator[Sync]:
         yield Sync(stores.directory, lists, clock, SystemEntropy(), metrics)
 
 
+@asynccontextmanager
+async def open_exits(settings: Settings) -> AsyncIterator[Exits]:
+    """For a command that says, without a gateway, that an instance exited. Gateways find the wishes when they look."""
+    async with open_stores(settings) as stores:
+        yield Exits(stores.directory, stores.grants, stores.leases, WishList(stores.work))
+
+
 def _wired(
     settings: Settings, stores: Stores, drivers: Drivers, metrics: Metrics
 ) -> tuple[Gateway, list[Callable[[], Coroutine[Any, Any, None]]]]:
     clock, entropy = SystemClock(), SystemEntropy()
-    fleet = LiveFleet(
-        stores.directory,
-        drivers,
-        clock,
-        default_url=InstanceUrl(settings.whatsapp_nodejs_url),
-    )
-    routes = RouteCache(
-        stores.directory,
-        clock,
-        ttl_s=settings.homing_cache_ttl,
-        enabled=settings.whatsapp_enable_cache,
-        on_hit=metrics.hit,
-        on_miss=metrics.missed,
-    )
+    fleet = LiveFleet(stores.directory, drivers, clock, default_url=InstanceUrl(settings.whatsapp_nodejs_url))
+    routes = _routes(settings, stores.directory, clock, metrics)
     keyring = Keyring(stores.directory, clock)
     kept = _keeping(settings, stores, fleet, clock, entropy, metrics)
     for hear in (routes.hear, fleet.hear, keyring.hear, kept.news.hear):
         stores.notices.subscribe(hear)
-    lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout)
+    take_backs = TakeBacks(stores.directory, kept.rehoming, clock, MovePolicy(settings.homing_moves_per_day))
+    lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout, failing=take_backs.listed)
     rediscovery = Rediscovery(stores.directory, lists, clock, entropy, metrics, kept.keeper.missed)
     sync = Sync(stores.directory, lists, clock, entropy, metrics)
     said = Said()
@@ -204,19 +219,7 @@ def _wired(
         kept.watching.saw,
         kept.rehoming.obstacle,
     )
-    keyed = KeyedSends(stores.messages, clock, owner=entropy.uuid(), keep_s=settings.homing_idempotency_hours * 3600)
-    recorder = Recorder(stores.messages, clock)
-    sends = SendEndpoint(
-        keyring=keyring,
-        routes=routes,
-        sending=sending,
-        keyed=keyed,
-        recorder=recorder,
-        clock=clock,
-        entropy=entropy,
-        metrics=metrics,
-        settings=SendSettings(settings.homing_default_region, settings.message_id_secret, settings.homing_max_sends),
-    )
+    sends, keyed, recorder = _send_endpoint(settings, stores, keyring, routes, sending, metrics)
     accounts = Accounts(stores.directory, fleet, entropy, stores.notices, metrics)
     hints = Hints(stores.directory, lists, clock, entropy, metrics, kept.news)
     intake = Intake(stores.events, hints, said, clock, entropy, keep_days=settings.homing_event_days)
@@ -242,11 +245,35 @@ def _wired(
         watching=kept.watching,
         keeper=kept.keeper,
         news=kept.news,
+        moving=_moving(settings, stores, fleet, kept),
     )
+    _show(kept, metrics)
     return gateway, [
         *(part.run for part in (fleet, keyring, keyed, recorder, hints, intake, scheduler)),
-        *(part.run for part in (kept.watching, kept.keeper, kept.worker)),
+        *(part.run for part in (kept.watching, kept.keeper, kept.worker, take_backs)),
+        Housekeeping(stores.work, stores.leases, clock).run,
     ]
+
+
+def _send_endpoint(
+    settings: Settings, stores: Stores, keyring: Keyring, routes: RouteCache, sending: Sending, metrics: Metrics
+) -> tuple[SendEndpoint, KeyedSends, Recorder]:
+    clock, entropy = SystemClock(), SystemEntropy()
+    keyed = KeyedSends(stores.messages, clock, owner=entropy.uuid(), keep_s=settings.homing_idempotency_hours * 3600)
+    recorder = Recorder(stores.messages, clock)
+    limits = SendSettings(settings.homing_default_region, settings.message_id_secret, settings.homing_max_sends)
+    endpoint = SendEndpoint(
+        keyring=keyring,
+        routes=routes,
+        sending=sending,
+        keyed=keyed,
+        recorder=recorder,
+        clock=clock,
+        entropy=entropy,
+        metrics=metrics,
+        settings=limits,
+    )
+    return endpoint, keyed, recorder
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +285,26 @@ class _Kept:
     rehoming: Rehoming
     keeper: Keeper
     worker: Worker
+
+
+def _moving(settings: Settings, stores: Stores, fleet: LiveFleet, kept: _Kept) -> Moving:
+    directory, grants = stores.directory, stores.grants
+    watching, wishes, braked = kept.watching, kept.rehoming, kept.keeper.braked
+    return Moving(
+        drains=Drains(directory, fleet, stores.work, wishes),
+        exits=Exits(directory, grants, stores.leases, wishes),
+        migrations=Migrations(directory, fleet, grants, watching, wishes),
+        balance=Balance(directory, fleet, grants, watching, wishes, settings.rebalance_policy, braked),
+    )
+
+
+def _show(kept: _Kept, metrics: Metrics) -> None:
+    """Let every scrape see how the fleet is judged."""
+
+    def states() -> dict[InstanceUrl, str]:
+        return {url: judged.state.value for url, judged in kept.watching.judged().items()}
+
+    metrics.watch(states, braked=lambda: kept.keeper.braked() is not None, waiting=lambda: kept.news.waiting)
 
 
 def _keeping(
@@ -289,6 +336,17 @@ def _watch_policy(settings: Settings) -> WatchPolicy:
         health=HealthPolicy(lease=settings.lease_policy, probe_timeout_s=settings.homing_probe_timeout),
         probe_every_s=settings.homing_probe_every,
         probe_timeout_s=settings.homing_probe_timeout,
+    )
+
+
+def _routes(settings: Settings, directory: Directory, clock: Clock, metrics: Metrics) -> RouteCache:
+    return RouteCache(
+        directory,
+        clock,
+        ttl_s=settings.homing_cache_ttl,
+        enabled=settings.whatsapp_enable_cache,
+        on_hit=metrics.hit,
+        on_miss=metrics.missed,
     )
 
 

@@ -9,6 +9,9 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from homing.decide import schedules
+from homing.decide.leases import LeasePolicy, unsafe
+from homing.decide.moves import MovePolicy
+from homing.decide.rebalance import RebalancePolicy
 from homing.decide.recovery import SendPolicy
 from homing.model.fleet import InstanceUrl
 from homing.model.urls import normal
@@ -55,6 +58,16 @@ class Settings(BaseSettings):
     homing_max_body_bytes: int = Field(default=1_048_576, ge=1024)
     homing_cache_ttl: float = Field(default=300.0, gt=0, description="seconds")
     homing_connections_per_instance: int = Field(default=64, ge=1, le=10_000)
+
+    # Whose right to act it is, and until when; in seconds, and checked together.
+    homing_lease_heartbeat: float = Field(default=1.0, gt=0, le=60)
+    homing_lease_repeat: float = Field(default=0.25, gt=0, le=60, description="after a renewal that was not answered")
+    homing_lease_self_fence: float = Field(default=4.0, gt=0, le=600)
+    homing_lease_expiry: float = Field(default=6.0, gt=0, le=600)
+
+    # What credentials are sealed with; only instances need it.
+    homing_vault_key: str = Field(default="", repr=False, description="id:base64 of 32 bytes")
+    homing_vault_old_keys: str = Field(default="", repr=False, description="that still open; a list with commas")
 
     # How often the whole fleet is checked by itself.
     homing_sync_schedule: str = Field(default="*/5 * * * *", description="cron expression in UTC; empty means off")
@@ -114,6 +127,19 @@ class Settings(BaseSettings):
             rediscover=self.whatsapp_enable_rediscovery,
         )
 
+    @property
+    def rebalance_policy(self) -> RebalancePolicy:
+        return RebalancePolicy(moves=MovePolicy(moves_per_day=self.homing_moves_per_day))
+
+    @property
+    def lease_policy(self) -> LeasePolicy:
+        return LeasePolicy(
+            heartbeat_s=self.homing_lease_heartbeat,
+            repeat_s=self.homing_lease_repeat,
+            self_fence_s=self.homing_lease_self_fence,
+            expiry_s=self.homing_lease_expiry,
+        )
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -168,7 +194,7 @@ def load(**overrides: Any) -> Settings:
     try:
         if env_file.exists():
             env_file.read_text(encoding="utf-8")
-        return Settings(**overrides)
+        settings = Settings(**overrides)
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"]).upper()
@@ -176,3 +202,7 @@ def load(**overrides: Any) -> Settings:
         raise Misconfigured(f"{name} is set to {first['input']!r}: {said}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise Misconfigured(f"the settings file {env_file} cannot be read: {error}") from error
+    why = unsafe(settings.lease_policy)
+    if why is not None:
+        raise Misconfigured(f"the times of leases are not safe together: {why}")
+    return settings

@@ -26,6 +26,9 @@ ACCOUNT = {
     "state": "held",
     "status": "connected",
     "takeover": "auto",
+    "requires": {},
+    "reason": None,
+    "move": None,
     "last_verified_at": "2026-01-31T09:30:00.250Z",
     "created_at": "2026-01-30T08:00:00Z",
 }
@@ -91,10 +94,15 @@ class ScriptedGateway:
 
     url: str = ""
     answers: dict[tuple[str, str], Answer | None] = field(default_factory=dict)
+    in_turn: dict[tuple[str, str], list[Answer | None]] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
 
     def answer(self, method: str, path: str, document: Any, status: int = 200) -> None:
         self.answers[method, f"/api/v1{path}"] = (status, document)
+
+    def answer_in_turn(self, method: str, path: str, *documents: Any) -> None:
+        """One after the other, the last one for good; None closes without an answer."""
+        self.in_turn[method, f"/api/v1{path}"] = [None if each is None else (200, each) for each in documents]
 
     def refuse(self, method: str, path: str, status: int, code: str, detail: str, **more: Any) -> None:
         self.answer(method, path, {"status": status, "code": code, "detail": detail, **more}, status)
@@ -130,7 +138,10 @@ def _handler(scripted: ScriptedGateway) -> type[BaseHTTPRequestHandler]:
             body = json.loads(raw) if raw else None
             scripted.asked.append(Asked(self.command, self.path, dict(self.headers.items()), body))
             missing = (404, {"code": "not_found", "detail": "There is nothing at this address"})
-            answer = scripted.answers.get((self.command, self.path.partition("?")[0]), missing)
+            place = (self.command, self.path.partition("?")[0])
+            turns = scripted.in_turn.get(place)
+            in_turn = None if not turns else turns.pop(0) if len(turns) > 1 else turns[0]
+            answer = in_turn if turns else scripted.answers.get(place, missing)
             if answer is None:
                 return
             status, document = answer
@@ -140,7 +151,7 @@ def _handler(scripted: ScriptedGateway) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(sent)
 
-        do_GET = do_POST = do_DELETE = respond  # noqa: N815 - the names that the base class looks for
+        do_GET = do_POST = do_PATCH = do_DELETE = respond  # noqa: N815 - the names that the base class looks for
 
         def log_message(self, *_: Any) -> None:
             pass

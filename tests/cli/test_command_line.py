@@ -46,7 +46,21 @@ def test_every_command_explains_itself_with_an_example(homing: CommandLine, word
 
 def test_the_help_names_every_command_and_the_exit_codes(homing: CommandLine):
     out = homing("--help").out
-    for name in ("serve", "demo", "instance", "accounts", "contacts", "instances", "distribution", "moves", "cache"):
+    for name in (
+        "serve",
+        "demo",
+        "instance",
+        "accounts",
+        "contacts",
+        "instances",
+        "distribution",
+        "moves",
+        "cache",
+        "drain",
+        "undrain",
+        "exited",
+        "rebalance",
+    ):
         assert re.search(rf"^. {name} ", out, re.MULTILINE), name
     assert "Exit codes: 0 done" in out
 
@@ -70,6 +84,11 @@ def test_the_version_is_the_packages(homing: CommandLine):
         (("demo", "--gateways", "2"), "--database"),
         (("demo", "--instance-ports", "7999"), "8000"),
         (("cache", "forget"), "--session"),
+        (("drain",), "INSTANCE"),
+        (("drain", "1", "--timeout", "0"), "--timeout"),
+        (("exited",), "URL"),
+        (("accounts", "set", "144", "--takeover", "sometimes"), "--takeover"),
+        (("instances", "set", "1", "--capacity", "-1"), "--capacity"),
     ],
     ids=lambda given: " ".join(given) if isinstance(given, tuple) else None,
 )
@@ -91,6 +110,13 @@ def test_wrong_use_is_one_sentence_that_names_it_and_exit_code_2(
         ("accounts", "create", "0816108641"),
         ("accounts", "qr", "144"),
         ("instances", "add", "http://localhost:3001"),
+        ("instances", "set", "1", "--capacity", "5"),
+        ("accounts", "set", "144", "--takeover", "never"),
+        ("accounts", "migrate", "144"),
+        ("accounts", "rehome", "144"),
+        ("drain", "1"),
+        ("undrain", "1"),
+        ("rebalance",),
     ],
     ids=" ".join,
 )

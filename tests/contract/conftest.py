@@ -35,18 +35,26 @@ def statements() -> Iterator[list[str]]:
 
 @pytest.fixture
 def pass_time(database: Database, clock: SteppedClock) -> PassTime:
-    """Let the store's clock run ahead; on PostgreSQL, whose clock is its own, the keys grow older instead."""
+    """Let the store's clock run ahead; on PostgreSQL, whose clock is its own, the rows grow older instead."""
 
     async def pass_time(by_s: float) -> None:
         clock.advance(by_s)
         if database.dialect == "postgresql":
-            await database.write(lambda c: _age_keys(c, by_s))
+            await database.write(lambda c: _age(c, by_s))
 
     return pass_time
 
 
-def _age_keys(connection: Connection, by_s: float) -> None:
-    by = f"interval '{by_s} seconds'"
-    connection.execute(
-        text(f"UPDATE idempotency_keys SET lease_until = lease_until - {by}, expires_at = expires_at - {by}")
-    )
+_TIMES = {
+    "idempotency_keys": ("lease_until", "expires_at"),
+    "incarnations": ("began_at", "renewed_at", "lease_until"),
+    "reservations": ("reserved_at", "settled_at"),
+    "credentials": ("granted_at",),
+    "moves": ("at",),
+}
+
+
+def _age(connection: Connection, by_s: float) -> None:
+    for table, columns in _TIMES.items():
+        aged = ", ".join(f"{column} = {column} - interval '{by_s} s'" for column in columns)
+        connection.execute(text(f"UPDATE {table} SET {aged}"))

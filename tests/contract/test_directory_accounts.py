@@ -13,10 +13,20 @@ from homing.model.fleet import (
     ContactUuid,
     Instance,
     InstanceState,
+    InstanceUrl,
     SessionStatus,
     Takeover,
 )
-from homing.ports import AccountChanged, InstanceLoad, KeysChanged, NameTaken, Notice, Page, RosterChanged
+from homing.ports import (
+    AccountChanged,
+    InstanceChanges,
+    InstanceLoad,
+    KeysChanged,
+    NameTaken,
+    Notice,
+    Page,
+    RosterChanged,
+)
 from homing.store.database import Database
 from homing.store.directory import SqlDirectory
 
@@ -230,3 +240,33 @@ async def test_a_key_id_is_given_once(directory: SqlDirectory, clock: SteppedClo
     await directory.add_key(key)
     with pytest.raises(NameTaken, match="k1"):
         await directory.add_key(replace(key, secret_hash="other"))
+
+
+async def test_what_an_account_requires_is_kept_and_replaced_as_a_whole(directory: SqlDirectory, heard: list[Notice]):
+    account = await placed_account(directory, 1)
+    assert account.requires == {}
+    await directory.set_requires(account, {"region": "sg", "proxy": "p1"})
+    await directory.set_requires(account, {"region": "us"})
+    found = await directory.account(None, id=account.id)
+    assert found is not None
+    assert found.requires == {"region": "us"}
+    assert heard[-1] == AccountChanged(account.uuid)
+
+
+async def test_an_instance_is_changed_in_what_is_given_and_in_nothing_else(
+    directory: SqlDirectory, heard: list[Notice]
+):
+    await directory.create_instance(A, name="a", capacity=10, labels={"region": "sg"})
+    await directory.create_instance(B)
+    limits = InstanceChanges(memory_limit_mb=1024.5, sends_limit_per_s=20.0)
+    changed = await directory.change_instance(A, limits)
+    assert changed is not None
+    assert (changed.name, changed.capacity, changed.labels) == ("a", 10, {"region": "sg"})
+    assert (changed.memory_limit_mb, changed.sends_limit_per_s) == (1024.5, 20.0)
+    assert heard[-1] == RosterChanged()
+    changed = await directory.change_instance(A, {"capacity": None, "memory_limit_mb": None, "labels": {}})
+    assert changed == (await directory.instances())[0]
+    assert (changed.capacity, changed.memory_limit_mb, changed.sends_limit_per_s) == (None, None, 20.0)
+    assert await directory.change_instance(A, {}) == changed
+    assert (await directory.instances())[1].capacity is None
+    assert await directory.change_instance(InstanceUrl("http://nowhere:1"), {"capacity": 1}) is None

@@ -299,20 +299,22 @@ async def test_a_later_look_is_never_overwritten_by_an_earlier_one(
     assert found.last_verified_at == clock.now()
 
 
+@pytest.mark.parametrize("status", [SessionStatus.LOGGED_OUT, SessionStatus.QUARANTINED])
 async def test_routes_hear_of_a_status_only_if_it_opens_or_closes_them(
-    directory: SqlDirectory, heard: list[Notice]
+    directory: SqlDirectory, heard: list[Notice], status: SessionStatus
 ) -> None:
     account = await placed_account(directory, 1)
     heard.clear()
     await directory.set_status(account.session_id, SessionStatus.DISCONNECTED)
     await directory.set_status(SessionId("none"), SessionStatus.CONNECTED)
     assert heard == []
-    await directory.set_status(account.session_id, SessionStatus.LOGGED_OUT)
-    await directory.set_status(account.session_id, SessionStatus.LOGGED_OUT)
+    await directory.set_status(account.session_id, status)
+    await directory.set_status(account.session_id, status)
     assert heard == [AccountChanged(account_uuid=account.uuid)]
     route = await directory.route_of_session(account.session_id)
     assert route is not None
-    assert route.logged_out
+    closed = (route.logged_out, route.quarantined)
+    assert closed == (status is SessionStatus.LOGGED_OUT, status is SessionStatus.QUARANTINED)
     await directory.set_status(account.session_id, SessionStatus.CONNECTED)
     assert len(heard) == 2
 

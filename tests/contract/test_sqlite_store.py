@@ -13,10 +13,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, insert, select, text, update
 
 from clocks import SteppedClock
 from homing.ports import StoreUnavailable
+from homing.store import schema
 from homing.store.database import StoreMisconfigured
 from homing.store.opening import open_database
 from homing.store.sqlite import SqliteFile, SqliteMemory
@@ -309,3 +310,59 @@ async def test_every_way_to_write_postgresql_is_understood(scheme: str) -> None:
     with pytest.raises(StoreUnavailable):
         await database.read(lambda c: c.scalar(text("SELECT 1")))
     await database.close()
+
+
+# --- the time of a file -------------------------------------------------------------------------------------------
+
+TELL_TIME = """
+import asyncio, sys
+from datetime import timedelta
+from homing.store import shared_clock
+from homing.store.opening import open_database
+from sqlalchemy import select
+
+by = timedelta(minutes=float(sys.argv[2]))
+wall = shared_clock.wall
+shared_clock.wall = lambda: wall() + by
+
+async def tell():
+    database = open_database(sys.argv[1])
+    print((await database.write(lambda c: c.scalar(select(database.instant())))).isoformat())
+    await database.close()
+
+asyncio.run(tell())
+"""
+
+
+def time_told(url: str, *, wall_minutes_off: float = 0) -> datetime:
+    """The store's time, as a process tells it whose wall clock is wrong."""
+    told = subprocess.run(
+        [sys.executable, "-c", TELL_TIME, url, str(wall_minutes_off)], check=True, capture_output=True, text=True
+    )
+    return datetime.fromisoformat(told.stdout.strip())
+
+
+def test_processes_agree_on_the_time_whatever_their_wall_clocks_say(sqlite_url: str) -> None:
+    first = time_told(sqlite_url, wall_minutes_off=10)
+    second = time_told(sqlite_url, wall_minutes_off=-10)
+    third = time_told(sqlite_url)
+    assert first < second < third
+    assert (third - first).total_seconds() < 30
+    assert (first - datetime.now(UTC)).total_seconds() > 500, "it began by the wall clock of the first"
+
+
+async def test_a_new_boot_begins_by_the_wall_clock_and_never_before_what_the_file_knows(sqlite_url: str) -> None:
+    async def boot(at: datetime | None = None) -> datetime:
+        """The store's time after a reboot, perhaps after an instance renewed its lease then."""
+        database = open_database(sqlite_url)
+        if at is not None:
+            lease = {"began_at": at, "renewed_at": at, "lease_until": at, "instance_url": "u", "revoked": 0}
+            await database.write(lambda c: c.execute(insert(schema.incarnations).values(id="boot", **lease)))
+        await database.write(lambda c: c.execute(update(schema.store_clock).values(boot_id="an earlier one")))
+        await database.close()
+        return time_told(sqlite_url)
+
+    time_told(sqlite_url, wall_minutes_off=60)
+    assert abs((await boot() - datetime.now(UTC)).total_seconds()) < 30
+    ahead = datetime.now(UTC) + timedelta(hours=2)
+    assert await boot(ahead) >= ahead

@@ -334,6 +334,22 @@ async def test_figures_count_by_kind_and_state_and_know_the_oldest(work: SqlWork
     assert (await work.figures())[0].oldest_due_s == 0
 
 
+async def test_what_is_open_of_some_is_the_newest_that_is_unfinished_or_dead(work: SqlWork) -> None:
+    first = [NewJob("k", {"n": n}, dedup=dedup) for n, dedup in enumerate(("dead", "again", "done", "waiting"))]
+    await add(work, *first)
+    for job in (await claim(work))[:3]:
+        assert await is_accepted(work, job, Done() if job.dedup == "done" else Dead("it cannot be"))
+    await add(work, NewJob("k", {"n": 9}, dedup="again"), NewJob("other", {"n": 8}, dedup="waiting"), NewJob("k"))
+    opened = await work.open_of("k", ["dead", "again", "done", "waiting", "never"])
+    assert {dedup: (job.payload["n"], job.state) for dedup, job in opened.items()} == {
+        "dead": (0, JobState.DEAD),
+        "again": (9, JobState.READY),
+        "waiting": (3, JobState.RUNNING),
+    }
+    assert opened["dead"].reason == "it cannot be"
+    assert await work.open_of("k", []) == {}
+
+
 async def test_jobs_are_listed_newest_first_in_pages(work: SqlWork) -> None:
     ids = await add(work, *(NewJob("k") for _ in range(5)), NewJob("other"))
     page = await work.jobs(Page(limit=2), kind="k")

@@ -4,7 +4,7 @@ import pytest
 
 from homing.decide import hints
 from homing.decide.hints import Hint
-from homing.decide.reconcile import AtHome, ComingUp, Elsewhere, Judgement
+from homing.decide.reconcile import AtHome, ComingUp, Elsewhere, Judgement, SetAside
 from homing.model.fleet import (
     Epoch,
     Instance,
@@ -75,6 +75,7 @@ MOVED_TO_B = Elsewhere(Rebinding(Placement(S, A, Epoch(1)), B, Epoch(2), MoveKin
         (AtHome(ROW, (), ""), B, None),
         (AtHome(ROW, (), ""), A, 0.5),
         (ComingUp(B, SessionStatus.STARTING, ""), A, 0.5),
+        (SetAside("in quarantine"), A, None),
     ],
 )
 def test_a_session_announced_is_looked_for_until_the_lists_show_it_there(
@@ -115,6 +116,8 @@ def test_a_move_says_what_hinted_at_it() -> None:
         (SessionStatus.LOGGED_OUT, SessionStatus.FAILED, None),
         (SessionStatus.LOGGED_OUT, SessionStatus.PAIRING, SessionStatus.PAIRING),
         (SessionStatus.STOPPED, SessionStatus.CONNECTED, SessionStatus.CONNECTED),
+        (SessionStatus.QUARANTINED, SessionStatus.CONNECTED, None),
+        (SessionStatus.QUARANTINED, SessionStatus.LOGGED_OUT, None),
     ],
 )
 def test_what_was_asked_for_is_not_overwritten_by_its_going_down(

@@ -4,18 +4,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homing.decide import reconcile
-from homing.decide.reconcile import Absent, AtHome, ComingUp, Contested, Elsewhere, Unlinked
+from homing.decide import reconcile, sync
+from homing.decide.reconcile import Absent, AtHome, ComingUp, Contested, Elsewhere, SetAside, Unlinked
+from homing.decide.sync import Result
 from homing.model.fleet import (
+    AccountUuid,
     Epoch,
     InstanceUrl,
     ListedSession,
     Listing,
     NoList,
     Placement,
+    Route,
     SessionId,
     SessionList,
     SessionStatus,
+    WorkspaceId,
 )
 
 S = SessionId("s1")
@@ -127,6 +131,18 @@ def test_a_list_that_could_not_be_read_proves_nothing() -> None:
     assert isinstance(found, Absent)
     assert found.silent == (B,)
     assert found.reason == "asked 2 instances: 1 answered without it; http://b:1 gave no list (refused)"
+
+
+@pytest.mark.parametrize("listings", [[has(A, epoch=3)], [lacks(A), has(B, epoch=9)], [silent(A), lacks(B)], []])
+def test_wherever_a_session_in_quarantine_is_seen_nothing_follows(listings: list[Listing]) -> None:
+    observed = reconcile.observe({listing.instance_url: listing for listing in listings}, [S])
+    found = reconcile.judge(Placement(S, A, Epoch(3)), observed, quarantined=True)
+    assert isinstance(found, SetAside)
+    assert found.reason == "it is in quarantine: a stranger uses its login, and an operator has to start it again"
+    placement = Placement(S, A, Epoch(3))
+    route = Route(1, AccountUuid("u"), WorkspaceId(1), placement, quarantined=True)
+    checked = sync.conclude(route, observed, seen_before=True)
+    assert (checked.result, checked.change, checked.rivals) == (Result.SKIPPED, None, ())
 
 
 def test_no_instance_to_ask_is_said() -> None:

@@ -18,6 +18,7 @@ from homing.model.sending import (
     Found,
     Happening,
     HeldTwice,
+    InQuarantine,
     Looked,
     NeedsPairing,
     NotLooked,
@@ -148,6 +149,7 @@ def test_a_deadline_after_an_ambiguous_attempt_is_unknown_and_says_both() -> Non
     ("finding", "code", "final"),
     [
         (NeedsPairing("scan"), FailureCode.SESSION_LOGGED_OUT, True),
+        (InQuarantine("a stranger has it"), FailureCode.SESSION_QUARANTINED, True),
         (HeldTwice((A, B), "both"), FailureCode.DUPLICATE_HOLDER, False),
         (NotLooked("the directory is away"), FailureCode.DIRECTORY_UNAVAILABLE, False),
     ],

@@ -76,7 +76,8 @@ def wish(cause: Cause = Cause.GONE) -> Wish:
 
 @pytest.mark.parametrize("cause", [Cause.GONE, Cause.EXITED, Cause.MISSING])
 def test_a_session_whose_instance_is_gone_is_granted_elsewhere_at_once(cause: Cause) -> None:
-    step = next_step(wish(cause), Known(placed(), held(), {}, {A}))
+    known = Known(placed(), replace(held(), holder_ended=cause is Cause.EXITED), {}, {A})
+    step = next_step(wish(cause), known)
     assert isinstance(step, Give)
     assert step.fence is (Fence.EXITED if cause is Cause.EXITED else Fence.REVOKED)
 
@@ -139,6 +140,16 @@ def test_what_an_operator_kept_for_himself_is_not_moved_unasked(cause: Cause, ta
     assert takeover.value in step.reason
     asked = replace(wish(Cause.REQUEST), forced=takeover is Takeover.NEVER)
     assert isinstance(next_step(asked, Known(placed(takeover=takeover), held(), {}, {A})), Give)
+
+
+def test_what_an_operator_says_is_lost_is_granted_elsewhere_without_asking_its_holder() -> None:
+    known = Known(placed(takeover=Takeover.MANUAL), held(), lives(A, "a1"))
+    assert isinstance(next_step(wish(Cause.LOST), known), Give)
+
+
+def test_every_cause_can_be_followed() -> None:
+    for cause in Cause:
+        next_step(wish(cause), Known(placed(), held(), lives(A, "a1")))
 
 
 @pytest.mark.parametrize(

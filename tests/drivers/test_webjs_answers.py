@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from homing.drivers import webjs_answers as answers
+from homing.drivers import webjs_sessions
 from homing.drivers.wire import Reply
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Capabilities, Epoch, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus
@@ -150,7 +151,7 @@ def test_a_receipts_time_is_in_unix_seconds_or_zero(timestamp: Any, unix_s: int)
 
 
 def listed(*rows: Any) -> SessionList:
-    found = answers.sessions_of(AT, reply({"success": True, "sessions": list(rows), "total": len(rows)}))
+    found = webjs_sessions.sessions_of(AT, reply({"success": True, "sessions": list(rows), "total": len(rows)}))
     assert isinstance(found, SessionList)
     return found
 
@@ -206,9 +207,46 @@ def test_a_rows_epoch_and_phone_are_taken_where_they_make_sense() -> None:
     assert "session b has an epoch that is not a number" in found.oddities[0]
 
 
+def test_how_long_a_session_is_idle_is_told_by_the_instances_own_clock() -> None:
+    rows = [
+        {"session_id": "a", "status": "connected", "last_activity": "2026-01-01T12:00:00.500Z"},
+        {"session_id": "b", "status": "connected", "last_activity": "2026-01-01T13:00:00.000Z"},
+        {"session_id": "c", "status": "connected", "last_activity": None},
+        {"session_id": "d", "status": "connected", "last_activity": "yesterday"},
+    ]
+    said = {"success": True, "sessions": rows, "timestamp": "2026-01-01T12:00:10.000Z"}
+    found = webjs_sessions.sessions_of(AT, reply(said))
+    assert isinstance(found, SessionList)
+    assert [row.idle_s for row in found.sessions.values()] == [9.5, 0.0, None, None]
+    unclocked = listed(*rows)
+    assert [row.idle_s for row in unclocked.sessions.values()] == [None] * 4
+
+
+def test_of_many_sessions_started_together_each_has_its_own_answer() -> None:
+    said = {
+        "success": False,
+        "sessions": [
+            {"success": True, "session_id": "a", "status": "connected", "epoch": 4},
+            {"success": False, "session_id": "b", "status": "disconnected", "epoch": 4, "error": "cannot connect"},
+            {"success": False, "session_id": "c", "error": "stale epoch", "epoch": 9},
+            {"success": False, "session_id": "d", "error": "This instance holds as many sessions as it may"},
+            {"success": True, "session_id": "not-asked-for", "status": "connected"},
+            None,
+        ],
+    }
+    a, b, c, d, e = (SessionId(name) for name in "abcde")
+    told = webjs_sessions.started_of(reply(said), [a, b, c, d, e])
+    assert isinstance(told, dict)
+    assert told[a] == ListedSession(a, SessionStatus.CONNECTED, None, Epoch(4))
+    assert told[b] == ListedSession(b, SessionStatus.DISCONNECTED, None, Epoch(4))
+    assert told[c] == Fault(Phase.EPOCH_STALE, "stale epoch", 409, epoch=Epoch(9))
+    assert [told[name].phase for name in (d, e)] == [Phase.UNAVAILABLE, Phase.REPLY_MALFORMED]
+    assert list(told) == [a, b, c, d, e]
+
+
 def test_oddities_are_bounded() -> None:
     found = listed(*[None] * 1_000)
-    assert len(found.oddities) == answers.ODDITIES_SHOWN + 1
+    assert len(found.oddities) == webjs_sessions.ODDITIES_SHOWN + 1
     assert found.oddities[-1] == "980 more rows were odd"
 
 
@@ -216,20 +254,20 @@ def test_oddities_are_bounded() -> None:
     "said", [{}, [], {"sessions": {}}, {"sessions": None}, {"success": False, "sessions": []}, b""]
 )
 def test_what_is_no_list_proves_nothing(said: Any) -> None:
-    ended = answers.sessions_of(AT, reply(said))
+    ended = webjs_sessions.sessions_of(AT, reply(said))
     assert isinstance(ended, Fault)
     assert ended.phase is Phase.REPLY_MALFORMED
 
 
 def test_an_answer_about_another_session_is_not_taken() -> None:
-    ended = answers.one_session_of(reply({"session_id": "b", "status": "connected"}), SessionId("a"))
+    ended = webjs_sessions.one_session_of(reply({"session_id": "b", "status": "connected"}), SessionId("a"))
     assert isinstance(ended, Fault)
     assert ended.phase is Phase.REPLY_MALFORMED
 
 
 def test_a_session_that_was_opened_and_did_not_come_up_is_answered_with_its_status() -> None:
     said = {"success": False, "session_id": "a", "status": "disconnected", "epoch": 3}
-    assert answers.one_session_of(reply(said), SessionId("a")) == ListedSession(
+    assert webjs_sessions.one_session_of(reply(said), SessionId("a")) == ListedSession(
         SessionId("a"), SessionStatus.DISCONNECTED, None, Epoch(3)
     )
 
@@ -245,6 +283,9 @@ def test_capabilities_are_the_declared_ones_over_the_familys() -> None:
         "engine": "simulated",
         "version": "0.1.0",
         "incarnation": "b007",
+        "lease": {"state": "paused", "left_s": 0},
+        "sends_per_s": 12.5,
+        "memory": {"used": 61, "total": 70, "unit": "MB"},
         "capabilities": {
             "choose_message_id": True,
             "honour_epoch": True,
@@ -258,6 +299,9 @@ def test_capabilities_are_the_declared_ones_over_the_familys() -> None:
         incarnation="b007",
         engine="simulated",
         version="0.1.0",
+        memory_used_mb=61.0,
+        sends_per_s=12.5,
+        paused=True,
     )
     said["capabilities"] = {"stop_keeps_login": False}
     declared = answers.health_of(reply(said), BASE)
@@ -275,6 +319,7 @@ def test_what_is_no_health_declares_nothing(said: Any) -> None:
 NAMES = st.sampled_from([
     "success", "message_id", "timestamp", "sessions", "session_id", "status", "phone_number", "epoch", "error", "code",
     "qr_code", "pairing_code", "expires_in", "capabilities", "memory", "used", "total", "connected", "incarnation",
+    "lease", "state", "sends_per_s", "last_activity",
 ])  # fmt: skip
 LEAVES = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20), st.sampled_from(["connected", "", "a"])
@@ -292,7 +337,9 @@ def test_no_answer_makes_a_driver_raise(said: Any, status: int, headers: dict[st
     got = Reply(status, headers, said if isinstance(said, bytes) else json.dumps(said).encode())
     assert isinstance(answers.fault_of(got, ("key",)), Fault)
     assert isinstance(answers.receipt_of(got, ("key",)), Receipt | Fault)
-    assert isinstance(answers.sessions_of(AT, got), SessionList | Fault)
-    assert isinstance(answers.one_session_of(got, SessionId("a")), ListedSession | Fault)
+    assert isinstance(webjs_sessions.sessions_of(AT, got), SessionList | Fault)
+    assert isinstance(webjs_sessions.one_session_of(got, SessionId("a")), ListedSession | Fault)
+    assert isinstance(webjs_sessions.started_of(got, [SessionId("a")]), dict | Fault)
     assert isinstance(answers.pairing_of(got), PairingCode | Fault)
+    assert isinstance(answers.health_of(got, BASE), InstanceHealth | Fault)
     assert isinstance(answers.health_of(got, BASE), InstanceHealth | Fault)

@@ -5,7 +5,7 @@ import json
 
 import pytest
 from node_service import KEY, NodeService
-from scripted_peers import Peer, Serve, saying
+from scripted_peers import Peer, Serve, saying, silence
 
 from homing.drivers.webjs import WebjsDriver
 from homing.drivers.wire import Wire
@@ -253,6 +253,26 @@ async def test_a_start_is_not_held_back_by_a_note_of_a_session_that_is_gone(driv
 async def test_a_browser_that_does_not_start_is_a_server_error(driver, node, at) -> None:
     node.start_fails_with = "Failed to launch the browser process!"
     assert phase(await driver.start(at, ABOUT, timeout_s=2)) is Phase.SERVER_ERROR
+
+
+async def test_a_service_that_cannot_start_many_is_asked_for_each(driver, node, peer, at) -> None:
+    node.hold("held")
+    wanted = [SessionStart(SessionId(name), WorkspaceId(1), 142, Epoch(0)) for name in ("held", "new")]
+    told = await driver.start_many(at, wanted, timeout_s=5)
+    assert {session: row.status for session, row in told.items()} == {
+        "held": SessionStatus.CONNECTED,
+        "new": SessionStatus.PAIRING,
+    }
+    assert node.browsers_started == ["new"]
+    assert [asked.target for asked in peer.asked].count("/api/sessions/batch") == 1
+
+
+async def test_many_that_nobody_answers_for_are_one_fault(wire, serve: Serve) -> None:
+    peer = await serve(silence)
+    wanted = [SessionStart(SessionId(name), WorkspaceId(1), 142, Epoch(0)) for name in "ab"]
+    ended = await WebjsDriver(wire).start_many(InstanceUrl(peer.url), wanted, timeout_s=0.2)
+    assert isinstance(ended, Fault)
+    assert ended.phase is Phase.REPLY_TIMED_OUT
 
 
 async def test_a_stop_closes_the_session_and_keeps_its_login(driver, node, at) -> None:

@@ -17,7 +17,7 @@ DONE_AND_SPOILT = ("garbage", "half", "huge", "drop_after")
 @pytest.fixture
 async def fleet() -> AsyncIterator[Fleet]:
     """An account on each of four instances. Whatever they do, the gateway stays alive, with no trace in its log."""
-    async with open_fleet(accounts=4, contacts=3) as up:
+    async with open_fleet(accounts=4, contacts=3, reports=False) as up:
         yield up
         for url in up.demo.instances:
             await up.misbehave(url, clear=True)
@@ -47,6 +47,21 @@ async def test_answers_that_stay_spoilt_end_as_unknown_and_are_said_once(fleet: 
         record = await fleet.api(f"/messages/{each.document['message_uuid']}")
         assert (record["state"], bool(record["reason"])) == ("unknown", True)
     assert [fleet.delivered()[each.text] for each in answers] == [1] * 4
+
+
+async def test_instances_that_report_settle_what_their_spoilt_answers_left_unknown() -> None:
+    async with open_fleet(accounts=4, contacts=3) as up:
+        answers = await spoil(up, DONE_AND_SPOILT)
+        assert {(each.status, each.document["outcome"]) for each in answers} == {(202, "unknown")}
+        async with asyncio.timeout(10):
+            while {await _state(up, each) for each in answers} != {"sent"}:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.1)
+        assert [up.delivered()[each.text] for each in answers] == [1] * 4
+
+
+async def _state(fleet: Fleet, answered: Answered) -> str:
+    record = await fleet.api(f"/messages/{answered.document['message_uuid']}")
+    return str(record["state"])
 
 
 async def test_silence_and_refusals_end_within_the_deadline_in_the_words_promised(fleet: Fleet) -> None:

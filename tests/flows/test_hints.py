@@ -160,6 +160,18 @@ async def test_a_stop_that_somebody_asked_for_stays_one() -> None:
         assert await status(it, account) is SessionStatus.STOPPED
 
 
+async def test_a_session_in_quarantine_is_followed_nowhere() -> None:
+    async with hinting(A, B) as (it, hints):
+        account = await it.account(A, held=False)
+        await it.directory.set_status(account.session_id, SessionStatus.QUARANTINED)
+        it.world.hold(B, account.session_id, epoch=9)
+        hints.offer(Hint(account.session_id, "session_ready", B))
+        await it.clock.sleep(SETTLED_S)
+        assert (await it.placement(account)).instance_url == A
+        assert await status(it, account) is SessionStatus.QUARANTINED
+        assert lists(it) == {A: 1, B: 1}
+
+
 async def test_a_stop_that_somebody_asks_for_while_we_look_stays_one() -> None:
     async with hinting(A) as (it, hints):
         account = await it.account(A)

@@ -1,6 +1,7 @@
 """A message finds its session, once, or says why not."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -190,6 +191,16 @@ async def test_an_account_without_a_place_goes_to_the_default_instance() -> None
         outcome = await it.send(account)
         assert isinstance(outcome, Sent)
         assert outcome.instance_url == B
+
+
+async def test_a_session_in_quarantine_is_not_used_though_somebody_could_send_for_it() -> None:
+    async with bench(A, B) as it:
+        account = await it.account(A)
+        route = replace(await it.route(account), quarantined=True)
+        outcome = await it.sending.send(it.text(account, "hello"), route)
+        assert isinstance(outcome, NotSent)
+        assert (outcome.code, outcome.final) == (FailureCode.SESSION_QUARANTINED, True)
+        assert it.world.said("hello") == 0
 
 
 async def test_a_thousand_lost_sessions_cost_each_instance_a_handful_of_lists() -> None:

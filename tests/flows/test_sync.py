@@ -166,6 +166,17 @@ async def test_sessions_stopped_or_logged_out_are_not_expected_anywhere() -> Non
         assert (report.found, sum(report.counts.values())) == (0, 0)
 
 
+async def test_a_session_in_quarantine_is_not_brought_back_by_whoever_lists_it() -> None:
+    async with fleet(A, B) as (it, sync):
+        account = await it.account(A, held=False)
+        await it.directory.set_status(account.session_id, SessionStatus.QUARANTINED)
+        it.world.hold(B, account.session_id, epoch=9)
+        report = await sync.run()
+        assert report.counts[Result.UPDATED] == report.counts[Result.VERIFIED] == 0
+        assert not report.needs_attention
+        assert (await it.placement(account)).instance_url == A
+
+
 async def test_sessions_placed_at_an_address_that_left_the_fleet_are_found() -> None:
     async with fleet(A, B) as (it, sync):
         account = await it.account(InstanceUrl("http://gone:3001"), held=False)

@@ -17,6 +17,7 @@ from homing.model.fleet import (
     Capabilities,
     Epoch,
     Instance,
+    InstanceState,
     InstanceUrl,
     ListedSession,
     Listing,
@@ -46,6 +47,7 @@ from homing.sim.world import SeededEntropy, VirtualClock
 from homing.store.directory import SqlDirectory
 from homing.store.notices import LocalNotices
 from homing.store.opening import open_database
+from homing.store.work import SqlWork
 
 A, B, C = (InstanceUrl(f"http://{name}:3001") for name in "abc")
 OURS = Capabilities(choose_message_id=True, stop_keeps_login=True, share_credentials=True, honour_epoch=True)
@@ -73,6 +75,7 @@ class ModelInstance:
     down: Fault | None = None
     list_takes_s: float = 0.0
     own_ids: int = 0
+    idle_s: dict[SessionId, float] = field(default_factory=dict)
     lists: int = 0
     sends: int = 0
 
@@ -89,6 +92,7 @@ class World:
         self.instances = {url: ModelInstance(url, can) for url in urls}
         self.ledger: list[tuple[str, str]] = []
         self.withdrawn: set[InstanceUrl] = set()
+        self.draining: set[InstanceUrl] = set()
 
     def hold(
         self, url: InstanceUrl, session: SessionId, *, epoch: int = 1, status: SessionStatus = SessionStatus.CONNECTED
@@ -108,7 +112,11 @@ class World:
 
     @property
     def roster(self) -> Roster:
-        return Roster({url: Instance(number, url) for number, url in enumerate(self.instances, start=1)})
+        draining = dict.fromkeys(self.draining, InstanceState.DRAINING)
+        numbered = enumerate(self.instances, start=1)
+        return Roster({
+            url: Instance(number, url, state=draining.get(url, InstanceState.ACTIVE)) for number, url in numbered
+        })  # fmt: skip
 
     def driver(self, url: InstanceUrl) -> "World":
         return self
@@ -138,7 +146,12 @@ class World:
         if model.down is not None or model.list_takes_s > timeout_s:
             return NoList(instance, str(model.down or "timed out"))
         rows = {
-            session: ListedSession(session, status, epoch=Epoch(epoch) if model.can.honour_epoch else None)
+            session: ListedSession(
+                session,
+                status,
+                epoch=Epoch(epoch) if model.can.honour_epoch else None,
+                idle_s=model.idle_s.get(session),
+            )
             for session, (status, epoch) in model.sessions.items()
         }
         return SessionList(instance, rows)
@@ -214,12 +227,16 @@ class Tally:
     def __init__(self) -> None:
         self.reads = self.looks = 0
         self.moves: list[tuple[MoveKind, int]] = []
+        self.arrivals: list[tuple[MoveKind, float]] = []
 
     def instance_called(self, instance: InstanceUrl, call: str) -> None:
         pass
 
     def moved(self, kind: MoveKind, count: int = 1) -> None:
         self.moves.append((kind, count))
+
+    def arrived(self, kind: MoveKind, took_s: float) -> None:
+        self.arrivals.append((kind, took_s))
 
     def looked(self) -> None:
         self.looks += 1
@@ -242,6 +259,7 @@ class Bench:
     clock: Clock
     entropy: SeededEntropy
     news: News
+    work: SqlWork
     sent: int = 0
 
     async def account(self, url: InstanceUrl | None, *, epoch: int = 1, held: bool = True) -> Account:
@@ -305,7 +323,8 @@ async def bench(*urls: InstanceUrl, can: Capabilities = OURS, policy: SendPolicy
     rediscovery = Rediscovery(directory, Lists(world, clock), clock, entropy, tally)
     sending = Sending(routes, world, rediscovery, clock, policy or SendPolicy(), news=news)
     try:
-        yield Bench(world, directory, notices, routes, sending, rediscovery, tally, clock, entropy, news)
+        work = SqlWork(database, notices)
+        yield Bench(world, directory, notices, routes, sending, rediscovery, tally, clock, entropy, news, work)
     finally:
         await rediscovery.close()
         await database.close()

@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+import os
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any
 
 import aiohttp
 import pytest
+from sqlalchemy import update
+from stores import Breakable, Stored, stored
 
 from homing.decide.leases import LeasePolicy
 from homing.instance.engines.simulated import SimulatedEngine
@@ -22,7 +25,14 @@ from homing.instance.host import Host
 from homing.instance.lease import Lease
 from homing.instance.policy import HostPolicy
 from homing.instance.run import Instance, InstanceSettings
-from homing.ports import Clock
+from homing.model.vault import Grant, Holder
+from homing.ports import Clock, Leases, StoreUnavailable
+from homing.sim.testing import pytest_asyncio_loop_factories as pytest_asyncio_loop_factories
+from homing.store.leases import SqlLeases
+from homing.store.opening import open_database
+from homing.store.schema import credentials
+from homing.store.sealing import KeyRing, fresh_key
+from homing.store.vault import SqlVault
 from homing.world import SystemClock
 from simulated_whatsapp.client import Administration
 from simulated_whatsapp.core import Judge
@@ -30,7 +40,6 @@ from simulated_whatsapp.exchange import Exchange
 from simulated_whatsapp.ledger import Delivery, read
 from simulated_whatsapp.server import Server, ServerSettings
 from simulated_whatsapp.wire import MemoryWire, OnClosed, OnFrame
-from vaults import MemoryLeases, MemoryVault
 
 QUICK = HostPolicy(
     login_wait_s=2.0,
@@ -60,6 +69,20 @@ class Time(SystemClock):
         self.ahead_s += by_s
 
 
+class LossyWire(MemoryWire):
+    """A wire that keeps messages to itself while the network says so."""
+
+    def __init__(self, network: "Network", on_frame: OnFrame, on_closed: OnClosed) -> None:
+        super().__init__(network.exchange, on_frame, on_closed)
+        self._network = network
+
+    def send(self, frame: dict[str, Any]) -> None:
+        if self._network.lose_frames and frame["do"] == "send":
+            self._network.lost += 1
+            return
+        super().send(frame)
+
+
 class Network:
     """WhatsApp in memory, its ledger a list, its wires within reach of the test."""
 
@@ -68,9 +91,12 @@ class Network:
         self.judge = Judge()
         self.wires: list[MemoryWire] = []
         self.unreachable = False
+        self.swallowed = 0
         self.way_free = asyncio.Event()
         self.way_free.set()
         self.swallow_answers = False
+        self.lose_frames = False
+        self.lost = 0
         loop = asyncio.get_running_loop()
         self.exchange = Exchange(self.judge, self, clock=time.time, later=loop.call_later)
 
@@ -84,10 +110,12 @@ class Network:
         self._check_reachable()
 
         def hear(frame: dict[str, Any]) -> None:
-            if not self.swallow_answers:
+            if self.swallow_answers:
+                self.swallowed += 1
+            else:
                 on_frame(frame)
 
-        wire = MemoryWire(self.exchange, hear, on_closed)
+        wire = LossyWire(self, hear, on_closed)
         self.wires.append(wire)
         return wire
 
@@ -99,13 +127,29 @@ class Network:
         return [delivery.text for delivery in self.ledger]
 
 
+class Withheld:
+    """Leases whose renewals do not get through while the world says so."""
+
+    def __init__(self, world: "World", inner: SqlLeases) -> None:
+        self._world, self._inner = world, inner
+        self.begin, self.end, self.incarnations = inner.begin, inner.end, inner.incarnations
+
+    async def renew(self, holder: Holder, **more: Any) -> Any:
+        if self._world.blocked_leases:
+            raise StoreUnavailable("withheld")
+        return await self._inner.renew(holder, **more)
+
+
 class World:
     """Hosts over one network and one store."""
 
-    def __init__(self) -> None:
+    def __init__(self, database: Breakable, credentials: SqlVault) -> None:
         self.network = Network()
-        self.credentials = MemoryVault()
-        self.leases = MemoryLeases(self.credentials)
+        self.database = database
+        self.credentials = credentials
+        self.other_leases = SqlLeases(database)
+        self.leases = Withheld(self, self.other_leases)
+        self.blocked_leases = False
         self.clock = Time()
         self.events: list[HostEvent] = []
         self.hosts: list[Host] = []
@@ -117,8 +161,43 @@ class World:
         given = self.network.judge.preregister([(session_id, "62810") for session_id in session_ids])
         await self.credentials.adopt({each.session_id: asdict(each) for each in given})
 
-    def host(self, url: str = "http://one", clock: Clock | None = None, **policy: Any) -> Host:
-        clock = clock or self.clock
+    async def stored(self, session_id: str = "s1") -> Stored:
+        """What the vault has of a session."""
+        return await stored(self.database, session_id)
+
+    def kill(self, host: Host) -> None:
+        """End the host as `kill -9` does: nobody is told, its connections close."""
+        place = self.hosts.index(host)
+        self.leasing[place].cancel()
+        for session in host.sessions():
+            session._tasks.cancel()
+            session._sending._notes.end()
+            if session._connection.wire is not None:
+                session._connection.wire.device._conversation._on_closed = lambda: None
+                session._connection.wire.close()
+        host._sessions.clear()
+
+    async def grant_elsewhere(self, session_id: str = "s1", url: str = "http://elsewhere") -> Grant:
+        """What a gateway does when it brings a session to another instance."""
+        grant = await self.credentials.open(session_id, epoch=None, holder=Holder(url, "another boot"))
+        assert isinstance(grant, Grant)
+        return grant
+
+    def another_clock(self) -> Time:
+        return Time()
+
+    async def forget_grants(self, session_id: str, *, epoch: int) -> None:
+        """What a failover does that loses the newest commits."""
+        await self.as_if_raised(session_id, epoch=epoch, reserved_to=0)
+
+    async def as_if_raised(self, session_id: str, **fields: Any) -> None:
+        changed = update(credentials).where(credentials.c.session_id == session_id).values(fields)
+        await self.database.write(lambda connection: connection.execute(changed))
+
+    def host(
+        self, url: str = "http://one", clock: Clock | None = None, leases: Leases | None = None, **policy: Any
+    ) -> Host:
+        clock, leases = clock or self.clock, leases or self.leases
 
         async def listen(event: HostEvent) -> None:
             self.events.append(event)
@@ -126,7 +205,7 @@ class World:
         host = Host(
             SimulatedEngine(self.network.dial),
             self.credentials,
-            Lease(self.leases, url, clock, fresh_id=self._fresh_id, policy=BRIEF),
+            Lease(leases, url, clock, fresh_id=self._fresh_id, policy=BRIEF),
             clock=clock,
             random=Random(7),
             policy=replace(QUICK, **policy),
@@ -143,12 +222,17 @@ class World:
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
-    world = World()
+    database = Breakable(open_database("sqlite://"))
+    credentials = await SqlVault.of(database, KeyRing(fresh_key()))
+    world = World(database, credentials)
     yield world
-    world.credentials.broken = False
+    database.away = database.mute = False
+    database.open.set()
     for host, leasing in zip(world.hosts, world.leasing, strict=True):
         leasing.cancel()
         await host.shutdown()
+    await credentials.close()
+    await database.close()
 
 
 class Caller:
@@ -183,16 +267,23 @@ class Caller:
         return await self.post("/api/messages/send", body, epoch)
 
 
-class Fleet:
-    """A simulated WhatsApp and instances over real sockets, sharing one folder of credentials."""
+VAULT_KEY = fresh_key("test")
 
-    def __init__(self, stack: AsyncExitStack, folder: Path) -> None:
+
+class Fleet:
+    """A simulated WhatsApp and instances over real sockets, sharing one database."""
+
+    def __init__(self, stack: AsyncExitStack, folder: Path, database_url: str) -> None:
         self._stack = stack
         self._folder = folder
-        self.credentials = MemoryVault()
-        self.leases = MemoryLeases(self.credentials)
+        self.database_url = database_url
 
     async def begin(self) -> None:
+        self.database = Breakable(open_database(self.database_url))
+        self._stack.push_async_callback(self.database.close)
+        self.credentials = await SqlVault.of(self.database, KeyRing(VAULT_KEY))
+        self._stack.push_async_callback(self.credentials.close)
+        self.leases = SqlLeases(self.database)
         self.server = await self._stack.enter_async_context(
             await Server.start(ServerSettings(ledger=self._folder / "ledger.jsonl"))
         )
@@ -214,6 +305,8 @@ class Fleet:
             policy=QUICK,
             lease=BRIEF,
         )
+        if (gateway := changes.get("gateway")) is not None:
+            changes["gateway"] = replace(gateway, journal_folder=self._folder / "journals")
         instance = await Instance.start(replace(settings, **changes), self.credentials, self.leases, SystemClock())
         return Caller(self.http, await self._stack.enter_async_context(instance))
 
@@ -225,29 +318,35 @@ class Fleet:
 
 
 @pytest.fixture
-async def fleet(tmp_path: Path) -> AsyncIterator[Fleet]:
+async def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Fleet]:
+    """One whose database is in memory, unless the test starts processes, which need one that they can open."""
+    in_memory = "processes" not in request.fixturenames
+    url = "sqlite://" if in_memory else request.getfixturevalue("sqlite_url")
     async with AsyncExitStack() as stack:
-        fleet = Fleet(stack, tmp_path)
+        fleet = Fleet(stack, tmp_path, url)
         await fleet.begin()
         yield fleet
     await asyncio.sleep(0.005)  # the last connections close
 
 
 class Processes:
-    """Instances as processes, beside the fleet's WhatsApp and folder."""
+    """Instances as processes, beside the fleet's WhatsApp and on its database."""
 
     def __init__(self, fleet: Fleet, folder: Path) -> None:
         self._fleet = fleet
         self._folder = folder
         self.all: list[Process] = []
 
-    async def instance(self, *options: str, port: int = 0) -> tuple[Process, str]:
+    async def instance(
+        self, *options: str, port: int = 0, environment: dict[str, str] | None = None
+    ) -> tuple[Process, str]:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "homing.instance", "--port", str(port), "--api-key", "secret"),
-            *("--whatsapp", self._fleet.server.address, "--credentials", str(self._folder / "credentials")),
-            *options,
+            *(sys.executable, "-m", "homing.cli", "instance", "--port", str(port), "--api-key", "secret"),
+            *("--whatsapp", self._fleet.server.address, "--database", self._fleet.database_url, *options),
             stdout=PIPE,
             stderr=PIPE,
+            cwd=self._folder,
+            env={**os.environ, "HOMING_VAULT_KEY": str(VAULT_KEY), **(environment or {})},
         )
         self.all.append(process)
         line = await asyncio.wait_for(process.stdout.readline(), 15)

@@ -56,22 +56,18 @@ def test_a_wrong_value_is_one_sentence(environment, options, sentence):
         gateway_settings(environment, **options)
 
 
-def test_each_address_has_a_journal_of_its_own_beside_the_credentials():
-    settings = GatewaySettings("http://homing", "s")
-    credentials = Path("/data/credentials")
-    one = settings.journal_path("http://localhost:3001", credentials)
+def test_each_address_has_a_journal_of_its_own():
+    settings = GatewaySettings("http://homing", "s", journal_folder=Path("/data/journals"))
+    one = settings.journal_path("http://localhost:3001")
     assert one.parent == Path("/data/journals")
     assert one.name.startswith("localhost-3001-")
     addresses = ["http://localhost:3001", "https://localhost:3001", "http://localhost-3001", "http://localhost:3002"]
-    assert len({settings.journal_path(address, credentials) for address in addresses}) == 4
+    assert len({settings.journal_path(address) for address in addresses}) == 4
 
 
 def test_the_journal_is_where_the_operator_wants_it():
-    credentials = Path("/data/credentials")
-    folder = GatewaySettings("http://homing", "s", journal_folder=Path("/var/homing"))
-    assert folder.journal_path("http://one", credentials).parent == Path("/var/homing")
     file = GatewaySettings("http://homing", "s", journal=Path("/var/j.jsonl"), journal_folder=Path("/x"))
-    assert file.journal_path("http://one", credentials) == Path("/var/j.jsonl")
+    assert file.journal_path("http://one") == Path("/var/j.jsonl")
 
 
 def test_the_secret_is_not_shown():

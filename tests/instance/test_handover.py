@@ -76,7 +76,7 @@ async def test_a_lost_connection_to_whatsapp_heals(fleet, eventually):
     await fleet.link("s1")
     one = await fleet.instance()
     await one.start()
-    one.instance.host.find("s1")._wire.close()
+    one.instance.host.find("s1")._connection.wire.close()
 
     async def sends_again() -> bool:
         return (await one.send("after", message_id="3EB0C0FFEE"))[0] == 200

@@ -7,7 +7,9 @@ import time
 import aiohttp
 import pytest
 
+from conftest import BRIEF
 from homing.instance.http import BODY_MAX_BYTES
+from homing.ports import StoreUnavailable
 
 NOT_CONNECTED = "Session not connected. Please check session status."
 
@@ -80,10 +82,10 @@ async def test_a_store_that_is_gone_is_a_503(fleet):
     one = await fleet.instance()
 
     async def fail(*_: object, **__: object) -> None:
-        raise OSError("no space left")
+        raise StoreUnavailable("no space left")
 
     one.instance.host.start = fail
-    assert await one.start() == (503, {"error": "Credentials store unavailable"})
+    assert await one.start() == (503, {"error": "Credentials vault unavailable"})
 
 
 # Sessions
@@ -97,7 +99,8 @@ async def test_a_session_is_started_listed_shown_and_stopped(fleet):
     _, listed = await one.get("/api/sessions")
     assert listed["total"] == 1
     (row,) = listed["sessions"]
-    assert row.keys() == {"session_id", "workspace_id", "status", "phone_number", "connected_at", "epoch"}
+    names = ["session_id", "workspace_id", "status", "phone_number", "connected_at", "last_activity", "epoch"]
+    assert list(row) == names
     assert (row["session_id"], row["workspace_id"], row["status"], row["phone_number"]) == (
         "s1",
         1,
@@ -105,7 +108,8 @@ async def test_a_session_is_started_listed_shown_and_stopped(fleet):
         "62810",
     )
     _, shown = await one.get("/api/sessions/s1/status")
-    assert shown == {**row, "last_activity": row["connected_at"]}
+    assert shown == row
+    assert row["last_activity"] == row["connected_at"] <= listed["timestamp"]
     assert await one.stop() == (200, {"success": True, "message": "Session disconnected successfully"})
     assert (await one.stop())[1]["alreadyDisconnected"] is True
     assert await one.get("/api/sessions/s1/status") == (404, {"error": "Session not found"})
@@ -379,8 +383,13 @@ async def test_health_needs_no_key_and_names_what_the_instance_can_do(fleet):
         "share_credentials": True,
         "report_location": True,
         "honour_epoch": True,
-        "hold_lease": False,
+        "hold_lease": True,
     }
+    assert body["lease"]["state"] == "held"
+    assert 0 < body["lease"]["left_s"] <= BRIEF.self_fence_s
+    assert body["sends_per_s"] == 0
+    await one.send()
+    assert (await one.get("/health"))[1]["sends_per_s"] > 0
 
 
 async def test_the_probes_of_an_orchestrator_answer(fleet, eventually):

@@ -71,6 +71,11 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
         whatsapp_retry_delay=50,
         whatsapp_hmac_secret="secret",
         whatsapp_nodejs_url=A,
+        homing_lease_heartbeat=0.1,
+        homing_lease_repeat=0.05,
+        homing_lease_self_fence=0.25,
+        homing_lease_expiry=0.3,
+        homing_probe_every=0.1,
     )
     world = World(SystemClock(), A, B, C)
     async with open_gateway(settings, Drivers({"webjs": world})) as gateway:

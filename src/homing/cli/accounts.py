@@ -4,10 +4,24 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from homing.cli.gateway import path
-from homing.cli.options import AccountRef, After, AsJson, Limit, Name, Status, Takeover, Workspace
+from homing.cli.gateway import Gateway, path
+from homing.cli.options import (
+    AccountRef,
+    After,
+    AsJson,
+    Force,
+    Labels,
+    Limit,
+    Name,
+    Status,
+    Takeover,
+    Workspace,
+    labels,
+)
 from homing.cli.output import Columns, Row, instant, moment, print_facts, print_json, print_page
 from homing.cli.source import gateway, source
+from homing.cli.stops import CannotStart, NeedsAttention
+from homing.cli.waiting import Timeout, Wait, move_ended, until
 
 app = App(name="accounts", help="Accounts: who they are, where their sessions live, starting and stopping them.")
 
@@ -19,6 +33,7 @@ _COLUMNS: Columns = {
     "instance": "instance_url",
     "epoch": "epoch",
     "status": "status",
+    "place": "state",
     "verified": moment("last_verified_at"),
     "uuid": "uuid",
 }
@@ -76,6 +91,32 @@ def create(
     _show(gateway("Creating an account").post("/accounts", body, slow=True), as_json=as_json)
 
 
+@app.command(name="set")
+def change(
+    account: AccountRef,
+    /,
+    *,
+    takeover: Annotated[
+        Takeover | None, Parameter(help="Who may start it elsewhere once its instance is lost.")
+    ] = None,
+    require: Labels = None,
+    require_nothing: Annotated[bool, Parameter(negative="", help="It may live on any instance.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say who may take a session over, and which labels its instance must have. What is not given stays.
+
+    `auto`: Homing by itself; `manual`: only when somebody says `homing accounts rehome`; `never`: nobody. The labels
+    replace those it required before, and count from its next move on.
+
+    Example: `homing accounts set 144 --takeover manual --require region=sg`
+    """
+    changes: dict[str, Any] = {"takeover": takeover} if takeover is not None else {}
+    changes |= {"requires": labels(require or [])} if require or require_nothing else {}
+    if not changes:
+        raise CannotStart("Say what to change: --takeover, --require or --require-nothing")
+    _show(gateway("`homing accounts set`").patch(path("accounts", account), changes), as_json=as_json)
+
+
 @app.command
 def start(account: AccountRef, /, *, as_json: AsJson = False) -> None:
     """Open the account's session where it is placed. Takes up to 60 s.
@@ -113,6 +154,55 @@ def logout(account: AccountRef, /, *, as_json: AsJson = False) -> None:
 
 
 @app.command
+def rehome(
+    account: AccountRef,
+    /,
+    *,
+    force: Force = False,
+    wait: Wait = True,
+    timeout: Timeout = 60.0,
+    as_json: AsJson = False,
+) -> None:
+    """Bring the account's session back from an instance that does not serve it, to one that does.
+
+    Refused with `not_fenced` while nothing proves that the old holder cannot act any more: then stop it there, or, once
+    none of its processes runs, say so with `homing exited`.
+
+    Example: `homing accounts rehome 144`
+
+    Exit codes: 0 it can send again; 1 it cannot yet, and why.
+    """
+    asked = gateway("`homing accounts rehome`")
+    wanted = asked.post(path("accounts", account, "rehome"), {"force": force})
+    _follow(asked, wanted, wait=wait, timeout_s=timeout, as_json=as_json)
+
+
+@app.command
+def migrate(
+    account: AccountRef,
+    /,
+    *,
+    to: Annotated[
+        str | None, Parameter(help="The instance's address or number. [default: wherever there is most room]")
+    ] = None,
+    force: Force = False,
+    wait: Wait = True,
+    timeout: Timeout = 60.0,
+    as_json: AsJson = False,
+) -> None:
+    """Bring the account's session to another instance. Messages for it wait meanwhile, so that nobody sees an error.
+
+    Example: `homing accounts migrate 144 --to http://wa3.internal:3001`
+
+    Exit codes: 0 it can send there; 1 it does not move, or not yet, and why.
+    """
+    asked = gateway("`homing accounts migrate`")
+    target = int(to) if to is not None and to.isdecimal() else to
+    wanted = asked.post(path("accounts", account, "migrate"), {"to": target, "force": force})
+    _follow(asked, wanted, wait=wait, timeout_s=timeout, as_json=as_json)
+
+
+@app.command
 def qr(account: AccountRef, /, *, as_json: AsJson = False) -> None:
     """Show the code that links the account's phone, and for how many seconds it is good.
 
@@ -123,6 +213,31 @@ def qr(account: AccountRef, /, *, as_json: AsJson = False) -> None:
         print_json(code)
     else:
         print_facts({"QR text": code.get("qr"), "code": code.get("code"), "good for (s)": code.get("expires_in")})
+
+
+def _follow(asked: Gateway, wanted: Row, *, wait: bool, timeout_s: float, as_json: bool) -> None:
+    """Shows the account when its move is over, or what was asked for if nobody waits."""
+    if not wait:
+        if as_json:
+            print_json(wanted)
+        else:
+            print_facts({"account": wanted["account_id"], "from": wanted["from_url"], "to": wanted["to_url"] or "any"})
+        return
+    account: Row = {}
+
+    def over() -> str | None:
+        nonlocal account
+        account = asked.get(path("accounts", wanted["account_uuid"]))
+        return move_ended(account, wanted["from_url"], wanted["from_epoch"])
+
+    ended = until(over, timeout_s)
+    if account:
+        _show(account, as_json=as_json)
+    if ended is None:
+        why = (account.get("move") or {}).get("reason") or "its turn has not come"
+        raise NeedsAttention(f"Account {wanted['account_id']} is still on its way after {timeout_s:g} s: {why}")
+    if ended:
+        raise NeedsAttention(f"Account {wanted['account_id']} did not move: {ended}")
 
 
 def _act(verb: str, account: str, *, as_json: bool) -> None:
@@ -147,8 +262,20 @@ def _facts(account: Row) -> dict[str, Any]:
         "session": account["session_id"],
         "instance_url": account["instance_url"],
         "epoch": account["epoch"],
+        "placement": account["state"],
         "status": account["status"],
+        **_advice(account),
         "last verified": instant(account["last_verified_at"]),
         "takeover": account["takeover"],
+        "requires": [f"{name}={value}" for name, value in account["requires"].items()],
         "created": instant(account["created_at"]),
     }
+
+
+def _advice(account: Row) -> dict[str, Any]:
+    """What to do, and the move that is open or was given up, where there is something to say."""
+    told = {"what to do": account["reason"]} if account.get("reason") else {}
+    move = account.get("move")
+    if move is not None:
+        told["move"] = f"{move['state']}: {move['reason'] or move['wanted_because']}"
+    return told

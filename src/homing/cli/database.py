@@ -8,9 +8,11 @@ import msgspec
 
 from homing.cli.source import Document
 from homing.cli.stops import CannotStart, problem
-from homing.compose import open_stores
+from homing.compose import open_exits, open_stores
 from homing.config import Settings
+from homing.flows.exits import Exited
 from homing.model.access import Scope
+from homing.model.errors import Problem
 from homing.model.fleet import (
     Account,
     Capabilities,
@@ -22,11 +24,12 @@ from homing.model.fleet import (
     SessionStatus,
     WorkspaceId,
 )
+from homing.model.leases import Incarnation, IncarnationId
 from homing.model.phones import e164_digits
 from homing.model.urls import normal
 from homing.model.work import ScheduleRecord
 from homing.ports import Directory, InstanceHealth, NameTaken, Page, StoreUnavailable
-from homing.serve import logs, schedule_view, views
+from homing.serve import fleet_views, logs, schedule_view, views
 from homing.serve.keyring import new_key
 from homing.store.database import StoreMisconfigured
 from homing.store.opening import parse, sqlite_path
@@ -75,8 +78,13 @@ class DatabaseSource:
         return _plain(views.contact(made))
 
     def instances(self) -> Document:
-        loads = self._ask(lambda directory: directory.loads())
-        return {"data": [_unasked(load) for load in loads], "next": None}
+        async def story() -> tuple[list[InstanceLoad], list[Incarnation]]:
+            async with open_stores(self._settings) as stores:
+                return await stores.directory.loads(), await stores.leases.incarnations()
+
+        loads, boots = told(story)
+        newest = {boot.instance_url: boot for boot in boots}
+        return {"data": [_unasked(load, newest.get(load.instance.url)) for load in loads], "next": None}
 
     def distribution(self) -> Document:
         loads = self._ask(lambda directory: directory.loads())
@@ -96,7 +104,19 @@ class DatabaseSource:
             found = SessionId(session) if session is not None else None
             return list(await directory.moves(None, Page(after, limit), session_id=found, kind=wanted))
 
-        return _plain(views.page([views.move(row) for row in self._ask(ask)], limit))
+        return _plain(views.page([fleet_views.move(row) for row in self._ask(ask)], limit))
+
+    def exited(self, url: str, incarnation: str | None) -> Document:
+        boot = IncarnationId(incarnation) if incarnation is not None else None
+
+        async def story() -> Exited:
+            async with open_exits(self._settings) as exits:
+                return await exits.exited(_normal(url), boot)
+
+        try:
+            return _plain(fleet_views.exited(told(story)))
+        except Problem as refused:
+            raise problem(404, refused.code.value, refused.detail) from refused
 
     def schedules(self) -> Document:
         async def story() -> list[ScheduleRecord]:
@@ -171,8 +191,10 @@ async def _account(directory: Directory, ref: str) -> Account:
     return account
 
 
-def _unasked(load: InstanceLoad) -> Document:
-    return _plain(views.instance(load, InstanceHealth(Capabilities()))) | _NOT_ASKED
+def _unasked(load: InstanceLoad, boot: Incarnation | None) -> Document:
+    shown = fleet_views.instance(load, InstanceHealth(Capabilities()))
+    fleet_views.judge(shown, None, boot)
+    return _plain(shown) | _NOT_ASKED
 
 
 def _workspace(given: int | None) -> WorkspaceId | None:
@@ -180,8 +202,12 @@ def _workspace(given: int | None) -> WorkspaceId | None:
 
 
 def _url(given: str | None) -> InstanceUrl | None:
+    return None if given is None else _normal(given)
+
+
+def _normal(given: str) -> InstanceUrl:
     try:
-        return None if given is None else normal(given)
+        return normal(given)
     except ValueError as error:
         raise problem(422, "invalid_request", str(error)) from error
 

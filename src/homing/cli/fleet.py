@@ -6,38 +6,77 @@ from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
 from homing.cli.gateway import Gateway, path
-from homing.cli.options import AccountRef, After, AsJson, Kind, Limit, Name
-from homing.cli.output import Columns, Row, moment, print_facts, print_json, print_page, print_rows
+from homing.cli.options import AccountRef, After, AsJson, InstanceRef, Kind, Labels, Limit, Name, labels
+from homing.cli.output import Columns, Row, moment, note, print_facts, print_json, print_page, print_rows
 from homing.cli.source import gateway, source
 from homing.cli.stops import CannotStart, problem
 
 instances = App(name="instances", help="Instances: the gateways that hold the sessions.")
+
+
+def _lease(row: Row) -> str:
+    lease = row.get("lease")
+    if lease is None:
+        return "-"
+    return str(lease["ended"]) if lease["ended"] else f"held {lease['left_s']:.1f} s" if lease["held"] else "lapsed"
+
+
+def _load(row: Row) -> str:
+    return f"{row['sessions']} of {row['capacity']}" if row["capacity"] is not None else str(row["sessions"])
+
+
+def _sends(row: Row) -> str:
+    """Measured, forecast, and what it can take, in sends a second; what is not known is left out."""
+    told = (row.get("sends_per_s"), row.get("forecast_sends_per_s"), row.get("sends_limit_per_s"))
+    now, soon, limit = ("-" if each is None else f"{each:.1f}" for each in told)
+    return f"{now} → {soon}" + ("" if limit == "-" else f" of {limit}")
+
+
+def _memory(row: Row) -> str:
+    used, limit = row.get("memory_used_mb"), row.get("memory_limit_mb")
+    return ("-" if used is None else f"{used:.0f}") + ("" if limit is None else f" of {limit:.0f}")
+
+
+def _why(row: Row) -> str:
+    """What is worth knowing: how far its emptying is, else why it is judged so."""
+    draining = row.get("draining")
+    if draining is not None:
+        return f"{draining['remaining']} to leave, {draining['stuck']} of them stuck"
+    return str(row.get("reason") or row["detail"])
+
 
 _INSTANCES: Columns = {
     "id": "id",
     "url": "url",
     "driver": "driver",
     "state": "state",
-    "healthy": "healthy",
-    "sessions": "sessions",
+    "health": lambda row: row.get("health") or "-",
+    "lease": _lease,
+    "sessions": _load,
     "connected": "connected",
-    "capacity": "capacity",
-    "detail": "detail",
+    "sends/s": _sends,
+    "MB": _memory,
+    "why": _why,
 }
 
 
 @instances.default
 @instances.command(name="list")
 def list_instances(*, as_json: AsJson = False) -> None:
-    """List the instances with their load. Through a gateway, each is asked for its health (1 s at most).
+    """List the instances: how each is judged, its lease, and its load against what it can take.
+
+    `sends/s` is measured → forecast. Through a gateway, each is asked for its health (1 s at most).
 
     Example: `homing instances`
     """
     page = source().instances()
     if as_json:
         print_json(page)
-    else:
-        print_page(_INSTANCES, page, none="There are no instances; add one with `homing instances add`.")
+        return
+    print_page(_INSTANCES, page, none="There are no instances; add one with `homing instances add`.")
+    brake = page.get("brake")
+    if brake is not None and brake["engaged"]:
+        note(f"The brake is on, nothing is moved: {brake['reason']}")
 
 
 @instances.command
@@ -50,14 +89,14 @@ def add(
     capacity: Annotated[
         int | None, Parameter(validator=Number(gte=1), help="Sessions at most. [default: no limit]")
     ] = None,
-    label: Annotated[list[str] | None, Parameter(negative="", help="NAME=VALUE, any number of times.")] = None,
+    label: Labels = None,
     as_json: AsJson = False,
 ) -> None:
     """Let an instance join the fleet. Needs an operator's key.
 
     Example: `homing instances add http://wa5.internal:3001 --capacity 200 --label rack=b`
     """
-    body = {"url": url, "driver": driver, "name": name, "capacity": capacity, "labels": _labels(label or [])}
+    body = {"url": url, "driver": driver, "name": name, "capacity": capacity, "labels": labels(label or [])}
     made = gateway("Adding an instance").post("/instances", body)
     if as_json:
         print_json(made)
@@ -65,16 +104,44 @@ def add(
         print_facts({"id": made["id"], "url": made["url"], "answers": made["healthy"], "detail": made["detail"]})
 
 
-@instances.command
-def remove(
-    instance: Annotated[str, Parameter(help="Its number or its address.")], /, *, as_json: AsJson = False
+@instances.command(name="set")
+def set_limits(
+    instance: InstanceRef,
+    /,
+    *,
+    capacity: Annotated[int | None, Parameter(validator=Number(gte=0), help="Sessions at most; 0: no limit.")] = None,
+    memory_mb: Annotated[float | None, Parameter(validator=Number(gte=0), help="MB at most; 0: no limit.")] = None,
+    sends: Annotated[float | None, Parameter(validator=Number(gte=0), help="Sends/s at most; 0: no limit.")] = None,
+    name: Annotated[str | None, Parameter(help="A name for people to read.")] = None,
+    label: Labels = None,
+    as_json: AsJson = False,
 ) -> None:
+    """Say what an instance can take, and its labels, which replace those it had. What is not given stays.
+
+    Example: `homing instances set 5 --capacity 200 --memory-mb 16000 --sends 40 --label region=sg`
+    """
+    asked = gateway("`homing instances set`")
+    limits = {"capacity": capacity, "memory_limit_mb": memory_mb, "sends_limit_per_s": sends}
+    changes: dict[str, Any] = {field: value or None for field, value in limits.items() if value is not None}
+    changes |= {"name": name} if name is not None else {}
+    changes |= {"labels": labels(label)} if label is not None else {}
+    if not changes:
+        raise CannotStart("Say what to change: --capacity, --memory-mb, --sends, --name or --label")
+    changed = asked.patch(path("instances", number_of(asked, instance)), changes)
+    if as_json:
+        print_json(changed)
+    else:
+        print_page(_INSTANCES, {"data": [changed]}, none="")
+
+
+@instances.command
+def remove(instance: InstanceRef, /, *, as_json: AsJson = False) -> None:
     """Take an empty instance out of the fleet. Refused while sessions are placed on it. Needs an operator's key.
 
     Example: `homing instances remove 5`
     """
     asked = gateway("Removing an instance")
-    number = int(instance) if instance.isdecimal() else _number_of(asked, instance)
+    number = number_of(asked, instance)
     asked.delete(path("instances", number))
     _done({"removed": number}, f"Instance {number} is removed.", as_json=as_json)
 
@@ -101,7 +168,9 @@ def moves(
     limit: Limit = 50,
     as_json: AsJson = False,
 ) -> None:
-    """Show which session went where, when and why; newest first.
+    """Show which session went where, when, why, what fenced the old holder, and how long each part took (ms).
+
+    Newest first. A move without `took` is on its way, or was a correction of the record.
 
     Example: `homing moves --account 144`
     """
@@ -120,22 +189,21 @@ _MOVES: Columns = {
     "from": "from_url",
     "to": "to_url",
     "epoch": "epoch",
+    "fence": "fence",
+    "took": lambda row: "-" if row["duration_ms"] is None else f"{row['duration_ms'] / 1000:.2f} s",
+    "steps": lambda row: ", ".join(f"{step} {ms}" for step, ms in row["steps"].items()),
     "why": "reason",
 }
 
 
-def _labels(given: list[str]) -> dict[str, str]:
-    pairs = [text.partition("=") for text in given]
-    if not all(name and equals for name, equals, _ in pairs):
-        raise CannotStart("A label is written NAME=VALUE, such as --label rack=b")
-    return {name: value for name, _, value in pairs}
-
-
-def _number_of(asked: Gateway, url: str) -> int:
+def number_of(asked: Gateway, instance: str) -> int:
+    """An instance's number, by its number or its address."""
     from homing.model.urls import normal
 
+    if instance.isdecimal():
+        return int(instance)
     try:
-        wanted = normal(url)
+        wanted = normal(instance)
     except ValueError as error:
         raise CannotStart(str(error)) from error
     known: list[Row] = asked.get("/instances")["data"]

@@ -41,6 +41,9 @@ class Gateway:
     def post(self, path: str, body: Mapping[str, Any] | None = None, *, slow: bool = False) -> dict[str, Any]:
         return self.ask("POST", path, body, timeout_s=SLOW_TIMEOUT_S if slow else ANSWER_TIMEOUT_S).document
 
+    def patch(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        return self.ask("PATCH", path, body).document
+
     def delete(self, path: str) -> None:
         self.ask("DELETE", path)
 

@@ -10,13 +10,28 @@ AsJson = Annotated[
     Parameter(name="--json", negative="", show_default=False, help="Print one JSON document and nothing else."),
 ]
 AccountRef = Annotated[str, Parameter(help="The account's number (144) or its uuid.")]
+InstanceRef = Annotated[str, Parameter(help="Its address (http://host:3001) or its number.")]
+Labels = Annotated[list[str] | None, Parameter(negative="", help="NAME=VALUE, any number of times.")]
+Force = Annotated[bool, Parameter(negative="", help="Although its takeover is `never`.")]
 Workspace = Annotated[
     int | None, Parameter(validator=Number(gte=1), help="The workspace's number. A key that acts for one needs none.")
 ]
 Name = Annotated[str, Parameter(show_default=False, help="A name for people to read.")]
 After = Annotated[int, Parameter(validator=Number(gte=0), help="Go on behind this id, which the page before named.")]
 Limit = Annotated[int, Parameter(validator=Number(gte=1, lte=500), help="Rows at most.")]
-Status = Literal["connected", "starting", "pairing", "disconnected", "logged_out", "failed", "stopped", "unknown"]
-Kind = Literal["placement", "rediscovery", "rehome", "migration"]
+Status = Literal[
+    "connected", "starting", "pairing", "disconnected", "logged_out", "failed", "stopped", "quarantined", "unknown"
+]
+Kind = Literal["placement", "rediscovery", "rehome", "migration", "take_back"]
 Scope = Literal["admin", "send", "read"]
 Takeover = Literal["never", "manual", "auto"]
+
+
+def labels(given: list[str]) -> dict[str, str]:
+    """NAME=VALUE pairs."""
+    from homing.cli.stops import CannotStart
+
+    pairs = [text.partition("=") for text in given]
+    if not all(name and equals for name, equals, _ in pairs):
+        raise CannotStart("A label is written NAME=VALUE, such as --label rack=b")
+    return {name: value for name, _, value in pairs}

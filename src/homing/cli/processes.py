@@ -4,7 +4,7 @@ import errno
 import logging
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -12,6 +12,10 @@ from cyclopts.validators import Number
 from homing.cli.output import note
 from homing.cli.source import settings
 from homing.cli.stops import DONE, CannotStart
+
+if TYPE_CHECKING:
+    from homing.config import Settings
+    from homing.instance.run import InstanceSettings
 
 Port = Annotated[int, Parameter(validator=Number(gte=1, lte=65_535))]
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
@@ -48,7 +52,9 @@ def serve(
 def instance(
     *,
     whatsapp: Annotated[str, Parameter(help="Where the simulated WhatsApp listens, as HOST:PORT.")],
-    credentials: Annotated[Path, Parameter(help="The folder of logins that the instances of this machine share.")],
+    database: Annotated[
+        str | None, Parameter(help="Where the vault is: the gateways' database. [default: HOMING_DATABASE_URL]")
+    ] = None,
     port: Annotated[Port, Parameter(help="Where to listen.")] = 3001,
     host: Annotated[str, Parameter(help="The interface to listen on.")] = "127.0.0.1",
     url: Annotated[str | None, Parameter(help="The address that others use. [default: http://localhost:PORT]")] = None,
@@ -63,7 +69,7 @@ def instance(
     hmac_secret: Annotated[
         str | None, Parameter(help="Signs that. [default: HMAC_SECRET, WHATSAPP_HMAC_SECRET]")
     ] = None,
-    data: Annotated[Path | None, Parameter(help="Where the journal is. [default: beside the credentials]")] = None,
+    data: Annotated[Path, Parameter(help="The folder of the journal.")] = Path("journals"),
     journal: Annotated[Path | None, Parameter(help="What the gateway does not have yet, as a file.")] = None,
     restore_from_gateway: Annotated[
         bool, Parameter(negative="", show_default=False, help="Ask the gateway which sessions are placed here.")
@@ -71,46 +77,75 @@ def instance(
 ) -> int:
     """Run one session host on the simulated engine. It speaks the same protocol as the Node gateways. Ctrl-C ends it.
 
-    Prints `{"pid", "url"}` once it listens.
+    Logins are in the database's vault, sealed under HOMING_VAULT_KEY. Prints `{"pid", "url"}` once it listens.
 
-    Example: `homing instance --port 3001 --whatsapp 127.0.0.1:4000 --credentials ./credentials --api-key secret`
+    Example: `homing instance --port 3001 --whatsapp 127.0.0.1:4000 --api-key secret`
     """
-    key = api_key or settings().api_key
-    if not key:
-        raise CannotStart("An instance needs a key that callers must show: give --api-key or set WHATSAPP_API_KEY")
     if log_level.upper() not in logging.getLevelNamesMapping():
         raise CannotStart(f"There is no log level {log_level!r}; it is one of debug, info, warning, error")
-    import uvloop
-
+    known = settings(**({"homing_database_url": database} if database else {}))
+    key = api_key or known.api_key
+    if not key:
+        raise CannotStart("An instance needs a key that callers must show: give --api-key or set WHATSAPP_API_KEY")
     from homing.instance.gateway_settings import Misconfigured, gateway_settings
-    from homing.instance.run import AddressTaken, InstanceSettings
-    from homing.instance.run import serve as host_sessions
+    from homing.instance.policy import HostPolicy
+    from homing.instance.run import InstanceSettings
 
     try:
-        known = InstanceSettings(
-            whatsapp_address=whatsapp,
-            credentials_dir=credentials,
-            api_key=key,
-            host=host,
-            port=port,
-            url=url,
-            restore=restore,
-            log_level=log_level.upper(),
-            gateway=gateway_settings(
-                _environment(),
-                url=gateway,
-                hmac_secret=hmac_secret,
-                journal=journal,
-                journal_folder=data,
-                restore=restore_from_gateway,
-            ),
+        told = gateway_settings(
+            _environment(),
+            url=gateway,
+            hmac_secret=hmac_secret,
+            journal=journal,
+            journal_folder=data,
+            restore=restore_from_gateway,
         )
-        uvloop.run(host_sessions(known))
+    except Misconfigured as error:
+        raise CannotStart(str(error)) from error
+    hosting = InstanceSettings(
+        whatsapp_address=whatsapp,
+        api_key=key,
+        host=host,
+        port=port,
+        url=url,
+        restore=restore,
+        policy=HostPolicy(logins_per_s=known.homing_logins_per_instance),
+        lease=known.lease_policy,
+        gateway=told,
+    )
+    return _host(known, hosting, log_level)
+
+
+def _host(known: "Settings", hosting: "InstanceSettings", log_level: str) -> int:
+    import uvloop
+
+    from homing.instance.gateway_settings import Misconfigured
+    from homing.instance.run import AddressTaken, log_to_stderr
+    from homing.model.vault import VaultSealed
+    from homing.ports import StoreUnavailable
+    from homing.serve import logs
+    from homing.store.database import StoreMisconfigured
+
+    log_to_stderr(log_level.upper())
+    logs.configure(log_level, "text")
+    try:
+        uvloop.run(_hosted(known, hosting))
     except (AddressTaken, Misconfigured) as error:
         raise CannotStart(str(error)) from error
-    except OSError as error:
+    except (StoreMisconfigured, StoreUnavailable, VaultSealed, OSError) as error:
         raise CannotStart(f"The instance cannot start: {error}") from error
     return DONE
+
+
+async def _hosted(known: "Settings", hosting: "InstanceSettings") -> None:
+    from homing.instance.run import serve
+    from homing.store.vault_opening import open_vault
+    from homing.world import SystemClock
+
+    async with open_vault(
+        known.homing_database_url, key=known.homing_vault_key, old_keys=known.homing_vault_old_keys
+    ) as (vault, leases):
+        await serve(hosting, vault, leases, SystemClock())
 
 
 def demo(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 import homing
-from homing.cli import accounts, cache, contacts, db, fleet, keys, messages, processes, schedule, sync
+from homing.cli import accounts, cache, contacts, db, fleet, keys, messages, moving, processes, schedule, sync
 from homing.cli.output import note, print_json
 from homing.cli.stops import ATTENTION, CANNOT, DONE, Stopped
 
@@ -67,6 +67,10 @@ def _app() -> App:
         fleet.instances,
         fleet.distribution,
         fleet.moves,
+        moving.drain,
+        moving.undrain,
+        moving.exited,
+        moving.rebalance,
         sync.sync_instance_urls,
         schedule.app,
         cache.app,

@@ -36,6 +36,8 @@ class Source(Protocol):
         self, *, account: str | None, session_id: str | None, kind: str | None, after: int, limit: int
     ) -> Document: ...
 
+    def exited(self, url: str, incarnation: str | None) -> Document: ...
+
     def schedules(self) -> Document: ...
 
     def keys(self) -> Document: ...
@@ -77,6 +79,9 @@ class GatewaySource:
         self, *, account: str | None, session_id: str | None, kind: str | None, after: int, limit: int
     ) -> Document:
         return self._gateway.get("/moves", account=account, session_id=session_id, kind=kind, after=after, limit=limit)
+
+    def exited(self, url: str, incarnation: str | None) -> Document:
+        return self._gateway.post("/instances/exited", {"url": url, "incarnation": incarnation})
 
     def schedules(self) -> Document:
         return self._gateway.get("/schedules")

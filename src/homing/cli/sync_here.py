@@ -4,10 +4,8 @@ import asyncio
 import sys
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
 from homing.cli.stops import CannotStart, NeedsAttention
+from homing.cli.waiting import bars
 from homing.compose import open_sync
 from homing.config import Settings
 from homing.decide.sync import Checked
@@ -30,7 +28,7 @@ def sync_here(settings: Settings, *, dry_run: bool, force: bool) -> dict[str, An
 
 async def _run(settings: Settings, *, dry_run: bool, force: bool) -> dict[str, Any]:
     checks: list[Checked] = []
-    with _progress() as progress:
+    with bars() as progress:
         task = progress.add_task("Checking sessions", total=None)
 
         def tell(checked: Checked) -> None:
@@ -43,10 +41,3 @@ async def _run(settings: Settings, *, dry_run: bool, force: bool) -> dict[str, A
                 dry_run=dry_run, force=force, begin=lambda found: progress.update(task, total=found), tell=tell
             )
     return shown(report, checks)
-
-
-def _progress() -> Progress:
-    """Seen on a terminal only, and gone when it is done."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

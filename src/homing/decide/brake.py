@@ -1,7 +1,7 @@
 """When everything looks sick, distrust yourself: are so many instances in doubt at once that nothing may be moved?"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from homing.model.fleet import InstanceUrl
 from homing.model.health import State
@@ -11,14 +11,14 @@ from homing.model.health import State
 class Seen:
     """One instance as it was judged. `emptied`: nothing is placed on it, so that nothing depends on it.
 
-    `unwell_since_s` is when it was last healthy; None while it is. An empty `engine_version` is not known.
+    `unwell_since_s` is when it was last healthy; None while it is.
     """
 
     url: InstanceUrl
     state: State
     unwell_since_s: float | None
     emptied: bool = False
-    engine_version: str = ""
+    engine_version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,16 @@ class Clear:
 
 @dataclass(frozen=True, slots=True)
 class Engaged:
-    """Nothing is moved. `held_at_s` is when the reason was last true."""
+    """Nothing is moved. `held_at_s` is when `why` was last true, and `calm_s` for how long it has not been since."""
 
-    reason: str
+    why: str
     since_s: float
     held_at_s: float
+    calm_s: float = 0.0
+
+    @property
+    def reason(self) -> str:
+        return f"{self.why} (not so for {self.calm_s:.0f} s)" if self.calm_s else self.why
 
 
 Brake = Clear | Engaged
@@ -65,8 +70,7 @@ def brake(seen: Sequence[Seen], now_s: float, policy: BrakePolicy, before: Brake
     if why is not None:
         return Engaged(why, before.since_s if isinstance(before, Engaged) else now_s, now_s)
     if isinstance(before, Engaged) and now_s - before.held_at_s < policy.calm_s:
-        calm_s = now_s - before.held_at_s
-        return Engaged(f"{before.reason} (not so for {calm_s:.0f} s)", before.since_s, before.held_at_s)
+        return replace(before, calm_s=now_s - before.held_at_s)
     return Clear(_calm(ill, counted))
 
 
@@ -89,7 +93,7 @@ def _one_version(ill: Sequence[Seen], counted: Sequence[Seen], policy: BrakePoli
     """All instances of one engine version, while another version is well: the version is sick, and so would be the
     next instance of it that its sessions are moved to."""
     well = {each.engine_version for each in counted if each.state is State.HEALTHY and each.engine_version}
-    for version in sorted({each.engine_version for each in ill if each.engine_version} - well):
+    for version in sorted({each.engine_version for each in ill if each.engine_version}):
         sick = sum(each.engine_version == version for each in ill)
         of_it = sum(each.engine_version == version for each in counted)
         if well and sick == of_it and sick >= policy.at_least:

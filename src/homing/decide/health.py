@@ -14,7 +14,7 @@ from typing import assert_never
 from homing.decide.leases import LeasePolicy
 from homing.model.faults import Phase
 from homing.model.health import Beat, Gone, History, Judged, Local, Observed, Signal, Stall, State
-from homing.model.leases import Ended
+from homing.model.leases import Ended, Incarnation
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,8 @@ class HealthPolicy:
 
     A heartbeat is overdue after `overdue_factor` of its period. `answers_to_trust` in a row make an instance healthy
     again. Weak signals (broken calls, unanswered sends) count once `weak_count` of them span `weak_for_s` without an
-    answer. An instance that holds no lease is called down after `unleased_count` strong ones in `unleased_for_s`.
+    answer. An instance that holds no lease is called down after `unleased_count` strong ones in `unleased_for_s`. One
+    that keeps its lease is given up if for `unanswering_for_s` it answered neither us nor, by its own word, anybody.
     """
 
     lease: LeasePolicy = field(default_factory=LeasePolicy)
@@ -34,6 +35,7 @@ class HealthPolicy:
     weak_for_s: float = 2.5
     unleased_count: int = 3
     unleased_for_s: float = 3.0
+    unanswering_for_s: float = 4.0
     probe_timeout_s: float = 1.0
     stall_s: float = 0.25
     store_lag_max_s: float = 2.0
@@ -199,6 +201,9 @@ def _gone(
         return None
     if boot.lease_left_s + local.store_lag_s <= 0:
         return Gone.LAPSED, f"its lease ran out {-boot.lease_left_s:.1f} s ago; it was renewed {_ago(beat)}"
+    unanswering = _unanswering(counted, boot, now_s, policy)
+    if unanswering is not None:
+        return Gone.UNANSWERING, unanswering
     refused = _refused_twice(counted, policy)
     late_s = boot.renewed_ago_s - policy.overdue_s - local.store_lag_s
     if refused is None or late_s <= 0:
@@ -211,6 +216,17 @@ def _refused_twice(counted: Sequence[Observed], policy: HealthPolicy) -> str | N
     if not refused or max(refused) - min(refused) < policy.refused_apart_s:
         return None
     return f"it refused connections twice, {max(refused) - min(refused):.2f} s apart"
+
+
+def _unanswering(counted: Sequence[Observed], boot: Incarnation, now_s: float, policy: HealthPolicy) -> str | None:
+    """Only we cannot reach it, as long as it answers others: that is no reason to take its sessions from it."""
+    silent = _strong(counted)
+    if len(silent) < 2 or boot.answered_ago_s is None or boot.answered_ago_s < policy.unanswering_for_s:
+        return None
+    silent_s = now_s - silent[0].at_s
+    if silent_s < policy.unanswering_for_s:
+        return None
+    return f"it has not answered us for {silent_s:.1f} s, nor anybody for {boot.answered_ago_s:.1f} s by its own word"
 
 
 def _unreadable(beat: Beat, local: Local, now_s: float, policy: HealthPolicy) -> str | None:

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from homing.decide.events import ARRIVED
-from homing.decide.reconcile import AtHome, Elsewhere, Judgement
+from homing.decide.reconcile import AtHome, Elsewhere, Judgement, SetAside
 from homing.model.fleet import Instance, InstanceUrl, Rebinding, SessionId, SessionStatus
 from homing.model.urls import normal, origin_key
 
@@ -53,6 +53,8 @@ def look_again_after_s(
     look changed the record: another change may have come before.
     """
     if hint.kind not in ARRIVED or hint.sender is None or looks > len(LOOK_AGAIN_AFTER_S):
+        return None
+    if isinstance(judgement, SetAside):
         return None
     at_home = isinstance(judgement, AtHome) and home == hint.sender
     moved_there = corrected and isinstance(judgement, Elsewhere) and judgement.change.instance_url == hint.sender

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from homing.model.leases import Fence
-from homing.model.vault import SessionHolding
+from homing.model.leases import Fence, Incarnation
+from homing.model.vault import Granting, Holder, SessionHolding, StaleEpoch
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +61,65 @@ def fence(holding: SessionHolding | None, *, stopped: bool = False, exited: bool
     """
     if stopped:
         return Fence.STOPPED
-    if exited or (holding is not None and holding.holder is not None and holding.holder_ended):
-        return Fence.EXITED
-    if holding is None:
-        return NotFenced("its gateway holds no lease: somebody has to stop it there, or say that the gateway exited")
-    if holding.holder is None:
+    if holding is not None and holding.holder is None:
         return Fence.NONE
+    if holding is None or holding.holder is None or not holding.holder.incarnation:
+        wanted = "somebody has to stop it there, or say that the gateway exited"
+        return Fence.EXITED if exited else NotFenced(f"its gateway holds no lease: {wanted}")
+    if holding.holder_ended:
+        return Fence.EXITED
     return Fence.LAPSED if holding.lease_left_s <= 0 else Fence.REVOKED
+
+
+def epoch_to_open(
+    wanted: int | None, holder: Holder, *, stored: int, held_by: Holder | None, recorded: int
+) -> int | StaleEpoch:
+    """The epoch under which `holder` opens a session that the vault has at `stored`, or its refusal.
+
+    `recorded` is the directory's copy. A boot may open again what was granted to it; who names no epoch takes the
+    next one, whoever had the last.
+    """
+    if wanted is None:
+        return max(stored, recorded) + 1
+    if wanted > stored or (wanted == stored and held_by == holder):
+        return wanted
+    return StaleEpoch(stored)
+
+
+def unproven(granting: Granting, holding: SessionHolding | None, there: Incarnation | None) -> NotFenced | None:
+    """Why the fence named does not hold by what the store knows now; None if it does.
+
+    `there` is the newest boot known at the address where the session is placed. Only that tells anything of a holder
+    that opens no vault. That a holder stopped the session, and that its engine heeds the vault, is the word of whoever
+    asks.
+    """
+    holder = None if holding is None else holding.holder
+    if holding is not None and holder is None:
+        return None
+    if holding is None or holder is None or not holder.incarnation:
+        return _unproven_by_its_address(granting, there)
+    alive = holding.lease_left_s > 0 and not holding.holder_ended
+    if alive and holder.instance_url != granting.expected.instance_url:
+        return NotFenced(f"{holder.instance_url} has it, at epoch {holding.epoch}, and is alive: the record is behind")
+    match granting.fence:
+        case Fence.NONE:
+            return NotFenced(f"{holder.instance_url} has it")
+        case Fence.EXITED if not holding.holder_ended:
+            return NotFenced(f"nobody said that its holder's boot at {holder.instance_url} has ended")
+        case Fence.LAPSED if holding.lease_left_s > 0:
+            return NotFenced(f"its holder's lease has {holding.lease_left_s:.1f} s to run")
+        case _:
+            return None
+
+
+def _unproven_by_its_address(granting: Granting, there: Incarnation | None) -> NotFenced | None:
+    place = granting.expected.instance_url
+    match granting.fence:
+        case Fence.NONE if place is not None:
+            return NotFenced(f"it is placed on {place}, and nothing says that nobody has it")
+        case Fence.EXITED if there is not None and there.ended is None:
+            return NotFenced(f"nobody said that the newest boot at {place} has ended")
+        case Fence.LAPSED if there is None or there.holds_lease:
+            return NotFenced(f"no lease of {place} is known to have run out")
+        case _:
+            return None

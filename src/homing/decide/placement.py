@@ -7,7 +7,7 @@ session requires. Where it lived before wins while the difference is small.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heapreplace
-from math import exp, log
+from itertools import pairwise
 
 from homing.decide.rooms import Load, Room, lacks, rooms
 from homing.model.fleet import Instance, InstanceState, InstanceUrl, SessionId
@@ -18,11 +18,17 @@ STICKS_WITHIN = 0.10
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A session that needs a place. `from_url` is where it lived until now, and may stay if that is fit."""
+    """A session that needs a place.
+
+    `from_url` is where it lived until now: it may stay if that is fit, unless it `leaves`. `to_url` is where an
+    operator wants it, and then nowhere else.
+    """
 
     session_id: SessionId
     requires: Mapping[str, str] = field(default_factory=dict)
     from_url: InstanceUrl | None = None
+    to_url: InstanceUrl | None = None
+    leaves: bool = False
     sends_per_s: float = 0.0
 
 
@@ -60,44 +66,69 @@ def choose_all(
     return {each.session_id: fleet.place(each) for each in wanted}
 
 
-def forecast(samples: Sequence[tuple[float, float]], now_s: float, half_life_s: float) -> float:
-    """Sends per second to expect, from counts `(at_s, sends)`: what lies a half-life further back counts half."""
-    decay = log(2) / half_life_s
-    return decay * sum(sends * exp(-decay * max(0.0, now_s - at_s)) for at_s, sends in samples)
+def forecast(samples: Sequence[tuple[float, float]], now_s: float, half_life_s: float = 60.0) -> float:
+    """Sends per second to expect, from rates `(at_s, sends_per_s)` in the order of their times.
+
+    Each rate is taken to have held until the next one was measured, and counts by when that was: what lies a
+    half-life further back counts half.
+    """
+    weighed, total = 0.0, 0.0
+    for (at_s, rate), (end_s, _) in pairwise([*samples, (now_s, 0.0)]):
+        weight = _counts(now_s - end_s, half_life_s) - _counts(now_s - at_s, half_life_s)
+        weighed, total = weighed + weight * rate, total + weight
+    if total > 0:
+        return weighed / total
+    return samples[-1][1] if samples else 0.0
 
 
-# --- rooms, filled as sessions are placed ---------------------------------------------------------------------
+def _counts(age_s: float, half_life_s: float) -> float:
+    return float(0.5 ** (max(0.0, age_s) / half_life_s))
+
+
+# --- the fleet, as it fills -----------------------------------------------------------------------------------
+
+_Labels = frozenset[tuple[str, str]]
 
 
 class _Fleet:
-    """The fleet, as it fills. What is used only grows, so that an order by it may be put right when it is looked at."""
+    """What is used only grows, so that an order by it may be put right when it is looked at."""
 
     def __init__(self, loads: Sequence[Load], unfit: Mapping[InstanceUrl, str]) -> None:
         self._rooms = {room.instance.url: room for room in rooms(loads)}
         self._unfit = unfit
-        self._by_labels: dict[frozenset[tuple[str, str]], list[tuple[float, int, Room]]] = {}
-        self._refused: dict[frozenset[tuple[str, str]], NoRoom] = {}
+        self._by_labels: dict[_Labels, list[tuple[float, int, Room]]] = {}
+        self._refused: dict[_Labels, NoRoom] = {}
 
     def place(self, wanted: Wanted) -> Chosen | NoRoom:
+        if wanted.to_url is not None:
+            return self._there(wanted, wanted.to_url)
         labels = frozenset(wanted.requires.items())
         if labels in self._refused:
             return self._refused[labels]
         fit = self._fit(labels)
-        best = _least_used(fit, wanted.sends_per_s)
+        best = _least_used(fit, wanted)
         if best is None:
             return self._no_room(wanted, labels)
-        stays = self._stays(wanted, labels, best)
-        room = stays or best
-        said = room.said()
-        reason = (
-            f"it lived on {room.instance.url} before, which is not used much more than others: {said}"
-            if stays
-            else f"{room.instance.url} is the least used of {len(fit)} that may hold it: {said}"
-        )
-        room.take(wanted.sends_per_s)
-        return Chosen(room.instance, reason)
+        home = self._home(wanted, labels)
+        if home is not None and home.used <= best.used + STICKS_WITHIN:
+            return _taken(home, wanted, f"it lived on {home.instance.url} before, and no other is used much less")
+        return _taken(best, wanted, f"{best.instance.url} is the least used of {len(fit)} that may hold it")
 
-    def _fit(self, labels: frozenset[tuple[str, str]]) -> list[tuple[float, int, Room]]:
+    def _there(self, wanted: Wanted, url: InstanceUrl) -> Chosen | NoRoom:
+        room = self._rooms.get(url)
+        if room is None:
+            return NoRoom(f"{url} is no instance that we know")
+        why_not = self._why_not(room, frozenset(wanted.requires.items())) or room.full(wanted.sends_per_s)
+        return NoRoom(f"{url} {why_not}") if why_not else _taken(room, wanted, f"{url} was asked for")
+
+    def _home(self, wanted: Wanted, labels: _Labels) -> Room | None:
+        """Where it lived until now, if it may stay there."""
+        room = self._rooms.get(wanted.from_url) if wanted.from_url is not None and not wanted.leaves else None
+        if room is None or self._why_not(room, labels) is not None or room.full(wanted.sends_per_s) is not None:
+            return None
+        return room
+
+    def _fit(self, labels: _Labels) -> list[tuple[float, int, Room]]:
         """Rooms that may hold a session which requires these labels, full ones too, the least used first."""
         known = self._by_labels.get(labels)
         if known is None:
@@ -106,22 +137,17 @@ class _Fleet:
             heapify(known)
         return known
 
-    def _stays(self, wanted: Wanted, labels: frozenset[tuple[str, str]], best: Room) -> Room | None:
-        room = self._rooms.get(wanted.from_url) if wanted.from_url is not None else None
-        if room is None or self._why_not(room, labels) is not None or room.full(wanted.sends_per_s) is not None:
-            return None
-        return room if room.used <= best.used + STICKS_WITHIN else None
-
-    def _no_room(self, wanted: Wanted, labels: frozenset[tuple[str, str]]) -> NoRoom:
+    def _no_room(self, wanted: Wanted, labels: _Labels) -> NoRoom:
         named = [
-            f"{url} {self._why_not(room, labels) or room.full(wanted.sends_per_s)}" for url, room in self._rooms.items()
+            f"{url} {self._why_not(room, labels) or room.full(wanted.sends_per_s) or 'is what it leaves'}"
+            for url, room in self._rooms.items()
         ]
         refused = NoRoom("; ".join(named) or "no instance is known")
         if all(self._why_not(room, labels) or room.full(0.0) for room in self._rooms.values()):
             self._refused[labels] = refused
         return refused
 
-    def _why_not(self, room: Room, labels: frozenset[tuple[str, str]]) -> str | None:
+    def _why_not(self, room: Room, labels: _Labels) -> str | None:
         """What is wrong with an instance, however empty it is."""
         at = room.instance
         if at.state is InstanceState.DRAINING:
@@ -131,17 +157,25 @@ class _Fleet:
         return lacks(at, dict(labels))
 
 
-def _least_used(fit: list[tuple[float, int, Room]], sends_per_s: float) -> Room | None:
+def _least_used(fit: list[tuple[float, int, Room]], wanted: Wanted) -> Room | None:
     while fit:
         used, number, room = fit[0]
         if room.used > used:
             heapreplace(fit, (room.used, number, room))
-        elif room.full(sends_per_s) is None:
+        elif _takes(room, wanted):
             return room
         else:
             break
-    return min(
-        (room for _, _, room in fit if room.full(sends_per_s) is None),
-        key=lambda room: (room.used, room.instance.id),
-        default=None,
-    )
+    takers = (room for _, _, room in fit if _takes(room, wanted))
+    return min(takers, key=lambda room: (room.used, room.instance.id), default=None)
+
+
+def _takes(room: Room, wanted: Wanted) -> bool:
+    is_left = wanted.leaves and room.instance.url == wanted.from_url
+    return not is_left and room.full(wanted.sends_per_s) is None
+
+
+def _taken(room: Room, wanted: Wanted, why: str) -> Chosen:
+    said = room.said()
+    room.take(wanted.sends_per_s)
+    return Chosen(room.instance, f"{why}: {said}")

@@ -81,7 +81,14 @@ class Absent:
     reason: str
 
 
-Judgement = AtHome | Elsewhere | ComingUp | Unlinked | Contested | Absent
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """It is in quarantine: wherever it is seen, nothing follows, until an operator starts it."""
+
+    reason: str
+
+
+Judgement = AtHome | Elsewhere | ComingUp | Unlinked | Contested | Absent | SetAside
 
 Claims = Mapping[InstanceUrl, ListedSession]
 
@@ -109,8 +116,10 @@ def observe(listings: Mapping[InstanceUrl, Listing], sessions: Collection[Sessio
     return Observations(listings, claims, silent, _absence(listings, silent))
 
 
-def judge(placement: Placement, observed: Observations) -> Judgement:
+def judge(placement: Placement, observed: Observations, *, quarantined: bool = False) -> Judgement:
     """Where one session is, by the record and by the lists of all instances asked."""
+    if quarantined:
+        return SetAside("it is in quarantine: a stranger uses its login, and an operator has to start it again")
     home = placement.instance_url
     claims = observed.claims.get(placement.session_id, {})
     holders = {url: row for url, row in claims.items() if row.can_send}

@@ -19,6 +19,7 @@ from homing.model.sending import (
     Found,
     Happening,
     HeldTwice,
+    InQuarantine,
     Looked,
     NeedsPairing,
     NotLooked,
@@ -180,6 +181,8 @@ def _after_look(last: Looked, happened: Sequence[Happening], policy: SendPolicy)
             return Look(_look_pause_s(happened, policy), reason)
         case NeedsPairing(reason=reason):
             return _give_up(FailureCode.SESSION_LOGGED_OUT, reason, happened, final=True)
+        case InQuarantine(reason=reason):
+            return _give_up(FailureCode.SESSION_QUARANTINED, reason, happened, final=True)
         case HeldTwice(reason=reason):
             return _give_up(FailureCode.DUPLICATE_HOLDER, reason, happened)
         case NotLooked(reason=reason):

@@ -40,6 +40,8 @@ class Cause(StrEnum):
     DRAIN = "drain"
     BALANCE = "balance"
     REQUEST = "request"
+    LOST = "lost"
+    """An operator wants it back from an instance that does not serve it."""
 
 
 BY_ITSELF = frozenset({Cause.GONE, Cause.EXITED, Cause.MISSING})
@@ -51,10 +53,11 @@ _WISHES = {
     Cause.GONE: MoveWish.LOST,
     Cause.EXITED: MoveWish.LOST,
     Cause.MISSING: MoveWish.LOST,
-    Cause.REPLACED: MoveWish.LOST,
+    Cause.REPLACED: MoveWish.OPERATOR,
     Cause.DRAIN: MoveWish.DRAIN,
     Cause.BALANCE: MoveWish.BALANCE,
     Cause.REQUEST: MoveWish.OPERATOR,
+    Cause.LOST: MoveWish.OPERATOR,
 }
 
 
@@ -75,6 +78,8 @@ class Wish:
 
     @property
     def move(self) -> MoveKind:
+        if self.cause is Cause.REPLACED:
+            return MoveKind.TAKE_BACK
         return MoveKind.MIGRATION if self.cause in PLANNED else MoveKind.REHOME
 
     def payload(self) -> dict[str, Any]:

@@ -59,10 +59,10 @@ class Room:
         at = self.instance
         if at.capacity is not None and self.sessions >= at.capacity:
             return f"is full ({self.sessions} of {at.capacity})"
-        if at.memory_limit_mb is not None and self.memory_mb + self.session_mb >= at.memory_limit_mb:
-            return f"is full ({self.memory_mb:.0f} of {at.memory_limit_mb:.0f} MB)"
-        if at.sends_limit_per_s is not None and self.rate + sends_per_s >= at.sends_limit_per_s:
-            return f"is full ({self.rate:.1f} of {at.sends_limit_per_s:g} sends/s)"
+        if _over(self.memory_mb, self.session_mb, at.memory_limit_mb):
+            return f"is full ({self.memory_mb:.0f} of {at.memory_limit_mb or 0:.0f} MB)"
+        if _over(self.rate, sends_per_s, at.sends_limit_per_s):
+            return f"is full ({self.rate:.1f} of {at.sends_limit_per_s or 0:g} sends/s)"
         return None
 
     def _parts(self) -> list[tuple[float, str]]:
@@ -91,6 +91,10 @@ def lacks(instance: Instance, requires: Mapping[str, str]) -> str | None:
         if its != value:
             return f"has no {name}={value}" if its is None else f"has {name}={its}, not {value}"
     return None
+
+
+def _over(used: float, more: float, limit: float | None) -> bool:
+    return limit is not None and (used >= limit or used + more > limit)
 
 
 def _memory_of_a_session(loads: Sequence[Load]) -> float:

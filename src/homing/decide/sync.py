@@ -19,6 +19,7 @@ from homing.decide.reconcile import (
     Elsewhere,
     Judgement,
     Observations,
+    SetAside,
     Unlinked,
 )
 from homing.model.fleet import (
@@ -109,7 +110,7 @@ def _is_fresh(session: Placed, now: datetime) -> bool:
 
 def conclude(route: Route, observed: Observations, *, seen_before: bool) -> Checked:
     """One doubtful session, judged. `seen_before`: an earlier look said the same, so that it is no passing state."""
-    judgement = reconcile.judge(route.placement, observed)
+    judgement = reconcile.judge(route.placement, observed, quarantined=route.quarantined)
     result, reason, change = _concluded(route, judgement, observed, seen_before)
     return Checked(
         account_id=route.account_id,
@@ -145,6 +146,8 @@ def _concluded(
             return Result.VERIFIED if at_home else Result.SKIPPED, reason, None
         case Unlinked(reason=reason) | Contested(reason=reason):
             return Result.FAILED, reason, None
+        case SetAside(reason=reason):
+            return Result.SKIPPED, reason, None
         case Absent(silent=silent, reason=reason):
             return Result.UNREACHABLE if silent else Result.FAILED, reason, None
         case _:

@@ -1,4 +1,4 @@
-"""Where a demo keeps what it writes: its database, the ledger, the logins, what each process said."""
+"""Where a demo keeps what it writes: its database, the ledger, what each process said."""
 
 import shutil
 import tempfile
@@ -31,10 +31,6 @@ class Folder:
         return self.path / "ledger.jsonl"
 
     @property
-    def credentials(self) -> Path:
-        return self.path / "credentials"
-
-    @property
     def journals(self) -> Path:
         """What the instances have to tell a gateway that is not there."""
         return self.path / "journals"
@@ -45,7 +41,7 @@ class Folder:
 
     def leftovers(self) -> list[Path]:
         """What an earlier demo wrote here."""
-        written = (*sorted(self.path.glob("homing.db*")), self.ledger, self.credentials, self.journals)
+        written = (*sorted(self.path.glob("homing.db*")), self.ledger, self.journals)
         return [path for path in written if path.exists()]
 
 

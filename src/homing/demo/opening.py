@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from homing.compose import open_stores
+from homing.compose import open_stores, open_vault
 from homing.config import Settings
 from homing.demo import processes
 from homing.demo.calls import GatewayClient, InstanceClient, open_http
@@ -20,6 +20,7 @@ from homing.demo.processes import LISTENS_WITHIN_S, Child
 from homing.demo.state_file import StateFile
 from homing.ports import StoreUnavailable
 from homing.store.database import StoreMisconfigured
+from homing.store.sealing import fresh_key
 
 Tell = Callable[[str], None]
 
@@ -33,6 +34,7 @@ class Secrets:
 
     instance_api_key: str = field(default_factory=lambda: secrets.token_urlsafe(18))
     hmac_secret: str = field(default_factory=lambda: secrets.token_hex(24))
+    vault_key: str = field(default_factory=lambda: str(fresh_key("demo")))
 
 
 class Starter:
@@ -50,13 +52,20 @@ class Starter:
     def instance(self, number: int, port: int, whatsapp_address: str, *, again: bool = False) -> Child:
         """One that starts `again` can ask the gateway what is placed on it; at first there is none to ask."""
         options = ["instance", "--port", str(port), "--whatsapp", whatsapp_address]
-        options += ["--credentials", str(self.folder.credentials)]
-        settings = {"WHATSAPP_API_KEY": self.trust.instance_api_key}
+        settings = self.instance_settings()
         if self.plan.reports:
             # What happens before the gateway listens waits in the instance's journal.
             settings |= {"HOMING_URL": self.plan.gateway_urls[0], "HMAC_SECRET": self.trust.hmac_secret}
             options += ["--data", str(self.folder.journals), *(["--restore-from-gateway"] if again else [])]
         return self._start(f"Instance {number}", "homing.cli", options, settings)
+
+    def instance_settings(self) -> dict[str, str]:
+        """What every instance of the demo has to know."""
+        return {
+            "WHATSAPP_API_KEY": self.trust.instance_api_key,
+            "HOMING_DATABASE_URL": self.database_url,
+            "HOMING_VAULT_KEY": self.trust.vault_key,
+        }
 
     def gateway(self, number: int, port: int) -> Child:
         name = "Gateway" if self.plan.gateways == 1 else f"Gateway {number}"
@@ -146,7 +155,8 @@ async def _brought_up(starter: Starter, http: aiohttp.ClientSession, tell: Tell)
         numbered = enumerate(zip(plan.instance_urls, plan.instance_ports, strict=True), 1)
         instances = {str(url): starter.instance(number, port, address) for number, (url, port) in numbered}
         population = await settle(stores.directory, plan)
-        await pair(population.residents, address, folder.credentials)
+        async with open_vault(starter.database_url, key=trust.vault_key) as (vault, _):
+            await pair(population.residents, address, vault)
         for child in instances.values():
             await processes.announced(child)
         tell(f"Logging {plan.accounts} accounts in")

@@ -3,12 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TypeVar
 
 from homing.demo.calls import InstanceClient
 from homing.demo.plan import WORKSPACE, AccountPlan, Plan, Unworkable
-from homing.instance.folder_credentials import FolderCredentials
 from homing.model.access import Scope
 from homing.model.fleet import (
     Account,
@@ -23,7 +21,7 @@ from homing.model.fleet import (
     SessionStatus,
     Takeover,
 )
-from homing.ports import Directory, NameTaken, NewAccount
+from homing.ports import Credentials, Directory, NameTaken, NewAccount
 from homing.serve.keyring import new_key
 from homing.world import SystemClock, SystemEntropy
 from simulated_whatsapp.client import Administration
@@ -75,13 +73,12 @@ async def settle(directory: Directory, plan: Plan) -> Population:
     return Population(residents, contacts, token)
 
 
-async def pair(residents: Sequence[Resident], whatsapp_address: str, credentials: Path) -> None:
+async def pair(residents: Sequence[Resident], whatsapp_address: str, vault: Credentials) -> None:
     """Link a device for each, as if its phone had scanned the code, and leave the logins where instances find them."""
-    store = FolderCredentials(credentials)
     async with Administration(whatsapp_address) as whatsapp:
         devices = [(resident.session_id, _digits(resident.phone)) for resident in residents]
         linked = await whatsapp.preregister(devices)
-    await _at_once(lambda device: store.adopt(device.session_id, asdict(device)), linked)
+    await vault.adopt({device.session_id: asdict(device) for device in linked})
 
 
 async def log_in(directory: Directory, residents: Sequence[Resident], instances: InstanceClient) -> None:

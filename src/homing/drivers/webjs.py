@@ -14,14 +14,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from homing.drivers.webjs_answers import (
-    fault_of,
-    health_of,
-    one_session_of,
-    pairing_of,
-    receipt_of,
-    sessions_of,
-)
+from homing.drivers.webjs_answers import fault_of, health_of, pairing_of, receipt_of
+from homing.drivers.webjs_sessions import one_session_of, sessions_of, started_of
 from homing.drivers.wire import MIB, Reply, Wire
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import (
@@ -42,6 +36,8 @@ from homing.ports import InstanceHealth, OutgoingText, PairingCode, SessionStart
 EPOCH_HEADER = "X-Homing-Epoch"
 LIST_LIMIT_BYTES = 32 * MIB
 _NO_SUCH_PATH_WORDS = "Endpoint not found"
+_SHARE_OF_WAITING = 0.8
+"""How much of our time the instance may take to answer for those that are not up yet."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -112,8 +108,16 @@ class WebjsDriver:
     async def start_many(
         self, instance: InstanceUrl, sessions: Sequence[SessionStart], *, timeout_s: float
     ) -> Mapping[SessionId, ListedSession | Fault] | Fault:
-        """Open them side by side."""
-        answers = await asyncio.gather(*(self.start(instance, session, timeout_s=timeout_s) for session in sessions))
+        """Open them with one call to our instance; side by side where the service does not know that call."""
+        until = _now() + timeout_s
+        told = {"sessions": [_wanted(session) for session in sessions], "wait_s": timeout_s * _SHARE_OF_WAITING}
+        reply = await self._tell("POST", instance, "/api/sessions/batch", told, NEVER_GRANTED, timeout_s)
+        if not isinstance(reply, Fault):
+            return started_of(reply, [session.session_id for session in sessions], self._secrets(instance))
+        if not _is_unknown_path(reply):
+            return reply
+        each = [self.start(instance, session, timeout_s=until - _now()) for session in sessions]
+        answers = await asyncio.gather(*each)
         return {session.session_id: answer for session, answer in zip(sessions, answers, strict=True)}
 
     async def stop(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> Fault | None:
@@ -147,7 +151,7 @@ class WebjsDriver:
         reply = await self._tell("POST", instance, path, _about(session), session.epoch, timeout_s)
         if not isinstance(reply, Fault):
             return None
-        if reply.phase is Phase.PATH_NOT_FOUND and reply.detail.startswith(_NO_SUCH_PATH_WORDS):
+        if _is_unknown_path(reply):
             words = "this gateway cannot log a session out; remove the device in WhatsApp on the phone"
             return Fault(Phase.REQUEST_REJECTED, words, reply.status)
         return reply
@@ -243,12 +247,23 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
+def _is_unknown_path(fault: Fault) -> bool:
+    """The service itself says that it knows no such call: nothing was done."""
+    return fault.phase is Phase.PATH_NOT_FOUND and fault.detail.startswith(_NO_SUCH_PATH_WORDS)
+
+
 def _path(session_id: SessionId) -> str:
     return f"/api/sessions/{quote(session_id, safe='')}"
 
 
 def _about(session: SessionStart) -> dict[str, Any]:
     return {"workspace_id": session.workspace_id, "account_id": session.account_id}
+
+
+def _wanted(session: SessionStart) -> dict[str, Any]:
+    """Our instance takes the next epoch itself where none was granted, and wants none named then."""
+    named = {"epoch": session.epoch} if session.epoch > NEVER_GRANTED else {}
+    return {"session_id": session.session_id, **_about(session), **named}
 
 
 def _key_header(key: str) -> dict[str, str]:

@@ -13,19 +13,10 @@ import msgspec
 from homing.drivers.connection import Reply
 from homing.drivers.words import shown
 from homing.model.faults import Fault, Phase
-from homing.model.fleet import (
-    Capabilities,
-    Epoch,
-    InstanceUrl,
-    ListedSession,
-    SessionId,
-    SessionList,
-    SessionStatus,
-)
+from homing.model.fleet import Capabilities, Epoch
 from homing.model.sending import Receipt
 from homing.ports import InstanceHealth, PairingCode
 
-ODDITIES_SHOWN = 20
 _CAPABILITY_NAMES = frozenset(field.name for field in fields(Capabilities))
 _LONGEST_WAIT_S = 24 * 3600.0
 _MILLISECONDS_FROM = 100_000_000_000
@@ -33,20 +24,6 @@ _MILLISECONDS_FROM = 100_000_000_000
 _PAIRING_EXPIRES_S = 300
 """controllers/SessionController.js, regenerateQR."""
 
-_STATUSES = {
-    "connected": SessionStatus.CONNECTED,
-    "authenticated": SessionStatus.STARTING,
-    "initializing": SessionStatus.STARTING,
-    "starting": SessionStatus.STARTING,
-    "qr_scanning": SessionStatus.PAIRING,
-    "pairing": SessionStatus.PAIRING,
-    "disconnected": SessionStatus.DISCONNECTED,
-    "logged_out": SessionStatus.LOGGED_OUT,
-    "error": SessionStatus.FAILED,
-    "failed": SessionStatus.FAILED,
-    "stopped": SessionStatus.STOPPED,
-    "unknown": SessionStatus.UNKNOWN,
-}
 _NEEDS_PAIRING = frozenset({"logged_out", "qr_scanning"})
 
 _NOT_HELD_WORDS = ("session not found",)
@@ -81,7 +58,7 @@ def said_by(body: bytes) -> Any:
         return None
 
 
-def _is_int(value: object) -> bool:
+def is_int(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -129,7 +106,7 @@ def _phase(status: int, told: Mapping[str, Any], words: str) -> Phase:
             # middleware/TimeoutHandler.js answers so after 45 s of a send, which goes on all the same.
             return Phase.GATEWAY_TIMED_OUT
         case 409:
-            return Phase.EPOCH_STALE if _is_int(told.get("epoch")) else Phase.REQUEST_REJECTED
+            return Phase.EPOCH_STALE if is_int(told.get("epoch")) else Phase.REQUEST_REJECTED
         case 429:
             return Phase.THROTTLED
         case _:
@@ -200,88 +177,6 @@ def _unix_s(value: object) -> int:
     return seconds if 0 < seconds < _MILLISECONDS_FROM else 0
 
 
-def status_of(said: object) -> tuple[SessionStatus, str]:
-    """A status word in our vocabulary, and what was odd about it.
-
-    A restored session has no status at all until it is ready (managers/SessionManager.js, restoreSession).
-    """
-    if said is None or said == "":
-        return SessionStatus.STARTING, ""
-    known = _STATUSES.get(said.lower()) if isinstance(said, str) else None
-    if known is None:
-        return SessionStatus.UNKNOWN, f"has a status that is not known: {shown(str(said))!r}"
-    return known, ""
-
-
-def session_of(row: Mapping[str, Any], session_id: SessionId) -> tuple[ListedSession, str]:
-    """One session as a list or status answer describes it, and what was odd about it."""
-    status, oddity = status_of(row.get("status"))
-    phone, epoch = row.get("phone_number"), row.get("epoch")
-    if isinstance(phone, int):
-        phone = str(phone)
-    if epoch is not None and not (_is_int(epoch) and epoch >= 0):
-        oddity, epoch = f"has an epoch that is not a number: {shown(str(epoch))!r}", None
-    listed = ListedSession(
-        session_id,
-        status,
-        phone if isinstance(phone, str) and phone else None,
-        Epoch(epoch) if epoch is not None else None,
-    )
-    return listed, oddity
-
-
-def sessions_of(instance: InstanceUrl, reply: Reply) -> SessionList | Fault:
-    """The session list, with each row that could not be taken as it stood told as a sentence."""
-    said = said_by(reply.body)
-    rows = said.get("sessions") if isinstance(said, dict) else None
-    if not isinstance(said, dict) or not isinstance(rows, list) or said.get("success") is False:
-        return malformed(reply, "the answer to a list was not a list of sessions")
-    sessions: dict[SessionId, ListedSession] = {}
-    oddities: list[str] = []
-    for number, row in enumerate(rows, start=1):
-        oddities += _enter(row, number, sessions)
-    return SessionList(instance, sessions, _some(oddities))
-
-
-def _enter(row: object, number: int, sessions: dict[SessionId, ListedSession]) -> list[str]:
-    """Enter one row into the list; what was odd about it comes back."""
-    said_id = row.get("session_id") if isinstance(row, dict) else None
-    if not isinstance(row, dict) or not isinstance(said_id, str) or not said_id:
-        return [f"row {number} names no session"]
-    session_id = SessionId(said_id)
-    listed, oddity = session_of(row, session_id)
-    oddities = [f"session {shown(said_id)} {oddity}"] if oddity else []
-    before = sessions.get(session_id)
-    if before is not None:
-        oddities.append(f"session {shown(said_id)} is listed more than once")
-        listed = max(before, listed, key=lambda one: (one.can_send, one.epoch or 0))
-    sessions[session_id] = listed
-    return oddities
-
-
-def _some(oddities: list[str]) -> tuple[str, ...]:
-    if len(oddities) <= ODDITIES_SHOWN:
-        return tuple(oddities)
-    return (*oddities[:ODDITIES_SHOWN], f"{len(oddities) - ODDITIES_SHOWN} more rows were odd")
-
-
-def one_session_of(reply: Reply, session_id: SessionId, secrets: Iterable[str] = ()) -> ListedSession | Fault:
-    """The session that a status, start or reconnect answer describes. It must be the one that was meant.
-
-    Our instance says `success: false` of a session that it opened and that did not come up, with its status.
-    """
-    said = said_by(reply.body)
-    if not isinstance(said, dict):
-        return malformed(reply, "the answer about a session was not a JSON object")
-    if said.get("success") is False and "status" not in said:
-        return Fault(Phase.REQUEST_REJECTED, shown(str(said.get("error", "")), secrets), reply.status)
-    if said.get("session_id", session_id) != session_id:
-        return malformed(reply, f"the answer was about another session: {said['session_id']}", secrets)
-    if "session_id" not in said and "status" not in said:
-        return malformed(reply, "the answer named neither session nor status")
-    return session_of(said, session_id)[0]
-
-
 def pairing_of(reply: Reply, secrets: Iterable[str] = ()) -> PairingCode | Fault:
     """What the answer holds to scan or type. Nothing means that it comes by webhook, as `qr_code_generated`."""
     said = said_by(reply.body)
@@ -302,7 +197,7 @@ def health_of(reply: Reply, base: Capabilities) -> InstanceHealth | Fault:
     said = said_by(reply.body)
     if not isinstance(said, dict) or not isinstance(said.get("status"), str):
         return malformed(reply, "the answer about health was not an object with a status")
-    sessions, memory = _part(said, "sessions"), _part(said, "memory")
+    sessions, memory, lease = _part(said, "sessions"), _part(said, "memory"), _part(said, "lease")
     return InstanceHealth(
         capabilities=_capabilities(_part(said, "capabilities"), base),
         incarnation=_text(said.get("incarnation")),
@@ -310,7 +205,9 @@ def health_of(reply: Reply, base: Capabilities) -> InstanceHealth | Fault:
         version=_text(said.get("version")),
         sessions_total=_count(sessions.get("total")),
         sessions_connected=_count(sessions.get("connected")),
-        memory_used_mb=float(memory["used"]) if _count(memory.get("used")) is not None else None,
+        memory_used_mb=_measure(memory.get("used")),
+        sends_per_s=_measure(said.get("sends_per_s")),
+        paused=lease.get("state") == "paused",
     )
 
 
@@ -327,6 +224,12 @@ def _count(value: object) -> int | None:
     return (
         int(value) if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 2**53 else None
     )
+
+
+def _measure(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 <= value < 2**53 else None
 
 
 def _capabilities(declared: Mapping[str, Any], base: Capabilities) -> Capabilities:

@@ -4,6 +4,8 @@ An epoch is taken from the credentials' store by the instance itself when it ope
 compare-and-set. The other order would leave a record of a grant that nobody has.
 """
 
+from collections.abc import Mapping
+
 import structlog
 
 from homing.decide import placement
@@ -43,6 +45,8 @@ CALL_TIMEOUT_S = 15.0
 START_TIMEOUT_S = 60.0
 """The seed's Node service answers a start only when its browser is up, which it allows a minute for."""
 
+_SET_ASIDE = {SessionStatus.LOGGED_OUT, SessionStatus.QUARANTINED}
+"""Starting these takes opening them anew, whatever their instance says."""
 _PASSING = {SessionStatus.PAIRING, SessionStatus.STARTING, SessionStatus.UNKNOWN}
 
 
@@ -53,7 +57,14 @@ class Accounts:
         self._directory, self._fleet, self._entropy = directory, fleet, entropy
         self._notices, self._meters = notices, meters
 
-    async def create(self, workspace: WorkspaceId, phone: str, name: str, takeover: Takeover | None) -> Account:
+    async def create(
+        self,
+        workspace: WorkspaceId,
+        phone: str,
+        name: str,
+        takeover: Takeover | None,
+        requires: Mapping[str, str],
+    ) -> Account:
         """A new account, not started yet. Raises NameTaken."""
         uuid = self._entropy.uuid()
         return await self._directory.create_account(
@@ -64,6 +75,7 @@ class Accounts:
                 phone=phone,
                 name=name,
                 takeover=takeover or Takeover.AUTO,
+                requires=requires,
             )
         )
 
@@ -85,7 +97,7 @@ class Accounts:
         if url is None:
             chosen = await self._choose(account)
             url, why = chosen.instance.url, chosen.reason
-        if account.status is not SessionStatus.LOGGED_OUT and await self._can_send(account, url):
+        if account.status not in _SET_ASIDE and await self._can_send(account, url):
             return account
         epoch = Epoch(account.placement.epoch + 1)
         started = await self._opened(account, url, epoch, anew=False)

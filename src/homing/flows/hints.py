@@ -15,7 +15,7 @@ from homing.decide.hints import Hint
 from homing.decide.reconcile import AtHome, Contested, Elsewhere, Judgement
 from homing.flows.listings import Lists
 from homing.flows.news import News
-from homing.model.fleet import Account, InstanceUrl, Listing, SessionId, SessionList
+from homing.model.fleet import Account, InstanceUrl, Listing, SessionId, SessionList, SessionStatus
 from homing.ports import Clock, Directory, Entropy, Meters, StoreUnavailable
 
 log = structlog.get_logger("homing")
@@ -114,7 +114,12 @@ class Hints:
         accounts = {account.session_id: account for account in found}
         listings = await self._lists.read_some(self._concerned(wanted, accounts))
         observed = reconcile.observe(listings, accounts)
-        judged = {session: reconcile.judge(account.placement, observed) for session, account in accounts.items()}
+        judged = {
+            session: reconcile.judge(
+                account.placement, observed, quarantined=account.status is SessionStatus.QUARANTINED
+            )
+            for session, account in accounts.items()
+        }
         corrected = await self._correct(judged, wanted)
         await self._note_statuses(judged, accounts, listings)
         return _Looked(accounts, judged, corrected)

@@ -18,7 +18,7 @@ from homing.decide.brake import Brake, BrakePolicy, Engaged, Seen
 from homing.decide.rehome import Cause, Wish
 from homing.flows.news import News
 from homing.flows.watching import Watching
-from homing.model.fleet import InstanceState, InstanceUrl, Placed, PlacementState, Route, SessionId, Takeover
+from homing.model.fleet import InstanceState, InstanceUrl, Placed, Placement, PlacementState, Route, SessionId, Takeover
 from homing.model.health import Gone, Judged, State
 from homing.ports import Clock, Directory, Fleet, StoreUnavailable
 
@@ -65,14 +65,18 @@ class Keeper:
         self._wished_s: dict[InstanceUrl, float] = {}
         self._rounds: Counter[InstanceUrl] = Counter()
         self._told: set[tuple[InstanceUrl, SessionId]] = set()
-        self._missing: dict[SessionId, float] = {}
-        self._missing_wanted: dict[SessionId, Wish] = {}
+        self._missing: dict[Placement, float] = {}
+        self._missing_wanted: dict[Placement, Wish] = {}
         self._brake: Brake = brake.OPEN
 
     @property
     def brake(self) -> Brake:
         """Whether so much seems gone that nothing is moved."""
         return self._brake
+
+    def braked(self) -> str | None:
+        """Why nothing is moved because so much seems gone; None while that is not so."""
+        return self._brake.reason if isinstance(self._brake, Engaged) else None
 
     async def run(self) -> None:
         """Keep the fleet until cancelled."""
@@ -106,19 +110,25 @@ class Keeper:
         return await self._wish(self._gone()) + await self._wish_missing()
 
     def missed(self, route: Route) -> None:
-        """The session's instance answered and does not have it, and neither has any other."""
-        now_s, session = self._clock.monotonic(), route.session_id
-        url = route.placement.instance_url
-        first_s = self._missing.get(session)
-        if first_s is None or now_s - first_s > self._policy.missing_within_s:
-            self._missing[session] = now_s
-            self._missing = {s: at_s for s, at_s in self._missing.items() if now_s - at_s <= _REMEMBERED_S}
-        elif now_s - first_s >= self._policy.missing_for_s and route.placement.state is PlacementState.HELD:
+        """The session's instance answered and does not have it, and neither has any other.
+
+        Twice in a while, for the same placement: a list may have been read before the session came up.
+        """
+        now_s, placement = self._clock.monotonic(), route.placement
+        if placement.state is not PlacementState.HELD:
+            return
+        first_s = self._missing.setdefault(placement, now_s)
+        if now_s - first_s > self._policy.missing_within_s:
+            self._missing[placement] = now_s
+        elif now_s - first_s >= self._policy.missing_for_s:
+            url = placement.instance_url
             reason = f"{url} answers without it, and nobody else has it"
-            self._missing_wanted[session] = Wish(
-                session, Cause.MISSING, reason, url, route.placement.epoch, urgent=True
+            self._missing_wanted[placement] = Wish(
+                route.session_id, Cause.MISSING, reason, url, placement.epoch, urgent=True
             )
             self._watching.something_is_wrong.set()
+        if len(self._missing) > _MISSING_MAX:
+            self._missing = {where: at_s for where, at_s in self._missing.items() if now_s - at_s <= _REMEMBERED_S}
 
     # --- judging ------------------------------------------------------------------------------------------------
 
@@ -194,13 +204,14 @@ class Keeper:
         wanted, self._missing_wanted = self._missing_wanted, {}
         down = self._watching.down()
         wishes = [wish for wish in wanted.values() if wish.from_url not in down]
-        for session in wanted:
-            self._missing.pop(session, None)
+        for placement in wanted:
+            self._missing.pop(placement, None)
         return await self._wishes.want(wishes) if wishes else 0
 
 
 _BREATH_S = 0.02
 _REMEMBERED_S = 60.0
+_MISSING_MAX = 10_000
 
 
 def _wishes(url: InstanceUrl, judged: Judged, placed: Sequence[Placed], waiting: Collection[SessionId]) -> list[Wish]:

@@ -1,9 +1,9 @@
 """Asking every instance for its session list, once, in parallel and within a limit."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from homing.model.fleet import InstanceUrl, Listing, NoList, SessionList
+from homing.model.fleet import InstanceUrl, ListedSession, Listing, NoList, SessionList
 from homing.ports import Clock, Fleet
 
 SILENT_FOR_S = 10.0
@@ -13,7 +13,17 @@ SILENT_FOR_S = 10.0
 class Lists:
     """Reads the lists of all instances. An instance that just failed to answer is given less time the next time."""
 
-    def __init__(self, fleet: Fleet, clock: Clock, *, timeout_s: float = 2.0, at_once: int = 64) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        clock: Clock,
+        *,
+        timeout_s: float = 2.0,
+        at_once: int = 64,
+        failing: Callable[[InstanceUrl, ListedSession], None] | None = None,
+    ) -> None:
+        """`failing` hears of each session that is listed with an error."""
+        self._failing = failing
         self._fleet, self._clock = fleet, clock
         self._timeout_s, self._at_once = timeout_s, asyncio.Semaphore(at_once)
         self._silent_since_s: dict[InstanceUrl, float] = {}
@@ -47,5 +57,9 @@ class Lists:
         match listing:
             case NoList(instance_url=url):
                 self._silent_since_s[url] = self._clock.monotonic()
-            case SessionList(instance_url=url):
+            case SessionList(instance_url=url, sessions=sessions):
                 self._silent_since_s.pop(url, None)
+                if self._failing is not None:
+                    for row in sessions.values():
+                        if row.error is not None:
+                            self._failing(url, row)

@@ -47,6 +47,11 @@ class News:
         """The sessions that somebody waits for."""
         return frozenset(self._watching)
 
+    @property
+    def waiting(self) -> int:
+        """How many wait, for whichever session."""
+        return sum(map(len, self._watching.values()))
+
     def tell(self, session: SessionId) -> None:
         """Something was seen of the session: wake all who wait for it."""
         for watch in self._watching.get(session, ()):

@@ -14,10 +14,30 @@ from typing import assert_never
 import structlog
 
 from homing.decide import reconcile
-from homing.decide.reconcile import Absent, AtHome, ComingUp, Contested, Elsewhere, Judgement, Observations, Unlinked
+from homing.decide.reconcile import (
+    Absent,
+    AtHome,
+    ComingUp,
+    Contested,
+    Elsewhere,
+    Judgement,
+    Observations,
+    SetAside,
+    Unlinked,
+)
 from homing.flows.listings import Lists
 from homing.model.fleet import InstanceUrl, NoList, Rebinding, Route, SessionId
-from homing.model.sending import Finding, Found, HeldTwice, Looked, NeedsPairing, NotLooked, Nowhere, Waiting
+from homing.model.sending import (
+    Finding,
+    Found,
+    HeldTwice,
+    InQuarantine,
+    Looked,
+    NeedsPairing,
+    NotLooked,
+    Nowhere,
+    Waiting,
+)
 from homing.ports import Clock, Directory, Entropy, Meters, StoreUnavailable
 
 log = structlog.get_logger("homing")
@@ -91,7 +111,10 @@ class Rediscovery:
         lost = await self._directory.routes(sessions=begun.wanted, instances=begun.suspects & silent)
         routes = {route.session_id: route for route in lost}
         observed = reconcile.observe(listings, routes)
-        judgements = {session: reconcile.judge(route.placement, observed) for session, route in routes.items()}
+        judgements = {
+            session: reconcile.judge(route.placement, observed, quarantined=route.quarantined)
+            for session, route in routes.items()
+        }
         corrected = await self._correct(judgements, routes)
         return {
             session: self._looked(routes.get(session, route), judgements.get(session), observed, corrected)
@@ -144,6 +167,8 @@ class Rediscovery:
                 return Waiting(reason)
             case Unlinked(reason=reason):
                 return NeedsPairing(reason)
+            case SetAside(reason=reason):
+                return InQuarantine(reason)
             case Contested(claimants=claimants, reason=reason):
                 return HeldTwice(claimants, reason)
             case Absent(silent=silent, reason=reason):

@@ -88,6 +88,18 @@ class _Task:
     stopped: bool = False
 
 
+class WishList:
+    """Wishes on the work table, for whoever only enters them."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+
+    async def want(self, wishes: Sequence[Wish]) -> int:
+        """Enter the wishes; answers how many were new. A session for which one is unfinished gets no second one."""
+        ids = await self._work.enqueue([_job(wish) for wish in wishes])
+        return sum(made is not None for made in ids)
+
+
 class Rehoming:
     """Wishes are entered with `want`; `do` does the jobs that they became."""
 
@@ -110,8 +122,7 @@ class Rehoming:
 
     async def want(self, wishes: Sequence[Wish]) -> int:
         """Enter the wishes; answers how many were new. A session for which one is unfinished gets no second one."""
-        ids = await self._work.enqueue([_job(wish) for wish in wishes])
-        return sum(made is not None for made in ids)
+        return await WishList(self._work).want(wishes)
 
     async def obstacle(self, session: SessionId) -> Obstacle | None:
         """What stands in the way of a session that is to be elsewhere."""
@@ -343,7 +354,7 @@ class _Attempt:
         up = [task for task, row in answers if isinstance(row, ListedSession) and row.can_send]
         arrived = await self._grants.arrive([self._arrival(task) for task in up])
         held = {arrival.placement.session_id for arrival in arrived}
-        self._meters_moved(task for task in up if task.wish.session_id in held)
+        self._count(task for task in up if task.wish.session_id in held)
         for task, row in answers:
             if task.wish.session_id in held:
                 self._end(
@@ -366,9 +377,12 @@ class _Attempt:
         age_ms = task.steps["waited"] + sum(ms for step, ms in task.steps.items() if step != "waited")
         return Arrival(task.placement, task.steps, age_ms)
 
-    def _meters_moved(self, tasks: Iterable[_Task]) -> None:
+    def _count(self, arrived: Iterable[_Task]) -> None:
+        tasks = list(arrived)
         for kind, count in Counter(task.wish.move for task in tasks).items():
             self._meters.moved(kind, count)
+        for task in tasks:
+            self._meters.arrived(task.wish.move, sum(task.steps.values()) / 1000)
 
 
 def _job(wish: Wish) -> NewJob:

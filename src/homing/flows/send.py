@@ -76,8 +76,8 @@ class Sending:
             self._said.end(route.session_id, text, outcome)
 
     async def _driven(self, text: Text, route: Route) -> Outcome:
-        if route.logged_out:
-            return _logged_out(route)
+        if route.logged_out or route.quarantined:
+            return _set_aside(route)
         happened: list[Happening] = []
         deadline_s = self._clock.monotonic() + self._policy.deadline_s
         tried = await self._try(text, route, happened, deadline_s)
@@ -236,7 +236,13 @@ def _same_id(its: str, ours: str) -> bool:
     return its == ours or its.endswith(f"_{ours}")
 
 
-def _logged_out(route: Route) -> NotSent:
+def _set_aside(route: Route) -> NotSent:
+    """No attempt could succeed until somebody has seen to the account."""
+    if route.quarantined:
+        reason = (
+            f"account {route.account_uuid} is in quarantine: a stranger uses its login; end that, and start it again"
+        )
+        return NotSent(FailureCode.SESSION_QUARANTINED, reason, attempts=0, final=True)
     reason = f"account {route.account_uuid} is logged out; start it and pair it again"
     return NotSent(FailureCode.SESSION_LOGGED_OUT, reason, attempts=0, final=True)
 

@@ -10,8 +10,9 @@ from typing import Any, assert_never
 
 from homing.instance.engine import PairingCode, Refused
 from homing.instance.events import Status
-from homing.instance.host import Full, NotFound, Sealed, Started, Wanted
+from homing.instance.host import NotFound
 from homing.instance.messages import NotConnected, Overloaded, Paused, SendOutcome, Sent, Unknown, VaultAway
+from homing.instance.opening import Full, Sealed, Started, Wanted
 from homing.instance.session import HostedSession
 from homing.model.vault import StaleEpoch
 

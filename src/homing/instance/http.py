@@ -18,8 +18,9 @@ from aiohttp.typedefs import Handler, Middleware
 from homing.instance import answers, requests
 from homing.instance.answers import Answer
 from homing.instance.faults import Faults, UnknownFault
-from homing.instance.host import Host, NotFound, Wanted
+from homing.instance.host import Host, NotFound
 from homing.instance.messages import Message, SendOutcome, Sent
+from homing.instance.opening import Wanted
 from homing.instance.probes import health
 from homing.instance.requests import Problem
 from homing.instance.wrongdoing import misbehaving
@@ -53,7 +54,12 @@ class Surface:
     bulk_spacing_s: float = 1.0
     started_at: float = 0.0
     restored: bool = False
+    answered_s: float | None = None
     backlog: Callable[[], Mapping[str, int]] | None = None
+
+    def answered_ago_s(self) -> float | None:
+        """Since when nobody's call was answered here; None if nobody ever called."""
+        return None if self.answered_s is None else self.host.clock.monotonic() - self.answered_s
 
     # Sessions
 
@@ -244,22 +250,29 @@ def _one_shape(surface: Surface) -> Middleware:
 
     @web.middleware
     async def respond(request: web.Request, handler: Handler) -> web.StreamResponse:
-        try:
-            return await handler(request)
-        except web.HTTPRequestEntityTooLarge:
-            return _response(Answer({"error": "Request body too large"}, 413))
-        except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
-            return _response(_no_endpoint(request, surface.host.now()))
-        except web.HTTPException as problem:
-            return _response(Answer({"error": problem.reason}, problem.status))
-        except StoreUnavailable as problem:
-            log.warning("%s %s: the vault does not answer: %s", request.method, request.path, problem)
-            return _response(Answer({"error": "Credentials vault unavailable"}, 503, {"Retry-After": "1"}))
-        except Exception:
-            log.exception("%s %s failed", request.method, request.path)
-            return _response(Answer({"error": "Internal server error"}, 500))
+        answer = await _shaped(surface, request, handler)
+        if request.transport is not None and not request.transport.is_closing():
+            surface.answered_s = surface.host.clock.monotonic()
+        return answer
 
     return respond
+
+
+async def _shaped(surface: Surface, request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPRequestEntityTooLarge:
+        return _response(Answer({"error": "Request body too large"}, 413))
+    except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
+        return _response(_no_endpoint(request, surface.host.now()))
+    except web.HTTPException as problem:
+        return _response(Answer({"error": problem.reason}, problem.status))
+    except StoreUnavailable as problem:
+        log.warning("%s %s: the vault does not answer: %s", request.method, request.path, problem)
+        return _response(Answer({"error": "Credentials vault unavailable"}, 503, {"Retry-After": "1"}))
+    except Exception:
+        log.exception("%s %s failed", request.method, request.path)
+        return _response(Answer({"error": "Internal server error"}, 500))
 
 
 def _no_endpoint(request: web.Request, now: float) -> Answer:

@@ -19,7 +19,7 @@ from homing.ports import Clock, Leases, StoreUnavailable
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 UNANSWERED_MAX = 16
-"""Renewals on their way at once; a store that is slow is not made slower by more of them."""
+"""Renewals on their way at once. The oldest is given up for a new one: its answer would be worth little by now."""
 END_WITHIN_S = 1.0
 
 
@@ -42,12 +42,16 @@ class Tenants(Protocol):
 
 
 class Lease:
-    """``holder`` is this boot; it is another one after the store declared it ended."""
+    """``holder`` is this boot; it is another one after the store declared it ended.
+
+    ``answered_ago_s`` is told with each renewal: since when nobody's call was answered here.
+    """
 
     def __init__(
         self, leases: Leases, instance_url: str, clock: Clock, *, fresh_id: Callable[[], str], policy: LeasePolicy
     ) -> None:
         self.policy = policy
+        self.answered_ago_s: Callable[[], float | None] = lambda: None
         self.holder = Holder(instance_url, fresh_id())
         self._leases = leases
         self._clock = clock
@@ -57,7 +61,7 @@ class Lease:
         self._store: StoreIdentity | None = None
         self._renewal = asyncio.Event()
         self._paused = True
-        self._unanswered: set[asyncio.Task[None]] = set()
+        self._unanswered: dict[asyncio.Task[None], None] = {}
 
     def may_act(self) -> bool:
         """Whether, at this very moment, this boot may act for its sessions."""
@@ -104,9 +108,7 @@ class Lease:
         while True:
             await self._clock.sleep(self.policy.heartbeat_s if self.may_act() else self.policy.repeat_s)
             self._look(tenants)
-            asked_s, renewed = await self._answer(
-                lambda: self._leases.renew(self.holder, expiry_s=self.policy.expiry_s), tenants
-            )
+            asked_s, renewed = await self._answer(self._renew, tenants)
             if renewed is None:
                 return
             try:
@@ -114,6 +116,10 @@ class Lease:
                     await self._take(asked_s, renewed, tenants)
             except (StoreUnavailable, TimeoutError) as problem:
                 log.warning("which sessions are still ours could not be found out: %s", problem)
+
+    async def _renew(self) -> Renewed | None:
+        answered_ago_s = self.answered_ago_s()
+        return await self._leases.renew(self.holder, expiry_s=self.policy.expiry_s, answered_ago_s=answered_ago_s)
 
     async def _take(self, asked_s: float, renewed: Renewed, tenants: Tenants) -> None:
         """Act on, once what may have changed meanwhile is known."""
@@ -156,10 +162,11 @@ class Lease:
         """The first answer, and when it was asked for; it is asked again as long as there is none."""
         answer: asyncio.Future[tuple[float, T]] = asyncio.get_running_loop().create_future()
         while not answer.done():
-            if len(self._unanswered) < UNANSWERED_MAX:
-                task = asyncio.get_running_loop().create_task(self._ask(ask, answer))
-                self._unanswered.add(task)
-                task.add_done_callback(self._unanswered.discard)
+            if len(self._unanswered) >= UNANSWERED_MAX:
+                next(iter(self._unanswered)).cancel()
+            task = asyncio.get_running_loop().create_task(self._ask(ask, answer))
+            self._unanswered[task] = None
+            task.add_done_callback(self._unanswered.pop)
             await asyncio.wait([answer], timeout=self.policy.repeat_s)
             if tenants is not None:
                 self._look(tenants)

@@ -8,7 +8,7 @@ class HostPolicy:
     """The host's limits; the defaults suit a thousand sessions in one process."""
 
     sessions_max: int = 5_000
-    logins_per_s: int = 20
+    logins_per_s: float = 20.0
     """Logins begun within any one second, whatever they are for: WhatsApp watches who logs in how often."""
     login_wait_s: float = 20.0
     """How long a caller that starts a session waits for it to be connected."""

@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from random import SystemRandom
 from typing import Self
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 SHUTDOWN_WITHIN_S = 2.0
 ASK_GATEWAY_WITHIN_S = 10.0
 RESTORE_AGAIN_S = 1.0
+LEASE_WITHIN_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,7 @@ class Instance:
             on_event=on_event or (link.notifier.tell if link else None),
         )
         surface = Surface(host, settings.api_key, bulk_spacing_s=settings.bulk_spacing_s, started_at=host.now())
+        host.lease.answered_ago_s = surface.answered_ago_s
         surface.backlog = link.notifier.backlog if link else None
         runner = web.AppRunner(application(surface), access_log=None, shutdown_timeout=SHUTDOWN_WITHIN_S)
         await runner.setup()
@@ -170,6 +173,9 @@ class Instance:
         if self._link is not None:
             self._link.notifier.start()
         self._leasing = asyncio.create_task(self.host.lease.run(self.host))
+        with suppress(TimeoutError):  # without a lease it listens all the same, and says that it is paused
+            async with asyncio.timeout(LEASE_WITHIN_S):
+                await self.host.lease.trusted()
         await web.SockSite(self._runner, listener, backlog=1024).start()
         self._surface.restored = not restore
         if restore:

@@ -6,104 +6,61 @@ in the meantime.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
-from random import Random
+from dataclasses import replace
 from typing import assert_never
 
+from homing.instance.connection import Connection
 from homing.instance.engine import (
     Acknowledged,
     Closed,
     DeviceRemoved,
-    Engine,
     EngineEvent,
-    EngineSession,
     Inbound,
-    Label,
-    LoggedIn,
-    LoggedOut,
     Paired,
     PairingCode,
     Refused,
     Replaced,
-    StaleLogin,
-    Throttled,
 )
 from homing.instance.events import (
     About,
     CodeIssued,
     MessageReceived,
     MessageSent,
-    OnHostEvent,
     SessionLeft,
     Status,
     StatusChanged,
 )
 from homing.instance.inbox import Inbox
-from homing.instance.lease import Lease
-from homing.instance.logins import Logins
 from homing.instance.messages import Message, NotConnected, Paused, SendOutcome
-from homing.instance.policy import HostPolicy
-from homing.instance.rates import Rate
+from homing.instance.ownership import Ownership
 from homing.instance.sending import Sending
+from homing.instance.surroundings import Surroundings
 from homing.instance.tasks import Tasks
 from homing.instance.telling import Telling
-from homing.model.vault import Grant, Login, StaleEpoch
-from homing.ports import Clock, Credentials, StoreUnavailable
+from homing.instance.upkeep import Upkeep
+from homing.model.vault import Grant, Login
 
-log = logging.getLogger(__name__)
 REPLACED = "replaced"
 """What a session says that somebody else logged in with its credentials, who was not granted them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What every session of a host shares. ``sent`` counts the messages of all of them."""
-
-    engine: Engine
-    credentials: Credentials
-    lease: Lease
-    logins: Logins
-    policy: HostPolicy
-    clock: Clock
-    random: Random
-    sent: Rate
-    on_event: OnHostEvent | None
-    on_left: Callable[["HostedSession"], None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Up:
-    """Logged in, or showing a code that a phone may accept within ``for_s``."""
-
-    for_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Again:
-    """Not up; worth another attempt, not before ``after_s``."""
-
-    after_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Over:
-    """Not to be attempted again under this grant."""
-
-
-_Attempt = _Up | _Again | _Over
-
-
 class HostedSession:
-    """A session in this instance. Before ``begin`` it is only known to be on its way: no status, no epoch."""
+    """A session in this instance. Before ``begin`` it is only known to be on its way: no status, no epoch.
 
-    def __init__(self, session_id: str, workspace_id: int | None, around: Surroundings) -> None:
+    ``on_left`` hears when it was let go of without anybody asking for it.
+    """
+
+    def __init__(
+        self,
+        session_id: str,
+        workspace_id: int | None,
+        around: Surroundings,
+        on_left: Callable[["HostedSession"], None],
+    ) -> None:
         self.session_id = session_id
         self.workspace_id = workspace_id
-        self.grant: Grant | None = None
         self.status: Status | None = None
         self.error: str | None = None
         self.phone_number: str | None = None
@@ -111,15 +68,14 @@ class HostedSession:
         self.last_activity_at: float | None = None
         self.pairing: PairingCode | None = None
         self._around = around
-        self._login: Login | None = None
+        self._on_left = on_left
+        self._own: Ownership | None = None
         self._sending: Sending | None = None
-        self._wire: EngineSession | None = None
-        self._connections = 0
-        self._over = self._gone = self._doubted = False
+        self._connection = Connection(around.engine, self._arrived)
+        self.over = self._gone = self._doubted = False
+        self._upkeep: asyncio.Task[None] | None = None
         self._doubting: asyncio.Task[None] | None = None
-        self._life: asyncio.Task[None] | None = None
         self._announced: tuple[Status | None, str | None] = (None, None)
-        self._down = asyncio.Event()
         self._settled = asyncio.Event()
         self._tasks = Tasks(session_id)
         self._telling = Telling(session_id, around.on_event, self._tasks, around.policy.offer_again_s)
@@ -128,14 +84,21 @@ class HostedSession:
             self._tasks,
             waiting_max=around.policy.inbound_waiting_max,
             event_of=self._received,
-            is_live=lambda wire: wire is self._wire,
+            is_live=self._connection.is_live,
             trusted=around.lease.trusted,
-            offer_again=lambda: None if self._over else self._lost(),
+            offer_again=lambda: None if self.over else self._lost(),
         )
 
     @property
+    def grant(self) -> Grant | None:
+        """What it acts under, with the counters that were reserved until now."""
+        if self._own is None or self._sending is None:
+            return None
+        return replace(self._own.grant, next_counter=self._sending.next_counter)
+
+    @property
     def epoch(self) -> int | None:
-        return self.grant.epoch if self.grant else None
+        return self._own.grant.epoch if self._own else None
 
     @property
     def can_begin_again(self) -> bool:
@@ -146,18 +109,19 @@ class HostedSession:
 
     def begin(self, grant: Grant, status: Status | None = None, before: "HostedSession | None" = None) -> None:
         """Come up under the grant, and stay up. ``before`` held the session under an earlier one in this process."""
-        self.grant, self._login, self.status = grant, grant.login, status
+        self.status = status
+        self._own = Ownership(grant, self._around.credentials, self._around.lease, self._around.policy.ask_again_s)
         had = before._sending.acknowledged if before is not None and before._sending is not None else ()
         self._sending = Sending(
             self._around.credentials,
             grant,
             self._around.policy,
             self._around.clock,
-            may_act=self._may_act,
+            may_act=self.may_act,
             superseded=self._superseded,
             had=had,
         )
-        self._life = self._tasks.spawn(self._live(grant, self._sending))
+        self._upkeep = self._tasks.spawn(Upkeep(self, self._own, self._sending, self._connection, self._around).run())
 
     async def settled(self, within_s: float) -> None:
         """Returns once the session is up or has failed to come up, or when the time is over."""
@@ -185,73 +149,74 @@ class HostedSession:
 
     def reopen(self) -> None:
         """Go on as before ``close``."""
-        if self._sending is not None and not self._over:
+        if self._sending is not None and not self.over:
             self._sending.reopen()
 
     async def stop(self) -> None:
         """End the connection, politely and in bounded time. The login stays as it is."""
-        self._over = self._gone = True
+        self.over = self._gone = True
         await self.close()
         self.cut()
 
     def cut(self) -> None:
         """End the connection at once."""
-        self._over = self._gone = True
+        self.over = self._gone = True
         self._tasks.cancel()
-        self._hang_up("session stopped")
+        self._hang_up_for_good("session stopped")
         self.status = Status.DISCONNECTED
         self._settled.set()
 
     async def logout(self) -> bool:
         """Unlink the device and delete its login; False if there is no connection to say it over."""
-        wire, grant = self._wire, self.grant
-        if grant is not None and self.status is Status.LOGGED_OUT:
-            await self._forget(grant)
+        wire, own = self._connection.wire, self._own
+        if own is not None and self.status is Status.LOGGED_OUT:
+            await own.forget()
             return True
-        if wire is None or grant is None or self.status is not Status.CONNECTED:
+        if wire is None or own is None or self.status is not Status.CONNECTED:
             return False
         try:
             await wire.logout()
         except ConnectionError:
             return False
-        await self._log_out(grant, "logged out on request", forget=True)
+        await self.log_out("logged out on request", forget=True)
         return True
 
     async def renew_code(self) -> PairingCode | None:
         """A fresh pairing code, if the session waits for one to be accepted."""
-        if self._wire is None or self.status is not Status.QR_SCANNING:
+        wire = self._connection.wire
+        if wire is None or self.status is not Status.QR_SCANNING:
             return None
         try:
-            self._show(await self._wire.pair(self.session_id))
+            self.show(await wire.pair(self.session_id))
         except ConnectionError:
             return None
         return self.pairing
 
     def leave(self, current_epoch: int | None) -> None:
         """The session is another's, at this epoch where that is known: let go of it."""
-        if self.grant is None or self._gone:
+        if self._own is None or self._gone:
             return
         self._gone = True
         known = "its grant is over" if current_epoch is None else f"granted elsewhere at epoch {current_epoch}"
         self._end(Status.ERROR, known)
         self._telling.tell(SessionLeft(self._about(), current_epoch))
-        self._around.on_left(self)
+        self._on_left(self)
 
     async def doubt(self, wait_s: float) -> None:
         """Somebody knows of a higher epoch: say nothing more until the vault has told whose the session is.
 
         Returns once that is known, or after ``wait_s``.
         """
-        if self.grant is None or self._gone:
+        if self._own is None or self._gone:
             return
         self._doubted = True
         if self._doubting is None or self._doubting.done():
-            self._doubting = self._tasks.spawn(self._find_out(self.grant))
+            self._doubting = self._tasks.spawn(self._find_out(self._own))
         await asyncio.wait([self._doubting], timeout=wait_s)
 
-    async def _find_out(self, grant: Grant) -> None:
-        current = await self._vault_epoch()
-        if current > grant.epoch:
+    async def _find_out(self, own: Ownership) -> None:
+        current = await own.vault_epoch()
+        if current > own.grant.epoch:
             self.leave(current)
         self._doubted = False
         self.go_on()
@@ -266,132 +231,68 @@ class HostedSession:
         if self._sending is not None:
             self._sending.pump()
 
-    # Coming up and staying up
+    # What keeps it up needs of it
 
-    async def _live(self, grant: Grant, sending: Sending) -> None:
-        failures = 0
-        while not self._over:
-            attempt = await self._attempt(grant, sending)
-            match attempt:
-                case _Up(for_s):
-                    failures = 0
-                    await self._until_down(for_s)
-                    if self.status is not Status.AUTHENTICATED:
-                        await asyncio.sleep(self._pause_s(failures))
-                case _Again(after_s):
-                    await asyncio.sleep(max(after_s, self._pause_s(failures)))
-                    failures += 1
-                case _Over():
-                    return
-                case _:
-                    assert_never(attempt)
+    def may_act(self) -> bool:
+        return not self._doubted and self._around.lease.may_act()
 
-    async def _until_down(self, for_s: float | None) -> None:
-        """Until the connection breaks; a code that nobody accepted is replaced by a fresh one before that."""
-        while True:
-            try:
-                async with asyncio.timeout(for_s):
-                    await self._down.wait()
-            except TimeoutError:
-                if await self.renew_code() is not None:
-                    continue
-            return
-
-    def _pause_s(self, failures: int) -> float:
-        return self._around.policy.reconnect_after_s(failures, self._around.random.random())
-
-    async def _attempt(self, grant: Grant, sending: Sending) -> _Attempt:
-        await self._around.lease.trusted()
-        if self._login is not None:
-            await self._around.logins.turn()
-        self._down.clear()
-        try:
-            async with asyncio.timeout(self._around.policy.login_timeout_s):
-                return await self._connect(grant, sending)
-        except (OSError, StoreUnavailable) as problem:
-            if self._over:
-                return _Over()
-            self._hang_up(None)
-            self._become(Status.DISCONNECTED, f"cannot connect: {type(problem).__name__}")
-            return _Again()
-
-    async def _connect(self, grant: Grant, sending: Sending) -> _Attempt:
-        current = await self._around.credentials.epoch(self.session_id)
-        if current > grant.epoch:
-            self.leave(current)
-            return _Over()
-        self._connections += 1
-        wire = await self._around.engine.connect(partial(self._arrived, self._connections))
-        self._wire = wire
-        if not self._may_act():
-            self._hang_up(None)
-            return _Again()
-        if self._login is None:
-            self._show(await wire.pair(self.session_id))
-            return _Up(self.pairing.expires_in_s if self.pairing else None)
-        return await self._log_in(wire, grant, sending, self._login)
-
-    async def _log_in(self, wire: EngineSession, grant: Grant, sending: Sending, login: Login) -> _Attempt:
-        label = Label(grant.holder.instance_url, grant.epoch)
-        answer = await wire.login(login, next_counter=sending.next_counter, label=label)
-        match answer:
-            case LoggedIn():
-                return await self._logged_in(wire, sending, answer)
-            case Throttled(retry_after_s):
-                self._hang_up(None)
-                return _Again(retry_after_s)
-            case StaleLogin():
-                await self._taken(grant, "stale credentials")
-            case LoggedOut(reason, known):
-                await self._log_out(grant, f"WhatsApp refused the login: {reason}", forget=known)
-            case _:
-                assert_never(answer)
-        return _Over()
-
-    async def _logged_in(self, wire: EngineSession, sending: Sending, answer: LoggedIn) -> _Attempt:
-        if answer.renewed is not None:
-            if not await self._save(answer.renewed):
-                return _Over()
-            wire.confirm(answer.renewed)
-        if self._over or self._wire is not wire:
-            return _Over() if self._over else _Again()
-        self.phone_number, self.pairing = answer.phone_number, None
+    def connected(self, phone_number: str | None) -> None:
+        self.phone_number, self.pairing = phone_number, None
         reconnected = self.connected_at is not None
         self.connected_at = self.last_activity_at = self._now()
-        sending.connected(wire.transmit)
         self._become(Status.CONNECTED, None, reconnected=reconnected)
-        return _Up()
 
-    async def _save(self, login: Login) -> bool:
-        """Keep the login; False if the session is another's by now."""
-        await self._around.lease.trusted()
-        assert self.grant is not None
-        saved = await self._around.credentials.save(self.grant, login)
-        if isinstance(saved, StaleEpoch):
-            self.leave(saved.current)
-            return False
-        self.grant, self._login = saved, login
-        return True
+    def unreachable(self, why: str) -> None:
+        self.hang_up()
+        self._become(Status.DISCONNECTED, why)
+
+    def hang_up(self) -> None:
+        """Close the connection; another one will follow."""
+        if self._sending is not None:
+            self._sending.disconnected()
+        self._connection.close()
+
+    def show(self, code: PairingCode) -> None:
+        self.pairing = code
+        self._become(Status.QR_SCANNING, None)
+        self._telling.tell(CodeIssued(self._about(), code.code, code.expires_in_s))
+
+    async def taken(self, how: str) -> None:
+        """Someone else uses our credentials: the one who was granted them, or a stranger."""
+        assert self._own is not None
+        current = await self._own.vault_epoch()
+        if current > self._own.grant.epoch:
+            self.leave(current)
+            return
+        self._end(Status.ERROR, how)
+        self._become(Status.ERROR, how)
+
+    async def log_out(self, why: str, *, forget: bool) -> None:
+        self._end(Status.LOGGED_OUT, why)
+        self._become(Status.LOGGED_OUT, why)
+        if forget and self._own is not None:
+            await self._own.forget()
 
     # What arrives over the connection
 
-    def _arrived(self, connection: int, event: EngineEvent) -> None:
-        if connection != self._connections or self.grant is None:
+    def _arrived(self, event: EngineEvent) -> None:
+        own = self._own
+        if own is None:
             return
         match event:
             case Acknowledged() | Refused():
                 self._answered(event)
             case Inbound():
                 self.last_activity_at = self._now()
-                self.inbox.take(event, self._wire)
+                self.inbox.take(event, self._connection.wire)
             case Paired(login):
-                self._tasks.spawn(self._paired(login))
+                self._tasks.spawn(self._paired(own, login))
             case Replaced():
                 self._end(Status.ERROR, REPLACED)
-                self._tasks.spawn(self._taken(self.grant, REPLACED))
+                self._tasks.spawn(self.taken(REPLACED))
             case DeviceRemoved():
                 self._end(Status.LOGGED_OUT, "device removed")
-                self._tasks.spawn(self._log_out(self.grant, "device removed", forget=True))
+                self._tasks.spawn(self.log_out("device removed", forget=True))
             case Closed():
                 self._lost()
             case _:
@@ -405,70 +306,30 @@ class HostedSession:
             self._telling.tell(MessageSent(self._about(), frame.message_id, frame.recipient))
 
     def _received(self, message: Inbound) -> MessageReceived:
-        return MessageReceived(
-            self._about(), message.id, message.sender, message.text, message.at, self.phone_number
-        )
+        return MessageReceived(self._about(), message.id, message.sender, message.text, message.at, self.phone_number)
 
-    async def _paired(self, login: Login) -> None:
-        if await self._save(login):
-            self.pairing = None
-            self._become(Status.AUTHENTICATED, None)
-            self._lost()
+    async def _paired(self, own: Ownership, login: Login) -> None:
+        stale = await own.save(login)
+        if stale is not None:
+            self.leave(stale.current)
+            return
+        self.pairing = None
+        self._become(Status.AUTHENTICATED, None)
+        self._lost()
 
     def _lost(self) -> None:
         """The connection is no use any more; the session's own task makes the next one."""
-        self._hang_up(None)
+        self.hang_up()
         if self.status is Status.CONNECTED:
             self._become(Status.DISCONNECTED, "connection to WhatsApp lost")
-        self._down.set()
-
-    async def _taken(self, grant: Grant, how: str) -> None:
-        """Someone else uses our credentials: the one who was granted them, or a stranger."""
-        current = await self._vault_epoch()
-        if current > grant.epoch:
-            self.leave(current)
-            return
-        self._end(Status.ERROR, how)
-        self._become(Status.ERROR, how)
-
-    async def _log_out(self, grant: Grant, why: str, *, forget: bool) -> None:
-        self._end(Status.LOGGED_OUT, why)
-        self._become(Status.LOGGED_OUT, why)
-        if forget:
-            self._login = None
-            await self._forget(grant)
-
-    async def _forget(self, grant: Grant) -> None:
-        """A login that could not be deleted is refused by WhatsApp when it is used again, and deleted then."""
-        await self._around.lease.trusted()
-        try:
-            await self._around.credentials.forget(grant)
-        except StoreUnavailable as problem:
-            log.warning("session %s: its login could not be deleted: %s", self.session_id, problem)
+        self._connection.down.set()
 
     # Small steps
 
-    def _may_act(self) -> bool:
-        return not self._doubted and self._around.lease.may_act()
-
     def _superseded(self, current: int) -> None:
         """The vault refused a write under our grant. One that has lost its newest commits proves nothing."""
-        if self.grant is not None and current >= self.grant.epoch:
+        if self._own is not None and current >= self._own.grant.epoch:
             self.leave(current)
-
-    async def _vault_epoch(self) -> int:
-        """The session's epoch, as soon as the vault can tell."""
-        while True:
-            try:
-                return await self._around.credentials.epoch(self.session_id)
-            except StoreUnavailable as problem:
-                log.warning("session %s: its epoch could not be read: %s", self.session_id, problem)
-            await asyncio.sleep(self._around.policy.ask_again_s)
-
-    def _show(self, code: PairingCode) -> None:
-        self.pairing = code
-        self._become(Status.QR_SCANNING, None)
-        self._telling.tell(CodeIssued(self._about(), code.code, code.expires_in_s))
 
     def _become(self, status: Status, error: str | None, *, reconnected: bool = False) -> None:
         self._settled.set()
@@ -479,24 +340,19 @@ class HostedSession:
 
     def _end(self, status: Status, error: str) -> None:
         """No more of this grant's connections; callers see the state at once, listeners once it is certain."""
-        self._over = True
+        self.over = True
         self.status, self.error = status, error
-        if self._life is not None and self._life is not asyncio.current_task():
-            self._life.cancel()
-        self._hang_up(error)
-        self._down.set()
+        if self._upkeep is not None and self._upkeep is not asyncio.current_task():
+            self._upkeep.cancel()
+        self._hang_up_for_good(error)
+        self._connection.down.set()
         self._settled.set()
 
-    def _hang_up(self, for_good: str | None) -> None:
-        """Close the connection. ``for_good`` says why no other will follow; what was on the wire ends with it."""
-        wire, self._wire = self._wire, None
-        self._connections += 1
-        if self._sending is not None and for_good is not None:
-            self._sending.end(for_good)
-        elif self._sending is not None:
-            self._sending.disconnected()
-        if wire is not None:
-            wire.close()
+    def _hang_up_for_good(self, why: str) -> None:
+        """Close the connection; what was on the wire ends with it."""
+        if self._sending is not None:
+            self._sending.end(why)
+        self._connection.close()
 
     def _about(self) -> About:
         return About(self.session_id, self.workspace_id, self.epoch or 0)

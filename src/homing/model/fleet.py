@@ -124,6 +124,7 @@ class Route:
     placement: Placement
     phone: str = ""
     logged_out: bool = False
+    quarantined: bool = False
 
     @property
     def session_id(self) -> SessionId:
@@ -184,6 +185,8 @@ class ListedSession:
     epoch: Epoch | None = None
     idle_s: float | None = None
     """Since when nothing was said, where the gateway tells."""
+    error: str | None = None
+    """Why it cannot go on, in the gateway's word."""
 
     @property
     def can_send(self) -> bool:
@@ -218,6 +221,7 @@ class MoveKind(StrEnum):
     REDISCOVERY = "rediscovery"
     REHOME = "rehome"
     MIGRATION = "migration"
+    TAKE_BACK = "take_back"
 
 
 @dataclass(frozen=True, slots=True)

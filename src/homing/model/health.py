@@ -33,6 +33,8 @@ class Gone(StrEnum):
     """Nobody listens, and its heartbeat is overdue."""
     LAPSED = "lapsed"
     EXITED = "exited"
+    UNANSWERING = "unanswering"
+    """It keeps its lease, and has answered nobody for long: of no use to anyone, whatever it does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,8 @@ class Incarnation:
     """Below zero once the lease ran out."""
     began_ago_s: float
     ended: Ended | None = None
+    answered_ago_s: float | None = None
+    """Since when it has answered no call, by its own word with its newest renewal; None where it does not tell."""
 
     @property
     def holds_lease(self) -> bool:

@@ -94,6 +94,13 @@ class NeedsPairing:
 
 
 @dataclass(frozen=True, slots=True)
+class InQuarantine:
+    """A stranger uses the session's login: an operator has to start it again."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Nowhere:
     """No instance that answered holds the session; those that did not answer prove nothing."""
 
@@ -117,7 +124,7 @@ class NotLooked:
     reason: str
 
 
-Finding = Found | Waiting | NeedsPairing | Nowhere | HeldTwice | NotLooked
+Finding = Found | Waiting | NeedsPairing | InQuarantine | Nowhere | HeldTwice | NotLooked
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +165,7 @@ class FailureCode(StrEnum):
     SESSION_UNREACHABLE = "session_unreachable"
     SESSION_NOT_READY = "session_not_ready"
     SESSION_LOGGED_OUT = "session_logged_out"
+    SESSION_QUARANTINED = "session_quarantined"
     DUPLICATE_HOLDER = "duplicate_holder"
     THROTTLED = "instance_throttled"
     MESSAGE_REJECTED = "message_rejected"

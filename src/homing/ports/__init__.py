@@ -4,11 +4,10 @@ Everything that waits, rolls dice, stores or reaches over the network stands beh
 same flows run against PostgreSQL, against SQLite, and inside a simulation whose time is virtual.
 """
 
-import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypedDict
 
 from homing.model.access import Key
 from homing.model.calls import InstanceHealth as InstanceHealth
@@ -55,10 +54,12 @@ from homing.model.notices import RosterChanged as RosterChanged
 from homing.model.notices import WorkReady as WorkReady
 from homing.model.sending import Receipt
 from homing.model.vault import VaultSealed as VaultSealed
-from homing.model.work import Ending, Job, JobId, JobState, NewJob, NotDue, ScheduleRecord, Tick, WorkFigures
 from homing.ports.leases import Credentials as Credentials
 from homing.ports.leases import Grants as Grants
 from homing.ports.leases import Leases as Leases
+from homing.ports.pages import Page as Page
+from homing.ports.work import Schedules as Schedules
+from homing.ports.work import Work as Work
 
 # --- time and chance ------------------------------------------------------------------------------------------
 
@@ -107,14 +108,6 @@ class Lookup:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """Which part of a listing: rows with an id above `after` (below it in newest-first listings), at most `limit`."""
-
-    after: int = 0
-    limit: int = 50
-
-
-@dataclass(frozen=True, slots=True)
 class NewAccount:
     """An account about to exist. `session_id` is fixed from here on."""
 
@@ -125,6 +118,17 @@ class NewAccount:
     name: str
     takeover: Takeover
     id: int | None = None
+    requires: Mapping[str, str] = field(default_factory=dict)
+
+
+class InstanceChanges(TypedDict, total=False):
+    """What an operator may say of an instance. What is absent stays; None takes a limit away."""
+
+    name: str
+    capacity: int | None
+    memory_limit_mb: float | None
+    sends_limit_per_s: float | None
+    labels: Mapping[str, str]
 
 
 class Directory(Protocol):
@@ -203,6 +207,10 @@ class Directory(Protocol):
 
     async def set_takeover(self, account: Account, takeover: Takeover) -> None: ...
 
+    async def set_requires(self, account: Account, requires: Mapping[str, str]) -> None:
+        """The labels that an instance must have to be given the account's session from now on."""
+        ...
+
     async def create_contact(self, uuid: ContactUuid, workspace: WorkspaceId, phone: str, name: str) -> Contact:
         """Raises NameTaken if the workspace has that phone already."""
         ...
@@ -223,11 +231,17 @@ class Directory(Protocol):
         name: str = "",
         capacity: int | None = None,
         labels: Mapping[str, str] | None = None,
+        memory_limit_mb: float | None = None,
+        sends_limit_per_s: float | None = None,
     ) -> Instance:
         """Raises NameTaken if the address is known already."""
         ...
 
     async def set_instance_state(self, url: InstanceUrl, state: InstanceState) -> Instance | None: ...
+
+    async def change_instance(self, url: InstanceUrl, changes: InstanceChanges) -> Instance | None:
+        """The instance as it stands changed; None if there is none at the address."""
+        ...
 
     async def delete_instance(self, url: InstanceUrl) -> bool:
         """False, and no change, while sessions are placed on it."""
@@ -491,88 +505,6 @@ class Notices(Protocol):
     def subscribe(self, hear: Callable[[Notice], None]) -> None: ...
 
 
-# --- work -----------------------------------------------------------------------------------------------------
-
-
-class Work(Protocol):
-    """Work that outlives who asked for it and who does it. Raises StoreUnavailable; leases run by the store's clock.
-
-    A job is claimed under a lease and a fence that rises with every claim: whoever is slow, or comes back from the
-    dead, is refused with the older one. Jobs of one key are done one at a time, in the order in which they came,
-    and one that has to be tried again holds up those behind it; a dead or cancelled one does not. Keys are
-    independent of each other, and shared by all kinds. Work may be done twice, but never at the same time.
-    """
-
-    async def enqueue(self, jobs: Sequence[NewJob]) -> list[JobId | None]:
-        """The new jobs' ids, in order; None where an unfinished job of the same kind and `dedup` exists already."""
-        ...
-
-    async def claim(self, kind: str, *, owner: str, limit: int, lease_s: float) -> list[Job]:
-        """Up to `limit` jobs to be done now, most urgent first; those too whose lease ran out."""
-        ...
-
-    async def renew(self, jobs: Collection[Job], *, lease_s: float) -> set[JobId]:
-        """Hold these for `lease_s` from now on; those not in the answer are not ours any more."""
-        ...
-
-    async def settle(self, endings: Sequence[tuple[Job, Ending]]) -> set[JobId]:
-        """How attempts ended; those not in the answer were refused, since somebody else has the job by now."""
-        ...
-
-    async def cancel(self, id: JobId) -> bool:
-        """Take back a job that nobody has claimed. False if it is running or finished."""
-        ...
-
-    async def replay(self, ids: Collection[JobId]) -> set[JobId]:
-        """Let dead jobs live again, with all their attempts; those that cannot are not in the answer."""
-        ...
-
-    async def job(self, id: JobId) -> Job | None: ...
-
-    async def jobs(self, page: Page, *, kind: str | None = None, state: JobState | None = None) -> list[Job]:
-        """Newest first; `page.after` is the id below which to go on, 0 for the newest."""
-        ...
-
-    async def latest(self, kind: str, dedup: str) -> Job | None:
-        """The newest job of the kind with this `dedup`, finished or not."""
-        ...
-
-    async def figures(self) -> list[WorkFigures]: ...
-
-    async def next_due_s(self, kind: str) -> float | None:
-        """In how many seconds there is, as far as is known, a job of the kind to claim. None: never."""
-        ...
-
-    async def prune(self, *, done_keep_s: float, dead_keep_s: float, limit: int) -> int:
-        """Forget jobs that were finished longer ago than that, at most so many; returns how many went."""
-        ...
-
-    def bell(self, kind: str) -> asyncio.Event:
-        """Set whenever there may be work of the kind, whoever brought it. To be cleared before a claim."""
-        ...
-
-
-class Schedules(Protocol):
-    """Named schedules, each run once for every tick among all gateways. Raises StoreUnavailable."""
-
-    async def begin(self, name: str, expression: str, *, owner: str, lease_s: float) -> Tick | NotDue:
-        """The tick that is ours to run, if one is due and nobody runs the schedule. Both by the store's clock.
-
-        Ticks that were missed are one. A run whose holder's lease ended is begun anew, under a higher fence.
-        """
-        ...
-
-    async def renew(self, tick: Tick, *, lease_s: float) -> bool: ...
-
-    async def finish(self, tick: Tick, *, result: str = "", error: str = "") -> bool:
-        """How the run ended; False if it is somebody else's by now."""
-        ...
-
-    async def schedules(self) -> list[ScheduleRecord]:
-        """All that were ever begun or switched off, by name."""
-        ...
-
-
 # --- what counts ----------------------------------------------------------------------------------------------
 
 
@@ -582,5 +514,9 @@ class Meters(Protocol):
     def instance_called(self, instance: InstanceUrl, call: str) -> None: ...
 
     def moved(self, kind: MoveKind, count: int = 1) -> None: ...
+
+    def arrived(self, kind: MoveKind, took_s: float) -> None:
+        """A session that was to move can send where it went, so long after that was wished for."""
+        ...
 
     def looked(self) -> None: ...

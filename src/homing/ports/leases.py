@@ -103,8 +103,11 @@ class Leases(Protocol):
         """A boot of an instance takes up its lease."""
         ...
 
-    async def renew(self, holder: Holder, *, expiry_s: float) -> Renewed | None:
-        """Hold the lease for `expiry_s` from now on; None if the boot was declared ended, or was never begun."""
+    async def renew(self, holder: Holder, *, expiry_s: float, answered_ago_s: float | None = None) -> Renewed | None:
+        """Hold the lease for `expiry_s` from now on; None if the boot was declared ended, or was never begun.
+
+        `answered_ago_s`: since when the holder has answered no call of anybody; None if it was never called.
+        """
         ...
 
     async def end(self, instance_url: InstanceUrl, how: Ended, *, incarnation: IncarnationId | None = None) -> int:

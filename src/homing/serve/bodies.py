@@ -9,6 +9,10 @@ MESSAGE_MAX = 65_536
 Phone = Annotated[str, Meta(min_length=1, max_length=40)]
 Name = Annotated[str, Meta(max_length=200)]
 Uuid = Annotated[str, Meta(min_length=1, max_length=64)]
+Limit = Annotated[float, Meta(gt=0, le=1e9)]
+Labels = Annotated[
+    dict[Annotated[str, Meta(min_length=1, max_length=64)], Annotated[str, Meta(max_length=200)]], Meta(max_length=32)
+]
 Positive = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 
 
@@ -26,19 +30,40 @@ class SendBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class AccountBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """A new account. With `start` its session is opened at once, on the least loaded healthy instance."""
+    """A new account. With `start` its session is opened at once, on the least loaded healthy instance.
+
+    `requires` are labels that an instance must have to hold it.
+    """
 
     phone: Phone
     workspace_id: Positive | None = None
     name: Name = ""
     takeover: Literal["never", "manual", "auto"] | None = None
+    requires: Labels = {}
     start: bool = True
 
 
 class AccountChanges(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What may be changed of an account."""
+    """What may be changed of an account. `requires` replaces all labels; where the session is now does not change."""
 
     takeover: Literal["never", "manual", "auto"] | UnsetType = UNSET
+    requires: Labels | UnsetType = UNSET
+
+
+class RehomeBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Bring a session back. `force`: although its takeover is `never`."""
+
+    force: bool = False
+
+
+class MigrateBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Where a session is to go: an instance's address or number; null: wherever there is most room.
+
+    `force`: although its takeover is `never`.
+    """
+
+    to: Annotated[str, Meta(min_length=1, max_length=500)] | Positive | None = None
+    force: bool = False
 
 
 class ContactBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -56,7 +81,41 @@ class InstanceBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     driver: str = "webjs"
     name: Name = ""
     capacity: Positive | None = None
-    labels: dict[str, str] = {}
+    memory_limit_mb: Limit | None = None
+    sends_limit_per_s: Limit | None = None
+    labels: Labels = {}
+
+
+class InstanceChangesBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What may be changed of an instance. Null takes a limit away; `labels` replaces all of them."""
+
+    name: Name | UnsetType = UNSET
+    capacity: Positive | UnsetType | None = UNSET
+    memory_limit_mb: Limit | UnsetType | None = UNSET
+    sends_limit_per_s: Limit | UnsetType | None = UNSET
+    labels: Labels | UnsetType = UNSET
+
+
+Incarnation = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class ExitedBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """No process of the instance runs any more; with `incarnation`, none of that boot."""
+
+    incarnation: Incarnation | None = None
+
+
+class ExitedByUrlBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The same, of the instance at this address."""
+
+    url: Annotated[str, Meta(min_length=1, max_length=500)]
+    incarnation: Incarnation | None = None
+
+
+class RebalanceBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Spread the sessions evenly. `dry_run` only says what would move."""
+
+    dry_run: bool = False
 
 
 class ForgetBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

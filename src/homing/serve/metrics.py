@@ -1,5 +1,7 @@
 """The figures at /metrics. Every one is there from the start, at 0, so that an alert can be written before a fault."""
 
+from collections.abc import Callable, Iterable, Mapping
+
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -8,6 +10,8 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from homing.model.events import IntakeResult
 from homing.model.fleet import InstanceUrl, MoveKind
@@ -18,6 +22,27 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 
 _CALLS = ("send", "list", "health", "status", "start", "stop", "restart", "logout", "pairing")
 _BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60)
+
+
+States = Callable[[], Mapping[InstanceUrl, str]]
+_STATES = ("healthy", "suspect", "down")
+
+
+class _Fleet(Collector):
+    """What is known of the fleet at the moment of a scrape."""
+
+    def __init__(self, states: States, braked: Callable[[], bool], waiting: Callable[[], int]) -> None:
+        self._states, self._braked, self._waiting = states, braked, waiting
+
+    def collect(self) -> Iterable[Metric]:
+        judged = GaugeMetricFamily("homing_instance_state", "1 for how it is judged", labels=["instance", "state"])
+        for url, judgment in self._states().items():
+            for state in _STATES:
+                judged.add_metric([origin_key(url), state], float(state == judgment))
+        yield judged
+        yield GaugeMetricFamily("homing_brake_engaged", "1 while nothing is moved", value=float(self._braked()))
+        told = "Sends that wait for their session to be somewhere"
+        yield GaugeMetricFamily("homing_waiting_sends", told, value=float(self._waiting()))
 
 
 class Metrics:
@@ -42,6 +67,14 @@ class Metrics:
         self._moves = Counter("homing_moves_total", "Placements changed", ["kind"], registry=self.registry)
         for kind in MoveKind:
             self._moves.labels(kind.value)
+        rehomes = Histogram(
+            "homing_rehome_seconds",
+            "Time from the wish to move a session until it could send where it went",
+            ["kind"],
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
+        self._rehomes = {kind: rehomes.labels(kind.value) for kind in (MoveKind.REHOME, MoveKind.MIGRATION)}
         webhooks = Counter(
             "homing_webhooks_total", "Reports of instances, by result", ["result"], registry=self.registry
         )
@@ -68,6 +101,14 @@ class Metrics:
 
     def moved(self, kind: MoveKind, count: int = 1) -> None:
         self._moves.labels(kind.value).inc(count)
+
+    def arrived(self, kind: MoveKind, took_s: float) -> None:
+        if kind in self._rehomes:
+            self._rehomes[kind].observe(took_s)
+
+    def watch(self, states: States, *, braked: Callable[[], bool], waiting: Callable[[], int]) -> None:
+        """Read these anew for every scrape: how each instance is judged, the brake, and how many sends wait."""
+        self.registry.register(_Fleet(states, braked, waiting))
 
     def reported(self, result: IntakeResult) -> None:
         self._webhooks[result].inc()

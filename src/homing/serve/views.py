@@ -6,14 +6,28 @@ from typing import Any
 import msgspec
 
 from homing.model.access import Key
-from homing.model.faults import Fault
-from homing.model.fleet import Account, Contact, InstanceLoad, Move
+from homing.model.fleet import Account, Contact, SessionStatus
 from homing.model.messages import MessageRecord
-from homing.ports import CacheStats, InstanceHealth, PairingCode
+from homing.model.work import Job
+from homing.ports import CacheStats, PairingCode
+
+
+class OpenMoveView(msgspec.Struct):
+    """A move that is not over: waited for (`ready`), under way (`running`), or given up (`dead`) for this reason."""
+
+    state: str
+    attempts: int
+    to_url: str | None
+    wanted_because: str
+    reason: str
+    since: datetime
 
 
 class AccountView(msgspec.Struct):
-    """An account, with where its session is."""
+    """An account, with where its session is. `reason` says what to do, where the status asks for it.
+
+    `state` is that of the placement: `held`, or `moving` there. `move` is told only of one account that is shown.
+    """
 
     id: int
     uuid: str
@@ -26,8 +40,11 @@ class AccountView(msgspec.Struct):
     state: str
     status: str
     takeover: str
+    requires: dict[str, str]
     last_verified_at: datetime | None
     created_at: datetime
+    reason: str | None = None
+    move: OpenMoveView | None = None
 
 
 class ContactView(msgspec.Struct):
@@ -39,43 +56,6 @@ class ContactView(msgspec.Struct):
     phone: str
     name: str
     created_at: datetime
-
-
-class InstanceView(msgspec.Struct):
-    """One gateway of the fleet: what the directory has on it, and what it says of itself."""
-
-    id: int
-    url: str
-    driver: str
-    name: str
-    state: str
-    capacity: int | None
-    labels: dict[str, str]
-    sessions: int
-    connected: int
-    healthy: bool
-    detail: str
-    engine: str | None = None
-    version: str | None = None
-    incarnation: str | None = None
-    capabilities: dict[str, bool] | None = None
-
-
-class MoveView(msgspec.Struct):
-    """One line of the log of moves."""
-
-    id: int
-    at: datetime
-    kind: str
-    session_id: str
-    account_id: int
-    workspace_id: int
-    from_url: str | None
-    to_url: str | None
-    epoch: int
-    reason: str
-    duration_ms: int | None
-    run_id: str | None
 
 
 class MessageView(msgspec.Struct):
@@ -128,7 +108,14 @@ class CacheView(msgspec.Struct):
     enabled: bool
 
 
-def account(account: Account) -> AccountView:
+_ADVICE = {
+    SessionStatus.QUARANTINED: "somebody else used its login again after it was taken back once: find out who, end"
+    " that device in the phone's list of linked devices, then start the account",
+    SessionStatus.LOGGED_OUT: "its link with WhatsApp has ended: start it and pair it anew",
+}
+
+
+def account(account: Account, job: Job | None = None) -> AccountView:
     return AccountView(
         id=account.id,
         uuid=account.uuid,
@@ -141,51 +128,21 @@ def account(account: Account) -> AccountView:
         state=account.placement.state.value,
         status=account.status.value,
         takeover=account.takeover.value,
+        requires=account.requires,
         last_verified_at=account.last_verified_at,
         created_at=account.created_at,
+        reason=_ADVICE.get(account.status),
+        move=_open_move(job) if job is not None else None,
     )
+
+
+def _open_move(job: Job) -> OpenMoveView:
+    to_url, because = job.payload.get("to_url"), job.payload.get("reason", "")
+    return OpenMoveView(job.state.value, job.attempts, to_url, because, job.reason, job.created_at)
 
 
 def contact(contact: Contact) -> ContactView:
     return ContactView(contact.id, contact.uuid, contact.workspace_id, contact.phone, contact.name, contact.created_at)
-
-
-def instance(load: InstanceLoad, health: InstanceHealth | Fault) -> InstanceView:
-    known = load.instance
-    shown = InstanceView(
-        id=known.id,
-        url=known.url,
-        driver=known.driver,
-        name=known.name,
-        state=known.state.value,
-        capacity=known.capacity,
-        labels=known.labels,
-        sessions=load.sessions,
-        connected=load.connected,
-        healthy=not isinstance(health, Fault),
-        detail=str(health) if isinstance(health, Fault) else "answers",
-    )
-    if isinstance(health, InstanceHealth):
-        shown.engine, shown.version, shown.incarnation = health.engine, health.version, health.incarnation
-        shown.capabilities = msgspec.to_builtins(health.capabilities)
-    return shown
-
-
-def move(move: Move) -> MoveView:
-    return MoveView(
-        id=move.id,
-        at=move.at,
-        kind=move.kind.value,
-        session_id=move.session_id,
-        account_id=move.account_id,
-        workspace_id=move.workspace_id,
-        from_url=move.from_url,
-        to_url=move.to_url,
-        epoch=move.epoch,
-        reason=move.reason,
-        duration_ms=move.duration_ms,
-        run_id=move.run_id,
-    )
 
 
 def message(record: MessageRecord) -> MessageView:

@@ -1,5 +1,6 @@
 """Which accounts and contacts a workspace has."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -84,6 +85,10 @@ def set_takeover(connection: Connection, account_id: int, takeover: Takeover) ->
     connection.execute(update(accounts).where(accounts.c.id == account_id).values(takeover=takeover))
 
 
+def set_requires(connection: Connection, account_id: int, requires: Mapping[str, str]) -> None:
+    connection.execute(update(accounts).where(accounts.c.id == account_id).values(requires=dict(requires)))
+
+
 def create_contact(
     connection: Connection, uuid: ContactUuid, workspace: WorkspaceId, phone: str, name: str, at: datetime
 ) -> Contact:
@@ -121,6 +126,7 @@ def _insert_account(connection: Connection, new: NewAccount, at: datetime) -> in
         "name": new.name,
         "takeover": new.takeover,
         "created_at": at,
+        "requires": dict(new.requires),
     }
     if new.id is not None:
         values["id"] = new.id

@@ -1,6 +1,7 @@
 """The column types of the schema: the same Python values on both databases."""
 # ruff: noqa: ARG002 - SQLAlchemy passes the dialect to all of them
 
+import base64
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -83,6 +84,24 @@ class JsonText(TypeDecorator[dict[str, Any]]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> dict[str, Any] | None:
         return None if value is None else dict(json.loads(value))
+
+
+class SealedBytes(TypeDecorator[bytes]):
+    """Bytes kept as text in base64, so that rows of them can be given as JSON."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: bytes | None, dialect: Dialect) -> str | None:
+        return None if value is None else as_base64(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> bytes | None:
+        return None if value is None else base64.b64decode(value)
+
+
+def as_base64(value: bytes) -> str:
+    """Bytes as a column of the type `SealedBytes` keeps them."""
+    return base64.b64encode(value).decode("ascii")
 
 
 class TextList(TypeDecorator[Sequence[str]]):

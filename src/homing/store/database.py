@@ -39,6 +39,10 @@ class Database(Protocol):
         """
         ...
 
+    async def write_at_once(self, fn: Callable[[Connection], T]) -> T:
+        """Run an operation of one statement, which does no harm if it is done twice: on PostgreSQL one round trip."""
+        ...
+
     def instant(self, after_s: float = 0.0) -> ColumnElement[datetime]:
         """The store's own clock, as an expression for one statement: now, or so many seconds later.
 

@@ -1,9 +1,8 @@
 """The directory on a SQL database: who exists, and where each session lives."""
 
-import asyncio
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 from sqlalchemy import Connection
@@ -30,6 +29,7 @@ from homing.model.fleet import (
 from homing.ports import (
     AccountChanged,
     Clock,
+    InstanceChanges,
     InstanceLoad,
     KeysChanged,
     Lookup,
@@ -40,7 +40,8 @@ from homing.ports import (
 )
 from homing.store import accounts, lookup, placed, placements, reported, roster
 from homing.store.database import Database
-from homing.store.notices import Announce, StagedNotices
+from homing.store.notices import StagedNotices
+from homing.store.telling import Changes
 
 T = TypeVar("T")
 
@@ -65,10 +66,9 @@ class SqlDirectory:
         on_read: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
-        self._notices = notices
+        self._changes = Changes(database, notices)
         self._clock = clock
         self._on_read = on_read
-        self._under_way: set[asyncio.Task[Any]] = set()
 
     # --- routes and placements ---
 
@@ -97,7 +97,7 @@ class SqlDirectory:
 
         if not changes:
             return []
-        applied = await self._change_and_tell(change)
+        applied = await self._changes.make(change)
         _log_rebound(applied)
         return [rebound.change for rebound in applied]
 
@@ -119,7 +119,7 @@ class SqlDirectory:
         if await self._database.read(lambda c: placements.status_of(c, session_id)) in (None, status):
             return
         at = self._clock.now()
-        await self._change_and_tell(lambda c: (None, placements.set_status(c, session_id, status, at)))
+        await self._changes.make(lambda c: (None, placements.set_status(c, session_id, status, at)))
 
     async def moves(
         self,
@@ -166,6 +166,9 @@ class SqlDirectory:
     async def set_takeover(self, account: Account, takeover: Takeover) -> None:
         await self._change(lambda c: accounts.set_takeover(c, account.id, takeover), AccountChanged(account.uuid))
 
+    async def set_requires(self, account: Account, requires: Mapping[str, str]) -> None:
+        await self._change(lambda c: accounts.set_requires(c, account.id, requires), AccountChanged(account.uuid))
+
     async def create_contact(self, uuid: ContactUuid, workspace: WorkspaceId, phone: str, name: str) -> Contact:
         at = self._clock.now()
         changed = AccountChanged(contact_uuid=uuid)
@@ -194,14 +197,28 @@ class SqlDirectory:
         name: str = "",
         capacity: int | None = None,
         labels: Mapping[str, str] | None = None,
+        memory_limit_mb: float | None = None,
+        sends_limit_per_s: float | None = None,
     ) -> Instance:
         return await self._change(
-            lambda c: roster.create_instance(c, url, driver=driver, name=name, capacity=capacity, labels=labels),
+            lambda c: roster.create_instance(
+                c,
+                url,
+                driver=driver,
+                name=name,
+                capacity=capacity,
+                labels=labels,
+                memory_limit_mb=memory_limit_mb,
+                sends_limit_per_s=sends_limit_per_s,
+            ),
             RosterChanged(),
         )
 
     async def set_instance_state(self, url: InstanceUrl, state: InstanceState) -> Instance | None:
         return await self._change(lambda c: roster.set_instance_state(c, url, state), RosterChanged())
+
+    async def change_instance(self, url: InstanceUrl, changes: InstanceChanges) -> Instance | None:
+        return await self._change(lambda c: roster.change_instance(c, url, changes), RosterChanged())
 
     async def delete_instance(self, url: InstanceUrl) -> bool:
         return await self._change(lambda c: roster.delete_instance(c, url), RosterChanged())
@@ -218,29 +235,8 @@ class SqlDirectory:
     async def revoke_key(self, key_id: str, at: datetime) -> Key | None:
         return await self._change(lambda c: roster.revoke_key(c, key_id, at), KeysChanged())
 
-    # --- changes and their announcement ---
-
     async def _change(self, fn: Callable[[Connection], T], *notices: Notice) -> T:
-        return await self._change_and_tell(lambda c: (fn(c), notices))
-
-    async def _change_and_tell(self, fn: Callable[[Connection], tuple[T, Sequence[Notice]]]) -> T:
-        return await self._carry_through(self._write_and_tell(fn))
-
-    async def _write_and_tell(self, fn: Callable[[Connection], tuple[T, Sequence[Notice]]]) -> T:
-        def staged(connection: Connection) -> tuple[T, Announce]:
-            value, notices = fn(connection)
-            return value, self._notices.stage(connection, notices)
-
-        value, announce = await self._database.write(staged)
-        await announce()
-        return value
-
-    async def _carry_through(self, change: Coroutine[Any, Any, T]) -> T:
-        """A caller that goes away between the commit and its announcement would leave stale routes behind."""
-        task = asyncio.ensure_future(change)
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
-        return await asyncio.shield(task)
+        return await self._changes.make(lambda c: (fn(c), notices))
 
 
 def _log_rebound(applied: Sequence[placements.Rebound]) -> None:

@@ -64,13 +64,28 @@ class Rebound:
 def rebind(connection: Connection, changes: Sequence[Rebinding], *, at: datetime, run_id: str | None) -> list[Rebound]:
     """Apply each change whose expected record still stands, and log it as a move; returns those, in the given order."""
     applied = [
-        rebound for turn in _turns(changes) for part in chunks(turn, _CHUNK) for rebound in _apply(connection, part, at)
+        rebound for turn in _turns(changes) for part in chunks(turn, _CHUNK) for rebound in apply(connection, part, at)
     ]
     places = {id(change): place for place, change in enumerate(changes)}
     applied.sort(key=lambda rebound: places[id(rebound.change)])
     if applied:
         connection.execute(plain_insert(moves), [rebound.move_row(at, run_id) for rebound in applied])
     return applied
+
+
+def apply(connection: Connection, part: Sequence[Rebinding], at: datetime) -> list[Rebound]:
+    """Apply each change whose expected record still stands. No session is named twice; what is not logged is yours."""
+    dialect = dialect_of(connection)
+    given = as_rows(_guarded_row(change) for change in part)
+    held = connection.execute(_rebind_statement(dialect), {"given": given, "changed_at": at}).scalars().all()
+    if not held:
+        return []
+    owners = {row.session_id: row for row in connection.execute(_owners_statement(dialect), {"sessions": held})}
+    return [
+        Rebound(change, row.id, AccountUuid(row.uuid), WorkspaceId(row.workspace_id))
+        for change in part
+        if (row := owners.get(change.session_id)) is not None
+    ]
 
 
 def mark_verified(connection: Connection, verified: Collection[SessionId], at: datetime) -> None:
@@ -94,7 +109,7 @@ def set_status(connection: Connection, session_id: SessionId, status: SessionSta
     if row is None or row.status == status:
         return []
     connection.execute(update(sessions).where(sessions.c.session_id == session_id).values(status=status, updated_at=at))
-    concerns_routes = SessionStatus.LOGGED_OUT in (status, row.status)
+    concerns_routes = not {SessionStatus.LOGGED_OUT, SessionStatus.QUARANTINED}.isdisjoint((status, row.status))
     return [AccountChanged(account_uuid=AccountUuid(row.uuid))] if concerns_routes else []
 
 
@@ -131,20 +146,6 @@ def _turns(changes: Iterable[Rebinding]) -> list[list[Rebinding]]:
         turns[turn].append(change)
     # In one order everywhere, so that two gateways with the same batch seldom deadlock.
     return [sorted(turn, key=lambda change: change.session_id) for turn in turns]
-
-
-def _apply(connection: Connection, part: Sequence[Rebinding], at: datetime) -> list[Rebound]:
-    dialect = dialect_of(connection)
-    given = as_rows(_guarded_row(change) for change in part)
-    held = connection.execute(_rebind_statement(dialect), {"given": given, "changed_at": at}).scalars().all()
-    if not held:
-        return []
-    owners = {row.session_id: row for row in connection.execute(_owners_statement(dialect), {"sessions": held})}
-    return [
-        Rebound(change, row.id, AccountUuid(row.uuid), WorkspaceId(row.workspace_id))
-        for change in part
-        if (row := owners.get(change.session_id)) is not None
-    ]
 
 
 def _guarded_row(change: Rebinding) -> dict[str, str | int | None]:

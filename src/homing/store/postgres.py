@@ -37,8 +37,8 @@ class PostgresDatabase:
             url, connect_args=self._arguments, pool_size=pool_size, max_overflow=0, pool_timeout=pool_timeout_s
         )
         event.listen(self._engine.sync_engine, "invalidate", _abandon)
-        # Without BEGIN and COMMIT, a read costs one round trip instead of three.
-        self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        # Without BEGIN and COMMIT, a statement costs one round trip instead of three.
+        self._at_once = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._read_limit_s = pool_timeout_s + connect_timeout_s + statement_timeout_s
         self._write_limit_s = pool_timeout_s + connect_timeout_s + 6 * statement_timeout_s
         self._cleaning: set[asyncio.Task[None]] = set()
@@ -46,7 +46,14 @@ class PostgresDatabase:
     async def read(self, fn: Callable[[Connection], T]) -> T:
         try:
             async with asyncio.timeout(self._read_limit_s):
-                return await self._read(fn)
+                return await self._twice(fn)
+        except DRIVER_ERRORS as error:
+            raise unavailable(error) from error
+
+    async def write_at_once(self, fn: Callable[[Connection], T]) -> T:
+        try:
+            async with asyncio.timeout(self._write_limit_s):
+                return await self._twice(fn)
         except DRIVER_ERRORS as error:
             raise unavailable(error) from error
 
@@ -73,15 +80,15 @@ class PostgresDatabase:
             await asyncio.wait(self._cleaning, timeout=2.0)
         await self._engine.dispose()
 
-    async def _read(self, fn: Callable[[Connection], T]) -> T:
+    async def _twice(self, fn: Callable[[Connection], T]) -> T:
         try:
-            return await self._once(self._reading, fn)
+            return await self._once(self._at_once, fn)
         except DRIVER_ERRORS as error:
             # Pooled connections die with the server. The first to notice empties the pool, so a second try gets a
-            # fresh connection; asking each one first whether it lives would double the cost of every read.
-            if not disconnected(error):
+            # fresh connection; asking each one first whether it lives would double the cost of every statement.
+            if not disconnected(error) and not lost_a_race(error):
                 raise
-            return await self._once(self._reading, fn)
+            return await self._once(self._at_once, fn)
 
     async def _write(self, fn: Callable[[Connection], T]) -> T:
         for attempt in range(1, _TRIES + 1):

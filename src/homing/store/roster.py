@@ -7,7 +7,7 @@ from sqlalchemy import Connection, case, delete, exists, func, select, update
 
 from homing.model.access import Key
 from homing.model.fleet import Instance, InstanceState, InstanceUrl, SessionStatus
-from homing.ports import InstanceLoad, NameTaken
+from homing.ports import InstanceChanges, InstanceLoad, NameTaken
 from homing.store.accounts import ensure_workspace
 from homing.store.rows import instance_of, key_of
 from homing.store.schema import accounts, api_keys, instances, sessions
@@ -26,9 +26,18 @@ def create_instance(
     name: str,
     capacity: int | None,
     labels: Mapping[str, str] | None,
+    memory_limit_mb: float | None,
+    sends_limit_per_s: float | None,
 ) -> Instance:
     row = insert(dialect_of(connection), instances).values(
-        url=url, driver=driver, name=name, state=InstanceState.ACTIVE, capacity=capacity, labels=dict(labels or {})
+        url=url,
+        driver=driver,
+        name=name,
+        state=InstanceState.ACTIVE,
+        capacity=capacity,
+        labels=dict(labels or {}),
+        memory_limit_mb=memory_limit_mb,
+        sends_limit_per_s=sends_limit_per_s,
     )
     created = connection.execute(row.on_conflict_do_nothing().returning(instances)).one_or_none()
     if created is None:
@@ -39,6 +48,14 @@ def create_instance(
 def set_instance_state(connection: Connection, url: InstanceUrl, state: InstanceState) -> Instance | None:
     statement = update(instances).where(instances.c.url == url).values(state=state).returning(instances)
     row = connection.execute(statement).one_or_none()
+    return None if row is None else instance_of(row)
+
+
+def change_instance(connection: Connection, url: InstanceUrl, changes: InstanceChanges) -> Instance | None:
+    """The instance as it stands changed; None if there is none at the address."""
+    if changes:
+        connection.execute(update(instances).where(instances.c.url == url).values(**changes))
+    row = connection.execute(select(instances).where(instances.c.url == url)).one_or_none()
     return None if row is None else instance_of(row)
 
 

@@ -46,6 +46,7 @@ ACCOUNT_COLUMNS = (
     accounts.c.name,
     accounts.c.takeover,
     accounts.c.created_at,
+    accounts.c.requires,
     sessions.c.last_verified_at,
 )
 
@@ -69,6 +70,7 @@ def route_of(row: AnyRow) -> Route:
         placement=placement_of(row),
         phone=row.phone,
         logged_out=row.status == SessionStatus.LOGGED_OUT,
+        quarantined=row.status == SessionStatus.QUARANTINED,
     )
 
 
@@ -84,6 +86,7 @@ def account_of(row: AnyRow) -> Account:
         takeover=Takeover(row.takeover),
         created_at=row.created_at,
         last_verified_at=row.last_verified_at,
+        requires=row.requires,
     )
 
 
@@ -107,6 +110,8 @@ def instance_of(row: AnyRow) -> Instance:
         state=InstanceState(row.state),
         capacity=row.capacity,
         labels=row.labels,
+        memory_limit_mb=row.memory_limit_mb,
+        sends_limit_per_s=row.sends_limit_per_s,
     )
 
 
@@ -124,6 +129,8 @@ def move_of(row: AnyRow) -> Move:
         at=row.at,
         duration_ms=row.duration_ms,
         run_id=row.run_id,
+        fence=row.fence,
+        steps=row.steps,
     )
 
 

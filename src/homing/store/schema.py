@@ -10,13 +10,26 @@ How the connected sessions are spread over the instances (on SQLite, `group_conc
 
 from enum import StrEnum
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Integer, MetaData, Table, UniqueConstraint, text
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    UniqueConstraint,
+    text,
+)
 
 from homing.model.access import Scope
 from homing.model.fleet import InstanceState, MoveKind, PlacementState, SessionStatus, Takeover
+from homing.model.leases import Ended
 from homing.model.messages import MessageState
 from homing.model.work import JobState
-from homing.store.columns import JsonText, Number, UtcDateTime, Words
+from homing.store.columns import JsonText, Number, SealedBytes, UtcDateTime, Words
 
 metadata = MetaData(
     naming_convention={
@@ -32,6 +45,10 @@ metadata = MetaData(
 def _one_of(column: str, words: type[StrEnum]) -> CheckConstraint:
     listed = ", ".join(f"'{word.value}'" for word in words)
     return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
 
 
 workspaces = Table(
@@ -65,6 +82,7 @@ accounts = Table(
     Column("name", Words, nullable=False),
     Column("takeover", Words, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("requires", JsonText, nullable=False, server_default="{}"),
     UniqueConstraint("uuid"),
     UniqueConstraint("workspace_id", "phone"),
     _one_of("takeover", Takeover),
@@ -97,6 +115,8 @@ instances = Table(
     Column("state", Words, nullable=False),
     Column("capacity", Integer),
     Column("labels", JsonText, nullable=False),
+    Column("memory_limit_mb", Float(53)),
+    Column("sends_limit_per_s", Float(53)),
     UniqueConstraint("url"),
     _one_of("state", InstanceState),
     sqlite_autoincrement=True,
@@ -137,8 +157,12 @@ moves = Table(
     Column("at", UtcDateTime, nullable=False),
     Column("duration_ms", Integer),
     Column("run_id", Words),
+    # Empty unless it was a grant: then what proved that the holder until then could not act.
+    Column("fence", Words),
+    Column("steps", JsonText, nullable=False, server_default="{}"),
     Index(None, "session_id", "id"),
     Index(None, "workspace_id", "id"),
+    _partial("moves_granted_idx", "at", where="fence IS NOT NULL"),
     CheckConstraint("epoch >= 0", name="epoch"),
     _one_of("kind", MoveKind),
     sqlite_autoincrement=True,
@@ -186,11 +210,6 @@ idempotency_keys = Table(
 UNCLAIMED_OR_HELD = "state IN ('ready', 'running')"
 """A job that may be claimed at its `due_at`: those of a key have one such at a time, the head."""
 UNFINISHED = "state IN ('queued', 'ready', 'running')"
-
-
-def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Index:
-    return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
-
 
 jobs = Table(
     "jobs",
@@ -278,3 +297,84 @@ webhook_signatures = Table(
 )
 
 Index(None, messages.c.account_uuid, messages.c.state)
+
+# --- who may act ----------------------------------------------------------------------------------------------
+
+credentials = Table(
+    "credentials",
+    metadata,
+    Column("session_id", Words, primary_key=True),
+    Column("epoch", Number, nullable=False),
+    Column("holder_url", Words),
+    # Of a holder that opens no vault it is the empty text, which is no boot's.
+    Column("holder_incarnation", Words),
+    Column("login", SealedBytes),
+    Column("login_key", Words),
+    Column("login_version", Number, nullable=False),
+    Column("reserved_to", Number, nullable=False),
+    Column("granted_at", UtcDateTime),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Index(None, "holder_url"),
+    Index(None, "holder_incarnation"),
+    Index(None, "login_key"),
+    CheckConstraint("epoch >= 0", name="epoch"),
+    CheckConstraint("(holder_url IS NULL) = (holder_incarnation IS NULL)", name="holder"),
+    CheckConstraint("(login IS NULL) = (login_key IS NULL)", name="login"),
+)
+
+reservations = Table(
+    "reservations",
+    metadata,
+    Column("session_id", Words, primary_key=True),
+    Column("counter", Number, primary_key=True, autoincrement=False),
+    Column("epoch", Number, nullable=False),
+    Column("message_id", Words, nullable=False),
+    # What goes over the wire; forgotten as soon as it will not go again.
+    Column("frame", SealedBytes),
+    Column("frame_key", Words),
+    Column("reserved_at", UtcDateTime, nullable=False),
+    Column("settled_at", UtcDateTime),
+    Column("acknowledged", Boolean, nullable=False),
+    UniqueConstraint("session_id", "message_id"),
+    _partial("reservations_unfinished_idx", "session_id", where="settled_at IS NULL"),
+    _partial("reservations_settled_idx", "settled_at", where="settled_at IS NOT NULL"),
+    CheckConstraint("(frame IS NULL) = (settled_at IS NOT NULL)", name="frame"),
+    CheckConstraint("(frame IS NULL) = (frame_key IS NULL)", name="frame_key"),
+)
+
+incarnations = Table(
+    "incarnations",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("instance_url", Words, nullable=False),
+    Column("began_at", UtcDateTime, nullable=False),
+    Column("renewed_at", UtcDateTime, nullable=False),
+    # When its right to act ends, or ended.
+    Column("lease_until", UtcDateTime, nullable=False),
+    Column("ended", Words),
+    Column("revoked", Number, nullable=False),
+    # By its own word with its newest renewal: since when it has answered no call. Empty if it never told.
+    Column("answered_ago_s", Float(53)),
+    Index(None, "instance_url", "began_at"),
+    _one_of("ended", Ended),
+)
+
+vault_keys = Table(
+    "vault_keys",
+    metadata,
+    Column("key_id", Words, primary_key=True),
+    # A text that everybody knows, sealed: whoever has another key under this name cannot read it.
+    Column("known", SealedBytes, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+store_clock = Table(
+    "store_clock",
+    metadata,
+    Column("id", Number, primary_key=True, autoincrement=False),
+    Column("store_id", Words, nullable=False),
+    # The machine's boot in which the store's time is its clock since that boot plus this offset.
+    Column("boot_id", Words, nullable=False),
+    Column("offset_us", Number, nullable=False),
+    CheckConstraint("id = 1", name="id"),
+)

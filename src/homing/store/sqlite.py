@@ -17,13 +17,15 @@ from homing.store.database import Dialect, StoreMisconfigured
 from homing.store.failures import DRIVER_ERRORS, said, unavailable
 from homing.store.filelock import FileLock
 from homing.store.schema import metadata
+from homing.store.shared_clock import SharedClock
 from homing.store.writer import GroupWriter
 
 T = TypeVar("T")
 
 _OLDEST_SQLITE = (3, 35, 0)  # the first with RETURNING
 _READ_BUSY_MS = 250  # a read waits on the event loop itself
-_WRITE_BUSY_MS = 5_000
+_WRITE_BUSY_MS = 5  # after which the writer asks anew: see GroupWriter
+_OPEN_WITHIN_MS = 5_000
 _WRITE_TIMEOUT_S = 15.0
 
 
@@ -40,7 +42,8 @@ class SqliteFile:
         _check_version()
         if not path.parent.is_dir():
             raise StoreMisconfigured(f"the database {path} cannot be opened: there is no directory {path.parent}")
-        self._now = now or _steady_clock()
+        self._shared = SharedClock() if now is None else None
+        self._now = now or self._shared_now
         self._lock = FileLock.of(path) if exclusive else None
         try:
             self._engine = sqlite_engine(path)
@@ -58,6 +61,7 @@ class SqliteFile:
 
     async def read(self, fn: Callable[[Connection], T]) -> T:
         try:
+            await self._share_time()
             return fn(self._reader)
         except DRIVER_ERRORS as error:
             raise unavailable(error) from error
@@ -65,9 +69,13 @@ class SqliteFile:
     async def write(self, fn: Callable[[Connection], T]) -> T:
         try:
             async with asyncio.timeout(_WRITE_TIMEOUT_S):
+                await self._share_time()
                 return await self._writer.write(fn)
         except DRIVER_ERRORS as error:
             raise unavailable(error) from error
+
+    async def write_at_once(self, fn: Callable[[Connection], T]) -> T:
+        return await self.write(fn)
 
     def instant(self, after_s: float = 0.0) -> ColumnElement[datetime]:
         return literal(self._now() + timedelta(seconds=after_s), UtcDateTime())
@@ -77,6 +85,17 @@ class SqliteFile:
         self._reader.close()
         self._engine.dispose()
         self._release()
+
+    def _shared_now(self) -> datetime:
+        assert self._shared is not None
+        return self._shared.now()
+
+    async def _share_time(self) -> None:
+        if self._shared is None or self._shared.is_shared or self._reader.closed:
+            return
+        if not self._shared.read(self._reader):
+            await self._writer.write(self._shared.set)
+            self._shared.read(self._reader)
 
     def _open(self, busy_ms: int) -> Connection:
         connection = self._engine.connect()
@@ -121,6 +140,9 @@ class SqliteMemory:
             self._connection.rollback()
             raise
 
+    async def write_at_once(self, fn: Callable[[Connection], T]) -> T:
+        return await self.write(fn)
+
     def instant(self, after_s: float = 0.0) -> ColumnElement[datetime]:
         return literal(self._now() + timedelta(seconds=after_s), UtcDateTime())
 
@@ -141,7 +163,7 @@ def sqlite_engine(path: Path) -> Engine:
 def prepare(connection: Connection, busy_ms: int) -> None:
     """Set what every connection to a file needs: write-ahead logging, each commit on disk, foreign keys."""
     connection.exec_driver_sql(f"PRAGMA busy_timeout = {busy_ms}")
-    _switch_to_wal(connection, busy_ms)
+    _switch_to_wal(connection, _OPEN_WITHIN_MS)
     connection.exec_driver_sql("PRAGMA synchronous = FULL")
     connection.exec_driver_sql("PRAGMA foreign_keys = ON")
     connection.rollback()

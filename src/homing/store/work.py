@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, delete, func, literal_column, select, text, union_all
 
 from homing.model.work import Ending, Job, JobId, JobState, NewJob, Priority, WorkFigures
 from homing.ports import CacheCleared, Notice, Page, WorkReady
@@ -13,7 +13,8 @@ from homing.store import jobs as operations
 from homing.store.database import Database
 from homing.store.jobs import is_head, job_of
 from homing.store.notices import StagedNotices
-from homing.store.schema import jobs
+from homing.store.schema import UNFINISHED, jobs
+from homing.store.sql import among, dialect_of
 
 T = TypeVar("T")
 
@@ -65,6 +66,9 @@ class SqlWork:
 
     async def jobs(self, page: Page, *, kind: str | None = None, state: JobState | None = None) -> list[Job]:
         return await self._database.read(lambda c: _page(c, page, kind, state))
+
+    async def open_of(self, kind: str, dedups: Collection[str]) -> dict[str, Job]:
+        return await self._database.read(lambda c: _open_of(c, kind, dedups)) if dedups else {}
 
     async def latest(self, kind: str, dedup: str) -> Job | None:
         return await self._database.read(lambda c: _latest(c, kind, dedup))
@@ -120,6 +124,17 @@ def _page(connection: Connection, page: Page, kind: str | None, state: JobState 
     if state is not None:
         statement = statement.where(jobs.c.state == state)
     return [job_of(row) for row in connection.execute(statement)]
+
+
+def _open_of(connection: Connection, kind: str, dedups: Collection[str]) -> dict[str, Job]:
+    # Two halves, each by a partial index of its own; the states are written out so that both databases see that.
+    named = among(dialect_of(connection), jobs.c.dedup, "dedups")
+    of_kind = select(jobs.c.id).where(jobs.c.kind == kind, named)
+    unfinished = of_kind.where(text(UNFINISHED), jobs.c.dedup.is_not(None))
+    dead = of_kind.where(jobs.c.state == literal_column("'dead'"), jobs.c.finished_at.is_not(None))
+    statement = select(jobs).where(jobs.c.id.in_(union_all(unfinished, dead))).order_by(jobs.c.id)
+    rows = connection.execute(statement, {"dedups": list(dedups)})
+    return {job.dedup: job for job in map(job_of, rows) if job.dedup is not None}
 
 
 def _figures(connection: Connection, database: Database) -> list[WorkFigures]:

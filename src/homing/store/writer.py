@@ -3,12 +3,14 @@
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 
 from homing.ports import StoreUnavailable
 from homing.store.failures import DRIVER_ERRORS
@@ -16,6 +18,7 @@ from homing.store.failures import DRIVER_ERRORS
 T = TypeVar("T")
 
 _LARGEST_GROUP = 500
+_BEGIN_WITHIN_S = 5.0
 
 log = structlog.get_logger("homing")
 
@@ -95,11 +98,23 @@ class GroupWriter:
         _answer(group)
 
     def _commit_group(self, group: Sequence[_Waiting]) -> None:
-        self._connection.exec_driver_sql("BEGIN IMMEDIATE")
+        self._begin()
         for item in group:
             self._write_one(item)
         self._connection.commit()
         self.commits += 1
+
+    def _begin(self) -> None:
+        """Wait for the turns of other processes, and ask often: SQLite's own patience grows with every step, to a tenth
+        of a second, so that those who came first starve while many write."""
+        give_up_s = time.monotonic() + _BEGIN_WITHIN_S
+        while True:
+            try:
+                self._connection.exec_driver_sql("BEGIN IMMEDIATE")
+                return
+            except OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() >= give_up_s:
+                    raise
 
     def _write_one(self, item: _Waiting) -> None:
         self._connection.exec_driver_sql("SAVEPOINT one")

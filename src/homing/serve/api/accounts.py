@@ -7,13 +7,15 @@ from litestar.params import FromQuery, JSONBody
 from msgspec import UNSET
 
 from homing.compose import Gateway
+from homing.flows.drain import gave_up_on
 from homing.flows.pairing import pairing_code
+from homing.flows.rehome import KIND
 from homing.model.errors import Code, Problem
-from homing.model.fleet import InstanceUrl, SessionStatus, Takeover
+from homing.model.fleet import Account, InstanceUrl, SessionStatus, Takeover
 from homing.model.phones import e164_digits
-from homing.model.urls import normal
+from homing.model.work import JobState
 from homing.ports import AccountChanged, Page
-from homing.serve import views
+from homing.serve import fleet_views, views
 from homing.serve.api.context import (
     ADMIN,
     READ,
@@ -24,9 +26,13 @@ from homing.serve.api.context import (
     TheGateway,
     WorkspaceFilter,
     account_of,
+    instance_of,
+    operator,
     seen_workspace,
+    url_of,
 )
-from homing.serve.bodies import AccountBody, AccountChanges
+from homing.serve.bodies import AccountBody, AccountChanges, MigrateBody, RehomeBody
+from homing.serve.fleet_views import WantedView
 from homing.serve.views import AccountView, PairingView
 
 
@@ -50,7 +56,7 @@ class AccountsController(Controller):
         rows = await gateway.stores.directory.accounts(
             seen_workspace(caller, workspace_id),
             Page(after, limit),
-            instance_url=_url(instance_url),
+            instance_url=url_of(instance_url, "instance_url") if instance_url else None,
             status=status,
         )
         return views.page([views.account(row) for row in rows], limit)
@@ -62,14 +68,14 @@ class AccountsController(Controller):
         workspace = caller.acting_for(data.workspace_id)
         _check_phone(data.phone, gateway)
         takeover = Takeover(data.takeover) if data.takeover is not None else None
-        account = await gateway.accounts.create(workspace, data.phone.strip(), data.name, takeover)
+        account = await gateway.accounts.create(workspace, data.phone.strip(), data.name, takeover, data.requires)
         if data.start:
             account = await gateway.accounts.start(account)
         return views.account(account)
 
     @get("/{ref:str}", guards=[READ], summary="Show an account")
     async def show(self, ref: Ref, gateway: TheGateway, caller: Asking) -> AccountView:
-        return views.account(await gateway.accounts.shown(await account_of(gateway, caller, ref)))
+        return await _shown(gateway, await gateway.accounts.shown(await account_of(gateway, caller, ref)))
 
     @patch("/{ref:str}", guards=[ADMIN], summary="Change an account")
     async def change(
@@ -78,6 +84,8 @@ class AccountsController(Controller):
         account = await account_of(gateway, caller, ref)
         if data.takeover is not UNSET:
             await gateway.stores.directory.set_takeover(account, Takeover(data.takeover))
+        if data.requires is not UNSET:
+            await gateway.stores.directory.set_requires(account, data.requires)
         return views.account(await account_of(gateway, caller, ref))
 
     @delete("/{ref:str}", guards=[ADMIN], summary="Delete an account; its session must be stopped or logged out")
@@ -105,17 +113,43 @@ class AccountsController(Controller):
     async def logout(self, ref: Ref, gateway: TheGateway, caller: Asking) -> AccountView:
         return views.account(await gateway.accounts.logout(await account_of(gateway, caller, ref)))
 
+    @post("/{ref:str}/rehome", guards=[ADMIN], status_code=202, summary="Bring the session back from where it is lost")
+    async def rehome(
+        self, ref: Ref, gateway: TheGateway, caller: Asking, data: JSONBody[RehomeBody | None] = None
+    ) -> WantedView:
+        """409 `not_fenced` says what proves nothing yet, and what would. How far it is: `move` of the account."""
+        account = await account_of(gateway, caller, ref)
+        return fleet_views.wanted(
+            await gateway.moving.migrations.rehome(account, force=data is not None and data.force)
+        )
+
+    @post("/{ref:str}/migrate", guards=[ADMIN], status_code=202, summary="Bring the session to another instance")
+    async def migrate(self, ref: Ref, data: JSONBody[MigrateBody], gateway: TheGateway, caller: Asking) -> WantedView:
+        """503 `no_capacity` names what is full. How far it is: `move` of the account. Only operators name a place."""
+        if data.to is not None:
+            operator(caller)
+        account = await account_of(gateway, caller, ref)
+        target = await _target(gateway, data.to)
+        return fleet_views.wanted(await gateway.moving.migrations.migrate(account, target, force=data.force))
+
     @get("/{ref:str}/qr", guards=[ADMIN], summary="The code that links the account's phone")
     async def qr(self, ref: Ref, gateway: TheGateway, caller: Asking) -> PairingView:
         account = await account_of(gateway, caller, ref)
         return views.pairing(await pairing_code(account, gateway.accounts, gateway.stores.events, gateway.clock))
 
 
-def _url(given: str | None) -> InstanceUrl | None:
-    try:
-        return normal(given) if given else None
-    except ValueError as error:
-        raise Problem(Code.INVALID_REQUEST, str(error), field="instance_url") from error
+async def _shown(gateway: Gateway, account: Account) -> AccountView:
+    """The account, with the move that is open for it or was given up since it is where it is."""
+    job = (await gateway.stores.work.open_of(KIND, [account.session_id])).get(account.session_id)
+    if job is not None and job.state is JobState.DEAD and not gave_up_on(job, account.placement):
+        job = None
+    return views.account(account, job)
+
+
+async def _target(gateway: Gateway, to: str | int | None) -> InstanceUrl | None:
+    if isinstance(to, int):
+        return (await instance_of(gateway, to)).url
+    return url_of(to, "to") if to is not None else None
 
 
 def _check_phone(phone: str, gateway: Gateway) -> None:

@@ -11,7 +11,8 @@ from litestar.params import FromPath, QueryParameter
 from homing.compose import Gateway
 from homing.model.access import Scope
 from homing.model.errors import Code, Problem
-from homing.model.fleet import Account, WorkspaceId
+from homing.model.fleet import Account, Instance, InstanceUrl, WorkspaceId
+from homing.model.urls import normal
 from homing.serve.access import Caller, authorise
 
 TheGateway = NamedDependency[Gateway]
@@ -68,3 +69,20 @@ async def account_of(gateway: Gateway, caller: Caller, ref: str) -> Account:
     if account is None:
         raise Problem(Code.ACCOUNT_NOT_FOUND, f"There is no account {ref}")
     return account
+
+
+async def instance_of(gateway: Gateway, number: int) -> Instance:
+    """The instance of this number."""
+    instances = await gateway.stores.directory.instances()
+    instance = next((known for known in instances if known.id == number), None)
+    if instance is None:
+        raise Problem(Code.INSTANCE_NOT_FOUND, f"There is no instance {number}")
+    return instance
+
+
+def url_of(given: str, field: str) -> InstanceUrl:
+    """The address in its one normal form; `field` is where it was given."""
+    try:
+        return normal(given)
+    except ValueError as error:
+        raise Problem(Code.INVALID_REQUEST, str(error), field=field) from error

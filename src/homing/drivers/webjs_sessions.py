@@ -1,0 +1,158 @@
+"""What a webjs service says of its sessions: in a list, one by one, and when it was told to start them.
+
+Facts of the Node service (ltmoerdani/blazz, folder whatsapp-service) are cited by file below `src/`.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+
+from homing.drivers.connection import Reply
+from homing.drivers.webjs_answers import is_int, malformed, said_by
+from homing.drivers.words import shown
+from homing.model.faults import Fault, Phase
+from homing.model.fleet import Epoch, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus
+
+ODDITIES_SHOWN = 20
+
+_STATUSES = {
+    "connected": SessionStatus.CONNECTED,
+    "authenticated": SessionStatus.STARTING,
+    "initializing": SessionStatus.STARTING,
+    "starting": SessionStatus.STARTING,
+    "qr_scanning": SessionStatus.PAIRING,
+    "pairing": SessionStatus.PAIRING,
+    "disconnected": SessionStatus.DISCONNECTED,
+    "logged_out": SessionStatus.LOGGED_OUT,
+    "error": SessionStatus.FAILED,
+    "failed": SessionStatus.FAILED,
+    "stopped": SessionStatus.STOPPED,
+    "unknown": SessionStatus.UNKNOWN,
+}
+
+
+def status_of(said: object) -> tuple[SessionStatus, str]:
+    """A status word in our vocabulary, and what was odd about it.
+
+    A restored session has no status at all until it is ready (managers/SessionManager.js, restoreSession).
+    """
+    if said is None or said == "":
+        return SessionStatus.STARTING, ""
+    known = _STATUSES.get(said.lower()) if isinstance(said, str) else None
+    if known is None:
+        return SessionStatus.UNKNOWN, f"has a status that is not known: {shown(str(said))!r}"
+    return known, ""
+
+
+def session_of(row: Mapping[str, Any], session_id: SessionId, at: datetime | None = None) -> tuple[ListedSession, str]:
+    """One session as a list or status answer describes it, and what was odd about it. `at` is when it answered."""
+    status, oddity = status_of(row.get("status"))
+    phone, epoch = row.get("phone_number"), row.get("epoch")
+    if isinstance(phone, int):
+        phone = str(phone)
+    if epoch is not None and not (is_int(epoch) and epoch >= 0):
+        oddity, epoch = f"has an epoch that is not a number: {shown(str(epoch))!r}", None
+    listed = ListedSession(
+        session_id,
+        status,
+        phone if isinstance(phone, str) and phone else None,
+        Epoch(epoch) if epoch is not None else None,
+        _idle_s(_moment(row.get("last_activity")), at),
+        shown(row["error"]) if isinstance(row.get("error"), str) else None,
+    )
+    return listed, oddity
+
+
+def _idle_s(last_active: datetime | None, at: datetime | None) -> float | None:
+    """By the instance's own clock, so that no clock has to agree with another."""
+    return max(0.0, (at - last_active).total_seconds()) if last_active is not None and at is not None else None
+
+
+def _moment(value: object) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return moment if moment is not None and moment.tzinfo is not None else None
+
+
+def sessions_of(instance: InstanceUrl, reply: Reply) -> SessionList | Fault:
+    """The session list, with each row that could not be taken as it stood told as a sentence."""
+    said = said_by(reply.body)
+    rows = said.get("sessions") if isinstance(said, dict) else None
+    if not isinstance(said, dict) or not isinstance(rows, list) or said.get("success") is False:
+        return malformed(reply, "the answer to a list was not a list of sessions")
+    sessions: dict[SessionId, ListedSession] = {}
+    oddities: list[str] = []
+    at = _moment(said.get("timestamp"))
+    for number, row in enumerate(rows, start=1):
+        oddities += _enter(row, number, sessions, at)
+    return SessionList(instance, sessions, _some(oddities))
+
+
+def _enter(row: object, number: int, sessions: dict[SessionId, ListedSession], at: datetime | None) -> list[str]:
+    """Enter one row into the list; what was odd about it comes back."""
+    said_id = row.get("session_id") if isinstance(row, dict) else None
+    if not isinstance(row, dict) or not isinstance(said_id, str) or not said_id:
+        return [f"row {number} names no session"]
+    session_id = SessionId(said_id)
+    listed, oddity = session_of(row, session_id, at)
+    oddities = [f"session {shown(said_id)} {oddity}"] if oddity else []
+    before = sessions.get(session_id)
+    if before is not None:
+        oddities.append(f"session {shown(said_id)} is listed more than once")
+        listed = max(before, listed, key=lambda one: (one.can_send, one.epoch or 0))
+    sessions[session_id] = listed
+    return oddities
+
+
+def _some(oddities: list[str]) -> tuple[str, ...]:
+    if len(oddities) <= ODDITIES_SHOWN:
+        return tuple(oddities)
+    return (*oddities[:ODDITIES_SHOWN], f"{len(oddities) - ODDITIES_SHOWN} more rows were odd")
+
+
+def one_session_of(reply: Reply, session_id: SessionId, secrets: Iterable[str] = ()) -> ListedSession | Fault:
+    """The session that a status, start or reconnect answer describes. It must be the one that was meant.
+
+    Our instance says `success: false` of a session that it opened and that did not come up, with its status.
+    """
+    said = said_by(reply.body)
+    if not isinstance(said, dict):
+        return malformed(reply, "the answer about a session was not a JSON object")
+    if said.get("success") is False and "status" not in said:
+        return Fault(Phase.REQUEST_REJECTED, shown(str(said.get("error", "")), secrets), reply.status)
+    if said.get("session_id", session_id) != session_id:
+        return malformed(reply, f"the answer was about another session: {said['session_id']}", secrets)
+    if "session_id" not in said and "status" not in said:
+        return malformed(reply, "the answer named neither session nor status")
+    return session_of(said, session_id)[0]
+
+
+def started_of(
+    reply: Reply, wanted: Iterable[SessionId], secrets: Iterable[str] = ()
+) -> dict[SessionId, ListedSession | Fault] | Fault:
+    """What became of each of the sessions that were to be started together.
+
+    One that has a status was opened; whether it can send is in there. One without was not, and says why.
+    """
+    said = said_by(reply.body)
+    rows = said.get("sessions") if isinstance(said, dict) else None
+    if not isinstance(rows, list):
+        return malformed(reply, "the answer to a batch of starts was not a list of sessions")
+    told = {row["session_id"]: row for row in rows if isinstance(row, dict) and isinstance(row.get("session_id"), str)}
+    return {session_id: _started(reply, told.get(session_id), session_id, secrets) for session_id in wanted}
+
+
+def _started(
+    reply: Reply, row: Mapping[str, Any] | None, session_id: SessionId, secrets: Iterable[str]
+) -> ListedSession | Fault:
+    if row is None:
+        return malformed(reply, "the answer to a batch of starts did not name the session")
+    if "status" in row:
+        return session_of(row, session_id)[0]
+    words = shown(str(row.get("error", "")), secrets)
+    if is_int(row.get("epoch")):
+        return Fault(Phase.EPOCH_STALE, words, HTTPStatus.CONFLICT, epoch=Epoch(row["epoch"]))
+    return Fault(Phase.UNAVAILABLE, words, reply.status)

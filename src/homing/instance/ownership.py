@@ -1,0 +1,48 @@
+"""What one session's grant lets its holder do in the vault, beside reserving messages."""
+
+import asyncio
+import logging
+from dataclasses import replace
+
+from homing.instance.lease import Lease
+from homing.model.vault import Grant, Login, StaleEpoch
+from homing.ports import Credentials, StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+
+class Ownership:
+    """A grant, and the login under it. Nothing is written while this boot may not act."""
+
+    def __init__(self, grant: Grant, credentials: Credentials, lease: Lease, ask_again_s: float) -> None:
+        self.grant = grant
+        self._credentials = credentials
+        self._lease = lease
+        self._ask_again_s = ask_again_s
+
+    async def save(self, login: Login) -> StaleEpoch | None:
+        """Keep the login; what the vault is at, if the session is another's by now. Raises StoreUnavailable."""
+        await self._lease.trusted()
+        saved = await self._credentials.save(self.grant, login)
+        if isinstance(saved, StaleEpoch):
+            return saved
+        self.grant = saved
+        return None
+
+    async def forget(self) -> None:
+        """Delete the login. One that could not be is refused by WhatsApp when it is used again, and deleted then."""
+        self.grant = replace(self.grant, login=None)
+        await self._lease.trusted()
+        try:
+            await self._credentials.forget(self.grant)
+        except StoreUnavailable as problem:
+            log.warning("session %s: its login could not be deleted: %s", self.grant.session_id, problem)
+
+    async def vault_epoch(self) -> int:
+        """The session's epoch, as soon as the vault can tell."""
+        while True:
+            try:
+                return await self._credentials.epoch(self.grant.session_id)
+            except StoreUnavailable as problem:
+                log.warning("session %s: its epoch could not be read: %s", self.grant.session_id, problem)
+            await asyncio.sleep(self._ask_again_s)

@@ -1,0 +1,151 @@
+"""`/instances`: the gateways of the fleet, emptying them, and the word that one is gone."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from litestar import Controller, delete, get, patch, post
+from litestar.params import FromPath, JSONBody
+from msgspec import UNSET
+
+from homing.compose import Gateway
+from homing.decide.rooms import Load
+from homing.drivers import KNOWN_FAMILIES
+from homing.model.errors import Code, Problem
+from homing.model.fleet import Instance, InstanceLoad, InstanceState, InstanceUrl
+from homing.model.leases import Incarnation, IncarnationId
+from homing.ports import InstanceChanges, RosterChanged
+from homing.serve import fleet_views
+from homing.serve.api.context import ADMIN, Asking, TheGateway, instance_of, operator, url_of
+from homing.serve.bodies import ExitedBody, ExitedByUrlBody, InstanceBody, InstanceChangesBody
+from homing.serve.fleet_views import DrainView, ExitedView, InstanceView
+
+HEALTH_TIMEOUT_S = 1.0
+
+Number = FromPath[int]
+
+
+class InstancesController(Controller):
+    """Instances are named by their number."""
+
+    path = "/instances"
+    tags = ["fleet"]
+    guards = [ADMIN]
+
+    @get("/", summary="List instances, each asked for its health; and whether the brake is on")
+    async def list_instances(self, gateway: TheGateway) -> dict[str, Any]:
+        loads, boots = await gateway.stores.directory.loads(), await _boots(gateway)
+        shown = await asyncio.gather(*(_shown(gateway, load, boots) for load in loads))
+        return {"data": list(shown), "next": None, "brake": fleet_views.brake(gateway.keeper.brake)}
+
+    @post("/", summary="Let an instance join the fleet")
+    async def add(self, data: JSONBody[InstanceBody], gateway: TheGateway, caller: Asking) -> InstanceView:
+        operator(caller)
+        if data.driver not in KNOWN_FAMILIES:
+            detail = f"There is no driver {data.driver!r}; known are {', '.join(KNOWN_FAMILIES)}"
+            raise Problem(Code.INVALID_REQUEST, detail, field="driver")
+        instance = await gateway.stores.directory.create_instance(
+            url_of(data.url, "url"),
+            driver=data.driver,
+            name=data.name,
+            capacity=data.capacity,
+            labels=data.labels,
+            memory_limit_mb=data.memory_limit_mb,
+            sends_limit_per_s=data.sends_limit_per_s,
+        )
+        await gateway.stores.notices.publish([RosterChanged()])
+        return await _shown(gateway, InstanceLoad(instance, 0, 0), await _boots(gateway))
+
+    @get("/{number:int}", summary="Show an instance, asked for its health")
+    async def show(self, number: Number, gateway: TheGateway) -> InstanceView:
+        return await _shown(gateway, await _load(gateway, number), await _boots(gateway))
+
+    @patch("/{number:int}", summary="Change what an instance may hold, its name and its labels")
+    async def change(
+        self, number: Number, data: JSONBody[InstanceChangesBody], gateway: TheGateway, caller: Asking
+    ) -> InstanceView:
+        operator(caller)
+        instance = await instance_of(gateway, number)
+        await gateway.stores.directory.change_instance(instance.url, _changes(data))
+        await gateway.stores.notices.publish([RosterChanged()])
+        return await _shown(gateway, await _load(gateway, number), await _boots(gateway))
+
+    @delete("/{number:int}", summary="Take an empty instance out of the fleet")
+    async def remove(self, number: Number, gateway: TheGateway, caller: Asking) -> None:
+        operator(caller)
+        instance = await instance_of(gateway, number)
+        if not await gateway.stores.directory.delete_instance(instance.url):
+            detail = f"Sessions are placed on {instance.url}; drain it, and move or delete their accounts first"
+            raise Problem(Code.INSTANCE_IN_USE, detail)
+        await gateway.stores.notices.publish([RosterChanged()])
+
+    @post("/{number:int}/drain", status_code=202, summary="Give it nothing new, and bring all that it has elsewhere")
+    async def drain(self, number: Number, gateway: TheGateway, caller: Asking) -> DrainView:
+        """Asking again goes on with what is left. How far it is: `draining` of the instance."""
+        operator(caller)
+        return fleet_views.drain(await gateway.moving.drains.drain((await instance_of(gateway, number)).url))
+
+    @post("/{number:int}/undrain", status_code=200, summary="Let it take sessions again, and keep those it has")
+    async def undrain(self, number: Number, gateway: TheGateway, caller: Asking) -> DrainView:
+        operator(caller)
+        return fleet_views.drain(await gateway.moving.drains.undrain((await instance_of(gateway, number)).url))
+
+    @post("/{number:int}/exited", status_code=202, summary="No process of it runs any more: bring its sessions back")
+    async def exited(
+        self, number: Number, gateway: TheGateway, caller: Asking, data: JSONBody[ExitedBody | None] = None
+    ) -> ExitedView:
+        """To be said only by whoever supervises the whole process group: it is what fences the sessions."""
+        operator(caller)
+        instance = await instance_of(gateway, number)
+        return await _exited(gateway, instance.url, data.incarnation if data is not None else None)
+
+    @post("/exited", status_code=202, summary="The same, for a supervisor's hook that knows only the address")
+    async def exited_by_url(self, data: JSONBody[ExitedByUrlBody], gateway: TheGateway, caller: Asking) -> ExitedView:
+        operator(caller)
+        return await _exited(gateway, url_of(data.url, "url"), data.incarnation)
+
+
+async def _exited(gateway: Gateway, url: InstanceUrl, incarnation: str | None) -> ExitedView:
+    boot = IncarnationId(incarnation) if incarnation is not None else None
+    return fleet_views.exited(await gateway.moving.exits.exited(url, boot))
+
+
+async def _load(gateway: Gateway, number: int) -> InstanceLoad:
+    instance = await instance_of(gateway, number)
+    loads = await gateway.stores.directory.loads()
+    return next((load for load in loads if load.instance.url == instance.url), InstanceLoad(instance, 0, 0))
+
+
+async def _boots(gateway: Gateway) -> dict[InstanceUrl, Incarnation]:
+    return {boot.instance_url: boot for boot in await gateway.stores.leases.incarnations()}
+
+
+async def _shown(gateway: Gateway, load: InstanceLoad, boots: Mapping[InstanceUrl, Incarnation]) -> InstanceView:
+    url, watching = load.instance.url, gateway.watching
+    health = await gateway.fleet.driver(url).health(url, timeout_s=HEALTH_TIMEOUT_S)
+    shown = fleet_views.instance(load, health)
+    fleet_views.judge(shown, watching.judged().get(url), boots.get(url))
+    [known] = watching.loads_now([Load(load.instance, load.sessions)])
+    shown.forecast_sends_per_s = round(known.forecast_sends_per_s, 3)
+    if load.instance.state is InstanceState.DRAINING:
+        shown.draining = await _progress(gateway, load.instance)
+    return shown
+
+
+async def _progress(gateway: Gateway, instance: Instance) -> DrainView:
+    return fleet_views.drain(await gateway.moving.drains.progress(instance))
+
+
+def _changes(data: InstanceChangesBody) -> InstanceChanges:
+    changes = InstanceChanges()
+    if data.name is not UNSET:
+        changes["name"] = data.name
+    if data.capacity is not UNSET:
+        changes["capacity"] = data.capacity
+    if data.memory_limit_mb is not UNSET:
+        changes["memory_limit_mb"] = data.memory_limit_mb
+    if data.sends_limit_per_s is not UNSET:
+        changes["sends_limit_per_s"] = data.sends_limit_per_s
+    if data.labels is not UNSET:
+        changes["labels"] = data.labels
+    return changes

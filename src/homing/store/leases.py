@@ -1,0 +1,144 @@
+"""Leases of incarnations, by the store's clock."""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection, Select, Update, delete, exists, func, select, update
+from sqlalchemy.types import TypeEngine
+
+from homing.model.fleet import InstanceUrl
+from homing.model.leases import Ended, Incarnation, IncarnationId, Renewed, StoreIdentity
+from homing.model.vault import Holder
+from homing.store import sql
+from homing.store.columns import Number, Words
+from homing.store.database import Database, Dialect
+from homing.store.identity import identity
+from homing.store.rows import AnyRow
+from homing.store.schema import credentials, incarnations
+
+
+class SqlLeases:
+    """`ports.Leases` on SQLite and PostgreSQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def begin(self, holder: Holder, *, expiry_s: float) -> Renewed:
+        return await self._database.write(lambda c: _begin(c, self._database, holder, expiry_s))
+
+    async def renew(self, holder: Holder, *, expiry_s: float, answered_ago_s: float | None = None) -> Renewed | None:
+        return await self._database.write(lambda c: _renew(c, self._database, holder, expiry_s, answered_ago_s))
+
+    async def end(self, instance_url: InstanceUrl, how: Ended, *, incarnation: IncarnationId | None = None) -> int:
+        return await self._database.write(lambda c: _end(c, self._database, instance_url, how, incarnation))
+
+    async def incarnations(self) -> list[Incarnation]:
+        return await self._database.read(lambda c: _newest(c, self._database))
+
+    async def identity(self) -> StoreIdentity:
+        return await self._database.write(identity)
+
+    async def prune(self, *, keep_s: float) -> int:
+        return await self._database.write(lambda c: _prune(c, self._database, keep_s))
+
+
+def note_revoked(connection: Connection, taken: Mapping[str, int]) -> None:
+    """So many grants were taken from each of these boots: with its next renewal it hears of that."""
+    known = {boot: count for boot, count in taken.items() if boot}
+    if known:
+        dialect = sql.dialect_of(connection)
+        locked(connection, known)
+        given = sql.as_rows({"id": boot, "count": count} for boot, count in known.items())
+        connection.execute(_revoked_statement(dialect), {"given": given})
+
+
+def incarnation_of(row: AnyRow, now: datetime) -> Incarnation:
+    return Incarnation(
+        id=IncarnationId(row.id),
+        instance_url=InstanceUrl(row.instance_url),
+        renewed_ago_s=(now - row.renewed_at).total_seconds(),
+        lease_left_s=(row.lease_until - now).total_seconds(),
+        began_ago_s=(now - row.began_at).total_seconds(),
+        ended=None if row.ended is None else Ended(row.ended),
+        answered_ago_s=row.answered_ago_s,
+    )
+
+
+def locked(connection: Connection, boots: Collection[str]) -> dict[str, AnyRow]:
+    """The rows of these boots by id, nobody else's to change until the transaction ends."""
+    found = connection.execute(_locked_statement(sql.dialect_of(connection)), {"boots": sorted(boots)})
+    return {row.id: row for row in found}
+
+
+@cache
+def _locked_statement(dialect: Dialect) -> Select[Any]:
+    asked = sql.among(dialect, incarnations.c.id, "boots")
+    return select(incarnations).where(asked).order_by(incarnations.c.id).with_for_update()
+
+
+_REVOKED: dict[str, TypeEngine[Any]] = {"id": Words(), "count": Number()}
+
+
+@cache
+def _revoked_statement(dialect: Dialect) -> Update:
+    given = sql.given_rows(dialect, "given", _REVOKED)
+    risen = incarnations.c.revoked + given.c["count"]
+    return update(incarnations).where(incarnations.c.id == given.c.id).values(revoked=risen)
+
+
+def _begin(connection: Connection, database: Database, holder: Holder, expiry_s: float) -> Renewed:
+    now = _now(connection, database)
+    lease = {"renewed_at": now, "lease_until": now + timedelta(seconds=expiry_s)}
+    fresh = sql.insert(sql.dialect_of(connection), incarnations).values(
+        id=holder.incarnation, instance_url=holder.instance_url, began_at=now, revoked=0, **lease
+    )
+    # Begun twice, if the first answer was lost.
+    lives = incarnations.c.ended.is_(None)
+    again = fresh.on_conflict_do_update(index_elements=[incarnations.c.id], set_=lease, where=lives)
+    revoked = connection.scalar(again.returning(incarnations.c.revoked))
+    return Renewed(revoked or 0, was_lapsed=False, store=identity(connection))
+
+
+def _renew(
+    connection: Connection, database: Database, holder: Holder, expiry_s: float, answered_ago_s: float | None
+) -> Renewed | None:
+    mine = (incarnations.c.id == holder.incarnation, incarnations.c.instance_url == holder.instance_url)
+    held = select(incarnations, database.instant().label("now")).where(*mine, incarnations.c.ended.is_(None))
+    row = connection.execute(held.with_for_update()).one_or_none()
+    if row is None:
+        return None
+    held_until = {"renewed_at": row.now, "lease_until": row.now + timedelta(seconds=expiry_s)}
+    connection.execute(update(incarnations).where(*mine).values(answered_ago_s=answered_ago_s, **held_until))
+    return Renewed(row.revoked, was_lapsed=row.lease_until <= row.now, store=identity(connection))
+
+
+def _end(
+    connection: Connection, database: Database, url: InstanceUrl, how: Ended, incarnation: IncarnationId | None
+) -> int:
+    there = [incarnations.c.instance_url == url, incarnations.c.ended.is_(None)]
+    if incarnation is not None:
+        there.append(incarnations.c.id == incarnation)
+    boots = connection.scalars(select(incarnations.c.id).where(*there).order_by(incarnations.c.id).with_for_update())
+    ended = {"ended": how, "lease_until": _now(connection, database)}
+    return connection.execute(update(incarnations).where(incarnations.c.id.in_(boots.all())).values(ended)).rowcount
+
+
+def _newest(connection: Connection, database: Database) -> list[Incarnation]:
+    latest = (incarnations.c.began_at.desc(), incarnations.c.id.desc())
+    place = func.row_number().over(partition_by=incarnations.c.instance_url, order_by=latest)
+    numbered = select(incarnations, place.label("place"), database.instant().label("now")).subquery("numbered")
+    statement = select(numbered).where(numbered.c.place == 1).order_by(numbered.c.instance_url)
+    return [incarnation_of(row, row.now) for row in connection.execute(statement)]
+
+
+def _prune(connection: Connection, database: Database, keep_s: float) -> int:
+    holds = exists().where(credentials.c.holder_incarnation == incarnations.c.id)
+    old = incarnations.c.lease_until < select(database.instant(-keep_s)).scalar_subquery()
+    return connection.execute(delete(incarnations).where(old, ~holds)).rowcount
+
+
+def _now(connection: Connection, database: Database) -> datetime:
+    now: datetime = connection.scalars(select(database.instant())).one()
+    return now

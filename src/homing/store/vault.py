@@ -1,0 +1,201 @@
+"""The vault on a SQL database: credentials that refuse a stale holder by themselves."""
+
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Self, TypeVar
+
+import structlog
+from sqlalchemy import Connection
+
+from homing.model.vault import (
+    Grant,
+    Holder,
+    Holding,
+    Login,
+    Reservation,
+    Reserved,
+    ReservedBefore,
+    StaleEpoch,
+    Unsent,
+    VaultSealed,
+)
+from homing.ports import StoreUnavailable
+from homing.store import vault_grants, vault_keys, vault_logins, vault_reserving, vault_settling
+from homing.store.batches import Batches, Notes
+from homing.store.columns import storable
+from homing.store.database import Database
+from homing.store.sealing import KeyRing, frame_place
+from homing.store.vault_reserving import Wanted
+from homing.store.vault_rows import now_of, refusals
+from homing.store.vault_settling import Settling
+
+T = TypeVar("T")
+_Answer = Reservation | StaleEpoch
+
+_LARGEST_BATCH = 500
+_NOTED_WITHIN_S = 0.05
+_NOTES_KEPT = 50_000
+
+log = structlog.get_logger("homing")
+
+
+class SqlVault:
+    """`ports.Credentials` on SQLite and PostgreSQL.
+
+    Calls that wait at the same time are done together, in the order of their coming.
+    """
+
+    def __init__(self, database: Database, keys: KeyRing) -> None:
+        self._database, self._keys = database, keys
+        self._reserving: Batches[Sequence[Wanted], list[_Answer]] = Batches(self._reserve_all, largest=_LARGEST_BATCH)
+        self._saving: Batches[tuple[Grant, Login], Grant | StaleEpoch] = Batches(self._save_all, largest=_LARGEST_BATCH)
+        self._last_counters: dict[str, int] = {}
+        self._notes: Notes[tuple[str, int], Settling] = Notes(
+            self._settle_all, within_s=_NOTED_WITHIN_S, kept=_NOTES_KEPT
+        )
+
+    @classmethod
+    async def of(cls, database: Database, keys: KeyRing) -> Self:
+        """The vault, once it is certain that these are its keys. Raises VaultSealed with one sentence if not."""
+        await database.write(lambda c: vault_keys.check(c, keys, now_of(c, database)))
+        return cls(database, keys)
+
+    async def open(self, session_id: str, *, epoch: int | None, holder: Holder) -> Grant | StaleEpoch:
+        [opened] = (await self.open_many({session_id: epoch}, holder=holder)).values()
+        if isinstance(opened, VaultSealed):
+            raise opened
+        return opened
+
+    async def open_many(
+        self, wanted: Mapping[str, int | None], *, holder: Holder
+    ) -> dict[str, Grant | StaleEpoch | VaultSealed]:
+        if not wanted:
+            return {}
+        await self._notes.write_now()
+        asked = {storable(session): epoch for session, epoch in wanted.items()}
+        opened = await self._database.write(
+            lambda c: vault_grants.open_many(c, self._database, self._keys, asked, holder)
+        )
+        return {session: opened[storable(session)] for session in wanted}
+
+    async def reserve(self, grant: Grant, wanted: Sequence[Unsent]) -> list[Reservation] | StaleEpoch:
+        calls = [self._wanted(grant, each) for each in wanted]
+        answers: list[Reservation] = []
+        for answer in await self._reserving.call(calls):
+            if isinstance(answer, StaleEpoch):
+                return answer
+            answers.append(self._as_noted(grant, answer))
+        if answers:
+            last = max(answer.counter for answer in answers)
+            self._last_counters[grant.session_id] = max(last, self._last_counters.get(grant.session_id, 0))
+        return answers
+
+    async def acknowledge(self, grant: Grant, counters: Collection[int]) -> None:
+        self._note(Settling(grant, counter, acknowledged=True) for counter in counters)
+
+    async def drop(self, grant: Grant, counters: Collection[int]) -> None:
+        self._note(Settling(grant, counter, acknowledged=False) for counter in counters)
+
+    async def save(self, grant: Grant, login: Login) -> Grant | StaleEpoch:
+        return await self._saving.call((grant, login))
+
+    async def forget(self, grant: Grant) -> StaleEpoch | None:
+        self._last_counters.pop(grant.session_id, None)
+        return await self._at(lambda c, now: vault_logins.forget(c, grant, now))
+
+    async def release(self, grants: Sequence[Grant]) -> dict[str, StaleEpoch]:
+        if not grants:
+            return {}
+        await self._notes.write_now()
+        for grant in grants:
+            self._last_counters.pop(grant.session_id, None)
+        return await self._at(lambda c, now: vault_grants.release(c, grants, now))
+
+    async def held_by(self, instance_url: str) -> list[Holding]:
+        return await self._database.read(lambda c: vault_logins.held_by(c, instance_url))
+
+    async def held_by_boot(self, holder: Holder) -> dict[str, int]:
+        return await self._database.read(lambda c: vault_logins.held_by_boot(c, holder))
+
+    async def unheld(self, session_ids: Collection[str]) -> list[Holding]:
+        return await self._database.read(lambda c: vault_logins.unheld(c, session_ids))
+
+    async def epoch(self, session_id: str) -> int:
+        return await self._database.read(lambda c: vault_logins.epoch(c, session_id))
+
+    async def redeclare(self, grants: Sequence[Grant]) -> dict[str, StaleEpoch]:
+        if not grants:
+            return {}
+        held = [self._as_counted(grant) for grant in grants]
+        return await self._at(lambda c, now: vault_grants.redeclare(c, self._keys, held, now))
+
+    async def adopt(self, logins: Mapping[str, Login]) -> None:
+        if logins:
+            kept = {storable(session): login for session, login in logins.items()}
+            await self._at(lambda c, now: vault_grants.adopt(c, self._keys, kept, now))
+
+    async def prune(self, *, keep_s: float, limit: int) -> int:
+        return await self._database.write(lambda c: vault_settling.prune(c, self._database.instant(-keep_s), limit))
+
+    async def rotate(self, limit: int) -> int:
+        """Seal up to so many rows anew under the newest key; returns how many, 0 once all are."""
+        return await self._database.write(lambda c: vault_keys.rotate(c, self._keys, limit))
+
+    async def close(self) -> None:
+        """Do what waits and write what was noted. The database stays open."""
+        await self._reserving.close()
+        await self._saving.close()
+        try:
+            await self._notes.close()
+        except StoreUnavailable as error:
+            log.warning("acknowledgements could not be noted; those messages go out again", reason=str(error))
+
+    def _wanted(self, grant: Grant, unsent: Unsent) -> Wanted:
+        place = frame_place(grant.session_id, unsent.message_id)
+        return Wanted(grant, storable(unsent.message_id), self._keys.seal(place, unsent.frame))
+
+    async def _reserve_all(self, calls: Sequence[Sequence[Wanted]]) -> Sequence[list[_Answer]]:
+        firsts: dict[Hashable, Wanted] = {}
+        for call in calls:
+            for each in call:
+                firsts.setdefault(each.message, each)
+        asked = list(firsts.values())
+        found = await self._database.write_at_once(lambda c: vault_reserving.reserve(c, self._database, asked))
+        refused = [each.grant for place, each in enumerate(asked) if place not in found]
+        stale = await self._database.read(lambda c: refusals(c, refused)) if refused else {}
+        answers = {
+            each.message: found[place] if place in found else stale[each.grant.session_id]
+            for place, each in enumerate(asked)
+        }
+        return [[_again(answers[each.message], first=firsts[each.message] is each) for each in call] for call in calls]
+
+    async def _save_all(self, calls: Sequence[tuple[Grant, Login]]) -> Sequence[Grant | StaleEpoch]:
+        return await self._at(lambda c, now: vault_logins.save(c, self._keys, calls, now))
+
+    async def _at(self, fn: Callable[[Connection, datetime], T]) -> T:
+        return await self._database.write(lambda c: fn(c, now_of(c, self._database)))
+
+    async def _settle_all(self, notes: Sequence[Settling]) -> None:
+        await self._at(lambda c, now: vault_settling.settle(c, notes, now))
+
+    def _note(self, notes: Iterable[Settling]) -> None:
+        for note in notes:
+            self._notes.add((note.grant.session_id, note.counter), note)
+
+    def _as_counted(self, grant: Grant) -> Grant:
+        """The grant past every counter that it was given here, however often the store forgot them since."""
+        last = self._last_counters.get(grant.session_id, 0)
+        return replace(grant, next_counter=max(grant.next_counter, last + 1))
+
+    def _as_noted(self, grant: Grant, answer: Reservation) -> Reservation:
+        """The answer with what was noted in the meantime and is not written yet."""
+        if isinstance(answer, ReservedBefore) and not answer.acknowledged:
+            noted = self._notes.get((grant.session_id, answer.counter))
+            return ReservedBefore(answer.counter, acknowledged=noted is not None and noted.acknowledged)
+        return answer
+
+
+def _again(answer: _Answer, *, first: bool) -> _Answer:
+    """The answer for another one of a message that was asked for twice at the same time."""
+    return answer if first or not isinstance(answer, Reserved) else ReservedBefore(answer.counter, acknowledged=False)

@@ -1,0 +1,92 @@
+"""Logins as they are kept, and what can be read of who has them."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from datetime import datetime
+from functools import cache
+
+from sqlalchemy import Connection, Update, bindparam, delete, select, update
+
+from homing.model.vault import Grant, Holder, Holding, Login, StaleEpoch
+from homing.store.columns import UtcDateTime
+from homing.store.database import Dialect
+from homing.store.schema import credentials, reservations
+from homing.store.sealing import KeyRing
+from homing.store.sql import among, as_rows, dialect_of, given_rows
+from homing.store.vault_rows import LOGIN, is_under, locked, login_row
+
+
+def save(
+    connection: Connection, keys: KeyRing, logins: Sequence[tuple[Grant, Login]], now: datetime
+) -> list[Grant | StaleEpoch]:
+    """Keep these logins, each under a version above the last."""
+    stored = locked(connection, {grant.session_id for grant, _ in logins})
+    versions = {session: row.login_version for session, row in stored.items()}
+    rows: dict[str, dict[str, str | int | None]] = {}
+    answers: list[Grant | StaleEpoch] = []
+    for grant, login in logins:
+        session = grant.session_id
+        row = stored.get(session)
+        if not is_under(row, grant):
+            answers.append(StaleEpoch(0 if row is None else row.epoch))
+            continue
+        versions[session] += 1
+        sealed = keys.seal_login(session, versions[session], login)
+        rows[session] = {"session_id": session, **login_row(sealed, versions[session])}
+        answers.append(replace(grant, login=login, login_version=versions[session]))
+    given = as_rows(rows.values())
+    connection.execute(_save_statement(dialect_of(connection)), {"given": given, "saved_at": now})
+    return answers
+
+
+def forget(connection: Connection, grant: Grant, now: datetime) -> StaleEpoch | None:
+    """Delete the login and what was reserved. A copy of the login that somebody kept is older than what comes next."""
+    row = locked(connection, [grant.session_id]).get(grant.session_id)
+    if row is None or not is_under(row, grant):
+        return StaleEpoch(0 if row is None else row.epoch)
+    mine = credentials.c.session_id == grant.session_id
+    gone = {"login": None, "login_key": None, "login_version": row.login_version + 1, "updated_at": now}
+    connection.execute(update(credentials).where(mine).values(gone))
+    connection.execute(delete(reservations).where(reservations.c.session_id == grant.session_id))
+    return None
+
+
+def held_by(connection: Connection, instance_url: str) -> list[Holding]:
+    there = (credentials.c.holder_url == instance_url, credentials.c.login.is_not(None))
+    statement = select(credentials.c.session_id, credentials.c.epoch).where(*there).order_by(credentials.c.session_id)
+    return [Holding(row.session_id, row.epoch) for row in connection.execute(statement)]
+
+
+def held_by_boot(connection: Connection, holder: Holder) -> dict[str, int]:
+    mine = (
+        credentials.c.holder_incarnation == holder.incarnation,
+        credentials.c.holder_url == holder.instance_url,
+    )
+    statement = select(credentials.c.session_id, credentials.c.epoch).where(*mine).order_by(credentials.c.session_id)
+    return {row.session_id: row.epoch for row in connection.execute(statement)}
+
+
+def unheld(connection: Connection, asked: Collection[str]) -> list[Holding]:
+    statement = (
+        select(credentials.c.session_id, credentials.c.epoch)
+        .where(among(dialect_of(connection), credentials.c.session_id, "sessions"))
+        .where(credentials.c.holder_url.is_(None), credentials.c.login.is_not(None))
+        .order_by(credentials.c.session_id)
+    )
+    found = connection.execute(statement, {"sessions": sorted(asked)})
+    return [Holding(row.session_id, row.epoch) for row in found]
+
+
+def epoch(connection: Connection, session_id: str) -> int:
+    return connection.scalar(select(credentials.c.epoch).where(credentials.c.session_id == session_id)) or 0
+
+
+@cache
+def _save_statement(dialect: Dialect) -> Update:
+    given = given_rows(dialect, "given", LOGIN)
+    saved = {name: given.c[name] for name in LOGIN if name != "session_id"}
+    return (
+        update(credentials)
+        .where(credentials.c.session_id == given.c.session_id)
+        .values(**saved, updated_at=bindparam("saved_at", type_=UtcDateTime()))
+    )

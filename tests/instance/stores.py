@@ -1,0 +1,89 @@
+"""A real vault and real leases, on a database that a test can take away."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, Connection, select
+
+from homing.ports import StoreUnavailable
+from homing.store.database import Database, Dialect
+from homing.store.schema import credentials, reservations
+
+T = TypeVar("T")
+
+
+class Breakable:
+    """`Database` around another one. ``away``: nothing is done. ``mute``: it is done, and nobody hears of it."""
+
+    def __init__(self, inner: Database) -> None:
+        self._inner = inner
+        self.away = self.mute = False
+        self.open = asyncio.Event()
+        self.open.set()
+        self.writes = 0
+
+    @property
+    def dialect(self) -> Dialect:
+        return self._inner.dialect
+
+    async def read(self, fn: Callable[[Connection], T]) -> T:
+        await self.open.wait()
+        self._check()
+        return await self._inner.read(fn)
+
+    async def write(self, fn: Callable[[Connection], T]) -> T:
+        await self.open.wait()
+        self._check()
+        self.writes += 1
+        value = await self._inner.write(fn)
+        if self.mute:
+            raise StoreUnavailable("the answer was lost")
+        return value
+
+    async def write_at_once(self, fn: Callable[[Connection], T]) -> T:
+        return await self.write(fn)
+
+    def instant(self, after_s: float = 0.0) -> ColumnElement[Any]:
+        return self._inner.instant(after_s)
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+    def _check(self) -> None:
+        if self.away:
+            raise StoreUnavailable("the store is gone")
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What the vault has of a session. ``settled`` are ids, with whether they were acknowledged."""
+
+    epoch: int = 0
+    holder: str | None = None
+    incarnation: str | None = None
+    has_login: bool = False
+    reserved_to: int = 0
+    unfinished: tuple[str, ...] = ()
+    settled: tuple[tuple[str, bool], ...] = ()
+
+
+async def stored(database: Database, session_id: str) -> Stored:
+    def look(connection: Connection) -> Stored:
+        row = connection.execute(select(credentials).where(credentials.c.session_id == session_id)).one_or_none()
+        if row is None:
+            return Stored()
+        mine = select(reservations).where(reservations.c.session_id == session_id).order_by(reservations.c.counter)
+        messages = list(connection.execute(mine))
+        return Stored(
+            row.epoch,
+            row.holder_url,
+            row.holder_incarnation,
+            row.login is not None,
+            row.reserved_to,
+            tuple(each.message_id for each in messages if each.settled_at is None),
+            tuple((each.message_id, each.acknowledged) for each in messages if each.settled_at is not None),
+        )
+
+    return await database.read(look)
