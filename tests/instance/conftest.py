@@ -52,7 +52,7 @@ QUICK = HostPolicy(
     logins_per_s=1000,
     offer_again_s=0.005,
 )
-BRIEF = LeasePolicy(heartbeat_s=0.02, repeat_s=0.01, self_fence_s=0.4, expiry_s=0.6)
+BRIEF = LeasePolicy(heartbeat_s=0.05, repeat_s=0.02, self_fence_s=1.5, expiry_s=2.0)
 KEY = "secret"
 
 
@@ -310,6 +310,10 @@ class Fleet:
         instance = await Instance.start(replace(settings, **changes), self.credentials, self.leases, SystemClock())
         return Caller(self.http, await self._stack.enter_async_context(instance))
 
+    async def stored(self, session_id: str) -> Stored:
+        """What the vault has of a session."""
+        return await stored(self.database, session_id)
+
     def journals(self) -> list[Path]:
         return sorted(self._folder.glob("journals/*.jsonl"))
 
@@ -342,11 +346,16 @@ class Processes:
     ) -> tuple[Process, str]:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "homing.cli", "instance", "--port", str(port), "--api-key", "secret"),
-            *("--whatsapp", self._fleet.server.address, "--database", self._fleet.database_url, *options),
+            *("--whatsapp", self._fleet.server.address, *options),
             stdout=PIPE,
             stderr=PIPE,
             cwd=self._folder,
-            env={**os.environ, "HOMING_VAULT_KEY": str(VAULT_KEY), **(environment or {})},
+            env={
+                **os.environ,
+                "HOMING_DATABASE_URL": self._fleet.database_url,
+                "HOMING_VAULT_KEY": str(VAULT_KEY),
+                **(environment or {}),
+            },
         )
         self.all.append(process)
         line = await asyncio.wait_for(process.stdout.readline(), 15)
@@ -383,10 +392,10 @@ Eventually = Callable[[Callable[[], bool | Awaitable[bool]]], Awaitable[None]]
 
 @pytest.fixture
 def eventually() -> Eventually:
-    """Waits until something is so, and fails after two seconds if it never was."""
+    """Waits until something is so, and fails after four seconds if it never was."""
 
     async def wait(is_so: Callable[[], bool | Awaitable[bool]]) -> None:
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(4):
             while True:
                 answer = is_so()
                 if answer if isinstance(answer, bool) else await answer:

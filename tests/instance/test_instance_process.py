@@ -1,11 +1,12 @@
-"""``python -m homing.instance`` as processes that are killed."""
+"""``homing instance`` as processes that are killed, or told to start with what cannot be."""
 
 import asyncio
-import json
 from pathlib import Path
 
 import aiohttp
 import pytest
+
+from homing.store.sealing import fresh_key
 
 pytestmark = pytest.mark.e2e
 
@@ -21,14 +22,14 @@ async def test_after_a_crash_in_a_send_another_instance_goes_on(fleet, processes
         await processes.send(one, "lost?", "3EB00002")
     assert await asyncio.wait_for(process.wait(), 5) == 137
     assert [entry.text for entry in fleet.ledger()] == ["first", *delivered]
-    reserved = json.loads((fleet.credentials._folder / "s1.json").read_text())["reserved_to"]
-
+    reserved = (await fleet.stored("s1")).reserved_to
     _, two = await processes.instance()
     _, started = await processes.start(two)
     assert (started["status"], started["epoch"]) == ("connected", 2)
     assert (await processes.send(two, "lost?", "3EB00002"))[0] == 200
     assert [entry.text for entry in fleet.ledger()] == ["first", "lost?"]
-    assert fleet.server.judge.devices["s1"].counter == reserved + 1, "past every counter of the dead holder"
+    assert reserved == (1 if when == "before" else 2)
+    assert fleet.server.judge.devices["s1"].counter == 2, "one that was said is not said under another counter"
 
 
 async def test_a_polite_end_leaves_its_sessions_to_the_next_boot(fleet, processes, eventually):
@@ -54,6 +55,27 @@ async def test_a_taken_port_is_one_sentence_and_exit_code_2(fleet, processes):
     process, said = await processes.instance(port=port)
     assert await asyncio.wait_for(process.wait(), 5) == 2
     assert said == f"Cannot listen on 127.0.0.1:{port}: Address already in use.\n"
+
+
+@pytest.mark.parametrize(
+    ("environment", "sentence"),
+    [
+        ({"HOMING_VAULT_KEY": ""}, "HOMING_VAULT_KEY is not set; `homing db vault-key` makes one"),
+        ({"HOMING_VAULT_KEY": "test:c2hvcnQ="}, "the key 'test' has 5 bytes"),
+        ({"HOMING_VAULT_KEY": str(fresh_key("test"))}, "the vault key 'test' is not the one of this name"),
+        ({"HOMING_VAULT_KEY": str(fresh_key("new"))}, "need the vault key 'test', which is not at hand"),
+        ({"HOMING_VAULT_OLD_KEYS": "nothing"}, "HOMING_VAULT_OLD_KEYS cannot be used"),
+        ({"HOMING_LEASE_EXPIRY": "3"}, "HOMING_LEASE_SELF_FENCE must be shorter"),
+        ({"HOMING_LEASE_HEARTBEAT": "3"}, "one lost renewal would pause an instance"),
+        ({"HOMING_DATABASE_URL": "mysql://x"}, "no database of the kind 'mysql' is supported"),
+    ],
+)
+async def test_what_cannot_be_is_refused_at_the_start_in_one_sentence(fleet, processes, environment, sentence):
+    await fleet.link("s1")
+    process, said = await processes.instance(environment=environment)
+    assert await asyncio.wait_for(process.wait(), 10) == 2
+    assert sentence in said
+    assert said.count("\n") == 1
 
 
 def _listening_port(pid: int) -> int:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from homing.instance.run import InstanceSettings
 
 Port = Annotated[int, Parameter(validator=Number(gte=1, lte=65_535))]
+AnyPort = Annotated[int, Parameter(validator=Number(gte=0, lte=65_535))]
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
 
 
@@ -55,7 +56,7 @@ def instance(
     database: Annotated[
         str | None, Parameter(help="Where the vault is: the gateways' database. [default: HOMING_DATABASE_URL]")
     ] = None,
-    port: Annotated[Port, Parameter(help="Where to listen.")] = 3001,
+    port: Annotated[AnyPort, Parameter(help="Where to listen; 0 takes any free one.")] = 3001,
     host: Annotated[str, Parameter(help="The interface to listen on.")] = "127.0.0.1",
     url: Annotated[str | None, Parameter(help="The address that others use. [default: http://localhost:PORT]")] = None,
     api_key: Annotated[str | None, Parameter(help="What callers must show. [default: WHATSAPP_API_KEY]")] = None,

@@ -92,7 +92,7 @@ class Opening:
         missing = list(expected)
         for first in range(0, len(missing), AT_ONCE):
             await self._restore({holding: expected[holding] for holding in missing[first : first + AT_ONCE]})
-        await self.settled(expected.values())
+        await self.settled(session for session in expected.values() if session.epoch is not None)
 
     async def settled(self, started: Iterable[object], wait_s: float | None = None) -> None:
         """Returns once the sessions among these are up or have failed to come up, or when the time is over."""
