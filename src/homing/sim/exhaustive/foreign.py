@@ -62,8 +62,8 @@ def _logging_in(state: State, at: int) -> State:
 
 def _hearing(state: State, at: int) -> Iterator[Step]:
     name, here = NAMES[at], state.instances[at]
-    frame = queued_down(state, here.connection)
-    if frame is None or not here.connection:
+    frame = next(queued_down(state, here.connection), None)
+    if frame is None:
         return
     rest = list(state.down)
     rest.remove(frame)

@@ -61,7 +61,7 @@ def _granting_ours(state: State, book: Rulebook) -> Iterator[Step]:
         return
     for target in (0, 1):
         if state.instances[target].life != DOWN:
-            row = vaults.granted(state.vault, (target, state.leases[target].boot), state.timeline, book)
+            row = vaults.granted(state.vault, (target, state.leases[target].boot), book)
             yield _granted(state._replace(vault=row), target, row.epoch)
 
 

@@ -140,7 +140,7 @@ def _renewed(state: State, at: int, renewal: Renewal, book: Rulebook) -> State:
     if state.known_timelines[at] != state.timeline:
         state = state._replace(known_timelines=_with_timeline(state, at))
         if here.holds and book.keeps("redeclare"):
-            again = vaults.redeclared(state.vault, here.epoch, (at, here.boot))
+            again = vaults.redeclared(state.vault, here.epoch, (at, here.boot), here.last_counter)
             return _left(state, at, book) if again is None else state._replace(vault=again)
     if here.holds and not _granted(state, at):
         return _left(state, at, book)
@@ -181,14 +181,15 @@ def _opened(state: State, at: int, epoch: int, book: Rulebook) -> State:
         return _left(state, at, book) if here.holds and state.vault.epoch > here.epoch else state
     state = _left(state, at, book)._replace(vault=row, newest=max(state.newest, epoch))
     own = vaults.unfinished(row) if book.keeps("unfinished-first") else ()
-    return with_instance(state, at, state.instances[at]._replace(epoch=epoch, own=own))
+    last = row.last_counter if state.luck.failovers else 0
+    return with_instance(state, at, state.instances[at]._replace(epoch=epoch, own=own, last_counter=last))
 
 
 def _left(state: State, at: int, book: Rulebook) -> State:
     """The session is another's: let go of it."""
     here = state.instances[at]
     state = _word_on_reserved(state, at, book)
-    return with_instance(state, at, here._replace(epoch=0, line=APART, connection=0, own=()))
+    return with_instance(state, at, here._replace(epoch=0, line=APART, connection=0, own=(), last_counter=0))
 
 
 # The connection
@@ -208,23 +209,22 @@ def _connecting(state: State, at: int, book: Rulebook) -> Iterator[Step]:
 
 def _hearing(state: State, at: int, book: Rulebook) -> Iterator[Step]:
     """The next word from WhatsApp over the present connection."""
-    here = state.instances[at]
-    frame = queued_down(state, here.connection)
-    if frame is None or not here.connection:
-        return
-    rest = list(state.down)
-    rest.remove(frame)
-    state = state._replace(down=tuple(rest))
-    match frame.what:
-        case what if what == LOGGED_IN:
-            if acts(here, book):
-                yield _saved(state, at, book)
-        case what if what == REPLACED:
-            yield _replaced(state, at, book)
-        case what if what == REFUSED:
-            yield from _refused(state, at, frame.id, book)
-        case _:
-            yield _acknowledged(state, at, frame.id, book)
+    for frame in queued_down(state, state.instances[at].connection):
+        rest = list(state.down)
+        rest.remove(frame)
+        yield from _heard(state._replace(down=tuple(rest)), at, frame, book)
+
+
+def _heard(state: State, at: int, frame: Frame, book: Rulebook) -> Iterator[Step]:
+    if frame.what == LOGGED_IN:
+        if acts(state.instances[at], book):
+            yield _saved(state, at, book)
+    elif frame.what == REPLACED:
+        yield _replaced(state, at, book)
+    elif frame.what == REFUSED:
+        yield from _refused(state, at, frame.id, book)
+    else:
+        yield _acknowledged(state, at, frame.id, book)
 
 
 def _saved(state: State, at: int, book: Rulebook) -> Step:
@@ -256,7 +256,6 @@ def _refused(state: State, at: int, message: MessageId, book: Rulebook) -> Itera
         yield Step(f"{words}; the vault drops it, its sender is told", answered(after, at, message, judge.REJECTED))
     if not book.keeps("drop-before-word"):
         yield Step(f"{words}; its sender is told", answered(state, at, message, judge.REJECTED))
-    yield Step(f"{words}; the vault is not reached", state)
 
 
 def _acknowledged(state: State, at: int, message: MessageId, book: Rulebook) -> Step:
@@ -309,7 +308,7 @@ def _reserve(state: State, at: int, message: MessageId, book: Rulebook) -> Step:
         handed = here._replace(own=(*here.own, Own(counter, message, waiting=True)))
         return Step(f"{name} hands {said} on without asking the vault", with_instance(state, at, handed))
     boot: Boot = (at, here.boot)
-    answer = vaults.reserved(state.vault, here.epoch, boot, message, book)
+    answer = vaults.reserved(state.vault, here.epoch, boot, message, here.last_counter, book)
     if answer is None:
         refused = answered(state, at, message, judge.SAFE)
         return Step(f"{name} would reserve {said} under epoch {here.epoch}; the vault refuses", _left(refused, at, book))
@@ -317,12 +316,12 @@ def _reserve(state: State, at: int, message: MessageId, book: Rulebook) -> Step:
     state = state._replace(vault=row)
     if reservation.acknowledged:
         return receipt(state, at, message, f"{name} is asked for {said}, and the vault knows that WhatsApp has it")
-    own = (*here.own, Own(reservation.counter, message, waiting=True))
-    own = tuple(sorted({each.counter: each for each in own}.values()))
-    stale = here.epoch < state.newest
+    own = tuple(sorted((*here.own, Own(reservation.counter, message, waiting=True))))
+    last = max(here.last_counter, reservation.counter) if state.luck.failovers else here.last_counter
+    stale = here.epoch < state.newest and book.judges_order
     return Step(
         f"the vault reserves {said} for {name} under epoch {here.epoch}",
-        with_instance(state, at, here._replace(own=own)),
+        with_instance(state, at, here._replace(own=own, last_counter=last)),
         broken="a message was reserved under an epoch that is over" if stale else None,
     )
 

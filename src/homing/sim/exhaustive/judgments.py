@@ -44,6 +44,14 @@ def may_grant_foreign(stopped: bool, exited: bool) -> bool:
 
 
 @lru_cache(maxsize=None)
+def may_open(epoch: int, stored: int, by_its_holder: bool) -> bool:
+    """Whether the vault, which has the session at `stored`, opens it under this epoch."""
+    one, other = Holder("a", "1"), Holder("b", "1")
+    held_by = one if by_its_holder else other
+    return isinstance(leases.epoch_to_open(epoch, one, stored=stored, held_by=held_by, recorded=0), int)
+
+
+@lru_cache(maxsize=None)
 def next_step(past: tuple[int, ...], repeated: bool, chooses_id: bool, in_time: bool, silence_is_safe: bool) -> int:
     """TRY, LOOK, or how the send ends."""
     happened = _happened(past, chooses_id, silence_is_safe)

@@ -83,7 +83,10 @@ class Request(NamedTuple):
 
 
 class Instance(NamedTuple):
-    """One instance. `asked` ticks ago it asked for the last renewal that succeeded; at the limit it may not act."""
+    """One instance. `asked` ticks ago it asked for the last renewal that succeeded; at the limit it may not act.
+
+    `last_counter` is the highest that it was given under its grant. It counts where the store may forget it.
+    """
 
     life: int
     boot: int
@@ -95,6 +98,7 @@ class Instance(NamedTuple):
     own: tuple[Own, ...] = ()
     inbox: tuple[Request, ...] = ()
     stop_acknowledged: bool = False
+    last_counter: int = 0
 
     @property
     def holds(self) -> bool:
@@ -112,12 +116,15 @@ class Frame(NamedTuple):
 
 
 class WhatsApp(NamedTuple):
-    """Which connection counts, the highest counter seen, the newest epoch that spoke, and what reached people."""
+    """Which connection counts, the newest epoch that spoke, what reached people, with its counter, and what was refused."""
 
     live: int
-    counter: int = 0
     newest: int = 0
-    delivered: tuple[MessageId, ...] = ()
+    delivered: tuple[tuple[MessageId, int], ...] = ()
+    refused: tuple[MessageId, ...] = ()
+
+    def knows(self, message: MessageId) -> bool:
+        return any(known == message for known, _ in self.delivered)
 
 
 class Send(NamedTuple):

@@ -1,10 +1,13 @@
 """Small changes to a state that several sides make."""
 
+from collections.abc import Iterator
+
 from homing.sim.exhaustive.nouns import (
     DONE,
     LOGIN,
     NOT_SENT,
     READY,
+    REFUSED,
     SENT,
     UNKNOWN,
     WAITING,
@@ -59,7 +62,7 @@ def receipt(state: State, at: int, message: MessageId, words: str) -> Step:
 
 def finished(state: State, number: int, outcome: int) -> tuple[State, str | None]:
     """The send has its outcome; and what is wrong with that, seen from outside."""
-    arrived = any(known[0] == number for known in state.whatsapp.delivered)
+    arrived = any(known[0] == number for known, _ in state.whatsapp.delivered)
     broken = None
     if outcome == SENT and not arrived:
         broken = "a message was said to be sent that did not arrive"
@@ -78,41 +81,49 @@ def next_connection(state: State) -> int:
     return max(used) + 1
 
 
-def queued_down(state: State, connection: int) -> Frame | None:
-    """The oldest word on its way back over this connection."""
+def queued_down(state: State, connection: int) -> Iterator[Frame]:
+    """The oldest word on its way back over this connection; and the next, while the vault cannot be told of a refusal."""
     for frame in state.down:
-        if frame.connection == connection:
-            return frame
-    return None
+        if frame.connection == connection != 0:
+            yield frame
+            if frame.what != REFUSED:
+                return
 
 
 def canonical(state: State) -> State:
     """The same state without what can have no effect any more, its connections numbered anew."""
-    live_ends = {instance.connection for instance in state.instances if instance.connection}
-    down = tuple(frame for frame in state.down if frame.connection in live_ends)
-    up = _heard(state)
-    starts = tuple(start for start in state.starts if start[1] >= state.vault.epoch)
-    used = {state.whatsapp.live, *live_ends, *(frame.connection for frame in up)}
-    used.discard(0)
-    names = {old: new for new, old in enumerate(sorted(used), start=1)}
-    if all(old == new for old, new in names.items()):
+    one, other = state.instances
+    live = state.whatsapp.live
+    down, up, starts = state.down, state.up, state.starts
+    if down:
+        down = tuple(frame for frame in down if frame.connection in (one.connection, other.connection))
+    if up:
+        up = _heard(up, live)
+    if starts:
+        starts = tuple(start for start in starts if start[1] >= state.vault.epoch)
+    used = {0, live, one.connection, other.connection, *(frame.connection for frame in up)}
+    if max(used) < len(used):
+        if len(down) == len(state.down) and len(up) == len(state.up) and len(starts) == len(state.starts):
+            return state
         return state._replace(down=down, up=up, starts=starts)
-    names[0] = 0
-    first, second = (each._replace(connection=names[each.connection]) for each in state.instances)
+    names = {old: new for new, old in enumerate(sorted(used))}
     return state._replace(
-        instances=(first, second),
-        whatsapp=state.whatsapp._replace(live=names[state.whatsapp.live]),
+        instances=(
+            one._replace(connection=names[one.connection]),
+            other._replace(connection=names[other.connection]),
+        ),
+        whatsapp=state.whatsapp._replace(live=names[live]),
         up=tuple(frame._replace(connection=names[frame.connection]) for frame in up),
         down=tuple(frame._replace(connection=names[frame.connection]) for frame in down),
         starts=starts,
     )
 
 
-def _heard(state: State) -> tuple[Frame, ...]:
+def _heard(up: tuple[Frame, ...], live: int) -> tuple[Frame, ...]:
     """Frames over a connection that was replaced, and does not log in again, go nowhere."""
-    counting = {state.whatsapp.live}
+    counting = {live}
     heard = list[Frame]()
-    for frame in state.up:
+    for frame in up:
         if frame.what == LOGIN:
             counting.add(frame.connection)
         if frame.connection in counting:

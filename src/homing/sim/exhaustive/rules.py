@@ -59,7 +59,7 @@ FAILOVER = Setting(
     "failover",
     "two of our instances, and a database that loses its newest commits once",
     Kind.OURS,
-    _CALM._replace(grants=2, freezes=1, failovers=1),
+    _CALM._replace(grants=2, failovers=1),
 )
 FOREIGN = Setting(
     "foreign",
@@ -101,7 +101,7 @@ RULES = {
         Rule("drop-before-word", "Of a message that WhatsApp refused its sender hears after the vault has dropped it.", WIRES),
         Rule("redeclare", "After a failover of the database, holders say again what they hold.", FAILOVER),
         Rule("grace", "After a failover of the database, nothing is granted until live holders have renewed.", FAILOVER),
-        Rule("leap", "After a failover of the database, epochs leap past all that may have been lost.", FAILOVER),
+        Rule("counters-of-holder", "The vault reserves past every counter that the holder was ever given.", FAILOVER),
         Rule("fence-first", "A session of a gateway that knows no epochs is granted only once that gateway is fenced.", FOREIGN),
         Rule("stopped-and-gone", "A stop counts once the gateway's list does not name the session any more.", FOREIGN),
         Rule("no-blind-repeat", "What may have left a gateway that chooses its own ids is not sent again.", FOREIGN),

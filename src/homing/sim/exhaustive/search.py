@@ -1,5 +1,6 @@
 """Breadth first through every state that can be reached; the first one that must not be has the shortest history."""
 
+import gc
 import time
 from array import array
 from collections.abc import Callable
@@ -42,6 +43,15 @@ class Search:
         self._transitions = 0
 
     def run(self, *, max_depth: int | None = None, max_states: int | None = None) -> Searched:
+        collecting = gc.isenabled()
+        gc.disable()  # states hold no cycles, and looking for them takes most of the time
+        try:
+            return self._run(max_depth, max_states)
+        finally:
+            if collecting:
+                gc.enable()
+
+    def _run(self, max_depth: int | None, max_states: int | None) -> Searched:
         began_s = time.monotonic()
         first = beginning(self._book)
         self._add(hash(first), -1, -1)

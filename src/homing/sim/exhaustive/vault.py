@@ -2,12 +2,9 @@
 
 from dataclasses import dataclass
 
-from homing.sim.exhaustive.nouns import NOBODY, Boot, MessageId, Own, Reserved, Vault
+from homing.sim.exhaustive import judgments as judge
+from homing.sim.exhaustive.nouns import Boot, MessageId, Own, Reserved, Vault
 from homing.sim.exhaustive.rules import Setting
-
-LEAP = 10
-"""How far epochs leap with each timeline of the database: past all that can have been granted on an earlier one."""
-
 
 @dataclass(frozen=True, slots=True)
 class Rulebook:
@@ -19,22 +16,24 @@ class Rulebook:
     def keeps(self, rule: str) -> bool:
         return rule not in self.without
 
+    @property
+    def judges_order(self) -> bool:
+        """What a database lost, nobody can order: across a failover older epochs may speak until they hear of newer ones."""
+        return not self.setting.luck.failovers
 
-def granted(vault: Vault, holder: Boot, timeline: int, book: Rulebook) -> Vault:
+
+def granted(vault: Vault, holder: Boot, book: Rulebook) -> Vault:
     """The session's next epoch, for this holder."""
-    if not book.keeps("raise-epoch"):
-        return vault._replace(holder=holder)
-    floor = timeline * LEAP if book.keeps("leap") else 0
-    return vault._replace(epoch=max(vault.epoch, floor) + 1, holder=holder)
+    return vault._replace(epoch=vault.epoch + book.keeps("raise-epoch"), holder=holder)
 
 
 def opened(vault: Vault, epoch: int, by: Boot, book: Rulebook) -> Vault | None:
     """The row once this boot has opened the session under this epoch; None if it may not."""
-    if epoch == vault.epoch:
-        allowed = vault.holder == by or not book.keeps("open-for-holder")
-    else:
-        allowed = epoch > vault.epoch or not book.keeps("open-forward")
-    if not allowed:
+    if judge.may_open(epoch, vault.epoch, vault.holder == by):
+        pass
+    elif epoch == vault.epoch and book.keeps("open-for-holder"):
+        return None
+    elif epoch < vault.epoch and book.keeps("open-forward"):
         return None
     last = vault.last_counter
     if not book.keeps("counters-go-on"):
@@ -47,15 +46,21 @@ def unfinished(vault: Vault) -> tuple[Own, ...]:
     return tuple(Own(each.counter, each.id, waiting=True) for each in vault.reserved if each.unfinished)
 
 
-def reserved(vault: Vault, epoch: int, by: Boot, message: MessageId, book: Rulebook) -> tuple[Vault, Reserved] | None:
-    """The row with the message in it, and its reservation; None if the grant is over."""
+def reserved(
+    vault: Vault, epoch: int, by: Boot, message: MessageId, past: int, book: Rulebook
+) -> tuple[Vault, Reserved] | None:
+    """The row with the message in it, and its reservation, past every counter that its holder was given before.
+
+    None if the grant is over.
+    """
     if (vault.epoch, vault.holder) != (epoch, by) and book.keeps("reserve-under-epoch"):
         return None
     known = next((each for each in vault.reserved if each.id == message), None)
     if known is not None and not known.dropped:
         return vault, known
     others = tuple(each for each in vault.reserved if each is not known)
-    fresh = Reserved(vault.last_counter + 1, message)
+    last = max(vault.last_counter, past if book.keeps("counters-of-holder") else 0)
+    fresh = Reserved(last + 1, message)
     return vault._replace(last_counter=fresh.counter, reserved=(*others, fresh)), fresh
 
 
@@ -70,8 +75,8 @@ def settled(vault: Vault, epoch: int, by: Boot, message: MessageId, *, acknowled
     return vault._replace(reserved=rows)
 
 
-def redeclared(vault: Vault, epoch: int, by: Boot) -> Vault | None:
+def redeclared(vault: Vault, epoch: int, by: Boot, counter: int) -> Vault | None:
     """The row once this boot has said again what it holds; None if another one holds the session since."""
-    if epoch > vault.epoch:
-        return vault._replace(epoch=epoch, holder=by)
-    return vault if epoch == vault.epoch and vault.holder in (by, NOBODY) else None
+    if epoch < vault.epoch or (epoch == vault.epoch and vault.holder != by):
+        return None
+    return vault._replace(epoch=epoch, holder=by, last_counter=max(vault.last_counter, counter))
