@@ -10,7 +10,7 @@ from typing import Any
 
 import asyncpg
 
-from bench import cache, elsewhere, fleet_wide, follow, gateway_killed, mass_loss, relay, restart
+from bench import cache, elsewhere, fleet_wide, follow, gateway_killed, mass_loss, relay, reservations, restart
 from bench.fleet import Fleet, fresh_database, open_fleet
 from bench.report import Report
 
@@ -77,10 +77,16 @@ def measurements(*, quick: bool, large: bool) -> list[Measurement]:
         Measurement("follow", SEVERAL, on(lambda up: follow.run(up, moves=less(300, 50)), accounts=12, reports=False)),
         Measurement("relay", BOTH, on(lambda up: relay.run(up, sends=less(16_000, 4_000)), accounts=20, reports=False)),
         Measurement("sync", STORES, lambda setting: _sync(setting, sessions=less(10_000, 2_000))),
+        Measurement("reservations", STORES, lambda setting: _reservations(setting, messages=less(40_000, 8_000))),
     ]
     if large:
         found.append(Measurement("sync-large", STORES[1:], _sync_large))
     return found
+
+
+async def _reservations(setting: str, *, messages: int) -> Report:
+    async with _database(setting) as url:
+        return await reservations.run(url, messages=messages)
 
 
 async def _sync(setting: str, *, sessions: int) -> Report:

@@ -94,7 +94,7 @@ async def behind_a_door(fleet: Fleet, url: str) -> AsyncIterator[Door]:
 def _begun(fleet: Fleet, url: str, port: int) -> processes.Child:
     demo = fleet.demo
     options = ["instance", "--port", str(port), "--url", url, "--whatsapp", demo.whatsapp_address]
-    settings = demo.starter.instance_settings()
+    settings = demo.starter.instance_settings(list(demo.instances).index(url) + 1)
     folder = demo.folder
     name = f"Instance behind a door {port}"
     return processes.start(name, "homing.cli", options, folder=folder.path, logs=folder.logs, settings=settings)

@@ -72,6 +72,7 @@ from homing.store.notices import open_notices
 from homing.store.opening import open_database
 from homing.store.schedules import SqlSchedules
 from homing.store.vault_opening import open_vault as open_vault
+from homing.store.vault_settling import SqlReservations
 from homing.store.work import SqlWork
 from homing.world import SystemClock, SystemEntropy
 
@@ -245,14 +246,19 @@ def _wired(
         watching=kept.watching,
         keeper=kept.keeper,
         news=kept.news,
-        moving=_moving(settings, stores, fleet, kept),
+        moving=_moving(settings, stores, fleet, kept, clock),
     )
     _show(kept, metrics)
     return gateway, [
         *(part.run for part in (fleet, keyring, keyed, recorder, hints, intake, scheduler)),
-        *(part.run for part in (kept.watching, kept.keeper, kept.worker, take_backs)),
-        Housekeeping(stores.work, stores.leases, clock).run,
+        *(part.run for part in (kept.watching, kept.keeper, kept.worker, take_backs, gateway.moving.drains)),
+        _housekeeping(settings, stores, clock).run,
     ]
+
+
+def _housekeeping(settings: Settings, stores: Stores, clock: Clock) -> Housekeeping:
+    kept_s = settings.homing_idempotency_hours * 3600
+    return Housekeeping(stores.work, stores.leases, SqlReservations(stores.database), clock, messages_kept_s=kept_s)
 
 
 def _send_endpoint(
@@ -287,11 +293,11 @@ class _Kept:
     worker: Worker
 
 
-def _moving(settings: Settings, stores: Stores, fleet: LiveFleet, kept: _Kept) -> Moving:
+def _moving(settings: Settings, stores: Stores, fleet: LiveFleet, kept: _Kept, clock: Clock) -> Moving:
     directory, grants = stores.directory, stores.grants
     watching, wishes, braked = kept.watching, kept.rehoming, kept.keeper.braked
     return Moving(
-        drains=Drains(directory, fleet, stores.work, wishes),
+        drains=Drains(directory, fleet, stores.work, wishes, clock),
         exits=Exits(directory, grants, stores.leases, wishes),
         migrations=Migrations(directory, fleet, grants, watching, wishes),
         balance=Balance(directory, fleet, grants, watching, wishes, settings.rebalance_policy, braked),

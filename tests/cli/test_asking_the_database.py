@@ -1,11 +1,13 @@
 """Commands that need no gateway read the database itself, and show the same."""
 
 import asyncio
+import base64
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from clocks import SteppedClock
 from homing.model.fleet import (
@@ -19,11 +21,18 @@ from homing.model.fleet import (
     Takeover,
     WorkspaceId,
 )
-from homing.ports import NewAccount
+from homing.model.vault import Grant, Holder
+from homing.model.work import Job
+from homing.ports import NewAccount, Page
 from homing.serve.keyring import Keyring
+from homing.store.database import Database
 from homing.store.directory import SqlDirectory
+from homing.store.leases import SqlLeases
 from homing.store.notices import LocalNotices
 from homing.store.opening import open_database
+from homing.store.sealing import KeyRing
+from homing.store.vault import SqlVault
+from homing.store.work import SqlWork
 from tests.cli.conftest import CommandLine
 
 A = InstanceUrl("http://localhost:3001")
@@ -33,10 +42,16 @@ UUID = "0190f2b4-0000-7000-8000-000000000144"
 def on(url: str, ask: Any) -> Any:
     """What `ask` makes of the directory in that database."""
 
+    return with_database(url, lambda database: ask(SqlDirectory(database, LocalNotices(), SteppedClock())))
+
+
+def with_database(url: str, ask: Any) -> Any:
+    """What `ask` makes of that database itself."""
+
     async def story() -> Any:
         database = open_database(url)
         try:
-            return await ask(SqlDirectory(database, LocalNotices(), SteppedClock()))
+            return await ask(database)
         finally:
             await database.close()
 
@@ -100,6 +115,52 @@ def test_distribution_instances_and_moves_need_no_gateway(homing: CommandLine, f
     (move,) = homing("moves", "--account", "144", "--json").document["data"]
     assert (move["to_url"], move["reason"]) == (A, "because")
     assert homing("moves", "--kind", "rehome", "--json").document["data"] == []
+
+
+def test_that_an_instance_exited_can_be_said_without_a_gateway(homing: CommandLine, fleet: str):
+    async def begin(database: Database) -> None:
+        await SqlLeases(database).begin(Holder(A, "boot-a"), expiry_s=60)
+
+    with_database(fleet, begin)
+    (instance,) = homing("instances", "--json").document["data"]
+    assert (instance["lease"]["held"], instance["lease"]["incarnation"]) == (True, "boot-a")
+    with capture_logs():
+        ran = homing("exited", "http://127.0.0.1:3001/")
+    assert (ran.code, ran.out) == (0, f"{A} has exited; 0 of its 1 session are on their way elsewhere.\n")
+    assert "the vault does not know it" in ran.err
+    (instance,) = homing("instances", "--json").document["data"]
+    assert (instance["lease"]["held"], instance["lease"]["ended"]) == (False, "exited")
+    with capture_logs():
+        assert homing("exited", A, "--incarnation", "another", "--json").document["boots"] == 0
+
+
+def test_what_the_vault_knows_is_wished_home_without_a_gateway(homing: CommandLine, fleet: str):
+    async def held(database: Database) -> None:
+        vault = await SqlVault.of(database, KeyRing.read("k1:" + base64.b64encode(bytes(32)).decode()))
+        opened = await vault.open("s144", epoch=3, holder=Holder(A, "boot-a"))
+        assert isinstance(opened, Grant)
+        await vault.save(opened, {"linked": True})
+        await vault.close()
+        await SqlLeases(database).begin(Holder(A, "boot-a"), expiry_s=60)
+
+    with_database(fleet, held)
+    with capture_logs():
+        said = homing("exited", A, "--json").document
+    assert (said["boots"], said["sessions"], said["wanted"], said["staying"]) == (1, 1, 1, {})
+
+    async def jobs(database: Database) -> list[Job]:
+        return await SqlWork(database, LocalNotices()).jobs(Page())
+
+    [job] = with_database(fleet, jobs)
+    assert (job.kind, job.payload["session_id"], job.payload["cause"]) == ("rehome", "s144", "exited")
+
+
+@pytest.mark.parametrize(
+    ("url", "code"), [("http://localhost:3009", "instance_not_found"), ("nonsense", "invalid_request")]
+)
+def test_an_address_that_is_none_has_not_exited(homing: CommandLine, fleet: str, url: str, code: str):
+    ran = homing("exited", url, "--json")
+    assert (ran.code, ran.document["code"]) == (2, code)
 
 
 def test_a_key_made_here_opens_the_api_and_a_revoked_one_does_not(homing: CommandLine, fleet: str):

@@ -72,14 +72,6 @@ def test_draining_waits_until_the_instance_is_empty(homing: CommandLine, fleet: 
     assert (ran.code, ran.out, ran.err) == (0, f"{A} is empty.\n", "")
 
 
-def test_sessions_that_came_meanwhile_are_taken_along(homing: CommandLine, fleet: ScriptedGateway):
-    fleet.answer_in_turn("POST", "/instances/1/drain", draining(1, moving=1), draining(1, moving=1))
-    progress = [draining(1, unwished=1), draining(0)]
-    fleet.answer_in_turn("GET", "/instances/1", *(instance(draining=each) for each in progress))
-    assert homing("drain", "1").code == 0
-    assert [asked.method for asked in fleet.asked] == ["POST", "GET", "POST", "GET"]
-
-
 def test_stuck_sessions_are_named_with_their_reasons(homing: CommandLine, fleet: ScriptedGateway):
     fleet.answer("POST", "/instances/1/drain", draining(5, moving=5), 202)
     fleet.answer("GET", "/instances/1", instance(draining=draining(2, stuck=2)))

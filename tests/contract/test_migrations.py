@@ -6,13 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from fleets import A, change
 from sqlalchemy import Connection, inspect, text
 
-from homing.ports import StoreUnavailable
+from clocks import SteppedClock
+from homing.model.fleet import SessionStatus
+from homing.ports import Page, StoreUnavailable
 from homing.store.database import StoreMisconfigured
+from homing.store.directory import SqlDirectory
 from homing.store.migrating import current_revision, migrate, newest_revision
+from homing.store.notices import LocalNotices
 from homing.store.opening import open_database
 from homing.store.schema import metadata
 
@@ -80,6 +86,41 @@ async def test_migrating_again_changes_nothing(store_url: str) -> None:
     await migrate(store_url)
     assert await database.read(lambda c: c.scalar(text("SELECT name FROM workspaces"))) == "kept"
     await database.close()
+
+
+async def test_what_was_there_before_the_vault_is_there_afterwards(
+    empty_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as earlier:
+        upgrade = command.upgrade
+        earlier.setattr(command, "upgrade", lambda config, _: upgrade(config, "0003"))
+        await migrate(empty_url)
+    database = open_database(empty_url, now=SteppedClock().now)
+    await database.write(lambda c: [c.execute(text(statement)) for statement in BEFORE_THE_VAULT])
+    await migrate(empty_url)
+    directory = SqlDirectory(database, LocalNotices(), SteppedClock())
+    account = await directory.account(None, id=7)
+    assert account is not None
+    assert (account.placement.epoch, account.status, account.requires) == (3, "connected", {})
+    [move] = await directory.moves(None, Page())
+    assert (move.id, move.kind, move.fence, move.steps) == (1, "rediscovery", None, {})
+    assert (await directory.instances())[0].memory_limit_mb is None
+    await directory.set_status(account.session_id, SessionStatus.QUARANTINED)
+    assert await directory.rebind([change(account.placement, A, 4)])
+    newest, _ = await directory.moves(None, Page())
+    assert newest.id == 2, "ids go on where they were"
+    await database.close()
+
+
+NOW = "'2026-01-01T00:00:00.000000Z'"
+MOVE = f"('rediscovery', 's', 7, 1, 3, 'because', {NOW})"
+BEFORE_THE_VAULT = [
+    f"INSERT INTO workspaces (id, name, created_at) VALUES (1, 'w', {NOW})",
+    f"INSERT INTO accounts VALUES (7, 'u', 1, '62811', 'a', 'auto', {NOW})",
+    "INSERT INTO instances (url, driver, name, state, labels) VALUES ('http://a:1', 'webjs', '', 'active', '{}')",
+    f"INSERT INTO sessions VALUES ('s', 7, 'http://b:2', 3, 'held', 'connected', NULL, {NOW})",
+    f"INSERT INTO moves (kind, session_id, account_id, workspace_id, epoch, reason, at) VALUES {MOVE}",
+]
 
 
 async def test_gateways_that_start_together_do_not_collide(empty_url: str) -> None:

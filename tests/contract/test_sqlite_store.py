@@ -127,6 +127,20 @@ async def test_a_writer_outside_is_waited_for(file: SqliteFile, path: Path) -> N
     assert await waiting == 1
 
 
+async def test_a_write_that_was_given_up_while_it_waited_for_its_turn_never_happens(
+    file: SqliteFile, path: Path
+) -> None:
+    outside = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    outside.execute("BEGIN IMMEDIATE")
+    given_up, waiting = (asyncio.ensure_future(file.write(lambda c, n=n: put(c, n))) for n in (1, 2))
+    await asyncio.sleep(0.1)
+    given_up.cancel()
+    outside.execute("COMMIT")
+    outside.close()
+    assert await waiting == 2
+    assert await file.read(kept) == [2]
+
+
 async def test_a_file_locked_for_long_is_unavailable(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("homing.store.sqlite._WRITE_BUSY_MS", 100)
     database = SqliteFile(path)

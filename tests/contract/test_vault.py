@@ -20,6 +20,7 @@ from homing.store.leases import SqlLeases
 from homing.store.opening import open_database
 from homing.store.schema import credentials, incarnations, reservations, sessions
 from homing.store.vault import SqlVault
+from homing.store.vault_settling import SqlReservations
 
 
 @pytest.fixture
@@ -143,8 +144,8 @@ async def test_a_holder_whose_grant_was_superseded_can_change_nothing(
     assert await vault.forget(old) == StaleEpoch(2)
     assert await vault.release([old]) == {"s": StaleEpoch(2)}
     assert await vault.redeclare([old]) == {"s": StaleEpoch(2)}
+    assert await vault.drop(old, [1]) == StaleEpoch(2)
     await vault.acknowledge(old, [1])
-    await vault.drop(old, [1])
     await vault.close()
     assert await all_rows() == before
 
@@ -279,16 +280,19 @@ async def test_an_acknowledgement_counts_at_once_and_is_written_soon(vault: SqlV
     pytest.fail("the acknowledgement was never written, or its frame is kept")
 
 
-async def test_what_is_settled_is_forgotten_after_a_while(vault: SqlVault, pass_time: PassTime) -> None:
+async def test_what_was_acknowledged_is_forgotten_after_a_while(
+    vault: SqlVault, database: Database, pass_time: PassTime
+) -> None:
+    house = SqlReservations(database)
     grant = await opened(vault)
     await reserved(vault, grant, *(f"m{number}" for number in range(6)))
     await vault.acknowledge(grant, [1, 2, 3])
     await vault.drop(grant, [4])
     grant = await opened(vault)
-    assert await vault.prune(keep_s=60, limit=100) == 0
+    assert await house.prune(keep_s=60, limit=100) == 0
     await pass_time(61)
-    assert await vault.prune(keep_s=60, limit=2) == 2
-    assert await vault.prune(keep_s=60, limit=2) == 1
+    assert await house.prune(keep_s=60, limit=2) == 2
+    assert await house.prune(keep_s=60, limit=2) == 1
     assert [each.message_id for each in (await opened(vault)).unfinished] == ["m4", "m5"]
 
 
@@ -343,6 +347,20 @@ async def test_a_reservation_that_is_done_twice_answers_the_same(postgres_url: s
     await database.close()
 
 
+async def test_connections_that_died_meanwhile_cost_nobody_a_reservation(postgres_url: str) -> None:
+    database, other = open_database(postgres_url), open_database(postgres_url)
+    vault = await vault_of(database)
+    grant = await opened(vault)
+    await reserved(vault, grant, "m1")
+    kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+    await other.read(lambda c: c.execute(text(f"{kill} AND pid <> pg_backend_pid()")).all())
+    answers = await asyncio.gather(*(vault.reserve(grant, unsent(f"n{number}")) for number in range(5)))
+    assert answers == [[Reserved(2 + number)] for number in range(5)]
+    await vault.close()
+    for each in (database, other):
+        await each.close()
+
+
 # --- after a store lost its newest commits ------------------------------------------------------------------------
 
 
@@ -355,7 +373,7 @@ async def test_what_is_said_again_raises_what_the_store_forgot(vault: SqlVault, 
         fresh = await saved(vault, await opened(vault, "fresh", epoch=4))
     assert await vault.epoch("s") == 1
     assert await vault.reserve(grant, unsent("m4")) == StaleEpoch(1)
-    assert await vault.redeclare([grant, fresh]) == {}
+    assert await vault.redeclare([replace(grant, next_counter=4), fresh]) == {}
     assert await vault.held_by_boot(ONE) == {"s": 2, "fresh": 4}
     assert await reserved(vault, grant, "m4") == [4]
     after = await opened(vault, holder=TWO)
@@ -370,7 +388,7 @@ async def test_what_is_said_again_brings_back_a_lost_login_under_the_same_epoch(
     async with _rolled_back(database):
         grant = await saved(vault, grant)
         await reserved(vault, grant, "m1")
-    assert await vault.redeclare([grant]) == {}
+    assert await vault.redeclare([replace(grant, next_counter=2)]) == {}
     assert await reserved(vault, grant, "m2") == [2]
     assert (await opened(vault)).login == LOGIN
 
@@ -521,8 +539,8 @@ class Told:
 async def test_a_message_that_was_dropped_has_a_new_counter_when_it_is_wanted_again(vault: SqlVault) -> None:
     grant = await opened(vault)
     assert await reserved(vault, grant, "a", "b") == [1, 2]
-    await vault.drop(grant, [1])
-    grant = await opened(vault, holder=TWO)
+    assert await vault.drop(grant, [1]) is None
+    assert await vault.drop(grant, []) is None
     assert await vault.reserve(grant, unsent("c", "a", "a")) == [
         Reserved(3),
         Reserved(4),

@@ -282,3 +282,34 @@ def test_what_was_measured_lately_counts_more(count: int, more: float) -> None:
 
     forecasts = [raised(number) for number in range(count)]
     assert forecasts == sorted(forecasts)
+
+
+# --- logins ---------------------------------------------------------------------------------------------------
+
+
+def test_rather_than_wait_for_its_turn_a_session_goes_where_it_can_log_in_at_once() -> None:
+    loads = [load(1, 0), load(2, 30), load(3, 30)]
+    chosen = placement.choose_all(wanted(34), loads, logins={A: 20, B: 20, C: 20})
+    assert _counted(chosen) == {A: 20, B: 7, C: 7}
+    last = chosen[SessionId("s33")]
+    assert isinstance(last, Chosen)
+    assert last.reason == (
+        "http://i3:1 can log it in at once, and http://i1:1, which is used less, cannot: 36 sessions"
+    )
+
+
+def test_where_nobody_has_a_turn_left_sessions_wait_where_there_is_most_room() -> None:
+    loads = [load(1, 0), load(2, 30)]
+    assert _counted(placement.choose_all(wanted(9), loads, logins={A: 2, B: 2})) == {A: 7, B: 2}
+    assert _counted(placement.choose_all(wanted(3), loads, logins={A: 0, B: 0})) == {A: 3}
+    assert _counted(placement.choose_all(wanted(3), loads)) == {A: 3}
+
+
+def test_an_instance_that_can_log_in_is_chosen_only_if_it_is_fit_and_has_room() -> None:
+    loads = [load(1, 0), load(2, 5, capacity=5), load(3, 9)]
+    chosen = placement.choose_all(wanted(3), loads, unfit={C: "is down"}, logins={A: 1, B: 9, C: 9})
+    assert _counted(chosen) == {A: 3}
+
+
+def _counted(chosen: dict[SessionId, Chosen | NoRoom]) -> dict[InstanceUrl, int]:
+    return dict(Counter(each.instance.url for each in chosen.values() if isinstance(each, Chosen)))

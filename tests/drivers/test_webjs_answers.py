@@ -238,7 +238,7 @@ def test_of_many_sessions_started_together_each_has_its_own_answer() -> None:
     told = webjs_sessions.started_of(reply(said), [a, b, c, d, e])
     assert isinstance(told, dict)
     assert told[a] == ListedSession(a, SessionStatus.CONNECTED, None, Epoch(4))
-    assert told[b] == ListedSession(b, SessionStatus.DISCONNECTED, None, Epoch(4))
+    assert told[b] == ListedSession(b, SessionStatus.DISCONNECTED, None, Epoch(4), error="cannot connect")
     assert told[c] == Fault(Phase.EPOCH_STALE, "stale epoch", 409, epoch=Epoch(9))
     assert [told[name].phase for name in (d, e)] == [Phase.UNAVAILABLE, Phase.REPLY_MALFORMED]
     assert list(told) == [a, b, c, d, e]

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,11 @@ from homing.model.faults import Fault, Phase
 from homing.model.fleet import Epoch, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus, WorkspaceId
 from homing.model.sending import Receipt
 from homing.ports import InstanceHealth, OutgoingText, PairingCode, SessionStart
+from homing.store.leases import SqlLeases
+from homing.store.opening import open_database
+from homing.store.sealing import KeyRing, fresh_key
+from homing.store.vault import SqlVault
+from homing.world import SystemClock
 from simulated_whatsapp.ledger import read
 from simulated_whatsapp.server import Server, ServerSettings
 
@@ -39,10 +45,30 @@ async def whatsapp(nothing_left: None, tmp_path: Path) -> AsyncIterator[Server]:
 
 
 @pytest.fixture
-async def at(whatsapp: Server, tmp_path: Path) -> AsyncIterator[InstanceUrl]:
-    settings = InstanceSettings(whatsapp.address, tmp_path / "credentials", KEY, port=0, restore=False, policy=QUICK)
-    async with await Instance.start(settings) as instance:
-        yield InstanceUrl(instance.url)
+async def vault(nothing_left: None) -> AsyncIterator[tuple[SqlVault, SqlLeases]]:
+    database = open_database("sqlite://")
+    opened = await SqlVault.of(database, KeyRing(fresh_key()))
+    yield opened, SqlLeases(database)
+    await opened.close()
+    await database.close()
+
+
+@asynccontextmanager
+async def running(whatsapp: Server, vault: tuple[SqlVault, SqlLeases]) -> AsyncIterator[Instance]:
+    settings = InstanceSettings(whatsapp.address, KEY, port=0, restore=False, policy=QUICK)
+    async with await Instance.start(settings, *vault, SystemClock()) as instance:
+        yield instance
+
+
+@pytest.fixture
+async def instance(whatsapp: Server, vault: tuple[SqlVault, SqlLeases]) -> AsyncIterator[Instance]:
+    async with running(whatsapp, vault) as instance:
+        yield instance
+
+
+@pytest.fixture
+def at(instance: Instance) -> InstanceUrl:
+    return InstanceUrl(instance.url)
 
 
 @pytest.fixture
@@ -67,8 +93,53 @@ async def test_it_declares_what_it_can_do_beyond_the_family(driver: WebjsDriver,
     assert health.capabilities.choose_message_id
     assert health.capabilities.honour_epoch
     assert health.capabilities.stop_keeps_login
+    assert health.capabilities.hold_lease
     assert health.incarnation
     assert health.engine
+    assert health.version
+    assert health.memory_used_mb
+    assert (health.sends_per_s, health.paused) == (0.0, False)
+
+
+async def test_it_says_that_it_is_paused_and_nothing_left(
+    driver: WebjsDriver, at: InstanceUrl, instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await started(driver, at)
+    monkeypatch.setattr(instance.host.lease, "may_act", lambda: False)
+    health = await driver.health(at, timeout_s=5)
+    assert isinstance(health, InstanceHealth)
+    assert health.paused
+    for ended in (
+        await driver.send(at, hello(), timeout_s=5),
+        await driver.start(at, opening(2), timeout_s=5),
+        await driver.start_many(at, [opening(2)], timeout_s=5),
+        await driver.stop(at, opening(), timeout_s=5),
+    ):
+        assert isinstance(ended, Fault)
+        assert (ended.phase, ended.retry_after_s) == (Phase.UNAVAILABLE, 1.0)
+        assert "paused" in ended.detail
+
+
+async def test_many_are_started_with_one_call(driver: WebjsDriver, at: InstanceUrl, wire: Wire) -> None:
+    await started(driver, at, epoch=4)
+    others = [SessionStart(SessionId(f"webjs_1_{n}"), WorkspaceId(1), n, Epoch(1)) for n in range(3)]
+    told = await driver.start_many(at, [*others, opening(2)], timeout_s=5)
+    assert isinstance(told, dict)
+    assert [row.status for session, row in told.items() if session != SESSION] == [SessionStatus.PAIRING] * 3
+    stale = told[SESSION]
+    assert isinstance(stale, Fault)
+    assert (stale.phase, stale.epoch) == (Phase.EPOCH_STALE, Epoch(4))
+
+
+async def test_its_list_tells_how_long_a_session_said_nothing(driver: WebjsDriver, at: InstanceUrl) -> None:
+    await started(driver, at)
+    await driver.send(at, hello(), timeout_s=5)
+    await asyncio.sleep(0.05)
+    listed = await driver.sessions(at, timeout_s=5)
+    assert isinstance(listed, SessionList)
+    idle_s = listed.sessions[SESSION].idle_s
+    assert idle_s is not None
+    assert 0.04 < idle_s < 5
 
 
 async def test_a_text_goes_out_under_our_id_and_only_once(driver: WebjsDriver, at: InstanceUrl, tmp_path: Path) -> None:
@@ -141,23 +212,24 @@ async def test_after_a_logout_only_pairing_helps(driver: WebjsDriver, at: Instan
     assert ended.phase in (Phase.SESSION_LOGGED_OUT, Phase.SESSION_NOT_FOUND)
 
 
-async def test_a_session_waiting_for_a_phone_tells_its_code(nothing_left: None, tmp_path: Path, wire: Wire) -> None:
+async def test_a_session_waiting_for_a_phone_tells_its_code(
+    vault: tuple[SqlVault, SqlLeases], tmp_path: Path, wire: Wire
+) -> None:
     driver = WebjsDriver(wire, default_api_key=KEY)
-    async with await Server.start(ServerSettings(ledger=tmp_path / "ledger.jsonl")) as whatsapp:
-        settings = InstanceSettings(
-            whatsapp.address, tmp_path / "credentials", KEY, port=0, restore=False, policy=QUICK
-        )
-        async with await Instance.start(settings) as instance:
-            at = InstanceUrl(instance.url)
-            held = await driver.start(at, opening(), timeout_s=5)
-            assert isinstance(held, ListedSession)
-            assert held.status is SessionStatus.PAIRING
-            code = await driver.pairing(at, opening(), timeout_s=5)
-            assert isinstance(code, PairingCode)
-            assert code.code
-            ended = await driver.send(at, hello(), timeout_s=5)
-            assert isinstance(ended, Fault)
-            assert ended.phase is Phase.SESSION_LOGGED_OUT
+    async with (
+        await Server.start(ServerSettings(ledger=tmp_path / "ledger.jsonl")) as whatsapp,
+        running(whatsapp, vault) as instance,
+    ):
+        at = InstanceUrl(instance.url)
+        held = await driver.start(at, opening(), timeout_s=5)
+        assert isinstance(held, ListedSession)
+        assert held.status is SessionStatus.PAIRING
+        code = await driver.pairing(at, opening(), timeout_s=5)
+        assert isinstance(code, PairingCode)
+        assert code.code
+        ended = await driver.send(at, hello(), timeout_s=5)
+        assert isinstance(ended, Fault)
+        assert ended.phase is Phase.SESSION_LOGGED_OUT
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What operators and supervisors want of the fleet: which wishes that makes, what is refused, and how far it is."""
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -141,7 +142,7 @@ async def desk(*urls: InstanceUrl) -> AsyncIterator[Desk]:
             made,
             vault,
             seen,
-            Drains(directory, fleet, made.work, wishes),
+            Drains(directory, fleet, made.work, wishes, made.clock),
             Migrations(directory, fleet, vault, seen, wishes),  # type: ignore[arg-type]
             Exits(directory, vault, vault, wishes),  # type: ignore[arg-type]
             Balance(
@@ -191,6 +192,20 @@ async def test_asking_again_for_a_drain_takes_along_what_came_and_what_was_stuck
         assert told(await it.drains.drain(A)) == (2, 2, 0, 0)
         assert len(await it.jobs()) == 3
         assert (await it.wishes())[-1].session_id == newcomer.session_id
+
+
+async def test_what_comes_to_an_instance_that_drains_is_taken_along_and_what_is_stuck_is_left() -> None:
+    async with desk() as it:
+        await it.account(A)
+        await it.drains.drain(A)
+        await it.end(Dead("it would not"))
+        tending = asyncio.create_task(it.drains.run())
+        newcomer, elsewhere = await it.account(A), await it.account(B)
+        await it.bench.clock.sleep(5.0)
+        assert {wish.session_id for wish in await it.wishes()} >= {newcomer.session_id}
+        assert elsewhere.session_id not in {wish.session_id for wish in await it.wishes()}
+        assert told(await it.drains.progress(await _instance(it, A))) == (2, 1, 1, 0)
+        tending.cancel()
 
 
 async def test_the_progress_of_a_drain_names_who_is_stuck_and_why_others_wait() -> None:

@@ -1,5 +1,6 @@
 """A small world for the flows: instances in memory, a real SQLite directory, and one judge of what was said to whom."""
 
+import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -74,6 +75,7 @@ class ModelInstance:
     misfortunes: deque[Misfortune] = field(default_factory=deque)
     down: Fault | None = None
     list_takes_s: float = 0.0
+    start_takes_s: float = 0.0
     own_ids: int = 0
     idle_s: dict[SessionId, float] = field(default_factory=dict)
     lists: int = 0
@@ -199,13 +201,15 @@ class World:
         model = self.instances[instance]
         if model.down is not None:
             return model.down
+        await self.clock.sleep(model.start_takes_s)
         self.hold(instance, session.session_id, epoch=session.epoch)
         return ListedSession(session.session_id, SessionStatus.CONNECTED, epoch=session.epoch)
 
     async def start_many(
         self, instance: InstanceUrl, sessions: Sequence[SessionStart], *, timeout_s: float
     ) -> Mapping[SessionId, ListedSession | Fault] | Fault:
-        return {each.session_id: await self.start(instance, each, timeout_s=timeout_s) for each in sessions}
+        started = await asyncio.gather(*(self.start(instance, each, timeout_s=timeout_s) for each in sessions))
+        return {each.session_id: answer for each, answer in zip(sessions, started, strict=True)}
 
     async def restart(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> ListedSession | Fault:
         return await self.start(instance, session, timeout_s=timeout_s)

@@ -7,7 +7,7 @@ import sys
 import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from random import Random
@@ -16,14 +16,12 @@ from typing import Any
 import aiohttp
 import pytest
 from sqlalchemy import update
-from stores import Breakable, Stored, stored
+from stores import BRIEF, KEY, QUICK, VAULT_KEY, Breakable, Stored, stored
 
-from homing.decide.leases import LeasePolicy
 from homing.instance.engines.simulated import SimulatedEngine
 from homing.instance.events import HostEvent
 from homing.instance.host import Host
 from homing.instance.lease import Lease
-from homing.instance.policy import HostPolicy
 from homing.instance.run import Instance, InstanceSettings
 from homing.model.vault import Grant, Holder
 from homing.ports import Clock, Leases, StoreUnavailable
@@ -37,23 +35,9 @@ from homing.world import SystemClock
 from simulated_whatsapp.client import Administration
 from simulated_whatsapp.core import Judge
 from simulated_whatsapp.exchange import Exchange
-from simulated_whatsapp.ledger import Delivery, read
+from simulated_whatsapp.ledger import Delivery, Ledger, read
 from simulated_whatsapp.server import Server, ServerSettings
 from simulated_whatsapp.wire import MemoryWire, OnClosed, OnFrame
-
-QUICK = HostPolicy(
-    login_wait_s=2.0,
-    acknowledge_within_s=1.0,
-    resend_within_s=0.3,
-    stop_within_s=0.2,
-    reconnect_first_s=0.004,
-    reconnect_max_s=0.05,
-    ask_again_s=0.005,
-    logins_per_s=1000,
-    offer_again_s=0.005,
-)
-BRIEF = LeasePolicy(heartbeat_s=0.05, repeat_s=0.02, self_fence_s=1.5, expiry_s=2.0)
-KEY = "secret"
 
 
 class Time(SystemClock):
@@ -267,9 +251,6 @@ class Caller:
         return await self.post("/api/messages/send", body, epoch)
 
 
-VAULT_KEY = fresh_key("test")
-
-
 class Fleet:
     """A simulated WhatsApp and instances over real sockets, sharing one database."""
 
@@ -317,20 +298,36 @@ class Fleet:
     def journals(self) -> list[Path]:
         return sorted(self._folder.glob("journals/*.jsonl"))
 
+    def write_down(self, delivery: Delivery) -> None:
+        """Let a message have reached its recipient, without anybody being told."""
+        with Ledger(self._folder / "ledger.jsonl") as ledger:
+            ledger.append([delivery])
+
     def ledger(self) -> list[Delivery]:
         return read(self._folder / "ledger.jsonl")
+
+
+@asynccontextmanager
+async def fleet_on(database_url: str, folder: Path) -> AsyncIterator[Fleet]:
+    async with AsyncExitStack() as stack:
+        fleet = Fleet(stack, folder, database_url)
+        await fleet.begin()
+        yield fleet
+    await asyncio.sleep(0.005)  # the last connections close
 
 
 @pytest.fixture
 async def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Fleet]:
     """One whose database is in memory, unless the test starts processes, which need one that they can open."""
     in_memory = "processes" not in request.fixturenames
-    url = "sqlite://" if in_memory else request.getfixturevalue("sqlite_url")
-    async with AsyncExitStack() as stack:
-        fleet = Fleet(stack, tmp_path, url)
-        await fleet.begin()
+    async with fleet_on("sqlite://" if in_memory else request.getfixturevalue("sqlite_url"), tmp_path) as fleet:
         yield fleet
-    await asyncio.sleep(0.005)  # the last connections close
+
+
+@pytest.fixture
+async def pg_fleet(postgres_url: str, tmp_path: Path) -> AsyncIterator[Fleet]:
+    async with fleet_on(postgres_url, tmp_path) as fleet:
+        yield fleet
 
 
 class Processes:
@@ -365,8 +362,9 @@ class Processes:
         assert ready["pid"] == process.pid
         return process, ready["url"]
 
-    async def post(self, url: str, path: str, body: dict) -> tuple[int, dict]:
-        async with self._fleet.http.post(url + path, json={"api_key": "secret", **body}) as reply:
+    async def post(self, url: str, path: str, body: dict, *, epoch: int | None = None) -> tuple[int, dict]:
+        headers = {} if epoch is None else {"X-Homing-Epoch": str(epoch)}
+        async with self._fleet.http.post(url + path, json={"api_key": "secret", **body}, headers=headers) as reply:
             return reply.status, await reply.json()
 
     async def start(self, url: str) -> tuple[int, dict]:
@@ -377,14 +375,26 @@ class Processes:
         return await self.post(url, "/api/messages/send", body)
 
 
-@pytest.fixture
-async def processes(fleet: Fleet, tmp_path: Path) -> AsyncIterator[Processes]:
-    processes = Processes(fleet, tmp_path)
+@asynccontextmanager
+async def processes_of(fleet: Fleet, folder: Path) -> AsyncIterator[Processes]:
+    processes = Processes(fleet, folder)
     yield processes
     for process in processes.all:
         if process.returncode is None:
             process.kill()
         await process.communicate()
+
+
+@pytest.fixture
+async def processes(fleet: Fleet, tmp_path: Path) -> AsyncIterator[Processes]:
+    async with processes_of(fleet, tmp_path) as processes:
+        yield processes
+
+
+@pytest.fixture
+async def pg_processes(pg_fleet: Fleet, tmp_path: Path) -> AsyncIterator[Processes]:
+    async with processes_of(pg_fleet, tmp_path) as processes:
+        yield processes
 
 
 Eventually = Callable[[Callable[[], bool | Awaitable[bool]]], Awaitable[None]]

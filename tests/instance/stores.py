@@ -1,4 +1,4 @@
-"""A real vault and real leases, on a database that a test can take away."""
+"""A database that a test can take away, what is in its vault, and how patient hosts are in tests."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,11 +7,29 @@ from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, select
 
+from homing.decide.leases import LeasePolicy
+from homing.instance.policy import HostPolicy
 from homing.ports import StoreUnavailable
 from homing.store.database import Database, Dialect
 from homing.store.schema import credentials, reservations
+from homing.store.sealing import fresh_key
 
 T = TypeVar("T")
+
+QUICK = HostPolicy(
+    login_wait_s=2.0,
+    acknowledge_within_s=1.0,
+    resend_within_s=0.3,
+    stop_within_s=0.2,
+    reconnect_first_s=0.004,
+    reconnect_max_s=0.05,
+    ask_again_s=0.005,
+    logins_per_s=1000,
+    offer_again_s=0.005,
+)
+BRIEF = LeasePolicy(heartbeat_s=0.05, repeat_s=0.02, self_fence_s=1.5, expiry_s=2.0)
+KEY = "secret"
+VAULT_KEY = fresh_key("test")
 
 
 class Breakable:

@@ -6,8 +6,8 @@ import time
 
 import aiohttp
 import pytest
+from stores import BRIEF
 
-from conftest import BRIEF
 from homing.instance.http import BODY_MAX_BYTES
 from homing.ports import StoreUnavailable
 

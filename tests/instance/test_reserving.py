@@ -87,6 +87,22 @@ async def test_a_message_that_whatsapp_refused_is_not_said_again(any_network, ev
     assert world.network.ledger == []
 
 
+async def test_a_refusal_of_which_the_next_holder_does_not_know_is_unknown(world, monkeypatch):
+    """It will be said again by whoever has the session now, perhaps to a WhatsApp that takes it."""
+    await world.link("s1")
+    world.network.judge.restricted.add("62899")
+    host = await held(world)
+    real = world.credentials.drop
+
+    async def superseded_first(grant, counters):
+        await world.grant_elsewhere()
+        return await real(grant, counters)
+
+    monkeypatch.setattr(world.credentials, "drop", superseded_first)
+    assert isinstance(await host.send("s1", message(to="62899")), Unknown)
+    assert (await world.stored()).unfinished == ("3EB0AAAA",)
+
+
 # The same message twice
 
 

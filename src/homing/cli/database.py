@@ -44,7 +44,7 @@ class DatabaseSource:
 
     def __init__(self, settings: Settings, *, may_create: bool = False) -> None:
         if not may_create:
-            _must_be_there(settings)
+            must_be_there(settings)
         self._settings = settings
         logs.configure("warning", settings.homing_log_format)
 
@@ -167,7 +167,7 @@ def told(story: Callable[[], Awaitable[T]]) -> T:
         raise problem(409, "already_exists", str(error)) from error
 
 
-def _must_be_there(settings: Settings) -> None:
+def must_be_there(settings: Settings) -> None:
     """Reading a database file that nobody made would make an empty one, and answer as if all were gone."""
     try:
         url = parse(settings.homing_database_url)

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from homing.cli.options import AsJson
-from homing.cli.output import print_facts, print_json
+from homing.cli.output import note, print_facts, print_json
 from homing.cli.source import settings
+from homing.cli.stops import NeedsAttention
 
 if TYPE_CHECKING:
     from homing.cli.source import Document
@@ -49,6 +50,40 @@ def migrate(*, as_json: AsJson = False) -> None:
     url = settings().homing_database_url
     told(lambda: migrate(url))
     _show(_info(), as_json=as_json)
+
+
+@app.command
+def vault_key(*, as_json: AsJson = False) -> None:
+    """Print a fresh key for HOMING_VAULT_KEY: its name and 32 random bytes. It is stored nowhere.
+
+    Example: `homing db vault-key`
+    """
+    from homing.store.sealing import fresh_key
+
+    key = fresh_key()
+    if as_json:
+        print_json({"id": key.id, "key": str(key)})
+    else:
+        print(key)
+
+
+@app.command
+def rotate_vault_key(*, as_json: AsJson = False) -> None:
+    """Seal all that is in the vault anew under HOMING_VAULT_KEY. Instances run on; one that is interrupted goes on.
+
+    Whatever HOMING_VAULT_OLD_KEYS open is sealed anew; then they can be done without.
+
+    Example: `homing db rotate-vault-key`
+    """
+    from homing.cli.vault import rotate
+
+    rotated = rotate(settings(), note)
+    if as_json:
+        print_json(rotated)
+    else:
+        print_facts({name.replace("_", " "): value for name, value in rotated.items()})
+    if rotated["unreadable"]:
+        raise NeedsAttention("Some of it does not open and was left as it is: " + rotated["unreadable"][0]["reason"])
 
 
 def _info() -> "Document":

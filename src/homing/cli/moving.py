@@ -20,8 +20,8 @@ def drain(instance: InstanceRef, /, *, wait: Wait = True, timeout: Timeout = 600
     """Empty an instance, for a deploy: it is given nothing new, and each of its sessions is brought elsewhere.
 
     Idle sessions go first. Messages for a session that is on its way wait at the gateway, so that nobody sees an error.
-    It goes on without this command; asking again takes along what came or stuck meanwhile. When it is empty, restart it
-    and let it take sessions again: `homing undrain`.
+    It goes on without this command; asking again tries once more what is stuck. When it is empty, restart it and let it
+    take sessions again: `homing undrain`.
 
     Example: `homing drain http://wa2.internal:3001`
 
@@ -134,8 +134,6 @@ def _emptied(asked: Gateway, number: int, begun: Document, timeout_s: float) -> 
 def _progress(asked: Gateway, number: int) -> Document | None:
     """How far it is; None if somebody lets the instance take sessions again."""
     progress: Document | None = asked.get(path("instances", number))["draining"]
-    if progress is not None and progress["unwished"]:
-        return asked.post(path("instances", number, "drain"))
     return progress
 
 

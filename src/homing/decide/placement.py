@@ -59,10 +59,18 @@ def choose(
 
 
 def choose_all(
-    wanted: Sequence[Wanted], loads: Sequence[Load], *, unfit: Mapping[InstanceUrl, str] | None = None
+    wanted: Sequence[Wanted],
+    loads: Sequence[Load],
+    *,
+    unfit: Mapping[InstanceUrl, str] | None = None,
+    logins: Mapping[InstanceUrl, int] | None = None,
 ) -> dict[SessionId, Chosen | NoRoom]:
-    """A place for each, the first ones first, each counted before the next is placed."""
-    fleet = _Fleet(loads, unfit or {})
+    """A place for each, the first ones first, each counted before the next is placed.
+
+    `logins` is how many sessions may still log in on an instance now: rather than wait for its turn there, a session
+    goes to the least used instance that can take it at once.
+    """
+    fleet = _Fleet(loads, unfit or {}, logins)
     return {each.session_id: fleet.place(each) for each in wanted}
 
 
@@ -93,9 +101,12 @@ _Labels = frozenset[tuple[str, str]]
 class _Fleet:
     """What is used only grows, so that an order by it may be put right when it is looked at."""
 
-    def __init__(self, loads: Sequence[Load], unfit: Mapping[InstanceUrl, str]) -> None:
+    def __init__(
+        self, loads: Sequence[Load], unfit: Mapping[InstanceUrl, str], logins: Mapping[InstanceUrl, int] | None = None
+    ) -> None:
         self._rooms = {room.instance.url: room for room in rooms(loads)}
         self._unfit = unfit
+        self._logins = None if logins is None else dict(logins)
         self._by_labels: dict[_Labels, list[tuple[float, int, Room]]] = {}
         self._refused: dict[_Labels, NoRoom] = {}
 
@@ -110,16 +121,19 @@ class _Fleet:
         if best is None:
             return self._no_room(wanted, labels)
         home = self._home(wanted, labels)
-        if home is not None and home.used <= best.used + STICKS_WITHIN:
-            return _taken(home, wanted, f"it lived on {home.instance.url} before, and no other is used much less")
-        return _taken(best, wanted, f"{best.instance.url} is the least used of {len(fit)} that may hold it")
+        if home is not None and home.used <= best.used + STICKS_WITHIN and self._may_log_in(home):
+            return self._taken(home, wanted, f"it lived on {home.instance.url} before, and no other is used much less")
+        if not self._may_log_in(best) and (soonest := self._soonest(fit, wanted)) is not None:
+            why = f"{soonest.instance.url} can log it in at once, and {best.instance.url}, which is used less, cannot"
+            return self._taken(soonest, wanted, why)
+        return self._taken(best, wanted, f"{best.instance.url} is the least used of {len(fit)} that may hold it")
 
     def _there(self, wanted: Wanted, url: InstanceUrl) -> Chosen | NoRoom:
         room = self._rooms.get(url)
         if room is None:
             return NoRoom(f"{url} is no instance that we know")
         why_not = self._why_not(room, frozenset(wanted.requires.items())) or room.full(wanted.sends_per_s)
-        return NoRoom(f"{url} {why_not}") if why_not else _taken(room, wanted, f"{url} was asked for")
+        return NoRoom(f"{url} {why_not}") if why_not else self._taken(room, wanted, f"{url} was asked for")
 
     def _home(self, wanted: Wanted, labels: _Labels) -> Room | None:
         """Where it lived until now, if it may stay there."""
@@ -136,6 +150,23 @@ class _Fleet:
             known = self._by_labels[labels] = [(room.used, room.instance.id, room) for room in fit]
             heapify(known)
         return known
+
+    def _soonest(self, fit: list[tuple[float, int, Room]], wanted: Wanted) -> Room | None:
+        """The least used that can take it without waiting for a turn."""
+        if self._logins is not None and not any(left > 0 for left in self._logins.values()):
+            return None
+        takers = (room for _, _, room in fit if self._may_log_in(room) and _takes(room, wanted))
+        return min(takers, key=lambda room: (room.used, room.instance.id), default=None)
+
+    def _may_log_in(self, room: Room) -> bool:
+        return self._logins is None or self._logins.get(room.instance.url, 0) > 0
+
+    def _taken(self, room: Room, wanted: Wanted, why: str) -> Chosen:
+        said = room.said()
+        room.take(wanted.sends_per_s)
+        if self._logins is not None:
+            self._logins[room.instance.url] = self._logins.get(room.instance.url, 0) - 1
+        return Chosen(room.instance, f"{why}: {said}")
 
     def _no_room(self, wanted: Wanted, labels: _Labels) -> NoRoom:
         named = [
@@ -173,9 +204,3 @@ def _least_used(fit: list[tuple[float, int, Room]], wanted: Wanted) -> Room | No
 def _takes(room: Room, wanted: Wanted) -> bool:
     is_left = wanted.leaves and room.instance.url == wanted.from_url
     return not is_left and room.full(wanted.sends_per_s) is None
-
-
-def _taken(room: Room, wanted: Wanted, why: str) -> Chosen:
-    said = room.said()
-    room.take(wanted.sends_per_s)
-    return Chosen(room.instance, f"{why}: {said}")

@@ -217,6 +217,20 @@ def next_step(wish: Wish, known: Known) -> Step:
     return _give(placement, known, exited=wish.cause is Cause.EXITED)
 
 
+def leaves(wish: Wish, known: Known) -> bool:
+    """Whether it has to go to another address.
+
+    An instance that is gone still has a lease for a while; only if another boot lives there by now may it come back.
+    """
+    if wish.cause in PLANNED:
+        return True
+    if wish.cause in (Cause.MISSING, Cause.REPLACED) or wish.from_url is None:
+        return False
+    life, holding = known.lives.get(wish.from_url), known.holding
+    holder = holding.holder if holding is not None else None
+    return life is None or holder is None or holder.incarnation == life.id
+
+
 def _refused(wish: Wish, account: Account) -> str | None:
     url = account.placement.instance_url
     assert url is not None

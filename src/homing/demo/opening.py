@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -49,25 +49,27 @@ class Starter:
         options = ["--ledger", str(self.folder.ledger), "--scan-after", str(SCAN_AFTER_S)]
         return self._start("WhatsApp", "simulated_whatsapp", options, {})
 
-    def instance(self, number: int, port: int, whatsapp_address: str, *, again: bool = False) -> Child:
+    def instance(self, number: int, whatsapp_address: str, *, again: bool = False) -> Child:
         """One that starts `again` can ask the gateway what is placed on it; at first there is none to ask."""
-        options = ["instance", "--port", str(port), "--whatsapp", whatsapp_address]
-        settings = self.instance_settings()
+        url, port = self.plan.instance_urls[number - 1], self.plan.listening_ports[number - 1]
+        options = ["instance", "--port", str(port), "--url", url, "--whatsapp", whatsapp_address]
+        settings = self.instance_settings(number)
         if self.plan.reports:
             # What happens before the gateway listens waits in the instance's journal.
             settings |= {"HOMING_URL": self.plan.gateway_urls[0], "HMAC_SECRET": self.trust.hmac_secret}
             options += ["--data", str(self.folder.journals), *(["--restore-from-gateway"] if again else [])]
         return self._start(f"Instance {number}", "homing.cli", options, settings)
 
-    def instance_settings(self) -> dict[str, str]:
-        """What every instance of the demo has to know."""
+    def instance_settings(self, number: int) -> dict[str, str]:
+        """What this instance of the demo has to know."""
         return {
+            **self.plan.settings,
             "WHATSAPP_API_KEY": self.trust.instance_api_key,
-            "HOMING_DATABASE_URL": self.database_url,
+            "HOMING_DATABASE_URL": _nth(self.plan.detours.instance_databases, number) or self.database_url,
             "HOMING_VAULT_KEY": self.trust.vault_key,
         }
 
-    def gateway(self, number: int, port: int) -> Child:
+    def gateway(self, number: int, more: Mapping[str, str] | None = None) -> Child:
         name = "Gateway" if self.plan.gateways == 1 else f"Gateway {number}"
         numbered = {f"WHATSAPP_INSTANCE_{place}": url for place, url in enumerate(self.plan.instance_urls, 1)}
         return self._start(
@@ -75,13 +77,15 @@ class Starter:
             "homing.cli",
             ["serve"],
             {
-                "HOMING_PORT": str(port),
-                "HOMING_DATABASE_URL": self.database_url,
+                **self.plan.settings,
+                "HOMING_PORT": str(self.plan.gateway_ports[number - 1]),
+                "HOMING_DATABASE_URL": _nth(self.plan.detours.gateway_databases, number) or self.database_url,
                 "HOMING_LOG_FORMAT": "json",
                 "WHATSAPP_NODEJS_URL": self.plan.instance_urls[0],
                 "WHATSAPP_API_KEY": self.trust.instance_api_key,
                 "WHATSAPP_HMAC_SECRET": self.trust.hmac_secret,
                 **numbered,
+                **(more or {}),
             },
         )
 
@@ -112,14 +116,13 @@ class Demo:
     async def start_instance_again(self, url: str) -> None:
         """A new process for an instance that was killed; it has announced itself when this returns."""
         number = list(self.instances).index(url)
-        port = self.plan.instance_ports[number]
-        self.instances[url] = self.starter.instance(number + 1, port, self.whatsapp_address, again=True)
+        self.instances[url] = self.starter.instance(number + 1, self.whatsapp_address, again=True)
         await processes.announced(self.instances[url])
 
-    def start_gateway_again(self, url: str) -> None:
-        """A new process for a gateway that was killed; it may not be ready yet when this returns."""
+    def start_gateway_again(self, url: str, more: Mapping[str, str] | None = None) -> None:
+        """A new process for a gateway that was killed, told `more`; it may not be ready yet when this returns."""
         number = list(self.gateways).index(url)
-        self.gateways[url] = self.starter.gateway(number + 1, self.plan.gateway_ports[number])
+        self.gateways[url] = self.starter.gateway(number + 1, more)
 
     @property
     def children(self) -> list[Child]:
@@ -130,7 +133,7 @@ class Demo:
 async def open_demo(plan: Plan, tell: Tell) -> AsyncIterator[Demo]:
     """The demo, up and ready; `tell` hears what is being done. Raises Unworkable, with nothing left behind."""
     check(plan)
-    processes.check_free(plan.instance_ports + plan.gateway_ports)
+    processes.check_free(plan.listening_ports + plan.gateway_ports)
     children: list[Child] = []
     with open_folder(plan) as folder, StateFile(plan.state_file) as state:
         try:
@@ -152,8 +155,7 @@ async def _brought_up(starter: Starter, http: aiohttp.ClientSession, tell: Tell)
     async with open_stores(_only_database(starter.database_url)) as stores:
         address: str = (await processes.announced(whatsapp))["address"]
         tell(f"Starting {plan.instances} instances")
-        numbered = enumerate(zip(plan.instance_urls, plan.instance_ports, strict=True), 1)
-        instances = {str(url): starter.instance(number, port, address) for number, (url, port) in numbered}
+        instances = {str(url): starter.instance(number, address) for number, url in enumerate(plan.instance_urls, 1)}
         population = await settle(stores.directory, plan)
         async with open_vault(starter.database_url, key=trust.vault_key) as (vault, _):
             await pair(population.residents, address, vault)
@@ -162,8 +164,7 @@ async def _brought_up(starter: Starter, http: aiohttp.ClientSession, tell: Tell)
         tell(f"Logging {plan.accounts} accounts in")
         await log_in(stores.directory, population.residents, operator)
     tell("Starting the gateway" if plan.gateways == 1 else f"Starting {plan.gateways} gateways")
-    ports = zip(plan.gateway_urls, plan.gateway_ports, strict=True)
-    gateways = {url: starter.gateway(number, port) for number, (url, port) in enumerate(ports, 1)}
+    gateways = {url: starter.gateway(number) for number, url in enumerate(plan.gateway_urls, 1)}
     clients = [GatewayClient(http, url, population.token) for url in gateways]
     for client, child in zip(clients, gateways.values(), strict=True):
         await _until_ready(client, child)
@@ -181,6 +182,10 @@ async def _brought_up(starter: Starter, http: aiohttp.ClientSession, tell: Tell)
         gateway=clients[0],
         operator=operator,
     )
+
+
+def _nth(urls: Sequence[str], number: int) -> str | None:
+    return urls[number - 1] if urls else None
 
 
 def _only_database(url: str) -> Settings:

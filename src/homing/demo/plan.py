@@ -1,6 +1,7 @@
 """What demo is wanted, and whether it can be had."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from homing.model.fleet import InstanceUrl, WorkspaceId
@@ -29,6 +30,19 @@ class AccountPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Detours:
+    """By which ways the parts of the demo reach each other, where something stands between them.
+
+    Instances listen at `listening_ports`, and are reached by what stands at their addresses. The databases are the
+    plan's own one, as each gateway and each instance reaches it.
+    """
+
+    listening_ports: tuple[int, ...] = ()
+    gateway_databases: tuple[str, ...] = ()
+    instance_databases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """How large the demo is, where it listens, and where it keeps what it writes."""
 
@@ -46,10 +60,18 @@ class Plan:
     reports: bool = True
     """Instances tell the (first) gateway what happens to their sessions."""
     as_json: bool = False
+    detours: Detours = field(default_factory=Detours)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """What gateways and instances are told beyond what the demo needs."""
 
     @property
     def instance_ports(self) -> list[int]:
         return list(range(self.first_instance_port, self.first_instance_port + self.instances))
+
+    @property
+    def listening_ports(self) -> list[int]:
+        """Where instances listen: at their addresses, unless something stands there."""
+        return list(self.detours.listening_ports) or self.instance_ports
 
     @property
     def gateway_ports(self) -> list[int]:
@@ -81,7 +103,7 @@ class Plan:
 
 def check(plan: Plan) -> None:
     """Raises Unworkable for what no machine could do."""
-    ports = plan.instance_ports + plan.gateway_ports
+    ports = plan.instance_ports + plan.listening_ports + plan.gateway_ports
     if max(ports) > _PORT_MAX:
         raise Unworkable(f"Port {max(ports)} is needed, and ports end at {_PORT_MAX}; choose lower ones")
     twice = sorted(set(plan.instance_ports) & set(plan.gateway_ports))

@@ -1,7 +1,8 @@
 """Emptying an instance for a deploy: it is given nothing new, and each of its sessions is wished elsewhere.
 
 What is wanted stands in the directory (the instance drains) and on the work table (a job for each session), so that
-nothing of a drain is lost with the gateway that began it. Asking again wishes for what was left over.
+nothing of a drain is lost with the gateway that began it. Sessions that come while an instance drains, because they
+were on their way there already or were found there, are wished elsewhere by whichever gateway sees them first.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from homing.model.errors import Code, Problem
 from homing.model.faults import Fault
 from homing.model.fleet import Instance, InstanceState, InstanceUrl, Placed, Placement, SessionId, SessionList
 from homing.model.work import Job, JobState
-from homing.ports import Directory, Fleet, Work
+from homing.ports import Clock, Directory, Fleet, StoreUnavailable, Work
 
 log = structlog.get_logger("homing")
 
@@ -27,6 +28,7 @@ TOLD_MAX = 100
 """Stuck sessions that are named; beyond, they are only counted."""
 LIST_TIMEOUT_S = 2.0
 HEALTH_TIMEOUT_S = 1.0
+TEND_EVERY_S = 1.0
 _AT_ONCE = 100
 
 
@@ -57,25 +59,36 @@ class Drain:
 
     @property
     def unwished(self) -> int:
-        """Sessions that came after it was asked for: asking again takes them along."""
+        """Sessions that came after it was asked for: they are taken along in a moment."""
         return self.remaining - self.moving - self.stuck
 
 
 class Drains:
     """Empties instances, and says how far that is."""
 
-    def __init__(self, directory: Directory, fleet: Fleet, work: Work, wishes: Wishes) -> None:
-        self._directory, self._fleet, self._work, self._wishes = directory, fleet, work, wishes
+    def __init__(self, directory: Directory, fleet: Fleet, work: Work, wishes: Wishes, clock: Clock) -> None:
+        self._directory, self._fleet, self._work = directory, fleet, work
+        self._wishes, self._clock = wishes, clock
+
+    async def run(self) -> None:
+        """Take along what comes to instances that drain, until cancelled."""
+        while True:
+            await self._clock.sleep(TEND_EVERY_S)
+            try:
+                for instance in await self._directory.instances():
+                    if instance.state is InstanceState.DRAINING:
+                        await self._tend(instance)
+            except StoreUnavailable as error:
+                log.warning("Instances that drain could not be looked after", error=str(error))
 
     async def drain(self, url: InstanceUrl) -> Drain:
-        """Nothing new comes to the instance from here on, and what it has goes. Raises Problem."""
+        """Nothing new comes to the instance from here on, and what it has goes, also what was given up before.
+
+        Raises Problem.
+        """
         instance = await self._set(url, InstanceState.DRAINING)
         if await self._rooted(url) is None:
-            placed = await self._idle_first(url, await self._directory.placed_on(url))
-            reason = f"{url} is being emptied"
-            wishes = [Wish(each.session_id, Cause.DRAIN, reason, url, each.epoch) for each in placed]
-            new = await self._wishes.want(wishes) if wishes else 0
-            log.warning("Instance drains", url=url, sessions=len(placed), new_jobs=new)
+            await self._wish(url, await self._directory.placed_on(url))
         return await self.progress(instance)
 
     async def undrain(self, url: InstanceUrl) -> Drain:
@@ -99,6 +112,20 @@ class Drains:
             return Drain(instance, len(placed), stuck=len(stuck), told=tuple(stuck[:TOLD_MAX]))
         jobs = await self._work.open_of(KIND, [each.session_id for each in placed])
         return _drain(instance, placed, jobs)
+
+    async def _tend(self, instance: Instance) -> None:
+        placed = await self._directory.placed_on(instance.url)
+        jobs = await self._work.open_of(KIND, [each.session_id for each in placed])
+        unwished = [each for each in placed if _standing(jobs.get(each.session_id), instance, each) is None]
+        if unwished and await self._rooted(instance.url) is None:
+            await self._wish(instance.url, unwished)
+
+    async def _wish(self, url: InstanceUrl, placed: Sequence[Placed]) -> None:
+        reason = f"{url} is being emptied"
+        in_order = await self._idle_first(url, placed) if placed else []
+        wishes = [Wish(each.session_id, Cause.DRAIN, reason, url, each.epoch) for each in in_order]
+        new = await self._wishes.want(wishes) if wishes else 0
+        log.warning("Instance drains", url=url, sessions=len(placed), new_jobs=new)
 
     async def _set(self, url: InstanceUrl, state: InstanceState) -> Instance:
         instance = await self._directory.set_instance_state(url, state)
@@ -127,15 +154,22 @@ def _drain(instance: Instance, placed: Sequence[Placed], jobs: Mapping[str, Job]
     stuck: list[Stuck] = []
     moving, delayed = 0, Counter[str]()
     for each in placed:
-        job = jobs.get(each.session_id)
+        job = _standing(jobs.get(each.session_id), instance, each)
         if job is None:
             continue
-        if job.state is not JobState.DEAD:
+        if job.state is JobState.DEAD:
+            stuck.append(Stuck(each.session_id, each.account_id, each.phone, job.reason))
+        else:
             moving += 1
             delayed.update([job.reason] if job.reason and job.state is JobState.READY else [])
-        elif gave_up_on(job, Placement(each.session_id, instance.url, each.epoch)):
-            stuck.append(Stuck(each.session_id, each.account_id, each.phone, job.reason))
     return Drain(instance, len(placed), moving, len(stuck), tuple(stuck[:TOLD_MAX]), dict(delayed))
+
+
+def _standing(job: Job | None, instance: Instance, placed: Placed) -> Job | None:
+    """The job, if it still says something of the session as it is placed now."""
+    if job is None or job.state is not JobState.DEAD:
+        return job
+    return job if gave_up_on(job, Placement(placed.session_id, instance.url, placed.epoch)) else None
 
 
 def gave_up_on(job: Job, placement: Placement) -> bool:

@@ -18,6 +18,7 @@ from homing.decide.placement import Chosen, NoRoom, Wanted
 from homing.decide.rehome import Adopt, Give, Known, Leave, NotMoved, Obstacle, Over, Start, Stop, Wish
 from homing.decide.rooms import Load
 from homing.decide.work import RetryPolicy
+from homing.flows.turns import Turns
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import (
     Account,
@@ -39,6 +40,7 @@ log = structlog.get_logger("homing")
 KIND = "rehome"
 PATIENCE = RetryPolicy(waits_s=(0.5,) * 4 + (2.0,) * 10 + (10.0,) * 50, give_up_after_s=600.0)
 """An attempt that failed is soon made again: somebody may wait. After ten minutes the keeper begins anew."""
+_FAR_S = 2.0
 _UNLINKED = (SessionStatus.PAIRING, SessionStatus.LOGGED_OUT)
 
 
@@ -119,6 +121,7 @@ class Rehoming:
         self._directory, self._grants, self._leases = directory, grants, leases
         self._fleet, self._work, self._watch = fleet, work, watch
         self._clock, self._entropy, self._meters, self._policy = clock, entropy, meters, policy
+        self._turns = Turns(clock, policy.logins_per_instance)
 
     async def want(self, wishes: Sequence[Wish]) -> int:
         """Enter the wishes; answers how many were new. A session for which one is unfinished gets no second one."""
@@ -144,7 +147,7 @@ class _Attempt:
     def __init__(self, flow: Rehoming, tasks: Sequence[_Task], began_s: float) -> None:
         self._directory, self._grants, self._leases = flow._directory, flow._grants, flow._leases
         self._fleet, self._watch, self._meters = flow._fleet, flow._watch, flow._meters
-        self._clock, self._policy = flow._clock, flow._policy
+        self._clock, self._policy, self._turns = flow._clock, flow._policy, flow._turns
         self._run_id = flow._entropy.uuid()
         self._tasks, self._mark_s = tasks, began_s
         self._endings: dict[JobId, Ending] = {}
@@ -153,7 +156,8 @@ class _Attempt:
     async def run(self) -> Mapping[JobId, Ending]:
         await self._read(self._tasks)
         steps = [(task, self._next(task)) for task in self._tasks]
-        vacated = await self._vacate([task for task, step in steps if isinstance(step, Leave | Stop)])
+        ready = await self._ready([task for task, step in steps if isinstance(step, Leave)])
+        vacated = await self._vacate([*ready, *(task for task, step in steps if isinstance(step, Stop))])
         steps = [(task, step) for task, step in steps if not isinstance(step, Leave | Stop)]
         steps += [(task, self._next(task)) for task in vacated]
         await self._adopt([(task, step) for task, step in steps if isinstance(step, Adopt)])
@@ -177,8 +181,10 @@ class _Attempt:
             task.placement = task.account.placement if task.account is not None else None
 
     def _next(self, task: _Task) -> rehome.Step:
-        known = Known(task.account, task.holding, self._lives, self._watch.down(), task.stopped)
-        return rehome.next_step(task.wish, known)
+        return rehome.next_step(task.wish, self._known(task))
+
+    def _known(self, task: _Task) -> Known:
+        return Known(task.account, task.holding, self._lives, self._watch.down(), task.stopped)
 
     def _conclude(self, task: _Task, step: rehome.Step) -> None:
         """The endings of those for which nothing was to be done."""
@@ -217,6 +223,31 @@ class _Attempt:
                 self._end(task, Done(step.reason))
 
     # --- letting the holder stop --------------------------------------------------------------------------------
+
+    async def _ready(self, tasks: Sequence[_Task]) -> list[_Task]:
+        """Those that have somewhere to go and can log in there at once. The others serve on where they are."""
+        chosen = await self._choose(tasks) if tasks else {}
+        turns: dict[InstanceUrl, int] = {}
+        ready: list[_Task] = []
+        waiting: list[_Task] = []
+        for task in sorted(tasks, key=lambda task: (task.job.priority, task.job.id)):
+            where = chosen[task.wish.session_id]
+            if isinstance(where, NoRoom):
+                self._end(task, Retry(self._policy.no_room_after_s, rehome.NO_ROOM + where.reason))
+                continue
+            url = where.instance.url
+            turns.setdefault(url, self._turns.left(url))
+            turns[url] -= 1
+            (ready if turns[url] >= 0 else waiting).append(task)
+        self._queue(waiting, targets=len(turns), why="its turn to leave has not come")
+        return ready
+
+    def _queue(self, waiting: Sequence[_Task], *, targets: int, why: str) -> None:
+        """Each is tried again soon, or when its turn may come if that is far: many who ask all the time cost much."""
+        per_s = max(1, targets) * self._policy.logins_per_instance
+        for place, task in enumerate(waiting, start=1):
+            far_s = place / per_s
+            self._end(task, Retry(far_s if far_s > _FAR_S else self._policy.again_after_s, why))
 
     async def _vacate(self, tasks: Sequence[_Task]) -> list[_Task]:
         """New messages wait from here on; those under way come to their end; then the holder lets go."""
@@ -283,18 +314,9 @@ class _Attempt:
         loads = self._watch.loads_now(placed)
         unfit = {load.instance.url: "holds no lease" for load in loads if load.instance.url not in self._lives}
         unfit |= self._watch.unfit()
-        groups: dict[tuple[InstanceUrl | None, InstanceUrl | None], list[Wanted]] = defaultdict(list)
-        for task in sorted(tasks, key=lambda task: task.job.priority):
-            assert task.account is not None
-            leaving = task.wish.from_url if task.wish.cause in rehome.PLANNED else None
-            wanted = Wanted(task.wish.session_id, task.account.requires, task.wish.from_url)
-            groups[task.wish.to_url, leaving].append(wanted)
-        chosen: dict[SessionId, Chosen | NoRoom] = {}
-        for (to_url, leaving), group in groups.items():
-            offered = [load for load in loads if to_url in (None, load.instance.url)]
-            left = {leaving: "is to be left"} if leaving is not None else {}
-            chosen |= placement.choose_all(group, offered, unfit=unfit | left)
-        return chosen
+        logins = {load.instance.url: self._turns.left(load.instance.url) for load in loads}
+        wanted = [_wanted(task, self._known(task)) for task in sorted(tasks, key=lambda task: task.job.priority)]
+        return placement.choose_all(wanted, loads, unfit=unfit, logins=logins)
 
     def _granting(self, task: _Task, give: Give, where: Chosen) -> Granting:
         url = where.instance.url
@@ -307,9 +329,12 @@ class _Attempt:
     ) -> list[_Task]:
         """Who was granted; the others wait for room, for a login to be free, or find the record changed."""
         moving = {each.granting.session_id: each for each in granted}
+        waiting: list[_Task] = []
         self._lap(tasks, "grant")
         for task in tasks:
             where, each = chosen[task.wish.session_id], moving.get(task.wish.session_id)
+            if isinstance(where, Chosen):
+                self._turns.used(where.instance.url, granted=each is not None)
             if each is not None:
                 task.placement = each.placement
                 _log_granted(each, task)
@@ -317,9 +342,9 @@ class _Attempt:
                 log.error("No room for a session", alert=True, session_id=task.wish.session_id, reason=where.reason)
                 self._end(task, Retry(self._policy.no_room_after_s, rehome.NO_ROOM + where.reason))
             else:
-                self._end(
-                    task, Retry(self._policy.again_after_s, "its turn to log in has not come, or its record changed")
-                )
+                waiting.append(task)
+        targets = {where.instance.url for where in chosen.values() if isinstance(where, Chosen)}
+        self._queue(waiting, targets=len(targets), why="its turn to log in has not come, or its record changed")
         return [task for task in tasks if task.wish.session_id in moving]
 
     def _put_off(self, tasks: Iterable[_Task], why: str) -> None:
@@ -388,6 +413,12 @@ class _Attempt:
 def _job(wish: Wish) -> NewJob:
     priority = Priority.URGENT if wish.urgent else Priority.BULK if wish.cause in rehome.PLANNED else Priority.NORMAL
     return NewJob(KIND, wish.payload(), dedup=wish.session_id, priority=priority)
+
+
+def _wanted(task: _Task, known: Known) -> Wanted:
+    assert task.account is not None
+    wish, leaves = task.wish, rehome.leaves(task.wish, known)
+    return Wanted(wish.session_id, task.account.requires, wish.from_url, to_url=wish.to_url, leaves=leaves)
 
 
 def _start_of(account: Account, placement: Placement) -> SessionStart:

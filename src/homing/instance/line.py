@@ -5,6 +5,7 @@ them again until that is known; nothing overtakes them, and nothing new is taken
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 
 from homing.instance.frames import frozen
@@ -13,6 +14,7 @@ from homing.instance.policy import HostPolicy
 from homing.model.vault import Grant, Reservation, StaleEpoch, Unsent
 from homing.ports import Credentials, StoreUnavailable
 
+log = logging.getLogger(__name__)
 OnReserved = Callable[[Sequence[tuple[UnderWay, Reservation]]], None]
 OnRefused = Callable[[UnderWay, SendOutcome], None]
 IN_DOUBT = "the vault did not say whether it has the message, outcome unknown"
@@ -84,9 +86,11 @@ class Line:
         try:
             answer = await self._credentials.reserve(self._grant, [_unsent(each.message) for each in group])
         except StoreUnavailable as problem:
-            self._away = VaultAway(f"the vault does not answer: {problem}")
-            self.turn_back(self._away)
-            await asyncio.sleep(self._policy.ask_again_s)
+            await self._doubt(problem)
+            return
+        except Exception as problem:
+            log.exception("session %s: the vault failed", self._grant.session_id)
+            await self._doubt(problem)  # whatever went wrong, a line that stood still for ever would be worse
             return
         if isinstance(answer, StaleEpoch):
             self._refuse_all(answer)
@@ -94,6 +98,11 @@ class Line:
         self._away = None
         del self._waiting[: len(group)]
         self._reserved(list(zip(group, answer, strict=True)))
+
+    async def _doubt(self, problem: Exception) -> None:
+        self._away = VaultAway(f"the vault does not answer: {problem}")
+        self.turn_back(self._away)
+        await asyncio.sleep(self._policy.ask_again_s)
 
     def _refuse_all(self, stale: StaleEpoch) -> None:
         """Nothing of this was reserved, unless the vault had it already and could not say so."""

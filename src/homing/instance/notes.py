@@ -18,7 +18,7 @@ class Notes:
         self._may_act = may_act
         self._ask_again_s = ask_again_s
         self._acknowledged: list[int] = []
-        self._dropped: list[tuple[int, Callable[[], None] | None]] = []
+        self._dropped: list[tuple[int, Callable[[bool], None]]] = []
         self._writing: asyncio.Task[None] | None = None
 
     def acknowledge(self, counter: int) -> None:
@@ -26,8 +26,8 @@ class Notes:
         self._acknowledged.append(counter)
         self._write_soon()
 
-    def drop(self, counter: int, then: Callable[[], None] | None = None) -> None:
-        """It will not be said again. ``then`` is called once that is certain."""
+    def drop(self, counter: int, then: Callable[[bool], None]) -> None:
+        """It is not to be said again. ``then`` hears whether that is certain: not if the grant was superseded."""
         self._dropped.append((counter, then))
         self._write_soon()
 
@@ -61,8 +61,7 @@ class Notes:
             await self._credentials.acknowledge(self._grant, acknowledged)
             del self._acknowledged[: len(acknowledged)]
         if dropped:
-            await self._credentials.drop(self._grant, [counter for counter, _ in dropped])
+            stale = await self._credentials.drop(self._grant, [counter for counter, _ in dropped])
             del self._dropped[: len(dropped)]
-        for _, then in dropped:
-            if then is not None:
-                then()
+            for _, then in dropped:
+                then(stale is None)

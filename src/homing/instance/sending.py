@@ -86,6 +86,8 @@ class Sending:
             under_way = self._known[message.message_id] = UnderWay(message, self._clock.monotonic())
             self._empty.clear()
             self._line.add(under_way)
+        elif self._over is not None:
+            return Unknown(f"{self._over}, outcome unknown")
         return await self._outcome(under_way)
 
     def connected(self, transmit: Transmit) -> None:
@@ -101,8 +103,7 @@ class Sending:
             under_way = self._unsent.popleft()
             if self._clock.monotonic() - under_way.since_s > self._policy.repeat_within_s:
                 self._reserved.pop(under_way.counter, None)
-                self._notes.drop(under_way.counter)
-                self._finish(under_way, Unknown("it waited too long to be said again, outcome unknown"))
+                self._drop(under_way, Unknown("it waited too long to be said again, outcome unknown"))
             elif under_way.counter in self._reserved:
                 self._transmit(under_way.frame())
 
@@ -145,8 +146,7 @@ class Sending:
         if under_way is None:
             return None
         if isinstance(answer, Refused):
-            # Whoever is told that it was not sent must be able to rely on it.
-            self._notes.drop(answer.counter, lambda: self._finish(under_way, answer))
+            self._drop(under_way, answer)
             return None
         self._acknowledged.append(answer.counter)
         self._notes.acknowledge(answer.counter)
@@ -197,6 +197,11 @@ class Sending:
             if self._over is not None:
                 under_way.settle(Unknown(f"{self._over}, outcome unknown"))
         self.pump()
+
+    def _drop(self, under_way: UnderWay, outcome: SendOutcome) -> None:
+        """It is not said again. Whoever is told so must be able to rely on it, so the vault has to know first."""
+        otherwise = Unknown("it was granted elsewhere before it could be taken back, outcome unknown")
+        self._notes.drop(under_way.counter, lambda done: self._finish(under_way, outcome if done else otherwise))
 
     def _finish(self, under_way: UnderWay, outcome: SendOutcome) -> None:
         self._known.pop(under_way.message.message_id, None)

@@ -111,7 +111,7 @@ class HostedSession:
         """Come up under the grant, and stay up. ``before`` held the session under an earlier one in this process."""
         self.status = status
         self._own = Ownership(grant, self._around.credentials, self._around.lease, self._around.policy.ask_again_s)
-        had = before._sending.acknowledged if before is not None and before._sending is not None else ()
+        had = frozenset(before._sending.acknowledged if before is not None and before._sending is not None else ())
         self._sending = Sending(
             self._around.credentials,
             grant,

@@ -57,6 +57,7 @@ from homing.model.vault import VaultSealed as VaultSealed
 from homing.ports.leases import Credentials as Credentials
 from homing.ports.leases import Grants as Grants
 from homing.ports.leases import Leases as Leases
+from homing.ports.leases import Reservations as Reservations
 from homing.ports.pages import Page as Page
 from homing.ports.work import Schedules as Schedules
 from homing.ports.work import Work as Work

@@ -47,8 +47,11 @@ class Credentials(Protocol):
         """WhatsApp has these messages. Noted soon; a lost note costs a repetition under the same id."""
         ...
 
-    async def drop(self, grant: Grant, counters: Collection[int]) -> None:
-        """These messages will not be repeated: WhatsApp refused them, or they are too old."""
+    async def drop(self, grant: Grant, counters: Collection[int]) -> StaleEpoch | None:
+        """These messages will not be repeated, durably: WhatsApp refused them, or they are too old.
+
+        Refused, they stay as they were, and the session's next holder repeats them.
+        """
         ...
 
     async def save(self, grant: Grant, login: Login) -> Grant | StaleEpoch:
@@ -82,8 +85,8 @@ class Credentials(Protocol):
     async def redeclare(self, grants: Sequence[Grant]) -> dict[str, StaleEpoch]:
         """Say again what the holder holds, after the store may have lost its newest commits.
 
-        A stored epoch below the grant's is raised to it and the holder entered; a higher one stands, and its grant is
-        in the answer.
+        A stored epoch below the grant's is raised to it and the holder entered, and so are counters below its
+        `next_counter` and a login older than its own; a higher epoch stands, and its grant is in the answer.
         """
         ...
 
@@ -91,8 +94,16 @@ class Credentials(Protocol):
         """Take in logins that were made elsewhere, held by nobody: whoever opens the session next uses them."""
         ...
 
+
+class Reservations(Protocol):
+    """What is kept of messages, as those see it who keep house. Raises StoreUnavailable."""
+
     async def prune(self, *, keep_s: float, limit: int) -> int:
-        """Forget messages that were acknowledged or dropped longer ago than that; returns how many."""
+        """Forget messages that were acknowledged longer ago than that, at most so many; returns how many.
+
+        Of one that was forgotten nobody knows any more that it was sent: keep them as long as anybody may ask for it
+        again under the same id.
+        """
         ...
 
 

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, Select, Update, bindparam, func, insert, select, text, update
+from sqlalchemy import Connection, Select, Update, bindparam, func, insert, select, update
 
 from homing.decide.leases import unproven
 from homing.model.fleet import AccountUuid, Epoch, PlacementState, SessionId, SessionStatus
@@ -27,7 +27,7 @@ from homing.store.sql import among, as_rows, chunks, dialect_of, given_rows
 from homing.store.vault_rows import GRANT, holder_of, locked, now_of
 
 _CHUNK = 500
-_TURN = "SELECT pg_advisory_xact_lock(0x4752414E54)"
+_TURN = 0x4752414E54  # "GRANT": whoever holds it grants, the others wait
 
 log = structlog.get_logger("homing")
 
@@ -106,7 +106,7 @@ def grant(
 ) -> list[Entered]:
     """Grant those whose record stands and whose fence is proven, the first ones first, as many as may log in now."""
     if database.dialect == "postgresql":
-        connection.execute(text(_TURN))
+        connection.execute(select(func.pg_advisory_xact_lock(_TURN)))
     now = now_of(connection, database)
     room = _room(connection, now, pace)
     entered: list[Entered] = []

@@ -25,12 +25,17 @@ class Together(Generic[Given, Made]):
     What one of them raises is raised to that one alone: the others are then done one by one.
     """
 
-    def __init__(self, do: Callable[[Sequence[Given]], Awaitable[Sequence[Made]]]) -> None:
-        self._do = do
+    def __init__(
+        self, do: Callable[[Sequence[Given]], Awaitable[Sequence[Made]]], *, largest: int = _LARGEST_BATCH
+    ) -> None:
+        self._do, self._largest = do, largest
+        self._closed = False
         self._waiting: list[_Waiting[Given, Made]] = []
         self._doing: asyncio.Task[None] | None = None
 
     async def __call__(self, given: Given) -> Made:
+        if self._closed:
+            raise StoreUnavailable("it is closed")
         loop = asyncio.get_running_loop()
         one: _Waiting[Given, Made] = _Waiting(given, loop.create_future())
         self._waiting.append(one)
@@ -38,9 +43,15 @@ class Together(Generic[Given, Made]):
             self._doing = loop.create_task(self._run())
         return await one.future
 
+    async def close(self) -> None:
+        """Take nothing more, and do what waits."""
+        self._closed = True
+        if self._doing is not None:
+            await asyncio.wait([self._doing])
+
     async def _run(self) -> None:
         while self._waiting:
-            batch, self._waiting = self._waiting[:_LARGEST_BATCH], self._waiting[_LARGEST_BATCH:]
+            batch, self._waiting = self._waiting[: self._largest], self._waiting[self._largest :]
             await self._done(batch)
 
     async def _done(self, batch: Sequence[_Waiting[Given, Made]]) -> None:

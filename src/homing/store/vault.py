@@ -1,7 +1,6 @@
 """The vault on a SQL database: credentials that refuse a stale holder by themselves."""
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from datetime import datetime
 from typing import Self, TypeVar
 
@@ -22,13 +21,15 @@ from homing.model.vault import (
 )
 from homing.ports import StoreUnavailable
 from homing.store import vault_grants, vault_keys, vault_logins, vault_reserving, vault_settling
-from homing.store.batches import Batches, Notes
 from homing.store.columns import storable
 from homing.store.database import Database
+from homing.store.noting import Notes
 from homing.store.sealing import KeyRing, frame_place
+from homing.store.together import Together
+from homing.store.vault_keys import Rotated
 from homing.store.vault_reserving import Wanted
 from homing.store.vault_rows import now_of, refusals
-from homing.store.vault_settling import Settling
+from homing.store.vault_settling import Acknowledged
 
 T = TypeVar("T")
 _Answer = Reservation | StaleEpoch
@@ -48,11 +49,10 @@ class SqlVault:
 
     def __init__(self, database: Database, keys: KeyRing) -> None:
         self._database, self._keys = database, keys
-        self._reserving: Batches[Sequence[Wanted], list[_Answer]] = Batches(self._reserve_all, largest=_LARGEST_BATCH)
-        self._saving: Batches[tuple[Grant, Login], Grant | StaleEpoch] = Batches(self._save_all, largest=_LARGEST_BATCH)
-        self._last_counters: dict[str, int] = {}
-        self._notes: Notes[tuple[str, int], Settling] = Notes(
-            self._settle_all, within_s=_NOTED_WITHIN_S, kept=_NOTES_KEPT
+        self._reserving: Together[Sequence[Wanted], list[_Answer]] = Together(self._reserve_all, largest=_LARGEST_BATCH)
+        self._saving: Together[tuple[Grant, Login], Grant | StaleEpoch] = Together(self._save_all)
+        self._notes: Notes[tuple[str, int], Acknowledged] = Notes(
+            self._note_all, within_s=_NOTED_WITHIN_S, kept=_NOTES_KEPT
         )
 
     @classmethod
@@ -82,34 +82,29 @@ class SqlVault:
     async def reserve(self, grant: Grant, wanted: Sequence[Unsent]) -> list[Reservation] | StaleEpoch:
         calls = [self._wanted(grant, each) for each in wanted]
         answers: list[Reservation] = []
-        for answer in await self._reserving.call(calls):
+        for answer in await self._reserving(calls):
             if isinstance(answer, StaleEpoch):
                 return answer
             answers.append(self._as_noted(grant, answer))
-        if answers:
-            last = max(answer.counter for answer in answers)
-            self._last_counters[grant.session_id] = max(last, self._last_counters.get(grant.session_id, 0))
         return answers
 
     async def acknowledge(self, grant: Grant, counters: Collection[int]) -> None:
-        self._note(Settling(grant, counter, acknowledged=True) for counter in counters)
+        for counter in counters:
+            self._notes.add((grant.session_id, counter), Acknowledged(grant, counter))
 
-    async def drop(self, grant: Grant, counters: Collection[int]) -> None:
-        self._note(Settling(grant, counter, acknowledged=False) for counter in counters)
+    async def drop(self, grant: Grant, counters: Collection[int]) -> StaleEpoch | None:
+        return await self._database.write(lambda c: vault_settling.drop(c, grant, counters)) if counters else None
 
     async def save(self, grant: Grant, login: Login) -> Grant | StaleEpoch:
-        return await self._saving.call((grant, login))
+        return await self._saving((grant, login))
 
     async def forget(self, grant: Grant) -> StaleEpoch | None:
-        self._last_counters.pop(grant.session_id, None)
         return await self._at(lambda c, now: vault_logins.forget(c, grant, now))
 
     async def release(self, grants: Sequence[Grant]) -> dict[str, StaleEpoch]:
         if not grants:
             return {}
         await self._notes.write_now()
-        for grant in grants:
-            self._last_counters.pop(grant.session_id, None)
         return await self._at(lambda c, now: vault_grants.release(c, grants, now))
 
     async def held_by(self, instance_url: str) -> list[Holding]:
@@ -127,20 +122,20 @@ class SqlVault:
     async def redeclare(self, grants: Sequence[Grant]) -> dict[str, StaleEpoch]:
         if not grants:
             return {}
-        held = [self._as_counted(grant) for grant in grants]
-        return await self._at(lambda c, now: vault_grants.redeclare(c, self._keys, held, now))
+        return await self._at(lambda c, now: vault_grants.redeclare(c, self._keys, grants, now))
 
     async def adopt(self, logins: Mapping[str, Login]) -> None:
         if logins:
             kept = {storable(session): login for session, login in logins.items()}
             await self._at(lambda c, now: vault_grants.adopt(c, self._keys, kept, now))
 
-    async def prune(self, *, keep_s: float, limit: int) -> int:
-        return await self._database.write(lambda c: vault_settling.prune(c, self._database.instant(-keep_s), limit))
+    async def rotate(self, limit: int, *, skip: Collection[str] = ()) -> Rotated:
+        """Seal up to so many rows anew under the newest key, leaving out these sessions. None are left when it did
+        nothing."""
+        return await self._database.write(lambda c: vault_keys.rotate(c, self._keys, limit, skip))
 
-    async def rotate(self, limit: int) -> int:
-        """Seal up to so many rows anew under the newest key; returns how many, 0 once all are."""
-        return await self._database.write(lambda c: vault_keys.rotate(c, self._keys, limit))
+    async def left_to_rotate(self) -> int:
+        return await self._database.read(lambda c: vault_keys.left_to_rotate(c, self._keys))
 
     async def close(self) -> None:
         """Do what waits and write what was noted. The database stays open."""
@@ -176,23 +171,13 @@ class SqlVault:
     async def _at(self, fn: Callable[[Connection, datetime], T]) -> T:
         return await self._database.write(lambda c: fn(c, now_of(c, self._database)))
 
-    async def _settle_all(self, notes: Sequence[Settling]) -> None:
-        await self._at(lambda c, now: vault_settling.settle(c, notes, now))
-
-    def _note(self, notes: Iterable[Settling]) -> None:
-        for note in notes:
-            self._notes.add((note.grant.session_id, note.counter), note)
-
-    def _as_counted(self, grant: Grant) -> Grant:
-        """The grant past every counter that it was given here, however often the store forgot them since."""
-        last = self._last_counters.get(grant.session_id, 0)
-        return replace(grant, next_counter=max(grant.next_counter, last + 1))
+    async def _note_all(self, notes: Sequence[Acknowledged]) -> None:
+        await self._at(lambda c, now: vault_settling.acknowledge(c, notes, now))
 
     def _as_noted(self, grant: Grant, answer: Reservation) -> Reservation:
         """The answer with what was noted in the meantime and is not written yet."""
-        if isinstance(answer, ReservedBefore) and not answer.acknowledged:
-            noted = self._notes.get((grant.session_id, answer.counter))
-            return ReservedBefore(answer.counter, acknowledged=noted is not None and noted.acknowledged)
+        if isinstance(answer, ReservedBefore) and self._notes.get((grant.session_id, answer.counter)) is not None:
+            return ReservedBefore(answer.counter, acknowledged=True)
         return answer
 
 

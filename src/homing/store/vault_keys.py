@@ -1,6 +1,7 @@
 """The keys of a vault: whether those at hand are the right ones, and how a new one takes over."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Connection, and_, func, select, union_all, update
@@ -29,21 +30,34 @@ def check(connection: Connection, keys: KeyRing, now: datetime) -> None:
     if missing:
         key_id, count = missing[0]
         raise VaultSealed(
-            f"{count} of the sealed rows of this database need the vault key {key_id!r}, which is not at hand;"
+            f"the vault key {key_id!r} is not at hand, and {count} sealed rows of this database need it;"
             " add it to HOMING_VAULT_OLD_KEYS"
         )
 
 
-def rotate(connection: Connection, keys: KeyRing, limit: int) -> int:
-    """Seal up to so many rows anew under the newest key, of those that an older one at hand opens; returns how many.
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """How many rows were sealed anew, and the sessions with rows that do not open, each with the reason."""
+
+    resealed: int = 0
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+
+
+def rotate(connection: Connection, keys: KeyRing, limit: int, skip: Collection[str] = ()) -> Rotated:
+    """Seal up to so many rows anew under the newest key, of those that an older one at hand opens.
 
     Whoever writes such a row in the meantime has the newest key too: then it is left as it is.
     """
     old = [key_id for key_id in keys.ids if key_id != keys.newest_id]
-    done = sum(_login_resealed(connection, keys, row) for row in _logins_under(connection, old, limit))
-    if done < limit:
-        done += sum(_frame_resealed(connection, keys, row) for row in _frames_under(connection, old, limit - done))
-    return done
+    resealed, unreadable = 0, {}
+    rows = [(_login_resealed, row) for row in _logins_under(connection, old, skip, limit)]
+    rows += [(_frame_resealed, row) for row in _frames_under(connection, old, skip, limit - len(rows))]
+    for reseal, row in rows:
+        try:
+            resealed += reseal(connection, keys, row)
+        except VaultSealed as reason:
+            unreadable[str(row.session_id)] = str(reason)
+    return Rotated(resealed, unreadable)
 
 
 def left_to_rotate(connection: Connection, keys: KeyRing) -> int:
@@ -75,14 +89,15 @@ def _in_use(connection: Connection) -> dict[str, int]:
     return {row.key_id: int(row.rows) for row in connection.execute(summed)}
 
 
-def _logins_under(connection: Connection, old: Collection[str], limit: int) -> list[AnyRow]:
-    statement = select(credentials).where(credentials.c.login_key.in_(old)).limit(limit)
-    return list(connection.execute(statement)) if old else []
+def _logins_under(connection: Connection, old: Collection[str], skip: Collection[str], limit: int) -> list[AnyRow]:
+    wanted = (credentials.c.login_key.in_(old), credentials.c.session_id.not_in(skip))
+    return list(connection.execute(select(credentials).where(*wanted).limit(limit)))
 
 
-def _frames_under(connection: Connection, old: Collection[str], limit: int) -> list[AnyRow]:
-    open_ones = (reservations.c.settled_at.is_(None), reservations.c.frame_key.in_(old))
-    return list(connection.execute(select(reservations).where(*open_ones).limit(limit))) if old else []
+def _frames_under(connection: Connection, old: Collection[str], skip: Collection[str], limit: int) -> list[AnyRow]:
+    unfinished = (reservations.c.settled_at.is_(None), reservations.c.frame_key.in_(old))
+    wanted = select(reservations).where(*unfinished, reservations.c.session_id.not_in(skip))
+    return list(connection.execute(wanted.limit(max(0, limit))))
 
 
 def _login_resealed(connection: Connection, keys: KeyRing, row: AnyRow) -> bool:

@@ -1,6 +1,6 @@
 """Counters of messages, reserved before their bytes leave."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -14,7 +14,7 @@ from homing.store.rows import AnyRow
 from homing.store.schema import credentials, reservations
 from homing.store.sealing import Sealed
 from homing.store.sql import as_rows, dialect_of, given_rows, insert
-from homing.store.vault_reserving_at_once import FRESH, WANTED, all_in_one_statement, same_message
+from homing.store.vault_reserving_at_once import ASKED, FRESH, all_in_one_statement, same_message
 from homing.store.vault_rows import grant_row, now_of, under
 
 
@@ -31,14 +31,11 @@ class Wanted:
         """Two that are equal in this want the same counter."""
         return self.grant.session_id, self.grant.epoch, self.grant.holder, self.message_id
 
+    def asked(self, place: int) -> dict[str, str | int | None]:
+        return {"place": place, **grant_row(self.grant), "message_id": self.message_id}
+
     def row(self, place: int) -> dict[str, str | int | None]:
-        return {
-            "place": place,
-            **grant_row(self.grant),
-            "message_id": self.message_id,
-            "frame": as_base64(self.frame.text),
-            "frame_key": self.frame.key_id,
-        }
+        return {**self.asked(place), "frame": as_base64(self.frame.text), "frame_key": self.frame.key_id}
 
 
 def reserve(connection: Connection, database: Database, wanted: Sequence[Wanted]) -> dict[int, Reservation]:
@@ -47,15 +44,14 @@ def reserve(connection: Connection, database: Database, wanted: Sequence[Wanted]
     A message whose id has a counter already keeps that. Done again after its answer was lost, it answers the same: what
     was reserved here is told by its sealed frame, of which there are no two alike.
     """
+    if dialect_of(connection) == "sqlite":
+        return _reserved_in_steps(connection, database, wanted)
     given = {"given": as_rows(each.row(place) for place, each in enumerate(wanted))}
-    if dialect_of(connection) == "postgresql":
-        return {row.place: _told(row) for row in connection.execute(all_in_one_statement(), given)}
-    return _reserved_in_steps(connection, database, wanted, given)
+    return {row.place: _told(row) for row in connection.execute(all_in_one_statement(), given)}
 
 
-def _reserved_in_steps(
-    connection: Connection, database: Database, wanted: Sequence[Wanted], given: Mapping[str, str]
-) -> dict[int, Reservation]:
+def _reserved_in_steps(connection: Connection, database: Database, wanted: Sequence[Wanted]) -> dict[int, Reservation]:
+    given = {"given": as_rows(each.asked(place) for place, each in enumerate(wanted))}
     last: dict[str, int] = {}
     fresh: dict[int, int] = {}
     found: dict[int, Reservation] = {}
@@ -76,7 +72,7 @@ def _reserved_in_steps(
 
 @cache
 def _held_statement() -> Select[Any]:
-    given = given_rows("sqlite", "given", WANTED)
+    given = given_rows("sqlite", "given", ASKED)
     known = (reservations.c.counter, reservations.c.acknowledged)
     return (
         select(given.c.place, given.c.session_id, credentials.c.reserved_to, *known)

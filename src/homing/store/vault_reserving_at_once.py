@@ -12,13 +12,7 @@ from homing.store.schema import credentials, reservations
 from homing.store.sql import given_rows
 from homing.store.vault_rows import GRANT, under
 
-WANTED: dict[str, TypeEngine[Any]] = {
-    "place": Number(),
-    **GRANT,
-    "message_id": Words(),
-    "frame": Words(),
-    "frame_key": Words(),
-}
+ASKED: dict[str, TypeEngine[Any]] = {"place": Number(), **GRANT, "message_id": Words()}
 FRESH: dict[str, TypeEngine[Any]] = {
     "session_id": Words(),
     "counter": Number(),
@@ -41,7 +35,7 @@ def all_in_one_statement() -> Select[Any]:
     holder reserves for its session, one batch after the other, and a new holder begins after all of the last one's. A
     batch that is repeated while its first try is still under way meets that one's rows as conflicts.
     """
-    asked = select(given_rows("postgresql", "given", WANTED)).cte("asked")
+    asked = select(given_rows("postgresql", "given", {**ASKED, "frame": Words(), "frame_key": Words()})).cte("asked")
     held = (
         select(asked, credentials.c.reserved_to)
         .join(credentials, and_(*under(asked)))

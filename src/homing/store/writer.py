@@ -100,7 +100,9 @@ class GroupWriter:
     def _commit_group(self, group: Sequence[_Waiting]) -> None:
         self._begin()
         for item in group:
-            self._write_one(item)
+            # Our turn may have come after the patience of some: what they gave up must not happen behind their backs.
+            if not item.future.cancelled():
+                self._write_one(item)
         self._connection.commit()
         self.commits += 1
 

@@ -20,6 +20,7 @@ from homing.decide.rehome import (
     Start,
     Stop,
     Wish,
+    leaves,
     next_step,
     obstacle,
 )
@@ -169,6 +170,14 @@ def test_a_foreign_gateway_s_silence_is_no_fence() -> None:
     assert isinstance(step, NotMoved)
     assert "stop it there" in step.reason
     assert isinstance(next_step(wish(Cause.EXITED), Known(placed(), None, {}, {A})), Give)
+
+
+def test_a_session_comes_back_to_an_address_only_if_another_boot_lives_there() -> None:
+    assert leaves(wish(), Known(placed(), held(), lives(A, "a1")))
+    assert leaves(wish(), Known(placed(), held(), {}))
+    assert not leaves(wish(), Known(placed(), held(), lives(A, "a2")))
+    assert not leaves(wish(Cause.MISSING), Known(placed(), held(), lives(A, "a1")))
+    assert leaves(wish(Cause.DRAIN), Known(placed(), held(), lives(A, "a2")))
 
 
 def test_a_wish_is_kept_with_its_job_as_it_was() -> None:

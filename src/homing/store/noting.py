@@ -1,4 +1,4 @@
-"""Calls that wait at the same time, done together; and notes that nobody waits for."""
+"""Notes that nobody waits for, written together a little later."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -6,60 +6,10 @@ from typing import Generic, TypeVar
 
 from homing.ports import StoreUnavailable
 
-Call = TypeVar("Call")
-Answer = TypeVar("Answer")
 Key = TypeVar("Key")
 Note = TypeVar("Note")
 
 _LONGEST_PAUSE_S = 2.0
-
-
-class Batches(Generic[Call, Answer]):
-    """Does calls in the order of their coming: while one batch is under way, the next one gathers.
-
-    `do` answers each call of a batch in its place; what it raises, everybody in the batch hears.
-    """
-
-    def __init__(self, do: Callable[[Sequence[Call]], Awaitable[Sequence[Answer]]], *, largest: int) -> None:
-        self._do, self._largest = do, largest
-        self._waiting: list[tuple[Call, asyncio.Future[Answer]]] = []
-        self._working: asyncio.Task[None] | None = None
-        self._closed = False
-
-    async def call(self, call: Call) -> Answer:
-        if self._closed:
-            raise StoreUnavailable("the vault is closed")
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.append((call, future))
-        if self._working is None:
-            self._working = asyncio.ensure_future(self._work())
-        return await future
-
-    async def close(self) -> None:
-        """Take nothing more, and do what waits."""
-        self._closed = True
-        if self._working is not None:
-            await asyncio.wait([self._working])
-
-    async def _work(self) -> None:
-        try:
-            while self._waiting:
-                batch, self._waiting = self._waiting[: self._largest], self._waiting[self._largest :]
-                await self._work_off([(call, future) for call, future in batch if not future.cancelled()])
-        finally:
-            self._working = None
-
-    async def _work_off(self, batch: Sequence[tuple[Call, asyncio.Future[Answer]]]) -> None:
-        try:
-            answers = await self._do([call for call, _ in batch])
-        except Exception as error:  # noqa: BLE001 - whatever it was, everybody in the batch must hear of it
-            for _, future in batch:
-                if not future.done():
-                    future.set_exception(error)
-            return
-        for (_, future), answer in zip(batch, answers, strict=True):
-            if not future.done():
-                future.set_result(answer)
 
 
 class Notes(Generic[Key, Note]):
