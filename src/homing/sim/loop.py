@@ -91,6 +91,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._trace = blake2b(digest_size=16)
         self._trespass: RealWorldRefused | None = None
         self._deadlock: Deadlock | None = None
+        self.may_run: Callable[[asyncio.Handle], bool] | None = None
+        """Asked before each callback. One that may not run is dropped: whoever forbids it keeps it, if it is to come."""
 
     @property
     def steps(self) -> int:
@@ -104,6 +106,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def note(self, words: str) -> None:
         """Let something that happened be part of the fingerprint."""
         self._trace.update(words.encode("utf-8", "surrogatepass"))
+
+    def resume(self, handle: asyncio.Handle) -> None:
+        """Make ready again what might not run before."""
+        self._ready.append(handle)
 
     # --- what asyncio asks of a loop ------------------------------------------------------------------------
 
@@ -149,7 +155,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
             return
         self._count_step()
         handle = self._pick()
-        if not handle.cancelled():
+        if not handle.cancelled() and (self.may_run is None or self.may_run(handle)):
             handle._run()
 
     def _report_trespass(self) -> None:

@@ -311,7 +311,9 @@ def _reserve(state: State, at: int, message: MessageId, book: Rulebook) -> Step:
     answer = vaults.reserved(state.vault, here.epoch, boot, message, here.last_counter, book)
     if answer is None:
         refused = answered(state, at, message, judge.SAFE)
-        return Step(f"{name} would reserve {said} under epoch {here.epoch}; the vault refuses", _left(refused, at, book))
+        return Step(
+            f"{name} would reserve {said} under epoch {here.epoch}; the vault refuses", _left(refused, at, book)
+        )
     row, reservation = answer
     state = state._replace(vault=row)
     if reservation.acknowledged:
@@ -338,7 +340,9 @@ def _speak(state: State, at: int, message: Own, book: Rulebook) -> Step:
     return Step(f"{name} puts {message_name(message.id)} on the wire under epoch {here.epoch}", after, broken)
 
 
-def _spoke(speakers: tuple[tuple[int, Boot], ...], epoch: int, boot: Boot) -> tuple[tuple[tuple[int, Boot], ...], str | None]:
+def _spoke(
+    speakers: tuple[tuple[int, Boot], ...], epoch: int, boot: Boot
+) -> tuple[tuple[tuple[int, Boot], ...], str | None]:
     """Who spoke under which epoch."""
     for known_epoch, known in speakers:
         if known_epoch == epoch:

@@ -1,6 +1,6 @@
 """The product's own decisions, asked in the small numbers of the small world and remembered."""
 
-from functools import lru_cache
+from functools import cache
 
 from homing.decide import failures, leases, recovery
 from homing.decide.leases import LeasePolicy, NotFenced
@@ -23,13 +23,13 @@ _POLICY = SendPolicy()
 _FAR_S = 1e9
 
 
-@lru_cache(maxsize=None)
+@cache
 def may_act(asked: int, self_fence: int) -> bool:
     """Whether an instance that asked for its last renewal so many ticks ago may act."""
     return leases.may_act(0.0, float(asked), LeasePolicy(self_fence_s=float(self_fence)))
 
 
-@lru_cache(maxsize=None)
+@cache
 def may_grant(held: bool, lease_left: int) -> bool:
     """Whether the vault's knowledge of a session's holder is proof enough to grant the session to another."""
     holder = Holder("a", "1") if held else None
@@ -37,13 +37,13 @@ def may_grant(held: bool, lease_left: int) -> bool:
     return isinstance(leases.fence(holding), Fence)
 
 
-@lru_cache(maxsize=None)
+@cache
 def may_grant_foreign(stopped: bool, exited: bool) -> bool:
     """The same for a gateway that the vault does not know."""
     return not isinstance(leases.fence(None, stopped=stopped, exited=exited), NotFenced)
 
 
-@lru_cache(maxsize=None)
+@cache
 def may_open(epoch: int, stored: int, by_its_holder: bool) -> bool:
     """Whether the vault, which has the session at `stored`, opens it under this epoch."""
     one, other = Holder("a", "1"), Holder("b", "1")
@@ -51,7 +51,7 @@ def may_open(epoch: int, stored: int, by_its_holder: bool) -> bool:
     return isinstance(leases.epoch_to_open(epoch, one, stored=stored, held_by=held_by, recorded=0), int)
 
 
-@lru_cache(maxsize=None)
+@cache
 def next_step(past: tuple[int, ...], repeated: bool, chooses_id: bool, in_time: bool, silence_is_safe: bool) -> int:
     """TRY, LOOK, or how the send ends."""
     happened = _happened(past, chooses_id, silence_is_safe)
@@ -68,7 +68,7 @@ def next_step(past: tuple[int, ...], repeated: bool, chooses_id: bool, in_time: 
             return LOOK
 
 
-@lru_cache(maxsize=None)
+@cache
 def must_not_repeat(past: tuple[int, ...], repeated: bool, chooses_id: bool) -> bool:
     return recovery.must_not_repeat(_happened(past, chooses_id, False), repeated, chooses_id=chooses_id)
 

@@ -98,11 +98,21 @@ RULES = {
         Rule("one-id", "Every attempt carries the message's one id."),
         Rule("reserved-is-unknown", "Of what was reserved nobody is told that it was not sent."),
         Rule("silence-is-ambiguous", "A request that got no answer may have been served."),
-        Rule("drop-before-word", "Of a message that WhatsApp refused its sender hears after the vault has dropped it.", WIRES),
+        Rule(
+            "drop-before-word",
+            "Of a message that WhatsApp refused its sender hears after the vault has dropped it.",
+            WIRES,
+        ),
         Rule("redeclare", "After a failover of the database, holders say again what they hold.", FAILOVER),
-        Rule("grace", "After a failover of the database, nothing is granted until live holders have renewed.", FAILOVER),
+        Rule(
+            "grace", "After a failover of the database, nothing is granted until live holders have renewed.", FAILOVER
+        ),
         Rule("counters-of-holder", "The vault reserves past every counter that the holder was ever given.", FAILOVER),
-        Rule("fence-first", "A session of a gateway that knows no epochs is granted only once that gateway is fenced.", FOREIGN),
+        Rule(
+            "fence-first",
+            "A session of a gateway that knows no epochs is granted only once that gateway is fenced.",
+            FOREIGN,
+        ),
         Rule("stopped-and-gone", "A stop counts once the gateway's list does not name the session any more.", FOREIGN),
         Rule("no-blind-repeat", "What may have left a gateway that chooses its own ids is not sent again.", FOREIGN),
     )

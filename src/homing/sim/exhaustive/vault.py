@@ -6,6 +6,7 @@ from homing.sim.exhaustive import judgments as judge
 from homing.sim.exhaustive.nouns import Boot, MessageId, Own, Reserved, Vault
 from homing.sim.exhaustive.rules import Setting
 
+
 @dataclass(frozen=True, slots=True)
 class Rulebook:
     """The world that is searched, and the rules that are out."""
@@ -31,9 +32,9 @@ def opened(vault: Vault, epoch: int, by: Boot, book: Rulebook) -> Vault | None:
     """The row once this boot has opened the session under this epoch; None if it may not."""
     if judge.may_open(epoch, vault.epoch, vault.holder == by):
         pass
-    elif epoch == vault.epoch and book.keeps("open-for-holder"):
-        return None
-    elif epoch < vault.epoch and book.keeps("open-forward"):
+    elif (epoch == vault.epoch and book.keeps("open-for-holder")) or (
+        epoch < vault.epoch and book.keeps("open-forward")
+    ):
         return None
     last = vault.last_counter
     if not book.keeps("counters-go-on"):
