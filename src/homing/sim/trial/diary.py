@@ -22,8 +22,11 @@ class Diary:
     lines: list[tuple[float, str, str]] = field(default_factory=list)
     said: Counter[str] = field(default_factory=Counter)
     keep: bool = False
+    closed: bool = False
 
     def note(self, what: str, **facts: Any) -> None:
+        if self.closed:
+            return
         self.said[what] += 1
         if self.keep:
             shown = ", ".join(f"{name}={facts[name]}" for name in _SHOWN if facts.get(name) is not None)

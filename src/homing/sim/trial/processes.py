@@ -93,3 +93,9 @@ def running_in() -> str:
     """The name of the process that runs this; empty for the world around them."""
     process = _PROCESS.get()
     return process.name if process is not None else ""
+
+
+def settle(future: "asyncio.Future[None]") -> None:
+    """For timers: who waited may have been cancelled in the meantime."""
+    if not future.done():
+        future.set_result(None)

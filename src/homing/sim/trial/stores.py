@@ -1,5 +1,6 @@
 """One database for all, in memory, as each process reaches it: late, not at all, or without hearing how it ended."""
 
+import asyncio
 import random
 import secrets
 import sqlite3
@@ -13,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, text
 from homing.model.notices import Notice
 from homing.ports import StoreUnavailable
 from homing.sim.trial.network import Network
-from homing.sim.trial.processes import Process
+from homing.sim.trial.processes import Process, settle
 from homing.store.database import Dialect
 from homing.store.notices import Announce, Subscribers
 from homing.store.sqlite import SqliteMemory
@@ -123,8 +124,8 @@ class Reached:
 
     async def _pause(self, delay_s: float) -> None:
         loop = self._store.network.loop
-        passed = loop.create_future()
-        timer = loop.call_later(delay_s, passed.set_result, None)
+        passed: asyncio.Future[None] = loop.create_future()
+        timer = loop.call_later(delay_s, settle, passed)
         try:
             await passed
         finally:

@@ -72,6 +72,7 @@ def run(scenario: Scenario, seed: int, faults: Sequence[Fault] | None = None, *,
                 broke = f"{type(error).__name__}: {error}"
             history.add("end")
             history.close()
+            diary.closed = True
             _end(loop)
     finally:
         if collecting:

@@ -8,7 +8,7 @@ from typing import Any
 
 from homing.sim.trial.history import History
 from homing.sim.trial.network import Network
-from homing.sim.trial.processes import Process
+from homing.sim.trial.processes import Process, settle
 from simulated_whatsapp.core import (
     CODE_ALPHABET,
     Acknowledged,
@@ -88,7 +88,7 @@ class WhatsApp:
         async def connect(on_frame: OnFrame, on_closed: OnClosed) -> Wire:
             link = self._network.link(place, PLACE)
             arrived: asyncio.Future[None] = self._network.loop.create_future()
-            self._network.later(self._network.delay_s(link) * 2, lambda: _arrive(arrived))
+            self._network.later(self._network.delay_s(link) * 2, lambda: settle(arrived))
             await arrived
             if self.away or link.cuts:
                 raise ConnectionRefusedError("WhatsApp cannot be reached")
@@ -198,11 +198,6 @@ class _WhatsAppWire:
         frame = self._arrived.popleft()
         if self._open:
             self._on_frame(frame)
-
-
-def _arrive(at: "asyncio.Future[None]") -> None:
-    if not at.done():
-        at.set_result(None)
 
 
 def unix_s(network: Network) -> float:
