@@ -14,7 +14,7 @@ from homing.decide.health import HealthPolicy
 from homing.decide.moves import MovePolicy
 from homing.drivers import Drivers, drivers_over
 from homing.drivers.metered import MeteredDriver
-from homing.drivers.wire import Wire, WireLimits
+from homing.drivers.wire import Calls, Wire, WireLimits
 from homing.fleet import LiveFleet
 from homing.flows.accounts import Accounts
 from homing.flows.balance import Balance
@@ -69,7 +69,7 @@ from homing.store.grants import SqlGrants
 from homing.store.leases import SqlLeases
 from homing.store.messages import SqlMessages
 from homing.store.migrating import migrate
-from homing.store.notices import open_notices
+from homing.store.notices import StagedNotices, open_notices
 from homing.store.opening import open_database
 from homing.store.schedules import SqlSchedules
 from homing.store.vault_opening import open_vault as open_vault
@@ -144,18 +144,24 @@ async def open_stores(
         await migrate(url)
         notices = await open_notices(database, url, settings.homing_redis_url or None)
         stack.push_async_callback(notices.close)
-        directory = SqlDirectory(database, notices, SystemClock(), on_read=on_read)
-        yield Stores(
-            database=database,
-            notices=notices,
-            directory=directory,
-            messages=SqlMessages(database),
-            events=SqlEvents(database, notices),
-            schedules=SqlSchedules(database),
-            work=SqlWork(database, notices),
-            leases=SqlLeases(database),
-            grants=SqlGrants(database, notices),
-        )
+        yield stores_on(database, notices, SystemClock(), on_read=on_read)
+
+
+def stores_on(
+    database: Database, notices: StagedNotices, clock: Clock, *, on_read: Callable[[], None] = lambda: None
+) -> Stores:
+    """All stores on one open database."""
+    return Stores(
+        database=database,
+        notices=notices,
+        directory=SqlDirectory(database, notices, clock, on_read=on_read),
+        messages=SqlMessages(database),
+        events=SqlEvents(database, notices),
+        schedules=SqlSchedules(database),
+        work=SqlWork(database, notices),
+        leases=SqlLeases(database),
+        grants=SqlGrants(database, notices),
+    )
 
 
 @asynccontextmanager
@@ -166,10 +172,31 @@ async def open_gateway(settings: Settings, drivers: Drivers | None = None) -> As
         stores = await stack.enter_async_context(open_stores(settings, exclusive=True, on_read=metrics.read))
         wire = Wire(WireLimits(connections=settings.homing_connections_per_instance))
         stack.push_async_callback(wire.close)
-        drivers = drivers or _drivers(settings, wire, metrics)
-        gateway, background = _wired(settings, stores, drivers, metrics)
-        await _know(gateway)
-        await stack.enter_async_context(_running(background))
+        drivers = drivers or drivers_of(settings, wire, metrics)
+        alone = stores.database.dialect == "sqlite"
+        yield await stack.enter_async_context(
+            gateway_on(settings, stores, drivers, metrics, SystemClock(), SystemEntropy(), alone=alone)
+        )
+
+
+@asynccontextmanager
+async def gateway_on(
+    settings: Settings,
+    stores: Stores,
+    drivers: Drivers,
+    metrics: Metrics,
+    clock: Clock,
+    entropy: Entropy,
+    *,
+    alone: bool,
+) -> AsyncIterator[Gateway]:
+    """A gateway at work on these stores, in this time and with this chance, until the block ends.
+
+    `alone`: no other gateway works on them, so what an earlier one held is free.
+    """
+    gateway, background = _wired(settings, stores, drivers, metrics, clock, entropy)
+    await _know(gateway, alone=alone)
+    async with _running(background):
         yield gateway
 
 
@@ -181,7 +208,7 @@ async def open_sync(settings: Settings) -> AsyncIterator[Sync]:
         stores = await stack.enter_async_context(open_stores(settings))
         wire = Wire(WireLimits(connections=settings.homing_connections_per_instance))
         stack.push_async_callback(wire.close)
-        fleet = LiveFleet(stores.directory, _drivers(settings, wire, metrics), clock)
+        fleet = LiveFleet(stores.directory, drivers_of(settings, wire, metrics), clock)
         await _join(settings, stores.directory)
         await fleet.refresh()
         lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout)
@@ -196,9 +223,8 @@ async def open_exits(settings: Settings) -> AsyncIterator[Exits]:
 
 
 def _wired(
-    settings: Settings, stores: Stores, drivers: Drivers, metrics: Metrics
+    settings: Settings, stores: Stores, drivers: Drivers, metrics: Metrics, clock: Clock, entropy: Entropy
 ) -> tuple[Gateway, list[Callable[[], Coroutine[Any, Any, None]]]]:
-    clock, entropy = SystemClock(), SystemEntropy()
     fleet = LiveFleet(stores.directory, drivers, clock, default_url=InstanceUrl(settings.whatsapp_nodejs_url))
     routes = _routes(settings, stores.directory, clock, metrics)
     keyring = Keyring(stores.directory, clock)
@@ -221,7 +247,7 @@ def _wired(
         kept.watching.saw,
         kept.rehoming.obstacle,
     )
-    sends, keyed, recorder = _send_endpoint(settings, stores, keyring, routes, sending, metrics)
+    sends, keyed, recorder = _send_endpoint(settings, stores, keyring, routes, sending, metrics, clock, entropy)
     accounts = Accounts(stores.directory, fleet, entropy, stores.notices, metrics)
     hints = Hints(stores.directory, lists, clock, entropy, metrics, kept.news)
     intake = Intake(stores.events, hints, said, clock, entropy, keep_days=settings.homing_event_days)
@@ -263,9 +289,15 @@ def _housekeeping(settings: Settings, stores: Stores, clock: Clock) -> Housekeep
 
 
 def _send_endpoint(
-    settings: Settings, stores: Stores, keyring: Keyring, routes: RouteCache, sending: Sending, metrics: Metrics
+    settings: Settings,
+    stores: Stores,
+    keyring: Keyring,
+    routes: RouteCache,
+    sending: Sending,
+    metrics: Metrics,
+    clock: Clock,
+    entropy: Entropy,
 ) -> tuple[SendEndpoint, KeyedSends, Recorder]:
-    clock, entropy = SystemClock(), SystemEntropy()
     keyed = KeyedSends(stores.messages, clock, owner=entropy.uuid(), keep_s=settings.homing_idempotency_hours * 3600)
     recorder = Recorder(stores.messages, clock)
     limits = SendSettings(settings.homing_default_region, settings.message_id_secret, settings.homing_max_sends)
@@ -389,7 +421,7 @@ def _intake_endpoint(
     )
 
 
-def _drivers(settings: Settings, wire: Wire, metrics: Metrics) -> Drivers:
+def drivers_of(settings: Settings, wire: Calls, metrics: Metrics) -> Drivers:
     plain = drivers_over(
         wire,
         api_keys={InstanceUrl(url): key for url, key in settings.instance_api_keys.items()},
@@ -398,10 +430,10 @@ def _drivers(settings: Settings, wire: Wire, metrics: Metrics) -> Drivers:
     return Drivers({family: MeteredDriver(plain.of(family), metrics) for family in plain.families()})
 
 
-async def _know(gateway: Gateway) -> None:
+async def _know(gateway: Gateway, *, alone: bool) -> None:
     """Read what every request needs."""
     await _join(gateway.settings, gateway.stores.directory)
-    if gateway.stores.database.dialect == "sqlite":
+    if alone:
         await gateway.stores.messages.release_owner("")
     await gateway.fleet.refresh()
     await gateway.keyring.refresh()

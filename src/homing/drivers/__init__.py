@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from homing.drivers.webjs import WebjsDriver
-from homing.drivers.wire import Wire
+from homing.drivers.wire import Calls
 from homing.model.fleet import InstanceUrl
 from homing.ports import Driver
 
@@ -30,7 +30,7 @@ class Drivers:
 
 
 def drivers_over(
-    wire: Wire, *, api_keys: Mapping[InstanceUrl, str] | None = None, default_api_key: str = ""
+    wire: Calls, *, api_keys: Mapping[InstanceUrl, str] | None = None, default_api_key: str = ""
 ) -> Drivers:
     """A driver for every known family, over one wire."""
     webjs = WebjsDriver(wire, api_keys=api_keys, default_api_key=default_api_key)

@@ -16,7 +16,7 @@ import msgspec
 
 from homing.drivers.webjs_answers import fault_of, health_of, pairing_of, receipt_of
 from homing.drivers.webjs_sessions import one_session_of, sessions_of, started_of
-from homing.drivers.wire import MIB, Reply, Wire
+from homing.drivers.wire import MIB, Calls, Reply
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import (
     NEVER_GRANTED,
@@ -50,7 +50,7 @@ class WebjsDriver:
 
     def __init__(
         self,
-        wire: Wire,
+        wire: Calls,
         *,
         api_keys: Mapping[InstanceUrl, str] | None = None,
         default_api_key: str = "",

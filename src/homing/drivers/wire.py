@@ -9,6 +9,7 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 from urllib.parse import quote, urlsplit
 
 from homing.drivers.connection import Connection, Reply
@@ -16,11 +17,29 @@ from homing.drivers.dial import Connect, Dialer, unreached
 from homing.drivers.pool import Opened, Pool
 from homing.model.faults import Fault, Phase
 
-__all__ = ["MIB", "Reply", "Wire", "WireLimits"]
+__all__ = ["MIB", "Calls", "Reply", "Wire", "WireLimits"]
 
 MIB = 1024 * 1024
 _METHODS = frozenset({"GET", "POST", "PUT", "DELETE"})
 _PEERS = 1_000
+
+
+class Calls(Protocol):
+    """What drivers need of a wire."""
+
+    async def call(
+        self,
+        method: str,
+        base_url: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float,
+        body_limit_bytes: int = MIB,
+    ) -> Reply | Fault:
+        """Make one call and answer within `timeout_s`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,9 +175,9 @@ class Surface:
         try:
             body = msgspec.json.decode(raw) if raw else {}
         except (msgspec.DecodeError, RecursionError):
-            raise _Refused(Problem(400, {"error": "Invalid JSON"})) from None
+            raise Refused(Problem(400, {"error": "Invalid JSON"})) from None
         if not isinstance(body, dict):
-            raise _Refused(Problem(400, {"error": "Invalid JSON"}))
+            raise Refused(Problem(400, {"error": "Invalid JSON"}))
         self._check_key(body)
         return body
 
@@ -185,19 +185,19 @@ class Surface:
         """The body of a request that changes a session. Whoever wakes from a freeze does not do what waited for it."""
         body = await self._body(request)
         if not self.host.lease.may_act():
-            raise _Refused(answers.PAUSED)
+            raise Refused(answers.PAUSED)
         return body
 
     def _check_key(self, given: Any) -> None:
         key = given.get("api_key")
         if not isinstance(key, str) or not hmac.compare_digest(key.encode(), self.api_key.encode()):
-            raise _Refused(Problem(401, {"error": "Invalid API key"}))
+            raise Refused(Problem(401, {"error": "Invalid API key"}))
 
     def _uptime_s(self) -> float:
         return round(self.host.now() - self.started_at, 3)
 
 
-class _Refused(Exception):
+class Refused(Exception):
     """An answer on its way out."""
 
     def __init__(self, problem: Problem | Answer) -> None:
@@ -239,7 +239,7 @@ def _answering(handler: Callable[[web.Request], Awaitable[Answer]]) -> Handler:
     async def respond(request: web.Request) -> web.StreamResponse:
         try:
             return _response(await handler(request))
-        except _Refused as refused:
+        except Refused as refused:
             return _response(refused.answer)
 
     return respond
@@ -295,14 +295,14 @@ def _response(answer: Answer) -> web.Response:
 
 def _checked(wanted: Checked | Problem) -> Checked:
     if isinstance(wanted, Problem):
-        raise _Refused(wanted)
+        raise Refused(wanted)
     return wanted
 
 
 def _epoch(request: web.Request) -> int | None:
     epoch = requests.epoch(request.headers.get(EPOCH_HEADER))
     if isinstance(epoch, Problem):
-        raise _Refused(epoch)
+        raise Refused(epoch)
     return epoch
 
 

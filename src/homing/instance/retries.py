@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
-TOO_MANY_REQUESTS = 429
+CURABLE = frozenset({401, 403, 404, 408, 429})
+"""Answers that speak of the moment and not of the notification: a clock that is off, a secret or an address that is being
+changed, a gateway with too much to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ def judge(
     if isinstance(answer, Answered):
         if 200 <= answer.status < 300:
             return Delivered()
-        if answer.status != TOO_MANY_REQUESTS and answer.status < 500:
+        if answer.status not in CURABLE and answer.status < 500:
             return GivenUp(f"the gateway answered {answer.status}")
     reason = answer.why if isinstance(answer, NoAnswer) else f"the gateway answered {answer.status}"
     if age_s > policy.age_max_s:

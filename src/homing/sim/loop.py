@@ -22,7 +22,7 @@ from homing.sim.deadlock import waiting_tasks
 
 T = TypeVar("T")
 
-PRIVATE_NAMES = ("_run_once", "_ready", "_scheduled", "_stopping", "_thread_id", "_timer_handle_cancelled")
+PRIVATE_NAMES = ("_run_once", "_ready", "_stopping", "_thread_id", "_timer_handle_cancelled")
 
 _REAL_WORLD = (
     "add_reader",
@@ -75,7 +75,6 @@ class VirtualLoop(asyncio.BaseEventLoop):
     """
 
     _ready: deque[asyncio.Handle]
-    _scheduled: list[asyncio.TimerHandle]
     _stopping: bool
     _thread_id: int | None
 
@@ -84,6 +83,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     ) -> None:
         super().__init__()
         self._now_s = 0.0
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._steps = 0
         self._chance = random.Random(f"order {seed}").random if shuffle else None  # noqa: S311 - to be repeatable
         self._limit_s, self._limit_steps = limit_s, limit_steps
@@ -91,6 +91,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._trace = blake2b(digest_size=16)
         self._trespass: RealWorldRefused | None = None
         self._deadlock: Deadlock | None = None
+        self.may_run: Callable[[asyncio.Handle], bool] | None = None
+        """Asked before each callback. One that may not run is dropped; whoever forbids it keeps it, if it is to come."""
 
     @property
     def steps(self) -> int:
@@ -104,6 +106,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def note(self, words: str) -> None:
         """Let something that happened be part of the fingerprint."""
         self._trace.update(words.encode("utf-8", "surrogatepass"))
+
+    def resume(self, handle: asyncio.Handle) -> None:
+        """Make ready again what might not run before."""
+        self._ready.append(handle)
 
     # --- what asyncio asks of a loop ------------------------------------------------------------------------
 
@@ -124,8 +130,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
         self._check_closed()  # type: ignore[attr-defined]
-        timer = _Timer(self._next_number(), when, callback, args, self, context)
-        heapq.heappush(self._scheduled, timer)
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        # Of two for the same moment, the one set first comes first.
+        heapq.heappush(self._timers, (when, self._next_number(), timer))
         return timer
 
     def call_soon_threadsafe(  # type: ignore[override]  # the same, less generic
@@ -149,7 +156,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
             return
         self._count_step()
         handle = self._pick()
-        if not handle.cancelled():
+        if not handle.cancelled() and (self.may_run is None or self.may_run(handle)):
             handle._run()
 
     def _report_trespass(self) -> None:
@@ -163,13 +170,14 @@ class VirtualLoop(asyncio.BaseEventLoop):
     # --- time -----------------------------------------------------------------------------------------------
 
     def _forget_cancelled_timers(self) -> None:
-        while self._scheduled and self._scheduled[0].cancelled():
-            heapq.heappop(self._scheduled)
+        timers = self._timers
+        while timers and timers[0][2].cancelled():
+            heapq.heappop(timers)
 
     def _jump(self) -> None:
-        if not self._scheduled:
+        if not self._timers:
             raise self._first_deadlock()
-        due_s = self._scheduled[0].when()
+        due_s = self._timers[0][0]
         if self._limit_s is not None and due_s > self._limit_s:
             reached_s, self._limit_s = self._limit_s, None  # what tidies up afterwards may take its time
             raise VirtualLimit(f"not done within {reached_s:g} virtual seconds; {waiting_tasks(self)}")
@@ -183,8 +191,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return self._deadlock
 
     def _wake_due_timers(self) -> None:
-        while self._scheduled and self._scheduled[0].when() <= self._now_s:
-            self._ready.append(heapq.heappop(self._scheduled))
+        timers = self._timers
+        while timers and timers[0][0] <= self._now_s:
+            self._ready.append(heapq.heappop(timers)[2])
 
     # --- order ----------------------------------------------------------------------------------------------
 
@@ -208,21 +217,6 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def _next_number(self) -> int:
         self._made += 1
         return self._made
-
-
-class _Timer(asyncio.TimerHandle):
-    """A timer. Of two for the same moment, the one set first comes first."""
-
-    __slots__ = ("_number",)
-
-    def __init__(self, number: int, *rest: Any) -> None:
-        super().__init__(*rest)
-        self._number = number
-
-    def __lt__(self, other: object) -> bool:
-        if not isinstance(other, _Timer):
-            return NotImplemented
-        return (self.when(), self._number) < (other.when(), other._number)
 
 
 class _Future(asyncio.Future[Any]):

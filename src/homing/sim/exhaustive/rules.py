@@ -1,0 +1,119 @@
+"""The rules whose necessity the search shows: with each one out, it finds a history that must never be."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from homing.sim.exhaustive.nouns import Luck
+
+
+class Kind(StrEnum):
+    """Which instances there are."""
+
+    OURS = "ours"
+    """They open the vault, reserve there, and hold a lease."""
+    FOREIGN = "foreign"
+    """They know of no vault, no epoch and no lease, choose their own message ids, and reconnect whatever happens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One small world: who is in it, and how much may go wrong.
+
+    Without `clocks` an instance may always act, as if no lease ever ran out: what holds there hangs on no clock. With
+    them time passes in ticks, of which `self_fence` and `expiry` are counts.
+    """
+
+    name: str
+    says: str
+    kind: Kind
+    luck: Luck
+    messages: int = 2
+    attempts: int = 2
+    clocks: bool = False
+    self_fence: int = 2
+    expiry: int = 3
+
+
+_CALM = Luck(grants=0, crashes=0, freezes=0, breaks=0, gateway_deaths=0, refusals=0, failovers=0)
+OURS = Setting(
+    "ours",
+    "two of our instances, no trust in any clock; two moves, a crash, a gateway's death",
+    Kind.OURS,
+    _CALM._replace(grants=2, crashes=1, gateway_deaths=1),
+)
+WIRES = Setting(
+    "wires",
+    "the same with a broken connection and a refusal by WhatsApp",
+    Kind.OURS,
+    _CALM._replace(grants=1, crashes=1, breaks=1, refusals=1),
+)
+CLOCKS = Setting(
+    "clocks",
+    "two of our instances with their leases; a freeze, a crash and a move",
+    Kind.OURS,
+    _CALM._replace(grants=1, crashes=1, freezes=1),
+    messages=1,
+    clocks=True,
+)
+FAILOVER = Setting(
+    "failover",
+    "two of our instances, and a database that loses its newest commits once",
+    Kind.OURS,
+    _CALM._replace(grants=2, failovers=1),
+)
+FOREIGN = Setting(
+    "foreign",
+    "two gateways that know no vault, choose their own ids and reconnect whatever happens",
+    Kind.FOREIGN,
+    _CALM._replace(grants=1, crashes=1, freezes=1, breaks=1, gateway_deaths=1),
+)
+SETTINGS = {setting.name: setting for setting in (OURS, WIRES, CLOCKS, FAILOVER, FOREIGN)}
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule by its name, in one sentence, and the world in which its absence is shown."""
+
+    name: str
+    says: str
+    setting: Setting = OURS
+
+
+RULES = {
+    rule.name: rule
+    for rule in (
+        Rule("raise-epoch", "Every grant takes a new epoch."),
+        Rule("open-forward", "The vault opens a session only under the newest epoch, or under a higher one."),
+        Rule("open-for-holder", "What was granted to one boot is opened by that very boot."),
+        Rule("reserve-under-epoch", "The vault reserves only under the newest epoch."),
+        Rule("reserve-first", "A message is reserved in the vault before its bytes leave."),
+        Rule("counters-go-on", "A new holder starts past every counter that was reserved.", WIRES),
+        Rule("unfinished-first", "A new holder first repeats what was reserved and not acknowledged."),
+        Rule("lease-before-bytes", "The lease is looked at right before bytes leave.", CLOCKS),
+        Rule("fence-before-expiry", "An instance pauses itself before the store gives its lease away.", CLOCKS),
+        Rule("count-from-asking", "A lease is counted from before its renewal was asked for.", CLOCKS),
+        Rule("clock-runs-on", "A lease is counted by a clock that runs on while the process is frozen.", CLOCKS),
+        Rule("save-before-speaking", "After a login the vault takes a write before anything is said."),
+        Rule("replaced-stays-away", "Whoever was replaced does not connect again without a new grant."),
+        Rule("one-id", "Every attempt carries the message's one id."),
+        Rule("reserved-is-unknown", "Of what was reserved nobody is told that it was not sent."),
+        Rule("silence-is-ambiguous", "A request that got no answer may have been served."),
+        Rule(
+            "drop-before-word",
+            "Of a message that WhatsApp refused its sender hears after the vault has dropped it.",
+            WIRES,
+        ),
+        Rule("redeclare", "After a failover of the database, holders say again what they hold.", FAILOVER),
+        Rule(
+            "grace", "After a failover of the database, nothing is granted until live holders have renewed.", FAILOVER
+        ),
+        Rule("counters-of-holder", "The vault reserves past every counter that the holder was ever given.", FAILOVER),
+        Rule(
+            "fence-first",
+            "A session of a gateway that knows no epochs is granted only once that gateway is fenced.",
+            FOREIGN,
+        ),
+        Rule("stopped-and-gone", "A stop counts once the gateway's list does not name the session any more.", FOREIGN),
+        Rule("no-blind-repeat", "What may have left a gateway that chooses its own ids is not sent again.", FOREIGN),
+    )
+}

@@ -1,0 +1,72 @@
+"""What is played: how many of whom, for how long, and what kinds of misfortune there are."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One kind of run. Times are in virtual seconds.
+
+    Faults come after `calm_until_s` and are over by `faults_until_s`; messages are asked for until `talk_until_s`; by
+    `settled_by_s` all must be well again, and stay so until `ends_s`.
+    """
+
+    name: str
+    instances: int = 4
+    sessions: int = 40
+    gateways: int = 2
+    calm_until_s: float = 4.0
+    faults_until_s: float = 36.0
+    talk_until_s: float = 44.0
+    settled_by_s: float = 54.0
+    ends_s: float = 60.0
+    messages_per_s: float = 3.0
+    inbound_per_s: float = 0.5
+    faults_min: int = 2
+    faults_max: int = 8
+    kinds: Mapping[str, float] = field(default_factory=dict)
+    drop_repeats: bool = True
+
+    @property
+    def instance_urls(self) -> list[str]:
+        return [f"http://i{number}:3001" for number in range(1, self.instances + 1)]
+
+    @property
+    def gateway_names(self) -> list[str]:
+        return [f"gateway-{number}" for number in range(1, self.gateways + 1)]
+
+    @property
+    def session_ids(self) -> list[str]:
+        return [f"webjs_1_{number:03d}" for number in range(1, self.sessions + 1)]
+
+
+_ALL: Mapping[str, float] = {
+    "instance dies": 3,
+    "instances die together": 0.5,
+    "instance freezes": 3,
+    "gateway dies": 1.5,
+    "gateway freezes": 1.5,
+    "nothing passes between": 3,
+    "everything is slow between": 1,
+    "requests are upset between": 2,
+    "store is away": 1,
+    "store loses transactions and answers": 1.5,
+    "store is slow": 0.5,
+    "WhatsApp is away": 0.5,
+    "connection to WhatsApp breaks": 2,
+    "WhatsApp is slow to log in": 0.5,
+    "clock jumps": 0.7,
+    "operator moves a session": 1.5,
+}
+
+SCENARIOS: Mapping[str, Scenario] = {
+    scenario.name: scenario
+    for scenario in (
+        Scenario("standard", kinds=_ALL),
+        Scenario("calm", faults_min=0, faults_max=0, kinds={"instance dies": 1}),
+        Scenario("failover", kinds={**_ALL, "store fails over": 6}, faults_max=5),
+        Scenario("strangers", kinds={**_ALL, "a stranger uses the login": 6}, faults_max=5),
+        Scenario("ids-not-honoured", kinds=_ALL, drop_repeats=False),
+    )
+}
