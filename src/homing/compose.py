@@ -36,6 +36,7 @@ from homing.flows.rehome import RehomePolicy, Rehoming, WishList
 from homing.flows.said import Said
 from homing.flows.schedules import Schedule, Scheduler
 from homing.flows.send import Sending
+from homing.flows.strays import Strays
 from homing.flows.sync import Sync
 from homing.flows.take_back import TakeBacks
 from homing.flows.watching import Watching, WatchPolicy
@@ -231,6 +232,7 @@ def _wired(
     kept = _keeping(settings, stores, fleet, clock, entropy, metrics)
     for hear in (routes.hear, fleet.hear, keyring.hear, kept.news.hear):
         stores.notices.subscribe(hear)
+    strays = Strays(stores.directory, stores.work, kept.rehoming, clock)
     take_backs = TakeBacks(stores.directory, kept.rehoming, clock, MovePolicy(settings.homing_moves_per_day))
     lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout, failing=take_backs.listed)
     rediscovery = Rediscovery(stores.directory, lists, clock, entropy, metrics, kept.keeper.missed)
@@ -278,7 +280,7 @@ def _wired(
     _show(kept, metrics)
     return gateway, [
         *(part.run for part in (fleet, keyring, keyed, recorder, hints, intake, scheduler)),
-        *(part.run for part in (kept.watching, kept.keeper, kept.worker, take_backs, gateway.moving.drains)),
+        *(part.run for part in (kept.watching, kept.keeper, kept.worker, take_backs, gateway.moving.drains, strays)),
         _housekeeping(settings, stores, clock).run,
     ]
 
