@@ -9,6 +9,7 @@ from vault_fleet import Traffic, fleet, running
 from worlds import A, B, C
 
 from homing.flows.rehome import KIND
+from homing.model.fleet import PlacementState
 from homing.ports import Page
 
 pytestmark = pytest.mark.virtual
@@ -50,6 +51,20 @@ async def test_sessions_leave_a_few_at_a_time_so_that_each_is_soon_held_again() 
         together = Counter(move.run_id for move in moves if move.fence is not None)
         assert sum(together.values()) == len(accounts)
         assert max(together.values()) <= 8
+
+
+async def test_those_whose_turn_had_not_come_stay_when_a_drain_is_taken_back() -> None:
+    async with fleet(A, B, C) as it, running(it.gateway("g1")):
+        accounts = await it.accounts(30, A)
+        await it.drains.drain(A)
+        await it.made.clock.sleep(0.6)
+        await it.drains.undrain(A)
+        await it.made.clock.sleep(20.0)
+        placements = [await it.made.placement(account) for account in accounts]
+        stayed = [at for at in placements if at.instance_url == A]
+        assert 0 < len(stayed) < len(accounts)
+        assert {(at.epoch, at.state) for at in stayed} == {(1, PlacementState.HELD)}
+        assert {(at.epoch, at.state) for at in placements if at not in stayed} == {(2, PlacementState.HELD)}
 
 
 async def test_a_whole_fleet_is_upgraded_instance_by_instance_under_load() -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
+from random import SystemRandom
 from typing import Any
 
 from homing.demo.population import Resident
@@ -17,7 +18,7 @@ SEND = "/api/v1/messages/send"
 ANSWER_WITHIN_S = 40.0
 PATIENCE_S = 90.0
 _PAUSE_S = 0.2
-_PAUSE_MAX_S = 2.0
+_PAUSE_MAX_S = 3.0
 _NEVER_AGAIN = frozenset(range(400, 500)) - {408, 409, 425, 429}
 
 
@@ -90,6 +91,7 @@ class Client:
         self._gateways, self._token, self._contacts = gateways, token, contacts
         self._wire = Wire(WireLimits(connections=1_000, waiting=100_000, connect_timeout_s=5))
         self._turns, self._numbers = count(), count(1)
+        self._chance = SystemRandom()
         self.messages: list[Message] = []
 
     async def close(self) -> None:
@@ -108,7 +110,7 @@ class Client:
             if last or time.monotonic() - now_s > patience_s:
                 message.over_s = time.monotonic()
                 return message
-            await asyncio.sleep(pause_s)
+            await asyncio.sleep(pause_s * (0.5 + self._chance.random()))
             pause_s = min(pause_s * 2, _PAUSE_MAX_S)
 
     async def send(self, sender: Resident, text: str, *, key: str | None = None) -> Answer:

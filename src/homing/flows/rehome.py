@@ -15,7 +15,7 @@ import structlog
 
 from homing.decide import placement, rehome
 from homing.decide.placement import Chosen, NoRoom, Wanted
-from homing.decide.rehome import Adopt, Give, Known, Leave, NotMoved, Obstacle, Over, Start, Stop, Wish
+from homing.decide.rehome import Adopt, Cause, Give, Known, Leave, NotMoved, Obstacle, Over, Start, Stop, Wish
 from homing.decide.rooms import Load
 from homing.decide.work import RetryPolicy
 from homing.flows.milestones import Milestone
@@ -23,6 +23,7 @@ from homing.flows.turns import Turns
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import (
     Account,
+    InstanceState,
     InstanceUrl,
     ListedSession,
     MoveKind,
@@ -254,6 +255,7 @@ class _Attempt:
 
     async def _ready(self, tasks: Sequence[_Task]) -> list[_Task]:
         """Those that have somewhere to go and can log in there at once. The others serve on where they are."""
+        tasks = await self._without_those_that_stay(tasks)
         chosen = await self._choose(tasks) if tasks else {}
         turns: dict[InstanceUrl, int] = {}
         ready: list[_Task] = []
@@ -269,6 +271,17 @@ class _Attempt:
             (ready if turns[url] >= 0 else waiting).append(task)
         self._queue(waiting, targets=len(turns), why="its turn to leave has not come")
         return ready
+
+    async def _without_those_that_stay(self, tasks: Sequence[_Task]) -> Sequence[_Task]:
+        """Those whose instances were to be emptied, and are not any more."""
+        if not any(task.wish.cause is Cause.DRAIN for task in tasks):
+            return tasks
+        instances = await self._directory.instances()
+        active = {instance.url for instance in instances if instance.state is InstanceState.ACTIVE}
+        staying = [task for task in tasks if task.wish.cause is Cause.DRAIN and task.wish.from_url in active]
+        for task in staying:
+            self._end(task, Done(f"it stays: {task.wish.from_url} is not being emptied any more"))
+        return [task for task in tasks if task not in staying]
 
     def _queue(self, waiting: Sequence[_Task], *, targets: int, why: str) -> None:
         """Each is tried again soon, or when its turn may come if that is far: many who ask all the time cost much."""
