@@ -59,9 +59,7 @@ class Seen:
 def violations(scenario: Scenario, events: Sequence[Happened]) -> list[Violation]:
     """Everything that is wrong with this history. Raises Corrupted for what cannot be one."""
     seen = Seen(scenario, events)
-    found = [
-        Violation(checker.__name__, what, at_s) for checker in CHECKERS for at_s, what in checker(seen)
-    ]
+    found = [Violation(checker.__name__, what, at_s) for checker in CHECKERS for at_s, what in checker(seen)]
     return sorted(found, key=lambda violation: (violation.at_s, violation.checker, violation.what))
 
 
@@ -90,7 +88,9 @@ def not_sent_means_not_delivered(seen: Seen) -> Found:
     answers = seen.by("message", "answered", "unanswered")
     asked = seen.by("message", "asked")
     for text, attempts in answers.items():
-        refusals = [each for each in attempts if each.what == "answered" and each["success"] is False and _settles(each)]
+        refusals = [
+            each for each in attempts if each.what == "answered" and each["success"] is False and _settles(each)
+        ]
         if len(refusals) == len(asked[text]) == len(attempts) and text in delivered:
             said = refusals[-1]
             yield said.at_s, f"{text!r} was answered {said['status']} {said['code']}, and was delivered"
@@ -241,7 +241,10 @@ def everybody_is_back(seen: Seen) -> Found:
         if "url" not in event.facts:
             yield seen.end_s, f"{session} is not connected; the directory says {_place(place)}"
         elif (event["url"], event["epoch"]) != (place["url"], place["epoch"]) or place["state"] != "held":
-            yield seen.end_s, f"{session} is at {event['url']}, epoch {event['epoch']}; the directory says {_place(place)}"
+            yield (
+                seen.end_s,
+                f"{session} is at {event['url']}, epoch {event['epoch']}; the directory says {_place(place)}",
+            )
 
 
 def _place(place: Happened) -> str:
