@@ -204,7 +204,8 @@ async def open_fleet(
 ) -> AsyncIterator[Fleet]:
     """A demo on free ports; without a database, on SQLite. Its processes read the settings in `folder`/.env, if any.
 
-    `gateway_database_url` is another way to the same database, which the gateways take. Without `reports` the gateways learn of a change by themselves, which some measurements are about.
+    `gateway_database_url` is another way to the same database, which the gateways take. Without `reports` the gateways
+    learn of a change by themselves, which some measurements are about.
     """
     first = free_ports(instances + gateways)
     plan = Plan(
