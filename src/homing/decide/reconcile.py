@@ -17,6 +17,7 @@ from homing.model.fleet import (
     MoveKind,
     NoList,
     Placement,
+    PlacementState,
     Rebinding,
     SessionId,
     SessionList,
@@ -143,6 +144,10 @@ def _at_home(placement: Placement, home: InstanceUrl, holders: Claims) -> Judgem
     rivals = tuple(sorted(url for url in holders if url != home))
     if row.epoch is not None and row.epoch > placement.epoch:
         reason = f"{home} opened it again, under epoch {row.epoch}"
+        return Elsewhere(_change(placement, home, row.epoch, reason), rivals)
+    if placement.state is PlacementState.MOVING and row.epoch == placement.epoch:
+        # Whoever brought it here did not stay to see it arrive.
+        reason = f"it has arrived on {home}, under epoch {row.epoch}"
         return Elsewhere(_change(placement, home, row.epoch, reason), rivals)
     return AtHome(row, rivals, f"{home} has it, and it can send")
 

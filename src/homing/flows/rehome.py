@@ -44,6 +44,8 @@ PATIENCE = RetryPolicy(waits_s=(0.5,) * 4 + (2.0,) * 10 + (10.0,) * 50, give_up_
 """An attempt that failed is soon made again: somebody may wait. After ten minutes the keeper begins anew."""
 _FAR_S = 2.0
 _STORE_AGAIN_S = 1.0
+_LOOKS = 30
+_SELDOM_S = 10.0
 _UNLINKED = (SessionStatus.PAIRING, SessionStatus.LOGGED_OUT)
 
 
@@ -146,7 +148,8 @@ class Rehoming:
         planned = [job for job in jobs if wishes[job.id].cause in rehome.PLANNED]
         lost = [job for job in jobs if wishes[job.id].cause not in rehome.PLANNED]
         at_once, by_and_by = await asyncio.gather(self._attempt(lost, wishes), self._by_and_by(planned, wishes))
-        return {**at_once, **by_and_by}
+        endings = {**at_once, **by_and_by}
+        return {job.id: self._patient(job, endings[job.id]) for job in jobs if job.id in endings}
 
     async def _by_and_by(self, jobs: Sequence[Job], wishes: Mapping[JobId, Wish]) -> Mapping[JobId, Ending]:
         endings: dict[JobId, Ending] = {}
@@ -163,6 +166,16 @@ class Rehoming:
             return await _Attempt(self, tasks, self._clock.monotonic()).run()
         except StoreUnavailable as error:  # what was done is done, and what was not is found so by the next attempt
             return {job.id: Retry(_STORE_AGAIN_S, f"the database is away: {error}") for job in jobs}
+
+    def _patient(self, job: Job, ending: Ending) -> Ending:
+        """To wait is no failure: it is bounded by time and not by how often we looked. What takes long is looked at less
+        and less often."""
+        if not isinstance(ending, Retry):
+            return ending
+        age_s = self._age_ms(job) / 1000
+        if PATIENCE.give_up_after_s is not None and age_s > PATIENCE.give_up_after_s:
+            return Dead(f"given up at the age of {age_s:.0f} s: {ending.reason}")
+        return Retry(max(ending.after_s, min(age_s / _LOOKS, _SELDOM_S)), ending.reason, counts=False)
 
     def _age_ms(self, job: Job) -> int:
         return max(0, int((self._clock.now() - job.created_at).total_seconds() * 1000))

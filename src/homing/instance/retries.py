@@ -8,8 +8,8 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 CURABLE = frozenset({401, 403, 404, 408, 429})
-"""Answers that speak of the moment and not of the notification: a clock that is off, a secret or an address that is being
-changed, a gateway with too much to do."""
+"""Answers that speak of the moment and not of the notification: a clock that is off, a secret or an address that is
+being changed, a gateway with too much to do."""
 
 
 @dataclass(frozen=True, slots=True)

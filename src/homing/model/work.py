@@ -82,10 +82,11 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """It did not work; try again in `after_s`."""
+    """It did not work; try again in `after_s`. Where nothing failed, and only time has to pass, it does not count."""
 
     after_s: float
     reason: str
+    counts: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._trespass: RealWorldRefused | None = None
         self._deadlock: Deadlock | None = None
         self.may_run: Callable[[asyncio.Handle], bool] | None = None
-        """Asked before each callback. One that may not run is dropped; whoever forbids it keeps it, if it is to come."""
+        """Asked before each callback. One that may not run is dropped; whoever forbids it keeps it if it is to come."""
 
     @property
     def steps(self) -> int:

@@ -303,7 +303,7 @@ def _ending_row(job: Job, ending: Ending, now: datetime) -> dict[str, str | int 
         "state": state,
         "due_at": _written(now + timedelta(seconds=after_s)),
         "finished_at": None if state is JobState.READY else _written(now),
-        "uncounted": int(isinstance(ending, GivenBack)),
+        "uncounted": int(isinstance(ending, GivenBack) or (isinstance(ending, Retry) and not ending.counts)),
         "reason": ending.reason,
     }
 

@@ -277,7 +277,7 @@ def _sending(state: State, at: int, book: Rulebook) -> Iterator[Step]:
     if here.line == SPEAKING:
         waiting = next((own for own in here.own if own.waiting), None)
         if waiting is not None and (acts(here, book) or not book.keeps("lease-before-bytes")):
-            yield _speak(state, at, waiting, book)
+            yield _speak(state, at, waiting)
 
 
 def _read(state: State, at: int, request: Request, book: Rulebook) -> Step:
@@ -328,7 +328,7 @@ def _reserve(state: State, at: int, message: MessageId, book: Rulebook) -> Step:
     )
 
 
-def _speak(state: State, at: int, message: Own, book: Rulebook) -> Step:
+def _speak(state: State, at: int, message: Own) -> Step:
     name, here = NAMES[at], state.instances[at]
     own = tuple(each._replace(waiting=False) if each is message else each for each in here.own)
     frame = Frame(here.connection, MESSAGE, message.id, message.counter, (at, here.epoch))

@@ -18,8 +18,8 @@ UP, FROZEN, DOWN = 0, 1, 2
 """What a process is doing."""
 
 APART, LOGGING_IN, SPEAKING, RASH, RASHLY_IN = 0, 1, 2, 3, 4
-"""How far an instance is with its connection: none; logging in; it may send; about to log in although it was replaced, and
-doing so."""
+"""How far an instance is with its connection: none; logging in; it may send; about to log in although it was replaced,
+and doing so."""
 
 READY, WAITING, DONE = 0, 1, 2
 """What a send is doing."""
@@ -116,7 +116,7 @@ class Frame(NamedTuple):
 
 
 class WhatsApp(NamedTuple):
-    """Which connection counts, the newest epoch that spoke, what reached people, with its counter, and what was refused."""
+    """Which connection counts, the newest epoch that spoke, what reached people with its counter, what was refused."""
 
     live: int
     newest: int = 0

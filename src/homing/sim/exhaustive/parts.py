@@ -82,7 +82,7 @@ def next_connection(state: State) -> int:
 
 
 def queued_down(state: State, connection: int) -> Iterator[Frame]:
-    """The oldest word on its way back over this connection; and the next, while the vault cannot be told of a refusal."""
+    """The oldest word on its way back over this connection; the next too while the vault cannot hear of a refusal."""
     for frame in state.down:
         if frame.connection == connection != 0:
             yield frame

@@ -19,7 +19,7 @@ class Rulebook:
 
     @property
     def judges_order(self) -> bool:
-        """What a database lost, nobody can order: across a failover older epochs may speak until they hear of newer ones."""
+        """What a database lost nobody can order: across a failover older epochs speak until they hear of newer ones."""
         return not self.setting.luck.failovers
 
 

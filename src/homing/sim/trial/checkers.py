@@ -1,6 +1,6 @@
 """What must be true of every history. Each checker reads what was seen from outside, and nothing else."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -50,6 +50,19 @@ class Seen:
         """Whether the store lost commits that it had told of."""
         return "store fails over" in self.kinds
 
+    def store_troubled(self, gateway: str, at_s: float) -> bool:
+        """Whether this gateway may not have reached the store at that time."""
+        begun: dict[tuple[str, str, str], int] = defaultdict(int)
+        for event in self.of("fault", "healed"):
+            if event.at_s > at_s:
+                break
+            key = (event["kind"], event["where"], event["other"])
+            begun[key] += 1 if event.what == "fault" else -1
+        return any(
+            number > 0 and (kind.startswith("store") or {where, other} == {gateway, "store"})
+            for (kind, where, other), number in begun.items()
+        )
+
     @property
     def odd_sessions(self) -> set[str]:
         """Sessions that a stranger took, and which may rightly be left alone since."""
@@ -59,9 +72,7 @@ class Seen:
 def violations(scenario: Scenario, events: Sequence[Happened]) -> list[Violation]:
     """Everything that is wrong with this history. Raises Corrupted for what cannot be one."""
     seen = Seen(scenario, events)
-    found = [
-        Violation(checker.__name__, what, at_s) for checker in CHECKERS for at_s, what in checker(seen)
-    ]
+    found = [Violation(checker.__name__, what, at_s) for checker in CHECKERS for at_s, what in checker(seen)]
     return sorted(found, key=lambda violation: (violation.at_s, violation.checker, violation.what))
 
 
@@ -90,7 +101,9 @@ def not_sent_means_not_delivered(seen: Seen) -> Found:
     answers = seen.by("message", "answered", "unanswered")
     asked = seen.by("message", "asked")
     for text, attempts in answers.items():
-        refusals = [each for each in attempts if each.what == "answered" and each["success"] is False and _settles(each)]
+        refusals = [
+            each for each in attempts if each.what == "answered" and each["success"] is False and _settles(each)
+        ]
         if len(refusals) == len(asked[text]) == len(attempts) and text in delivered:
             said = refusals[-1]
             yield said.at_s, f"{text!r} was answered {said['status']} {said['code']}, and was delivered"
@@ -111,12 +124,22 @@ def unknown_is_on_record(seen: Seen) -> Found:
         if answer["status"] != 202:
             continue
         record = records.get(answer["uuid"])
-        if record is None and not seen.lost_commits:
+        if record is None and not (seen.lost_commits or _kept_in_a_gateway_that_died(seen, answer)):
             yield answer.at_s, f"{answer['message']!r} was answered 202, and there is no record of it"
         elif record is not None and record["state"] == "sent" and record["id"] not in delivered:
             yield answer.at_s, f"{answer['message']!r} is on record as sent, and was never delivered"
         elif record is not None and not record["reason"]:
             yield answer.at_s, f"{answer['message']!r} is on record without a reason"
+
+
+def _kept_in_a_gateway_that_died(seen: Seen, answer: Happened) -> bool:
+    """While the store is away a record waits in its gateway's memory, and the answer has to do for the client."""
+    asked = next(e for e in seen.of("asked") if (e["message"], e["attempt"]) == (answer["message"], answer["attempt"]))
+    gateway = asked["gateway"]
+    return seen.store_troubled(gateway, answer.at_s) and any(
+        fault["where"] == gateway and fault["kind"] == "gateway dies" and fault.at_s >= answer.at_s
+        for fault in seen.of("fault")
+    )
 
 
 def answers_are_kept(seen: Seen) -> Found:
@@ -209,20 +232,14 @@ def inbound_is_kept(seen: Seen) -> Found:
     """What WhatsApp was told to forget is stored, or waits on an instance's disk; and it is stored once."""
     if seen.of("unreadable") or seen.lost_commits:
         return
-    stored = [event["id"] for event in seen.of("stored")]
+    stored = Counter(event["data"].get("message", {}).get("id") for event in seen.of("stored"))
     kept = {name for event in seen.of("kept") for name in event["ids"]}
     for event in seen.of("settled"):
-        if event["id"] not in kept and not any(event["id"] in _ids_of(each) for each in seen.of("stored")):
+        if event["id"] not in kept and event["id"] not in stored:
             yield event.at_s, f"inbound {event['id']} of {event['session']} was acknowledged and is nowhere"
-    if len(set(stored)) != len(stored):
-        yield seen.end_s, "an event is stored twice under one id"
-    inner = [event["data"].get("message", {}).get("id") for event in seen.of("stored")]
-    for name in sorted({name for name in inner if inner.count(name) > 1}):
-        yield seen.end_s, f"inbound {name} is stored {inner.count(name)} times"
-
-
-def _ids_of(event: Happened) -> tuple[Any, ...]:
-    return (event["id"], event["data"].get("message", {}).get("id"))
+    for name, times in sorted(stored.items()):
+        if times > 1:
+            yield seen.end_s, f"inbound {name} is stored {times} times"
 
 
 # --- afterwards ---------------------------------------------------------------------------------------------------
@@ -241,7 +258,10 @@ def everybody_is_back(seen: Seen) -> Found:
         if "url" not in event.facts:
             yield seen.end_s, f"{session} is not connected; the directory says {_place(place)}"
         elif (event["url"], event["epoch"]) != (place["url"], place["epoch"]) or place["state"] != "held":
-            yield seen.end_s, f"{session} is at {event['url']}, epoch {event['epoch']}; the directory says {_place(place)}"
+            yield (
+                seen.end_s,
+                f"{session} is at {event['url']}, epoch {event['epoch']}; the directory says {_place(place)}",
+            )
 
 
 def _place(place: Happened) -> str:

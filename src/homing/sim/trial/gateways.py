@@ -84,9 +84,7 @@ class SimulatedGateway:
             stores = compose.stores_on(Reached(self._store, self.name), carrier, self.clock, on_read=metrics.read)
             drivers = compose.drivers_of(self._settings, SimulatedCalls(self._network, self.name), metrics)
             entropy = SeededEntropy(self._chance.getrandbits(32), self.clock)
-            running = compose.gateway_on(
-                self._settings, stores, drivers, metrics, self.clock, entropy, alone=False
-            )
+            running = compose.gateway_on(self._settings, stores, drivers, metrics, self.clock, entropy, alone=False)
             async with running as self.gateway:
                 self._network.listen(self.name, process, Answering(self.gateway))
                 await asyncio.get_running_loop().create_future()

@@ -43,7 +43,7 @@ async def observe(
         told = {"url": label["instance_url"], "epoch": label["epoch"]} if label else {}
         history.add("connected", session=session, removed=device.removed, waiting=list(device.waiting), **told)
     for url, instance in instances.items():
-        history.add("kept", url=url, ids=[note.id for note in instance.notes.pending()])
+        history.add("kept", url=url, ids=[name for note in instance.notes.pending() if (name := _inbound(note.body))])
     try:
         await _read(history, store)
     except StoreUnavailable as error:
@@ -80,3 +80,10 @@ async def _read(history: History, store: Store) -> None:
         history.add("recorded", uuid=record.uuid, id=record.message_id, state=record.state.value, reason=record.reason)
     for move in await directory.moves(None, Page(0, 100_000)):
         history.add("moved", session=move.session_id, kind=move.kind.value, epoch=move.epoch, reason=move.reason)
+
+
+def _inbound(body: bytes) -> str | None:
+    """Which message a notification tells of, if it tells of one."""
+    said = msgspec.json.decode(body)
+    name = said["data"].get("message", {}).get("id") if said["event"] == "message_received" else None
+    return str(name) if name else None

@@ -41,7 +41,7 @@ class Process:
     def lives(self) -> bool:
         return self.standing is not Standing.DEAD
 
-    def call(self, work: Callable[[Unpack[Args]], object], *args: Unpack[Args]) -> None:
+    def call(self, work: Callable[[Unpack[Args]], object], *args: *Args) -> None:
         """Let it do this, as soon as it can."""
         self._loop.call_soon(work, *args, context=self._context)
 

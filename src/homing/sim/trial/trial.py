@@ -229,5 +229,3 @@ def _chance(seed: int, what: str) -> random.Random:
 
 def _skew(seed: int, place: str) -> float:
     return _chance(seed, f"skew of {place}").uniform(-2.0, 2.0)
-
-

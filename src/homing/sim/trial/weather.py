@@ -164,5 +164,3 @@ def _frozen(process: Process | None) -> Heal | None:
         return None
     process.freeze()
     return process.wake
-
-
