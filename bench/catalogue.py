@@ -11,7 +11,19 @@ from typing import Any
 
 import asyncpg
 
-from bench import cache, elsewhere, fleet_wide, follow, gateway_killed, lost, mass_loss, relay, reservations, restart
+from bench import (
+    cache,
+    elsewhere,
+    fleet_wide,
+    follow,
+    gateway_killed,
+    lost,
+    mass_loss,
+    relay,
+    reservations,
+    restart,
+    silenced,
+)
 from bench.fleet import Fleet, fresh_database, open_fleet
 from bench.lost import Loss
 from bench.report import Report
@@ -27,6 +39,9 @@ REDIS = "PostgreSQL with Redis, two gateways"
 BOTH = (SQLITE, POSTGRES)
 SEVERAL = (POSTGRES, REDIS)
 STORES = ("SQLite", "PostgreSQL")
+
+INSTANCES = 100
+SESSIONS = 10_000
 
 Measure = Callable[[str], Awaitable[Report]]
 
@@ -90,12 +105,22 @@ def measurements(*, quick: bool, large: bool) -> list[Measurement]:
         Measurement("upgraded", BOTH, partial(_lost, loss=lost.UPGRADED, repeats=less(32, 4), accounts=100)),
         Measurement("gateways-away", BOTH, partial(_lost, loss=lost.GATEWAYS_AWAY, repeats=less(3, 1), accounts=100)),
         Measurement("database-away", BOTH, _database_away),
+        Measurement("silenced", BOTH, partial(_silenced, silent=30)),
+        Measurement("silenced-too-many", BOTH, partial(_silenced, silent=60)),
         Measurement("sync", STORES, lambda setting: _sync(setting, sessions=less(10_000, 2_000))),
         Measurement("reservations", STORES, lambda setting: _reservations(setting, messages=less(40_000, 8_000))),
     ]
     if large:
         found.append(Measurement("sync-large", STORES[1:], _sync_large))
     return found
+
+
+async def _silenced(setting: str, *, silent: int) -> Report:
+    size = {"gateways": 1 if setting == SQLITE else 2, "instances": INSTANCES, "sessions": SESSIONS, "silent": silent}
+    async with _database(setting) as url:
+        if silent > INSTANCES // 2:
+            return await silenced.run_too_many(url, **size)
+        return await silenced.run(url, **size, capacity=150)
 
 
 async def _reservations(setting: str, *, messages: int) -> Report:

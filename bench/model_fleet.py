@@ -38,13 +38,18 @@ async def open_model_fleet(folder: Path, instances: int, count: int, wrong_per_m
         settings={"PYTHONPATH": f"{REPOSITORY}:{REPOSITORY}/src"},
     )
     try:
-        async with asyncio.timeout(LISTENS_WITHIN_S):
-            while '{"pid"' not in child.log.read_text():
-                processes.check_alive(child)
-                await asyncio.sleep(0.05)
+        await listening(child)
         yield layout
     finally:
         await processes.end([child])
+
+
+async def listening(child: processes.Child) -> None:
+    """Until it says that all its instances listen."""
+    async with asyncio.timeout(LISTENS_WITHIN_S):
+        while '{"pid"' not in child.log.read_text():
+            processes.check_alive(child)
+            await asyncio.sleep(0.05)
 
 
 def settings_for(url: str) -> Settings:
