@@ -47,7 +47,9 @@ _WORDS: dict[str, Callable[[Happened], str]] = {
     "logged_in": lambda event: f"{event['session']} logs in to WhatsApp from {_by(event)} as {event['connection']}",
     "evicted": lambda event: f"{event['session']}: WhatsApp replaces {event['connection']} by {event['by']}",
     "login_refused": lambda event: f"{event['session']}: WhatsApp refuses {_by(event)}: {event['reason']}",
-    "delivered": lambda event: f"{event['text']!r} ARRIVES from {_by(event)}, {event['id']}, counter {event['counter']}",
+    "delivered": lambda event: (
+        f"{event['text']!r} ARRIVES from {_by(event)}, {event['id']}, counter {event['counter']}"
+    ),
     "repeated": lambda event: f"{event['text']!r} comes again from {_by(event)}, and is dropped",
     "dropped": lambda event: f"{event['text']!r} comes over a connection that was replaced, and is dropped",
     "refused": lambda event: f"{event['text']!r} is refused by WhatsApp: {event['reason']}",
