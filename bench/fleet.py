@@ -17,7 +17,7 @@ import asyncpg
 
 from bench.report import Report
 from homing.demo.opening import Demo, open_demo
-from homing.demo.plan import Plan
+from homing.demo.plan import Detours, Plan
 from homing.demo.population import Resident
 from homing.demo.processes import Child
 from homing.drivers.wire import Wire, WireLimits
@@ -200,10 +200,12 @@ async def open_fleet(
     instances: int = 4,
     folder: Path | None = None,
     reports: bool = True,
+    gateway_database_url: str | None = None,
 ) -> AsyncIterator[Fleet]:
     """A demo on free ports; without a database, on SQLite. Its processes read the settings in `folder`/.env, if any.
 
-    Without `reports` the gateways learn of a change by themselves, which some measurements are about.
+    `gateway_database_url` is another way to the same database, which the gateways take. Without `reports` the gateways
+    learn of a change by themselves, which some measurements are about.
     """
     first = free_ports(instances + gateways)
     plan = Plan(
@@ -216,6 +218,7 @@ async def open_fleet(
         folder=folder,
         database_url=database_url,
         reports=reports,
+        detours=Detours(gateway_databases=(gateway_database_url,) * gateways if gateway_database_url else ()),
     )
     wire = Wire(WireLimits(connections=1_100, waiting=200_000, connect_timeout_s=30))
     try:

@@ -118,5 +118,7 @@ async def _when_right(recorded: Read, heirs: dict[str, str]) -> dict[str, float]
 
 
 def _first_sent(fleet: Fleet, session: str, since_s: float) -> Answered:
-    answers = (each for each in fleet.answered if each.session_id == session and each.status == 200)
-    return min((each for each in answers if each.at_s > since_s), key=lambda each: each.at_s)
+    answers = [each for each in fleet.answered if each.session_id == session and each.at_s > since_s]
+    sent = [each for each in answers if each.status == 200]
+    assert sent, f"nothing of {session} was sent: {[(each.status, each.document.get('detail')) for each in answers]}"
+    return min(sent, key=lambda each: each.at_s)

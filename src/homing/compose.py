@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -35,6 +36,7 @@ from homing.flows.rehome import RehomePolicy, Rehoming, WishList
 from homing.flows.said import Said
 from homing.flows.schedules import Schedule, Scheduler
 from homing.flows.send import Sending
+from homing.flows.strays import Strays
 from homing.flows.sync import Sync
 from homing.flows.take_back import TakeBacks
 from homing.flows.watching import Watching, WatchPolicy
@@ -74,7 +76,7 @@ from homing.store.schedules import SqlSchedules
 from homing.store.vault_opening import open_vault as open_vault
 from homing.store.vault_settling import SqlReservations
 from homing.store.work import SqlWork
-from homing.world import SystemClock, SystemEntropy
+from homing.world import SystemClock, SystemEntropy, dying_at
 
 log = structlog.get_logger("homing")
 
@@ -230,6 +232,7 @@ def _wired(
     kept = _keeping(settings, stores, fleet, clock, entropy, metrics)
     for hear in (routes.hear, fleet.hear, keyring.hear, kept.news.hear):
         stores.notices.subscribe(hear)
+    strays = Strays(stores.directory, stores.work, kept.rehoming, clock)
     take_backs = TakeBacks(stores.directory, kept.rehoming, clock, MovePolicy(settings.homing_moves_per_day))
     lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout, failing=take_backs.listed)
     rediscovery = Rediscovery(stores.directory, lists, clock, entropy, metrics, kept.keeper.missed)
@@ -277,7 +280,7 @@ def _wired(
     _show(kept, metrics)
     return gateway, [
         *(part.run for part in (fleet, keyring, keyed, recorder, hints, intake, scheduler)),
-        *(part.run for part in (kept.watching, kept.keeper, kept.worker, take_backs, gateway.moving.drains)),
+        *(part.run for part in (kept.watching, kept.keeper, kept.worker, take_backs, gateway.moving.drains, strays)),
         _housekeeping(settings, stores, clock).run,
     ]
 
@@ -361,6 +364,7 @@ def _keeping(
         entropy,
         metrics,
         RehomePolicy(settings.homing_logins_per_instance, settings.homing_logins_fleet),
+        dying_at(Path(settings.homing_die_at)) if settings.homing_die_at else lambda _: None,
     )
     keep = KeeperPolicy(by_itself=settings.homing_auto_rehome)
     keeper = Keeper(watching, rehoming, stores.directory, fleet, news, clock, keep)

@@ -1,10 +1,15 @@
-"""The real clock and real chance: the one place that touches them."""
+"""The real clock, real chance, and real death: the one place that touches them."""
 
 import asyncio
+import os
 import random
 import secrets
+import signal
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 
 import uuid_utils
 
@@ -38,3 +43,18 @@ class SystemEntropy:
 
     def uuid(self) -> str:
         return str(uuid_utils.uuid7())
+
+
+def dying_at(order: Path) -> Callable[[str], None]:
+    """For trials of what happens when a process dies in the middle: it kills itself at the step that the file names.
+
+    The file goes first, so that of all processes that read it one dies, once.
+    """
+
+    def reached(step: str) -> None:
+        with suppress(FileNotFoundError):
+            if order.read_text().strip() == step:
+                order.unlink()
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    return reached

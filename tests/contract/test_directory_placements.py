@@ -122,6 +122,19 @@ async def test_a_look_at_the_fleet_sees_what_should_be_running(directory: SqlDir
     assert await directory.placed_count() == 2
 
 
+async def test_who_has_been_on_the_way_for_long_is_found_the_longest_first(directory: SqlDirectory) -> None:
+    first, second, third = [await placed_account(directory, number, A) for number in range(3)]
+    for account in (second, first):
+        moving = Rebinding(account.placement, A, Epoch(2), MoveKind.REHOME, "granted", PlacementState.MOVING)
+        assert await directory.rebind([moving])
+    assert await directory.adrift(for_s=1e9, limit=10) == []
+    found = await directory.adrift(for_s=-1e9, limit=10)
+    assert {each.session_id for each in found} == {first.session_id, second.session_id}
+    assert {(each.instance_url, each.epoch, each.state) for each in found} == {(A, 2, PlacementState.MOVING)}
+    assert len(await directory.adrift(for_s=-1e9, limit=1)) == 1
+    assert third.session_id not in {each.session_id for each in found}
+
+
 # --- changing ---
 
 

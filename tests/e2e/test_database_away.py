@@ -1,4 +1,4 @@
-"""PostgreSQL falls silent under a running gateway: what is known goes on, what is not is refused, nothing hangs."""
+"""PostgreSQL falls silent for a running gateway: what is known goes on, what is not is refused, nothing hangs."""
 
 import asyncio
 import time
@@ -19,7 +19,7 @@ RECOVERS_WITHIN_S = 10.0
 
 @pytest.fixture
 async def proxy(empty_postgres_url: str) -> AsyncIterator[TcpProxy]:
-    """The fleet's only way to its database."""
+    """The gateway's only way to its database. The instances, whose vault it is, have another one."""
     url = make_url(empty_postgres_url)
     async with tcp_proxy(str(url.host), url.port or 5432) as proxy:
         yield proxy
@@ -28,7 +28,8 @@ async def proxy(empty_postgres_url: str) -> AsyncIterator[TcpProxy]:
 @pytest.fixture
 async def fleet(empty_postgres_url: str, proxy: TcpProxy) -> AsyncIterator[Fleet]:
     url = make_url(empty_postgres_url).set(host="127.0.0.1", port=proxy.port)
-    async with open_fleet(database_url=url.render_as_string(hide_password=False), accounts=8, contacts=3) as up:
+    proxied = url.render_as_string(hide_password=False)
+    async with open_fleet(database_url=empty_postgres_url, gateway_database_url=proxied, accounts=8, contacts=3) as up:
         yield up
         proxy.thaw()
 

@@ -11,6 +11,7 @@ from worlds import Bench, bench
 from homing.decide.rooms import Load
 from homing.flows.drain import Drain, Drains
 from homing.flows.rehome import KIND, PATIENCE, RehomePolicy, Rehoming
+from homing.flows.strays import Strays
 from homing.flows.worker import Duty, Worker
 from homing.model.faults import Phase
 from homing.model.fleet import Account, InstanceUrl
@@ -153,7 +154,7 @@ async def fleet(*urls: InstanceUrl) -> AsyncIterator[Fleet]:
 
 
 @asynccontextmanager
-async def running(part: Worker | Drains) -> AsyncIterator[None]:
+async def running(part: Worker | Drains | Strays) -> AsyncIterator[None]:
     task = asyncio.create_task(part.run())
     try:
         yield

@@ -11,11 +11,13 @@ from homing.chaos.conditions import CLEAR, Conditions, Passing
 from homing.chaos.proxy import HOST
 from homing.chaos.stage import Stage
 from homing.demo.plan import Unworkable
+from homing.flows.milestones import Milestone
 from homing.model.faults import Fault
 
 Action = Callable[[Stage, str], Awaitable[None]]
 
 DRAINED_WITHIN_S = 60.0
+DIES_WITHIN_S = 15.0
 _LOOK_EVERY_S = 0.05
 
 
@@ -87,10 +89,19 @@ def instance_store(conditions: Conditions) -> Action:
     return become
 
 
+async def drain(stage: Stage, url: str) -> None:
+    """Its sessions begin to leave. Raises Unworkable."""
+    await stage.api(f"/instances/{await _number(stage, url)}/drain", method="POST")
+
+
+async def undrain(stage: Stage, url: str) -> None:
+    await stage.api(f"/instances/{await _number(stage, url)}/undrain", method="POST")
+
+
 async def drain_and_end(stage: Stage, url: str) -> None:
     """As for an upgrade. Raises Unworkable."""
+    await drain(stage, url)
     number = await _number(stage, url)
-    await stage.api(f"/instances/{number}/drain", method="POST")
     deadline_s = time.monotonic() + DRAINED_WITHIN_S
     while (left := (await stage.api(f"/instances/{number}"))["sessions"]) > 0:
         if time.monotonic() > deadline_s:
@@ -101,7 +112,7 @@ async def drain_and_end(stage: Stage, url: str) -> None:
 
 async def start_and_undrain(stage: Stage, url: str) -> None:
     await start_instance(stage, url)
-    await stage.api(f"/instances/{await _number(stage, url)}/undrain", method="POST")
+    await undrain(stage, url)
 
 
 async def _number(stage: Stage, url: str) -> int:
@@ -157,6 +168,32 @@ async def kill_instance_and_gateway(stage: Stage, url: str) -> None:
     await asyncio.sleep(stage.chance.uniform(0.2, 1.6))
     await kill_gateway(stage, gateway)
     await start_gateway(stage, gateway)
+
+
+def dies_at(milestone: Milestone, begin: Action) -> Action:
+    """Sessions are to move, and the first gateway that brings them so far dies. It is started again. Raises
+    Unworkable."""
+
+    async def play(stage: Stage, url: str) -> None:
+        stage.order.write_text(milestone.value)
+        try:
+            await begin(stage, url)
+            await _one_dead(stage, milestone)
+        finally:
+            stage.order.unlink(missing_ok=True)
+
+    return play
+
+
+async def _one_dead(stage: Stage, milestone: Milestone) -> None:
+    deadline_s = time.monotonic() + DIES_WITHIN_S
+    while time.monotonic() < deadline_s:
+        for url, child in stage.demo.gateways.items():
+            if child.ended is not None:
+                stage.demo.start_gateway_again(url)
+                return
+        await asyncio.sleep(_LOOK_EVERY_S)
+    raise Unworkable(f"No gateway came to {milestone.value!r} within {DIES_WITHIN_S:.0f} s")
 
 
 # --- what stands under them -------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from homing.chaos import actions
 from homing.chaos.actions import Action
 from homing.chaos.conditions import CLEAR, Conditions, Passing
 from homing.chaos.stage import OWN_POSTGRES, Wanted
+from homing.flows.milestones import Milestone
 
 
 class Struck(Enum):
@@ -47,6 +48,8 @@ class Kind:
     loses: bool = False
     """The instance's sessions have to come back elsewhere, and the fault lasts until they did."""
     may_move: bool = False
+    once: bool = False
+    """No session is moved twice."""
     from_healing: bool = False
     knocks: bool = False
     """Messages under the old epochs go straight to the instance, to wait in its sockets and once it is well again."""
@@ -170,6 +173,42 @@ INSTANCES = (
     ),
 )
 
+_ON_THE_WAY_BACK = (
+    Milestone.READ,
+    Milestone.CHOSEN,
+    Milestone.GRANTED,
+    Milestone.STARTED,
+    Milestone.ARRIVED,
+)
+_ON_THE_WAY_OUT = (Milestone.LEFT, Milestone.STOPPED)
+
+MILESTONES = (
+    *(
+        _lost(
+            f"dies-{at.value}",
+            f"an instance is killed, and a gateway that brought its sessions as far as {at.value!r}",
+            actions.dies_at(at, actions.kill_instance),
+            actions.start_instance,
+            12.0,
+            once=True,
+        )
+        for at in _ON_THE_WAY_BACK
+    ),
+    *(
+        _borne(
+            f"dies-{at.value}",
+            f"an instance is drained, and a gateway killed that brought its sessions as far as {at.value!r}",
+            actions.dies_at(at, actions.drain),
+            actions.undrain,
+            12.0,
+            5.0,
+            may_move=True,
+            once=True,
+        )
+        for at in _ON_THE_WAY_OUT
+    ),
+)
+
 GATEWAYS = (
     _gateway(
         "gateway-kill", "a gateway is killed, and started again", actions.kill_gateway, actions.start_gateway, 12.0
@@ -276,4 +315,4 @@ STORES = (
     ),
 )
 
-KINDS = {kind.name: kind for kind in (*INSTANCES, *GATEWAYS, *STORES)}
+KINDS = {kind.name: kind for kind in (*INSTANCES, *GATEWAYS, *MILESTONES, *STORES)}

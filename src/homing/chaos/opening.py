@@ -72,7 +72,7 @@ class _Ground:
         return ground
 
     def plan(self, wanted: Wanted) -> Plan:
-        settings = dict(wanted.settings)
+        settings = {"HOMING_DIE_AT": "die-at", **wanted.settings}
         if self.redis is not None:
             settings["HOMING_REDIS_URL"] = f"redis://{HOST}:{self.redis.port}/0"
         return Plan(

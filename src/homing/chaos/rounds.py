@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -181,6 +181,9 @@ class Round:
     async def _count_moves(self, played: Played, newest: int, victim: str) -> None:
         moves = [move for move in await facts.moves_since(self._stage, newest) if move.changed_the_world]
         played.moves = len(moves)
+        often = Counter(move.session_id for move in moves)
+        if self._kind.once and (twice := [session for session, times in often.items() if times > 1]):
+            played.wrong.append(f"{len(twice)} sessions were moved more than once, {twice[0]} among them")
         if self._kind.may_move:
             return
         false = [move for move in moves if not self._kind.loses or move.from_url != victim]

@@ -71,6 +71,11 @@ class Stage:
     wire: Wire = field(default_factory=Wire)
 
     @property
+    def order(self) -> Path:
+        """The file that names the milestone at which a gateway is to die."""
+        return self.demo.folder.path / "die-at"
+
+    @property
     def residents(self) -> list[Resident]:
         return self.demo.population.residents
 

@@ -18,7 +18,16 @@ from homing.flows.keeper import Wishes
 from homing.flows.rehome import KIND
 from homing.model.errors import Code, Problem
 from homing.model.faults import Fault
-from homing.model.fleet import Instance, InstanceState, InstanceUrl, Placed, Placement, SessionId, SessionList
+from homing.model.fleet import (
+    Instance,
+    InstanceState,
+    InstanceUrl,
+    Placed,
+    Placement,
+    PlacementState,
+    SessionId,
+    SessionList,
+)
 from homing.model.work import Job, JobState
 from homing.ports import Clock, Directory, Fleet, StoreUnavailable, Work
 
@@ -96,7 +105,8 @@ class Drains:
         instance = await self._set(url, InstanceState.ACTIVE)
         placed = await self._directory.placed_on(url)
         jobs = await self._work.open_of(KIND, [each.session_id for each in placed])
-        waiting = [job for job in jobs.values() if _leaves_by_drain(job, url)]
+        settled = await self._settled([each.session_id for each in placed])
+        waiting = [job for session, job in jobs.items() if session in settled and _leaves_by_drain(job, url)]
         for start in range(0, len(waiting), _AT_ONCE):
             await asyncio.gather(*(self._work.cancel(job.id) for job in waiting[start : start + _AT_ONCE]))
         log.warning("Instance drains no more", url=url, sessions=len(placed), kept=len(waiting))
@@ -112,6 +122,11 @@ class Drains:
             return Drain(instance, len(placed), stuck=len(stuck), told=tuple(stuck[:TOLD_MAX]))
         jobs = await self._work.open_of(KIND, [each.session_id for each in placed])
         return _drain(instance, placed, jobs)
+
+    async def _settled(self, sessions: Sequence[SessionId]) -> set[str]:
+        """Those that have not begun to leave. The others are served by nobody, and must come to an end of their way."""
+        accounts = await self._directory.accounts_of(sessions)
+        return {account.session_id for account in accounts if account.placement.state is PlacementState.HELD}
 
     async def _tend(self, instance: Instance) -> None:
         placed = await self._directory.placed_on(instance.url)

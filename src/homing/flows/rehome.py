@@ -7,7 +7,7 @@ alone, so that a gateway which dies in the middle leaves nothing that another on
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, assert_never
 
@@ -18,6 +18,7 @@ from homing.decide.placement import Chosen, NoRoom, Wanted
 from homing.decide.rehome import Adopt, Give, Known, Leave, NotMoved, Obstacle, Over, Start, Stop, Wish
 from homing.decide.rooms import Load
 from homing.decide.work import RetryPolicy
+from homing.flows.milestones import Milestone
 from homing.flows.turns import Turns
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import (
@@ -121,9 +122,10 @@ class Rehoming:
         entropy: Entropy,
         meters: Meters,
         policy: RehomePolicy,
+        reached: Callable[[Milestone], None] = lambda _: None,
     ) -> None:
         self._directory, self._grants, self._leases = directory, grants, leases
-        self._fleet, self._work, self._watch = fleet, work, watch
+        self._fleet, self._work, self._watch, self._reached = fleet, work, watch, reached
         self._clock, self._entropy, self._meters, self._policy = clock, entropy, meters, policy
         self._turns = Turns(clock, policy.logins_per_instance)
 
@@ -187,6 +189,7 @@ class _Attempt:
         self._directory, self._grants, self._leases = flow._directory, flow._grants, flow._leases
         self._fleet, self._watch, self._meters = flow._fleet, flow._watch, flow._meters
         self._clock, self._policy, self._turns = flow._clock, flow._policy, flow._turns
+        self._reached = flow._reached
         self._run_id = flow._entropy.uuid()
         self._tasks, self._mark_s = tasks, began_s
         self._endings: dict[JobId, Ending] = {}
@@ -218,6 +221,7 @@ class _Attempt:
             task.account = accounts.get(task.wish.session_id)
             task.holding = holdings.get(task.wish.session_id)
             task.placement = task.account.placement if task.account is not None else None
+        self._reached(Milestone.READ)
 
     def _next(self, task: _Task) -> rehome.Step:
         return rehome.next_step(task.wish, self._known(task))
@@ -303,7 +307,9 @@ class _Attempt:
             assert task.account is not None
             task.placement = now_moving[task.wish.session_id]
             task.account = replace(task.account, placement=task.placement)
+        self._reached(Milestone.LEFT)
         await asyncio.gather(*(self._stop(task) for task in ours))
+        self._reached(Milestone.STOPPED)
         self._lap(ours, "stop")
         return [task for task in ours if task.job.id not in self._endings]
 
@@ -333,6 +339,7 @@ class _Attempt:
             self._put_off(tasks, blocked)
             return []
         chosen = await self._choose(tasks)
+        self._reached(Milestone.CHOSEN)
         self._lap(tasks, "choose")
         grantings = {
             task.wish.session_id: self._granting(task, give, where)
@@ -345,6 +352,7 @@ class _Attempt:
             instance_logins_per_s=self._policy.logins_per_instance,
             run_id=self._run_id,
         )
+        self._reached(Milestone.GRANTED)
         return self._entered(tasks, granted, chosen)
 
     async def _choose(self, tasks: Sequence[_Task]) -> Mapping[SessionId, Chosen | NoRoom]:
@@ -405,6 +413,7 @@ class _Attempt:
         mark_s = self._clock.monotonic()
         answer = await self._fleet.driver(url).start_many(url, starts, timeout_s=self._policy.start_timeout_s)
         self._watch.saw(url, answer.phase if isinstance(answer, Fault) else None)
+        self._reached(Milestone.STARTED)
         if isinstance(answer, Fault):
             for task in tasks:
                 self._end(task, Retry(self._policy.again_after_s, f"{url} could not be told to start it: {answer}"))
@@ -417,6 +426,7 @@ class _Attempt:
     async def _arrived(self, url: InstanceUrl, answers: Sequence[tuple[_Task, ListedSession | Fault | None]]) -> None:
         up = [task for task, row in answers if isinstance(row, ListedSession) and row.can_send]
         arrived = await self._grants.arrive([self._arrival(task) for task in up])
+        self._reached(Milestone.ARRIVED)
         held = {arrival.placement.session_id for arrival in arrived}
         self._count(task for task in up if task.wish.session_id in held)
         for task, row in answers:

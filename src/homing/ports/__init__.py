@@ -169,6 +169,10 @@ class Directory(Protocol):
         """The sessions placed on an instance that should be running there: not stopped, not logged out."""
         ...
 
+    async def adrift(self, *, for_s: float, limit: int) -> list[Placement]:
+        """Placements that have been on their way for so long, the longest ones first."""
+        ...
+
     async def placed_count(self) -> int:
         """How many sessions are placed somewhere and should be running."""
         ...

@@ -19,6 +19,7 @@ from homing.model.fleet import (
     Move,
     MoveKind,
     Placed,
+    Placement,
     Rebinding,
     Route,
     SessionId,
@@ -106,6 +107,9 @@ class SqlDirectory:
 
     async def placed_elsewhere(self, instances: Collection[InstanceUrl]) -> list[Placed]:
         return await self._database.read(lambda c: placed.placed_elsewhere(c, instances))
+
+    async def adrift(self, *, for_s: float, limit: int) -> list[Placement]:
+        return await self._database.read(lambda c: placed.adrift(c, self._database.instant(-for_s), limit))
 
     async def placed_count(self) -> int:
         return await self._database.read(placed.placed_count)

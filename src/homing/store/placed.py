@@ -1,12 +1,13 @@
 """What the directory has placed where, for a look at the whole fleet."""
 
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, literal_column, select
 
 from homing.decide.sync import INACTIVE
-from homing.model.fleet import Epoch, InstanceUrl, Placed, SessionId
+from homing.model.fleet import Epoch, InstanceUrl, Placed, Placement, PlacementState, SessionId
 from homing.store.rows import ACCOUNTS_WITH_SESSIONS
 from homing.store.schema import accounts, sessions
 
@@ -27,6 +28,17 @@ def placed_count(connection: Connection) -> int:
     """How many sessions should be running somewhere."""
     counted: int = connection.scalar(select(func.count()).select_from(sessions).where(_RUNNING)) or 0
     return counted
+
+
+def adrift(connection: Connection, before: ColumnElement[datetime], limit: int) -> list[Placement]:
+    """Sessions on their way since before then, the longest ones first."""
+    columns = (sessions.c.session_id, sessions.c.instance_url, sessions.c.epoch)
+    moving = (sessions.c.state == literal_column("'moving'")) & (sessions.c.updated_at <= before)
+    found = select(*columns).where(moving, sessions.c.account_id.is_not(None), _RUNNING)
+    return [
+        Placement(SessionId(session), InstanceUrl(url), Epoch(epoch), PlacementState.MOVING)
+        for session, url, epoch in connection.execute(found.order_by(sessions.c.updated_at).limit(limit))
+    ]
 
 
 def _placed(connection: Connection, where: ColumnElement[bool]) -> list[Placed]:

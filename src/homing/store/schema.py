@@ -137,6 +137,7 @@ sessions = Table(
     Column("updated_at", UtcDateTime, nullable=False),
     UniqueConstraint("account_id"),
     Index(None, "instance_url"),
+    _partial("sessions_moving_idx", "updated_at", where="state = 'moving'"),
     CheckConstraint("epoch >= 0", name="epoch"),
     _one_of("state", PlacementState),
     _one_of("status", SessionStatus),

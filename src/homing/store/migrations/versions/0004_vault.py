@@ -44,9 +44,11 @@ def upgrade() -> None:
     op.add_column("moves", Column("fence", Words(), nullable=True))
     op.add_column("moves", Column("steps", JsonText(), server_default="{}", nullable=False))
     _index("moves_granted_idx", "moves", "at", where="fence IS NOT NULL")
+    _index("sessions_moving_idx", "sessions", "updated_at", where="state = 'moving'")
 
 
 def downgrade() -> None:
+    op.drop_index("sessions_moving_idx", "sessions")
     op.drop_index("moves_granted_idx", "moves")
     for table, column in (
         ("moves", "steps"),
