@@ -143,9 +143,7 @@ RULES = {
         Rule(
             "grace", "After a failover of the database, nothing is granted until live holders have renewed.", FAILOVER
         ),
-        Rule(
-            "counters-of-holder", "The vault reserves past every counter that its holder ever had.", FAILOVER_TWO
-        ),
+        Rule("counters-of-holder", "The vault reserves past every counter that its holder ever had.", FAILOVER_TWO),
         Rule(
             "fence-first",
             "A session of a gateway that knows no epochs is granted only once that gateway is fenced.",
