@@ -381,6 +381,17 @@ async def test_what_is_said_again_raises_what_the_store_forgot(vault: SqlVault, 
     assert [each.message_id for each in after.unfinished] == ["m1", "m4"]
 
 
+async def test_a_counter_is_not_given_twice_though_the_store_forgot_that_it_was(
+    vault: SqlVault, database: Database
+) -> None:
+    grant = await saved(vault, await opened(vault))
+    await reserved(vault, grant, "m1")
+    async with _rolled_back(database):
+        await reserved(vault, grant, "m2", "m3")
+    assert await reserved(vault, replace(grant, next_counter=4), "m4", "m5") == [4, 5]
+    assert (await opened(vault, holder=TWO)).next_counter == 6
+
+
 async def test_what_is_said_again_brings_back_a_lost_login_under_the_same_epoch(
     vault: SqlVault, database: Database
 ) -> None:

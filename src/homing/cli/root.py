@@ -7,7 +7,21 @@ from collections.abc import Callable, Sequence
 from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 import homing
-from homing.cli import accounts, cache, chaos, contacts, db, fleet, keys, messages, moving, processes, schedule, sync
+from homing.cli import (
+    accounts,
+    cache,
+    chaos,
+    contacts,
+    db,
+    fleet,
+    keys,
+    messages,
+    moving,
+    processes,
+    schedule,
+    sim,
+    sync,
+)
 from homing.cli.output import note, print_json
 from homing.cli.stops import ATTENTION, CANNOT, DONE, Stopped
 
@@ -77,6 +91,7 @@ def _app() -> App:
         cache.app,
         keys.app,
         db.app,
+        sim.app,
     )
     for place, command in enumerate(commands):
         app.command(command)

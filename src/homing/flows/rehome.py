@@ -168,8 +168,10 @@ class Rehoming:
             return {job.id: Retry(_STORE_AGAIN_S, f"the database is away: {error}") for job in jobs}
 
     def _patient(self, job: Job, ending: Ending) -> Ending:
-        """To wait is no failure: it is bounded by time and not by how often we looked. What takes long is looked at
-        less and less often."""
+        """To wait is no failure: it is bounded by time and not by how often we looked.
+
+        What takes long is looked at less and less often.
+        """
         if not isinstance(ending, Retry):
             return ending
         age_s = self._age_ms(job) / 1000

@@ -7,6 +7,7 @@ them again until that is known; nothing overtakes them, and nothing new is taken
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from homing.instance.frames import frozen
 from homing.instance.messages import Message, Paused, SendOutcome, UnderWay, Unknown, VaultAway
@@ -96,6 +97,8 @@ class Line:
             self._refuse_all(answer)
             return
         self._away = None
+        past = max(reservation.counter for reservation in answer)
+        self._grant = replace(self._grant, next_counter=max(self._grant.next_counter, past + 1))
         del self._waiting[: len(group)]
         self._reserved(list(zip(group, answer, strict=True)))
 

@@ -40,7 +40,10 @@ class Credentials(Protocol):
         ...
 
     async def reserve(self, grant: Grant, wanted: Sequence[Unsent]) -> list[Reservation] | StaleEpoch:
-        """A counter for each message, in order, durably the grant's own before this returns."""
+        """A counter for each message, in order, durably the grant's own before this returns.
+
+        None is below the grant's `next_counter`, whatever the store may have lost since that was given.
+        """
         ...
 
     async def acknowledge(self, grant: Grant, counters: Collection[int]) -> None:

@@ -32,7 +32,9 @@ class Wanted:
         return self.grant.session_id, self.grant.epoch, self.grant.holder, self.message_id
 
     def asked(self, place: int) -> dict[str, str | int | None]:
-        return {"place": place, **grant_row(self.grant), "message_id": self.message_id}
+        # The store may have lost that this holder was given counters: none of them is given again.
+        past = self.grant.next_counter - 1
+        return {"place": place, **grant_row(self.grant), "message_id": self.message_id, "past": past}
 
     def row(self, place: int) -> dict[str, str | int | None]:
         return {**self.asked(place), "frame": as_base64(self.frame.text), "frame_key": self.frame.key_id}
@@ -57,7 +59,8 @@ def _reserved_in_steps(connection: Connection, database: Database, wanted: Seque
     found: dict[int, Reservation] = {}
     for row in connection.execute(_held_statement(), given):
         if row.counter is None:
-            fresh[row.place] = last[row.session_id] = last.get(row.session_id, row.reserved_to) + 1
+            before = last.get(row.session_id, max(row.reserved_to, row.past))
+            fresh[row.place] = last[row.session_id] = before + 1
             found[row.place] = Reserved(fresh[row.place])
         else:
             found[row.place] = ReservedBefore(row.counter, row.acknowledged)
@@ -75,7 +78,7 @@ def _held_statement() -> Select[Any]:
     given = given_rows("sqlite", "given", ASKED)
     known = (reservations.c.counter, reservations.c.acknowledged)
     return (
-        select(given.c.place, given.c.session_id, credentials.c.reserved_to, *known)
+        select(given.c.place, given.c.session_id, given.c.past, credentials.c.reserved_to, *known)
         .select_from(given.join(credentials, and_(*under(given))).outerjoin(reservations, same_message(given)))
         .order_by(given.c.session_id, given.c.place)
     )

@@ -12,7 +12,7 @@ from homing.store.schema import credentials, reservations
 from homing.store.sql import given_rows
 from homing.store.vault_rows import GRANT, under
 
-ASKED: dict[str, TypeEngine[Any]] = {"place": Number(), **GRANT, "message_id": Words()}
+ASKED: dict[str, TypeEngine[Any]] = {"place": Number(), **GRANT, "message_id": Words(), "past": Number()}
 FRESH: dict[str, TypeEngine[Any]] = {
     "session_id": Words(),
     "counter": Number(),
@@ -49,7 +49,7 @@ def all_in_one_statement() -> Select[Any]:
     )
     number = func.row_number().over(partition_by=held.c.session_id, order_by=held.c.place)
     fresh = (
-        select(held, (held.c.reserved_to + number).label("counter"))
+        select(held, (func.greatest(held.c.reserved_to, held.c.past) + number).label("counter"))
         .where(held.c.place.not_in(select(before.c.place)))
         .cte("fresh")
     )

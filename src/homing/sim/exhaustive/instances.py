@@ -125,7 +125,7 @@ def _renewing(state: State, at: int, book: Rulebook) -> Iterator[Step]:
         if state.known_timelines[at] != state.timeline or (here.holds and not _granted(state, at)):
             yield Step(f"{name} renews its lease and looks what it holds", _renewed(state, at, Renewal(0), book))
     elif here.renewal is None:
-        if here.asked > 0:
+        if here.asked > 0 and here.holds:
             asking = here._replace(renewal=Renewal(0))
             yield Step(f"{name} asks the store to renew its lease", with_instance(state, at, asking))
     elif here.renewal.applied:

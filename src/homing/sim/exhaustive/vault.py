@@ -1,6 +1,7 @@
 """The vault's rules on the model row: who may open, reserve and write, and under which epoch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from homing.sim.exhaustive import judgments as judge
 from homing.sim.exhaustive.nouns import Boot, MessageId, Own, Reserved, Vault
@@ -13,6 +14,13 @@ class Rulebook:
 
     setting: Setting
     without: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, setting: Setting, without: str | None) -> Self:
+        """The rules of this world but one."""
+        if without == "fence-before-expiry":
+            setting = replace(setting, expiry=setting.self_fence - 1)
+        return cls(setting, frozenset({without} if without else ()))
 
     def keeps(self, rule: str) -> bool:
         return rule not in self.without
