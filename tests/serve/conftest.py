@@ -73,8 +73,8 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
         whatsapp_nodejs_url=A,
         homing_lease_heartbeat=0.1,
         homing_lease_repeat=0.05,
-        homing_lease_self_fence=0.25,
-        homing_lease_expiry=0.3,
+        homing_lease_self_fence=0.9,
+        homing_lease_expiry=1.0,
         homing_probe_every=0.1,
     )
     world = World(SystemClock(), A, B, C)
