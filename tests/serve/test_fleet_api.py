@@ -55,7 +55,7 @@ class Fleet:
         return dict((await self.api.call("GET", f"/instances/{await self.number(url)}")).json())
 
     async def is_well(self, url: InstanceUrl) -> bool:
-        """Whether nobody doubts it. The boots beat in this very loop: one that stood for a while makes them all late."""
+        """Whether nobody doubts it: the boots beat in this very loop, and are all late once it stood for a while."""
         return bool((await self.instance(url))["health"] == "healthy")
 
     async def moves(self, **filters: Any) -> list[dict[str, Any]]:
