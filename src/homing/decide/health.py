@@ -21,15 +21,16 @@ from homing.model.leases import Ended, Incarnation
 class HealthPolicy:
     """When to doubt, and when to be sure. Times in seconds.
 
-    A heartbeat is overdue after `overdue_factor` of its period. `answers_to_trust` in a row make an instance healthy
-    again. Weak signals (broken calls, unanswered sends) count once `weak_count` of them span `weak_for_s` without an
-    answer. An instance that holds no lease is called down after `unleased_count` strong ones in `unleased_for_s`. One
-    that keeps its lease is given up if for `unanswering_for_s` it answered neither us nor, by its own word, anybody.
+    A heartbeat is overdue after `overdue_factor` of its period: soon, because it is never the only witness.
+    `answers_to_trust` in a row make an instance healthy again. Weak signals (broken calls, unanswered sends) count once
+    `weak_count` of them span `weak_for_s` without an answer. An instance that holds no lease is called down after
+    `unleased_count` strong ones in `unleased_for_s`. One that keeps its lease is given up if for `unanswering_for_s` it
+    answered neither us nor, by its own word, anybody.
     """
 
     lease: LeasePolicy = field(default_factory=LeasePolicy)
     refused_apart_s: float = 0.2
-    overdue_factor: float = 1.25
+    overdue_factor: float = 1.1
     answers_to_trust: int = 2
     weak_count: int = 3
     weak_for_s: float = 2.5
