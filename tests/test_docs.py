@@ -25,5 +25,12 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_modules_named_in_the_pages_exist(page: Path) -> None:
-    for name in re.findall(r"\b((?:serve|flows|decide|drivers|store)/\w+\.py)", page.read_text()):
+    for name in re.findall(r"(?<!tests/)\b((?:serve|flows|decide|drivers|store)/\w+\.py)", page.read_text()):
         assert (ROOT / "src" / "homing" / name).exists(), f"{page.name} names {name}"
+
+
+def test_tests_named_as_guarding_a_promise_exist() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "docs" / "guarantees.md").read_text())
+    assert len(named) > 40
+    for file, name in named:
+        assert re.search(rf"^(?:async )?def {name}\(", (ROOT / file).read_text(), re.MULTILINE), f"{file}::{name}"
