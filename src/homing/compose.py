@@ -39,6 +39,7 @@ from homing.flows.send import Sending
 from homing.flows.strays import Strays
 from homing.flows.sync import Sync
 from homing.flows.take_back import TakeBacks
+from homing.flows.unblocking import Unblocking
 from homing.flows.watching import Watching, WatchPolicy
 from homing.flows.worker import Duty, Worker
 from homing.model.fleet import InstanceUrl
@@ -71,11 +72,12 @@ from homing.store.leases import SqlLeases
 from homing.store.messages import SqlMessages
 from homing.store.migrating import migrate
 from homing.store.notices import StagedNotices, open_notices
-from homing.store.opening import open_database
+from homing.store.opening import open_database, parse, sqlite_path
 from homing.store.schedules import SqlSchedules
 from homing.store.vault_opening import open_vault as open_vault
 from homing.store.vault_settling import SqlReservations
 from homing.store.work import SqlWork
+from homing.store.write_lock import WriteLock
 from homing.world import SystemClock, SystemEntropy, dying_at
 
 log = structlog.get_logger("homing")
@@ -180,6 +182,15 @@ async def open_gateway(settings: Settings, drivers: Drivers | None = None) -> As
         )
 
 
+def _unblocking(settings: Settings, clock: Clock) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+    """For a database in a file, whose writers wait for each other."""
+    url = parse(settings.homing_database_url)
+    path = sqlite_path(url) if url.drivername == "sqlite" else None
+    if path is None:
+        return []
+    return [Unblocking(WriteLock(path), clock, ends=settings.homing_end_stopped_writers).run]
+
+
 @asynccontextmanager
 async def gateway_on(
     settings: Settings,
@@ -282,6 +293,7 @@ def _wired(
         *(part.run for part in (fleet, keyring, keyed, recorder, hints, intake, scheduler)),
         *(part.run for part in (kept.watching, kept.keeper, kept.worker, take_backs, gateway.moving.drains, strays)),
         _housekeeping(settings, stores, clock).run,
+        *_unblocking(settings, clock),
     ]
 
 

@@ -64,6 +64,7 @@ class Settings(BaseSettings):
     homing_lease_repeat: float = Field(default=0.25, gt=0, le=60, description="after a renewal that was not answered")
     homing_lease_self_fence: float = Field(default=4.0, gt=0, le=600)
     homing_lease_expiry: float = Field(default=6.0, gt=0, le=600)
+    homing_end_stopped_writers: bool = Field(default=True, description="on a SQLite file, with a kill -9")
 
     # What credentials are sealed with; only instances need it.
     homing_vault_key: str = Field(default="", repr=False, description="id:base64 of 32 bytes")

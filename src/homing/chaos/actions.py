@@ -53,7 +53,12 @@ async def freeze_instance(stage: Stage, url: str) -> None:
 
 
 async def wake_instance(stage: Stage, url: str) -> None:
-    os.kill(stage.demo.instances[url].pid, signal.SIGCONT)
+    """On a file it may have been ended meanwhile: one that stood with the write lock."""
+    process = stage.demo.instances[url].process
+    if process.poll() is None:
+        os.kill(process.pid, signal.SIGCONT)
+    else:
+        await start_instance(stage, url)
 
 
 async def hang_instance(stage: Stage, url: str) -> None:

@@ -63,7 +63,7 @@ class Watching:
         self._stalls: tuple[Stall, ...] = ()
         self._probing: dict[InstanceUrl, asyncio.Task[None]] = {}
         self.something_is_wrong = asyncio.Event()
-        """Set whenever an instance is judged to be gone."""
+        """Set whenever an instance is judged to be gone, or otherwise than before."""
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -182,7 +182,7 @@ class Watching:
 
     async def _probe_one(self, url: InstanceUrl) -> None:
         while True:
-            await self._clock.sleep(self._policy.probe_every_s * (0.5 + self._entropy.random()))
+            await self._clock.sleep(self._policy.probe_every_s * (0.75 + 0.5 * self._entropy.random()))
             await self._probe(url, self._policy.probe_timeout_s)
 
     async def _probe(self, url: InstanceUrl, timeout_s: float) -> None:
@@ -217,6 +217,7 @@ class Watching:
         kept.history = health.remember(kept.history, kept.judged)
         if kept.judged.state is not before.state:
             log.warning("Instance judged", url=url, state=kept.judged.state.value, reason=kept.judged.reason)
+            self.something_is_wrong.set()  # one more that is in doubt may be one too many
         if kept.judged.gone is not None:
             self.something_is_wrong.set()
         elif kept.judged.look_again_s is not None and (kept.again is None or kept.again.done()):

@@ -1,0 +1,81 @@
+"""A process that stands with the write lock of the database file."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from clocks import SteppedClock
+from homing.flows.unblocking import STOPPED_FOR_S, Unblocking
+from homing.model.locks import LockHolder
+
+INSTANCE = LockHolder(
+    7, ("/opt/venv/bin/python", "/opt/venv/bin/homing", "instance", "--port", "3001"), is_stopped=True
+)
+SHELL = LockHolder(8, ("sqlite3", "homing.db"), is_stopped=True)
+RUNNING = LockHolder(7, INSTANCE.command, is_stopped=False)
+
+
+@dataclass
+class Lock:
+    at: LockHolder | None
+    ended: list[int] = field(default_factory=list)
+
+    def holder(self) -> LockHolder | None:
+        return self.at
+
+    def end(self, holder: LockHolder) -> bool:
+        self.ended.append(holder.pid)
+        self.at = None
+        return True
+
+
+def looked_at(lock: Lock, for_s: float, *, ends: bool = True) -> Lock:
+    clock = SteppedClock()
+    unblocking = Unblocking(lock, clock, ends=ends)
+    for _ in range(int(for_s / 0.25) + 1):
+        unblocking.look()
+        clock.advance(0.25)
+    return lock
+
+
+def test_an_instance_that_stands_with_the_lock_is_ended() -> None:
+    assert looked_at(Lock(INSTANCE), STOPPED_FOR_S).ended == [7]
+
+
+def test_a_stall_of_two_seconds_is_borne() -> None:
+    assert looked_at(Lock(INSTANCE), 2.0).ended == []
+
+
+@pytest.mark.parametrize("holder", [RUNNING, SHELL, None], ids=["it runs", "somebody else's", "nobody"])
+def test_nobody_else_is_touched(holder: LockHolder | None) -> None:
+    assert looked_at(Lock(holder), 60.0).ended == []
+
+
+def test_where_it_is_not_wanted_it_is_only_spoken_of(capsys: pytest.CaptureFixture[str]) -> None:
+    assert looked_at(Lock(INSTANCE), 12.0, ends=False).ended == []
+    told = capsys.readouterr().out
+    assert told.count("The database file is locked") == 1
+    assert "kill -CONT 7" in told
+
+
+def test_whoever_went_on_in_between_begins_anew() -> None:
+    clock, lock = SteppedClock(), Lock(INSTANCE)
+    unblocking = Unblocking(lock, clock, ends=True)
+    for at in (INSTANCE, RUNNING, INSTANCE):
+        lock.at = at
+        unblocking.look()
+        clock.advance(STOPPED_FOR_S - 0.1)
+    assert lock.ended == []
+
+
+@pytest.mark.parametrize(
+    ("command", "is_one"),
+    [
+        (("python", "-m", "homing.cli", "instance", "--port", "3001"), True),
+        (("homing", "serve"), False),
+        (("python", "instance", "homing"), False),
+        (("",), False),
+    ],
+)
+def test_our_instances_are_known_by_their_command(command: tuple[str, ...], is_one: bool) -> None:
+    assert LockHolder(1, command, is_stopped=True).is_instance is is_one
