@@ -1,8 +1,8 @@
 """Whoever is stopped in the middle of a write to the database file keeps everybody from writing, until somebody acts.
 
 A file's write lock belongs to a process, and the system takes it back only when that process ends. An instance that is
-stopped so long would soon lose its sessions anyway; with the lock it would take all other instances along. So it is ended,
-which is a fence beyond doubt. Anybody else is spoken of, and left alone.
+stopped so long would soon lose its sessions anyway; with the lock it would take all other instances along. So it is
+ended, which is a fence beyond doubt. Anybody else is spoken of, and left alone.
 """
 
 from dataclasses import dataclass

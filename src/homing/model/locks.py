@@ -7,7 +7,7 @@ from pathlib import PurePath
 
 @dataclass(frozen=True, slots=True)
 class LockHolder:
-    """A process with the write lock of a database file. `is_stopped`: it stands still, and goes on only if it is told."""
+    """A process with the write lock of a database file. `is_stopped`: it stands still until it is told to go on."""
 
     pid: int
     command: tuple[str, ...]

@@ -1,7 +1,7 @@
 """Which process has the write lock of a database file.
 
-The system tells (/proc/locks). To ask by opening the lock's file would be a trap: when a process closes any descriptor of
-it, the system takes away all locks that SQLite holds there in the same process.
+The system tells (/proc/locks). To ask by opening the lock's file would be a trap: when a process closes any descriptor
+of it, the system takes away all locks that SQLite holds there in the same process.
 """
 
 import os
@@ -24,7 +24,7 @@ class WriteLock:
     def holder(self) -> LockHolder | None:
         """Who has the lock at this moment; None if nobody has, or he is gone by now."""
         try:
-            inode = os.stat(self._shared).st_ino
+            inode = self._shared.stat().st_ino
             pid = next((pid for pid, at in self._held() if at == inode), None)
             return None if pid is None else self._described(pid)
         except (OSError, ValueError):
