@@ -62,6 +62,7 @@ class Watching:
         self._store_lag_s = 0.0
         self._stalls: tuple[Stall, ...] = ()
         self._probing: dict[InstanceUrl, asyncio.Task[None]] = {}
+        self._reading: asyncio.Task[None] | None = None
         self.something_is_wrong = asyncio.Event()
         """Set whenever an instance is judged to be gone, or otherwise than before."""
 
@@ -72,9 +73,10 @@ class Watching:
                 for service in (self._read_on, self._probe_on, self._feel_on):
                     services.create_task(service())
         finally:
-            again = [kept.again for kept in self._kept.values() if kept.again is not None]
-            for task in [*self._probing.values(), *again]:
-                task.cancel()
+            under_way = [self._reading, *(kept.again for kept in self._kept.values()), *self._probing.values()]
+            for task in under_way:
+                if task is not None:
+                    task.cancel()
             self._probing.clear()
 
     # --- what is known ------------------------------------------------------------------------------------------
@@ -134,6 +136,12 @@ class Watching:
             await self._clock.sleep(self._policy.read_leases_every_s)
 
     async def _read_leases(self) -> None:
+        """One reading at a time: where many are in doubt at once, all who want to know share it."""
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.get_running_loop().create_task(self._read_leases_now())
+        await asyncio.shield(self._reading)
+
+    async def _read_leases_now(self) -> None:
         asked_s = self._asked_store_s = self._clock.monotonic()
         try:
             boots, identity = await self._leases.incarnations(), await self._leases.identity()
