@@ -377,6 +377,24 @@ async def test_no_target_is_given_more_in_a_second_than_it_may_log_in(
     assert len(await granted(grants, wanted[2], each_per_s=2)) == 1
 
 
+async def test_gateways_that_chose_the_same_place_do_not_fill_it_beyond_its_capacity(
+    directory: SqlDirectory, vault: SqlVault, grants: SqlGrants
+) -> None:
+    await directory.create_instance(ON_B.instance_url, capacity=3)
+    accounts = [(await held_account(directory, vault, number))[0] for number in range(5)]
+    groups = await asyncio.gather(*(granted(grants, to_b(account)) for account in accounts))
+    assert sum(len(group) for group in groups) == 3
+    assert (await directory.loads())[-1].sessions == 3
+
+
+async def test_a_full_instance_opens_its_own_sessions_again(
+    directory: SqlDirectory, vault: SqlVault, grants: SqlGrants
+) -> None:
+    await directory.create_instance(ON_A.instance_url, capacity=1)
+    account, _ = await held_account(directory, vault)
+    assert len(await granted(grants, to_b(account, to=ON_A))) == 1
+
+
 async def test_a_whole_instance_is_granted_at_once(directory: SqlDirectory, vault: SqlVault, grants: SqlGrants) -> None:
     accounts = [await placed_account(directory, number) for number in range(40)]
     await vault.open_many({account.session_id: 1 for account in accounts}, holder=ON_A)

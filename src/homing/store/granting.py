@@ -22,7 +22,7 @@ from homing.store import leases
 from homing.store.columns import UtcDateTime
 from homing.store.database import Database, Dialect
 from homing.store.rows import ACCOUNTS_WITH_SESSIONS, AnyRow, placement_of
-from homing.store.schema import accounts, credentials, incarnations, moves, sessions
+from homing.store.schema import accounts, credentials, incarnations, instances, moves, sessions
 from homing.store.sql import among, as_rows, chunks, dialect_of, given_rows
 from homing.store.vault_rows import GRANT, holder_of, locked, now_of
 
@@ -42,18 +42,23 @@ class Pace:
 
 @dataclass(slots=True)
 class _Room:
-    """How many more may be granted at this moment: `left` in all, and to each target what it has not had lately."""
+    """How many more may be granted at this moment: `left` in all, to each target what it has not had lately, and no more
+    than are `free` on it, if it has a capacity."""
 
     left: int
     each: int
     granted: dict[str, int]
+    free: dict[str, int]
 
-    def take(self, url: str) -> bool:
-        had = self.granted.get(url, 0)
-        if self.left <= 0 or had >= self.each:
+    def take(self, granting: Granting) -> bool:
+        url = granting.to_url
+        had, comes = self.granted.get(url, 0), granting.expected.instance_url != url
+        if self.left <= 0 or had >= self.each or (comes and self.free.get(url, 1) <= 0):
             return False
         self.left -= 1
         self.granted[url] = had + 1
+        if comes and url in self.free:
+            self.free[url] -= 1
         return True
 
 
@@ -124,7 +129,7 @@ def _grant_part(
     known = locked(connection, [each.session_id for each in standing])
     boots = _boots(connection, standing, known)
     proven = [each for each in standing if _is_proven(each, known.get(each.session_id), boots, now)]
-    paced = [each for each in proven if room.take(each.to_url)]
+    paced = [each for each in proven if room.take(each)]
     entered = [_entered(each, records[each.session_id], known.get(each.session_id)) for each in paced]
     if entered:
         _enter(connection, entered, now, run_id)
@@ -142,7 +147,24 @@ def _room(connection: Connection, now: datetime, pace: Pace) -> _Room:
     lately = moves.c.fence.is_not(None) & (moves.c.at > now - timedelta(seconds=1))
     counted = select(moves.c.to_url, func.count().label("number")).where(lately).group_by(moves.c.to_url)
     granted = {row.to_url: row.number for row in connection.execute(counted)}
-    return _Room(max(1, int(pace.fleet_per_s)) - sum(granted.values()), max(1, int(pace.instance_per_s)), granted)
+    left = max(1, int(pace.fleet_per_s)) - sum(granted.values())
+    return _Room(left, max(1, int(pace.instance_per_s)), granted, _free(connection))
+
+
+def _free(connection: Connection) -> dict[str, int]:
+    """How many more fit on each instance that has a capacity. Gateways that chose at the same time meet here."""
+    placed = (
+        select(sessions.c.instance_url.label("url"), func.count().label("number"))
+        .join(accounts, accounts.c.id == sessions.c.account_id)
+        .group_by(sessions.c.instance_url)
+        .subquery("placed")
+    )
+    limited = (
+        select(instances.c.url, instances.c.capacity, placed.c.number)
+        .outerjoin(placed, placed.c.url == instances.c.url)
+        .where(instances.c.capacity.is_not(None))
+    )
+    return {row.url: row.capacity - (row.number or 0) for row in connection.execute(limited)}
 
 
 # --- what stands --------------------------------------------------------------------------------------------------
