@@ -51,13 +51,16 @@ class Living:
 
     async def beat(self) -> None:
         """Renew the lease until silenced."""
+        pause_s = LEASE.heartbeat_s
         while True:
-            await asyncio.sleep(LEASE.heartbeat_s)
+            await asyncio.sleep(pause_s)
             if self.silent:
                 return
             try:
                 await self.leases.renew(self.holder, expiry_s=LEASE.expiry_s, answered_ago_s=0.0)
+                pause_s = LEASE.heartbeat_s
             except StoreUnavailable as error:
+                pause_s = LEASE.repeat_s
                 print(f"{self.holder.instance_url} could not renew: {error}", file=sys.stderr)
 
     async def start(self, wanted: dict[str, int]) -> list[dict[str, Any]]:
@@ -148,7 +151,9 @@ async def _send(instance: Living, request: web.Request) -> web.StreamResponse:
 
 
 async def _serve(url: str, layout: Layout) -> None:
-    async with open_vault(url, key=os.environ["HOMING_VAULT_KEY"]) as (vault, leases):
+    key = os.environ["HOMING_VAULT_KEY"]
+    # Heartbeats have connections of their own: a hundred processes would not wait for each other's logins either.
+    async with open_vault(url, key=key) as (vault, _), open_vault(url, key=key) as (_, leases):
         await vault.adopt({session_id(number): {"linked": number} for number in range(layout.sessions)})
         instances = [Living(Holder(at, f"boot of {at}"), vault, leases) for at in layout.urls]
         held = [list(map(session_id, numbers)) for numbers in layout.held_by()]

@@ -42,8 +42,10 @@ class Pace:
 
 @dataclass(slots=True)
 class _Room:
-    """How many more may be granted at this moment: `left` in all, to each target what it has not had lately, and no more
-    than are `free` on it, if it has a capacity."""
+    """How many more may be granted at this moment: `left` in all, and to each target what it has not had lately.
+
+    A target with a capacity takes no more than are `free` on it.
+    """
 
     left: int
     each: int
