@@ -72,8 +72,9 @@ from homing.store.leases import SqlLeases
 from homing.store.messages import SqlMessages
 from homing.store.migrating import migrate
 from homing.store.notices import StagedNotices, open_notices
-from homing.store.opening import open_database, parse, sqlite_path
+from homing.store.opening import open_database
 from homing.store.schedules import SqlSchedules
+from homing.store.sqlite import SqliteFile
 from homing.store.vault_opening import open_vault as open_vault
 from homing.store.vault_settling import SqlReservations
 from homing.store.work import SqlWork
@@ -177,18 +178,13 @@ async def open_gateway(settings: Settings, drivers: Drivers | None = None) -> As
         stack.push_async_callback(wire.close)
         drivers = drivers or drivers_of(settings, wire, metrics)
         alone = stores.database.dialect == "sqlite"
+        if isinstance(stores.database, SqliteFile):
+            lock = WriteLock(stores.database.path)
+            unblocking = Unblocking(lock, SystemClock(), ends=settings.homing_end_stopped_writers)
+            await stack.enter_async_context(_running([unblocking.run]))
         yield await stack.enter_async_context(
             gateway_on(settings, stores, drivers, metrics, SystemClock(), SystemEntropy(), alone=alone)
         )
-
-
-def _unblocking(settings: Settings, clock: Clock) -> list[Callable[[], Coroutine[Any, Any, None]]]:
-    """For a database in a file, whose writers wait for each other."""
-    url = parse(settings.homing_database_url)
-    path = sqlite_path(url) if url.drivername == "sqlite" else None
-    if path is None:
-        return []
-    return [Unblocking(WriteLock(path), clock, ends=settings.homing_end_stopped_writers).run]
 
 
 @asynccontextmanager
@@ -293,7 +289,6 @@ def _wired(
         *(part.run for part in (fleet, keyring, keyed, recorder, hints, intake, scheduler)),
         *(part.run for part in (kept.watching, kept.keeper, kept.worker, take_backs, gateway.moving.drains, strays)),
         _housekeeping(settings, stores, clock).run,
-        *_unblocking(settings, clock),
     ]
 
 

@@ -76,3 +76,18 @@ def test_one_that_stands_is_ended_and_the_file_is_free(file: Path, writer: "subp
         connection.execute("INSERT INTO t VALUES (2)")
         assert connection.execute("SELECT count(*) FROM t").fetchone() == (1,)
     connection.close()
+
+
+def test_the_same_inode_on_another_disk_is_another_file(file: Path, tmp_path: Path) -> None:
+    proc, inode = tmp_path / "proc", (tmp_path / "homing.db-shm").stat().st_ino
+    about = proc / "7"
+    (about / "fd").mkdir(parents=True)
+    (proc / "locks").write_text(f"1: POSIX  ADVISORY  WRITE 7 fe:00:{inode} 120 120\n")
+    (about / "cmdline").write_text("homing\0instance\0")
+    (about / "stat").write_text("7 (a name (with) braces) T 1 7 7")
+    (about / "fd" / "3").symlink_to(tmp_path / "homing.db")
+    assert WriteLock(file, proc).holder() is None
+    (about / "fd" / "4").symlink_to(tmp_path / "homing.db-shm")
+    holder = WriteLock(file, proc).holder()
+    assert holder is not None
+    assert (holder.pid, holder.command, holder.is_stopped) == (7, ("homing", "instance"), True)

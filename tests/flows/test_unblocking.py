@@ -1,11 +1,11 @@
 """A process that stands with the write lock of the database file."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from clocks import SteppedClock
-from homing.flows.unblocking import STOPPED_FOR_S, Unblocking
+from homing.flows.unblocking import LOOK_EVERY_S, LOOKS, Unblocking
 from homing.model.locks import LockHolder
 
 INSTANCE = LockHolder(
@@ -30,16 +30,14 @@ class Lock:
 
 
 def looked_at(lock: Lock, for_s: float, *, ends: bool = True) -> Lock:
-    clock = SteppedClock()
-    unblocking = Unblocking(lock, clock, ends=ends)
-    for _ in range(int(for_s / 0.25) + 1):
+    unblocking = Unblocking(lock, SteppedClock(), ends=ends)
+    for _ in range(int(for_s / LOOK_EVERY_S) + 1):
         unblocking.look()
-        clock.advance(0.25)
     return lock
 
 
 def test_an_instance_that_stands_with_the_lock_is_ended() -> None:
-    assert looked_at(Lock(INSTANCE), STOPPED_FOR_S).ended == [7]
+    assert looked_at(Lock(INSTANCE), LOOKS * LOOK_EVERY_S).ended == [7]
 
 
 def test_a_stall_of_two_seconds_is_borne() -> None:
@@ -59,12 +57,29 @@ def test_where_it_is_not_wanted_it_is_only_spoken_of(capsys: pytest.CaptureFixtu
 
 
 def test_whoever_went_on_in_between_begins_anew() -> None:
-    clock, lock = SteppedClock(), Lock(INSTANCE)
-    unblocking = Unblocking(lock, clock, ends=True)
-    for at in (INSTANCE, RUNNING, INSTANCE):
+    lock = Lock(INSTANCE)
+    unblocking = Unblocking(lock, SteppedClock(), ends=True)
+    for at in [INSTANCE] * (LOOKS - 1) + [RUNNING] + [INSTANCE] * (LOOKS - 1):
         lock.at = at
         unblocking.look()
-        clock.advance(STOPPED_FOR_S - 0.1)
+    assert lock.ended == []
+
+
+def test_one_that_stood_after_another_has_its_own_time() -> None:
+    lock = Lock(INSTANCE)
+    unblocking = Unblocking(lock, SteppedClock(), ends=True)
+    for pid in [7] * (LOOKS - 1) + [9] * (LOOKS - 1):
+        lock.at = replace(INSTANCE, pid=pid)
+        unblocking.look()
+    assert lock.ended == []
+
+
+def test_time_in_which_we_did_not_look_proves_nothing() -> None:
+    clock, lock = SteppedClock(), Lock(INSTANCE)
+    unblocking = Unblocking(lock, clock, ends=True)
+    unblocking.look()
+    clock.advance(3_600.0)
+    unblocking.look()
     assert lock.ended == []
 
 

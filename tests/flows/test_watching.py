@@ -34,9 +34,14 @@ class ModelLeases:
     away: bool = False
     takes_s: float = 0.0
     timeline: int = 1
+    reading: int = 0
+    read_at_once: int = 0
 
     async def incarnations(self) -> list[Incarnation]:
+        self.reading += 1
+        self.read_at_once = max(self.read_at_once, self.reading)
         await asyncio.sleep(self.takes_s)
+        self.reading -= 1
         if self.away:
             raise StoreUnavailable("away")
         return [self._boot(url) for url in self.boots]
@@ -184,3 +189,22 @@ async def test_an_instance_that_left_the_roster_is_asked_no_more() -> None:
         del bench.world.instances[C]
         await asyncio.sleep(3.0)
         assert set(bench.watching.judged()) == {A, B}
+
+
+async def test_however_many_are_in_doubt_leases_are_read_once_at_a_time() -> None:
+    async with watched() as bench:
+        bench.leases.takes_s = 0.3
+        for url in (A, B, C):
+            bench.freeze(url)
+        await asyncio.sleep(LEASE.expiry_s + 4.0)
+        assert {judged.gone for judged in bench.watching.judged().values()} == {Gone.LAPSED}
+        assert bench.leases.read_at_once == 1
+
+
+async def test_a_doubt_is_worth_a_look_at_once() -> None:
+    async with watched() as bench:
+        bench.watching.worth_a_look.clear()
+        bench.freeze(B)
+        await asyncio.wait_for(bench.watching.worth_a_look.wait(), 3.0)
+        judged = bench.watching.judged()[B]
+        assert (judged.state, judged.gone) == (State.SUSPECT, None)

@@ -83,7 +83,7 @@ class Keeper:
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._policy.look_every_s):
-                    await self._watching.something_is_wrong.wait()
+                    await self._watching.worth_a_look.wait()
             try:
                 await self.look()
             except StoreUnavailable as error:
@@ -92,7 +92,7 @@ class Keeper:
 
     async def look(self) -> int:
         """One look at everything that is known; answers how many wishes were entered. Raises StoreUnavailable."""
-        self._watching.something_is_wrong.clear()
+        self._watching.worth_a_look.clear()
         gone = self._gone()
         self._forget_the_well()
         if not gone and not self._missing_wanted:
@@ -126,7 +126,7 @@ class Keeper:
             self._missing_wanted[placement] = Wish(
                 route.session_id, Cause.MISSING, reason, url, placement.epoch, urgent=True
             )
-            self._watching.something_is_wrong.set()
+            self._watching.worth_a_look.set()
         if len(self._missing) > _MISSING_MAX:
             self._missing = {where: at_s for where, at_s in self._missing.items() if now_s - at_s <= _REMEMBERED_S}
 

@@ -404,7 +404,11 @@ class _Attempt:
             else:
                 waiting.append(task)
         targets = {where.instance.url for where in chosen.values() if isinstance(where, Chosen)}
-        self._queue(waiting, targets=len(targets), why="its turn to log in has not come, or its record changed")
+        self._queue(
+            waiting,
+            targets=len(targets),
+            why="its turn to log in has not come, its place was taken, or its record changed",
+        )
         return [task for task in tasks if task.wish.session_id in moving]
 
     def _put_off(self, tasks: Iterable[_Task], why: str) -> None:

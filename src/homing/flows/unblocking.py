@@ -5,7 +5,6 @@ stopped so long would soon lose its sessions anyway; with the lock it would take
 ended, which is a fence beyond doubt. Anybody else is spoken of, and left alone.
 """
 
-from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
@@ -16,9 +15,10 @@ from homing.ports import Clock
 log = structlog.get_logger("homing")
 
 LOOK_EVERY_S = 0.25
-STOPPED_FOR_S = 2.5
-"""More than the stalls of two seconds that everybody is to bear; early enough for the others' leases."""
-TOLD_EVERY_S = 10.0
+LOOKS = 10
+"""In so many looks, one after the other, it has to stand: longer than the stalls of two seconds that everybody is to
+bear, and early enough for the others' leases. Looks are counted, and not time: we may have been stopped with it."""
+_TOLD_EVERY = 40
 
 
 class Lock(Protocol):
@@ -31,21 +31,13 @@ class Lock(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class _Standing:
-    """One that was seen stopped, with the lock, since `since_s`."""
-
-    holder: LockHolder
-    since_s: float
-    told_s: float | None = None
-
-
 class Unblocking:
     """Watches the lock. `ends`: whether it may end an instance that stands; if not, it only speaks of it."""
 
     def __init__(self, lock: Lock, clock: Clock, *, ends: bool) -> None:
         self._lock, self._clock, self._ends = lock, clock, ends
-        self._standing: _Standing | None = None
+        self._standing: LockHolder | None = None
+        self._looks = 0
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -55,22 +47,19 @@ class Unblocking:
 
     def look(self) -> None:
         """One look at who has the lock."""
-        holder, now_s = self._lock.holder(), self._clock.monotonic()
+        holder = self._lock.holder()
         if holder is None or not holder.is_stopped:
-            self._standing = None
+            self._standing, self._looks = None, 0
             return
-        if self._standing is None or self._standing.holder != holder:
-            self._standing = _Standing(holder, now_s)
-        if now_s - self._standing.since_s >= STOPPED_FOR_S:
-            self._act(self._standing, now_s)
+        self._looks = self._looks + 1 if holder == self._standing else 1
+        self._standing = holder
+        if self._looks >= LOOKS:
+            self._act(holder)
 
-    def _act(self, standing: _Standing, now_s: float) -> None:
-        holder = standing.holder
+    def _act(self, holder: LockHolder) -> None:
         stood = f"{holder} is stopped in the middle of a write, and nobody else can write"
         if self._ends and holder.is_instance:
             if self._lock.end(holder):
                 log.error("Stopped instance ended", alert=True, reason=stood)
-            self._standing = None
-        elif standing.told_s is None or now_s - standing.told_s >= TOLD_EVERY_S:
-            standing.told_s = now_s
+        elif (self._looks - LOOKS) % _TOLD_EVERY == 0:
             log.error("The database file is locked", alert=True, reason=stood, do=f"kill -CONT {holder.pid}, or end it")

@@ -63,8 +63,8 @@ class Watching:
         self._stalls: tuple[Stall, ...] = ()
         self._probing: dict[InstanceUrl, asyncio.Task[None]] = {}
         self._reading: asyncio.Task[None] | None = None
-        self.something_is_wrong = asyncio.Event()
-        """Set whenever an instance is judged to be gone, or otherwise than before."""
+        self.worth_a_look = asyncio.Event()
+        """Set whenever an instance is judged to be gone, or otherwise than before: one more may be one too many."""
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -123,7 +123,7 @@ class Watching:
         self._note(url, phase, by_traffic=True)
 
     async def look_at_all(self, *, fresher_than_s: float, timeout_s: float) -> None:
-        """Read the leases now, and ask every instance that was not heard of so lately. Raises StoreUnavailable."""
+        """Know the leases as they are, and ask every instance that was not heard of so lately."""
         now_s = self._clock.monotonic()
         stale = [url for url in self._fleet.roster.instances if now_s - self._known(url).answered_s > fresher_than_s]
         await asyncio.gather(self._read_leases(), *(self._probe(url, timeout_s) for url in stale))
@@ -225,9 +225,9 @@ class Watching:
         kept.history = health.remember(kept.history, kept.judged)
         if kept.judged.state is not before.state:
             log.warning("Instance judged", url=url, state=kept.judged.state.value, reason=kept.judged.reason)
-            self.something_is_wrong.set()  # one more that is in doubt may be one too many
+            self.worth_a_look.set()
         if kept.judged.gone is not None:
-            self.something_is_wrong.set()
+            self.worth_a_look.set()
         elif kept.judged.look_again_s is not None and (kept.again is None or kept.again.done()):
             again = self._look_again(url, kept.judged.look_again_s)
             kept.again = asyncio.get_running_loop().create_task(again)

@@ -149,7 +149,8 @@ class Grants(Protocol):
 
         The vault refuses the older epoch from here on, the placement is `moving` to the target, the move is logged,
         and every gateway hears of it. No more are granted than the fleet, and each target, may log in per second,
-        counted over all gateways by what was granted within the last second: the first of `wanted` go first.
+        counted over all gateways by what was granted within the last second, and on no target more than its capacity:
+        the first of `wanted` go first.
         """
         ...
 

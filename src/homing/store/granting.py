@@ -5,7 +5,7 @@ lock sessions before credentials before incarnations, each by its key.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -115,9 +115,10 @@ def grant(
     if database.dialect == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(_TURN)))
     now = now_of(connection, database)
-    room = _room(connection, now, pace)
+    firsts = _first_of_each(wanted)
+    room = _room(connection, now, pace, {each.to_url for each in firsts})
     entered: list[Entered] = []
-    for part in chunks(_first_of_each(wanted), _CHUNK):
+    for part in chunks(firsts, _CHUNK):
         if room.left > 0:
             entered += _grant_part(connection, part, room, now, run_id)
     return entered
@@ -145,28 +146,30 @@ def _first_of_each(wanted: Iterable[Granting]) -> list[Granting]:
     return list(firsts.values())
 
 
-def _room(connection: Connection, now: datetime, pace: Pace) -> _Room:
+def _room(connection: Connection, now: datetime, pace: Pace, targets: Collection[str]) -> _Room:
     lately = moves.c.fence.is_not(None) & (moves.c.at > now - timedelta(seconds=1))
     counted = select(moves.c.to_url, func.count().label("number")).where(lately).group_by(moves.c.to_url)
     granted = {row.to_url: row.number for row in connection.execute(counted)}
     left = max(1, int(pace.fleet_per_s)) - sum(granted.values())
-    return _Room(left, max(1, int(pace.instance_per_s)), granted, _free(connection))
+    return _Room(left, max(1, int(pace.instance_per_s)), granted, _free(connection, targets))
 
 
-def _free(connection: Connection) -> dict[str, int]:
-    """How many more fit on each instance that has a capacity. Gateways that chose at the same time meet here."""
+def _free(connection: Connection, targets: Collection[str]) -> dict[str, int]:
+    """How many more fit on each of these that has a capacity. Gateways that chose at the same time meet here."""
+    statement = _free_statement(dialect_of(connection))
+    return {row.url: row.free for row in connection.execute(statement, {"targets": list(targets)})}
+
+
+@cache
+def _free_statement(dialect: Dialect) -> Select[Any]:
     placed = (
-        select(sessions.c.instance_url.label("url"), func.count().label("number"))
-        .join(accounts, accounts.c.id == sessions.c.account_id)
-        .group_by(sessions.c.instance_url)
-        .subquery("placed")
+        select(func.count())
+        .select_from(ACCOUNTS_WITH_SESSIONS)
+        .where(sessions.c.instance_url == instances.c.url)
+        .scalar_subquery()
     )
-    limited = (
-        select(instances.c.url, instances.c.capacity, placed.c.number)
-        .outerjoin(placed, placed.c.url == instances.c.url)
-        .where(instances.c.capacity.is_not(None))
-    )
-    return {row.url: row.capacity - (row.number or 0) for row in connection.execute(limited)}
+    limited = instances.c.capacity.is_not(None) & among(dialect, instances.c.url, "targets")
+    return select(instances.c.url, (instances.c.capacity - placed).label("free")).where(limited)
 
 
 # --- what stands --------------------------------------------------------------------------------------------------

@@ -42,6 +42,7 @@ class SqliteFile:
         _check_version()
         if not path.parent.is_dir():
             raise StoreMisconfigured(f"the database {path} cannot be opened: there is no directory {path.parent}")
+        self.path = path
         self._shared = SharedClock() if now is None else None
         self._now = now or self._shared_now
         self._lock = FileLock.of(path) if exclusive else None

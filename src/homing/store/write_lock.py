@@ -6,6 +6,7 @@ of it, the system takes away all locks that SQLite holds there in the same proce
 
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 from homing.model.locks import LockHolder
@@ -24,8 +25,10 @@ class WriteLock:
     def holder(self) -> LockHolder | None:
         """Who has the lock at this moment; None if nobody has, or he is gone by now."""
         try:
-            inode = self._shared.stat().st_ino
-            pid = next((pid for pid, at in self._held() if at == inode), None)
+            shared = self._shared.stat()
+            pid = next(
+                (pid for pid, inode in self._held() if inode == shared.st_ino and self._opens(pid, shared)), None
+            )
             return None if pid is None else self._described(pid)
         except (OSError, ValueError):
             return None
@@ -41,13 +44,21 @@ class WriteLock:
         return True
 
     def _held(self) -> list[tuple[int, int]]:
-        """The process and the inode of each write lock of an SQLite file on this machine."""
+        """The process and the inode of what may be the write lock of a SQLite file, of all on this machine."""
         rows = [line.split() for line in (self._proc / "locks").read_text().splitlines()]
         return [
             (int(row[4]), int(row[5].rpartition(":")[2]))
             for row in rows
             if len(row) == 8 and row[1] == "POSIX" and row[3] == "WRITE" and row[6:] == [_WRITE_LOCK, _WRITE_LOCK]
         ]
+
+    def _opens(self, pid: int, shared: os.stat_result) -> bool:
+        """Whether the process has this very file open: the same inode may be another file of another disk."""
+        for descriptor in (self._proc / str(pid) / "fd").iterdir():
+            with suppress(OSError):
+                if os.path.samestat(descriptor.stat(), shared):
+                    return True
+        return False
 
     def _described(self, pid: int) -> LockHolder:
         about = self._proc / str(pid)
