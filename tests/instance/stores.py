@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, select
@@ -65,6 +66,9 @@ class Breakable:
 
     def instant(self, after_s: float = 0.0) -> ColumnElement[Any]:
         return self._inner.instant(after_s)
+
+    def now(self, connection: Connection) -> datetime:
+        return self._inner.now(connection)
 
     async def close(self) -> None:
         await self._inner.close()

@@ -109,7 +109,7 @@ class SqlDirectory:
         return await self._database.read(lambda c: placed.placed_elsewhere(c, instances))
 
     async def adrift(self, *, for_s: float, limit: int) -> list[Placement]:
-        return await self._database.read(lambda c: placed.adrift(c, self._database.instant(-for_s), limit))
+        return await self._database.read(lambda c: placed.adrift(c, self._database, for_s, limit))
 
     async def placed_count(self) -> int:
         return await self._database.read(placed.placed_count)

@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, Integer, Select, Text, Update, bindparam, delete, func, null, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.dml import ReturningInsert
 
 from homing.model.events import Event, IntakeResult, Meaning, Report, Sign, Signed, Taken
 from homing.model.fleet import AccountUuid, InstanceUrl, SessionId, WorkspaceId
 from homing.ports import EventsStored, Page
-from homing.store.database import Database
+from homing.store.database import Database, Dialect
 from homing.store.notices import Announce, StagedNotices
+from homing.store.prepared import prepared
 from homing.store.rows import ACCOUNTS_WITH_SESSIONS, AnyRow
 from homing.store.schema import accounts, events, sessions
 from homing.store.schema import webhook_signatures as signatures
@@ -122,7 +125,7 @@ def _store(connection: Connection, given: _Reported) -> Taken:
         _remember(connection, given.signed, same)
         return Taken(IntakeResult.DUPLICATE, same)
     _end_meanings(connection, given.meaning, given.report.session_id)
-    event = event_of(connection.execute(_inserted(connection, given)).one())
+    event = event_of(connection.execute(_insert_statement(dialect_of(connection)), _row(connection, given)).one())
     _remember(connection, given.signed, given.event_id)
     if given.sign is not None and event.account_uuid is not None:
         settle_by_event(connection, given.sign, event.account_uuid, given.event_id, given.at)
@@ -133,14 +136,18 @@ def _brought_by(connection: Connection, signed: Signed | None) -> str | None:
     """The event that came with this very signature."""
     if signed is None:
         return None
-    return connection.scalar(select(signatures.c.event_id).where(signatures.c.signature == signed.signature))
+    brought: str | None = connection.scalar(_brought_statement(), {"given": signed.signature})
+    return brought
+
+
+@prepared
+def _brought_statement() -> Select[Any]:
+    return select(signatures.c.event_id).where(signatures.c.signature == bindparam("given"))
 
 
 def _meant_by(connection: Connection, meaning: Meaning, at: datetime) -> str | None:
     """The event that means the same and whose time is not over; one whose time is over no longer means it."""
-    row = connection.execute(
-        select(events.c.id, events.c.meaning_until).where(events.c.meaning == meaning.key)
-    ).one_or_none()
+    row = connection.execute(_meant_statement(), {"means": meaning.key}).one_or_none()
     if row is None:
         return None
     if row.meaning_until > at:
@@ -149,48 +156,72 @@ def _meant_by(connection: Connection, meaning: Meaning, at: datetime) -> str | N
     return None
 
 
+@prepared
+def _meant_statement() -> Select[Any]:
+    return select(events.c.id, events.c.meaning_until).where(events.c.meaning == bindparam("means"))
+
+
 def _end_meanings(connection: Connection, meaning: Meaning, session: SessionId | None) -> None:
     if not meaning.ends or session is None:
         return
-    ended = func.substr(events.c.meaning, 1, len(meaning.ends)) == meaning.ends
-    connection.execute(
-        update(events).where(events.c.session_id == session, ended).values(meaning=None, meaning_until=None)
-    )
+    ended = {"session": session, "beginning": meaning.ends, "length": len(meaning.ends)}
+    connection.execute(_ended_statement(), ended)
 
 
-def _inserted(connection: Connection, given: _Reported) -> Any:
+@prepared
+def _ended_statement() -> Update:
+    beginning = func.substr(events.c.meaning, 1, bindparam("length", type_=Integer()))
+    ended = beginning == bindparam("beginning", type_=Text())
+    unsaid = {"meaning": null(), "meaning_until": null()}
+    return update(events).where(events.c.session_id == bindparam("session"), ended).values(unsaid)
+
+
+def _row(connection: Connection, given: _Reported) -> dict[str, Any]:
     report, meaning = given.report, given.meaning
-    return (
-        insert(dialect_of(connection), events)
-        .values(
-            id=given.event_id,
-            received_at=given.at,
-            occurred_at=report.occurred_at,
-            kind=report.kind,
-            session_id=report.session_id,
-            instance_url=report.instance_url,
-            payload=report.data,
-            meaning=meaning.key,
-            meaning_until=given.at + timedelta(seconds=meaning.window_s),
-            **_owner(connection, report.session_id),
-        )
-        .returning(events)
-    )
+    return {
+        "id": given.event_id,
+        "received_at": given.at,
+        "occurred_at": report.occurred_at,
+        "kind": report.kind,
+        "session_id": report.session_id,
+        "instance_url": report.instance_url,
+        "payload": report.data,
+        "meaning": meaning.key,
+        "meaning_until": given.at + timedelta(seconds=meaning.window_s),
+        **_owner(connection, report.session_id),
+    }
+
+
+@prepared
+def _insert_statement(dialect: Dialect) -> ReturningInsert[Any]:
+    adding = sqlite.insert(events) if dialect == "sqlite" else postgresql.insert(events)
+    return adding.returning(events)
 
 
 def _owner(connection: Connection, session: SessionId | None) -> dict[str, Any]:
     """The account and workspace of the session; none for a session that the directory does not know."""
-    statement = select(accounts.c.uuid, accounts.c.workspace_id).select_from(ACCOUNTS_WITH_SESSIONS)
-    row = connection.execute(statement.where(sessions.c.session_id == session)).one_or_none() if session else None
-    return {} if row is None else {"account_uuid": row.uuid, "workspace_id": row.workspace_id}
+    row = connection.execute(_owner_statement(), {"session": session}).one_or_none() if session else None
+    return {
+        "account_uuid": None if row is None else row.uuid,
+        "workspace_id": None if row is None else row.workspace_id,
+    }
+
+
+@prepared
+def _owner_statement() -> Select[Any]:
+    owner = select(accounts.c.uuid, accounts.c.workspace_id).select_from(ACCOUNTS_WITH_SESSIONS)
+    return owner.where(sessions.c.session_id == bindparam("session"))
 
 
 def _remember(connection: Connection, signed: Signed | None, event_id: str) -> None:
     if signed is not None:
-        row = insert(dialect_of(connection), signatures).values(
-            signature=signed.signature, event_id=event_id, expires_at=signed.until_at
-        )
-        connection.execute(row.on_conflict_do_nothing())
+        row = {"signature": signed.signature, "event_id": event_id, "expires_at": signed.until_at}
+        connection.execute(_remember_statement(dialect_of(connection)), row)
+
+
+@prepared
+def _remember_statement(dialect: Dialect) -> sqlite.Insert | postgresql.Insert:
+    return insert(dialect, signatures).on_conflict_do_nothing()
 
 
 def _prune(connection: Connection, now: datetime, keep_since: datetime, limit: int) -> int:

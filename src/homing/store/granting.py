@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any
 
 import structlog
@@ -21,10 +20,11 @@ from homing.ports import PlacementChanged
 from homing.store import leases
 from homing.store.columns import UtcDateTime
 from homing.store.database import Database, Dialect
+from homing.store.prepared import prepared
 from homing.store.rows import ACCOUNTS_WITH_SESSIONS, AnyRow, placement_of
 from homing.store.schema import accounts, credentials, incarnations, instances, moves, sessions
 from homing.store.sql import among, as_rows, chunks, dialect_of, given_rows
-from homing.store.vault_rows import GRANT, holder_of, locked, now_of
+from homing.store.vault_rows import GRANT, holder_of, locked
 
 _CHUNK = 500
 _TURN = 0x4752414E54  # "GRANT": whoever holds it grants, the others wait
@@ -114,7 +114,7 @@ def grant(
     """Grant those whose record stands and whose fence is proven, the first ones first, as many as may log in now."""
     if database.dialect == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(_TURN)))
-    now = now_of(connection, database)
+    now = database.now(connection)
     firsts = _first_of_each(wanted)
     room = _room(connection, now, pace, {each.to_url for each in firsts})
     entered: list[Entered] = []
@@ -160,7 +160,7 @@ def _free(connection: Connection, targets: Collection[str]) -> dict[str, int]:
     return {row.url: row.free for row in connection.execute(statement, {"targets": list(targets)})}
 
 
-@cache
+@prepared
 def _free_statement(dialect: Dialect) -> Select[Any]:
     placed = (
         select(func.count())
@@ -180,7 +180,7 @@ def _records(connection: Connection, part: Sequence[Granting]) -> dict[str, AnyR
     return {row.session_id: row for row in connection.execute(_records_statement(dialect_of(connection)), asked)}
 
 
-@cache
+@prepared
 def _records_statement(dialect: Dialect) -> Select[Any]:
     owner = (accounts.c.id.label("account"), accounts.c.uuid, accounts.c.workspace_id)
     return (
@@ -261,7 +261,7 @@ def _enter(connection: Connection, entered: Sequence[Entered], now: datetime, ru
     connection.execute(insert(moves), [each.move_row(now, run_id) for each in entered])
 
 
-@cache
+@prepared
 def _placed_statement(dialect: Dialect) -> Update:
     given = given_rows(dialect, "given", GRANT)
     return (
@@ -278,7 +278,7 @@ def _placed_statement(dialect: Dialect) -> Update:
     )
 
 
-@cache
+@prepared
 def _raised_statement(dialect: Dialect) -> Update:
     """Of sessions that the vault knows; the others are granted by the directory alone."""
     given = given_rows(dialect, "given", GRANT)

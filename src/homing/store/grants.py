@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Select, Text, Update, func, select, update
@@ -17,10 +16,10 @@ from homing.store.database import Database, Dialect
 from homing.store.granting import Entered, Pace, grant, holding_of
 from homing.store.leaving import mark
 from homing.store.notices import StagedNotices
+from homing.store.prepared import prepared
 from homing.store.schema import credentials, incarnations, moves, sessions
-from homing.store.sql import among, as_rows, dialect_of, given_rows
+from homing.store.sql import among, as_rows, dialect_of, given_rows, moment, moments
 from homing.store.telling import Changes
-from homing.store.vault_rows import now_of
 
 _DAY_S = 86_400.0
 
@@ -73,7 +72,7 @@ def _arrive(
 ) -> list[tuple[Arrival, placements.Rebound]]:
     moving = {each.placement.session_id: each for each in arrivals if each.placement.state is PlacementState.MOVING}
     dialect = dialect_of(connection)
-    now = now_of(connection, database)
+    now = database.now(connection)
     asked = sorted(moving)
     connection.execute(_locked_statement(dialect), {"sessions": asked})
     applied = placements.apply(connection, [_held(moving[session]) for session in asked], now)
@@ -90,7 +89,7 @@ def _held(arrival: Arrival) -> Rebinding:
     return Rebinding(there, there.instance_url, there.epoch, MoveKind.REHOME, "it arrived", PlacementState.HELD)
 
 
-@cache
+@prepared
 def _locked_statement(dialect: Dialect) -> Select[Any]:
     asked = among(dialect, sessions.c.session_id, "sessions")
     return select(sessions.c.session_id).where(asked).order_by(sessions.c.session_id).with_for_update()
@@ -116,7 +115,7 @@ def _completed_row(arrival: Arrival) -> dict[str, str | int | None]:
     }
 
 
-@cache
+@prepared
 def _completed_statement(dialect: Dialect) -> Update:
     given = given_rows(dialect, "given", _COMPLETED)
     return (
@@ -130,16 +129,21 @@ def _completed_statement(dialect: Dialect) -> Update:
 def _holdings(
     connection: Connection, database: Database, asked: Collection[SessionId]
 ) -> dict[SessionId, SessionHolding]:
-    boot = (incarnations.c.lease_until, incarnations.c.ended, database.instant().label("now"))
-    statement = (
-        select(credentials, incarnations.c.id.label("boot"), *boot)
-        .outerjoin(incarnations, incarnations.c.id == credentials.c.holder_incarnation)
-        .where(among(dialect_of(connection), credentials.c.session_id, "sessions"))
-    )
+    wanted = {"sessions": sorted(asked), **moments(connection, database, clock=0.0)}
     return {
         SessionId(row.session_id): holding_of(row, None if row.boot is None else row, row.now)
-        for row in connection.execute(statement, {"sessions": sorted(asked)})
+        for row in connection.execute(_holdings_statement(database.dialect), wanted)
     }
+
+
+@prepared
+def _holdings_statement(dialect: Dialect) -> Select[Any]:
+    boot = (incarnations.c.lease_until, incarnations.c.ended, moment(dialect, "clock").label("now"))
+    return (
+        select(credentials, incarnations.c.id.label("boot"), *boot)
+        .outerjoin(incarnations, incarnations.c.id == credentials.c.holder_incarnation)
+        .where(among(dialect, credentials.c.session_id, "sessions"))
+    )
 
 
 def _moves_today(connection: Connection, database: Database, asked: Collection[SessionId]) -> dict[SessionId, int]:

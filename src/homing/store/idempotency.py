@@ -2,41 +2,86 @@
 
 from collections.abc import Collection
 from datetime import datetime
-from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Delete, Update, and_, bindparam, delete, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Delete,
+    Select,
+    Update,
+    and_,
+    bindparam,
+    delete,
+    func,
+    null,
+    select,
+    update,
+)
+from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
 from homing.model.fleet import WorkspaceId
 from homing.model.messages import StoredAnswer
 from homing.ports import Claimed, InUse
 from homing.store.columns import Number, Words, storable
 from homing.store.database import Database, Dialect
+from homing.store.prepared import prepared
 from homing.store.rows import AnyRow, keyed_send_of
 from homing.store.schema import idempotency_keys as keys
-from homing.store.sql import as_rows, dialect_of, given_rows, insert
+from homing.store.sql import as_rows, given_rows, insert, moment, moments
 
 
 def claim(
     connection: Connection, database: Database, wanted: dict[str, Any], *, lease_s: float, keep_s: float
 ) -> Claimed | InUse:
     """Take the key, or say who has it. Two that claim at once meet at the row: the second waits for the first."""
-    times = {"lease_until": database.instant(lease_s), "expires_at": database.instant(keep_s)}
-    mine = (keys.c.workspace_id == wanted["workspace_id"], keys.c.key == wanted["key"])
+    dialect = database.dialect
+    mine = {"workspace": wanted["workspace_id"], "name": wanted["key"]}
     while True:
-        fresh = insert(dialect_of(connection), keys).values(**wanted, **times).on_conflict_do_nothing()
-        if connection.scalar(fresh.returning(keys.c.message_uuid)) is not None:
+        times = moments(connection, database, clock=0.0, held_for=lease_s, kept_for=keep_s)
+        given = {**mine, **{f"its_{name}": wanted[name] for name in _GIVEN}, **times}
+        if connection.scalar(_fresh_statement(dialect), given) is not None:
             return Claimed(wanted["message_uuid"], taken_over=False)
-        held = select(keys, database.instant().label("now")).where(*mine).with_for_update()
-        row = connection.execute(held).one_or_none()
+        row = connection.execute(_held_statement(dialect), {**mine, **times}).one_or_none()
         if row is not None:
             break
         # Released between the two statements: it is new again.
     takeable = _judged(row, wanted)
     if isinstance(takeable, Claimed):
-        taken = {**wanted, **times, "message_uuid": takeable.message_uuid, "answer_status": None, "answer_body": None}
-        connection.execute(update(keys).where(*mine).values(taken))
+        connection.execute(_taken_statement(dialect), {**given, "its_message_uuid": takeable.message_uuid})
     return takeable
+
+
+_GIVEN = ("fingerprint", "message_uuid", "owner")
+
+
+@prepared
+def _fresh_statement(dialect: Dialect) -> ReturningInsert[Any]:
+    named = {"workspace_id": bindparam("workspace", type_=Number()), "key": bindparam("name", type_=Words())}
+    fresh = insert(dialect, keys).values({**named, **_claimed(dialect)}).on_conflict_do_nothing()
+    return fresh.returning(keys.c.message_uuid)
+
+
+@prepared
+def _held_statement(dialect: Dialect) -> Select[Any]:
+    return select(keys, moment(dialect, "clock").label("now")).where(_named()).with_for_update()
+
+
+@prepared
+def _taken_statement(dialect: Dialect) -> Update:
+    unanswered = {"answer_status": null(), "answer_body": null()}
+    return update(keys).where(_named()).values({**_claimed(dialect), **unanswered})
+
+
+def _claimed(dialect: Dialect) -> dict[str, ColumnElement[Any]]:
+    """Whose the key is, and until when."""
+    given = {name: bindparam(f"its_{name}", type_=Words()) for name in _GIVEN}
+    return {**given, "lease_until": moment(dialect, "held_for"), "expires_at": moment(dialect, "kept_for")}
+
+
+def _named() -> ColumnElement[bool]:
+    named = bindparam("name", type_=Words())
+    return and_(keys.c.workspace_id == bindparam("workspace", type_=Number()), keys.c.key == named)
 
 
 def _judged(row: AnyRow, wanted: dict[str, Any]) -> Claimed | InUse:
@@ -50,41 +95,49 @@ def _judged(row: AnyRow, wanted: dict[str, Any]) -> Claimed | InUse:
 
 
 def renew(
-    connection: Connection,
-    owner: str,
-    driven: Collection[tuple[WorkspaceId, str]],
-    lease_until: ColumnElement[datetime],
+    connection: Connection, database: Database, owner: str, driven: Collection[tuple[WorkspaceId, str]], lease_s: float
 ) -> None:
     """Go on holding these keys, those of them that are still this owner's."""
     given = as_rows({"workspace_id": workspace, "key": key} for workspace, key in driven)
-    statement = _renew_statement(dialect_of(connection)).values(lease_until=lease_until)
-    connection.execute(statement, {"given": given, "holder": owner})
+    times = moments(connection, database, held_for=lease_s)
+    connection.execute(_renew_statement(database.dialect), {"given": given, "holder": owner, **times})
 
 
-@cache
+@prepared
 def _renew_statement(dialect: Dialect) -> Update:
     given = given_rows(dialect, "given", {"workspace_id": Number(), "key": Words()})
     return (
         update(keys)
         .where(keys.c.workspace_id == given.c.workspace_id, keys.c.key == given.c.key)
         .where(keys.c.owner == bindparam("holder", type_=Words()), keys.c.answer_status.is_(None))
+        .values(lease_until=moment(dialect, "held_for"))
     )
 
 
 def answer(connection: Connection, workspace: WorkspaceId, key: str, owner: str, given: StoredAnswer) -> bool:
     """Store the answer, if the key is still this owner's."""
-    statement = (
-        update(keys)
-        .where(_held_by(workspace, key, owner))
-        .values(answer_status=given.status, answer_body=given.body)
-        .returning(keys.c.key)
-    )
-    return connection.scalar(statement) is not None
+    held = {"workspace": workspace, "name": key, "holder": owner}
+    answered = {"status": given.status, "body": given.body}
+    return connection.scalar(_answer_statement(), held | answered) is not None
+
+
+@prepared
+def _answer_statement() -> ReturningUpdate[Any]:
+    answered = {
+        "answer_status": bindparam("status"),
+        "answer_body": bindparam("body", type_=keys.c.answer_body.type),
+    }
+    return update(keys).where(_held()).values(answered).returning(keys.c.key)
 
 
 def release(connection: Connection, workspace: WorkspaceId, key: str, owner: str) -> None:
     """Forget the key, if it is still this owner's and has no answer."""
-    connection.execute(delete(keys).where(_held_by(workspace, key, owner), keys.c.answer_status.is_(None)))
+    connection.execute(_release_statement(), {"workspace": workspace, "name": key, "holder": owner})
+
+
+@prepared
+def _release_statement() -> Delete:
+    return delete(keys).where(_held(), keys.c.answer_status.is_(None))
 
 
 def release_owner(connection: Connection, owner_prefix: str, now: ColumnElement[datetime]) -> None:
@@ -109,5 +162,5 @@ def forget_expired(connection: Connection, now: ColumnElement[datetime], limit: 
     return connection.execute(statement).rowcount
 
 
-def _held_by(workspace: WorkspaceId, key: str, owner: str) -> ColumnElement[bool]:
-    return and_(keys.c.workspace_id == workspace, keys.c.key == key, keys.c.owner == owner)
+def _held() -> ColumnElement[bool]:
+    return and_(_named(), keys.c.owner == bindparam("holder", type_=Words()))

@@ -1,10 +1,12 @@
 """Which history of which store a connection leads to."""
 
 import secrets
+from typing import Any
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, Select, select, text
 
 from homing.model.leases import StoreIdentity
+from homing.store.prepared import prepared
 from homing.store.schema import store_clock
 from homing.store.sql import dialect_of, insert
 
@@ -29,8 +31,13 @@ def identity(connection: Connection) -> StoreIdentity:
 
 def store_id(connection: Connection) -> str:
     """The random name of a SQLite file, given to it when somebody first asks."""
-    known = connection.scalar(select(store_clock.c.store_id))
+    known = connection.scalar(_known_statement())
     if known is not None:
         return str(known)
     row = insert("sqlite", store_clock).values(id=1, store_id=secrets.token_hex(16), boot_id="", offset_us=0)
     return str(connection.scalars(row.returning(store_clock.c.store_id)).one())
+
+
+@prepared
+def _known_statement() -> Select[Any]:
+    return select(store_clock.c.store_id)

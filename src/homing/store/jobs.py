@@ -12,7 +12,6 @@ import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -41,6 +40,7 @@ from homing.model.work import Dead, Done, Ending, GivenBack, Job, JobId, JobStat
 from homing.ports import Notice, WorkReady
 from homing.store.columns import Number, TextList, UtcDateTime, Words, storable
 from homing.store.database import Database, Dialect
+from homing.store.prepared import prepared
 from homing.store.rows import AnyRow
 from homing.store.schema import jobs
 from homing.store.sql import as_rows, chunks, dialect_of, given_rows
@@ -201,7 +201,7 @@ def _new_row(job: NewJob, place: int, now: datetime) -> dict[str, str | int | No
     }
 
 
-@cache
+@prepared
 def _insert_statement(dialect: Dialect) -> ReturningInsert[Any]:
     given = given_rows(dialect, "given", _NEW)
     names = [name for name in _NEW if name != "place"]
@@ -227,7 +227,7 @@ def _revive(connection: Connection, row: AnyRow, now: datetime) -> bool:
 
 
 # These statements are asked so often that building them anew would cost more than running them.
-@cache
+@prepared
 def _claim_statement(dialect: Dialect) -> Update:
     now, lease_until = _lease_clock(dialect)
     most = bindparam("most", type_=Integer())
@@ -255,7 +255,7 @@ def _claim_statement(dialect: Dialect) -> Update:
 _HELD: dict[str, TypeEngine[Any]] = {"id": Number(), "fence": Number()}
 
 
-@cache
+@prepared
 def _renew_statement(dialect: Dialect) -> Update:
     given = given_rows(dialect, "given", _HELD)
     _, lease_until = _lease_clock(dialect)
@@ -275,7 +275,7 @@ def _lease_clock(dialect: Dialect) -> tuple[ColumnElement[Any], ColumnElement[An
 def _lease_times(connection: Connection, database: Database, lease_s: float) -> dict[str, Any]:
     if database.dialect == "postgresql":
         return {"lease_s": lease_s}
-    now = connection.scalars(select(database.instant())).one()
+    now = database.now(connection)
     return {"now": now, "lease_until": now + timedelta(seconds=lease_s)}
 
 
@@ -320,7 +320,7 @@ def _state_after(ending: Ending) -> tuple[JobState, float]:
             return JobState.READY, 0.0
 
 
-@cache
+@prepared
 def _settle_statement(dialect: Dialect) -> Update:
     given = given_rows(dialect, "given", _ENDED)
     taken = {name: given.c[name] for name in ("state", "due_at", "finished_at", "reason")}
@@ -337,13 +337,12 @@ def _settle_statement(dialect: Dialect) -> Update:
 
 def _take_turn(connection: Connection, database: Database, keys: Collection[str]) -> datetime:
     """Wait until nobody else changes what these keys have, and tell the store's time. SQLite has one writer anyway."""
-    clock = database.instant()
     if database.dialect == "sqlite" or not keys:
-        return connection.scalars(select(clock)).one()
+        return database.now(connection)
     names = func.unnest(bindparam("keys", type_=TextList())).table_valued(column("key", Text())).render_derived()
     locks = select(func.hashtext(names.c.key).op("&")(_LOCKS - 1).label("number")).distinct().order_by("number")
     taken = func.pg_advisory_xact_lock(_LOCK_CLASS, locks.subquery("locks").c.number)
-    return connection.execute(select(clock, func.count(taken)), {"keys": sorted(keys)}).one()[0]
+    return connection.execute(select(database.instant(), func.count(taken)), {"keys": sorted(keys)}).one()[0]
 
 
 def _promote(connection: Connection, keys: Collection[str]) -> set[str]:
@@ -355,7 +354,7 @@ def _promote(connection: Connection, keys: Collection[str]) -> set[str]:
     return kinds
 
 
-@cache
+@prepared
 def _promote_statement(dialect: Dialect) -> Update:
     given = given_rows(dialect, "given", {"key": Words()})
     queued, head = jobs.alias("waiting"), jobs.alias("head")

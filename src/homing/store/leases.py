@@ -2,19 +2,19 @@
 
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, Update, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, Select, Update, bindparam, delete, exists, func, select, update
 from sqlalchemy.types import TypeEngine
 
 from homing.model.fleet import InstanceUrl
 from homing.model.leases import Ended, Incarnation, IncarnationId, Renewed, StoreIdentity
 from homing.model.vault import Holder
 from homing.store import sql
-from homing.store.columns import Number, Words
+from homing.store.columns import Number, UtcDateTime, Words
 from homing.store.database import Database, Dialect
 from homing.store.identity import identity
+from homing.store.prepared import prepared
 from homing.store.rows import AnyRow
 from homing.store.schema import credentials, incarnations
 
@@ -72,7 +72,7 @@ def locked(connection: Connection, boots: Collection[str]) -> dict[str, AnyRow]:
     return {row.id: row for row in found}
 
 
-@cache
+@prepared
 def _locked_statement(dialect: Dialect) -> Select[Any]:
     asked = sql.among(dialect, incarnations.c.id, "boots")
     return select(incarnations).where(asked).order_by(incarnations.c.id).with_for_update()
@@ -81,7 +81,7 @@ def _locked_statement(dialect: Dialect) -> Select[Any]:
 _REVOKED: dict[str, TypeEngine[Any]] = {"id": Words(), "count": Number()}
 
 
-@cache
+@prepared
 def _revoked_statement(dialect: Dialect) -> Update:
     given = sql.given_rows(dialect, "given", _REVOKED)
     risen = incarnations.c.revoked + given.c["count"]
@@ -89,7 +89,7 @@ def _revoked_statement(dialect: Dialect) -> Update:
 
 
 def _begin(connection: Connection, database: Database, holder: Holder, expiry_s: float) -> Renewed:
-    now = _now(connection, database)
+    now = database.now(connection)
     lease = {"renewed_at": now, "lease_until": now + timedelta(seconds=expiry_s)}
     fresh = sql.insert(sql.dialect_of(connection), incarnations).values(
         id=holder.incarnation, instance_url=holder.instance_url, began_at=now, revoked=0, **lease
@@ -104,14 +104,34 @@ def _begin(connection: Connection, database: Database, holder: Holder, expiry_s:
 def _renew(
     connection: Connection, database: Database, holder: Holder, expiry_s: float, answered_ago_s: float | None
 ) -> Renewed | None:
-    mine = (incarnations.c.id == holder.incarnation, incarnations.c.instance_url == holder.instance_url)
-    held = select(incarnations, database.instant().label("now")).where(*mine, incarnations.c.ended.is_(None))
-    row = connection.execute(held.with_for_update()).one_or_none()
+    dialect, mine = database.dialect, {"boot": holder.incarnation, "address": holder.instance_url}
+    held = {**mine, **sql.moments(connection, database, clock=0.0)}
+    row = connection.execute(_held_statement(dialect), held).one_or_none()
     if row is None:
         return None
-    held_until = {"renewed_at": row.now, "lease_until": row.now + timedelta(seconds=expiry_s)}
-    connection.execute(update(incarnations).where(*mine).values(answered_ago_s=answered_ago_s, **held_until))
+    until = row.now + timedelta(seconds=expiry_s)
+    connection.execute(_renewed_statement(), {**mine, "asked": row.now, "until": until, "answered": answered_ago_s})
     return Renewed(row.revoked, was_lapsed=row.lease_until <= row.now, store=identity(connection))
+
+
+@prepared
+def _held_statement(dialect: Dialect) -> Select[Any]:
+    now = sql.moment(dialect, "clock").label("now")
+    return select(incarnations, now).where(*_mine(), incarnations.c.ended.is_(None)).with_for_update()
+
+
+@prepared
+def _renewed_statement() -> Update:
+    renewed = {
+        "renewed_at": bindparam("asked", type_=UtcDateTime()),
+        "lease_until": bindparam("until", type_=UtcDateTime()),
+        "answered_ago_s": bindparam("answered"),
+    }
+    return update(incarnations).where(*_mine()).values(renewed)
+
+
+def _mine() -> tuple[ColumnElement[bool], ...]:
+    return incarnations.c.id == bindparam("boot"), incarnations.c.instance_url == bindparam("address")
 
 
 def _end(
@@ -121,24 +141,24 @@ def _end(
     if incarnation is not None:
         there.append(incarnations.c.id == incarnation)
     boots = connection.scalars(select(incarnations.c.id).where(*there).order_by(incarnations.c.id).with_for_update())
-    ended = {"ended": how, "lease_until": _now(connection, database)}
+    ended = {"ended": how, "lease_until": database.now(connection)}
     return connection.execute(update(incarnations).where(incarnations.c.id.in_(boots.all())).values(ended)).rowcount
 
 
 def _newest(connection: Connection, database: Database) -> list[Incarnation]:
+    asked = sql.moments(connection, database, clock=0.0)
+    return [incarnation_of(row, row.now) for row in connection.execute(_newest_statement(database.dialect), asked)]
+
+
+@prepared
+def _newest_statement(dialect: Dialect) -> Select[Any]:
     latest = (incarnations.c.began_at.desc(), incarnations.c.id.desc())
-    place = func.row_number().over(partition_by=incarnations.c.instance_url, order_by=latest)
-    numbered = select(incarnations, place.label("place"), database.instant().label("now")).subquery("numbered")
-    statement = select(numbered).where(numbered.c.place == 1).order_by(numbered.c.instance_url)
-    return [incarnation_of(row, row.now) for row in connection.execute(statement)]
+    place = func.row_number().over(partition_by=incarnations.c.instance_url, order_by=latest).label("place")
+    numbered = select(incarnations, place, sql.moment(dialect, "clock").label("now")).subquery("numbered")
+    return select(numbered).where(numbered.c.place == 1).order_by(numbered.c.instance_url)
 
 
 def _prune(connection: Connection, database: Database, keep_s: float) -> int:
     holds = exists().where(credentials.c.holder_incarnation == incarnations.c.id)
     old = incarnations.c.lease_until < select(database.instant(-keep_s)).scalar_subquery()
     return connection.execute(delete(incarnations).where(old, ~holds)).rowcount
-
-
-def _now(connection: Connection, database: Database) -> datetime:
-    now: datetime = connection.scalars(select(database.instant())).one()
-    return now

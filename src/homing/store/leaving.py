@@ -1,7 +1,6 @@
 """Marking sessions that are about to be stopped where they are, and taking the mark back."""
 
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Select, Text, Update, bindparam, select, update
@@ -11,10 +10,10 @@ from homing.model.fleet import AccountUuid, InstanceUrl, Placement, PlacementSta
 from homing.ports import Notice, PlacementChanged
 from homing.store.columns import Number, UtcDateTime
 from homing.store.database import Database, Dialect
+from homing.store.prepared import prepared
 from homing.store.rows import ACCOUNTS_WITH_SESSIONS, AnyRow, placement_of
 from homing.store.schema import accounts, sessions
 from homing.store.sql import among, as_rows, dialect_of, given_rows
-from homing.store.vault_rows import now_of
 
 _MARKED: dict[str, TypeEngine[Any]] = {"session_id": Text(), "url": Text(), "epoch": Number()}
 
@@ -31,7 +30,7 @@ def mark(
     asked = {"sessions": sorted(each.session_id for each in placed)}
     before = {row.session_id: row for row in connection.execute(_locked_statement(dialect), asked)}
     connection.execute(
-        _marked_statement(dialect), {"given": given, "marked_state": state, "marked_at": now_of(connection, database)}
+        _marked_statement(dialect), {"given": given, "marked_state": state, "marked_at": database.now(connection)}
     )
     standing = [each for each in placed if _same_place(each, before.get(each.session_id))]
     told: list[Notice] = [
@@ -54,7 +53,7 @@ def _notice(placement: Placement, account_uuid: str) -> Notice:
     return PlacementChanged(SessionId(placement.session_id), AccountUuid(account_uuid), placement.epoch, url, url)
 
 
-@cache
+@prepared
 def _locked_statement(dialect: Dialect) -> Select[Any]:
     return (
         select(sessions, accounts.c.uuid)
@@ -65,7 +64,7 @@ def _locked_statement(dialect: Dialect) -> Select[Any]:
     )
 
 
-@cache
+@prepared
 def _marked_statement(dialect: Dialect) -> Update:
     given = given_rows(dialect, "given", _MARKED)
     return (

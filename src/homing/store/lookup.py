@@ -1,7 +1,6 @@
 """The reads that a send waits for. Each is one SELECT."""
 
 from collections.abc import Collection
-from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -25,6 +24,7 @@ from homing.model.fleet import AccountUuid, ContactUuid, InstanceUrl, Route, Ses
 from homing.ports import Lookup
 from homing.store.columns import UtcDateTime
 from homing.store.database import Dialect
+from homing.store.prepared import prepared
 from homing.store.rows import ACCOUNTS_WITH_SESSIONS, ROUTE_COLUMNS, contact_of, route_of
 from homing.store.schema import accounts, contacts, sessions
 from homing.store.sql import among, dialect_of
@@ -76,13 +76,13 @@ _ROUTE_OF_SESSION = (
 )
 
 
-@cache
+@prepared
 def _routes_statement(dialect: Dialect) -> Select[Any]:
     asked = or_(among(dialect, sessions.c.session_id, "sessions"), among(dialect, sessions.c.instance_url, "instances"))
     return select(*ROUTE_COLUMNS).select_from(ACCOUNTS_WITH_SESSIONS).where(asked).order_by(accounts.c.id)
 
 
-@cache
+@prepared
 def _lookup_statement(dialect: Dialect, *, with_neighbours: bool) -> CompoundSelect[Any]:
     parts = [_route_rows(dialect), _contact_rows().where(among(dialect, contacts.c.uuid, "contacts"))]
     if with_neighbours:

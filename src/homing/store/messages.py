@@ -1,7 +1,6 @@
 """The records of sends, and the idempotency keys, on a SQL database."""
 
 from collections.abc import Collection
-from functools import cache
 
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -11,6 +10,7 @@ from homing.model.messages import MessageRecord, MessageState, StoredAnswer
 from homing.ports import Claimed, InUse
 from homing.store import idempotency
 from homing.store.database import Database, Dialect
+from homing.store.prepared import prepared
 from homing.store.rows import message_of
 from homing.store.schema import messages
 from homing.store.settling import settle_by_record, take_turn
@@ -56,7 +56,7 @@ class SqlMessages:
 
     async def renew_keys(self, owner: str, keys: Collection[tuple[WorkspaceId, str]], lease_s: float) -> None:
         if keys:
-            await self._database.write(lambda c: idempotency.renew(c, owner, keys, self._database.instant(lease_s)))
+            await self._database.write(lambda c: idempotency.renew(c, self._database, owner, keys, lease_s))
 
     async def answer_key(self, workspace: WorkspaceId, key: str, owner: str, answer: StoredAnswer) -> bool:
         return await self._database.write(lambda c: idempotency.answer(c, workspace, key, owner, answer))
@@ -81,7 +81,7 @@ def _record(connection: Connection, message: MessageRecord) -> None:
         settle_by_record(connection, message)
 
 
-@cache
+@prepared
 def _record_statement(dialect: Dialect) -> sqlite.Insert | postgresql.Insert:
     statement = insert(dialect, messages)
     replacing = {column.name: statement.excluded[column.name] for column in messages.c if not column.primary_key}

@@ -1,15 +1,17 @@
 """What the directory has placed where, for a look at the whole fleet."""
 
 from collections.abc import Collection
-from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, literal_column, select
+from sqlalchemy import ColumnElement, Connection, Integer, Select, bindparam, func, literal_column, select
 
 from homing.decide.sync import INACTIVE
 from homing.model.fleet import Epoch, InstanceUrl, Placed, Placement, PlacementState, SessionId
+from homing.store.database import Database, Dialect
+from homing.store.prepared import prepared
 from homing.store.rows import ACCOUNTS_WITH_SESSIONS
 from homing.store.schema import accounts, sessions
+from homing.store.sql import moment, moments
 
 _RUNNING = sessions.c.instance_url.is_not(None) & sessions.c.status.not_in(sorted(INACTIVE))
 
@@ -30,15 +32,21 @@ def placed_count(connection: Connection) -> int:
     return counted
 
 
-def adrift(connection: Connection, before: ColumnElement[datetime], limit: int) -> list[Placement]:
-    """Sessions on their way since before then, the longest ones first."""
-    columns = (sessions.c.session_id, sessions.c.instance_url, sessions.c.epoch)
-    moving = (sessions.c.state == literal_column("'moving'")) & (sessions.c.updated_at <= before)
-    found = select(*columns).where(moving, sessions.c.account_id.is_not(None), _RUNNING)
+def adrift(connection: Connection, database: Database, for_s: float, limit: int) -> list[Placement]:
+    """Sessions on their way for so long, the longest ones first."""
+    asked = {"most": limit, **moments(connection, database, before=-for_s)}
     return [
         Placement(SessionId(session), InstanceUrl(url), Epoch(epoch), PlacementState.MOVING)
-        for session, url, epoch in connection.execute(found.order_by(sessions.c.updated_at).limit(limit))
+        for session, url, epoch in connection.execute(_adrift_statement(database.dialect), asked)
     ]
+
+
+@prepared
+def _adrift_statement(dialect: Dialect) -> Select[Any]:
+    columns = (sessions.c.session_id, sessions.c.instance_url, sessions.c.epoch)
+    moving = (sessions.c.state == literal_column("'moving'")) & (sessions.c.updated_at <= moment(dialect, "before"))
+    found = select(*columns).where(moving, sessions.c.account_id.is_not(None), _RUNNING)
+    return found.order_by(sessions.c.updated_at).limit(bindparam("most", type_=Integer()))
 
 
 def _placed(connection: Connection, where: ColumnElement[bool]) -> list[Placed]:

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Select, Text, Update, bindparam, case, null, or_, select, update
@@ -23,6 +22,7 @@ from homing.model.fleet import (
 from homing.ports import AccountChanged, Notice, Page, PlacementChanged
 from homing.store.columns import Number, UtcDateTime
 from homing.store.database import Dialect
+from homing.store.prepared import prepared
 from homing.store.rows import ACCOUNTS_WITH_SESSIONS, move_of
 from homing.store.schema import accounts, moves, sessions
 from homing.store.sql import among, as_rows, chunks, dialect_of, given_rows
@@ -94,23 +94,39 @@ def mark_verified(connection: Connection, verified: Collection[SessionId], at: d
 
 
 def status_of(connection: Connection, session_id: SessionId) -> SessionStatus | None:
-    found = connection.scalar(select(sessions.c.status).where(sessions.c.session_id == session_id))
+    found = connection.scalar(_status_statement(), {"session": session_id})
     return None if found is None else SessionStatus(found)
 
 
 def set_status(connection: Connection, session_id: SessionId, status: SessionStatus, at: datetime) -> list[Notice]:
     """Record what a gateway says of the session. Routes hear of it only if it changes whether one can be used."""
-    row = connection.execute(
-        select(sessions.c.status, accounts.c.uuid)
-        .select_from(ACCOUNTS_WITH_SESSIONS)
-        .where(sessions.c.session_id == session_id)
-        .with_for_update(of=sessions)
-    ).one_or_none()
+    row = connection.execute(_status_locked_statement(), {"session": session_id}).one_or_none()
     if row is None or row.status == status:
         return []
-    connection.execute(update(sessions).where(sessions.c.session_id == session_id).values(status=status, updated_at=at))
+    connection.execute(_status_set_statement(), {"session": session_id, "known": status, "known_at": at})
     concerns_routes = not {SessionStatus.LOGGED_OUT, SessionStatus.QUARANTINED}.isdisjoint((status, row.status))
     return [AccountChanged(account_uuid=AccountUuid(row.uuid))] if concerns_routes else []
+
+
+@prepared
+def _status_statement() -> Select[Any]:
+    return select(sessions.c.status).where(sessions.c.session_id == bindparam("session"))
+
+
+@prepared
+def _status_locked_statement() -> Select[Any]:
+    return (
+        select(sessions.c.status, accounts.c.uuid)
+        .select_from(ACCOUNTS_WITH_SESSIONS)
+        .where(sessions.c.session_id == bindparam("session"))
+        .with_for_update(of=sessions)
+    )
+
+
+@prepared
+def _status_set_statement() -> Update:
+    known = {"status": bindparam("known"), "updated_at": bindparam("known_at", type_=UtcDateTime())}
+    return update(sessions).where(sessions.c.session_id == bindparam("session")).values(known)
 
 
 def moves_page(
@@ -173,7 +189,7 @@ _GIVEN: dict[str, TypeEngine[Any]] = {
 }
 
 
-@cache
+@prepared
 def _rebind_statement(dialect: Dialect) -> Update:
     given = given_rows(dialect, "given", _GIVEN)
     now_held = given.c.state == PlacementState.HELD.value
@@ -200,13 +216,13 @@ def _rebind_statement(dialect: Dialect) -> Update:
     )
 
 
-@cache
+@prepared
 def _owners_statement(dialect: Dialect) -> Select[Any]:
     columns = (sessions.c.session_id, accounts.c.id, accounts.c.uuid, accounts.c.workspace_id)
     return select(*columns).select_from(ACCOUNTS_WITH_SESSIONS).where(among(dialect, sessions.c.session_id, "sessions"))
 
 
-@cache
+@prepared
 def _verified_statement(dialect: Dialect) -> Update:
     seen_at = bindparam("seen_at", type_=UtcDateTime())
     older = or_(sessions.c.last_verified_at.is_(null()), sessions.c.last_verified_at < seen_at)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import asyncpg
-from sqlalchemy import URL, ColumnElement, Connection, Float, cast, event, func, type_coerce
+from sqlalchemy import URL, ColumnElement, Connection, Float, cast, event, func, select, type_coerce
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from homing.store.columns import UtcDateTime
@@ -16,6 +16,8 @@ from homing.store.failures import DRIVER_ERRORS, disconnected, lost_a_race, unav
 T = TypeVar("T")
 
 _TRIES = 4
+
+_CLOCK = select(func.clock_timestamp())
 
 
 class PostgresDatabase:
@@ -68,6 +70,10 @@ class PostgresDatabase:
         now = func.clock_timestamp()
         later = now + func.make_interval(0, 0, 0, 0, 0, 0, cast(after_s, Float(53))) if after_s else now
         return type_coerce(later, UtcDateTime())
+
+    def now(self, connection: Connection) -> datetime:
+        now: datetime = connection.scalars(_CLOCK).one()
+        return now
 
     async def connect_alone(self) -> "asyncpg.Connection[Any]":
         """A connection outside of the pool, for one that listens. Raises the driver's own errors."""

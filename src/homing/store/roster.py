@@ -2,20 +2,27 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, case, delete, exists, func, select, update
+from sqlalchemy import Connection, Select, case, delete, exists, func, select, update
 
 from homing.model.access import Key
 from homing.model.fleet import Instance, InstanceState, InstanceUrl, SessionStatus
 from homing.ports import InstanceChanges, InstanceLoad, NameTaken
 from homing.store.accounts import ensure_workspace
+from homing.store.prepared import prepared
 from homing.store.rows import instance_of, key_of
 from homing.store.schema import accounts, api_keys, instances, sessions
 from homing.store.sql import dialect_of, insert
 
 
 def all_instances(connection: Connection) -> list[Instance]:
-    return [instance_of(row) for row in connection.execute(select(instances).order_by(instances.c.id))]
+    return [instance_of(row) for row in connection.execute(_all_statement())]
+
+
+@prepared
+def _all_statement() -> Select[Any]:
+    return select(instances).order_by(instances.c.id)
 
 
 def create_instance(

@@ -1,13 +1,15 @@
 """Unknown sends and the reports that settle them, whichever of the two is stored first."""
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, func, select, text, update
+from sqlalchemy import Connection, Integer, Select, bindparam, func, literal, literal_column, select, text, update
 
 from homing.decide import settling
 from homing.model.events import Settlement, Sign
 from homing.model.fleet import AccountUuid, SessionId
 from homing.model.messages import MessageRecord, MessageState
+from homing.store.prepared import prepared
 from homing.store.rows import message_of
 from homing.store.schema import events, messages
 from homing.store.sql import dialect_of
@@ -26,12 +28,7 @@ def take_turn(connection: Connection) -> None:
 
 def settle_by_event(connection: Connection, sign: Sign, account: AccountUuid, event_id: str, at: datetime) -> None:
     """A report was stored: it may tell of a send recorded as unknown."""
-    rows = connection.execute(
-        select(messages)
-        .where(messages.c.account_uuid == account, messages.c.state == MessageState.UNKNOWN)
-        .order_by(messages.c.uuid.desc())
-        .limit(_UNKNOWN_MAX)
-    ).all()
+    rows = connection.execute(_unknown_statement(), {"account": account}).all()
     if not rows:
         return
     found = settling.settled(
@@ -39,6 +36,16 @@ def settle_by_event(connection: Connection, sign: Sign, account: AccountUuid, ev
     )
     if found is not None:
         _settle(connection, found, event_id, at)
+
+
+@prepared
+def _unknown_statement() -> Select[Any]:
+    return (
+        select(messages)
+        .where(messages.c.account_uuid == bindparam("account"), messages.c.state == literal(MessageState.UNKNOWN.value))
+        .order_by(messages.c.uuid.desc())
+        .limit(literal_column(str(_UNKNOWN_MAX), Integer()))
+    )
 
 
 def settle_by_record(connection: Connection, record: MessageRecord) -> None:

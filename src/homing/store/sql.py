@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Float,
     FromClause,
     Table,
     Text,
@@ -16,12 +18,13 @@ from sqlalchemy import (
     column,
     func,
     select,
+    type_coerce,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import TypeEngine
 
-from homing.store.columns import TextList, storable
-from homing.store.database import Dialect
+from homing.store.columns import TextList, UtcDateTime, storable
+from homing.store.database import Database, Dialect
 
 T = TypeVar("T")
 
@@ -54,6 +57,22 @@ def given_rows(dialect: Dialect, parameter: str, columns: Mapping[str, TypeEngin
     value: ColumnElement[str] = column("value", Text())
     fields = [func.json_extract(value, f"$.{name}", type_=kind).label(name) for name, kind in columns.items()]
     return select(*fields).select_from(func.json_each(rows).table_valued("value")).subquery("given")
+
+
+def moment(dialect: Dialect, parameter: str) -> ColumnElement[Any]:
+    """The store's time, so many seconds after now as the parameter says (see `moments`)."""
+    if dialect == "sqlite":
+        return bindparam(parameter, type_=UtcDateTime())
+    seconds = bindparam(parameter, type_=Float(53))
+    return type_coerce(func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, seconds), UtcDateTime())
+
+
+def moments(connection: Connection, database: Database, **after_s: float) -> dict[str, Any]:
+    """The parameters for `moment`, by their names."""
+    if database.dialect == "postgresql":
+        return dict(after_s)
+    now = database.now(connection)
+    return {name: now + timedelta(seconds=seconds) for name, seconds in after_s.items()}
 
 
 def as_rows(rows: Iterable[Mapping[str, str | int | None]]) -> str:

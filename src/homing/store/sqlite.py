@@ -16,6 +16,7 @@ from homing.store.columns import UtcDateTime
 from homing.store.database import Dialect, StoreMisconfigured
 from homing.store.failures import DRIVER_ERRORS, said, unavailable
 from homing.store.filelock import FileLock
+from homing.store.prepared import PreparedConnection
 from homing.store.schema import metadata
 from homing.store.shared_clock import SharedClock
 from homing.store.writer import GroupWriter
@@ -81,6 +82,9 @@ class SqliteFile:
     def instant(self, after_s: float = 0.0) -> ColumnElement[datetime]:
         return literal(self._now() + timedelta(seconds=after_s), UtcDateTime())
 
+    def now(self, connection: Connection) -> datetime:  # noqa: ARG002 - this machine's clock is the file's
+        return self._now()
+
     async def close(self) -> None:
         await self._writer.close()
         self._reader.close()
@@ -99,7 +103,7 @@ class SqliteFile:
             self._shared.read(self._reader)
 
     def _open(self, busy_ms: int) -> Connection:
-        connection = self._engine.connect()
+        connection = PreparedConnection(self._engine)
         prepare(connection, busy_ms)
         return connection
 
@@ -117,7 +121,7 @@ class SqliteMemory:
         _check_version()
         self._now = now or _steady_clock()
         self._engine = create_engine("sqlite://", poolclass=StaticPool, connect_args=_DRIVER_ARGUMENTS)
-        self._connection = self._engine.connect()
+        self._connection = PreparedConnection(self._engine)
         self._connection.exec_driver_sql("PRAGMA foreign_keys = ON")
         metadata.create_all(self._connection)
         self._connection.commit()
@@ -146,6 +150,9 @@ class SqliteMemory:
 
     def instant(self, after_s: float = 0.0) -> ColumnElement[datetime]:
         return literal(self._now() + timedelta(seconds=after_s), UtcDateTime())
+
+    def now(self, connection: Connection) -> datetime:  # noqa: ARG002 - this machine's clock is the file's
+        return self._now()
 
     async def close(self) -> None:
         self._connection.close()

@@ -28,7 +28,7 @@ from homing.store.sealing import KeyRing, frame_place
 from homing.store.together import Together
 from homing.store.vault_keys import Rotated
 from homing.store.vault_reserving import Wanted
-from homing.store.vault_rows import now_of, refusals
+from homing.store.vault_rows import refusals
 from homing.store.vault_settling import Acknowledged
 
 T = TypeVar("T")
@@ -58,7 +58,7 @@ class SqlVault:
     @classmethod
     async def of(cls, database: Database, keys: KeyRing) -> Self:
         """The vault, once it is certain that these are its keys. Raises VaultSealed with one sentence if not."""
-        await database.write(lambda c: vault_keys.check(c, keys, now_of(c, database)))
+        await database.write(lambda c: vault_keys.check(c, keys, database.now(c)))
         return cls(database, keys)
 
     async def open(self, session_id: str, *, epoch: int | None, holder: Holder) -> Grant | StaleEpoch:
@@ -169,7 +169,7 @@ class SqlVault:
         return await self._at(lambda c, now: vault_logins.save(c, self._keys, calls, now))
 
     async def _at(self, fn: Callable[[Connection, datetime], T]) -> T:
-        return await self._database.write(lambda c: fn(c, now_of(c, self._database)))
+        return await self._database.write(lambda c: fn(c, self._database.now(c)))
 
     async def _note_all(self, notes: Sequence[Acknowledged]) -> None:
         await self._at(lambda c, now: vault_settling.acknowledge(c, notes, now))

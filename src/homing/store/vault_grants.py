@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Select, Update, bindparam, case, null, select, update
@@ -15,6 +14,7 @@ from homing.model.vault import Grant, Holder, Login, StaleEpoch, Unfinished, Vau
 from homing.store.columns import Number, UtcDateTime
 from homing.store.database import Database, Dialect
 from homing.store.leases import note_revoked
+from homing.store.prepared import prepared
 from homing.store.rows import AnyRow
 from homing.store.schema import credentials, reservations, sessions
 from homing.store.sealing import KeyRing, Sealed, frame_place
@@ -28,7 +28,6 @@ from homing.store.vault_rows import (
     login_of,
     login_row,
     made_and_locked,
-    now_of,
     refusals,
     under,
 )
@@ -42,7 +41,7 @@ def open_many(
     """Take these sessions for the holder, each at the epoch wanted. What cannot be unsealed is not taken."""
     # Sessions before credentials, each by id: everybody who locks both does it in this order.
     recorded = _recorded(connection, [session for session, epoch in wanted.items() if epoch is None])
-    now = now_of(connection, database)
+    now = database.now(connection)
     stored = made_and_locked(connection, wanted, now)
     epochs = {
         session: epoch_to_open(
@@ -107,7 +106,7 @@ def _recorded(connection: Connection, asked: Collection[str]) -> dict[str, int]:
     return {row.session_id: row.epoch for row in rows}
 
 
-@cache
+@prepared
 def _recorded_statement(dialect: Dialect) -> Select[Any]:
     asked = among(dialect, sessions.c.session_id, "sessions")
     columns = (sessions.c.session_id, sessions.c.epoch)
@@ -168,7 +167,7 @@ def _unfinished(connection: Connection, asked: Collection[str]) -> dict[str, lis
     return found
 
 
-@cache
+@prepared
 def _unfinished_statement(dialect: Dialect) -> Select[Any]:
     return (
         select(reservations)
@@ -221,7 +220,7 @@ def _enter(connection: Connection, entries: Sequence[_Entry], now: datetime) -> 
         note_revoked(connection, Counter(boot for entry in entries if (boot := entry.revoked)))
 
 
-@cache
+@prepared
 def _enter_statement(dialect: Dialect) -> Update:
     given = given_rows(dialect, "given", _ENTERED)
     granted_at = bindparam("granted", type_=UtcDateTime())
@@ -248,7 +247,7 @@ def _enter_statement(dialect: Dialect) -> Update:
 # --- the other ways -----------------------------------------------------------------------------------------------
 
 
-@cache
+@prepared
 def _release_statement(dialect: Dialect) -> Update:
     given = given_rows(dialect, "given", GRANT)
     released_at = bindparam("released_at", type_=UtcDateTime())
@@ -256,7 +255,7 @@ def _release_statement(dialect: Dialect) -> Update:
     return update(credentials).where(*under(given)).values(nobody).returning(credentials.c.session_id)
 
 
-@cache
+@prepared
 def _adopt_statement(dialect: Dialect) -> Update:
     given = given_rows(dialect, "given", LOGIN)
     return (

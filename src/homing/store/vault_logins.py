@@ -3,13 +3,14 @@
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
-from functools import cache
+from typing import Any
 
-from sqlalchemy import Connection, Update, bindparam, delete, select, update
+from sqlalchemy import Connection, Select, Update, bindparam, delete, select, update
 
 from homing.model.vault import Grant, Holder, Holding, Login, StaleEpoch
 from homing.store.columns import UtcDateTime
 from homing.store.database import Dialect
+from homing.store.prepared import prepared
 from homing.store.schema import credentials, reservations
 from homing.store.sealing import KeyRing
 from homing.store.sql import among, as_rows, dialect_of, given_rows
@@ -78,10 +79,15 @@ def unheld(connection: Connection, asked: Collection[str]) -> list[Holding]:
 
 
 def epoch(connection: Connection, session_id: str) -> int:
-    return connection.scalar(select(credentials.c.epoch).where(credentials.c.session_id == session_id)) or 0
+    return connection.scalar(_epoch_statement(), {"session": session_id}) or 0
 
 
-@cache
+@prepared
+def _epoch_statement() -> Select[Any]:
+    return select(credentials.c.epoch).where(credentials.c.session_id == bindparam("session"))
+
+
+@prepared
 def _save_statement(dialect: Dialect) -> Update:
     given = given_rows(dialect, "given", LOGIN)
     saved = {name: given.c[name] for name in LOGIN if name != "session_id"}

@@ -2,7 +2,6 @@
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Insert, Select, Update, and_, bindparam, false, select, update
@@ -10,12 +9,13 @@ from sqlalchemy import Connection, Insert, Select, Update, and_, bindparam, fals
 from homing.model.vault import Grant, Reservation, Reserved, ReservedBefore
 from homing.store.columns import Number, UtcDateTime, Words, as_base64
 from homing.store.database import Database
+from homing.store.prepared import prepared
 from homing.store.rows import AnyRow
 from homing.store.schema import credentials, reservations
 from homing.store.sealing import Sealed
 from homing.store.sql import as_rows, dialect_of, given_rows, insert
 from homing.store.vault_reserving_at_once import ASKED, FRESH, all_in_one_statement, same_message
-from homing.store.vault_rows import grant_row, now_of, under
+from homing.store.vault_rows import grant_row, under
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def _reserved_in_steps(connection: Connection, database: Database, wanted: Seque
         else:
             found[row.place] = ReservedBefore(row.counter, row.acknowledged)
     if fresh:
-        now = now_of(connection, database)
+        now = database.now(connection)
         rows = as_rows({**wanted[place].row(place), "counter": counter} for place, counter in fresh.items())
         connection.execute(_insert_statement(), {"given": rows, "reserved": now})
         raised = as_rows({"session_id": session, "counter": counter} for session, counter in last.items())
@@ -73,7 +73,7 @@ def _reserved_in_steps(connection: Connection, database: Database, wanted: Seque
     return found
 
 
-@cache
+@prepared
 def _held_statement() -> Select[Any]:
     given = given_rows("sqlite", "given", ASKED)
     known = (reservations.c.counter, reservations.c.acknowledged)
@@ -84,14 +84,14 @@ def _held_statement() -> Select[Any]:
     )
 
 
-@cache
+@prepared
 def _insert_statement() -> Insert:
     given = given_rows("sqlite", "given", FRESH)
     chosen = select(*(given.c[name] for name in FRESH), bindparam("reserved", type_=UtcDateTime()), false())
     return insert("sqlite", reservations).from_select([*FRESH, "reserved_at", "acknowledged"], chosen)
 
 
-@cache
+@prepared
 def _raise_statement() -> Update:
     given = given_rows("sqlite", "given", {"session_id": Words(), "counter": Number()})
     raised = {"reserved_to": given.c.counter, "updated_at": bindparam("reserved", type_=UtcDateTime())}

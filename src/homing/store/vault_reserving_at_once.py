@@ -1,6 +1,5 @@
 """Reserving counters on PostgreSQL, where each statement is a round trip: one statement for all."""
 
-from functools import cache
 from typing import Any
 
 from sqlalchemy import CTE, ColumnElement, FromClause, Select, and_, false, func, select, union_all, update
@@ -8,6 +7,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
 from homing.store.columns import Number, Words
+from homing.store.prepared import prepared
 from homing.store.schema import credentials, reservations
 from homing.store.sql import given_rows
 from homing.store.vault_rows import GRANT, under
@@ -27,7 +27,7 @@ def same_message(given: FromClause) -> ColumnElement[bool]:
     return and_(reservations.c.session_id == given.c.session_id, reservations.c.message_id == given.c.message_id)
 
 
-@cache
+@prepared
 def all_in_one_statement() -> Select[Any]:
     """A row for each message whose grant stands. `mine`: its frame is the one that is kept.
 

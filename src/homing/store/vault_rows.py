@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from functools import cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, FromClause, Select, bindparam, literal_column, select, true
@@ -10,7 +9,8 @@ from sqlalchemy.types import TypeEngine
 
 from homing.model.vault import Grant, Holder, StaleEpoch
 from homing.store.columns import Number, UtcDateTime, Words, as_base64
-from homing.store.database import Database, Dialect
+from homing.store.database import Dialect
+from homing.store.prepared import prepared
 from homing.store.rows import AnyRow
 from homing.store.schema import credentials
 from homing.store.sealing import Sealed
@@ -70,11 +70,6 @@ def login_row(sealed: Sealed | None, version: int) -> dict[str, str | int | None
     return {"login": as_base64(sealed.text), "login_key": sealed.key_id, "login_version": version}
 
 
-def now_of(connection: Connection, database: Database) -> datetime:
-    now: datetime = connection.scalars(select(database.instant())).one()
-    return now
-
-
 def locked(connection: Connection, sessions: Collection[str]) -> dict[str, AnyRow]:
     """The rows of these sessions, nobody else's to change until the transaction ends."""
     found = connection.execute(_locked_statement(dialect_of(connection)), {"sessions": sorted(sessions)})
@@ -98,7 +93,7 @@ def refusals(connection: Connection, grants: Iterable[Grant]) -> dict[str, Stale
     return {session: StaleEpoch(epochs.get(session, 0)) for session in asked}
 
 
-@cache
+@prepared
 def _locked_statement(dialect: Dialect) -> Select[Any]:
     return (
         select(credentials)
@@ -108,13 +103,13 @@ def _locked_statement(dialect: Dialect) -> Select[Any]:
     )
 
 
-@cache
+@prepared
 def _epochs_statement(dialect: Dialect) -> Select[Any]:
     columns = (credentials.c.session_id, credentials.c.epoch)
     return select(*columns).where(among(dialect, credentials.c.session_id, "sessions"))
 
 
-@cache
+@prepared
 def _made_statement(dialect: Dialect) -> Any:
     given = given_rows(dialect, "given", {"session_id": Words()})
     zero: ColumnElement[int] = literal_column("0")

@@ -3,13 +3,13 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 
 from sqlalchemy import Connection, Update, bindparam, delete, null, select, true, tuple_, update
 
 from homing.model.vault import Grant, StaleEpoch
 from homing.store.columns import Number, UtcDateTime
 from homing.store.database import Database, Dialect
+from homing.store.prepared import prepared
 from homing.store.schema import reservations
 from homing.store.sql import as_rows, dialect_of, given_rows
 from homing.store.vault_rows import GRANT, grant_row, is_under, locked, under
@@ -61,7 +61,7 @@ def _prune(connection: Connection, database: Database, keep_s: float, limit: int
     return connection.execute(delete(reservations).where(key.in_(old))).rowcount
 
 
-@cache
+@prepared
 def _acknowledge_statement(dialect: Dialect) -> Update:
     given = given_rows(dialect, "given", {**GRANT, "counter": Number()})
     return (

@@ -2,19 +2,19 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
-from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, delete, func, literal_column, select, text, union_all
+from sqlalchemy import Connection, Select, bindparam, delete, func, literal_column, select, text, union_all
 
 from homing.model.work import Ending, Job, JobId, JobState, NewJob, Priority, WorkFigures
 from homing.ports import CacheCleared, Notice, Page, WorkReady
 from homing.store import jobs as operations
-from homing.store.database import Database
+from homing.store.database import Database, Dialect
 from homing.store.jobs import is_head, job_of
 from homing.store.notices import StagedNotices
+from homing.store.prepared import prepared
 from homing.store.schema import UNFINISHED, jobs
-from homing.store.sql import among, dialect_of
+from homing.store.sql import among, dialect_of, moment, moments
 
 T = TypeVar("T")
 
@@ -141,7 +141,7 @@ def _figures(connection: Connection, database: Database) -> list[WorkFigures]:
     counts: dict[str, dict[JobState, int]] = {}
     oldest: dict[str, float] = {}
     grouped = select(jobs.c.kind, jobs.c.state, func.count().label("number"), func.min(jobs.c.due_at).label("oldest"))
-    now = _now(connection, database)
+    now = database.now(connection)
     for row in connection.execute(grouped.group_by(jobs.c.kind, jobs.c.state)):
         state = JobState(row.state)
         counts.setdefault(row.kind, {})[state] = row.number
@@ -151,17 +151,24 @@ def _figures(connection: Connection, database: Database) -> list[WorkFigures]:
 
 
 def _next_due_s(connection: Connection, database: Database, kind: str) -> float | None:
+    asked = {"wanted": kind, **moments(connection, database, clock=0.0)}
+    now, *due = connection.execute(_next_due_statement(database.dialect), asked).one()
+    known = [(each - now).total_seconds() for each in due if each is not None]
+    return max(0.0, min(known)) if known else None
+
+
+@prepared
+def _next_due_statement(dialect: Dialect) -> Select[Any]:
     firsts = [
         select(jobs.c.due_at)
-        .where(is_head(), jobs.c.kind == kind, jobs.c.priority == priority)
+        .where(is_head(), jobs.c.kind == bindparam("wanted"))
+        .where(jobs.c.priority == literal_column(str(priority.value)))
         .order_by(jobs.c.due_at)
         .limit(1)
         .scalar_subquery()
         for priority in Priority
     ]
-    now, *due = connection.execute(select(database.instant(), *firsts)).one()
-    known = [(each - now).total_seconds() for each in due if each is not None]
-    return max(0.0, min(known)) if known else None
+    return select(moment(dialect, "clock").label("now"), *firsts)
 
 
 def _prune(connection: Connection, database: Database, keep_s: dict[JobState, float], limit: int) -> int:
@@ -176,8 +183,3 @@ def _prune(connection: Connection, database: Database, keep_s: dict[JobState, fl
         )
         gone += connection.execute(delete(jobs).where(jobs.c.id.in_(old))).rowcount
     return gone
-
-
-def _now(connection: Connection, database: Database) -> datetime:
-    now: datetime = connection.scalars(select(database.instant())).one()
-    return now

@@ -102,6 +102,9 @@ class Reached:
     def instant(self, after_s: float = 0.0) -> ColumnElement[datetime]:
         return self._store.memory.instant(after_s)
 
+    def now(self, connection: Connection) -> datetime:
+        return self._store.memory.now(connection)
+
     async def close(self) -> None:
         pass
 
