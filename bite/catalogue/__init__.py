@@ -1,0 +1,13 @@
+"""All defects, by what they are about."""
+
+from bite.catalogue import granting, holding, knowing, sending, speaking, working
+from bite.defect import Defect
+
+DEFECTS: tuple[Defect, ...] = (
+    *sending.DEFECTS,
+    *knowing.DEFECTS,
+    *granting.DEFECTS,
+    *holding.DEFECTS,
+    *speaking.DEFECTS,
+    *working.DEFECTS,
+)

@@ -1,0 +1,60 @@
+"""A defect as data: what is changed where, and where it should be noticed."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class Outdated(Exception):
+    """The code that a defect changes is not there (once) any more. The message says which and where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tests:
+    """Files of the suite, and which tests of them if not all, most telling first."""
+
+    files: tuple[str, ...]
+    only: str = ""
+
+    def __str__(self) -> str:
+        return "the tests"
+
+
+@dataclass(frozen=True, slots=True)
+class Seeds:
+    """Runs of the simulator, one seed after the other from 0."""
+
+    scenario: str = "standard"
+    many: int = 12
+
+    def __str__(self) -> str:
+        return f"the simulator ({self.scenario})"
+
+
+Probe = Tests | Seeds
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """`old` becomes `new` in `file`, below `src`. `probes` are tried in their order, then the simulator."""
+
+    name: str
+    says: str
+    file: str
+    old: str
+    new: str
+    probes: tuple[Probe, ...]
+
+    def applied(self, source: str) -> str:
+        """The file's text with the defect in it. Raises Outdated."""
+        found = source.count(self.old)
+        if found != 1:
+            raise Outdated(f"{self.name}: what it changes is in src/{self.file} {found} times, not once")
+        return source.replace(self.old, self.new)
+
+
+def tests(*files: str, only: str = "") -> Tests:
+    return Tests(tuple(f"tests/{file}" for file in files), only)
+
+
+def source_of(root: Path, defect: Defect) -> Path:
+    return root / "src" / defect.file
