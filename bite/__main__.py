@@ -43,7 +43,10 @@ def _parsed() -> argparse.Namespace:
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)), help="how many at once")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what came of them to this file")
     parser.add_argument(
-        "--no-sound", dest="sound", action="store_false", help="do not first see that all is well without them"
+        "--no-sound",
+        dest="sound",
+        action="store_false",
+        help="do not see at the end that nobody complains without them",
     )
     given = parser.parse_args()
     unknown = sorted(set(given.name) - set(names))
@@ -59,19 +62,18 @@ def _parsed() -> argparse.Namespace:
 async def _bitten(chosen: Sequence[Defect], score: Score, *, processes: int, sound: bool) -> None:
     with tempfile.TemporaryDirectory(prefix="bite-") as place:
         copies = [Copy(Path(place) / str(number)) for number in range(processes)]
-        if sound:
-            await _see_that_it_is_sound(copies, chosen, score)
         waiting = list(reversed(chosen))
         await asyncio.gather(*(_work_off(copy, waiting, score) for copy in copies))
+        if sound:
+            await _see_that_it_is_sound(copies, score)
 
 
-async def _see_that_it_is_sound(copies: Sequence[Copy], chosen: Sequence[Defect], score: Score) -> None:
+async def _see_that_it_is_sound(copies: Sequence[Copy], score: Score) -> None:
     """A complaint says nothing of a defect if it comes without one as well."""
-    files = sorted({name for defect in chosen for probe in defect.probes if isinstance(probe, Tests)
-                    for name in probe.files})  # fmt: skip
-    parts = [Tests(tuple(part)) for number in range(len(copies)) if (part := files[number :: len(copies)])]
-    complaints = await asyncio.gather(*(complaint_of(copy, part) for copy, part in zip(copies, parts, strict=False)))
-    score.unsound = [complaint for complaint in complaints if complaint is not None]
+    complained = sorted({caught.what for caught in score.caught if caught.is_a_test})
+    parts = [Tests(tuple(part)) for number in range(len(copies)) if (part := complained[number :: len(copies)])]
+    answers = await asyncio.gather(*(complaint_of(copy, part) for copy, part in zip(copies, parts, strict=False)))
+    score.unsound = [answer for answer in answers if answer is not None]
 
 
 async def _work_off(copy: Copy, waiting: list[Defect], score: Score) -> None:

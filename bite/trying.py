@@ -31,6 +31,7 @@ class Caught:
     by: str
     what: str
     after_s: float
+    is_a_test: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,8 @@ async def tried(copy: Copy, defect: Defect) -> Caught | Missed:
         for probe in probes_of(defect):
             complaint = await complaint_of(copy, probe)
             if complaint is not None:
-                return Caught(str(probe), complaint, time.monotonic() - began_s)
+                is_a_test = isinstance(probe, Tests) and complaint.startswith("tests/")
+                return Caught(str(probe), complaint, time.monotonic() - began_s, is_a_test)
     return Missed(time.monotonic() - began_s)
 
 

@@ -6,12 +6,14 @@ the gateway dies, the lease ends, and whoever is asked next drives on under the 
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import assert_never
 
 import structlog
 
 from homing.decide import idempotency
 from homing.decide.idempotency import Drive, InFlight, Mismatch, Replay
+from homing.model.errors import Code, Problem
 from homing.model.fleet import WorkspaceId
 from homing.model.messages import Claimed, InUse, StoredAnswer
 from homing.model.sending import NotSent, Outcome
@@ -22,6 +24,9 @@ log = structlog.get_logger("homing")
 LEASE_S = 5.0
 CLAIM_WITHIN_S = 1.5
 """How long a client waits until it is known whether its key is new. Nothing was sent by then."""
+QUEUE_MAX = 100
+LONGEST_WAIT_S = 1.0
+"""Whoever comes when so many wait for the store, the first of them for so long, is not kept waiting."""
 RENEW_EVERY_S = 1.5
 FORGET_EVERY_S = 60.0
 
@@ -35,6 +40,8 @@ class KeyedSends:
     def __init__(self, messages: Messages, clock: Clock, *, owner: str, keep_s: float) -> None:
         self._messages, self._clock, self._owner, self._keep_s = messages, clock, owner, keep_s
         self._driving: set[tuple[WorkspaceId, str]] = set()
+        self._claiming: dict[object, float] = {}
+        self._letting_go: set[asyncio.Task[None]] = set()
 
     async def answer(
         self,
@@ -44,7 +51,10 @@ class KeyedSends:
         message_uuid: str,
         drive: Callable[[Drive], Awaitable[Driven]],
     ) -> StoredAnswer | InFlight | Mismatch:
-        """The answer for this key: an old one, or that of `drive`, called at most once among all gateways at a time."""
+        """The answer for this key: an old one, or that of `drive`, called at most once among all gateways at a time.
+
+        Raises StoreUnavailable, and Problem while so many wait for the store that nobody would be served in time.
+        """
         found = await self._claimed(workspace, key, fingerprint, message_uuid)
         admission = idempotency.admit(found, fingerprint)
         match admission:
@@ -58,6 +68,9 @@ class KeyedSends:
                 assert_never(admission)
 
     async def _claimed(self, workspace: WorkspaceId, key: str, fingerprint: str, message_uuid: str) -> Claimed | InUse:
+        self._see_that_it_is_worth_waiting()
+        place = object()
+        self._claiming[place] = self._clock.monotonic()
         try:
             async with asyncio.timeout(CLAIM_WITHIN_S):
                 return await self._messages.claim_key(
@@ -70,7 +83,34 @@ class KeyedSends:
                     keep_s=self._keep_s,
                 )
         except TimeoutError as error:
+            self._let_go(workspace, key)
             raise StoreUnavailable(f"it did not answer within {CLAIM_WITHIN_S:g} s") from error
+        except asyncio.CancelledError:
+            self._let_go(workspace, key)
+            raise
+        finally:
+            del self._claiming[place]
+
+    def _see_that_it_is_worth_waiting(self) -> None:
+        """If those who came long ago wait still, whoever queues behind them would be served after he gave up, and the
+        store would do nothing any more that is of use to anybody."""
+        if len(self._claiming) < QUEUE_MAX:
+            return
+        longest_s = self._clock.monotonic() - next(iter(self._claiming.values()))
+        if longest_s > LONGEST_WAIT_S:
+            detail = f"{len(self._claiming)} sends wait for the database, the first of them for {longest_s:.1f} s"
+            raise Problem(Code.OVERLOADED, detail, retry_after_s=2)
+
+    def _let_go(self, workspace: WorkspaceId, key: str) -> None:
+        """The store may have given us the key without our hearing of it: nobody should wait for that lease to end."""
+        if (workspace, key) not in self._driving:
+            letting_go = asyncio.get_running_loop().create_task(self._released(workspace, key))
+            self._letting_go.add(letting_go)
+            letting_go.add_done_callback(self._letting_go.discard)
+
+    async def _released(self, workspace: WorkspaceId, key: str) -> None:
+        with suppress(StoreUnavailable):
+            await self._messages.release_key(workspace, key, self._owner)
 
     async def _driven(
         self, workspace: WorkspaceId, key: str, admission: Drive, drive: Callable[[Drive], Awaitable[Driven]]
