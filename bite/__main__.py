@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bite.catalogue import DEFECTS
 from bite.copies import Copy
-from bite.defect import Defect, Outdated, Tests
+from bite.defect import Defect, Outdated, Suite
 from bite.report import Score, line, summary
 from bite.trying import CannotTry, complaint_of, tried
 
@@ -71,7 +71,7 @@ async def _bitten(chosen: Sequence[Defect], score: Score, *, processes: int, sou
 async def _see_that_it_is_sound(copies: Sequence[Copy], score: Score) -> None:
     """A complaint says nothing of a defect if it comes without one as well."""
     complained = sorted({caught.what for caught in score.caught if caught.is_a_test})
-    parts = [Tests(tuple(part)) for number in range(len(copies)) if (part := complained[number :: len(copies)])]
+    parts = [Suite(tuple(part)) for number in range(len(copies)) if (part := complained[number :: len(copies)])]
     answers = await asyncio.gather(*(complaint_of(copy, part) for copy, part in zip(copies, parts, strict=False)))
     score.unsound = [answer for answer in answers if answer is not None]
 

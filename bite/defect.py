@@ -9,7 +9,7 @@ class Outdated(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Tests:
+class Suite:
     """Files of the suite, and which tests of them if not all, most telling first."""
 
     files: tuple[str, ...]
@@ -30,7 +30,7 @@ class Seeds:
         return f"the simulator ({self.scenario})"
 
 
-Probe = Tests | Seeds
+Probe = Suite | Seeds
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,8 @@ class Defect:
         return source.replace(self.old, self.new)
 
 
-def tests(*files: str, only: str = "") -> Tests:
-    return Tests(tuple(f"tests/{file}" for file in files), only)
+def tests(*files: str, only: str = "") -> Suite:
+    return Suite(tuple(f"tests/{file}" for file in files), only)
 
 
 def source_of(root: Path, defect: Defect) -> Path:

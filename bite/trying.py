@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from bite.copies import Copy, python
-from bite.defect import Defect, Probe, Seeds, Tests
+from bite.defect import Defect, Probe, Seeds, Suite
 
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
 _SEED = re.compile(r"^seed .*$", re.MULTILINE)
@@ -48,7 +48,7 @@ async def tried(copy: Copy, defect: Defect) -> Caught | Missed:
         for probe in probes_of(defect):
             complaint = await complaint_of(copy, probe)
             if complaint is not None:
-                is_a_test = isinstance(probe, Tests) and complaint.startswith("tests/")
+                is_a_test = isinstance(probe, Suite) and complaint.startswith("tests/")
                 return Caught(str(probe), complaint, time.monotonic() - began_s, is_a_test)
     return Missed(time.monotonic() - began_s)
 
@@ -66,15 +66,15 @@ async def complaint_of(copy: Copy, probe: Probe) -> str | None:
         return None
     if code is None:
         return f"it came to no end within {PROBE_WITHIN_S:.0f} s"
-    found = (_FAILED if isinstance(probe, Tests) else _SEED).search(said)
+    found = (_FAILED if isinstance(probe, Suite) else _SEED).search(said)
     if code != SOMETHING_FAILED or found is None:
         raise CannotTry(f"{probe} could not be tried (exit code {code}): {said[-600:]}")
-    return found[1] if isinstance(probe, Tests) else found[0]
+    return found[1] if isinstance(probe, Suite) else found[0]
 
 
 def _command(probe: Probe) -> list[str]:
     match probe:
-        case Tests(files=files, only=only):
+        case Suite(files=files, only=only):
             chosen = ["-k", only] if only else []
             return ["-m", "pytest", "-x", "--tb=no", "-m", "not e2e and not slow", *chosen, *files]
         case Seeds(scenario=scenario, many=many):

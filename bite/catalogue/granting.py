@@ -58,8 +58,8 @@ DEFECTS: tuple[Defect, ...] = (
         "clock-of-the-gateway",
         "leases are judged by the gateway's own clock and not by the store's",
         "homing/store/granting.py",
-        "    now = now_of(connection, database)\n    firsts",
-        "    now = datetime.now(now_of(connection, database).tzinfo)\n    firsts",
+        "    now = database.now(connection)\n    firsts",
+        "    now = datetime.now(database.now(connection).tzinfo)\n    firsts",
         (*_GRANTS, Seeds("standard", 4)),
     ),
     Defect(

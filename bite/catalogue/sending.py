@@ -127,8 +127,8 @@ DEFECTS: tuple[Defect, ...] = (
         "answer-of-a-loser",
         "a gateway whose key was taken over stores its answer all the same",
         "homing/store/idempotency.py",
-        "keys.c.key == key, keys.c.owner == owner)",
-        "keys.c.key == key)",
+        'return and_(_named(), keys.c.owner == bindparam("holder", type_=Words()))',
+        "return _named()",
         _KEYS,
     ),
     Defect(

@@ -26,6 +26,7 @@ from homing.model.sending import (
     Nowhere,
     Unknown,
     Unplaced,
+    VerdictKind,
     Waiting,
 )
 
@@ -229,7 +230,16 @@ happenings = st.lists(
 def test_what_may_have_left_never_ends_as_not_sent(happened: Sequence[Happening], now_s: float, repeated: bool) -> None:
     found = step(*happened, now_s=now_s, repeated=repeated)
     if isinstance(found, Finish) and isinstance(found.outcome, NotSent):
-        assert not recovery.may_have_left(happened, repeated)
+        assert not repeated
+        certain = [item for item in happened if isinstance(item, Attempt) and item.verdict.kind is not VerdictKind.MOVED]
+        assert not any(item.verdict.may_have_left for item in certain)
+
+
+def test_what_an_earlier_gateway_may_have_sent_ends_as_unknown() -> None:
+    found = step(attempt(Phase.REFUSED, chose_id=True), now_s=10.0, repeated=True)
+    assert isinstance(found, Finish)
+    assert isinstance(found.outcome, Unknown)
+    assert "died while it drove" in found.outcome.reason
 
 
 @given(happened=happenings)

@@ -64,6 +64,20 @@ SCENARIOS: Mapping[str, Scenario] = {
     scenario.name: scenario
     for scenario in (
         Scenario("standard", kinds=_ALL),
+        Scenario(
+            "brief",
+            instances=3,
+            sessions=9,
+            calm_until_s=3.0,
+            faults_until_s=12.0,
+            talk_until_s=16.0,
+            settled_by_s=30.0,
+            ends_s=34.0,
+            messages_per_s=2.0,
+            faults_min=1,
+            faults_max=4,
+            kinds=_ALL,
+        ),
         Scenario("calm", faults_min=0, faults_max=0, kinds={"instance dies": 1}),
         Scenario("failover", kinds={**_ALL, "store fails over": 6}, faults_max=5),
         Scenario("strangers", kinds={**_ALL, "a stranger uses the login": 6}, faults_max=5),
