@@ -13,7 +13,7 @@ from typing import assert_never
 from bite.copies import Copy, python
 from bite.defect import Defect, Probe, Seeds, Suite
 
-_FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
+_FAILED = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
 _SEED = re.compile(r"^seed .*$", re.MULTILINE)
 PROBE_WITHIN_S = 150.0
 NOTHING_FAILED = 0

@@ -150,6 +150,19 @@ async def test_a_holder_whose_grant_was_superseded_can_change_nothing(
     assert await all_rows() == before
 
 
+async def test_a_grant_is_of_use_to_the_boot_that_it_was_given_to_and_to_no_other(vault: SqlVault) -> None:
+    """One that says the right epoch and address, and is another boot there."""
+    mine = await saved(vault, await opened(vault))
+    await reserved(vault, mine, "m1")
+    other = replace(mine, holder=Holder(ONE.instance_url, "its next boot"))
+    assert await vault.reserve(other, unsent("m2")) == StaleEpoch(1)
+    assert await vault.save(other, {"stolen": True}) == StaleEpoch(1)
+    assert await vault.release([other]) == {"s": StaleEpoch(1)}
+    await vault.acknowledge(other, [1])
+    await vault.close()
+    assert [left.message_id for left in (await opened(vault, holder=TWO)).unfinished] == ["m1"]
+
+
 async def test_saves_that_meet_are_kept_in_their_order(vault: SqlVault) -> None:
     grant = await opened(vault)
     other = await opened(vault, "other")

@@ -231,7 +231,9 @@ def test_what_may_have_left_never_ends_as_not_sent(happened: Sequence[Happening]
     found = step(*happened, now_s=now_s, repeated=repeated)
     if isinstance(found, Finish) and isinstance(found.outcome, NotSent):
         assert not repeated
-        certain = [item for item in happened if isinstance(item, Attempt) and item.verdict.kind is not VerdictKind.MOVED]
+        certain = [
+            item for item in happened if isinstance(item, Attempt) and item.verdict.kind is not VerdictKind.MOVED
+        ]
         assert not any(item.verdict.may_have_left for item in certain)
 
 

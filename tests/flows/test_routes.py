@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from homing.model.fleet import Epoch, MoveKind, Rebinding
+from homing.model.fleet import Epoch, MoveKind, Rebinding, SessionStatus
 from homing.ports import CacheCleared, Lookup, PlacementChanged
 from tests.flows.worlds import A, B, Bench, W, bench
 
@@ -63,6 +63,29 @@ async def test_a_read_that_a_notice_overtook_does_not_fill_the_cache() -> None:
         assert stale is not None
         assert stale.placement.instance_url == A
         assert (await it.route(account)).placement.instance_url == B
+
+
+async def test_a_change_without_a_new_epoch_overtakes_a_read_too() -> None:
+    async with bench(A) as it:
+        account = await it.account(A)
+        slow = SlowLookup(it)
+        reading = asyncio.create_task(it.routes.route(W, account.uuid, None))
+        await slow.asked.wait()
+        await it.directory.set_status(account.session_id, SessionStatus.LOGGED_OUT)
+        slow.answer.set()
+        await reading
+        assert it.routes.stats().entries == 0
+        assert (await it.route(account)).logged_out
+
+
+async def test_after_a_failure_the_cached_route_itself_is_no_answer() -> None:
+    """The word of a move may have been lost on its way to this gateway."""
+    async with bench(A, B) as it:
+        account = await it.account(A)
+        cached = await it.route(account)
+        reads = it.tally.reads
+        assert await it.routes.reread_unless_moved(account.uuid, cached.placement) == cached
+        assert it.tally.reads == reads + 1
 
 
 async def test_a_clearing_overtakes_a_read_too() -> None:

@@ -176,6 +176,18 @@ async def test_a_frame_that_never_arrived_goes_before_newer_ones(world, eventual
     assert world.network.texts() == ["zero", "one", "two"]
 
 
+async def test_what_is_said_again_keeps_its_order(world, eventually):
+    await world.link("s1")
+    host = await held(world)
+    world.network.lose_frames = True
+    sends = [asyncio.create_task(host.send("s1", message(f"3EB0000{n}", str(n)))) for n in range(3)]
+    await eventually(lambda: world.network.lost == 3)
+    world.network.wires[-1].cut()
+    world.network.lose_frames = False
+    assert all(isinstance(outcome, Sent) for outcome in await asyncio.gather(*sends))
+    assert world.network.texts() == ["0", "1", "2"]
+
+
 async def test_a_message_reserved_while_the_connection_broke_goes_over_the_next_one(world, eventually):
     await world.link("s1")
     host = await held(world)

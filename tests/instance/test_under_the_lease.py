@@ -64,6 +64,22 @@ async def test_a_send_caught_by_a_freeze_in_the_middle_of_its_reservation_does_n
     assert len(world.network.ledger) == 1
 
 
+async def test_what_waits_behind_a_reservation_is_not_reserved_once_its_boot_is_paused(world, eventually):
+    host = await held(world, acknowledge_within_s=5.0)
+    world.database.open.clear()
+    first = asyncio.create_task(host.send("s1", message()))
+    await asyncio.sleep(0.01)
+    second = asyncio.create_task(host.send("s1", message("3EB0BBBB")))
+    await asyncio.sleep(0.01)
+    world.blocked_leases = True
+    freeze(world)
+    world.database.open.set()
+    assert await second == Paused()
+    assert (await world.stored()).unfinished == ("3EB0AAAA",)
+    world.blocked_leases = False
+    assert await first == Sent("3EB0AAAA")
+
+
 async def test_a_send_caught_by_a_freeze_is_said_once_by_the_next_holder(world, eventually):
     host = await held(world, acknowledge_within_s=5.0)
     world.database.open.clear()
