@@ -195,3 +195,9 @@ async def test_any_text_is_a_key_of_its_own(messages: SqlMessages, key: str) -> 
     assert await claim(messages, "gw2", key=key) == Claimed("by-gw2", taken_over=False)
     await messages.renew_keys("gw2", [(ONE, key)], LEASE_S)
     assert await messages.answer_key(ONE, key, "gw2", ANSWER)
+
+
+async def test_who_asks_again_because_the_answer_was_lost_has_the_key(messages: SqlMessages) -> None:
+    assert await claim(messages, "gw1", uuid="one") == Claimed("one", taken_over=False)
+    assert await claim(messages, "gw1", uuid="one") == Claimed("one", taken_over=False)
+    assert isinstance(await claim(messages, "gw1", uuid="two"), InUse)

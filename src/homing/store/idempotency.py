@@ -31,25 +31,46 @@ from homing.store.schema import idempotency_keys as keys
 from homing.store.sql import as_rows, given_rows, insert, moment, moments
 
 
+def claim_new(
+    connection: Connection, database: Database, wanted: dict[str, Any], *, lease_s: float, keep_s: float
+) -> bool:
+    """Take the key if nobody ever used it; in one statement, which most requests need no more than."""
+    given = {
+        **_named_so(wanted),
+        **_taken_by(wanted),
+        **moments(connection, database, held_for=lease_s, kept_for=keep_s),
+    }
+    return connection.scalar(_fresh_statement(database.dialect), given) is not None
+
+
 def claim(
     connection: Connection, database: Database, wanted: dict[str, Any], *, lease_s: float, keep_s: float
 ) -> Claimed | InUse:
     """Take the key, or say who has it. Two that claim at once meet at the row: the second waits for the first."""
     dialect = database.dialect
-    mine = {"workspace": wanted["workspace_id"], "name": wanted["key"]}
+    mine = _named_so(wanted)
     while True:
-        times = moments(connection, database, clock=0.0, held_for=lease_s, kept_for=keep_s)
-        given = {**mine, **{f"its_{name}": wanted[name] for name in _GIVEN}, **times}
-        if connection.scalar(_fresh_statement(dialect), given) is not None:
+        if claim_new(connection, database, wanted, lease_s=lease_s, keep_s=keep_s):
             return Claimed(wanted["message_uuid"], taken_over=False)
-        row = connection.execute(_held_statement(dialect), {**mine, **times}).one_or_none()
+        asked = {**mine, **moments(connection, database, clock=0.0)}
+        row = connection.execute(_held_statement(dialect), asked).one_or_none()
         if row is not None:
             break
         # Released between the two statements: it is new again.
     takeable = _judged(row, wanted)
     if isinstance(takeable, Claimed):
-        connection.execute(_taken_statement(dialect), {**given, "its_message_uuid": takeable.message_uuid})
+        times = moments(connection, database, held_for=lease_s, kept_for=keep_s)
+        given = {**mine, **_taken_by(wanted), **times, "its_message_uuid": takeable.message_uuid}
+        connection.execute(_taken_statement(dialect), given)
     return takeable
+
+
+def _named_so(wanted: dict[str, Any]) -> dict[str, Any]:
+    return {"workspace": wanted["workspace_id"], "name": wanted["key"]}
+
+
+def _taken_by(wanted: dict[str, Any]) -> dict[str, Any]:
+    return {f"its_{name}": wanted[name] for name in _GIVEN}
 
 
 _GIVEN = ("fingerprint", "message_uuid", "owner")
@@ -86,6 +107,9 @@ def _named() -> ColumnElement[bool]:
 
 def _judged(row: AnyRow, wanted: dict[str, Any]) -> Claimed | InUse:
     held = keyed_send_of(row)
+    if held.answer is None and (held.owner, held.message_uuid) == (wanted["owner"], wanted["message_uuid"]):
+        # Ours already: the answer to our first asking was lost.
+        return Claimed(held.message_uuid, taken_over=False)
     driven = held.answer is None and row.now < held.lease_until
     if row.now >= held.expires_at and not driven:
         return Claimed(wanted["message_uuid"], taken_over=False)

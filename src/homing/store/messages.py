@@ -50,19 +50,20 @@ class SqlMessages:
             "message_uuid": message_uuid,
             "owner": owner,
         }
-        return await self._database.write(
-            lambda c: idempotency.claim(c, self._database, wanted, lease_s=lease_s, keep_s=keep_s)
-        )
+        times = {"lease_s": lease_s, "keep_s": keep_s}
+        if await self._database.write_at_once(lambda c: idempotency.claim_new(c, self._database, wanted, **times)):
+            return Claimed(message_uuid, taken_over=False)
+        return await self._database.write(lambda c: idempotency.claim(c, self._database, wanted, **times))
 
     async def renew_keys(self, owner: str, keys: Collection[tuple[WorkspaceId, str]], lease_s: float) -> None:
         if keys:
             await self._database.write(lambda c: idempotency.renew(c, self._database, owner, keys, lease_s))
 
     async def answer_key(self, workspace: WorkspaceId, key: str, owner: str, answer: StoredAnswer) -> bool:
-        return await self._database.write(lambda c: idempotency.answer(c, workspace, key, owner, answer))
+        return await self._database.write_at_once(lambda c: idempotency.answer(c, workspace, key, owner, answer))
 
     async def release_key(self, workspace: WorkspaceId, key: str, owner: str) -> None:
-        await self._database.write(lambda c: idempotency.release(c, workspace, key, owner))
+        await self._database.write_at_once(lambda c: idempotency.release(c, workspace, key, owner))
 
     async def release_owner(self, owner_prefix: str) -> None:
         await self._database.write(lambda c: idempotency.release_owner(c, owner_prefix, self._database.instant()))
