@@ -13,7 +13,7 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
 	@touch $@
 
-.PHONY: help venv demo story test check format bench chaos lock clean
+.PHONY: help venv demo story test check format bench chaos sim bite lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,12 @@ format: $(STAMP) ## rewrite the code in the project's format
 
 chaos: $(STAMP) ## real faults on a fleet under load, and a table of what came of them
 	$(BIN)/homing chaos $(ARGS)
+
+sim: $(STAMP) ## disasters in virtual time, from seeds, judged from outside
+	$(BIN)/homing sim run --seeds 100 $(ARGS)
+
+bite: $(STAMP) ## put defects in, one at a time, and see who notices
+	$(BIN)/python -m bite $(ARGS)
 
 bench: $(STAMP) ## print the tables of the README, measured here
 	$(BIN)/python -m bench $(ARGS)
