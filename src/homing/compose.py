@@ -179,8 +179,10 @@ async def open_gateway(settings: Settings, drivers: Drivers | None = None) -> As
         drivers = drivers or drivers_of(settings, wire, metrics)
         alone = stores.database.dialect == "sqlite"
         if isinstance(stores.database, SqliteFile):
-            lock = WriteLock(stores.database.path)
-            unblocking = Unblocking(lock, SystemClock(), ends=settings.homing_end_stopped_writers)
+            lock, exits = WriteLock(stores.database.path), _exits_on(stores)
+            unblocking = Unblocking(
+                lock, SystemClock(), ends=settings.homing_end_stopped_writers, ended=exits.process_ended
+            )
             await stack.enter_async_context(_running([unblocking.run]))
         yield await stack.enter_async_context(
             gateway_on(settings, stores, drivers, metrics, SystemClock(), SystemEntropy(), alone=alone)
@@ -227,7 +229,11 @@ async def open_sync(settings: Settings) -> AsyncIterator[Sync]:
 async def open_exits(settings: Settings) -> AsyncIterator[Exits]:
     """For a command that says, without a gateway, that an instance exited. Gateways find the wishes when they look."""
     async with open_stores(settings) as stores:
-        yield Exits(stores.directory, stores.grants, stores.leases, WishList(stores.work))
+        yield _exits_on(stores)
+
+
+def _exits_on(stores: Stores) -> Exits:
+    return Exits(stores.directory, stores.grants, stores.leases, WishList(stores.work))
 
 
 def _wired(

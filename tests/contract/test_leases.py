@@ -154,3 +154,13 @@ async def test_a_server_that_does_not_tell_its_name_tells_the_databases(
     assert by_database.system.startswith("database ")
     assert by_database.timeline == by_server.timeline
     await database.close()
+
+
+async def test_a_renewal_never_keeps_the_next_one_waiting_between_two_round_trips(
+    database: Database, statements: list[str]
+) -> None:
+    leases = SqlLeases(database)
+    await leases.begin(ONE, expiry_s=6.0)
+    statements.clear()
+    assert await leases.renew(ONE, expiry_s=6.0) is not None
+    assert database.dialect == "sqlite" or len(statements) == 1, "a file has one writer, who asks nobody far away"

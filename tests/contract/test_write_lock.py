@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from homing.store.write_lock import WriteLock
+from homing.store.write_lock import WriteLock, mark_of, marked
 
 WRITES = """
 import sqlite3, sys
@@ -76,6 +76,16 @@ def test_one_that_stands_is_ended_and_the_file_is_free(file: Path, writer: "subp
         connection.execute("INSERT INTO t VALUES (2)")
         assert connection.execute("SELECT count(*) FROM t").fetchone() == (1,)
     connection.close()
+
+
+def test_a_process_is_known_by_a_mark_that_it_gives_its_incarnations(
+    file: Path, writer: "subprocess.Popen[str]"
+) -> None:
+    holder = WriteLock(file).holder()
+    assert holder is not None
+    assert holder.mark == mark_of(writer.pid) != mark_of(os.getpid())
+    assert marked("boot") == f"boot-{mark_of(os.getpid())}"
+    assert mark_of(2**22 + 1) == "", "of a process that is not there"
 
 
 def test_the_same_inode_on_another_disk_is_another_file(file: Path, tmp_path: Path) -> None:

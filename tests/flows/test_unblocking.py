@@ -1,5 +1,6 @@
 """A process that stands with the write lock of the database file."""
 
+import asyncio
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -42,6 +43,21 @@ def test_an_instance_that_stands_with_the_lock_is_ended() -> None:
 
 def test_a_stall_of_two_seconds_is_borne() -> None:
     assert looked_at(Lock(INSTANCE), 2.0).ended == []
+
+
+async def test_whoever_was_ended_is_told_of_by_its_mark() -> None:
+    told: list[str] = []
+
+    async def ended(mark: str) -> None:
+        told.append(mark)
+
+    for mark in ("a-mark", ""):
+        unblocking = Unblocking(Lock(replace(INSTANCE, mark=mark)), SteppedClock(), ends=True, ended=ended)
+        for _ in range(LOOKS):
+            unblocking.look()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert told == ["a-mark"]
 
 
 @pytest.mark.parametrize("holder", [RUNNING, SHELL, None], ids=["it runs", "somebody else's", "nobody"])

@@ -204,7 +204,7 @@ async def test_after_a_failover_grants_are_declared_again_before_anything_is_wri
     await world.forget_grants("s1", epoch=2)
     await world.grant_elsewhere("s2")
     await world.as_if_raised("s2", epoch=7)
-    monkeypatch.setattr(leases_module, "identity", lambda _: StoreIdentity("promoted", 2))
+    monkeypatch.setattr(leases_module, "file_identity", lambda _: StoreIdentity("promoted", 2))
     await eventually(lambda: host.find("s2") is None)
     await host.lease.trusted()
     stored = await world.stored("s1")

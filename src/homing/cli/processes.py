@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -141,12 +142,13 @@ def _host(known: "Settings", hosting: "InstanceSettings", log_level: str) -> int
 async def _hosted(known: "Settings", hosting: "InstanceSettings") -> None:
     from homing.instance.run import serve
     from homing.store.vault_opening import open_vault
+    from homing.store.write_lock import marked
     from homing.world import SystemClock
 
     async with open_vault(
         known.homing_database_url, key=known.homing_vault_key, old_keys=known.homing_vault_old_keys
     ) as (vault, leases):
-        await serve(hosting, vault, leases, SystemClock())
+        await serve(hosting, vault, leases, SystemClock(), fresh_id=lambda: marked(secrets.token_hex(8)))
 
 
 def demo(

@@ -52,6 +52,16 @@ class Exits:
         log.warning("Instance exited", url=url, boots=boots, sessions=len(placed), new_jobs=wanted)
         return Exited(url, boots, len(placed), wanted, Counter(staying.values()))
 
+    async def process_ended(self, mark: str) -> Exited | None:
+        """The same of the boot whose name ends with this mark of its process, which was ended for certain.
+
+        None if no lease is held under such a name. Raises StoreUnavailable.
+        """
+        for boot in await self._boots.incarnations():
+            if boot.holds_lease and boot.id.endswith(f"-{mark}"):
+                return await self.exited(boot.instance_url, boot.id)
+        return None
+
 
 def _stays(holding: SessionHolding | None) -> str | None:
     """Why a session is not to leave an instance that is said to have exited."""

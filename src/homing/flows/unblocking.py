@@ -5,12 +5,14 @@ stopped so long would soon lose its sessions anyway; with the lock it would take
 ended, which is a fence beyond doubt. Anybody else is spoken of, and left alone.
 """
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import structlog
 
 from homing.model.locks import LockHolder
-from homing.ports import Clock
+from homing.ports import Clock, StoreUnavailable
 
 log = structlog.get_logger("homing")
 
@@ -32,10 +34,16 @@ class Lock(Protocol):
 
 
 class Unblocking:
-    """Watches the lock. `ends`: whether it may end an instance that stands; if not, it only speaks of it."""
+    """Watches the lock. `ends`: whether it may end an instance that stands; if not, it only speaks of it.
 
-    def __init__(self, lock: Lock, clock: Clock, *, ends: bool) -> None:
-        self._lock, self._clock, self._ends = lock, clock, ends
+    `ended` hears by its mark of who was ended, so that nobody has to wait for its lease to run out.
+    """
+
+    def __init__(
+        self, lock: Lock, clock: Clock, *, ends: bool, ended: Callable[[str], Awaitable[object]] | None = None
+    ) -> None:
+        self._lock, self._clock, self._ends, self._ended = lock, clock, ends, ended
+        self._telling: set[asyncio.Task[None]] = set()
         self._standing: LockHolder | None = None
         self._looks = 0
 
@@ -61,5 +69,18 @@ class Unblocking:
         if self._ends and holder.is_instance:
             if self._lock.end(holder):
                 log.error("Stopped instance ended", alert=True, reason=stood)
+                self._tell(holder.mark)
         elif (self._looks - LOOKS) % _TOLD_EVERY == 0:
             log.error("The database file is locked", alert=True, reason=stood, do=f"kill -CONT {holder.pid}, or end it")
+
+    def _tell(self, mark: str) -> None:
+        if self._ended is not None and mark:
+            telling = asyncio.get_running_loop().create_task(self._told(self._ended, mark))
+            self._telling.add(telling)
+            telling.add_done_callback(self._telling.discard)
+
+    async def _told(self, ended: Callable[[str], Awaitable[object]], mark: str) -> None:
+        try:
+            await ended(mark)
+        except StoreUnavailable as error:
+            log.warning("Its sessions wait for its lease to run out", error=str(error))

@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from random import SystemRandom
@@ -118,9 +119,12 @@ class Instance:
         leases: Leases,
         clock: Clock,
         *,
+        fresh_id: Callable[[], str] = lambda: secrets.token_hex(8),
         on_event: OnHostEvent | None = None,
     ) -> "Instance":
         """Listen, take up the lease, then restore; ``on_event`` in place of telling the gateway.
+
+        ``fresh_id`` names a boot as no other is named.
 
         Raises ``AddressTaken`` and ``Misconfigured``.
         """
@@ -134,7 +138,7 @@ class Instance:
         host = Host(
             SimulatedEngine(tcp(settings.whatsapp_address)),
             credentials,
-            Lease(leases, url, clock, fresh_id=lambda: secrets.token_hex(8), policy=settings.lease),
+            Lease(leases, url, clock, fresh_id=fresh_id, policy=settings.lease),
             clock=clock,
             random=SystemRandom(),
             policy=settings.policy,
@@ -208,7 +212,9 @@ class Instance:
             log.warning("the sessions that the gateway has placed here could not be read: %s", problem)
 
 
-async def serve(settings: InstanceSettings, credentials: Credentials, leases: Leases, clock: Clock) -> None:
+async def serve(
+    settings: InstanceSettings, credentials: Credentials, leases: Leases, clock: Clock, *, fresh_id: Callable[[], str]
+) -> None:
     """Run one instance until SIGTERM or SIGINT; prints ``{"pid", "url"}`` once it listens.
 
     Raises ``AddressTaken`` or ``Misconfigured`` before anything was started.
@@ -217,7 +223,7 @@ async def serve(settings: InstanceSettings, credentials: Credentials, leases: Le
     stopped = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stopped.set)
-    async with await Instance.start(settings, credentials, leases, clock) as instance:
+    async with await Instance.start(settings, credentials, leases, clock, fresh_id=fresh_id) as instance:
         print(json.dumps({"pid": os.getpid(), "url": instance.url}), flush=True)
         await stopped.wait()
 

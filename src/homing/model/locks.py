@@ -7,11 +7,15 @@ from pathlib import PurePath
 
 @dataclass(frozen=True, slots=True)
 class LockHolder:
-    """A process with the write lock of a database file. `is_stopped`: it stands still until it is told to go on."""
+    """A process with the write lock of a database file. `is_stopped`: it stands still until it is told to go on.
+
+    `mark` is what the names of its incarnations end with; empty where the system does not tell enough.
+    """
 
     pid: int
     command: tuple[str, ...]
     is_stopped: bool
+    mark: str = ""
 
     @property
     def is_instance(self) -> bool:

@@ -3,30 +3,53 @@
 import secrets
 from typing import Any
 
-from sqlalchemy import Connection, Select, select, text
+from sqlalchemy import ColumnElement, Connection, Select, literal_column, select, text
 
 from homing.model.leases import StoreIdentity
 from homing.store.prepared import prepared
 from homing.store.schema import store_clock
-from homing.store.sql import dialect_of, insert
+from homing.store.sql import insert
 
 _MAY_ASK = "SELECT has_function_privilege('pg_catalog.pg_control_system()', 'execute')"
-_SYSTEM = "SELECT system_identifier::text FROM pg_control_system()"
+_SYSTEM = "(SELECT system_identifier::text FROM pg_control_system())"
 # Where that is not permitted: the database's own number, which a copy of it elsewhere seldom has.
-_DATABASE = "SELECT 'database ' || oid FROM pg_database WHERE datname = current_database()"
+_DATABASE = "(SELECT 'database ' || oid FROM pg_database WHERE datname = current_database())"
 # The timeline that is being written. The control file names that of the last checkpoint, which after a promotion is
 # for a while the old one.
-_TIMELINE = "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
+_TIMELINE = "substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
 
 
-def identity(connection: Connection) -> StoreIdentity:
-    """Within a writing operation. A PostgreSQL server that was promoted, or another one, answers another identity."""
-    if dialect_of(connection) == "sqlite":
-        return StoreIdentity(store_id(connection), 1)
-    may_ask = connection.scalar(text(_MAY_ASK))
-    statement = f"SELECT ({_SYSTEM if may_ask else _DATABASE}), ({_TIMELINE})"
-    system, timeline = connection.execute(text(statement)).one()
-    return StoreIdentity(system, int(timeline, 16))
+def known_file(connection: Connection) -> StoreIdentity | None:
+    """The identity of a SQLite file, if it has one already."""
+    known = connection.scalar(_known_statement())
+    return None if known is None else StoreIdentity(str(known), 1)
+
+
+def file_identity(connection: Connection) -> StoreIdentity:
+    """The same, made if nobody has made it; within a writing operation."""
+    return StoreIdentity(store_id(connection), 1)
+
+
+def may_name_the_system(connection: Connection) -> bool:
+    """Whether PostgreSQL tells us its system's number. To be asked once, and passed along."""
+    return bool(connection.scalar(text(_MAY_ASK)))
+
+
+def server_identity(connection: Connection, *, named: bool) -> StoreIdentity:
+    """A PostgreSQL server that was promoted, or another one, answers another identity."""
+    return told_by(connection.execute(select(*identity_columns(named=named))).one())
+
+
+def identity_columns(*, named: bool) -> tuple[Any, Any]:
+    """What any statement on PostgreSQL can tell of the server's identity along with its own answer."""
+    system: ColumnElement[str] = literal_column(_SYSTEM if named else _DATABASE)
+    timeline: ColumnElement[str] = literal_column(_TIMELINE)
+    return system.label("system"), timeline.label("timeline")
+
+
+def told_by(row: Any) -> StoreIdentity:
+    """The identity in an answer with those columns."""
+    return StoreIdentity(row.system, int(row.timeline, 16))
 
 
 def store_id(connection: Connection) -> str:

@@ -4,7 +4,20 @@ from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Update, bindparam, delete, exists, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Float,
+    Select,
+    Update,
+    bindparam,
+    delete,
+    exists,
+    func,
+    select,
+    update,
+)
+from sqlalchemy.sql.dml import ReturningUpdate
 from sqlalchemy.types import TypeEngine
 
 from homing.model.fleet import InstanceUrl
@@ -13,7 +26,14 @@ from homing.model.vault import Holder
 from homing.store import sql
 from homing.store.columns import Number, UtcDateTime, Words
 from homing.store.database import Database, Dialect
-from homing.store.identity import identity
+from homing.store.identity import (
+    file_identity,
+    identity_columns,
+    known_file,
+    may_name_the_system,
+    server_identity,
+    told_by,
+)
 from homing.store.prepared import prepared
 from homing.store.rows import AnyRow
 from homing.store.schema import credentials, incarnations
@@ -24,12 +44,18 @@ class SqlLeases:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._named: bool | None = None
 
     async def begin(self, holder: Holder, *, expiry_s: float) -> Renewed:
-        return await self._database.write(lambda c: _begin(c, self._database, holder, expiry_s))
+        named = await self._is_named()
+        return await self._database.write(lambda c: _begin(c, self._database, holder, expiry_s, named=named))
 
     async def renew(self, holder: Holder, *, expiry_s: float, answered_ago_s: float | None = None) -> Renewed | None:
-        return await self._database.write(lambda c: _renew(c, self._database, holder, expiry_s, answered_ago_s))
+        if self._database.dialect == "sqlite":
+            return await self._database.write(lambda c: _renew(c, self._database, holder, expiry_s, answered_ago_s))
+        named = await self._is_named()
+        renewal = _renewal_row(holder, expiry_s, answered_ago_s)
+        return await self._database.write_at_once(lambda c: _renew_at_once(c, renewal, named=named))
 
     async def end(self, instance_url: InstanceUrl, how: Ended, *, incarnation: IncarnationId | None = None) -> int:
         return await self._database.write(lambda c: _end(c, self._database, instance_url, how, incarnation))
@@ -38,7 +64,18 @@ class SqlLeases:
         return await self._database.read(lambda c: _newest(c, self._database))
 
     async def identity(self) -> StoreIdentity:
-        return await self._database.write(identity)
+        if self._database.dialect == "sqlite":
+            known = await self._database.read(known_file)
+            return known if known is not None else await self._database.write(file_identity)
+        named = await self._is_named()
+        return await self._database.read(lambda c: server_identity(c, named=named))
+
+    async def _is_named(self) -> bool:
+        """Whether the server tells its system's number; asked for once."""
+        if self._named is None:
+            sqlite = self._database.dialect == "sqlite"
+            self._named = False if sqlite else await self._database.read(may_name_the_system)
+        return self._named
 
     async def prune(self, *, keep_s: float) -> int:
         return await self._database.write(lambda c: _prune(c, self._database, keep_s))
@@ -88,7 +125,7 @@ def _revoked_statement(dialect: Dialect) -> Update:
     return update(incarnations).where(incarnations.c.id == given.c.id).values(revoked=risen)
 
 
-def _begin(connection: Connection, database: Database, holder: Holder, expiry_s: float) -> Renewed:
+def _begin(connection: Connection, database: Database, holder: Holder, expiry_s: float, *, named: bool) -> Renewed:
     now = database.now(connection)
     lease = {"renewed_at": now, "lease_until": now + timedelta(seconds=expiry_s)}
     fresh = sql.insert(sql.dialect_of(connection), incarnations).values(
@@ -98,7 +135,9 @@ def _begin(connection: Connection, database: Database, holder: Holder, expiry_s:
     lives = incarnations.c.ended.is_(None)
     again = fresh.on_conflict_do_update(index_elements=[incarnations.c.id], set_=lease, where=lives)
     revoked = connection.scalar(again.returning(incarnations.c.revoked))
-    return Renewed(revoked or 0, was_lapsed=False, store=identity(connection))
+    sqlite = database.dialect == "sqlite"
+    store = file_identity(connection) if sqlite else server_identity(connection, named=named)
+    return Renewed(revoked or 0, was_lapsed=False, store=store)
 
 
 def _renew(
@@ -111,7 +150,38 @@ def _renew(
         return None
     until = row.now + timedelta(seconds=expiry_s)
     connection.execute(_renewed_statement(), {**mine, "asked": row.now, "until": until, "answered": answered_ago_s})
-    return Renewed(row.revoked, was_lapsed=row.lease_until <= row.now, store=identity(connection))
+    return Renewed(row.revoked, was_lapsed=row.lease_until <= row.now, store=file_identity(connection))
+
+
+def _renewal_row(holder: Holder, expiry_s: float, answered_ago_s: float | None) -> dict[str, Any]:
+    mine = {"boot": holder.incarnation, "address": holder.instance_url}
+    return {**mine, "held_for": expiry_s, "answered": answered_ago_s}
+
+
+def _renew_at_once(connection: Connection, renewal: Mapping[str, Any], *, named: bool) -> Renewed | None:
+    """In one statement. A renewal that is not answered is soon followed by another one, and would keep that and all
+    after it waiting if it held its row from one round trip to the next."""
+    row = connection.execute(_renewed_at_once_statement(named), renewal).one_or_none()
+    return None if row is None else Renewed(row.revoked, was_lapsed=row.was_lapsed, store=told_by(row))
+
+
+@prepared
+def _renewed_at_once_statement(named: bool) -> ReturningUpdate[Any]:
+    now = func.clock_timestamp().label("now")
+    held = (
+        select(incarnations.c.id, incarnations.c.lease_until.label("until"), now)
+        .where(*_mine(), incarnations.c.ended.is_(None))
+        .with_for_update()
+        .cte("held")
+    )
+    lease = func.make_interval(0, 0, 0, 0, 0, 0, bindparam("held_for", type_=Float(53)))
+    renewed = {
+        "renewed_at": held.c.now,
+        "lease_until": held.c.now + lease,
+        "answered_ago_s": bindparam("answered", type_=Float(53)),
+    }
+    told = (incarnations.c.revoked, (held.c.until <= held.c.now).label("was_lapsed"), *identity_columns(named=named))
+    return update(incarnations).where(incarnations.c.id == held.c.id).values(renewed).returning(*told)
 
 
 @prepared

@@ -3,12 +3,15 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from homing.store.database import StoreMisconfigured
+from homing.store.database import Database, StoreMisconfigured
 from homing.store.leases import SqlLeases
 from homing.store.migrating import migrate
 from homing.store.opening import open_database
 from homing.store.sealing import KeyRing
 from homing.store.vault import SqlVault
+
+LEASE_CONNECTIONS = 8
+"""One, as long as renewals are answered. Each further one is for a renewal that is repeated, for two seconds."""
 
 
 @asynccontextmanager
@@ -24,7 +27,21 @@ async def open_vault(database_url: str, *, key: str, old_keys: str = "") -> Asyn
         await migrate(database_url)
         vault = await SqlVault.of(database, keys)
         stack.push_async_callback(vault.close)
-        yield vault, SqlLeases(database)
+        yield vault, SqlLeases(await stack.enter_async_context(_for_leases(database, database_url)))
+
+
+@asynccontextmanager
+async def _for_leases(database: Database, url: str) -> AsyncIterator[Database]:
+    """On PostgreSQL, connections that nobody else has: when all wait, renewals neither take those of the messages nor
+    wait for them."""
+    if database.dialect == "sqlite":
+        yield database
+        return
+    own = open_database(url, pool_size=LEASE_CONNECTIONS)
+    try:
+        yield own
+    finally:
+        await own.close()
 
 
 def key_ring(key: str, old_keys: str) -> KeyRing:
