@@ -67,7 +67,7 @@ async def test_whoever_comes_to_a_long_queue_is_told_at_once() -> None:
     with pytest.raises(Problem) as told:
         await ask(keyed, QUEUE_MAX)
     assert told.value.code is Code.OVERLOADED
-    assert "100 sends wait for the database" in told.value.detail
+    assert f"{QUEUE_MAX} sends wait for the database" in told.value.detail
     outcomes = await asyncio.gather(*waiting, return_exceptions=True)
     assert all(isinstance(outcome, StoreUnavailable) for outcome in outcomes)
 

@@ -24,8 +24,8 @@ log = structlog.get_logger("homing")
 LEASE_S = 5.0
 CLAIM_WITHIN_S = 1.5
 """How long a client waits until it is known whether its key is new. Nothing was sent by then."""
-QUEUE_MAX = 100
-LONGEST_WAIT_S = 1.0
+QUEUE_MAX = 50
+LONGEST_WAIT_S = 0.5
 """Whoever comes when so many wait for the store, the first of them for so long, is not kept waiting."""
 RENEW_EVERY_S = 1.5
 FORGET_EVERY_S = 60.0
