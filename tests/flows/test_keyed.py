@@ -1,6 +1,7 @@
 """Keyed sends while the store is slow: who is kept waiting, and what is left behind."""
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -41,8 +42,11 @@ async def never(_: Drive) -> Driven:
     raise AssertionError("nothing was to be driven")
 
 
+_uuids = itertools.count()
+
+
 def ask(keyed: KeyedSends, number: int, drive: Callable[[Drive], Awaitable[Driven]] = never) -> Awaitable[Any]:
-    return keyed.answer(WorkspaceId(W), f"key {number}", "fingerprint", f"uuid {number}", drive)
+    return keyed.answer(WorkspaceId(W), f"key {number}", "fingerprint", f"uuid {next(_uuids)}", drive)
 
 
 async def test_a_claim_that_came_too_late_holds_the_key_no_longer() -> None:
