@@ -24,6 +24,9 @@ T = TypeVar("T")
 
 PRIVATE_NAMES = ("_run_once", "_ready", "_stopping", "_thread_id", "_timer_handle_cancelled")
 
+_choice = struct.Struct("<dII").pack
+_CHOICES_KEPT_BYTES = 1 << 16
+
 _REAL_WORLD = (
     "add_reader",
     "add_signal_handler",
@@ -89,6 +92,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._limit_s, self._limit_steps = limit_s, limit_steps
         self._made = 0
         self._trace = blake2b(digest_size=16)
+        self._choices = bytearray()
         self._trespass: RealWorldRefused | None = None
         self._deadlock: Deadlock | None = None
         self.may_run: Callable[[asyncio.Handle], bool] | None = None
@@ -101,11 +105,17 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def trace_hash(self) -> str:
         """A fingerprint of every choice and every `note` so far: the same run has the same one, in any process."""
+        self._note_choices()
         return self._trace.hexdigest()
 
     def note(self, words: str) -> None:
         """Let something that happened be part of the fingerprint."""
+        self._note_choices()
         self._trace.update(words.encode("utf-8", "surrogatepass"))
+
+    def _note_choices(self) -> None:
+        self._trace.update(self._choices)
+        self._choices.clear()
 
     def resume(self, handle: asyncio.Handle) -> None:
         """Make ready again what might not run before."""
@@ -204,7 +214,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
         if self._chance is not None and choices > 1:
             place = int(self._chance() * choices)
             ready[0], ready[place] = ready[place], ready[0]
-        self._trace.update(struct.pack("<dII", self._now_s, choices, place))
+        self._choices += _choice(self._now_s, choices, place)
+        if len(self._choices) > _CHOICES_KEPT_BYTES:
+            self._note_choices()
         return ready.popleft()
 
     def _count_step(self) -> None:

@@ -117,13 +117,15 @@ class SqliteMemory:
 
     dialect: Dialect = "sqlite"
 
-    def __init__(self, *, now: Callable[[], datetime] | None = None) -> None:
+    def __init__(self, *, now: Callable[[], datetime] | None = None, tables: bool = True) -> None:
+        """Without `tables` it is empty, for whoever copies another database into it."""
         _check_version()
         self._now = now or _steady_clock()
         self._engine = create_engine("sqlite://", poolclass=StaticPool, connect_args=_DRIVER_ARGUMENTS)
         self._connection = PreparedConnection(self._engine)
         self._connection.exec_driver_sql("PRAGMA foreign_keys = ON")
-        metadata.create_all(self._connection)
+        if tables:
+            metadata.create_all(self._connection)
         self._connection.commit()
 
     async def read(self, fn: Callable[[Connection], T]) -> T:

@@ -42,7 +42,7 @@ class Store:
     def __init__(self, network: Network, chance: random.Random, now: Callable[[], datetime]) -> None:
         self.network, self.chance = network, chance
         self.troubles = Troubles()
-        self.memory = SqliteMemory(now=now)
+        self.memory = SqliteMemory(now=now, tables=False)
         self.told: dict[Carrier, None] = {}
         self._standby: sqlite3.Connection | None = None
 

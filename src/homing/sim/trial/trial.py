@@ -96,10 +96,15 @@ def run(scenario: Scenario, seed: int, faults: Sequence[Fault] | None = None, *,
 def _end(loop: VirtualLoop) -> None:
     """Let go of all tasks where they stand; nothing of them may run, and nobody is to hear of it."""
     loop.set_exception_handler(lambda *_: None)
-    for task in sorted(asyncio.all_tasks(loop), key=hash):
-        silent: Any = task
-        silent._log_destroy_pending = False
-        _close(task.get_coro())
+    # Whatever their last words ask for is asked of this loop, and not of one that nobody would close.
+    asyncio._set_running_loop(loop)
+    try:
+        for task in sorted(asyncio.all_tasks(loop), key=hash):
+            silent: Any = task
+            silent._log_destroy_pending = False
+            _close(task.get_coro())
+    finally:
+        asyncio._set_running_loop(None)
     loop.close()
 
 
