@@ -200,7 +200,7 @@ MILESTONES = (
             f"an instance is killed, and a gateway that brought its sessions as far as {at.value!r}",
             actions.dies_at(at, actions.kill_instance),
             actions.start_instance,
-            12.0,
+            15.0,
             once=True,
         )
         for at in _ON_THE_WAY_BACK
