@@ -153,9 +153,16 @@ class _Exchange:
                 return
             case Upset.TWICE:
                 self._hand_over(listener)
-                self._hand_over(listener)
+                if self._may_be_repeated:
+                    self._hand_over(listener)
             case _:
                 self._hand_over(listener)
+
+    @property
+    def _may_be_repeated(self) -> bool:
+        """Nobody on the way repeats a client's request that has no key: two of those are two messages."""
+        keyed = "idempotency-key" in self._request.headers
+        return keyed or not self._request.path.startswith("/api/v1/messages/send")
 
     def _hand_over(self, listener: _Listener) -> None:
         self._listener = listener

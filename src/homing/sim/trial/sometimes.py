@@ -15,8 +15,8 @@ def counted(run: Run) -> dict[str, int]:
 
 
 def missing(totals: Mapping[str, int]) -> Sequence[str]:
-    """What never happened, in runs of the scenario that has everything."""
-    return [name for name in SOMETIMES if not totals.get(name)]
+    """What never happened, in runs of the scenario that has everything, and should have in so many."""
+    return [name for name in SOMETIMES if not totals.get(name) and name not in SELDOM]
 
 
 def _said(*beginnings: str) -> Happens:
@@ -69,6 +69,14 @@ def _key_was_taken_over(_: Run, seen: Seen) -> bool:
 def _old_holder_was_evicted(_: Run, seen: Seen) -> bool:
     return bool(seen.of("evicted"))
 
+
+SELDOM = frozenset({
+    # A frame has to be on the wire in the very millisecond in which its connection is replaced.
+    "a frame of an evicted connection was dropped",
+    # It takes a store that lost commits, which is another scenario.
+    "a login was refused as stale",
+})  # fmt: skip
+"""Reported, and not insisted on."""
 
 SOMETIMES: Mapping[str, Happens] = {
     "an instance died": _kind("instance dies"),
