@@ -72,8 +72,15 @@ async def _see_that_it_is_sound(copies: Sequence[Copy], score: Score) -> None:
     """A complaint says nothing of a defect if it comes without one as well."""
     complained = sorted({caught.what for caught in score.caught if caught.is_a_test})
     parts = [Suite(tuple(part)) for number in range(len(copies)) if (part := complained[number :: len(copies)])]
-    answers = await asyncio.gather(*(complaint_of(copy, part) for copy, part in zip(copies, parts, strict=False)))
+    answers = await asyncio.gather(*(_complaint(copy, part) for copy, part in zip(copies, parts, strict=False)))
     score.unsound = [answer for answer in answers if answer is not None]
+
+
+async def _complaint(copy: Copy, part: Suite) -> str | None:
+    try:
+        return await complaint_of(copy, part)
+    except CannotTry as error:
+        return str(error)
 
 
 async def _work_off(copy: Copy, waiting: list[Defect], score: Score) -> None:
