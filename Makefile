@@ -13,7 +13,7 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
 	@touch $@
 
-.PHONY: help venv demo story test check format bench chaos sim bite lock clean
+.PHONY: help venv demo story test lint check format bench chaos sim bite lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,10 +29,12 @@ story: $(STAMP) ## the demo, telling the three failover stories on itself, then 
 test: $(STAMP) ## every test
 	$(BIN)/python -m pytest $(ARGS)
 
-check: $(STAMP) ## what continuous integration runs beside the tests: lint, strict types, fast tests
+lint: $(STAMP) ## style, format and strict types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+check: lint ## what continuous integration runs beside the slow tests: lint, strict types, fast tests
 	$(BIN)/python -m pytest -m "not e2e and not slow" $(ARGS)
 
 format: $(STAMP) ## rewrite the code in the project's format

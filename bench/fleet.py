@@ -6,7 +6,7 @@ import os
 import socket
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -201,6 +201,7 @@ async def open_fleet(
     folder: Path | None = None,
     reports: bool = True,
     gateway_database_url: str | None = None,
+    settings: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Fleet]:
     """A demo on free ports; without a database, on SQLite. Its processes read the settings in `folder`/.env, if any.
 
@@ -219,6 +220,7 @@ async def open_fleet(
         database_url=database_url,
         reports=reports,
         detours=Detours(gateway_databases=(gateway_database_url,) * gateways if gateway_database_url else ()),
+        settings=settings or {},
     )
     wire = Wire(WireLimits(connections=1_100, waiting=200_000, connect_timeout_s=30))
     try:

@@ -216,7 +216,7 @@ async def until_running(path: Path, *, runs: int, limit_s: float) -> Run:
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("ticks", [6, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("ticks", [6, pytest.param(20, marks=pytest.mark.slow)])
 async def test_gateways_share_every_tick_and_survive_the_death_of_the_one_that_runs(
     postgres_url: str, tmp_path: Path, ticks: int
 ) -> None:

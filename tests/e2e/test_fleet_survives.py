@@ -12,6 +12,8 @@ from bench.report import Report, Row
 pytestmark = pytest.mark.e2e
 
 
+PATIENT = {"HOMING_SEND_DEADLINE": "40"}
+"""Four processes may take longer to start than a send is usually given, where the machine is slow or busy."""
 SETTINGS = ["sqlite, one gateway", "postgresql, two gateways"]
 
 
@@ -32,7 +34,14 @@ async def reporting(request: pytest.FixtureRequest) -> AsyncIterator[Fleet]:
 def _opened(request: pytest.FixtureRequest, *, reports: bool) -> AbstractAsyncContextManager[Fleet]:
     several = "two" in request.param
     url = request.getfixturevalue("empty_postgres_url") if several else None
-    return open_fleet(database_url=url, gateways=2 if several else 1, accounts=40, contacts=30, reports=reports)
+    return open_fleet(
+        database_url=url,
+        gateways=2 if several else 1,
+        accounts=40,
+        contacts=30,
+        reports=reports,
+        settings=PATIENT,
+    )
 
 
 def broken(report: Report) -> list[Row]:
