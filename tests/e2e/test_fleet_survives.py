@@ -55,7 +55,7 @@ async def test_a_session_started_elsewhere_is_found_while_messages_flow(fleet: F
 
 
 async def test_a_restart_of_all_instances_shuffles_sessions_and_loses_no_message(reporting: Fleet) -> None:
-    report = await restart.run(reporting, repeats=2)
+    report = await restart.run(reporting, repeats=2, rate=10)
     assert broken(report) == []
 
 
