@@ -6,21 +6,20 @@ from homing.sim.exhaustive.rules import RULES, SETTINGS
 from homing.sim.exhaustive.search import Search
 from homing.sim.exhaustive.vault import Rulebook
 
-USUAL = [setting.name for setting in SETTINGS.values() if setting.usual]
+DEPTH = 8
+QUICK = ("raise-epoch", "reserve-first", "one-id", "reserve-under-epoch")
+"""Found within seconds; `homing sim explore --every-rule` takes out each rule in turn, which takes minutes."""
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("setting", USUAL)
-def test_with_every_rule_in_force_no_order_breaks_a_promise(setting: str) -> None:
-    searched = Search(Rulebook.of(SETTINGS[setting], None)).run()
+def test_with_every_rule_in_force_no_order_breaks_a_promise_so_far_down() -> None:
+    searched = Search(Rulebook.of(SETTINGS["ours"], None)).run(max_depth=DEPTH)
     assert searched.found is None
-    assert searched.complete
-    assert searched.states > 100
+    assert searched.states > 1_000
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", QUICK)
 def test_without_a_rule_the_shortest_way_to_break_a_promise_is_told(rule: str) -> None:
     searched = Search(Rulebook.of(RULES[rule].setting, rule)).run()
     assert searched.found is not None, RULES[rule].says
     assert searched.found.what
-    assert 0 < len(searched.found.history) <= searched.depth
+    assert searched.found.history
