@@ -160,10 +160,10 @@ class Host:
         """Hold again what an earlier boot of this instance held.
 
         A session that was granted to another holder since is left to it, and one that was granted to this very boot
-        to whoever is about to start it.
+        to whoever is about to start it; unless it was this that asked for it, and did not hear that it has it.
         """
         await self.lease.trusted()
-        granted = await self._credentials.held_by_boot(self.holder)
+        granted = (await self._credentials.held_by_boot(self.holder)).keys() - self._opening.asked_for
         holdings = await self._credentials.held_by(self.holder.instance_url)
         await self._opening.take_up([holding for holding in holdings if holding.session_id not in granted], {})
 

@@ -51,6 +51,8 @@ class Opening:
     def __init__(self, around: Surroundings) -> None:
         self._around = around
         self.sessions: dict[str, HostedSession] = {}
+        self.asked_for: set[str] = set()
+        """Sessions that were to be restored, where the answer was never heard: the vault may have given them to us."""
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def turn(self, session_id: str) -> asyncio.Lock:
@@ -170,12 +172,14 @@ class Opening:
         async with self.turns(holding.session_id for holding in expected):
             still = {at: session for at, session in expected.items() if self.sessions.get(at.session_id) is session}
             # Exactly the next epoch: if someone was granted the session meanwhile, it is refused to us.
+            self.asked_for.update(at.session_id for at in still)
             try:
                 answers = await self._answers([Wanted(at.session_id, None, at.epoch + 1) for at in still])
             except Exception:
                 for session in expected.values():
                     self.left(session)
                 raise
+            self.asked_for.difference_update(at.session_id for at in still)
             for at, session in still.items():
                 self._restored(session, answers[at.session_id])
 
