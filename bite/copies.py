@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,10 +38,6 @@ class Copy:
     def environment(self) -> dict[str, str]:
         """In which a process runs the copy and not the project."""
         return {**os.environ, "PYTHONPATH": f"{self.root / 'src'}{os.pathsep}{self.root}", "PYTHONHASHSEED": "0"}
-
-
-def python() -> str:
-    return sys.executable
 
 
 def _write(path: Path, text: str) -> None:

@@ -10,10 +10,9 @@ class Outdated(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """Files of the suite, and which tests of them if not all, most telling first."""
+    """Files of the suite, or single tests, most telling first."""
 
     files: tuple[str, ...]
-    only: str = ""
 
     def __str__(self) -> str:
         return "the tests"
@@ -52,8 +51,8 @@ class Defect:
         return source.replace(self.old, self.new)
 
 
-def tests(*files: str, only: str = "") -> Suite:
-    return Suite(tuple(f"tests/{file}" for file in files), only)
+def tests(*files: str) -> Suite:
+    return Suite(tuple(f"tests/{file}" for file in files))
 
 
 def source_of(root: Path, defect: Defect) -> Path:

@@ -4,13 +4,14 @@ import asyncio
 import os
 import re
 import signal
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import assert_never
 
-from bite.copies import Copy, python
+from bite.copies import Copy
 from bite.defect import Defect, Probe, Seeds, Suite
 
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
@@ -74,9 +75,8 @@ async def complaint_of(copy: Copy, probe: Probe) -> str | None:
 
 def _command(probe: Probe) -> list[str]:
     match probe:
-        case Suite(files=files, only=only):
-            chosen = ["-k", only] if only else []
-            return ["-m", "pytest", "-x", "--tb=no", "-m", "not e2e and not slow", *chosen, *files]
+        case Suite(files=files):
+            return ["-m", "pytest", "-x", "--tb=no", "-m", "not e2e and not slow", *files]
         case Seeds(scenario=scenario, many=many):
             return ["-m", "bite.seeds", scenario, str(many)]
         case _:
@@ -85,7 +85,7 @@ def _command(probe: Probe) -> list[str]:
 
 async def _run(copy: Copy, command: Sequence[str]) -> tuple[int | None, str]:
     process = await asyncio.create_subprocess_exec(
-        *(python(), *command),
+        *(sys.executable, *command),
         cwd=copy.root,
         env=copy.environment,
         stdout=asyncio.subprocess.PIPE,

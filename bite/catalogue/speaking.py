@@ -74,6 +74,14 @@ DEFECTS: tuple[Defect, ...] = (
         _HOST,
     ),
     Defect(
+        "restart-leaves-its-own",
+        "a restarted instance that did not hear what it was given leaves it to somebody else",
+        "homing/instance/host.py",
+        ".keys() - self._opening.asked_for",
+        ".keys()",
+        _HOST,
+    ),
+    Defect(
         "acknowledged-once-reserved",
         "a send is answered as soon as the vault has it, before WhatsApp has",
         "homing/instance/sending.py",

@@ -31,6 +31,14 @@ DEFECTS: tuple[Defect, ...] = (
         _WORK,
     ),
     Defect(
+        "renewal-in-several-steps",
+        "a renewal holds its row from one round trip to the next",
+        "homing/store/leases.py",
+        "return await self._database.write_at_once(lambda c: _renew_at_once(c, renewal, named=named))",
+        "return await self._database.write(lambda c: _renew(c, self._database, holder, expiry_s, answered_ago_s))",
+        (tests("contract/test_leases.py"),),
+    ),
+    Defect(
         "trusts-its-lease-for-ever",
         "a worker goes on with a job whose lease it could not renew",
         "homing/flows/worker.py",

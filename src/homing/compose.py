@@ -180,9 +180,8 @@ async def open_gateway(settings: Settings, drivers: Drivers | None = None) -> As
         alone = stores.database.dialect == "sqlite"
         if isinstance(stores.database, SqliteFile):
             lock, exits = WriteLock(stores.database.path), _exits_on(stores)
-            unblocking = Unblocking(
-                lock, SystemClock(), ends=settings.homing_end_stopped_writers, ended=exits.process_ended
-            )
+            ends = settings.homing_end_stopped_writers
+            unblocking = Unblocking(lock, SystemClock(), exits.process_ended, ends=ends)
             await stack.enter_async_context(_running([unblocking.run]))
         yield await stack.enter_async_context(
             gateway_on(settings, stores, drivers, metrics, SystemClock(), SystemEntropy(), alone=alone)

@@ -142,16 +142,16 @@ async def test_a_key_still_driven_is_kept_past_its_time(messages: SqlMessages, p
 
 async def test_a_released_key_is_new_again(messages: SqlMessages) -> None:
     await claim(messages, "gw1")
-    await messages.release_key(ONE, "k", "gw2")
+    await messages.release_key(ONE, "k", "gw2", "by-gw1")
     assert isinstance(await claim(messages, "gw2"), InUse)
-    await messages.release_key(ONE, "k", "gw1")
+    await messages.release_key(ONE, "k", "gw1", "by-gw1")
     assert await claim(messages, "gw2", fingerprint="other") == Claimed("by-gw2", taken_over=False)
 
 
 async def test_an_answered_key_is_not_forgotten_by_a_late_release(messages: SqlMessages) -> None:
     await claim(messages, "gw1")
     await messages.answer_key(ONE, "k", "gw1", ANSWER)
-    await messages.release_key(ONE, "k", "gw1")
+    await messages.release_key(ONE, "k", "gw1", "by-gw1")
     assert isinstance(await claim(messages, "gw1"), InUse)
 
 
@@ -201,3 +201,15 @@ async def test_who_asks_again_because_the_answer_was_lost_has_the_key(messages: 
     assert await claim(messages, "gw1", uuid="one") == Claimed("one", taken_over=False)
     assert await claim(messages, "gw1", uuid="one") == Claimed("one", taken_over=False)
     assert isinstance(await claim(messages, "gw1", uuid="two"), InUse)
+
+
+async def test_a_key_is_not_released_by_a_claim_that_did_not_get_it(messages: SqlMessages, pass_time: PassTime) -> None:
+    """A late release may find that the same gateway has claimed the key for another request, or has taken it over."""
+    await claim(messages, "gw1", uuid="one")
+    await messages.release_key(ONE, "k", "gw1", "two")
+    assert isinstance(await claim(messages, "gw2", uuid="three"), InUse)
+    await pass_time(LEASE_S + 1)
+    assert await claim(messages, "gw2", uuid="three") == Claimed("one", taken_over=True)
+    await messages.release_key(ONE, "k", "gw2", "three")
+    await pass_time(LEASE_S + 1)
+    assert await claim(messages, "gw2", uuid="four") == Claimed("one", taken_over=True), "it may have been sent"

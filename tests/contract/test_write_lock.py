@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from homing.store.write_lock import WriteLock, mark_of, marked
+from homing.store.process_marks import mark_of, marked
+from homing.store.write_lock import WriteLock
 
 WRITES = """
 import sqlite3, sys

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from homing.decide.idempotency import Drive, InFlight
-from homing.flows.keyed import CLAIM_WITHIN_S, LONGEST_WAIT_S, QUEUE_MAX, Driven, KeyedSends
+from homing.decide.idempotency import LONGEST_WAIT_S, QUEUE_MAX, Drive, InFlight
+from homing.flows.keyed import CLAIM_WITHIN_S, Driven, KeyedSends
 from homing.model.errors import Code, Problem
 from homing.model.fleet import WorkspaceId
 from homing.ports import StoreUnavailable

@@ -1,10 +1,12 @@
 """The route cache: quick, and never older than what was heard."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
-from homing.model.fleet import Epoch, MoveKind, Rebinding, SessionStatus
+from homing.model.fleet import Account, Epoch, MoveKind, Rebinding, SessionStatus
 from homing.ports import CacheCleared, Lookup, PlacementChanged
 from tests.flows.worlds import A, B, Bench, W, bench
 
@@ -68,12 +70,8 @@ async def test_a_read_that_a_notice_overtook_does_not_fill_the_cache() -> None:
 async def test_a_change_without_a_new_epoch_overtakes_a_read_too() -> None:
     async with bench(A) as it:
         account = await it.account(A)
-        slow = SlowLookup(it)
-        reading = asyncio.create_task(it.routes.route(W, account.uuid, None))
-        await slow.asked.wait()
-        await it.directory.set_status(account.session_id, SessionStatus.LOGGED_OUT)
-        slow.answer.set()
-        await reading
+        async with overtaken_read(it, account):
+            await it.directory.set_status(account.session_id, SessionStatus.LOGGED_OUT)
         assert it.routes.stats().entries == 0
         assert (await it.route(account)).logged_out
 
@@ -91,12 +89,8 @@ async def test_after_a_failure_the_cached_route_itself_is_no_answer() -> None:
 async def test_a_clearing_overtakes_a_read_too() -> None:
     async with bench(A) as it:
         account = await it.account(A)
-        slow = SlowLookup(it)
-        reading = asyncio.create_task(it.routes.route(W, account.uuid, None))
-        await slow.asked.wait()
-        await it.notices.publish([CacheCleared()])
-        slow.answer.set()
-        await reading
+        async with overtaken_read(it, account):
+            await it.notices.publish([CacheCleared()])
         assert it.routes.stats().entries == 0
 
 
@@ -144,3 +138,14 @@ class SlowLookup:
         self.asked.set()
         await self.answer.wait()
         return found
+
+
+@asynccontextmanager
+async def overtaken_read(it: Bench, account: Account) -> AsyncIterator[None]:
+    """What happens in the block happens while a read of the account's route is on its way back."""
+    slow = SlowLookup(it)
+    reading = asyncio.create_task(it.routes.route(W, account.uuid, None))
+    await slow.asked.wait()
+    yield
+    slow.answer.set()
+    await reading

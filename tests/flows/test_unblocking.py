@@ -30,8 +30,12 @@ class Lock:
         return True
 
 
+async def nobody_asks(mark: str) -> None:
+    """Who was ended."""
+
+
 def looked_at(lock: Lock, for_s: float, *, ends: bool = True) -> Lock:
-    unblocking = Unblocking(lock, SteppedClock(), ends=ends)
+    unblocking = Unblocking(lock, SteppedClock(), nobody_asks, ends=ends)
     for _ in range(int(for_s / LOOK_EVERY_S) + 1):
         unblocking.look()
     return lock
@@ -52,7 +56,7 @@ async def test_whoever_was_ended_is_told_of_by_its_mark() -> None:
         told.append(mark)
 
     for mark in ("a-mark", ""):
-        unblocking = Unblocking(Lock(replace(INSTANCE, mark=mark)), SteppedClock(), ends=True, ended=ended)
+        unblocking = Unblocking(Lock(replace(INSTANCE, mark=mark)), SteppedClock(), ended, ends=True)
         for _ in range(LOOKS):
             unblocking.look()
     await asyncio.sleep(0)
@@ -74,7 +78,7 @@ def test_where_it_is_not_wanted_it_is_only_spoken_of(capsys: pytest.CaptureFixtu
 
 def test_whoever_went_on_in_between_begins_anew() -> None:
     lock = Lock(INSTANCE)
-    unblocking = Unblocking(lock, SteppedClock(), ends=True)
+    unblocking = Unblocking(lock, SteppedClock(), nobody_asks, ends=True)
     for at in [INSTANCE] * (LOOKS - 1) + [RUNNING] + [INSTANCE] * (LOOKS - 1):
         lock.at = at
         unblocking.look()
@@ -83,7 +87,7 @@ def test_whoever_went_on_in_between_begins_anew() -> None:
 
 def test_one_that_stood_after_another_has_its_own_time() -> None:
     lock = Lock(INSTANCE)
-    unblocking = Unblocking(lock, SteppedClock(), ends=True)
+    unblocking = Unblocking(lock, SteppedClock(), nobody_asks, ends=True)
     for pid in [7] * (LOOKS - 1) + [9] * (LOOKS - 1):
         lock.at = replace(INSTANCE, pid=pid)
         unblocking.look()
@@ -92,7 +96,7 @@ def test_one_that_stood_after_another_has_its_own_time() -> None:
 
 def test_time_in_which_we_did_not_look_proves_nothing() -> None:
     clock, lock = SteppedClock(), Lock(INSTANCE)
-    unblocking = Unblocking(lock, clock, ends=True)
+    unblocking = Unblocking(lock, clock, nobody_asks, ends=True)
     unblocking.look()
     clock.advance(3_600.0)
     unblocking.look()

@@ -11,6 +11,7 @@ from homing.instance.host import NotFound
 from homing.instance.messages import Message, NotConnected, Overloaded, Sent, Unknown
 from homing.instance.opening import Full, Wanted
 from homing.model.vault import StaleEpoch
+from homing.ports import StoreUnavailable
 
 
 def message(name: str = "3EB0AAAA", text: str = "hi") -> Message:
@@ -493,6 +494,22 @@ async def test_a_session_granted_elsewhere_during_the_boot_is_left_there(world):
     await again.restore()
     assert again.sessions() == []
     assert await two.send("s1", message()) == Sent("3EB0AAAA")
+
+
+async def test_a_restart_that_did_not_hear_what_it_was_given_asks_again(world):
+    await world.link("s1")
+    first = world.host("http://one")
+    await held(first)
+    await first.shutdown()
+    again = world.host("http://one")
+    await again.lease.trusted()
+    world.database.mute = True
+    with pytest.raises(StoreUnavailable):
+        await again.restore()
+    world.database.mute = False
+    assert again.sessions() == []
+    await again.restore()
+    assert {session.session_id: session.status for session in again.sessions()} == {"s1": Status.CONNECTED}
 
 
 async def test_only_what_nobody_holds_is_adopted(world):

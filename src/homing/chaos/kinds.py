@@ -117,14 +117,13 @@ INSTANCES = (
     ),
     _lost("blackhole", "nothing reaches an instance", actions.way(UNREACHABLE), actions.way(CLEAR), 12.0),
     _lost("swallow", "an instance is connected to, and nothing passes", actions.way(CUT), actions.way(CLEAR), 12.0),
-    Kind(
+    _borne(
         "mute",
         "what an instance answers does not arrive, for 10 s",
-        Struck.INSTANCE,
         actions.way(MUTE),
         actions.way(CLEAR),
         12.0,
-        holds_s=10.0,
+        10.0,
         from_healing=True,
         keeps=True,
         doubts=True,

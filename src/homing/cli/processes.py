@@ -141,8 +141,8 @@ def _host(known: "Settings", hosting: "InstanceSettings", log_level: str) -> int
 
 async def _hosted(known: "Settings", hosting: "InstanceSettings") -> None:
     from homing.instance.run import serve
+    from homing.store.process_marks import marked
     from homing.store.vault_opening import open_vault
-    from homing.store.write_lock import marked
     from homing.world import SystemClock
 
     async with open_vault(

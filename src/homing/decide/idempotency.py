@@ -11,6 +11,9 @@ from homing.model.messages import Claimed, InUse, StoredAnswer
 MESSAGE_ID_PREFIX = "3EB0"
 """How WhatsApp Web's own message ids begin; the rest is upper-case hexadecimal."""
 
+QUEUE_MAX = 50
+LONGEST_WAIT_S = 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class Drive:
@@ -55,6 +58,17 @@ def admit(found: Claimed | InUse, fingerprint: str) -> Admission:
             return Replay(row.answer) if row.answer is not None else InFlight(row.message_uuid)
         case _:
             assert_never(found)
+
+
+def hopeless(waiting: int, longest_s: float) -> str | None:
+    """Why one more should not wait until it is known whether its key is new; None if it may.
+
+    If those who came long ago wait still, whoever queues behind them would be served after he gave up, and the store
+    would do nothing any more that is of use to anybody.
+    """
+    if waiting < QUEUE_MAX or longest_s <= LONGEST_WAIT_S:
+        return None
+    return f"{waiting} sends wait for the database, the first of them for {longest_s:.1f} s"
 
 
 def fingerprint(canonical_body: bytes) -> str:

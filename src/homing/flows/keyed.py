@@ -24,9 +24,6 @@ log = structlog.get_logger("homing")
 LEASE_S = 5.0
 CLAIM_WITHIN_S = 1.5
 """How long a client waits until it is known whether its key is new. Nothing was sent by then."""
-QUEUE_MAX = 50
-LONGEST_WAIT_S = 0.5
-"""Whoever comes when so many wait for the store, the first of them for so long, is not kept waiting."""
 RENEW_EVERY_S = 1.5
 FORGET_EVERY_S = 60.0
 
@@ -83,34 +80,34 @@ class KeyedSends:
                     keep_s=self._keep_s,
                 )
         except TimeoutError as error:
-            self._let_go(workspace, key)
+            self._let_go(workspace, key, message_uuid)
             raise StoreUnavailable(f"it did not answer within {CLAIM_WITHIN_S:g} s") from error
         except asyncio.CancelledError:
-            self._let_go(workspace, key)
+            self._let_go(workspace, key, message_uuid)
             raise
         finally:
             del self._claiming[place]
 
     def _see_that_it_is_worth_waiting(self) -> None:
-        """If those who came long ago wait still, whoever queues behind them would be served after he gave up, and the
-        store would do nothing any more that is of use to anybody."""
-        if len(self._claiming) < QUEUE_MAX:
-            return
-        longest_s = self._clock.monotonic() - next(iter(self._claiming.values()))
-        if longest_s > LONGEST_WAIT_S:
-            detail = f"{len(self._claiming)} sends wait for the database, the first of them for {longest_s:.1f} s"
-            raise Problem(Code.OVERLOADED, detail, retry_after_s=2)
+        now_s = self._clock.monotonic()
+        first_s = next(iter(self._claiming.values()), now_s)
+        hopeless = idempotency.hopeless(len(self._claiming), now_s - first_s)
+        if hopeless is not None:
+            raise Problem(Code.OVERLOADED, hopeless, retry_after_s=2)
 
-    def _let_go(self, workspace: WorkspaceId, key: str) -> None:
-        """The store may have given us the key without our hearing of it: nobody should wait for that lease to end."""
-        if (workspace, key) not in self._driving:
-            letting_go = asyncio.get_running_loop().create_task(self._released(workspace, key))
-            self._letting_go.add(letting_go)
-            letting_go.add_done_callback(self._letting_go.discard)
+    def _let_go(self, workspace: WorkspaceId, key: str, message_uuid: str) -> None:
+        """The store may have given us the key without our hearing of it: nobody should wait for that lease to end.
 
-    async def _released(self, workspace: WorkspaceId, key: str) -> None:
+        One that was taken over goes on naming its first message, and stays: that somebody may have sent it already is
+        not to be forgotten.
+        """
+        letting_go = asyncio.get_running_loop().create_task(self._released(workspace, key, message_uuid))
+        self._letting_go.add(letting_go)
+        letting_go.add_done_callback(self._letting_go.discard)
+
+    async def _released(self, workspace: WorkspaceId, key: str, message_uuid: str) -> None:
         with suppress(StoreUnavailable):
-            await self._messages.release_key(workspace, key, self._owner)
+            await self._messages.release_key(workspace, key, self._owner, message_uuid)
 
     async def _driven(
         self, workspace: WorkspaceId, key: str, admission: Drive, drive: Callable[[Drive], Awaitable[Driven]]
@@ -118,16 +115,18 @@ class KeyedSends:
         self._driving.add((workspace, key))
         try:
             outcome, answer = await drive(admission)
-            await self._settle(workspace, key, outcome, answer)
+            await self._settle(workspace, key, admission.message_uuid, outcome, answer)
             return answer
         finally:
             self._driving.discard((workspace, key))
 
-    async def _settle(self, workspace: WorkspaceId, key: str, outcome: Outcome, answer: StoredAnswer) -> None:
+    async def _settle(
+        self, workspace: WorkspaceId, key: str, message_uuid: str, outcome: Outcome, answer: StoredAnswer
+    ) -> None:
         """Store what must be said again; forget what may be tried again. Failing here costs a lease, not the answer."""
         try:
             if isinstance(outcome, NotSent):
-                await self._messages.release_key(workspace, key, self._owner)
+                await self._messages.release_key(workspace, key, self._owner, message_uuid)
             elif not await self._messages.answer_key(workspace, key, self._owner, answer):
                 log.warning("An idempotency key was taken over while we drove it", key=key)
         except StoreUnavailable as error:

@@ -39,10 +39,8 @@ class Unblocking:
     `ended` hears by its mark of who was ended, so that nobody has to wait for its lease to run out.
     """
 
-    def __init__(
-        self, lock: Lock, clock: Clock, *, ends: bool, ended: Callable[[str], Awaitable[object]] | None = None
-    ) -> None:
-        self._lock, self._clock, self._ends, self._ended = lock, clock, ends, ended
+    def __init__(self, lock: Lock, clock: Clock, ended: Callable[[str], Awaitable[object]], *, ends: bool) -> None:
+        self._lock, self._clock, self._ended, self._ends = lock, clock, ended, ends
         self._telling: set[asyncio.Task[None]] = set()
         self._standing: LockHolder | None = None
         self._looks = 0
@@ -74,13 +72,13 @@ class Unblocking:
             log.error("The database file is locked", alert=True, reason=stood, do=f"kill -CONT {holder.pid}, or end it")
 
     def _tell(self, mark: str) -> None:
-        if self._ended is not None and mark:
-            telling = asyncio.get_running_loop().create_task(self._told(self._ended, mark))
+        if mark:
+            telling = asyncio.get_running_loop().create_task(self._told(mark))
             self._telling.add(telling)
             telling.add_done_callback(self._telling.discard)
 
-    async def _told(self, ended: Callable[[str], Awaitable[object]], mark: str) -> None:
+    async def _told(self, mark: str) -> None:
         try:
-            await ended(mark)
+            await self._ended(mark)
         except StoreUnavailable as error:
             log.warning("Its sessions wait for its lease to run out", error=str(error))

@@ -317,8 +317,8 @@ class Messages(Protocol):
         """Store the answer; False if another owner has the key by now."""
         ...
 
-    async def release_key(self, workspace: WorkspaceId, key: str, owner: str) -> None:
-        """Forget the key, so that the client's next try is a fresh one."""
+    async def release_key(self, workspace: WorkspaceId, key: str, owner: str, message_uuid: str) -> None:
+        """Forget the key, so that the client's next try is a fresh one; unless it is another message's by now."""
         ...
 
     async def forget_expired_keys(self, *, limit: int = 1000) -> int:

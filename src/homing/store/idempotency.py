@@ -154,14 +154,16 @@ def _answer_statement() -> ReturningUpdate[Any]:
     return update(keys).where(_held()).values(answered).returning(keys.c.key)
 
 
-def release(connection: Connection, workspace: WorkspaceId, key: str, owner: str) -> None:
-    """Forget the key, if it is still this owner's and has no answer."""
-    connection.execute(_release_statement(), {"workspace": workspace, "name": key, "holder": owner})
+def release(connection: Connection, workspace: WorkspaceId, key: str, owner: str, message_uuid: str) -> None:
+    """Forget the key, if it is still this owner's, for this message, and has no answer."""
+    held = {"workspace": workspace, "name": key, "holder": owner, "message": message_uuid}
+    connection.execute(_release_statement(), held)
 
 
 @prepared
 def _release_statement() -> Delete:
-    return delete(keys).where(_held(), keys.c.answer_status.is_(None))
+    this = keys.c.message_uuid == bindparam("message", type_=Words())
+    return delete(keys).where(_held(), this, keys.c.answer_status.is_(None))
 
 
 def release_owner(connection: Connection, owner_prefix: str, now: ColumnElement[datetime]) -> None:

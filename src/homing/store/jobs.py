@@ -17,7 +17,6 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Float,
     FromClause,
     Integer,
     Text,
@@ -43,7 +42,7 @@ from homing.store.database import Database, Dialect
 from homing.store.prepared import prepared
 from homing.store.rows import AnyRow
 from homing.store.schema import jobs
-from homing.store.sql import as_rows, chunks, dialect_of, given_rows
+from homing.store.sql import as_rows, chunks, dialect_of, given_rows, moment, moments
 
 _CHUNK = 1_000
 _LOCK_CLASS = 0x4A4F42  # "JOB": tells our advisory locks from others
@@ -72,7 +71,8 @@ def claim(
     connection: Connection, database: Database, kind: str, *, owner: str, limit: int, lease_s: float
 ) -> list[Job]:
     """Take up to `limit` due heads of the kind, each with a higher fence than it ever had."""
-    wanted = {"wanted": kind, "most": limit, "claimer": owner, **_lease_times(connection, database, lease_s)}
+    times = moments(connection, database, clock=0.0, held_for=lease_s)
+    wanted = {"wanted": kind, "most": limit, "claimer": owner, **times}
     rows = connection.execute(_claim_statement(database.dialect), wanted)
     return sorted((job_of(row) for row in rows), key=lambda job: (job.priority, job.id))
 
@@ -80,7 +80,7 @@ def claim(
 def renew(connection: Connection, database: Database, held: Collection[Job], lease_s: float) -> set[JobId]:
     """Hold these for longer; answers which of them are still held under that fence."""
     given = as_rows({"id": job.id, "fence": job.fence} for job in held)
-    times = _lease_times(connection, database, lease_s)
+    times = moments(connection, database, held_for=lease_s)
     return set(connection.scalars(_renew_statement(database.dialect), {"given": given, **times}))
 
 
@@ -229,7 +229,8 @@ def _revive(connection: Connection, row: AnyRow, now: datetime) -> bool:
 # These statements are asked so often that building them anew would cost more than running them.
 @prepared
 def _claim_statement(dialect: Dialect) -> Update:
-    now, lease_until = _lease_clock(dialect)
+    # As a subquery the clock is asked once, and its answer can bound the search in the index.
+    now = select(moment(dialect, "clock")).scalar_subquery()
     most = bindparam("most", type_=Integer())
     due = [
         select(jobs.c.id)
@@ -245,7 +246,7 @@ def _claim_statement(dialect: Dialect) -> Update:
     taken = {
         "state": JobState.RUNNING,
         "owner": bindparam("claimer", type_=Words()),
-        "due_at": lease_until,
+        "due_at": moment(dialect, "held_for"),
         "attempts": jobs.c.attempts + 1,
         "fence": jobs.c.fence + 1,
     }
@@ -258,25 +259,8 @@ _HELD: dict[str, TypeEngine[Any]] = {"id": Number(), "fence": Number()}
 @prepared
 def _renew_statement(dialect: Dialect) -> Update:
     given = given_rows(dialect, "given", _HELD)
-    _, lease_until = _lease_clock(dialect)
-    return update(jobs).where(*_still_held(given)).values(due_at=lease_until).returning(jobs.c.id)
-
-
-def _lease_clock(dialect: Dialect) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
-    """The store's now, and the end of a lease from now; see `_lease_times`."""
-    if dialect == "sqlite":
-        return bindparam("now", type_=UtcDateTime()), bindparam("lease_until", type_=UtcDateTime())
-    now = func.clock_timestamp()
-    lease = func.make_interval(0, 0, 0, 0, 0, 0, bindparam("lease_s", type_=Float(53)))
-    # As a subquery the clock is asked once, and its answer can bound the search in the index.
-    return select(now).scalar_subquery(), now + lease
-
-
-def _lease_times(connection: Connection, database: Database, lease_s: float) -> dict[str, Any]:
-    if database.dialect == "postgresql":
-        return {"lease_s": lease_s}
-    now = database.now(connection)
-    return {"now": now, "lease_until": now + timedelta(seconds=lease_s)}
+    held = update(jobs).where(*_still_held(given)).values(due_at=moment(dialect, "held_for"))
+    return held.returning(jobs.c.id)
 
 
 def _still_held(given: FromClause) -> tuple[ColumnElement[bool], ...]:

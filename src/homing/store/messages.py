@@ -62,8 +62,8 @@ class SqlMessages:
     async def answer_key(self, workspace: WorkspaceId, key: str, owner: str, answer: StoredAnswer) -> bool:
         return await self._database.write_at_once(lambda c: idempotency.answer(c, workspace, key, owner, answer))
 
-    async def release_key(self, workspace: WorkspaceId, key: str, owner: str) -> None:
-        await self._database.write_at_once(lambda c: idempotency.release(c, workspace, key, owner))
+    async def release_key(self, workspace: WorkspaceId, key: str, owner: str, message_uuid: str) -> None:
+        await self._database.write_at_once(lambda c: idempotency.release(c, workspace, key, owner, message_uuid))
 
     async def release_owner(self, owner_prefix: str) -> None:
         await self._database.write(lambda c: idempotency.release_owner(c, owner_prefix, self._database.instant()))

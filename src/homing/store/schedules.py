@@ -73,9 +73,7 @@ def _locked(connection: Connection, database: Database, name: str, expression: s
     row = connection.execute(held).one()
     if row.expression != expression:
         connection.execute(update(schedules).where(schedules.c.name == name).values(expression=expression))
-    now = connection.scalar(select(database.instant()))
-    assert now is not None
-    return row, now
+    return row, database.now(connection)
 
 
 def _enter(connection: Connection, tick: Tick, owner: str, lease_until: ColumnElement[datetime], now: datetime) -> None:

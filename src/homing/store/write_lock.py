@@ -7,10 +7,10 @@ of it, the system takes away all locks that SQLite holds there in the same proce
 import os
 import signal
 from contextlib import suppress
-from hashlib import blake2b
 from pathlib import Path
 
 from homing.model.locks import LockHolder
+from homing.store.process_marks import mark_of
 
 _WRITE_LOCK = "120"
 """The byte of the `-shm` file that a writer locks (SQLite's WAL mode, WAL_WRITE_LOCK)."""
@@ -66,26 +66,3 @@ class WriteLock:
         command = tuple((about / "cmdline").read_text(errors="replace").rstrip("\0").split("\0"))
         state = (about / "stat").read_text(errors="replace").rpartition(")")[2].split()[0]
         return LockHolder(pid, command, is_stopped=state in _STOPPED, mark=mark_of(pid, self._proc))
-
-
-def marked(name: str) -> str:
-    """The name of an incarnation of this very process, by which others who share its machine can tell it."""
-    mark = mark_of(os.getpid())
-    return f"{name}-{mark}" if mark else name
-
-
-def mark_of(pid: int, proc: Path = Path("/proc")) -> str:
-    """What tells a process from every other, in every container of the machine, for all time; empty if nobody says.
-
-    Its number within its own namespace, that namespace, when it began, and the boot of the machine.
-    """
-    about = proc / str(pid)
-    try:
-        status = (about / "status").read_text(errors="replace").splitlines()
-        own_pid = next(line.split()[-1] for line in status if line.startswith("NSpid:"))
-        began = (about / "stat").read_text(errors="replace").rpartition(")")[2].split()[19]
-        boot = (proc / "sys/kernel/random/boot_id").read_text().strip()
-        namespace = (about / "ns/pid").readlink()
-    except (OSError, StopIteration, IndexError):
-        return ""
-    return blake2b(f"{boot} {namespace} {own_pid} {began}".encode(), digest_size=6).hexdigest()

@@ -146,15 +146,15 @@ class _Exchange:
             self._network.later(self._network.delay_s(self._link), self._refused)
             return
         self._left = True
-        match self._drawn(Upset.RESET_BEFORE, Upset.LOST_BEFORE, Upset.TWICE):
+        repeated = (Upset.TWICE,) if self._may_be_repeated else ()
+        match self._drawn(Upset.RESET_BEFORE, Upset.LOST_BEFORE, *repeated):
             case Upset.RESET_BEFORE:
                 self.peer_died()
             case Upset.LOST_BEFORE:
                 return
             case Upset.TWICE:
                 self._hand_over(listener)
-                if self._may_be_repeated:
-                    self._hand_over(listener)
+                self._hand_over(listener)
             case _:
                 self._hand_over(listener)
 
