@@ -130,14 +130,14 @@ async def test_a_store_says_which_it_is_with_every_renewal(leases: SqlLeases) ->
     begun = await leases.begin(ONE, expiry_s=6)
     renewed = await leases.renew(ONE, expiry_s=6)
     assert renewed is not None
-    assert begun.store == renewed.store == await leases.identity()
+    assert begun.store == renewed.store == (await leases.heartbeats()).store
     assert begun.store.system
     assert begun.store.timeline >= 1
 
 
 async def test_two_files_are_two_stores_and_one_file_is_one_to_all(sqlite_url: str, tmp_path) -> None:  # type: ignore[no-untyped-def]
     ours = [open_database(sqlite_url), open_database(sqlite_url), open_database("sqlite://")]
-    first, second, other = [await SqlLeases(database).identity() for database in ours]
+    first, second, other = [(await SqlLeases(database).heartbeats()).store for database in ours]
     assert first == second
     assert first != other
     for database in ours:
@@ -148,9 +148,9 @@ async def test_a_server_that_does_not_tell_its_name_tells_the_databases(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = open_database(postgres_url)
-    by_server = await SqlLeases(database).identity()
+    by_server = (await SqlLeases(database).heartbeats()).store
     monkeypatch.setattr(identity, "_MAY_ASK", "SELECT false")
-    by_database = await SqlLeases(database).identity()
+    by_database = (await SqlLeases(database).heartbeats()).store
     assert by_database.system.startswith("database ")
     assert by_database.timeline == by_server.timeline
     await database.close()

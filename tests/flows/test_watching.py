@@ -13,7 +13,7 @@ from homing.flows.watching import Watching, WatchPolicy
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl
 from homing.model.health import Gone, State
-from homing.model.leases import Ended, Incarnation, IncarnationId, StoreIdentity
+from homing.model.leases import Ended, Heartbeats, Incarnation, IncarnationId, StoreIdentity
 from homing.ports import StoreUnavailable
 from homing.sim.world import SeededEntropy, VirtualClock
 
@@ -37,19 +37,14 @@ class ModelLeases:
     reading: int = 0
     read_at_once: int = 0
 
-    async def incarnations(self) -> list[Incarnation]:
+    async def heartbeats(self) -> Heartbeats:
         self.reading += 1
         self.read_at_once = max(self.read_at_once, self.reading)
         await asyncio.sleep(self.takes_s)
         self.reading -= 1
         if self.away:
             raise StoreUnavailable("away")
-        return [self._boot(url) for url in self.boots]
-
-    async def identity(self) -> StoreIdentity:
-        if self.away:
-            raise StoreUnavailable("away")
-        return StoreIdentity("store", self.timeline)
+        return Heartbeats(tuple(self._boot(url) for url in self.boots), StoreIdentity("store", self.timeline))
 
     def _boot(self, url: InstanceUrl) -> Incarnation:
         now_s = self.clock.monotonic()

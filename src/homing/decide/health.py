@@ -95,6 +95,8 @@ def note(history: History, seen: Observed) -> History:
 
 def remember(history: History, judged: Judged) -> History:
     """The history with what was made of it."""
+    if history.state is judged.state and history.unwell_since_s == judged.unwell_since_s:
+        return history  # and `since_s` is what it was
     return replace(history, state=judged.state, since_s=judged.since_s, unwell_since_s=judged.unwell_since_s)
 
 

@@ -93,10 +93,10 @@ class Keeper:
     async def look(self) -> int:
         """One look at everything that is known; answers how many wishes were entered. Raises StoreUnavailable."""
         self._watching.worth_a_look.clear()
-        gone = self._gone()
-        self._forget_the_well()
-        if not gone and not self._missing_wanted:
-            self._hold_brake()
+        judged = self._watching.judged()
+        self._forget_the_well(judged)
+        if not self._gone(judged) and not self._missing_wanted:
+            self._hold_brake(judged)
             return 0
         if not self._policy.by_itself or self._watching.may_grant() is not None:
             return 0
@@ -104,10 +104,11 @@ class Keeper:
             fresher_than_s=self._policy.census_fresh_s, timeout_s=self._policy.census_timeout_s
         )
         self._placed = {load.instance.url: load.sessions for load in await self._directory.loads()}
-        self._hold_brake()
+        judged = self._watching.judged()
+        self._hold_brake(judged)
         if isinstance(self._brake, Engaged):
             return 0
-        return await self._wish(self._gone()) + await self._wish_missing()
+        return await self._wish(self._gone(judged)) + await self._wish_missing()
 
     def missed(self, route: Route) -> None:
         """The session's instance answered and does not have it, and neither has any other.
@@ -132,17 +133,17 @@ class Keeper:
 
     # --- judging ------------------------------------------------------------------------------------------------
 
-    def _gone(self) -> dict[InstanceUrl, Judged]:
+    def _gone(self, judged: Mapping[InstanceUrl, Judged]) -> dict[InstanceUrl, Judged]:
         """The instances that are provably out of action and not wished away lately."""
         now_s = self._clock.monotonic()
         return {
-            url: judged
-            for url, judged in self._watching.judged().items()
-            if judged.gone is not None and now_s - self._wished_s.get(url, float("-inf")) >= self._again_after_s(url)
+            url: each
+            for url, each in judged.items()
+            if each.gone is not None and now_s - self._wished_s.get(url, float("-inf")) >= self._again_after_s(url)
         }
 
-    def _forget_the_well(self) -> None:
-        well = [url for url, judged in self._watching.judged().items() if judged.state is State.HEALTHY]
+    def _forget_the_well(self, judged: Mapping[InstanceUrl, Judged]) -> None:
+        well = [url for url, each in judged.items() if each.state is State.HEALTHY]
         for url in well:
             if self._wished_s.pop(url, None) is not None:
                 self._rounds.pop(url, None)
@@ -152,19 +153,19 @@ class Keeper:
         """What could not be moved is asked for again, with growing patience."""
         return self._policy.wish_again_after_s * min(2.0 ** self._rounds[url], 60.0)
 
-    def _hold_brake(self) -> None:
+    def _hold_brake(self, judged: Mapping[InstanceUrl, Judged]) -> None:
         before = self._brake
-        self._brake = brake.brake(self._seen(), self._clock.monotonic(), self._policy.brake, before)
+        self._brake = brake.brake(self._seen(judged), self._clock.monotonic(), self._policy.brake, before)
         if type(self._brake) is not type(before):
             engaged = isinstance(self._brake, Engaged)
             log.error("Brake engaged" if engaged else "Brake released", alert=engaged, reason=self._brake.reason)
 
-    def _seen(self) -> list[Seen]:
+    def _seen(self, judged: Mapping[InstanceUrl, Judged]) -> list[Seen]:
         seen = []
-        for url, judged in self._watching.judged().items():
+        for url, each in judged.items():
             health = self._watching.health_of(url)
             version = f"{health.engine} {health.version}" if health is not None and health.engine else ""
-            seen.append(Seen(url, judged.state, judged.unwell_since_s, self._is_emptied(url), version))
+            seen.append(Seen(url, each.state, each.unwell_since_s, self._is_emptied(url), version))
         return seen
 
     def _is_emptied(self, url: InstanceUrl) -> bool:

@@ -144,15 +144,15 @@ class Watching:
     async def _read_leases_now(self) -> None:
         asked_s = self._asked_store_s = self._clock.monotonic()
         try:
-            boots, identity = await self._leases.incarnations(), await self._leases.identity()
+            heard = await self._leases.heartbeats()
         except StoreUnavailable as error:
             self._store_is_away(error)
             return
         finally:
             self._asked_store_s = None
         self._store_lag_s = self._clock.monotonic() - asked_s
-        self._store_is_there(identity, asked_s)
-        self._boots = {boot.instance_url: Beat(boot, asked_s) for boot in boots}
+        self._store_is_there(heard.store, asked_s)
+        self._boots = {boot.instance_url: Beat(boot, asked_s) for boot in heard.boots}
         for url in self._fleet.roster.instances:
             self._rejudge(url)
 

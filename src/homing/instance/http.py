@@ -21,7 +21,7 @@ from homing.instance.faults import Faults, UnknownFault
 from homing.instance.host import Host, NotFound
 from homing.instance.messages import Message, SendOutcome, Sent
 from homing.instance.opening import Wanted
-from homing.instance.probes import health
+from homing.instance.probes import health, memory
 from homing.instance.requests import Problem
 from homing.instance.wrongdoing import misbehaving
 from homing.ports import StoreUnavailable
@@ -56,6 +56,7 @@ class Surface:
     restored: bool = False
     answered_s: float | None = None
     backlog: Callable[[], Mapping[str, int]] | None = None
+    memory: Callable[[], Mapping[str, Any]] = memory
 
     def answered_ago_s(self) -> float | None:
         """Since when nobody's call was answered here; None if nobody ever called."""
@@ -137,7 +138,7 @@ class Surface:
     # Probes
 
     async def health(self, _: web.Request) -> Answer:
-        body = {**health(self.host), "uptime": self._uptime_s()}
+        body = {**health(self.host, self.memory()), "uptime": self._uptime_s()}
         return Answer({**body, "notifications": self.backlog()} if self.backlog else body)
 
     async def live(self, _: web.Request) -> Answer:

@@ -74,3 +74,11 @@ class Incarnation:
     @property
     def holds_lease(self) -> bool:
         return self.ended is None and self.lease_left_s > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeats:
+    """The newest boot at each address, and which history of which store they stand in."""
+
+    boots: tuple[Incarnation, ...]
+    store: StoreIdentity

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from homing.model.fleet import InstanceUrl, Placement, SessionId
-from homing.model.leases import Ended, Incarnation, IncarnationId, Renewed, StoreIdentity
+from homing.model.leases import Ended, Heartbeats, Incarnation, IncarnationId, Renewed
 from homing.model.vault import (
     Arrival,
     Grant,
@@ -132,7 +132,9 @@ class Leases(Protocol):
         """The newest boot at each address, in one SELECT."""
         ...
 
-    async def identity(self) -> StoreIdentity: ...
+    async def heartbeats(self) -> Heartbeats:
+        """The same, and which store says so, with one connection."""
+        ...
 
     async def prune(self, *, keep_s: float) -> int:
         """Forget boots that hold nothing and ended, or were last heard of, longer ago than that."""

@@ -3,9 +3,11 @@
 A key reads `hk_<id>_<secret>`; only the SHA-256 of its secret is stored, which is enough for 192 random bits.
 """
 
+import asyncio
 import hashlib
 import hmac
 from base64 import urlsafe_b64encode
+from contextlib import suppress
 
 import structlog
 
@@ -16,6 +18,8 @@ from homing.ports import Clock, Directory, Entropy, KeysChanged, Notice, StoreUn
 log = structlog.get_logger("homing")
 
 PREFIX = "hk"
+_BREATH_S = 0.1
+"""Between two readings: what changes together is read together."""
 REFRESH_S = 5.0
 """A key revoked past this gateway's notices is refused after this time at the latest."""
 
@@ -36,7 +40,7 @@ class Keyring:
     def __init__(self, directory: Directory, clock: Clock) -> None:
         self._directory, self._clock = directory, clock
         self._keys: dict[str, Key] = {}
-        self._changed = False
+        self._changed = asyncio.Event()
 
     def find(self, token: str) -> Key | None:
         """The key that a bearer token is, or None."""
@@ -53,26 +57,25 @@ class Keyring:
         return not self._keys
 
     def hear(self, notice: Notice) -> None:
-        self._changed = self._changed or isinstance(notice, KeysChanged)
+        if isinstance(notice, KeysChanged):
+            self._changed.set()
 
     async def refresh(self) -> None:
         """Read the keys now. Raises StoreUnavailable."""
-        self._changed = False
+        self._changed.clear()
         self._keys = {key.id: key for key in await self._directory.keys()}
 
     async def run(self) -> None:
         """Keep the keys fresh until cancelled. While the store is away the last ones stay."""
-        waited_s = 0.0
         while True:
-            await self._clock.sleep(0.1)
-            waited_s += 0.1
-            if not self._changed and waited_s < REFRESH_S:
-                continue
-            waited_s = 0.0
+            with suppress(TimeoutError):
+                async with asyncio.timeout(REFRESH_S):
+                    await self._changed.wait()
             try:
                 await self.refresh()
             except StoreUnavailable as error:
                 log.warning("The API keys could not be read again", error=str(error))
+            await self._clock.sleep(_BREATH_S)
 
 
 def _hash(secret: str) -> str:

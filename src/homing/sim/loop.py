@@ -127,14 +127,27 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return self._now_s
 
     def create_future(self) -> "asyncio.Future[Any]":
-        return _Future(self._next_number(), loop=self)
+        return _Future(loop=self)
 
     def create_task(  # type: ignore[override]  # later versions pass more
         self, coro: Coroutine[Any, Any, T], *, name: str | None = None, context: Context | None = None, **more: Any
     ) -> "asyncio.Task[T]":
         self._check_closed()  # type: ignore[attr-defined]
-        number = self._next_number()
+        number = self.next_number()
         return _Task(number, coro, loop=self, name=name or f"task {number}", context=context, **more)
+
+    def call_soon(  # type: ignore[override]  # the same, less generic
+        self, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        self._check_closed()  # type: ignore[attr-defined]
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
+    def call_later(  # type: ignore[override]  # the same, less generic
+        self, delay: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self._now_s + delay, callback, *args, context=context)
 
     def call_at(  # type: ignore[override]  # the same, less generic
         self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
@@ -142,7 +155,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._check_closed()  # type: ignore[attr-defined]
         timer = asyncio.TimerHandle(when, callback, args, self, context)
         # Of two for the same moment, the one set first comes first.
-        heapq.heappush(self._timers, (when, self._next_number(), timer))
+        heapq.heappush(self._timers, (when, self.next_number(), timer))
         return timer
 
     def call_soon_threadsafe(  # type: ignore[override]  # the same, less generic
@@ -156,22 +169,24 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return self.call_soon(callback, *args, context=context)
 
     def _run_once(self) -> None:
-        """Run one callback, moving time on first if none is ready."""
-        self._report_trespass()
-        self._forget_cancelled_timers()
-        if not self._ready and not self._stopping:
-            self._jump()
-        self._wake_due_timers()
-        if not self._ready:
-            return
-        self._count_step()
-        handle = self._pick()
-        if not handle.cancelled() and (self.may_run is None or self.may_run(handle)):
-            handle._run()
+        """Run callbacks, moving time on whenever none is ready, until the loop is to stop."""
+        ready, timers = self._ready, self._timers
+        while ready or not self._stopping:
+            self._report_trespass()
+            if not ready:
+                self._jump()
+            while timers and timers[0][0] <= self._now_s:
+                ready.append(heapq.heappop(timers)[2])
+            self._count_step()
+            handle = self._pick()
+            if not handle.cancelled() and (self.may_run is None or self.may_run(handle)):
+                handle._run()
+            if self._stopping:
+                return
 
     def _report_trespass(self) -> None:
-        trespass, self._trespass = self._trespass, None
-        if trespass is not None:
+        if self._trespass is not None:
+            trespass, self._trespass = self._trespass, None
             raise trespass
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
@@ -179,15 +194,13 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     # --- time -----------------------------------------------------------------------------------------------
 
-    def _forget_cancelled_timers(self) -> None:
+    def _jump(self) -> None:
         timers = self._timers
         while timers and timers[0][2].cancelled():
             heapq.heappop(timers)
-
-    def _jump(self) -> None:
-        if not self._timers:
+        if not timers:
             raise self._first_deadlock()
-        due_s = self._timers[0][0]
+        due_s = timers[0][0]
         if self._limit_s is not None and due_s > self._limit_s:
             reached_s, self._limit_s = self._limit_s, None  # what tidies up afterwards may take its time
             raise VirtualLimit(f"not done within {reached_s:g} virtual seconds; {waiting_tasks(self)}")
@@ -199,11 +212,6 @@ class VirtualLoop(asyncio.BaseEventLoop):
             so_far = f"{self._now_s:g} s into the run"
             self._deadlock = Deadlock(f"nothing will ever happen again, {so_far}; {waiting_tasks(self)}")
         return self._deadlock
-
-    def _wake_due_timers(self) -> None:
-        timers = self._timers
-        while timers and timers[0][0] <= self._now_s:
-            self._ready.append(heapq.heappop(timers)[2])
 
     # --- order ----------------------------------------------------------------------------------------------
 
@@ -226,19 +234,25 @@ class VirtualLoop(asyncio.BaseEventLoop):
             so_far = f"{self._now_s:g} s into the run"
             raise VirtualLimit(f"not done within {reached} steps, {so_far}; {waiting_tasks(self)}")
 
-    def _next_number(self) -> int:
+    def next_number(self) -> int:
+        """For whatever needs an order of its own, the same in every run."""
         self._made += 1
         return self._made
 
 
 class _Future(asyncio.Future[Any]):
-    """A future that hashes to a number of its own and not to its address, so that sets of futures keep one order."""
+    """A future that hashes to a number of its own and not to its address, so that sets of futures keep one order.
 
-    def __init__(self, number: int, **rest: Any) -> None:
-        super().__init__(**rest)
-        self._number = number
+    Few are ever put into one, so that it gets its number then.
+    """
+
+    _number: int | None = None
 
     def __hash__(self) -> int:
+        if self._number is None:
+            loop = self.get_loop()
+            assert isinstance(loop, VirtualLoop)
+            self._number = loop.next_number()
         return self._number
 
 

@@ -21,7 +21,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from sqlalchemy.types import TypeEngine
 
 from homing.model.fleet import InstanceUrl
-from homing.model.leases import Ended, Incarnation, IncarnationId, Renewed, StoreIdentity
+from homing.model.leases import Ended, Heartbeats, Incarnation, IncarnationId, Renewed, StoreIdentity
 from homing.model.vault import Holder
 from homing.store import sql
 from homing.store.columns import Number, UtcDateTime, Words
@@ -63,12 +63,18 @@ class SqlLeases:
     async def incarnations(self) -> list[Incarnation]:
         return await self._database.read(lambda c: _newest(c, self._database))
 
-    async def identity(self) -> StoreIdentity:
-        if self._database.dialect == "sqlite":
-            known = await self._database.read(known_file)
-            return known if known is not None else await self._database.write(file_identity)
+    async def heartbeats(self) -> Heartbeats:
         named = await self._is_named()
-        return await self._database.read(lambda c: server_identity(c, named=named))
+        sqlite = self._database.dialect == "sqlite"
+
+        def read(connection: Connection) -> tuple[list[Incarnation], StoreIdentity | None]:
+            store = known_file(connection) if sqlite else server_identity(connection, named=named)
+            return _newest(connection, self._database), store
+
+        boots, store = await self._database.read(read)
+        if store is None:
+            store = await self._database.write(file_identity)
+        return Heartbeats(tuple(boots), store)
 
     async def _is_named(self) -> bool:
         """Whether the server tells its system's number; asked for once."""

@@ -13,7 +13,9 @@ from homing.store.rows import ACCOUNTS_WITH_SESSIONS
 from homing.store.schema import accounts, sessions
 from homing.store.sql import moment, moments
 
-_RUNNING = sessions.c.instance_url.is_not(None) & sessions.c.status.not_in(sorted(INACTIVE))
+# Written out, so that nothing of it is a parameter.
+_STOPPED: list[ColumnElement[str]] = [literal_column(f"'{status}'") for status in sorted(INACTIVE)]
+_RUNNING = sessions.c.instance_url.is_not(None) & sessions.c.status.not_in(_STOPPED)
 
 
 def placed_on(connection: Connection, instance: InstanceUrl) -> list[Placed]:

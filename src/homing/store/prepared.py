@@ -6,15 +6,14 @@ so marked straight on the driver's cursor; everything else, and everything on Po
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import namedtuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Executable
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.engine import IteratorResult
-from sqlalchemy.engine.result import SimpleResultMetaData
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, MultipleResultsFound, NoResultFound
 from sqlalchemy.sql.compiler import SQLCompiler
 
 P = ParamSpec("P")
@@ -41,12 +40,42 @@ def prepared(build: Callable[P, S]) -> Callable[P, S]:
     return cache(marked)  # type: ignore[return-value]  # whoever is called with the same, answers the same
 
 
-class Rows(IteratorResult[Any]):
-    """What a prepared statement answered."""
+class Rows:
+    """What a prepared statement answered: what this package asks of SQLAlchemy's results, and no more.
 
-    def __init__(self, metadata: SimpleResultMetaData, rows: Iterator[Any], rowcount: int) -> None:
-        super().__init__(metadata, rows)
-        self.rowcount = rowcount
+    A row is a named tuple. `rowcount` is how many rows the statement changed.
+    """
+
+    __slots__ = ("_rows", "rowcount")
+
+    def __init__(self, rows: Sequence[Any], rowcount: int) -> None:
+        self._rows, self.rowcount = rows, rowcount
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._rows)
+
+    def all(self) -> Sequence[Any]:
+        return self._rows
+
+    def one(self) -> Any:
+        """Raises NoResultFound, MultipleResultsFound."""
+        if not self._rows:
+            raise NoResultFound("No row was found where one is required")
+        return self.one_or_none()
+
+    def one_or_none(self) -> Any:
+        """Raises MultipleResultsFound."""
+        if len(self._rows) > 1:
+            raise MultipleResultsFound("Several rows were found where one is required")
+        return self._rows[0] if self._rows else None
+
+    def scalars(self) -> "Rows":
+        """The first value of each row."""
+        return Rows([row[0] for row in self._rows], self.rowcount)
+
+    def scalar(self) -> Any:
+        """The first value of the first row, or None."""
+        return self._rows[0][0] if self._rows else None
 
 
 class PreparedConnection(Connection):
@@ -67,6 +96,32 @@ class PreparedConnection(Connection):
             return super().scalar(statement, parameters, **options)
         return self._run(statement, parameters or {}).scalar()
 
+    def command(self, words: str) -> None:
+        """Tell the driver to begin a transaction, or to set or leave a savepoint."""
+        try:
+            self._driver.execute(words)
+        except sqlite3.Error as error:
+            raise DBAPIError.instance(words, (), error, sqlite3.Error, dialect=self.dialect) from error
+
+    def commit(self) -> None:
+        if self.in_transaction():
+            super().commit()  # SQLAlchemy began to count a transaction of its own, over the same one
+            return
+        try:
+            self._driver.commit()
+        except sqlite3.Error as error:
+            raise DBAPIError.instance("COMMIT", (), error, sqlite3.Error, dialect=self.dialect) from error
+
+    def rollback(self) -> None:
+        if self.in_transaction():
+            super().rollback()
+        else:
+            self._driver.rollback()
+
+    @property
+    def _driver(self) -> Any:
+        return self.connection.dbapi_connection
+
     def _goes_the_long_way(self, statement: Any, options: Mapping[str, Any]) -> bool:
         """Whoever listens to what is executed hears of it on SQLAlchemy's way only."""
         return id(statement) not in _marked or bool(options) or bool(self._has_events or self.engine._has_events)
@@ -75,54 +130,53 @@ class PreparedConnection(Connection):
         ready = _ready(id(statement), tuple(parameters))
         if ready is None:
             return super().execute(statement, parameters)
-        driver: Any = self.connection.dbapi_connection
         values = ready.values(parameters)
         try:
-            return ready.rows(driver.execute(ready.text, values))
+            return ready.rows(self._driver.execute(ready.text, values))
         except sqlite3.Error as error:
             raise DBAPIError.instance(ready.text, values, error, sqlite3.Error, dialect=self.dialect) from error
 
 
 class _Ready:
-    """A statement's text, and how values go in and come out. `None` where they do so as they are."""
+    """A statement's text, and how values go in and come out."""
 
     def __init__(self, compiled: SQLCompiler) -> None:
         self.text = compiled.string
-        self._inwards = [_Inward(compiled, name) for name in compiled.positiontup or ()]
+        self._inwards = [_inward(compiled, name) for name in compiled.positiontup or ()]
         columns = compiled._result_columns
-        self._outwards: list[_Convert] = [
-            each.type._cached_result_processor(compiled.dialect, None) for each in columns
-        ]
-        self._converts = any(self._outwards)
-        self._metadata = SimpleResultMetaData([each.keyname for each in columns])
+        converts = [each.type._cached_result_processor(compiled.dialect, None) for each in columns]
+        self._outwards = [(place, convert) for place, convert in enumerate(converts) if convert is not None]
+        names = [each.keyname for each in columns]
+        row: Any = namedtuple("Row", names, rename=True)  # noqa: PYI024 - of any names
+        self._row: Callable[[Iterable[Any]], Any] = row._make
 
     def values(self, parameters: Mapping[str, Any]) -> list[Any]:
-        return [inward.value(parameters) for inward in self._inwards]
+        values = []
+        for key, is_given, own, convert in self._inwards:
+            value = parameters[key] if is_given else parameters.get(key, own)
+            values.append(value if convert is None else convert(value))
+        return values
 
     def rows(self, cursor: sqlite3.Cursor) -> Rows:
         # All at once: nothing of a read is left open on the connection.
-        fetched: Sequence[Any] = cursor.fetchall() if cursor.description is not None else ()
+        fetched: Iterable[Any] = cursor.fetchall() if cursor.description is not None else ()
         rowcount = cursor.rowcount
         cursor.close()
-        if self._converts:
-            fetched = [
-                tuple(v if convert is None else convert(v) for v, convert in zip(row, self._outwards, strict=True))
-                for row in fetched
-            ]
-        return Rows(self._metadata, iter(fetched), rowcount)
+        if self._outwards:
+            fetched = map(self._converted, fetched)
+        return Rows([self._row(row) for row in fetched], rowcount)
+
+    def _converted(self, row: Iterable[Any]) -> list[Any]:
+        values = list(row)
+        for place, convert in self._outwards:
+            values[place] = convert(values[place])
+        return values
 
 
-class _Inward:
-    """One value on its way in: given by name, or the statement's own."""
-
-    def __init__(self, compiled: SQLCompiler, name: str) -> None:
-        bind = compiled.binds[name]
-        self._key, self._is_given, self._own = bind.key, bind.required, bind.effective_value
-        self._convert: _Convert = bind.type._cached_bind_processor(compiled.dialect)
-
-    def value(self, parameters: Mapping[str, Any]) -> Any:
-        value = parameters[self._key] if self._is_given else parameters.get(self._key, self._own)
-        return value if self._convert is None else self._convert(value)
+def _inward(compiled: SQLCompiler, name: str) -> tuple[str, bool, Any, _Convert]:
+    """A value on its way in: its name, whether it has to be given, else the statement's own, and what becomes of it."""
+    bind = compiled.binds[name]
+    return bind.key, bind.required, bind.effective_value, bind.type._cached_bind_processor(compiled.dialect)
 
 
 @cache

@@ -75,6 +75,19 @@ def delete_instance(connection: Connection, url: InstanceUrl) -> bool:
 
 def loads(connection: Connection) -> list[InstanceLoad]:
     """What is placed on each instance, by its id, in one SELECT."""
+    return [
+        InstanceLoad(
+            instance=instance_of(row),
+            sessions=row.total or 0,
+            connected=row.connected or 0,
+            phones=tuple(sorted(row.phones.split(","))) if row.phones else (),
+        )
+        for row in connection.execute(_loads_statement())
+    ]
+
+
+@prepared
+def _loads_statement() -> Select[Any]:
     connected = sessions.c.status == SessionStatus.CONNECTED.value
     placed = (
         select(
@@ -87,25 +100,21 @@ def loads(connection: Connection) -> list[InstanceLoad]:
         .group_by(sessions.c.instance_url)
         .subquery("placed")
     )
-    statement = (
+    return (
         select(instances, placed.c.total, placed.c.connected, placed.c.phones)
         .outerjoin(placed, placed.c.url == instances.c.url)
         .order_by(instances.c.id)
     )
-    return [
-        InstanceLoad(
-            instance=instance_of(row),
-            sessions=row.total or 0,
-            connected=row.connected or 0,
-            phones=tuple(sorted(row.phones.split(","))) if row.phones else (),
-        )
-        for row in connection.execute(statement)
-    ]
 
 
 def unrevoked_keys(connection: Connection) -> list[Key]:
-    statement = select(api_keys).where(api_keys.c.revoked_at.is_(None)).order_by(api_keys.c.created_at, api_keys.c.id)
-    return [key_of(row) for row in connection.execute(statement)]
+    return [key_of(row) for row in connection.execute(_keys_statement())]
+
+
+@prepared
+def _keys_statement() -> Select[Any]:
+    in_force = api_keys.c.revoked_at.is_(None)
+    return select(api_keys).where(in_force).order_by(api_keys.c.created_at, api_keys.c.id)
 
 
 def add_key(connection: Connection, key: Key) -> None:

@@ -102,7 +102,7 @@ class SqliteFile:
             await self._writer.write(self._shared.set)
             self._shared.read(self._reader)
 
-    def _open(self, busy_ms: int) -> Connection:
+    def _open(self, busy_ms: int) -> PreparedConnection:
         connection = PreparedConnection(self._engine)
         prepare(connection, busy_ms)
         return connection
@@ -129,14 +129,20 @@ class SqliteMemory:
         self._connection.commit()
 
     async def read(self, fn: Callable[[Connection], T]) -> T:
+        return self.read_now(fn)
+
+    async def write(self, fn: Callable[[Connection], T]) -> T:
+        return self.write_now(fn)
+
+    def read_now(self, fn: Callable[[Connection], T]) -> T:
         try:
             return fn(self._connection)
         except DRIVER_ERRORS as error:
             raise unavailable(error) from error
 
-    async def write(self, fn: Callable[[Connection], T]) -> T:
+    def write_now(self, fn: Callable[[Connection], T]) -> T:
         try:
-            self._connection.exec_driver_sql("BEGIN")
+            self._connection.command("BEGIN")
             value = fn(self._connection)
             self._connection.commit()
             return value

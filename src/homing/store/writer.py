@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 
 from homing.ports import StoreUnavailable
 from homing.store.failures import DRIVER_ERRORS
+from homing.store.prepared import PreparedConnection
 
 T = TypeVar("T")
 
@@ -45,7 +46,7 @@ class _Waiting:
 class GroupWriter:
     """Runs writes in the order of their coming. Nobody is answered before the commit that holds their write."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: PreparedConnection) -> None:
         self._connection = connection
         self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._closed = False
@@ -112,22 +113,22 @@ class GroupWriter:
         give_up_s = time.monotonic() + _BEGIN_WITHIN_S
         while True:
             try:
-                self._connection.exec_driver_sql("BEGIN IMMEDIATE")
+                self._connection.command("BEGIN IMMEDIATE")
                 return
             except OperationalError as error:
                 if "locked" not in str(error) or time.monotonic() >= give_up_s:
                     raise
 
     def _write_one(self, item: _Waiting) -> None:
-        self._connection.exec_driver_sql("SAVEPOINT one")
+        self._connection.command("SAVEPOINT one")
         try:
             item.value = item.fn(self._connection)
         except BaseException as error:
             if not self._in_transaction():
                 raise  # A full or failing disk made SQLite undo the whole transaction, and with it the whole group.
-            self._connection.exec_driver_sql("ROLLBACK TO one")
+            self._connection.command("ROLLBACK TO one")
             item.error = error
-        self._connection.exec_driver_sql("RELEASE one")
+        self._connection.command("RELEASE one")
 
     def _in_transaction(self) -> bool:
         driver: Any = self._connection.connection.dbapi_connection

@@ -121,7 +121,7 @@ class SimulatedInstance:
             random=self._chance,
             on_event=notifier.tell,
         )
-        surface = Surface(host, API_KEY, started_at=host.now())
+        surface = Surface(host, API_KEY, started_at=host.now(), memory=_memory)
         lease.answered_ago_s = surface.answered_ago_s
         notifier.start()
         leasing = asyncio.get_running_loop().create_task(lease.run(host))
@@ -173,7 +173,7 @@ class Served:
     def __init__(self, surface: Surface) -> None:
         self._surface = surface
         self._plain: dict[tuple[str, str], Callable[[Any], Awaitable[Answer]]] = {
-            ("GET", "/health"): self._health,
+            ("GET", "/health"): surface.health,
             ("GET", "/api/sessions"): surface.list_sessions,
             ("POST", "/api/sessions"): surface.start_session,
             ("POST", "/api/sessions/batch"): surface.start_sessions,
@@ -216,10 +216,10 @@ class Served:
         session, _, rest = path.removeprefix("/api/sessions/").partition("/")
         return self._of_session.get((method, rest), _no_endpoint), {"id": session}
 
-    async def _health(self, asked: Any) -> Answer:
-        answer = await self._surface.health(asked)
-        # The memory of the simulation is not the instance's, and is another one in each run.
-        return Answer({**answer.body, "memory": {"used": 100, "total": 100, "unit": "MB"}}, answer.status)
+
+def _memory() -> Mapping[str, Any]:
+    """That of the simulation is not the instance's, and is another one in each run."""
+    return {"used": 100, "total": 100, "unit": "MB"}
 
 
 class _Headers:

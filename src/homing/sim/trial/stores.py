@@ -7,14 +7,15 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, text
 
 from homing.model.notices import Notice
 from homing.ports import StoreUnavailable
-from homing.sim.trial.network import Network
-from homing.sim.trial.processes import Process, settle
+from homing.sim.trial.network import Link, Network
+from homing.sim.trial.processes import Process
 from homing.store.database import Dialect
 from homing.store.notices import Announce, Subscribers
 from homing.store.sqlite import SqliteMemory
@@ -80,21 +81,10 @@ class Reached:
         self._store, self._link = store, store.network.link(place, PLACE)
 
     async def read(self, fn: Callable[[Connection], T]) -> T:
-        await self._reach()
-        value = await self._store.memory.read(fn)
-        await self._return()
-        return value
+        return await _Operation(self._store, self._link, self._store.memory.read_now, fn, may_be_lost=False).answer
 
     async def write(self, fn: Callable[[Connection], T]) -> T:
-        troubles, chance = self._store.troubles, self._store.chance
-        await self._reach()
-        if troubles.lost_before and chance.random() < troubles.lost_before:
-            await self._unanswered("the transaction was lost on the way")
-        value = await self._store.memory.write(fn)
-        if troubles.lost_after and chance.random() < troubles.lost_after:
-            await self._unanswered("the answer to the commit was lost on the way")
-        await self._return()
-        return value
+        return await _Operation(self._store, self._link, self._store.memory.write_now, fn, may_be_lost=True).answer
 
     async def write_at_once(self, fn: Callable[[Connection], T]) -> T:
         return await self.write(fn)
@@ -108,31 +98,76 @@ class Reached:
     async def close(self) -> None:
         pass
 
-    async def _reach(self) -> None:
-        await self._pause(self._store.network.delay_s(self._link) + self._store.troubles.slow_s)
+
+class _Operation(Generic[T]):
+    """One operation on its way to the store, and its answer on the way back.
+
+    Once it is on its way it happens, whatever becomes of the process that asked; unless that gave up waiting for it.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        link: Link,
+        run: Callable[[Callable[[Connection], T]], T],
+        fn: Callable[[Connection], T],
+        *,
+        may_be_lost: bool,
+    ) -> None:
+        self._store, self._link, self._run, self._fn = store, link, run, fn
+        self._may_be_lost = may_be_lost
+        self.answer: asyncio.Future[T] = store.network.loop.create_future()
+        self._later(store.troubles.slow_s, self._arrive)
+
+    def _later(self, more_s: float, then: Callable[[], None]) -> None:
+        network = self._store.network
+        network.later(network.delay_s(self._link) + more_s, then)
+
+    def _arrive(self) -> None:
+        troubles = self._store.troubles
+        if self.answer.done():
+            return
         if self._link.cuts:
-            await self._pause(UNREACHED_AFTER_S)
-            raise StoreUnavailable("the store cannot be reached")
-        if self._store.troubles.away:
-            raise StoreUnavailable("the store does not take connections")
+            self._fail_later(UNREACHED_AFTER_S, "the store cannot be reached")
+        elif troubles.away:
+            self._fail("the store does not take connections")
+        elif self._is_lost(troubles.lost_before):
+            self._fail_later(self._patience_s(), "the transaction was lost on the way")
+        else:
+            self._happen()
 
-    async def _return(self) -> None:
-        await self._pause(self._store.network.delay_s(self._link))
-        if self._link.cuts:
-            await self._unanswered("the answer was lost on the way")
-
-    async def _unanswered(self, why: str) -> None:
-        await self._pause(UNANSWERED_AFTER_S * self._store.chance.random())
-        raise StoreUnavailable(why)
-
-    async def _pause(self, delay_s: float) -> None:
-        loop = self._store.network.loop
-        passed: asyncio.Future[None] = loop.create_future()
-        timer = loop.call_later(delay_s, settle, passed)
+    def _happen(self) -> None:
         try:
-            await passed
-        finally:
-            timer.cancel()
+            value = self._run(self._fn)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is the answer
+            self._later(0.0, partial(self._raise, error))
+            return
+        if self._is_lost(self._store.troubles.lost_after):
+            self._fail_later(self._patience_s(), "the answer to the commit was lost on the way")
+        else:
+            self._later(0.0, partial(self._return, value))
+
+    def _return(self, value: T) -> None:
+        if self._link.cuts:
+            self._fail_later(self._patience_s(), "the answer was lost on the way")
+        elif not self.answer.done():
+            self.answer.set_result(value)
+
+    def _raise(self, error: BaseException) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+    def _is_lost(self, chance: float) -> bool:
+        return self._may_be_lost and chance > 0 and self._store.chance.random() < chance
+
+    def _patience_s(self) -> float:
+        return UNANSWERED_AFTER_S * self._store.chance.random()
+
+    def _fail_later(self, after_s: float, why: str) -> None:
+        self._store.network.later(after_s, partial(self._fail, why))
+
+    def _fail(self, why: str) -> None:
+        self._raise(StoreUnavailable(why))
 
 
 class Carrier:
