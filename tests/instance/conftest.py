@@ -28,7 +28,7 @@ from homing.ports import Clock, Leases, StoreUnavailable
 from homing.sim.testing import pytest_asyncio_loop_factories as pytest_asyncio_loop_factories
 from homing.store.leases import SqlLeases
 from homing.store.opening import open_database
-from homing.store.schema import credentials
+from homing.store.schema import credentials, store_clock
 from homing.store.sealing import KeyRing, fresh_key
 from homing.store.vault import SqlVault
 from homing.world import SystemClock
@@ -173,6 +173,11 @@ class World:
     async def forget_grants(self, session_id: str, *, epoch: int) -> None:
         """What a failover does that loses the newest commits."""
         await self.as_if_raised(session_id, epoch=epoch, reserved_to=0)
+
+    async def become_another_store(self) -> None:
+        """A store with another history, as an instance sees it."""
+        named = update(store_clock).values(store_id="promoted")
+        await self.database.write(lambda connection: connection.execute(named))
 
     async def as_if_raised(self, session_id: str, **fields: Any) -> None:
         changed = update(credentials).where(credentials.c.session_id == session_id).values(fields)

@@ -7,9 +7,8 @@ import pytest
 from homing.instance.events import MessageReceived, SessionLeft, Status, StatusChanged
 from homing.instance.host import Host, NotFound
 from homing.instance.messages import Message, Paused, Sent, Unknown
-from homing.model.leases import Ended, StoreIdentity
+from homing.model.leases import Ended
 from homing.model.vault import Holder, StaleEpoch
-from homing.store import leases as leases_module
 
 FREEZE_S = 3.0
 """Far beyond the time after which these hosts pause."""
@@ -194,7 +193,7 @@ async def test_a_boot_declared_ended_drops_everything_and_begins_with_nothing(wo
 # A store with another history
 
 
-async def test_after_a_failover_grants_are_declared_again_before_anything_is_written(world, monkeypatch, eventually):
+async def test_after_a_failover_grants_are_declared_again_before_anything_is_written(world, eventually):
     """The store lost its newest commits: our grants, and one that took a session from us is newer than that."""
     host = await held(world, "s1", "s2")
     for _ in range(3):
@@ -204,7 +203,7 @@ async def test_after_a_failover_grants_are_declared_again_before_anything_is_wri
     await world.forget_grants("s1", epoch=2)
     await world.grant_elsewhere("s2")
     await world.as_if_raised("s2", epoch=7)
-    monkeypatch.setattr(leases_module, "file_identity", lambda _: StoreIdentity("promoted", 2))
+    await world.become_another_store()
     await eventually(lambda: host.find("s2") is None)
     await host.lease.trusted()
     stored = await world.stored("s1")

@@ -81,14 +81,16 @@ class Keeper:
     async def run(self) -> None:
         """Keep the fleet until cancelled."""
         while True:
+            called = False
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._policy.look_every_s):
-                    await self._watching.worth_a_look.wait()
+                    called = await self._watching.worth_a_look.wait()
             try:
                 await self.look()
             except StoreUnavailable as error:
                 log.warning("The keeper could not act", error=str(error))
-            await self._clock.sleep(_BREATH_S)
+            if called:
+                await self._clock.sleep(_BREATH_S)
 
     async def look(self) -> int:
         """One look at everything that is known; answers how many wishes were entered. Raises StoreUnavailable."""

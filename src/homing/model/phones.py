@@ -1,8 +1,13 @@
 """Phone numbers as the gateways take them: E.164 digits without the plus."""
 
+from functools import lru_cache
+
 import phonenumbers
 
+_REMEMBERED = 10_000
 
+
+@lru_cache(_REMEMBERED)
 def e164_digits(given: str, region: str) -> str:
     """The digits of a number written as people write them; a national one belongs to `region` (ISO 3166, upper case).
 

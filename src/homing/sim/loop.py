@@ -14,15 +14,16 @@ import struct
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine
-from contextvars import Context
+from contextvars import Context, copy_context
 from hashlib import blake2b
+from math import inf
 from typing import Any, TypeVar
 
 from homing.sim.deadlock import waiting_tasks
 
 T = TypeVar("T")
 
-PRIVATE_NAMES = ("_run_once", "_ready", "_stopping", "_thread_id", "_timer_handle_cancelled")
+PRIVATE_NAMES = ("_run_once", "_ready", "_stopping", "_thread_id")
 
 _choice = struct.Struct("<dII").pack
 _CHOICES_KEPT_BYTES = 1 << 16
@@ -70,6 +71,23 @@ class VirtualLimit(Exception):
     """The run took more virtual seconds or more steps than it was allowed."""
 
 
+class Step:
+    """One callback: what is asked of `asyncio.Handle` and `TimerHandle`, and nothing for debugging."""
+
+    __slots__ = ("args", "callback", "context", "is_cancelled")
+
+    def __init__(self, callback: Callable[..., Any], args: tuple[Any, ...], context: Context | None) -> None:
+        self.callback, self.args = callback, args
+        self.context = copy_context() if context is None else context
+        self.is_cancelled = False
+
+    def cancel(self) -> None:
+        self.is_cancelled = True
+
+    def cancelled(self) -> bool:
+        return self.is_cancelled
+
+
 class VirtualLoop(asyncio.BaseEventLoop):
     """One run of virtual time, beginning at 0 s.
 
@@ -77,7 +95,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     virtual seconds, `limit_steps` counts callbacks.
     """
 
-    _ready: deque[asyncio.Handle]
+    _ready: deque[Step]
     _stopping: bool
     _thread_id: int | None
 
@@ -86,16 +104,17 @@ class VirtualLoop(asyncio.BaseEventLoop):
     ) -> None:
         super().__init__()
         self._now_s = 0.0
-        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._timers: list[tuple[float, int, Step]] = []
         self._steps = 0
         self._chance = random.Random(f"order {seed}").random if shuffle else None  # noqa: S311 - to be repeatable
-        self._limit_s, self._limit_steps = limit_s, limit_steps
+        self._limit_s = limit_s
+        self._limit_steps: float = limit_steps if limit_steps is not None else inf
         self._made = 0
         self._trace = blake2b(digest_size=16)
         self._choices = bytearray()
         self._trespass: RealWorldRefused | None = None
         self._deadlock: Deadlock | None = None
-        self.may_run: Callable[[asyncio.Handle], bool] | None = None
+        self.may_run: Callable[[Step], bool] | None = None
         """Asked before each callback. One that may not run is dropped; whoever forbids it keeps it if it is to come."""
 
     @property
@@ -117,9 +136,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._trace.update(self._choices)
         self._choices.clear()
 
-    def resume(self, handle: asyncio.Handle) -> None:
+    def resume(self, step: Step) -> None:
         """Make ready again what might not run before."""
-        self._ready.append(handle)
+        self._ready.append(step)
 
     # --- what asyncio asks of a loop ------------------------------------------------------------------------
 
@@ -133,34 +152,33 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self, coro: Coroutine[Any, Any, T], *, name: str | None = None, context: Context | None = None, **more: Any
     ) -> "asyncio.Task[T]":
         self._check_closed()  # type: ignore[attr-defined]
-        number = self.next_number()
-        return _Task(number, coro, loop=self, name=name or f"task {number}", context=context, **more)
+        return _Task(coro, loop=self, name=name or f"task {self.next_number()}", context=context, **more)
 
     def call_soon(  # type: ignore[override]  # the same, less generic
         self, callback: Callable[..., Any], *args: Any, context: Context | None = None
-    ) -> asyncio.Handle:
+    ) -> Step:
         self._check_closed()  # type: ignore[attr-defined]
-        handle = asyncio.Handle(callback, args, self, context)
-        self._ready.append(handle)
-        return handle
+        step = Step(callback, args, context)
+        self._ready.append(step)
+        return step
 
     def call_later(  # type: ignore[override]  # the same, less generic
         self, delay: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
-    ) -> asyncio.TimerHandle:
+    ) -> Step:
         return self.call_at(self._now_s + delay, callback, *args, context=context)
 
     def call_at(  # type: ignore[override]  # the same, less generic
         self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
-    ) -> asyncio.TimerHandle:
+    ) -> Step:
         self._check_closed()  # type: ignore[attr-defined]
-        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        step = Step(callback, args, context)
         # Of two for the same moment, the one set first comes first.
-        heapq.heappush(self._timers, (when, self.next_number(), timer))
-        return timer
+        heapq.heappush(self._timers, (when, self.next_number(), step))
+        return step
 
     def call_soon_threadsafe(  # type: ignore[override]  # the same, less generic
         self, callback: Callable[..., Any], *args: Any, context: Context | None = None
-    ) -> asyncio.Handle:
+    ) -> Step:
         if self._thread_id is not None and threading.get_ident() != self._thread_id:
             self._trespass = RealWorldRefused(
                 f"a thread ({threading.current_thread().name}) called into virtual time, where it has no place"
@@ -169,34 +187,50 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return self.call_soon(callback, *args, context=context)
 
     def _run_once(self) -> None:
-        """Run callbacks, moving time on whenever none is ready, until the loop is to stop."""
-        ready, timers = self._ready, self._timers
+        """Run steps, moving time on whenever none is ready, until the loop is to stop.
+
+        All of it stands here in one piece, as it is done tens of thousands of times for each virtual minute.
+        """
+        ready, timers, chance = self._ready, self._timers, self._chance
         while ready or not self._stopping:
-            self._report_trespass()
+            if self._trespass is not None:
+                self._report_trespass()
             if not ready:
                 self._jump()
             while timers and timers[0][0] <= self._now_s:
                 ready.append(heapq.heappop(timers)[2])
-            self._count_step()
-            handle = self._pick()
-            if not handle.cancelled() and (self.may_run is None or self.may_run(handle)):
-                handle._run()
+            self._steps += 1
+            if self._steps > self._limit_steps:
+                self._report_limit()
+            choices = len(ready)
+            if choices > 1:
+                place = int(chance() * choices) if chance is not None else 0
+                ready[0], ready[place] = ready[place], ready[0]
+                self._choices += _choice(self._now_s, choices, place)
+            step = ready.popleft()
+            if not step.is_cancelled and (self.may_run is None or self.may_run(step)):
+                self._run(step)
             if self._stopping:
                 return
 
-    def _report_trespass(self) -> None:
-        if self._trespass is not None:
-            trespass, self._trespass = self._trespass, None
-            raise trespass
+    def _run(self, step: Step) -> None:
+        try:
+            step.context.run(step.callback, *step.args)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # noqa: BLE001 - as every loop does
+            self.call_exception_handler({"message": f"Exception in callback {step.callback!r}", "exception": error})
 
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """Nothing to do: cancelled timers are dropped when they come to the front."""
+    def _report_trespass(self) -> None:
+        trespass, self._trespass = self._trespass, None
+        assert trespass is not None
+        raise trespass
 
     # --- time -----------------------------------------------------------------------------------------------
 
     def _jump(self) -> None:
         timers = self._timers
-        while timers and timers[0][2].cancelled():
+        while timers and timers[0][2].is_cancelled:
             heapq.heappop(timers)
         if not timers:
             raise self._first_deadlock()
@@ -205,6 +239,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
             reached_s, self._limit_s = self._limit_s, None  # what tidies up afterwards may take its time
             raise VirtualLimit(f"not done within {reached_s:g} virtual seconds; {waiting_tasks(self)}")
         self._now_s = max(self._now_s, due_s)
+        if len(self._choices) > _CHOICES_KEPT_BYTES:
+            self._note_choices()
 
     def _first_deadlock(self) -> Deadlock:
         """The same again if tidying up after it comes to a stop as well: the first one is the one that tells."""
@@ -213,26 +249,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
             self._deadlock = Deadlock(f"nothing will ever happen again, {so_far}; {waiting_tasks(self)}")
         return self._deadlock
 
+    def _report_limit(self) -> None:
+        reached, self._limit_steps = self._limit_steps, 2 * self._steps
+        so_far = f"{self._now_s:g} s into the run"
+        raise VirtualLimit(f"not done within {reached:g} steps, {so_far}; {waiting_tasks(self)}")
+
     # --- order ----------------------------------------------------------------------------------------------
-
-    def _pick(self) -> asyncio.Handle:
-        ready = self._ready
-        choices = len(ready)
-        place = 0
-        if self._chance is not None and choices > 1:
-            place = int(self._chance() * choices)
-            ready[0], ready[place] = ready[place], ready[0]
-        self._choices += _choice(self._now_s, choices, place)
-        if len(self._choices) > _CHOICES_KEPT_BYTES:
-            self._note_choices()
-        return ready.popleft()
-
-    def _count_step(self) -> None:
-        self._steps += 1
-        if self._limit_steps is not None and self._steps > self._limit_steps:
-            reached, self._limit_steps = self._limit_steps, 2 * self._steps
-            so_far = f"{self._now_s:g} s into the run"
-            raise VirtualLimit(f"not done within {reached} steps, {so_far}; {waiting_tasks(self)}")
 
     def next_number(self) -> int:
         """For whatever needs an order of its own, the same in every run."""
@@ -240,10 +262,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return self._made
 
 
-class _Future(asyncio.Future[Any]):
-    """A future that hashes to a number of its own and not to its address, so that sets of futures keep one order.
+class _Numbered(asyncio.Future[T]):
+    """Hashes to a number of its own and not to its address, so that sets of such keep one order.
 
-    Few are ever put into one, so that it gets its number then.
+    Few futures are ever put into a set, so that it gets its number then.
     """
 
     _number: int | None = None
@@ -256,15 +278,12 @@ class _Future(asyncio.Future[Any]):
         return self._number
 
 
-class _Task(asyncio.Task[T]):
-    """A task that hashes like `_Future`: a TaskGroup cancels its tasks in the order of a set."""
+class _Future(_Numbered[Any]):
+    pass
 
-    def __init__(self, number: int, coro: Coroutine[Any, Any, T], **rest: Any) -> None:
-        self._number = number
-        super().__init__(coro, **rest)
 
-    def __hash__(self) -> int:
-        return self._number
+class _Task(_Numbered[T], asyncio.Task[T]):
+    pass
 
 
 def _refusal(name: str) -> Callable[..., Any]:

@@ -6,22 +6,29 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 from homing.ports import Clock
+from homing.sim.loop import VirtualLoop
 
 STARTED_AT = datetime(2026, 1, 1, 12, tzinfo=UTC)
 """What the wall clock shows when virtual time begins."""
 
 
 class VirtualClock:
-    """Time as the running loop has it. Its wall clock may be wrong: by `skew_s` from the start, and by jumps."""
+    """Time as the running loop has it, or `loop`, if it is known before it runs.
 
-    def __init__(self, *, started_at: datetime = STARTED_AT, skew_s: float = 0.0) -> None:
+    Its wall clock may be wrong: by `skew_s` from the start, and by jumps.
+    """
+
+    def __init__(
+        self, *, loop: VirtualLoop | None = None, started_at: datetime = STARTED_AT, skew_s: float = 0.0
+    ) -> None:
+        self._time = loop.time if loop is not None else _running_s
         self._started_at, self._skew_s = started_at, skew_s
 
     def monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
+        return self._time()
 
     def now(self) -> datetime:
-        return self._started_at + timedelta(seconds=self.monotonic() + self._skew_s)
+        return self._started_at + timedelta(seconds=self._time() + self._skew_s)
 
     def jump(self, by_s: float) -> None:
         """Set the wall clock forward, or back; `monotonic` goes on as if nothing was."""
@@ -29,6 +36,10 @@ class VirtualClock:
 
     async def sleep(self, delay_s: float) -> None:
         await asyncio.sleep(delay_s)
+
+
+def _running_s() -> float:
+    return asyncio.get_running_loop().time()
 
 
 class SeededEntropy:

@@ -3,7 +3,7 @@
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,6 +30,14 @@ class Words(TypeDecorator[str]):
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         return None if value is None else storable(value)
 
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
+        # What SQLAlchemy would make of the above passes each value through three functions.
+        return super().bind_processor(dialect) if dialect.name != "sqlite" else _words_in
+
+
+def _words_in(value: str | None) -> str | None:
+    return None if value is None else storable(value)
+
 
 class Number(TypeDecorator[int]):
     """A 64-bit integer. A larger number is cut to the largest, which no row has, instead of failing the statement."""
@@ -55,22 +63,37 @@ class UtcDateTime(TypeDecorator[datetime]):
         return dialect.type_descriptor(Text() if dialect.name == "sqlite" else DateTime(timezone=True))
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError(f"{value} names no time zone")
-        moment = value.astimezone(UTC)
-        # Of fixed width, so that SQLite's order of texts is the order of moments.
-        return (
-            f"{moment.replace(tzinfo=None).isoformat(timespec='microseconds')}Z" if dialect.name == "sqlite" else moment
-        )
+        return _moment_in(value) if dialect.name == "sqlite" else _in_utc(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-        assert isinstance(moment, datetime)
-        return moment.astimezone(UTC)
+        return _moment_out(value) if dialect.name == "sqlite" else _in_utc(value)
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
+        return super().bind_processor(dialect) if dialect.name != "sqlite" else _moment_in
+
+    def result_processor(self, dialect: Dialect, coltype: Any) -> Callable[[Any], Any] | None:
+        return super().result_processor(dialect, coltype) if dialect.name != "sqlite" else _moment_out
+
+
+def _in_utc(value: datetime | None) -> datetime | None:
+    if value is None:
+        return None
+    if value.tzinfo is None:
+        raise ValueError(f"{value} names no time zone")
+    return value.astimezone(UTC)
+
+
+def _moment_in(value: datetime | None) -> str | None:
+    """Of fixed width, so that SQLite's order of texts is the order of moments."""
+    moment = _in_utc(value)
+    return None if moment is None else f"{moment.isoformat(timespec='microseconds')[:_LOCAL]}Z"
+
+
+def _moment_out(value: str | None) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(value)
+
+
+_LOCAL = len("2026-01-31T12:00:00.000000")
 
 
 class JsonText(TypeDecorator[dict[str, Any]]):

@@ -5,13 +5,28 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Select, Text, Update, bindparam, delete, func, null, select, update
+from sqlalchemy import (
+    Connection,
+    Integer,
+    Select,
+    Text,
+    Update,
+    bindparam,
+    delete,
+    func,
+    literal_column,
+    null,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import ReturningInsert
 
 from homing.model.events import Event, IntakeResult, Meaning, Report, Sign, Signed, Taken
 from homing.model.fleet import AccountUuid, InstanceUrl, SessionId, WorkspaceId
 from homing.ports import EventsStored, Page
+from homing.store.columns import Words
 from homing.store.database import Database, Dialect
 from homing.store.notices import Announce, StagedNotices
 from homing.store.prepared import prepared
@@ -117,48 +132,45 @@ def event_of(row: AnyRow) -> Event:
 
 
 def _store(connection: Connection, given: _Reported) -> Taken:
-    replayed = _brought_by(connection, given.signed)
-    if replayed is not None:
-        return Taken(IntakeResult.REPLAY, replayed)
-    same = _meant_by(connection, given.meaning, given.at)
-    if same is not None:
-        _remember(connection, given.signed, same)
-        return Taken(IntakeResult.DUPLICATE, same)
+    known = connection.execute(_known_statement(), _asked(given)).one()
+    if known.brought is not None:
+        return Taken(IntakeResult.REPLAY, known.brought)
+    if known.same is not None and known.until > given.at:
+        _remember(connection, given.signed, known.same)
+        return Taken(IntakeResult.DUPLICATE, known.same)
+    if known.same is not None:
+        connection.execute(update(events).where(events.c.id == known.same).values(meaning=None, meaning_until=None))
     _end_meanings(connection, given.meaning, given.report.session_id)
-    event = event_of(connection.execute(_insert_statement(dialect_of(connection)), _row(connection, given)).one())
+    row = {**_row(given), "account_uuid": known.uuid, "workspace_id": known.workspace_id}
+    event = event_of(connection.execute(_insert_statement(dialect_of(connection)), row).one())
     _remember(connection, given.signed, given.event_id)
     if given.sign is not None and event.account_uuid is not None:
         settle_by_event(connection, given.sign, event.account_uuid, given.event_id, given.at)
     return Taken(IntakeResult.ACCEPTED, given.event_id, event)
 
 
-def _brought_by(connection: Connection, signed: Signed | None) -> str | None:
-    """The event that came with this very signature."""
-    if signed is None:
-        return None
-    brought: str | None = connection.scalar(_brought_statement(), {"given": signed.signature})
-    return brought
+def _asked(given: _Reported) -> dict[str, Any]:
+    signature = None if given.signed is None else given.signed.signature
+    return {"signed": signature, "means": given.meaning.key, "session": given.report.session_id}
 
 
 @prepared
-def _brought_statement() -> Select[Any]:
-    return select(signatures.c.event_id).where(signatures.c.signature == bindparam("given"))
-
-
-def _meant_by(connection: Connection, meaning: Meaning, at: datetime) -> str | None:
-    """The event that means the same and whose time is not over; one whose time is over no longer means it."""
-    row = connection.execute(_meant_statement(), {"means": meaning.key}).one_or_none()
-    if row is None:
-        return None
-    if row.meaning_until > at:
-        return str(row.id)
-    connection.execute(update(events).where(events.c.id == row.id).values(meaning=None, meaning_until=None))
-    return None
-
-
-@prepared
-def _meant_statement() -> Select[Any]:
-    return select(events.c.id, events.c.meaning_until).where(events.c.meaning == bindparam("means"))
+def _known_statement() -> Select[Any]:
+    """One row: which event came with this very signature, which one means the same and until when, and whose session
+    it is. Each is null where there is none."""
+    brought = select(signatures.c.event_id).where(signatures.c.signature == bindparam("signed", type_=Words()))
+    means_it = events.c.meaning == bindparam("means", type_=Words())
+    same = select(events.c.id, events.c.meaning_until.label("until")).where(means_it).subquery("same")
+    named = sessions.c.session_id == bindparam("session", type_=Words())
+    owner = select(accounts.c.uuid, accounts.c.workspace_id).select_from(ACCOUNTS_WITH_SESSIONS).where(named)
+    owning, once = owner.subquery("owner"), select(literal_column("1")).subquery("once")
+    return select(
+        brought.scalar_subquery().label("brought"),
+        same.c.id.label("same"),
+        same.c.until,
+        owning.c.uuid,
+        owning.c.workspace_id,
+    ).select_from(once.outerjoin(same, true()).outerjoin(owning, true()))
 
 
 def _end_meanings(connection: Connection, meaning: Meaning, session: SessionId | None) -> None:
@@ -176,7 +188,7 @@ def _ended_statement() -> Update:
     return update(events).where(events.c.session_id == bindparam("session"), ended).values(unsaid)
 
 
-def _row(connection: Connection, given: _Reported) -> dict[str, Any]:
+def _row(given: _Reported) -> dict[str, Any]:
     report, meaning = given.report, given.meaning
     return {
         "id": given.event_id,
@@ -188,7 +200,6 @@ def _row(connection: Connection, given: _Reported) -> dict[str, Any]:
         "payload": report.data,
         "meaning": meaning.key,
         "meaning_until": given.at + timedelta(seconds=meaning.window_s),
-        **_owner(connection, report.session_id),
     }
 
 
@@ -196,21 +207,6 @@ def _row(connection: Connection, given: _Reported) -> dict[str, Any]:
 def _insert_statement(dialect: Dialect) -> ReturningInsert[Any]:
     adding = sqlite.insert(events) if dialect == "sqlite" else postgresql.insert(events)
     return adding.returning(events)
-
-
-def _owner(connection: Connection, session: SessionId | None) -> dict[str, Any]:
-    """The account and workspace of the session; none for a session that the directory does not know."""
-    row = connection.execute(_owner_statement(), {"session": session}).one_or_none() if session else None
-    return {
-        "account_uuid": None if row is None else row.uuid,
-        "workspace_id": None if row is None else row.workspace_id,
-    }
-
-
-@prepared
-def _owner_statement() -> Select[Any]:
-    owner = select(accounts.c.uuid, accounts.c.workspace_id).select_from(ACCOUNTS_WITH_SESSIONS)
-    return owner.where(sessions.c.session_id == bindparam("session"))
 
 
 def _remember(connection: Connection, signed: Signed | None, event_id: str) -> None:

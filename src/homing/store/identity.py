@@ -21,7 +21,7 @@ _TIMELINE = "substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
 
 def known_file(connection: Connection) -> StoreIdentity | None:
     """The identity of a SQLite file, if it has one already."""
-    known = connection.scalar(_known_statement())
+    known = connection.scalar(known_statement())
     return None if known is None else StoreIdentity(str(known), 1)
 
 
@@ -54,7 +54,7 @@ def told_by(row: Any) -> StoreIdentity:
 
 def store_id(connection: Connection) -> str:
     """The random name of a SQLite file, given to it when somebody first asks."""
-    known = connection.scalar(_known_statement())
+    known = connection.scalar(known_statement())
     if known is not None:
         return str(known)
     row = insert("sqlite", store_clock).values(id=1, store_id=secrets.token_hex(16), boot_id="", offset_us=0)
@@ -62,5 +62,6 @@ def store_id(connection: Connection) -> str:
 
 
 @prepared
-def _known_statement() -> Select[Any]:
+def known_statement() -> Select[Any]:
+    """The name of a SQLite file, in one row, or in none."""
     return select(store_clock.c.store_id)

@@ -30,6 +30,7 @@ from homing.store.identity import (
     file_identity,
     identity_columns,
     known_file,
+    known_statement,
     may_name_the_system,
     server_identity,
     told_by,
@@ -156,7 +157,8 @@ def _renew(
         return None
     until = row.now + timedelta(seconds=expiry_s)
     connection.execute(_renewed_statement(), {**mine, "asked": row.now, "until": until, "answered": answered_ago_s})
-    return Renewed(row.revoked, was_lapsed=row.lease_until <= row.now, store=file_identity(connection))
+    store = file_identity(connection) if row.store is None else StoreIdentity(row.store, 1)
+    return Renewed(row.revoked, was_lapsed=row.lease_until <= row.now, store=store)
 
 
 def _renewal_row(holder: Holder, expiry_s: float, answered_ago_s: float | None) -> dict[str, Any]:
@@ -192,8 +194,9 @@ def _renewed_at_once_statement(named: bool) -> ReturningUpdate[Any]:
 
 @prepared
 def _held_statement(dialect: Dialect) -> Select[Any]:
-    now = sql.moment(dialect, "clock").label("now")
-    return select(incarnations, now).where(*_mine(), incarnations.c.ended.is_(None)).with_for_update()
+    now, store = sql.moment(dialect, "clock").label("now"), known_statement().scalar_subquery().label("store")
+    wanted = select(incarnations.c.revoked, incarnations.c.lease_until, now, store)
+    return wanted.where(*_mine(), incarnations.c.ended.is_(None)).with_for_update()
 
 
 @prepared

@@ -147,8 +147,7 @@ class _Ready:
         converts = [each.type._cached_result_processor(compiled.dialect, None) for each in columns]
         self._outwards = [(place, convert) for place, convert in enumerate(converts) if convert is not None]
         names = [each.keyname for each in columns]
-        row: Any = namedtuple("Row", names, rename=True)  # noqa: PYI024 - of any names
-        self._row: Callable[[Iterable[Any]], Any] = row._make
+        self._row = _row_of(tuple(names))
 
     def values(self, parameters: Mapping[str, Any]) -> list[Any]:
         values = []
@@ -171,6 +170,12 @@ class _Ready:
         for place, convert in self._outwards:
             values[place] = convert(values[place])
         return values
+
+
+def _row_of(names: tuple[str, ...]) -> Callable[[Iterable[Any]], Any]:
+    kind: Any = namedtuple  # noqa: PYI024 - of names that no type can know
+    made: Callable[[Iterable[Any]], Any] = kind("Row", names, rename=True)._make
+    return made
 
 
 def _inward(compiled: SQLCompiler, name: str) -> tuple[str, bool, Any, _Convert]:

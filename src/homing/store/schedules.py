@@ -3,11 +3,12 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, select, update
 
 from homing.decide.schedules import Due, Later, Off, due
 from homing.model.work import NotDue, ScheduleRecord, Tick
 from homing.store.database import Database
+from homing.store.prepared import prepared
 from homing.store.rows import AnyRow
 from homing.store.schema import schedules
 from homing.store.sql import dialect_of, insert
@@ -69,11 +70,15 @@ def _locked(connection: Connection, database: Database, name: str, expression: s
         failures=0,
     )
     connection.execute(fresh.on_conflict_do_nothing())
-    held = select(schedules).where(schedules.c.name == name).with_for_update()
-    row = connection.execute(held).one()
+    row = connection.execute(_held_statement(), {"wanted": name}).one()
     if row.expression != expression:
         connection.execute(update(schedules).where(schedules.c.name == name).values(expression=expression))
     return row, database.now(connection)
+
+
+@prepared
+def _held_statement() -> Select[Any]:
+    return select(schedules).where(schedules.c.name == bindparam("wanted")).with_for_update()
 
 
 def _enter(connection: Connection, tick: Tick, owner: str, lease_until: ColumnElement[datetime], now: datetime) -> None:

@@ -1,10 +1,10 @@
 """What the two databases say differently, said once."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
+import msgspec
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -77,7 +77,8 @@ def moments(connection: Connection, database: Database, **after_s: float) -> dic
 
 def as_rows(rows: Iterable[Mapping[str, str | int | None]]) -> str:
     """The rows as a parameter for `given_rows`."""
-    return json.dumps([{name: storable(v) if isinstance(v, str) else v for name, v in row.items()} for row in rows])
+    given = [{name: storable(v) if isinstance(v, str) else v for name, v in row.items()} for row in rows]
+    return msgspec.json.encode(given).decode()
 
 
 def chunks(items: Sequence[T], size: int) -> Iterable[Sequence[T]]:

@@ -53,29 +53,38 @@ def forget(connection: Connection, grant: Grant, now: datetime) -> StaleEpoch | 
 
 
 def held_by(connection: Connection, instance_url: str) -> list[Holding]:
-    there = (credentials.c.holder_url == instance_url, credentials.c.login.is_not(None))
-    statement = select(credentials.c.session_id, credentials.c.epoch).where(*there).order_by(credentials.c.session_id)
-    return [Holding(row.session_id, row.epoch) for row in connection.execute(statement)]
+    return [Holding(*row) for row in connection.execute(_held_by_statement(), {"address": instance_url})]
+
+
+@prepared
+def _held_by_statement() -> Select[Any]:
+    return _holdings().where(credentials.c.holder_url == bindparam("address"), credentials.c.login.is_not(None))
+
+
+def _holdings() -> Select[Any]:
+    return select(credentials.c.session_id, credentials.c.epoch).order_by(credentials.c.session_id)
 
 
 def held_by_boot(connection: Connection, holder: Holder) -> dict[str, int]:
-    mine = (
-        credentials.c.holder_incarnation == holder.incarnation,
-        credentials.c.holder_url == holder.instance_url,
-    )
-    statement = select(credentials.c.session_id, credentials.c.epoch).where(*mine).order_by(credentials.c.session_id)
-    return {row.session_id: row.epoch for row in connection.execute(statement)}
+    mine = {"boot": holder.incarnation, "address": holder.instance_url}
+    return {row.session_id: row.epoch for row in connection.execute(_held_by_boot_statement(), mine)}
+
+
+@prepared
+def _held_by_boot_statement() -> Select[Any]:
+    boot = credentials.c.holder_incarnation == bindparam("boot")
+    return _holdings().where(boot, credentials.c.holder_url == bindparam("address"))
 
 
 def unheld(connection: Connection, asked: Collection[str]) -> list[Holding]:
-    statement = (
-        select(credentials.c.session_id, credentials.c.epoch)
-        .where(among(dialect_of(connection), credentials.c.session_id, "sessions"))
-        .where(credentials.c.holder_url.is_(None), credentials.c.login.is_not(None))
-        .order_by(credentials.c.session_id)
-    )
-    found = connection.execute(statement, {"sessions": sorted(asked)})
-    return [Holding(row.session_id, row.epoch) for row in found]
+    found = connection.execute(_unheld_statement(dialect_of(connection)), {"sessions": sorted(asked)})
+    return [Holding(*row) for row in found]
+
+
+@prepared
+def _unheld_statement(dialect: Dialect) -> Select[Any]:
+    asked = among(dialect, credentials.c.session_id, "sessions")
+    return _holdings().where(asked, credentials.c.holder_url.is_(None), credentials.c.login.is_not(None))
 
 
 def epoch(connection: Connection, session_id: str) -> int:

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from homing.drivers.connection import Reply
 from homing.model.faults import Fault, Phase
-from homing.sim.loop import VirtualLoop
+from homing.sim.loop import Step, VirtualLoop
 from homing.sim.trial.processes import Process, nobody
 
 CONNECT_WITHIN_S = 2.0
@@ -97,7 +97,7 @@ class Network:
     def delay_s(self, link: Link) -> float:
         return link.latency_s + link.slow_s + link.jitter_s * self.chance.random()
 
-    def later(self, delay_s: float, work: Callable[[], None]) -> asyncio.TimerHandle:
+    def later(self, delay_s: float, work: Callable[[], None]) -> Step:
         """Let something happen that is no process's doing."""
         return self.loop.call_at(self.loop.time() + delay_s, work, context=self.air)
 
@@ -167,10 +167,7 @@ class _Exchange:
     def _hand_over(self, listener: _Listener) -> None:
         self._listener = listener
         listener.open[self] = None
-        listener.process.call(self._serve, listener)
-
-    def _serve(self, listener: _Listener) -> None:
-        self._tasks.append(self._network.loop.create_task(self._served(listener)))
+        self._tasks.append(listener.process.spawn(self._served(listener)))
 
     async def _served(self, listener: _Listener) -> None:
         reply = await listener.serve(self._request)

@@ -10,7 +10,7 @@ from contextvars import Context, ContextVar
 from enum import Enum
 from typing import Any, TypeVarTuple, Unpack
 
-from homing.sim.loop import VirtualLoop
+from homing.sim.loop import Step, VirtualLoop
 
 _PROCESS: ContextVar["Process | None"] = ContextVar("process", default=None)
 Args = TypeVarTuple("Args")
@@ -31,7 +31,7 @@ class Process:
         self.name = name
         self.standing = Standing.RUNNING
         self._loop = loop
-        self._held: list[asyncio.Handle] = []
+        self._held: list[Step] = []
         self._context = Context()
         self._context.run(_PROCESS.set, self)
         self._last_words: list[Callable[[], None]] = []
@@ -60,8 +60,8 @@ class Process:
         if self.standing is Standing.FROZEN:
             self.standing = Standing.RUNNING
             held, self._held = self._held, []
-            for handle in held:
-                self._loop.resume(handle)
+            for step in held:
+                self._loop.resume(step)
 
     def kill(self) -> None:
         """It ends this very moment: nothing of it runs any more, not even what would tidy up."""
@@ -70,17 +70,17 @@ class Process:
             for hear in self._last_words:
                 hear()
 
-    def hold(self, handle: asyncio.Handle) -> None:
-        self._held.append(handle)
+    def hold(self, step: Step) -> None:
+        self._held.append(step)
 
 
-def may_run(handle: asyncio.Handle) -> bool:
+def may_run(step: Step) -> bool:
     """For `VirtualLoop.may_run`: whether the process that the callback belongs to runs. A frozen one keeps it."""
-    process = handle._context.get(_PROCESS)  # type: ignore[attr-defined]  # asyncio.Handle, all versions
+    process = step.context.get(_PROCESS)
     if process is None or process.standing is Standing.RUNNING:
         return True
     # What would have run in a dead one is kept as well: given up, it would tidy up after itself.
-    process.hold(handle)
+    process.hold(step)
     return False
 
 

@@ -21,7 +21,7 @@ class Scenario:
     talk_until_s: float = 44.0
     settled_by_s: float = 54.0
     ends_s: float = 60.0
-    messages_per_s: float = 3.0
+    messages_per_s: float = 2.0
     inbound_per_s: float = 0.5
     faults_min: int = 2
     faults_max: int = 8

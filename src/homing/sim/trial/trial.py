@@ -123,9 +123,10 @@ class World:
         self, scenario: Scenario, seed: int, loop: VirtualLoop, history: History, template: templates.Template
     ) -> None:
         self._scenario, self._loop, self._history, self._template = scenario, loop, history, template
+        self._seed = seed
         self.counted: dict[str, int] = {}
         self._network = Network(loop, _chance(seed, "network"), lambda upset: self._count(f"request {upset.value}"))
-        self._store = Store(self._network, _chance(seed, "store"), VirtualClock().now)
+        self._store = Store(self._network, _chance(seed, "store"), VirtualClock(loop=loop).now)
         self._store.fill(template.database)
         rules = Rules(drop_repeats=scenario.drop_repeats)
         self._whatsapp = WhatsApp(self._network, history, templates.device_draws(), rules)
@@ -133,7 +134,7 @@ class World:
         settings = settings_for(scenario)
         self._gateways = {
             name: SimulatedGateway(
-                name, self._network, self._store, settings, _chance(seed, name), VirtualClock(skew_s=_skew(seed, name))
+                name, self._network, self._store, settings, _chance(seed, name), self._clock_of(name)
             )
             for name in scenario.gateway_names
         }
@@ -147,10 +148,9 @@ class World:
             lease=settings.lease_policy,
         )
         self._instances = {
-            url: SimulatedInstance(url, around, _chance(seed, url), VirtualClock(skew_s=_skew(seed, url)))
+            url: SimulatedInstance(url, around, _chance(seed, url), self._clock_of(url))
             for url in scenario.instance_urls
         }
-        self._seed = seed
 
     async def play(self, faults: tuple[Fault, ...]) -> None:
         """From the first boot to the last look."""
@@ -204,6 +204,9 @@ class World:
                 error = main.exception() if not main.cancelled() else None
                 raise RuntimeError(f"{process.name if process else '?'} ended by itself: {error!r}") from error
 
+    def _clock_of(self, place: str) -> VirtualClock:
+        return VirtualClock(loop=self._loop, skew_s=_chance(self._seed, f"skew of {place}").uniform(-2.0, 2.0))
+
     def _count(self, what: str) -> None:
         self.counted[what] = self.counted.get(what, 0) + 1
 
@@ -230,7 +233,3 @@ def settings_for(scenario: Scenario) -> Settings:
 
 def _chance(seed: int, what: str) -> random.Random:
     return random.Random(f"{what} {seed}")  # noqa: S311 - to be repeatable
-
-
-def _skew(seed: int, place: str) -> float:
-    return _chance(seed, f"skew of {place}").uniform(-2.0, 2.0)
