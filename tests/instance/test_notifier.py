@@ -170,6 +170,28 @@ async def test_a_gateway_that_returns_gets_what_waits_without_the_slow_pause(ben
     assert caplog.text.count("answers again") == 1
 
 
+@pytest.mark.parametrize("trouble", [503, 429, "drop"])
+async def test_of_those_that_wait_for_long_one_finds_that_the_gateway_takes_them_again(bench, eventually, trouble):
+    bench.sink.answer = lambda _: trouble
+    notifier = await bench.notifier(parked_pause_s=60.0, retries_max=1)
+    for session in ("s1", "s2", "s3"):
+        await notifier.tell(message(1, session))
+    await eventually(lambda: notifier.backlog()["parked"] == 3)
+    bench.sink.answer = lambda _: 200
+    await eventually(lambda: len(bench.sink.accepted) == 3)
+
+
+async def test_one_that_always_fails_is_not_hurried_along_by_those_that_do_not(bench, eventually):
+    bench.sink.answer = lambda arrival: 500 if arrival.session == "bad" else 200
+    notifier = await bench.notifier(parked_pause_s=60.0, first_pause_s=30.0, pause_max_s=30.0, retries_max=0)
+    await notifier.tell(message(1, "bad"))
+    await eventually(lambda: notifier.backlog()["parked"] == 1)
+    for n in range(20):
+        await notifier.tell(message(n, "good"))
+    await eventually(lambda: len(texts(bench.sink, "good")) == 20)
+    assert [each.session for each in bench.sink.arrivals].count("bad") == 1
+
+
 async def test_a_returning_gateway_does_not_shorten_a_pause_that_it_asked_for(bench, eventually):
     bench.sink.answer = lambda arrival: (429, {"Retry-After": "60"}) if arrival.session == "busy" else "drop"
     notifier = await bench.notifier(retries_max=0)

@@ -8,8 +8,8 @@ POLICY = RetryPolicy()
 NOW = 1_795_000_000.0
 
 
-def judged(answer, *, failures=0, age_s=0.0, jitter=0.5, policy=POLICY):
-    return judge(answer, policy, failures=failures, age_s=age_s, jitter=jitter, now=NOW)
+def judged(answer, *, failures=0, age_s=0.0, jitter=0.5, policy=POLICY, scouts=False):
+    return judge(answer, policy, failures=failures, age_s=age_s, jitter=jitter, now=NOW, scouts=scouts)
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
@@ -33,6 +33,20 @@ def test_what_may_pass_is_tried_three_times_more_and_then_parked(answer):
         *((1.0, False), (2.0, False), (4.0, False)),
         *((30.0, True), (30.0, True), (30.0, True)),
     ]
+
+
+@pytest.mark.parametrize("answer", PASSING)
+def test_the_scout_of_those_that_are_parked_is_tried_at_the_longest_quick_pause(answer):
+    assert [judged(answer, failures=failures, scouts=True).after_s for failures in (2, 3, 9)] == [4.0, 8.0, 8.0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "soonest_s"),
+    [(NoAnswer("refused"), 1.0), (Answered(500), 8.0), (Answered(429, "12"), 12.0), (Answered(429, "60"), 60.0)],
+)
+def test_what_is_parked_may_go_earlier_once_others_are_taken(answer, soonest_s):
+    step = judged(answer, failures=9)
+    assert (step.soonest_s, step.after_s) == (soonest_s, max(30.0, soonest_s))
 
 
 def test_a_quick_pause_never_exceeds_its_longest():

@@ -25,6 +25,7 @@ WAITING_MAX = 10_000
 ROUNDS_AT_ONCE = 4
 """A silent instance keeps only its own round waiting."""
 GATHER_S = 0.02
+STORE_PAUSE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,9 @@ class Hints:
         try:
             looked = await self._round(wanted)
         except StoreUnavailable as error:
-            log.warning("Hints are left to the periodic sync", sessions=len(wanted), error=str(error))
+            log.warning("Hints wait for the store", sessions=len(wanted), error=str(error))
+            self._later |= wanted.keys()
+            rounds.create_task(self._again(wanted, STORE_PAUSE_S))
             return
         except Exception:
             log.exception("Hints could not be followed", sessions=len(wanted))
@@ -97,14 +100,13 @@ class Hints:
             )
             if after_s is not None:
                 self._later.add(session)
-                rounds.create_task(self._again(each, after_s))
+                rounds.create_task(self._again({session: _Wanted(each.hint, each.looks + 1)}, after_s))
 
-    async def _again(self, earlier: _Wanted, after_s: float) -> None:
-        """Look once more, unless a newer hint of the session waits already."""
+    async def _again(self, earlier: Mapping[SessionId, _Wanted], after_s: float) -> None:
+        """Look once more, except where a newer hint of the session waits already."""
         await self._clock.sleep(after_s)
-        session = earlier.hint.session_id
-        self._later.discard(session)
-        self._waiting.setdefault(session, _Wanted(earlier.hint, earlier.looks + 1))
+        self._later -= earlier.keys()
+        self._waiting = {**earlier, **self._waiting}
         self._some.set()
 
     # --- one round ----------------------------------------------------------------------------------------------

@@ -41,8 +41,8 @@ class Intake:
             signed=signed,
             sign=self._sign(report),
         )
-        if taken.event is not None:
-            self._follow(report, known=taken.event.account_uuid is not None)
+        if self._is_to_be_followed(report, taken):
+            self._follow(report)
         return taken
 
     async def run(self) -> None:
@@ -57,8 +57,14 @@ class Intake:
             except StoreUnavailable as error:
                 log.warning("Old events could not be deleted", error=str(error))
 
-    def _follow(self, report: Report, *, known: bool) -> None:
-        if known and report.session_id is not None and report.kind in events.HINTS:
+    def _is_to_be_followed(self, report: Report, taken: Taken) -> bool:
+        """Whoever repeats a report under its own id did not hear that we had it; so perhaps nobody followed it."""
+        if taken.event is None:
+            return report.sender_id is not None
+        return taken.event.account_uuid is not None
+
+    def _follow(self, report: Report) -> None:
+        if report.session_id is not None and report.kind in events.HINTS:
             self._hints.offer(Hint(report.session_id, report.kind, report.instance_url))
 
     def _sign(self, report: Report) -> Sign | None:

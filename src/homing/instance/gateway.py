@@ -46,7 +46,7 @@ class Gateway:
             url = self._url + WEBHOOK_PATH
             async with self._http.post(url, data=body, headers=headers, allow_redirects=False) as reply:
                 await reply.content.read(1024)
-                return Answered(reply.status, reply.headers.get("Retry-After"))
+                return Answered(reply.status, reply.headers.get("Retry-After"), reply.headers.get("X-Timestamp"))
         except aiohttp.ClientError as problem:
             raise ConnectionError(_what(problem)) from problem
 

@@ -20,6 +20,9 @@ from homing.instance.notifications import Notification, headers, notification
 from homing.instance.retries import Again, Answered, Delivered, GivenUp, NoAnswer, RetryPolicy, judge
 
 log = logging.getLogger(__name__)
+_UNAUTHORISED = 401
+_DIGITS_MAX = 12
+_SAME_TIME_S = 2.0
 Post = Callable[[bytes, Mapping[str, str]], Awaitable[Answered]]
 """Bring a body with these headers to the gateway. Raises ``OSError`` when nobody answers."""
 
@@ -50,8 +53,10 @@ class Notifier:
         self._parked: dict[str, None] = {}
         self._started = False
         self._places = asyncio.Semaphore(self._policy.in_flight_max)
+        self._clock_off_s = 0.0
         self._away = False
-        self._returned = asyncio.Event()
+        self._refuses = False
+        self._takes_again = asyncio.Event()
 
     def start(self) -> None:
         """Begin with what an earlier boot left in the journal."""
@@ -111,30 +116,46 @@ class Notifier:
         """Returns once the gateway has it, or never will."""
         failures = 0
         while True:
-            returned = self._returned
+            takes_again = self._takes_again
             answer = await self._attempt(note)
-            now = self._clock()
-            next_step = judge(
-                answer, self._policy, failures=failures, age_s=now - note.at, jitter=self._random.random(), now=now
-            )
+            next_step = self._judged(note, answer, failures)
             match next_step:
                 case Delivered():
+                    self._gateway_takes_them()
                     return
                 case GivenUp(reason):
                     log.error("session %s: notification %s is given up: %s", note.session_id, note.id, reason)
                     return
                 case Again():
                     failures += 1
+                    self._refuses = True
                     self._note_wait(note, next_step)
-                    await self._wait(next_step.after_s, returned if isinstance(answer, NoAnswer) else None)
+                    await _wait(next_step, takes_again)
                 case _:
                     assert_never(next_step)
 
+    def _judged(self, note: Notification, answer: Answered | NoAnswer, failures: int) -> Delivered | GivenUp | Again:
+        now = self._clock()
+        return judge(
+            answer,
+            self._policy,
+            failures=failures,
+            age_s=now - note.at,
+            jitter=self._random.random(),
+            now=now,
+            scouts=next(iter(self._parked), note.session_id) == note.session_id,
+        )
+
     async def _attempt(self, note: Notification) -> Answered | NoAnswer:
+        answer = await self._posted(note)
+        return await self._posted(note) if self._learns_the_time(answer) else answer
+
+    async def _posted(self, note: Notification) -> Answered | NoAnswer:
+        at = self._clock() + self._clock_off_s
         async with self._places:
             try:
                 async with asyncio.timeout(self._policy.timeout_s):
-                    answer = await self._post(note.body, headers(note, self._secret, self._instance_url, self._clock()))
+                    answer = await self._post(note.body, headers(note, self._secret, self._instance_url, at))
             except OSError as problem:  # a timeout is one
                 self._gateway_is_away(problem)
                 return NoAnswer(f"no answer ({_what(problem)})")
@@ -148,16 +169,17 @@ class Notifier:
         if not self._away:
             log.warning("session %s: notification %s waits: %s", note.session_id, note.id, again.reason)
 
-    async def _wait(self, pause_s: float, returned: asyncio.Event | None) -> None:
-        """The pause. Where nobody answered, it ends early, though not at once, when the gateway answers anybody."""
-        if returned is None:
-            await asyncio.sleep(pause_s)
-            return
-        at_least_s = min(pause_s, self._policy.first_pause_s)
-        await asyncio.sleep(at_least_s)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(pause_s - at_least_s):
-                await returned.wait()
+    def _learns_the_time(self, answer: Answered | NoAnswer) -> bool:
+        """Whether the gateway refused us for our clock, and told its own: from then on we sign by that one."""
+        told = answer.timestamp if isinstance(answer, Answered) and answer.status == _UNAUTHORISED else None
+        if told is None or not (told.isascii() and told.isdecimal() and len(told) <= _DIGITS_MAX):
+            return False
+        off_s = int(told) - self._clock()
+        if abs(off_s - self._clock_off_s) <= _SAME_TIME_S:
+            return False
+        log.warning("our clock and the gateway's are %.0f s apart; notifications are signed by the gateway's", off_s)
+        self._clock_off_s = off_s
+        return True
 
     # Is anybody there?
 
@@ -170,11 +192,22 @@ class Notifier:
         if self._away:
             self._away = False
             log.warning("the gateway answers again; %d notifications wait for it", len(self._journal))
-            self._returned.set()
-            self._returned = asyncio.Event()
+
+    def _gateway_takes_them(self) -> None:
+        if self._refuses:
+            self._refuses = False
+            self._takes_again.set()
+            self._takes_again = asyncio.Event()
 
     def _fresh_id(self) -> str:
         return f"{self._random.getrandbits(128):032x}"
+
+
+async def _wait(again: Again, takes_again: asyncio.Event) -> None:
+    await asyncio.sleep(again.soonest_s)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(again.after_s - again.soonest_s):
+            await takes_again.wait()
 
 
 def _what(problem: OSError) -> str:

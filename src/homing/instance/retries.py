@@ -1,6 +1,8 @@
 """What follows from the answer to a notification: it is delivered, tried again after a pause, or given up.
 
-A notification whose quick retries are used up is parked: it stays in the journal and is tried again slowly.
+A notification whose quick retries are used up is parked: it stays in the journal and is tried again slowly. One of
+those that are parked is the scout, and tried more often: when the gateway takes a notification again, all that wait
+may go soon, and need not sit out their pause.
 """
 
 from dataclasses import dataclass
@@ -29,10 +31,12 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The gateway's status code, and its ``Retry-After`` as it wrote it."""
+    """The gateway's status code, its ``Retry-After`` as it wrote it, and its ``X-Timestamp``: its clock's unix seconds,
+    which it adds where it finds ours to be off."""
 
     status: int
     retry_after: str | None = None
+    timestamp: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +53,10 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """Worth another attempt in ``after_s``."""
+    """Worth another attempt in ``after_s``, or from ``soonest_s`` on once the gateway has taken another one."""
 
     after_s: float
+    soonest_s: float
     parked: bool
     reason: str
 
@@ -67,7 +72,14 @@ Next = Delivered | Again | GivenUp
 
 
 def judge(
-    answer: Answered | NoAnswer, policy: RetryPolicy, *, failures: int, age_s: float, jitter: float, now: float
+    answer: Answered | NoAnswer,
+    policy: RetryPolicy,
+    *,
+    failures: int,
+    age_s: float,
+    jitter: float,
+    now: float,
+    scouts: bool = False,
 ) -> Next:
     """What follows from the answer after so many failures before it; ``jitter`` is chance from 0 to 1."""
     if isinstance(answer, Answered):
@@ -79,13 +91,17 @@ def judge(
     if age_s > policy.age_max_s:
         return GivenUp(f"{reason}, and the notification is {age_s / 3600:.0f} h old")
     parked = failures >= policy.retries_max
-    named_s = _named_s(answer, now) if isinstance(answer, Answered) else 0.0
-    return Again(max(_pause_s(policy, failures, jitter), min(named_s, policy.retry_after_max_s)), parked, reason)
+    pause_s = _pause_s(policy, failures, jitter, scouts=scouts)
+    if isinstance(answer, NoAnswer):
+        return Again(pause_s, min(pause_s, policy.first_pause_s), parked, reason)
+    # It answered us, and may do so again: what is wrong can be this one notification, which is not to come each second.
+    named_s = min(_named_s(answer, now), policy.retry_after_max_s)
+    return Again(max(pause_s, named_s), max(min(pause_s, policy.pause_max_s), named_s), parked, reason)
 
 
-def _pause_s(policy: RetryPolicy, failures: int, jitter: float) -> float:
+def _pause_s(policy: RetryPolicy, failures: int, jitter: float, *, scouts: bool) -> float:
     """1, 2, 4, 8 s, then the slow pace; spread around that by half of it either way."""
-    if failures >= policy.retries_max:
+    if failures >= policy.retries_max and not scouts:
         mean = policy.parked_pause_s
     else:
         mean = min(policy.pause_max_s, policy.first_pause_s * 2.0 ** min(failures, 30))

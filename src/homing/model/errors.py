@@ -1,5 +1,6 @@
 """Why a request cannot be done, in a form that programs and people can both act on."""
 
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -56,7 +57,14 @@ class Problem(Exception):
     """A request that cannot be done. `detail` says what happened, to what, and what to do next."""
 
     def __init__(
-        self, code: Code, detail: str, *, field: str | None = None, retry_after_s: float | None = None
+        self,
+        code: Code,
+        detail: str,
+        *,
+        field: str | None = None,
+        retry_after_s: float | None = None,
+        at: datetime | None = None,
     ) -> None:
+        """`at` is the time here, where the caller's clock is what is wrong."""
         super().__init__(f"{code}: {detail}")
-        self.code, self.detail, self.field, self.retry_after_s = code, detail, field, retry_after_s
+        self.code, self.detail, self.field, self.retry_after_s, self.at = code, detail, field, retry_after_s, at

@@ -132,11 +132,13 @@ class IntakeEndpoint:
             detail = "WHATSAPP_HMAC_SECRET is not set here, so no report can be believed"
             raise Problem(Code.INTAKE_NOT_CONFIGURED, detail, retry_after_s=60)
         raw = await asked.body()
-        judged = signing.judge(self._secret, asked.timestamp, asked.signature, raw, self._clock.now())
+        now = self._clock.now()
+        judged = signing.judge(self._secret, asked.timestamp, asked.signature, raw, now)
         if isinstance(judged, Signed):
             return raw, judged
-        expired = judged.result is IntakeResult.EXPIRED
-        raise Problem(Code.SIGNATURE_EXPIRED if expired else Code.SIGNATURE_INVALID, judged.reason)
+        if judged.result is IntakeResult.EXPIRED:
+            raise Problem(Code.SIGNATURE_EXPIRED, judged.reason, at=now)
+        raise Problem(Code.SIGNATURE_INVALID, judged.reason)
 
     def _speaker(self, asked: Asked) -> InstanceUrl | None:
         """The known instance that the path names, or else the header; none if neither names any."""

@@ -75,6 +75,8 @@ def headers(problem: Problem) -> dict[str, str]:
     told: dict[str, str] = {}
     if problem.retry_after_s is not None:
         told["Retry-After"] = str(max(1, round(problem.retry_after_s)))
+    if problem.at is not None:
+        told["X-Timestamp"] = str(int(problem.at.timestamp()))
     if problem.code is Code.UNAUTHENTICATED:
         told["WWW-Authenticate"] = "Bearer"
     return told

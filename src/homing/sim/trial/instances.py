@@ -151,7 +151,7 @@ class SimulatedInstance:
     async def _notify(self, body: bytes, headers: Mapping[str, str]) -> Answered:
         lower = {name.lower(): value for name, value in headers.items()}
         reply = await self._ask(Request("POST", "/api/whatsapp/webhooks/webjs", lower, body), 30.0)
-        return Answered(reply.status, reply.headers.get("retry-after"))
+        return Answered(reply.status, reply.headers.get("retry-after"), reply.headers.get("x-timestamp"))
 
     async def _placed_here(self) -> dict[str, int | None]:
         headers = {"x-api-key": API_KEY, "x-instance-url": self.url}
