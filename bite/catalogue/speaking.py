@@ -146,4 +146,20 @@ DEFECTS: tuple[Defect, ...] = (
         "CURABLE = frozenset({408, 429})",
         (tests("instance/test_retries.py"), Seeds("standard", 8)),
     ),
+    Defect(
+        "late-clock-stays-late",
+        "an instance whose clock is off never learns the gateway's",
+        "homing/instance/notifier.py",
+        "        self._clock_off_s = off_s\n        return True\n",
+        "        return False\n",
+        (tests("instance/test_notifier.py"),),
+    ),
+    Defect(
+        "nobody-scouts",
+        "all that is parked waits out its pause, though the gateway takes reports again",
+        "homing/instance/notifier.py",
+        "scouts=next(iter(self._parked), note.session_id) == note.session_id,",
+        "scouts=False,",
+        (tests("instance/test_notifier.py"),),
+    ),
 )

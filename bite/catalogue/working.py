@@ -63,6 +63,22 @@ DEFECTS: tuple[Defect, ...] = (
         _EVENTS,
     ),
     Defect(
+        "hint-lost-with-the-store",
+        "what a hint told is forgotten when the store is away",
+        "homing/flows/hints.py",
+        "            rounds.create_task(self._again(wanted, STORE_PAUSE_S))\n",
+        "",
+        (tests("flows/test_hints.py"),),
+    ),
+    Defect(
+        "repeated-report-not-followed",
+        "a report that was stored by a gateway that died is followed by nobody",
+        "homing/flows/intake.py",
+        "            return report.sender_id is not None\n",
+        "            return False\n",
+        (tests("serve/test_intake_api.py"),),
+    ),
+    Defect(
         "anybody-may-report",
         "a report with a wrong signature is believed",
         "homing/decide/signing.py",

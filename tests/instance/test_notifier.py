@@ -116,6 +116,32 @@ async def test_a_busy_gateway_is_left_alone_as_long_as_it_asks(bench, eventually
     assert asyncio.get_running_loop().time() - begun >= 0.08, "as long as we let anybody ask"
 
 
+async def test_an_instance_whose_clock_is_off_signs_by_the_gateways(bench, eventually, caplog):
+    theirs = 1_795_000_600
+
+    def by_the_clock(arrival):
+        signed_at = int(arrival.headers["X-Timestamp"])
+        return 200 if abs(signed_at - theirs) < 300 else (401, {"X-Timestamp": str(theirs)})
+
+    bench.sink.answer = by_the_clock
+    notifier = await bench.notifier(first_pause_s=60.0, pause_max_s=60.0)
+    for n in range(3):
+        await notifier.tell(message(n))
+    await eventually(lambda: texts(bench.sink) == ["text 0", "text 1", "text 2"])
+    assert len(bench.sink.arrivals) == 4
+    assert caplog.text.count("s apart; notifications are signed by the gateway's") == 1
+
+
+@pytest.mark.parametrize("named", ["", "soon", "-5", "9" * 40, "1e9"])
+async def test_a_time_that_cannot_be_read_is_no_time(bench, eventually, named):
+    bench.sink.script = [(401, {"X-Timestamp": named})]
+    notifier = await bench.notifier()
+    await notifier.tell(message(1))
+    await eventually(lambda: texts(bench.sink) == ["text 1"])
+    first, second = (int(each.headers["X-Timestamp"]) for each in bench.sink.arrivals)
+    assert 0 < second - first < 60
+
+
 @pytest.mark.parametrize("status", [400, 413, 422])
 async def test_what_the_gateway_does_not_want_is_given_up_aloud_and_the_next_one_goes(
     bench, eventually, caplog, status

@@ -70,6 +70,7 @@ async def test_a_clock_that_is_off_is_told_by_how_much(api: Api, skew_s: int, wh
     answer = await report(api, READY, skew_s=skew_s)
     assert (answer.status_code, answer.json()["code"]) == (401, "signature_expired")
     assert f"s {where} our clock" in answer.json()["detail"]
+    assert abs(int(answer.headers["X-Timestamp"]) - api.gateway.clock.now().timestamp()) < 10
     assert await stored(api) == []
 
 
@@ -297,6 +298,18 @@ async def test_an_answer_does_not_wait_for_the_look_and_a_duplicate_does_not_loo
     await report(api, told("typing_indicator", account["session_id"]), url=A)
     await report(api, told("session_ready", "nobody's"), url=A)
     assert offered == ["session_disconnected"]
+
+
+@pytest.mark.parametrize("skew_s", [0, -1])
+async def test_a_report_that_is_repeated_under_its_own_id_is_followed_again(api: Api, skew_s: int) -> None:
+    """Its sender did not hear that it was stored, and perhaps whoever stored it did not live to follow it."""
+    account = await api.account()
+    offered: list[str] = []
+    api.gateway.intake._intake._hints.offer = lambda hint: offered.append(hint.kind)  # type: ignore[method-assign, assignment]
+    for skew in (0, skew_s):
+        body = told("session_ready", account["session_id"])
+        await report(api, body, url=A, skew_s=skew, x_homing_event_id="its-own")
+    assert offered == ["session_ready", "session_ready"]
 
 
 @pytest.mark.parametrize("auth", ["key", "signature"])
