@@ -6,6 +6,7 @@ Facts of the Node service (ltmoerdani/blazz, folder whatsapp-service) are cited 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -217,7 +218,13 @@ def _part(said: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _text(value: object) -> str | None:
-    return shown(value) or None if isinstance(value, str) else None
+    return _shown(value) or None if isinstance(value, str) else None
+
+
+@lru_cache(1_024)
+def _shown(name: str) -> str:
+    """An instance says the same names of itself each second."""
+    return shown(name)
 
 
 def _count(value: object) -> int | None:
@@ -233,5 +240,10 @@ def _measure(value: object) -> float | None:
 
 
 def _capabilities(declared: Mapping[str, Any], base: Capabilities) -> Capabilities:
-    known = {name: value for name, value in declared.items() if name in _CAPABILITY_NAMES and isinstance(value, bool)}
-    return replace(base, **known)
+    known = (each for each in declared.items() if each[0] in _CAPABILITY_NAMES and isinstance(each[1], bool))
+    return _with(base, tuple(known))
+
+
+@lru_cache(1_024)
+def _with(base: Capabilities, declared: tuple[tuple[str, bool], ...]) -> Capabilities:
+    return replace(base, **dict(declared))

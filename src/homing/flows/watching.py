@@ -83,7 +83,8 @@ class Watching:
 
     def judged(self) -> Mapping[InstanceUrl, Judged]:
         """Every instance of the roster, as it is judged now."""
-        return {url: self._judge(url) for url in self._fleet.roster.instances}
+        now_s, local = self._clock.monotonic(), self._local()
+        return {url: self._judge(url, now_s, local) for url in self._fleet.roster.instances}
 
     def health_of(self, url: InstanceUrl) -> InstanceHealth | None:
         """What the instance last said of itself."""
@@ -221,7 +222,7 @@ class Watching:
 
     def _rejudge(self, url: InstanceUrl) -> None:
         kept = self._known(url)
-        before, kept.judged = kept.judged, self._judge(url)
+        before, kept.judged = kept.judged, self._judge(url, self._clock.monotonic(), self._local())
         kept.history = health.remember(kept.history, kept.judged)
         if kept.judged.state is not before.state:
             log.warning("Instance judged", url=url, state=kept.judged.state.value, reason=kept.judged.reason)
@@ -239,9 +240,8 @@ class Watching:
         kept.again = None
         await asyncio.gather(self._probe(url, self._policy.probe_timeout_s), self._read_leases())
 
-    def _judge(self, url: InstanceUrl) -> Judged:
-        now_s = self._clock.monotonic()
-        return health.judge(self._known(url).history, self._boots.get(url), self._local(), now_s, self._policy.health)
+    def _judge(self, url: InstanceUrl, now_s: float, local: Local) -> Judged:
+        return health.judge(self._known(url).history, self._boots.get(url), local, now_s, self._policy.health)
 
     def _known(self, url: InstanceUrl) -> Kept:
         kept = self._kept.get(url)
