@@ -17,6 +17,7 @@ from homing.drivers.metered import MeteredDriver
 from homing.drivers.wire import Calls, Wire, WireLimits
 from homing.fleet import LiveFleet
 from homing.flows.accounts import Accounts
+from homing.flows.attempt import RehomePolicy
 from homing.flows.balance import Balance
 from homing.flows.drain import Drains
 from homing.flows.exits import Exits
@@ -32,7 +33,7 @@ from homing.flows.record import Recorder
 from homing.flows.rediscover import Rediscovery
 from homing.flows.rehome import KIND as REHOME
 from homing.flows.rehome import PATIENCE as REHOME_PATIENCE
-from homing.flows.rehome import RehomePolicy, Rehoming, WishList
+from homing.flows.rehome import Rehoming, WishList
 from homing.flows.said import Said
 from homing.flows.schedules import Schedule, Scheduler
 from homing.flows.send import Sending

@@ -116,7 +116,7 @@ async def test_whichever_step_a_gateway_dies_at_another_one_completes_it_once(st
     async with fleet(A, B, C) as it:
         lost = await it.accounts(4, A)
         await lose(it, A, lost)
-        part = it.made.world if step == "start_many" else it.rehoming._grants
+        part = it.made.world if step == "start_many" else it.rehoming._means.grants
         async with dies_at(it, part, step, after=after), running(it.gateway("g2")):
             await settled(it, within_s=12.0)
             for account in lost:

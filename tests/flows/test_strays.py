@@ -20,7 +20,7 @@ def strays(it: Fleet) -> Strays:
 
 async def left(it: Fleet, account: Account) -> None:
     """Its messages wait from here on, and whoever was about to move it is gone."""
-    assert await it.rehoming._grants.leave([account.placement])
+    assert await it.rehoming._means.grants.leave([account.placement])
 
 
 async def stopped(it: Fleet, account: Account) -> None:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from worlds import Bench, bench
 
 from homing.decide.rooms import Load
+from homing.flows.attempt import RehomePolicy
 from homing.flows.drain import Drain, Drains
-from homing.flows.rehome import KIND, PATIENCE, RehomePolicy, Rehoming
+from homing.flows.rehome import KIND, PATIENCE, Rehoming
 from homing.flows.strays import Strays
 from homing.flows.worker import Duty, Worker
 from homing.model.faults import Phase
