@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -120,14 +122,17 @@ def explore(
 
     Example: `homing sim explore --without reserve-first`
     """
-    searched = _explored(setting, without, every_rule=every_rule, depth=depth, quiet=as_json)
+    as_expected, whole, told = True, False, []
+    with suppress(KeyboardInterrupt):  # what was searched until then is told
+        for name, rule, result in _explored(setting, without, every_rule=every_rule, depth=depth, quiet=as_json):
+            as_expected &= (result.found is not None) == (rule is not None)
+            told.append(_told(name, rule, result))
+            if not as_json:
+                _show(name, rule, result)
+        whole = True
     if as_json:
-        print_json({"searches": [_told(*each) for each in searched]})
-    else:
-        for name, rule, result in searched:
-            _show(name, rule, result)
-    expected = all((result.found is not None) == (rule is not None) for _, rule, result in searched)
-    return DONE if expected else ATTENTION
+        print_json({"searches": told})
+    return DONE if as_expected and whole else ATTENTION
 
 
 # --- runs ---------------------------------------------------------------------------------------------------------
@@ -229,7 +234,7 @@ def _commit() -> str:
 
 def _explored(
     setting: str | None, without: str | None, *, every_rule: bool, depth: int | None, quiet: bool
-) -> list[tuple[str, str | None, "Searched"]]:
+) -> Iterator[tuple[str, str | None, "Searched"]]:
     from homing.sim.exhaustive.rules import RULES, SETTINGS
     from homing.sim.exhaustive.search import Search
     from homing.sim.exhaustive.vault import Rulebook
@@ -241,13 +246,11 @@ def _explored(
     rules = [without] if without else list(RULES) if every_rule else []
     chosen = [SETTINGS[setting]] if setting else [each for each in SETTINGS.values() if each.usual]
     wanted: list[tuple[Setting, str | None]] = [(RULES[name].setting, name) for name in rules]
-    searched: list[tuple[str, str | None, Searched]] = []
     for world, rule in wanted or [(world, None) for world in chosen]:
         name = world.name
         told = None if quiet or not sys.stderr.isatty() else _deeper(name)
         book = Rulebook.of(world, rule)
-        searched.append((name, rule, Search(book, told=told).run(max_depth=depth)))
-    return searched
+        yield name, rule, Search(book, told=told).run(max_depth=depth)
 
 
 def _deeper(name: str) -> Any:
@@ -281,8 +284,8 @@ def _show(name: str, rule: str | None, result: "Searched") -> None:
     how = "every state was seen" if result.complete else f"down to depth {result.depth}"
     print(f"{result.states} states, {result.transitions} transitions, depth {result.depth}, {result.wall_s:.1f} s")
     if result.found is None:
-        print(f"no counterexample; {how}")
+        print(f"no counterexample; {how}", flush=True)
         return
     print(f"counterexample in {len(result.found.history)} steps: {result.found.what}")
     for number, step in enumerate(result.found.history, start=1):
-        print(f"  {number:2}  {step}")
+        print(f"  {number:2}  {step}", flush=True)
