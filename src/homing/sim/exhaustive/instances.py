@@ -159,7 +159,11 @@ def _opening(state: State, at: int, book: Rulebook) -> Iterator[Step]:
     name, here = NAMES[at], state.instances[at]
     for start in state.starts:
         if start[0] == at:
-            yield Step(f"{name} is told to start the session at epoch {start[1]}", _started(state, at, start, book))
+            words, after = f"{name} is told to start the session at epoch {start[1]}", _started(state, at, start, book)
+            yield Step(words, after)
+            if state.luck.repeats:
+                luck = state.luck._replace(repeats=state.luck.repeats - 1)
+                yield Step(f"{words}, and will be told again", after._replace(starts=state.starts, luck=luck))
     last_held = state.vault.holder
     if not here.holds and here.boot > 1 and last_held[0] == at and last_held[1] < here.boot and state.luck.grants:
         after = _opened(state, at, state.vault.epoch + 1, book)

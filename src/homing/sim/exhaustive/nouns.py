@@ -148,6 +148,8 @@ class Luck(NamedTuple):
     gateway_deaths: int
     refusals: int
     failovers: int
+    repeats: int = 0
+    """Requests to start that come a second time."""
 
 
 class Replica(NamedTuple):

@@ -18,6 +18,7 @@ from homing.sim.exhaustive.nouns import (
     State,
     Step,
 )
+from homing.sim.exhaustive.vault import Rulebook
 
 NAMES = ("instance A", "instance B")
 
@@ -90,7 +91,7 @@ def queued_down(state: State, connection: int) -> Iterator[Frame]:
                 return
 
 
-def canonical(state: State) -> State:
+def canonical(state: State, book: Rulebook) -> State:
     """The same state without what can have no effect any more, its connections numbered anew."""
     one, other = state.instances
     live = state.whatsapp.live
@@ -99,7 +100,7 @@ def canonical(state: State) -> State:
         down = tuple(frame for frame in down if frame.connection in (one.connection, other.connection))
     if up:
         up = _heard(up, live)
-    if starts:
+    if starts and book.keeps("open-forward"):
         starts = tuple(start for start in starts if start[1] >= state.vault.epoch)
     used = {0, live, one.connection, other.connection, *(frame.connection for frame in up)}
     if max(used) < len(used):

@@ -75,6 +75,13 @@ REFUSALS = Setting(
     _CALM._replace(grants=1, crashes=1, refusals=1),
     messages=1,
 )
+REPEATS = Setting(
+    "repeats",
+    "two of our instances, one message, a move, a crash, and a request to start that comes twice",
+    Kind.OURS,
+    _CALM._replace(grants=1, crashes=1, repeats=1),
+    messages=1,
+)
 CLOCKS = Setting(
     "clocks",
     "two of our instances with their leases; a freeze and a move",
@@ -102,7 +109,7 @@ FOREIGN = Setting(
     Kind.FOREIGN,
     _CALM._replace(grants=1, crashes=1, freezes=1, breaks=1, gateway_deaths=1),
 )
-ALL = (OURS, WIDE, GATEWAYS, MOVES, WIRES, REFUSALS, CLOCKS, FAILOVER, FAILOVER_TWO, FOREIGN)
+ALL = (OURS, WIDE, GATEWAYS, MOVES, WIRES, REFUSALS, REPEATS, CLOCKS, FAILOVER, FAILOVER_TWO, FOREIGN)
 SETTINGS = {setting.name: setting for setting in ALL}
 
 
@@ -120,7 +127,7 @@ RULES = {
     for rule in (
         Rule("raise-epoch", "Every grant takes a new epoch."),
         Rule("open-forward", "The vault opens a session only under the newest epoch, or under a higher one.", MOVES),
-        Rule("open-for-holder", "What was granted to one boot is opened by that very boot.", MOVES),
+        Rule("open-for-holder", "What was granted to one boot is opened by that very boot.", REPEATS),
         Rule("reserve-under-epoch", "The vault reserves only under the newest epoch."),
         Rule("reserve-first", "A message is reserved in the vault before its bytes leave."),
         Rule("counters-go-on", "A new holder starts past every counter that was reserved."),
@@ -137,7 +144,7 @@ RULES = {
         Rule(
             "drop-before-word",
             "Of a message that WhatsApp refused its sender hears after the vault has dropped it.",
-            WIRES,
+            REFUSALS,
         ),
         Rule("redeclare", "After a failover of the database, holders say again what they hold.", FAILOVER),
         Rule(

@@ -74,7 +74,7 @@ class Search:
                 self._transitions += 1
                 if step.broken is not None:
                     return following, self._counterexample(number, choice, step.broken)
-                after = canonical(step.after)
+                after = canonical(step.after, self._book)
                 key = hash(after)
                 if key not in self._known:
                     following.append((self._add(key, number, choice), after))
@@ -95,7 +95,7 @@ class Search:
         for each in reversed(choices):
             step = next(islice(steps(state, self._book), each, None))
             history.append(step.words)
-            state = canonical(step.after)
+            state = canonical(step.after, self._book)
         return Counterexample(what, tuple(history))
 
     def _searched(
