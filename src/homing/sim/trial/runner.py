@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from itertools import islice
 
+from homing.demo.child import die_with
 from homing.sim.trial.report import Report, Verdict, judged
 from homing.sim.trial.scenario import SCENARIOS, Scenario
 from homing.sim.trial.trial import run
@@ -50,7 +51,7 @@ def _spread(scenario: Scenario, seeds: Sequence[int], processes: int) -> Iterato
     # Fresh processes: nothing of this one, least of all its threads, is to be copied into a run.
     fresh = multiprocessing.get_context("spawn")
     left = iter([list(seeds[first : first + AT_ONCE]) for first in range(0, len(seeds), AT_ONCE)])
-    with ProcessPoolExecutor(processes, mp_context=fresh) as pool:
+    with ProcessPoolExecutor(processes, fresh, initializer=die_with, initargs=(os.getpid(),)) as pool:
         working: set[Future[list[Verdict]]] = {
             pool.submit(_play_some, scenario.name, some) for some in islice(left, 2 * processes)
         }
