@@ -155,6 +155,14 @@ DEFECTS: tuple[Defect, ...] = (
         (tests("instance/test_notifier.py"),),
     ),
     Defect(
+        "forgetful-vault-is-believed",
+        "a session is left because the vault, which lost its newest commits, refuses its login",
+        "homing/instance/ownership.py",
+        "if saved.current >= self.grant.epoch:",
+        "if saved.current >= 0:",
+        (tests("instance/test_under_the_lease.py"),),
+    ),
+    Defect(
         "nobody-scouts",
         "all that is parked waits out its pause, though the gateway takes reports again",
         "homing/instance/notifier.py",

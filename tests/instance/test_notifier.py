@@ -132,6 +132,24 @@ async def test_an_instance_whose_clock_is_off_signs_by_the_gateways(bench, event
     assert caplog.text.count("s apart; notifications are signed by the gateway's") == 1
 
 
+async def test_of_gateways_with_different_clocks_one_is_reached(bench, eventually):
+    ours, off = 1_795_000_000, 1_795_000_600
+    bench.sink.script = [(401, {"X-Timestamp": str(clock)}) for clock in (off, ours, off, ours)]
+    notifier = await bench.notifier(first_pause_s=60.0, pause_max_s=60.0)
+    await notifier.tell(message(1))
+    await eventually(lambda: texts(bench.sink) == ["text 1"])
+
+
+async def test_a_gateway_that_never_agrees_is_not_asked_for_ever(bench, eventually):
+    clocks = iter(range(1_795_000_000, 1_796_000_000, 1_000))
+    bench.sink.answer = lambda _: (401, {"X-Timestamp": str(next(clocks))})
+    notifier = await bench.notifier(first_pause_s=60.0, pause_max_s=60.0)
+    await notifier.tell(message(1))
+    await eventually(lambda: len(bench.sink.arrivals) == 5)
+    await asyncio.sleep(0.05)
+    assert len(bench.sink.arrivals) == 5
+
+
 @pytest.mark.parametrize("named", ["", "soon", "-5", "9" * 40, "1e9"])
 async def test_a_time_that_cannot_be_read_is_no_time(bench, eventually, named):
     bench.sink.script = [(401, {"X-Timestamp": named})]

@@ -193,6 +193,21 @@ async def test_a_boot_declared_ended_drops_everything_and_begins_with_nothing(wo
 # A store with another history
 
 
+async def test_a_login_that_a_forgetful_vault_refuses_is_kept_once_its_grant_was_declared_again(world, eventually):
+    """Whoever left for that refusal would take its epoch along, and another holder could be given the same."""
+    host = await held(world, "s1")
+    for _ in range(3):
+        await host.start("s1", 1, host.find("s1").epoch + 1)
+    own = host.find("s1")._own
+    await world.forget_grants("s1", epoch=2)
+    saving = asyncio.create_task(own.save(own.grant.login))
+    await asyncio.sleep(0.1)
+    assert not saving.done()
+    await world.become_another_store()
+    assert await asyncio.wait_for(saving, 5) is None
+    assert host.find("s1").epoch == (await world.stored("s1")).epoch == 4
+
+
 async def test_after_a_failover_grants_are_declared_again_before_anything_is_written(world, eventually):
     """The store lost its newest commits: our grants, and one that took a session from us is newer than that."""
     host = await held(world, "s1", "s2")

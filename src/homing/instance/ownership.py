@@ -21,13 +21,20 @@ class Ownership:
         self._ask_again_s = ask_again_s
 
     async def save(self, login: Login) -> StaleEpoch | None:
-        """Keep the login; what the vault is at, if the session is another's by now. Raises StoreUnavailable."""
-        await self._lease.trusted()
-        saved = await self._credentials.save(self.grant, login)
-        if isinstance(saved, StaleEpoch):
-            return saved
-        self.grant = saved
-        return None
+        """Keep the login; what the vault is at, if the session is another's by now. Raises StoreUnavailable.
+
+        A vault that has lost its newest commits, our grant among them, proves nothing. Whoever left then would take the
+        epoch along, and another could be given the same; so this waits until the lease has said again what we hold.
+        """
+        while True:
+            await self._lease.trusted()
+            saved = await self._credentials.save(self.grant, login)
+            if not isinstance(saved, StaleEpoch):
+                self.grant = saved
+                return None
+            if saved.current >= self.grant.epoch:
+                return saved
+            await asyncio.sleep(self._ask_again_s)
 
     async def forget(self) -> None:
         """Delete the login. One that could not be is refused by WhatsApp when it is used again, and deleted then."""

@@ -147,6 +147,11 @@ def _renewed(state: State, at: int, renewal: Renewal, book: Rulebook) -> State:
     return state
 
 
+def _forgotten(state: State, at: int) -> bool:
+    """The vault has lost the grant with its newest commits: that proves nothing, and whoever holds it holds on."""
+    return state.vault.epoch < state.instances[at].epoch
+
+
 def _granted(state: State, at: int) -> bool:
     here = state.instances[at]
     return state.vault.epoch == here.epoch and state.vault.holder == (at, here.boot)
@@ -221,7 +226,7 @@ def _hearing(state: State, at: int, book: Rulebook) -> Iterator[Step]:
 
 def _heard(state: State, at: int, frame: Frame, book: Rulebook) -> Iterator[Step]:
     if frame.what == LOGGED_IN:
-        if acts(state.instances[at], book):
+        if acts(state.instances[at], book) and not _forgotten(state, at):
             yield _saved(state, at, book)
     elif frame.what == REPLACED:
         yield _replaced(state, at, book)
@@ -315,9 +320,8 @@ def _reserve(state: State, at: int, message: MessageId, book: Rulebook) -> Step:
     answer = vaults.reserved(state.vault, here.epoch, boot, message, here.last_counter, book)
     if answer is None:
         refused = answered(state, at, message, judge.SAFE)
-        return Step(
-            f"{name} would reserve {said} under epoch {here.epoch}; the vault refuses", _left(refused, at, book)
-        )
+        after = refused if _forgotten(state, at) else _left(refused, at, book)
+        return Step(f"{name} would reserve {said} under epoch {here.epoch}; the vault refuses", after)
     row, reservation = answer
     state = state._replace(vault=row)
     if reservation.acknowledged:
