@@ -10,6 +10,7 @@ from homing.instance.events import CodeIssued, MessageSent, SessionLeft, Status,
 from homing.instance.host import NotFound
 from homing.instance.messages import Message, NotConnected, Overloaded, Sent, Unknown
 from homing.instance.opening import Full, Wanted
+from homing.instance.policy import HostPolicy
 from homing.model.vault import StaleEpoch
 from homing.ports import StoreUnavailable
 
@@ -551,3 +552,10 @@ async def test_the_workspace_of_a_restored_session_is_read_from_its_id(world, se
 async def test_message_ids_look_like_whatsapps_own(world):
     ids = {world.host().new_message_id() for _ in range(1)}
     assert all(name.startswith("3EB0") and len(name) == 22 and name.isupper() for name in ids)
+
+
+@pytest.mark.parametrize("failures", [0, 3, 10, 10_000])
+def test_however_long_whatsapp_was_away_a_session_tries_again_within_seconds(failures):
+    policy = HostPolicy()
+    assert policy.reconnect_after_s(failures, 1.0) <= 15.0
+    assert policy.reconnect_after_s(failures, 0.0) >= 0.1

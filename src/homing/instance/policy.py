@@ -22,7 +22,8 @@ class HostPolicy:
     stop_within_s: float = 2.0
     """How long a stop waits for frames on the wire to be acknowledged."""
     reconnect_first_s: float = 0.2
-    reconnect_max_s: float = 30.0
+    reconnect_max_s: float = 10.0
+    """However long WhatsApp was away, each session tries again soon after: `logins_per_s` paces them in any case."""
     reserved_at_once: int = 100
     """Messages of one session that wait for the vault and go to it together."""
     ask_again_s: float = 0.25
