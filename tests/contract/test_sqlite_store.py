@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -47,7 +48,8 @@ def kept(connection: Connection) -> list[int]:
 
 async def test_writes_that_wait_together_share_a_commit(file: SqliteFile) -> None:
     before = file.commits
-    numbers = await asyncio.gather(*(file.write(lambda c, n=n: put(c, n)) for n in range(200)))
+    long_one = file.write(lambda _: time.sleep(0.3))
+    _, *numbers = await asyncio.gather(long_one, *(file.write(lambda c, n=n: put(c, n)) for n in range(200)))
     assert numbers == list(range(200))
     assert file.commits - before <= 20
     assert len(await file.read(kept)) == 200
