@@ -1,10 +1,13 @@
 """The real clock, real chance, and real death: the one place that touches them."""
 
 import asyncio
+import ctypes
 import os
 import random
 import secrets
 import signal
+import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,6 +15,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import uuid_utils
+
+_PR_SET_PDEATHSIG = 1
+_LOOK_EVERY_S = 0.5
 
 
 class SystemClock:
@@ -58,3 +64,19 @@ def dying_at(order: Path) -> Callable[[str], None]:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     return reached
+
+
+def die_with(parent: int) -> None:
+    """From here on this process does not outlive its parent: by the kernel on Linux, by looking elsewhere."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    else:
+        threading.Thread(target=_look_after, args=(parent,), daemon=True).start()
+    if os.getppid() != parent:  # it ended before it could be watched
+        sys.exit(1)
+
+
+def _look_after(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_LOOK_EVERY_S)
+    os.kill(os.getpid(), signal.SIGKILL)

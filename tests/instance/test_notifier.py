@@ -1,6 +1,7 @@
 """The notifier against a gateway over real TCP: refusing, busy, broken, silent, and back again."""
 
 import asyncio
+import itertools
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -130,6 +131,15 @@ async def test_an_instance_whose_clock_is_off_signs_by_the_gateways(bench, event
     await eventually(lambda: texts(bench.sink) == ["text 0", "text 1", "text 2"])
     assert len(bench.sink.arrivals) == 4
     assert caplog.text.count("s apart; notifications are signed by the gateway's") == 1
+
+
+async def test_a_notification_that_waited_for_its_place_is_signed_when_it_leaves(bench, eventually):
+    notifier = await bench.notifier(in_flight_max=1)
+    await asyncio.gather(*(notifier.tell(message(1, f"s{n}")) for n in range(20)))
+    await eventually(lambda: len(bench.sink.accepted) == 20)
+    signed_at = [int(each.headers["X-Timestamp"]) for each in bench.sink.arrivals]
+    # The clock goes on with each look: whoever looked on leaving looked after the one before was answered and judged.
+    assert all(later - sooner >= 2 for sooner, later in itertools.pairwise(signed_at))
 
 
 async def test_of_gateways_with_different_clocks_one_is_reached(bench, eventually):

@@ -108,7 +108,7 @@ def scenarios() -> None:
 @app.command
 def explore(
     *,
-    setting: Annotated[str | None, Parameter(help="Which small world; all of them by default.")] = None,
+    setting: Annotated[str | None, Parameter(help="Which small world; all, or that of the rule.")] = None,
     without: Annotated[
         str | None, Parameter(name="--without", help="Take this rule out, and show what it keeps from happening.")
     ] = None,
@@ -245,8 +245,10 @@ def _explored(
         raise CannotStart(f"There is no rule {without!r}; there are: {', '.join(RULES)}.")
     rules = [without] if without else list(RULES) if every_rule else []
     chosen = [SETTINGS[setting]] if setting else [each for each in SETTINGS.values() if each.usual]
-    wanted: list[tuple[Setting, str | None]] = [(RULES[name].setting, name) for name in rules]
-    for world, rule in wanted or [(world, None) for world in chosen]:
+    wanted: list[tuple[Setting, str | None]] = [(world, None) for world in chosen]
+    if rules:
+        wanted = [(SETTINGS[setting] if setting else RULES[name].setting, name) for name in rules]
+    for world, rule in wanted:
         name = world.name
         told = None if quiet or not sys.stderr.isatty() else _deeper(name)
         book = Rulebook.of(world, rule)

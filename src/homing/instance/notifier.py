@@ -17,11 +17,9 @@ from typing import assert_never
 from homing.instance.events import HostEvent
 from homing.instance.journal import Journal
 from homing.instance.notifications import Notification, headers, notification
-from homing.instance.retries import Again, Answered, Delivered, GivenUp, NoAnswer, RetryPolicy, judge
+from homing.instance.retries import Again, Answered, Delivered, GivenUp, NoAnswer, RetryPolicy, clock_off_s, judge
 
 log = logging.getLogger(__name__)
-_UNAUTHORISED = 401
-_DIGITS_MAX = 12
 _SAME_TIME_S = 2.0
 _CLOCKS_MAX = 4
 """Behind one address there may be several gateways, one of them with a clock that is off."""
@@ -157,8 +155,8 @@ class Notifier:
         return answer
 
     async def _posted(self, note: Notification) -> Answered | NoAnswer:
-        at = self._clock() + self._clock_off_s
         async with self._places:
+            at = self._clock() + self._clock_off_s
             try:
                 async with asyncio.timeout(self._policy.timeout_s):
                     answer = await self._post(note.body, headers(note, self._secret, self._instance_url, at))
@@ -177,11 +175,8 @@ class Notifier:
 
     def _learns_the_time(self, answer: Answered | NoAnswer) -> bool:
         """Whether the gateway refused us for our clock, and told its own: from then on we sign by that one."""
-        told = answer.timestamp if isinstance(answer, Answered) and answer.status == _UNAUTHORISED else None
-        if told is None or not (told.isascii() and told.isdecimal() and len(told) <= _DIGITS_MAX):
-            return False
-        off_s = int(told) - self._clock()
-        if abs(off_s - self._clock_off_s) <= _SAME_TIME_S:
+        off_s = clock_off_s(answer, self._clock())
+        if off_s is None or abs(off_s - self._clock_off_s) <= _SAME_TIME_S:
             return False
         log.warning("our clock and the gateway's are %.0f s apart; notifications are signed by the gateway's", off_s)
         self._clock_off_s = off_s

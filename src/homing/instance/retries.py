@@ -13,6 +13,9 @@ CURABLE = frozenset({401, 403, 404, 408, 429})
 """Answers that speak of the moment and not of the notification: a clock that is off, a secret or an address that is
 being changed, a gateway with too much to do."""
 
+_UNAUTHORISED = 401
+_DIGITS_MAX = 12
+
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
@@ -97,6 +100,14 @@ def judge(
     # It answered us, and may do so again: what is wrong can be this one notification, which is not to come each second.
     named_s = min(_named_s(answer, now), policy.retry_after_max_s)
     return Again(max(pause_s, named_s), max(min(pause_s, policy.pause_max_s), named_s), parked, reason)
+
+
+def clock_off_s(answer: Answered | NoAnswer, now: float) -> float | None:
+    """By how much the gateway's clock is ahead of ours, where it refused us for that and told its time; else None."""
+    if not isinstance(answer, Answered) or answer.status != _UNAUTHORISED:
+        return None
+    told = answer.timestamp or ""
+    return int(told) - now if told.isascii() and told.isdecimal() and len(told) <= _DIGITS_MAX else None
 
 
 def _pause_s(policy: RetryPolicy, failures: int, jitter: float, *, scouts: bool) -> float:

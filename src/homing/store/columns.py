@@ -63,10 +63,10 @@ class UtcDateTime(TypeDecorator[datetime]):
         return dialect.type_descriptor(Text() if dialect.name == "sqlite" else DateTime(timezone=True))
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        return _moment_in(value) if dialect.name == "sqlite" else _in_utc(value)
+        return _in_utc(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        return _moment_out(value) if dialect.name == "sqlite" else _in_utc(value)
+        return _in_utc(value)
 
     def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
         return super().bind_processor(dialect) if dialect.name != "sqlite" else _moment_in

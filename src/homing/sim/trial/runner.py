@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from itertools import islice
 
-from homing.demo.child import die_with
 from homing.sim.trial.report import Report, Verdict, judged
 from homing.sim.trial.scenario import SCENARIOS, Scenario
 from homing.sim.trial.trial import run
+from homing.world import die_with
 
 ALONE_BELOW = 8
 """So few runs are over before other processes are ready."""

@@ -73,7 +73,6 @@ SCENARIOS: Mapping[str, Scenario] = {
             talk_until_s=16.0,
             settled_by_s=30.0,
             ends_s=34.0,
-            messages_per_s=2.0,
             faults_min=1,
             faults_max=4,
             kinds=_ALL,
