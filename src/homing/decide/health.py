@@ -7,7 +7,7 @@ the word of whoever supervises it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import inf
 from typing import assert_never
 
@@ -88,16 +88,18 @@ def note(history: History, seen: Observed) -> History:
     """The history with one more observation. An answer makes what went wrong before it a thing of the past."""
     before = history.observed
     if seen.signal is Signal.ANSWERED:
-        answered_before = [each for each in before[-1:] if each.signal is Signal.ANSWERED]
-        return replace(history, observed=(*answered_before, seen))
-    return replace(history, observed=(*_thinned(before, seen), seen)[-KEPT:])
+        answered_before = before[-1:] if before and before[-1].signal is Signal.ANSWERED else ()
+        observed = (*answered_before, seen)
+    else:
+        observed = (*_thinned(before, seen), seen)[-KEPT:]
+    return History(observed, history.state, history.since_s, history.unwell_since_s)
 
 
 def remember(history: History, judged: Judged) -> History:
     """The history with what was made of it."""
     if history.state is judged.state and history.unwell_since_s == judged.unwell_since_s:
         return history  # and `since_s` is what it was
-    return replace(history, state=judged.state, since_s=judged.since_s, unwell_since_s=judged.unwell_since_s)
+    return History(history.observed, judged.state, judged.since_s, judged.unwell_since_s)
 
 
 def ticked(
@@ -122,15 +124,16 @@ def _thinned(before: tuple[Observed, ...], seen: Observed) -> tuple[Observed, ..
 def judge(history: History, beat: Beat | None, local: Local, now_s: float, policy: HealthPolicy) -> Judged:
     """What the instance is now. `beat` is None for one that holds no lease: nothing can prove it gone."""
     counted = _counted(history.observed, beat, local, policy)
-    gone = _gone(counted, beat, local, now_s, policy)
+    failed = [each for each in counted if each.signal is not Signal.ANSWERED]
+    gone = _gone(failed, beat, local, now_s, policy)
     if gone is not None:
         return _judged(history, State.DOWN, gone[1], now_s, gone=gone[0])
-    if beat is None and _unreachable(counted, policy):
-        reason = f"{_met(counted, now_s)}; it holds no lease, so that nothing proves it gone"
+    if beat is None and _unreachable(failed, policy):
+        reason = f"{_met(failed, now_s)}; it holds no lease, so that nothing proves it gone"
         return _judged(history, State.DOWN, reason, now_s)
-    doubt = _doubt(counted, beat, local, now_s, policy)
+    doubt = _doubt(failed, beat, local, now_s, policy)
     if doubt is not None:
-        again_s = _look_again_s(counted, beat, now_s, policy)
+        again_s = _look_again_s(failed, beat, now_s, policy)
         return _judged(history, State.SUSPECT, doubt, now_s, look_again_s=again_s)
     answers = [each for each in counted if each.signal is Signal.ANSWERED]
     if history.state is State.HEALTHY or len(answers) >= policy.answers_to_trust:
@@ -179,14 +182,14 @@ def _counted(
 
 
 def _our_fault(seen: Observed, local: Local, policy: HealthPolicy) -> bool:
-    if seen.signal is Signal.ANSWERED:
+    if seen.signal is Signal.ANSWERED or not local.stalls:
         return False
     took_s = _REFUSAL_TAKES_S if seen.signal is Signal.REFUSED else policy.probe_timeout_s + _REFUSAL_TAKES_S
     return any(stall.from_s <= seen.at_s and seen.at_s - took_s <= stall.until_s for stall in local.stalls)
 
 
 def _gone(
-    counted: Sequence[Observed], beat: Beat | None, local: Local, now_s: float, policy: HealthPolicy
+    failed: Sequence[Observed], beat: Beat | None, local: Local, now_s: float, policy: HealthPolicy
 ) -> tuple[Gone, str] | None:
     if beat is None:
         return None
@@ -204,26 +207,26 @@ def _gone(
         return None
     if boot.lease_left_s + local.store_lag_s <= 0:
         return Gone.LAPSED, f"its lease ran out {-boot.lease_left_s:.1f} s ago; it was renewed {_ago(beat)}"
-    unanswering = _unanswering(counted, boot, now_s, policy)
+    unanswering = _unanswering(failed, boot, now_s, policy)
     if unanswering is not None:
         return Gone.UNANSWERING, unanswering
-    refused = _refused_twice(counted, policy)
+    refused = _refused_twice(failed, policy)
     late_s = boot.renewed_ago_s - policy.overdue_s - local.store_lag_s
     if refused is None or late_s <= 0:
         return None
     return Gone.REFUSED, f"{refused}, and its heartbeat is {late_s:.2f} s overdue"
 
 
-def _refused_twice(counted: Sequence[Observed], policy: HealthPolicy) -> str | None:
-    refused = [each.at_s for each in counted if each.signal is Signal.REFUSED]
+def _refused_twice(failed: Sequence[Observed], policy: HealthPolicy) -> str | None:
+    refused = [each.at_s for each in failed if each.signal is Signal.REFUSED]
     if not refused or max(refused) - min(refused) < policy.refused_apart_s:
         return None
     return f"it refused connections twice, {max(refused) - min(refused):.2f} s apart"
 
 
-def _unanswering(counted: Sequence[Observed], boot: Incarnation, now_s: float, policy: HealthPolicy) -> str | None:
+def _unanswering(failed: Sequence[Observed], boot: Incarnation, now_s: float, policy: HealthPolicy) -> str | None:
     """Only we cannot reach it, as long as it answers others: that is no reason to take its sessions from it."""
-    silent = _strong(counted)
+    silent = _strong(failed)
     if len(silent) < 2 or boot.answered_ago_s is None or boot.answered_ago_s < policy.unanswering_for_s:
         return None
     silent_s = now_s - silent[0].at_s
@@ -239,27 +242,26 @@ def _unreadable(beat: Beat, local: Local, now_s: float, policy: HealthPolicy) ->
     return unsettled(local, policy)
 
 
-def _strong(counted: Sequence[Observed]) -> list[Observed]:
+def _strong(failed: Sequence[Observed]) -> list[Observed]:
     """What makes an instance suspect at once. A send may be slow because of one session; a probe may not."""
     return [
         each
-        for each in counted
+        for each in failed
         if each.signal is Signal.REFUSED or (each.signal is Signal.SILENT and not each.by_traffic)
     ]
 
 
-def _unreachable(counted: Sequence[Observed], policy: HealthPolicy) -> bool:
-    strong = _strong(counted)
+def _unreachable(failed: Sequence[Observed], policy: HealthPolicy) -> bool:
+    strong = _strong(failed)
     return len(strong) >= policy.unleased_count and strong[-1].at_s - strong[0].at_s >= policy.unleased_for_s
 
 
 def _doubt(
-    counted: Sequence[Observed], beat: Beat | None, local: Local, now_s: float, policy: HealthPolicy
+    failed: Sequence[Observed], beat: Beat | None, local: Local, now_s: float, policy: HealthPolicy
 ) -> str | None:
-    failed = [each for each in counted if each.signal is not Signal.ANSWERED]
     worn_down = len(failed) >= policy.weak_count and failed[-1].at_s - failed[0].at_s >= policy.weak_for_s
-    if _strong(counted) or worn_down:
-        return f"{_met(counted, now_s)}; {_heart(beat, local, now_s, policy)}"
+    if _strong(failed) or worn_down:
+        return f"{_met(failed, now_s)}; {_heart(beat, local, now_s, policy)}"
     if beat is None or _unreadable(beat, local, now_s, policy) is not None:
         return None
     if beat.incarnation.renewed_ago_s > policy.lease.self_fence_s + local.store_lag_s:
@@ -267,10 +269,10 @@ def _doubt(
     return None
 
 
-def _look_again_s(counted: Sequence[Observed], beat: Beat | None, now_s: float, policy: HealthPolicy) -> float | None:
+def _look_again_s(failed: Sequence[Observed], beat: Beat | None, now_s: float, policy: HealthPolicy) -> float | None:
     """When a refusal can be repeated, the heartbeat can be overdue, or the lease can have run out."""
-    refused = [each.at_s for each in counted if each.signal is Signal.REFUSED]
-    if refused and _refused_twice(counted, policy) is None:
+    refused = [each.at_s for each in failed if each.signal is Signal.REFUSED]
+    if refused and _refused_twice(failed, policy) is None:
         return max(_SOON_S, refused[0] + policy.refused_apart_s - now_s)
     if beat is None:
         return None
@@ -281,8 +283,7 @@ def _look_again_s(counted: Sequence[Observed], beat: Beat | None, now_s: float, 
 # --- in words -------------------------------------------------------------------------------------------------
 
 
-def _met(counted: Sequence[Observed], now_s: float) -> str:
-    failed = [each for each in counted if each.signal is not Signal.ANSWERED]
+def _met(failed: Sequence[Observed], now_s: float) -> str:
     worst = next((each for each in reversed(failed) if each.signal is Signal.REFUSED), failed[-1])
     since_s = now_s - failed[0].at_s
     match worst.signal:

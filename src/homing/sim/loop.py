@@ -114,6 +114,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._choices = bytearray()
         self._trespass: RealWorldRefused | None = None
         self._deadlock: Deadlock | None = None
+        # Every future and task that is made asks this, and what C does itself it answers soonest.
+        self.get_debug = False.__bool__  # type: ignore[method-assign]
         self.may_run: Callable[[Step], bool] | None = None
         """Asked before each callback. One that may not run is dropped; whoever forbids it keeps it if it is to come."""
 
@@ -165,15 +167,18 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def call_later(  # type: ignore[override]  # the same, less generic
         self, delay: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> Step:
-        return self.call_at(self._now_s + delay, callback, *args, context=context)
+        return self._set_timer(self._now_s + delay, Step(callback, args, context))
 
     def call_at(  # type: ignore[override]  # the same, less generic
         self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> Step:
+        return self._set_timer(when, Step(callback, args, context))
+
+    def _set_timer(self, when_s: float, step: Step) -> Step:
         self._check_closed()  # type: ignore[attr-defined]
-        step = Step(callback, args, context)
         # Of two for the same moment, the one set first comes first.
-        heapq.heappush(self._timers, (when, self.next_number(), step))
+        self._made += 1
+        heapq.heappush(self._timers, (when_s, self._made, step))
         return step
 
     def call_soon_threadsafe(  # type: ignore[override]  # the same, less generic
@@ -209,17 +214,17 @@ class VirtualLoop(asyncio.BaseEventLoop):
                 self._choices += _choice(self._now_s, choices, place)
             step = ready.popleft()
             if not step.is_cancelled and (self.may_run is None or self.may_run(step)):
-                self._run(step)
+                try:
+                    step.context.run(step.callback, *step.args)
+                except (SystemExit, KeyboardInterrupt):
+                    raise
+                except BaseException as error:  # noqa: BLE001 - as every loop does
+                    self._report_failure(step, error)
             if self._stopping:
                 return
 
-    def _run(self, step: Step) -> None:
-        try:
-            step.context.run(step.callback, *step.args)
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException as error:  # noqa: BLE001 - as every loop does
-            self.call_exception_handler({"message": f"Exception in callback {step.callback!r}", "exception": error})
+    def _report_failure(self, step: Step, error: BaseException) -> None:
+        self.call_exception_handler({"message": f"Exception in callback {step.callback!r}", "exception": error})
 
     def _report_trespass(self) -> None:
         trespass, self._trespass = self._trespass, None

@@ -3,7 +3,9 @@
 import asyncio
 import random
 import uuid
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from homing.ports import Clock
 from homing.sim.loop import VirtualLoop
@@ -21,21 +23,18 @@ class VirtualClock:
     def __init__(
         self, *, loop: VirtualLoop | None = None, started_at: datetime = STARTED_AT, skew_s: float = 0.0
     ) -> None:
-        self._time = loop.time if loop is not None else _running_s
+        self.monotonic: Callable[[], float] = loop.time if loop is not None else _running_s
         self._started_at, self._skew_s = started_at, skew_s
 
-    def monotonic(self) -> float:
-        return self._time()
-
     def now(self) -> datetime:
-        return self._started_at + timedelta(seconds=self._time() + self._skew_s)
+        return self._started_at + timedelta(seconds=self.monotonic() + self._skew_s)
 
     def jump(self, by_s: float) -> None:
         """Set the wall clock forward, or back; `monotonic` goes on as if nothing was."""
         self._skew_s += by_s
 
-    async def sleep(self, delay_s: float) -> None:
-        await asyncio.sleep(delay_s)
+    def sleep(self, delay_s: float) -> Coroutine[Any, Any, None]:
+        return asyncio.sleep(delay_s)
 
 
 def _running_s() -> float:

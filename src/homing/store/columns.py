@@ -85,8 +85,11 @@ def _in_utc(value: datetime | None) -> datetime | None:
 
 def _moment_in(value: datetime | None) -> str | None:
     """Of fixed width, so that SQLite's order of texts is the order of moments."""
-    moment = _in_utc(value)
-    return None if moment is None else f"{moment.isoformat(timespec='microseconds')[:_LOCAL]}Z"
+    if value is None:
+        return None
+    moment = value if value.tzinfo is UTC else _in_utc(value)
+    assert moment is not None
+    return f"{moment.isoformat('T', 'microseconds')[:_LOCAL]}Z"
 
 
 def _moment_out(value: str | None) -> datetime | None:

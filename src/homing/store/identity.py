@@ -19,14 +19,18 @@ _DATABASE = "(SELECT 'database ' || oid FROM pg_database WHERE datname = current
 _TIMELINE = "substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
 
 
-def known_file(connection: Connection) -> StoreIdentity | None:
-    """The identity of a SQLite file, if it has one already."""
-    known = connection.scalar(known_statement())
-    return None if known is None else StoreIdentity(str(known), 1)
+def known_column() -> ColumnElement[str | None]:
+    """What any statement on SQLite can tell of the file's identity along with its own answer."""
+    return _known_statement().scalar_subquery().label("store")
+
+
+def kept_in(row: Any) -> StoreIdentity | None:
+    """The identity in an answer with that column; None as long as the file has none."""
+    return None if row.store is None else StoreIdentity(row.store, 1)
 
 
 def file_identity(connection: Connection) -> StoreIdentity:
-    """The same, made if nobody has made it; within a writing operation."""
+    """The identity of a SQLite file, made if nobody has made it; within a writing operation."""
     return StoreIdentity(store_id(connection), 1)
 
 
@@ -54,7 +58,7 @@ def told_by(row: Any) -> StoreIdentity:
 
 def store_id(connection: Connection) -> str:
     """The random name of a SQLite file, given to it when somebody first asks."""
-    known = connection.scalar(known_statement())
+    known = connection.scalar(_known_statement())
     if known is not None:
         return str(known)
     row = insert("sqlite", store_clock).values(id=1, store_id=secrets.token_hex(16), boot_id="", offset_us=0)
@@ -62,6 +66,6 @@ def store_id(connection: Connection) -> str:
 
 
 @prepared
-def known_statement() -> Select[Any]:
+def _known_statement() -> Select[Any]:
     """The name of a SQLite file, in one row, or in none."""
     return select(store_clock.c.store_id)

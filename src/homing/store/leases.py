@@ -9,11 +9,13 @@ from sqlalchemy import (
     Connection,
     Float,
     Select,
+    Subquery,
     Update,
     bindparam,
     delete,
     exists,
     func,
+    literal_column,
     select,
     update,
 )
@@ -29,8 +31,8 @@ from homing.store.database import Database, Dialect
 from homing.store.identity import (
     file_identity,
     identity_columns,
-    known_file,
-    known_statement,
+    kept_in,
+    known_column,
     may_name_the_system,
     server_identity,
     told_by,
@@ -66,13 +68,7 @@ class SqlLeases:
 
     async def heartbeats(self) -> Heartbeats:
         named = await self._is_named()
-        sqlite = self._database.dialect == "sqlite"
-
-        def read(connection: Connection) -> tuple[list[Incarnation], StoreIdentity | None]:
-            store = known_file(connection) if sqlite else server_identity(connection, named=named)
-            return _newest(connection, self._database), store
-
-        boots, store = await self._database.read(read)
+        boots, store = await self._database.read(lambda c: _heard(c, self._database, named=named))
         if store is None:
             store = await self._database.write(file_identity)
         return Heartbeats(tuple(boots), store)
@@ -157,7 +153,7 @@ def _renew(
         return None
     until = row.now + timedelta(seconds=expiry_s)
     connection.execute(_renewed_statement(), {**mine, "asked": row.now, "until": until, "answered": answered_ago_s})
-    store = file_identity(connection) if row.store is None else StoreIdentity(row.store, 1)
+    store = kept_in(row) or file_identity(connection)
     return Renewed(row.revoked, was_lapsed=row.lease_until <= row.now, store=store)
 
 
@@ -194,9 +190,9 @@ def _renewed_at_once_statement(named: bool) -> ReturningUpdate[Any]:
 
 @prepared
 def _held_statement(dialect: Dialect) -> Select[Any]:
-    now, store = sql.moment(dialect, "clock").label("now"), known_statement().scalar_subquery().label("store")
-    wanted = select(incarnations.c.revoked, incarnations.c.lease_until, now, store)
-    return wanted.where(*_mine(), incarnations.c.ended.is_(None)).with_for_update()
+    wanted = [incarnations.c.revoked, incarnations.c.lease_until, sql.moment(dialect, "clock").label("now")]
+    mine = (*_mine(), incarnations.c.ended.is_(None))
+    return select(*wanted, known_column()).where(*mine).with_for_update()
 
 
 @prepared
@@ -229,12 +225,35 @@ def _newest(connection: Connection, database: Database) -> list[Incarnation]:
     return [incarnation_of(row, row.now) for row in connection.execute(_newest_statement(database.dialect), asked)]
 
 
+def _heard(
+    connection: Connection, database: Database, *, named: bool
+) -> tuple[list[Incarnation], StoreIdentity | None]:
+    asked = sql.moments(connection, database, clock=0.0)
+    rows = connection.execute(_heard_statement(database.dialect, named), asked).all()
+    boots = [incarnation_of(row, row.now) for row in rows if row.id is not None]
+    return boots, kept_in(rows[0]) if database.dialect == "sqlite" else told_by(rows[0])
+
+
 @prepared
 def _newest_statement(dialect: Dialect) -> Select[Any]:
+    numbered = _numbered(dialect)
+    return select(numbered).where(numbered.c.place == 1).order_by(numbered.c.instance_url)
+
+
+@prepared
+def _heard_statement(dialect: Dialect, named: bool) -> Select[Any]:
+    """The same, with the store's identity in each row; in one row of nothing else, if nobody holds a lease."""
+    store = [known_column()] if dialect == "sqlite" else identity_columns(named=named)
+    once, numbered = select(literal_column("1")).subquery("once"), _numbered(dialect)
+    newest = once.outerjoin(numbered, numbered.c.place == 1)
+    return select(*store, numbered).select_from(newest).order_by(numbered.c.instance_url)
+
+
+def _numbered(dialect: Dialect) -> Subquery:
+    """All boots, those of one address counted from the newest."""
     latest = (incarnations.c.began_at.desc(), incarnations.c.id.desc())
     place = func.row_number().over(partition_by=incarnations.c.instance_url, order_by=latest).label("place")
-    numbered = select(incarnations, place, sql.moment(dialect, "clock").label("now")).subquery("numbered")
-    return select(numbered).where(numbered.c.place == 1).order_by(numbered.c.instance_url)
+    return select(incarnations, place, sql.moment(dialect, "clock").label("now")).subquery("numbered")
 
 
 def _prune(connection: Connection, database: Database, keep_s: float) -> int:

@@ -7,8 +7,8 @@ so marked straight on the driver's cursor; everything else, and everything on Po
 
 import sqlite3
 from collections import namedtuple
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cache, cached_property, partial
 from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Executable
@@ -20,7 +20,6 @@ P = ParamSpec("P")
 S = TypeVar("S", bound=Executable)
 
 _SQLITE = sqlite.dialect(paramstyle="qmark")
-_Convert = Callable[[Any], Any] | None
 
 _marked: dict[int, Executable] = {}
 """Every statement that was ever marked, by its identity, which it so keeps."""
@@ -118,7 +117,7 @@ class PreparedConnection(Connection):
         else:
             self._driver.rollback()
 
-    @property
+    @cached_property
     def _driver(self) -> Any:
         return self.connection.dbapi_connection
 
@@ -140,9 +139,19 @@ class PreparedConnection(Connection):
 class _Ready:
     """A statement's text, and how values go in and come out."""
 
-    def __init__(self, compiled: SQLCompiler) -> None:
+    def __init__(self, compiled: SQLCompiler, given: Collection[str]) -> None:
         self.text = compiled.string
-        self._inwards = [_inward(compiled, name) for name in compiled.positiontup or ()]
+        binds = [compiled.binds[name] for name in compiled.positiontup or ()]
+        processors = [bind.type._cached_bind_processor(compiled.dialect) or _unchanged for bind in binds]
+        self._given = [
+            (place, bind.key, convert)
+            for place, (bind, convert) in enumerate(zip(binds, processors, strict=True))
+            if bind.required or bind.key in given
+        ]
+        self._own = [
+            None if bind.required else convert(bind.effective_value)
+            for bind, convert in zip(binds, processors, strict=True)
+        ]
         columns = compiled._result_columns
         converts = [each.type._cached_result_processor(compiled.dialect, None) for each in columns]
         self._outwards = [(place, convert) for place, convert in enumerate(converts) if convert is not None]
@@ -150,10 +159,9 @@ class _Ready:
         self._row = _row_of(tuple(names))
 
     def values(self, parameters: Mapping[str, Any]) -> list[Any]:
-        values = []
-        for key, is_given, own, convert in self._inwards:
-            value = parameters[key] if is_given else parameters.get(key, own)
-            values.append(value if convert is None else convert(value))
+        values = self._own.copy()
+        for place, key, convert in self._given:
+            values[place] = convert(parameters[key])
         return values
 
     def rows(self, cursor: sqlite3.Cursor) -> Rows:
@@ -161,27 +169,25 @@ class _Ready:
         fetched: Iterable[Any] = cursor.fetchall() if cursor.description is not None else ()
         rowcount = cursor.rowcount
         cursor.close()
-        if self._outwards:
-            fetched = map(self._converted, fetched)
-        return Rows([self._row(row) for row in fetched], rowcount)
-
-    def _converted(self, row: Iterable[Any]) -> list[Any]:
-        values = list(row)
-        for place, convert in self._outwards:
-            values[place] = convert(values[place])
-        return values
+        if not self._outwards:
+            return Rows(list(map(self._row, fetched)), rowcount)
+        rows = []
+        for row in fetched:
+            values = list(row)
+            for place, convert in self._outwards:
+                values[place] = convert(values[place])
+            rows.append(self._row(values))
+        return Rows(rows, rowcount)
 
 
 def _row_of(names: tuple[str, ...]) -> Callable[[Iterable[Any]], Any]:
     kind: Any = namedtuple  # noqa: PYI024 - of names that no type can know
-    made: Callable[[Iterable[Any]], Any] = kind("Row", names, rename=True)._make
-    return made
+    # What `_make` does, without counting the values.
+    return partial(tuple.__new__, kind("Row", names, rename=True))
 
 
-def _inward(compiled: SQLCompiler, name: str) -> tuple[str, bool, Any, _Convert]:
-    """A value on its way in: its name, whether it has to be given, else the statement's own, and what becomes of it."""
-    bind = compiled.binds[name]
-    return bind.key, bind.required, bind.effective_value, bind.type._cached_bind_processor(compiled.dialect)
+def _unchanged(value: Any) -> Any:
+    return value
 
 
 @cache
@@ -189,4 +195,4 @@ def _ready(marked: int, given: tuple[str, ...]) -> _Ready | None:
     """The statement as it is when these parameters are given; None if it has to take the long way each time."""
     compiled: Any = _marked[marked].compile(dialect=_SQLITE, column_keys=list(given))  # type: ignore[attr-defined]
     spreads = compiled.post_compile_params or compiled.literal_execute_params
-    return None if spreads else _Ready(compiled)
+    return None if spreads else _Ready(compiled, given)

@@ -5,12 +5,13 @@ import sqlite3
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Engine, create_engine, literal
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.pool import NullPool, StaticPool
+from sqlalchemy.pool import NullPool
 
 from homing.store.columns import UtcDateTime
 from homing.store.database import Dialect, StoreMisconfigured
@@ -121,8 +122,7 @@ class SqliteMemory:
         """Without `tables` it is empty, for whoever copies another database into it."""
         _check_version()
         self._now = now or _steady_clock()
-        self._engine = create_engine("sqlite://", poolclass=StaticPool, connect_args=_DRIVER_ARGUMENTS)
-        self._connection = PreparedConnection(self._engine)
+        self._connection = PreparedConnection(_memory_engine())
         self._connection.exec_driver_sql("PRAGMA foreign_keys = ON")
         if tables:
             metadata.create_all(self._connection)
@@ -163,12 +163,27 @@ class SqliteMemory:
         return self._now()
 
     async def close(self) -> None:
+        self.close_now()
+
+    def close_now(self) -> None:
         self._connection.close()
-        self._engine.dispose()
+
+    @property
+    def raw(self) -> sqlite3.Connection:
+        """The driver's own connection, for whoever copies the whole database."""
+        raw: Any = self._connection.connection.dbapi_connection
+        assert isinstance(raw, sqlite3.Connection)
+        return raw
 
 
 # Transactions are begun and ended by us alone; the connections stay with us and not with a thread.
 _DRIVER_ARGUMENTS = {"isolation_level": None, "check_same_thread": False}
+
+
+@cache
+def _memory_engine() -> Engine:
+    """Each connection of it is a database of its own. One for all, as it keeps the statements that it has compiled."""
+    return create_engine("sqlite://", poolclass=NullPool, connect_args=_DRIVER_ARGUMENTS)
 
 
 def sqlite_engine(path: Path) -> Engine:

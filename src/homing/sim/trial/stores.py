@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, text
 
@@ -47,25 +47,22 @@ class Store:
         self.told: dict[Carrier, None] = {}
         self._standby: sqlite3.Connection | None = None
 
-    @property
-    def raw(self) -> sqlite3.Connection:
-        raw: Any = self.memory._connection.connection.dbapi_connection
-        assert isinstance(raw, sqlite3.Connection)
-        return raw
-
-    def fill(self, template: sqlite3.Connection) -> None:
+    def fill(self, template: SqliteMemory) -> None:
         """Begin as a copy of another database."""
-        template.backup(self.raw)
+        template.raw.backup(self.memory.raw)
+
+    def close(self) -> None:
+        self.memory.close_now()
 
     def standby_catches_up(self) -> None:
         """What was committed until now survives a failover."""
         self._standby = sqlite3.connect(":memory:")
-        self.raw.backup(self._standby)
+        self.memory.raw.backup(self._standby)
 
     def fail_over(self) -> None:
         """The standby takes over: another history of the store, without the newest commits."""
         if self._standby is not None:
-            self._standby.backup(self.raw)
+            self._standby.backup(self.memory.raw)
             self._standby = None
             connection = self.memory._connection
             connection.execute(text("UPDATE store_clock SET store_id = :id"), {"id": secrets.token_hex(8)})

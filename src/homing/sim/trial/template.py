@@ -1,11 +1,9 @@
 """The database that a run begins with: accounts, instances, logins and a key, made once and copied for each run."""
 
 import random
-import sqlite3
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import Any
 
 from homing.model.access import Scope
 from homing.model.fleet import (
@@ -41,7 +39,7 @@ WORKSPACE = WorkspaceId(1)
 class Template:
     """A filled database, the chats of its accounts, and a token for the API."""
 
-    database: sqlite3.Connection
+    database: SqliteMemory
     chats: tuple[Chat, ...]
     token: str
 
@@ -86,8 +84,7 @@ async def _filled(scenario: Scenario) -> Template:
     await vault.adopt({login.session_id: asdict(login) for login in logins})
     key, token = new_key(entropy, clock, workspace=None, scope=Scope.ADMIN, name="trial")
     await directory.add_key(key)
-    raw: Any = memory._connection.connection.dbapi_connection
-    return Template(raw, tuple(chats), token)
+    return Template(memory, tuple(chats), token)
 
 
 async def _account(

@@ -74,6 +74,7 @@ def run(scenario: Scenario, seed: int, faults: Sequence[Fault] | None = None, *,
             history.close()
             diary.closed = True
             _end(loop)
+            world.store.close()
     finally:
         if collecting:
             gc.enable()
@@ -126,22 +127,22 @@ class World:
         self._seed = seed
         self.counted: dict[str, int] = {}
         self._network = Network(loop, _chance(seed, "network"), lambda upset: self._count(f"request {upset.value}"))
-        self._store = Store(self._network, _chance(seed, "store"), VirtualClock(loop=loop).now)
-        self._store.fill(template.database)
+        self.store = Store(self._network, _chance(seed, "store"), VirtualClock(loop=loop).now)
+        self.store.fill(template.database)
         rules = Rules(drop_repeats=scenario.drop_repeats)
         self._whatsapp = WhatsApp(self._network, history, templates.device_draws(), rules)
         templates.linked(self._whatsapp.judge, scenario)
         settings = settings_for(scenario)
         self._gateways = {
             name: SimulatedGateway(
-                name, self._network, self._store, settings, _chance(seed, name), self._clock_of(name)
+                name, self._network, self.store, settings, _chance(seed, name), self._clock_of(name)
             )
             for name in scenario.gateway_names
         }
         reporting = _chance(seed, "reporting")
         around = Around(
             network=self._network,
-            store=self._store,
+            store=self.store,
             keys=templates.key_ring(),
             whatsapp=self._whatsapp,
             gateway=lambda: reporting.choice(scenario.gateway_names),
@@ -161,7 +162,7 @@ class World:
         for instance in self._instances.values():
             instance.boot()
         weather = Weather(
-            self._network, self._store, self._whatsapp, self._instances, self._gateways, self._history, self._operate
+            self._network, self.store, self._whatsapp, self._instances, self._gateways, self._history, self._operate
         )
         weather.forecast(faults)
         await asyncio.sleep(scenario.calm_until_s - loop.time())
@@ -171,7 +172,7 @@ class World:
         await asyncio.sleep(scenario.ends_s - loop.time())
         for task in (talking, writing):
             task.cancel()
-        await observe(self._history, self._instances, self._gateways, self._whatsapp, self._store, self._network)
+        await observe(self._history, self._instances, self._gateways, self._whatsapp, self.store, self._network)
         self._look_for_the_fallen()
 
     async def _write_to_sessions(self) -> None:
