@@ -8,7 +8,7 @@ from homing.drivers import Drivers
 from homing.drivers.declared import Declared
 from homing.model.faults import Fault
 from homing.model.fleet import Capabilities, InstanceUrl
-from homing.ports import Clock, Directory, Driver, Notice, Roster, RosterChanged, StoreUnavailable
+from homing.ports import CacheCleared, Clock, Directory, Driver, Notice, Roster, RosterChanged, StoreUnavailable
 
 log = structlog.get_logger("homing")
 
@@ -50,7 +50,7 @@ class LiveFleet:
         self._declared[self._family(url)].withdraw_message_id(url)
 
     def hear(self, notice: Notice) -> None:
-        if isinstance(notice, RosterChanged):
+        if isinstance(notice, RosterChanged | CacheCleared):
             self._changed.set()
 
     async def refresh(self) -> None:

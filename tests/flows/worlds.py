@@ -41,6 +41,7 @@ from homing.ports import (
     OutgoingText,
     PairingCode,
     Roster,
+    RosterChanged,
     SessionStart,
 )
 from homing.routes import RouteCache
@@ -109,6 +110,16 @@ class World:
     def said(self, text: str) -> int:
         """How often a person read this."""
         return sum(1 for _, said in self.ledger if said == text)
+
+    async def follow(self, directory: SqlDirectory, notices: LocalNotices) -> None:
+        """Know which instances are being emptied, as a gateway's roster does."""
+        changed = asyncio.Event()
+        notices.subscribe(lambda notice: changed.set() if isinstance(notice, RosterChanged) else None)
+        while True:
+            await changed.wait()
+            changed.clear()
+            states = {each.url: each.state for each in await directory.instances()}
+            self.draining = {url for url, state in states.items() if state is InstanceState.DRAINING}
 
     # --- ports.Fleet ---
 
@@ -326,9 +337,11 @@ async def bench(*urls: InstanceUrl, can: Capabilities = OURS, policy: SendPolicy
         notices.subscribe(hear)
     rediscovery = Rediscovery(directory, Lists(world, clock), clock, entropy, tally)
     sending = Sending(routes, world, rediscovery, clock, policy or SendPolicy(), news=news)
+    following = asyncio.create_task(world.follow(directory, notices))
     try:
         work = SqlWork(database, notices)
         yield Bench(world, directory, notices, routes, sending, rediscovery, tally, clock, entropy, news, work)
     finally:
+        following.cancel()
         await rediscovery.close()
         await database.close()

@@ -62,7 +62,7 @@ class Watching:
         self._store_lag_s = 0.0
         self._stalls: tuple[Stall, ...] = ()
         self._probing: dict[InstanceUrl, asyncio.Task[None]] = {}
-        self._reading: asyncio.Task[None] | None = None
+        self._reading: asyncio.Future[bool] | None = None
         self.worth_a_look = asyncio.Event()
         """Set whenever an instance is judged to be gone, or otherwise than before: one more may be one too many."""
 
@@ -73,7 +73,7 @@ class Watching:
                 for service in (self._read_on, self._probe_on, self._feel_on):
                     services.create_task(service())
         finally:
-            under_way = [self._reading, *(kept.again for kept in self._kept.values()), *self._probing.values()]
+            under_way = [*(kept.again for kept in self._kept.values()), *self._probing.values()]
             for task in under_way:
                 if task is not None:
                     task.cancel()
@@ -138,9 +138,17 @@ class Watching:
 
     async def _read_leases(self) -> None:
         """One reading at a time: where many are in doubt at once, all who want to know share it."""
-        if self._reading is None or self._reading.done():
-            self._reading = asyncio.get_running_loop().create_task(self._read_leases_now())
-        await asyncio.shield(self._reading)
+        while self._reading is not None:
+            if await asyncio.shield(self._reading):
+                return
+        reading = self._reading = asyncio.get_running_loop().create_future()
+        try:
+            await self._read_leases_now()
+            reading.set_result(True)
+        finally:
+            self._reading = None
+            if not reading.done():
+                reading.set_result(False)  # cut short: one of those who wait does it
 
     async def _read_leases_now(self) -> None:
         asked_s = self._asked_store_s = self._clock.monotonic()

@@ -98,17 +98,21 @@ class Worker:
         return len(jobs)
 
     async def _wait_for_work(self) -> None:
-        """Until somebody rings, the next known job is due, or it is time to look all the same."""
-        wait_s = self._duty.poll_s
+        """Until somebody rings, or a job is due. Word may be missed, so it looks now and then, which only reads."""
+        is_due = False
+        while not (is_due or self._bell.is_set()):
+            due_s = await self._next_due_s()
+            is_due = due_s is not None and due_s <= self._duty.poll_s
+            wait_s = max(due_s, _SOONEST_S) if due_s is not None and is_due else self._duty.poll_s
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._bell.wait()
+
+    async def _next_due_s(self) -> float | None:
         try:
-            due_s = await self._work.next_due_s(self._kind)
+            return await self._work.next_due_s(self._kind)
         except StoreUnavailable:
-            due_s = None
-        if due_s is not None:
-            wait_s = min(wait_s, max(due_s, _SOONEST_S))
-        with suppress(TimeoutError):
-            async with asyncio.timeout(wait_s):
-                await self._bell.wait()
+            return None
 
     # --- doing ------------------------------------------------------------------------------------------------
 

@@ -106,10 +106,27 @@ class JsonText(TypeDecorator[dict[str, Any]]):
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        return None if value is None else json.dumps(value, separators=(",", ":"))
+        return _json_in(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> dict[str, Any] | None:
-        return None if value is None else dict(json.loads(value))
+        return _json_out(value)
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
+        return super().bind_processor(dialect) if dialect.name != "sqlite" else _json_in
+
+    def result_processor(self, dialect: Dialect, coltype: Any) -> Callable[[Any], Any] | None:
+        return super().result_processor(dialect, coltype) if dialect.name != "sqlite" else _json_out
+
+
+_as_json = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def _json_in(value: Any) -> str | None:
+    return None if value is None else _as_json(value)
+
+
+def _json_out(value: str | None) -> dict[str, Any] | None:
+    return None if value is None else dict(json.loads(value))
 
 
 class SealedBytes(TypeDecorator[bytes]):

@@ -134,9 +134,7 @@ class World:
         templates.linked(self._whatsapp.judge, scenario)
         settings = settings_for(scenario)
         self._gateways = {
-            name: SimulatedGateway(
-                name, self._network, self.store, settings, _chance(seed, name), self._clock_of(name)
-            )
+            name: SimulatedGateway(name, self._network, self.store, settings, _chance(seed, name), self._clock_of(name))
             for name in scenario.gateway_names
         }
         reporting = _chance(seed, "reporting")
