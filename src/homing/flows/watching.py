@@ -162,8 +162,9 @@ class Watching:
         self._store_lag_s = self._clock.monotonic() - asked_s
         self._store_is_there(heard.store, asked_s)
         self._boots = {boot.instance_url: Beat(boot, asked_s) for boot in heard.boots}
+        local = self._local()
         for url in self._fleet.roster.instances:
-            self._rejudge(url)
+            self._rejudge(url, local)
 
     def _store_is_there(self, identity: StoreIdentity, asked_s: float) -> None:
         changed = self._store is not None and identity != self._store
@@ -226,11 +227,11 @@ class Watching:
             kept.answered_s = now_s
         kept.history = health.note(kept.history, Observed(now_s, signal, by_traffic))
         if signal is not Signal.ANSWERED or kept.judged.state is not State.HEALTHY:
-            self._rejudge(url)
+            self._rejudge(url, self._local())
 
-    def _rejudge(self, url: InstanceUrl) -> None:
+    def _rejudge(self, url: InstanceUrl, local: Local) -> None:
         kept = self._known(url)
-        before, kept.judged = kept.judged, self._judge(url, self._clock.monotonic(), self._local())
+        before, kept.judged = kept.judged, self._judge(url, self._clock.monotonic(), local)
         kept.history = health.remember(kept.history, kept.judged)
         if kept.judged.state is not before.state:
             log.warning("Instance judged", url=url, state=kept.judged.state.value, reason=kept.judged.reason)

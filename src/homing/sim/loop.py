@@ -14,7 +14,7 @@ import struct
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine
-from contextvars import Context, copy_context
+from contextvars import Context, ContextVar, copy_context
 from hashlib import blake2b
 from math import inf
 from typing import Any, TypeVar
@@ -23,7 +23,10 @@ from homing.sim.deadlock import waiting_tasks
 
 T = TypeVar("T")
 
-PRIVATE_NAMES = ("_run_once", "_ready", "_stopping", "_thread_id")
+PRIVATE_NAMES = ("_closed", "_run_once", "_ready", "_stopping", "_thread_id")
+
+OWNER: ContextVar[object] = ContextVar("owner", default=None)
+"""Whose a callback is: it has that from the context in which it was asked for, as tasks and all they begin have."""
 
 _choice = struct.Struct("<dII").pack
 _CHOICES_KEPT_BYTES = 1 << 16
@@ -95,6 +98,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     virtual seconds, `limit_steps` counts callbacks.
     """
 
+    _closed: bool
     _ready: deque[Step]
     _stopping: bool
     _thread_id: int | None
@@ -116,8 +120,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._deadlock: Deadlock | None = None
         # Every future and task that is made asks this, and what C does itself it answers soonest.
         self.get_debug = False.__bool__  # type: ignore[method-assign]
-        self.may_run: Callable[[Step], bool] | None = None
-        """Asked before each callback. One that may not run is dropped; whoever forbids it keeps it if it is to come."""
+        self.halted: dict[object, list[Step]] = {}
+        """Owners of whose callbacks none may run at present, each with those whose turn came meanwhile, in order."""
 
     @property
     def steps(self) -> int:
@@ -159,7 +163,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def call_soon(  # type: ignore[override]  # the same, less generic
         self, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> Step:
-        self._check_closed()  # type: ignore[attr-defined]
+        if self._closed:
+            self._check_closed()  # type: ignore[attr-defined]
         step = Step(callback, args, context)
         self._ready.append(step)
         return step
@@ -175,7 +180,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return self._set_timer(when, Step(callback, args, context))
 
     def _set_timer(self, when_s: float, step: Step) -> Step:
-        self._check_closed()  # type: ignore[attr-defined]
+        if self._closed:
+            self._check_closed()  # type: ignore[attr-defined]
         # Of two for the same moment, the one set first comes first.
         self._made += 1
         heapq.heappush(self._timers, (when_s, self._made, step))
@@ -196,7 +202,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
         All of it stands here in one piece, as it is done tens of thousands of times for each virtual minute.
         """
-        ready, timers, chance = self._ready, self._timers, self._chance
+        ready, timers, chance, halted = self._ready, self._timers, self._chance, self.halted
         while ready or not self._stopping:
             if self._trespass is not None:
                 self._report_trespass()
@@ -213,7 +219,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
                 ready[0], ready[place] = ready[place], ready[0]
                 self._choices += _choice(self._now_s, choices, place)
             step = ready.popleft()
-            if not step.is_cancelled and (self.may_run is None or self.may_run(step)):
+            missed = halted.get(step.context.get(OWNER)) if halted else None
+            if missed is not None:
+                missed.append(step)
+            elif not step.is_cancelled:
                 try:
                     step.context.run(step.callback, *step.args)
                 except (SystemExit, KeyboardInterrupt):

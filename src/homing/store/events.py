@@ -142,11 +142,30 @@ def _store(connection: Connection, given: _Reported) -> Taken:
         connection.execute(update(events).where(events.c.id == known.same).values(meaning=None, meaning_until=None))
     _end_meanings(connection, given.meaning, given.report.session_id)
     row = {**_row(given), "account_uuid": known.uuid, "workspace_id": known.workspace_id}
-    event = event_of(connection.execute(_insert_statement(dialect_of(connection)), row).one())
+    sequence = connection.scalar(_insert_statement(dialect_of(connection)), row)
+    assert sequence is not None
+    event = _event(given, int(sequence), known)
     _remember(connection, given.signed, given.event_id)
     if given.sign is not None and event.account_uuid is not None:
         settle_by_event(connection, given.sign, event.account_uuid, given.event_id, given.at)
     return Taken(IntakeResult.ACCEPTED, given.event_id, event)
+
+
+def _event(given: _Reported, sequence: int, owner: AnyRow) -> Event:
+    """As it is stored. Its payload is not read again: it may be long."""
+    report = given.report
+    return Event(
+        sequence=sequence,
+        id=given.event_id,
+        received_at=given.at,
+        occurred_at=report.occurred_at,
+        kind=report.kind,
+        session_id=report.session_id,
+        account_uuid=None if owner.uuid is None else AccountUuid(owner.uuid),
+        workspace_id=None if owner.workspace_id is None else WorkspaceId(owner.workspace_id),
+        instance_url=report.instance_url,
+        payload=report.data,
+    )
 
 
 def _asked(given: _Reported) -> dict[str, Any]:
@@ -206,7 +225,7 @@ def _row(given: _Reported) -> dict[str, Any]:
 @prepared
 def _insert_statement(dialect: Dialect) -> ReturningInsert[Any]:
     adding = sqlite.insert(events) if dialect == "sqlite" else postgresql.insert(events)
-    return adding.returning(events)
+    return adding.returning(events.c.sequence)
 
 
 def _remember(connection: Connection, signed: Signed | None, event_id: str) -> None:

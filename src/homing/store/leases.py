@@ -9,7 +9,6 @@ from sqlalchemy import (
     Connection,
     Float,
     Select,
-    Subquery,
     Update,
     bindparam,
     delete,
@@ -17,6 +16,7 @@ from sqlalchemy import (
     func,
     literal_column,
     select,
+    tuple_,
     update,
 )
 from sqlalchemy.sql.dml import ReturningUpdate
@@ -236,24 +236,24 @@ def _heard(
 
 @prepared
 def _newest_statement(dialect: Dialect) -> Select[Any]:
-    numbered = _numbered(dialect)
-    return select(numbered).where(numbered.c.place == 1).order_by(numbered.c.instance_url)
+    now = sql.moment(dialect, "clock").label("now")
+    return select(incarnations, now).where(_is_newest()).order_by(incarnations.c.instance_url)
 
 
 @prepared
 def _heard_statement(dialect: Dialect, named: bool) -> Select[Any]:
     """The same, with the store's identity in each row; in one row of nothing else, if nobody holds a lease."""
     store = [known_column()] if dialect == "sqlite" else identity_columns(named=named)
-    once, numbered = select(literal_column("1")).subquery("once"), _numbered(dialect)
-    newest = once.outerjoin(numbered, numbered.c.place == 1)
-    return select(*store, numbered).select_from(newest).order_by(numbered.c.instance_url)
+    now = sql.moment(dialect, "clock").label("now")
+    newest = select(literal_column("1")).subquery("once").outerjoin(incarnations, _is_newest())
+    return select(*store, incarnations, now).select_from(newest).order_by(incarnations.c.instance_url)
 
 
-def _numbered(dialect: Dialect) -> Subquery:
-    """All boots, those of one address counted from the newest."""
-    latest = (incarnations.c.began_at.desc(), incarnations.c.id.desc())
-    place = func.row_number().over(partition_by=incarnations.c.instance_url, order_by=latest).label("place")
-    return select(incarnations, place, sql.moment(dialect, "clock").label("now")).subquery("numbered")
+def _is_newest() -> ColumnElement[bool]:
+    """Whether no boot at the same address began later."""
+    later = incarnations.alias("later")
+    order = tuple_(later.c.began_at, later.c.id) > tuple_(incarnations.c.began_at, incarnations.c.id)
+    return ~exists().where(later.c.instance_url == incarnations.c.instance_url, order)
 
 
 def _prune(connection: Connection, database: Database, keep_s: float) -> int:

@@ -3,7 +3,6 @@
 import asyncio
 import random
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -99,7 +98,7 @@ class Answering:
         self._gateway = gateway
 
     async def __call__(self, request: Request) -> Reply:
-        path = urlsplit(request.path).path
+        path, _, _ = request.path.partition("?")
         if path == "/api/v1/messages/send":
             headers = request.headers
             answer = await self._gateway.sends.answer(

@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+_encoded = msgspec.json.Encoder(order="sorted").encode
+
 
 @dataclass(frozen=True, slots=True)
 class Happened:
@@ -28,7 +30,7 @@ class Happened:
 
     def line(self) -> bytes:
         """The same for equal events, in any process."""
-        return msgspec.json.encode((round(self.at_s, 6), self.what, self.facts), order="sorted")
+        return _encoded((round(self.at_s, 6), self.what, self.facts))
 
 
 class Corrupted(Exception):

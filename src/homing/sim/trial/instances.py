@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, cast
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 import msgspec
 from aiohttp import web
@@ -188,10 +188,10 @@ class Served:
         }
 
     async def __call__(self, request: Request) -> Reply:
-        parts = urlsplit(request.path)
-        handler, match = self._found(request.method, parts.path)
+        path, _, query = request.path.partition("?")
+        handler, match = self._found(request.method, path)
         asked = SimpleNamespace(
-            query=dict(parse_qsl(parts.query)),
+            query=dict(parse_qsl(query)) if query else {},
             match_info=match,
             headers=_Headers(request.headers),
             read=lambda: _whole(request.body),

@@ -99,7 +99,7 @@ class Network:
 
     def later(self, delay_s: float, work: Callable[[], None]) -> Step:
         """Let something happen that is no process's doing."""
-        return self.loop.call_at(self.loop.time() + delay_s, work, context=self.air)
+        return self.loop.call_later(delay_s, work, context=self.air)
 
     async def ask(self, asker: str, place: str, request: Request, *, timeout_s: float) -> Reply | Fault:
         """The answer, or how far the request came; within `timeout_s`."""

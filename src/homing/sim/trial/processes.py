@@ -6,13 +6,12 @@ process can stop in the middle of anything, at any point where it waits, and non
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from contextvars import Context, ContextVar
+from contextvars import Context
 from enum import Enum
 from typing import Any, TypeVarTuple, Unpack
 
-from homing.sim.loop import Step, VirtualLoop
+from homing.sim.loop import OWNER, VirtualLoop
 
-_PROCESS: ContextVar["Process | None"] = ContextVar("process", default=None)
 Args = TypeVarTuple("Args")
 
 
@@ -31,9 +30,8 @@ class Process:
         self.name = name
         self.standing = Standing.RUNNING
         self._loop = loop
-        self._held: list[Step] = []
         self._context = Context()
-        self._context.run(_PROCESS.set, self)
+        self._context.run(OWNER.set, self)
         self._last_words: list[Callable[[], None]] = []
         self.main: asyncio.Task[Any] | None = None
 
@@ -55,33 +53,22 @@ class Process:
     def freeze(self) -> None:
         if self.standing is Standing.RUNNING:
             self.standing = Standing.FROZEN
+            self._loop.halted[self] = []
 
     def wake(self) -> None:
         if self.standing is Standing.FROZEN:
             self.standing = Standing.RUNNING
-            held, self._held = self._held, []
-            for step in held:
+            for step in self._loop.halted.pop(self):
                 self._loop.resume(step)
 
     def kill(self) -> None:
         """It ends this very moment: nothing of it runs any more, not even what would tidy up."""
         if self.standing is not Standing.DEAD:
             self.standing = Standing.DEAD
+            # What would still have run in it is kept: given up, it would tidy up after itself.
+            self._loop.halted.setdefault(self, [])
             for hear in self._last_words:
                 hear()
-
-    def hold(self, step: Step) -> None:
-        self._held.append(step)
-
-
-def may_run(step: Step) -> bool:
-    """For `VirtualLoop.may_run`: whether the process that the callback belongs to runs. A frozen one keeps it."""
-    process = step.context.get(_PROCESS)
-    if process is None or process.standing is Standing.RUNNING:
-        return True
-    # What would have run in a dead one is kept as well: given up, it would tidy up after itself.
-    process.hold(step)
-    return False
 
 
 def nobody() -> Context:
@@ -91,8 +78,8 @@ def nobody() -> Context:
 
 def running_in() -> str:
     """The name of the process that runs this; empty for the world around them."""
-    process = _PROCESS.get()
-    return process.name if process is not None else ""
+    process = OWNER.get()
+    return process.name if isinstance(process, Process) else ""
 
 
 def settle(future: "asyncio.Future[None]") -> None:

@@ -1,5 +1,6 @@
 """Many runs, on all cores: each process takes a few seeds at a time and sends back what it found."""
 
+import gc
 import multiprocessing
 import os
 import time
@@ -51,7 +52,7 @@ def _spread(scenario: Scenario, seeds: Sequence[int], processes: int) -> Iterato
     # Fresh processes: nothing of this one, least of all its threads, is to be copied into a run.
     fresh = multiprocessing.get_context("spawn")
     left = iter([list(seeds[first : first + AT_ONCE]) for first in range(0, len(seeds), AT_ONCE)])
-    with ProcessPoolExecutor(processes, fresh, initializer=die_with, initargs=(os.getpid(),)) as pool:
+    with ProcessPoolExecutor(processes, fresh, initializer=_begin, initargs=(os.getpid(),)) as pool:
         working: set[Future[list[Verdict]]] = {
             pool.submit(_play_some, scenario.name, some) for some in islice(left, 2 * processes)
         }
@@ -63,6 +64,11 @@ def _spread(scenario: Scenario, seeds: Sequence[int], processes: int) -> Iterato
                     working |= {pool.submit(_play_some, scenario.name, some) for some in islice(left, 1)}
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _begin(parent: int) -> None:
+    die_with(parent)
+    gc.freeze()  # nothing of what was imported goes away: between two runs it need not be looked through
 
 
 def _play_some(scenario: str, seeds: list[int]) -> list[Verdict]:

@@ -21,7 +21,6 @@ from homing.sim.trial.history import Happened, History, fingerprint
 from homing.sim.trial.instances import API_KEY, HMAC_SECRET, Around, SimulatedInstance
 from homing.sim.trial.network import Network
 from homing.sim.trial.observing import observe
-from homing.sim.trial.processes import may_run
 from homing.sim.trial.scenario import Scenario
 from homing.sim.trial.stores import Store
 from homing.sim.trial.weather import Weather
@@ -55,7 +54,6 @@ def run(scenario: Scenario, seed: int, faults: Sequence[Fault] | None = None, *,
     template = templates.template(scenario)
     began_s = time.perf_counter()
     loop = VirtualLoop(seed, limit_s=scenario.ends_s + 600.0, limit_steps=LIMIT_STEPS)
-    loop.may_run = may_run
     diary = Diary(loop.time, keep=keep_lines)
     history = History(loop.time)
     chosen = tuple(faults) if faults is not None else plan(scenario, seed)
