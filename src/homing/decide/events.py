@@ -115,9 +115,11 @@ def meaning(report: Report) -> Meaning:
     )
 
 
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
+
 def _key(rule: str, *parts: object) -> str:
-    canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"))
-    return f"{rule}{hashlib.sha256(canonical.encode()).hexdigest()}"
+    return f"{rule}{hashlib.sha256(_canonical(parts).encode()).hexdigest()}"
 
 
 # --- keeping --------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from homing.ports import Clock, Entropy, Fleet, InstanceHealth, Leases, StoreUna
 
 log = structlog.get_logger("homing")
 
-_PULSE_S = 0.1
+_PULSE_S = 0.2
 _SAMPLES = 60
 _FORECAST_HALF_LIFE_S = 30.0
 

@@ -282,6 +282,7 @@ class _Numbered(asyncio.Future[T]):
     Few futures are ever put into a set, so that it gets its number then.
     """
 
+    __slots__ = ()
     _number: int | None = None
 
     def __hash__(self) -> int:
@@ -293,11 +294,11 @@ class _Numbered(asyncio.Future[T]):
 
 
 class _Future(_Numbered[Any]):
-    pass
+    __slots__ = ()
 
 
 class _Task(_Numbered[T], asyncio.Task[T]):
-    pass
+    __slots__ = ()
 
 
 def _refusal(name: str) -> Callable[..., Any]:
