@@ -3,7 +3,7 @@
 import asyncio
 import random
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,11 +23,14 @@ class VirtualClock:
     def __init__(
         self, *, loop: VirtualLoop | None = None, started_at: datetime = STARTED_AT, skew_s: float = 0.0
     ) -> None:
-        self.monotonic: Callable[[], float] = loop.time if loop is not None else _running_s
+        self._time = loop.time if loop is not None else _running_s
         self._started_at, self._skew_s = started_at, skew_s
 
+    def monotonic(self) -> float:
+        return self._time()
+
     def now(self) -> datetime:
-        return self._started_at + timedelta(seconds=self.monotonic() + self._skew_s)
+        return self._started_at + timedelta(seconds=self._time() + self._skew_s)
 
     def jump(self, by_s: float) -> None:
         """Set the wall clock forward, or back; `monotonic` goes on as if nothing was."""
