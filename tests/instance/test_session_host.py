@@ -213,6 +213,25 @@ async def test_a_lost_connection_is_made_again_under_the_same_grant(world, event
     assert session.epoch == 1
 
 
+async def test_a_vault_that_does_not_answer_for_a_while_costs_no_further_login(world, eventually, monkeypatch):
+    await world.link("s1")
+    session = await held(world.host())
+    refusals = iter([StoreUnavailable("lost on the way")] * 3)
+    save = world.credentials.save
+
+    async def saved(*args):
+        if (refusal := next(refusals, None)) is not None:
+            raise refusal
+        return await save(*args)
+
+    monkeypatch.setattr(world.credentials, "save", saved)
+    world.network.wires[-1].cut()
+    await eventually(lambda: session.status is Status.DISCONNECTED)
+    await eventually(lambda: session.status is Status.CONNECTED)
+    assert next(refusals, None) is None, "it was refused as often as could be"
+    assert len(world.network.wires) == 2, "one login before, one after"
+
+
 async def test_the_end_of_an_earlier_connection_does_not_end_the_present_one(world, eventually):
     await world.link("s1")
     session = await held(world.host())

@@ -7,12 +7,13 @@ the gateway dies, the lease ends, and whoever is asked next drives on under the 
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import assert_never
 
 import structlog
 
 from homing.decide import idempotency
-from homing.decide.idempotency import Drive, InFlight, Mismatch, Replay
+from homing.decide.idempotency import Admission, Drive, InFlight, Mismatch, Replay
 from homing.model.errors import Code, Problem
 from homing.model.fleet import WorkspaceId
 from homing.model.messages import Claimed, InUse, StoredAnswer
@@ -31,6 +32,14 @@ Driven = tuple[Outcome, StoredAnswer]
 """How a send ended, and the answer that says so."""
 
 
+@dataclass(slots=True)
+class _Here:
+    """The requests with one key that are here at the same time, and the uuid and fingerprint of the one driven."""
+
+    requests: int = 0
+    driven: tuple[str, str] | None = None
+
+
 class KeyedSends:
     """Admits requests by their key and keeps the leases of those being driven."""
 
@@ -38,6 +47,7 @@ class KeyedSends:
         self._messages, self._clock, self._owner, self._keep_s = messages, clock, owner, keep_s
         self._driving: set[tuple[WorkspaceId, str]] = set()
         self._claiming: dict[object, float] = {}
+        self._here: dict[tuple[WorkspaceId, str], _Here] = {}
         self._letting_go: set[asyncio.Task[None]] = set()
 
     async def answer(
@@ -52,17 +62,37 @@ class KeyedSends:
 
         Raises StoreUnavailable, and Problem while so many wait for the store that nobody would be served in time.
         """
-        found = await self._claimed(workspace, key, fingerprint, message_uuid)
-        admission = idempotency.admit(found, fingerprint)
-        match admission:
-            case Drive():
-                return await self._driven(workspace, key, admission, drive)
-            case Replay(answer=answer):
-                return answer
-            case InFlight() | Mismatch():
-                return admission
-            case _:
-                assert_never(admission)
+        here = self._here.setdefault((workspace, key), _Here())
+        here.requests += 1
+        try:
+            admission = await self._admitted(workspace, key, fingerprint, message_uuid, here)
+            match admission:
+                case Drive():
+                    here.driven = (admission.message_uuid, fingerprint)
+                    return await self._driven(workspace, key, admission, drive)
+                case Replay(answer=answer):
+                    return answer
+                case InFlight() | Mismatch():
+                    return admission
+                case _:
+                    assert_never(admission)
+        finally:
+            here.requests -= 1
+            if not here.requests:
+                del self._here[workspace, key]
+
+    async def _admitted(
+        self, workspace: WorkspaceId, key: str, fingerprint: str, message_uuid: str, here: "_Here"
+    ) -> Admission:
+        try:
+            found = await self._claimed(workspace, key, fingerprint, message_uuid)
+        except StoreUnavailable:
+            if here.driven is None:
+                raise
+            # A request that came twice: that the other one sends, or has sent, is known without the store.
+            driven_uuid, driven_fingerprint = here.driven
+            return InFlight(driven_uuid) if driven_fingerprint == fingerprint else Mismatch(driven_uuid)
+        return idempotency.admit(found, fingerprint)
 
     async def _claimed(self, workspace: WorkspaceId, key: str, fingerprint: str, message_uuid: str) -> Claimed | InUse:
         self._see_that_it_is_worth_waiting()

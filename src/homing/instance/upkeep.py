@@ -1,6 +1,7 @@
 """Keeping one session up under its grant: it connects and logs in, and does so again when the connection is lost."""
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from typing import Protocol, assert_never
 
@@ -10,8 +11,10 @@ from homing.instance.events import Status
 from homing.instance.ownership import Ownership
 from homing.instance.sending import Sending
 from homing.instance.surroundings import Surroundings
-from homing.model.vault import Login
+from homing.model.vault import Login, StaleEpoch
 from homing.ports import StoreUnavailable
+
+log = logging.getLogger(__name__)
 
 
 class Kept(Protocol):
@@ -156,9 +159,20 @@ class Upkeep:
                 assert_never(answer)
         return _Over()
 
+    async def _saved(self, wire: EngineSession, login: Login) -> StaleEpoch | None:
+        """As long as WhatsApp lets us stay, a vault that does not answer is no reason to log in once more."""
+        while True:
+            try:
+                return await self._own.save(login)
+            except StoreUnavailable as problem:
+                if not self._connection.is_live(wire):
+                    raise
+                log.warning("session %s: its login could not be kept yet: %s", self._own.grant.session_id, problem)
+            await asyncio.sleep(self._around.policy.ask_again_s)
+
     async def _logged_in(self, wire: EngineSession, answer: LoggedIn) -> _Attempt:
         if answer.renewed is not None:
-            stale = await self._own.save(answer.renewed)
+            stale = await self._saved(wire, answer.renewed)
             if stale is not None:
                 self._session.leave(stale.current)
                 return _Over()
