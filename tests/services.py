@@ -33,6 +33,7 @@ from homing.store.schema import metadata
 T = TypeVar("T")
 
 _START_LIMIT_S = 20.0
+_LARGE_BYTES = 1 << 20
 
 
 class ServiceMissing(Exception):
@@ -170,10 +171,22 @@ async def _emptied(url: str) -> bool:
         }
         if tables != {*metadata.tables, "alembic_version"}:
             return False
-        await connection.execute(f"TRUNCATE {', '.join(metadata.tables)} RESTART IDENTITY CASCADE")
+        await connection.execute("SET synchronous_commit = off")
+        await connection.execute(await _emptying(connection))
         return bool(await connection.fetchval("SELECT version_num FROM alembic_version") == newest_revision())
     finally:
         await connection.close()
+
+
+async def _emptying(connection: "asyncpg.Connection[Any]") -> str:
+    """Deleting few rows takes milliseconds, truncating all tables half a second; but deleted rows stay in the files."""
+    largest = (
+        "SELECT max(pg_relation_size(quote_ident(tablename)::regclass)) FROM pg_tables WHERE schemaname = 'public'"
+    )
+    if await connection.fetchval(largest) > _LARGE_BYTES:
+        return f"TRUNCATE {', '.join(metadata.tables)} RESTART IDENTITY CASCADE"
+    numbering = "SELECT setval(format('%I', sequencename)::regclass, start_value, false) FROM pg_sequences"
+    return "; ".join([*(f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables)), numbering])
 
 
 async def _execute(url: str, statements: Sequence[str]) -> None:
