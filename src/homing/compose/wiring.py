@@ -1,20 +1,20 @@
-"""The one place that wires everything together, for the gateway and for the commands."""
+"""Every part of a gateway, made and told of the others."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import structlog
 
+from homing.compose.parts import Gateway, Moving
+from homing.compose.stores import Stores
 from homing.config import Settings
 from homing.decide.health import HealthPolicy
 from homing.decide.moves import MovePolicy
 from homing.drivers import Drivers, drivers_over
 from homing.drivers.metered import MeteredDriver
-from homing.drivers.wire import Calls, Wire, WireLimits
+from homing.drivers.wire import Calls
 from homing.fleet import LiveFleet
 from homing.flows.accounts import Accounts
 from homing.flows.attempt import RehomePolicy
@@ -40,24 +40,11 @@ from homing.flows.send import Sending
 from homing.flows.strays import Strays
 from homing.flows.sync import Sync
 from homing.flows.take_back import TakeBacks
-from homing.flows.unblocking import Unblocking
 from homing.flows.watching import Watching, WatchPolicy
 from homing.flows.worker import Duty, Worker
 from homing.model.fleet import InstanceUrl
 from homing.model.work import Tick
-from homing.ports import (
-    Clock,
-    Directory,
-    Entropy,
-    Events,
-    Grants,
-    Leases,
-    Messages,
-    NameTaken,
-    Notices,
-    Schedules,
-    Work,
-)
+from homing.ports import Clock, Directory, Entropy
 from homing.routes import RouteCache
 from homing.serve.feed import EventFeed
 from homing.serve.instance_keys import InstanceKeys
@@ -65,180 +52,16 @@ from homing.serve.intake import IntakeEndpoint
 from homing.serve.keyring import Keyring
 from homing.serve.metrics import Metrics
 from homing.serve.sends import SendEndpoint, SendSettings
-from homing.store.database import Database
-from homing.store.directory import SqlDirectory
-from homing.store.events import SqlEvents
-from homing.store.grants import SqlGrants
-from homing.store.leases import SqlLeases
-from homing.store.messages import SqlMessages
-from homing.store.migrating import migrate
-from homing.store.notices import StagedNotices, open_notices
-from homing.store.opening import open_database
-from homing.store.schedules import SqlSchedules
-from homing.store.sqlite import SqliteFile
-from homing.store.vault_opening import open_vault as open_vault
 from homing.store.vault_settling import SqlReservations
-from homing.store.work import SqlWork
-from homing.store.write_lock import WriteLock
-from homing.world import SystemClock, SystemEntropy, dying_at
+from homing.world import dying_at
 
 log = structlog.get_logger("homing")
 
 
-@dataclass(frozen=True, slots=True)
-class Stores:
-    """What is durable."""
-
-    database: Database
-    notices: Notices
-    directory: Directory
-    messages: Messages
-    events: Events
-    schedules: Schedules
-    work: Work
-    leases: Leases
-    grants: Grants
-
-
-@dataclass(frozen=True, slots=True)
-class Moving:
-    """What people and supervisors may want of where sessions live."""
-
-    drains: Drains
-    exits: Exits
-    migrations: Migrations
-    balance: Balance
-
-
-@dataclass(frozen=True, slots=True)
-class Gateway:
-    """One running gateway's parts, as the API needs them."""
-
-    settings: Settings
-    clock: Clock
-    entropy: Entropy
-    metrics: Metrics
-    stores: Stores
-    routes: RouteCache
-    fleet: LiveFleet
-    keyring: Keyring
-    accounts: Accounts
-    sends: SendEndpoint
-    sync: Sync
-    intake: IntakeEndpoint
-    feed: EventFeed
-    rehoming: Rehoming
-    watching: Watching
-    keeper: Keeper
-    news: News
-    moving: Moving
-
-
-@asynccontextmanager
-async def open_stores(
-    settings: Settings, *, exclusive: bool = False, on_read: Callable[[], None] = lambda: None
-) -> AsyncIterator[Stores]:
-    """The stores of the settings' database, brought up to date first.
-
-    Raises StoreMisconfigured and StoreUnavailable, each with one sentence.
-    """
-    url = settings.homing_database_url
-    async with AsyncExitStack() as stack:
-        database = open_database(url, exclusive=exclusive)
-        stack.push_async_callback(database.close)
-        await migrate(url)
-        notices = await open_notices(database, url, settings.homing_redis_url or None)
-        stack.push_async_callback(notices.close)
-        yield stores_on(database, notices, SystemClock(), on_read=on_read)
-
-
-def stores_on(
-    database: Database, notices: StagedNotices, clock: Clock, *, on_read: Callable[[], None] = lambda: None
-) -> Stores:
-    """All stores on one open database."""
-    return Stores(
-        database=database,
-        notices=notices,
-        directory=SqlDirectory(database, notices, clock, on_read=on_read),
-        messages=SqlMessages(database),
-        events=SqlEvents(database, notices),
-        schedules=SqlSchedules(database),
-        work=SqlWork(database, notices),
-        leases=SqlLeases(database),
-        grants=SqlGrants(database, notices),
-    )
-
-
-@asynccontextmanager
-async def open_gateway(settings: Settings, drivers: Drivers | None = None) -> AsyncIterator[Gateway]:
-    """A gateway that keeps its knowledge fresh until the block ends. `drivers` stand in for those of the settings."""
-    metrics = Metrics()
-    async with AsyncExitStack() as stack:
-        stores = await stack.enter_async_context(open_stores(settings, exclusive=True, on_read=metrics.read))
-        wire = Wire(WireLimits(connections=settings.homing_connections_per_instance))
-        stack.push_async_callback(wire.close)
-        drivers = drivers or drivers_of(settings, wire, metrics)
-        alone = stores.database.dialect == "sqlite"
-        if isinstance(stores.database, SqliteFile):
-            lock, exits = WriteLock(stores.database.path), _exits_on(stores)
-            ends = settings.homing_end_stopped_writers
-            unblocking = Unblocking(lock, SystemClock(), exits.process_ended, ends=ends)
-            await stack.enter_async_context(_running([unblocking.run]))
-        yield await stack.enter_async_context(
-            gateway_on(settings, stores, drivers, metrics, SystemClock(), SystemEntropy(), alone=alone)
-        )
-
-
-@asynccontextmanager
-async def gateway_on(
-    settings: Settings,
-    stores: Stores,
-    drivers: Drivers,
-    metrics: Metrics,
-    clock: Clock,
-    entropy: Entropy,
-    *,
-    alone: bool,
-) -> AsyncIterator[Gateway]:
-    """A gateway at work on these stores, in this time and with this chance, until the block ends.
-
-    `alone`: no other gateway works on them, so what an earlier one held is free.
-    """
-    gateway, background = _wired(settings, stores, drivers, metrics, clock, entropy)
-    await _know(gateway, alone=alone)
-    async with _running(background):
-        yield gateway
-
-
-@asynccontextmanager
-async def open_sync(settings: Settings) -> AsyncIterator[Sync]:
-    """A sync of its own, for a command that runs without a gateway."""
-    metrics, clock = Metrics(), SystemClock()
-    async with AsyncExitStack() as stack:
-        stores = await stack.enter_async_context(open_stores(settings))
-        wire = Wire(WireLimits(connections=settings.homing_connections_per_instance))
-        stack.push_async_callback(wire.close)
-        fleet = LiveFleet(stores.directory, drivers_of(settings, wire, metrics), clock)
-        await _join(settings, stores.directory)
-        await fleet.refresh()
-        lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout)
-        yield Sync(stores.directory, lists, clock, SystemEntropy(), metrics)
-
-
-@asynccontextmanager
-async def open_exits(settings: Settings) -> AsyncIterator[Exits]:
-    """For a command that says, without a gateway, that an instance exited. Gateways find the wishes when they look."""
-    async with open_stores(settings) as stores:
-        yield _exits_on(stores)
-
-
-def _exits_on(stores: Stores) -> Exits:
-    return Exits(stores.directory, stores.grants, stores.leases, WishList(stores.work))
-
-
-def _wired(
+def wired(
     settings: Settings, stores: Stores, drivers: Drivers, metrics: Metrics, clock: Clock, entropy: Entropy
 ) -> tuple[Gateway, list[Callable[[], Coroutine[Any, Any, None]]]]:
+    """A gateway's parts, and what has to run for as long as it is at work."""
     fleet = LiveFleet(stores.directory, drivers, clock, default_url=InstanceUrl(settings.whatsapp_nodejs_url))
     routes = _routes(settings, stores.directory, clock, metrics)
     keyring = Keyring(stores.directory, clock)
@@ -437,6 +260,7 @@ def _intake_endpoint(
 
 
 def drivers_of(settings: Settings, wire: Calls, metrics: Metrics) -> Drivers:
+    """The driver of every family, each call counted."""
     plain = drivers_over(
         wire,
         api_keys={InstanceUrl(url): key for url, key in settings.instance_api_keys.items()},
@@ -445,44 +269,6 @@ def drivers_of(settings: Settings, wire: Calls, metrics: Metrics) -> Drivers:
     return Drivers({family: MeteredDriver(plain.of(family), metrics) for family in plain.families()})
 
 
-async def _know(gateway: Gateway, *, alone: bool) -> None:
-    """Read what every request needs."""
-    await _join(gateway.settings, gateway.stores.directory)
-    if alone:
-        await gateway.stores.messages.release_owner("")
-    await gateway.fleet.refresh()
-    await gateway.keyring.refresh()
-    for url in gateway.fleet.roster.instances:
-        gateway.metrics.instance_known(url)
-    if gateway.keyring.empty:
-        log.warning("There is no API key yet; make one with: homing keys create --operator --scope admin")
-
-
-async def _join(settings: Settings, directory: Directory) -> None:
-    """Let the settings' instances join the directory."""
-    known = {instance.url for instance in await directory.instances()}
-    for url in settings.instances:
-        if url not in known:
-            with suppress(NameTaken):
-                await directory.create_instance(url)
-
-
-@asynccontextmanager
-async def _running(background: list[Callable[[], Coroutine[Any, Any, None]]]) -> AsyncIterator[None]:
-    """Tasks that run as long as the block; one that fails is logged and begun again."""
-    tasks = [asyncio.get_running_loop().create_task(_kept(run)) for run in background]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _kept(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    while True:
-        try:
-            await run()
-        except Exception:
-            log.exception("A background task failed and is begun again", task=run.__qualname__)
-            await asyncio.sleep(1.0)
+def exits_on(stores: Stores) -> Exits:
+    """For those who say that an instance exited."""
+    return Exits(stores.directory, stores.grants, stores.leases, WishList(stores.work))

@@ -1,0 +1,133 @@
+"""A gateway at work, and what commands open without one."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any
+
+import structlog
+
+from homing.compose.parts import Gateway
+from homing.compose.stores import Stores, open_stores
+from homing.compose.wiring import drivers_of, exits_on, wired
+from homing.config import Settings
+from homing.drivers import Drivers
+from homing.drivers.wire import Wire, WireLimits
+from homing.fleet import LiveFleet
+from homing.flows.exits import Exits
+from homing.flows.listings import Lists
+from homing.flows.sync import Sync
+from homing.flows.unblocking import Unblocking
+from homing.ports import Clock, Directory, Entropy, NameTaken
+from homing.serve.metrics import Metrics
+from homing.store.sqlite import SqliteFile
+from homing.store.write_lock import WriteLock
+from homing.world import SystemClock, SystemEntropy
+
+log = structlog.get_logger("homing")
+
+
+@asynccontextmanager
+async def open_gateway(settings: Settings, drivers: Drivers | None = None) -> AsyncIterator[Gateway]:
+    """A gateway that keeps its knowledge fresh until the block ends. `drivers` stand in for those of the settings."""
+    metrics = Metrics()
+    async with AsyncExitStack() as stack:
+        stores = await stack.enter_async_context(open_stores(settings, exclusive=True, on_read=metrics.read))
+        wire = Wire(WireLimits(connections=settings.homing_connections_per_instance))
+        stack.push_async_callback(wire.close)
+        drivers = drivers or drivers_of(settings, wire, metrics)
+        alone = stores.database.dialect == "sqlite"
+        if isinstance(stores.database, SqliteFile):
+            lock, exits = WriteLock(stores.database.path), exits_on(stores)
+            ends = settings.homing_end_stopped_writers
+            unblocking = Unblocking(lock, SystemClock(), exits.process_ended, ends=ends)
+            await stack.enter_async_context(_running([unblocking.run]))
+        yield await stack.enter_async_context(
+            gateway_on(settings, stores, drivers, metrics, SystemClock(), SystemEntropy(), alone=alone)
+        )
+
+
+@asynccontextmanager
+async def gateway_on(
+    settings: Settings,
+    stores: Stores,
+    drivers: Drivers,
+    metrics: Metrics,
+    clock: Clock,
+    entropy: Entropy,
+    *,
+    alone: bool,
+) -> AsyncIterator[Gateway]:
+    """A gateway at work on these stores, in this time and with this chance, until the block ends.
+
+    `alone`: no other gateway works on them, so what an earlier one held is free.
+    """
+    gateway, background = wired(settings, stores, drivers, metrics, clock, entropy)
+    await _know(gateway, alone=alone)
+    async with _running(background):
+        yield gateway
+
+
+@asynccontextmanager
+async def open_sync(settings: Settings) -> AsyncIterator[Sync]:
+    """A sync of its own, for a command that runs without a gateway."""
+    metrics, clock = Metrics(), SystemClock()
+    async with AsyncExitStack() as stack:
+        stores = await stack.enter_async_context(open_stores(settings))
+        wire = Wire(WireLimits(connections=settings.homing_connections_per_instance))
+        stack.push_async_callback(wire.close)
+        fleet = LiveFleet(stores.directory, drivers_of(settings, wire, metrics), clock)
+        await _join(settings, stores.directory)
+        await fleet.refresh()
+        lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout)
+        yield Sync(stores.directory, lists, clock, SystemEntropy(), metrics)
+
+
+@asynccontextmanager
+async def open_exits(settings: Settings) -> AsyncIterator[Exits]:
+    """For a command that says, without a gateway, that an instance exited. Gateways find the wishes when they look."""
+    async with open_stores(settings) as stores:
+        yield exits_on(stores)
+
+
+async def _know(gateway: Gateway, *, alone: bool) -> None:
+    """Read what every request needs."""
+    await _join(gateway.settings, gateway.stores.directory)
+    if alone:
+        await gateway.stores.messages.release_owner("")
+    await gateway.fleet.refresh()
+    await gateway.keyring.refresh()
+    for url in gateway.fleet.roster.instances:
+        gateway.metrics.instance_known(url)
+    if gateway.keyring.empty:
+        log.warning("There is no API key yet; make one with: homing keys create --operator --scope admin")
+
+
+async def _join(settings: Settings, directory: Directory) -> None:
+    """Let the settings' instances join the directory."""
+    known = {instance.url for instance in await directory.instances()}
+    for url in settings.instances:
+        if url not in known:
+            with suppress(NameTaken):
+                await directory.create_instance(url)
+
+
+@asynccontextmanager
+async def _running(background: list[Callable[[], Coroutine[Any, Any, None]]]) -> AsyncIterator[None]:
+    """Tasks that run as long as the block; one that fails is logged and begun again."""
+    tasks = [asyncio.get_running_loop().create_task(_kept(run)) for run in background]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _kept(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    while True:
+        try:
+            await run()
+        except Exception:
+            log.exception("A background task failed and is begun again", task=run.__qualname__)
+            await asyncio.sleep(1.0)

@@ -1,0 +1,58 @@
+"""What a gateway consists of, as its API needs it."""
+
+from dataclasses import dataclass
+
+from homing.compose.stores import Stores
+from homing.config import Settings
+from homing.fleet import LiveFleet
+from homing.flows.accounts import Accounts
+from homing.flows.balance import Balance
+from homing.flows.drain import Drains
+from homing.flows.exits import Exits
+from homing.flows.keeper import Keeper
+from homing.flows.migrate import Migrations
+from homing.flows.news import News
+from homing.flows.rehome import Rehoming
+from homing.flows.sync import Sync
+from homing.flows.watching import Watching
+from homing.ports import Clock, Entropy
+from homing.routes import RouteCache
+from homing.serve.feed import EventFeed
+from homing.serve.intake import IntakeEndpoint
+from homing.serve.keyring import Keyring
+from homing.serve.metrics import Metrics
+from homing.serve.sends import SendEndpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Moving:
+    """What people and supervisors may want of where sessions live."""
+
+    drains: Drains
+    exits: Exits
+    migrations: Migrations
+    balance: Balance
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """One running gateway's parts, as the API needs them."""
+
+    settings: Settings
+    clock: Clock
+    entropy: Entropy
+    metrics: Metrics
+    stores: Stores
+    routes: RouteCache
+    fleet: LiveFleet
+    keyring: Keyring
+    accounts: Accounts
+    sends: SendEndpoint
+    sync: Sync
+    intake: IntakeEndpoint
+    feed: EventFeed
+    rehoming: Rehoming
+    watching: Watching
+    keeper: Keeper
+    news: News
+    moving: Moving

@@ -1,0 +1,70 @@
+"""The stores of a database, open."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from homing.config import Settings
+from homing.ports import Clock, Directory, Events, Grants, Leases, Messages, Notices, Schedules, Work
+from homing.store.database import Database
+from homing.store.directory import SqlDirectory
+from homing.store.events import SqlEvents
+from homing.store.grants import SqlGrants
+from homing.store.leases import SqlLeases
+from homing.store.messages import SqlMessages
+from homing.store.migrating import migrate
+from homing.store.notices import StagedNotices, open_notices
+from homing.store.opening import open_database
+from homing.store.schedules import SqlSchedules
+from homing.store.work import SqlWork
+from homing.world import SystemClock
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What is durable."""
+
+    database: Database
+    notices: Notices
+    directory: Directory
+    messages: Messages
+    events: Events
+    schedules: Schedules
+    work: Work
+    leases: Leases
+    grants: Grants
+
+
+@asynccontextmanager
+async def open_stores(
+    settings: Settings, *, exclusive: bool = False, on_read: Callable[[], None] = lambda: None
+) -> AsyncIterator[Stores]:
+    """The stores of the settings' database, brought up to date first.
+
+    Raises StoreMisconfigured and StoreUnavailable, each with one sentence.
+    """
+    url = settings.homing_database_url
+    async with AsyncExitStack() as stack:
+        database = open_database(url, exclusive=exclusive)
+        stack.push_async_callback(database.close)
+        await migrate(url)
+        notices = await open_notices(database, url, settings.homing_redis_url or None)
+        stack.push_async_callback(notices.close)
+        yield stores_on(database, notices, SystemClock(), on_read=on_read)
+
+
+def stores_on(
+    database: Database, notices: StagedNotices, clock: Clock, *, on_read: Callable[[], None] = lambda: None
+) -> Stores:
+    """All stores on one open database."""
+    return Stores(
+        database=database,
+        notices=notices,
+        directory=SqlDirectory(database, notices, clock, on_read=on_read),
+        messages=SqlMessages(database),
+        events=SqlEvents(database, notices),
+        schedules=SqlSchedules(database),
+        work=SqlWork(database, notices),
+        leases=SqlLeases(database),
+        grants=SqlGrants(database, notices),
+    )
