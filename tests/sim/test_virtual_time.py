@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from homing.sim.loop import PRIVATE_NAMES, Deadlock, RealWorldRefused, VirtualLimit, current_loop, run
+from homing.sim.loop import PRIVATE_NAMES, Deadlock, RealWorldRefused, VirtualLimit, VirtualLoop, current_loop, run
 from homing.sim.testing import run_virtually
 from homing.sim.world import STARTED_AT, SeededEntropy, VirtualClock
 
@@ -138,6 +138,24 @@ def test_a_run_that_gets_nowhere_is_ended() -> None:
 
     with pytest.raises(VirtualLimit, match="within 1000 steps"):
         run(spin(), limit_steps=1000)
+
+
+def test_time_that_stands_still_is_told_from_a_run_that_takes_long() -> None:
+    async def busy(spins: bool) -> None:
+        for _ in range(50):
+            await asyncio.sleep(1)
+            for _ in range(90):
+                await asyncio.sleep(0)
+        while spins:  # noqa: ASYNC110 - the point of it
+            await asyncio.sleep(0)
+
+    def loop() -> VirtualLoop:
+        return VirtualLoop(still_steps=100)
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(busy(spins=False))
+    with asyncio.Runner(loop_factory=loop) as runner, pytest.raises(VirtualLimit, match=r"(?s)100 steps at once.*busy"):
+        runner.run(busy(spins=True))
 
 
 def test_a_cancelled_timer_moves_no_time() -> None:

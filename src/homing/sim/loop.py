@@ -71,7 +71,7 @@ class Deadlock(Exception):
 
 
 class VirtualLimit(Exception):
-    """The run took more virtual seconds or more steps than it was allowed."""
+    """The run took more virtual seconds or more steps than it was allowed, or time stood still."""
 
 
 class Step:
@@ -95,7 +95,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     """One run of virtual time, beginning at 0 s.
 
     Without `shuffle`, what is ready runs in the order in which it became so, as on a real loop. `limit_s` is in
-    virtual seconds, `limit_steps` counts callbacks.
+    virtual seconds, `limit_steps` counts callbacks, and `still_steps` those of one moment: beyond, time stands still.
     """
 
     _closed: bool
@@ -104,7 +104,13 @@ class VirtualLoop(asyncio.BaseEventLoop):
     _thread_id: int | None
 
     def __init__(
-        self, seed: int = 0, *, shuffle: bool = True, limit_s: float | None = None, limit_steps: int | None = None
+        self,
+        seed: int = 0,
+        *,
+        shuffle: bool = True,
+        limit_s: float | None = None,
+        limit_steps: int | None = None,
+        still_steps: int = 1_000_000,
     ) -> None:
         super().__init__()
         self._now_s = 0.0
@@ -113,6 +119,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._chance = random.Random(f"order {seed}").random if shuffle else None  # noqa: S311 - to be repeatable
         self._limit_s = limit_s
         self._limit_steps: float = limit_steps if limit_steps is not None else inf
+        self._still_steps: float = still_steps
+        self._limit_here = min(self._limit_steps, self._still_steps)
         self._made = 0
         self._trace = blake2b(digest_size=16)
         self._choices = bytearray()
@@ -211,7 +219,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
             while timers and timers[0][0] <= self._now_s:
                 ready.append(heapq.heappop(timers)[2])
             self._steps += 1
-            if self._steps > self._limit_steps:
+            if self._steps > self._limit_here:
                 self._report_limit()
             choices = len(ready)
             if choices > 1:
@@ -252,7 +260,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
         if self._limit_s is not None and due_s > self._limit_s:
             reached_s, self._limit_s = self._limit_s, None  # what tidies up afterwards may take its time
             raise VirtualLimit(f"not done within {reached_s:g} virtual seconds; {waiting_tasks(self)}")
-        self._now_s = max(self._now_s, due_s)
+        if due_s > self._now_s:
+            self._now_s = due_s
+            self._limit_here = min(self._limit_steps, self._steps + self._still_steps)
         if len(self._choices) > _CHOICES_KEPT_BYTES:
             self._note_choices()
 
@@ -264,9 +274,13 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return self._deadlock
 
     def _report_limit(self) -> None:
-        reached, self._limit_steps = self._limit_steps, 2 * self._steps
-        so_far = f"{self._now_s:g} s into the run"
-        raise VirtualLimit(f"not done within {reached:g} steps, {so_far}; {waiting_tasks(self)}")
+        at = f"{self._now_s:g} s into the run"
+        all_in_all = self._steps > self._limit_steps
+        what = f"not done within {self._limit_steps:g} steps" if all_in_all else f"{self._still_steps:g} steps at once"
+        # What tidies up afterwards may take its time.
+        self._limit_here = self._limit_steps = 2 * self._steps
+        self._still_steps = inf
+        raise VirtualLimit(f"{what}, {at}; {waiting_tasks(self)}")
 
     # --- order ----------------------------------------------------------------------------------------------
 
