@@ -128,6 +128,31 @@ async def test_pages_filter_and_go_on_where_they_ended(store: Store, directory: 
     assert await store.kinds(TWO, session_id=S) == []
 
 
+async def test_events_are_unseen_until_their_session_was_seen_at_home_after_them(
+    store: Store, directory: SqlDirectory
+) -> None:
+    await placed_account(directory, 1)
+    await placed_account(directory, 2)
+    await directory.mark_verified([S, SessionId("session-2")], store.clock.now())
+    store.clock.advance(1.0)
+    await store.take(READY)
+    await store.take(replace(READY, session_id=SessionId("session-2")))
+    await store.take(said(1))
+    await store.take(replace(READY, session_id=SessionId("nobody's")))
+    last = await store.events.last_sequence()
+
+    async def unseen(after: int = 0, until: int = last) -> list[str | None]:
+        kinds = {"session_ready", "session_disconnected"}
+        return [event.session_id for event in await store.events.unseen_since(kinds, after=after, until=until)]
+
+    assert await unseen() == [S, "session-2"]
+    assert await unseen(after=1) == ["session-2"]
+    assert await unseen(until=1) == [S]
+    store.clock.advance(1.0)
+    await directory.mark_verified([S], store.clock.now())
+    assert await unseen() == ["session-2"]
+
+
 # --- once ---
 
 

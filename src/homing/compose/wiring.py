@@ -29,6 +29,7 @@ from homing.flows.keyed import KeyedSends
 from homing.flows.listings import Lists
 from homing.flows.migrate import Migrations
 from homing.flows.news import News
+from homing.flows.overlooked import Overlooked
 from homing.flows.record import Recorder
 from homing.flows.rediscover import Rediscovery
 from homing.flows.rehome import KIND as REHOME
@@ -88,6 +89,8 @@ def wired(
     sends, keyed, recorder = _send_endpoint(settings, stores, keyring, routes, sending, metrics, clock, entropy)
     accounts = Accounts(stores.directory, fleet, entropy, stores.notices, metrics)
     hints = Hints(stores.directory, lists, clock, entropy, metrics, kept.news)
+    overlooked = Overlooked(stores.events, hints, clock)
+    stores.notices.subscribe(overlooked.hear)
     intake = Intake(stores.events, hints, said, clock, entropy, keep_days=settings.homing_event_days)
     reported = _intake_endpoint(settings, intake, stores, fleet, clock, metrics)
     feed = EventFeed()
@@ -115,7 +118,7 @@ def wired(
     )
     _show(kept, metrics)
     return gateway, [
-        *(part.run for part in (fleet, keyring, keyed, recorder, hints, intake, scheduler)),
+        *(part.run for part in (fleet, keyring, keyed, recorder, hints, overlooked, intake, scheduler)),
         *(part.run for part in (kept.watching, kept.keeper, kept.worker, take_backs, gateway.moving.drains, strays)),
         _housekeeping(settings, stores, clock).run,
     ]

@@ -364,6 +364,11 @@ class Events(Protocol):
 
     async def newest(self, session_id: SessionId, kind: str, *, since: datetime) -> Event | None: ...
 
+    async def unseen_since(self, kinds: Collection[str], *, after: int, until: int) -> list[Event]:
+        """Events of these kinds, numbered above `after` and up to `until`, about a session that nobody has seen at the
+        instance of its record since they were received; oldest first."""
+        ...
+
     async def last_sequence(self) -> int:
         """The newest event's; 0 if there was none yet."""
         ...

@@ -1,6 +1,6 @@
 """What instances reported, on a SQL database: each event once, under a number that rises with every commit."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +16,7 @@ from sqlalchemy import (
     func,
     literal_column,
     null,
+    or_,
     select,
     true,
     update,
@@ -34,7 +35,7 @@ from homing.store.rows import ACCOUNTS_WITH_SESSIONS, AnyRow
 from homing.store.schema import accounts, events, sessions
 from homing.store.schema import webhook_signatures as signatures
 from homing.store.settling import settle_by_event, take_turn
-from homing.store.sql import dialect_of, insert
+from homing.store.sql import among, dialect_of, insert
 from homing.store.together import Together
 
 
@@ -107,6 +108,12 @@ class SqlEvents:
         )
         row = await self._database.read(lambda c: c.execute(statement).one_or_none())
         return None if row is None else event_of(row)
+
+    async def unseen_since(self, kinds: Collection[str], *, after: int, until: int) -> list[Event]:
+        asked = {"kinds": sorted(kinds), "after": after, "until": until}
+        return await self._database.read(
+            lambda c: [event_of(row) for row in c.execute(_unseen_statement(dialect_of(c)), asked)]
+        )
 
     async def last_sequence(self) -> int:
         last = await self._database.read(lambda c: c.scalar(select(func.max(events.c.sequence))))
@@ -190,6 +197,15 @@ def _known_statement() -> Select[Any]:
         owning.c.uuid,
         owning.c.workspace_id,
     ).select_from(once.outerjoin(same, true()).outerjoin(owning, true()))
+
+
+@prepared
+def _unseen_statement(dialect: Dialect) -> Select[Any]:
+    numbered = (events.c.sequence > bindparam("after"), events.c.sequence <= bindparam("until"))
+    unseen = or_(sessions.c.last_verified_at.is_(None), sessions.c.last_verified_at < events.c.received_at)
+    about = events.join(sessions, sessions.c.session_id == events.c.session_id)
+    wanted = (*numbered, among(dialect, events.c.kind, "kinds"), unseen)
+    return select(events).select_from(about).where(*wanted).order_by(events.c.sequence)
 
 
 def _end_meanings(connection: Connection, meaning: Meaning, session: SessionId | None) -> None:
