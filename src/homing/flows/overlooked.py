@@ -52,7 +52,9 @@ class Overlooked:
                 await self._clock.sleep(LOOK_EVERY_S)
 
     async def _look(self, after: int, until: int) -> None:
-        for event in await self._store.unseen_since(events.HINTS, after=after, until=until):
-            if event.session_id is not None:
-                log.warning("A report was not followed yet", session_id=event.session_id, kind=event.kind)
-                self._hints.offer(Hint(event.session_id, event.kind, event.instance_url))
+        unseen = await self._store.unseen_since(events.HINTS, after=after, until=until)
+        found = [Hint(event.session_id, event.kind, event.instance_url) for event in unseen if event.session_id]
+        for hint in found:
+            self._hints.offer(hint)
+        if found:
+            log.warning("Reports that nobody had followed are followed now", reports=len(found))
