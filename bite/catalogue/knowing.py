@@ -100,7 +100,7 @@ DEFECTS: tuple[Defect, ...] = (
         "others-are-blamed",
         "what went wrong while our own loop stood counts against instances",
         "homing/decide/health.py",
-        "    if seen.signal is Signal.ANSWERED or not local.stalls:\n        return False\n    took_s",
+        "    if seen.signal is Signal.ANSWERED:\n        return False\n    took_s",
         "    if seen.at_s >= 0:\n        return False\n    took_s",
         _HEALTH,
     ),

@@ -89,6 +89,26 @@ async def test_a_request_that_comes_twice_is_not_told_that_nothing_was_sent(othe
         await keyed.answer(WorkspaceId(W), "key", other, "uuid of the third", never)
 
 
+async def test_nor_that_there_is_no_time_for_it() -> None:
+    keyed, messages = keyed_sends()
+    said, sent = asyncio.Event(), asyncio.Event()
+
+    async def drive(_: Drive) -> Driven:
+        said.set()
+        await sent.wait()
+        raise Driving
+
+    first = asyncio.ensure_future(keyed.answer(WorkspaceId(W), "key", "fingerprint", "uuid of the first", drive))
+    await said.wait()
+    messages.late_s = 60.0
+    waiting = [asyncio.ensure_future(ask(keyed, number)) for number in range(QUEUE_MAX)]
+    await asyncio.sleep(LONGEST_WAIT_S + 0.1)
+    again = await keyed.answer(WorkspaceId(W), "key", "fingerprint", "uuid of the second", never)
+    assert again == InFlight("uuid of the first")
+    sent.set()
+    await asyncio.gather(first, *waiting, return_exceptions=True)
+
+
 async def test_whoever_comes_to_a_long_queue_is_told_at_once() -> None:
     keyed, _ = keyed_sends(late_s=60.0)
     waiting = [asyncio.ensure_future(ask(keyed, number)) for number in range(QUEUE_MAX)]

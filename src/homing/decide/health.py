@@ -7,7 +7,7 @@ the word of whoever supervises it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import assert_never
 
@@ -88,18 +88,16 @@ def note(history: History, seen: Observed) -> History:
     """The history with one more observation. An answer makes what went wrong before it a thing of the past."""
     before = history.observed
     if seen.signal is Signal.ANSWERED:
-        answered_before = before[-1:] if before and before[-1].signal is Signal.ANSWERED else ()
-        observed = (*answered_before, seen)
-    else:
-        observed = (*_thinned(before, seen), seen)[-KEPT:]
-    return History(observed, history.state, history.since_s, history.unwell_since_s)
+        answered_before = [each for each in before[-1:] if each.signal is Signal.ANSWERED]
+        return replace(history, observed=(*answered_before, seen))
+    return replace(history, observed=(*_thinned(before, seen), seen)[-KEPT:])
 
 
 def remember(history: History, judged: Judged) -> History:
     """The history with what was made of it."""
     if history.state is judged.state and history.unwell_since_s == judged.unwell_since_s:
         return history  # and `since_s` is what it was
-    return History(history.observed, judged.state, judged.since_s, judged.unwell_since_s)
+    return replace(history, state=judged.state, since_s=judged.since_s, unwell_since_s=judged.unwell_since_s)
 
 
 def ticked(
@@ -182,7 +180,7 @@ def _counted(
 
 
 def _our_fault(seen: Observed, local: Local, policy: HealthPolicy) -> bool:
-    if seen.signal is Signal.ANSWERED or not local.stalls:
+    if seen.signal is Signal.ANSWERED:
         return False
     took_s = _REFUSAL_TAKES_S if seen.signal is Signal.REFUSED else policy.probe_timeout_s + _REFUSAL_TAKES_S
     return any(stall.from_s <= seen.at_s and seen.at_s - took_s <= stall.until_s for stall in local.stalls)

@@ -84,7 +84,7 @@ class Drains:
         while True:
             await self._clock.sleep(TEND_EVERY_S)
             try:
-                for instance in list(self._fleet.roster.instances.values()):
+                for instance in self._fleet.roster.instances.values():
                     if instance.state is InstanceState.DRAINING:
                         await self._tend(instance)
             except StoreUnavailable as error:

@@ -86,7 +86,7 @@ class KeyedSends:
     ) -> Admission:
         try:
             found = await self._claimed(workspace, key, fingerprint, message_uuid)
-        except StoreUnavailable:
+        except (StoreUnavailable, Problem):
             if here.driven is None:
                 raise
             # A request that came twice: that the other one sends, or has sent, is known without the store.

@@ -76,8 +76,12 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 def _in_utc(value: datetime | None) -> datetime | None:
-    if value is None:
-        return None
+    return None if value is None else _utc(value)
+
+
+def _utc(value: datetime) -> datetime:
+    if value.tzinfo is UTC:
+        return value
     if value.tzinfo is None:
         raise ValueError(f"{value} names no time zone")
     return value.astimezone(UTC)
@@ -85,11 +89,7 @@ def _in_utc(value: datetime | None) -> datetime | None:
 
 def _moment_in(value: datetime | None) -> str | None:
     """Of fixed width, so that SQLite's order of texts is the order of moments."""
-    if value is None:
-        return None
-    moment = value if value.tzinfo is UTC else _in_utc(value)
-    assert moment is not None
-    return f"{moment.isoformat('T', 'microseconds')[:_LOCAL]}Z"
+    return None if value is None else f"{_utc(value).isoformat(timespec='microseconds')[:_LOCAL]}Z"
 
 
 def _moment_out(value: str | None) -> datetime | None:

@@ -141,17 +141,16 @@ class _Ready:
 
     def __init__(self, compiled: SQLCompiler, given: Collection[str]) -> None:
         self.text = compiled.string
-        binds = [compiled.binds[name] for name in compiled.positiontup or ()]
-        processors = [bind.type._cached_bind_processor(compiled.dialect) or _unchanged for bind in binds]
-        self._given = [
-            (place, bind.key, convert)
-            for place, (bind, convert) in enumerate(zip(binds, processors, strict=True))
-            if bind.required or bind.key in given
-        ]
-        self._own = [
-            None if bind.required else convert(bind.effective_value)
-            for bind, convert in zip(binds, processors, strict=True)
-        ]
+        self._given: list[tuple[int, str, Callable[[Any], Any]]] = []
+        self._own: list[Any] = []
+        for place, name in enumerate(compiled.positiontup or ()):
+            bind = compiled.binds[name]
+            convert = bind.type._cached_bind_processor(compiled.dialect) or _unchanged
+            if bind.required or bind.key in given:
+                self._given.append((place, bind.key, convert))
+                self._own.append(None)
+            else:
+                self._own.append(convert(bind.effective_value))
         columns = compiled._result_columns
         converts = [each.type._cached_result_processor(compiled.dialect, None) for each in columns]
         self._outwards = [(place, convert) for place, convert in enumerate(converts) if convert is not None]
