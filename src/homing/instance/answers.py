@@ -6,6 +6,7 @@ Source: the seed's whatsapp-service, src/controllers and src/managers/SessionMan
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, assert_never
 
 from homing.instance.engine import PairingCode, Refused
@@ -39,6 +40,7 @@ PAUSED = Answer(
 )
 
 
+@lru_cache(4096)
 def iso(at: float | None) -> str | None:
     """Unix seconds as the seed writes times: ISO-8601 UTC with milliseconds."""
     if at is None:

@@ -19,7 +19,7 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.sql.dml import ReturningUpdate
+from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 from sqlalchemy.types import TypeEngine
 
 from homing.model.fleet import InstanceUrl
@@ -130,17 +130,24 @@ def _revoked_statement(dialect: Dialect) -> Update:
 
 def _begin(connection: Connection, database: Database, holder: Holder, expiry_s: float, *, named: bool) -> Renewed:
     now = database.now(connection)
-    lease = {"renewed_at": now, "lease_until": now + timedelta(seconds=expiry_s)}
-    fresh = sql.insert(sql.dialect_of(connection), incarnations).values(
-        id=holder.incarnation, instance_url=holder.instance_url, began_at=now, revoked=0, **lease
-    )
-    # Begun twice, if the first answer was lost.
-    lives = incarnations.c.ended.is_(None)
-    again = fresh.on_conflict_do_update(index_elements=[incarnations.c.id], set_=lease, where=lives)
-    revoked = connection.scalar(again.returning(incarnations.c.revoked))
+    mine = {"boot": holder.incarnation, "address": holder.instance_url}
+    begun = {**mine, "asked": now, "until": now + timedelta(seconds=expiry_s)}
+    revoked = connection.scalar(_begun_statement(database.dialect), begun)
     sqlite = database.dialect == "sqlite"
     store = file_identity(connection) if sqlite else server_identity(connection, named=named)
     return Renewed(revoked or 0, was_lapsed=False, store=store)
+
+
+@prepared
+def _begun_statement(dialect: Dialect) -> ReturningInsert[Any]:
+    asked, until = bindparam("asked", type_=UtcDateTime()), bindparam("until", type_=UtcDateTime())
+    lease = {"renewed_at": asked, "lease_until": until}
+    boot = {"id": bindparam("boot"), "instance_url": bindparam("address"), "began_at": asked, "revoked": 0}
+    fresh = sql.insert(dialect, incarnations).values(**boot, **lease)
+    # Begun twice, if the first answer was lost.
+    lives = incarnations.c.ended.is_(None)
+    again = fresh.on_conflict_do_update(index_elements=[incarnations.c.id], set_=lease, where=lives)
+    return again.returning(incarnations.c.revoked)
 
 
 def _renew(

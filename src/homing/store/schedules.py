@@ -4,14 +4,15 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from homing.decide.schedules import Due, Later, Off, due
 from homing.model.work import NotDue, ScheduleRecord, Tick
-from homing.store.database import Database
+from homing.store.database import Database, Dialect
 from homing.store.prepared import prepared
 from homing.store.rows import AnyRow
 from homing.store.schema import schedules
-from homing.store.sql import dialect_of, insert
+from homing.store.sql import dialect_of, insert, moment, moments
 
 
 class SqlSchedules:
@@ -59,21 +60,19 @@ def _locked(connection: Connection, database: Database, name: str, expression: s
 
     A schedule that is new has its first tick in the future.
     """
-    fresh = insert(dialect_of(connection), schedules).values(
-        name=name,
-        expression=expression,
-        last_tick_at=database.instant(),
-        result="",
-        error="",
-        fence=0,
-        runs=0,
-        failures=0,
-    )
-    connection.execute(fresh.on_conflict_do_nothing())
+    fresh = {"named": name, "said": expression, **moments(connection, database, begun=0.0)}
+    connection.execute(_fresh_statement(dialect_of(connection)), fresh)
     row = connection.execute(_held_statement(), {"wanted": name}).one()
     if row.expression != expression:
         connection.execute(update(schedules).where(schedules.c.name == name).values(expression=expression))
     return row, database.now(connection)
+
+
+@prepared
+def _fresh_statement(dialect: Dialect) -> sqlite.Insert | postgresql.Insert:
+    given = {"name": bindparam("named"), "expression": bindparam("said"), "last_tick_at": moment(dialect, "begun")}
+    nothing_yet = {"result": "", "error": "", "fence": 0, "runs": 0, "failures": 0}
+    return insert(dialect, schedules).values(**given, **nothing_yet).on_conflict_do_nothing()
 
 
 @prepared
