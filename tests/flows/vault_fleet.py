@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from worlds import Bench, bench
 
 from homing.decide.rooms import Load
-from homing.flows.attempt import RehomePolicy
 from homing.flows.drain import Drain, Drains
 from homing.flows.rehome import KIND, PATIENCE, Rehoming
 from homing.flows.strays import Strays
+from homing.flows.underway import RehomePolicy
 from homing.flows.worker import Duty, Worker
 from homing.model.faults import Phase
 from homing.model.fleet import Account, InstanceUrl

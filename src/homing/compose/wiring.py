@@ -17,7 +17,6 @@ from homing.drivers.metered import MeteredDriver
 from homing.drivers.wire import Calls
 from homing.fleet import LiveFleet
 from homing.flows.accounts import Accounts
-from homing.flows.attempt import RehomePolicy
 from homing.flows.balance import Balance
 from homing.flows.drain import Drains
 from homing.flows.exits import Exits
@@ -41,6 +40,7 @@ from homing.flows.send import Sending
 from homing.flows.strays import Strays
 from homing.flows.sync import Sync
 from homing.flows.take_back import TakeBacks
+from homing.flows.underway import RehomePolicy
 from homing.flows.watching import Watching, WatchPolicy
 from homing.flows.worker import Duty, Worker
 from homing.model.fleet import InstanceUrl

@@ -13,9 +13,10 @@ import structlog
 from homing.decide import rehome
 from homing.decide.rehome import Obstacle, Wish
 from homing.decide.work import RetryPolicy
-from homing.flows.attempt import Attempt, Means, RehomePolicy, Task, Watch
+from homing.flows.attempt import attempt
 from homing.flows.milestones import Milestone
 from homing.flows.turns import Turns
+from homing.flows.underway import Means, RehomePolicy, Task, Watch
 from homing.model.fleet import SessionId
 from homing.model.work import Dead, Ending, Job, JobId, NewJob, Priority, Retry
 from homing.ports import Clock, Directory, Entropy, Fleet, Grants, Leases, Meters, StoreUnavailable, Work
@@ -96,7 +97,7 @@ class Rehoming:
             return {}
         tasks = [Task(job, wishes[job.id], {"waited": self._age_ms(job)}) for job in jobs]
         try:
-            return await Attempt(self._means, tasks, self._entropy.uuid()).run()
+            return await attempt(self._means, tasks, self._entropy.uuid())
         except StoreUnavailable as error:
             return {job.id: Retry(_STORE_AGAIN_S, f"the database is away: {error}") for job in jobs}
 

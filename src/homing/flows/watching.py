@@ -49,7 +49,7 @@ class Kept:
 
 
 class Watching:
-    """What this gateway knows of the instances' health. It implements `flows.attempt.Watch`."""
+    """What this gateway knows of the instances' health. It implements `flows.underway.Watch`."""
 
     def __init__(self, leases: Leases, fleet: Fleet, clock: Clock, entropy: Entropy, policy: WatchPolicy) -> None:
         self._leases, self._fleet, self._clock, self._entropy = leases, fleet, clock, entropy

@@ -1,0 +1,157 @@
+"""Sessions on their way to other instances, in one attempt: what is known of them, and how it ended for each."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from homing.decide import rehome
+from homing.decide.rehome import Known, Wish
+from homing.decide.rooms import Load
+from homing.flows.milestones import Milestone
+from homing.flows.turns import Turns
+from homing.model.faults import Phase
+from homing.model.fleet import Account, InstanceUrl, Placement, SessionId
+from homing.model.leases import Incarnation
+from homing.model.vault import SessionHolding
+from homing.model.work import Ending, Job, JobId, Retry
+from homing.ports import Clock, Directory, Fleet, Grants, Leases, Meters, SessionStart
+
+_FAR_S = 2.0
+_BLOCKED_AGAIN_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class RehomePolicy:
+    """Times in seconds, rates in logins per second."""
+
+    logins_per_instance: float = 20.0
+    logins_fleet: float = 500.0
+    start_timeout_s: float = 8.0
+    stop_timeout_s: float = 5.0
+    look_every_s: float = 0.1
+    leave_together: int = 8
+    again_after_s: float = 0.2
+    no_room_after_s: float = 2.0
+
+
+class Watch(Protocol):
+    """What the keeper knows of the instances at this moment."""
+
+    def down(self) -> frozenset[InstanceUrl]: ...
+
+    def loads_now(self, loads: Sequence[Load]) -> list[Load]:
+        """The loads, with what the instances last said of themselves."""
+        ...
+
+    def unfit(self) -> dict[InstanceUrl, str]:
+        """What is wrong with the instances that nothing should be placed on."""
+        ...
+
+    def may_grant(self) -> str | None:
+        """Why nothing may be granted at the moment; None if it may."""
+        ...
+
+    def saw(self, url: InstanceUrl, phase: Phase | None) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What attempts work with. All of a gateway share the `turns`; `reached` hears how far one is."""
+
+    directory: Directory
+    grants: Grants
+    leases: Leases
+    fleet: Fleet
+    watch: Watch
+    clock: Clock
+    meters: Meters
+    policy: RehomePolicy
+    turns: Turns
+    reached: Callable[[Milestone], None]
+
+
+@dataclass(slots=True)
+class Task:
+    """One session on its way, in our hands."""
+
+    job: Job
+    wish: Wish
+    steps: dict[str, int]
+    placement: Placement | None = None
+    account: Account | None = None
+    holding: SessionHolding | None = None
+    stopped: bool = False
+
+    @property
+    def session_id(self) -> SessionId:
+        return self.wish.session_id
+
+    def start(self) -> SessionStart:
+        """What its instance is to be told of it."""
+        assert self.account is not None
+        assert self.placement is not None
+        return SessionStart(self.session_id, self.account.workspace_id, self.account.id, self.placement.epoch)
+
+
+class Underway:
+    """The tasks of one attempt. `lives` are the boots that hold a lease; whatever ended first for a task, stays."""
+
+    def __init__(self, means: Means, tasks: Sequence[Task], run_id: str) -> None:
+        self.means, self.tasks, self.run_id = means, tasks, run_id
+        self.lives: Mapping[InstanceUrl, Incarnation] = {}
+        self.endings: dict[JobId, Ending] = {}
+        self._mark_s = means.clock.monotonic()
+
+    async def read(self) -> None:
+        """The record, the vault and the leases, as they are now. Raises StoreUnavailable."""
+        means = self.means
+        sessions = [task.session_id for task in self.tasks]
+        accounts = {account.session_id: account for account in await means.directory.accounts_of(sessions)}
+        holdings = await means.grants.fenced(sessions)
+        self.lives = {each.instance_url: each for each in await means.leases.incarnations() if each.holds_lease}
+        for task in self.tasks:
+            task.account = accounts.get(task.session_id)
+            task.holding = holdings.get(task.session_id)
+            task.placement = task.account.placement if task.account is not None else None
+        means.reached(Milestone.READ)
+
+    def known(self, task: Task) -> Known:
+        return Known(task.account, task.holding, self.lives, self.means.watch.down(), task.stopped)
+
+    def next_step(self, task: Task) -> rehome.Step:
+        return rehome.next_step(task.wish, self.known(task))
+
+    # --- endings ------------------------------------------------------------------------------------------------
+
+    def end(self, task: Task, ending: Ending) -> None:
+        self.endings.setdefault(task.job.id, ending)
+
+    def is_over(self, task: Task) -> bool:
+        return task.job.id in self.endings
+
+    def again(self, task: Task, why: str) -> None:
+        """Soon, and not now."""
+        self.end(task, Retry(self.means.policy.again_after_s, why))
+
+    def are_blocked(self, tasks: Collection[Task]) -> bool:
+        """Whether nothing may be granted at the moment; then all are put off."""
+        why = self.means.watch.may_grant()
+        if why is not None:
+            for task in tasks:
+                self.end(task, Retry(_BLOCKED_AGAIN_S, why))
+        return why is not None
+
+    def queue(self, waiting: Sequence[Task], *, targets: int, why: str) -> None:
+        """Each is tried again soon, or when its turn may come if that is far: many who ask all the time cost much."""
+        policy = self.means.policy
+        per_s = max(1, targets) * policy.logins_per_instance
+        for place, task in enumerate(waiting, start=1):
+            far_s = place / per_s
+            self.end(task, Retry(far_s if far_s > _FAR_S else policy.again_after_s, why))
+
+    def lap(self, tasks: Iterable[Task], step: str) -> None:
+        """Note how long the part that just ended took."""
+        now_s = self.means.clock.monotonic()
+        for task in tasks:
+            task.steps[step] = int((now_s - self._mark_s) * 1000)
+        self._mark_s = now_s
