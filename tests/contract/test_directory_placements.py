@@ -1,6 +1,7 @@
 """Where sessions live: reading it, and changing it by compare-and-set alone, on every store."""
 
 import asyncio
+import gc
 import time
 from dataclasses import replace
 
@@ -8,7 +9,7 @@ import pytest
 from fleets import ONE, TWO, A, B, change, contact, new_account, placed_account
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import insert
+from sqlalchemy import Connection, insert
 from structlog.testing import capture_logs
 
 from clocks import SteppedClock
@@ -23,12 +24,13 @@ from homing.model.fleet import (
     SessionId,
     SessionStatus,
 )
-from homing.ports import AccountChanged, Notice, Page, PlacementChanged
+from homing.ports import AccountChanged, Notice, Page, PlacementChanged, StoreUnavailable
 from homing.store import schema
 from homing.store.database import Database
 from homing.store.directory import SqlDirectory
 from homing.store.notices import LocalNotices
 from homing.store.opening import open_database
+from homing.store.telling import Changes
 
 CACHE_LINE = "Cache invalidated due to instance URL change"
 
@@ -294,6 +296,30 @@ async def test_a_change_whose_caller_goes_away_is_made_and_told(
     route = await directory.route_of_session(account.session_id)
     assert route is not None
     assert route.placement.instance_url == A
+
+
+async def test_a_change_that_fails_after_its_caller_went_away_alarms_nobody(
+    database: Database, local_notices: LocalNotices
+) -> None:
+    alarms: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, said: alarms.append(said["message"]))
+    tried: list[Connection] = []
+
+    def fail(connection: Connection) -> tuple[None, list[Notice]]:
+        tried.append(connection)
+        raise StoreUnavailable("lost on the way")
+
+    asked = asyncio.create_task(Changes(database, local_notices).make(fail))
+    await asyncio.sleep(0)
+    asked.cancel()
+    await asyncio.wait([asked])
+    del asked
+    if carried_through := asyncio.all_tasks() - {asyncio.current_task()}:
+        await asyncio.wait(carried_through, timeout=5)
+    carried_through.clear()
+    gc.collect()
+    assert len(tried) == 1
+    assert alarms == []
 
 
 # --- what is seen of a session ---

@@ -73,6 +73,19 @@ def test_a_deadlock_is_a_finding_that_names_who_waits(monkeypatch: pytest.Monkey
     assert "who waits for ever" in found[0].what
 
 
+def test_a_failure_that_nobody_heard_of_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail() -> None:
+        raise RuntimeError
+
+    async def forgetful(self: World, faults: tuple[Fault, ...]) -> None:
+        asyncio.get_running_loop().create_task(fail())
+        await asyncio.sleep(1.0)
+
+    monkeypatch.setattr(World, "play", forgetful)
+    inside = [each.what for each in judged(run(BRIEF, 1)).violations if each.checker == "nothing_fails_inside"]
+    assert inside == ["An error that nobody heard of (1 times)"]
+
+
 def test_an_interrupted_run_leaves_what_it_has() -> None:
     seen: list[int] = []
 

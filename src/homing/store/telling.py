@@ -37,5 +37,10 @@ class Changes:
     async def _carried_through(self, change: Coroutine[Any, Any, T]) -> T:
         task = asyncio.ensure_future(change)
         self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        task.add_done_callback(self._done)
         return await asyncio.shield(task)
+
+    def _done(self, change: asyncio.Task[Any]) -> None:
+        self._under_way.discard(change)
+        if not change.cancelled():
+            change.exception()  # whoever asked hears of it; who went away finds that nothing was changed

@@ -14,6 +14,10 @@ from homing.sim.trial.processes import running_in
 _SHOWN = ("session_id", "url", "old_url", "new_url", "epoch", "state", "reason", "error", "fence", "verdict")
 
 
+UNHEARD = "An error that nobody heard of"
+"""What asyncio says of a task that failed and that nobody waited for."""
+
+
 @dataclass(slots=True)
 class Diary:
     """Lines, each at its time and of its process, and how often each thing was said."""

@@ -14,7 +14,7 @@ from homing.model.fleet import InstanceUrl
 from homing.sim.loop import VirtualLoop
 from homing.sim.trial import template as templates
 from homing.sim.trial.clients import Chat, Clients
-from homing.sim.trial.diary import Diary, written_to
+from homing.sim.trial.diary import UNHEARD, Diary, written_to
 from homing.sim.trial.faults import Fault, plan
 from homing.sim.trial.gateways import SimulatedGateway
 from homing.sim.trial.history import Happened, History, fingerprint
@@ -55,6 +55,7 @@ def run(scenario: Scenario, seed: int, faults: Sequence[Fault] | None = None, *,
     began_s = time.perf_counter()
     loop = VirtualLoop(seed, limit_s=scenario.ends_s + 600.0, limit_steps=LIMIT_STEPS)
     diary = Diary(loop.time, keep=keep_lines)
+    loop.set_exception_handler(lambda _, told: diary.note(UNHEARD, reason=told["message"], error=told.get("exception")))
     history = History(loop.time)
     chosen = tuple(faults) if faults is not None else plan(scenario, seed)
     broke: str | None = None
