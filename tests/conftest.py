@@ -1,5 +1,6 @@
 """What tests of every kind may ask for: the stores, each on both databases, and the servers behind them."""
 
+import gc
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -18,6 +19,12 @@ from services import PostgresServer, apart, postgres_server, redis_server
 
 settings.register_profile("homing", database=None, deadline=None)
 settings.load_profile("homing")
+
+
+def pytest_collection_finish() -> None:
+    """All tests are there to stay: no collection needs to look through them again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

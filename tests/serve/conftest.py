@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -62,10 +61,10 @@ class Api:
 
 
 @pytest.fixture
-async def api(tmp_path: Path) -> AsyncIterator[Api]:
+async def api(sqlite_url: str) -> AsyncIterator[Api]:
     settings = Settings(  # type: ignore[call-arg]
         _env_file=None,
-        homing_database_url=f"sqlite:///{tmp_path}/homing.db",
+        homing_database_url=sqlite_url,
         instances=(A, B, C),
         homing_send_deadline=1.0,
         whatsapp_retry_delay=50,
