@@ -2,7 +2,7 @@
 
 from bite.defect import Defect, tests
 
-_WORK = (tests("contract/test_work.py"), tests("flows/test_worker.py"))
+_WORK = (tests("contract/test_work.py", "contract/test_work_shared.py"), tests("flows/test_worker.py"))
 _EVENTS = (tests("contract/test_events.py"), tests("serve/test_intake_api.py"))
 
 DEFECTS: tuple[Defect, ...] = (

@@ -10,6 +10,7 @@ from clocks import PassTime, SteppedClock
 from homing.ports import Notice
 from homing.store.database import Database
 from homing.store.notices import LocalNotices
+from homing.store.work import SqlWork
 
 
 @pytest.fixture
@@ -34,6 +35,11 @@ def statements() -> Iterator[list[str]]:
 
 
 @pytest.fixture
+def work(database: Database, local_notices: LocalNotices) -> SqlWork:
+    return SqlWork(database, local_notices)
+
+
+@pytest.fixture
 def pass_time(database: Database, clock: SteppedClock) -> PassTime:
     """Let the store's clock run ahead; on PostgreSQL, whose clock is its own, the rows grow older instead."""
 
@@ -51,6 +57,8 @@ _TIMES = {
     "reservations": ("reserved_at", "settled_at"),
     "credentials": ("granted_at",),
     "moves": ("at",),
+    "jobs": ("due_at", "created_at", "finished_at"),
+    "schedules": ("last_tick_at", "started_at", "lease_until"),
 }
 
 

@@ -8,9 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
-from clocks import PassTime, SteppedClock
+from clocks import PassTime
 from homing.model.work import NotDue, ScheduleRecord, Tick
 from homing.store.database import Database
 from homing.store.opening import open_database
@@ -22,20 +21,6 @@ EVERY_FIVE = "*/5 * * * *"
 @pytest.fixture
 def store(database: Database) -> SqlSchedules:
     return SqlSchedules(database)
-
-
-@pytest.fixture
-def pass_time(database: Database, clock: SteppedClock) -> PassTime:
-    """Let the store's clock run ahead; on PostgreSQL, whose clock is its own, the schedules grow older instead."""
-
-    async def pass_time(by_s: float) -> None:
-        clock.advance(by_s)
-        if database.dialect == "postgresql":
-            names = ("last_tick_at", "started_at", "lease_until")
-            aged = ", ".join(f"{name} = {name} - interval '{by_s} s'" for name in names)
-            await database.write(lambda c: c.execute(text(f"UPDATE schedules SET {aged}")))
-
-    return pass_time
 
 
 async def begin(

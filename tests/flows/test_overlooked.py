@@ -1,6 +1,5 @@
 """What a gateway stored and did not live to follow is followed by another one, or by itself when it is back."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from homing.model.events import Report
 from homing.model.fleet import Account, InstanceUrl
 from homing.ports import EventsStored
 from homing.store.events import SqlEvents
+from tests.flows.vault_fleet import running
 from tests.flows.worlds import A, B, Bench, bench
 
 pytestmark = pytest.mark.virtual
@@ -33,13 +33,8 @@ class Gateway:
 
     @asynccontextmanager
     async def at_work(self) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(part.run()) for part in (self.hints, self.overlooked)]
-        try:
+        async with running(self.hints), running(self.overlooked):
             yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def take(self, account: Account, url: InstanceUrl, kind: str = "session_ready", sender: str = "1") -> None:
         await self.intake.take(Report(kind, {}, account.session_id, url, sender_id=sender), None)

@@ -5,13 +5,13 @@ import base64
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from worlds import Bench, bench
 
 from homing.decide.rooms import Load
 from homing.flows.drain import Drain, Drains
 from homing.flows.rehome import KIND, PATIENCE, Rehoming
-from homing.flows.strays import Strays
 from homing.flows.underway import RehomePolicy
 from homing.flows.worker import Duty, Worker
 from homing.model.faults import Phase
@@ -154,8 +154,14 @@ async def fleet(*urls: InstanceUrl) -> AsyncIterator[Fleet]:
         await vault.close()
 
 
+class Part(Protocol):
+    """What a gateway does by itself, all the time."""
+
+    async def run(self) -> None: ...
+
+
 @asynccontextmanager
-async def running(part: Worker | Drains | Strays) -> AsyncIterator[None]:
+async def running(part: Part) -> AsyncIterator[None]:
     task = asyncio.create_task(part.run())
     try:
         yield

@@ -174,8 +174,7 @@ def _judged(
 def _counted(observed: Sequence[Observed], beat: Beat | None, local: Local, policy: HealthPolicy) -> list[Observed]:
     """What was met with the present boot, at times when we were awake ourselves."""
     began_s = -inf if beat is None else beat.began_at_s
-    lately = [each for each in observed if each.at_s > began_s]
-    return lately if not local.stalls else [each for each in lately if not _our_fault(each, local, policy)]
+    return [each for each in observed if each.at_s > began_s and not _our_fault(each, local, policy)]
 
 
 def _our_fault(seen: Observed, local: Local, policy: HealthPolicy) -> bool:
@@ -204,8 +203,6 @@ def _gone(
         return None
     if boot.lease_left_s + local.store_lag_s <= 0:
         return Gone.LAPSED, f"its lease ran out {-boot.lease_left_s:.1f} s ago; it was renewed {_ago(beat)}"
-    if not failed:
-        return None
     unanswering = _unanswering(failed, boot, now_s, policy)
     if unanswering is not None:
         return Gone.UNANSWERING, unanswering

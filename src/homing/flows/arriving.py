@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from homing.flows.milestones import Milestone
 from homing.flows.underway import Task, Underway
@@ -26,7 +26,7 @@ async def start(underway: Underway, tasks: Sequence[Task]) -> None:
 
 async def _start_on(underway: Underway, url: InstanceUrl, tasks: Sequence[Task]) -> None:
     means = underway.means
-    starts = [task.start() for task in tasks]
+    starts = [task.as_start() for task in tasks]
     mark_s = means.clock.monotonic()
     answer = await means.fleet.driver(url).start_many(url, starts, timeout_s=means.policy.start_timeout_s)
     means.watch.saw(url, answer.phase if isinstance(answer, Fault) else None)
@@ -74,9 +74,9 @@ def _arrival(task: Task) -> Arrival:
     return Arrival(task.placement, task.steps, age_ms)
 
 
-def _count(underway: Underway, arrived: Iterable[Task]) -> None:
-    tasks, meters = list(arrived), underway.means.meters
-    for kind, count in Counter(task.wish.move for task in tasks).items():
+def _count(underway: Underway, arrived: Sequence[Task]) -> None:
+    meters = underway.means.meters
+    for kind, count in Counter(task.wish.move for task in arrived).items():
         meters.moved(kind, count)
-    for task in tasks:
+    for task in arrived:
         meters.arrived(task.wish.move, sum(task.steps.values()) / 1000)

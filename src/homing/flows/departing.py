@@ -53,7 +53,7 @@ async def vacate(underway: Underway, tasks: Sequence[Task]) -> list[Task]:
 
     Answers those that nobody holds now.
     """
-    if not tasks or underway.are_blocked(tasks):
+    if not tasks or underway.put_off_if_blocked(tasks):
         return []
     means = underway.means
     left = await means.grants.leave([task.placement for task in tasks if task.placement is not None])
@@ -75,7 +75,7 @@ async def _stop(underway: Underway, task: Task) -> None:
     assert task.placement is not None
     url = task.placement.instance_url
     assert url is not None
-    fault = await means.fleet.driver(url).stop(url, task.start(), timeout_s=means.policy.stop_timeout_s)
+    fault = await means.fleet.driver(url).stop(url, task.as_start(), timeout_s=means.policy.stop_timeout_s)
     means.watch.saw(url, fault.phase if fault is not None else None)
     if fault is None or fault.phase in (Phase.SESSION_NOT_FOUND, Phase.EPOCH_STALE) or task.holding is not None:
         # The vault stops even a holder that did not answer.

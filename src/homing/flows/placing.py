@@ -32,7 +32,7 @@ async def choose(underway: Underway, tasks: Sequence[Task]) -> Mapping[SessionId
 async def give(underway: Underway, wanted: Sequence[tuple[Task, Give]]) -> list[Task]:
     """Grant each session to the place that is chosen for it, all in one statement; answers whose grant was given."""
     tasks = [task for task, _ in wanted]
-    if not tasks or underway.are_blocked(tasks):
+    if not tasks or underway.put_off_if_blocked(tasks):
         return []
     means = underway.means
     chosen = await choose(underway, tasks)

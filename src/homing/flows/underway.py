@@ -28,7 +28,6 @@ class RehomePolicy:
     logins_fleet: float = 500.0
     start_timeout_s: float = 8.0
     stop_timeout_s: float = 5.0
-    look_every_s: float = 0.1
     leave_together: int = 8
     again_after_s: float = 0.2
     no_room_after_s: float = 2.0
@@ -86,8 +85,8 @@ class Task:
     def session_id(self) -> SessionId:
         return self.wish.session_id
 
-    def start(self) -> SessionStart:
-        """What its instance is to be told of it."""
+    def as_start(self) -> SessionStart:
+        """What an instance has to know to open it, or to stop it."""
         assert self.account is not None
         assert self.placement is not None
         return SessionStart(self.session_id, self.account.workspace_id, self.account.id, self.placement.epoch)
@@ -133,8 +132,8 @@ class Underway:
         """Soon, and not now."""
         self.end(task, Retry(self.means.policy.again_after_s, why))
 
-    def are_blocked(self, tasks: Collection[Task]) -> bool:
-        """Whether nothing may be granted at the moment; then all are put off."""
+    def put_off_if_blocked(self, tasks: Collection[Task]) -> bool:
+        """Put all of them off if nothing may be granted at the moment; answers whether that is so."""
         why = self.means.watch.may_grant()
         if why is not None:
             for task in tasks:

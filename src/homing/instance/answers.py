@@ -40,7 +40,7 @@ PAUSED = Answer(
 )
 
 
-@lru_cache(4096)
+@lru_cache(4096)  # every list tells the same moments of every session again
 def iso(at: float | None) -> str | None:
     """Unix seconds as the seed writes times: ISO-8601 UTC with milliseconds."""
     if at is None:

@@ -15,7 +15,7 @@ _SHOWN = ("session_id", "url", "old_url", "new_url", "epoch", "state", "reason",
 
 
 UNHEARD = "An error that nobody heard of"
-"""What asyncio says of a task that failed and that nobody waited for."""
+"""What asyncio has to say to its loop: of a task that failed and that nobody waited for, or of a failed callback."""
 
 
 @dataclass(slots=True)
