@@ -20,6 +20,7 @@ from typing import TypeVar, assert_never
 from homing.model.fleet import AccountUuid, Contact, ContactUuid, Epoch, Placement, Route, SessionId, WorkspaceId
 from homing.ports import (
     AccountChanged,
+    AlertsChanged,
     CacheCleared,
     CacheStats,
     Clock,
@@ -127,7 +128,7 @@ class RouteCache:
                     self._note_drop(contact_or_none)
             case CacheCleared():
                 self.clear()
-            case RosterChanged() | KeysChanged() | WorkReady() | EventsStored():
+            case RosterChanged() | KeysChanged() | AlertsChanged() | WorkReady() | EventsStored():
                 pass
             case _:
                 assert_never(notice)

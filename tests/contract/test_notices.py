@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from homing.model.fleet import AccountUuid, ContactUuid, Epoch, SessionId
 from homing.ports import (
     AccountChanged,
+    AlertsChanged,
     CacheCleared,
     KeysChanged,
     Notice,
@@ -38,6 +39,7 @@ EVERY_KIND: list[Notice] = [
     AccountChanged(contact_uuid=ContactUuid("c")),
     RosterChanged(),
     KeysChanged(),
+    AlertsChanged(),
     CacheCleared("by hand"),
 ]
 

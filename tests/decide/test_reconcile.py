@@ -140,7 +140,7 @@ def test_wherever_a_session_in_quarantine_is_seen_nothing_follows(listings: list
     assert isinstance(found, SetAside)
     assert found.reason == "it is in quarantine: a stranger uses its login, and an operator has to start it again"
     placement = Placement(S, A, Epoch(3))
-    route = Route(1, AccountUuid("u"), WorkspaceId(1), placement, quarantined=True)
+    route = Route(1, AccountUuid("u"), WorkspaceId(1), placement, status=SessionStatus.QUARANTINED)
     checked = sync.conclude(route, observed, seen_before=True)
     assert (checked.result, checked.change, checked.rivals) == (Result.SKIPPED, None, ())
 

@@ -196,7 +196,7 @@ async def test_an_account_without_a_place_goes_to_the_default_instance() -> None
 async def test_a_session_in_quarantine_is_not_used_though_somebody_could_send_for_it() -> None:
     async with bench(A, B) as it:
         account = await it.account(A)
-        route = replace(await it.route(account), quarantined=True)
+        route = replace(await it.route(account), status=SessionStatus.QUARANTINED)
         outcome = await it.sending.send(it.text(account, "hello"), route)
         assert isinstance(outcome, NotSent)
         assert (outcome.code, outcome.final) == (FailureCode.SESSION_QUARANTINED, True)

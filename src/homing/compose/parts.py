@@ -6,6 +6,7 @@ from homing.compose.stores import Stores
 from homing.config import Settings
 from homing.fleet import LiveFleet
 from homing.flows.accounts import Accounts
+from homing.flows.alerts import AlertBook
 from homing.flows.balance import Balance
 from homing.flows.drain import Drains
 from homing.flows.exits import Exits
@@ -55,4 +56,5 @@ class Gateway:
     watching: Watching
     keeper: Keeper
     news: News
+    alerts: AlertBook
     moving: Moving

@@ -5,7 +5,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from homing.config import Settings
-from homing.ports import Clock, Directory, Events, Grants, Leases, Messages, Notices, Schedules, Work
+from homing.ports import Alerts, Clock, Directory, Events, Grants, Leases, Messages, Notices, Schedules, Work
+from homing.store.alerts import SqlAlerts
 from homing.store.database import Database
 from homing.store.directory import SqlDirectory
 from homing.store.events import SqlEvents
@@ -33,6 +34,7 @@ class Stores:
     work: Work
     leases: Leases
     grants: Grants
+    alerts: Alerts
 
 
 @asynccontextmanager
@@ -67,4 +69,5 @@ def stores_on(
         work=SqlWork(database, notices),
         leases=SqlLeases(database),
         grants=SqlGrants(database, notices),
+        alerts=SqlAlerts(database, notices),
     )

@@ -17,6 +17,7 @@ from homing.drivers.metered import MeteredDriver
 from homing.drivers.wire import Calls
 from homing.fleet import LiveFleet
 from homing.flows.accounts import Accounts
+from homing.flows.alerts import AlertBook
 from homing.flows.balance import Balance
 from homing.flows.drain import Drains
 from homing.flows.exits import Exits
@@ -66,8 +67,9 @@ def wired(
     fleet = LiveFleet(stores.directory, drivers, clock, default_url=InstanceUrl(settings.whatsapp_nodejs_url))
     routes = _routes(settings, stores.directory, clock, metrics)
     keyring = Keyring(stores.directory, clock)
+    alerts = AlertBook(stores.alerts, clock)
     kept = _keeping(settings, stores, fleet, clock, entropy, metrics)
-    for hear in (routes.hear, fleet.hear, keyring.hear, kept.news.hear):
+    for hear in (routes.hear, fleet.hear, keyring.hear, kept.news.hear, alerts.hear):
         stores.notices.subscribe(hear)
     strays = Strays(stores.directory, stores.work, kept.rehoming, clock)
     take_backs = TakeBacks(stores.directory, kept.rehoming, clock, MovePolicy(settings.homing_moves_per_day))
@@ -114,11 +116,12 @@ def wired(
         watching=kept.watching,
         keeper=kept.keeper,
         news=kept.news,
+        alerts=alerts,
         moving=_moving(settings, stores, fleet, kept, clock),
     )
-    _show(kept, metrics)
+    _show(kept, alerts, metrics)
     return gateway, [
-        *(part.run for part in (fleet, keyring, keyed, recorder, hints, overlooked, intake, scheduler)),
+        *(part.run for part in (fleet, keyring, alerts, keyed, recorder, hints, overlooked, intake, scheduler)),
         *(part.run for part in (kept.watching, kept.keeper, kept.worker, take_backs, gateway.moving.drains, strays)),
         _housekeeping(settings, stores, clock).run,
     ]
@@ -178,13 +181,18 @@ def _moving(settings: Settings, stores: Stores, fleet: LiveFleet, kept: _Kept, c
     )
 
 
-def _show(kept: _Kept, metrics: Metrics) -> None:
+def _show(kept: _Kept, alerts: AlertBook, metrics: Metrics) -> None:
     """Let every scrape see how the fleet is judged."""
 
     def states() -> dict[InstanceUrl, str]:
         return {url: judged.state.value for url, judged in kept.watching.judged().items()}
 
-    metrics.watch(states, braked=lambda: kept.keeper.braked() is not None, waiting=lambda: kept.news.waiting)
+    metrics.watch(
+        states,
+        braked=lambda: kept.keeper.braked() is not None,
+        waiting=lambda: kept.news.waiting,
+        alerts=alerts.counts,
+    )
 
 
 def _keeping(

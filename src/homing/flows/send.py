@@ -18,7 +18,7 @@ from homing.flows.rediscover import Rediscovery
 from homing.flows.said import Said
 from homing.model import sending
 from homing.model.faults import Fault, Phase
-from homing.model.fleet import Capabilities, InstanceUrl, PlacementState, Route, SessionId
+from homing.model.fleet import Capabilities, InstanceUrl, PlacementState, Route, SessionId, SessionStatus
 from homing.model.sending import (
     Attempt,
     CannotRepeat,
@@ -76,8 +76,8 @@ class Sending:
             self._said.end(route.session_id, text, outcome)
 
     async def _driven(self, text: Text, route: Route) -> Outcome:
-        if route.logged_out or route.quarantined:
-            return _set_aside(route)
+        if (aside := _set_aside(route)) is not None:
+            return aside
         happened: list[Happening] = []
         deadline_s = self._clock.monotonic() + self._policy.deadline_s
         tried = await self._try(text, route, happened, deadline_s)
@@ -236,15 +236,20 @@ def _same_id(its: str, ours: str) -> bool:
     return its == ours or its.endswith(f"_{ours}")
 
 
-def _set_aside(route: Route) -> NotSent:
-    """No attempt could succeed until somebody has seen to the account."""
-    if route.quarantined:
-        reason = (
-            f"account {route.account_uuid} is in quarantine: a stranger uses its login; end that, and start it again"
-        )
-        return NotSent(FailureCode.SESSION_QUARANTINED, reason, attempts=0, final=True)
-    reason = f"account {route.account_uuid} is logged out; start it and pair it again"
-    return NotSent(FailureCode.SESSION_LOGGED_OUT, reason, attempts=0, final=True)
+def _set_aside(route: Route) -> NotSent | None:
+    """Why no attempt could succeed until somebody has seen to the account."""
+    match route.status:
+        case SessionStatus.QUARANTINED:
+            reason = (
+                f"account {route.account_uuid} is in quarantine: a stranger uses its login;"
+                " end that, and start it again"
+            )
+            return NotSent(FailureCode.SESSION_QUARANTINED, reason, attempts=0, final=True)
+        case SessionStatus.LOGGED_OUT:
+            reason = f"account {route.account_uuid} is logged out; start it and pair it again"
+            return NotSent(FailureCode.SESSION_LOGGED_OUT, reason, attempts=0, final=True)
+        case _:
+            return None
 
 
 def _sent(receipt: Receipt, url: InstanceUrl | None, route: Route, happened: list[Happening]) -> Sent:

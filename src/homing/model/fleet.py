@@ -51,6 +51,14 @@ class InstanceState(StrEnum):
     DRAINING = "draining"
 
 
+class InstanceMode(StrEnum):
+    """What Homing may do with an instance: nothing but look, or everything that its driver can."""
+
+    OBSERVE = "observe"
+    """Its sessions are seen and recorded. Nothing is sent through it, started on it or stopped there."""
+    ROUTE = "route"
+
+
 class Takeover(StrEnum):
     """Who may start a session on another instance after its own was lost."""
 
@@ -92,6 +100,9 @@ class Instance:
     labels: dict[str, str] = field(default_factory=dict)
     memory_limit_mb: float | None = None
     sends_limit_per_s: float | None = None
+    mode: InstanceMode = InstanceMode.ROUTE
+    storage: str | None = None
+    """The name of the storage that its sessions' logins lie on; instances of one name share it. None: its own disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +134,15 @@ class Route:
     workspace_id: WorkspaceId
     placement: Placement
     phone: str = ""
-    logged_out: bool = False
-    quarantined: bool = False
+    status: SessionStatus = SessionStatus.UNKNOWN
 
     @property
     def session_id(self) -> SessionId:
         return self.placement.session_id
+
+    @property
+    def quarantined(self) -> bool:
+        return self.status is SessionStatus.QUARANTINED
 
 
 class Placed(NamedTuple):

@@ -42,6 +42,11 @@ class EventsStored:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertsChanged:
+    """Other alerts stand than before."""
+
+
+@dataclass(frozen=True, slots=True)
 class CacheCleared:
     """Somebody asked for an empty route cache, or notices may have been missed: nothing cached can be trusted."""
 
@@ -55,4 +60,13 @@ class WorkReady:
     kind: str
 
 
-Notice = PlacementChanged | AccountChanged | RosterChanged | KeysChanged | CacheCleared | WorkReady | EventsStored
+Notice = (
+    PlacementChanged
+    | AccountChanged
+    | RosterChanged
+    | KeysChanged
+    | AlertsChanged
+    | CacheCleared
+    | WorkReady
+    | EventsStored
+)

@@ -23,6 +23,7 @@ from homing.model.fleet import (
     Contact,
     ContactUuid,
     Instance,
+    InstanceMode,
     InstanceState,
     InstanceUrl,
     ListedSession,
@@ -45,6 +46,7 @@ from homing.model.messages import Claimed as Claimed
 from homing.model.messages import InUse as InUse
 from homing.model.messages import MessageRecord, StoredAnswer
 from homing.model.notices import AccountChanged as AccountChanged
+from homing.model.notices import AlertsChanged as AlertsChanged
 from homing.model.notices import CacheCleared as CacheCleared
 from homing.model.notices import EventsStored as EventsStored
 from homing.model.notices import KeysChanged as KeysChanged
@@ -54,6 +56,7 @@ from homing.model.notices import RosterChanged as RosterChanged
 from homing.model.notices import WorkReady as WorkReady
 from homing.model.sending import Receipt
 from homing.model.vault import VaultSealed as VaultSealed
+from homing.ports.alerts import Alerts as Alerts
 from homing.ports.leases import Credentials as Credentials
 from homing.ports.leases import Grants as Grants
 from homing.ports.leases import Leases as Leases
@@ -130,6 +133,8 @@ class InstanceChanges(TypedDict, total=False):
     memory_limit_mb: float | None
     sends_limit_per_s: float | None
     labels: Mapping[str, str]
+    mode: InstanceMode
+    storage: str | None
 
 
 class Directory(Protocol):

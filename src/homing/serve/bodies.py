@@ -87,13 +87,18 @@ class InstanceBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class InstanceChangesBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What may be changed of an instance. Null takes a limit away; `labels` replaces all of them."""
+    """What may be changed of an instance. Null takes a limit, or the storage, away; `labels` replaces all of them.
+
+    Instances with the same `storage` keep the logins of their sessions in one place.
+    """
 
     name: Name | UnsetType = UNSET
     capacity: Positive | UnsetType | None = UNSET
     memory_limit_mb: Limit | UnsetType | None = UNSET
     sends_limit_per_s: Limit | UnsetType | None = UNSET
     labels: Labels | UnsetType = UNSET
+    mode: Literal["observe", "route"] | UnsetType = UNSET
+    storage: Annotated[str, Meta(min_length=1, max_length=100)] | UnsetType | None = UNSET
 
 
 Incarnation = Annotated[str, Meta(min_length=1, max_length=200)]

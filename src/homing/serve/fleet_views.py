@@ -1,5 +1,6 @@
 """What the API shows of the fleet: instances, how far an emptying is, moves, and plans of moves."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -9,11 +10,14 @@ from homing.flows.balance import Balanced
 from homing.flows.drain import Drain
 from homing.flows.exits import Exited
 from homing.flows.migrate import Wanted
+from homing.model.alerts import Alert
 from homing.model.faults import Fault
 from homing.model.fleet import InstanceLoad, Move
 from homing.model.health import Judged
 from homing.model.leases import Incarnation
 from homing.ports import InstanceHealth
+from homing.serve import views
+from homing.serve.views import AttentionView
 
 
 class LeaseView(msgspec.Struct):
@@ -75,6 +79,9 @@ class InstanceView(msgspec.Struct):
     forecast_sends_per_s: float | None = None
     draining: DrainView | None = None
     capabilities: dict[str, bool] | None = None
+    mode: str = "route"
+    storage: str | None = None
+    attention: list[AttentionView] = []
 
 
 class BrakeView(msgspec.Struct):
@@ -157,7 +164,7 @@ class PlanView(msgspec.Struct):
     skipped: list[SkippedView]
 
 
-def instance(load: InstanceLoad, health: InstanceHealth | Fault) -> InstanceView:
+def instance(load: InstanceLoad, health: InstanceHealth | Fault, alerts: Sequence[Alert] = ()) -> InstanceView:
     known = load.instance
     shown = InstanceView(
         id=known.id,
@@ -173,6 +180,9 @@ def instance(load: InstanceLoad, health: InstanceHealth | Fault) -> InstanceView
         connected=load.connected,
         healthy=not isinstance(health, Fault),
         detail=str(health) if isinstance(health, Fault) else "paused" if health.paused else "answers",
+        mode=known.mode.value,
+        storage=known.storage,
+        attention=views.attention(alerts),
     )
     if isinstance(health, InstanceHealth):
         shown.engine, shown.version, shown.incarnation = health.engine, health.version, health.incarnation

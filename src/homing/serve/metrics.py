@@ -13,6 +13,7 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from homing.model.alerts import AlertKind
 from homing.model.events import IntakeResult
 from homing.model.fleet import InstanceUrl, MoveKind
 from homing.model.sending import NotSent, Outcome, Sent, Unknown
@@ -25,14 +26,17 @@ _BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 
 
 
 States = Callable[[], Mapping[InstanceUrl, str]]
+AlertCounts = Callable[[], Mapping[AlertKind, int]]
 _STATES = ("healthy", "suspect", "down")
 
 
 class _Fleet(Collector):
     """What is known of the fleet at the moment of a scrape."""
 
-    def __init__(self, states: States, braked: Callable[[], bool], waiting: Callable[[], int]) -> None:
-        self._states, self._braked, self._waiting = states, braked, waiting
+    def __init__(
+        self, states: States, braked: Callable[[], bool], waiting: Callable[[], int], alerts: AlertCounts
+    ) -> None:
+        self._states, self._braked, self._waiting, self._alerts = states, braked, waiting, alerts
 
     def collect(self) -> Iterable[Metric]:
         judged = GaugeMetricFamily("homing_instance_state", "1 for how it is judged", labels=["instance", "state"])
@@ -43,6 +47,11 @@ class _Fleet(Collector):
         yield GaugeMetricFamily("homing_brake_engaged", "1 while nothing is moved", value=float(self._braked()))
         told = "Sends that wait for their session to be somewhere"
         yield GaugeMetricFamily("homing_waiting_sends", told, value=float(self._waiting()))
+        standing = GaugeMetricFamily("homing_alerts", "Alerts that stand, by kind", labels=["kind"])
+        counts = self._alerts()
+        for kind in AlertKind:
+            standing.add_metric([kind.value], float(counts.get(kind, 0)))
+        yield standing
 
 
 class Metrics:
@@ -106,9 +115,11 @@ class Metrics:
         if kind in self._rehomes:
             self._rehomes[kind].observe(took_s)
 
-    def watch(self, states: States, *, braked: Callable[[], bool], waiting: Callable[[], int]) -> None:
-        """Read these anew for every scrape: how each instance is judged, the brake, and how many sends wait."""
-        self.registry.register(_Fleet(states, braked, waiting))
+    def watch(
+        self, states: States, *, braked: Callable[[], bool], waiting: Callable[[], int], alerts: AlertCounts
+    ) -> None:
+        """Read these anew for every scrape: how each instance is judged, the brake, the sends that wait, alerts."""
+        self.registry.register(_Fleet(states, braked, waiting, alerts))
 
     def reported(self, result: IntakeResult) -> None:
         self._webhooks[result].inc()

@@ -1,11 +1,13 @@
 """What the API shows of each noun. Nothing secret is in any of them."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from homing.model.access import Key
+from homing.model.alerts import GUIDES, Alert
 from homing.model.fleet import Account, Contact, SessionStatus
 from homing.model.messages import MessageRecord
 from homing.model.work import Job
@@ -20,6 +22,16 @@ class OpenMoveView(msgspec.Struct):
     to_url: str | None
     wanted_because: str
     reason: str
+    since: datetime
+
+
+class AttentionView(msgspec.Struct):
+    """An alert that stands about what is shown: what it is, since when, why, and what to do."""
+
+    kind: str
+    severity: str
+    reason: str
+    do: str
     since: datetime
 
 
@@ -45,6 +57,7 @@ class AccountView(msgspec.Struct):
     created_at: datetime
     reason: str | None = None
     move: OpenMoveView | None = None
+    attention: list[AttentionView] = []
 
 
 class ContactView(msgspec.Struct):
@@ -115,7 +128,7 @@ _ADVICE = {
 }
 
 
-def account(account: Account, job: Job | None = None) -> AccountView:
+def account(account: Account, alerts: Sequence[Alert] = (), job: Job | None = None) -> AccountView:
     return AccountView(
         id=account.id,
         uuid=account.uuid,
@@ -133,7 +146,17 @@ def account(account: Account, job: Job | None = None) -> AccountView:
         created_at=account.created_at,
         reason=_ADVICE.get(account.status),
         move=_open_move(job) if job is not None else None,
+        attention=attention(alerts),
     )
+
+
+def attention(alerts: Sequence[Alert]) -> list[AttentionView]:
+    return [
+        AttentionView(
+            alert.kind.value, GUIDES[alert.kind].severity.value, alert.reason, GUIDES[alert.kind].do, alert.raised_at
+        )
+        for alert in alerts
+    ]
 
 
 def _open_move(job: Job) -> OpenMoveView:

@@ -10,6 +10,7 @@ import structlog
 
 from homing.ports import (
     AccountChanged,
+    AlertsChanged,
     CacheCleared,
     EventsStored,
     KeysChanged,
@@ -27,6 +28,7 @@ _KINDS: dict[str, type[Notice]] = {
     "account": AccountChanged,
     "roster": RosterChanged,
     "keys": KeysChanged,
+    "alerts": AlertsChanged,
     "events": EventsStored,
     "cleared": CacheCleared,
     "work": WorkReady,

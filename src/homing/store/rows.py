@@ -12,6 +12,7 @@ from homing.model.fleet import (
     ContactUuid,
     Epoch,
     Instance,
+    InstanceMode,
     InstanceState,
     InstanceUrl,
     Move,
@@ -69,8 +70,7 @@ def route_of(row: AnyRow) -> Route:
         workspace_id=WorkspaceId(row.workspace_id),
         placement=placement_of(row),
         phone=row.phone,
-        logged_out=row.status == SessionStatus.LOGGED_OUT,
-        quarantined=row.status == SessionStatus.QUARANTINED,
+        status=SessionStatus(row.status),
     )
 
 
@@ -112,6 +112,8 @@ def instance_of(row: AnyRow) -> Instance:
         labels=row.labels,
         memory_limit_mb=row.memory_limit_mb,
         sends_limit_per_s=row.sends_limit_per_s,
+        mode=InstanceMode(row.mode),
+        storage=row.storage,
     )
 
 

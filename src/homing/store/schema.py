@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 from homing.model.access import Scope
-from homing.model.fleet import InstanceState, MoveKind, PlacementState, SessionStatus, Takeover
+from homing.model.fleet import InstanceMode, InstanceState, MoveKind, PlacementState, SessionStatus, Takeover
 from homing.model.leases import Ended
 from homing.model.messages import MessageState
 from homing.model.work import JobState
@@ -117,7 +117,11 @@ instances = Table(
     Column("labels", JsonText, nullable=False),
     Column("memory_limit_mb", Float(53)),
     Column("sends_limit_per_s", Float(53)),
+    Column("mode", Words, nullable=False, server_default=InstanceMode.ROUTE.value),
+    # Instances of one name keep their sessions' logins in one place.
+    Column("storage", Words),
     UniqueConstraint("url"),
+    _one_of("mode", InstanceMode),
     _one_of("state", InstanceState),
     sqlite_autoincrement=True,
 )
@@ -298,6 +302,18 @@ webhook_signatures = Table(
 )
 
 Index(None, messages.c.account_uuid, messages.c.state)
+
+# What a person should look at, for as long as it stands. A kind that this version does not know is another's.
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("about", Words, primary_key=True),
+    Column("subject", Words, primary_key=True),
+    Column("kind", Words, primary_key=True),
+    Column("reason", Words, nullable=False),
+    Column("raised_at", UtcDateTime, nullable=False),
+    Index(None, "raised_at"),
+)
 
 # --- who may act ----------------------------------------------------------------------------------------------
 

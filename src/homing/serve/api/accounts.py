@@ -10,10 +10,11 @@ from homing.compose import Gateway
 from homing.flows.drain import gave_up_on
 from homing.flows.pairing import pairing_code
 from homing.flows.rehome import KIND
+from homing.model.alerts import Subject
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, InstanceUrl, SessionStatus, Takeover
 from homing.model.phones import e164_digits
-from homing.model.work import JobState
+from homing.model.work import Job, JobState
 from homing.ports import AccountChanged, Page
 from homing.serve import fleet_views, views
 from homing.serve.api.context import (
@@ -59,7 +60,7 @@ class AccountsController(Controller):
             instance_url=url_of(instance_url, "instance_url") if instance_url else None,
             status=status,
         )
-        return views.page([views.account(row) for row in rows], limit)
+        return views.page([_view(gateway, row) for row in rows], limit)
 
     @post("/", guards=[ADMIN], summary="Create an account and start its session")
     async def create(self, data: JSONBody[AccountBody], gateway: TheGateway, caller: Asking) -> AccountView:
@@ -71,7 +72,7 @@ class AccountsController(Controller):
         account = await gateway.accounts.create(workspace, data.phone.strip(), data.name, takeover, data.requires)
         if data.start:
             account = await gateway.accounts.start(account)
-        return views.account(account)
+        return _view(gateway, account)
 
     @get("/{ref:str}", guards=[READ], summary="Show an account")
     async def show(self, ref: Ref, gateway: TheGateway, caller: Asking) -> AccountView:
@@ -86,7 +87,7 @@ class AccountsController(Controller):
             await gateway.stores.directory.set_takeover(account, Takeover(data.takeover))
         if data.requires is not UNSET:
             await gateway.stores.directory.set_requires(account, data.requires)
-        return views.account(await account_of(gateway, caller, ref))
+        return _view(gateway, await account_of(gateway, caller, ref))
 
     @delete("/{ref:str}", guards=[ADMIN], summary="Delete an account; its session must be stopped or logged out")
     async def remove(self, ref: Ref, gateway: TheGateway, caller: Asking) -> None:
@@ -99,19 +100,19 @@ class AccountsController(Controller):
 
     @post("/{ref:str}/start", guards=[ADMIN], status_code=200, summary="Open the session")
     async def start(self, ref: Ref, gateway: TheGateway, caller: Asking) -> AccountView:
-        return views.account(await gateway.accounts.start(await account_of(gateway, caller, ref)))
+        return _view(gateway, await gateway.accounts.start(await account_of(gateway, caller, ref)))
 
     @post("/{ref:str}/stop", guards=[ADMIN], status_code=200, summary="Close the session and keep its login")
     async def stop(self, ref: Ref, gateway: TheGateway, caller: Asking) -> AccountView:
-        return views.account(await gateway.accounts.stop(await account_of(gateway, caller, ref)))
+        return _view(gateway, await gateway.accounts.stop(await account_of(gateway, caller, ref)))
 
     @post("/{ref:str}/restart", guards=[ADMIN], status_code=200, summary="Close and open the session")
     async def restart(self, ref: Ref, gateway: TheGateway, caller: Asking) -> AccountView:
-        return views.account(await gateway.accounts.restart(await account_of(gateway, caller, ref)))
+        return _view(gateway, await gateway.accounts.restart(await account_of(gateway, caller, ref)))
 
     @post("/{ref:str}/logout", guards=[ADMIN], status_code=200, summary="End the link with WhatsApp")
     async def logout(self, ref: Ref, gateway: TheGateway, caller: Asking) -> AccountView:
-        return views.account(await gateway.accounts.logout(await account_of(gateway, caller, ref)))
+        return _view(gateway, await gateway.accounts.logout(await account_of(gateway, caller, ref)))
 
     @post("/{ref:str}/rehome", guards=[ADMIN], status_code=202, summary="Bring the session back from where it is lost")
     async def rehome(
@@ -143,7 +144,11 @@ async def _shown(gateway: Gateway, account: Account) -> AccountView:
     job = (await gateway.stores.work.open_of(KIND, [account.session_id])).get(account.session_id)
     if job is not None and job.state is JobState.DEAD and not gave_up_on(job, account.placement):
         job = None
-    return views.account(account, job)
+    return _view(gateway, account, job)
+
+
+def _view(gateway: Gateway, account: Account, job: Job | None = None) -> AccountView:
+    return views.account(account, gateway.alerts.of(Subject.session(account.session_id)), job)
 
 
 async def _target(gateway: Gateway, to: str | int | None) -> InstanceUrl | None:

@@ -11,8 +11,9 @@ from msgspec import UNSET
 from homing.compose import Gateway
 from homing.decide.rooms import Load
 from homing.drivers import KNOWN_FAMILIES
+from homing.model.alerts import Subject
 from homing.model.errors import Code, Problem
-from homing.model.fleet import Instance, InstanceLoad, InstanceState, InstanceUrl
+from homing.model.fleet import Instance, InstanceLoad, InstanceMode, InstanceState, InstanceUrl
 from homing.model.leases import Incarnation, IncarnationId
 from homing.ports import InstanceChanges, RosterChanged
 from homing.serve import fleet_views
@@ -123,7 +124,7 @@ async def _boots(gateway: Gateway) -> dict[InstanceUrl, Incarnation]:
 async def _shown(gateway: Gateway, load: InstanceLoad, boots: Mapping[InstanceUrl, Incarnation]) -> InstanceView:
     url, watching = load.instance.url, gateway.watching
     health = await gateway.fleet.driver(url).health(url, timeout_s=HEALTH_TIMEOUT_S)
-    shown = fleet_views.instance(load, health)
+    shown = fleet_views.instance(load, health, gateway.alerts.of(Subject.instance(url)))
     fleet_views.judge(shown, watching.judged().get(url), boots.get(url))
     [known] = watching.loads_now([Load(load.instance, load.sessions)])
     shown.forecast_sends_per_s = round(known.forecast_sends_per_s, 3)
@@ -148,4 +149,8 @@ def _changes(data: InstanceChangesBody) -> InstanceChanges:
         changes["sends_limit_per_s"] = data.sends_limit_per_s
     if data.labels is not UNSET:
         changes["labels"] = data.labels
+    if data.mode is not UNSET:
+        changes["mode"] = InstanceMode(data.mode)
+    if data.storage is not UNSET:
+        changes["storage"] = data.storage
     return changes

@@ -1,0 +1,138 @@
+"""Raising and resolving alerts: one log line for each, the metric, and what `attention` shows.
+
+Whoever sees a condition says so as often as it likes, without waiting: what is known already costs nothing. What is
+new is written down a little later, for the other gateways and for the next boot.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import structlog
+
+from homing.model.alerts import GUIDES, Alert, AlertKind, Severity, Subject
+from homing.ports import Alerts, AlertsChanged, CacheCleared, Clock, Notice, StoreUnavailable
+
+log = structlog.get_logger("homing")
+
+STANDING_MAX = 10_000
+"""Alerts that are known at once. Beyond, new ones are logged and not kept."""
+GATHER_S = 0.2
+READ_EVERY_S = 15.0
+STORE_PAUSE_S = 1.0
+
+_Named = tuple[Subject, AlertKind]
+
+
+class AlertBook:
+    """The alerts that stand, as this gateway knows them."""
+
+    def __init__(self, store: Alerts, clock: Clock) -> None:
+        self._store, self._clock = store, clock
+        self._standing: dict[_Named, Alert] = {}
+        self._unwritten: dict[_Named, Alert | None] = {}
+        self._work = asyncio.Event()
+        self._stale = True
+
+    def raised(self, kind: AlertKind, subject: Subject, reason: str, **told: Any) -> None:
+        """The condition stands, for this reason. `told` goes into the log line, once."""
+        known = self._standing.get((subject, kind))
+        if known is not None and known.reason == reason:
+            return
+        if known is None:
+            _log_raised(kind, subject, reason, told)
+            if len(self._standing) >= STANDING_MAX:
+                return
+        raised_at = known.raised_at if known is not None else self._clock.now()
+        self._enter((subject, kind), Alert(kind, subject, reason, raised_at))
+
+    def resolved(self, kind: AlertKind, subject: Subject) -> None:
+        """The condition does not stand (any more)."""
+        known = self._standing.get((subject, kind))
+        if known is not None:
+            log.info("Alert resolved", kind=kind.value, **_named(subject), title=GUIDES[kind].title)
+            self._enter((subject, kind), None)
+
+    def forget(self, subject: Subject) -> None:
+        """What the alerts were about does not exist any more."""
+        for known in self.of(subject):
+            self.resolved(known.kind, subject)
+
+    def of(self, subject: Subject) -> Sequence[Alert]:
+        """What stands about it, the oldest first."""
+        about = [known for kind in AlertKind if (known := self._standing.get((subject, kind))) is not None]
+        return sorted(about, key=lambda alert: alert.raised_at)
+
+    def standing(self) -> Sequence[Alert]:
+        """All that stand."""
+        return list(self._standing.values())
+
+    def counts(self) -> Mapping[AlertKind, int]:
+        """How many of each kind stand."""
+        return Counter(alert.kind for alert in self._standing.values())
+
+    def hear(self, notice: Notice) -> None:
+        if isinstance(notice, AlertsChanged | CacheCleared):
+            self._stale = True
+            self._work.set()
+
+    async def run(self) -> None:
+        """Write down what is new, and read what other gateways wrote, until cancelled."""
+        while True:
+            try:
+                await self._write()
+                if self._stale:
+                    await self.refresh()
+            except StoreUnavailable as error:
+                log.warning("Alerts could not be written down or read", error=str(error))
+                await self._clock.sleep(STORE_PAUSE_S)
+                continue
+            try:
+                async with asyncio.timeout(READ_EVERY_S):
+                    await self._work.wait()
+            except TimeoutError:
+                self._stale = True
+            self._work.clear()
+            await self._clock.sleep(GATHER_S)
+
+    async def refresh(self) -> None:
+        """Know what stands by the directory, with what is not written down yet. Raises StoreUnavailable."""
+        self._stale = False
+        known = {(alert.subject, alert.kind): alert for alert in await self._store.standing(limit=STANDING_MAX)}
+        for named, alert in self._unwritten.items():
+            if alert is None:
+                known.pop(named, None)
+            else:
+                known[named] = alert
+        self._standing = known
+
+    async def _write(self) -> None:
+        unwritten, self._unwritten = self._unwritten, {}
+        raised = [alert for alert in unwritten.values() if alert is not None]
+        resolved = [named for named, alert in unwritten.items() if alert is None]
+        try:
+            await self._store.change(raised, resolved)
+        except StoreUnavailable:
+            self._unwritten = {**unwritten, **self._unwritten}
+            raise
+
+    def _enter(self, named: _Named, alert: Alert | None) -> None:
+        if alert is None:
+            self._standing.pop(named, None)
+        else:
+            self._standing[named] = alert
+        self._unwritten[named] = alert
+        self._work.set()
+
+
+def _log_raised(kind: AlertKind, subject: Subject, reason: str, told: Mapping[str, Any]) -> None:
+    guide = GUIDES[kind]
+    line = log.error if guide.severity is Severity.CRITICAL else log.warning
+    line(guide.title, alert=True, kind=kind.value, **_named(subject), **told, reason=reason, do=guide.do)
+
+
+def _named(subject: Subject) -> dict[str, str]:
+    """As log lines name it."""
+    name = {"session": "session_id", "instance": "url"}.get(subject.about.value, subject.about.value)
+    return {name: subject.name} if subject.name else {}

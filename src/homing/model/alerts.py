@@ -1,0 +1,122 @@
+"""What a person should look at: the kinds of alerts, what each means, and what to do about it.
+
+An alert is a condition and not an event: it is raised once, stands for as long as the condition does, and is resolved
+when that has passed. `GUIDES` is the one list of kinds; the log line, the metric, the API and the runbook read it.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from homing.model.fleet import InstanceUrl, SessionId
+
+
+class AlertKind(StrEnum):
+    """Stable words for conditions; also the label of `homing_alerts{kind}`."""
+
+    SESSION_UNREACHABLE = "session_unreachable"
+    DUPLICATE_HOLDER = "duplicate_holder"
+    QUARANTINED = "quarantined"
+    INSTANCE_GONE = "instance_gone"
+    BRAKE_ENGAGED = "brake_engaged"
+    NO_CAPACITY = "no_capacity"
+
+
+class Severity(StrEnum):
+    """How soon somebody should look: `critical` at once, `warning` today."""
+
+    CRITICAL = "critical"
+    WARNING = "warning"
+
+
+class About(StrEnum):
+    """What an alert can be about."""
+
+    SESSION = "session"
+    INSTANCE = "instance"
+    SENDER = "sender"
+    """Somebody who reports to us and is no instance that we know."""
+    FLEET = "fleet"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What one alert is about: a session by its id, an instance by its URL, a sender by the name it gave itself."""
+
+    about: About
+    name: str = ""
+
+    @classmethod
+    def session(cls, session_id: SessionId) -> "Subject":
+        return cls(About.SESSION, session_id)
+
+    @classmethod
+    def instance(cls, url: InstanceUrl) -> "Subject":
+        return cls(About.INSTANCE, url)
+
+    @classmethod
+    def sender(cls, named: str) -> "Subject":
+        return cls(About.SENDER, named)
+
+
+FLEET = Subject(About.FLEET)
+
+
+@dataclass(frozen=True, slots=True)
+class Guide:
+    """What is known of a kind before it happens. `title` is its log line; `do` is what a person does about it."""
+
+    title: str
+    severity: Severity
+    means: str
+    do: str
+
+
+GUIDES: dict[AlertKind, Guide] = {
+    AlertKind.SESSION_UNREACHABLE: Guide(
+        "Session unreachable",
+        Severity.CRITICAL,
+        "no instance that answered holds the session; its messages are answered 503",
+        "see which instances gave no list, and bring them back; then `homing accounts start`",
+    ),
+    AlertKind.DUPLICATE_HOLDER: Guide(
+        "Session held twice",
+        Severity.CRITICAL,
+        "more than one instance says that it can send for the session; WhatsApp lets one of them in",
+        "stop the session on the instances where it does not belong; Homing does not choose between them",
+    ),
+    AlertKind.QUARANTINED: Guide(
+        "Session in quarantine",
+        Severity.CRITICAL,
+        "a stranger logged in with the session's credentials again after they were taken back once",
+        "find out who uses the login, end that device in the phone's list of linked devices, then start the account",
+    ),
+    AlertKind.INSTANCE_GONE: Guide(
+        "Instance gone",
+        Severity.CRITICAL,
+        "an instance is out of action, and its sessions are being brought elsewhere",
+        "see why it ended; its sessions need nothing",
+    ),
+    AlertKind.BRAKE_ENGAGED: Guide(
+        "Brake engaged",
+        Severity.CRITICAL,
+        "so much of the fleet seems gone at once that the fault is more likely ours; nothing is moved",
+        "look at the network and the database of this gateway first",
+    ),
+    AlertKind.NO_CAPACITY: Guide(
+        "No room for a session",
+        Severity.CRITICAL,
+        "no instance has room for a session that has to be opened",
+        "raise a capacity with `homing instances set`, or add an instance",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One condition that stands. `raised_at` is when it was first seen."""
+
+    kind: AlertKind
+    subject: Subject
+    reason: str
+    raised_at: datetime
