@@ -50,6 +50,14 @@ def unfit(instance: Instance, account: Account) -> Problem | None:
     return None
 
 
-def reaching(url: InstanceUrl) -> str:
+def unfenced(url: InstanceUrl, *, answers: bool) -> str:
     """What an operator can do about a holder that nothing fences."""
-    return f"Stop it there, or, once none of its processes runs any more, say so: homing exited {url}"
+    if answers:
+        return (
+            f"{url} answers: if it does not have the session, Homing starts it there once that is safe, or do so"
+            " yourself: homing accounts start"
+        )
+    return (
+        f"bring {url} up again, and its sessions come back by themselves; or, once none of its processes runs any more"
+        f" (its browsers too), say so: homing exited {url}"
+    )

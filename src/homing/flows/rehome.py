@@ -14,6 +14,7 @@ from homing.decide import rehome
 from homing.decide.rehome import Obstacle, Wish
 from homing.decide.work import RetryPolicy
 from homing.flows.attempt import attempt
+from homing.flows.looking import Looking
 from homing.flows.milestones import Milestone
 from homing.flows.turns import Turns
 from homing.flows.underway import Means, RehomePolicy, Task, Watch
@@ -59,9 +60,13 @@ class Rehoming:
         meters: Meters,
         policy: RehomePolicy,
         reached: Callable[[Milestone], None] = lambda _: None,
+        *,
+        braked: Callable[[], str | None] = lambda: None,
     ) -> None:
-        turns = Turns(clock, policy.logins_per_instance)
-        self._means = Means(directory, grants, leases, fleet, watch, clock, meters, policy, turns, reached)
+        turns, looking = Turns(clock, policy.logins_per_instance), Looking(fleet, watch.refused_ago_s)
+        self._means = Means(
+            directory, grants, leases, fleet, watch, clock, meters, policy, turns, reached, looking, braked
+        )
         self._work, self._clock, self._entropy, self._policy = work, clock, entropy, policy
 
     async def want(self, wishes: Sequence[Wish]) -> int:

@@ -20,6 +20,7 @@ class AlertKind(StrEnum):
     INSTANCE_GONE = "instance_gone"
     BRAKE_ENGAGED = "brake_engaged"
     NO_CAPACITY = "no_capacity"
+    SESSION_MISSING = "session_missing"
 
 
 class Severity(StrEnum):
@@ -108,6 +109,12 @@ GUIDES: dict[AlertKind, Guide] = {
         Severity.CRITICAL,
         "no instance has room for a session that has to be opened",
         "raise a capacity with `homing instances set`, or add an instance",
+    ),
+    AlertKind.SESSION_MISSING: Guide(
+        "Session missing",
+        Severity.CRITICAL,
+        "an instance answers without a session that should be open there, and Homing does not start it by itself",
+        "the reason says what is in the way; unless somebody stopped it on purpose, start it: `homing accounts start`",
     ),
 }
 

@@ -54,6 +54,7 @@ from homing.model.notices import Notice as Notice
 from homing.model.notices import PlacementChanged as PlacementChanged
 from homing.model.notices import RosterChanged as RosterChanged
 from homing.model.notices import WorkReady as WorkReady
+from homing.model.restoring import Recorded
 from homing.model.sending import Receipt
 from homing.model.vault import VaultSealed as VaultSealed
 from homing.ports.alerts import Alerts as Alerts
@@ -181,6 +182,13 @@ class Directory(Protocol):
         was given, when, and at which place of the queue is remembered in the same transaction. Whoever asks runs: that
         its instance was said to have exited holds no more.
         """
+        ...
+
+    async def recorded(
+        self, *, instances: Collection[InstanceUrl] = (), sessions: Collection[SessionId] = ()
+    ) -> list[Recorded]:
+        """What is recorded of the sessions placed on these instances that are meant to run, and of these sessions, by
+        account; their ages by the store's clock at this moment."""
         ...
 
     async def adrift(self, *, for_s: float, limit: int) -> list[Placement]:
