@@ -352,7 +352,7 @@ async def test_routes_hear_of_a_status_only_if_it_opens_or_closes_them(
     assert heard == [AccountChanged(account_uuid=account.uuid)]
     route = await directory.route_of_session(account.session_id)
     assert route is not None
-    closed = (route.logged_out, route.quarantined)
+    closed = (route.status is SessionStatus.LOGGED_OUT, route.quarantined)
     assert closed == (status is SessionStatus.LOGGED_OUT, status is SessionStatus.QUARANTINED)
     await directory.set_status(account.session_id, SessionStatus.CONNECTED)
     assert len(heard) == 2

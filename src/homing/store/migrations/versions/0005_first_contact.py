@@ -1,6 +1,8 @@
-"""For fleets that others run: alerts that stand, what may be done with an instance, and where its logins lie."""
+"""For fleets that others run: alerts that stand, what may be done with an instance, where its logins lie, and when a
+session last showed that its phone is linked or is not."""
 
 from contextlib import AbstractContextManager
+from typing import Any
 
 from alembic import op
 from alembic.operations import BatchOperations
@@ -31,9 +33,14 @@ def upgrade() -> None:
         instances.add_column(Column("mode", Words(), server_default="route", nullable=False))
         instances.add_column(Column("storage", Words(), nullable=True))
         instances.create_check_constraint(op.f("instances_mode_check"), text(_MODES))
+    for column in _linking():
+        op.add_column("sessions", column)
+    op.execute("UPDATE sessions SET ready_at = last_verified_at WHERE status = 'connected'")
 
 
 def downgrade() -> None:
+    for column in reversed(_linking()):
+        op.drop_column("sessions", column.name)
     with _instances_as_after() as instances:
         instances.drop_constraint(op.f("instances_mode_check"), type_="check")
         instances.drop_column("storage")
@@ -74,6 +81,17 @@ def _instances(*more: SchemaItem) -> Table:
         *more,
         sqlite_autoincrement=True,
     )
+
+
+def _linking() -> list[Column[Any]]:
+    return [
+        Column("code_reported_at", UtcDateTime(), nullable=True),
+        Column("ready_at", UtcDateTime(), nullable=True),
+        Column("logout_reported_at", UtcDateTime(), nullable=True),
+        Column("started_at", UtcDateTime(), nullable=True),
+        Column("started_on", Words(), nullable=True),
+        Column("code_renewed_at", UtcDateTime(), nullable=True),
+    ]
 
 
 def _alerts() -> None:
