@@ -39,7 +39,7 @@ from homing.ports import (
     Page,
     RosterChanged,
 )
-from homing.store import accounts, linking, lookup, placed, placements, reported, roster
+from homing.store import accounts, handing, linking, lookup, placed, placements, reported, roster
 from homing.store.database import Database
 from homing.store.notices import StagedNotices
 from homing.store.telling import Changes
@@ -108,6 +108,9 @@ class SqlDirectory:
     async def placed_elsewhere(self, instances: Collection[InstanceUrl]) -> list[Placed]:
         return await self._database.read(lambda c: placed.placed_elsewhere(c, instances))
 
+    async def hand_out(self, instance: InstanceUrl) -> list[Account]:
+        return await self._changes.make(lambda c: handing.hand_out(c, self._database, instance))
+
     async def adrift(self, *, for_s: float, limit: int) -> list[Placement]:
         return await self._database.read(lambda c: placed.adrift(c, self._database, for_s, limit))
 
@@ -118,9 +121,7 @@ class SqlDirectory:
         self, sessions: Collection[SessionId], at: datetime, *, ready_ago_s: float | None = None
     ) -> None:
         if sessions:
-            await self._database.write(
-                lambda c: placements.mark_verified(c, self._database, sessions, at, ready_ago_s)
-            )
+            await self._database.write(lambda c: placements.mark_verified(c, self._database, sessions, at, ready_ago_s))
 
     async def note_start(self, session_id: SessionId, instance: InstanceUrl) -> None:
         await self._database.write(lambda c: linking.note_start(c, self._database, session_id, instance))

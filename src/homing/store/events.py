@@ -108,12 +108,7 @@ class SqlEvents:
 
     async def newest(self, session_id: SessionId, kind: str, *, told_by: InstanceUrl) -> Event | None:
         told = (events.c.session_id == session_id, events.c.kind == kind, events.c.instance_url == told_by)
-        statement = (
-            select(events)
-            .where(*told)
-            .order_by(events.c.sequence.desc())
-            .limit(1)
-        )
+        statement = select(events).where(*told).order_by(events.c.sequence.desc()).limit(1)
         row = await self._database.read(lambda c: c.execute(statement).one_or_none())
         return None if row is None else event_of(row)
 

@@ -5,7 +5,7 @@ All moments are by the store's clock, so that they can be compared whichever gat
 
 from typing import Any
 
-from sqlalchemy import Connection, Select, Update, bindparam, or_, select, update
+from sqlalchemy import BindParameter, Connection, Select, Update, bindparam, or_, select, update
 
 from homing.decide import linking
 from homing.decide.linking import Sign
@@ -30,7 +30,7 @@ def note_report(connection: Connection, database: Database, report: Report) -> N
 
 @prepared
 def _reported_statement(dialect: Dialect, column: str) -> Update:
-    teller = bindparam("teller")
+    teller: BindParameter[str] = bindparam("teller")
     holds_it = or_(sessions.c.instance_url == teller, sessions.c.started_on == teller)
     return (
         update(sessions)
@@ -59,7 +59,8 @@ def claim_renewal(connection: Connection, database: Database, session: SessionId
     renewed_at = connection.scalar(_renewed_statement(), {"session": session})
     if renewed_at is None:
         return 0.0
-    return max(0.1, every_s - (database.now(connection) - renewed_at).total_seconds())
+    ago_s: float = (database.now(connection) - renewed_at).total_seconds()
+    return max(0.1, every_s - ago_s)
 
 
 @prepared

@@ -107,7 +107,13 @@ def status_of(connection: Connection, session_id: SessionId) -> SessionStatus | 
 
 
 def set_status(
-    connection: Connection, database: Database, session_id: SessionId, status: SessionStatus, at: datetime, *, ready: bool
+    connection: Connection,
+    database: Database,
+    session_id: SessionId,
+    status: SessionStatus,
+    at: datetime,
+    *,
+    ready: bool,
 ) -> list[Notice]:
     """Record what a gateway says of the session; `ready`: and that it is able to send.
 
@@ -141,8 +147,12 @@ def _status_locked_statement() -> Select[Any]:
 
 @prepared
 def _status_set_statement(dialect: Dialect, *, ready: bool) -> Update:
-    known = {"status": bindparam("known"), "updated_at": bindparam("known_at", type_=UtcDateTime())}
-    known |= {"ready_at": _later_ready(moment(dialect, "ready_s"))} if ready else {}
+    known: dict[str, Any] = {
+        "status": bindparam("known"),
+        "updated_at": bindparam("known_at", type_=UtcDateTime()),
+    }
+    if ready:
+        known["ready_at"] = _later_ready(moment(dialect, "ready_s"))
     return update(sessions).where(sessions.c.session_id == bindparam("session")).values(known)
 
 
@@ -245,7 +255,9 @@ def _owners_statement(dialect: Dialect) -> Select[Any]:
 def _verified_statement(dialect: Dialect, *, ready: bool) -> Update:
     seen_at = bindparam("seen_at", type_=UtcDateTime())
     older = or_(sessions.c.last_verified_at.is_(null()), sessions.c.last_verified_at < seen_at)
-    known = {"last_verified_at": seen_at, **({"ready_at": _later_ready(moment(dialect, "ready_s"))} if ready else {})}
+    known: dict[str, Any] = {"last_verified_at": seen_at}
+    if ready:
+        known["ready_at"] = _later_ready(moment(dialect, "ready_s"))
     return update(sessions).where(among(dialect, sessions.c.session_id, "sessions"), older).values(known)
 
 
