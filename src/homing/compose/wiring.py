@@ -48,7 +48,7 @@ from homing.model.fleet import InstanceUrl
 from homing.model.work import Tick
 from homing.ports import Clock, Directory, Entropy
 from homing.routes import RouteCache
-from homing.serve.feed import EventFeed
+from homing.serve.feed import EventFeed, Shares
 from homing.serve.instance_keys import InstanceKeys
 from homing.serve.intake import IntakeEndpoint
 from homing.serve.keyring import Keyring
@@ -95,7 +95,7 @@ def wired(
     stores.notices.subscribe(overlooked.hear)
     intake = Intake(stores.events, hints, said, clock, entropy, keep_days=settings.homing_event_days)
     reported = _intake_endpoint(settings, intake, stores, fleet, clock, metrics)
-    feed = EventFeed()
+    feed = EventFeed(Shares(settings.homing_streams, settings.streams_of_a_key))
     stores.notices.subscribe(feed.hear)
     scheduler = Scheduler(stores.schedules, clock, [_sync_schedule(settings, sync, metrics)], owner=entropy.uuid())
     gateway = Gateway(
