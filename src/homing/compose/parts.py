@@ -15,6 +15,7 @@ from homing.flows.migrate import Migrations
 from homing.flows.news import News
 from homing.flows.rehome import Rehoming
 from homing.flows.sync import Sync
+from homing.flows.unknown_senders import UnknownSenders
 from homing.flows.watching import Watching
 from homing.ports import Clock, Entropy
 from homing.routes import RouteCache
@@ -57,4 +58,5 @@ class Gateway:
     keeper: Keeper
     news: News
     alerts: AlertBook
+    unknown_senders: UnknownSenders
     moving: Moving
