@@ -13,6 +13,7 @@ from homing.flows.exits import Exits
 from homing.flows.keeper import Keeper
 from homing.flows.migrate import Migrations
 from homing.flows.news import News
+from homing.flows.prospects import Prospects
 from homing.flows.rehome import Rehoming
 from homing.flows.sync import Sync
 from homing.flows.watching import Watching
@@ -33,6 +34,7 @@ class Moving:
     exits: Exits
     migrations: Migrations
     balance: Balance
+    prospects: Prospects
 
 
 @dataclass(frozen=True, slots=True)
