@@ -129,7 +129,7 @@ def _host(known: "Settings", hosting: "InstanceSettings", log_level: str) -> int
     from homing.store.database import StoreMisconfigured
 
     log_to_stderr(log_level.upper())
-    logs.configure(log_level, "text")
+    logs.configure(log_level, "text", background=True)
     try:
         uvloop.run(_hosted(known, hosting))
     except (AddressTaken, Misconfigured) as error:

@@ -10,7 +10,7 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from homing.model.alerts import AlertKind
@@ -18,6 +18,7 @@ from homing.model.events import IntakeResult
 from homing.model.fleet import InstanceUrl, MoveKind
 from homing.model.sending import NotSent, Outcome, Sent, Unknown
 from homing.model.urls import origin_key
+from homing.serve import logs
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -47,6 +48,8 @@ class _Fleet(Collector):
         yield GaugeMetricFamily("homing_brake_engaged", "1 while nothing is moved", value=float(self._braked()))
         told = "Sends that wait for their session to be somewhere"
         yield GaugeMetricFamily("homing_waiting_sends", told, value=float(self._waiting()))
+        lost = "Log lines that could not be written"
+        yield CounterMetricFamily("homing_log_lines_lost", lost, value=float(logs.lost()))
         standing = GaugeMetricFamily("homing_alerts", "Alerts that stand, by kind", labels=["kind"])
         counts = self._alerts()
         for kind in AlertKind:

@@ -21,7 +21,7 @@ GOODBYE_S = 15
 
 def serve_until_stopped(settings: Settings) -> None:
     """Bind first, so that a taken port is found before the database is touched; then open everything and serve."""
-    logs.configure(settings.homing_log_level, settings.homing_log_format)
+    logs.configure(settings.homing_log_level, settings.homing_log_format, background=True)
     listener = _listener(settings.homing_host, settings.homing_port)
     with listener, asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(settings, listener))

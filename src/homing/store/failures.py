@@ -3,7 +3,7 @@
 import sqlite3
 
 import asyncpg
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, PendingRollbackError, ResourceClosedError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 
 from homing.ports import StoreUnavailable
@@ -11,6 +11,9 @@ from homing.ports import StoreUnavailable
 DRIVER_ERRORS = (
     DBAPIError,
     NoFreeConnection,
+    # What SQLAlchemy says of a connection that an earlier failure left unusable.
+    PendingRollbackError,
+    ResourceClosedError,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
     sqlite3.Error,

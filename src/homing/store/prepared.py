@@ -103,7 +103,7 @@ class PreparedConnection(Connection):
             raise DBAPIError.instance(words, (), error, sqlite3.Error, dialect=self.dialect) from error
 
     def commit(self) -> None:
-        if self.in_transaction():
+        if self.get_transaction() is not None:
             super().commit()  # SQLAlchemy began to count a transaction of its own, over the same one
             return
         try:
@@ -112,10 +112,25 @@ class PreparedConnection(Connection):
             raise DBAPIError.instance("COMMIT", (), error, sqlite3.Error, dialect=self.dialect) from error
 
     def rollback(self) -> None:
-        if self.in_transaction():
+        """Undo what is open, whoever began it.
+
+        A COMMIT that failed leaves SQLAlchemy's transaction neither active nor ended, so that `in_transaction` says
+        False, while every later statement is refused until it is rolled back.
+        """
+        if self.get_transaction() is not None:
             super().rollback()
-        else:
+        if self.in_driver_transaction:
             self._driver.rollback()
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether it is open and nothing is under way on it, by SQLAlchemy's account and by the driver's."""
+        return not self.closed and self.get_transaction() is None and not self.in_driver_transaction
+
+    @property
+    def in_driver_transaction(self) -> bool:
+        """Whether SQLite itself has a transaction open here. It ends one by itself when the disk is full or fails."""
+        return bool(self._driver.in_transaction)
 
     @cached_property
     def _driver(self) -> Any:

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -48,11 +49,11 @@ class SqliteFile:
         self._shared = SharedClock() if now is None else None
         self._now = now or self._shared_now
         self._lock = FileLock.of(path) if exclusive else None
+        self._closed = False
         try:
             self._engine = sqlite_engine(path)
-            self._reader = self._open(_READ_BUSY_MS)
-            self._writer = GroupWriter(self._open(_WRITE_BUSY_MS))
-            self._reader.exec_driver_sql("PRAGMA query_only = ON")
+            self._reader: PreparedConnection | None = self._open_reader()
+            self._writer = GroupWriter(lambda: self._open(_WRITE_BUSY_MS))
         except DRIVER_ERRORS as error:
             self._release()
             raise StoreMisconfigured(f"the database {path} cannot be opened: {said(error)}") from error
@@ -65,8 +66,10 @@ class SqliteFile:
     async def read(self, fn: Callable[[Connection], T]) -> T:
         try:
             await self._share_time()
+            self._reader = self._reader or self._open_reader()
             return fn(self._reader)
         except DRIVER_ERRORS as error:
+            self._throw_away_reader()
             raise unavailable(error) from error
 
     async def write(self, fn: Callable[[Connection], T]) -> T:
@@ -88,7 +91,8 @@ class SqliteFile:
 
     async def close(self) -> None:
         await self._writer.close()
-        self._reader.close()
+        self._throw_away_reader()
+        self._closed = True
         self._engine.dispose()
         self._release()
 
@@ -97,16 +101,31 @@ class SqliteFile:
         return self._shared.now()
 
     async def _share_time(self) -> None:
-        if self._shared is None or self._shared.is_shared or self._reader.closed:
+        if self._shared is None or self._shared.is_shared or self._closed:
             return
-        if not self._shared.read(self._reader):
+        reader = self._reader = self._reader or self._open_reader()
+        if not self._shared.read(reader):
             await self._writer.write(self._shared.set)
-            self._shared.read(self._reader)
+            self._shared.read(reader)
 
     def _open(self, busy_ms: int) -> PreparedConnection:
         connection = PreparedConnection(self._engine)
         prepare(connection, busy_ms)
         return connection
+
+    def _open_reader(self) -> PreparedConnection:
+        if self._closed:
+            raise sqlite3.ProgrammingError("the database is closed")
+        connection = self._open(_READ_BUSY_MS)
+        connection.exec_driver_sql("PRAGMA query_only = ON")
+        return connection
+
+    def _throw_away_reader(self) -> None:
+        """What failed once may be left in any state, and opening anew costs a reading little."""
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            with suppress(*DRIVER_ERRORS):
+                reader.close()
 
     def _release(self) -> None:
         if self._lock is not None:

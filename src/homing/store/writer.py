@@ -5,12 +5,13 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import Connection
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from homing.ports import StoreUnavailable
 from homing.store.failures import DRIVER_ERRORS
@@ -46,8 +47,10 @@ class _Waiting:
 class GroupWriter:
     """Runs writes in the order of their coming. Nobody is answered before the commit that holds their write."""
 
-    def __init__(self, connection: PreparedConnection) -> None:
-        self._connection = connection
+    def __init__(self, opens: Callable[[], PreparedConnection]) -> None:
+        """`opens` makes the connection to write on, here and whenever the one in use can be trusted no more."""
+        self._opens = opens
+        self._opened: PreparedConnection | None = opens()
         self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._closed = False
         self.commits = 0
@@ -75,7 +78,7 @@ class GroupWriter:
             if group:
                 self._write_group(group)
             if last:
-                self._connection.close()
+                self._throw_away()
                 return
 
     def _next_group(self) -> tuple[list[_Waiting], bool]:
@@ -93,52 +96,64 @@ class GroupWriter:
         try:
             self._commit_group(group)
         except BaseException as error:  # noqa: BLE001 - whatever it was, everybody in the group must hear of it
-            self._roll_back()
+            self._tidy_up()
             for item in group:
                 item.value, item.error = None, error
         _answer(group)
 
     def _commit_group(self, group: Sequence[_Waiting]) -> None:
-        self._begin()
+        connection = self._opened = self._opened or self._opens()
+        _begin(connection)
         for item in group:
             # Our turn may have come after the patience of some: what they gave up must not happen behind their backs.
             if not item.future.cancelled():
-                self._write_one(item)
-        self._connection.commit()
+                _write_one(connection, item)
+        connection.commit()
         self.commits += 1
 
-    def _begin(self) -> None:
-        """Wait for the turns of other processes, and ask often: SQLite's own patience grows with every step, to a tenth
-        of a second, so that those who came first starve while many write."""
-        give_up_s = time.monotonic() + _BEGIN_WITHIN_S
-        while True:
-            try:
-                self._connection.command("BEGIN IMMEDIATE")
-                return
-            except OperationalError as error:
-                if "locked" not in str(error) or time.monotonic() >= give_up_s:
-                    raise
-
-    def _write_one(self, item: _Waiting) -> None:
-        self._connection.command("SAVEPOINT one")
+    def _tidy_up(self) -> None:
+        """Undo what a failed group left. A connection that is not provably clean afterwards is thrown away."""
+        if self._opened is None:
+            return
         try:
-            item.value = item.fn(self._connection)
-        except BaseException as error:
-            if not self._in_transaction():
-                raise  # A full or failing disk made SQLite undo the whole transaction, and with it the whole group.
-            self._connection.command("ROLLBACK TO one")
-            item.error = error
-        self._connection.command("RELEASE one")
+            self._opened.rollback()
+            clean = self._opened.is_clean
+        except (*DRIVER_ERRORS, SQLAlchemyError):
+            log.warning("A transaction could not be rolled back; its connection is replaced", exc_info=True)
+            clean = False
+        if not clean:
+            self._throw_away()
 
-    def _in_transaction(self) -> bool:
-        driver: Any = self._connection.connection.dbapi_connection
-        return bool(driver.in_transaction)
+    def _throw_away(self) -> None:
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            with suppress(*DRIVER_ERRORS, SQLAlchemyError):
+                opened.close()
 
-    def _roll_back(self) -> None:
+
+def _begin(connection: PreparedConnection) -> None:
+    """Wait for the turns of other processes, and ask often: SQLite's own patience grows with every step, to a tenth
+    of a second, so that those who came first starve while many write."""
+    give_up_s = time.monotonic() + _BEGIN_WITHIN_S
+    while True:
         try:
-            self._connection.rollback()
-        except DRIVER_ERRORS:
-            log.exception("the writer could not roll back; it goes on with the next transaction")
+            connection.command("BEGIN IMMEDIATE")
+            return
+        except OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() >= give_up_s:
+                raise
+
+
+def _write_one(connection: PreparedConnection, item: _Waiting) -> None:
+    connection.command("SAVEPOINT one")
+    try:
+        item.value = item.fn(connection)
+    except BaseException as error:
+        if not connection.in_driver_transaction:
+            raise  # A full or failing disk made SQLite undo the whole transaction, and with it the whole group.
+        connection.command("ROLLBACK TO one")
+        item.error = error
+    connection.command("RELEASE one")
 
 
 def _answer(group: Sequence[_Waiting]) -> None:
