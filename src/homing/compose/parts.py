@@ -16,6 +16,7 @@ from homing.flows.news import News
 from homing.flows.prospects import Prospects
 from homing.flows.rehome import Rehoming
 from homing.flows.sync import Sync
+from homing.flows.unknown_senders import UnknownSenders
 from homing.flows.watching import Watching
 from homing.ports import Clock, Entropy
 from homing.routes import RouteCache
@@ -59,4 +60,5 @@ class Gateway:
     keeper: Keeper
     news: News
     alerts: AlertBook
+    unknown_senders: UnknownSenders
     moving: Moving

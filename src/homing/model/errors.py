@@ -22,6 +22,7 @@ class Code(StrEnum):
     ALREADY_EXISTS = "already_exists"
     INSTANCE_IN_USE = "instance_in_use"
     ACCOUNT_NOT_PLACED = "account_not_placed"
+    INSTANCE_OBSERVED = "instance_observed"
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
     IDEMPOTENCY_KEY_IN_FLIGHT = "idempotency_key_in_flight"
     SESSION_UNREACHABLE = "session_unreachable"

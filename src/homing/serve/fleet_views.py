@@ -11,6 +11,7 @@ from homing.flows.drain import Drain, Stuck
 from homing.flows.exits import Exited
 from homing.flows.migrate import Wanted
 from homing.flows.prospects import Prospect
+from homing.flows.unknown_senders import UnknownSender
 from homing.model.alerts import Alert
 from homing.model.faults import Fault
 from homing.model.fleet import InstanceLoad, Move
@@ -90,6 +91,16 @@ class InstanceView(msgspec.Struct):
     mode: str = "route"
     storage: str | None = None
     attention: list[AttentionView] = []
+
+
+class UnknownSenderView(msgspec.Struct):
+    """Who speaks to us and cannot be told from others: what it calls itself, and what to set, and where."""
+
+    named: str
+    cause: str
+    reports: int
+    last_at: datetime | None
+    do: str
 
 
 class BrakeView(msgspec.Struct):
@@ -209,6 +220,10 @@ def judge(shown: InstanceView, judged: Judged | None, boot: Incarnation | None) 
 
 def brake(brake: Clear | Engaged) -> BrakeView:
     return BrakeView(isinstance(brake, Engaged), brake.reason)
+
+
+def unknown_sender(sender: UnknownSender) -> UnknownSenderView:
+    return UnknownSenderView(sender.named, sender.cause.value, sender.reports, sender.last_at, sender.do)
 
 
 def lease(boot: Incarnation) -> LeaseView:

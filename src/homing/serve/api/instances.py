@@ -37,7 +37,12 @@ class InstancesController(Controller):
     async def list_instances(self, gateway: TheGateway) -> dict[str, Any]:
         loads, boots = await gateway.stores.directory.loads(), await _boots(gateway)
         shown = await asyncio.gather(*(_shown(gateway, load, boots) for load in loads))
-        return {"data": list(shown), "next": None, "brake": fleet_views.brake(gateway.keeper.brake)}
+        return {
+            "data": list(shown),
+            "next": None,
+            "brake": fleet_views.brake(gateway.keeper.brake),
+            "unknown_senders": [fleet_views.unknown_sender(each) for each in gateway.unknown_senders.all()],
+        }
 
     @post("/", summary="Let an instance join the fleet")
     async def add(self, data: JSONBody[InstanceBody], gateway: TheGateway, caller: Asking) -> InstanceView:
