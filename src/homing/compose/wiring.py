@@ -30,6 +30,7 @@ from homing.flows.listings import Lists, RecentLists
 from homing.flows.migrate import Migrations
 from homing.flows.news import News
 from homing.flows.overlooked import Overlooked
+from homing.flows.prospects import Prospects
 from homing.flows.record import Recorder
 from homing.flows.rediscover import Rediscovery
 from homing.flows.rehome import KIND as REHOME
@@ -186,6 +187,7 @@ def _moving(settings: Settings, stores: Stores, fleet: LiveFleet, kept: _Kept, c
         exits=Exits(directory, grants, stores.leases, wishes),
         migrations=Migrations(directory, fleet, grants, watching, wishes),
         balance=Balance(directory, fleet, grants, watching, wishes, settings.rebalance_policy, braked),
+        prospects=Prospects(directory, fleet, grants, watching),
     )
 
 
