@@ -8,7 +8,10 @@ them: of two placements of one session, the one with the higher epoch is the lat
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple, NewType, Self
+from typing import TYPE_CHECKING, NamedTuple, NewType, Self
+
+if TYPE_CHECKING:
+    from homing.model.faults import Fault
 
 SessionId = NewType("SessionId", str)
 AccountUuid = NewType("AccountUuid", str)
@@ -245,6 +248,8 @@ class NoList:
 
     instance_url: InstanceUrl
     reason: str
+    fault: "Fault | None" = None
+    """What the call for it met."""
 
 
 Listing = SessionList | NoList

@@ -386,8 +386,11 @@ class Events(Protocol):
         kind: str | None = None,
         session_id: SessionId | None = None,
         account_uuid: AccountUuid | None = None,
+        aside: bool = False,
     ) -> list[Event]:
         """Events by sequence, oldest first; without a workspace also those that belong to none.
+
+        `aside`: one of many pages of old events, in no hurry, that keeps nobody else waiting.
 
         What is not there when a page is read never appears before the page's last row later on.
         """
@@ -560,6 +563,10 @@ class Meters(Protocol):
 
     def arrived(self, kind: MoveKind, took_s: float) -> None:
         """A session that was to move can send where it went, so long after that was wished for."""
+        ...
+
+    def sender_unknown(self, cause: str) -> None:
+        """Somebody spoke who cannot be told from others, for this one of a few causes."""
         ...
 
     def looked(self) -> None: ...

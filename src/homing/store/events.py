@@ -93,6 +93,7 @@ class SqlEvents:
         kind: str | None = None,
         session_id: SessionId | None = None,
         account_uuid: AccountUuid | None = None,
+        aside: bool = False,
     ) -> list[Event]:
         wanted = {
             events.c.workspace_id: workspace,
@@ -104,7 +105,8 @@ class SqlEvents:
         for column, value in wanted.items():
             if value is not None:
                 statement = statement.where(column == value)
-        return await self._database.read(lambda c: [event_of(row) for row in c.execute(statement)])
+        read = self._database.read_aside if aside else self._database.read
+        return await read(lambda c: [event_of(row) for row in c.execute(statement)])
 
     async def newest(self, session_id: SessionId, kind: str, *, told_by: InstanceUrl) -> Event | None:
         told = (events.c.session_id == session_id, events.c.kind == kind, events.c.instance_url == told_by)

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Text, Update, bindpara
 from sqlalchemy import insert as plain_insert
 from sqlalchemy.types import TypeEngine
 
+from homing.decide.sync import INACTIVE
 from homing.model.fleet import (
     AccountUuid,
     Move,
@@ -126,7 +127,7 @@ def set_status(
     if ready:
         known |= moments(connection, database, ready_s=0.0)
     connection.execute(_status_set_statement(database.dialect, ready=ready), known)
-    concerns_routes = not {SessionStatus.LOGGED_OUT, SessionStatus.QUARANTINED}.isdisjoint((status, row.status))
+    concerns_routes = not INACTIVE.isdisjoint((status, row.status))
     return [AccountChanged(account_uuid=AccountUuid(row.uuid))] if concerns_routes else []
 
 
