@@ -101,7 +101,8 @@ class Migrations:
         fence = leases.fence(holding)
         if isinstance(fence, NotFenced):
             detail = f"Nothing proves that {url} cannot act for account {account.uuid}: {fence.reason}"
-            raise Problem(Code.NOT_FENCED, f"{detail}. {movable.reaching(url)}")
+            advice = movable.unfenced(url, answers=url not in self._outlook.unfit())
+            raise Problem(Code.NOT_FENCED, f"{detail}. {advice[:1].upper()}{advice[1:]}")
 
     async def _check_room(self, account: Account, leaving: InstanceUrl | None, to: InstanceUrl | None) -> None:
         if to is not None:

@@ -132,7 +132,7 @@ class Restoring:
         """The lists first, the records after them: what was opened or stopped in between is in the records."""
         looks = dict(await self._looking.look([home.url for home in homes]))
         placed = await self._placed(homes)
-        short = [home for home in homes if _lacks_some(placed[home.url], looks[home.url])]
+        short = [home for home in homes if _lacks_some(home, placed[home.url], looks[home.url])]
         groups = {home.url: self._could_hold(home) for home in homes}
         others = {url for home in short for url in groups[home.url]} - looks.keys()
         if others:
@@ -214,8 +214,11 @@ class Restoring:
                 self._alerts.resolved(alert.kind, alert.subject)
 
 
-def _lacks_some(placed: Sequence[Recorded], look: Look) -> bool:
-    return isinstance(look, Answered) and any(each.session_id not in look.sessions for each in placed)
+def _lacks_some(home: Instance, placed: Sequence[Recorded], look: Look) -> bool:
+    if not isinstance(look, Answered):
+        return False
+    wanted = (each for each in placed if restoring.not_ours_to_start(each, home) is None)
+    return any(each.session_id not in look.sessions for each in wanted)
 
 
 def _put_off(judged: Judged, why: str) -> Judged:

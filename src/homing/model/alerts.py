@@ -21,6 +21,7 @@ class AlertKind(StrEnum):
     BRAKE_ENGAGED = "brake_engaged"
     NO_CAPACITY = "no_capacity"
     SESSION_MISSING = "session_missing"
+    UNKNOWN_SENDER = "unknown_sender"
 
 
 class Severity(StrEnum):
@@ -115,6 +116,12 @@ GUIDES: dict[AlertKind, Guide] = {
         Severity.CRITICAL,
         "an instance answers without a session that should be open there, and Homing does not start it by itself",
         "the reason says what is in the way; unless somebody stopped it on purpose, start it: `homing accounts start`",
+    ),
+    AlertKind.UNKNOWN_SENDER: Guide(
+        "Unknown sender",
+        Severity.WARNING,
+        "a process that knows our secret reports, or asks for its sessions, and cannot be told from others",
+        "set LARAVEL_URL to our address with /in/N for that process, N being the instance's number, and restart it",
     ),
 }
 
