@@ -134,11 +134,8 @@ def wired(
     _show(kept, alerts, metrics)
     return gateway, [
         *(part.run for part in (fleet, keyring, alerts, keyed, recorder, hints, overlooked, intake, scheduler)),
-        *(
-            part.run
-            for part in (kept.watching, kept.keeper, kept.worker, take_backs, gateway.moving.drains, strays, restoring)
-        ),
-        *(part.run for part in (unknown, rejections)),
+        *(part.run for part in (kept.watching, kept.keeper, kept.worker, take_backs, gateway.moving.drains, strays)),
+        *(part.run for part in (restoring, unknown, rejections)),
         _housekeeping(settings, stores, clock).run,
     ]
 

@@ -196,7 +196,9 @@ async def _granted(underway: Underway, fit: Sequence[tuple[Task, _Target]]) -> l
     means.reached(Milestone.GRANTED)
     places = {each.granting.session_id: each.placement for each in granted}
     waiting = [task for task, _ in fit if task.session_id not in places]
-    underway.queue(waiting, targets=1, why="its turn to be opened has not come, or its record changed")
+    for place, task in enumerate(waiting, start=1):
+        far_s = max(1.0, place / means.policy.opens_fleet)
+        underway.end(task, Retry(far_s, "its turn to be opened has not come, or its record changed"))
     given = [(task, target) for task, target in fit if task.session_id in places]
     for task, target in given:
         task.placement = places[task.session_id]
