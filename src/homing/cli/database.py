@@ -66,15 +66,19 @@ class DatabaseSource:
         rows = self._ask(lambda directory: directory.contacts(_workspace(workspace), Page(after, limit)))
         return _plain(views.page([views.contact(row) for row in rows], limit))
 
-    def create_contact(self, *, workspace: int | None, phone: str, name: str) -> Document:
+    def create_contact(
+        self, *, workspace: int | None, phone: str, name: str, uuid: str | None, id: int | None
+    ) -> Document:
         if workspace is None:
             raise CannotStart("Name the workspace that the contact belongs to, with --workspace")
         try:
             digits = e164_digits(phone, self._settings.homing_default_region)
         except ValueError as error:
             raise problem(422, "invalid_request", str(error)) from error
-        uuid = ContactUuid(SystemEntropy().uuid())
-        made = self._ask(lambda directory: directory.create_contact(uuid, WorkspaceId(workspace), digits, name))
+        if uuid is not None and uuid.isdecimal():
+            raise problem(422, "invalid_request", "A uuid must not be a number: that names by id")
+        named = ContactUuid(uuid.lower() if uuid is not None else SystemEntropy().uuid())
+        made = self._ask(lambda directory: directory.create_contact(named, WorkspaceId(workspace), digits, name, id=id))
         return _plain(views.contact(made))
 
     def instances(self) -> Document:

@@ -17,12 +17,15 @@ from homing.drivers.metered import MeteredDriver
 from homing.drivers.wire import Calls
 from homing.fleet import LiveFleet
 from homing.flows.accounts import Accounts
+from homing.flows.adopting import Adopting
 from homing.flows.alerts import AlertBook
 from homing.flows.balance import Balance
+from homing.flows.deleting import Deleting
 from homing.flows.drain import Drains
 from homing.flows.exits import Exits
 from homing.flows.hints import Hints
 from homing.flows.housekeeping import Housekeeping
+from homing.flows.identity import Identity
 from homing.flows.intake import Intake
 from homing.flows.keeper import Keeper, KeeperPolicy
 from homing.flows.keyed import KeyedSends
@@ -58,6 +61,7 @@ from homing.serve.keyring import Keyring
 from homing.serve.metrics import Metrics
 from homing.serve.rejections import Rejections
 from homing.serve.sends import SendEndpoint, SendSettings
+from homing.store import naming
 from homing.store.vault_settling import SqlReservations
 from homing.world import dying_at
 
@@ -79,6 +83,7 @@ def wired(
     take_backs = TakeBacks(stores.directory, kept.rehoming, clock, MovePolicy(settings.homing_moves_per_day))
     lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout, failing=take_backs.listed)
     rediscovery = Rediscovery(stores.directory, lists, clock, entropy, metrics, kept.keeper.missed)
+    identity = Identity(stores.directory, alerts, settings.homing_default_region)
     sync = Sync(stores.directory, lists, clock, entropy, metrics)
     said = Said()
     sending = Sending(
@@ -94,6 +99,7 @@ def wired(
     )
     sends, keyed, recorder = _send_endpoint(settings, stores, keyring, routes, sending, metrics, clock, entropy)
     accounts = Accounts(stores.directory, fleet, entropy, stores.notices, metrics)
+    adopting = Adopting(stores.directory, lists, identity, clock, metrics, naming.taken)
     hints = Hints(stores.directory, lists, clock, entropy, metrics, kept.news)
     overlooked = Overlooked(stores.events, hints, clock)
     stores.notices.subscribe(overlooked.hear)
@@ -115,6 +121,9 @@ def wired(
         fleet=fleet,
         keyring=keyring,
         accounts=accounts,
+        adopting=adopting,
+        identity=identity,
+        deleting=Deleting(stores.directory, fleet, lists, alerts, stores.notices),
         sends=sends,
         sync=sync,
         intake=reported,

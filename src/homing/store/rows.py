@@ -40,6 +40,7 @@ ROUTE_COLUMNS = (
     sessions.c.epoch,
     sessions.c.state,
     sessions.c.status,
+    sessions.c.mismatched_phone,
 )
 
 ACCOUNT_COLUMNS = (
@@ -71,6 +72,7 @@ def route_of(row: AnyRow) -> Route:
         placement=placement_of(row),
         phone=row.phone,
         status=SessionStatus(row.status),
+        mismatched_phone=row.mismatched_phone,
     )
 
 
@@ -87,6 +89,7 @@ def account_of(row: AnyRow) -> Account:
         created_at=row.created_at,
         last_verified_at=row.last_verified_at,
         requires=row.requires,
+        mismatched_phone=row.mismatched_phone,
     )
 
 
@@ -115,6 +118,7 @@ def instance_of(row: AnyRow) -> Instance:
         mode=InstanceMode(row.mode),
         storage=row.storage,
         exited_at=row.exited_at,
+        strays=row.strays,
     )
 
 

@@ -12,7 +12,18 @@ from homing.model.phones import e164_digits
 from homing.ports import AccountChanged, Page
 from homing.serve import views
 from homing.serve.access import Caller
-from homing.serve.api.context import READ, SEND, After, Asking, Limit, Ref, TheGateway, WorkspaceFilter, seen_workspace
+from homing.serve.api.context import (
+    READ,
+    SEND,
+    After,
+    Asking,
+    Limit,
+    Ref,
+    TheGateway,
+    WorkspaceFilter,
+    seen_workspace,
+    uuid_of,
+)
 from homing.serve.bodies import ContactBody
 from homing.serve.views import ContactView
 
@@ -43,9 +54,10 @@ class ContactsController(Controller):
             phone = e164_digits(data.phone, gateway.settings.homing_default_region)
         except ValueError as error:
             raise Problem(Code.INVALID_REQUEST, str(error), field="phone") from error
-        uuid = ContactUuid(gateway.entropy.uuid())
+        uuid = ContactUuid(uuid_of(data.uuid) if data.uuid is not None else gateway.entropy.uuid())
         workspace = caller.acting_for(data.workspace_id)
-        return views.contact(await gateway.stores.directory.create_contact(uuid, workspace, phone, data.name))
+        directory = gateway.stores.directory
+        return views.contact(await directory.create_contact(uuid, workspace, phone, data.name, id=data.id))
 
     @get("/{uuid:str}", guards=[READ], summary="Show a contact")
     async def show(self, uuid: Ref, gateway: TheGateway, caller: Asking) -> ContactView:

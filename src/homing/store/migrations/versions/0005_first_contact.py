@@ -31,21 +31,38 @@ def upgrade() -> None:
         instances.add_column(Column("mode", Words(), server_default="route", nullable=False))
         instances.add_column(Column("storage", Words(), nullable=True))
         instances.add_column(Column("exited_at", UtcDateTime(), nullable=True))
+        instances.add_column(Column("strays", Integer(), nullable=True))
         instances.create_check_constraint(op.f("instances_mode_check"), text(_MODES))
     op.add_column("sessions", Column("offered_to", Words(), nullable=True))
     op.add_column("sessions", Column("offered_at", UtcDateTime(), nullable=True))
     op.add_column("sessions", Column("offered_place", Integer(), nullable=True))
+    _sessions_whose_owner_is_known()
 
 
 def downgrade() -> None:
-    for column in ("offered_place", "offered_at", "offered_to"):
+    op.drop_index("sessions_mismatched_idx", "sessions")
+    for column in ("mismatched_phone", "former_workspace_id", "offered_place", "offered_at", "offered_to"):
         op.drop_column("sessions", column)
     with _instances_as_after() as instances:
         instances.drop_constraint(op.f("instances_mode_check"), type_="check")
+        instances.drop_column("strays")
         instances.drop_column("exited_at")
         instances.drop_column("storage")
         instances.drop_column("mode")
     op.drop_table("alerts")
+
+
+def _sessions_whose_owner_is_known() -> None:
+    """Sessions whose account is gone keep whose they were: by the log of moves, as far as that goes."""
+    op.add_column("sessions", Column("former_workspace_id", Number(), nullable=True))
+    op.add_column("sessions", Column("mismatched_phone", Words(), nullable=True))
+    where = text("mismatched_phone IS NOT NULL")
+    op.create_index("sessions_mismatched_idx", "sessions", ["session_id"], sqlite_where=where, postgresql_where=where)
+    op.execute("""
+        UPDATE sessions SET former_workspace_id = (
+            SELECT moves.workspace_id FROM moves WHERE moves.session_id = sessions.session_id ORDER BY id DESC LIMIT 1)
+        WHERE account_id IS NULL
+    """)
 
 
 def _instances_as_before() -> AbstractContextManager[BatchOperations]:
@@ -58,6 +75,7 @@ def _instances_as_after() -> AbstractContextManager[BatchOperations]:
         Column("mode", Words(), server_default="route", nullable=False),
         Column("storage", Words(), nullable=True),
         Column("exited_at", UtcDateTime(), nullable=True),
+        Column("strays", Integer(), nullable=True),
         CheckConstraint(_MODES, name="instances_mode_check"),
     )
     return op.batch_alter_table("instances", copy_from=table, table_kwargs={"sqlite_autoincrement": True})
