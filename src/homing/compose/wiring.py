@@ -21,6 +21,7 @@ from homing.flows.alerts import AlertBook
 from homing.flows.balance import Balance
 from homing.flows.drain import Drains
 from homing.flows.exits import Exits
+from homing.flows.fitness import RECOGNISE_TIMEOUT_S, Fitness
 from homing.flows.hints import Hints
 from homing.flows.housekeeping import Housekeeping
 from homing.flows.intake import Intake
@@ -37,7 +38,7 @@ from homing.flows.rehome import PATIENCE as REHOME_PATIENCE
 from homing.flows.rehome import Rehoming, WishList
 from homing.flows.said import Said
 from homing.flows.schedules import Schedule, Scheduler
-from homing.flows.send import Sending
+from homing.flows.send import Saw, Sending
 from homing.flows.speakers import Speakers
 from homing.flows.strays import Strays
 from homing.flows.sync import Sync
@@ -46,7 +47,10 @@ from homing.flows.underway import RehomePolicy
 from homing.flows.unknown_senders import UnknownSenders
 from homing.flows.watching import Watching, WatchPolicy
 from homing.flows.worker import Duty, Worker
+from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl
+from homing.model.gateways import Recognised
+from homing.model.health import shown_state
 from homing.model.work import Tick
 from homing.ports import Clock, Directory, Entropy
 from homing.routes import RouteCache
@@ -71,12 +75,13 @@ def wired(
     routes = _routes(settings, stores.directory, clock, metrics)
     keyring = Keyring(stores.directory, clock)
     alerts = AlertBook(stores.alerts, clock)
-    kept = _keeping(settings, stores, fleet, clock, entropy, metrics)
+    fitness = _fitness(fleet, alerts, clock, entropy)
+    kept = _keeping(settings, stores, fleet, fitness, clock, entropy, metrics)
     for hear in (routes.hear, fleet.hear, keyring.hear, kept.news.hear, alerts.hear):
         stores.notices.subscribe(hear)
     strays = Strays(stores.directory, stores.work, kept.rehoming, clock)
     take_backs = TakeBacks(stores.directory, kept.rehoming, clock, MovePolicy(settings.homing_moves_per_day))
-    lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout, failing=take_backs.listed)
+    lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout, failing=take_backs.listed, heard=fitness.listed)
     rediscovery = Rediscovery(stores.directory, lists, clock, entropy, metrics, kept.keeper.missed)
     sync = Sync(stores.directory, lists, clock, entropy, metrics)
     said = Said()
@@ -88,7 +93,7 @@ def wired(
         settings.send_policy,
         said,
         kept.news,
-        kept.watching.saw,
+        _all_hear(kept.watching.saw, fitness.met),
         kept.rehoming.obstacle,
     )
     sends, keyed, recorder = _send_endpoint(settings, stores, keyring, routes, sending, metrics, clock, entropy)
@@ -123,14 +128,15 @@ def wired(
         keeper=kept.keeper,
         news=kept.news,
         alerts=alerts,
+        fitness=fitness,
         unknown_senders=unknown,
         moving=_moving(settings, stores, fleet, kept, clock),
     )
-    _show(kept, alerts, metrics)
+    _show(kept, fitness, alerts, metrics)
     return gateway, [
         *(part.run for part in (fleet, keyring, alerts, keyed, recorder, hints, overlooked, intake, scheduler)),
         *(part.run for part in (kept.watching, kept.keeper, kept.worker, take_backs, gateway.moving.drains, strays)),
-        *(part.run for part in (unknown, rejections)),
+        *(part.run for part in (unknown, rejections, fitness)),
         _housekeeping(settings, stores, clock).run,
     ]
 
@@ -189,11 +195,27 @@ def _moving(settings: Settings, stores: Stores, fleet: LiveFleet, kept: _Kept, c
     )
 
 
-def _show(kept: _Kept, alerts: AlertBook, metrics: Metrics) -> None:
+def _fitness(fleet: LiveFleet, alerts: AlertBook, clock: Clock, entropy: Entropy) -> Fitness:
+    async def recognise(url: InstanceUrl) -> Recognised | Fault | None:
+        return await fleet.recognise(url, timeout_s=RECOGNISE_TIMEOUT_S)
+
+    return Fitness(fleet, alerts, clock, entropy, recognise, fleet.withhold)
+
+
+def _all_hear(*saws: Saw) -> Saw:
+    def saw(url: InstanceUrl, phase: Phase | None) -> None:
+        for each in saws:
+            each(url, phase)
+
+    return saw
+
+
+def _show(kept: _Kept, fitness: Fitness, alerts: AlertBook, metrics: Metrics) -> None:
     """Let every scrape see how the fleet is judged."""
 
     def states() -> dict[InstanceUrl, str]:
-        return {url: judged.state.value for url, judged in kept.watching.judged().items()}
+        wrong = fitness.misconfigured()
+        return {url: shown_state(judged, url in wrong) for url, judged in kept.watching.judged().items()}
 
     metrics.watch(
         states,
@@ -204,10 +226,16 @@ def _show(kept: _Kept, alerts: AlertBook, metrics: Metrics) -> None:
 
 
 def _keeping(
-    settings: Settings, stores: Stores, fleet: LiveFleet, clock: Clock, entropy: Entropy, metrics: Metrics
+    settings: Settings,
+    stores: Stores,
+    fleet: LiveFleet,
+    fitness: Fitness,
+    clock: Clock,
+    entropy: Entropy,
+    metrics: Metrics,
 ) -> _Kept:
     news = News()
-    watching = Watching(stores.leases, fleet, clock, entropy, _watch_policy(settings))
+    watching = Watching(stores.leases, fleet, clock, entropy, _watch_policy(settings), fitness.misconfigured)
     rehoming = Rehoming(
         stores.directory,
         stores.grants,
@@ -292,7 +320,8 @@ def drivers_of(settings: Settings, wire: Calls, metrics: Metrics) -> Drivers:
         api_keys={InstanceUrl(url): key for url, key in settings.instance_api_keys.items()},
         default_api_key=settings.api_key,
     )
-    return Drivers({family: MeteredDriver(plain.of(family), metrics) for family in plain.families()})
+    metered = {family: MeteredDriver(plain.of(family), metrics) for family in plain.families()}
+    return Drivers(metered, plain.recognition)
 
 
 def exits_on(stores: Stores) -> Exits:
