@@ -88,6 +88,8 @@ class Settings(BaseSettings):
     # What instances report.
     homing_max_webhook_bytes: int = Field(default=8_388_608, ge=1024, description="of one report; less of it is kept")
     homing_max_webhooks: int = Field(default=200, ge=1, description="reports being stored at once")
+    homing_streams: int = Field(default=200, ge=1, description="event streams open at once")
+    homing_streams_per_key: int = Field(default=0, ge=0, description="of one API key; 0: half of all")
     homing_event_days: float = Field(default=7.0, gt=0, description="how long events are kept")
 
     # What we know of people and keys.
@@ -145,6 +147,10 @@ class Settings(BaseSettings):
     @property
     def rebalance_policy(self) -> RebalancePolicy:
         return RebalancePolicy(moves=MovePolicy(moves_per_day=self.homing_moves_per_day))
+
+    @property
+    def streams_of_a_key(self) -> int:
+        return self.homing_streams_per_key or max(1, self.homing_streams // 2)
 
     @property
     def lease_policy(self) -> LeasePolicy:

@@ -249,3 +249,17 @@ async def test_a_hundred_sends_at_once_on_a_cold_cache_read_the_directory_once(a
 def _figure(api: Api, name: str) -> float:
     lines = api.gateway.metrics.exposition().decode().splitlines()
     return next(float(line.split()[-1]) for line in lines if line.startswith(name))
+
+
+async def test_a_send_for_a_stopped_account_is_refused_at_once_with_what_to_do(api: Api) -> None:
+    account = await api.account()
+    assert (await api.send(account, "before")).status_code == 200
+    await api.call("POST", f"/accounts/{account['id']}/stop")
+    lists = sum(instance.lists for instance in api.world.instances.values())
+    answer = await api.send(account, "meanwhile")
+    assert (answer.status_code, answer.json()["code"], answer.json()["attempts"]) == (409, "session_stopped", 0)
+    assert "start it first" in answer.json()["detail"]
+    assert "Retry-After" not in answer.headers
+    assert sum(instance.lists for instance in api.world.instances.values()) == lists
+    await api.call("POST", f"/accounts/{account['id']}/start")
+    assert (await api.send(account, "afterwards")).status_code == 200

@@ -14,6 +14,7 @@ from homing.flows.fitness import Fitness
 from homing.flows.keeper import Keeper
 from homing.flows.migrate import Migrations
 from homing.flows.news import News
+from homing.flows.prospects import Prospects
 from homing.flows.rehome import Rehoming
 from homing.flows.sync import Sync
 from homing.flows.unknown_senders import UnknownSenders
@@ -35,6 +36,7 @@ class Moving:
     exits: Exits
     migrations: Migrations
     balance: Balance
+    prospects: Prospects
 
 
 @dataclass(frozen=True, slots=True)

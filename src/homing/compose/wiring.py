@@ -31,6 +31,7 @@ from homing.flows.listings import Lists, RecentLists
 from homing.flows.migrate import Migrations
 from homing.flows.news import News
 from homing.flows.overlooked import Overlooked
+from homing.flows.prospects import Prospects
 from homing.flows.record import Recorder
 from homing.flows.rediscover import Rediscovery
 from homing.flows.rehome import KIND as REHOME
@@ -54,7 +55,7 @@ from homing.model.health import shown_state
 from homing.model.work import Tick
 from homing.ports import Clock, Directory, Entropy
 from homing.routes import RouteCache
-from homing.serve.feed import EventFeed
+from homing.serve.feed import EventFeed, Shares
 from homing.serve.instance_keys import InstanceKeys
 from homing.serve.intake import IntakeEndpoint
 from homing.serve.keyring import Keyring
@@ -106,7 +107,7 @@ def wired(
     speakers = Speakers(fleet, stores.directory, RecentLists(lists, clock), unknown, clock)
     rejections = Rejections(clock)
     reported = _intake_endpoint(settings, intake, stores, speakers, rejections, clock, metrics)
-    feed = EventFeed()
+    feed = EventFeed(Shares(settings.homing_streams, settings.streams_of_a_key))
     stores.notices.subscribe(feed.hear)
     scheduler = Scheduler(stores.schedules, clock, [_sync_schedule(settings, sync, metrics)], owner=entropy.uuid())
     gateway = Gateway(
@@ -192,6 +193,7 @@ def _moving(settings: Settings, stores: Stores, fleet: LiveFleet, kept: _Kept, c
         exits=Exits(directory, grants, stores.leases, wishes),
         migrations=Migrations(directory, fleet, grants, watching, wishes),
         balance=Balance(directory, fleet, grants, watching, wishes, settings.rebalance_policy, braked),
+        prospects=Prospects(directory, fleet, grants, watching),
     )
 
 

@@ -259,6 +259,9 @@ def _set_aside(route: Route) -> NotSent | None:
         case SessionStatus.LOGGED_OUT:
             reason = f"account {route.account_uuid} is logged out; start it and pair it again"
             return NotSent(FailureCode.SESSION_LOGGED_OUT, reason, attempts=0, final=True)
+        case SessionStatus.STOPPED if route.placement.state is PlacementState.HELD:
+            reason = f"account {route.account_uuid} was stopped by request; start it first"
+            return NotSent(FailureCode.SESSION_STOPPED, reason, attempts=0, final=True)
         case _:
             return None
 

@@ -29,6 +29,8 @@ class Code(StrEnum):
     SESSION_NOT_READY = "session_not_ready"
     SESSION_LOGGED_OUT = "session_logged_out"
     SESSION_QUARANTINED = "session_quarantined"
+    SESSION_STOPPED = "session_stopped"
+    PHONE_MISMATCH = "phone_mismatch"
     DUPLICATE_HOLDER = "duplicate_holder"
     INSTANCE_THROTTLED = "instance_throttled"
     MESSAGE_REJECTED = "message_rejected"

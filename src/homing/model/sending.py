@@ -174,6 +174,8 @@ class FailureCode(StrEnum):
     SESSION_NOT_READY = "session_not_ready"
     SESSION_LOGGED_OUT = "session_logged_out"
     SESSION_QUARANTINED = "session_quarantined"
+    SESSION_STOPPED = "session_stopped"
+    PHONE_MISMATCH = "phone_mismatch"
     DUPLICATE_HOLDER = "duplicate_holder"
     THROTTLED = "instance_throttled"
     MESSAGE_REJECTED = "message_rejected"

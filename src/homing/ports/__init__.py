@@ -369,8 +369,11 @@ class Events(Protocol):
         kind: str | None = None,
         session_id: SessionId | None = None,
         account_uuid: AccountUuid | None = None,
+        aside: bool = False,
     ) -> list[Event]:
         """Events by sequence, oldest first; without a workspace also those that belong to none.
+
+        `aside`: one of many pages of old events, in no hurry, that keeps nobody else waiting.
 
         What is not there when a page is read never appears before the page's last row later on.
         """
