@@ -98,7 +98,7 @@ def wired(
         kept.rehoming.obstacle,
     )
     sends, keyed, recorder = _send_endpoint(settings, stores, keyring, routes, sending, metrics, clock, entropy)
-    accounts = Accounts(stores.directory, fleet, entropy, stores.notices, metrics)
+    accounts = Accounts(stores.directory, fleet, entropy, stores.notices, metrics, kept.watching.unfit, fitness.met)
     hints = Hints(stores.directory, lists, clock, entropy, metrics, kept.news)
     overlooked = Overlooked(stores.events, hints, clock)
     stores.notices.subscribe(overlooked.hear)

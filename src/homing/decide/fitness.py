@@ -15,12 +15,16 @@ SURE_AFTER = 2
 _ANSWERS_WRONGLY = frozenset({
     Phase.UNAUTHORISED,
     Phase.PATH_NOT_FOUND,
+    Phase.MISDIRECTED,
     Phase.REPLY_MALFORMED,
     Phase.REQUEST_REJECTED,
     Phase.SESSION_NOT_FOUND,
     Phase.UNAVAILABLE,
     Phase.SERVER_ERROR,
 })  # fmt: skip
+
+
+_NO_LIST = frozenset({Phase.PATH_NOT_FOUND, Phase.REPLY_MALFORMED, Phase.MISDIRECTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ def judge(family: str, fault: Fault, recognised: Recognised | Fault | None, time
             f"it does not accept our API key ({fault.status or 401});"
             " set WHATSAPP_API_KEY, or the instance's own WHATSAPP_INSTANCE_n_API_KEY, to the key that it expects"
         )
-    if times < SURE_AFTER or fault.phase not in (Phase.PATH_NOT_FOUND, Phase.REPLY_MALFORMED):
+    if times < SURE_AFTER or fault.phase not in _NO_LIST:
         return None
     if gateway is not None:
         return Misfit(f"it answers /health as {gateway}, and gives no list of its sessions: {fault}")

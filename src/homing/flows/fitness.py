@@ -16,7 +16,7 @@ from homing.model.alerts import AlertKind, Subject
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl, Listing, NoList
 from homing.model.gateways import Recognised
-from homing.ports import Clock, Entropy, Fleet
+from homing.ports import Clock, Entropy, Fleet, Roster
 
 EVERY_S = 30.0
 """How old the newest list of an instance may be."""
@@ -59,6 +59,7 @@ class Fitness:
         self._checking: set[InstanceUrl] = set()
         self._places = asyncio.Semaphore(AT_ONCE)
         self._some = asyncio.Event()
+        self._roster: Roster | None = None
 
     def misconfigured(self) -> Mapping[InstanceUrl, str]:
         """What is wrong with each that is."""
@@ -156,9 +157,16 @@ class Fitness:
         self._some.clear()
 
     def _forget_who_left(self) -> None:
-        for url in self._known.keys() - self._fleet.roster.instances.keys():
+        roster = self._fleet.roster
+        if roster is self._roster:
+            return
+        self._roster = roster
+        for url in self._known.keys() - roster.instances.keys():
             del self._known[url]
             self._withhold(url, None)
+        for alert in self._alerts.standing():
+            if alert.kind is AlertKind.INSTANCE_MISCONFIGURED and alert.subject.name not in roster.instances:
+                self._alerts.resolved(alert.kind, alert.subject)
 
     def _of(self, url: InstanceUrl) -> _Known:
         """A new one is checked soon, and not all new ones in one moment."""
