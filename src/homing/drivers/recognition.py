@@ -2,8 +2,8 @@
 
 import asyncio
 
-from homing.decide import recognise
-from homing.decide.recognise import Seen
+from homing.drivers import fingerprints
+from homing.drivers.fingerprints import Seen
 from homing.drivers.wire import MIB, Calls
 from homing.model.faults import Fault
 from homing.model.fleet import InstanceUrl
@@ -25,7 +25,7 @@ class Recognition:
         seen: list[Seen] = []
         asked: list[str] = []
         fault: Fault | None = None
-        while (path := recognise.next_path(seen, asked)) is not None and loop.time() < until:
+        while (path := fingerprints.next_path(seen, asked)) is not None and loop.time() < until:
             asked.append(path)
             left_s = min(_ONE_CALL_S, until - loop.time())
             reply = await self._wire.call("GET", url, path, timeout_s=left_s, body_limit_bytes=MIB)
@@ -37,4 +37,4 @@ class Recognition:
                 break  # nobody is there, or nobody who speaks HTTP
         if not seen and fault is not None:
             return fault
-        return recognise.recognise(seen)
+        return fingerprints.recognise(seen)

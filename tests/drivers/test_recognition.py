@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from homing.decide import recognise
-from homing.decide.recognise import PATHS, VERSION_PATHS, Seen
+from homing.drivers import fingerprints
 from homing.drivers.connection import Reply
+from homing.drivers.fingerprints import PATHS, VERSION_PATHS, Seen
 from homing.drivers.recognition import Recognition
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl
@@ -88,12 +88,12 @@ def test_every_kept_recording_has_its_family() -> None:
 
 def test_evolution_is_recognised_where_its_root_hangs_at_the_internet() -> None:
     answers = recorded(read(KEPT / "evolution-api.json"))
-    assert recognise.recognise(seen(answers, "/health")).gateway == Gateway("evolution", "Evolution API")
+    assert fingerprints.recognise(seen(answers, "/health")).gateway == Gateway("evolution", "Evolution API")
 
 
 def test_our_own_instance_is_of_the_webjs_family() -> None:
     told = {"status": "healthy", "engine": "simulated", "version": "1.2", "sessions": {"total": 0}}
-    found = recognise.recognise([Seen("/health", 200, {}, json.dumps(told).encode())])
+    found = fingerprints.recognise([Seen("/health", 200, {}, json.dumps(told).encode())])
     assert found.gateway == Gateway("webjs", "a Homing instance", "1.2")
 
 
@@ -110,7 +110,7 @@ def test_what_is_only_documented_or_guarded_is_recognised_too(
     answers: dict[str, tuple[int, object]], family: str
 ) -> None:
     all_seen = [Seen(path, status, {}, json.dumps(said).encode()) for path, (status, said) in answers.items()]
-    gateway = recognise.recognise(all_seen).gateway
+    gateway = fingerprints.recognise(all_seen).gateway
     assert gateway is not None and gateway.family == family
 
 
