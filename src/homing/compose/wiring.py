@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 
+from homing.compose.joining import all_hear, fitness_of, reporting
 from homing.compose.parts import Gateway, Moving
 from homing.compose.stores import Stores
 from homing.config import Settings
@@ -21,13 +22,13 @@ from homing.flows.alerts import AlertBook
 from homing.flows.balance import Balance
 from homing.flows.drain import Drains
 from homing.flows.exits import Exits
-from homing.flows.fitness import RECOGNISE_TIMEOUT_S, Fitness
+from homing.flows.fitness import Fitness
 from homing.flows.hints import Hints
 from homing.flows.housekeeping import Housekeeping
 from homing.flows.intake import Intake
 from homing.flows.keeper import Keeper, KeeperPolicy
 from homing.flows.keyed import KeyedSends
-from homing.flows.listings import Lists, RecentLists
+from homing.flows.listings import Lists
 from homing.flows.migrate import Migrations
 from homing.flows.news import News
 from homing.flows.overlooked import Overlooked
@@ -39,28 +40,21 @@ from homing.flows.rehome import PATIENCE as REHOME_PATIENCE
 from homing.flows.rehome import Rehoming, WishList
 from homing.flows.said import Said
 from homing.flows.schedules import Schedule, Scheduler
-from homing.flows.send import Saw, Sending
-from homing.flows.speakers import Speakers
+from homing.flows.send import Sending
 from homing.flows.strays import Strays
 from homing.flows.sync import Sync
 from homing.flows.take_back import TakeBacks
 from homing.flows.underway import RehomePolicy
-from homing.flows.unknown_senders import UnknownSenders
 from homing.flows.watching import Watching, WatchPolicy
 from homing.flows.worker import Duty, Worker
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl
-from homing.model.gateways import Recognised
 from homing.model.health import shown_state
 from homing.model.work import Tick
 from homing.ports import Clock, Directory, Entropy
 from homing.routes import RouteCache
 from homing.serve.feed import EventFeed, Shares
-from homing.serve.instance_keys import InstanceKeys
-from homing.serve.intake import IntakeEndpoint
 from homing.serve.keyring import Keyring
 from homing.serve.metrics import Metrics
-from homing.serve.rejections import Rejections
 from homing.serve.sends import SendEndpoint, SendSettings
 from homing.store.vault_settling import SqlReservations
 from homing.world import dying_at
@@ -76,7 +70,7 @@ def wired(
     routes = _routes(settings, stores.directory, clock, metrics)
     keyring = Keyring(stores.directory, clock)
     alerts = AlertBook(stores.alerts, clock)
-    fitness = _fitness(fleet, alerts, clock, entropy)
+    fitness = fitness_of(fleet, alerts, clock, entropy)
     kept = _keeping(settings, stores, fleet, fitness, clock, entropy, metrics)
     for hear in (routes.hear, fleet.hear, keyring.hear, kept.news.hear, alerts.hear):
         stores.notices.subscribe(hear)
@@ -94,7 +88,7 @@ def wired(
         settings.send_policy,
         said,
         kept.news,
-        _all_hear(kept.watching.saw, fitness.met),
+        all_hear(kept.watching.saw, fitness.met),
         kept.rehoming.obstacle,
     )
     sends, keyed, recorder = _send_endpoint(settings, stores, keyring, routes, sending, metrics, clock, entropy)
@@ -103,10 +97,7 @@ def wired(
     overlooked = Overlooked(stores.events, hints, clock)
     stores.notices.subscribe(overlooked.hear)
     intake = Intake(stores.events, hints, said, clock, entropy, keep_days=settings.homing_event_days)
-    unknown = UnknownSenders(fleet, alerts, clock, metrics, settings.our_url)
-    speakers = Speakers(fleet, stores.directory, RecentLists(lists, clock), unknown, clock)
-    rejections = Rejections(clock)
-    reported = _intake_endpoint(settings, intake, stores, speakers, rejections, clock, metrics)
+    reports = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock)
     feed = EventFeed(Shares(settings.homing_streams, settings.streams_of_a_key))
     stores.notices.subscribe(feed.hear)
     scheduler = Scheduler(stores.schedules, clock, [_sync_schedule(settings, sync, metrics)], owner=entropy.uuid())
@@ -122,7 +113,7 @@ def wired(
         accounts=accounts,
         sends=sends,
         sync=sync,
-        intake=reported,
+        intake=reports.endpoint,
         feed=feed,
         rehoming=kept.rehoming,
         watching=kept.watching,
@@ -130,14 +121,14 @@ def wired(
         news=kept.news,
         alerts=alerts,
         fitness=fitness,
-        unknown_senders=unknown,
+        unknown_senders=reports.unknown,
         moving=_moving(settings, stores, fleet, kept, clock),
     )
     _show(kept, fitness, alerts, metrics)
     return gateway, [
         *(part.run for part in (fleet, keyring, alerts, keyed, recorder, hints, overlooked, intake, scheduler)),
         *(part.run for part in (kept.watching, kept.keeper, kept.worker, take_backs, gateway.moving.drains, strays)),
-        *(part.run for part in (unknown, rejections, fitness)),
+        *(part.run for part in (reports.unknown, reports.rejections, fitness)),
         _housekeeping(settings, stores, clock).run,
     ]
 
@@ -195,21 +186,6 @@ def _moving(settings: Settings, stores: Stores, fleet: LiveFleet, kept: _Kept, c
         balance=Balance(directory, fleet, grants, watching, wishes, settings.rebalance_policy, braked),
         prospects=Prospects(directory, fleet, grants, watching),
     )
-
-
-def _fitness(fleet: LiveFleet, alerts: AlertBook, clock: Clock, entropy: Entropy) -> Fitness:
-    async def recognise(url: InstanceUrl) -> Recognised | Fault | None:
-        return await fleet.recognise(url, timeout_s=RECOGNISE_TIMEOUT_S)
-
-    return Fitness(fleet, alerts, clock, entropy, recognise, fleet.withhold)
-
-
-def _all_hear(*saws: Saw) -> Saw:
-    def saw(url: InstanceUrl, phase: Phase | None) -> None:
-        for each in saws:
-            each(url, phase)
-
-    return saw
 
 
 def _show(kept: _Kept, fitness: Fitness, alerts: AlertBook, metrics: Metrics) -> None:
@@ -288,31 +264,6 @@ def _sync_schedule(settings: Settings, sync: Sync, metrics: Metrics) -> Schedule
         return report.summary
 
     return Schedule("sync-instance-urls", settings.homing_sync_schedule, check_all)
-
-
-def _intake_endpoint(
-    settings: Settings,
-    intake: Intake,
-    stores: Stores,
-    speakers: Speakers,
-    rejections: Rejections,
-    clock: Clock,
-    metrics: Metrics,
-) -> IntakeEndpoint:
-    if not settings.whatsapp_hmac_secret:
-        log.warning("WHATSAPP_HMAC_SECRET is not set: what instances report is refused")
-    own_keys = {InstanceUrl(url): key for url, key in settings.instance_api_keys.items()}
-    return IntakeEndpoint(
-        intake=intake,
-        directory=stores.directory,
-        speakers=speakers,
-        rejections=rejections,
-        keys=InstanceKeys(settings.api_key, own_keys),
-        clock=clock,
-        metrics=metrics,
-        secret=settings.whatsapp_hmac_secret,
-        waiting_max=settings.homing_max_webhooks,
-    )
 
 
 def drivers_of(settings: Settings, wire: Calls, metrics: Metrics) -> Drivers:
