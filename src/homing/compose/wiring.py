@@ -54,6 +54,7 @@ from homing.serve.intake import IntakeEndpoint
 from homing.serve.keyring import Keyring
 from homing.serve.metrics import Metrics
 from homing.serve.sends import SendEndpoint, SendSettings
+from homing.serve.workspaces import Workspaces
 from homing.store.vault_settling import SqlReservations
 from homing.world import dying_at
 
@@ -67,9 +68,10 @@ def wired(
     fleet = LiveFleet(stores.directory, drivers, clock, default_url=InstanceUrl(settings.whatsapp_nodejs_url))
     routes = _routes(settings, stores.directory, clock, metrics)
     keyring = Keyring(stores.directory, clock)
+    workspaces = Workspaces(stores.directory, clock, settings.homing_default_region)
     alerts = AlertBook(stores.alerts, clock)
     kept = _keeping(settings, stores, fleet, clock, entropy, metrics)
-    for hear in (routes.hear, fleet.hear, keyring.hear, kept.news.hear, alerts.hear):
+    for hear in (routes.hear, fleet.hear, keyring.hear, workspaces.hear, kept.news.hear, alerts.hear):
         stores.notices.subscribe(hear)
     strays = Strays(stores.directory, stores.work, kept.rehoming, clock)
     take_backs = TakeBacks(stores.directory, kept.rehoming, clock, MovePolicy(settings.homing_moves_per_day))
@@ -88,7 +90,9 @@ def wired(
         kept.watching.saw,
         kept.rehoming.obstacle,
     )
-    sends, keyed, recorder = _send_endpoint(settings, stores, keyring, routes, sending, metrics, clock, entropy)
+    sends, keyed, recorder = _send_endpoint(
+        settings, stores, keyring, workspaces, routes, sending, metrics, clock, entropy
+    )
     accounts = Accounts(stores.directory, fleet, entropy, stores.notices, metrics)
     hints = Hints(stores.directory, lists, clock, entropy, metrics, kept.news)
     overlooked = Overlooked(stores.events, hints, clock)
@@ -107,6 +111,7 @@ def wired(
         routes=routes,
         fleet=fleet,
         keyring=keyring,
+        workspaces=workspaces,
         accounts=accounts,
         sends=sends,
         sync=sync,
@@ -121,7 +126,10 @@ def wired(
     )
     _show(kept, alerts, metrics)
     return gateway, [
-        *(part.run for part in (fleet, keyring, alerts, keyed, recorder, hints, overlooked, intake, scheduler)),
+        *(
+            part.run
+            for part in (fleet, keyring, workspaces, alerts, keyed, recorder, hints, overlooked, intake, scheduler)
+        ),
         *(part.run for part in (kept.watching, kept.keeper, kept.worker, take_backs, gateway.moving.drains, strays)),
         _housekeeping(settings, stores, clock).run,
     ]
@@ -136,6 +144,7 @@ def _send_endpoint(
     settings: Settings,
     stores: Stores,
     keyring: Keyring,
+    workspaces: Workspaces,
     routes: RouteCache,
     sending: Sending,
     metrics: Metrics,
@@ -144,9 +153,10 @@ def _send_endpoint(
 ) -> tuple[SendEndpoint, KeyedSends, Recorder]:
     keyed = KeyedSends(stores.messages, clock, owner=entropy.uuid(), keep_s=settings.homing_idempotency_hours * 3600)
     recorder = Recorder(stores.messages, clock)
-    limits = SendSettings(settings.homing_default_region, settings.message_id_secret, settings.homing_max_sends)
+    limits = SendSettings(settings.message_id_secret, settings.homing_max_sends)
     endpoint = SendEndpoint(
         keyring=keyring,
+        workspaces=workspaces,
         routes=routes,
         sending=sending,
         keyed=keyed,

@@ -13,6 +13,8 @@ STATUS: dict[Code, int] = {
     Code.UNAUTHENTICATED: 401,
     Code.FORBIDDEN: 403,
     Code.INVALID_REQUEST: 422,
+    Code.PHONE_INVALID: 422,
+    Code.PHONE_AMBIGUOUS: 422,
     Code.UNSUPPORTED_TYPE: 422,
     Code.BODY_TOO_LARGE: 413,
     Code.NOT_FOUND: 404,
