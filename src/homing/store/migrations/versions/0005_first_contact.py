@@ -1,7 +1,8 @@
-"""For fleets that others run: alerts that stand, what may be done with an instance, and where its logins lie; how a
-workspace reads numbers, and whose each number is."""
+"""For fleets that others run: alerts that stand, what may be done with an instance, where its logins lie, and when a
+session last showed that its phone is linked or is not; how a workspace reads numbers, and whose each number is."""
 
 from contextlib import AbstractContextManager
+from typing import Any
 
 from alembic import op
 from alembic.operations import BatchOperations
@@ -38,15 +39,21 @@ def upgrade() -> None:
     with _instances_as_before() as instances:
         instances.add_column(Column("mode", Words(), server_default="route", nullable=False))
         instances.add_column(Column("storage", Words(), nullable=True))
+        instances.add_column(Column("exited_at", UtcDateTime(), nullable=True))
         instances.create_check_constraint(op.f("instances_mode_check"), text(_MODES))
     with _workspaces_as_before() as workspaces:
         workspaces.add_column(Column("region", Words(), nullable=True))
         workspaces.add_column(Column("bare_digits", Words(), server_default="strict", nullable=False))
         workspaces.create_check_constraint(op.f("workspaces_bare_digits_check"), text(_BARE_DIGITS))
     _persons()
+    for column in (*_linking(), *_offered()):
+        op.add_column("sessions", column)
+    op.execute("UPDATE sessions SET ready_at = last_verified_at WHERE status = 'connected'")
 
 
 def downgrade() -> None:
+    for column in reversed([*_linking(), *_offered()]):
+        op.drop_column("sessions", column.name)
     op.drop_column("messages", "phone_as_written")
     op.drop_column("contacts", "phone_as_written")
     for table in ("contacts", "accounts"):
@@ -58,6 +65,7 @@ def downgrade() -> None:
         workspaces.drop_column("region")
     with _instances_as_after() as instances:
         instances.drop_constraint(op.f("instances_mode_check"), type_="check")
+        instances.drop_column("exited_at")
         instances.drop_column("storage")
         instances.drop_column("mode")
     op.drop_table("alerts")
@@ -72,6 +80,7 @@ def _instances_as_after() -> AbstractContextManager[BatchOperations]:
     table = _instances(
         Column("mode", Words(), server_default="route", nullable=False),
         Column("storage", Words(), nullable=True),
+        Column("exited_at", UtcDateTime(), nullable=True),
         CheckConstraint(_MODES, name="instances_mode_check"),
     )
     return op.batch_alter_table("instances", copy_from=table, table_kwargs={"sqlite_autoincrement": True})
@@ -147,6 +156,25 @@ def _note_contacts() -> None:
             named = {"id": row.id, "person": None if whose in taken else whose[1]}
             connection.execute(text("UPDATE contacts SET person = :person WHERE id = :id"), named)
         taken.add(whose)
+
+
+def _linking() -> list[Column[Any]]:
+    return [
+        Column("code_reported_at", UtcDateTime(), nullable=True),
+        Column("ready_at", UtcDateTime(), nullable=True),
+        Column("logout_reported_at", UtcDateTime(), nullable=True),
+        Column("started_at", UtcDateTime(), nullable=True),
+        Column("started_on", Words(), nullable=True),
+        Column("code_renewed_at", UtcDateTime(), nullable=True),
+    ]
+
+
+def _offered() -> list[Column[Any]]:
+    return [
+        Column("offered_to", Words(), nullable=True),
+        Column("offered_at", UtcDateTime(), nullable=True),
+        Column("offered_place", Integer(), nullable=True),
+    ]
 
 
 def _alerts() -> None:
