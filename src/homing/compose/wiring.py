@@ -40,7 +40,7 @@ from homing.flows.rehome import PATIENCE as REHOME_PATIENCE
 from homing.flows.rehome import Rehoming, WishList
 from homing.flows.said import Said
 from homing.flows.schedules import Schedule, Scheduler
-from homing.flows.send import Sending
+from homing.flows.send import Saw, Sending
 from homing.flows.strays import Strays
 from homing.flows.sync import Sync
 from homing.flows.take_back import TakeBacks
@@ -56,6 +56,7 @@ from homing.serve.feed import EventFeed, Shares
 from homing.serve.keyring import Keyring
 from homing.serve.metrics import Metrics
 from homing.serve.sends import SendEndpoint, SendSettings
+from homing.serve.workspaces import Workspaces
 from homing.store.vault_settling import SqlReservations
 from homing.world import dying_at
 
@@ -69,10 +70,11 @@ def wired(
     fleet = LiveFleet(stores.directory, drivers, clock, default_url=InstanceUrl(settings.whatsapp_nodejs_url) or None)
     routes = _routes(settings, stores.directory, clock, metrics)
     keyring = Keyring(stores.directory, clock)
+    workspaces = Workspaces(stores.directory, clock, settings.homing_default_region)
     alerts = AlertBook(stores.alerts, clock)
     fitness = fitness_of(fleet, alerts, clock, entropy)
     kept = _keeping(settings, stores, fleet, fitness, clock, entropy, metrics)
-    for hear in (routes.hear, fleet.hear, keyring.hear, kept.news.hear, alerts.hear):
+    for hear in (routes.hear, fleet.hear, keyring.hear, workspaces.hear, kept.news.hear, alerts.hear):
         stores.notices.subscribe(hear)
     strays = Strays(stores.directory, stores.work, kept.rehoming, clock)
     take_backs = TakeBacks(stores.directory, kept.rehoming, clock, MovePolicy(settings.homing_moves_per_day))
@@ -80,18 +82,11 @@ def wired(
     rediscovery = Rediscovery(stores.directory, lists, clock, entropy, metrics, kept.keeper.missed)
     sync = Sync(stores.directory, lists, clock, entropy, metrics)
     said = Said()
-    sending = Sending(
-        routes,
-        fleet,
-        rediscovery,
-        clock,
-        settings.send_policy,
-        said,
-        kept.news,
-        all_hear(kept.watching.saw, fitness.met),
-        kept.rehoming.obstacle,
+    saw = all_hear(kept.watching.saw, fitness.met)
+    sending = _sending(settings, routes, fleet, rediscovery, clock, said, kept, saw)
+    sends, keyed, recorder = _send_endpoint(
+        settings, stores, keyring, workspaces, routes, sending, metrics, clock, entropy
     )
-    sends, keyed, recorder = _send_endpoint(settings, stores, keyring, routes, sending, metrics, clock, entropy)
     accounts = Accounts(stores.directory, fleet, entropy, stores.notices, metrics, kept.watching.unfit, fitness.met)
     hints = Hints(stores.directory, lists, clock, entropy, metrics, kept.news)
     overlooked = Overlooked(stores.events, hints, clock)
@@ -110,6 +105,7 @@ def wired(
         routes=routes,
         fleet=fleet,
         keyring=keyring,
+        workspaces=workspaces,
         accounts=accounts,
         sends=sends,
         sync=sync,
@@ -126,7 +122,8 @@ def wired(
     )
     _show(kept, fitness, alerts, metrics)
     return gateway, [
-        *(part.run for part in (fleet, keyring, alerts, keyed, recorder, hints, overlooked, intake, scheduler)),
+        *(part.run for part in (fleet, keyring, workspaces, alerts, keyed, recorder)),
+        *(part.run for part in (hints, overlooked, intake, scheduler)),
         *(part.run for part in (kept.watching, kept.keeper, kept.worker, take_backs, gateway.moving.drains, strays)),
         *(part.run for part in (reports.unknown, reports.rejections, fitness)),
         _housekeeping(settings, stores, clock).run,
@@ -138,10 +135,34 @@ def _housekeeping(settings: Settings, stores: Stores, clock: Clock) -> Housekeep
     return Housekeeping(stores.work, stores.leases, SqlReservations(stores.database), clock, messages_kept_s=kept_s)
 
 
+def _sending(
+    settings: Settings,
+    routes: RouteCache,
+    fleet: LiveFleet,
+    rediscovery: Rediscovery,
+    clock: Clock,
+    said: Said,
+    kept: "_Kept",
+    saw: Saw,
+) -> Sending:
+    return Sending(
+        routes,
+        fleet,
+        rediscovery,
+        clock,
+        settings.send_policy,
+        said,
+        kept.news,
+        saw,
+        kept.rehoming.obstacle,
+    )
+
+
 def _send_endpoint(
     settings: Settings,
     stores: Stores,
     keyring: Keyring,
+    workspaces: Workspaces,
     routes: RouteCache,
     sending: Sending,
     metrics: Metrics,
@@ -150,9 +171,10 @@ def _send_endpoint(
 ) -> tuple[SendEndpoint, KeyedSends, Recorder]:
     keyed = KeyedSends(stores.messages, clock, owner=entropy.uuid(), keep_s=settings.homing_idempotency_hours * 3600)
     recorder = Recorder(stores.messages, clock)
-    limits = SendSettings(settings.homing_default_region, settings.message_id_secret, settings.homing_max_sends)
+    limits = SendSettings(settings.message_id_secret, settings.homing_max_sends)
     endpoint = SendEndpoint(
         keyring=keyring,
+        workspaces=workspaces,
         routes=routes,
         sending=sending,
         keyed=keyed,

@@ -10,6 +10,7 @@ from typing import assert_never
 import structlog
 
 from homing.decide import placement, starting
+from homing.decide.phones.aliases import person
 from homing.decide.placement import Chosen, NoRoom
 from homing.decide.rooms import Load
 from homing.decide.starting import Elsewhere, Here, Refused, Unclear
@@ -28,6 +29,7 @@ from homing.model.fleet import (
     Takeover,
     WorkspaceId,
 )
+from homing.model.phones import Number
 from homing.ports import (
     AccountChanged,
     Directory,
@@ -72,7 +74,7 @@ class Accounts:
     async def create(
         self,
         workspace: WorkspaceId,
-        phone: str,
+        number: Number,
         name: str,
         takeover: Takeover | None,
         requires: Mapping[str, str],
@@ -84,7 +86,8 @@ class Accounts:
                 uuid=AccountUuid(uuid),
                 workspace_id=workspace,
                 session_id=SessionId(f"webjs_{workspace}_{uuid.replace('-', '')}"),
-                phone=phone,
+                phone=number.written,
+                person=person(number.digits),
                 name=name,
                 takeover=takeover or Takeover.AUTO,
                 requires=requires,
