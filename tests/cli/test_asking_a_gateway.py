@@ -216,5 +216,6 @@ def test_a_reported_phone_is_shown_and_accepted(homing: CommandLine, gateway: Sc
 def test_an_account_is_deleted_and_a_connected_one_by_insisting(homing: CommandLine, gateway: ScriptedGateway):
     gateway.refuse("DELETE", "/accounts/144", 409, "instance_in_use", "The session is connected")
     assert homing("accounts", "delete", "144").code == 1
-    gateway.answer("DELETE", "/accounts/144?force=true", None, 204)
-    assert homing("accounts", "delete", "144", "--force").out == "Account 144 is deleted.\n"
+    gateway.answer("DELETE", "/accounts/144", None, 204)
+    assert homing("accounts", "delete", "144", "--force").code == 0
+    assert (gateway.last.method, gateway.last.path) == ("DELETE", "/api/v1/accounts/144?force=true")

@@ -12,6 +12,7 @@ from homing.flows.balance import Balance
 from homing.flows.deleting import Deleting
 from homing.flows.drain import Drains
 from homing.flows.exits import Exits
+from homing.flows.fitness import Fitness
 from homing.flows.identity import Identity
 from homing.flows.keeper import Keeper
 from homing.flows.migrate import Migrations
@@ -28,6 +29,7 @@ from homing.serve.intake import IntakeEndpoint
 from homing.serve.keyring import Keyring
 from homing.serve.metrics import Metrics
 from homing.serve.sends import SendEndpoint
+from homing.serve.workspaces import Workspaces
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Gateway:
     routes: RouteCache
     fleet: LiveFleet
     keyring: Keyring
+    workspaces: Workspaces
     accounts: Accounts
     adopting: Adopting
     identity: Identity
@@ -66,5 +69,6 @@ class Gateway:
     keeper: Keeper
     news: News
     alerts: AlertBook
+    fitness: Fitness
     unknown_senders: UnknownSenders
     moving: Moving

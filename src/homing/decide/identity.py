@@ -1,50 +1,34 @@
 """Is the phone that an instance reports for a session the account's own?"""
 
-from enum import StrEnum
-
+from homing.decide.phones.aliases import person
 from homing.model.fleet import Account
-from homing.model.phones import e164_digits
+
+SHORTEST = 6
+"""Digits. What is shorter is no phone."""
 
 
-class Likeness(StrEnum):
-    """How a reported phone compares with an account's."""
+def phone_of(reported: str) -> str | None:
+    """The digits of a reported phone, without what gateways put around it: `62811:12@s.whatsapp.net` is 62811.
 
-    SAME = "same"
-    OTHER = "other"
-    UNCLEAR = "unclear"
-    """One of the two is no number that can be read."""
-
-
-def same_person(account: Account, reported: str, region: str) -> Likeness:
-    """Compares by whose phone it is and not by how it is written."""
-    if digits(account.phone) == digits(reported):
-        return Likeness.SAME
-    own, told = person(account.phone, region), person(f"+{digits(reported)}", region)
-    if own is None or told is None:
-        return Likeness.UNCLEAR
-    return Likeness.SAME if own == told else Likeness.OTHER
+    None for what is no phone, such as an address that hides it (`…@lid`).
+    """
+    name, _, domain = reported.partition("@")
+    digits = "".join(each for each in name.partition(":")[0] if each.isascii() and each.isdecimal())
+    return digits if len(digits) >= SHORTEST and domain != "lid" else None
 
 
-def person(phone: str, region: str) -> str | None:
-    """What all spellings of one person's number have in common; None if it is no number."""
-    try:
-        return e164_digits(phone, region)
-    except ValueError:
-        return None
+def mismatch(account: Account, reported: str | None) -> str | None:
+    """The stranger's phone that stands after this report; None if none does.
 
-
-def digits(phone: str) -> str:
-    """A reported number without what gateways put around it: `62811:12@s.whatsapp.net` is `62811`."""
-    bare = phone.partition("@")[0].partition(":")[0]
-    return "".join(each for each in bare if each.isascii() and each.isdecimal())
-
-
-def mismatch(account: Account, reported: str | None, region: str) -> str | None:
-    """The stranger's phone that stands after this report; None if none does. No report changes nothing."""
-    if not reported:
+    Persons are compared, and not how their numbers are written. A report without a phone changes nothing, and nothing
+    can be said of an account of whose phone it is not known whose it is.
+    """
+    phone = phone_of(reported) if reported else None
+    if phone is None or account.person is None:
         return account.mismatched_phone
-    match same_person(account, reported, region):
-        case Likeness.OTHER:
-            return digits(reported)
-        case Likeness.SAME | Likeness.UNCLEAR:
-            return None
+    return None if person(phone) == account.person else phone
+
+
+def differs(written: str, reported: str) -> bool:
+    """Whether a report is worth a closer look: it does not name the very digits that are written."""
+    return phone_of(reported) != "".join(each for each in written if each.isdecimal())

@@ -27,8 +27,8 @@ Reported = Mapping[SessionId, tuple[InstanceUrl, str]]
 class Identity:
     """Notes strangers' phones, and when they are gone."""
 
-    def __init__(self, directory: Directory, alerts: AlertBook, region: str) -> None:
-        self._directory, self._alerts, self._region = directory, alerts, region
+    def __init__(self, directory: Directory, alerts: AlertBook) -> None:
+        self._directory, self._alerts = directory, alerts
 
     async def standing(self) -> frozenset[SessionId]:
         """The sessions for which a stranger's phone stands."""
@@ -45,7 +45,7 @@ class Identity:
 
     async def reported(self, account: Account, phone: str | None) -> None:
         """Its own instance reports this phone for the account's session."""
-        stands = identity.mismatch(account, phone, self._region)
+        stands = identity.mismatch(account, phone)
         if stands != account.mismatched_phone:
             await self._directory.set_mismatch(account, stands)
         self.tell(account, stands)

@@ -133,6 +133,23 @@ class Placement:
 
 
 @dataclass(frozen=True, slots=True)
+class Linking:
+    """When a session last showed that its phone is linked, or that it is not; by the store's clock.
+
+    Only what its holder reports counts, or the instance that it was started on.
+    """
+
+    code_at: datetime | None = None
+    """A code to link its phone with was reported."""
+    ready_at: datetime | None = None
+    """It was reported ready, or seen connected."""
+    logout_at: datetime | None = None
+    """It was reported that its link has ended."""
+    started_at: datetime | None = None
+    """An instance was told to start or restart it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """All that a send must know about an account: whose it is, its session, and where that lives."""
 
@@ -144,6 +161,8 @@ class Route:
     status: SessionStatus = SessionStatus.UNKNOWN
     mismatched_phone: str | None = None
     """The phone that its instance reports for the session, if that is somebody else's than the account's."""
+    linking: Linking = Linking()
+    """Read where it is judged where the session is; not for every send."""
 
     @property
     def session_id(self) -> SessionId:
@@ -182,6 +201,9 @@ class Account:
     """Labels that an instance must have to hold its session."""
     mismatched_phone: str | None = None
     """The phone that its instance reports for the session, if that is somebody else's than the account's."""
+    person: str | None = None
+    """Whose phone it is: the E.164 digits by which its spellings are compared. None where that cannot be told."""
+    linking: Linking = Linking()
 
     @property
     def session_id(self) -> SessionId:
@@ -190,7 +212,8 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """A person whom a workspace writes to. `phone` is in E.164 without the plus, as the gateways take it."""
+    """A person whom a workspace writes to. `phone` is in E.164 without the plus, as the gateways take it;
+    `phone_as_written` is what was given, None where that was not kept."""
 
     id: int
     uuid: ContactUuid
@@ -198,6 +221,7 @@ class Contact:
     phone: str
     name: str
     created_at: datetime
+    phone_as_written: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

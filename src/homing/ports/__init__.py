@@ -54,8 +54,11 @@ from homing.model.notices import Notice as Notice
 from homing.model.notices import PlacementChanged as PlacementChanged
 from homing.model.notices import RosterChanged as RosterChanged
 from homing.model.notices import WorkReady as WorkReady
+from homing.model.notices import WorkspacesChanged as WorkspacesChanged
+from homing.model.phones import Bare
 from homing.model.sending import Receipt
 from homing.model.vault import VaultSealed as VaultSealed
+from homing.model.workspaces import Workspace
 from homing.ports.alerts import Alerts as Alerts
 from homing.ports.leases import Credentials as Credentials
 from homing.ports.leases import Grants as Grants
@@ -117,7 +120,7 @@ class Lookup:
 
 @dataclass(frozen=True, slots=True)
 class NewAccount:
-    """An account about to exist. `session_id` is fixed from here on."""
+    """An account about to exist. `session_id` is fixed from here on; `person` is the phone as it is compared."""
 
     uuid: AccountUuid
     workspace_id: WorkspaceId
@@ -127,6 +130,7 @@ class NewAccount:
     takeover: Takeover
     id: int | None = None
     requires: Mapping[str, str] = field(default_factory=dict)
+    person: str | None = None
     any_owner: bool = False
     """Whether its session may be one that another workspace's deleted account had: an operator says so."""
 
@@ -150,6 +154,14 @@ class InstanceChanges(TypedDict, total=False):
     labels: Mapping[str, str]
     mode: InstanceMode
     storage: str | None
+
+
+class WorkspaceChanges(TypedDict, total=False):
+    """What may be set of a workspace. What is absent stays; a region of None is the settings' again."""
+
+    name: str
+    region: str | None
+    bare_digits: Bare
 
 
 class Directory(Protocol):
@@ -210,12 +222,30 @@ class Directory(Protocol):
         """The sessions that should be running, placed on none of these instances but on some address."""
         ...
 
-    async def mark_verified(self, sessions: Collection[SessionId], at: datetime) -> None: ...
+    async def mark_verified(
+        self, sessions: Collection[SessionId], at: datetime, *, ready_ago_s: float | None = None
+    ) -> None:
+        """They were seen where the record says; given `ready_ago_s`, they could send so many seconds ago."""
+        ...
 
-    async def set_status(self, session_id: SessionId, status: SessionStatus) -> None: ...
+    async def set_status(self, session_id: SessionId, status: SessionStatus, *, ready: bool = False) -> None:
+        """`ready`: it was seen to be able to send just now."""
+        ...
+
+    async def note_start(self, session_id: SessionId, instance: InstanceUrl) -> None:
+        """An instance is about to be told to start or restart the session: codes reported before are void.
+
+        From here on what this instance reports of the session counts, as if it were placed there.
+        """
+        ...
+
+    async def claim_renewal(self, session_id: SessionId, *, every_s: float) -> float:
+        """0.0 if a new code may be asked for now, which is noted; else in how many seconds, whoever asked last."""
+        ...
 
     async def create_account(self, account: NewAccount) -> Account:
-        """Raises NameTaken if the workspace has that phone already. The workspace comes to exist if it did not."""
+        """Raises NameTaken if the workspace has that phone already, however written. The workspace comes to exist if
+        it did not."""
         ...
 
     async def account(
@@ -269,9 +299,16 @@ class Directory(Protocol):
         ...
 
     async def create_contact(
-        self, uuid: ContactUuid, workspace: WorkspaceId, phone: str, name: str, *, id: int | None = None
+        self,
+        uuid: ContactUuid,
+        workspace: WorkspaceId,
+        phone: str,
+        name: str,
+        *,
+        as_written: str | None = None,
+        id: int | None = None,
     ) -> Contact:
-        """Raises NameTaken if the workspace has that phone already."""
+        """`phone` in E.164 digits. Raises NameTaken if the workspace has that person already."""
         ...
 
     async def contact(self, workspace: WorkspaceId | None, uuid: str) -> Contact | None: ...
@@ -279,6 +316,18 @@ class Directory(Protocol):
     async def contacts(self, workspace: WorkspaceId | None, page: Page) -> list[Contact]: ...
 
     async def delete_contact(self, contact: Contact) -> None: ...
+
+    async def workspaces(self) -> list[Workspace]:
+        """All of them, by id."""
+        ...
+
+    async def change_workspace(self, id: WorkspaceId, changes: WorkspaceChanges) -> Workspace | None:
+        """The workspace as it stands changed; None if there is none. Every gateway hears WorkspacesChanged."""
+        ...
+
+    async def recognise_accounts(self, default_region: str) -> int:
+        """Note whose the phones of accounts are of which that is not known yet; returns of how many it is now."""
+        ...
 
     async def instances(self) -> list[Instance]: ...
 
@@ -419,7 +468,9 @@ class Events(Protocol):
         """
         ...
 
-    async def newest(self, session_id: SessionId, kind: str, *, since: datetime) -> Event | None: ...
+    async def newest(self, session_id: SessionId, kind: str, *, told_by: InstanceUrl) -> Event | None:
+        """The newest event of its kind that this instance told of the session."""
+        ...
 
     async def unseen_since(self, kinds: Collection[str], *, after: int, until: int) -> list[Event]:
         """Events of these kinds, numbered above `after` and up to `until`, about a session that nobody has seen at the

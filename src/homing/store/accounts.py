@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Table, delete, func, or_, select, update
 
+from homing.decide.phones.aliases import person
 from homing.model.fleet import (
     Account,
     Contact,
@@ -102,15 +103,18 @@ def create_contact(
     name: str,
     at: datetime,
     *,
+    as_written: str | None,
     id: int | None = None,
 ) -> Contact:
     ensure_workspace(connection, workspace, at)
+    whose = person(phone)
     chosen = {} if id is None else {"id": id}
     values = chosen | {"uuid": uuid, "workspace_id": workspace, "phone": phone, "name": name, "created_at": at}
-    statement = insert(dialect_of(connection), contacts).values(values).on_conflict_do_nothing().returning(contacts)
-    row = connection.execute(statement).one_or_none()
+    written = {"person": whose, "phone_as_written": as_written}
+    statement = insert(dialect_of(connection), contacts).values(values | written).on_conflict_do_nothing()
+    row = connection.execute(statement.returning(contacts)).one_or_none()
     if row is None:
-        raise _taken(connection, contacts, "contact", workspace, phone, uuid)
+        raise _taken(connection, contacts, "contact", workspace, phone, whose, uuid)
     if id is not None:
         skip_chosen_id(connection, "contacts")
     return contact_of(row)
@@ -142,6 +146,7 @@ def _insert_account(connection: Connection, new: NewAccount, at: datetime) -> in
         "takeover": new.takeover,
         "created_at": at,
         "requires": dict(new.requires),
+        "person": new.person,
     }
     if new.id is not None:
         values["id"] = new.id
@@ -150,18 +155,33 @@ def _insert_account(connection: Connection, new: NewAccount, at: datetime) -> in
     )
     account_id = connection.scalar(statement)
     if account_id is None:
-        raise _taken(connection, accounts, "account", new.workspace_id, new.phone, new.uuid)
+        raise _taken(connection, accounts, "account", new.workspace_id, new.phone, new.person, new.uuid)
     if new.id is not None:
         skip_chosen_id(connection, "accounts")
     return int(account_id)
 
 
-def _taken(connection: Connection, table: Table, what: str, workspace: WorkspaceId, phone: str, uuid: str) -> NameTaken:
+def _taken(
+    connection: Connection,
+    table: Table,
+    what: str,
+    workspace: WorkspaceId,
+    phone: str,
+    whose: str | None,
+    uuid: str,
+) -> NameTaken:
     def exists(*clauses: ColumnElement[bool]) -> bool:
         return connection.scalar(select(func.count()).select_from(table).where(*clauses)) > 0  # type: ignore[operator]
 
-    if exists(table.c.workspace_id == workspace, table.c.phone == phone):
-        return NameTaken(f"workspace {workspace} has the phone {phone} as another {what} already")
+    same = or_(table.c.phone == phone, table.c.person == whose) if whose is not None else table.c.phone == phone
+    owner = connection.execute(
+        select(table.c.id, table.c.uuid, table.c.phone).where(table.c.workspace_id == workspace, same).limit(1)
+    ).one_or_none()
+    if owner is not None:
+        spelt = "" if owner.phone == phone else f", written {owner.phone}"
+        return NameTaken(
+            f"workspace {workspace} has the phone {phone} as another {what} already: {owner.id} ({owner.uuid}){spelt}"
+        )
     if exists(table.c.uuid == uuid):
         return NameTaken(f"the uuid {uuid} is another {what}'s already")
     return NameTaken(f"the id is another {what}'s already")

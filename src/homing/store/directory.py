@@ -27,6 +27,7 @@ from homing.model.fleet import (
     Takeover,
     WorkspaceId,
 )
+from homing.model.workspaces import Workspace
 from homing.ports import (
     AccountChanged,
     Clock,
@@ -39,8 +40,10 @@ from homing.ports import (
     Notice,
     Page,
     RosterChanged,
+    WorkspaceChanges,
+    WorkspacesChanged,
 )
-from homing.store import accounts, handing, lookup, naming, placed, placements, reported, roster
+from homing.store import accounts, handing, linking, lookup, naming, placed, placements, reported, roster, workspaces
 from homing.store.database import Database
 from homing.store.notices import StagedNotices
 from homing.store.telling import Changes
@@ -118,16 +121,26 @@ class SqlDirectory:
     async def placed_count(self) -> int:
         return await self._database.read(placed.placed_count)
 
-    async def mark_verified(self, sessions: Collection[SessionId], at: datetime) -> None:
+    async def mark_verified(
+        self, sessions: Collection[SessionId], at: datetime, *, ready_ago_s: float | None = None
+    ) -> None:
         if sessions:
-            await self._database.write(lambda c: placements.mark_verified(c, sessions, at))
+            await self._database.write(lambda c: placements.mark_verified(c, self._database, sessions, at, ready_ago_s))
 
-    async def set_status(self, session_id: SessionId, status: SessionStatus) -> None:
+    async def note_start(self, session_id: SessionId, instance: InstanceUrl) -> None:
+        await self._database.write(lambda c: linking.note_start(c, self._database, session_id, instance))
+
+    async def claim_renewal(self, session_id: SessionId, *, every_s: float) -> float:
+        return await self._database.write(lambda c: linking.claim_renewal(c, self._database, session_id, every_s))
+
+    async def set_status(self, session_id: SessionId, status: SessionStatus, *, ready: bool = False) -> None:
         # Most reports repeat what is known; a read is cheaper than a transaction.
         if await self._database.read(lambda c: placements.status_of(c, session_id)) in (None, status):
             return
         at = self._clock.now()
-        await self._changes.make(lambda c: (None, placements.set_status(c, session_id, status, at)))
+        await self._changes.make(
+            lambda c: (None, placements.set_status(c, self._database, session_id, status, at, ready=ready))
+        )
 
     async def moves(
         self,
@@ -201,12 +214,19 @@ class SqlDirectory:
         await self._change(lambda c: accounts.set_requires(c, account.id, requires), AccountChanged(account.uuid))
 
     async def create_contact(
-        self, uuid: ContactUuid, workspace: WorkspaceId, phone: str, name: str, *, id: int | None = None
+        self,
+        uuid: ContactUuid,
+        workspace: WorkspaceId,
+        phone: str,
+        name: str,
+        *,
+        as_written: str | None = None,
+        id: int | None = None,
     ) -> Contact:
         at = self._clock.now()
-        changed = AccountChanged(contact_uuid=uuid)
         return await self._change(
-            lambda c: accounts.create_contact(c, uuid, workspace, phone, name, at, id=id), changed
+            lambda c: accounts.create_contact(c, uuid, workspace, phone, name, at, as_written=as_written, id=id),
+            AccountChanged(contact_uuid=uuid),
         )
 
     async def contact(self, workspace: WorkspaceId | None, uuid: str) -> Contact | None:
@@ -218,6 +238,17 @@ class SqlDirectory:
     async def delete_contact(self, contact: Contact) -> None:
         changed = AccountChanged(contact_uuid=contact.uuid)
         await self._change(lambda c: accounts.delete_contact(c, contact.id), changed)
+
+    # --- workspaces ---
+
+    async def workspaces(self) -> list[Workspace]:
+        return await self._database.read(workspaces.all_workspaces)
+
+    async def change_workspace(self, id: WorkspaceId, changes: WorkspaceChanges) -> Workspace | None:
+        return await self._change(lambda c: workspaces.change_workspace(c, id, changes), WorkspacesChanged())
+
+    async def recognise_accounts(self, default_region: str) -> int:
+        return await self._database.write(lambda c: workspaces.recognise_accounts(c, default_region))
 
     # --- instances and keys ---
 

@@ -25,7 +25,14 @@ from homing.ports import Lookup
 from homing.store.columns import UtcDateTime
 from homing.store.database import Dialect
 from homing.store.prepared import prepared
-from homing.store.rows import ACCOUNTS_WITH_SESSIONS, ROUTE_COLUMNS, contact_of, route_of
+from homing.store.rows import (
+    ACCOUNTS_WITH_SESSIONS,
+    LINKING_COLUMNS,
+    ROUTE_COLUMNS,
+    contact_of,
+    judged_route_of,
+    route_of,
+)
 from homing.store.schema import accounts, contacts, sessions
 from homing.store.sql import among, dialect_of
 
@@ -62,16 +69,16 @@ def routes(
 ) -> list[Route]:
     """The routes of these sessions and of all that is placed on these instances."""
     asked = {"sessions": list(asked_sessions), "instances": list(instances)}
-    return [route_of(row) for row in connection.execute(_routes_statement(dialect_of(connection)), asked)]
+    return [judged_route_of(row) for row in connection.execute(_routes_statement(dialect_of(connection)), asked)]
 
 
 def route_of_session(connection: Connection, session_id: SessionId) -> Route | None:
     row = connection.execute(_ROUTE_OF_SESSION, {"session_id": session_id}).one_or_none()
-    return None if row is None else route_of(row)
+    return None if row is None else judged_route_of(row)
 
 
 _ROUTE_OF_SESSION = (
-    select(*ROUTE_COLUMNS)
+    select(*ROUTE_COLUMNS, *LINKING_COLUMNS)
     .select_from(ACCOUNTS_WITH_SESSIONS)
     .where(sessions.c.session_id == bindparam("session_id", type_=sessions.c.session_id.type))
 )
@@ -80,7 +87,8 @@ _ROUTE_OF_SESSION = (
 @prepared
 def _routes_statement(dialect: Dialect) -> Select[Any]:
     asked = or_(among(dialect, sessions.c.session_id, "sessions"), among(dialect, sessions.c.instance_url, "instances"))
-    return select(*ROUTE_COLUMNS).select_from(ACCOUNTS_WITH_SESSIONS).where(asked).order_by(accounts.c.id)
+    columns = (*ROUTE_COLUMNS, *LINKING_COLUMNS)
+    return select(*columns).select_from(ACCOUNTS_WITH_SESSIONS).where(asked).order_by(accounts.c.id)
 
 
 @prepared
@@ -92,7 +100,11 @@ def _lookup_statement(dialect: Dialect, *, with_neighbours: bool) -> CompoundSel
 
 
 def _route_rows(dialect: Dialect) -> Select[Any]:
-    absent = (null().label("name"), type_coerce(null(), UtcDateTime()).label("created_at"))
+    absent = (
+        null().label("name"),
+        type_coerce(null(), UtcDateTime()).label("created_at"),
+        null().label("phone_as_written"),
+    )
     rows = select(literal(_ROUTE, Integer()).label("part"), *ROUTE_COLUMNS, *absent)
     return rows.select_from(ACCOUNTS_WITH_SESSIONS).where(among(dialect, accounts.c.uuid, "accounts"))
 
@@ -100,7 +112,8 @@ def _route_rows(dialect: Dialect) -> Select[Any]:
 def _contact_rows() -> Select[Any]:
     own = (contacts.c.id, contacts.c.uuid, contacts.c.workspace_id, contacts.c.phone)
     absent = [cast(null(), column.type).label(column.name) for column in _SESSION_COLUMNS]
-    return select(literal(_CONTACT, Integer()).label("part"), *own, *absent, contacts.c.name, contacts.c.created_at)
+    rest = (contacts.c.name, contacts.c.created_at, contacts.c.phone_as_written)
+    return select(literal(_CONTACT, Integer()).label("part"), *own, *absent, *rest)
 
 
 def _neighbour_rows(dialect: Dialect) -> Select[Any]:

@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, select, text, update
 from sqlalchemy.exc import IntegrityError
 
+from homing.decide.phones.aliases import person
 from homing.model.fleet import NEVER_GRANTED, PlacementState, SessionId, SessionStatus
 from homing.ports import AccountPlaced, NameTaken, NewNames
 from homing.store.schema import accounts, sessions
@@ -135,6 +136,8 @@ def accept_phone(connection: Connection, account_id: int, phone: str) -> bool:
 def set_phone(connection: Connection, account_id: int, phone: str) -> None:
     """Raises NameTaken if another account of the workspace has it."""
     try:
-        connection.execute(update(accounts).where(accounts.c.id == account_id).values(phone=phone))
+        connection.execute(
+            update(accounts).where(accounts.c.id == account_id).values(phone=phone, person=person(phone))
+        )
     except IntegrityError as error:
         raise NameTaken(f"another account of the workspace has the phone {phone} already") from error

@@ -1,5 +1,6 @@
 """From rows of the tables to the nouns of the model."""
 
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Row
@@ -15,6 +16,7 @@ from homing.model.fleet import (
     InstanceMode,
     InstanceState,
     InstanceUrl,
+    Linking,
     Move,
     MoveKind,
     Placement,
@@ -43,12 +45,21 @@ ROUTE_COLUMNS = (
     sessions.c.mismatched_phone,
 )
 
+LINKING_COLUMNS = (
+    sessions.c.code_reported_at,
+    sessions.c.ready_at,
+    sessions.c.logout_reported_at,
+    sessions.c.started_at,
+)
+
 ACCOUNT_COLUMNS = (
     *ROUTE_COLUMNS,
+    *LINKING_COLUMNS,
     accounts.c.name,
     accounts.c.takeover,
     accounts.c.created_at,
     accounts.c.requires,
+    accounts.c.person,
     sessions.c.last_verified_at,
 )
 
@@ -76,6 +87,15 @@ def route_of(row: AnyRow) -> Route:
     )
 
 
+def judged_route_of(row: AnyRow) -> Route:
+    """A route with all that is needed to judge where its session is."""
+    return replace(route_of(row), linking=linking_of(row))
+
+
+def linking_of(row: AnyRow) -> Linking:
+    return Linking(row.code_reported_at, row.ready_at, row.logout_reported_at, row.started_at)
+
+
 def account_of(row: AnyRow) -> Account:
     return Account(
         id=row.id,
@@ -90,6 +110,8 @@ def account_of(row: AnyRow) -> Account:
         last_verified_at=row.last_verified_at,
         requires=row.requires,
         mismatched_phone=row.mismatched_phone,
+        person=row.person,
+        linking=linking_of(row),
     )
 
 
@@ -101,6 +123,7 @@ def contact_of(row: AnyRow) -> Contact:
         phone=row.phone,
         name=row.name,
         created_at=row.created_at,
+        phone_as_written=row.phone_as_written,
     )
 
 
@@ -168,6 +191,7 @@ def message_of(row: AnyRow) -> MessageRecord:
         instance_url=_url(row.instance_url),
         created_at=row.created_at,
         updated_at=row.updated_at,
+        phone_as_written=row.phone_as_written,
     )
 
 

@@ -15,7 +15,6 @@ from homing.flows.rehome import KIND
 from homing.model.alerts import Subject
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, AccountUuid, InstanceUrl, SessionStatus, Takeover
-from homing.model.phones import e164_digits
 from homing.model.work import Job, JobState
 from homing.ports import AccountPlaced, NewNames, Page
 from homing.serve import fleet_views, views
@@ -72,17 +71,19 @@ class AccountsController(Controller):
         if caller.names_another(data.workspace_id):
             raise Problem(Code.NOT_FOUND, f"There is no workspace {data.workspace_id} for this key")
         workspace = caller.acting_for(data.workspace_id)
-        _check_phone(data.phone, gateway)
+        number = gateway.workspaces.number(workspace, data.phone.strip())
         takeover = Takeover(data.takeover) if data.takeover is not None else None
         names, sought = _names(data), _sought(data, caller)
         found = await gateway.adopting.look(sought) if sought is not None else None
         account = await gateway.accounts.create(
-            workspace, data.phone.strip(), data.name, takeover, data.requires, names, any_owner=caller.workspace is None
+            workspace, number, data.name, takeover, data.requires, names, any_owner=caller.workspace is None
         )
         if found is not None:
             account = await gateway.adopting.place(account, found)
-        if data.start and (found is None or not runs(found.row)):
-            account = await gateway.accounts.start(account)
+            if data.start and not runs(found.row):
+                account = await gateway.accounts.start(account)
+        elif data.start:
+            account = await gateway.accounts.started_or_forgotten(account)
         return _view(gateway, account)
 
     @get("/{ref:str}", guards=[READ], summary="Show an account")
@@ -225,10 +226,3 @@ async def _target(gateway: Gateway, to: str | int | None) -> InstanceUrl | None:
     if isinstance(to, int):
         return (await instance_of(gateway, to)).url
     return url_of(to, "to") if to is not None else None
-
-
-def _check_phone(phone: str, gateway: Gateway) -> None:
-    try:
-        e164_digits(phone, gateway.settings.homing_default_region)
-    except ValueError as error:
-        raise Problem(Code.INVALID_REQUEST, str(error), field="phone") from error
