@@ -20,6 +20,7 @@ class AlertKind(StrEnum):
     INSTANCE_GONE = "instance_gone"
     BRAKE_ENGAGED = "brake_engaged"
     NO_CAPACITY = "no_capacity"
+    NOTICES_UNHEARD = "notices_unheard"
 
 
 class Severity(StrEnum):
@@ -108,6 +109,12 @@ GUIDES: dict[AlertKind, Guide] = {
         Severity.CRITICAL,
         "no instance has room for a session that has to be opened",
         "raise a capacity with `homing instances set`, or add an instance",
+    ),
+    AlertKind.NOTICES_UNHEARD: Guide(
+        "Notices between gateways are not heard",
+        Severity.WARNING,
+        "a gateway hears nothing of what others change, so that its routes and keys are up to a minute old",
+        "set HOMING_LISTEN_URL to the database without its pooler, or HOMING_REDIS_URL, and start the gateway anew",
     ),
 }
 
