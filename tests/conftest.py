@@ -27,6 +27,18 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Recorded gateways that nothing here speaks to are named at the end of every run that met them."""
+    told = [
+        value
+        for report in terminalreporter.getreports("passed")
+        for name, value in getattr(report, "user_properties", ())
+        if name == "no driver for" and report.when == "call"
+    ]
+    for each in told:
+        terminalreporter.write_line(f"NOT PLAYED, there is no driver yet: {each}", yellow=True)
+
+
 @pytest.fixture(scope="session")
 def _postgres() -> Iterator[PostgresServer]:
     with postgres_server() as server:

@@ -17,6 +17,7 @@ SAFE = {
     Phase.REQUEST_REJECTED,
     Phase.RECIPIENT_RESTRICTED,
     Phase.UNAUTHORISED,
+    Phase.MISDIRECTED,
     Phase.EPOCH_STALE,
     Phase.THROTTLED,
     Phase.UNAVAILABLE,
@@ -49,7 +50,7 @@ KINDS = {
     VerdictKind.THROTTLED: {Phase.THROTTLED},
     VerdictKind.LOGGED_OUT: {Phase.SESSION_LOGGED_OUT},
     VerdictKind.REJECTED: {Phase.REQUEST_REJECTED, Phase.RECIPIENT_RESTRICTED},
-    VerdictKind.MISCONFIGURED: {Phase.UNAUTHORISED},
+    VerdictKind.MISCONFIGURED: {Phase.UNAUTHORISED, Phase.MISDIRECTED},
 }
 
 
@@ -86,3 +87,9 @@ def test_the_reason_names_the_status_and_the_peers_words() -> None:
 
 def test_a_throttling_instance_says_how_long() -> None:
     assert failures.classify(Fault(Phase.THROTTLED, retry_after_s=7)).retry_after_s == 7
+
+
+def test_a_redirect_is_told_as_our_wrong_address_and_not_as_the_messages_fault() -> None:
+    reason = failures.classify(Fault(Phase.MISDIRECTED, "it answered with a redirect to /login", status=302)).reason
+    assert reason.startswith("302 misdirected (it answered with a redirect to /login): it was not processed")
+    assert "`homing instances add`" in reason

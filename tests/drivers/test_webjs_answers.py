@@ -35,7 +35,8 @@ PHASES: list[tuple[int, Any, Phase]] = [
     (400, {"error": "recipient restricted", "code": 463}, Phase.RECIPIENT_RESTRICTED),
     (500, {"error": "failed", "code": 463}, Phase.RECIPIENT_RESTRICTED),
     (400, {"error": "WhatsApp refused the message", "code": 400}, Phase.REQUEST_REJECTED),
-    (400, b"<html>Bad Request</html>", Phase.REQUEST_REJECTED),
+    (400, b"<html>Bad Request</html>", Phase.MISDIRECTED),
+    (422, b"", Phase.MISDIRECTED),
     (401, {"error": "Invalid API key"}, Phase.UNAUTHORISED),
     (403, b"Forbidden", Phase.UNAUTHORISED),
     (404, {"error": "Session not found"}, Phase.SESSION_NOT_FOUND),
@@ -63,7 +64,16 @@ PHASES: list[tuple[int, Any, Phase]] = [
     (599, b"", Phase.SERVER_ERROR),
     (201, {"success": True, "message_id": "x"}, Phase.REPLY_MALFORMED),
     (204, b"", Phase.REPLY_MALFORMED),
-    (302, b"", Phase.REPLY_MALFORMED),
+    (206, b"", Phase.REPLY_MALFORMED),
+    *((status, b"", Phase.MISDIRECTED) for status in (300, 301, 302, 303, 304, 307, 308)),
+    *((status, b"<html>Log in</html>", Phase.MISDIRECTED) for status in (302, 407, 421, 511)),
+    (500, {"error": "Evaluation failed: Error: No LID for user"}, Phase.REQUEST_REJECTED),
+    (500, {"error": "Evaluation failed: Error: wid error: invalid wid"}, Phase.REQUEST_REJECTED),
+    (500, {"error": "wid error: no such server"}, Phase.REQUEST_REJECTED),
+    (500, b"No LID for user", Phase.SERVER_ERROR),
+    (502, {"error": "No LID for user"}, Phase.BAD_GATEWAY),
+    (500, {"error": "Lid is missing in chat table"}, Phase.SERVER_ERROR),
+    (500, {"error": "Cannot read properties of undefined (reading 'serialize')"}, Phase.SERVER_ERROR),
 ]
 
 
@@ -71,6 +81,17 @@ PHASES: list[tuple[int, Any, Phase]] = [
 def test_an_answer_other_than_200_is_this_fault(status: int, said: Any, phase: Phase) -> None:
     fault = answers.fault_of(reply(said, status))
     assert (fault.phase, fault.status) == (phase, status)
+
+
+def test_a_redirect_says_where_it_leads_and_shows_no_key() -> None:
+    fault = answers.fault_of(reply(b"", 302, location="https://login.example/?api_key=s3cret&next=/x"), ("s3cret",))
+    assert fault.detail == "it answered with a redirect to https://login.example/?api_key=***&next=/x"
+
+
+def test_a_web_page_in_place_of_a_receipt_is_called_one() -> None:
+    ended = answers.receipt_of(reply(b"\n<!DOCTYPE html><title>Log in</title>"))
+    assert isinstance(ended, Fault)
+    assert (ended.phase, "a web page" in ended.detail) == (Phase.REPLY_MALFORMED, True)
 
 
 def test_a_stale_epoch_carries_the_instances_own() -> None:
@@ -113,6 +134,7 @@ def test_a_detail_is_short_and_on_one_line() -> None:
         {"success": "true", "message_id": "x"},
         {"success": True},
         {"success": True, "message_id": ""},
+        {"success": True, "message_id": "  "},
         {"success": True, "message_id": 7},
         {"success": True, "message_id": None},
         [],

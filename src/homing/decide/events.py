@@ -23,11 +23,28 @@ QR_CODE, QR_FIELD = "qr_code_generated", "qr_code"
 CODE_FIELDS = (QR_FIELD, "pairing_code")
 """Whoever reads one of these can link a phone."""
 
+_ONCE = frozenset({"message_received", "message_sent"})
+"""A message arrives, and goes out, once."""
+_PROGRESS = frozenset(
+    {
+        "message_status_updated",
+        "message_ack",
+        "message_delivered",
+        "message_read",
+        "message_played",
+        "message_ack_group",
+    }
+)
+_TIMES = frozenset({"timestamp", "t", "time", "date"})
+_WHO = ("participant", "author", "sender", "sender_id", "senderId", "reader", "voter", "from", "from_me", "fromMe")
+"""Who did it, as gateways name that."""
+
 DEPTH_MAX = 64
 _ITEMS_MAX = 200
 _TEXT_MAX = 16_384
 _KEPT_DEPTH = 12
 _HINT_RULE = "hint:"
+_ABOUT_LENGTH = len("said:") + 32
 _PAYLOAD_MAX = 65_536
 _LARGEST = 2**63 - 1
 _ID_MAX = 200
@@ -96,23 +113,51 @@ def message_id_of(data: Mapping[str, Any]) -> str | None:
 
 
 def meaning(report: Report) -> Meaning:
-    """By the sender's own id; for messages by session, message and how far it got; else by all that was said.
+    """What makes the report the occurrence that it is; a retry says the same however it is signed.
 
-    What is told of a session by its id is the same from whichever instance: after a move the next one tells it again.
+    By the sender's own id where there is one. What can happen once only (a message that arrived) by what makes it once;
+    how far a message got by all that is said of it but the time: the level, and who it was. What can happen again and
+    be undone (a reaction, an edit, a vote, a call) by all that is said of it; it is the same only until something else
+    is told of the same thing by the same person. What is told of a session by its id is the same from whichever
+    instance: after a move the next one tells it again.
     """
     is_hint = report.kind in HINTS
-    ends = _HINT_RULE if is_hint else ""
     if report.sender_id is not None:
         whose = report.session_id or report.instance_url
-        return Meaning(_key("id:", whose, report.kind, report.sender_id), NAMED_WITHIN_S, ends)
-    message_id = message_id_of(report.data) if report.kind.startswith("message_") else None
-    if message_id is not None and report.session_id is not None:
-        progress = [message_of(report.data).get(name, report.data.get(name)) for name in ("status", "ack_level", "ack")]
-        return Meaning(_key("message:", report.session_id, report.kind, message_id, progress), NAMED_WITHIN_S)
-    rule = _HINT_RULE if is_hint else "said:"
-    return Meaning(
-        _key(rule, report.instance_url, report.session_id, report.kind, report.data), REPEATED_WITHIN_S, ends
-    )
+        key = _key("id:", whose, report.kind, report.sender_id)
+        return Meaning(key, NAMED_WITHIN_S, _HINT_RULE if is_hint else "")
+    if is_hint:
+        key = _key(_HINT_RULE, report.instance_url, report.session_id, report.kind, report.data)
+        return Meaning(key, REPEATED_WITHIN_S, _HINT_RULE)
+    message_id = message_id_of(report.data)
+    kind = report.kind.replace(".", "_")
+    if message_id is not None and report.session_id is not None and kind in _ONCE | _PROGRESS:
+        told = _timeless(report.data) if kind in _PROGRESS else None
+        return Meaning(_key("message:", report.session_id, report.kind, message_id, told), NAMED_WITHIN_S)
+    return _repeatable(report, message_id)
+
+
+def _repeatable(report: Report, message_id: str | None) -> Meaning:
+    """What may happen again: news of the same thing by the same person ends what was told of it before."""
+    data, message = report.data, message_of(report.data)
+    if report.kind == QR_CODE:  # no code comes twice, and the retry of an older one is no newer code
+        return Meaning(_key("said:", report.session_id, report.kind, data), NAMED_WITHIN_S)
+    known = message_id is not None and report.session_id is not None
+    who = [message.get(name, data.get(name)) for name in _WHO]
+    where = None if known else report.instance_url
+    about = _key("said:", report.session_id, where, report.kind, message_id, who)[:_ABOUT_LENGTH] + ":"
+    is_of_something = known or any(each is not None for each in who)
+    window_s = NAMED_WITHIN_S if known else REPEATED_WITHIN_S
+    return Meaning(_key(about, data), window_s, about if is_of_something else "")
+
+
+def _timeless(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A level is reached once by each reader and device, whenever that is told."""
+    return {
+        name: _timeless(value) if name == "message" and isinstance(value, dict) else value
+        for name, value in data.items()
+        if name not in _TIMES
+    }
 
 
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode

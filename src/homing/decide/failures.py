@@ -52,6 +52,15 @@ def _judge(phase: Phase) -> tuple[VerdictKind, bool, str]:
             return VerdictKind.REJECTED, False, "WhatsApp does not let this account write to this person now"
         case Phase.UNAUTHORISED:
             return VerdictKind.MISCONFIGURED, False, "the instance does not accept our API key"
+        case Phase.MISDIRECTED:
+            return (
+                VerdictKind.MISCONFIGURED,
+                False,
+                (
+                    "it was not processed: our base URL for the instance leads to a redirect or a proxy's login, and a"
+                    " message is never sent on to another address; correct the URL with `homing instances add`"
+                ),
+            )
         case Phase.EPOCH_STALE:
             return VerdictKind.STALE, False, "the session was granted anew since we last looked"
         case Phase.THROTTLED:

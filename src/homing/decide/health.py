@@ -78,7 +78,7 @@ def signal_of(phase: Phase | None) -> Signal | None:
             return Signal.ANSWERED
         case Phase.REQUEST_REJECTED | Phase.RECIPIENT_RESTRICTED | Phase.UNAUTHORISED:
             return Signal.ANSWERED
-        case Phase.PATH_NOT_FOUND | Phase.THROTTLED:
+        case Phase.PATH_NOT_FOUND | Phase.THROTTLED | Phase.MISDIRECTED:
             return None  # a proxy in front of it may have said so
         case _:
             assert_never(phase)

@@ -38,6 +38,9 @@ LIST_LIMIT_BYTES = 32 * MIB
 _NO_SUCH_PATH_WORDS = "Endpoint not found"
 _SHARE_OF_WAITING = 0.8
 """How much of our time the instance may take to answer for those that are not up yet."""
+_DONE = range(HTTPStatus.OK, HTTPStatus.OK + 1)
+_SENT = range(HTTPStatus.OK, HTTPStatus.MULTIPLE_CHOICES)
+"""Whatever success a version of the service answers a send with, the id in it tells whether it was sent."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -69,7 +72,7 @@ class WebjsDriver:
     async def sessions(self, instance: InstanceUrl, *, timeout_s: float) -> Listing:
         """The instance's session list."""
         listed = await self._list(instance, timeout_s)
-        return NoList(instance, str(listed)) if isinstance(listed, Fault) else listed
+        return NoList(instance, str(listed), listed) if isinstance(listed, Fault) else listed
 
     async def session(self, instance: InstanceUrl, session_id: SessionId, *, timeout_s: float) -> ListedSession | Fault:
         """One session as the instance holds it; SESSION_NOT_FOUND if it does not."""
@@ -86,7 +89,7 @@ class WebjsDriver:
             "type": "text",
             "message_id": message.message_id,
         }
-        reply = await self._tell("POST", instance, "/api/messages/send", told, message.epoch, timeout_s)
+        reply = await self._tell("POST", instance, "/api/messages/send", told, message.epoch, timeout_s, done=_SENT)
         return reply if isinstance(reply, Fault) else receipt_of(reply, self._secrets(instance))
 
     async def start(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> ListedSession | Fault:
@@ -214,7 +217,15 @@ class WebjsDriver:
         return self._whole(instance, reply)
 
     async def _tell(
-        self, method: str, instance: InstanceUrl, path: str, told: dict[str, Any], epoch: Epoch, timeout_s: float
+        self,
+        method: str,
+        instance: InstanceUrl,
+        path: str,
+        told: dict[str, Any],
+        epoch: Epoch,
+        timeout_s: float,
+        *,
+        done: range = _DONE,
     ) -> Reply | Fault:
         key = self._key(instance)
         headers = {"Content-Type": "application/json", **_key_header(key), **_epoch_header(epoch)}
@@ -223,16 +234,16 @@ class WebjsDriver:
         except UnicodeEncodeError:
             return Fault(Phase.REQUEST_REJECTED, "the text holds half a character, which no JSON can carry")
         reply = await self._wire.call(method, instance, path, body=body, headers=headers, timeout_s=timeout_s)
-        return self._whole(instance, reply)
+        return self._whole(instance, reply, done)
 
     def _one(self, instance: InstanceUrl, reply: Reply | Fault, session_id: SessionId) -> ListedSession | Fault:
         if isinstance(reply, Fault):
             return reply
         return one_session_of(reply, session_id, self._secrets(instance))
 
-    def _whole(self, instance: InstanceUrl, reply: Reply | Fault) -> Reply | Fault:
-        """A 200 as it is, any other answer as the fault that it means."""
-        if isinstance(reply, Fault) or reply.status == HTTPStatus.OK:
+    def _whole(self, instance: InstanceUrl, reply: Reply | Fault, done: range = _DONE) -> Reply | Fault:
+        """An answer whose status says that it was done as it is, any other as the fault that it means."""
+        if isinstance(reply, Fault) or reply.status in done:
             return reply
         return fault_of(reply, self._secrets(instance))
 

@@ -46,9 +46,22 @@ _NEVER_LEFT_500_WORDS: tuple[tuple[str, Phase], ...] = (
     # which winston does not have).
     ("session closed. most likely the page has been closed", Phase.SESSION_NOT_READY),
     ("attempted to use detached frame", Phase.SESSION_NOT_READY),
-    # WhatsApp Web, making an address of the number, before there is a message.
-    ("invalid wid", Phase.REQUEST_REJECTED),
 )
+_PERMANENT_500_WORDS = (
+    # What WhatsApp Web says of a recipient before there is a message, and will say again. Other words of its own
+    # ("Evaluation failed: t", "Cannot read properties of undefined") come after a message went out, too.
+    # Making an address of the number: `createWid` is at the top of the stack (whatsapp-web.js issues "wid error:
+    # invalid wid", seen with 1.34; wwebjs-api 1.0.0 passes the same words on).
+    "wid error",
+    "invalid wid",
+    # Looking for the person's hidden id, to open the chat: `toUserLidOrThrow` below `findOrCreateLatestChat` and
+    # `WWebJS.getChat`, which `sendMessage` calls first (whatsapp-web.js 1.34.1, issues "No LID for user"). Nobody has
+    # WhatsApp at this number, or the session never met the person.
+    "no lid for user",
+)
+_PROXY_STATUSES = frozenset({407, 421, 511})
+"""RFC 9110 and RFC 6585: a proxy wants a login, or the request came to the wrong server. Nobody processed it."""
+_REDIRECT_WORDS = "it answered with a redirect"
 
 
 def said_by(body: bytes) -> Any:
@@ -86,6 +99,8 @@ def malformed(reply: Reply, why: str, secrets: Iterable[str] = ()) -> Fault:
 
 
 def _words(told: Mapping[str, Any], reply: Reply) -> str:
+    if 300 <= reply.status < 400:
+        return f"{_REDIRECT_WORDS} to {reply.headers.get('location', 'nowhere')}"
     for name in ("error", "message", "detail"):
         if isinstance(told.get(name), str) and told[name]:
             return str(told[name])
@@ -97,9 +112,13 @@ def _phase(status: int, told: Mapping[str, Any], words: str) -> Phase:
         return Phase.RECIPIENT_RESTRICTED
     match status:
         case 400 | 422:
-            return _refused_phase(told, words)
+            # The Node service says no in JSON. A page comes from a proxy that could not read the request, or from
+            # Express for a body that is no JSON, and ours is: it says nothing of the message.
+            return _refused_phase(told, words) if told else Phase.MISDIRECTED
         case 401 | 403:
             return Phase.UNAUTHORISED
+        case _ if 300 <= status < 400 or status in _PROXY_STATUSES:
+            return Phase.MISDIRECTED
         case 404 | 405:
             held_nowhere = status == 404 and told and words.startswith(_NOT_HELD_WORDS)
             return Phase.SESSION_NOT_FOUND if held_nowhere else Phase.PATH_NOT_FOUND
@@ -126,9 +145,11 @@ def _refused_phase(told: Mapping[str, Any], words: str) -> Phase:
 def _server_phase(status: int, told: Mapping[str, Any], words: str) -> Phase:
     if 400 <= status < 500:
         return Phase.REQUEST_REJECTED
-    if status < 400:
+    if status < 300:
         return Phase.REPLY_MALFORMED
     if status == 500 and told:
+        if any(phrase in words for phrase in _PERMANENT_500_WORDS):
+            return Phase.REQUEST_REJECTED
         for phrase, phase in _NEVER_LEFT_500_WORDS:
             if phrase in words:
                 return phase
@@ -159,13 +180,19 @@ def receipt_of(reply: Reply, secrets: Iterable[str] = ()) -> Receipt | Fault:
     """
     said = said_by(reply.body)
     if not isinstance(said, dict):
-        return malformed(reply, "the answer to a send was not a JSON object")
+        return malformed(reply, _not_the_service(reply))
     message_id = said.get("message_id")
     if said.get("success") is not True:
-        return malformed(reply, f"a 200 without success: {said.get('error', '')}", secrets)
-    if not isinstance(message_id, str) or not message_id:
-        return malformed(reply, "a 200 without a message id")
+        return malformed(reply, f"a {reply.status} without success: {said.get('error', '')}", secrets)
+    if not isinstance(message_id, str) or not message_id.strip():
+        return malformed(reply, f"a {reply.status} without a message id")
     return Receipt(message_id, _unix_s(said.get("timestamp")))
+
+
+def _not_the_service(reply: Reply) -> str:
+    if reply.body.lstrip()[:1] == b"<":
+        return "the answer to a send was a web page, of a proxy or of another service; what became of it is not known"
+    return "the answer to a send was not a JSON object"
 
 
 def _unix_s(value: object) -> int:
@@ -208,6 +235,7 @@ def health_of(reply: Reply, base: Capabilities) -> InstanceHealth | Fault:
         sessions_connected=_count(sessions.get("connected")),
         memory_used_mb=_measure(memory.get("used")),
         sends_per_s=_measure(said.get("sends_per_s")),
+        uptime_s=_measure(said.get("uptime")),
         paused=lease.get("state") == "paused",
     )
 

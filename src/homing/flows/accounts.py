@@ -202,6 +202,10 @@ def _instance_fault(url: InstanceUrl, fault: Fault) -> Problem:
                 f"{url} does not accept our API key; check WHATSAPP_API_KEY",
                 retry_after_s=30,
             )
+        case Phase.MISDIRECTED:
+            return Problem(
+                Code.INSTANCE_MISCONFIGURED, f"{url} is not the gateway's own address: {fault}", retry_after_s=30
+            )
         case Phase.SESSION_NOT_FOUND:
             return Problem(
                 Code.SESSION_UNREACHABLE, f"{url} does not have the session; start it first", retry_after_s=5

@@ -34,6 +34,8 @@ class Phase(StrEnum):
     RECIPIENT_RESTRICTED = "recipient_restricted"
     """WhatsApp error 463 and its kin: asking again makes it worse."""
     UNAUTHORISED = "unauthorised"
+    MISDIRECTED = "misdirected"
+    """Somebody in front of the gateway answered in its place and passed nothing on: a redirect, a proxy's login."""
     EPOCH_STALE = "epoch_stale"
     THROTTLED = "throttled"
     SERVER_ERROR = "server_error"

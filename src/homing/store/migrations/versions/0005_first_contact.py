@@ -1,6 +1,8 @@
-"""For fleets that others run: alerts that stand, what may be done with an instance, and where its logins lie."""
+"""For fleets that others run: alerts that stand, what may be done with an instance, where its logins lie, and when a
+session last showed that its phone is linked or is not."""
 
 from contextlib import AbstractContextManager
+from typing import Any
 
 from alembic import op
 from alembic.operations import BatchOperations
@@ -30,12 +32,19 @@ def upgrade() -> None:
     with _instances_as_before() as instances:
         instances.add_column(Column("mode", Words(), server_default="route", nullable=False))
         instances.add_column(Column("storage", Words(), nullable=True))
+        instances.add_column(Column("exited_at", UtcDateTime(), nullable=True))
         instances.create_check_constraint(op.f("instances_mode_check"), text(_MODES))
+    for column in (*_linking(), *_offered()):
+        op.add_column("sessions", column)
+    op.execute("UPDATE sessions SET ready_at = last_verified_at WHERE status = 'connected'")
 
 
 def downgrade() -> None:
+    for column in reversed([*_linking(), *_offered()]):
+        op.drop_column("sessions", column.name)
     with _instances_as_after() as instances:
         instances.drop_constraint(op.f("instances_mode_check"), type_="check")
+        instances.drop_column("exited_at")
         instances.drop_column("storage")
         instances.drop_column("mode")
     op.drop_table("alerts")
@@ -50,6 +59,7 @@ def _instances_as_after() -> AbstractContextManager[BatchOperations]:
     table = _instances(
         Column("mode", Words(), server_default="route", nullable=False),
         Column("storage", Words(), nullable=True),
+        Column("exited_at", UtcDateTime(), nullable=True),
         CheckConstraint(_MODES, name="instances_mode_check"),
     )
     return op.batch_alter_table("instances", copy_from=table, table_kwargs={"sqlite_autoincrement": True})
@@ -74,6 +84,25 @@ def _instances(*more: SchemaItem) -> Table:
         *more,
         sqlite_autoincrement=True,
     )
+
+
+def _linking() -> list[Column[Any]]:
+    return [
+        Column("code_reported_at", UtcDateTime(), nullable=True),
+        Column("ready_at", UtcDateTime(), nullable=True),
+        Column("logout_reported_at", UtcDateTime(), nullable=True),
+        Column("started_at", UtcDateTime(), nullable=True),
+        Column("started_on", Words(), nullable=True),
+        Column("code_renewed_at", UtcDateTime(), nullable=True),
+    ]
+
+
+def _offered() -> list[Column[Any]]:
+    return [
+        Column("offered_to", Words(), nullable=True),
+        Column("offered_at", UtcDateTime(), nullable=True),
+        Column("offered_place", Integer(), nullable=True),
+    ]
 
 
 def _alerts() -> None:
