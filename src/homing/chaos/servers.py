@@ -235,8 +235,8 @@ async def own_bouncer(server: str, mode: str, *, connections: int = 4) -> AsyncI
         lines = "\n".join(f"{name} = {value}" for name, value in settings.items())
         ini = place / "pgbouncer.ini"
         ini.write_text(f"[databases]\n* = {server}\n\n[pgbouncer]\n{lines}\n")
-        async with _running(Server([binary, str(ini)], place, port, user), signal.SIGINT) as server:
-            yield server
+        async with _running(Server([binary, str(ini)], place, port, user), signal.SIGINT) as bouncer:
+            yield bouncer
 
 
 def _postgres_binaries() -> Path:
