@@ -50,6 +50,7 @@ class Settings(BaseSettings):
     homing_port: int = Field(default=8000, ge=1, le=65_535)
     homing_public_url: str = Field(default="", description="under which instances reach us")
     homing_database_url: str = Field(default=DEFAULT_DATABASE, repr=False)
+    homing_listen_url: str = Field(default="", repr=False, description="the database without its pooler, to listen")
     homing_redis_url: str = Field(default="", repr=False)
     homing_log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
     homing_log_format: str = Field(default="auto", pattern="^(auto|text|json)$")
@@ -100,7 +101,7 @@ class Settings(BaseSettings):
     homing_event_days: float = Field(default=7.0, gt=0, description="how long events are kept")
 
     # What we know of people and keys.
-    homing_default_region: str = Field(default="ID", pattern="^[A-Z]{2}$")
+    homing_default_region: str = "ID"
     homing_secret: str = Field(default="", repr=False, description="derives message ids; the HMAC secret if empty")
     homing_idempotency_hours: float = Field(default=24.0, gt=0)
 
@@ -116,6 +117,15 @@ class Settings(BaseSettings):
     @classmethod
     def _normal_or_empty(cls, value: str) -> str:
         return normal(value) if value else ""
+
+    @field_validator("homing_default_region")
+    @classmethod
+    def _region_that_exists(cls, value: str) -> str:
+        from homing.decide.phones.numbering import region_exists  # loads every numbering plan
+
+        if not region_exists(value):
+            raise ValueError("there is no such region; write its ISO 3166 code, such as ID, BR or US")
+        return value
 
     @field_validator("homing_trusted_proxies")
     @classmethod
