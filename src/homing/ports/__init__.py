@@ -612,6 +612,10 @@ class Fleet(Protocol):
 # --- notices between gateways -----------------------------------------------------------------------------------
 
 
+TellHearing = Callable[[str | None], None]
+"""Told None while this gateway hears its own word, else why it does not and what to set."""
+
+
 class Notices(Protocol):
     """Word of changes, between all gateways on one directory. It may be lost with the connection that carries it;
     then subscribers hear CacheCleared once the connection is back."""
@@ -621,6 +625,10 @@ class Notices(Protocol):
         ...
 
     def subscribe(self, hear: Callable[[Notice], None]) -> None: ...
+
+    def watch_hearing(self, tell: TellHearing) -> None:
+        """Tell whether this gateway hears itself, as soon as that is known and as often as it is looked at."""
+        ...
 
 
 # --- what counts ----------------------------------------------------------------------------------------------
