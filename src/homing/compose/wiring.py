@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -55,20 +54,25 @@ from homing.serve.keyring import Keyring
 from homing.serve.metrics import Metrics
 from homing.serve.sends import SendEndpoint, SendSettings
 from homing.store.vault_settling import SqlReservations
-from homing.world import dying_at
 
 log = structlog.get_logger("homing")
 
 
 def wired(
-    settings: Settings, stores: Stores, drivers: Drivers, metrics: Metrics, clock: Clock, entropy: Entropy
+    settings: Settings,
+    stores: Stores,
+    drivers: Drivers,
+    metrics: Metrics,
+    clock: Clock,
+    entropy: Entropy,
+    reached: Callable[[str], None],
 ) -> tuple[Gateway, list[Callable[[], Coroutine[Any, Any, None]]]]:
     """A gateway's parts, and what has to run for as long as it is at work."""
     fleet = LiveFleet(stores.directory, drivers, clock, default_url=InstanceUrl(settings.whatsapp_nodejs_url))
     routes = _routes(settings, stores.directory, clock, metrics)
     keyring = Keyring(stores.directory, clock)
     alerts = AlertBook(stores.alerts, clock)
-    kept = _keeping(settings, stores, fleet, clock, entropy, metrics)
+    kept = _keeping(settings, stores, fleet, clock, entropy, metrics, reached)
     for hear in (routes.hear, fleet.hear, keyring.hear, kept.news.hear, alerts.hear):
         stores.notices.subscribe(hear)
     strays = Strays(stores.directory, stores.work, kept.rehoming, clock)
@@ -196,7 +200,13 @@ def _show(kept: _Kept, alerts: AlertBook, metrics: Metrics) -> None:
 
 
 def _keeping(
-    settings: Settings, stores: Stores, fleet: LiveFleet, clock: Clock, entropy: Entropy, metrics: Metrics
+    settings: Settings,
+    stores: Stores,
+    fleet: LiveFleet,
+    clock: Clock,
+    entropy: Entropy,
+    metrics: Metrics,
+    reached: Callable[[str], None],
 ) -> _Kept:
     news = News()
     watching = Watching(stores.leases, fleet, clock, entropy, _watch_policy(settings))
@@ -211,7 +221,7 @@ def _keeping(
         entropy,
         metrics,
         RehomePolicy(settings.homing_logins_per_instance, settings.homing_logins_fleet),
-        dying_at(Path(settings.homing_die_at)) if settings.homing_die_at else lambda _: None,
+        reached,
     )
     keep = KeeperPolicy(by_itself=settings.homing_auto_rehome)
     keeper = Keeper(watching, rehoming, stores.directory, fleet, news, clock, keep)
