@@ -103,6 +103,8 @@ class Instance:
     mode: InstanceMode = InstanceMode.ROUTE
     storage: str | None = None
     """The name of the storage that its sessions' logins lie on; instances of one name share it. None: its own disk."""
+    exited_at: datetime | None = None
+    """Since when no process of it runs, by the word of whoever supervises it; None once it was heard of again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,6 +174,15 @@ class Directory(Protocol):
         """The sessions placed on an instance that should be running there: not stopped, not logged out."""
         ...
 
+    async def hand_out(self, instance: InstanceUrl) -> list[Account]:
+        """The sessions that the process asking at this address is to restore, in the order in which it should.
+
+        Those placed there that are meant to run; not what is on its way, which whoever moves it starts. To whom each
+        was given, when, and at which place of the queue is remembered in the same transaction. Whoever asks runs: that
+        its instance was said to have exited holds no more.
+        """
+        ...
+
     async def adrift(self, *, for_s: float, limit: int) -> list[Placement]:
         """Placements that have been on their way for so long, the longest ones first."""
         ...

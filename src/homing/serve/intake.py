@@ -14,12 +14,11 @@ import structlog
 
 from homing.decide import events, hints, signing
 from homing.decide.events import Malformed
-from homing.decide.sync import INACTIVE
 from homing.flows.intake import Intake
 from homing.model.errors import Code, Problem
 from homing.model.events import IntakeResult, Report, Signed, Taken
-from homing.model.fleet import Account, InstanceUrl, PlacementState, SessionId
-from homing.ports import Clock, Directory, Fleet, Page, StoreUnavailable
+from homing.model.fleet import Account, InstanceUrl, SessionId
+from homing.ports import Clock, Directory, Fleet, StoreUnavailable
 from homing.serve.instance_keys import InstanceKeys
 from homing.serve.metrics import Metrics
 
@@ -30,7 +29,6 @@ T = TypeVar("T")
 ANSWER_WITHIN_S = 5.0
 """The Node service waits ten seconds. What takes us longer is carried through, and known when it comes again."""
 RETRY_AFTER_S = 2
-ACCOUNTS_PAGE = 1_000
 CHATS_NAMED_MAX = 200
 
 _RESULTS = {
@@ -121,8 +119,8 @@ class IntakeEndpoint:
         if url is None:
             log.warning("An instance that cannot be told from others asked for its sessions; it is given none")
             return {"sessions": []}
-        sessions = [_session(account) for account in await self._placed_on(url)]
-        return {"success": True, "sessions": sessions}
+        handed_out = await self._available(self._directory.hand_out(url))
+        return {"success": True, "sessions": [_session(account) for account in handed_out]}
 
     # --- who speaks ---------------------------------------------------------------------------------------------
 
@@ -195,21 +193,6 @@ class IntakeEndpoint:
         if word.isdecimal() and len(word) < 18:
             return await self._directory.account(None, id=int(word))
         return await self._directory.account(None, uuid=word)
-
-    async def _placed_on(self, url: InstanceUrl) -> list[Account]:
-        """What was stopped or logged out is not meant to run, and what is moving is started by whoever moves it."""
-        found: list[Account] = []
-        after = 0
-        while True:
-            page = await self._directory.accounts(None, Page(after, ACCOUNTS_PAGE), instance_url=url)
-            found += [
-                account
-                for account in page
-                if account.status not in INACTIVE and account.placement.state is PlacementState.HELD
-            ]
-            if len(page) < ACCOUNTS_PAGE:
-                return found
-            after = page[-1].id
 
     @asynccontextmanager
     async def _counted(self) -> AsyncIterator[None]:
