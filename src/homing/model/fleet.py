@@ -8,7 +8,10 @@ them: of two placements of one session, the one with the higher epoch is the lat
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple, NewType, Self
+from typing import TYPE_CHECKING, NamedTuple, NewType, Self
+
+if TYPE_CHECKING:
+    from homing.model.faults import Fault
 
 SessionId = NewType("SessionId", str)
 AccountUuid = NewType("AccountUuid", str)
@@ -128,6 +131,23 @@ class Placement:
 
 
 @dataclass(frozen=True, slots=True)
+class Linking:
+    """When a session last showed that its phone is linked, or that it is not; by the store's clock.
+
+    Only what its holder reports counts, or the instance that it was started on.
+    """
+
+    code_at: datetime | None = None
+    """A code to link its phone with was reported."""
+    ready_at: datetime | None = None
+    """It was reported ready, or seen connected."""
+    logout_at: datetime | None = None
+    """It was reported that its link has ended."""
+    started_at: datetime | None = None
+    """An instance was told to start or restart it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """All that a send must know about an account: whose it is, its session, and where that lives."""
 
@@ -137,6 +157,8 @@ class Route:
     placement: Placement
     phone: str = ""
     status: SessionStatus = SessionStatus.UNKNOWN
+    linking: Linking = Linking()
+    """Read where it is judged where the session is; not for every send."""
 
     @property
     def session_id(self) -> SessionId:
@@ -173,6 +195,7 @@ class Account:
     last_verified_at: datetime | None = None
     requires: dict[str, str] = field(default_factory=dict)
     """Labels that an instance must have to hold its session."""
+    linking: Linking = Linking()
 
     @property
     def session_id(self) -> SessionId:
@@ -225,6 +248,8 @@ class NoList:
 
     instance_url: InstanceUrl
     reason: str
+    fault: "Fault | None" = None
+    """What the call for it met."""
 
 
 Listing = SessionList | NoList
