@@ -25,6 +25,7 @@ from homing.serve.intake import IntakeEndpoint
 from homing.serve.keyring import Keyring
 from homing.serve.metrics import Metrics
 from homing.serve.sends import SendEndpoint
+from homing.serve.workspaces import Workspaces
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class Gateway:
     routes: RouteCache
     fleet: LiveFleet
     keyring: Keyring
+    workspaces: Workspaces
     accounts: Accounts
     sends: SendEndpoint
     sync: Sync

@@ -57,6 +57,7 @@ from homing.serve.keyring import Keyring
 from homing.serve.metrics import Metrics
 from homing.serve.rejections import Rejections
 from homing.serve.sends import SendEndpoint, SendSettings
+from homing.serve.workspaces import Workspaces
 from homing.store.vault_settling import SqlReservations
 
 log = structlog.get_logger("homing")
@@ -75,9 +76,10 @@ def wired(
     fleet = LiveFleet(stores.directory, drivers, clock, default_url=InstanceUrl(settings.whatsapp_nodejs_url) or None)
     routes = _routes(settings, stores.directory, clock, metrics)
     keyring = Keyring(stores.directory, clock)
+    workspaces = Workspaces(stores.directory, clock, settings.homing_default_region)
     alerts = AlertBook(stores.alerts, clock)
     kept = _keeping(settings, stores, fleet, clock, entropy, metrics, reached)
-    for hear in (routes.hear, fleet.hear, keyring.hear, kept.news.hear, alerts.hear):
+    for hear in (routes.hear, fleet.hear, keyring.hear, workspaces.hear, kept.news.hear, alerts.hear):
         stores.notices.subscribe(hear)
     strays = Strays(stores.directory, stores.work, kept.rehoming, clock)
     take_backs = TakeBacks(stores.directory, kept.rehoming, clock, MovePolicy(settings.homing_moves_per_day))
@@ -85,19 +87,9 @@ def wired(
     rediscovery = Rediscovery(stores.directory, lists, clock, entropy, metrics, kept.keeper.missed)
     sync = Sync(stores.directory, lists, clock, entropy, metrics)
     said = Said()
-    sending = Sending(
-        routes,
-        fleet,
-        rediscovery,
-        clock,
-        settings.send_policy,
-        said,
-        kept.news,
-        kept.watching.saw,
-        kept.rehoming.obstacle,
-    )
-    sends, keyed, recorder = _send_endpoint(settings, stores, keyring, routes, sending, metrics, clock, entropy)
-    accounts = Accounts(stores.directory, fleet, entropy, stores.notices, metrics)
+    sending = _sending(settings, routes, fleet, rediscovery, clock, said, kept)
+    made = (settings, stores, keyring, workspaces, routes, sending, metrics, clock, entropy)
+    sends, keyed, recorder = _send_endpoint(*made)
     hints = Hints(stores.directory, lists, clock, entropy, metrics, kept.news)
     overlooked = Overlooked(stores.events, hints, clock)
     stores.notices.subscribe(overlooked.hear)
@@ -105,7 +97,6 @@ def wired(
     unknown = UnknownSenders(fleet, alerts, clock, metrics, settings.our_url)
     speakers = Speakers(fleet, stores.directory, RecentLists(lists, clock), unknown, clock)
     rejections = Rejections(clock)
-    reported = _intake_endpoint(settings, intake, stores, speakers, rejections, clock, metrics)
     feed = EventFeed(Shares(settings.homing_streams, settings.streams_of_a_key))
     stores.notices.subscribe(feed.hear)
     scheduler = Scheduler(stores.schedules, clock, [_sync_schedule(settings, sync, metrics)], owner=entropy.uuid())
@@ -118,10 +109,11 @@ def wired(
         routes=routes,
         fleet=fleet,
         keyring=keyring,
-        accounts=accounts,
+        workspaces=workspaces,
+        accounts=Accounts(stores.directory, fleet, entropy, stores.notices, metrics),
         sends=sends,
         sync=sync,
-        intake=reported,
+        intake=_intake_endpoint(settings, intake, stores, speakers, rejections, clock, metrics),
         feed=feed,
         rehoming=kept.rehoming,
         watching=kept.watching,
@@ -133,7 +125,8 @@ def wired(
     )
     _show(kept, alerts, metrics)
     return gateway, [
-        *(part.run for part in (fleet, keyring, alerts, keyed, recorder, hints, overlooked, intake, scheduler)),
+        *(part.run for part in (fleet, keyring, workspaces, alerts, keyed, recorder)),
+        *(part.run for part in (hints, overlooked, intake, scheduler)),
         *(part.run for part in (kept.watching, kept.keeper, kept.worker, take_backs, gateway.moving.drains, strays)),
         *(part.run for part in (unknown, rejections)),
         _housekeeping(settings, stores, clock).run,
@@ -145,10 +138,33 @@ def _housekeeping(settings: Settings, stores: Stores, clock: Clock) -> Housekeep
     return Housekeeping(stores.work, stores.leases, SqlReservations(stores.database), clock, messages_kept_s=kept_s)
 
 
+def _sending(
+    settings: Settings,
+    routes: RouteCache,
+    fleet: LiveFleet,
+    rediscovery: Rediscovery,
+    clock: Clock,
+    said: Said,
+    kept: "_Kept",
+) -> Sending:
+    return Sending(
+        routes,
+        fleet,
+        rediscovery,
+        clock,
+        settings.send_policy,
+        said,
+        kept.news,
+        kept.watching.saw,
+        kept.rehoming.obstacle,
+    )
+
+
 def _send_endpoint(
     settings: Settings,
     stores: Stores,
     keyring: Keyring,
+    workspaces: Workspaces,
     routes: RouteCache,
     sending: Sending,
     metrics: Metrics,
@@ -157,9 +173,10 @@ def _send_endpoint(
 ) -> tuple[SendEndpoint, KeyedSends, Recorder]:
     keyed = KeyedSends(stores.messages, clock, owner=entropy.uuid(), keep_s=settings.homing_idempotency_hours * 3600)
     recorder = Recorder(stores.messages, clock)
-    limits = SendSettings(settings.homing_default_region, settings.message_id_secret, settings.homing_max_sends)
+    limits = SendSettings(settings.message_id_secret, settings.homing_max_sends)
     endpoint = SendEndpoint(
         keyring=keyring,
+        workspaces=workspaces,
         routes=routes,
         sending=sending,
         keyed=keyed,

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import structlog
 
 from homing.decide import placement
+from homing.decide.phones.aliases import person
 from homing.decide.placement import Chosen, NoRoom
 from homing.decide.rooms import Load
 from homing.model.errors import Code, Problem
@@ -26,6 +27,7 @@ from homing.model.fleet import (
     Takeover,
     WorkspaceId,
 )
+from homing.model.phones import Number
 from homing.ports import (
     AccountChanged,
     Directory,
@@ -60,7 +62,7 @@ class Accounts:
     async def create(
         self,
         workspace: WorkspaceId,
-        phone: str,
+        number: Number,
         name: str,
         takeover: Takeover | None,
         requires: Mapping[str, str],
@@ -72,7 +74,8 @@ class Accounts:
                 uuid=AccountUuid(uuid),
                 workspace_id=workspace,
                 session_id=SessionId(f"webjs_{workspace}_{uuid.replace('-', '')}"),
-                phone=phone,
+                phone=number.written,
+                person=person(number.digits),
                 name=name,
                 takeover=takeover or Takeover.AUTO,
                 requires=requires,
