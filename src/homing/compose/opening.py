@@ -9,7 +9,7 @@ import structlog
 
 from homing.compose.parts import Gateway
 from homing.compose.stores import Stores, open_stores
-from homing.compose.wiring import drivers_of, exits_on, wired
+from homing.compose.wiring import Reached, drivers_of, exits_on, wired
 from homing.config import DEFAULT_INSTANCES, Settings
 from homing.drivers import Drivers
 from homing.drivers.wire import Wire, WireLimits
@@ -26,8 +26,6 @@ from homing.store.write_lock import WriteLock
 from homing.world import SystemClock, SystemEntropy
 
 log = structlog.get_logger("homing")
-
-Reached = Callable[[str], None]
 
 
 @asynccontextmanager
