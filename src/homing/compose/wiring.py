@@ -46,10 +46,11 @@ from homing.flows.take_back import TakeBacks
 from homing.flows.underway import RehomePolicy
 from homing.flows.watching import Watching, WatchPolicy
 from homing.flows.worker import Duty, Worker
+from homing.model.alerts import FLEET, AlertKind
 from homing.model.fleet import InstanceUrl
 from homing.model.health import shown_state
 from homing.model.work import Tick
-from homing.ports import Clock, Directory, Entropy
+from homing.ports import Clock, Directory, Entropy, TellHearing
 from homing.routes import RouteCache
 from homing.serve.feed import EventFeed, Shares
 from homing.serve.keyring import Keyring
@@ -83,6 +84,7 @@ def wired(
     kept = _keeping(settings, stores, fleet, fitness, clock, entropy, metrics, reached)
     for hear in (routes.hear, fleet.hear, keyring.hear, workspaces.hear, kept.news.hear, alerts.hear):
         stores.notices.subscribe(hear)
+    stores.notices.watch_hearing(_hearing(alerts))
     strays = Strays(stores.directory, stores.work, kept.rehoming, clock)
     take_backs = TakeBacks(stores.directory, kept.rehoming, clock, MovePolicy(settings.homing_moves_per_day))
     lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout, failing=take_backs.listed, heard=fitness.listed)
@@ -134,6 +136,18 @@ def wired(
         *(part.run for part in (reports.unknown, reports.rejections, fitness)),
         _housekeeping(settings, stores, clock).run,
     ]
+
+
+def _hearing(alerts: AlertBook) -> TellHearing:
+    """Let it stand as an alert that this gateway does not hear what others change."""
+
+    def tell(deaf: str | None) -> None:
+        if deaf is None:
+            alerts.resolved(AlertKind.NOTICES_UNHEARD, FLEET)
+        else:
+            alerts.raised(AlertKind.NOTICES_UNHEARD, FLEET, deaf)
+
+    return tell
 
 
 def _housekeeping(settings: Settings, stores: Stores, clock: Clock) -> Housekeeping:

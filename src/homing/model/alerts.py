@@ -19,6 +19,7 @@ class AlertKind(StrEnum):
     QUARANTINED = "quarantined"
     INSTANCE_GONE = "instance_gone"
     BRAKE_ENGAGED = "brake_engaged"
+    NOTICES_UNHEARD = "notices_unheard"
     NO_CAPACITY = "no_capacity"
     UNKNOWN_SENDER = "unknown_sender"
     INSTANCE_MISCONFIGURED = "instance_misconfigured"
@@ -104,6 +105,12 @@ GUIDES: dict[AlertKind, Guide] = {
         Severity.CRITICAL,
         "so much of the fleet seems gone at once that the fault is more likely ours; nothing is moved",
         "look at the network and the database of this gateway first",
+    ),
+    AlertKind.NOTICES_UNHEARD: Guide(
+        "Notices between gateways are not heard",
+        Severity.WARNING,
+        "a gateway hears nothing of what others change, so that its routes and keys are up to a minute old",
+        "set HOMING_LISTEN_URL to the database without its pooler, or HOMING_REDIS_URL, and start the gateway anew",
     ),
     AlertKind.NO_CAPACITY: Guide(
         "No room for a session",
