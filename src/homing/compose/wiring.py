@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -63,13 +62,21 @@ from homing.serve.sends import SendEndpoint, SendSettings
 from homing.serve.workspaces import Workspaces
 from homing.store import naming
 from homing.store.vault_settling import SqlReservations
-from homing.world import dying_at
 
 log = structlog.get_logger("homing")
 
+Reached = Callable[[str], None]
+"""Hears of each milestone of a move: a trial may end the process there."""
+
 
 def wired(
-    settings: Settings, stores: Stores, drivers: Drivers, metrics: Metrics, clock: Clock, entropy: Entropy
+    settings: Settings,
+    stores: Stores,
+    drivers: Drivers,
+    metrics: Metrics,
+    clock: Clock,
+    entropy: Entropy,
+    reached: Reached,
 ) -> tuple[Gateway, list[Callable[[], Coroutine[Any, Any, None]]]]:
     """A gateway's parts, and what has to run for as long as it is at work."""
     fleet = LiveFleet(stores.directory, drivers, clock, default_url=InstanceUrl(settings.whatsapp_nodejs_url) or None)
@@ -78,7 +85,7 @@ def wired(
     workspaces = Workspaces(stores.directory, clock, settings.homing_default_region)
     alerts = AlertBook(stores.alerts, clock)
     fitness = fitness_of(fleet, alerts, clock, entropy)
-    kept = _keeping(settings, stores, fleet, fitness, clock, entropy, metrics)
+    kept = _keeping(settings, stores, fleet, fitness, clock, entropy, metrics, reached)
     for hear in (routes.hear, fleet.hear, keyring.hear, workspaces.hear, kept.news.hear, alerts.hear):
         stores.notices.subscribe(hear)
     stores.notices.watch_hearing(_hearing(alerts))
@@ -91,9 +98,8 @@ def wired(
     said = Said()
     saw = all_hear(kept.watching.saw, fitness.met)
     sending = _sending(settings, routes, fleet, rediscovery, clock, said, kept, saw)
-    sends, keyed, recorder = _send_endpoint(
-        settings, stores, keyring, workspaces, routes, sending, metrics, clock, entropy
-    )
+    made = (settings, stores, keyring, workspaces, routes, sending, metrics, clock, entropy)
+    sends, keyed, recorder = _send_endpoint(*made)
     accounts = Accounts(stores.directory, fleet, entropy, stores.notices, metrics, kept.watching.unfit, fitness.met)
     adopting = Adopting(stores.directory, lists, identity, clock, metrics, naming.taken)
     hints = Hints(stores.directory, lists, clock, entropy, metrics, kept.news)
@@ -256,6 +262,7 @@ def _keeping(
     clock: Clock,
     entropy: Entropy,
     metrics: Metrics,
+    reached: Reached,
 ) -> _Kept:
     news = News()
     watching = Watching(stores.leases, fleet, clock, entropy, _watch_policy(settings), fitness.misconfigured)
@@ -270,7 +277,7 @@ def _keeping(
         entropy,
         metrics,
         RehomePolicy(settings.homing_logins_per_instance, settings.homing_logins_fleet),
-        dying_at(Path(settings.homing_die_at)) if settings.homing_die_at else lambda _: None,
+        reached,
     )
     keep = KeeperPolicy(by_itself=settings.homing_auto_rehome)
     keeper = Keeper(watching, rehoming, stores.directory, fleet, news, clock, keep)
