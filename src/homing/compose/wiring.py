@@ -43,8 +43,8 @@ from homing.flows.rehome import Rehoming, WishList
 from homing.flows.said import Said
 from homing.flows.schedules import Schedule, Scheduler
 from homing.flows.send import Saw, Sending
-from homing.flows.strays import Strays
 from homing.flows.stray_sessions import StraySessions
+from homing.flows.strays import Strays
 from homing.flows.sync import Sync
 from homing.flows.take_back import TakeBacks
 from homing.flows.underway import RehomePolicy

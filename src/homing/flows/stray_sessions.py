@@ -18,7 +18,7 @@ _AT_ONCE = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """So many strays, of which the first ones are `named`. `by_url` counts them for each instance that gave its list."""
+    """So many strays, of which the first ones are `named`. `by_url` counts them for each instance that gave a list."""
 
     count: int = 0
     named: tuple[Stray, ...] = ()

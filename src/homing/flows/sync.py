@@ -13,11 +13,11 @@ from typing import TypeVar
 
 import structlog
 
-from homing.decide import identity as identity_rules
 from homing.decide import reconcile, sync
 from homing.decide.reconcile import Observations
-from homing.decide.sync import ATTENTION, Checked, Comparison, Result
 from homing.decide.strays import Owner
+from homing.decide.sync import ATTENTION, Checked, Comparison, Result
+from homing.flows import identity
 from homing.flows.identity import Identity
 from homing.flows.listings import Lists
 from homing.flows.stray_sessions import Found, StraySessions
@@ -103,10 +103,10 @@ class Sync:
         clock: Clock,
         entropy: Entropy,
         meters: Meters,
-        identity: Identity | None = None,
+        identities: Identity | None = None,
     ) -> None:
-        """`identity` hears which phones are reported for sessions."""
-        self._directory, self._lists, self._identity = directory, lists, identity
+        """`identities` hears which phones are reported for sessions."""
+        self._directory, self._lists, self._identity = directory, lists, identities
         self._strays = StraySessions(directory, lists)
         self._clock, self._entropy, self._meters = clock, entropy, meters
 
@@ -162,7 +162,7 @@ class Sync:
         left.strangers |= compared.strangers
         if isinstance(listing, SessionList):
             left.strangers_of[url] = compared.strangers
-            left.reported |= _reported(placed, listing, left.mismatched)
+            left.reported |= identity.worth_a_look(placed, listing, left.mismatched)
         left.fresh |= {session.session_id for session in compared.fresh}
         left.agreed[url] = _agreed_names(compared, listing)
         left.listings[url] = sync.narrowed(
@@ -215,9 +215,7 @@ class Sync:
 
     # --- changing -----------------------------------------------------------------------------------------------
 
-    async def _apply(
-        self, concluded: list[Checked], left: _Left, report: SyncReport, tell: Tell
-    ) -> set[SessionId]:
+    async def _apply(self, concluded: list[Checked], left: _Left, report: SyncReport, tell: Tell) -> set[SessionId]:
         applied = await self._rebind(concluded, report)
         for checked in concluded:
             if checked.rivals:
@@ -270,20 +268,6 @@ class Sync:
         ]
         if found and not report.dry_run:
             await self._directory.mark_verified(found, self._clock.now())
-
-
-def _reported(
-    placed: Iterable[Placed], listing: SessionList, mismatched: frozenset[SessionId]
-) -> dict[SessionId, tuple[InstanceUrl, str]]:
-    """The phones that are worth a closer look: not the account's digits, or another one stood until now."""
-    rows = ((each, listing.sessions.get(each.session_id)) for each in placed)
-    return {
-        each.session_id: (listing.instance_url, row.phone)
-        for each, row in rows
-        if row is not None
-        and row.phone
-        and (each.session_id in mismatched or identity_rules.differs(each.phone, row.phone))
-    }
 
 
 def _owner(checked: Checked, applied: set[SessionId], dry_run: bool) -> Owner:

@@ -1,21 +1,17 @@
 """What the API shows of the fleet: instances, how far an emptying is, moves, and plans of moves."""
 
-import shlex
 from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
 
 from homing.decide.brake import Clear, Engaged
-from homing.decide.identity import phone_of
-from homing.decide.strays import Stray, StrayKind
 from homing.flows.balance import Balanced
 from homing.flows.drain import Drain, Stuck
 from homing.flows.exits import Exited
 from homing.flows.migrate import Wanted
 from homing.flows.prospects import Prospect
 from homing.flows.unknown_senders import UnknownSender
-from homing.flows.stray_sessions import Found
 from homing.model.alerts import Alert
 from homing.model.faults import Fault
 from homing.model.fleet import InstanceLoad, Move
@@ -106,33 +102,6 @@ class UnknownSenderView(msgspec.Struct):
     reports: int
     last_at: datetime | None
     do: str
-
-
-class StrayView(msgspec.Struct):
-    """A session that an instance lists and that is not placed there.
-
-    `kind` is `unknown` (no account has it), `elsewhere` (the account's record says another place) or `same_phone` (no
-    account has it, and `account_id` has its phone). `adopt` is the command that takes it up where it is.
-    """
-
-    instance_url: str
-    session_id: str
-    kind: str
-    status: str
-    phone: str | None
-    workspace_id: int | None
-    epoch: int | None
-    account_id: int | None
-    reason: str
-    adopt: str | None
-
-
-class StraysView(msgspec.Struct):
-    """So many `strays`; `data` has the first hundred."""
-
-    instance_url: str
-    strays: int
-    data: list[StrayView]
 
 
 class BrakeView(msgspec.Struct):
@@ -241,33 +210,6 @@ def instance(load: InstanceLoad, health: InstanceHealth | Fault, alerts: Sequenc
         shown.memory_used_mb, shown.sends_per_s = health.memory_used_mb, health.sends_per_s
         shown.capabilities = msgspec.to_builtins(health.capabilities)
     return shown
-
-
-def stray(stray: Stray) -> StrayView:
-    row = stray.row
-    return StrayView(
-        instance_url=stray.instance_url,
-        session_id=row.session_id,
-        kind=stray.kind.value,
-        status=row.status.value,
-        phone=row.phone,
-        workspace_id=row.workspace_id,
-        epoch=row.epoch,
-        account_id=stray.account_id,
-        reason=stray.reason,
-        adopt=_adopting(stray) if stray.kind is not StrayKind.ELSEWHERE else None,
-    )
-
-
-def _adopting(stray: Stray) -> str:
-    phone = phone_of(stray.row.phone) if stray.row.phone else None
-    workspace = f" --workspace {stray.row.workspace_id}" if stray.row.workspace_id is not None else ""
-    named = f"--session {shlex.quote(stray.session_id)} --instance {stray.instance_url}"
-    return f"homing accounts create {f'+{phone}' if phone else 'PHONE'}{workspace} {named} --no-start"
-
-
-def strays(url: str, found: Found) -> StraysView:
-    return StraysView(url, found.count, [stray(each) for each in found.named])
 
 
 def judge(
