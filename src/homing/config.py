@@ -2,10 +2,11 @@
 
 import os
 import re
+import socket
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BeforeValidator, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from homing.decide import schedules
@@ -20,8 +21,6 @@ DEFAULT_INSTANCES = tuple(f"http://localhost:{port}" for port in range(3001, 300
 DEFAULT_DATABASE = "sqlite:///homing.db"
 _INSTANCE = re.compile(r"WHATSAPP_INSTANCE_(\d+)(_API_KEY)?", re.IGNORECASE)
 
-Url = Annotated[str, BeforeValidator(lambda value: normal(str(value)))]
-
 
 class Misconfigured(Exception):
     """A setting that cannot be used. The message is one sentence that names it."""
@@ -33,7 +32,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", env_file_encoding="utf-8")
 
     # The seed's names.
-    whatsapp_nodejs_url: Url = "http://localhost:3001"
+    whatsapp_nodejs_url: str = Field(
+        default="", description="where an account goes that was never placed; empty: nowhere"
+    )
     whatsapp_api_key: str = Field(default="", repr=False)
     laravel_api_token: str = Field(default="", repr=False)
     whatsapp_hmac_secret: str = Field(default="", repr=False)
@@ -46,6 +47,7 @@ class Settings(BaseSettings):
     # Where we listen and what we stand on.
     homing_host: str = "127.0.0.1"
     homing_port: int = Field(default=8000, ge=1, le=65_535)
+    homing_public_url: str = Field(default="", description="under which instances reach us")
     homing_database_url: str = Field(default=DEFAULT_DATABASE, repr=False)
     homing_redis_url: str = Field(default="", repr=False)
     homing_log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
@@ -86,6 +88,8 @@ class Settings(BaseSettings):
     # What instances report.
     homing_max_webhook_bytes: int = Field(default=8_388_608, ge=1024, description="of one report; less of it is kept")
     homing_max_webhooks: int = Field(default=200, ge=1, description="reports being stored at once")
+    homing_streams: int = Field(default=200, ge=1, description="event streams open at once")
+    homing_streams_per_key: int = Field(default=0, ge=0, description="of one API key; 0: half of all")
     homing_event_days: float = Field(default=7.0, gt=0, description="how long events are kept")
 
     # What we know of people and keys.
@@ -98,9 +102,10 @@ class Settings(BaseSettings):
     homing_api_token: str = Field(default="", repr=False)
 
     instances: tuple[InstanceUrl, ...] = ()
+    """Those that somebody wrote. The defaults are no such wish: they join an empty directory only."""
     instance_api_keys: dict[str, str] = Field(default_factory=dict, repr=False)
 
-    @field_validator("homing_api_url")
+    @field_validator("whatsapp_nodejs_url", "homing_api_url", "homing_public_url")
     @classmethod
     def _normal_or_empty(cls, value: str) -> str:
         return normal(value) if value else ""
@@ -115,6 +120,15 @@ class Settings(BaseSettings):
     def api_key(self) -> str:
         """What instances without a key of their own are given; the seed let one name stand in for the other."""
         return self.whatsapp_api_key or self.laravel_api_token
+
+    @property
+    def our_url(self) -> str:
+        """The address under which instances reach us: the one that is set, else the best guess."""
+        if self.homing_public_url:
+            return self.homing_public_url
+        everywhere = self.homing_host in ("0.0.0.0", "::", "")  # noqa: S104 - compared, not bound
+        host = socket.gethostname() if everywhere else self.homing_host
+        return normal(f"http://{f'[{host}]' if ':' in host else host}:{self.homing_port}")
 
     @property
     def message_id_secret(self) -> bytes:
@@ -133,6 +147,10 @@ class Settings(BaseSettings):
     @property
     def rebalance_policy(self) -> RebalancePolicy:
         return RebalancePolicy(moves=MovePolicy(moves_per_day=self.homing_moves_per_day))
+
+    @property
+    def streams_of_a_key(self) -> int:
+        return self.homing_streams_per_key or max(1, self.homing_streams // 2)
 
     @property
     def lease_policy(self) -> LeasePolicy:
@@ -179,7 +197,7 @@ class _NumberedInstances(PydanticBaseSettingsSource):
         defaults = {number: normal(url) for number, url in enumerate(DEFAULT_INSTANCES, start=1)}
         named = found or defaults
         return {
-            "instances": tuple(dict.fromkeys(named.values())),
+            "instances": tuple(dict.fromkeys(found.values())),
             "instance_api_keys": {named[number]: key for number, key in keys.items() if number in named},
         }
 

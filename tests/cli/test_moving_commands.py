@@ -346,3 +346,13 @@ def test_moves_tell_fence_duration_and_steps(homing: CommandLine, gateway: Scrip
     _, first, second = homing("moves").out.splitlines()
     assert "revoked  0.81 s  waited 100, start 700  it is down" in first
     assert second.split()[-6:] == ["-", "-", "-", "it", "is", "down"]
+
+
+def test_without_waiting_a_drain_says_what_cannot_leave_and_why(homing: CommandLine, fleet: ScriptedGateway):
+    staying = [{"account_id": 142, "phone": "62811", "session_id": "s1", "reason": "its takeover is set to never"}]
+    begun = draining(3, moving=3, leaving=2, staying=1, staying_sessions=staying)
+    fleet.answer("POST", "/instances/1/drain", begun, 202)
+    ran = homing("drain", "1", "--no-wait")
+    assert ran.code == 1
+    assert ran.err == f"1 session cannot leave {A} as things stand; 2 sessions are leaving\n"
+    assert "its takeover is set to never" in ran.out

@@ -338,7 +338,7 @@ async def test_a_later_look_is_never_overwritten_by_an_earlier_one(
     assert found.last_verified_at == clock.now()
 
 
-@pytest.mark.parametrize("status", [SessionStatus.LOGGED_OUT, SessionStatus.QUARANTINED])
+@pytest.mark.parametrize("status", [SessionStatus.LOGGED_OUT, SessionStatus.QUARANTINED, SessionStatus.STOPPED])
 async def test_routes_hear_of_a_status_only_if_it_opens_or_closes_them(
     directory: SqlDirectory, heard: list[Notice], status: SessionStatus
 ) -> None:
@@ -352,8 +352,7 @@ async def test_routes_hear_of_a_status_only_if_it_opens_or_closes_them(
     assert heard == [AccountChanged(account_uuid=account.uuid)]
     route = await directory.route_of_session(account.session_id)
     assert route is not None
-    closed = (route.logged_out, route.quarantined)
-    assert closed == (status is SessionStatus.LOGGED_OUT, status is SessionStatus.QUARANTINED)
+    assert route.status is status
     await directory.set_status(account.session_id, SessionStatus.CONNECTED)
     assert len(heard) == 2
 

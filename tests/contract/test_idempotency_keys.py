@@ -5,8 +5,12 @@ import asyncio
 import pytest
 from fleets import ONE, TWO
 
-from clocks import PassTime
-from homing.model.messages import StoredAnswer
+from clocks import PassTime, SteppedClock
+from homing.decide.idempotency import Drive, Mismatch
+from homing.flows.keyed import Driven, KeyedSends
+from homing.model.fleet import AccountUuid
+from homing.model.messages import MessageRecord, MessageState, StoredAnswer
+from homing.model.sending import Unknown
 from homing.ports import Claimed, InUse
 from homing.store.messages import SqlMessages
 from homing.store.opening import open_database
@@ -213,3 +217,31 @@ async def test_a_key_is_not_released_by_a_claim_that_did_not_get_it(messages: Sq
     await messages.release_key(ONE, "k", "gw2", "three")
     await pass_time(LEASE_S + 1)
     assert await claim(messages, "gw2", uuid="four") == Claimed("one", taken_over=True), "it may have been sent"
+
+
+async def test_a_retry_of_an_unknown_send_that_was_settled_is_answered_as_sent(
+    messages: SqlMessages, clock: SteppedClock
+) -> None:
+    keyed = KeyedSends(messages, clock, owner="gw1", keep_s=KEEP_S)
+    told = {"success": None, "outcome": "unknown", "detail": "cut", "data": {"message_id": "3EB0"}, "attempts": 1}
+
+    async def unknown(_: Drive) -> Driven:
+        return Unknown("cut", 1), StoredAnswer(202, {**told, "message_uuid": "m"})
+
+    async def never(_: Drive) -> Driven:
+        raise AssertionError("an unknown send is never driven again")
+
+    assert await keyed.answer(ONE, "k", "f", "m", unknown) == StoredAnswer(202, {**told, "message_uuid": "m"})
+    assert (await keyed.answer(ONE, "k", "f", "n", never)).status == 202  # type: ignore[union-attr]
+    now = clock.now()
+    sent = MessageRecord(
+        "m", ONE, AccountUuid("a"), "true_3EB0", "628", "hi", MessageState.SENT, None, "it was sent after all", 1, None,
+        now, now,
+    )  # fmt: skip
+    await messages.record(sent)
+    again = await keyed.answer(ONE, "k", "f", "n", never)
+    assert isinstance(again, StoredAnswer)
+    assert (again.status, again.body["success"], again.body["message_uuid"]) == (200, True, "m")
+    assert again.body["data"] == {"message_id": "true_3EB0", "timestamp": int(now.timestamp())}
+    assert "outcome" not in again.body
+    assert isinstance(await keyed.answer(ONE, "k", "another body", "n", never), Mismatch)

@@ -24,6 +24,7 @@ from homing.model.sending import (
     NotLooked,
     NotSent,
     Nowhere,
+    Observed,
     Unknown,
     Unplaced,
     VerdictKind,
@@ -178,8 +179,16 @@ def test_a_throttling_instance_is_waited_for_as_it_asks() -> None:
     assert failed(step(*[attempt(Phase.THROTTLED, retry_after_s=1)] * 3)).retry_after_s == 1
 
 
-def test_an_unplaced_account_without_a_default_is_not_sent() -> None:
-    assert failed(step(Unplaced("never placed", 0.0))).code is FailureCode.SESSION_UNREACHABLE
+def test_an_unplaced_account_without_a_default_is_not_sent_and_not_tried_again() -> None:
+    end = failed(step(Unplaced("never placed", 0.0)))
+    assert (end.code, end.final, end.attempts) == (FailureCode.ACCOUNT_NOT_PLACED, True, 0)
+
+
+def test_what_may_have_left_before_stays_unknown_when_it_is_found_on_an_observed_instance() -> None:
+    end = failed(step(Observed(A, 0.0)))
+    assert (end.code, end.final, end.attempts) == (FailureCode.INSTANCE_OBSERVED, True, 0)
+    left = step(attempt(Phase.REPLY_TIMED_OUT, chose_id=True), Observed(B, 0.0))
+    assert isinstance(left, Finish) and isinstance(left.outcome, Unknown)
 
 
 def test_a_404_that_the_list_confirms_did_not_leave() -> None:

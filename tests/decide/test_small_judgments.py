@@ -31,7 +31,7 @@ def test_admission_follows_the_row_of_the_key() -> None:
 
     answer = StoredAnswer(200, {"success": True})
     assert idempotency.admit(Claimed("m", taken_over=True), "f") == Drive("m", repeated=True)
-    assert idempotency.admit(row(answer), "f") == Replay(answer)
+    assert idempotency.admit(row(answer), "f") == Replay(answer, "m")
     assert idempotency.admit(row(None), "f") == InFlight("m")
     assert idempotency.admit(row(answer), "g") == Mismatch("m")
 

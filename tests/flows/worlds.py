@@ -157,7 +157,7 @@ class World:
         model.lists += 1
         await self.clock.sleep(min(model.list_takes_s, timeout_s))
         if model.down is not None or model.list_takes_s > timeout_s:
-            return NoList(instance, str(model.down or "timed out"))
+            return NoList(instance, str(model.down or "timed out"), model.down)
         rows = {
             session: ListedSession(
                 session,
@@ -252,6 +252,8 @@ class Tally:
 
     def arrived(self, kind: MoveKind, took_s: float) -> None:
         self.arrivals.append((kind, took_s))
+
+    def sender_unknown(self, cause: str) -> None: ...
 
     def looked(self) -> None:
         self.looks += 1

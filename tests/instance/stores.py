@@ -61,6 +61,9 @@ class Breakable:
             raise StoreUnavailable("the answer was lost")
         return value
 
+    async def read_aside(self, fn: Callable[[Connection], T]) -> T:
+        return await self.read(fn)
+
     async def write_at_once(self, fn: Callable[[Connection], T]) -> T:
         return await self.write(fn)
 

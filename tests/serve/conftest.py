@@ -69,7 +69,6 @@ async def api(sqlite_url: str) -> AsyncIterator[Api]:
         homing_send_deadline=1.0,
         whatsapp_retry_delay=50,
         whatsapp_hmac_secret="secret",
-        whatsapp_nodejs_url=A,
         homing_lease_heartbeat=0.1,
         homing_lease_repeat=0.05,
         homing_lease_self_fence=0.9,

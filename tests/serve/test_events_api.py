@@ -1,9 +1,18 @@
 """`/events`, as pages and as a stream."""
 
+import asyncio
+import itertools
+import time
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
-from homing.ports import StoreUnavailable
-from homing.serve.feed import EventFeed
+from homing.model.access import Scope
+from homing.model.events import Event
+from homing.ports import Page, StoreUnavailable
+from homing.serve.access import authorise
+from homing.serve.feed import PAGE, EventFeed, Shares
 from homing.store.notices import Subscribers
 from tests.serve.conftest import Api
 from tests.serve.reporting import report, told, watching
@@ -130,12 +139,95 @@ async def test_a_store_that_is_away_does_not_end_a_stream(api: Api, monkeypatch:
         assert (await watcher.event())[1]["payload"]["n"] == 1
 
 
-async def test_there_is_a_limit_to_watchers(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api.gateway.feed, "_watchers_max", 1)
-    async with watching(api):
-        answer = await api.call("GET", "/events", key="reader", Accept="text/event-stream")
-        assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
-    assert api.gateway.feed._watchers == 0
+async def asked_for_a_stream(api: Api, key: str) -> tuple[int, str]:
+    answer = await api.call("GET", "/events", key=key, Accept="text/event-stream")
+    return answer.status_code, answer.json()["code"]
+
+
+async def test_there_is_a_limit_to_streams(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api.gateway.feed, "_shares", Shares(streams=2, of_a_key=2, for_operators=0))
+    async with watching(api), watching(api):
+        assert await asked_for_a_stream(api, "operator") == (503, "overloaded")
+    assert api.gateway.feed.streams == 0
+
+
+async def test_one_key_has_no_more_than_its_share_of_the_streams(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api.gateway.feed, "_shares", Shares(streams=4, of_a_key=2, for_operators=0))
+    async with watching(api), watching(api):
+        assert await asked_for_a_stream(api, "reader") == (503, "overloaded")
+        async with watching(api, key="stranger"):
+            pass
+    async with watching(api), watching(api):
+        pass
+
+
+async def test_operators_find_a_stream_when_all_others_are_taken(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api.gateway.feed, "_shares", Shares(streams=3, of_a_key=3, for_operators=1))
+    async with watching(api), watching(api):
+        assert await asked_for_a_stream(api, "stranger") == (503, "overloaded")
+        async with watching(api, key="operator"):
+            assert await asked_for_a_stream(api, "operator") == (503, "overloaded")
+
+
+async def test_a_stream_whose_client_left_before_it_began_keeps_no_place(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("homing.serve.feed.BEGUN_WITHIN_S", 0.01)
+    api.gateway.feed.admit(authorise(api.gateway.keyring, f"Bearer {api.keys['reader']}", Scope.READ))
+    assert api.gateway.feed.streams == 1
+    await asyncio.sleep(0.05)
+    assert api.gateway.feed.streams == 0
+
+
+async def test_those_who_resume_far_back_take_turns_and_rest_as_long_as_they_read(api: Api) -> None:
+    """Between two pages of old events, to whomever they go, everybody else has as much time as the page took."""
+    feed, caller = api.gateway.feed, authorise(api.gateway.keyring, f"Bearer {api.keys['operator']}", Scope.READ)
+    reading: list[tuple[float, float]] = []
+    template = (await stored(api))[0]
+
+    async def read(after: int, aside: bool) -> list[Event]:
+        assert aside
+        began_s = time.monotonic()
+        await asyncio.sleep(0.02)
+        reading.append((began_s, time.monotonic()))
+        return [replace(template, sequence=after + each) for each in range(1, PAGE + 1)]
+
+    async def resume() -> None:
+        stream = feed.stream(feed.admit(caller), 0, read, lambda _: b"", lambda: True)
+        assert await anext(stream)
+        for _ in range(3):
+            assert (await anext(stream)).count(b"id: ") == PAGE
+        await stream.aclose()  # type: ignore[attr-defined]
+
+    async with asyncio.timeout(20):
+        await asyncio.gather(*(resume() for _ in range(4)))
+    assert len(reading) == 4 * 3
+    rests = [(began - ended, ended - before) for (before, ended), (began, _) in itertools.pairwise(reading)]
+    assert all(rest_s >= 0.9 * took_s for rest_s, took_s in rests), rests
+
+
+async def stored(api: Api) -> list[Event]:
+    await tell(api, (await api.account())["session_id"], 1)
+    return await api.gateway.stores.events.page(None, Page(0, 10))
+
+
+async def test_old_events_are_read_where_they_keep_nobody_waiting(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    account = await api.account()
+    await tell(api, account["session_id"], 1, 2)
+    page, ways = api.gateway.stores.events.page, []
+
+    async def seen(*args: Any, aside: bool = False, **kwargs: Any) -> Any:
+        ways.append(aside)
+        return await page(*args, aside=aside, **kwargs)
+
+    monkeypatch.setattr(api.gateway.stores.events, "page", seen)
+    async with watching(api, last_event_id="0") as watcher:
+        await watcher.event()
+        await tell(api, account["session_id"], 3)
+        while (await watcher.event())[1]["payload"]["n"] != 3:
+            pass
+    assert ways[0] is True
+    assert ways[1] is False
 
 
 @pytest.mark.parametrize("last", ["x", "-1", "9" * 30])

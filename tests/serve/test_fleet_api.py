@@ -466,3 +466,15 @@ async def test_figures_of_the_fleet_are_there_from_the_start_and_follow_it(fleet
 
     await until(counted)
     assert 'homing_moves_total{kind="migration"} 1.0' in (await fleet.api.client.get("/metrics")).text
+
+
+async def test_a_drain_says_at_once_what_can_leave_and_what_cannot(fleet: Fleet) -> None:
+    never = await fleet.account("0816108641", takeover="never")
+    await fleet.account("0816108642")
+    await fleet.account("0816108643")
+    goes = await fleet.account("0816108644")
+    assert never["instance_url"] == goes["instance_url"] == A
+    begun = (await fleet.api.call("POST", f"/instances/{await fleet.number(A)}/drain")).json()
+    assert (begun["leaving"], begun["staying"]) == (1, 1)
+    [stays] = begun["staying_sessions"]
+    assert (stays["account_id"], stays["reason"]) == (never["id"], "its takeover is set to never")

@@ -489,7 +489,7 @@ async def message(api: Api, sent: dict[str, Any]) -> dict[str, Any]:
     return dict((await api.call("GET", f"/messages/{sent['message_uuid']}")).json())
 
 
-async def test_an_ack_settles_an_unknown_send(api: Api) -> None:
+async def test_an_ack_settles_an_unknown_send_and_what_its_key_is_answered(api: Api) -> None:
     account, sent = await unknown_send(api, idempotency_key="k1")
     wrapped = f"true_62811801641@c.us_{sent['data']['message_id']}"
     status = told("message_status_updated", account["session_id"], message_id=wrapped, status="delivered", ack_level=3)
@@ -497,7 +497,14 @@ async def test_an_ack_settles_an_unknown_send(api: Api) -> None:
     settled = await message(api, sent)
     assert (settled["state"], settled["code"], settled["message_id"]) == ("sent", None, wrapped)
     assert event_id in settled["reason"]
-    assert (await api.send(account, idempotency_key="k1")).json() == sent
+    retried = await api.send(account, idempotency_key="k1")
+    assert (retried.status_code, retried.json()["success"], retried.json()["data"]["message_id"]) == (
+        200,
+        True,
+        wrapped,
+    )
+    assert retried.json()["message_uuid"] == sent["message_uuid"]
+    assert api.world.said("hello") == 1
 
 
 async def test_the_message_that_the_session_saw_go_out_settles_it_where_the_id_is_the_gateways(api: Api) -> None:

@@ -210,6 +210,29 @@ async def test_a_logged_out_account_needs_pairing(api: Api) -> None:
     assert (answer.status_code, answer.json()["code"]) == (409, "session_logged_out")
 
 
+async def test_an_account_that_was_never_placed_is_409_and_nobody_is_called(api: Api) -> None:
+    made = await api.call("POST", "/accounts", {"workspace_id": 1, "phone": "0816108641", "start": False})
+    account = made.json()
+    answer = await api.send(account)
+    told = answer.json()
+    assert (answer.status_code, told["code"], told["attempts"]) == (409, "account_not_placed", 0)
+    assert f"homing accounts start {account['id']}" in told["detail"]
+    assert "Retry-After" not in answer.headers
+    assert sum(instance.sends for instance in api.world.instances.values()) == 0
+
+
+async def test_nothing_is_sent_through_an_instance_that_is_only_observed(api: Api) -> None:
+    account = await api.account()
+    instances = (await api.call("GET", "/instances")).json()["data"]
+    number = next(each["id"] for each in instances if each["url"] == account["instance_url"])
+    await api.call("PATCH", f"/instances/{number}", {"mode": "observe"})
+    await api.gateway.fleet.refresh()
+    answer = await api.send(account)
+    assert (answer.status_code, answer.json()["code"]) == (409, "instance_observed")
+    assert f"homing instances set {account['instance_url']} --mode route" in answer.json()["detail"]
+    assert api.world.ledger == []
+
+
 async def test_a_hundred_sends_at_once_on_a_cold_cache_read_the_directory_once(api: Api) -> None:
     account = await api.account()
     contact = (await api.call("POST", "/contacts", {"workspace_id": 1, "phone": "0811801641"})).json()
@@ -226,3 +249,17 @@ async def test_a_hundred_sends_at_once_on_a_cold_cache_read_the_directory_once(a
 def _figure(api: Api, name: str) -> float:
     lines = api.gateway.metrics.exposition().decode().splitlines()
     return next(float(line.split()[-1]) for line in lines if line.startswith(name))
+
+
+async def test_a_send_for_a_stopped_account_is_refused_at_once_with_what_to_do(api: Api) -> None:
+    account = await api.account()
+    assert (await api.send(account, "before")).status_code == 200
+    await api.call("POST", f"/accounts/{account['id']}/stop")
+    lists = sum(instance.lists for instance in api.world.instances.values())
+    answer = await api.send(account, "meanwhile")
+    assert (answer.status_code, answer.json()["code"], answer.json()["attempts"]) == (409, "session_stopped", 0)
+    assert "start it first" in answer.json()["detail"]
+    assert "Retry-After" not in answer.headers
+    assert sum(instance.lists for instance in api.world.instances.values()) == lists
+    await api.call("POST", f"/accounts/{account['id']}/start")
+    assert (await api.send(account, "afterwards")).status_code == 200

@@ -21,11 +21,12 @@ def drain(instance: InstanceRef, /, *, wait: Wait = True, timeout: Timeout = 600
 
     Idle sessions go first. Messages for a session that is on its way wait at the gateway, so that nobody sees an error.
     It goes on without this command; asking again tries once more what is stuck. When it is empty, restart it and let it
-    take sessions again: `homing undrain`.
+    take sessions again: `homing undrain`. `--no-wait` says at once how many can leave, which cannot, and why.
 
     Example: `homing drain http://wa2.internal:3001`
 
-    Exit codes: 0 it is empty; 1 some sessions are stuck, each named with its reason, or the time was over.
+    Exit codes: 0 it is empty (with `--no-wait`: all that it has can leave); 1 some sessions are stuck or cannot leave,
+    each named with its reason, or the time was over.
     """
     asked = gateway("`homing drain`")
     number = number_of(asked, instance)
@@ -34,6 +35,8 @@ def drain(instance: InstanceRef, /, *, wait: Wait = True, timeout: Timeout = 600
         progress = _emptied(asked, number, progress, timeout)
     if as_json:
         print_json(progress)
+    if not wait and progress.get("staying"):
+        _tell_staying(progress, quiet=as_json)
     _conclude_drain(progress, waited=wait, quiet=as_json)
 
 
@@ -149,6 +152,16 @@ def _conclude_drain(progress: Document, *, waited: bool, quiet: bool) -> None:
         raise NeedsAttention(f"{url} still has {_sessions(remaining)}{_delays(progress)}; its emptying goes on")
     if not quiet:
         print(f"{url} is empty." if not remaining else f"{_are(remaining)} leaving {url}.")
+
+
+def _tell_staying(progress: Document, *, quiet: bool) -> None:
+    """What cannot leave as things stand, before anything was tried."""
+    staying, leaving, url = progress["staying"], progress["leaving"], progress["instance_url"]
+    if not quiet:
+        print_rows(_STUCK, progress["staying_sessions"], none="")
+        if (unnamed := staying - len(progress["staying_sessions"])) > 0:
+            note(f"{unnamed} more cannot leave either.")
+    raise NeedsAttention(f"{_sessions(staying)} cannot leave {url} as things stand; {_are(leaving)} leaving")
 
 
 def _delays(progress: Document) -> str:

@@ -10,7 +10,7 @@ import structlog
 from homing.compose.parts import Gateway
 from homing.compose.stores import Stores, open_stores
 from homing.compose.wiring import drivers_of, exits_on, wired
-from homing.config import Settings
+from homing.config import DEFAULT_INSTANCES, Settings
 from homing.drivers import Drivers
 from homing.drivers.wire import Wire, WireLimits
 from homing.fleet import LiveFleet
@@ -18,6 +18,7 @@ from homing.flows.exits import Exits
 from homing.flows.listings import Lists
 from homing.flows.sync import Sync
 from homing.flows.unblocking import Unblocking
+from homing.model.urls import normal
 from homing.ports import Clock, Directory, Entropy, NameTaken
 from homing.serve.metrics import Metrics
 from homing.store.sqlite import SqliteFile
@@ -105,9 +106,9 @@ async def _know(gateway: Gateway, *, alone: bool) -> None:
 
 
 async def _join(settings: Settings, directory: Directory) -> None:
-    """Let the settings' instances join the directory."""
+    """Let the settings' instances join the directory; the default ones only where there are none at all."""
     known = {instance.url for instance in await directory.instances()}
-    for url in settings.instances:
+    for url in settings.instances or (() if known else map(normal, DEFAULT_INSTANCES)):
         if url not in known:
             with suppress(NameTaken):
                 await directory.create_instance(url)

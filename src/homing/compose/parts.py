@@ -13,8 +13,10 @@ from homing.flows.exits import Exits
 from homing.flows.keeper import Keeper
 from homing.flows.migrate import Migrations
 from homing.flows.news import News
+from homing.flows.prospects import Prospects
 from homing.flows.rehome import Rehoming
 from homing.flows.sync import Sync
+from homing.flows.unknown_senders import UnknownSenders
 from homing.flows.watching import Watching
 from homing.ports import Clock, Entropy
 from homing.routes import RouteCache
@@ -33,6 +35,7 @@ class Moving:
     exits: Exits
     migrations: Migrations
     balance: Balance
+    prospects: Prospects
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,4 +60,5 @@ class Gateway:
     keeper: Keeper
     news: News
     alerts: AlertBook
+    unknown_senders: UnknownSenders
     moving: Moving

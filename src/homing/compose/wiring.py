@@ -26,10 +26,11 @@ from homing.flows.housekeeping import Housekeeping
 from homing.flows.intake import Intake
 from homing.flows.keeper import Keeper, KeeperPolicy
 from homing.flows.keyed import KeyedSends
-from homing.flows.listings import Lists
+from homing.flows.listings import Lists, RecentLists
 from homing.flows.migrate import Migrations
 from homing.flows.news import News
 from homing.flows.overlooked import Overlooked
+from homing.flows.prospects import Prospects
 from homing.flows.record import Recorder
 from homing.flows.rediscover import Rediscovery
 from homing.flows.rehome import KIND as REHOME
@@ -38,21 +39,24 @@ from homing.flows.rehome import Rehoming, WishList
 from homing.flows.said import Said
 from homing.flows.schedules import Schedule, Scheduler
 from homing.flows.send import Sending
+from homing.flows.speakers import Speakers
 from homing.flows.strays import Strays
 from homing.flows.sync import Sync
 from homing.flows.take_back import TakeBacks
 from homing.flows.underway import RehomePolicy
+from homing.flows.unknown_senders import UnknownSenders
 from homing.flows.watching import Watching, WatchPolicy
 from homing.flows.worker import Duty, Worker
 from homing.model.fleet import InstanceUrl
 from homing.model.work import Tick
 from homing.ports import Clock, Directory, Entropy
 from homing.routes import RouteCache
-from homing.serve.feed import EventFeed
+from homing.serve.feed import EventFeed, Shares
 from homing.serve.instance_keys import InstanceKeys
 from homing.serve.intake import IntakeEndpoint
 from homing.serve.keyring import Keyring
 from homing.serve.metrics import Metrics
+from homing.serve.rejections import Rejections
 from homing.serve.sends import SendEndpoint, SendSettings
 from homing.store.vault_settling import SqlReservations
 from homing.world import dying_at
@@ -64,7 +68,7 @@ def wired(
     settings: Settings, stores: Stores, drivers: Drivers, metrics: Metrics, clock: Clock, entropy: Entropy
 ) -> tuple[Gateway, list[Callable[[], Coroutine[Any, Any, None]]]]:
     """A gateway's parts, and what has to run for as long as it is at work."""
-    fleet = LiveFleet(stores.directory, drivers, clock, default_url=InstanceUrl(settings.whatsapp_nodejs_url))
+    fleet = LiveFleet(stores.directory, drivers, clock, default_url=InstanceUrl(settings.whatsapp_nodejs_url) or None)
     routes = _routes(settings, stores.directory, clock, metrics)
     keyring = Keyring(stores.directory, clock)
     alerts = AlertBook(stores.alerts, clock)
@@ -94,8 +98,11 @@ def wired(
     overlooked = Overlooked(stores.events, hints, clock)
     stores.notices.subscribe(overlooked.hear)
     intake = Intake(stores.events, hints, said, clock, entropy, keep_days=settings.homing_event_days)
-    reported = _intake_endpoint(settings, intake, stores, fleet, clock, metrics)
-    feed = EventFeed()
+    unknown = UnknownSenders(fleet, alerts, clock, metrics, settings.our_url)
+    speakers = Speakers(fleet, stores.directory, RecentLists(lists, clock), unknown, clock)
+    rejections = Rejections(clock)
+    reported = _intake_endpoint(settings, intake, stores, speakers, rejections, clock, metrics)
+    feed = EventFeed(Shares(settings.homing_streams, settings.streams_of_a_key))
     stores.notices.subscribe(feed.hear)
     scheduler = Scheduler(stores.schedules, clock, [_sync_schedule(settings, sync, metrics)], owner=entropy.uuid())
     gateway = Gateway(
@@ -117,12 +124,14 @@ def wired(
         keeper=kept.keeper,
         news=kept.news,
         alerts=alerts,
+        unknown_senders=unknown,
         moving=_moving(settings, stores, fleet, kept, clock),
     )
     _show(kept, alerts, metrics)
     return gateway, [
         *(part.run for part in (fleet, keyring, alerts, keyed, recorder, hints, overlooked, intake, scheduler)),
         *(part.run for part in (kept.watching, kept.keeper, kept.worker, take_backs, gateway.moving.drains, strays)),
+        *(part.run for part in (unknown, rejections)),
         _housekeeping(settings, stores, clock).run,
     ]
 
@@ -178,6 +187,7 @@ def _moving(settings: Settings, stores: Stores, fleet: LiveFleet, kept: _Kept, c
         exits=Exits(directory, grants, stores.leases, wishes),
         migrations=Migrations(directory, fleet, grants, watching, wishes),
         balance=Balance(directory, fleet, grants, watching, wishes, settings.rebalance_policy, braked),
+        prospects=Prospects(directory, fleet, grants, watching),
     )
 
 
@@ -253,7 +263,13 @@ def _sync_schedule(settings: Settings, sync: Sync, metrics: Metrics) -> Schedule
 
 
 def _intake_endpoint(
-    settings: Settings, intake: Intake, stores: Stores, fleet: LiveFleet, clock: Clock, metrics: Metrics
+    settings: Settings,
+    intake: Intake,
+    stores: Stores,
+    speakers: Speakers,
+    rejections: Rejections,
+    clock: Clock,
+    metrics: Metrics,
 ) -> IntakeEndpoint:
     if not settings.whatsapp_hmac_secret:
         log.warning("WHATSAPP_HMAC_SECRET is not set: what instances report is refused")
@@ -261,7 +277,8 @@ def _intake_endpoint(
     return IntakeEndpoint(
         intake=intake,
         directory=stores.directory,
-        fleet=fleet,
+        speakers=speakers,
+        rejections=rejections,
         keys=InstanceKeys(settings.api_key, own_keys),
         clock=clock,
         metrics=metrics,

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from homing.model.fleet import AccountUuid, WorkspaceId
-from homing.model.messages import Claimed, InUse, StoredAnswer
+from homing.model.messages import Claimed, InUse, MessageRecord, MessageState, StoredAnswer
 
 MESSAGE_ID_PREFIX = "3EB0"
 """How WhatsApp Web's own message ids begin; the rest is upper-case hexadecimal."""
 
+UNKNOWN_STATUS = 202
 QUEUE_MAX = 50
 LONGEST_WAIT_S = 0.5
 
@@ -25,9 +26,15 @@ class Drive:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """The key was answered before: give the same answer."""
+    """The key was answered before: give the same answer, with what has become known of its message since."""
 
     answer: StoredAnswer
+    message_uuid: str
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the answer said that the outcome was unknown: that may have been settled by now."""
+        return self.answer.status == UNKNOWN_STATUS
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +62,21 @@ def admit(found: Claimed | InUse, fingerprint: str) -> Admission:
         case InUse(row=row):
             if row.fingerprint != fingerprint:
                 return Mismatch(row.message_uuid)
-            return Replay(row.answer) if row.answer is not None else InFlight(row.message_uuid)
+            return Replay(row.answer, row.message_uuid) if row.answer is not None else InFlight(row.message_uuid)
         case _:
             assert_never(found)
+
+
+def settled(answer: StoredAnswer, record: MessageRecord | None) -> StoredAnswer:
+    """The answer of an unknown outcome, as it reads now that the message's record says more.
+
+    Its time is that of the send: when WhatsApp took it is not told by what settled it.
+    """
+    if record is None or record.state is not MessageState.SENT:
+        return answer
+    common = {name: value for name, value in answer.body.items() if name not in ("outcome", "detail")}
+    data = {"message_id": record.message_id, "timestamp": int(record.created_at.timestamp())}
+    return StoredAnswer(200, common | {"success": True, "data": data, "detail": record.reason})
 
 
 def hopeless(waiting: int, longest_s: float) -> str | None:

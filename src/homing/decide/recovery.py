@@ -25,6 +25,7 @@ from homing.model.sending import (
     NotLooked,
     NotSent,
     Nowhere,
+    Observed,
     Unknown,
     Unplaced,
     Verdict,
@@ -139,7 +140,10 @@ def _wanted(happened: Sequence[Happening], policy: SendPolicy, repeated: bool) -
             reason = f"{url} does not take message ids from us, and the message may have been sent before"
             return Finish(Unknown(reason, _tries(happened), url))
         case Unplaced(reason=reason):
-            return _give_up(FailureCode.SESSION_UNREACHABLE, reason, happened)
+            return _give_up(FailureCode.ACCOUNT_NOT_PLACED, reason, happened, final=True)
+        case Observed(instance_url=url):
+            reason = f"its session is on {url}, which is only observed; `homing instances set {url} --mode route`"
+            return _give_up(FailureCode.INSTANCE_OBSERVED, reason, happened, final=True)
         case _:
             assert_never(last)
 

@@ -72,7 +72,7 @@ class WebjsDriver:
     async def sessions(self, instance: InstanceUrl, *, timeout_s: float) -> Listing:
         """The instance's session list."""
         listed = await self._list(instance, timeout_s)
-        return NoList(instance, str(listed)) if isinstance(listed, Fault) else listed
+        return NoList(instance, str(listed), listed) if isinstance(listed, Fault) else listed
 
     async def session(self, instance: InstanceUrl, session_id: SessionId, *, timeout_s: float) -> ListedSession | Fault:
         """One session as the instance holds it; SESSION_NOT_FOUND if it does not."""

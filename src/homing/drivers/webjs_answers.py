@@ -235,6 +235,7 @@ def health_of(reply: Reply, base: Capabilities) -> InstanceHealth | Fault:
         sessions_connected=_count(sessions.get("connected")),
         memory_used_mb=_measure(memory.get("used")),
         sends_per_s=_measure(said.get("sends_per_s")),
+        uptime_s=_measure(said.get("uptime")),
         paused=lease.get("state") == "paused",
     )
 

@@ -30,8 +30,7 @@ class Intake:
     async def take(self, report: Report, signed: Signed | None) -> Taken:
         """Store the report unless it is there, settling the unknown send that it tells of. Raises StoreUnavailable.
 
-        A settled message that had an idempotency key keeps its stored answer, the 202: an answer once given for a key
-        is given again word for word, and its `message_uuid` leads to the record as it is now.
+        A settled message that had an idempotency key is answered 200 from then on, although its stored answer was 202.
         """
         taken = await self._store.store(
             replace(report, data=events.bounded(report.data)),

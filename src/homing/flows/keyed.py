@@ -70,8 +70,8 @@ class KeyedSends:
                 case Drive():
                     here.driven = (admission.message_uuid, fingerprint)
                     return await self._driven(workspace, key, admission, drive)
-                case Replay(answer=answer):
-                    return answer
+                case Replay():
+                    return await self._replayed(workspace, admission)
                 case InFlight() | Mismatch():
                     return admission
                 case _:
@@ -80,6 +80,17 @@ class KeyedSends:
             here.requests -= 1
             if not here.requests:
                 del self._here[workspace, key]
+
+    async def _replayed(self, workspace: WorkspaceId, replay: Replay) -> StoredAnswer:
+        """The stored answer; of one that was unknown, what its message's record says by now, if that can be read."""
+        if not replay.is_open:
+            return replay.answer
+        try:
+            async with asyncio.timeout(CLAIM_WITHIN_S):
+                record = await self._messages.message(workspace, replay.message_uuid)
+        except (StoreUnavailable, TimeoutError):
+            return replay.answer
+        return idempotency.settled(replay.answer, record)
 
     async def _admitted(
         self, workspace: WorkspaceId, key: str, fingerprint: str, message_uuid: str, here: "_Here"

@@ -2,12 +2,44 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from math import inf
 
 from homing.model.fleet import InstanceUrl, ListedSession, Listing, NoList, SessionList
 from homing.ports import Clock, Fleet
 
 SILENT_FOR_S = 10.0
 """An instance that gave no list is asked with less patience for this long."""
+
+
+class RecentLists:
+    """Lists for those who ask often and can do with a moment old: each instance's is read once meanwhile."""
+
+    def __init__(self, lists: "Lists", clock: Clock, *, for_s: float = 2.0, apart_s: float = 0.5) -> None:
+        """A list is given to others for `for_s`; whoever needs a newer one has it read `apart_s` after it at best."""
+        self._lists, self._clock, self._for_s, self._apart_s = lists, clock, for_s, apart_s
+        self._read: dict[InstanceUrl, tuple[float, asyncio.Task[Listing]]] = {}
+
+    async def read_all(self, *, since_s: float = -inf) -> dict[InstanceUrl, Listing]:
+        """One from each known instance, none of which was asked for before `since_s` (of the clock's)."""
+        urls = self._lists.instances()
+        listings = await asyncio.gather(*(self.read(url, since_s=since_s) for url in urls))
+        return dict(zip(urls, listings, strict=True))
+
+    async def read(self, url: InstanceUrl, *, since_s: float = -inf) -> Listing:
+        """One instance's list."""
+        read = self._read.get(url)
+        if read is not None and read[0] < since_s:
+            await self._clock.sleep(max(0.0, read[0] + self._apart_s - self._clock.monotonic()))
+            read = self._read.get(url)
+        now_s = self._clock.monotonic()
+        old = read is not None and (read[0] < since_s or now_s - read[0] > self._for_s or _failed(read[1]))
+        if read is None or old:
+            read = self._read[url] = now_s, asyncio.get_running_loop().create_task(self._lists.read(url))
+        return await asyncio.shield(read[1])
+
+
+def _failed(reading: "asyncio.Task[Listing]") -> bool:
+    return reading.done() and (reading.cancelled() or reading.exception() is not None)
 
 
 class Lists:

@@ -18,7 +18,7 @@ from homing.flows.rediscover import Rediscovery
 from homing.flows.said import Said
 from homing.model import sending
 from homing.model.faults import Fault, Phase
-from homing.model.fleet import Capabilities, InstanceUrl, PlacementState, Route, SessionId, SessionStatus
+from homing.model.fleet import Capabilities, InstanceMode, InstanceUrl, PlacementState, Route, SessionId, SessionStatus
 from homing.model.sending import (
     Attempt,
     CannotRepeat,
@@ -28,6 +28,7 @@ from homing.model.sending import (
     Looked,
     NotLooked,
     NotSent,
+    Observed,
     Outcome,
     Receipt,
     Sent,
@@ -135,7 +136,10 @@ class Sending:
     async def _try(self, text: Text, route: Route, happened: list[Happening], deadline_s: float) -> Receipt | Happening:
         url = self._address(route)
         if url is None:
-            return Unplaced("the account was never placed, and no default instance is set", self._clock.monotonic())
+            return Unplaced(_never_placed(route), self._clock.monotonic())
+        known = self._fleet.roster.instances.get(url)
+        if known is not None and known.mode is InstanceMode.OBSERVE:
+            return Observed(url, self._clock.monotonic())
         if route.placement.state is PlacementState.MOVING:
             return self._on_its_way(route)
         can = await self._fleet.capabilities(url, timeout_s=self._policy.health_timeout_s)
@@ -220,6 +224,13 @@ class Sending:
         return route.placement.instance_url or self._fleet.default_url
 
 
+def _never_placed(route: Route) -> str:
+    return (
+        f"account {route.account_uuid} was never placed on an instance;"
+        f" start it with `homing accounts start {route.account_id}`, and pair it"
+    )
+
+
 def _outgoing(text: Text, route: Route) -> OutgoingText:
     return OutgoingText(
         session_id=route.session_id,
@@ -248,6 +259,9 @@ def _set_aside(route: Route) -> NotSent | None:
         case SessionStatus.LOGGED_OUT:
             reason = f"account {route.account_uuid} is logged out; start it and pair it again"
             return NotSent(FailureCode.SESSION_LOGGED_OUT, reason, attempts=0, final=True)
+        case SessionStatus.STOPPED if route.placement.state is PlacementState.HELD:
+            reason = f"account {route.account_uuid} was stopped by request; start it first"
+            return NotSent(FailureCode.SESSION_STOPPED, reason, attempts=0, final=True)
         case _:
             return None
 

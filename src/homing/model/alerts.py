@@ -20,6 +20,7 @@ class AlertKind(StrEnum):
     INSTANCE_GONE = "instance_gone"
     BRAKE_ENGAGED = "brake_engaged"
     NO_CAPACITY = "no_capacity"
+    UNKNOWN_SENDER = "unknown_sender"
 
 
 class Severity(StrEnum):
@@ -108,6 +109,12 @@ GUIDES: dict[AlertKind, Guide] = {
         Severity.CRITICAL,
         "no instance has room for a session that has to be opened",
         "raise a capacity with `homing instances set`, or add an instance",
+    ),
+    AlertKind.UNKNOWN_SENDER: Guide(
+        "Unknown sender",
+        Severity.WARNING,
+        "a process that knows our secret reports, or asks for its sessions, and cannot be told from others",
+        "set LARAVEL_URL to our address with /in/N for that process, N being the instance's number, and restart it",
     ),
 }
 

@@ -17,6 +17,8 @@ class InstanceHealth:
     sessions_connected: int | None = None
     memory_used_mb: float | None = None
     sends_per_s: float | None = None
+    uptime_s: float | None = None
+    """For how long its process has been running, where it tells."""
     paused: bool = False
     """It holds no lease at the moment and does not act, but keeps its connections."""
 

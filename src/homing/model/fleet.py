@@ -8,7 +8,10 @@ them: of two placements of one session, the one with the higher epoch is the lat
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple, NewType, Self
+from typing import TYPE_CHECKING, NamedTuple, NewType, Self
+
+if TYPE_CHECKING:
+    from homing.model.faults import Fault
 
 SessionId = NewType("SessionId", str)
 AccountUuid = NewType("AccountUuid", str)
@@ -103,6 +106,8 @@ class Instance:
     mode: InstanceMode = InstanceMode.ROUTE
     storage: str | None = None
     """The name of the storage that its sessions' logins lie on; instances of one name share it. None: its own disk."""
+    exited_at: datetime | None = None
+    """Since when no process of it runs, by the word of whoever supervises it; None once it was heard of again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +228,8 @@ class NoList:
 
     instance_url: InstanceUrl
     reason: str
+    fault: "Fault | None" = None
+    """What the call for it met."""
 
 
 Listing = SessionList | NoList

@@ -145,6 +145,14 @@ class Unplaced:
 
 
 @dataclass(frozen=True, slots=True)
+class Observed:
+    """The session is on an instance that we only look at: nothing is sent through it."""
+
+    instance_url: InstanceUrl
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class CannotRepeat:
     """The session was found on an instance that does not take our message id, and the message may have left before."""
 
@@ -152,7 +160,7 @@ class CannotRepeat:
     at_s: float
 
 
-Happening = Attempt | Looked | CannotRepeat | Unplaced
+Happening = Attempt | Looked | CannotRepeat | Unplaced | Observed
 """What a send went through, in order; `homing.decide.recovery` reads this and says what comes next."""
 
 
@@ -166,11 +174,15 @@ class FailureCode(StrEnum):
     SESSION_NOT_READY = "session_not_ready"
     SESSION_LOGGED_OUT = "session_logged_out"
     SESSION_QUARANTINED = "session_quarantined"
+    SESSION_STOPPED = "session_stopped"
+    PHONE_MISMATCH = "phone_mismatch"
     DUPLICATE_HOLDER = "duplicate_holder"
     THROTTLED = "instance_throttled"
     MESSAGE_REJECTED = "message_rejected"
     RECIPIENT_RESTRICTED = "recipient_restricted"
     INSTANCE_MISCONFIGURED = "instance_misconfigured"
+    ACCOUNT_NOT_PLACED = "account_not_placed"
+    INSTANCE_OBSERVED = "instance_observed"
     DIRECTORY_UNAVAILABLE = "directory_unavailable"
     OVERLOADED = "overloaded"
     NO_CAPACITY = "no_capacity"

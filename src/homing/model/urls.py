@@ -1,5 +1,6 @@
 """One spelling for each instance address, so that two spellings never count as two instances."""
 
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from homing.model.fleet import InstanceUrl
@@ -27,6 +28,15 @@ def normal(url: str) -> InstanceUrl:
         host = f"[{host}]"
     suffix = "" if port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{port}"
     return InstanceUrl(f"{parts.scheme}://{host}{suffix}{parts.path.rstrip('/')}")
+
+
+def is_loopback(url: str) -> bool:
+    """Whether an address names the machine of whoever speaks of it: localhost, 127.0.0.0/8 or ::1, at any port."""
+    try:
+        host = urlsplit(url.strip()).hostname or ""
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def origin_key(url: InstanceUrl) -> str:

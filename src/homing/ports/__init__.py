@@ -174,6 +174,15 @@ class Directory(Protocol):
         """The sessions placed on an instance that should be running there: not stopped, not logged out."""
         ...
 
+    async def hand_out(self, instance: InstanceUrl) -> list[Account]:
+        """The sessions that the process asking at this address is to restore, in the order in which it should.
+
+        Those placed there that are meant to run; not what is on its way, which whoever moves it starts. To whom each
+        was given, when, and at which place of the queue is remembered in the same transaction. Whoever asks runs: that
+        its instance was said to have exited holds no more.
+        """
+        ...
+
     async def adrift(self, *, for_s: float, limit: int) -> list[Placement]:
         """Placements that have been on their way for so long, the longest ones first."""
         ...
@@ -360,8 +369,11 @@ class Events(Protocol):
         kind: str | None = None,
         session_id: SessionId | None = None,
         account_uuid: AccountUuid | None = None,
+        aside: bool = False,
     ) -> list[Event]:
         """Events by sequence, oldest first; without a workspace also those that belong to none.
+
+        `aside`: one of many pages of old events, in no hurry, that keeps nobody else waiting.
 
         What is not there when a page is read never appears before the page's last row later on.
         """
@@ -532,6 +544,10 @@ class Meters(Protocol):
 
     def arrived(self, kind: MoveKind, took_s: float) -> None:
         """A session that was to move can send where it went, so long after that was wished for."""
+        ...
+
+    def sender_unknown(self, cause: str) -> None:
+        """Somebody spoke who cannot be told from others, for this one of a few causes."""
         ...
 
     def looked(self) -> None: ...

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 import structlog
@@ -22,6 +23,7 @@ from homing.serve import problems
 from homing.serve.api import accounts, contacts, events, fleet, messages, operations, reports, schedules, sync
 from homing.serve.api.context import TheGateway, provide_caller, provide_gateway
 from homing.serve.docs import DocsPage
+from homing.serve.queries import known_queries, refuse, refuse_unknown
 from homing.serve.sends import Answer
 
 log = structlog.get_logger("homing")
@@ -47,9 +49,12 @@ class Application:
         authorization, key = _credentials(scope)
         try:
             raw = await _read(receive, self._body_max)
+            if scope["query_string"]:
+                refuse([name for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), True)], frozenset())
         except Problem as problem:
             told = problems.document(problem, success=False)
-            answer = Answer(413, msgspec.json.encode(told), {"Connection": "close"}, problems.PROBLEM_JSON)
+            headers = {"Connection": "close"} if problem.code is Code.BODY_TOO_LARGE else {}
+            answer = Answer(told["status"], msgspec.json.encode(told), headers, problems.PROBLEM_JSON)
         else:
             if raw is None:
                 return
@@ -140,9 +145,10 @@ def framework(gateway: Gateway) -> Litestar:
             operations.KeysController,
         ],
         dependencies={"caller": Provide(provide_caller, sync_to_thread=False)},
+        before_request=refuse_unknown,
         security=[{"key": []}],
     )
-    return Litestar(
+    app = Litestar(
         route_handlers=[health, ready, metrics, api, reports.router(gateway.settings.homing_max_webhook_bytes)],
         dependencies={"gateway": Provide(provide_gateway, sync_to_thread=False)},
         state=State({"gateway": gateway}),
@@ -152,6 +158,8 @@ def framework(gateway: Gateway) -> Litestar:
         logging_config=None,
         debug=False,
     )
+    app.state.known_queries = known_queries(app)
+    return app
 
 
 def _openapi() -> OpenAPIConfig:

@@ -7,9 +7,11 @@ import msgspec
 
 from homing.decide.brake import Clear, Engaged
 from homing.flows.balance import Balanced
-from homing.flows.drain import Drain
+from homing.flows.drain import Drain, Stuck
 from homing.flows.exits import Exited
 from homing.flows.migrate import Wanted
+from homing.flows.prospects import Prospect
+from homing.flows.unknown_senders import UnknownSender
 from homing.model.alerts import Alert
 from homing.model.faults import Fault
 from homing.model.fleet import InstanceLoad, Move
@@ -40,7 +42,11 @@ class StuckView(msgspec.Struct):
 
 
 class DrainView(msgspec.Struct):
-    """How far an instance is with being emptied. `stuck_sessions` names the first hundred of the `stuck`."""
+    """How far an instance is with being emptied. `stuck_sessions` names the first hundred of the `stuck`.
+
+    `leaving` and `staying` are told when it is asked for: how many can leave as things stand, and how many cannot, of
+    which `staying_sessions` names the first hundred with their reasons.
+    """
 
     instance_url: str
     state: str
@@ -50,6 +56,9 @@ class DrainView(msgspec.Struct):
     unwished: int
     delayed: dict[str, int]
     stuck_sessions: list[StuckView]
+    leaving: int | None = None
+    staying: int | None = None
+    staying_sessions: list[StuckView] = []
 
 
 class InstanceView(msgspec.Struct):
@@ -82,6 +91,16 @@ class InstanceView(msgspec.Struct):
     mode: str = "route"
     storage: str | None = None
     attention: list[AttentionView] = []
+
+
+class UnknownSenderView(msgspec.Struct):
+    """Who speaks to us and cannot be told from others: what it calls itself, and what to set, and where."""
+
+    named: str
+    cause: str
+    reports: int
+    last_at: datetime | None
+    do: str
 
 
 class BrakeView(msgspec.Struct):
@@ -203,6 +222,10 @@ def brake(brake: Clear | Engaged) -> BrakeView:
     return BrakeView(isinstance(brake, Engaged), brake.reason)
 
 
+def unknown_sender(sender: UnknownSender) -> UnknownSenderView:
+    return UnknownSenderView(sender.named, sender.cause.value, sender.reports, sender.last_at, sender.do)
+
+
 def lease(boot: Incarnation) -> LeaseView:
     return LeaseView(
         held=boot.holds_lease,
@@ -213,8 +236,8 @@ def lease(boot: Incarnation) -> LeaseView:
     )
 
 
-def drain(drain: Drain) -> DrainView:
-    return DrainView(
+def drain(drain: Drain, prospect: Prospect | None = None) -> DrainView:
+    shown = DrainView(
         instance_url=drain.instance.url,
         state=drain.instance.state.value,
         remaining=drain.remaining,
@@ -222,8 +245,16 @@ def drain(drain: Drain) -> DrainView:
         stuck=drain.stuck,
         unwished=drain.unwished,
         delayed=dict(drain.delayed),
-        stuck_sessions=[StuckView(each.account_id, each.phone, each.session_id, each.reason) for each in drain.told],
+        stuck_sessions=[_stuck(each) for each in drain.told],
     )
+    if prospect is not None:
+        shown.leaving, shown.staying = prospect.leaving, prospect.staying
+        shown.staying_sessions = [_stuck(each) for each in prospect.told]
+    return shown
+
+
+def _stuck(stuck: Stuck) -> StuckView:
+    return StuckView(stuck.account_id, stuck.phone, stuck.session_id, stuck.reason)
 
 
 def move(move: Move) -> MoveView:

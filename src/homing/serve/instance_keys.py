@@ -13,12 +13,15 @@ class InstanceKeys:
     def __init__(self, shared: str, own: Mapping[InstanceUrl, str]) -> None:
         self._shared, self._own = shared, own
 
-    def owner(self, given: str | None) -> InstanceUrl | None:
-        """The one instance whose own key this is; None for a key that several share. Raises Problem for any other."""
+    def check(self, given: str | None) -> None:
+        """Raises Problem for what is no instance's key."""
         if not given or not (self._same(given, self._shared) or self._owners(given)):
             raise Problem(Code.UNAUTHENTICATED, "Send the instance's key as X-API-Key (here: WHATSAPP_API_KEY)")
-        owners = self._owners(given)
-        return owners[0] if len(owners) == 1 and not self._same(given, self._shared) else None
+
+    def own(self, given: str | None) -> InstanceUrl | None:
+        """The one instance whose own key this is, if it is anybody's."""
+        owners = self._owners(given) if given else []
+        return owners[0] if given and len(owners) == 1 and not self._same(given, self._shared) else None
 
     def _owners(self, given: str) -> list[InstanceUrl]:
         return [url for url, key in self._own.items() if self._same(given, key)]

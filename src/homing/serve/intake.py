@@ -7,21 +7,23 @@ whatever keeps us from storing a report for the moment is answered with 429.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import structlog
 
-from homing.decide import events, hints, signing
+from homing.decide import events, signing
 from homing.decide.events import Malformed
-from homing.decide.sync import INACTIVE
+from homing.decide.speakers import Introduced
 from homing.flows.intake import Intake
+from homing.flows.speakers import Speakers
 from homing.model.errors import Code, Problem
 from homing.model.events import IntakeResult, Report, Signed, Taken
-from homing.model.fleet import Account, InstanceUrl, PlacementState, SessionId
-from homing.ports import Clock, Directory, Fleet, Page, StoreUnavailable
+from homing.model.fleet import Account, InstanceUrl, SessionId
+from homing.ports import Clock, Directory, StoreUnavailable
 from homing.serve.instance_keys import InstanceKeys
 from homing.serve.metrics import Metrics
+from homing.serve.rejections import Rejections
 
 log = structlog.get_logger("homing")
 
@@ -30,7 +32,6 @@ T = TypeVar("T")
 ANSWER_WITHIN_S = 5.0
 """The Node service waits ten seconds. What takes us longer is carried through, and known when it comes again."""
 RETRY_AFTER_S = 2
-ACCOUNTS_PAGE = 1_000
 CHATS_NAMED_MAX = 200
 
 _RESULTS = {
@@ -43,7 +44,7 @@ _RESULTS = {
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request of an instance: what its headers and its path say, and a way to its body."""
+    """A request of an instance: what its headers and its path say, a way to its body, and where it calls from."""
 
     body: Callable[[], Awaitable[bytes]]
     instance_ref: str | None = None
@@ -52,6 +53,7 @@ class Asked:
     signature: str | None = None
     event_id: str | None = None
     api_key: str | None = None
+    calls_from: str = "somebody"
 
 
 class IntakeEndpoint:
@@ -62,14 +64,16 @@ class IntakeEndpoint:
         *,
         intake: Intake,
         directory: Directory,
-        fleet: Fleet,
+        speakers: Speakers,
         keys: InstanceKeys,
         clock: Clock,
         metrics: Metrics,
         secret: str,
         waiting_max: int,
+        rejections: Rejections,
     ) -> None:
-        self._intake, self._directory, self._fleet, self._keys = intake, directory, fleet, keys
+        self._intake, self._directory, self._speakers, self._keys = intake, directory, speakers, keys
+        self._rejections = rejections
         self._clock, self._metrics, self._secret, self._waiting_max = clock, metrics, secret.encode(), waiting_max
         self._waiting = 0
         self._storing: set[asyncio.Task[Taken]] = set()
@@ -78,24 +82,26 @@ class IntakeEndpoint:
         """Any event of an instance."""
         async with self._counted():
             raw, signed = await self._genuine(asked)
-            speaker = self._speaker(asked)
-            report = _read(lambda: events.read(raw, header_id=asked.event_id, instance_url=speaker))
+            report = _read(lambda: events.read(raw, header_id=asked.event_id, instance_url=None))
+            report = replace(report, instance_url=await self._speaker(asked, report.session_id))
             return _told(await self._stored(report, signed))
 
     async def mark_disconnected(self, asked: Asked, session_id: str) -> dict[str, Any]:
         """An instance gives up a session; it may prove itself by its key instead of a signature."""
         async with self._counted():
-            speaker, signed = None, None
+            signed = None
             if asked.api_key is not None:
-                speaker, raw = self._keyed(asked), await asked.body()
+                self._keys.check(asked.api_key)
+                raw = await asked.body()
             else:
                 raw, signed = await self._genuine(asked)
             body = _read(lambda: events.json_object(raw)) if raw.strip() else {}
+            session = events.session_of(session_id)
             report = Report(
                 kind="session_marked_disconnected",
                 data={"reason": body.get("reason")},
-                session_id=events.session_of(session_id),
-                instance_url=speaker or self._speaker(asked),
+                session_id=session,
+                instance_url=await self._speaker(asked, session),
                 sender_id=asked.event_id,
             )
             return _told(await self._stored(report, signed))
@@ -104,7 +110,6 @@ class IntakeEndpoint:
         """An instance read the chats of an account. Kept are their number and the first ids."""
         async with self._counted():
             raw, signed = await self._genuine(asked)
-            speaker = self._speaker(asked)
             body = _read(lambda: events.json_object(raw))
             chats = body.get("chats")
             if not isinstance(chats, list):
@@ -112,17 +117,22 @@ class IntakeEndpoint:
             account = await self._available(self._account(body.get("whatsapp_account_id")))
             data = {"count": len(chats), "chat_ids": [_chat_id(chat) for chat in chats[:CHATS_NAMED_MAX]]}
             session = account.session_id if account is not None else None
+            speaker = await self._speaker(asked, session)
             await self._stored(Report("chats_sync", data, session, speaker, asked.event_id), signed)
             return {"success": True, "received": len(chats)}
 
     async def active_sessions(self, asked: Asked) -> dict[str, Any]:
         """The sessions that the asking instance should run: those placed on it, and no other's."""
-        url = self._keyed(asked)
+        self._keys.check(asked.api_key)
+        url = self._speakers.asking(self._introduced(asked, None), asked.calls_from, self._missing)
         if url is None:
-            log.warning("An instance that cannot be told from others asked for its sessions; it is given none")
             return {"sessions": []}
-        sessions = [_session(account) for account in await self._placed_on(url)]
-        return {"success": True, "sessions": sessions}
+        handed_out = await self._available(self._directory.hand_out(url))
+        return {"success": True, "sessions": [_session(account) for account in handed_out]}
+
+    def _missing(self, named: str, do: str) -> None:
+        event = "An instance that cannot be told from others asked for its sessions; it is given none"
+        self._rejections.note(("active", named), event, sender=named, do=do)
 
     # --- who speaks ---------------------------------------------------------------------------------------------
 
@@ -140,32 +150,19 @@ class IntakeEndpoint:
             raise Problem(Code.SIGNATURE_EXPIRED, judged.reason, at=now)
         raise Problem(Code.SIGNATURE_INVALID, judged.reason)
 
-    def _speaker(self, asked: Asked) -> InstanceUrl | None:
-        """The known instance that the path names, or else the header; none if neither names any."""
-        instances = list(self._fleet.roster.instances.values())
-        if asked.instance_ref is not None:
-            found, named = hints.named(instances, asked.instance_ref), asked.instance_ref
-        elif asked.instance_url:
-            found, named = hints.located(instances, asked.instance_url), asked.instance_url
-        else:
-            return None
-        if found is None:
-            raise Problem(Code.INSTANCE_UNKNOWN, f"No instance is known as {named[:200]!r}; let it join first")
-        return found.url
+    async def _speaker(self, asked: Asked, session_id: SessionId | None) -> InstanceUrl | None:
+        """The instance that speaks; None if it names none, and nothing else tells."""
+        return await self._available(self._speakers.speaker(self._introduced(asked, session_id)))
 
-    def _keyed(self, asked: Asked) -> InstanceUrl | None:
-        """The instance that shows this key. Some gateways call themselves localhost: an own key is better evidence."""
-        owner = self._keys.owner(asked.api_key)
-        if owner is None:
-            try:
-                return self._speaker(asked)
-            except Problem:
-                if asked.instance_ref is not None:
-                    raise
-                return None
-        if asked.instance_ref is not None and self._speaker(asked) != owner:
-            raise Problem(Code.UNAUTHENTICATED, "This is the key of another instance than the address names")
-        return owner
+    def _introduced(self, asked: Asked, session_id: SessionId | None) -> Introduced:
+        """Reports with ids of their own come from our instances, which know the address that they are called at."""
+        return Introduced(
+            ref=asked.instance_ref,
+            owner=self._keys.own(asked.api_key),
+            named=asked.instance_url or None,
+            session_id=session_id,
+            knows_its_name=asked.event_id is not None,
+        )
 
     # --- the store ----------------------------------------------------------------------------------------------
 
@@ -196,21 +193,6 @@ class IntakeEndpoint:
             return await self._directory.account(None, id=int(word))
         return await self._directory.account(None, uuid=word)
 
-    async def _placed_on(self, url: InstanceUrl) -> list[Account]:
-        """What was stopped or logged out is not meant to run, and what is moving is started by whoever moves it."""
-        found: list[Account] = []
-        after = 0
-        while True:
-            page = await self._directory.accounts(None, Page(after, ACCOUNTS_PAGE), instance_url=url)
-            found += [
-                account
-                for account in page
-                if account.status not in INACTIVE and account.placement.state is PlacementState.HELD
-            ]
-            if len(page) < ACCOUNTS_PAGE:
-                return found
-            after = page[-1].id
-
     @asynccontextmanager
     async def _counted(self) -> AsyncIterator[None]:
         """What goes wrong is counted by what it is."""
@@ -219,6 +201,7 @@ class IntakeEndpoint:
                 yield
         except Problem as problem:
             self._metrics.reported(_RESULTS.get(problem.code, IntakeResult.REFUSED))
+            self._rejections.note(problem.code, "Reports are refused", code=problem.code.value, newest=problem.detail)
             raise
         except Exception:
             self._metrics.reported(IntakeResult.REFUSED)

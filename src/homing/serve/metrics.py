@@ -13,6 +13,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from homing.decide.speakers import Cause
 from homing.model.alerts import AlertKind
 from homing.model.events import IntakeResult
 from homing.model.fleet import InstanceUrl, MoveKind
@@ -91,6 +92,10 @@ class Metrics:
             "homing_webhooks_total", "Reports of instances, by result", ["result"], registry=self.registry
         )
         self._webhooks = {result: webhooks.labels(result.value) for result in IntakeResult}
+        told = "Requests of instances that cannot be told from others, by cause"
+        self._unknown_senders = Counter("homing_unknown_senders_total", told, ["cause"], registry=self.registry)
+        for cause in Cause:
+            self._unknown_senders.labels(cause.value)
         self._syncs = Counter("homing_syncs_total", "Scheduled checks of the fleet", ["result"], registry=self.registry)
         for result in ("well", "attention", "failed"):
             self._syncs.labels(result)
@@ -126,6 +131,9 @@ class Metrics:
 
     def reported(self, result: IntakeResult) -> None:
         self._webhooks[result].inc()
+
+    def sender_unknown(self, cause: str) -> None:
+        self._unknown_senders.labels(cause).inc()
 
     def looked(self) -> None:
         self._looks.inc()

@@ -32,6 +32,10 @@ class Database(Protocol):
         """Run a reading operation. Each of its statements sees what was committed when the statement began."""
         ...
 
+    async def read_aside(self, fn: Callable[[Connection], T]) -> T:
+        """The same for a reading that may take long and is in no hurry: it keeps no other operation waiting."""
+        ...
+
     async def write(self, fn: Callable[[Connection], T]) -> T:
         """Run an operation in one transaction; returns only once that is committed and safe on disk.
 

@@ -39,7 +39,7 @@ from homing.ports import (
     Page,
     RosterChanged,
 )
-from homing.store import accounts, lookup, placed, placements, reported, roster
+from homing.store import accounts, handing, lookup, placed, placements, reported, roster
 from homing.store.database import Database
 from homing.store.notices import StagedNotices
 from homing.store.telling import Changes
@@ -107,6 +107,9 @@ class SqlDirectory:
 
     async def placed_elsewhere(self, instances: Collection[InstanceUrl]) -> list[Placed]:
         return await self._database.read(lambda c: placed.placed_elsewhere(c, instances))
+
+    async def hand_out(self, instance: InstanceUrl) -> list[Account]:
+        return await self._changes.make(lambda c: handing.hand_out(c, self._database, instance))
 
     async def adrift(self, *, for_s: float, limit: int) -> list[Placement]:
         return await self._database.read(lambda c: placed.adrift(c, self._database, for_s, limit))

@@ -86,6 +86,7 @@ class SqlEvents:
         kind: str | None = None,
         session_id: SessionId | None = None,
         account_uuid: AccountUuid | None = None,
+        aside: bool = False,
     ) -> list[Event]:
         wanted = {
             events.c.workspace_id: workspace,
@@ -97,7 +98,8 @@ class SqlEvents:
         for column, value in wanted.items():
             if value is not None:
                 statement = statement.where(column == value)
-        return await self._database.read(lambda c: [event_of(row) for row in c.execute(statement)])
+        read = self._database.read_aside if aside else self._database.read
+        return await read(lambda c: [event_of(row) for row in c.execute(statement)])
 
     async def newest(self, session_id: SessionId, kind: str, *, since: datetime) -> Event | None:
         statement = (

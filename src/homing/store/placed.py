@@ -15,7 +15,7 @@ from homing.store.sql import moment, moments
 
 # Written out, so that nothing of it is a parameter.
 _STOPPED: list[ColumnElement[str]] = [literal_column(f"'{status}'") for status in sorted(INACTIVE)]
-_RUNNING = sessions.c.instance_url.is_not(None) & sessions.c.status.not_in(_STOPPED)
+RUNNING = sessions.c.instance_url.is_not(None) & sessions.c.status.not_in(_STOPPED)
 
 
 def placed_on(connection: Connection, instance: InstanceUrl) -> list[Placed]:
@@ -30,7 +30,7 @@ def placed_elsewhere(connection: Connection, instances: Collection[InstanceUrl])
 
 def placed_count(connection: Connection) -> int:
     """How many sessions should be running somewhere."""
-    counted: int = connection.scalar(select(func.count()).select_from(sessions).where(_RUNNING)) or 0
+    counted: int = connection.scalar(select(func.count()).select_from(sessions).where(RUNNING)) or 0
     return counted
 
 
@@ -47,7 +47,7 @@ def adrift(connection: Connection, database: Database, for_s: float, limit: int)
 def _adrift_statement(dialect: Dialect) -> Select[Any]:
     columns = (sessions.c.session_id, sessions.c.instance_url, sessions.c.epoch)
     moving = (sessions.c.state == literal_column("'moving'")) & (sessions.c.updated_at <= moment(dialect, "before"))
-    found = select(*columns).where(moving, sessions.c.account_id.is_not(None), _RUNNING)
+    found = select(*columns).where(moving, sessions.c.account_id.is_not(None), RUNNING)
     return found.order_by(sessions.c.updated_at).limit(bindparam("most", type_=Integer()))
 
 
@@ -66,4 +66,4 @@ def _statement(where: ColumnElement[bool]) -> Select[Any]:
         accounts.c.phone,
         sessions.c.last_verified_at,
     )
-    return select(*columns).select_from(ACCOUNTS_WITH_SESSIONS).where(_RUNNING, where).order_by(accounts.c.id)
+    return select(*columns).select_from(ACCOUNTS_WITH_SESSIONS).where(RUNNING, where).order_by(accounts.c.id)

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Select, Text, Update, bindparam, case, null, 
 from sqlalchemy import insert as plain_insert
 from sqlalchemy.types import TypeEngine
 
+from homing.decide.sync import INACTIVE
 from homing.model.fleet import (
     AccountUuid,
     Move,
@@ -104,7 +105,7 @@ def set_status(connection: Connection, session_id: SessionId, status: SessionSta
     if row is None or row.status == status:
         return []
     connection.execute(_status_set_statement(), {"session": session_id, "known": status, "known_at": at})
-    concerns_routes = not {SessionStatus.LOGGED_OUT, SessionStatus.QUARANTINED}.isdisjoint((status, row.status))
+    concerns_routes = not INACTIVE.isdisjoint((status, row.status))
     return [AccountChanged(account_uuid=AccountUuid(row.uuid))] if concerns_routes else []
 
 

@@ -52,6 +52,9 @@ class PostgresDatabase:
         except DRIVER_ERRORS as error:
             raise unavailable(error) from error
 
+    async def read_aside(self, fn: Callable[[Connection], T]) -> T:
+        return await self.read(fn)
+
     async def write_at_once(self, fn: Callable[[Connection], T]) -> T:
         try:
             async with asyncio.timeout(self._write_limit_s):

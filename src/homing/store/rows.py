@@ -114,6 +114,7 @@ def instance_of(row: AnyRow) -> Instance:
         sends_limit_per_s=row.sends_limit_per_s,
         mode=InstanceMode(row.mode),
         storage=row.storage,
+        exited_at=row.exited_at,
     )
 
 

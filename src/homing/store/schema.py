@@ -120,6 +120,8 @@ instances = Table(
     Column("mode", Words, nullable=False, server_default=InstanceMode.ROUTE.value),
     # Instances of one name keep their sessions' logins in one place.
     Column("storage", Words),
+    # Since when no process of it runs, by the word of whoever supervises it; empty once it was heard of again.
+    Column("exited_at", UtcDateTime),
     UniqueConstraint("url"),
     _one_of("mode", InstanceMode),
     _one_of("state", InstanceState),
@@ -139,6 +141,10 @@ sessions = Table(
     Column("status", Words, nullable=False),
     Column("last_verified_at", UtcDateTime),
     Column("updated_at", UtcDateTime, nullable=False),
+    # To whom it was last handed out to be restored, when, and as which of those that it was given together.
+    Column("offered_to", Words),
+    Column("offered_at", UtcDateTime),
+    Column("offered_place", Integer),
     UniqueConstraint("account_id"),
     Index(None, "instance_url"),
     _partial("sessions_moving_idx", "updated_at", where="state = 'moving'"),

@@ -50,6 +50,8 @@ class SqliteFile:
         self._now = now or self._shared_now
         self._lock = FileLock.of(path) if exclusive else None
         self._closed = False
+        self._aside: PreparedConnection | None = None
+        self._aside_turn = asyncio.Lock()
         try:
             self._engine = sqlite_engine(path)
             self._reader: PreparedConnection | None = self._open_reader()
@@ -72,6 +74,20 @@ class SqliteFile:
             self._throw_away_reader()
             raise unavailable(error) from error
 
+    async def read_aside(self, fn: Callable[[Connection], T]) -> T:
+        async with self._aside_turn:
+            try:
+                await self._share_time()
+                self._aside = self._aside or self._open_reader()
+                return await asyncio.to_thread(fn, self._aside)
+            except DRIVER_ERRORS as error:
+                self._throw_away_aside()
+                raise unavailable(error) from error
+            except asyncio.CancelledError:
+                # The thread reads on, on a connection that is its own from here on.
+                self._aside = None
+                raise
+
     async def write(self, fn: Callable[[Connection], T]) -> T:
         try:
             async with asyncio.timeout(_WRITE_TIMEOUT_S):
@@ -92,6 +108,8 @@ class SqliteFile:
     async def close(self) -> None:
         await self._writer.close()
         self._throw_away_reader()
+        async with self._aside_turn:
+            self._throw_away_aside()
         self._closed = True
         self._engine.dispose()
         self._release()
@@ -123,13 +141,21 @@ class SqliteFile:
     def _throw_away_reader(self) -> None:
         """What failed once may be left in any state, and opening anew costs a reading little."""
         reader, self._reader = self._reader, None
-        if reader is not None:
-            with suppress(*DRIVER_ERRORS):
-                reader.close()
+        _close(reader)
+
+    def _throw_away_aside(self) -> None:
+        aside, self._aside = self._aside, None
+        _close(aside)
 
     def _release(self) -> None:
         if self._lock is not None:
             self._lock.release()
+
+
+def _close(connection: PreparedConnection | None) -> None:
+    if connection is not None:
+        with suppress(*DRIVER_ERRORS):
+            connection.close()
 
 
 class SqliteMemory:
@@ -171,6 +197,9 @@ class SqliteMemory:
         except BaseException:
             self._connection.rollback()
             raise
+
+    async def read_aside(self, fn: Callable[[Connection], T]) -> T:
+        return self.read_now(fn)
 
     async def write_at_once(self, fn: Callable[[Connection], T]) -> T:
         return await self.write(fn)

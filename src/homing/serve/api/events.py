@@ -60,17 +60,16 @@ async def events(
     account_uuid = (await account_of(gateway, caller, account)).uuid if account is not None else None
     session = SessionId(session_id) if session_id is not None else None
 
-    async def read(behind: int, at_most: int = PAGE) -> Sequence[Event]:
+    async def read(behind: int, aside: bool, at_most: int = PAGE) -> Sequence[Event]:
         page = Page(behind, at_most)
         return await gateway.stores.events.page(
-            workspace, page, kind=kind, session_id=session, account_uuid=account_uuid
+            workspace, page, kind=kind, session_id=session, account_uuid=account_uuid, aside=aside
         )
 
     if EVENT_STREAM not in request.headers.get("accept", ""):
-        rows = await read(after or 0, limit)
+        rows = await read(after or 0, aside=False, at_most=limit)
         shown = [view(row, caller) for row in rows]
         return Response({"data": shown, "next": rows[-1].sequence if len(rows) == limit else None})
-    gateway.feed.admit()
     resumed = _resumed(last_event_id, after)
     begin = resumed if resumed is not None else await gateway.stores.events.last_sequence()
     authorization = request.headers.get("authorization")
@@ -81,7 +80,8 @@ async def events(
         except Problem:
             return False
 
-    stream = gateway.feed.stream(begin, read, lambda event: _encode(view(event, caller)), allowed)
+    place = gateway.feed.admit(caller)
+    stream = gateway.feed.stream(place, begin, read, lambda event: _encode(view(event, caller)), allowed)
     return Stream(stream, media_type=EVENT_STREAM, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
 

@@ -37,7 +37,12 @@ class InstancesController(Controller):
     async def list_instances(self, gateway: TheGateway) -> dict[str, Any]:
         loads, boots = await gateway.stores.directory.loads(), await _boots(gateway)
         shown = await asyncio.gather(*(_shown(gateway, load, boots) for load in loads))
-        return {"data": list(shown), "next": None, "brake": fleet_views.brake(gateway.keeper.brake)}
+        return {
+            "data": list(shown),
+            "next": None,
+            "brake": fleet_views.brake(gateway.keeper.brake),
+            "unknown_senders": [fleet_views.unknown_sender(each) for each in gateway.unknown_senders.all()],
+        }
 
     @post("/", summary="Let an instance join the fleet")
     async def add(self, data: JSONBody[InstanceBody], gateway: TheGateway, caller: Asking) -> InstanceView:
@@ -82,9 +87,13 @@ class InstancesController(Controller):
 
     @post("/{number:int}/drain", status_code=202, summary="Give it nothing new, and bring all that it has elsewhere")
     async def drain(self, number: Number, gateway: TheGateway, caller: Asking) -> DrainView:
-        """Asking again goes on with what is left. How far it is: `draining` of the instance."""
+        """What can leave and what cannot is told at once. Asking again goes on with what is left. How far it is:
+        `draining` of the instance.
+        """
         operator(caller)
-        return fleet_views.drain(await gateway.moving.drains.drain((await instance_of(gateway, number)).url))
+        url = (await instance_of(gateway, number)).url
+        prospect = await gateway.moving.prospects.of(url)
+        return fleet_views.drain(await gateway.moving.drains.drain(url), prospect)
 
     @post("/{number:int}/undrain", status_code=200, summary="Let it take sessions again, and keep those it has")
     async def undrain(self, number: Number, gateway: TheGateway, caller: Asking) -> DrainView:

@@ -43,9 +43,10 @@ async def webhook(
     timestamp: Timestamp = None,
     signature: Signature = None,
     event_id: EventId = None,
+    key_header: KeyHeader = None,
 ) -> dict[str, Any]:
     """`{"event": …, "data": {…}}`, or flat. 429 asks to send it again; the same event is stored once."""
-    asked = Asked(request.body, instance, instance_url, timestamp, signature, event_id)
+    asked = Asked(request.body, instance, instance_url, timestamp, signature, event_id, key_header)
     return await gateway.intake.webhook(asked)
 
 
@@ -62,7 +63,8 @@ async def active_sessions(
     api_key: Annotated[str | None, QueryParameter(description="The instance's key, in place of the header")] = None,
 ) -> dict[str, Any]:
     """Those placed on it, and no other's: an instance that cannot be told from others is given none."""
-    asked = Asked(request.body, instance, instance_url, api_key=key_header or api_key)
+    calls_from = request.client.host if request.client is not None else "somebody"
+    asked = Asked(request.body, instance, instance_url, api_key=key_header or api_key, calls_from=calls_from)
     return await gateway.intake.active_sessions(asked)
 
 
@@ -102,8 +104,9 @@ async def chats_sync(
     timestamp: Timestamp = None,
     signature: Signature = None,
     event_id: EventId = None,
+    key_header: KeyHeader = None,
 ) -> dict[str, Any]:
-    asked = Asked(request.body, instance, instance_url, timestamp, signature, event_id)
+    asked = Asked(request.body, instance, instance_url, timestamp, signature, event_id, key_header)
     return await gateway.intake.chats_synced(asked)
 
 

@@ -83,6 +83,9 @@ class Reached:
     async def write(self, fn: Callable[[Connection], T]) -> T:
         return await _Operation(self._store, self._link, self._store.memory.write_now, fn, may_be_lost=True).answer
 
+    async def read_aside(self, fn: Callable[[Connection], T]) -> T:
+        return await self.read(fn)
+
     async def write_at_once(self, fn: Callable[[Connection], T]) -> T:
         return await self.write(fn)
 

@@ -30,12 +30,19 @@ def upgrade() -> None:
     with _instances_as_before() as instances:
         instances.add_column(Column("mode", Words(), server_default="route", nullable=False))
         instances.add_column(Column("storage", Words(), nullable=True))
+        instances.add_column(Column("exited_at", UtcDateTime(), nullable=True))
         instances.create_check_constraint(op.f("instances_mode_check"), text(_MODES))
+    op.add_column("sessions", Column("offered_to", Words(), nullable=True))
+    op.add_column("sessions", Column("offered_at", UtcDateTime(), nullable=True))
+    op.add_column("sessions", Column("offered_place", Integer(), nullable=True))
 
 
 def downgrade() -> None:
+    for column in ("offered_place", "offered_at", "offered_to"):
+        op.drop_column("sessions", column)
     with _instances_as_after() as instances:
         instances.drop_constraint(op.f("instances_mode_check"), type_="check")
+        instances.drop_column("exited_at")
         instances.drop_column("storage")
         instances.drop_column("mode")
     op.drop_table("alerts")
@@ -50,6 +57,7 @@ def _instances_as_after() -> AbstractContextManager[BatchOperations]:
     table = _instances(
         Column("mode", Words(), server_default="route", nullable=False),
         Column("storage", Words(), nullable=True),
+        Column("exited_at", UtcDateTime(), nullable=True),
         CheckConstraint(_MODES, name="instances_mode_check"),
     )
     return op.batch_alter_table("instances", copy_from=table, table_kwargs={"sqlite_autoincrement": True})
