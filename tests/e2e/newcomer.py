@@ -271,20 +271,18 @@ class Newcomer:
 
 
 @asynccontextmanager
-async def settled(folder: Path, **more: Any) -> AsyncIterator[Newcomer]:
-    """A fleet that is up, started all at once. Whatever a test does, nothing may be spoilt."""
+async def settled(folder: Path, *, spoilt_is_asserted: bool = True, **more: Any) -> AsyncIterator[Newcomer]:
+    """A fleet that is up: first the gateway, then the instances. Whatever a test does, nothing may be spoilt."""
     async with newcomer(folder, **more) as fleet:
         if "database_url" in more:
             fleet.create_key()
         else:
             fleet.take_key()
-        for node in fleet.nodes:
-            node.launch()
         await fleet.serve()
-        for node in fleet.nodes:
-            node.listens()
+        start_all(fleet.nodes)
         yield fleet
-        fleet.nothing_was_spoilt()
+        if spoilt_is_asserted:
+            fleet.nothing_was_spoilt()
 
 
 @asynccontextmanager

@@ -60,7 +60,7 @@ async def test_a_killed_instance_restores_what_it_is_handed_and_is_told_nothing(
 
 async def test_instances_that_came_up_before_the_gateway_get_their_sessions_back(fleet: Newcomer) -> None:
     accounts = await paired(fleet, 3)
-    assert fleet.stop_gateway() == 0
+    fleet.stop_gateway()
     for node in fleet.nodes:
         node.kill()
     start_all(fleet.nodes)
@@ -146,7 +146,7 @@ async def test_a_create_without_an_answer_is_not_repeated_blindly(fleet: Newcome
     accounts = await paired(fleet, 1)
     [account] = accounts
     node = fleet.node_of(account)
-    assert fleet.stop_gateway() == 0
+    fleet.stop_gateway()
     node.kill()
     node.start()
     await asyncio.sleep(ASKED_IN_VAIN_S)
@@ -182,10 +182,10 @@ async def test_a_hang_that_ends_the_whole_process_costs_one_message_and_no_sessi
 # --- PostgreSQL, two gateways ---------------------------------------------------------------------------------
 
 
-async def test_two_gateways_start_what_is_missing_once(tmp_path: Path, empty_postgres_url: str) -> None:
-    async with settled(tmp_path, database_url=empty_postgres_url, gateways=2, settings=SOON) as fleet:
+async def test_two_gateways_start_what_is_missing_once(tmp_path: Path, postgres_url: str) -> None:
+    async with settled(tmp_path, database_url=postgres_url, gateways=2, settings=SOON) as fleet:
         accounts = await paired(fleet, 4)
-        assert fleet.stop_gateway() == 0
+        fleet.stop_gateway()
         for node in fleet.nodes:
             node.kill()
         start_all(fleet.nodes)
@@ -194,13 +194,13 @@ async def test_two_gateways_start_what_is_missing_once(tmp_path: Path, empty_pos
         await all_back(fleet, accounts, clients=2)
 
 
-async def test_a_database_that_comes_last_is_waited_for(tmp_path: Path, empty_postgres_url: str) -> None:
-    url = make_url(empty_postgres_url)
+async def test_a_database_that_comes_last_is_waited_for(tmp_path: Path, postgres_url: str) -> None:
+    url = make_url(postgres_url)
     async with tcp_proxy(str(url.host), url.port or 5432) as proxy:
         proxied = url.set(host="127.0.0.1", port=proxy.port).render_as_string(hide_password=False)
         async with settled(tmp_path, database_url=proxied, settings=SOON) as fleet:
             accounts = await paired(fleet, 3)
-            assert fleet.stop_gateway() == 0
+            fleet.stop_gateway()
             for node in fleet.nodes:
                 node.kill()
             proxy.freeze()
