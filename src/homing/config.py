@@ -3,6 +3,7 @@
 import os
 import re
 import socket
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,12 @@ class Settings(BaseSettings):
     homing_scan_timeout: float = Field(default=2.0, gt=0, le=30, description="seconds")
     homing_max_sends: int = Field(default=2000, ge=1, description="sends in progress at once")
     homing_max_body_bytes: int = Field(default=1_048_576, ge=1024)
+    homing_max_header_bytes: int = Field(default=65_536, ge=1024, description="of one request's head")
+    homing_max_headers: int = Field(default=100, ge=10, description="header fields of one request")
+    homing_head_timeout: float = Field(default=10.0, gt=0, description="seconds until a request's head is whole")
+    homing_body_timeout: float = Field(default=30.0, gt=0, description="seconds until its body is whole")
+    homing_connections_per_address: int = Field(default=1_000, ge=0, description="0: any number")
+    homing_trusted_proxies: str = Field(default="", description="addresses or networks; a list with commas")
     homing_cache_ttl: float = Field(default=300.0, gt=0, description="seconds")
     homing_connections_per_instance: int = Field(default=64, ge=1, le=10_000)
 
@@ -110,6 +117,13 @@ class Settings(BaseSettings):
     def _normal_or_empty(cls, value: str) -> str:
         return normal(value) if value else ""
 
+    @field_validator("homing_trusted_proxies")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        for each in filter(None, value.split(",")):
+            ip_network(each.strip(), strict=False)
+        return value
+
     @field_validator("homing_sync_schedule")
     @classmethod
     def _cron_or_empty(cls, value: str) -> str:
@@ -147,6 +161,11 @@ class Settings(BaseSettings):
     @property
     def rebalance_policy(self) -> RebalancePolicy:
         return RebalancePolicy(moves=MovePolicy(moves_per_day=self.homing_moves_per_day))
+
+    @property
+    def trusted_proxies(self) -> list[str]:
+        """Those whose word on who their clients are is believed, as networks."""
+        return [str(ip_network(each.strip(), strict=False)) for each in self.homing_trusted_proxies.split(",") if each]
 
     @property
     def streams_of_a_key(self) -> int:

@@ -56,6 +56,7 @@ _TIMES = {
     "incarnations": ("began_at", "renewed_at", "lease_until"),
     "reservations": ("reserved_at", "settled_at"),
     "credentials": ("granted_at",),
+    "sessions": ("code_reported_at", "ready_at", "logout_reported_at", "started_at", "code_renewed_at"),
     "moves": ("at",),
     "jobs": ("due_at", "created_at", "finished_at"),
     "schedules": ("last_tick_at", "started_at", "lease_until"),

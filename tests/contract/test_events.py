@@ -14,7 +14,7 @@ from clocks import SteppedClock
 from homing.decide import events as meanings
 from homing.decide import settling
 from homing.model.events import IntakeResult, Report, Signed, Taken
-from homing.model.fleet import SessionId
+from homing.model.fleet import InstanceUrl, SessionId
 from homing.model.messages import MessageRecord, MessageState
 from homing.ports import EventsStored, Notice, Page
 from homing.store.database import Database
@@ -240,16 +240,16 @@ async def test_pruning_takes_the_old_a_few_at_a_time(store: Store) -> None:
     assert [event.payload["n"] for event in await store.events.page(None, Page(0, 100))] == [9]
 
 
-async def test_the_newest_of_a_kind_is_found_while_it_is_fresh(store: Store) -> None:
+async def test_the_newest_of_a_kind_is_found_by_who_told_it(store: Store) -> None:
     for n in range(2):
         await store.take(Report("qr_code_generated", {"qr_code": f"code-{n}"}, S, A))
+    await store.take(Report("qr_code_generated", {"qr_code": "another's"}, S, B))
     await store.take(said(1))
-    since = store.clock.now()
-    found = await store.events.newest(S, "qr_code_generated", since=since)
+    found = await store.events.newest(S, "qr_code_generated", told_by=A)
     assert found is not None
     assert found.payload == {"qr_code": "code-1"}
-    assert await store.events.newest(SessionId("other"), "qr_code_generated", since=since) is None
-    assert await store.events.newest(S, "qr_code_generated", since=since + timedelta(seconds=1)) is None
+    assert await store.events.newest(SessionId("other"), "qr_code_generated", told_by=A) is None
+    assert await store.events.newest(S, "qr_code_generated", told_by=InstanceUrl("http://c:3001")) is None
 
 
 # --- settling ---

@@ -1,7 +1,5 @@
 """The code that links an account's phone, from the instance or from what it reported."""
 
-from datetime import timedelta
-
 from homing.decide.events import QR_CODE, QR_FIELD
 from homing.flows.accounts import Accounts
 from homing.model.fleet import Account
@@ -16,7 +14,8 @@ async def pairing_code(account: Account, accounts: Accounts, events: Events, clo
     if answered.qr is not None or answered.code is not None:
         return answered
     now = clock.now()
-    reported = await events.newest(account.session_id, QR_CODE, since=now - timedelta(seconds=QR_LIVES_S))
+    url = account.placement.instance_url
+    reported = await events.newest(account.session_id, QR_CODE, told_by=url) if url is not None else None
     code = reported.payload.get(QR_FIELD) if reported is not None else None
     if reported is None or not isinstance(code, str):
         return answered

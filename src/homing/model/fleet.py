@@ -131,6 +131,23 @@ class Placement:
 
 
 @dataclass(frozen=True, slots=True)
+class Linking:
+    """When a session last showed that its phone is linked, or that it is not; by the store's clock.
+
+    Only what its holder reports counts, or the instance that it was started on.
+    """
+
+    code_at: datetime | None = None
+    """A code to link its phone with was reported."""
+    ready_at: datetime | None = None
+    """It was reported ready, or seen connected."""
+    logout_at: datetime | None = None
+    """It was reported that its link has ended."""
+    started_at: datetime | None = None
+    """An instance was told to start or restart it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """All that a send must know about an account: whose it is, its session, and where that lives."""
 
@@ -140,6 +157,8 @@ class Route:
     placement: Placement
     phone: str = ""
     status: SessionStatus = SessionStatus.UNKNOWN
+    linking: Linking = Linking()
+    """Read where it is judged where the session is; not for every send."""
 
     @property
     def session_id(self) -> SessionId:
@@ -176,6 +195,7 @@ class Account:
     last_verified_at: datetime | None = None
     requires: dict[str, str] = field(default_factory=dict)
     """Labels that an instance must have to hold its session."""
+    linking: Linking = Linking()
 
     @property
     def session_id(self) -> SessionId:

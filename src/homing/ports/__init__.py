@@ -195,9 +195,26 @@ class Directory(Protocol):
         """The sessions that should be running, placed on none of these instances but on some address."""
         ...
 
-    async def mark_verified(self, sessions: Collection[SessionId], at: datetime) -> None: ...
+    async def mark_verified(
+        self, sessions: Collection[SessionId], at: datetime, *, ready_ago_s: float | None = None
+    ) -> None:
+        """They were seen where the record says; given `ready_ago_s`, they could send so many seconds ago."""
+        ...
 
-    async def set_status(self, session_id: SessionId, status: SessionStatus) -> None: ...
+    async def set_status(self, session_id: SessionId, status: SessionStatus, *, ready: bool = False) -> None:
+        """`ready`: it was seen to be able to send just now."""
+        ...
+
+    async def note_start(self, session_id: SessionId, instance: InstanceUrl) -> None:
+        """An instance is about to be told to start or restart the session: codes reported before are void.
+
+        From here on what this instance reports of the session counts, as if it were placed there.
+        """
+        ...
+
+    async def claim_renewal(self, session_id: SessionId, *, every_s: float) -> float:
+        """0.0 if a new code may be asked for now, which is noted; else in how many seconds, whoever asked last."""
+        ...
 
     async def create_account(self, account: NewAccount) -> Account:
         """Raises NameTaken if the workspace has that phone already. The workspace comes to exist if it did not."""
@@ -379,7 +396,9 @@ class Events(Protocol):
         """
         ...
 
-    async def newest(self, session_id: SessionId, kind: str, *, since: datetime) -> Event | None: ...
+    async def newest(self, session_id: SessionId, kind: str, *, told_by: InstanceUrl) -> Event | None:
+        """The newest event of its kind that this instance told of the session."""
+        ...
 
     async def unseen_since(self, kinds: Collection[str], *, after: int, until: int) -> list[Event]:
         """Events of these kinds, numbered above `after` and up to `until`, about a session that nobody has seen at the

@@ -39,7 +39,7 @@ from homing.ports import (
     Page,
     RosterChanged,
 )
-from homing.store import accounts, handing, lookup, placed, placements, reported, roster
+from homing.store import accounts, handing, linking, lookup, placed, placements, reported, roster
 from homing.store.database import Database
 from homing.store.notices import StagedNotices
 from homing.store.telling import Changes
@@ -117,16 +117,26 @@ class SqlDirectory:
     async def placed_count(self) -> int:
         return await self._database.read(placed.placed_count)
 
-    async def mark_verified(self, sessions: Collection[SessionId], at: datetime) -> None:
+    async def mark_verified(
+        self, sessions: Collection[SessionId], at: datetime, *, ready_ago_s: float | None = None
+    ) -> None:
         if sessions:
-            await self._database.write(lambda c: placements.mark_verified(c, sessions, at))
+            await self._database.write(lambda c: placements.mark_verified(c, self._database, sessions, at, ready_ago_s))
 
-    async def set_status(self, session_id: SessionId, status: SessionStatus) -> None:
+    async def note_start(self, session_id: SessionId, instance: InstanceUrl) -> None:
+        await self._database.write(lambda c: linking.note_start(c, self._database, session_id, instance))
+
+    async def claim_renewal(self, session_id: SessionId, *, every_s: float) -> float:
+        return await self._database.write(lambda c: linking.claim_renewal(c, self._database, session_id, every_s))
+
+    async def set_status(self, session_id: SessionId, status: SessionStatus, *, ready: bool = False) -> None:
         # Most reports repeat what is known; a read is cheaper than a transaction.
         if await self._database.read(lambda c: placements.status_of(c, session_id)) in (None, status):
             return
         at = self._clock.now()
-        await self._changes.make(lambda c: (None, placements.set_status(c, session_id, status, at)))
+        await self._changes.make(
+            lambda c: (None, placements.set_status(c, self._database, session_id, status, at, ready=ready))
+        )
 
     async def moves(
         self,

@@ -27,6 +27,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 from homing.model.events import Event, IntakeResult, Meaning, Report, Sign, Signed, Taken
 from homing.model.fleet import AccountUuid, InstanceUrl, SessionId, WorkspaceId
 from homing.ports import EventsStored, Page
+from homing.store import linking
 from homing.store.columns import Words
 from homing.store.database import Database, Dialect
 from homing.store.notices import Announce, StagedNotices
@@ -70,12 +71,18 @@ class SqlEvents:
     async def _store_all(self, reported: Sequence[_Reported]) -> Sequence[Taken]:
         def stored(connection: Connection) -> tuple[list[Taken], Announce]:
             take_turn(connection)
-            taken = [_store(connection, each) for each in reported]
+            taken = [self._take(connection, each) for each in reported]
             numbers = [each.event.sequence for each in taken if each.event is not None]
             return taken, self._notices.stage(connection, [EventsStored(number) for number in numbers])
 
         taken, announce = await self._database.write(stored)
         await announce()
+        return taken
+
+    def _take(self, connection: Connection, given: _Reported) -> Taken:
+        taken = _store(connection, given)
+        if taken.event is not None and taken.event.account_uuid is not None:
+            linking.note_report(connection, self._database, given.report)
         return taken
 
     async def page(
@@ -101,13 +108,9 @@ class SqlEvents:
         read = self._database.read_aside if aside else self._database.read
         return await read(lambda c: [event_of(row) for row in c.execute(statement)])
 
-    async def newest(self, session_id: SessionId, kind: str, *, since: datetime) -> Event | None:
-        statement = (
-            select(events)
-            .where(events.c.session_id == session_id, events.c.kind == kind, events.c.received_at >= since)
-            .order_by(events.c.sequence.desc())
-            .limit(1)
-        )
+    async def newest(self, session_id: SessionId, kind: str, *, told_by: InstanceUrl) -> Event | None:
+        told = (events.c.session_id == session_id, events.c.kind == kind, events.c.instance_url == told_by)
+        statement = select(events).where(*told).order_by(events.c.sequence.desc()).limit(1)
         row = await self._database.read(lambda c: c.execute(statement).one_or_none())
         return None if row is None else event_of(row)
 

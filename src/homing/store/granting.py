@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, Select, Update, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Select, Update, bindparam, func, insert, null, select, update
 
 from homing.decide.leases import unproven
 from homing.model.fleet import AccountUuid, Epoch, PlacementState, SessionId, SessionStatus
@@ -273,6 +273,9 @@ def _placed_statement(dialect: Dialect) -> Update:
             state=PlacementState.MOVING.value,
             # Whatever it was before, it cannot send where it goes before it arrives.
             status=SessionStatus.STARTING.value,
+            # Codes that were reported before it is opened there are void.
+            started_at=bindparam("granted", type_=UtcDateTime()),
+            started_on=null(),
             updated_at=bindparam("granted", type_=UtcDateTime()),
         )
     )

@@ -25,7 +25,14 @@ from homing.ports import Lookup
 from homing.store.columns import UtcDateTime
 from homing.store.database import Dialect
 from homing.store.prepared import prepared
-from homing.store.rows import ACCOUNTS_WITH_SESSIONS, ROUTE_COLUMNS, contact_of, route_of
+from homing.store.rows import (
+    ACCOUNTS_WITH_SESSIONS,
+    LINKING_COLUMNS,
+    ROUTE_COLUMNS,
+    contact_of,
+    judged_route_of,
+    route_of,
+)
 from homing.store.schema import accounts, contacts, sessions
 from homing.store.sql import among, dialect_of
 
@@ -61,16 +68,16 @@ def routes(
 ) -> list[Route]:
     """The routes of these sessions and of all that is placed on these instances."""
     asked = {"sessions": list(asked_sessions), "instances": list(instances)}
-    return [route_of(row) for row in connection.execute(_routes_statement(dialect_of(connection)), asked)]
+    return [judged_route_of(row) for row in connection.execute(_routes_statement(dialect_of(connection)), asked)]
 
 
 def route_of_session(connection: Connection, session_id: SessionId) -> Route | None:
     row = connection.execute(_ROUTE_OF_SESSION, {"session_id": session_id}).one_or_none()
-    return None if row is None else route_of(row)
+    return None if row is None else judged_route_of(row)
 
 
 _ROUTE_OF_SESSION = (
-    select(*ROUTE_COLUMNS)
+    select(*ROUTE_COLUMNS, *LINKING_COLUMNS)
     .select_from(ACCOUNTS_WITH_SESSIONS)
     .where(sessions.c.session_id == bindparam("session_id", type_=sessions.c.session_id.type))
 )
@@ -79,7 +86,8 @@ _ROUTE_OF_SESSION = (
 @prepared
 def _routes_statement(dialect: Dialect) -> Select[Any]:
     asked = or_(among(dialect, sessions.c.session_id, "sessions"), among(dialect, sessions.c.instance_url, "instances"))
-    return select(*ROUTE_COLUMNS).select_from(ACCOUNTS_WITH_SESSIONS).where(asked).order_by(accounts.c.id)
+    columns = (*ROUTE_COLUMNS, *LINKING_COLUMNS)
+    return select(*columns).select_from(ACCOUNTS_WITH_SESSIONS).where(asked).order_by(accounts.c.id)
 
 
 @prepared

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, Text, Update, bindparam, case, null, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, Text, Update, bindparam, case, null, or_, select, update
 from sqlalchemy import insert as plain_insert
 from sqlalchemy.types import TypeEngine
 
@@ -22,11 +22,11 @@ from homing.model.fleet import (
 )
 from homing.ports import AccountChanged, Notice, Page, PlacementChanged
 from homing.store.columns import Number, UtcDateTime
-from homing.store.database import Dialect
+from homing.store.database import Database, Dialect
 from homing.store.prepared import prepared
 from homing.store.rows import ACCOUNTS_WITH_SESSIONS, move_of
 from homing.store.schema import accounts, moves, sessions
-from homing.store.sql import among, as_rows, chunks, dialect_of, given_rows
+from homing.store.sql import among, as_rows, chunks, dialect_of, given_rows, moment, moments
 
 _CHUNK = 1_000
 
@@ -89,9 +89,17 @@ def apply(connection: Connection, part: Sequence[Rebinding], at: datetime) -> li
     ]
 
 
-def mark_verified(connection: Connection, verified: Collection[SessionId], at: datetime) -> None:
-    """These sessions were seen where the record says. An earlier look never overwrites a later one."""
-    connection.execute(_verified_statement(dialect_of(connection)), {"sessions": list(verified), "seen_at": at})
+def mark_verified(
+    connection: Connection, database: Database, verified: Collection[SessionId], at: datetime, ready_ago_s: float | None
+) -> None:
+    """These sessions were seen where the record says. An earlier look never overwrites a later one.
+
+    Given `ready_ago_s`, they were able to send so many seconds ago.
+    """
+    seen = {"sessions": list(verified), "seen_at": at}
+    if ready_ago_s is not None:
+        seen |= moments(connection, database, ready_s=-ready_ago_s)
+    connection.execute(_verified_statement(database.dialect, ready=ready_ago_s is not None), seen)
 
 
 def status_of(connection: Connection, session_id: SessionId) -> SessionStatus | None:
@@ -99,12 +107,26 @@ def status_of(connection: Connection, session_id: SessionId) -> SessionStatus | 
     return None if found is None else SessionStatus(found)
 
 
-def set_status(connection: Connection, session_id: SessionId, status: SessionStatus, at: datetime) -> list[Notice]:
-    """Record what a gateway says of the session. Routes hear of it only if it changes whether one can be used."""
+def set_status(
+    connection: Connection,
+    database: Database,
+    session_id: SessionId,
+    status: SessionStatus,
+    at: datetime,
+    *,
+    ready: bool,
+) -> list[Notice]:
+    """Record what a gateway says of the session; `ready`: and that it is able to send.
+
+    Routes hear of it only if it changes whether one can be used.
+    """
     row = connection.execute(_status_locked_statement(), {"session": session_id}).one_or_none()
     if row is None or row.status == status:
         return []
-    connection.execute(_status_set_statement(), {"session": session_id, "known": status, "known_at": at})
+    known = {"session": session_id, "known": status, "known_at": at}
+    if ready:
+        known |= moments(connection, database, ready_s=0.0)
+    connection.execute(_status_set_statement(database.dialect, ready=ready), known)
     concerns_routes = not INACTIVE.isdisjoint((status, row.status))
     return [AccountChanged(account_uuid=AccountUuid(row.uuid))] if concerns_routes else []
 
@@ -125,8 +147,13 @@ def _status_locked_statement() -> Select[Any]:
 
 
 @prepared
-def _status_set_statement() -> Update:
-    known = {"status": bindparam("known"), "updated_at": bindparam("known_at", type_=UtcDateTime())}
+def _status_set_statement(dialect: Dialect, *, ready: bool) -> Update:
+    known: dict[str, Any] = {
+        "status": bindparam("known"),
+        "updated_at": bindparam("known_at", type_=UtcDateTime()),
+    }
+    if ready:
+        known["ready_at"] = _later_ready(moment(dialect, "ready_s"))
     return update(sessions).where(sessions.c.session_id == bindparam("session")).values(known)
 
 
@@ -211,6 +238,8 @@ def _rebind_statement(dialect: Dialect) -> Update:
             state=given.c.state,
             status=case((now_held, SessionStatus.CONNECTED.value), else_=sessions.c.status),
             last_verified_at=case((seen_there, changed_at), else_=sessions.c.last_verified_at),
+            ready_at=case((seen_there, changed_at), else_=sessions.c.ready_at),
+            started_on=null(),
             updated_at=changed_at,
         )
         .returning(sessions.c.session_id)
@@ -224,11 +253,14 @@ def _owners_statement(dialect: Dialect) -> Select[Any]:
 
 
 @prepared
-def _verified_statement(dialect: Dialect) -> Update:
+def _verified_statement(dialect: Dialect, *, ready: bool) -> Update:
     seen_at = bindparam("seen_at", type_=UtcDateTime())
     older = or_(sessions.c.last_verified_at.is_(null()), sessions.c.last_verified_at < seen_at)
-    return (
-        update(sessions)
-        .where(among(dialect, sessions.c.session_id, "sessions"), older)
-        .values(last_verified_at=seen_at)
-    )
+    known: dict[str, Any] = {"last_verified_at": seen_at}
+    if ready:
+        known["ready_at"] = _later_ready(moment(dialect, "ready_s"))
+    return update(sessions).where(among(dialect, sessions.c.session_id, "sessions"), older).values(known)
+
+
+def _later_ready(at: ColumnElement[Any]) -> ColumnElement[Any]:
+    return case((or_(sessions.c.ready_at.is_(null()), sessions.c.ready_at < at), at), else_=sessions.c.ready_at)

@@ -1,5 +1,6 @@
 """From rows of the tables to the nouns of the model."""
 
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Row
@@ -15,6 +16,7 @@ from homing.model.fleet import (
     InstanceMode,
     InstanceState,
     InstanceUrl,
+    Linking,
     Move,
     MoveKind,
     Placement,
@@ -42,8 +44,16 @@ ROUTE_COLUMNS = (
     sessions.c.status,
 )
 
+LINKING_COLUMNS = (
+    sessions.c.code_reported_at,
+    sessions.c.ready_at,
+    sessions.c.logout_reported_at,
+    sessions.c.started_at,
+)
+
 ACCOUNT_COLUMNS = (
     *ROUTE_COLUMNS,
+    *LINKING_COLUMNS,
     accounts.c.name,
     accounts.c.takeover,
     accounts.c.created_at,
@@ -74,6 +84,15 @@ def route_of(row: AnyRow) -> Route:
     )
 
 
+def judged_route_of(row: AnyRow) -> Route:
+    """A route with all that is needed to judge where its session is."""
+    return replace(route_of(row), linking=linking_of(row))
+
+
+def linking_of(row: AnyRow) -> Linking:
+    return Linking(row.code_reported_at, row.ready_at, row.logout_reported_at, row.started_at)
+
+
 def account_of(row: AnyRow) -> Account:
     return Account(
         id=row.id,
@@ -87,6 +106,7 @@ def account_of(row: AnyRow) -> Account:
         created_at=row.created_at,
         last_verified_at=row.last_verified_at,
         requires=row.requires,
+        linking=linking_of(row),
     )
 
 

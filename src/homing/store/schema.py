@@ -141,6 +141,16 @@ sessions = Table(
     Column("status", Words, nullable=False),
     Column("last_verified_at", UtcDateTime),
     Column("updated_at", UtcDateTime, nullable=False),
+    # Whether its phone is linked, by the store's clock: when its holder last reported a code to link it with, when it
+    # was last seen able to send, when its holder last reported that the link had ended, when it was last told to start.
+    Column("code_reported_at", UtcDateTime),
+    Column("ready_at", UtcDateTime),
+    Column("logout_reported_at", UtcDateTime),
+    Column("started_at", UtcDateTime),
+    # The address that was told to start it, until it is placed.
+    Column("started_on", Words),
+    # When a new code was last asked for.
+    Column("code_renewed_at", UtcDateTime),
     # To whom it was last handed out to be restored, when, and as which of those that it was given together.
     Column("offered_to", Words),
     Column("offered_at", UtcDateTime),

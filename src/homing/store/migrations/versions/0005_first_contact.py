@@ -1,6 +1,8 @@
-"""For fleets that others run: alerts that stand, what may be done with an instance, and where its logins lie."""
+"""For fleets that others run: alerts that stand, what may be done with an instance, where its logins lie, and when a
+session last showed that its phone is linked or is not."""
 
 from contextlib import AbstractContextManager
+from typing import Any
 
 from alembic import op
 from alembic.operations import BatchOperations
@@ -32,14 +34,14 @@ def upgrade() -> None:
         instances.add_column(Column("storage", Words(), nullable=True))
         instances.add_column(Column("exited_at", UtcDateTime(), nullable=True))
         instances.create_check_constraint(op.f("instances_mode_check"), text(_MODES))
-    op.add_column("sessions", Column("offered_to", Words(), nullable=True))
-    op.add_column("sessions", Column("offered_at", UtcDateTime(), nullable=True))
-    op.add_column("sessions", Column("offered_place", Integer(), nullable=True))
+    for column in (*_linking(), *_offered()):
+        op.add_column("sessions", column)
+    op.execute("UPDATE sessions SET ready_at = last_verified_at WHERE status = 'connected'")
 
 
 def downgrade() -> None:
-    for column in ("offered_place", "offered_at", "offered_to"):
-        op.drop_column("sessions", column)
+    for column in reversed([*_linking(), *_offered()]):
+        op.drop_column("sessions", column.name)
     with _instances_as_after() as instances:
         instances.drop_constraint(op.f("instances_mode_check"), type_="check")
         instances.drop_column("exited_at")
@@ -82,6 +84,25 @@ def _instances(*more: SchemaItem) -> Table:
         *more,
         sqlite_autoincrement=True,
     )
+
+
+def _linking() -> list[Column[Any]]:
+    return [
+        Column("code_reported_at", UtcDateTime(), nullable=True),
+        Column("ready_at", UtcDateTime(), nullable=True),
+        Column("logout_reported_at", UtcDateTime(), nullable=True),
+        Column("started_at", UtcDateTime(), nullable=True),
+        Column("started_on", Words(), nullable=True),
+        Column("code_renewed_at", UtcDateTime(), nullable=True),
+    ]
+
+
+def _offered() -> list[Column[Any]]:
+    return [
+        Column("offered_to", Words(), nullable=True),
+        Column("offered_at", UtcDateTime(), nullable=True),
+        Column("offered_place", Integer(), nullable=True),
+    ]
 
 
 def _alerts() -> None:
