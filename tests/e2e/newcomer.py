@@ -243,6 +243,15 @@ class Newcomer:
             await asyncio.sleep(every_s)
         return found
 
+    async def until_healthy(self, nodes: Sequence[NodeProcess] | None = None) -> None:
+        """Each of them is known to answer."""
+
+        async def well() -> bool:
+            rows = {row["url"]: row["health"] for row in (await self.get("/instances"))["data"]}
+            return all(rows[node.url] == "healthy" for node in nodes or self.nodes)
+
+        await self.until(well, 20, "the instances are healthy")
+
     async def until_status(self, account: Mapping[str, Any], status: str, within_s: float = 15.0) -> dict[str, Any]:
         async def stands() -> dict[str, Any] | None:
             shown = await self.account(account["uuid"])
@@ -280,6 +289,7 @@ async def settled(folder: Path, *, spoilt_is_asserted: bool = True, **more: Any)
             fleet.take_key()
         await fleet.serve()
         start_all(fleet.nodes)
+        await fleet.until_healthy()
         yield fleet
         if spoilt_is_asserted:
             fleet.nothing_was_spoilt()
