@@ -100,7 +100,7 @@ class Settings(BaseSettings):
     homing_event_days: float = Field(default=7.0, gt=0, description="how long events are kept")
 
     # What we know of people and keys.
-    homing_default_region: str = Field(default="ID", pattern="^[A-Z]{2}$")
+    homing_default_region: str = "ID"
     homing_secret: str = Field(default="", repr=False, description="derives message ids; the HMAC secret if empty")
     homing_idempotency_hours: float = Field(default=24.0, gt=0)
 
@@ -116,6 +116,15 @@ class Settings(BaseSettings):
     @classmethod
     def _normal_or_empty(cls, value: str) -> str:
         return normal(value) if value else ""
+
+    @field_validator("homing_default_region")
+    @classmethod
+    def _region_that_exists(cls, value: str) -> str:
+        from homing.decide.phones.numbering import region_exists  # loads every numbering plan
+
+        if not region_exists(value):
+            raise ValueError("there is no such region; write its ISO 3166 code, such as ID, BR or US")
+        return value
 
     @field_validator("homing_trusted_proxies")
     @classmethod

@@ -4,6 +4,7 @@
 Both answer with the documents of the HTTP API, so that a command shows them without knowing which it was.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from homing.cli.gateway import Gateway, path
@@ -27,6 +28,12 @@ class Source(Protocol):
     def contacts(self, *, workspace: int | None, after: int, limit: int) -> Document: ...
 
     def create_contact(self, *, workspace: int | None, phone: str, name: str) -> Document: ...
+
+    def workspaces(self) -> Document: ...
+
+    def workspace(self, number: int) -> Document: ...
+
+    def change_workspace(self, number: int, changes: Mapping[str, str]) -> Document: ...
 
     def instances(self) -> Document: ...
 
@@ -68,6 +75,15 @@ class GatewaySource:
 
     def create_contact(self, *, workspace: int | None, phone: str, name: str) -> Document:
         return self._gateway.post("/contacts", {"phone": phone, "name": name, "workspace_id": workspace})
+
+    def workspaces(self) -> Document:
+        return self._gateway.get("/workspaces")
+
+    def workspace(self, number: int) -> Document:
+        return self._gateway.get(path("workspaces", number))
+
+    def change_workspace(self, number: int, changes: Mapping[str, str]) -> Document:
+        return self._gateway.patch(path("workspaces", number), changes)
 
     def instances(self) -> Document:
         return self._gateway.get("/instances")

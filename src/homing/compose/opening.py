@@ -98,6 +98,8 @@ async def _know(gateway: Gateway, *, alone: bool) -> None:
         await gateway.stores.messages.release_owner("")
     await gateway.fleet.refresh()
     await gateway.keyring.refresh()
+    await gateway.stores.directory.recognise_accounts(gateway.settings.homing_default_region)
+    await gateway.workspaces.refresh()
     await gateway.alerts.refresh()
     for url in gateway.fleet.roster.instances:
         gateway.metrics.instance_known(url)

@@ -10,6 +10,7 @@ from homing.flows.alerts import AlertBook
 from homing.flows.balance import Balance
 from homing.flows.drain import Drains
 from homing.flows.exits import Exits
+from homing.flows.fitness import Fitness
 from homing.flows.keeper import Keeper
 from homing.flows.migrate import Migrations
 from homing.flows.news import News
@@ -25,6 +26,7 @@ from homing.serve.intake import IntakeEndpoint
 from homing.serve.keyring import Keyring
 from homing.serve.metrics import Metrics
 from homing.serve.sends import SendEndpoint
+from homing.serve.workspaces import Workspaces
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class Gateway:
     routes: RouteCache
     fleet: LiveFleet
     keyring: Keyring
+    workspaces: Workspaces
     accounts: Accounts
     sends: SendEndpoint
     sync: Sync
@@ -60,5 +63,6 @@ class Gateway:
     keeper: Keeper
     news: News
     alerts: AlertBook
+    fitness: Fitness
     unknown_senders: UnknownSenders
     moving: Moving

@@ -21,6 +21,7 @@ class AlertKind(StrEnum):
     BRAKE_ENGAGED = "brake_engaged"
     NO_CAPACITY = "no_capacity"
     UNKNOWN_SENDER = "unknown_sender"
+    INSTANCE_MISCONFIGURED = "instance_misconfigured"
 
 
 class Severity(StrEnum):
@@ -109,6 +110,12 @@ GUIDES: dict[AlertKind, Guide] = {
         Severity.CRITICAL,
         "no instance has room for a session that has to be opened",
         "raise a capacity with `homing instances set`, or add an instance",
+    ),
+    AlertKind.INSTANCE_MISCONFIGURED: Guide(
+        "Instance misconfigured",
+        Severity.CRITICAL,
+        "an instance answers and does not work as it is set up: another key, another gateway, no list of sessions",
+        "see the reason; its sessions stay where they are, nothing new is placed on it, and it is checked every 5 s",
     ),
     AlertKind.UNKNOWN_SENDER: Guide(
         "Unknown sender",

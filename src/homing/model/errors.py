@@ -10,6 +10,8 @@ class Code(StrEnum):
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"
     INVALID_REQUEST = "invalid_request"
+    PHONE_INVALID = "phone_invalid"
+    PHONE_AMBIGUOUS = "phone_ambiguous"
     UNSUPPORTED_TYPE = "unsupported_type"
     BODY_TOO_LARGE = "body_too_large"
     HEADERS_TOO_LARGE = "headers_too_large"

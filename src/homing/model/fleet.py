@@ -195,6 +195,8 @@ class Account:
     last_verified_at: datetime | None = None
     requires: dict[str, str] = field(default_factory=dict)
     """Labels that an instance must have to hold its session."""
+    person: str | None = None
+    """Whose phone it is: the E.164 digits by which its spellings are compared. None where that cannot be told."""
     linking: Linking = Linking()
 
     @property
@@ -204,7 +206,8 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """A person whom a workspace writes to. `phone` is in E.164 without the plus, as the gateways take it."""
+    """A person whom a workspace writes to. `phone` is in E.164 without the plus, as the gateways take it;
+    `phone_as_written` is what was given, None where that was not kept."""
 
     id: int
     uuid: ContactUuid
@@ -212,6 +215,7 @@ class Contact:
     phone: str
     name: str
     created_at: datetime
+    phone_as_written: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

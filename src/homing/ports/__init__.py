@@ -54,8 +54,11 @@ from homing.model.notices import Notice as Notice
 from homing.model.notices import PlacementChanged as PlacementChanged
 from homing.model.notices import RosterChanged as RosterChanged
 from homing.model.notices import WorkReady as WorkReady
+from homing.model.notices import WorkspacesChanged as WorkspacesChanged
+from homing.model.phones import Bare
 from homing.model.sending import Receipt
 from homing.model.vault import VaultSealed as VaultSealed
+from homing.model.workspaces import Workspace
 from homing.ports.alerts import Alerts as Alerts
 from homing.ports.leases import Credentials as Credentials
 from homing.ports.leases import Grants as Grants
@@ -113,7 +116,7 @@ class Lookup:
 
 @dataclass(frozen=True, slots=True)
 class NewAccount:
-    """An account about to exist. `session_id` is fixed from here on."""
+    """An account about to exist. `session_id` is fixed from here on; `person` is the phone as it is compared."""
 
     uuid: AccountUuid
     workspace_id: WorkspaceId
@@ -123,6 +126,7 @@ class NewAccount:
     takeover: Takeover
     id: int | None = None
     requires: Mapping[str, str] = field(default_factory=dict)
+    person: str | None = None
 
 
 class InstanceChanges(TypedDict, total=False):
@@ -135,6 +139,14 @@ class InstanceChanges(TypedDict, total=False):
     labels: Mapping[str, str]
     mode: InstanceMode
     storage: str | None
+
+
+class WorkspaceChanges(TypedDict, total=False):
+    """What may be set of a workspace. What is absent stays; a region of None is the settings' again."""
+
+    name: str
+    region: str | None
+    bare_digits: Bare
 
 
 class Directory(Protocol):
@@ -217,7 +229,8 @@ class Directory(Protocol):
         ...
 
     async def create_account(self, account: NewAccount) -> Account:
-        """Raises NameTaken if the workspace has that phone already. The workspace comes to exist if it did not."""
+        """Raises NameTaken if the workspace has that phone already, however written. The workspace comes to exist if
+        it did not."""
         ...
 
     async def account(
@@ -247,8 +260,10 @@ class Directory(Protocol):
         """The labels that an instance must have to be given the account's session from now on."""
         ...
 
-    async def create_contact(self, uuid: ContactUuid, workspace: WorkspaceId, phone: str, name: str) -> Contact:
-        """Raises NameTaken if the workspace has that phone already."""
+    async def create_contact(
+        self, uuid: ContactUuid, workspace: WorkspaceId, phone: str, name: str, *, as_written: str | None = None
+    ) -> Contact:
+        """`phone` in E.164 digits. Raises NameTaken if the workspace has that person already."""
         ...
 
     async def contact(self, workspace: WorkspaceId | None, uuid: str) -> Contact | None: ...
@@ -256,6 +271,18 @@ class Directory(Protocol):
     async def contacts(self, workspace: WorkspaceId | None, page: Page) -> list[Contact]: ...
 
     async def delete_contact(self, contact: Contact) -> None: ...
+
+    async def workspaces(self) -> list[Workspace]:
+        """All of them, by id."""
+        ...
+
+    async def change_workspace(self, id: WorkspaceId, changes: WorkspaceChanges) -> Workspace | None:
+        """The workspace as it stands changed; None if there is none. Every gateway hears WorkspacesChanged."""
+        ...
+
+    async def recognise_accounts(self, default_region: str) -> int:
+        """Note whose the phones of accounts are of which that is not known yet; returns of how many it is now."""
+        ...
 
     async def instances(self) -> list[Instance]: ...
 

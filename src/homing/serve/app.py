@@ -20,7 +20,18 @@ from homing.compose import Gateway
 from homing.model.errors import Code, Problem
 from homing.ports import NameTaken, StoreUnavailable
 from homing.serve import problems
-from homing.serve.api import accounts, contacts, events, fleet, messages, operations, reports, schedules, sync
+from homing.serve.api import (
+    accounts,
+    contacts,
+    events,
+    fleet,
+    messages,
+    operations,
+    reports,
+    schedules,
+    sync,
+    workspaces,
+)
 from homing.serve.api.context import TheGateway, provide_caller, provide_gateway
 from homing.serve.docs import DocsPage
 from homing.serve.queries import known_queries, refuse, refuse_unknown
@@ -136,6 +147,7 @@ def framework(gateway: Gateway) -> Litestar:
         route_handlers=[
             accounts.AccountsController,
             contacts.ContactsController,
+            workspaces.WorkspacesController,
             fleet.router,
             messages.router,
             sync.run_sync,

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 MESSAGE_MAX = 65_536
-Phone = Annotated[str, Meta(min_length=1, max_length=40)]
+Phone = Annotated[str, Meta(min_length=1, max_length=1000)]
 Name = Annotated[str, Meta(max_length=200)]
 Uuid = Annotated[str, Meta(min_length=1, max_length=64)]
 Limit = Annotated[float, Meta(gt=0, le=1e9)]
@@ -72,6 +72,16 @@ class ContactBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     phone: Phone
     workspace_id: Positive | None = None
     name: Name = ""
+
+
+class WorkspaceChangesBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What may be set of a workspace. `region` is where its national numbers belong (ISO 3166); null: where the
+    gateway's settings say. `bare_digits` is what digits mean that name no country code: `strict` takes the only valid
+    reading."""
+
+    name: Name | UnsetType = UNSET
+    region: Annotated[str, Meta(min_length=1, max_length=100)] | UnsetType | None = UNSET
+    bare_digits: Literal["strict", "national", "international"] | UnsetType = UNSET
 
 
 class InstanceBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

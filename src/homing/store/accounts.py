@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, func, select, text, update
+from sqlalchemy import ColumnElement, Connection, Table, delete, func, or_, select, text, update
 
+from homing.decide.phones.aliases import person
 from homing.model.fleet import (
     NEVER_GRANTED,
     Account,
@@ -90,14 +91,23 @@ def set_requires(connection: Connection, account_id: int, requires: Mapping[str,
 
 
 def create_contact(
-    connection: Connection, uuid: ContactUuid, workspace: WorkspaceId, phone: str, name: str, at: datetime
+    connection: Connection,
+    uuid: ContactUuid,
+    workspace: WorkspaceId,
+    phone: str,
+    name: str,
+    at: datetime,
+    *,
+    as_written: str | None,
 ) -> Contact:
     ensure_workspace(connection, workspace, at)
+    whose = person(phone)
     values = {"uuid": uuid, "workspace_id": workspace, "phone": phone, "name": name, "created_at": at}
-    statement = insert(dialect_of(connection), contacts).values(values).on_conflict_do_nothing().returning(contacts)
-    row = connection.execute(statement).one_or_none()
+    written = {"person": whose, "phone_as_written": as_written}
+    statement = insert(dialect_of(connection), contacts).values(values | written).on_conflict_do_nothing()
+    row = connection.execute(statement.returning(contacts)).one_or_none()
     if row is None:
-        raise _taken(connection, contacts, "contact", workspace, phone, uuid)
+        raise _taken(connection, contacts, "contact", workspace, phone, whose, uuid)
     return contact_of(row)
 
 
@@ -127,6 +137,7 @@ def _insert_account(connection: Connection, new: NewAccount, at: datetime) -> in
         "takeover": new.takeover,
         "created_at": at,
         "requires": dict(new.requires),
+        "person": new.person,
     }
     if new.id is not None:
         values["id"] = new.id
@@ -135,7 +146,7 @@ def _insert_account(connection: Connection, new: NewAccount, at: datetime) -> in
     )
     account_id = connection.scalar(statement)
     if account_id is None:
-        raise _taken(connection, accounts, "account", new.workspace_id, new.phone, new.uuid)
+        raise _taken(connection, accounts, "account", new.workspace_id, new.phone, new.person, new.uuid)
     if new.id is not None and dialect_of(connection) == "postgresql":
         # PostgreSQL's sequence does not see an id that was chosen, and would give it out again.
         connection.execute(text(_SKIP_CHOSEN_ID))
@@ -166,12 +177,27 @@ def _insert_session(connection: Connection, new: NewAccount, account_id: int, at
         raise NameTaken(f"the session {new.session_id} belongs to another account already")
 
 
-def _taken(connection: Connection, table: Table, what: str, workspace: WorkspaceId, phone: str, uuid: str) -> NameTaken:
+def _taken(
+    connection: Connection,
+    table: Table,
+    what: str,
+    workspace: WorkspaceId,
+    phone: str,
+    whose: str | None,
+    uuid: str,
+) -> NameTaken:
     def exists(*clauses: ColumnElement[bool]) -> bool:
         return connection.scalar(select(func.count()).select_from(table).where(*clauses)) > 0  # type: ignore[operator]
 
-    if exists(table.c.workspace_id == workspace, table.c.phone == phone):
-        return NameTaken(f"workspace {workspace} has the phone {phone} as another {what} already")
+    same = or_(table.c.phone == phone, table.c.person == whose) if whose is not None else table.c.phone == phone
+    owner = connection.execute(
+        select(table.c.id, table.c.uuid, table.c.phone).where(table.c.workspace_id == workspace, same).limit(1)
+    ).one_or_none()
+    if owner is not None:
+        spelt = "" if owner.phone == phone else f", written {owner.phone}"
+        return NameTaken(
+            f"workspace {workspace} has the phone {phone} as another {what} already: {owner.id} ({owner.uuid}){spelt}"
+        )
     if exists(table.c.uuid == uuid):
         return NameTaken(f"the uuid {uuid} is another {what}'s already")
     return NameTaken(f"the id is another {what}'s already")

@@ -27,6 +27,7 @@ from homing.model.fleet import (
     Takeover,
     WorkspaceId,
 )
+from homing.model.workspaces import Workspace
 from homing.ports import (
     AccountChanged,
     Clock,
@@ -38,8 +39,10 @@ from homing.ports import (
     Notice,
     Page,
     RosterChanged,
+    WorkspaceChanges,
+    WorkspacesChanged,
 )
-from homing.store import accounts, handing, linking, lookup, placed, placements, reported, roster
+from homing.store import accounts, handing, linking, lookup, placed, placements, reported, roster, workspaces
 from homing.store.database import Database
 from homing.store.notices import StagedNotices
 from homing.store.telling import Changes
@@ -186,10 +189,14 @@ class SqlDirectory:
     async def set_requires(self, account: Account, requires: Mapping[str, str]) -> None:
         await self._change(lambda c: accounts.set_requires(c, account.id, requires), AccountChanged(account.uuid))
 
-    async def create_contact(self, uuid: ContactUuid, workspace: WorkspaceId, phone: str, name: str) -> Contact:
+    async def create_contact(
+        self, uuid: ContactUuid, workspace: WorkspaceId, phone: str, name: str, *, as_written: str | None = None
+    ) -> Contact:
         at = self._clock.now()
-        changed = AccountChanged(contact_uuid=uuid)
-        return await self._change(lambda c: accounts.create_contact(c, uuid, workspace, phone, name, at), changed)
+        return await self._change(
+            lambda c: accounts.create_contact(c, uuid, workspace, phone, name, at, as_written=as_written),
+            AccountChanged(contact_uuid=uuid),
+        )
 
     async def contact(self, workspace: WorkspaceId | None, uuid: str) -> Contact | None:
         return await self._database.read(lambda c: accounts.contact(c, workspace, uuid))
@@ -200,6 +207,17 @@ class SqlDirectory:
     async def delete_contact(self, contact: Contact) -> None:
         changed = AccountChanged(contact_uuid=contact.uuid)
         await self._change(lambda c: accounts.delete_contact(c, contact.id), changed)
+
+    # --- workspaces ---
+
+    async def workspaces(self) -> list[Workspace]:
+        return await self._database.read(workspaces.all_workspaces)
+
+    async def change_workspace(self, id: WorkspaceId, changes: WorkspaceChanges) -> Workspace | None:
+        return await self._change(lambda c: workspaces.change_workspace(c, id, changes), WorkspacesChanged())
+
+    async def recognise_accounts(self, default_region: str) -> int:
+        return await self._database.write(lambda c: workspaces.recognise_accounts(c, default_region))
 
     # --- instances and keys ---
 

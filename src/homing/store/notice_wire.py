@@ -18,6 +18,7 @@ from homing.ports import (
     PlacementChanged,
     RosterChanged,
     WorkReady,
+    WorkspacesChanged,
 )
 
 VERSION = 1
@@ -28,6 +29,7 @@ _KINDS: dict[str, type[Notice]] = {
     "account": AccountChanged,
     "roster": RosterChanged,
     "keys": KeysChanged,
+    "workspaces": WorkspacesChanged,
     "alerts": AlertsChanged,
     "events": EventsStored,
     "cleared": CacheCleared,

@@ -58,6 +58,7 @@ ACCOUNT_COLUMNS = (
     accounts.c.takeover,
     accounts.c.created_at,
     accounts.c.requires,
+    accounts.c.person,
     sessions.c.last_verified_at,
 )
 
@@ -106,6 +107,7 @@ def account_of(row: AnyRow) -> Account:
         created_at=row.created_at,
         last_verified_at=row.last_verified_at,
         requires=row.requires,
+        person=row.person,
         linking=linking_of(row),
     )
 
@@ -118,6 +120,7 @@ def contact_of(row: AnyRow) -> Contact:
         phone=row.phone,
         name=row.name,
         created_at=row.created_at,
+        phone_as_written=row.phone_as_written,
     )
 
 
@@ -184,6 +187,7 @@ def message_of(row: AnyRow) -> MessageRecord:
         instance_url=_url(row.instance_url),
         created_at=row.created_at,
         updated_at=row.updated_at,
+        phone_as_written=row.phone_as_written,
     )
 
 

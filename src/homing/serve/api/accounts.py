@@ -13,7 +13,6 @@ from homing.flows.rehome import KIND
 from homing.model.alerts import Subject
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, InstanceUrl, SessionStatus, Takeover
-from homing.model.phones import e164_digits
 from homing.model.work import Job, JobState
 from homing.ports import AccountChanged, Page
 from homing.serve import fleet_views, views
@@ -67,11 +66,11 @@ class AccountsController(Controller):
         if caller.names_another(data.workspace_id):
             raise Problem(Code.NOT_FOUND, f"There is no workspace {data.workspace_id} for this key")
         workspace = caller.acting_for(data.workspace_id)
-        _check_phone(data.phone, gateway)
+        number = gateway.workspaces.number(workspace, data.phone.strip())
         takeover = Takeover(data.takeover) if data.takeover is not None else None
-        account = await gateway.accounts.create(workspace, data.phone.strip(), data.name, takeover, data.requires)
+        account = await gateway.accounts.create(workspace, number, data.name, takeover, data.requires)
         if data.start:
-            account = await gateway.accounts.start(account)
+            account = await gateway.accounts.started_or_forgotten(account)
         return _view(gateway, account)
 
     @get("/{ref:str}", guards=[READ], summary="Show an account")
@@ -155,10 +154,3 @@ async def _target(gateway: Gateway, to: str | int | None) -> InstanceUrl | None:
     if isinstance(to, int):
         return (await instance_of(gateway, to)).url
     return url_of(to, "to") if to is not None else None
-
-
-def _check_phone(phone: str, gateway: Gateway) -> None:
-    try:
-        e164_digits(phone, gateway.settings.homing_default_region)
-    except ValueError as error:
-        raise Problem(Code.INVALID_REQUEST, str(error), field="phone") from error
