@@ -6,16 +6,21 @@ from homing.compose.stores import Stores
 from homing.config import Settings
 from homing.fleet import LiveFleet
 from homing.flows.accounts import Accounts
+from homing.flows.adopting import Adopting
 from homing.flows.alerts import AlertBook
 from homing.flows.balance import Balance
+from homing.flows.deleting import Deleting
 from homing.flows.drain import Drains
 from homing.flows.exits import Exits
+from homing.flows.fitness import Fitness
+from homing.flows.identity import Identity
 from homing.flows.keeper import Keeper
 from homing.flows.migrate import Migrations
 from homing.flows.news import News
 from homing.flows.prospects import Prospects
 from homing.flows.rehome import Rehoming
 from homing.flows.restoring import Restoring
+from homing.flows.stray_sessions import StraySessions
 from homing.flows.sync import Sync
 from homing.flows.unknown_senders import UnknownSenders
 from homing.flows.watching import Watching
@@ -26,6 +31,7 @@ from homing.serve.intake import IntakeEndpoint
 from homing.serve.keyring import Keyring
 from homing.serve.metrics import Metrics
 from homing.serve.sends import SendEndpoint
+from homing.serve.workspaces import Workspaces
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +57,12 @@ class Gateway:
     routes: RouteCache
     fleet: LiveFleet
     keyring: Keyring
+    workspaces: Workspaces
     accounts: Accounts
+    adopting: Adopting
+    identity: Identity
+    deleting: Deleting
+    strays: StraySessions
     sends: SendEndpoint
     sync: Sync
     intake: IntakeEndpoint
@@ -61,6 +72,7 @@ class Gateway:
     keeper: Keeper
     news: News
     alerts: AlertBook
+    fitness: Fitness
     unknown_senders: UnknownSenders
     moving: Moving
     restoring: Restoring
