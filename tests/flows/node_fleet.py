@@ -367,7 +367,7 @@ async def gateway(
     duty = Duty(together=rehoming.do, policy=PATIENCE, at_once=1_000, lease_s=3.0, poll_s=1.0)
     worker = Worker(fleet.work, fleet.clock, fleet.entropy, KIND, duty, owner=name)
     strays = Strays(fleet.directory, fleet.work, rehoming, fleet.clock)
-    exits = Exits(fleet.directory, fleet.grants, fleet.leases, rehoming)
+    exits = Exits(fleet.directory, fleet.grants, fleet.leases, rehoming, fleet)
     parts = [asyncio.create_task(part.run()) for part in (watching, keeper, worker, strays, restoring)]
     try:
         yield NodeGateway(restoring, watching, keeper, rehoming, exits)

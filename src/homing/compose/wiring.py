@@ -238,7 +238,7 @@ def _moving(settings: Settings, stores: Stores, fleet: LiveFleet, kept: _Kept, c
     watching, wishes, braked = kept.watching, kept.rehoming, kept.keeper.braked
     return Moving(
         drains=Drains(directory, fleet, stores.work, wishes, clock),
-        exits=Exits(directory, grants, stores.leases, wishes),
+        exits=Exits(directory, grants, stores.leases, wishes, fleet),
         migrations=Migrations(directory, fleet, grants, watching, wishes),
         balance=Balance(directory, fleet, grants, watching, wishes, settings.rebalance_policy, braked),
         prospects=Prospects(directory, fleet, grants, watching),
@@ -360,6 +360,6 @@ def drivers_of(settings: Settings, wire: Calls, metrics: Metrics) -> Drivers:
     return Drivers(metered, plain.recognition)
 
 
-def exits_on(stores: Stores) -> Exits:
-    """For those who say that an instance exited."""
-    return Exits(stores.directory, stores.grants, stores.leases, WishList(stores.work))
+def exits_on(stores: Stores, fleet: LiveFleet | None = None) -> Exits:
+    """For those who say that an instance exited; with a fleet it is asked first whether it still answers."""
+    return Exits(stores.directory, stores.grants, stores.leases, WishList(stores.work), fleet)

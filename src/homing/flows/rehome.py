@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
-from homing.decide import rehome
+from homing.decide import movable, rehome
 from homing.decide.rehome import Obstacle, Wish
 from homing.decide.work import RetryPolicy
 from homing.flows.attempt import attempt
@@ -75,7 +75,17 @@ class Rehoming:
 
     async def obstacle(self, session: SessionId) -> Obstacle | None:
         """What stands in the way of a session that is to be elsewhere."""
-        return rehome.obstacle(await self._work.latest(KIND, session))
+        found = rehome.obstacle(await self._work.latest(KIND, session))
+        return found if found is not None else await self._lost(session)
+
+    async def _lost(self, session: SessionId) -> Obstacle | None:
+        """Of one whose instance is down and holds no lease: nothing happens until a person does something."""
+        accounts = await self._means.directory.accounts_of([session])
+        url = accounts[0].placement.instance_url if accounts else None
+        if url is None or url not in self._means.watch.down():
+            return None
+        leased = any(boot.instance_url == url for boot in await self._means.leases.incarnations())
+        return None if leased else Obstacle(f"{url} holds no lease, and is down: {movable.alone(url)}")
 
     async def do(self, jobs: Sequence[Job]) -> Mapping[JobId, Ending]:
         """One attempt at all of these; how it ended for each.

@@ -98,6 +98,7 @@ class Restoring:
 
     async def look(self) -> Sequence[Judged]:
         """Look where something seems to be missing, and now and then everywhere. Raises StoreUnavailable."""
+        await self._note_those_that_came_back()
         loads, now_s = await self._open_ones(), self._clock.monotonic()
         at_all = now_s - self._looked_at_all_s >= LOOK_AT_ALL_EVERY_S
         homes = [load.instance for load in loads if at_all or self._known.seems_short(load)]
@@ -180,6 +181,14 @@ class Restoring:
     async def _note_those_that_came_up(self, placed: Mapping[InstanceUrl, Sequence[Recorded]], looks: Looks) -> None:
         up = [each.session_id for url, there in placed.items() for each in there if restoring.came_up(each, looks[url])]
         await self._directory.mark_verified(up, self._clock.now())
+
+    async def _note_those_that_came_back(self) -> None:
+        """What exited and answers again is not as if no process of it ran."""
+        gone = [each.url for each in self._fleet.roster.instances.values() if each.exited_at is not None]
+        for look in (await self._looking.look(gone)).values():
+            if isinstance(look, Answered):
+                log.warning("Instance is back", url=look.url)
+                await self._directory.came_back(look.url)
 
     # --- acting -------------------------------------------------------------------------------------------------
 

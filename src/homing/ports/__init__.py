@@ -213,6 +213,10 @@ class Directory(Protocol):
         """
         ...
 
+    async def came_back(self, instance: InstanceUrl) -> None:
+        """A process of the instance was heard of: that it exited holds no more."""
+        ...
+
     async def recorded(
         self, *, instances: Collection[InstanceUrl] = (), sessions: Collection[SessionId] = ()
     ) -> list[Recorded]:

@@ -116,6 +116,9 @@ class SqlDirectory:
     async def hand_out(self, instance: InstanceUrl) -> list[Account]:
         return await self._changes.make(lambda c: handing.hand_out(c, self._database, instance))
 
+    async def came_back(self, instance: InstanceUrl) -> None:
+        await self._changes.make(lambda c: (None, handing.came_back(c, instance)))
+
     async def recorded(
         self, *, instances: Collection[InstanceUrl] = (), sessions: Collection[SessionId] = ()
     ) -> list[Recorded]:
