@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
+from sqlalchemy import URL
 
 from homing.cli.source import Document
 from homing.cli.stops import CannotStart, problem
@@ -200,7 +201,7 @@ def must_be_there(settings: Settings) -> None:
         url = parse(settings.homing_database_url)
     except StoreMisconfigured as error:
         raise CannotStart(_as_sentence(error)) from error
-    path = sqlite_path(url) if url.drivername == "sqlite" else None
+    path = sqlite_path(url) if isinstance(url, URL) else None
     if path is not None and not path.exists():
         raise CannotStart(
             f"There is no database at {path}: set HOMING_DATABASE_URL to the one that the gateway uses, or"

@@ -10,6 +10,7 @@ from homing.flows.alerts import AlertBook
 from homing.flows.balance import Balance
 from homing.flows.drain import Drains
 from homing.flows.exits import Exits
+from homing.flows.fitness import Fitness
 from homing.flows.keeper import Keeper
 from homing.flows.migrate import Migrations
 from homing.flows.news import News
@@ -62,5 +63,6 @@ class Gateway:
     keeper: Keeper
     news: News
     alerts: AlertBook
+    fitness: Fitness
     unknown_senders: UnknownSenders
     moving: Moving

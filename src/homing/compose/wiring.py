@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import structlog
 
+from homing.compose.joining import all_hear, fitness_of, reporting
 from homing.compose.parts import Gateway, Moving
 from homing.compose.stores import Stores
 from homing.config import Settings
@@ -21,12 +21,13 @@ from homing.flows.alerts import AlertBook
 from homing.flows.balance import Balance
 from homing.flows.drain import Drains
 from homing.flows.exits import Exits
+from homing.flows.fitness import Fitness
 from homing.flows.hints import Hints
 from homing.flows.housekeeping import Housekeeping
 from homing.flows.intake import Intake
 from homing.flows.keeper import Keeper, KeeperPolicy
 from homing.flows.keyed import KeyedSends
-from homing.flows.listings import Lists, RecentLists
+from homing.flows.listings import Lists
 from homing.flows.migrate import Migrations
 from homing.flows.news import News
 from homing.flows.overlooked import Overlooked
@@ -38,35 +39,40 @@ from homing.flows.rehome import PATIENCE as REHOME_PATIENCE
 from homing.flows.rehome import Rehoming, WishList
 from homing.flows.said import Said
 from homing.flows.schedules import Schedule, Scheduler
-from homing.flows.send import Sending
-from homing.flows.speakers import Speakers
+from homing.flows.send import Saw, Sending
 from homing.flows.strays import Strays
 from homing.flows.sync import Sync
 from homing.flows.take_back import TakeBacks
 from homing.flows.underway import RehomePolicy
-from homing.flows.unknown_senders import UnknownSenders
 from homing.flows.watching import Watching, WatchPolicy
 from homing.flows.worker import Duty, Worker
+from homing.model.alerts import FLEET, AlertKind
 from homing.model.fleet import InstanceUrl
+from homing.model.health import shown_state
 from homing.model.work import Tick
-from homing.ports import Clock, Directory, Entropy
+from homing.ports import Clock, Directory, Entropy, TellHearing
 from homing.routes import RouteCache
 from homing.serve.feed import EventFeed, Shares
-from homing.serve.instance_keys import InstanceKeys
-from homing.serve.intake import IntakeEndpoint
 from homing.serve.keyring import Keyring
 from homing.serve.metrics import Metrics
-from homing.serve.rejections import Rejections
 from homing.serve.sends import SendEndpoint, SendSettings
 from homing.serve.workspaces import Workspaces
 from homing.store.vault_settling import SqlReservations
-from homing.world import dying_at
 
 log = structlog.get_logger("homing")
 
+Reached = Callable[[str], None]
+"""Hears of each milestone of a move: a trial may end the process there."""
+
 
 def wired(
-    settings: Settings, stores: Stores, drivers: Drivers, metrics: Metrics, clock: Clock, entropy: Entropy
+    settings: Settings,
+    stores: Stores,
+    drivers: Drivers,
+    metrics: Metrics,
+    clock: Clock,
+    entropy: Entropy,
+    reached: Reached,
 ) -> tuple[Gateway, list[Callable[[], Coroutine[Any, Any, None]]]]:
     """A gateway's parts, and what has to run for as long as it is at work."""
     fleet = LiveFleet(stores.directory, drivers, clock, default_url=InstanceUrl(settings.whatsapp_nodejs_url) or None)
@@ -74,28 +80,27 @@ def wired(
     keyring = Keyring(stores.directory, clock)
     workspaces = Workspaces(stores.directory, clock, settings.homing_default_region)
     alerts = AlertBook(stores.alerts, clock)
-    kept = _keeping(settings, stores, fleet, clock, entropy, metrics)
+    fitness = fitness_of(fleet, alerts, clock, entropy)
+    kept = _keeping(settings, stores, fleet, fitness, clock, entropy, metrics, reached)
     for hear in (routes.hear, fleet.hear, keyring.hear, workspaces.hear, kept.news.hear, alerts.hear):
         stores.notices.subscribe(hear)
+    stores.notices.watch_hearing(_hearing(alerts))
     strays = Strays(stores.directory, stores.work, kept.rehoming, clock)
     take_backs = TakeBacks(stores.directory, kept.rehoming, clock, MovePolicy(settings.homing_moves_per_day))
-    lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout, failing=take_backs.listed)
+    lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout, failing=take_backs.listed, heard=fitness.listed)
     rediscovery = Rediscovery(stores.directory, lists, clock, entropy, metrics, kept.keeper.missed)
     sync = Sync(stores.directory, lists, clock, entropy, metrics)
     said = Said()
-    sending = _sending(settings, routes, fleet, rediscovery, clock, said, kept)
-    sends, keyed, recorder = _send_endpoint(
-        settings, stores, keyring, workspaces, routes, sending, metrics, clock, entropy
-    )
-    accounts = Accounts(stores.directory, fleet, entropy, stores.notices, metrics)
+    saw = all_hear(kept.watching.saw, fitness.met)
+    sending = _sending(settings, routes, fleet, rediscovery, clock, said, kept, saw)
+    made = (settings, stores, keyring, workspaces, routes, sending, metrics, clock, entropy)
+    sends, keyed, recorder = _send_endpoint(*made)
+    accounts = Accounts(stores.directory, fleet, entropy, stores.notices, metrics, kept.watching.unfit, fitness.met)
     hints = Hints(stores.directory, lists, clock, entropy, metrics, kept.news)
     overlooked = Overlooked(stores.events, hints, clock)
     stores.notices.subscribe(overlooked.hear)
     intake = Intake(stores.events, hints, said, clock, entropy, keep_days=settings.homing_event_days)
-    unknown = UnknownSenders(fleet, alerts, clock, metrics, settings.our_url)
-    speakers = Speakers(fleet, stores.directory, RecentLists(lists, clock), unknown, clock)
-    rejections = Rejections(clock)
-    reported = _intake_endpoint(settings, intake, stores, speakers, rejections, clock, metrics)
+    reports = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock)
     feed = EventFeed(Shares(settings.homing_streams, settings.streams_of_a_key))
     stores.notices.subscribe(feed.hear)
     scheduler = Scheduler(stores.schedules, clock, [_sync_schedule(settings, sync, metrics)], owner=entropy.uuid())
@@ -112,24 +117,37 @@ def wired(
         accounts=accounts,
         sends=sends,
         sync=sync,
-        intake=reported,
+        intake=reports.endpoint,
         feed=feed,
         rehoming=kept.rehoming,
         watching=kept.watching,
         keeper=kept.keeper,
         news=kept.news,
         alerts=alerts,
-        unknown_senders=unknown,
+        fitness=fitness,
+        unknown_senders=reports.unknown,
         moving=_moving(settings, stores, fleet, kept, clock),
     )
-    _show(kept, alerts, metrics)
+    _show(kept, fitness, alerts, metrics)
     return gateway, [
         *(part.run for part in (fleet, keyring, workspaces, alerts, keyed, recorder)),
         *(part.run for part in (hints, overlooked, intake, scheduler)),
         *(part.run for part in (kept.watching, kept.keeper, kept.worker, take_backs, gateway.moving.drains, strays)),
-        *(part.run for part in (unknown, rejections)),
+        *(part.run for part in (reports.unknown, reports.rejections, fitness)),
         _housekeeping(settings, stores, clock).run,
     ]
+
+
+def _hearing(alerts: AlertBook) -> TellHearing:
+    """Let it stand as an alert that this gateway does not hear what others change."""
+
+    def tell(deaf: str | None) -> None:
+        if deaf is None:
+            alerts.resolved(AlertKind.NOTICES_UNHEARD, FLEET)
+        else:
+            alerts.raised(AlertKind.NOTICES_UNHEARD, FLEET, deaf)
+
+    return tell
 
 
 def _housekeeping(settings: Settings, stores: Stores, clock: Clock) -> Housekeeping:
@@ -145,6 +163,7 @@ def _sending(
     clock: Clock,
     said: Said,
     kept: "_Kept",
+    saw: Saw,
 ) -> Sending:
     return Sending(
         routes,
@@ -154,7 +173,7 @@ def _sending(
         settings.send_policy,
         said,
         kept.news,
-        kept.watching.saw,
+        saw,
         kept.rehoming.obstacle,
     )
 
@@ -211,11 +230,12 @@ def _moving(settings: Settings, stores: Stores, fleet: LiveFleet, kept: _Kept, c
     )
 
 
-def _show(kept: _Kept, alerts: AlertBook, metrics: Metrics) -> None:
+def _show(kept: _Kept, fitness: Fitness, alerts: AlertBook, metrics: Metrics) -> None:
     """Let every scrape see how the fleet is judged."""
 
     def states() -> dict[InstanceUrl, str]:
-        return {url: judged.state.value for url, judged in kept.watching.judged().items()}
+        wrong = fitness.misconfigured()
+        return {url: shown_state(judged, url in wrong) for url, judged in kept.watching.judged().items()}
 
     metrics.watch(
         states,
@@ -226,10 +246,17 @@ def _show(kept: _Kept, alerts: AlertBook, metrics: Metrics) -> None:
 
 
 def _keeping(
-    settings: Settings, stores: Stores, fleet: LiveFleet, clock: Clock, entropy: Entropy, metrics: Metrics
+    settings: Settings,
+    stores: Stores,
+    fleet: LiveFleet,
+    fitness: Fitness,
+    clock: Clock,
+    entropy: Entropy,
+    metrics: Metrics,
+    reached: Reached,
 ) -> _Kept:
     news = News()
-    watching = Watching(stores.leases, fleet, clock, entropy, _watch_policy(settings))
+    watching = Watching(stores.leases, fleet, clock, entropy, _watch_policy(settings), fitness.misconfigured)
     rehoming = Rehoming(
         stores.directory,
         stores.grants,
@@ -241,7 +268,7 @@ def _keeping(
         entropy,
         metrics,
         RehomePolicy(settings.homing_logins_per_instance, settings.homing_logins_fleet),
-        dying_at(Path(settings.homing_die_at)) if settings.homing_die_at else lambda _: None,
+        reached,
     )
     keep = KeeperPolicy(by_itself=settings.homing_auto_rehome)
     keeper = Keeper(watching, rehoming, stores.directory, fleet, news, clock, keep)
@@ -282,31 +309,6 @@ def _sync_schedule(settings: Settings, sync: Sync, metrics: Metrics) -> Schedule
     return Schedule("sync-instance-urls", settings.homing_sync_schedule, check_all)
 
 
-def _intake_endpoint(
-    settings: Settings,
-    intake: Intake,
-    stores: Stores,
-    speakers: Speakers,
-    rejections: Rejections,
-    clock: Clock,
-    metrics: Metrics,
-) -> IntakeEndpoint:
-    if not settings.whatsapp_hmac_secret:
-        log.warning("WHATSAPP_HMAC_SECRET is not set: what instances report is refused")
-    own_keys = {InstanceUrl(url): key for url, key in settings.instance_api_keys.items()}
-    return IntakeEndpoint(
-        intake=intake,
-        directory=stores.directory,
-        speakers=speakers,
-        rejections=rejections,
-        keys=InstanceKeys(settings.api_key, own_keys),
-        clock=clock,
-        metrics=metrics,
-        secret=settings.whatsapp_hmac_secret,
-        waiting_max=settings.homing_max_webhooks,
-    )
-
-
 def drivers_of(settings: Settings, wire: Calls, metrics: Metrics) -> Drivers:
     """The driver of every family, each call counted."""
     plain = drivers_over(
@@ -314,7 +316,8 @@ def drivers_of(settings: Settings, wire: Calls, metrics: Metrics) -> Drivers:
         api_keys={InstanceUrl(url): key for url, key in settings.instance_api_keys.items()},
         default_api_key=settings.api_key,
     )
-    return Drivers({family: MeteredDriver(plain.of(family), metrics) for family in plain.families()})
+    metered = {family: MeteredDriver(plain.of(family), metrics) for family in plain.families()}
+    return Drivers(metered, plain.recognition)
 
 
 def exits_on(stores: Stores) -> Exits:

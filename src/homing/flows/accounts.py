@@ -4,14 +4,16 @@ An epoch is taken from the credentials' store by the instance itself when it ope
 compare-and-set. The other order would leave a record of a grant that nobody has.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import assert_never
 
 import structlog
 
-from homing.decide import placement
+from homing.decide import placement, starting
 from homing.decide.phones.aliases import person
 from homing.decide.placement import Chosen, NoRoom
 from homing.decide.rooms import Load
+from homing.decide.starting import Elsewhere, Here, Refused, Unclear
 from homing.model.errors import Code, Problem
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import (
@@ -55,9 +57,19 @@ _PASSING = {SessionStatus.PAIRING, SessionStatus.STARTING, SessionStatus.UNKNOWN
 class Accounts:
     """Creates accounts and speaks to the instance that holds each."""
 
-    def __init__(self, directory: Directory, fleet: Fleet, entropy: Entropy, notices: Notices, meters: Meters) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        fleet: Fleet,
+        entropy: Entropy,
+        notices: Notices,
+        meters: Meters,
+        unfit: Callable[[], Mapping[InstanceUrl, str]] = dict,
+        met: Callable[[InstanceUrl, Phase], None] | None = None,
+    ) -> None:
+        """`unfit` tells what is wrong with instances that must not be chosen; `met` hears how starts failed."""
         self._directory, self._fleet, self._entropy = directory, fleet, entropy
-        self._notices, self._meters = notices, meters
+        self._notices, self._meters, self._unfit, self._met = notices, meters, unfit, met
 
     async def create(
         self,
@@ -96,15 +108,13 @@ class Accounts:
     async def start(self, account: Account) -> Account:
         """Open the session where it is placed; where it has no place, on the least loaded healthy instance."""
         url = account.placement.instance_url
-        why = "started by request"
         if url is None:
-            chosen = await self._choose(account)
-            url, why = chosen.instance.url, chosen.reason
+            return await self._started_anywhere(account)
         if account.status not in _SET_ASIDE and await self._can_send(account, url):
             return account
         epoch = Epoch(account.placement.epoch + 1)
         started = await self._opened(account, url, epoch, anew=False)
-        return await self._bound(account, url, started, why)
+        return await self._bound(account, url, started, "started by request")
 
     async def restart(self, account: Account) -> Account:
         """Close and open the session where it is."""
@@ -132,8 +142,63 @@ class Accounts:
             raise _instance_fault(url, answer)
         return answer
 
-    async def _choose(self, account: Account) -> Chosen:
-        unfit: dict[InstanceUrl, str] = {}
+    async def started_or_forgotten(self, account: Account) -> Account:
+        """Start a new account's session; if nobody can, there is no account. Raises Problem that says why.
+
+        One that may have been started is kept, with the place where that was.
+        """
+        try:
+            return await self.start(account)
+        except Problem as problem:
+            if (await self._again(account)).placement.instance_url is not None:
+                raise
+            await self._directory.delete_account(account)
+            await self._notices.publish([AccountChanged(account_uuid=account.uuid)])
+            detail = f"{problem.detail}; no account was made"
+            raise Problem(problem.code, detail, retry_after_s=problem.retry_after_s) from problem
+
+    async def _started_anywhere(self, account: Account) -> Account:
+        """Open it on the least used instance that is fit and takes it."""
+        unfit = dict(self._unfit())
+        while True:
+            chosen = await self._choose(account, unfit)
+            url = chosen.instance.url
+            answer = await self._answered(account, url, Epoch(account.placement.epoch + 1), anew=False)
+            if not isinstance(answer, Fault):
+                return await self._bound(account, url, answer, chosen.reason)
+            came_to = await self._came_to(account, url, answer)
+            match came_to:
+                case Elsewhere(reason=reason):
+                    log.warning("Session not started; another instance is tried", url=url, reason=reason)
+                    unfit[url] = reason
+                case Here(row=row):
+                    return await self._bound(account, url, row, f"{chosen.reason}; its list shows it, after {answer}")
+                case Unclear(reason=reason):
+                    raise await self._kept_where_it_may_be(account, url, reason)
+                case Refused():
+                    raise _instance_fault(url, answer)
+                case _:
+                    assert_never(came_to)
+
+    async def _came_to(self, account: Account, url: InstanceUrl, fault: Fault) -> starting.After:
+        if self._met is not None:
+            self._met(url, fault.phase)
+        listing = None
+        if starting.needs_its_list(fault):
+            listing = await self._fleet.driver(url).sessions(url, timeout_s=CALL_TIMEOUT_S)
+        return starting.after(account.session_id, fault, listing)
+
+    async def _kept_where_it_may_be(self, account: Account, url: InstanceUrl, reason: str) -> Problem:
+        """The record names the place, so that nobody starts it elsewhere as well."""
+        row = ListedSession(account.session_id, SessionStatus.UNKNOWN)
+        await self._bound(account, url, row, f"told to start there, and not known whether it did: {reason}")
+        detail = (
+            f"Whether {url} started the session is not known: {reason}. Account {account.id} is kept there;"
+            f" see `homing accounts show {account.id}`, then start it again or delete it"
+        )
+        return Problem(Code.INSTANCE_FAULT, detail, retry_after_s=5)
+
+    async def _choose(self, account: Account, unfit: dict[InstanceUrl, str]) -> Chosen:
         loads = [Load(load.instance, load.sessions) for load in await self._directory.loads()]
         while True:
             choice = placement.choose(loads, requires=account.requires, unfit=unfit)
@@ -152,12 +217,16 @@ class Accounts:
         return isinstance(row, ListedSession) and row.can_send
 
     async def _opened(self, account: Account, url: InstanceUrl, epoch: Epoch, *, anew: bool) -> ListedSession:
+        answer = await self._answered(account, url, epoch, anew=anew)
+        if isinstance(answer, Fault):
+            raise _instance_fault(url, answer)
+        return answer
+
+    async def _answered(self, account: Account, url: InstanceUrl, epoch: Epoch, *, anew: bool) -> ListedSession | Fault:
         """Opened under `epoch`, or under the one after that which the credentials turn out to be at."""
         answer = await self._open(account, url, epoch, anew=anew)
         if isinstance(answer, Fault) and answer.phase is Phase.EPOCH_STALE and answer.epoch is not None:
             answer = await self._open(account, url, Epoch(answer.epoch + 1), anew=anew)
-        if isinstance(answer, Fault):
-            raise _instance_fault(url, answer)
         return answer
 
     async def _open(self, account: Account, url: InstanceUrl, epoch: Epoch, *, anew: bool) -> ListedSession | Fault:

@@ -17,6 +17,7 @@ class Code(StrEnum):
     HEADERS_TOO_LARGE = "headers_too_large"
     REQUEST_TIMEOUT = "request_timeout"
     MALFORMED_REQUEST = "malformed_request"
+    MALFORMED_BODY = "malformed_body"
     NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     ACCOUNT_NOT_FOUND = "account_not_found"

@@ -64,6 +64,8 @@ from homing.ports.leases import Credentials as Credentials
 from homing.ports.leases import Grants as Grants
 from homing.ports.leases import Leases as Leases
 from homing.ports.leases import Reservations as Reservations
+from homing.ports.notices import Notices as Notices
+from homing.ports.notices import TellHearing as TellHearing
 from homing.ports.pages import Page as Page
 from homing.ports.work import Schedules as Schedules
 from homing.ports.work import Work as Work
@@ -562,20 +564,6 @@ class Fleet(Protocol):
     def withdraw_message_id(self, url: InstanceUrl) -> None:
         """The instance was seen not to take our message ids, whatever it declares."""
         ...
-
-
-# --- notices between gateways -----------------------------------------------------------------------------------
-
-
-class Notices(Protocol):
-    """Word of changes, between all gateways on one directory. It may be lost with the connection that carries it;
-    then subscribers hear CacheCleared once the connection is back."""
-
-    async def publish(self, notices: Sequence[Notice]) -> None:
-        """Tell every gateway, this one first and at once."""
-        ...
-
-    def subscribe(self, hear: Callable[[Notice], None]) -> None: ...
 
 
 # --- what counts ----------------------------------------------------------------------------------------------

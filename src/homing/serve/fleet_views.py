@@ -15,7 +15,7 @@ from homing.flows.unknown_senders import UnknownSender
 from homing.model.alerts import Alert
 from homing.model.faults import Fault
 from homing.model.fleet import InstanceLoad, Move
-from homing.model.health import Judged
+from homing.model.health import MISCONFIGURED, Judged, shown_state
 from homing.model.leases import Incarnation
 from homing.ports import InstanceHealth
 from homing.serve import views
@@ -210,10 +210,14 @@ def instance(load: InstanceLoad, health: InstanceHealth | Fault, alerts: Sequenc
     return shown
 
 
-def judge(shown: InstanceView, judged: Judged | None, boot: Incarnation | None) -> None:
-    """Add how the instance is judged, and the lease of its newest boot."""
+def judge(
+    shown: InstanceView, judged: Judged | None, boot: Incarnation | None, misconfigured: str | None = None
+) -> None:
+    """Add how the instance is judged, the lease of its newest boot, and why it does not work as it is set up."""
     if judged is not None:
-        shown.health, shown.reason = judged.state.value, judged.reason
+        shown.health, shown.reason = shown_state(judged, misconfigured is not None), judged.reason
+        if shown.health == MISCONFIGURED:
+            shown.reason = misconfigured
     if boot is not None:
         shown.lease = lease(boot)
 

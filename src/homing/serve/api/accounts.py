@@ -70,7 +70,7 @@ class AccountsController(Controller):
         takeover = Takeover(data.takeover) if data.takeover is not None else None
         account = await gateway.accounts.create(workspace, number, data.name, takeover, data.requires)
         if data.start:
-            account = await gateway.accounts.start(account)
+            account = await gateway.accounts.started_or_forgotten(account)
         return _view(gateway, account)
 
     @get("/{ref:str}", guards=[READ], summary="Show an account")

@@ -134,7 +134,8 @@ async def _shown(gateway: Gateway, load: InstanceLoad, boots: Mapping[InstanceUr
     url, watching = load.instance.url, gateway.watching
     health = await gateway.fleet.driver(url).health(url, timeout_s=HEALTH_TIMEOUT_S)
     shown = fleet_views.instance(load, health, gateway.alerts.of(Subject.instance(url)))
-    fleet_views.judge(shown, watching.judged().get(url), boots.get(url))
+    wrong = gateway.fitness.misconfigured().get(url)
+    fleet_views.judge(shown, watching.judged().get(url), boots.get(url), wrong)
     [known] = watching.loads_now([Load(load.instance, load.sessions)])
     shown.forecast_sends_per_s = round(known.forecast_sends_per_s, 3)
     if load.instance.state is InstanceState.DRAINING:
