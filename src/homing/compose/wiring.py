@@ -17,13 +17,16 @@ from homing.drivers.metered import MeteredDriver
 from homing.drivers.wire import Calls
 from homing.fleet import LiveFleet
 from homing.flows.accounts import Accounts
+from homing.flows.adopting import Adopting
 from homing.flows.alerts import AlertBook
 from homing.flows.balance import Balance
+from homing.flows.deleting import Deleting
 from homing.flows.drain import Drains
 from homing.flows.exits import Exits
 from homing.flows.fitness import Fitness
 from homing.flows.hints import Hints
 from homing.flows.housekeeping import Housekeeping
+from homing.flows.identity import Identity
 from homing.flows.intake import Intake
 from homing.flows.keeper import Keeper, KeeperPolicy
 from homing.flows.keyed import KeyedSends
@@ -57,6 +60,7 @@ from homing.serve.keyring import Keyring
 from homing.serve.metrics import Metrics
 from homing.serve.sends import SendEndpoint, SendSettings
 from homing.serve.workspaces import Workspaces
+from homing.store import naming
 from homing.store.vault_settling import SqlReservations
 
 log = structlog.get_logger("homing")
@@ -89,6 +93,7 @@ def wired(
     take_backs = TakeBacks(stores.directory, kept.rehoming, clock, MovePolicy(settings.homing_moves_per_day))
     lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout, failing=take_backs.listed, heard=fitness.listed)
     rediscovery = Rediscovery(stores.directory, lists, clock, entropy, metrics, kept.keeper.missed)
+    identity = Identity(stores.directory, alerts)
     sync = Sync(stores.directory, lists, clock, entropy, metrics)
     said = Said()
     saw = all_hear(kept.watching.saw, fitness.met)
@@ -96,6 +101,7 @@ def wired(
     made = (settings, stores, keyring, workspaces, routes, sending, metrics, clock, entropy)
     sends, keyed, recorder = _send_endpoint(*made)
     accounts = Accounts(stores.directory, fleet, entropy, stores.notices, metrics, kept.watching.unfit, fitness.met)
+    adopting = Adopting(stores.directory, lists, identity, clock, metrics, naming.taken)
     hints = Hints(stores.directory, lists, clock, entropy, metrics, kept.news)
     overlooked = Overlooked(stores.events, hints, clock)
     stores.notices.subscribe(overlooked.hear)
@@ -115,6 +121,9 @@ def wired(
         keyring=keyring,
         workspaces=workspaces,
         accounts=accounts,
+        adopting=adopting,
+        identity=identity,
+        deleting=Deleting(stores.directory, fleet, lists, alerts, stores.notices),
         sends=sends,
         sync=sync,
         intake=reports.endpoint,
