@@ -43,6 +43,7 @@ from homing.flows.rehome import Rehoming, WishList
 from homing.flows.said import Said
 from homing.flows.schedules import Schedule, Scheduler
 from homing.flows.send import Saw, Sending
+from homing.flows.stray_sessions import StraySessions
 from homing.flows.strays import Strays
 from homing.flows.sync import Sync
 from homing.flows.take_back import TakeBacks
@@ -94,7 +95,7 @@ def wired(
     lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout, failing=take_backs.listed, heard=fitness.listed)
     rediscovery = Rediscovery(stores.directory, lists, clock, entropy, metrics, kept.keeper.missed)
     identity = Identity(stores.directory, alerts)
-    sync = Sync(stores.directory, lists, clock, entropy, metrics)
+    sync = Sync(stores.directory, lists, clock, entropy, metrics, identity)
     said = Said()
     saw = all_hear(kept.watching.saw, fitness.met)
     sending = _sending(settings, routes, fleet, rediscovery, clock, said, kept, saw)
@@ -102,7 +103,7 @@ def wired(
     sends, keyed, recorder = _send_endpoint(*made)
     accounts = Accounts(stores.directory, fleet, entropy, stores.notices, metrics, kept.watching.unfit, fitness.met)
     adopting = Adopting(stores.directory, lists, identity, clock, metrics, naming.taken)
-    hints = Hints(stores.directory, lists, clock, entropy, metrics, kept.news)
+    hints = Hints(stores.directory, lists, clock, entropy, metrics, kept.news, identity)
     overlooked = Overlooked(stores.events, hints, clock)
     stores.notices.subscribe(overlooked.hear)
     intake = Intake(stores.events, hints, said, clock, entropy, keep_days=settings.homing_event_days)
@@ -123,6 +124,7 @@ def wired(
         accounts=accounts,
         adopting=adopting,
         identity=identity,
+        strays=StraySessions(stores.directory, lists),
         deleting=Deleting(stores.directory, fleet, lists, alerts, stores.notices),
         sends=sends,
         sync=sync,

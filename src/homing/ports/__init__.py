@@ -4,7 +4,7 @@ Everything that waits, rolls dice, stores or reaches over the network stands beh
 same flows run against PostgreSQL, against SQLite, and inside a simulation whose time is virtual.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypedDict
@@ -267,6 +267,10 @@ class Directory(Protocol):
 
     async def accounts_of(self, sessions: Collection[SessionId]) -> list[Account]:
         """The accounts of these sessions, in one SELECT."""
+        ...
+
+    async def accounts_of_persons(self, persons: Collection[str]) -> list[Account]:
+        """The accounts of any workspace whose phones are these persons' (`Account.person`), by number."""
         ...
 
     async def delete_account(self, account: Account) -> None: ...
