@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -42,7 +42,7 @@ from homing.flows.rehome import PATIENCE as REHOME_PATIENCE
 from homing.flows.rehome import Rehoming, WishList
 from homing.flows.said import Said
 from homing.flows.schedules import Schedule, Scheduler
-from homing.flows.send import Saw, Sending
+from homing.flows.send import Sending
 from homing.flows.stray_sessions import StraySessions
 from homing.flows.strays import Strays
 from homing.flows.sync import Sync
@@ -54,7 +54,7 @@ from homing.model.alerts import FLEET, AlertKind
 from homing.model.fleet import InstanceUrl
 from homing.model.health import shown_state
 from homing.model.work import Tick
-from homing.ports import Clock, Directory, Entropy, TellHearing
+from homing.ports import Clock, Directory, Entropy, Notice, TellHearing
 from homing.routes import RouteCache
 from homing.serve.feed import EventFeed, Shares
 from homing.serve.keyring import Keyring
@@ -87,20 +87,17 @@ def wired(
     alerts = AlertBook(stores.alerts, clock)
     fitness = fitness_of(fleet, alerts, clock, entropy)
     kept = _keeping(settings, stores, fleet, fitness, clock, entropy, metrics, reached)
-    for hear in (routes.hear, fleet.hear, keyring.hear, workspaces.hear, kept.news.hear, alerts.hear):
-        stores.notices.subscribe(hear)
-    stores.notices.watch_hearing(_hearing(alerts))
-    strays = Strays(stores.directory, stores.work, kept.rehoming, clock)
+    feed = EventFeed(Shares(settings.homing_streams, settings.streams_of_a_key))
+    _let_hear(stores, alerts, routes, fleet, keyring, workspaces, kept.news, alerts, feed)
     take_backs = TakeBacks(stores.directory, kept.rehoming, clock, MovePolicy(settings.homing_moves_per_day))
     lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout, failing=take_backs.listed, heard=fitness.listed)
     rediscovery = Rediscovery(stores.directory, lists, clock, entropy, metrics, kept.keeper.missed)
     identity = Identity(stores.directory, alerts)
     sync = Sync(stores.directory, lists, clock, entropy, metrics, identity)
     said = Said()
-    saw = all_hear(kept.watching.saw, fitness.met)
-    sending = _sending(settings, routes, fleet, rediscovery, clock, said, kept, saw)
-    made = (settings, stores, keyring, workspaces, routes, sending, metrics, clock, entropy)
-    sends, keyed, recorder = _send_endpoint(*made)
+    sending = _sending(settings, routes, fleet, rediscovery, clock, said, kept, fitness)
+    made = (keyring, workspaces, routes, sending)
+    sends, keyed, recorder = _send_endpoint(settings, stores, *made, metrics, clock, entropy)
     accounts = Accounts(stores.directory, fleet, entropy, stores.notices, metrics, kept.watching.unfit, fitness.met)
     adopting = Adopting(stores.directory, lists, identity, clock, metrics, naming.taken)
     hints = Hints(stores.directory, lists, clock, entropy, metrics, kept.news, identity)
@@ -108,8 +105,6 @@ def wired(
     stores.notices.subscribe(overlooked.hear)
     intake = Intake(stores.events, hints, said, clock, entropy, keep_days=settings.homing_event_days)
     reports = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock)
-    feed = EventFeed(Shares(settings.homing_streams, settings.streams_of_a_key))
-    stores.notices.subscribe(feed.hear)
     scheduler = Scheduler(stores.schedules, clock, [_sync_schedule(settings, sync, metrics)], owner=entropy.uuid())
     gateway = Gateway(
         settings=settings,
@@ -141,12 +136,29 @@ def wired(
     )
     _show(kept, fitness, alerts, metrics)
     return gateway, [
-        *(part.run for part in (fleet, keyring, workspaces, alerts, keyed, recorder)),
-        *(part.run for part in (hints, overlooked, intake, scheduler)),
-        *(part.run for part in (kept.watching, kept.keeper, kept.worker, take_backs, gateway.moving.drains, strays)),
-        *(part.run for part in (reports.unknown, reports.rejections, fitness)),
-        _housekeeping(settings, stores, clock).run,
+        *_runs(fleet, keyring, workspaces, alerts, keyed, recorder, hints, overlooked, intake, scheduler),
+        *_runs(kept.watching, kept.keeper, kept.worker, take_backs, gateway.moving.drains),
+        *_runs(reports.unknown, reports.rejections, fitness, *_tidying(settings, stores, kept, clock)),
     ]
+
+
+class _Runs(Protocol):
+    async def run(self) -> None: ...
+
+
+class _Hears(Protocol):
+    def hear(self, notice: Notice) -> None: ...
+
+
+def _runs(*parts: _Runs) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+    return [part.run for part in parts]
+
+
+def _let_hear(stores: Stores, alerts: AlertBook, *parts: _Hears) -> None:
+    """Tell the parts what other gateways change; that this is not heard is an alert."""
+    for part in parts:
+        stores.notices.subscribe(part.hear)
+    stores.notices.watch_hearing(_hearing(alerts))
 
 
 def _hearing(alerts: AlertBook) -> TellHearing:
@@ -161,9 +173,14 @@ def _hearing(alerts: AlertBook) -> TellHearing:
     return tell
 
 
-def _housekeeping(settings: Settings, stores: Stores, clock: Clock) -> Housekeeping:
+def _tidying(settings: Settings, stores: Stores, kept: "_Kept", clock: Clock) -> tuple[Strays, Housekeeping]:
+    """What looks after sessions and rows that nobody else looks after."""
     kept_s = settings.homing_idempotency_hours * 3600
-    return Housekeeping(stores.work, stores.leases, SqlReservations(stores.database), clock, messages_kept_s=kept_s)
+    reservations = SqlReservations(stores.database)
+    return (
+        Strays(stores.directory, stores.work, kept.rehoming, clock),
+        Housekeeping(stores.work, stores.leases, reservations, clock, messages_kept_s=kept_s),
+    )
 
 
 def _sending(
@@ -174,7 +191,7 @@ def _sending(
     clock: Clock,
     said: Said,
     kept: "_Kept",
-    saw: Saw,
+    fitness: Fitness,
 ) -> Sending:
     return Sending(
         routes,
@@ -184,7 +201,7 @@ def _sending(
         settings.send_policy,
         said,
         kept.news,
-        saw,
+        all_hear(kept.watching.saw, fitness.met),
         kept.rehoming.obstacle,
     )
 
