@@ -50,6 +50,7 @@ class Settings(BaseSettings):
     homing_port: int = Field(default=8000, ge=1, le=65_535)
     homing_public_url: str = Field(default="", description="under which instances reach us")
     homing_database_url: str = Field(default=DEFAULT_DATABASE, repr=False)
+    homing_listen_url: str = Field(default="", repr=False, description="the database without its pooler, to listen")
     homing_redis_url: str = Field(default="", repr=False)
     homing_log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
     homing_log_format: str = Field(default="auto", pattern="^(auto|text|json)$")
@@ -89,8 +90,6 @@ class Settings(BaseSettings):
     homing_logins_per_instance: float = Field(default=20.0, gt=0, description="a second")
     homing_logins_fleet: float = Field(default=500.0, gt=0, description="a second")
     homing_moves_per_day: int = Field(default=3, ge=0, description="of one session, by rebalancing")
-
-    homing_die_at: str = Field(default="", description="a file that names the milestone to die at; for trials")
 
     # What instances report.
     homing_max_webhook_bytes: int = Field(default=8_388_608, ge=1024, description="of one report; less of it is kept")

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
+from sqlalchemy import URL
 
 from homing.cli.source import Document
 from homing.cli.stops import CannotStart, problem
@@ -69,16 +70,21 @@ class DatabaseSource:
         rows = self._ask(lambda directory: directory.contacts(_workspace(workspace), Page(after, limit)))
         return _plain(views.page([views.contact(row) for row in rows], limit))
 
-    def create_contact(self, *, workspace: int | None, phone: str, name: str) -> Document:
+    def create_contact(
+        self, *, workspace: int | None, phone: str, name: str, uuid: str | None, id: int | None
+    ) -> Document:
         if workspace is None:
             raise CannotStart("Name the workspace that the contact belongs to, with --workspace")
+        if uuid is not None and uuid.isdecimal():
+            raise problem(422, "invalid_request", "A uuid must not be a number: that names by id")
+        named = ContactUuid(uuid.lower() if uuid is not None else SystemEntropy().uuid())
 
         async def ask(directory: Directory) -> Contact:
             known = Workspaces(directory, SystemClock(), self._settings.homing_default_region)
             await known.refresh()
-            number, uuid = known.number(WorkspaceId(workspace), phone), ContactUuid(SystemEntropy().uuid())
+            number = known.number(WorkspaceId(workspace), phone)
             return await directory.create_contact(
-                uuid, WorkspaceId(workspace), number.digits, name, as_written=number.written
+                named, WorkspaceId(workspace), number.digits, name, as_written=number.written, id=id
             )
 
         return _plain(views.contact(self._ask(ask)))
@@ -200,7 +206,7 @@ def must_be_there(settings: Settings) -> None:
         url = parse(settings.homing_database_url)
     except StoreMisconfigured as error:
         raise CannotStart(_as_sentence(error)) from error
-    path = sqlite_path(url) if url.drivername == "sqlite" else None
+    path = sqlite_path(url) if isinstance(url, URL) else None
     if path is not None and not path.exists():
         raise CannotStart(
             f"There is no database at {path}: set HOMING_DATABASE_URL to the one that the gateway uses, or"

@@ -6,11 +6,14 @@ from homing.compose.stores import Stores
 from homing.config import Settings
 from homing.fleet import LiveFleet
 from homing.flows.accounts import Accounts
+from homing.flows.adopting import Adopting
 from homing.flows.alerts import AlertBook
 from homing.flows.balance import Balance
+from homing.flows.deleting import Deleting
 from homing.flows.drain import Drains
 from homing.flows.exits import Exits
 from homing.flows.fitness import Fitness
+from homing.flows.identity import Identity
 from homing.flows.keeper import Keeper
 from homing.flows.migrate import Migrations
 from homing.flows.news import News
@@ -54,6 +57,9 @@ class Gateway:
     keyring: Keyring
     workspaces: Workspaces
     accounts: Accounts
+    adopting: Adopting
+    identity: Identity
+    deleting: Deleting
     sends: SendEndpoint
     sync: Sync
     intake: IntakeEndpoint

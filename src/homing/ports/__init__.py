@@ -64,6 +64,8 @@ from homing.ports.leases import Credentials as Credentials
 from homing.ports.leases import Grants as Grants
 from homing.ports.leases import Leases as Leases
 from homing.ports.leases import Reservations as Reservations
+from homing.ports.notices import Notices as Notices
+from homing.ports.notices import TellHearing as TellHearing
 from homing.ports.pages import Page as Page
 from homing.ports.work import Schedules as Schedules
 from homing.ports.work import Work as Work
@@ -106,6 +108,10 @@ class NameTaken(Exception):
     """Something with this name, phone or address exists already. The message says what."""
 
 
+class AccountPlaced(Exception):
+    """What was asked for holds only of an account whose session is nowhere. The message is where it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lookup:
     """What one read of the directory knew of the asked accounts and contacts. What is absent does not exist."""
@@ -127,6 +133,17 @@ class NewAccount:
     id: int | None = None
     requires: Mapping[str, str] = field(default_factory=dict)
     person: str | None = None
+    any_owner: bool = False
+    """Whether its session may be one that another workspace's deleted account had: an operator says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewNames:
+    """What an account that is nowhere is to be known by from now on. What is None stays."""
+
+    session_id: SessionId | None = None
+    uuid: AccountUuid | None = None
+    id: int | None = None
 
 
 class InstanceChanges(TypedDict, total=False):
@@ -254,6 +271,29 @@ class Directory(Protocol):
 
     async def delete_account(self, account: Account) -> None: ...
 
+    async def rename_account(self, account: Account, names: NewNames, *, any_owner: bool = False) -> Account:
+        """The account under its new names. Raises NameTaken, and AccountPlaced if its session is on an instance."""
+        ...
+
+    async def set_mismatch(self, account: Account, phone: str | None) -> None:
+        """Note the phone that the session's instance reports, if it is somebody else's than the account's."""
+        ...
+
+    async def mismatched(self, *, limit: int) -> list[SessionId]:
+        """The sessions for which somebody else's phone is reported."""
+        ...
+
+    async def accept_phone(self, account: Account, phone: str) -> bool:
+        """The phone that is reported is the account's from now on; False if another one, or none, is reported by now.
+
+        Raises NameTaken if another account of the workspace has it.
+        """
+        ...
+
+    async def note_strays(self, strays: Mapping[InstanceUrl, int]) -> None:
+        """How many sessions each of these instances lists that are not placed on it."""
+        ...
+
     async def set_takeover(self, account: Account, takeover: Takeover) -> None: ...
 
     async def set_requires(self, account: Account, requires: Mapping[str, str]) -> None:
@@ -261,7 +301,14 @@ class Directory(Protocol):
         ...
 
     async def create_contact(
-        self, uuid: ContactUuid, workspace: WorkspaceId, phone: str, name: str, *, as_written: str | None = None
+        self,
+        uuid: ContactUuid,
+        workspace: WorkspaceId,
+        phone: str,
+        name: str,
+        *,
+        as_written: str | None = None,
+        id: int | None = None,
     ) -> Contact:
         """`phone` in E.164 digits. Raises NameTaken if the workspace has that person already."""
         ...
@@ -562,20 +609,6 @@ class Fleet(Protocol):
     def withdraw_message_id(self, url: InstanceUrl) -> None:
         """The instance was seen not to take our message ids, whatever it declares."""
         ...
-
-
-# --- notices between gateways -----------------------------------------------------------------------------------
-
-
-class Notices(Protocol):
-    """Word of changes, between all gateways on one directory. It may be lost with the connection that carries it;
-    then subscribers hear CacheCleared once the connection is back."""
-
-    async def publish(self, notices: Sequence[Notice]) -> None:
-        """Tell every gateway, this one first and at once."""
-        ...
-
-    def subscribe(self, hear: Callable[[Notice], None]) -> None: ...
 
 
 # --- what counts ----------------------------------------------------------------------------------------------

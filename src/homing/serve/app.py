@@ -35,6 +35,7 @@ from homing.serve.api import (
 from homing.serve.api.context import TheGateway, provide_caller, provide_gateway
 from homing.serve.docs import DocsPage
 from homing.serve.queries import known_queries, refuse, refuse_unknown
+from homing.serve.readable import CheckedRequest
 from homing.serve.sends import Answer
 
 log = structlog.get_logger("homing")
@@ -166,6 +167,7 @@ def framework(gateway: Gateway) -> Litestar:
         state=State({"gateway": gateway}),
         openapi_config=_openapi(),
         exception_handlers=_handlers(),
+        request_class=CheckedRequest,
         request_max_body_size=gateway.settings.homing_max_body_bytes,
         logging_config=None,
         debug=False,

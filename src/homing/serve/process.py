@@ -22,16 +22,16 @@ GOODBYE_S = 15
 """Sends in progress are given this long when the process is told to stop."""
 
 
-def serve_until_stopped(settings: Settings) -> None:
+def serve_until_stopped(settings: Settings, reached: Callable[[str], None]) -> None:
     """Bind first, so that a taken port is found before the database is touched; then open everything and serve."""
     logs.configure(settings.homing_log_level, settings.homing_log_format, background=True)
     listener = _listener(settings.homing_host, settings.homing_port)
     with listener, asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(settings, listener))
+        runner.run(_serve(settings, listener, reached))
 
 
-async def _serve(settings: Settings, listener: socket.socket) -> None:
-    async with open_gateway(settings) as gateway:
+async def _serve(settings: Settings, listener: socket.socket, reached: Callable[[str], None]) -> None:
+    async with open_gateway(settings, reached=reached) as gateway:
         config = uvicorn.Config(
             Application(gateway),
             http=bounded(_limits(settings)),

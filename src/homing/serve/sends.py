@@ -22,7 +22,7 @@ from homing.model.messages import StoredAnswer
 from homing.model.phones import Number
 from homing.model.sending import NotSent, Outcome, Sent, Text, Unknown
 from homing.ports import Clock, Entropy, Routes, StoreUnavailable
-from homing.serve import problems
+from homing.serve import problems, readable
 from homing.serve.access import Caller, authorise
 from homing.serve.bodies import SendBody
 from homing.serve.keyring import Keyring
@@ -82,11 +82,12 @@ class SendEndpoint:
         began_s = self._clock.monotonic()
         try:
             caller = authorise(self._keyring, authorization, Scope.SEND)
+            readable.check(raw)
             body = _decode(raw)
             stored = await self._admitted(caller, body, key, began_s)
             return _told(stored)
-        except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as error:
-            return _problem(_invalid(error))
+        except msgspec.ValidationError as error:
+            return _problem(problems.invalid(error))
         except Problem as problem:
             return _problem(problem)
         except StoreUnavailable as error:
@@ -199,12 +200,6 @@ def _no_account(body: SendBody) -> Problem:
 
 def _fingerprint(route: Route, number: Number, body: SendBody) -> str:
     return idempotency.fingerprint(_encode([route.account_uuid, number.digits, body.type, body.message]))
-
-
-def _invalid(error: Exception) -> Problem:
-    if isinstance(error, msgspec.ValidationError | msgspec.DecodeError):
-        return problems.invalid(error)
-    return Problem(Code.INVALID_REQUEST, "The body is not UTF-8")
 
 
 def _answer(text: Text, outcome: Outcome, took_s: float) -> StoredAnswer:

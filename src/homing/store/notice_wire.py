@@ -56,6 +56,11 @@ def written(letter: Letter) -> list[str]:
     return [f"{head}{','.join(part)}]}}" for part in _parts((_written(each, room) for each in letter.notices), room)]
 
 
+def proof(sender: str, number: int) -> str:
+    """A payload without a notice, by which a sender finds out whether it hears itself."""
+    return f'{{"v":{VERSION},"from":{json.dumps(sender)},"n":{number},"notices":[]}}'
+
+
 def read(payload: str) -> Letter:
     """The letter in a payload. What cannot be understood is taken as the worst: that nothing cached can be trusted."""
     try:
