@@ -4,7 +4,7 @@ Everything that waits, rolls dice, stores or reaches over the network stands beh
 same flows run against PostgreSQL, against SQLite, and inside a simulation whose time is virtual.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypedDict
