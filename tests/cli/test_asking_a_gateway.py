@@ -247,3 +247,12 @@ def test_an_account_is_deleted_and_a_connected_one_by_insisting(homing: CommandL
     gateway.answer("DELETE", "/accounts/144", None, 204)
     assert homing("accounts", "delete", "144", "--force").code == 0
     assert (gateway.last.method, gateway.last.path) == ("DELETE", "/api/v1/accounts/144?force=true")
+
+
+def test_strays_are_shown_with_the_command_that_takes_each_up(homing: CommandLine, gateway: ScriptedGateway):
+    adopt = "homing accounts create +62811 --session s1 --instance http://a:3001 --no-start"
+    stray = {"session_id": "s1", "kind": "unknown", "status": "connected", "phone": "62811", "workspace_id": 1}
+    found = {"instance_url": "http://a:3001", "strays": 102, "data": [stray | {"reason": "none", "adopt": adopt}]}
+    gateway.answer("GET", "/instances/1/strays", found)
+    ran = homing("instances", "strays", "1")
+    assert (ran.code, ran.out.splitlines()[-1], ran.err) == (0, adopt, "101 more are not named.\n")

@@ -247,3 +247,30 @@ async def test_an_account_that_is_nowhere_stays_while_any_instance_lists_its_ses
     api.world.hold(B, S)
     refused = await api.call("DELETE", f"/accounts/{made['id']}")
     assert (refused.status_code, f"{A} and {B}" in refused.json()["detail"]) == (409, True)
+
+
+# --- strays ---
+
+
+async def test_strays_are_listed_with_the_command_that_takes_them_up_and_counted(api: Api) -> None:
+    api.world.hold(A, S, epoch=3)
+    says(api, S, 1, "62811801641")
+    strays = (await api.call("GET", "/instances/1/strays")).json()
+    assert (strays["instance_url"], strays["strays"]) == (A, 1)
+    [stray] = strays["data"]
+    assert (stray["session_id"], stray["kind"], stray["status"], stray["workspace_id"], stray["epoch"]) == (
+        S, "unknown", "connected", 1, 3,
+    )  # fmt: skip
+    assert stray["adopt"] == (
+        f"homing accounts create +62811801641 --workspace 1 --session {S} --instance {A} --no-start"
+    )
+    assert (await api.call("GET", "/instances/1")).json()["strays"] == 1
+    report = (await api.call("POST", "/sync", {"dry_run": True})).json()
+    assert (report["strays"], report["stray_sessions"]) == (1, strays["data"])
+    await adopt(api, instance_url=A)
+    assert (await api.call("GET", "/instances/1/strays")).json()["data"] == []
+
+
+async def test_strays_are_shown_to_operators_alone(api: Api) -> None:
+    refused = await api.call("GET", "/instances/1/strays", key="owner")
+    assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")

@@ -19,6 +19,7 @@ from homing.flows.migrate import Migrations
 from homing.flows.news import News
 from homing.flows.prospects import Prospects
 from homing.flows.rehome import Rehoming
+from homing.flows.stray_sessions import StraySessions
 from homing.flows.sync import Sync
 from homing.flows.unknown_senders import UnknownSenders
 from homing.flows.watching import Watching
@@ -60,6 +61,7 @@ class Gateway:
     adopting: Adopting
     identity: Identity
     deleting: Deleting
+    strays: StraySessions
     sends: SendEndpoint
     sync: Sync
     intake: IntakeEndpoint

@@ -42,7 +42,8 @@ from homing.flows.rehome import PATIENCE as REHOME_PATIENCE
 from homing.flows.rehome import Rehoming, WishList
 from homing.flows.said import Said
 from homing.flows.schedules import Schedule, Scheduler
-from homing.flows.send import Saw, Sending
+from homing.flows.send import Sending
+from homing.flows.stray_sessions import StraySessions
 from homing.flows.strays import Strays
 from homing.flows.sync import Sync
 from homing.flows.take_back import TakeBacks
@@ -93,15 +94,13 @@ def wired(
     lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout, failing=take_backs.listed, heard=fitness.listed)
     rediscovery = Rediscovery(stores.directory, lists, clock, entropy, metrics, kept.keeper.missed)
     identity = Identity(stores.directory, alerts)
-    sync = Sync(stores.directory, lists, clock, entropy, metrics)
-    said = Said()
-    saw = all_hear(kept.watching.saw, fitness.met)
-    sending = _sending(settings, routes, fleet, rediscovery, clock, said, kept, saw)
+    sync = Sync(stores.directory, lists, clock, entropy, metrics, identity)
+    sending, said = _sending(settings, routes, fleet, rediscovery, clock, kept, fitness)
     made = (settings, stores, keyring, workspaces, routes, sending, metrics, clock, entropy)
     sends, keyed, recorder = _send_endpoint(*made)
     accounts = Accounts(stores.directory, fleet, entropy, stores.notices, metrics, kept.watching.unfit, fitness.met)
     adopting = Adopting(stores.directory, lists, identity, clock, metrics, naming.taken)
-    hints = Hints(stores.directory, lists, clock, entropy, metrics, kept.news)
+    hints = Hints(stores.directory, lists, clock, entropy, metrics, kept.news, identity)
     overlooked = Overlooked(stores.events, hints, clock)
     intake = Intake(stores.events, hints, said, clock, entropy, keep_days=settings.homing_event_days)
     reports = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock)
@@ -121,6 +120,7 @@ def wired(
         accounts=accounts,
         adopting=adopting,
         identity=identity,
+        strays=StraySessions(stores.directory, lists),
         deleting=Deleting(stores.directory, fleet, lists, alerts, stores.notices),
         sends=sends,
         sync=sync,
@@ -174,11 +174,11 @@ def _sending(
     fleet: LiveFleet,
     rediscovery: Rediscovery,
     clock: Clock,
-    said: Said,
     kept: "_Kept",
-    saw: Saw,
-) -> Sending:
-    return Sending(
+    fitness: Fitness,
+) -> tuple[Sending, Said]:
+    said = Said()
+    sending = Sending(
         routes,
         fleet,
         rediscovery,
@@ -186,9 +186,10 @@ def _sending(
         settings.send_policy,
         said,
         kept.news,
-        saw,
+        all_hear(kept.watching.saw, fitness.met),
         kept.rehoming.obstacle,
     )
+    return sending, said
 
 
 def _send_endpoint(

@@ -4,7 +4,7 @@ A session that was linked with somebody else's phone would send in that person's
 phone, nothing is sent through it. Where the session is does not follow from any phone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import structlog
 
@@ -12,7 +12,7 @@ from homing.decide import identity
 from homing.flows.alerts import AlertBook
 from homing.model.alerts import AlertKind, Subject
 from homing.model.errors import Code, Problem
-from homing.model.fleet import Account, InstanceUrl, SessionId
+from homing.model.fleet import Account, InstanceUrl, Placed, SessionId, SessionList
 from homing.ports import Directory
 
 log = structlog.get_logger("homing")
@@ -71,3 +71,13 @@ class Identity:
             return
         reason = f"{account.placement.instance_url} reports the phone {stands}, and the account's is {account.phone}"
         self._alerts.raised(AlertKind.PHONE_MISMATCH, subject, reason, account_id=account.id)
+
+
+def worth_a_look(placed: Iterable[Placed], listing: SessionList, standing: frozenset[SessionId]) -> Reported:
+    """The phones of a list that are not the accounts' own digits, or where another one stood until now."""
+    rows = ((each, listing.sessions.get(each.session_id)) for each in placed)
+    return {
+        each.session_id: (listing.instance_url, row.phone)
+        for each, row in rows
+        if row is not None and row.phone and (each.session_id in standing or identity.differs(each.phone, row.phone))
+    }

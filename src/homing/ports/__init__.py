@@ -272,6 +272,10 @@ class Directory(Protocol):
         """The accounts of these sessions, in one SELECT."""
         ...
 
+    async def accounts_of_persons(self, persons: Collection[str]) -> list[Account]:
+        """The accounts of any workspace whose phones are these persons' (`Account.person`), by number."""
+        ...
+
     async def delete_account(self, account: Account) -> None: ...
 
     async def rename_account(self, account: Account, names: NewNames, *, any_owner: bool = False) -> Account:

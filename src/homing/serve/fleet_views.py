@@ -96,6 +96,7 @@ class InstanceView(msgspec.Struct):
     storage: str | None = None
     report_to: str | None = None
     warning: str | None = None
+    strays: int | None = None
     attention: list[AttentionView] = []
 
 
@@ -207,6 +208,7 @@ def instance(load: InstanceLoad, health: InstanceHealth | Fault, alerts: Sequenc
         detail=str(health) if isinstance(health, Fault) else "paused" if health.paused else "answers",
         mode=known.mode.value,
         storage=known.storage,
+        strays=known.strays,
         attention=views.attention(alerts),
     )
     if isinstance(health, InstanceHealth):

@@ -180,6 +180,9 @@ class SqlDirectory:
     async def accounts_of(self, sessions: Collection[SessionId]) -> list[Account]:
         return await self._database.read(lambda c: reported.accounts_of(c, sessions))
 
+    async def accounts_of_persons(self, persons: Collection[str]) -> list[Account]:
+        return await self._database.read(lambda c: reported.accounts_of_persons(c, persons))
+
     async def delete_account(self, account: Account) -> None:
         at = self._clock.now()
         await self._change(lambda c: accounts.delete_account(c, account.id, at), AccountChanged(account.uuid))
