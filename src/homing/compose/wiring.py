@@ -87,24 +87,25 @@ def wired(
     alerts = AlertBook(stores.alerts, clock)
     fitness = fitness_of(fleet, alerts, clock, entropy)
     kept = _keeping(settings, stores, fleet, fitness, clock, entropy, metrics, reached)
-    feed = EventFeed(Shares(settings.homing_streams, settings.streams_of_a_key))
-    _let_hear(stores, alerts, routes, fleet, keyring, workspaces, kept.news, alerts, feed)
+    _subscribe(stores, routes, fleet, keyring, workspaces, kept.news, alerts)
+    stores.notices.watch_hearing(_hearing(alerts))
+    strays = Strays(stores.directory, stores.work, kept.rehoming, clock)
     take_backs = TakeBacks(stores.directory, kept.rehoming, clock, MovePolicy(settings.homing_moves_per_day))
     lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout, failing=take_backs.listed, heard=fitness.listed)
     rediscovery = Rediscovery(stores.directory, lists, clock, entropy, metrics, kept.keeper.missed)
     identity = Identity(stores.directory, alerts)
     sync = Sync(stores.directory, lists, clock, entropy, metrics, identity)
-    said = Said()
-    sending = _sending(settings, routes, fleet, rediscovery, clock, said, kept, fitness)
-    made = (keyring, workspaces, routes, sending)
-    sends, keyed, recorder = _send_endpoint(settings, stores, *made, metrics, clock, entropy)
+    sending, said = _sending(settings, routes, fleet, rediscovery, clock, kept, fitness)
+    made = (settings, stores, keyring, workspaces, routes, sending, metrics, clock, entropy)
+    sends, keyed, recorder = _send_endpoint(*made)
     accounts = Accounts(stores.directory, fleet, entropy, stores.notices, metrics, kept.watching.unfit, fitness.met)
     adopting = Adopting(stores.directory, lists, identity, clock, metrics, naming.taken)
     hints = Hints(stores.directory, lists, clock, entropy, metrics, kept.news, identity)
     overlooked = Overlooked(stores.events, hints, clock)
-    stores.notices.subscribe(overlooked.hear)
     intake = Intake(stores.events, hints, said, clock, entropy, keep_days=settings.homing_event_days)
     reports = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock)
+    feed = EventFeed(Shares(settings.homing_streams, settings.streams_of_a_key))
+    _subscribe(stores, overlooked, feed)
     scheduler = Scheduler(stores.schedules, clock, [_sync_schedule(settings, sync, metrics)], owner=entropy.uuid())
     gateway = Gateway(
         settings=settings,
@@ -135,30 +136,19 @@ def wired(
         moving=_moving(settings, stores, fleet, kept, clock),
     )
     _show(kept, fitness, alerts, metrics)
-    return gateway, [
-        *_runs(fleet, keyring, workspaces, alerts, keyed, recorder, hints, overlooked, intake, scheduler),
-        *_runs(kept.watching, kept.keeper, kept.worker, take_backs, gateway.moving.drains),
-        *_runs(reports.unknown, reports.rejections, fitness, *_tidying(settings, stores, kept, clock)),
-    ]
-
-
-class _Runs(Protocol):
-    async def run(self) -> None: ...
+    services = (fleet, keyring, workspaces, alerts, keyed, recorder, hints, overlooked, intake, scheduler, take_backs)
+    known = (reports.unknown, reports.rejections, fitness, strays, _housekeeping(settings, stores, clock))
+    moved = (kept.watching, kept.keeper, kept.worker, gateway.moving.drains)
+    return gateway, [part.run for part in (*services, *known, *moved)]
 
 
 class _Hears(Protocol):
     def hear(self, notice: Notice) -> None: ...
 
 
-def _runs(*parts: _Runs) -> list[Callable[[], Coroutine[Any, Any, None]]]:
-    return [part.run for part in parts]
-
-
-def _let_hear(stores: Stores, alerts: AlertBook, *parts: _Hears) -> None:
-    """Tell the parts what other gateways change; that this is not heard is an alert."""
+def _subscribe(stores: Stores, *parts: _Hears) -> None:
     for part in parts:
         stores.notices.subscribe(part.hear)
-    stores.notices.watch_hearing(_hearing(alerts))
 
 
 def _hearing(alerts: AlertBook) -> TellHearing:
@@ -173,14 +163,9 @@ def _hearing(alerts: AlertBook) -> TellHearing:
     return tell
 
 
-def _tidying(settings: Settings, stores: Stores, kept: "_Kept", clock: Clock) -> tuple[Strays, Housekeeping]:
-    """What looks after sessions and rows that nobody else looks after."""
+def _housekeeping(settings: Settings, stores: Stores, clock: Clock) -> Housekeeping:
     kept_s = settings.homing_idempotency_hours * 3600
-    reservations = SqlReservations(stores.database)
-    return (
-        Strays(stores.directory, stores.work, kept.rehoming, clock),
-        Housekeeping(stores.work, stores.leases, reservations, clock, messages_kept_s=kept_s),
-    )
+    return Housekeeping(stores.work, stores.leases, SqlReservations(stores.database), clock, messages_kept_s=kept_s)
 
 
 def _sending(
@@ -189,11 +174,11 @@ def _sending(
     fleet: LiveFleet,
     rediscovery: Rediscovery,
     clock: Clock,
-    said: Said,
     kept: "_Kept",
     fitness: Fitness,
-) -> Sending:
-    return Sending(
+) -> tuple[Sending, Said]:
+    said = Said()
+    sending = Sending(
         routes,
         fleet,
         rediscovery,
@@ -204,6 +189,7 @@ def _sending(
         all_hear(kept.watching.saw, fitness.met),
         kept.rehoming.obstacle,
     )
+    return sending, said
 
 
 def _send_endpoint(
