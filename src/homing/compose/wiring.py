@@ -8,6 +8,7 @@ import structlog
 
 from homing.compose.joining import all_hear, fitness_of, reporting
 from homing.compose.parts import Gateway, Moving
+from homing.compose.restoring import restoring_of
 from homing.compose.stores import Stores
 from homing.config import Settings
 from homing.decide.health import HealthPolicy
@@ -31,7 +32,6 @@ from homing.flows.intake import Intake
 from homing.flows.keeper import Keeper, KeeperPolicy
 from homing.flows.keyed import KeyedSends
 from homing.flows.listings import Lists
-from homing.flows.looking import Looking
 from homing.flows.migrate import Migrations
 from homing.flows.news import News
 from homing.flows.overlooked import Overlooked
@@ -41,7 +41,6 @@ from homing.flows.rediscover import Rediscovery
 from homing.flows.rehome import KIND as REHOME
 from homing.flows.rehome import PATIENCE as REHOME_PATIENCE
 from homing.flows.rehome import Rehoming, WishList
-from homing.flows.restoring import Known, Restoring
 from homing.flows.said import Said
 from homing.flows.schedules import Schedule, Scheduler
 from homing.flows.send import Sending
@@ -90,7 +89,7 @@ def wired(
     fitness = fitness_of(fleet, alerts, clock, entropy)
     kept = _keeping(settings, stores, fleet, fitness, clock, entropy, metrics, reached)
     _subscribe(stores, routes, fleet, keyring, workspaces, kept.news, alerts)
-    restoring = _restoring(settings, stores, fleet, kept, alerts, clock)
+    restoring = restoring_of(settings, stores, fleet, kept.watching, kept.keeper, kept.rehoming, alerts, clock)
     stores.notices.watch_hearing(_hearing(alerts))
     strays = Strays(stores.directory, stores.work, kept.rehoming, clock)
     take_backs = TakeBacks(stores.directory, kept.rehoming, clock, MovePolicy(settings.homing_moves_per_day))
@@ -245,25 +244,6 @@ def _moving(settings: Settings, stores: Stores, fleet: LiveFleet, kept: _Kept, c
         migrations=Migrations(directory, fleet, grants, watching, wishes),
         balance=Balance(directory, fleet, grants, watching, wishes, settings.rebalance_policy, braked),
         prospects=Prospects(directory, fleet, grants, watching),
-    )
-
-
-def _restoring(
-    settings: Settings, stores: Stores, fleet: LiveFleet, kept: _Kept, alerts: AlertBook, clock: Clock
-) -> Restoring:
-    watching, keeper = kept.watching, kept.keeper
-    return Restoring(
-        stores.directory,
-        fleet,
-        Looking(fleet, watching.refused_ago_s),
-        Known(watching.boot_of, watching.health_of),
-        kept.rehoming,
-        stores.work,
-        alerts,
-        clock,
-        settings.restoring_policy,
-        lambda: keeper.braked() or watching.may_grant(),
-        by_itself=settings.homing_start_missing,
     )
 
 
