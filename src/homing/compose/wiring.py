@@ -89,7 +89,6 @@ def wired(
     fitness = fitness_of(fleet, alerts, clock, entropy)
     kept = _keeping(settings, stores, fleet, fitness, clock, entropy, metrics, reached)
     _subscribe(stores, routes, fleet, keyring, workspaces, kept.news, alerts)
-    restoring = restoring_of(settings, stores, fleet, kept.watching, kept.keeper, kept.rehoming, alerts, clock)
     stores.notices.watch_hearing(_hearing(alerts))
     strays = Strays(stores.directory, stores.work, kept.rehoming, clock)
     take_backs = TakeBacks(stores.directory, kept.rehoming, clock, MovePolicy(settings.homing_moves_per_day))
@@ -136,11 +135,18 @@ def wired(
         fitness=fitness,
         unknown_senders=reports.unknown,
         moving=_moving(settings, stores, fleet, kept, clock),
-        restoring=restoring,
+        restoring=restoring_of(settings, stores, fleet, kept.watching, kept.keeper, kept.rehoming, alerts, clock),
     )
     _show(kept, fitness, alerts, metrics)
     services = (fleet, keyring, workspaces, alerts, keyed, recorder, hints, overlooked, intake, scheduler, take_backs)
-    known = (reports.unknown, reports.rejections, fitness, strays, restoring, _housekeeping(settings, stores, clock))
+    known = (
+        reports.unknown,
+        reports.rejections,
+        fitness,
+        strays,
+        gateway.restoring,
+        _housekeeping(settings, stores, clock),
+    )
     moved = (kept.watching, kept.keeper, kept.worker, gateway.moving.drains)
     return gateway, [part.run for part in (*services, *known, *moved)]
 
