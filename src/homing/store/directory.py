@@ -296,8 +296,8 @@ class SqlDirectory:
         if strays:
             await self._database.write(lambda c: roster.note_strays(c, strays))
 
-    async def loads(self) -> list[InstanceLoad]:
-        return await self._database.read(roster.loads)
+    async def loads(self, workspace: WorkspaceId | None = None) -> list[InstanceLoad]:
+        return await self._database.read(lambda c: roster.loads(c, workspace))
 
     async def keys(self) -> list[Key]:
         return await self._database.read(roster.unrevoked_keys)

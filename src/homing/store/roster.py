@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, case, delete, exists, func, select, update
+from sqlalchemy import Connection, Select, bindparam, case, delete, exists, func, select, update
 
 from homing.model.access import Key
-from homing.model.fleet import Instance, InstanceState, InstanceUrl, SessionStatus
+from homing.model.fleet import Instance, InstanceState, InstanceUrl, SessionStatus, WorkspaceId
 from homing.ports import InstanceChanges, InstanceLoad, NameTaken
 from homing.store.accounts import ensure_workspace
+from homing.store.columns import Number
 from homing.store.prepared import prepared
 from homing.store.rows import instance_of, key_of
 from homing.store.schema import accounts, api_keys, instances, sessions
@@ -80,8 +81,9 @@ def note_strays(connection: Connection, strays: Mapping[InstanceUrl, int]) -> No
         connection.execute(update(instances).where(instances.c.url == url, ~known).values(strays=count))
 
 
-def loads(connection: Connection) -> list[InstanceLoad]:
-    """What is placed on each instance, by its id, in one SELECT."""
+def loads(connection: Connection, workspace: WorkspaceId | None = None) -> list[InstanceLoad]:
+    """What (of one workspace, if that is named) is placed on each instance, by its id, in one SELECT."""
+    statement, asked = _loads_statement(of_one=workspace is not None), {"workspace": workspace}
     return [
         InstanceLoad(
             instance=instance_of(row),
@@ -89,14 +91,14 @@ def loads(connection: Connection) -> list[InstanceLoad]:
             connected=row.connected or 0,
             phones=tuple(sorted(row.phones.split(","))) if row.phones else (),
         )
-        for row in connection.execute(_loads_statement())
+        for row in connection.execute(statement, asked if workspace is not None else {})
     ]
 
 
 @prepared
-def _loads_statement() -> Select[Any]:
+def _loads_statement(*, of_one: bool) -> Select[Any]:
     connected = sessions.c.status == SessionStatus.CONNECTED.value
-    placed = (
+    counted = (
         select(
             sessions.c.instance_url.label("url"),
             func.count().label("total"),
@@ -105,8 +107,10 @@ def _loads_statement() -> Select[Any]:
         )
         .join(accounts, accounts.c.id == sessions.c.account_id)
         .group_by(sessions.c.instance_url)
-        .subquery("placed")
     )
+    if of_one:
+        counted = counted.where(accounts.c.workspace_id == bindparam("workspace", type_=Number()))
+    placed = counted.subquery("placed")
     return (
         select(instances, placed.c.total, placed.c.connected, placed.c.phones)
         .outerjoin(placed, placed.c.url == instances.c.url)

@@ -26,8 +26,9 @@ from homing.serve.fleet_views import PlanView
 
 
 @get("/distribution", guards=[ADMIN], tags=["fleet"], summary="Connected sessions on each instance, with their phones")
-async def distribution(gateway: TheGateway) -> dict[str, Any]:
-    loads = await gateway.stores.directory.loads()
+async def distribution(gateway: TheGateway, caller: Asking, workspace_id: WorkspaceFilter = None) -> dict[str, Any]:
+    """An operator sees all sessions, a workspace its own."""
+    loads = await gateway.stores.directory.loads(seen_workspace(caller, workspace_id))
     rows = [
         {"instance_url": load.instance.url, "session_count": load.connected, "phones": list(load.phones)}
         for load in loads
