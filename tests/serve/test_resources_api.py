@@ -1,5 +1,6 @@
 """The other resources, from outside."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -214,3 +215,20 @@ async def test_a_sync_answers_with_the_counts_and_the_changes(api: Api) -> None:
 
 async def test_a_workspaces_admin_does_not_sync_the_fleet(api: Api) -> None:
     assert (await api.call("POST", "/sync", {}, key="stranger")).status_code == 403
+
+
+async def test_what_is_on_an_instance_that_cannot_be_reached_is_not_called_connected(api: Api) -> None:
+    account = await api.account()
+    shown = (await api.call("GET", f"/accounts/{account['id']}")).json()
+    assert (shown["status"], shown["status_age_s"] < 5) == ("connected", True)
+    assert [row["connected"] for row in (await api.call("GET", "/instances")).json()["data"]] == [1, 0, 0]
+    api.world.instances[A].down = Fault(Phase.REFUSED)
+    assert [row["connected"] for row in (await api.call("GET", "/instances")).json()["data"]] == [0, 0, 0]
+    while A not in api.gateway.watching.away():
+        await asyncio.sleep(0.05)
+    shown = (await api.call("GET", f"/accounts/{account['id']}")).json()
+    assert (shown["status"], f"{A} cannot be reached now" in shown["reason"]) == ("unknown", True)
+    assert (await api.call("GET", "/accounts?status=connected")).json()["data"] == []
+    assert len((await api.call("GET", "/accounts?status=unknown")).json()["data"]) == 1
+    [row, *_] = (await api.call("GET", "/distribution")).json()["data"]
+    assert (row["session_count"], row["phones"]) == (0, [])

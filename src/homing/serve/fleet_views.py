@@ -62,7 +62,10 @@ class DrainView(msgspec.Struct):
 
 
 class InstanceView(msgspec.Struct):
-    """One gateway of the fleet: what the directory has on it, what it says of itself, and how it is judged."""
+    """One gateway of the fleet: what the directory has on it, what it says of itself, and how it is judged.
+
+    `connected` counts what is known now; each of these sessions was seen connected at `connected_since` or later.
+    """
 
     id: int
     url: str
@@ -91,6 +94,7 @@ class InstanceView(msgspec.Struct):
     mode: str = "route"
     storage: str | None = None
     strays: int | None = None
+    connected_since: datetime | None = None
     attention: list[AttentionView] = []
 
 
@@ -186,6 +190,8 @@ class PlanView(msgspec.Struct):
 
 def instance(load: InstanceLoad, health: InstanceHealth | Fault, alerts: Sequence[Alert] = ()) -> InstanceView:
     known = load.instance
+    if isinstance(health, Fault):
+        load = load.away()
     shown = InstanceView(
         id=known.id,
         url=known.url,
@@ -203,6 +209,7 @@ def instance(load: InstanceLoad, health: InstanceHealth | Fault, alerts: Sequenc
         mode=known.mode.value,
         storage=known.storage,
         strays=known.strays,
+        connected_since=load.seen_at,
         attention=views.attention(alerts),
     )
     if isinstance(health, InstanceHealth):
