@@ -190,12 +190,14 @@ async def test_an_instance_with_sessions_on_it_stays(directory: SqlDirectory) ->
     assert await directory.instances() == []
 
 
-async def test_loads_count_what_is_placed_and_name_who_is_connected(directory: SqlDirectory) -> None:
+async def test_loads_count_what_is_placed_and_name_who_is_connected(
+    directory: SqlDirectory, clock: SteppedClock
+) -> None:
     first, second = await directory.create_instance(B), await directory.create_instance(A)
     accounts = [await placed_account(directory, number, A) for number in range(3)]
     await directory.set_status(accounts[2].session_id, SessionStatus.DISCONNECTED)
     phones = tuple(account.phone for account in accounts[:2])
-    assert await directory.loads() == [InstanceLoad(first, 0, 0), InstanceLoad(second, 3, 2, phones)]
+    assert await directory.loads() == [InstanceLoad(first, 0, 0), InstanceLoad(second, 3, 2, phones, clock.now())]
 
 
 async def test_an_operator_can_ask_for_the_distribution_by_hand(directory: SqlDirectory, database: Database) -> None:

@@ -92,10 +92,6 @@ class Watching:
 
     # --- what is known ------------------------------------------------------------------------------------------
 
-    def away(self) -> frozenset[InstanceUrl]:
-        """The instances that cannot be reached: of no session there it is known how it is."""
-        return frozenset(url for url, judged in self.judged().items() if judged.state is State.DOWN)
-
     def judged(self) -> Mapping[InstanceUrl, Judged]:
         """Every instance of the roster, as it is judged now."""
         now_s, local = self._clock.monotonic(), self._local()
@@ -117,6 +113,7 @@ class Watching:
         return beat.incarnation if beat is not None else None
 
     def down(self) -> frozenset[InstanceUrl]:
+        """The instances that cannot be reached: of no session there it is known how it is."""
         return frozenset(url for url, kept in self._kept.items() if kept.judged.state is State.DOWN)
 
     def unfit(self) -> dict[InstanceUrl, str]:

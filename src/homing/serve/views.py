@@ -41,7 +41,8 @@ class AccountView(msgspec.Struct):
     """An account, with where its session is. `reason` says what to do, where the status asks for it.
 
     `state` is that of the placement: `held`, or `moving` there. `move` is told only of one account that is shown.
-    `status` is what is known now, by what was seen `status_age_s` ago. `reported_phone` is what its instance reports, while that is somebody else's than `phone`: then nothing is sent.
+    `status` is what is known now, by what was seen `status_age_s` ago. `reported_phone` is what its instance reports,
+    while that is somebody else's than `phone`: then nothing is sent.
     """
 
     id: int
