@@ -27,7 +27,8 @@ def test_on_one_machine_nobody_needs_a_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "guess"), [("127.0.0.1", "http://127.0.0.1:8000"), ("10.0.0.5", "http://10.0.0.5:8000"), ("::1", "http://[::1]:8000")]
+    ("host", "guess"),
+    [("127.0.0.1", "http://127.0.0.1:8000"), ("10.0.0.5", "http://10.0.0.5:8000"), ("::1", "http://[::1]:8000")],
 )
 def test_a_guess_is_named_as_one(host: str, guess: str) -> None:
     known = settings(homing_host=host)
