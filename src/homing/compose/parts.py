@@ -15,6 +15,7 @@ from homing.flows.keeper import Keeper
 from homing.flows.migrate import Migrations
 from homing.flows.news import News
 from homing.flows.prospects import Prospects
+from homing.flows.readiness import Readiness
 from homing.flows.rehome import Rehoming
 from homing.flows.sync import Sync
 from homing.flows.unknown_senders import UnknownSenders
@@ -63,6 +64,7 @@ class Gateway:
     keeper: Keeper
     news: News
     alerts: AlertBook
+    readiness: Readiness
     fitness: Fitness
     unknown_senders: UnknownSenders
     moving: Moving

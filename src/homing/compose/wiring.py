@@ -33,6 +33,7 @@ from homing.flows.migrate import Migrations
 from homing.flows.news import News
 from homing.flows.overlooked import Overlooked
 from homing.flows.prospects import Prospects
+from homing.flows.readiness import Readiness
 from homing.flows.record import Recorder
 from homing.flows.rediscover import Rediscovery
 from homing.flows.rehome import KIND as REHOME
@@ -118,6 +119,7 @@ def wired(
         keeper=kept.keeper,
         news=kept.news,
         alerts=alerts,
+        readiness=Readiness(stores.proof, clock),
         fitness=fitness,
         unknown_senders=reports.unknown,
         moving=_moving(settings, stores, fleet, kept, clock),

@@ -4,7 +4,7 @@ Everything that waits, rolls dice, stores or reaches over the network stands beh
 same flows run against PostgreSQL, against SQLite, and inside a simulation whose time is virtual.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypedDict
@@ -67,6 +67,7 @@ from homing.ports.leases import Reservations as Reservations
 from homing.ports.notices import Notices as Notices
 from homing.ports.notices import TellHearing as TellHearing
 from homing.ports.pages import Page as Page
+from homing.ports.proofs import WriteProof as WriteProof
 from homing.ports.work import Schedules as Schedules
 from homing.ports.work import Work as Work
 
