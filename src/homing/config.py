@@ -92,8 +92,6 @@ class Settings(BaseSettings):
     homing_logins_fleet: float = Field(default=500.0, gt=0, description="a second")
     homing_moves_per_day: int = Field(default=3, ge=0, description="of one session, by rebalancing")
 
-    homing_die_at: str = Field(default="", description="a file that names the milestone to die at; for trials")
-
     # What instances report.
     homing_max_webhook_bytes: int = Field(default=8_388_608, ge=1024, description="of one report; less of it is kept")
     homing_max_webhooks: int = Field(default=200, ge=1, description="reports being stored at once")

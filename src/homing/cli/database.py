@@ -74,16 +74,21 @@ class DatabaseSource:
         rows = self._ask(lambda directory: directory.contacts(_workspace(workspace), Page(after, limit)))
         return _plain(views.page([views.contact(row) for row in rows], limit))
 
-    def create_contact(self, *, workspace: int | None, phone: str, name: str) -> Document:
+    def create_contact(
+        self, *, workspace: int | None, phone: str, name: str, uuid: str | None, id: int | None
+    ) -> Document:
         if workspace is None:
             raise CannotStart("Name the workspace that the contact belongs to, with --workspace")
+        if uuid is not None and uuid.isdecimal():
+            raise problem(422, "invalid_request", "A uuid must not be a number: that names by id")
+        named = ContactUuid(uuid.lower() if uuid is not None else SystemEntropy().uuid())
 
         async def ask(directory: Directory) -> Contact:
             known = Workspaces(directory, SystemClock(), self._settings.homing_default_region)
             await known.refresh()
-            number, uuid = known.number(WorkspaceId(workspace), phone), ContactUuid(SystemEntropy().uuid())
+            number = known.number(WorkspaceId(workspace), phone)
             return await directory.create_contact(
-                uuid, WorkspaceId(workspace), number.digits, name, as_written=number.written
+                named, WorkspaceId(workspace), number.digits, name, as_written=number.written, id=id
             )
 
         return _plain(views.contact(self._ask(ask)))
@@ -144,11 +149,14 @@ class DatabaseSource:
 
         async def story() -> Exited:
             # What a supervisor says once, as it stops an instance, is worth waiting for a database that comes back.
-            async with AsyncExitStack() as stack:
-                exits = await until_there(
-                    lambda: stack.enter_async_context(open_exits(self._settings)), give_up_s=_EXITED_WAITS_S
-                )
-                return await exits.exited(_normal(url), boot)
+            try:
+                async with AsyncExitStack() as stack:
+                    exits = await until_there(
+                        lambda: stack.enter_async_context(open_exits(self._settings)), give_up_s=_EXITED_WAITS_S
+                    )
+                    return await exits.exited(_normal(url), boot)
+            except StoreUnavailable as error:
+                raise NeedsAttention(_as_sentence(error)) from error
 
         return _plain(fleet_views.exited(told(story)))
 
@@ -195,10 +203,8 @@ def told(story: Callable[[], Awaitable[T]]) -> T:
 
     try:
         return asyncio.run(run())
-    except StoreMisconfigured as error:
+    except (StoreMisconfigured, StoreUnavailable) as error:
         raise CannotStart(_as_sentence(error)) from error
-    except StoreUnavailable as error:
-        raise NeedsAttention(_as_sentence(error)) from error
     except NameTaken as error:
         raise problem(409, "already_exists", str(error)) from error
     except Problem as refused:

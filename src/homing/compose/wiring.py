@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -18,13 +17,16 @@ from homing.drivers.metered import MeteredDriver
 from homing.drivers.wire import Calls
 from homing.fleet import LiveFleet
 from homing.flows.accounts import Accounts
+from homing.flows.adopting import Adopting
 from homing.flows.alerts import AlertBook
 from homing.flows.balance import Balance
+from homing.flows.deleting import Deleting
 from homing.flows.drain import Drains
 from homing.flows.exits import Exits
 from homing.flows.fitness import Fitness
 from homing.flows.hints import Hints
 from homing.flows.housekeeping import Housekeeping
+from homing.flows.identity import Identity
 from homing.flows.intake import Intake
 from homing.flows.keeper import Keeper, KeeperPolicy
 from homing.flows.keyed import KeyedSends
@@ -42,6 +44,7 @@ from homing.flows.rehome import Rehoming, WishList
 from homing.flows.said import Said
 from homing.flows.schedules import Schedule, Scheduler
 from homing.flows.send import Saw, Sending
+from homing.flows.stray_sessions import StraySessions
 from homing.flows.strays import Strays
 from homing.flows.sync import Sync
 from homing.flows.take_back import TakeBacks
@@ -59,14 +62,23 @@ from homing.serve.keyring import Keyring
 from homing.serve.metrics import Metrics
 from homing.serve.sends import SendEndpoint, SendSettings
 from homing.serve.workspaces import Workspaces
+from homing.store import naming
 from homing.store.vault_settling import SqlReservations
-from homing.world import dying_at
 
 log = structlog.get_logger("homing")
 
+Reached = Callable[[str], None]
+"""Hears of each milestone of a move: a trial may end the process there."""
+
 
 def wired(
-    settings: Settings, stores: Stores, drivers: Drivers, metrics: Metrics, clock: Clock, entropy: Entropy
+    settings: Settings,
+    stores: Stores,
+    drivers: Drivers,
+    metrics: Metrics,
+    clock: Clock,
+    entropy: Entropy,
+    reached: Reached,
 ) -> tuple[Gateway, list[Callable[[], Coroutine[Any, Any, None]]]]:
     """A gateway's parts, and what has to run for as long as it is at work."""
     fleet = LiveFleet(stores.directory, drivers, clock, default_url=InstanceUrl(settings.whatsapp_nodejs_url) or None)
@@ -75,7 +87,7 @@ def wired(
     workspaces = Workspaces(stores.directory, clock, settings.homing_default_region)
     alerts = AlertBook(stores.alerts, clock)
     fitness = fitness_of(fleet, alerts, clock, entropy)
-    kept = _keeping(settings, stores, fleet, fitness, clock, entropy, metrics)
+    kept = _keeping(settings, stores, fleet, fitness, clock, entropy, metrics, reached)
     for hear in (routes.hear, fleet.hear, keyring.hear, workspaces.hear, kept.news.hear, alerts.hear):
         stores.notices.subscribe(hear)
     stores.notices.watch_hearing(_hearing(alerts))
@@ -83,15 +95,16 @@ def wired(
     take_backs = TakeBacks(stores.directory, kept.rehoming, clock, MovePolicy(settings.homing_moves_per_day))
     lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout, failing=take_backs.listed, heard=fitness.listed)
     rediscovery = Rediscovery(stores.directory, lists, clock, entropy, metrics, kept.keeper.missed)
-    sync = Sync(stores.directory, lists, clock, entropy, metrics)
+    identity = Identity(stores.directory, alerts)
+    sync = Sync(stores.directory, lists, clock, entropy, metrics, identity)
     said = Said()
     saw = all_hear(kept.watching.saw, fitness.met)
     sending = _sending(settings, routes, fleet, rediscovery, clock, said, kept, saw)
-    sends, keyed, recorder = _send_endpoint(
-        settings, stores, keyring, workspaces, routes, sending, metrics, clock, entropy
-    )
+    made = (settings, stores, keyring, workspaces, routes, sending, metrics, clock, entropy)
+    sends, keyed, recorder = _send_endpoint(*made)
     accounts = Accounts(stores.directory, fleet, entropy, stores.notices, metrics, kept.watching.unfit, fitness.met)
-    hints = Hints(stores.directory, lists, clock, entropy, metrics, kept.news)
+    adopting = Adopting(stores.directory, lists, identity, clock, metrics, naming.taken)
+    hints = Hints(stores.directory, lists, clock, entropy, metrics, kept.news, identity)
     overlooked = Overlooked(stores.events, hints, clock)
     stores.notices.subscribe(overlooked.hear)
     intake = Intake(stores.events, hints, said, clock, entropy, keep_days=settings.homing_event_days)
@@ -110,6 +123,10 @@ def wired(
         keyring=keyring,
         workspaces=workspaces,
         accounts=accounts,
+        adopting=adopting,
+        identity=identity,
+        strays=StraySessions(stores.directory, lists),
+        deleting=Deleting(stores.directory, fleet, lists, alerts, stores.notices),
         sends=sends,
         sync=sync,
         intake=reports.endpoint,
@@ -249,6 +266,7 @@ def _keeping(
     clock: Clock,
     entropy: Entropy,
     metrics: Metrics,
+    reached: Reached,
 ) -> _Kept:
     news = News()
     watching = Watching(stores.leases, fleet, clock, entropy, _watch_policy(settings), fitness.misconfigured)
@@ -263,7 +281,7 @@ def _keeping(
         entropy,
         metrics,
         RehomePolicy(settings.homing_logins_per_instance, settings.homing_logins_fleet),
-        dying_at(Path(settings.homing_die_at)) if settings.homing_die_at else lambda _: None,
+        reached,
     )
     keep = KeeperPolicy(by_itself=settings.homing_auto_rehome)
     keeper = Keeper(watching, rehoming, stores.directory, fleet, news, clock, keep)

@@ -19,6 +19,10 @@ class Front:
         self._behind: ASGIApp | None = None
         self._waits_for = "the gateway is starting"
 
+    @property
+    def is_open(self) -> bool:
+        return self._behind is not None
+
     def waits(self, reason: str) -> None:
         """Why nobody answers yet."""
         self._waits_for = reason

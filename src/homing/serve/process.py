@@ -24,43 +24,48 @@ GOODBYE_S = 15
 """Sends in progress are given this long when the process is told to stop."""
 
 
-def serve_until_stopped(settings: Settings) -> None:
+def serve_until_stopped(settings: Settings, reached: Callable[[str], None]) -> None:
     """Bind first, so that a taken port is found before the database is touched; then open everything and serve."""
     logs.configure(settings.homing_log_level, settings.homing_log_format, background=True)
     listener = _listener(settings.homing_host, settings.homing_port)
     with listener, asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(settings, listener))
+        runner.run(_serve(settings, listener, reached))
 
 
-async def _serve(settings: Settings, listener: socket.socket) -> None:
+async def _serve(settings: Settings, listener: socket.socket, reached: Callable[[str], None]) -> None:
     """Answer from the start: alive, and ready as soon as the database is there. Raises what waiting does not cure."""
     front = Front()
     server = _Server(_config(settings, front))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    opened = asyncio.create_task(_open(settings, front, server, f"{settings.homing_host}:{listener.getsockname()[1]}"))
+    address = f"http://{settings.homing_host}:{listener.getsockname()[1]}"
+    gateway = asyncio.create_task(_open(settings, front, server, address, reached))
     try:
-        await asyncio.wait([serving, opened], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([serving, gateway], return_when=asyncio.FIRST_COMPLETED)
     finally:
-        # Whichever ended first, the other one has nothing left to do.
+        # Whichever ended first, the other one has nothing left to do. What is open is closed in good order.
         server.should_exit = True
         await asyncio.wait([serving])
-        opened.cancel()
-        await asyncio.wait([opened])
-    if not opened.cancelled():
-        opened.result()
+        server.ended.set()
+        if not front.is_open:
+            gateway.cancel()
+        await asyncio.wait([gateway])
+    if not gateway.cancelled():
+        gateway.result()
     serving.result()
 
 
-async def _open(settings: Settings, front: Front, server: "_Server", address: str) -> None:
+async def _open(
+    settings: Settings, front: Front, server: "_Server", address: str, reached: Callable[[str], None]
+) -> None:
     async with AsyncExitStack() as stack:
         gateway = await until_there(
-            lambda: stack.enter_async_context(open_gateway(settings)),
+            lambda: stack.enter_async_context(open_gateway(settings, reached=reached)),
             give_up_s=settings.homing_database_wait,
             waits=front.waits,
         )
         server.goodbye = gateway.feed.close
         front.opened(Application(gateway))
-        log.info("Homing serves", address=f"http://{address}", docs="/docs")
+        log.info("Homing serves", address=address, docs="/docs")
         await server.ended.wait()
 
 
