@@ -88,9 +88,6 @@ def wired(
     alerts = AlertBook(stores.alerts, clock)
     fitness = fitness_of(fleet, alerts, clock, entropy)
     kept = _keeping(settings, stores, fleet, fitness, clock, entropy, metrics, reached)
-    for hear in (routes.hear, fleet.hear, keyring.hear, workspaces.hear, kept.news.hear, alerts.hear):
-        stores.notices.subscribe(hear)
-    stores.notices.watch_hearing(_hearing(alerts))
     strays = Strays(stores.directory, stores.work, kept.rehoming, clock)
     take_backs = TakeBacks(stores.directory, kept.rehoming, clock, MovePolicy(settings.homing_moves_per_day))
     lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout, failing=take_backs.listed, heard=fitness.listed)
@@ -106,11 +103,11 @@ def wired(
     adopting = Adopting(stores.directory, lists, identity, clock, metrics, naming.taken)
     hints = Hints(stores.directory, lists, clock, entropy, metrics, kept.news, identity)
     overlooked = Overlooked(stores.events, hints, clock)
-    stores.notices.subscribe(overlooked.hear)
     intake = Intake(stores.events, hints, said, clock, entropy, keep_days=settings.homing_event_days)
     reports = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock)
     feed = EventFeed(Shares(settings.homing_streams, settings.streams_of_a_key))
-    stores.notices.subscribe(feed.hear)
+    for part in (routes, fleet, keyring, workspaces, kept.news, alerts, overlooked, feed):
+        stores.notices.subscribe(part.hear)
     scheduler = Scheduler(stores.schedules, clock, [_sync_schedule(settings, sync, metrics)], owner=entropy.uuid())
     gateway = Gateway(
         settings=settings,
@@ -141,12 +138,12 @@ def wired(
         unknown_senders=reports.unknown,
         moving=_moving(settings, stores, fleet, kept, clock),
     )
+    stores.notices.watch_hearing(_hearing(alerts))
     _show(kept, fitness, alerts, metrics)
     return gateway, [
-        *(part.run for part in (fleet, keyring, workspaces, alerts, keyed, recorder)),
-        *(part.run for part in (hints, overlooked, intake, scheduler)),
+        *(part.run for part in (fleet, keyring, workspaces, alerts, keyed, recorder, hints, overlooked, intake)),
         *(part.run for part in (kept.watching, kept.keeper, kept.worker, take_backs, gateway.moving.drains, strays)),
-        *(part.run for part in (reports.unknown, reports.rejections, fitness)),
+        *(part.run for part in (scheduler, reports.unknown, reports.rejections, fitness)),
         _housekeeping(settings, stores, clock).run,
     ]
 
