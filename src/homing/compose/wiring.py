@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -43,7 +43,7 @@ from homing.flows.rehome import PATIENCE as REHOME_PATIENCE
 from homing.flows.rehome import Rehoming, WishList
 from homing.flows.said import Said
 from homing.flows.schedules import Schedule, Scheduler
-from homing.flows.send import Saw, Sending
+from homing.flows.send import Sending
 from homing.flows.stray_sessions import StraySessions
 from homing.flows.strays import Strays
 from homing.flows.sync import Sync
@@ -55,7 +55,7 @@ from homing.model.alerts import FLEET, AlertKind
 from homing.model.fleet import InstanceUrl
 from homing.model.health import shown_state
 from homing.model.work import Tick
-from homing.ports import Clock, Directory, Entropy, TellHearing
+from homing.ports import Clock, Directory, Entropy, Notice, TellHearing
 from homing.routes import RouteCache
 from homing.serve.feed import EventFeed, Shares
 from homing.serve.keyring import Keyring
@@ -88,15 +88,15 @@ def wired(
     alerts = AlertBook(stores.alerts, clock)
     fitness = fitness_of(fleet, alerts, clock, entropy)
     kept = _keeping(settings, stores, fleet, fitness, clock, entropy, metrics, reached)
+    _subscribe(stores, routes, fleet, keyring, workspaces, kept.news, alerts)
+    stores.notices.watch_hearing(_hearing(alerts))
     strays = Strays(stores.directory, stores.work, kept.rehoming, clock)
     take_backs = TakeBacks(stores.directory, kept.rehoming, clock, MovePolicy(settings.homing_moves_per_day))
     lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout, failing=take_backs.listed, heard=fitness.listed)
     rediscovery = Rediscovery(stores.directory, lists, clock, entropy, metrics, kept.keeper.missed)
     identity = Identity(stores.directory, alerts)
     sync = Sync(stores.directory, lists, clock, entropy, metrics, identity)
-    said = Said()
-    saw = all_hear(kept.watching.saw, fitness.met)
-    sending = _sending(settings, routes, fleet, rediscovery, clock, said, kept, saw)
+    sending, said = _sending(settings, routes, fleet, rediscovery, clock, kept, fitness)
     made = (settings, stores, keyring, workspaces, routes, sending, metrics, clock, entropy)
     sends, keyed, recorder = _send_endpoint(*made)
     accounts = Accounts(stores.directory, fleet, entropy, stores.notices, metrics, kept.watching.unfit, fitness.met)
@@ -106,8 +106,7 @@ def wired(
     intake = Intake(stores.events, hints, said, clock, entropy, keep_days=settings.homing_event_days)
     reports = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock)
     feed = EventFeed(Shares(settings.homing_streams, settings.streams_of_a_key))
-    for part in (routes, fleet, keyring, workspaces, kept.news, alerts, overlooked, feed):
-        stores.notices.subscribe(part.hear)
+    _subscribe(stores, overlooked, feed)
     scheduler = Scheduler(stores.schedules, clock, [_sync_schedule(settings, sync, metrics)], owner=entropy.uuid())
     gateway = Gateway(
         settings=settings,
@@ -138,14 +137,20 @@ def wired(
         unknown_senders=reports.unknown,
         moving=_moving(settings, stores, fleet, kept, clock),
     )
-    stores.notices.watch_hearing(_hearing(alerts))
     _show(kept, fitness, alerts, metrics)
-    return gateway, [
-        *(part.run for part in (fleet, keyring, workspaces, alerts, keyed, recorder, hints, overlooked, intake)),
-        *(part.run for part in (kept.watching, kept.keeper, kept.worker, take_backs, gateway.moving.drains, strays)),
-        *(part.run for part in (scheduler, reports.unknown, reports.rejections, fitness)),
-        _housekeeping(settings, stores, clock).run,
-    ]
+    services = (fleet, keyring, workspaces, alerts, keyed, recorder, hints, overlooked, intake, scheduler, take_backs)
+    known = (reports.unknown, reports.rejections, fitness, strays, _housekeeping(settings, stores, clock))
+    moved = (kept.watching, kept.keeper, kept.worker, gateway.moving.drains)
+    return gateway, [part.run for part in (*services, *known, *moved)]
+
+
+class _Hears(Protocol):
+    def hear(self, notice: Notice) -> None: ...
+
+
+def _subscribe(stores: Stores, *parts: _Hears) -> None:
+    for part in parts:
+        stores.notices.subscribe(part.hear)
 
 
 def _hearing(alerts: AlertBook) -> TellHearing:
@@ -171,11 +176,11 @@ def _sending(
     fleet: LiveFleet,
     rediscovery: Rediscovery,
     clock: Clock,
-    said: Said,
     kept: "_Kept",
-    saw: Saw,
-) -> Sending:
-    return Sending(
+    fitness: Fitness,
+) -> tuple[Sending, Said]:
+    said = Said()
+    sending = Sending(
         routes,
         fleet,
         rediscovery,
@@ -183,9 +188,10 @@ def _sending(
         settings.send_policy,
         said,
         kept.news,
-        saw,
+        all_hear(kept.watching.saw, fitness.met),
         kept.rehoming.obstacle,
     )
+    return sending, said
 
 
 def _send_endpoint(

@@ -14,6 +14,7 @@ from homing.compose import open_gateway
 from homing.compose.waiting import until_there
 from homing.config import Settings
 from homing.serve import logs
+from homing.serve.addresses import tell
 from homing.serve.app import Application
 from homing.serve.front import Front
 from homing.serve.http_limits import HttpLimits, bounded
@@ -66,6 +67,7 @@ async def _open(
         server.goodbye = gateway.feed.close
         front.opened(Application(gateway))
         log.info("Homing serves", address=address, docs="/docs")
+        tell(gateway)
         await server.ended.wait()
 
 
