@@ -19,7 +19,7 @@ pytestmark = pytest.mark.e2e
 
 PHONES = ("62811801641", "62811801642", "62811801643", "62811801644")
 ASKED_IN_VAIN_S = 3.5
-SOON = {"HOMING_SYNC_SCHEDULE": "*/2 * * * * *"}
+SOON = {"HOMING_SYNC_SCHEDULE": "* * * * * */2"}
 """The whole fleet is checked every 2 s instead of every five minutes."""
 BACK_WITHIN_S = 45.0
 
