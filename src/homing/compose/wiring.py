@@ -26,6 +26,7 @@ from homing.flows.housekeeping import Housekeeping
 from homing.flows.intake import Intake
 from homing.flows.keeper import Keeper, KeeperPolicy
 from homing.flows.keyed import KeyedSends
+from homing.flows.link_alerts import LinkAlerts
 from homing.flows.listings import Lists, RecentLists
 from homing.flows.migrate import Migrations
 from homing.flows.news import News
@@ -72,6 +73,7 @@ def wired(
     routes = _routes(settings, stores.directory, clock, metrics)
     keyring = Keyring(stores.directory, clock)
     alerts = AlertBook(stores.alerts, clock)
+    link_alerts = LinkAlerts(alerts)
     kept = _keeping(settings, stores, fleet, clock, entropy, metrics)
     for hear in (routes.hear, fleet.hear, keyring.hear, kept.news.hear, alerts.hear):
         stores.notices.subscribe(hear)
@@ -79,7 +81,7 @@ def wired(
     take_backs = TakeBacks(stores.directory, kept.rehoming, clock, MovePolicy(settings.homing_moves_per_day))
     lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout, failing=take_backs.listed)
     rediscovery = Rediscovery(stores.directory, lists, clock, entropy, metrics, kept.keeper.missed)
-    sync = Sync(stores.directory, lists, clock, entropy, metrics)
+    sync = Sync(stores.directory, lists, clock, entropy, metrics, link_alerts)
     said = Said()
     sending = Sending(
         routes,
@@ -94,7 +96,7 @@ def wired(
     )
     sends, keyed, recorder = _send_endpoint(settings, stores, keyring, routes, sending, metrics, clock, entropy)
     accounts = Accounts(stores.directory, fleet, entropy, stores.notices, metrics)
-    hints = Hints(stores.directory, lists, clock, entropy, metrics, kept.news)
+    hints = Hints(stores.directory, lists, clock, entropy, metrics, kept.news, link_alerts)
     overlooked = Overlooked(stores.events, hints, clock)
     stores.notices.subscribe(overlooked.hear)
     intake = Intake(stores.events, hints, said, clock, entropy, keep_days=settings.homing_event_days)

@@ -16,6 +16,7 @@ import structlog
 from homing.decide import reconcile, sync
 from homing.decide.reconcile import Observations
 from homing.decide.sync import ATTENTION, Checked, Comparison, Result
+from homing.flows.link_alerts import LinkAlerts
 from homing.flows.listings import Lists
 from homing.model.fleet import (
     InstanceUrl,
@@ -87,8 +88,16 @@ class _Left:
 class Sync:
     """Runs syncs. What one calls for is decided in `decide.sync`, as for every other observation."""
 
-    def __init__(self, directory: Directory, lists: Lists, clock: Clock, entropy: Entropy, meters: Meters) -> None:
-        self._directory, self._lists = directory, lists
+    def __init__(
+        self,
+        directory: Directory,
+        lists: Lists,
+        clock: Clock,
+        entropy: Entropy,
+        meters: Meters,
+        alerts: LinkAlerts | None = None,
+    ) -> None:
+        self._directory, self._lists, self._alerts = directory, lists, alerts or LinkAlerts()
         self._clock, self._entropy, self._meters = clock, entropy, meters
 
     async def run(
@@ -132,10 +141,11 @@ class Sync:
 
     async def _compare(self, url: InstanceUrl, left: _Left, report: SyncReport, *, force: bool, tell: Tell) -> None:
         report.instance_calls += 1
+        asked_s = self._clock.monotonic()
         listing = await self._lists.read(url)
         placed = await self._directory.placed_on(url)
         compared = sync.compare(placed, listing, now=self._clock.now(), force=force)
-        await self._note_agreed(url, compared, report, tell)
+        await self._note_agreed(url, compared, report, tell, asked_s)
         left.doubtful |= {session.session_id for session in compared.doubtful}
         left.strangers |= compared.strangers
         left.fresh |= {session.session_id for session in compared.fresh}
@@ -145,7 +155,9 @@ class Sync:
         )
         _note_oddities(listing, report)
 
-    async def _note_agreed(self, url: InstanceUrl, compared: Comparison, report: SyncReport, tell: Tell) -> None:
+    async def _note_agreed(
+        self, url: InstanceUrl, compared: Comparison, report: SyncReport, tell: Tell, asked_s: float
+    ) -> None:
         report.counts[Result.VERIFIED] += len(compared.verified)
         report.counts[Result.SKIPPED] += len(compared.fresh)
         for session in compared.verified:
@@ -153,7 +165,10 @@ class Sync:
         for session in compared.fresh:
             tell(_agreed(session, url, Result.SKIPPED, "verified within the last minute"))
         if compared.verified and not report.dry_run:
-            await self._directory.mark_verified([each.session_id for each in compared.verified], self._clock.now())
+            names = [each.session_id for each in compared.verified]
+            self._alerts.connected(names)
+            ago_s = self._clock.monotonic() - asked_s
+            await self._directory.mark_verified(names, self._clock.now(), ready_ago_s=ago_s)
 
     # --- judging ------------------------------------------------------------------------------------------------
 
@@ -206,6 +221,8 @@ class Sync:
                 report.told.append(final)
             tell(final)
         await self._note_verified(concluded, left, report)
+        if not report.dry_run:
+            await self._note_statuses(concluded)
 
     async def _rebind(self, concluded: list[Checked], report: SyncReport) -> set[SessionId]:
         changes = [checked.change for checked in concluded if checked.change is not None]
@@ -228,6 +245,13 @@ class Sync:
         ]
         if found and not report.dry_run:
             await self._directory.mark_verified(found, self._clock.now())
+
+    async def _note_statuses(self, concluded: list[Checked]) -> None:
+        for checked in concluded:
+            if checked.status is not None:
+                ready = checked.status is SessionStatus.CONNECTED
+                await self._directory.set_status(checked.session_id, checked.status, ready=ready)
+                self._alerts.note(checked.session_id, checked.status, checked.reason)
 
 
 def _agreed_names(compared: Comparison, listing: Listing) -> set[SessionId]:
