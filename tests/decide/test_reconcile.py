@@ -36,6 +36,7 @@ UP, STARTING, GONE, PAIRING = (
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 CODE = Linking(code_at=AT, ready_at=AT - timedelta(days=1))
+UNHEARD = Linking()
 ENDED = Linking(ready_at=AT - timedelta(days=1), logout_at=AT)
 
 
@@ -53,7 +54,7 @@ def silent(url: InstanceUrl) -> Listing:
 
 
 def judge(
-    *listings: Listing, home: InstanceUrl | None = A, epoch: int = 3, known: Linking = Linking()
+    *listings: Listing, home: InstanceUrl | None = A, epoch: int = 3, known: Linking = UNHEARD
 ) -> reconcile.Judgement:
     observed = reconcile.observe({listing.instance_url: listing for listing in listings}, [S])
     return reconcile.judge(Placement(S, home, Epoch(epoch)), observed, known=known)

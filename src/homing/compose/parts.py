@@ -13,6 +13,7 @@ from homing.flows.exits import Exits
 from homing.flows.keeper import Keeper
 from homing.flows.migrate import Migrations
 from homing.flows.news import News
+from homing.flows.pairing import Pairing
 from homing.flows.prospects import Prospects
 from homing.flows.rehome import Rehoming
 from homing.flows.sync import Sync
@@ -51,6 +52,7 @@ class Gateway:
     fleet: LiveFleet
     keyring: Keyring
     accounts: Accounts
+    pairing: Pairing
     sends: SendEndpoint
     sync: Sync
     intake: IntakeEndpoint

@@ -1,7 +1,9 @@
 """Every part of a gateway, made and told of the others."""
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import structlog
 from homing.compose.parts import Gateway, Moving
 from homing.compose.stores import Stores
 from homing.config import Settings
+from homing.decide import pictures
 from homing.decide.health import HealthPolicy
 from homing.decide.moves import MovePolicy
 from homing.drivers import Drivers, drivers_over
@@ -31,6 +34,7 @@ from homing.flows.listings import Lists, RecentLists
 from homing.flows.migrate import Migrations
 from homing.flows.news import News
 from homing.flows.overlooked import Overlooked
+from homing.flows.pairing import Pairing
 from homing.flows.prospects import Prospects
 from homing.flows.record import Recorder
 from homing.flows.rediscover import Rediscovery
@@ -73,7 +77,6 @@ def wired(
     routes = _routes(settings, stores.directory, clock, metrics)
     keyring = Keyring(stores.directory, clock)
     alerts = AlertBook(stores.alerts, clock)
-    link_alerts = LinkAlerts(alerts)
     kept = _keeping(settings, stores, fleet, clock, entropy, metrics)
     for hear in (routes.hear, fleet.hear, keyring.hear, kept.news.hear, alerts.hear):
         stores.notices.subscribe(hear)
@@ -81,7 +84,7 @@ def wired(
     take_backs = TakeBacks(stores.directory, kept.rehoming, clock, MovePolicy(settings.homing_moves_per_day))
     lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout, failing=take_backs.listed)
     rediscovery = Rediscovery(stores.directory, lists, clock, entropy, metrics, kept.keeper.missed)
-    sync = Sync(stores.directory, lists, clock, entropy, metrics, link_alerts)
+    sync = Sync(stores.directory, lists, clock, entropy, metrics, LinkAlerts(alerts))
     said = Said()
     sending = Sending(
         routes,
@@ -95,8 +98,8 @@ def wired(
         kept.rehoming.obstacle,
     )
     sends, keyed, recorder = _send_endpoint(settings, stores, keyring, routes, sending, metrics, clock, entropy)
-    accounts = Accounts(stores.directory, fleet, entropy, stores.notices, metrics)
-    hints = Hints(stores.directory, lists, clock, entropy, metrics, kept.news, link_alerts)
+    accounts = Accounts(stores.directory, fleet, entropy, stores.notices, metrics, LinkAlerts(alerts))
+    hints = Hints(stores.directory, lists, clock, entropy, metrics, kept.news, LinkAlerts(alerts))
     overlooked = Overlooked(stores.events, hints, clock)
     stores.notices.subscribe(overlooked.hear)
     intake = Intake(stores.events, hints, said, clock, entropy, keep_days=settings.homing_event_days)
@@ -117,6 +120,7 @@ def wired(
         fleet=fleet,
         keyring=keyring,
         accounts=accounts,
+        pairing=_pairing(stores, fleet, clock),
         sends=sends,
         sync=sync,
         intake=reported,
@@ -136,6 +140,12 @@ def wired(
         *(part.run for part in (unknown, rejections)),
         _housekeeping(settings, stores, clock).run,
     ]
+
+
+def _pairing(stores: Stores, fleet: LiveFleet, clock: Clock) -> Pairing:
+    """Pictures are read beside the loop: they come from outside, and take a while."""
+    read_picture = partial(asyncio.to_thread, pictures.text_in)
+    return Pairing(stores.directory, fleet, stores.events, clock, read_picture)
 
 
 def _housekeeping(settings: Settings, stores: Stores, clock: Clock) -> Housekeeping:
