@@ -3,6 +3,7 @@
 import os
 import re
 import socket
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ class Settings(BaseSettings):
     homing_port: int = Field(default=8000, ge=1, le=65_535)
     homing_public_url: str = Field(default="", description="under which instances reach us")
     homing_database_url: str = Field(default=DEFAULT_DATABASE, repr=False)
+    homing_listen_url: str = Field(default="", repr=False, description="the database without its pooler, to listen")
     homing_redis_url: str = Field(default="", repr=False)
     homing_log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
     homing_log_format: str = Field(default="auto", pattern="^(auto|text|json)$")
@@ -58,6 +60,12 @@ class Settings(BaseSettings):
     homing_scan_timeout: float = Field(default=2.0, gt=0, le=30, description="seconds")
     homing_max_sends: int = Field(default=2000, ge=1, description="sends in progress at once")
     homing_max_body_bytes: int = Field(default=1_048_576, ge=1024)
+    homing_max_header_bytes: int = Field(default=65_536, ge=1024, description="of one request's head")
+    homing_max_headers: int = Field(default=100, ge=10, description="header fields of one request")
+    homing_head_timeout: float = Field(default=10.0, gt=0, description="seconds until a request's head is whole")
+    homing_body_timeout: float = Field(default=30.0, gt=0, description="seconds until its body is whole")
+    homing_connections_per_address: int = Field(default=1_000, ge=0, description="0: any number")
+    homing_trusted_proxies: str = Field(default="", description="addresses or networks; a list with commas")
     homing_cache_ttl: float = Field(default=300.0, gt=0, description="seconds")
     homing_connections_per_instance: int = Field(default=64, ge=1, le=10_000)
 
@@ -83,8 +91,6 @@ class Settings(BaseSettings):
     homing_logins_fleet: float = Field(default=500.0, gt=0, description="a second")
     homing_moves_per_day: int = Field(default=3, ge=0, description="of one session, by rebalancing")
 
-    homing_die_at: str = Field(default="", description="a file that names the milestone to die at; for trials")
-
     # What instances report.
     homing_max_webhook_bytes: int = Field(default=8_388_608, ge=1024, description="of one report; less of it is kept")
     homing_max_webhooks: int = Field(default=200, ge=1, description="reports being stored at once")
@@ -93,7 +99,7 @@ class Settings(BaseSettings):
     homing_event_days: float = Field(default=7.0, gt=0, description="how long events are kept")
 
     # What we know of people and keys.
-    homing_default_region: str = Field(default="ID", pattern="^[A-Z]{2}$")
+    homing_default_region: str = "ID"
     homing_secret: str = Field(default="", repr=False, description="derives message ids; the HMAC secret if empty")
     homing_idempotency_hours: float = Field(default=24.0, gt=0)
 
@@ -109,6 +115,22 @@ class Settings(BaseSettings):
     @classmethod
     def _normal_or_empty(cls, value: str) -> str:
         return normal(value) if value else ""
+
+    @field_validator("homing_default_region")
+    @classmethod
+    def _region_that_exists(cls, value: str) -> str:
+        from homing.decide.phones.numbering import region_exists  # loads every numbering plan
+
+        if not region_exists(value):
+            raise ValueError("there is no such region; write its ISO 3166 code, such as ID, BR or US")
+        return value
+
+    @field_validator("homing_trusted_proxies")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        for each in filter(None, value.split(",")):
+            ip_network(each.strip(), strict=False)
+        return value
 
     @field_validator("homing_sync_schedule")
     @classmethod
@@ -147,6 +169,11 @@ class Settings(BaseSettings):
     @property
     def rebalance_policy(self) -> RebalancePolicy:
         return RebalancePolicy(moves=MovePolicy(moves_per_day=self.homing_moves_per_day))
+
+    @property
+    def trusted_proxies(self) -> list[str]:
+        """Those whose word on who their clients are is believed, as networks."""
+        return [str(ip_network(each.strip(), strict=False)) for each in self.homing_trusted_proxies.split(",") if each]
 
     @property
     def streams_of_a_key(self) -> int:

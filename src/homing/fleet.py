@@ -6,8 +6,10 @@ import structlog
 
 from homing.drivers import Drivers
 from homing.drivers.declared import Declared
+from homing.drivers.withheld import Withheld
 from homing.model.faults import Fault
 from homing.model.fleet import Capabilities, InstanceUrl
+from homing.model.gateways import Recognised
 from homing.ports import CacheCleared, Clock, Directory, Driver, Notice, Roster, RosterChanged, StoreUnavailable
 
 log = structlog.get_logger("homing")
@@ -31,6 +33,7 @@ class LiveFleet:
         self.default_url = default_url
         self._roster = Roster()
         self._changed = asyncio.Event()
+        self._withheld: dict[InstanceUrl, Withheld] = {}
         self._declared = {family: Declared(drivers.of(family), clock) for family in drivers.families()}
 
     @property
@@ -38,7 +41,18 @@ class LiveFleet:
         return self._roster
 
     def driver(self, url: InstanceUrl) -> Driver:
-        return self._drivers.of(self._family(url))
+        return self._withheld.get(url) or self._drivers.of(self._family(url))
+
+    def withhold(self, url: InstanceUrl, why: str | None) -> None:
+        """From now on only look at this address, where a gateway of another family answers; None: that has passed."""
+        if why is None:
+            self._withheld.pop(url, None)
+        else:
+            self._withheld[url] = Withheld(self._drivers.of(self._family(url)), why)
+
+    async def recognise(self, url: InstanceUrl, *, timeout_s: float) -> Recognised | Fault | None:
+        """What answers at an address; None where nobody can ask."""
+        return await self._drivers.recognise(url, timeout_s=timeout_s)
 
     async def capabilities(self, url: InstanceUrl, *, timeout_s: float) -> Capabilities | Fault:
         return await self._declared[self._family(url)].capabilities(url, timeout_s=timeout_s)

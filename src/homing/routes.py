@@ -33,6 +33,7 @@ from homing.ports import (
     RosterChanged,
     StoreUnavailable,
     WorkReady,
+    WorkspacesChanged,
 )
 
 T = TypeVar("T")
@@ -128,7 +129,7 @@ class RouteCache:
                     self._note_drop(contact_or_none)
             case CacheCleared():
                 self.clear()
-            case RosterChanged() | KeysChanged() | AlertsChanged() | WorkReady() | EventsStored():
+            case RosterChanged() | KeysChanged() | WorkspacesChanged() | AlertsChanged() | WorkReady() | EventsStored():
                 pass
             case _:
                 assert_never(notice)

@@ -69,6 +69,34 @@ def test_labels_of_an_instance_are_pairs(homing: CommandLine, gateway: ScriptedG
     assert homing("instances", "add", "http://a:1", "--label", "rack").code == 2
 
 
+def test_the_line_that_a_process_needs_stands_alone_on_stdout_and_a_warning_on_stderr(
+    homing: CommandLine, gateway: ScriptedGateway
+):
+    made = {"id": 5, "url": "http://a:1", "healthy": True, "detail": "answers"}
+    more = {"report_to": "http://gw:8000/in/5", "warning": "http://gw:8000 is a guess"}
+    gateway.answer("POST", "/instances", made | more, 201)
+    ran = homing("instances", "add", "http://a:1", "--force")
+    assert "LARAVEL_URL=http://gw:8000/in/5" in ran.out.splitlines()
+    assert "is a guess" in ran.err
+    assert gateway.last.body["force"] is True
+
+
+def test_mode_and_storage_of_an_instance_are_set(homing: CommandLine, gateway: ScriptedGateway):
+    gateway.answer("PATCH", "/instances/5", {"id": 5})
+    assert homing("instances", "set", "5", "--mode", "observe", "--storage", "nas-1", "--json").code == 0
+    assert gateway.last.body == {"mode": "observe", "storage": "nas-1"}
+    assert homing("instances", "set", "5", "--storage", "", "--json").code == 0
+    assert gateway.last.body == {"storage": None}
+    assert homing("instances", "set", "5", "--mode", "watch").code == 2
+
+
+def test_unknown_senders_are_named_beside_the_instances(homing: CommandLine, gateway: ScriptedGateway):
+    sender = {"named": "http://wa9:3001", "reports": 7, "do": "homing instances add http://wa9:3001"}
+    gateway.answer("GET", "/instances", {"data": [], "next": None, "unknown_senders": [sender]})
+    ran = homing("instances")
+    assert "http://wa9:3001 (7 reports): homing instances add" in ran.err.replace("\n", " ")
+
+
 def test_the_gateway_wins_over_the_database(homing: CommandLine, gateway: ScriptedGateway):
     homing.setting("HOMING_DATABASE_URL", "mysql://nobody/could/open/this")
     gateway.answer("GET", "/distribution", {"data": [], "next": None})
@@ -193,3 +221,38 @@ def test_a_gateway_that_hangs_up_leaves_a_deed_unknown(homing: CommandLine, gate
     ran = homing("accounts", "start", "144")
     assert ran.code == 1
     assert "whether it was done is not known" in ran.err
+
+
+def test_a_running_session_is_taken_up_by_its_id(homing: CommandLine, gateway: ScriptedGateway):
+    gateway.answer("POST", "/accounts", ACCOUNT, 201)
+    names = ("--session", "webjs_1_9", "--instance", "http://a:3001", "--uuid", "u-1", "--id", "144")
+    assert homing("accounts", "create", "0816108641", *names, "--no-start").code == 0
+    assert {name: gateway.last.body[name] for name in ("session_id", "instance_url", "uuid", "id", "start")} == {
+        "session_id": "webjs_1_9", "instance_url": "http://a:3001", "uuid": "u-1", "id": 144, "start": False,
+    }  # fmt: skip
+    homing("accounts", "create", "0816108641")
+    assert "session_id" not in gateway.last.body
+
+
+def test_a_reported_phone_is_shown_and_accepted(homing: CommandLine, gateway: ScriptedGateway):
+    gateway.answer("GET", "/accounts/144", ACCOUNT | {"reported_phone": "4915112345678"})
+    assert "4915112345678" in homing("accounts", "show", "144").out
+    gateway.answer("POST", "/accounts/144/accept-phone", ACCOUNT | {"phone": "4915112345678"})
+    assert homing("accounts", "accept-phone", "144", "--json").document["phone"] == "4915112345678"
+
+
+def test_an_account_is_deleted_and_a_connected_one_by_insisting(homing: CommandLine, gateway: ScriptedGateway):
+    gateway.refuse("DELETE", "/accounts/144", 409, "instance_in_use", "The session is connected")
+    assert homing("accounts", "delete", "144").code == 1
+    gateway.answer("DELETE", "/accounts/144", None, 204)
+    assert homing("accounts", "delete", "144", "--force").code == 0
+    assert (gateway.last.method, gateway.last.path) == ("DELETE", "/api/v1/accounts/144?force=true")
+
+
+def test_strays_are_shown_with_the_command_that_takes_each_up(homing: CommandLine, gateway: ScriptedGateway):
+    adopt = "homing accounts create +62811 --session s1 --instance http://a:3001 --no-start"
+    stray = {"session_id": "s1", "kind": "unknown", "status": "connected", "phone": "62811", "workspace_id": 1}
+    found = {"instance_url": "http://a:3001", "strays": 102, "data": [stray | {"reason": "none", "adopt": adopt}]}
+    gateway.answer("GET", "/instances/1/strays", found)
+    ran = homing("instances", "strays", "1")
+    assert (ran.code, ran.out.splitlines()[-1], ran.err) == (0, adopt, "101 more are not named.\n")

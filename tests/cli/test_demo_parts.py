@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from homing.decide.phones.reading import read
 from homing.demo.calls import SendAnswer
 from homing.demo.folder import open_folder
 from homing.demo.plan import Plan, Unworkable, check
@@ -19,7 +20,7 @@ from homing.demo.processes import Child, announced, environment
 from homing.demo.story import Result
 from homing.demo.timeline import Chapter, Timeline
 from homing.demo.traffic import said
-from homing.model.phones import e164_digits
+from homing.model.phones import Number
 from simulated_whatsapp.ledger import Delivery, Ledger
 
 # --- the plan -------------------------------------------------------------------------------------------------
@@ -43,8 +44,9 @@ def test_every_number_is_another_ones_and_possible():
     plan = Plan(accounts=3000, contacts=3000)
     phones = [account.phone for account in plan.account_plans()] + plan.contact_phones()
     assert len(set(phones)) == 6000
-    assert len({e164_digits(phone, "ID") for phone in phones}) == 6000
-    assert all(e164_digits(phone, "ID") == phone for phone in plan.contact_phones())
+    read_as = [read(phone, "ID") for phone in phones]
+    assert len({number.digits for number in read_as if isinstance(number, Number)}) == 6000
+    assert all(read(phone, "ID") == Number(phone, phone) for phone in plan.contact_phones())
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ async def test_a_database_tells_its_revision(empty_url: str) -> None:
 
 async def test_migrating_again_changes_nothing(store_url: str) -> None:
     database = open_database(store_url)
-    await database.write(lambda c: c.execute(text("INSERT INTO workspaces VALUES (1, 'kept', '2026-01-01T00:00:00Z')")))
+    await database.write(lambda c: c.execute(text(KEPT)))
     await migrate(store_url)
     assert await database.read(lambda c: c.scalar(text("SELECT name FROM workspaces"))) == "kept"
     await database.close()
@@ -112,6 +112,7 @@ async def test_what_was_there_before_the_vault_is_there_afterwards(
     await database.close()
 
 
+KEPT = "INSERT INTO workspaces (id, name, created_at) VALUES (1, 'kept', '2026-01-01T00:00:00Z')"
 NOW = "'2026-01-01T00:00:00.000000Z'"
 MOVE = f"('rediscovery', 's', 7, 1, 3, 'because', {NOW})"
 BEFORE_THE_VAULT = [

@@ -1,11 +1,10 @@
-"""Idempotency, addresses and phone numbers."""
+"""Idempotency and addresses."""
 
 import pytest
 
 from homing.decide import idempotency
 from homing.decide.idempotency import Drive, InFlight, Mismatch, Replay
 from homing.model.fleet import AccountUuid, InstanceUrl, WorkspaceId
-from homing.model.phones import e164_digits
 from homing.model.urls import normal, origin_key
 
 
@@ -60,22 +59,3 @@ def test_what_is_no_base_url_is_refused_with_a_sentence(given: str) -> None:
 
 def test_an_instances_short_name_is_its_origin() -> None:
     assert origin_key(InstanceUrl("http://localhost:3001")) == "localhost:3001"
-
-
-@pytest.mark.parametrize(
-    ("given", "digits"),
-    [
-        ("0816108641", "62816108641"),
-        ("62811801641", "62811801641"),
-        ("+62 811-801-641", "62811801641"),
-        ("+44 20 7946 0958", "442079460958"),
-    ],
-)
-def test_numbers_are_read_as_people_write_them(given: str, digits: str) -> None:
-    assert e164_digits(given, "ID") == digits
-
-
-@pytest.mark.parametrize("given", ["", "abc", "12", "+99912345678901234567", "0" * 30])
-def test_impossible_numbers_are_refused(given: str) -> None:
-    with pytest.raises(ValueError, match="possible phone number"):
-        e164_digits(given, "ID")

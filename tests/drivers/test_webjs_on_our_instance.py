@@ -55,7 +55,7 @@ async def vault(nothing_left: None) -> AsyncIterator[tuple[SqlVault, SqlLeases]]
 
 @asynccontextmanager
 async def running(whatsapp: Server, vault: tuple[SqlVault, SqlLeases]) -> AsyncIterator[Instance]:
-    settings = InstanceSettings(whatsapp.address, KEY, port=0, restore=False, policy=QUICK)
+    settings = InstanceSettings(whatsapp.address, KEY, port=0, restore=False, policy=QUICK, fault_injection=True)
     async with await Instance.start(settings, *vault, SystemClock()) as instance:
         yield instance
 

@@ -75,6 +75,10 @@ class ModelInstance:
     sessions: dict[SessionId, tuple[SessionStatus, int]] = field(default_factory=dict)
     misfortunes: deque[Misfortune] = field(default_factory=deque)
     down: Fault | None = None
+    list_fault: Fault | None = None
+    start_fault: Fault | None = None
+    starts_all_the_same: bool = False
+    starts: int = 0
     list_takes_s: float = 0.0
     start_takes_s: float = 0.0
     own_ids: int = 0
@@ -96,6 +100,8 @@ class World:
         self.ledger: list[tuple[str, str]] = []
         self.withdrawn: set[InstanceUrl] = set()
         self.draining: set[InstanceUrl] = set()
+        self.owners: dict[SessionId, WorkspaceId] = {}
+        self.phones: dict[SessionId, str] = {}
 
     def hold(
         self, url: InstanceUrl, session: SessionId, *, epoch: int = 1, status: SessionStatus = SessionStatus.CONNECTED
@@ -156,13 +162,16 @@ class World:
         model = self.instances[instance]
         model.lists += 1
         await self.clock.sleep(min(model.list_takes_s, timeout_s))
-        if model.down is not None or model.list_takes_s > timeout_s:
-            return NoList(instance, str(model.down or "timed out"), model.down)
+        fault = model.list_fault or model.down
+        if fault is not None or model.list_takes_s > timeout_s:
+            return NoList(instance, str(fault or "timed out"), fault)
         rows = {
             session: ListedSession(
                 session,
                 status,
+                self.phones.get(session),
                 epoch=Epoch(epoch) if model.can.honour_epoch else None,
+                workspace_id=self.owners.get(session),
                 idle_s=model.idle_s.get(session),
             )
             for session, (status, epoch) in model.sessions.items()
@@ -212,7 +221,12 @@ class World:
         model = self.instances[instance]
         if model.down is not None:
             return model.down
+        model.starts += 1
         await self.clock.sleep(model.start_takes_s)
+        if model.start_fault is not None:
+            if model.starts_all_the_same:
+                self.hold(instance, session.session_id, epoch=session.epoch, status=SessionStatus.PAIRING)
+            return model.start_fault
         self.hold(instance, session.session_id, epoch=session.epoch)
         return ListedSession(session.session_id, SessionStatus.CONNECTED, epoch=session.epoch)
 

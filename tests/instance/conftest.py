@@ -290,6 +290,7 @@ class Fleet:
             bulk_spacing_s=0.001,
             policy=QUICK,
             lease=BRIEF,
+            fault_injection=True,
         )
         if (gateway := changes.get("gateway")) is not None:
             changes["gateway"] = replace(gateway, journal_folder=self._folder / "journals")

@@ -406,6 +406,14 @@ async def test_the_probes_of_an_orchestrator_answer(fleet, eventually):
 # Faults, over the wire
 
 
+async def test_without_fault_injection_no_key_makes_an_instance_misbehave(fleet):
+    one = await fleet.instance(fault_injection=False)
+    for status, answer in (await one.post("/faults", {"hang": True}), await one.get("/faults")):
+        assert status == 404
+        assert answer["error"] == "Endpoint not found"
+    assert (await one.get("/api/sessions"))[0] == 200
+
+
 async def test_faults_are_shown_and_cleared(fleet):
     one = await fleet.instance()
     _, shown = await one.post("/faults", {"answer": {"status": 503, "count": 1, "scope": "lists"}})

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.e2e
 @pytest.mark.parametrize(("when", "delivered"), [("before", []), ("after", ["lost?"])])
 async def test_after_a_crash_in_a_send_another_instance_goes_on(fleet, processes, when, delivered):
     await fleet.link("s1")
-    process, one = await processes.instance()
+    process, one = await processes.instance("--fault-injection")
     await processes.start(one)
     assert (await processes.send(one, "first", "3EB00001"))[0] == 200
     await processes.post(one, "/faults", {"crash": {"on_send": 1, "when": when}})

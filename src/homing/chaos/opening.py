@@ -8,6 +8,7 @@ from random import Random
 from urllib.parse import urlsplit, urlunsplit
 
 from homing.chaos.client import Client
+from homing.chaos.gateway import DIE_AT
 from homing.chaos.judge import Judge
 from homing.chaos.proxy import HOST, Way
 from homing.chaos.servers import Postgres, Server, own_postgres, own_redis
@@ -72,7 +73,7 @@ class _Ground:
         return ground
 
     def plan(self, wanted: Wanted) -> Plan:
-        settings = {"HOMING_DIE_AT": "die-at", **wanted.settings}
+        settings = {**wanted.settings}
         if self.redis is not None:
             settings["HOMING_REDIS_URL"] = f"redis://{HOST}:{self.redis.port}/0"
         return Plan(
@@ -91,6 +92,7 @@ class _Ground:
                 tuple(self._by(way) for way in self.gateway_stores),
                 tuple(self._by(way) for way in self.instance_stores),
             ),
+            gateway_program=("homing.chaos.gateway", [DIE_AT]),
             settings=settings,
         )
 

@@ -13,11 +13,15 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import asyncpg
 
 from homing.demo.plan import Unworkable
+
+S = TypeVar("S", bound="Server")
 
 HOST = "127.0.0.1"
 STARTS_WITHIN_S = 30.0
@@ -88,6 +92,15 @@ class Postgres(Server):
     def url(self) -> str:
         return f"postgresql://postgres@{HOST}:{self.port}/postgres"
 
+    async def run(self, *statements: str) -> None:
+        """Run these as its owner."""
+        connection = await asyncpg.connect(self.url, timeout=5)
+        try:
+            for statement in statements:
+                await connection.execute(statement)
+        finally:
+            await connection.close()
+
     async def restart(self) -> None:
         await self.end(signal.SIGINT)
         await self.start()
@@ -105,26 +118,85 @@ class Postgres(Server):
             await asyncio.sleep(_LOOK_EVERY_S)
 
 
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two servers of which the second follows the first, until it is promoted."""
+
+    first: Postgres
+    second: Postgres
+
+    async def demote_first(self) -> None:
+        """The first takes no writes any more, and keeps its connections: the worst that a failover can leave."""
+        await self.first.run("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
+
+    async def promote_second(self) -> None:
+        """The second takes writes when this returns."""
+        await self.second.run("SELECT pg_promote(true, 30)")
+
+
 @asynccontextmanager
 async def own_postgres(settings: Mapping[str, str] | None = None) -> AsyncIterator[Postgres]:
     """A server for this run alone, with its data on disk as safe as usual. Raises Unworkable."""
-    binaries = _postgres_binaries()
     with _place("homing-postgres-") as place:
-        user = _server_user(place)
-        data = place / "data"
-        made = [str(binaries / "initdb"), "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"]
-        done = await asyncio.to_thread(subprocess.run, made, capture_output=True, user=user, cwd=place)
-        if done.returncode:
-            raise Unworkable(f"PostgreSQL cannot be set up: {done.stderr.decode(errors='replace').strip()[-300:]}")
-        port = _free_port()
-        more = [part for name, value in (settings or {}).items() for part in ("-c", f"{name}={value}")]
-        command = [str(binaries / "postgres"), "-D", str(data), "-h", HOST, "-p", str(port), "-k", str(place)]
-        server = Postgres([*command, "-c", "max_connections=200", *more], place, port, user)
-        try:
-            await server.start()
+        user = server_user(place)
+        await set_up(place / "data", user)
+        async with _running(_postgres(place, "data", user, settings or {})) as server:
             yield server
-        finally:
-            await server.end(signal.SIGQUIT)
+
+
+@asynccontextmanager
+async def own_pair(settings: Mapping[str, str] | None = None, *, fresh: Path | None = None) -> AsyncIterator[Pair]:
+    """A primary and a standby that streams from it, for this run alone.
+
+    `fresh` is the data of a server that was never started, as `set_up` makes it. Raises Unworkable.
+    """
+    with _place("homing-postgres-") as place:
+        user = server_user(place)
+        if fresh is None:
+            fresh = place / "fresh"
+            await set_up(fresh, user)
+        # Before the first start a copy is a whole backup.
+        for name in ("first", "second"):
+            await asyncio.to_thread(_copied, fresh, place / name, user)
+        (place / "second" / "standby.signal").touch()
+        first = _postgres(place, "first", user, {**(settings or {}), "wal_keep_size": "256MB"})
+        follows = {**(settings or {}), "primary_conninfo": f"host={HOST} port={first.port} user=postgres"}
+        second = _postgres(place, "second", user, follows)
+        async with _running(first), _running(second):
+            yield Pair(first, second)
+
+
+def _copied(source: Path, target: Path, user: str | None) -> None:
+    shutil.copytree(source, target)
+    target.chmod(0o700)
+    if user is not None:
+        for path in (target, *target.rglob("*")):
+            shutil.chown(path, user)
+
+
+@asynccontextmanager
+async def _running(server: S, ended_by: signal.Signals = signal.SIGQUIT) -> AsyncIterator[S]:
+    try:
+        await server.start()
+        yield server
+    finally:
+        await server.end(ended_by)
+
+
+async def set_up(data: Path, user: str | None) -> None:
+    """Make the data of a server, which `user` may write beside `data`. Raises Unworkable."""
+    initdb = str(_postgres_binaries() / "initdb")
+    made = [initdb, "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+    done = await asyncio.to_thread(subprocess.run, made, capture_output=True, user=user, cwd=data.parent)
+    if done.returncode:
+        raise Unworkable(f"PostgreSQL cannot be set up: {done.stderr.decode(errors='replace').strip()[-300:]}")
+
+
+def _postgres(place: Path, data: str, user: str | None, settings: Mapping[str, str]) -> Postgres:
+    port = _free_port()
+    options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+    command = [str(_postgres_binaries() / "postgres"), "-D", str(place / data), "-h", HOST, "-p", str(port)]
+    return Postgres([*command, "-k", str(place), "-c", "max_connections=200", *options], place, port, user)
 
 
 @asynccontextmanager
@@ -136,12 +208,35 @@ async def own_redis() -> AsyncIterator[Server]:
     with _place("homing-redis-") as place:
         port = _free_port()
         command = [binary, "--bind", HOST, "--port", str(port), "--save", "", "--appendonly", "no", "--dir", str(place)]
-        server = Server(command, place, port, None)
-        try:
-            await server.start()
+        async with _running(Server(command, place, port, None), signal.SIGTERM) as server:
             yield server
-        finally:
-            await server.end(signal.SIGTERM)
+
+
+@asynccontextmanager
+async def own_bouncer(server: str, mode: str, *, connections: int = 4) -> AsyncIterator[Server]:
+    """A PgBouncer as it comes but for its mode (`session` or `transaction`), in front of a PostgreSQL, which is named
+    as in `host=127.0.0.1 port=5432 user=postgres`.
+
+    Raises Unworkable where none is installed.
+    """
+    binary = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if binary is None:
+        raise Unworkable("No pgbouncer is installed here: apt-get install pgbouncer")
+    with _place("homing-bouncer-") as place:
+        user, port = server_user(place), _free_port()
+        settings = {
+            "listen_addr": HOST,
+            "listen_port": port,
+            "unix_socket_dir": "",
+            "auth_type": "any",
+            "pool_mode": mode,
+            "default_pool_size": connections,
+        }
+        lines = "\n".join(f"{name} = {value}" for name, value in settings.items())
+        ini = place / "pgbouncer.ini"
+        ini.write_text(f"[databases]\n* = {server}\n\n[pgbouncer]\n{lines}\n")
+        async with _running(Server([binary, str(ini)], place, port, user), signal.SIGINT) as bouncer:
+            yield bouncer
 
 
 def _postgres_binaries() -> Path:
@@ -165,7 +260,7 @@ def _wheel() -> list[Path]:
     return sorted(Path(spec.submodule_search_locations[0]).glob("pginstall*/bin"), reverse=True)
 
 
-def _server_user(place: Path) -> str | None:
+def server_user(place: Path) -> str | None:
     """PostgreSQL refuses to be run by root."""
     if os.geteuid() != 0:
         return None

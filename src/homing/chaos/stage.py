@@ -11,6 +11,7 @@ from random import Random
 from typing import Any
 
 from homing.chaos.client import Client
+from homing.chaos.gateway import DIE_AT
 from homing.chaos.judge import Judge
 from homing.chaos.proxy import Way
 from homing.chaos.servers import Postgres, Server
@@ -75,7 +76,7 @@ class Stage:
     @property
     def order(self) -> Path:
         """The file that names the milestone at which a gateway is to die."""
-        return self.demo.folder.path / "die-at"
+        return self.demo.folder.path / DIE_AT
 
     @property
     def residents(self) -> list[Resident]:

@@ -1,10 +1,11 @@
 """Asking the database itself, where no gateway is needed. Answers look as the gateway's do."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
+from sqlalchemy import URL
 
 from homing.cli.source import Document
 from homing.cli.stops import CannotStart, problem
@@ -16,6 +17,7 @@ from homing.model.errors import Problem
 from homing.model.fleet import (
     Account,
     Capabilities,
+    Contact,
     ContactUuid,
     InstanceLoad,
     InstanceUrl,
@@ -25,12 +27,14 @@ from homing.model.fleet import (
     WorkspaceId,
 )
 from homing.model.leases import Incarnation, IncarnationId
-from homing.model.phones import e164_digits
+from homing.model.phones import Bare
 from homing.model.urls import normal
 from homing.model.work import ScheduleRecord
-from homing.ports import Directory, InstanceHealth, NameTaken, Page, StoreUnavailable
-from homing.serve import fleet_views, logs, schedule_view, views
+from homing.model.workspaces import Workspace
+from homing.ports import Directory, InstanceHealth, NameTaken, Page, StoreUnavailable, WorkspaceChanges
+from homing.serve import fleet_views, logs, problems, schedule_view, views
 from homing.serve.keyring import new_key
+from homing.serve.workspaces import Workspaces, region_of
 from homing.store.database import StoreMisconfigured
 from homing.store.opening import parse, sqlite_path
 from homing.world import SystemClock, SystemEntropy
@@ -66,16 +70,46 @@ class DatabaseSource:
         rows = self._ask(lambda directory: directory.contacts(_workspace(workspace), Page(after, limit)))
         return _plain(views.page([views.contact(row) for row in rows], limit))
 
-    def create_contact(self, *, workspace: int | None, phone: str, name: str) -> Document:
+    def create_contact(
+        self, *, workspace: int | None, phone: str, name: str, uuid: str | None, id: int | None
+    ) -> Document:
         if workspace is None:
             raise CannotStart("Name the workspace that the contact belongs to, with --workspace")
-        try:
-            digits = e164_digits(phone, self._settings.homing_default_region)
-        except ValueError as error:
-            raise problem(422, "invalid_request", str(error)) from error
-        uuid = ContactUuid(SystemEntropy().uuid())
-        made = self._ask(lambda directory: directory.create_contact(uuid, WorkspaceId(workspace), digits, name))
-        return _plain(views.contact(made))
+        if uuid is not None and uuid.isdecimal():
+            raise problem(422, "invalid_request", "A uuid must not be a number: that names by id")
+        named = ContactUuid(uuid.lower() if uuid is not None else SystemEntropy().uuid())
+
+        async def ask(directory: Directory) -> Contact:
+            known = Workspaces(directory, SystemClock(), self._settings.homing_default_region)
+            await known.refresh()
+            number = known.number(WorkspaceId(workspace), phone)
+            return await directory.create_contact(
+                named, WorkspaceId(workspace), number.digits, name, as_written=number.written, id=id
+            )
+
+        return _plain(views.contact(self._ask(ask)))
+
+    def workspaces(self) -> Document:
+        rows = self._ask(lambda directory: directory.workspaces())
+        return {"data": [self._workspace_view(row) for row in rows], "next": None}
+
+    def workspace(self, number: int) -> Document:
+        found = next((each for each in self._ask(lambda directory: directory.workspaces()) if each.id == number), None)
+        return self._workspace_view(found or _no_workspace(number))
+
+    def change_workspace(self, number: int, changes: Mapping[str, str]) -> Document:
+        wanted = WorkspaceChanges()
+        if "name" in changes:
+            wanted["name"] = changes["name"]
+        if "region" in changes:
+            wanted["region"] = _region(changes["region"])
+        if "bare_digits" in changes:
+            wanted["bare_digits"] = Bare(changes["bare_digits"])
+        changed = self._ask(lambda directory: directory.change_workspace(WorkspaceId(number), wanted))
+        return self._workspace_view(changed or _no_workspace(number))
+
+    def _workspace_view(self, workspace: Workspace) -> Document:
+        return _plain(views.workspace(workspace, self._settings.homing_default_region))
 
     def instances(self) -> Document:
         async def story() -> tuple[list[InstanceLoad], list[Incarnation]]:
@@ -113,10 +147,7 @@ class DatabaseSource:
             async with open_exits(self._settings) as exits:
                 return await exits.exited(_normal(url), boot)
 
-        try:
-            return _plain(fleet_views.exited(told(story)))
-        except Problem as refused:
-            raise problem(404, refused.code.value, refused.detail) from refused
+        return _plain(fleet_views.exited(told(story)))
 
     def schedules(self) -> Document:
         async def story() -> list[ScheduleRecord]:
@@ -165,6 +196,8 @@ def told(story: Callable[[], Awaitable[T]]) -> T:
         raise CannotStart(_as_sentence(error)) from error
     except NameTaken as error:
         raise problem(409, "already_exists", str(error)) from error
+    except Problem as refused:
+        raise problem(problems.STATUS[refused.code], refused.code.value, refused.detail) from refused
 
 
 def must_be_there(settings: Settings) -> None:
@@ -173,7 +206,7 @@ def must_be_there(settings: Settings) -> None:
         url = parse(settings.homing_database_url)
     except StoreMisconfigured as error:
         raise CannotStart(_as_sentence(error)) from error
-    path = sqlite_path(url) if url.drivername == "sqlite" else None
+    path = sqlite_path(url) if isinstance(url, URL) else None
     if path is not None and not path.exists():
         raise CannotStart(
             f"There is no database at {path}: set HOMING_DATABASE_URL to the one that the gateway uses, or"
@@ -189,6 +222,17 @@ async def _account(directory: Directory, ref: str) -> Account:
     if account is None:
         raise problem(404, "account_not_found", f"There is no account {ref}")
     return account
+
+
+def _no_workspace(number: int) -> NoReturn:
+    raise problem(404, "not_found", f"There is no workspace {number}")
+
+
+def _region(given: str) -> str:
+    try:
+        return region_of(given)
+    except Problem as refused:
+        raise problem(422, refused.code.value, refused.detail) from refused
 
 
 def _unasked(load: InstanceLoad, boot: Incarnation | None) -> Document:

@@ -87,19 +87,21 @@ def rotate_vault_key(*, as_json: AsJson = False) -> None:
 
 
 def _info() -> "Document":
+    from sqlalchemy import URL
+
     from homing.cli.database import told
     from homing.store.migrating import current_revision, newest_revision
-    from homing.store.opening import parse, sqlite_path
+    from homing.store.opening import parse, shown, sqlite_path
 
     given = settings().homing_database_url
 
     async def ask() -> "Document":
         url = parse(given)
-        path = sqlite_path(url) if url.drivername == "sqlite" else None
+        path = sqlite_path(url) if isinstance(url, URL) else None
         there = path is None or path.exists()
         revision = await current_revision(given) if there else None
         return {
-            "database": url.render_as_string(hide_password=True),
+            "database": shown(url),
             "exists": there,
             "revision": revision,
             "newest": newest_revision(),

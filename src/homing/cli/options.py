@@ -24,6 +24,7 @@ Status = Literal[
 ]
 Kind = Literal["placement", "rediscovery", "rehome", "migration", "take_back"]
 Scope = Literal["admin", "send", "read"]
+Bare = Literal["strict", "national", "international"]
 Takeover = Literal["never", "manual", "auto"]
 
 

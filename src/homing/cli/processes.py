@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 Port = Annotated[int, Parameter(validator=Number(gte=1, lte=65_535))]
 AnyPort = Annotated[int, Parameter(validator=Number(gte=0, lte=65_535))]
+FaultInjection = Annotated[
+    bool,
+    Parameter(negative="", show_default=False, help="For trials: its key can make it hang, lie or crash, at /faults."),
+]
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
 
 
@@ -76,6 +80,7 @@ def instance(
     restore_from_gateway: Annotated[
         bool, Parameter(negative="", show_default=False, help="Ask the gateway which sessions are placed here.")
     ] = False,
+    fault_injection: FaultInjection = False,
 ) -> int:
     """Run one session host on the simulated engine. It speaks the same protocol as the Node gateways. Ctrl-C ends it.
 
@@ -114,6 +119,7 @@ def instance(
         policy=HostPolicy(logins_per_s=known.homing_logins_per_instance),
         lease=known.lease_policy,
         gateway=told,
+        fault_injection=fault_injection,
     )
     return _host(known, hosting, log_level)
 

@@ -21,6 +21,7 @@ from homing.cli import (
     schedule,
     sim,
     sync,
+    workspaces,
 )
 from homing.cli.output import note, print_json
 from homing.cli.stops import ATTENTION, CANNOT, DONE, Stopped
@@ -79,6 +80,7 @@ def _app() -> App:
         messages.send,
         accounts.app,
         contacts.app,
+        workspaces.app,
         fleet.instances,
         fleet.distribution,
         fleet.moves,

@@ -4,6 +4,7 @@
 Both answer with the documents of the HTTP API, so that a command shows them without knowing which it was.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from homing.cli.gateway import Gateway, path
@@ -26,7 +27,15 @@ class Source(Protocol):
 
     def contacts(self, *, workspace: int | None, after: int, limit: int) -> Document: ...
 
-    def create_contact(self, *, workspace: int | None, phone: str, name: str) -> Document: ...
+    def create_contact(
+        self, *, workspace: int | None, phone: str, name: str, uuid: str | None, id: int | None
+    ) -> Document: ...
+
+    def workspaces(self) -> Document: ...
+
+    def workspace(self, number: int) -> Document: ...
+
+    def change_workspace(self, number: int, changes: Mapping[str, str]) -> Document: ...
 
     def instances(self) -> Document: ...
 
@@ -66,8 +75,21 @@ class GatewaySource:
     def contacts(self, *, workspace: int | None, after: int, limit: int) -> Document:
         return self._gateway.get("/contacts", workspace_id=workspace, after=after, limit=limit)
 
-    def create_contact(self, *, workspace: int | None, phone: str, name: str) -> Document:
-        return self._gateway.post("/contacts", {"phone": phone, "name": name, "workspace_id": workspace})
+    def create_contact(
+        self, *, workspace: int | None, phone: str, name: str, uuid: str | None, id: int | None
+    ) -> Document:
+        body = {"phone": phone, "name": name, "workspace_id": workspace}
+        given = {name: value for name, value in (("uuid", uuid), ("id", id)) if value is not None}
+        return self._gateway.post("/contacts", body | given)
+
+    def workspaces(self) -> Document:
+        return self._gateway.get("/workspaces")
+
+    def workspace(self, number: int) -> Document:
+        return self._gateway.get(path("workspaces", number))
+
+    def change_workspace(self, number: int, changes: Mapping[str, str]) -> Document:
+        return self._gateway.patch(path("workspaces", number), changes)
 
     def instances(self) -> Document:
         return self._gateway.get("/instances")

@@ -9,7 +9,7 @@ import structlog
 
 from homing.compose.parts import Gateway
 from homing.compose.stores import Stores, open_stores
-from homing.compose.wiring import drivers_of, exits_on, wired
+from homing.compose.wiring import Reached, drivers_of, exits_on, wired
 from homing.config import DEFAULT_INSTANCES, Settings
 from homing.drivers import Drivers
 from homing.drivers.wire import Wire, WireLimits
@@ -29,8 +29,13 @@ log = structlog.get_logger("homing")
 
 
 @asynccontextmanager
-async def open_gateway(settings: Settings, drivers: Drivers | None = None) -> AsyncIterator[Gateway]:
-    """A gateway that keeps its knowledge fresh until the block ends. `drivers` stand in for those of the settings."""
+async def open_gateway(
+    settings: Settings, drivers: Drivers | None = None, *, reached: Reached = lambda _: None
+) -> AsyncIterator[Gateway]:
+    """A gateway that keeps its knowledge fresh until the block ends. `drivers` stand in for those of the settings.
+
+    `reached` hears of each milestone of a move: a trial may end the process there.
+    """
     metrics = Metrics()
     async with AsyncExitStack() as stack:
         stores = await stack.enter_async_context(open_stores(settings, exclusive=True, on_read=metrics.read))
@@ -44,7 +49,7 @@ async def open_gateway(settings: Settings, drivers: Drivers | None = None) -> As
             unblocking = Unblocking(lock, SystemClock(), exits.process_ended, ends=ends)
             await stack.enter_async_context(_running([unblocking.run]))
         yield await stack.enter_async_context(
-            gateway_on(settings, stores, drivers, metrics, SystemClock(), SystemEntropy(), alone=alone)
+            gateway_on(settings, stores, drivers, metrics, SystemClock(), SystemEntropy(), alone=alone, reached=reached)
         )
 
 
@@ -58,12 +63,13 @@ async def gateway_on(
     entropy: Entropy,
     *,
     alone: bool,
+    reached: Reached = lambda _: None,
 ) -> AsyncIterator[Gateway]:
     """A gateway at work on these stores, in this time and with this chance, until the block ends.
 
     `alone`: no other gateway works on them, so what an earlier one held is free.
     """
-    gateway, background = wired(settings, stores, drivers, metrics, clock, entropy)
+    gateway, background = wired(settings, stores, drivers, metrics, clock, entropy, reached)
     await _know(gateway, alone=alone)
     async with _running(background):
         yield gateway
@@ -98,6 +104,8 @@ async def _know(gateway: Gateway, *, alone: bool) -> None:
         await gateway.stores.messages.release_owner("")
     await gateway.fleet.refresh()
     await gateway.keyring.refresh()
+    await gateway.stores.directory.recognise_accounts(gateway.settings.homing_default_region)
+    await gateway.workspaces.refresh()
     await gateway.alerts.refresh()
     for url in gateway.fleet.roster.instances:
         gateway.metrics.instance_known(url)

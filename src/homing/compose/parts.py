@@ -6,16 +6,21 @@ from homing.compose.stores import Stores
 from homing.config import Settings
 from homing.fleet import LiveFleet
 from homing.flows.accounts import Accounts
+from homing.flows.adopting import Adopting
 from homing.flows.alerts import AlertBook
 from homing.flows.balance import Balance
+from homing.flows.deleting import Deleting
 from homing.flows.drain import Drains
 from homing.flows.exits import Exits
+from homing.flows.fitness import Fitness
+from homing.flows.identity import Identity
 from homing.flows.keeper import Keeper
 from homing.flows.migrate import Migrations
 from homing.flows.news import News
 from homing.flows.pairing import Pairing
 from homing.flows.prospects import Prospects
 from homing.flows.rehome import Rehoming
+from homing.flows.stray_sessions import StraySessions
 from homing.flows.sync import Sync
 from homing.flows.unknown_senders import UnknownSenders
 from homing.flows.watching import Watching
@@ -26,6 +31,7 @@ from homing.serve.intake import IntakeEndpoint
 from homing.serve.keyring import Keyring
 from homing.serve.metrics import Metrics
 from homing.serve.sends import SendEndpoint
+from homing.serve.workspaces import Workspaces
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +57,13 @@ class Gateway:
     routes: RouteCache
     fleet: LiveFleet
     keyring: Keyring
+    workspaces: Workspaces
     accounts: Accounts
     pairing: Pairing
+    adopting: Adopting
+    identity: Identity
+    deleting: Deleting
+    strays: StraySessions
     sends: SendEndpoint
     sync: Sync
     intake: IntakeEndpoint
@@ -62,5 +73,6 @@ class Gateway:
     keeper: Keeper
     news: News
     alerts: AlertBook
+    fitness: Fitness
     unknown_senders: UnknownSenders
     moving: Moving

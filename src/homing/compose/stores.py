@@ -50,7 +50,9 @@ async def open_stores(
         database = open_database(url, exclusive=exclusive)
         stack.push_async_callback(database.close)
         await migrate(url)
-        notices = await open_notices(database, url, settings.homing_redis_url or None)
+        notices = await open_notices(
+            database, url, settings.homing_redis_url or None, settings.homing_listen_url or None
+        )
         stack.push_async_callback(notices.close)
         yield stores_on(database, notices, SystemClock(), on_read=on_read)
 

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
+from homing.compose.joining import all_hear, fitness_of, reporting
 from homing.compose.parts import Gateway, Moving
 from homing.compose.stores import Stores
 from homing.config import Settings
@@ -20,17 +20,21 @@ from homing.drivers.metered import MeteredDriver
 from homing.drivers.wire import Calls
 from homing.fleet import LiveFleet
 from homing.flows.accounts import Accounts
+from homing.flows.adopting import Adopting
 from homing.flows.alerts import AlertBook
 from homing.flows.balance import Balance
+from homing.flows.deleting import Deleting
 from homing.flows.drain import Drains
 from homing.flows.exits import Exits
+from homing.flows.fitness import Fitness
 from homing.flows.hints import Hints
 from homing.flows.housekeeping import Housekeeping
+from homing.flows.identity import Identity
 from homing.flows.intake import Intake
 from homing.flows.keeper import Keeper, KeeperPolicy
 from homing.flows.keyed import KeyedSends
 from homing.flows.link_alerts import LinkAlerts
-from homing.flows.listings import Lists, RecentLists
+from homing.flows.listings import Lists
 from homing.flows.migrate import Migrations
 from homing.flows.news import News
 from homing.flows.overlooked import Overlooked
@@ -44,71 +48,69 @@ from homing.flows.rehome import Rehoming, WishList
 from homing.flows.said import Said
 from homing.flows.schedules import Schedule, Scheduler
 from homing.flows.send import Sending
-from homing.flows.speakers import Speakers
+from homing.flows.stray_sessions import StraySessions
 from homing.flows.strays import Strays
 from homing.flows.sync import Sync
 from homing.flows.take_back import TakeBacks
 from homing.flows.underway import RehomePolicy
-from homing.flows.unknown_senders import UnknownSenders
 from homing.flows.watching import Watching, WatchPolicy
 from homing.flows.worker import Duty, Worker
+from homing.model.alerts import FLEET, AlertKind
 from homing.model.fleet import InstanceUrl
+from homing.model.health import shown_state
 from homing.model.work import Tick
-from homing.ports import Clock, Directory, Entropy
+from homing.ports import Clock, Directory, Entropy, Notice, TellHearing
 from homing.routes import RouteCache
 from homing.serve.feed import EventFeed, Shares
-from homing.serve.instance_keys import InstanceKeys
-from homing.serve.intake import IntakeEndpoint
 from homing.serve.keyring import Keyring
 from homing.serve.metrics import Metrics
-from homing.serve.rejections import Rejections
 from homing.serve.sends import SendEndpoint, SendSettings
+from homing.serve.workspaces import Workspaces
+from homing.store import naming
 from homing.store.vault_settling import SqlReservations
-from homing.world import dying_at
 
 log = structlog.get_logger("homing")
 
+Reached = Callable[[str], None]
+"""Hears of each milestone of a move: a trial may end the process there."""
+
 
 def wired(
-    settings: Settings, stores: Stores, drivers: Drivers, metrics: Metrics, clock: Clock, entropy: Entropy
+    settings: Settings,
+    stores: Stores,
+    drivers: Drivers,
+    metrics: Metrics,
+    clock: Clock,
+    entropy: Entropy,
+    reached: Reached,
 ) -> tuple[Gateway, list[Callable[[], Coroutine[Any, Any, None]]]]:
     """A gateway's parts, and what has to run for as long as it is at work."""
     fleet = LiveFleet(stores.directory, drivers, clock, default_url=InstanceUrl(settings.whatsapp_nodejs_url) or None)
     routes = _routes(settings, stores.directory, clock, metrics)
     keyring = Keyring(stores.directory, clock)
+    workspaces = Workspaces(stores.directory, clock, settings.homing_default_region)
     alerts = AlertBook(stores.alerts, clock)
-    kept = _keeping(settings, stores, fleet, clock, entropy, metrics)
-    for hear in (routes.hear, fleet.hear, keyring.hear, kept.news.hear, alerts.hear):
-        stores.notices.subscribe(hear)
+    fitness = fitness_of(fleet, alerts, clock, entropy)
+    kept = _keeping(settings, stores, fleet, fitness, clock, entropy, metrics, reached)
+    _subscribe(stores, routes, fleet, keyring, workspaces, kept.news, alerts)
+    stores.notices.watch_hearing(_hearing(alerts))
     strays = Strays(stores.directory, stores.work, kept.rehoming, clock)
     take_backs = TakeBacks(stores.directory, kept.rehoming, clock, MovePolicy(settings.homing_moves_per_day))
-    lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout, failing=take_backs.listed)
+    lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout, failing=take_backs.listed, heard=fitness.listed)
     rediscovery = Rediscovery(stores.directory, lists, clock, entropy, metrics, kept.keeper.missed)
-    sync = Sync(stores.directory, lists, clock, entropy, metrics, LinkAlerts(alerts))
-    said = Said()
-    sending = Sending(
-        routes,
-        fleet,
-        rediscovery,
-        clock,
-        settings.send_policy,
-        said,
-        kept.news,
-        kept.watching.saw,
-        kept.rehoming.obstacle,
-    )
-    sends, keyed, recorder = _send_endpoint(settings, stores, keyring, routes, sending, metrics, clock, entropy)
-    accounts = Accounts(stores.directory, fleet, entropy, stores.notices, metrics, LinkAlerts(alerts))
-    hints = Hints(stores.directory, lists, clock, entropy, metrics, kept.news, LinkAlerts(alerts))
+    identity, links = Identity(stores.directory, alerts), LinkAlerts(alerts)
+    sync = Sync(stores.directory, lists, clock, entropy, metrics, identity, links)
+    sending, said = _sending(settings, routes, fleet, rediscovery, clock, kept, fitness)
+    made = (settings, stores, keyring, workspaces, routes, sending, metrics, clock, entropy)
+    sends, keyed, recorder = _send_endpoint(*made)
+    accounts = _accounts(stores, fleet, entropy, metrics, kept, fitness, links)
+    adopting = Adopting(stores.directory, lists, identity, clock, metrics, naming.taken)
+    hints = Hints(stores.directory, lists, clock, entropy, metrics, kept.news, identity, links)
     overlooked = Overlooked(stores.events, hints, clock)
-    stores.notices.subscribe(overlooked.hear)
     intake = Intake(stores.events, hints, said, clock, entropy, keep_days=settings.homing_event_days)
-    unknown = UnknownSenders(fleet, alerts, clock, metrics, settings.our_url)
-    speakers = Speakers(fleet, stores.directory, RecentLists(lists, clock), unknown, clock)
-    rejections = Rejections(clock)
-    reported = _intake_endpoint(settings, intake, stores, speakers, rejections, clock, metrics)
+    reports = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock)
     feed = EventFeed(Shares(settings.homing_streams, settings.streams_of_a_key))
-    stores.notices.subscribe(feed.hear)
+    _subscribe(stores, overlooked, feed)
     scheduler = Scheduler(stores.schedules, clock, [_sync_schedule(settings, sync, metrics)], owner=entropy.uuid())
     gateway = Gateway(
         settings=settings,
@@ -119,27 +121,65 @@ def wired(
         routes=routes,
         fleet=fleet,
         keyring=keyring,
+        workspaces=workspaces,
         accounts=accounts,
         pairing=_pairing(stores, fleet, clock),
+        adopting=adopting,
+        identity=identity,
+        strays=StraySessions(stores.directory, lists),
+        deleting=Deleting(stores.directory, fleet, lists, alerts, stores.notices),
         sends=sends,
         sync=sync,
-        intake=reported,
+        intake=reports.endpoint,
         feed=feed,
         rehoming=kept.rehoming,
         watching=kept.watching,
         keeper=kept.keeper,
         news=kept.news,
         alerts=alerts,
-        unknown_senders=unknown,
+        fitness=fitness,
+        unknown_senders=reports.unknown,
         moving=_moving(settings, stores, fleet, kept, clock),
     )
-    _show(kept, alerts, metrics)
-    return gateway, [
-        *(part.run for part in (fleet, keyring, alerts, keyed, recorder, hints, overlooked, intake, scheduler)),
-        *(part.run for part in (kept.watching, kept.keeper, kept.worker, take_backs, gateway.moving.drains, strays)),
-        *(part.run for part in (unknown, rejections)),
-        _housekeeping(settings, stores, clock).run,
-    ]
+    _show(kept, fitness, alerts, metrics)
+    services = (fleet, keyring, workspaces, alerts, keyed, recorder, hints, overlooked, intake, scheduler, take_backs)
+    known = (reports.unknown, reports.rejections, fitness, strays, _housekeeping(settings, stores, clock))
+    moved = (kept.watching, kept.keeper, kept.worker, gateway.moving.drains)
+    return gateway, [part.run for part in (*services, *known, *moved)]
+
+
+class _Hears(Protocol):
+    def hear(self, notice: Notice) -> None: ...
+
+
+def _subscribe(stores: Stores, *parts: _Hears) -> None:
+    for part in parts:
+        stores.notices.subscribe(part.hear)
+
+
+def _hearing(alerts: AlertBook) -> TellHearing:
+    """Let it stand as an alert that this gateway does not hear what others change."""
+
+    def tell(deaf: str | None) -> None:
+        if deaf is None:
+            alerts.resolved(AlertKind.NOTICES_UNHEARD, FLEET)
+        else:
+            alerts.raised(AlertKind.NOTICES_UNHEARD, FLEET, deaf)
+
+    return tell
+
+
+def _accounts(
+    stores: Stores,
+    fleet: LiveFleet,
+    entropy: Entropy,
+    metrics: Metrics,
+    kept: "_Kept",
+    fitness: Fitness,
+    links: LinkAlerts,
+) -> Accounts:
+    unfit, met = kept.watching.unfit, fitness.met
+    return Accounts(stores.directory, fleet, entropy, stores.notices, metrics, unfit, met, links)
 
 
 def _pairing(stores: Stores, fleet: LiveFleet, clock: Clock) -> Pairing:
@@ -153,10 +193,35 @@ def _housekeeping(settings: Settings, stores: Stores, clock: Clock) -> Housekeep
     return Housekeeping(stores.work, stores.leases, SqlReservations(stores.database), clock, messages_kept_s=kept_s)
 
 
+def _sending(
+    settings: Settings,
+    routes: RouteCache,
+    fleet: LiveFleet,
+    rediscovery: Rediscovery,
+    clock: Clock,
+    kept: "_Kept",
+    fitness: Fitness,
+) -> tuple[Sending, Said]:
+    said = Said()
+    sending = Sending(
+        routes,
+        fleet,
+        rediscovery,
+        clock,
+        settings.send_policy,
+        said,
+        kept.news,
+        all_hear(kept.watching.saw, fitness.met),
+        kept.rehoming.obstacle,
+    )
+    return sending, said
+
+
 def _send_endpoint(
     settings: Settings,
     stores: Stores,
     keyring: Keyring,
+    workspaces: Workspaces,
     routes: RouteCache,
     sending: Sending,
     metrics: Metrics,
@@ -165,9 +230,10 @@ def _send_endpoint(
 ) -> tuple[SendEndpoint, KeyedSends, Recorder]:
     keyed = KeyedSends(stores.messages, clock, owner=entropy.uuid(), keep_s=settings.homing_idempotency_hours * 3600)
     recorder = Recorder(stores.messages, clock)
-    limits = SendSettings(settings.homing_default_region, settings.message_id_secret, settings.homing_max_sends)
+    limits = SendSettings(settings.message_id_secret, settings.homing_max_sends)
     endpoint = SendEndpoint(
         keyring=keyring,
+        workspaces=workspaces,
         routes=routes,
         sending=sending,
         keyed=keyed,
@@ -203,11 +269,12 @@ def _moving(settings: Settings, stores: Stores, fleet: LiveFleet, kept: _Kept, c
     )
 
 
-def _show(kept: _Kept, alerts: AlertBook, metrics: Metrics) -> None:
+def _show(kept: _Kept, fitness: Fitness, alerts: AlertBook, metrics: Metrics) -> None:
     """Let every scrape see how the fleet is judged."""
 
     def states() -> dict[InstanceUrl, str]:
-        return {url: judged.state.value for url, judged in kept.watching.judged().items()}
+        wrong = fitness.misconfigured()
+        return {url: shown_state(judged, url in wrong) for url, judged in kept.watching.judged().items()}
 
     metrics.watch(
         states,
@@ -218,10 +285,17 @@ def _show(kept: _Kept, alerts: AlertBook, metrics: Metrics) -> None:
 
 
 def _keeping(
-    settings: Settings, stores: Stores, fleet: LiveFleet, clock: Clock, entropy: Entropy, metrics: Metrics
+    settings: Settings,
+    stores: Stores,
+    fleet: LiveFleet,
+    fitness: Fitness,
+    clock: Clock,
+    entropy: Entropy,
+    metrics: Metrics,
+    reached: Reached,
 ) -> _Kept:
     news = News()
-    watching = Watching(stores.leases, fleet, clock, entropy, _watch_policy(settings))
+    watching = Watching(stores.leases, fleet, clock, entropy, _watch_policy(settings), fitness.misconfigured)
     rehoming = Rehoming(
         stores.directory,
         stores.grants,
@@ -233,7 +307,7 @@ def _keeping(
         entropy,
         metrics,
         RehomePolicy(settings.homing_logins_per_instance, settings.homing_logins_fleet),
-        dying_at(Path(settings.homing_die_at)) if settings.homing_die_at else lambda _: None,
+        reached,
     )
     keep = KeeperPolicy(by_itself=settings.homing_auto_rehome)
     keeper = Keeper(watching, rehoming, stores.directory, fleet, news, clock, keep)
@@ -274,31 +348,6 @@ def _sync_schedule(settings: Settings, sync: Sync, metrics: Metrics) -> Schedule
     return Schedule("sync-instance-urls", settings.homing_sync_schedule, check_all)
 
 
-def _intake_endpoint(
-    settings: Settings,
-    intake: Intake,
-    stores: Stores,
-    speakers: Speakers,
-    rejections: Rejections,
-    clock: Clock,
-    metrics: Metrics,
-) -> IntakeEndpoint:
-    if not settings.whatsapp_hmac_secret:
-        log.warning("WHATSAPP_HMAC_SECRET is not set: what instances report is refused")
-    own_keys = {InstanceUrl(url): key for url, key in settings.instance_api_keys.items()}
-    return IntakeEndpoint(
-        intake=intake,
-        directory=stores.directory,
-        speakers=speakers,
-        rejections=rejections,
-        keys=InstanceKeys(settings.api_key, own_keys),
-        clock=clock,
-        metrics=metrics,
-        secret=settings.whatsapp_hmac_secret,
-        waiting_max=settings.homing_max_webhooks,
-    )
-
-
 def drivers_of(settings: Settings, wire: Calls, metrics: Metrics) -> Drivers:
     """The driver of every family, each call counted."""
     plain = drivers_over(
@@ -306,7 +355,8 @@ def drivers_of(settings: Settings, wire: Calls, metrics: Metrics) -> Drivers:
         api_keys={InstanceUrl(url): key for url, key in settings.instance_api_keys.items()},
         default_api_key=settings.api_key,
     )
-    return Drivers({family: MeteredDriver(plain.of(family), metrics) for family in plain.families()})
+    metered = {family: MeteredDriver(plain.of(family), metrics) for family in plain.families()}
+    return Drivers(metered, plain.recognition)
 
 
 def exits_on(stores: Stores) -> Exits:

@@ -56,6 +56,10 @@ class Malformed(ValueError):
     """A report that is not what the protocol says. The message is a sentence."""
 
 
+class Unreadable(Malformed):
+    """A body that is no JSON that anybody could read."""
+
+
 # --- reading --------------------------------------------------------------------------------------------------
 
 
@@ -83,11 +87,11 @@ def json_object(raw: bytes) -> dict[str, Any]:
     try:
         body = _reader.decode(raw.decode(json.detect_encoding(raw), "surrogatepass"))
     except (ValueError, RecursionError) as error:
-        raise Malformed("The body is not JSON") from error
+        raise Unreadable("The body is not JSON") from error
     if not isinstance(body, dict):
         raise Malformed("The body must be a JSON object")
     if _deeper_than(body, DEPTH_MAX):
-        raise Malformed(f"The body is nested deeper than {DEPTH_MAX}")
+        raise Unreadable(f"The body is nested deeper than {DEPTH_MAX}")
     return body
 
 

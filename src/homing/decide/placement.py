@@ -10,7 +10,7 @@ from heapq import heapify, heapreplace
 from itertools import pairwise
 
 from homing.decide.rooms import Load, Room, lacks, rooms
-from homing.model.fleet import Instance, InstanceState, InstanceUrl, SessionId
+from homing.model.fleet import Instance, InstanceMode, InstanceState, InstanceUrl, SessionId
 
 STICKS_WITHIN = 0.10
 """A session stays where it is unless that is used more than the least used by this part of all it can take."""
@@ -183,6 +183,8 @@ class _Fleet:
         at = room.instance
         if at.state is InstanceState.DRAINING:
             return "is draining"
+        if at.mode is InstanceMode.OBSERVE:
+            return "is only observed"
         if at.url in self._unfit:
             return self._unfit[at.url]
         return lacks(at, dict(labels))

@@ -1,7 +1,9 @@
 """Does what an instance reports tell that a send whose outcome was unknown was sent after all?
 
 By the message's id wherever the gateway took ours, however late. Where the gateway made its own, by the same text from
-the same account to the same person, reported as outgoing within ten minutes of the send's beginning.
+the same account to the same person, reported as outgoing within ten minutes of the send's beginning. WhatsApp may
+report a person under an old form of their number, or under an address without one (`…@lid`); then only if no other send
+could be meant.
 """
 
 import uuid
@@ -10,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from homing.decide.events import cleaned, message_id_of, message_of
+from homing.decide.phones.aliases import same_person
 from homing.model.events import Settlement, Sign
 from homing.model.fleet import SessionId
 from homing.model.messages import MessageRecord, MessageState
@@ -20,6 +23,7 @@ EARLY_BY_S = 2.0
 _ACKNOWLEDGED = 2
 _FAR_ENOUGH = {"sent", "server", "delivered", "device", "read", "played", "received"}
 _PROOF = {"message_sent", "message_delivered", "message_read"}
+_HIDDEN = "@lid"
 KINDS = frozenset({*_PROOF, "message_status_updated", "message_ack", "message_received"})
 """The kinds that can settle anything."""
 
@@ -31,12 +35,14 @@ def sign_of(kind: str, session_id: SessionId | None, data: Mapping[str, Any]) ->
     message = message_of(data)
     tells_text = kind in ("message_sent", "message_received")
     text = message.get("body", message.get("text", data.get("message"))) if tells_text else None
+    recipient = message.get("to", message.get("recipient", message.get("recipient_phone")))
     return Sign(
         kind=kind,
         session_id=session_id,
         message_id=message_id_of(data),
-        recipient_phone=phone_of(message.get("to", message.get("recipient", message.get("recipient_phone")))),
+        recipient_phone=phone_of(recipient),
         text=cleaned(text) if isinstance(text, str) else None,
+        recipient_hidden=isinstance(recipient, str) and recipient.endswith(_HIDDEN),
     )
 
 
@@ -60,6 +66,9 @@ def settled(
     if sign.message_id is None or sign.text is None or sign.message_id in known_ids:
         return None
     said = [record for record in unknown if _same_words(record, sign) and _in_time(record, at)]
+    if sign.recipient_hidden:
+        why = f"a {sign.kind} event tells of the same text to a hidden number, and of no other send in that time"
+        return Settlement(said[0].uuid, sign.message_id, why) if len(said) == 1 else None
     if not said:
         return None
     latest = max(said, key=begun_at)
@@ -101,7 +110,11 @@ def _same_id(its: str | None, ours: str) -> bool:
 
 
 def _same_words(record: MessageRecord, sign: Sign) -> bool:
-    return record.text == sign.text and record.recipient_phone == sign.recipient_phone
+    if record.text != sign.text:
+        return False
+    if sign.recipient_phone is None:
+        return sign.recipient_hidden
+    return same_person(record.recipient_phone, sign.recipient_phone)
 
 
 def _in_time(record: MessageRecord, at: datetime) -> bool:

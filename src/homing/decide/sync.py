@@ -27,6 +27,7 @@ from homing.model.fleet import (
     Listing,
     NoList,
     Placed,
+    PlacementState,
     Rebinding,
     Route,
     SessionId,
@@ -67,6 +68,7 @@ class Checked:
     rivals: tuple[InstanceUrl, ...] = ()
     status: SessionStatus | None = None
     """What the record should say of it from now on, where that is not what it says."""
+    state: PlacementState = PlacementState.HELD
 
     @property
     def new_url(self) -> InstanceUrl | None:
@@ -125,6 +127,7 @@ def conclude(route: Route, observed: Observations, *, seen_before: bool) -> Chec
         change=change,
         rivals=_rivals(judgement),
         status=_to_be_noted(route, judgement),
+        state=route.placement.state,
     )
 
 

@@ -52,7 +52,7 @@ class Starter:
     def instance(self, number: int, whatsapp_address: str, *, again: bool = False) -> Child:
         """One that starts `again` can ask the gateway what is placed on it; at first there is none to ask."""
         url, port = self.plan.instance_urls[number - 1], self.plan.listening_ports[number - 1]
-        options = ["instance", "--port", str(port), "--url", url, "--whatsapp", whatsapp_address]
+        options = ["instance", "--port", str(port), "--url", url, "--whatsapp", whatsapp_address, "--fault-injection"]
         settings = self.instance_settings(number)
         if self.plan.reports:
             # What happens before the gateway listens waits in the instance's journal.
@@ -74,8 +74,7 @@ class Starter:
         numbered = {f"WHATSAPP_INSTANCE_{place}": url for place, url in enumerate(self.plan.instance_urls, 1)}
         return self._start(
             name,
-            "homing.cli",
-            ["serve"],
+            *self.plan.gateway_program,
             {
                 **self.plan.settings,
                 "HOMING_PORT": str(self.plan.gateway_ports[number - 1]),

@@ -61,6 +61,8 @@ class Plan:
     """Instances tell the (first) gateway what happens to their sessions."""
     as_json: bool = False
     detours: Detours = field(default_factory=Detours)
+    gateway_program: tuple[str, list[str]] = ("homing.cli", ["serve"])
+    """The module that a gateway is, with its arguments."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """What gateways and instances are told beyond what the demo needs."""
 

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TypeVar
 
+from homing.decide.phones.aliases import person
 from homing.demo.calls import InstanceClient
 from homing.demo.plan import WORKSPACE, AccountPlan, Plan, Unworkable
 from homing.model.access import Scope
@@ -109,6 +110,7 @@ async def _account(directory: Directory, wanted: AccountPlan) -> Account:
             workspace_id=WORKSPACE,
             session_id=SessionId(f"webjs_{WORKSPACE}_{uuid.replace('-', '')}"),
             phone=wanted.phone,
+            person=person(_digits(wanted.phone)),
             name=wanted.name,
             takeover=Takeover.AUTO,
             id=wanted.id,

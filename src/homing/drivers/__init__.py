@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 
+from homing.drivers.recognition import Recognition
 from homing.drivers.webjs import WebjsDriver
 from homing.drivers.wire import Calls
+from homing.model.faults import Fault
 from homing.model.fleet import InstanceUrl
+from homing.model.gateways import Recognised
 from homing.ports import Driver
 
 KNOWN_FAMILIES = frozenset({WebjsDriver.family})
@@ -13,8 +16,14 @@ KNOWN_FAMILIES = frozenset({WebjsDriver.family})
 class Drivers:
     """The drivers in use, one for each gateway family."""
 
-    def __init__(self, drivers: Mapping[str, Driver]) -> None:
-        self._drivers = dict(drivers)
+    def __init__(self, drivers: Mapping[str, Driver], recognition: Recognition | None = None) -> None:
+        self._drivers, self.recognition = dict(drivers), recognition
+
+    async def recognise(self, url: InstanceUrl, *, timeout_s: float) -> Recognised | Fault | None:
+        """What answers at an address; None where these drivers have no way to ask."""
+        if self.recognition is None:
+            return None
+        return await self.recognition.recognise(url, timeout_s=timeout_s)
 
     def families(self) -> frozenset[str]:
         """The families that a driver speaks for."""
@@ -34,4 +43,4 @@ def drivers_over(
 ) -> Drivers:
     """A driver for every known family, over one wire."""
     webjs = WebjsDriver(wire, api_keys=api_keys, default_api_key=default_api_key)
-    return Drivers({webjs.family: webjs})
+    return Drivers({webjs.family: webjs}, Recognition(wire))

@@ -4,13 +4,16 @@ An epoch is taken from the credentials' store by the instance itself when it ope
 compare-and-set. The other order would leave a record of a grant that nobody has.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import assert_never
 
 import structlog
 
-from homing.decide import linking, placement
+from homing.decide import linking, placement, starting
+from homing.decide.phones.aliases import person
 from homing.decide.placement import Chosen, NoRoom
 from homing.decide.rooms import Load
+from homing.decide.starting import Elsewhere, Here, Refused, Unclear
 from homing.flows.link_alerts import LinkAlerts
 from homing.model.errors import Code, Problem
 from homing.model.faults import Fault, Phase
@@ -28,6 +31,7 @@ from homing.model.fleet import (
     Takeover,
     WorkspaceId,
 )
+from homing.model.phones import Number
 from homing.ports import (
     AccountChanged,
     Directory,
@@ -35,6 +39,7 @@ from homing.ports import (
     Fleet,
     Meters,
     NewAccount,
+    NewNames,
     Notices,
     SessionStart,
 )
@@ -45,6 +50,8 @@ HEALTH_TIMEOUT_S = 2.0
 CALL_TIMEOUT_S = 15.0
 START_TIMEOUT_S = 60.0
 """The seed's Node service answers a start only when its browser is up, which it allows a minute for."""
+
+NO_NAMES = NewNames()
 
 _SET_ASIDE = {SessionStatus.LOGGED_OUT, SessionStatus.QUARANTINED}
 """Starting these takes opening them anew, whatever their instance says."""
@@ -61,30 +68,43 @@ class Accounts:
         entropy: Entropy,
         notices: Notices,
         meters: Meters,
+        unfit: Callable[[], Mapping[InstanceUrl, str]] = dict,
+        met: Callable[[InstanceUrl, Phase], None] | None = None,
         alerts: LinkAlerts | None = None,
     ) -> None:
+        """`unfit` tells what is wrong with instances that must not be chosen; `met` hears how starts failed."""
         self._directory, self._fleet, self._entropy = directory, fleet, entropy
-        self._notices, self._meters, self._alerts = notices, meters, alerts or LinkAlerts()
+        self._notices, self._meters, self._unfit, self._met = notices, meters, unfit, met
+        self._alerts = alerts or LinkAlerts()
 
     async def create(
         self,
         workspace: WorkspaceId,
-        phone: str,
+        number: Number,
         name: str,
         takeover: Takeover | None,
         requires: Mapping[str, str],
+        names: NewNames = NO_NAMES,
+        *,
+        any_owner: bool = False,
     ) -> Account:
-        """A new account, not started yet. Raises NameTaken."""
-        uuid = self._entropy.uuid()
+        """A new account, not started yet, under names of its own where none are given. Raises NameTaken.
+
+        `any_owner`: its session may be one that another workspace's deleted account had.
+        """
+        uuid = names.uuid or self._entropy.uuid()
         return await self._directory.create_account(
             NewAccount(
                 uuid=AccountUuid(uuid),
                 workspace_id=workspace,
-                session_id=SessionId(f"webjs_{workspace}_{uuid.replace('-', '')}"),
-                phone=phone,
+                session_id=names.session_id or SessionId(f"webjs_{workspace}_{uuid.replace('-', '')}"),
+                phone=number.written,
+                person=person(number.digits),
                 name=name,
                 takeover=takeover or Takeover.AUTO,
                 requires=requires,
+                id=names.id,
+                any_owner=any_owner,
             )
         )
 
@@ -102,17 +122,15 @@ class Accounts:
     async def start(self, account: Account) -> Account:
         """Open the session where it is placed; where it has no place, on the least loaded healthy instance."""
         url = account.placement.instance_url
-        why = "started by request"
         if url is None:
-            chosen = await self._choose(account)
-            url, why = chosen.instance.url, chosen.reason
+            return await self._started_anywhere(account)
         if account.status not in _SET_ASIDE and await self._can_send(account, url):
             return account
         epoch = Epoch(account.placement.epoch + 1)
         started = await self._open_there(account, url)
         if started is None or (account.status is SessionStatus.LOGGED_OUT and not started.can_send):
             started = await self._opened(account, url, epoch, anew=started is not None)
-        return await self._bound(account, url, started, why)
+        return await self._bound(account, url, started, "started by request")
 
     async def restart(self, account: Account) -> Account:
         """Close and open the session where it is."""
@@ -132,8 +150,63 @@ class Accounts:
         fault = await self._fleet.driver(url).logout(url, as_start(account), timeout_s=CALL_TIMEOUT_S)
         return await self._ended(account, url, fault, SessionStatus.LOGGED_OUT)
 
-    async def _choose(self, account: Account) -> Chosen:
-        unfit: dict[InstanceUrl, str] = {}
+    async def started_or_forgotten(self, account: Account) -> Account:
+        """Start a new account's session; if nobody can, there is no account. Raises Problem that says why.
+
+        One that may have been started is kept, with the place where that was.
+        """
+        try:
+            return await self.start(account)
+        except Problem as problem:
+            if (await self._again(account)).placement.instance_url is not None:
+                raise
+            await self._directory.delete_account(account)
+            await self._notices.publish([AccountChanged(account_uuid=account.uuid)])
+            detail = f"{problem.detail}; no account was made"
+            raise Problem(problem.code, detail, retry_after_s=problem.retry_after_s) from problem
+
+    async def _started_anywhere(self, account: Account) -> Account:
+        """Open it on the least used instance that is fit and takes it."""
+        unfit = dict(self._unfit())
+        while True:
+            chosen = await self._choose(account, unfit)
+            url = chosen.instance.url
+            answer = await self._answered(account, url, Epoch(account.placement.epoch + 1), anew=False)
+            if not isinstance(answer, Fault):
+                return await self._bound(account, url, answer, chosen.reason)
+            came_to = await self._came_to(account, url, answer)
+            match came_to:
+                case Elsewhere(reason=reason):
+                    log.warning("Session not started; another instance is tried", url=url, reason=reason)
+                    unfit[url] = reason
+                case Here(row=row):
+                    return await self._bound(account, url, row, f"{chosen.reason}; its list shows it, after {answer}")
+                case Unclear(reason=reason):
+                    raise await self._kept_where_it_may_be(account, url, reason)
+                case Refused():
+                    raise instance_fault(url, answer)
+                case _:
+                    assert_never(came_to)
+
+    async def _came_to(self, account: Account, url: InstanceUrl, fault: Fault) -> starting.After:
+        if self._met is not None:
+            self._met(url, fault.phase)
+        listing = None
+        if starting.needs_its_list(fault):
+            listing = await self._fleet.driver(url).sessions(url, timeout_s=CALL_TIMEOUT_S)
+        return starting.after(account.session_id, fault, listing)
+
+    async def _kept_where_it_may_be(self, account: Account, url: InstanceUrl, reason: str) -> Problem:
+        """The record names the place, so that nobody starts it elsewhere as well."""
+        row = ListedSession(account.session_id, SessionStatus.UNKNOWN)
+        await self._bound(account, url, row, f"told to start there, and not known whether it did: {reason}")
+        detail = (
+            f"Whether {url} started the session is not known: {reason}. Account {account.id} is kept there;"
+            f" see `homing accounts show {account.id}`, then start it again or delete it"
+        )
+        return Problem(Code.INSTANCE_FAULT, detail, retry_after_s=5)
+
+    async def _choose(self, account: Account, unfit: dict[InstanceUrl, str]) -> Chosen:
         loads = [Load(load.instance, load.sessions) for load in await self._directory.loads()]
         while True:
             choice = placement.choose(loads, requires=account.requires, unfit=unfit)
@@ -164,13 +237,17 @@ class Accounts:
         return listing.sessions.get(account.session_id) if isinstance(listing, SessionList) else None
 
     async def _opened(self, account: Account, url: InstanceUrl, epoch: Epoch, *, anew: bool) -> ListedSession:
+        answer = await self._answered(account, url, epoch, anew=anew)
+        if isinstance(answer, Fault):
+            raise instance_fault(url, answer)
+        return answer
+
+    async def _answered(self, account: Account, url: InstanceUrl, epoch: Epoch, *, anew: bool) -> ListedSession | Fault:
         """Opened under `epoch`, or under the one after that which the credentials turn out to be at."""
         await self._directory.note_start(account.session_id, url)
         answer = await self._open(account, url, epoch, anew=anew)
         if isinstance(answer, Fault) and answer.phase is Phase.EPOCH_STALE and answer.epoch is not None:
             answer = await self._open(account, url, Epoch(answer.epoch + 1), anew=anew)
-        if isinstance(answer, Fault):
-            raise instance_fault(url, answer)
         return answer
 
     async def _open(self, account: Account, url: InstanceUrl, epoch: Epoch, *, anew: bool) -> ListedSession | Fault:

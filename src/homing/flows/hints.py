@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 import structlog
 
-from homing.decide import hints, linking, reconcile
+from homing.decide import hints, identity, linking, reconcile
 from homing.decide.hints import Hint
 from homing.decide.reconcile import AtHome, Contested, Elsewhere, Judgement
+from homing.flows.identity import Identity, Reported
 from homing.flows.link_alerts import LinkAlerts
 from homing.flows.listings import Lists
 from homing.flows.news import News
-from homing.model.fleet import Account, InstanceUrl, Listing, SessionId, SessionStatus
+from homing.model.fleet import Account, InstanceUrl, Listing, SessionId, SessionList, SessionStatus
 from homing.ports import Clock, Directory, Entropy, Meters, StoreUnavailable
 
 log = structlog.get_logger("homing")
@@ -53,9 +54,11 @@ class Hints:
         entropy: Entropy,
         meters: Meters,
         news: News | None = None,
+        identity: Identity | None = None,
         alerts: LinkAlerts | None = None,
     ) -> None:
         self._directory, self._lists, self._news = directory, lists, news or News()
+        self._identity = identity
         self._clock, self._entropy, self._meters = clock, entropy, meters
         self._alerts = alerts or LinkAlerts()
         self._waiting: dict[SessionId, _Wanted] = {}
@@ -142,6 +145,8 @@ class Hints:
         ]
         await self._note_seen(seen, asked_s)
         await self._note_statuses(judged, accounts, listings)
+        if self._identity is not None:
+            await self._identity.compare(_reported(wanted, accounts, judged, listings))
         return _Looked(accounts, judged, corrected)
 
     def _concerned(
@@ -215,3 +220,22 @@ class Hints:
 def _is_behind(account: Account, wanted: _Wanted) -> bool:
     """Its list says that the session can send, and it has just reported that the link has ended: to be seen again."""
     return linking.has_ended(account.linking) and wanted.looks < len(hints.LOOK_AGAIN_AFTER_S)
+
+
+def _reported(
+    wanted: Mapping[SessionId, _Wanted],
+    accounts: Mapping[SessionId, Account],
+    judged: Mapping[SessionId, Judgement],
+    listings: Mapping[InstanceUrl, Listing],
+) -> Reported:
+    """The phones that are worth a closer look, as the instances say that have the sessions."""
+    found: dict[SessionId, tuple[InstanceUrl, str]] = {}
+    for session, account in accounts.items():
+        judgement, hint = judged[session], wanted[session].hint
+        url = judgement.change.instance_url if isinstance(judgement, Elsewhere) else account.placement.instance_url
+        listing = listings.get(url) if url is not None else None
+        row = listing.sessions.get(session) if isinstance(listing, SessionList) else None
+        phone = (row.phone or (hint.phone if hint.sender == url else None)) if row is not None else None
+        if url is not None and phone and (account.mismatched_phone or identity.differs(account.phone, phone)):
+            found[session] = (url, phone)
+    return found

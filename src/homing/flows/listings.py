@@ -53,9 +53,10 @@ class Lists:
         timeout_s: float = 2.0,
         at_once: int = 64,
         failing: Callable[[InstanceUrl, ListedSession], None] | None = None,
+        heard: Callable[[Listing], None] | None = None,
     ) -> None:
-        """`failing` hears of each session that is listed with an error."""
-        self._failing = failing
+        """`failing` hears of each session that is listed with an error, `heard` of every list that was asked for."""
+        self._failing, self._heard = failing, heard
         self._fleet, self._clock = fleet, clock
         self._timeout_s, self._at_once = timeout_s, asyncio.Semaphore(at_once)
         self._silent_since_s: dict[InstanceUrl, float] = {}
@@ -86,6 +87,8 @@ class Lists:
         return self._timeout_s / 4 if recently else self._timeout_s
 
     def _note(self, listing: Listing) -> None:
+        if self._heard is not None:
+            self._heard(listing)
         match listing:
             case NoList(instance_url=url):
                 self._silent_since_s[url] = self._clock.monotonic()

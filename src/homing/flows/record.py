@@ -68,6 +68,7 @@ def _row(text: Text, outcome: Outcome, clock: Clock) -> MessageRecord:
         instance_url=outcome.instance_url,
         created_at=now,
         updated_at=now,
+        phone_as_written=text.phone_as_written,
     )
 
 

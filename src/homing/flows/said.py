@@ -2,6 +2,7 @@
 
 from collections import Counter, OrderedDict
 
+from homing.decide.phones.aliases import person
 from homing.model.events import Sign
 from homing.model.fleet import SessionId
 from homing.model.sending import Outcome, Sent, Text
@@ -10,6 +11,8 @@ REMEMBERED_MAX = 20_000
 """Messages remembered; the oldest are forgotten first."""
 
 _Words = tuple[SessionId, str, str]
+_ANYBODY = ""
+"""In place of a person where a report does not tell whom a message went to."""
 
 
 class Said:
@@ -20,14 +23,15 @@ class Said:
         self._ids: OrderedDict[tuple[SessionId, str], None] = OrderedDict()
 
     def begin(self, session: SessionId, text: Text) -> None:
-        self._under_way[session, text.recipient_phone, text.text] += 1
+        for words in _words(session, text):
+            self._under_way[words] += 1
 
     def end(self, session: SessionId, text: Text, outcome: Outcome | None) -> None:
         """No outcome: the send was given up by its caller."""
-        words = (session, text.recipient_phone, text.text)
-        self._under_way[words] -= 1
-        if self._under_way[words] <= 0:
-            del self._under_way[words]
+        for words in _words(session, text):
+            self._under_way[words] -= 1
+            if self._under_way[words] <= 0:
+                del self._under_way[words]
         if isinstance(outcome, Sent):
             self._ids[session, outcome.receipt.message_id] = None
             if len(self._ids) > REMEMBERED_MAX:
@@ -37,5 +41,10 @@ class Said:
         """Whether a report of these words is, or may well be, of a send that needs no settling."""
         if sign.message_id is not None and (sign.session_id, sign.message_id) in self._ids:
             return True
-        words = (sign.session_id, sign.recipient_phone or "", sign.text or "")
-        return words in self._under_way
+        whose = _ANYBODY if sign.recipient_hidden else person(sign.recipient_phone or "?")
+        return (sign.session_id, whose, sign.text or "") in self._under_way
+
+
+def _words(session: SessionId, text: Text) -> tuple[_Words, _Words]:
+    """A message as it is remembered: by its recipient, and by its text alone."""
+    return (session, person(text.recipient_phone), text.text), (session, _ANYBODY, text.text)

@@ -5,7 +5,7 @@ second. What a send meets counts at once. Our own slowness is watched too, so th
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -24,6 +24,7 @@ log = structlog.get_logger("homing")
 _PULSE_S = 0.2
 _SAMPLES = 60
 _FORECAST_HALF_LIFE_S = 30.0
+_SPOKE = frozenset({Phase.REPLY_MALFORMED, Phase.SERVER_ERROR, Phase.UNAVAILABLE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,17 @@ class Kept:
 class Watching:
     """What this gateway knows of the instances' health. It implements `flows.underway.Watch`."""
 
-    def __init__(self, leases: Leases, fleet: Fleet, clock: Clock, entropy: Entropy, policy: WatchPolicy) -> None:
+    def __init__(
+        self,
+        leases: Leases,
+        fleet: Fleet,
+        clock: Clock,
+        entropy: Entropy,
+        policy: WatchPolicy,
+        misconfigured: Callable[[], Mapping[InstanceUrl, str]] = dict,
+    ) -> None:
+        """`misconfigured` tells which instances answer and do not work as they are set up, and why."""
+        self._misconfigured = misconfigured
         self._leases, self._fleet, self._clock, self._entropy = leases, fleet, clock, entropy
         self._policy = policy
         self._kept: dict[InstanceUrl, Kept] = {}
@@ -91,6 +102,11 @@ class Watching:
         kept = self._kept.get(url)
         return kept.health if kept is not None else None
 
+    def was_heard(self, url: InstanceUrl) -> bool:
+        """Whether the instance has answered this gateway at all."""
+        kept = self._kept.get(url)
+        return kept is not None and kept.answered_s > float("-inf")
+
     def boot_of(self, url: InstanceUrl) -> Incarnation | None:
         """The newest boot at the address, its ages as they were when it was last read."""
         beat = self._boots.get(url)
@@ -107,7 +123,8 @@ class Watching:
             if kept.judged.state is not State.HEALTHY
         }
         paused = {url for url, kept in self._kept.items() if kept.health is not None and kept.health.paused}
-        return dict.fromkeys(paused, "has paused itself: it could not renew its lease") | wrong
+        misfits = {url: f"is misconfigured: {reason}" for url, reason in self._misconfigured().items()}
+        return dict.fromkeys(paused, "has paused itself: it could not renew its lease") | misfits | wrong
 
     def may_grant(self) -> str | None:
         """Why nothing may be granted at the moment; None if it may.
@@ -220,6 +237,8 @@ class Watching:
 
     def _note(self, url: InstanceUrl, phase: Phase | None, *, by_traffic: bool) -> None:
         signal = health.signal_of(phase)
+        if phase in _SPOKE and url in self._misconfigured():
+            signal = Signal.ANSWERED  # what it says is wrong is known; that it says anything proves that it is up
         if signal is None or url not in self._fleet.roster.instances:
             return
         kept, now_s = self._known(url), self._clock.monotonic()

@@ -8,7 +8,7 @@ import asyncio
 import hmac
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
@@ -39,18 +39,20 @@ ENDPOINTS = (
     "/api/messages/bulk-send",
 )
 Checked = TypeVar("Checked")
+Answering = Callable[[web.Request], Awaitable[Answer]]
 
 
 @dataclass(slots=True)
 class Surface:
     """What the handlers work with. ``bulk_spacing_s`` is the pause between two recipients of a bulk send.
 
+    ``faults`` is there only in trials: nobody who has a key can make an instance misbehave otherwise.
     ``backlog`` counts the notifications that the gateway does not have yet, where there is one to notify.
     """
 
     host: Host
     api_key: str
-    faults: Faults = field(default_factory=Faults)
+    faults: Faults | None = None
     bulk_spacing_s: float = 1.0
     started_at: float = 0.0
     restored: bool = False
@@ -155,18 +157,23 @@ class Surface:
 
     # Faults
 
-    async def show_faults(self, request: web.Request) -> Answer:
-        self._check_key(request.query)
-        return Answer(self.faults.shown(self.host.now()))
+    def fault_routes(self, faults: Faults) -> tuple[tuple[str, str, Answering], ...]:
+        """The calls by which a trial makes this instance misbehave."""
 
-    async def ask_faults(self, request: web.Request) -> Answer:
-        body = await self._body(request)
-        wanted = {name: value for name, value in body.items() if name != "api_key"}
-        try:
-            self.faults.ask(wanted, self.host.now())
-        except UnknownFault as unknown:
-            return Answer({"error": str(unknown)}, 400)
-        return Answer(self.faults.shown(self.host.now()))
+        async def show(request: web.Request) -> Answer:
+            self._check_key(request.query)
+            return Answer(faults.shown(self.host.now()))
+
+        async def ask(request: web.Request) -> Answer:
+            body = await self._body(request)
+            wanted = {name: value for name, value in body.items() if name != "api_key"}
+            try:
+                faults.ask(wanted, self.host.now())
+            except UnknownFault as unknown:
+                return Answer({"error": str(unknown)}, 400)
+            return Answer(faults.shown(self.host.now()))
+
+        return ("GET", "/faults", show), ("POST", "/faults", ask)
 
     # Steps
 
@@ -208,11 +215,10 @@ class Refused(Exception):
 
 def application(surface: Surface) -> web.Application:
     """The aiohttp application of one instance."""
-    app = web.Application(
-        middlewares=[_one_shape(surface), misbehaving(surface.faults, surface.host.now)],
-        client_max_size=BODY_MAX_BYTES,
-    )
-    routes = (
+    faults = surface.faults
+    trials = [misbehaving(faults, surface.host.now)] if faults is not None else []
+    app = web.Application(middlewares=[_one_shape(surface), *trials], client_max_size=BODY_MAX_BYTES)
+    routes: tuple[tuple[str, str, Answering], ...] = (
         ("GET", "/health", surface.health),
         ("GET", "/health/live", surface.live),
         ("GET", "/health/ready", surface.ready),
@@ -228,15 +234,13 @@ def application(surface: Surface) -> web.Application:
         ("POST", "/api/messages/send-media", surface.send_media),
         ("POST", "/api/messages/bulk-send", surface.bulk_send),
         ("GET", "/api/messages/{id}/validate", surface.validate),
-        ("GET", "/faults", surface.show_faults),
-        ("POST", "/faults", surface.ask_faults),
     )
-    for method, path, handler in routes:
+    for method, path, handler in (*routes, *(surface.fault_routes(faults) if faults is not None else ())):
         app.router.add_route(method, path, _answering(handler))
     return app
 
 
-def _answering(handler: Callable[[web.Request], Awaitable[Answer]]) -> Handler:
+def _answering(handler: Answering) -> Handler:
     async def respond(request: web.Request) -> web.StreamResponse:
         try:
             return _response(await handler(request))

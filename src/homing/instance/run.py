@@ -21,6 +21,7 @@ from aiohttp import web
 from homing.decide.leases import LeasePolicy
 from homing.instance.engines.simulated import SimulatedEngine
 from homing.instance.events import OnHostEvent
+from homing.instance.faults import Faults
 from homing.instance.gateway import Gateway
 from homing.instance.gateway_settings import GatewaySettings, Misconfigured
 from homing.instance.host import Host
@@ -45,7 +46,8 @@ class InstanceSettings:
     """How one instance runs.
 
     ``url`` is the address that others reach it at, and its name in the vault; None means ``http://localhost:{port}``.
-    Port 0 takes any free one. Without a ``gateway`` nobody is told what happens.
+    Port 0 takes any free one. Without a ``gateway`` nobody is told what happens. ``fault_injection`` is for trials: its
+    key can make it misbehave, at ``/faults``.
     """
 
     whatsapp_address: str
@@ -58,6 +60,7 @@ class InstanceSettings:
     policy: HostPolicy = field(default_factory=HostPolicy)
     lease: LeasePolicy = field(default_factory=LeasePolicy)
     gateway: GatewaySettings | None = None
+    fault_injection: bool = False
 
 
 class AddressTaken(Exception):
@@ -145,6 +148,7 @@ class Instance:
             on_event=on_event or (link.notifier.tell if link else None),
         )
         surface = Surface(host, settings.api_key, bulk_spacing_s=settings.bulk_spacing_s, started_at=host.now())
+        surface.faults = Faults() if settings.fault_injection else None
         host.lease.answered_ago_s = surface.answered_ago_s
         surface.backlog = link.notifier.backlog if link else None
         runner = web.AppRunner(application(surface), access_log=None, shutdown_timeout=SHUTDOWN_WITHIN_S)

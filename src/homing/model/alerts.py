@@ -18,10 +18,13 @@ class AlertKind(StrEnum):
     SESSION_LOGGED_OUT = "session_logged_out"
     DUPLICATE_HOLDER = "duplicate_holder"
     QUARANTINED = "quarantined"
+    PHONE_MISMATCH = "phone_mismatch"
     INSTANCE_GONE = "instance_gone"
     BRAKE_ENGAGED = "brake_engaged"
+    NOTICES_UNHEARD = "notices_unheard"
     NO_CAPACITY = "no_capacity"
     UNKNOWN_SENDER = "unknown_sender"
+    INSTANCE_MISCONFIGURED = "instance_misconfigured"
 
 
 class Severity(StrEnum):
@@ -99,6 +102,12 @@ GUIDES: dict[AlertKind, Guide] = {
         "a stranger logged in with the session's credentials again after they were taken back once",
         "find out who uses the login, end that device in the phone's list of linked devices, then start the account",
     ),
+    AlertKind.PHONE_MISMATCH: Guide(
+        "Session of another phone",
+        Severity.CRITICAL,
+        "the phone that the session's instance reports is not the account's; nothing is sent through it",
+        "find out who linked that phone; if it is right, `homing accounts accept-phone`, else pair the account's own",
+    ),
     AlertKind.INSTANCE_GONE: Guide(
         "Instance gone",
         Severity.CRITICAL,
@@ -111,11 +120,23 @@ GUIDES: dict[AlertKind, Guide] = {
         "so much of the fleet seems gone at once that the fault is more likely ours; nothing is moved",
         "look at the network and the database of this gateway first",
     ),
+    AlertKind.NOTICES_UNHEARD: Guide(
+        "Notices between gateways are not heard",
+        Severity.WARNING,
+        "a gateway hears nothing of what others change, so that its routes and keys are up to a minute old",
+        "set HOMING_LISTEN_URL to the database without its pooler, or HOMING_REDIS_URL, and start the gateway anew",
+    ),
     AlertKind.NO_CAPACITY: Guide(
         "No room for a session",
         Severity.CRITICAL,
         "no instance has room for a session that has to be opened",
         "raise a capacity with `homing instances set`, or add an instance",
+    ),
+    AlertKind.INSTANCE_MISCONFIGURED: Guide(
+        "Instance misconfigured",
+        Severity.CRITICAL,
+        "an instance answers and does not work as it is set up: another key, another gateway, no list of sessions",
+        "see the reason; its sessions stay where they are, nothing new is placed on it, and it is checked every 5 s",
     ),
     AlertKind.UNKNOWN_SENDER: Guide(
         "Unknown sender",

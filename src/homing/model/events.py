@@ -89,13 +89,17 @@ class Signed:
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """What a report says of a message that its session sent. `text` is None where it names the message by id alone."""
+    """What a report says of a message that its session sent. `text` is None where it names the message by id alone.
+
+    `recipient_hidden`: it went to an address that has no number in it (`…@lid`), so to anybody.
+    """
 
     kind: str
     session_id: SessionId
     message_id: str | None
     recipient_phone: str | None
     text: str | None
+    recipient_hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,10 @@ class State(StrEnum):
     DOWN = "down"
 
 
+MISCONFIGURED = "misconfigured"
+"""Shown in place of a state: it answers, and does not work as it is set up. It never counts as gone."""
+
+
 class Signal(StrEnum):
     """What one call tells of the instance as a whole."""
 
@@ -104,3 +108,8 @@ class Judged:
     gone: Gone | None = None
     unwell_since_s: float | None = None
     look_again_s: float | None = None
+
+
+def shown_state(judged: Judged, misconfigured: bool) -> str:
+    """The word for how an instance is. That it is gone outweighs that it did not work while it was there."""
+    return MISCONFIGURED if misconfigured and judged.state is not State.DOWN else judged.state.value

@@ -19,7 +19,10 @@ class MessageState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MessageRecord:
-    """One recorded message. `code` and `reason` say why it is where it is."""
+    """One recorded message. `code` and `reason` say why it is where it is.
+
+    `recipient_phone` has the digits that it was sent to, `phone_as_written` what the caller gave.
+    """
 
     uuid: str
     workspace_id: WorkspaceId
@@ -34,6 +37,7 @@ class MessageRecord:
     instance_url: InstanceUrl | None
     created_at: datetime
     updated_at: datetime
+    phone_as_written: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

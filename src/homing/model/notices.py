@@ -35,6 +35,11 @@ class KeysChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkspacesChanged:
+    """What is set of workspaces is not what it was."""
+
+
+@dataclass(frozen=True, slots=True)
 class EventsStored:
     """Instances reported something; the newest event has this number."""
 
@@ -65,6 +70,7 @@ Notice = (
     | AccountChanged
     | RosterChanged
     | KeysChanged
+    | WorkspacesChanged
     | AlertsChanged
     | CacheCleared
     | WorkReady

@@ -1,32 +1,32 @@
-"""Phone numbers as the gateways take them: E.164 digits without the plus."""
+"""Phone numbers: what was written, and the digits that a message is sent to."""
 
-from functools import lru_cache
+from dataclasses import dataclass
+from enum import StrEnum
 
-import phonenumbers
-
-_REMEMBERED = 10_000
-
-
-@lru_cache(_REMEMBERED)
-def e164_digits(given: str, region: str) -> str:
-    """The digits of a number written as people write them; a national one belongs to `region` (ISO 3166, upper case).
-
-    `0816108641` is national; `62811801641` and `+62 811-801-641` are international. Raises ValueError with a sentence
-    for what cannot be a number anywhere.
-    """
-    cleaned = given.strip()
-    for candidate in _readings(cleaned):
-        try:
-            number = phonenumbers.parse(candidate, region)
-        except phonenumbers.NumberParseException:
-            continue
-        if phonenumbers.is_possible_number(number):
-            return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164).removeprefix("+")
-    raise ValueError(f"{given!r} is not a possible phone number; write it like +62811801641")
+from homing.model.errors import Code
 
 
-def _readings(cleaned: str) -> list[str]:
-    """A number that begins with neither a plus nor a zero is read as international first."""
-    if cleaned.startswith(("+", "0")):
-        return [cleaned]
-    return [f"+{cleaned}", cleaned]
+class Bare(StrEnum):
+    """What digits mean that say by nothing whether a country code leads them."""
+
+    STRICT = "strict"
+    """Whichever reading is the only valid one; where there are two, nobody may choose."""
+    NATIONAL = "national"
+    INTERNATIONAL = "international"
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number that was read. `digits` are E.164 without the plus; `written` is what the caller gave."""
+
+    written: str
+    digits: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Why a text is no number, or more than one: `phone_invalid` or `phone_ambiguous`, and a sentence that says which
+    numbers it could have been and what to write instead."""
+
+    code: Code
+    reason: str

@@ -21,6 +21,7 @@ class Text:
     recipient_phone: str
     text: str
     repeated: bool = False
+    phone_as_written: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ Everything that waits, rolls dice, stores or reaches over the network stands beh
 same flows run against PostgreSQL, against SQLite, and inside a simulation whose time is virtual.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypedDict
@@ -54,14 +54,22 @@ from homing.model.notices import Notice as Notice
 from homing.model.notices import PlacementChanged as PlacementChanged
 from homing.model.notices import RosterChanged as RosterChanged
 from homing.model.notices import WorkReady as WorkReady
+from homing.model.notices import WorkspacesChanged as WorkspacesChanged
+from homing.model.phones import Bare
 from homing.model.sending import Receipt
 from homing.model.vault import VaultSealed as VaultSealed
+from homing.model.workspaces import Workspace
 from homing.ports.alerts import Alerts as Alerts
 from homing.ports.leases import Credentials as Credentials
 from homing.ports.leases import Grants as Grants
 from homing.ports.leases import Leases as Leases
 from homing.ports.leases import Reservations as Reservations
+from homing.ports.meters import Meters as Meters
+from homing.ports.notices import Notices as Notices
+from homing.ports.notices import TellHearing as TellHearing
 from homing.ports.pages import Page as Page
+from homing.ports.routes import CacheStats as CacheStats
+from homing.ports.routes import Routes as Routes
 from homing.ports.work import Schedules as Schedules
 from homing.ports.work import Work as Work
 
@@ -103,6 +111,10 @@ class NameTaken(Exception):
     """Something with this name, phone or address exists already. The message says what."""
 
 
+class AccountPlaced(Exception):
+    """What was asked for holds only of an account whose session is nowhere. The message is where it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lookup:
     """What one read of the directory knew of the asked accounts and contacts. What is absent does not exist."""
@@ -113,7 +125,7 @@ class Lookup:
 
 @dataclass(frozen=True, slots=True)
 class NewAccount:
-    """An account about to exist. `session_id` is fixed from here on."""
+    """An account about to exist. `session_id` is fixed from here on; `person` is the phone as it is compared."""
 
     uuid: AccountUuid
     workspace_id: WorkspaceId
@@ -123,6 +135,18 @@ class NewAccount:
     takeover: Takeover
     id: int | None = None
     requires: Mapping[str, str] = field(default_factory=dict)
+    person: str | None = None
+    any_owner: bool = False
+    """Whether its session may be one that another workspace's deleted account had: an operator says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewNames:
+    """What an account that is nowhere is to be known by from now on. What is None stays."""
+
+    session_id: SessionId | None = None
+    uuid: AccountUuid | None = None
+    id: int | None = None
 
 
 class InstanceChanges(TypedDict, total=False):
@@ -135,6 +159,14 @@ class InstanceChanges(TypedDict, total=False):
     labels: Mapping[str, str]
     mode: InstanceMode
     storage: str | None
+
+
+class WorkspaceChanges(TypedDict, total=False):
+    """What may be set of a workspace. What is absent stays; a region of None is the settings' again."""
+
+    name: str
+    region: str | None
+    bare_digits: Bare
 
 
 class Directory(Protocol):
@@ -217,7 +249,8 @@ class Directory(Protocol):
         ...
 
     async def create_account(self, account: NewAccount) -> Account:
-        """Raises NameTaken if the workspace has that phone already. The workspace comes to exist if it did not."""
+        """Raises NameTaken if the workspace has that phone already, however written. The workspace comes to exist if
+        it did not."""
         ...
 
     async def account(
@@ -239,7 +272,34 @@ class Directory(Protocol):
         """The accounts of these sessions, in one SELECT."""
         ...
 
+    async def accounts_of_persons(self, persons: Collection[str]) -> list[Account]:
+        """The accounts of any workspace whose phones are these persons' (`Account.person`), by number."""
+        ...
+
     async def delete_account(self, account: Account) -> None: ...
+
+    async def rename_account(self, account: Account, names: NewNames, *, any_owner: bool = False) -> Account:
+        """The account under its new names. Raises NameTaken, and AccountPlaced if its session is on an instance."""
+        ...
+
+    async def set_mismatch(self, account: Account, phone: str | None) -> None:
+        """Note the phone that the session's instance reports, if it is somebody else's than the account's."""
+        ...
+
+    async def mismatched(self, *, limit: int) -> list[SessionId]:
+        """The sessions for which somebody else's phone is reported."""
+        ...
+
+    async def accept_phone(self, account: Account, phone: str) -> bool:
+        """The phone that is reported is the account's from now on; False if another one, or none, is reported by now.
+
+        Raises NameTaken if another account of the workspace has it.
+        """
+        ...
+
+    async def note_strays(self, strays: Mapping[InstanceUrl, int]) -> None:
+        """How many sessions each of these instances lists that are not placed on it."""
+        ...
 
     async def set_takeover(self, account: Account, takeover: Takeover) -> None: ...
 
@@ -247,8 +307,17 @@ class Directory(Protocol):
         """The labels that an instance must have to be given the account's session from now on."""
         ...
 
-    async def create_contact(self, uuid: ContactUuid, workspace: WorkspaceId, phone: str, name: str) -> Contact:
-        """Raises NameTaken if the workspace has that phone already."""
+    async def create_contact(
+        self,
+        uuid: ContactUuid,
+        workspace: WorkspaceId,
+        phone: str,
+        name: str,
+        *,
+        as_written: str | None = None,
+        id: int | None = None,
+    ) -> Contact:
+        """`phone` in E.164 digits. Raises NameTaken if the workspace has that person already."""
         ...
 
     async def contact(self, workspace: WorkspaceId | None, uuid: str) -> Contact | None: ...
@@ -256,6 +325,18 @@ class Directory(Protocol):
     async def contacts(self, workspace: WorkspaceId | None, page: Page) -> list[Contact]: ...
 
     async def delete_contact(self, contact: Contact) -> None: ...
+
+    async def workspaces(self) -> list[Workspace]:
+        """All of them, by id."""
+        ...
+
+    async def change_workspace(self, id: WorkspaceId, changes: WorkspaceChanges) -> Workspace | None:
+        """The workspace as it stands changed; None if there is none. Every gateway hears WorkspacesChanged."""
+        ...
+
+    async def recognise_accounts(self, default_region: str) -> int:
+        """Note whose the phones of accounts are of which that is not known yet; returns of how many it is now."""
+        ...
 
     async def instances(self) -> list[Instance]: ...
 
@@ -414,40 +495,6 @@ class Events(Protocol):
         ...
 
 
-# --- the route cache ------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class CacheStats:
-    """The route cache of one gateway. `reads` counts the SELECTs that misses caused."""
-
-    entries: int
-    hits: int
-    misses: int
-    reads: int
-    invalidations: int
-    flushes: int
-
-    @property
-    def hit_rate(self) -> float:
-        asked = self.hits + self.misses
-        return self.hits / asked if asked else 0.0
-
-
-class Routes(Protocol):
-    """Where each account's session lives, as quickly as it can be known. May be stale: a stale route costs a hop."""
-
-    async def route(
-        self, workspace: WorkspaceId | None, account_uuid: AccountUuid, contact_uuid: ContactUuid | None
-    ) -> tuple[Route | None, Contact | None]:
-        """The account's route and the contact, in one read at most. None for what is unknown to the workspace."""
-        ...
-
-    async def reread_unless_moved(self, account_uuid: AccountUuid, failed: Placement) -> Route | None:
-        """A fresher route than the placement that just failed: a cached one if it differs, else the directory's."""
-        ...
-
-
 # --- instances ------------------------------------------------------------------------------------------------
 
 
@@ -541,38 +588,3 @@ class Fleet(Protocol):
     def withdraw_message_id(self, url: InstanceUrl) -> None:
         """The instance was seen not to take our message ids, whatever it declares."""
         ...
-
-
-# --- notices between gateways -----------------------------------------------------------------------------------
-
-
-class Notices(Protocol):
-    """Word of changes, between all gateways on one directory. It may be lost with the connection that carries it;
-    then subscribers hear CacheCleared once the connection is back."""
-
-    async def publish(self, notices: Sequence[Notice]) -> None:
-        """Tell every gateway, this one first and at once."""
-        ...
-
-    def subscribe(self, hear: Callable[[Notice], None]) -> None: ...
-
-
-# --- what counts ----------------------------------------------------------------------------------------------
-
-
-class Meters(Protocol):
-    """What the flows report of themselves, to be scraped or ignored."""
-
-    def instance_called(self, instance: InstanceUrl, call: str) -> None: ...
-
-    def moved(self, kind: MoveKind, count: int = 1) -> None: ...
-
-    def arrived(self, kind: MoveKind, took_s: float) -> None:
-        """A session that was to move can send where it went, so long after that was wished for."""
-        ...
-
-    def sender_unknown(self, cause: str) -> None:
-        """Somebody spoke who cannot be told from others, for this one of a few causes."""
-        ...
-
-    def looked(self) -> None: ...

@@ -20,10 +20,22 @@ from homing.compose import Gateway
 from homing.model.errors import Code, Problem
 from homing.ports import NameTaken, StoreUnavailable
 from homing.serve import problems
-from homing.serve.api import accounts, contacts, events, fleet, messages, operations, reports, schedules, sync
+from homing.serve.api import (
+    accounts,
+    contacts,
+    events,
+    fleet,
+    messages,
+    operations,
+    reports,
+    schedules,
+    sync,
+    workspaces,
+)
 from homing.serve.api.context import TheGateway, provide_caller, provide_gateway
 from homing.serve.docs import DocsPage
 from homing.serve.queries import known_queries, refuse, refuse_unknown
+from homing.serve.readable import CheckedRequest
 from homing.serve.sends import Answer
 
 log = structlog.get_logger("homing")
@@ -136,6 +148,7 @@ def framework(gateway: Gateway) -> Litestar:
         route_handlers=[
             accounts.AccountsController,
             contacts.ContactsController,
+            workspaces.WorkspacesController,
             fleet.router,
             messages.router,
             sync.run_sync,
@@ -154,6 +167,7 @@ def framework(gateway: Gateway) -> Litestar:
         state=State({"gateway": gateway}),
         openapi_config=_openapi(),
         exception_handlers=_handlers(),
+        request_class=CheckedRequest,
         request_max_body_size=gateway.settings.homing_max_body_bytes,
         logging_config=None,
         debug=False,

@@ -15,7 +15,7 @@ from homing.flows.unknown_senders import UnknownSender
 from homing.model.alerts import Alert
 from homing.model.faults import Fault
 from homing.model.fleet import InstanceLoad, Move
-from homing.model.health import Judged
+from homing.model.health import MISCONFIGURED, Judged, shown_state
 from homing.model.leases import Incarnation
 from homing.ports import InstanceHealth
 from homing.serve import views
@@ -62,7 +62,11 @@ class DrainView(msgspec.Struct):
 
 
 class InstanceView(msgspec.Struct):
-    """One gateway of the fleet: what the directory has on it, what it says of itself, and how it is judged."""
+    """One gateway of the fleet: what the directory has on it, what it says of itself, and how it is judged.
+
+    `report_to` is what a process of the Node service there needs as LARAVEL_URL, since it cannot say which instance it
+    is; null where that is not needed. `warning`: what was odd when it joined.
+    """
 
     id: int
     url: str
@@ -90,6 +94,9 @@ class InstanceView(msgspec.Struct):
     capabilities: dict[str, bool] | None = None
     mode: str = "route"
     storage: str | None = None
+    report_to: str | None = None
+    warning: str | None = None
+    strays: int | None = None
     attention: list[AttentionView] = []
 
 
@@ -201,6 +208,7 @@ def instance(load: InstanceLoad, health: InstanceHealth | Fault, alerts: Sequenc
         detail=str(health) if isinstance(health, Fault) else "paused" if health.paused else "answers",
         mode=known.mode.value,
         storage=known.storage,
+        strays=known.strays,
         attention=views.attention(alerts),
     )
     if isinstance(health, InstanceHealth):
@@ -210,10 +218,14 @@ def instance(load: InstanceLoad, health: InstanceHealth | Fault, alerts: Sequenc
     return shown
 
 
-def judge(shown: InstanceView, judged: Judged | None, boot: Incarnation | None) -> None:
-    """Add how the instance is judged, and the lease of its newest boot."""
+def judge(
+    shown: InstanceView, judged: Judged | None, boot: Incarnation | None, misconfigured: str | None = None
+) -> None:
+    """Add how the instance is judged, the lease of its newest boot, and why it does not work as it is set up."""
     if judged is not None:
-        shown.health, shown.reason = judged.state.value, judged.reason
+        shown.health, shown.reason = shown_state(judged, misconfigured is not None), judged.reason
+        if shown.health == MISCONFIGURED:
+            shown.reason = misconfigured
     if boot is not None:
         shown.lease = lease(boot)
 

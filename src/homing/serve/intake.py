@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import structlog
 
 from homing.decide import events, signing
-from homing.decide.events import Malformed
+from homing.decide.events import Malformed, Unreadable
 from homing.decide.speakers import Introduced
 from homing.flows.intake import Intake
 from homing.flows.speakers import Speakers
@@ -39,6 +39,7 @@ _RESULTS = {
     Code.SIGNATURE_EXPIRED: IntakeResult.EXPIRED,
     Code.INSTANCE_UNKNOWN: IntakeResult.UNKNOWN_INSTANCE,
     Code.INVALID_REQUEST: IntakeResult.MALFORMED,
+    Code.MALFORMED_BODY: IntakeResult.MALFORMED,
 }
 
 
@@ -226,6 +227,8 @@ def _busy(detail: str) -> Problem:
 def _read(reading: Callable[[], T]) -> T:
     try:
         return reading()
+    except Unreadable as error:
+        raise Problem(Code.MALFORMED_BODY, str(error)) from error
     except Malformed as error:
         raise Problem(Code.INVALID_REQUEST, str(error)) from error
 

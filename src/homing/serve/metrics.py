@@ -29,7 +29,7 @@ _BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 
 
 States = Callable[[], Mapping[InstanceUrl, str]]
 AlertCounts = Callable[[], Mapping[AlertKind, int]]
-_STATES = ("healthy", "suspect", "down")
+_STATES = ("healthy", "suspect", "down", "misconfigured")
 
 
 class _Fleet(Collector):

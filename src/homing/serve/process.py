@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Callable
+from ipaddress import ip_network
 from typing import Any
 
 import structlog
@@ -11,7 +12,9 @@ import uvicorn
 from homing.compose import open_gateway
 from homing.config import Settings
 from homing.serve import logs
+from homing.serve.addresses import tell
 from homing.serve.app import Application
+from homing.serve.http_limits import HttpLimits, bounded
 
 log = structlog.get_logger("homing")
 
@@ -19,28 +22,31 @@ GOODBYE_S = 15
 """Sends in progress are given this long when the process is told to stop."""
 
 
-def serve_until_stopped(settings: Settings) -> None:
+def serve_until_stopped(settings: Settings, reached: Callable[[str], None]) -> None:
     """Bind first, so that a taken port is found before the database is touched; then open everything and serve."""
     logs.configure(settings.homing_log_level, settings.homing_log_format, background=True)
     listener = _listener(settings.homing_host, settings.homing_port)
     with listener, asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(settings, listener))
+        runner.run(_serve(settings, listener, reached))
 
 
-async def _serve(settings: Settings, listener: socket.socket) -> None:
-    async with open_gateway(settings) as gateway:
+async def _serve(settings: Settings, listener: socket.socket, reached: Callable[[str], None]) -> None:
+    async with open_gateway(settings, reached=reached) as gateway:
         config = uvicorn.Config(
             Application(gateway),
-            http="httptools",
+            http=bounded(_limits(settings)),
+            ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
             backlog=2048,
             timeout_keep_alive=75,
+            forwarded_allow_ips=["127.0.0.1", "::1", *settings.trusted_proxies],
             timeout_graceful_shutdown=GOODBYE_S,
         )
         log.info("Homing serves", address=f"http://{settings.homing_host}:{listener.getsockname()[1]}", docs="/docs")
+        tell(gateway)
         await _Server(config, goodbye=gateway.feed.close).serve(sockets=[listener])
 
 
@@ -54,6 +60,17 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._goodbye()
         await super().shutdown(sockets)
+
+
+def _limits(settings: Settings) -> HttpLimits:
+    return HttpLimits(
+        header_bytes=settings.homing_max_header_bytes,
+        header_fields=settings.homing_max_headers,
+        head_s=settings.homing_head_timeout,
+        body_s=settings.homing_body_timeout,
+        connections_per_address=settings.homing_connections_per_address,
+        trusted=[ip_network(each) for each in settings.trusted_proxies],
+    )
 
 
 def _listener(host: str, port: int) -> socket.socket:

@@ -19,14 +19,15 @@ from homing.model.access import Scope
 from homing.model.errors import Code, Problem
 from homing.model.fleet import AccountUuid, Contact, ContactUuid, Route
 from homing.model.messages import StoredAnswer
-from homing.model.phones import e164_digits
+from homing.model.phones import Number
 from homing.model.sending import NotSent, Outcome, Sent, Text, Unknown
 from homing.ports import Clock, Entropy, Routes, StoreUnavailable
-from homing.serve import problems
+from homing.serve import problems, readable
 from homing.serve.access import Caller, authorise
 from homing.serve.bodies import SendBody
 from homing.serve.keyring import Keyring
 from homing.serve.metrics import Metrics
+from homing.serve.workspaces import Workspaces
 
 log = structlog.get_logger("homing")
 
@@ -49,7 +50,6 @@ class Answer:
 class SendSettings:
     """What the endpoint must know of the settings."""
 
-    region: str
     secret: bytes
     sends_max: int
 
@@ -61,6 +61,7 @@ class SendEndpoint:
         self,
         *,
         keyring: Keyring,
+        workspaces: Workspaces,
         routes: Routes,
         sending: Sending,
         keyed: KeyedSends,
@@ -70,7 +71,8 @@ class SendEndpoint:
         metrics: Metrics,
         settings: SendSettings,
     ) -> None:
-        self._keyring, self._routes, self._sending, self._keyed = keyring, routes, sending, keyed
+        self._keyring, self._workspaces, self._routes = keyring, workspaces, routes
+        self._sending, self._keyed = sending, keyed
         self._recorder, self._clock, self._entropy, self._metrics = recorder, clock, entropy, metrics
         self._settings = settings
         self._in_progress = 0
@@ -80,11 +82,12 @@ class SendEndpoint:
         began_s = self._clock.monotonic()
         try:
             caller = authorise(self._keyring, authorization, Scope.SEND)
+            readable.check(raw)
             body = _decode(raw)
             stored = await self._admitted(caller, body, key, began_s)
             return _told(stored)
-        except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as error:
-            return _problem(_invalid(error))
+        except msgspec.ValidationError as error:
+            return _problem(problems.invalid(error))
         except Problem as problem:
             return _problem(problem)
         except StoreUnavailable as error:
@@ -97,37 +100,30 @@ class SendEndpoint:
         self._in_progress += 1
         self._metrics.sends_in_progress.inc()
         try:
-            route, phone = await self._addressed(caller, body)
+            route, number = await self._addressed(caller, body)
             if key is None:
-                _, answer = await self._driven(self._text(route, phone, body), route, began_s)
+                _, answer = await self._driven(self._text(route, number, body), route, began_s)
                 return answer
-            return await self._once(key, route, phone, body, began_s)
+            return await self._once(key, route, number, body, began_s)
         finally:
             self._in_progress -= 1
             self._metrics.sends_in_progress.dec()
 
-    async def _addressed(self, caller: Caller, body: SendBody) -> tuple[Route, str]:
+    async def _addressed(self, caller: Caller, body: SendBody) -> tuple[Route, Number]:
         """The sender's route and the recipient's number."""
         _check_kind(body)
         contact_uuid = ContactUuid(body.contact_uuid.lower()) if body.contact_uuid is not None else None
-        phone = self._phone(body)
         if caller.names_another(body.workspace_id):
             raise _no_account(body)
         workspace = caller.acting_for(body.workspace_id)
         route, contact = await self._routes.route(workspace, AccountUuid(body.account_uuid.lower()), contact_uuid)
         if route is None:
             raise _no_account(body)
-        return route, phone or _recipient(contact, body)
+        if body.phone is not None:
+            return route, self._workspaces.number(route.workspace_id, body.phone)
+        return route, _recipient(contact, body)
 
-    def _phone(self, body: SendBody) -> str | None:
-        if body.phone is None:
-            return None
-        try:
-            return e164_digits(body.phone, self._settings.region)
-        except ValueError as error:
-            raise Problem(Code.INVALID_REQUEST, str(error), field="phone") from error
-
-    async def _once(self, key: str, route: Route, phone: str, body: SendBody, began_s: float) -> StoredAnswer:
+    async def _once(self, key: str, route: Route, number: Number, body: SendBody, began_s: float) -> StoredAnswer:
         """Drive a keyed send, unless somebody drives it or did."""
         if not 0 < len(key) <= KEY_MAX:
             raise Problem(
@@ -139,11 +135,11 @@ class SendEndpoint:
         async def drive(admission: Drive) -> Driven:
             nonlocal fresh
             fresh = False
-            text = self._text(route, phone, body, key=key, admission=admission)
+            text = self._text(route, number, body, key=key, admission=admission)
             return await self._driven(text, route, began_s)
 
         uuid = self._entropy.uuid()
-        answer = await self._keyed.answer(route.workspace_id, key, _fingerprint(route, phone, body), uuid, drive)
+        answer = await self._keyed.answer(route.workspace_id, key, _fingerprint(route, number, body), uuid, drive)
         match answer:
             case InFlight(message_uuid=message_uuid):
                 detail = f"A send with this Idempotency-Key is in progress (message {message_uuid})"
@@ -157,7 +153,7 @@ class SendEndpoint:
                 return answer
 
     def _text(
-        self, route: Route, phone: str, body: SendBody, *, key: str | None = None, admission: Drive | None = None
+        self, route: Route, number: Number, body: SendBody, *, key: str | None = None, admission: Drive | None = None
     ) -> Text:
         if key is None:
             message_id = idempotency.message_id(self._entropy.token(9))
@@ -170,9 +166,10 @@ class SendEndpoint:
             message_id=message_id,
             workspace_id=route.workspace_id,
             account_uuid=route.account_uuid,
-            recipient_phone=phone,
+            recipient_phone=number.digits,
             text=body.message,
             repeated=admission.repeated if admission else False,
+            phone_as_written=number.written,
         )
 
     async def _driven(self, text: Text, route: Route, began_s: float) -> Driven:
@@ -191,24 +188,18 @@ def _check_kind(body: SendBody) -> None:
         raise Problem(Code.INVALID_REQUEST, "Name the recipient by either contact_uuid or phone", field="contact_uuid")
 
 
-def _recipient(contact: Contact | None, body: SendBody) -> str:
+def _recipient(contact: Contact | None, body: SendBody) -> Number:
     if contact is None:
         raise Problem(Code.CONTACT_NOT_FOUND, f"There is no contact {body.contact_uuid} in this workspace")
-    return contact.phone
+    return Number(contact.phone_as_written or contact.phone, contact.phone)
 
 
 def _no_account(body: SendBody) -> Problem:
     return Problem(Code.ACCOUNT_NOT_FOUND, f"There is no account {body.account_uuid} in this workspace")
 
 
-def _fingerprint(route: Route, phone: str, body: SendBody) -> str:
-    return idempotency.fingerprint(_encode([route.account_uuid, phone, body.type, body.message]))
-
-
-def _invalid(error: Exception) -> Problem:
-    if isinstance(error, msgspec.ValidationError | msgspec.DecodeError):
-        return problems.invalid(error)
-    return Problem(Code.INVALID_REQUEST, "The body is not UTF-8")
+def _fingerprint(route: Route, number: Number, body: SendBody) -> str:
+    return idempotency.fingerprint(_encode([route.account_uuid, number.digits, body.type, body.message]))
 
 
 def _answer(text: Text, outcome: Outcome, took_s: float) -> StoredAnswer:

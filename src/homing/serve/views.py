@@ -12,6 +12,7 @@ from homing.model.alerts import GUIDES, Alert
 from homing.model.fleet import Account, Contact, SessionStatus
 from homing.model.messages import MessageRecord
 from homing.model.work import Job
+from homing.model.workspaces import Workspace
 from homing.ports import CacheStats
 
 
@@ -40,6 +41,7 @@ class AccountView(msgspec.Struct):
     """An account, with where its session is. `reason` says what to do, where the status asks for it.
 
     `state` is that of the placement: `held`, or `moving` there. `move` is told only of one account that is shown.
+    `reported_phone` is what its instance reports, while that is somebody else's than `phone`: then nothing is sent.
     """
 
     id: int
@@ -58,11 +60,22 @@ class AccountView(msgspec.Struct):
     created_at: datetime
     reason: str | None = None
     move: OpenMoveView | None = None
+    reported_phone: str | None = None
     attention: list[AttentionView] = []
 
 
+class WorkspaceView(msgspec.Struct):
+    """A tenant. `region` is where its national numbers belong, `bare_digits` what digits mean that name no country."""
+
+    id: int
+    name: str
+    region: str
+    bare_digits: str
+    created_at: datetime
+
+
 class ContactView(msgspec.Struct):
-    """A person to write to."""
+    """A person to write to. `phone` has the digits that are sent to, `phone_as_written` what was given."""
 
     id: int
     uuid: str
@@ -70,10 +83,11 @@ class ContactView(msgspec.Struct):
     phone: str
     name: str
     created_at: datetime
+    phone_as_written: str | None = None
 
 
 class MessageView(msgspec.Struct):
-    """A recorded message."""
+    """A recorded message. `phone` has the digits that it was sent to, `phone_as_written` what was given."""
 
     uuid: str
     workspace_id: int
@@ -88,6 +102,7 @@ class MessageView(msgspec.Struct):
     instance_url: str | None
     created_at: datetime
     updated_at: datetime
+    phone_as_written: str | None = None
 
 
 class KeyView(msgspec.Struct, omit_defaults=True):
@@ -155,6 +170,7 @@ def account(account: Account, alerts: Sequence[Alert] = (), job: Job | None = No
         created_at=account.created_at,
         reason=_ADVICE.get(account.status),
         move=_open_move(job) if job is not None else None,
+        reported_phone=account.mismatched_phone,
         attention=attention(alerts),
     )
 
@@ -174,7 +190,25 @@ def _open_move(job: Job) -> OpenMoveView:
 
 
 def contact(contact: Contact) -> ContactView:
-    return ContactView(contact.id, contact.uuid, contact.workspace_id, contact.phone, contact.name, contact.created_at)
+    return ContactView(
+        contact.id,
+        contact.uuid,
+        contact.workspace_id,
+        contact.phone,
+        contact.name,
+        contact.created_at,
+        contact.phone_as_written,
+    )
+
+
+def workspace(workspace: Workspace, default_region: str) -> WorkspaceView:
+    return WorkspaceView(
+        workspace.id,
+        workspace.name,
+        workspace.region or default_region,
+        workspace.bare_digits.value,
+        workspace.created_at,
+    )
 
 
 def message(record: MessageRecord) -> MessageView:
@@ -192,6 +226,7 @@ def message(record: MessageRecord) -> MessageView:
         instance_url=record.instance_url,
         created_at=record.created_at,
         updated_at=record.updated_at,
+        phone_as_written=record.phone_as_written,
     )
 
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, func, select, text, update
+from sqlalchemy import ColumnElement, Connection, Table, delete, func, or_, select, update
 
+from homing.decide.phones.aliases import person
 from homing.model.fleet import (
-    NEVER_GRANTED,
     Account,
     Contact,
     ContactUuid,
@@ -18,6 +18,7 @@ from homing.model.fleet import (
     WorkspaceId,
 )
 from homing.ports import NameTaken, NewAccount, Page
+from homing.store.naming import insert_session, skip_chosen_id
 from homing.store.rows import ACCOUNT_COLUMNS, ACCOUNTS_WITH_SESSIONS, account_of, contact_of
 from homing.store.schema import accounts, contacts, sessions, workspaces
 from homing.store.sql import dialect_of, insert
@@ -35,7 +36,7 @@ def create_account(connection: Connection, new: NewAccount, at: datetime) -> Acc
     """The account and its session's row, at the epoch where an earlier account of the same session left it."""
     ensure_workspace(connection, new.workspace_id, at)
     account_id = _insert_account(connection, new, at)
-    _insert_session(connection, new, account_id, at)
+    insert_session(connection, new.session_id, account_id, new.workspace_id, at, any_owner=new.any_owner)
     return account_of(connection.execute(_ACCOUNTS.where(accounts.c.id == account_id)).one())
 
 
@@ -73,11 +74,16 @@ def accounts_page(
 
 def delete_account(connection: Connection, account_id: int, at: datetime) -> None:
     """Forget the account. Its session's row stays, placed nowhere, so that the epoch is never used again."""
-    connection.execute(
-        update(sessions)
-        .where(sessions.c.account_id == account_id)
-        .values(account_id=None, instance_url=None, state=PlacementState.HELD, updated_at=at)
-    )
+    owner = select(accounts.c.workspace_id).where(accounts.c.id == account_id).scalar_subquery()
+    gone = {
+        "account_id": None,
+        "instance_url": None,
+        "state": PlacementState.HELD,
+        "former_workspace_id": owner,
+        "mismatched_phone": None,
+        "updated_at": at,
+    }
+    connection.execute(update(sessions).where(sessions.c.account_id == account_id).values(gone))
     connection.execute(delete(accounts).where(accounts.c.id == account_id))
 
 
@@ -90,14 +96,27 @@ def set_requires(connection: Connection, account_id: int, requires: Mapping[str,
 
 
 def create_contact(
-    connection: Connection, uuid: ContactUuid, workspace: WorkspaceId, phone: str, name: str, at: datetime
+    connection: Connection,
+    uuid: ContactUuid,
+    workspace: WorkspaceId,
+    phone: str,
+    name: str,
+    at: datetime,
+    *,
+    as_written: str | None,
+    id: int | None = None,
 ) -> Contact:
     ensure_workspace(connection, workspace, at)
-    values = {"uuid": uuid, "workspace_id": workspace, "phone": phone, "name": name, "created_at": at}
-    statement = insert(dialect_of(connection), contacts).values(values).on_conflict_do_nothing().returning(contacts)
-    row = connection.execute(statement).one_or_none()
+    whose = person(phone)
+    chosen = {} if id is None else {"id": id}
+    values = chosen | {"uuid": uuid, "workspace_id": workspace, "phone": phone, "name": name, "created_at": at}
+    written = {"person": whose, "phone_as_written": as_written}
+    statement = insert(dialect_of(connection), contacts).values(values | written).on_conflict_do_nothing()
+    row = connection.execute(statement.returning(contacts)).one_or_none()
     if row is None:
-        raise _taken(connection, contacts, "contact", workspace, phone, uuid)
+        raise _taken(connection, contacts, "contact", workspace, phone, whose, uuid)
+    if id is not None:
+        skip_chosen_id(connection, "contacts")
     return contact_of(row)
 
 
@@ -127,6 +146,7 @@ def _insert_account(connection: Connection, new: NewAccount, at: datetime) -> in
         "takeover": new.takeover,
         "created_at": at,
         "requires": dict(new.requires),
+        "person": new.person,
     }
     if new.id is not None:
         values["id"] = new.id
@@ -135,43 +155,33 @@ def _insert_account(connection: Connection, new: NewAccount, at: datetime) -> in
     )
     account_id = connection.scalar(statement)
     if account_id is None:
-        raise _taken(connection, accounts, "account", new.workspace_id, new.phone, new.uuid)
-    if new.id is not None and dialect_of(connection) == "postgresql":
-        # PostgreSQL's sequence does not see an id that was chosen, and would give it out again.
-        connection.execute(text(_SKIP_CHOSEN_ID))
+        raise _taken(connection, accounts, "account", new.workspace_id, new.phone, new.person, new.uuid)
+    if new.id is not None:
+        skip_chosen_id(connection, "accounts")
     return int(account_id)
 
 
-_SKIP_CHOSEN_ID = """
-    SELECT setval(pg_get_serial_sequence('accounts', 'id'), greatest(
-        (SELECT max(id) FROM accounts), nextval(pg_get_serial_sequence('accounts', 'id')) - 1, 1))
-"""
-
-
-def _insert_session(connection: Connection, new: NewAccount, account_id: int, at: datetime) -> None:
-    fresh = insert(dialect_of(connection), sessions).values(
-        session_id=new.session_id,
-        account_id=account_id,
-        epoch=NEVER_GRANTED,
-        state=PlacementState.HELD,
-        status=SessionStatus.UNKNOWN,
-        updated_at=at,
-    )
-    adopted = fresh.on_conflict_do_update(
-        index_elements=[sessions.c.session_id],
-        set_={"account_id": account_id, "status": SessionStatus.UNKNOWN.value, "updated_at": at},
-        where=sessions.c.account_id.is_(None),
-    )
-    if connection.scalar(adopted.returning(sessions.c.epoch)) is None:
-        raise NameTaken(f"the session {new.session_id} belongs to another account already")
-
-
-def _taken(connection: Connection, table: Table, what: str, workspace: WorkspaceId, phone: str, uuid: str) -> NameTaken:
+def _taken(
+    connection: Connection,
+    table: Table,
+    what: str,
+    workspace: WorkspaceId,
+    phone: str,
+    whose: str | None,
+    uuid: str,
+) -> NameTaken:
     def exists(*clauses: ColumnElement[bool]) -> bool:
         return connection.scalar(select(func.count()).select_from(table).where(*clauses)) > 0  # type: ignore[operator]
 
-    if exists(table.c.workspace_id == workspace, table.c.phone == phone):
-        return NameTaken(f"workspace {workspace} has the phone {phone} as another {what} already")
+    same = or_(table.c.phone == phone, table.c.person == whose) if whose is not None else table.c.phone == phone
+    owner = connection.execute(
+        select(table.c.id, table.c.uuid, table.c.phone).where(table.c.workspace_id == workspace, same).limit(1)
+    ).one_or_none()
+    if owner is not None:
+        spelt = "" if owner.phone == phone else f", written {owner.phone}"
+        return NameTaken(
+            f"workspace {workspace} has the phone {phone} as another {what} already: {owner.id} ({owner.uuid}){spelt}"
+        )
     if exists(table.c.uuid == uuid):
         return NameTaken(f"the uuid {uuid} is another {what}'s already")
     return NameTaken(f"the id is another {what}'s already")

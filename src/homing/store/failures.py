@@ -1,6 +1,7 @@
 """What an error of a database driver means to everybody else."""
 
 import sqlite3
+import ssl
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError, PendingRollbackError, ResourceClosedError
@@ -22,6 +23,12 @@ DRIVER_ERRORS = (
 )
 
 _WORTH_REPEATING = {"40001", "40P01"}  # serialization failure, deadlock
+
+_OF_ANOTHER_SERVER = {"25006", "57P01", "57P02", "57P03"}
+"""Takes no writes; shuts down; crashed; starts up or is in recovery. Another connection may lead somewhere better."""
+
+_FOR_A_PERSON = {"28P01", "28000", "3D000", "42501"}
+"""Wrong password; not admitted; no such database; not permitted. Somebody has to set it right, here or there."""
 
 
 def unavailable(error: BaseException) -> StoreUnavailable:
@@ -45,6 +52,32 @@ def disconnected(error: BaseException) -> bool:
     return isinstance(error, DBAPIError) and error.connection_invalidated
 
 
+def belongs_elsewhere(error: BaseException | None) -> bool:
+    """The server that this connection leads to is not, or no more, the one that does our work."""
+    state = sqlstate(error)
+    return state is not None and (state in _OF_ANOTHER_SERVER or state.startswith("08"))
+
+
+def beyond_waiting(error: BaseException) -> bool:
+    """Waiting does not cure it: who or what is named is wrong, or the line cannot be protected as wished.
+
+    A server that is away, starts up, is full, takes no writes or has a name that is not known yet may well come.
+    """
+    own = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    words = str(own)
+    if sqlstate(own) in _FOR_A_PERSON or "unsupported startup parameter" in words or "rejected SSL upgrade" in words:
+        return True
+    passing = (ssl.SSLEOFError, ssl.SSLSyscallError, ssl.SSLZeroReturnError)
+    return isinstance(own, ssl.SSLError) and not isinstance(own, passing)
+
+
+def sqlstate(error: BaseException | None) -> str | None:
+    """PostgreSQL's five letters for an error, if it is one of PostgreSQL's."""
+    own = error.orig if isinstance(error, DBAPIError) else error
+    state = getattr(own, "sqlstate", None)
+    return state if isinstance(state, str) else None
+
+
 def lost_a_race(error: BaseException) -> bool:
     """The transaction collided with another one and was rolled back whole; the next try may well pass."""
-    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _WORTH_REPEATING
+    return isinstance(error, DBAPIError) and sqlstate(error) in _WORTH_REPEATING

@@ -43,6 +43,7 @@ _SESSION_COLUMNS = (
     sessions.c.epoch,
     sessions.c.state,
     sessions.c.status,
+    sessions.c.mismatched_phone,
 )
 
 
@@ -99,7 +100,11 @@ def _lookup_statement(dialect: Dialect, *, with_neighbours: bool) -> CompoundSel
 
 
 def _route_rows(dialect: Dialect) -> Select[Any]:
-    absent = (null().label("name"), type_coerce(null(), UtcDateTime()).label("created_at"))
+    absent = (
+        null().label("name"),
+        type_coerce(null(), UtcDateTime()).label("created_at"),
+        null().label("phone_as_written"),
+    )
     rows = select(literal(_ROUTE, Integer()).label("part"), *ROUTE_COLUMNS, *absent)
     return rows.select_from(ACCOUNTS_WITH_SESSIONS).where(among(dialect, accounts.c.uuid, "accounts"))
 
@@ -107,7 +112,8 @@ def _route_rows(dialect: Dialect) -> Select[Any]:
 def _contact_rows() -> Select[Any]:
     own = (contacts.c.id, contacts.c.uuid, contacts.c.workspace_id, contacts.c.phone)
     absent = [cast(null(), column.type).label(column.name) for column in _SESSION_COLUMNS]
-    return select(literal(_CONTACT, Integer()).label("part"), *own, *absent, contacts.c.name, contacts.c.created_at)
+    rest = (contacts.c.name, contacts.c.created_at, contacts.c.phone_as_written)
+    return select(literal(_CONTACT, Integer()).label("part"), *own, *absent, *rest)
 
 
 def _neighbour_rows(dialect: Dialect) -> Select[Any]:

@@ -11,11 +11,11 @@ from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 from sqlalchemy import URL, Connection, NullPool, text
 from sqlalchemy.exc import DatabaseError
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from homing.store.database import StoreMisconfigured
-from homing.store.failures import DRIVER_ERRORS, said, unavailable
-from homing.store.opening import parse, sqlite_path
+from homing.store.failures import DRIVER_ERRORS, beyond_waiting, said, unavailable
+from homing.store.opening import parse, shown, sqlite_path
+from homing.store.postgres_dsn import PostgresDsn
 from homing.store.sqlite import prepare, sqlite_engine
 
 T = TypeVar("T")
@@ -67,12 +67,11 @@ def _revision(connection: Connection) -> str | None:
 async def _on_its_own_connection(url: str, fn: Callable[[Connection], T]) -> T:
     parsed = parse(url)
     try:
-        return _on_sqlite(parsed, fn) if parsed.drivername == "sqlite" else await _on_postgres(parsed, fn)
-    except DatabaseError as error:
-        if "not a database" in said(error):
-            raise StoreMisconfigured(f"the database {parsed.database} cannot be opened: {said(error)}") from error
-        raise unavailable(error) from error
+        return _on_sqlite(parsed, fn) if isinstance(parsed, URL) else await _on_postgres(parsed, fn)
     except DRIVER_ERRORS as error:
+        not_one = isinstance(error, DatabaseError) and "not a database" in said(error)
+        if not_one or beyond_waiting(error):
+            raise StoreMisconfigured(f"the database {shown(parsed)} cannot be opened: {said(error)}") from error
         raise unavailable(error) from error
 
 
@@ -91,8 +90,12 @@ def _on_sqlite(url: URL, fn: Callable[[Connection], T]) -> T:
         return value
 
 
-async def _on_postgres(url: URL, fn: Callable[[Connection], T]) -> T:
-    engine = create_async_engine(url, poolclass=NullPool, connect_args={"timeout": _CONNECT_TIMEOUT_S})
+async def _on_postgres(dsn: PostgresDsn, fn: Callable[[Connection], T]) -> T:
+    # Imported only when asked for: a command that works on a file starts sooner without it.
+    from homing.store.postgres import engine_on
+    from homing.store.postgres_connecting import Limits, WritableServer
+
+    engine = engine_on(WritableServer(dsn, Limits(_CONNECT_TIMEOUT_S, None)), poolclass=NullPool)
 
     def locked(connection: Connection) -> T:
         connection.execute(text(f"SET LOCAL lock_timeout = {_WAIT_MS}"))

@@ -18,6 +18,7 @@ from homing.ports import (
     PlacementChanged,
     RosterChanged,
     WorkReady,
+    WorkspacesChanged,
 )
 
 VERSION = 1
@@ -28,6 +29,7 @@ _KINDS: dict[str, type[Notice]] = {
     "account": AccountChanged,
     "roster": RosterChanged,
     "keys": KeysChanged,
+    "workspaces": WorkspacesChanged,
     "alerts": AlertsChanged,
     "events": EventsStored,
     "cleared": CacheCleared,
@@ -52,6 +54,11 @@ def written(letter: Letter) -> list[str]:
     head = f'{{"v":{VERSION},"from":{json.dumps(letter.sender)},"n":{letter.number},"notices":['
     room = LARGEST_PAYLOAD_BYTES - len(head) - len("]}")
     return [f"{head}{','.join(part)}]}}" for part in _parts((_written(each, room) for each in letter.notices), room)]
+
+
+def proof(sender: str, number: int) -> str:
+    """A payload without a notice, by which a sender finds out whether it hears itself."""
+    return f'{{"v":{VERSION},"from":{json.dumps(sender)},"n":{number},"notices":[]}}'
 
 
 def read(payload: str) -> Letter:

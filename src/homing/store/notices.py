@@ -4,9 +4,9 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
 import structlog
-from sqlalchemy import Connection, make_url
+from sqlalchemy import Connection
 
-from homing.ports import Notice, Notices
+from homing.ports import Notice, Notices, TellHearing
 from homing.store.database import Database
 
 log = structlog.get_logger("homing")
@@ -31,26 +31,32 @@ class StagedNotices(Notices, Protocol):
     async def close(self) -> None: ...
 
 
-async def open_notices(database: Database, url: str, redis_url: str | None = None) -> StagedNotices:
-    """Notices for the gateways on this database, listening already: over Redis if one is named, else its own way."""
-    notices = _carrier(database, url, redis_url)
+async def open_notices(
+    database: Database, url: str, redis_url: str | None = None, listen_url: str | None = None
+) -> StagedNotices:
+    """Notices for the gateways on this database, listening already: over Redis if one is named, else its own way.
+
+    `listen_url` leads to the same PostgreSQL database without a pooler, for listening only. Raises StoreMisconfigured.
+    """
+    notices = _carrier(database, url, redis_url, listen_url)
     await notices.start()
     return notices
 
 
-def _carrier(database: Database, url: str, redis_url: str | None) -> StagedNotices:
+def _carrier(database: Database, url: str, redis_url: str | None, listen_url: str | None) -> StagedNotices:
     # Imported only where needed: most commands talk to nobody but the database.
     if redis_url:
         from homing.store.notices_redis import CHANNEL, RedisNotices
+        from homing.store.opening import database_name
 
         # Several databases may share one Redis; their gateways have nothing to tell each other.
-        return RedisNotices(redis_url, channel=f"{CHANNEL}:{make_url(url).database or ''}")
+        return RedisNotices(redis_url, channel=f"{CHANNEL}:{database_name(url)}")
     if database.dialect == "postgresql":
         from homing.store.notices_postgres import PostgresNotices
         from homing.store.postgres import PostgresDatabase
 
         assert isinstance(database, PostgresDatabase)
-        return PostgresNotices(database)
+        return PostgresNotices(database, listen_url=listen_url)
     return LocalNotices()
 
 
@@ -86,6 +92,9 @@ class LocalNotices:
 
     def subscribe(self, hear: Callable[[Notice], None]) -> None:
         self._subscribers.add(hear)
+
+    def watch_hearing(self, tell: TellHearing) -> None:
+        tell(None)
 
     async def publish(self, notices: Sequence[Notice]) -> None:
         self._subscribers.tell(notices)

@@ -10,13 +10,14 @@ from uuid import uuid4
 
 import structlog
 
-from homing.ports import CacheCleared, Notice, StoreUnavailable
+from homing.ports import CacheCleared, Notice, StoreUnavailable, TellHearing
 from homing.store.failures import said
-from homing.store.notice_wire import Letter, read, written
+from homing.store.notice_wire import Letter, proof, read, written
 from homing.store.notices import Subscribers
 
 _REMEMBERED_BATCHES = 10_000
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 3.0
+PROVE_EVERY_S, PROVED_WITHIN_S = 60.0, 5.0
 
 log = structlog.get_logger("homing")
 
@@ -26,10 +27,33 @@ class CarriedNotices(ABC):
 
     Our own word comes back to us as well. It is told here once, whichever comes first: so a change whose commit was
     never confirmed to us is heard of all the same, if it was made.
+
+    A connection that lives may still carry nothing to us, as when a pooler gave what listens to somebody else. So we
+    say something to ourselves at the start of each connection and every `prove_every_s` from then on; what is not back
+    within `proved_within_s` was not heard, and neither may what others said.
     """
 
-    def __init__(self, carrier: str, errors: Sequence[type[Exception]], *, start_timeout_s: float) -> None:
+    deaf_because = "nothing that is sent comes back"
+    """What a person may do about it, for the alert."""
+
+    def __init__(
+        self,
+        carrier: str,
+        errors: Sequence[type[Exception]],
+        *,
+        start_timeout_s: float,
+        prove_every_s: float = PROVE_EVERY_S,
+        proved_within_s: float = PROVED_WITHIN_S,
+    ) -> None:
         self._carrier = carrier
+        self._prove_every_s, self._proved_within_s = prove_every_s, proved_within_s
+        self._connected_anew = asyncio.Event()
+        self._proved: asyncio.Event = asyncio.Event()
+        self._connections = 0
+        self._deaf: str | None = None
+        self._judged = False
+        self._tell_hearing: TellHearing = lambda _: None
+        self._proving: asyncio.Task[None] | None = None
         self._errors: tuple[type[Exception], ...] = (*errors, StoreUnavailable)
         self._start_timeout_s = start_timeout_s
         self._sender = uuid4().hex
@@ -53,16 +77,24 @@ class CarriedNotices(ABC):
     def subscribe(self, hear: Callable[[Notice], None]) -> None:
         self._subscribers.add(hear)
 
+    def watch_hearing(self, tell: TellHearing) -> None:
+        self._tell_hearing = tell
+        if self._judged:
+            tell(self._deaf)
+
     async def start(self) -> None:
+        self._proving = asyncio.create_task(self._keep_proving(), name=f"homing hearing over {self._carrier}")
         self._listening = asyncio.create_task(self._keep_listening(), name=f"homing notices over {self._carrier}")
         with suppress(TimeoutError):
             async with asyncio.timeout(self._start_timeout_s):
                 await self._tried.wait()
 
     async def close(self) -> None:
-        if self._listening is not None:
-            self._listening.cancel()
-            await asyncio.wait([self._listening])
+        tasks = [task for task in (self._listening, self._proving) if task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
 
     async def publish(self, notices: Sequence[Notice]) -> None:
         letter = self._letter(notices)
@@ -86,6 +118,10 @@ class CarriedNotices(ABC):
     def _received(self, payload: str) -> None:
         letter = read(payload)
         if letter.sender == self._sender:
+            if not letter.notices:
+                self._proved.set()
+                self._judge(None)
+                return
             if letter.number in self._told:
                 return
             self._back_early[letter.number] = self._back_early.get(letter.number, 0) + len(letter.notices)
@@ -97,6 +133,37 @@ class CarriedNotices(ABC):
         if self._owing:
             self._owing = False
             await self.publish([CacheCleared(f"notices were lost while a gateway could not reach {self._carrier}")])
+
+    async def _keep_proving(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._prove_every_s):
+                    await self._connected_anew.wait()
+            self._connected_anew.clear()
+            if not self._missed and self._connections:
+                await self._prove()
+
+    async def _prove(self) -> None:
+        """Find out whether we hear ourselves. Says nothing of it while the carrier is away: that is known otherwise."""
+        self._proved.clear()
+        connections = self._connections
+        try:
+            await self._send([proof(self._sender, next(self._numbers))])
+            async with asyncio.timeout(self._proved_within_s):
+                await self._proved.wait()
+        except TimeoutError:
+            if connections == self._connections and not self._missed:
+                self._judge(f"this gateway does not hear the notices that it sends over {self._carrier}")
+        except self._errors:
+            return
+
+    def _judge(self, deaf: str | None) -> None:
+        if deaf is not None:
+            # Nobody knows what was said meanwhile.
+            self._subscribers.tell([CacheCleared(deaf)])
+            deaf = f"{deaf}: {self.deaf_because}"
+        self._judged, self._deaf = True, deaf
+        self._tell_hearing(deaf)
 
     async def _keep_listening(self) -> None:
         pause_s = _FIRST_PAUSE_S
@@ -123,6 +190,8 @@ class CarriedNotices(ABC):
             log.info("notices are heard again", carrier=self._carrier)
             self._subscribers.tell([CacheCleared(f"notices may have been missed while {self._carrier} was away")])
         self._missed = False
+        self._connections += 1
+        self._connected_anew.set()
         self._tried.set()
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from homing.store.database import Database, StoreMisconfigured
+from homing.store.postgres_dsn import PostgresDsn, read_dsn
 from homing.store.sqlite import SqliteFile, SqliteMemory
 
 _EXPECTED = "expected sqlite:///path/to/file or postgresql://user@host/name"
@@ -31,7 +32,7 @@ def open_database(
     none (SQLite). The last four are PostgreSQL's. Raises StoreMisconfigured with one sentence.
     """
     parsed = parse(url)
-    if parsed.drivername == "sqlite":
+    if isinstance(parsed, URL):
         path = sqlite_path(parsed)
         return SqliteMemory(now=now) if path is None else SqliteFile(path, exclusive=exclusive, now=now)
     # Imported only when asked for: a command that works on a file starts sooner without it.
@@ -46,28 +47,32 @@ def open_database(
     )
 
 
-def parse(url: str) -> URL:
-    """The URL in the one form that the drivers here take, or StoreMisconfigured. Never shows a password."""
+def parse(url: str) -> URL | PostgresDsn:
+    """What the URL names: a file, or a database of PostgreSQL. Raises StoreMisconfigured. Never shows a password."""
+    scheme = url.partition("://")[0]
+    if scheme in _POSTGRES:
+        return read_dsn(url)
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as error:
         raise StoreMisconfigured(f"the database URL cannot be read; {_EXPECTED}") from error
-    if parsed.drivername == "sqlite":
-        if parsed.host or parsed.query:
-            raise StoreMisconfigured(f"the database URL {_shown(parsed)} is not one for a file; {_EXPECTED}")
-        return parsed
-    if parsed.drivername not in _POSTGRES:
+    if parsed.drivername != "sqlite":
         raise StoreMisconfigured(f"no database of the kind {parsed.drivername!r} is supported; {_EXPECTED}")
-    if not parsed.database:
-        raise StoreMisconfigured(f"the database URL {_shown(parsed)} names no database; {_EXPECTED}")
-    query = {"ssl" if name == "sslmode" else name: value for name, value in parsed.query.items()}
-    return parsed.set(drivername="postgresql+asyncpg", query=query)
+    if parsed.host or parsed.query:
+        raise StoreMisconfigured(f"the database URL {shown(parsed)} is not one for a file; {_EXPECTED}")
+    return parsed
+
+
+def shown(parsed: URL | PostgresDsn) -> str:
+    """A database's URL for people, without its password."""
+    return parsed.render_as_string(hide_password=True) if isinstance(parsed, URL) else str(parsed)
+
+
+def database_name(url: str) -> str:
+    """What the database is called; of a file, its path."""
+    return parse(url).database or ""
 
 
 def sqlite_path(url: URL) -> Path | None:
     """The file that a SQLite URL names; None for a database in memory."""
     return None if url.database in _IN_MEMORY else Path(url.database or "").expanduser().absolute()
-
-
-def _shown(url: URL) -> str:
-    return url.render_as_string(hide_password=True)

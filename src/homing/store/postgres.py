@@ -1,17 +1,22 @@
 """PostgreSQL, over asyncpg, with a limit on every wait."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeVar
 
 import asyncpg
-from sqlalchemy import URL, ColumnElement, Connection, Float, cast, event, func, select, type_coerce
+from sqlalchemy import ColumnElement, Connection, Float, cast, event, func, select, type_coerce
+from sqlalchemy.engine.interfaces import ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.util import await_only
 
 from homing.store.columns import UtcDateTime
 from homing.store.database import Dialect
-from homing.store.failures import DRIVER_ERRORS, disconnected, lost_a_race, unavailable
+from homing.store.failures import DRIVER_ERRORS, belongs_elsewhere, disconnected, lost_a_race, unavailable
+from homing.store.postgres_connecting import Limits, Opened, WritableServer
+from homing.store.postgres_dsn import PostgresDsn
 
 T = TypeVar("T")
 
@@ -19,31 +24,36 @@ _TRIES = 4
 
 _CLOCK = select(func.clock_timestamp())
 
+_POOLED, _OPENED_S = "pooled", "opened_s"
+"""Of a connection's info: whether a pooler stands in between, see `Opened`; and since when it is."""
+
 
 class PostgresDatabase:
-    """A database on a PostgreSQL server. Connections are made when first needed, at most `pool_size` of them."""
+    """A database on PostgreSQL: on whichever of the named servers takes its writes.
+
+    Connections are made when first needed, at most `pool_size` of them.
+    """
 
     dialect: Dialect = "postgresql"
 
     def __init__(
         self,
-        url: URL,
+        dsn: PostgresDsn,
         *,
         pool_size: int = 10,
         connect_timeout_s: float = 1.0,
         statement_timeout_s: float = 5.0,
         pool_timeout_s: float = 1.0,
     ) -> None:
-        self._arguments = connect_arguments(connect_timeout_s, statement_timeout_s)
-        self._engine = create_async_engine(
-            url, connect_args=self._arguments, pool_size=pool_size, max_overflow=0, pool_timeout=pool_timeout_s
-        )
-        event.listen(self._engine.sync_engine, "invalidate", _abandon)
+        self._server = WritableServer(dsn, Limits(connect_timeout_s, statement_timeout_s))
+        self._engine = engine_on(self._server, pool_size=pool_size, max_overflow=0, pool_timeout=pool_timeout_s)
         # Without BEGIN and COMMIT, a statement costs one round trip instead of three.
         self._at_once = self._engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._read_limit_s = pool_timeout_s + connect_timeout_s + statement_timeout_s
-        self._write_limit_s = pool_timeout_s + connect_timeout_s + 6 * statement_timeout_s
+        connects_s = self._server.connects_within_s
+        self._read_limit_s = pool_timeout_s + connects_s + statement_timeout_s
+        self._write_limit_s = pool_timeout_s + connects_s + 6 * statement_timeout_s
         self._cleaning: set[asyncio.Task[None]] = set()
+        self._doubted_s = 0.0
 
     async def read(self, fn: Callable[[Connection], T]) -> T:
         try:
@@ -78,11 +88,13 @@ class PostgresDatabase:
         now: datetime = connection.scalars(_CLOCK).one()
         return now
 
-    async def connect_alone(self) -> "asyncpg.Connection[Any]":
+    async def connect_alone(self) -> Opened:
         """A connection outside of the pool, for one that listens. Raises the driver's own errors."""
-        _, from_url = self._engine.dialect.create_connect_args(self._engine.url)
-        connection: asyncpg.Connection[Any] = await asyncpg.connect(**{**from_url, **self._arguments})
-        return connection
+        return await self._server.connect()
+
+    def doubt(self) -> None:
+        """The server that the pool's connections lead to was seen to take no writes: none of them is used again."""
+        self._doubted_s = time.monotonic()
 
     async def close(self) -> None:
         if self._cleaning:
@@ -120,9 +132,9 @@ class PostgresDatabase:
         raise AssertionError("every try returns or raises")
 
     async def _once(self, engine: AsyncEngine, fn: Callable[[Connection], T]) -> T:
-        connection = await engine.connect()
+        connection = await self._connected(engine)
         try:
-            value = await connection.run_sync(fn)
+            value = await connection.run_sync(_run, fn)
         except DRIVER_ERRORS as error:
             # Tidying up a connection that no longer answers takes as long as the failure itself did.
             self._clean_up(connection, broken=isinstance(error, OSError | TimeoutError))
@@ -135,6 +147,14 @@ class PostgresDatabase:
             raise
         await connection.close()
         return value
+
+    async def _connected(self, engine: AsyncEngine) -> AsyncConnection:
+        connection = await engine.connect()
+        while _info(connection)[_OPENED_S] <= self._doubted_s:
+            await connection.invalidate()
+            await connection.close()
+            connection = await engine.connect()
+        return connection
 
     def _clean_up(self, connection: AsyncConnection, *, broken: bool) -> None:
         task = asyncio.ensure_future(_give_back(connection, broken=broken))
@@ -151,24 +171,60 @@ async def _give_back(connection: AsyncConnection, *, broken: bool) -> None:
         return  # The failure itself was reported; the pool has dropped the connection.
 
 
+def _info(connection: AsyncConnection) -> dict[Any, Any]:
+    assert connection.sync_connection is not None
+    return connection.sync_connection.info
+
+
+def _run(connection: Connection, fn: Callable[[Connection], T]) -> T:
+    """Statement by statement as the engine has it; but through a pooler in one transaction, as each may otherwise run
+    on another connection than the one it was prepared on."""
+    if not connection.info.get(_POOLED) or connection.get_execution_options().get("isolation_level") is None:
+        return fn(connection)
+    connection.execution_options(isolation_level="READ COMMITTED")
+    value = fn(connection)
+    connection.commit()
+    return value
+
+
+# --- engines --------------------------------------------------------------------------------------------------
+
+
+def engine_on(server: WritableServer, **options: Any) -> AsyncEngine:
+    """An engine whose connections lead to the server that takes writes, and end when it no longer does."""
+    engine = create_async_engine("postgresql+asyncpg://", **options)
+    made = engine.sync_engine
+
+    def connect(_dialect: Any, record: Any, _arguments: Any, parameters: dict[str, Any]) -> None:
+        opened = await_only(server.connect())
+
+        async def given(**_: Any) -> "asyncpg.Connection[Any]":
+            return opened.connection
+
+        record.info[_POOLED], record.info[_OPENED_S] = opened.is_pooled, time.monotonic()
+        parameters["async_creator_fn"] = given
+        if opened.is_pooled:
+            parameters["prepared_statement_cache_size"] = 0
+            # A statement without a name is gone with the next one; a named one would wait for somebody else.
+            parameters["prepared_statement_name_func"] = str
+
+    def limit(connection: Connection) -> None:
+        if connection.info.get(_POOLED) and server.limits.settings:
+            connection.exec_driver_sql(f"SELECT {server.limits.set_by(local=True)}")
+
+    event.listen(made, "do_connect", connect)
+    event.listen(made, "begin", limit)
+    event.listen(made, "handle_error", _judge)
+    event.listen(made, "invalidate", _abandon)
+    return engine
+
+
+def _judge(context: ExceptionContext) -> None:
+    """A server that takes no writes any more, or that goes away, ends this connection and all older ones."""
+    if belongs_elsewhere(context.original_exception):
+        context.is_disconnect = True
+
+
 def _abandon(connection: Any, _record: Any, _error: BaseException | None) -> None:
     """Drop a connection given up on at once, where the library would first wait for the server to say goodbye."""
     connection.driver_connection.terminate()
-
-
-def connect_arguments(connect_timeout_s: float, statement_timeout_s: float) -> dict[str, Any]:
-    """What every connection of ours is opened with. The server ends what a frozen or vanished client left open.
-
-    A live server ends a slow statement a little before we would: only a silent one costs us the connection.
-    """
-    statement_ms = int(statement_timeout_s * 900)
-    return {
-        "timeout": connect_timeout_s,
-        "command_timeout": statement_timeout_s,
-        "server_settings": {
-            "application_name": "homing",
-            "statement_timeout": str(statement_ms),
-            "idle_in_transaction_session_timeout": str(2 * statement_ms),
-            "timezone": "UTC",
-        },
-    }

@@ -42,6 +42,7 @@ ROUTE_COLUMNS = (
     sessions.c.epoch,
     sessions.c.state,
     sessions.c.status,
+    sessions.c.mismatched_phone,
 )
 
 LINKING_COLUMNS = (
@@ -58,6 +59,7 @@ ACCOUNT_COLUMNS = (
     accounts.c.takeover,
     accounts.c.created_at,
     accounts.c.requires,
+    accounts.c.person,
     sessions.c.last_verified_at,
 )
 
@@ -81,6 +83,7 @@ def route_of(row: AnyRow) -> Route:
         placement=placement_of(row),
         phone=row.phone,
         status=SessionStatus(row.status),
+        mismatched_phone=row.mismatched_phone,
     )
 
 
@@ -106,6 +109,8 @@ def account_of(row: AnyRow) -> Account:
         created_at=row.created_at,
         last_verified_at=row.last_verified_at,
         requires=row.requires,
+        mismatched_phone=row.mismatched_phone,
+        person=row.person,
         linking=linking_of(row),
     )
 
@@ -118,6 +123,7 @@ def contact_of(row: AnyRow) -> Contact:
         phone=row.phone,
         name=row.name,
         created_at=row.created_at,
+        phone_as_written=row.phone_as_written,
     )
 
 
@@ -135,6 +141,7 @@ def instance_of(row: AnyRow) -> Instance:
         mode=InstanceMode(row.mode),
         storage=row.storage,
         exited_at=row.exited_at,
+        strays=row.strays,
     )
 
 
@@ -184,6 +191,7 @@ def message_of(row: AnyRow) -> MessageRecord:
         instance_url=_url(row.instance_url),
         created_at=row.created_at,
         updated_at=row.updated_at,
+        phone_as_written=row.phone_as_written,
     )
 
 

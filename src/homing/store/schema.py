@@ -28,6 +28,7 @@ from homing.model.access import Scope
 from homing.model.fleet import InstanceMode, InstanceState, MoveKind, PlacementState, SessionStatus, Takeover
 from homing.model.leases import Ended
 from homing.model.messages import MessageState
+from homing.model.phones import Bare
 from homing.model.work import JobState
 from homing.store.columns import JsonText, Number, SealedBytes, UtcDateTime, Words
 
@@ -57,6 +58,10 @@ workspaces = Table(
     Column("id", Number, primary_key=True, autoincrement=False),
     Column("name", Words, nullable=False, server_default=""),
     Column("created_at", UtcDateTime, nullable=False),
+    # Where its national numbers belong (ISO 3166); empty: where the settings say.
+    Column("region", Words),
+    Column("bare_digits", Words, nullable=False, server_default=Bare.STRICT.value),
+    _one_of("bare_digits", Bare),
 )
 
 api_keys = Table(
@@ -83,8 +88,11 @@ accounts = Table(
     Column("takeover", Words, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("requires", JsonText, nullable=False, server_default="{}"),
+    # Whose phone it is, in the form that all spellings of it share (E.164 digits). Empty where that cannot be told.
+    Column("person", Words),
     UniqueConstraint("uuid"),
     UniqueConstraint("workspace_id", "phone"),
+    Index(None, "workspace_id", "person", unique=True),
     _one_of("takeover", Takeover),
     # An id of a deleted account is not given out again: the log of moves still speaks of it.
     sqlite_autoincrement=True,
@@ -99,8 +107,12 @@ contacts = Table(
     Column("phone", Words, nullable=False),
     Column("name", Words, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    # The digits in the form that all spellings of the person's number share.
+    Column("person", Words),
+    Column("phone_as_written", Words),
     UniqueConstraint("uuid"),
     UniqueConstraint("workspace_id", "phone"),
+    Index(None, "workspace_id", "person", unique=True),
     Index(None, "workspace_id", "id"),
     sqlite_autoincrement=True,
 )
@@ -122,6 +134,8 @@ instances = Table(
     Column("storage", Words),
     # Since when no process of it runs, by the word of whoever supervises it; empty once it was heard of again.
     Column("exited_at", UtcDateTime),
+    # How many sessions it listed that are not placed on it, when its list was last compared; empty before the first.
+    Column("strays", Integer),
     UniqueConstraint("url"),
     _one_of("mode", InstanceMode),
     _one_of("state", InstanceState),
@@ -155,9 +169,14 @@ sessions = Table(
     Column("offered_to", Words),
     Column("offered_at", UtcDateTime),
     Column("offered_place", Integer),
+    # Whose it was when its account was deleted: nobody else takes it up, but an operator.
+    Column("former_workspace_id", Number),
+    # The phone that its instance reports, while that is somebody else's than the account's.
+    Column("mismatched_phone", Words),
     UniqueConstraint("account_id"),
     Index(None, "instance_url"),
     _partial("sessions_moving_idx", "updated_at", where="state = 'moving'"),
+    _partial("sessions_mismatched_idx", "session_id", where="mismatched_phone IS NOT NULL"),
     CheckConstraint("epoch >= 0", name="epoch"),
     _one_of("state", PlacementState),
     _one_of("status", SessionStatus),
@@ -205,6 +224,7 @@ messages = Table(
     Column("instance_url", Words),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
+    Column("phone_as_written", Words),
     Index(None, "workspace_id", "uuid"),
     CheckConstraint("attempts >= 0", name="attempts"),
     _one_of("state", MessageState),

@@ -1,5 +1,6 @@
 """Unknown sends and the reports that settle them, whichever of the two is stored first."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -31,9 +32,10 @@ def settle_by_event(connection: Connection, sign: Sign, account: AccountUuid, ev
     rows = connection.execute(_unknown_statement(), {"account": account}).all()
     if not rows:
         return
-    found = settling.settled(
-        [message_of(row) for row in rows], sign, at, known_ids=_accounted_for(connection, account, sign)
-    )
+    if sign.recipient_hidden and len(rows) >= _UNKNOWN_MAX:
+        sign = replace(sign, text=None)  # there may be more, so none is the only one
+    known = _accounted_for(connection, account, sign)
+    found = settling.settled([message_of(row) for row in rows], sign, at, known_ids=known)
     if found is not None:
         _settle(connection, found, event_id, at)
 
@@ -65,10 +67,18 @@ def settle_by_record(connection: Connection, record: MessageRecord) -> None:
         if sign is None:
             continue
         known = _accounted_for(connection, record.account_uuid, sign)
-        found = settling.settled([record], sign, row.received_at, known_ids=known)
-        if found is not None:
+        candidates = _unknown_with(connection, record) if sign.recipient_hidden else [record]
+        found = settling.settled(candidates, sign, row.received_at, known_ids=known)
+        if found is not None and found.message_uuid == record.uuid:
             _settle(connection, found, row.id, record.updated_at)
             return
+
+
+def _unknown_with(connection: Connection, record: MessageRecord) -> list[MessageRecord]:
+    """The account's unknown sends, of which the record is one."""
+    rows = connection.execute(_unknown_statement(), {"account": record.account_uuid}).all()
+    others = [message_of(row) for row in rows if row.uuid != record.uuid]
+    return [record, *others]
 
 
 def _accounted_for(connection: Connection, account: AccountUuid, sign: Sign) -> set[str]:

@@ -8,11 +8,21 @@ from litestar.params import JSONBody
 from homing.compose import Gateway
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Contact, ContactUuid
-from homing.model.phones import e164_digits
 from homing.ports import AccountChanged, Page
 from homing.serve import views
 from homing.serve.access import Caller
-from homing.serve.api.context import READ, SEND, After, Asking, Limit, Ref, TheGateway, WorkspaceFilter, seen_workspace
+from homing.serve.api.context import (
+    READ,
+    SEND,
+    After,
+    Asking,
+    Limit,
+    Ref,
+    TheGateway,
+    WorkspaceFilter,
+    seen_workspace,
+    uuid_of,
+)
 from homing.serve.bodies import ContactBody
 from homing.serve.views import ContactView
 
@@ -39,13 +49,13 @@ class ContactsController(Controller):
     async def create(self, data: JSONBody[ContactBody], gateway: TheGateway, caller: Asking) -> ContactView:
         if caller.names_another(data.workspace_id):
             raise Problem(Code.NOT_FOUND, f"There is no workspace {data.workspace_id} for this key")
-        try:
-            phone = e164_digits(data.phone, gateway.settings.homing_default_region)
-        except ValueError as error:
-            raise Problem(Code.INVALID_REQUEST, str(error), field="phone") from error
-        uuid = ContactUuid(gateway.entropy.uuid())
         workspace = caller.acting_for(data.workspace_id)
-        return views.contact(await gateway.stores.directory.create_contact(uuid, workspace, phone, data.name))
+        number = gateway.workspaces.number(workspace, data.phone)
+        uuid = ContactUuid(uuid_of(data.uuid) if data.uuid is not None else gateway.entropy.uuid())
+        made = await gateway.stores.directory.create_contact(
+            uuid, workspace, number.digits, data.name, as_written=number.written, id=data.id
+        )
+        return views.contact(made)
 
     @get("/{uuid:str}", guards=[READ], summary="Show a contact")
     async def show(self, uuid: Ref, gateway: TheGateway, caller: Asking) -> ContactView:

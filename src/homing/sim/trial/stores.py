@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 from sqlalchemy import ColumnElement, Connection, text
 
 from homing.model.notices import Notice
-from homing.ports import StoreUnavailable
+from homing.ports import StoreUnavailable, TellHearing
 from homing.sim.trial.network import Link, Network
 from homing.sim.trial.processes import Process
 from homing.store.database import Dialect
@@ -187,6 +187,9 @@ class Carrier:
 
     def subscribe(self, hear: Callable[[Notice], None]) -> None:
         self._subscribers.add(hear)
+
+    def watch_hearing(self, tell: TellHearing) -> None:
+        tell(None)
 
     async def publish(self, notices: Sequence[Notice]) -> None:
         for other in list(self._store.told):

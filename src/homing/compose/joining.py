@@ -1,0 +1,84 @@
+"""The parts that know instances by what they say and how they answer: who reports, and which of them work."""
+
+from dataclasses import dataclass
+
+import structlog
+
+from homing.compose.stores import Stores
+from homing.config import Settings
+from homing.fleet import LiveFleet
+from homing.flows.alerts import AlertBook
+from homing.flows.fitness import RECOGNISE_TIMEOUT_S, Fitness
+from homing.flows.intake import Intake
+from homing.flows.listings import Lists, RecentLists
+from homing.flows.send import Saw
+from homing.flows.speakers import Speakers
+from homing.flows.unknown_senders import UnknownSenders
+from homing.model.faults import Fault, Phase
+from homing.model.fleet import InstanceUrl
+from homing.model.gateways import Recognised
+from homing.ports import Clock, Entropy
+from homing.serve.instance_keys import InstanceKeys
+from homing.serve.intake import IntakeEndpoint
+from homing.serve.metrics import Metrics
+from homing.serve.rejections import Rejections
+
+log = structlog.get_logger("homing")
+
+
+@dataclass(frozen=True, slots=True)
+class Reporting:
+    """What answers instances that report."""
+
+    endpoint: IntakeEndpoint
+    unknown: UnknownSenders
+    rejections: Rejections
+
+
+def reporting(
+    settings: Settings,
+    stores: Stores,
+    fleet: LiveFleet,
+    alerts: AlertBook,
+    lists: Lists,
+    intake: Intake,
+    metrics: Metrics,
+    clock: Clock,
+) -> Reporting:
+    """The endpoint of reports, and what it tells of those that it refuses."""
+    if not settings.whatsapp_hmac_secret:
+        log.warning("WHATSAPP_HMAC_SECRET is not set: what instances report is refused")
+    own_keys = {InstanceUrl(url): key for url, key in settings.instance_api_keys.items()}
+    unknown = UnknownSenders(fleet, alerts, clock, metrics, settings.our_url)
+    rejections = Rejections(clock)
+    endpoint = IntakeEndpoint(
+        intake=intake,
+        directory=stores.directory,
+        speakers=Speakers(fleet, stores.directory, RecentLists(lists, clock), unknown, clock),
+        rejections=rejections,
+        keys=InstanceKeys(settings.api_key, own_keys),
+        clock=clock,
+        metrics=metrics,
+        secret=settings.whatsapp_hmac_secret,
+        waiting_max=settings.homing_max_webhooks,
+    )
+    return Reporting(endpoint, unknown, rejections)
+
+
+def fitness_of(fleet: LiveFleet, alerts: AlertBook, clock: Clock, entropy: Entropy) -> Fitness:
+    """What knows the instances that do not work as they are set up."""
+
+    async def recognise(url: InstanceUrl) -> Recognised | Fault | None:
+        return await fleet.recognise(url, timeout_s=RECOGNISE_TIMEOUT_S)
+
+    return Fitness(fleet, alerts, clock, entropy, recognise, fleet.withhold)
+
+
+def all_hear(*saws: Saw) -> Saw:
+    """One ear for several."""
+
+    def saw(url: InstanceUrl, phase: Phase | None) -> None:
+        for each in saws:
+            each(url, phase)
+
+    return saw

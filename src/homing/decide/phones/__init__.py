@@ -1,0 +1,1 @@
+"""Which number was written, and whose is it?"""

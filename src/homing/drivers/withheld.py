@@ -1,0 +1,31 @@
+"""A driver for an address where a gateway of another family answers: it looks, and does nothing else.
+
+What one family's words do to another family's gateway nobody promises: WAHA logs a session out at the DELETE that
+closes one in the webjs protocol.
+"""
+
+from typing import Any
+
+from homing.model.faults import Fault, Phase
+from homing.model.fleet import InstanceUrl, Listing
+from homing.ports import Driver, InstanceHealth
+
+
+class Withheld:
+    """`ports.Driver` of which only `health` and `sessions` reach the address; all else is answered by a Fault."""
+
+    def __init__(self, inner: Driver, why: str) -> None:
+        self._inner = inner
+        self.family, self.base = inner.family, inner.base
+        self._fault = Fault(Phase.PATH_NOT_FOUND, f"nothing was sent to it: {why}")
+
+    async def health(self, instance: InstanceUrl, *, timeout_s: float) -> InstanceHealth | Fault:
+        return await self._inner.health(instance, timeout_s=timeout_s)
+
+    async def sessions(self, instance: InstanceUrl, *, timeout_s: float) -> Listing:
+        return await self._inner.sessions(instance, timeout_s=timeout_s)
+
+    async def _refuse(self, *_: Any, **__: Any) -> Fault:
+        return self._fault
+
+    session = send = start = start_many = stop = restart = logout = pairing = renew_pairing = _refuse

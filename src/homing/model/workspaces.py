@@ -1,0 +1,19 @@
+"""A tenant, and how its numbers are read."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from homing.model.fleet import WorkspaceId
+from homing.model.phones import Bare
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """Who owns accounts, contacts and keys. `region` (ISO 3166, upper case) is where its national numbers belong;
+    None: where the settings say."""
+
+    id: WorkspaceId
+    name: str
+    region: str | None
+    bare_digits: Bare
+    created_at: datetime

@@ -1,0 +1,63 @@
+"""Can this body be read at all, and in one way only? What it then means is the business of whoever asked for it.
+
+UTF-8, JSON, no name twice in an object, no number beyond what a float holds, no more depth than any honest request has.
+Two readers of a body that fails here could read it differently.
+"""
+
+import json
+from collections.abc import Sequence
+from math import isinf
+from typing import Any
+
+from litestar import Request
+
+from homing.model.errors import Code, Problem
+
+
+def check(raw: bytes) -> None:
+    """Raises Problem, with what is wrong, for a body that is not one readable JSON value."""
+    try:
+        _reader.decode(raw.decode())
+    except UnicodeDecodeError as error:
+        raise unreadable("it is not UTF-8") from error
+    except RecursionError as error:
+        raise unreadable("it is nested too deeply") from error
+    except ValueError as error:
+        raise unreadable(str(error)) from error
+
+
+def unreadable(why: str) -> Problem:
+    return Problem(Code.MALFORMED_BODY, f"The body cannot be read as JSON: {why}")
+
+
+class CheckedRequest(Request[Any, Any, Any]):
+    """A request whose JSON body is checked before it is believed."""
+
+    async def json(self) -> Any:
+        raw = await self.body()
+        if raw:
+            check(raw)
+        return await super().json()
+
+
+def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"it names {twice[:100]!r} twice")
+    return found
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if isinf(number):
+        raise ValueError("it has a number that is too large")
+    return number
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is no JSON")
+
+
+_reader = json.JSONDecoder(object_pairs_hook=_once, parse_float=_finite, parse_constant=_no_number)
