@@ -1,6 +1,6 @@
 """All defects, by what they are about."""
 
-from bite.catalogue import granting, holding, knowing, sending, speaking, working
+from bite.catalogue import granting, holding, joining, knowing, numbers, sending, speaking, working
 from bite.defect import Defect
 
 DEFECTS: tuple[Defect, ...] = (
@@ -8,6 +8,8 @@ DEFECTS: tuple[Defect, ...] = (
     *knowing.DEFECTS,
     *granting.DEFECTS,
     *holding.DEFECTS,
+    *joining.DEFECTS,
+    *numbers.DEFECTS,
     *speaking.DEFECTS,
     *working.DEFECTS,
 )

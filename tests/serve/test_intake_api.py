@@ -504,6 +504,17 @@ async def test_the_next_send_of_the_same_words_does_not_settle_the_first(api: Ap
     assert (await message(api, sent))["state"] == "unknown"
 
 
+async def test_a_send_to_a_hidden_number_is_settled_by_its_words(api: Api) -> None:
+    account, sent = await unknown_send(api)
+    second = (await api.send(account, phone="+62811801642")).json()
+    went = {"id": second["data"]["message_id"], "to": "998877@lid", "body": "hello"}
+    await report(api, told("message_sent", account["session_id"], message=went), url=A)
+    assert (await message(api, sent))["state"] == "unknown", "that was the second's"
+    went |= {"id": "true_998876@lid_3EB0FF"}
+    await report(api, told("message_sent", account["session_id"], message=went), url=A)
+    assert (await message(api, sent))["state"] == "sent"
+
+
 async def test_everything_for_instances_is_in_the_document(api: Api) -> None:
     paths = (await api.client.get("/docs/openapi.json")).json()["paths"]
     assert set(paths) >= {
