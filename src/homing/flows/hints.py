@@ -121,7 +121,10 @@ class Hints:
         observed = reconcile.observe(listings, accounts)
         judged = {
             session: reconcile.judge(
-                account.placement, observed, quarantined=account.status is SessionStatus.QUARANTINED
+                account.placement,
+                observed,
+                quarantined=account.status is SessionStatus.QUARANTINED,
+                owner=account.workspace_id,
             )
             for session, account in accounts.items()
         }
