@@ -24,6 +24,7 @@ from homing.model.fleet import (
     SessionId,
     SessionList,
     SessionStatus,
+    WorkspaceId,
 )
 
 _PRESENT = {SessionStatus.CONNECTED, SessionStatus.STARTING, SessionStatus.UNKNOWN}
@@ -123,16 +124,24 @@ def observe(listings: Mapping[InstanceUrl, Listing], sessions: Collection[Sessio
 
 
 def judge(
-    placement: Placement, observed: Observations, *, quarantined: bool = False, known: Linking = _UNHEARD
+    placement: Placement,
+    observed: Observations,
+    *,
+    quarantined: bool = False,
+    known: Linking = _UNHEARD,
+    owner: WorkspaceId | None = None,
 ) -> Judgement:
     """Where one session is, by the record and by the lists of all instances asked.
 
-    `known`: what its holder reported of its link with its phone.
+    `known`: what its holder reported of its link with its phone. One that has no place yet is found only where it is
+    not listed as another workspace's than `owner`: an account may have been made for the session of somebody else.
     """
     if quarantined:
         return SetAside("it is in quarantine: a stranger uses its login, and an operator has to start it again")
     home = placement.instance_url
     claims = observed.claims.get(placement.session_id, {})
+    if home is None and owner is not None:
+        claims = {url: row for url, row in claims.items() if row.workspace_id in (None, owner)}
     holders = {url: row for url, row in claims.items() if row.can_send}
     if home in holders:
         return _at_home(placement, home, holders)

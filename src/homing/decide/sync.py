@@ -115,7 +115,9 @@ def _is_fresh(session: Placed, now: datetime) -> bool:
 
 def conclude(route: Route, observed: Observations, *, seen_before: bool) -> Checked:
     """One doubtful session, judged. `seen_before`: an earlier look said the same, so that it is no passing state."""
-    judgement = reconcile.judge(route.placement, observed, quarantined=route.quarantined, known=route.linking)
+    judgement = reconcile.judge(
+        route.placement, observed, quarantined=route.quarantined, known=route.linking, owner=route.workspace_id
+    )
     result, reason, change = _concluded(route, judgement, observed, seen_before)
     return Checked(
         account_id=route.account_id,

@@ -134,6 +134,7 @@ class Hints:
                 observed,
                 quarantined=account.status is SessionStatus.QUARANTINED,
                 known=account.linking,
+                owner=account.workspace_id,
             )
             for session, account in accounts.items()
         }
