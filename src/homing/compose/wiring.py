@@ -1,7 +1,9 @@
 """Every part of a gateway, made and told of the others."""
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import structlog
@@ -11,6 +13,7 @@ from homing.compose.parts import Gateway, Moving
 from homing.compose.restoring import restoring_of
 from homing.compose.stores import Stores
 from homing.config import Settings
+from homing.decide import pictures
 from homing.decide.health import HealthPolicy
 from homing.decide.moves import MovePolicy
 from homing.drivers import Drivers, drivers_over
@@ -31,11 +34,14 @@ from homing.flows.identity import Identity
 from homing.flows.intake import Intake
 from homing.flows.keeper import Keeper, KeeperPolicy
 from homing.flows.keyed import KeyedSends
+from homing.flows.link_alerts import LinkAlerts
 from homing.flows.listings import Lists
 from homing.flows.migrate import Migrations
 from homing.flows.news import News
 from homing.flows.overlooked import Overlooked
+from homing.flows.pairing import Pairing
 from homing.flows.prospects import Prospects
+from homing.flows.readiness import Readiness
 from homing.flows.record import Recorder
 from homing.flows.rediscover import Rediscovery
 from homing.flows.rehome import KIND as REHOME
@@ -83,25 +89,23 @@ def wired(
     """A gateway's parts, and what has to run for as long as it is at work."""
     fleet = LiveFleet(stores.directory, drivers, clock, default_url=InstanceUrl(settings.whatsapp_nodejs_url) or None)
     routes = _routes(settings, stores.directory, clock, metrics)
-    keyring = Keyring(stores.directory, clock)
+    keyring, alerts = Keyring(stores.directory, clock), AlertBook(stores.alerts, clock)
     workspaces = Workspaces(stores.directory, clock, settings.homing_default_region)
-    alerts = AlertBook(stores.alerts, clock)
     fitness = fitness_of(fleet, alerts, clock, entropy)
     kept = _keeping(settings, stores, fleet, fitness, clock, entropy, metrics, reached)
     _subscribe(stores, routes, fleet, keyring, workspaces, kept.news, alerts)
-    stores.notices.watch_hearing(_hearing(alerts))
     strays = Strays(stores.directory, stores.work, kept.rehoming, clock)
     take_backs = TakeBacks(stores.directory, kept.rehoming, clock, MovePolicy(settings.homing_moves_per_day))
     lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout, failing=take_backs.listed, heard=fitness.listed)
     rediscovery = Rediscovery(stores.directory, lists, clock, entropy, metrics, kept.keeper.missed)
-    identity = Identity(stores.directory, alerts)
-    sync = Sync(stores.directory, lists, clock, entropy, metrics, identity)
+    identity, links = Identity(stores.directory, alerts), LinkAlerts(alerts)
+    sync = Sync(stores.directory, lists, clock, entropy, metrics, identity, links)
     sending, said = _sending(settings, routes, fleet, rediscovery, clock, kept, fitness)
     made = (settings, stores, keyring, workspaces, routes, sending, metrics, clock, entropy)
     sends, keyed, recorder = _send_endpoint(*made)
-    accounts = Accounts(stores.directory, fleet, entropy, stores.notices, metrics, kept.watching.unfit, fitness.met)
+    accounts = _accounts(stores, fleet, entropy, metrics, kept, fitness, links)
     adopting = Adopting(stores.directory, lists, identity, clock, metrics, naming.taken)
-    hints = Hints(stores.directory, lists, clock, entropy, metrics, kept.news, identity)
+    hints = Hints(stores.directory, lists, clock, entropy, metrics, kept.news, identity, links)
     overlooked = Overlooked(stores.events, hints, clock)
     intake = Intake(stores.events, hints, said, clock, entropy, keep_days=settings.homing_event_days)
     reports = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock)
@@ -119,6 +123,7 @@ def wired(
         keyring=keyring,
         workspaces=workspaces,
         accounts=accounts,
+        pairing=_pairing(stores, fleet, clock),
         adopting=adopting,
         identity=identity,
         strays=StraySessions(stores.directory, lists),
@@ -132,22 +137,16 @@ def wired(
         keeper=kept.keeper,
         news=kept.news,
         alerts=alerts,
+        readiness=Readiness(stores.proof, clock),
         fitness=fitness,
         unknown_senders=reports.unknown,
         moving=_moving(settings, stores, fleet, kept, clock),
-        restoring=restoring_of(settings, stores, fleet, kept.watching, kept.keeper, kept.rehoming, alerts, clock),
+        restoring=restoring_of(settings, stores, fleet, kept, alerts, clock),
     )
-    _show(kept, fitness, alerts, metrics)
+    _show(stores, kept, fitness, alerts, metrics)
     services = (fleet, keyring, workspaces, alerts, keyed, recorder, hints, overlooked, intake, scheduler, take_backs)
-    known = (
-        reports.unknown,
-        reports.rejections,
-        fitness,
-        strays,
-        gateway.restoring,
-        _housekeeping(settings, stores, clock),
-    )
-    moved = (kept.watching, kept.keeper, kept.worker, gateway.moving.drains)
+    known = (reports.unknown, reports.rejections, fitness, strays, _housekeeping(settings, stores, clock))
+    moved = (kept.watching, kept.keeper, kept.worker, gateway.moving.drains, gateway.restoring)
     return gateway, [part.run for part in (*services, *known, *moved)]
 
 
@@ -170,6 +169,25 @@ def _hearing(alerts: AlertBook) -> TellHearing:
             alerts.raised(AlertKind.NOTICES_UNHEARD, FLEET, deaf)
 
     return tell
+
+
+def _accounts(
+    stores: Stores,
+    fleet: LiveFleet,
+    entropy: Entropy,
+    metrics: Metrics,
+    kept: "_Kept",
+    fitness: Fitness,
+    links: LinkAlerts,
+) -> Accounts:
+    unfit, met = kept.watching.unfit, fitness.met
+    return Accounts(stores.directory, fleet, entropy, stores.notices, metrics, unfit, met, links)
+
+
+def _pairing(stores: Stores, fleet: LiveFleet, clock: Clock) -> Pairing:
+    """Pictures are read beside the loop: they come from outside, and take a while."""
+    read_picture = partial(asyncio.to_thread, pictures.text_in)
+    return Pairing(stores.directory, fleet, stores.events, clock, read_picture)
 
 
 def _housekeeping(settings: Settings, stores: Stores, clock: Clock) -> Housekeeping:
@@ -253,8 +271,9 @@ def _moving(settings: Settings, stores: Stores, fleet: LiveFleet, kept: _Kept, c
     )
 
 
-def _show(kept: _Kept, fitness: Fitness, alerts: AlertBook, metrics: Metrics) -> None:
+def _show(stores: Stores, kept: _Kept, fitness: Fitness, alerts: AlertBook, metrics: Metrics) -> None:
     """Let every scrape see how the fleet is judged."""
+    stores.notices.watch_hearing(_hearing(alerts))
 
     def states() -> dict[InstanceUrl, str]:
         wrong = fitness.misconfigured()

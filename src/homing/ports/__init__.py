@@ -56,11 +56,11 @@ from homing.model.notices import RosterChanged as RosterChanged
 from homing.model.notices import WorkReady as WorkReady
 from homing.model.notices import WorkspacesChanged as WorkspacesChanged
 from homing.model.phones import Bare
-from homing.model.restoring import Recorded
 from homing.model.sending import Receipt
 from homing.model.vault import VaultSealed as VaultSealed
 from homing.model.workspaces import Workspace
 from homing.ports.alerts import Alerts as Alerts
+from homing.ports.handing import HandedOut as HandedOut
 from homing.ports.leases import Credentials as Credentials
 from homing.ports.leases import Grants as Grants
 from homing.ports.leases import Leases as Leases
@@ -69,6 +69,7 @@ from homing.ports.meters import Meters as Meters
 from homing.ports.notices import Notices as Notices
 from homing.ports.notices import TellHearing as TellHearing
 from homing.ports.pages import Page as Page
+from homing.ports.proofs import WriteProof as WriteProof
 from homing.ports.routes import CacheStats as CacheStats
 from homing.ports.routes import Routes as Routes
 from homing.ports.work import Schedules as Schedules
@@ -170,7 +171,7 @@ class WorkspaceChanges(TypedDict, total=False):
     bare_digits: Bare
 
 
-class Directory(Protocol):
+class Directory(HandedOut, Protocol):
     """The durable map: who exists, and where each session lives. Raises StoreUnavailable from every method.
 
     Placements change by compare-and-set alone (`rebind`): a change holds only if the record it started from,
@@ -205,26 +206,6 @@ class Directory(Protocol):
 
     async def placed_on(self, instance: InstanceUrl) -> list[Placed]:
         """The sessions placed on an instance that should be running there: not stopped, not logged out."""
-        ...
-
-    async def hand_out(self, instance: InstanceUrl) -> list[Account]:
-        """The sessions that the process asking at this address is to restore, in the order in which it should.
-
-        Those placed there that are meant to run; not what is on its way, which whoever moves it starts. To whom each
-        was given, when, and at which place of the queue is remembered in the same transaction. Whoever asks runs: that
-        its instance was said to have exited holds no more.
-        """
-        ...
-
-    async def came_back(self, instance: InstanceUrl) -> None:
-        """A process of the instance was heard of: that it exited holds no more."""
-        ...
-
-    async def recorded(
-        self, *, instances: Collection[InstanceUrl] = (), sessions: Collection[SessionId] = ()
-    ) -> list[Recorded]:
-        """What is recorded of the sessions placed on these instances that are meant to run, and of these sessions, by
-        account; their ages by the store's clock at this moment."""
         ...
 
     async def adrift(self, *, for_s: float, limit: int) -> list[Placement]:
@@ -278,7 +259,11 @@ class Directory(Protocol):
         *,
         instance_url: InstanceUrl | None = None,
         status: SessionStatus | None = None,
-    ) -> list[Account]: ...
+        away: Collection[InstanceUrl] = (),
+    ) -> list[Account]:
+        """A page by id. `status` is the one that is known now, where the instances that are `away` cannot be reached
+        (`homing.decide.presence`)."""
+        ...
 
     async def accounts_of(self, sessions: Collection[SessionId]) -> list[Account]:
         """The accounts of these sessions, in one SELECT."""
@@ -376,8 +361,11 @@ class Directory(Protocol):
         """False, and no change, while sessions are placed on it."""
         ...
 
-    async def loads(self) -> list[InstanceLoad]:
-        """Sessions placed on each instance, by its id, with the phones of the connected ones."""
+    async def loads(self, workspace: WorkspaceId | None = None) -> list[InstanceLoad]:
+        """Sessions placed on each instance, by its id, with the phones of the connected ones.
+
+        With `workspace` only that one's sessions count.
+        """
         ...
 
     async def moves(
@@ -555,9 +543,15 @@ class Driver(Protocol):
         """End the link with WhatsApp. Afterwards only pairing anew helps."""
         ...
 
-    async def pairing(
+    async def pairing(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> PairingCode | Fault:
+        """The code in use, as far as the instance tells it without being disturbed; none where it only reports them."""
+        ...
+
+    async def renew_pairing(
         self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float
-    ) -> PairingCode | Fault: ...
+    ) -> PairingCode | Fault:
+        """A new code; whoever scans the old one scans in vain. An answer without a code: it will be reported."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

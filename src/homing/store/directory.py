@@ -7,6 +7,7 @@ from typing import TypeVar
 import structlog
 from sqlalchemy import Connection
 
+from homing.decide.presence import KNOWN_FOR
 from homing.model.access import Key
 from homing.model.fleet import (
     Account,
@@ -181,9 +182,13 @@ class SqlDirectory:
         *,
         instance_url: InstanceUrl | None = None,
         status: SessionStatus | None = None,
+        away: Collection[InstanceUrl] = (),
     ) -> list[Account]:
+        since = self._clock.now() - KNOWN_FOR
         return await self._database.read(
-            lambda c: accounts.accounts_page(c, workspace, page, instance_url=instance_url, status=status)
+            lambda c: accounts.accounts_page(
+                c, workspace, page, instance_url=instance_url, status=status, away=away, since=since
+            )
         )
 
     async def accounts_of(self, sessions: Collection[SessionId]) -> list[Account]:
@@ -305,8 +310,9 @@ class SqlDirectory:
         if strays:
             await self._database.write(lambda c: roster.note_strays(c, strays))
 
-    async def loads(self) -> list[InstanceLoad]:
-        return await self._database.read(roster.loads)
+    async def loads(self, workspace: WorkspaceId | None = None) -> list[InstanceLoad]:
+        since = self._clock.now() - KNOWN_FOR
+        return await self._database.read(lambda c: roster.loads(c, since, workspace))
 
     async def keys(self) -> list[Key]:
         return await self._database.read(roster.unrevoked_keys)

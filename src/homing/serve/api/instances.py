@@ -19,7 +19,7 @@ from homing.model.leases import Incarnation, IncarnationId
 from homing.ports import InstanceChanges, RosterChanged
 from homing.serve import fleet_views, stray_views
 from homing.serve.addresses import doubts, report_to
-from homing.serve.api.context import ADMIN, Asking, TheGateway, instance_of, operator, url_of
+from homing.serve.api.context import OPERATOR, Asking, TheGateway, instance_of, operator, url_of
 from homing.serve.bodies import ExitedBody, ExitedByUrlBody, InstanceBody, InstanceChangesBody
 from homing.serve.fleet_views import DrainView, ExitedView, InstanceView
 from homing.serve.stray_views import StraysView
@@ -34,7 +34,7 @@ class InstancesController(Controller):
 
     path = "/instances"
     tags = ["fleet"]
-    guards = [ADMIN]
+    guards = [OPERATOR]
 
     @get("/", summary="List instances, each asked for its health; and whether the brake is on")
     async def list_instances(self, gateway: TheGateway) -> dict[str, Any]:
@@ -162,6 +162,7 @@ async def _boots(gateway: Gateway) -> dict[InstanceUrl, Incarnation]:
 async def _shown(gateway: Gateway, load: InstanceLoad, boots: Mapping[InstanceUrl, Incarnation]) -> InstanceView:
     url, watching = load.instance.url, gateway.watching
     health = await gateway.fleet.driver(url).health(url, timeout_s=HEALTH_TIMEOUT_S)
+    load = load.away() if url in watching.down() else load
     shown = fleet_views.instance(load, health, gateway.alerts.of(Subject.instance(url)))
     wrong = gateway.fitness.misconfigured().get(url)
     fleet_views.judge(shown, watching.judged().get(url), boots.get(url), wrong)
