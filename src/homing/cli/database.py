@@ -61,10 +61,10 @@ class DatabaseSource:
                 _workspace(workspace), Page(after, limit), instance_url=_url(instance_url), status=wanted
             )
         )
-        return _plain(views.page([views.account(row) for row in rows], limit))
+        return _plain(views.page([views.account(row, now=SystemClock().now()) for row in rows], limit))
 
     def account(self, ref: str) -> Document:
-        return _plain(views.account(self._ask(lambda directory: _account(directory, ref))))
+        return _plain(views.account(self._ask(lambda directory: _account(directory, ref)), now=SystemClock().now()))
 
     def contacts(self, *, workspace: int | None, after: int, limit: int) -> Document:
         rows = self._ask(lambda directory: directory.contacts(_workspace(workspace), Page(after, limit)))

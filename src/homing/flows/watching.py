@@ -113,6 +113,7 @@ class Watching:
         return beat.incarnation if beat is not None else None
 
     def down(self) -> frozenset[InstanceUrl]:
+        """The instances that cannot be reached: of no session there it is known how it is."""
         return frozenset(url for url, kept in self._kept.items() if kept.judged.state is State.DOWN)
 
     def unfit(self) -> dict[InstanceUrl, str]:

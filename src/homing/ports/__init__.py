@@ -266,7 +266,11 @@ class Directory(Protocol):
         *,
         instance_url: InstanceUrl | None = None,
         status: SessionStatus | None = None,
-    ) -> list[Account]: ...
+        away: Collection[InstanceUrl] = (),
+    ) -> list[Account]:
+        """A page by id. `status` is the one that is known now, where the instances that are `away` cannot be reached
+        (`homing.decide.presence`)."""
+        ...
 
     async def accounts_of(self, sessions: Collection[SessionId]) -> list[Account]:
         """The accounts of these sessions, in one SELECT."""

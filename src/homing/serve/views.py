@@ -1,14 +1,15 @@
 """What the API shows of each noun. Nothing secret is in any of them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
+from homing.decide import presence
 from homing.model.access import Key
 from homing.model.alerts import GUIDES, Alert
-from homing.model.fleet import Account, Contact, SessionStatus
+from homing.model.fleet import Account, Contact, InstanceUrl, SessionStatus
 from homing.model.messages import MessageRecord
 from homing.model.work import Job
 from homing.model.workspaces import Workspace
@@ -40,7 +41,8 @@ class AccountView(msgspec.Struct):
     """An account, with where its session is. `reason` says what to do, where the status asks for it.
 
     `state` is that of the placement: `held`, or `moving` there. `move` is told only of one account that is shown.
-    `reported_phone` is what its instance reports, while that is somebody else's than `phone`: then nothing is sent.
+    `status` is what is known now, by what was seen `status_age_s` ago. `reported_phone` is what its instance reports,
+    while that is somebody else's than `phone`: then nothing is sent.
     """
 
     id: int
@@ -58,6 +60,7 @@ class AccountView(msgspec.Struct):
     last_verified_at: datetime | None
     created_at: datetime
     reason: str | None = None
+    status_age_s: float | None = None
     move: OpenMoveView | None = None
     reported_phone: str | None = None
     attention: list[AttentionView] = []
@@ -143,7 +146,16 @@ _ADVICE = {
 }
 
 
-def account(account: Account, alerts: Sequence[Alert] = (), job: Job | None = None) -> AccountView:
+def account(
+    account: Account,
+    alerts: Sequence[Alert] = (),
+    job: Job | None = None,
+    *,
+    now: datetime,
+    away: Collection[InstanceUrl] = (),
+) -> AccountView:
+    """As it is known `now`, with the instances that are `away` out of reach."""
+    status, outdated = presence.status_now(account, now, away)
     return AccountView(
         id=account.id,
         uuid=account.uuid,
@@ -154,12 +166,13 @@ def account(account: Account, alerts: Sequence[Alert] = (), job: Job | None = No
         instance_url=account.placement.instance_url,
         epoch=account.placement.epoch,
         state=account.placement.state.value,
-        status=account.status.value,
+        status=status.value,
+        status_age_s=round(max(0.0, (now - presence.seen_at(account)).total_seconds()), 1),
         takeover=account.takeover.value,
         requires=account.requires,
         last_verified_at=account.last_verified_at,
         created_at=account.created_at,
-        reason=_ADVICE.get(account.status),
+        reason=outdated or _ADVICE.get(account.status),
         move=_open_move(job) if job is not None else None,
         reported_phone=account.mismatched_phone,
         attention=attention(alerts),

@@ -63,6 +63,7 @@ class AccountsController(Controller):
             Page(after, limit),
             instance_url=url_of(instance_url, "instance_url") if instance_url else None,
             status=status,
+            away=gateway.watching.down(),
         )
         return views.page([_view(gateway, row) for row in rows], limit)
 
@@ -219,7 +220,8 @@ async def _shown(gateway: Gateway, account: Account) -> AccountView:
 
 
 def _view(gateway: Gateway, account: Account, job: Job | None = None) -> AccountView:
-    return views.account(account, gateway.alerts.of(Subject.session(account.session_id)), job)
+    alerts = gateway.alerts.of(Subject.session(account.session_id))
+    return views.account(account, alerts, job, now=gateway.clock.now(), away=gateway.watching.down())
 
 
 async def _target(gateway: Gateway, to: str | int | None) -> InstanceUrl | None:
