@@ -1,9 +1,10 @@
 """All defects, by what they are about."""
 
-from bite.catalogue import granting, holding, joining, knowing, numbers, sending, speaking, working
+from bite.catalogue import adopting, granting, holding, joining, knowing, numbers, sending, speaking, working
 from bite.defect import Defect
 
 DEFECTS: tuple[Defect, ...] = (
+    *adopting.DEFECTS,
     *sending.DEFECTS,
     *knowing.DEFECTS,
     *granting.DEFECTS,

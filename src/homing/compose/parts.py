@@ -17,6 +17,7 @@ from homing.flows.identity import Identity
 from homing.flows.keeper import Keeper
 from homing.flows.migrate import Migrations
 from homing.flows.news import News
+from homing.flows.pairing import Pairing
 from homing.flows.prospects import Prospects
 from homing.flows.rehome import Rehoming
 from homing.flows.stray_sessions import StraySessions
@@ -58,6 +59,7 @@ class Gateway:
     keyring: Keyring
     workspaces: Workspaces
     accounts: Accounts
+    pairing: Pairing
     adopting: Adopting
     identity: Identity
     deleting: Deleting

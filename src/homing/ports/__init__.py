@@ -547,9 +547,15 @@ class Driver(Protocol):
         """End the link with WhatsApp. Afterwards only pairing anew helps."""
         ...
 
-    async def pairing(
+    async def pairing(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> PairingCode | Fault:
+        """The code in use, as far as the instance tells it without being disturbed; none where it only reports them."""
+        ...
+
+    async def renew_pairing(
         self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float
-    ) -> PairingCode | Fault: ...
+    ) -> PairingCode | Fault:
+        """A new code; whoever scans the old one scans in vain. An answer without a code: it will be reported."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
