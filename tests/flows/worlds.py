@@ -251,6 +251,11 @@ class World:
     async def pairing(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> PairingCode | Fault:
         return PairingCode("qr", "ABCD-1234", 300)
 
+    async def renew_pairing(
+        self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float
+    ) -> PairingCode | Fault:
+        return PairingCode("qr", "ABCD-1234", 300)
+
 
 class Tally:
     """`ports.Meters` that a test can read."""

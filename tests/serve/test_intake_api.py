@@ -15,7 +15,7 @@ from homing.config import Settings
 from homing.drivers import Drivers
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import SessionId, SessionStatus
-from homing.ports import PairingCode, StoreUnavailable
+from homing.ports import StoreUnavailable
 from homing.serve.app import Application
 from homing.serve.instance_keys import InstanceKeys
 from tests.decide.test_signing import BODY, TIMESTAMP, VECTOR
@@ -433,24 +433,6 @@ async def test_what_was_stopped_or_logged_out_is_not_to_run(fleet: tuple[Api, li
 
 
 # --- pairing ---
-
-
-async def test_a_code_that_the_instance_only_reports_is_shown(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    account = await api.account()
-    path = f"/accounts/{account['id']}/qr"
-
-    async def without_code(*_: object, **__: object) -> PairingCode:
-        return PairingCode(None, None, 300)
-
-    monkeypatch.setattr(api.world, "pairing", without_code)
-    assert (await api.call("GET", path)).json() == {"qr": None, "code": None, "expires_in": 300}
-    with capture_logs() as lines:
-        for n in range(2):
-            await report(api, told("qr_code_generated", account["session_id"], qr_code=f"CODE-{n}"), url=A)
-        shown = (await api.call("GET", path)).json()
-    assert shown["qr"] == "CODE-1"
-    assert 50 <= shown["expires_in"] <= 60
-    assert "CODE-" not in str(lines)
 
 
 async def test_a_code_that_the_instance_tells_comes_first(api: Api) -> None:

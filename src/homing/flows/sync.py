@@ -19,6 +19,7 @@ from homing.decide.strays import Owner
 from homing.decide.sync import ATTENTION, Checked, Comparison, Result
 from homing.flows import identity
 from homing.flows.identity import Identity
+from homing.flows.link_alerts import LinkAlerts
 from homing.flows.listings import Lists
 from homing.flows.stray_sessions import Found, StraySessions
 from homing.model.fleet import (
@@ -104,10 +105,12 @@ class Sync:
         entropy: Entropy,
         meters: Meters,
         identities: Identity | None = None,
+        alerts: LinkAlerts | None = None,
     ) -> None:
         """`identities` hears which phones are reported for sessions."""
         self._directory, self._lists, self._identity = directory, lists, identities
         self._strays = StraySessions(directory, lists)
+        self._alerts = alerts or LinkAlerts()
         self._clock, self._entropy, self._meters = clock, entropy, meters
 
     async def run(
@@ -154,10 +157,11 @@ class Sync:
 
     async def _compare(self, url: InstanceUrl, left: _Left, report: SyncReport, *, force: bool, tell: Tell) -> None:
         report.instance_calls += 1
+        asked_s = self._clock.monotonic()
         listing = await self._lists.read(url)
         placed = await self._directory.placed_on(url)
         compared = sync.compare(placed, listing, now=self._clock.now(), force=force)
-        await self._note_agreed(url, compared, report, tell)
+        await self._note_agreed(url, compared, report, tell, asked_s)
         left.doubtful |= {session.session_id for session in compared.doubtful}
         left.strangers |= compared.strangers
         if isinstance(listing, SessionList):
@@ -170,7 +174,9 @@ class Sync:
         )
         _note_oddities(listing, report)
 
-    async def _note_agreed(self, url: InstanceUrl, compared: Comparison, report: SyncReport, tell: Tell) -> None:
+    async def _note_agreed(
+        self, url: InstanceUrl, compared: Comparison, report: SyncReport, tell: Tell, asked_s: float
+    ) -> None:
         report.counts[Result.VERIFIED] += len(compared.verified)
         report.counts[Result.SKIPPED] += len(compared.fresh)
         for session in compared.verified:
@@ -178,7 +184,10 @@ class Sync:
         for session in compared.fresh:
             tell(_agreed(session, url, Result.SKIPPED, "verified within the last minute"))
         if compared.verified and not report.dry_run:
-            await self._directory.mark_verified([each.session_id for each in compared.verified], self._clock.now())
+            names = [each.session_id for each in compared.verified]
+            self._alerts.connected(names)
+            ago_s = self._clock.monotonic() - asked_s
+            await self._directory.mark_verified(names, self._clock.now(), ready_ago_s=ago_s)
 
     # --- judging ------------------------------------------------------------------------------------------------
 
@@ -231,6 +240,8 @@ class Sync:
                 report.told.append(final)
             tell(final)
         await self._note_verified(concluded, left, report)
+        if not report.dry_run:
+            await self._note_statuses(concluded)
         return applied
 
     async def _note_strays(
@@ -268,6 +279,13 @@ class Sync:
         ]
         if found and not report.dry_run:
             await self._directory.mark_verified(found, self._clock.now())
+
+    async def _note_statuses(self, concluded: list[Checked]) -> None:
+        for checked in concluded:
+            if checked.status is not None:
+                ready = checked.status is SessionStatus.CONNECTED
+                await self._directory.set_status(checked.session_id, checked.status, ready=ready)
+                self._alerts.note(checked.session_id, checked.status, checked.reason)
 
 
 def _owner(checked: Checked, applied: set[SessionId], dry_run: bool) -> Owner:

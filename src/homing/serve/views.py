@@ -7,13 +7,14 @@ from typing import Any
 import msgspec
 
 from homing.decide import presence
+from homing.flows.pairing import Shown
 from homing.model.access import Key
 from homing.model.alerts import GUIDES, Alert
 from homing.model.fleet import Account, Contact, InstanceUrl, SessionStatus
 from homing.model.messages import MessageRecord
 from homing.model.work import Job
 from homing.model.workspaces import Workspace
-from homing.ports import CacheStats, PairingCode
+from homing.ports import CacheStats
 
 
 class OpenMoveView(msgspec.Struct):
@@ -119,11 +120,19 @@ class KeyView(msgspec.Struct, omit_defaults=True):
 
 
 class PairingView(msgspec.Struct):
-    """What links a phone. Both empty: the gateway tells the code by webhook only."""
+    """The newest code that links a phone; `expires_in` is what it has left, in seconds.
+
+    `qr` is the text to draw as a QR code, `code` one to type. Where the instance tells a picture alone, `picture` is
+    that, as a data URL, and `qr` is what was read in it: empty if it could not be read. An expired code is followed by
+    the next one as long as the instance makes them; `POST` asks for a new one.
+    """
 
     qr: str | None
+    picture: str | None
     code: str | None
     expires_in: int
+    expired: bool
+    received_at: datetime | None
 
 
 class CacheView(msgspec.Struct):
@@ -238,8 +247,8 @@ def key(key: Key, secret: str = "") -> KeyView:
     return KeyView(key.id, key.name, key.scope.value, key.workspace_id, key.created_at, secret)
 
 
-def pairing(code: PairingCode) -> PairingView:
-    return PairingView(code.qr, code.code, code.expires_in_s)
+def pairing(shown: Shown) -> PairingView:
+    return PairingView(shown.qr, shown.picture, shown.code, shown.expires_in_s, shown.expired, shown.received_at)
 
 
 def cache(stats: CacheStats, *, enabled: bool) -> CacheView:
