@@ -50,6 +50,7 @@ class Settings(BaseSettings):
     homing_port: int = Field(default=8000, ge=1, le=65_535)
     homing_public_url: str = Field(default="", description="under which instances reach us")
     homing_database_url: str = Field(default=DEFAULT_DATABASE, repr=False)
+    homing_database_wait: float | None = Field(default=None, ge=0, description="seconds at start; unset: for ever")
     homing_listen_url: str = Field(default="", repr=False, description="the database without its pooler, to listen")
     homing_redis_url: str = Field(default="", repr=False)
     homing_log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")

@@ -40,6 +40,7 @@ from homing.flows.news import News
 from homing.flows.overlooked import Overlooked
 from homing.flows.pairing import Pairing
 from homing.flows.prospects import Prospects
+from homing.flows.readiness import Readiness
 from homing.flows.record import Recorder
 from homing.flows.rediscover import Rediscovery
 from homing.flows.rehome import KIND as REHOME
@@ -137,6 +138,7 @@ def wired(
         keeper=kept.keeper,
         news=kept.news,
         alerts=alerts,
+        readiness=Readiness(stores.proof, clock),
         fitness=fitness,
         unknown_senders=reports.unknown,
         moving=_moving(settings, stores, fleet, kept, clock),

@@ -68,6 +68,7 @@ from homing.ports.meters import Meters as Meters
 from homing.ports.notices import Notices as Notices
 from homing.ports.notices import TellHearing as TellHearing
 from homing.ports.pages import Page as Page
+from homing.ports.proofs import WriteProof as WriteProof
 from homing.ports.routes import CacheStats as CacheStats
 from homing.ports.routes import Routes as Routes
 from homing.ports.work import Schedules as Schedules
@@ -368,8 +369,11 @@ class Directory(Protocol):
         """False, and no change, while sessions are placed on it."""
         ...
 
-    async def loads(self) -> list[InstanceLoad]:
-        """Sessions placed on each instance, by its id, with the phones of the connected ones."""
+    async def loads(self, workspace: WorkspaceId | None = None) -> list[InstanceLoad]:
+        """Sessions placed on each instance, by its id, with the phones of the connected ones.
+
+        With `workspace` only that one's sessions count.
+        """
         ...
 
     async def moves(
