@@ -104,7 +104,6 @@ def wired(
     sending, said = _sending(settings, routes, fleet, rediscovery, clock, kept, fitness)
     made = (settings, stores, keyring, workspaces, routes, sending, metrics, clock, entropy)
     sends, keyed, recorder = _send_endpoint(*made)
-    accounts = _accounts(stores, fleet, entropy, metrics, kept, fitness, links)
     adopting = Adopting(stores.directory, lists, identity, clock, metrics, naming.taken)
     hints = Hints(stores.directory, lists, clock, entropy, metrics, kept.news, identity, links)
     overlooked = Overlooked(stores.events, hints, clock)
@@ -123,7 +122,7 @@ def wired(
         fleet=fleet,
         keyring=keyring,
         workspaces=workspaces,
-        accounts=accounts,
+        accounts=_accounts(stores, fleet, entropy, metrics, kept, fitness, links),
         pairing=_pairing(stores, fleet, clock),
         adopting=adopting,
         identity=identity,
