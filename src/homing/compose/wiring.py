@@ -81,22 +81,22 @@ def wired(
     workspaces = Workspaces(stores.directory, clock, settings.homing_default_region)
     alerts = AlertBook(stores.alerts, clock)
     fitness = fitness_of(fleet, alerts, clock, entropy)
-    kept = _keeping(settings, stores, fleet, fitness, clock, entropy, metrics, reached)
+    kept = _keeping(settings, stores, fleet, fitness, alerts, clock, entropy, metrics, reached)
     for hear in (routes.hear, fleet.hear, keyring.hear, workspaces.hear, kept.news.hear, alerts.hear):
         stores.notices.subscribe(hear)
     stores.notices.watch_hearing(_hearing(alerts))
-    strays = Strays(stores.directory, stores.work, kept.rehoming, clock)
-    take_backs = TakeBacks(stores.directory, kept.rehoming, clock, MovePolicy(settings.homing_moves_per_day))
+    strays = Strays(stores.directory, stores.work, kept.rehoming, clock, alerts)
+    take_backs = TakeBacks(stores.directory, kept.rehoming, clock, MovePolicy(), alerts)
     lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout, failing=take_backs.listed, heard=fitness.listed)
-    rediscovery = Rediscovery(stores.directory, lists, clock, entropy, metrics, kept.keeper.missed)
-    sync = Sync(stores.directory, lists, clock, entropy, metrics)
+    rediscovery = Rediscovery(stores.directory, lists, clock, entropy, metrics, kept.keeper.missed, alerts)
+    sync = Sync(stores.directory, lists, clock, entropy, metrics, alerts)
     said = Said()
     saw = all_hear(kept.watching.saw, fitness.met)
     sending = _sending(settings, routes, fleet, rediscovery, clock, said, kept, saw)
-    made = (settings, stores, keyring, workspaces, routes, sending, metrics, clock, entropy)
-    sends, keyed, recorder = _send_endpoint(*made)
+    of_sends = (settings, stores, keyring, workspaces, routes, sending, metrics, clock, entropy)
+    sends, keyed, recorder = _send_endpoint(*of_sends)
     accounts = Accounts(stores.directory, fleet, entropy, stores.notices, metrics, kept.watching.unfit, fitness.met)
-    hints = Hints(stores.directory, lists, clock, entropy, metrics, kept.news)
+    hints = Hints(stores.directory, lists, clock, entropy, metrics, kept.news, alerts)
     overlooked = Overlooked(stores.events, hints, clock)
     stores.notices.subscribe(overlooked.hear)
     intake = Intake(stores.events, hints, said, clock, entropy, keep_days=settings.homing_event_days)
@@ -250,13 +250,14 @@ def _keeping(
     stores: Stores,
     fleet: LiveFleet,
     fitness: Fitness,
+    alerts: AlertBook,
     clock: Clock,
     entropy: Entropy,
     metrics: Metrics,
     reached: Reached,
 ) -> _Kept:
     news = News()
-    watching = Watching(stores.leases, fleet, clock, entropy, _watch_policy(settings), fitness.misconfigured)
+    watching = Watching(stores.leases, fleet, clock, entropy, _watch_policy(settings), fitness.misconfigured, alerts)
     rehoming = Rehoming(
         stores.directory,
         stores.grants,
@@ -269,9 +270,10 @@ def _keeping(
         metrics,
         RehomePolicy(settings.homing_logins_per_instance, settings.homing_logins_fleet),
         reached,
+        alerts,
     )
     keep = KeeperPolicy(by_itself=settings.homing_auto_rehome)
-    keeper = Keeper(watching, rehoming, stores.directory, fleet, news, clock, keep)
+    keeper = Keeper(watching, rehoming, stores.directory, fleet, news, clock, keep, alerts)
     duty = Duty(together=rehoming.do, policy=REHOME_PATIENCE, at_once=1_000, lease_s=3.0, poll_s=1.0)
     worker = Worker(stores.work, clock, entropy, REHOME, duty, owner=entropy.uuid())
     return _Kept(news, watching, rehoming, keeper, worker)

@@ -13,8 +13,10 @@ import structlog
 from homing.decide import hints, reconcile
 from homing.decide.hints import Hint
 from homing.decide.reconcile import AtHome, Contested, Elsewhere, Judgement
+from homing.flows.alerts import AlertBook, Unkept
 from homing.flows.listings import Lists
 from homing.flows.news import News
+from homing.model.alerts import AlertKind, Subject
 from homing.model.fleet import Account, InstanceUrl, Listing, SessionId, SessionList, SessionStatus
 from homing.ports import Clock, Directory, Entropy, Meters, StoreUnavailable
 
@@ -52,9 +54,11 @@ class Hints:
         entropy: Entropy,
         meters: Meters,
         news: News | None = None,
+        alerts: AlertBook | None = None,
     ) -> None:
         self._directory, self._lists, self._news = directory, lists, news or News()
         self._clock, self._entropy, self._meters = clock, entropy, meters
+        self._alerts = alerts or AlertBook(Unkept(), clock)
         self._waiting: dict[SessionId, _Wanted] = {}
         self._later: set[SessionId] = set()
         self._some = asyncio.Event()
@@ -169,10 +173,12 @@ class Hints:
         seen = [session for session, judgement in judged.items() if isinstance(judgement, AtHome)]
         for session in seen:
             self._news.tell(session)
+            self._alerts.held(session)
         await self._directory.mark_verified(seen, self._clock.now())
         for session, judgement in judged.items():
             if isinstance(judgement, Contested):
-                log.error("Session held twice", alert=True, session_id=session, claimants=list(judgement.claimants))
+                claimed = f"claimed by {', '.join(judgement.claimants)}"
+                self._alerts.raised(AlertKind.DUPLICATE_HOLDER, Subject.session(session), claimed)
             elif not isinstance(judgement, Elsewhere):
                 await self._note_status(accounts[session], listings)
 
