@@ -193,3 +193,38 @@ def test_a_gateway_that_hangs_up_leaves_a_deed_unknown(homing: CommandLine, gate
     ran = homing("accounts", "start", "144")
     assert ran.code == 1
     assert "whether it was done is not known" in ran.err
+
+
+def test_a_running_session_is_taken_up_by_its_id(homing: CommandLine, gateway: ScriptedGateway):
+    gateway.answer("POST", "/accounts", ACCOUNT, 201)
+    names = ("--session", "webjs_1_9", "--instance", "http://a:3001", "--uuid", "u-1", "--id", "144")
+    assert homing("accounts", "create", "0816108641", *names, "--no-start").code == 0
+    assert {name: gateway.last.body[name] for name in ("session_id", "instance_url", "uuid", "id", "start")} == {
+        "session_id": "webjs_1_9", "instance_url": "http://a:3001", "uuid": "u-1", "id": 144, "start": False,
+    }  # fmt: skip
+    homing("accounts", "create", "0816108641")
+    assert "session_id" not in gateway.last.body
+
+
+def test_a_reported_phone_is_shown_and_accepted(homing: CommandLine, gateway: ScriptedGateway):
+    gateway.answer("GET", "/accounts/144", ACCOUNT | {"reported_phone": "4915112345678"})
+    assert "4915112345678" in homing("accounts", "show", "144").out
+    gateway.answer("POST", "/accounts/144/accept-phone", ACCOUNT | {"phone": "4915112345678"})
+    assert homing("accounts", "accept-phone", "144", "--json").document["phone"] == "4915112345678"
+
+
+def test_an_account_is_deleted_and_a_connected_one_by_insisting(homing: CommandLine, gateway: ScriptedGateway):
+    gateway.refuse("DELETE", "/accounts/144", 409, "instance_in_use", "The session is connected")
+    assert homing("accounts", "delete", "144").code == 1
+    gateway.answer("DELETE", "/accounts/144", None, 204)
+    assert homing("accounts", "delete", "144", "--force").code == 0
+    assert (gateway.last.method, gateway.last.path) == ("DELETE", "/api/v1/accounts/144?force=true")
+
+
+def test_strays_are_shown_with_the_command_that_takes_each_up(homing: CommandLine, gateway: ScriptedGateway):
+    adopt = "homing accounts create +62811 --session s1 --instance http://a:3001 --no-start"
+    stray = {"session_id": "s1", "kind": "unknown", "status": "connected", "phone": "62811", "workspace_id": 1}
+    found = {"instance_url": "http://a:3001", "strays": 102, "data": [stray | {"reason": "none", "adopt": adopt}]}
+    gateway.answer("GET", "/instances/1/strays", found)
+    ran = homing("instances", "strays", "1")
+    assert (ran.code, ran.out.splitlines()[-1], ran.err) == (0, adopt, "101 more are not named.\n")

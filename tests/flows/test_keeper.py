@@ -55,9 +55,18 @@ class Bench:
 
 
 @asynccontextmanager
-async def kept(*urls: InstanceUrl, policy: KeeperPolicy | None = None) -> AsyncIterator[Bench]:
+async def kept(
+    *urls: InstanceUrl, policy: KeeperPolicy | None = None, up: bool = True, placed: int = 0
+) -> AsyncIterator[Bench]:
+    """A keeper that has been at work for a while. With `up` false no instance was ever heard of."""
     async with bench(*urls) as sends:
-        leases = ModelLeases(sends.clock, boots={url: f"boot {url}" for url in urls})  # type: ignore[arg-type]
+        boots = {url: f"boot {url}" for url in urls if up}
+        leases = ModelLeases(sends.clock, boots=boots)  # type: ignore[arg-type]
+        for url in urls:
+            for _ in range(placed):
+                await sends.account(url)
+            if not up:
+                sends.world.lose(url, Fault(Phase.REFUSED))
         news, wishes = News(), Wishes()
         entropy = SeededEntropy(5, sends.clock)
         watching = Watching(leases, sends.world, sends.clock, entropy, WatchPolicy())  # type: ignore[arg-type]
@@ -173,6 +182,18 @@ async def test_nobody_is_moved_unasked_where_that_is_switched_off() -> None:
         it.kill(B)
         await asyncio.sleep(20.0)
         assert not it.wishes.entered
+
+
+async def test_instances_that_were_never_up_did_not_fall_ill() -> None:
+    async with kept(A, B, C, D, up=False) as it:
+        await asyncio.sleep(20.0)
+        assert not isinstance(it.keeper.brake, Engaged)
+
+
+async def test_instances_that_were_never_up_count_where_sessions_are_placed_on_them() -> None:
+    """A gateway that starts on the wrong side of a cut network sees just this."""
+    async with kept(A, B, C, D, up=False, placed=1) as it:
+        assert isinstance(it.keeper.brake, Engaged)
 
 
 async def test_what_was_emptied_for_a_deploy_does_not_count_for_the_brake() -> None:

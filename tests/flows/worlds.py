@@ -100,6 +100,8 @@ class World:
         self.ledger: list[tuple[str, str]] = []
         self.withdrawn: set[InstanceUrl] = set()
         self.draining: set[InstanceUrl] = set()
+        self.owners: dict[SessionId, WorkspaceId] = {}
+        self.phones: dict[SessionId, str] = {}
 
     def hold(
         self, url: InstanceUrl, session: SessionId, *, epoch: int = 1, status: SessionStatus = SessionStatus.CONNECTED
@@ -167,7 +169,9 @@ class World:
             session: ListedSession(
                 session,
                 status,
+                self.phones.get(session),
                 epoch=Epoch(epoch) if model.can.honour_epoch else None,
+                workspace_id=self.owners.get(session),
                 idle_s=model.idle_s.get(session),
             )
             for session, (status, epoch) in model.sessions.items()

@@ -25,6 +25,10 @@ from homing.cli.waiting import Timeout, Wait, move_ended, until
 
 app = App(name="accounts", help="Accounts: who they are, where their sessions live, starting and stopping them.")
 
+Session = Annotated[str | None, Parameter(help="The id of a session that an instance runs already.")]
+Uuid = Annotated[str | None, Parameter(help="The uuid it is to have. [default: a new one]")]
+ChosenId = Annotated[int | None, Parameter(help="The number it is to have. [default: the next one]")]
+
 _COLUMNS: Columns = {
     "id": "id",
     "phone": "phone",
@@ -80,14 +84,26 @@ def create(
     takeover: Annotated[
         Takeover | None, Parameter(help="Who may start it elsewhere once its instance is lost. [default: auto]")
     ] = None,
+    session: Session = None,
+    instance: Annotated[
+        str | None, Parameter(help="The instance that runs --session. [default: the one that lists it]")
+    ] = None,
+    uuid: Uuid = None,
+    id: ChosenId = None,
     start: Annotated[bool, Parameter(negative="--no-start", help="Open its session at once.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """Create an account and open its session on the least loaded healthy instance. Then link it: `homing accounts qr`.
 
+    With `--session` it takes up a session that runs already, without pairing it anew: where it is listed, in the state
+    that it is in. Which ones nobody has taken up yet: `homing instances strays`.
+
     Example: `homing accounts create +62811801641 --workspace 1 --name "Shop"`
+
+    Example: `homing accounts create +62811801641 --session webjs_1_1699 --instance http://wa1:3001 --no-start`
     """
     body = {"phone": phone, "name": name, "workspace_id": workspace, "takeover": takeover, "start": start}
+    body |= _given(session_id=session, instance_url=instance, uuid=uuid, id=id)
     _show(gateway("Creating an account").post("/accounts", body, slow=True), as_json=as_json)
 
 
@@ -101,9 +117,15 @@ def change(
     ] = None,
     require: Labels = None,
     require_nothing: Annotated[bool, Parameter(negative="", help="It may live on any instance.")] = False,
+    session: Session = None,
+    instance: Annotated[str | None, Parameter(help="The instance that runs its session.")] = None,
+    uuid: Uuid = None,
+    id: ChosenId = None,
     as_json: AsJson = False,
 ) -> None:
     """Say who may take a session over, and which labels its instance must have. What is not given stays.
+
+    `--session`, `--instance`, `--uuid` and `--id` only while the account is on no instance.
 
     `auto`: Homing by itself; `manual`: only when somebody says `homing accounts rehome`; `never`: nobody. The labels
     replace those it required before, and count from its next move on.
@@ -112,8 +134,9 @@ def change(
     """
     changes: dict[str, Any] = {"takeover": takeover} if takeover is not None else {}
     changes |= {"requires": labels(require or [])} if require or require_nothing else {}
+    changes |= _given(session_id=session, instance_url=instance, uuid=uuid, id=id)
     if not changes:
-        raise CannotStart("Say what to change: --takeover, --require or --require-nothing")
+        raise CannotStart("Say what to change: --takeover, --require, --require-nothing, --session, --uuid or --id")
     _show(gateway("`homing accounts set`").patch(path("accounts", account), changes), as_json=as_json)
 
 
@@ -151,6 +174,41 @@ def logout(account: AccountRef, /, *, as_json: AsJson = False) -> None:
     Example: `homing accounts logout 144`
     """
     _act("logout", account, as_json=as_json)
+
+
+@app.command(name="accept-phone")
+def accept_phone(account: AccountRef, /, *, as_json: AsJson = False) -> None:
+    """Take the phone that an account's instance reports as the account's own, so that messages are sent again.
+
+    Nothing is sent through a session that somebody else's phone is linked to. `homing accounts show` says which phone
+    is reported. If it is the wrong one, log the session out and pair the right one instead.
+
+    Example: `homing accounts accept-phone 144`
+    """
+    _act("accept-phone", account, as_json=as_json)
+
+
+@app.command
+def delete(
+    account: AccountRef,
+    /,
+    *,
+    force: Annotated[bool, Parameter(negative="", help="Stop its session although it is connected.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete an account. Its session is stopped first where it runs; a connected one only with `--force`.
+
+    Refused while its instance does not answer: the session may run there.
+
+    Example: `homing accounts delete 144`
+    """
+    asked = gateway("`homing accounts delete`")
+    where = path("accounts", account)
+    asked.delete(f"{where}?force=true" if force else where)
+    if as_json:
+        print_json({"deleted": account})
+    else:
+        print(f"Account {account} is deleted.")
 
 
 @app.command
@@ -240,6 +298,10 @@ def _follow(asked: Gateway, wanted: Row, *, wait: bool, timeout_s: float, as_jso
         raise NeedsAttention(f"Account {wanted['account_id']} did not move: {ended}")
 
 
+def _given(**fields: Any) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
 def _act(verb: str, account: str, *, as_json: bool) -> None:
     made = gateway(f"`homing accounts {verb}`").post(path("accounts", account, verb), slow=True)
     _show(made, as_json=as_json)
@@ -257,6 +319,7 @@ def _facts(account: Row) -> dict[str, Any]:
         "id": account["id"],
         "uuid": account["uuid"],
         "phone": account["phone"],
+        **({"phone reported": account["reported_phone"]} if account.get("reported_phone") else {}),
         "name": account["name"],
         "workspace": account["workspace_id"],
         "session": account["session_id"],

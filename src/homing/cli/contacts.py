@@ -40,13 +40,15 @@ def create(
     *,
     workspace: Workspace = None,
     name: Name = "",
+    uuid: Annotated[str | None, Parameter(help="The uuid it is to have. [default: a new one]")] = None,
+    id: Annotated[int | None, Parameter(help="The number it is to have. [default: the next one]")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Create a contact.
+    """Create a contact. With `--uuid` it is found by the name that another system has for it.
 
     Example: `homing contacts create +62811801641 --workspace 1 --name "Budi"`
     """
-    made = source().create_contact(workspace=workspace, phone=phone, name=name)
+    made = source().create_contact(workspace=workspace, phone=phone, name=name, uuid=uuid, id=id)
     if as_json:
         print_json(made)
     else:

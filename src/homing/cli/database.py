@@ -70,16 +70,21 @@ class DatabaseSource:
         rows = self._ask(lambda directory: directory.contacts(_workspace(workspace), Page(after, limit)))
         return _plain(views.page([views.contact(row) for row in rows], limit))
 
-    def create_contact(self, *, workspace: int | None, phone: str, name: str) -> Document:
+    def create_contact(
+        self, *, workspace: int | None, phone: str, name: str, uuid: str | None, id: int | None
+    ) -> Document:
         if workspace is None:
             raise CannotStart("Name the workspace that the contact belongs to, with --workspace")
+        if uuid is not None and uuid.isdecimal():
+            raise problem(422, "invalid_request", "A uuid must not be a number: that names by id")
+        named = ContactUuid(uuid.lower() if uuid is not None else SystemEntropy().uuid())
 
         async def ask(directory: Directory) -> Contact:
             known = Workspaces(directory, SystemClock(), self._settings.homing_default_region)
             await known.refresh()
-            number, uuid = known.number(WorkspaceId(workspace), phone), ContactUuid(SystemEntropy().uuid())
+            number = known.number(WorkspaceId(workspace), phone)
             return await directory.create_contact(
-                uuid, WorkspaceId(workspace), number.digits, name, as_written=number.written
+                named, WorkspaceId(workspace), number.digits, name, as_written=number.written, id=id
             )
 
         return _plain(views.contact(self._ask(ask)))

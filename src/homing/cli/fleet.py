@@ -54,6 +54,7 @@ _INSTANCES: Columns = {
     "lease": _lease,
     "sessions": _load,
     "connected": "connected",
+    "strays": lambda row: row.get("strays"),
     "sends/s": _sends,
     "MB": _memory,
     "why": _why,
@@ -132,6 +133,37 @@ def set_limits(
         print_json(changed)
     else:
         print_page(_INSTANCES, {"data": [changed]}, none="")
+
+
+@instances.command
+def strays(instance: InstanceRef, /, *, as_json: AsJson = False) -> None:
+    """Show the sessions that an instance lists and that are not placed on it, and how to take each up.
+
+    `unknown`: no account has it; `same_phone`: no account has it, but one has its phone; `elsewhere`: its account is
+    recorded on another instance. Nothing is done with them by itself. Needs an operator's key.
+
+    Example: `homing instances strays http://wa2.internal:3001`
+    """
+    asked = gateway("`homing instances strays`")
+    found = asked.get(path("instances", number_of(asked, instance), "strays"))
+    if as_json:
+        print_json(found)
+        return
+    print_rows(_STRAYS, found["data"], none=f"All that {found['instance_url']} lists is placed there.")
+    for command in [row["adopt"] for row in found["data"] if row["adopt"]]:
+        print(command)
+    if (more := found["strays"] - len(found["data"])) > 0:
+        note(f"{more} more are not named.")
+
+
+_STRAYS: Columns = {
+    "session": "session_id",
+    "kind": "kind",
+    "status": "status",
+    "phone": "phone",
+    "workspace": "workspace_id",
+    "why": "reason",
+}
 
 
 @instances.command

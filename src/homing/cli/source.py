@@ -27,7 +27,9 @@ class Source(Protocol):
 
     def contacts(self, *, workspace: int | None, after: int, limit: int) -> Document: ...
 
-    def create_contact(self, *, workspace: int | None, phone: str, name: str) -> Document: ...
+    def create_contact(
+        self, *, workspace: int | None, phone: str, name: str, uuid: str | None, id: int | None
+    ) -> Document: ...
 
     def workspaces(self) -> Document: ...
 
@@ -73,8 +75,12 @@ class GatewaySource:
     def contacts(self, *, workspace: int | None, after: int, limit: int) -> Document:
         return self._gateway.get("/contacts", workspace_id=workspace, after=after, limit=limit)
 
-    def create_contact(self, *, workspace: int | None, phone: str, name: str) -> Document:
-        return self._gateway.post("/contacts", {"phone": phone, "name": name, "workspace_id": workspace})
+    def create_contact(
+        self, *, workspace: int | None, phone: str, name: str, uuid: str | None, id: int | None
+    ) -> Document:
+        body = {"phone": phone, "name": name, "workspace_id": workspace}
+        given = {name: value for name, value in (("uuid", uuid), ("id", id)) if value is not None}
+        return self._gateway.post("/contacts", body | given)
 
     def workspaces(self) -> Document:
         return self._gateway.get("/workspaces")

@@ -76,6 +76,8 @@ def _show(report: dict[str, Any], verbose: int) -> None:
     _headline(console, "Sync Results")
     console.print(_counts(report))
     _show_updates(console, report["updates"])
+    if verbose:
+        _show_strays(console, report)
     if verbose > 1 and report["oddities"]:
         console.print("\nOddities:", *report["oddities"], sep="\n  ", style="yellow")
     if report["failed"] or report["unreachable"] or report["duplicates"]:
@@ -132,6 +134,20 @@ def _show_updates(console: "Console", updates: list[dict[str, Any]]) -> None:
     rows = [[f"#{up['account']}", up["phone"], up["old"] or "none", up["new"], up["reason"]] for up in updates]
     console.print("\nUpdate Details:", style="green")
     console.print(table(["Account", "Phone", "Old Instance", "New Instance", "Reason"], rows))
+
+
+def _show_strays(console: "Console", report: dict[str, Any]) -> None:
+    """What is listed and not placed there, with the command that takes it up."""
+    if not report.get("strays"):
+        return
+    named: list[dict[str, Any]] = report["stray_sessions"]
+    console.print(f"\n{report['strays']} listed where they are not placed:", style="yellow")
+    for stray in named:
+        console.print(f"  {stray['session_id']} on {stray['instance_url']} ({stray['kind']}): {stray['reason']}")
+        if stray["adopt"]:
+            console.print(f"    {stray['adopt']}", style="dim")
+    if (more := report["strays"] - len(named)) > 0:
+        console.print(f"  … and {more} more")
 
 
 def table(headings: list[str], rows: list[list[str]]) -> str:

@@ -16,6 +16,7 @@ from homing.drivers.wire import Wire, WireLimits
 from homing.fleet import LiveFleet
 from homing.flows.alerts import AlertBook
 from homing.flows.exits import Exits
+from homing.flows.identity import Identity
 from homing.flows.listings import Lists
 from homing.flows.sync import Sync
 from homing.flows.unblocking import Unblocking
@@ -94,7 +95,7 @@ async def open_sync(settings: Settings) -> AsyncIterator[Sync]:
         lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout)
         alerts = AlertBook(stores.alerts, clock)
         await alerts.refresh()
-        yield Sync(stores.directory, lists, clock, SystemEntropy(), metrics, alerts)
+        yield Sync(stores.directory, lists, clock, SystemEntropy(), metrics, Identity(stores.directory, alerts), alerts)
         await alerts.flush()
 
 

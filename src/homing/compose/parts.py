@@ -6,16 +6,20 @@ from homing.compose.stores import Stores
 from homing.config import Settings
 from homing.fleet import LiveFleet
 from homing.flows.accounts import Accounts
+from homing.flows.adopting import Adopting
 from homing.flows.alerts import AlertBook
 from homing.flows.balance import Balance
+from homing.flows.deleting import Deleting
 from homing.flows.drain import Drains
 from homing.flows.exits import Exits
 from homing.flows.fitness import Fitness
+from homing.flows.identity import Identity
 from homing.flows.keeper import Keeper
 from homing.flows.migrate import Migrations
 from homing.flows.news import News
 from homing.flows.prospects import Prospects
 from homing.flows.rehome import Rehoming
+from homing.flows.stray_sessions import StraySessions
 from homing.flows.sync import Sync
 from homing.flows.unknown_senders import UnknownSenders
 from homing.flows.watching import Watching
@@ -54,6 +58,10 @@ class Gateway:
     keyring: Keyring
     workspaces: Workspaces
     accounts: Accounts
+    adopting: Adopting
+    identity: Identity
+    deleting: Deleting
+    strays: StraySessions
     sends: SendEndpoint
     sync: Sync
     intake: IntakeEndpoint

@@ -17,13 +17,16 @@ from homing.drivers.metered import MeteredDriver
 from homing.drivers.wire import Calls
 from homing.fleet import LiveFleet
 from homing.flows.accounts import Accounts
+from homing.flows.adopting import Adopting
 from homing.flows.alerts import AlertBook
 from homing.flows.balance import Balance
+from homing.flows.deleting import Deleting
 from homing.flows.drain import Drains
 from homing.flows.exits import Exits
 from homing.flows.fitness import Fitness
 from homing.flows.hints import Hints
 from homing.flows.housekeeping import Housekeeping
+from homing.flows.identity import Identity
 from homing.flows.intake import Intake
 from homing.flows.keeper import Keeper, KeeperPolicy
 from homing.flows.keyed import KeyedSends
@@ -40,6 +43,7 @@ from homing.flows.rehome import Rehoming, WishList
 from homing.flows.said import Said
 from homing.flows.schedules import Schedule, Scheduler
 from homing.flows.send import Saw, Sending
+from homing.flows.stray_sessions import StraySessions
 from homing.flows.strays import Strays
 from homing.flows.sync import Sync
 from homing.flows.take_back import TakeBacks
@@ -57,6 +61,7 @@ from homing.serve.keyring import Keyring
 from homing.serve.metrics import Metrics
 from homing.serve.sends import SendEndpoint, SendSettings
 from homing.serve.workspaces import Workspaces
+from homing.store import naming
 from homing.store.vault_settling import SqlReservations
 
 log = structlog.get_logger("homing")
@@ -89,14 +94,16 @@ def wired(
     take_backs = TakeBacks(stores.directory, kept.rehoming, clock, MovePolicy(), alerts)
     lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout, failing=take_backs.listed, heard=fitness.listed)
     rediscovery = Rediscovery(stores.directory, lists, clock, entropy, metrics, kept.keeper.missed, alerts)
-    sync = Sync(stores.directory, lists, clock, entropy, metrics, alerts)
+    identity = Identity(stores.directory, alerts)
+    sync = Sync(stores.directory, lists, clock, entropy, metrics, identity, alerts)
     said = Said()
     saw = all_hear(kept.watching.saw, fitness.met)
     sending = _sending(settings, routes, fleet, rediscovery, clock, said, kept, saw)
     of_sends = (settings, stores, keyring, workspaces, routes, sending, metrics, clock, entropy)
     sends, keyed, recorder = _send_endpoint(*of_sends)
     accounts = Accounts(stores.directory, fleet, entropy, stores.notices, metrics, kept.watching.unfit, fitness.met)
-    hints = Hints(stores.directory, lists, clock, entropy, metrics, kept.news, alerts)
+    adopting = Adopting(stores.directory, lists, identity, clock, metrics, naming.taken)
+    hints = Hints(stores.directory, lists, clock, entropy, metrics, kept.news, identity, alerts)
     overlooked = Overlooked(stores.events, hints, clock)
     stores.notices.subscribe(overlooked.hear)
     intake = Intake(stores.events, hints, said, clock, entropy, keep_days=settings.homing_event_days)
@@ -115,6 +122,10 @@ def wired(
         keyring=keyring,
         workspaces=workspaces,
         accounts=accounts,
+        adopting=adopting,
+        identity=identity,
+        strays=StraySessions(stores.directory, lists),
+        deleting=Deleting(stores.directory, fleet, lists, alerts, stores.notices),
         sends=sends,
         sync=sync,
         intake=reports.endpoint,

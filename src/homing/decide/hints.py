@@ -19,6 +19,8 @@ class Hint:
     session_id: SessionId
     kind: str
     sender: InstanceUrl | None
+    phone: str | None = None
+    """The phone that it reports for the session, if it does."""
 
     @property
     def source(self) -> str:

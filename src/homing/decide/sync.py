@@ -27,6 +27,7 @@ from homing.model.fleet import (
     Listing,
     NoList,
     Placed,
+    PlacementState,
     Rebinding,
     Route,
     SessionId,
@@ -64,6 +65,7 @@ class Checked:
     reason: str
     change: Rebinding | None = None
     rivals: tuple[InstanceUrl, ...] = ()
+    state: PlacementState = PlacementState.HELD
 
     @property
     def new_url(self) -> InstanceUrl | None:
@@ -121,6 +123,7 @@ def conclude(route: Route, observed: Observations, *, seen_before: bool) -> Chec
         reason=reason,
         change=change,
         rivals=_rivals(judgement),
+        state=route.placement.state,
     )
 
 

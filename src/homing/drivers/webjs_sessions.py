@@ -12,7 +12,7 @@ from homing.drivers.connection import Reply
 from homing.drivers.webjs_answers import is_int, malformed, said_by
 from homing.drivers.words import shown
 from homing.model.faults import Fault, Phase
-from homing.model.fleet import Epoch, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus
+from homing.model.fleet import Epoch, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus, WorkspaceId
 
 ODDITIES_SHOWN = 20
 
@@ -60,8 +60,16 @@ def session_of(row: Mapping[str, Any], session_id: SessionId, at: datetime | Non
         Epoch(epoch) if epoch is not None else None,
         _idle_s(_moment(row.get("last_activity")), at),
         shown(row["error"]) if isinstance(row.get("error"), str) else None,
+        _workspace(row.get("workspace_id")),
     )
     return listed, oddity
+
+
+def _workspace(said: object) -> WorkspaceId | None:
+    """The Node service gives back what it was given at the start, as a number or as a text of digits."""
+    if isinstance(said, str) and said.isascii() and said.isdecimal() and len(said) < 18:
+        said = int(said)
+    return WorkspaceId(said) if isinstance(said, int) and is_int(said) and said > 0 else None
 
 
 def _idle_s(last_active: datetime | None, at: datetime | None) -> float | None:

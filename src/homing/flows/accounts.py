@@ -37,6 +37,7 @@ from homing.ports import (
     Fleet,
     Meters,
     NewAccount,
+    NewNames,
     Notices,
     PairingCode,
     SessionStart,
@@ -48,6 +49,8 @@ HEALTH_TIMEOUT_S = 2.0
 CALL_TIMEOUT_S = 15.0
 START_TIMEOUT_S = 60.0
 """The seed's Node service answers a start only when its browser is up, which it allows a minute for."""
+
+NO_NAMES = NewNames()
 
 _SET_ASIDE = {SessionStatus.LOGGED_OUT, SessionStatus.QUARANTINED}
 """Starting these takes opening them anew, whatever their instance says."""
@@ -78,19 +81,27 @@ class Accounts:
         name: str,
         takeover: Takeover | None,
         requires: Mapping[str, str],
+        names: NewNames = NO_NAMES,
+        *,
+        any_owner: bool = False,
     ) -> Account:
-        """A new account, not started yet. Raises NameTaken."""
-        uuid = self._entropy.uuid()
+        """A new account, not started yet, under names of its own where none are given. Raises NameTaken.
+
+        `any_owner`: its session may be one that another workspace's deleted account had.
+        """
+        uuid = names.uuid or self._entropy.uuid()
         return await self._directory.create_account(
             NewAccount(
                 uuid=AccountUuid(uuid),
                 workspace_id=workspace,
-                session_id=SessionId(f"webjs_{workspace}_{uuid.replace('-', '')}"),
+                session_id=names.session_id or SessionId(f"webjs_{workspace}_{uuid.replace('-', '')}"),
                 phone=number.written,
                 person=person(number.digits),
                 name=name,
                 takeover=takeover or Takeover.AUTO,
                 requires=requires,
+                id=names.id,
+                any_owner=any_owner,
             )
         )
 

@@ -107,9 +107,7 @@ class AlertBook:
                 self._store_is_away = False
             except StoreUnavailable as error:
                 if not self._store_is_away:
-                    log.warning(
-                        "Alerts cannot be written down or read; tried again until they are", error=str(error)
-                    )
+                    log.warning("Alerts cannot be written down or read; tried again until they are", error=str(error))
                 self._store_is_away = True
                 await self._clock.sleep(STORE_PAUSE_S)
                 continue

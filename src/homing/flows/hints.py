@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import structlog
 
-from homing.decide import hints, reconcile
+from homing.decide import hints, identity, reconcile
 from homing.decide.hints import Hint
 from homing.decide.reconcile import AtHome, Contested, Elsewhere, Judgement
 from homing.flows.alerts import AlertBook, Unkept
+from homing.flows.identity import Identity, Reported
 from homing.flows.listings import Lists
 from homing.flows.news import News
 from homing.model.alerts import AlertKind, Subject
@@ -54,9 +55,11 @@ class Hints:
         entropy: Entropy,
         meters: Meters,
         news: News | None = None,
+        identity: Identity | None = None,
         alerts: AlertBook | None = None,
     ) -> None:
         self._directory, self._lists, self._news = directory, lists, news or News()
+        self._identity = identity
         self._clock, self._entropy, self._meters = clock, entropy, meters
         self._alerts = alerts or AlertBook(Unkept(), clock)
         self._waiting: dict[SessionId, _Wanted] = {}
@@ -128,6 +131,8 @@ class Hints:
         }
         corrected = await self._correct(judged, wanted)
         await self._note_statuses(judged, accounts, listings)
+        if self._identity is not None:
+            await self._identity.compare(_reported(wanted, accounts, judged, listings))
         return _Looked(accounts, judged, corrected)
 
     def _concerned(
@@ -192,3 +197,22 @@ class Hints:
         now = await self._directory.accounts_of([account.session_id])
         if [(each.placement, each.status) for each in now] == [(account.placement, account.status)]:
             await self._directory.set_status(account.session_id, row.status)
+
+
+def _reported(
+    wanted: Mapping[SessionId, _Wanted],
+    accounts: Mapping[SessionId, Account],
+    judged: Mapping[SessionId, Judgement],
+    listings: Mapping[InstanceUrl, Listing],
+) -> Reported:
+    """The phones that are worth a closer look, as the instances say that have the sessions."""
+    found: dict[SessionId, tuple[InstanceUrl, str]] = {}
+    for session, account in accounts.items():
+        judgement, hint = judged[session], wanted[session].hint
+        url = judgement.change.instance_url if isinstance(judgement, Elsewhere) else account.placement.instance_url
+        listing = listings.get(url) if url is not None else None
+        row = listing.sessions.get(session) if isinstance(listing, SessionList) else None
+        phone = (row.phone or (hint.phone if hint.sender == url else None)) if row is not None else None
+        if url is not None and phone and (account.mismatched_phone or identity.differs(account.phone, phone)):
+            found[session] = (url, phone)
+    return found

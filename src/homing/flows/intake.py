@@ -64,7 +64,9 @@ class Intake:
 
     def _follow(self, report: Report) -> None:
         if report.session_id is not None and report.kind in events.HINTS:
-            self._hints.offer(Hint(report.session_id, report.kind, report.instance_url))
+            phone = report.data.get("phone_number")
+            told = phone if isinstance(phone, str) and phone else None
+            self._hints.offer(Hint(report.session_id, report.kind, report.instance_url, told))
 
     def _sign(self, report: Report) -> Sign | None:
         """What the report says of a message that went out; without its words if another send accounts for them."""

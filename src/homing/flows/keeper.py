@@ -65,7 +65,7 @@ class Keeper:
         self._watching, self._wishes, self._directory, self._fleet = watching, wishes, directory, fleet
         self._news, self._clock, self._policy = news, clock, policy
         self._alerts = alerts or AlertBook(Unkept(), clock)
-        self._placed: Mapping[InstanceUrl, int] = {}
+        self._placed: dict[InstanceUrl, int] = {}
         self._wished_s: dict[InstanceUrl, float] = {}
         self._rounds: Counter[InstanceUrl] = Counter()
         self._told: set[tuple[InstanceUrl, SessionId]] = set()
@@ -102,6 +102,7 @@ class Keeper:
         judged = self._watching.judged()
         self._forget_the_well(judged)
         if not self._gone(judged) and not self._missing_wanted:
+            await self._count_placed_on_the_awaited(judged)
             self._hold_brake(judged)
             return 0
         if not self._policy.by_itself or self._watching.may_grant() is not None:
@@ -184,7 +185,16 @@ class Keeper:
     def _is_emptied(self, url: InstanceUrl) -> bool:
         instance = self._fleet.roster.instances.get(url)
         draining = instance is not None and instance.state is InstanceState.DRAINING
-        return self._placed.get(url, 1) == 0 and (draining or url in self._wished_s)
+        awaited = not self._watching.was_heard(url)
+        return self._placed.get(url, 1) == 0 and (draining or awaited or url in self._wished_s)
+
+    async def _count_placed_on_the_awaited(self, judged: Mapping[InstanceUrl, Judged]) -> None:
+        """An instance that was never up yet did not fall ill, unless sessions are placed on it."""
+        unknown = [url for url in judged if url not in self._placed and not self._watching.was_heard(url)]
+        if any(judged[url].state is not State.HEALTHY for url in unknown):
+            with suppress(StoreUnavailable):
+                loads = {load.instance.url: load.sessions for load in await self._directory.loads()}
+                self._placed |= {url: loads.get(url, 0) for url in unknown}
 
     # --- wishing ------------------------------------------------------------------------------------------------
 

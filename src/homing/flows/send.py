@@ -249,6 +249,12 @@ def _same_id(its: str, ours: str) -> bool:
 
 def _set_aside(route: Route) -> NotSent | None:
     """Why no attempt could succeed until somebody has seen to the account."""
+    if route.mismatched_phone is not None:
+        reason = (
+            f"the session of account {route.account_uuid} is linked with the phone {route.mismatched_phone}, which is"
+            f" not the account's; if that is right, `homing accounts accept-phone {route.account_id}`"
+        )
+        return NotSent(FailureCode.PHONE_MISMATCH, reason, attempts=0, final=True)
     match route.status:
         case SessionStatus.QUARANTINED:
             reason = (

@@ -16,9 +16,13 @@ import structlog
 
 from homing.decide import reconcile, sync
 from homing.decide.reconcile import Observations
+from homing.decide.strays import Owner
 from homing.decide.sync import ATTENTION, INACTIVE, Checked, Comparison, Result
+from homing.flows import identity
 from homing.flows.alerts import AlertBook, Unkept
+from homing.flows.identity import Identity
 from homing.flows.listings import Lists
+from homing.flows.stray_sessions import Found, StraySessions
 from homing.model.alerts import About, Alert, AlertKind, Subject
 from homing.model.fleet import (
     Account,
@@ -27,6 +31,7 @@ from homing.model.fleet import (
     Listing,
     NoList,
     Placed,
+    Placement,
     Route,
     SessionId,
     SessionList,
@@ -58,6 +63,7 @@ class SyncReport:
     duplicates: int = 0
     told: list[Checked] = field(default_factory=list)
     oddities: list[str] = field(default_factory=list)
+    strays: Found = field(default_factory=Found)
     instance_calls: int = 0
     execution_s: float = 0.0
 
@@ -88,6 +94,9 @@ class _Left:
     fresh: set[SessionId] = field(default_factory=set)
     agreed: dict[InstanceUrl, set[SessionId]] = field(default_factory=dict)
     listings: dict[InstanceUrl, Listing] = field(default_factory=dict)
+    strangers_of: dict[InstanceUrl, frozenset[SessionId]] = field(default_factory=dict)
+    reported: dict[SessionId, tuple[InstanceUrl, str]] = field(default_factory=dict)
+    mismatched: frozenset[SessionId] = frozenset()
 
 
 class Sync:
@@ -100,10 +109,13 @@ class Sync:
         clock: Clock,
         entropy: Entropy,
         meters: Meters,
+        identities: Identity | None = None,
         alerts: AlertBook | None = None,
     ) -> None:
+        """`identities` hears which phones are reported for sessions."""
         self._alerts = alerts or AlertBook(Unkept(), clock)
-        self._directory, self._lists = directory, lists
+        self._directory, self._lists, self._identity = directory, lists, identities
+        self._strays = StraySessions(directory, lists)
         self._clock, self._entropy, self._meters = clock, entropy, meters
 
     async def run(
@@ -124,7 +136,10 @@ class Sync:
         begin(report.found)
         left = await self._compare_all(report, force=force, tell=tell)
         concluded = await self._conclude(left, report)
-        await self._apply(concluded, left, report, tell)
+        applied = await self._apply(concluded, left, report, tell)
+        await self._note_strays(concluded, applied, left, report)
+        if self._identity is not None and not report.dry_run:
+            await self._identity.compare(left.reported)
         report.execution_s = self._clock.monotonic() - began_s
         if not dry_run:
             await self._note_alerts(concluded, left, report)
@@ -135,7 +150,7 @@ class Sync:
 
     async def _compare_all(self, report: SyncReport, *, force: bool, tell: Tell) -> _Left:
         """Every instance's list against its record, a few instances at a time."""
-        left = _Left()
+        left = _Left(mismatched=await self._identity.standing() if self._identity is not None else frozenset())
         at_once = asyncio.Semaphore(AT_ONCE)
 
         async def one(url: InstanceUrl) -> None:
@@ -155,6 +170,9 @@ class Sync:
         await self._note_agreed(url, compared, report, tell)
         left.doubtful |= {session.session_id for session in compared.doubtful}
         left.strangers |= compared.strangers
+        if isinstance(listing, SessionList):
+            left.strangers_of[url] = compared.strangers
+            left.reported |= identity.worth_a_look(placed, listing, left.mismatched)
         left.fresh |= {session.session_id for session in compared.fresh}
         left.agreed[url] = _agreed_names(compared, listing)
         left.listings[url] = sync.narrowed(
@@ -208,7 +226,7 @@ class Sync:
 
     # --- changing -----------------------------------------------------------------------------------------------
 
-    async def _apply(self, concluded: list[Checked], left: _Left, report: SyncReport, tell: Tell) -> None:
+    async def _apply(self, concluded: list[Checked], left: _Left, report: SyncReport, tell: Tell) -> set[SessionId]:
         applied = await self._rebind(concluded, report)
         for checked in concluded:
             if checked.rivals:
@@ -226,6 +244,21 @@ class Sync:
                 report.told.append(final)
             tell(final)
         await self._note_verified(concluded, left, report)
+        return applied
+
+    async def _note_strays(
+        self, concluded: list[Checked], applied: set[SessionId], left: _Left, report: SyncReport
+    ) -> None:
+        """What is listed and not placed there, after all that was corrected."""
+        owners = {each.session_id: _owner(each, applied, report.dry_run) for each in concluded}
+        rows = {
+            url: [row for session in strangers if (row := listing.sessions.get(session)) is not None]
+            for url, strangers in left.strangers_of.items()
+            if isinstance(listing := left.listings[url], SessionList)
+        }
+        report.strays = await self._strays.among(rows, owners)
+        if not report.dry_run:
+            await self._directory.note_strays(report.strays.by_url or {})
 
     async def _rebind(self, concluded: list[Checked], report: SyncReport) -> set[SessionId]:
         changes = [checked.change for checked in concluded if checked.change is not None]
@@ -282,6 +315,11 @@ class Sync:
         ]
         if found and not report.dry_run:
             await self._directory.mark_verified(found, self._clock.now())
+
+
+def _owner(checked: Checked, applied: set[SessionId], dry_run: bool) -> Owner:
+    url = checked.new_url if dry_run or checked.session_id in applied else checked.old_url
+    return Owner(checked.account_id, checked.session_id, Placement(checked.session_id, url, state=checked.state))
 
 
 def _agreed_names(compared: Comparison, listing: Listing) -> set[SessionId]:

@@ -105,6 +105,11 @@ class Watching:
         kept = self._kept.get(url)
         return kept.health if kept is not None else None
 
+    def was_heard(self, url: InstanceUrl) -> bool:
+        """Whether the instance has answered this gateway at all."""
+        kept = self._kept.get(url)
+        return kept is not None and kept.answered_s > float("-inf")
+
     def boot_of(self, url: InstanceUrl) -> Incarnation | None:
         """The newest boot at the address, its ages as they were when it was last read."""
         beat = self._boots.get(url)

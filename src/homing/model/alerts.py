@@ -17,6 +17,7 @@ class AlertKind(StrEnum):
     SESSION_UNREACHABLE = "session_unreachable"
     DUPLICATE_HOLDER = "duplicate_holder"
     QUARANTINED = "quarantined"
+    PHONE_MISMATCH = "phone_mismatch"
     INSTANCE_GONE = "instance_gone"
     BRAKE_ENGAGED = "brake_engaged"
     NOTICES_UNHEARD = "notices_unheard"
@@ -101,6 +102,12 @@ GUIDES: dict[AlertKind, Guide] = {
         Severity.CRITICAL,
         "a stranger logged in with the session's credentials again after they were taken back once",
         "find out who uses the login, end that device in the phone's list of linked devices, then start the account",
+    ),
+    AlertKind.PHONE_MISMATCH: Guide(
+        "Session of another phone",
+        Severity.CRITICAL,
+        "the phone that the session's instance reports is not the account's; nothing is sent through it",
+        "find out who linked that phone; if it is right, `homing accounts accept-phone`, else pair the account's own",
     ),
     AlertKind.INSTANCE_GONE: Guide(
         "Instance gone",

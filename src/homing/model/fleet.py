@@ -108,6 +108,8 @@ class Instance:
     """The name of the storage that its sessions' logins lie on; instances of one name share it. None: its own disk."""
     exited_at: datetime | None = None
     """Since when no process of it runs, by the word of whoever supervises it; None once it was heard of again."""
+    strays: int | None = None
+    """How many sessions it listed that are not placed on it, when its list was last compared; None: not yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,8 @@ class Route:
     placement: Placement
     phone: str = ""
     status: SessionStatus = SessionStatus.UNKNOWN
+    mismatched_phone: str | None = None
+    """The phone that its instance reports for the session, if that is somebody else's than the account's."""
     linking: Linking = Linking()
     """Read where it is judged where the session is; not for every send."""
 
@@ -195,6 +199,8 @@ class Account:
     last_verified_at: datetime | None = None
     requires: dict[str, str] = field(default_factory=dict)
     """Labels that an instance must have to hold its session."""
+    mismatched_phone: str | None = None
+    """The phone that its instance reports for the session, if that is somebody else's than the account's."""
     person: str | None = None
     """Whose phone it is: the E.164 digits by which its spellings are compared. None where that cannot be told."""
     linking: Linking = Linking()
@@ -230,6 +236,8 @@ class ListedSession:
     """Since when nothing was said, where the gateway tells."""
     error: str | None = None
     """Why it cannot go on, in the gateway's word."""
+    workspace_id: WorkspaceId | None = None
+    """Whose it is, by the gateway's word; None where it does not say."""
 
     @property
     def can_send(self) -> bool:

@@ -4,7 +4,7 @@ Everything that waits, rolls dice, stores or reaches over the network stands beh
 same flows run against PostgreSQL, against SQLite, and inside a simulation whose time is virtual.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypedDict
@@ -108,6 +108,10 @@ class NameTaken(Exception):
     """Something with this name, phone or address exists already. The message says what."""
 
 
+class AccountPlaced(Exception):
+    """What was asked for holds only of an account whose session is nowhere. The message is where it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lookup:
     """What one read of the directory knew of the asked accounts and contacts. What is absent does not exist."""
@@ -129,6 +133,17 @@ class NewAccount:
     id: int | None = None
     requires: Mapping[str, str] = field(default_factory=dict)
     person: str | None = None
+    any_owner: bool = False
+    """Whether its session may be one that another workspace's deleted account had: an operator says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewNames:
+    """What an account that is nowhere is to be known by from now on. What is None stays."""
+
+    session_id: SessionId | None = None
+    uuid: AccountUuid | None = None
+    id: int | None = None
 
 
 class InstanceChanges(TypedDict, total=False):
@@ -254,7 +269,34 @@ class Directory(Protocol):
         """The accounts of these sessions, in one SELECT."""
         ...
 
+    async def accounts_of_persons(self, persons: Collection[str]) -> list[Account]:
+        """The accounts of any workspace whose phones are these persons' (`Account.person`), by number."""
+        ...
+
     async def delete_account(self, account: Account) -> None: ...
+
+    async def rename_account(self, account: Account, names: NewNames, *, any_owner: bool = False) -> Account:
+        """The account under its new names. Raises NameTaken, and AccountPlaced if its session is on an instance."""
+        ...
+
+    async def set_mismatch(self, account: Account, phone: str | None) -> None:
+        """Note the phone that the session's instance reports, if it is somebody else's than the account's."""
+        ...
+
+    async def mismatched(self, *, limit: int) -> list[SessionId]:
+        """The sessions for which somebody else's phone is reported."""
+        ...
+
+    async def accept_phone(self, account: Account, phone: str) -> bool:
+        """The phone that is reported is the account's from now on; False if another one, or none, is reported by now.
+
+        Raises NameTaken if another account of the workspace has it.
+        """
+        ...
+
+    async def note_strays(self, strays: Mapping[InstanceUrl, int]) -> None:
+        """How many sessions each of these instances lists that are not placed on it."""
+        ...
 
     async def set_takeover(self, account: Account, takeover: Takeover) -> None: ...
 
@@ -263,7 +305,14 @@ class Directory(Protocol):
         ...
 
     async def create_contact(
-        self, uuid: ContactUuid, workspace: WorkspaceId, phone: str, name: str, *, as_written: str | None = None
+        self,
+        uuid: ContactUuid,
+        workspace: WorkspaceId,
+        phone: str,
+        name: str,
+        *,
+        as_written: str | None = None,
+        id: int | None = None,
     ) -> Contact:
         """`phone` in E.164 digits. Raises NameTaken if the workspace has that person already."""
         ...

@@ -9,6 +9,10 @@ MESSAGE_MAX = 65_536
 Phone = Annotated[str, Meta(min_length=1, max_length=1000)]
 Name = Annotated[str, Meta(max_length=200)]
 Uuid = Annotated[str, Meta(min_length=1, max_length=64)]
+ChosenId = Annotated[int, Meta(ge=1, le=1_000_000_000)]
+Chosen = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]*$")]
+"""A uuid that is given, or any other word that can stand in an address."""
+SessionName = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Limit = Annotated[float, Meta(gt=0, le=1e9)]
 Labels = Annotated[
     dict[Annotated[str, Meta(min_length=1, max_length=64)], Annotated[str, Meta(max_length=200)]], Meta(max_length=32)
@@ -32,7 +36,8 @@ class SendBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class AccountBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """A new account. With `start` its session is opened at once, on the least loaded healthy instance.
 
-    `requires` are labels that an instance must have to hold it.
+    `requires` are labels that an instance must have to hold it. With `session_id` a session is taken up that runs
+    already: on `instance_url`, or wherever exactly one instance lists it; one that is listed as up is not started.
     """
 
     phone: Phone
@@ -41,13 +46,24 @@ class AccountBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     takeover: Literal["never", "manual", "auto"] | None = None
     requires: Labels = {}
     start: bool = True
+    session_id: SessionName | None = None
+    uuid: Chosen | None = None
+    id: ChosenId | None = None
+    instance_url: Annotated[str, Meta(min_length=1, max_length=500)] | None = None
 
 
 class AccountChanges(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What may be changed of an account. `requires` replaces all labels; where the session is now does not change."""
+    """What may be changed of an account. `requires` replaces all labels; where the session is now does not change.
+
+    The last four only while the account is nowhere; with `instance_url` its session is taken up there.
+    """
 
     takeover: Literal["never", "manual", "auto"] | UnsetType = UNSET
     requires: Labels | UnsetType = UNSET
+    session_id: SessionName | UnsetType = UNSET
+    uuid: Chosen | UnsetType = UNSET
+    id: ChosenId | UnsetType = UNSET
+    instance_url: Annotated[str, Meta(min_length=1, max_length=500)] | UnsetType = UNSET
 
 
 class RehomeBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -67,11 +83,13 @@ class MigrateBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class ContactBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """A new contact."""
+    """A new contact; under a `uuid` and an `id` of the caller's, if they are given."""
 
     phone: Phone
     workspace_id: Positive | None = None
     name: Name = ""
+    uuid: Chosen | None = None
+    id: ChosenId | None = None
 
 
 class WorkspaceChangesBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -90,6 +90,7 @@ class InstanceView(msgspec.Struct):
     capabilities: dict[str, bool] | None = None
     mode: str = "route"
     storage: str | None = None
+    strays: int | None = None
     attention: list[AttentionView] = []
 
 
@@ -201,6 +202,7 @@ def instance(load: InstanceLoad, health: InstanceHealth | Fault, alerts: Sequenc
         detail=str(health) if isinstance(health, Fault) else "paused" if health.paused else "answers",
         mode=known.mode.value,
         storage=known.storage,
+        strays=known.strays,
         attention=views.attention(alerts),
     )
     if isinstance(health, InstanceHealth):

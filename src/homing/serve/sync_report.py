@@ -2,8 +2,11 @@
 
 from typing import Any
 
+import msgspec
+
 from homing.decide.sync import Checked, Result
 from homing.flows.sync import SyncReport
+from homing.serve import stray_views
 
 CHECKS_MAX = 1_000
 """Sessions whose results are told one by one, if that is asked for."""
@@ -19,6 +22,8 @@ def shown(report: SyncReport, checks: list[Checked] | None = None) -> dict[str, 
         "updates": [_change(checked) for checked in report.updates],
         "attention": [_check(checked) for checked in report.told if checked.result is not Result.UPDATED],
         "oddities": report.oddities,
+        "strays": report.strays.count,
+        "stray_sessions": [msgspec.to_builtins(stray_views.stray(each)) for each in report.strays.named],
         "instance_calls": report.instance_calls,
         "execution_s": round(report.execution_s, 3),
         "dry_run": report.dry_run,

@@ -40,6 +40,7 @@ class AccountView(msgspec.Struct):
     """An account, with where its session is. `reason` says what to do, where the status asks for it.
 
     `state` is that of the placement: `held`, or `moving` there. `move` is told only of one account that is shown.
+    `reported_phone` is what its instance reports, while that is somebody else's than `phone`: then nothing is sent.
     """
 
     id: int
@@ -58,6 +59,7 @@ class AccountView(msgspec.Struct):
     created_at: datetime
     reason: str | None = None
     move: OpenMoveView | None = None
+    reported_phone: str | None = None
     attention: list[AttentionView] = []
 
 
@@ -159,6 +161,7 @@ def account(account: Account, alerts: Sequence[Alert] = (), job: Job | None = No
         created_at=account.created_at,
         reason=_ADVICE.get(account.status),
         move=_open_move(job) if job is not None else None,
+        reported_phone=account.mismatched_phone,
         attention=attention(alerts),
     )
 

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, Table, delete, func, or_, select, update
 
 from homing.decide.phones.aliases import person
 from homing.model.fleet import (
-    NEVER_GRANTED,
     Account,
     Contact,
     ContactUuid,
@@ -19,6 +18,7 @@ from homing.model.fleet import (
     WorkspaceId,
 )
 from homing.ports import NameTaken, NewAccount, Page
+from homing.store.naming import insert_session, skip_chosen_id
 from homing.store.rows import ACCOUNT_COLUMNS, ACCOUNTS_WITH_SESSIONS, account_of, contact_of
 from homing.store.schema import accounts, contacts, sessions, workspaces
 from homing.store.sql import dialect_of, insert
@@ -36,7 +36,7 @@ def create_account(connection: Connection, new: NewAccount, at: datetime) -> Acc
     """The account and its session's row, at the epoch where an earlier account of the same session left it."""
     ensure_workspace(connection, new.workspace_id, at)
     account_id = _insert_account(connection, new, at)
-    _insert_session(connection, new, account_id, at)
+    insert_session(connection, new.session_id, account_id, new.workspace_id, at, any_owner=new.any_owner)
     return account_of(connection.execute(_ACCOUNTS.where(accounts.c.id == account_id)).one())
 
 
@@ -74,11 +74,16 @@ def accounts_page(
 
 def delete_account(connection: Connection, account_id: int, at: datetime) -> None:
     """Forget the account. Its session's row stays, placed nowhere, so that the epoch is never used again."""
-    connection.execute(
-        update(sessions)
-        .where(sessions.c.account_id == account_id)
-        .values(account_id=None, instance_url=None, state=PlacementState.HELD, updated_at=at)
-    )
+    owner = select(accounts.c.workspace_id).where(accounts.c.id == account_id).scalar_subquery()
+    gone = {
+        "account_id": None,
+        "instance_url": None,
+        "state": PlacementState.HELD,
+        "former_workspace_id": owner,
+        "mismatched_phone": None,
+        "updated_at": at,
+    }
+    connection.execute(update(sessions).where(sessions.c.account_id == account_id).values(gone))
     connection.execute(delete(accounts).where(accounts.c.id == account_id))
 
 
@@ -99,15 +104,19 @@ def create_contact(
     at: datetime,
     *,
     as_written: str | None,
+    id: int | None = None,
 ) -> Contact:
     ensure_workspace(connection, workspace, at)
     whose = person(phone)
-    values = {"uuid": uuid, "workspace_id": workspace, "phone": phone, "name": name, "created_at": at}
+    chosen = {} if id is None else {"id": id}
+    values = chosen | {"uuid": uuid, "workspace_id": workspace, "phone": phone, "name": name, "created_at": at}
     written = {"person": whose, "phone_as_written": as_written}
     statement = insert(dialect_of(connection), contacts).values(values | written).on_conflict_do_nothing()
     row = connection.execute(statement.returning(contacts)).one_or_none()
     if row is None:
         raise _taken(connection, contacts, "contact", workspace, phone, whose, uuid)
+    if id is not None:
+        skip_chosen_id(connection, "contacts")
     return contact_of(row)
 
 
@@ -147,34 +156,9 @@ def _insert_account(connection: Connection, new: NewAccount, at: datetime) -> in
     account_id = connection.scalar(statement)
     if account_id is None:
         raise _taken(connection, accounts, "account", new.workspace_id, new.phone, new.person, new.uuid)
-    if new.id is not None and dialect_of(connection) == "postgresql":
-        # PostgreSQL's sequence does not see an id that was chosen, and would give it out again.
-        connection.execute(text(_SKIP_CHOSEN_ID))
+    if new.id is not None:
+        skip_chosen_id(connection, "accounts")
     return int(account_id)
-
-
-_SKIP_CHOSEN_ID = """
-    SELECT setval(pg_get_serial_sequence('accounts', 'id'), greatest(
-        (SELECT max(id) FROM accounts), nextval(pg_get_serial_sequence('accounts', 'id')) - 1, 1))
-"""
-
-
-def _insert_session(connection: Connection, new: NewAccount, account_id: int, at: datetime) -> None:
-    fresh = insert(dialect_of(connection), sessions).values(
-        session_id=new.session_id,
-        account_id=account_id,
-        epoch=NEVER_GRANTED,
-        state=PlacementState.HELD,
-        status=SessionStatus.UNKNOWN,
-        updated_at=at,
-    )
-    adopted = fresh.on_conflict_do_update(
-        index_elements=[sessions.c.session_id],
-        set_={"account_id": account_id, "status": SessionStatus.UNKNOWN.value, "updated_at": at},
-        where=sessions.c.account_id.is_(None),
-    )
-    if connection.scalar(adopted.returning(sessions.c.epoch)) is None:
-        raise NameTaken(f"the session {new.session_id} belongs to another account already")
 
 
 def _taken(

@@ -36,13 +36,14 @@ from homing.ports import (
     KeysChanged,
     Lookup,
     NewAccount,
+    NewNames,
     Notice,
     Page,
     RosterChanged,
     WorkspaceChanges,
     WorkspacesChanged,
 )
-from homing.store import accounts, handing, linking, lookup, placed, placements, reported, roster, workspaces
+from homing.store import accounts, handing, linking, lookup, naming, placed, placements, reported, roster, workspaces
 from homing.store.database import Database
 from homing.store.notices import StagedNotices
 from homing.store.telling import Changes
@@ -179,9 +180,35 @@ class SqlDirectory:
     async def accounts_of(self, sessions: Collection[SessionId]) -> list[Account]:
         return await self._database.read(lambda c: reported.accounts_of(c, sessions))
 
+    async def accounts_of_persons(self, persons: Collection[str]) -> list[Account]:
+        return await self._database.read(lambda c: reported.accounts_of_persons(c, persons))
+
     async def delete_account(self, account: Account) -> None:
         at = self._clock.now()
         await self._change(lambda c: accounts.delete_account(c, account.id, at), AccountChanged(account.uuid))
+
+    async def rename_account(self, account: Account, names: NewNames, *, any_owner: bool = False) -> Account:
+        at = self._clock.now()
+
+        def change(connection: Connection) -> Account:
+            naming.rename(connection, account.id, names, at, any_owner=any_owner)
+            found = accounts.account(connection, None, id=names.id or account.id, uuid=None)
+            assert found is not None
+            return found
+
+        notices = [AccountChanged(account_uuid=uuid) for uuid in (account.uuid, names.uuid) if uuid is not None]
+        return await self._change(change, *notices)
+
+    async def set_mismatch(self, account: Account, phone: str | None) -> None:
+        changed = AccountChanged(account_uuid=account.uuid)
+        await self._change(lambda c: naming.set_mismatch(c, account.session_id, phone), changed)
+
+    async def mismatched(self, *, limit: int) -> list[SessionId]:
+        return await self._database.read(lambda c: naming.mismatched(c, limit))
+
+    async def accept_phone(self, account: Account, phone: str) -> bool:
+        changed = AccountChanged(account_uuid=account.uuid)
+        return await self._change(lambda c: naming.accept_phone(c, account.id, phone), changed)
 
     async def set_takeover(self, account: Account, takeover: Takeover) -> None:
         await self._change(lambda c: accounts.set_takeover(c, account.id, takeover), AccountChanged(account.uuid))
@@ -190,11 +217,18 @@ class SqlDirectory:
         await self._change(lambda c: accounts.set_requires(c, account.id, requires), AccountChanged(account.uuid))
 
     async def create_contact(
-        self, uuid: ContactUuid, workspace: WorkspaceId, phone: str, name: str, *, as_written: str | None = None
+        self,
+        uuid: ContactUuid,
+        workspace: WorkspaceId,
+        phone: str,
+        name: str,
+        *,
+        as_written: str | None = None,
+        id: int | None = None,
     ) -> Contact:
         at = self._clock.now()
         return await self._change(
-            lambda c: accounts.create_contact(c, uuid, workspace, phone, name, at, as_written=as_written),
+            lambda c: accounts.create_contact(c, uuid, workspace, phone, name, at, as_written=as_written, id=id),
             AccountChanged(contact_uuid=uuid),
         )
 
@@ -257,6 +291,10 @@ class SqlDirectory:
 
     async def delete_instance(self, url: InstanceUrl) -> bool:
         return await self._change(lambda c: roster.delete_instance(c, url), RosterChanged())
+
+    async def note_strays(self, strays: Mapping[InstanceUrl, int]) -> None:
+        if strays:
+            await self._database.write(lambda c: roster.note_strays(c, strays))
 
     async def loads(self) -> list[InstanceLoad]:
         return await self._database.read(roster.loads)

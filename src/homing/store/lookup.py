@@ -43,6 +43,7 @@ _SESSION_COLUMNS = (
     sessions.c.epoch,
     sessions.c.state,
     sessions.c.status,
+    sessions.c.mismatched_phone,
 )
 
 

@@ -19,6 +19,18 @@ def accounts_of(connection: Connection, asked: Collection[SessionId]) -> list[Ac
     return [account_of(row) for row in rows]
 
 
+def accounts_of_persons(connection: Connection, asked: Collection[str]) -> list[Account]:
+    """The accounts with these persons' phones, by number."""
+    rows = connection.execute(_persons_statement(dialect_of(connection)), {"persons": list(asked)})
+    return [account_of(row) for row in rows]
+
+
+@prepared
+def _persons_statement(dialect: Dialect) -> Select[Any]:
+    whose = among(dialect, accounts.c.person, "persons")
+    return select(*ACCOUNT_COLUMNS).select_from(ACCOUNTS_WITH_SESSIONS).where(whose).order_by(accounts.c.id)
+
+
 @prepared
 def _accounts_statement(dialect: Dialect) -> Select[Any]:
     return (

@@ -73,6 +73,13 @@ def delete_instance(connection: Connection, url: InstanceUrl) -> bool:
     return connection.scalar(select(instances.c.id).where(instances.c.url == url)) is None
 
 
+def note_strays(connection: Connection, strays: Mapping[InstanceUrl, int]) -> None:
+    """How many sessions each instance lists that are not placed on it."""
+    for url, count in sorted(strays.items()):
+        known = instances.c.strays.is_not_distinct_from(count)
+        connection.execute(update(instances).where(instances.c.url == url, ~known).values(strays=count))
+
+
 def loads(connection: Connection) -> list[InstanceLoad]:
     """What is placed on each instance, by its id, in one SELECT."""
     return [

@@ -42,6 +42,7 @@ ROUTE_COLUMNS = (
     sessions.c.epoch,
     sessions.c.state,
     sessions.c.status,
+    sessions.c.mismatched_phone,
 )
 
 LINKING_COLUMNS = (
@@ -82,6 +83,7 @@ def route_of(row: AnyRow) -> Route:
         placement=placement_of(row),
         phone=row.phone,
         status=SessionStatus(row.status),
+        mismatched_phone=row.mismatched_phone,
     )
 
 
@@ -107,6 +109,7 @@ def account_of(row: AnyRow) -> Account:
         created_at=row.created_at,
         last_verified_at=row.last_verified_at,
         requires=row.requires,
+        mismatched_phone=row.mismatched_phone,
         person=row.person,
         linking=linking_of(row),
     )
@@ -138,6 +141,7 @@ def instance_of(row: AnyRow) -> Instance:
         mode=InstanceMode(row.mode),
         storage=row.storage,
         exited_at=row.exited_at,
+        strays=row.strays,
     )
 
 

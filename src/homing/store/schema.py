@@ -134,6 +134,8 @@ instances = Table(
     Column("storage", Words),
     # Since when no process of it runs, by the word of whoever supervises it; empty once it was heard of again.
     Column("exited_at", UtcDateTime),
+    # How many sessions it listed that are not placed on it, when its list was last compared; empty before the first.
+    Column("strays", Integer),
     UniqueConstraint("url"),
     _one_of("mode", InstanceMode),
     _one_of("state", InstanceState),
@@ -167,9 +169,14 @@ sessions = Table(
     Column("offered_to", Words),
     Column("offered_at", UtcDateTime),
     Column("offered_place", Integer),
+    # Whose it was when its account was deleted: nobody else takes it up, but an operator.
+    Column("former_workspace_id", Number),
+    # The phone that its instance reports, while that is somebody else's than the account's.
+    Column("mismatched_phone", Words),
     UniqueConstraint("account_id"),
     Index(None, "instance_url"),
     _partial("sessions_moving_idx", "updated_at", where="state = 'moving'"),
+    _partial("sessions_mismatched_idx", "session_id", where="mismatched_phone IS NOT NULL"),
     CheckConstraint("epoch >= 0", name="epoch"),
     _one_of("state", PlacementState),
     _one_of("status", SessionStatus),

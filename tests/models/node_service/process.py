@@ -10,6 +10,7 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from tests.models.node_service import judge
 
@@ -33,6 +34,7 @@ class NodeProcess:
     options: tuple[str, ...] = ()
     control: str = ""
     _process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
+    _said_until: int = 0
 
     @property
     def url(self) -> str:
@@ -49,24 +51,30 @@ class NodeProcess:
 
     def start(self, *options: str) -> None:
         """Start it, with further options for this boot; it listens when this returns."""
+        self.launch(*options)
+        self.listens()
+
+    def launch(self, *options: str) -> None:
+        """Start it and do not wait for it."""
         assert not self.runs
         told = {"PORT": str(self.port), "LARAVEL_URL": self.backend, "API_KEY": self.api_key}
         told |= {"HMAC_SECRET": self.hmac_secret, "SESSION_STORAGE_PATH": str(self.storage)}
         own = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         command = [sys.executable, "-m", "tests.models.node_service", "--host", self.host, "--judge", str(self.judge)]
-        said_until = self.log.stat().st_size if self.log.exists() else 0
+        self._said_until = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*command, *self.options, *options], stdout=log, stderr=log, cwd=_ROOT, env={**own, **told}
             )
-        self.control = self._announced(said_until)
 
-    def _announced(self, said_until: int) -> str:
+    def listens(self) -> None:
+        """Wait until it does."""
         deadline_s = time.monotonic() + _LISTENS_WITHIN_S
         while time.monotonic() < deadline_s and self.runs:
-            said = self.log.read_bytes()[said_until:].decode()
+            said = self.log.read_bytes()[self._said_until :].decode()
             if said.endswith("\n") and f'"pid": {self.pid}' in said:
-                return str(json.loads(said.splitlines()[-1])["control"])
+                self.control = json.loads(said.splitlines()[-1])["control"]
+                return
             time.sleep(0.02)
         raise AssertionError(f"the model of the Node service did not start: {self.log.read_text()[-2000:]}")
 
@@ -115,10 +123,23 @@ class NodeProcess:
         self._act("/faults", refused=refused or {}, mute=list(mute))
 
     def _act(self, path: str, **told: Any) -> None:
-        request = urllib.request.Request(self.control + path, json.dumps(told).encode(), method="POST")
-        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with direct.open(request, timeout=5) as answer:
-            answer.read()
+        _ask("POST", self.control + path, told)
+
+    # --- whoever calls it beside the gateway ----------------------------------------------------------------
+
+    def create(self, session_id: str, workspace_id: int = 1) -> None:
+        """Open a session, as an application does that calls the service itself."""
+        about = {"session_id": session_id, "workspace_id": workspace_id, "account_id": 1, "api_key": self.api_key}
+        _ask("POST", f"{self.url}/api/sessions", about)
+
+    def delete(self, session_id: str) -> None:
+        """Close a session, in the same way."""
+        _ask("DELETE", f"{self.url}/api/sessions/{session_id}", {"workspace_id": 1, "api_key": self.api_key})
+
+    def listed(self) -> dict[str, str]:
+        """The status of each session that it lists."""
+        said = _ask("GET", f"{self.url}/api/sessions?api_key={quote(self.api_key)}")
+        return {row["session_id"]: row["status"] for row in said["sessions"]}
 
     # --- logins and the judge -------------------------------------------------------------------------------
 
@@ -134,3 +155,11 @@ class NodeProcess:
     def judged(self, *kinds: str) -> list[dict[str, Any]]:
         """What the judge wrote of all processes that share its file."""
         return judge.read(self.judge, *kinds)
+
+
+def _ask(method: str, url: str, told: Any = None) -> Any:
+    raw = None if told is None else json.dumps(told).encode()
+    request = urllib.request.Request(url, raw, {"Content-Type": "application/json"}, method=method)
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with direct.open(request, timeout=15) as answer:
+        return json.loads(answer.read())

@@ -1,21 +1,24 @@
 """`/accounts`: the phone identities, and the life of their sessions."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from litestar import Controller, delete, get, patch, post
-from litestar.params import FromQuery, JSONBody
+from litestar.params import FromQuery, JSONBody, QueryParameter
 from msgspec import UNSET
 
 from homing.compose import Gateway
+from homing.flows.accounts import NO_NAMES
+from homing.flows.adopting import Sought, runs
 from homing.flows.drain import gave_up_on
 from homing.flows.pairing import pairing_code
 from homing.flows.rehome import KIND
 from homing.model.alerts import Subject
 from homing.model.errors import Code, Problem
-from homing.model.fleet import Account, InstanceUrl, SessionStatus, Takeover
+from homing.model.fleet import Account, AccountUuid, InstanceUrl, SessionStatus, Takeover
 from homing.model.work import Job, JobState
-from homing.ports import AccountChanged, Page
+from homing.ports import AccountPlaced, NewNames, Page
 from homing.serve import fleet_views, views
+from homing.serve.access import Caller
 from homing.serve.api.context import (
     ADMIN,
     READ,
@@ -29,7 +32,9 @@ from homing.serve.api.context import (
     instance_of,
     operator,
     seen_workspace,
+    session_of,
     url_of,
+    uuid_of,
 )
 from homing.serve.bodies import AccountBody, AccountChanges, MigrateBody, RehomeBody
 from homing.serve.fleet_views import WantedView
@@ -68,8 +73,16 @@ class AccountsController(Controller):
         workspace = caller.acting_for(data.workspace_id)
         number = gateway.workspaces.number(workspace, data.phone.strip())
         takeover = Takeover(data.takeover) if data.takeover is not None else None
-        account = await gateway.accounts.create(workspace, number, data.name, takeover, data.requires)
-        if data.start:
+        names, sought = _names(data), _sought(data, caller)
+        found = await gateway.adopting.look(sought) if sought is not None else None
+        account = await gateway.accounts.create(
+            workspace, number, data.name, takeover, data.requires, names, any_owner=caller.workspace is None
+        )
+        if found is not None:
+            account = await gateway.adopting.place(account, found)
+            if data.start and not runs(found.row):
+                account = await gateway.accounts.start(account)
+        elif data.start:
             account = await gateway.accounts.started_or_forgotten(account)
         return _view(gateway, account)
 
@@ -86,16 +99,26 @@ class AccountsController(Controller):
             await gateway.stores.directory.set_takeover(account, Takeover(data.takeover))
         if data.requires is not UNSET:
             await gateway.stores.directory.set_requires(account, data.requires)
-        return _view(gateway, await account_of(gateway, caller, ref))
+        if (names := _changed_names(data)) != NO_NAMES or data.instance_url is not UNSET:
+            account = await _renamed(gateway, caller, account, data, names)
+        return _view(gateway, await account_of(gateway, caller, account.uuid))
 
-    @delete("/{ref:str}", guards=[ADMIN], summary="Delete an account; its session must be stopped or logged out")
-    async def remove(self, ref: Ref, gateway: TheGateway, caller: Asking) -> None:
+    @post("/{ref:str}/accept-phone", guards=[ADMIN], status_code=200, summary="Take the reported phone as its own")
+    async def accept_phone(self, ref: Ref, gateway: TheGateway, caller: Asking) -> AccountView:
+        """Of an account whose session another phone is reported for. Messages are sent through it again."""
+        return _view(gateway, await gateway.identity.accept(await account_of(gateway, caller, ref)))
+
+    @delete("/{ref:str}", guards=[ADMIN], summary="Delete an account, and stop its session where that runs")
+    async def remove(
+        self,
+        ref: Ref,
+        gateway: TheGateway,
+        caller: Asking,
+        force: Annotated[bool, QueryParameter(description="Although its session is connected")] = False,
+    ) -> None:
+        """Its instance is asked at this moment. 409 while the session can send, unless `force`; then it is stopped."""
         account = await account_of(gateway, caller, ref)
-        if account.status in (SessionStatus.CONNECTED, SessionStatus.STARTING):
-            detail = f"Account {account.uuid} has a running session; stop it or log it out first"
-            raise Problem(Code.INSTANCE_IN_USE, detail)
-        await gateway.stores.directory.delete_account(account)
-        await gateway.stores.notices.publish([AccountChanged(account_uuid=account.uuid)])
+        await gateway.deleting.delete(account, force=force)
 
     @post("/{ref:str}/start", guards=[ADMIN], status_code=200, summary="Open the session")
     async def start(self, ref: Ref, gateway: TheGateway, caller: Asking) -> AccountView:
@@ -136,6 +159,55 @@ class AccountsController(Controller):
     async def qr(self, ref: Ref, gateway: TheGateway, caller: Asking) -> PairingView:
         account = await account_of(gateway, caller, ref)
         return views.pairing(await pairing_code(account, gateway.accounts, gateway.stores.events, gateway.clock))
+
+
+def _names(data: AccountBody) -> NewNames:
+    return NewNames(
+        session_id=session_of(data.session_id) if data.session_id is not None else None,
+        uuid=AccountUuid(uuid_of(data.uuid)) if data.uuid is not None else None,
+        id=data.id,
+    )
+
+
+def _sought(data: AccountBody, caller: Caller) -> Sought | None:
+    """The session that is to be taken up, if one is named."""
+    if data.session_id is None:
+        if data.instance_url is not None:
+            detail = "Name the session that is to be taken up there: session_id"
+            raise Problem(Code.INVALID_REQUEST, detail, field="session_id")
+        return None
+    url = url_of(data.instance_url, "instance_url") if data.instance_url is not None else None
+    return Sought(session_of(data.session_id), url, caller.workspace, starts=data.start)
+
+
+def _changed_names(data: AccountChanges) -> NewNames:
+    return NewNames(
+        session_id=session_of(data.session_id) if data.session_id is not UNSET else None,
+        uuid=AccountUuid(uuid_of(data.uuid)) if data.uuid is not UNSET else None,
+        id=data.id if data.id is not UNSET else None,
+    )
+
+
+async def _renamed(
+    gateway: Gateway, caller: Caller, account: Account, data: AccountChanges, names: NewNames
+) -> Account:
+    """The account under its new names, and where its session was found, if it was."""
+    if (url := account.placement.instance_url) is not None:
+        raise _placed(account, url)
+    found = None
+    if data.instance_url is not UNSET or names.session_id is not None:
+        there = url_of(data.instance_url, "instance_url") if data.instance_url is not UNSET else None
+        found = await gateway.adopting.look(Sought(names.session_id or account.session_id, there, caller.workspace))
+    try:
+        account = await gateway.stores.directory.rename_account(account, names, any_owner=caller.workspace is None)
+    except AccountPlaced as error:
+        raise _placed(account, str(error)) from error
+    return await gateway.adopting.place(account, found) if found is not None else account
+
+
+def _placed(account: Account, url: str) -> Problem:
+    detail = f"The session of account {account.uuid} is on {url}; what names it changes only while it is nowhere"
+    return Problem(Code.ACCOUNT_PLACED, detail)
 
 
 async def _shown(gateway: Gateway, account: Account) -> AccountView:

@@ -11,7 +11,18 @@ from homing.model.fleet import Contact, ContactUuid
 from homing.ports import AccountChanged, Page
 from homing.serve import views
 from homing.serve.access import Caller
-from homing.serve.api.context import READ, SEND, After, Asking, Limit, Ref, TheGateway, WorkspaceFilter, seen_workspace
+from homing.serve.api.context import (
+    READ,
+    SEND,
+    After,
+    Asking,
+    Limit,
+    Ref,
+    TheGateway,
+    WorkspaceFilter,
+    seen_workspace,
+    uuid_of,
+)
 from homing.serve.bodies import ContactBody
 from homing.serve.views import ContactView
 
@@ -40,9 +51,9 @@ class ContactsController(Controller):
             raise Problem(Code.NOT_FOUND, f"There is no workspace {data.workspace_id} for this key")
         workspace = caller.acting_for(data.workspace_id)
         number = gateway.workspaces.number(workspace, data.phone)
-        uuid = ContactUuid(gateway.entropy.uuid())
+        uuid = ContactUuid(uuid_of(data.uuid) if data.uuid is not None else gateway.entropy.uuid())
         made = await gateway.stores.directory.create_contact(
-            uuid, workspace, number.digits, data.name, as_written=number.written
+            uuid, workspace, number.digits, data.name, as_written=number.written, id=data.id
         )
         return views.contact(made)
 

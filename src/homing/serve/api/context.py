@@ -11,7 +11,7 @@ from litestar.params import FromPath, QueryParameter
 from homing.compose import Gateway
 from homing.model.access import Scope
 from homing.model.errors import Code, Problem
-from homing.model.fleet import Account, Instance, InstanceUrl, WorkspaceId
+from homing.model.fleet import Account, Instance, InstanceUrl, SessionId, WorkspaceId
 from homing.model.urls import normal
 from homing.serve.access import Caller, authorise
 
@@ -78,6 +78,20 @@ async def instance_of(gateway: Gateway, number: int) -> Instance:
     if instance is None:
         raise Problem(Code.INSTANCE_NOT_FOUND, f"There is no instance {number}")
     return instance
+
+
+def uuid_of(given: str) -> str:
+    """A uuid that is given: in lower case, as it is looked up, and not to be taken for a number."""
+    if given.isdecimal():
+        raise Problem(Code.INVALID_REQUEST, "A uuid must not be a number: that names by id", field="uuid")
+    return given.lower()
+
+
+def session_of(given: str) -> SessionId:
+    """A session's id that is given: it stands in the addresses that instances are asked at."""
+    if given in (".", ".."):
+        raise Problem(Code.INVALID_REQUEST, f"{given!r} is no session", field="session_id")
+    return SessionId(given)
 
 
 def url_of(given: str, field: str) -> InstanceUrl:

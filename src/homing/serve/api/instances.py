@@ -16,10 +16,11 @@ from homing.model.errors import Code, Problem
 from homing.model.fleet import Instance, InstanceLoad, InstanceMode, InstanceState, InstanceUrl
 from homing.model.leases import Incarnation, IncarnationId
 from homing.ports import InstanceChanges, RosterChanged
-from homing.serve import fleet_views
+from homing.serve import fleet_views, stray_views
 from homing.serve.api.context import ADMIN, Asking, TheGateway, instance_of, operator, url_of
 from homing.serve.bodies import ExitedBody, ExitedByUrlBody, InstanceBody, InstanceChangesBody
 from homing.serve.fleet_views import DrainView, ExitedView, InstanceView
+from homing.serve.stray_views import StraysView
 
 HEALTH_TIMEOUT_S = 1.0
 
@@ -65,6 +66,13 @@ class InstancesController(Controller):
     @get("/{number:int}", summary="Show an instance, asked for its health")
     async def show(self, number: Number, gateway: TheGateway) -> InstanceView:
         return await _shown(gateway, await _load(gateway, number), await _boots(gateway))
+
+    @get("/{number:int}/strays", summary="Sessions that it lists and that are not placed on it")
+    async def strays(self, number: Number, gateway: TheGateway, caller: Asking) -> StraysView:
+        """By its list as it is now. Each can be taken up: `session_id` and `instance_url` of a new account."""
+        operator(caller)
+        url = (await instance_of(gateway, number)).url
+        return stray_views.strays(url, await gateway.strays.of(url))
 
     @patch("/{number:int}", summary="Change what an instance may hold, its name and its labels")
     async def change(

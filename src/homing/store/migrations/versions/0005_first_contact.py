@@ -40,6 +40,7 @@ def upgrade() -> None:
         instances.add_column(Column("mode", Words(), server_default="route", nullable=False))
         instances.add_column(Column("storage", Words(), nullable=True))
         instances.add_column(Column("exited_at", UtcDateTime(), nullable=True))
+        instances.add_column(Column("strays", Integer(), nullable=True))
         instances.create_check_constraint(op.f("instances_mode_check"), text(_MODES))
     with _workspaces_as_before() as workspaces:
         workspaces.add_column(Column("region", Words(), nullable=True))
@@ -49,9 +50,13 @@ def upgrade() -> None:
     for column in (*_linking(), *_offered()):
         op.add_column("sessions", column)
     op.execute("UPDATE sessions SET ready_at = last_verified_at WHERE status = 'connected'")
+    _sessions_whose_owner_is_known()
 
 
 def downgrade() -> None:
+    op.drop_index("sessions_mismatched_idx", "sessions")
+    op.drop_column("sessions", "mismatched_phone")
+    op.drop_column("sessions", "former_workspace_id")
     for column in reversed([*_linking(), *_offered()]):
         op.drop_column("sessions", column.name)
     op.drop_column("messages", "phone_as_written")
@@ -65,10 +70,24 @@ def downgrade() -> None:
         workspaces.drop_column("region")
     with _instances_as_after() as instances:
         instances.drop_constraint(op.f("instances_mode_check"), type_="check")
+        instances.drop_column("strays")
         instances.drop_column("exited_at")
         instances.drop_column("storage")
         instances.drop_column("mode")
     op.drop_table("alerts")
+
+
+def _sessions_whose_owner_is_known() -> None:
+    """Sessions whose account is gone keep whose they were: by the log of moves, as far as that goes."""
+    op.add_column("sessions", Column("former_workspace_id", Number(), nullable=True))
+    op.add_column("sessions", Column("mismatched_phone", Words(), nullable=True))
+    where = text("mismatched_phone IS NOT NULL")
+    op.create_index("sessions_mismatched_idx", "sessions", ["session_id"], sqlite_where=where, postgresql_where=where)
+    op.execute("""
+        UPDATE sessions SET former_workspace_id = (
+            SELECT moves.workspace_id FROM moves WHERE moves.session_id = sessions.session_id ORDER BY id DESC LIMIT 1)
+        WHERE account_id IS NULL
+    """)
 
 
 def _instances_as_before() -> AbstractContextManager[BatchOperations]:
@@ -81,6 +100,7 @@ def _instances_as_after() -> AbstractContextManager[BatchOperations]:
         Column("mode", Words(), server_default="route", nullable=False),
         Column("storage", Words(), nullable=True),
         Column("exited_at", UtcDateTime(), nullable=True),
+        Column("strays", Integer(), nullable=True),
         CheckConstraint(_MODES, name="instances_mode_check"),
     )
     return op.batch_alter_table("instances", copy_from=table, table_kwargs={"sqlite_autoincrement": True})
