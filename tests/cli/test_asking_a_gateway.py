@@ -69,6 +69,34 @@ def test_labels_of_an_instance_are_pairs(homing: CommandLine, gateway: ScriptedG
     assert homing("instances", "add", "http://a:1", "--label", "rack").code == 2
 
 
+def test_the_line_that_a_process_needs_stands_alone_on_stdout_and_a_warning_on_stderr(
+    homing: CommandLine, gateway: ScriptedGateway
+):
+    made = {"id": 5, "url": "http://a:1", "healthy": True, "detail": "answers"}
+    more = {"report_to": "http://gw:8000/in/5", "warning": "http://gw:8000 is a guess"}
+    gateway.answer("POST", "/instances", made | more, 201)
+    ran = homing("instances", "add", "http://a:1", "--force")
+    assert "LARAVEL_URL=http://gw:8000/in/5" in ran.out.splitlines()
+    assert "is a guess" in ran.err
+    assert gateway.last.body["force"] is True
+
+
+def test_mode_and_storage_of_an_instance_are_set(homing: CommandLine, gateway: ScriptedGateway):
+    gateway.answer("PATCH", "/instances/5", {"id": 5})
+    assert homing("instances", "set", "5", "--mode", "observe", "--storage", "nas-1", "--json").code == 0
+    assert gateway.last.body == {"mode": "observe", "storage": "nas-1"}
+    assert homing("instances", "set", "5", "--storage", "", "--json").code == 0
+    assert gateway.last.body == {"storage": None}
+    assert homing("instances", "set", "5", "--mode", "watch").code == 2
+
+
+def test_unknown_senders_are_named_beside_the_instances(homing: CommandLine, gateway: ScriptedGateway):
+    sender = {"named": "http://wa9:3001", "reports": 7, "do": "homing instances add http://wa9:3001"}
+    gateway.answer("GET", "/instances", {"data": [], "next": None, "unknown_senders": [sender]})
+    ran = homing("instances")
+    assert "http://wa9:3001 (7 reports): homing instances add" in ran.err.replace("\n", " ")
+
+
 def test_the_gateway_wins_over_the_database(homing: CommandLine, gateway: ScriptedGateway):
     homing.setting("HOMING_DATABASE_URL", "mysql://nobody/could/open/this")
     gateway.answer("GET", "/distribution", {"data": [], "next": None})

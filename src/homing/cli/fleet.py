@@ -1,6 +1,6 @@
 """`homing instances`, `homing distribution` and `homing moves`: the fleet, what it carries, what went where."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
@@ -78,6 +78,8 @@ def list_instances(*, as_json: AsJson = False) -> None:
     brake = page.get("brake")
     if brake is not None and brake["engaged"]:
         note(f"The brake is on, nothing is moved: {brake['reason']}")
+    for sender in page.get("unknown_senders", []):
+        note(f"Unknown sender {sender['named']} ({sender['reports']} reports): {sender['do']}")
 
 
 @instances.command
@@ -91,18 +93,30 @@ def add(
         int | None, Parameter(validator=Number(gte=1), help="Sessions at most. [default: no limit]")
     ] = None,
     label: Labels = None,
+    force: Annotated[
+        bool, Parameter(negative="", show_default=False, help="Whatever answers there, or refuses our key.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Let an instance join the fleet. Needs an operator's key.
 
+    The gateway asks first what answers there: what is another family's gateway, no gateway, or refuses our key is
+    named and not added. What does not answer yet is added. A process of the Node service on another host calls itself
+    localhost; the line that is printed for it, LARAVEL_URL=…/in/5, tells it from the others.
+
     Example: `homing instances add http://wa5.internal:3001 --capacity 200 --label rack=b`
     """
     body = {"url": url, "driver": driver, "name": name, "capacity": capacity, "labels": labels(label or [])}
-    made = gateway("Adding an instance").post("/instances", body)
+    made = gateway("Adding an instance").post("/instances", body | ({"force": True} if force else {}))
     if as_json:
         print_json(made)
-    else:
-        print_facts({"id": made["id"], "url": made["url"], "answers": made["healthy"], "detail": made["detail"]})
+        return
+    print_facts({"id": made["id"], "url": made["url"], "answers": made["healthy"], "detail": made["detail"]})
+    if made.get("report_to") is not None:
+        print(f"LARAVEL_URL={made['report_to']}")
+        note("A process of the Node service there needs this line in its environment.")
+    if made.get("warning") is not None:
+        note(f"Look at this: {made['warning']}")
 
 
 @instances.command(name="set")
@@ -114,20 +128,35 @@ def set_limits(
     memory_mb: Annotated[float | None, Parameter(validator=Number(gte=0), help="MB at most; 0: no limit.")] = None,
     sends: Annotated[float | None, Parameter(validator=Number(gte=0), help="Sends/s at most; 0: no limit.")] = None,
     name: Annotated[str | None, Parameter(help="A name for people to read.")] = None,
+    mode: Annotated[
+        Literal["observe", "route"] | None,
+        Parameter(help="observe: look, and send, start and stop nothing there. route: do what its driver can."),
+    ] = None,
+    storage: Annotated[
+        str | None,
+        Parameter(help="What its sessions' logins lie on; instances with one name share it. Empty: its own disk."),
+    ] = None,
     label: Labels = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what an instance can take, and its labels, which replace those it had. What is not given stays.
+    """Say what an instance can take, what may be done with it, and its labels, which replace those it had.
+
+    What is not given stays. An observed instance is for a first look at a fleet that somebody else still runs: sends
+    through it are 409 `instance_observed`, and nothing is placed on it.
 
     Example: `homing instances set 5 --capacity 200 --memory-mb 16000 --sends 40 --label region=sg`
+    Example: `homing instances set http://wa1:3001 --mode route --storage nas-1`
     """
     asked = gateway("`homing instances set`")
     limits = {"capacity": capacity, "memory_limit_mb": memory_mb, "sends_limit_per_s": sends}
     changes: dict[str, Any] = {field: value or None for field, value in limits.items() if value is not None}
     changes |= {"name": name} if name is not None else {}
     changes |= {"labels": labels(label)} if label is not None else {}
+    changes |= {"mode": mode} if mode is not None else {}
+    changes |= {"storage": storage or None} if storage is not None else {}
     if not changes:
-        raise CannotStart("Say what to change: --capacity, --memory-mb, --sends, --name or --label")
+        what = "--capacity, --memory-mb, --sends, --name, --mode, --storage or --label"
+        raise CannotStart(f"Say what to change: {what}")
     changed = asked.patch(path("instances", number_of(asked, instance)), changes)
     if as_json:
         print_json(changed)

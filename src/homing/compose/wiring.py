@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -42,7 +42,7 @@ from homing.flows.rehome import PATIENCE as REHOME_PATIENCE
 from homing.flows.rehome import Rehoming, WishList
 from homing.flows.said import Said
 from homing.flows.schedules import Schedule, Scheduler
-from homing.flows.send import Saw, Sending
+from homing.flows.send import Sending
 from homing.flows.stray_sessions import StraySessions
 from homing.flows.strays import Strays
 from homing.flows.sync import Sync
@@ -54,7 +54,7 @@ from homing.model.alerts import FLEET, AlertKind
 from homing.model.fleet import InstanceUrl
 from homing.model.health import shown_state
 from homing.model.work import Tick
-from homing.ports import Clock, Directory, Entropy, TellHearing
+from homing.ports import Clock, Directory, Entropy, Notice, TellHearing
 from homing.routes import RouteCache
 from homing.serve.feed import EventFeed, Shares
 from homing.serve.keyring import Keyring
@@ -87,29 +87,21 @@ def wired(
     alerts = AlertBook(stores.alerts, clock)
     fitness = fitness_of(fleet, alerts, clock, entropy)
     kept = _keeping(settings, stores, fleet, fitness, alerts, clock, entropy, metrics, reached)
-    for hear in (routes.hear, fleet.hear, keyring.hear, workspaces.hear, kept.news.hear, alerts.hear):
-        stores.notices.subscribe(hear)
+    _subscribe(stores, routes, fleet, keyring, workspaces, kept.news, alerts)
     stores.notices.watch_hearing(_hearing(alerts))
     strays = Strays(stores.directory, stores.work, kept.rehoming, clock, alerts)
-    take_backs = TakeBacks(stores.directory, kept.rehoming, clock, MovePolicy(), alerts)
-    lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout, failing=take_backs.listed, heard=fitness.listed)
-    rediscovery = Rediscovery(stores.directory, lists, clock, entropy, metrics, kept.keeper.missed, alerts)
-    identity = Identity(stores.directory, alerts)
-    sync = Sync(stores.directory, lists, clock, entropy, metrics, identity, alerts)
-    said = Said()
-    saw = all_hear(kept.watching.saw, fitness.met)
-    sending = _sending(settings, routes, fleet, rediscovery, clock, said, kept, saw)
-    of_sends = (settings, stores, keyring, workspaces, routes, sending, metrics, clock, entropy)
-    sends, keyed, recorder = _send_endpoint(*of_sends)
+    looking = _looking(settings, stores, fleet, fitness, alerts, kept, clock, entropy, metrics)
+    lists, identity, sync, hints = looking.lists, looking.identity, looking.sync, looking.hints
+    sending, said = _sending(settings, routes, fleet, looking.rediscovery, clock, kept, fitness)
+    made = (settings, stores, keyring, workspaces, routes, sending, metrics, clock, entropy)
+    sends, keyed, recorder = _send_endpoint(*made)
     accounts = Accounts(stores.directory, fleet, entropy, stores.notices, metrics, kept.watching.unfit, fitness.met)
     adopting = Adopting(stores.directory, lists, identity, clock, metrics, naming.taken)
-    hints = Hints(stores.directory, lists, clock, entropy, metrics, kept.news, identity, alerts)
     overlooked = Overlooked(stores.events, hints, clock)
-    stores.notices.subscribe(overlooked.hear)
     intake = Intake(stores.events, hints, said, clock, entropy, keep_days=settings.homing_event_days)
     reports = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock)
     feed = EventFeed(Shares(settings.homing_streams, settings.streams_of_a_key))
-    stores.notices.subscribe(feed.hear)
+    _subscribe(stores, overlooked, feed)
     scheduler = Scheduler(stores.schedules, clock, [_sync_schedule(settings, sync, metrics)], owner=entropy.uuid())
     gateway = Gateway(
         settings=settings,
@@ -140,13 +132,19 @@ def wired(
         moving=_moving(settings, stores, fleet, kept, clock),
     )
     _show(kept, fitness, alerts, metrics)
-    return gateway, [
-        *(part.run for part in (fleet, keyring, workspaces, alerts, keyed, recorder)),
-        *(part.run for part in (hints, overlooked, intake, scheduler)),
-        *(part.run for part in (kept.watching, kept.keeper, kept.worker, take_backs, gateway.moving.drains, strays)),
-        *(part.run for part in (reports.unknown, reports.rejections, fitness)),
-        _housekeeping(settings, stores, clock).run,
-    ]
+    services = (fleet, keyring, workspaces, alerts, keyed, recorder, hints, overlooked, intake, scheduler)
+    known = (reports.unknown, reports.rejections, fitness, strays, _housekeeping(settings, stores, clock))
+    moved = (looking.take_backs, kept.watching, kept.keeper, kept.worker, gateway.moving.drains)
+    return gateway, [part.run for part in (*services, *known, *moved)]
+
+
+class _Hears(Protocol):
+    def hear(self, notice: Notice) -> None: ...
+
+
+def _subscribe(stores: Stores, *parts: _Hears) -> None:
+    for part in parts:
+        stores.notices.subscribe(part.hear)
 
 
 def _hearing(alerts: AlertBook) -> TellHearing:
@@ -172,11 +170,11 @@ def _sending(
     fleet: LiveFleet,
     rediscovery: Rediscovery,
     clock: Clock,
-    said: Said,
     kept: "_Kept",
-    saw: Saw,
-) -> Sending:
-    return Sending(
+    fitness: Fitness,
+) -> tuple[Sending, Said]:
+    said = Said()
+    sending = Sending(
         routes,
         fleet,
         rediscovery,
@@ -184,9 +182,10 @@ def _sending(
         settings.send_policy,
         said,
         kept.news,
-        saw,
+        all_hear(kept.watching.saw, fitness.met),
         kept.rehoming.obstacle,
     )
+    return sending, said
 
 
 def _send_endpoint(
@@ -227,6 +226,43 @@ class _Kept:
     rehoming: Rehoming
     keeper: Keeper
     worker: Worker
+
+
+@dataclass(frozen=True, slots=True)
+class _Looking:
+    """What asks instances for their sessions, and corrects the record."""
+
+    take_backs: TakeBacks
+    lists: Lists
+    rediscovery: Rediscovery
+    identity: Identity
+    sync: Sync
+    hints: Hints
+
+
+def _looking(
+    settings: Settings,
+    stores: Stores,
+    fleet: LiveFleet,
+    fitness: Fitness,
+    alerts: AlertBook,
+    kept: _Kept,
+    clock: Clock,
+    entropy: Entropy,
+    metrics: Metrics,
+) -> _Looking:
+    directory = stores.directory
+    take_backs = TakeBacks(directory, kept.rehoming, clock, MovePolicy(settings.homing_moves_per_day), alerts)
+    lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout, failing=take_backs.listed, heard=fitness.listed)
+    identity = Identity(directory, alerts)
+    return _Looking(
+        take_backs,
+        lists,
+        Rediscovery(directory, lists, clock, entropy, metrics, kept.keeper.missed, alerts),
+        identity,
+        Sync(directory, lists, clock, entropy, metrics, identity, alerts),
+        Hints(directory, lists, clock, entropy, metrics, kept.news, identity, alerts),
+    )
 
 
 def _moving(settings: Settings, stores: Stores, fleet: LiveFleet, kept: _Kept, clock: Clock) -> Moving:

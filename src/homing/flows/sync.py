@@ -184,11 +184,12 @@ class Sync:
         report.counts[Result.VERIFIED] += len(compared.verified)
         report.counts[Result.SKIPPED] += len(compared.fresh)
         for session in compared.verified:
-            self._alerts.held(session.session_id)
             tell(_agreed(session, url, Result.VERIFIED, f"{url} has it, and it can send"))
         for session in compared.fresh:
             tell(_agreed(session, url, Result.SKIPPED, "verified within the last minute"))
         if compared.verified and not report.dry_run:
+            for session in compared.verified:
+                self._alerts.held(session.session_id)
             await self._directory.mark_verified([each.session_id for each in compared.verified], self._clock.now())
 
     # --- judging ------------------------------------------------------------------------------------------------

@@ -64,9 +64,12 @@ from homing.ports.leases import Credentials as Credentials
 from homing.ports.leases import Grants as Grants
 from homing.ports.leases import Leases as Leases
 from homing.ports.leases import Reservations as Reservations
+from homing.ports.meters import Meters as Meters
 from homing.ports.notices import Notices as Notices
 from homing.ports.notices import TellHearing as TellHearing
 from homing.ports.pages import Page as Page
+from homing.ports.routes import CacheStats as CacheStats
+from homing.ports.routes import Routes as Routes
 from homing.ports.work import Schedules as Schedules
 from homing.ports.work import Work as Work
 
@@ -492,40 +495,6 @@ class Events(Protocol):
         ...
 
 
-# --- the route cache ------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class CacheStats:
-    """The route cache of one gateway. `reads` counts the SELECTs that misses caused."""
-
-    entries: int
-    hits: int
-    misses: int
-    reads: int
-    invalidations: int
-    flushes: int
-
-    @property
-    def hit_rate(self) -> float:
-        asked = self.hits + self.misses
-        return self.hits / asked if asked else 0.0
-
-
-class Routes(Protocol):
-    """Where each account's session lives, as quickly as it can be known. May be stale: a stale route costs a hop."""
-
-    async def route(
-        self, workspace: WorkspaceId | None, account_uuid: AccountUuid, contact_uuid: ContactUuid | None
-    ) -> tuple[Route | None, Contact | None]:
-        """The account's route and the contact, in one read at most. None for what is unknown to the workspace."""
-        ...
-
-    async def reread_unless_moved(self, account_uuid: AccountUuid, failed: Placement) -> Route | None:
-        """A fresher route than the placement that just failed: a cached one if it differs, else the directory's."""
-        ...
-
-
 # --- instances ------------------------------------------------------------------------------------------------
 
 
@@ -613,24 +582,3 @@ class Fleet(Protocol):
     def withdraw_message_id(self, url: InstanceUrl) -> None:
         """The instance was seen not to take our message ids, whatever it declares."""
         ...
-
-
-# --- what counts ----------------------------------------------------------------------------------------------
-
-
-class Meters(Protocol):
-    """What the flows report of themselves, to be scraped or ignored."""
-
-    def instance_called(self, instance: InstanceUrl, call: str) -> None: ...
-
-    def moved(self, kind: MoveKind, count: int = 1) -> None: ...
-
-    def arrived(self, kind: MoveKind, took_s: float) -> None:
-        """A session that was to move can send where it went, so long after that was wished for."""
-        ...
-
-    def sender_unknown(self, cause: str) -> None:
-        """Somebody spoke who cannot be told from others, for this one of a few causes."""
-        ...
-
-    def looked(self) -> None: ...

@@ -103,7 +103,7 @@ class WorkspaceChangesBody(msgspec.Struct, forbid_unknown_fields=True, frozen=Tr
 
 
 class InstanceBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """A gateway that joins the fleet. `capacity` is in sessions."""
+    """A gateway that joins the fleet. `capacity` is in sessions. `force`: whatever answers there, and how."""
 
     url: Annotated[str, Meta(min_length=1, max_length=500)]
     driver: str = "webjs"
@@ -112,6 +112,7 @@ class InstanceBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     memory_limit_mb: Limit | None = None
     sends_limit_per_s: Limit | None = None
     labels: Labels = {}
+    force: bool = False
 
 
 class InstanceChangesBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

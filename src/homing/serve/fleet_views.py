@@ -62,7 +62,11 @@ class DrainView(msgspec.Struct):
 
 
 class InstanceView(msgspec.Struct):
-    """One gateway of the fleet: what the directory has on it, what it says of itself, and how it is judged."""
+    """One gateway of the fleet: what the directory has on it, what it says of itself, and how it is judged.
+
+    `report_to` is what a process of the Node service there needs as LARAVEL_URL, since it cannot say which instance it
+    is; null where that is not needed. `warning`: what was odd when it joined.
+    """
 
     id: int
     url: str
@@ -90,6 +94,8 @@ class InstanceView(msgspec.Struct):
     capabilities: dict[str, bool] | None = None
     mode: str = "route"
     storage: str | None = None
+    report_to: str | None = None
+    warning: str | None = None
     strays: int | None = None
     attention: list[AttentionView] = []
 

@@ -12,6 +12,7 @@ import uvicorn
 from homing.compose import open_gateway
 from homing.config import Settings
 from homing.serve import logs
+from homing.serve.addresses import tell
 from homing.serve.app import Application
 from homing.serve.http_limits import HttpLimits, bounded
 
@@ -45,6 +46,7 @@ async def _serve(settings: Settings, listener: socket.socket, reached: Callable[
             timeout_graceful_shutdown=GOODBYE_S,
         )
         log.info("Homing serves", address=f"http://{settings.homing_host}:{listener.getsockname()[1]}", docs="/docs")
+        tell(gateway)
         await _Server(config, goodbye=gateway.feed.close).serve(sockets=[listener])
 
 

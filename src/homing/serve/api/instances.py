@@ -11,12 +11,14 @@ from msgspec import UNSET
 from homing.compose import Gateway
 from homing.decide.rooms import Load
 from homing.drivers import KNOWN_FAMILIES
+from homing.flows.joining import RECOGNISE_TIMEOUT_S, Found, found_at
 from homing.model.alerts import Subject
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Instance, InstanceLoad, InstanceMode, InstanceState, InstanceUrl
 from homing.model.leases import Incarnation, IncarnationId
 from homing.ports import InstanceChanges, RosterChanged
 from homing.serve import fleet_views, stray_views
+from homing.serve.addresses import doubts, report_to
 from homing.serve.api.context import ADMIN, Asking, TheGateway, instance_of, operator, url_of
 from homing.serve.bodies import ExitedBody, ExitedByUrlBody, InstanceBody, InstanceChangesBody
 from homing.serve.fleet_views import DrainView, ExitedView, InstanceView
@@ -51,8 +53,10 @@ class InstancesController(Controller):
         if data.driver not in KNOWN_FAMILIES:
             detail = f"There is no driver {data.driver!r}; known are {', '.join(KNOWN_FAMILIES)}"
             raise Problem(Code.INVALID_REQUEST, detail, field="driver")
+        url = url_of(data.url, "url")
+        found = await _found(gateway, url, data)
         instance = await gateway.stores.directory.create_instance(
-            url_of(data.url, "url"),
+            url,
             driver=data.driver,
             name=data.name,
             capacity=data.capacity,
@@ -61,7 +65,11 @@ class InstancesController(Controller):
             sends_limit_per_s=data.sends_limit_per_s,
         )
         await gateway.stores.notices.publish([RosterChanged()])
-        return await _shown(gateway, InstanceLoad(instance, 0, 0), await _boots(gateway))
+        await gateway.fleet.refresh()
+        shown = await _shown(gateway, InstanceLoad(instance, 0, 0), await _boots(gateway))
+        unreached = doubts(gateway.settings) if shown.report_to is not None else None
+        shown.warning = "; ".join(each for each in (found.warning, unreached) if each) or None
+        return shown
 
     @get("/{number:int}", summary="Show an instance, asked for its health")
     async def show(self, number: Number, gateway: TheGateway) -> InstanceView:
@@ -123,6 +131,19 @@ class InstancesController(Controller):
         return await _exited(gateway, url_of(data.url, "url"), data.incarnation)
 
 
+async def _found(gateway: Gateway, url: InstanceUrl, data: InstanceBody) -> Found:
+    """What answers at an address that is to join; with `force`, what would have been refused is its warning."""
+    if url in {known.url for known in await gateway.stores.directory.instances()}:
+        raise Problem(Code.ALREADY_EXISTS, f"the instance {url} is known already")
+    recognised = await gateway.fleet.recognise(url, timeout_s=RECOGNISE_TIMEOUT_S)
+    try:
+        return await found_at(url, data.driver, gateway.fleet.driver(url), recognised)
+    except Problem as problem:
+        if not data.force:
+            raise
+        return Found(warning=problem.detail)
+
+
 async def _exited(gateway: Gateway, url: InstanceUrl, incarnation: str | None) -> ExitedView:
     boot = IncarnationId(incarnation) if incarnation is not None else None
     return fleet_views.exited(await gateway.moving.exits.exited(url, boot))
@@ -145,6 +166,7 @@ async def _shown(gateway: Gateway, load: InstanceLoad, boots: Mapping[InstanceUr
     wrong = gateway.fitness.misconfigured().get(url)
     fleet_views.judge(shown, watching.judged().get(url), boots.get(url), wrong)
     [known] = watching.loads_now([Load(load.instance, load.sessions)])
+    shown.report_to = report_to(gateway.settings, load.instance, list(gateway.fleet.roster.instances.values()))
     shown.forecast_sends_per_s = round(known.forecast_sends_per_s, 3)
     if load.instance.state is InstanceState.DRAINING:
         shown.draining = await _progress(gateway, load.instance)

@@ -1,0 +1,23 @@
+"""What the flows report of themselves."""
+
+from typing import Protocol
+
+from homing.model.fleet import InstanceUrl, MoveKind
+
+
+class Meters(Protocol):
+    """What the flows report of themselves, to be scraped or ignored."""
+
+    def instance_called(self, instance: InstanceUrl, call: str) -> None: ...
+
+    def moved(self, kind: MoveKind, count: int = 1) -> None: ...
+
+    def arrived(self, kind: MoveKind, took_s: float) -> None:
+        """A session that was to move can send where it went, so long after that was wished for."""
+        ...
+
+    def sender_unknown(self, cause: str) -> None:
+        """Somebody spoke who cannot be told from others, for this one of a few causes."""
+        ...
+
+    def looked(self) -> None: ...
