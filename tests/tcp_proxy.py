@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager, suppress
 class TcpProxy:
     """Passes bytes on to one server, until told otherwise."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, at_port: int = 0) -> None:
         self._target = (host, port)
+        self._at_port = at_port
         self._open = asyncio.Event()
         self._open.set()
         self._pairs: set[asyncio.Task[None]] = set()
@@ -31,7 +32,7 @@ class TcpProxy:
             pair.cancel()
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._join, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._join, "127.0.0.1", self._at_port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
@@ -72,9 +73,9 @@ class TcpProxy:
 
 
 @asynccontextmanager
-async def tcp_proxy(host: str, port: int) -> AsyncIterator[TcpProxy]:
+async def tcp_proxy(host: str, port: int, *, at_port: int = 0) -> AsyncIterator[TcpProxy]:
     """A proxy to the server, closed afterwards."""
-    proxy = TcpProxy(host, port)
+    proxy = TcpProxy(host, port, at_port)
     await proxy.start()
     try:
         yield proxy

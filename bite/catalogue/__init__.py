@@ -1,13 +1,16 @@
 """All defects, by what they are about."""
 
-from bite.catalogue import granting, holding, knowing, sending, speaking, working
+from bite.catalogue import adopting, granting, holding, joining, knowing, numbers, sending, speaking, working
 from bite.defect import Defect
 
 DEFECTS: tuple[Defect, ...] = (
+    *adopting.DEFECTS,
     *sending.DEFECTS,
     *knowing.DEFECTS,
     *granting.DEFECTS,
     *holding.DEFECTS,
+    *joining.DEFECTS,
+    *numbers.DEFECTS,
     *speaking.DEFECTS,
     *working.DEFECTS,
 )

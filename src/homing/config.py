@@ -50,6 +50,7 @@ class Settings(BaseSettings):
     homing_port: int = Field(default=8000, ge=1, le=65_535)
     homing_public_url: str = Field(default="", description="under which instances reach us")
     homing_database_url: str = Field(default=DEFAULT_DATABASE, repr=False)
+    homing_database_wait: float | None = Field(default=None, ge=0, description="seconds at start; unset: for ever")
     homing_listen_url: str = Field(default="", repr=False, description="the database without its pooler, to listen")
     homing_redis_url: str = Field(default="", repr=False)
     homing_log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
@@ -111,7 +112,13 @@ class Settings(BaseSettings):
     """Those that somebody wrote. The defaults are no such wish: they join an empty directory only."""
     instance_api_keys: dict[str, str] = Field(default_factory=dict, repr=False)
 
-    @field_validator("whatsapp_nodejs_url", "homing_api_url", "homing_public_url")
+    @field_validator("homing_public_url")
+    @classmethod
+    def _as_written_or_empty(cls, value: str) -> str:
+        """It is for others to call: whoever wrote 127.0.0.1 may mean that localhost is another address there."""
+        return value.strip().rstrip("/") if value and normal(value) else ""
+
+    @field_validator("whatsapp_nodejs_url", "homing_api_url")
     @classmethod
     def _normal_or_empty(cls, value: str) -> str:
         return normal(value) if value else ""
@@ -150,7 +157,7 @@ class Settings(BaseSettings):
             return self.homing_public_url
         everywhere = self.homing_host in ("0.0.0.0", "::", "")  # noqa: S104 - compared, not bound
         host = socket.gethostname() if everywhere else self.homing_host
-        return normal(f"http://{f'[{host}]' if ':' in host else host}:{self.homing_port}")
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.homing_port}"
 
     @property
     def message_id_secret(self) -> bytes:

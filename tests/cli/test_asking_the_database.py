@@ -33,6 +33,7 @@ from homing.store.opening import open_database
 from homing.store.sealing import KeyRing
 from homing.store.vault import SqlVault
 from homing.store.work import SqlWork
+from homing.world import SystemClock
 from tests.cli.conftest import CommandLine
 
 A = InstanceUrl("http://localhost:3001")
@@ -42,7 +43,7 @@ UUID = "0190f2b4-0000-7000-8000-000000000144"
 def on(url: str, ask: Any) -> Any:
     """What `ask` makes of the directory in that database."""
 
-    return with_database(url, lambda database: ask(SqlDirectory(database, LocalNotices(), SteppedClock())))
+    return with_database(url, lambda database: ask(SqlDirectory(database, LocalNotices(), SystemClock())))
 
 
 def with_database(url: str, ask: Any) -> Any:

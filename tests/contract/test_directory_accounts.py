@@ -7,6 +7,7 @@ from fleets import ONE, TWO, A, B, change, contact, new_account, placed_account
 from sqlalchemy import text
 
 from clocks import SteppedClock
+from homing.decide.presence import KNOWN_FOR, status_now
 from homing.model.access import Key, Scope
 from homing.model.fleet import (
     Account,
@@ -189,12 +190,14 @@ async def test_an_instance_with_sessions_on_it_stays(directory: SqlDirectory) ->
     assert await directory.instances() == []
 
 
-async def test_loads_count_what_is_placed_and_name_who_is_connected(directory: SqlDirectory) -> None:
+async def test_loads_count_what_is_placed_and_name_who_is_connected(
+    directory: SqlDirectory, clock: SteppedClock
+) -> None:
     first, second = await directory.create_instance(B), await directory.create_instance(A)
     accounts = [await placed_account(directory, number, A) for number in range(3)]
     await directory.set_status(accounts[2].session_id, SessionStatus.DISCONNECTED)
     phones = tuple(account.phone for account in accounts[:2])
-    assert await directory.loads() == [InstanceLoad(first, 0, 0), InstanceLoad(second, 3, 2, phones)]
+    assert await directory.loads() == [InstanceLoad(first, 0, 0), InstanceLoad(second, 3, 2, phones, clock.now())]
 
 
 async def test_an_operator_can_ask_for_the_distribution_by_hand(directory: SqlDirectory, database: Database) -> None:
@@ -270,3 +273,22 @@ async def test_an_instance_is_changed_in_what_is_given_and_in_nothing_else(
     assert await directory.change_instance(A, {}) == changed
     assert (await directory.instances())[1].capacity is None
     assert await directory.change_instance(InstanceUrl("http://nowhere:1"), {"capacity": 1}) is None
+
+
+async def test_connected_is_what_was_seen_so_lately(directory: SqlDirectory, clock: SteppedClock) -> None:
+    await directory.create_instance(A)
+    old, new = await placed_account(directory, 1), await placed_account(directory, 2)
+    clock.advance(KNOWN_FOR.total_seconds() + 1)
+    await directory.mark_verified([new.session_id], clock.now())
+
+    async def found(status: SessionStatus, *away: InstanceUrl) -> list[int]:
+        return [each.id for each in await directory.accounts(None, Page(), status=status, away=away)]
+
+    assert (await found(SessionStatus.CONNECTED), await found(SessionStatus.UNKNOWN)) == ([new.id], [old.id])
+    assert (await found(SessionStatus.CONNECTED, A), len(await found(SessionStatus.UNKNOWN, A))) == ([], 2)
+    assert [(load.sessions, load.connected, load.phones, load.seen_at) for load in await directory.loads()] == [
+        (2, 1, (new.phone,), clock.now())
+    ]
+    shown = await directory.account(None, id=old.id)
+    assert shown is not None
+    assert status_now(shown, clock.now(), ())[0] is SessionStatus.UNKNOWN

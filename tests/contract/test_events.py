@@ -339,6 +339,35 @@ async def test_one_message_settles_one_send_however_often_it_is_told_of(
     assert sorted(message.state for message in found) == ["sent", "unknown", "unknown"]
 
 
+HIDDEN = Report(
+    "message_sent", {"message": {"id": "true_998877@lid_3EB0FF", "to": "998877@lid", "body": "hello"}}, S, A
+)
+
+
+@pytest.mark.parametrize("event_first", [True, False])
+@pytest.mark.parametrize(("candidates", "states"), [(1, ["sent"]), (2, ["unknown", "unknown"])])
+async def test_a_report_of_a_hidden_number_settles_the_only_send_it_can_be_of(
+    store: Store, messages: SqlMessages, directory: SqlDirectory, event_first: bool, candidates: int, states: list[str]
+) -> None:
+    account = await placed_account(directory, 1)
+    records = [
+        unknown(store.clock, account.uuid, f"0190-{n}", message_id=f"3EB0{n}", recipient_phone=f"6281180164{n}")
+        for n in range(candidates)
+    ]
+    *earlier, last = records
+    for record in earlier:
+        await messages.record(record)
+    if event_first:
+        await store.take(HIDDEN)
+        await messages.record(last)
+    else:
+        await messages.record(last)
+        await store.take(HIDDEN)
+    found = await messages.messages(ONE, before=None, limit=10)
+    settled_first = event_first and candidates == 2
+    assert sorted(message.state for message in found) == (["sent", "unknown"] if settled_first else states)
+
+
 async def test_an_ack_of_another_accounts_session_settles_nothing(
     store: Store, messages: SqlMessages, directory: SqlDirectory
 ) -> None:

@@ -20,6 +20,7 @@ from homing.ports import (
     Notice,
     PlacementChanged,
     RosterChanged,
+    WorkspacesChanged,
 )
 from homing.store import notice_wire
 from homing.store.directory import SqlDirectory
@@ -40,6 +41,7 @@ EVERY_KIND: list[Notice] = [
     RosterChanged(),
     KeysChanged(),
     AlertsChanged(),
+    WorkspacesChanged(),
     CacheCleared("by hand"),
 ]
 

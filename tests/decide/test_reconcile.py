@@ -1,5 +1,7 @@
 """What the instances' lists say about where a session is."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +13,7 @@ from homing.model.fleet import (
     AccountUuid,
     Epoch,
     InstanceUrl,
+    Linking,
     ListedSession,
     Listing,
     NoList,
@@ -31,6 +34,11 @@ UP, STARTING, GONE, PAIRING = (
     SessionStatus.PAIRING,
 )
 
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+CODE = Linking(code_at=AT, ready_at=AT - timedelta(days=1))
+UNHEARD = Linking()
+ENDED = Linking(ready_at=AT - timedelta(days=1), logout_at=AT)
+
 
 def has(url: InstanceUrl, status: SessionStatus = UP, epoch: int | None = None) -> Listing:
     row = ListedSession(S, status, epoch=None if epoch is None else Epoch(epoch))
@@ -45,9 +53,11 @@ def silent(url: InstanceUrl) -> Listing:
     return NoList(url, "refused")
 
 
-def judge(*listings: Listing, home: InstanceUrl | None = A, epoch: int = 3) -> reconcile.Judgement:
+def judge(
+    *listings: Listing, home: InstanceUrl | None = A, epoch: int = 3, known: Linking = UNHEARD
+) -> reconcile.Judgement:
     observed = reconcile.observe({listing.instance_url: listing for listing in listings}, [S])
-    return reconcile.judge(Placement(S, home, Epoch(epoch)), observed)
+    return reconcile.judge(Placement(S, home, Epoch(epoch)), observed, known=known)
 
 
 def test_a_session_at_home_changes_nothing() -> None:
@@ -118,12 +128,70 @@ def test_a_session_coming_up_elsewhere_changes_nothing_yet() -> None:
 
 
 def test_a_session_that_waits_for_its_code_needs_a_person() -> None:
-    assert isinstance(judge(has(A, PAIRING)), Unlinked)
-    assert isinstance(judge(lacks(A), has(B, PAIRING)), Unlinked)
+    assert isinstance(judge(has(A, PAIRING, 3)), Unlinked)
+    assert isinstance(judge(lacks(A), has(B, PAIRING, 3)), Unlinked)
 
 
 def test_a_code_shown_elsewhere_proves_nothing_while_home_is_silent() -> None:
-    assert isinstance(judge(silent(A), has(B, PAIRING)), Absent)
+    assert isinstance(judge(silent(A), has(B, PAIRING, 3)), Absent)
+
+
+@pytest.mark.parametrize("listings", [(has(A, PAIRING),), (lacks(A), has(B, PAIRING))])
+def test_a_gateway_without_epochs_says_qr_scanning_of_what_comes_up_by_itself(listings: tuple[Listing, ...]) -> None:
+    found = judge(*listings)
+    assert isinstance(found, ComingUp)
+    assert (found.status, "starting" in found.reason) == (STARTING, True)
+
+
+@pytest.mark.parametrize(
+    ("listing", "known", "status"),
+    [
+        (has(A, PAIRING), CODE, PAIRING),
+        (has(A, PAIRING), ENDED, PAIRING),
+        (has(A, GONE), ENDED, SessionStatus.LOGGED_OUT),
+        (lacks(A), ENDED, SessionStatus.LOGGED_OUT),
+    ],
+)
+def test_what_the_holder_reported_says_that_it_takes_a_person(
+    listing: Listing, known: Linking, status: SessionStatus
+) -> None:
+    found = judge(listing, lacks(B), known=known)
+    assert isinstance(found, Unlinked)
+    assert (found.status, found.never_linked) == (status, False)
+
+
+def test_what_the_holder_reported_is_not_said_of_others() -> None:
+    assert isinstance(judge(lacks(A), has(B, PAIRING), known=CODE), ComingUp)
+
+
+def test_a_logout_is_not_followed_where_the_holder_says_connected_or_nothing() -> None:
+    assert isinstance(judge(has(A), known=ENDED), AtHome)
+    assert isinstance(judge(silent(A), lacks(B), known=ENDED), Absent)
+
+
+def test_a_session_that_restores_at_home_is_not_taken_from_there() -> None:
+    assert isinstance(judge(has(A, PAIRING), has(B)), ComingUp)
+    assert isinstance(judge(has(A, PAIRING), has(B), known=CODE), Elsewhere)
+
+
+def checked(status: SessionStatus, known: Linking, *listings: Listing) -> sync.Checked:
+    account = Route(1, AccountUuid("u"), WorkspaceId(1), Placement(S, A, Epoch(3)), "62811", status, known)
+    observed = reconcile.observe({listing.instance_url: listing for listing in listings}, [S])
+    return sync.conclude(account, observed, seen_before=False)
+
+
+def test_a_new_account_that_was_never_paired_is_no_failure_and_is_told_what_to_do() -> None:
+    new = checked(PAIRING, Linking(code_at=AT), has(A, PAIRING))
+    assert (new.result, new.status) == (Result.SKIPPED, None)
+    assert "homing accounts qr" in new.reason
+    lost = checked(UP, CODE, has(A, PAIRING))
+    assert lost.result is Result.FAILED
+
+
+def test_a_sync_notes_a_logout_that_nobody_followed_and_one_that_has_passed() -> None:
+    assert checked(UP, ENDED, has(A, GONE)).status is SessionStatus.LOGGED_OUT
+    assert checked(SessionStatus.LOGGED_OUT, ENDED, has(A, GONE)).status is None
+    assert checked(SessionStatus.LOGGED_OUT, ENDED, has(A)).status is UP
 
 
 def test_a_list_that_could_not_be_read_proves_nothing() -> None:

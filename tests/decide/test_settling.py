@@ -84,6 +84,46 @@ def test_text_counts_from_the_sends_beginning_for_ten_minutes(after_s: float, se
     assert (settled(OWN_ID, after_s=after_s) is not None) is settles
 
 
+@pytest.mark.parametrize(
+    ("sent_to", "reported"),
+    [
+        ("5215512345678", "525512345678"),
+        ("525512345678", "5215512345678"),
+        ("5511987654321", "551187654321"),
+        ("54111523456789", "5491123456789"),
+    ],
+)
+def test_a_person_reported_under_another_form_of_their_number_is_the_same(sent_to: str, reported: str) -> None:
+    record = replace(RECORD, recipient_phone=sent_to)
+    assert settled(replace(OWN_ID, recipient_phone=reported), record) == RECORD.uuid
+
+
+HIDDEN = replace(OWN_ID, message_id="true_998877@lid_3EB0FF", recipient_phone=None, recipient_hidden=True)
+
+
+def test_a_hidden_number_settles_the_one_send_that_it_can_be_of() -> None:
+    other = replace(RECORD, uuid=made_at(BEGUN, 1), text="another", recipient_phone="62811801642")
+    earlier = replace(RECORD, uuid=made_at(BEGUN - timedelta(hours=1)), created_at=BEGUN - timedelta(hours=1))
+    assert settled(HIDDEN, RECORD, other, earlier) == RECORD.uuid
+
+
+def test_a_hidden_number_settles_nothing_where_two_sends_fit_or_none() -> None:
+    twin = replace(RECORD, uuid=made_at(BEGUN + timedelta(seconds=5)), recipient_phone="62811801642")
+    assert settled(HIDDEN, RECORD, twin, after_s=6) is None
+    assert settled(replace(HIDDEN, text="hello!"), RECORD) is None
+    assert settled(HIDDEN, RECORD, after_s=601) is None
+    assert settled(HIDDEN, RECORD, known_ids={HIDDEN.message_id}) is None
+
+
+def test_an_outgoing_message_to_a_hidden_number_says_so() -> None:
+    message = {"id": "true_998877@lid_3EB0FF", "to": "998877@lid", "body": "hello"}
+    assert settling.sign_of("message_sent", S, {"message": message}) == HIDDEN
+    group = settling.sign_of("message_sent", S, {"message": message | {"to": "1203630@g.us"}})
+    assert group is not None
+    assert (group.recipient_phone, group.recipient_hidden) == (None, False)
+    assert settled(replace(HIDDEN, recipient_hidden=False)) is None
+
+
 def test_an_event_of_a_message_that_is_accounted_for_settles_no_other() -> None:
     assert settled(OWN_ID, known_ids={OWN_ID.message_id}) is None
 

@@ -29,7 +29,7 @@ PHASES: list[tuple[int, Any, Phase]] = [
     (400, {"error": NOT_CONNECTED}, Phase.SESSION_NOT_READY),
     (400, {"error": NOT_CONNECTED, "status": "disconnected"}, Phase.SESSION_NOT_READY),
     (400, {"error": NOT_CONNECTED, "status": "logged_out"}, Phase.SESSION_LOGGED_OUT),
-    (400, {"error": NOT_CONNECTED, "status": "qr_scanning"}, Phase.SESSION_LOGGED_OUT),
+    (400, {"error": NOT_CONNECTED, "status": "qr_scanning"}, Phase.SESSION_NOT_READY),
     (400, {"error": "Missing required fields"}, Phase.REQUEST_REJECTED),
     (400, {"error": "Invalid phone number format"}, Phase.REQUEST_REJECTED),
     (400, {"error": "recipient restricted", "code": 463}, Phase.RECIPIENT_RESTRICTED),

@@ -229,7 +229,7 @@ async def test_a_session_waiting_for_a_phone_tells_its_code(
         assert code.code
         ended = await driver.send(at, hello(), timeout_s=5)
         assert isinstance(ended, Fault)
-        assert ended.phase is Phase.SESSION_LOGGED_OUT
+        assert ended.phase is Phase.SESSION_NOT_READY
 
 
 @pytest.mark.parametrize(

@@ -292,7 +292,7 @@ async def test_a_stop_never_reaches_an_instance_that_does_not_hold_the_session(
     for ended in (
         await driver.stop(at, ABOUT, timeout_s=2),
         await driver.restart(at, ABOUT, timeout_s=2),
-        await driver.pairing(at, ABOUT, timeout_s=2),
+        await driver.renew_pairing(at, ABOUT, timeout_s=2),
     ):
         assert phase(ended) is Phase.SESSION_NOT_FOUND
     assert {asked.method for asked in peer.asked} == {"GET"}
@@ -320,15 +320,24 @@ async def test_a_service_that_cannot_log_out_says_so(driver, node, at) -> None:
     assert node.open_sessions == {SESSION}
 
 
-async def test_a_pairing_code_comes_by_webhook(driver, node, at) -> None:
+async def test_to_look_for_a_pairing_code_disturbs_nothing(driver, node, peer, at) -> None:
     node.hold(SESSION, "qr_scanning")
-    assert await driver.pairing(at, ABOUT, timeout_s=2) == PairingCode(None, None, 300)
+    for _ in range(30):
+        assert await driver.pairing(at, ABOUT, timeout_s=2) == PairingCode(None, None, 300)
+    assert node.browsers_started == []
+    assert {asked.method for asked in peer.asked} == {"GET"}
+
+
+async def test_a_renewed_pairing_code_comes_by_webhook(driver, node, at) -> None:
+    node.hold(SESSION, "qr_scanning")
+    assert await driver.renew_pairing(at, ABOUT, timeout_s=2) == PairingCode(None, None, 300)
     assert node.browsers_started == [SESSION]
 
 
 async def test_a_connected_session_is_not_closed_for_a_pairing_code(driver, node, at) -> None:
     node.hold(SESSION)
-    assert phase(await driver.pairing(at, ABOUT, timeout_s=2)) is Phase.REQUEST_REJECTED
+    assert (await driver.pairing(at, ABOUT, timeout_s=2)).connected
+    assert phase(await driver.renew_pairing(at, ABOUT, timeout_s=2)) is Phase.REQUEST_REJECTED
     assert node.browsers_started == []
 
 

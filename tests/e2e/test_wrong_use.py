@@ -82,7 +82,7 @@ def test_a_wrong_value_is_named(tmp_path: Path, name: str, value: str) -> None:
     "url",
     [
         "mysql://somebody@127.0.0.1/homing",
-        "postgresql://somebody:a-secret@127.0.0.1:1/homing",
+        "postgresql://somebody:a-secret@127.0.0.1:1",
         "sqlite:////proc/no/such/folder/homing.db",
         "nonsense",
     ],

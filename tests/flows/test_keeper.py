@@ -188,6 +188,11 @@ async def test_instances_that_were_never_up_did_not_fall_ill() -> None:
     async with kept(A, B, C, D, up=False) as it:
         await asyncio.sleep(20.0)
         assert not isinstance(it.keeper.brake, Engaged)
+        for url in (A, B, C, D):
+            it.sends.world.instances[url].down = None
+        for _ in range(40):
+            await asyncio.sleep(0.1)
+            assert not isinstance(it.keeper.brake, Engaged), "having answered once is not to fall ill either"
 
 
 async def test_instances_that_were_never_up_count_where_sessions_are_placed_on_them() -> None:

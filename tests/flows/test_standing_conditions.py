@@ -65,7 +65,7 @@ async def test_two_holders_are_an_alert_until_all_lists_say_that_there_is_one() 
 async def test_the_sync_raises_and_resolves_also_what_an_earlier_boot_raised() -> None:
     async with bench(A, B) as it:
         alerts = AlertBook(Unkept(), it.clock)
-        sync = Sync(it.directory, Lists(it.world, it.clock), it.clock, it.entropy, it.tally, alerts=alerts)
+        sync = Sync(it.directory, Lists(it.world, it.clock), it.clock, it.entropy, it.tally, book=alerts)
         lost, well = await it.account(A, held=False), await it.account(B)
         gone = Subject.session(SessionId("long-deleted"))
         earlier = Subject.session(well.session_id)
@@ -87,7 +87,7 @@ async def test_the_sync_raises_and_resolves_also_what_an_earlier_boot_raised() -
 async def test_a_hint_that_leads_home_resolves() -> None:
     async with bench(A) as it:
         alerts = AlertBook(Unkept(), it.clock)
-        hints = Hints(it.directory, Lists(it.world, it.clock), it.clock, it.entropy, it.tally, alerts=alerts)
+        hints = Hints(it.directory, Lists(it.world, it.clock), it.clock, it.entropy, it.tally, book=alerts)
         account = await it.account(A)
         alerts.raised(AlertKind.SESSION_UNREACHABLE, Subject.session(account.session_id), "nobody had it")
         following = asyncio.create_task(hints.run())

@@ -17,7 +17,7 @@ from homing.flows.sync import Sync
 from homing.model.alerts import AlertKind
 from homing.model.errors import Problem
 from homing.model.faults import Fault, Phase
-from homing.model.fleet import Account, SessionId
+from homing.model.fleet import Account, SessionId, WorkspaceId
 from homing.model.sending import FailureCode, NotSent, Sent
 from homing.store.alerts import SqlAlerts
 from tests.flows.worlds import A, B, Bench, W, bench
@@ -195,3 +195,18 @@ def _wanted(account: Account, phone: str) -> "object":
     from homing.flows.hints import _Wanted
 
     return _Wanted(Hint(account.session_id, "session_ready", A, phone))
+
+
+@pytest.mark.parametrize(("owner", "placed"), [(W, True), (None, True), (W + 1, False)])
+async def test_an_account_that_is_nowhere_is_not_placed_on_another_workspaces_session(
+    owner: int | None, placed: bool
+) -> None:
+    async with desk() as it:
+        account = await it.bench.account(None)
+        it.bench.world.hold(B, account.session_id)
+        if owner is not None:
+            it.bench.world.owners[account.session_id] = WorkspaceId(owner)
+        report = await it.sync.run()
+        await it.hints._round({account.session_id: _wanted(account, "")})
+        assert ((await it.bench.placement(account)).instance_url == B) is placed
+        assert report.strays.count == (0 if placed else 1)

@@ -98,6 +98,7 @@ class World:
         self.clock = clock
         self.instances = {url: ModelInstance(url, can) for url in urls}
         self.ledger: list[tuple[str, str]] = []
+        self.recipients: list[str] = []
         self.withdrawn: set[InstanceUrl] = set()
         self.draining: set[InstanceUrl] = set()
         self.owners: dict[SessionId, WorkspaceId] = {}
@@ -215,6 +216,7 @@ class World:
             message_id = f"{model.url}-{model.own_ids}"
         if all(message_id != known for known, _ in self.ledger):
             self.ledger.append((message_id, message.text))
+            self.recipients.append(message.recipient_phone)
         return Receipt(message_id, 1_795_000_000)
 
     async def start(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> ListedSession | Fault:
@@ -247,6 +249,11 @@ class World:
         return await self.stop(instance, session, timeout_s=timeout_s)
 
     async def pairing(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> PairingCode | Fault:
+        return PairingCode("qr", "ABCD-1234", 300)
+
+    async def renew_pairing(
+        self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float
+    ) -> PairingCode | Fault:
         return PairingCode("qr", "ABCD-1234", 300)
 
 

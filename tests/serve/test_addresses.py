@@ -18,6 +18,7 @@ def test_an_instance_on_another_host_is_told_our_public_address_with_its_number(
     known = settings(homing_public_url="http://homing.internal:8000/")
     assert report_to(known, WA, [WA]) == "http://homing.internal:8000/in/3"
     assert doubts(known) is None
+    assert report_to(settings(homing_public_url="http://127.0.0.1:8000"), WA, [WA]) == "http://127.0.0.1:8000/in/3"
 
 
 def test_on_one_machine_nobody_needs_a_line() -> None:
@@ -26,11 +27,12 @@ def test_on_one_machine_nobody_needs_a_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "guess"), [("127.0.0.1", "http://localhost:8000"), ("10.0.0.5", "http://10.0.0.5:8000"), ("::1", None)]
+    ("host", "guess"),
+    [("127.0.0.1", "http://127.0.0.1:8000"), ("10.0.0.5", "http://10.0.0.5:8000"), ("::1", "http://[::1]:8000")],
 )
-def test_a_guess_is_named_as_one(host: str, guess: str | None) -> None:
+def test_a_guess_is_named_as_one(host: str, guess: str) -> None:
     known = settings(homing_host=host)
-    assert guess is None or known.our_url == guess
+    assert known.our_url == guess
     assert "HOMING_PUBLIC_URL" in (doubts(known) or "")
 
 

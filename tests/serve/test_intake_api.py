@@ -15,7 +15,7 @@ from homing.config import Settings
 from homing.drivers import Drivers
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import SessionId, SessionStatus
-from homing.ports import PairingCode, StoreUnavailable
+from homing.ports import StoreUnavailable
 from homing.serve.app import Application
 from homing.serve.instance_keys import InstanceKeys
 from tests.decide.test_signing import BODY, TIMESTAMP, VECTOR
@@ -435,24 +435,6 @@ async def test_what_was_stopped_or_logged_out_is_not_to_run(fleet: tuple[Api, li
 # --- pairing ---
 
 
-async def test_a_code_that_the_instance_only_reports_is_shown(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    account = await api.account()
-    path = f"/accounts/{account['id']}/qr"
-
-    async def without_code(*_: object, **__: object) -> PairingCode:
-        return PairingCode(None, None, 300)
-
-    monkeypatch.setattr(api.world, "pairing", without_code)
-    assert (await api.call("GET", path)).json() == {"qr": None, "code": None, "expires_in": 300}
-    with capture_logs() as lines:
-        for n in range(2):
-            await report(api, told("qr_code_generated", account["session_id"], qr_code=f"CODE-{n}"), url=A)
-        shown = (await api.call("GET", path)).json()
-    assert shown["qr"] == "CODE-1"
-    assert 50 <= shown["expires_in"] <= 60
-    assert "CODE-" not in str(lines)
-
-
 async def test_a_code_that_the_instance_tells_comes_first(api: Api) -> None:
     account = await api.account()
     await report(api, told("qr_code_generated", account["session_id"], qr_code="REPORTED"), url=A)
@@ -520,6 +502,17 @@ async def test_the_next_send_of_the_same_words_does_not_settle_the_first(api: Ap
     went = {"id": second["data"]["message_id"], "to": "62811801641@c.us", "body": "hello"}
     await report(api, told("message_sent", account["session_id"], message=went), url=A)
     assert (await message(api, sent))["state"] == "unknown"
+
+
+async def test_a_send_to_a_hidden_number_is_settled_by_its_words(api: Api) -> None:
+    account, sent = await unknown_send(api)
+    second = (await api.send(account, phone="+62811801642")).json()
+    went = {"id": second["data"]["message_id"], "to": "998877@lid", "body": "hello"}
+    await report(api, told("message_sent", account["session_id"], message=went), url=A)
+    assert (await message(api, sent))["state"] == "unknown", "that was the second's"
+    went |= {"id": "true_998876@lid_3EB0FF"}
+    await report(api, told("message_sent", account["session_id"], message=went), url=A)
+    assert (await message(api, sent))["state"] == "sent"
 
 
 async def test_everything_for_instances_is_in_the_document(api: Api) -> None:

@@ -1,9 +1,11 @@
 """`homing accounts`: the phone identities, and the life of their sessions."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
+from homing.cli import pairing
 from homing.cli.gateway import Gateway, path
 from homing.cli.options import (
     AccountRef,
@@ -261,16 +263,37 @@ def migrate(
 
 
 @app.command
-def qr(account: AccountRef, /, *, as_json: AsJson = False) -> None:
-    """Show the code that links the account's phone, and for how many seconds it is good.
+def qr(
+    account: AccountRef,
+    /,
+    *,
+    renew: Annotated[
+        bool, Parameter(negative="", help="Ask for a new code and wait for it: at most once in 20 s, and up to 90 s.")
+    ] = False,
+    save: Annotated[Path | None, Parameter(help="Write the code as a PNG picture to this file instead.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draw the newest code that links the account's phone, and say for how many seconds it is good.
+
+    On the phone: WhatsApp, Linked devices, Link a device. To look changes nothing; an instance follows an expired code
+    by the next one while it waits. `--renew` closes the session and opens it again: whoever is scanning at that moment
+    scans in vain.
 
     Example: `homing accounts qr 144`
+
+    Exit codes: 0 there is a code to scan; 1 there is none (yet), it has expired, or the phone is linked already.
     """
-    code = gateway("Pairing").get(path("accounts", account, "qr"))
+    asked, where = gateway("Pairing"), path("accounts", account, "qr")
+    code = asked.post(where, slow=True) if renew else asked.get(where)
     if as_json:
         print_json(code)
-    else:
-        print_facts({"QR text": code.get("qr"), "code": code.get("code"), "good for (s)": code.get("expires_in")})
+    elif not code["expired"]:
+        pairing.show(code, save)
+    if code["expired"]:
+        raise NeedsAttention(
+            f"The newest code of account {account} has expired; the instance makes the next one soon if it still waits,"
+            f" or ask for it: homing accounts qr {account} --renew"
+        )
 
 
 def _follow(asked: Gateway, wanted: Row, *, wait: bool, timeout_s: float, as_json: bool) -> None:

@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
 from sqlalchemy import URL
 
 from homing.cli.source import Document
-from homing.cli.stops import CannotStart, problem
+from homing.cli.stops import CannotStart, NeedsAttention, problem
 from homing.compose import open_exits, open_stores
+from homing.compose.waiting import until_there
 from homing.config import Settings
 from homing.flows.exits import Exited
 from homing.model.access import Scope
@@ -40,6 +42,8 @@ from homing.store.opening import parse, sqlite_path
 from homing.world import SystemClock, SystemEntropy
 
 T = TypeVar("T")
+_EXITED_WAITS_S = 10.0
+"""Well below the 20 s that the shipped unit gives an instance to end, this command included."""
 _NOT_ASKED = {"healthy": None, "detail": "not asked: read from the database", "capabilities": None}
 
 
@@ -61,10 +65,10 @@ class DatabaseSource:
                 _workspace(workspace), Page(after, limit), instance_url=_url(instance_url), status=wanted
             )
         )
-        return _plain(views.page([views.account(row) for row in rows], limit))
+        return _plain(views.page([views.account(row, now=SystemClock().now()) for row in rows], limit))
 
     def account(self, ref: str) -> Document:
-        return _plain(views.account(self._ask(lambda directory: _account(directory, ref))))
+        return _plain(views.account(self._ask(lambda directory: _account(directory, ref)), now=SystemClock().now()))
 
     def contacts(self, *, workspace: int | None, after: int, limit: int) -> Document:
         rows = self._ask(lambda directory: directory.contacts(_workspace(workspace), Page(after, limit)))
@@ -144,8 +148,15 @@ class DatabaseSource:
         boot = IncarnationId(incarnation) if incarnation is not None else None
 
         async def story() -> Exited:
-            async with open_exits(self._settings) as exits:
-                return await exits.exited(_normal(url), boot)
+            # What a supervisor says once, as it stops an instance, is worth waiting for a database that comes back.
+            try:
+                async with AsyncExitStack() as stack:
+                    exits = await until_there(
+                        lambda: stack.enter_async_context(open_exits(self._settings)), give_up_s=_EXITED_WAITS_S
+                    )
+                    return await exits.exited(_normal(url), boot)
+            except StoreUnavailable as error:
+                raise NeedsAttention(_as_sentence(error)) from error
 
         return _plain(fleet_views.exited(told(story)))
 

@@ -4,6 +4,7 @@ import errno
 import logging
 import os
 import secrets
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,7 @@ from cyclopts.validators import Number
 
 from homing.cli.output import note
 from homing.cli.source import settings
-from homing.cli.stops import DONE, CannotStart
+from homing.cli.stops import DONE, CannotStart, NeedsAttention
 
 if TYPE_CHECKING:
     from homing.config import Settings
@@ -35,6 +36,7 @@ def serve(
     """Run the gateway: the HTTP API on one stable address, with its documentation at /docs. Ctrl-C ends it.
 
     Everything else is set by environment variables or `.env`, such as HOMING_DATABASE_URL and WHATSAPP_INSTANCE_1.
+    A database that is not there yet is waited for (HOMING_DATABASE_WAIT), with /health 200 and /ready 503 meanwhile.
 
     Example: `homing serve --port 8000`
     """
@@ -46,8 +48,10 @@ def serve(
 
     try:
         run(known)
-    except (StoreMisconfigured, StoreUnavailable) as error:
+    except StoreMisconfigured as error:
         raise CannotStart(f"The gateway cannot start: {error}") from error
+    except StoreUnavailable as error:
+        raise NeedsAttention(f"The gateway did not start within HOMING_DATABASE_WAIT: {error}") from error
     except OSError as error:
         raise CannotStart(_cannot_listen(known.homing_host, known.homing_port, error)) from error
     except KeyboardInterrupt:
@@ -140,20 +144,27 @@ def _host(known: "Settings", hosting: "InstanceSettings", log_level: str) -> int
         uvloop.run(_hosted(known, hosting))
     except (AddressTaken, Misconfigured) as error:
         raise CannotStart(str(error)) from error
-    except (StoreMisconfigured, StoreUnavailable, VaultSealed, OSError) as error:
+    except StoreUnavailable as error:
+        raise NeedsAttention(f"The instance did not start within HOMING_DATABASE_WAIT: {error}") from error
+    except (StoreMisconfigured, VaultSealed, OSError) as error:
         raise CannotStart(f"The instance cannot start: {error}") from error
     return DONE
 
 
 async def _hosted(known: "Settings", hosting: "InstanceSettings") -> None:
+    from homing.compose.waiting import until_there
     from homing.instance.run import serve
     from homing.store.process_marks import marked
     from homing.store.vault_opening import open_vault
     from homing.world import SystemClock
 
-    async with open_vault(
-        known.homing_database_url, key=known.homing_vault_key, old_keys=known.homing_vault_old_keys
-    ) as (vault, leases):
+    async with AsyncExitStack() as stack:
+        vault, leases = await until_there(
+            lambda: stack.enter_async_context(
+                open_vault(known.homing_database_url, key=known.homing_vault_key, old_keys=known.homing_vault_old_keys)
+            ),
+            give_up_s=known.homing_database_wait,
+        )
         await serve(hosting, vault, leases, SystemClock(), fresh_id=lambda: marked(secrets.token_hex(8)))
 
 

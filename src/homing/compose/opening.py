@@ -17,6 +17,7 @@ from homing.fleet import LiveFleet
 from homing.flows.alerts import AlertBook
 from homing.flows.exits import Exits
 from homing.flows.identity import Identity
+from homing.flows.link_alerts import LinkAlerts
 from homing.flows.listings import Lists
 from homing.flows.sync import Sync
 from homing.flows.unblocking import Unblocking
@@ -95,7 +96,8 @@ async def open_sync(settings: Settings) -> AsyncIterator[Sync]:
         lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout)
         alerts = AlertBook(stores.alerts, clock)
         await alerts.refresh()
-        yield Sync(stores.directory, lists, clock, SystemEntropy(), metrics, Identity(stores.directory, alerts), alerts)
+        identity, links = Identity(stores.directory, alerts), LinkAlerts(alerts)
+        yield Sync(stores.directory, lists, clock, SystemEntropy(), metrics, identity, links, alerts)
         await alerts.flush()
 
 

@@ -17,7 +17,9 @@ from homing.flows.identity import Identity
 from homing.flows.keeper import Keeper
 from homing.flows.migrate import Migrations
 from homing.flows.news import News
+from homing.flows.pairing import Pairing
 from homing.flows.prospects import Prospects
+from homing.flows.readiness import Readiness
 from homing.flows.rehome import Rehoming
 from homing.flows.stray_sessions import StraySessions
 from homing.flows.sync import Sync
@@ -58,6 +60,7 @@ class Gateway:
     keyring: Keyring
     workspaces: Workspaces
     accounts: Accounts
+    pairing: Pairing
     adopting: Adopting
     identity: Identity
     deleting: Deleting
@@ -71,6 +74,7 @@ class Gateway:
     keeper: Keeper
     news: News
     alerts: AlertBook
+    readiness: Readiness
     fitness: Fitness
     unknown_senders: UnknownSenders
     moving: Moving

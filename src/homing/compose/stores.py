@@ -5,7 +5,19 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from homing.config import Settings
-from homing.ports import Alerts, Clock, Directory, Events, Grants, Leases, Messages, Notices, Schedules, Work
+from homing.ports import (
+    Alerts,
+    Clock,
+    Directory,
+    Events,
+    Grants,
+    Leases,
+    Messages,
+    Notices,
+    Schedules,
+    Work,
+    WriteProof,
+)
 from homing.store.alerts import SqlAlerts
 from homing.store.database import Database
 from homing.store.directory import SqlDirectory
@@ -18,6 +30,7 @@ from homing.store.notices import StagedNotices, open_notices
 from homing.store.opening import open_database
 from homing.store.schedules import SqlSchedules
 from homing.store.work import SqlWork
+from homing.store.write_proof import SqlWriteProof
 from homing.world import SystemClock
 
 
@@ -35,6 +48,7 @@ class Stores:
     leases: Leases
     grants: Grants
     alerts: Alerts
+    proof: WriteProof
 
 
 @asynccontextmanager
@@ -72,4 +86,5 @@ def stores_on(
         leases=SqlLeases(database),
         grants=SqlGrants(database, notices),
         alerts=SqlAlerts(database, notices),
+        proof=SqlWriteProof(database),
     )

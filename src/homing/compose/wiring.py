@@ -1,7 +1,9 @@
 """Every part of a gateway, made and told of the others."""
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import structlog
@@ -10,6 +12,7 @@ from homing.compose.joining import all_hear, fitness_of, reporting
 from homing.compose.parts import Gateway, Moving
 from homing.compose.stores import Stores
 from homing.config import Settings
+from homing.decide import pictures
 from homing.decide.health import HealthPolicy
 from homing.decide.moves import MovePolicy
 from homing.drivers import Drivers, drivers_over
@@ -30,11 +33,14 @@ from homing.flows.identity import Identity
 from homing.flows.intake import Intake
 from homing.flows.keeper import Keeper, KeeperPolicy
 from homing.flows.keyed import KeyedSends
+from homing.flows.link_alerts import LinkAlerts
 from homing.flows.listings import Lists
 from homing.flows.migrate import Migrations
 from homing.flows.news import News
 from homing.flows.overlooked import Overlooked
+from homing.flows.pairing import Pairing
 from homing.flows.prospects import Prospects
+from homing.flows.readiness import Readiness
 from homing.flows.record import Recorder
 from homing.flows.rediscover import Rediscovery
 from homing.flows.rehome import KIND as REHOME
@@ -95,7 +101,7 @@ def wired(
     sending, said = _sending(settings, routes, fleet, looking.rediscovery, clock, kept, fitness)
     made = (settings, stores, keyring, workspaces, routes, sending, metrics, clock, entropy)
     sends, keyed, recorder = _send_endpoint(*made)
-    accounts = Accounts(stores.directory, fleet, entropy, stores.notices, metrics, kept.watching.unfit, fitness.met)
+    accounts = _accounts(stores, fleet, entropy, metrics, kept, fitness, looking.links)
     adopting = Adopting(stores.directory, lists, identity, clock, metrics, naming.taken)
     overlooked = Overlooked(stores.events, hints, clock)
     intake = Intake(stores.events, hints, said, clock, entropy, keep_days=settings.homing_event_days)
@@ -114,6 +120,7 @@ def wired(
         keyring=keyring,
         workspaces=workspaces,
         accounts=accounts,
+        pairing=_pairing(stores, fleet, clock),
         adopting=adopting,
         identity=identity,
         strays=StraySessions(stores.directory, lists),
@@ -127,6 +134,7 @@ def wired(
         keeper=kept.keeper,
         news=kept.news,
         alerts=alerts,
+        readiness=Readiness(stores.proof, clock),
         fitness=fitness,
         unknown_senders=reports.unknown,
         moving=_moving(settings, stores, fleet, kept, clock),
@@ -157,6 +165,25 @@ def _hearing(alerts: AlertBook) -> TellHearing:
             alerts.raised(AlertKind.NOTICES_UNHEARD, FLEET, deaf)
 
     return tell
+
+
+def _accounts(
+    stores: Stores,
+    fleet: LiveFleet,
+    entropy: Entropy,
+    metrics: Metrics,
+    kept: "_Kept",
+    fitness: Fitness,
+    links: LinkAlerts,
+) -> Accounts:
+    unfit, met = kept.watching.unfit, fitness.met
+    return Accounts(stores.directory, fleet, entropy, stores.notices, metrics, unfit, met, links)
+
+
+def _pairing(stores: Stores, fleet: LiveFleet, clock: Clock) -> Pairing:
+    """Pictures are read beside the loop: they come from outside, and take a while."""
+    read_picture = partial(asyncio.to_thread, pictures.text_in)
+    return Pairing(stores.directory, fleet, stores.events, clock, read_picture)
 
 
 def _housekeeping(settings: Settings, stores: Stores, clock: Clock) -> Housekeeping:
@@ -236,6 +263,7 @@ class _Looking:
     lists: Lists
     rediscovery: Rediscovery
     identity: Identity
+    links: LinkAlerts
     sync: Sync
     hints: Hints
 
@@ -254,14 +282,15 @@ def _looking(
     directory = stores.directory
     take_backs = TakeBacks(directory, kept.rehoming, clock, MovePolicy(settings.homing_moves_per_day), alerts)
     lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout, failing=take_backs.listed, heard=fitness.listed)
-    identity = Identity(directory, alerts)
+    identity, links = Identity(directory, alerts), LinkAlerts(alerts)
     return _Looking(
         take_backs,
         lists,
         Rediscovery(directory, lists, clock, entropy, metrics, kept.keeper.missed, alerts),
         identity,
-        Sync(directory, lists, clock, entropy, metrics, identity, alerts),
-        Hints(directory, lists, clock, entropy, metrics, kept.news, identity, alerts),
+        links,
+        Sync(directory, lists, clock, entropy, metrics, identity, links, alerts),
+        Hints(directory, lists, clock, entropy, metrics, kept.news, identity, links, alerts),
     )
 
 

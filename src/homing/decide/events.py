@@ -20,6 +20,8 @@ HINTS = ARRIVED | LEFT
 """What makes us look where a session is, and how."""
 
 QR_CODE, QR_FIELD = "qr_code_generated", "qr_code"
+FOLLOWED = HINTS | {QR_CODE}
+"""A code comes again and again while nobody scans it: nobody looks back for one that was not followed."""
 CODE_FIELDS = (QR_FIELD, "pairing_code")
 """Whoever reads one of these can link a phone."""
 

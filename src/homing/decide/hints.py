@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from homing.decide.events import ARRIVED
-from homing.decide.reconcile import AtHome, Elsewhere, Judgement, SetAside
+from homing.decide.reconcile import AtHome, Elsewhere, Judgement, SetAside, Unlinked
 from homing.model.fleet import Instance, InstanceUrl, Rebinding, SessionId, SessionStatus
 from homing.model.urls import normal, origin_key
 
@@ -47,13 +47,22 @@ def located(instances: Collection[Instance], url: str) -> Instance | None:
 
 
 def look_again_after_s(
-    hint: Hint, looks: int, judgement: Judgement, home: InstanceUrl | None, *, corrected: bool
+    hint: Hint,
+    looks: int,
+    judgement: Judgement,
+    home: InstanceUrl | None,
+    *,
+    corrected: bool,
+    ended: bool = False,
 ) -> float | None:
     """How long to wait for the lists to show what the sender announced; None if there is nothing to wait for.
 
     `looks` were made so far; `home` is the instance of the record when the last one was, and `corrected` whether that
-    look changed the record: another change may have come before.
+    look changed the record: another change may have come before. `ended`: the holder reported that the link has ended.
     """
+    if ended and looks <= len(LOOK_AGAIN_AFTER_S) and not isinstance(judgement, Unlinked | SetAside):
+        # Its list is behind its report, or could not be read.
+        return LOOK_AGAIN_AFTER_S[looks - 1]
     if hint.kind not in ARRIVED or hint.sender is None or looks > len(LOOK_AGAIN_AFTER_S):
         return None
     if isinstance(judgement, SetAside):

@@ -7,11 +7,13 @@ a gateway that knows of no epochs is adopted only as the sole claimant.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from homing.decide import linking
 from homing.model.fleet import (
     Epoch,
     InstanceUrl,
+    Linking,
     ListedSession,
     Listing,
     MoveKind,
@@ -22,10 +24,11 @@ from homing.model.fleet import (
     SessionId,
     SessionList,
     SessionStatus,
+    WorkspaceId,
 )
 
 _PRESENT = {SessionStatus.CONNECTED, SessionStatus.STARTING, SessionStatus.UNKNOWN}
-_UNLINKED = {SessionStatus.PAIRING, SessionStatus.LOGGED_OUT}
+_UNHEARD = Linking()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +63,13 @@ class ComingUp:
 
 @dataclass(frozen=True, slots=True)
 class Unlinked:
-    """Its link with WhatsApp is gone or was never made: a person has to scan a code."""
+    """Its link with WhatsApp is gone (`logged_out`), or a code waits to be scanned (`pairing`): it takes a person."""
 
     url: InstanceUrl
     reason: str
+    status: SessionStatus = SessionStatus.PAIRING
+    never_linked: bool = False
+    """It is new: nothing was lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,18 +123,31 @@ def observe(listings: Mapping[InstanceUrl, Listing], sessions: Collection[Sessio
     return Observations(listings, claims, silent, _absence(listings, silent))
 
 
-def judge(placement: Placement, observed: Observations, *, quarantined: bool = False) -> Judgement:
-    """Where one session is, by the record and by the lists of all instances asked."""
+def judge(
+    placement: Placement,
+    observed: Observations,
+    *,
+    quarantined: bool = False,
+    known: Linking = _UNHEARD,
+    owner: WorkspaceId | None = None,
+) -> Judgement:
+    """Where one session is, by the record and by the lists of all instances asked.
+
+    `known`: what its holder reported of its link with its phone. One that has no place yet is found only where it is
+    not listed as another workspace's than `owner`: an account may have been made for the session of somebody else.
+    """
     if quarantined:
         return SetAside("it is in quarantine: a stranger uses its login, and an operator has to start it again")
     home = placement.instance_url
     claims = observed.claims.get(placement.session_id, {})
+    if home is None and owner is not None:
+        claims = {url: row for url, row in claims.items() if row.workspace_id in (None, owner)}
     holders = {url: row for url, row in claims.items() if row.can_send}
     if home in holders:
         return _at_home(placement, home, holders)
     if holders:
-        return _elsewhere(placement, claims, holders, observed.listings)
-    return _not_sending(placement, claims, observed)
+        return _elsewhere(placement, _as_meant(placement, claims, known), holders, observed.listings)
+    return _not_sending(placement, claims, observed, known)
 
 
 def denied_by(placement: Placement, observed: Observations) -> frozenset[InstanceUrl]:
@@ -186,16 +205,41 @@ def _rightful(holders: Claims) -> tuple[InstanceUrl, ListedSession] | None:
     return url, holders[url]
 
 
-def _not_sending(placement: Placement, claims: Claims, observed: Observations) -> Judgement:
+def _as_meant(placement: Placement, claims: Claims, known: Linking) -> Claims:
+    """The claims, the holder's with the status that it means: what others report of the session does not count."""
     home = placement.instance_url
-    at_home = {url: row for url, row in claims.items() if url == home}
-    for url, row in [*at_home.items(), *claims.items()]:
-        if row.status not in _UNLINKED:
-            return ComingUp(url, row.status, f"{url} has it, but it cannot send yet: its status is {row.status.value}")
-    if at_home or (claims and not observed.silent):
-        url = next(iter(at_home or claims))
-        return Unlinked(url, f"{url} has it waiting to be paired: somebody has to scan its code")
+    return {url: replace(row, status=linking.meant(row, known)) if url == home else row for url, row in claims.items()}
+
+
+def _not_sending(placement: Placement, claims: Claims, observed: Observations, known: Linking) -> Judgement:
+    home = placement.instance_url
+    at_home = linking.at_holder(observed.listings.get(home), placement.session_id, known) if home is not None else None
+    if home is not None and at_home is not None:
+        if at_home in linking.UNLINKED:
+            never_linked = linking.was_never_linked(known)
+            return Unlinked(home, _needs_a_person(home, at_home, never_linked), at_home, never_linked)
+        return _coming_up(home, claims[home], at_home)
+    elsewhere = {url: linking.meant(row, _UNHEARD) for url, row in claims.items()}
+    for url, status in elsewhere.items():
+        if status not in linking.UNLINKED:
+            return _coming_up(url, claims[url], status)
+    if claims and not observed.silent:
+        url, status = next(iter(elsewhere.items()))
+        return Unlinked(url, _needs_a_person(url, status, False), status)
     return Absent(observed.silent, observed.absence)
+
+
+def _coming_up(url: InstanceUrl, row: ListedSession, status: SessionStatus) -> ComingUp:
+    said = "; it has reported no code to scan since" if row.status is SessionStatus.PAIRING else ""
+    return ComingUp(url, status, f"{url} has it, but it cannot send yet: its status is {status.value}{said}")
+
+
+def _needs_a_person(url: InstanceUrl, status: SessionStatus, never_linked: bool) -> str:
+    if status is SessionStatus.LOGGED_OUT:
+        return f"{url} says that its link with WhatsApp has ended: it has to be started and paired again"
+    if never_linked:
+        return f"{url} has it, and its phone was never linked: `homing accounts qr` shows the code to scan"
+    return f"{url} has it waiting to be paired: somebody has to scan its code"
 
 
 def _absence(listings: Mapping[InstanceUrl, Listing], silent: tuple[InstanceUrl, ...]) -> str:

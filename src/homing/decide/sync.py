@@ -43,7 +43,8 @@ class Result(StrEnum):
     """What became of one session in a sync.
 
     `failed`: every instance answered and none can send for it. `unreachable`: its instance did not answer, or another
-    that might have it, and nobody who did answer has it. `skipped`: seen a moment ago, or changing at this moment.
+    that might have it, and nobody who did answer has it. `skipped`: seen a moment ago, changing at this moment, or new
+    and never paired.
     """
 
     VERIFIED = "verified"
@@ -65,6 +66,8 @@ class Checked:
     reason: str
     change: Rebinding | None = None
     rivals: tuple[InstanceUrl, ...] = ()
+    status: SessionStatus | None = None
+    """What the record should say of it from now on, where that is not what it says."""
     state: PlacementState = PlacementState.HELD
 
     @property
@@ -112,7 +115,9 @@ def _is_fresh(session: Placed, now: datetime) -> bool:
 
 def conclude(route: Route, observed: Observations, *, seen_before: bool) -> Checked:
     """One doubtful session, judged. `seen_before`: an earlier look said the same, so that it is no passing state."""
-    judgement = reconcile.judge(route.placement, observed, quarantined=route.quarantined)
+    judgement = reconcile.judge(
+        route.placement, observed, quarantined=route.quarantined, known=route.linking, owner=route.workspace_id
+    )
     result, reason, change = _concluded(route, judgement, observed, seen_before)
     return Checked(
         account_id=route.account_id,
@@ -123,6 +128,7 @@ def conclude(route: Route, observed: Observations, *, seen_before: bool) -> Chec
         reason=reason,
         change=change,
         rivals=_rivals(judgement),
+        status=_to_be_noted(route, judgement),
         state=route.placement.state,
     )
 
@@ -147,6 +153,8 @@ def _concluded(
         case ComingUp(url=url, reason=reason):
             at_home = url == route.placement.instance_url
             return Result.VERIFIED if at_home else Result.SKIPPED, reason, None
+        case Unlinked(never_linked=True, reason=reason):
+            return Result.SKIPPED, reason, None
         case Unlinked(reason=reason) | Contested(reason=reason):
             return Result.FAILED, reason, None
         case SetAside(reason=reason):
@@ -155,6 +163,17 @@ def _concluded(
             return Result.UNREACHABLE if silent else Result.FAILED, reason, None
         case _:
             assert_never(judgement)
+
+
+def _to_be_noted(route: Route, judgement: Judgement) -> SessionStatus | None:
+    """A logout that nobody followed, and one that has passed: its session is on no list of those that should run."""
+    match judgement:
+        case Unlinked(status=SessionStatus.LOGGED_OUT) if route.status not in INACTIVE:
+            return SessionStatus.LOGGED_OUT
+        case AtHome() if route.status is SessionStatus.LOGGED_OUT:
+            return SessionStatus.CONNECTED
+        case _:
+            return None
 
 
 def _rivals(judgement: Judgement) -> tuple[InstanceUrl, ...]:

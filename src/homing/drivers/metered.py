@@ -56,3 +56,9 @@ class MeteredDriver:
     async def pairing(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> PairingCode | Fault:
         self._meters.instance_called(instance, "pairing")
         return await self._inner.pairing(instance, session, timeout_s=timeout_s)
+
+    async def renew_pairing(
+        self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float
+    ) -> PairingCode | Fault:
+        self._meters.instance_called(instance, "renew_pairing")
+        return await self._inner.renew_pairing(instance, session, timeout_s=timeout_s)

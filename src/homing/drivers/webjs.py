@@ -160,25 +160,28 @@ class WebjsDriver:
         return reply
 
     async def pairing(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> PairingCode | Fault:
-        """The code to link the device with: the one in use if the instance tells it, else a new one.
+        """The code in use, if the instance tells it when its status is asked for. Nothing is disturbed.
 
-        A new one means that the session is closed and opened again, so it is asked for only where the session is
-        held, and not of one that is connected. The Node service's answer holds no code: it comes by webhook.
+        Our instance tells it; the Node service only reports codes, as `qr_code_generated`.
+        """
+        reply = await self._get(instance, f"{_path(session.session_id)}/status", timeout_s)
+        return reply if isinstance(reply, Fault) else pairing_of(reply, self._secrets(instance))
+
+    async def renew_pairing(
+        self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float
+    ) -> PairingCode | Fault:
+        """A new code. The Node service closes the session for it and opens it again, and reports the code.
+
+        So it is asked for only where the session is held, and not of one that is connected.
         """
         until = _now() + timeout_s
-        path = _path(session.session_id)
-        reply = await self._get(instance, f"{path}/status", timeout_s)
-        current = reply if isinstance(reply, Fault) else pairing_of(reply, self._secrets(instance))
-        if isinstance(current, Fault) or current.qr or current.code:
-            return current
         held = await self._held(instance, session.session_id, until)
         if isinstance(held, Fault):
             return held
         if held.status is SessionStatus.CONNECTED:
             return Fault(Phase.REQUEST_REJECTED, "the session is connected; there is nothing to pair")
-        reply = await self._tell(
-            "POST", instance, f"{path}/regenerate-qr", _about(session), session.epoch, until - _now()
-        )
+        path = f"{_path(session.session_id)}/regenerate-qr"
+        reply = await self._tell("POST", instance, path, _about(session), session.epoch, until - _now())
         return reply if isinstance(reply, Fault) else pairing_of(reply, self._secrets(instance))
 
     # --- what several of them need --------------------------------------------------------------------------

@@ -25,7 +25,7 @@ _MILLISECONDS_FROM = 100_000_000_000
 _PAIRING_EXPIRES_S = 300
 """controllers/SessionController.js, regenerateQR."""
 
-_NEEDS_PAIRING = frozenset({"logged_out", "qr_scanning"})
+_NEEDS_PAIRING = "logged_out"
 
 _NOT_HELD_WORDS = ("session not found",)
 _NOT_READY_WORDS = (
@@ -134,10 +134,13 @@ def _phase(status: int, told: Mapping[str, Any], words: str) -> Phase:
 
 
 def _refused_phase(told: Mapping[str, Any], words: str) -> Phase:
-    """400 and 422: the session cannot send (here, wait), or the request can never be taken."""
+    """400 and 422: the session cannot send (here, wait), or the request can never be taken.
+
+    Whether `qr_scanning` waits for a person is not told by the word: it is looked up.
+    """
     if not any(phrase in words for phrase in _NOT_READY_WORDS):
         return Phase.REQUEST_REJECTED
-    if told.get("status") in _NEEDS_PAIRING:
+    if told.get("status") == _NEEDS_PAIRING:
         return Phase.SESSION_LOGGED_OUT
     return Phase.SESSION_NOT_READY
 
@@ -217,6 +220,7 @@ def pairing_of(reply: Reply, secrets: Iterable[str] = ()) -> PairingCode | Fault
         qr if isinstance(qr, str) and qr else None,
         code if isinstance(code, str) and code else None,
         expires_in or _PAIRING_EXPIRES_S,
+        connected=said.get("status") == "connected",
     )
 
 

@@ -9,11 +9,12 @@ from typing import assert_never
 
 import structlog
 
-from homing.decide import placement, starting
+from homing.decide import linking, placement, starting
 from homing.decide.phones.aliases import person
 from homing.decide.placement import Chosen, NoRoom
 from homing.decide.rooms import Load
 from homing.decide.starting import Elsewhere, Here, Refused, Unclear
+from homing.flows.link_alerts import LinkAlerts
 from homing.model.errors import Code, Problem
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import (
@@ -25,6 +26,7 @@ from homing.model.fleet import (
     MoveKind,
     Rebinding,
     SessionId,
+    SessionList,
     SessionStatus,
     Takeover,
     WorkspaceId,
@@ -39,7 +41,6 @@ from homing.ports import (
     NewAccount,
     NewNames,
     Notices,
-    PairingCode,
     SessionStart,
 )
 
@@ -69,10 +70,12 @@ class Accounts:
         meters: Meters,
         unfit: Callable[[], Mapping[InstanceUrl, str]] = dict,
         met: Callable[[InstanceUrl, Phase], None] | None = None,
+        alerts: LinkAlerts | None = None,
     ) -> None:
         """`unfit` tells what is wrong with instances that must not be chosen; `met` hears how starts failed."""
         self._directory, self._fleet, self._entropy = directory, fleet, entropy
         self._notices, self._meters, self._unfit, self._met = notices, meters, unfit, met
+        self._alerts = alerts or LinkAlerts()
 
     async def create(
         self,
@@ -111,9 +114,9 @@ class Accounts:
         if url is None or account.status not in _PASSING:
             return account
         row = await self._fleet.driver(url).session(url, account.session_id, timeout_s=HEALTH_TIMEOUT_S)
-        if isinstance(row, Fault) or row.status is account.status:
+        if isinstance(row, Fault) or linking.meant(row, account.linking) is account.status:
             return account
-        await self._directory.set_status(account.session_id, row.status)
+        await self._note(account, url, row)
         return await self._again(account)
 
     async def start(self, account: Account) -> Account:
@@ -124,34 +127,28 @@ class Accounts:
         if account.status not in _SET_ASIDE and await self._can_send(account, url):
             return account
         epoch = Epoch(account.placement.epoch + 1)
-        started = await self._opened(account, url, epoch, anew=False)
+        started = await self._open_there(account, url)
+        if started is None or (account.status is SessionStatus.LOGGED_OUT and not started.can_send):
+            started = await self._opened(account, url, epoch, anew=started is not None)
         return await self._bound(account, url, started, "started by request")
 
     async def restart(self, account: Account) -> Account:
         """Close and open the session where it is."""
-        url = _placed(account)
+        url = placed(account)
         started = await self._opened(account, url, Epoch(account.placement.epoch + 1), anew=True)
         return await self._bound(account, url, started, "restarted by request")
 
     async def stop(self, account: Account) -> Account:
         """Close the session and keep its login."""
-        url = _placed(account)
-        fault = await self._fleet.driver(url).stop(url, _session(account), timeout_s=CALL_TIMEOUT_S)
+        url = placed(account)
+        fault = await self._fleet.driver(url).stop(url, as_start(account), timeout_s=CALL_TIMEOUT_S)
         return await self._ended(account, url, fault, SessionStatus.STOPPED)
 
     async def logout(self, account: Account) -> Account:
         """End the link with WhatsApp. Afterwards only pairing anew helps."""
-        url = _placed(account)
-        fault = await self._fleet.driver(url).logout(url, _session(account), timeout_s=CALL_TIMEOUT_S)
+        url = placed(account)
+        fault = await self._fleet.driver(url).logout(url, as_start(account), timeout_s=CALL_TIMEOUT_S)
         return await self._ended(account, url, fault, SessionStatus.LOGGED_OUT)
-
-    async def pairing(self, account: Account) -> PairingCode:
-        """The code that links the account's phone, from the instance that waits for it."""
-        url = _placed(account)
-        answer = await self._fleet.driver(url).pairing(url, _session(account), timeout_s=START_TIMEOUT_S)
-        if isinstance(answer, Fault):
-            raise _instance_fault(url, answer)
-        return answer
 
     async def started_or_forgotten(self, account: Account) -> Account:
         """Start a new account's session; if nobody can, there is no account. Raises Problem that says why.
@@ -187,7 +184,7 @@ class Accounts:
                 case Unclear(reason=reason):
                     raise await self._kept_where_it_may_be(account, url, reason)
                 case Refused():
-                    raise _instance_fault(url, answer)
+                    raise instance_fault(url, answer)
                 case _:
                     assert_never(came_to)
 
@@ -227,14 +224,27 @@ class Accounts:
         row = await self._fleet.driver(url).session(url, account.session_id, timeout_s=CALL_TIMEOUT_S)
         return isinstance(row, ListedSession) and row.can_send
 
+    async def _open_there(self, account: Account, url: InstanceUrl) -> ListedSession | None:
+        """The session as a gateway without epochs has it open: it would not be started there once more.
+
+        To be logged out helps no start: it is closed and opened again.
+        """
+        driver = self._fleet.driver(url)
+        row = await driver.session(url, account.session_id, timeout_s=CALL_TIMEOUT_S)
+        if isinstance(row, Fault) or row.epoch is not None:
+            return None
+        listing = await driver.sessions(url, timeout_s=CALL_TIMEOUT_S)
+        return listing.sessions.get(account.session_id) if isinstance(listing, SessionList) else None
+
     async def _opened(self, account: Account, url: InstanceUrl, epoch: Epoch, *, anew: bool) -> ListedSession:
         answer = await self._answered(account, url, epoch, anew=anew)
         if isinstance(answer, Fault):
-            raise _instance_fault(url, answer)
+            raise instance_fault(url, answer)
         return answer
 
     async def _answered(self, account: Account, url: InstanceUrl, epoch: Epoch, *, anew: bool) -> ListedSession | Fault:
         """Opened under `epoch`, or under the one after that which the credentials turn out to be at."""
+        await self._directory.note_start(account.session_id, url)
         answer = await self._open(account, url, epoch, anew=anew)
         if isinstance(answer, Fault) and answer.phase is Phase.EPOCH_STALE and answer.epoch is not None:
             answer = await self._open(account, url, Epoch(answer.epoch + 1), anew=anew)
@@ -243,7 +253,7 @@ class Accounts:
     async def _open(self, account: Account, url: InstanceUrl, epoch: Epoch, *, anew: bool) -> ListedSession | Fault:
         driver = self._fleet.driver(url)
         opening = driver.restart if anew else driver.start
-        return await opening(url, _session(account, epoch), timeout_s=START_TIMEOUT_S)
+        return await opening(url, as_start(account, epoch), timeout_s=START_TIMEOUT_S)
 
     async def _bound(self, account: Account, url: InstanceUrl, row: ListedSession, why: str) -> Account:
         epoch = row.epoch if row.epoch is not None else Epoch(account.placement.epoch + 1)
@@ -252,14 +262,22 @@ class Accounts:
             self._meters.moved(change.kind)
         else:
             log.warning("Placement changed while the session was started", session_id=account.session_id, url=url)
-        await self._directory.set_status(account.session_id, row.status)
+        await self._note(await self._again(account), url, row)
         await self._notices.publish([AccountChanged(account_uuid=account.uuid)])
         return await self._again(account)
 
+    async def _note(self, account: Account, url: InstanceUrl, row: ListedSession) -> None:
+        """What the instance says of the session becomes its status."""
+        status = linking.meant(row, account.linking)
+        await self._directory.set_status(account.session_id, status, ready=status is SessionStatus.CONNECTED)
+        self._alerts.note(account.session_id, status, f"{url} says that the link with its phone has ended")
+
     async def _ended(self, account: Account, url: InstanceUrl, fault: Fault | None, status: SessionStatus) -> Account:
         if fault is not None:
-            raise _instance_fault(url, fault)
+            raise instance_fault(url, fault)
         await self._directory.set_status(account.session_id, status)
+        if status is SessionStatus.LOGGED_OUT:
+            self._alerts.logged_out_by_request(account.session_id)
         await self._notices.publish([AccountChanged(account_uuid=account.uuid)])
         return await self._again(account)
 
@@ -267,17 +285,17 @@ class Accounts:
         return await self._directory.account(account.workspace_id, uuid=account.uuid) or account
 
 
-def _session(account: Account, epoch: Epoch | None = None) -> SessionStart:
+def as_start(account: Account, epoch: Epoch | None = None) -> SessionStart:
     return SessionStart(account.session_id, account.workspace_id, account.id, epoch or account.placement.epoch)
 
 
-def _placed(account: Account) -> InstanceUrl:
+def placed(account: Account) -> InstanceUrl:
     if account.placement.instance_url is None:
         raise Problem(Code.ACCOUNT_NOT_PLACED, f"Account {account.uuid} is on no instance; start it first")
     return account.placement.instance_url
 
 
-def _instance_fault(url: InstanceUrl, fault: Fault) -> Problem:
+def instance_fault(url: InstanceUrl, fault: Fault) -> Problem:
     match fault.phase:
         case Phase.UNAUTHORISED:
             return Problem(

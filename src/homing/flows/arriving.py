@@ -4,14 +4,13 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
+from homing.decide import linking
 from homing.flows.milestones import Milestone
 from homing.flows.underway import Task, Underway
 from homing.model.faults import Fault
 from homing.model.fleet import InstanceUrl, ListedSession, SessionStatus
 from homing.model.vault import Arrival
 from homing.model.work import Dead, Done
-
-_UNLINKED = (SessionStatus.PAIRING, SessionStatus.LOGGED_OUT)
 
 
 async def start(underway: Underway, tasks: Sequence[Task]) -> None:
@@ -59,13 +58,21 @@ async def _arrived(
 
 async def _not_up(underway: Underway, url: InstanceUrl, task: Task, row: ListedSession | Fault | None) -> None:
     means = underway.means
-    if isinstance(row, ListedSession) and row.status in _UNLINKED:
+    if isinstance(row, ListedSession) and await _is_unlinked(underway, task, row):
         await means.directory.set_status(task.session_id, SessionStatus.LOGGED_OUT)
         await means.grants.stay([task.placement] if task.placement else [])
         underway.end(task, Dead(f"{url} opened it, and WhatsApp does not know it any more: it needs pairing"))
         return
     why = f"{url} says {row.status.value}" if isinstance(row, ListedSession) else f"{url} could not open it: {row}"
     underway.again(task, why)
+
+
+async def _is_unlinked(underway: Underway, task: Task, row: ListedSession) -> bool:
+    """Whether it waits for a person, with what was reported since it was told to start."""
+    if row.epoch is not None or row.status not in linking.UNLINKED:
+        return row.status in linking.UNLINKED
+    now = await underway.means.directory.accounts_of([task.session_id])
+    return bool(now) and linking.meant(row, now[0].linking) in linking.UNLINKED
 
 
 def _arrival(task: Task) -> Arrival:

@@ -5,16 +5,17 @@ session changed or all of an instance's. The lists go through the same judgment 
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
 
-from homing.decide import hints, identity, reconcile
+from homing.decide import hints, identity, linking, reconcile
 from homing.decide.hints import Hint
 from homing.decide.reconcile import AtHome, Contested, Elsewhere, Judgement
 from homing.flows.alerts import AlertBook, Unkept
 from homing.flows.identity import Identity, Reported
+from homing.flows.link_alerts import LinkAlerts
 from homing.flows.listings import Lists
 from homing.flows.news import News
 from homing.model.alerts import AlertKind, Subject
@@ -56,12 +57,13 @@ class Hints:
         meters: Meters,
         news: News | None = None,
         identity: Identity | None = None,
-        alerts: AlertBook | None = None,
+        alerts: LinkAlerts | None = None,
+        book: AlertBook | None = None,
     ) -> None:
         self._directory, self._lists, self._news = directory, lists, news or News()
         self._identity = identity
         self._clock, self._entropy, self._meters = clock, entropy, meters
-        self._alerts = alerts or AlertBook(Unkept(), clock)
+        self._alerts, self._book = alerts or LinkAlerts(), book or AlertBook(Unkept(), clock)
         self._waiting: dict[SessionId, _Wanted] = {}
         self._later: set[SessionId] = set()
         self._some = asyncio.Event()
@@ -103,7 +105,12 @@ class Hints:
         for session, account in looked.accounts.items():
             each, home = wanted[session], account.placement.instance_url
             after_s = hints.look_again_after_s(
-                each.hint, each.looks + 1, looked.judged[session], home, corrected=session in looked.corrected
+                each.hint,
+                each.looks + 1,
+                looked.judged[session],
+                home,
+                corrected=session in looked.corrected,
+                ended=linking.has_ended(account.linking),
             )
             if after_s is not None:
                 self._later.add(session)
@@ -121,15 +128,26 @@ class Hints:
     async def _round(self, wanted: Mapping[SessionId, _Wanted]) -> _Looked:
         found = await self._directory.accounts_of(wanted)
         accounts = {account.session_id: account for account in found}
+        asked_s = self._clock.monotonic()
         listings = await self._lists.read_some(self._concerned(wanted, accounts))
         observed = reconcile.observe(listings, accounts)
         judged = {
             session: reconcile.judge(
-                account.placement, observed, quarantined=account.status is SessionStatus.QUARANTINED
+                account.placement,
+                observed,
+                quarantined=account.status is SessionStatus.QUARANTINED,
+                known=account.linking,
+                owner=account.workspace_id,
             )
             for session, account in accounts.items()
         }
         corrected = await self._correct(judged, wanted)
+        seen = [
+            session
+            for session, judgement in judged.items()
+            if isinstance(judgement, AtHome) and not _is_behind(accounts[session], wanted[session])
+        ]
+        await self._note_seen(seen, asked_s)
         await self._note_statuses(judged, accounts, listings)
         if self._identity is not None:
             await self._identity.compare(_reported(wanted, accounts, judged, listings))
@@ -168,6 +186,15 @@ class Hints:
             )
         return {change.session_id for change in applied}
 
+    async def _note_seen(self, seen: Sequence[SessionId], asked_s: float) -> None:
+        """They can send where the record says, by lists that were asked for at `asked_s`."""
+        for session in seen:
+            self._news.tell(session)
+            self._alerts.note(session, SessionStatus.CONNECTED, "")
+            self._book.held(session)
+        ago_s = self._clock.monotonic() - asked_s
+        await self._directory.mark_verified(seen, self._clock.now(), ready_ago_s=ago_s)
+
     async def _note_statuses(
         self,
         judged: Mapping[SessionId, Judgement],
@@ -175,28 +202,30 @@ class Hints:
         listings: Mapping[InstanceUrl, Listing],
     ) -> None:
         """What the instance of the record says of its sessions becomes their status."""
-        seen = [session for session, judgement in judged.items() if isinstance(judgement, AtHome)]
-        for session in seen:
-            self._news.tell(session)
-            self._alerts.held(session)
-        await self._directory.mark_verified(seen, self._clock.now())
         for session, judgement in judged.items():
             if isinstance(judgement, Contested):
                 claimed = f"claimed by {', '.join(judgement.claimants)}"
-                self._alerts.raised(AlertKind.DUPLICATE_HOLDER, Subject.session(session), claimed)
+                self._book.raised(AlertKind.DUPLICATE_HOLDER, Subject.session(session), claimed)
             elif not isinstance(judgement, Elsewhere):
                 await self._note_status(accounts[session], listings)
 
     async def _note_status(self, account: Account, listings: Mapping[InstanceUrl, Listing]) -> None:
         home = account.placement.instance_url
         listing = listings.get(home) if home is not None else None
-        row = listing.sessions.get(account.session_id) if isinstance(listing, SessionList) else None
-        if row is None or hints.new_status(account.status, row.status) is None:
+        said = linking.at_holder(listing, account.session_id, account.linking)
+        status = hints.new_status(account.status, said) if said is not None else None
+        if status is None:
             return
         # What was asked for while we looked counts for more than what we saw.
         now = await self._directory.accounts_of([account.session_id])
         if [(each.placement, each.status) for each in now] == [(account.placement, account.status)]:
-            await self._directory.set_status(account.session_id, row.status)
+            await self._directory.set_status(account.session_id, status)
+            self._alerts.note(account.session_id, status, f"{home} says that the link with its phone has ended")
+
+
+def _is_behind(account: Account, wanted: _Wanted) -> bool:
+    """Its list says that the session can send, and it has just reported that the link has ended: to be seen again."""
+    return linking.has_ended(account.linking) and wanted.looks < len(hints.LOOK_AGAIN_AFTER_S)
 
 
 def _reported(

@@ -63,7 +63,7 @@ class Intake:
         return taken.event.account_uuid is not None
 
     def _follow(self, report: Report) -> None:
-        if report.session_id is not None and report.kind in events.HINTS:
+        if report.session_id is not None and report.kind in events.FOLLOWED:
             phone = report.data.get("phone_number")
             told = phone if isinstance(phone, str) and phone else None
             self._hints.offer(Hint(report.session_id, report.kind, report.instance_url, told))

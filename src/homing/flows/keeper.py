@@ -185,12 +185,12 @@ class Keeper:
     def _is_emptied(self, url: InstanceUrl) -> bool:
         instance = self._fleet.roster.instances.get(url)
         draining = instance is not None and instance.state is InstanceState.DRAINING
-        awaited = not self._watching.was_heard(url)
+        awaited = not self._watching.was_well(url)
         return self._placed.get(url, 1) == 0 and (draining or awaited or url in self._wished_s)
 
     async def _count_placed_on_the_awaited(self, judged: Mapping[InstanceUrl, Judged]) -> None:
         """An instance that was never up yet did not fall ill, unless sessions are placed on it."""
-        unknown = [url for url in judged if url not in self._placed and not self._watching.was_heard(url)]
+        unknown = [url for url in judged if url not in self._placed and not self._watching.was_well(url)]
         if any(judged[url].state is not State.HEALTHY for url in unknown):
             with suppress(StoreUnavailable):
                 loads = {load.instance.url: load.sessions for load in await self._directory.loads()}

@@ -112,7 +112,9 @@ class Rediscovery:
         routes = {route.session_id: route for route in lost}
         observed = reconcile.observe(listings, routes)
         judgements = {
-            session: reconcile.judge(route.placement, observed, quarantined=route.quarantined)
+            session: reconcile.judge(
+                route.placement, observed, quarantined=route.quarantined, known=route.linking, owner=route.workspace_id
+            )
             for session, route in routes.items()
         }
         corrected = await self._correct(judgements, routes)

@@ -21,6 +21,7 @@ from homing.decide.sync import ATTENTION, INACTIVE, Checked, Comparison, Result
 from homing.flows import identity
 from homing.flows.alerts import AlertBook, Unkept
 from homing.flows.identity import Identity
+from homing.flows.link_alerts import LinkAlerts
 from homing.flows.listings import Lists
 from homing.flows.stray_sessions import Found, StraySessions
 from homing.model.alerts import About, Alert, AlertKind, Subject
@@ -110,12 +111,13 @@ class Sync:
         entropy: Entropy,
         meters: Meters,
         identities: Identity | None = None,
-        alerts: AlertBook | None = None,
+        alerts: LinkAlerts | None = None,
+        book: AlertBook | None = None,
     ) -> None:
         """`identities` hears which phones are reported for sessions."""
-        self._alerts = alerts or AlertBook(Unkept(), clock)
         self._directory, self._lists, self._identity = directory, lists, identities
         self._strays = StraySessions(directory, lists)
+        self._alerts, self._book = alerts or LinkAlerts(), book or AlertBook(Unkept(), clock)
         self._clock, self._entropy, self._meters = clock, entropy, meters
 
     async def run(
@@ -164,10 +166,11 @@ class Sync:
 
     async def _compare(self, url: InstanceUrl, left: _Left, report: SyncReport, *, force: bool, tell: Tell) -> None:
         report.instance_calls += 1
+        asked_s = self._clock.monotonic()
         listing = await self._lists.read(url)
         placed = await self._directory.placed_on(url)
         compared = sync.compare(placed, listing, now=self._clock.now(), force=force)
-        await self._note_agreed(url, compared, report, tell)
+        await self._note_agreed(url, compared, report, tell, asked_s)
         left.doubtful |= {session.session_id for session in compared.doubtful}
         left.strangers |= compared.strangers
         if isinstance(listing, SessionList):
@@ -180,7 +183,9 @@ class Sync:
         )
         _note_oddities(listing, report)
 
-    async def _note_agreed(self, url: InstanceUrl, compared: Comparison, report: SyncReport, tell: Tell) -> None:
+    async def _note_agreed(
+        self, url: InstanceUrl, compared: Comparison, report: SyncReport, tell: Tell, asked_s: float
+    ) -> None:
         report.counts[Result.VERIFIED] += len(compared.verified)
         report.counts[Result.SKIPPED] += len(compared.fresh)
         for session in compared.verified:
@@ -188,9 +193,12 @@ class Sync:
         for session in compared.fresh:
             tell(_agreed(session, url, Result.SKIPPED, "verified within the last minute"))
         if compared.verified and not report.dry_run:
-            for session in compared.verified:
-                self._alerts.held(session.session_id)
-            await self._directory.mark_verified([each.session_id for each in compared.verified], self._clock.now())
+            names = [each.session_id for each in compared.verified]
+            self._alerts.connected(names)
+            for name in names:
+                self._book.held(name)
+            ago_s = self._clock.monotonic() - asked_s
+            await self._directory.mark_verified(names, self._clock.now(), ready_ago_s=ago_s)
 
     # --- judging ------------------------------------------------------------------------------------------------
 
@@ -234,7 +242,7 @@ class Sync:
                 report.duplicates += 1
                 if not report.dry_run:
                     also = f"also on {', '.join(checked.rivals)}"
-                    self._alerts.raised(AlertKind.DUPLICATE_HOLDER, Subject.session(checked.session_id), also)
+                    self._book.raised(AlertKind.DUPLICATE_HOLDER, Subject.session(checked.session_id), also)
             if _counted_before(checked, left):
                 continue
             if checked.session_id in left.fresh:
@@ -245,6 +253,8 @@ class Sync:
                 report.told.append(final)
             tell(final)
         await self._note_verified(concluded, left, report)
+        if not report.dry_run:
+            await self._note_statuses(concluded)
         return applied
 
     async def _note_strays(
@@ -280,8 +290,8 @@ class Sync:
                 self._unreachable(checked, report)
         for checked in concluded:
             if checked.result in (Result.VERIFIED, Result.UPDATED):
-                self._alerts.held(checked.session_id)
-        standing = [alert for alert in self._alerts.standing() if alert.subject.about is About.SESSION]
+                self._book.held(checked.session_id)
+        standing = [alert for alert in self._book.standing() if alert.subject.about is About.SESSION]
         if not standing:
             return
         known: dict[SessionId, Account] = {}
@@ -292,12 +302,12 @@ class Sync:
         for alert in standing:
             account = known.get(SessionId(alert.subject.name))
             if account is None:
-                self._alerts.forget(alert.subject)
+                self._book.forget(alert.subject)
             elif _has_passed(alert, account, self._clock.now(), twice=account.session_id in twice or not all_read):
-                self._alerts.resolved(alert.kind, alert.subject)
+                self._book.resolved(alert.kind, alert.subject)
 
     def _unreachable(self, checked: Checked, report: SyncReport) -> None:
-        self._alerts.raised(
+        self._book.raised(
             AlertKind.SESSION_UNREACHABLE,
             Subject.session(checked.session_id),
             checked.reason,
@@ -316,6 +326,13 @@ class Sync:
         ]
         if found and not report.dry_run:
             await self._directory.mark_verified(found, self._clock.now())
+
+    async def _note_statuses(self, concluded: list[Checked]) -> None:
+        for checked in concluded:
+            if checked.status is not None:
+                ready = checked.status is SessionStatus.CONNECTED
+                await self._directory.set_status(checked.session_id, checked.status, ready=ready)
+                self._alerts.note(checked.session_id, checked.status, checked.reason)
 
 
 def _owner(checked: Checked, applied: set[SessionId], dry_run: bool) -> Owner:

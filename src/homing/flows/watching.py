@@ -47,6 +47,7 @@ class Kept:
     judged: Judged
     health: InstanceHealth | None = None
     answered_s: float = float("-inf")
+    was_well: bool = False
     sends: list[tuple[float, float]] = field(default_factory=list)
     again: "asyncio.Task[None] | None" = None
 
@@ -105,10 +106,10 @@ class Watching:
         kept = self._kept.get(url)
         return kept.health if kept is not None else None
 
-    def was_heard(self, url: InstanceUrl) -> bool:
-        """Whether the instance has answered this gateway at all."""
+    def was_well(self, url: InstanceUrl) -> bool:
+        """Whether this gateway has known the instance to be healthy by its own answers, at any time."""
         kept = self._kept.get(url)
-        return kept is not None and kept.answered_s > float("-inf")
+        return kept is not None and kept.was_well
 
     def boot_of(self, url: InstanceUrl) -> Incarnation | None:
         """The newest boot at the address, its ages as they were when it was last read."""
@@ -116,6 +117,7 @@ class Watching:
         return beat.incarnation if beat is not None else None
 
     def down(self) -> frozenset[InstanceUrl]:
+        """The instances that cannot be reached: of no session there it is known how it is."""
         return frozenset(url for url, kept in self._kept.items() if kept.judged.state is State.DOWN)
 
     def unfit(self) -> dict[InstanceUrl, str]:
@@ -253,6 +255,7 @@ class Watching:
         kept.history = health.note(kept.history, Observed(now_s, signal, by_traffic))
         if signal is not Signal.ANSWERED or kept.judged.state is not State.HEALTHY:
             self._rejudge(url, self._local())
+        kept.was_well |= signal is Signal.ANSWERED and kept.judged.state is State.HEALTHY
 
     def _rejudge(self, url: InstanceUrl, local: Local) -> None:
         kept = self._known(url)

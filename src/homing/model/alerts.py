@@ -15,6 +15,7 @@ class AlertKind(StrEnum):
     """Stable words for conditions; also the label of `homing_alerts{kind}`."""
 
     SESSION_UNREACHABLE = "session_unreachable"
+    SESSION_LOGGED_OUT = "session_logged_out"
     DUPLICATE_HOLDER = "duplicate_holder"
     QUARANTINED = "quarantined"
     PHONE_MISMATCH = "phone_mismatch"
@@ -90,6 +91,12 @@ GUIDES: dict[AlertKind, Guide] = {
         Severity.CRITICAL,
         "no instance that answered holds the session; its messages are answered 503",
         "see which instances gave no list, and bring them back; then `homing accounts start`",
+    ),
+    AlertKind.SESSION_LOGGED_OUT: Guide(
+        "Session logged out",
+        Severity.CRITICAL,
+        "WhatsApp has ended the session's link with its phone; its messages are answered 409",
+        "start the account, then link its phone anew with `homing accounts qr --renew`",
     ),
     AlertKind.DUPLICATE_HOLDER: Guide(
         "Session held twice",

@@ -40,6 +40,8 @@ class PairingCode:
     qr: str | None
     code: str | None
     expires_in_s: int
+    connected: bool = False
+    """Its phone is linked: there is nothing to scan."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,9 @@ class Code(StrEnum):
     INSTANCE_UNFIT = "instance_unfit"
     BRAKE_ENGAGED = "brake_engaged"
     NOT_SUPPORTED = "not_supported"
+    NOTHING_TO_PAIR = "nothing_to_pair"
+    NO_PAIRING_CODE = "no_pairing_code"
+    PAIRING_RENEWED_LATELY = "pairing_renewed_lately"
     OVERLOADED = "overloaded"
     INTERNAL_ERROR = "internal_error"
 

@@ -114,12 +114,21 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class InstanceLoad:
-    """How much the directory has placed on an instance."""
+    """How much the directory has placed on an instance.
+
+    `connected` are known to be so (`homing.decide.presence`) as long as the instance can be reached; each of them was
+    seen so at `seen_at` or later.
+    """
 
     instance: Instance
     sessions: int
     connected: int
     phones: tuple[str, ...] = ()
+    seen_at: datetime | None = None
+
+    def away(self) -> "InstanceLoad":
+        """The same, of an instance that cannot be reached: of none of its sessions it is known that it is connected."""
+        return replace(self, connected=0, phones=(), seen_at=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +210,8 @@ class Account:
     """Labels that an instance must have to hold its session."""
     mismatched_phone: str | None = None
     """The phone that its instance reports for the session, if that is somebody else's than the account's."""
+    status_at: datetime | None = None
+    """When its status or its placement last changed."""
     person: str | None = None
     """Whose phone it is: the E.164 digits by which its spellings are compared. None where that cannot be told."""
     linking: Linking = Linking()

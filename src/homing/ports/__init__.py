@@ -68,6 +68,7 @@ from homing.ports.meters import Meters as Meters
 from homing.ports.notices import Notices as Notices
 from homing.ports.notices import TellHearing as TellHearing
 from homing.ports.pages import Page as Page
+from homing.ports.proofs import WriteProof as WriteProof
 from homing.ports.routes import CacheStats as CacheStats
 from homing.ports.routes import Routes as Routes
 from homing.ports.work import Schedules as Schedules
@@ -266,7 +267,11 @@ class Directory(Protocol):
         *,
         instance_url: InstanceUrl | None = None,
         status: SessionStatus | None = None,
-    ) -> list[Account]: ...
+        away: Collection[InstanceUrl] = (),
+    ) -> list[Account]:
+        """A page by id. `status` is the one that is known now, where the instances that are `away` cannot be reached
+        (`homing.decide.presence`)."""
+        ...
 
     async def accounts_of(self, sessions: Collection[SessionId]) -> list[Account]:
         """The accounts of these sessions, in one SELECT."""
@@ -543,9 +548,15 @@ class Driver(Protocol):
         """End the link with WhatsApp. Afterwards only pairing anew helps."""
         ...
 
-    async def pairing(
+    async def pairing(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> PairingCode | Fault:
+        """The code in use, as far as the instance tells it without being disturbed; none where it only reports them."""
+        ...
+
+    async def renew_pairing(
         self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float
-    ) -> PairingCode | Fault: ...
+    ) -> PairingCode | Fault:
+        """A new code; whoever scans the old one scans in vain. An answer without a code: it will be reported."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

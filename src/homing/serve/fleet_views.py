@@ -64,6 +64,7 @@ class DrainView(msgspec.Struct):
 class InstanceView(msgspec.Struct):
     """One gateway of the fleet: what the directory has on it, what it says of itself, and how it is judged.
 
+    `connected` counts what is known now; each of these sessions was seen connected at `connected_since` or later.
     `report_to` is what a process of the Node service there needs as LARAVEL_URL, since it cannot say which instance it
     is; null where that is not needed. `warning`: what was odd when it joined.
     """
@@ -97,6 +98,7 @@ class InstanceView(msgspec.Struct):
     report_to: str | None = None
     warning: str | None = None
     strays: int | None = None
+    connected_since: datetime | None = None
     attention: list[AttentionView] = []
 
 
@@ -192,6 +194,8 @@ class PlanView(msgspec.Struct):
 
 def instance(load: InstanceLoad, health: InstanceHealth | Fault, alerts: Sequence[Alert] = ()) -> InstanceView:
     known = load.instance
+    if isinstance(health, Fault):
+        load = load.away()
     shown = InstanceView(
         id=known.id,
         url=known.url,
@@ -209,6 +213,7 @@ def instance(load: InstanceLoad, health: InstanceHealth | Fault, alerts: Sequenc
         mode=known.mode.value,
         storage=known.storage,
         strays=known.strays,
+        connected_since=load.seen_at,
         attention=views.attention(alerts),
     )
     if isinstance(health, InstanceHealth):

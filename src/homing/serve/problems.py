@@ -60,6 +60,9 @@ STATUS: dict[Code, int] = {
     Code.INSTANCE_UNFIT: 409,
     Code.BRAKE_ENGAGED: 503,
     Code.NOT_SUPPORTED: 501,
+    Code.NOTHING_TO_PAIR: 409,
+    Code.NO_PAIRING_CODE: 409,
+    Code.PAIRING_RENEWED_LATELY: 429,
     Code.OVERLOADED: 503,
     Code.INTERNAL_ERROR: 500,
     # The seed's Node service sends again only what was answered with 429.

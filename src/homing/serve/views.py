@@ -1,18 +1,20 @@
 """What the API shows of each noun. Nothing secret is in any of them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
+from homing.decide import presence
+from homing.flows.pairing import Shown
 from homing.model.access import Key
 from homing.model.alerts import GUIDES, Alert
-from homing.model.fleet import Account, Contact, SessionStatus
+from homing.model.fleet import Account, Contact, InstanceUrl, SessionStatus
 from homing.model.messages import MessageRecord
 from homing.model.work import Job
 from homing.model.workspaces import Workspace
-from homing.ports import CacheStats, PairingCode
+from homing.ports import CacheStats
 
 
 class OpenMoveView(msgspec.Struct):
@@ -40,7 +42,8 @@ class AccountView(msgspec.Struct):
     """An account, with where its session is. `reason` says what to do, where the status asks for it.
 
     `state` is that of the placement: `held`, or `moving` there. `move` is told only of one account that is shown.
-    `reported_phone` is what its instance reports, while that is somebody else's than `phone`: then nothing is sent.
+    `status` is what is known now, by what was seen `status_age_s` ago. `reported_phone` is what its instance reports,
+    while that is somebody else's than `phone`: then nothing is sent.
     """
 
     id: int
@@ -58,6 +61,7 @@ class AccountView(msgspec.Struct):
     last_verified_at: datetime | None
     created_at: datetime
     reason: str | None = None
+    status_age_s: float | None = None
     move: OpenMoveView | None = None
     reported_phone: str | None = None
     attention: list[AttentionView] = []
@@ -116,11 +120,19 @@ class KeyView(msgspec.Struct, omit_defaults=True):
 
 
 class PairingView(msgspec.Struct):
-    """What links a phone. Both empty: the gateway tells the code by webhook only."""
+    """The newest code that links a phone; `expires_in` is what it has left, in seconds.
+
+    `qr` is the text to draw as a QR code, `code` one to type. Where the instance tells a picture alone, `picture` is
+    that, as a data URL, and `qr` is what was read in it: empty if it could not be read. An expired code is followed by
+    the next one as long as the instance makes them; `POST` asks for a new one.
+    """
 
     qr: str | None
+    picture: str | None
     code: str | None
     expires_in: int
+    expired: bool
+    received_at: datetime | None
 
 
 class CacheView(msgspec.Struct):
@@ -143,7 +155,16 @@ _ADVICE = {
 }
 
 
-def account(account: Account, alerts: Sequence[Alert] = (), job: Job | None = None) -> AccountView:
+def account(
+    account: Account,
+    alerts: Sequence[Alert] = (),
+    job: Job | None = None,
+    *,
+    now: datetime,
+    away: Collection[InstanceUrl] = (),
+) -> AccountView:
+    """As it is known `now`, with the instances that are `away` out of reach."""
+    status, outdated = presence.status_now(account, now, away)
     return AccountView(
         id=account.id,
         uuid=account.uuid,
@@ -154,12 +175,13 @@ def account(account: Account, alerts: Sequence[Alert] = (), job: Job | None = No
         instance_url=account.placement.instance_url,
         epoch=account.placement.epoch,
         state=account.placement.state.value,
-        status=account.status.value,
+        status=status.value,
+        status_age_s=round(max(0.0, (now - presence.seen_at(account)).total_seconds()), 1),
         takeover=account.takeover.value,
         requires=account.requires,
         last_verified_at=account.last_verified_at,
         created_at=account.created_at,
-        reason=_ADVICE.get(account.status),
+        reason=outdated or _ADVICE.get(account.status),
         move=_open_move(job) if job is not None else None,
         reported_phone=account.mismatched_phone,
         attention=attention(alerts),
@@ -225,8 +247,8 @@ def key(key: Key, secret: str = "") -> KeyView:
     return KeyView(key.id, key.name, key.scope.value, key.workspace_id, key.created_at, secret)
 
 
-def pairing(code: PairingCode) -> PairingView:
-    return PairingView(code.qr, code.code, code.expires_in_s)
+def pairing(shown: Shown) -> PairingView:
+    return PairingView(shown.qr, shown.picture, shown.code, shown.expires_in_s, shown.expired, shown.received_at)
 
 
 def cache(stats: CacheStats, *, enabled: bool) -> CacheView:

@@ -1,6 +1,6 @@
 """Which accounts and contacts a workspace has."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -62,14 +62,29 @@ def accounts_page(
     *,
     instance_url: InstanceUrl | None,
     status: SessionStatus | None,
+    away: Collection[InstanceUrl] = (),
+    since: datetime | None = None,
 ) -> list[Account]:
-    """A page of accounts by id."""
+    """A page of accounts by id. By `status` as it is known now: see `homing.decide.presence`."""
     statement = _page_of(_of_workspace(_ACCOUNTS, accounts, workspace), accounts.c.id, page)
     if instance_url is not None:
         statement = statement.where(sessions.c.instance_url == instance_url)
     if status is not None:
-        statement = statement.where(sessions.c.status == status)
+        statement = statement.where(_is_now(status, away, since))
     return [account_of(row) for row in connection.execute(statement)]
+
+
+def _is_now(status: SessionStatus, away: Collection[InstanceUrl], since: datetime | None) -> ColumnElement[bool]:
+    """`decide.presence.status_now`, for the database."""
+    recorded = sessions.c.status == status
+    if status not in (SessionStatus.CONNECTED, SessionStatus.UNKNOWN):
+        return recorded
+    outdated: ColumnElement[bool] = sessions.c.instance_url.in_(sorted(away))
+    if since is not None:
+        verified = sessions.c.last_verified_at
+        outdated = outdated | ((sessions.c.updated_at < since) & (verified.is_(None) | (verified < since)))
+    connected = sessions.c.status == SessionStatus.CONNECTED
+    return recorded & ~outdated if status is SessionStatus.CONNECTED else recorded | (connected & outdated)
 
 
 def delete_account(connection: Connection, account_id: int, at: datetime) -> None:

@@ -7,6 +7,7 @@ from typing import TypeVar
 import structlog
 from sqlalchemy import Connection
 
+from homing.decide.presence import KNOWN_FOR
 from homing.model.access import Key
 from homing.model.fleet import (
     Account,
@@ -172,9 +173,13 @@ class SqlDirectory:
         *,
         instance_url: InstanceUrl | None = None,
         status: SessionStatus | None = None,
+        away: Collection[InstanceUrl] = (),
     ) -> list[Account]:
+        since = self._clock.now() - KNOWN_FOR
         return await self._database.read(
-            lambda c: accounts.accounts_page(c, workspace, page, instance_url=instance_url, status=status)
+            lambda c: accounts.accounts_page(
+                c, workspace, page, instance_url=instance_url, status=status, away=away, since=since
+            )
         )
 
     async def accounts_of(self, sessions: Collection[SessionId]) -> list[Account]:
@@ -297,7 +302,8 @@ class SqlDirectory:
             await self._database.write(lambda c: roster.note_strays(c, strays))
 
     async def loads(self) -> list[InstanceLoad]:
-        return await self._database.read(roster.loads)
+        since = self._clock.now() - KNOWN_FOR
+        return await self._database.read(lambda c: roster.loads(c, since))
 
     async def keys(self) -> list[Key]:
         return await self._database.read(roster.unrevoked_keys)

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, case, delete, exists, func, select, update
+from sqlalchemy import Connection, Select, bindparam, case, delete, exists, func, select, type_coerce, update
 
 from homing.model.access import Key
 from homing.model.fleet import Instance, InstanceState, InstanceUrl, SessionStatus
 from homing.ports import InstanceChanges, InstanceLoad, NameTaken
 from homing.store.accounts import ensure_workspace
+from homing.store.columns import UtcDateTime
 from homing.store.prepared import prepared
 from homing.store.rows import instance_of, key_of
 from homing.store.schema import accounts, api_keys, instances, sessions
@@ -80,35 +81,40 @@ def note_strays(connection: Connection, strays: Mapping[InstanceUrl, int]) -> No
         connection.execute(update(instances).where(instances.c.url == url, ~known).values(strays=count))
 
 
-def loads(connection: Connection) -> list[InstanceLoad]:
-    """What is placed on each instance, by its id, in one SELECT."""
+def loads(connection: Connection, since: datetime) -> list[InstanceLoad]:
+    """What is placed on each instance, by its id, in one SELECT. Connected are those that were seen so `since` then."""
     return [
         InstanceLoad(
             instance=instance_of(row),
             sessions=row.total or 0,
             connected=row.connected or 0,
             phones=tuple(sorted(row.phones.split(","))) if row.phones else (),
+            seen_at=row.seen_at,
         )
-        for row in connection.execute(_loads_statement())
+        for row in connection.execute(_loads_statement(), {"since": since})
     ]
 
 
 @prepared
 def _loads_statement() -> Select[Any]:
-    connected = sessions.c.status == SessionStatus.CONNECTED.value
+    verified, changed = sessions.c.last_verified_at, sessions.c.updated_at
+    seen_at = case((verified > changed, verified), else_=changed)
+    known = seen_at >= bindparam("since", type_=UtcDateTime())
+    connected = (sessions.c.status == SessionStatus.CONNECTED.value) & known
     placed = (
         select(
             sessions.c.instance_url.label("url"),
             func.count().label("total"),
             func.sum(case((connected, 1), else_=0)).label("connected"),
             func.aggregate_strings(case((connected, accounts.c.phone)), ",").label("phones"),
+            type_coerce(func.min(case((connected, seen_at))), UtcDateTime()).label("seen_at"),
         )
         .join(accounts, accounts.c.id == sessions.c.account_id)
         .group_by(sessions.c.instance_url)
         .subquery("placed")
     )
     return (
-        select(instances, placed.c.total, placed.c.connected, placed.c.phones)
+        select(instances, placed.c.total, placed.c.connected, placed.c.phones, placed.c.seen_at)
         .outerjoin(placed, placed.c.url == instances.c.url)
         .order_by(instances.c.id)
     )

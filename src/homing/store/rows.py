@@ -61,6 +61,7 @@ ACCOUNT_COLUMNS = (
     accounts.c.requires,
     accounts.c.person,
     sessions.c.last_verified_at,
+    sessions.c.updated_at,
 )
 
 ACCOUNTS_WITH_SESSIONS = accounts.join(sessions, sessions.c.account_id == accounts.c.id)
@@ -110,6 +111,7 @@ def account_of(row: AnyRow) -> Account:
         last_verified_at=row.last_verified_at,
         requires=row.requires,
         mismatched_phone=row.mismatched_phone,
+        status_at=row.updated_at,
         person=row.person,
         linking=linking_of(row),
     )

@@ -351,6 +351,14 @@ alerts = Table(
     Index(None, "raised_at"),
 )
 
+# One row, written to find out whether writes are taken.
+write_proof = Table(
+    "write_proof",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("proved_at", UtcDateTime, nullable=False),
+)
+
 # --- who may act ----------------------------------------------------------------------------------------------
 
 credentials = Table(

@@ -10,7 +10,6 @@ from homing.compose import Gateway
 from homing.flows.accounts import NO_NAMES
 from homing.flows.adopting import Sought, runs
 from homing.flows.drain import gave_up_on
-from homing.flows.pairing import pairing_code
 from homing.flows.rehome import KIND
 from homing.model.alerts import Subject
 from homing.model.errors import Code, Problem
@@ -63,6 +62,7 @@ class AccountsController(Controller):
             Page(after, limit),
             instance_url=url_of(instance_url, "instance_url") if instance_url else None,
             status=status,
+            away=gateway.watching.down(),
         )
         return views.page([_view(gateway, row) for row in rows], limit)
 
@@ -155,10 +155,18 @@ class AccountsController(Controller):
         target = await _target(gateway, data.to)
         return fleet_views.wanted(await gateway.moving.migrations.migrate(account, target, force=data.force))
 
-    @get("/{ref:str}/qr", guards=[ADMIN], summary="The code that links the account's phone")
+    @get("/{ref:str}/qr", guards=[ADMIN], summary="The newest code that links the account's phone")
     async def qr(self, ref: Ref, gateway: TheGateway, caller: Asking) -> PairingView:
-        account = await account_of(gateway, caller, ref)
-        return views.pairing(await pairing_code(account, gateway.accounts, gateway.stores.events, gateway.clock))
+        """Looks and changes nothing: it may be asked for every 2 s while somebody scans.
+
+        409 `nothing_to_pair` once the phone is linked, 409 `no_pairing_code` while there is none.
+        """
+        return views.pairing(await gateway.pairing.shown(await account_of(gateway, caller, ref)))
+
+    @post("/{ref:str}/qr", guards=[ADMIN], status_code=200, summary="Ask for a new code that links the account's phone")
+    async def renew_qr(self, ref: Ref, gateway: TheGateway, caller: Asking) -> PairingView:
+        """Waits for the new code. Once in 20 s: asked sooner it answers the code that there is, or 429."""
+        return views.pairing(await gateway.pairing.renew(await account_of(gateway, caller, ref)))
 
 
 def _names(data: AccountBody) -> NewNames:
@@ -219,7 +227,8 @@ async def _shown(gateway: Gateway, account: Account) -> AccountView:
 
 
 def _view(gateway: Gateway, account: Account, job: Job | None = None) -> AccountView:
-    return views.account(account, gateway.alerts.of(Subject.session(account.session_id)), job)
+    alerts = gateway.alerts.of(Subject.session(account.session_id))
+    return views.account(account, alerts, job, now=gateway.clock.now(), away=gateway.watching.down())
 
 
 async def _target(gateway: Gateway, to: str | int | None) -> InstanceUrl | None:

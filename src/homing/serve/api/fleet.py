@@ -27,7 +27,8 @@ from homing.serve.fleet_views import PlanView
 
 @get("/distribution", guards=[ADMIN], tags=["fleet"], summary="Connected sessions on each instance, with their phones")
 async def distribution(gateway: TheGateway) -> dict[str, Any]:
-    loads = await gateway.stores.directory.loads()
+    away = gateway.watching.down()
+    loads = [load.away() if load.instance.url in away else load for load in await gateway.stores.directory.loads()]
     rows = [
         {"instance_url": load.instance.url, "session_count": load.connected, "phones": list(load.phones)}
         for load in loads

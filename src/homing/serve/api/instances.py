@@ -162,6 +162,7 @@ async def _boots(gateway: Gateway) -> dict[InstanceUrl, Incarnation]:
 async def _shown(gateway: Gateway, load: InstanceLoad, boots: Mapping[InstanceUrl, Incarnation]) -> InstanceView:
     url, watching = load.instance.url, gateway.watching
     health = await gateway.fleet.driver(url).health(url, timeout_s=HEALTH_TIMEOUT_S)
+    load = load.away() if url in watching.down() else load
     shown = fleet_views.instance(load, health, gateway.alerts.of(Subject.instance(url)))
     wrong = gateway.fitness.misconfigured().get(url)
     fleet_views.judge(shown, watching.judged().get(url), boots.get(url), wrong)

@@ -36,6 +36,7 @@ _WITH_OLD_FORMS = """
 
 def upgrade() -> None:
     _alerts()
+    _write_proof()
     with _instances_as_before() as instances:
         instances.add_column(Column("mode", Words(), server_default="route", nullable=False))
         instances.add_column(Column("storage", Words(), nullable=True))
@@ -74,6 +75,7 @@ def downgrade() -> None:
         instances.drop_column("exited_at")
         instances.drop_column("storage")
         instances.drop_column("mode")
+    op.drop_table("write_proof")
     op.drop_table("alerts")
 
 
@@ -195,6 +197,15 @@ def _offered() -> list[Column[Any]]:
         Column("offered_at", UtcDateTime(), nullable=True),
         Column("offered_place", Integer(), nullable=True),
     ]
+
+
+def _write_proof() -> None:
+    op.create_table(
+        "write_proof",
+        Column("id", Integer(), autoincrement=False, nullable=False),
+        Column("proved_at", UtcDateTime(), nullable=False),
+        PrimaryKeyConstraint("id", name="write_proof_pkey"),
+    )
 
 
 def _alerts() -> None:
