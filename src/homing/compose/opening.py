@@ -15,7 +15,10 @@ from homing.drivers import Drivers
 from homing.drivers.tls import TlsContexts, TlsFiles, TlsUnusable
 from homing.drivers.wire import Wire, WireLimits
 from homing.fleet import LiveFleet
+from homing.flows.alerts import AlertBook
 from homing.flows.exits import Exits
+from homing.flows.identity import Identity
+from homing.flows.link_alerts import LinkAlerts
 from homing.flows.listings import Lists
 from homing.flows.sync import Sync
 from homing.flows.unblocking import Unblocking
@@ -44,14 +47,18 @@ async def open_gateway(
         stores = await stack.enter_async_context(open_stores(settings, exclusive=True, on_read=metrics.read))
         drivers = drivers or drivers_of(settings, wire, metrics)
         alone = stores.database.dialect == "sqlite"
+        unblocking: Unblocking | None = None
         if isinstance(stores.database, SqliteFile):
             lock, exits = WriteLock(stores.database.path), exits_on(stores)
             ends = settings.homing_end_stopped_writers
             unblocking = Unblocking(lock, SystemClock(), exits.process_ended, ends=ends)
             await stack.enter_async_context(_running([unblocking.run]))
-        yield await stack.enter_async_context(
+        gateway = await stack.enter_async_context(
             gateway_on(settings, stores, drivers, metrics, SystemClock(), SystemEntropy(), alone=alone, reached=reached)
         )
+        if unblocking is not None:  # it had to be there before the first write
+            unblocking.alerts = gateway.alerts
+        yield gateway
 
 
 @asynccontextmanager
@@ -88,7 +95,11 @@ async def open_sync(settings: Settings) -> AsyncIterator[Sync]:
         await _join(settings, stores.directory)
         await fleet.refresh()
         lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout)
-        yield Sync(stores.directory, lists, clock, SystemEntropy(), metrics)
+        alerts = AlertBook(stores.alerts, clock)
+        await alerts.refresh()
+        identity, links = Identity(stores.directory, alerts), LinkAlerts(alerts)
+        yield Sync(stores.directory, lists, clock, SystemEntropy(), metrics, identity, links, alerts)
+        await alerts.flush()
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@ import structlog
 from homing.decide import rehome
 from homing.decide.rehome import Obstacle, Wish
 from homing.decide.work import RetryPolicy
+from homing.flows.alerts import AlertBook, Unkept
 from homing.flows.attempt import attempt
 from homing.flows.milestones import Milestone
 from homing.flows.turns import Turns
@@ -59,9 +60,11 @@ class Rehoming:
         meters: Meters,
         policy: RehomePolicy,
         reached: Callable[[Milestone], None] = lambda _: None,
+        alerts: AlertBook | None = None,
     ) -> None:
         turns = Turns(clock, policy.logins_per_instance)
-        self._means = Means(directory, grants, leases, fleet, watch, clock, meters, policy, turns, reached)
+        told = alerts or AlertBook(Unkept(), clock)
+        self._means = Means(directory, grants, leases, fleet, watch, clock, meters, policy, turns, reached, told)
         self._work, self._clock, self._entropy, self._policy = work, clock, entropy, policy
 
     async def want(self, wishes: Sequence[Wish]) -> int:

@@ -7,6 +7,7 @@ from typing import Protocol
 from homing.decide import rehome
 from homing.decide.rehome import Known, Wish
 from homing.decide.rooms import Load
+from homing.flows.alerts import AlertBook
 from homing.flows.milestones import Milestone
 from homing.flows.turns import Turns
 from homing.model.faults import Phase
@@ -67,6 +68,7 @@ class Means:
     policy: RehomePolicy
     turns: Turns
     reached: Callable[[Milestone], None]
+    alerts: AlertBook
 
 
 @dataclass(slots=True)

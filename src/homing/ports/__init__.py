@@ -369,8 +369,11 @@ class Directory(Protocol):
         """False, and no change, while sessions are placed on it."""
         ...
 
-    async def loads(self) -> list[InstanceLoad]:
-        """Sessions placed on each instance, by its id, with the phones of the connected ones."""
+    async def loads(self, workspace: WorkspaceId | None = None) -> list[InstanceLoad]:
+        """Sessions placed on each instance, by its id, with the phones of the connected ones.
+
+        With `workspace` only that one's sessions count.
+        """
         ...
 
     async def moves(

@@ -301,9 +301,9 @@ class SqlDirectory:
         if strays:
             await self._database.write(lambda c: roster.note_strays(c, strays))
 
-    async def loads(self) -> list[InstanceLoad]:
+    async def loads(self, workspace: WorkspaceId | None = None) -> list[InstanceLoad]:
         since = self._clock.now() - KNOWN_FOR
-        return await self._database.read(lambda c: roster.loads(c, since))
+        return await self._database.read(lambda c: roster.loads(c, since, workspace))
 
     async def keys(self) -> list[Key]:
         return await self._database.read(roster.unrevoked_keys)

@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import Connection, Select, bindparam, case, delete, exists, func, select, type_coerce, update
 
 from homing.model.access import Key
-from homing.model.fleet import Instance, InstanceState, InstanceUrl, SessionStatus
+from homing.model.fleet import Instance, InstanceState, InstanceUrl, SessionStatus, WorkspaceId
 from homing.ports import InstanceChanges, InstanceLoad, NameTaken
 from homing.store.accounts import ensure_workspace
-from homing.store.columns import UtcDateTime
+from homing.store.columns import Number, UtcDateTime
 from homing.store.prepared import prepared
 from homing.store.rows import instance_of, key_of
 from homing.store.schema import accounts, api_keys, instances, sessions
@@ -81,8 +81,13 @@ def note_strays(connection: Connection, strays: Mapping[InstanceUrl, int]) -> No
         connection.execute(update(instances).where(instances.c.url == url, ~known).values(strays=count))
 
 
-def loads(connection: Connection, since: datetime) -> list[InstanceLoad]:
-    """What is placed on each instance, by its id, in one SELECT. Connected are those that were seen so `since` then."""
+def loads(connection: Connection, since: datetime, workspace: WorkspaceId | None = None) -> list[InstanceLoad]:
+    """What (of one workspace, if that is named) is placed on each instance, by its id, in one SELECT.
+
+    Connected are those that were seen so `since` then.
+    """
+    asked: dict[str, Any] = {"since": since}
+    asked |= {"workspace": workspace} if workspace is not None else {}
     return [
         InstanceLoad(
             instance=instance_of(row),
@@ -91,17 +96,17 @@ def loads(connection: Connection, since: datetime) -> list[InstanceLoad]:
             phones=tuple(sorted(row.phones.split(","))) if row.phones else (),
             seen_at=row.seen_at,
         )
-        for row in connection.execute(_loads_statement(), {"since": since})
+        for row in connection.execute(_loads_statement(of_one=workspace is not None), asked)
     ]
 
 
 @prepared
-def _loads_statement() -> Select[Any]:
+def _loads_statement(*, of_one: bool) -> Select[Any]:
     verified, changed = sessions.c.last_verified_at, sessions.c.updated_at
     seen_at = case((verified > changed, verified), else_=changed)
     known = seen_at >= bindparam("since", type_=UtcDateTime())
     connected = (sessions.c.status == SessionStatus.CONNECTED.value) & known
-    placed = (
+    counted = (
         select(
             sessions.c.instance_url.label("url"),
             func.count().label("total"),
@@ -111,8 +116,10 @@ def _loads_statement() -> Select[Any]:
         )
         .join(accounts, accounts.c.id == sessions.c.account_id)
         .group_by(sessions.c.instance_url)
-        .subquery("placed")
     )
+    if of_one:
+        counted = counted.where(accounts.c.workspace_id == bindparam("workspace", type_=Number()))
+    placed = counted.subquery("placed")
     return (
         select(instances, placed.c.total, placed.c.connected, placed.c.phones, placed.c.seen_at)
         .outerjoin(placed, placed.c.url == instances.c.url)

@@ -36,6 +36,12 @@ def needs(scope: Scope) -> Any:
 READ, SEND, ADMIN = needs(Scope.READ), needs(Scope.SEND), needs(Scope.ADMIN)
 
 
+def OPERATOR(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:  # noqa: N802
+    """A guard that lets in operators alone: admin keys of no workspace. The fleet carries all tenants."""
+    ADMIN(connection, handler)
+    operator(connection.state.caller)
+
+
 def provide_gateway(request: Request[Any, Any, Any]) -> Gateway:
     gateway: Gateway = request.app.state.gateway
     return gateway
@@ -54,9 +60,9 @@ def seen_workspace(caller: Caller, named: int | None) -> WorkspaceId | None:
 
 
 def operator(caller: Caller) -> None:
-    """The fleet belongs to nobody's workspace: only an operator's key may change it."""
+    """The fleet belongs to nobody's workspace: only an operator's key may see and change it."""
     if caller.workspace is not None:
-        raise Problem(Code.FORBIDDEN, "The fleet is changed with an operator's key, which belongs to no workspace")
+        raise Problem(Code.FORBIDDEN, "The fleet is for an operator's key, which belongs to no workspace")
 
 
 async def account_of(gateway: Gateway, caller: Caller, ref: str) -> Account:

@@ -26,9 +26,11 @@ from homing.serve.fleet_views import PlanView
 
 
 @get("/distribution", guards=[ADMIN], tags=["fleet"], summary="Connected sessions on each instance, with their phones")
-async def distribution(gateway: TheGateway) -> dict[str, Any]:
+async def distribution(gateway: TheGateway, caller: Asking, workspace_id: WorkspaceFilter = None) -> dict[str, Any]:
+    """An operator sees all sessions, a workspace its own."""
     away = gateway.watching.down()
-    loads = [load.away() if load.instance.url in away else load for load in await gateway.stores.directory.loads()]
+    loads = await gateway.stores.directory.loads(seen_workspace(caller, workspace_id))
+    loads = [load.away() if load.instance.url in away else load for load in loads]
     rows = [
         {"instance_url": load.instance.url, "session_count": load.connected, "phones": list(load.phones)}
         for load in loads

@@ -19,7 +19,7 @@ from homing.model.leases import Incarnation, IncarnationId
 from homing.ports import InstanceChanges, RosterChanged
 from homing.serve import fleet_views, stray_views
 from homing.serve.addresses import doubts, report_to
-from homing.serve.api.context import ADMIN, Asking, TheGateway, instance_of, operator, url_of
+from homing.serve.api.context import OPERATOR, Asking, TheGateway, instance_of, operator, url_of
 from homing.serve.bodies import ExitedBody, ExitedByUrlBody, InstanceBody, InstanceChangesBody
 from homing.serve.fleet_views import DrainView, ExitedView, InstanceView
 from homing.serve.stray_views import StraysView
@@ -34,7 +34,7 @@ class InstancesController(Controller):
 
     path = "/instances"
     tags = ["fleet"]
-    guards = [ADMIN]
+    guards = [OPERATOR]
 
     @get("/", summary="List instances, each asked for its health; and whether the brake is on")
     async def list_instances(self, gateway: TheGateway) -> dict[str, Any]:

@@ -5,12 +5,14 @@ from typing import Any
 from litestar import Controller, delete, get, post
 from litestar.params import JSONBody
 
+from homing.compose import Gateway
 from homing.model.access import Scope
 from homing.model.errors import Code, Problem
 from homing.model.fleet import AccountUuid, SessionId, WorkspaceId
 from homing.ports import AccountChanged, CacheCleared, KeysChanged
 from homing.serve import views
-from homing.serve.api.context import ADMIN, Asking, Ref, TheGateway
+from homing.serve.access import Caller
+from homing.serve.api.context import ADMIN, OPERATOR, Asking, Ref, TheGateway
 from homing.serve.bodies import ForgetBody, KeyBody
 from homing.serve.keyring import new_key
 from homing.serve.views import CacheView, KeyView
@@ -23,24 +25,19 @@ class CacheController(Controller):
     tags = ["operations"]
     guards = [ADMIN]
 
-    @get("/", summary="How well the route cache does")
+    @get("/", guards=[OPERATOR], summary="How well the route cache does")
     async def stats(self, gateway: TheGateway) -> CacheView:
         return views.cache(gateway.routes.stats(), enabled=gateway.settings.whatsapp_enable_cache)
 
     @post("/forget", status_code=200, summary="Drop one route from every gateway's cache")
-    async def forget(self, data: JSONBody[ForgetBody], gateway: TheGateway) -> dict[str, Any]:
+    async def forget(self, data: JSONBody[ForgetBody], gateway: TheGateway, caller: Asking) -> dict[str, Any]:
         if (data.account_uuid is None) == (data.session_id is None):
             raise Problem(Code.INVALID_REQUEST, "Name either account_uuid or session_id", field="account_uuid")
-        account = data.account_uuid
-        if data.session_id is not None:
-            route = await gateway.stores.directory.route_of_session(SessionId(data.session_id))
-            account = route.account_uuid if route else None
-        if account is None:
-            raise Problem(Code.ACCOUNT_NOT_FOUND, f"There is no session {data.session_id}")
-        await gateway.stores.notices.publish([AccountChanged(account_uuid=AccountUuid(account.lower()))])
+        account = await _forgettable(gateway, caller, data)
+        await gateway.stores.notices.publish([AccountChanged(account_uuid=account)])
         return {"success": True, "forgotten": account}
 
-    @post("/clear", status_code=200, summary="Empty every gateway's cache")
+    @post("/clear", guards=[OPERATOR], status_code=200, summary="Empty every gateway's cache")
     async def clear(self, gateway: TheGateway) -> dict[str, Any]:
         entries = gateway.routes.stats().entries
         await gateway.stores.notices.publish([CacheCleared()])
@@ -80,3 +77,18 @@ class KeysController(Controller):
         await gateway.stores.directory.revoke_key(key_id, gateway.clock.now())
         await gateway.keyring.refresh()
         await gateway.stores.notices.publish([KeysChanged()])
+
+
+async def _forgettable(gateway: Gateway, caller: Caller, data: ForgetBody) -> AccountUuid:
+    """The account whose route is meant. One that does not exist (any more) may be cached all the same: an operator may
+    forget that too, and a workspace its own."""
+    if data.session_id is not None:
+        route = await gateway.stores.directory.route_of_session(SessionId(data.session_id))
+        if route is None or caller.workspace not in (None, route.workspace_id):
+            raise Problem(Code.ACCOUNT_NOT_FOUND, f"There is no session {data.session_id}")
+        return route.account_uuid
+    assert data.account_uuid is not None
+    uuid = data.account_uuid.lower()
+    if caller.workspace is not None and await gateway.stores.directory.account(caller.workspace, uuid=uuid) is None:
+        raise Problem(Code.ACCOUNT_NOT_FOUND, f"There is no account {data.account_uuid}")
+    return AccountUuid(uuid)

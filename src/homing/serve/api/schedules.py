@@ -4,11 +4,11 @@ from typing import Any
 
 from litestar import get
 
-from homing.serve.api.context import ADMIN, TheGateway
+from homing.serve.api.context import OPERATOR, TheGateway
 from homing.serve.schedule_view import shown
 
 
-@get("/schedules", guards=[ADMIN], tags=["operations"], summary="What runs by itself")
+@get("/schedules", guards=[OPERATOR], tags=["operations"], summary="What runs by itself")
 async def schedules(gateway: TheGateway) -> dict[str, Any]:
     now = gateway.clock.now()
     return {"data": [shown(record, now) for record in await gateway.stores.schedules.schedules()], "next": None}
