@@ -7,6 +7,7 @@ import pytest
 
 from homing.config import Settings
 from homing.drivers import KNOWN_FAMILIES
+from homing.model.alerts import GUIDES, AlertKind
 
 ROOT = Path(__file__).parent.parent
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -48,6 +49,13 @@ def test_the_licence_is_there_in_full() -> None:
     text = (ROOT / "LICENSE").read_text()
     assert "Version 2.0, January 2004" in text
     assert "END OF TERMS AND CONDITIONS" in text
+
+
+@pytest.mark.parametrize("kind", list(AlertKind))
+def test_the_runbook_lists_every_alert_as_its_guide_says(kind: AlertKind) -> None:
+    guide = GUIDES[kind]
+    row = f"| `{kind.value}` | {guide.title} | {guide.means} | {guide.do} |\n"
+    assert row in (ROOT / "docs" / "runbook.md").read_text(), f"docs/runbook.md has to say: {row}"
 
 
 def test_nothing_for_trials_is_among_the_settings() -> None:

@@ -1,6 +1,18 @@
 """All defects, by what they are about."""
 
-from bite.catalogue import adopting, granting, holding, joining, knowing, numbers, restoring, sending, speaking, working
+from bite.catalogue import (
+    adopting,
+    granting,
+    holding,
+    joining,
+    knowing,
+    numbers,
+    pairing,
+    restoring,
+    sending,
+    speaking,
+    working,
+)
 from bite.defect import Defect
 
 DEFECTS: tuple[Defect, ...] = (
@@ -11,6 +23,7 @@ DEFECTS: tuple[Defect, ...] = (
     *holding.DEFECTS,
     *joining.DEFECTS,
     *numbers.DEFECTS,
+    *pairing.DEFECTS,
     *restoring.DEFECTS,
     *speaking.DEFECTS,
     *working.DEFECTS,

@@ -35,8 +35,8 @@ DEFECTS: tuple[Defect, ...] = (
         "possible-abroad-beats-valid-at-home",
         "digits that name no country are taken for another country's although no such number exists there",
         "homing/decide/phones/reading.py",
-        "    if abroad is not None and abroad.valid:\n        own = ",
-        "    if abroad is not None:\n        own = True or ",
+        "    if abroad is not None and abroad.valid:\n        usual_abroad =",
+        "    if abroad is not None:\n        own = True\n        usual_abroad =",
         _READING,
     ),
     Defect(

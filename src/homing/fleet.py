@@ -41,7 +41,14 @@ class LiveFleet:
         return self._roster
 
     def driver(self, url: InstanceUrl) -> Driver:
-        return self._withheld.get(url) or self._drivers.of(self._family(url))
+        withheld = self._withheld.get(url)
+        if withheld is not None:
+            return withheld
+        known = self._roster.instances.get(url)
+        driver = self._drivers.of(self._family(url))
+        if known is not None and known.driver != driver.family:
+            return Withheld(driver, f"this gateway has no driver {known.driver!r}")
+        return driver
 
     def withhold(self, url: InstanceUrl, why: str | None) -> None:
         """From now on only look at this address, where a gateway of another family answers; None: that has passed."""
@@ -88,5 +95,6 @@ class LiveFleet:
                 await self._clock.sleep(1.0)
 
     def _family(self, url: InstanceUrl) -> str:
+        """The family whose driver speaks to it; the default one for what no driver of ours speaks to."""
         instance = self._roster.instances.get(url)
-        return instance.driver if instance is not None else DEFAULT_FAMILY
+        return instance.driver if instance is not None and instance.driver in self._declared else DEFAULT_FAMILY

@@ -141,6 +141,17 @@ async def test_another_family_after_a_deploy_is_named_and_only_looked_at() -> No
         assert await it.fleet.driver(A).stop(A, start, timeout_s=1) is None
 
 
+async def test_a_driver_that_only_another_version_of_homing_has_is_no_reason_to_fail() -> None:
+    async with checked(A, B) as it:
+        it.fleet._roster = Roster({A: Instance(1, A, driver="fax"), B: Instance(2, B)})
+        it.there[A], it.world.instances[A].list_fault = EVOLUTION, NO_PATH
+        await asyncio.sleep(5)
+        assert "Evolution API 2.3.6, and it is set up as fax" in (it.reason(A) or "")
+        assert it.reason(B) is None
+        start = SessionStart(SessionId("s"), 1, 1, 1)  # type: ignore[arg-type]
+        assert isinstance(await it.fleet.driver(A).start(A, start, timeout_s=1), Fault)
+
+
 async def test_what_is_no_gateway_at_all_is_described() -> None:
     async with checked(A) as it:
         it.there[A], it.world.instances[A].list_fault = NGINX, Fault(Phase.REPLY_MALFORMED)

@@ -73,7 +73,7 @@ async def test_a_change_without_a_new_epoch_overtakes_a_read_too() -> None:
         async with overtaken_read(it, account):
             await it.directory.set_status(account.session_id, SessionStatus.LOGGED_OUT)
         assert it.routes.stats().entries == 0
-        assert (await it.route(account)).logged_out
+        assert (await it.route(account)).status is SessionStatus.LOGGED_OUT
 
 
 async def test_after_a_failure_the_cached_route_itself_is_no_answer() -> None:

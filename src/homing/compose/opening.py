@@ -10,11 +10,15 @@ import structlog
 from homing.compose.parts import Gateway
 from homing.compose.stores import Stores, open_stores
 from homing.compose.wiring import Reached, drivers_of, exits_on, wired
-from homing.config import DEFAULT_INSTANCES, Settings
+from homing.config import DEFAULT_INSTANCES, Misconfigured, Settings
 from homing.drivers import Drivers
+from homing.drivers.tls import TlsContexts, TlsFiles, TlsUnusable
 from homing.drivers.wire import Wire, WireLimits
 from homing.fleet import LiveFleet
+from homing.flows.alerts import AlertBook
 from homing.flows.exits import Exits
+from homing.flows.identity import Identity
+from homing.flows.link_alerts import LinkAlerts
 from homing.flows.listings import Lists
 from homing.flows.sync import Sync
 from homing.flows.unblocking import Unblocking
@@ -38,19 +42,23 @@ async def open_gateway(
     """
     metrics = Metrics()
     async with AsyncExitStack() as stack:
-        stores = await stack.enter_async_context(open_stores(settings, exclusive=True, on_read=metrics.read))
-        wire = Wire(WireLimits(connections=settings.homing_connections_per_instance))
+        wire = _wire(settings)
         stack.push_async_callback(wire.close)
+        stores = await stack.enter_async_context(open_stores(settings, exclusive=True, on_read=metrics.read))
         drivers = drivers or drivers_of(settings, wire, metrics)
         alone = stores.database.dialect == "sqlite"
+        unblocking: Unblocking | None = None
         if isinstance(stores.database, SqliteFile):
             lock, exits = WriteLock(stores.database.path), exits_on(stores)
             ends = settings.homing_end_stopped_writers
             unblocking = Unblocking(lock, SystemClock(), exits.process_ended, ends=ends)
             await stack.enter_async_context(_running([unblocking.run]))
-        yield await stack.enter_async_context(
+        gateway = await stack.enter_async_context(
             gateway_on(settings, stores, drivers, metrics, SystemClock(), SystemEntropy(), alone=alone, reached=reached)
         )
+        if unblocking is not None:  # it had to be there before the first write
+            unblocking.alerts = gateway.alerts
+        yield gateway
 
 
 @asynccontextmanager
@@ -81,13 +89,17 @@ async def open_sync(settings: Settings) -> AsyncIterator[Sync]:
     metrics, clock = Metrics(), SystemClock()
     async with AsyncExitStack() as stack:
         stores = await stack.enter_async_context(open_stores(settings))
-        wire = Wire(WireLimits(connections=settings.homing_connections_per_instance))
+        wire = _wire(settings)
         stack.push_async_callback(wire.close)
         fleet = LiveFleet(stores.directory, drivers_of(settings, wire, metrics), clock)
         await _join(settings, stores.directory)
         await fleet.refresh()
         lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout)
-        yield Sync(stores.directory, lists, clock, SystemEntropy(), metrics)
+        alerts = AlertBook(stores.alerts, clock)
+        await alerts.refresh()
+        identity, links = Identity(stores.directory, alerts), LinkAlerts(alerts)
+        yield Sync(stores.directory, lists, clock, SystemEntropy(), metrics, identity, links, alerts)
+        await alerts.flush()
 
 
 @asynccontextmanager
@@ -100,6 +112,20 @@ async def open_exits(settings: Settings) -> AsyncIterator[Exits]:
         fleet = LiveFleet(stores.directory, drivers_of(settings, wire, Metrics()), SystemClock())
         await fleet.refresh()
         yield exits_on(stores, fleet)
+
+
+def _wire(settings: Settings) -> Wire:
+    files = TlsFiles(
+        settings.homing_upstream_ca,
+        settings.homing_upstream_cert,
+        settings.homing_upstream_key,
+        settings.homing_upstream_verify,
+    )
+    try:
+        tls = TlsContexts(files)
+    except TlsUnusable as error:
+        raise Misconfigured(str(error)) from error
+    return Wire(WireLimits(connections=settings.homing_connections_per_instance), tls=tls)
 
 
 async def _know(gateway: Gateway, *, alone: bool) -> None:

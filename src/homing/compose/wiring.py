@@ -92,20 +92,16 @@ def wired(
     keyring, alerts = Keyring(stores.directory, clock), AlertBook(stores.alerts, clock)
     workspaces = Workspaces(stores.directory, clock, settings.homing_default_region)
     fitness = fitness_of(fleet, alerts, clock, entropy)
-    kept = _keeping(settings, stores, fleet, fitness, clock, entropy, metrics, reached)
+    kept = _keeping(settings, stores, fleet, fitness, alerts, clock, entropy, metrics, reached)
     _subscribe(stores, routes, fleet, keyring, workspaces, kept.news, alerts)
-    strays = Strays(stores.directory, stores.work, kept.rehoming, clock)
-    take_backs = TakeBacks(stores.directory, kept.rehoming, clock, MovePolicy(settings.homing_moves_per_day))
-    lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout, failing=take_backs.listed, heard=fitness.listed)
-    rediscovery = Rediscovery(stores.directory, lists, clock, entropy, metrics, kept.keeper.missed)
-    identity, links = Identity(stores.directory, alerts), LinkAlerts(alerts)
-    sync = Sync(stores.directory, lists, clock, entropy, metrics, identity, links)
-    sending, said = _sending(settings, routes, fleet, rediscovery, clock, kept, fitness)
+    strays = Strays(stores.directory, stores.work, kept.rehoming, clock, alerts)
+    looking = _looking(settings, stores, fleet, fitness, alerts, kept, clock, entropy, metrics)
+    lists, identity, sync, hints = looking.lists, looking.identity, looking.sync, looking.hints
+    sending, said = _sending(settings, routes, fleet, looking.rediscovery, clock, kept, fitness)
     made = (settings, stores, keyring, workspaces, routes, sending, metrics, clock, entropy)
     sends, keyed, recorder = _send_endpoint(*made)
-    accounts = _accounts(stores, fleet, entropy, metrics, kept, fitness, links)
+    accounts = _accounts(stores, fleet, entropy, metrics, kept, fitness, looking.links)
     adopting = Adopting(stores.directory, lists, identity, clock, metrics, naming.taken)
-    hints = Hints(stores.directory, lists, clock, entropy, metrics, kept.news, identity, links)
     overlooked = Overlooked(stores.events, hints, clock)
     intake = Intake(stores.events, hints, said, clock, entropy, keep_days=settings.homing_event_days)
     reports = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock)
@@ -144,9 +140,9 @@ def wired(
         restoring=restoring_of(settings, stores, fleet, kept, alerts, clock),
     )
     _show(stores, kept, fitness, alerts, metrics)
-    services = (fleet, keyring, workspaces, alerts, keyed, recorder, hints, overlooked, intake, scheduler, take_backs)
+    services = (fleet, keyring, workspaces, alerts, keyed, recorder, hints, overlooked, intake, scheduler)
     known = (reports.unknown, reports.rejections, fitness, strays, _housekeeping(settings, stores, clock))
-    moved = (kept.watching, kept.keeper, kept.worker, gateway.moving.drains, gateway.restoring)
+    moved = (looking.take_backs, kept.watching, kept.keeper, kept.worker, gateway.moving.drains, gateway.restoring)
     return gateway, [part.run for part in (*services, *known, *moved)]
 
 
@@ -259,6 +255,45 @@ class _Kept:
     worker: Worker
 
 
+@dataclass(frozen=True, slots=True)
+class _Looking:
+    """What asks instances for their sessions, and corrects the record."""
+
+    take_backs: TakeBacks
+    lists: Lists
+    rediscovery: Rediscovery
+    identity: Identity
+    links: LinkAlerts
+    sync: Sync
+    hints: Hints
+
+
+def _looking(
+    settings: Settings,
+    stores: Stores,
+    fleet: LiveFleet,
+    fitness: Fitness,
+    alerts: AlertBook,
+    kept: _Kept,
+    clock: Clock,
+    entropy: Entropy,
+    metrics: Metrics,
+) -> _Looking:
+    directory = stores.directory
+    take_backs = TakeBacks(directory, kept.rehoming, clock, MovePolicy(settings.homing_moves_per_day), alerts)
+    lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout, failing=take_backs.listed, heard=fitness.listed)
+    identity, links = Identity(directory, alerts), LinkAlerts(alerts)
+    return _Looking(
+        take_backs,
+        lists,
+        Rediscovery(directory, lists, clock, entropy, metrics, kept.keeper.missed, alerts),
+        identity,
+        links,
+        Sync(directory, lists, clock, entropy, metrics, identity, links, alerts),
+        Hints(directory, lists, clock, entropy, metrics, kept.news, identity, links, alerts),
+    )
+
+
 def _moving(settings: Settings, stores: Stores, fleet: LiveFleet, kept: _Kept, clock: Clock) -> Moving:
     directory, grants = stores.directory, stores.grants
     watching, wishes, braked = kept.watching, kept.rehoming, kept.keeper.braked
@@ -292,13 +327,14 @@ def _keeping(
     stores: Stores,
     fleet: LiveFleet,
     fitness: Fitness,
+    alerts: AlertBook,
     clock: Clock,
     entropy: Entropy,
     metrics: Metrics,
     reached: Reached,
 ) -> _Kept:
     news = News()
-    watching = Watching(stores.leases, fleet, clock, entropy, _watch_policy(settings), fitness.misconfigured)
+    watching = Watching(stores.leases, fleet, clock, entropy, _watch_policy(settings), fitness.misconfigured, alerts)
     rehoming = Rehoming(
         stores.directory,
         stores.grants,
@@ -316,10 +352,11 @@ def _keeping(
             restoring=settings.restoring_policy,
         ),
         reached,
+        alerts,
         braked=lambda: keeper.braked(),
     )
     keep = KeeperPolicy(by_itself=settings.homing_auto_rehome)
-    keeper = Keeper(watching, rehoming, stores.directory, fleet, news, clock, keep)
+    keeper = Keeper(watching, rehoming, stores.directory, fleet, news, clock, keep, alerts)
     duty = Duty(together=rehoming.do, policy=REHOME_PATIENCE, at_once=1_000, lease_s=3.0, poll_s=1.0)
     worker = Worker(stores.work, clock, entropy, REHOME, duty, owner=entropy.uuid())
     return _Kept(news, watching, rehoming, keeper, worker)

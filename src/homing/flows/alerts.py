@@ -6,12 +6,13 @@ new is written down a little later, for the other gateways and for the next boot
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import structlog
 
 from homing.model.alerts import GUIDES, Alert, AlertKind, Severity, Subject
+from homing.model.fleet import SessionId
 from homing.ports import Alerts, AlertsChanged, CacheCleared, Clock, Notice, StoreUnavailable
 
 log = structlog.get_logger("homing")
@@ -23,6 +24,18 @@ READ_EVERY_S = 15.0
 STORE_PAUSE_S = 1.0
 
 _Named = tuple[Subject, AlertKind]
+_DISPROVED = (AlertKind.SESSION_UNREACHABLE, AlertKind.LEFT_WHERE_IT_IS, AlertKind.NO_CAPACITY)
+"""What cannot be so of a session that is where its record says, and can send."""
+
+
+class Unkept:
+    """Nobody shares these alerts: they are logged, and stand in this process alone."""
+
+    async def standing(self, *, limit: int) -> list[Alert]:  # noqa: ARG002 - there are none
+        return []
+
+    async def change(self, raised: Collection[Alert], resolved: Collection[_Named]) -> None:
+        """Nothing is written down."""
 
 
 class AlertBook:
@@ -34,6 +47,7 @@ class AlertBook:
         self._unwritten: dict[_Named, Alert | None] = {}
         self._work = asyncio.Event()
         self._stale = True
+        self._store_is_away = False
 
     def raised(self, kind: AlertKind, subject: Subject, reason: str, **told: Any) -> None:
         """The condition stands, for this reason. `told` goes into the log line, once."""
@@ -53,6 +67,12 @@ class AlertBook:
         if known is not None:
             log.info("Alert resolved", kind=kind.value, **_named(subject), title=GUIDES[kind].title)
             self._enter((subject, kind), None)
+
+    def held(self, session: SessionId) -> None:
+        """The session is where its record says, and can send. Costs nothing while nothing stands."""
+        if self._standing:
+            for kind in _DISPROVED:
+                self.resolved(kind, Subject.session(session))
 
     def forget(self, subject: Subject) -> None:
         """What the alerts were about does not exist any more."""
@@ -84,8 +104,11 @@ class AlertBook:
                 await self._write()
                 if self._stale:
                     await self.refresh()
+                self._store_is_away = False
             except StoreUnavailable as error:
-                log.warning("Alerts could not be written down or read", error=str(error))
+                if not self._store_is_away:
+                    log.warning("Alerts cannot be written down or read; tried again until they are", error=str(error))
+                self._store_is_away = True
                 await self._clock.sleep(STORE_PAUSE_S)
                 continue
             try:
@@ -106,6 +129,10 @@ class AlertBook:
             else:
                 known[named] = alert
         self._standing = known
+
+    async def flush(self) -> None:
+        """Write down what is new, now. Raises StoreUnavailable."""
+        await self._write()
 
     async def _write(self) -> None:
         unwritten, self._unwritten = self._unwritten, {}

@@ -13,10 +13,12 @@ import structlog
 from homing.decide import hints, identity, linking, reconcile
 from homing.decide.hints import Hint
 from homing.decide.reconcile import AtHome, Contested, Elsewhere, Judgement
+from homing.flows.alerts import AlertBook, Unkept
 from homing.flows.identity import Identity, Reported
 from homing.flows.link_alerts import LinkAlerts
 from homing.flows.listings import Lists
 from homing.flows.news import News
+from homing.model.alerts import AlertKind, Subject
 from homing.model.fleet import Account, InstanceUrl, Listing, SessionId, SessionList, SessionStatus
 from homing.ports import Clock, Directory, Entropy, Meters, StoreUnavailable
 
@@ -56,11 +58,12 @@ class Hints:
         news: News | None = None,
         identity: Identity | None = None,
         alerts: LinkAlerts | None = None,
+        book: AlertBook | None = None,
     ) -> None:
         self._directory, self._lists, self._news = directory, lists, news or News()
         self._identity = identity
         self._clock, self._entropy, self._meters = clock, entropy, meters
-        self._alerts = alerts or LinkAlerts()
+        self._alerts, self._book = alerts or LinkAlerts(), book or AlertBook(Unkept(), clock)
         self._waiting: dict[SessionId, _Wanted] = {}
         self._later: set[SessionId] = set()
         self._some = asyncio.Event()
@@ -188,6 +191,7 @@ class Hints:
         for session in seen:
             self._news.tell(session)
             self._alerts.note(session, SessionStatus.CONNECTED, "")
+            self._book.held(session)
         ago_s = self._clock.monotonic() - asked_s
         await self._directory.mark_verified(seen, self._clock.now(), ready_ago_s=ago_s)
 
@@ -200,7 +204,8 @@ class Hints:
         """What the instance of the record says of its sessions becomes their status."""
         for session, judgement in judged.items():
             if isinstance(judgement, Contested):
-                log.error("Session held twice", alert=True, session_id=session, claimants=list(judgement.claimants))
+                claimed = f"claimed by {', '.join(judgement.claimants)}"
+                self._book.raised(AlertKind.DUPLICATE_HOLDER, Subject.session(session), claimed)
             elif not isinstance(judgement, Elsewhere):
                 await self._note_status(accounts[session], listings)
 

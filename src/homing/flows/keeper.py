@@ -16,8 +16,10 @@ import structlog
 from homing.decide import brake
 from homing.decide.brake import Brake, BrakePolicy, Engaged, Seen
 from homing.decide.rehome import Cause, Wish
+from homing.flows.alerts import AlertBook, Unkept
 from homing.flows.news import News
 from homing.flows.watching import Watching
+from homing.model.alerts import FLEET, AlertKind, Subject
 from homing.model.fleet import InstanceState, InstanceUrl, Placed, Placement, PlacementState, Route, SessionId, Takeover
 from homing.model.health import Gone, Judged, State
 from homing.ports import Clock, Directory, Fleet, StoreUnavailable
@@ -58,9 +60,11 @@ class Keeper:
         news: News,
         clock: Clock,
         policy: KeeperPolicy,
+        alerts: AlertBook | None = None,
     ) -> None:
         self._watching, self._wishes, self._directory, self._fleet = watching, wishes, directory, fleet
         self._news, self._clock, self._policy = news, clock, policy
+        self._alerts = alerts or AlertBook(Unkept(), clock)
         self._placed: dict[InstanceUrl, int] = {}
         self._wished_s: dict[InstanceUrl, float] = {}
         self._rounds: Counter[InstanceUrl] = Counter()
@@ -148,9 +152,12 @@ class Keeper:
     def _forget_the_well(self, judged: Mapping[InstanceUrl, Judged]) -> None:
         well = [url for url, each in judged.items() if each.state is State.HEALTHY]
         for url in well:
+            self._alerts.resolved(AlertKind.INSTANCE_GONE, Subject.instance(url))
             if self._wished_s.pop(url, None) is not None:
                 self._rounds.pop(url, None)
-                self._told = {told for told in self._told if told[0] != url}
+                for told in [told for told in self._told if told[0] == url]:
+                    self._told.discard(told)
+                    self._alerts.resolved(AlertKind.LEFT_WHERE_IT_IS, Subject.session(told[1]))
 
     def _again_after_s(self, url: InstanceUrl) -> float:
         """What could not be moved is asked for again, with growing patience."""
@@ -160,8 +167,12 @@ class Keeper:
         before = self._brake
         self._brake = brake.brake(self._seen(judged), self._clock.monotonic(), self._policy.brake, before)
         if type(self._brake) is not type(before):
-            engaged = isinstance(self._brake, Engaged)
-            log.error("Brake engaged" if engaged else "Brake released", alert=engaged, reason=self._brake.reason)
+            if isinstance(self._brake, Engaged):
+                self._alerts.raised(AlertKind.BRAKE_ENGAGED, FLEET, self._brake.reason)
+            else:
+                log.warning("Brake released", reason=self._brake.reason)
+        if not isinstance(self._brake, Engaged):  # also one that another gateway engaged, or this one's last boot
+            self._alerts.resolved(AlertKind.BRAKE_ENGAGED, FLEET)
 
     def _seen(self, judged: Mapping[InstanceUrl, Judged]) -> list[Seen]:
         seen = []
@@ -199,7 +210,7 @@ class Keeper:
             made = await self._wishes.want(wishes)
             new += made
             if made:
-                log.error("Instance gone", alert=True, url=url, sessions=made, reason=judged.reason)
+                self._alerts.raised(AlertKind.INSTANCE_GONE, Subject.instance(url), judged.reason, sessions=made)
         return new
 
     async def _movable(self, url: InstanceUrl) -> list[Placed]:
@@ -210,7 +221,8 @@ class Keeper:
         for session, takeover in kept.items():
             if (url, session) not in self._told:
                 self._told.add((url, session))
-                log.error("Session left where it is", alert=True, session_id=session, url=url, takeover=takeover.value)
+                reason = f"{url} is out of action, and its takeover is {takeover.value}"
+                self._alerts.raised(AlertKind.LEFT_WHERE_IT_IS, Subject.session(session), reason, url=url)
         return [each for each in placed if each.session_id not in kept]
 
     async def _wish_missing(self) -> int:

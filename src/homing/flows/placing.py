@@ -10,6 +10,7 @@ from homing.decide.rehome import Give
 from homing.decide.rooms import Load
 from homing.flows.milestones import Milestone
 from homing.flows.underway import Task, Underway
+from homing.model.alerts import AlertKind, Subject
 from homing.model.fleet import SessionId
 from homing.model.vault import Granted, Granting
 from homing.model.work import Retry
@@ -82,9 +83,10 @@ def _entered(
             means.turns.used(where.instance.url, granted=each is not None)
         if each is not None:
             task.placement = each.placement
+            means.alerts.resolved(AlertKind.NO_CAPACITY, Subject.session(task.session_id))
             _log_granted(each, task)
         elif isinstance(where, NoRoom):
-            log.error("No room for a session", alert=True, session_id=task.session_id, reason=where.reason)
+            means.alerts.raised(AlertKind.NO_CAPACITY, Subject.session(task.session_id), where.reason)
             underway.end(task, Retry(means.policy.no_room_after_s, rehome.NO_ROOM + where.reason))
         else:
             waiting.append(task)

@@ -25,8 +25,10 @@ from homing.decide.reconcile import (
     SetAside,
     Unlinked,
 )
+from homing.flows.alerts import AlertBook, Unkept
 from homing.flows.listings import Lists
-from homing.model.fleet import InstanceUrl, NoList, Rebinding, Route, SessionId
+from homing.model.alerts import AlertKind, Subject
+from homing.model.fleet import InstanceUrl, NoList, Rebinding, Route, SessionId, SessionList
 from homing.model.sending import (
     Finding,
     Found,
@@ -41,9 +43,6 @@ from homing.model.sending import (
 from homing.ports import Clock, Directory, Entropy, Meters, StoreUnavailable
 
 log = structlog.get_logger("homing")
-
-ALERT_AGAIN_S = 60.0
-"""A session that stays unreachable is logged as an alert once in this time, not once for each message."""
 
 
 @dataclass(slots=True)
@@ -66,13 +65,14 @@ class Rediscovery:
         entropy: Entropy,
         meters: Meters,
         missed: Callable[[Route], None] = lambda _: None,
+        alerts: AlertBook | None = None,
     ) -> None:
         """`missed` hears of sessions that their own instance, which answered, does not have, and no other either."""
         self._directory, self._lists, self._missed = directory, lists, missed
         self._clock, self._entropy, self._meters = clock, entropy, meters
         self._gathering: _Round | None = None
         self._runner: asyncio.Task[None] | None = None
-        self._alerted_s: dict[SessionId, float] = {}
+        self._alerts = alerts or AlertBook(Unkept(), clock)
 
     async def look(self, route: Route) -> Looked:
         """Where the session is now, after it failed at the route's placement."""
@@ -156,7 +156,7 @@ class Rediscovery:
         observed: Observations,
         corrected: set[SessionId],
     ) -> Finding:
-        _log_rivals(route, judgement)
+        self._note_alerts(route, judgement, observed)
         match judgement:
             case AtHome(reason=reason):
                 assert route.placement.instance_url is not None
@@ -182,20 +182,31 @@ class Rediscovery:
                 assert_never(judgement)
 
     def _alert(self, route: Route, reason: str) -> None:
-        now_s = self._clock.monotonic()
-        if now_s - self._alerted_s.get(route.session_id, -ALERT_AGAIN_S) < ALERT_AGAIN_S:
-            return
-        self._alerted_s = {s: at_s for s, at_s in self._alerted_s.items() if now_s - at_s < ALERT_AGAIN_S}
-        self._alerted_s[route.session_id] = now_s
-        log.error(
-            "Session unreachable",
-            alert=True,
-            session_id=route.session_id,
+        self._alerts.raised(
+            AlertKind.SESSION_UNREACHABLE,
+            Subject.session(route.session_id),
+            reason,
             account_id=route.account_id,
             phone=route.phone,
             assigned_url=route.placement.instance_url,
-            reason=reason,
         )
+
+    def _note_alerts(self, route: Route, judgement: Judgement, observed: Observations) -> None:
+        """Who holds it twice is an alert; that nobody does any more is only said by lists that were all read."""
+        match judgement:
+            case AtHome(rivals=rivals) | Elsewhere(rivals=rivals):
+                self._alerts.held(route.session_id)
+                if rivals:
+                    self._held_twice(route.session_id, f"also on {', '.join(rivals)}")
+                elif all(isinstance(listing, SessionList) for listing in observed.listings.values()):
+                    self._alerts.resolved(AlertKind.DUPLICATE_HOLDER, Subject.session(route.session_id))
+            case Contested(claimants=claimants):
+                self._held_twice(route.session_id, f"claimed by {', '.join(claimants)}")
+            case _:
+                pass
+
+    def _held_twice(self, session: SessionId, reason: str) -> None:
+        self._alerts.raised(AlertKind.DUPLICATE_HOLDER, Subject.session(session), reason)
 
     def _unreadable(self, begun: _Round, error: StoreUnavailable) -> dict[SessionId, Looked]:
         log.error("The directory could not be read or corrected", sessions=len(begun.wanted), error=str(error))
@@ -227,13 +238,3 @@ def _log_moves(applied: Sequence[Rebinding], routes: Mapping[SessionId, Route], 
             reason=change.reason,
             run_id=run_id,
         )
-
-
-def _log_rivals(route: Route, judgement: Judgement) -> None:
-    match judgement:
-        case AtHome(rivals=(_, *_) as rivals) | Elsewhere(rivals=(_, *_) as rivals):
-            log.error("Session held twice", alert=True, session_id=route.session_id, also_on=list(rivals))
-        case Contested(claimants=claimants):
-            log.error("Session held twice", alert=True, session_id=route.session_id, claimants=list(claimants))
-        case _:
-            pass

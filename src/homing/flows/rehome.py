@@ -13,6 +13,7 @@ import structlog
 from homing.decide import movable, rehome
 from homing.decide.rehome import Obstacle, Wish
 from homing.decide.work import RetryPolicy
+from homing.flows.alerts import AlertBook, Unkept
 from homing.flows.attempt import attempt
 from homing.flows.looking import Looking
 from homing.flows.milestones import Milestone
@@ -60,12 +61,14 @@ class Rehoming:
         meters: Meters,
         policy: RehomePolicy,
         reached: Callable[[Milestone], None] = lambda _: None,
+        alerts: AlertBook | None = None,
         *,
         braked: Callable[[], str | None] = lambda: None,
     ) -> None:
         turns, looking = Turns(clock, policy.logins_per_instance), Looking(fleet, watch.refused_ago_s)
+        told = alerts or AlertBook(Unkept(), clock)
         self._means = Means(
-            directory, grants, leases, fleet, watch, clock, meters, policy, turns, reached, looking, braked
+            directory, grants, leases, fleet, watch, clock, meters, policy, turns, reached, told, looking, braked
         )
         self._work, self._clock, self._entropy, self._policy = work, clock, entropy, policy
 

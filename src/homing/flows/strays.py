@@ -9,8 +9,10 @@ from collections.abc import Sequence
 import structlog
 
 from homing.decide.rehome import Cause, Wish
+from homing.flows.alerts import AlertBook, Unkept
 from homing.flows.keeper import Wishes
 from homing.flows.rehome import KIND
+from homing.model.alerts import FLEET, AlertKind
 from homing.model.fleet import Placement
 from homing.model.work import Job, JobState
 from homing.ports import Clock, Directory, StoreUnavailable, Work
@@ -22,13 +24,17 @@ LONG_S = 5.0
 """An attempt that goes well is over long before, and one whose gateway died has been taken over."""
 DEAD_REST_S = 60.0
 AT_ONCE = 1_000
+_NAMED = 5
 
 
 class Strays:
     """Every gateway looks; of each session there is one job at most."""
 
-    def __init__(self, directory: Directory, work: Work, wishes: Wishes, clock: Clock) -> None:
+    def __init__(
+        self, directory: Directory, work: Work, wishes: Wishes, clock: Clock, alerts: AlertBook | None = None
+    ) -> None:
         self._directory, self._work, self._wishes, self._clock = directory, work, wishes, clock
+        self._alerts = alerts or AlertBook(Unkept(), clock)
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -44,6 +50,8 @@ class Strays:
         adrift = await self._directory.adrift(for_s=LONG_S, limit=AT_ONCE)
         jobs = await self._work.open_of(KIND, [placement.session_id for placement in adrift])
         stray = [placement for placement in adrift if not self._is_seen_to(jobs.get(placement.session_id))]
+        if not adrift:
+            self._alerts.resolved(AlertKind.ADRIFT, FLEET)
         return await self._bring(stray) if stray else 0
 
     def _is_seen_to(self, job: Job | None) -> bool:
@@ -59,5 +67,6 @@ class Strays:
         ]
         new = await self._wishes.want(wishes)
         if new:
-            log.error("Sessions on their way that nobody brought", alert=True, sessions=new)
+            named = ", ".join(sorted(each.session_id for each in stray)[:_NAMED])
+            self._alerts.raised(AlertKind.ADRIFT, FLEET, f"taken up again: {named}", sessions=new)
         return new

@@ -9,6 +9,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import TypeVar
 
 import structlog
@@ -16,13 +17,16 @@ import structlog
 from homing.decide import reconcile, sync
 from homing.decide.reconcile import Observations
 from homing.decide.strays import Owner
-from homing.decide.sync import ATTENTION, Checked, Comparison, Result
+from homing.decide.sync import ATTENTION, INACTIVE, Checked, Comparison, Result
 from homing.flows import identity
+from homing.flows.alerts import AlertBook, Unkept
 from homing.flows.identity import Identity
 from homing.flows.link_alerts import LinkAlerts
 from homing.flows.listings import Lists
 from homing.flows.stray_sessions import Found, StraySessions
+from homing.model.alerts import About, Alert, AlertKind, Subject
 from homing.model.fleet import (
+    Account,
     InstanceUrl,
     ListedSession,
     Listing,
@@ -45,6 +49,8 @@ AT_ONCE = 16
 TOLD_MAX = 10_000
 """Updates and sessions needing attention that a report names; beyond, they are only counted."""
 SECOND_LOOK_AFTER_S = 1.0
+TAKEN_BACK_SHOWN_S = 3_600.0
+"""How long the alert about a session that was taken back stands: the condition itself is over with it."""
 
 
 @dataclass(slots=True)
@@ -106,11 +112,12 @@ class Sync:
         meters: Meters,
         identities: Identity | None = None,
         alerts: LinkAlerts | None = None,
+        book: AlertBook | None = None,
     ) -> None:
         """`identities` hears which phones are reported for sessions."""
         self._directory, self._lists, self._identity = directory, lists, identities
         self._strays = StraySessions(directory, lists)
-        self._alerts = alerts or LinkAlerts()
+        self._alerts, self._book = alerts or LinkAlerts(), book or AlertBook(Unkept(), clock)
         self._clock, self._entropy, self._meters = clock, entropy, meters
 
     async def run(
@@ -136,6 +143,8 @@ class Sync:
         if self._identity is not None and not report.dry_run:
             await self._identity.compare(left.reported)
         report.execution_s = self._clock.monotonic() - began_s
+        if not dry_run:
+            await self._note_alerts(concluded, left, report)
         _log_report(report)
         return report
 
@@ -186,6 +195,8 @@ class Sync:
         if compared.verified and not report.dry_run:
             names = [each.session_id for each in compared.verified]
             self._alerts.connected(names)
+            for name in names:
+                self._book.held(name)
             ago_s = self._clock.monotonic() - asked_s
             await self._directory.mark_verified(names, self._clock.now(), ready_ago_s=ago_s)
 
@@ -229,7 +240,9 @@ class Sync:
         for checked in concluded:
             if checked.rivals:
                 report.duplicates += 1
-                _log_rivals(checked)
+                if not report.dry_run:
+                    also = f"also on {', '.join(checked.rivals)}"
+                    self._book.raised(AlertKind.DUPLICATE_HOLDER, Subject.session(checked.session_id), also)
             if _counted_before(checked, left):
                 continue
             if checked.session_id in left.fresh:
@@ -269,6 +282,40 @@ class Sync:
             for kind, count in Counter(change.kind for change in held).items():
                 self._meters.moved(kind, count)
         return applied
+
+    async def _note_alerts(self, concluded: Sequence[Checked], left: _Left, report: SyncReport) -> None:
+        """Raise what is unreachable, and resolve what stood from before and is not so any more."""
+        for checked in report.told:
+            if checked.result in ATTENTION:
+                self._unreachable(checked, report)
+        for checked in concluded:
+            if checked.result in (Result.VERIFIED, Result.UPDATED):
+                self._book.held(checked.session_id)
+        standing = [alert for alert in self._book.standing() if alert.subject.about is About.SESSION]
+        if not standing:
+            return
+        known: dict[SessionId, Account] = {}
+        for part in _batches(sorted({SessionId(alert.subject.name) for alert in standing})):
+            known |= {account.session_id: account for account in await self._directory.accounts_of(part)}
+        all_read = all(isinstance(listing, SessionList) for listing in left.listings.values())
+        twice = {checked.session_id for checked in concluded if checked.rivals}
+        for alert in standing:
+            account = known.get(SessionId(alert.subject.name))
+            if account is None:
+                self._book.forget(alert.subject)
+            elif _has_passed(alert, account, self._clock.now(), twice=account.session_id in twice or not all_read):
+                self._book.resolved(alert.kind, alert.subject)
+
+    def _unreachable(self, checked: Checked, report: SyncReport) -> None:
+        self._book.raised(
+            AlertKind.SESSION_UNREACHABLE,
+            Subject.session(checked.session_id),
+            checked.reason,
+            account_id=checked.account_id,
+            assigned_url=checked.old_url,
+            result=checked.result.value,
+            run_id=report.run_id,
+        )
 
     async def _note_verified(self, concluded: list[Checked], left: _Left, report: SyncReport) -> None:
         """Sessions that are where the record says, found only with the other lists in hand."""
@@ -337,8 +384,19 @@ def _batches(items: Sequence[T]) -> Iterable[Sequence[T]]:
     return (items[start : start + BATCH] for start in range(0, len(items), BATCH))
 
 
-def _log_rivals(checked: Checked) -> None:
-    log.error("Session held twice", alert=True, session_id=checked.session_id, also_on=list(checked.rivals))
+def _has_passed(alert: Alert, account: Account, now: datetime, *, twice: bool) -> bool:
+    """Whether a session's alert stands for nothing any more, as far as a record and all lists can tell."""
+    match alert.kind:
+        case AlertKind.DUPLICATE_HOLDER:
+            return not twice
+        case AlertKind.QUARANTINED:
+            return account.status is not SessionStatus.QUARANTINED
+        case AlertKind.TAKEN_BACK:
+            return (now - alert.raised_at).total_seconds() > TAKEN_BACK_SHOWN_S
+        case AlertKind.SESSION_UNREACHABLE | AlertKind.LEFT_WHERE_IT_IS | AlertKind.NO_CAPACITY:
+            return account.status in INACTIVE
+        case _:
+            return False
 
 
 def _log_report(report: SyncReport) -> None:
@@ -353,16 +411,7 @@ def _log_report(report: SyncReport) -> None:
                 reason=checked.reason,
                 run_id=report.run_id,
             )
-        elif checked.result in ATTENTION:
-            log.error(
-                "Session unreachable",
-                alert=True,
-                account_id=checked.account_id,
-                session_id=checked.session_id,
-                assigned_url=checked.old_url,
-                result=checked.result.value,
-                reason=checked.reason,
-                run_id=report.run_id,
-            )
+        elif checked.result in ATTENTION and report.dry_run:
+            log.warning("Session unreachable", session_id=checked.session_id, reason=checked.reason, dry_run=True)
     counts = {result.value: report.counts[result] for result in Result}
     log.info("Sync finished", run_id=report.run_id, dry_run=report.dry_run, execution_s=report.execution_s, **counts)

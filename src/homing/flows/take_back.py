@@ -14,6 +14,8 @@ import structlog
 from homing.decide import moves
 from homing.decide.moves import LeaveIt, MovePolicy, Quarantine, TakeBack
 from homing.decide.rehome import Cause, Wish
+from homing.flows.alerts import AlertBook, Unkept
+from homing.model.alerts import AlertKind, Subject
 from homing.model.fleet import Account, Epoch, InstanceUrl, ListedSession, MoveKind, SessionId, SessionStatus
 from homing.ports import Clock, Directory, Page, StoreUnavailable
 
@@ -34,8 +36,16 @@ class Wishes(Protocol):
 class TakeBacks:
     """Hears of replaced sessions, and follows each once."""
 
-    def __init__(self, directory: Directory, wishes: Wishes, clock: Clock, policy: MovePolicy) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        wishes: Wishes,
+        clock: Clock,
+        policy: MovePolicy,
+        alerts: AlertBook | None = None,
+    ) -> None:
         self._directory, self._wishes, self._clock, self._policy = directory, wishes, clock, policy
+        self._alerts = alerts or AlertBook(Unkept(), clock)
         self._heard: OrderedDict[tuple[SessionId, Epoch], None] = OrderedDict()
         self._waiting: asyncio.Queue[tuple[InstanceUrl, ListedSession]] = asyncio.Queue()
 
@@ -73,13 +83,14 @@ class TakeBacks:
         )
         match judged:
             case TakeBack(reason=reason):
-                log.error("Session taken back", alert=True, session_id=row.session_id, url=url, reason=reason)
+                self._alerts.raised(AlertKind.TAKEN_BACK, Subject.session(row.session_id), reason, url=url)
                 placement = account.placement
                 await self._wishes.want(
                     [Wish(row.session_id, Cause.REPLACED, reason, url, placement.epoch, to_url=url, urgent=True)]
                 )
             case Quarantine(reason=reason):
-                log.error("Session in quarantine", alert=True, session_id=row.session_id, url=url, reason=reason)
+                self._alerts.resolved(AlertKind.TAKEN_BACK, Subject.session(row.session_id))
+                self._alerts.raised(AlertKind.QUARANTINED, Subject.session(row.session_id), reason, url=url)
                 await self._directory.set_status(row.session_id, SessionStatus.QUARANTINED)
             case LeaveIt(reason=reason):
                 log.info("Replaced session left alone", session_id=row.session_id, url=url, reason=reason)

@@ -11,6 +11,8 @@ from typing import Protocol
 
 import structlog
 
+from homing.flows.alerts import AlertBook, Unkept
+from homing.model.alerts import FLEET, AlertKind
 from homing.model.locks import LockHolder
 from homing.ports import Clock, StoreUnavailable
 
@@ -20,7 +22,8 @@ LOOK_EVERY_S = 0.25
 LOOKS = 10
 """In so many looks, one after the other, it has to stand: longer than the stalls of two seconds that everybody is to
 bear, and early enough for the others' leases. Looks are counted, and not time: we may have been stopped with it."""
-_TOLD_EVERY = 40
+ENDED_SHOWN_S = 600.0
+"""How long the alert about an instance that was ended stands: the condition itself is over with it."""
 
 
 class Lock(Protocol):
@@ -39,7 +42,17 @@ class Unblocking:
     `ended` hears by its mark of who was ended, so that nobody has to wait for its lease to run out.
     """
 
-    def __init__(self, lock: Lock, clock: Clock, ended: Callable[[str], Awaitable[object]], *, ends: bool) -> None:
+    def __init__(
+        self,
+        lock: Lock,
+        clock: Clock,
+        ended: Callable[[str], Awaitable[object]],
+        *,
+        ends: bool,
+        alerts: AlertBook | None = None,
+    ) -> None:
+        self.alerts = alerts or AlertBook(Unkept(), clock)
+        self._ended_s: float | None = None
         self._lock, self._clock, self._ended, self._ends = lock, clock, ended, ends
         self._telling: set[asyncio.Task[None]] = set()
         self._standing: LockHolder | None = None
@@ -54,7 +67,11 @@ class Unblocking:
     def look(self) -> None:
         """One look at who has the lock."""
         holder = self._lock.holder()
+        if self._ended_s is None or self._clock.monotonic() - self._ended_s > ENDED_SHOWN_S:
+            self._ended_s = None
+            self.alerts.resolved(AlertKind.WRITER_ENDED, FLEET)
         if holder is None or not holder.is_stopped:
+            self.alerts.resolved(AlertKind.DATABASE_LOCKED, FLEET)
             self._standing, self._looks = None, 0
             return
         self._looks = self._looks + 1 if holder == self._standing else 1
@@ -66,10 +83,11 @@ class Unblocking:
         stood = f"{holder} is stopped in the middle of a write, and nobody else can write"
         if self._ends and holder.is_instance:
             if self._lock.end(holder):
-                log.error("Stopped instance ended", alert=True, reason=stood)
+                self._ended_s = self._clock.monotonic()
+                self.alerts.raised(AlertKind.WRITER_ENDED, FLEET, stood)
                 self._tell(holder.mark)
-        elif (self._looks - LOOKS) % _TOLD_EVERY == 0:
-            log.error("The database file is locked", alert=True, reason=stood, do=f"kill -CONT {holder.pid}, or end it")
+        else:
+            self.alerts.raised(AlertKind.DATABASE_LOCKED, FLEET, f"{stood}: kill -CONT {holder.pid}, or end it")
 
     def _tell(self, mark: str) -> None:
         if mark:

@@ -8,6 +8,7 @@ from homing.decide import rehome
 from homing.decide.rehome import Known, Wish
 from homing.decide.restoring import RestoringPolicy
 from homing.decide.rooms import Load
+from homing.flows.alerts import AlertBook
 from homing.flows.looking import Looking
 from homing.flows.milestones import Milestone
 from homing.flows.turns import Turns
@@ -78,6 +79,7 @@ class Means:
     policy: RehomePolicy
     turns: Turns
     reached: Callable[[Milestone], None]
+    alerts: AlertBook
     looking: Looking
     braked: Callable[[], str | None]
     """Why nothing is started because so much of the fleet seems gone; None while that is not so."""

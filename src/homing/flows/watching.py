@@ -13,6 +13,8 @@ import structlog
 from homing.decide import health, placement
 from homing.decide.health import HealthPolicy
 from homing.decide.rooms import Load
+from homing.flows.alerts import AlertBook, Unkept
+from homing.model.alerts import FLEET, AlertKind
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl
 from homing.model.health import Beat, History, Judged, Local, Observed, Signal, Stall, State
@@ -62,9 +64,10 @@ class Watching:
         entropy: Entropy,
         policy: WatchPolicy,
         misconfigured: Callable[[], Mapping[InstanceUrl, str]] = dict,
+        alerts: AlertBook | None = None,
     ) -> None:
         """`misconfigured` tells which instances answer and do not work as they are set up, and why."""
-        self._misconfigured = misconfigured
+        self._misconfigured, self._alerts = misconfigured, alerts or AlertBook(Unkept(), clock)
         self._leases, self._fleet, self._clock, self._entropy = leases, fleet, clock, entropy
         self._policy = policy
         self._kept: dict[InstanceUrl, Kept] = {}
@@ -194,14 +197,17 @@ class Watching:
     def _store_is_there(self, identity: StoreIdentity, asked_s: float) -> None:
         changed = self._store is not None and identity != self._store
         if changed:
-            log.error("The store may have lost its newest commits", alert=True, was=str(self._store), now=str(identity))
+            self._alerts.raised(AlertKind.COMMITS_LOST, FLEET, f"it was {self._store}, and is {identity}")
         if self._steady_from_s is None or changed:
             self._steady_from_s = asked_s
+        self._alerts.resolved(AlertKind.LEASES_UNREADABLE, FLEET)
+        if self.may_grant() is None:
+            self._alerts.resolved(AlertKind.COMMITS_LOST, FLEET)
         self._store = identity
 
     def _store_is_away(self, error: StoreUnavailable) -> None:
         if self._steady_from_s is not None:
-            log.error("Leases cannot be read; nothing is granted", alert=True, error=str(error))
+            self._alerts.raised(AlertKind.LEASES_UNREADABLE, FLEET, str(error))
         self._steady_from_s = None
 
     def _local(self) -> Local:

@@ -26,6 +26,14 @@ class AlertKind(StrEnum):
     SESSION_MISSING = "session_missing"
     UNKNOWN_SENDER = "unknown_sender"
     INSTANCE_MISCONFIGURED = "instance_misconfigured"
+    DOUBTFUL = "doubtful"
+    TAKEN_BACK = "taken_back"
+    LEFT_WHERE_IT_IS = "left_where_it_is"
+    ADRIFT = "adrift"
+    WRITER_ENDED = "writer_ended"
+    DATABASE_LOCKED = "database_locked"
+    COMMITS_LOST = "commits_lost"
+    LEASES_UNREADABLE = "leases_unreadable"
 
 
 class Severity(StrEnum):
@@ -150,6 +158,56 @@ GUIDES: dict[AlertKind, Guide] = {
         Severity.WARNING,
         "a process that knows our secret reports, or asks for its sessions, and cannot be told from others",
         "set LARAVEL_URL to our address with /in/N for that process, N being the instance's number, and restart it",
+    ),
+    AlertKind.DOUBTFUL: Guide(
+        "Session doubtful",
+        Severity.CRITICAL,
+        "its instance calls the session connected, and sends through it fail one after the other",
+        "nothing, if it was restarted and sends again; else look at that instance's browser and log, and restart the"
+        " session with `homing accounts restart`",
+    ),
+    AlertKind.TAKEN_BACK: Guide(
+        "Session taken back",
+        Severity.CRITICAL,
+        "a stranger logged in with the session's credentials, and it was opened anew once",
+        "find out who uses the login; a second time the session is put into quarantine",
+    ),
+    AlertKind.LEFT_WHERE_IT_IS: Guide(
+        "Session left where it is",
+        Severity.CRITICAL,
+        "its instance is out of action, and its takeover does not let it be opened elsewhere without a person",
+        "bring the instance back, or `homing accounts rehome` once the instance cannot act any more",
+    ),
+    AlertKind.ADRIFT: Guide(
+        "Sessions on their way that nobody brought",
+        Severity.CRITICAL,
+        "moves that nobody was bringing to their end were taken up again",
+        "`homing accounts list` shows which sessions are moving, and why",
+    ),
+    AlertKind.WRITER_ENDED: Guide(
+        "Stopped instance ended",
+        Severity.CRITICAL,
+        "an instance that was stopped in the middle of a write kept everybody from writing, and was killed",
+        "see who stops processes on this machine; start the instance again. The alert passes after ten minutes",
+    ),
+    AlertKind.DATABASE_LOCKED: Guide(
+        "The database file is locked",
+        Severity.CRITICAL,
+        "a process is stopped in the middle of a write to the database file, and nobody else can write",
+        "wake the process that the alert names with `kill -CONT`, or end it",
+    ),
+    AlertKind.COMMITS_LOST: Guide(
+        "The store may have lost its newest commits",
+        Severity.CRITICAL,
+        "the database is another than before: a failover or a restored backup. Nothing is granted for one lease, until"
+        " live instances have said again what they hold",
+        "see what the database lost; `homing sync-instance-urls` checks every session",
+    ),
+    AlertKind.LEASES_UNREADABLE: Guide(
+        "Leases cannot be read; nothing is granted",
+        Severity.CRITICAL,
+        "the database is away: sends go on by cached routes, and no session is brought anywhere",
+        "bring the database back",
     ),
 }
 

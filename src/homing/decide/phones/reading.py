@@ -111,12 +111,14 @@ def _bracketed(seen: Written, region: str) -> list[Reading]:
 
 def _bare(seen: Written, region: str) -> list[Reading]:
     """The region's own country code first; its own grouping of digits; else the only valid reading."""
-    abroad, at_home = numbering.international(seen.digits), _valid(numbering.national(seen.digits, region))
-    usual_at_home = [each for each in at_home if seen.groups in numbering.groups_at_home(each)]
-    as_usual = usual_at_home if len(seen.groups) > 1 else []
+    abroad, grouped = numbering.international(seen.digits), len(seen.groups) > 1
+    own = seen.digits.startswith(numbering.country_code(region))
+    if own and abroad is not None and abroad.valid and not grouped:
+        return [abroad]
+    at_home = _valid(numbering.national(seen.digits, region))
+    as_usual = [each for each in at_home if grouped and seen.groups in numbering.groups_at_home(each)]
     if abroad is not None and abroad.valid:
-        own = seen.digits.startswith(numbering.country_code(region))
-        usual_abroad = len(seen.groups) > 1 and seen.groups == numbering.groups_abroad(abroad)
+        usual_abroad = grouped and seen.groups == numbering.groups_abroad(abroad)
         if own and (usual_abroad or not as_usual):
             return [abroad]
         if own or usual_abroad:
