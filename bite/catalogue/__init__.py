@@ -1,6 +1,6 @@
 """All defects, by what they are about."""
 
-from bite.catalogue import adopting, granting, holding, joining, knowing, numbers, sending, speaking, working
+from bite.catalogue import adopting, granting, holding, joining, knowing, numbers, pairing, sending, speaking, working
 from bite.defect import Defect
 
 DEFECTS: tuple[Defect, ...] = (
@@ -11,6 +11,7 @@ DEFECTS: tuple[Defect, ...] = (
     *holding.DEFECTS,
     *joining.DEFECTS,
     *numbers.DEFECTS,
+    *pairing.DEFECTS,
     *speaking.DEFECTS,
     *working.DEFECTS,
 )
