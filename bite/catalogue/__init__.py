@@ -1,6 +1,18 @@
 """All defects, by what they are about."""
 
-from bite.catalogue import adopting, granting, holding, joining, knowing, numbers, pairing, sending, speaking, working
+from bite.catalogue import (
+    adopting,
+    granting,
+    ground,
+    holding,
+    joining,
+    knowing,
+    numbers,
+    pairing,
+    sending,
+    speaking,
+    working,
+)
 from bite.defect import Defect
 
 DEFECTS: tuple[Defect, ...] = (
@@ -14,4 +26,5 @@ DEFECTS: tuple[Defect, ...] = (
     *pairing.DEFECTS,
     *speaking.DEFECTS,
     *working.DEFECTS,
+    *ground.DEFECTS,
 )
