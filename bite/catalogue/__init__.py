@@ -1,6 +1,6 @@
 """All defects, by what they are about."""
 
-from bite.catalogue import adopting, granting, holding, joining, knowing, numbers, sending, speaking, working
+from bite.catalogue import adopting, granting, holding, joining, knowing, meaning, numbers, sending, speaking, working
 from bite.defect import Defect
 
 DEFECTS: tuple[Defect, ...] = (
@@ -10,6 +10,7 @@ DEFECTS: tuple[Defect, ...] = (
     *granting.DEFECTS,
     *holding.DEFECTS,
     *joining.DEFECTS,
+    *meaning.DEFECTS,
     *numbers.DEFECTS,
     *speaking.DEFECTS,
     *working.DEFECTS,
