@@ -1,6 +1,18 @@
 """All defects, by what they are about."""
 
-from bite.catalogue import adopting, granting, holding, joining, knowing, meaning, numbers, sending, speaking, working
+from bite.catalogue import (
+    adopting,
+    granting,
+    holding,
+    joining,
+    knowing,
+    meaning,
+    numbers,
+    pairing,
+    sending,
+    speaking,
+    working,
+)
 from bite.defect import Defect
 
 DEFECTS: tuple[Defect, ...] = (
@@ -12,6 +24,7 @@ DEFECTS: tuple[Defect, ...] = (
     *joining.DEFECTS,
     *meaning.DEFECTS,
     *numbers.DEFECTS,
+    *pairing.DEFECTS,
     *speaking.DEFECTS,
     *working.DEFECTS,
 )

@@ -28,8 +28,8 @@ DEFECTS: tuple[Defect, ...] = (
         "silence-is-a-list",
         "a session counts as unlinked although an instance could not be asked",
         "homing/decide/reconcile.py",
-        "if at_home or (claims and not observed.silent):",
-        "if at_home or claims:",
+        "if claims and not observed.silent:",
+        "if claims:",
         _RECONCILE,
     ),
     Defect(

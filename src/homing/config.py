@@ -68,6 +68,10 @@ class Settings(BaseSettings):
     homing_connections_per_address: int = Field(default=1_000, ge=0, description="0: any number")
     homing_trusted_proxies: str = Field(default="", description="addresses or networks; a list with commas")
     homing_cache_ttl: float = Field(default=300.0, gt=0, description="seconds")
+    homing_upstream_ca: str = Field(default="", description="a file: believed beside the system's own")
+    homing_upstream_cert: str = Field(default="", description="a file: shown to instances that ask for one")
+    homing_upstream_key: str = Field(default="", description="a file; empty if the key is with the certificate")
+    homing_upstream_verify: bool = True
     homing_connections_per_instance: int = Field(default=64, ge=1, le=10_000)
 
     # Whose right to act it is, and until when; in seconds, and checked together.

@@ -175,7 +175,7 @@ def test_a_session_that_restores_at_home_is_not_taken_from_there() -> None:
 
 
 def checked(status: SessionStatus, known: Linking, *listings: Listing) -> sync.Checked:
-    account = Route(1, AccountUuid("u"), WorkspaceId(1), Placement(S, A, Epoch(3)), "62811", status, known)
+    account = Route(1, AccountUuid("u"), WorkspaceId(1), Placement(S, A, Epoch(3)), "62811", status, linking=known)
     observed = reconcile.observe({listing.instance_url: listing for listing in listings}, [S])
     return sync.conclude(account, observed, seen_before=False)
 

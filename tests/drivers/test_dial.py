@@ -8,7 +8,8 @@ import ssl
 import pytest
 from scripted_peers import Serve, answer, saying
 
-from homing.drivers.dial import Dialer, Made, _first_to_answer, unreached
+from homing.drivers.dial import Dialer, Made, Resolve, _first_to_answer, unreached
+from homing.drivers.wire import Reply, Wire
 from homing.model.faults import Phase
 
 REFUSED = ConnectionRefusedError(errno.ECONNREFUSED, "refused")
@@ -103,8 +104,9 @@ async def test_addresses_are_remembered_until_one_fails(serve: Serve, nothing_le
         unheard.bind(("127.0.0.1", 0))
         with pytest.raises(ConnectionRefusedError):
             await connect(unheard.getsockname()[1])
+    # Once more before it was called unreachable, and, as that did not help, once more afterwards.
     await connect(port)
-    assert asked == ["gateway.example"] * 2
+    assert asked == ["gateway.example"] * 3
 
 
 async def test_a_name_is_looked_up_once_for_all_who_wait_for_it(serve: Serve, nothing_left: None) -> None:
@@ -123,6 +125,83 @@ async def test_a_name_is_looked_up_once_for_all_who_wait_for_it(serve: Serve, no
     for transport, _ in await asyncio.gather(*others):
         transport.abort()
     assert asked == ["gateway.example"]
+
+
+def resolver(asked: list[str], *answers: list[str]) -> Resolve:
+    """Answers so, one after the other, the last one for ever."""
+
+    async def resolve(host: str) -> list[str]:
+        asked.append(host)
+        return list(answers[min(len(asked), len(answers)) - 1])
+
+    return resolve
+
+
+async def test_a_name_that_moved_is_followed_before_it_is_called_unreachable(serve: Serve, nothing_left: None) -> None:
+    peer, asked = await serve(saying(answer())), list[str]()
+    port = int(peer.url.rpartition(":")[2])
+    dialer = Dialer(resolve=resolver(asked, ["127.0.0.9"], ["127.0.0.1"]))
+    dialer._remember("gateway.example", await dialer._look_up("gateway.example"))  # where it was a moment ago
+    transport, _ = await dialer("gateway.example", port, None, asyncio.Protocol)
+    assert transport.get_extra_info("peername")[0] == "127.0.0.1"
+    transport.abort()
+    assert asked == ["gateway.example"] * 2
+
+
+async def test_an_address_that_fell_silent_is_not_waited_for_while_the_name_leads_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked, tried = list[str](), list[str]()
+    monkeypatch.setattr("homing.drivers.dial.ASK_AGAIN_S", 0.01)
+    dialer = Dialer(resolve=resolver(asked, ["10.0.0.9"], ["10.0.0.1"]))
+
+    async def connect(_factory: object, address: str, _port: int, **_: object) -> Made:
+        tried.append(address)
+        if address == "10.0.0.9":
+            await asyncio.Event().wait()
+        return Line(), asyncio.Protocol()
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", connect)
+    dialer._remember("gateway.example", await dialer._look_up("gateway.example"))
+    async with asyncio.timeout(2):
+        await dialer("gateway.example", 80, None, asyncio.Protocol)
+    assert tried == ["10.0.0.9", "10.0.0.1"]
+
+
+async def test_a_wait_without_an_answer_forgets_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = list[str]()
+    dialer = Dialer(resolve=resolver(asked, ["10.0.0.9"]))
+
+    async def connect(*_: object, **__: object) -> Made:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", connect)
+    for _ in range(2):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await dialer("gateway.example", 80, None, asyncio.Protocol)
+    assert asked == ["gateway.example"] * 2
+
+
+async def test_a_connection_is_not_used_for_longer_than_its_name_may_be_believed(
+    serve: Serve, nothing_left: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("homing.drivers.dial.LIVES_S", 0.15)
+    peer = await serve(saying(answer()))
+    port = peer.url.rpartition(":")[2]
+    wire = Wire(dialer=Dialer(resolve=resolver([], ["127.0.0.1"]), remember_s=0.0))
+    began_s = asyncio.get_running_loop().time()
+    while asyncio.get_running_loop().time() - began_s < 0.4:
+        assert isinstance(await wire.call("GET", f"http://gateway.example:{port}", "/", timeout_s=2), Reply)
+    assert 3 <= peer.connections <= 4
+    await wire.close()
+
+
+async def test_an_address_does_not_move() -> None:
+    dialer = Dialer()
+    assert dialer.lives_until("10.0.0.1") == dialer.lives_until("localhost") == float("inf")
+    assert dialer.lives_until("gateway.example") < float("inf")
 
 
 @pytest.mark.parametrize(

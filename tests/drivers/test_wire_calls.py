@@ -305,7 +305,7 @@ async def test_tls_is_spoken_to_an_https_address(nothing_left: None, tmp_path: P
     peer = Peer(saying(answer()))
     peer._server = await asyncio.start_server(peer._connected, "127.0.0.1", 0, ssl=to_serve)
     url = f"https://localhost:{peer._server.sockets[0].getsockname()[1]}"
-    wire, distrustful = Wire(tls=to_call), Wire()
+    wire, distrustful = Wire(tls=lambda: to_call), Wire()
     for _ in range(3):
         await get(wire, url)
         await asyncio.sleep(0.02)

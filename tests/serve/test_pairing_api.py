@@ -1,6 +1,8 @@
 """Pairing over the API, in front of gateways that only report their codes: looked at, not disturbed."""
 
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -23,6 +25,7 @@ class Waiting:
     renewed: int = 0
     next_code: str | None = None
     connected: bool = False
+    reporting: list[asyncio.Future[None]] = field(default_factory=list)
 
     @property
     def path(self) -> str:
@@ -42,7 +45,8 @@ class Waiting:
     async def renew(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> PairingCode:
         self.renewed += 1
         if self.next_code is not None:
-            await self.reports("qr_code_generated", qr_code=self.next_code, expires_in=60)
+            later = self.reports("qr_code_generated", qr_code=self.next_code, expires_in=60)
+            self.reporting.append(asyncio.ensure_future(_after(0.2, later)))
         return PairingCode(None, None, 300)
 
     async def status(self) -> str:
@@ -51,6 +55,11 @@ class Waiting:
     async def code(self, method: str = "GET") -> tuple[int, dict[str, Any]]:
         answer = await self.api.call(method, f"{self.path}/qr")
         return answer.status_code, answer.json()
+
+
+async def _after(delay_s: float, report: Coroutine[Any, Any, None]) -> None:
+    await asyncio.sleep(delay_s)
+    await report
 
 
 @pytest.fixture

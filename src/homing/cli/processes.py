@@ -42,13 +42,14 @@ def serve(
     """
     given = {"homing_host": host, "homing_port": port}
     known = settings(**{name: value for name, value in given.items() if value is not None})
+    from homing.config import Misconfigured
     from homing.ports import StoreUnavailable
     from homing.serve import run
     from homing.store.database import StoreMisconfigured
 
     try:
         run(known)
-    except StoreMisconfigured as error:
+    except (StoreMisconfigured, Misconfigured) as error:
         raise CannotStart(f"The gateway cannot start: {error}") from error
     except StoreUnavailable as error:
         raise NeedsAttention(f"The gateway did not start within HOMING_DATABASE_WAIT: {error}") from error

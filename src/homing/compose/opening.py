@@ -10,8 +10,9 @@ import structlog
 from homing.compose.parts import Gateway
 from homing.compose.stores import Stores, open_stores
 from homing.compose.wiring import Reached, drivers_of, exits_on, wired
-from homing.config import DEFAULT_INSTANCES, Settings
+from homing.config import DEFAULT_INSTANCES, Misconfigured, Settings
 from homing.drivers import Drivers
+from homing.drivers.tls import TlsContexts, TlsFiles, TlsUnusable
 from homing.drivers.wire import Wire, WireLimits
 from homing.fleet import LiveFleet
 from homing.flows.alerts import AlertBook
@@ -41,9 +42,9 @@ async def open_gateway(
     """
     metrics = Metrics()
     async with AsyncExitStack() as stack:
-        stores = await stack.enter_async_context(open_stores(settings, exclusive=True, on_read=metrics.read))
-        wire = Wire(WireLimits(connections=settings.homing_connections_per_instance))
+        wire = _wire(settings)
         stack.push_async_callback(wire.close)
+        stores = await stack.enter_async_context(open_stores(settings, exclusive=True, on_read=metrics.read))
         drivers = drivers or drivers_of(settings, wire, metrics)
         alone = stores.database.dialect == "sqlite"
         unblocking: Unblocking | None = None
@@ -88,7 +89,7 @@ async def open_sync(settings: Settings) -> AsyncIterator[Sync]:
     metrics, clock = Metrics(), SystemClock()
     async with AsyncExitStack() as stack:
         stores = await stack.enter_async_context(open_stores(settings))
-        wire = Wire(WireLimits(connections=settings.homing_connections_per_instance))
+        wire = _wire(settings)
         stack.push_async_callback(wire.close)
         fleet = LiveFleet(stores.directory, drivers_of(settings, wire, metrics), clock)
         await _join(settings, stores.directory)
@@ -106,6 +107,20 @@ async def open_exits(settings: Settings) -> AsyncIterator[Exits]:
     """For a command that says, without a gateway, that an instance exited. Gateways find the wishes when they look."""
     async with open_stores(settings) as stores:
         yield exits_on(stores)
+
+
+def _wire(settings: Settings) -> Wire:
+    files = TlsFiles(
+        settings.homing_upstream_ca,
+        settings.homing_upstream_cert,
+        settings.homing_upstream_key,
+        settings.homing_upstream_verify,
+    )
+    try:
+        tls = TlsContexts(files)
+    except TlsUnusable as error:
+        raise Misconfigured(str(error)) from error
+    return Wire(WireLimits(connections=settings.homing_connections_per_instance), tls=tls)
 
 
 async def _know(gateway: Gateway, *, alone: bool) -> None:

@@ -6,12 +6,14 @@ after the request was written is a fault that says so.
 
 import asyncio
 import select
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 import httptools
 
+from homing.drivers.tls import is_refusal_of_ours, tls_words
 from homing.drivers.words import shown
 from homing.model.faults import Fault, Phase
 
@@ -62,6 +64,8 @@ class Connection(asyncio.Protocol):
         self.closed: asyncio.Future[None] = self._loop.create_future()
         self.gone = False
         self.asked = 0
+        self.lives_until = float("inf")
+        """By the loop's time; an exchange that is under way then is not cut short."""
         self._begin()
 
     # --- asking ---------------------------------------------------------------------------------------------
@@ -136,6 +140,8 @@ class Connection(asyncio.Protocol):
         self._lost("closed by the peer")
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if isinstance(exc, ssl.SSLError) and is_refusal_of_ours(exc) and self.asked == 1 and not self._head_read:
+            self._end(Fault(Phase.CONNECT_BROKEN, tls_words(exc)))
         self._lost(str(exc or "closed by the peer"))
         self._poll = None
         if not self.closed.done():
@@ -208,7 +214,7 @@ class Connection(asyncio.Protocol):
             body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
             answer.set_result(Reply(self._status, self._headers, body))
         unsent = transport.get_write_buffer_size() > 0
-        self._kept_s = self._kept_by_peer_s()
+        self._kept_s = min(self._kept_by_peer_s(), self.lives_until - self._loop.time())
         if not self._keep or asker_left or unsent or self._kept_s <= 0 or transport.is_closing():
             self._lost("not kept alive")
             return

@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable
 
+from homing.drivers.tls import tls_words
 from homing.drivers.words import shown
 from homing.model.faults import Fault, Phase
 
@@ -17,6 +18,10 @@ Resolve = Callable[[str], Awaitable[list[str]]]
 
 STAGGER_S = 0.25
 """How long one address may be tried before the next is tried beside it (RFC 8305 section 5)."""
+ASK_AGAIN_S = 0.5
+"""How long a remembered address may be silent before its name is asked for again."""
+LIVES_S = 60.0
+"""How long after its name was asked for a connection is used."""
 _REMEMBERED_HOSTS = 1_000
 _LOCALHOST = ["127.0.0.1", "::1"]
 """RFC 6761 section 6.3: never asked of a resolver."""
@@ -39,12 +44,56 @@ class Dialer:
     async def __call__(
         self, host: str, port: int, tls: ssl.SSLContext | None, protocol_factory: Callable[[], asyncio.Protocol]
     ) -> Made:
-        addresses = await self._addresses(host)
+        known = self._believed(host)
         try:
-            return await self._connect(host, port, tls, protocol_factory, addresses)
-        except OSError:
+            if known is None:
+                return await self._connect(host, port, tls, protocol_factory, await self._asked(host))
+            return await self._connect_or_ask_again(host, port, tls, protocol_factory, known)
+        except (OSError, asyncio.CancelledError):  # cancelled is what a wait without an answer is in the end
             self._known.pop(host, None)
             raise
+
+    def lives_until(self, host: str) -> float:
+        """Until when, by the loop's time, a connection made now may be used: names move, and connections do not."""
+        if host == "localhost" or _is_address(host):
+            return float("inf")
+        known = self._known.get(host)
+        asked_at = known[0] - self._remember_s if known is not None else asyncio.get_running_loop().time()
+        return asked_at + LIVES_S
+
+    async def _connect_or_ask_again(
+        self,
+        host: str,
+        port: int,
+        tls: ssl.SSLContext | None,
+        protocol_factory: Callable[[], asyncio.Protocol],
+        known: list[str],
+    ) -> Made:
+        """Where the name led a while ago, and, when that fails or is silent for a moment, where it leads now."""
+        trying = asyncio.ensure_future(self._connect(host, port, tls, protocol_factory, known))
+        try:
+            done, _ = await asyncio.wait([trying], timeout=ASK_AGAIN_S)
+            if done and trying.exception() is None:
+                return trying.result()
+            elsewhere = [address for address in await self._asked_again(host) if address not in known]
+            if not elsewhere:
+                return await trying
+            fresh = self._connect(host, port, tls, protocol_factory, elsewhere)
+            if done:
+                return await fresh
+            ways: dict[str, Awaitable[Made]] = {"then": trying, "now": fresh}
+            return (await _first_to_answer(list(ways), ways.__getitem__))[1]
+        finally:
+            if not trying.done():
+                trying.add_done_callback(_discard)
+                trying.cancel()
+
+    async def _asked_again(self, host: str) -> list[str]:
+        """Nothing new, if nobody answers."""
+        try:
+            return await self._asked(host)
+        except OSError:
+            return []
 
     async def _connect(
         self,
@@ -66,10 +115,12 @@ class Dialer:
         self._prefer(host, winner)
         return made
 
-    async def _addresses(self, host: str) -> list[str]:
+    def _believed(self, host: str) -> list[str] | None:
+        """What the name led to when it was asked for a while ago."""
         known = self._known.get(host)
-        if known is not None and asyncio.get_running_loop().time() < known[0]:
-            return known[1]
+        return known[1] if known is not None and asyncio.get_running_loop().time() < known[0] else None
+
+    async def _asked(self, host: str) -> list[str]:
         addresses = await self._look_up(host)
         if not addresses:
             raise socket.gaierror(socket.EAI_NONAME, "no address for this name")
@@ -184,6 +235,8 @@ def _phase_of(error: Exception) -> Phase:
 
 
 def _words_of(error: Exception) -> str:
-    if isinstance(error, OSError) and not isinstance(error, (socket.gaierror, ssl.SSLError)) and error.errno:
+    if isinstance(error, ssl.SSLError):
+        return tls_words(error)
+    if isinstance(error, OSError) and not isinstance(error, socket.gaierror) and error.errno:
         return f"{errno.errorcode.get(error.errno, error.errno)}: {error.strerror or error}"
     return str(error.args[-1]) if error.args else type(error).__name__

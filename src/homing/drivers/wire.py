@@ -7,7 +7,7 @@ idle connection found closed before a byte was written to it is passed over for 
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import quote, urlsplit
@@ -15,6 +15,7 @@ from urllib.parse import quote, urlsplit
 from homing.drivers.connection import Connection, Reply
 from homing.drivers.dial import Connect, Dialer, unreached
 from homing.drivers.pool import Opened, Pool
+from homing.drivers.tls import TlsContexts, TlsFiles
 from homing.model.faults import Fault, Phase
 
 __all__ = ["MIB", "Calls", "Reply", "Wire", "WireLimits"]
@@ -77,10 +78,12 @@ class Wire:
         limits: WireLimits | None = None,
         *,
         connect: Connect | None = None,
-        tls: ssl.SSLContext | None = None,
+        tls: Callable[[], ssl.SSLContext] | None = None,
+        dialer: Dialer | None = None,
     ) -> None:
+        """`tls` gives the context of each connection to an `https` address; else the system's CAs are believed."""
         self._limits = limits or WireLimits()
-        self._dialer = Dialer()
+        self._dialer = dialer or Dialer()
         self._connect: Connect = connect or self._dialer
         self._tls = tls
         self._peers: dict[str, _Peer] = {}
@@ -170,18 +173,20 @@ class Wire:
 
         try:
             async with asyncio.timeout_at(until):
-                _, connection = await self._connect(host, port, self._tls_context() if is_tls else None, new_connection)
+                _, connection = await self._connect(host, port, self._context() if is_tls else None, new_connection)
         except TimeoutError:
             return Fault(Phase.CONNECT_TIMED_OUT, "no connection in time")
         except (OSError, UnicodeError) as error:
             return unreached(error)
         assert isinstance(connection, Connection)
+        if self._connect is self._dialer:
+            connection.lives_until = self._dialer.lives_until(host)
         return connection
 
-    def _tls_context(self) -> ssl.SSLContext:
+    def _context(self) -> ssl.SSLContext:
         if self._tls is None:
-            self._tls = ssl.create_default_context()
-        return self._tls
+            self._tls = TlsContexts(TlsFiles())
+        return self._tls()
 
 
 def _in_ascii(authority: str) -> str:
