@@ -9,6 +9,7 @@ from bite.catalogue import (
     meaning,
     numbers,
     pairing,
+    restoring,
     sending,
     speaking,
     working,
@@ -25,6 +26,7 @@ DEFECTS: tuple[Defect, ...] = (
     *meaning.DEFECTS,
     *numbers.DEFECTS,
     *pairing.DEFECTS,
+    *restoring.DEFECTS,
     *speaking.DEFECTS,
     *working.DEFECTS,
 )

@@ -28,6 +28,7 @@ from homing.model.fleet import (
     Takeover,
     WorkspaceId,
 )
+from homing.model.restoring import Recorded
 from homing.model.workspaces import Workspace
 from homing.ports import (
     AccountChanged,
@@ -115,6 +116,14 @@ class SqlDirectory:
 
     async def hand_out(self, instance: InstanceUrl) -> list[Account]:
         return await self._changes.make(lambda c: handing.hand_out(c, self._database, instance))
+
+    async def came_back(self, instance: InstanceUrl) -> None:
+        await self._changes.make(lambda c: (None, handing.came_back(c, instance)))
+
+    async def recorded(
+        self, *, instances: Collection[InstanceUrl] = (), sessions: Collection[SessionId] = ()
+    ) -> list[Recorded]:
+        return await self._database.read(lambda c: handing.recorded(c, self._database, instances, sessions))
 
     async def adrift(self, *, for_s: float, limit: int) -> list[Placement]:
         return await self._database.read(lambda c: placed.adrift(c, self._database, for_s, limit))
