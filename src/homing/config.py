@@ -15,6 +15,7 @@ from homing.decide.leases import LeasePolicy, unsafe
 from homing.decide.moves import MovePolicy
 from homing.decide.rebalance import RebalancePolicy
 from homing.decide.recovery import SendPolicy
+from homing.decide.restoring import RestoringPolicy
 from homing.model.fleet import InstanceUrl
 from homing.model.urls import normal
 
@@ -90,10 +91,15 @@ class Settings(BaseSettings):
 
     # How dead instances are noticed, and their sessions brought back.
     homing_auto_rehome: bool = True
+    homing_start_missing: bool = True
+    homing_restore_time: float = Field(default=60.0, gt=0, le=3600, description="seconds an instance takes for each")
+    homing_starts_per_instance: int = Field(default=2, ge=1, le=1000, description="opened at once on one instance")
+    homing_starts_fleet: float = Field(default=5.0, ge=1, le=1000, description="a second, over all instances")
     homing_probe_every: float = Field(default=1.0, gt=0.05, le=60, description="seconds")
     homing_probe_timeout: float = Field(default=1.0, gt=0.05, le=30, description="seconds")
     homing_logins_per_instance: float = Field(default=20.0, gt=0, description="a second")
     homing_logins_fleet: float = Field(default=500.0, gt=0, description="a second")
+    homing_doubtful_after: int = Field(default=3, ge=1, le=1000, description="failed sends in a row")
     homing_moves_per_day: int = Field(default=3, ge=0, description="of one session, by rebalancing")
 
     # What instances report.
@@ -176,6 +182,10 @@ class Settings(BaseSettings):
             patience_s=self.whatsapp_timeout,
             rediscover=self.whatsapp_enable_rediscovery,
         )
+
+    @property
+    def restoring_policy(self) -> RestoringPolicy:
+        return RestoringPolicy(restore_s=self.homing_restore_time, starts_at_once=self.homing_starts_per_instance)
 
     @property
     def rebalance_policy(self) -> RebalancePolicy:

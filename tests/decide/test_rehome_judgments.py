@@ -168,7 +168,8 @@ def test_a_session_that_no_phone_is_linked_to_is_not_moved() -> None:
 def test_a_foreign_gateway_s_silence_is_no_fence() -> None:
     step = next_step(wish(), Known(placed(), None, {}, {A}))
     assert isinstance(step, NotMoved)
-    assert "stop it there" in step.reason
+    assert "bring" in step.reason
+    assert "homing exited" in step.reason
     assert isinstance(next_step(wish(Cause.EXITED), Known(placed(), None, {}, {A})), Give)
 
 

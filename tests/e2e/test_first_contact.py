@@ -94,7 +94,8 @@ async def test_a_renewed_code_is_a_new_one_and_is_not_renewed_again_at_once(flee
     renewed = await fleet.ask("POST", path)
     assert renewed.status in (200, 201), renewed
     assert renewed.document["qr"] not in (None, first)
-    assert (await fleet.ask("POST", path)).status == 429
+    again = await fleet.ask("POST", path)
+    assert again.document["qr"] == renewed.document["qr"], "not renewed again within 20 s"
     assert [line["by"] for line in fleet.judged("pairing_disturbed")] == ["regenerate-qr"]
     fleet.nodes[0].judge.unlink()  # that one was asked for
 
@@ -186,7 +187,7 @@ async def test_a_logout_on_the_phone_is_followed(fleet: Newcomer) -> None:
     account = await fleet.paired(PHONE)
     fleet.node_of(account).log_out(account["session_id"])
     shown = await fleet.until_status(account, "logged_out")
-    assert [each["kind"] for each in shown["attention"]] == ["logged_out"]
+    assert [each["kind"] for each in shown["attention"]] == ["session_logged_out"]
     sent = await fleet.send(account, "nobody hears this")
     assert (sent.status, sent.code) == (409, "session_logged_out"), sent
     await asyncio.sleep(3)
@@ -206,21 +207,22 @@ async def test_a_page_that_was_lost_for_a_moment_is_not_started_by_us(fleet: New
     assert shown["attention"] == []
 
 
-@pytest.mark.parametrize("takes_s", [6, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("takes_s", [8, pytest.param(30, marks=pytest.mark.slow)])
 async def test_a_slow_restore_is_starting_and_never_logged_out(tmp_path: Path, takes_s: int) -> None:
     async with settled(tmp_path) as fleet:
         account = await fleet.paired(PHONE)
         node = fleet.node_of(account)
         node.kill()
         node.start(f"--login-takes={takes_s}")
-        began_s, words = time.monotonic(), set()
-        while time.monotonic() < began_s + takes_s - 1:
-            sent = await fleet.ask("GET", f"/accounts/{account['uuid']}")
-            words.add(sent.document["status"])
+        await fleet.until_judged("client_opened", account["session_id"], count=2)
+        said = fleet.homing("sync-instance-urls", "--force", "-v", exits=None, remote=True)
+        assert "starting" in said, said
+        assert "has to scan" not in said, said
+        words = set()
+        while node.listed().get(account["session_id"]) == "qr_scanning":
+            words.add((await fleet.account(account["uuid"]))["status"])
             await asyncio.sleep(0.5)
-        assert words <= {"connected", "starting", "disconnected", "unknown"}, words
-        said = fleet.homing("sync-instance-urls", "-v", exits=None, remote=True) if takes_s < 10 else "starting"
-        assert "starting" in said or "connected" in said, said
+        assert words <= {"connected", "starting"}, words
         await fleet.until_sent(account, "restored", within_s=takes_s + 15)
         codes = {line.get("code") for line in fleet.logged("session_logged_out")}
         assert codes == set(), fleet.logged("session_logged_out")
@@ -236,6 +238,6 @@ async def test_a_send_during_a_slow_restore_is_not_ready_and_says_when_to_come_a
     sent = await fleet.send(account, "while it restores")
     assert (sent.status, sent.code) == (503, "session_not_ready"), sent
     assert int(sent.headers["Retry-After"]) >= 1
-    assert "scan" not in str(sent.document).lower()
-    assert "pair" not in str(sent.document).lower()
+    assert "starting" in sent.document["detail"], sent
+    assert "has to scan" not in sent.document["detail"], sent
     await fleet.until_sent(account, "restored", within_s=20)

@@ -77,6 +77,15 @@ async def test_each_instance_is_looked_at_soon_after_the_start_and_now_and_then(
         assert all(8 <= each.lists <= 15 for each in it.world.instances.values())
 
 
+async def test_one_that_comes_up_later_than_the_gateway_is_looked_at_within_seconds() -> None:
+    async with checked(A, B, C) as it:
+        it.world.lose(B, Fault(Phase.REFUSED))
+        await asyncio.sleep(20)
+        it.world.instances[B].down, it.world.instances[B].list_fault = None, WRONG_KEY
+        await asyncio.sleep(7)
+        assert it.reason(B) is not None
+
+
 async def test_a_thousand_instances_cost_no_more_than_twenty_lists_a_second() -> None:
     async with checked(*(InstanceUrl(f"http://wa{n}:3001") for n in range(1_000))) as it:
         await asyncio.sleep(60)

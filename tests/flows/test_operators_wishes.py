@@ -30,7 +30,7 @@ from homing.model.fleet import (
     SessionStatus,
     Takeover,
 )
-from homing.model.leases import Ended, IncarnationId
+from homing.model.leases import Ended, Incarnation, IncarnationId
 from homing.model.vault import Holder, SessionHolding
 from homing.model.work import Dead, Ending, Job, JobState, Priority, Retry
 from homing.ports import Page
@@ -47,12 +47,20 @@ class ModelVault:
     holdings: dict[SessionId, SessionHolding] = field(default_factory=dict)
     moved: dict[SessionId, int] = field(default_factory=dict)
     exited: list[tuple[InstanceUrl, IncarnationId | None]] = field(default_factory=list)
+    boots: set[Holder] = field(default_factory=lambda: {Holder(A, "a boot")})
 
     async def fenced(self, sessions: Collection[SessionId]) -> Mapping[SessionId, SessionHolding]:
         return {session: self.holdings[session] for session in sessions if session in self.holdings}
 
     async def moves_today(self, sessions: Collection[SessionId]) -> Mapping[SessionId, int]:
         return self.moved
+
+    async def incarnations(self) -> list[Incarnation]:
+        holders = {each.holder for each in self.holdings.values() if each.holder is not None} | self.boots
+        return [
+            Incarnation(IncarnationId(each.incarnation), InstanceUrl(each.instance_url), 0.1, 5.0, 60.0)
+            for each in holders
+        ]
 
     async def end(self, url: InstanceUrl, how: Ended, *, incarnation: IncarnationId | None = None) -> int:
         assert how is Ended.EXITED
@@ -444,7 +452,7 @@ async def test_sessions_of_another_boot_and_those_unknown_to_the_vault_stay() ->
         assert (exited.sessions, exited.wanted) == (3, 1)
         assert sorted(exited.staying.values()) == [1, 1]
         assert any("another boot holds it" in reason for reason in exited.staying)
-        assert any("its login is on that machine" in reason for reason in exited.staying)
+        assert any("never opened there" in reason for reason in exited.staying)
 
 
 async def test_a_session_that_its_holder_released_in_order_is_wished_home_too() -> None:

@@ -49,6 +49,9 @@ class AllWell:
     def saw(self, url: InstanceUrl, phase: Phase | None) -> None:
         pass
 
+    def refused_ago_s(self, url: InstanceUrl) -> float | None:
+        return None
+
 
 @dataclass(slots=True)
 class Traffic:

@@ -314,6 +314,9 @@ async def test_the_word_that_an_instance_exited_brings_its_sessions_back_at_once
 
 async def test_an_instance_may_be_named_by_number_with_or_without_a_body(api: Api) -> None:
     number = await number_of(api, B)
+    alive = await api.call("POST", f"/instances/{number}/exited")
+    assert (alive.status_code, alive.json()["code"]) == (409, "still_answers"), "it holds no lease, and answers"
+    api.world.lose(B)
     for body in (None, {}, {"incarnation": None}):
         answer = await api.call("POST", f"/instances/{number}/exited", body)
         assert (answer.status_code, answer.json()["instance_url"]) == (202, B)

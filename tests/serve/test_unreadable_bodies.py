@@ -51,6 +51,7 @@ async def test_a_report_that_cannot_be_read_is_a_400(api: Api, what: str) -> Non
 async def test_a_body_that_may_be_absent_may_be_empty(api: Api) -> None:
     [instance, *_] = (await api.call("GET", "/instances")).json()["data"]
     headers = {"Authorization": f"Bearer {api.keys['operator']}", "Content-Type": "application/json"}
+    api.world.lose(instance["url"])
     path = f"/api/v1/instances/{instance['id']}/exited"
     assert (await api.client.post(path, content=b"", headers=headers)).status_code == 202
 

@@ -20,10 +20,28 @@ from homing.cli.options import (
     Workspace,
     labels,
 )
-from homing.cli.output import Columns, Row, instant, moment, print_facts, print_json, print_page
+from homing.cli.output import (
+    Columns,
+    Row,
+    attention,
+    instant,
+    moment,
+    print_facts,
+    print_json,
+    print_page,
+    print_rows,
+)
 from homing.cli.source import gateway, source
 from homing.cli.stops import CannotStart, NeedsAttention
 from homing.cli.waiting import Timeout, Wait, move_ended, until
+
+_MISSING: Columns = {
+    "account": "account_id",
+    "session": "session_id",
+    "instance": "instance_url",
+    "what": "verdict",
+    "why": "reason",
+}
 
 app = App(name="accounts", help="Accounts: who they are, where their sessions live, starting and stopping them.")
 
@@ -41,6 +59,7 @@ _COLUMNS: Columns = {
     "status": "status",
     "place": "state",
     "verified": moment("last_verified_at"),
+    "attention": attention,
     "uuid": "uuid",
 }
 
@@ -143,12 +162,42 @@ def change(
 
 
 @app.command
-def start(account: AccountRef, /, *, as_json: AsJson = False) -> None:
-    """Open the account's session where it is placed. Takes up to 60 s.
+def start(
+    account: AccountRef | None = None,
+    /,
+    *,
+    every: Annotated[
+        bool, Parameter(name="--all", negative="", help="Every session that its instance lost, by the rules below.")
+    ] = False,
+    instance: Annotated[str | None, Parameter(help="With --all: only what is placed on this instance.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Open the account's session where it is placed (takes up to 60 s); or, with --all, whatever is missing.
+
+    With --all Homing does now what it does by itself while HOMING_START_MISSING is on, for gateways that hold no lease.
+    A session is started if it was connected before and is meant to run, its instance's process began anew, that process
+    was not handed it to restore (or has had its time), and every instance that could hold it just gave a list without
+    it. A few at a time; each that is not started is named with its reason.
 
     Example: `homing accounts start 144`
+
+    Example: `homing accounts start --all --instance http://wa2:3001`
+
+    Exit codes: 0 done, or on its way; 1 with --all: some are blocked, or vanished from a process that runs on.
     """
-    _act("start", account, as_json=as_json)
+    if every == (account is not None) or (instance is not None and not every):
+        raise CannotStart("Name one account, or say --all (then also --instance, to do so on one instance alone)")
+    if account is not None:
+        _act("start", account, as_json=as_json)
+        return
+    said = gateway("`homing accounts start --all`").post("/accounts/start", {"instance_url": instance}, slow=True)
+    if as_json:
+        print_json(said)
+    else:
+        print_rows(_MISSING, said["sessions"], none="Nothing is missing.")
+    stuck = [each for each in said["sessions"] if each["verdict"] in ("blocked", "alert")]
+    if stuck:
+        raise NeedsAttention(f"{len(stuck)} of {len(said['sessions'])} are not started by themselves")
 
 
 @app.command
@@ -351,6 +400,7 @@ def _facts(account: Row) -> dict[str, Any]:
         "placement": account["state"],
         "status": account["status"],
         **_advice(account),
+        **{f"alert {alert['kind']}": f"{alert['reason']}; {alert['do']}" for alert in account.get("attention") or ()},
         "last verified": instant(account["last_verified_at"]),
         "takeover": account["takeover"],
         "requires": [f"{name}={value}" for name, value in account["requires"].items()],

@@ -69,6 +69,11 @@ def exited(
     `ExecStopPost=/opt/homing/bin/homing exited http://wa2.internal:3001`. Works through a gateway, or, with
     `HOMING_DATABASE_URL` alone, without one.
 
+    A gateway that holds no lease, such as the Node service, is asked first: while its address answers, this is refused
+    (`still_answers`). The browsers must be gone too: Chrome can outlive a killed node. Its sessions go to another
+    instance with the same storage (`homing instances set URL --storage NAME`), and to no other; without shared storage
+    they stay, and come back when it comes up again.
+
     Example: `homing exited http://wa2.internal:3001`
     """
     said = source().exited(url, incarnation)
@@ -79,6 +84,8 @@ def exited(
     print(f"{said['instance_url']} has exited; {of_all} are on their way elsewhere.")
     for reason, count in said["staying"].items():
         note(f"Staying: {count}, because {reason}.")
+    if said.get("note"):
+        note(f"{said['note'][:1].upper()}{said['note'][1:]}.")
 
 
 def rebalance(

@@ -105,8 +105,13 @@ async def open_sync(settings: Settings) -> AsyncIterator[Sync]:
 @asynccontextmanager
 async def open_exits(settings: Settings) -> AsyncIterator[Exits]:
     """For a command that says, without a gateway, that an instance exited. Gateways find the wishes when they look."""
-    async with open_stores(settings) as stores:
-        yield exits_on(stores)
+    async with AsyncExitStack() as stack:
+        stores = await stack.enter_async_context(open_stores(settings))
+        wire = Wire(WireLimits(connections=settings.homing_connections_per_instance))
+        stack.push_async_callback(wire.close)
+        fleet = LiveFleet(stores.directory, drivers_of(settings, wire, Metrics()), SystemClock())
+        await fleet.refresh()
+        yield exits_on(stores, fleet)
 
 
 def _wire(settings: Settings) -> Wire:

@@ -21,6 +21,7 @@ from homing.flows.pairing import Pairing
 from homing.flows.prospects import Prospects
 from homing.flows.readiness import Readiness
 from homing.flows.rehome import Rehoming
+from homing.flows.restoring import Restoring
 from homing.flows.stray_sessions import StraySessions
 from homing.flows.sync import Sync
 from homing.flows.unknown_senders import UnknownSenders
@@ -78,3 +79,4 @@ class Gateway:
     fitness: Fitness
     unknown_senders: UnknownSenders
     moving: Moving
+    restoring: Restoring

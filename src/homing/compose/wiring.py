@@ -10,6 +10,7 @@ import structlog
 
 from homing.compose.joining import all_hear, fitness_of, reporting
 from homing.compose.parts import Gateway, Moving
+from homing.compose.restoring import restoring_of
 from homing.compose.stores import Stores
 from homing.config import Settings
 from homing.decide import pictures
@@ -24,6 +25,7 @@ from homing.flows.adopting import Adopting
 from homing.flows.alerts import AlertBook
 from homing.flows.balance import Balance
 from homing.flows.deleting import Deleting
+from homing.flows.doubts import Doubts
 from homing.flows.drain import Drains
 from homing.flows.exits import Exits
 from homing.flows.fitness import Fitness
@@ -88,20 +90,19 @@ def wired(
     """A gateway's parts, and what has to run for as long as it is at work."""
     fleet = LiveFleet(stores.directory, drivers, clock, default_url=InstanceUrl(settings.whatsapp_nodejs_url) or None)
     routes = _routes(settings, stores.directory, clock, metrics)
-    keyring = Keyring(stores.directory, clock)
+    keyring, alerts = Keyring(stores.directory, clock), AlertBook(stores.alerts, clock)
     workspaces = Workspaces(stores.directory, clock, settings.homing_default_region)
-    alerts = AlertBook(stores.alerts, clock)
     fitness = fitness_of(fleet, alerts, clock, entropy)
     kept = _keeping(settings, stores, fleet, fitness, alerts, clock, entropy, metrics, reached)
     _subscribe(stores, routes, fleet, keyring, workspaces, kept.news, alerts)
-    stores.notices.watch_hearing(_hearing(alerts))
     strays = Strays(stores.directory, stores.work, kept.rehoming, clock, alerts)
     looking = _looking(settings, stores, fleet, fitness, alerts, kept, clock, entropy, metrics)
     lists, identity, sync, hints = looking.lists, looking.identity, looking.sync, looking.hints
-    sending, said = _sending(settings, routes, fleet, looking.rediscovery, clock, kept, fitness)
+    accounts = _accounts(stores, fleet, entropy, metrics, kept, fitness, looking.links)
+    doubts = _doubts(settings, stores, lists, fleet, accounts, alerts, clock)
+    sending, said = _sending(settings, routes, fleet, looking.rediscovery, clock, kept, fitness, doubts)
     made = (settings, stores, keyring, workspaces, routes, sending, metrics, clock, entropy)
     sends, keyed, recorder = _send_endpoint(*made)
-    accounts = _accounts(stores, fleet, entropy, metrics, kept, fitness, looking.links)
     adopting = Adopting(stores.directory, lists, identity, clock, metrics, naming.taken)
     overlooked = Overlooked(stores.events, hints, clock)
     intake = Intake(stores.events, hints, said, clock, entropy, keep_days=settings.homing_event_days)
@@ -138,11 +139,12 @@ def wired(
         fitness=fitness,
         unknown_senders=reports.unknown,
         moving=_moving(settings, stores, fleet, kept, clock),
+        restoring=restoring_of(settings, stores, fleet, kept, alerts, clock),
     )
-    _show(kept, fitness, alerts, metrics)
+    _show(stores, kept, fitness, alerts, metrics)
     services = (fleet, keyring, workspaces, alerts, keyed, recorder, hints, overlooked, intake, scheduler)
-    known = (reports.unknown, reports.rejections, fitness, strays, _housekeeping(settings, stores, clock))
-    moved = (looking.take_backs, kept.watching, kept.keeper, kept.worker, gateway.moving.drains)
+    known = (doubts, reports.unknown, reports.rejections, fitness, strays, _housekeeping(settings, stores, clock))
+    moved = (looking.take_backs, kept.watching, kept.keeper, kept.worker, gateway.moving.drains, gateway.restoring)
     return gateway, [part.run for part in (*services, *known, *moved)]
 
 
@@ -180,6 +182,19 @@ def _accounts(
     return Accounts(stores.directory, fleet, entropy, stores.notices, metrics, unfit, met, links)
 
 
+def _doubts(
+    settings: Settings,
+    stores: Stores,
+    lists: Lists,
+    fleet: LiveFleet,
+    accounts: Accounts,
+    alerts: AlertBook,
+    clock: Clock,
+) -> Doubts:
+    after, directory = settings.homing_doubtful_after, stores.directory
+    return Doubts(directory, stores.restart_claims, lists, fleet, accounts, alerts, clock, after=after)
+
+
 def _pairing(stores: Stores, fleet: LiveFleet, clock: Clock) -> Pairing:
     """Pictures are read beside the loop: they come from outside, and take a while."""
     read_picture = partial(asyncio.to_thread, pictures.text_in)
@@ -199,6 +214,7 @@ def _sending(
     clock: Clock,
     kept: "_Kept",
     fitness: Fitness,
+    doubts: Doubts,
 ) -> tuple[Sending, Said]:
     said = Said()
     sending = Sending(
@@ -211,6 +227,7 @@ def _sending(
         kept.news,
         all_hear(kept.watching.saw, fitness.met),
         kept.rehoming.obstacle,
+        doubts,
     )
     return sending, said
 
@@ -299,15 +316,16 @@ def _moving(settings: Settings, stores: Stores, fleet: LiveFleet, kept: _Kept, c
     watching, wishes, braked = kept.watching, kept.rehoming, kept.keeper.braked
     return Moving(
         drains=Drains(directory, fleet, stores.work, wishes, clock),
-        exits=Exits(directory, grants, stores.leases, wishes),
+        exits=Exits(directory, grants, stores.leases, wishes, fleet),
         migrations=Migrations(directory, fleet, grants, watching, wishes),
         balance=Balance(directory, fleet, grants, watching, wishes, settings.rebalance_policy, braked),
         prospects=Prospects(directory, fleet, grants, watching),
     )
 
 
-def _show(kept: _Kept, fitness: Fitness, alerts: AlertBook, metrics: Metrics) -> None:
+def _show(stores: Stores, kept: _Kept, fitness: Fitness, alerts: AlertBook, metrics: Metrics) -> None:
     """Let every scrape see how the fleet is judged."""
+    stores.notices.watch_hearing(_hearing(alerts))
 
     def states() -> dict[InstanceUrl, str]:
         wrong = fitness.misconfigured()
@@ -344,9 +362,15 @@ def _keeping(
         clock,
         entropy,
         metrics,
-        RehomePolicy(settings.homing_logins_per_instance, settings.homing_logins_fleet),
+        RehomePolicy(
+            settings.homing_logins_per_instance,
+            settings.homing_logins_fleet,
+            opens_fleet=settings.homing_starts_fleet,
+            restoring=settings.restoring_policy,
+        ),
         reached,
         alerts,
+        braked=lambda: keeper.braked(),
     )
     keep = KeeperPolicy(by_itself=settings.homing_auto_rehome)
     keeper = Keeper(watching, rehoming, stores.directory, fleet, news, clock, keep, alerts)
@@ -398,6 +422,6 @@ def drivers_of(settings: Settings, wire: Calls, metrics: Metrics) -> Drivers:
     return Drivers(metered, plain.recognition)
 
 
-def exits_on(stores: Stores) -> Exits:
-    """For those who say that an instance exited."""
-    return Exits(stores.directory, stores.grants, stores.leases, WishList(stores.work))
+def exits_on(stores: Stores, fleet: LiveFleet | None = None) -> Exits:
+    """For those who say that an instance exited; with a fleet it is asked first whether it still answers."""
+    return Exits(stores.directory, stores.grants, stores.leases, WishList(stores.work), fleet)

@@ -64,8 +64,7 @@ def fence(holding: SessionHolding | None, *, stopped: bool = False, exited: bool
     if holding is not None and holding.holder is None:
         return Fence.NONE
     if holding is None or holding.holder is None or not holding.holder.incarnation:
-        wanted = "somebody has to stop it there, or say that the gateway exited"
-        return Fence.EXITED if exited else NotFenced(f"its gateway holds no lease: {wanted}")
+        return Fence.EXITED if exited else NotFenced("its gateway holds no lease, so that its silence proves nothing")
     if holding.holder_ended:
         return Fence.EXITED
     return Fence.LAPSED if holding.lease_left_s <= 0 else Fence.REVOKED
@@ -102,7 +101,7 @@ def unproven(granting: Granting, holding: SessionHolding | None, there: Incarnat
     if alive and holder.instance_url != granting.expected.instance_url:
         return NotFenced(f"{holder.instance_url} has it, at epoch {holding.epoch}, and is alive: the record is behind")
     match granting.fence:
-        case Fence.NONE:
+        case Fence.NONE | Fence.ABSENT:
             return NotFenced(f"{holder.instance_url} has it")
         case Fence.EXITED if not holding.holder_ended:
             return NotFenced(f"nobody said that its holder's boot at {holder.instance_url} has ended")
@@ -119,6 +118,8 @@ def _unproven_by_its_address(granting: Granting, there: Incarnation | None) -> N
             return NotFenced(f"it is placed on {place}, and nothing says that nobody has it")
         case Fence.EXITED if there is not None and there.ended is None:
             return NotFenced(f"nobody said that the newest boot at {place} has ended")
+        case Fence.ABSENT if granting.to_url != place:
+            return NotFenced(f"it is missing from {place}, and may be opened again only there")
         case Fence.LAPSED if there is None or there.holds_lease:
             return NotFenced(f"no lease of {place} is known to have run out")
         case _:

@@ -50,6 +50,20 @@ def unfit(instance: Instance, account: Account) -> Problem | None:
     return None
 
 
-def reaching(url: InstanceUrl) -> str:
+def unfenced(url: InstanceUrl, *, answers: bool) -> str:
     """What an operator can do about a holder that nothing fences."""
-    return f"Stop it there, or, once none of its processes runs any more, say so: homing exited {url}"
+    if answers:
+        return (
+            f"{url} answers: if it does not have the session, Homing starts it there once that is safe, or do so"
+            " yourself: homing accounts start"
+        )
+    return alone(url)
+
+
+def alone(url: InstanceUrl) -> str:
+    """What can be done about the sessions of an instance that is down, and whose gateway keeps logins on a disk."""
+    return (
+        f"bring {url} up again, and its sessions come back by themselves; or, where its logins lie on storage that"
+        f" others share (homing instances set {url} --storage NAME), say that it is gone once none of its processes"
+        f" runs any more, its browsers too: homing exited {url}; or pair the phone anew on another instance"
+    )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from homing.decide import leases, moves
+from homing.decide import leases, movable, moves
 from homing.decide.leases import NotFenced
 from homing.decide.moves import MovePolicy, MoveWish, Resident
 from homing.model.fleet import (
@@ -33,6 +33,8 @@ class Cause(StrEnum):
     """Its instance is down."""
     EXITED = "exited"
     """Whoever supervises its instance said that it ended."""
+    RESTORE = "restore"
+    """Its instance began anew and does not have it: it is started there again, and lives nowhere else."""
     MISSING = "missing"
     """Its instance is well and does not have it."""
     REPLACED = "replaced"
@@ -52,6 +54,7 @@ PLANNED = frozenset({Cause.DRAIN, Cause.BALANCE, Cause.REQUEST})
 _WISHES = {
     Cause.GONE: MoveWish.LOST,
     Cause.EXITED: MoveWish.LOST,
+    Cause.RESTORE: MoveWish.LOST,
     Cause.MISSING: MoveWish.LOST,
     Cause.REPLACED: MoveWish.OPERATOR,
     Cause.DRAIN: MoveWish.DRAIN,
@@ -80,6 +83,8 @@ class Wish:
     def move(self) -> MoveKind:
         if self.cause is Cause.REPLACED:
             return MoveKind.TAKE_BACK
+        if self.cause is Cause.RESTORE:
+            return MoveKind.PLACEMENT
         return MoveKind.MIGRATION if self.cause in PLANNED else MoveKind.REHOME
 
     def payload(self) -> dict[str, Any]:
@@ -129,13 +134,15 @@ def obstacle(job: Job | None) -> Obstacle | None:
 class Known:
     """What is known of the session at this moment.
 
-    `lives` are the boots that hold a lease, by address; `down` the instances that are judged to be down.
+    `lives` are the boots that hold a lease, by address; `down` the instances that are judged to be down; `exited` those
+    that were said to have exited and have not been heard of since.
     """
 
     account: Account | None
     holding: SessionHolding | None
     lives: Mapping[InstanceUrl, Incarnation]
     down: Collection[InstanceUrl] = ()
+    exited: Collection[InstanceUrl] = ()
     stopped: bool = False
     """The holder acknowledged in this very attempt that it stopped the session."""
 
@@ -208,6 +215,8 @@ def next_step(wish: Wish, known: Known) -> Step:
         return Over("it is placed nowhere")
     if (placement.instance_url, placement.epoch) != (wish.from_url, wish.from_epoch):
         return _under_way(placement, known)
+    if wish.cause is Cause.RESTORE:
+        return _restored(placement, known)
     if (adopted := _opened_by_another(placement, known)) is not None:
         return adopted
     if (refused := _refused(wish, account)) is not None:
@@ -217,6 +226,15 @@ def next_step(wish: Wish, known: Known) -> Step:
     return _give(placement, known, exited=wish.cause is Cause.EXITED)
 
 
+def _restored(placement: Placement, known: Known) -> Give | NotMoved:
+    """It is granted to its own instance. Whether that may open it is judged by the lists (see `decide.restoring`)."""
+    if known.holding is not None:
+        return NotMoved("its login is in the vault: it is brought back by its leases")
+    if placement.state is PlacementState.MOVING:
+        return NotMoved("it is on its way already")
+    return Give(placement, Fence.ABSENT)
+
+
 def leaves(wish: Wish, known: Known) -> bool:
     """Whether it has to go to another address.
 
@@ -224,7 +242,7 @@ def leaves(wish: Wish, known: Known) -> bool:
     """
     if wish.cause in PLANNED:
         return True
-    if wish.cause in (Cause.MISSING, Cause.REPLACED) or wish.from_url is None:
+    if wish.cause in (Cause.MISSING, Cause.REPLACED, Cause.RESTORE) or wish.from_url is None:
         return False
     life, holding = known.lives.get(wish.from_url), known.holding
     holder = holding.holder if holding is not None else None
@@ -266,7 +284,7 @@ def _can_still_start(placement: Placement, url: InstanceUrl, known: Known) -> bo
     """Whether the boot to which the session was granted lives, and has its grant still."""
     life, holding = known.lives.get(url), known.holding
     if holding is None:
-        return url not in known.down
+        return url not in known.down and url not in known.exited
     granted_to = holding.holder.incarnation if holding.holder is not None else None
     return url not in known.down and life is not None and life.id == granted_to and holding.epoch == placement.epoch
 
@@ -275,7 +293,9 @@ def _give(placement: Placement, known: Known, *, exited: bool = False) -> Give |
     holding = known.holding
     if holding is not None and not holding.has_login:
         return NotMoved("no phone is linked to it: there is nothing to open elsewhere")
-    fence = leases.fence(holding, stopped=known.stopped, exited=exited)
+    url = placement.instance_url
+    fence = leases.fence(holding, stopped=known.stopped, exited=exited or url in known.exited)
     if isinstance(fence, NotFenced):
-        return NotMoved(fence.reason)
+        advice = "" if url is None else f"; {movable.unfenced(url, answers=url not in known.down)}"
+        return NotMoved(f"{fence.reason}{advice}")
     return Give(placement, fence)

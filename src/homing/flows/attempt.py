@@ -10,7 +10,7 @@ import structlog
 
 from homing.decide import rehome
 from homing.decide.rehome import Adopt, Give, Leave, NotMoved, Over, Start, Stop
-from homing.flows import arriving, departing, placing
+from homing.flows import arriving, departing, opening, placing
 from homing.flows.underway import Means, Task, Underway
 from homing.model.fleet import MoveKind, Rebinding
 from homing.model.work import Dead, Done, Ending, JobId
@@ -28,9 +28,12 @@ async def attempt(means: Means, tasks: Sequence[Task], run_id: str) -> Mapping[J
     steps = [(task, step) for task, step in steps if not isinstance(step, Leave | Stop)]
     steps += [(task, underway.next_step(task)) for task in vacated]
     await _adopt(underway, [(task, step) for task, step in steps if isinstance(step, Adopt)])
-    given = await placing.give(underway, [(task, step) for task, step in steps if isinstance(step, Give)])
-    begun = [task for task, step in steps if isinstance(step, Start)]
+    unleased = [(task, step) for task, step in steps if underway.is_unleased(task)]
+    leased = [(task, step) for task, step in steps if not underway.is_unleased(task)]
+    given = await placing.give(underway, [(task, step) for task, step in leased if isinstance(step, Give)])
+    begun = [task for task, step in leased if isinstance(step, Start)]
     await arriving.start(underway, [*begun, *given])
+    await opening.open_unleased(underway, [(task, step) for task, step in unleased if isinstance(step, Give | Start)])
     for task, step in steps:
         _conclude(underway, task, step)
     return underway.endings

@@ -24,6 +24,7 @@ AT_MOST_PER_S = 20.0
 """Lists that are read only for this, a second; in a fleet of more than 600 instances, each has its turn later."""
 DOUBTFUL_EVERY_S = 2.0
 MISFIT_EVERY_S = 5.0
+SILENT_EVERY_S = 5.0
 AT_ONCE = 16
 LOOK_EVERY_S, GATHER_S = 1.0, 0.1
 LIST_TIMEOUT_S = 5.0
@@ -109,8 +110,8 @@ class Fitness:
             known.doubts += 1
             recognised = await self._recognise(url)
             self._judged(url, known, listing.fault, recognised)
-        else:
-            known.due_s = self._clock.monotonic() + self._every_s()
+        else:  # it may come up any time, and with another key
+            known.due_s = self._clock.monotonic() + self._every_s(SILENT_EVERY_S)
         return known.misfit.reason if known.misfit is not None else None
 
     # --- one check ----------------------------------------------------------------------------------------------
@@ -143,8 +144,8 @@ class Fitness:
 
     # --- when ---------------------------------------------------------------------------------------------------
 
-    def _every_s(self) -> float:
-        every_s = max(EVERY_S, len(self._fleet.roster.instances) / AT_MOST_PER_S)
+    def _every_s(self, wanted_s: float = EVERY_S) -> float:
+        every_s = max(wanted_s, len(self._fleet.roster.instances) / AT_MOST_PER_S)
         return every_s * (0.75 + 0.5 * self._entropy.random())
 
     async def _wait(self) -> None:

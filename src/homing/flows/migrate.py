@@ -99,9 +99,15 @@ class Migrations:
             detail = f"Account {account.uuid} has no login in the vault: there is nothing to open elsewhere; pair it"
             raise Problem(Code.NOT_MOVABLE, detail)
         fence = leases.fence(holding)
-        if isinstance(fence, NotFenced):
+        if isinstance(fence, NotFenced) and not await self._has_exited(url):
             detail = f"Nothing proves that {url} cannot act for account {account.uuid}: {fence.reason}"
-            raise Problem(Code.NOT_FENCED, f"{detail}. {movable.reaching(url)}")
+            advice = movable.unfenced(url, answers=url not in self._outlook.unfit())
+            raise Problem(Code.NOT_FENCED, f"{detail}. {advice[:1].upper()}{advice[1:]}")
+
+    async def _has_exited(self, url: InstanceUrl) -> bool:
+        """Whether it is gone by the word of its supervisor, and others can read its logins."""
+        known = next((each for each in await self._directory.instances() if each.url == url), None)
+        return known is not None and known.storage is not None and known.exited_at is not None
 
     async def _check_room(self, account: Account, leaving: InstanceUrl | None, to: InstanceUrl | None) -> None:
         if to is not None:

@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
-from homing.decide import rehome
+from homing.decide import movable, rehome
 from homing.decide.rehome import Obstacle, Wish
 from homing.decide.work import RetryPolicy
 from homing.flows.alerts import AlertBook, Unkept
 from homing.flows.attempt import attempt
+from homing.flows.looking import Looking
 from homing.flows.milestones import Milestone
 from homing.flows.turns import Turns
 from homing.flows.underway import Means, RehomePolicy, Task, Watch
@@ -61,10 +62,14 @@ class Rehoming:
         policy: RehomePolicy,
         reached: Callable[[Milestone], None] = lambda _: None,
         alerts: AlertBook | None = None,
+        *,
+        braked: Callable[[], str | None] = lambda: None,
     ) -> None:
-        turns = Turns(clock, policy.logins_per_instance)
+        turns, looking = Turns(clock, policy.logins_per_instance), Looking(fleet, watch.refused_ago_s)
         told = alerts or AlertBook(Unkept(), clock)
-        self._means = Means(directory, grants, leases, fleet, watch, clock, meters, policy, turns, reached, told)
+        self._means = Means(
+            directory, grants, leases, fleet, watch, clock, meters, policy, turns, reached, told, looking, braked
+        )
         self._work, self._clock, self._entropy, self._policy = work, clock, entropy, policy
 
     async def want(self, wishes: Sequence[Wish]) -> int:
@@ -73,7 +78,17 @@ class Rehoming:
 
     async def obstacle(self, session: SessionId) -> Obstacle | None:
         """What stands in the way of a session that is to be elsewhere."""
-        return rehome.obstacle(await self._work.latest(KIND, session))
+        found = rehome.obstacle(await self._work.latest(KIND, session))
+        return found if found is not None else await self._lost(session)
+
+    async def _lost(self, session: SessionId) -> Obstacle | None:
+        """Of one whose instance is down and holds no lease: nothing happens until a person does something."""
+        accounts = await self._means.directory.accounts_of([session])
+        url = accounts[0].placement.instance_url if accounts else None
+        if url is None or url not in self._means.watch.down():
+            return None
+        leased = any(boot.instance_url == url for boot in await self._means.leases.incarnations())
+        return None if leased else Obstacle(f"{url} holds no lease, and is down: {movable.alone(url)}")
 
     async def do(self, jobs: Sequence[Job]) -> Mapping[JobId, Ending]:
         """One attempt at all of these; how it ended for each.

@@ -1,13 +1,15 @@
 """Sessions on their way to other instances, in one attempt: what is known of them, and how it ended for each."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from homing.decide import rehome
 from homing.decide.rehome import Known, Wish
+from homing.decide.restoring import RestoringPolicy
 from homing.decide.rooms import Load
 from homing.flows.alerts import AlertBook
+from homing.flows.looking import Looking
 from homing.flows.milestones import Milestone
 from homing.flows.turns import Turns
 from homing.model.faults import Phase
@@ -32,6 +34,11 @@ class RehomePolicy:
     leave_together: int = 8
     again_after_s: float = 0.2
     no_room_after_s: float = 2.0
+    opens_fleet: float = 5.0
+    """How many sessions of gateways that hold no lease may be opened, per second: each is a browser."""
+    open_timeout_s: float = 20.0
+    look_timeout_s: float = 5.0
+    restoring: RestoringPolicy = field(default_factory=RestoringPolicy)
 
 
 class Watch(Protocol):
@@ -53,6 +60,10 @@ class Watch(Protocol):
 
     def saw(self, url: InstanceUrl, phase: Phase | None) -> None: ...
 
+    def refused_ago_s(self, url: InstanceUrl) -> float | None:
+        """How long ago the instance last refused a connection; None if it never did."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Means:
@@ -69,6 +80,9 @@ class Means:
     turns: Turns
     reached: Callable[[Milestone], None]
     alerts: AlertBook
+    looking: Looking
+    braked: Callable[[], str | None]
+    """Why nothing is started because so much of the fleet seems gone; None while that is not so."""
 
 
 @dataclass(slots=True)
@@ -95,11 +109,14 @@ class Task:
 
 
 class Underway:
-    """The tasks of one attempt. `lives` are the boots that hold a lease; whatever ended first for a task, stays."""
+    """The tasks of one attempt. `lives` are the boots that hold a lease, `leased` the addresses that ever had one;
+    whatever ended first for a task, stays."""
 
     def __init__(self, means: Means, tasks: Sequence[Task], run_id: str) -> None:
         self.means, self.tasks, self.run_id = means, tasks, run_id
         self.lives: Mapping[InstanceUrl, Incarnation] = {}
+        self.leased: Collection[InstanceUrl] = ()
+        self.exited: Collection[InstanceUrl] = ()
         self.endings: dict[JobId, Ending] = {}
         self._mark_s = means.clock.monotonic()
 
@@ -109,7 +126,11 @@ class Underway:
         sessions = [task.session_id for task in self.tasks]
         accounts = {account.session_id: account for account in await means.directory.accounts_of(sessions)}
         holdings = await means.grants.fenced(sessions)
-        self.lives = {each.instance_url: each for each in await means.leases.incarnations() if each.holds_lease}
+        boots = await means.leases.incarnations()
+        self.leased = {each.instance_url for each in boots}
+        self.lives = {each.instance_url: each for each in boots if each.holds_lease}
+        instances = await means.directory.instances() if len(holdings) < len(sessions) else []
+        self.exited = {each.url for each in instances if each.exited_at is not None}
         for task in self.tasks:
             task.account = accounts.get(task.session_id)
             task.holding = holdings.get(task.session_id)
@@ -117,7 +138,12 @@ class Underway:
         means.reached(Milestone.READ)
 
     def known(self, task: Task) -> Known:
-        return Known(task.account, task.holding, self.lives, self.means.watch.down(), task.stopped)
+        return Known(task.account, task.holding, self.lives, self.means.watch.down(), self.exited, task.stopped)
+
+    def is_unleased(self, task: Task) -> bool:
+        """Whether its gateway holds no lease and opens no vault: a second start there would not be refused."""
+        at = task.placement.instance_url if task.placement is not None else None
+        return task.holding is None and at is not None and at not in self.leased
 
     def next_step(self, task: Task) -> rehome.Step:
         return rehome.next_step(task.wish, self.known(task))

@@ -41,12 +41,13 @@ class WatchPolicy:
 
 @dataclass(slots=True)
 class Kept:
-    """What this gateway knows of one instance. `answered_s` is when it last answered."""
+    """What this gateway knows of one instance. `answered_s` is when it last answered, `refused_s` when it refused."""
 
     history: History
     judged: Judged
     health: InstanceHealth | None = None
     answered_s: float = float("-inf")
+    refused_s: float | None = None
     was_well: bool = False
     sends: list[tuple[float, float]] = field(default_factory=list)
     again: "asyncio.Task[None] | None" = None
@@ -144,6 +145,11 @@ class Watching:
     def saw(self, url: InstanceUrl, phase: Phase | None) -> None:
         """A call to the instance met this; None if it was answered."""
         self._note(url, phase, by_traffic=True)
+
+    def refused_ago_s(self, url: InstanceUrl) -> float | None:
+        """How long ago the instance last refused a connection; None if it never did."""
+        kept = self._kept.get(url)
+        return None if kept is None or kept.refused_s is None else self._clock.monotonic() - kept.refused_s
 
     async def look_at_all(self, *, fresher_than_s: float, timeout_s: float) -> None:
         """Know the leases as they are, and ask every instance that was not heard of so lately."""
@@ -252,6 +258,8 @@ class Watching:
         kept, now_s = self._known(url), self._clock.monotonic()
         if signal is Signal.ANSWERED:
             kept.answered_s = now_s
+        elif signal is Signal.REFUSED:
+            kept.refused_s = now_s
         kept.history = health.note(kept.history, Observed(now_s, signal, by_traffic))
         if signal is not Signal.ANSWERED or kept.judged.state is not State.HEALTHY:
             self._rejudge(url, self._local())

@@ -23,6 +23,7 @@ class AlertKind(StrEnum):
     BRAKE_ENGAGED = "brake_engaged"
     NOTICES_UNHEARD = "notices_unheard"
     NO_CAPACITY = "no_capacity"
+    SESSION_MISSING = "session_missing"
     UNKNOWN_SENDER = "unknown_sender"
     INSTANCE_MISCONFIGURED = "instance_misconfigured"
     DOUBTFUL = "doubtful"
@@ -139,6 +140,12 @@ GUIDES: dict[AlertKind, Guide] = {
         Severity.CRITICAL,
         "no instance has room for a session that has to be opened",
         "raise a capacity with `homing instances set`, or add an instance",
+    ),
+    AlertKind.SESSION_MISSING: Guide(
+        "Session missing",
+        Severity.CRITICAL,
+        "an instance answers without a session that should be open there, and Homing does not start it by itself",
+        "the reason says what is in the way; unless somebody stopped it on purpose, start it: `homing accounts start`",
     ),
     AlertKind.INSTANCE_MISCONFIGURED: Guide(
         "Instance misconfigured",

@@ -54,6 +54,7 @@ class Code(StrEnum):
     ALREADY_THERE = "already_there"
     NOT_MOVABLE = "not_movable"
     NOT_FENCED = "not_fenced"
+    STILL_ANSWERS = "still_answers"
     INSTANCE_UNFIT = "instance_unfit"
     BRAKE_ENGAGED = "brake_engaged"
     NOT_SUPPORTED = "not_supported"

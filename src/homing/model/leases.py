@@ -29,6 +29,8 @@ class Fence(StrEnum):
     STOPPED = "stopped"
     """The holder acknowledged that it stopped the session, and its list does not name it any more."""
     EXITED = "exited"
+    ABSENT = "absent"
+    """Its instance began anew and has it not, nor has any other that could: it may be started there again."""
     LAPSED = "lapsed"
     """A full lease was waited out."""
 

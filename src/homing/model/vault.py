@@ -133,6 +133,21 @@ class Granted:
 
 
 @dataclass(frozen=True, slots=True)
+class Left:
+    """What is on its way from an instance that exited. `forbidden`: how many stay, since nobody may take them over."""
+
+    marked: tuple[Placement, ...]
+    forbidden: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskedLately:
+    """A process of the instance asked for its sessions so long ago: it cannot be that none runs."""
+
+    ago_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Arrival:
     """A session that was on its way can send at its target. `steps` are the durations of the move's parts, in ms."""
 

@@ -60,6 +60,7 @@ from homing.model.sending import Receipt
 from homing.model.vault import VaultSealed as VaultSealed
 from homing.model.workspaces import Workspace
 from homing.ports.alerts import Alerts as Alerts
+from homing.ports.handing import HandedOut as HandedOut
 from homing.ports.leases import Credentials as Credentials
 from homing.ports.leases import Grants as Grants
 from homing.ports.leases import Leases as Leases
@@ -170,7 +171,7 @@ class WorkspaceChanges(TypedDict, total=False):
     bare_digits: Bare
 
 
-class Directory(Protocol):
+class Directory(HandedOut, Protocol):
     """The durable map: who exists, and where each session lives. Raises StoreUnavailable from every method.
 
     Placements change by compare-and-set alone (`rebind`): a change holds only if the record it started from,
@@ -205,15 +206,6 @@ class Directory(Protocol):
 
     async def placed_on(self, instance: InstanceUrl) -> list[Placed]:
         """The sessions placed on an instance that should be running there: not stopped, not logged out."""
-        ...
-
-    async def hand_out(self, instance: InstanceUrl) -> list[Account]:
-        """The sessions that the process asking at this address is to restore, in the order in which it should.
-
-        Those placed there that are meant to run; not what is on its way, which whoever moves it starts. To whom each
-        was given, when, and at which place of the queue is remembered in the same transaction. Whoever asks runs: that
-        its instance was said to have exited holds no more.
-        """
         ...
 
     async def adrift(self, *, for_s: float, limit: int) -> list[Placement]:

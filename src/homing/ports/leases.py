@@ -7,11 +7,13 @@ from homing.model.fleet import InstanceUrl, Placement, SessionId
 from homing.model.leases import Ended, Heartbeats, Incarnation, IncarnationId, Renewed
 from homing.model.vault import (
     Arrival,
+    AskedLately,
     Grant,
     Granted,
     Granting,
     Holder,
     Holding,
+    Left,
     Login,
     Reservation,
     SessionHolding,
@@ -160,6 +162,16 @@ class Grants(Protocol):
         """These sessions are about to be stopped where they are: their placements are `moving`, at the same epoch.
 
         Those whose record still stands, or is marked so already; messages for them wait from here on.
+        """
+        ...
+
+    async def leave_all(self, instance: InstanceUrl, *, quiet_s: float, shared: bool) -> Left | AskedLately:
+        """No process of the instance runs, so that others with its storage may take over what is placed there.
+
+        Not `shared`: nobody can, and the exit is all that is noted.
+
+        In one transaction: the exit is noted, and its sessions are `moving`, at their epochs; but for those in the
+        vault and those that nobody may take over. Refused if a process there asked for them within `quiet_s`.
         """
         ...
 

@@ -66,6 +66,12 @@ class AccountChanges(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     instance_url: Annotated[str, Meta(min_length=1, max_length=500)] | UnsetType = UNSET
 
 
+class StartAllBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Start what its instances lost. `instance_url`: on this instance alone."""
+
+    instance_url: str | None = None
+
+
 class RehomeBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Bring a session back. `force`: although its takeover is `never`."""
 

@@ -158,6 +158,8 @@ class ExitedView(msgspec.Struct):
     sessions: int
     wanted: int
     staying: dict[str, int]
+    note: str
+    """What whoever said so should know, such as that the browsers must be gone too."""
 
 
 class PlannedMoveView(msgspec.Struct):
@@ -307,7 +309,7 @@ def wanted(wanted: Wanted) -> WantedView:
 
 
 def exited(exited: Exited) -> ExitedView:
-    return ExitedView(exited.url, exited.boots, exited.sessions, exited.wanted, dict(exited.staying))
+    return ExitedView(exited.url, exited.boots, exited.sessions, exited.wanted, dict(exited.staying), exited.note)
 
 
 def plan(balanced: Balanced) -> PlanView:

@@ -57,6 +57,7 @@ STATUS: dict[Code, int] = {
     Code.ALREADY_THERE: 409,
     Code.NOT_MOVABLE: 409,
     Code.NOT_FENCED: 409,
+    Code.STILL_ANSWERS: 409,
     Code.INSTANCE_UNFIT: 409,
     Code.BRAKE_ENGAGED: 503,
     Code.NOT_SUPPORTED: 501,

@@ -28,6 +28,7 @@ from homing.model.fleet import (
     Takeover,
     WorkspaceId,
 )
+from homing.model.restoring import Recorded
 from homing.model.workspaces import Workspace
 from homing.ports import (
     AccountChanged,
@@ -116,6 +117,14 @@ class SqlDirectory:
     async def hand_out(self, instance: InstanceUrl) -> list[Account]:
         return await self._changes.make(lambda c: handing.hand_out(c, self._database, instance))
 
+    async def came_back(self, instance: InstanceUrl) -> None:
+        await self._changes.make(lambda c: (None, handing.came_back(c, instance)))
+
+    async def recorded(
+        self, *, instances: Collection[InstanceUrl] = (), sessions: Collection[SessionId] = ()
+    ) -> list[Recorded]:
+        return await self._database.read(lambda c: handing.recorded(c, self._database, instances, sessions))
+
     async def adrift(self, *, for_s: float, limit: int) -> list[Placement]:
         return await self._database.read(lambda c: placed.adrift(c, self._database, for_s, limit))
 
@@ -133,6 +142,9 @@ class SqlDirectory:
 
     async def claim_renewal(self, session_id: SessionId, *, every_s: float) -> float:
         return await self._database.write(lambda c: linking.claim_renewal(c, self._database, session_id, every_s))
+
+    async def claim_restart(self, session_id: SessionId, *, every_s: float) -> bool:
+        return await self._database.write(lambda c: linking.claim_restart(c, self._database, session_id, every_s))
 
     async def set_status(self, session_id: SessionId, status: SessionStatus, *, ready: bool = False) -> None:
         # Most reports repeat what is known; a read is cheaper than a transaction.

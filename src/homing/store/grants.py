@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import Connection, Select, Text, Update, func, select, update
 from sqlalchemy.types import TypeEngine
 
-from homing.model.fleet import MoveKind, Placement, PlacementState, Rebinding, SessionId
-from homing.model.vault import Arrival, Granted, Granting, SessionHolding
+from homing.model.fleet import InstanceUrl, MoveKind, Placement, PlacementState, Rebinding, SessionId
+from homing.model.vault import Arrival, AskedLately, Granted, Granting, Left, SessionHolding
 from homing.ports import Notice
-from homing.store import placements
+from homing.store import exiting, placements
 from homing.store.columns import Number, Words
 from homing.store.database import Database, Dialect
 from homing.store.granting import Entered, Pace, grant, holding_of
@@ -50,6 +50,9 @@ class SqlGrants:
 
     async def leave(self, expected: Sequence[Placement]) -> list[Placement]:
         return await self._mark(expected, PlacementState.MOVING) if expected else []
+
+    async def leave_all(self, instance: InstanceUrl, *, quiet_s: float, shared: bool) -> Left | AskedLately:
+        return await self._changes.make(lambda c: exiting.leave_all(c, self._database, instance, quiet_s, shared))
 
     async def stay(self, moving: Sequence[Placement]) -> list[Placement]:
         return await self._mark(moving, PlacementState.HELD) if moving else []

@@ -16,7 +16,7 @@ from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, AccountUuid, InstanceUrl, SessionStatus, Takeover
 from homing.model.work import Job, JobState
 from homing.ports import AccountPlaced, NewNames, Page
-from homing.serve import fleet_views, views
+from homing.serve import fleet_views, starting_views, views
 from homing.serve.access import Caller
 from homing.serve.api.context import (
     ADMIN,
@@ -35,8 +35,9 @@ from homing.serve.api.context import (
     url_of,
     uuid_of,
 )
-from homing.serve.bodies import AccountBody, AccountChanges, MigrateBody, RehomeBody
+from homing.serve.bodies import AccountBody, AccountChanges, MigrateBody, RehomeBody, StartAllBody
 from homing.serve.fleet_views import WantedView
+from homing.serve.starting_views import StartedAllView
 from homing.serve.views import AccountView, PairingView
 
 
@@ -119,6 +120,18 @@ class AccountsController(Controller):
         """Its instance is asked at this moment. 409 while the session can send, unless `force`; then it is stopped."""
         account = await account_of(gateway, caller, ref)
         await gateway.deleting.delete(account, force=force)
+
+    @post("/start", guards=[ADMIN], status_code=200, summary="Start every session that its instance lost and may start")
+    async def start_all(
+        self, gateway: TheGateway, caller: Asking, data: JSONBody[StartAllBody | None] = None
+    ) -> StartedAllView:
+        """By the same rules as it happens by itself; answers of every missing session what becomes of it, and why."""
+        operator(caller)
+        given = data.instance_url if data is not None else None
+        url = url_of(given, "instance_url") if given is not None else None
+        if url is not None and url not in gateway.fleet.roster.instances:
+            raise Problem(Code.INSTANCE_NOT_FOUND, f"There is no instance {url}", field="instance_url")
+        return starting_views.started_all(await gateway.restoring.start_all(url))
 
     @post("/{ref:str}/start", guards=[ADMIN], status_code=200, summary="Open the session")
     async def start(self, ref: Ref, gateway: TheGateway, caller: Asking) -> AccountView:

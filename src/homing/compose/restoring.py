@@ -1,0 +1,51 @@
+"""The part that looks for sessions which gateways without leases lost."""
+
+from typing import Protocol
+
+from homing.compose.stores import Stores
+from homing.config import Settings
+from homing.flows.alerts import AlertBook
+from homing.flows.keeper import Keeper
+from homing.flows.looking import Looking
+from homing.flows.rehome import Rehoming
+from homing.flows.restoring import Known, Restoring
+from homing.flows.watching import Watching
+from homing.ports import Clock, Fleet
+
+
+class Kept(Protocol):
+    """What brings sessions back."""
+
+    @property
+    def watching(self) -> Watching: ...
+
+    @property
+    def keeper(self) -> Keeper: ...
+
+    @property
+    def rehoming(self) -> Rehoming: ...
+
+
+def restoring_of(
+    settings: Settings,
+    stores: Stores,
+    fleet: Fleet,
+    kept: Kept,
+    alerts: AlertBook,
+    clock: Clock,
+) -> Restoring:
+    """Nothing is started while the brake is engaged, nor before the store is steady."""
+    watching, keeper = kept.watching, kept.keeper
+    return Restoring(
+        stores.directory,
+        fleet,
+        Looking(fleet, watching.refused_ago_s),
+        Known(watching.boot_of, watching.health_of),
+        kept.rehoming,
+        stores.work,
+        alerts,
+        clock,
+        settings.restoring_policy,
+        lambda: keeper.braked() or watching.may_grant(),
+        by_itself=settings.homing_start_missing,
+    )
