@@ -3,9 +3,11 @@
 from bite.catalogue import (
     adopting,
     granting,
+    ground,
     holding,
     joining,
     knowing,
+    meaning,
     numbers,
     pairing,
     restoring,
@@ -22,9 +24,11 @@ DEFECTS: tuple[Defect, ...] = (
     *granting.DEFECTS,
     *holding.DEFECTS,
     *joining.DEFECTS,
+    *meaning.DEFECTS,
     *numbers.DEFECTS,
     *pairing.DEFECTS,
     *restoring.DEFECTS,
     *speaking.DEFECTS,
     *working.DEFECTS,
+    *ground.DEFECTS,
 )

@@ -99,6 +99,7 @@ class Settings(BaseSettings):
     homing_probe_timeout: float = Field(default=1.0, gt=0.05, le=30, description="seconds")
     homing_logins_per_instance: float = Field(default=20.0, gt=0, description="a second")
     homing_logins_fleet: float = Field(default=500.0, gt=0, description="a second")
+    homing_doubtful_after: int = Field(default=3, ge=1, le=1000, description="failed sends in a row")
     homing_moves_per_day: int = Field(default=3, ge=0, description="of one session, by rebalancing")
 
     # What instances report.

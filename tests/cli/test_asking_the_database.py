@@ -10,6 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from clocks import SteppedClock
+from homing.model.alerts import Alert, AlertKind, Subject
 from homing.model.fleet import (
     AccountUuid,
     Epoch,
@@ -25,6 +26,7 @@ from homing.model.vault import Grant, Holder
 from homing.model.work import Job
 from homing.ports import NewAccount, Page
 from homing.serve.keyring import Keyring
+from homing.store.alerts import SqlAlerts
 from homing.store.database import Database
 from homing.store.directory import SqlDirectory
 from homing.store.leases import SqlLeases
@@ -237,3 +239,19 @@ def test_a_database_that_cannot_be_is_one_sentence(homing: CommandLine, url: str
     ran = homing("distribution")
     assert (ran.code, ran.out) == (2, "")
     assert re.fullmatch(r"[A-Z][^\n]*\n", ran.err)
+
+
+def test_what_stands_about_accounts_and_instances_is_shown(homing: CommandLine, fleet: str):
+    at = SystemClock().now()
+    standing = [
+        Alert(AlertKind.DOUBTFUL, Subject.session(SessionId("s144")), "three in a row", at),
+        Alert(AlertKind.INSTANCE_GONE, Subject.instance(A), "refused", at),
+    ]
+    with_database(fleet, lambda database: SqlAlerts(database, LocalNotices()).change(standing, []))
+    (account,) = homing("accounts", "--json").document["data"]
+    assert [alert["kind"] for alert in account["attention"]] == ["doubtful"]
+    assert " doubtful " in homing("accounts").out
+    assert "three in a row" in homing("accounts", "show", "144").out
+    (instance,) = homing("instances", "--json").document["data"]
+    assert [alert["kind"] for alert in instance["attention"]] == ["instance_gone"]
+    assert " instance_gone " in homing("instances").out

@@ -20,7 +20,17 @@ from homing.cli.options import (
     Workspace,
     labels,
 )
-from homing.cli.output import Columns, Row, instant, moment, print_facts, print_json, print_page, print_rows
+from homing.cli.output import (
+    Columns,
+    Row,
+    attention,
+    instant,
+    moment,
+    print_facts,
+    print_json,
+    print_page,
+    print_rows,
+)
 from homing.cli.source import gateway, source
 from homing.cli.stops import CannotStart, NeedsAttention
 from homing.cli.waiting import Timeout, Wait, move_ended, until
@@ -49,6 +59,7 @@ _COLUMNS: Columns = {
     "status": "status",
     "place": "state",
     "verified": moment("last_verified_at"),
+    "attention": attention,
     "uuid": "uuid",
 }
 
@@ -389,6 +400,7 @@ def _facts(account: Row) -> dict[str, Any]:
         "placement": account["state"],
         "status": account["status"],
         **_advice(account),
+        **{f"alert {alert['kind']}": f"{alert['reason']}; {alert['do']}" for alert in account.get("attention") or ()},
         "last verified": instant(account["last_verified_at"]),
         "takeover": account["takeover"],
         "requires": [f"{name}={value}" for name, value in account["requires"].items()],

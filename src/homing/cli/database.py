@@ -1,7 +1,8 @@
 """Asking the database itself, where no gateway is needed. Answers look as the gateway's do."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, NoReturn, TypeVar
 
@@ -13,8 +14,10 @@ from homing.cli.stops import CannotStart, NeedsAttention, problem
 from homing.compose import open_exits, open_stores
 from homing.compose.waiting import until_there
 from homing.config import Settings
+from homing.flows.alerts import STANDING_MAX
 from homing.flows.exits import Exited
 from homing.model.access import Scope
+from homing.model.alerts import Alert, Subject
 from homing.model.errors import Problem
 from homing.model.fleet import (
     Account,
@@ -33,7 +36,7 @@ from homing.model.phones import Bare
 from homing.model.urls import normal
 from homing.model.work import ScheduleRecord
 from homing.model.workspaces import Workspace
-from homing.ports import Directory, InstanceHealth, NameTaken, Page, StoreUnavailable, WorkspaceChanges
+from homing.ports import Alerts, Directory, InstanceHealth, NameTaken, Page, StoreUnavailable, WorkspaceChanges
 from homing.serve import fleet_views, logs, problems, schedule_view, views
 from homing.serve.keyring import new_key
 from homing.serve.workspaces import Workspaces, region_of
@@ -60,15 +63,17 @@ class DatabaseSource:
         self, *, workspace: int | None, instance_url: str | None, status: str | None, after: int, limit: int
     ) -> Document:
         wanted = SessionStatus(status) if status is not None else None
-        rows = self._ask(
+        rows, alerts = self._ask_beside_alerts(
             lambda directory: directory.accounts(
                 _workspace(workspace), Page(after, limit), instance_url=_url(instance_url), status=wanted
             )
         )
-        return _plain(views.page([views.account(row, now=SystemClock().now()) for row in rows], limit))
+        shown = [views.account(row, alerts[Subject.session(row.session_id)], now=SystemClock().now()) for row in rows]
+        return _plain(views.page(shown, limit))
 
     def account(self, ref: str) -> Document:
-        return _plain(views.account(self._ask(lambda directory: _account(directory, ref)), now=SystemClock().now()))
+        found, alerts = self._ask_beside_alerts(lambda directory: _account(directory, ref))
+        return _plain(views.account(found, alerts[Subject.session(found.session_id)], now=SystemClock().now()))
 
     def contacts(self, *, workspace: int | None, after: int, limit: int) -> Document:
         rows = self._ask(lambda directory: directory.contacts(_workspace(workspace), Page(after, limit)))
@@ -116,13 +121,17 @@ class DatabaseSource:
         return _plain(views.workspace(workspace, self._settings.homing_default_region))
 
     def instances(self) -> Document:
-        async def story() -> tuple[list[InstanceLoad], list[Incarnation]]:
+        async def story() -> tuple[list[InstanceLoad], list[Incarnation], Standing]:
             async with open_stores(self._settings) as stores:
-                return await stores.directory.loads(), await stores.leases.incarnations()
+                standing = await _standing(stores.alerts)
+                return await stores.directory.loads(), await stores.leases.incarnations(), standing
 
-        loads, boots = told(story)
+        loads, boots, alerts = told(story)
         newest = {boot.instance_url: boot for boot in boots}
-        return {"data": [_unasked(load, newest.get(load.instance.url)) for load in loads], "next": None}
+        rows = [
+            _unasked(load, newest.get(load.instance.url), alerts[Subject.instance(load.instance.url)]) for load in loads
+        ]
+        return {"data": rows, "next": None}
 
     def distribution(self) -> Document:
         loads = self._ask(lambda directory: directory.loads())
@@ -187,12 +196,30 @@ class DatabaseSource:
 
         self._ask(ask)
 
+    def _ask_beside_alerts(self, ask: Callable[[Directory], Awaitable[T]]) -> tuple[T, "Standing"]:
+        async def story() -> tuple[T, Standing]:
+            async with open_stores(self._settings) as stores:
+                return await ask(stores.directory), await _standing(stores.alerts)
+
+        return told(story)
+
     def _ask(self, ask: Callable[[Directory], Awaitable[T]]) -> T:
         async def story() -> T:
             async with open_stores(self._settings) as stores:
                 return await ask(stores.directory)
 
         return told(story)
+
+
+Standing = defaultdict[Subject, list[Alert]]
+"""The alerts that stand, by what they are about."""
+
+
+async def _standing(alerts: Alerts) -> Standing:
+    standing: Standing = defaultdict(list)
+    for alert in await alerts.standing(limit=STANDING_MAX):
+        standing[alert.subject].append(alert)
+    return standing
 
 
 def told(story: Callable[[], Awaitable[T]]) -> T:
@@ -246,8 +273,8 @@ def _region(given: str) -> str:
         raise problem(422, refused.code.value, refused.detail) from refused
 
 
-def _unasked(load: InstanceLoad, boot: Incarnation | None) -> Document:
-    shown = fleet_views.instance(load, InstanceHealth(Capabilities()))
+def _unasked(load: InstanceLoad, boot: Incarnation | None, alerts: Sequence[Alert]) -> Document:
+    shown = fleet_views.instance(load, InstanceHealth(Capabilities()), alerts)
     fleet_views.judge(shown, None, boot)
     return _plain(shown) | _NOT_ASKED
 

@@ -7,7 +7,7 @@ from cyclopts.validators import Number
 
 from homing.cli.gateway import Gateway, path
 from homing.cli.options import AccountRef, After, AsJson, InstanceRef, Kind, Labels, Limit, Name, labels
-from homing.cli.output import Columns, Row, moment, note, print_facts, print_json, print_page, print_rows
+from homing.cli.output import Columns, Row, attention, moment, note, print_facts, print_json, print_page, print_rows
 from homing.cli.source import gateway, source
 from homing.cli.stops import CannotStart, problem
 
@@ -57,6 +57,7 @@ _INSTANCES: Columns = {
     "strays": lambda row: row.get("strays"),
     "sends/s": _sends,
     "MB": _memory,
+    "attention": attention,
     "why": _why,
 }
 

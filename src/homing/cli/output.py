@@ -80,6 +80,11 @@ def instant(at: str | None) -> str:
     return at.replace("T", " ")[:19] + "Z"
 
 
+def attention(row: Row) -> str:
+    """The alerts that stand about it, by their kinds."""
+    return ", ".join(alert["kind"] for alert in row.get("attention") or ()) or "-"
+
+
 def _cell(row: Row, how: str | Callable[[Row], Any]) -> Any:
     return how(row) if callable(how) else row.get(how)
 

@@ -18,6 +18,7 @@ from homing.ports import (
     Work,
     WriteProof,
 )
+from homing.ports.doubts import RestartClaims
 from homing.store.alerts import SqlAlerts
 from homing.store.database import Database
 from homing.store.directory import SqlDirectory
@@ -49,6 +50,7 @@ class Stores:
     grants: Grants
     alerts: Alerts
     proof: WriteProof
+    restart_claims: RestartClaims
 
 
 @asynccontextmanager
@@ -75,10 +77,11 @@ def stores_on(
     database: Database, notices: StagedNotices, clock: Clock, *, on_read: Callable[[], None] = lambda: None
 ) -> Stores:
     """All stores on one open database."""
+    directory = SqlDirectory(database, notices, clock, on_read=on_read)
     return Stores(
         database=database,
         notices=notices,
-        directory=SqlDirectory(database, notices, clock, on_read=on_read),
+        directory=directory,
         messages=SqlMessages(database),
         events=SqlEvents(database, notices),
         schedules=SqlSchedules(database),
@@ -87,4 +90,5 @@ def stores_on(
         grants=SqlGrants(database, notices),
         alerts=SqlAlerts(database, notices),
         proof=SqlWriteProof(database),
+        restart_claims=directory,
     )

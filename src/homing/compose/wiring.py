@@ -25,6 +25,7 @@ from homing.flows.adopting import Adopting
 from homing.flows.alerts import AlertBook
 from homing.flows.balance import Balance
 from homing.flows.deleting import Deleting
+from homing.flows.doubts import Doubts
 from homing.flows.drain import Drains
 from homing.flows.exits import Exits
 from homing.flows.fitness import Fitness
@@ -97,10 +98,11 @@ def wired(
     strays = Strays(stores.directory, stores.work, kept.rehoming, clock, alerts)
     looking = _looking(settings, stores, fleet, fitness, alerts, kept, clock, entropy, metrics)
     lists, identity, sync, hints = looking.lists, looking.identity, looking.sync, looking.hints
-    sending, said = _sending(settings, routes, fleet, looking.rediscovery, clock, kept, fitness)
+    accounts = _accounts(stores, fleet, entropy, metrics, kept, fitness, looking.links)
+    doubts = _doubts(settings, stores, lists, fleet, accounts, alerts, clock)
+    sending, said = _sending(settings, routes, fleet, looking.rediscovery, clock, kept, fitness, doubts)
     made = (settings, stores, keyring, workspaces, routes, sending, metrics, clock, entropy)
     sends, keyed, recorder = _send_endpoint(*made)
-    accounts = _accounts(stores, fleet, entropy, metrics, kept, fitness, looking.links)
     adopting = Adopting(stores.directory, lists, identity, clock, metrics, naming.taken)
     overlooked = Overlooked(stores.events, hints, clock)
     intake = Intake(stores.events, hints, said, clock, entropy, keep_days=settings.homing_event_days)
@@ -141,7 +143,7 @@ def wired(
     )
     _show(stores, kept, fitness, alerts, metrics)
     services = (fleet, keyring, workspaces, alerts, keyed, recorder, hints, overlooked, intake, scheduler)
-    known = (reports.unknown, reports.rejections, fitness, strays, _housekeeping(settings, stores, clock))
+    known = (doubts, reports.unknown, reports.rejections, fitness, strays, _housekeeping(settings, stores, clock))
     moved = (looking.take_backs, kept.watching, kept.keeper, kept.worker, gateway.moving.drains, gateway.restoring)
     return gateway, [part.run for part in (*services, *known, *moved)]
 
@@ -180,6 +182,19 @@ def _accounts(
     return Accounts(stores.directory, fleet, entropy, stores.notices, metrics, unfit, met, links)
 
 
+def _doubts(
+    settings: Settings,
+    stores: Stores,
+    lists: Lists,
+    fleet: LiveFleet,
+    accounts: Accounts,
+    alerts: AlertBook,
+    clock: Clock,
+) -> Doubts:
+    after, directory = settings.homing_doubtful_after, stores.directory
+    return Doubts(directory, stores.restart_claims, lists, fleet, accounts, alerts, clock, after=after)
+
+
 def _pairing(stores: Stores, fleet: LiveFleet, clock: Clock) -> Pairing:
     """Pictures are read beside the loop: they come from outside, and take a while."""
     read_picture = partial(asyncio.to_thread, pictures.text_in)
@@ -199,6 +214,7 @@ def _sending(
     clock: Clock,
     kept: "_Kept",
     fitness: Fitness,
+    doubts: Doubts,
 ) -> tuple[Sending, Said]:
     said = Said()
     sending = Sending(
@@ -211,6 +227,7 @@ def _sending(
         kept.news,
         all_hear(kept.watching.saw, fitness.met),
         kept.rehoming.obstacle,
+        doubts,
     )
     return sending, said
 

@@ -68,6 +68,10 @@ class AlertBook:
             log.info("Alert resolved", kind=kind.value, **_named(subject), title=GUIDES[kind].title)
             self._enter((subject, kind), None)
 
+    @property
+    def any_stands(self) -> bool:
+        return bool(self._standing)
+
     def held(self, session: SessionId) -> None:
         """The session is where its record says, and can send. Costs nothing while nothing stands."""
         if self._standing:

@@ -13,6 +13,7 @@ import structlog
 from homing.decide import failures, recovery
 from homing.decide.recovery import Finish, Look, SendPolicy, Try
 from homing.decide.rehome import Obstacle
+from homing.flows.doubts import Doubts
 from homing.flows.news import News, Watch
 from homing.flows.rediscover import Rediscovery
 from homing.flows.said import Said
@@ -61,10 +62,12 @@ class Sending:
         news: News | None = None,
         saw: Saw | None = None,
         obstacles: Obstacles | None = None,
+        doubts: Doubts | None = None,
     ) -> None:
         self._routes, self._fleet, self._rediscovery = routes, fleet, rediscovery
         self._clock, self._policy, self._said = clock, policy, said or Said()
         self._news, self._heard, self._obstacles = news or News(), saw, obstacles
+        self._doubts = doubts
 
     async def send(self, text: Text, route: Route) -> Outcome:
         """The message's outcome. Beyond the deadline only an attempt that cannot be repeated is still awaited."""
@@ -72,6 +75,8 @@ class Sending:
         self._said.begin(route.session_id, text)
         try:
             outcome = await self._driven(text, route)
+            if self._doubts is not None and isinstance(outcome, Sent):
+                self._doubts.worked(route.session_id)
             return outcome
         finally:
             self._said.end(route.session_id, text, outcome)
@@ -112,9 +117,15 @@ class Sending:
                     looked, route = await self._look(route)
                     happened.append(looked)
                 case Finish(outcome=outcome):
+                    self._note_failed(route, happened)
                     return await self._explained(outcome, route)
                 case _:
                     assert_never(step)
+
+    def _note_failed(self, route: Route, happened: list[Happening]) -> None:
+        last = next((item for item in reversed(happened) if isinstance(item, Attempt)), None)
+        if self._doubts is not None and last is not None:
+            self._doubts.failed(route.session_id, last.instance_url, last.fault)
 
     async def _explained(self, outcome: NotSent | Unknown, route: Route) -> Outcome:
         """A session that could be found nowhere may be on its way to be opened again; then it is said what is in it."""

@@ -143,6 +143,9 @@ class SqlDirectory:
     async def claim_renewal(self, session_id: SessionId, *, every_s: float) -> float:
         return await self._database.write(lambda c: linking.claim_renewal(c, self._database, session_id, every_s))
 
+    async def claim_restart(self, session_id: SessionId, *, every_s: float) -> bool:
+        return await self._database.write(lambda c: linking.claim_restart(c, self._database, session_id, every_s))
+
     async def set_status(self, session_id: SessionId, status: SessionStatus, *, ready: bool = False) -> None:
         # Most reports repeat what is known; a read is cheaper than a transaction.
         if await self._database.read(lambda c: placements.status_of(c, session_id)) in (None, status):

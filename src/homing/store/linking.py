@@ -73,6 +73,22 @@ def _claim_statement(dialect: Dialect) -> Update:
     )
 
 
+def claim_restart(connection: Connection, database: Database, session: SessionId, every_s: float) -> bool:
+    """Whether a doubtful session may be restarted now: then that is noted."""
+    told = {"session": session, **moments(connection, database, now_s=0.0, due_s=-every_s)}
+    return bool(connection.execute(_claim_restart_statement(database.dialect), told).rowcount)
+
+
+@prepared
+def _claim_restart_statement(dialect: Dialect) -> Update:
+    is_due = or_(sessions.c.doubt_restart_at.is_(None), sessions.c.doubt_restart_at <= moment(dialect, "due_s"))
+    return (
+        update(sessions)
+        .where(sessions.c.session_id == bindparam("session"), is_due)
+        .values(doubt_restart_at=moment(dialect, "now_s"))
+    )
+
+
 @prepared
 def _renewed_statement() -> Select[Any]:
     return select(sessions.c.code_renewed_at).where(sessions.c.session_id == bindparam("session"))

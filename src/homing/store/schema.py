@@ -165,6 +165,8 @@ sessions = Table(
     Column("started_on", Words),
     # When a new code was last asked for.
     Column("code_renewed_at", UtcDateTime),
+    # When it was last restarted because sends through it failed.
+    Column("doubt_restart_at", UtcDateTime),
     # To whom it was last handed out to be restored, when, and as which of those that it was given together.
     Column("offered_to", Words),
     Column("offered_at", UtcDateTime),

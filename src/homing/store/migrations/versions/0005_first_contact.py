@@ -188,6 +188,7 @@ def _linking() -> list[Column[Any]]:
         Column("started_at", UtcDateTime(), nullable=True),
         Column("started_on", Words(), nullable=True),
         Column("code_renewed_at", UtcDateTime(), nullable=True),
+        Column("doubt_restart_at", UtcDateTime(), nullable=True),
     ]
 
 
