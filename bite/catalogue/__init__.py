@@ -3,6 +3,7 @@
 from bite.catalogue import (
     adopting,
     granting,
+    ground,
     holding,
     joining,
     knowing,
@@ -29,4 +30,5 @@ DEFECTS: tuple[Defect, ...] = (
     *restoring.DEFECTS,
     *speaking.DEFECTS,
     *working.DEFECTS,
+    *ground.DEFECTS,
 )

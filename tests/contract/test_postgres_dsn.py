@@ -1,8 +1,13 @@
 """A PostgreSQL URL as providers give it, read; what is wrong with one, in a sentence without a secret."""
 
+import socket
+import ssl
+
+import asyncpg
 import pytest
 
 from homing.store.database import StoreMisconfigured
+from homing.store.failures import beyond_waiting
 from homing.store.opening import open_database
 from homing.store.postgres_dsn import Host, PostgresDsn, read_dsn
 
@@ -89,6 +94,28 @@ async def test_name_and_options_reach_the_server(postgres_url: str) -> None:
     asked = text("SELECT current_setting('application_name') || ' ' || current_setting('work_mem')")
     assert await database.read(lambda c: c.scalar(asked)) == "homing-7 7MB"
     await database.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "hopeless"),
+    [
+        (asyncpg.InvalidPasswordError("no"), True),
+        (asyncpg.InvalidAuthorizationSpecificationError("no"), True),
+        (asyncpg.InvalidCatalogNameError("no"), True),
+        (asyncpg.InsufficientPrivilegeError("no"), True),
+        (ssl.SSLCertVerificationError(1, "no"), True),
+        (asyncpg.ProtocolViolationError("unsupported startup parameter: options"), True),
+        (asyncpg.CannotConnectNowError("starting up"), False),
+        (asyncpg.TooManyConnectionsError("full"), False),
+        (asyncpg.ReadOnlySQLTransactionError("demoted"), False),
+        (ConnectionRefusedError(111, "refused"), False),
+        (socket.gaierror(socket.EAI_NONAME, "no such name"), False),
+        (ssl.SSLEOFError(8, "cut"), False),
+        (TimeoutError(), False),
+    ],
+)
+def test_only_what_waiting_does_not_cure_is_hopeless(error: Exception, hopeless: bool) -> None:
+    assert beyond_waiting(error) is hopeless
 
 
 def test_a_dsn_without_a_password_shows_none() -> None:
