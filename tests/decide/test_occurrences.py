@@ -155,6 +155,7 @@ def test_one_persons_news_leaves_anothers_retry_a_retry() -> None:
 
 def test_the_retry_of_an_older_code_is_no_newer_code() -> None:
     assert stored(*(told("qr_code_generated", qr_code=code) for code in ("1", "2", "1"))) == 2
+    assert events.meaning(told("qr_code_generated", qr_code="1")).window_s == events.NAMED_WITHIN_S
 
 
 def test_a_session_that_is_ready_is_ready_once_until_it_was_lost() -> None:

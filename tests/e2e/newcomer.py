@@ -96,7 +96,10 @@ class Newcomer:
         """Start a gateway; with `ready` it can do its work when this returns."""
         self._launch(number, settings)
         if ready:
-            await self.until(lambda: self._is_ready(number), READY_WITHIN_S, "the gateway is ready")
+            await self.until_ready(number)
+
+    async def until_ready(self, number: int = 0) -> None:
+        await self.until(lambda: self._is_ready(number), READY_WITHIN_S, "the gateway is ready")
 
     def _launch(self, number: int, settings: Mapping[str, str]) -> None:
         with self.log_file(number).open("ab") as log:
@@ -284,7 +287,7 @@ async def settled(folder: Path, *, spoilt_is_asserted: bool = True, **more: Any)
     """A fleet that is up: first the gateway, then the instances. Whatever a test does, nothing may be spoilt."""
     async with newcomer(folder, **more) as fleet:
         if "database_url" in more:
-            fleet.create_key()
+            await asyncio.to_thread(fleet.create_key)  # its way to the database may be a proxy on this loop
         else:
             fleet.take_key()
         await fleet.serve()

@@ -22,6 +22,7 @@ ASKED_IN_VAIN_S = 3.5
 SOON = {"HOMING_SYNC_SCHEDULE": "* * * * * */2"}
 """The whole fleet is checked every 2 s instead of every five minutes."""
 BACK_WITHIN_S = 45.0
+CLOCKS_MAY_BE_OFF_S = 6.0
 
 
 @pytest.fixture
@@ -32,6 +33,13 @@ async def fleet(tmp_path: Path) -> AsyncIterator[Newcomer]:
 
 async def paired(fleet: Newcomer, count: int) -> list[dict[str, Any]]:
     return list(await asyncio.gather(*(fleet.paired(phone) for phone in PHONES[:count])))
+
+
+async def long_paired(fleet: Newcomer, count: int) -> list[dict[str, Any]]:
+    """The same, so long ago that their starts cannot be taken for starts in the processes that come next."""
+    accounts = await paired(fleet, count)
+    await asyncio.sleep(CLOCKS_MAY_BE_OFF_S)
+    return accounts
 
 
 async def all_back(fleet: Newcomer, accounts: list[dict[str, Any]], clients: int) -> None:
@@ -59,7 +67,7 @@ async def test_a_killed_instance_restores_what_it_is_handed_and_is_told_nothing(
 
 
 async def test_instances_that_came_up_before_the_gateway_get_their_sessions_back(fleet: Newcomer) -> None:
-    accounts = await paired(fleet, 3)
+    accounts = await long_paired(fleet, 3)
     fleet.stop_gateway()
     for node in fleet.nodes:
         node.kill()
@@ -73,7 +81,7 @@ async def test_instances_that_came_up_before_the_gateway_get_their_sessions_back
 async def test_an_instance_that_was_restarted_while_no_gateway_was_there_gets_its_sessions_back(
     fleet: Newcomer,
 ) -> None:
-    accounts = await paired(fleet, 3)
+    accounts = await long_paired(fleet, 3)
     fleet.kill_gateway()
     node = fleet.node_of(accounts[0])
     node.kill()
@@ -94,6 +102,19 @@ async def test_several_sessions_restored_one_after_another_are_not_started_by_us
         fleet.nodes[0].start("--login-takes=3")
         await all_back(fleet, accounts, clients=2)
         assert [line["by"] for line in fleet.judged("client_opened")].count("restore") == 4
+
+
+async def test_a_start_by_hand_of_what_waits_in_the_restore_queue_starts_nothing(tmp_path: Path) -> None:
+    async with settled(tmp_path, instances=1, settings=SOON) as fleet:
+        accounts = await paired(fleet, 3)
+        fleet.nodes[0].kill()
+        fleet.nodes[0].start("--login-takes=3")
+        await fleet.until_judged("client_opened", accounts[0]["session_id"], count=2)
+        last = max(accounts, key=lambda account: int(account["id"]))
+        assert last["session_id"] not in fleet.nodes[0].listed()
+        started = await fleet.ask("POST", f"/accounts/{last['uuid']}/start")
+        assert started.status in (200, 409, 503), started
+        await all_back(fleet, accounts, clients=2)
 
 
 async def test_a_gateway_that_comes_back_while_an_instance_restores_starts_nothing(fleet: Newcomer) -> None:
@@ -126,7 +147,7 @@ async def test_one_session_that_vanishes_from_a_living_process_is_an_alert_and_n
 
 async def test_an_instance_that_does_not_answer_keeps_everything_from_being_started(fleet: Newcomer) -> None:
     """It could hold them: one of the same family is down when the others came up without their sessions."""
-    accounts = await paired(fleet, 3)
+    accounts = await long_paired(fleet, 3)
     fleet.kill_gateway()
     for node in fleet.nodes:
         node.kill()
@@ -143,7 +164,7 @@ async def test_an_instance_that_does_not_answer_keeps_everything_from_being_star
 
 
 async def test_a_create_without_an_answer_is_not_repeated_blindly(fleet: Newcomer) -> None:
-    accounts = await paired(fleet, 1)
+    accounts = await long_paired(fleet, 1)
     [account] = accounts
     node = fleet.node_of(account)
     fleet.stop_gateway()
@@ -184,7 +205,7 @@ async def test_a_hang_that_ends_the_whole_process_costs_one_message_and_no_sessi
 
 async def test_two_gateways_start_what_is_missing_once(tmp_path: Path, postgres_url: str) -> None:
     async with settled(tmp_path, database_url=postgres_url, gateways=2, settings=SOON) as fleet:
-        accounts = await paired(fleet, 4)
+        accounts = await long_paired(fleet, 4)
         fleet.stop_gateway()
         for node in fleet.nodes:
             node.kill()
@@ -199,8 +220,8 @@ async def test_a_database_that_comes_last_is_waited_for(tmp_path: Path, postgres
     async with tcp_proxy(str(url.host), url.port or 5432) as proxy:
         proxied = url.set(host="127.0.0.1", port=proxy.port).render_as_string(hide_password=False)
         async with settled(tmp_path, database_url=proxied, settings=SOON) as fleet:
-            accounts = await paired(fleet, 3)
-            fleet.stop_gateway()
+            accounts = await long_paired(fleet, 3)
+            fleet.kill_gateway()
             for node in fleet.nodes:
                 node.kill()
             proxy.freeze()
@@ -208,4 +229,5 @@ async def test_a_database_that_comes_last_is_waited_for(tmp_path: Path, postgres
             start_all(fleet.nodes)
             await asyncio.sleep(ASKED_IN_VAIN_S)
             proxy.thaw()
+            await fleet.until_ready()
             await all_back(fleet, accounts, clients=2)

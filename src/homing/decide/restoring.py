@@ -166,6 +166,27 @@ def may_open(session: Recorded, target: InstanceUrl, looks: Looks, policy: Resto
     return Start(f"nobody of {len(looks)} that could hold it lists it")
 
 
+def turn_in_queue(
+    session: Recorded, look: Answered, placed: Collection[Recorded], policy: RestoringPolicy
+) -> Wait | None:
+    """Why an operator's start of a session that `look` does not list has to wait; None if it may go on.
+
+    What comes after it in the same queue and is listed already shows that its turn is over.
+    """
+    if session.session_id in look.sessions:
+        return None
+    if any(_restored_after(each, session, look, policy) for each in placed):
+        return None
+    return _its_queue(session, look, {look.url: look}, placed, policy)
+
+
+def _restored_after(each: Recorded, session: Recorded, look: Answered, policy: RestoringPolicy) -> bool:
+    mine, its = session.offered, each.offered
+    if mine is None or its is None or its.to_url != mine.to_url or its.place <= mine.place:
+        return False
+    return abs(its.ago_s - mine.ago_s) < policy.skew_s and each.session_id in look.sessions
+
+
 def after_failure(session: SessionId, look: Look, fault: Fault) -> Present | Wait | Leave:
     """What a start that went wrong came to, by the list read after it.
 
