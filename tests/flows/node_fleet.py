@@ -41,7 +41,7 @@ from homing.model.fleet import (
     Takeover,
     WorkspaceId,
 )
-from homing.ports import NewAccount, Roster
+from homing.ports import NewAccount, Roster, RosterChanged
 from homing.sim.world import SeededEntropy, VirtualClock
 from homing.store.alerts import SqlAlerts
 from homing.store.directory import SqlDirectory
@@ -414,6 +414,10 @@ async def node_fleet(*urls: InstanceUrl, storage: str | None = None) -> AsyncIte
 
 
 async def _follow(fleet: NodeFleet) -> None:
+    """Know the instances as a gateway's roster does."""
+    changed = asyncio.Event()
+    fleet.notices.subscribe(lambda notice: changed.set() if isinstance(notice, RosterChanged) else None)
     while True:
-        await asyncio.sleep(0.5)
+        await changed.wait()
+        changed.clear()
         await fleet.refresh()

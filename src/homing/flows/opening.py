@@ -9,6 +9,7 @@ A start without an answer is not repeated before the list shows that it came to 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 
 import structlog
 
@@ -197,7 +198,8 @@ async def _granted(underway: Underway, fit: Sequence[tuple[Task, _Target]]) -> l
     places = {each.granting.session_id: each.placement for each in granted}
     waiting = [task for task, _ in fit if task.session_id not in places]
     for place, task in enumerate(waiting, start=1):
-        far_s = max(1.0, place / means.policy.opens_fleet)
+        # Those whose turns come in the same second come together: each attempt reads lists.
+        far_s = float(ceil(place / means.policy.opens_fleet))
         underway.end(task, Retry(far_s, "its turn to be opened has not come, or its record changed"))
     given = [(task, target) for task, target in fit if task.session_id in places]
     for task, target in given:

@@ -134,7 +134,7 @@ class Restoring:
         looks = dict(await self._looking.look([home.url for home in homes]))
         placed = await self._placed(homes)
         short = [home for home in homes if _lacks_some(home, placed[home.url], looks[home.url])]
-        groups = {home.url: self._could_hold(home) for home in homes}
+        groups = self._could_hold(short)
         others = {url for home in short for url in groups[home.url]} - looks.keys()
         if others:
             looks |= await self._looking.look(sorted(others))
@@ -143,7 +143,7 @@ class Restoring:
         jobs = await self._under_way([each for there in placed.values() for each in there])
         judged: list[Judged] = []
         for home in homes:
-            of_group = {url: looks[url] for url in groups[home.url] if url in looks}
+            of_group = {url: looks[url] for url in groups.get(home.url, [home.url])}
             judged += self._of_one(home, placed[home.url], of_group, jobs)
         return judged
 
@@ -168,10 +168,11 @@ class Restoring:
                 placed[each.placement.instance_url].append(each)
         return placed
 
-    def _could_hold(self, home: Instance) -> list[InstanceUrl]:
+    def _could_hold(self, homes: Sequence[Instance]) -> dict[InstanceUrl, list[InstanceUrl]]:
+        """Of each of these, all that may have opened what is placed there."""
         known = self._fleet.roster.instances.values()
-        leased = {each.url for each in known if self._known.holds_leases(each.url)}
-        return restoring.could_hold(home, known, leased)
+        leased = {each.url for each in known if homes and self._known.holds_leases(each.url)}
+        return {home.url: restoring.could_hold(home, known, leased) for home in homes}
 
     async def _under_way(self, placed: Sequence[Recorded]) -> set[SessionId]:
         """Those that somebody moves or starts already."""
