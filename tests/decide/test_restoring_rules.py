@@ -127,6 +127,11 @@ def test_a_start_of_ours_that_did_not_come_up_is_repeated_after_a_while() -> Non
     assert isinstance(judged(later, a(TWO, uptime_s=HOUR), b()), Start)
 
 
+def test_a_start_that_came_up_is_not_waited_for() -> None:
+    """By clocks that may differ the process is no younger than the start; but it was seen in between."""
+    assert isinstance(judged(session(started_ago_s=14.0, seen_ago_s=13.0), a(uptime_s=11.0), b()), Start)
+
+
 def test_a_start_that_died_with_its_process_is_not_waited_for() -> None:
     assert isinstance(judged(session(started_ago_s=100.0), a(uptime_s=60.0), b()), Start)
 
@@ -239,3 +244,32 @@ def test_only_so_many_are_opened_on_an_instance_at_a_time() -> None:
     turned = restoring.in_turn(verdicts, 0, POLICY)
     assert [type(each) for each in turned.values()] == [Start, Leave, Start, Wait]
     assert [type(each) for each in restoring.in_turn(verdicts, 2, POLICY).values()] == [Wait, Leave, Wait, Wait]
+
+
+# --- an operator's start of what waits in a queue ---------------------------------------------------------------
+
+
+def queued(number: int, place: int, ago_s: float = 20.0) -> Recorded:
+    return session(number, offered=Offered(A, ago_s, place))
+
+
+def test_a_start_by_hand_waits_for_the_turn_that_comes_by_itself() -> None:
+    first, last = queued(1, 1), queued(2, 2)
+    turn = restoring.turn_in_queue(last, a(first, uptime_s=21.0), [first, last], POLICY)
+    assert isinstance(turn, Wait)
+    assert "number 2 of its queue" in turn.reason
+
+
+@pytest.mark.parametrize(
+    ("one", "look"),
+    [
+        (queued(1, 1), a(queued(2, 2), uptime_s=21.0)),
+        (queued(1, 1), a(queued(1, 1), uptime_s=21.0)),
+        (queued(1, 1, ago_s=600.0), a(uptime_s=21.0)),
+        (session(1), a(uptime_s=21.0)),
+        (session(1, offered=Offered(B, 20.0, 1)), a(uptime_s=21.0)),
+    ],
+    ids=["the next one had its turn", "it is listed", "the process began anew since", "not handed out", "to another"],
+)
+def test_a_start_by_hand_goes_on_where_no_turn_comes(one: Recorded, look: Answered) -> None:
+    assert restoring.turn_in_queue(one, look, [one, queued(2, 2)], POLICY) is None

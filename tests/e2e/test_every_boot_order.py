@@ -104,6 +104,19 @@ async def test_several_sessions_restored_one_after_another_are_not_started_by_us
         assert [line["by"] for line in fleet.judged("client_opened")].count("restore") == 4
 
 
+async def test_a_start_by_hand_of_what_waits_in_the_restore_queue_starts_nothing(tmp_path: Path) -> None:
+    async with settled(tmp_path, instances=1, settings=SOON) as fleet:
+        accounts = await paired(fleet, 3)
+        fleet.nodes[0].kill()
+        fleet.nodes[0].start("--login-takes=3")
+        await fleet.until_judged("client_opened", accounts[0]["session_id"], count=2)
+        last = max(accounts, key=lambda account: int(account["id"]))
+        assert last["session_id"] not in fleet.nodes[0].listed()
+        started = await fleet.ask("POST", f"/accounts/{last['uuid']}/start")
+        assert started.status in (200, 409, 503), started
+        await all_back(fleet, accounts, clients=2)
+
+
 async def test_a_gateway_that_comes_back_while_an_instance_restores_starts_nothing(fleet: Newcomer) -> None:
     accounts = await paired(fleet, 3)
     node = fleet.node_of(accounts[0])

@@ -407,6 +407,17 @@ async def test_a_holder_that_answers_is_asked_to_stop_first() -> None:
         assert [wish.cause for wish in await it.wishes()] == [Cause.REQUEST]
 
 
+async def test_a_holder_that_just_fell_silent_is_not_said_to_answer() -> None:
+    """It is not judged to be down yet."""
+    async with desk() as it:
+        account = await it.account(A, boot=None)
+        it.bench.world.lose(A, Fault(Phase.REFUSED))
+        problem = await it.refused(it.migrations.rehome(account))
+        assert problem.code is Code.NOT_FENCED
+        assert f"{A} answers" not in problem.detail
+        assert f"homing instances set {A} --storage" in problem.detail
+
+
 async def test_what_nothing_fences_is_refused_with_what_to_do() -> None:
     async with desk() as it:
         account = await it.account(A, boot=None)

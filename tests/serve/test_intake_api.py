@@ -358,7 +358,20 @@ async def test_a_sync_of_no_chats_is_malformed(api: Api, chats: object) -> None:
 
 @pytest.fixture
 async def fleet(keyed: Api) -> AsyncIterator[tuple[Api, list[dict[str, Any]]]]:
-    yield keyed, [await keyed.account(phone=f"081610864{n}") for n in range(6)]
+    accounts = [await keyed.account(phone=f"081610864{n}") for n in range(6)]
+    for instance in keyed.world.instances.values():
+        instance.sessions.clear()  # its process began anew, and asks what to run
+    yield keyed, accounts
+
+
+async def test_what_the_asking_process_has_open_already_is_not_handed_to_it(
+    fleet: tuple[Api, list[dict[str, Any]]],
+) -> None:
+    api, accounts = fleet
+    started, other = [account for account in accounts if account["instance_url"] == B]
+    api.world.instances[B].sessions[SessionId(started["session_id"])] = (SessionStatus.STARTING, 1)
+    given = (await active(api, key="key-of-b")).json()["sessions"]
+    assert [each["session_id"] for each in given] == [other["session_id"]]
 
 
 async def active(api: Api, path: str = "", *, key: str | None = "shared", **headers: str) -> httpx.Response:

@@ -111,7 +111,7 @@ def until_it_answers(url: str) -> None:
     deadline_s = time.monotonic() + 20
     while time.monotonic() < deadline_s:
         try:
-            said(f"{url}/health")
+            said(f"{url}/ready")
         except OSError:
             time.sleep(0.05)
         else:

@@ -3,11 +3,13 @@
 import re
 
 import httpx
+import msgspec
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from homing.model.errors import Code, Problem
 from tests.serve.conftest import Api
 
 
@@ -62,11 +64,14 @@ def _examples(operation, count):  # type: ignore[no-untyped-def]
 @settings(max_examples=200, database=None, deadline=None, suppress_health_check=list(HealthCheck))
 @given(raw=st.binary(max_size=300))
 def test_any_bytes_at_all_are_answered_as_bad_input(raw: bytes) -> None:
-    from homing.serve import problems
-    from homing.serve.sends import _decode, _invalid
+    from homing.serve import problems, readable
+    from homing.serve.sends import _decode
 
     try:
+        readable.check(raw)
         _decode(raw)
-    except Exception as error:
-        told = problems.document(_invalid(error))
+    except Problem as problem:
+        assert problem.code is Code.MALFORMED_BODY
+    except msgspec.ValidationError as error:
+        told = problems.document(problems.invalid(error))
         assert (told["status"], told["code"]) == (422, "invalid_request")

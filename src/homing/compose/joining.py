@@ -1,5 +1,6 @@
 """The parts that know instances by what they say and how they answer: who reports, and which of them work."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import structlog
@@ -15,7 +16,7 @@ from homing.flows.send import Saw
 from homing.flows.speakers import Speakers
 from homing.flows.unknown_senders import UnknownSenders
 from homing.model.faults import Fault, Phase
-from homing.model.fleet import InstanceUrl
+from homing.model.fleet import InstanceUrl, SessionId, SessionList
 from homing.model.gateways import Recognised
 from homing.ports import Clock, Entropy
 from homing.serve.instance_keys import InstanceKeys
@@ -24,6 +25,8 @@ from homing.serve.metrics import Metrics
 from homing.serve.rejections import Rejections
 
 log = structlog.get_logger("homing")
+
+ASKS_BACK_FOR_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,15 @@ def reporting(
     own_keys = {InstanceUrl(url): key for url, key in settings.instance_api_keys.items()}
     unknown = UnknownSenders(fleet, alerts, clock, metrics, settings.our_url)
     rejections = Rejections(clock)
+
+    async def open_on(url: InstanceUrl) -> Collection[SessionId]:
+        """Somebody may have started a session in the seconds since the asking process began.
+
+        The Node service would restore it beside that, as a second client on one login (ltmoerdani/blazz 5d71136).
+        """
+        listing = await fleet.driver(url).sessions(url, timeout_s=ASKS_BACK_FOR_S)
+        return listing.sessions if isinstance(listing, SessionList) else ()
+
     endpoint = IntakeEndpoint(
         intake=intake,
         directory=stores.directory,
@@ -61,6 +73,7 @@ def reporting(
         metrics=metrics,
         secret=settings.whatsapp_hmac_secret,
         waiting_max=settings.homing_max_webhooks,
+        open_on=open_on,
     )
     return Reporting(endpoint, unknown, rejections)
 

@@ -16,6 +16,7 @@ from homing.config import Settings
 from homing.decide import pictures
 from homing.decide.health import HealthPolicy
 from homing.decide.moves import MovePolicy
+from homing.decide.restoring import RestoringPolicy
 from homing.drivers import Drivers, drivers_over
 from homing.drivers.metered import MeteredDriver
 from homing.drivers.wire import Calls
@@ -37,6 +38,7 @@ from homing.flows.keeper import Keeper, KeeperPolicy
 from homing.flows.keyed import KeyedSends
 from homing.flows.link_alerts import LinkAlerts
 from homing.flows.listings import Lists
+from homing.flows.looking import Looking
 from homing.flows.migrate import Migrations
 from homing.flows.news import News
 from homing.flows.overlooked import Overlooked
@@ -48,6 +50,7 @@ from homing.flows.rediscover import Rediscovery
 from homing.flows.rehome import KIND as REHOME
 from homing.flows.rehome import PATIENCE as REHOME_PATIENCE
 from homing.flows.rehome import Rehoming, WishList
+from homing.flows.restore_queue import RestoreQueue
 from homing.flows.said import Said
 from homing.flows.schedules import Schedule, Scheduler
 from homing.flows.send import Sending
@@ -98,7 +101,7 @@ def wired(
     strays = Strays(stores.directory, stores.work, kept.rehoming, clock, alerts)
     looking = _looking(settings, stores, fleet, fitness, alerts, kept, clock, entropy, metrics)
     lists, identity, sync, hints = looking.lists, looking.identity, looking.sync, looking.hints
-    accounts = _accounts(stores, fleet, entropy, metrics, kept, fitness, looking.links)
+    accounts = _accounts(stores, fleet, entropy, metrics, kept, fitness, looking.links, settings.restoring_policy)
     doubts = _doubts(settings, stores, lists, fleet, accounts, alerts, clock)
     sending, said = _sending(settings, routes, fleet, looking.rediscovery, clock, kept, fitness, doubts)
     made = (settings, stores, keyring, workspaces, routes, sending, metrics, clock, entropy)
@@ -177,9 +180,11 @@ def _accounts(
     kept: "_Kept",
     fitness: Fitness,
     links: LinkAlerts,
+    restoring: RestoringPolicy,
 ) -> Accounts:
     unfit, met = kept.watching.unfit, fitness.met
-    return Accounts(stores.directory, fleet, entropy, stores.notices, metrics, unfit, met, links)
+    queue = RestoreQueue(stores.directory, Looking(fleet, kept.watching.refused_ago_s), restoring)
+    return Accounts(stores.directory, fleet, entropy, stores.notices, metrics, unfit, met, links, queue)
 
 
 def _doubts(

@@ -5,6 +5,7 @@ compare-and-set. The other order would leave a record of a grant that nobody has
 """
 
 from collections.abc import Callable, Mapping
+from math import ceil
 from typing import assert_never
 
 import structlog
@@ -15,6 +16,7 @@ from homing.decide.placement import Chosen, NoRoom
 from homing.decide.rooms import Load
 from homing.decide.starting import Elsewhere, Here, Refused, Unclear
 from homing.flows.link_alerts import LinkAlerts
+from homing.flows.restore_queue import RestoreQueue
 from homing.model.errors import Code, Problem
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import (
@@ -71,11 +73,12 @@ class Accounts:
         unfit: Callable[[], Mapping[InstanceUrl, str]] = dict,
         met: Callable[[InstanceUrl, Phase], None] | None = None,
         alerts: LinkAlerts | None = None,
+        queue: RestoreQueue | None = None,
     ) -> None:
         """`unfit` tells what is wrong with instances that must not be chosen; `met` hears how starts failed."""
         self._directory, self._fleet, self._entropy = directory, fleet, entropy
         self._notices, self._meters, self._unfit, self._met = notices, meters, unfit, met
-        self._alerts = alerts or LinkAlerts()
+        self._alerts, self._queue = alerts or LinkAlerts(), queue
 
     async def create(
         self,
@@ -128,6 +131,8 @@ class Accounts:
             return account
         epoch = Epoch(account.placement.epoch + 1)
         started = await self._open_there(account, url)
+        if started is None:
+            await self._after_its_queue(account, url)
         if started is None or (account.status is SessionStatus.LOGGED_OUT and not started.can_send):
             started = await self._opened(account, url, epoch, anew=started is not None)
         return await self._bound(account, url, started, "started by request")
@@ -223,6 +228,13 @@ class Accounts:
             return False
         row = await self._fleet.driver(url).session(url, account.session_id, timeout_s=CALL_TIMEOUT_S)
         return isinstance(row, ListedSession) and row.can_send
+
+    async def _after_its_queue(self, account: Account, url: InstanceUrl) -> None:
+        """Raises Problem where the instance was handed the session to restore, and will come to it by itself."""
+        turn = await self._queue.turn_of(account, url) if self._queue is not None else None
+        if turn is not None:
+            detail = f"Account {account.uuid} is not started a second time: {turn.reason}. Its turn comes by itself"
+            raise Problem(Code.SESSION_NOT_READY, detail, retry_after_s=min(ceil(turn.after_s) or 1, 60))
 
     async def _open_there(self, account: Account, url: InstanceUrl) -> ListedSession | None:
         """The session as a gateway without epochs has it open: it would not be started there once more.

@@ -101,7 +101,7 @@ class Migrations:
         fence = leases.fence(holding)
         if isinstance(fence, NotFenced) and not await self._has_exited(url):
             detail = f"Nothing proves that {url} cannot act for account {account.uuid}: {fence.reason}"
-            advice = movable.unfenced(url, answers=url not in self._outlook.unfit())
+            advice = movable.alone(url)
             raise Problem(Code.NOT_FENCED, f"{detail}. {advice[:1].upper()}{advice[1:]}")
 
     async def _has_exited(self, url: InstanceUrl) -> bool:

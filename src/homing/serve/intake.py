@@ -5,7 +5,7 @@ whatever keeps us from storing a report for the moment is answered with 429.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -28,6 +28,9 @@ from homing.serve.rejections import Rejections
 log = structlog.get_logger("homing")
 
 T = TypeVar("T")
+
+OpenOn = Callable[[InstanceUrl], Awaitable[Collection[SessionId]]]
+"""What an instance has open by its own list; nothing where it cannot be asked."""
 
 ANSWER_WITHIN_S = 5.0
 """The Node service waits ten seconds. What takes us longer is carried through, and known when it comes again."""
@@ -72,9 +75,10 @@ class IntakeEndpoint:
         secret: str,
         waiting_max: int,
         rejections: Rejections,
+        open_on: OpenOn,
     ) -> None:
         self._intake, self._directory, self._speakers, self._keys = intake, directory, speakers, keys
-        self._rejections = rejections
+        self._rejections, self._open_on = rejections, open_on
         self._clock, self._metrics, self._secret, self._waiting_max = clock, metrics, secret.encode(), waiting_max
         self._waiting = 0
         self._storing: set[asyncio.Task[Taken]] = set()
@@ -128,8 +132,10 @@ class IntakeEndpoint:
         url = self._speakers.asking(self._introduced(asked, None), asked.calls_from, self._missing)
         if url is None:
             return {"sessions": []}
+        open_there = await self._open_on(url)
         handed_out = await self._available(self._directory.hand_out(url))
-        return {"success": True, "sessions": [_session(account) for account in handed_out]}
+        missing = [account for account in handed_out if account.session_id not in open_there]
+        return {"success": True, "sessions": [_session(account) for account in missing]}
 
     def _missing(self, named: str, do: str) -> None:
         event = "An instance that cannot be told from others asked for its sessions; it is given none"
