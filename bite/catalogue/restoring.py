@@ -63,4 +63,20 @@ DEFECTS: tuple[Defect, ...] = (
         "offered_place=1,",
         _HANDED,
     ),
+    Defect(
+        "start-by-the-note-alone",
+        "a session that is open, and that the service has no note of, is started a second time",
+        "homing/drivers/webjs.py",
+        "held = await self._listed(instance, session.session_id, until)\n",
+        "pass\n",
+        (tests("drivers/test_webjs_on_the_node_service.py"),),
+    ),
+    Defect(
+        "start-that-came-up-waited-for",
+        "a session whose start came up long since is not started again after its process died",
+        "homing/decide/restoring.py",
+        " or _seen_since(session, ago_s):",
+        ":",
+        _RULES,
+    ),
 )

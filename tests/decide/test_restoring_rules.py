@@ -127,6 +127,11 @@ def test_a_start_of_ours_that_did_not_come_up_is_repeated_after_a_while() -> Non
     assert isinstance(judged(later, a(TWO, uptime_s=HOUR), b()), Start)
 
 
+def test_a_start_that_came_up_is_not_waited_for() -> None:
+    """By clocks that may differ the process is no younger than the start; but it was seen in between."""
+    assert isinstance(judged(session(started_ago_s=14.0, seen_ago_s=13.0), a(uptime_s=11.0), b()), Start)
+
+
 def test_a_start_that_died_with_its_process_is_not_waited_for() -> None:
     assert isinstance(judged(session(started_ago_s=100.0), a(uptime_s=60.0), b()), Start)
 

@@ -244,6 +244,19 @@ async def test_a_start_of_a_session_that_is_open_starts_no_second_browser(driver
     assert node.browsers_started == []
 
 
+async def test_a_session_that_is_listed_and_has_no_note_yet_is_not_started_a_second_time(driver, node, at) -> None:
+    node.hold(SESSION, "connected")
+    node.statuses.pop(SESSION)
+    assert isinstance(await driver.start(at, ABOUT, timeout_s=2), ListedSession)
+    assert node.browsers_started == []
+
+
+async def test_two_starts_at_once_start_one_browser(driver, node, at) -> None:
+    told = await asyncio.gather(*(driver.start(at, ABOUT, timeout_s=2) for _ in range(3)))
+    assert all(isinstance(each, ListedSession) for each in told)
+    assert node.browsers_started == [SESSION]
+
+
 async def test_a_start_is_not_held_back_by_a_note_of_a_session_that_is_gone(driver, node, at) -> None:
     node.statuses[SESSION] = {"status": "authenticated"}
     await driver.start(at, ABOUT, timeout_s=2)

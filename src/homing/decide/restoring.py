@@ -231,7 +231,7 @@ def _began_anew(session: Recorded, look: Answered, placed: Collection[Recorded],
     """What shows that the process is another one than that which had the session; None if nothing does."""
     seen_ago_s, url = session.seen_ago_s, look.url
     assert seen_ago_s is not None
-    if session.started_ago_s is not None and session.started_ago_s < seen_ago_s:
+    if session.started_ago_s is not None and not _seen_since(session, session.started_ago_s):
         return f"{url} was told to start it, and it did not come up"
     emptied = not any(each.session_id in look.sessions for each in placed)
     if look.uptime_s is None:
@@ -254,7 +254,7 @@ def _settling(look: Answered, policy: RestoringPolicy) -> Wait | None:
 
 def _just_started(session: Recorded, look: Answered, policy: RestoringPolicy) -> Wait | None:
     ago_s = session.started_ago_s
-    if ago_s is None or ago_s >= policy.again_after_s or _younger(look, ago_s, policy):
+    if ago_s is None or ago_s >= policy.again_after_s or _younger(look, ago_s, policy) or _seen_since(session, ago_s):
         return None
     return Wait(policy.again_after_s - ago_s, f"{look.url} was told to start it already, and may be at it")
 
@@ -316,6 +316,11 @@ def _still_runs(offered: Offered, look: Look | None, policy: RestoringPolicy) ->
             return not exited
         case None:
             return False
+
+
+def _seen_since(session: Recorded, ago_s: float) -> bool:
+    """Whether what was begun so long ago came up: it could send afterwards."""
+    return session.seen_ago_s is not None and session.seen_ago_s < ago_s
 
 
 def _younger(look: Answered, ago_s: float, policy: RestoringPolicy) -> bool:

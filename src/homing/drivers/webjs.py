@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -63,6 +64,7 @@ class WebjsDriver:
         self._api_keys = dict(api_keys or {})
         self._default_api_key = default_api_key
         self._list_limit_bytes = list_limit_bytes
+        self._starts: WeakValueDictionary[tuple[InstanceUrl, SessionId], asyncio.Lock] = WeakValueDictionary()
 
     async def health(self, instance: InstanceUrl, *, timeout_s: float) -> InstanceHealth | Fault:
         """What the instance says of itself. `/health` asks for no key, so none is shown to it."""
@@ -97,9 +99,24 @@ class WebjsDriver:
 
         The Node service would start a second browser on the same login and forget the first
         (src/managers/SessionManager.js, createSession). It answers only when the browser is up, after up to a minute.
+        So of one session one start is under way at a time, and the list is read just before it.
         """
         until = _now() + timeout_s
+        alone = self._starts.setdefault((instance, session.session_id), asyncio.Lock())
+        try:
+            async with asyncio.timeout(timeout_s):
+                await alone.acquire()
+        except TimeoutError:
+            return Fault(Phase.UNAVAILABLE, "another start of the session is under way there; nothing was sent")
+        try:
+            return await self._started(instance, session, until)
+        finally:
+            alone.release()
+
+    async def _started(self, instance: InstanceUrl, session: SessionStart, until: float) -> ListedSession | Fault:
         held = await self._held(instance, session.session_id, until)
+        if isinstance(held, Fault) and held.phase is Phase.SESSION_NOT_FOUND:
+            held = await self._listed(instance, session.session_id, until)
         if isinstance(held, ListedSession) and held.epoch is None:
             return held
         if isinstance(held, Fault) and held.phase is not Phase.SESSION_NOT_FOUND:
@@ -195,6 +212,10 @@ class WebjsDriver:
         held = await self.session(instance, session_id, timeout_s=until - _now())
         if isinstance(held, Fault) or held.epoch is not None:
             return held
+        return await self._listed(instance, session_id, until)
+
+    async def _listed(self, instance: InstanceUrl, session_id: SessionId, until: float) -> ListedSession | Fault:
+        """The session as the list has it: what is open is there, whatever else the service has noted."""
         listed = await self._list(instance, until - _now())
         if isinstance(listed, Fault):
             return listed

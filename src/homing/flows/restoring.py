@@ -28,7 +28,7 @@ log = structlog.get_logger("homing")
 LOOK_EVERY_S = 5.0
 LOOK_AT_ALL_EVERY_S = 60.0
 """What is missing where as many others are open, which nobody knows, is found by this."""
-SHARE_OF_TIME = 0.1
+SHARE_OF_TIME = 0.5
 """Looking takes no more of the time than this."""
 STANDS_AFTER_S = 20.0
 """What is missing for so long is an alert. One that is closed and opened anew is missing for some seconds."""
