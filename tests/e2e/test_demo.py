@@ -249,6 +249,16 @@ def test_the_seeds_accounts_are_where_the_seed_has_them(up: RunningDemo):
     assert up.ask("GET", "/moves?account=144")["data"][0]["kind"] == "placement"
 
 
+def test_an_account_created_later_is_scanned_by_its_own_phone(tmp_path: Path):
+    with demo(tmp_path, instances=2, accounts=3) as running:
+        made = running.ask("POST", "/accounts", {"workspace_id": 1, "phone": "0812-3456-7890"})
+        until(lambda: running.ask("GET", f"/accounts/{made['id']}")["status"] == "connected", within_s=15)
+        known = running.ask("GET", f"/accounts/{made['id']}")
+        assert (known["reported_phone"], known["attention"]) == (None, []), known
+        body = {"workspace_id": 1, "account_uuid": made["uuid"], "phone": "62811801641", "message": "from a newcomer"}
+        assert running.ask("POST", "/messages/send", body)["success"]
+
+
 def test_every_session_is_logged_in_where_the_directory_says(up: RunningDemo):
     for one in up.state["instances"]:
         listed = ask("GET", f"{one['url']}/api/sessions?api_key={up.state['instance_api_key']}")["sessions"]

@@ -67,7 +67,7 @@ async def test_a_killed_instance_restores_what_it_is_handed_and_is_told_nothing(
 
 
 async def test_instances_that_came_up_before_the_gateway_get_their_sessions_back(fleet: Newcomer) -> None:
-    accounts = await long_paired(fleet, 3)
+    accounts = await long_paired(fleet, 2)
     fleet.stop_gateway()
     for node in fleet.nodes:
         node.kill()
@@ -81,7 +81,7 @@ async def test_instances_that_came_up_before_the_gateway_get_their_sessions_back
 async def test_an_instance_that_was_restarted_while_no_gateway_was_there_gets_its_sessions_back(
     fleet: Newcomer,
 ) -> None:
-    accounts = await long_paired(fleet, 3)
+    accounts = await long_paired(fleet, 2)
     fleet.kill_gateway()
     node = fleet.node_of(accounts[0])
     node.kill()
@@ -147,7 +147,7 @@ async def test_one_session_that_vanishes_from_a_living_process_is_an_alert_and_n
 
 async def test_an_instance_that_does_not_answer_keeps_everything_from_being_started(fleet: Newcomer) -> None:
     """It could hold them: one of the same family is down when the others came up without their sessions."""
-    accounts = await long_paired(fleet, 3)
+    accounts = await long_paired(fleet, 2)
     fleet.kill_gateway()
     for node in fleet.nodes:
         node.kill()
@@ -156,11 +156,11 @@ async def test_an_instance_that_does_not_answer_keeps_everything_from_being_star
     await asyncio.sleep(ASKED_IN_VAIN_S)
     await fleet.serve()
     await asyncio.sleep(8)
-    assert len(fleet.judged("client_opened")) == 3
+    assert len(fleet.judged("client_opened")) == len(accounts)
     silent.start()
     for account in accounts:
         await fleet.until_sent(account, f"{account['session_id']} is back", within_s=BACK_WITHIN_S)
-    assert len(fleet.judged("client_opened")) == 6
+    assert len(fleet.judged("client_opened")) == 2 * len(accounts)
 
 
 async def test_a_create_without_an_answer_is_not_repeated_blindly(fleet: Newcomer) -> None:
@@ -205,7 +205,7 @@ async def test_a_hang_that_ends_the_whole_process_costs_one_message_and_no_sessi
 
 async def test_two_gateways_start_what_is_missing_once(tmp_path: Path, postgres_url: str) -> None:
     async with settled(tmp_path, database_url=postgres_url, gateways=2, settings=SOON) as fleet:
-        accounts = await long_paired(fleet, 4)
+        accounts = await long_paired(fleet, 2)
         fleet.stop_gateway()
         for node in fleet.nodes:
             node.kill()
@@ -220,7 +220,7 @@ async def test_a_database_that_comes_last_is_waited_for(tmp_path: Path, postgres
     async with tcp_proxy(str(url.host), url.port or 5432) as proxy:
         proxied = url.set(host="127.0.0.1", port=proxy.port).render_as_string(hide_password=False)
         async with settled(tmp_path, database_url=proxied, settings=SOON) as fleet:
-            accounts = await long_paired(fleet, 3)
+            accounts = await long_paired(fleet, 2)
             fleet.kill_gateway()
             for node in fleet.nodes:
                 node.kill()

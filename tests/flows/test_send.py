@@ -193,6 +193,27 @@ async def test_an_account_without_a_place_goes_to_the_default_instance() -> None
         assert outcome.instance_url == B
 
 
+async def test_an_account_without_a_place_that_no_instance_has_is_not_waited_for() -> None:
+    async with bench(A, B) as it:
+        account = await it.account(None)
+        it.world.default_url = B
+        outcome = await it.send(account)
+        assert isinstance(outcome, NotSent)
+        assert (outcome.code, outcome.final) == (FailureCode.ACCOUNT_NOT_PLACED, True)
+        assert f"homing accounts start {account.id}" in outcome.reason
+        assert it.tally.looks == 1
+
+
+async def test_an_account_without_a_place_is_looked_for_while_an_instance_gives_no_list() -> None:
+    async with bench(A, B) as it:
+        account = await it.account(None)
+        it.world.default_url = B
+        it.world.lose(A)
+        outcome = await it.send(account)
+        assert isinstance(outcome, NotSent)
+        assert (outcome.code, outcome.final) == (FailureCode.SESSION_UNREACHABLE, False)
+
+
 async def test_a_session_in_quarantine_is_not_used_though_somebody_could_send_for_it() -> None:
     async with bench(A, B) as it:
         account = await it.account(A)

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from homing.demo import panel
 from homing.demo.opening import Demo, open_demo
+from homing.demo.phones import scan_codes
 from homing.demo.plan import Plan, Unworkable
 from homing.demo.story import tell_story
 from homing.demo.timeline import Timeline
@@ -62,10 +63,13 @@ async def _stay_up(plan: Plan, console: Console) -> int:
         async with open_demo(plan, lambda step: status.update(f"{step} …")) as demo:
             status.stop()
             panel.show(demo, console)
+            phones = asyncio.create_task(scan_codes(demo.gateway, demo.whatsapp_address))
             try:
                 await _watch(demo, console)
             except asyncio.CancelledError:
                 console.print("Ending the demo.")
+            finally:
+                phones.cancel()
     return 0
 
 

@@ -24,9 +24,6 @@ from homing.store.sealing import fresh_key
 
 Tell = Callable[[str], None]
 
-SCAN_AFTER_S = 3
-"""An account that is created and started later is scanned by its phone after this time."""
-
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
@@ -46,7 +43,7 @@ class Starter:
         self._children = children
 
     def whatsapp(self) -> Child:
-        options = ["--ledger", str(self.folder.ledger), "--scan-after", str(SCAN_AFTER_S)]
+        options = ["--ledger", str(self.folder.ledger)]
         return self._start("WhatsApp", "simulated_whatsapp", options, {})
 
     def instance(self, number: int, whatsapp_address: str, *, again: bool = False) -> Child:

@@ -24,11 +24,13 @@ from homing.model.sending import (
     Attempt,
     CannotRepeat,
     FailureCode,
+    Finding,
     Found,
     Happening,
     Looked,
     NotLooked,
     NotSent,
+    Nowhere,
     Observed,
     Outcome,
     Receipt,
@@ -192,7 +194,7 @@ class Sending:
         )
         return Attempt(url, route.placement.epoch, fault, verdict, chose_id, self._clock.monotonic())
 
-    async def _look(self, route: Route) -> tuple[Looked, Route]:
+    async def _look(self, route: Route) -> tuple[Looked | Unplaced, Route]:
         """Read the directory again; if it still says what failed, ask the instances."""
         try:
             fresh = await self._routes.reread_unless_moved(route.account_uuid, route.placement)
@@ -203,6 +205,8 @@ class Sending:
             if fresh.placement != route.placement and fresh.placement.instance_url is not None:
                 return self._already_corrected(fresh), fresh
             looked = await self._rediscovery.look(fresh)
+            if fresh.placement.instance_url is None and _certainly_nowhere(looked.finding):
+                return Unplaced(_never_placed(fresh), self._clock.monotonic()), fresh
             return looked, await self._followed(looked, fresh)
         except StoreUnavailable as error:
             return self._not_looked(f"the directory is unavailable: {error}"), route
@@ -233,6 +237,11 @@ class Sending:
 
     def _address(self, route: Route) -> InstanceUrl | None:
         return route.placement.instance_url or self._fleet.default_url
+
+
+def _certainly_nowhere(finding: Finding) -> bool:
+    """Every instance answered, and none has it: for a session that was never placed, waiting brings none."""
+    return isinstance(finding, Nowhere) and not finding.silent
 
 
 def _never_placed(route: Route) -> str:

@@ -139,7 +139,7 @@ class Looked:
 
 @dataclass(frozen=True, slots=True)
 class Unplaced:
-    """There was no instance to send through: the account was never placed and no default is set."""
+    """There was no instance to send through: the account was never placed, and no default is set or nobody has it."""
 
     reason: str
     at_s: float

@@ -50,6 +50,7 @@ class CarriedNotices(ABC):
         self._connected_anew = asyncio.Event()
         self._proved: asyncio.Event = asyncio.Event()
         self._connections = 0
+        self._closing = False
         self._deaf: str | None = None
         self._judged = False
         self._tell_hearing: TellHearing = lambda _: None
@@ -90,6 +91,8 @@ class CarriedNotices(ABC):
                 await self._tried.wait()
 
     async def close(self) -> None:
+        # A client library may take being cancelled in the middle of a call for an error of the call.
+        self._closing = True
         tasks = [task for task in (self._listening, self._proving) if task is not None]
         for task in tasks:
             task.cancel()
@@ -135,7 +138,7 @@ class CarriedNotices(ABC):
             await self.publish([CacheCleared(f"notices were lost while a gateway could not reach {self._carrier}")])
 
     async def _keep_proving(self) -> None:
-        while True:
+        while not self._closing:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._prove_every_s):
                     await self._connected_anew.wait()
@@ -173,7 +176,7 @@ class CarriedNotices(ABC):
             pause_s = _FIRST_PAUSE_S
             self._ready()
 
-        while True:
+        while not self._closing:
             try:
                 await self._listen(ready)
             except self._errors as error:
