@@ -37,6 +37,8 @@ def reason(text: str, region: str) -> str:
         ("BR", "11 98765-4321", "5511987654321"),
         ("IN", "98765 43210", "919876543210"),
         ("MX", "55 1234 5678", "525512345678"),
+        ("ID", "0816108641", "62816108641"),
+        ("CO", "03 301 234 5678", "phone_invalid"),
     ],
 )
 def test_numbers_that_went_to_somebody_else(region: str, text: str, right: str) -> None:

@@ -55,6 +55,15 @@ def national(digits: str, region: str) -> list[Reading]:
     return [reading for reading in found if reading is not None]
 
 
+def by_the_library(digits: str, region: str) -> str | None:
+    """What the library makes of a national number, its repairs included: to be compared with, never to be sent."""
+    try:
+        number = phonenumbers.parse(digits, region)
+    except phonenumbers.NumberParseException:
+        return None
+    return phonenumbers.format_number(number, PhoneNumberFormat.E164).removeprefix("+")
+
+
 def dialled_abroad(digits: str, region: str) -> Reading | None:
     """The digits as they are dialled in the region to reach another country: behind its prefix, such as 011."""
     match = re.match(_plan(region).international_prefix or "00", digits)

@@ -94,7 +94,9 @@ def _with_zero(digits: str, region: str) -> list[Reading]:
     valid = _valid([*at_home, abroad])
     if valid or not numbering.trunk_prefix(region).startswith("0") or abroad is not None:
         return valid
-    return _distinct(at_home)
+    # A zero may also begin a carrier's prefix, as in CO; then what follows it is not the whole number.
+    plain = numbering.by_the_library(digits, region)
+    return _distinct([reading for reading in at_home if reading is not None and reading.digits == plain])
 
 
 def _bracketed(seen: Written, region: str) -> list[Reading]:
