@@ -233,3 +233,10 @@ async def test_what_is_on_an_instance_that_cannot_be_reached_is_not_called_conne
     assert len((await api.call("GET", "/accounts?status=unknown")).json()["data"]) == 1
     [row, *_] = (await api.call("GET", "/distribution")).json()["data"]
     assert (row["session_count"], row["phones"]) == (0, [])
+
+
+async def test_stopping_what_is_stopped_changes_nothing(api: Api) -> None:
+    account = await api.account()
+    for _ in range(2):
+        stopped = await api.call("POST", f"/accounts/{account['uuid']}/stop")
+        assert (stopped.status_code, stopped.json()["status"]) == (200, "stopped")

@@ -46,8 +46,8 @@ _MISSING: Columns = {
 app = App(name="accounts", help="Accounts: who they are, where their sessions live, starting and stopping them.")
 
 Session = Annotated[str | None, Parameter(help="The id of a session that an instance runs already.")]
-Uuid = Annotated[str | None, Parameter(help="The uuid it is to have. [default: a new one]")]
-ChosenId = Annotated[int | None, Parameter(help="The number it is to have. [default: the next one]")]
+Uuid = Annotated[str | None, Parameter(help="The uuid it is to have.")]
+ChosenId = Annotated[int | None, Parameter(help="The number it is to have.")]
 
 _COLUMNS: Columns = {
     "id": "id",
@@ -272,7 +272,9 @@ def rehome(
     timeout: Timeout = 60.0,
     as_json: AsJson = False,
 ) -> None:
-    """Bring the account's session back from an instance that does not serve it, to one that does.
+    """Bring the account's session to another instance, although the one that has it may not let it go.
+
+    It is for a session whose instance is lost or does not serve it; one that is well goes with `homing accounts migrate`.
 
     Refused with `not_fenced` while nothing proves that the old holder cannot act any more: then stop it there, or, once
     none of its processes runs, say so with `homing exited`.

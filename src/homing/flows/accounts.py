@@ -144,9 +144,11 @@ class Accounts:
         return await self._bound(account, url, started, "restarted by request")
 
     async def stop(self, account: Account) -> Account:
-        """Close the session and keep its login."""
+        """Close the session and keep its login. Of one that is stopped already there is nothing to close."""
         url = placed(account)
         fault = await self._fleet.driver(url).stop(url, as_start(account), timeout_s=CALL_TIMEOUT_S)
+        if account.status is SessionStatus.STOPPED and fault is not None and fault.phase is Phase.SESSION_NOT_FOUND:
+            return account
         return await self._ended(account, url, fault, SessionStatus.STOPPED)
 
     async def logout(self, account: Account) -> Account:
