@@ -274,7 +274,7 @@ def rehome(
 ) -> None:
     """Bring the account's session to another instance, although the one that has it may not let it go.
 
-    It is for a session whose instance is lost or does not serve it; one that is well goes with `homing accounts migrate`.
+    For a session whose instance is lost or does not serve it; one that is well goes with `homing accounts migrate`.
 
     Refused with `not_fenced` while nothing proves that the old holder cannot act any more: then stop it there, or, once
     none of its processes runs, say so with `homing exited`.

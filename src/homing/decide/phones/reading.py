@@ -96,7 +96,7 @@ def _with_zero(digits: str, region: str) -> list[Reading]:
         return valid
     # A zero may also begin a carrier's prefix, as in CO; then what follows it is not the whole number.
     plain = numbering.by_the_library(digits, region)
-    return _distinct([reading for reading in at_home if reading is not None and reading.digits == plain])
+    return _distinct([reading for reading in at_home if reading.digits == plain])
 
 
 def _bracketed(seen: Written, region: str) -> list[Reading]:
