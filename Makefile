@@ -5,6 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.complete
 ARGS   ?=
+WORKERS ?= 2
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Homing needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.12"; exit 1; }
@@ -26,8 +27,8 @@ demo: $(STAMP) ## start a simulated WhatsApp, four instances and the gateway (Ct
 story: $(STAMP) ## the demo, telling the three failover stories on itself, then exiting
 	$(BIN)/homing demo --story $(ARGS)
 
-test: $(STAMP) ## every test
-	$(BIN)/python -m pytest $(ARGS)
+test: $(STAMP) ## every test, in two processes: many of them mostly wait
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 lint: $(STAMP) ## style, format and strict types
 	$(BIN)/ruff check .

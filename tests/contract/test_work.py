@@ -319,7 +319,7 @@ async def test_jobs_are_added_with_the_transaction_that_wants_them_or_not_at_all
     work: SqlWork, database: Database
 ) -> None:
     def two_things(connection: Connection, *, fails: bool) -> list[Notice]:
-        connection.execute(text("INSERT INTO workspaces VALUES (7, 'w', '2026-01-01T00:00:00Z')"))
+        connection.execute(text("INSERT INTO workspaces (id, created_at) VALUES (7, '2026-01-01T00:00:00Z')"))
         enqueued = operations.enqueue(connection, database, [NewJob("k", key="one")])
         if fails:
             raise ValueError("as told")
