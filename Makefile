@@ -28,7 +28,7 @@ story: $(STAMP) ## the demo, telling the three failover stories on itself, then 
 	$(BIN)/homing demo --story $(ARGS)
 
 test: $(STAMP) ## every test, in two processes: many of them mostly wait
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(STAMP) ## style, format and strict types
 	$(BIN)/ruff check .
