@@ -14,7 +14,7 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
 	@touch $@
 
-.PHONY: help venv demo story test lint check format bench chaos sim bite lock clean
+.PHONY: help venv demo story test walk lint check format bench chaos sim bite lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,8 +27,12 @@ demo: $(STAMP) ## start a simulated WhatsApp, four instances and the gateway (Ct
 story: $(STAMP) ## the demo, telling the three failover stories on itself, then exiting
 	$(BIN)/homing demo --story $(ARGS)
 
-test: $(STAMP) ## every test, in two processes: many of them mostly wait
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+test: $(STAMP) ## every test but the walks: first those within a process, side by side, then those that start fleets
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not e2e" $(ARGS)
+	$(BIN)/python -m pytest -m "e2e and not walk" $(ARGS)
+
+walk: $(STAMP) ## a fleet whose parts come up and go away in every order: minutes, most of them spent waiting
+	$(BIN)/python -m pytest -m walk $(ARGS)
 
 lint: $(STAMP) ## style, format and strict types
 	$(BIN)/ruff check .

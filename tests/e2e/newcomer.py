@@ -7,9 +7,7 @@ calls itself `http://localhost:PORT`, as the service does wherever it runs.
 import asyncio
 import json
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +20,7 @@ from typing import Any
 import aiohttp
 
 from tests.models.node_service.process import NodeProcess
+from tests.ports import free_ports
 
 KEY = "the-key-your-instances-expect"
 SECRET = "the-secret-they-sign-with"
@@ -311,7 +310,7 @@ async def newcomer(
 ) -> AsyncIterator[Newcomer]:
     """The fleet, with nothing started yet and the settings written; whatever is up is ended afterwards."""
     hosts = [f"127.0.0.{number}" for number in range(2, instances + 2)]
-    node_port, *ports = free_ports(["127.0.0.1", *hosts], gateways + 1)
+    node_port, *ports = free_ports(gateways + 1, ["127.0.0.1", *hosts])
     nodes = [
         NodeProcess(
             host,
@@ -347,21 +346,3 @@ def start_all(nodes: Sequence[NodeProcess], *options: str) -> None:
         node.launch(*options)
     for node in nodes:
         node.listens()
-
-
-def free_ports(hosts: Sequence[str], count: int) -> list[int]:
-    """Ports that nobody listens on at any of these addresses."""
-    while True:
-        ports = random.sample(range(20_000, 32_000), count)
-        if all(is_free(host, port) for host in hosts for port in ports):
-            return ports
-
-
-def is_free(host: str, port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True

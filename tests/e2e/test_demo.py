@@ -2,9 +2,7 @@
 
 import json
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +20,7 @@ from homing.demo.command import run
 from homing.demo.plan import Plan
 from homing.serve import logs
 from simulated_whatsapp import ledger
+from tests.ports import free_ports, is_free
 
 pytestmark = [pytest.mark.e2e, pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")]
 
@@ -126,25 +125,6 @@ def _until_ready(process: "subprocess.Popen[str]", state_file: Path) -> dict[str
     return dict(json.loads(state_file.read_text()))
 
 
-def free_ports(count: int) -> list[int]:
-    """As many neighbouring ports that nobody listens on."""
-    while True:
-        first = random.randrange(20_000, 32_000)
-        ports = list(range(first, first + count))
-        if not any(map(listens, ports)):
-            return ports
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return True
-    return False
-
-
 def alive(pid: int) -> bool:
     """Whether the process is there. One that ended and was not collected yet by its parent is not."""
     try:
@@ -190,7 +170,7 @@ def until(holds: Callable[[], bool], within_s: float) -> None:
 
 def gone(pids: list[int], ports: list[int], within_s: float = 2.0) -> bool:
     deadline_s = time.monotonic() + within_s
-    while any(map(alive, pids)) or any(map(listens, ports)):
+    while any(map(alive, pids)) or not all(is_free("127.0.0.1", port) for port in ports):
         if time.monotonic() > deadline_s:
             return False
         time.sleep(0.05)
@@ -385,7 +365,7 @@ def test_what_is_killed_stays_dead_and_is_said_and_the_rest_stays_up(tmp_path: P
         victim = running.state["instances"][1]
         os.kill(victim["pid"], signal.SIGKILL)
         time.sleep(1.0)
-        assert not listens(running.ports[2])
+        assert is_free("127.0.0.1", running.ports[2])
         assert running.send(142, "still there")["success"]
         _, said = running.end()
         assert f"Instance 2 (pid {victim['pid']}) ended: signal SIGKILL. The demo does not restart it." in said
@@ -441,7 +421,7 @@ def test_the_story_comes_out_as_the_seed_promises(tmp_path: Path):
         assert scenario["timeline"]
     assert "3 of 3 scenarios came out as promised" in ran.stderr
     assert "failover" in ran.stderr
-    assert not any(map(listens, ports))
+    assert all(is_free("127.0.0.1", port) for port in ports)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -467,4 +447,4 @@ def test_a_promise_that_is_not_kept_fails_the_story(
     told = json.loads(out[out.index("{\n") :])
     assert [scenario["passed"] for scenario in told["scenarios"]] == [False, True, True]
     assert [claim["holds"] for claim in told["scenarios"][0]["claims"]].count(False) == 1
-    assert not any(map(listens, ports))
+    assert all(is_free("127.0.0.1", port) for port in ports)

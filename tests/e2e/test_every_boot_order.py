@@ -15,7 +15,7 @@ from sqlalchemy import make_url
 
 from tcp_proxy import tcp_proxy
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.walk]
 
 PHONES = ("62811801641", "62811801642", "62811801643", "62811801644")
 ASKED_IN_VAIN_S = 3.5

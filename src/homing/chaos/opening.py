@@ -1,10 +1,9 @@
 """Bringing a stage up: servers, ways, and the demo fleet that reaches everything by them."""
 
-import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from random import Random
+from random import Random, SystemRandom
 from urllib.parse import urlsplit, urlunsplit
 
 from homing.chaos.client import Client
@@ -122,7 +121,7 @@ class _Ground:
 
 def _free_ports(count: int) -> int:
     """The first of so many ports in a row that nobody listens on, below those that the system gives out."""
-    for first in range(20_000 + os.getpid() * 37 % 8_000, 32_000, count):
+    for first in range(20_000 + SystemRandom().randrange(8_000), 32_000, count):
         if all(_is_free(port) for port in range(first, first + count)):
             return first
     raise Unworkable("There are no free ports")
