@@ -19,12 +19,14 @@ from homing.ports import (
     WriteProof,
 )
 from homing.ports.doubts import RestartClaims
+from homing.ports.logins import Logins
 from homing.store.alerts import SqlAlerts
 from homing.store.database import Database
 from homing.store.directory import SqlDirectory
 from homing.store.events import SqlEvents
 from homing.store.grants import SqlGrants
 from homing.store.leases import SqlLeases
+from homing.store.logins import SqlLogins
 from homing.store.messages import SqlMessages
 from homing.store.migrating import migrate
 from homing.store.notices import StagedNotices, open_notices
@@ -51,6 +53,7 @@ class Stores:
     alerts: Alerts
     proof: WriteProof
     restart_claims: RestartClaims
+    logins: Logins
 
 
 @asynccontextmanager
@@ -91,4 +94,5 @@ def stores_on(
         alerts=SqlAlerts(database, notices),
         proof=SqlWriteProof(database),
         restart_claims=directory,
+        logins=SqlLogins(database),
     )

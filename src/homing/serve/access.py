@@ -41,6 +41,12 @@ def authorise(keyring: Keyring, authorization: str | None, needed: Scope) -> Cal
     key = keyring.find(token.strip())
     if key is None:
         raise Problem(Code.UNAUTHENTICATED, "This API key is not known, or was revoked")
-    if not key.scope.allows(needed):
-        raise Problem(Code.FORBIDDEN, f"This needs a key with scope {needed}; yours has {key.scope}")
-    return Caller(key)
+    caller = Caller(key)
+    allow(caller, needed)
+    return caller
+
+
+def allow(caller: Caller, needed: Scope) -> None:
+    """Raises Problem: 403 for too small a scope."""
+    if not caller.key.scope.allows(needed):
+        raise Problem(Code.FORBIDDEN, f"This needs a key with scope {needed}; yours has {caller.key.scope}")

@@ -52,6 +52,10 @@ class Keyring:
             return None
         return key
 
+    def in_force(self, key_id: str) -> Key | None:
+        """The key of this id, if it may be used."""
+        return self._keys.get(key_id)
+
     @property
     def empty(self) -> bool:
         return not self._keys

@@ -65,7 +65,10 @@ async def _open(
             waits=front.waits,
         )
         server.goodbye = gateway.feed.close
-        front.opened(Application(gateway))
+        application = Application(gateway)
+        stack.push_async_callback(application.close)
+        application.start()
+        front.opened(application)
         log.info("Homing serves", address=address, docs="/docs")
         tell(gateway)
         await server.ended.wait()

@@ -1,5 +1,6 @@
 """What every resource needs: the gateway, the caller, and the page asked for."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from litestar import Request
@@ -13,7 +14,8 @@ from homing.model.access import Scope
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, Instance, InstanceUrl, SessionId, WorkspaceId
 from homing.model.urls import normal
-from homing.serve.access import Caller, authorise
+from homing.serve.access import Caller, allow, authorise
+from homing.serve.signing_in import COOKIE, Logins, signed_in
 
 TheGateway = NamedDependency[Gateway]
 Asking = NamedDependency[Caller]
@@ -26,19 +28,46 @@ WorkspaceFilter = Annotated[int | None, QueryParameter(ge=1, description="For op
 def needs(scope: Scope) -> Any:
     """A guard that lets in callers whose key has this scope, and notes who they are."""
 
-    def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-        gateway: Gateway = connection.app.state.gateway
-        connection.state.caller = authorise(gateway.keyring, connection.headers.get("authorization"), scope)
+    async def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+        connection.state.caller = await caller_of(connection, scope)
 
     return guard
+
+
+async def caller_of(connection: ASGIConnection[Any, Any, Any, Any], scope: Scope) -> Caller:
+    """Whose key it is: the one in the request, or the one that its cookie stands for. Raises Problem."""
+    gateway: Gateway = connection.app.state.gateway
+    authorization = connection.headers.get("authorization")
+    caller = await signed_in(connection) if authorization is None else None
+    if caller is None:
+        return authorise(gateway.keyring, authorization, scope)
+    allow(caller, scope)
+    return caller
+
+
+def still_allowed(request: Request[Any, Any, Any], gateway: Gateway, caller: Caller) -> Callable[[], bool]:
+    """For what goes on after it was let in: whether it would still be."""
+    authorization = request.headers.get("authorization")
+    cookie = request.cookies.get(COOKIE, "")
+    if authorization is None and cookie:
+        logins: Logins = request.app.state.logins
+        return lambda: logins.holds(cookie)
+
+    def allowed() -> bool:
+        try:
+            return authorise(gateway.keyring, authorization, Scope.READ).key.id == caller.key.id
+        except Problem:
+            return False
+
+    return allowed
 
 
 READ, SEND, ADMIN = needs(Scope.READ), needs(Scope.SEND), needs(Scope.ADMIN)
 
 
-def OPERATOR(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:  # noqa: N802
+async def OPERATOR(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:  # noqa: N802
     """A guard that lets in operators alone: admin keys of no workspace. The fleet carries all tenants."""
-    ADMIN(connection, handler)
+    await ADMIN(connection, handler)
     operator(connection.state.caller)
 
 
