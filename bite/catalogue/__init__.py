@@ -12,6 +12,7 @@ from bite.catalogue import (
     pairing,
     restoring,
     sending,
+    sharing,
     speaking,
     working,
 )
@@ -31,4 +32,5 @@ DEFECTS: tuple[Defect, ...] = (
     *speaking.DEFECTS,
     *working.DEFECTS,
     *ground.DEFECTS,
+    *sharing.DEFECTS,
 )

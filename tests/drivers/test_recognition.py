@@ -9,6 +9,7 @@ from homing.drivers import fingerprints
 from homing.drivers.connection import Reply
 from homing.drivers.fingerprints import PATHS, VERSION_PATHS, Seen
 from homing.drivers.recognition import Recognition
+from homing.drivers.wire import Lane
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl
 from homing.model.gateways import Gateway, Recognised
@@ -54,6 +55,8 @@ class Answering:
         headers: Mapping[str, str] | None = None,
         timeout_s: float,
         body_limit_bytes: int = 0,
+        lane: Lane = Lane.SENDS,
+        session: str = "",
     ) -> Reply | Fault:
         assert body is None
         self.asked.append((method, path))

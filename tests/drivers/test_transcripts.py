@@ -11,7 +11,7 @@ from homing.decide import events, failures
 from homing.drivers import KNOWN_FAMILIES
 from homing.drivers.connection import Reply
 from homing.drivers.webjs import WebjsDriver
-from homing.drivers.wire import MIB
+from homing.drivers.wire import MIB, Lane
 from homing.model.events import Report
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Epoch, InstanceUrl, ListedSession, NoList, SessionId, SessionList
@@ -107,6 +107,8 @@ class Recorded:
         headers: Mapping[str, str] | None = None,
         timeout_s: float,
         body_limit_bytes: int = MIB,
+        lane: Lane = Lane.SENDS,
+        session: str = "",
     ) -> Reply | Fault:
         bare = path.partition("?")[0]
         self.asked.append((method, bare))

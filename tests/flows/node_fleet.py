@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 from homing.drivers.connection import Reply
 from homing.drivers.webjs import WebjsDriver
+from homing.drivers.wire import Lane
 from homing.flows.alerts import AlertBook
 from homing.flows.exits import Exits
 from homing.flows.keeper import Keeper, KeeperPolicy
@@ -132,6 +133,8 @@ class Node:
     creates_fail: bool = False
     loses_answers: bool = False
     mute: bool = False
+    unasked: bool = False
+    """Nothing reaches it, by a limit of our own."""
     tells_age: bool = True
     creates: list[SessionId] = field(default_factory=list)
     deletes: list[SessionId] = field(default_factory=list)
@@ -203,8 +206,12 @@ class Wire:
         headers: Mapping[str, str] | None = None,
         timeout_s: float,
         body_limit_bytes: int = 0,
+        lane: Lane = Lane.SENDS,
+        session: str = "",
     ) -> Reply | Fault:
         node = self._nodes[InstanceUrl(base_url)]
+        if node.unasked:
+            return Fault(Phase.NOT_ATTEMPTED, "no connection is free")
         if node.process is None:
             return Fault(Phase.REFUSED, "connection refused")
         if node.mute:

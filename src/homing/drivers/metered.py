@@ -1,11 +1,14 @@
-"""A driver that says of each call that it is made, and to whom."""
+"""A driver that says of each call that it is made, and to whom, and of some that they could not be made."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import TypeVar
 
-from homing.model.faults import Fault
-from homing.model.fleet import InstanceUrl, ListedSession, Listing, SessionId
+from homing.model.faults import Fault, Phase
+from homing.model.fleet import InstanceUrl, ListedSession, Listing, NoList, SessionId
 from homing.model.sending import Receipt
 from homing.ports import Driver, InstanceHealth, Meters, OutgoingText, PairingCode, SessionStart
+
+T = TypeVar("T")
 
 
 class MeteredDriver:
@@ -16,49 +19,51 @@ class MeteredDriver:
         self.family, self.base = inner.family, inner.base
 
     async def health(self, instance: InstanceUrl, *, timeout_s: float) -> InstanceHealth | Fault:
-        self._meters.instance_called(instance, "health")
-        return await self._inner.health(instance, timeout_s=timeout_s)
+        return await self._counted(instance, "health", self._inner.health(instance, timeout_s=timeout_s))
 
     async def sessions(self, instance: InstanceUrl, *, timeout_s: float) -> Listing:
-        self._meters.instance_called(instance, "list")
-        return await self._inner.sessions(instance, timeout_s=timeout_s)
+        return await self._counted(instance, "list", self._inner.sessions(instance, timeout_s=timeout_s))
 
     async def session(self, instance: InstanceUrl, session_id: SessionId, *, timeout_s: float) -> ListedSession | Fault:
-        self._meters.instance_called(instance, "status")
-        return await self._inner.session(instance, session_id, timeout_s=timeout_s)
+        return await self._counted(instance, "status", self._inner.session(instance, session_id, timeout_s=timeout_s))
 
     async def send(self, instance: InstanceUrl, message: OutgoingText, *, timeout_s: float) -> Receipt | Fault:
-        self._meters.instance_called(instance, "send")
-        return await self._inner.send(instance, message, timeout_s=timeout_s)
+        return await self._counted(instance, "send", self._inner.send(instance, message, timeout_s=timeout_s))
 
     async def start(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> ListedSession | Fault:
-        self._meters.instance_called(instance, "start")
-        return await self._inner.start(instance, session, timeout_s=timeout_s)
+        return await self._counted(instance, "start", self._inner.start(instance, session, timeout_s=timeout_s))
 
     async def start_many(
         self, instance: InstanceUrl, sessions: Sequence[SessionStart], *, timeout_s: float
     ) -> Mapping[SessionId, ListedSession | Fault] | Fault:
-        self._meters.instance_called(instance, "start")
-        return await self._inner.start_many(instance, sessions, timeout_s=timeout_s)
+        return await self._counted(instance, "start", self._inner.start_many(instance, sessions, timeout_s=timeout_s))
 
     async def stop(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> Fault | None:
-        self._meters.instance_called(instance, "stop")
-        return await self._inner.stop(instance, session, timeout_s=timeout_s)
+        return await self._counted(instance, "stop", self._inner.stop(instance, session, timeout_s=timeout_s))
 
     async def restart(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> ListedSession | Fault:
-        self._meters.instance_called(instance, "restart")
-        return await self._inner.restart(instance, session, timeout_s=timeout_s)
+        return await self._counted(instance, "restart", self._inner.restart(instance, session, timeout_s=timeout_s))
 
     async def logout(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> Fault | None:
-        self._meters.instance_called(instance, "logout")
-        return await self._inner.logout(instance, session, timeout_s=timeout_s)
+        return await self._counted(instance, "logout", self._inner.logout(instance, session, timeout_s=timeout_s))
 
     async def pairing(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> PairingCode | Fault:
-        self._meters.instance_called(instance, "pairing")
-        return await self._inner.pairing(instance, session, timeout_s=timeout_s)
+        return await self._counted(instance, "pairing", self._inner.pairing(instance, session, timeout_s=timeout_s))
 
     async def renew_pairing(
         self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float
     ) -> PairingCode | Fault:
-        self._meters.instance_called(instance, "renew_pairing")
-        return await self._inner.renew_pairing(instance, session, timeout_s=timeout_s)
+        renewing = self._inner.renew_pairing(instance, session, timeout_s=timeout_s)
+        return await self._counted(instance, "renew_pairing", renewing)
+
+    async def _counted(self, instance: InstanceUrl, call: str, answering: Awaitable[T]) -> T:
+        self._meters.instance_called(instance, call)
+        answer = await answering
+        if _was_not_made(answer):
+            self._meters.call_not_made(instance, call)
+        return answer
+
+
+def _was_not_made(answer: object) -> bool:
+    fault = answer.fault if isinstance(answer, NoList) else answer
+    return isinstance(fault, Fault) and fault.phase is Phase.NOT_ATTEMPTED
