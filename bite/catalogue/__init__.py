@@ -7,6 +7,7 @@ from bite.catalogue import (
     holding,
     joining,
     knowing,
+    leaving,
     meaning,
     numbers,
     pairing,
@@ -32,5 +33,6 @@ DEFECTS: tuple[Defect, ...] = (
     *speaking.DEFECTS,
     *working.DEFECTS,
     *ground.DEFECTS,
+    *leaving.DEFECTS,
     *sharing.DEFECTS,
 )
