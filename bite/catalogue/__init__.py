@@ -13,6 +13,7 @@ from bite.catalogue import (
     restoring,
     sending,
     speaking,
+    strangers,
     working,
 )
 from bite.defect import Defect
@@ -29,6 +30,7 @@ DEFECTS: tuple[Defect, ...] = (
     *pairing.DEFECTS,
     *restoring.DEFECTS,
     *speaking.DEFECTS,
+    *strangers.DEFECTS,
     *working.DEFECTS,
     *ground.DEFECTS,
 )

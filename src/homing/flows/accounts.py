@@ -271,7 +271,8 @@ class Accounts:
 
     async def _bound(self, account: Account, url: InstanceUrl, row: ListedSession, why: str) -> Account:
         epoch = row.epoch if row.epoch is not None else Epoch(account.placement.epoch + 1)
-        change = Rebinding(account.placement, url, epoch, MoveKind.PLACEMENT, why)
+        claimed = row.epoch is not None
+        change = Rebinding(account.placement, url, epoch, MoveKind.PLACEMENT, why, claimed=claimed)
         if await self._directory.rebind([change]):
             self._meters.moved(change.kind)
         else:
