@@ -7,6 +7,7 @@ from bite.catalogue import (
     holding,
     joining,
     knowing,
+    leaving,
     meaning,
     numbers,
     pairing,
@@ -31,4 +32,5 @@ DEFECTS: tuple[Defect, ...] = (
     *speaking.DEFECTS,
     *working.DEFECTS,
     *ground.DEFECTS,
+    *leaving.DEFECTS,
 )
