@@ -7,6 +7,7 @@ from bite.catalogue import (
     holding,
     joining,
     knowing,
+    leaving,
     meaning,
     numbers,
     pairing,
@@ -33,4 +34,5 @@ DEFECTS: tuple[Defect, ...] = (
     *strangers.DEFECTS,
     *working.DEFECTS,
     *ground.DEFECTS,
+    *leaving.DEFECTS,
 )

@@ -15,6 +15,7 @@ from homing.decide.hints import Hint
 from homing.decide.reconcile import AtHome, Contested, Elsewhere, Judgement
 from homing.flows.alerts import AlertBook, Unkept
 from homing.flows.claims import borne_out
+from homing.flows.correcting import correct
 from homing.flows.identity import Identity, Reported
 from homing.flows.link_alerts import LinkAlerts
 from homing.flows.listings import Lists
@@ -173,21 +174,7 @@ class Hints:
             for session, judgement in judged.items()
             if isinstance(judgement, Elsewhere)
         ]
-        if not changes:
-            return set()
-        applied = await self._directory.rebind(changes, run_id=self._entropy.uuid())
-        if applied:
-            self._meters.moved(applied[0].kind, len(applied))
-        for change in applied:
-            log.warning(
-                "Session rediscovered",
-                session_id=change.session_id,
-                old_url=change.expected.instance_url,
-                new_url=change.instance_url,
-                epoch=change.epoch,
-                reason=change.reason,
-            )
-        return {change.session_id for change in applied}
+        return await correct(self._directory, self._meters, changes, run_id=self._entropy.uuid())
 
     async def _note_seen(self, seen: Sequence[SessionId], asked_s: float) -> None:
         """They can send where the record says, by lists that were asked for at `asked_s`."""

@@ -21,6 +21,7 @@ from homing.decide.sync import ATTENTION, INACTIVE, Checked, Comparison, Result
 from homing.flows import identity
 from homing.flows.alerts import AlertBook, Unkept
 from homing.flows.claims import borne_out
+from homing.flows.correcting import correct
 from homing.flows.identity import Identity
 from homing.flows.link_alerts import LinkAlerts
 from homing.flows.listings import Lists
@@ -284,10 +285,7 @@ class Sync:
             return {change.session_id for change in changes}
         applied: set[SessionId] = set()
         for part in _batches(changes):
-            held = await self._directory.rebind(part, run_id=report.run_id)
-            applied |= {change.session_id for change in held}
-            for kind, count in Counter(change.kind for change in held).items():
-                self._meters.moved(kind, count)
+            applied |= await correct(self._directory, self._meters, part, run_id=report.run_id)
         return applied
 
     async def _note_alerts(self, concluded: Sequence[Checked], left: _Left, report: SyncReport) -> None:
