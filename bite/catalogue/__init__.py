@@ -14,6 +14,7 @@ from bite.catalogue import (
     restoring,
     sending,
     speaking,
+    strangers,
     working,
 )
 from bite.defect import Defect
@@ -30,6 +31,7 @@ DEFECTS: tuple[Defect, ...] = (
     *pairing.DEFECTS,
     *restoring.DEFECTS,
     *speaking.DEFECTS,
+    *strangers.DEFECTS,
     *working.DEFECTS,
     *ground.DEFECTS,
     *leaving.DEFECTS,
