@@ -15,6 +15,7 @@ from bite.catalogue import (
     sending,
     sharing,
     speaking,
+    strangers,
     working,
 )
 from bite.defect import Defect
@@ -31,6 +32,7 @@ DEFECTS: tuple[Defect, ...] = (
     *pairing.DEFECTS,
     *restoring.DEFECTS,
     *speaking.DEFECTS,
+    *strangers.DEFECTS,
     *working.DEFECTS,
     *ground.DEFECTS,
     *leaving.DEFECTS,

@@ -272,7 +272,8 @@ class Accounts:
 
     async def _bound(self, account: Account, url: InstanceUrl, row: ListedSession, why: str) -> Account:
         epoch = row.epoch if row.epoch is not None else Epoch(account.placement.epoch + 1)
-        change = Rebinding(account.placement, url, epoch, MoveKind.PLACEMENT, why)
+        claimed = row.epoch is not None
+        change = Rebinding(account.placement, url, epoch, MoveKind.PLACEMENT, why, claimed=claimed)
         if not await correct(self._directory, self._meters, [change]):
             log.warning("Placement changed while the session was started", session_id=account.session_id, url=url)
         await self._note(await self._again(account), url, row)

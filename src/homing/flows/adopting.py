@@ -79,7 +79,8 @@ class Adopting:
         """The account's session is where it was found, in the state that was found there."""
         row, url = found.row, found.url
         epoch = row.epoch if row.epoch is not None else Epoch(account.placement.epoch + 1)
-        change = Rebinding(account.placement, url, epoch, MoveKind.PLACEMENT, f"taken up where {url} lists it")
+        why = f"taken up where {url} lists it"
+        change = Rebinding(account.placement, url, epoch, MoveKind.PLACEMENT, why, claimed=True)
         if not await correct(self._directory, self._meters, [change]):
             log.warning("A session could not be placed where it is listed", session_id=account.session_id, url=url)
             return await self._again(account)

@@ -14,6 +14,7 @@ from homing.decide import hints, identity, linking, reconcile
 from homing.decide.hints import Hint
 from homing.decide.reconcile import AtHome, Contested, Elsewhere, Judgement
 from homing.flows.alerts import AlertBook, Unkept
+from homing.flows.claims import borne_out
 from homing.flows.correcting import correct
 from homing.flows.identity import Identity, Reported
 from homing.flows.link_alerts import LinkAlerts
@@ -132,6 +133,8 @@ class Hints:
         asked_s = self._clock.monotonic()
         listings = await self._lists.read_some(self._concerned(wanted, accounts))
         observed = reconcile.observe(listings, accounts)
+        placements = [account.placement for account in found]
+        observed = await borne_out(observed, placements, self._directory, self._book, all_asked=False)
         judged = {
             session: reconcile.judge(
                 account.placement,

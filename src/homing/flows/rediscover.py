@@ -26,6 +26,7 @@ from homing.decide.reconcile import (
     Unlinked,
 )
 from homing.flows.alerts import AlertBook, Unkept
+from homing.flows.claims import borne_out
 from homing.flows.correcting import correct
 from homing.flows.listings import Lists
 from homing.model.alerts import AlertKind, Subject
@@ -112,6 +113,8 @@ class Rediscovery:
         lost = await self._directory.routes(sessions=begun.wanted, instances=begun.suspects & silent)
         routes = {route.session_id: route for route in lost}
         observed = reconcile.observe(listings, routes)
+        placements = [route.placement for route in lost]
+        observed = await borne_out(observed, placements, self._directory, self._alerts, all_asked=True)
         judgements = {
             session: reconcile.judge(
                 route.placement, observed, quarantined=route.quarantined, known=route.linking, owner=route.workspace_id
