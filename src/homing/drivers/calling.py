@@ -241,7 +241,9 @@ class GatewayDriver:
             return reply
         return self.fault_of(reply, self.secrets(instance))
 
-    async def listed_by_name(self, instance: InstanceUrl, names: Sequence[str], until: float) -> Listing:
+    async def listed_by_name(
+        self, instance: InstanceUrl, reply: Reply, said: Sequence[object], until: float
+    ) -> Listing | Fault:
         """The list of a gateway that lists names alone: each session is asked after, and one that hangs is `unknown`.
 
         A name that the instance does not have open after all is left out.
@@ -256,8 +258,14 @@ class GatewayDriver:
                 return None
             return ListedSession(session_id, SessionStatus.UNKNOWN), f"did not tell how it stands: {found}"
 
-        rows = await side_by_side(row, names)
-        return reading.list_of(instance, [each for each in rows if each is not None], lambda each: each)
+        if len(said) > reading.ROWS_MAX:
+            return reading.list_of(instance, reply, said, lambda _: None)
+        names = [reading.name_in(each) for each in said]
+        rows = await side_by_side(row, [name for name in names if name is not None])
+        unnamed: list[reading.Row | None] = [None] * names.count(None)
+        return reading.list_of(
+            instance, reply, [*(each for each in rows if each is not None), *unnamed], lambda each: each
+        )
 
     async def code_within(self, instance: InstanceUrl, session: SessionStart, until: float) -> PairingCode | Fault:
         """The code of a session that was just opened, as soon as there is one; without one when time is up."""

@@ -1,18 +1,24 @@
 """What answers of any gateway have in common: JSON, message ids, phones, times, and what a status means by itself."""
 
-from collections.abc import Callable, Iterable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
+from math import inf
 from typing import Any, TypeVar
 
 import msgspec
 
 from homing.drivers.connection import Reply
+from homing.drivers.values import CODE_MAX, NAME_MAX, text_in
 from homing.drivers.words import shown
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl, ListedSession, SessionId, SessionList
 
 ODDITIES_SHOWN = 20
+ROWS_MAX = 200_000
+"""No list is longer: it would not be the list of one process."""
 _LONGEST_WAIT_S = 24 * 3600.0
+_DIGITS_MAX = 30
 _MILLISECONDS_FROM = 100_000_000_000
 """Unix timestamps above this are milliseconds: in seconds they would lie after the year 5000."""
 _PHONE_DIGITS = range(5, 18)
@@ -26,11 +32,30 @@ _WORDS_IN = ("error", "message", "detail")
 
 
 def said_by(body: bytes) -> Any:
-    """The JSON value of a body, or None if it is not JSON."""
+    """The JSON value of a body, or None if it is not JSON.
+
+    One value that no number or text of ours can hold must not cost the rest: 1e400 and the like are infinite, which no
+    value may be, and half a character is no text that is taken.
+    """
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return _patient.decode(body.decode())
+    except (ValueError, RecursionError):
         return None
+
+
+def _integer(word: str) -> int | float:
+    return int(word) if len(word) <= _DIGITS_MAX else inf
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is not JSON")
+
+
+_patient = json.JSONDecoder(parse_int=_integer, parse_constant=_no_number)
 
 
 def told_by(body: bytes) -> Mapping[str, Any]:
@@ -46,20 +71,19 @@ def part(said: Any, *names: str) -> Any:
     return said
 
 
-def is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 def text(value: object) -> str | None:
-    """A text with something in it, as it stands."""
+    """A text with something in it, as it stands: to be read, and not to be kept or shown."""
     return value if isinstance(value, str) and value.strip() else None
 
 
-def measure(value: object) -> float | None:
-    """A number from 0 on that a float holds exactly."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if 0 <= value < 2**53 else None
+def name_in(value: object) -> str | None:
+    """A name, an id or a version, within its bounds."""
+    return text_in(value, NAME_MAX) if text(value) is not None else None
+
+
+def code_in(value: object) -> str | None:
+    """A code to scan, as a text or a picture."""
+    return text_in(value, CODE_MAX)
 
 
 def unix_s(value: object) -> int:
@@ -92,13 +116,13 @@ def id_of(value: object) -> str | None:
     """A message id, given as a text, as whatsapp-web.js writes it, or in the key of a message as Baileys does."""
     if isinstance(value, dict):
         value = part(value, "_serialized") or part(value, "id")
-    return text(value)
+    return name_in(value)
 
 
 # --- faults -------------------------------------------------------------------------------------------------------
 
 
-def words_of(reply: Reply) -> str:
+def told_words(reply: Reply) -> str:
     """What an answer says went wrong, as it says it: not to be shown before `shown`."""
     if 300 <= reply.status < 400:
         return f"{_REDIRECT_WORDS} to {reply.headers.get('location', 'nowhere')}"
@@ -179,12 +203,16 @@ Row = tuple[ListedSession, str]
 """A session as one row describes it, and what was odd about it: a sentence without a subject, or nothing."""
 
 
-def list_of(instance: InstanceUrl, rows: Iterable[T], read: Callable[[T], Row | None]) -> SessionList:
+def list_of(
+    instance: InstanceUrl, reply: Reply, rows: Sequence[T], read: Callable[[T], Row | None]
+) -> SessionList | Fault:
     """The session list that these rows are. `read` answers None for a row that names no session.
 
     Of a session that is listed twice the row with the better claim counts: the one that can send, then the higher
     epoch.
     """
+    if len(rows) > ROWS_MAX:
+        return malformed(reply, f"the list has {len(rows)} rows, and at most {ROWS_MAX} are read")
     sessions: dict[SessionId, ListedSession] = {}
     oddities: list[str] = []
     for number, row in enumerate(rows, start=1):

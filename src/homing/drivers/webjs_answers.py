@@ -10,20 +10,11 @@ from typing import Any
 
 from homing.drivers import whatsapp_web
 from homing.drivers.connection import Reply
-from homing.drivers.reading import (
-    fault,
-    is_int,
-    malformed,
-    measure,
-    plain_phase,
-    said_by,
-    told_by,
-    unix_s,
-    words_of,
-)
-from homing.drivers.words import shown
+from homing.drivers.reading import fault, malformed, plain_phase, said_by, told_by, told_words, unix_s
+from homing.drivers.values import CODE_MAX, NAME_MAX, count_in, epoch_in, measure_in, text_in
+from homing.drivers.words import shown, words_of
 from homing.model.faults import Fault, Phase
-from homing.model.fleet import Capabilities, Epoch
+from homing.model.fleet import Capabilities
 from homing.model.sending import Receipt
 from homing.ports import InstanceHealth, PairingCode
 
@@ -57,10 +48,10 @@ _NEVER_LEFT_500_WORDS: tuple[tuple[str, Phase], ...] = (
 def fault_of(reply: Reply, secrets: Iterable[str] = ()) -> Fault:
     """The fault that an answer other than 200 is."""
     told = told_by(reply.body)
-    words = words_of(reply)
+    words = told_words(reply)
     phase = _phase(reply.status, told, words.lower())
     met = fault(reply, phase, words, secrets)
-    return replace(met, epoch=Epoch(told["epoch"])) if phase is Phase.EPOCH_STALE else met
+    return replace(met, epoch=epoch_in(told.get("epoch"))) if phase is Phase.EPOCH_STALE else met
 
 
 def _phase(status: int, told: Mapping[str, Any], words: str) -> Phase:
@@ -73,7 +64,7 @@ def _phase(status: int, told: Mapping[str, Any], words: str) -> Phase:
             return _refused_phase(told, words) if told else Phase.MISDIRECTED
         case 404 if told and words.startswith(_NOT_HELD_WORDS):
             return Phase.SESSION_NOT_FOUND
-        case 409 if is_int(told.get("epoch")):
+        case 409 if epoch_in(told.get("epoch")) is not None:
             return Phase.EPOCH_STALE
         case 500 if told:
             return _failed_phase(words)
@@ -113,10 +104,10 @@ def receipt_of(reply: Reply, secrets: Iterable[str] = ()) -> Receipt | Fault:
     said = said_by(reply.body)
     if not isinstance(said, dict):
         return malformed(reply, _not_the_service(reply))
-    message_id = said.get("message_id")
+    message_id = text_in(said.get("message_id"), NAME_MAX)
     if said.get("success") is not True:
-        return malformed(reply, f"a {reply.status} without success: {said.get('error', '')}", secrets)
-    if not isinstance(message_id, str) or not message_id.strip():
+        return malformed(reply, f"a {reply.status} without success: {words_of(said.get('error'))}", secrets)
+    if message_id is None or not message_id.strip():
         return malformed(reply, f"a {reply.status} without a message id")
     return Receipt(message_id, unix_s(said.get("timestamp")))
 
@@ -133,12 +124,11 @@ def pairing_of(reply: Reply, secrets: Iterable[str] = ()) -> PairingCode | Fault
     if not isinstance(said, dict):
         return malformed(reply, "the answer about pairing was not a JSON object")
     if said.get("success") is False:
-        return Fault(Phase.REQUEST_REJECTED, shown(str(said.get("error", "")), secrets), reply.status)
-    qr, code, expires_in = said.get("qr_code"), said.get("pairing_code"), _count(said.get("expires_in"))
+        return Fault(Phase.REQUEST_REJECTED, words_of(said.get("error"), secrets), reply.status)
     return PairingCode(
-        qr if isinstance(qr, str) and qr else None,
-        code if isinstance(code, str) and code else None,
-        expires_in or _PAIRING_EXPIRES_S,
+        text_in(said.get("qr_code"), CODE_MAX),
+        text_in(said.get("pairing_code"), NAME_MAX),
+        count_in(said.get("expires_in")) or _PAIRING_EXPIRES_S,
         connected=said.get("status") == "connected",
     )
 
@@ -154,12 +144,13 @@ def health_of(reply: Reply, base: Capabilities) -> InstanceHealth | Fault:
         incarnation=_text(said.get("incarnation")),
         engine=_text(said.get("engine")),
         version=_text(said.get("version")),
-        sessions_total=_count(sessions.get("total")),
-        sessions_connected=_count(sessions.get("connected")),
-        memory_used_mb=measure(memory.get("used")),
-        sends_per_s=measure(said.get("sends_per_s")),
-        uptime_s=measure(said.get("uptime")),
+        sessions_total=count_in(sessions.get("total")),
+        sessions_connected=count_in(sessions.get("connected")),
+        memory_used_mb=measure_in(memory.get("used")),
+        sends_per_s=measure_in(said.get("sends_per_s")),
+        uptime_s=measure_in(said.get("uptime")),
         paused=lease.get("state") == "paused",
+        key_header=_text(said.get("key_header")),
     )
 
 
@@ -176,12 +167,6 @@ def _text(value: object) -> str | None:
 def _shown(name: str) -> str:
     """An instance says the same names of itself each second."""
     return shown(name)
-
-
-def _count(value: object) -> int | None:
-    return (
-        int(value) if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 2**53 else None
-    )
 
 
 def _capabilities(declared: Mapping[str, Any], base: Capabilities) -> Capabilities:

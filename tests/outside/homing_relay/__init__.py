@@ -32,7 +32,7 @@ class RelayDriver(GatewayDriver):
 
     def fault_of(self, reply: Reply, secrets: Sequence[str]) -> Fault:
         """409 comes before Relay asks its engine; a 500 may come after the message left."""
-        words = reading.words_of(reply)
+        words = reading.told_words(reply)
         match reply.status:
             case 404 if words == "no such line":
                 phase = Phase.SESSION_NOT_FOUND
@@ -47,7 +47,7 @@ class RelayDriver(GatewayDriver):
         if isinstance(reply, Fault):
             return reply
         told = reading.told_by(reply.body)
-        return InstanceHealth(self.base, version=reading.text(told.get("version")))
+        return InstanceHealth(self.base, version=reading.name_in(told.get("version")))
 
     async def listed(self, instance: InstanceUrl, until: float) -> Listing | Fault:
         reply = await self.ask(instance, "/lines", until)
@@ -56,7 +56,7 @@ class RelayDriver(GatewayDriver):
         rows = reading.told_by(reply.body).get("lines")
         if not isinstance(rows, list):
             return reading.malformed(reply, "the answer to a list was not a list of lines")
-        return reading.list_of(instance, rows, row_of)
+        return reading.list_of(instance, reply, rows, row_of)
 
     async def one(self, instance: InstanceUrl, session_id: SessionId, until: float) -> ListedSession | Fault:
         reply = await self.ask(instance, f"/lines/{quoted(session_id)}", until)
@@ -88,12 +88,12 @@ class RelayDriver(GatewayDriver):
         reply = await self.ask(instance, f"/lines/{quoted(session.session_id)}", now_s() + timeout_s)
         if isinstance(reply, Fault):
             return reply
-        return PairingCode(reading.text(reading.told_by(reply.body).get("code")), None, 20)
+        return PairingCode(reading.code_in(reading.told_by(reply.body).get("code")), None, 20)
 
 
 def row_of(said: object) -> reading.Row | None:
-    name, word = reading.part(said, "name"), reading.part(said, "state")
-    if not isinstance(name, str) or not name:
+    name, word = reading.name_in(reading.part(said, "name")), reading.part(said, "state")
+    if name is None:
         return None
     status = STATUSES.get(word, SessionStatus.UNKNOWN) if isinstance(word, str) else SessionStatus.UNKNOWN
     phone = reading.phone_of(reading.part(said, "number"))

@@ -29,7 +29,7 @@ def fault_of(reply: Reply, secrets: Sequence[str]) -> Fault:
     `Connection Closed` (500) is said of a session that waits to be paired and of one that lost its connection in the
     middle of a send. A worker of its cluster that does not have the session names the one that does, and did nothing.
     """
-    words = reading.words_of(reply)
+    words = reading.told_words(reply)
     lowered = words.strip().lower()
     match reply.status:
         case 404 if lowered.startswith(_NOT_HELD):

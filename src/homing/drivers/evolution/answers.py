@@ -36,8 +36,8 @@ def row_of(said: object) -> reading.Row | None:
 
     One that is connecting and never had a phone shows a code.
     """
-    name = reading.part(said, "name")
-    if not isinstance(name, str) or not name:
+    name = reading.name_in(reading.part(said, "name"))
+    if name is None:
         return None
     status, odd = status_of(reading.part(said, "connectionStatus"))
     owner = reading.part(said, "ownerJid")
@@ -83,7 +83,7 @@ def fault_of(reply: Reply, secrets: Sequence[str]) -> Fault:
     """The fault that an answer other than 2xx is."""
     told = reading.told_by(reply.body)
     said = reading.part(told, "response", "message")
-    words = _words(said) or reading.text(told.get("message")) or reading.words_of(reply)
+    words = _words(said) or reading.text(told.get("message")) or reading.told_words(reply)
     match reply.status:
         case 404 if "instance does not exist" in words or (words.startswith("Instance ") and "not found" in words):
             phase = Phase.SESSION_NOT_FOUND

@@ -45,7 +45,7 @@ class EvolutionDriver(GatewayDriver):
     async def told_version(self, instance: InstanceUrl, until: float) -> str | None:
         reply = await self.ask(instance, "/", until)
         said = None if isinstance(reply, Fault) else reading.said_by(reply.body)
-        return reading.text(reading.part(said, "version"))
+        return reading.name_in(reading.part(said, "version"))
 
     async def listed(self, instance: InstanceUrl, until: float) -> SessionList | Fault:
         """The rows of its database that are this server's (`DATABASE_CONNECTION_CLIENT_NAME`)."""
@@ -55,7 +55,7 @@ class EvolutionDriver(GatewayDriver):
         said = reading.said_by(reply.body)
         if not isinstance(said, list):
             return reading.malformed(reply, "the answer to a list was not a list of sessions")
-        return reading.list_of(instance, said, answers.row_of)
+        return reading.list_of(instance, reply, said, answers.row_of)
 
     async def one(self, instance: InstanceUrl, session_id: SessionId, until: float) -> ListedSession | Fault:
         """By the state in its memory; whether one that is not connected shows a code is in its row."""
@@ -98,7 +98,7 @@ class EvolutionDriver(GatewayDriver):
             return reply
         said = reading.told_by(reply.body)
         if said.get("error") is True:
-            return reading.fault(reply, Phase.REQUEST_REJECTED, reading.words_of(reply), self.secrets(instance))
+            return reading.fault(reply, Phase.REQUEST_REJECTED, reading.told_words(reply), self.secrets(instance))
         return answers.state_of(reply, session.session_id, self.secrets(instance))
 
     async def logout(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> Fault | None:
@@ -125,7 +125,7 @@ class EvolutionDriver(GatewayDriver):
         if isinstance(reply, Fault):
             return reply
         said = reading.told_by(reply.body)
-        qr, code = reading.text(said.get("code")), reading.text(said.get("pairingCode"))
+        qr, code = reading.code_in(said.get("code")), reading.name_in(said.get("pairingCode"))
         connected = reading.part(said, "instance", "state") == "open"
         return PairingCode(qr, code, CODE_IS_GOOD_FOR_S, connected=connected)
 
@@ -135,8 +135,9 @@ class EvolutionDriver(GatewayDriver):
         if isinstance(reply, Fault):
             return reply
         said = reading.said_by(reply.body)
-        rows = reading.list_of(instance, said if isinstance(said, list) else [], answers.row_of)
-        return rows.sessions.get(session_id) or reading.malformed(reply, "the list by name did not name it")
+        listed = reading.list_of(instance, reply, said if isinstance(said, list) else [], answers.row_of)
+        row = None if isinstance(listed, Fault) else listed.sessions.get(session_id)
+        return row or reading.malformed(reply, "the list by name did not name it")
 
 
 def _is_its_own(fault: Fault) -> bool:

@@ -32,8 +32,8 @@ _CODES = {
 
 def row_of(said: object) -> reading.Row | None:
     """One device of its list."""
-    name, word = reading.part(said, "id"), reading.part(said, "state")
-    if not isinstance(name, str) or not name:
+    name, word = reading.name_in(reading.part(said, "id")), reading.part(said, "state")
+    if name is None:
         return None
     status = _STATES.get(word) if isinstance(word, str) else None
     phone = reading.phone_of(reading.part(said, "jid")) or reading.phone_of(reading.part(said, "phone_number"))
@@ -52,7 +52,7 @@ def session_of(reply: Reply, session_id: SessionId) -> ListedSession | Fault:
 
 
 def receipt_of(reply: Reply, secrets: Sequence[str]) -> Receipt | Fault:
-    message_id = reading.text(reading.part(reading.said_by(reply.body), "results", "message_id"))
+    message_id = reading.name_in(reading.part(reading.said_by(reply.body), "results", "message_id"))
     if message_id is None:
         return reading.malformed(reply, f"a {reply.status} without a message id", secrets)
     return Receipt(message_id, 0)
@@ -61,7 +61,7 @@ def receipt_of(reply: Reply, secrets: Sequence[str]) -> Receipt | Fault:
 def fault_of(reply: Reply, secrets: Sequence[str]) -> Fault:
     """The fault that an answer other than 2xx is."""
     told = reading.told_by(reply.body)
-    words = reading.text(told.get("message")) or reading.words_of(reply)
+    words = reading.text(told.get("message")) or reading.told_words(reply)
     known = _CODES.get(str(told.get("code")))
     phase = known or reading.plain_phase(reply.status, refused=Phase.OUTCOME_UNKNOWN if told else Phase.MISDIRECTED)
     return reading.fault(reply, phase, words, secrets)

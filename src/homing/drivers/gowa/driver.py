@@ -46,7 +46,7 @@ class GowaDriver(GatewayDriver):
         said = reading.part(reading.said_by(reply.body), "results")
         if not isinstance(said, list):
             return reading.malformed(reply, "the answer to a list was not a list of devices")
-        return reading.list_of(instance, said, answers.row_of)
+        return reading.list_of(instance, reply, said, answers.row_of)
 
     async def one(self, instance: InstanceUrl, session_id: SessionId, until: float) -> ListedSession | Fault:
         reply = await self.ask(instance, f"{_path(session_id)}/status", until)

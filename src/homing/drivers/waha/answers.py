@@ -25,8 +25,8 @@ ALREADY_STARTED_WORDS = "is already started"
 
 def row_of(said: object) -> reading.Row | None:
     """One session, as a list, its status or the answer to a start describes it."""
-    name, word = reading.part(said, "name"), reading.part(said, "status")
-    if not isinstance(name, str) or not name:
+    name, word = reading.name_in(reading.part(said, "name")), reading.part(said, "status")
+    if name is None:
         return None
     status = _STATUSES.get(word) if isinstance(word, str) else None
     listed = ListedSession(
@@ -66,7 +66,7 @@ def fault_of(reply: Reply, secrets: Sequence[str]) -> Fault:
     """
     told = reading.told_by(reply.body)
     thrown = reading.text(reading.part(told, "exception", "message"))
-    words = thrown or reading.text(told.get("message")) or reading.words_of(reply)
+    words = thrown or reading.text(told.get("message")) or reading.told_words(reply)
     lowered = words.lower()
     match reply.status:
         case 404 | 422 if told and lowered.startswith(_NOT_HELD_WORDS):

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from homing.drivers import reading
 from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, GatewayDriver, left_s, now_s, quoted
+from homing.drivers.values import measure_in
 from homing.drivers.waha import answers
 from homing.drivers.wire import Reply
 from homing.model.faults import Fault, Phase
@@ -32,7 +33,7 @@ class WahaDriver(GatewayDriver):
         reply = await self.ask(instance, "/api/server/status", until)
         if isinstance(reply, Fault):
             return InstanceHealth(self.base) if reply.phase is Phase.UNAUTHORISED else reply
-        uptime_ms = reading.measure(reading.part(reading.said_by(reply.body), "uptime"))
+        uptime_ms = measure_in(reading.part(reading.said_by(reply.body), "uptime"))
         if uptime_ms is None:
             return reading.malformed(reply, "the answer about its status told no uptime")
         version = await self.version_of(instance, until)
@@ -41,7 +42,7 @@ class WahaDriver(GatewayDriver):
     async def told_version(self, instance: InstanceUrl, until: float) -> str | None:
         reply = await self.ask(instance, "/api/server/version", until)
         said = None if isinstance(reply, Fault) else reading.said_by(reply.body)
-        return reading.text(reading.part(said, "version"))
+        return reading.name_in(reading.part(said, "version"))
 
     async def listed(self, instance: InstanceUrl, until: float) -> SessionList | Fault:
         """What runs there. Stopped sessions are in the list too if `all` is asked for, which is not done."""
@@ -52,7 +53,7 @@ class WahaDriver(GatewayDriver):
         if not isinstance(said, list):
             return reading.malformed(reply, "the answer to a list was not a list of sessions")
         running = [each for each in said if reading.part(each, "status") != "STOPPED"]
-        return reading.list_of(instance, running, answers.row_of)
+        return reading.list_of(instance, reply, running, answers.row_of)
 
     async def one(self, instance: InstanceUrl, session_id: SessionId, until: float) -> ListedSession | Fault:
         reply = await self.ask(instance, f"/api/sessions/{quoted(session_id)}", until)
@@ -103,7 +104,7 @@ class WahaDriver(GatewayDriver):
         reply = await self.ask(instance, f"/api/{quoted(session.session_id)}/auth/qr?format=raw", until)
         if isinstance(reply, Fault):
             return reply
-        code = reading.text(reading.part(reading.said_by(reply.body), "value"))
+        code = reading.code_in(reading.part(reading.said_by(reply.body), "value"))
         return PairingCode(code, None, CODE_IS_GOOD_FOR_S)
 
     async def renewed(self, instance: InstanceUrl, session: SessionStart, until: float) -> PairingCode | Fault:

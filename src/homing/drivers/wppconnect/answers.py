@@ -36,11 +36,11 @@ def session_of(reply: Reply, session_id: SessionId, secrets: Sequence[str]) -> L
     return ListedSession(session_id, status, surely_unlinked=status is SessionStatus.PAIRING)
 
 
-def names_of(reply: Reply) -> list[str] | Fault:
+def names_of(reply: Reply) -> list[object] | Fault:
     said = reading.told_by(reply.body).get("response")
     if not isinstance(said, list):
         return reading.malformed(reply, "the answer to a list was not a list of sessions")
-    return [name for name in said if isinstance(name, str) and name]
+    return said
 
 
 def receipt_of(reply: Reply, secrets: Sequence[str]) -> Receipt | Fault:
@@ -59,7 +59,7 @@ def fault_of(reply: Reply, secrets: Sequence[str]) -> Fault:
     That a number does not exist is answered with 400, and the message is sent all the same: so no 400 proves anything.
     """
     told = reading.told_by(reply.body)
-    words = reading.words_of(reply)
+    words = reading.told_words(reply)
     match reply.status:
         case 404 if told.get("status") == _INACTIVE:
             # It names the session only if there is one, which then is not connected.

@@ -9,6 +9,7 @@ from typing import Any
 
 from homing.drivers import reading
 from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, GatewayDriver, now_s, quoted, unsent
+from homing.drivers.values import measure_in
 from homing.drivers.wire import Reply
 from homing.drivers.wppconnect import answers
 from homing.model.faults import Fault, Phase
@@ -42,7 +43,7 @@ class WppconnectDriver(GatewayDriver):
         reply = await self.ask(instance, "/healthz", now_s() + timeout_s)
         if isinstance(reply, Fault):
             return reply
-        uptime_s = reading.measure(reading.told_by(reply.body).get("uptime"))
+        uptime_s = measure_in(reading.told_by(reply.body).get("uptime"))
         if uptime_s is None:
             return reading.malformed(reply, "the answer about its health told no uptime")
         return InstanceHealth(self.base, uptime_s=uptime_s)
@@ -53,8 +54,10 @@ class WppconnectDriver(GatewayDriver):
             return self._no_key()
         path = f"/api/{quoted(self.key(instance))}/show-all-sessions"
         reply = await self.ask(instance, path, until, body_limit_bytes=LIST_LIMIT_BYTES)
-        names = reply if isinstance(reply, Fault) else answers.names_of(reply)
-        return names if isinstance(names, Fault) else await self.listed_by_name(instance, names, until)
+        if isinstance(reply, Fault):
+            return reply
+        names = answers.names_of(reply)
+        return names if isinstance(names, Fault) else await self.listed_by_name(instance, reply, names, until)
 
     async def one(self, instance: InstanceUrl, session_id: SessionId, until: float) -> ListedSession | Fault:
         """Its status stays `CONNECTED` when the browser is dead: only the check of the connection tells."""
@@ -107,7 +110,7 @@ class WppconnectDriver(GatewayDriver):
         if row.status is not SessionStatus.PAIRING:
             return PairingCode(None, None, 0, connected=row.can_send)
         told = reading.told_by(reply.body)
-        qr = reading.text(told.get("urlcode")) or reading.text(told.get("qrcode"))
+        qr = reading.code_in(told.get("urlcode")) or reading.code_in(told.get("qrcode"))
         return PairingCode(qr, None, CODE_IS_GOOD_FOR_S)
 
     # --- its tokens ---------------------------------------------------------------------------------------------
@@ -149,7 +152,7 @@ class WppconnectDriver(GatewayDriver):
         reply = await self.tell("POST", instance, path, {}, until)
         if isinstance(reply, Fault):
             return reply
-        token = reading.text(reading.told_by(reply.body).get("token"))
+        token = reading.name_in(reading.told_by(reply.body).get("token"))
         if token is None or not (token.isascii() and token.isprintable()):
             return Fault(Phase.UNAVAILABLE, "it made no token for the session; nothing was sent", reply.status)
         if len(self._tokens) >= _TOKENS:

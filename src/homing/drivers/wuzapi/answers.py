@@ -39,7 +39,7 @@ def users_of(reply: Reply) -> dict[str, User] | Fault:
 
 
 def _user(row: object) -> User | None:
-    name, token = reading.text(reading.part(row, "name")), reading.text(reading.part(row, "token"))
+    name, token = reading.name_in(reading.part(row, "name")), reading.name_in(reading.part(row, "token"))
     if name is None or token is None:
         return None
     events = reading.text(reading.part(row, "events")) or ""
@@ -67,7 +67,7 @@ def session_of(reply: Reply, user: User) -> ListedSession | Fault:
 
 def receipt_of(reply: Reply, secrets: Sequence[str]) -> Receipt | Fault:
     told = data_of(reply)
-    message_id = reading.text(reading.part(told, "Id"))
+    message_id = reading.name_in(reading.part(told, "Id"))
     if message_id is None:
         return reading.malformed(reply, f"a {reply.status} without a message id", secrets)
     return Receipt(message_id, reading.unix_s(reading.part(told, "Timestamp")))
@@ -75,7 +75,7 @@ def receipt_of(reply: Reply, secrets: Sequence[str]) -> Receipt | Fault:
 
 def fault_of(reply: Reply, secrets: Sequence[str]) -> Fault:
     """The fault that an answer other than 2xx is. 500 stands for everything but a wrong request and a wrong token."""
-    words = reading.words_of(reply)
+    words = reading.told_words(reply)
     match reply.status:
         case 500 if words.lower() == "no session":
             phase = Phase.SESSION_NOT_READY

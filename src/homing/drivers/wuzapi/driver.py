@@ -23,6 +23,8 @@ from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing
 from homing.model.sending import Receipt
 from homing.ports import InstanceHealth, OutgoingText, PairingCode, SessionStart
 
+_USERS = "/admin/users"
+
 
 class WuzapiDriver(GatewayDriver):
     """A disconnect keeps the login in its database, where any process with that database would open it."""
@@ -52,8 +54,11 @@ class WuzapiDriver(GatewayDriver):
         return reply if isinstance(reply, Fault) and not refused else InstanceHealth(self.base)
 
     async def listed(self, instance: InstanceUrl, until: float) -> Listing | Fault:
-        users = await self._read_users(instance, until)
-        return users if isinstance(users, Fault) else await self.listed_by_name(instance, list(users), until)
+        reply = await self.ask(instance, _USERS, until, body_limit_bytes=LIST_LIMIT_BYTES)
+        if isinstance(reply, Fault):
+            return reply
+        users = self._users_of(instance, reply)
+        return users if isinstance(users, Fault) else await self.listed_by_name(instance, reply, list(users), until)
 
     async def one(self, instance: InstanceUrl, session_id: SessionId, until: float) -> ListedSession | Fault:
         user = await self._user(instance, session_id, until)
@@ -104,7 +109,7 @@ class WuzapiDriver(GatewayDriver):
         reply = await self._as(user, instance, "GET", "/session/qr", None, until)
         if isinstance(reply, Fault):
             return reply
-        qr = reading.text(reading.part(answers.data_of(reply), "QRCode"))
+        qr = reading.code_in(reading.part(answers.data_of(reply), "QRCode"))
         return PairingCode(qr, None, CODE_IS_GOOD_FOR_S)
 
     # --- its users ----------------------------------------------------------------------------------------------
@@ -119,8 +124,11 @@ class WuzapiDriver(GatewayDriver):
         return users.get(session_id) or Fault(Phase.SESSION_NOT_FOUND, "it has no user of this name")
 
     async def _read_users(self, instance: InstanceUrl, until: float) -> dict[str, User] | Fault:
-        reply = await self.ask(instance, "/admin/users", until, body_limit_bytes=LIST_LIMIT_BYTES)
-        users = reply if isinstance(reply, Fault) else answers.users_of(reply)
+        reply = await self.ask(instance, _USERS, until, body_limit_bytes=LIST_LIMIT_BYTES)
+        return reply if isinstance(reply, Fault) else self._users_of(instance, reply)
+
+    def _users_of(self, instance: InstanceUrl, reply: Reply) -> dict[str, User] | Fault:
+        users = answers.users_of(reply)
         if not isinstance(users, Fault):
             self._users[instance] = users
         return users

@@ -35,11 +35,11 @@ def session_of(reply: Reply, session_id: SessionId, secrets: Sequence[str]) -> L
     return ListedSession(session_id, status)
 
 
-def names_of(reply: Reply) -> list[str] | Fault:
+def names_of(reply: Reply) -> list[object] | Fault:
     said = reading.told_by(reply.body).get("result")
     if not isinstance(said, list):
         return reading.malformed(reply, "the answer to a list was not a list of sessions")
-    return [name for name in said if isinstance(name, str) and name]
+    return said
 
 
 def receipt_of(reply: Reply, secrets: Sequence[str]) -> Receipt | Fault:
@@ -53,7 +53,7 @@ def receipt_of(reply: Reply, secrets: Sequence[str]) -> Receipt | Fault:
 def fault_of(reply: Reply, secrets: Sequence[str]) -> Fault:
     """The fault that an answer other than 2xx is. A 404 in its own words comes before its engine is asked."""
     told = reading.told_by(reply.body)
-    words = reading.words_of(reply)
+    words = reading.told_words(reply)
     match reply.status:
         case 404 if words == _NOT_HELD:
             phase = Phase.SESSION_NOT_FOUND

@@ -42,8 +42,10 @@ class WwebjsApiDriver(GatewayDriver):
     async def listed(self, instance: InstanceUrl, until: float) -> Listing | Fault:
         """Its list is of names."""
         reply = await self.ask(instance, "/session/getSessions", until, body_limit_bytes=LIST_LIMIT_BYTES)
-        names = reply if isinstance(reply, Fault) else answers.names_of(reply)
-        return names if isinstance(names, Fault) else await self.listed_by_name(instance, names, until)
+        if isinstance(reply, Fault):
+            return reply
+        names = answers.names_of(reply)
+        return names if isinstance(names, Fault) else await self.listed_by_name(instance, reply, names, until)
 
     async def one(self, instance: InstanceUrl, session_id: SessionId, until: float) -> ListedSession | Fault:
         """One that is not connected may show a code; of one that is, its phone is in the memory of its client."""
@@ -114,12 +116,12 @@ class WwebjsApiDriver(GatewayDriver):
         if isinstance(reply, Fault):
             return reply
         if reading.told_by(reply.body).get("success") is not True:
-            return reading.fault(reply, Phase.REQUEST_REJECTED, reading.words_of(reply), self.secrets(instance))
+            return reading.fault(reply, Phase.REQUEST_REJECTED, reading.told_words(reply), self.secrets(instance))
         return None
 
     async def _qr(self, instance: InstanceUrl, session_id: SessionId, until: float) -> str | None:
         reply = await self.ask(instance, f"/session/qr/{quoted(session_id)}", until)
-        return None if isinstance(reply, Fault) else reading.text(reading.told_by(reply.body).get("qr"))
+        return None if isinstance(reply, Fault) else reading.code_in(reading.told_by(reply.body).get("qr"))
 
     async def _phone(self, instance: InstanceUrl, session_id: SessionId, until: float) -> str | None:
         reply = await self.ask(instance, f"/client/getClassInfo/{quoted(session_id)}", until)
