@@ -32,9 +32,9 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "health-waits-for-sends",
         "health checks share their connections with sends",
-        "homing/drivers/webjs.py",
-        "lane=Lane.HEALTH)",
-        "lane=Lane.SENDS)",
+        "homing/drivers/metered.py",
+        '"health": Lane.HEALTH',
+        '"health": Lane.SENDS',
         (tests("drivers/test_bulkheads.py"),),
     ),
     Defect(
@@ -57,8 +57,8 @@ DEFECTS: tuple[Defect, ...] = (
         "one-lane-for-all",
         "whatever is asked of an instance waits for the same connections",
         "homing/drivers/wire.py",
-        "        peer = self._peers.get((base_url, lane)) or self._meet(base_url, lane)\n",
-        "        peer = self._peers.get((base_url, Lane.SENDS)) or self._meet(base_url, Lane.SENDS)\n",
+        "        lane, session = current()\n",
+        "        lane, session = Lane.SENDS, current()[1]\n",
         (tests("drivers/test_wire_calls.py"),),
     ),
 )

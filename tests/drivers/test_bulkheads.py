@@ -6,12 +6,14 @@ from collections.abc import Awaitable, Callable
 import pytest
 from scripted_peers import Peer, Serve, answer
 
+from homing.drivers.metered import MeteredDriver
 from homing.drivers.webjs import WebjsDriver
 from homing.drivers.wire import Wire, WireLimits
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Epoch, InstanceUrl, ListedSession, SessionId, SessionList, WorkspaceId
 from homing.model.sending import Receipt
 from homing.ports import InstanceHealth, OutgoingText, SessionStart
+from homing.serve.metrics import Metrics
 
 HANGING, WELL = SessionId("hanging"), SessionId("well")
 START = SessionStart(WELL, WorkspaceId(1), 7, Epoch(1))
@@ -33,12 +35,12 @@ async def one_session_hangs(peer: Peer, reader: asyncio.StreamReader, writer: as
             writer.write(answer(SENT if path.endswith("/send") else ROW))
 
 
-def send(driver: WebjsDriver, at: InstanceUrl, session: SessionId) -> Awaitable[Receipt | Fault]:
+def send(driver: MeteredDriver, at: InstanceUrl, session: SessionId) -> Awaitable[Receipt | Fault]:
     message = OutgoingText(session, WorkspaceId(1), "6281", "hello", "3EB0", Epoch(1))
     return driver.send(at, message, timeout_s=5.0)
 
 
-CALLS: dict[str, tuple[Callable[[WebjsDriver, InstanceUrl], Awaitable[object]], type]] = {
+CALLS: dict[str, tuple[Callable[[MeteredDriver, InstanceUrl], Awaitable[object]], type]] = {
     "health": (lambda driver, at: driver.health(at, timeout_s=5.0), InstanceHealth),
     "list": (lambda driver, at: driver.sessions(at, timeout_s=5.0), SessionList),
     "status": (lambda driver, at: driver.session(at, WELL, timeout_s=5.0), ListedSession),
@@ -51,7 +53,7 @@ CALLS: dict[str, tuple[Callable[[WebjsDriver, InstanceUrl], Awaitable[object]], 
 async def test_sends_of_a_hanging_session_delay_nothing_else(serve: Serve, nothing_left: None, call: str) -> None:
     peer = await serve(one_session_hangs)
     wire, at = Wire(WireLimits(connections=2, of_a_session=1, connect_timeout_s=0.05)), InstanceUrl(peer.url)
-    driver = WebjsDriver(wire)
+    driver = MeteredDriver(WebjsDriver(wire), Metrics())
     hanging = [asyncio.ensure_future(send(driver, at, HANGING)) for _ in range(6)]
     _, waiting = await asyncio.wait(hanging, timeout=0.5)
     assert len(waiting) == 1, "it has one of the two connections"
@@ -72,7 +74,7 @@ async def test_sends_that_hang_in_many_sessions_do_not_delay_health(serve: Serve
 
     peer = await serve(sends_hang)
     wire, at = Wire(WireLimits(connections=4, of_a_session=1)), InstanceUrl(peer.url)
-    driver = WebjsDriver(wire)
+    driver = MeteredDriver(WebjsDriver(wire), Metrics())
     hanging = [asyncio.ensure_future(send(driver, at, SessionId(f"s{number}"))) for number in range(4)]
     await asyncio.wait(hanging, timeout=0.2)
     assert peer.connections == 4

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from scripted_peers import Peer, Serve, answer, saying, silence
 
-from homing.drivers.wire import Lane, Reply, Wire, WireLimits
+from homing.drivers.lanes import Lane, in_lane
+from homing.drivers.wire import Reply, Wire, WireLimits
 from homing.model.faults import Fault, Phase
 
 
@@ -212,7 +213,8 @@ async def test_what_is_no_send_does_not_wait_for_sends(serve: Serve, nothing_lef
     peer, wire = await serve(send_hangs), Wire(WireLimits(connections=2))
     sends = [asyncio.create_task(wire.call("POST", peer.url, "/send", timeout_s=5.0)) for _ in range(3)]
     await asked(peer, 2)
-    assert isinstance(await wire.call("GET", peer.url, "/", timeout_s=5.0, lane=lane), Reply)
+    with in_lane(lane):
+        assert isinstance(await wire.call("GET", peer.url, "/", timeout_s=5.0), Reply)
     assert not any(send.done() for send in sends)
     for send in sends:
         send.cancel()
@@ -227,12 +229,12 @@ async def test_a_session_that_hangs_leaves_connections_for_its_neighbours(serve:
                 writer.write(answer())
 
     peer, wire = await serve(one_hangs), Wire(WireLimits(connections=4, of_a_session=2, connect_timeout_s=0.05))
-    sends = [
-        asyncio.create_task(wire.call("POST", peer.url, "/hanging", timeout_s=5.0, session="hanging")) for _ in range(6)
-    ]
+    with in_lane(Lane.SENDS, "hanging"):
+        sends = [asyncio.create_task(wire.call("POST", peer.url, "/hanging", timeout_s=5.0)) for _ in range(6)]
     await asked(peer, 2)
     for _ in range(5):
-        got = await wire.call("POST", peer.url, "/well", timeout_s=5.0, session="neighbour")
+        with in_lane(Lane.SENDS, "neighbour"):
+            got = await wire.call("POST", peer.url, "/well", timeout_s=5.0)
         assert isinstance(got, Reply), got
     told = await asyncio.gather(*sends[2:])
     assert {each.phase for each in told if isinstance(each, Fault)} == {Phase.NOT_ATTEMPTED}

@@ -15,7 +15,6 @@ from urllib.parse import unquote
 
 from homing.drivers.connection import Reply
 from homing.drivers.webjs import WebjsDriver
-from homing.drivers.wire import Lane
 from homing.flows.alerts import AlertBook
 from homing.flows.exits import Exits
 from homing.flows.keeper import Keeper, KeeperPolicy
@@ -206,8 +205,6 @@ class Wire:
         headers: Mapping[str, str] | None = None,
         timeout_s: float,
         body_limit_bytes: int = 0,
-        lane: Lane = Lane.SENDS,
-        session: str = "",
     ) -> Reply | Fault:
         node = self._nodes[InstanceUrl(base_url)]
         if node.unasked:

@@ -1,14 +1,16 @@
-"""A driver that says of each call that it is made, and to whom, and of some that they could not be made."""
+"""A driver whose calls are counted, by whom they are made to, and go in the lane that is for them."""
 
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import TypeVar
 
+from homing.drivers.lanes import NOBODY, Lane, in_lane
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl, ListedSession, Listing, NoList, SessionId
 from homing.model.sending import Receipt
 from homing.ports import Driver, InstanceHealth, Meters, OutgoingText, PairingCode, SessionStart
 
 T = TypeVar("T")
+_LANES = {"send": Lane.SENDS, "health": Lane.HEALTH, "list": Lane.LISTS}
 
 
 class MeteredDriver:
@@ -19,46 +21,48 @@ class MeteredDriver:
         self.family, self.base = inner.family, inner.base
 
     async def health(self, instance: InstanceUrl, *, timeout_s: float) -> InstanceHealth | Fault:
-        return await self._counted(instance, "health", self._inner.health(instance, timeout_s=timeout_s))
+        return await self._made(instance, "health", self._inner.health(instance, timeout_s=timeout_s))
 
     async def sessions(self, instance: InstanceUrl, *, timeout_s: float) -> Listing:
-        return await self._counted(instance, "list", self._inner.sessions(instance, timeout_s=timeout_s))
+        return await self._made(instance, "list", self._inner.sessions(instance, timeout_s=timeout_s))
 
     async def session(self, instance: InstanceUrl, session_id: SessionId, *, timeout_s: float) -> ListedSession | Fault:
-        return await self._counted(instance, "status", self._inner.session(instance, session_id, timeout_s=timeout_s))
+        return await self._made(instance, "status", self._inner.session(instance, session_id, timeout_s=timeout_s))
 
     async def send(self, instance: InstanceUrl, message: OutgoingText, *, timeout_s: float) -> Receipt | Fault:
-        return await self._counted(instance, "send", self._inner.send(instance, message, timeout_s=timeout_s))
+        sending = self._inner.send(instance, message, timeout_s=timeout_s)
+        return await self._made(instance, "send", sending, message.session_id)
 
     async def start(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> ListedSession | Fault:
-        return await self._counted(instance, "start", self._inner.start(instance, session, timeout_s=timeout_s))
+        return await self._made(instance, "start", self._inner.start(instance, session, timeout_s=timeout_s))
 
     async def start_many(
         self, instance: InstanceUrl, sessions: Sequence[SessionStart], *, timeout_s: float
     ) -> Mapping[SessionId, ListedSession | Fault] | Fault:
-        return await self._counted(instance, "start", self._inner.start_many(instance, sessions, timeout_s=timeout_s))
+        return await self._made(instance, "start", self._inner.start_many(instance, sessions, timeout_s=timeout_s))
 
     async def stop(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> Fault | None:
-        return await self._counted(instance, "stop", self._inner.stop(instance, session, timeout_s=timeout_s))
+        return await self._made(instance, "stop", self._inner.stop(instance, session, timeout_s=timeout_s))
 
     async def restart(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> ListedSession | Fault:
-        return await self._counted(instance, "restart", self._inner.restart(instance, session, timeout_s=timeout_s))
+        return await self._made(instance, "restart", self._inner.restart(instance, session, timeout_s=timeout_s))
 
     async def logout(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> Fault | None:
-        return await self._counted(instance, "logout", self._inner.logout(instance, session, timeout_s=timeout_s))
+        return await self._made(instance, "logout", self._inner.logout(instance, session, timeout_s=timeout_s))
 
     async def pairing(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> PairingCode | Fault:
-        return await self._counted(instance, "pairing", self._inner.pairing(instance, session, timeout_s=timeout_s))
+        return await self._made(instance, "pairing", self._inner.pairing(instance, session, timeout_s=timeout_s))
 
     async def renew_pairing(
         self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float
     ) -> PairingCode | Fault:
         renewing = self._inner.renew_pairing(instance, session, timeout_s=timeout_s)
-        return await self._counted(instance, "renew_pairing", renewing)
+        return await self._made(instance, "renew_pairing", renewing)
 
-    async def _counted(self, instance: InstanceUrl, call: str, answering: Awaitable[T]) -> T:
+    async def _made(self, instance: InstanceUrl, call: str, answering: Awaitable[T], session: str = NOBODY) -> T:
         self._meters.instance_called(instance, call)
-        answer = await answering
+        with in_lane(_LANES.get(call, Lane.SESSIONS), session):
+            answer = await answering
         if _was_not_made(answer):
             self._meters.call_not_made(instance, call)
         return answer

@@ -6,12 +6,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from homing.drivers.connection import Connection
+from homing.drivers.lanes import NOBODY
 from homing.model.faults import Fault, Phase
 from homing.model.shares import may_take
 
 Opened = Connection | Fault
-NOBODY = ""
-"""In place of a session, for calls that are of none: they have no share, and are bounded by the whole alone."""
 
 
 @dataclass(frozen=True, slots=True)

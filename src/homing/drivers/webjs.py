@@ -16,10 +16,9 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from homing.drivers.pool import NOBODY
 from homing.drivers.webjs_answers import fault_of, health_of, pairing_of, receipt_of
 from homing.drivers.webjs_sessions import one_session_of, sessions_of, started_of
-from homing.drivers.wire import MIB, Calls, Lane, Reply
+from homing.drivers.wire import MIB, Calls, Reply
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import (
     NEVER_GRANTED,
@@ -73,8 +72,7 @@ class WebjsDriver:
 
     async def health(self, instance: InstanceUrl, *, timeout_s: float) -> InstanceHealth | Fault:
         """What the instance says of itself. `/health` asks for no key, so none is shown to it."""
-        answer = await self._wire.call("GET", instance, "/health", timeout_s=timeout_s, lane=Lane.HEALTH)
-        reply = self._whole(instance, answer)
+        reply = self._whole(instance, await self._wire.call("GET", instance, "/health", timeout_s=timeout_s))
         if isinstance(reply, Fault):
             return reply
         health = health_of(reply, self.base)
@@ -101,8 +99,7 @@ class WebjsDriver:
             "type": "text",
             "message_id": message.message_id,
         }
-        path, session = "/api/messages/send", message.session_id
-        reply = await self._tell("POST", instance, path, told, message.epoch, timeout_s, done=_SENT, sends_of=session)
+        reply = await self._tell("POST", instance, "/api/messages/send", told, message.epoch, timeout_s, done=_SENT)
         return reply if isinstance(reply, Fault) else receipt_of(reply, self._secrets(instance))
 
     async def start(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> ListedSession | Fault:
@@ -234,17 +231,11 @@ class WebjsDriver:
         return listed.sessions.get(session_id, nowhere)
 
     async def _list(self, instance: InstanceUrl, timeout_s: float) -> SessionList | Fault:
-        reply = await self._get(instance, "/api/sessions", timeout_s, self._list_limit_bytes, lane=Lane.LISTS)
+        reply = await self._get(instance, "/api/sessions", timeout_s, self._list_limit_bytes)
         return reply if isinstance(reply, Fault) else sessions_of(instance, reply)
 
     async def _get(
-        self,
-        instance: InstanceUrl,
-        path: str,
-        timeout_s: float,
-        body_limit_bytes: int = MIB,
-        *,
-        lane: Lane = Lane.SESSIONS,
+        self, instance: InstanceUrl, path: str, timeout_s: float, body_limit_bytes: int = MIB
     ) -> Reply | Fault:
         key = self._key(instance)
         headers = _key_header(key)
@@ -256,7 +247,6 @@ class WebjsDriver:
             headers=headers,
             timeout_s=timeout_s,
             body_limit_bytes=body_limit_bytes,
-            lane=lane,
         )
         return self._whole(instance, reply)
 
@@ -270,25 +260,14 @@ class WebjsDriver:
         timeout_s: float,
         *,
         done: range = _DONE,
-        sends_of: SessionId | None = None,
     ) -> Reply | Fault:
-        """A call that changes something. A send goes in the lane of sends, within the share of its session."""
         key = self._key(instance)
         headers = {"Content-Type": "application/json", **_key_header(key), **_epoch_header(epoch)}
         try:
             body = _encode({**told, "api_key": key})
         except UnicodeEncodeError:
             return Fault(Phase.REQUEST_REJECTED, "the text holds half a character, which no JSON can carry")
-        reply = await self._wire.call(
-            method,
-            instance,
-            path,
-            body=body,
-            headers=headers,
-            timeout_s=timeout_s,
-            lane=Lane.SESSIONS if sends_of is None else Lane.SENDS,
-            session=sends_of or NOBODY,
-        )
+        reply = await self._wire.call(method, instance, path, body=body, headers=headers, timeout_s=timeout_s)
         return self._whole(instance, reply, done)
 
     def _one(self, instance: InstanceUrl, reply: Reply | Fault, session_id: SessionId) -> ListedSession | Fault:

@@ -9,32 +9,22 @@ import asyncio
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import Enum
 from typing import Protocol, assert_never
 from urllib.parse import quote, urlsplit
 
 from homing.drivers.connection import Connection, Reply
 from homing.drivers.dial import Connect, Dialer, unreached
-from homing.drivers.pool import NOBODY, Opened, Pool, Room
+from homing.drivers.lanes import Lane, current
+from homing.drivers.pool import Opened, Pool, Room
 from homing.drivers.tls import TlsContexts, TlsFiles
 from homing.model.faults import Fault, Phase
 
-__all__ = ["MIB", "Calls", "Lane", "Reply", "Wire", "WireLimits"]
+__all__ = ["MIB", "Calls", "Reply", "Wire", "WireLimits"]
 
 MIB = 1024 * 1024
 _METHODS = frozenset({"GET", "POST", "PUT", "DELETE"})
 _PEERS = 4_000
 """Addresses kept in mind, one for each lane of an instance."""
-
-
-class Lane(Enum):
-    """What a call is for. Each lane to an instance has connections of its own, so that none waits for another."""
-
-    SENDS = "sends"
-    HEALTH = "health"
-    LISTS = "lists"
-    SESSIONS = "sessions"
-    """What is asked and told of single sessions, apart from their messages."""
 
 
 class Calls(Protocol):
@@ -50,10 +40,8 @@ class Calls(Protocol):
         headers: Mapping[str, str] | None = None,
         timeout_s: float,
         body_limit_bytes: int = MIB,
-        lane: Lane = Lane.SENDS,
-        session: str = NOBODY,
     ) -> Reply | Fault:
-        """Make one call and answer within `timeout_s`. It counts towards the share of `session`, if one is named."""
+        """Make one call and answer within `timeout_s`."""
         ...
 
 
@@ -70,7 +58,7 @@ class WireLimits:
     connections: int = 256
     of_a_session: int = 64
     health: int = 4
-    lists: int = 8
+    lists: int = 16
     sessions: int = 32
     waiting: int = 1_000
     connect_timeout_s: float = 2.0
@@ -133,8 +121,6 @@ class Wire:
         headers: Mapping[str, str] | None = None,
         timeout_s: float,
         body_limit_bytes: int = MIB,
-        lane: Lane = Lane.SENDS,
-        session: str = NOBODY,
     ) -> Reply | Fault:
         """Make one call and answer within `timeout_s`. `path` begins with a slash, is quoted, and may have a query.
 
@@ -144,6 +130,7 @@ class Wire:
             return Fault(Phase.NOT_ATTEMPTED, "the wire was closed")
         loop = asyncio.get_running_loop()
         until = loop.time() + timeout_s
+        lane, session = current()
         peer = self._peers.get((base_url, lane)) or self._meet(base_url, lane)
         message = _request(method, peer, path, headers, body)
         while True:

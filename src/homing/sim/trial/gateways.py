@@ -10,7 +10,7 @@ from homing import compose
 from homing.compose import Gateway
 from homing.config import Settings
 from homing.drivers.connection import Reply
-from homing.drivers.wire import MIB, Lane
+from homing.drivers.wire import MIB
 from homing.model.errors import Problem
 from homing.model.faults import Fault
 from homing.ports import StoreUnavailable
@@ -41,8 +41,6 @@ class SimulatedCalls:
         headers: Mapping[str, str] | None = None,
         timeout_s: float,
         body_limit_bytes: int = MIB,  # noqa: ARG002 - nobody answers more here
-        lane: Lane = Lane.SENDS,  # noqa: ARG002 - connections cost nothing here
-        session: str = "",  # noqa: ARG002
     ) -> Reply | Fault:
         lower = {name.lower(): value for name, value in (headers or {}).items()}
         request = Request(method, path, lower, body or b"")
