@@ -17,8 +17,9 @@ LINES_MAX = 20
 async def correct(
     directory: Directory, meters: Meters, changes: Sequence[Rebinding], *, run_id: str | None = None
 ) -> set[SessionId]:
-    """Returns the sessions whose record was changed; for all others another change came first, or the vault knows better. The
-    store announces it.
+    """Returns the sessions whose record was changed; the others' was changed before, or the vault knows better.
+
+    The store announces what was changed.
 
     `run_id` is that of the look (send, report, sync, move) which found it, the same in the log and in the moves.
     Raises StoreUnavailable.
