@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "config": {"model", "decide"},
     "instance": {"model", "decide", "ports", "instance", "listening", "simulated_whatsapp"},
 }
-SEES_ALL = {"compose", "serve", "cli", "demo", "sim", "__init__", "__main__", "chaos"}
+SEES_ALL = {"compose", "serve", "cli", "demo", "lab", "__init__", "__main__"}
 
 TIME_AND_CHANCE = {
     "time.time": "Clock.now",

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import Connection, make_url, text
 from structlog.testing import capture_logs
 
-from homing.chaos.servers import Server, own_bouncer
 from homing.demo.plan import Unworkable
+from homing.lab.chaos.servers import Server, own_bouncer
 from homing.ports import CacheCleared, KeysChanged, Notice, StoreUnavailable
 from homing.store.migrating import migrate, newest_revision
 from homing.store.notices_postgres import PostgresNotices

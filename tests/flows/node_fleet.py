@@ -26,6 +26,7 @@ from homing.flows.strays import Strays
 from homing.flows.underway import RehomePolicy
 from homing.flows.watching import Watching, WatchPolicy
 from homing.flows.worker import Duty, Worker
+from homing.lab.sim.world import SeededEntropy, VirtualClock
 from homing.model.alerts import AlertKind, Subject
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import (
@@ -42,7 +43,6 @@ from homing.model.fleet import (
     WorkspaceId,
 )
 from homing.ports import NewAccount, Roster, RosterChanged
-from homing.sim.world import SeededEntropy, VirtualClock
 from homing.store.alerts import SqlAlerts
 from homing.store.directory import SqlDirectory
 from homing.store.grants import SqlGrants

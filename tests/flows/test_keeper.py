@@ -15,10 +15,10 @@ from homing.decide.rehome import Cause, Wish
 from homing.flows.keeper import Keeper, KeeperPolicy
 from homing.flows.news import News
 from homing.flows.watching import Watching, WatchPolicy
+from homing.lab.sim.world import SeededEntropy
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Account, InstanceState, InstanceUrl, SessionStatus, Takeover
 from homing.model.leases import Ended
-from homing.sim.world import SeededEntropy
 
 pytestmark = pytest.mark.virtual
 

@@ -9,12 +9,12 @@ import pytest
 
 from homing.decide.idempotency import LONGEST_WAIT_S, QUEUE_MAX, Drive, InFlight, Mismatch
 from homing.flows.keyed import CLAIM_WITHIN_S, Driven, KeyedSends
+from homing.lab.sim.world import VirtualClock
 from homing.model.errors import Code, Problem
 from homing.model.fleet import SessionId, WorkspaceId
 from homing.model.messages import StoredAnswer
 from homing.model.sending import Receipt, Sent
 from homing.ports import StoreUnavailable
-from homing.sim.world import VirtualClock
 from homing.store.messages import SqlMessages
 from homing.store.sqlite import SqliteMemory
 from tests.flows.worlds import W

@@ -4,7 +4,7 @@ import pytest
 from worlds import A, B
 
 from homing.flows.turns import Turns
-from homing.sim.world import VirtualClock
+from homing.lab.sim.world import VirtualClock
 
 pytestmark = pytest.mark.virtual
 

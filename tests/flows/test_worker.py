@@ -12,10 +12,10 @@ import pytest
 from homing.decide.work import RetryPolicy
 from homing.flows.schedules import Schedule, Scheduler
 from homing.flows.worker import Duty, Handler, Worker
+from homing.lab.sim.loop import current_loop
+from homing.lab.sim.world import SeededEntropy, VirtualClock
 from homing.model.work import Dead, Done, Ending, Job, JobId, JobState, NewJob, NotDue, Retry, Tick
 from homing.ports import StoreUnavailable
-from homing.sim.loop import current_loop
-from homing.sim.world import SeededEntropy, VirtualClock
 from homing.store.database import Database
 from homing.store.notices import LocalNotices
 from homing.store.opening import open_database

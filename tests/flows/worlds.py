@@ -11,6 +11,7 @@ from homing.flows.listings import Lists
 from homing.flows.news import News
 from homing.flows.rediscover import Rediscovery
 from homing.flows.send import Sending
+from homing.lab.sim.world import SeededEntropy, VirtualClock
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import (
     Account,
@@ -45,7 +46,6 @@ from homing.ports import (
     SessionStart,
 )
 from homing.routes import RouteCache
-from homing.sim.world import SeededEntropy, VirtualClock
 from homing.store.directory import SqlDirectory
 from homing.store.notices import LocalNotices
 from homing.store.opening import open_database

@@ -23,9 +23,9 @@ from homing.instance.events import HostEvent
 from homing.instance.host import Host
 from homing.instance.lease import Lease
 from homing.instance.run import Instance, InstanceSettings
+from homing.lab.sim.testing import pytest_asyncio_loop_factories as pytest_asyncio_loop_factories
 from homing.model.vault import Grant, Holder
 from homing.ports import Clock, Leases, StoreUnavailable
-from homing.sim.testing import pytest_asyncio_loop_factories as pytest_asyncio_loop_factories
 from homing.store.leases import SqlLeases
 from homing.store.opening import open_database
 from homing.store.schema import credentials, store_clock

@@ -21,10 +21,10 @@ from homing.instance.lease import Lease
 from homing.instance.messages import Message, Sent, Unknown
 from homing.instance.opening import Wanted
 from homing.instance.policy import HostPolicy
+from homing.lab.sim.world import VirtualClock
 from homing.model.fleet import InstanceUrl
 from homing.model.vault import Grant, Holder
 from homing.ports import StoreUnavailable
-from homing.sim.world import VirtualClock
 from homing.store.leases import SqlLeases
 from homing.store.opening import open_database
 from homing.store.sealing import KeyRing, VaultKey

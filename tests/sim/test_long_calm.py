@@ -13,11 +13,11 @@ from homing.flows.keeper import Keeper, KeeperPolicy
 from homing.flows.news import News
 from homing.flows.watching import Watching, WatchPolicy
 from homing.instance.lease import Lease
+from homing.lab.sim.world import SeededEntropy, VirtualClock
 from homing.model.fleet import Capabilities, Instance, InstanceUrl, ListedSession, Listing, SessionList
 from homing.model.leases import Renewed
 from homing.model.vault import Holder
 from homing.ports import InstanceHealth, Roster, StoreUnavailable
-from homing.sim.world import SeededEntropy, VirtualClock
 from homing.store.directory import SqlDirectory
 from homing.store.leases import SqlLeases
 from homing.store.notices import LocalNotices
