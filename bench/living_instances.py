@@ -18,7 +18,7 @@ from typing import Any
 from aiohttp import web
 
 from bench.model_instances import Layout, session_id
-from homing.decide.leases import LeasePolicy
+from homing.decide.fleet.leases import LeasePolicy
 from homing.model.vault import Grant, Holder
 from homing.ports import StoreUnavailable
 from homing.store.leases import SqlLeases

@@ -11,7 +11,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "anybody-takes-up-anything",
         "a workspace takes up a session that is listed as another one's",
-        "homing/decide/adoption.py",
+        "homing/decide/knowledge/adoption.py",
         "return allowed is None or row.workspace_id == allowed",
         "return True",
         _ADOPTION,
@@ -19,7 +19,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "found-for-somebody-else",
         "an account that is nowhere is placed where another workspace's session of that id turns up",
-        "homing/decide/reconcile.py",
+        "homing/decide/knowledge/reconcile.py",
         "if home is None and owner is not None:",
         "if home is None and owner is None:",
         _STRAYS,
@@ -83,7 +83,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "unknown-for-ever",
         "a retry is told that the outcome is unknown after it was settled",
-        "homing/decide/idempotency.py",
+        "homing/decide/sending/idempotency.py",
         "if record is None or record.state is not MessageState.SENT:",
         "if record is None or record.state is not None:",
         _KEYED,

@@ -9,7 +9,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "unsafe-times",
         "settings by which an instance pauses after its lease has run out are taken",
-        "homing/decide/leases.py",
+        "homing/decide/fleet/leases.py",
         "if policy.self_fence_s >= policy.expiry_s:",
         "if policy.self_fence_s >= 1e9:",
         (tests("decide/test_small_judgments.py", "decide/test_rehome_judgments.py"), tests("cli/test_command_line.py")),
@@ -25,7 +25,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "no-self-fence",
         "a holder acts for as long as it likes after its last renewal",
-        "homing/decide/leases.py",
+        "homing/decide/fleet/leases.py",
         "return asked_s is not None and now_s - asked_s < policy.self_fence_s",
         "return asked_s is not None",
         _LEASE,
@@ -89,7 +89,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "opened-at-its-epoch",
         "a second boot opens a session under the epoch that another one has",
-        "homing/decide/leases.py",
+        "homing/decide/fleet/leases.py",
         "if wanted > stored or (wanted == stored and held_by == holder):",
         "if wanted >= stored:",
         _VAULT,

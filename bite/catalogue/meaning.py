@@ -43,7 +43,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "every-reaction-is-the-first",
         "reactions, edits and votes of one message are told apart by the message alone",
-        "homing/decide/events.py",
+        "homing/decide/reports/meanings.py",
         "kind in _ONCE | _PROGRESS:",
         'kind.startswith("message_"):',
         _OCCURRENCES,
@@ -51,7 +51,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "undone-and-done-again-is-lost",
         "a reaction that was removed and given again is taken for a retry of the first",
-        "homing/decide/events.py",
+        "homing/decide/reports/meanings.py",
         'about if is_of_something else ""',
         '""',
         _OCCURRENCES,
@@ -59,7 +59,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "once-is-told-by-all-that-is-said",
         "a message that is reported again with another status arrives a second time",
-        "homing/decide/events.py",
+        "homing/decide/reports/meanings.py",
         "told = _timeless(report.data) if kind in _PROGRESS else None",
         "told = _timeless(report.data)",
         _OCCURRENCES,
@@ -67,7 +67,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "older-code-becomes-the-newest",
         "the retry of an earlier pairing code is taken for a new one",
-        "homing/decide/events.py",
+        "homing/decide/reports/meanings.py",
         "    if report.kind == QR_CODE:  # no code comes",
         '    if report.kind == "":  # no code comes',
         (tests("decide/test_occurrences.py"),),
@@ -75,7 +75,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "refused-connections-make-doubtful",
         "an instance that is down makes its sessions doubtful",
-        "homing/decide/doubt.py",
+        "homing/decide/knowledge/doubt.py",
         "        case Phase.NAME_NOT_RESOLVED | Phase.REFUSED | Phase.CONNECT_TIMED_OUT | Phase.CONNECT_BROKEN:\n"
         "            return False\n",
         "        case Phase.NAME_NOT_RESOLVED | Phase.REFUSED | Phase.CONNECT_TIMED_OUT | Phase.CONNECT_BROKEN:\n"
@@ -85,7 +85,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "observed-instance-is-told-to-restart",
         "a doubtful session is restarted on an instance that is only looked at",
-        "homing/decide/doubt.py",
+        "homing/decide/knowledge/doubt.py",
         "if mode is InstanceMode.OBSERVE:",
         "if mode is None:",
         (tests("decide/test_doubt.py"),),

@@ -74,7 +74,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "hidden-number-settles-any",
         "a report without a number settles one of several sends that it may be of",
-        "homing/decide/settling.py",
+        "homing/decide/reports/settling.py",
         "if len(said) == 1 else None",
         "if said else None",
         _SETTLING,

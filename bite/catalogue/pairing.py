@@ -10,7 +10,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "starting-is-logged-out",
         "a session that is restored counts as one that waits for a person",
-        "homing/decide/linking.py",
+        "homing/decide/starting/linking.py",
         "return SessionStatus.PAIRING if needed else SessionStatus.STARTING",
         "return SessionStatus.PAIRING",
         _LINKING,
@@ -18,7 +18,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "a-code-counts-for-ever",
         "a code that was reported before the session was ready still counts",
-        "homing/decide/linking.py",
+        "homing/decide/starting/linking.py",
         "if at is None or (known.ready_at is not None and at <= known.ready_at):",
         "if at is None:",
         _LINKING,
@@ -26,7 +26,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "a-logout-is-not-followed",
         "a session that is logged out stays disconnected for ever",
-        "homing/decide/linking.py",
+        "homing/decide/starting/linking.py",
         '"LOGOUT": Sign.ENDED,',
         '"LOGGED_OFF": Sign.ENDED,',
         _LINKING,

@@ -10,7 +10,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "living-process-began-anew",
         "a session that vanishes from a process that runs on is started again",
-        "homing/decide/restoring.py",
+        "homing/decide/starting/restoring.py",
         "if look.uptime_s < seen_ago_s:",
         "if look.uptime_s < seen_ago_s + 1e9:",
         _RULES,
@@ -18,7 +18,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "queue-not-waited-for",
         "a session is started while its process may be about to restore it",
-        "homing/decide/restoring.py",
+        "homing/decide/starting/restoring.py",
         "left_s = policy.restore_s * offered.place - offered.ago_s",
         "left_s = policy.restore_s - offered.ago_s",
         _RULES,
@@ -26,7 +26,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "silent-instance-does-not-block",
         "a session is started although an instance that could hold it gave no list",
-        "homing/decide/restoring.py",
+        "homing/decide/starting/restoring.py",
         "silent = [look for look in looks.values() if isinstance(look, Silent) and not look.exited]",
         "silent = [look for look in looks.values() if isinstance(look, Silent) and look.exited]",
         _RULES,
@@ -34,7 +34,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "unanswered-start-repeated",
         "a start without an answer is repeated while it may still come about",
-        "homing/decide/restoring.py",
+        "homing/decide/starting/restoring.py",
         "if not first and ago_s is not None and ago_s < policy.unanswered_s",
         "if not first and ago_s is not None and ago_s < 0.0",
         _RULES,
@@ -82,7 +82,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "start-that-came-up-waited-for",
         "a session whose start came up long since is not started again after its process died",
-        "homing/decide/restoring.py",
+        "homing/decide/starting/restoring.py",
         " or _seen_since(session, ago_s):",
         ":",
         _RULES,

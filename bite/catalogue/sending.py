@@ -22,7 +22,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "key-ignores-its-account",
         "two accounts that use the same key get one message id",
-        "homing/decide/idempotency.py",
+        "homing/decide/sending/idempotency.py",
         'f"{workspace}\\x00{account}\\x00{key}"',
         'f"{workspace}\\x00{key}"',
         (tests("decide/test_small_judgments.py"), tests("serve/test_send_api.py")),
@@ -30,7 +30,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "cut-reply-is-safe",
         "a connection that broke after the bytes left counts as never used",
-        "homing/decide/failures.py",
+        "homing/decide/sending/failures.py",
         'VerdictKind.DOWN, True, "the connection broke after',
         'VerdictKind.DOWN, False, "the connection broke after',
         _FAILURES,
@@ -38,7 +38,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "late-reply-is-safe",
         "an instance that did not answer in time counts as one that was not asked",
-        "homing/decide/failures.py",
+        "homing/decide/sending/failures.py",
         'VerdictKind.DOWN, True, "the instance took the message',
         'VerdictKind.DOWN, False, "the instance took the message',
         _FAILURES,
@@ -46,7 +46,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "500-is-safe",
         "an instance that failed while it worked on the message counts as one that did nothing",
-        "homing/decide/failures.py",
+        "homing/decide/sending/failures.py",
         "VerdictKind.NOT_READY, True,",
         "VerdictKind.NOT_READY, False,",
         _FAILURES,
@@ -54,7 +54,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "404-without-a-list",
         "anybody's 404 proves that the session is elsewhere",
-        "homing/decide/failures.py",
+        "homing/decide/sending/failures.py",
         "VerdictKind.MOVED, True,",
         "VerdictKind.MOVED, False,",
         _FAILURES,
@@ -62,7 +62,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "restricted-is-retried",
         "a recipient whom WhatsApp protects is tried again and again",
-        "homing/decide/failures.py",
+        "homing/decide/sending/failures.py",
         'VerdictKind.REJECTED, False, "WhatsApp does not let',
         'VerdictKind.NOT_READY, False, "WhatsApp does not let',
         _FAILURES,
@@ -70,7 +70,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "ambiguous-is-repeated",
         "what may have left is repeated on instances that make ids of their own",
-        "homing/decide/recovery.py",
+        "homing/decide/sending/recovery.py",
         "    return bool(left or repeated) and not chooses_id\n",
         "    return False\n",
         _RECOVERY,
@@ -78,7 +78,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "unknown-is-called-not-sent",
         "a message that may have arrived ends as one that may be sent again",
-        "homing/decide/recovery.py",
+        "homing/decide/sending/recovery.py",
         "isinstance(step.outcome, NotSent) and may_have_left(happened, repeated):",
         "isinstance(step.outcome, NotSent) and not happened:",
         _RECOVERY,
@@ -86,7 +86,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "dead-gateway-is-forgotten",
         "what a gateway before us may have sent is not thought of",
-        "homing/decide/recovery.py",
+        "homing/decide/sending/recovery.py",
         "    return repeated or any(_left(",
         "    return any(_left(",
         _RECOVERY,
@@ -94,7 +94,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "deadline-is-overrun",
         "a send goes on after its caller's time is over",
-        "homing/decide/recovery.py",
+        "homing/decide/sending/recovery.py",
         "now_s + step.after_s > deadline_s - _HOPELESS_S",
         "now_s + step.after_s > deadline_s + 3600.0",
         _RECOVERY,
@@ -102,7 +102,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "first-attempt-takes-all",
         "a hanging instance uses up the time in which another could be asked",
-        "homing/decide/recovery.py",
+        "homing/decide/sending/recovery.py",
         "min(deadline_s - now_s, policy.deadline_s * policy.attempt_share)",
         "deadline_s - now_s",
         _RECOVERY,
@@ -150,7 +150,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "queue-without-end",
         "behind a queue for the database that nobody would outlive everybody waits",
-        "homing/decide/idempotency.py",
+        "homing/decide/sending/idempotency.py",
         "if waiting < QUEUE_MAX or of_workspace < MODEST or longest_s <= LONGEST_WAIT_S:",
         "if waiting >= 0:",
         (tests("flows/test_keyed.py"),),
@@ -158,7 +158,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "key-for-another-message",
         "a key that was used for another message is answered with that one's answer",
-        "homing/decide/idempotency.py",
+        "homing/decide/sending/idempotency.py",
         "if row.fingerprint != fingerprint:",
         'if row.fingerprint == "":',
         _KEYS,

@@ -105,7 +105,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "anybody-may-report",
         "a report with a wrong signature is believed",
-        "homing/decide/signing.py",
+        "homing/decide/reports/signing.py",
         "if not hmac.compare_digest(expected.encode(), given.strip().lower().encode()):",
         "if not given.strip():",
         (tests("decide/test_signing.py"),),
@@ -113,7 +113,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "old-signatures-are-fresh",
         "a report that was signed long ago is believed",
-        "homing/decide/signing.py",
+        "homing/decide/reports/signing.py",
         "if abs(skew_s) > WINDOW_S:",
         "if skew_s < -WINDOW_S:",
         (tests("decide/test_signing.py"),),
@@ -121,7 +121,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "unknown-settled-by-another",
         "a message to somebody else settles an unknown send",
-        "homing/decide/settling.py",
+        "homing/decide/reports/settling.py",
         "return same_person(record.recipient_phone, sign.recipient_phone)",
         "return True",
         (tests("decide/test_settling.py"),),

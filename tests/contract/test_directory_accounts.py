@@ -7,7 +7,7 @@ from fleets import ONE, TWO, A, B, change, contact, new_account, placed_account
 from sqlalchemy import text
 
 from clocks import SteppedClock
-from homing.decide.presence import KNOWN_FOR, status_now
+from homing.decide.knowledge.presence import KNOWN_FOR, status_now
 from homing.model.access import Key, Scope
 from homing.model.fleet import (
     Account,

@@ -11,8 +11,7 @@ from fleets import ONE, TWO, A, B, change, new_account, placed_account
 from sqlalchemy import Connection, text
 
 from clocks import SteppedClock
-from homing.decide import events as meanings
-from homing.decide import settling
+from homing.decide.reports import meanings, settling
 from homing.model.events import IntakeResult, Report, Signed, Taken
 from homing.model.fleet import InstanceUrl, SessionId
 from homing.model.messages import MessageRecord, MessageState

@@ -6,7 +6,7 @@ import pytest
 from fleets import ONE, TWO
 
 from clocks import PassTime, SteppedClock
-from homing.decide.idempotency import Drive, Mismatch
+from homing.decide.sending.idempotency import Drive, Mismatch
 from homing.flows.keyed import Driven, KeyedSends
 from homing.model.fleet import AccountUuid
 from homing.model.messages import MessageRecord, MessageState, StoredAnswer

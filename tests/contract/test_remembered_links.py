@@ -6,8 +6,8 @@ import pytest
 from fleets import A, B, change, placed_account
 
 from clocks import PassTime, SteppedClock
-from homing.decide import events as meanings
-from homing.decide import linking
+from homing.decide.reports import meanings
+from homing.decide.starting import linking
 from homing.model.events import Report
 from homing.model.fleet import Account, Epoch, InstanceUrl, MoveKind, SessionStatus
 from homing.store.database import Database

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from homing.decide import failures
+from homing.decide.sending import failures
 from homing.drivers.baileys_api import BaileysApiDriver
 from homing.drivers.calling import GatewayDriver
 from homing.drivers.connection import Reply

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import pytest
 from worlds import PLAIN, A, B, Bench, Misfortune, bench
 
-from homing.decide.doubt import RESTART_EVERY_S
-from homing.decide.recovery import SendPolicy
+from homing.decide.knowledge.doubt import RESTART_EVERY_S
+from homing.decide.sending.recovery import SendPolicy
 from homing.flows.alerts import AlertBook, Unkept
 from homing.flows.doubts import Doubts
 from homing.flows.listings import Lists

@@ -8,7 +8,7 @@ import pytest
 from vault_fleet import Fleet, fleet
 from worlds import A, B
 
-from homing.decide.hints import Hint
+from homing.decide.reports.hints import Hint
 from homing.flows.alerts import AlertBook, Unkept
 from homing.flows.hints import Hints
 from homing.flows.listings import Lists

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from homing.decide.hints import Hint
+from homing.decide.reports.hints import Hint
 from homing.flows.hints import Hints
 from homing.flows.listings import Lists
 from homing.flows.said import Said

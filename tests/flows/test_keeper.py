@@ -10,8 +10,8 @@ from test_watching import ModelLeases
 from worlds import A, B, C, bench
 from worlds import Bench as Sends
 
-from homing.decide.brake import Engaged
-from homing.decide.rehome import Cause, Wish
+from homing.decide.fleet.brake import Engaged
+from homing.decide.moves.next_step import Cause, Wish
 from homing.flows.keeper import Keeper, KeeperPolicy
 from homing.flows.news import News
 from homing.flows.watching import Watching, WatchPolicy

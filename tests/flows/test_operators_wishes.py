@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from worlds import OURS, PLAIN, A, B, Bench, C, bench
 
-from homing.decide.rebalance import RebalancePolicy
-from homing.decide.rehome import Cause, Wish
-from homing.decide.rooms import Load
+from homing.decide.fleet.capacity import Load
+from homing.decide.moves.next_step import Cause, Wish
+from homing.decide.moves.rebalance import RebalancePolicy
 from homing.flows.balance import Balance
 from homing.flows.drain import Drain, Drains
 from homing.flows.exits import Exits

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from homing.decide import events as meanings
+from homing.decide.reports import meanings
 from homing.flows.alerts import AlertBook
 from homing.flows.hints import Hints
 from homing.flows.intake import Intake

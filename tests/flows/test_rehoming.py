@@ -10,7 +10,7 @@ import pytest
 from vault_fleet import Fleet, fleet, running
 from worlds import A, B, C
 
-from homing.decide.rehome import Cause, Wish
+from homing.decide.moves.next_step import Cause, Wish
 from homing.flows.rehome import KIND
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Account, InstanceUrl, MoveKind, PlacementState, Takeover

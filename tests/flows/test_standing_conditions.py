@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 from worlds import A, B, bench
 
-from homing.decide.hints import Hint
+from homing.decide.reports.hints import Hint
 from homing.flows.alerts import AlertBook, Unkept
 from homing.flows.hints import Hints
 from homing.flows.keeper import Keeper, KeeperPolicy

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from homing.decide.hints import Hint
-from homing.decide.strays import StrayKind
+from homing.decide.knowledge.stray_sessions import StrayKind
+from homing.decide.reports.hints import Hint
 from homing.flows.alerts import AlertBook
 from homing.flows.hints import Hints
 from homing.flows.identity import Identity

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from homing.decide.sync import Checked, Result
+from homing.decide.knowledge.sync import Checked, Result
 from homing.flows.listings import Lists
 from homing.flows.sync import Sync
 from homing.model.faults import Fault, Phase

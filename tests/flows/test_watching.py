@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 from worlds import A, B, C, World
 
-from homing.decide.leases import LeasePolicy
+from homing.decide.fleet.leases import LeasePolicy
 from homing.flows.watching import Watching, WatchPolicy
 from homing.lab.sim.world import SeededEntropy, VirtualClock
 from homing.model.faults import Fault, Phase

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from homing.decide.work import RetryPolicy
+from homing.decide.work.attempts import RetryPolicy
 from homing.flows.schedules import Schedule, Scheduler
 from homing.flows.worker import Duty, Handler, Worker
 from homing.lab.sim.loop import current_loop

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from worlds import Bench, bench
 
-from homing.decide.rooms import Load
+from homing.decide.fleet.capacity import Load
 from homing.flows.drain import Drain, Drains
 from homing.flows.rehome import KIND, PATIENCE, Rehoming
 from homing.flows.underway import RehomePolicy

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from homing.decide.recovery import SendPolicy
+from homing.decide.sending.recovery import SendPolicy
 from homing.flows.listings import Lists
 from homing.flows.news import News
 from homing.flows.rediscover import Rediscovery

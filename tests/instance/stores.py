@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, select
 
-from homing.decide.leases import LeasePolicy
+from homing.decide.fleet.leases import LeasePolicy
 from homing.instance.policy import HostPolicy
 from homing.ports import StoreUnavailable
 from homing.store.database import Database, Dialect

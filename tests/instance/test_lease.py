@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from homing.decide.leases import LeasePolicy
+from homing.decide.fleet.leases import LeasePolicy
 from homing.instance.lease import Lease
 from homing.lab.sim.world import VirtualClock
 from homing.model.leases import Ended, Renewed, StoreIdentity

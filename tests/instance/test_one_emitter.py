@@ -14,7 +14,7 @@ from random import Random
 import pytest
 from stores import Breakable, stored
 
-from homing.decide.leases import LeasePolicy
+from homing.decide.fleet.leases import LeasePolicy
 from homing.instance.engines.simulated import SimulatedEngine
 from homing.instance.host import Host
 from homing.instance.lease import Lease

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from homing.decide.brake import Engaged
+from homing.decide.fleet.brake import Engaged
 from homing.model.access import Scope
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl, SessionId, SessionStatus

@@ -7,8 +7,8 @@ from itertools import count
 
 import pytest
 
-from homing.decide.leases import LeasePolicy
-from homing.decide.rehome import Wish
+from homing.decide.fleet.leases import LeasePolicy
+from homing.decide.moves.next_step import Wish
 from homing.flows.keeper import Keeper, KeeperPolicy
 from homing.flows.news import News
 from homing.flows.watching import Watching, WatchPolicy

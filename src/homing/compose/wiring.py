@@ -13,10 +13,10 @@ from homing.compose.parts import Gateway, Moving
 from homing.compose.restoring import restoring_of
 from homing.compose.stores import Stores
 from homing.config import Misconfigured, Settings
-from homing.decide import pictures
-from homing.decide.health import HealthPolicy
-from homing.decide.moves import MovePolicy
-from homing.decide.restoring import RestoringPolicy
+from homing.decide.fleet.health import HealthPolicy
+from homing.decide.knowledge import qr_pictures
+from homing.decide.moves.rules import MovePolicy
+from homing.decide.starting.restoring import RestoringPolicy
 from homing.drivers import Drivers, drivers_over
 from homing.drivers.metered import MeteredDriver
 from homing.drivers.registry import NoDrivers, families, unknown_driver
@@ -204,7 +204,7 @@ def _doubts(
 
 def _pairing(stores: Stores, fleet: LiveFleet, clock: Clock) -> Pairing:
     """Pictures are read beside the loop: they come from outside, and take a while."""
-    read_picture = partial(asyncio.to_thread, pictures.text_in)
+    read_picture = partial(asyncio.to_thread, qr_pictures.text_in)
     return Pairing(stores.directory, fleet, stores.events, clock, read_picture)
 
 

@@ -10,11 +10,12 @@ from typing import assert_never
 
 import structlog
 
-from homing.decide import linking, placement, starting
+from homing.decide.fleet import placement
+from homing.decide.fleet.capacity import Load
+from homing.decide.fleet.placement import Chosen, NoRoom
 from homing.decide.phones.aliases import person
-from homing.decide.placement import Chosen, NoRoom
-from homing.decide.rooms import Load
-from homing.decide.starting import Elsewhere, Here, Refused, Unclear
+from homing.decide.starting import first_place, linking
+from homing.decide.starting.first_place import Elsewhere, Here, Refused, Unclear
 from homing.flows.correcting import correct
 from homing.flows.link_alerts import LinkAlerts
 from homing.flows.restore_queue import RestoreQueue
@@ -196,13 +197,13 @@ class Accounts:
                 case _:
                     assert_never(came_to)
 
-    async def _came_to(self, account: Account, url: InstanceUrl, fault: Fault) -> starting.After:
+    async def _came_to(self, account: Account, url: InstanceUrl, fault: Fault) -> first_place.After:
         if self._met is not None:
             self._met(url, fault.phase)
         listing = None
-        if starting.needs_its_list(fault):
+        if first_place.needs_its_list(fault):
             listing = await self._fleet.driver(url).sessions(url, timeout_s=CALL_TIMEOUT_S)
-        return starting.after(account.session_id, fault, listing)
+        return first_place.after(account.session_id, fault, listing)
 
     async def _kept_where_it_may_be(self, account: Account, url: InstanceUrl, reason: str) -> Problem:
         """The record names the place, so that nobody starts it elsewhere as well."""

@@ -9,8 +9,8 @@ from typing import assert_never
 
 import structlog
 
-from homing.decide import adoption
-from homing.decide.adoption import Adoption, NotListed, OfOthers, Several, TakeUp
+from homing.decide.knowledge import adoption
+from homing.decide.knowledge.adoption import Adoption, NotListed, OfOthers, Several, TakeUp
 from homing.flows.correcting import correct
 from homing.flows.identity import Identity
 from homing.flows.listings import Lists

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from homing.decide import linking
+from homing.decide.starting import linking
 from homing.flows.milestones import Milestone
 from homing.flows.underway import Task, Underway
 from homing.model.faults import Fault

@@ -8,8 +8,8 @@ from typing import assert_never
 
 import structlog
 
-from homing.decide import rehome
-from homing.decide.rehome import Adopt, Give, Leave, NotMoved, Over, Start, Stop
+from homing.decide.moves import next_step
+from homing.decide.moves.next_step import Adopt, Give, Leave, NotMoved, Over, Start, Stop
 from homing.flows import arriving, departing, opening, placing
 from homing.flows.correcting import correct
 from homing.flows.underway import Means, Task, Underway
@@ -52,7 +52,7 @@ async def _adopt(underway: Underway, found: Sequence[tuple[Task, Adopt]]) -> Non
             underway.end(task, Done(step.reason))
 
 
-def _conclude(underway: Underway, task: Task, step: rehome.Step) -> None:
+def _conclude(underway: Underway, task: Task, step: next_step.Step) -> None:
     """The endings of those for which nothing was to be done."""
     match step:
         case Over(reason=reason):

@@ -7,11 +7,11 @@ from statistics import median
 
 import structlog
 
-from homing.decide import movable, rebalance
-from homing.decide.moves import Resident
-from homing.decide.rebalance import Plan, PlannedMove, RebalancePolicy
-from homing.decide.rehome import Cause, Wish
-from homing.decide.rooms import Load, rooms
+from homing.decide.fleet.capacity import Load, rooms
+from homing.decide.moves import movable, rebalance
+from homing.decide.moves.next_step import Cause, Wish
+from homing.decide.moves.rebalance import Plan, PlannedMove, RebalancePolicy
+from homing.decide.moves.rules import Resident
 from homing.flows.drain import HEALTH_TIMEOUT_S, LIST_TIMEOUT_S
 from homing.flows.keeper import Wishes
 from homing.flows.migrate import Outlook

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-from homing.decide import rehome
-from homing.decide.placement import NoRoom
-from homing.decide.rehome import Cause
+from homing.decide.fleet.placement import NoRoom
+from homing.decide.moves import next_step
+from homing.decide.moves.next_step import Cause
 from homing.flows import placing
 from homing.flows.milestones import Milestone
 from homing.flows.underway import Task, Underway
@@ -26,7 +26,7 @@ async def ready(underway: Underway, tasks: Sequence[Task]) -> list[Task]:
     for task in sorted(tasks, key=lambda task: (task.job.priority, task.job.id)):
         where = chosen[task.session_id]
         if isinstance(where, NoRoom):
-            underway.end(task, Retry(means.policy.no_room_after_s, rehome.NO_ROOM + where.reason))
+            underway.end(task, Retry(means.policy.no_room_after_s, next_step.NO_ROOM + where.reason))
             continue
         url = where.instance.url
         turns.setdefault(url, means.turns.left(url))

@@ -11,8 +11,8 @@ from typing import Protocol
 
 import structlog
 
-from homing.decide import doubt
-from homing.decide.doubt import Doubtful, NoDoubt
+from homing.decide.knowledge import doubt
+from homing.decide.knowledge.doubt import Doubtful, NoDoubt
 from homing.flows.alerts import AlertBook
 from homing.flows.listings import Lists
 from homing.model.alerts import AlertKind, Subject

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from homing.decide import movable
-from homing.decide.rehome import Cause, Wish
+from homing.decide.moves import movable
+from homing.decide.moves.next_step import Cause, Wish
 from homing.flows.keeper import Wishes
 from homing.flows.rehome import KIND
 from homing.model.errors import Code, Problem

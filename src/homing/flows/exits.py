@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from homing.decide import movable
-from homing.decide.rehome import Cause, Wish
+from homing.decide.moves import movable
+from homing.decide.moves.next_step import Cause, Wish
 from homing.flows.accounts import instance_fault
 from homing.flows.keeper import Wishes
 from homing.model.errors import Code, Problem

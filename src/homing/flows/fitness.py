@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from homing.decide import fitness
-from homing.decide.fitness import Misfit
+from homing.decide.fleet import fitness
+from homing.decide.fleet.fitness import Misfit
 from homing.flows.alerts import AlertBook
 from homing.model.alerts import AlertKind, Subject
 from homing.model.faults import Fault, Phase

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 
 import structlog
 
-from homing.decide import hints, identity, linking, reconcile
-from homing.decide.hints import Hint
-from homing.decide.reconcile import AtHome, Contested, Elsewhere, Judgement
+from homing.decide.knowledge import identity, reconcile
+from homing.decide.knowledge.reconcile import AtHome, Contested, Elsewhere, Judgement
+from homing.decide.reports import hints
+from homing.decide.reports.hints import Hint
+from homing.decide.starting import linking
 from homing.flows.alerts import AlertBook, Unkept
 from homing.flows.claims import borne_out
 from homing.flows.correcting import correct

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 import structlog
 
-from homing.decide import identity
+from homing.decide.knowledge import identity
 from homing.flows.alerts import AlertBook
 from homing.model.alerts import AlertKind, Subject
 from homing.model.errors import Code, Problem

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import structlog
 
-from homing.decide import events, settling
-from homing.decide.hints import Hint
+from homing.decide.reports import meanings, settling
+from homing.decide.reports.hints import Hint
 from homing.flows.hints import Hints
 from homing.flows.said import Said
 from homing.model.events import Report, Sign, Signed, Taken
@@ -33,10 +33,10 @@ class Intake:
         A settled message that had an idempotency key is answered 200 from then on, although its stored answer was 202.
         """
         taken = await self._store.store(
-            replace(report, data=events.bounded(report.data)),
+            replace(report, data=meanings.bounded(report.data)),
             event_id=self._entropy.uuid(),
             at=self._clock.now(),
-            meaning=events.meaning(report),
+            meaning=meanings.meaning(report),
             signed=signed,
             sign=self._sign(report),
         )
@@ -63,7 +63,7 @@ class Intake:
         return taken.event.account_uuid is not None
 
     def _follow(self, report: Report) -> None:
-        if report.session_id is not None and report.kind in events.FOLLOWED:
+        if report.session_id is not None and report.kind in meanings.FOLLOWED:
             phone = report.data.get("phone_number")
             told = phone if isinstance(phone, str) and phone else None
             self._hints.offer(Hint(report.session_id, report.kind, report.instance_url, told))

@@ -7,7 +7,7 @@ that cannot work looks like room for sessions. What does not answer is let in, s
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from homing.decide import fitness
+from homing.decide.fleet import fitness
 from homing.model.errors import Code, Problem
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl, NoList

@@ -13,9 +13,10 @@ from typing import Protocol
 
 import structlog
 
-from homing.decide import brake, movable
-from homing.decide.brake import Brake, BrakePolicy, Engaged, Seen
-from homing.decide.rehome import Cause, Wish
+from homing.decide.fleet import brake
+from homing.decide.fleet.brake import Brake, BrakePolicy, Engaged, Seen
+from homing.decide.moves import movable
+from homing.decide.moves.next_step import Cause, Wish
 from homing.flows.alerts import AlertBook, Unkept
 from homing.flows.news import News
 from homing.flows.watching import Watching

@@ -13,8 +13,8 @@ from typing import assert_never
 
 import structlog
 
-from homing.decide import idempotency
-from homing.decide.idempotency import Admission, Drive, InFlight, Mismatch, Replay
+from homing.decide.sending import idempotency
+from homing.decide.sending.idempotency import Admission, Drive, InFlight, Mismatch, Replay
 from homing.model.errors import Code, Problem
 from homing.model.fleet import WorkspaceId
 from homing.model.messages import Claimed, InUse, StoredAnswer

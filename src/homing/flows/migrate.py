@@ -9,11 +9,12 @@ from typing import Protocol
 
 import structlog
 
-from homing.decide import leases, movable, placement
-from homing.decide.leases import NotFenced
-from homing.decide.placement import NoRoom
-from homing.decide.rehome import Cause, Wish
-from homing.decide.rooms import Load
+from homing.decide.fleet import leases, placement
+from homing.decide.fleet.capacity import Load
+from homing.decide.fleet.leases import NotFenced
+from homing.decide.fleet.placement import NoRoom
+from homing.decide.moves import movable
+from homing.decide.moves.next_step import Cause, Wish
 from homing.flows.drain import HEALTH_TIMEOUT_S
 from homing.flows.keeper import Wishes
 from homing.model.errors import Code, Problem

@@ -13,11 +13,13 @@ from math import ceil
 
 import structlog
 
-from homing.decide import movable, placement, rehome, restoring
-from homing.decide.placement import Chosen, NoRoom, Wanted
-from homing.decide.rehome import Give, Start
-from homing.decide.restoring import Blocked, Leave, Present, Verdict, Wait
-from homing.decide.rooms import Load
+from homing.decide.fleet import placement
+from homing.decide.fleet.capacity import Load
+from homing.decide.fleet.placement import Chosen, NoRoom, Wanted
+from homing.decide.moves import movable, next_step
+from homing.decide.moves.next_step import Give, Start
+from homing.decide.starting import restoring
+from homing.decide.starting.restoring import Blocked, Leave, Present, Verdict, Wait
 from homing.flows.milestones import Milestone
 from homing.flows.underway import Task, Underway
 from homing.model.faults import Fault, Phase
@@ -83,7 +85,7 @@ def _targets(
     for task, step in steps:
         target = _target(underway, task, step, loads)
         if isinstance(target, NoRoom):
-            underway.end(task, Retry(underway.means.policy.no_room_after_s, rehome.NO_ROOM + target.reason))
+            underway.end(task, Retry(underway.means.policy.no_room_after_s, next_step.NO_ROOM + target.reason))
         elif target is not None:
             targets[task.session_id] = target
     return targets

@@ -6,8 +6,8 @@ some seconds later at what was stored by anybody, and follows what concerns a se
 
 import structlog
 
-from homing.decide import events
-from homing.decide.hints import Hint
+from homing.decide.reports import meanings
+from homing.decide.reports.hints import Hint
 from homing.flows.hints import Hints
 from homing.model.notices import Notice
 from homing.ports import Clock, Events, EventsStored, StoreUnavailable
@@ -52,7 +52,7 @@ class Overlooked:
                 await self._clock.sleep(LOOK_EVERY_S)
 
     async def _look(self, after: int, until: int) -> None:
-        unseen = await self._store.unseen_since(events.HINTS, after=after, until=until)
+        unseen = await self._store.unseen_since(meanings.HINTS, after=after, until=until)
         found = [Hint(event.session_id, event.kind, event.instance_url) for event in unseen if event.session_id]
         for hint in found:
             self._hints.offer(hint)

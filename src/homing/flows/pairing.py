@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from homing.decide import linking
-from homing.decide.events import QR_CODE, QR_FIELD
+from homing.decide.reports.meanings import QR_CODE, QR_FIELD
+from homing.decide.starting import linking
 from homing.flows.accounts import HEALTH_TIMEOUT_S, START_TIMEOUT_S, as_start, instance_fault, placed
 from homing.model.errors import Code, Problem
 from homing.model.events import Event

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
-from homing.decide import placement, rehome
-from homing.decide.placement import Chosen, NoRoom, Wanted
-from homing.decide.rehome import Give
-from homing.decide.rooms import Load
+from homing.decide.fleet import placement
+from homing.decide.fleet.capacity import Load
+from homing.decide.fleet.placement import Chosen, NoRoom, Wanted
+from homing.decide.moves import next_step
+from homing.decide.moves.next_step import Give
 from homing.flows.milestones import Milestone
 from homing.flows.underway import Task, Underway
 from homing.model.alerts import AlertKind, Subject
@@ -56,7 +57,7 @@ async def give(underway: Underway, wanted: Sequence[tuple[Task, Give]]) -> list[
 
 def _wanted(underway: Underway, task: Task) -> Wanted:
     assert task.account is not None
-    wish, leaves = task.wish, rehome.leaves(task.wish, underway.known(task))
+    wish, leaves = task.wish, next_step.leaves(task.wish, underway.known(task))
     return Wanted(wish.session_id, task.account.requires, wish.from_url, to_url=wish.to_url, leaves=leaves)
 
 
@@ -87,7 +88,7 @@ def _entered(
             _log_granted(each, task)
         elif isinstance(where, NoRoom):
             means.alerts.raised(AlertKind.NO_CAPACITY, Subject.session(task.session_id), where.reason)
-            underway.end(task, Retry(means.policy.no_room_after_s, rehome.NO_ROOM + where.reason))
+            underway.end(task, Retry(means.policy.no_room_after_s, next_step.NO_ROOM + where.reason))
         else:
             waiting.append(task)
     targets = {where.instance.url for where in chosen.values() if isinstance(where, Chosen)}

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from homing.decide import leases, movable, placement
-from homing.decide.leases import NotFenced
-from homing.decide.moves import MovePolicy, MoveWish, Resident, may_move
-from homing.decide.placement import NoRoom, Wanted
-from homing.decide.rooms import Load
+from homing.decide.fleet import leases, placement
+from homing.decide.fleet.capacity import Load
+from homing.decide.fleet.leases import NotFenced
+from homing.decide.fleet.placement import NoRoom, Wanted
+from homing.decide.moves import movable
+from homing.decide.moves.rules import MovePolicy, MoveWish, Resident, may_move
 from homing.flows.drain import Stuck
 from homing.model.faults import Fault
 from homing.model.fleet import Account, Capabilities, InstanceUrl, SessionId

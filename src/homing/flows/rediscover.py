@@ -13,8 +13,8 @@ from typing import assert_never
 
 import structlog
 
-from homing.decide import reconcile
-from homing.decide.reconcile import (
+from homing.decide.knowledge import reconcile
+from homing.decide.knowledge.reconcile import (
     Absent,
     AtHome,
     ComingUp,

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
-from homing.decide import movable, rehome
-from homing.decide.rehome import Obstacle, Wish
-from homing.decide.work import RetryPolicy
+from homing.decide.moves import movable, next_step
+from homing.decide.moves.next_step import Obstacle, Wish
+from homing.decide.work.attempts import RetryPolicy
 from homing.flows.alerts import AlertBook, Unkept
 from homing.flows.attempt import attempt
 from homing.flows.looking import Looking
@@ -78,7 +78,7 @@ class Rehoming:
 
     async def obstacle(self, session: SessionId) -> Obstacle | None:
         """What stands in the way of a session that is to be elsewhere."""
-        found = rehome.obstacle(await self._work.latest(KIND, session))
+        found = next_step.obstacle(await self._work.latest(KIND, session))
         return found if found is not None else await self._lost(session)
 
     async def _lost(self, session: SessionId) -> Obstacle | None:
@@ -97,8 +97,8 @@ class Rehoming:
         them: a session is held by nobody for as long as its group takes.
         """
         wishes = {job.id: Wish.of(job.payload) for job in jobs}
-        planned = [job for job in jobs if wishes[job.id].cause in rehome.PLANNED]
-        lost = [job for job in jobs if wishes[job.id].cause not in rehome.PLANNED]
+        planned = [job for job in jobs if wishes[job.id].cause in next_step.PLANNED]
+        lost = [job for job in jobs if wishes[job.id].cause not in next_step.PLANNED]
         at_once, by_and_by = await asyncio.gather(self._attempt(lost, wishes), self._by_and_by(planned, wishes))
         endings = {**at_once, **by_and_by}
         return {job.id: self._patient(job, endings[job.id]) for job in jobs if job.id in endings}
@@ -136,5 +136,5 @@ class Rehoming:
 
 
 def _job(wish: Wish) -> NewJob:
-    priority = Priority.URGENT if wish.urgent else Priority.BULK if wish.cause in rehome.PLANNED else Priority.NORMAL
+    priority = Priority.URGENT if wish.urgent else Priority.BULK if wish.cause in next_step.PLANNED else Priority.NORMAL
     return NewJob(KIND, wish.payload(), dedup=wish.session_id, priority=priority)

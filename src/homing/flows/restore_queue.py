@@ -1,7 +1,7 @@
 """Whether the process that a session is to be started on was handed it to restore, and has not come to it yet."""
 
-from homing.decide import restoring
-from homing.decide.restoring import RestoringPolicy, Wait
+from homing.decide.starting import restoring
+from homing.decide.starting.restoring import RestoringPolicy, Wait
 from homing.flows.looking import Looking
 from homing.model.fleet import Account, InstanceUrl
 from homing.model.restoring import Answered

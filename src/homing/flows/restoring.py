@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import structlog
 
-from homing.decide import restoring
-from homing.decide.rehome import Cause, Wish
-from homing.decide.restoring import Blocked, RestoringPolicy, Start, Vanished, Verdict, Wait
+from homing.decide.moves.next_step import Cause, Wish
+from homing.decide.starting import restoring
+from homing.decide.starting.restoring import Blocked, RestoringPolicy, Start, Vanished, Verdict, Wait
 from homing.flows.alerts import AlertBook
 from homing.flows.keeper import Wishes
 from homing.flows.looking import Looking

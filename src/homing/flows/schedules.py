@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from homing.decide import schedules as cron
+from homing.decide.work import cron
 from homing.model.work import NotDue, Tick
 from homing.ports import Clock, Schedules, StoreUnavailable
 

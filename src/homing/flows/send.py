@@ -10,9 +10,9 @@ from typing import assert_never
 
 import structlog
 
-from homing.decide import failures, recovery
-from homing.decide.recovery import Finish, Look, SendPolicy, Try
-from homing.decide.rehome import Obstacle
+from homing.decide.moves.next_step import Obstacle
+from homing.decide.sending import failures, recovery
+from homing.decide.sending.recovery import Finish, Look, SendPolicy, Try
 from homing.flows.doubts import Doubts
 from homing.flows.news import News, Watch
 from homing.flows.rediscover import Rediscovery

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import assert_never
 
-from homing.decide import speakers
-from homing.decide.speakers import Ask, Cause, Impostor, Introduced, Speaker, Stranger, Unnamed
+from homing.decide.reports import speakers
+from homing.decide.reports.speakers import Ask, Cause, Impostor, Introduced, Speaker, Stranger, Unnamed
 from homing.flows.listings import RecentLists
 from homing.flows.unknown_senders import UnknownSenders
 from homing.model.errors import Code, Problem

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from homing.decide import strays
-from homing.decide.strays import Owner, Stray
+from homing.decide.knowledge import stray_sessions
+from homing.decide.knowledge.stray_sessions import Owner, Stray
 from homing.flows.listings import Lists
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, InstanceUrl, ListedSession, NoList, SessionId
@@ -46,12 +46,12 @@ class StraySessions:
         self, rows: Mapping[InstanceUrl, Sequence[ListedSession]], owners: Mapping[SessionId, Owner]
     ) -> Found:
         """Those among the rows of these instances."""
-        each = {url: strays.strays(url, some, owners) for url, some in rows.items()}
+        each = {url: stray_sessions.strays(url, some, owners) for url, some in rows.items()}
         all_of_them = [stray for url in sorted(each) for stray in each[url]]
         named = all_of_them[:NAMED_MAX]
-        by_person = await self._accounts(strays.persons(named))
+        by_person = await self._accounts(stray_sessions.persons(named))
         counts = Counter({url: len(some) for url, some in each.items()})
-        return Found(len(all_of_them), tuple(strays.recognised(stray, by_person) for stray in named), counts)
+        return Found(len(all_of_them), tuple(stray_sessions.recognised(stray, by_person) for stray in named), counts)
 
     async def _accounts(self, persons: Collection[str]) -> dict[str, int]:
         found = await self._directory.accounts_of_persons(persons) if persons else []

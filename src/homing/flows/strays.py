@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from homing.decide.rehome import Cause, Wish
+from homing.decide.moves.next_step import Cause, Wish
 from homing.flows.alerts import AlertBook, Unkept
 from homing.flows.keeper import Wishes
 from homing.flows.rehome import KIND

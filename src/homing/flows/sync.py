@@ -14,10 +14,10 @@ from typing import TypeVar
 
 import structlog
 
-from homing.decide import reconcile, sync
-from homing.decide.reconcile import Observations
-from homing.decide.strays import Owner
-from homing.decide.sync import ATTENTION, INACTIVE, Checked, Comparison, Result
+from homing.decide.knowledge import reconcile, sync
+from homing.decide.knowledge.reconcile import Observations
+from homing.decide.knowledge.stray_sessions import Owner
+from homing.decide.knowledge.sync import ATTENTION, INACTIVE, Checked, Comparison, Result
 from homing.flows import identity
 from homing.flows.alerts import AlertBook, Unkept
 from homing.flows.claims import borne_out

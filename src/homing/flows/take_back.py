@@ -11,9 +11,9 @@ from typing import Protocol, assert_never
 
 import structlog
 
-from homing.decide import moves
-from homing.decide.moves import LeaveIt, MovePolicy, Quarantine, TakeBack
-from homing.decide.rehome import Cause, Wish
+from homing.decide.moves import rules
+from homing.decide.moves.next_step import Cause, Wish
+from homing.decide.moves.rules import LeaveIt, MovePolicy, Quarantine, TakeBack
 from homing.flows.alerts import AlertBook, Unkept
 from homing.model.alerts import AlertKind, Subject
 from homing.model.fleet import Account, Epoch, InstanceUrl, ListedSession, MoveKind, SessionId, SessionStatus
@@ -75,7 +75,7 @@ class TakeBacks:
         if not found:
             return
         account = found[0]
-        judged = moves.take_back(
+        judged = rules.take_back(
             is_ours=_is_ours(account, url, row),
             taken_back_at_s=await self._taken_back_at_s(row.session_id),
             now_s=self._clock.now().timestamp(),
@@ -104,5 +104,5 @@ class TakeBacks:
 
 
 def _is_ours(account: Account, url: InstanceUrl, row: ListedSession) -> bool:
-    running = moves.not_running(account.status) is None
+    running = rules.not_running(account.status) is None
     return running and (account.placement.instance_url, account.placement.epoch) == (url, row.epoch)

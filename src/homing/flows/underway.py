@@ -4,10 +4,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from homing.decide import rehome
-from homing.decide.rehome import Known, Wish
-from homing.decide.restoring import RestoringPolicy
-from homing.decide.rooms import Load
+from homing.decide.fleet.capacity import Load
+from homing.decide.moves import next_step as rehome
+from homing.decide.moves.next_step import Known, Wish
+from homing.decide.starting.restoring import RestoringPolicy
 from homing.flows.alerts import AlertBook
 from homing.flows.looking import Looking
 from homing.flows.milestones import Milestone

@@ -7,8 +7,8 @@ was refused. Kept in memory by each gateway, and shared with the others as alert
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from homing.decide import hints
-from homing.decide.speakers import Cause
+from homing.decide.reports import hints
+from homing.decide.reports.speakers import Cause
 from homing.flows.alerts import AlertBook
 from homing.model.alerts import About, AlertKind, Subject
 from homing.ports import Clock, Fleet, Meters

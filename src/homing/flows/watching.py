@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from homing.decide import health, placement
-from homing.decide.health import HealthPolicy
-from homing.decide.rooms import Load
+from homing.decide.fleet import health, placement
+from homing.decide.fleet.capacity import Load
+from homing.decide.fleet.health import HealthPolicy
 from homing.flows.alerts import AlertBook, Unkept
 from homing.model.alerts import FLEET, AlertKind
 from homing.model.faults import Fault, Phase

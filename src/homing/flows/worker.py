@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from homing.decide.work import RetryPolicy, after_failure, before_attempt
+from homing.decide.work.attempts import RetryPolicy, after_failure, before_attempt
 from homing.model.work import Dead, Done, Ending, GivenBack, Job, JobId, Retry
 from homing.ports import Clock, Entropy, StoreUnavailable, Work
 

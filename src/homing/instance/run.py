@@ -18,7 +18,7 @@ from typing import Self
 
 from aiohttp import web
 
-from homing.decide.leases import LeasePolicy
+from homing.decide.fleet.leases import LeasePolicy
 from homing.instance.engines.simulated import SimulatedEngine
 from homing.instance.events import OnHostEvent
 from homing.instance.faults import Faults

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import msgspec
 
-from homing.decide.brake import Clear, Engaged
+from homing.decide.fleet.brake import Clear, Engaged
 from homing.flows.balance import Balanced
 from homing.flows.drain import Drain, Stuck
 from homing.flows.exits import Exited

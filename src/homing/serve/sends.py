@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 import structlog
 
-from homing.decide import idempotency
-from homing.decide.idempotency import Drive, InFlight, Mismatch
+from homing.decide.sending import idempotency
+from homing.decide.sending.idempotency import Drive, InFlight, Mismatch
 from homing.flows.admission import Admissions
 from homing.flows.keyed import Driven, KeyedSends
 from homing.flows.record import Recorder

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from homing.decide.restoring import Blocked, Leave, Present, Start, Vanished, Verdict, Wait
+from homing.decide.starting.restoring import Blocked, Leave, Present, Start, Vanished, Verdict, Wait
 from homing.flows.restoring import Judged
 
 _WORDS: dict[type[Verdict], str] = {

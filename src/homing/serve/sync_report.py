@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from homing.decide.sync import Checked, Result
+from homing.decide.knowledge.sync import Checked, Result
 from homing.flows.sync import SyncReport
 from homing.serve import stray_views
 

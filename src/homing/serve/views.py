@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from homing.decide import presence
+from homing.decide.knowledge import presence
 from homing.flows.pairing import Shown
 from homing.model.access import Key
 from homing.model.alerts import GUIDES, Alert

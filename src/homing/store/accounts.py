@@ -65,7 +65,7 @@ def accounts_page(
     away: Collection[InstanceUrl] = (),
     since: datetime | None = None,
 ) -> list[Account]:
-    """A page of accounts by id. By `status` as it is known now: see `homing.decide.presence`."""
+    """A page of accounts by id. By `status` as it is known now: see `homing.decide.knowledge.presence`."""
     statement = _page_of(_of_workspace(_ACCOUNTS, accounts, workspace), accounts.c.id, page)
     if instance_url is not None:
         statement = statement.where(sessions.c.instance_url == instance_url)

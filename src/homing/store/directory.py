@@ -7,7 +7,7 @@ from typing import TypeVar
 import structlog
 from sqlalchemy import Connection
 
-from homing.decide.presence import KNOWN_FOR
+from homing.decide.knowledge.presence import KNOWN_FOR
 from homing.model.access import Key
 from homing.model.fleet import (
     Account,

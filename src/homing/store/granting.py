@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection, Select, Update, bindparam, func, insert, null, select, update
 
-from homing.decide.leases import unproven
+from homing.decide.fleet.leases import unproven
 from homing.model.fleet import AccountUuid, Epoch, PlacementState, SessionId, SessionStatus
 from homing.model.vault import Granted, Granting, SessionHolding
 from homing.ports import PlacementChanged

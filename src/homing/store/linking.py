@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Connection, Select, Update, bindparam, or_, select, update
 
-from homing.decide import linking
-from homing.decide.linking import Sign
+from homing.decide.starting import linking
+from homing.decide.starting.linking import Sign
 from homing.model.events import Report
 from homing.model.fleet import InstanceUrl, SessionId
 from homing.store.database import Database, Dialect

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Integer, Select, bindparam, func, literal_column, select
 
-from homing.decide.sync import INACTIVE
+from homing.decide.knowledge.sync import INACTIVE
 from homing.model.fleet import Epoch, InstanceUrl, Placed, Placement, PlacementState, SessionId
 from homing.store.database import Database, Dialect
 from homing.store.prepared import prepared

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy import insert as plain_insert
 from sqlalchemy.types import TypeEngine
 
-from homing.decide.sync import INACTIVE
+from homing.decide.knowledge.sync import INACTIVE
 from homing.model.fleet import (
     AccountUuid,
     Epoch,

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from homing.decide.schedules import Due, Later, Off, due
+from homing.decide.work.cron import Due, Later, Off, due
 from homing.model.work import NotDue, ScheduleRecord, Tick
 from homing.store.database import Database, Dialect
 from homing.store.prepared import prepared

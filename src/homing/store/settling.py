@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Integer, Select, bindparam, func, literal, literal_column, select, text, update
 
-from homing.decide import settling
+from homing.decide.reports import settling
 from homing.model.events import Settlement, Sign
 from homing.model.fleet import AccountUuid, SessionId
 from homing.model.messages import MessageRecord, MessageState

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, Update, bindparam, case, null, select, update
 from sqlalchemy.types import TypeEngine
 
-from homing.decide.leases import epoch_to_open
+from homing.decide.fleet.leases import epoch_to_open
 from homing.model.vault import Grant, Holder, Login, StaleEpoch, Unfinished, VaultSealed
 from homing.store.columns import Number, UtcDateTime
 from homing.store.database import Database, Dialect

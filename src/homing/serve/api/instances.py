@@ -9,8 +9,8 @@ from litestar.params import FromPath, JSONBody
 from msgspec import UNSET
 
 from homing.compose import Gateway
-from homing.decide import movable
-from homing.decide.rooms import Load
+from homing.decide.fleet.capacity import Load
+from homing.decide.moves import movable
 from homing.flows.joining import RECOGNISE_TIMEOUT_S, Found, family_of, found_at
 from homing.model.alerts import Subject
 from homing.model.errors import Code, Problem

@@ -2,9 +2,10 @@
 
 from functools import cache
 
-from homing.decide import failures, leases, recovery
-from homing.decide.leases import LeasePolicy, NotFenced
-from homing.decide.recovery import Finish, SendPolicy, Try
+from homing.decide.fleet import leases
+from homing.decide.fleet.leases import LeasePolicy, NotFenced
+from homing.decide.sending import failures, recovery
+from homing.decide.sending.recovery import Finish, SendPolicy, Try
 from homing.lab.sim.exhaustive.nouns import NOT_SENT, UNKNOWN
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Epoch, InstanceUrl, SessionId

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from aiohttp import web
 
-from homing.decide.leases import LeasePolicy
+from homing.decide.fleet.leases import LeasePolicy
 from homing.drivers.connection import Reply
 from homing.instance.answers import Answer
 from homing.instance.engines.simulated import SimulatedEngine

@@ -3,8 +3,8 @@
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from homing.decide.events import ARRIVED
-from homing.decide.reconcile import AtHome, Elsewhere, Judgement, SetAside, Unlinked
+from homing.decide.knowledge.reconcile import AtHome, Elsewhere, Judgement, SetAside, Unlinked
+from homing.decide.reports.meanings import ARRIVED
 from homing.model.fleet import Instance, InstanceUrl, Rebinding, SessionId, SessionStatus
 from homing.model.urls import normal, origin_key
 

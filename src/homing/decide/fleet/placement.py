@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from heapq import heapify, heapreplace
 from itertools import pairwise
 
-from homing.decide.rooms import Load, Room, lacks, rooms
+from homing.decide.fleet.capacity import Load, Room, lacks, rooms
 from homing.model.fleet import Instance, InstanceMode, InstanceState, InstanceUrl, SessionId
 
 STICKS_WITHIN = 0.10

@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from homing.decide.events import cleaned, message_id_of, message_of
 from homing.decide.phones.aliases import same_person
+from homing.decide.reports.meanings import cleaned, message_id_of, message_of
 from homing.model.events import Settlement, Sign
 from homing.model.fleet import SessionId
 from homing.model.messages import MessageRecord, MessageState

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil, inf
 
-from homing.decide.moves import MovePolicy, MoveWish, NotMoved, Resident, idle_first, may_move
-from homing.decide.rooms import Load, Room, lacks, rooms
+from homing.decide.fleet.capacity import Load, Room, lacks, rooms
+from homing.decide.moves.rules import MovePolicy, MoveWish, NotMoved, Resident, idle_first, may_move
 from homing.model.fleet import InstanceState, InstanceUrl, SessionId
 
 

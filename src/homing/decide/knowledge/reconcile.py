@@ -9,7 +9,7 @@ a gateway that knows of no epochs is adopted only as the sole claimant.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
-from homing.decide import linking
+from homing.decide.starting import linking
 from homing.model.fleet import (
     CLAIMED_EPOCH_MAX,
     Epoch,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import assert_never
 
-from homing.decide.leases import LeasePolicy
+from homing.decide.fleet.leases import LeasePolicy
 from homing.model.faults import Phase
 from homing.model.health import Beat, Gone, History, Judged, Local, Observed, Signal, Stall, State
 from homing.model.leases import Ended, Incarnation

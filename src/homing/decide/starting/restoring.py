@@ -12,7 +12,7 @@ cannot be known counts against it.
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from homing.decide import moves
+from homing.decide.moves import rules
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Instance, InstanceMode, InstanceUrl, PlacementState, SessionId, SessionStatus
 from homing.model.restoring import Answered, Look, Looks, Offered, Recorded, Silent
@@ -123,7 +123,7 @@ def not_ours_to_start(session: Recorded, home: Instance) -> str | None:
         return f"{home.url} is only observed: nothing is started there"
     if session.placement.state is PlacementState.MOVING:
         return "it is on its way already"
-    if (why := moves.not_running(session.status)) is not None:
+    if (why := rules.not_running(session.status)) is not None:
         return why
     if session.seen_ago_s is None:
         return "it was never connected: its phone has to be linked first"

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from homing.decide.identity import phone_of
+from homing.decide.knowledge.identity import phone_of
 from homing.decide.phones.aliases import person
 from homing.model.fleet import InstanceUrl, ListedSession, Placement, PlacementState, SessionId
 

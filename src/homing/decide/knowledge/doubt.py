@@ -7,7 +7,7 @@ whole, of the message or of ourselves is none.
 from dataclasses import dataclass
 from typing import assert_never
 
-from homing.decide import moves
+from homing.decide.moves import rules
 from homing.model.faults import Phase
 from homing.model.fleet import Account, Capabilities, InstanceMode, InstanceUrl, ListedSession, PlacementState, Takeover
 
@@ -72,7 +72,7 @@ def judge(
         return Doubtful(False, f"{seen}; the instance is only observed")
     if account.takeover is Takeover.NEVER:
         return Doubtful(False, f"{seen}; its takeover is never")
-    if (aside := moves.not_running(account.status)) is not None:
+    if (aside := rules.not_running(account.status)) is not None:
         return Doubtful(False, f"{seen}; {aside}")
     if can is None or not can.stop_keeps_login:
         return Doubtful(False, f"{seen}; to stop it there may end its login")

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from homing.decide import leases, movable, moves
-from homing.decide.leases import NotFenced
-from homing.decide.moves import MovePolicy, MoveWish, Resident
+from homing.decide.fleet import leases
+from homing.decide.fleet.leases import NotFenced
+from homing.decide.moves import movable, rules
+from homing.decide.moves.rules import MovePolicy, MoveWish, Resident
 from homing.model.fleet import (
     Account,
     Epoch,
@@ -209,7 +210,7 @@ def next_step(wish: Wish, known: Known) -> Step:
     if account is None:
         return Over("its account does not exist any more")
     placement = account.placement
-    if (ended := moves.not_running(account.status)) is not None:
+    if (ended := rules.not_running(account.status)) is not None:
         return NotMoved(ended)
     if placement.instance_url is None:
         return Over("it is placed nowhere")
@@ -253,7 +254,7 @@ def _refused(wish: Wish, account: Account) -> str | None:
     url = account.placement.instance_url
     assert url is not None
     session = Resident(account.session_id, url, takeover=account.takeover)
-    refused = moves.may_move(session, _WISHES[wish.cause], MovePolicy(), forced=wish.forced)
+    refused = rules.may_move(session, _WISHES[wish.cause], MovePolicy(), forced=wish.forced)
     return None if refused is None else refused.reason
 
 

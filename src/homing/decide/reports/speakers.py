@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import urlsplit
 
-from homing.decide import hints
+from homing.decide.reports import hints
 from homing.model.faults import Phase
 from homing.model.fleet import Instance, InstanceUrl, Listing, NoList, SessionId, SessionList
 from homing.model.urls import is_loopback

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import assert_never
 
-from homing.decide import reconcile
-from homing.decide.reconcile import (
+from homing.decide.knowledge import reconcile
+from homing.decide.knowledge.reconcile import (
     Absent,
     AtHome,
     ComingUp,
