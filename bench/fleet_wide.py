@@ -21,7 +21,7 @@ from homing.compose import open_sync
 from homing.decide.knowledge.sync import Result
 from homing.demo.processes import environment
 from homing.drivers.wire import Wire
-from homing.flows.sync import SyncReport
+from homing.flows.discovery.sync import SyncReport
 from homing.model.faults import Fault
 
 FEWER_CALLS = 50

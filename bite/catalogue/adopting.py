@@ -51,7 +51,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "strangers-phone-sends",
         "messages go out through a session that somebody else's phone is linked to",
-        "homing/flows/send.py",
+        "homing/flows/sending/send.py",
         "if route.mismatched_phone is not None:",
         "if route.mismatched_phone == '':",
         (*_STRAYS, *_ADOPTION),
@@ -59,7 +59,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "any-instance-says-the-phone",
         "the phone that another instance reports for a session counts as its own",
-        "homing/flows/identity.py",
+        "homing/flows/discovery/phones.py",
         "if url == account.placement.instance_url:",
         "if url:",
         _STRAYS,
@@ -67,7 +67,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "deleted-while-it-runs",
         "an account is deleted by its recorded status, whatever runs",
-        "homing/flows/deleting.py",
+        "homing/flows/operations/deleting.py",
         "        if row.can_send and not force:",
         "        if account.status is SessionStatus.CONNECTED and row.can_send and not force:",
         _ADOPTION,
@@ -75,7 +75,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "deleted-in-silence",
         "an account is deleted although its instance does not say what runs there",
-        "homing/flows/deleting.py",
+        "homing/flows/operations/deleting.py",
         "if row.phase is Phase.SESSION_NOT_FOUND:",
         "if row.phase:",
         _ADOPTION,

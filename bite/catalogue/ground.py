@@ -60,7 +60,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "ready-for-ever",
         "readiness is proved once and believed from then on",
-        "homing/flows/readiness.py",
+        "homing/flows/background/readiness.py",
         "self._clock.monotonic() + PROVE_EVERY_S",
         'float("inf")',
         _READY,
@@ -68,7 +68,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "each-probe-a-write",
         "every probe makes a write of its own",
-        "homing/flows/readiness.py",
+        "homing/flows/background/readiness.py",
         "            if self._proving is None:\n",
         "            if self._proving is None or self._lacking is None:\n",
         _READY,

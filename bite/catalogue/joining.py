@@ -51,7 +51,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "other-family-is-driven",
         "calls of one family's protocol go to another family's gateway",
-        "homing/flows/fitness.py",
+        "homing/flows/failover/fitness.py",
         "        self._withhold(url, misfit.reason if misfit.foreign else None)\n",
         "        self._withhold(url, None)\n",
         _FITNESS,
@@ -67,7 +67,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "failed-create-stays",
         "an account that nobody could start is left behind",
-        "homing/flows/accounts.py",
+        "homing/flows/operations/accounts.py",
         "            await self._directory.delete_account(account)\n",
         "",
         _CREATE,
@@ -83,7 +83,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "observed-is-sent-through",
         "a message goes out through an instance that is only to be looked at",
-        "homing/flows/send.py",
+        "homing/flows/sending/send.py",
         "if known is not None and known.mode is InstanceMode.OBSERVE:",
         "if known is not None and known.mode is None:",
         (tests("serve/test_send_api.py"),),

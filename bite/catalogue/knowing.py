@@ -43,7 +43,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "hint-is-believed",
         "a session moves on the word of the claimant, its present holder not asked",
-        "homing/flows/hints.py",
+        "homing/flows/webhooks/hints.py",
         "if url in {*senders, *holders}]",
         "if url in {*senders}]",
         (*_HINTS, Seeds("standard", 8)),
@@ -59,7 +59,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "one-list-for-each-session",
         "a look asks every instance again for each session that is lost",
-        "homing/flows/rediscover.py",
+        "homing/flows/discovery/rediscover.py",
         "        if self._gathering is None:\n",
         "        if self._gathering is None or self._gathering.wanted:\n",
         (tests("flows/test_send.py"),),

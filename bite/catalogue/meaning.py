@@ -101,7 +101,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "success-does-not-clear",
         "a session stays doubtful although messages go through it",
-        "homing/flows/doubts.py",
+        "homing/flows/failover/doubtful_sessions.py",
         "            self._failing.pop(session, None)\n        if self._alerts.any_stands:",
         "            pass\n        if False:",
         _DOUBTS,
@@ -109,7 +109,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "unread-list-ends-the-alert",
         "an alert about two holders is resolved although a list could not be read",
-        "homing/flows/rediscover.py",
+        "homing/flows/discovery/rediscover.py",
         "elif all(isinstance(listing, SessionList) for listing in observed.listings.values()):",
         "else:",
         _STANDING,
@@ -117,7 +117,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "dry-run-resolves",
         "a sync that only says what it would do resolves alerts",
-        "homing/flows/sync.py",
+        "homing/flows/discovery/sync.py",
         "        if not dry_run:\n            await self._note_alerts(",
         "        if dry_run is not None:\n            await self._note_alerts(",
         _STANDING,

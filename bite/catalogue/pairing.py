@@ -42,7 +42,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "codes-are-renewed-at-will",
         "a new code is asked for as often as somebody wants one",
-        "homing/flows/pairing.py",
+        "homing/flows/operations/pairing.py",
         "if wait_s > 0:",
         "if wait_s < 0:",
         _PAIRING,
@@ -50,7 +50,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "the-old-code-is-the-new-one",
         "who asks for a new code is shown the one that is void by then",
-        "homing/flows/pairing.py",
+        "homing/flows/operations/pairing.py",
         "if event is not None and event.sequence > after:",
         "if event is not None:",
         _PAIRING,
@@ -58,7 +58,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "a-code-lives-for-ever",
         "a code is shown with the time that it had when it was reported",
-        "homing/flows/pairing.py",
+        "homing/flows/operations/pairing.py",
         "max(0, int(lives_s - max(0.0, ago_s)))",
         "max(1, int(lives_s))",
         _PAIRING,

@@ -50,7 +50,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "other-storage-takes-over",
         "a session is opened on an instance that cannot read its login",
-        "homing/flows/opening.py",
+        "homing/flows/moves/opening.py",
         "if load.instance.storage == home.storage\n        and load",
         "if load",
         _FLOWS,
@@ -58,7 +58,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "other-family-takes-over",
         "a session is opened by another family's gateway, which shares its disk and cannot read its login",
-        "homing/flows/opening.py",
+        "homing/flows/moves/opening.py",
         "        and load.instance.driver == home.driver\n",
         "",
         _FLOWS,

@@ -12,7 +12,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "new-id-on-retry",
         "every further attempt gives the message another id",
-        "homing/flows/send.py",
+        "homing/flows/sending/send.py",
         "        return await self._hand_over(text, route, url, can, deadline_s)\n",
         "        if happened:\n"
         '            text = replace(text, message_id=f"{text.message_id[:-2]}{len(happened) % 256:02X}")\n'
@@ -110,7 +110,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "other-ids-go-unnoticed",
         "an instance that answers with another id than ours is trusted with the next one",
-        "homing/flows/send.py",
+        "homing/flows/sending/send.py",
         "if chooses_id and not _same_id(",
         "if chooses_id and answer is None and not _same_id(",
         _SEND,
@@ -142,7 +142,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "late-claim-stays",
         "a claim that came too late holds its key although nobody drives it",
-        "homing/flows/keyed.py",
+        "homing/flows/sending/idempotent_send.py",
         "            self._let_go(workspace, key, message_uuid)\n            raise StoreUnavailable",
         "            raise StoreUnavailable",
         (tests("flows/test_keyed.py"),),
@@ -166,7 +166,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "not-sent-for-ever",
         "a message that was not sent is answered so for a day, however often it is tried",
-        "homing/flows/keyed.py",
+        "homing/flows/sending/idempotent_send.py",
         "            if isinstance(outcome, NotSent):\n",
         "            if isinstance(outcome, NotSent) and outcome.final:\n",
         (tests("serve/test_send_api.py"),),
@@ -174,7 +174,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "unknown-without-a-record",
         "a send whose outcome is unknown leaves nothing to look up",
-        "homing/flows/record.py",
+        "homing/flows/sending/send_records.py",
         "if isinstance(outcome, Sent) and outcome.attempts == 1:",
         "if not isinstance(outcome, NotSent):",
         (tests("serve/test_send_api.py"),),
@@ -182,7 +182,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "record-dropped-in-an-outage",
         "what could not be recorded while the store was away is forgotten",
-        "homing/flows/record.py",
+        "homing/flows/sending/send_records.py",
         "            self._hold_back(row)\n",
         "            pass\n",
         (tests("serve/test_send_api.py"), Seeds("standard", 16)),

@@ -41,7 +41,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "trusts-its-lease-for-ever",
         "a worker goes on with a job whose lease it could not renew",
-        "homing/flows/worker.py",
+        "homing/flows/background/worker.py",
         "elif now_s >= each.trusted_until_s:",
         "elif now_s >= each.trusted_until_s + 1e9:",
         (tests("flows/test_worker.py"),),
@@ -65,7 +65,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "hint-lost-with-the-store",
         "what a hint told is forgotten when the store is away",
-        "homing/flows/hints.py",
+        "homing/flows/webhooks/hints.py",
         "            rounds.create_task(self._again(wanted, STORE_PAUSE_S))\n",
         "",
         (tests("flows/test_hints.py"),),
@@ -73,7 +73,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "stored-and-forgotten",
         "what a gateway stored and did not live to follow is followed by nobody",
-        "homing/flows/overlooked.py",
+        "homing/flows/webhooks/catch_up.py",
         "            if until > after:",
         "            if until > after + LOOK_BACK:",
         (tests("flows/test_overlooked.py"),),
@@ -89,7 +89,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "second-copy-told-nothing-was-sent",
         "a request that came twice is told that the directory is away while its other copy sends",
-        "homing/flows/keyed.py",
+        "homing/flows/sending/idempotent_send.py",
         "            if here.driven is None:\n",
         "            if True:\n",
         (tests("flows/test_keyed.py"),),
@@ -97,7 +97,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "repeated-report-not-followed",
         "a report that was stored by a gateway that died is followed by nobody",
-        "homing/flows/intake.py",
+        "homing/flows/webhooks/intake.py",
         "            return report.sender_id is not None\n",
         "            return False\n",
         (tests("serve/test_intake_api.py"),),

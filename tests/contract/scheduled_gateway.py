@@ -8,7 +8,7 @@ import os
 import sys
 import time
 
-from homing.flows.schedules import Schedule, Scheduler
+from homing.flows.background.schedules import Schedule, Scheduler
 from homing.model.work import Tick
 from homing.store.opening import open_database
 from homing.store.schedules import SqlSchedules

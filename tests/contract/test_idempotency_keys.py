@@ -7,7 +7,7 @@ from fleets import ONE, TWO
 
 from clocks import PassTime, SteppedClock
 from homing.decide.sending.idempotency import Drive, Mismatch
-from homing.flows.keyed import Driven, KeyedSends
+from homing.flows.sending.idempotent_send import Driven, KeyedSends
 from homing.model.fleet import AccountUuid
 from homing.model.messages import MessageRecord, MessageState, StoredAnswer
 from homing.model.sending import Unknown

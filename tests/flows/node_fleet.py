@@ -15,17 +15,17 @@ from urllib.parse import unquote
 
 from homing.drivers.connection import Reply
 from homing.drivers.webjs import WebjsDriver
-from homing.flows.alerts import AlertBook
-from homing.flows.exits import Exits
-from homing.flows.keeper import Keeper, KeeperPolicy
-from homing.flows.looking import Looking
-from homing.flows.news import News
-from homing.flows.rehome import KIND, PATIENCE, Rehoming
-from homing.flows.restoring import Known, Restoring
-from homing.flows.strays import Strays
-from homing.flows.underway import RehomePolicy
-from homing.flows.watching import Watching, WatchPolicy
-from homing.flows.worker import Duty, Worker
+from homing.flows.background.alerts import AlertBook
+from homing.flows.background.worker import Duty, Worker
+from homing.flows.discovery.incarnations import Looking
+from homing.flows.discovery.wakeups import News
+from homing.flows.failover.exits import Exits
+from homing.flows.failover.keeper import Keeper, KeeperPolicy
+from homing.flows.failover.restoring import Known, Restoring
+from homing.flows.failover.stuck_moves import Strays
+from homing.flows.failover.watching import Watching, WatchPolicy
+from homing.flows.moves.batch import RehomePolicy
+from homing.flows.moves.move_jobs import KIND, PATIENCE, Rehoming
 from homing.lab.sim.world import SeededEntropy, VirtualClock
 from homing.model.alerts import AlertKind, Subject
 from homing.model.faults import Fault, Phase

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 from structlog.testing import capture_logs
 
-from homing.flows.alerts import READ_EVERY_S, STANDING_MAX, AlertBook
+from homing.flows.background.alerts import READ_EVERY_S, STANDING_MAX, AlertBook
 from homing.model.alerts import GUIDES, AlertKind, Subject
 from homing.model.fleet import SessionId
 from homing.ports import StoreUnavailable

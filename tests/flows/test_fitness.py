@@ -11,9 +11,9 @@ from worlds import A, B, C, World
 
 from homing.drivers import Drivers
 from homing.fleet import LiveFleet
-from homing.flows.alerts import AlertBook
-from homing.flows.fitness import EVERY_S, Fitness
-from homing.flows.listings import Lists
+from homing.flows.background.alerts import AlertBook
+from homing.flows.discovery.listings import Lists
+from homing.flows.failover.fitness import EVERY_S, Fitness
 from homing.lab.sim.world import SeededEntropy, VirtualClock
 from homing.model.alerts import AlertKind, Subject
 from homing.model.faults import Fault, Phase

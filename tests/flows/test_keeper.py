@@ -12,9 +12,9 @@ from worlds import Bench as Sends
 
 from homing.decide.fleet.brake import Engaged
 from homing.decide.moves.next_step import Cause, Wish
-from homing.flows.keeper import Keeper, KeeperPolicy
-from homing.flows.news import News
-from homing.flows.watching import Watching, WatchPolicy
+from homing.flows.discovery.wakeups import News
+from homing.flows.failover.keeper import Keeper, KeeperPolicy
+from homing.flows.failover.watching import Watching, WatchPolicy
 from homing.lab.sim.world import SeededEntropy
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Account, InstanceState, InstanceUrl, SessionStatus, Takeover

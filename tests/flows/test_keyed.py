@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from homing.decide.sending.idempotency import LONGEST_WAIT_S, QUEUE_MAX, Drive, InFlight, Mismatch
-from homing.flows.keyed import CLAIM_WITHIN_S, Driven, KeyedSends
+from homing.flows.sending.idempotent_send import CLAIM_WITHIN_S, Driven, KeyedSends
 from homing.lab.sim.world import VirtualClock
 from homing.model.errors import Code, Problem
 from homing.model.fleet import SessionId, WorkspaceId

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from homing.flows.listings import Lists
+from homing.flows.discovery.listings import Lists
 from homing.lab.sim.world import VirtualClock
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import SessionList

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from homing.flows.readiness import PROVE_EVERY_S, Readiness
+from homing.flows.background.readiness import PROVE_EVERY_S, Readiness
 from homing.lab.sim.world import VirtualClock
 from homing.ports import StoreUnavailable
 

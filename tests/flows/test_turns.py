@@ -3,7 +3,7 @@
 import pytest
 from worlds import A, B
 
-from homing.flows.turns import Turns
+from homing.flows.moves.login_rate import Turns
 from homing.lab.sim.world import VirtualClock
 
 pytestmark = pytest.mark.virtual

@@ -9,7 +9,7 @@ import pytest
 from worlds import A, B, C, World
 
 from homing.decide.fleet.leases import LeasePolicy
-from homing.flows.watching import Watching, WatchPolicy
+from homing.flows.failover.watching import Watching, WatchPolicy
 from homing.lab.sim.world import SeededEntropy, VirtualClock
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from homing.decide.work.attempts import RetryPolicy
-from homing.flows.schedules import Schedule, Scheduler
-from homing.flows.worker import Duty, Handler, Worker
+from homing.flows.background.schedules import Schedule, Scheduler
+from homing.flows.background.worker import Duty, Handler, Worker
 from homing.lab.sim.loop import current_loop
 from homing.lab.sim.world import SeededEntropy, VirtualClock
 from homing.model.work import Dead, Done, Ending, Job, JobId, JobState, NewJob, NotDue, Retry, Tick

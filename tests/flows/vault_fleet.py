@@ -10,10 +10,10 @@ from typing import Protocol
 from worlds import Bench, bench
 
 from homing.decide.fleet.capacity import Load
-from homing.flows.drain import Drain, Drains
-from homing.flows.rehome import KIND, PATIENCE, Rehoming
-from homing.flows.underway import RehomePolicy
-from homing.flows.worker import Duty, Worker
+from homing.flows.background.worker import Duty, Worker
+from homing.flows.moves.batch import RehomePolicy
+from homing.flows.moves.move_jobs import KIND, PATIENCE, Rehoming
+from homing.flows.operations.drain import Drain, Drains
 from homing.model.faults import Phase
 from homing.model.fleet import Account, InstanceUrl
 from homing.model.sending import Outcome, Sent

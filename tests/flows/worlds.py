@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from homing.decide.sending.recovery import SendPolicy
-from homing.flows.listings import Lists
-from homing.flows.news import News
-from homing.flows.rediscover import Rediscovery
-from homing.flows.send import Sending
+from homing.flows.discovery.listings import Lists
+from homing.flows.discovery.rediscover import Rediscovery
+from homing.flows.discovery.wakeups import News
+from homing.flows.sending.send import Sending
 from homing.lab.sim.world import SeededEntropy, VirtualClock
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import (

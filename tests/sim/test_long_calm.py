@@ -9,9 +9,9 @@ import pytest
 
 from homing.decide.fleet.leases import LeasePolicy
 from homing.decide.moves.next_step import Wish
-from homing.flows.keeper import Keeper, KeeperPolicy
-from homing.flows.news import News
-from homing.flows.watching import Watching, WatchPolicy
+from homing.flows.discovery.wakeups import News
+from homing.flows.failover.keeper import Keeper, KeeperPolicy
+from homing.flows.failover.watching import Watching, WatchPolicy
 from homing.instance.lease import Lease
 from homing.lab.sim.world import SeededEntropy, VirtualClock
 from homing.model.fleet import Capabilities, Instance, InstanceUrl, ListedSession, Listing, SessionList

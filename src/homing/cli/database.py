@@ -14,8 +14,8 @@ from homing.cli.stops import CannotStart, NeedsAttention, problem
 from homing.compose import open_exits, open_stores
 from homing.compose.waiting import until_there
 from homing.config import Settings
-from homing.flows.alerts import STANDING_MAX
-from homing.flows.exits import Exited
+from homing.flows.background.alerts import STANDING_MAX
+from homing.flows.failover.exits import Exited
 from homing.model.access import Scope
 from homing.model.alerts import Alert, Subject
 from homing.model.errors import Problem

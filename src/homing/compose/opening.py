@@ -15,13 +15,13 @@ from homing.drivers import Drivers
 from homing.drivers.tls import TlsContexts, TlsFiles, TlsUnusable
 from homing.drivers.wire import Wire, WireLimits
 from homing.fleet import LiveFleet
-from homing.flows.alerts import AlertBook
-from homing.flows.exits import Exits
-from homing.flows.identity import Identity
-from homing.flows.link_alerts import LinkAlerts
-from homing.flows.listings import Lists
-from homing.flows.sync import Sync
-from homing.flows.unblocking import Unblocking
+from homing.flows.background.alerts import AlertBook
+from homing.flows.background.link_alerts import LinkAlerts
+from homing.flows.discovery.listings import Lists
+from homing.flows.discovery.phones import Identity
+from homing.flows.discovery.sync import Sync
+from homing.flows.failover.exits import Exits
+from homing.flows.failover.sqlite_lock_watchdog import Unblocking
 from homing.model.gateways import DEFAULT_FAMILY
 from homing.model.urls import normal
 from homing.ports import Clock, Directory, Entropy, NameTaken

@@ -22,47 +22,47 @@ from homing.drivers.metered import MeteredDriver
 from homing.drivers.registry import NoDrivers, families, unknown_driver
 from homing.drivers.wire import Calls
 from homing.fleet import LiveFleet
-from homing.flows.accounts import Accounts
 from homing.flows.admission import Admissions
-from homing.flows.adopting import Adopting
-from homing.flows.alerts import AlertBook
-from homing.flows.balance import Balance
-from homing.flows.deleting import Deleting
-from homing.flows.doubts import Doubts
-from homing.flows.drain import Drains
-from homing.flows.exits import Exits
-from homing.flows.fitness import Fitness
-from homing.flows.hints import Hints
-from homing.flows.housekeeping import Housekeeping
-from homing.flows.identity import Identity
-from homing.flows.intake import Intake
-from homing.flows.keeper import Keeper, KeeperPolicy
-from homing.flows.keyed import KeyedSends
-from homing.flows.link_alerts import LinkAlerts
-from homing.flows.listings import Lists
-from homing.flows.looking import Looking
-from homing.flows.migrate import Migrations
-from homing.flows.news import News
-from homing.flows.overlooked import Overlooked
-from homing.flows.pairing import Pairing
-from homing.flows.prospects import Prospects
-from homing.flows.readiness import Readiness
-from homing.flows.record import Recorder
-from homing.flows.rediscover import Rediscovery
-from homing.flows.rehome import KIND as REHOME
-from homing.flows.rehome import PATIENCE as REHOME_PATIENCE
-from homing.flows.rehome import Rehoming, WishList
-from homing.flows.restore_queue import RestoreQueue
-from homing.flows.said import Said
-from homing.flows.schedules import Schedule, Scheduler
-from homing.flows.send import Sending
-from homing.flows.stray_sessions import StraySessions
-from homing.flows.strays import Strays
-from homing.flows.sync import Sync
-from homing.flows.take_back import TakeBacks
-from homing.flows.underway import RehomePolicy
-from homing.flows.watching import Watching, WatchPolicy
-from homing.flows.worker import Duty, Worker
+from homing.flows.background.alerts import AlertBook
+from homing.flows.background.link_alerts import LinkAlerts
+from homing.flows.background.readiness import Readiness
+from homing.flows.background.retention import Housekeeping
+from homing.flows.background.schedules import Schedule, Scheduler
+from homing.flows.background.worker import Duty, Worker
+from homing.flows.discovery.adopting import Adopting
+from homing.flows.discovery.incarnations import Looking
+from homing.flows.discovery.listings import Lists
+from homing.flows.discovery.phones import Identity
+from homing.flows.discovery.rediscover import Rediscovery
+from homing.flows.discovery.stray_sessions import StraySessions
+from homing.flows.discovery.sync import Sync
+from homing.flows.discovery.wakeups import News
+from homing.flows.failover.doubtful_sessions import Doubts
+from homing.flows.failover.exits import Exits
+from homing.flows.failover.fitness import Fitness
+from homing.flows.failover.keeper import Keeper, KeeperPolicy
+from homing.flows.failover.replaced_sessions import TakeBacks
+from homing.flows.failover.restore_queue import RestoreQueue
+from homing.flows.failover.stuck_moves import Strays
+from homing.flows.failover.watching import Watching, WatchPolicy
+from homing.flows.moves.batch import RehomePolicy
+from homing.flows.moves.move_jobs import KIND as REHOME
+from homing.flows.moves.move_jobs import PATIENCE as REHOME_PATIENCE
+from homing.flows.moves.move_jobs import Rehoming, WishList
+from homing.flows.moves.prospects import Prospects
+from homing.flows.operations.accounts import Accounts
+from homing.flows.operations.deleting import Deleting
+from homing.flows.operations.drain import Drains
+from homing.flows.operations.migrate import Migrations
+from homing.flows.operations.pairing import Pairing
+from homing.flows.operations.rebalance import Balance
+from homing.flows.sending.idempotent_send import KeyedSends
+from homing.flows.sending.own_messages import Said
+from homing.flows.sending.send import Sending
+from homing.flows.sending.send_records import Recorder
+from homing.flows.webhooks.catch_up import Overlooked
+from homing.flows.webhooks.hints import Hints
+from homing.flows.webhooks.intake import Intake
 from homing.model.alerts import FLEET, AlertKind
 from homing.model.fleet import InstanceUrl
 from homing.model.health import shown_state

@@ -15,8 +15,8 @@ import structlog
 from homing.decide.reports import meanings, signing
 from homing.decide.reports.meanings import Malformed, Unreadable
 from homing.decide.reports.speakers import Introduced
-from homing.flows.intake import Intake
-from homing.flows.speakers import Speakers
+from homing.flows.webhooks.intake import Intake
+from homing.flows.webhooks.speakers import Speakers
 from homing.model.errors import Code, Problem
 from homing.model.events import IntakeResult, Report, Signed, Taken
 from homing.model.fleet import Account, InstanceUrl, SessionId

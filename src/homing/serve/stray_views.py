@@ -6,7 +6,7 @@ import msgspec
 
 from homing.decide.knowledge.identity import phone_of
 from homing.decide.knowledge.stray_sessions import Stray, StrayKind
-from homing.flows.stray_sessions import Found
+from homing.flows.discovery.stray_sessions import Found
 
 
 class StrayView(msgspec.Struct):

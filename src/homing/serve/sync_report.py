@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from homing.decide.knowledge.sync import Checked, Result
-from homing.flows.sync import SyncReport
+from homing.flows.discovery.sync import SyncReport
 from homing.serve import stray_views
 
 CHECKS_MAX = 1_000

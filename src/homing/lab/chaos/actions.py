@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from homing.demo.plan import Unworkable
-from homing.flows.milestones import Milestone
+from homing.flows.moves.milestones import Milestone
 from homing.lab.chaos.conditions import CLEAR, Conditions, Passing
 from homing.lab.chaos.proxy import HOST
 from homing.lab.chaos.stage import Stage

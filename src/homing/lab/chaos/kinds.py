@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Any
 
-from homing.flows.milestones import Milestone
+from homing.flows.moves.milestones import Milestone
 from homing.lab.chaos import actions
 from homing.lab.chaos.actions import Action
 from homing.lab.chaos.conditions import CLEAR, Conditions, Passing

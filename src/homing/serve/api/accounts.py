@@ -7,10 +7,10 @@ from litestar.params import FromQuery, JSONBody, QueryParameter
 from msgspec import UNSET
 
 from homing.compose import Gateway
-from homing.flows.accounts import NO_NAMES
-from homing.flows.adopting import Sought, runs
-from homing.flows.drain import gave_up_on
-from homing.flows.rehome import KIND
+from homing.flows.discovery.adopting import Sought, runs
+from homing.flows.moves.move_jobs import KIND
+from homing.flows.operations.accounts import NO_NAMES
+from homing.flows.operations.drain import gave_up_on
 from homing.model.alerts import Subject
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, AccountUuid, InstanceUrl, SessionStatus, Takeover

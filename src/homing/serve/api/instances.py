@@ -11,7 +11,7 @@ from msgspec import UNSET
 from homing.compose import Gateway
 from homing.decide.fleet.capacity import Load
 from homing.decide.moves import movable
-from homing.flows.joining import RECOGNISE_TIMEOUT_S, Found, family_of, found_at
+from homing.flows.operations.joining import RECOGNISE_TIMEOUT_S, Found, family_of, found_at
 from homing.model.alerts import Subject
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Instance, InstanceLoad, InstanceMode, InstanceState, InstanceUrl
