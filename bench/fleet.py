@@ -23,7 +23,7 @@ from homing.demo.processes import Child
 from homing.drivers.wire import Wire, WireLimits
 from homing.model.faults import Fault
 from homing.model.vault import Holder
-from homing.store.vault_opening import open_vault
+from homing.store.vault.opening import open_vault
 from simulated_whatsapp import ledger
 
 SEND = "/api/v1/messages/send"

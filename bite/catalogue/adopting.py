@@ -35,7 +35,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "orphan-changes-hands",
         "a workspace takes up the session of another one's deleted account, with its login",
-        "homing/store/naming.py",
+        "homing/store/directory/naming.py",
         "where=free if any_owner else free & (former.is_(None) | (former == workspace)),",
         "where=free,",
         (*_ADOPTION, *_NAMING),
@@ -43,7 +43,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "one-session-two-accounts",
         "an account that is made for a session takes it from the one that has it",
-        "homing/store/naming.py",
+        "homing/store/directory/naming.py",
         "free = sessions.c.account_id.is_(None)",
         "free = sessions.c.session_id.is_not(None)",
         (*_ADOPTION, *_NAMING),
@@ -99,7 +99,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "connected-for-ever",
         "a session that nobody sees any more counts as connected",
-        "homing/store/roster.py",
+        "homing/store/directory/instances.py",
         "known = seen_at >= bindparam(",
         "known = seen_at != bindparam(",
         (tests("contract/test_directory_accounts.py"),),

@@ -33,7 +33,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "epoch-stays",
         "a session is granted under the epoch that it has",
-        "homing/store/granting.py",
+        "homing/store/grants/granting.py",
         "epoch = max(record.epoch, 0 if known is None else known.epoch) + 1",
         "epoch = max(record.epoch, 0 if known is None else known.epoch)",
         _GRANTS,
@@ -41,7 +41,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "epoch-by-the-record-alone",
         "the next epoch is counted from the directory's copy, which may be behind the vault",
-        "homing/store/granting.py",
+        "homing/store/grants/granting.py",
         "epoch = max(record.epoch, 0 if known is None else known.epoch) + 1",
         "epoch = record.epoch + 1",
         _GRANTS,
@@ -49,7 +49,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "granted-on-an-old-record",
         "of two gateways that grant one session both do",
-        "homing/store/granting.py",
+        "homing/store/grants/granting.py",
         "return row is not None and placement_of(row) == granting.expected",
         "return row is not None",
         _GRANTS,
@@ -57,7 +57,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "clock-of-the-gateway",
         "leases are judged by the gateway's own clock and not by the store's",
-        "homing/store/granting.py",
+        "homing/store/grants/granting.py",
         "    now = database.now(connection)\n    firsts",
         "    now = datetime.now(database.now(connection).tzinfo)\n    firsts",
         (*_GRANTS, Seeds("standard", 4)),
@@ -65,7 +65,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "logins-unpaced",
         "an instance is given more sessions in a second than may log in",
-        "homing/store/granting.py",
+        "homing/store/grants/granting.py",
         "had >= self.each or (comes",
         "(comes",
         (*_GRANTS, tests("flows/test_rehoming.py")),
@@ -73,7 +73,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "filled-beyond-capacity",
         "two gateways that choose at the same time overfill an instance",
-        "homing/store/granting.py",
+        "homing/store/grants/granting.py",
         "(comes and self.free.get(url, 1) <= 0)",
         "(comes and self.free.get(url, 1) < -1000)",
         _GRANTS,

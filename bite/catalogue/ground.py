@@ -12,7 +12,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "any-server-will-do",
         "a connection is taken though its server takes no writes",
-        "homing/store/postgres_connecting.py",
+        "homing/store/postgres/connecting.py",
         "        if refuses_writes:\n",
         "        if refuses_writes is None:\n",
         _FAILOVER,
@@ -20,7 +20,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "refused-write-keeps-its-connection",
         "after a write that the server refused as read-only, its connections are used on",
-        "homing/store/failures.py",
+        "homing/store/db/failures.py",
         '_OF_ANOTHER_SERVER = {"25006", ',
         '_OF_ANOTHER_SERVER = {"25999", ',
         _FAILOVER,
@@ -28,7 +28,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "listens-to-a-standby",
         "whoever listens stays with a server that takes no writes any more",
-        "homing/store/notices_postgres.py",
+        "homing/store/notices/postgres.py",
         "        elif not await still_writable(opened.connection, timeout_s=self._probe_timeout_s):\n",
         "        elif await still_writable(opened.connection, timeout_s=self._probe_timeout_s) is None:\n",
         _FAILOVER,
@@ -36,7 +36,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "limits-of-the-session-behind-a-pooler",
         "limits are set for the session, so that the next client of the pooler has them",
-        "homing/store/postgres.py",
+        "homing/store/postgres/engine.py",
         "server.limits.set_by(local=True)",
         "server.limits.set_by(local=False)",
         _POOLED,
@@ -44,7 +44,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "statement-by-statement-behind-a-pooler",
         "what was prepared on one of a pooler's connections is asked of another",
-        "homing/store/postgres.py",
+        "homing/store/postgres/engine.py",
         "    if not connection.info.get(_POOLED) or",
         "    if connection.info or",
         _POOLED,
@@ -52,7 +52,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "deaf-and-content",
         "a gateway that does not hear itself says nothing of it",
-        "homing/store/notices_carried.py",
+        "homing/store/notices/remote.py",
         "            if connections == self._connections and not self._missed:\n",
         "            if connections != self._connections:\n",
         _POOLED,

@@ -93,7 +93,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "restarts-without-end",
         "a doubtful session is restarted each time, whoever did so just before",
-        "homing/store/linking.py",
+        "homing/store/directory/linking.py",
         '        .where(sessions.c.session_id == bindparam("session"), is_due)\n        .values(doubt_restart_at=',
         '        .where(sessions.c.session_id == bindparam("session"))\n        .values(doubt_restart_at=',
         _DOUBTS,

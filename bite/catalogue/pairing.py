@@ -34,7 +34,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "anybody-reports-a-logout",
         "what an instance reports counts although it does not hold the session",
-        "homing/store/linking.py",
+        "homing/store/directory/linking.py",
         '.where(sessions.c.session_id == bindparam("session"), holds_it)',
         '.where(sessions.c.session_id == bindparam("session"), holds_it | True)',
         _REMEMBERED,

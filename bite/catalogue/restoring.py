@@ -42,7 +42,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "exit-believed-of-a-process-that-asks",
         "an instance counts as gone although it has just asked for its sessions",
-        "homing/store/exiting.py",
+        "homing/store/grants/exiting.py",
         "if asked and now - max(asked) < timedelta(seconds=quiet_s):",
         "if asked and now - max(asked) < timedelta(seconds=-quiet_s):",
         _FLOWS,
@@ -66,7 +66,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "hand-out-forgets-the-place",
         "every session that is handed out counts as the first of its queue",
-        "homing/store/handing.py",
+        "homing/store/grants/handing_out.py",
         "offered_place=given.c.place,",
         "offered_place=1,",
         _HANDED,

@@ -118,7 +118,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "key-is-driven-twice",
         "a second request with a key does not wait for the first one",
-        "homing/store/idempotency.py",
+        "homing/store/sends/idempotency.py",
         "driven = held.answer is None and row.now < held.lease_until",
         "driven = False",
         _KEYS,
@@ -126,7 +126,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "answer-of-a-loser",
         "a gateway whose key was taken over stores its answer all the same",
-        "homing/store/idempotency.py",
+        "homing/store/sends/idempotency.py",
         'return and_(_named(), keys.c.owner == bindparam("holder", type_=Words()))',
         "return _named()",
         _KEYS,
@@ -134,7 +134,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "late-release-takes-a-key",
         "a claim that was given up takes the key from the request that has it by now",
-        "homing/store/idempotency.py",
+        "homing/store/sends/idempotency.py",
         "return delete(keys).where(_held(), this, keys",
         "return delete(keys).where(_held(), keys",
         _KEYS,

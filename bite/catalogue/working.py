@@ -9,7 +9,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "work-without-a-fence",
         "a gateway that lost a job settles it all the same",
-        "homing/store/jobs.py",
+        "homing/store/work/jobs.py",
         "return jobs.c.id == given.c.id, jobs.c.fence == given.c.fence, jobs.c.state == JobState.RUNNING",
         "return jobs.c.id == given.c.id, jobs.c.state == JobState.RUNNING",
         _WORK,
@@ -17,7 +17,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "fence-stays",
         "a job that is claimed again has the fence that it had",
-        "homing/store/jobs.py",
+        "homing/store/work/jobs.py",
         '"fence": jobs.c.fence + 1,',
         '"fence": jobs.c.fence,',
         _WORK,
@@ -25,7 +25,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "two-heads-of-a-key",
         "a second job of a key begins before the first one is done",
-        "homing/store/jobs.py",
+        "homing/store/work/jobs.py",
         "present.scalar_subquery().is_(None))",
         "present.scalar_subquery().is_not_distinct_from(present.scalar_subquery()))",
         _WORK,
@@ -33,7 +33,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "renewal-in-several-steps",
         "a renewal holds its row from one round trip to the next",
-        "homing/store/leases.py",
+        "homing/store/grants/leases.py",
         "return await self._database.write_at_once(lambda c: _renew_at_once(c, renewal, named=named))",
         "return await self._database.write(lambda c: _renew(c, self._database, holder, expiry_s, answered_ago_s))",
         (tests("contract/test_leases.py"),),
@@ -49,7 +49,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "event-stored-twice",
         "a report that comes again is another event",
-        "homing/store/events.py",
+        "homing/store/records/reports.py",
         "    if known.same is not None and known.until > given.at:\n",
         "    if known.same is not None and known.until is None:\n",
         _EVENTS,
@@ -57,7 +57,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "signature-replayed",
         "the same signed request is taken a second time",
-        "homing/store/events.py",
+        "homing/store/records/reports.py",
         "    if known.brought is not None:\n",
         "    if known.brought is not None and given.signed is None:\n",
         _EVENTS,

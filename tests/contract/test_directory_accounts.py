@@ -28,8 +28,8 @@ from homing.ports import (
     Page,
     RosterChanged,
 )
-from homing.store.database import Database
-from homing.store.directory import SqlDirectory
+from homing.store.db.database import Database
+from homing.store.directory.directory import SqlDirectory
 
 ODD_NAMES = ["", "O'Brien; DROP TABLE accounts", 'говорит "да"', "😀 ‮RTL", "a\tb\nc", "%_\\", "x" * 10_000]
 

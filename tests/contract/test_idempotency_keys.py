@@ -12,8 +12,8 @@ from homing.model.fleet import AccountUuid
 from homing.model.messages import MessageRecord, MessageState, StoredAnswer
 from homing.model.sending import Unknown
 from homing.ports import Claimed, InUse
-from homing.store.messages import SqlMessages
-from homing.store.opening import open_database
+from homing.store.db.opening import open_database
+from homing.store.sends.messages import SqlMessages
 
 ANSWER = StoredAnswer(200, {"success": True, "data": {"z": 1, "a": "\0 ☃ \ud800"}, "code": None})
 LEASE_S, KEEP_S = 10.0, 1000.0

@@ -43,13 +43,13 @@ from homing.model.fleet import (
     WorkspaceId,
 )
 from homing.ports import NewAccount, Roster, RosterChanged
-from homing.store.alerts import SqlAlerts
-from homing.store.directory import SqlDirectory
-from homing.store.grants import SqlGrants
-from homing.store.leases import SqlLeases
-from homing.store.notices import LocalNotices
-from homing.store.opening import open_database
-from homing.store.work import SqlWork
+from homing.store.db.opening import open_database
+from homing.store.directory.directory import SqlDirectory
+from homing.store.grants.grants import SqlGrants
+from homing.store.grants.leases import SqlLeases
+from homing.store.notices.notices import LocalNotices
+from homing.store.records.alerts import SqlAlerts
+from homing.store.work.queue import SqlWork
 
 A, B, C = (InstanceUrl(f"http://{name}:3001") for name in "abc")
 W = WorkspaceId(1)

@@ -15,8 +15,8 @@ from homing.model.fleet import SessionId, WorkspaceId
 from homing.model.messages import StoredAnswer
 from homing.model.sending import Receipt, Sent
 from homing.ports import StoreUnavailable
-from homing.store.messages import SqlMessages
-from homing.store.sqlite import SqliteMemory
+from homing.store.sends.messages import SqlMessages
+from homing.store.sqlite.engine import SqliteMemory
 from tests.flows.worlds import W
 
 pytestmark = pytest.mark.virtual

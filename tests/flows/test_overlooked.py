@@ -14,7 +14,7 @@ from homing.flows.webhooks.intake import Intake
 from homing.model.events import Report
 from homing.model.fleet import Account, InstanceUrl
 from homing.ports import EventsStored
-from homing.store.events import SqlEvents
+from homing.store.records.reports import SqlEvents
 from tests.flows.vault_fleet import running
 from tests.flows.worlds import A, B, Bench, bench
 

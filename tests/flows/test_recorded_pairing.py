@@ -21,8 +21,8 @@ from homing.model.events import Report
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Account, InstanceUrl, SessionStatus
 from homing.model.sending import FailureCode, NotSent, Sent
-from homing.store.alerts import SqlAlerts
-from homing.store.events import SqlEvents
+from homing.store.records.alerts import SqlAlerts
+from homing.store.records.reports import SqlEvents
 from tests.flows.worlds import PLAIN, A, B, Bench, W, bench
 from transcripts import KEPT, read
 

@@ -19,7 +19,7 @@ from homing.model.errors import Problem
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Account, SessionId, WorkspaceId
 from homing.model.sending import FailureCode, NotSent, Sent
-from homing.store.alerts import SqlAlerts
+from homing.store.records.alerts import SqlAlerts
 from tests.flows.worlds import A, B, Bench, W, bench
 
 pytestmark = pytest.mark.virtual

@@ -16,11 +16,11 @@ from homing.lab.sim.loop import current_loop
 from homing.lab.sim.world import SeededEntropy, VirtualClock
 from homing.model.work import Dead, Done, Ending, Job, JobId, JobState, NewJob, NotDue, Retry, Tick
 from homing.ports import StoreUnavailable
-from homing.store.database import Database
-from homing.store.notices import LocalNotices
-from homing.store.opening import open_database
-from homing.store.schedules import SqlSchedules
-from homing.store.work import SqlWork
+from homing.store.db.database import Database
+from homing.store.db.opening import open_database
+from homing.store.notices.notices import LocalNotices
+from homing.store.work.queue import SqlWork
+from homing.store.work.schedules import SqlSchedules
 
 pytestmark = pytest.mark.virtual
 

@@ -18,10 +18,10 @@ from homing.model.faults import Phase
 from homing.model.fleet import Account, InstanceUrl
 from homing.model.sending import Outcome, Sent
 from homing.model.vault import Grant, Holder
-from homing.store.grants import SqlGrants
-from homing.store.leases import SqlLeases
-from homing.store.sealing import KeyRing
-from homing.store.vault import SqlVault
+from homing.store.grants.grants import SqlGrants
+from homing.store.grants.leases import SqlLeases
+from homing.store.vault.sealing import KeyRing
+from homing.store.vault.vault import SqlVault
 
 KEY = "k1:" + base64.b64encode(bytes(32)).decode()
 LOGIN_S = 0.4

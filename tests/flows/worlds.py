@@ -46,10 +46,10 @@ from homing.ports import (
     SessionStart,
 )
 from homing.routes import RouteCache
-from homing.store.directory import SqlDirectory
-from homing.store.notices import LocalNotices
-from homing.store.opening import open_database
-from homing.store.work import SqlWork
+from homing.store.db.opening import open_database
+from homing.store.directory.directory import SqlDirectory
+from homing.store.notices.notices import LocalNotices
+from homing.store.work.queue import SqlWork
 
 A, B, C = (InstanceUrl(f"http://{name}:3001") for name in "abc")
 OURS = Capabilities(choose_message_id=True, stop_keeps_login=True, share_credentials=True, honour_epoch=True)

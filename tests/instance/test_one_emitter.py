@@ -25,10 +25,10 @@ from homing.lab.sim.world import VirtualClock
 from homing.model.fleet import InstanceUrl
 from homing.model.vault import Grant, Holder
 from homing.ports import StoreUnavailable
-from homing.store.leases import SqlLeases
-from homing.store.opening import open_database
-from homing.store.sealing import KeyRing, VaultKey
-from homing.store.vault import SqlVault
+from homing.store.db.opening import open_database
+from homing.store.grants.leases import SqlLeases
+from homing.store.vault.sealing import KeyRing, VaultKey
+from homing.store.vault.vault import SqlVault
 from simulated_whatsapp.core import Judge
 from simulated_whatsapp.exchange import Exchange
 from simulated_whatsapp.ledger import Delivery

@@ -14,8 +14,8 @@ from homing.model.access import Scope
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl, SessionId, SessionStatus
 from homing.model.vault import Grant, Holder
-from homing.store.sealing import KeyRing
-from homing.store.vault import SqlVault
+from homing.store.vault.sealing import KeyRing
+from homing.store.vault.vault import SqlVault
 from tests.flows.worlds import PLAIN, A, B, C
 from tests.serve.conftest import Api
 

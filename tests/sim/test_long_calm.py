@@ -18,10 +18,10 @@ from homing.model.fleet import Capabilities, Instance, InstanceUrl, ListedSessio
 from homing.model.leases import Renewed
 from homing.model.vault import Holder
 from homing.ports import InstanceHealth, Roster, StoreUnavailable
-from homing.store.directory import SqlDirectory
-from homing.store.leases import SqlLeases
-from homing.store.notices import LocalNotices
-from homing.store.opening import open_database
+from homing.store.db.opening import open_database
+from homing.store.directory.directory import SqlDirectory
+from homing.store.grants.leases import SqlLeases
+from homing.store.notices.notices import LocalNotices
 
 HOURS = 4
 LOST = 0.2

@@ -40,8 +40,8 @@ from homing.ports import Alerts, Directory, InstanceHealth, NameTaken, Page, Sto
 from homing.serve import fleet_views, logs, problems, schedule_view, views
 from homing.serve.keyring import new_key
 from homing.serve.workspaces import Workspaces, region_of
-from homing.store.database import StoreMisconfigured
-from homing.store.opening import parse, sqlite_path
+from homing.store.db.database import StoreMisconfigured
+from homing.store.db.opening import parse, sqlite_path
 from homing.world import SystemClock, SystemEntropy
 
 T = TypeVar("T")

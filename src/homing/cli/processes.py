@@ -45,7 +45,7 @@ def serve(
     from homing.config import Misconfigured
     from homing.ports import StoreUnavailable
     from homing.serve import run
-    from homing.store.database import StoreMisconfigured
+    from homing.store.db.database import StoreMisconfigured
 
     try:
         run(known)
@@ -137,7 +137,7 @@ def _host(known: "Settings", hosting: "InstanceSettings", log_level: str) -> int
     from homing.model.vault import VaultSealed
     from homing.ports import StoreUnavailable
     from homing.serve import logs
-    from homing.store.database import StoreMisconfigured
+    from homing.store.db.database import StoreMisconfigured
 
     log_to_stderr(log_level.upper())
     logs.configure(log_level, "text", background=True)
@@ -155,8 +155,8 @@ def _host(known: "Settings", hosting: "InstanceSettings", log_level: str) -> int
 async def _hosted(known: "Settings", hosting: "InstanceSettings") -> None:
     from homing.compose.waiting import until_there
     from homing.instance.run import serve
-    from homing.store.process_marks import marked
-    from homing.store.vault_opening import open_vault
+    from homing.store.sqlite.process_id import marked
+    from homing.store.vault.opening import open_vault
     from homing.world import SystemClock
 
     async with AsyncExitStack() as stack:

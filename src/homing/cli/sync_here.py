@@ -12,7 +12,7 @@ from homing.decide.knowledge.sync import Checked
 from homing.ports import StoreUnavailable
 from homing.serve import logs
 from homing.serve.sync_report import CHECKS_MAX, shown
-from homing.store.database import StoreMisconfigured
+from homing.store.db.database import StoreMisconfigured
 
 
 def sync_here(settings: Settings, *, dry_run: bool, force: bool) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from homing.compose.opening import gateway_on, open_exits, open_gateway, open_sy
 from homing.compose.parts import Gateway, Moving
 from homing.compose.stores import Stores, open_stores, stores_on
 from homing.compose.wiring import drivers_of
-from homing.store.vault_opening import open_vault
+from homing.store.vault.opening import open_vault
 
 __all__ = [
     "Gateway",

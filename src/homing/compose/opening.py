@@ -26,8 +26,8 @@ from homing.model.gateways import DEFAULT_FAMILY
 from homing.model.urls import normal
 from homing.ports import Clock, Directory, Entropy, NameTaken
 from homing.serve.metrics import Metrics
-from homing.store.sqlite import SqliteFile
-from homing.store.write_lock import WriteLock
+from homing.store.sqlite.engine import SqliteFile
+from homing.store.sqlite.write_lock import WriteLock
 from homing.world import SystemClock, SystemEntropy
 
 log = structlog.get_logger("homing")

@@ -74,8 +74,8 @@ from homing.serve.keyring import Keyring
 from homing.serve.metrics import Metrics
 from homing.serve.sends import SendEndpoint
 from homing.serve.workspaces import Workspaces
-from homing.store import naming
-from homing.store.vault_settling import SqlReservations
+from homing.store.directory import naming
+from homing.store.vault.settling import SqlReservations
 
 log = structlog.get_logger("homing")
 

@@ -29,9 +29,9 @@ from homing.lab.sim.trial.whatsapp import WhatsApp
 from homing.lab.sim.world import VirtualClock
 from homing.model.faults import Fault
 from homing.ports import StoreUnavailable
-from homing.store.leases import SqlLeases
-from homing.store.sealing import KeyRing
-from homing.store.vault import SqlVault
+from homing.store.grants.leases import SqlLeases
+from homing.store.vault.sealing import KeyRing
+from homing.store.vault.vault import SqlVault
 
 API_KEY = "the instances' key"
 HMAC_SECRET = "the instances' secret"  # noqa: S105 - of a simulation

@@ -15,10 +15,10 @@ from homing.lab.sim.trial.whatsapp import WhatsApp
 from homing.lab.sim.world import VirtualClock
 from homing.model.fleet import WorkspaceId
 from homing.ports import Page, StoreUnavailable
-from homing.store.directory import SqlDirectory
-from homing.store.events import SqlEvents
-from homing.store.messages import SqlMessages
-from homing.store.notices import LocalNotices
+from homing.store.directory.directory import SqlDirectory
+from homing.store.notices.notices import LocalNotices
+from homing.store.records.reports import SqlEvents
+from homing.store.sends.messages import SqlMessages
 
 _WORKSPACE = WorkspaceId(1)
 _WITHIN_S = 5.0

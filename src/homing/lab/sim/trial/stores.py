@@ -16,9 +16,9 @@ from homing.lab.sim.trial.network import Link, Network
 from homing.lab.sim.trial.processes import Process
 from homing.model.notices import Notice
 from homing.ports import StoreUnavailable, TellHearing
-from homing.store.database import Dialect
-from homing.store.notices import Announce, Subscribers
-from homing.store.sqlite import SqliteMemory
+from homing.store.db.database import Dialect
+from homing.store.notices.notices import Announce, Subscribers
+from homing.store.sqlite.engine import SqliteMemory
 
 T = TypeVar("T")
 

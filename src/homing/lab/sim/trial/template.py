@@ -25,11 +25,11 @@ from homing.model.fleet import (
 )
 from homing.ports import NewAccount
 from homing.serve.keyring import new_key
-from homing.store.directory import SqlDirectory
-from homing.store.notices import LocalNotices
-from homing.store.sealing import KeyRing, VaultKey
-from homing.store.sqlite import SqliteMemory
-from homing.store.vault import SqlVault
+from homing.store.directory.directory import SqlDirectory
+from homing.store.notices.notices import LocalNotices
+from homing.store.sqlite.engine import SqliteMemory
+from homing.store.vault.sealing import KeyRing, VaultKey
+from homing.store.vault.vault import SqlVault
 from simulated_whatsapp.core import DeviceCredentials, Judge
 
 WORKSPACE = WorkspaceId(1)
