@@ -143,7 +143,7 @@ class Fleet:
                 await vault.open_many(sessions, holder=Holder(url, "handed over"))
 
     async def misbehave(self, instance_url: str, **faults: Any) -> None:
-        """Faults on demand, in the words of `homing.instance.faults`; `clear=True` ends them."""
+        """Faults on demand, in the words of `homing.instance.api.faults`; `clear=True` ends them."""
         raw = json.dumps({"api_key": self.demo.secrets.instance_api_key, **faults}).encode()
         headers = {"Content-Type": "application/json"}
         reply = await self.wire.call("POST", instance_url, "/faults", body=raw, headers=headers, timeout_s=5)

@@ -81,7 +81,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "login-made-again-for-the-vault",
         "a vault that loses one answer costs a session another login",
-        "homing/instance/upkeep.py",
+        "homing/instance/session/connection_loop.py",
         "                if not self._connection.is_live(wire):\n                    raise",
         "                if True:\n                    raise",
         (tests("instance/test_session_host.py"),),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from homing.instance.journal_file import JournalFile
+from homing.instance.notify.journal_file import JournalFile
 from homing.store.db.migrating import migrate
 from homing.store.private_files import keep_private
 from homing.store.sqlite.engine import SqliteFile

@@ -19,9 +19,9 @@ from sqlalchemy import update
 from stores import BRIEF, KEY, QUICK, VAULT_KEY, Breakable, Stored, stored
 
 from homing.instance.engines.simulated import SimulatedEngine
-from homing.instance.events import HostEvent
 from homing.instance.host import Host
 from homing.instance.lease import Lease
+from homing.instance.notify.events import HostEvent
 from homing.instance.run import Instance, InstanceSettings
 from homing.lab.sim.testing import pytest_asyncio_loop_factories as pytest_asyncio_loop_factories
 from homing.model.vault import Grant, Holder

@@ -6,8 +6,16 @@ from datetime import UTC, datetime
 import pytest
 
 from homing.decide.reports import meanings, signing
-from homing.instance.events import About, CodeIssued, MessageReceived, MessageSent, SessionLeft, Status, StatusChanged
-from homing.instance.notifications import Notification, headers, notification, signature
+from homing.instance.notify.events import (
+    About,
+    CodeIssued,
+    MessageReceived,
+    MessageSent,
+    SessionLeft,
+    Status,
+    StatusChanged,
+)
+from homing.instance.notify.notifications import Notification, headers, notification, signature
 from homing.model.events import Signed
 
 ABOUT = About("s1", 7, 3)

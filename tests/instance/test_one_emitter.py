@@ -18,9 +18,9 @@ from homing.decide.fleet.leases import LeasePolicy
 from homing.instance.engines.simulated import SimulatedEngine
 from homing.instance.host import Host
 from homing.instance.lease import Lease
-from homing.instance.messages import Message, Sent, Unknown
 from homing.instance.opening import Wanted
 from homing.instance.policy import HostPolicy
+from homing.instance.session.messages import Message, Sent, Unknown
 from homing.lab.sim.world import VirtualClock
 from homing.model.fleet import InstanceUrl
 from homing.model.vault import Grant, Holder

@@ -99,7 +99,7 @@ def instance(
     key = api_key or known.api_key
     if not key:
         raise CannotStart("An instance needs a key that callers must show: give --api-key or set WHATSAPP_API_KEY")
-    from homing.instance.gateway_settings import Misconfigured, gateway_settings
+    from homing.instance.notify.settings import Misconfigured, gateway_settings
     from homing.instance.policy import HostPolicy
     from homing.instance.run import InstanceSettings
 
@@ -132,7 +132,7 @@ def instance(
 def _host(known: "Settings", hosting: "InstanceSettings", log_level: str) -> int:
     import uvloop
 
-    from homing.instance.gateway_settings import Misconfigured
+    from homing.instance.notify.settings import Misconfigured
     from homing.instance.run import AddressTaken, log_to_stderr
     from homing.model.vault import VaultSealed
     from homing.ports import StoreUnavailable

@@ -13,15 +13,15 @@ from aiohttp import web
 
 from homing.decide.fleet.leases import LeasePolicy
 from homing.drivers.connection import Reply
-from homing.instance.answers import Answer
+from homing.instance.api.answers import Answer
+from homing.instance.api.http import Refused, Surface
 from homing.instance.engines.simulated import SimulatedEngine
 from homing.instance.host import Host
-from homing.instance.http import Refused, Surface
-from homing.instance.journal import Journal
 from homing.instance.lease import Lease
-from homing.instance.notifications import Notification
-from homing.instance.notifier import Notifier
-from homing.instance.retries import Answered
+from homing.instance.notify.journal import Journal
+from homing.instance.notify.notifications import Notification
+from homing.instance.notify.notifier import Notifier
+from homing.instance.notify.retries import Answered
 from homing.lab.sim.trial.network import Network, Request
 from homing.lab.sim.trial.processes import Process
 from homing.lab.sim.trial.stores import Reached, Store

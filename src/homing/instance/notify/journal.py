@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from homing.instance.journal_file import JournalFile
-from homing.instance.notifications import Notification
+from homing.instance.notify.journal_file import JournalFile
+from homing.instance.notify.notifications import Notification
 
 log = logging.getLogger(__name__)
 PENDING_MAX_BYTES = 64 * 1024 * 1024

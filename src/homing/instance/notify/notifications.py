@@ -13,7 +13,7 @@ from typing import Any, assert_never
 
 import msgspec
 
-from homing.instance.events import (
+from homing.instance.notify.events import (
     About,
     CodeIssued,
     HostEvent,

@@ -9,9 +9,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from homing.instance.answers import iso
-from homing.instance.events import Status
+from homing.instance.api.answers import iso
 from homing.instance.host import Host
+from homing.instance.notify.events import Status
 from homing.model.fleet import Capabilities
 
 _STATM = Path("/proc/self/statm")

@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from homing.instance.faults import Effect, Faults, RequestKind, Treatment
+from homing.instance.api.faults import Effect, Faults, RequestKind, Treatment
 
 HUGE_BYTES = 10 * 1024 * 1024
 KILLED = 137

@@ -9,9 +9,9 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from homing.instance.frames import frozen
-from homing.instance.messages import Message, Paused, SendOutcome, UnderWay, Unknown, VaultAway
 from homing.instance.policy import HostPolicy
+from homing.instance.session.frames import frozen
+from homing.instance.session.messages import Message, Paused, SendOutcome, UnderWay, Unknown, VaultAway
 from homing.model.vault import Grant, Reservation, StaleEpoch, Unsent
 from homing.ports import Credentials, StoreUnavailable
 

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 
 from homing.instance.engine import Frame, Refused
-from homing.instance.events import Status
+from homing.instance.notify.events import Status
 from homing.model.vault import StaleEpoch
 
 

@@ -4,8 +4,8 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from homing.instance.events import HostEvent, MessageReceived, OnHostEvent
-from homing.instance.tasks import Tasks
+from homing.instance.notify.events import HostEvent, MessageReceived, OnHostEvent
+from homing.instance.session.tasks import Tasks
 
 log = logging.getLogger(__name__)
 

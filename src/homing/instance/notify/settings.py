@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from homing.instance.retries import RetryPolicy
+from homing.instance.notify.retries import RetryPolicy
 
 
 class Misconfigured(Exception):

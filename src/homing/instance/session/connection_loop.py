@@ -5,12 +5,12 @@ import logging
 from dataclasses import dataclass
 from typing import Protocol, assert_never
 
-from homing.instance.connection import Connection
 from homing.instance.engine import EngineSession, Label, LoggedIn, LoggedOut, PairingCode, StaleLogin, Throttled
-from homing.instance.events import Status
-from homing.instance.ownership import Ownership
-from homing.instance.sending import Sending
-from homing.instance.surroundings import Surroundings
+from homing.instance.notify.events import Status
+from homing.instance.session.connection import Connection
+from homing.instance.session.context import Surroundings
+from homing.instance.session.ownership import Ownership
+from homing.instance.session.sending import Sending
 from homing.model.vault import Login, StaleEpoch
 from homing.ports import StoreUnavailable
 

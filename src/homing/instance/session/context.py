@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from random import Random
 
 from homing.instance.engine import Engine
-from homing.instance.events import OnHostEvent
 from homing.instance.lease import Lease
 from homing.instance.logins import Logins
+from homing.instance.notify.events import OnHostEvent
 from homing.instance.policy import HostPolicy
 from homing.instance.rates import Rate
 from homing.ports import Clock, Credentials

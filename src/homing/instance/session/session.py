@@ -11,7 +11,6 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import assert_never
 
-from homing.instance.connection import Connection
 from homing.instance.engine import (
     Acknowledged,
     Closed,
@@ -23,7 +22,7 @@ from homing.instance.engine import (
     Refused,
     Replaced,
 )
-from homing.instance.events import (
+from homing.instance.notify.events import (
     About,
     CodeIssued,
     MessageReceived,
@@ -32,14 +31,15 @@ from homing.instance.events import (
     Status,
     StatusChanged,
 )
-from homing.instance.inbox import Inbox
-from homing.instance.messages import Message, NotConnected, Paused, SendOutcome
-from homing.instance.ownership import Ownership
-from homing.instance.sending import Sending
-from homing.instance.surroundings import Surroundings
-from homing.instance.tasks import Tasks
-from homing.instance.telling import Telling
-from homing.instance.upkeep import Upkeep
+from homing.instance.session.connection import Connection
+from homing.instance.session.connection_loop import Upkeep
+from homing.instance.session.context import Surroundings
+from homing.instance.session.event_emitter import Telling
+from homing.instance.session.inbox import Inbox
+from homing.instance.session.messages import Message, NotConnected, Paused, SendOutcome
+from homing.instance.session.ownership import Ownership
+from homing.instance.session.sending import Sending
+from homing.instance.session.tasks import Tasks
 from homing.model.vault import Grant, Login
 
 REPLACED = "replaced"

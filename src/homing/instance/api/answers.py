@@ -10,11 +10,11 @@ from functools import lru_cache
 from typing import Any, assert_never
 
 from homing.instance.engine import PairingCode, Refused
-from homing.instance.events import Status
 from homing.instance.host import NotFound
-from homing.instance.messages import NotConnected, Overloaded, Paused, SendOutcome, Sent, Unknown, VaultAway
+from homing.instance.notify.events import Status
 from homing.instance.opening import Full, Sealed, Started, Wanted
-from homing.instance.session import HostedSession
+from homing.instance.session.messages import NotConnected, Overloaded, Paused, SendOutcome, Sent, Unknown, VaultAway
+from homing.instance.session.session import HostedSession
 from homing.model.vault import StaleEpoch
 
 NOT_CONNECTED = "Session not connected. Please check session status."

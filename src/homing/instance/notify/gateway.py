@@ -6,7 +6,7 @@ from typing import Self
 import aiohttp
 import msgspec
 
-from homing.instance.retries import Answered
+from homing.instance.notify.retries import Answered
 
 WEBHOOK_PATH = "/api/whatsapp/webhooks/webjs"
 ACTIVE_PATH = "/api/whatsapp/accounts/active"

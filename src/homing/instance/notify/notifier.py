@@ -14,10 +14,19 @@ from functools import partial
 from random import Random
 from typing import assert_never
 
-from homing.instance.events import HostEvent
-from homing.instance.journal import Journal
-from homing.instance.notifications import Notification, headers, notification
-from homing.instance.retries import Again, Answered, Delivered, GivenUp, NoAnswer, RetryPolicy, clock_off_s, judge
+from homing.instance.notify.events import HostEvent
+from homing.instance.notify.journal import Journal
+from homing.instance.notify.notifications import Notification, headers, notification
+from homing.instance.notify.retries import (
+    Again,
+    Answered,
+    Delivered,
+    GivenUp,
+    NoAnswer,
+    RetryPolicy,
+    clock_off_s,
+    judge,
+)
 
 log = logging.getLogger(__name__)
 _SAME_TIME_S = 2.0

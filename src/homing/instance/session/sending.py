@@ -10,12 +10,21 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 
 from homing.instance.engine import Acknowledged, Frame, Refused
-from homing.instance.events import Status
-from homing.instance.frames import thawed
-from homing.instance.line import Line
-from homing.instance.messages import Message, NotConnected, Overloaded, Paused, SendOutcome, Sent, UnderWay, Unknown
-from homing.instance.notes import Notes
+from homing.instance.notify.events import Status
 from homing.instance.policy import HostPolicy
+from homing.instance.session.acknowledgements import Notes
+from homing.instance.session.frames import thawed
+from homing.instance.session.messages import (
+    Message,
+    NotConnected,
+    Overloaded,
+    Paused,
+    SendOutcome,
+    Sent,
+    UnderWay,
+    Unknown,
+)
+from homing.instance.session.reservation_queue import Line
 from homing.model.vault import Grant, Reservation, ReservedBefore
 from homing.ports import Clock, Credentials
 

@@ -3,9 +3,9 @@
 from collections.abc import Awaitable, Callable
 
 from homing.instance.engine import EngineSession, Inbound
-from homing.instance.events import MessageReceived
-from homing.instance.tasks import Tasks
-from homing.instance.telling import Telling
+from homing.instance.notify.events import MessageReceived
+from homing.instance.session.event_emitter import Telling
+from homing.instance.session.tasks import Tasks
 
 
 class Inbox:

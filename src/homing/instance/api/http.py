@@ -15,15 +15,15 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from homing.instance import answers, requests
-from homing.instance.answers import Answer
-from homing.instance.faults import Faults, UnknownFault
+from homing.instance.api import answers, requests
+from homing.instance.api.answers import Answer
+from homing.instance.api.fault_injection import misbehaving
+from homing.instance.api.faults import Faults, UnknownFault
+from homing.instance.api.probes import health, memory
+from homing.instance.api.requests import Problem
 from homing.instance.host import Host, NotFound
-from homing.instance.messages import Message, SendOutcome, Sent
 from homing.instance.opening import Wanted
-from homing.instance.probes import health, memory
-from homing.instance.requests import Problem
-from homing.instance.wrongdoing import misbehaving
+from homing.instance.session.messages import Message, SendOutcome, Sent
 from homing.ports import StoreUnavailable
 
 log = logging.getLogger(__name__)
