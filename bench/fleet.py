@@ -20,7 +20,7 @@ from homing.demo.opening import Demo, open_demo
 from homing.demo.plan import Detours, Plan
 from homing.demo.population import Resident
 from homing.demo.processes import Child
-from homing.drivers.wire import Wire, WireLimits
+from homing.drivers.http.wire import Wire, WireLimits
 from homing.model.faults import Fault
 from homing.model.vault import Holder
 from homing.store.vault.opening import open_vault

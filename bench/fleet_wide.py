@@ -20,7 +20,7 @@ from bench.report import Report, shown
 from homing.compose import open_sync
 from homing.decide.knowledge.sync import Result
 from homing.demo.processes import environment
-from homing.drivers.wire import Wire
+from homing.drivers.http.wire import Wire
 from homing.flows.discovery.sync import SyncReport
 from homing.model.faults import Fault
 

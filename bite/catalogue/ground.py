@@ -76,7 +76,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "silence-is-remembered",
         "an address that did not answer is tried again and again while its name leads elsewhere",
-        "homing/drivers/dial.py",
+        "homing/drivers/http/resolving.py",
         "        except (OSError, asyncio.CancelledError):",
         "        except OSError:",
         _DIAL,
@@ -84,7 +84,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "lives-for-ever",
         "a connection is used for as long as it is busy, wherever its name leads meanwhile",
-        "homing/drivers/connection.py",
+        "homing/drivers/http/connection.py",
         "min(self._kept_by_peer_s(), self.lives_until - self._loop.time())",
         "self._kept_by_peer_s()",
         _DIAL,
@@ -92,7 +92,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "unreachable-without-asking",
         "an instance whose name moved is called unreachable by its old address",
-        "homing/drivers/dial.py",
+        "homing/drivers/http/resolving.py",
         "            if done:\n                return await fresh\n",
         "            if done:\n                fresh.close()\n                return await trying\n",
         _DIAL,
@@ -100,7 +100,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "refused-certificate-is-a-lost-reply",
         "an instance that took no request, as it wants a certificate, leaves a send in doubt",
-        "homing/drivers/tls.py",
+        "homing/drivers/http/tls.py",
         'bool(_REFUSED_OURS.search(error.reason or ""))',
         'not bool(_REFUSED_OURS.search(error.reason or ""))',
         _TLS,

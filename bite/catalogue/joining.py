@@ -91,7 +91,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "pong-is-pong",
         "whatever answers a ping is taken for WAHA",
-        "homing/drivers/fingerprints.py",
+        "homing/drivers/recognition/fingerprints.py",
         'dict(pong.told) == {"message": "pong"}',
         'pong.told.get("message") == "pong"',
         (tests("drivers/test_recognition.py"),),

@@ -19,7 +19,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "page-is-the-messages-fault",
         "a proxy's page in place of the gateway's 400 is told to the caller as a fault of his message",
-        "homing/drivers/webjs_answers.py",
+        "homing/drivers/webjs/answers.py",
         "return _refused_phase(told, words) if told else Phase.MISDIRECTED",
         "return _refused_phase(told, words)",
         _ANSWERS,
@@ -35,7 +35,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "sent-without-an-id",
         "a success without a message id is taken for sent",
-        "homing/drivers/webjs_answers.py",
+        "homing/drivers/webjs/answers.py",
         "if message_id is None or not message_id.strip():",
         "if message_id is None:",
         _ANSWERS,

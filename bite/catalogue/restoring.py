@@ -74,7 +74,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "start-by-the-note-alone",
         "a session that is open, and that the service has no note of, is started a second time",
-        "homing/drivers/webjs.py",
+        "homing/drivers/webjs/driver.py",
         "held = await self._listed(instance, session.session_id, until)\n",
         "pass\n",
         (tests("drivers/test_webjs_on_the_node_service.py"),),

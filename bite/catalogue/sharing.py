@@ -56,7 +56,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "one-lane-for-all",
         "whatever is asked of an instance waits for the same connections",
-        "homing/drivers/wire.py",
+        "homing/drivers/http/wire.py",
         "        lane, session = current()\n",
         "        lane, session = Lane.SENDS, current()[1]\n",
         (tests("drivers/test_wire_calls.py"),),

@@ -6,7 +6,7 @@ import structlog
 
 from homing.drivers import Drivers
 from homing.drivers.declared import Declared
-from homing.drivers.withheld import Withheld
+from homing.drivers.recognition.withheld import Withheld
 from homing.model.faults import Fault
 from homing.model.fleet import Capabilities, InstanceUrl
 from homing.model.gateways import DEFAULT_FAMILY, Recognised

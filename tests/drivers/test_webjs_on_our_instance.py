@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from homing.drivers.webjs import WebjsDriver
-from homing.drivers.wire import Wire
+from homing.drivers.http.wire import Wire
+from homing.drivers.webjs.driver import WebjsDriver
 from homing.instance.policy import HostPolicy
 from homing.instance.run import Instance, InstanceSettings
 from homing.model.faults import Fault, Phase

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-from homing.drivers.connection import Reply
-from homing.drivers.webjs import WebjsDriver
+from homing.drivers.http.connection import Reply
+from homing.drivers.webjs.driver import WebjsDriver
 from homing.flows.background.alerts import AlertBook
 from homing.flows.background.worker import Duty, Worker
 from homing.flows.discovery.incarnations import Looking

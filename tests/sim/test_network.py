@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from homing.drivers.webjs import WebjsDriver
-from homing.drivers.wire import Wire, WireLimits
+from homing.drivers.http.wire import Wire, WireLimits
+from homing.drivers.webjs.driver import WebjsDriver
 from homing.lab.sim.instances import ModelInstance
 from homing.lab.sim.loop import current_loop
 from homing.lab.sim.network import Network, Reach, Upset

@@ -3,8 +3,8 @@
 import asyncio
 import sys
 
-from homing.drivers.webjs import WebjsDriver
-from homing.drivers.wire import Wire, WireLimits
+from homing.drivers.http.wire import Wire, WireLimits
+from homing.drivers.webjs.driver import WebjsDriver
 from homing.lab.sim.instances import ModelInstance
 from homing.lab.sim.loop import current_loop, run
 from homing.lab.sim.network import Network, Upset

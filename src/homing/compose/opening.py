@@ -12,8 +12,8 @@ from homing.compose.stores import Stores, open_stores
 from homing.compose.wiring import Reached, drivers_of, exits_on, wired
 from homing.config import DEFAULT_INSTANCES, Misconfigured, Settings
 from homing.drivers import Drivers
-from homing.drivers.tls import TlsContexts, TlsFiles, TlsUnusable
-from homing.drivers.wire import Wire, WireLimits
+from homing.drivers.http.tls import TlsContexts, TlsFiles, TlsUnusable
+from homing.drivers.http.wire import Wire, WireLimits
 from homing.fleet import LiveFleet
 from homing.flows.background.alerts import AlertBook
 from homing.flows.background.link_alerts import LinkAlerts

@@ -18,9 +18,9 @@ from homing.decide.knowledge import qr_pictures
 from homing.decide.moves.rules import MovePolicy
 from homing.decide.starting.restoring import RestoringPolicy
 from homing.drivers import Drivers, drivers_over
+from homing.drivers.http.wire import Calls
 from homing.drivers.metered import MeteredDriver
 from homing.drivers.registry import NoDrivers, families, unknown_driver
-from homing.drivers.wire import Calls
 from homing.fleet import LiveFleet
 from homing.flows.admission import Admissions
 from homing.flows.background.alerts import AlertBook

@@ -10,7 +10,7 @@ from random import SystemRandom
 from typing import Any
 
 from homing.demo.population import Resident
-from homing.drivers.wire import Wire, WireLimits
+from homing.drivers.http.wire import Wire, WireLimits
 from homing.model.faults import Fault
 from homing.model.fleet import Contact
 

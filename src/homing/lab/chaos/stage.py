@@ -13,7 +13,7 @@ from typing import Any
 from homing.demo.opening import Demo
 from homing.demo.plan import Unworkable
 from homing.demo.population import Resident
-from homing.drivers.wire import Reply, Wire
+from homing.drivers.http.wire import Reply, Wire
 from homing.lab.chaos.client import Client
 from homing.lab.chaos.gateway import DIE_AT
 from homing.lab.chaos.judge import Judge

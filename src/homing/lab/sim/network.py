@@ -1,4 +1,4 @@
-"""A network in memory with the signature of the real one: `Network.connect` is a `homing.drivers.dial.Connect`.
+"""A network in memory, connected to as to the real one: `Network.connect` is a `drivers.http.resolving.Connect`.
 
 Bytes of one connection arrive in order, each after a delay from the seed. Every place (a host and port) has conditions
 that a scenario may change at any moment: refused, swallowed, slow, or upset in the middle of an exchange.

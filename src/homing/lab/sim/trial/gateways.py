@@ -9,8 +9,8 @@ import msgspec
 from homing import compose
 from homing.compose import Gateway
 from homing.config import Settings
-from homing.drivers.connection import Reply
-from homing.drivers.wire import MIB
+from homing.drivers.http.connection import Reply
+from homing.drivers.http.wire import MIB
 from homing.lab.sim.trial.network import Network, Request
 from homing.lab.sim.trial.processes import Process
 from homing.lab.sim.trial.stores import Carrier, Reached, Store

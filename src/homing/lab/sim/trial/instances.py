@@ -12,7 +12,7 @@ import msgspec
 from aiohttp import web
 
 from homing.decide.fleet.leases import LeasePolicy
-from homing.drivers.connection import Reply
+from homing.drivers.http.connection import Reply
 from homing.instance.api.answers import Answer
 from homing.instance.api.http import Refused, Surface
 from homing.instance.engines.simulated import SimulatedEngine

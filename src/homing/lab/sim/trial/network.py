@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from homing.drivers.connection import Reply
+from homing.drivers.http.connection import Reply
 from homing.lab.sim.loop import Step, VirtualLoop
 from homing.lab.sim.trial.processes import Process, nobody
 from homing.model.faults import Fault, Phase

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from homing.drivers.connection import Reply
+from homing.drivers.http.connection import Reply
 from homing.lab.sim.trial.gateways import SimulatedGateway
 from homing.lab.sim.trial.history import History
 from homing.lab.sim.trial.instances import API_KEY, SimulatedInstance

@@ -16,9 +16,9 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from homing.drivers.webjs_answers import fault_of, health_of, pairing_of, receipt_of
-from homing.drivers.webjs_sessions import one_session_of, sessions_of, started_of
-from homing.drivers.wire import MIB, Calls, Reply
+from homing.drivers.http.wire import MIB, Calls, Reply
+from homing.drivers.webjs.answers import fault_of, health_of, pairing_of, receipt_of
+from homing.drivers.webjs.sessions import one_session_of, sessions_of, started_of
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import (
     NEVER_GRANTED,

@@ -2,10 +2,10 @@
 
 import asyncio
 
-from homing.drivers import fingerprints
-from homing.drivers.fingerprints import Seen
+from homing.drivers.http.wire import MIB, Calls
 from homing.drivers.lanes import Lane, in_lane
-from homing.drivers.wire import MIB, Calls
+from homing.drivers.recognition import fingerprints
+from homing.drivers.recognition.fingerprints import Seen
 from homing.model.faults import Fault
 from homing.model.fleet import InstanceUrl
 from homing.model.gateways import Recognised

@@ -8,10 +8,10 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
-from homing.drivers.connection import Reply
+from homing.drivers.http.connection import Reply
 from homing.drivers.reading import Row, list_of, malformed, said_by
+from homing.drivers.redact import shown, words_of
 from homing.drivers.values import LARGEST, NAME_MAX, epoch_in, is_int, moment_in, phone_in, text_in
-from homing.drivers.words import shown, words_of
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus, WorkspaceId
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Protocol, assert_never
 from urllib.parse import quote, urlsplit
 
-from homing.drivers.connection import Connection, Reply
-from homing.drivers.dial import Connect, Dialer, unreached
+from homing.drivers.http.connection import Connection, Reply
+from homing.drivers.http.pool import Opened, Pool, Room
+from homing.drivers.http.resolving import Connect, Dialer, unreached
+from homing.drivers.http.tls import TlsContexts, TlsFiles
 from homing.drivers.lanes import Lane, current
-from homing.drivers.pool import Opened, Pool, Room
-from homing.drivers.tls import TlsContexts, TlsFiles
 from homing.model.faults import Fault, Phase
 
 __all__ = ["MIB", "Calls", "Reply", "Wire", "WireLimits"]

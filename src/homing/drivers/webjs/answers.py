@@ -9,10 +9,10 @@ from functools import lru_cache
 from typing import Any
 
 from homing.drivers import whatsapp_web
-from homing.drivers.connection import Reply
+from homing.drivers.http.connection import Reply
 from homing.drivers.reading import fault, malformed, plain_phase, said_by, told_by, told_words, unix_s
+from homing.drivers.redact import shown, words_of
 from homing.drivers.values import CODE_MAX, NAME_MAX, count_in, epoch_in, measure_in, text_in
-from homing.drivers.words import shown, words_of
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Capabilities
 from homing.model.sending import Receipt

@@ -13,8 +13,8 @@ from typing import Any, cast
 
 import httptools
 
-from homing.drivers.tls import is_refusal_of_ours, tls_words
-from homing.drivers.words import shown
+from homing.drivers.http.tls import is_refusal_of_ours, tls_words
+from homing.drivers.redact import shown
 from homing.model.faults import Fault, Phase
 
 _TIMER_SLACK_S = 0.001

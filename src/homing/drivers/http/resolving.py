@@ -7,8 +7,8 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable
 
-from homing.drivers.tls import tls_words
-from homing.drivers.words import shown
+from homing.drivers.http.tls import tls_words
+from homing.drivers.redact import shown
 from homing.model.faults import Fault, Phase
 
 Made = tuple[asyncio.Transport, asyncio.Protocol]
