@@ -190,7 +190,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "cache-never-dropped",
         "a route stays in the cache after its session moved",
-        "homing/routes.py",
+        "homing/routing/cache.py",
         "                self._drop(account)\n            case AccountChanged",
         "            case AccountChanged",
         _ROUTES,
@@ -198,7 +198,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "refill-race",
         "a read that a change overtook fills the cache with the past",
-        "homing/routes.py",
+        "homing/routing/cache.py",
         "if self._dropped.get(account, 0) <= read.began and not outdated:",
         "if not outdated:",
         _ROUTES,
@@ -206,7 +206,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "older-epoch-in-the-cache",
         "a route below the last epoch heard of is kept",
-        "homing/routes.py",
+        "homing/routing/cache.py",
         "<= read.began and not outdated:",
         "<= read.began:",
         _ROUTES,
@@ -214,7 +214,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "cache-is-trusted",
         "after a failed attempt the cached route is tried again instead of the directory asked",
-        "homing/routes.py",
+        "homing/routing/cache.py",
         "if cached is not None and cached.placement != failed:",
         "if cached is not None:",
         (*_ROUTES, *_SEND),
@@ -222,7 +222,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "routes-of-other-workspaces",
         "a key of one workspace sends as an account of another",
-        "homing/routes.py",
+        "homing/routing/cache.py",
         "return thing if thing is not None and workspace in (None, thing.workspace_id) else None",
         "return thing",
         (*_ROUTES, tests("serve/test_send_api.py")),

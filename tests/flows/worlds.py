@@ -45,7 +45,7 @@ from homing.ports import (
     RosterChanged,
     SessionStart,
 )
-from homing.routes import RouteCache
+from homing.routing.cache import RouteCache
 from homing.store.db.opening import open_database
 from homing.store.directory.directory import SqlDirectory
 from homing.store.notices.notices import LocalNotices

@@ -42,13 +42,13 @@ def serve(
     """
     given = {"homing_host": host, "homing_port": port}
     known = settings(**{name: value for name, value in given.items() if value is not None})
+    from homing.compose.process import serve_until_stopped
     from homing.config import Misconfigured
     from homing.ports import StoreUnavailable
-    from homing.serve import run
     from homing.store.db.database import StoreMisconfigured
 
     try:
-        run(known)
+        serve_until_stopped(known)
     except (StoreMisconfigured, Misconfigured) as error:
         raise CannotStart(f"The gateway cannot start: {error}") from error
     except StoreUnavailable as error:

@@ -7,14 +7,12 @@ from typing import Any
 
 import structlog
 
-from homing.compose.parts import Gateway
-from homing.compose.stores import Stores, open_stores
+from homing.compose.stores import open_stores
 from homing.compose.wiring import Reached, drivers_of, exits_on, wired
 from homing.config import DEFAULT_INSTANCES, Misconfigured, Settings
 from homing.drivers import Drivers
 from homing.drivers.http.tls import TlsContexts, TlsFiles, TlsUnusable
 from homing.drivers.http.wire import Wire, WireLimits
-from homing.fleet import LiveFleet
 from homing.flows.background.alerts import AlertBook
 from homing.flows.background.link_alerts import LinkAlerts
 from homing.flows.discovery.listings import Lists
@@ -25,7 +23,10 @@ from homing.flows.failover.sqlite_lock_watchdog import Unblocking
 from homing.model.gateways import DEFAULT_FAMILY
 from homing.model.urls import normal
 from homing.ports import Clock, Directory, Entropy, NameTaken
+from homing.routing.roster import LiveFleet
+from homing.serve.gateway import Gateway
 from homing.serve.metrics import Metrics
+from homing.store.opened import Stores
 from homing.store.sqlite.engine import SqliteFile
 from homing.store.sqlite.write_lock import WriteLock
 from homing.world import SystemClock, SystemEntropy

@@ -2,7 +2,6 @@
 
 from typing import Protocol
 
-from homing.compose.stores import Stores
 from homing.config import Settings
 from homing.flows.background.alerts import AlertBook
 from homing.flows.discovery.incarnations import Looking
@@ -11,6 +10,7 @@ from homing.flows.failover.restoring import Known, Restoring
 from homing.flows.failover.watching import Watching
 from homing.flows.moves.move_jobs import Rehoming
 from homing.ports import Clock, Fleet
+from homing.store.opened import Stores
 
 
 class Kept(Protocol):

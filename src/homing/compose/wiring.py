@@ -9,9 +9,7 @@ from typing import Any, Protocol
 import structlog
 
 from homing.compose.joining import all_hear, fitness_of, reporting
-from homing.compose.parts import Gateway, Moving
 from homing.compose.restoring import restoring_of
-from homing.compose.stores import Stores
 from homing.config import Misconfigured, Settings
 from homing.decide.fleet.health import HealthPolicy
 from homing.decide.knowledge import qr_pictures
@@ -21,7 +19,6 @@ from homing.drivers import Drivers, drivers_over
 from homing.drivers.http.wire import Calls
 from homing.drivers.metered import MeteredDriver
 from homing.drivers.registry import NoDrivers, families, unknown_driver
-from homing.fleet import LiveFleet
 from homing.flows.admission import Admissions
 from homing.flows.background.alerts import AlertBook
 from homing.flows.background.link_alerts import LinkAlerts
@@ -68,13 +65,16 @@ from homing.model.fleet import InstanceUrl
 from homing.model.health import shown_state
 from homing.model.work import Tick
 from homing.ports import Clock, Directory, Entropy, Notice, TellHearing
-from homing.routes import RouteCache
+from homing.routing.cache import RouteCache
+from homing.routing.roster import LiveFleet
 from homing.serve.feed import EventFeed, Shares
+from homing.serve.gateway import Gateway, Moving
 from homing.serve.keyring import Keyring
 from homing.serve.metrics import Metrics
 from homing.serve.sends import SendEndpoint
 from homing.serve.workspaces import Workspaces
 from homing.store.directory import naming
+from homing.store.opened import Stores
 from homing.store.vault.settling import SqlReservations
 
 log = structlog.get_logger("homing")

@@ -12,11 +12,11 @@ DIE_AT = "die-at"
 
 
 def main() -> None:
+    from homing.compose.process import serve_until_stopped
     from homing.config import load
-    from homing.serve import run
     from homing.world import dying_at
 
-    run(load(), reached=dying_at(Path(sys.argv[1])))
+    serve_until_stopped(load(), reached=dying_at(Path(sys.argv[1])))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ from litestar import Controller, delete, get, patch, post
 from litestar.params import FromQuery, JSONBody, QueryParameter
 from msgspec import UNSET
 
-from homing.compose import Gateway
 from homing.flows.discovery.adopting import Sought, runs
 from homing.flows.moves.move_jobs import KIND
 from homing.flows.operations.accounts import NO_NAMES
@@ -37,6 +36,7 @@ from homing.serve.api.context import (
 )
 from homing.serve.bodies import AccountBody, AccountChanges, MigrateBody, RehomeBody, StartAllBody
 from homing.serve.fleet_views import WantedView
+from homing.serve.gateway import Gateway
 from homing.serve.starting_views import StartedAllView
 from homing.serve.views import AccountView, PairingView
 

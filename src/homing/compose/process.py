@@ -30,7 +30,7 @@ log = structlog.get_logger("homing")
 BACKLOG = 2048
 
 
-def serve_until_stopped(settings: Settings, reached: Callable[[str], None]) -> None:
+def serve_until_stopped(settings: Settings, reached: Callable[[str], None] = lambda _: None) -> None:
     """Bind first, so that a taken port is found before the database is touched; then open everything and serve."""
     logs.configure(settings.homing_log_level, settings.homing_log_format, background=True)
     with ExitStack() as stack:

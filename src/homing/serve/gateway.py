@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 
-from homing.compose.stores import Stores
 from homing.config import Settings
-from homing.fleet import LiveFleet
 from homing.flows.background.alerts import AlertBook
 from homing.flows.background.readiness import Readiness
 from homing.flows.discovery.adopting import Adopting
@@ -27,13 +25,15 @@ from homing.flows.operations.pairing import Pairing
 from homing.flows.operations.rebalance import Balance
 from homing.flows.webhooks.unknown_senders import UnknownSenders
 from homing.ports import Clock, Entropy
-from homing.routes import RouteCache
+from homing.routing.cache import RouteCache
+from homing.routing.roster import LiveFleet
 from homing.serve.feed import EventFeed
 from homing.serve.intake import IntakeEndpoint
 from homing.serve.keyring import Keyring
 from homing.serve.metrics import Metrics
 from homing.serve.sends import SendEndpoint
 from homing.serve.workspaces import Workspaces
+from homing.store.opened import Stores
 
 
 @dataclass(frozen=True, slots=True)
