@@ -9,12 +9,12 @@ import pytest
 from hypothesis import settings
 
 from clocks import SteppedClock
-from homing.store.database import Database
-from homing.store.directory import SqlDirectory
-from homing.store.messages import SqlMessages
-from homing.store.migrating import migrate
-from homing.store.notices import LocalNotices
-from homing.store.opening import open_database
+from homing.store.db.database import Database
+from homing.store.db.migrating import migrate
+from homing.store.db.opening import open_database
+from homing.store.directory.directory import SqlDirectory
+from homing.store.notices.notices import LocalNotices
+from homing.store.sends.messages import SqlMessages
 from services import PostgresServer, apart, postgres_server, redis_server
 
 settings.register_profile("homing", database=None, deadline=None)
@@ -28,13 +28,21 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Recorded gateways that nothing here speaks to are named at the end of every run that met them."""
+    """What could not be tried here is named at the end of every run that met it."""
     told = [
         value
         for report in terminalreporter.getreports("passed")
         for name, value in getattr(report, "user_properties", ())
         if name == "no driver for" and report.when == "call"
     ]
+    left_out = {
+        str(report.longrepr[2])
+        for report in terminalreporter.getreports("skipped")
+        if isinstance(report.longrepr, tuple)
+    }
+    for each in sorted(each.removeprefix("Skipped: ") for each in left_out):
+        if each.startswith("NOT RUN"):
+            terminalreporter.write_line(each, yellow=True)
     for each in told:
         terminalreporter.write_line(f"NOT PLAYED, there is no driver yet: {each}", yellow=True)
 

@@ -7,12 +7,15 @@ from bite.catalogue import (
     holding,
     joining,
     knowing,
+    leaving,
     meaning,
     numbers,
     pairing,
     restoring,
     sending,
+    sharing,
     speaking,
+    strangers,
     working,
 )
 from bite.defect import Defect
@@ -29,6 +32,9 @@ DEFECTS: tuple[Defect, ...] = (
     *pairing.DEFECTS,
     *restoring.DEFECTS,
     *speaking.DEFECTS,
+    *strangers.DEFECTS,
     *working.DEFECTS,
     *ground.DEFECTS,
+    *leaving.DEFECTS,
+    *sharing.DEFECTS,
 )

@@ -10,18 +10,20 @@ from typing import Any
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from homing.decide import schedules
-from homing.decide.leases import LeasePolicy, unsafe
-from homing.decide.moves import MovePolicy
-from homing.decide.rebalance import RebalancePolicy
-from homing.decide.recovery import SendPolicy
-from homing.decide.restoring import RestoringPolicy
+from homing.decide.admission import AdmissionPolicy
+from homing.decide.fleet.leases import LeasePolicy, unsafe
+from homing.decide.moves.rebalance import RebalancePolicy
+from homing.decide.moves.rules import MovePolicy
+from homing.decide.sending.recovery import SendPolicy
+from homing.decide.starting.restoring import RestoringPolicy
+from homing.decide.work import cron
 from homing.model.fleet import InstanceUrl
-from homing.model.urls import normal
+from homing.model.urls import is_plain_path, normal
 
 DEFAULT_INSTANCES = tuple(f"http://localhost:{port}" for port in range(3001, 3005))
 DEFAULT_DATABASE = "sqlite:///homing.db"
-_INSTANCE = re.compile(r"WHATSAPP_INSTANCE_(\d+)(_API_KEY)?", re.IGNORECASE)
+_ORIGIN = re.compile(r"https?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?")
+_INSTANCE = re.compile(r"WHATSAPP_INSTANCE_(\d+)(_API_KEY|_DRIVER)?", re.IGNORECASE)
 
 
 class Misconfigured(Exception):
@@ -47,9 +49,12 @@ class Settings(BaseSettings):
     whatsapp_enable_cache: bool = True
 
     # Where we listen and what we stand on.
-    homing_host: str = "127.0.0.1"
+    homing_host: str = Field(default="localhost", min_length=1, description="localhost: both loopback addresses")
     homing_port: int = Field(default=8000, ge=1, le=65_535)
     homing_public_url: str = Field(default="", description="under which instances reach us")
+    homing_root_path: str = Field(default="", description="the path of a proxy's site below which we are served")
+    homing_cors_origins: str = Field(default="", description="whose pages may call us; a list with commas")
+    homing_stop_delay: float = Field(default=5.0, ge=0, le=600, description="seconds of service after SIGTERM")
     homing_database_url: str = Field(default=DEFAULT_DATABASE, repr=False)
     homing_database_wait: float | None = Field(default=None, ge=0, description="seconds at start; unset: for ever")
     homing_listen_url: str = Field(default="", repr=False, description="the database without its pooler, to listen")
@@ -61,6 +66,8 @@ class Settings(BaseSettings):
     homing_send_deadline: float = Field(default=10.0, gt=0.1, le=120, description="seconds")
     homing_scan_timeout: float = Field(default=2.0, gt=0, le=30, description="seconds")
     homing_max_sends: int = Field(default=2000, ge=1, description="sends in progress at once")
+    homing_sends_per_workspace: int = Field(default=0, ge=0, description="of those at most; 0: half")
+    homing_sends_per_session: int = Field(default=0, ge=0, description="of those at most; 0: half of a workspace's")
     homing_max_body_bytes: int = Field(default=1_048_576, ge=1024)
     homing_max_header_bytes: int = Field(default=65_536, ge=1024, description="of one request's head")
     homing_max_headers: int = Field(default=100, ge=10, description="header fields of one request")
@@ -73,7 +80,8 @@ class Settings(BaseSettings):
     homing_upstream_cert: str = Field(default="", description="a file: shown to instances that ask for one")
     homing_upstream_key: str = Field(default="", description="a file; empty if the key is with the certificate")
     homing_upstream_verify: bool = True
-    homing_connections_per_instance: int = Field(default=64, ge=1, le=10_000)
+    homing_connections_per_instance: int = Field(default=64, ge=1, le=10_000, description="for sends")
+    homing_connections_per_session: int = Field(default=0, ge=0, description="of those at most; 0: a quarter")
 
     # Whose right to act it is, and until when; in seconds, and checked together.
     homing_lease_heartbeat: float = Field(default=1.0, gt=0, le=60)
@@ -121,6 +129,7 @@ class Settings(BaseSettings):
     instances: tuple[InstanceUrl, ...] = ()
     """Those that somebody wrote. The defaults are no such wish: they join an empty directory only."""
     instance_api_keys: dict[str, str] = Field(default_factory=dict, repr=False)
+    instance_drivers: dict[str, str] = Field(default_factory=dict)
 
     @field_validator("homing_public_url")
     @classmethod
@@ -142,6 +151,22 @@ class Settings(BaseSettings):
             raise ValueError("there is no such region; write its ISO 3166 code, such as ID, BR or US")
         return value
 
+    @field_validator("homing_root_path")
+    @classmethod
+    def _plain_path(cls, value: str) -> str:
+        prefix = value.strip().rstrip("/")
+        if prefix and not is_plain_path(prefix):
+            raise ValueError("it should be a path such as /homing, of letters, digits and . _ ~ -")
+        return prefix
+
+    @field_validator("homing_cors_origins")
+    @classmethod
+    def _origins(cls, value: str) -> str:
+        for each in filter(None, (each.strip() for each in value.split(","))):
+            if each != "*" and not _ORIGIN.fullmatch(each):
+                raise ValueError(f"{each!r} is no origin; it should look like https://app.example.org, without a path")
+        return value
+
     @field_validator("homing_trusted_proxies")
     @classmethod
     def _networks(cls, value: str) -> str:
@@ -152,7 +177,7 @@ class Settings(BaseSettings):
     @field_validator("homing_sync_schedule")
     @classmethod
     def _cron_or_empty(cls, value: str) -> str:
-        schedules.checked(value)
+        cron.checked(value)
         return value
 
     @property
@@ -166,8 +191,12 @@ class Settings(BaseSettings):
         if self.homing_public_url:
             return self.homing_public_url
         everywhere = self.homing_host in ("0.0.0.0", "::", "")  # noqa: S104 - compared, not bound
-        host = socket.gethostname() if everywhere else self.homing_host
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.homing_port}"
+        return _at(socket.gethostname(), self.homing_port) if everywhere else self.here_url
+
+    @property
+    def here_url(self) -> str:
+        """Where we listen."""
+        return _at(self.homing_host, self.homing_port)
 
     @property
     def message_id_secret(self) -> bytes:
@@ -197,6 +226,26 @@ class Settings(BaseSettings):
         return [str(ip_network(each.strip(), strict=False)) for each in self.homing_trusted_proxies.split(",") if each]
 
     @property
+    def admission_policy(self) -> AdmissionPolicy:
+        of_a_workspace = self.homing_sends_per_workspace or max(1, self.homing_max_sends // 2)
+        of_a_session = self.homing_sends_per_session or max(1, of_a_workspace // 2)
+        return AdmissionPolicy(self.homing_max_sends, of_a_workspace, of_a_session)
+
+    @property
+    def connections_of_a_session(self) -> int:
+        return self.homing_connections_per_session or max(1, self.homing_connections_per_instance // 4)
+
+    @property
+    def cors_origins(self) -> list[str]:
+        """Origins of pages that may call us, as browsers write them."""
+        return [each.strip().lower() for each in self.homing_cors_origins.split(",") if each.strip()]
+
+    @property
+    def stop_grace_s(self) -> float:
+        """How long a request in progress may take when nothing new is accepted any more: as long as any send may."""
+        return self.send_policy.longest_s
+
+    @property
     def streams_of_a_key(self) -> int:
         return self.homing_streams_per_key or max(1, self.homing_streams // 2)
 
@@ -224,7 +273,7 @@ class Settings(BaseSettings):
 
 
 class _NumberedInstances(PydanticBaseSettingsSource):
-    """`WHATSAPP_INSTANCE_1…N`, and `WHATSAPP_INSTANCE_1_API_KEY` where an instance has a key of its own."""
+    """`WHATSAPP_INSTANCE_1…N`, with `WHATSAPP_INSTANCE_1_API_KEY` and `_DRIVER` where an instance has its own."""
 
     def __init__(self, settings_cls: type[BaseSettings], dotenv: PydanticBaseSettingsSource) -> None:
         super().__init__(settings_cls)
@@ -237,17 +286,24 @@ class _NumberedInstances(PydanticBaseSettingsSource):
         known = {**getattr(self._dotenv, "env_vars", {}), **os.environ}
         urls: dict[int, str] = {}
         keys: dict[int, str] = {}
+        drivers: dict[int, str] = {}
+        by_suffix = {None: urls, "_API_KEY": keys, "_DRIVER": drivers}
         for name, value in known.items():
             match = _INSTANCE.fullmatch(name)
             if match and value:
-                (keys if match[2] else urls)[int(match[1])] = value
+                by_suffix[match[2] and match[2].upper()][int(match[1])] = value
         found = {number: _instance(number, url) for number, url in sorted(urls.items())}
         defaults = {number: normal(url) for number, url in enumerate(DEFAULT_INSTANCES, start=1)}
         named = found or defaults
         return {
             "instances": tuple(dict.fromkeys(found.values())),
             "instance_api_keys": {named[number]: key for number, key in keys.items() if number in named},
+            "instance_drivers": {named[number]: driver for number, driver in drivers.items() if number in named},
         }
+
+
+def _at(host: str, port: int) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _instance(number: int, url: str) -> InstanceUrl:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homing.decide.standing import GROUPS, Counts, Group, Standing, Surroundings, Tone, standing, verdict
+from homing.decide.knowledge.standing import GROUPS, Counts, Group, Standing, Surroundings, Tone, standing, verdict
 from homing.model.alerts import AlertKind
 from homing.model.fleet import PlacementState, SessionStatus
 

@@ -30,7 +30,7 @@ Count = Annotated[int, Parameter(validator=Number(gte=1))]
 
 def serve(
     *,
-    host: Annotated[str | None, Parameter(help="The interface to listen on. [default: HOMING_HOST, 127.0.0.1]")] = None,
+    host: Annotated[str | None, Parameter(help="The interface to listen on. [default: HOMING_HOST, localhost]")] = None,
     port: Annotated[Port | None, Parameter(help="[default: HOMING_PORT, 8000]")] = None,
 ) -> int:
     """Run the gateway: the HTTP API on one stable address, with its documentation at /docs. Ctrl-C ends it.
@@ -42,13 +42,13 @@ def serve(
     """
     given = {"homing_host": host, "homing_port": port}
     known = settings(**{name: value for name, value in given.items() if value is not None})
+    from homing.compose.process import serve_until_stopped
     from homing.config import Misconfigured
     from homing.ports import StoreUnavailable
-    from homing.serve import run
-    from homing.store.database import StoreMisconfigured
+    from homing.store.db.database import StoreMisconfigured
 
     try:
-        run(known)
+        serve_until_stopped(known)
     except (StoreMisconfigured, Misconfigured) as error:
         raise CannotStart(f"The gateway cannot start: {error}") from error
     except StoreUnavailable as error:
@@ -67,7 +67,7 @@ def instance(
         str | None, Parameter(help="Where the vault is: the gateways' database. [default: HOMING_DATABASE_URL]")
     ] = None,
     port: Annotated[AnyPort, Parameter(help="Where to listen; 0 takes any free one.")] = 3001,
-    host: Annotated[str, Parameter(help="The interface to listen on.")] = "127.0.0.1",
+    host: Annotated[str, Parameter(help="The interface to listen on.")] = "localhost",
     url: Annotated[str | None, Parameter(help="The address that others use. [default: http://localhost:PORT]")] = None,
     api_key: Annotated[str | None, Parameter(help="What callers must show. [default: WHATSAPP_API_KEY]")] = None,
     restore: Annotated[
@@ -99,7 +99,7 @@ def instance(
     key = api_key or known.api_key
     if not key:
         raise CannotStart("An instance needs a key that callers must show: give --api-key or set WHATSAPP_API_KEY")
-    from homing.instance.gateway_settings import Misconfigured, gateway_settings
+    from homing.instance.notify.settings import Misconfigured, gateway_settings
     from homing.instance.policy import HostPolicy
     from homing.instance.run import InstanceSettings
 
@@ -132,12 +132,12 @@ def instance(
 def _host(known: "Settings", hosting: "InstanceSettings", log_level: str) -> int:
     import uvloop
 
-    from homing.instance.gateway_settings import Misconfigured
+    from homing.instance.notify.settings import Misconfigured
     from homing.instance.run import AddressTaken, log_to_stderr
     from homing.model.vault import VaultSealed
     from homing.ports import StoreUnavailable
     from homing.serve import logs
-    from homing.store.database import StoreMisconfigured
+    from homing.store.db.database import StoreMisconfigured
 
     log_to_stderr(log_level.upper())
     logs.configure(log_level, "text", background=True)
@@ -155,8 +155,8 @@ def _host(known: "Settings", hosting: "InstanceSettings", log_level: str) -> int
 async def _hosted(known: "Settings", hosting: "InstanceSettings") -> None:
     from homing.compose.waiting import until_there
     from homing.instance.run import serve
-    from homing.store.process_marks import marked
-    from homing.store.vault_opening import open_vault
+    from homing.store.sqlite.process_id import marked
+    from homing.store.vault.opening import open_vault
     from homing.world import SystemClock
 
     async with AsyncExitStack() as stack:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from homing.demo.plan import Plan, Unworkable
-from homing.store.database import StoreMisconfigured
-from homing.store.filelock import FileLock
+from homing.store.db.database import StoreMisconfigured
+from homing.store.sqlite.filelock import FileLock
 
 REMOVED_WITHIN_S = 2.0
 
@@ -73,7 +73,8 @@ def _remove(path: Path) -> None:
 
 
 def _made(folder: Folder) -> Folder:
-    folder.logs.mkdir(parents=True, exist_ok=True)
+    folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.logs.mkdir(mode=0o700, exist_ok=True)
     return folder
 
 

@@ -2,7 +2,7 @@
 
 The phase is what tells "nothing was sent" from "something may have been sent", so a driver translates every
 exception and every answer it meets into exactly one of these, once. What a fault *implies* is judged in
-`homing.decide.failures`.
+`homing.decide.sending.failures`.
 """
 
 from dataclasses import dataclass
@@ -14,6 +14,8 @@ from homing.model.fleet import Epoch
 class Phase(StrEnum):
     """Where in a call it went wrong, from before the connection to after the answer."""
 
+    NOT_ATTEMPTED = "not_attempted"
+    """Our own limits, or our own exhaustion, kept us from asking: it says nothing of the instance."""
     NAME_NOT_RESOLVED = "name_not_resolved"
     REFUSED = "refused"
     CONNECT_TIMED_OUT = "connect_timed_out"
@@ -31,9 +33,13 @@ class Phase(StrEnum):
     SESSION_NOT_READY = "session_not_ready"
     SESSION_LOGGED_OUT = "session_logged_out"
     REQUEST_REJECTED = "request_rejected"
+    OUTCOME_UNKNOWN = "outcome_unknown"
+    """The gateway said no in words that it also uses when the message has left."""
     RECIPIENT_RESTRICTED = "recipient_restricted"
     """WhatsApp error 463 and its kin: asking again makes it worse."""
     UNAUTHORISED = "unauthorised"
+    UNLICENSED = "unlicensed"
+    """The gateway works for nobody until its licence is activated."""
     MISDIRECTED = "misdirected"
     """Somebody in front of the gateway answered in its place and passed nothing on: a redirect, a proxy's login."""
     EPOCH_STALE = "epoch_stale"

@@ -23,6 +23,10 @@ Epoch = NewType("Epoch", int)
 """A session's fencing number. It rises with every grant to open the session's credentials; 0 means never granted."""
 
 NEVER_GRANTED = Epoch(0)
+EPOCH_MAX = 2**53 - 1
+"""No gateway is believed to be at a higher one: up to here every reader of JSON has the same number."""
+CLAIMED_EPOCH_MAX = 2**48
+"""No higher one is taken over from a gateway: grants must be able to go on from it for ever."""
 
 
 class PlacementState(StrEnum):
@@ -116,8 +120,8 @@ class Instance:
 class InstanceLoad:
     """How much the directory has placed on an instance.
 
-    `connected` are known to be so (`homing.decide.presence`) as long as the instance can be reached; each of them was
-    seen so at `seen_at` or later.
+    `connected` are known to be so (`decide.knowledge.presence`) as long as the instance can be reached; each of them
+    was seen so at `seen_at` or later.
     """
 
     instance: Instance
@@ -249,6 +253,8 @@ class ListedSession:
     """Why it cannot go on, in the gateway's word."""
     workspace_id: WorkspaceId | None = None
     """Whose it is, by the gateway's word; None where it does not say."""
+    surely_unlinked: bool = False
+    """That it is `pairing` is a fact: its gateway tells a paired session that comes up from one that shows a code."""
 
     @property
     def can_send(self) -> bool:
@@ -298,6 +304,8 @@ class Rebinding:
     kind: MoveKind
     reason: str
     state: PlacementState = PlacementState.HELD
+    claimed: bool = False
+    """It rests on an instance's word for its epoch. Of a session in the vault that must be the vault's own."""
 
     @property
     def session_id(self) -> SessionId:

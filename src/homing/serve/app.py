@@ -15,7 +15,6 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ASGIApp, Receive, Send
 
 import homing
-from homing.compose import Gateway
 from homing.model.errors import Code, Problem
 from homing.ports import NameTaken, StoreUnavailable
 from homing.serve import problems
@@ -35,7 +34,8 @@ from homing.serve.api import (
     workspaces,
 )
 from homing.serve.api.context import TheGateway, provide_caller, provide_gateway
-from homing.serve.docs import DocsPage
+from homing.serve.docs import DocsDocument, DocsPage
+from homing.serve.gateway import Gateway
 from homing.serve.page.routes import PAGES
 from homing.serve.queries import known_queries, refuse, refuse_unknown
 from homing.serve.readable import CheckedRequest
@@ -198,7 +198,7 @@ def _openapi() -> OpenAPIConfig:
         version=homing.__version__,
         description="One stable address in front of a fleet of WhatsApp session gateways.",
         path="/docs",
-        render_plugins=[DocsPage()],
+        render_plugins=[DocsPage(), DocsDocument()],
         components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
     )
 

@@ -4,20 +4,22 @@ This is the hot path. Once a route, a contact and a key are known, a message pas
 database, unless it carries an `Idempotency-Key` or did not simply succeed.
 """
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import structlog
 
-from homing.decide import idempotency
-from homing.decide.idempotency import Drive, InFlight, Mismatch
-from homing.flows.keyed import Driven, KeyedSends
-from homing.flows.record import Recorder
-from homing.flows.send import Sending
+from homing.decide.sending import idempotency
+from homing.decide.sending.idempotency import Drive, InFlight, Mismatch
+from homing.flows.admission import Admissions
+from homing.flows.sending.idempotent_send import Driven, KeyedSends
+from homing.flows.sending.send import Sending
+from homing.flows.sending.send_records import Recorder
 from homing.model.access import Scope
 from homing.model.errors import Code, Problem
-from homing.model.fleet import AccountUuid, Contact, ContactUuid, Route
+from homing.model.fleet import AccountUuid, Contact, ContactUuid, Route, WorkspaceId
 from homing.model.messages import StoredAnswer
 from homing.model.phones import Number
 from homing.model.sending import NotSent, Outcome, Sent, Text, Unknown
@@ -32,6 +34,7 @@ from homing.serve.workspaces import Workspaces
 log = structlog.get_logger("homing")
 
 KEY_MAX = 255
+_CUT_OFF = "the gateway was ended before the send was; whether the message left is not known"
 _decode = msgspec.json.Decoder(SendBody).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -46,14 +49,6 @@ class Answer:
     media_type: str = problems.JSON
 
 
-@dataclass(frozen=True, slots=True)
-class SendSettings:
-    """What the endpoint must know of the settings."""
-
-    secret: bytes
-    sends_max: int
-
-
 class SendEndpoint:
     """Answers sends."""
 
@@ -65,17 +60,26 @@ class SendEndpoint:
         routes: Routes,
         sending: Sending,
         keyed: KeyedSends,
+        admissions: Admissions,
         recorder: Recorder,
         clock: Clock,
         entropy: Entropy,
         metrics: Metrics,
-        settings: SendSettings,
+        secret: bytes,
     ) -> None:
+        """`secret`: what message ids are derived with from idempotency keys."""
         self._keyring, self._workspaces, self._routes = keyring, workspaces, routes
-        self._sending, self._keyed = sending, keyed
+        self._sending, self._keyed, self._admissions = sending, keyed, admissions
         self._recorder, self._clock, self._entropy, self._metrics = recorder, clock, entropy, metrics
-        self._settings = settings
-        self._in_progress = 0
+        self._secret = secret
+        self._driving: set[asyncio.Task[Any]] = set()
+        self._ends = False
+
+    def cut_off(self) -> None:
+        """End the sends in progress, because this gateway ends: each is recorded as unknown, and answered so."""
+        self._ends = True
+        for task in self._driving:
+            task.cancel()
 
     async def answer(self, raw: bytes, authorization: str | None, key: str | None) -> Answer:
         """The answer to one send; every way that it can fail is an answer too."""
@@ -94,29 +98,27 @@ class SendEndpoint:
             return _problem(Problem(Code.DIRECTORY_UNAVAILABLE, f"The directory is away: {error}", retry_after_s=2))
 
     async def _admitted(self, caller: Caller, body: SendBody, key: str | None, began_s: float) -> StoredAnswer:
-        if self._in_progress >= self._settings.sends_max:
-            detail = f"{self._in_progress} sends are in progress, which is the limit"
-            raise Problem(Code.OVERLOADED, detail, retry_after_s=1)
-        self._in_progress += 1
+        """Driven, unless it is not let in: what waits for anything at all takes a place of its own sender's."""
+        _check_kind(body)
+        if caller.names_another(body.workspace_id):
+            raise _no_account(body)
+        workspace, account = caller.acting_for(body.workspace_id), AccountUuid(body.account_uuid.lower())
+        self._admissions.enter(workspace, account)
         self._metrics.sends_in_progress.inc()
         try:
-            route, number = await self._addressed(caller, body)
+            route, number = await self._addressed(workspace, account, body)
             if key is None:
                 _, answer = await self._driven(self._text(route, number, body), route, began_s)
                 return answer
             return await self._once(key, route, number, body, began_s)
         finally:
-            self._in_progress -= 1
+            self._admissions.leave(workspace, account)
             self._metrics.sends_in_progress.dec()
 
-    async def _addressed(self, caller: Caller, body: SendBody) -> tuple[Route, Number]:
+    async def _addressed(self, workspace: WorkspaceId, account: AccountUuid, body: SendBody) -> tuple[Route, Number]:
         """The sender's route and the recipient's number."""
-        _check_kind(body)
         contact_uuid = ContactUuid(body.contact_uuid.lower()) if body.contact_uuid is not None else None
-        if caller.names_another(body.workspace_id):
-            raise _no_account(body)
-        workspace = caller.acting_for(body.workspace_id)
-        route, contact = await self._routes.route(workspace, AccountUuid(body.account_uuid.lower()), contact_uuid)
+        route, contact = await self._routes.route(workspace, account, contact_uuid)
         if route is None:
             raise _no_account(body)
         if body.phone is not None:
@@ -158,9 +160,7 @@ class SendEndpoint:
         if key is None:
             message_id = idempotency.message_id(self._entropy.token(9))
         else:
-            message_id = idempotency.derived_message_id(
-                self._settings.secret, route.workspace_id, route.account_uuid, key
-            )
+            message_id = idempotency.derived_message_id(self._secret, route.workspace_id, route.account_uuid, key)
         return Text(
             uuid=admission.message_uuid if admission else self._entropy.uuid(),
             message_id=message_id,
@@ -173,11 +173,25 @@ class SendEndpoint:
         )
 
     async def _driven(self, text: Text, route: Route, began_s: float) -> Driven:
-        outcome = await self._sending.send(text, route)
+        outcome = await self._outcome(text, route)
         took_s = self._clock.monotonic() - began_s
         self._metrics.answered(outcome, took_s)
         await self._recorder.record(text, outcome)
         return outcome, _answer(text, outcome, took_s)
+
+    async def _outcome(self, text: Text, route: Route) -> Outcome:
+        task = asyncio.current_task()
+        assert task is not None
+        self._driving.add(task)
+        try:
+            return await self._sending.send(text, route)
+        except asyncio.CancelledError:
+            if not self._ends:
+                raise
+            task.uncancel()
+            return Unknown(_CUT_OFF, attempts=1, instance_url=route.placement.instance_url)
+        finally:
+            self._driving.discard(task)
 
 
 def _check_kind(body: SendBody) -> None:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import phonenumbers
 from markupsafe import Markup, escape
 
-from homing.decide.standing import Standing
+from homing.decide.knowledge.standing import Standing
 from homing.model.fleet import Account
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from litestar import Request, get
 from litestar.params import QueryParameter
 
-from homing.decide.standing import Standing
+from homing.decide.knowledge.standing import Standing
 from homing.serve.api.context import READ, Asking, Limit, WorkspaceFilter, seen_workspace
 from homing.serve.state.feed import StateFeed
 from homing.serve.state.finding import Wanted

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from homing.decide import movable
+from homing.decide.moves import movable
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, InstanceUrl, MoveKind, SessionStatus, Takeover
 from homing.serve import words

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from homing.decide import movable
+from homing.decide.moves import movable
 from homing.model.errors import Code, Problem
 from homing.model.fleet import InstanceState, InstanceUrl
 from homing.model.leases import Incarnation

@@ -7,7 +7,7 @@ from datetime import timedelta
 from statistics import quantiles
 from typing import Any
 
-from homing.decide.standing import Group, Standing
+from homing.decide.knowledge.standing import Group, Standing
 from homing.model.alerts import GUIDES, AlertKind
 from homing.model.fleet import Move, MoveKind
 from homing.model.messages import MessageState

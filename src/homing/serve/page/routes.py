@@ -11,11 +11,11 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
-from homing.compose import Gateway
 from homing.model.access import Scope
 from homing.model.errors import Code, Problem
 from homing.serve import problems
 from homing.serve.api.context import caller_of
+from homing.serve.gateway import Gateway
 from homing.serve.page import alerts, dialogs, instances, messages, moves, now, sessions, settings
 from homing.serve.page.files import static_files, static_path, templates
 from homing.serve.page.viewer import Viewer, frame

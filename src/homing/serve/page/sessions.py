@@ -8,8 +8,9 @@ from urllib.parse import urlencode
 import segno
 from markupsafe import Markup
 
-from homing.decide import movable, presence
-from homing.decide.standing import Group, Standing
+from homing.decide.knowledge import presence
+from homing.decide.knowledge.standing import Group, Standing
+from homing.decide.moves import movable
 from homing.model.errors import Code, Problem
 from homing.model.events import Event
 from homing.model.fleet import Account, Move, SessionStatus, Takeover

@@ -4,7 +4,7 @@ from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 
-from homing.decide.standing import GROUPS, Counts, Group, Standing
+from homing.decide.knowledge.standing import GROUPS, Counts, Group, Standing
 from homing.model.fleet import Account, AccountUuid, InstanceUrl, SessionId, SessionStatus, WorkspaceId
 from homing.serve.state.rows import SessionRow, session_row
 

@@ -14,11 +14,11 @@ from datetime import datetime
 
 import msgspec
 
-from homing.compose import Gateway
 from homing.model.fleet import SessionId
 from homing.ports import StoreUnavailable
 from homing.serve import fleet_views
 from homing.serve.feed import Place
+from homing.serve.gateway import Gateway
 from homing.serve.state.book import Scope
 from homing.serve.state.finding import in_order
 from homing.serve.state.live import Change, LiveState

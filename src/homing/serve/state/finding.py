@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from homing.decide.standing import GROUPS, Group, Standing
+from homing.decide.knowledge.standing import GROUPS, Group, Standing
 from homing.model.fleet import AccountUuid, SessionId
 from homing.serve.state.book import Scope, SessionBook
 

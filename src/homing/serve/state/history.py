@@ -4,8 +4,8 @@ from collections import deque
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from homing.compose import Gateway
-from homing.decide.standing import Counts, Group
+from homing.decide.knowledge.standing import Counts, Group
+from homing.serve.gateway import Gateway
 
 EVERY_S = 10.0
 KEPT = 8_640

@@ -12,9 +12,8 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from homing.compose import Gateway
-from homing.decide import presence
-from homing.decide.standing import Standing, Surroundings, standing
+from homing.decide.knowledge import presence
+from homing.decide.knowledge.standing import Standing, Surroundings, standing
 from homing.model.alerts import About, Alert, AlertKind
 from homing.model.fleet import Account, Instance, InstanceUrl, Move, MoveKind, SessionId, WorkspaceId
 from homing.model.health import Judged, State, shown_state
@@ -29,6 +28,7 @@ from homing.ports import (
 )
 from homing.serve import fleet_views
 from homing.serve.fleet_views import BrakeView
+from homing.serve.gateway import Gateway
 from homing.serve.state.book import Scope, SessionBook
 from homing.serve.state.finding import Finder
 from homing.serve.state.history import History

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from homing.decide.standing import Counts, Group, Standing
+from homing.decide.knowledge.standing import Counts, Group, Standing
 from homing.model.alerts import GUIDES, Alert
 from homing.model.fleet import Account, SessionStatus
 from homing.serve import words
