@@ -5,7 +5,6 @@ import re
 
 import httpx
 import pytest
-from homing.store.logins import SqlLogins
 
 from clocks import SteppedClock
 from homing.model.access import Scope
@@ -13,6 +12,7 @@ from homing.ports.logins import LoginKind
 from homing.serve import signing_in
 from homing.serve.signing_in import COOKIE_S, FAILURES_OF_ONE, FAILURES_WITHIN_S, csrf_token
 from homing.store.db.database import Database
+from homing.store.records.logins import SqlLogins
 from tests.serve.conftest import Api
 
 
