@@ -1,6 +1,7 @@
 """A gateway at work, and what commands open without one."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
@@ -22,6 +23,7 @@ from homing.flows.link_alerts import LinkAlerts
 from homing.flows.listings import Lists
 from homing.flows.sync import Sync
 from homing.flows.unblocking import Unblocking
+from homing.model.audit import Act, Via, carrying_out
 from homing.model.urls import normal
 from homing.ports import Clock, Directory, Entropy, NameTaken
 from homing.serve.metrics import Metrics
@@ -147,9 +149,10 @@ async def _know(gateway: Gateway, *, alone: bool) -> None:
 async def _join(settings: Settings, directory: Directory) -> None:
     """Let the settings' instances join the directory; the default ones only where there are none at all."""
     known = {instance.url for instance in await directory.instances()}
+    start = Act(SystemEntropy().token(6).hex(), Via.START, "settings", "WHATSAPP_INSTANCE_n", socket.gethostname())
     for url in settings.instances or (() if known else map(normal, DEFAULT_INSTANCES)):
         if url not in known:
-            with suppress(NameTaken):
+            with suppress(NameTaken), carrying_out(start):
                 await directory.create_instance(url)
 
 

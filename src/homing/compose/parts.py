@@ -8,6 +8,7 @@ from homing.fleet import LiveFleet
 from homing.flows.accounts import Accounts
 from homing.flows.adopting import Adopting
 from homing.flows.alerts import AlertBook
+from homing.flows.auditing import Auditing
 from homing.flows.balance import Balance
 from homing.flows.deleting import Deleting
 from homing.flows.drain import Drains
@@ -32,6 +33,7 @@ from homing.serve.feed import EventFeed
 from homing.serve.intake import IntakeEndpoint
 from homing.serve.keyring import Keyring
 from homing.serve.metrics import Metrics
+from homing.serve.rate_limits import RateLimits
 from homing.serve.sends import SendEndpoint
 from homing.serve.workspaces import Workspaces
 
@@ -59,6 +61,7 @@ class Gateway:
     routes: RouteCache
     fleet: LiveFleet
     keyring: Keyring
+    rate_limits: RateLimits
     workspaces: Workspaces
     accounts: Accounts
     pairing: Pairing
@@ -75,6 +78,7 @@ class Gateway:
     keeper: Keeper
     news: News
     alerts: AlertBook
+    auditing: Auditing
     readiness: Readiness
     fitness: Fitness
     unknown_senders: UnknownSenders

@@ -5,8 +5,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from homing.config import Settings
+from homing.decide.audit import NO_KEYS, ChainKeys
 from homing.ports import (
     Alerts,
+    Audit,
     Clock,
     Directory,
     Events,
@@ -20,6 +22,7 @@ from homing.ports import (
 )
 from homing.ports.doubts import RestartClaims
 from homing.store.alerts import SqlAlerts
+from homing.store.audit import SqlAudit
 from homing.store.database import Database
 from homing.store.directory import SqlDirectory
 from homing.store.events import SqlEvents
@@ -49,6 +52,7 @@ class Stores:
     leases: Leases
     grants: Grants
     alerts: Alerts
+    audit: Audit
     proof: WriteProof
     restart_claims: RestartClaims
 
@@ -70,11 +74,16 @@ async def open_stores(
             database, url, settings.homing_redis_url or None, settings.homing_listen_url or None
         )
         stack.push_async_callback(notices.close)
-        yield stores_on(database, notices, SystemClock(), on_read=on_read)
+        yield stores_on(database, notices, SystemClock(), on_read=on_read, audit_keys=settings.audit_keys)
 
 
 def stores_on(
-    database: Database, notices: StagedNotices, clock: Clock, *, on_read: Callable[[], None] = lambda: None
+    database: Database,
+    notices: StagedNotices,
+    clock: Clock,
+    *,
+    on_read: Callable[[], None] = lambda: None,
+    audit_keys: ChainKeys = NO_KEYS,
 ) -> Stores:
     """All stores on one open database."""
     directory = SqlDirectory(database, notices, clock, on_read=on_read)
@@ -89,6 +98,7 @@ def stores_on(
         leases=SqlLeases(database),
         grants=SqlGrants(database, notices),
         alerts=SqlAlerts(database, notices),
+        audit=SqlAudit(database, audit_keys),
         proof=SqlWriteProof(database),
         restart_claims=directory,
     )

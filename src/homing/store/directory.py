@@ -35,6 +35,7 @@ from homing.ports import (
     Clock,
     InstanceChanges,
     InstanceLoad,
+    KeyChanges,
     KeysChanged,
     Lookup,
     NewAccount,
@@ -45,9 +46,22 @@ from homing.ports import (
     WorkspaceChanges,
     WorkspacesChanged,
 )
-from homing.store import accounts, handing, linking, lookup, naming, placed, placements, reported, roster, workspaces
+from homing.store import (
+    accounts,
+    handing,
+    keys,
+    linking,
+    lookup,
+    naming,
+    placed,
+    placements,
+    reported,
+    roster,
+    workspaces,
+)
 from homing.store.database import Database
 from homing.store.notices import StagedNotices
+from homing.store.recording import record_difference, subject
 from homing.store.telling import Changes
 
 T = TypeVar("T")
@@ -202,7 +216,7 @@ class SqlDirectory:
 
     async def delete_account(self, account: Account) -> None:
         at = self._clock.now()
-        await self._change(lambda c: accounts.delete_account(c, account.id, at), AccountChanged(account.uuid))
+        await self._change(lambda c: accounts.delete_account(c, account, at), AccountChanged(account.uuid))
 
     async def rename_account(self, account: Account, names: NewNames, *, any_owner: bool = False) -> Account:
         at = self._clock.now()
@@ -211,6 +225,9 @@ class SqlDirectory:
             naming.rename(connection, account.id, names, at, any_owner=any_owner)
             found = accounts.account(connection, None, id=names.id or account.id, uuid=None)
             assert found is not None
+            record_difference(
+                connection, "account.renamed", subject(account), accounts.named(account), accounts.named(found)
+            )
             return found
 
         notices = [AccountChanged(account_uuid=uuid) for uuid in (account.uuid, names.uuid) if uuid is not None]
@@ -225,13 +242,13 @@ class SqlDirectory:
 
     async def accept_phone(self, account: Account, phone: str) -> bool:
         changed = AccountChanged(account_uuid=account.uuid)
-        return await self._change(lambda c: naming.accept_phone(c, account.id, phone), changed)
+        return await self._change(lambda c: naming.accept_phone(c, account, phone), changed)
 
     async def set_takeover(self, account: Account, takeover: Takeover) -> None:
-        await self._change(lambda c: accounts.set_takeover(c, account.id, takeover), AccountChanged(account.uuid))
+        await self._change(lambda c: accounts.set_takeover(c, account, takeover), AccountChanged(account.uuid))
 
     async def set_requires(self, account: Account, requires: Mapping[str, str]) -> None:
-        await self._change(lambda c: accounts.set_requires(c, account.id, requires), AccountChanged(account.uuid))
+        await self._change(lambda c: accounts.set_requires(c, account, requires), AccountChanged(account.uuid))
 
     async def create_contact(
         self,
@@ -257,7 +274,7 @@ class SqlDirectory:
 
     async def delete_contact(self, contact: Contact) -> None:
         changed = AccountChanged(contact_uuid=contact.uuid)
-        await self._change(lambda c: accounts.delete_contact(c, contact.id), changed)
+        await self._change(lambda c: accounts.delete_contact(c, contact), changed)
 
     # --- workspaces ---
 
@@ -318,13 +335,22 @@ class SqlDirectory:
         return await self._database.read(lambda c: roster.loads(c, since, workspace))
 
     async def keys(self) -> list[Key]:
-        return await self._database.read(roster.unrevoked_keys)
+        return await self._database.read(keys.unrevoked_keys)
 
     async def add_key(self, key: Key) -> None:
-        await self._change(lambda c: roster.add_key(c, key), KeysChanged())
+        await self._change(lambda c: keys.add_key(c, key), KeysChanged())
+
+    async def change_key(self, key_id: str, changes: KeyChanges) -> Key | None:
+        return await self._change(lambda c: keys.change_key(c, key_id, changes), KeysChanged())
+
+    async def rotate_key(self, key_id: str, secret_hash: str, previous_until: datetime) -> Key | None:
+        return await self._change(lambda c: keys.rotate_key(c, key_id, secret_hash, previous_until), KeysChanged())
 
     async def revoke_key(self, key_id: str, at: datetime) -> Key | None:
-        return await self._change(lambda c: roster.revoke_key(c, key_id, at), KeysChanged())
+        return await self._change(lambda c: keys.revoke_key(c, key_id, at), KeysChanged())
+
+    async def note_key_uses(self, uses: Mapping[str, datetime]) -> None:
+        await self._database.write(lambda c: keys.note_uses(c, uses))
 
     async def _change(self, fn: Callable[[Connection], T], *notices: Notice) -> T:
         return await self._changes.make(lambda c: (fn(c), notices))

@@ -13,6 +13,7 @@ from homing.store.database import Database
 from homing.store.leaving import mark
 from homing.store.placed import RUNNING
 from homing.store.prepared import prepared
+from homing.store.recording import record_all
 from homing.store.rows import ACCOUNTS_WITH_SESSIONS, placement_of
 from homing.store.schema import accounts, credentials, instances, sessions
 
@@ -34,6 +35,7 @@ def leave_all(
     placed: list[Placement] = [placement_of(row) for row in rows if shared and row.takeover != Takeover.NEVER]
     marked, notices = mark(connection, database, placed, PlacementState.MOVING) if placed else ([], [])
     connection.execute(_exited_statement(), {"at": url, "now": now})
+    record_all(connection, "session.left", "session", [each.session_id for each in marked], after={"instance_url": url})
     return Left(tuple(marked), forbidden), [*notices, RosterChanged()]
 
 

@@ -1,5 +1,6 @@
 """Where sessions live, and how that record changes."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +25,7 @@ from homing.ports import AccountChanged, Notice, Page, PlacementChanged
 from homing.store.columns import Number, UtcDateTime
 from homing.store.database import Database, Dialect
 from homing.store.prepared import prepared
+from homing.store.recording import record, record_all
 from homing.store.rows import ACCOUNTS_WITH_SESSIONS, move_of
 from homing.store.schema import accounts, moves, sessions
 from homing.store.sql import among, as_rows, chunks, dialect_of, given_rows, moment, moments
@@ -71,7 +73,21 @@ def rebind(connection: Connection, changes: Sequence[Rebinding], *, at: datetime
     applied.sort(key=lambda rebound: places[id(rebound.change)])
     if applied:
         connection.execute(plain_insert(moves), [rebound.move_row(at, run_id) for rebound in applied])
+        _record(connection, applied)
     return applied
+
+
+def _record(connection: Connection, applied: Sequence[Rebound]) -> None:
+    """By somebody's act. What a gateway corrects by itself is in the log of moves alone."""
+    if len(applied) > 1:
+        reasons = dict(Counter(rebound.change.kind.value for rebound in applied))
+        record_all(connection, "session.placed", "session", [each.change.session_id for each in applied], after=reasons)
+        return
+    [rebound] = applied
+    was, change = rebound.change.expected, rebound.change
+    before = {"instance_url": was.instance_url, "epoch": was.epoch}
+    after = {"instance_url": change.instance_url, "epoch": change.epoch, "reason": change.reason}
+    record(connection, "session.placed", f"session {change.session_id}", before=before, after=after)
 
 
 def apply(connection: Connection, part: Sequence[Rebinding], at: datetime) -> list[Rebound]:

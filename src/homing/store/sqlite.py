@@ -19,6 +19,7 @@ from homing.store.database import Dialect, StoreMisconfigured
 from homing.store.failures import DRIVER_ERRORS, said, unavailable
 from homing.store.filelock import FileLock
 from homing.store.prepared import PreparedConnection
+from homing.store.recording import by_its_act
 from homing.store.schema import metadata
 from homing.store.shared_clock import SharedClock
 from homing.store.writer import GroupWriter
@@ -92,7 +93,7 @@ class SqliteFile:
         try:
             async with asyncio.timeout(_WRITE_TIMEOUT_S):
                 await self._share_time()
-                return await self._writer.write(fn)
+                return await self._writer.write(by_its_act(fn))
         except DRIVER_ERRORS as error:
             raise unavailable(error) from error
 
