@@ -7,12 +7,14 @@ from bite.catalogue import (
     holding,
     joining,
     knowing,
+    leaving,
     meaning,
     numbers,
     pairing,
     restoring,
     sending,
     speaking,
+    strangers,
     working,
 )
 from bite.defect import Defect
@@ -29,6 +31,8 @@ DEFECTS: tuple[Defect, ...] = (
     *pairing.DEFECTS,
     *restoring.DEFECTS,
     *speaking.DEFECTS,
+    *strangers.DEFECTS,
     *working.DEFECTS,
     *ground.DEFECTS,
+    *leaving.DEFECTS,
 )

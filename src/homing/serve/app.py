@@ -35,7 +35,7 @@ from homing.serve.api import (
     workspaces,
 )
 from homing.serve.api.context import CHARGED, TheGateway, provide_caller, provide_gateway
-from homing.serve.docs import DocsPage
+from homing.serve.docs import DocsDocument, DocsPage
 from homing.serve.queries import known_queries, refuse, refuse_unknown
 from homing.serve.readable import CheckedRequest
 from homing.serve.sends import Answer
@@ -196,7 +196,7 @@ def _openapi() -> OpenAPIConfig:
         version=homing.__version__,
         description="One stable address in front of a fleet of WhatsApp session gateways.",
         path="/docs",
-        render_plugins=[DocsPage()],
+        render_plugins=[DocsPage(), DocsDocument()],
         components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
     )
 

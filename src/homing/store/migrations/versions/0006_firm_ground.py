@@ -1,17 +1,21 @@
-"""Accountability: the log of who changed what, keys that expire and are rotated, limits of rate."""
+"""For fleets that are upgraded while they run: which releases may still work on this schema. And accountability: the log of
+who changed what, keys that expire and are rotated, limits of rate."""
 
 from typing import Any
 
 from alembic import op
-from sqlalchemy import Column, Integer, PrimaryKeyConstraint, text
+from sqlalchemy import CheckConstraint, Column, Integer, PrimaryKeyConstraint, text
 
 from homing.store.columns import JsonText, Number, UtcDateTime, Words
 
 revision = "0006"
 down_revision = "0005"
+serves_from = "0004"
+"""The oldest revision whose release may work on what this one leaves: nothing here takes away or narrows anything."""
 
 
 def upgrade() -> None:
+    _schema_version()
     _audit()
     for table, columns in _more().items():
         for column in columns:
@@ -24,6 +28,7 @@ def downgrade() -> None:
             op.drop_column(table, column.name)
     op.drop_table("audit_marks")
     op.drop_table("audit_log")
+    op.drop_table("schema_version")
 
 
 def _more() -> dict[str, list[Column[Any]]]:
@@ -80,4 +85,15 @@ def _audit() -> None:
         Column("keyed_by", Words(), nullable=False),
         Column("signature", Words(), nullable=False),
         PrimaryKeyConstraint("mark", name="audit_marks_pkey"),
+    )
+
+
+def _schema_version() -> None:
+    op.create_table(
+        "schema_version",
+        Column("id", Integer(), autoincrement=False, nullable=False),
+        Column("revision", Words(), nullable=False),
+        Column("serves_from", Words(), nullable=False),
+        PrimaryKeyConstraint("id", name="schema_version_pkey"),
+        CheckConstraint("id = 1", name=op.f("schema_version_id_check")),
     )
