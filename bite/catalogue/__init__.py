@@ -1,6 +1,7 @@
 """All defects, by what they are about."""
 
 from bite.catalogue import (
+    accounting,
     adopting,
     granting,
     ground,
@@ -34,5 +35,6 @@ DEFECTS: tuple[Defect, ...] = (
     *strangers.DEFECTS,
     *working.DEFECTS,
     *ground.DEFECTS,
+    *accounting.DEFECTS,
     *leaving.DEFECTS,
 )

@@ -163,7 +163,8 @@ def _prune(connection: Connection, database: Database, keys: ChainKeys, before: 
     last = rows[-1]
     connection.execute(delete(audit_log).where(audit_log.c.id <= bindparam("last")), {"last": last.id})
     removed = len(rows) + (start.entries if start is not None else 0)
-    _leave(connection, signed(Mark.START, last.id, last.chain, removed, database.now(connection), keys.newest))
+    now = database.now(connection)
+    _leave(connection, signed(Mark.START, last.id, last.chain, removed, now, keys.newest))
     return len(rows)
 
 

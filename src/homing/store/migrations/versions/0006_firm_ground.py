@@ -1,5 +1,5 @@
-"""For fleets that are upgraded while they run: which releases may still work on this schema. And accountability: the log of
-who changed what, keys that expire and are rotated, limits of rate."""
+"""For fleets that are upgraded while they run: which releases may still work on this schema. And accountability: the
+log of who changed what, keys that expire and are rotated, limits of rate."""
 
 from typing import Any
 
