@@ -11,7 +11,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "a-change-without-its-entry",
         "an account is deleted and the audit log says nothing of it",
-        "homing/store/accounts.py",
+        "homing/store/directory/accounts.py",
         '        record(connection, "account.deleted", subject(account), before=told(account))\n',
         "        pass\n",
         _AUDIT,
@@ -19,7 +19,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "an-entry-outside-of-its-change",
         "the act does not travel with the write: in the thread that writes, nobody knows whose change it is",
-        "homing/store/sqlite.py",
+        "homing/store/sqlite/engine.py",
         "self._writer.write(by_its_act(fn))",
         "self._writer.write(fn)",
         _AUDIT,
@@ -35,7 +35,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "phones-in-the-audit-log",
         "the audit log keeps phones whole",
-        "homing/decide/audit.py",
+        "homing/decide/access/audit.py",
         "    if _PHONE.search(name):\n",
         "    if name == _PHONE.pattern:\n",
         (tests("decide/test_audit_log.py", "contract/test_audit.py"),),
@@ -43,7 +43,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "a-broken-chain-holds",
         "an entry that was changed is not noticed",
-        "homing/decide/audit.py",
+        "homing/decide/access/audit.py",
         "        elif link(self._previous, entry, key) != chain:\n",
         "        elif not chain:\n",
         _AUDIT,
@@ -51,7 +51,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "a-chain-without-an-end",
         "entries can be cut off the end of the log",
-        "homing/decide/audit.py",
+        "homing/decide/access/audit.py",
         "            if (self._last_id, self._previous) != (self._head.entry_id, self._head.chain):\n",
         "            if self._last_id > self._head.entry_id:\n",
         _AUDIT,
@@ -59,7 +59,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "a-chain-heals-itself",
         "after its end was cut off with the signed head, the chain goes on as if nothing was",
-        "homing/store/audit.py",
+        "homing/store/records/audit.py",
         "    if wrong is not None:\n        return wrong\n",
         "    if wrong is not None and head is not None:\n        return wrong\n",
         _AUDIT,
@@ -67,7 +67,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "retention-without-a-word",
         "what retention removed is not told, so that the rest of the log looks broken",
-        "homing/store/audit.py",
+        "homing/store/records/audit.py",
         "    _leave(connection, signed(Mark.START, last.id, last.chain, removed, now, keys.newest))\n",
         "",
         _AUDIT,
@@ -75,7 +75,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "a-late-commit-is-passed-over",
         "on PostgreSQL the chain does not wait for those whose entries have a number and are not committed",
-        "homing/store/audit.py",
+        "homing/store/records/audit.py",
         '        connection.execute(text("LOCK TABLE audit_log IN SHARE ROW EXCLUSIVE MODE"))\n',
         "",
         _AUDIT,
@@ -99,7 +99,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "limits-that-limit-nobody",
         "whoever is over the limit is answered all the same",
-        "homing/decide/rates.py",
+        "homing/decide/access/rates.py",
         "    if used_up:\n",
         "    if used_up and not standing:\n",
         (tests("decide/test_rates.py", "serve/test_rate_limits_api.py"),),

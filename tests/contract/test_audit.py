@@ -10,18 +10,18 @@ from fleets import A, B, new_account, placed_account
 from sqlalchemy import Connection, text
 
 from clocks import SteppedClock
-from homing.decide.audit import ChainKeys
-from homing.flows.auditing import AuditBroken, Auditing
+from homing.decide.access.audit import ChainKeys
+from homing.flows.background.auditing import AuditBroken, Auditing
 from homing.model.access import Key, Scope
 from homing.model.audit import Act, Entry, Mark, Verdict, Via, carrying_out
 from homing.model.fleet import InstanceState, MoveKind, Rebinding, Takeover
 from homing.model.work import NewJob, Tick
 from homing.ports import NameTaken, Page
-from homing.store.audit import SqlAudit
-from homing.store.database import Database
-from homing.store.directory import SqlDirectory
-from homing.store.opening import open_database
-from homing.store.work import SqlWork
+from homing.store.db.database import Database
+from homing.store.db.opening import open_database
+from homing.store.directory.directory import SqlDirectory
+from homing.store.records.audit import SqlAudit
+from homing.store.work.queue import SqlWork
 
 BY_HAND = Act("a1", Via.API, "ops", "POST /accounts", "192.0.2.7", "k1", None)
 KEYS = ChainKeys.of("a secret of the gateways")
@@ -278,7 +278,7 @@ async def test_a_head_signed_without_the_secret_is_not_taken_up(
     await some(audit, directory)
     await chained(audit)
     ids = [entry.id for entry in await entries(audit)]
-    from homing.decide.audit import ChainKey, signed
+    from homing.decide.access.audit import ChainKey, signed
 
     kept = (await entries(audit))[2]
     assert kept.chain is not None
@@ -382,14 +382,14 @@ async def test_the_job_removes_what_is_older_than_it_is_told(audit: SqlAudit, di
 
 async def test_an_entry_that_commits_late_is_chained_in_its_place(postgres_url: str, clock: SteppedClock) -> None:
     slow, quick = open_database(postgres_url), open_database(postgres_url)
-    from homing.store.notices import LocalNotices
+    from homing.store.notices.notices import LocalNotices
 
     directory, audit = SqlDirectory(quick, LocalNotices(), clock), SqlAudit(quick, KEYS)
     await directory.create_instance(A)
     held, go_on = asyncio.Event(), asyncio.Event()
     from sqlalchemy.util import await_only
 
-    from homing.store.roster import set_instance_state
+    from homing.store.directory.instances import set_instance_state
 
     def slowly(connection: Connection) -> None:
         set_instance_state(connection, A, InstanceState.DRAINING)

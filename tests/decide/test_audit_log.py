@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homing.decide.audit import BEGINNING, ChainKey, ChainKeys, difference, digest, link, masked
+from homing.decide.access.audit import BEGINNING, ChainKey, ChainKeys, difference, digest, link, masked
 from homing.model.audit import Act, Entry, Via
 
 AT = datetime(2026, 1, 31, 12, tzinfo=UTC)

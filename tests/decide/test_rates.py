@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homing.decide.rates import Bucket, Charge, charge
+from homing.decide.access.rates import Bucket, Charge, charge
 from homing.model.access import RateLimit
 
 TEN_A_MINUTE = RateLimit(10, 60)

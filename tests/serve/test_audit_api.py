@@ -15,7 +15,7 @@ from homing.model.calls import PairingCode
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import SessionId
 from homing.ports import Page
-from homing.store.audit import SqlAudit
+from homing.store.records.audit import SqlAudit
 from tests.flows.worlds import A, B, C
 from tests.serve.conftest import Api
 from tests.serve.test_fleet_api import Fleet, fleet, number_of, until  # noqa: F401 - a fixture

@@ -17,9 +17,9 @@ from homing.cli.stops import CannotStart, NeedsAttention, problem
 from homing.compose import open_exits, open_stores
 from homing.compose.waiting import until_there
 from homing.config import Settings
-from homing.flows.alerts import STANDING_MAX
-from homing.flows.auditing import Auditing
-from homing.flows.exits import Exited
+from homing.flows.background.alerts import STANDING_MAX
+from homing.flows.background.auditing import Auditing
+from homing.flows.failover.exits import Exited
 from homing.model.access import Key, RateLimit, Scope
 from homing.model.alerts import Alert, Subject
 from homing.model.audit import Entry, Verdict, carrying_out
@@ -54,8 +54,8 @@ from homing.ports import (
 from homing.serve import audit_views, fleet_views, logs, problems, schedule_view, views
 from homing.serve.keyring import new_key, new_secret, to_come
 from homing.serve.workspaces import Workspaces, region_of
-from homing.store.database import StoreMisconfigured
-from homing.store.opening import parse, sqlite_path
+from homing.store.db.database import StoreMisconfigured
+from homing.store.db.opening import parse, sqlite_path
 from homing.world import SystemClock, SystemEntropy
 
 T = TypeVar("T")

@@ -15,7 +15,6 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ASGIApp, Receive, Send
 
 import homing
-from homing.compose import Gateway
 from homing.model.audit import carrying_out
 from homing.model.errors import Code, Problem
 from homing.ports import NameTaken, StoreUnavailable
@@ -36,6 +35,7 @@ from homing.serve.api import (
 )
 from homing.serve.api.context import CHARGED, TheGateway, provide_caller, provide_gateway
 from homing.serve.docs import DocsDocument, DocsPage
+from homing.serve.gateway import Gateway
 from homing.serve.queries import known_queries, refuse, refuse_unknown
 from homing.serve.readable import CheckedRequest
 from homing.serve.sends import Answer

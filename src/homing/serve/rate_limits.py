@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from homing.decide import rates
-from homing.decide.rates import Bucket, Level
+from homing.decide.access import rates
+from homing.decide.access.rates import Bucket, Level
 from homing.model.access import Key, RateLimit
 from homing.model.errors import Code, Problem
 from homing.model.fleet import WorkspaceId

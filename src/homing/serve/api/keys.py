@@ -7,7 +7,6 @@ from litestar import Controller, delete, get, patch, post
 from litestar.params import JSONBody
 from msgspec import UNSET
 
-from homing.compose import Gateway
 from homing.model.access import Key, Scope
 from homing.model.errors import Code, Problem
 from homing.model.fleet import WorkspaceId
@@ -16,6 +15,7 @@ from homing.serve import views
 from homing.serve.access import Caller
 from homing.serve.api.context import ADMIN, Asking, Ref, TheGateway
 from homing.serve.bodies import KeyBody, KeyChangesBody, RotateBody
+from homing.serve.gateway import Gateway
 from homing.serve.keyring import new_key, new_secret, to_come
 from homing.serve.views import KeyView
 

@@ -5,7 +5,6 @@ from typing import Any
 from litestar import Controller, get, post
 from litestar.params import JSONBody
 
-from homing.compose import Gateway
 from homing.model.errors import Code, Problem
 from homing.model.fleet import AccountUuid, SessionId
 from homing.ports import AccountChanged, CacheCleared
@@ -13,6 +12,7 @@ from homing.serve import views
 from homing.serve.access import Caller
 from homing.serve.api.context import ADMIN, OPERATOR, Asking, TheGateway
 from homing.serve.bodies import ForgetBody
+from homing.serve.gateway import Gateway
 from homing.serve.views import CacheView
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from alembic import op
 from sqlalchemy import CheckConstraint, Column, Integer, PrimaryKeyConstraint, text
 
-from homing.store.columns import JsonText, Number, UtcDateTime, Words
+from homing.store.db.columns import JsonText, Number, UtcDateTime, Words
 
 revision = "0006"
 down_revision = "0005"
