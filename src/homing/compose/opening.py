@@ -12,6 +12,7 @@ from homing.compose.stores import Stores, open_stores
 from homing.compose.wiring import Reached, drivers_of, exits_on, wired
 from homing.config import DEFAULT_INSTANCES, Misconfigured, Settings
 from homing.drivers import Drivers
+from homing.drivers.dial import Dialer
 from homing.drivers.tls import TlsContexts, TlsFiles, TlsUnusable
 from homing.drivers.wire import Wire, WireLimits
 from homing.fleet import LiveFleet
@@ -107,7 +108,7 @@ async def open_exits(settings: Settings) -> AsyncIterator[Exits]:
     """For a command that says, without a gateway, that an instance exited. Gateways find the wishes when they look."""
     async with AsyncExitStack() as stack:
         stores = await stack.enter_async_context(open_stores(settings))
-        wire = Wire(WireLimits(connections=settings.homing_connections_per_instance))
+        wire = _wire(settings)
         stack.push_async_callback(wire.close)
         fleet = LiveFleet(stores.directory, drivers_of(settings, wire, Metrics()), SystemClock())
         await fleet.refresh()
@@ -125,7 +126,8 @@ def _wire(settings: Settings) -> Wire:
         tls = TlsContexts(files)
     except TlsUnusable as error:
         raise Misconfigured(str(error)) from error
-    return Wire(WireLimits(connections=settings.homing_connections_per_instance), tls=tls)
+    limits = WireLimits(connections=settings.homing_connections_per_instance)
+    return Wire(limits, tls=tls, dialer=Dialer(refused=settings.reachable.refused))
 
 
 async def _know(gateway: Gateway, *, alone: bool) -> None:

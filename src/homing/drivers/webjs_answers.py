@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from math import inf
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -108,22 +109,32 @@ def fault_of(reply: Reply, secrets: Iterable[str] = ()) -> Fault:
         phase,
         shown(words, secrets),
         reply.status,
+        quoted=bool(told),
         retry_after_s=_retry_after_s(reply.headers) if phase in (Phase.THROTTLED, Phase.UNAVAILABLE) else None,
         epoch=epoch_in(told.get("epoch")) if phase is Phase.EPOCH_STALE else None,
     )
 
 
-def malformed(reply: Reply, why: str, secrets: Iterable[str] = ()) -> Fault:
-    return Fault(Phase.REPLY_MALFORMED, shown(why, secrets), reply.status)
+def malformed(reply: Reply, why: str, secrets: Iterable[str] = (), *, quoted: bool = False) -> Fault:
+    return Fault(Phase.REPLY_MALFORMED, shown(why, secrets), reply.status, quoted=quoted)
 
 
 def _words(told: Mapping[str, Any], reply: Reply) -> str:
     if 300 <= reply.status < 400:
-        return f"{_REDIRECT_WORDS} to {reply.headers.get('location', 'nowhere')}"
+        return f"{_REDIRECT_WORDS} to {_origin(reply.headers.get('location', ''))}"
     for name in ("error", "message", "detail"):
         if isinstance(told.get(name), str) and told[name]:
             return str(told[name])
-    return "" if told else reply.body[:400].decode("utf-8", "replace")
+    return ""
+
+
+def _origin(location: str) -> str:
+    """Where a redirect leads, without the path: whatever answered may have put anything there."""
+    try:
+        parts = urlsplit(location)
+    except ValueError:
+        return "nowhere"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.scheme and parts.netloc else "another path"
 
 
 def _phase(status: int, told: Mapping[str, Any], words: str) -> Phase:
@@ -205,7 +216,9 @@ def receipt_of(reply: Reply, secrets: Iterable[str] = ()) -> Receipt | Fault:
         return malformed(reply, _not_the_service(reply))
     message_id = text_in(said.get("message_id"), NAME_MAX)
     if said.get("success") is not True:
-        return malformed(reply, f"a {reply.status} without success: {words_of(said.get('error'))}", secrets)
+        return malformed(
+            reply, f"a {reply.status} without success: {words_of(said.get('error'))}", secrets, quoted=True
+        )
     if message_id is None or not message_id.strip():
         return malformed(reply, f"a {reply.status} without a message id")
     return Receipt(message_id, _unix_s(said.get("timestamp")))
@@ -233,7 +246,7 @@ def pairing_of(reply: Reply, secrets: Iterable[str] = ()) -> PairingCode | Fault
     if not isinstance(said, dict):
         return malformed(reply, "the answer about pairing was not a JSON object")
     if said.get("success") is False:
-        return Fault(Phase.REQUEST_REJECTED, words_of(said.get("error"), secrets), reply.status)
+        return Fault(Phase.REQUEST_REJECTED, words_of(said.get("error"), secrets), reply.status, quoted=True)
     return PairingCode(
         text_in(said.get("qr_code"), CODE_MAX),
         text_in(said.get("pairing_code"), NAME_MAX),

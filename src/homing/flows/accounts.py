@@ -310,6 +310,9 @@ def placed(account: Account) -> InstanceUrl:
 
 
 def instance_fault(url: InstanceUrl, fault: Fault) -> Problem:
+    """What whoever asked hears of it; what the instance said is for the log."""
+    if fault.quoted:
+        log.info("An instance did not do what it was asked", url=url, fault=str(fault))
     match fault.phase:
         case Phase.UNAUTHORISED:
             return Problem(
@@ -319,13 +322,15 @@ def instance_fault(url: InstanceUrl, fault: Fault) -> Problem:
             )
         case Phase.MISDIRECTED:
             return Problem(
-                Code.INSTANCE_MISCONFIGURED, f"{url} is not the gateway's own address: {fault}", retry_after_s=30
+                Code.INSTANCE_MISCONFIGURED,
+                f"{url} is not the gateway's own address: {fault.category}",
+                retry_after_s=30,
             )
         case Phase.SESSION_NOT_FOUND:
             return Problem(
                 Code.SESSION_UNREACHABLE, f"{url} does not have the session; start it first", retry_after_s=5
             )
         case Phase.REQUEST_REJECTED:
-            return Problem(Code.NOT_SUPPORTED, f"{url} refused: {fault}")
+            return Problem(Code.NOT_SUPPORTED, f"{url} refused: {fault.category}")
         case _:
-            return Problem(Code.INSTANCE_FAULT, f"{url} could not do it: {fault}", retry_after_s=5)
+            return Problem(Code.INSTANCE_FAULT, f"{url} could not do it: {fault.category}", retry_after_s=5)

@@ -17,8 +17,8 @@ LINES_MAX = 20
 async def correct(
     directory: Directory, meters: Meters, changes: Sequence[Rebinding], *, run_id: str | None = None
 ) -> set[SessionId]:
-    """Returns the sessions whose record was changed; for all others another change came first, or the vault knows better. The
-    store announces it.
+    """Returns the sessions whose record was changed; for all others another change came first, or the vault knows
+    better. The store announces it.
 
     `run_id` is that of the look (send, report, sync, move) which found it, the same in the log and in the moves.
     Raises StoreUnavailable.

@@ -176,7 +176,8 @@ class Sending:
             self._fleet.doubt(url)
             return self._attempt(url, route, answer, chose_id=chooses_id)
         if chooses_id and not _same_id(answer.message_id, text.message_id):
-            log.warning("Instance ignored our message id", url=url, ours=text.message_id, its=answer.message_id)
+            its = answer.message_id.rpartition("_")[2]  # before it some wrap the recipient
+            log.warning("Instance ignored our message id", url=url, ours=text.message_id, its=its)
             self._fleet.withdraw_message_id(url)
         return answer
 

@@ -32,6 +32,7 @@ STATUS: dict[Code, int] = {
     Code.INSTANCE_IN_USE: 409,
     Code.DRIVER_UNKNOWN: 422,
     Code.NO_GATEWAY: 422,
+    Code.ADDRESS_REFUSED: 422,
     Code.KEY_REFUSED: 422,
     Code.ACCOUNT_NOT_PLACED: 409,
     Code.INSTANCE_OBSERVED: 409,

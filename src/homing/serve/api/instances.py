@@ -139,7 +139,7 @@ async def _found(gateway: Gateway, url: InstanceUrl, data: InstanceBody) -> Foun
     try:
         return await found_at(url, data.driver, gateway.fleet.driver(url), recognised)
     except Problem as problem:
-        if not data.force:
+        if not data.force or problem.code is Code.ADDRESS_REFUSED:
             raise
         return Found(warning=problem.detail)
 
