@@ -7,7 +7,7 @@ _CLAIMS = (tests("decide/test_claims.py", "flows/test_false_claims.py"),)
 _RECORD = (tests("contract/test_directory_placements.py"),)
 _ADDRESSES = (tests("decide/test_addresses.py", "drivers/test_dial.py"),)
 _CODES = (tests("decide/test_codes.py"),)
-_ECHO = (tests("drivers/test_echo.py"),)
+_ECHO = (tests("flows/test_send.py"),)
 _FILES = (tests("contract/test_private_files.py"),)
 
 DEFECTS: tuple[Defect, ...] = (
@@ -22,7 +22,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "one-value-fails-the-list",
         "one number that nobody can hold costs an instance's whole list",
-        "homing/drivers/webjs_answers.py",
+        "homing/drivers/reading.py",
         "        return _patient.decode(body.decode())\n",
         "        return None\n",
         _ANSWERS,
@@ -78,9 +78,9 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "echo-in-the-log",
         "a gateway's error that quotes the message goes into the log as it is",
-        "homing/drivers/webjs.py",
-        "return _without_echo(answer, message) if isinstance(answer, Fault) else answer",
-        "return answer",
+        "homing/flows/send.py",
+        "detail=without_echo(answer.detail, text.text, text.recipient_phone)",
+        "detail=answer.detail",
         _ECHO,
     ),
 )

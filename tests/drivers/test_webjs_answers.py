@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from homing.drivers import reading, webjs_sessions
 from homing.drivers import webjs_answers as answers
-from homing.drivers import webjs_sessions
 from homing.drivers.wire import Reply
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Capabilities, Epoch, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus
@@ -116,9 +116,8 @@ def test_how_long_to_wait_is_as_the_answer_says(headers: dict[str, str], wait_s:
     assert answers.fault_of(reply({}, 503, **headers)).retry_after_s == wait_s
 
 
-def test_what_is_not_json_is_nobodys_word_and_not_quoted() -> None:
-    fault = answers.fault_of(reply(b"<h1>502 Bad\n Gateway</h1>", 502))
-    assert (fault.detail, str(fault)) == ("", "502 bad gateway")
+def test_what_is_not_json_is_quoted_as_it_is() -> None:
+    assert answers.fault_of(reply(b"<h1>502 Bad\n Gateway</h1>", 502)).detail == "<h1>502 Bad Gateway</h1>"
 
 
 def test_a_gateways_own_words_are_for_the_log_and_its_category_for_others() -> None:
@@ -277,7 +276,7 @@ def test_of_many_sessions_started_together_each_has_its_own_answer() -> None:
 
 def test_oddities_are_bounded() -> None:
     found = listed(*[None] * 1_000)
-    assert len(found.oddities) == webjs_sessions.ODDITIES_SHOWN + 1
+    assert len(found.oddities) == reading.ODDITIES_SHOWN + 1
     assert found.oddities[-1] == "980 more rows were odd"
 
 

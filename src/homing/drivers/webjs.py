@@ -9,7 +9,6 @@ only ours knows: `message_id` and `X-Homing-Epoch`.
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -17,7 +16,6 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from homing.drivers.echo import without_echo
 from homing.drivers.webjs_answers import fault_of, health_of, pairing_of, receipt_of
 from homing.drivers.webjs_sessions import one_session_of, sessions_of, started_of
 from homing.drivers.wire import MIB, Calls, Reply
@@ -84,7 +82,7 @@ class WebjsDriver:
     async def sessions(self, instance: InstanceUrl, *, timeout_s: float) -> Listing:
         """The instance's session list."""
         listed = await self._list(instance, timeout_s)
-        return NoList(instance, listed.category, listed) if isinstance(listed, Fault) else listed
+        return NoList(instance, str(listed), listed) if isinstance(listed, Fault) else listed
 
     async def session(self, instance: InstanceUrl, session_id: SessionId, *, timeout_s: float) -> ListedSession | Fault:
         """One session as the instance holds it; SESSION_NOT_FOUND if it does not."""
@@ -102,8 +100,7 @@ class WebjsDriver:
             "message_id": message.message_id,
         }
         reply = await self._tell("POST", instance, "/api/messages/send", told, message.epoch, timeout_s, done=_SENT)
-        answer = reply if isinstance(reply, Fault) else receipt_of(reply, self._secrets(instance))
-        return _without_echo(answer, message) if isinstance(answer, Fault) else answer
+        return reply if isinstance(reply, Fault) else receipt_of(reply, self._secrets(instance))
 
     async def start(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> ListedSession | Fault:
         """Open the session, unless a service without epochs has it open already: then it answers how it stands.
@@ -296,10 +293,6 @@ class WebjsDriver:
 
     def _secrets(self, instance: InstanceUrl) -> tuple[str, ...]:
         return (self._key(instance),)
-
-
-def _without_echo(fault: Fault, message: OutgoingText) -> Fault:
-    return replace(fault, detail=without_echo(fault.detail, message.text, message.recipient_phone))
 
 
 def _now() -> float:

@@ -320,6 +320,9 @@ def instance_fault(url: InstanceUrl, fault: Fault) -> Problem:
                 f"{url} does not accept our API key; check WHATSAPP_API_KEY",
                 retry_after_s=30,
             )
+        case Phase.UNLICENSED:
+            detail = f"{url} does nothing before its licence is activated: {fault}"
+            return Problem(Code.INSTANCE_MISCONFIGURED, detail, retry_after_s=30)
         case Phase.MISDIRECTED:
             return Problem(
                 Code.INSTANCE_MISCONFIGURED,

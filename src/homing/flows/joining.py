@@ -4,13 +4,14 @@ What is another family's gateway, no gateway, or refuses our key is not let in, 
 that cannot work looks like room for sessions. What does not answer is let in, so that things may boot in any order.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from homing.decide import fitness
 from homing.model.errors import Code, Problem
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl, NoList
-from homing.model.gateways import Recognised
+from homing.model.gateways import DEFAULT_FAMILY, Recognised
 from homing.ports import Driver
 
 LIST_TIMEOUT_S = 5.0
@@ -24,6 +25,24 @@ class Found:
 
     gateway: str | None = None
     warning: str | None = None
+
+
+def family_of(
+    url: InstanceUrl, named: str | None, recognised: Recognised | Fault | None, spoken: Collection[str]
+) -> str:
+    """The family that the instance is to be: the one that was named, else the one that answers there.
+
+    Raises Problem DRIVER_UNKNOWN where nobody speaks that.
+    """
+    if named is not None:
+        return named
+    gateway = recognised.gateway if isinstance(recognised, Recognised) else None
+    if gateway is None:
+        return DEFAULT_FAMILY
+    if gateway.family not in spoken:
+        detail = f"{url}: this is {gateway}; there is no driver for it yet; {INSIST}"
+        raise Problem(Code.DRIVER_UNKNOWN, detail, field="url")
+    return gateway.family
 
 
 async def found_at(url: InstanceUrl, family: str, driver: Driver, recognised: Recognised | Fault | None) -> Found:
@@ -42,15 +61,15 @@ async def found_at(url: InstanceUrl, family: str, driver: Driver, recognised: Re
         detail = f"{url} is no gateway that Homing knows: {recognised.described}; {INSIST}"
         raise Problem(Code.NO_GATEWAY, detail, field="url")
     if gateway is not None and gateway.family != family:
-        detail = f"{url}: this is {gateway}; there is no driver for it yet; {INSIST}"
-        raise Problem(Code.DRIVER_UNKNOWN, detail, field="url")
+        detail = f"{url}: this is {gateway}, and not {family}; name no driver, or {gateway.family}; {INSIST}"
+        raise Problem(Code.DRIVER_UNKNOWN, detail, field="driver")
     listing = await driver.sessions(url, timeout_s=LIST_TIMEOUT_S)
     named = str(gateway) if gateway is not None else None
     if not isinstance(listing, NoList):
         return Found(named)
     if listing.fault is not None and fitness.is_doubtful(listing.fault):
         raise _unusable(url, listing.fault, named)
-    return Found(named, f"its sessions could not be listed: {_met(listing)}")
+    return Found(named, f"its sessions could not be listed: {listing.category}")
 
 
 def _unusable(url: InstanceUrl, fault: Fault, named: str | None) -> Problem:
@@ -62,7 +81,3 @@ def _unusable(url: InstanceUrl, fault: Fault, named: str | None) -> Problem:
         return Problem(Code.KEY_REFUSED, detail, field="url")
     detail = f"{url} answers as {named or 'a gateway'}, and gives no list of its sessions: {fault.category}; {INSIST}"
     return Problem(Code.NO_GATEWAY, detail, field="url")
-
-
-def _met(listing: NoList) -> str:
-    return listing.fault.category if listing.fault is not None else listing.reason

@@ -11,6 +11,7 @@ from typing import assert_never
 import structlog
 
 from homing.decide import failures, recovery
+from homing.decide.echo import without_echo
 from homing.decide.recovery import Finish, Look, SendPolicy, Try
 from homing.decide.rehome import Obstacle
 from homing.flows.doubts import Doubts
@@ -174,7 +175,8 @@ class Sending:
         self._saw(url, answer if isinstance(answer, Fault) else None)
         if isinstance(answer, Fault):
             self._fleet.doubt(url)
-            return self._attempt(url, route, answer, chose_id=chooses_id)
+            told = replace(answer, detail=without_echo(answer.detail, text.text, text.recipient_phone))
+            return self._attempt(url, route, told, chose_id=chooses_id)
         if chooses_id and not _same_id(answer.message_id, text.message_id):
             its = answer.message_id.rpartition("_")[2]  # before it some wrap the recipient
             log.warning("Instance ignored our message id", url=url, ours=text.message_id, its=its)

@@ -253,6 +253,8 @@ class ListedSession:
     """Why it cannot go on, in the gateway's word."""
     workspace_id: WorkspaceId | None = None
     """Whose it is, by the gateway's word; None where it does not say."""
+    surely_unlinked: bool = False
+    """That it is `pairing` is a fact: its gateway tells a paired session that comes up from one that shows a code."""
 
     @property
     def can_send(self) -> bool:
@@ -277,6 +279,11 @@ class NoList:
     reason: str
     fault: "Fault | None" = None
     """What the call for it met."""
+
+    @property
+    def category(self) -> str:
+        """The reason without the instance's own words."""
+        return self.fault.category if self.fault is not None else self.reason
 
 
 Listing = SessionList | NoList

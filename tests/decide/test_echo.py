@@ -1,17 +1,10 @@
 """What a gateway says of a message goes into logs and answers, and the message does not."""
 
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homing.drivers.echo import BLOT, without_echo
-from homing.drivers.webjs import WebjsDriver
-from homing.drivers.wire import Reply
-from homing.model.faults import Fault
-from homing.model.fleet import AccountUuid, Epoch, InstanceUrl, SessionId, WorkspaceId  # noqa: F401
-from homing.ports import OutgoingText
+from homing.decide.echo import BLOT, without_echo
 
 TEXT, PHONE = "Dear Anna,\nyour code is 4711-98", "6281612345678"
 
@@ -43,24 +36,3 @@ def test_no_eight_characters_of_a_text_survive(before: str, text: str, after: st
     quoted = " ".join(text.split())
     left = without_echo(f"{before} {quoted} {after}", text, PHONE)
     assert len(quoted) < 8 or quoted not in left
-
-
-async def test_a_refused_send_says_why_without_saying_what(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Wire:
-        async def call(self, *_: object, **__: object) -> Reply:
-            error = f"Failed to send {TEXT!r} to {PHONE}: invalid wid"
-            return Reply(500, {}, json.dumps({"success": False, "error": error}).encode())
-
-    message = OutgoingText(
-        session_id=SessionId("s"),
-        workspace_id=WorkspaceId(1),
-        recipient_phone=PHONE,
-        text=TEXT,
-        message_id="3EB0",
-        epoch=Epoch(1),
-    )
-    fault = await WebjsDriver(Wire()).send(InstanceUrl("http://a:1"), message, timeout_s=1)  # type: ignore[arg-type]
-    assert isinstance(fault, Fault)
-    assert "invalid wid" in str(fault)
-    assert "Anna" not in str(fault)
-    assert PHONE not in str(fault)
