@@ -30,7 +30,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "any-claim-is-borne-out",
         "an instance says that it has a session under an epoch above the vault's, and is believed",
-        "homing/decide/claims.py",
+        "homing/decide/knowledge/claims.py",
         "    if row.epoch > word.epoch:\n",
         "    if row.epoch > word.epoch + 1_000_000:\n",
         _CLAIMS,
@@ -38,7 +38,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "claims-write-the-record",
         "the record follows an instance's claim whatever the vault says",
-        "homing/store/placements.py",
+        "homing/store/directory/placements.py",
         "or_(given.c.claimed == 0, not_(_refuted(given)))",
         "or_(given.c.claimed >= 0, not_(_refuted(given)))",
         _RECORD,
@@ -46,7 +46,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "world-readable",
         "the database file may be read by everybody on the machine",
-        "homing/store/private_files.py",
+        "homing/store/sqlite/private_files.py",
         "os.O_CLOEXEC, 0o600)",
         "os.O_CLOEXEC, 0o644)",
         _FILES,
@@ -54,7 +54,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "metadata-is-an-instance",
         "a name that leads to a cloud's metadata is called like any other",
-        "homing/drivers/dial.py",
+        "homing/drivers/http/resolving.py",
         "for each in (host, *addresses):",
         "for each in (host,):",
         _ADDRESSES,
@@ -62,7 +62,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "mapped-address-passes",
         "a metadata address that is written as one of the other family is no such address",
-        "homing/decide/addresses.py",
+        "homing/decide/fleet/addresses.py",
         "return address.ipv4_mapped or _translated(address) or address",
         "return address",
         _ADDRESSES,
@@ -70,7 +70,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "codes-by-name-alone",
         "a code that links a phone is shown to read keys where a gateway calls it something else",
-        "homing/decide/codes.py",
+        "homing/decide/reports/codes.py",
         "        text = shape.sub(HIDDEN, text)\n",
         "        text = text\n",
         _CODES,
@@ -78,7 +78,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "echo-in-the-log",
         "a gateway's error that quotes the message goes into the log as it is",
-        "homing/flows/send.py",
+        "homing/flows/sending/send.py",
         "detail=without_echo(answer.detail, text.text, text.recipient_phone)",
         "detail=answer.detail",
         _ECHO,

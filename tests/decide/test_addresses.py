@@ -2,7 +2,7 @@
 
 import pytest
 
-from homing.decide.addresses import Reachable, networks
+from homing.decide.fleet.addresses import Reachable, networks
 from homing.model.urls import normal
 
 REFUSED = [

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from homing.decide.codes import HIDDEN, without_codes
+from homing.decide.reports.codes import HIDDEN, without_codes
 
 QR = "2@kB1x5cPzq0fQ+O3k/9==,Zm9vYmFyYmF6cXV4Zm9v,QUJDREVGR0hJSktMTU5PUA==,3"
 PICTURE = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAARQAAAEU"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homing.decide.echo import BLOT, without_echo
+from homing.decide.sending.echo import BLOT, without_echo
 
 TEXT, PHONE = "Dear Anna,\nyour code is 4711-98", "6281612345678"
 

@@ -9,7 +9,7 @@ from litestar import Request, Response, get
 from litestar.params import HeaderParameter, QueryParameter
 from litestar.response import Stream
 
-from homing.decide.codes import without_codes
+from homing.decide.reports.codes import without_codes
 from homing.model.access import Scope
 from homing.model.errors import Code, Problem
 from homing.model.events import Event
