@@ -11,13 +11,13 @@ import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from homing.chaos import mounts
-from homing.chaos.disks import open_disk
-from homing.chaos.names import HERE, THERE, open_names
-from homing.instance.gateway_settings import GatewaySettings
-from homing.instance.link import Link
+from homing.instance.notify.link import Link
+from homing.instance.notify.settings import GatewaySettings
+from homing.lab.chaos import mounts
+from homing.lab.chaos.disks import open_disk
+from homing.lab.chaos.names import HERE, THERE, open_names
 from homing.ports import StoreUnavailable
-from homing.store.opening import open_database
+from homing.store.db.opening import open_database
 
 SIZE_BYTES = 1 << 20
 

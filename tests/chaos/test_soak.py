@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from homing.chaos.soak import DESCRIPTORS_GROW_MAX, Growth, Sample, growth, sample
+from homing.lab.chaos.soak import DESCRIPTORS_GROW_MAX, Growth, Sample, growth, sample
 
 MIB = 1 << 20
 

@@ -13,9 +13,9 @@ from homing.cli.output import print_json
 from homing.cli.stops import ATTENTION, DONE, CannotStart
 
 if TYPE_CHECKING:
-    from homing.chaos.kind import Kind
-    from homing.chaos.run import Orders
-    from homing.chaos.stage import Wanted
+    from homing.lab.chaos.kind import Kind
+    from homing.lab.chaos.run import Orders
+    from homing.lab.chaos.stage import Wanted
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600}
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
@@ -70,9 +70,9 @@ def chaos(
 
     Exit codes: 0 every promise was kept; 1 one was not, or it was interrupted; 2 it cannot start.
     """
-    from homing.chaos import command
-    from homing.chaos.run import SOAK_PAUSE_S, Orders
-    from homing.chaos.stage import SQLITE, Wanted
+    from homing.lab.chaos import command
+    from homing.lab.chaos.run import SOAK_PAUSE_S, Orders
+    from homing.lab.chaos.stage import SQLITE, Wanted
 
     if faults == "list":
         _list(_named("all"), as_json=as_json)
@@ -94,8 +94,8 @@ def chaos(
 
 def _played(wanted: "Wanted", orders: "Orders", *, as_json: bool) -> int:
     """The exit code. Raises CannotStart."""
-    from homing.chaos import command
     from homing.demo.plan import Unworkable
+    from homing.lab.chaos import command
 
     try:
         results = command.play(wanted, orders, as_json=as_json)
@@ -110,7 +110,7 @@ def _played(wanted: "Wanted", orders: "Orders", *, as_json: bool) -> int:
 
 def _named(faults: str) -> "list[Kind]":
     """Raises CannotStart."""
-    from homing.chaos.kinds import KINDS
+    from homing.lab.chaos.kinds import KINDS
 
     names = list(KINDS) if faults == "all" else [name.strip() for name in faults.split(",") if name.strip()]
     unknown = sorted(set(names) - set(KINDS))
@@ -125,7 +125,7 @@ def _list(kinds: "list[Kind]", *, as_json: bool) -> None:
             [{"fault": kind.name, "does": kind.does, "within_s": kind.within_s, "needs": kind.takes} for kind in kinds]
         )
         return
-    from homing.chaos import command
+    from homing.lab.chaos import command
 
     command.show_kinds(kinds)
 
