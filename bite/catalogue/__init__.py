@@ -13,6 +13,7 @@ from bite.catalogue import (
     pairing,
     restoring,
     sending,
+    sharing,
     speaking,
     strangers,
     working,
@@ -35,4 +36,5 @@ DEFECTS: tuple[Defect, ...] = (
     *working.DEFECTS,
     *ground.DEFECTS,
     *leaving.DEFECTS,
+    *sharing.DEFECTS,
 )

@@ -313,5 +313,6 @@ def test_every_fault_has_its_meaning_for_the_instance(phase: Phase | None) -> No
         Phase.EPOCH_STALE: ANSWERED,
         Phase.UNAUTHORISED: ANSWERED,
         Phase.PATH_NOT_FOUND: None,
+        Phase.NOT_ATTEMPTED: None,
     }
     assert signal == expected.get(phase, signal)

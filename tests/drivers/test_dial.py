@@ -213,7 +213,9 @@ async def test_an_address_does_not_move() -> None:
         (SILENT, Phase.CONNECT_TIMED_OUT),
         (RESET, Phase.CONNECT_BROKEN),
         (NO_ROUTE, Phase.CONNECT_BROKEN),
-        (OSError(errno.EMFILE, "Too many open files"), Phase.CONNECT_BROKEN),
+        (OSError(errno.EMFILE, "Too many open files"), Phase.NOT_ATTEMPTED),
+        (OSError(errno.ENOBUFS, "No buffer space available"), Phase.NOT_ATTEMPTED),
+        (OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address"), Phase.NOT_ATTEMPTED),
         (ssl.SSLCertVerificationError(1, "certificate verify failed"), Phase.CONNECT_BROKEN),
     ],
 )

@@ -132,6 +132,8 @@ class Node:
     creates_fail: bool = False
     loses_answers: bool = False
     mute: bool = False
+    unasked: bool = False
+    """Nothing reaches it, by a limit of our own."""
     tells_age: bool = True
     creates: list[SessionId] = field(default_factory=list)
     deletes: list[SessionId] = field(default_factory=list)
@@ -205,6 +207,8 @@ class Wire:
         body_limit_bytes: int = 0,
     ) -> Reply | Fault:
         node = self._nodes[InstanceUrl(base_url)]
+        if node.unasked:
+            return Fault(Phase.NOT_ATTEMPTED, "no connection is free")
         if node.process is None:
             return Fault(Phase.REFUSED, "connection refused")
         if node.mute:

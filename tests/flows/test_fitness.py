@@ -168,7 +168,9 @@ async def test_what_is_no_gateway_at_all_is_described() -> None:
         assert "no gateway that we know: nginx/1.24" in (it.reason(A) or "")
 
 
-@pytest.mark.parametrize("phase", [Phase.REFUSED, Phase.REPLY_TIMED_OUT, Phase.INTERRUPTED, Phase.BAD_GATEWAY])
+@pytest.mark.parametrize(
+    "phase", [Phase.REFUSED, Phase.REPLY_TIMED_OUT, Phase.INTERRUPTED, Phase.BAD_GATEWAY, Phase.NOT_ATTEMPTED]
+)
 async def test_an_instance_that_is_away_is_not_misconfigured_and_nobody_is_asked_what_it_is(phase: Phase) -> None:
     async with checked(A) as it:
         it.world.instances[A].down = Fault(phase)

@@ -121,6 +121,18 @@ async def test_whoever_comes_to_a_long_queue_is_told_at_once() -> None:
     assert all(isinstance(outcome, StoreUnavailable) for outcome in outcomes)
 
 
+async def test_a_workspace_of_which_few_wait_is_not_refused_because_of_another() -> None:
+    keyed, messages = keyed_sends(late_s=60.0)
+    waiting = [asyncio.ensure_future(ask(keyed, number)) for number in range(2 * QUEUE_MAX)]
+    await asyncio.sleep(LONGEST_WAIT_S + 0.1)
+    messages.late_s = 0.0
+    with pytest.raises(Problem):
+        await ask(keyed, 2 * QUEUE_MAX)
+    with pytest.raises(Driving):
+        await keyed.answer(WorkspaceId(2), "key", "fingerprint", "uuid of another's", driving)
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
 @pytest.mark.parametrize(("queue", "for_s"), [(QUEUE_MAX, LONGEST_WAIT_S - 0.1), (QUEUE_MAX - 1, LONGEST_WAIT_S + 0.1)])
 async def test_a_short_stall_and_a_short_queue_refuse_nobody(queue: int, for_s: float) -> None:
     keyed, messages = keyed_sends(late_s=60.0)

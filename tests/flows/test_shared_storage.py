@@ -59,6 +59,16 @@ async def test_while_it_answers_nobody_takes_its_sessions() -> None:
             assert {(await fleet.again(each)).placement.state for each in accounts} == {PlacementState.HELD}
 
 
+async def test_that_we_could_not_ask_it_is_no_sign_that_nobody_answers() -> None:
+    async with node_fleet(A, B, storage="nfs") as fleet:
+        accounts = await alive(fleet, A, B)
+        async with gateway(fleet) as it:
+            await asyncio.sleep(10.0)
+            fleet.nodes[A].unasked = True
+            assert (await refused(it.exits, A)).code is Code.OVERLOADED
+            assert {(await fleet.again(each)).placement.state for each in accounts} == {PlacementState.HELD}
+
+
 async def test_a_process_that_asked_for_its_sessions_just_now_runs_whatever_is_said() -> None:
     async with node_fleet(A, B, storage="nfs") as fleet:
         accounts = await alive(fleet, A, B)

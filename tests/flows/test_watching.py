@@ -130,6 +130,16 @@ async def test_an_instance_that_cannot_be_reached_but_lives_is_in_doubt_and_not_
         assert B in bench.watching.unfit()
 
 
+async def test_what_our_own_limits_kept_from_being_asked_is_no_evidence() -> None:
+    async with watched() as bench:
+        bench.world.lose(B, Fault(Phase.NOT_ATTEMPTED))
+        for _ in range(100):
+            bench.watching.saw(B, Phase.NOT_ATTEMPTED)
+            await asyncio.sleep(0.1)
+        assert bench.watching.judged()[B].state is State.HEALTHY
+        assert not bench.watching.unfit()
+
+
 async def test_who_supervises_it_is_believed_at_once() -> None:
     async with watched() as bench:
         bench.leases.ended[B] = Ended.EXITED

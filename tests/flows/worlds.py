@@ -100,6 +100,7 @@ class World:
         self.ledger: list[tuple[str, str]] = []
         self.recipients: list[str] = []
         self.withdrawn: set[InstanceUrl] = set()
+        self.doubted: list[InstanceUrl] = []
         self.draining: set[InstanceUrl] = set()
         self.owners: dict[SessionId, WorkspaceId] = {}
         self.phones: dict[SessionId, str] = {}
@@ -148,7 +149,7 @@ class World:
         return instance.can.without_message_id() if url in self.withdrawn else instance.can
 
     def doubt(self, url: InstanceUrl) -> None:
-        pass
+        self.doubted.append(url)
 
     def withdraw_message_id(self, url: InstanceUrl) -> None:
         self.withdrawn.add(url)
@@ -264,6 +265,9 @@ class Tally:
         self.reads = self.looks = 0
         self.moves: list[tuple[MoveKind, int]] = []
         self.arrivals: list[tuple[MoveKind, float]] = []
+
+    def call_not_made(self, instance: InstanceUrl, call: str) -> None:
+        pass
 
     def instance_called(self, instance: InstanceUrl, call: str) -> None:
         pass

@@ -108,7 +108,7 @@ async def open_exits(settings: Settings) -> AsyncIterator[Exits]:
     """For a command that says, without a gateway, that an instance exited. Gateways find the wishes when they look."""
     async with AsyncExitStack() as stack:
         stores = await stack.enter_async_context(open_stores(settings))
-        wire = Wire(WireLimits(connections=settings.homing_connections_per_instance))
+        wire = Wire(_limits(settings))
         stack.push_async_callback(wire.close)
         fleet = LiveFleet(stores.directory, drivers_of(settings, wire, Metrics()), SystemClock())
         await fleet.refresh()
@@ -126,7 +126,11 @@ def _wire(settings: Settings) -> Wire:
         tls = TlsContexts(files)
     except TlsUnusable as error:
         raise Misconfigured(str(error)) from error
-    return Wire(WireLimits(connections=settings.homing_connections_per_instance), tls=tls)
+    return Wire(_limits(settings), tls=tls)
+
+
+def _limits(settings: Settings) -> WireLimits:
+    return WireLimits(settings.homing_connections_per_instance, settings.connections_of_a_session)
 
 
 async def _know(gateway: Gateway, *, alone: bool) -> None:

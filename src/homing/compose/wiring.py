@@ -23,6 +23,7 @@ from homing.drivers.registry import NoDrivers, families, unknown_driver
 from homing.drivers.wire import Calls
 from homing.fleet import LiveFleet
 from homing.flows.accounts import Accounts
+from homing.flows.admission import Admissions
 from homing.flows.adopting import Adopting
 from homing.flows.alerts import AlertBook
 from homing.flows.balance import Balance
@@ -71,7 +72,7 @@ from homing.routes import RouteCache
 from homing.serve.feed import EventFeed, Shares
 from homing.serve.keyring import Keyring
 from homing.serve.metrics import Metrics
-from homing.serve.sends import SendEndpoint, SendSettings
+from homing.serve.sends import SendEndpoint
 from homing.serve.workspaces import Workspaces
 from homing.store import naming
 from homing.store.vault_settling import SqlReservations
@@ -251,18 +252,18 @@ def _send_endpoint(
 ) -> tuple[SendEndpoint, KeyedSends, Recorder]:
     keyed = KeyedSends(stores.messages, clock, owner=entropy.uuid(), keep_s=settings.homing_idempotency_hours * 3600)
     recorder = Recorder(stores.messages, clock)
-    limits = SendSettings(settings.message_id_secret, settings.homing_max_sends)
     endpoint = SendEndpoint(
         keyring=keyring,
         workspaces=workspaces,
         routes=routes,
         sending=sending,
         keyed=keyed,
+        admissions=Admissions(settings.admission_policy, metrics.refused),
         recorder=recorder,
         clock=clock,
         entropy=entropy,
         metrics=metrics,
-        settings=limits,
+        secret=settings.message_id_secret,
     )
     return endpoint, keyed, recorder
 
@@ -357,7 +358,8 @@ def _keeping(
     reached: Reached,
 ) -> _Kept:
     news = News()
-    watching = Watching(stores.leases, fleet, clock, entropy, _watch_policy(settings), fitness.misconfigured, alerts)
+    watch, wrong = _watch_policy(settings), fitness.misconfigured
+    watching = Watching(stores.leases, fleet, clock, entropy, watch, wrong, alerts, metrics.lagged)
     rehoming = Rehoming(
         stores.directory,
         stores.grants,

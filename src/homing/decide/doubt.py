@@ -35,6 +35,8 @@ def speaks_of_session(phase: Phase) -> bool:
     match phase:
         case Phase.SERVER_ERROR | Phase.SESSION_NOT_READY | Phase.REPLY_TIMED_OUT | Phase.GATEWAY_TIMED_OUT:
             return True
+        case Phase.NOT_ATTEMPTED:
+            return False
         case Phase.NAME_NOT_RESOLVED | Phase.REFUSED | Phase.CONNECT_TIMED_OUT | Phase.CONNECT_BROKEN:
             return False
         case Phase.INTERRUPTED | Phase.REPLY_MALFORMED | Phase.BAD_GATEWAY | Phase.UNAVAILABLE:

@@ -24,6 +24,8 @@ def before_sending(fault: Fault) -> Verdict:
 
 def _judge(phase: Phase) -> tuple[VerdictKind, bool, str]:
     match phase:
+        case Phase.NOT_ATTEMPTED:
+            return VerdictKind.OVERLOADED, False, "nothing was asked of the instance, because of a limit of our own"
         case Phase.NAME_NOT_RESOLVED:
             return VerdictKind.DOWN, False, "the instance's host name is not known"
         case Phase.REFUSED:

@@ -82,6 +82,8 @@ def signal_of(phase: Phase | None) -> Signal | None:
             return Signal.ANSWERED
         case Phase.PATH_NOT_FOUND | Phase.THROTTLED | Phase.MISDIRECTED:
             return None  # a proxy in front of it may have said so
+        case Phase.NOT_ATTEMPTED:
+            return None  # it was not asked
         case _:
             assert_never(phase)
 

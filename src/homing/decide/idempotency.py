@@ -13,6 +13,8 @@ MESSAGE_ID_PREFIX = "3EB0"
 
 UNKNOWN_STATUS = 202
 QUEUE_MAX = 50
+MODEST = 10
+"""A workspace that has fewer waiting is not what makes the others wait."""
 LONGEST_WAIT_S = 0.5
 
 
@@ -79,15 +81,16 @@ def settled(answer: StoredAnswer, record: MessageRecord | None) -> StoredAnswer:
     return StoredAnswer(200, common | {"success": True, "data": data, "detail": record.reason})
 
 
-def hopeless(waiting: int, longest_s: float) -> str | None:
+def hopeless(waiting: int, of_workspace: int, longest_s: float) -> str | None:
     """Why one more should not wait until it is known whether its key is new; None if it may.
 
     If those who came long ago wait still, whoever queues behind them would be served after he gave up, and the store
-    would do nothing any more that is of use to anybody.
+    would do nothing any more that is of use to anybody. That is held against those alone of whom many wait.
     """
-    if waiting < QUEUE_MAX or longest_s <= LONGEST_WAIT_S:
+    if waiting < QUEUE_MAX or of_workspace < MODEST or longest_s <= LONGEST_WAIT_S:
         return None
-    return f"{waiting} sends wait for the database, the first of them for {longest_s:.1f} s"
+    whose = f"{of_workspace} of them of this workspace"
+    return f"{waiting} sends wait for the database, {whose}, the first for {longest_s:.1f} s"
 
 
 def fingerprint(canonical_body: bytes) -> str:

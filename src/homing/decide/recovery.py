@@ -164,6 +164,8 @@ def _after_attempt(last: Attempt, happened: Sequence[Happening], policy: SendPol
             return _give_up(FailureCode.SESSION_LOGGED_OUT, verdict.reason, happened, final=True)
         case VerdictKind.MISCONFIGURED:
             return _give_up(FailureCode.INSTANCE_MISCONFIGURED, verdict.reason, happened)
+        case VerdictKind.OVERLOADED:
+            return Try(policy.retry_delay_s, verdict.reason)  # nothing was tried: there is no limit but the deadline
         case VerdictKind.THROTTLED:
             pause_s = policy.retry_delay_s if verdict.retry_after_s is None else verdict.retry_after_s
             return _again_here(happened, policy, FailureCode.THROTTLED, verdict, pause_s)
@@ -206,7 +208,7 @@ def _try_where_it_was(found: Found, happened: Sequence[Happening], policy: SendP
     It came up while we waited: at once. It failed there once, perhaps in the middle of a hand-over: soon. It keeps
     failing: a few times, spaced.
     """
-    attempts = [item for item in happened if isinstance(item, Attempt)]
+    attempts = _tried(happened)
     if not attempts or isinstance(happened[-2], Looked):
         return Try(0.0, found.reason)
     pause_s = policy.look_pause_s if _tries_in_a_row_here(happened) == 1 else policy.retry_delay_s
@@ -222,7 +224,7 @@ def _again_here(
 
 
 def _tries_in_a_row_here(happened: Sequence[Happening]) -> int:
-    attempts = [item for item in reversed(happened) if isinstance(item, Attempt)]
+    attempts = _tried(happened)[::-1]
     return sum(1 for _ in takewhile(lambda item: item.instance_url == attempts[0].instance_url, attempts))
 
 
@@ -246,6 +248,8 @@ def _code(verdict: Verdict) -> FailureCode:
             return FailureCode.SESSION_NOT_READY
         case VerdictKind.THROTTLED:
             return FailureCode.THROTTLED
+        case VerdictKind.OVERLOADED:
+            return FailureCode.OVERLOADED
         case _:
             return FailureCode.SESSION_UNREACHABLE
 
@@ -273,7 +277,12 @@ def _ambiguous(happened: Sequence[Happening], then: str) -> str:
 
 
 def _tries(happened: Sequence[Happening]) -> int:
-    return sum(isinstance(item, Attempt) for item in happened)
+    return len(_tried(happened))
+
+
+def _tried(happened: Sequence[Happening]) -> list[Attempt]:
+    """The attempts at which an instance was asked."""
+    return [item for item in happened if isinstance(item, Attempt) and item.was_made]
 
 
 def _last_url(happened: Sequence[Happening]) -> InstanceUrl | None:

@@ -13,7 +13,7 @@ from homing.model.fleet import ListedSession, Listing, SessionId, SessionList
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """Nothing was started, and it was the instance's doing: another one may take it."""
+    """Nothing was started, and not because of the request: another instance may take it."""
 
     reason: str
 
@@ -53,6 +53,8 @@ def after(session_id: SessionId, fault: Fault, listing: Listing | None) -> After
     match fault.phase:
         case Phase.NAME_NOT_RESOLVED | Phase.REFUSED | Phase.CONNECT_TIMED_OUT | Phase.CONNECT_BROKEN:
             return Elsewhere(f"was not reached: {fault}")
+        case Phase.NOT_ATTEMPTED:
+            return Elsewhere(f"was not asked: {fault}")
         case Phase.UNAUTHORISED:
             return Elsewhere(f"does not accept our API key: {fault}")
         case Phase.UNLICENSED:

@@ -64,6 +64,8 @@ class Connection(asyncio.Protocol):
         self.closed: asyncio.Future[None] = self._loop.create_future()
         self.gone = False
         self.asked = 0
+        self.session = ""
+        """Whose call has it, or had it last: for its owner to note."""
         self.lives_until = float("inf")
         """By the loop's time; an exchange that is under way then is not cut short."""
         self._begin()

@@ -23,6 +23,8 @@ ASK_AGAIN_S = 0.5
 LIVES_S = 60.0
 """How long after its name was asked for a connection is used."""
 _REMEMBERED_HOSTS = 1_000
+_OUR_OWN = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
+"""What this machine or this process has run out of: descriptors, memory, ports."""
 _LOCALHOST = ["127.0.0.1", "::1"]
 """RFC 6761 section 6.3: never asked of a resolver."""
 
@@ -224,6 +226,8 @@ def unreached(error: Exception) -> Fault:
 
 def _phase_of(error: Exception) -> Phase:
     match error:
+        case OSError(errno=number) if number in _OUR_OWN:
+            return Phase.NOT_ATTEMPTED
         case socket.gaierror() | UnicodeError():
             return Phase.NAME_NOT_RESOLVED
         case TimeoutError():

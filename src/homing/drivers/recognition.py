@@ -4,6 +4,7 @@ import asyncio
 
 from homing.drivers import fingerprints
 from homing.drivers.fingerprints import Seen
+from homing.drivers.lanes import Lane, in_lane
 from homing.drivers.wire import MIB, Calls
 from homing.model.faults import Fault
 from homing.model.fleet import InstanceUrl
@@ -28,7 +29,8 @@ class Recognition:
         while (path := fingerprints.next_path(seen, asked)) is not None and loop.time() < until:
             asked.append(path)
             left_s = min(_ONE_CALL_S, until - loop.time())
-            reply = await self._wire.call("GET", url, path, timeout_s=left_s, body_limit_bytes=MIB)
+            with in_lane(Lane.LISTS):
+                reply = await self._wire.call("GET", url, path, timeout_s=left_s, body_limit_bytes=MIB)
             if not isinstance(reply, Fault):
                 seen.append(Seen(path, reply.status, reply.headers, reply.body))
             elif fault is None:

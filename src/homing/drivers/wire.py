@@ -9,12 +9,13 @@ import asyncio
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, assert_never
 from urllib.parse import quote, urlsplit
 
 from homing.drivers.connection import Connection, Reply
 from homing.drivers.dial import Connect, Dialer, unreached
-from homing.drivers.pool import Opened, Pool
+from homing.drivers.lanes import Lane, current
+from homing.drivers.pool import Opened, Pool, Room
 from homing.drivers.tls import TlsContexts, TlsFiles
 from homing.model.faults import Fault, Phase
 
@@ -22,7 +23,8 @@ __all__ = ["MIB", "Calls", "Reply", "Wire", "WireLimits"]
 
 MIB = 1024 * 1024
 _METHODS = frozenset({"GET", "POST", "PUT", "DELETE"})
-_PEERS = 1_000
+_PEERS = 4_000
+"""Addresses kept in mind, one for each lane of an instance."""
 
 
 class Calls(Protocol):
@@ -48,19 +50,39 @@ class WireLimits:
     """How much the wire takes upon itself, for each instance apart.
 
     `idle_s` is below the 5 s after which Node closes a kept connection; an instance that announces less with
-    `Keep-Alive: timeout=` is believed. `connect_timeout_s` covers the wait for a free connection too.
+    `Keep-Alive: timeout=` is believed. `connections` are those of the lane of sends, of which one session has
+    `of_a_session` at most; no other lane has more. `connect_timeout_s` is how long one may take to come about, and how
+    long a call waits for one that is free.
     """
 
     connections: int = 256
+    of_a_session: int = 64
+    health: int = 4
+    lists: int = 16
+    sessions: int = 32
     waiting: int = 1_000
     connect_timeout_s: float = 2.0
     idle_s: float = 4.0
     head_bytes: int = 64 * 1024
 
+    def room(self, lane: Lane) -> Room:
+        match lane:
+            case Lane.SENDS:
+                places = self.connections
+            case Lane.HEALTH:
+                places = self.health
+            case Lane.LISTS:
+                places = self.lists
+            case Lane.SESSIONS:
+                places = self.sessions
+            case _:
+                assert_never(lane)
+        return Room(min(places, self.connections), self.of_a_session, self.waiting, self.connect_timeout_s)
+
 
 @dataclass(frozen=True, slots=True)
 class _Peer:
-    """One instance's base URL, taken apart."""
+    """One instance's base URL, taken apart, and the connections of one lane to it."""
 
     host: str
     port: int
@@ -86,7 +108,7 @@ class Wire:
         self._dialer = dialer or Dialer()
         self._connect: Connect = connect or self._dialer
         self._tls = tls
-        self._peers: dict[str, _Peer] = {}
+        self._peers: dict[tuple[str, Lane], _Peer] = {}
         self._closed = False
 
     async def call(
@@ -105,13 +127,14 @@ class Wire:
         Raises ValueError for a method, path or header that could not be written as one well-formed request.
         """
         if self._closed:
-            return Fault(Phase.CONNECT_BROKEN, "the wire was closed")
+            return Fault(Phase.NOT_ATTEMPTED, "the wire was closed")
         loop = asyncio.get_running_loop()
         until = loop.time() + timeout_s
-        peer = self._peers.get(base_url) or self._meet(base_url)
+        lane, session = current()
+        peer = self._peers.get((base_url, lane)) or self._meet(base_url, lane)
         message = _request(method, peer, path, headers, body)
         while True:
-            connection = peer.pool.take_idle() or await self._take(peer.pool, until)
+            connection = peer.pool.take_idle(session) or await self._take(peer.pool, until, session)
             if isinstance(connection, Fault):
                 return connection
             answer = connection.ask(message, until=until, timeout_s=timeout_s, body_limit_bytes=body_limit_bytes)
@@ -133,32 +156,28 @@ class Wire:
             await peer.pool.close()
         await self._dialer.close()
 
-    async def _take(self, pool: Pool, until: float) -> Opened:
+    async def _take(self, pool: Pool, until: float, session: str) -> Opened:
         loop = asyncio.get_running_loop()
         if loop.time() >= until:
-            return Fault(Phase.CONNECT_TIMED_OUT, "no time was left to connect")
-        return await pool.take(min(until, loop.time() + self._limits.connect_timeout_s))
+            return Fault(Phase.NOT_ATTEMPTED, "no time was left to connect")
+        return await pool.take(until, session)
 
-    def _meet(self, base_url: str) -> _Peer:
+    def _meet(self, base_url: str, lane: Lane) -> _Peer:
         if len(self._peers) >= _PEERS:
-            self._peers = {url: peer for url, peer in self._peers.items() if not peer.pool.is_empty}
+            self._peers = {at: peer for at, peer in self._peers.items() if not peer.pool.is_empty}
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"{base_url!r} is not a base URL")
         is_tls = parts.scheme == "https"
         host, port = parts.hostname, parts.port or (443 if is_tls else 80)
         authority = _in_ascii(parts.netloc.rpartition("@")[2])
-        peer = self._peers[base_url] = _Peer(
+        peer = self._peers[base_url, lane] = _Peer(
             host=host,
             port=port,
             is_tls=is_tls,
             path_prefix=quote(parts.path.rstrip("/"), safe="/%:@!$&'()*+,;=~"),
             head_start=f" HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: homing\r\nAccept: application/json\r\n",
-            pool=Pool(
-                places=self._limits.connections,
-                waiters=self._limits.waiting,
-                open_one=lambda pool, until: self._open(pool, host, port, is_tls, until),
-            ),
+            pool=Pool(self._limits.room(lane), lambda pool, until: self._open(pool, host, port, is_tls, until)),
         )
         return peer
 
@@ -171,8 +190,9 @@ class Wire:
                 on_gone=pool.gone,
             )
 
+        at_most = asyncio.get_running_loop().time() + self._limits.connect_timeout_s
         try:
-            async with asyncio.timeout_at(until):
+            async with asyncio.timeout_at(min(until, at_most)):
                 _, connection = await self._connect(host, port, self._context() if is_tls else None, new_connection)
         except TimeoutError:
             return Fault(Phase.CONNECT_TIMED_OUT, "no connection in time")

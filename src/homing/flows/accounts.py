@@ -224,7 +224,7 @@ class Accounts:
             health = await self._fleet.driver(url).health(url, timeout_s=HEALTH_TIMEOUT_S)
             if not isinstance(health, Fault):
                 return choice
-            unfit[url] = "does not answer"
+            unfit[url] = "was not asked" if health.phase is Phase.NOT_ATTEMPTED else "does not answer"
 
     async def _can_send(self, account: Account, url: InstanceUrl) -> bool:
         if account.placement.instance_url != url:
@@ -311,6 +311,8 @@ def placed(account: Account) -> InstanceUrl:
 
 def instance_fault(url: InstanceUrl, fault: Fault) -> Problem:
     match fault.phase:
+        case Phase.NOT_ATTEMPTED:
+            return Problem(Code.OVERLOADED, f"{url} was not asked: {fault.detail}; try again soon", retry_after_s=1)
         case Phase.UNAUTHORISED:
             return Problem(
                 Code.INSTANCE_MISCONFIGURED,

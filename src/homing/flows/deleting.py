@@ -4,6 +4,7 @@ What the record says of the session may be old: its instance is asked at this mo
 first. A session that can send is somebody's working line: that takes insisting.
 """
 
+from homing.flows.accounts import instance_fault
 from homing.flows.alerts import AlertBook
 from homing.flows.listings import Lists
 from homing.model.alerts import Subject
@@ -44,6 +45,8 @@ class Deleting:
         if isinstance(row, Fault):
             if row.phase is Phase.SESSION_NOT_FOUND:
                 return
+            if row.phase is Phase.NOT_ATTEMPTED:
+                raise instance_fault(url, row)
             if force and self._has_exited(url):
                 return
             raise _in_use(

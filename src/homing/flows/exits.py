@@ -8,6 +8,7 @@ import structlog
 
 from homing.decide import movable
 from homing.decide.rehome import Cause, Wish
+from homing.flows.accounts import instance_fault
 from homing.flows.keeper import Wishes
 from homing.model.errors import Code, Problem
 from homing.model.faults import Fault, Phase
@@ -85,6 +86,8 @@ class Exits:
         health = await self._fleet.driver(url).health(url, timeout_s=PROBE_TIMEOUT_S)
         if isinstance(health, Fault) and health.phase is Phase.REFUSED:
             return None
+        if isinstance(health, Fault) and health.phase is Phase.NOT_ATTEMPTED:
+            raise instance_fault(url, health)
         if isinstance(health, Fault) and health.phase in _NOBODY_THERE:
             return f"nobody answers at {url}, and nobody refuses either ({health}): your word counts that none runs"
         met = f"it was connected to, and then: {health}" if isinstance(health, Fault) else "it is well"

@@ -5,6 +5,7 @@ the gateway dies, the lease ends, and whoever is asked next drives on under the 
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -47,6 +48,7 @@ class KeyedSends:
         self._messages, self._clock, self._owner, self._keep_s = messages, clock, owner, keep_s
         self._driving: set[tuple[WorkspaceId, str]] = set()
         self._claiming: dict[object, float] = {}
+        self._claiming_of: Counter[WorkspaceId] = Counter()
         self._here: dict[tuple[WorkspaceId, str], _Here] = {}
         self._letting_go: set[asyncio.Task[None]] = set()
 
@@ -106,9 +108,10 @@ class KeyedSends:
         return idempotency.admit(found, fingerprint)
 
     async def _claimed(self, workspace: WorkspaceId, key: str, fingerprint: str, message_uuid: str) -> Claimed | InUse:
-        self._see_that_it_is_worth_waiting()
+        self._see_that_it_is_worth_waiting(workspace)
         place = object()
         self._claiming[place] = self._clock.monotonic()
+        self._claiming_of[workspace] += 1
         try:
             async with asyncio.timeout(CLAIM_WITHIN_S):
                 return await self._messages.claim_key(
@@ -128,11 +131,14 @@ class KeyedSends:
             raise
         finally:
             del self._claiming[place]
+            self._claiming_of[workspace] -= 1
+            if not self._claiming_of[workspace]:
+                del self._claiming_of[workspace]
 
-    def _see_that_it_is_worth_waiting(self) -> None:
+    def _see_that_it_is_worth_waiting(self, workspace: WorkspaceId) -> None:
         now_s = self._clock.monotonic()
         first_s = next(iter(self._claiming.values()), now_s)
-        hopeless = idempotency.hopeless(len(self._claiming), now_s - first_s)
+        hopeless = idempotency.hopeless(len(self._claiming), self._claiming_of[workspace], now_s - first_s)
         if hopeless is not None:
             raise Problem(Code.OVERLOADED, hopeless, retry_after_s=2)
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from math import inf
 
+from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl, ListedSession, Listing, NoList, SessionList
 from homing.ports import Clock, Fleet
 
@@ -90,6 +91,8 @@ class Lists:
         if self._heard is not None:
             self._heard(listing)
         match listing:
+            case NoList(fault=Fault(phase=Phase.NOT_ATTEMPTED)):
+                pass
             case NoList(instance_url=url):
                 self._silent_since_s[url] = self._clock.monotonic()
             case SessionList(instance_url=url, sessions=sessions):

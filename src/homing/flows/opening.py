@@ -31,7 +31,9 @@ log = structlog.get_logger("homing")
 
 _AGAIN_S = 2.0
 _LOOK_AGAIN_S = 5.0
-_NEVER_LEFT = frozenset({Phase.REFUSED, Phase.CONNECT_TIMED_OUT, Phase.CONNECT_BROKEN, Phase.NAME_NOT_RESOLVED})
+_NEVER_LEFT = frozenset({
+    Phase.NOT_ATTEMPTED, Phase.REFUSED, Phase.CONNECT_TIMED_OUT, Phase.CONNECT_BROKEN, Phase.NAME_NOT_RESOLVED,
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,7 @@ class Sending:
             )
             match step:
                 case Try(after_s=after_s):
-                    await self._pause(after_s)
+                    route = await self._later(route, after_s)
                     tried = await self._try(text, route, happened, deadline_s)
                     if isinstance(tried, Receipt):
                         return _sent(tried, self._address(route), route, happened)
@@ -142,9 +142,12 @@ class Sending:
         code = FailureCode.NO_CAPACITY if obstacle.no_room else outcome.code
         return replace(outcome, code=code, reason=f"{outcome.reason}; {obstacle.reason}")
 
-    async def _pause(self, after_s: float) -> None:
-        if after_s > 0:
-            await self._clock.sleep(after_s)
+    async def _later(self, route: Route, after_s: float) -> Route:
+        """After a pause: the route, which may have been corrected meanwhile."""
+        if after_s <= 0:
+            return route
+        await self._clock.sleep(after_s)
+        return self._routes.by_session(route.session_id) or route
 
     async def _try(self, text: Text, route: Route, happened: list[Happening], deadline_s: float) -> Receipt | Happening:
         url = self._address(route)
@@ -173,7 +176,8 @@ class Sending:
         answer = await self._fleet.driver(url).send(url, _outgoing(text, route), timeout_s=timeout_s)
         self._saw(url, answer if isinstance(answer, Fault) else None)
         if isinstance(answer, Fault):
-            self._fleet.doubt(url)
+            if answer.phase is not Phase.NOT_ATTEMPTED:
+                self._fleet.doubt(url)
             return self._attempt(url, route, answer, chose_id=chooses_id)
         if chooses_id and not _same_id(answer.message_id, text.message_id):
             log.warning("Instance ignored our message id", url=url, ours=text.message_id, its=answer.message_id)
@@ -293,7 +297,7 @@ def _set_aside(route: Route) -> NotSent | None:
 
 
 def _sent(receipt: Receipt, url: InstanceUrl | None, route: Route, happened: list[Happening]) -> Sent:
-    attempts = [item for item in happened if isinstance(item, Attempt)]
+    attempts = [item for item in happened if isinstance(item, Attempt) and item.was_made]
     failover = any(attempt.instance_url != url for attempt in attempts)
     reason = f"sent after: {attempts[-1].verdict.reason}" if attempts else "sent at the first attempt"
     return Sent(receipt, url, route.session_id, len(attempts) + 1, failover, reason)

@@ -65,8 +65,13 @@ class Watching:
         policy: WatchPolicy,
         misconfigured: Callable[[], Mapping[InstanceUrl, str]] = dict,
         alerts: AlertBook | None = None,
+        lagged: Callable[[float], None] = lambda _: None,
     ) -> None:
-        """`misconfigured` tells which instances answer and do not work as they are set up, and why."""
+        """`misconfigured` tells which instances answer and do not work as they are set up, and why.
+
+        `lagged` hears how many seconds late our own loop came to what was due, several times a second.
+        """
+        self._lagged = lagged
         self._misconfigured, self._alerts = misconfigured, alerts or AlertBook(Unkept(), clock)
         self._leases, self._fleet, self._clock, self._entropy = leases, fleet, clock, entropy
         self._policy = policy
@@ -316,4 +321,5 @@ class Watching:
             last_s = self._clock.monotonic()
             await self._clock.sleep(_PULSE_S)
             now_s = self._clock.monotonic()
+            self._lagged(max(0.0, now_s - last_s - _PULSE_S))
             self._stalls = health.ticked(self._stalls, last_s, now_s, _PULSE_S, self._policy.health)
