@@ -10,13 +10,13 @@ from typing import Any
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from homing.decide import schedules
 from homing.decide.admission import AdmissionPolicy
-from homing.decide.leases import LeasePolicy, unsafe
-from homing.decide.moves import MovePolicy
-from homing.decide.rebalance import RebalancePolicy
-from homing.decide.recovery import SendPolicy
-from homing.decide.restoring import RestoringPolicy
+from homing.decide.fleet.leases import LeasePolicy, unsafe
+from homing.decide.moves.rebalance import RebalancePolicy
+from homing.decide.moves.rules import MovePolicy
+from homing.decide.sending.recovery import SendPolicy
+from homing.decide.starting.restoring import RestoringPolicy
+from homing.decide.work import cron
 from homing.model.fleet import InstanceUrl
 from homing.model.urls import is_plain_path, normal
 
@@ -177,7 +177,7 @@ class Settings(BaseSettings):
     @field_validator("homing_sync_schedule")
     @classmethod
     def _cron_or_empty(cls, value: str) -> str:
-        schedules.checked(value)
+        cron.checked(value)
         return value
 
     @property

@@ -2,7 +2,7 @@
 
 import pytest
 
-from homing.decide import failures
+from homing.decide.sending import failures
 from homing.model.faults import Fault, Phase
 from homing.model.sending import VerdictKind
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from homing.decide import failures
+from homing.decide.sending import failures
 from homing.drivers import Drivers, drivers_over
+from homing.drivers.http.wire import Wire, WireLimits
 from homing.drivers.registry import families
-from homing.drivers.wire import Wire, WireLimits
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Epoch, InstanceUrl, ListedSession, NoList, SessionId, SessionList, SessionStatus
 from homing.model.sending import Receipt

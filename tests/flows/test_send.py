@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from homing.decide.recovery import SendPolicy
+from homing.decide.sending.recovery import SendPolicy
 from homing.model.errors import Code
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Epoch, MoveKind, Rebinding, SessionStatus

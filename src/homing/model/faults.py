@@ -2,7 +2,7 @@
 
 The phase is what tells "nothing was sent" from "something may have been sent", so a driver translates every
 exception and every answer it meets into exactly one of these, once. What a fault *implies* is judged in
-`homing.decide.failures`.
+`homing.decide.sending.failures`.
 """
 
 from dataclasses import dataclass

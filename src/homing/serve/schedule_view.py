@@ -3,13 +3,13 @@
 from datetime import datetime
 from typing import Any
 
-from homing.decide import schedules
+from homing.decide.work import cron
 from homing.model.work import ScheduleRecord
 
 
 def shown(record: ScheduleRecord, now: datetime) -> dict[str, Any]:
     """Expression, last run, its result, and how long until the next."""
-    next_at = schedules.next_at(record.expression, now)
+    next_at = cron.next_at(record.expression, now)
     return {
         "name": record.name,
         "expression": record.expression,

@@ -11,12 +11,12 @@ from typing import Any
 import msgspec
 import structlog
 
-from homing.decide import idempotency
-from homing.decide.idempotency import Drive, InFlight, Mismatch
+from homing.decide.sending import idempotency
+from homing.decide.sending.idempotency import Drive, InFlight, Mismatch
 from homing.flows.admission import Admissions
-from homing.flows.keyed import Driven, KeyedSends
-from homing.flows.record import Recorder
-from homing.flows.send import Sending
+from homing.flows.sending.idempotent_send import Driven, KeyedSends
+from homing.flows.sending.send import Sending
+from homing.flows.sending.send_records import Recorder
 from homing.model.access import Scope
 from homing.model.errors import Code, Problem
 from homing.model.fleet import AccountUuid, Contact, ContactUuid, Route, WorkspaceId

@@ -5,7 +5,6 @@ from typing import Any
 from litestar import Controller, delete, get, post
 from litestar.params import JSONBody
 
-from homing.compose import Gateway
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Contact, ContactUuid
 from homing.ports import AccountChanged, Page
@@ -24,6 +23,7 @@ from homing.serve.api.context import (
     uuid_of,
 )
 from homing.serve.bodies import ContactBody
+from homing.serve.gateway import Gateway
 from homing.serve.views import ContactView
 
 

@@ -5,7 +5,6 @@ from typing import Any
 from litestar import Controller, delete, get, post
 from litestar.params import JSONBody
 
-from homing.compose import Gateway
 from homing.model.access import Scope
 from homing.model.errors import Code, Problem
 from homing.model.fleet import AccountUuid, SessionId, WorkspaceId
@@ -14,6 +13,7 @@ from homing.serve import views
 from homing.serve.access import Caller
 from homing.serve.api.context import ADMIN, OPERATOR, Asking, Ref, TheGateway
 from homing.serve.bodies import ForgetBody, KeyBody
+from homing.serve.gateway import Gateway
 from homing.serve.keyring import new_key
 from homing.serve.views import CacheView, KeyView
 

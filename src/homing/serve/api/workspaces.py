@@ -6,7 +6,6 @@ from litestar import Controller, get, patch
 from litestar.params import FromPath, JSONBody
 from msgspec import UNSET
 
-from homing.compose import Gateway
 from homing.model.errors import Code, Problem
 from homing.model.phones import Bare
 from homing.model.workspaces import Workspace
@@ -15,6 +14,7 @@ from homing.serve import views
 from homing.serve.access import Caller
 from homing.serve.api.context import ADMIN, READ, Asking, TheGateway
 from homing.serve.bodies import WorkspaceChangesBody
+from homing.serve.gateway import Gateway
 from homing.serve.views import WorkspaceView
 from homing.serve.workspaces import region_of
 
