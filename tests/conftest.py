@@ -28,13 +28,21 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Recorded gateways that nothing here speaks to are named at the end of every run that met them."""
+    """What could not be tried here is named at the end of every run that met it."""
     told = [
         value
         for report in terminalreporter.getreports("passed")
         for name, value in getattr(report, "user_properties", ())
         if name == "no driver for" and report.when == "call"
     ]
+    left_out = {
+        str(report.longrepr[2])
+        for report in terminalreporter.getreports("skipped")
+        if isinstance(report.longrepr, tuple)
+    }
+    for each in sorted(each.removeprefix("Skipped: ") for each in left_out):
+        if each.startswith("NOT RUN"):
+            terminalreporter.write_line(each, yellow=True)
     for each in told:
         terminalreporter.write_line(f"NOT PLAYED, there is no driver yet: {each}", yellow=True)
 

@@ -22,8 +22,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "routes": {"model", "ports"},
     "fleet": {"model", "ports", "drivers"},
     "world": set(),
+    "listening": set(),
     "config": {"model", "decide"},
-    "instance": {"model", "decide", "ports", "instance", "simulated_whatsapp"},
+    "instance": {"model", "decide", "ports", "instance", "listening", "simulated_whatsapp"},
 }
 SEES_ALL = {"compose", "serve", "cli", "demo", "sim", "__init__", "__main__", "chaos"}
 

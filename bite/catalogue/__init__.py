@@ -2,17 +2,20 @@
 
 from bite.catalogue import (
     adopting,
+    describing,
     granting,
     ground,
     holding,
     joining,
     knowing,
+    leaving,
     meaning,
     numbers,
     pairing,
     restoring,
     sending,
     speaking,
+    strangers,
     working,
 )
 from bite.defect import Defect
@@ -29,6 +32,9 @@ DEFECTS: tuple[Defect, ...] = (
     *pairing.DEFECTS,
     *restoring.DEFECTS,
     *speaking.DEFECTS,
+    *strangers.DEFECTS,
     *working.DEFECTS,
     *ground.DEFECTS,
+    *leaving.DEFECTS,
+    *describing.DEFECTS,
 )

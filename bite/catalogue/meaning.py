@@ -36,8 +36,8 @@ DEFECTS: tuple[Defect, ...] = (
         "sent-without-an-id",
         "a success without a message id is taken for sent",
         "homing/drivers/webjs_answers.py",
-        "if not isinstance(message_id, str) or not message_id.strip():",
-        "if not isinstance(message_id, str):",
+        "if message_id is None or not message_id.strip():",
+        "if message_id is None:",
         _ANSWERS,
     ),
     Defect(

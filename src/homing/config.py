@@ -17,10 +17,11 @@ from homing.decide.rebalance import RebalancePolicy
 from homing.decide.recovery import SendPolicy
 from homing.decide.restoring import RestoringPolicy
 from homing.model.fleet import InstanceUrl
-from homing.model.urls import normal
+from homing.model.urls import is_plain_path, normal
 
 DEFAULT_INSTANCES = tuple(f"http://localhost:{port}" for port in range(3001, 3005))
 DEFAULT_DATABASE = "sqlite:///homing.db"
+_ORIGIN = re.compile(r"https?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?")
 _INSTANCE = re.compile(r"WHATSAPP_INSTANCE_(\d+)(_API_KEY)?", re.IGNORECASE)
 
 
@@ -47,9 +48,12 @@ class Settings(BaseSettings):
     whatsapp_enable_cache: bool = True
 
     # Where we listen and what we stand on.
-    homing_host: str = "127.0.0.1"
+    homing_host: str = Field(default="localhost", min_length=1, description="localhost: both loopback addresses")
     homing_port: int = Field(default=8000, ge=1, le=65_535)
     homing_public_url: str = Field(default="", description="under which instances reach us")
+    homing_root_path: str = Field(default="", description="the path of a proxy's site below which we are served")
+    homing_cors_origins: str = Field(default="", description="whose pages may call us; a list with commas")
+    homing_stop_delay: float = Field(default=5.0, ge=0, le=600, description="seconds of service after SIGTERM")
     homing_database_url: str = Field(default=DEFAULT_DATABASE, repr=False)
     homing_database_wait: float | None = Field(default=None, ge=0, description="seconds at start; unset: for ever")
     homing_listen_url: str = Field(default="", repr=False, description="the database without its pooler, to listen")
@@ -142,6 +146,22 @@ class Settings(BaseSettings):
             raise ValueError("there is no such region; write its ISO 3166 code, such as ID, BR or US")
         return value
 
+    @field_validator("homing_root_path")
+    @classmethod
+    def _plain_path(cls, value: str) -> str:
+        prefix = value.strip().rstrip("/")
+        if prefix and not is_plain_path(prefix):
+            raise ValueError("it should be a path such as /homing, of letters, digits and . _ ~ -")
+        return prefix
+
+    @field_validator("homing_cors_origins")
+    @classmethod
+    def _origins(cls, value: str) -> str:
+        for each in filter(None, (each.strip() for each in value.split(","))):
+            if each != "*" and not _ORIGIN.fullmatch(each):
+                raise ValueError(f"{each!r} is no origin; it should look like https://app.example.org, without a path")
+        return value
+
     @field_validator("homing_trusted_proxies")
     @classmethod
     def _networks(cls, value: str) -> str:
@@ -166,8 +186,12 @@ class Settings(BaseSettings):
         if self.homing_public_url:
             return self.homing_public_url
         everywhere = self.homing_host in ("0.0.0.0", "::", "")  # noqa: S104 - compared, not bound
-        host = socket.gethostname() if everywhere else self.homing_host
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.homing_port}"
+        return _at(socket.gethostname(), self.homing_port) if everywhere else self.here_url
+
+    @property
+    def here_url(self) -> str:
+        """Where we listen."""
+        return _at(self.homing_host, self.homing_port)
 
     @property
     def message_id_secret(self) -> bytes:
@@ -195,6 +219,16 @@ class Settings(BaseSettings):
     def trusted_proxies(self) -> list[str]:
         """Those whose word on who their clients are is believed, as networks."""
         return [str(ip_network(each.strip(), strict=False)) for each in self.homing_trusted_proxies.split(",") if each]
+
+    @property
+    def cors_origins(self) -> list[str]:
+        """Origins of pages that may call us, as browsers write them."""
+        return [each.strip().lower() for each in self.homing_cors_origins.split(",") if each.strip()]
+
+    @property
+    def stop_grace_s(self) -> float:
+        """How long a request in progress may take when nothing new is accepted any more: as long as any send may."""
+        return self.send_policy.longest_s
 
     @property
     def streams_of_a_key(self) -> int:
@@ -248,6 +282,10 @@ class _NumberedInstances(PydanticBaseSettingsSource):
             "instances": tuple(dict.fromkeys(found.values())),
             "instance_api_keys": {named[number]: key for number, key in keys.items() if number in named},
         }
+
+
+def _at(host: str, port: int) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _instance(number: int, url: str) -> InstanceUrl:

@@ -29,7 +29,8 @@ class Ledger:
     """An append-only file of deliveries. A delivery may be acknowledged to its sender once ``append`` returned."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)
         self.path = path
         self._file: BinaryIO = path.open("ab")
 

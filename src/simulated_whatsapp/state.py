@@ -8,8 +8,9 @@ from simulated_whatsapp.core import Device, InboundMessage, Judge
 
 def save(path: Path, judge: Judge) -> None:
     """Write every device with its highest ratchet counter and its waiting messages."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + ".tmp")
+    unfinished.touch(mode=0o600)
     unfinished.write_text(json.dumps([_written(device) for device in judge.devices.values()]))
     unfinished.replace(path)
 

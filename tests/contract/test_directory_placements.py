@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, insert
 from structlog.testing import capture_logs
+from vaults import opened, vault_of
 
 from clocks import SteppedClock
 from homing.model.fleet import (
@@ -24,6 +25,7 @@ from homing.model.fleet import (
     SessionId,
     SessionStatus,
 )
+from homing.model.vault import Grant, Holder, Vouched
 from homing.ports import AccountChanged, Notice, Page, PlacementChanged, StoreUnavailable
 from homing.store import schema
 from homing.store.database import Database
@@ -31,6 +33,7 @@ from homing.store.directory import SqlDirectory
 from homing.store.notices import LocalNotices
 from homing.store.opening import open_database
 from homing.store.telling import Changes
+from homing.store.vault import SqlVault
 
 CACHE_LINE = "Cache invalidated due to instance URL change"
 
@@ -418,3 +421,66 @@ async def many_accounts(database: Database, directory: SqlDirectory, number: int
     await database.write(lambda c: c.execute(insert(schema.accounts), rows))
     await database.write(lambda c: c.execute(insert(schema.sessions), sessions))
     return await directory.accounts(None, Page(limit=number))
+
+
+# --- what instances claim ---
+
+CLAIMED = "found on another instance"
+
+
+def claim(account: Account, url: InstanceUrl, epoch: int) -> Rebinding:
+    return Rebinding(account.placement, url, Epoch(epoch), MoveKind.REDISCOVERY, CLAIMED, claimed=True)
+
+
+async def in_the_vault(directory: SqlDirectory, database: Database, number: int = 1) -> tuple[Account, SqlVault]:
+    """An account placed on A, whose session the vault granted to a boot there, under the record's epoch."""
+    account, vault = await placed_account(directory, number), await vault_of(database)
+    grant = await opened(vault, account.session_id, epoch=account.placement.epoch, holder=Holder(A, "boot-a"))
+    assert isinstance(await vault.save(grant, {"linked": True}), Grant)
+    return account, vault
+
+
+@pytest.mark.parametrize(("url", "above"), [(B, 94), (B, 1), (B, 0), (A, 1), (A, 2**40)])
+async def test_a_claim_that_the_vault_refutes_changes_no_record(
+    directory: SqlDirectory, database: Database, url: InstanceUrl, above: int
+) -> None:
+    account, vault = await in_the_vault(directory, database)
+    assert await directory.rebind([claim(account, url, account.placement.epoch + above)]) == []
+    assert (await directory.account(None, uuid=account.uuid)).placement == account.placement  # type: ignore[union-attr]
+    await vault.close()
+
+
+async def test_the_vaults_own_holder_is_believed_and_what_we_do_ourselves_needs_no_word(
+    directory: SqlDirectory, database: Database
+) -> None:
+    account, vault = await in_the_vault(directory, database)
+    granted = await opened(vault, account.session_id, epoch=None, holder=Holder(B, "boot-b"))
+    assert len(await directory.rebind([claim(account, B, granted.epoch)])) == 1
+    after = await directory.account(None, uuid=account.uuid)
+    assert after is not None
+    assert (after.placement.instance_url, after.placement.epoch) == (B, granted.epoch)
+    ours = Rebinding(after.placement, A, Epoch(granted.epoch + 5), MoveKind.PLACEMENT, "started by request")
+    assert len(await directory.rebind([ours])) == 1
+    await vault.close()
+
+
+async def test_the_vault_vouches_for_whom_it_was_granted_to(directory: SqlDirectory, database: Database) -> None:
+    account, vault = await in_the_vault(directory, database)
+    outside = await placed_account(directory, 2)
+    asked = [account.session_id, outside.session_id]
+    epoch = account.placement.epoch
+    assert await directory.vouched(asked) == {account.session_id: Vouched(epoch, A)}
+    held = await opened(vault, account.session_id, epoch=epoch + 1, holder=Holder(B, "boot-b"))
+    await vault.release([held])
+    assert await directory.vouched(asked) == {account.session_id: Vouched(Epoch(epoch + 1), None)}
+    await vault.close()
+
+
+async def test_a_number_that_no_column_holds_fails_no_other_change(directory: SqlDirectory) -> None:
+    good, bad = await placed_account(directory, 1), await placed_account(directory, 2)
+    changes = [claim(good, B, good.placement.epoch + 1), claim(bad, B, 2**63)]
+    assert good.session_id in {change.session_id for change in await directory.rebind(changes)}
+    after = await directory.account(None, uuid=bad.uuid)
+    assert after is not None
+    assert isinstance(after.placement.epoch, int)
+    assert after.placement.epoch < 2**63

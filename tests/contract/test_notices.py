@@ -25,7 +25,8 @@ from homing.ports import (
 from homing.store import notice_wire
 from homing.store.directory import SqlDirectory
 from homing.store.notice_wire import Letter
-from homing.store.notices import LocalNotices, StagedNotices, open_notices
+from homing.store.notices import LocalNotices, StagedNotices
+from homing.store.notices_opening import open_notices
 from homing.store.notices_postgres import PostgresNotices
 from homing.store.notices_redis import RedisNotices
 from homing.store.opening import open_database

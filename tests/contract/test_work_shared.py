@@ -16,7 +16,8 @@ from clocks import PassTime
 from homing.model.work import Done, Ending, Job, JobState, NewJob, Retry
 from homing.store import jobs as operations
 from homing.store.database import Database
-from homing.store.notices import StagedNotices, open_notices
+from homing.store.notices import StagedNotices
+from homing.store.notices_opening import open_notices
 from homing.store.opening import open_database
 from homing.store.work import SqlWork
 

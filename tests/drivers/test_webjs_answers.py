@@ -225,8 +225,8 @@ def test_a_rows_epoch_and_phone_are_taken_where_they_make_sense() -> None:
         {"session_id": "b", "status": "connected", "epoch": "7", "phone_number": 62817},
     )
     assert found.sessions[SessionId("a")] == ListedSession(SessionId("a"), SessionStatus.CONNECTED, "62816", Epoch(7))
-    assert found.sessions[SessionId("b")] == ListedSession(SessionId("b"), SessionStatus.CONNECTED, "62817", None)
-    assert "session b has an epoch that is not a number" in found.oddities[0]
+    assert found.sessions[SessionId("b")] == ListedSession(SessionId("b"), SessionStatus.UNKNOWN, "62817", None)
+    assert "session b has an epoch that cannot be: '7'" in found.oddities[0]
 
 
 def test_how_long_a_session_is_idle_is_told_by_the_instances_own_clock() -> None:

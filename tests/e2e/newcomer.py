@@ -121,7 +121,7 @@ class Newcomer:
 
     def _environment(self, more: Mapping[str, str]) -> dict[str, str]:
         own = {name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)}
-        return {**own, "PYTHONPATH": str(SOURCES), "NO_COLOR": "1", "COLUMNS": "200", **more}
+        return {**own, "PYTHONPATH": str(SOURCES), "NO_COLOR": "1", "COLUMNS": "200", "HOMING_STOP_DELAY": "0", **more}
 
     async def _is_ready(self, number: int) -> bool:
         process = self.gateways[number]

@@ -54,7 +54,7 @@ async def test_a_taken_port_is_one_sentence_and_exit_code_2(fleet, processes):
     port = int(url.rpartition(":")[2])
     process, said = await processes.instance(port=port)
     assert await asyncio.wait_for(process.wait(), 5) == 2
-    assert said == f"Cannot listen on 127.0.0.1:{port}: Address already in use.\n"
+    assert said == f"Cannot listen on localhost:{port}: Address already in use.\n"
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ Count = Annotated[int, Parameter(validator=Number(gte=1))]
 
 def serve(
     *,
-    host: Annotated[str | None, Parameter(help="The interface to listen on. [default: HOMING_HOST, 127.0.0.1]")] = None,
+    host: Annotated[str | None, Parameter(help="The interface to listen on. [default: HOMING_HOST, localhost]")] = None,
     port: Annotated[Port | None, Parameter(help="[default: HOMING_PORT, 8000]")] = None,
 ) -> int:
     """Run the gateway: the HTTP API on one stable address, with its documentation at /docs. Ctrl-C ends it.
@@ -67,7 +67,7 @@ def instance(
         str | None, Parameter(help="Where the vault is: the gateways' database. [default: HOMING_DATABASE_URL]")
     ] = None,
     port: Annotated[AnyPort, Parameter(help="Where to listen; 0 takes any free one.")] = 3001,
-    host: Annotated[str, Parameter(help="The interface to listen on.")] = "127.0.0.1",
+    host: Annotated[str, Parameter(help="The interface to listen on.")] = "localhost",
     url: Annotated[str | None, Parameter(help="The address that others use. [default: http://localhost:PORT]")] = None,
     api_key: Annotated[str | None, Parameter(help="What callers must show. [default: WHATSAPP_API_KEY]")] = None,
     restore: Annotated[

@@ -27,7 +27,8 @@ from homing.store.grants import SqlGrants
 from homing.store.leases import SqlLeases
 from homing.store.messages import SqlMessages
 from homing.store.migrating import migrate
-from homing.store.notices import StagedNotices, open_notices
+from homing.store.notices import StagedNotices
+from homing.store.notices_opening import open_notices
 from homing.store.opening import open_database
 from homing.store.schedules import SqlSchedules
 from homing.store.work import SqlWork

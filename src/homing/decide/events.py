@@ -2,9 +2,10 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 
 from homing.model.events import Meaning, Report
 from homing.model.fleet import InstanceUrl, SessionId
@@ -220,11 +221,17 @@ def _deeper_than(value: Any, depth: int) -> bool:
     return any(depth == 0 or _deeper_than(each, depth - 1) for each in inside)
 
 
-def _no_number(word: str) -> None:
-    raise ValueError(f"{word} is not JSON")
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(f"{word[:20]} is no number that anybody could hold")
 
 
-_reader = json.JSONDecoder(parse_constant=_no_number)  # `json.loads` would make one for each body
+def _number(word: str) -> float:
+    number = float(word)
+    return number if math.isfinite(number) else _no_number(word)
+
+
+# `json.loads` would make one for each body.
+_reader = json.JSONDecoder(parse_float=_number, parse_constant=_no_number)
 
 
 def _sender_id(header_id: str | None, body: Mapping[str, Any]) -> str | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from homing.decide import linking
 from homing.model.fleet import (
+    CLAIMED_EPOCH_MAX,
     Epoch,
     InstanceUrl,
     Linking,
@@ -112,13 +113,14 @@ class Observations:
 
 
 def observe(listings: Mapping[InstanceUrl, Listing], sessions: Collection[SessionId]) -> Observations:
-    """The lists, turned round: for each of these sessions, who claims it."""
+    """The lists, turned round: for each of these sessions, who claims it under an epoch that can be."""
     wanted = frozenset(sessions)
     claims: dict[SessionId, dict[InstanceUrl, ListedSession]] = {}
     for url, listing in listings.items():
         if isinstance(listing, SessionList):
             for session in wanted & listing.sessions.keys():
-                claims.setdefault(session, {})[url] = listing.sessions[session]
+                if (listing.sessions[session].epoch or 0) <= CLAIMED_EPOCH_MAX:
+                    claims.setdefault(session, {})[url] = listing.sessions[session]
     silent = tuple(url for url, listing in listings.items() if isinstance(listing, NoList))
     return Observations(listings, claims, silent, _absence(listings, silent))
 
@@ -218,7 +220,8 @@ def _not_sending(placement: Placement, claims: Claims, observed: Observations, k
         if at_home in linking.UNLINKED:
             never_linked = linking.was_never_linked(known)
             return Unlinked(home, _needs_a_person(home, at_home, never_linked), at_home, never_linked)
-        return _coming_up(home, claims[home], at_home)
+        if home in claims:
+            return _coming_up(home, claims[home], at_home)
     elsewhere = {url: linking.meant(row, _UNHEARD) for url, row in claims.items()}
     for url, status in elsewhere.items():
         if status not in linking.UNLINKED:
@@ -274,4 +277,4 @@ def _next_epoch(placement: Placement, row: ListedSession) -> Epoch:
 
 
 def _change(placement: Placement, url: InstanceUrl, epoch: Epoch, reason: str) -> Rebinding:
-    return Rebinding(placement, url, epoch, MoveKind.REDISCOVERY, reason)
+    return Rebinding(placement, url, epoch, MoveKind.REDISCOVERY, reason, claimed=True)

@@ -54,6 +54,11 @@ class SendPolicy:
     health_timeout_s: float = 2.0
     rediscover: bool = True
 
+    @property
+    def longest_s(self) -> float:
+        """No send takes longer: an attempt that cannot be repeated may begin as late as at the deadline."""
+        return self.deadline_s + max(self.patience_s, self.health_timeout_s)
+
 
 @dataclass(frozen=True, slots=True)
 class Try:

@@ -73,7 +73,8 @@ def _remove(path: Path) -> None:
 
 
 def _made(folder: Folder) -> Folder:
-    folder.logs.mkdir(parents=True, exist_ok=True)
+    folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.logs.mkdir(mode=0o700, exist_ok=True)
     return folder
 
 

@@ -73,6 +73,7 @@ class Starter:
             name,
             *self.plan.gateway_program,
             {
+                "HOMING_STOP_DELAY": "0",  # no balancer is in front
                 **self.plan.settings,
                 "HOMING_PORT": str(self.plan.gateway_ports[number - 1]),
                 "HOMING_DATABASE_URL": _nth(self.plan.detours.gateway_databases, number) or self.database_url,

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from homing.demo.plan import Unworkable
+from homing.listening import listeners
 
 LISTENS_WITHIN_S = 30.0
 ENDS_WITHIN_S = 4.0
@@ -128,12 +128,11 @@ def _signal(child: Child, number: signal.Signals) -> None:
 def check_free(ports: Sequence[int]) -> None:
     """Raises Unworkable naming the first port that somebody else listens on."""
     for port in ports:
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError as error:
-                raise Unworkable(
-                    f"Port {port} cannot be had ({error.strerror}): end what listens there, or choose others with"
-                    " --port and --instance-ports"
-                ) from error
+        try:
+            for probe in listeners("localhost", port, backlog=1):
+                probe.close()
+        except OSError as error:
+            raise Unworkable(
+                f"Port {port} cannot be had ({error.strerror or error}): end what listens there, or choose others"
+                " with --port and --instance-ports"
+            ) from error

@@ -2,8 +2,9 @@
 
 The service takes its key as `api_key`, in the query of a GET and in the JSON body of everything else
 (ltmoerdani/blazz, whatsapp-service/src/controllers/*.js); one published version looks for `X-API-Key` instead
-(src/middleware/auth.js), which the others ignore. They ignore the fields and headers, too, that only ours knows:
-`message_id` and `X-Homing-Epoch`.
+(src/middleware/auth.js), which the others ignore. An instance of ours reads that header, so that its key stands in no
+query, where logs would show it, once its `/health` has said so. The others ignore the fields and headers, too, that
+only ours knows: `message_id` and `X-Homing-Epoch`.
 """
 
 import asyncio
@@ -36,6 +37,7 @@ from homing.ports import InstanceHealth, OutgoingText, PairingCode, SessionStart
 
 EPOCH_HEADER = "X-Homing-Epoch"
 LIST_LIMIT_BYTES = 32 * MIB
+_KEY_HEADER = "X-API-Key"
 _NO_SUCH_PATH_WORDS = "Endpoint not found"
 _SHARE_OF_WAITING = 0.8
 """How much of our time the instance may take to answer for those that are not up yet."""
@@ -64,12 +66,18 @@ class WebjsDriver:
         self._api_keys = dict(api_keys or {})
         self._default_api_key = default_api_key
         self._list_limit_bytes = list_limit_bytes
+        self._read_header: set[InstanceUrl] = set()
+        """Those that are known to take their key from the header."""
         self._starts: WeakValueDictionary[tuple[InstanceUrl, SessionId], asyncio.Lock] = WeakValueDictionary()
 
     async def health(self, instance: InstanceUrl, *, timeout_s: float) -> InstanceHealth | Fault:
         """What the instance says of itself. `/health` asks for no key, so none is shown to it."""
         reply = self._whole(instance, await self._wire.call("GET", instance, "/health", timeout_s=timeout_s))
-        return reply if isinstance(reply, Fault) else health_of(reply, self.base)
+        if isinstance(reply, Fault):
+            return reply
+        health = health_of(reply, self.base)
+        self._note_kind(instance, health)
+        return health
 
     async def sessions(self, instance: InstanceUrl, *, timeout_s: float) -> Listing:
         """The instance's session list."""
@@ -230,11 +238,13 @@ class WebjsDriver:
         self, instance: InstanceUrl, path: str, timeout_s: float, body_limit_bytes: int = MIB
     ) -> Reply | Fault:
         key = self._key(instance)
+        headers = _key_header(key)
+        in_query = not headers or instance not in self._read_header
         reply = await self._wire.call(
             "GET",
             instance,
-            f"{path}?api_key={quote(key, safe='')}",
-            headers=_key_header(key),
+            f"{path}?api_key={quote(key, safe='')}" if in_query else path,
+            headers=headers,
             timeout_s=timeout_s,
             body_limit_bytes=body_limit_bytes,
         )
@@ -271,6 +281,13 @@ class WebjsDriver:
             return reply
         return fault_of(reply, self._secrets(instance))
 
+    def _note_kind(self, instance: InstanceUrl, health: InstanceHealth | Fault) -> None:
+        """Another gateway may come to answer at the same address, or an older one of ours."""
+        if isinstance(health, InstanceHealth) and health.key_header == _KEY_HEADER:
+            self._read_header.add(instance)
+        else:
+            self._read_header.discard(instance)
+
     def _key(self, instance: InstanceUrl) -> str:
         return self._api_keys.get(instance, self._default_api_key)
 
@@ -303,7 +320,7 @@ def _wanted(session: SessionStart) -> dict[str, Any]:
 
 def _key_header(key: str) -> dict[str, str]:
     """A key that no header can carry is left to the query and the body."""
-    return {"X-API-Key": key} if key and key.isascii() and key.isprintable() else {}
+    return {_KEY_HEADER: key} if key and key.isascii() and key.isprintable() else {}
 
 
 def _epoch_header(epoch: Epoch) -> dict[str, str]:

@@ -3,23 +3,27 @@
 Facts of the Node service (ltmoerdani/blazz, folder whatsapp-service) are cited by file below `src/`.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
+from math import inf
 from typing import Any
 
 import msgspec
 
 from homing.drivers.connection import Reply
-from homing.drivers.words import shown
+from homing.drivers.values import CODE_MAX, NAME_MAX, count_in, epoch_in, measure_in, text_in
+from homing.drivers.words import shown, words_of
 from homing.model.faults import Fault, Phase
-from homing.model.fleet import Capabilities, Epoch
+from homing.model.fleet import Capabilities
 from homing.model.sending import Receipt
 from homing.ports import InstanceHealth, PairingCode
 
 _CAPABILITY_NAMES = frozenset(field.name for field in fields(Capabilities))
 _LONGEST_WAIT_S = 24 * 3600.0
+_DIGITS_MAX = 30
 _MILLISECONDS_FROM = 100_000_000_000
 """Unix timestamps above this are milliseconds: in seconds they would lie after the year 5000."""
 _PAIRING_EXPIRES_S = 300
@@ -65,15 +69,30 @@ _REDIRECT_WORDS = "it answered with a redirect"
 
 
 def said_by(body: bytes) -> Any:
-    """The JSON value of a body, or None if it is not JSON."""
+    """The JSON value of a body, or None if it is not JSON.
+
+    One value that no number or text of ours can hold must not cost the rest: 1e400 and the like are infinite, which no
+    value may be, and half a character is no text that is taken.
+    """
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return _patient.decode(body.decode())
+    except (ValueError, RecursionError):
         return None
 
 
-def is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def _integer(word: str) -> int | float:
+    return int(word) if len(word) <= _DIGITS_MAX else inf
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is not JSON")
+
+
+_patient = json.JSONDecoder(parse_int=_integer, parse_constant=_no_number)
 
 
 # --- faults -------------------------------------------------------------------------------------------------------
@@ -90,7 +109,7 @@ def fault_of(reply: Reply, secrets: Iterable[str] = ()) -> Fault:
         shown(words, secrets),
         reply.status,
         retry_after_s=_retry_after_s(reply.headers) if phase in (Phase.THROTTLED, Phase.UNAVAILABLE) else None,
-        epoch=Epoch(told["epoch"]) if phase is Phase.EPOCH_STALE else None,
+        epoch=epoch_in(told.get("epoch")) if phase is Phase.EPOCH_STALE else None,
     )
 
 
@@ -126,7 +145,7 @@ def _phase(status: int, told: Mapping[str, Any], words: str) -> Phase:
             # middleware/TimeoutHandler.js answers so after 45 s of a send, which goes on all the same.
             return Phase.GATEWAY_TIMED_OUT
         case 409:
-            return Phase.EPOCH_STALE if is_int(told.get("epoch")) else Phase.REQUEST_REJECTED
+            return Phase.EPOCH_STALE if epoch_in(told.get("epoch")) is not None else Phase.REQUEST_REJECTED
         case 429:
             return Phase.THROTTLED
         case _:
@@ -184,10 +203,10 @@ def receipt_of(reply: Reply, secrets: Iterable[str] = ()) -> Receipt | Fault:
     said = said_by(reply.body)
     if not isinstance(said, dict):
         return malformed(reply, _not_the_service(reply))
-    message_id = said.get("message_id")
+    message_id = text_in(said.get("message_id"), NAME_MAX)
     if said.get("success") is not True:
-        return malformed(reply, f"a {reply.status} without success: {said.get('error', '')}", secrets)
-    if not isinstance(message_id, str) or not message_id.strip():
+        return malformed(reply, f"a {reply.status} without success: {words_of(said.get('error'))}", secrets)
+    if message_id is None or not message_id.strip():
         return malformed(reply, f"a {reply.status} without a message id")
     return Receipt(message_id, _unix_s(said.get("timestamp")))
 
@@ -214,12 +233,11 @@ def pairing_of(reply: Reply, secrets: Iterable[str] = ()) -> PairingCode | Fault
     if not isinstance(said, dict):
         return malformed(reply, "the answer about pairing was not a JSON object")
     if said.get("success") is False:
-        return Fault(Phase.REQUEST_REJECTED, shown(str(said.get("error", "")), secrets), reply.status)
-    qr, code, expires_in = said.get("qr_code"), said.get("pairing_code"), _count(said.get("expires_in"))
+        return Fault(Phase.REQUEST_REJECTED, words_of(said.get("error"), secrets), reply.status)
     return PairingCode(
-        qr if isinstance(qr, str) and qr else None,
-        code if isinstance(code, str) and code else None,
-        expires_in or _PAIRING_EXPIRES_S,
+        text_in(said.get("qr_code"), CODE_MAX),
+        text_in(said.get("pairing_code"), NAME_MAX),
+        count_in(said.get("expires_in")) or _PAIRING_EXPIRES_S,
         connected=said.get("status") == "connected",
     )
 
@@ -235,12 +253,13 @@ def health_of(reply: Reply, base: Capabilities) -> InstanceHealth | Fault:
         incarnation=_text(said.get("incarnation")),
         engine=_text(said.get("engine")),
         version=_text(said.get("version")),
-        sessions_total=_count(sessions.get("total")),
-        sessions_connected=_count(sessions.get("connected")),
-        memory_used_mb=_measure(memory.get("used")),
-        sends_per_s=_measure(said.get("sends_per_s")),
-        uptime_s=_measure(said.get("uptime")),
+        sessions_total=count_in(sessions.get("total")),
+        sessions_connected=count_in(sessions.get("connected")),
+        memory_used_mb=measure_in(memory.get("used")),
+        sends_per_s=measure_in(said.get("sends_per_s")),
+        uptime_s=measure_in(said.get("uptime")),
         paused=lease.get("state") == "paused",
+        key_header=_text(said.get("key_header")),
     )
 
 
@@ -257,18 +276,6 @@ def _text(value: object) -> str | None:
 def _shown(name: str) -> str:
     """An instance says the same names of itself each second."""
     return shown(name)
-
-
-def _count(value: object) -> int | None:
-    return (
-        int(value) if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 2**53 else None
-    )
-
-
-def _measure(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if 0 <= value < 2**53 else None
 
 
 def _capabilities(declared: Mapping[str, Any], base: Capabilities) -> Capabilities:

@@ -9,12 +9,15 @@ from http import HTTPStatus
 from typing import Any
 
 from homing.drivers.connection import Reply
-from homing.drivers.webjs_answers import is_int, malformed, said_by
-from homing.drivers.words import shown
+from homing.drivers.values import LARGEST, NAME_MAX, epoch_in, is_int, moment_in, phone_in, text_in
+from homing.drivers.webjs_answers import malformed, said_by
+from homing.drivers.words import shown, words_of
 from homing.model.faults import Fault, Phase
-from homing.model.fleet import Epoch, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus, WorkspaceId
+from homing.model.fleet import InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus, WorkspaceId
 
 ODDITIES_SHOWN = 20
+ROWS_MAX = 200_000
+"""No list is longer: it would not be the list of one process."""
 
 _STATUSES = {
     "connected": SessionStatus.CONNECTED,
@@ -41,24 +44,23 @@ def status_of(said: object) -> tuple[SessionStatus, str]:
         return SessionStatus.STARTING, ""
     known = _STATUSES.get(said.lower()) if isinstance(said, str) else None
     if known is None:
-        return SessionStatus.UNKNOWN, f"has a status that is not known: {shown(str(said))!r}"
+        return SessionStatus.UNKNOWN, f"has a status that is not known: {words_of(said)!r}"
     return known, ""
 
 
 def session_of(row: Mapping[str, Any], session_id: SessionId, at: datetime | None = None) -> tuple[ListedSession, str]:
     """One session as a list or status answer describes it, and what was odd about it. `at` is when it answered."""
     status, oddity = status_of(row.get("status"))
-    phone, epoch = row.get("phone_number"), row.get("epoch")
-    if isinstance(phone, int):
-        phone = str(phone)
-    if epoch is not None and not (is_int(epoch) and epoch >= 0):
-        oddity, epoch = f"has an epoch that is not a number: {shown(str(epoch))!r}", None
+    epoch = epoch_in(row.get("epoch"))
+    if epoch is None and row.get("epoch") is not None:
+        # Whoever has epochs, and names one that cannot be, is not taken for a gateway that has none.
+        oddity, status = f"has an epoch that cannot be: {words_of(row['epoch'])!r}", SessionStatus.UNKNOWN
     listed = ListedSession(
         session_id,
         status,
-        phone if isinstance(phone, str) and phone else None,
-        Epoch(epoch) if epoch is not None else None,
-        _idle_s(_moment(row.get("last_activity")), at),
+        phone_in(row.get("phone_number")),
+        epoch,
+        _idle_s(moment_in(row.get("last_activity")), at),
         shown(row["error"]) if isinstance(row.get("error"), str) else None,
         _workspace(row.get("workspace_id")),
     )
@@ -69,20 +71,12 @@ def _workspace(said: object) -> WorkspaceId | None:
     """The Node service gives back what it was given at the start, as a number or as a text of digits."""
     if isinstance(said, str) and said.isascii() and said.isdecimal() and len(said) < 18:
         said = int(said)
-    return WorkspaceId(said) if isinstance(said, int) and is_int(said) and said > 0 else None
+    return WorkspaceId(said) if isinstance(said, int) and is_int(said) and 0 < said < LARGEST else None
 
 
 def _idle_s(last_active: datetime | None, at: datetime | None) -> float | None:
     """By the instance's own clock, so that no clock has to agree with another."""
     return max(0.0, (at - last_active).total_seconds()) if last_active is not None and at is not None else None
-
-
-def _moment(value: object) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-    return moment if moment is not None and moment.tzinfo is not None else None
 
 
 def sessions_of(instance: InstanceUrl, reply: Reply) -> SessionList | Fault:
@@ -91,9 +85,11 @@ def sessions_of(instance: InstanceUrl, reply: Reply) -> SessionList | Fault:
     rows = said.get("sessions") if isinstance(said, dict) else None
     if not isinstance(said, dict) or not isinstance(rows, list) or said.get("success") is False:
         return malformed(reply, "the answer to a list was not a list of sessions")
+    if len(rows) > ROWS_MAX:
+        return malformed(reply, f"the list has {len(rows)} rows, and at most {ROWS_MAX} are read")
     sessions: dict[SessionId, ListedSession] = {}
     oddities: list[str] = []
-    at = _moment(said.get("timestamp"))
+    at = moment_in(said.get("timestamp"))
     for number, row in enumerate(rows, start=1):
         oddities += _enter(row, number, sessions, at)
     return SessionList(instance, sessions, _some(oddities))
@@ -101,8 +97,8 @@ def sessions_of(instance: InstanceUrl, reply: Reply) -> SessionList | Fault:
 
 def _enter(row: object, number: int, sessions: dict[SessionId, ListedSession], at: datetime | None) -> list[str]:
     """Enter one row into the list; what was odd about it comes back."""
-    said_id = row.get("session_id") if isinstance(row, dict) else None
-    if not isinstance(row, dict) or not isinstance(said_id, str) or not said_id:
+    said_id = text_in(row.get("session_id"), NAME_MAX) if isinstance(row, dict) else None
+    if not isinstance(row, dict) or said_id is None:
         return [f"row {number} names no session"]
     session_id = SessionId(said_id)
     listed, oddity = session_of(row, session_id, at)
@@ -130,7 +126,7 @@ def one_session_of(reply: Reply, session_id: SessionId, secrets: Iterable[str] =
     if not isinstance(said, dict):
         return malformed(reply, "the answer about a session was not a JSON object")
     if said.get("success") is False and "status" not in said:
-        return Fault(Phase.REQUEST_REJECTED, shown(str(said.get("error", "")), secrets), reply.status)
+        return Fault(Phase.REQUEST_REJECTED, words_of(said.get("error"), secrets), reply.status)
     if said.get("session_id", session_id) != session_id:
         return malformed(reply, f"the answer was about another session: {said['session_id']}", secrets)
     if "session_id" not in said and "status" not in said:
@@ -160,7 +156,8 @@ def _started(
         return malformed(reply, "the answer to a batch of starts did not name the session")
     if "status" in row:
         return session_of(row, session_id)[0]
-    words = shown(str(row.get("error", "")), secrets)
-    if is_int(row.get("epoch")):
-        return Fault(Phase.EPOCH_STALE, words, HTTPStatus.CONFLICT, epoch=Epoch(row["epoch"]))
+    words = words_of(row.get("error"), secrets)
+    epoch = epoch_in(row.get("epoch"))
+    if epoch is not None:
+        return Fault(Phase.EPOCH_STALE, words, HTTPStatus.CONFLICT, epoch=epoch)
     return Fault(Phase.UNAVAILABLE, words, reply.status)

@@ -15,6 +15,7 @@ from homing.decide.phones.aliases import person
 from homing.decide.placement import Chosen, NoRoom
 from homing.decide.rooms import Load
 from homing.decide.starting import Elsewhere, Here, Refused, Unclear
+from homing.flows.correcting import correct
 from homing.flows.link_alerts import LinkAlerts
 from homing.flows.restore_queue import RestoreQueue
 from homing.model.errors import Code, Problem
@@ -271,10 +272,9 @@ class Accounts:
 
     async def _bound(self, account: Account, url: InstanceUrl, row: ListedSession, why: str) -> Account:
         epoch = row.epoch if row.epoch is not None else Epoch(account.placement.epoch + 1)
-        change = Rebinding(account.placement, url, epoch, MoveKind.PLACEMENT, why)
-        if await self._directory.rebind([change]):
-            self._meters.moved(change.kind)
-        else:
+        claimed = row.epoch is not None
+        change = Rebinding(account.placement, url, epoch, MoveKind.PLACEMENT, why, claimed=claimed)
+        if not await correct(self._directory, self._meters, [change]):
             log.warning("Placement changed while the session was started", session_id=account.session_id, url=url)
         await self._note(await self._again(account), url, row)
         await self._notices.publish([AccountChanged(account_uuid=account.uuid)])

@@ -11,6 +11,7 @@ import structlog
 
 from homing.decide import adoption
 from homing.decide.adoption import Adoption, NotListed, OfOthers, Several, TakeUp
+from homing.flows.correcting import correct
 from homing.flows.identity import Identity
 from homing.flows.listings import Lists
 from homing.model.errors import Code, Problem
@@ -78,11 +79,11 @@ class Adopting:
         """The account's session is where it was found, in the state that was found there."""
         row, url = found.row, found.url
         epoch = row.epoch if row.epoch is not None else Epoch(account.placement.epoch + 1)
-        change = Rebinding(account.placement, url, epoch, MoveKind.PLACEMENT, f"taken up where {url} lists it")
-        if not await self._directory.rebind([change]):
+        why = f"taken up where {url} lists it"
+        change = Rebinding(account.placement, url, epoch, MoveKind.PLACEMENT, why, claimed=True)
+        if not await correct(self._directory, self._meters, [change]):
             log.warning("A session could not be placed where it is listed", session_id=account.session_id, url=url)
             return await self._again(account)
-        self._meters.moved(change.kind)
         await self._directory.set_status(account.session_id, row.status)
         await self._directory.mark_verified([account.session_id], self._clock.now())
         placed = await self._again(account)

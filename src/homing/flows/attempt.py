@@ -11,6 +11,7 @@ import structlog
 from homing.decide import rehome
 from homing.decide.rehome import Adopt, Give, Leave, NotMoved, Over, Start, Stop
 from homing.flows import arriving, departing, opening, placing
+from homing.flows.correcting import correct
 from homing.flows.underway import Means, Task, Underway
 from homing.model.fleet import MoveKind, Rebinding
 from homing.model.work import Dead, Done, Ending, JobId
@@ -44,10 +45,8 @@ async def _adopt(underway: Underway, found: Sequence[tuple[Task, Adopt]]) -> Non
     if not found:
         return
     changes = [Rebinding(step.placement, step.url, step.epoch, MoveKind.REDISCOVERY, step.reason) for _, step in found]
-    applied = await underway.means.directory.rebind(changes, run_id=underway.run_id)
-    if applied:
-        underway.means.meters.moved(MoveKind.REDISCOVERY, len(applied))
-    adopted = {change.session_id for change in applied}
+    means = underway.means
+    adopted = await correct(means.directory, means.meters, changes, run_id=underway.run_id)
     for task, step in found:
         if task.session_id in adopted:
             underway.end(task, Done(step.reason))

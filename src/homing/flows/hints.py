@@ -14,6 +14,8 @@ from homing.decide import hints, identity, linking, reconcile
 from homing.decide.hints import Hint
 from homing.decide.reconcile import AtHome, Contested, Elsewhere, Judgement
 from homing.flows.alerts import AlertBook, Unkept
+from homing.flows.claims import borne_out
+from homing.flows.correcting import correct
 from homing.flows.identity import Identity, Reported
 from homing.flows.link_alerts import LinkAlerts
 from homing.flows.listings import Lists
@@ -131,6 +133,8 @@ class Hints:
         asked_s = self._clock.monotonic()
         listings = await self._lists.read_some(self._concerned(wanted, accounts))
         observed = reconcile.observe(listings, accounts)
+        placements = [account.placement for account in found]
+        observed = await borne_out(observed, placements, self._directory, self._book, all_asked=False)
         judged = {
             session: reconcile.judge(
                 account.placement,
@@ -170,21 +174,7 @@ class Hints:
             for session, judgement in judged.items()
             if isinstance(judgement, Elsewhere)
         ]
-        if not changes:
-            return set()
-        applied = await self._directory.rebind(changes, run_id=self._entropy.uuid())
-        if applied:
-            self._meters.moved(applied[0].kind, len(applied))
-        for change in applied:
-            log.warning(
-                "Session rediscovered",
-                session_id=change.session_id,
-                old_url=change.expected.instance_url,
-                new_url=change.instance_url,
-                epoch=change.epoch,
-                reason=change.reason,
-            )
-        return {change.session_id for change in applied}
+        return await correct(self._directory, self._meters, changes, run_id=self._entropy.uuid())
 
     async def _note_seen(self, seen: Sequence[SessionId], asked_s: float) -> None:
         """They can send where the record says, by lists that were asked for at `asked_s`."""

@@ -7,7 +7,7 @@ older than what they saw.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
@@ -26,9 +26,11 @@ from homing.decide.reconcile import (
     Unlinked,
 )
 from homing.flows.alerts import AlertBook, Unkept
+from homing.flows.claims import borne_out
+from homing.flows.correcting import correct
 from homing.flows.listings import Lists
 from homing.model.alerts import AlertKind, Subject
-from homing.model.fleet import InstanceUrl, NoList, Rebinding, Route, SessionId, SessionList
+from homing.model.fleet import InstanceUrl, NoList, Route, SessionId, SessionList
 from homing.model.sending import (
     Finding,
     Found,
@@ -111,30 +113,20 @@ class Rediscovery:
         lost = await self._directory.routes(sessions=begun.wanted, instances=begun.suspects & silent)
         routes = {route.session_id: route for route in lost}
         observed = reconcile.observe(listings, routes)
+        placements = [route.placement for route in lost]
+        observed = await borne_out(observed, placements, self._directory, self._alerts, all_asked=True)
         judgements = {
             session: reconcile.judge(
                 route.placement, observed, quarantined=route.quarantined, known=route.linking, owner=route.workspace_id
             )
             for session, route in routes.items()
         }
-        corrected = await self._correct(judgements, routes)
+        changes = [judgement.change for judgement in judgements.values() if isinstance(judgement, Elsewhere)]
+        corrected = await correct(self._directory, self._meters, changes, run_id=self._entropy.uuid())
         return {
             session: self._looked(routes.get(session, route), judgements.get(session), observed, corrected)
             for session, route in begun.wanted.items()
         }
-
-    async def _correct(
-        self, judgements: Mapping[SessionId, Judgement], routes: Mapping[SessionId, Route]
-    ) -> set[SessionId]:
-        changes = [judgement.change for judgement in judgements.values() if isinstance(judgement, Elsewhere)]
-        if not changes:
-            return set()
-        run_id = self._entropy.uuid()
-        applied = await self._directory.rebind(changes, run_id=run_id)
-        if applied:
-            self._meters.moved(applied[0].kind, len(applied))
-        _log_moves(applied, routes, run_id)
-        return {change.session_id for change in applied}
 
     def _looked(
         self,
@@ -224,17 +216,3 @@ def _as_seen_from(route: Route, looked: Looked) -> Looked:
             return replace(looked, finding=replace(looked.finding, moved=True))
         case _:
             return looked
-
-
-def _log_moves(applied: Sequence[Rebinding], routes: Mapping[SessionId, Route], run_id: str) -> None:
-    for change in applied:
-        log.warning(
-            "Session rediscovered",
-            session_id=change.session_id,
-            account_id=routes[change.session_id].account_id,
-            old_url=change.expected.instance_url,
-            new_url=change.instance_url,
-            epoch=change.epoch,
-            reason=change.reason,
-            run_id=run_id,
-        )

@@ -20,6 +20,8 @@ from homing.decide.strays import Owner
 from homing.decide.sync import ATTENTION, INACTIVE, Checked, Comparison, Result
 from homing.flows import identity
 from homing.flows.alerts import AlertBook, Unkept
+from homing.flows.claims import borne_out
+from homing.flows.correcting import correct
 from homing.flows.identity import Identity
 from homing.flows.link_alerts import LinkAlerts
 from homing.flows.listings import Lists
@@ -206,7 +208,7 @@ class Sync:
         """Judge what the lists left open. A change away from a state that may pass is looked at a second time."""
         routes = await self._routes(left.doubtful | left.strangers)
         sessions = [route.session_id for route in routes]
-        observed = reconcile.observe(_with_agreed(routes, left), sessions)
+        observed = await self._borne_out(reconcile.observe(_with_agreed(routes, left), sessions), routes, report)
         first = [sync.conclude(route, observed, seen_before=False) for route in routes]
         fleeting = [
             route
@@ -231,7 +233,13 @@ class Sync:
         sessions = [route.session_id for route in routes]
         speaking = sorted({url for session in sessions for url in observed.claims.get(session, {})})
         report.instance_calls += len(speaking)
-        return reconcile.observe({**observed.listings, **await self._lists.read_some(speaking)}, sessions)
+        again = reconcile.observe({**observed.listings, **await self._lists.read_some(speaking)}, sessions)
+        return await self._borne_out(again, routes, report)
+
+    async def _borne_out(self, observed: Observations, routes: list[Route], report: SyncReport) -> Observations:
+        book = None if report.dry_run else self._book
+        placements = [route.placement for route in routes]
+        return await borne_out(observed, placements, self._directory, book, all_asked=True)
 
     # --- changing -----------------------------------------------------------------------------------------------
 
@@ -277,10 +285,7 @@ class Sync:
             return {change.session_id for change in changes}
         applied: set[SessionId] = set()
         for part in _batches(changes):
-            held = await self._directory.rebind(part, run_id=report.run_id)
-            applied |= {change.session_id for change in held}
-            for kind, count in Counter(change.kind for change in held).items():
-                self._meters.moved(kind, count)
+            applied |= await correct(self._directory, self._meters, part, run_id=report.run_id)
         return applied
 
     async def _note_alerts(self, concluded: Sequence[Checked], left: _Left, report: SyncReport) -> None:
@@ -303,7 +308,13 @@ class Sync:
             account = known.get(SessionId(alert.subject.name))
             if account is None:
                 self._book.forget(alert.subject)
-            elif _has_passed(alert, account, self._clock.now(), twice=account.session_id in twice or not all_read):
+                continue
+            session = account.session_id
+            seen = _Seen(
+                twice=session in twice or not all_read,
+                disputed=session in left.strangers or session in left.doubtful or not all_read,
+            )
+            if _has_passed(alert, account, self._clock.now(), seen):
                 self._book.resolved(alert.kind, alert.subject)
 
     def _unreachable(self, checked: Checked, report: SyncReport) -> None:
@@ -384,11 +395,21 @@ def _batches(items: Sequence[T]) -> Iterable[Sequence[T]]:
     return (items[start : start + BATCH] for start in range(0, len(items), BATCH))
 
 
-def _has_passed(alert: Alert, account: Account, now: datetime, *, twice: bool) -> bool:
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What all lists say of a session: several can send for it, or some do not say what the record does."""
+
+    twice: bool
+    disputed: bool
+
+
+def _has_passed(alert: Alert, account: Account, now: datetime, seen: _Seen) -> bool:
     """Whether a session's alert stands for nothing any more, as far as a record and all lists can tell."""
     match alert.kind:
         case AlertKind.DUPLICATE_HOLDER:
-            return not twice
+            return not seen.twice
+        case AlertKind.FALSE_CLAIM:
+            return not seen.disputed
         case AlertKind.QUARANTINED:
             return account.status is not SessionStatus.QUARANTINED
         case AlertKind.TAKEN_BACK:

@@ -46,14 +46,14 @@ class TakeBacks:
     ) -> None:
         self._directory, self._wishes, self._clock, self._policy = directory, wishes, clock, policy
         self._alerts = alerts or AlertBook(Unkept(), clock)
-        self._heard: OrderedDict[tuple[SessionId, Epoch], None] = OrderedDict()
+        self._heard: OrderedDict[tuple[InstanceUrl, SessionId, Epoch], None] = OrderedDict()
         self._waiting: asyncio.Queue[tuple[InstanceUrl, ListedSession]] = asyncio.Queue()
 
     def listed(self, url: InstanceUrl, row: ListedSession) -> None:
         """Note a session that an instance lists with an error."""
-        if row.error != REPLACED or row.epoch is None or (row.session_id, row.epoch) in self._heard:
+        if row.error != REPLACED or row.epoch is None or (url, row.session_id, row.epoch) in self._heard:
             return
-        self._heard[row.session_id, row.epoch] = None
+        self._heard[url, row.session_id, row.epoch] = None
         if len(self._heard) > REMEMBERED_MAX:
             self._heard.popitem(last=False)
         self._waiting.put_nowait((url, row))

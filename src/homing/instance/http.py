@@ -29,6 +29,7 @@ from homing.ports import StoreUnavailable
 log = logging.getLogger(__name__)
 BODY_MAX_BYTES = 1024 * 1024
 EPOCH_HEADER = "X-Homing-Epoch"
+KEY_HEADER = "X-API-Key"
 ENDPOINTS = (
     "/health",
     "/health/ready",
@@ -67,13 +68,13 @@ class Surface:
     # Sessions
 
     async def list_sessions(self, request: web.Request) -> Answer:
-        self._check_key(request.query)
+        self._check_key(request, request.query)
         sessions = [answers.row(session) for session in self.host.sessions()]
         at = answers.iso(self.host.now())
         return Answer({"success": True, "sessions": sessions, "total": len(sessions), "timestamp": at})
 
     async def session_status(self, request: web.Request) -> Answer:
-        self._check_key(request.query)
+        self._check_key(request, request.query)
         session = self.host.find(request.match_info["id"])
         return answers.SESSION_NOT_FOUND if session is None else Answer(answers.status(session))
 
@@ -131,7 +132,7 @@ class Surface:
         return Answer({"success": True, **counts, "results": results, "errors": errors})
 
     async def validate(self, request: web.Request) -> Answer:
-        self._check_key(request.query)
+        self._check_key(request, request.query)
         session = self.host.find(request.match_info["id"])
         if session is None:
             return Answer({"success": False, "error": "Session not found", "can_send": False}, 404)
@@ -140,7 +141,7 @@ class Surface:
     # Probes
 
     async def health(self, _: web.Request) -> Answer:
-        body = {**health(self.host, self.memory()), "uptime": self._uptime_s()}
+        body = {**health(self.host, self.memory()), "uptime": self._uptime_s(), "key_header": KEY_HEADER}
         return Answer({**body, "notifications": self.backlog()} if self.backlog else body)
 
     async def live(self, _: web.Request) -> Answer:
@@ -161,7 +162,7 @@ class Surface:
         """The calls by which a trial makes this instance misbehave."""
 
         async def show(request: web.Request) -> Answer:
-            self._check_key(request.query)
+            self._check_key(request, request.query)
             return Answer(faults.shown(self.host.now()))
 
         async def ask(request: web.Request) -> Answer:
@@ -182,11 +183,11 @@ class Surface:
         raw = await request.read()
         try:
             body = msgspec.json.decode(raw) if raw else {}
-        except (msgspec.DecodeError, RecursionError):
+        except (ValueError, RecursionError):
             raise Refused(Problem(400, {"error": "Invalid JSON"})) from None
         if not isinstance(body, dict):
             raise Refused(Problem(400, {"error": "Invalid JSON"}))
-        self._check_key(body)
+        self._check_key(request, body)
         return body
 
     async def _order(self, request: web.Request) -> dict[str, Any]:
@@ -196,9 +197,10 @@ class Surface:
             raise Refused(answers.PAUSED)
         return body
 
-    def _check_key(self, given: Any) -> None:
-        key = given.get("api_key")
-        if not isinstance(key, str) or not hmac.compare_digest(key.encode(), self.api_key.encode()):
+    def _check_key(self, request: web.Request, given: Mapping[str, Any]) -> None:
+        """In a header, or as the Node service takes it: in the query of a GET, in the body of everything else."""
+        key = request.headers.get(KEY_HEADER) or given.get("api_key")
+        if not isinstance(key, str) or not hmac.compare_digest(key.encode("utf-8", "replace"), self.api_key.encode()):
             raise Refused(Problem(401, {"error": "Invalid API key"}))
 
     def _uptime_s(self) -> float:

@@ -23,7 +23,7 @@ class JournalFile:
     """The file at ``path``, ours alone until ``close``. Raises ``JournalInUse``, ``NotAJournal`` or ``OSError``."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path = path
         self.size = 0
         self._lock: int | None = _lock(path)

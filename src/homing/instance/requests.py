@@ -9,12 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from homing.model.fleet import EPOCH_MAX
+
 PHONE = re.compile(r"\+?[\d\-()]*\d[\d\-()]*")
 MESSAGE_ID = re.compile(r"[0-9A-Z]{8,64}")
 TEXT_MAX = 65_536
 RECIPIENTS_MAX = 1_000
 BATCH_MAX = 1_000
 SESSION_ID_MAX = 200
+_DIGITS_MAX = 16
 
 Body = Mapping[str, Any]
 
@@ -136,7 +139,7 @@ def _one_of_batch(given: object) -> StartRequest | Problem:
     wanted, named = start(given), given.get("epoch")
     if isinstance(wanted, Problem):
         return wanted
-    if named is not None and (isinstance(named, bool) or not isinstance(named, int) or not 0 < named < 2**63):
+    if named is not None and (isinstance(named, bool) or not isinstance(named, int) or not 0 < named <= EPOCH_MAX):
         return _bad("Invalid epoch")
     return replace(wanted, epoch=named)
 
@@ -144,18 +147,17 @@ def _one_of_batch(given: object) -> StartRequest | Problem:
 def workspace_id(body: Body) -> int | None:
     """The workspace that a body names; both 1 and "1" are in use."""
     given = body.get("workspace_id")
-    if isinstance(given, str) and given.isdecimal():
-        return int(given)
-    return given if isinstance(given, int) and not isinstance(given, bool) else None
+    if isinstance(given, str) and given.isdecimal() and len(given) <= _DIGITS_MAX:
+        given = int(given)
+    return given if isinstance(given, int) and not isinstance(given, bool) and abs(given) <= EPOCH_MAX else None
 
 
 def epoch(header: str | None) -> int | Problem | None:
     """The value of ``X-Homing-Epoch``, a positive number."""
     if header is None:
         return None
-    if not (header.isascii() and header.isdecimal() and 0 < int(header[:19]) < 2**63):
-        return _bad("Invalid X-Homing-Epoch")
-    return int(header)
+    named = int(header) if header.isascii() and header.isdecimal() and len(header) <= _DIGITS_MAX else 0
+    return named if 0 < named <= EPOCH_MAX else _bad("Invalid X-Homing-Epoch")
 
 
 def digits(phone: str) -> str:

@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from random import SystemRandom
@@ -31,6 +31,7 @@ from homing.instance.journal_file import JournalInUse, NotAJournal
 from homing.instance.lease import Lease
 from homing.instance.notifier import Notifier
 from homing.instance.policy import HostPolicy
+from homing.listening import listeners
 from homing.ports import Clock, Credentials, Leases, StoreUnavailable
 from simulated_whatsapp.wire import tcp
 
@@ -39,6 +40,7 @@ SHUTDOWN_WITHIN_S = 2.0
 ASK_GATEWAY_WITHIN_S = 10.0
 RESTORE_AGAIN_S = 1.0
 LEASE_WITHIN_S = 2.0
+_BACKLOG = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class InstanceSettings:
 
     whatsapp_address: str
     api_key: str
-    host: str = "127.0.0.1"
+    host: str = "localhost"
     port: int = 3001
     url: str | None = None
     restore: bool = True
@@ -131,12 +133,13 @@ class Instance:
 
         Raises ``AddressTaken`` and ``Misconfigured``.
         """
-        listener = _listener(settings.host, settings.port)
-        url = settings.url or f"http://localhost:{listener.getsockname()[1]}"
+        listening = _listening(settings.host, settings.port)
+        url = settings.url or f"http://localhost:{listening[0].getsockname()[1]}"
         try:
             link = await Link.open(settings.gateway, url) if settings.gateway else None
         except Misconfigured:
-            listener.close()
+            for each in listening:
+                each.close()
             raise
         host = Host(
             SimulatedEngine(tcp(settings.whatsapp_address)),
@@ -154,7 +157,7 @@ class Instance:
         runner = web.AppRunner(application(surface), access_log=None, shutdown_timeout=SHUTDOWN_WITHIN_S)
         await runner.setup()
         instance = cls(host, surface, runner, url, link)
-        await instance._begin(listener, restore=settings.restore)
+        await instance._begin(listening, restore=settings.restore)
         return instance
 
     async def stop(self) -> None:
@@ -177,14 +180,15 @@ class Instance:
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
-    async def _begin(self, listener: socket.socket, *, restore: bool) -> None:
+    async def _begin(self, listening: Sequence[socket.socket], *, restore: bool) -> None:
         if self._link is not None:
             self._link.notifier.start()
         self._leasing = asyncio.create_task(self.host.lease.run(self.host))
         with suppress(TimeoutError):  # without a lease it listens all the same, and says that it is paused
             async with asyncio.timeout(LEASE_WITHIN_S):
                 await self.host.lease.trusted()
-        await web.SockSite(self._runner, listener, backlog=1024).start()
+        for each in listening:
+            await web.SockSite(self._runner, each, backlog=_BACKLOG).start()
         self._surface.restored = not restore
         if restore:
             self._restoring = asyncio.create_task(self._restore())
@@ -236,16 +240,11 @@ def log_to_stderr(level: str) -> None:
     logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
 
 
-def _listener(host: str, port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _listening(host: str, port: int) -> list[socket.socket]:
     try:
-        listener.bind((host, port))
-        listener.listen(1024)
+        return listeners(host, port, backlog=_BACKLOG)
     except OSError as problem:
-        listener.close()
-        raise AddressTaken(f"Cannot listen on {host}:{port}: {problem.strerror}.") from problem
-    return listener
+        raise AddressTaken(f"Cannot listen on {host}:{port}: {problem.strerror or problem}.") from problem
 
 
 def _allow_many_connections() -> None:

@@ -17,6 +17,7 @@ class AlertKind(StrEnum):
     SESSION_UNREACHABLE = "session_unreachable"
     SESSION_LOGGED_OUT = "session_logged_out"
     DUPLICATE_HOLDER = "duplicate_holder"
+    FALSE_CLAIM = "false_claim"
     QUARANTINED = "quarantined"
     PHONE_MISMATCH = "phone_mismatch"
     INSTANCE_GONE = "instance_gone"
@@ -104,6 +105,12 @@ GUIDES: dict[AlertKind, Guide] = {
         Severity.CRITICAL,
         "more than one instance says that it can send for the session; WhatsApp lets one of them in",
         "stop the session on the instances where it does not belong; Homing does not choose between them",
+    ),
+    AlertKind.FALSE_CLAIM: Guide(
+        "Session falsely claimed",
+        Severity.CRITICAL,
+        "an instance says that it has a session under an epoch that was never granted to it; its claim does not count",
+        "see what runs at the instance's address; if it is not to be trusted, drain it and take it out of the fleet",
     ),
     AlertKind.QUARANTINED: Guide(
         "Session in quarantine",

@@ -21,6 +21,8 @@ class InstanceHealth:
     """For how long its process has been running, where it tells."""
     paused: bool = False
     """It holds no lease at the moment and does not act, but keeps its connections."""
+    key_header: str | None = None
+    """Where it reads our key from, if it tells."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,10 @@ Epoch = NewType("Epoch", int)
 """A session's fencing number. It rises with every grant to open the session's credentials; 0 means never granted."""
 
 NEVER_GRANTED = Epoch(0)
+EPOCH_MAX = 2**53 - 1
+"""No gateway is believed to be at a higher one: up to here every reader of JSON has the same number."""
+CLAIMED_EPOCH_MAX = 2**48
+"""No higher one is taken over from a gateway: grants must be able to go on from it for ever."""
 
 
 class PlacementState(StrEnum):
@@ -298,6 +302,8 @@ class Rebinding:
     kind: MoveKind
     reason: str
     state: PlacementState = PlacementState.HELD
+    claimed: bool = False
+    """It rests on an instance's word for its epoch. Of a session in the vault that must be the vault's own."""
 
     @property
     def session_id(self) -> SessionId:

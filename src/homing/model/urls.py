@@ -1,11 +1,13 @@
 """One spelling for each instance address, so that two spellings never count as two instances."""
 
+import re
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from homing.model.fleet import InstanceUrl
 
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+_PLAIN_PATH = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)+")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -28,6 +30,11 @@ def normal(url: str) -> InstanceUrl:
         host = f"[{host}]"
     suffix = "" if port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{port}"
     return InstanceUrl(f"{parts.scheme}://{host}{suffix}{parts.path.rstrip('/')}")
+
+
+def is_plain_path(path: str) -> bool:
+    """Whether it is a path such as /homing or /a/b, that means the same to everybody who writes it into a link."""
+    return _PLAIN_PATH.fullmatch(path) is not None
 
 
 def is_loopback(url: str) -> bool:

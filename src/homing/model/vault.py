@@ -157,6 +157,14 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True)
+class Vouched:
+    """Who may act for a session whose login is in the vault. `holder_url` is None while nobody has it."""
+
+    epoch: Epoch
+    holder_url: InstanceUrl | None
+
+
+@dataclass(frozen=True, slots=True)
 class SessionHolding:
     """What the vault knows of a session. `holder_ended` and `lease_left_s` are those of the holder's boot, at the
     moment of asking; a boot that nobody knows any more has no lease left."""

@@ -58,6 +58,7 @@ from homing.model.notices import WorkspacesChanged as WorkspacesChanged
 from homing.model.phones import Bare
 from homing.model.sending import Receipt
 from homing.model.vault import VaultSealed as VaultSealed
+from homing.model.vault import Vouched as Vouched
 from homing.model.workspaces import Workspace
 from homing.ports.alerts import Alerts as Alerts
 from homing.ports.handing import HandedOut as HandedOut
@@ -197,8 +198,14 @@ class Directory(HandedOut, Protocol):
         """The routes of these sessions, and of all sessions placed on these instances, in one SELECT."""
         ...
 
+    async def vouched(self, sessions: Collection[SessionId]) -> Mapping[SessionId, Vouched]:
+        """What the vault says of those of these sessions that are in it, in one SELECT."""
+        ...
+
     async def rebind(self, changes: Sequence[Rebinding], *, run_id: str | None = None) -> list[Rebinding]:
         """Apply each change whose expected record still stands, in one transaction; returns those that held.
+
+        One that rests on an instance's claim holds only if the vault does not know better.
 
         Each one applied is a row of the log of moves and drops the route from every gateway's cache.
         """

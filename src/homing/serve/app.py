@@ -32,7 +32,7 @@ from homing.serve.api import (
 )
 from homing.serve.api.context import TheGateway, provide_caller, provide_gateway
 from homing.serve.described import Described, also
-from homing.serve.docs import DocsPage
+from homing.serve.docs import DocsDocument, DocsPage, nothing_else
 from homing.serve.methods import methods_by_path, name_all_methods
 from homing.serve.queries import known_queries, refuse, refuse_unknown
 from homing.serve.readable import CheckedRequest
@@ -204,7 +204,8 @@ def _openapi() -> Described:
         version=homing.__version__,
         description="One stable address in front of a fleet of WhatsApp session gateways.",
         path="/docs",
-        render_plugins=[DocsPage()],
+        openapi_router=Router("/docs", route_handlers=[], include_in_schema=False, before_request=nothing_else),
+        render_plugins=[DocsPage(), DocsDocument()],
         components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
     )
 

@@ -6,7 +6,10 @@ from html import escape
 from typing import Any
 
 from litestar import Request
-from litestar.openapi.plugins import OpenAPIRenderPlugin
+from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
+
+from homing.model.errors import Code, Problem
+from homing.serve.subpath import prefix_of
 
 Schema = Mapping[str, Any]
 
@@ -35,7 +38,20 @@ class DocsPage(OpenAPIRenderPlugin):
         super().__init__(path="/")
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
-        return _page(openapi_schema, self.get_openapi_json_route(request)).encode()
+        return _page(openapi_schema, prefix_of(request.scope) + self.get_openapi_json_route(request)).encode()
+
+
+class DocsDocument(JsonRenderPlugin):
+    """The description itself; its paths are below the address that the client sees."""
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        return super().render(request, openapi_schema | {"servers": [{"url": prefix_of(request.scope) or "/"}]})
+
+
+async def nothing_else(request: Request[Any, Any, Any]) -> None:
+    """Raises Problem for an address below the page's: the framework would answer with a page of its own."""
+    if request.path_params:
+        raise Problem(Code.NOT_FOUND, "There is nothing at this address")
 
 
 def _page(api: Schema, json_url: str) -> str:
@@ -49,7 +65,7 @@ def _page(api: Schema, json_url: str) -> str:
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style><h1>{title}</h1>'
         f"<p>{escape(info.get('description', ''))} Errors are problem documents (RFC 9457) with a stable"
         f" <code>code</code>. Keys go into <code>Authorization: Bearer hk_…</code>."
-        f' <a href="{json_url}">OpenAPI document</a></p>'
+        f' <a href="{escape(json_url)}">OpenAPI document</a></p>'
         f"<nav>{links}</nav>{body}</html>"
     )
 

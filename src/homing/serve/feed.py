@@ -22,6 +22,7 @@ log = structlog.get_logger("homing")
 PAGE = 100
 REPLAY_PAUSE_S = 0.005
 """At the least, between two pages of old events; as long as the page took, if that is longer."""
+_GOODBYE = b"retry: 500\n: this gateway ends; come again, and go on where this stream breaks off\n\n"
 BEGUN_WITHIN_S = 10.0
 """A stream that was let in and has not begun by then is not counted any more: its client went away before."""
 Read = Callable[[int, bool], Awaitable[Sequence[Event]]]
@@ -113,6 +114,8 @@ class EventFeed:
                 behind = len(rows) == PAGE
                 if not behind:
                     await self._wait(news)
+            if self._closed:
+                yield _GOODBYE
         finally:
             self._leave(place)
 

@@ -9,7 +9,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any
 
 import msgspec
@@ -18,10 +17,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from homing.model.errors import Code, Problem
 from homing.serve import problems
+from homing.serve.proxies import Network, speaks_for_others
 
 log = structlog.get_logger("homing")
-
-Network = IPv4Network | IPv6Network
 
 SAID_ONCE = frozenset(
     {
@@ -87,7 +85,8 @@ class _Bounded(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._address = self.client[0] if self.client is not None and not self._is_trusted(self.client[0]) else ""
+        counted = self.client is not None and not speaks_for_others(self.client[0], self.limits.trusted)
+        self._address = self.client[0] if self.client is not None and counted else ""
         if self._address:
             self.per_address[self._address] += 1
             most = self.limits.connections_per_address
@@ -104,13 +103,6 @@ class _Bounded(HttpToolsProtocol):
             if not self.per_address[self._address]:
                 del self.per_address[self._address]
         super().connection_lost(exc)
-
-    def _is_trusted(self, address: str) -> bool:
-        try:
-            known = ip_address(address)
-        except ValueError:
-            return True  # a local socket
-        return known.is_loopback or any(known in network for network in self.limits.trusted)
 
     # --- a request ------------------------------------------------------------------------------------------------
 

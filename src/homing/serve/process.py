@@ -3,43 +3,58 @@
 import asyncio
 import socket
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from ipaddress import ip_network
 from typing import Any
 
 import structlog
 import uvicorn
+from litestar.types import ASGIApp
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from homing.compose import open_gateway
 from homing.compose.waiting import until_there
 from homing.config import Settings
+from homing.listening import listeners
 from homing.serve import logs
 from homing.serve.addresses import tell
 from homing.serve.app import Application
+from homing.serve.cors import Cors
+from homing.serve.ending import Leaving, Server
 from homing.serve.front import Front
 from homing.serve.http_limits import HttpLimits, bounded
+from homing.serve.subpath import SubPath
 
 log = structlog.get_logger("homing")
 
-GOODBYE_S = 15
-"""Sends in progress are given this long when the process is told to stop."""
+BACKLOG = 2048
 
 
 def serve_until_stopped(settings: Settings, reached: Callable[[str], None]) -> None:
     """Bind first, so that a taken port is found before the database is touched; then open everything and serve."""
     logs.configure(settings.homing_log_level, settings.homing_log_format, background=True)
-    listener = _listener(settings.homing_host, settings.homing_port)
-    with listener, asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(settings, listener, reached))
+    with ExitStack() as stack:
+        listening = [
+            stack.enter_context(each) for each in listeners(settings.homing_host, settings.homing_port, backlog=BACKLOG)
+        ]
+        runner = stack.enter_context(asyncio.Runner(loop_factory=_loop_factory()))
+        interrupted = runner.run(_serve(settings, listening, reached))
+    if interrupted:
+        raise KeyboardInterrupt
 
 
-async def _serve(settings: Settings, listener: socket.socket, reached: Callable[[str], None]) -> None:
-    """Answer from the start: alive, and ready as soon as the database is there. Raises what waiting does not cure."""
+async def _serve(settings: Settings, listening: list[socket.socket], reached: Callable[[str], None]) -> bool:
+    """Answer from the start: alive, and ready as soon as the database is there. Whether it was Ctrl-C that ended it.
+
+    Raises what waiting does not cure.
+    """
     front = Front()
-    server = _Server(_config(settings, front))
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    address = f"http://{settings.homing_host}:{listener.getsockname()[1]}"
-    gateway = asyncio.create_task(_open(settings, front, server, address, reached))
+    server = Server(
+        _config(settings, door(settings, front)), Leaving(settings.homing_stop_delay, settings.stop_grace_s)
+    )
+    server.leaves = front.leaves
+    serving = asyncio.create_task(server.serve(sockets=listening))
+    gateway = asyncio.create_task(_open(settings, front, server, reached))
     try:
         await asyncio.wait([serving, gateway], return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -53,53 +68,44 @@ async def _serve(settings: Settings, listener: socket.socket, reached: Callable[
     if not gateway.cancelled():
         gateway.result()
     serving.result()
+    return server.interrupted
 
 
-async def _open(
-    settings: Settings, front: Front, server: "_Server", address: str, reached: Callable[[str], None]
-) -> None:
+async def _open(settings: Settings, front: Front, server: Server, reached: Callable[[str], None]) -> None:
     async with AsyncExitStack() as stack:
         gateway = await until_there(
             lambda: stack.enter_async_context(open_gateway(settings, reached=reached)),
             give_up_s=settings.homing_database_wait,
             waits=front.waits,
         )
-        server.goodbye = gateway.feed.close
+        server.goodbye, server.cut_off = gateway.feed.close, gateway.sends.cut_off
         front.opened(Application(gateway))
-        log.info("Homing serves", address=address, docs="/docs")
+        log.info("Homing serves", address=settings.here_url, docs="/docs")
         tell(gateway)
         await server.ended.wait()
 
 
-def _config(settings: Settings, front: Front) -> uvicorn.Config:
+def door(settings: Settings, front: ASGIApp) -> ASGIApp:
+    """What every request passes first: it may come by way of a proxy, below a path, or from a page elsewhere."""
+    networks = [ip_network(each) for each in settings.trusted_proxies]
+    forwarded: Any = ProxyHeadersMiddleware(front, ["127.0.0.1", "::1", *settings.trusted_proxies])  # type: ignore[arg-type]
+    outside = SubPath(forwarded, root_path=settings.homing_root_path, trusted=networks)
+    return Cors(outside, settings.cors_origins) if settings.cors_origins else outside
+
+
+def _config(settings: Settings, application: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
-        front,
+        application,
         http=bounded(_limits(settings)),
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
-        backlog=2048,
+        proxy_headers=False,  # see `door`
+        backlog=BACKLOG,
         timeout_keep_alive=75,
-        forwarded_allow_ips=["127.0.0.1", "::1", *settings.trusted_proxies],
-        timeout_graceful_shutdown=GOODBYE_S,
     )
-
-
-class _Server(uvicorn.Server):
-    """Says goodbye to those who would watch for ever, before it waits for all others to have their answer."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.goodbye: Callable[[], None] = lambda: None
-        self.ended = asyncio.Event()
-        """Everybody has had their answer."""
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self.goodbye()
-        await super().shutdown(sockets)
-        self.ended.set()
 
 
 def _limits(settings: Settings) -> HttpLimits:
@@ -111,19 +117,6 @@ def _limits(settings: Settings) -> HttpLimits:
         connections_per_address=settings.homing_connections_per_address,
         trusted=[ip_network(each) for each in settings.trusted_proxies],
     )
-
-
-def _listener(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(2048)
-    except OSError:
-        listener.close()
-        raise
-    return listener
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -4,6 +4,7 @@ This is the hot path. Once a route, a contact and a key are known, a message pas
 database, unless it carries an `Idempotency-Key` or did not simply succeed.
 """
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +33,7 @@ from homing.serve.workspaces import Workspaces
 log = structlog.get_logger("homing")
 
 KEY_MAX = 255
+_CUT_OFF = "the gateway was ended before the send was; whether the message left is not known"
 _decode = msgspec.json.Decoder(SendBody).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -76,6 +78,14 @@ class SendEndpoint:
         self._recorder, self._clock, self._entropy, self._metrics = recorder, clock, entropy, metrics
         self._settings = settings
         self._in_progress = 0
+        self._driving: set[asyncio.Task[Any]] = set()
+        self._ends = False
+
+    def cut_off(self) -> None:
+        """End the sends in progress, because this gateway ends: each is recorded as unknown, and answered so."""
+        self._ends = True
+        for task in self._driving:
+            task.cancel()
 
     async def answer(self, raw: bytes, authorization: str | None, key: str | None) -> Answer:
         """The answer to one send; every way that it can fail is an answer too."""
@@ -173,11 +183,25 @@ class SendEndpoint:
         )
 
     async def _driven(self, text: Text, route: Route, began_s: float) -> Driven:
-        outcome = await self._sending.send(text, route)
+        outcome = await self._outcome(text, route)
         took_s = self._clock.monotonic() - began_s
         self._metrics.answered(outcome, took_s)
         await self._recorder.record(text, outcome)
         return outcome, _answer(text, outcome, took_s)
+
+    async def _outcome(self, text: Text, route: Route) -> Outcome:
+        task = asyncio.current_task()
+        assert task is not None
+        self._driving.add(task)
+        try:
+            return await self._sending.send(text, route)
+        except asyncio.CancelledError:
+            if not self._ends:
+                raise
+            task.uncancel()
+            return Unknown(_CUT_OFF, attempts=1, instance_url=route.placement.instance_url)
+        finally:
+            self._driving.discard(task)
 
 
 def _check_kind(body: SendBody) -> None:

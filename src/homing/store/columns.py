@@ -21,6 +21,11 @@ def storable(text: str) -> str:
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 
+def bounded(number: int) -> int:
+    """The number, or the largest that a column can hold, which no row has."""
+    return max(-_LARGEST, min(number, _LARGEST))
+
+
 class Words(TypeDecorator[str]):
     """Text of any length."""
 
@@ -50,7 +55,7 @@ class Number(TypeDecorator[int]):
         return dialect.type_descriptor(Integer() if dialect.name == "sqlite" else BigInteger())
 
     def process_bind_param(self, value: int | None, dialect: Dialect) -> int | None:
-        return None if value is None else max(-_LARGEST, min(value, _LARGEST))
+        return None if value is None else bounded(value)
 
 
 class UtcDateTime(TypeDecorator[datetime]):

@@ -29,6 +29,7 @@ from homing.model.fleet import (
     WorkspaceId,
 )
 from homing.model.restoring import Recorded
+from homing.model.vault import Vouched
 from homing.model.workspaces import Workspace
 from homing.ports import (
     AccountChanged,
@@ -94,6 +95,10 @@ class SqlDirectory:
     ) -> list[Route]:
         self._on_read()
         return await self._database.read(lambda c: lookup.routes(c, asked_sessions=sessions, instances=instances))
+
+    async def vouched(self, sessions: Collection[SessionId]) -> Mapping[SessionId, Vouched]:
+        self._on_read()
+        return await self._database.read(lambda c: placements.vouched(c, sessions))
 
     async def rebind(self, changes: Sequence[Rebinding], *, run_id: str | None = None) -> list[Rebinding]:
         at = self._clock.now()

@@ -5,13 +5,29 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Text, Update, bindparam, case, null, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Select,
+    Text,
+    Update,
+    bindparam,
+    case,
+    exists,
+    not_,
+    null,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy import insert as plain_insert
 from sqlalchemy.types import TypeEngine
 
 from homing.decide.sync import INACTIVE
 from homing.model.fleet import (
     AccountUuid,
+    Epoch,
     Move,
     MoveKind,
     PlacementState,
@@ -20,15 +36,22 @@ from homing.model.fleet import (
     SessionStatus,
     WorkspaceId,
 )
+from homing.model.vault import Vouched
 from homing.ports import AccountChanged, Notice, Page, PlacementChanged
 from homing.store.columns import Number, UtcDateTime
 from homing.store.database import Database, Dialect
 from homing.store.prepared import prepared
 from homing.store.rows import ACCOUNTS_WITH_SESSIONS, move_of
-from homing.store.schema import accounts, moves, sessions
+from homing.store.schema import accounts, credentials, moves, sessions
 from homing.store.sql import among, as_rows, chunks, dialect_of, given_rows, moment, moments
 
 _CHUNK = 1_000
+
+IN_VAULT = or_(
+    credentials.c.holder_incarnation != "",
+    credentials.c.holder_url.is_(None) & credentials.c.login.is_not(None),
+)
+"""Whether an engine that opens the vault has the session, or had it last: not one that keeps logins on a disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +225,7 @@ def _guarded_row(change: Rebinding) -> dict[str, str | int | None]:
         "epoch": change.epoch,
         "state": change.state,
         "seen": int(change.kind is not MoveKind.PLACEMENT),
+        "claimed": int(change.claimed),
     }
 
 
@@ -214,6 +238,7 @@ _GIVEN: dict[str, TypeEngine[Any]] = {
     "epoch": Number(),
     "state": Text(),
     "seen": Number(),
+    "claimed": Number(),
 }
 
 
@@ -232,6 +257,7 @@ def _rebind_statement(dialect: Dialect) -> Update:
         .where(sessions.c.epoch == given.c.expected_epoch)
         .where(sessions.c.state == given.c.expected_state)
         .where(given.c.epoch >= sessions.c.epoch)
+        .where(or_(given.c.claimed == 0, not_(_refuted(given))))
         .values(
             instance_url=given.c.url,
             epoch=given.c.epoch,
@@ -244,6 +270,25 @@ def _rebind_statement(dialect: Dialect) -> Update:
         )
         .returning(sessions.c.session_id)
     )
+
+
+def _refuted(given: FromClause) -> ColumnElement[bool]:
+    """Whether the vault knows better than the instance whose word a change rests on."""
+    elsewhere = credentials.c.holder_url.is_not(None) & (credentials.c.holder_url != given.c.url)
+    other = or_(credentials.c.epoch != given.c.epoch, elsewhere)
+    return exists().where(credentials.c.session_id == given.c.session_id, IN_VAULT, other)
+
+
+def vouched(connection: Connection, asked: Collection[SessionId]) -> dict[SessionId, Vouched]:
+    """What the vault says of those of these sessions whose logins are in it."""
+    rows = connection.execute(_vouched_statement(dialect_of(connection)), {"sessions": list(asked)})
+    return {SessionId(row.session_id): Vouched(Epoch(row.epoch), row.holder_url) for row in rows}
+
+
+@prepared
+def _vouched_statement(dialect: Dialect) -> Select[Any]:
+    columns = (credentials.c.session_id, credentials.c.epoch, credentials.c.holder_url)
+    return select(*columns).where(among(dialect, credentials.c.session_id, "sessions"), IN_VAULT)
 
 
 @prepared

@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import TypeEngine
 
-from homing.store.columns import TextList, UtcDateTime, storable
+from homing.store.columns import TextList, UtcDateTime, bounded, storable
 from homing.store.database import Database, Dialect
 
 T = TypeVar("T")
@@ -77,8 +77,15 @@ def moments(connection: Connection, database: Database, **after_s: float) -> dic
 
 def as_rows(rows: Iterable[Mapping[str, str | int | None]]) -> str:
     """The rows as a parameter for `given_rows`."""
-    given = [{name: storable(v) if isinstance(v, str) else v for name, v in row.items()} for row in rows]
+    given = [{name: _storable(value) for name, value in row.items()} for row in rows]
     return msgspec.json.encode(given).decode()
+
+
+def _storable(value: str | int | None) -> str | int | None:
+    """As the columns' own types would have it: one value out of bounds must not fail the statement for all rows."""
+    if isinstance(value, str):
+        return storable(value)
+    return value if value is None else bounded(value)
 
 
 def chunks(items: Sequence[T], size: int) -> Iterable[Sequence[T]]:

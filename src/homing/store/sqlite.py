@@ -19,6 +19,7 @@ from homing.store.database import Dialect, StoreMisconfigured
 from homing.store.failures import DRIVER_ERRORS, said, unavailable
 from homing.store.filelock import FileLock
 from homing.store.prepared import PreparedConnection
+from homing.store.private_files import keep_private
 from homing.store.schema import metadata
 from homing.store.shared_clock import SharedClock
 from homing.store.writer import GroupWriter
@@ -236,6 +237,7 @@ def _memory_engine() -> Engine:
 
 def sqlite_engine(path: Path) -> Engine:
     """An engine whose connections begin no transaction by themselves."""
+    keep_private(path)
     return create_engine(f"sqlite:///{path}", poolclass=NullPool, connect_args=_DRIVER_ARGUMENTS)
 
 

@@ -1,0 +1,41 @@
+"""Defects of how a gateway is reached, and of how it ends and begins beside others."""
+
+from bite.defect import Defect, tests
+
+_DOOR = (tests("serve/test_door.py"),)
+_CUT = (tests("serve/test_cut_off.py"),)
+
+DEFECTS: tuple[Defect, ...] = (
+    Defect(
+        "ready-to-the-last",
+        "a gateway that was told to end says that it is ready",
+        "homing/serve/front.py",
+        '        if self._behind is None or (self._leaving and scope["path"] == "/ready"):\n',
+        "        if self._behind is None:\n",
+        _DOOR,
+    ),
+    Defect(
+        "cut-off-without-a-record",
+        "a send that the end of the gateway cuts off leaves no record",
+        "homing/serve/sends.py",
+        "            if not self._ends:\n",
+        "            if self._driving:\n",
+        _CUT,
+    ),
+    Defect(
+        "pages-of-everybody",
+        "a page of any origin may read what the API answers",
+        "homing/serve/cors.py",
+        '        known = origin.decode("latin-1").lower() in self._origins\n',
+        "        known = bool(self._origins)\n",
+        _DOOR,
+    ),
+    Defect(
+        "prefix-of-anybody",
+        "whoever calls may say below which path we are served",
+        "homing/serve/subpath.py",
+        "        if len(told) != 1 or (client is not None and not speaks_for_others(client[0], self._trusted)):\n",
+        "        if len(told) != 1:\n",
+        _DOOR,
+    ),
+)
