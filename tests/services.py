@@ -27,7 +27,8 @@ from typing import Any, TypeVar
 import asyncpg
 from sqlalchemy import make_url
 
-from homing.store.migrating import migrate, newest_revision
+from homing.decide.upgrading import SchemaVersion, told_to_alembic
+from homing.store.migrating import BOOKKEEPING, migrate, newest_revision, serves_from_of
 from homing.store.schema import metadata
 
 T = TypeVar("T")
@@ -169,13 +170,19 @@ async def _emptied(url: str) -> bool:
         tables = {
             row[0] for row in await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
         }
-        if tables != {*metadata.tables, "alembic_version"}:
+        if tables != metadata.tables.keys() | BOOKKEEPING:
             return False
         await connection.execute("SET synchronous_commit = off")
         await connection.execute(await _emptying(connection))
-        return bool(await connection.fetchval("SELECT version_num FROM alembic_version") == newest_revision())
+        versions = "SELECT revision || ' ' || version_num FROM schema_version, alembic_version"
+        return bool(await connection.fetchval(versions) == f"{newest_revision()} {_told_to_alembic()}")
     finally:
         await connection.close()
+
+
+def _told_to_alembic() -> str:
+    newest = newest_revision()
+    return told_to_alembic(None, SchemaVersion(newest, serves_from_of(newest)))
 
 
 async def _emptying(connection: "asyncpg.Connection[Any]") -> str:

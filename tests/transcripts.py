@@ -16,7 +16,16 @@ from homing.drivers.connection import Reply
 from homing.model.faults import Fault, Phase
 
 KEPT = Path(__file__).parent / "fixtures" / "transcripts"
-FAMILIES = {"webjs-seed": "webjs", "webjs": "webjs"}
+FAMILIES = {
+    "webjs-seed": "webjs",
+    "webjs": "webjs",
+    "waha-noweb": "waha",
+    "waha-webjs": "waha",
+    "evolution-api": "evolution",
+    "wwebjs-api": "wwebjs-api",
+    "wppconnect-server": "wppconnect",
+    "baileys-api": "baileys-api",
+}
 """Which of our drivers speaks to a recorded gateway."""
 
 _NO_ANSWER = {
@@ -42,6 +51,8 @@ class Exchange:
     status: int | None
     answered: Any
     answer_headers: dict[str, str]
+    note: str = ""
+    """What the recorder saw besides."""
 
     @cached_property
     def path(self) -> str:
@@ -109,4 +120,5 @@ def _exchange(number: int, row: dict[str, Any]) -> Exchange:
         status=answered.get("status"),
         answered=answered.get("body"),
         answer_headers=answered.get("headers") or {},
+        note=row.get("note") or "",
     )

@@ -5,6 +5,8 @@ from bite.defect import Defect, tests
 _DOOR = (tests("serve/test_door.py"),)
 _CUT = (tests("serve/test_cut_off.py"),)
 
+_UPGRADES = (tests("contract/test_migrations.py"),)
+
 DEFECTS: tuple[Defect, ...] = (
     Defect(
         "ready-to-the-last",
@@ -37,5 +39,21 @@ DEFECTS: tuple[Defect, ...] = (
         "        if len(told) != 1 or (client is not None and not speaks_for_others(client[0], self._trusted)):\n",
         "        if len(told) != 1:\n",
         _DOOR,
+    ),
+    Defect(
+        "any-newer-schema-will-do",
+        "a gateway serves on a newer schema that does not serve it",
+        "homing/decide/upgrading.py",
+        "    if there.serves_from is not None and there.serves_from <= ours:\n",
+        "    if there.serves_from is not None:\n",
+        _UPGRADES,
+    ),
+    Defect(
+        "older-releases-are-told-the-newest",
+        "a release of before cannot be started any more once the database was upgraded",
+        "homing/decide/upgrading.py",
+        "    return known if served else now.revision\n",
+        "    return now.revision\n",
+        _UPGRADES,
     ),
 )

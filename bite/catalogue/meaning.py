@@ -11,9 +11,9 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "redirect-may-have-left",
         "a send that was answered with a redirect counts as one that may have been sent",
-        "homing/drivers/webjs_answers.py",
-        "case _ if 300 <= status < 400 or status in _PROXY_STATUSES:",
-        "case _ if status in _PROXY_STATUSES:",
+        "homing/drivers/reading.py",
+        "return 300 <= status < 400 or status in _PROXY_STATUSES",
+        "return status in _PROXY_STATUSES",
         (*_ANSWERS, tests("drivers/test_webjs_answers.py")),
     ),
     Defect(
@@ -27,7 +27,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "hopeless-recipient-is-unknown",
         "a recipient that WhatsApp does not know is an unknown outcome, to be settled by nobody",
-        "homing/drivers/webjs_answers.py",
+        "homing/drivers/whatsapp_web.py",
         '    "no lid for user",\n',
         "",
         _ANSWERS,

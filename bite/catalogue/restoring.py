@@ -51,8 +51,16 @@ DEFECTS: tuple[Defect, ...] = (
         "other-storage-takes-over",
         "a session is opened on an instance that cannot read its login",
         "homing/flows/opening.py",
-        "if load.instance.storage == home.storage and url != home.url",
-        "if url != home.url",
+        "if load.instance.storage == home.storage\n        and load",
+        "if load",
+        _FLOWS,
+    ),
+    Defect(
+        "other-family-takes-over",
+        "a session is opened by another family's gateway, which shares its disk and cannot read its login",
+        "homing/flows/opening.py",
+        "        and load.instance.driver == home.driver\n",
+        "",
         _FLOWS,
     ),
     Defect(

@@ -19,7 +19,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "one-value-fails-the-list",
         "one number that nobody can hold costs an instance's whole list",
-        "homing/drivers/webjs_answers.py",
+        "homing/drivers/reading.py",
         "        return _patient.decode(body.decode())\n",
         "        return None\n",
         _ANSWERS,

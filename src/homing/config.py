@@ -22,7 +22,7 @@ from homing.model.urls import is_plain_path, normal
 DEFAULT_INSTANCES = tuple(f"http://localhost:{port}" for port in range(3001, 3005))
 DEFAULT_DATABASE = "sqlite:///homing.db"
 _ORIGIN = re.compile(r"https?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?")
-_INSTANCE = re.compile(r"WHATSAPP_INSTANCE_(\d+)(_API_KEY)?", re.IGNORECASE)
+_INSTANCE = re.compile(r"WHATSAPP_INSTANCE_(\d+)(_API_KEY|_DRIVER)?", re.IGNORECASE)
 
 
 class Misconfigured(Exception):
@@ -125,6 +125,7 @@ class Settings(BaseSettings):
     instances: tuple[InstanceUrl, ...] = ()
     """Those that somebody wrote. The defaults are no such wish: they join an empty directory only."""
     instance_api_keys: dict[str, str] = Field(default_factory=dict, repr=False)
+    instance_drivers: dict[str, str] = Field(default_factory=dict)
 
     @field_validator("homing_public_url")
     @classmethod
@@ -258,7 +259,7 @@ class Settings(BaseSettings):
 
 
 class _NumberedInstances(PydanticBaseSettingsSource):
-    """`WHATSAPP_INSTANCE_1…N`, and `WHATSAPP_INSTANCE_1_API_KEY` where an instance has a key of its own."""
+    """`WHATSAPP_INSTANCE_1…N`, with `WHATSAPP_INSTANCE_1_API_KEY` and `_DRIVER` where an instance has its own."""
 
     def __init__(self, settings_cls: type[BaseSettings], dotenv: PydanticBaseSettingsSource) -> None:
         super().__init__(settings_cls)
@@ -271,16 +272,19 @@ class _NumberedInstances(PydanticBaseSettingsSource):
         known = {**getattr(self._dotenv, "env_vars", {}), **os.environ}
         urls: dict[int, str] = {}
         keys: dict[int, str] = {}
+        drivers: dict[int, str] = {}
+        by_suffix = {None: urls, "_API_KEY": keys, "_DRIVER": drivers}
         for name, value in known.items():
             match = _INSTANCE.fullmatch(name)
             if match and value:
-                (keys if match[2] else urls)[int(match[1])] = value
+                by_suffix[match[2] and match[2].upper()][int(match[1])] = value
         found = {number: _instance(number, url) for number, url in sorted(urls.items())}
         defaults = {number: normal(url) for number, url in enumerate(DEFAULT_INSTANCES, start=1)}
         named = found or defaults
         return {
             "instances": tuple(dict.fromkeys(found.values())),
             "instance_api_keys": {named[number]: key for number, key in keys.items() if number in named},
+            "instance_drivers": {named[number]: driver for number, driver in drivers.items() if number in named},
         }
 
 

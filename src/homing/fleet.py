@@ -9,12 +9,10 @@ from homing.drivers.declared import Declared
 from homing.drivers.withheld import Withheld
 from homing.model.faults import Fault
 from homing.model.fleet import Capabilities, InstanceUrl
-from homing.model.gateways import Recognised
+from homing.model.gateways import DEFAULT_FAMILY, Recognised
 from homing.ports import CacheCleared, Clock, Directory, Driver, Notice, Roster, RosterChanged, StoreUnavailable
 
 log = structlog.get_logger("homing")
-
-DEFAULT_FAMILY = "webjs"
 
 
 class LiveFleet:
@@ -39,6 +37,18 @@ class LiveFleet:
     @property
     def roster(self) -> Roster:
         return self._roster
+
+    def families(self) -> frozenset[str]:
+        """The families that somebody here speaks to."""
+        return self._drivers.families()
+
+    def speaking(self, family: str) -> Driver:
+        """The family's driver. Raises ValueError, with a sentence, where there is none."""
+        return self._drivers.of(family)
+
+    def recognises(self, family: str) -> bool:
+        """Whether a gateway of this family is recognised by how it answers."""
+        return self._drivers.recognises(family)
 
     def driver(self, url: InstanceUrl) -> Driver:
         withheld = self._withheld.get(url)
@@ -78,7 +88,11 @@ class LiveFleet:
         """Read the instances now. Raises StoreUnavailable."""
         self._changed.clear()
         instances = await self._directory.instances()
-        self._roster = Roster({instance.url: instance for instance in instances})
+        before, self._roster = self._roster, Roster({instance.url: instance for instance in instances})
+        for url, known in before.instances.items():
+            now = self._roster.instances.get(url)
+            if now is not None and now.driver != known.driver:
+                self._withheld.pop(url, None)
 
     async def run(self) -> None:
         """Keep the roster fresh until cancelled. While the store is away the last one stays."""

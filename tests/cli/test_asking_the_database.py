@@ -10,6 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from clocks import SteppedClock
+from homing.decide.upgrading import SchemaVersion
 from homing.model.alerts import Alert, AlertKind, Subject
 from homing.model.fleet import (
     AccountUuid,
@@ -220,8 +221,8 @@ def test_migrate_makes_a_database_that_is_up_to_date(homing: CommandLine, tmp_pa
 
 
 def test_no_password_is_shown(homing: CommandLine, monkeypatch: pytest.MonkeyPatch):
-    async def at_the_first(_: str) -> str:
-        return "0001"
+    async def at_the_first(_: str) -> SchemaVersion:
+        return SchemaVersion("0001")
 
     homing.setting("HOMING_DATABASE_URL", "postgresql://homing:hunter2@127.0.0.1:1/homing")
     for command in (("db",), ("accounts",)):
@@ -229,7 +230,7 @@ def test_no_password_is_shown(homing: CommandLine, monkeypatch: pytest.MonkeyPat
         assert ran.code == 2
         assert ran.err.count("\n") == 1
         assert "hunter2" not in ran.out + ran.err
-    monkeypatch.setattr("homing.store.migrating.current_revision", at_the_first)
+    monkeypatch.setattr("homing.store.migrating.schema_version", at_the_first)
     assert "homing:***@127.0.0.1" in homing("db").out
 
 

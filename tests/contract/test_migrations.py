@@ -2,22 +2,24 @@
 
 import asyncio
 import re
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from fleets import A, change
 from sqlalchemy import Connection, inspect, text
 
 from clocks import SteppedClock
+from homing.decide.upgrading import READS_ONLY_ALEMBIC
 from homing.model.fleet import SessionStatus
 from homing.ports import Page, StoreUnavailable
 from homing.store.database import StoreMisconfigured
 from homing.store.directory import SqlDirectory
-from homing.store.migrating import current_revision, migrate, newest_revision
+from homing.store.migrating import BOOKKEEPING, _scripts, current_revision, migrate, newest_revision, serves_from_of
 from homing.store.notices import LocalNotices
 from homing.store.opening import open_database
 from homing.store.schema import metadata
@@ -35,23 +37,36 @@ def tables_as_seen(connection: Connection) -> dict[str, Any]:
     inspector = inspect(connection)
     return {
         table: {
-            "columns": [(each["name"], str(each["type"]), each["nullable"]) for each in inspector.get_columns(table)],
+            "columns": [
+                {name: each[name] for name in ("name", "nullable", "default")} | {"type": str(each["type"])}  # type: ignore[literal-required]
+                for each in inspector.get_columns(table)
+            ],
             "key": inspector.get_pk_constraint(table)["constrained_columns"],
-            "unique": sorted(str(each["name"]) for each in inspector.get_unique_constraints(table)),
+            "unique": {
+                str(each["name"]): {*map(str, each["column_names"])}
+                for each in [
+                    *inspector.get_unique_constraints(table),
+                    *(index for index in inspector.get_indexes(table) if index["unique"]),
+                ]
+            },
             "foreign": sorted(str(each["name"]) for each in inspector.get_foreign_keys(table)),
-            "checks": sorted(
-                (str(each["name"]), re.sub(r"\s+", " ", each["sqltext"]))
+            "checks": {
+                str(each["name"]): re.sub(r"\s+", " ", each["sqltext"])
                 for each in inspector.get_check_constraints(table)
-            ),
+            },
             "indexes": sorted(str(each["name"]) for each in inspector.get_indexes(table)),
         }
         for table in inspector.get_table_names()
-        if table != "alembic_version"
+        if table not in BOOKKEEPING
     }
 
 
 def differences(connection: Connection) -> list[Any]:
-    return list(compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), metadata))
+    def is_ours(name: str | None, kind: str, _: object) -> bool:
+        return kind != "table" or name not in BOOKKEEPING
+
+    opts = {"compare_type": True, "include_name": is_ours}
+    return list(compare_metadata(MigrationContext.configure(connection, opts=opts), metadata))
 
 
 async def test_the_migrations_make_exactly_the_schema(empty_url: str) -> None:
@@ -89,12 +104,9 @@ async def test_migrating_again_changes_nothing(store_url: str) -> None:
 
 
 async def test_what_was_there_before_the_vault_is_there_afterwards(
-    empty_url: str, monkeypatch: pytest.MonkeyPatch
+    empty_url: str,
 ) -> None:
-    with monkeypatch.context() as earlier:
-        upgrade = command.upgrade
-        earlier.setattr(command, "upgrade", lambda config, _: upgrade(config, "0003"))
-        await migrate(empty_url)
+    assert await migrate(empty_url, to="0003") == "0003"
     database = open_database(empty_url, now=SteppedClock().now)
     await database.write(lambda c: [c.execute(text(statement)) for statement in BEFORE_THE_VAULT])
     await migrate(empty_url)
@@ -129,10 +141,139 @@ async def test_gateways_that_start_together_do_not_collide(empty_url: str) -> No
     assert done == [newest_revision()] * 4
 
 
-async def test_a_database_of_a_newer_homing_is_left_alone(store_url: str) -> None:
+# --- upgrades of a fleet that runs ----------------------------------------------------------------------------
+
+FIRST_RELEASED = "0004"
+REVISIONS = [script.revision for script in reversed(list(_scripts().walk_revisions()))]
+STEPS = [pair for pair in pairwise(REVISIONS) if pair[0] >= FIRST_RELEASED]
+
+
+async def seen_at(url: str, revision: str) -> dict[str, Any]:
+    await migrate(url, to=revision)
+    database = open_database(url)
+    try:
+        return await database.read(tables_as_seen)
+    finally:
+        await database.close()
+
+
+def narrowed(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """What the release before could do and cannot do any more. A destructive step comes one release later."""
+    lost = [f"table {name} is gone" for name in before.keys() - after.keys()]
+    for name in before.keys() & after.keys():
+        lost += [f"{name}: {what}" for what in _narrowed_table(before[name], after[name])]
+    return lost
+
+
+def _narrowed_table(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:
+    was, is_ = ({column["name"]: column for column in table["columns"]} for table in (before, after))
+    for name, column in was.items():
+        if name not in is_:
+            yield f"column {name} is gone"
+        elif is_[name]["type"] != column["type"]:
+            yield f"column {name} was {column['type']}, and is {is_[name]['type']}"
+        elif column["nullable"] and not is_[name]["nullable"]:
+            yield f"column {name} has to be filled"
+    for name in is_.keys() - was.keys():
+        if not is_[name]["nullable"] and is_[name]["default"] is None:
+            yield f"column {name} has to be filled, and older releases do not know it"
+    for name, columns in after["unique"].items():
+        if name not in before["unique"] and columns <= was.keys():
+            yield f"{name} is unique over what older releases write"
+    for name, condition in after["checks"].items():
+        known, words = before["checks"].get(name), set(re.findall(r"\w+", condition))
+        if known is None and words & was.keys() and not words & (is_.keys() - was.keys()):
+            yield f"{name} is checked over what older releases write"
+        if known is not None and not set(re.findall(r"'\w+'", known)) <= set(re.findall(r"'\w+'", condition)):
+            yield f"{name} takes less than before"
+    if set(after["foreign"]) - set(before["foreign"]):
+        yield "a foreign key is there that older releases do not heed"
+
+
+@pytest.mark.parametrize(("older", "newer"), STEPS)
+async def test_the_release_before_finds_all_that_it_needs(empty_url: str, older: str, newer: str) -> None:
+    before, after = await seen_at(empty_url, older), await seen_at(empty_url, newer)
+    assert await current_revision(empty_url) == newer
+    assert narrowed(before, after) == []
+    if (serves_from := serves_from_of(newer)) is not None:
+        assert serves_from <= older
+
+
+NARROWING = [
+    "DROP TABLE schedules",
+    "ALTER TABLE contacts DROP COLUMN name",
+    "ALTER TABLE contacts RENAME COLUMN name TO called",
+    "ALTER TABLE moves ADD COLUMN cause text NOT NULL",
+    "CREATE UNIQUE INDEX one_name ON contacts (workspace_id, name)",
+    "ALTER TABLE messages ALTER COLUMN code SET NOT NULL",
+    "ALTER TABLE messages ADD CONSTRAINT short CHECK (length(text) < 100)",
+    "ALTER TABLE messages ALTER COLUMN attempts TYPE bigint",
+    (
+        "ALTER TABLE sessions DROP CONSTRAINT sessions_state_check;"
+        " ALTER TABLE sessions ADD CONSTRAINT sessions_state_check CHECK (state IN ('held'))"
+    ),
+]
+
+
+class Seen(Exception):
+    """Rolls a step back, with what it took away."""
+
+
+async def test_a_step_that_takes_something_away_is_seen(postgres_url: str) -> None:
+    database = open_database(postgres_url)
+    before = await database.read(tables_as_seen)
+
+    def taken(connection: Connection, statement: str) -> None:
+        for part in statement.split(";"):
+            connection.execute(text(part))
+        raise Seen(narrowed(before, tables_as_seen(connection)))
+
+    for statement in NARROWING:
+        with pytest.raises(Seen) as seen:
+            await database.write(lambda c, statement=statement: taken(c, statement))  # type: ignore[misc]
+        assert seen.value.args[0], statement
+    await database.close()
+
+
+@pytest.mark.parametrize("released", REVISIONS[3:-1])
+async def test_an_older_release_is_told_its_own_revision_as_long_as_the_schema_serves_it(
+    empty_url: str, released: str
+) -> None:
+    """Those before 0006 read Alembic's table alone, and start only if that names a revision that they know."""
+    await migrate(empty_url, to=released)
+    assert await migrate(empty_url) == newest_revision()
+    assert await current_revision(empty_url) == newest_revision()
+    database = open_database(empty_url)
+    told = await database.read(lambda c: c.scalar(text("SELECT version_num FROM alembic_version")))
+    assert told == (released if released in READS_ONLY_ALEMBIC else READS_ONLY_ALEMBIC[-1])
+    assert await migrate(empty_url) == newest_revision(), "and nothing is done a second time"
+    await database.close()
+
+
+async def made_by_a_newer_one(url: str, serves_from: str) -> None:
+    database = open_database(url)
+    values = {"serves_from": serves_from}
+    await database.write(lambda c: c.execute(text("UPDATE schema_version SET revision = '9999'")))
+    await database.write(lambda c: c.execute(text("UPDATE schema_version SET serves_from = :serves_from"), values))
+    await database.close()
+
+
+async def test_a_newer_schema_that_serves_this_release_is_used_as_it_is(store_url: str) -> None:
+    await made_by_a_newer_one(store_url, serves_from=newest_revision())
+    assert await migrate(store_url) == "9999"
+    assert await current_revision(store_url) == "9999"
+
+
+async def test_a_newer_schema_that_does_not_serve_this_release_is_refused(store_url: str) -> None:
+    await made_by_a_newer_one(store_url, serves_from="9998")
+    with pytest.raises(StoreMisconfigured, match=r"revision 9999, .* serves those from revision 9998 on"):
+        await migrate(store_url)
+
+
+async def test_a_database_of_a_newer_homing_that_says_nothing_is_left_alone(store_url: str) -> None:
     database = open_database(store_url)
     await database.write(lambda c: c.execute(text("UPDATE alembic_version SET version_num = '9999'")))
-    with pytest.raises(StoreMisconfigured, match="revision 9999, which this version of Homing does not know"):
+    with pytest.raises(StoreMisconfigured, match=r"revision 9999, which this version of Homing, .* does not know"):
         await migrate(store_url)
     await database.close()
 

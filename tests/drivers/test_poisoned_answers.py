@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from homing.drivers import webjs_answers as answers
-from homing.drivers import webjs_sessions
+from homing.drivers import reading, webjs_sessions
 from homing.drivers.wire import Reply
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import (
@@ -89,7 +89,7 @@ def test_half_a_character_in_one_error_does_not_cost_the_list() -> None:
 
 
 def test_a_list_longer_than_any_process_could_hold_is_no_list() -> None:
-    body = b'{"success": true, "sessions": [' + b"{}," * webjs_sessions.ROWS_MAX + b"{}]}"
+    body = b'{"success": true, "sessions": [' + b"{}," * reading.ROWS_MAX + b"{}]}"
     found = webjs_sessions.sessions_of(AT, Reply(200, {}, body))
     assert isinstance(found, Fault)
     assert "rows" in found.detail

@@ -12,7 +12,7 @@ from homing.drivers.recognition import Recognition
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl
 from homing.model.gateways import Gateway, Recognised
-from transcripts import KEPT, Transcript, read, transcripts
+from transcripts import FAMILIES, KEPT, Transcript, read, transcripts
 
 EXPECTED = {
     "webjs-seed": "the webjs Node service",
@@ -20,15 +20,6 @@ EXPECTED = {
     "waha-noweb": "WAHA (NOWEB) 2024.10.8",
     "evolution-api": "Evolution API 2.3.6",
     "wppconnect-server": "WPPConnect Server",
-    "wwebjs-api": "wwebjs-api",
-    "baileys-api": "baileys-api",
-}
-FAMILIES = {
-    "webjs-seed": "webjs",
-    "waha-webjs": "waha",
-    "waha-noweb": "waha",
-    "evolution-api": "evolution",
-    "wppconnect-server": "wppconnect",
     "wwebjs-api": "wwebjs-api",
     "baileys-api": "baileys-api",
 }
@@ -83,7 +74,7 @@ async def test_each_recorded_gateway_is_recognised_by_harmless_gets_without_a_ke
 
 
 def test_every_kept_recording_has_its_family() -> None:
-    assert {name for each in transcripts() if each.path.parent == KEPT for name in each.gateways} == FAMILIES.keys()
+    assert {name for each in transcripts() if each.path.parent == KEPT for name in each.gateways} == EXPECTED.keys()
 
 
 def test_evolution_is_recognised_where_its_root_hangs_at_the_internet() -> None:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from homing.drivers import reading, webjs_sessions
 from homing.drivers import webjs_answers as answers
-from homing.drivers import webjs_sessions
 from homing.drivers.wire import Reply
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Capabilities, Epoch, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus
@@ -268,7 +268,7 @@ def test_of_many_sessions_started_together_each_has_its_own_answer() -> None:
 
 def test_oddities_are_bounded() -> None:
     found = listed(*[None] * 1_000)
-    assert len(found.oddities) == webjs_sessions.ODDITIES_SHOWN + 1
+    assert len(found.oddities) == reading.ODDITIES_SHOWN + 1
     assert found.oddities[-1] == "980 more rows were odd"
 
 

@@ -90,7 +90,8 @@ def _info() -> "Document":
     from sqlalchemy import URL
 
     from homing.cli.database import told
-    from homing.store.migrating import current_revision, newest_revision
+    from homing.decide.upgrading import SchemaVersion
+    from homing.store.migrating import newest_revision, schema_version
     from homing.store.opening import parse, shown, sqlite_path
 
     given = settings().homing_database_url
@@ -99,13 +100,14 @@ def _info() -> "Document":
         url = parse(given)
         path = sqlite_path(url) if isinstance(url, URL) else None
         there = path is None or path.exists()
-        revision = await current_revision(given) if there else None
+        version = await schema_version(given) if there else SchemaVersion(None)
         return {
             "database": shown(url),
             "exists": there,
-            "revision": revision,
+            "revision": version.revision,
             "newest": newest_revision(),
-            "up_to_date": revision == newest_revision(),
+            "up_to_date": version.revision == newest_revision(),
+            "serves_from": version.serves_from,
         }
 
     return told(ask)

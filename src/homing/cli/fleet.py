@@ -88,7 +88,9 @@ def add(
     url: Annotated[str, Parameter(help="Its base address: http://host:3001.")],
     /,
     *,
-    driver: Annotated[str, Parameter(help="The gateway family that it speaks as.")] = "webjs",
+    driver: Annotated[
+        str | None, Parameter(help="The gateway family that it is. [default: the one that answers there]")
+    ] = None,
     name: Name = "",
     capacity: Annotated[
         int | None, Parameter(validator=Number(gte=1), help="Sessions at most. [default: no limit]")
@@ -101,18 +103,28 @@ def add(
 ) -> None:
     """Let an instance join the fleet. Needs an operator's key.
 
-    The gateway asks first what answers there: what is another family's gateway, no gateway, or refuses our key is
-    named and not added. What does not answer yet is added. A process of the Node service on another host calls itself
-    localhost; the line that is printed for it, LARAVEL_URL=…/in/5, tells it from the others.
+    The gateway asks first what answers there, and takes the driver of that family: what is another one than
+    `--driver` says, no gateway, or refuses our key is named and not added. What does not answer yet is added. A process
+    of the Node service on another host calls itself localhost; the line that is printed for it, LARAVEL_URL=…/in/5,
+    tells it from the others.
 
     Example: `homing instances add http://wa5.internal:3001 --capacity 200 --label rack=b`
     """
-    body = {"url": url, "driver": driver, "name": name, "capacity": capacity, "labels": labels(label or [])}
+    body = {"url": url, "name": name, "capacity": capacity, "labels": labels(label or [])}
+    body |= {"driver": driver} if driver is not None else {}
     made = gateway("Adding an instance").post("/instances", body | ({"force": True} if force else {}))
     if as_json:
         print_json(made)
         return
-    print_facts({"id": made["id"], "url": made["url"], "answers": made["healthy"], "detail": made["detail"]})
+    print_facts(
+        {
+            "id": made["id"],
+            "url": made["url"],
+            "driver": made["driver"],
+            "answers": made["healthy"],
+            "detail": made["detail"],
+        }
+    )
     if made.get("report_to") is not None:
         print(f"LARAVEL_URL={made['report_to']}")
         note("A process of the Node service there needs this line in its environment.")
@@ -128,6 +140,7 @@ def set_limits(
     capacity: Annotated[int | None, Parameter(validator=Number(gte=0), help="Sessions at most; 0: no limit.")] = None,
     memory_mb: Annotated[float | None, Parameter(validator=Number(gte=0), help="MB at most; 0: no limit.")] = None,
     sends: Annotated[float | None, Parameter(validator=Number(gte=0), help="Sends/s at most; 0: no limit.")] = None,
+    driver: Annotated[str | None, Parameter(help="The gateway family that it is.")] = None,
     name: Annotated[str | None, Parameter(help="A name for people to read.")] = None,
     mode: Annotated[
         Literal["observe", "route"] | None,
@@ -151,12 +164,13 @@ def set_limits(
     asked = gateway("`homing instances set`")
     limits = {"capacity": capacity, "memory_limit_mb": memory_mb, "sends_limit_per_s": sends}
     changes: dict[str, Any] = {field: value or None for field, value in limits.items() if value is not None}
+    changes |= {"driver": driver} if driver is not None else {}
     changes |= {"name": name} if name is not None else {}
     changes |= {"labels": labels(label)} if label is not None else {}
     changes |= {"mode": mode} if mode is not None else {}
     changes |= {"storage": storage or None} if storage is not None else {}
     if not changes:
-        what = "--capacity, --memory-mb, --sends, --name, --mode, --storage or --label"
+        what = "--capacity, --memory-mb, --sends, --driver, --name, --mode, --storage or --label"
         raise CannotStart(f"Say what to change: {what}")
     changed = asked.patch(path("instances", number_of(asked, instance)), changes)
     if as_json:

@@ -22,6 +22,7 @@ from homing.flows.link_alerts import LinkAlerts
 from homing.flows.listings import Lists
 from homing.flows.sync import Sync
 from homing.flows.unblocking import Unblocking
+from homing.model.gateways import DEFAULT_FAMILY
 from homing.model.urls import normal
 from homing.ports import Clock, Directory, Entropy, NameTaken
 from homing.serve.metrics import Metrics
@@ -146,11 +147,14 @@ async def _know(gateway: Gateway, *, alone: bool) -> None:
 
 async def _join(settings: Settings, directory: Directory) -> None:
     """Let the settings' instances join the directory; the default ones only where there are none at all."""
-    known = {instance.url for instance in await directory.instances()}
+    known = {instance.url: instance for instance in await directory.instances()}
     for url in settings.instances or (() if known else map(normal, DEFAULT_INSTANCES)):
+        driver = settings.instance_drivers.get(url)
         if url not in known:
             with suppress(NameTaken):
-                await directory.create_instance(url)
+                await directory.create_instance(url, driver=driver or DEFAULT_FAMILY)
+        elif driver is not None and known[url].driver != driver:
+            await directory.change_instance(url, {"driver": driver})
 
 
 @asynccontextmanager

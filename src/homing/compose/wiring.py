@@ -12,13 +12,14 @@ from homing.compose.joining import all_hear, fitness_of, reporting
 from homing.compose.parts import Gateway, Moving
 from homing.compose.restoring import restoring_of
 from homing.compose.stores import Stores
-from homing.config import Settings
+from homing.config import Misconfigured, Settings
 from homing.decide import pictures
 from homing.decide.health import HealthPolicy
 from homing.decide.moves import MovePolicy
 from homing.decide.restoring import RestoringPolicy
 from homing.drivers import Drivers, drivers_over
 from homing.drivers.metered import MeteredDriver
+from homing.drivers.registry import NoDrivers, families, unknown_driver
 from homing.drivers.wire import Calls
 from homing.fleet import LiveFleet
 from homing.flows.accounts import Accounts
@@ -417,7 +418,14 @@ def _sync_schedule(settings: Settings, sync: Sync, metrics: Metrics) -> Schedule
 
 
 def drivers_of(settings: Settings, wire: Calls, metrics: Metrics) -> Drivers:
-    """The driver of every family, each call counted."""
+    """The driver of every family, each call counted. Raises Misconfigured for an instance's that there is not."""
+    try:
+        spoken = families()
+    except NoDrivers as error:
+        raise Misconfigured(str(error)) from error
+    for url, driver in settings.instance_drivers.items():
+        if driver not in spoken:
+            raise Misconfigured(f"WHATSAPP_INSTANCE_n_DRIVER of {url}: {unknown_driver(driver)}")
     plain = drivers_over(
         wire,
         api_keys={InstanceUrl(url): key for url, key in settings.instance_api_keys.items()},

@@ -41,9 +41,9 @@ def speaks_of_session(phase: Phase) -> bool:
             return False
         case Phase.SESSION_NOT_FOUND | Phase.PATH_NOT_FOUND | Phase.SESSION_LOGGED_OUT | Phase.EPOCH_STALE:
             return False
-        case Phase.REQUEST_REJECTED | Phase.RECIPIENT_RESTRICTED | Phase.THROTTLED:
+        case Phase.REQUEST_REJECTED | Phase.RECIPIENT_RESTRICTED | Phase.OUTCOME_UNKNOWN | Phase.THROTTLED:
             return False
-        case Phase.UNAUTHORISED | Phase.MISDIRECTED:
+        case Phase.UNAUTHORISED | Phase.UNLICENSED | Phase.MISDIRECTED:
             return False
         case _:
             assert_never(phase)

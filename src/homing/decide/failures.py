@@ -48,10 +48,18 @@ def _judge(phase: Phase) -> tuple[VerdictKind, bool, str]:
             return VerdictKind.LOGGED_OUT, False, "the session's link with WhatsApp has ended; it needs pairing"
         case Phase.REQUEST_REJECTED:
             return VerdictKind.REJECTED, False, "the instance refused the message itself"
+        case Phase.OUTCOME_UNKNOWN:
+            return (
+                VerdictKind.REJECTED,
+                True,
+                "the instance says no in words that it also uses after a send",
+            )
         case Phase.RECIPIENT_RESTRICTED:
             return VerdictKind.REJECTED, False, "WhatsApp does not let this account write to this person now"
         case Phase.UNAUTHORISED:
             return VerdictKind.MISCONFIGURED, False, "the instance does not accept our API key"
+        case Phase.UNLICENSED:
+            return VerdictKind.MISCONFIGURED, False, "the gateway does nothing before its licence is activated"
         case Phase.MISDIRECTED:
             return (
                 VerdictKind.MISCONFIGURED,

@@ -14,6 +14,7 @@ SURE_AFTER = 2
 
 _ANSWERS_WRONGLY = frozenset({
     Phase.UNAUTHORISED,
+    Phase.UNLICENSED,
     Phase.PATH_NOT_FOUND,
     Phase.MISDIRECTED,
     Phase.REPLY_MALFORMED,
@@ -48,7 +49,13 @@ def judge(family: str, fault: Fault, recognised: Recognised | Fault | None, time
     known = recognised if isinstance(recognised, Recognised) else None
     gateway = known.gateway if known is not None else None
     if gateway is not None and gateway.family != family:
-        return Misfit(f"this is {gateway}, and it is set up as {family}; nothing is asked of it", foreign=True)
+        return Misfit(
+            f"this is {gateway}, and it is set up as {family}; nothing is asked of it;"
+            f" if that is right: homing instances set URL --driver {gateway.family}",
+            foreign=True,
+        )
+    if fault.phase is Phase.UNLICENSED:
+        return Misfit(f"it does nothing before its licence is activated ({fault}); activate it there; nothing is moved")
     if fault.phase is Phase.UNAUTHORISED:
         return Misfit(
             f"it does not accept our API key ({fault.status or 401});"

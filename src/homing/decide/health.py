@@ -76,7 +76,9 @@ def signal_of(phase: Phase | None) -> Signal | None:
             return Signal.BROKEN
         case Phase.SESSION_NOT_FOUND | Phase.SESSION_NOT_READY | Phase.SESSION_LOGGED_OUT | Phase.EPOCH_STALE:
             return Signal.ANSWERED
-        case Phase.REQUEST_REJECTED | Phase.RECIPIENT_RESTRICTED | Phase.UNAUTHORISED:
+        case Phase.REQUEST_REJECTED | Phase.RECIPIENT_RESTRICTED | Phase.OUTCOME_UNKNOWN:
+            return Signal.ANSWERED
+        case Phase.UNAUTHORISED | Phase.UNLICENSED:
             return Signal.ANSWERED
         case Phase.PATH_NOT_FOUND | Phase.THROTTLED | Phase.MISDIRECTED:
             return None  # a proxy in front of it may have said so

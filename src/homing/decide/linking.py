@@ -71,6 +71,8 @@ def meant(row: ListedSession, known: Linking) -> SessionStatus:
     match row.status:
         case SessionStatus.CONNECTED | SessionStatus.LOGGED_OUT | SessionStatus.QUARANTINED:
             return row.status
+        case SessionStatus.PAIRING if row.surely_unlinked:
+            return row.status
         case SessionStatus.PAIRING:
             needed = has_ended(known) or waits_for_a_scan(known)
             return SessionStatus.PAIRING if needed else SessionStatus.STARTING

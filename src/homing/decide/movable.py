@@ -1,13 +1,39 @@
 """Can this session be moved at all, and if not, what would be needed?"""
 
 from homing.model.errors import Code, Problem
-from homing.model.fleet import Account, Capabilities, Instance, InstanceState, InstanceUrl, SessionStatus
+from homing.model.fleet import (
+    Account,
+    Capabilities,
+    Instance,
+    InstanceState,
+    InstanceUrl,
+    SessionStatus,
+    Takeover,
+)
+from homing.model.gateways import DEFAULT_FAMILY
 
 _RESTING = {
     SessionStatus.STOPPED: "it was stopped by request; start it first",
     SessionStatus.PAIRING: "it waits to be paired, and there is no login yet to open elsewhere",
     SessionStatus.QUARANTINED: "it is in quarantine, because a stranger used its login; once that has ended, start it",
 }
+
+
+def takeover(wanted: Takeover, driver: str) -> Takeover:
+    """Who may start a session of an instance of this family elsewhere: of a foreign one, nobody by himself.
+
+    Nothing fences those. An operator vouches for a fence by saying that the instance has exited.
+    """
+    return Takeover.MANUAL if wanted is Takeover.AUTO and driver != DEFAULT_FAMILY else wanted
+
+
+def cannot_share(driver: str, storage: str | None, can: Capabilities) -> str | None:
+    """Why its logins can be opened by no other instance; None: by those of its family that have its storage."""
+    if storage is None:
+        return "its logins are on its own disk alone: they can be opened only there"
+    if not can.stop_keeps_login:
+        return f"logins of {driver} cannot be opened by another instance, whatever storage they are on"
+    return None
 
 
 def cannot_leave(can: Capabilities) -> str | None:

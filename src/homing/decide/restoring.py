@@ -20,6 +20,7 @@ from homing.model.restoring import Answered, Look, Looks, Offered, Recorded, Sil
 UNANSWERED_LOOK_S = 5.0
 _ANSWERED = frozenset({
     Phase.SERVER_ERROR, Phase.REQUEST_REJECTED, Phase.SESSION_NOT_READY, Phase.SESSION_LOGGED_OUT, Phase.UNAUTHORISED,
+    Phase.UNLICENSED, Phase.OUTCOME_UNKNOWN,
     Phase.THROTTLED, Phase.PATH_NOT_FOUND, Phase.SESSION_NOT_FOUND, Phase.EPOCH_STALE, Phase.MISDIRECTED,
 })  # fmt: skip
 """A start that was answered so has ended."""

@@ -55,9 +55,11 @@ def after(session_id: SessionId, fault: Fault, listing: Listing | None) -> After
             return Elsewhere(f"was not reached: {fault}")
         case Phase.UNAUTHORISED:
             return Elsewhere(f"does not accept our API key: {fault}")
+        case Phase.UNLICENSED:
+            return Elsewhere(f"has no licence: {fault}")
         case Phase.PATH_NOT_FOUND | Phase.MISDIRECTED | Phase.THROTTLED | Phase.UNAVAILABLE:
             return Elsewhere(f"did not take it: {fault}")
-        case Phase.SERVER_ERROR | Phase.REPLY_MALFORMED:
+        case Phase.SERVER_ERROR | Phase.REPLY_MALFORMED | Phase.OUTCOME_UNKNOWN:
             # It answered: whatever it did is done, and would be listed.
             return Unclear(str(fault)) if listed is None else Elsewhere(f"could not start it: {fault}")
         case Phase.INTERRUPTED | Phase.REPLY_TIMED_OUT | Phase.BAD_GATEWAY | Phase.GATEWAY_TIMED_OUT:

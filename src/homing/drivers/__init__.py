@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping
 
+import structlog
+
+from homing.drivers.fingerprints import RECOGNISED
 from homing.drivers.recognition import Recognition
-from homing.drivers.webjs import WebjsDriver
+from homing.drivers.registry import families, unknown_driver
 from homing.drivers.wire import Calls
 from homing.model.faults import Fault
 from homing.model.fleet import InstanceUrl
 from homing.model.gateways import Recognised
 from homing.ports import Driver
 
-KNOWN_FAMILIES = frozenset({WebjsDriver.family})
+log = structlog.get_logger("homing")
 
 
 class Drivers:
@@ -25,6 +28,10 @@ class Drivers:
             return None
         return await self.recognition.recognise(url, timeout_s=timeout_s)
 
+    def recognises(self, family: str) -> bool:
+        """Whether a gateway of this family is recognised by how it answers."""
+        return family in RECOGNISED
+
     def families(self) -> frozenset[str]:
         """The families that a driver speaks for."""
         return frozenset(self._drivers)
@@ -33,14 +40,20 @@ class Drivers:
         """The family's driver. Raises ValueError, with a sentence, for a family that nothing here speaks."""
         driver = self._drivers.get(family)
         if driver is None:
-            known = ", ".join(sorted(self._drivers))
-            raise ValueError(f"{family!r} is not a gateway family that Homing speaks; it speaks {known}")
+            raise ValueError(unknown_driver(family))
         return driver
 
 
 def drivers_over(
     wire: Calls, *, api_keys: Mapping[InstanceUrl, str] | None = None, default_api_key: str = ""
 ) -> Drivers:
-    """A driver for every known family, over one wire."""
-    webjs = WebjsDriver(wire, api_keys=api_keys, default_api_key=default_api_key)
-    return Drivers({webjs.family: webjs}, Recognition(wire))
+    """A driver for every family, over one wire."""
+    opened: dict[str, Driver] = {}
+    for family, driver_class in families().items():
+        try:
+            opened[family] = driver_class(wire, api_keys=api_keys, default_api_key=default_api_key)
+        except Exception as error:
+            if driver_class.__module__.startswith("homing."):
+                raise
+            log.warning("A driver could not be opened", driver=family, error=repr(error))
+    return Drivers(opened, Recognition(wire))

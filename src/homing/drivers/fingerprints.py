@@ -15,6 +15,7 @@ from homing.model.gateways import Gateway, Recognised
 
 WEBJS, WAHA, EVOLUTION = "webjs", "waha", "evolution"
 WPPCONNECT, WWEBJS_API, BAILEYS_API, GOWA, WUZAPI = "wppconnect", "wwebjs-api", "baileys-api", "gowa", "wuzapi"
+RECOGNISED = frozenset({WEBJS, WAHA, EVOLUTION, WPPCONNECT, WWEBJS_API, BAILEYS_API, GOWA, WUZAPI})
 
 PATHS = ("/health", "/ping", "/healthz", "/", "/status/auth", "/devices", "/session/status")
 """What to ask, in this order, until it is recognised."""

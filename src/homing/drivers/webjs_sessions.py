@@ -9,15 +9,11 @@ from http import HTTPStatus
 from typing import Any
 
 from homing.drivers.connection import Reply
+from homing.drivers.reading import Row, list_of, malformed, said_by
 from homing.drivers.values import LARGEST, NAME_MAX, epoch_in, is_int, moment_in, phone_in, text_in
-from homing.drivers.webjs_answers import malformed, said_by
 from homing.drivers.words import shown, words_of
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus, WorkspaceId
-
-ODDITIES_SHOWN = 20
-ROWS_MAX = 200_000
-"""No list is longer: it would not be the list of one process."""
 
 _STATUSES = {
     "connected": SessionStatus.CONNECTED,
@@ -48,7 +44,7 @@ def status_of(said: object) -> tuple[SessionStatus, str]:
     return known, ""
 
 
-def session_of(row: Mapping[str, Any], session_id: SessionId, at: datetime | None = None) -> tuple[ListedSession, str]:
+def session_of(row: Mapping[str, Any], session_id: SessionId, at: datetime | None = None) -> Row:
     """One session as a list or status answer describes it, and what was odd about it. `at` is when it answered."""
     status, oddity = status_of(row.get("status"))
     epoch = epoch_in(row.get("epoch"))
@@ -85,36 +81,15 @@ def sessions_of(instance: InstanceUrl, reply: Reply) -> SessionList | Fault:
     rows = said.get("sessions") if isinstance(said, dict) else None
     if not isinstance(said, dict) or not isinstance(rows, list) or said.get("success") is False:
         return malformed(reply, "the answer to a list was not a list of sessions")
-    if len(rows) > ROWS_MAX:
-        return malformed(reply, f"the list has {len(rows)} rows, and at most {ROWS_MAX} are read")
-    sessions: dict[SessionId, ListedSession] = {}
-    oddities: list[str] = []
     at = moment_in(said.get("timestamp"))
-    for number, row in enumerate(rows, start=1):
-        oddities += _enter(row, number, sessions, at)
-    return SessionList(instance, sessions, _some(oddities))
+    return list_of(instance, reply, rows, lambda row: _row(row, at))
 
 
-def _enter(row: object, number: int, sessions: dict[SessionId, ListedSession], at: datetime | None) -> list[str]:
-    """Enter one row into the list; what was odd about it comes back."""
+def _row(row: object, at: datetime | None) -> Row | None:
     said_id = text_in(row.get("session_id"), NAME_MAX) if isinstance(row, dict) else None
     if not isinstance(row, dict) or said_id is None:
-        return [f"row {number} names no session"]
-    session_id = SessionId(said_id)
-    listed, oddity = session_of(row, session_id, at)
-    oddities = [f"session {shown(said_id)} {oddity}"] if oddity else []
-    before = sessions.get(session_id)
-    if before is not None:
-        oddities.append(f"session {shown(said_id)} is listed more than once")
-        listed = max(before, listed, key=lambda one: (one.can_send, one.epoch or 0))
-    sessions[session_id] = listed
-    return oddities
-
-
-def _some(oddities: list[str]) -> tuple[str, ...]:
-    if len(oddities) <= ODDITIES_SHOWN:
-        return tuple(oddities)
-    return (*oddities[:ODDITIES_SHOWN], f"{len(oddities) - ODDITIES_SHOWN} more rows were odd")
+        return None
+    return session_of(row, SessionId(said_id), at)
 
 
 def one_session_of(reply: Reply, session_id: SessionId, secrets: Iterable[str] = ()) -> ListedSession | Fault:

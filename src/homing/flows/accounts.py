@@ -317,6 +317,9 @@ def instance_fault(url: InstanceUrl, fault: Fault) -> Problem:
                 f"{url} does not accept our API key; check WHATSAPP_API_KEY",
                 retry_after_s=30,
             )
+        case Phase.UNLICENSED:
+            detail = f"{url} does nothing before its licence is activated: {fault}"
+            return Problem(Code.INSTANCE_MISCONFIGURED, detail, retry_after_s=30)
         case Phase.MISDIRECTED:
             return Problem(
                 Code.INSTANCE_MISCONFIGURED, f"{url} is not the gateway's own address: {fault}", retry_after_s=30

@@ -4,13 +4,14 @@ What is another family's gateway, no gateway, or refuses our key is not let in, 
 that cannot work looks like room for sessions. What does not answer is let in, so that things may boot in any order.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from homing.decide import fitness
 from homing.model.errors import Code, Problem
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl, NoList
-from homing.model.gateways import Recognised
+from homing.model.gateways import DEFAULT_FAMILY, Recognised
 from homing.ports import Driver
 
 LIST_TIMEOUT_S = 5.0
@@ -26,6 +27,24 @@ class Found:
     warning: str | None = None
 
 
+def family_of(
+    url: InstanceUrl, named: str | None, recognised: Recognised | Fault | None, spoken: Collection[str]
+) -> str:
+    """The family that the instance is to be: the one that was named, else the one that answers there.
+
+    Raises Problem DRIVER_UNKNOWN where nobody speaks that.
+    """
+    if named is not None:
+        return named
+    gateway = recognised.gateway if isinstance(recognised, Recognised) else None
+    if gateway is None:
+        return DEFAULT_FAMILY
+    if gateway.family not in spoken:
+        detail = f"{url}: this is {gateway}; there is no driver for it yet; {INSIST}"
+        raise Problem(Code.DRIVER_UNKNOWN, detail, field="url")
+    return gateway.family
+
+
 async def found_at(url: InstanceUrl, family: str, driver: Driver, recognised: Recognised | Fault | None) -> Found:
     """What answers there, as an instance of this family.
 
@@ -38,8 +57,8 @@ async def found_at(url: InstanceUrl, family: str, driver: Driver, recognised: Re
         detail = f"{url} is no gateway that Homing knows: {recognised.described}; {INSIST}"
         raise Problem(Code.NO_GATEWAY, detail, field="url")
     if gateway is not None and gateway.family != family:
-        detail = f"{url}: this is {gateway}; there is no driver for it yet; {INSIST}"
-        raise Problem(Code.DRIVER_UNKNOWN, detail, field="url")
+        detail = f"{url}: this is {gateway}, and not {family}; name no driver, or {gateway.family}; {INSIST}"
+        raise Problem(Code.DRIVER_UNKNOWN, detail, field="driver")
     listing = await driver.sessions(url, timeout_s=LIST_TIMEOUT_S)
     named = str(gateway) if gateway is not None else None
     if not isinstance(listing, NoList):

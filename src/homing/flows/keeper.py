@@ -13,7 +13,7 @@ from typing import Protocol
 
 import structlog
 
-from homing.decide import brake
+from homing.decide import brake, movable
 from homing.decide.brake import Brake, BrakePolicy, Engaged, Seen
 from homing.decide.rehome import Cause, Wish
 from homing.flows.alerts import AlertBook, Unkept
@@ -21,6 +21,7 @@ from homing.flows.news import News
 from homing.flows.watching import Watching
 from homing.model.alerts import FLEET, AlertKind, Subject
 from homing.model.fleet import InstanceState, InstanceUrl, Placed, Placement, PlacementState, Route, SessionId, Takeover
+from homing.model.gateways import DEFAULT_FAMILY
 from homing.model.health import Gone, Judged, State
 from homing.ports import Clock, Directory, Fleet, StoreUnavailable
 
@@ -217,7 +218,10 @@ class Keeper:
         """The sessions placed there that are moved without anybody asking; the others are spoken of once."""
         placed = await self._directory.placed_on(url)
         accounts = await self._directory.accounts_of([each.session_id for each in placed])
-        kept = {account.session_id: account.takeover for account in accounts if account.takeover is not Takeover.AUTO}
+        instance = self._fleet.roster.instances.get(url)
+        driver = instance.driver if instance is not None else DEFAULT_FAMILY
+        takeovers = {account.session_id: movable.takeover(account.takeover, driver) for account in accounts}
+        kept = {session: takeover for session, takeover in takeovers.items() if takeover is not Takeover.AUTO}
         for session, takeover in kept.items():
             if (url, session) not in self._told:
                 self._told.add((url, session))

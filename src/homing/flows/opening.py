@@ -13,7 +13,7 @@ from math import ceil
 
 import structlog
 
-from homing.decide import placement, rehome, restoring
+from homing.decide import movable, placement, rehome, restoring
 from homing.decide.placement import Chosen, NoRoom, Wanted
 from homing.decide.rehome import Give, Start
 from homing.decide.restoring import Blocked, Leave, Present, Verdict, Wait
@@ -109,19 +109,22 @@ def _target(
 def _sharing(
     underway: Underway, task: Task, step: Give, home: Instance, loads: Mapping[InstanceUrl, InstanceLoad]
 ) -> _Target | NoRoom | None:
-    """Another instance that can read its login: one on the same storage, and never any other."""
+    """Another instance that can read its login: one of its family on the same storage, and never any other."""
     assert task.account is not None
-    if home.storage is None:
-        reason = f"its login is on the disk of {home.url} alone: it can be opened only there"
-        underway.end(task, Dead(reason))
+    reason = movable.cannot_share(home.driver, home.storage, underway.means.fleet.driver(home.url).base)
+    if reason is not None:
+        underway.end(task, Dead(f"{home.url}: {reason}"))
         return None
     sharing = [
         Load(load.instance, load.sessions)
         for url, load in loads.items()
-        if load.instance.storage == home.storage and url != home.url and load.instance.mode is InstanceMode.ROUTE
+        if load.instance.storage == home.storage
+        and load.instance.driver == home.driver
+        and url != home.url
+        and load.instance.mode is InstanceMode.ROUTE
     ]
     if not sharing:
-        return NoRoom(f"no other instance has the storage {home.storage!r} of {home.url}")
+        return NoRoom(f"no other instance of its family has the storage {home.storage!r} of {home.url}")
     unfit = dict.fromkeys(underway.leased, "keeps its logins in the vault") | underway.means.watch.unfit()
     unfit |= dict.fromkeys(underway.exited, "was said to have exited")
     wanted = Wanted(task.session_id, task.account.requires, to_url=task.wish.to_url)

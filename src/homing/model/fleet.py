@@ -253,6 +253,8 @@ class ListedSession:
     """Why it cannot go on, in the gateway's word."""
     workspace_id: WorkspaceId | None = None
     """Whose it is, by the gateway's word; None where it does not say."""
+    surely_unlinked: bool = False
+    """That it is `pairing` is a fact: its gateway tells a paired session that comes up from one that shows a code."""
 
     @property
     def can_send(self) -> bool:

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+DEFAULT_FAMILY = "webjs"
+"""What an instance is taken for where nothing says otherwise: our own, or the Node service."""
+
 
 @dataclass(frozen=True, slots=True)
 class Gateway:

@@ -155,6 +155,7 @@ class NewNames:
 class InstanceChanges(TypedDict, total=False):
     """What an operator may say of an instance. What is absent stays; None takes a limit away."""
 
+    driver: str
     name: str
     capacity: int | None
     memory_limit_mb: float | None

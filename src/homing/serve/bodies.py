@@ -108,11 +108,17 @@ class WorkspaceChangesBody(msgspec.Struct, forbid_unknown_fields=True, frozen=Tr
     bare_digits: Literal["strict", "national", "international"] | UnsetType = UNSET
 
 
+Family = Annotated[str, Meta(min_length=1, max_length=100)]
+
+
 class InstanceBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """A gateway that joins the fleet. `capacity` is in sessions. `force`: whatever answers there, and how."""
+    """A gateway that joins the fleet. `capacity` is in sessions. `force`: whatever answers there, and how.
+
+    Without `driver` it is that of the family that is recognised there; `webjs` where nothing answers yet.
+    """
 
     url: Annotated[str, Meta(min_length=1, max_length=500)]
-    driver: str = "webjs"
+    driver: Family | None = None
     name: Name = ""
     capacity: Positive | None = None
     memory_limit_mb: Limit | None = None
@@ -127,6 +133,7 @@ class InstanceChangesBody(msgspec.Struct, forbid_unknown_fields=True, frozen=Tru
     Instances with the same `storage` keep the logins of their sessions in one place.
     """
 
+    driver: Family | UnsetType = UNSET
     name: Name | UnsetType = UNSET
     capacity: Positive | UnsetType | None = UNSET
     memory_limit_mb: Limit | UnsetType | None = UNSET

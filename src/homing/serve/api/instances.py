@@ -8,12 +8,13 @@ from litestar.params import FromPath, JSONBody
 from msgspec import UNSET
 
 from homing.compose import Gateway
+from homing.decide import movable
 from homing.decide.rooms import Load
-from homing.drivers import KNOWN_FAMILIES
-from homing.flows.joining import RECOGNISE_TIMEOUT_S, Found, found_at
+from homing.flows.joining import RECOGNISE_TIMEOUT_S, Found, family_of, found_at
 from homing.model.alerts import Subject
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Instance, InstanceLoad, InstanceMode, InstanceState, InstanceUrl
+from homing.model.gateways import DEFAULT_FAMILY, Recognised
 from homing.model.leases import Incarnation, IncarnationId
 from homing.ports import InstanceChanges, RosterChanged
 from homing.serve import fleet_views, stray_views
@@ -50,14 +51,13 @@ class InstancesController(Controller):
     @post("/", opt=also(409), summary="Let an instance join the fleet")
     async def add(self, data: JSONBody[InstanceBody], gateway: TheGateway, caller: Asking) -> InstanceView:
         operator(caller)
-        if data.driver not in KNOWN_FAMILIES:
-            detail = f"There is no driver {data.driver!r}; known are {', '.join(KNOWN_FAMILIES)}"
-            raise Problem(Code.INVALID_REQUEST, detail, field="driver")
+        if data.driver is not None:
+            _spoken(gateway, data.driver)
         url = url_of(data.url, "url")
-        found = await _found(gateway, url, data)
+        driver, found = await _found(gateway, url, data)
         instance = await gateway.stores.directory.create_instance(
             url,
-            driver=data.driver,
+            driver=driver,
             name=data.name,
             capacity=data.capacity,
             labels=data.labels,
@@ -88,7 +88,9 @@ class InstancesController(Controller):
     ) -> InstanceView:
         operator(caller)
         instance = await instance_of(gateway, number)
-        await gateway.stores.directory.change_instance(instance.url, _changes(data))
+        changes = _changes(data)
+        _possible(gateway, instance, changes)
+        await gateway.stores.directory.change_instance(instance.url, changes)
         await gateway.stores.notices.publish([RosterChanged()])
         return await _shown(gateway, await _load(gateway, number), await _boots(gateway))
 
@@ -141,17 +143,39 @@ class InstancesController(Controller):
         return await _exited(gateway, url_of(data.url, "url"), data.incarnation)
 
 
-async def _found(gateway: Gateway, url: InstanceUrl, data: InstanceBody) -> Found:
-    """What answers at an address that is to join; with `force`, what would have been refused is its warning."""
+async def _found(gateway: Gateway, url: InstanceUrl, data: InstanceBody) -> tuple[str, Found]:
+    """Its driver, and what answers there; with `force`, what would have been refused is its warning."""
     if url in {known.url for known in await gateway.stores.directory.instances()}:
         raise Problem(Code.ALREADY_EXISTS, f"the instance {url} is known already")
     recognised = await gateway.fleet.recognise(url, timeout_s=RECOGNISE_TIMEOUT_S)
     try:
-        return await found_at(url, data.driver, gateway.fleet.driver(url), recognised)
+        family = family_of(url, data.driver, recognised, gateway.fleet.families())
+        if not gateway.fleet.recognises(family) and isinstance(recognised, Recognised) and recognised.gateway is None:
+            recognised = None  # a family whose face nobody knows shows by its list what it is
+        return family, await found_at(url, family, gateway.fleet.speaking(family), recognised)
     except Problem as problem:
         if not data.force:
             raise
-        return Found(warning=problem.detail)
+        return data.driver or DEFAULT_FAMILY, Found(warning=problem.detail)
+
+
+def _spoken(gateway: Gateway, family: str) -> None:
+    """Raises Problem, naming the families that there are, if this is none of them."""
+    if family not in gateway.fleet.families():
+        known = ", ".join(sorted(gateway.fleet.families()))
+        raise Problem(Code.INVALID_REQUEST, f"There is no driver {family!r}; known are {known}", field="driver")
+
+
+def _possible(gateway: Gateway, instance: Instance, changes: InstanceChanges) -> None:
+    """Raises Problem for a driver that there is not, and for a storage that its family cannot share."""
+    family = changes.get("driver", instance.driver)
+    if "driver" in changes:
+        _spoken(gateway, family)
+    storage = changes.get("storage", instance.storage)
+    if storage is None or not {"driver", "storage"} & changes.keys() or family not in gateway.fleet.families():
+        return
+    if (why := movable.cannot_share(family, storage, gateway.fleet.speaking(family).base)) is not None:
+        raise Problem(Code.INVALID_REQUEST, f"{instance.url}: {why}", field="storage")
 
 
 async def _exited(gateway: Gateway, url: InstanceUrl, incarnation: str | None) -> ExitedView:
@@ -190,6 +214,8 @@ async def _progress(gateway: Gateway, instance: Instance) -> DrainView:
 
 def _changes(data: InstanceChangesBody) -> InstanceChanges:
     changes = InstanceChanges()
+    if data.driver is not UNSET:
+        changes["driver"] = data.driver
     if data.name is not UNSET:
         changes["name"] = data.name
     if data.capacity is not UNSET:

@@ -1,0 +1,79 @@
+"""Speaks to baileys-api, which knows its sessions by their phones: a session's id is the phone, `+628…`.
+
+It gives no list and no status. Whether a session is up is seen by asking for its own number.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from homing.drivers import reading
+from homing.drivers.baileys_api import answers
+from homing.drivers.calling import GatewayDriver, now_s, quoted
+from homing.drivers.wire import Reply
+from homing.model.faults import Fault, Phase
+from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, NoList, SessionId, SessionStatus
+from homing.model.sending import Receipt
+from homing.ports import InstanceHealth, OutgoingText, SessionStart
+
+_KIND = "s.whatsapp.net"
+
+
+class BaileysApiDriver(GatewayDriver):
+    """Its one call to end a session logs it out. Its login is in its own Redis, and its own cluster moves it."""
+
+    family = "baileys-api"
+    title = "baileys-api"
+    base = Capabilities()
+    checked = ("1.0.0", "1.0.0")
+
+    def key_headers(self, key: str) -> Mapping[str, str]:
+        return {"x-api-key": key} if key else {}
+
+    def fault_of(self, reply: Reply, secrets: Sequence[str]) -> Fault:
+        return answers.fault_of(reply, secrets)
+
+    async def health(self, instance: InstanceUrl, *, timeout_s: float) -> InstanceHealth | Fault:
+        """One that refuses our key is up all the same."""
+        reply = await self.ask(instance, "/status/auth", now_s() + timeout_s)
+        refused = isinstance(reply, Fault) and reply.phase is Phase.UNAUTHORISED
+        return reply if isinstance(reply, Fault) and not refused else InstanceHealth(self.base)
+
+    async def listed(self, instance: InstanceUrl, until: float) -> Listing | Fault:
+        """It has none to give, which is no fault. A key that it refuses is one."""
+        reply = await self.ask(instance, "/status/auth", until)
+        return reply if isinstance(reply, Fault) else NoList(instance, "baileys-api gives no list of its sessions")
+
+    async def one(self, instance: InstanceUrl, session_id: SessionId, until: float) -> ListedSession | Fault:
+        phone = _phone(session_id)
+        if phone is None:
+            return Fault(Phase.SESSION_NOT_FOUND, "its sessions are phones, and this is none; nothing was sent")
+        told = {"jids": [reading.address_of(phone, _KIND)]}
+        reply = await self.tell("POST", instance, f"{_path(phone)}/on-whatsapp", told, until)
+        if isinstance(reply, Fault) and reply.phase is Phase.SERVER_ERROR:
+            return ListedSession(session_id, SessionStatus.DISCONNECTED, error=reply.detail)
+        return reply if isinstance(reply, Fault) else ListedSession(session_id, SessionStatus.CONNECTED, phone)
+
+    async def send(self, instance: InstanceUrl, message: OutgoingText, *, timeout_s: float) -> Receipt | Fault:
+        phone = _phone(message.session_id)
+        if phone is None:
+            return Fault(Phase.SESSION_NOT_FOUND, "its sessions are phones, and this is none; nothing was sent")
+        told = {
+            "jid": reading.address_of(message.recipient_phone, _KIND),
+            "messageContent": {"text": message.text},
+        }
+        reply = await self.tell("POST", instance, f"{_path(phone)}/send-message", told, now_s() + timeout_s)
+        return reply if isinstance(reply, Fault) else answers.receipt_of(reply, self.secrets(instance))
+
+    async def logout(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> Fault | None:
+        phone = _phone(session.session_id)
+        if phone is None:
+            return Fault(Phase.SESSION_NOT_FOUND, "its sessions are phones, and this is none; nothing was sent")
+        reply = await self.tell("DELETE", instance, _path(phone), None, now_s() + timeout_s)
+        return reply if isinstance(reply, Fault) else None
+
+
+def _phone(session_id: SessionId) -> str | None:
+    return reading.phone_of(session_id.removeprefix("+"))
+
+
+def _path(phone: str) -> str:
+    return f"/connections/{quoted('+' + phone)}"

@@ -1,0 +1,145 @@
+"""Speaks to Evolution API v2. It cannot stop a session without logging it out, so nothing that it has is moved."""
+
+from collections.abc import Mapping, Sequence
+
+from homing.drivers import reading
+from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, GatewayDriver, now_s, quoted
+from homing.drivers.evolution import answers
+from homing.drivers.wire import Reply
+from homing.model.faults import Fault, Phase
+from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus
+from homing.model.sending import Receipt
+from homing.ports import InstanceHealth, OutgoingText, PairingCode, SessionStart
+
+_ENGINE = "WHATSAPP-BAILEYS"
+_CLOSED = (SessionStatus.DISCONNECTED, SessionStatus.LOGGED_OUT)
+_MEANT = {
+    SessionStatus.STARTING: SessionStatus.PAIRING,
+    SessionStatus.DISCONNECTED: SessionStatus.LOGGED_OUT,
+}
+"""What a state may mean more exactly, by the session's row."""
+
+
+class EvolutionDriver(GatewayDriver):
+    """The Signal keys of its sessions are on its own disk, unless it is set up with Redis: nothing is shared."""
+
+    family = "evolution"
+    title = "Evolution API"
+    base = Capabilities()
+    checked = ("2.3.6", "2.3.7")
+
+    def key_headers(self, key: str) -> Mapping[str, str]:
+        return {"apikey": key} if key else {}
+
+    def fault_of(self, reply: Reply, secrets: Sequence[str]) -> Fault:
+        return answers.fault_of(reply, secrets)
+
+    async def health(self, instance: InstanceUrl, *, timeout_s: float) -> InstanceHealth | Fault:
+        """Any answer of its own to `/health`, which 2.3 does not have. Its root asks the internet, and may be slow."""
+        until = now_s() + timeout_s
+        reply = await self.ask(instance, "/health", until)
+        if isinstance(reply, Fault) and not _is_its_own(reply):
+            return reply
+        return InstanceHealth(self.base, version=await self.version_of(instance, until))
+
+    async def told_version(self, instance: InstanceUrl, until: float) -> str | None:
+        reply = await self.ask(instance, "/", until)
+        said = None if isinstance(reply, Fault) else reading.said_by(reply.body)
+        return reading.name_in(reading.part(said, "version"))
+
+    async def listed(self, instance: InstanceUrl, until: float) -> SessionList | Fault:
+        """The rows of its database that are this server's (`DATABASE_CONNECTION_CLIENT_NAME`)."""
+        reply = await self.ask(instance, "/instance/fetchInstances", until, body_limit_bytes=LIST_LIMIT_BYTES)
+        if isinstance(reply, Fault):
+            return reply
+        said = reading.said_by(reply.body)
+        if not isinstance(said, list):
+            return reading.malformed(reply, "the answer to a list was not a list of sessions")
+        return reading.list_of(instance, reply, said, answers.row_of)
+
+    async def one(self, instance: InstanceUrl, session_id: SessionId, until: float) -> ListedSession | Fault:
+        """By the state in its memory; whether one that is not connected shows a code is in its row."""
+        reply = await self.ask(instance, f"/instance/connectionState/{quoted(session_id)}", until)
+        state = reply if isinstance(reply, Fault) else answers.state_of(reply, session_id, self.secrets(instance))
+        if isinstance(state, Fault) or state.status not in _MEANT:
+            return state
+        row = await self._row(instance, session_id, until)
+        return row if not isinstance(row, Fault) and row.status is _MEANT[state.status] else state
+
+    async def send(self, instance: InstanceUrl, message: OutgoingText, *, timeout_s: float) -> Receipt | Fault:
+        path = f"/message/sendText/{quoted(message.session_id)}"
+        told = {"number": message.recipient_phone, "text": message.text}
+        reply = await self.tell("POST", instance, path, told, now_s() + timeout_s)
+        return reply if isinstance(reply, Fault) else answers.receipt_of(reply, self.secrets(instance))
+
+    async def start(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> ListedSession | Fault:
+        """One that is not known is created; one that is there and closed is connected, and may show a code."""
+        until = now_s() + timeout_s
+        row = await super().start(instance, session, timeout_s=timeout_s)
+        if isinstance(row, Fault) or row.status not in _CLOSED:
+            return row
+        code = await self._code(instance, session, until)
+        if isinstance(code, Fault):
+            return code
+        status = SessionStatus.CONNECTED if code.connected else SessionStatus.PAIRING if code.qr else row.status
+        return ListedSession(session.session_id, status, row.phone, surely_unlinked=status is SessionStatus.PAIRING)
+
+    async def open_one(self, instance: InstanceUrl, session: SessionStart, until: float) -> ListedSession | Fault:
+        told = {"instanceName": session.session_id, "integration": _ENGINE, "qrcode": True}
+        reply = await self.tell("POST", instance, "/instance/create", told, until)
+        if isinstance(reply, Fault):
+            return reply
+        return answers.state_of(reply, session.session_id, self.secrets(instance))
+
+    async def restart_one(self, instance: InstanceUrl, session: SessionStart, until: float) -> ListedSession | Fault:
+        path = f"/instance/restart/{quoted(session.session_id)}"
+        reply = await self.tell("POST", instance, path, None, until)
+        if isinstance(reply, Fault):
+            return reply
+        said = reading.told_by(reply.body)
+        if said.get("error") is True:
+            return reading.fault(reply, Phase.REQUEST_REJECTED, reading.told_words(reply), self.secrets(instance))
+        return answers.state_of(reply, session.session_id, self.secrets(instance))
+
+    async def logout(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> Fault | None:
+        path = f"/instance/logout/{quoted(session.session_id)}"
+        reply = await self.tell("DELETE", instance, path, None, now_s() + timeout_s)
+        return reply if isinstance(reply, Fault) else None
+
+    async def pairing(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> PairingCode | Fault:
+        """The code in use. Asked of a session that is closed, Evolution would connect it: so that is not asked."""
+        until = now_s() + timeout_s
+        row = await self.one(instance, session.session_id, until)
+        if isinstance(row, Fault):
+            return row
+        if row.status not in (SessionStatus.STARTING, SessionStatus.PAIRING):
+            return PairingCode(None, None, 0, connected=row.can_send)
+        return await self._code(instance, session, until)
+
+    async def renewed(self, instance: InstanceUrl, session: SessionStart, until: float) -> PairingCode | Fault:
+        """Connects a session that is closed: then it shows one."""
+        return await self._code(instance, session, until)
+
+    async def _code(self, instance: InstanceUrl, session: SessionStart, until: float) -> PairingCode | Fault:
+        reply = await self.ask(instance, f"/instance/connect/{quoted(session.session_id)}", until)
+        if isinstance(reply, Fault):
+            return reply
+        said = reading.told_by(reply.body)
+        qr, code = reading.code_in(said.get("code")), reading.name_in(said.get("pairingCode"))
+        connected = reading.part(said, "instance", "state") == "open"
+        return PairingCode(qr, code, CODE_IS_GOOD_FOR_S, connected=connected)
+
+    async def _row(self, instance: InstanceUrl, session_id: SessionId, until: float) -> ListedSession | Fault:
+        path = f"/instance/fetchInstances?instanceName={quoted(session_id)}"
+        reply = await self.ask(instance, path, until)
+        if isinstance(reply, Fault):
+            return reply
+        said = reading.said_by(reply.body)
+        listed = reading.list_of(instance, reply, said if isinstance(said, list) else [], answers.row_of)
+        row = None if isinstance(listed, Fault) else listed.sessions.get(session_id)
+        return row or reading.malformed(reply, "the list by name did not name it")
+
+
+def _is_its_own(fault: Fault) -> bool:
+    """Whether Evolution itself answered: with a 404 in its own words, or because it has no licence."""
+    return fault.detail.startswith("Cannot GET /health") or fault.phase in (Phase.UNAUTHORISED, Phase.UNLICENSED)

@@ -1,0 +1,67 @@
+"""What GOWA's answers mean, by its source (v9, 51f7b19, src/pkg/error); no traffic of it was recorded.
+
+All that it says is wrapped: `{"status", "code", "message", "results"}`, and the code says more than the status.
+"""
+
+from collections.abc import Sequence
+
+from homing.drivers import reading
+from homing.drivers.connection import Reply
+from homing.drivers.words import shown
+from homing.model.faults import Fault, Phase
+from homing.model.fleet import ListedSession, SessionId, SessionStatus
+from homing.model.sending import Receipt
+
+_STATES = {
+    "logged_in": SessionStatus.CONNECTED,
+    "connected": SessionStatus.PAIRING,
+    "connecting": SessionStatus.STARTING,
+    "disconnected": SessionStatus.DISCONNECTED,
+}
+_CODES = {
+    "DEVICE_NOT_FOUND": Phase.SESSION_NOT_FOUND,
+    "AUTHENTICATION_ERROR": Phase.SESSION_NOT_READY,
+    "WA_REACHOUT_TIMELOCK": Phase.RECIPIENT_RESTRICTED,
+    "DEVICE_ID_REQUIRED": Phase.REQUEST_REJECTED,
+    "VALIDATION_ERROR": Phase.REQUEST_REJECTED,
+    "INVALID_JID": Phase.REQUEST_REJECTED,
+    "DEVICE_MANAGER_UNAVAILABLE": Phase.UNAVAILABLE,
+}
+"""`AUTHENTICATION_ERROR` comes with 401, as a wrong password does, and means a session that is not logged in."""
+
+
+def row_of(said: object) -> reading.Row | None:
+    """One device of its list."""
+    name, word = reading.name_in(reading.part(said, "id")), reading.part(said, "state")
+    if name is None:
+        return None
+    status = _STATES.get(word) if isinstance(word, str) else None
+    phone = reading.phone_of(reading.part(said, "jid")) or reading.phone_of(reading.part(said, "phone_number"))
+    odd = "" if status else f"has a status that is not known: {shown(str(word))!r}"
+    return ListedSession(SessionId(name), status or SessionStatus.UNKNOWN, phone), odd
+
+
+def session_of(reply: Reply, session_id: SessionId) -> ListedSession | Fault:
+    told = reading.part(reading.said_by(reply.body), "results")
+    up, linked = reading.part(told, "is_connected"), reading.part(told, "is_logged_in")
+    if not isinstance(up, bool) or not isinstance(linked, bool):
+        return reading.malformed(reply, "the answer about a session did not tell how it stands")
+    if up and linked:
+        return ListedSession(session_id, SessionStatus.CONNECTED)
+    return ListedSession(session_id, SessionStatus.PAIRING if up else SessionStatus.DISCONNECTED, surely_unlinked=up)
+
+
+def receipt_of(reply: Reply, secrets: Sequence[str]) -> Receipt | Fault:
+    message_id = reading.name_in(reading.part(reading.said_by(reply.body), "results", "message_id"))
+    if message_id is None:
+        return reading.malformed(reply, f"a {reply.status} without a message id", secrets)
+    return Receipt(message_id, 0)
+
+
+def fault_of(reply: Reply, secrets: Sequence[str]) -> Fault:
+    """The fault that an answer other than 2xx is."""
+    told = reading.told_by(reply.body)
+    words = reading.text(told.get("message")) or reading.told_words(reply)
+    known = _CODES.get(str(told.get("code")))
+    phase = known or reading.plain_phase(reply.status, refused=Phase.OUTCOME_UNKNOWN if told else Phase.MISDIRECTED)
+    return reading.fault(reply, phase, words, secrets)

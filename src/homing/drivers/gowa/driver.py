@@ -1,0 +1,76 @@
+"""Speaks to GOWA, whose sessions are devices. Our key is its Basic login, `user:password`.
+
+A second process on one device ends the first one, with all its devices: so nothing that it has is started elsewhere.
+"""
+
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+
+from homing.drivers import reading
+from homing.drivers.calling import LIST_LIMIT_BYTES, GatewayDriver, now_s, quoted
+from homing.drivers.gowa import answers
+from homing.drivers.wire import Reply
+from homing.model.faults import Fault
+from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus
+from homing.model.sending import Receipt
+from homing.ports import InstanceHealth, OutgoingText, SessionStart
+
+
+class GowaDriver(GatewayDriver):
+    """It has no call that closes a session and keeps its login. Its codes are pictures at links of its own."""
+
+    family = "gowa"
+    title = "GOWA"
+    base = Capabilities()
+    checked = ("", "")
+
+    def key_headers(self, key: str) -> Mapping[str, str]:
+        return {"Authorization": f"Basic {b64encode(key.encode()).decode()}"} if key else {}
+
+    def secrets(self, instance: InstanceUrl) -> tuple[str, ...]:
+        key = self.key(instance)
+        return (key, key.partition(":")[2], b64encode(key.encode()).decode())
+
+    def fault_of(self, reply: Reply, secrets: Sequence[str]) -> Fault:
+        return answers.fault_of(reply, secrets)
+
+    async def health(self, instance: InstanceUrl, *, timeout_s: float) -> InstanceHealth | Fault:
+        """It says that its store is open, and nothing of sessions."""
+        reply = await self.ask(instance, "/health", now_s() + timeout_s)
+        return reply if isinstance(reply, Fault) else InstanceHealth(self.base)
+
+    async def listed(self, instance: InstanceUrl, until: float) -> SessionList | Fault:
+        reply = await self.ask(instance, "/devices", until, body_limit_bytes=LIST_LIMIT_BYTES)
+        if isinstance(reply, Fault):
+            return reply
+        said = reading.part(reading.said_by(reply.body), "results")
+        if not isinstance(said, list):
+            return reading.malformed(reply, "the answer to a list was not a list of devices")
+        return reading.list_of(instance, reply, said, answers.row_of)
+
+    async def one(self, instance: InstanceUrl, session_id: SessionId, until: float) -> ListedSession | Fault:
+        reply = await self.ask(instance, f"{_path(session_id)}/status", until)
+        return reply if isinstance(reply, Fault) else answers.session_of(reply, session_id)
+
+    async def send(self, instance: InstanceUrl, message: OutgoingText, *, timeout_s: float) -> Receipt | Fault:
+        told = {"phone": reading.address_of(message.recipient_phone, "s.whatsapp.net"), "message": message.text}
+        device = {"X-Device-Id": quoted(message.session_id)}
+        reply = await self.tell("POST", instance, "/send/message", told, now_s() + timeout_s, headers=device)
+        return reply if isinstance(reply, Fault) else answers.receipt_of(reply, self.secrets(instance))
+
+    async def open_one(self, instance: InstanceUrl, session: SessionStart, until: float) -> ListedSession | Fault:
+        """Makes a device, which is to be linked at GOWA's own page."""
+        reply = await self.tell("POST", instance, "/devices", {"device_id": session.session_id}, until)
+        return reply if isinstance(reply, Fault) else ListedSession(session.session_id, SessionStatus.PAIRING)
+
+    async def restart_one(self, instance: InstanceUrl, session: SessionStart, until: float) -> ListedSession | Fault:
+        reply = await self.tell("POST", instance, f"{_path(session.session_id)}/reconnect", {}, until)
+        return reply if isinstance(reply, Fault) else ListedSession(session.session_id, SessionStatus.STARTING)
+
+    async def logout(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> Fault | None:
+        reply = await self.tell("POST", instance, f"{_path(session.session_id)}/logout", {}, now_s() + timeout_s)
+        return reply if isinstance(reply, Fault) else None
+
+
+def _path(session_id: SessionId) -> str:
+    return f"/devices/{quoted(session_id)}"

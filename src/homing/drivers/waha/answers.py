@@ -1,0 +1,83 @@
+"""What WAHA's answers mean. Recorded from 2024.10.8 Core, with both its engines; 2026.7.1 by its OpenAPI document."""
+
+from collections.abc import Sequence
+
+from homing.drivers import reading, whatsapp_web
+from homing.drivers.connection import Reply
+from homing.drivers.words import shown
+from homing.model.faults import Fault, Phase
+from homing.model.fleet import ListedSession, SessionId, SessionStatus
+from homing.model.sending import Receipt
+
+_STATUSES = {
+    "WORKING": SessionStatus.CONNECTED,
+    "STARTING": SessionStatus.STARTING,
+    "SCAN_QR_CODE": SessionStatus.PAIRING,
+    "PASSKEY_REQUIRED": SessionStatus.PAIRING,
+    "PASSKEY_CONFIRMATION_REQUIRED": SessionStatus.PAIRING,
+    "FAILED": SessionStatus.FAILED,
+    "STOPPED": SessionStatus.STOPPED,
+}
+_NOT_HELD_WORDS = ("session not found", "we didn't find a session", "waha core support only 'default' session")
+_NOT_READY_WORDS = "session status is not as expected"
+ALREADY_STARTED_WORDS = "is already started"
+
+
+def row_of(said: object) -> reading.Row | None:
+    """One session, as a list, its status or the answer to a start describes it."""
+    name, word = reading.name_in(reading.part(said, "name")), reading.part(said, "status")
+    if name is None:
+        return None
+    status = _STATUSES.get(word) if isinstance(word, str) else None
+    listed = ListedSession(
+        SessionId(name),
+        status or SessionStatus.UNKNOWN,
+        reading.phone_of(reading.part(said, "me", "id")),
+        surely_unlinked=status is SessionStatus.PAIRING,
+    )
+    return listed, "" if status else f"has a status that is not known: {shown(str(word))!r}"
+
+
+def session_of(reply: Reply, session_id: SessionId, secrets: Sequence[str]) -> ListedSession | Fault:
+    """The session that an answer describes. It must be the one that was meant."""
+    row = row_of(reading.said_by(reply.body))
+    if row is None:
+        return reading.malformed(reply, "the answer about a session named none", secrets)
+    if row[0].session_id != session_id:
+        return reading.malformed(reply, f"the answer was about another session: {row[0].session_id}", secrets)
+    return row[0]
+
+
+def receipt_of(reply: Reply, secrets: Sequence[str]) -> Receipt | Fault:
+    """The id is an object with WEBJS and a text or in the message's key with the others."""
+    said = reading.said_by(reply.body)
+    message_id = reading.id_of(reading.part(said, "id")) or reading.id_of(reading.part(said, "key"))
+    if message_id is None:
+        return reading.malformed(reply, f"a {reply.status} without a message id", secrets)
+    at = reading.part(said, "timestamp") or reading.part(said, "messageTimestamp")
+    return Receipt(message_id, reading.unix_s(at))
+
+
+def fault_of(reply: Reply, secrets: Sequence[str]) -> Fault:
+    """The fault that an answer other than 2xx is.
+
+    A session that is not working is waited for by WAHA itself for 5 s, and then refused with 422. A 500 is the
+    engine's, and may come after the message went out.
+    """
+    told = reading.told_by(reply.body)
+    thrown = reading.text(reading.part(told, "exception", "message"))
+    words = thrown or reading.text(told.get("message")) or reading.told_words(reply)
+    lowered = words.lower()
+    match reply.status:
+        case 404 | 422 if told and lowered.startswith(_NOT_HELD_WORDS):
+            phase = Phase.SESSION_NOT_FOUND
+        case 422 if lowered.startswith(_NOT_READY_WORDS):
+            phase = Phase.SESSION_NOT_READY
+            words = f"{words} (its status is {told.get('status')})"
+        case 400 | 422 if not told or reading.is_garbled(words):
+            phase = Phase.MISDIRECTED
+        case 500 if thrown is not None:
+            phase = whatsapp_web.never_left(words) or Phase.SERVER_ERROR
+        case status:
+            phase = reading.plain_phase(status, refused=Phase.REQUEST_REJECTED)
+    return reading.fault(reply, phase, words, secrets)

@@ -1,0 +1,128 @@
+"""Speaks to WAHA. Its paths are the same from 2024.10 on; Core before 2026.6 has one session only, called `default`."""
+
+from collections.abc import Mapping, Sequence
+
+from homing.drivers import reading
+from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, GatewayDriver, left_s, now_s, quoted
+from homing.drivers.values import measure_in
+from homing.drivers.waha import answers
+from homing.drivers.wire import Reply
+from homing.model.faults import Fault, Phase
+from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus
+from homing.model.sending import Receipt
+from homing.ports import InstanceHealth, OutgoingText, PairingCode, SessionStart
+
+
+class WahaDriver(GatewayDriver):
+    """A stop keeps the login, on WAHA's own disk or in its own database: no other instance is told to open it."""
+
+    family = "waha"
+    title = "WAHA"
+    base = Capabilities(stop_keeps_login=True)
+    checked = ("2024.10", "2026.7")
+
+    def key_headers(self, key: str) -> Mapping[str, str]:
+        return {"X-Api-Key": key} if key else {}
+
+    def fault_of(self, reply: Reply, secrets: Sequence[str]) -> Fault:
+        return answers.fault_of(reply, secrets)
+
+    async def health(self, instance: InstanceUrl, *, timeout_s: float) -> InstanceHealth | Fault:
+        """By its server status, which every edition has. One that refuses our key is up all the same."""
+        until = now_s() + timeout_s
+        reply = await self.ask(instance, "/api/server/status", until)
+        if isinstance(reply, Fault):
+            return InstanceHealth(self.base) if reply.phase is Phase.UNAUTHORISED else reply
+        uptime_ms = measure_in(reading.part(reading.said_by(reply.body), "uptime"))
+        if uptime_ms is None:
+            return reading.malformed(reply, "the answer about its status told no uptime")
+        version = await self.version_of(instance, until)
+        return InstanceHealth(self.base, version=version, uptime_s=uptime_ms / 1000)
+
+    async def told_version(self, instance: InstanceUrl, until: float) -> str | None:
+        reply = await self.ask(instance, "/api/server/version", until)
+        said = None if isinstance(reply, Fault) else reading.said_by(reply.body)
+        return reading.name_in(reading.part(said, "version"))
+
+    async def listed(self, instance: InstanceUrl, until: float) -> SessionList | Fault:
+        """What runs there. Stopped sessions are in the list too if `all` is asked for, which is not done."""
+        reply = await self.ask(instance, "/api/sessions", until, body_limit_bytes=LIST_LIMIT_BYTES)
+        if isinstance(reply, Fault):
+            return reply
+        said = reading.said_by(reply.body)
+        if not isinstance(said, list):
+            return reading.malformed(reply, "the answer to a list was not a list of sessions")
+        running = [each for each in said if reading.part(each, "status") != "STOPPED"]
+        return reading.list_of(instance, reply, running, answers.row_of)
+
+    async def one(self, instance: InstanceUrl, session_id: SessionId, until: float) -> ListedSession | Fault:
+        reply = await self.ask(instance, f"/api/sessions/{quoted(session_id)}", until)
+        return self._row(instance, reply, session_id)
+
+    async def send(self, instance: InstanceUrl, message: OutgoingText, *, timeout_s: float) -> Receipt | Fault:
+        told = {
+            "session": message.session_id,
+            "chatId": reading.address_of(message.recipient_phone, "c.us"),
+            "text": message.text,
+        }
+        reply = await self.tell("POST", instance, "/api/sendText", told, now_s() + timeout_s)
+        return reply if isinstance(reply, Fault) else answers.receipt_of(reply, self.secrets(instance))
+
+    async def open_one(self, instance: InstanceUrl, session: SessionStart, until: float) -> ListedSession | Fault:
+        """Start what is stopped, and create what is not known."""
+        answer = await self._told(instance, session, "start", until)
+        if not isinstance(answer, Fault):
+            return answer
+        if answer.phase is Phase.SESSION_NOT_FOUND:
+            told = {"name": session.session_id, "start": True}
+            reply = await self.tell("POST", instance, "/api/sessions", told, until)
+            return self._row(instance, reply, session.session_id)
+        if answers.ALREADY_STARTED_WORDS in answer.detail:
+            return await self.one(instance, session.session_id, until)
+        return answer
+
+    async def close_one(self, instance: InstanceUrl, session: SessionStart, until: float) -> Fault | None:
+        """It takes 3 s with WEBJS and 13 s with NOWEB."""
+        answer = await self._told(instance, session, "stop", until)
+        return answer if isinstance(answer, Fault) else None
+
+    async def restart_one(self, instance: InstanceUrl, session: SessionStart, until: float) -> ListedSession | Fault:
+        return await self._told(instance, session, "restart", until)
+
+    async def logout(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> Fault | None:
+        answer = await self._told(instance, session, "logout", now_s() + timeout_s)
+        return answer if isinstance(answer, Fault) else None
+
+    async def pairing(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> PairingCode | Fault:
+        """The code in use. It is asked for only while there is one: otherwise WAHA waits 5 s for it."""
+        until = now_s() + timeout_s
+        row = await self.one(instance, session.session_id, until)
+        if isinstance(row, Fault):
+            return row
+        if row.status is not SessionStatus.PAIRING:
+            return PairingCode(None, None, 0, connected=row.can_send)
+        reply = await self.ask(instance, f"/api/{quoted(session.session_id)}/auth/qr?format=raw", until)
+        if isinstance(reply, Fault):
+            return reply
+        code = reading.code_in(reading.part(reading.said_by(reply.body), "value"))
+        return PairingCode(code, None, CODE_IS_GOOD_FOR_S)
+
+    async def renewed(self, instance: InstanceUrl, session: SessionStart, until: float) -> PairingCode | Fault:
+        """WAHA renews its codes by itself; a session that failed shows none before it is restarted."""
+        row = await self.one(instance, session.session_id, until)
+        if isinstance(row, Fault):
+            return row
+        if row.status is not SessionStatus.PAIRING:
+            opened = await self.restart(instance, session, timeout_s=left_s(until))
+            if isinstance(opened, Fault):
+                return opened
+        return await self.code_within(instance, session, until)
+
+    async def _told(
+        self, instance: InstanceUrl, session: SessionStart, what: str, until: float
+    ) -> ListedSession | Fault:
+        path = f"/api/sessions/{quoted(session.session_id)}/{what}"
+        return self._row(instance, await self.tell("POST", instance, path, {}, until), session.session_id)
+
+    def _row(self, instance: InstanceUrl, reply: Reply | Fault, session_id: SessionId) -> ListedSession | Fault:
+        return reply if isinstance(reply, Fault) else answers.session_of(reply, session_id, self.secrets(instance))

@@ -1,0 +1,161 @@
+"""Speaks to WPPConnect Server. Our key is its SECRET_KEY, from which it makes a token for each session.
+
+Never called: `/unhealthy`, which ends its process, and `start-all`, which starts everything whatever key is shown.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from homing.drivers import reading
+from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, GatewayDriver, now_s, quoted, unsent
+from homing.drivers.values import measure_in
+from homing.drivers.wire import Reply
+from homing.drivers.wppconnect import answers
+from homing.model.faults import Fault, Phase
+from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, SessionId, SessionStatus
+from homing.model.sending import Receipt
+from homing.ports import InstanceHealth, OutgoingText, PairingCode, SessionStart
+
+_TOKENS = 100_000
+
+
+class WppconnectDriver(GatewayDriver):
+    """A stop keeps the login in the browser's profile on its own disk."""
+
+    family = "wppconnect"
+    title = "WPPConnect Server"
+    base = Capabilities(stop_keeps_login=True)
+    checked = ("2.10.4", "2.10.4")
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._tokens: dict[tuple[InstanceUrl, SessionId], str] = {}
+
+    def key_headers(self, key: str) -> Mapping[str, str]:  # noqa: ARG002
+        """The key itself goes into the path of the few calls that take it; the others show the session's token."""
+        return {}
+
+    def fault_of(self, reply: Reply, secrets: Sequence[str]) -> Fault:
+        return answers.fault_of(reply, secrets)
+
+    async def health(self, instance: InstanceUrl, *, timeout_s: float) -> InstanceHealth | Fault:
+        reply = await self.ask(instance, "/healthz", now_s() + timeout_s)
+        if isinstance(reply, Fault):
+            return reply
+        uptime_s = measure_in(reading.told_by(reply.body).get("uptime"))
+        if uptime_s is None:
+            return reading.malformed(reply, "the answer about its health told no uptime")
+        return InstanceHealth(self.base, uptime_s=uptime_s)
+
+    async def listed(self, instance: InstanceUrl, until: float) -> Listing | Fault:
+        """Its list is of the names that it has tokens of, whether they run or not."""
+        if not self.key(instance):
+            return self._no_key()
+        path = f"/api/{quoted(self.key(instance))}/show-all-sessions"
+        reply = await self.ask(instance, path, until, body_limit_bytes=LIST_LIMIT_BYTES)
+        if isinstance(reply, Fault):
+            return reply
+        names = answers.names_of(reply)
+        return names if isinstance(names, Fault) else await self.listed_by_name(instance, reply, names, until)
+
+    async def one(self, instance: InstanceUrl, session_id: SessionId, until: float) -> ListedSession | Fault:
+        """Its status stays `CONNECTED` when the browser is dead: only the check of the connection tells."""
+        reply = await self._session_call("GET", instance, session_id, "status-session", None, until)
+        row = reply if isinstance(reply, Fault) else answers.session_of(reply, session_id, self.secrets(instance))
+        if isinstance(row, Fault) or not row.can_send:
+            return row
+        checked = await self._session_call("GET", instance, session_id, "check-connection-session", None, until)
+        if isinstance(checked, Fault):
+            return checked
+        is_up = reading.told_by(checked.body).get("status") is True
+        return row if is_up else replace(row, status=SessionStatus.DISCONNECTED)
+
+    async def send(self, instance: InstanceUrl, message: OutgoingText, *, timeout_s: float) -> Receipt | Fault:
+        until = now_s() + timeout_s
+        told = {"phone": message.recipient_phone, "isGroup": False, "message": message.text}
+        reply = await self._session_call("POST", instance, message.session_id, "send-message", told, until)
+        return reply if isinstance(reply, Fault) else answers.receipt_of(reply, self.secrets(instance))
+
+    async def open_one(self, instance: InstanceUrl, session: SessionStart, until: float) -> ListedSession | Fault:
+        told = {"waitQrCode": False}
+        reply = await self._session_call("POST", instance, session.session_id, "start-session", told, until)
+        if isinstance(reply, Fault):
+            return reply
+        row = answers.session_of(reply, session.session_id, self.secrets(instance))
+        came_up = isinstance(row, ListedSession) or row.phase is not Phase.SESSION_NOT_FOUND
+        return row if came_up else ListedSession(session.session_id, SessionStatus.STARTING)
+
+    async def close_one(self, instance: InstanceUrl, session: SessionStart, until: float) -> Fault | None:
+        reply = await self._session_call("POST", instance, session.session_id, "close-session", {}, until)
+        return reply if isinstance(reply, Fault) else None
+
+    async def restart_one(self, instance: InstanceUrl, session: SessionStart, until: float) -> ListedSession | Fault:
+        return await self.close_one(instance, session, until) or await self.open_one(instance, session, until)
+
+    async def logout(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> Fault | None:
+        until = now_s() + timeout_s
+        reply = await self._session_call("POST", instance, session.session_id, "logout-session", {}, until)
+        return reply if isinstance(reply, Fault) else None
+
+    async def pairing(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> PairingCode | Fault:
+        """Its status goes on showing the last code after that was scanned."""
+        until = now_s() + timeout_s
+        reply = await self._session_call("GET", instance, session.session_id, "status-session", None, until)
+        if isinstance(reply, Fault):
+            return reply
+        row = answers.session_of(reply, session.session_id, self.secrets(instance))
+        if isinstance(row, Fault):
+            return row
+        if row.status is not SessionStatus.PAIRING:
+            return PairingCode(None, None, 0, connected=row.can_send)
+        told = reading.told_by(reply.body)
+        qr = reading.code_in(told.get("urlcode")) or reading.code_in(told.get("qrcode"))
+        return PairingCode(qr, None, CODE_IS_GOOD_FOR_S)
+
+    # --- its tokens ---------------------------------------------------------------------------------------------
+
+    async def _session_call(
+        self,
+        method: str,
+        instance: InstanceUrl,
+        session_id: SessionId,
+        what: str,
+        told: Mapping[str, Any] | None,
+        until: float,
+    ) -> Reply | Fault:
+        """A call for one session, with its token. One that is refused is asked for anew the next time."""
+        token = await self._token(instance, session_id, until)
+        if isinstance(token, Fault):
+            return unsent(token)
+        path = f"/api/{quoted(session_id)}/{what}"
+        bearer = {"Authorization": f"Bearer {token}"}
+        reply = await (
+            self.ask(instance, path, until, headers=bearer)
+            if method == "GET"
+            else self.tell(method, instance, path, told, until, headers=bearer)
+        )
+        if isinstance(reply, Fault) and reply.phase is Phase.UNAUTHORISED:
+            self._tokens.pop((instance, session_id), None)
+        return reply
+
+    def _no_key(self) -> Fault:
+        return Fault(Phase.UNAUTHORISED, f"{self.title} is asked with its SECRET_KEY, and no API key is set for it")
+
+    async def _token(self, instance: InstanceUrl, session_id: SessionId, until: float) -> str | Fault:
+        known = self._tokens.get((instance, session_id))
+        if known is not None:
+            return known
+        if not self.key(instance):
+            return self._no_key()
+        path = f"/api/{quoted(session_id)}/{quoted(self.key(instance))}/generate-token"
+        reply = await self.tell("POST", instance, path, {}, until)
+        if isinstance(reply, Fault):
+            return reply
+        token = reading.name_in(reading.told_by(reply.body).get("token"))
+        if token is None or not (token.isascii() and token.isprintable()):
+            return Fault(Phase.UNAVAILABLE, "it made no token for the session; nothing was sent", reply.status)
+        if len(self._tokens) >= _TOKENS:
+            self._tokens.clear()
+        self._tokens[instance, session_id] = token
+        return token

@@ -1,0 +1,155 @@
+"""Speaks to wuzapi, whose sessions are users, each with a token of its own. Our key is its WUZAPI_ADMIN_TOKEN.
+
+Its users are asked for by that, and a user's token is remembered until it is refused. Users are not made here: who
+makes one chooses its token.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from homing.drivers import reading
+from homing.drivers.calling import (
+    CODE_IS_GOOD_FOR_S,
+    LIST_LIMIT_BYTES,
+    GatewayDriver,
+    now_s,
+    unsent,
+)
+from homing.drivers.wire import Reply
+from homing.drivers.wuzapi import answers
+from homing.drivers.wuzapi.answers import User
+from homing.model.faults import Fault, Phase
+from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, SessionId, SessionStatus
+from homing.model.sending import Receipt
+from homing.ports import InstanceHealth, OutgoingText, PairingCode, SessionStart
+
+_USERS = "/admin/users"
+
+
+class WuzapiDriver(GatewayDriver):
+    """A disconnect keeps the login in its database, where any process with that database would open it."""
+
+    family = "wuzapi"
+    title = "wuzapi"
+    base = Capabilities(stop_keeps_login=True)
+    checked = ("", "")
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._users: dict[InstanceUrl, dict[str, User]] = {}
+
+    def key_headers(self, key: str) -> Mapping[str, str]:
+        return {"Authorization": key} if key else {}
+
+    def secrets(self, instance: InstanceUrl) -> tuple[str, ...]:
+        return (self.key(instance), *(user.token for user in self._users.get(instance, {}).values()))
+
+    def fault_of(self, reply: Reply, secrets: Sequence[str]) -> Fault:
+        return answers.fault_of(reply, secrets)
+
+    async def health(self, instance: InstanceUrl, *, timeout_s: float) -> InstanceHealth | Fault:
+        """It has no call for that: that it asks for a token says that it is up."""
+        reply = await self.ask(instance, "/session/status", now_s() + timeout_s)
+        refused = isinstance(reply, Fault) and reply.phase is Phase.UNAUTHORISED
+        return reply if isinstance(reply, Fault) and not refused else InstanceHealth(self.base)
+
+    async def listed(self, instance: InstanceUrl, until: float) -> Listing | Fault:
+        reply = await self.ask(instance, _USERS, until, body_limit_bytes=LIST_LIMIT_BYTES)
+        if isinstance(reply, Fault):
+            return reply
+        users = self._users_of(instance, reply)
+        return users if isinstance(users, Fault) else await self.listed_by_name(instance, reply, list(users), until)
+
+    async def one(self, instance: InstanceUrl, session_id: SessionId, until: float) -> ListedSession | Fault:
+        user = await self._user(instance, session_id, until)
+        if isinstance(user, Fault):
+            return user
+        reply = await self._as(user, instance, "GET", "/session/status", None, until)
+        if isinstance(reply, Fault) and reply.phase is Phase.SESSION_NOT_READY:
+            return ListedSession(session_id, SessionStatus.STOPPED, user.phone)
+        return reply if isinstance(reply, Fault) else answers.session_of(reply, user)
+
+    async def send(self, instance: InstanceUrl, message: OutgoingText, *, timeout_s: float) -> Receipt | Fault:
+        until = now_s() + timeout_s
+        user = await self._user(instance, message.session_id, until)
+        if isinstance(user, Fault):
+            return unsent(user)
+        told = {"Phone": message.recipient_phone, "Body": message.text}
+        reply = await self._as(user, instance, "POST", "/chat/send/text", told, until)
+        return reply if isinstance(reply, Fault) else answers.receipt_of(reply, self.secrets(instance))
+
+    async def open_one(self, instance: InstanceUrl, session: SessionStart, until: float) -> ListedSession | Fault:
+        """Connects with the events that it subscribes to already: a connect without them would drop those."""
+        user = await self._user(instance, session.session_id, until)
+        if isinstance(user, Fault):
+            return user
+        told = {"Subscribe": list(user.events), "Immediate": True}
+        reply = await self._as(user, instance, "POST", "/session/connect", told, until)
+        return reply if isinstance(reply, Fault) else ListedSession(session.session_id, SessionStatus.STARTING)
+
+    async def close_one(self, instance: InstanceUrl, session: SessionStart, until: float) -> Fault | None:
+        return await self._done(instance, session, "/session/disconnect", until)
+
+    async def restart_one(self, instance: InstanceUrl, session: SessionStart, until: float) -> ListedSession | Fault:
+        return await self.close_one(instance, session, until) or await self.open_one(instance, session, until)
+
+    async def logout(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> Fault | None:
+        return await self._done(instance, session, "/session/logout", now_s() + timeout_s)
+
+    async def pairing(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> PairingCode | Fault:
+        until = now_s() + timeout_s
+        row = await self.one(instance, session.session_id, until)
+        if isinstance(row, Fault):
+            return row
+        user = await self._user(instance, session.session_id, until)
+        if isinstance(user, Fault):
+            return user
+        if row.status is not SessionStatus.PAIRING:
+            return PairingCode(None, None, 0, connected=row.can_send)
+        reply = await self._as(user, instance, "GET", "/session/qr", None, until)
+        if isinstance(reply, Fault):
+            return reply
+        qr = reading.code_in(reading.part(answers.data_of(reply), "QRCode"))
+        return PairingCode(qr, None, CODE_IS_GOOD_FOR_S)
+
+    # --- its users ----------------------------------------------------------------------------------------------
+
+    async def _user(self, instance: InstanceUrl, session_id: SessionId, until: float) -> User | Fault:
+        known = self._users.get(instance, {}).get(session_id)
+        if known is not None:
+            return known
+        users = await self._read_users(instance, until)
+        if isinstance(users, Fault):
+            return users
+        return users.get(session_id) or Fault(Phase.SESSION_NOT_FOUND, "it has no user of this name")
+
+    async def _read_users(self, instance: InstanceUrl, until: float) -> dict[str, User] | Fault:
+        reply = await self.ask(instance, _USERS, until, body_limit_bytes=LIST_LIMIT_BYTES)
+        return reply if isinstance(reply, Fault) else self._users_of(instance, reply)
+
+    def _users_of(self, instance: InstanceUrl, reply: Reply) -> dict[str, User] | Fault:
+        users = answers.users_of(reply)
+        if not isinstance(users, Fault):
+            self._users[instance] = users
+        return users
+
+    async def _done(self, instance: InstanceUrl, session: SessionStart, path: str, until: float) -> Fault | None:
+        user = await self._user(instance, session.session_id, until)
+        if isinstance(user, Fault):
+            return user
+        reply = await self._as(user, instance, "POST", path, {}, until)
+        return reply if isinstance(reply, Fault) else None
+
+    async def _as(
+        self, user: User, instance: InstanceUrl, method: str, path: str, told: Mapping[str, Any] | None, until: float
+    ) -> Reply | Fault:
+        """A call in the user's name. A token that is refused is read anew the next time."""
+        headers = {"token": user.token}
+        reply = await (
+            self.ask(instance, path, until, headers=headers)
+            if method == "GET"
+            else self.tell(method, instance, path, told, until, headers=headers)
+        )
+        if isinstance(reply, Fault) and reply.phase is Phase.UNAUTHORISED:
+            self._users.pop(instance, None)
+        return reply
