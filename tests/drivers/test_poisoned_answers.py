@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from homing.drivers import webjs_answers as answers
 from homing.drivers import reading, webjs_sessions
+from homing.drivers import webjs_answers as answers
 from homing.drivers.wire import Reply
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import (
