@@ -18,8 +18,8 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import events, from_schema
 
 from fuzz.served import CALLERS, SECRET, SHARED_KEY, Served, served
-from homing.decide.signing import signature
-from homing.store.migrating import migrate
+from homing.decide.reports.signing import signature
+from homing.store.db.migrating import migrate
 from tests.services import apart, postgres_server
 
 EXAMPLES = 12

@@ -14,6 +14,7 @@ from bite.catalogue import (
     pairing,
     restoring,
     sending,
+    sharing,
     speaking,
     strangers,
     working,
@@ -37,4 +38,5 @@ DEFECTS: tuple[Defect, ...] = (
     *ground.DEFECTS,
     *leaving.DEFECTS,
     *describing.DEFECTS,
+    *sharing.DEFECTS,
 )

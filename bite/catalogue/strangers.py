@@ -35,7 +35,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "claims-write-the-record",
         "the record follows an instance's claim whatever the vault says",
-        "homing/store/placements.py",
+        "homing/store/directory/placements.py",
         "or_(given.c.claimed == 0, not_(_refuted(given)))",
         "or_(given.c.claimed >= 0, not_(_refuted(given)))",
         _RECORD,

@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 from fuzz.parsers import lines
-from homing.drivers import fingerprints, webjs_answers, webjs_sessions
-from homing.drivers.connection import Reply
-from homing.drivers.words import SHOWN_CHARACTERS
+from homing.drivers.http.connection import Reply
+from homing.drivers.recognition import fingerprints
+from homing.drivers.redact import SHOWN_CHARACTERS
+from homing.drivers.webjs import answers, sessions
 from homing.model.faults import Fault
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, SessionId, SessionList
 from homing.model.sending import Receipt
@@ -35,13 +36,13 @@ def check(data: bytes) -> None:
     (status, kind, retry_after), body = lines(data, 3)
     answered = int(status) if status.isascii() and status.isdecimal() and 200 <= int(status[:4]) <= 599 else 200
     reply = Reply(answered, {"content-type": kind, "retry-after": retry_after, "location": kind}, body)
-    _check_fault(webjs_answers.fault_of(replace(reply, status=max(201, answered)), SECRETS))
-    _check_sent(webjs_answers.receipt_of(reply, SECRETS))
-    _check_pairing(webjs_answers.pairing_of(reply, SECRETS))
-    _check_health(webjs_answers.health_of(reply, _BASE))
-    _check_list(webjs_sessions.sessions_of(_URL, reply))
-    _check_session(webjs_sessions.one_session_of(reply, _SESSION, SECRETS))
-    started = webjs_sessions.started_of(reply, [_SESSION], SECRETS)
+    _check_fault(answers.fault_of(replace(reply, status=max(201, answered)), SECRETS))
+    _check_sent(answers.receipt_of(reply, SECRETS))
+    _check_pairing(answers.pairing_of(reply, SECRETS))
+    _check_health(answers.health_of(reply, _BASE))
+    _check_list(sessions.sessions_of(_URL, reply))
+    _check_session(sessions.one_session_of(reply, _SESSION, SECRETS))
+    started = sessions.started_of(reply, [_SESSION], SECRETS)
     for each in [started] if isinstance(started, Fault) else started.values():
         _check_session(each)
     for path in fingerprints.PATHS:
@@ -89,7 +90,7 @@ def _check_health(health: InstanceHealth | Fault) -> None:
 def _check_list(listed: SessionList | Fault) -> None:
     if isinstance(listed, Fault):
         return _check_fault(listed)
-    assert len(listed.oddities) <= webjs_sessions.ODDITIES_SHOWN + 1
+    assert len(listed.oddities) <= sessions.ODDITIES_SHOWN + 1
     for session in listed.sessions.values():
         _check_session(session)
     return None

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from homing.decide import speakers
-from homing.decide.events import session_of as session_reported
-from homing.decide.speakers import Impostor, Introduced, Speaker
-from homing.drivers import webjs, wire
+from homing.decide.reports import speakers
+from homing.decide.reports.meanings import session_of as session_reported
+from homing.decide.reports.speakers import Impostor, Introduced, Speaker
+from homing.drivers.http import wire
+from homing.drivers.webjs import driver as webjs
 from homing.model.access import Key, Scope
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Instance, InstanceUrl, SessionId

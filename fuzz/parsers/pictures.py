@@ -3,8 +3,8 @@
 import struct
 import zlib
 
-from homing.decide import pictures
-from homing.decide.pictures import SIDE_MAX, NotReadable
+from homing.decide.knowledge import qr_pictures
+from homing.decide.knowledge.qr_pictures import SIDE_MAX, NotReadable
 
 
 def _png(width: int, height: int, depth: int, colour: int, rows: bytes) -> bytes:
@@ -29,7 +29,7 @@ WORDS = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"\x89PNG\r\n\x1a\n")
 
 def check(data: bytes) -> None:
     try:
-        width, height, grey = pictures.pixels_of(data)
+        width, height, grey = qr_pictures.pixels_of(data)
     except NotReadable as error:
         assert str(error)
         return

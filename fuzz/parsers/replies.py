@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from fuzz.parsers import lines
-from homing.drivers.wire import Reply, Wire, WireLimits
+from homing.drivers.http.wire import Reply, Wire, WireLimits
 from homing.model.faults import Fault, Phase
 
 _BODY_MAX, _HEAD_MAX = 64, 2_048

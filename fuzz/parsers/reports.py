@@ -4,8 +4,8 @@ import json
 from datetime import UTC, datetime
 
 from fuzz.parsers import lines
-from homing.decide import events, signing
-from homing.decide.events import Malformed
+from homing.decide.reports import meanings, signing
+from homing.decide.reports.meanings import Malformed
 from homing.model.events import Report, Signed
 
 SECRET = b"secret"
@@ -34,7 +34,7 @@ def check(data: bytes) -> None:
     genuine = signing.judge(SECRET, _FRESH, signing.signature(SECRET, _FRESH, raw), raw, NOW)
     assert isinstance(genuine, Signed), "a right signature was refused"
     try:
-        report = events.read(raw, header_id=event_id or None, instance_url=None)
+        report = meanings.read(raw, header_id=event_id or None, instance_url=None)
     except Malformed as error:
         assert str(error)
         return
@@ -43,11 +43,11 @@ def check(data: bytes) -> None:
 
 def _check_read(report: Report) -> None:
     for word in (report.kind, report.session_id, report.sender_id):
-        assert word is None or (0 < len(word) <= 200 and events.cleaned(word) == word), "a word cannot be carried on"
+        assert word is None or (0 < len(word) <= 200 and meanings.cleaned(word) == word), "a word cannot be carried on"
     assert report.occurred_at is None or report.occurred_at.tzinfo is UTC
-    assert events.meaning(report) == events.meaning(report)
-    kept = events.bounded(report.data)
+    assert meanings.meaning(report) == meanings.meaning(report)
+    kept = meanings.bounded(report.data)
     text = json.dumps(kept, allow_nan=False)
     assert len(text) <= _KEPT_MAX, "more is kept than may be"
     assert json.loads(text) == kept, "what is kept does not come back"
-    assert events.bounded(kept) == kept, "what was bounded is bounded again"
+    assert meanings.bounded(kept) == kept, "what was bounded is bounded again"

@@ -10,12 +10,13 @@ from typing import Any
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from homing.decide import schedules
-from homing.decide.leases import LeasePolicy, unsafe
-from homing.decide.moves import MovePolicy
-from homing.decide.rebalance import RebalancePolicy
-from homing.decide.recovery import SendPolicy
-from homing.decide.restoring import RestoringPolicy
+from homing.decide.admission import AdmissionPolicy
+from homing.decide.fleet.leases import LeasePolicy, unsafe
+from homing.decide.moves.rebalance import RebalancePolicy
+from homing.decide.moves.rules import MovePolicy
+from homing.decide.sending.recovery import SendPolicy
+from homing.decide.starting.restoring import RestoringPolicy
+from homing.decide.work import cron
 from homing.model.fleet import InstanceUrl
 from homing.model.urls import is_plain_path, normal
 
@@ -65,6 +66,8 @@ class Settings(BaseSettings):
     homing_send_deadline: float = Field(default=10.0, gt=0.1, le=120, description="seconds")
     homing_scan_timeout: float = Field(default=2.0, gt=0, le=30, description="seconds")
     homing_max_sends: int = Field(default=2000, ge=1, description="sends in progress at once")
+    homing_sends_per_workspace: int = Field(default=0, ge=0, description="of those at most; 0: half")
+    homing_sends_per_session: int = Field(default=0, ge=0, description="of those at most; 0: half of a workspace's")
     homing_max_body_bytes: int = Field(default=1_048_576, ge=1024)
     homing_max_header_bytes: int = Field(default=65_536, ge=1024, description="of one request's head")
     homing_max_headers: int = Field(default=100, ge=10, description="header fields of one request")
@@ -77,7 +80,8 @@ class Settings(BaseSettings):
     homing_upstream_cert: str = Field(default="", description="a file: shown to instances that ask for one")
     homing_upstream_key: str = Field(default="", description="a file; empty if the key is with the certificate")
     homing_upstream_verify: bool = True
-    homing_connections_per_instance: int = Field(default=64, ge=1, le=10_000)
+    homing_connections_per_instance: int = Field(default=64, ge=1, le=10_000, description="for sends")
+    homing_connections_per_session: int = Field(default=0, ge=0, description="of those at most; 0: a quarter")
 
     # Whose right to act it is, and until when; in seconds, and checked together.
     homing_lease_heartbeat: float = Field(default=1.0, gt=0, le=60)
@@ -173,7 +177,7 @@ class Settings(BaseSettings):
     @field_validator("homing_sync_schedule")
     @classmethod
     def _cron_or_empty(cls, value: str) -> str:
-        schedules.checked(value)
+        cron.checked(value)
         return value
 
     @property
@@ -220,6 +224,16 @@ class Settings(BaseSettings):
     def trusted_proxies(self) -> list[str]:
         """Those whose word on who their clients are is believed, as networks."""
         return [str(ip_network(each.strip(), strict=False)) for each in self.homing_trusted_proxies.split(",") if each]
+
+    @property
+    def admission_policy(self) -> AdmissionPolicy:
+        of_a_workspace = self.homing_sends_per_workspace or max(1, self.homing_max_sends // 2)
+        of_a_session = self.homing_sends_per_session or max(1, of_a_workspace // 2)
+        return AdmissionPolicy(self.homing_max_sends, of_a_workspace, of_a_session)
+
+    @property
+    def connections_of_a_session(self) -> int:
+        return self.homing_connections_per_session or max(1, self.homing_connections_per_instance // 4)
 
     @property
     def cors_origins(self) -> list[str]:

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import Connection, make_url, text
 
 from homing.ports import StoreUnavailable
-from homing.store.opening import open_database
-from homing.store.postgres import PostgresDatabase
+from homing.store.db.opening import open_database
+from homing.store.postgres.engine import PostgresDatabase
 from tcp_proxy import TcpProxy, tcp_proxy
 
 MARGIN_S = 0.6

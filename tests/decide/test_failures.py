@@ -2,11 +2,12 @@
 
 import pytest
 
-from homing.decide import failures
+from homing.decide.sending import failures
 from homing.model.faults import Fault, Phase
 from homing.model.sending import VerdictKind
 
 SAFE = {
+    Phase.NOT_ATTEMPTED,
     Phase.NAME_NOT_RESOLVED,
     Phase.REFUSED,
     Phase.CONNECT_TIMED_OUT,
@@ -45,6 +46,7 @@ KINDS = {
         Phase.GATEWAY_TIMED_OUT,
     },
     VerdictKind.MOVED: {Phase.SESSION_NOT_FOUND, Phase.PATH_NOT_FOUND},
+    VerdictKind.OVERLOADED: {Phase.NOT_ATTEMPTED},
     VerdictKind.STALE: {Phase.EPOCH_STALE},
     VerdictKind.NOT_READY: {Phase.SESSION_NOT_READY, Phase.SERVER_ERROR},
     VerdictKind.THROTTLED: {Phase.THROTTLED},

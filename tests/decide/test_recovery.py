@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homing.decide import failures, recovery
-from homing.decide.recovery import Finish, Look, SendPolicy, Step, Try
+from homing.decide.sending import failures, recovery
+from homing.decide.sending.recovery import Finish, Look, SendPolicy, Step, Try
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Epoch, InstanceUrl
 from homing.model.sending import (
@@ -88,6 +88,23 @@ def test_an_ambiguous_fault_is_unknown_where_the_instance_chooses_the_id(phase: 
 @pytest.mark.parametrize("phase", [Phase.INTERRUPTED, Phase.REPLY_TIMED_OUT, Phase.SERVER_ERROR, Phase.BAD_GATEWAY])
 def test_an_ambiguous_fault_is_looked_into_where_the_id_is_ours(phase: Phase) -> None:
     assert isinstance(step(attempt(phase, chose_id=True)), Look)
+
+
+def test_what_our_own_limit_kept_back_is_tried_again_until_the_deadline_and_counts_as_no_try() -> None:
+    kept_back = [attempt(Phase.NOT_ATTEMPTED)] * 5
+    again = step(*kept_back)
+    assert isinstance(again, Try)
+    assert again.after_s == POLICY.retry_delay_s
+    end = failed(step(*kept_back, now_s=9.5))
+    assert (end.code, end.attempts, end.final) == (FailureCode.OVERLOADED, 0, False)
+    failing = [attempt(Phase.SESSION_NOT_READY), STILL_THERE]
+    assert isinstance(step(*kept_back, *failing), Try)
+
+
+def test_what_may_have_left_before_stays_unknown_if_our_own_limit_then_kept_it_back() -> None:
+    happened = [attempt(Phase.REPLY_TIMED_OUT, chose_id=True), STILL_THERE, attempt(Phase.NOT_ATTEMPTED)]
+    assert isinstance(step(*happened), Try)
+    unknown(step(*happened, now_s=9.5))
 
 
 def test_unknown_is_not_retried_on_an_instance_that_does_not_take_the_id() -> None:

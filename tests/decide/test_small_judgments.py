@@ -2,8 +2,8 @@
 
 import pytest
 
-from homing.decide import idempotency
-from homing.decide.idempotency import Drive, InFlight, Mismatch, Replay
+from homing.decide.sending import idempotency
+from homing.decide.sending.idempotency import Drive, InFlight, Mismatch, Replay
 from homing.model.fleet import AccountUuid, InstanceUrl, WorkspaceId
 from homing.model.urls import normal, origin_key
 

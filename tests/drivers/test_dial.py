@@ -8,8 +8,8 @@ import ssl
 import pytest
 from scripted_peers import Serve, answer, saying
 
-from homing.drivers.dial import Dialer, Made, Resolve, _first_to_answer, unreached
-from homing.drivers.wire import Reply, Wire
+from homing.drivers.http.resolving import Dialer, Made, Resolve, _first_to_answer, unreached
+from homing.drivers.http.wire import Reply, Wire
 from homing.model.faults import Phase
 
 REFUSED = ConnectionRefusedError(errno.ECONNREFUSED, "refused")
@@ -48,7 +48,7 @@ async def test_of_several_failures_the_most_telling_is_told(errors: list[OSError
 
 
 async def test_a_slow_address_does_not_hold_up_the_next_and_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("homing.drivers.dial.STAGGER_S", 0.01)
+    monkeypatch.setattr("homing.drivers.http.resolving.STAGGER_S", 0.01)
     let_go = asyncio.Event()
 
     async def open_one(address: str) -> Made:
@@ -67,7 +67,7 @@ async def test_a_slow_address_does_not_hold_up_the_next_and_is_let_go(monkeypatc
 
 
 async def test_a_connection_that_came_second_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("homing.drivers.dial.STAGGER_S", 0.0)
+    monkeypatch.setattr("homing.drivers.http.resolving.STAGGER_S", 0.0)
     go, lines = asyncio.Event(), [Line(), Line()]
 
     async def open_one(address: str) -> Made:
@@ -152,7 +152,7 @@ async def test_an_address_that_fell_silent_is_not_waited_for_while_the_name_lead
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked, tried = list[str](), list[str]()
-    monkeypatch.setattr("homing.drivers.dial.ASK_AGAIN_S", 0.01)
+    monkeypatch.setattr("homing.drivers.http.resolving.ASK_AGAIN_S", 0.01)
     dialer = Dialer(resolve=resolver(asked, ["10.0.0.9"], ["10.0.0.1"]))
 
     async def connect(_factory: object, address: str, _port: int, **_: object) -> Made:
@@ -187,7 +187,7 @@ async def test_a_wait_without_an_answer_forgets_the_address(monkeypatch: pytest.
 async def test_a_connection_is_not_used_for_longer_than_its_name_may_be_believed(
     serve: Serve, nothing_left: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("homing.drivers.dial.LIVES_S", 0.15)
+    monkeypatch.setattr("homing.drivers.http.resolving.LIVES_S", 0.15)
     peer = await serve(saying(answer()))
     port = peer.url.rpartition(":")[2]
     wire = Wire(dialer=Dialer(resolve=resolver([], ["127.0.0.1"]), remember_s=0.0))
@@ -213,7 +213,9 @@ async def test_an_address_does_not_move() -> None:
         (SILENT, Phase.CONNECT_TIMED_OUT),
         (RESET, Phase.CONNECT_BROKEN),
         (NO_ROUTE, Phase.CONNECT_BROKEN),
-        (OSError(errno.EMFILE, "Too many open files"), Phase.CONNECT_BROKEN),
+        (OSError(errno.EMFILE, "Too many open files"), Phase.NOT_ATTEMPTED),
+        (OSError(errno.ENOBUFS, "No buffer space available"), Phase.NOT_ATTEMPTED),
+        (OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address"), Phase.NOT_ATTEMPTED),
         (ssl.SSLCertVerificationError(1, "certificate verify failed"), Phase.CONNECT_BROKEN),
     ],
 )

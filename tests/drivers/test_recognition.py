@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from homing.drivers import fingerprints
-from homing.drivers.connection import Reply
-from homing.drivers.fingerprints import PATHS, VERSION_PATHS, Seen
-from homing.drivers.recognition import Recognition
+from homing.drivers.http.connection import Reply
+from homing.drivers.recognition import fingerprints
+from homing.drivers.recognition.asking import Recognition
+from homing.drivers.recognition.fingerprints import PATHS, VERSION_PATHS, Seen
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl
 from homing.model.gateways import Gateway, Recognised

@@ -7,8 +7,8 @@ import pytest
 from node_service import KEY, NodeService
 from scripted_peers import Peer, Serve, saying, silence
 
-from homing.drivers.webjs import WebjsDriver
-from homing.drivers.wire import Wire
+from homing.drivers.http.wire import Wire
+from homing.drivers.webjs.driver import WebjsDriver
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import (
     NEVER_GRANTED,

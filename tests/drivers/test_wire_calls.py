@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from scripted_peers import Peer, Serve, answer, saying, silence
 
-from homing.drivers.wire import Reply, Wire, WireLimits
+from homing.drivers.http.wire import Reply, Wire, WireLimits
+from homing.drivers.lanes import Lane, in_lane
 from homing.model.faults import Fault, Phase
 
 
@@ -187,11 +188,60 @@ async def test_a_wait_for_a_place_ends_within_the_time_to_connect(serve: Serve, 
     waiting = asyncio.create_task(wire.call("GET", peer.url, "/", timeout_s=5.0))
     await asyncio.sleep(0)
     one_too_many = await wire.call("GET", peer.url, "/", timeout_s=5.0)
-    assert one_too_many == Fault(Phase.CONNECT_TIMED_OUT, "1 calls are waiting for a connection already")
-    assert await waiting == Fault(Phase.CONNECT_TIMED_OUT, "none of the 1 connections came free in time")
+    assert one_too_many == Fault(Phase.NOT_ATTEMPTED, "1 calls are waiting for a connection already")
+    assert await waiting == Fault(Phase.NOT_ATTEMPTED, "none of the 1 connections came free in time")
     holding.cancel()
     await asyncio.gather(holding, return_exceptions=True)
     assert len(peer.asked) == 1
+    await wire.close()
+
+
+async def asked(peer: Peer, times: int) -> None:
+    """Until the peer was asked so often."""
+    while len(peer.asked) < times:
+        peer.heard.clear()
+        await peer.heard.wait()
+
+
+@pytest.mark.parametrize("lane", [Lane.HEALTH, Lane.LISTS, Lane.SESSIONS])
+async def test_what_is_no_send_does_not_wait_for_sends(serve: Serve, nothing_left: None, lane: Lane) -> None:
+    async def send_hangs(peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while (request := await peer.read(reader)) is not None:
+            if request.method == "GET":
+                writer.write(answer())
+
+    peer, wire = await serve(send_hangs), Wire(WireLimits(connections=2))
+    sends = [asyncio.create_task(wire.call("POST", peer.url, "/send", timeout_s=5.0)) for _ in range(3)]
+    await asked(peer, 2)
+    with in_lane(lane):
+        assert isinstance(await wire.call("GET", peer.url, "/", timeout_s=5.0), Reply)
+    assert not any(send.done() for send in sends)
+    for send in sends:
+        send.cancel()
+    await asyncio.gather(*sends, return_exceptions=True)
+    await wire.close()
+
+
+async def test_a_session_that_hangs_leaves_connections_for_its_neighbours(serve: Serve, nothing_left: None) -> None:
+    async def one_hangs(peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while (request := await peer.read(reader)) is not None:
+            if request.target != "/hanging":
+                writer.write(answer())
+
+    peer, wire = await serve(one_hangs), Wire(WireLimits(connections=4, of_a_session=2, connect_timeout_s=0.05))
+    with in_lane(Lane.SENDS, "hanging"):
+        sends = [asyncio.create_task(wire.call("POST", peer.url, "/hanging", timeout_s=5.0)) for _ in range(6)]
+    await asked(peer, 2)
+    for _ in range(5):
+        with in_lane(Lane.SENDS, "neighbour"):
+            got = await wire.call("POST", peer.url, "/well", timeout_s=5.0)
+        assert isinstance(got, Reply), got
+    told = await asyncio.gather(*sends[2:])
+    assert {each.phase for each in told if isinstance(each, Fault)} == {Phase.NOT_ATTEMPTED}
+    assert "its share" in str(told[0])
+    for send in sends:
+        send.cancel()
+    await asyncio.gather(*sends, return_exceptions=True)
     await wire.close()
 
 
@@ -267,7 +317,7 @@ async def test_an_answer_before_the_request_was_read_whole_does_not_reuse_the_co
 async def test_small_requests_are_not_held_back(wire: Wire, serve: Serve) -> None:
     peer = await serve(saying(answer()))
     await get(wire, peer.url)
-    (connection,) = wire._peers[peer.url].pool._members
+    (connection,) = wire._peers[peer.url, Lane.SENDS].pool._members
     sock = connection._transport.get_extra_info("socket")
     assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 

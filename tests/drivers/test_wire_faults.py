@@ -7,8 +7,8 @@ from contextlib import suppress
 import pytest
 from scripted_peers import Peer, Serve, answer, reset, saying, silence
 
-from homing.drivers.dial import Dialer
-from homing.drivers.wire import MIB, Reply, Wire, WireLimits
+from homing.drivers.http.resolving import Dialer
+from homing.drivers.http.wire import MIB, Reply, Wire, WireLimits
 from homing.model.faults import Fault, Phase
 
 OK_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -226,7 +226,7 @@ async def test_a_length_longer_than_the_body_waits_for_the_rest_and_times_out(wi
 
 async def test_no_time_left_means_that_nothing_is_sent(wire: Wire, serve: Serve) -> None:
     peer = await serve(saying(answer()))
-    assert (await fault(wire, peer.url, timeout_s=0.0)).phase is Phase.CONNECT_TIMED_OUT
+    assert (await fault(wire, peer.url, timeout_s=0.0)).phase is Phase.NOT_ATTEMPTED
     assert peer.connections == 0
 
 
@@ -255,5 +255,5 @@ async def test_a_closed_wire_interrupts_what_is_under_way_and_makes_no_call_afte
     met = await under_way
     assert isinstance(met, Fault)
     assert met.phase is Phase.INTERRUPTED
-    assert await post(wire, peer.url) == Fault(Phase.CONNECT_BROKEN, "the wire was closed")
+    assert await post(wire, peer.url) == Fault(Phase.NOT_ATTEMPTED, "the wire was closed")
     assert len(peer.asked) == 1

@@ -10,16 +10,16 @@ from vault_fleet import running
 from worlds import A, B, C, World
 
 from homing.drivers import Drivers
-from homing.fleet import LiveFleet
-from homing.flows.alerts import AlertBook
-from homing.flows.fitness import EVERY_S, Fitness
-from homing.flows.listings import Lists
+from homing.flows.background.alerts import AlertBook
+from homing.flows.discovery.listings import Lists
+from homing.flows.failover.fitness import EVERY_S, Fitness
+from homing.lab.sim.world import SeededEntropy, VirtualClock
 from homing.model.alerts import AlertKind, Subject
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Instance, InstanceUrl, NoList, SessionId
 from homing.model.gateways import Gateway, Recognised
 from homing.ports import Roster, SessionStart
-from homing.sim.world import SeededEntropy, VirtualClock
+from homing.routing.roster import LiveFleet
 
 pytestmark = pytest.mark.virtual
 
@@ -168,7 +168,9 @@ async def test_what_is_no_gateway_at_all_is_described() -> None:
         assert "no gateway that we know: nginx/1.24" in (it.reason(A) or "")
 
 
-@pytest.mark.parametrize("phase", [Phase.REFUSED, Phase.REPLY_TIMED_OUT, Phase.INTERRUPTED, Phase.BAD_GATEWAY])
+@pytest.mark.parametrize(
+    "phase", [Phase.REFUSED, Phase.REPLY_TIMED_OUT, Phase.INTERRUPTED, Phase.BAD_GATEWAY, Phase.NOT_ATTEMPTED]
+)
 async def test_an_instance_that_is_away_is_not_misconfigured_and_nobody_is_asked_what_it_is(phase: Phase) -> None:
     async with checked(A) as it:
         it.world.instances[A].down = Fault(phase)

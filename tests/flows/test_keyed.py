@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from homing.decide.idempotency import LONGEST_WAIT_S, QUEUE_MAX, Drive, InFlight, Mismatch
-from homing.flows.keyed import CLAIM_WITHIN_S, Driven, KeyedSends
+from homing.decide.sending.idempotency import LONGEST_WAIT_S, QUEUE_MAX, Drive, InFlight, Mismatch
+from homing.flows.sending.idempotent_send import CLAIM_WITHIN_S, Driven, KeyedSends
+from homing.lab.sim.world import VirtualClock
 from homing.model.errors import Code, Problem
 from homing.model.fleet import SessionId, WorkspaceId
 from homing.model.messages import StoredAnswer
 from homing.model.sending import Receipt, Sent
 from homing.ports import StoreUnavailable
-from homing.sim.world import VirtualClock
-from homing.store.messages import SqlMessages
-from homing.store.sqlite import SqliteMemory
+from homing.store.sends.messages import SqlMessages
+from homing.store.sqlite.engine import SqliteMemory
 from tests.flows.worlds import W
 
 pytestmark = pytest.mark.virtual
@@ -119,6 +119,18 @@ async def test_whoever_comes_to_a_long_queue_is_told_at_once() -> None:
     assert f"{QUEUE_MAX} sends wait for the database" in told.value.detail
     outcomes = await asyncio.gather(*waiting, return_exceptions=True)
     assert all(isinstance(outcome, StoreUnavailable) for outcome in outcomes)
+
+
+async def test_a_workspace_of_which_few_wait_is_not_refused_because_of_another() -> None:
+    keyed, messages = keyed_sends(late_s=60.0)
+    waiting = [asyncio.ensure_future(ask(keyed, number)) for number in range(2 * QUEUE_MAX)]
+    await asyncio.sleep(LONGEST_WAIT_S + 0.1)
+    messages.late_s = 0.0
+    with pytest.raises(Problem):
+        await ask(keyed, 2 * QUEUE_MAX)
+    with pytest.raises(Driving):
+        await keyed.answer(WorkspaceId(2), "key", "fingerprint", "uuid of another's", driving)
+    await asyncio.gather(*waiting, return_exceptions=True)
 
 
 @pytest.mark.parametrize(("queue", "for_s"), [(QUEUE_MAX, LONGEST_WAIT_S - 0.1), (QUEUE_MAX - 1, LONGEST_WAIT_S + 0.1)])

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from homing.decide.recovery import SendPolicy
+from homing.decide.sending.recovery import SendPolicy
 from homing.model.errors import Code
 from homing.model.faults import Fault, Phase
-from homing.model.fleet import MoveKind, SessionStatus
+from homing.model.fleet import Epoch, MoveKind, Rebinding, SessionStatus
 from homing.model.sending import FailureCode, Found, NotSent, Sent, Unknown
 from homing.ports import Page
 from tests.flows.worlds import OURS, PLAIN, A, B, C, Misfortune, W, bench
@@ -50,6 +50,42 @@ async def test_every_safe_fault_of_the_place_leads_to_the_session(phase: Phase) 
         outcome = await it.send(account)
         assert isinstance(outcome, Sent)
         assert outcome.instance_url == B
+
+
+async def test_a_send_that_our_own_limit_kept_back_is_made_once_there_is_room() -> None:
+    async with bench(A, B) as it:
+        account = await it.account(A)
+        it.world.instances[A].misfortunes.extend([Misfortune(Fault(Phase.NOT_ATTEMPTED))] * 3)
+        outcome = await it.send(account)
+        assert isinstance(outcome, Sent)
+        assert (outcome.instance_url, outcome.attempts, outcome.failover) == (A, 1, False)
+        assert (it.tally.looks, it.world.doubted) == (0, [])
+
+
+async def test_a_send_that_our_own_limit_keeps_back_to_the_end_says_so() -> None:
+    async with bench(A, B) as it:
+        account = await it.account(A)
+        it.world.instances[A].misfortunes.extend([Misfortune(Fault(Phase.NOT_ATTEMPTED, "all in use"))] * 100)
+        outcome = await it.send(account)
+        assert isinstance(outcome, NotSent)
+        assert (outcome.code, outcome.attempts) == (FailureCode.OVERLOADED, 0)
+        assert "all in use" in outcome.reason
+
+
+async def test_a_session_that_moved_while_our_own_limit_kept_its_send_back_is_followed() -> None:
+    async with bench(A, B) as it:
+        account = await it.account(A)
+        it.world.instances[A].misfortunes.append(Misfortune(Fault(Phase.NOT_ATTEMPTED), after_s=2.0))
+        sending = asyncio.create_task(it.send(account))
+        await asyncio.sleep(1.0)
+        placement = (await it.route(account)).placement
+        it.world.lose(A)
+        it.world.hold(B, account.session_id, epoch=2)
+        await it.directory.rebind([Rebinding(placement, B, Epoch(2), MoveKind.REHOME, "moved")])
+        await it.route(account)
+        outcome = await sending
+        assert isinstance(outcome, Sent)
+        assert (outcome.instance_url, outcome.attempts, it.tally.looks) == (B, 1, 0)
 
 
 @pytest.mark.parametrize("phase", [Phase.INTERRUPTED, Phase.REPLY_TIMED_OUT, Phase.SERVER_ERROR, Phase.BAD_GATEWAY])

@@ -6,7 +6,7 @@ import pytest
 from node_fleet import A, B, C, NodeFleet, gateway, node_fleet
 from test_restoring import lived
 
-from homing.flows.exits import Exits
+from homing.flows.failover.exits import Exits
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, InstanceUrl, PlacementState, Takeover
 
@@ -56,6 +56,16 @@ async def test_while_it_answers_nobody_takes_its_sessions() -> None:
             assert (await refused(it.exits, A)).code is Code.STILL_ANSWERS
             fleet.nodes[A].mute = True
             assert (await refused(it.exits, A)).code is Code.STILL_ANSWERS, "somebody accepts its connections"
+            assert {(await fleet.again(each)).placement.state for each in accounts} == {PlacementState.HELD}
+
+
+async def test_that_we_could_not_ask_it_is_no_sign_that_nobody_answers() -> None:
+    async with node_fleet(A, B, storage="nfs") as fleet:
+        accounts = await alive(fleet, A, B)
+        async with gateway(fleet) as it:
+            await asyncio.sleep(10.0)
+            fleet.nodes[A].unasked = True
+            assert (await refused(it.exits, A)).code is Code.OVERLOADED
             assert {(await fleet.again(each)).placement.state for each in accounts} == {PlacementState.HELD}
 
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 import pytest
 from worlds import A, B, C, World
 
-from homing.decide.leases import LeasePolicy
-from homing.flows.watching import Watching, WatchPolicy
+from homing.decide.fleet.leases import LeasePolicy
+from homing.flows.failover.watching import Watching, WatchPolicy
+from homing.lab.sim.world import SeededEntropy, VirtualClock
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl
 from homing.model.health import Gone, State
 from homing.model.leases import Ended, Heartbeats, Incarnation, IncarnationId, StoreIdentity
 from homing.ports import StoreUnavailable
-from homing.sim.world import SeededEntropy, VirtualClock
 
 pytestmark = pytest.mark.virtual
 
@@ -128,6 +128,16 @@ async def test_an_instance_that_cannot_be_reached_but_lives_is_in_doubt_and_not_
         judged = bench.watching.judged()[B]
         assert (judged.state, judged.gone) == (State.SUSPECT, None)
         assert B in bench.watching.unfit()
+
+
+async def test_what_our_own_limits_kept_from_being_asked_is_no_evidence() -> None:
+    async with watched() as bench:
+        bench.world.lose(B, Fault(Phase.NOT_ATTEMPTED))
+        for _ in range(100):
+            bench.watching.saw(B, Phase.NOT_ATTEMPTED)
+            await asyncio.sleep(0.1)
+        assert bench.watching.judged()[B].state is State.HEALTHY
+        assert not bench.watching.unfit()
 
 
 async def test_who_supervises_it_is_believed_at_once() -> None:

@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from homing.decide.recovery import SendPolicy
-from homing.flows.listings import Lists
-from homing.flows.news import News
-from homing.flows.rediscover import Rediscovery
-from homing.flows.send import Sending
+from homing.decide.sending.recovery import SendPolicy
+from homing.flows.discovery.listings import Lists
+from homing.flows.discovery.rediscover import Rediscovery
+from homing.flows.discovery.wakeups import News
+from homing.flows.sending.send import Sending
+from homing.lab.sim.world import SeededEntropy, VirtualClock
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import (
     Account,
@@ -44,12 +45,11 @@ from homing.ports import (
     RosterChanged,
     SessionStart,
 )
-from homing.routes import RouteCache
-from homing.sim.world import SeededEntropy, VirtualClock
-from homing.store.directory import SqlDirectory
-from homing.store.notices import LocalNotices
-from homing.store.opening import open_database
-from homing.store.work import SqlWork
+from homing.routing.cache import RouteCache
+from homing.store.db.opening import open_database
+from homing.store.directory.directory import SqlDirectory
+from homing.store.notices.notices import LocalNotices
+from homing.store.work.queue import SqlWork
 
 A, B, C = (InstanceUrl(f"http://{name}:3001") for name in "abc")
 OURS = Capabilities(choose_message_id=True, stop_keeps_login=True, share_credentials=True, honour_epoch=True)
@@ -100,6 +100,7 @@ class World:
         self.ledger: list[tuple[str, str]] = []
         self.recipients: list[str] = []
         self.withdrawn: set[InstanceUrl] = set()
+        self.doubted: list[InstanceUrl] = []
         self.draining: set[InstanceUrl] = set()
         self.owners: dict[SessionId, WorkspaceId] = {}
         self.phones: dict[SessionId, str] = {}
@@ -148,7 +149,7 @@ class World:
         return instance.can.without_message_id() if url in self.withdrawn else instance.can
 
     def doubt(self, url: InstanceUrl) -> None:
-        pass
+        self.doubted.append(url)
 
     def withdraw_message_id(self, url: InstanceUrl) -> None:
         self.withdrawn.add(url)
@@ -264,6 +265,9 @@ class Tally:
         self.reads = self.looks = 0
         self.moves: list[tuple[MoveKind, int]] = []
         self.arrivals: list[tuple[MoveKind, float]] = []
+
+    def call_not_made(self, instance: InstanceUrl, call: str) -> None:
+        pass
 
     def instance_called(self, instance: InstanceUrl, call: str) -> None:
         pass

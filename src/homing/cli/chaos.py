@@ -49,11 +49,11 @@ def chaos(
 
     Exit codes: 0 every promise was kept; 1 one was not, or it was interrupted; 2 it cannot start.
     """
-    from homing.chaos import command
-    from homing.chaos.kinds import KINDS
-    from homing.chaos.run import Orders
-    from homing.chaos.stage import SQLITE, Wanted
     from homing.demo.plan import Unworkable
+    from homing.lab.chaos import command
+    from homing.lab.chaos.kinds import KINDS
+    from homing.lab.chaos.run import Orders
+    from homing.lab.chaos.stage import SQLITE, Wanted
 
     if faults == "list":
         print_json([{"fault": kind.name, "does": kind.does, "needs": kind.needs.value} for kind in KINDS.values()])

@@ -14,8 +14,8 @@ from homing.cli.stops import CannotStart, NeedsAttention, problem
 from homing.compose import open_exits, open_stores
 from homing.compose.waiting import until_there
 from homing.config import Settings
-from homing.flows.alerts import STANDING_MAX
-from homing.flows.exits import Exited
+from homing.flows.background.alerts import STANDING_MAX
+from homing.flows.failover.exits import Exited
 from homing.model.access import Scope
 from homing.model.alerts import Alert, Subject
 from homing.model.errors import Problem
@@ -40,8 +40,8 @@ from homing.ports import Alerts, Directory, InstanceHealth, NameTaken, Page, Sto
 from homing.serve import fleet_views, logs, problems, schedule_view, views
 from homing.serve.keyring import new_key
 from homing.serve.workspaces import Workspaces, region_of
-from homing.store.database import StoreMisconfigured
-from homing.store.opening import parse, sqlite_path
+from homing.store.db.database import StoreMisconfigured
+from homing.store.db.opening import parse, sqlite_path
 from homing.world import SystemClock, SystemEntropy
 
 T = TypeVar("T")

@@ -8,11 +8,11 @@ from homing.cli.stops import CannotStart, NeedsAttention
 from homing.cli.waiting import bars
 from homing.compose import open_sync
 from homing.config import Settings
-from homing.decide.sync import Checked
+from homing.decide.knowledge.sync import Checked
 from homing.ports import StoreUnavailable
 from homing.serve import logs
 from homing.serve.sync_report import CHECKS_MAX, shown
-from homing.store.database import StoreMisconfigured
+from homing.store.db.database import StoreMisconfigured
 
 
 def sync_here(settings: Settings, *, dry_run: bool, force: bool) -> dict[str, Any]:

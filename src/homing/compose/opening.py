@@ -7,27 +7,28 @@ from typing import Any
 
 import structlog
 
-from homing.compose.parts import Gateway
-from homing.compose.stores import Stores, open_stores
+from homing.compose.stores import open_stores
 from homing.compose.wiring import Reached, drivers_of, exits_on, wired
 from homing.config import DEFAULT_INSTANCES, Misconfigured, Settings
 from homing.drivers import Drivers
-from homing.drivers.tls import TlsContexts, TlsFiles, TlsUnusable
-from homing.drivers.wire import Wire, WireLimits
-from homing.fleet import LiveFleet
-from homing.flows.alerts import AlertBook
-from homing.flows.exits import Exits
-from homing.flows.identity import Identity
-from homing.flows.link_alerts import LinkAlerts
-from homing.flows.listings import Lists
-from homing.flows.sync import Sync
-from homing.flows.unblocking import Unblocking
+from homing.drivers.http.tls import TlsContexts, TlsFiles, TlsUnusable
+from homing.drivers.http.wire import Wire, WireLimits
+from homing.flows.background.alerts import AlertBook
+from homing.flows.background.link_alerts import LinkAlerts
+from homing.flows.discovery.listings import Lists
+from homing.flows.discovery.phones import Identity
+from homing.flows.discovery.sync import Sync
+from homing.flows.failover.exits import Exits
+from homing.flows.failover.sqlite_lock_watchdog import Unblocking
 from homing.model.gateways import DEFAULT_FAMILY
 from homing.model.urls import normal
 from homing.ports import Clock, Directory, Entropy, NameTaken
+from homing.routing.roster import LiveFleet
+from homing.serve.gateway import Gateway
 from homing.serve.metrics import Metrics
-from homing.store.sqlite import SqliteFile
-from homing.store.write_lock import WriteLock
+from homing.store.opened import Stores
+from homing.store.sqlite.engine import SqliteFile
+from homing.store.sqlite.write_lock import WriteLock
 from homing.world import SystemClock, SystemEntropy
 
 log = structlog.get_logger("homing")
@@ -108,7 +109,7 @@ async def open_exits(settings: Settings) -> AsyncIterator[Exits]:
     """For a command that says, without a gateway, that an instance exited. Gateways find the wishes when they look."""
     async with AsyncExitStack() as stack:
         stores = await stack.enter_async_context(open_stores(settings))
-        wire = Wire(WireLimits(connections=settings.homing_connections_per_instance))
+        wire = Wire(_limits(settings))
         stack.push_async_callback(wire.close)
         fleet = LiveFleet(stores.directory, drivers_of(settings, wire, Metrics()), SystemClock())
         await fleet.refresh()
@@ -126,7 +127,11 @@ def _wire(settings: Settings) -> Wire:
         tls = TlsContexts(files)
     except TlsUnusable as error:
         raise Misconfigured(str(error)) from error
-    return Wire(WireLimits(connections=settings.homing_connections_per_instance), tls=tls)
+    return Wire(_limits(settings), tls=tls)
+
+
+def _limits(settings: Settings) -> WireLimits:
+    return WireLimits(settings.homing_connections_per_instance, settings.connections_of_a_session)
 
 
 async def _know(gateway: Gateway, *, alone: bool) -> None:

@@ -9,72 +9,73 @@ from typing import Any, Protocol
 import structlog
 
 from homing.compose.joining import all_hear, fitness_of, reporting
-from homing.compose.parts import Gateway, Moving
 from homing.compose.restoring import restoring_of
-from homing.compose.stores import Stores
 from homing.config import Misconfigured, Settings
-from homing.decide import pictures
-from homing.decide.health import HealthPolicy
-from homing.decide.moves import MovePolicy
-from homing.decide.restoring import RestoringPolicy
+from homing.decide.fleet.health import HealthPolicy
+from homing.decide.knowledge import qr_pictures
+from homing.decide.moves.rules import MovePolicy
+from homing.decide.starting.restoring import RestoringPolicy
 from homing.drivers import Drivers, drivers_over
+from homing.drivers.http.wire import Calls
 from homing.drivers.metered import MeteredDriver
 from homing.drivers.registry import NoDrivers, families, unknown_driver
-from homing.drivers.wire import Calls
-from homing.fleet import LiveFleet
-from homing.flows.accounts import Accounts
-from homing.flows.adopting import Adopting
-from homing.flows.alerts import AlertBook
-from homing.flows.balance import Balance
-from homing.flows.deleting import Deleting
-from homing.flows.doubts import Doubts
-from homing.flows.drain import Drains
-from homing.flows.exits import Exits
-from homing.flows.fitness import Fitness
-from homing.flows.hints import Hints
-from homing.flows.housekeeping import Housekeeping
-from homing.flows.identity import Identity
-from homing.flows.intake import Intake
-from homing.flows.keeper import Keeper, KeeperPolicy
-from homing.flows.keyed import KeyedSends
-from homing.flows.link_alerts import LinkAlerts
-from homing.flows.listings import Lists
-from homing.flows.looking import Looking
-from homing.flows.migrate import Migrations
-from homing.flows.news import News
-from homing.flows.overlooked import Overlooked
-from homing.flows.pairing import Pairing
-from homing.flows.prospects import Prospects
-from homing.flows.readiness import Readiness
-from homing.flows.record import Recorder
-from homing.flows.rediscover import Rediscovery
-from homing.flows.rehome import KIND as REHOME
-from homing.flows.rehome import PATIENCE as REHOME_PATIENCE
-from homing.flows.rehome import Rehoming, WishList
-from homing.flows.restore_queue import RestoreQueue
-from homing.flows.said import Said
-from homing.flows.schedules import Schedule, Scheduler
-from homing.flows.send import Sending
-from homing.flows.stray_sessions import StraySessions
-from homing.flows.strays import Strays
-from homing.flows.sync import Sync
-from homing.flows.take_back import TakeBacks
-from homing.flows.underway import RehomePolicy
-from homing.flows.watching import Watching, WatchPolicy
-from homing.flows.worker import Duty, Worker
+from homing.flows.admission import Admissions
+from homing.flows.background.alerts import AlertBook
+from homing.flows.background.link_alerts import LinkAlerts
+from homing.flows.background.readiness import Readiness
+from homing.flows.background.retention import Housekeeping
+from homing.flows.background.schedules import Schedule, Scheduler
+from homing.flows.background.worker import Duty, Worker
+from homing.flows.discovery.adopting import Adopting
+from homing.flows.discovery.incarnations import Looking
+from homing.flows.discovery.listings import Lists
+from homing.flows.discovery.phones import Identity
+from homing.flows.discovery.rediscover import Rediscovery
+from homing.flows.discovery.stray_sessions import StraySessions
+from homing.flows.discovery.sync import Sync
+from homing.flows.discovery.wakeups import News
+from homing.flows.failover.doubtful_sessions import Doubts
+from homing.flows.failover.exits import Exits
+from homing.flows.failover.fitness import Fitness
+from homing.flows.failover.keeper import Keeper, KeeperPolicy
+from homing.flows.failover.replaced_sessions import TakeBacks
+from homing.flows.failover.restore_queue import RestoreQueue
+from homing.flows.failover.stuck_moves import Strays
+from homing.flows.failover.watching import Watching, WatchPolicy
+from homing.flows.moves.batch import RehomePolicy
+from homing.flows.moves.move_jobs import KIND as REHOME
+from homing.flows.moves.move_jobs import PATIENCE as REHOME_PATIENCE
+from homing.flows.moves.move_jobs import Rehoming, WishList
+from homing.flows.moves.prospects import Prospects
+from homing.flows.operations.accounts import Accounts
+from homing.flows.operations.deleting import Deleting
+from homing.flows.operations.drain import Drains
+from homing.flows.operations.migrate import Migrations
+from homing.flows.operations.pairing import Pairing
+from homing.flows.operations.rebalance import Balance
+from homing.flows.sending.idempotent_send import KeyedSends
+from homing.flows.sending.own_messages import Said
+from homing.flows.sending.send import Sending
+from homing.flows.sending.send_records import Recorder
+from homing.flows.webhooks.catch_up import Overlooked
+from homing.flows.webhooks.hints import Hints
+from homing.flows.webhooks.intake import Intake
 from homing.model.alerts import FLEET, AlertKind
 from homing.model.fleet import InstanceUrl
 from homing.model.health import shown_state
 from homing.model.work import Tick
 from homing.ports import Clock, Directory, Entropy, Notice, TellHearing
-from homing.routes import RouteCache
+from homing.routing.cache import RouteCache
+from homing.routing.roster import LiveFleet
 from homing.serve.feed import EventFeed, Shares
+from homing.serve.gateway import Gateway, Moving
 from homing.serve.keyring import Keyring
 from homing.serve.metrics import Metrics
-from homing.serve.sends import SendEndpoint, SendSettings
+from homing.serve.sends import SendEndpoint
 from homing.serve.workspaces import Workspaces
-from homing.store import naming
-from homing.store.vault_settling import SqlReservations
+from homing.store.directory import naming
+from homing.store.opened import Stores
+from homing.store.vault.settling import SqlReservations
 
 log = structlog.get_logger("homing")
 
@@ -203,7 +204,7 @@ def _doubts(
 
 def _pairing(stores: Stores, fleet: LiveFleet, clock: Clock) -> Pairing:
     """Pictures are read beside the loop: they come from outside, and take a while."""
-    read_picture = partial(asyncio.to_thread, pictures.text_in)
+    read_picture = partial(asyncio.to_thread, qr_pictures.text_in)
     return Pairing(stores.directory, fleet, stores.events, clock, read_picture)
 
 
@@ -251,18 +252,18 @@ def _send_endpoint(
 ) -> tuple[SendEndpoint, KeyedSends, Recorder]:
     keyed = KeyedSends(stores.messages, clock, owner=entropy.uuid(), keep_s=settings.homing_idempotency_hours * 3600)
     recorder = Recorder(stores.messages, clock)
-    limits = SendSettings(settings.message_id_secret, settings.homing_max_sends)
     endpoint = SendEndpoint(
         keyring=keyring,
         workspaces=workspaces,
         routes=routes,
         sending=sending,
         keyed=keyed,
+        admissions=Admissions(settings.admission_policy, metrics.refused),
         recorder=recorder,
         clock=clock,
         entropy=entropy,
         metrics=metrics,
-        settings=limits,
+        secret=settings.message_id_secret,
     )
     return endpoint, keyed, recorder
 
@@ -357,7 +358,8 @@ def _keeping(
     reached: Reached,
 ) -> _Kept:
     news = News()
-    watching = Watching(stores.leases, fleet, clock, entropy, _watch_policy(settings), fitness.misconfigured, alerts)
+    watch, wrong = _watch_policy(settings), fitness.misconfigured
+    watching = Watching(stores.leases, fleet, clock, entropy, watch, wrong, alerts, metrics.lagged)
     rehoming = Rehoming(
         stores.directory,
         stores.grants,

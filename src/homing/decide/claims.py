@@ -8,7 +8,7 @@ that says less is only behind.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
-from homing.decide.reconcile import Claims, Observations
+from homing.decide.knowledge.reconcile import Claims, Observations
 from homing.model.fleet import InstanceUrl, ListedSession, Placement, SessionId
 from homing.model.vault import Vouched
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from homing.demo.plan import Plan, Unworkable
-from homing.store.database import StoreMisconfigured
-from homing.store.filelock import FileLock
+from homing.store.db.database import StoreMisconfigured
+from homing.store.sqlite.filelock import FileLock
 
 REMOVED_WITHIN_S = 2.0
 

@@ -19,8 +19,8 @@ from homing.demo.population import Population, log_in, pair, settle
 from homing.demo.processes import LISTENS_WITHIN_S, Child
 from homing.demo.state_file import StateFile
 from homing.ports import StoreUnavailable
-from homing.store.database import StoreMisconfigured
-from homing.store.sealing import fresh_key
+from homing.store.db.database import StoreMisconfigured
+from homing.store.vault.sealing import fresh_key
 
 Tell = Callable[[str], None]
 

@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from homing.drivers import reading
-from homing.drivers.wire import MIB, Calls, Reply
+from homing.drivers.http.wire import MIB, Calls, Reply
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, NoList, SessionId, SessionStatus
 from homing.model.sending import Receipt

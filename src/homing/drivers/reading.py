@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from homing.drivers.connection import Reply
+from homing.drivers.http.connection import Reply
+from homing.drivers.redact import shown
 from homing.drivers.values import CODE_MAX, NAME_MAX, text_in
-from homing.drivers.words import shown
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl, ListedSession, SessionId, SessionList
 

@@ -3,8 +3,8 @@
 from collections.abc import Collection
 
 from homing.decide import claims
-from homing.decide.reconcile import Observations
-from homing.flows.alerts import AlertBook
+from homing.decide.knowledge.reconcile import Observations
+from homing.flows.background.alerts import AlertBook
 from homing.model.alerts import FLEET, AlertKind, Subject
 from homing.model.fleet import Placement, SessionId, SessionList
 from homing.ports import Directory

@@ -18,18 +18,18 @@ from typing import Self
 
 from aiohttp import web
 
-from homing.decide.leases import LeasePolicy
+from homing.decide.fleet.leases import LeasePolicy
+from homing.instance.api.faults import Faults
+from homing.instance.api.http import Surface, application
 from homing.instance.engines.simulated import SimulatedEngine
-from homing.instance.events import OnHostEvent
-from homing.instance.faults import Faults
-from homing.instance.gateway import Gateway
-from homing.instance.gateway_settings import GatewaySettings, Misconfigured
 from homing.instance.host import Host
-from homing.instance.http import Surface, application
-from homing.instance.journal import Journal
-from homing.instance.journal_file import JournalInUse, NotAJournal
 from homing.instance.lease import Lease
-from homing.instance.notifier import Notifier
+from homing.instance.notify.events import OnHostEvent
+from homing.instance.notify.gateway import Gateway
+from homing.instance.notify.journal import Journal
+from homing.instance.notify.journal_file import JournalInUse, NotAJournal
+from homing.instance.notify.notifier import Notifier
+from homing.instance.notify.settings import GatewaySettings, Misconfigured
 from homing.instance.policy import HostPolicy
 from homing.listening import listeners
 from homing.ports import Clock, Credentials, Leases, StoreUnavailable

@@ -2,7 +2,7 @@
 
 The phase is what tells "nothing was sent" from "something may have been sent", so a driver translates every
 exception and every answer it meets into exactly one of these, once. What a fault *implies* is judged in
-`homing.decide.failures`.
+`homing.decide.sending.failures`.
 """
 
 from dataclasses import dataclass
@@ -14,6 +14,8 @@ from homing.model.fleet import Epoch
 class Phase(StrEnum):
     """Where in a call it went wrong, from before the connection to after the answer."""
 
+    NOT_ATTEMPTED = "not_attempted"
+    """Our own limits, or our own exhaustion, kept us from asking: it says nothing of the instance."""
     NAME_NOT_RESOLVED = "name_not_resolved"
     REFUSED = "refused"
     CONNECT_TIMED_OUT = "connect_timed_out"

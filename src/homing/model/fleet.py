@@ -120,8 +120,8 @@ class Instance:
 class InstanceLoad:
     """How much the directory has placed on an instance.
 
-    `connected` are known to be so (`homing.decide.presence`) as long as the instance can be reached; each of them was
-    seen so at `seen_at` or later.
+    `connected` are known to be so (`decide.knowledge.presence`) as long as the instance can be reached; each of them
+    was seen so at `seen_at` or later.
     """
 
     instance: Instance

@@ -43,6 +43,8 @@ class VerdictKind(StrEnum):
     LOGGED_OUT = "logged_out"
     REJECTED = "rejected"
     MISCONFIGURED = "misconfigured"
+    OVERLOADED = "overloaded"
+    """We are: nothing was asked of the instance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,11 @@ class Attempt:
     verdict: Verdict
     chose_id: bool
     at_s: float
+
+    @property
+    def was_made(self) -> bool:
+        """Whether the instance was asked, or was not, because of a limit of our own."""
+        return self.verdict.kind is not VerdictKind.OVERLOADED
 
 
 # --- what a look for a lost session found -----------------------------------------------------------------
@@ -162,7 +169,7 @@ class CannotRepeat:
 
 
 Happening = Attempt | Looked | CannotRepeat | Unplaced | Observed
-"""What a send went through, in order; `homing.decide.recovery` reads this and says what comes next."""
+"""What a send went through, in order; `homing.decide.sending.recovery` reads this and says what comes next."""
 
 
 # --- how it ended -----------------------------------------------------------------------------------------

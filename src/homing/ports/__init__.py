@@ -270,7 +270,7 @@ class Directory(HandedOut, Protocol):
         away: Collection[InstanceUrl] = (),
     ) -> list[Account]:
         """A page by id. `status` is the one that is known now, where the instances that are `away` cannot be reached
-        (`homing.decide.presence`)."""
+        (`homing.decide.knowledge.presence`)."""
         ...
 
     async def accounts_of(self, sessions: Collection[SessionId]) -> list[Account]:

@@ -10,6 +10,10 @@ class Meters(Protocol):
 
     def instance_called(self, instance: InstanceUrl, call: str) -> None: ...
 
+    def call_not_made(self, instance: InstanceUrl, call: str) -> None:
+        """One of the calls that were counted was not made after all, because of a limit of our own."""
+        ...
+
     def moved(self, kind: MoveKind, count: int = 1) -> None: ...
 
     def arrived(self, kind: MoveKind, took_s: float) -> None:

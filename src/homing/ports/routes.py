@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from homing.model.fleet import AccountUuid, Contact, ContactUuid, Placement, Route, WorkspaceId
+from homing.model.fleet import AccountUuid, Contact, ContactUuid, Placement, Route, SessionId, WorkspaceId
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,10 @@ class Routes(Protocol):
         self, workspace: WorkspaceId | None, account_uuid: AccountUuid, contact_uuid: ContactUuid | None
     ) -> tuple[Route | None, Contact | None]:
         """The account's route and the contact, in one read at most. None for what is unknown to the workspace."""
+        ...
+
+    def by_session(self, session_id: SessionId) -> Route | None:
+        """The session's route, if it is known without asking the directory."""
         ...
 
     async def reread_unless_moved(self, account_uuid: AccountUuid, failed: Placement) -> Route | None:

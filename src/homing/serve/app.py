@@ -14,7 +14,6 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ASGIApp, Receive, Send
 
 import homing
-from homing.compose import Gateway
 from homing.model.errors import Code, Problem
 from homing.ports import NameTaken, StoreUnavailable
 from homing.serve import problems
@@ -33,6 +32,7 @@ from homing.serve.api import (
 from homing.serve.api.context import TheGateway, provide_caller, provide_gateway
 from homing.serve.described import Described, also
 from homing.serve.docs import DocsDocument, DocsPage, nothing_else
+from homing.serve.gateway import Gateway
 from homing.serve.methods import methods_by_path, name_all_methods
 from homing.serve.queries import known_queries, refuse, refuse_unknown
 from homing.serve.readable import CheckedRequest

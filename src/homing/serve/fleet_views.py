@@ -5,13 +5,13 @@ from datetime import datetime
 
 import msgspec
 
-from homing.decide.brake import Clear, Engaged
-from homing.flows.balance import Balanced
-from homing.flows.drain import Drain, Stuck
-from homing.flows.exits import Exited
-from homing.flows.migrate import Wanted
-from homing.flows.prospects import Prospect
-from homing.flows.unknown_senders import UnknownSender
+from homing.decide.fleet.brake import Clear, Engaged
+from homing.flows.failover.exits import Exited
+from homing.flows.moves.prospects import Prospect
+from homing.flows.operations.drain import Drain, Stuck
+from homing.flows.operations.migrate import Wanted
+from homing.flows.operations.rebalance import Balanced
+from homing.flows.webhooks.unknown_senders import UnknownSender
 from homing.model.alerts import Alert
 from homing.model.faults import Fault
 from homing.model.fleet import InstanceLoad, Move

@@ -13,7 +13,8 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from homing.decide.speakers import Cause
+from homing.decide.admission import Share
+from homing.decide.reports.speakers import Cause
 from homing.model.alerts import AlertKind
 from homing.model.events import IntakeResult
 from homing.model.fleet import InstanceUrl, MoveKind
@@ -24,6 +25,7 @@ from homing.serve import logs
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 _CALLS = ("send", "list", "health", "status", "start", "stop", "restart", "logout", "pairing")
+_LAG_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 _BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60)
 
 
@@ -77,6 +79,10 @@ class Metrics:
             "homing_instance_calls_total", "Calls to instances", ["instance", "call"], registry=self.registry
         )
         self._call_children: dict[tuple[InstanceUrl, str], Counter] = {}
+        told = "Of those, calls that were not made: our own connections to the instance were all in use"
+        self._unmade = Counter(
+            "homing_instance_calls_not_made_total", told, ["instance", "call"], registry=self.registry
+        )
         self._moves = Counter("homing_moves_total", "Placements changed", ["kind"], registry=self.registry)
         for kind in MoveKind:
             self._moves.labels(kind.value)
@@ -99,6 +105,15 @@ class Metrics:
         self._syncs = Counter("homing_syncs_total", "Scheduled checks of the fleet", ["result"], registry=self.registry)
         for result in ("well", "attention", "failed"):
             self._syncs.labels(result)
+        told = "Sends that were not let in, by whose share of what may be in progress was full"
+        refused = Counter("homing_sends_refused_total", told, ["share"], registry=self.registry)
+        self._refused = {share: refused.labels(share.value) for share in Share}
+        self._lag = Histogram(
+            "homing_loop_lag_seconds",
+            "How late the event loop came to what was due, five times a second",
+            buckets=_LAG_BUCKETS,
+            registry=self.registry,
+        )
         self.sends_in_progress = Gauge("homing_sends_in_progress", "Sends being driven", registry=self.registry)
 
     def _counter(self, name: str, told: str) -> Counter:
@@ -112,9 +127,13 @@ class Metrics:
         """Show the instance's calls at 0."""
         for call in _CALLS:
             self._child(instance, call)
+            self._unmade.labels(origin_key(instance), call)
 
     def instance_called(self, instance: InstanceUrl, call: str) -> None:
         self._child(instance, call).inc()
+
+    def call_not_made(self, instance: InstanceUrl, call: str) -> None:
+        self._unmade.labels(origin_key(instance), call).inc()
 
     def moved(self, kind: MoveKind, count: int = 1) -> None:
         self._moves.labels(kind.value).inc(count)
@@ -128,6 +147,14 @@ class Metrics:
     ) -> None:
         """Read these anew for every scrape: how each instance is judged, the brake, the sends that wait, alerts."""
         self.registry.register(_Fleet(states, braked, waiting, alerts))
+
+    def refused(self, share: Share) -> None:
+        """A send was not let in."""
+        self._refused[share].inc()
+
+    def lagged(self, late_s: float) -> None:
+        """The loop came so late to what was due."""
+        self._lag.observe(late_s)
 
     def reported(self, result: IntakeResult) -> None:
         self._webhooks[result].inc()

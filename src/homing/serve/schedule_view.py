@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from homing.decide import schedules
+from homing.decide.work import cron
 from homing.model.work import ScheduleRecord
 
 
@@ -25,7 +25,7 @@ class ScheduleView(msgspec.Struct):
 
 
 def shown(record: ScheduleRecord, now: datetime) -> ScheduleView:
-    next_at = schedules.next_at(record.expression, now)
+    next_at = cron.next_at(record.expression, now)
     return ScheduleView(
         name=record.name,
         expression=record.expression,

@@ -11,14 +11,15 @@ from typing import Any
 import msgspec
 import structlog
 
-from homing.decide import idempotency
-from homing.decide.idempotency import Drive, InFlight, Mismatch
-from homing.flows.keyed import Driven, KeyedSends
-from homing.flows.record import Recorder
-from homing.flows.send import Sending
+from homing.decide.sending import idempotency
+from homing.decide.sending.idempotency import Drive, InFlight, Mismatch
+from homing.flows.admission import Admissions
+from homing.flows.sending.idempotent_send import Driven, KeyedSends
+from homing.flows.sending.send import Sending
+from homing.flows.sending.send_records import Recorder
 from homing.model.access import Scope
 from homing.model.errors import Code, Problem
-from homing.model.fleet import AccountUuid, Contact, ContactUuid, Route
+from homing.model.fleet import AccountUuid, Contact, ContactUuid, Route, WorkspaceId
 from homing.model.messages import StoredAnswer
 from homing.model.phones import Number
 from homing.model.sending import NotSent, Outcome, Sent, Text, Unknown
@@ -48,14 +49,6 @@ class Answer:
     media_type: str = problems.JSON
 
 
-@dataclass(frozen=True, slots=True)
-class SendSettings:
-    """What the endpoint must know of the settings."""
-
-    secret: bytes
-    sends_max: int
-
-
 class SendEndpoint:
     """Answers sends."""
 
@@ -67,17 +60,18 @@ class SendEndpoint:
         routes: Routes,
         sending: Sending,
         keyed: KeyedSends,
+        admissions: Admissions,
         recorder: Recorder,
         clock: Clock,
         entropy: Entropy,
         metrics: Metrics,
-        settings: SendSettings,
+        secret: bytes,
     ) -> None:
+        """`secret`: what message ids are derived with from idempotency keys."""
         self._keyring, self._workspaces, self._routes = keyring, workspaces, routes
-        self._sending, self._keyed = sending, keyed
+        self._sending, self._keyed, self._admissions = sending, keyed, admissions
         self._recorder, self._clock, self._entropy, self._metrics = recorder, clock, entropy, metrics
-        self._settings = settings
-        self._in_progress = 0
+        self._secret = secret
         self._driving: set[asyncio.Task[Any]] = set()
         self._ends = False
 
@@ -104,29 +98,27 @@ class SendEndpoint:
             return _problem(Problem(Code.DIRECTORY_UNAVAILABLE, f"The directory is away: {error}", retry_after_s=2))
 
     async def _admitted(self, caller: Caller, body: SendBody, key: str | None, began_s: float) -> StoredAnswer:
-        if self._in_progress >= self._settings.sends_max:
-            detail = f"{self._in_progress} sends are in progress, which is the limit"
-            raise Problem(Code.OVERLOADED, detail, retry_after_s=1)
-        self._in_progress += 1
+        """Driven, unless it is not let in: what waits for anything at all takes a place of its own sender's."""
+        _check_kind(body)
+        if caller.names_another(body.workspace_id):
+            raise _no_account(body)
+        workspace, account = caller.acting_for(body.workspace_id), AccountUuid(body.account_uuid.lower())
+        self._admissions.enter(workspace, account)
         self._metrics.sends_in_progress.inc()
         try:
-            route, number = await self._addressed(caller, body)
+            route, number = await self._addressed(workspace, account, body)
             if key is None:
                 _, answer = await self._driven(self._text(route, number, body), route, began_s)
                 return answer
             return await self._once(key, route, number, body, began_s)
         finally:
-            self._in_progress -= 1
+            self._admissions.leave(workspace, account)
             self._metrics.sends_in_progress.dec()
 
-    async def _addressed(self, caller: Caller, body: SendBody) -> tuple[Route, Number]:
+    async def _addressed(self, workspace: WorkspaceId, account: AccountUuid, body: SendBody) -> tuple[Route, Number]:
         """The sender's route and the recipient's number."""
-        _check_kind(body)
         contact_uuid = ContactUuid(body.contact_uuid.lower()) if body.contact_uuid is not None else None
-        if caller.names_another(body.workspace_id):
-            raise _no_account(body)
-        workspace = caller.acting_for(body.workspace_id)
-        route, contact = await self._routes.route(workspace, AccountUuid(body.account_uuid.lower()), contact_uuid)
+        route, contact = await self._routes.route(workspace, account, contact_uuid)
         if route is None:
             raise _no_account(body)
         if body.phone is not None:
@@ -168,9 +160,7 @@ class SendEndpoint:
         if key is None:
             message_id = idempotency.message_id(self._entropy.token(9))
         else:
-            message_id = idempotency.derived_message_id(
-                self._settings.secret, route.workspace_id, route.account_uuid, key
-            )
+            message_id = idempotency.derived_message_id(self._secret, route.workspace_id, route.account_uuid, key)
         return Text(
             uuid=admission.message_uuid if admission else self._entropy.uuid(),
             message_id=message_id,

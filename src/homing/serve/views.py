@@ -6,8 +6,8 @@ from typing import Generic, Literal, Protocol, TypeVar
 
 import msgspec
 
-from homing.decide import presence
-from homing.flows.pairing import Shown
+from homing.decide.knowledge import presence
+from homing.flows.operations.pairing import Shown
 from homing.model.access import Key
 from homing.model.alerts import GUIDES, Alert
 from homing.model.fleet import Account, Contact, InstanceUrl, SessionStatus

@@ -15,7 +15,7 @@ from homing.drivers.calling import (
     now_s,
     unsent,
 )
-from homing.drivers.wire import Reply
+from homing.drivers.http.wire import Reply
 from homing.drivers.wuzapi import answers
 from homing.drivers.wuzapi.answers import User
 from homing.model.faults import Fault, Phase

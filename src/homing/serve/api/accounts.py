@@ -6,11 +6,10 @@ from litestar import Controller, delete, get, patch, post
 from litestar.params import FromQuery, JSONBody, QueryParameter
 from msgspec import UNSET
 
-from homing.compose import Gateway
-from homing.flows.accounts import NO_NAMES
-from homing.flows.adopting import Sought, runs
-from homing.flows.drain import gave_up_on
-from homing.flows.rehome import KIND
+from homing.flows.discovery.adopting import Sought, runs
+from homing.flows.moves.move_jobs import KIND
+from homing.flows.operations.accounts import NO_NAMES
+from homing.flows.operations.drain import gave_up_on
 from homing.model.alerts import Subject
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, AccountUuid, InstanceUrl, SessionStatus, Takeover
@@ -38,6 +37,7 @@ from homing.serve.api.context import (
 from homing.serve.bodies import AccountBody, AccountChanges, MigrateBody, RehomeBody, StartAllBody
 from homing.serve.described import also
 from homing.serve.fleet_views import WantedView
+from homing.serve.gateway import Gateway
 from homing.serve.starting_views import StartedAllView
 from homing.serve.views import AccountView, Listing, PairingView
 

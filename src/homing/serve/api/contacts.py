@@ -3,7 +3,6 @@
 from litestar import Controller, delete, get, post
 from litestar.params import JSONBody
 
-from homing.compose import Gateway
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Contact, ContactUuid
 from homing.ports import AccountChanged, Page
@@ -23,6 +22,7 @@ from homing.serve.api.context import (
 )
 from homing.serve.bodies import ContactBody
 from homing.serve.described import also
+from homing.serve.gateway import Gateway
 from homing.serve.views import ContactView, Listing
 
 

@@ -8,12 +8,12 @@ from litestar.di import NamedDependency
 from litestar.handlers import BaseRouteHandler
 from litestar.params import FromPath, QueryParameter
 
-from homing.compose import Gateway
 from homing.model.access import Scope
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, Instance, InstanceUrl, SessionId, WorkspaceId
 from homing.model.urls import normal
 from homing.serve.access import Caller, authorise
+from homing.serve.gateway import Gateway
 
 TheGateway = NamedDependency[Gateway]
 Asking = NamedDependency[Caller]

@@ -9,7 +9,7 @@ from litestar import Request, Response, get
 from litestar.params import HeaderParameter, QueryParameter
 from litestar.response import Stream
 
-from homing.decide.events import CODE_FIELDS, QR_CODE
+from homing.decide.reports.meanings import CODE_FIELDS, QR_CODE
 from homing.model.access import Scope
 from homing.model.errors import Code, Problem
 from homing.model.events import Event

@@ -7,10 +7,9 @@ from litestar import Controller, delete, get, patch, post
 from litestar.params import FromPath, JSONBody
 from msgspec import UNSET
 
-from homing.compose import Gateway
-from homing.decide import movable
-from homing.decide.rooms import Load
-from homing.flows.joining import RECOGNISE_TIMEOUT_S, Found, family_of, found_at
+from homing.decide.fleet.capacity import Load
+from homing.decide.moves import movable
+from homing.flows.operations.joining import RECOGNISE_TIMEOUT_S, Found, family_of, found_at
 from homing.model.alerts import Subject
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Instance, InstanceLoad, InstanceMode, InstanceState, InstanceUrl
@@ -23,6 +22,7 @@ from homing.serve.api.context import OPERATOR, Asking, TheGateway, instance_of, 
 from homing.serve.bodies import ExitedBody, ExitedByUrlBody, InstanceBody, InstanceChangesBody
 from homing.serve.described import also
 from homing.serve.fleet_views import DrainView, ExitedView, InstancesView, InstanceView
+from homing.serve.gateway import Gateway
 from homing.serve.stray_views import StraysView
 
 HEALTH_TIMEOUT_S = 1.0

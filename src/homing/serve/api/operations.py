@@ -3,7 +3,6 @@
 from litestar import Controller, delete, get, post
 from litestar.params import JSONBody
 
-from homing.compose import Gateway
 from homing.model.access import Scope
 from homing.model.errors import Code, Problem
 from homing.model.fleet import AccountUuid, SessionId, WorkspaceId
@@ -12,6 +11,7 @@ from homing.serve import views
 from homing.serve.access import Caller
 from homing.serve.api.context import ADMIN, OPERATOR, Asking, Ref, TheGateway
 from homing.serve.bodies import ForgetBody, KeyBody
+from homing.serve.gateway import Gateway
 from homing.serve.keyring import new_key
 from homing.serve.views import CacheView, ClearedView, ForgottenView, KeyView, Listing
 

@@ -6,7 +6,7 @@ import msgspec
 from litestar import post
 from litestar.params import JSONBody
 
-from homing.decide.sync import Checked
+from homing.decide.knowledge.sync import Checked
 from homing.serve.api.context import ADMIN, Asking, TheGateway, operator
 from homing.serve.sync_report import CHECKS_MAX, shown
 

@@ -4,7 +4,6 @@ from litestar import Controller, get, patch
 from litestar.params import FromPath, JSONBody
 from msgspec import UNSET
 
-from homing.compose import Gateway
 from homing.model.errors import Code, Problem
 from homing.model.phones import Bare
 from homing.model.workspaces import Workspace
@@ -13,6 +12,7 @@ from homing.serve import views
 from homing.serve.access import Caller
 from homing.serve.api.context import ADMIN, READ, Asking, TheGateway
 from homing.serve.bodies import WorkspaceChangesBody
+from homing.serve.gateway import Gateway
 from homing.serve.views import Listing, WorkspaceView
 from homing.serve.workspaces import region_of
 

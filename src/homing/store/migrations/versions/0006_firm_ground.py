@@ -3,7 +3,7 @@
 from alembic import op
 from sqlalchemy import CheckConstraint, Column, Integer, PrimaryKeyConstraint
 
-from homing.store.columns import Words
+from homing.store.db.columns import Words
 
 revision = "0006"
 down_revision = "0005"

@@ -1,0 +1,64 @@
+"""May one more send be let in, or is somebody's share of what one gateway can drive at once full?
+
+A send that waits, for its session, for a connection or for the database, holds a place until its deadline. So the
+places are shared: among the workspaces, and within each among its sessions.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from homing.model.fleet import AccountUuid, WorkspaceId
+from homing.model.shares import may_take
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionPolicy:
+    """How many sends may be in progress: in all, of one workspace, and of one session, if others leave as much."""
+
+    sends: int = 2_000
+    of_a_workspace: int = 1_000
+    of_a_session: int = 500
+
+
+class Share(StrEnum):
+    """Whose places are all taken."""
+
+    GATEWAY = "gateway"
+    WORKSPACE = "workspace"
+    SESSION = "session"
+
+
+@dataclass(frozen=True, slots=True)
+class InProgress:
+    """The sends in progress: in all, of the workspace in question, and of its session in question."""
+
+    sends: int
+    of_workspace: int
+    of_session: int
+
+
+@dataclass(frozen=True, slots=True)
+class Full:
+    """Not now. What is in progress of others goes on."""
+
+    whose: Share
+    reason: str
+
+
+def admit(now: InProgress, workspace: WorkspaceId, account: AccountUuid, policy: AdmissionPolicy) -> Full | None:
+    """Whose share is full; None if one more send of the account's session may be let in."""
+    free = policy.sends - now.sends
+    if free <= 0:
+        return Full(Share.GATEWAY, f"{now.sends} sends are in progress on this gateway, which is its limit")
+    if not may_take(now.of_workspace, free, policy.of_a_workspace):
+        return Full(
+            Share.WORKSPACE,
+            f"workspace {workspace} has {now.of_workspace} sends in progress, which is its share",
+        )
+    left = min(policy.of_a_workspace, free) - now.of_workspace
+    if not may_take(now.of_session, left, policy.of_a_session):
+        return Full(
+            Share.SESSION,
+            f"the session of account {account} has {now.of_session} sends in progress, which is its share",
+        )
+    return None
