@@ -14,7 +14,7 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
 	@touch $@
 
-.PHONY: help venv demo story test walk lint check format bench chaos sim bite lock clean
+.PHONY: help venv demo story test walk lint check format bench chaos sim fuzz bite lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ chaos: $(STAMP) ## real faults on a fleet under load, and a table of what came o
 
 sim: $(STAMP) ## disasters in virtual time, from seeds, judged from outside
 	$(BIN)/homing sim run --seeds 100 $(ARGS)
+
+fuzz: $(STAMP) ## 30,000 generated requests on both databases; ARGS=parsers: what reads strangers' bytes, by coverage
+	$(BIN)/python -m fuzz $(ARGS)
 
 bite: $(STAMP) ## put defects in, one at a time, and see who notices
 	$(BIN)/python -m bite $(ARGS)
