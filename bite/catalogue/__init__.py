@@ -2,6 +2,7 @@
 
 from bite.catalogue import (
     adopting,
+    describing,
     granting,
     ground,
     holding,
@@ -36,5 +37,6 @@ DEFECTS: tuple[Defect, ...] = (
     *working.DEFECTS,
     *ground.DEFECTS,
     *leaving.DEFECTS,
+    *describing.DEFECTS,
     *sharing.DEFECTS,
 )

@@ -1,7 +1,5 @@
 """`/cache` and `/keys`: what operators look after."""
 
-from typing import Any
-
 from litestar import Controller, delete, get, post
 from litestar.params import JSONBody
 
@@ -15,7 +13,7 @@ from homing.serve.api.context import ADMIN, OPERATOR, Asking, Ref, TheGateway
 from homing.serve.bodies import ForgetBody, KeyBody
 from homing.serve.gateway import Gateway
 from homing.serve.keyring import new_key
-from homing.serve.views import CacheView, KeyView
+from homing.serve.views import CacheView, ClearedView, ForgottenView, KeyView, Listing
 
 
 class CacheController(Controller):
@@ -30,18 +28,18 @@ class CacheController(Controller):
         return views.cache(gateway.routes.stats(), enabled=gateway.settings.whatsapp_enable_cache)
 
     @post("/forget", status_code=200, summary="Drop one route from every gateway's cache")
-    async def forget(self, data: JSONBody[ForgetBody], gateway: TheGateway, caller: Asking) -> dict[str, Any]:
+    async def forget(self, data: JSONBody[ForgetBody], gateway: TheGateway, caller: Asking) -> ForgottenView:
         if (data.account_uuid is None) == (data.session_id is None):
             raise Problem(Code.INVALID_REQUEST, "Name either account_uuid or session_id", field="account_uuid")
         account = await _forgettable(gateway, caller, data)
         await gateway.stores.notices.publish([AccountChanged(account_uuid=account)])
-        return {"success": True, "forgotten": account}
+        return ForgottenView(True, account)
 
     @post("/clear", guards=[OPERATOR], status_code=200, summary="Empty every gateway's cache")
-    async def clear(self, gateway: TheGateway) -> dict[str, Any]:
+    async def clear(self, gateway: TheGateway) -> ClearedView:
         entries = gateway.routes.stats().entries
         await gateway.stores.notices.publish([CacheCleared()])
-        return {"success": True, "cleared": entries}
+        return ClearedView(True, entries)
 
 
 class KeysController(Controller):
@@ -52,9 +50,9 @@ class KeysController(Controller):
     guards = [ADMIN]
 
     @get("/", summary="List the keys in force")
-    async def list_keys(self, gateway: TheGateway, caller: Asking) -> dict[str, Any]:
+    async def list_keys(self, gateway: TheGateway, caller: Asking) -> Listing[KeyView]:
         keys = await gateway.stores.directory.keys()
-        return {"data": [views.key(key) for key in keys if caller.workspace in (None, key.workspace_id)], "next": None}
+        return Listing([views.key(key) for key in keys if caller.workspace in (None, key.workspace_id)])
 
     @post("/", summary="Make a key")
     async def create(self, data: JSONBody[KeyBody], gateway: TheGateway, caller: Asking) -> KeyView:
