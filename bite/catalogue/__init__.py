@@ -3,6 +3,7 @@
 from bite.catalogue import (
     accounting,
     adopting,
+    describing,
     granting,
     ground,
     holding,
@@ -38,5 +39,6 @@ DEFECTS: tuple[Defect, ...] = (
     *ground.DEFECTS,
     *accounting.DEFECTS,
     *leaving.DEFECTS,
+    *describing.DEFECTS,
     *sharing.DEFECTS,
 )

@@ -12,6 +12,7 @@ from homing.compose.stores import open_stores
 from homing.compose.wiring import Reached, drivers_of, exits_on, wired
 from homing.config import DEFAULT_INSTANCES, Misconfigured, Settings
 from homing.drivers import Drivers
+from homing.drivers.http.resolving import Dialer
 from homing.drivers.http.tls import TlsContexts, TlsFiles, TlsUnusable
 from homing.drivers.http.wire import Wire, WireLimits
 from homing.flows.background.alerts import AlertBook
@@ -111,7 +112,7 @@ async def open_exits(settings: Settings) -> AsyncIterator[Exits]:
     """For a command that says, without a gateway, that an instance exited. Gateways find the wishes when they look."""
     async with AsyncExitStack() as stack:
         stores = await stack.enter_async_context(open_stores(settings))
-        wire = Wire(_limits(settings))
+        wire = _wire(settings)
         stack.push_async_callback(wire.close)
         fleet = LiveFleet(stores.directory, drivers_of(settings, wire, Metrics()), SystemClock())
         await fleet.refresh()
@@ -129,7 +130,7 @@ def _wire(settings: Settings) -> Wire:
         tls = TlsContexts(files)
     except TlsUnusable as error:
         raise Misconfigured(str(error)) from error
-    return Wire(_limits(settings), tls=tls)
+    return Wire(_limits(settings), tls=tls, dialer=Dialer(refused=settings.reachable.refused))
 
 
 def _limits(settings: Settings) -> WireLimits:

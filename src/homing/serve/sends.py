@@ -258,11 +258,8 @@ def _answer(text: Text, outcome: Outcome, took_s: float) -> StoredAnswer:
 
 
 def _told(answer: StoredAnswer) -> Answer:
-    headers: dict[str, str] = {}
-    retry_after_s: Any = answer.body.get("retry_after_s")
-    if retry_after_s is not None:
-        headers["Retry-After"] = str(max(1, round(retry_after_s)))
     media_type = problems.PROBLEM_JSON if "code" in answer.body else problems.JSON
+    headers = problems.retry_after(answer.status, answer.body.get("retry_after_s"))
     return Answer(answer.status, _encode(answer.body), headers, media_type)
 
 

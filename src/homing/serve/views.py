@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Generic, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -15,6 +15,15 @@ from homing.model.messages import MessageRecord
 from homing.model.work import Job
 from homing.model.workspaces import Workspace
 from homing.ports import CacheStats
+
+T = TypeVar("T")
+
+
+class Listing(msgspec.Struct, Generic[T]):
+    """A page of a listing: `next` is what to pass as `after` for the page behind it, null on the last."""
+
+    data: list[T]
+    next: int | None = None
 
 
 class OpenMoveView(msgspec.Struct):
@@ -119,6 +128,52 @@ class MessageView(msgspec.Struct):
     phone_as_written: str | None = None
 
 
+class MessagesView(msgspec.Struct):
+    """A page of messages: `next` is what to pass as `before` for the page behind it, null on the last."""
+
+    data: list[MessageView]
+    next: str | None
+
+
+class ReceiptView(msgspec.Struct):
+    """WhatsApp's id of a message, and when it took it, in unix seconds."""
+
+    message_id: str
+    timestamp: int
+
+
+class SentView(msgspec.Struct):
+    """A message that WhatsApp took. `failover`: not through the instance that it was first tried at."""
+
+    success: bool
+    data: ReceiptView
+    message_uuid: str
+    instance_url: str | None
+    attempts: int
+    failover: bool
+    response_time_ms: float
+
+
+class MessageIdView(msgspec.Struct):
+    """The id that a message has if it was sent."""
+
+    message_id: str
+
+
+class UnknownView(msgspec.Struct):
+    """A message that may or may not have been sent, and is not sent again: that could say it twice."""
+
+    success: None
+    outcome: Literal["unknown"]
+    data: MessageIdView
+    detail: str
+    message_uuid: str
+    instance_url: str | None
+    attempts: int
+    failover: bool
+    response_time_ms: float
+
+
 class KeyView(msgspec.Struct, omit_defaults=True):
     """An API key. `key` is there once, when it is made or rotated.
 
@@ -165,6 +220,20 @@ class CacheView(msgspec.Struct):
     invalidations: int
     flushes: int
     enabled: bool
+
+
+class ForgottenView(msgspec.Struct):
+    """The account whose route every gateway forgets."""
+
+    success: bool
+    forgotten: str
+
+
+class ClearedView(msgspec.Struct):
+    """How many routes the gateway that answered forgot; the others forget theirs."""
+
+    success: bool
+    cleared: int
 
 
 _ADVICE = {
@@ -301,6 +370,15 @@ def cache(stats: CacheStats, *, enabled: bool) -> CacheView:
     )
 
 
-def page(rows: list[Any], limit: int) -> dict[str, Any]:
-    """A page of a listing: `next` is what to pass as `after` for the page behind it, None on the last."""
-    return {"data": rows, "next": rows[-1].id if len(rows) == limit else None}
+class Numbered(Protocol):
+    """What is listed in the order of its numbers."""
+
+    id: int
+
+
+Row = TypeVar("Row", bound=Numbered)
+
+
+def page(rows: list[Row], limit: int) -> Listing[Row]:
+    """The page that these rows are, of at most `limit`."""
+    return Listing(rows, rows[-1].id if len(rows) == limit else None)

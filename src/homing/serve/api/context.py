@@ -19,9 +19,11 @@ from homing.serve.gateway import Gateway
 TheGateway = NamedDependency[Gateway]
 Asking = NamedDependency[Caller]
 Ref = FromPath[str]
-After = Annotated[int, QueryParameter(ge=0, description="Go on behind this id: the `next` of the page before")]
+After = Annotated[
+    int, QueryParameter(ge=0, le=2**63 - 1, description="Go on behind this id: the `next` of the page before")
+]
 Limit = Annotated[int, QueryParameter(ge=1, le=500, description="Rows in a page")]
-WorkspaceFilter = Annotated[int | None, QueryParameter(ge=1, description="For operators: one workspace")]
+WorkspaceFilter = Annotated[int | None, QueryParameter(ge=1, le=2**31 - 1, description="For operators: one workspace")]
 
 
 CHARGED = "homing.charged"

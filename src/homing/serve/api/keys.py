@@ -1,7 +1,6 @@
 """`/keys`: who may call the API, until when, and how often."""
 
 from datetime import datetime, timedelta
-from typing import Any
 
 from litestar import Controller, delete, get, patch, post
 from litestar.params import JSONBody
@@ -17,7 +16,7 @@ from homing.serve.api.context import ADMIN, Asking, Ref, TheGateway
 from homing.serve.bodies import KeyBody, KeyChangesBody, RotateBody
 from homing.serve.gateway import Gateway
 from homing.serve.keyring import new_key, new_secret, to_come
-from homing.serve.views import KeyView
+from homing.serve.views import KeyView, Listing
 
 
 class KeysController(Controller):
@@ -28,9 +27,9 @@ class KeysController(Controller):
     guards = [ADMIN]
 
     @get("/", summary="List the keys that are not revoked")
-    async def list_keys(self, gateway: TheGateway, caller: Asking) -> dict[str, Any]:
+    async def list_keys(self, gateway: TheGateway, caller: Asking) -> Listing[KeyView]:
         keys = await gateway.stores.directory.keys()
-        return {"data": [_view(gateway, key) for key in keys if _is_seen(caller, key)], "next": None}
+        return Listing([_view(gateway, key) for key in keys if _is_seen(caller, key)])
 
     @post("/", summary="Make a key")
     async def create(self, data: JSONBody[KeyBody], gateway: TheGateway, caller: Asking) -> KeyView:

@@ -1,7 +1,5 @@
 """`/cache`: the gateways' memory of where each session lives."""
 
-from typing import Any
-
 from litestar import Controller, get, post
 from litestar.params import JSONBody
 
@@ -13,7 +11,7 @@ from homing.serve.access import Caller
 from homing.serve.api.context import ADMIN, OPERATOR, Asking, TheGateway
 from homing.serve.bodies import ForgetBody
 from homing.serve.gateway import Gateway
-from homing.serve.views import CacheView
+from homing.serve.views import CacheView, ClearedView, ForgottenView
 
 
 class CacheController(Controller):
@@ -28,20 +26,20 @@ class CacheController(Controller):
         return views.cache(gateway.routes.stats(), enabled=gateway.settings.whatsapp_enable_cache)
 
     @post("/forget", status_code=200, summary="Drop one route from every gateway's cache")
-    async def forget(self, data: JSONBody[ForgetBody], gateway: TheGateway, caller: Asking) -> dict[str, Any]:
+    async def forget(self, data: JSONBody[ForgetBody], gateway: TheGateway, caller: Asking) -> ForgottenView:
         if (data.account_uuid is None) == (data.session_id is None):
             raise Problem(Code.INVALID_REQUEST, "Name either account_uuid or session_id", field="account_uuid")
         account = await _forgettable(gateway, caller, data)
         await gateway.stores.audit.note("cache.forgotten", f"account {account}")
         await gateway.stores.notices.publish([AccountChanged(account_uuid=account)])
-        return {"success": True, "forgotten": account}
+        return ForgottenView(True, account)
 
     @post("/clear", guards=[OPERATOR], status_code=200, summary="Empty every gateway's cache")
-    async def clear(self, gateway: TheGateway) -> dict[str, Any]:
+    async def clear(self, gateway: TheGateway) -> ClearedView:
         entries = gateway.routes.stats().entries
         await gateway.stores.audit.note("cache.cleared", "cache", {"entries": entries})
         await gateway.stores.notices.publish([CacheCleared()])
-        return {"success": True, "cleared": entries}
+        return ClearedView(True, entries)
 
 
 async def _forgettable(gateway: Gateway, caller: Caller, data: ForgetBody) -> AccountUuid:

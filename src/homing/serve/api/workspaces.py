@@ -1,7 +1,5 @@
 """`/workspaces`: the tenants, and how their numbers are read."""
 
-from typing import Any
-
 from litestar import Controller, get, patch
 from litestar.params import FromPath, JSONBody
 from msgspec import UNSET
@@ -15,7 +13,7 @@ from homing.serve.access import Caller
 from homing.serve.api.context import ADMIN, READ, Asking, TheGateway, operator
 from homing.serve.bodies import WorkspaceChangesBody
 from homing.serve.gateway import Gateway
-from homing.serve.views import WorkspaceView
+from homing.serve.views import Listing, WorkspaceView
 from homing.serve.workspaces import region_of
 
 
@@ -26,9 +24,9 @@ class WorkspacesController(Controller):
     tags = ["workspaces"]
 
     @get("/", guards=[READ], summary="List workspaces")
-    async def list_workspaces(self, gateway: TheGateway, caller: Asking) -> dict[str, Any]:
+    async def list_workspaces(self, gateway: TheGateway, caller: Asking) -> Listing[WorkspaceView]:
         rows = [each for each in await gateway.stores.directory.workspaces() if not caller.names_another(each.id)]
-        return {"data": [_view(gateway, row) for row in rows], "next": None}
+        return Listing([_view(gateway, row) for row in rows])
 
     @get("/{number:int}", guards=[READ], summary="Show a workspace")
     async def show(self, number: FromPath[int], gateway: TheGateway, caller: Asking) -> WorkspaceView:

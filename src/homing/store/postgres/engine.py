@@ -94,7 +94,8 @@ class PostgresDatabase:
         return await self._server.connect()
 
     def doubt(self) -> None:
-        """The server that the pool's connections lead to was seen to take no writes: none of them is used again."""
+        """The server that the pool's connections lead to was seen to be silent, or to take no writes: none of them is
+        used again."""
         self._doubted_s = time.monotonic()
 
     async def close(self) -> None:
@@ -137,6 +138,9 @@ class PostgresDatabase:
         try:
             value = await connection.run_sync(_run, fn)
         except DRIVER_ERRORS as error:
+            if isinstance(error, TimeoutError):
+                # A server that is there ends a slow statement before that: the way to it is silent, for all.
+                self.doubt()
             # Tidying up a connection that no longer answers takes as long as the failure itself did.
             self._clean_up(connection, broken=isinstance(error, OSError | TimeoutError))
             raise
