@@ -19,12 +19,12 @@ UNREADABLE = {
 
 
 async def operations(api: Api) -> list[tuple[str, str]]:
-    """Every operation that takes a JSON body, by the document, on paths that name something."""
+    """Every operation that takes a customer's JSON body, by the document, on paths that name something."""
     document = (await api.client.get("/docs/openapi.json")).json()
     found = []
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            if "requestBody" in operation:
+            if "requestBody" in operation and "for instances" not in operation["tags"]:
                 named = path
                 for parameter in operation.get("parameters", []):
                     if parameter["in"] == "path":

@@ -29,6 +29,7 @@ class Code(StrEnum):
     INSTANCE_IN_USE = "instance_in_use"
     DRIVER_UNKNOWN = "driver_unknown"
     NO_GATEWAY = "no_gateway"
+    ADDRESS_REFUSED = "address_refused"
     KEY_REFUSED = "key_refused"
     ACCOUNT_NOT_PLACED = "account_not_placed"
     INSTANCE_OBSERVED = "instance_observed"

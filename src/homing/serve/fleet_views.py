@@ -119,6 +119,23 @@ class BrakeView(msgspec.Struct):
     reason: str
 
 
+class InstancesView(msgspec.Struct):
+    """All instances; whether so much of the fleet seems gone that nothing is moved; and who reports unknown."""
+
+    data: list[InstanceView]
+    next: None
+    brake: BrakeView
+    unknown_senders: list[UnknownSenderView]
+
+
+class DistributionView(msgspec.Struct):
+    """How many sessions are connected on an instance, and their phones."""
+
+    instance_url: str
+    session_count: int
+    phones: list[str]
+
+
 class MoveView(msgspec.Struct):
     """One line of the log of moves. `steps` says how long each part took, in ms."""
 
@@ -211,7 +228,7 @@ def instance(load: InstanceLoad, health: InstanceHealth | Fault, alerts: Sequenc
         sessions=load.sessions,
         connected=load.connected,
         healthy=not isinstance(health, Fault),
-        detail=str(health) if isinstance(health, Fault) else "paused" if health.paused else "answers",
+        detail=health.category if isinstance(health, Fault) else "paused" if health.paused else "answers",
         mode=known.mode.value,
         storage=known.storage,
         strays=known.strays,

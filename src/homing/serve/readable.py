@@ -1,7 +1,8 @@
 """Can this body be read at all, and in one way only? What it then means is the business of whoever asked for it.
 
 UTF-8, JSON, no name twice in an object, no number beyond what a float holds, no more depth than any honest request has.
-Two readers of a body that fails here could read it differently.
+Two readers of a body that fails here could read it differently. And what it says is taken as it is said: a text is not
+made a number of, and `1` or `"yes"` are no booleans.
 """
 
 import json
@@ -9,9 +10,11 @@ from collections.abc import Sequence
 from math import isinf
 from typing import Any
 
+import msgspec
 from litestar import Request
 
 from homing.model.errors import Code, Problem
+from homing.serve import problems
 
 
 def check(raw: bytes) -> None:
@@ -26,18 +29,26 @@ def check(raw: bytes) -> None:
         raise unreadable(str(error)) from error
 
 
+def read(raw: bytes, wanted: Any) -> Any:
+    """The body as a value of the type that is wanted. Raises Problem, naming the field that is not as it should be."""
+    check(raw)
+    try:
+        return msgspec.json.decode(raw, type=wanted)
+    except msgspec.ValidationError as error:
+        raise problems.invalid(error) from error
+
+
 def unreadable(why: str) -> Problem:
     return Problem(Code.MALFORMED_BODY, f"The body cannot be read as JSON: {why}")
 
 
 class CheckedRequest(Request[Any, Any, Any]):
-    """A request whose JSON body is checked before it is believed."""
+    """A request whose JSON body is read strictly: the framework by itself converts what is nearly right."""
 
     async def json(self) -> Any:
         raw = await self.body()
-        if raw:
-            check(raw)
-        return await super().json()
+        wanted = self.route_handler.parsed_data_field
+        return read(raw, wanted.annotation if wanted is not None else Any)
 
 
 def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

@@ -81,9 +81,9 @@ class Logins:
         """A new cookie for whoever shows a key. Raises Problem: 401 without a key in force, 429 after too many such."""
         self._failed.check(address)
         key = self._keyring.find(token)
-        if key is None:
+        if key is None or self._keyring.in_force(key.id) is None:
             self._failed.failed(address)
-            raise Problem(Code.UNAUTHENTICATED, "This API key is not known, or was revoked")
+            raise Problem(Code.UNAUTHENTICATED, "This API key is not known, or was revoked, or has expired")
         return await self._cookie_for(key.id)
 
     async def redeem(self, code: str, address: str) -> str:

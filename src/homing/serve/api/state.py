@@ -7,10 +7,17 @@ from litestar.params import HeaderParameter
 from litestar.response import Stream
 
 from homing.serve.api.context import READ, Asking, TheGateway, WorkspaceFilter, seen_workspace, still_allowed
+from homing.serve.described import also
 from homing.serve.state.feed import StateFeed
 
 
-@get("/state", guards=[READ], tags=["fleet"], summary="The state of the fleet, as a stream: everything, then changes")
+@get(
+    "/state",
+    guards=[READ],
+    tags=["fleet"],
+    opt=also(503, streams="text/event-stream"),
+    summary="The state of the fleet, as a stream: everything, then changes",
+)
 async def state(
     request: Request[Any, Any, Any],
     gateway: TheGateway,

@@ -11,7 +11,6 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
-from homing.model.access import Scope
 from homing.model.errors import Code, Problem
 from homing.serve import problems
 from homing.serve.api.context import caller_of
@@ -54,7 +53,7 @@ def _to(path: str) -> Response[Any]:
 async def _viewer(request: Asked) -> Viewer | None:
     """Who looks; None for somebody whom we do not know. Raises Problem for any other reason to refuse."""
     try:
-        caller = await caller_of(request, Scope.READ)
+        caller = await caller_of(request)
     except Problem as problem:
         if problem.code is Code.UNAUTHENTICATED:
             return None
