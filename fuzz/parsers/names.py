@@ -7,6 +7,7 @@ from typing import TypeVar
 from homing.decide.reports import speakers
 from homing.decide.reports.meanings import session_of as session_reported
 from homing.decide.reports.speakers import Impostor, Introduced, Speaker
+from homing.drivers import lanes
 from homing.drivers.http import wire
 from homing.drivers.webjs import driver as webjs
 from homing.model.access import Key, Scope
@@ -79,7 +80,7 @@ def _check_url(name: str) -> None:
     assert normal(url) == url, "the normal form has another normal form"
     assert origin_key(url)
     assert url.isprintable() and " " not in url, "an address that no log line and no request can carry"
-    peer = wire.Wire()._meet(url)
+    peer = wire.Wire()._meet(url, lanes.current()[0])
     assert peer.host
     assert wire._request("GET", peer, "/health", None, None).count(b"\r\n\r\n") == 1
 

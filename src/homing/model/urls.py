@@ -8,6 +8,7 @@ from homing.model.fleet import InstanceUrl
 
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 _PLAIN_PATH = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)+")
+_UNFIT = re.compile(r"""[\s"'<>\\^`{|}]""")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -16,8 +17,11 @@ def normal(url: str) -> InstanceUrl:
 
     Raises ValueError, with a sentence that names the URL, for what is no http or https base URL.
     """
+    url = url.strip()
+    if not url.isprintable() or _UNFIT.search(url):
+        raise ValueError(f"{url!r} has signs that no address has: spaces, controls, quotes, brackets or backslashes")
     try:
-        parts = urlsplit(url.strip())
+        parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
         raise ValueError(f"{url!r} is not a URL: {error}") from error
