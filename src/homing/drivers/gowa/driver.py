@@ -29,7 +29,7 @@ class GowaDriver(GatewayDriver):
 
     def secrets(self, instance: InstanceUrl) -> tuple[str, ...]:
         key = self.key(instance)
-        return (key, key.partition(":")[2], b64encode(key.encode()).decode())
+        return (key, key.partition(":")[2])
 
     def fault_of(self, reply: Reply, secrets: Sequence[str]) -> Fault:
         return answers.fault_of(reply, secrets)

@@ -41,9 +41,6 @@ class WuzapiDriver(GatewayDriver):
     def key_headers(self, key: str) -> Mapping[str, str]:
         return {"Authorization": key} if key else {}
 
-    def secrets(self, instance: InstanceUrl) -> tuple[str, ...]:
-        return (self.key(instance), *(user.token for user in self._users.get(instance, {}).values()))
-
     def fault_of(self, reply: Reply, secrets: Sequence[str]) -> Fault:
         return answers.fault_of(reply, secrets)
 
