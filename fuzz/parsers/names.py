@@ -19,6 +19,7 @@ from homing.serve.api import events as events_api
 from homing.serve.api.context import session_of, url_of, uuid_of
 from homing.serve.instance_keys import InstanceKeys
 from homing.serve.keyring import Keyring
+from homing.world import SystemClock
 
 T = TypeVar("T")
 
@@ -104,7 +105,7 @@ def _check_speaker(word: str) -> None:
 
 
 def _check_keys(word: str) -> None:
-    keyring = Keyring(None, None)  # type: ignore[arg-type] - it is not read again here
+    keyring = Keyring(None, SystemClock())  # type: ignore[arg-type] - no key is read here
     keyring._keys = {_KEY.id: _KEY}
     assert _or_problem(lambda: authorise(keyring, word, Scope.READ)) is None, "a key that nobody has opens"
     _or_problem(lambda: _KEYS.check(word))
