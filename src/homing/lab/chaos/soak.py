@@ -145,9 +145,8 @@ class Watch:
             stage = self.stage
             for child in stage.demo.gateways.values():
                 self._take(child, 0)
-            for url, held in zip(
-                stage.instances, await asyncio.gather(*map(stage.listed, stage.instances)), strict=True
-            ):
+            lists = await asyncio.gather(*map(stage.listed, stage.instances))
+            for url, held in zip(stage.instances, lists, strict=True):
                 if held is not None:  # else it cannot say at the moment what its descriptors are for
                     self._take(stage.demo.instances[url], len(held))
             await asyncio.sleep(self.every_s)
