@@ -99,7 +99,7 @@ class Adopting:
             raise Problem(Code.INSTANCE_NOT_FOUND, f"There is no instance {url}; add it first", field="instance_url")
         listing = await self._lists.read(url)
         if isinstance(listing, NoList):
-            detail = f"{url} gave no list, so it is not known whether it has the session: {listing.reason}"
+            detail = f"{url} gave no list, so it is not known whether it has the session: {listing.category}"
             raise Problem(Code.INSTANCE_FAULT, detail, field="instance_url", retry_after_s=5)
         row = listing.sessions.get(sought.session_id)
         if row is None or not adoption.visible(row, sought.allowed):
