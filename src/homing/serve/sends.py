@@ -99,12 +99,9 @@ class SendEndpoint:
         began_s = self._clock.monotonic()
         try:
             allow(caller, Scope.SEND)
-            readable.check(raw)
-            body = _decode(raw)
+            body = readable.read(raw, _decode)
             stored = await self._admitted(caller, body, key, began_s)
             return _told(stored)
-        except msgspec.ValidationError as error:
-            return _problem(problems.invalid(error))
         except Problem as problem:
             return _problem(problem)
         except StoreUnavailable as error:
