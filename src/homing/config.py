@@ -204,6 +204,11 @@ class Settings(BaseSettings):
         return (self.homing_secret or self.whatsapp_hmac_secret or "homing").encode()
 
     @property
+    def own_key_secret(self) -> bytes:
+        """What the keys of instances that have one of their own are derived from; empty: none are made."""
+        return (self.homing_secret or self.whatsapp_hmac_secret).encode()
+
+    @property
     def send_policy(self) -> SendPolicy:
         return SendPolicy(
             deadline_s=self.homing_send_deadline,

@@ -1,4 +1,4 @@
-"""For fleets that are upgraded while they run: which releases may still work on this schema."""
+"""For fleets that are upgraded while they run: which releases may still work on this schema. Own keys of instances."""
 
 from alembic import op
 from sqlalchemy import CheckConstraint, Column, Integer, PrimaryKeyConstraint
@@ -13,9 +13,11 @@ serves_from = "0004"
 
 def upgrade() -> None:
     _schema_version()
+    op.add_column("instances", Column("key_salt", Words()))
 
 
 def downgrade() -> None:
+    op.drop_column("instances", "key_salt")
     op.drop_table("schema_version")
 
 
