@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from homing.decide.access.audit import ChainKeys
 from homing.decide.admission import AdmissionPolicy
 from homing.decide.fleet.addresses import Reachable, networks
 from homing.decide.fleet.leases import LeasePolicy, unsafe
@@ -122,6 +123,8 @@ class Settings(BaseSettings):
     # What we know of people and keys.
     homing_default_region: str = "ID"
     homing_secret: str = Field(default="", repr=False, description="derives message ids; the HMAC secret if empty")
+    homing_old_secrets: str = Field(default="", repr=False, description="that the audit log was chained with; a list")
+    homing_audit_days: float = Field(default=365.0, ge=0, description="how long the audit log is kept; 0: for ever")
     homing_idempotency_hours: float = Field(default=24.0, gt=0)
 
     # What the commands talk to.
@@ -202,6 +205,11 @@ class Settings(BaseSettings):
     @property
     def message_id_secret(self) -> bytes:
         return (self.homing_secret or self.whatsapp_hmac_secret or "homing").encode()
+
+    @property
+    def audit_keys(self) -> ChainKeys:
+        """Without HOMING_SECRET the log is chained all the same, but by anybody who knows how: see decision 24."""
+        return ChainKeys.of(self.homing_secret, (each.strip() for each in self.homing_old_secrets.split(",")))
 
     @property
     def send_policy(self) -> SendPolicy:

@@ -79,7 +79,10 @@ async def _open(settings: Settings, front: Front, server: Server, reached: Calla
             waits=front.waits,
         )
         server.goodbye, server.cut_off = gateway.feed.close, gateway.sends.cut_off
-        front.opened(Application(gateway))
+        application = Application(gateway)
+        stack.push_async_callback(application.close)
+        application.start()
+        front.opened(application)
         log.info("Homing serves", address=settings.here_url, docs="/docs")
         tell(gateway)
         await server.ended.wait()
