@@ -28,7 +28,7 @@ from bench import (
 from bench.fleet import Fleet, fresh_database, open_fleet
 from bench.lost import Loss
 from bench.report import Report
-from homing.chaos.stage import Wanted
+from homing.lab.chaos.stage import Wanted
 
 POSTGRES_URL = os.environ.get("HOMING_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 REDIS_URL = os.environ.get("HOMING_TEST_REDIS_URL", "redis://127.0.0.1:6379/0")

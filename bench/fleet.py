@@ -20,10 +20,10 @@ from homing.demo.opening import Demo, open_demo
 from homing.demo.plan import Detours, Plan
 from homing.demo.population import Resident
 from homing.demo.processes import Child
-from homing.drivers.wire import Wire, WireLimits
+from homing.drivers.http.wire import Wire, WireLimits
 from homing.model.faults import Fault
 from homing.model.vault import Holder
-from homing.store.vault_opening import open_vault
+from homing.store.vault.opening import open_vault
 from simulated_whatsapp import ledger
 
 SEND = "/api/v1/messages/send"
@@ -143,7 +143,7 @@ class Fleet:
                 await vault.open_many(sessions, holder=Holder(url, "handed over"))
 
     async def misbehave(self, instance_url: str, **faults: Any) -> None:
-        """Faults on demand, in the words of `homing.instance.faults`; `clear=True` ends them."""
+        """Faults on demand, in the words of `homing.instance.api.faults`; `clear=True` ends them."""
         raw = json.dumps({"api_key": self.demo.secrets.instance_api_key, **faults}).encode()
         headers = {"Content-Type": "application/json"}
         reply = await self.wire.call("POST", instance_url, "/faults", body=raw, headers=headers, timeout_s=5)

@@ -18,10 +18,10 @@ from bench.model_fleet import open_model_fleet, populate, settings_for
 from bench.model_instances import Layout, session_id
 from bench.report import Report, shown
 from homing.compose import open_sync
-from homing.decide.sync import Result
+from homing.decide.knowledge.sync import Result
 from homing.demo.processes import environment
-from homing.drivers.wire import Wire
-from homing.flows.sync import SyncReport
+from homing.drivers.http.wire import Wire
+from homing.flows.discovery.sync import SyncReport
 from homing.model.faults import Fault
 
 FEWER_CALLS = 50

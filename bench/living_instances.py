@@ -18,12 +18,12 @@ from typing import Any
 from aiohttp import web
 
 from bench.model_instances import Layout, session_id
-from homing.decide.leases import LeasePolicy
+from homing.decide.fleet.leases import LeasePolicy
 from homing.model.vault import Grant, Holder
 from homing.ports import StoreUnavailable
-from homing.store.leases import SqlLeases
-from homing.store.vault import SqlVault
-from homing.store.vault_opening import open_vault
+from homing.store.grants.leases import SqlLeases
+from homing.store.vault.opening import open_vault
+from homing.store.vault.vault import SqlVault
 
 OURS = dict.fromkeys(("choose_message_id", "stop_keeps_login", "share_credentials", "honour_epoch"), True)
 OURS |= {"report_location": True, "hold_lease": True}

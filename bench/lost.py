@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from random import Random
 
 from bench.report import Report, Spread
-from homing.chaos.kinds import KINDS, Kind
-from homing.chaos.opening import open_stage
-from homing.chaos.results import Results, Tally
-from homing.chaos.run import Orders, play
-from homing.chaos.stage import Wanted
+from homing.lab.chaos.kinds import KINDS, Kind
+from homing.lab.chaos.opening import open_stage
+from homing.lab.chaos.results import Results, Tally
+from homing.lab.chaos.run import Orders, play
+from homing.lab.chaos.stage import Wanted
 
 RATE = 50.0
 SEED = 7

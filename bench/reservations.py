@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from bench.report import Report, Spread
 from homing.model.vault import Grant, Holder, Unsent
-from homing.store.migrating import migrate
-from homing.store.opening import open_database
-from homing.store.sealing import KeyRing, fresh_key
-from homing.store.vault import SqlVault
+from homing.store.db.migrating import migrate
+from homing.store.db.opening import open_database
+from homing.store.vault.sealing import KeyRing, fresh_key
+from homing.store.vault.vault import SqlVault
 
 SESSIONS = 100
 TOGETHER = (1, 32, 256)

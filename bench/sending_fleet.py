@@ -16,7 +16,7 @@ from bench.model_fleet import REPOSITORY, account_uuid, listening, populate, set
 from bench.model_instances import Layout
 from homing.compose import open_stores
 from homing.demo import processes
-from homing.drivers.wire import Wire, WireLimits
+from homing.drivers.http.wire import Wire, WireLimits
 from homing.model.access import Scope
 from homing.model.faults import Fault
 from homing.serve.keyring import new_key

@@ -16,11 +16,11 @@ from bench.model_instances import Layout
 from bench.report import Report, Spread
 from homing.compose import open_stores
 from homing.demo import processes
-from homing.drivers.wire import Wire
+from homing.drivers.http.wire import Wire
 from homing.model.faults import Fault
 from homing.model.fleet import InstanceUrl, Move, MoveKind
 from homing.ports import Directory, Page
-from homing.store.sealing import fresh_key
+from homing.store.vault.sealing import fresh_key
 
 GRANTED_WITHIN_S = 30.0
 BRAKES_WITHIN_S = 2.0

@@ -2,8 +2,8 @@
 
 import sys
 
-from homing.sim.trial.runner import play
-from homing.sim.trial.scenario import SCENARIOS
+from homing.lab.sim.trial.runner import play
+from homing.lab.sim.trial.scenario import SCENARIOS
 
 
 def main() -> int:

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import settings
 
 from clocks import SteppedClock
-from homing.store.database import Database
-from homing.store.directory import SqlDirectory
-from homing.store.messages import SqlMessages
-from homing.store.migrating import migrate
-from homing.store.notices import LocalNotices
-from homing.store.opening import open_database
+from homing.store.db.database import Database
+from homing.store.db.migrating import migrate
+from homing.store.db.opening import open_database
+from homing.store.directory.directory import SqlDirectory
+from homing.store.notices.notices import LocalNotices
+from homing.store.sends.messages import SqlMessages
 from services import PostgresServer, apart, postgres_server, redis_server
 
 settings.register_profile("homing", database=None, deadline=None)

@@ -31,7 +31,8 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_modules_named_in_the_pages_exist(page: Path) -> None:
-    for name in re.findall(r"(?<!tests/)\b((?:serve|flows|decide|drivers|store)/\w+\.py)", page.read_text()):
+    rooms = "serve|flows|decide|drivers|store|lab|routing|instance"
+    for name in re.findall(rf"(?<!tests/)\b((?:{rooms})/[\w/]+\.py)", page.read_text()):
         assert (ROOT / "src" / "homing" / name).exists(), f"{page.name} names {name}"
 
 

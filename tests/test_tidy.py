@@ -19,14 +19,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "flows": {"model", "decide", "ports", "flows"},
     "drivers": {"model", "ports", "drivers"},
     "store": {"model", "decide", "ports", "store"},
-    "routes": {"model", "ports"},
-    "fleet": {"model", "ports", "drivers"},
+    "routing": {"model", "ports", "drivers"},
+    "serve": {"model", "decide", "ports", "flows", "drivers", "store", "routing", "config", "serve", "world", ""},
     "world": set(),
     "listening": set(),
     "config": {"model", "decide"},
     "instance": {"model", "decide", "ports", "instance", "listening", "simulated_whatsapp"},
 }
-SEES_ALL = {"compose", "serve", "cli", "demo", "sim", "__init__", "__main__", "chaos"}
+SEES_ALL = {"compose", "cli", "demo", "lab", "__init__", "__main__"}
 
 TIME_AND_CHANCE = {
     "time.time": "Clock.now",

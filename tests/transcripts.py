@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from homing.drivers.connection import Reply
+from homing.drivers.http.connection import Reply
 from homing.model.faults import Fault, Phase
 
 KEPT = Path(__file__).parent / "fixtures" / "transcripts"

@@ -1,7 +1,9 @@
 """All defects, by what they are about."""
 
 from bite.catalogue import (
+    accounting,
     adopting,
+    describing,
     granting,
     ground,
     holding,
@@ -35,6 +37,8 @@ DEFECTS: tuple[Defect, ...] = (
     *strangers.DEFECTS,
     *working.DEFECTS,
     *ground.DEFECTS,
+    *accounting.DEFECTS,
     *leaving.DEFECTS,
+    *describing.DEFECTS,
     *sharing.DEFECTS,
 )

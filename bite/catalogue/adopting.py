@@ -11,7 +11,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "anybody-takes-up-anything",
         "a workspace takes up a session that is listed as another one's",
-        "homing/decide/adoption.py",
+        "homing/decide/knowledge/adoption.py",
         "return allowed is None or row.workspace_id == allowed",
         "return True",
         _ADOPTION,
@@ -19,7 +19,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "found-for-somebody-else",
         "an account that is nowhere is placed where another workspace's session of that id turns up",
-        "homing/decide/reconcile.py",
+        "homing/decide/knowledge/reconcile.py",
         "if home is None and owner is not None:",
         "if home is None and owner is None:",
         _STRAYS,
@@ -35,7 +35,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "orphan-changes-hands",
         "a workspace takes up the session of another one's deleted account, with its login",
-        "homing/store/naming.py",
+        "homing/store/directory/naming.py",
         "where=free if any_owner else free & (former.is_(None) | (former == workspace)),",
         "where=free,",
         (*_ADOPTION, *_NAMING),
@@ -43,7 +43,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "one-session-two-accounts",
         "an account that is made for a session takes it from the one that has it",
-        "homing/store/naming.py",
+        "homing/store/directory/naming.py",
         "free = sessions.c.account_id.is_(None)",
         "free = sessions.c.session_id.is_not(None)",
         (*_ADOPTION, *_NAMING),
@@ -51,7 +51,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "strangers-phone-sends",
         "messages go out through a session that somebody else's phone is linked to",
-        "homing/flows/send.py",
+        "homing/flows/sending/send.py",
         "if route.mismatched_phone is not None:",
         "if route.mismatched_phone == '':",
         (*_STRAYS, *_ADOPTION),
@@ -59,7 +59,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "any-instance-says-the-phone",
         "the phone that another instance reports for a session counts as its own",
-        "homing/flows/identity.py",
+        "homing/flows/discovery/phones.py",
         "if url == account.placement.instance_url:",
         "if url:",
         _STRAYS,
@@ -67,7 +67,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "deleted-while-it-runs",
         "an account is deleted by its recorded status, whatever runs",
-        "homing/flows/deleting.py",
+        "homing/flows/operations/deleting.py",
         "        if row.can_send and not force:",
         "        if account.status is SessionStatus.CONNECTED and row.can_send and not force:",
         _ADOPTION,
@@ -75,7 +75,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "deleted-in-silence",
         "an account is deleted although its instance does not say what runs there",
-        "homing/flows/deleting.py",
+        "homing/flows/operations/deleting.py",
         "if row.phase is Phase.SESSION_NOT_FOUND:",
         "if row.phase:",
         _ADOPTION,
@@ -83,7 +83,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "unknown-for-ever",
         "a retry is told that the outcome is unknown after it was settled",
-        "homing/decide/idempotency.py",
+        "homing/decide/sending/idempotency.py",
         "if record is None or record.state is not MessageState.SENT:",
         "if record is None or record.state is not None:",
         _KEYED,
@@ -99,7 +99,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "connected-for-ever",
         "a session that nobody sees any more counts as connected",
-        "homing/store/roster.py",
+        "homing/store/directory/instances.py",
         "known = seen_at >= bindparam(",
         "known = seen_at != bindparam(",
         (tests("contract/test_directory_accounts.py"),),

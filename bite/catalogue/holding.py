@@ -9,7 +9,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "unsafe-times",
         "settings by which an instance pauses after its lease has run out are taken",
-        "homing/decide/leases.py",
+        "homing/decide/fleet/leases.py",
         "if policy.self_fence_s >= policy.expiry_s:",
         "if policy.self_fence_s >= 1e9:",
         (tests("decide/test_small_judgments.py", "decide/test_rehome_judgments.py"), tests("cli/test_command_line.py")),
@@ -25,7 +25,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "no-self-fence",
         "a holder acts for as long as it likes after its last renewal",
-        "homing/decide/leases.py",
+        "homing/decide/fleet/leases.py",
         "return asked_s is not None and now_s - asked_s < policy.self_fence_s",
         "return asked_s is not None",
         _LEASE,
@@ -65,7 +65,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "vault-takes-any-epoch",
         "a write is taken under an epoch that is over",
-        "homing/store/vault_rows.py",
+        "homing/store/vault/rows.py",
         "        credentials.c.epoch == given.c.epoch,\n",
         "",
         _VAULT,
@@ -73,7 +73,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "vault-takes-any-boot",
         "a write is taken from another boot than the one that was granted the session",
-        "homing/store/vault_rows.py",
+        "homing/store/vault/rows.py",
         "        credentials.c.holder_incarnation == given.c.incarnation,\n",
         "",
         _VAULT,
@@ -81,7 +81,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "login-under-any-epoch",
         "a login is kept although its writer's grant is over",
-        "homing/store/vault_rows.py",
+        "homing/store/vault/rows.py",
         "return row is not None and row.epoch == grant.epoch and holder_of(row) == grant.holder",
         "return row is not None",
         _VAULT,
@@ -89,7 +89,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "opened-at-its-epoch",
         "a second boot opens a session under the epoch that another one has",
-        "homing/decide/leases.py",
+        "homing/decide/fleet/leases.py",
         "if wanted > stored or (wanted == stored and held_by == holder):",
         "if wanted >= stored:",
         _VAULT,
@@ -97,7 +97,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "older-login-opens",
         "an older copy of a login opens as if it were the newest",
-        "homing/store/sealing.py",
+        "homing/store/vault/sealing.py",
         'return Place("login, version", storable(session_id), str(version))',
         'return Place("login, version", storable(session_id), "0")',
         (tests("contract/test_vault.py", "contract/test_vault_keys.py"),),
@@ -105,7 +105,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "counters-begin-anew",
         "a new holder begins with counters that were used",
-        "homing/store/vault_grants.py",
+        "homing/store/vault/grants.py",
         "next_counter=row.reserved_to + 1,",
         "next_counter=1,",
         _VAULT,
@@ -113,7 +113,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "counters-lost-with-commits",
         "after the store lost commits a counter is given twice",
-        "homing/store/vault_reserving.py",
+        "homing/store/vault/reserving.py",
         "max(row.reserved_to, row.past)",
         "row.reserved_to",
         _VAULT,
@@ -121,7 +121,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "unfinished-is-dropped",
         "a new holder does not hear what its predecessor had reserved",
-        "homing/store/vault_grants.py",
+        "homing/store/vault/grants.py",
         "unfinished=tuple(_unfinished_of(keys, each, now) for each in unfinished),",
         "unfinished=(),",
         _VAULT,

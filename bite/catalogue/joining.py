@@ -11,7 +11,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "localhost-is-believed",
         "an instance that calls itself localhost is taken for ours of that port, though there are other hosts",
-        "homing/decide/speakers.py",
+        "homing/decide/reports/speakers.py",
         "    if found is not None and not any(is_elsewhere(each) for each in instances):\n",
         "    if found is not None:\n",
         _SPEAKERS,
@@ -19,7 +19,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "silent-instance-speaks-not",
         "the only one that lists a session is taken for the speaker while another gives no list",
-        "homing/decide/speakers.py",
+        "homing/decide/reports/speakers.py",
         "return holders[0] if len(holders) == 1 and not silent else None",
         "return holders[0] if len(holders) == 1 else None",
         _SPEAKERS,
@@ -35,7 +35,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "wrong-key-is-no-fault",
         "an instance that refuses our key is as good as any other",
-        "homing/decide/fitness.py",
+        "homing/decide/fleet/fitness.py",
         "    if fault.phase is Phase.UNAUTHORISED:\n",
         "    if fault.phase is Phase.THROTTLED:\n",
         _FITNESS,
@@ -43,7 +43,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "one-404-is-enough",
         "a single answer of a proxy makes an instance misconfigured",
-        "homing/decide/fitness.py",
+        "homing/decide/fleet/fitness.py",
         "SURE_AFTER = 2\n",
         "SURE_AFTER = 1\n",
         _FITNESS,
@@ -51,7 +51,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "other-family-is-driven",
         "calls of one family's protocol go to another family's gateway",
-        "homing/flows/fitness.py",
+        "homing/flows/failover/fitness.py",
         "        self._withhold(url, misfit.reason if misfit.foreign else None)\n",
         "        self._withhold(url, None)\n",
         _FITNESS,
@@ -59,7 +59,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "unanswered-start-is-repeated",
         "a session whose start was not answered is started on another instance too",
-        "homing/decide/starting.py",
+        "homing/decide/starting/first_place.py",
         "            return Unclear(str(fault))\n        case Phase.REQUEST_REJECTED",
         "            return Elsewhere(str(fault))\n        case Phase.REQUEST_REJECTED",
         _CREATE,
@@ -67,7 +67,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "failed-create-stays",
         "an account that nobody could start is left behind",
-        "homing/flows/accounts.py",
+        "homing/flows/operations/accounts.py",
         "            await self._directory.delete_account(account)\n",
         "",
         _CREATE,
@@ -75,7 +75,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "never-placed-waits",
         "a send for an account that was never placed is answered as if waiting could help",
-        "homing/decide/recovery.py",
+        "homing/decide/sending/recovery.py",
         "return _give_up(FailureCode.ACCOUNT_NOT_PLACED, reason, happened, final=True)",
         "return _give_up(FailureCode.SESSION_UNREACHABLE, reason, happened)",
         _SENDS,
@@ -83,7 +83,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "observed-is-sent-through",
         "a message goes out through an instance that is only to be looked at",
-        "homing/flows/send.py",
+        "homing/flows/sending/send.py",
         "if known is not None and known.mode is InstanceMode.OBSERVE:",
         "if known is not None and known.mode is None:",
         (tests("serve/test_send_api.py"),),
@@ -91,7 +91,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "pong-is-pong",
         "whatever answers a ping is taken for WAHA",
-        "homing/drivers/fingerprints.py",
+        "homing/drivers/recognition/fingerprints.py",
         'dict(pong.told) == {"message": "pong"}',
         'pong.told.get("message") == "pong"',
         (tests("drivers/test_recognition.py"),),

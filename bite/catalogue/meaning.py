@@ -19,7 +19,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "page-is-the-messages-fault",
         "a proxy's page in place of the gateway's 400 is told to the caller as a fault of his message",
-        "homing/drivers/webjs_answers.py",
+        "homing/drivers/webjs/answers.py",
         "return _refused_phase(told, words) if told else Phase.MISDIRECTED",
         "return _refused_phase(told, words)",
         _ANSWERS,
@@ -35,7 +35,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "sent-without-an-id",
         "a success without a message id is taken for sent",
-        "homing/drivers/webjs_answers.py",
+        "homing/drivers/webjs/answers.py",
         "if message_id is None or not message_id.strip():",
         "if message_id is None:",
         _ANSWERS,
@@ -43,7 +43,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "every-reaction-is-the-first",
         "reactions, edits and votes of one message are told apart by the message alone",
-        "homing/decide/events.py",
+        "homing/decide/reports/meanings.py",
         "kind in _ONCE | _PROGRESS:",
         'kind.startswith("message_"):',
         _OCCURRENCES,
@@ -51,7 +51,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "undone-and-done-again-is-lost",
         "a reaction that was removed and given again is taken for a retry of the first",
-        "homing/decide/events.py",
+        "homing/decide/reports/meanings.py",
         'about if is_of_something else ""',
         '""',
         _OCCURRENCES,
@@ -59,7 +59,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "once-is-told-by-all-that-is-said",
         "a message that is reported again with another status arrives a second time",
-        "homing/decide/events.py",
+        "homing/decide/reports/meanings.py",
         "told = _timeless(report.data) if kind in _PROGRESS else None",
         "told = _timeless(report.data)",
         _OCCURRENCES,
@@ -67,7 +67,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "older-code-becomes-the-newest",
         "the retry of an earlier pairing code is taken for a new one",
-        "homing/decide/events.py",
+        "homing/decide/reports/meanings.py",
         "    if report.kind == QR_CODE:  # no code comes",
         '    if report.kind == "":  # no code comes',
         (tests("decide/test_occurrences.py"),),
@@ -75,7 +75,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "refused-connections-make-doubtful",
         "an instance that is down makes its sessions doubtful",
-        "homing/decide/doubt.py",
+        "homing/decide/knowledge/doubt.py",
         "        case Phase.NAME_NOT_RESOLVED | Phase.REFUSED | Phase.CONNECT_TIMED_OUT | Phase.CONNECT_BROKEN:\n"
         "            return False\n",
         "        case Phase.NAME_NOT_RESOLVED | Phase.REFUSED | Phase.CONNECT_TIMED_OUT | Phase.CONNECT_BROKEN:\n"
@@ -85,7 +85,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "observed-instance-is-told-to-restart",
         "a doubtful session is restarted on an instance that is only looked at",
-        "homing/decide/doubt.py",
+        "homing/decide/knowledge/doubt.py",
         "if mode is InstanceMode.OBSERVE:",
         "if mode is None:",
         (tests("decide/test_doubt.py"),),
@@ -93,7 +93,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "restarts-without-end",
         "a doubtful session is restarted each time, whoever did so just before",
-        "homing/store/linking.py",
+        "homing/store/directory/linking.py",
         '        .where(sessions.c.session_id == bindparam("session"), is_due)\n        .values(doubt_restart_at=',
         '        .where(sessions.c.session_id == bindparam("session"))\n        .values(doubt_restart_at=',
         _DOUBTS,
@@ -101,7 +101,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "success-does-not-clear",
         "a session stays doubtful although messages go through it",
-        "homing/flows/doubts.py",
+        "homing/flows/failover/doubtful_sessions.py",
         "            self._failing.pop(session, None)\n        if self._alerts.any_stands:",
         "            pass\n        if False:",
         _DOUBTS,
@@ -109,7 +109,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "unread-list-ends-the-alert",
         "an alert about two holders is resolved although a list could not be read",
-        "homing/flows/rediscover.py",
+        "homing/flows/discovery/rediscover.py",
         "elif all(isinstance(listing, SessionList) for listing in observed.listings.values()):",
         "else:",
         _STANDING,
@@ -117,7 +117,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "dry-run-resolves",
         "a sync that only says what it would do resolves alerts",
-        "homing/flows/sync.py",
+        "homing/flows/discovery/sync.py",
         "        if not dry_run:\n            await self._note_alerts(",
         "        if dry_run is not None:\n            await self._note_alerts(",
         _STANDING,

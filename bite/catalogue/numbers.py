@@ -66,7 +66,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "another-spelling-another-account",
         "whose an account's phone is goes unnoted, so that one phone can be two accounts",
-        "homing/flows/accounts.py",
+        "homing/flows/operations/accounts.py",
         "person=person(number.digits),",
         "person=None,",
         _API,
@@ -74,7 +74,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "hidden-number-settles-any",
         "a report without a number settles one of several sends that it may be of",
-        "homing/decide/settling.py",
+        "homing/decide/reports/settling.py",
         "if len(said) == 1 else None",
         "if said else None",
         _SETTLING,
@@ -82,7 +82,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "hidden-report-of-a-send-under-way",
         "a report without a number is taken for an earlier send's while the same words are on their way",
-        "homing/flows/said.py",
+        "homing/flows/sending/own_messages.py",
         "whose = _ANYBODY if sign.recipient_hidden else",
         'whose = "?" if sign.recipient_hidden else',
         (tests("flows/test_said.py"),),
@@ -91,8 +91,8 @@ DEFECTS: tuple[Defect, ...] = (
         "one-region-for-all",
         "numbers of every workspace are read in the region of the settings",
         "homing/serve/workspaces.py",
-        "self._known = _settings(await self._directory.workspaces(), self.default_region)",
-        "_settings(await self._directory.workspaces(), self.default_region)",
+        "self._known = _settings(workspaces, self.default_region)",
+        "_settings(workspaces, self.default_region)",
         _API,
     ),
     Defect(
@@ -106,7 +106,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "what-was-written-is-forgotten",
         "the record of a message does not keep what the caller wrote",
-        "homing/flows/record.py",
+        "homing/flows/sending/send_records.py",
         "phone_as_written=text.phone_as_written,",
         "phone_as_written=None,",
         _API,

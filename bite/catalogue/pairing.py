@@ -10,7 +10,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "starting-is-logged-out",
         "a session that is restored counts as one that waits for a person",
-        "homing/decide/linking.py",
+        "homing/decide/starting/linking.py",
         "return SessionStatus.PAIRING if needed else SessionStatus.STARTING",
         "return SessionStatus.PAIRING",
         _LINKING,
@@ -18,7 +18,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "a-code-counts-for-ever",
         "a code that was reported before the session was ready still counts",
-        "homing/decide/linking.py",
+        "homing/decide/starting/linking.py",
         "if at is None or (known.ready_at is not None and at <= known.ready_at):",
         "if at is None:",
         _LINKING,
@@ -26,7 +26,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "a-logout-is-not-followed",
         "a session that is logged out stays disconnected for ever",
-        "homing/decide/linking.py",
+        "homing/decide/starting/linking.py",
         '"LOGOUT": Sign.ENDED,',
         '"LOGGED_OFF": Sign.ENDED,',
         _LINKING,
@@ -34,7 +34,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "anybody-reports-a-logout",
         "what an instance reports counts although it does not hold the session",
-        "homing/store/linking.py",
+        "homing/store/directory/linking.py",
         '.where(sessions.c.session_id == bindparam("session"), holds_it)',
         '.where(sessions.c.session_id == bindparam("session"), holds_it | True)',
         _REMEMBERED,
@@ -42,7 +42,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "codes-are-renewed-at-will",
         "a new code is asked for as often as somebody wants one",
-        "homing/flows/pairing.py",
+        "homing/flows/operations/pairing.py",
         "if wait_s > 0:",
         "if wait_s < 0:",
         _PAIRING,
@@ -50,7 +50,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "the-old-code-is-the-new-one",
         "who asks for a new code is shown the one that is void by then",
-        "homing/flows/pairing.py",
+        "homing/flows/operations/pairing.py",
         "if event is not None and event.sequence > after:",
         "if event is not None:",
         _PAIRING,
@@ -58,7 +58,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "a-code-lives-for-ever",
         "a code is shown with the time that it had when it was reported",
-        "homing/flows/pairing.py",
+        "homing/flows/operations/pairing.py",
         "max(0, int(lives_s - max(0.0, ago_s)))",
         "max(1, int(lives_s))",
         _PAIRING,

@@ -12,7 +12,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "new-id-on-retry",
         "every further attempt gives the message another id",
-        "homing/flows/send.py",
+        "homing/flows/sending/send.py",
         "        return await self._hand_over(text, route, url, can, deadline_s)\n",
         "        if happened:\n"
         '            text = replace(text, message_id=f"{text.message_id[:-2]}{len(happened) % 256:02X}")\n'
@@ -22,7 +22,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "key-ignores-its-account",
         "two accounts that use the same key get one message id",
-        "homing/decide/idempotency.py",
+        "homing/decide/sending/idempotency.py",
         'f"{workspace}\\x00{account}\\x00{key}"',
         'f"{workspace}\\x00{key}"',
         (tests("decide/test_small_judgments.py"), tests("serve/test_send_api.py")),
@@ -30,7 +30,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "cut-reply-is-safe",
         "a connection that broke after the bytes left counts as never used",
-        "homing/decide/failures.py",
+        "homing/decide/sending/failures.py",
         'VerdictKind.DOWN, True, "the connection broke after',
         'VerdictKind.DOWN, False, "the connection broke after',
         _FAILURES,
@@ -38,7 +38,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "late-reply-is-safe",
         "an instance that did not answer in time counts as one that was not asked",
-        "homing/decide/failures.py",
+        "homing/decide/sending/failures.py",
         'VerdictKind.DOWN, True, "the instance took the message',
         'VerdictKind.DOWN, False, "the instance took the message',
         _FAILURES,
@@ -46,7 +46,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "500-is-safe",
         "an instance that failed while it worked on the message counts as one that did nothing",
-        "homing/decide/failures.py",
+        "homing/decide/sending/failures.py",
         "VerdictKind.NOT_READY, True,",
         "VerdictKind.NOT_READY, False,",
         _FAILURES,
@@ -54,7 +54,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "404-without-a-list",
         "anybody's 404 proves that the session is elsewhere",
-        "homing/decide/failures.py",
+        "homing/decide/sending/failures.py",
         "VerdictKind.MOVED, True,",
         "VerdictKind.MOVED, False,",
         _FAILURES,
@@ -62,7 +62,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "restricted-is-retried",
         "a recipient whom WhatsApp protects is tried again and again",
-        "homing/decide/failures.py",
+        "homing/decide/sending/failures.py",
         'VerdictKind.REJECTED, False, "WhatsApp does not let',
         'VerdictKind.NOT_READY, False, "WhatsApp does not let',
         _FAILURES,
@@ -70,7 +70,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "ambiguous-is-repeated",
         "what may have left is repeated on instances that make ids of their own",
-        "homing/decide/recovery.py",
+        "homing/decide/sending/recovery.py",
         "    return bool(left or repeated) and not chooses_id\n",
         "    return False\n",
         _RECOVERY,
@@ -78,7 +78,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "unknown-is-called-not-sent",
         "a message that may have arrived ends as one that may be sent again",
-        "homing/decide/recovery.py",
+        "homing/decide/sending/recovery.py",
         "isinstance(step.outcome, NotSent) and may_have_left(happened, repeated):",
         "isinstance(step.outcome, NotSent) and not happened:",
         _RECOVERY,
@@ -86,7 +86,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "dead-gateway-is-forgotten",
         "what a gateway before us may have sent is not thought of",
-        "homing/decide/recovery.py",
+        "homing/decide/sending/recovery.py",
         "    return repeated or any(_left(",
         "    return any(_left(",
         _RECOVERY,
@@ -94,7 +94,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "deadline-is-overrun",
         "a send goes on after its caller's time is over",
-        "homing/decide/recovery.py",
+        "homing/decide/sending/recovery.py",
         "now_s + step.after_s > deadline_s - _HOPELESS_S",
         "now_s + step.after_s > deadline_s + 3600.0",
         _RECOVERY,
@@ -102,7 +102,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "first-attempt-takes-all",
         "a hanging instance uses up the time in which another could be asked",
-        "homing/decide/recovery.py",
+        "homing/decide/sending/recovery.py",
         "min(deadline_s - now_s, policy.deadline_s * policy.attempt_share)",
         "deadline_s - now_s",
         _RECOVERY,
@@ -110,7 +110,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "other-ids-go-unnoticed",
         "an instance that answers with another id than ours is trusted with the next one",
-        "homing/flows/send.py",
+        "homing/flows/sending/send.py",
         "if chooses_id and not _same_id(",
         "if chooses_id and answer is None and not _same_id(",
         _SEND,
@@ -118,7 +118,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "key-is-driven-twice",
         "a second request with a key does not wait for the first one",
-        "homing/store/idempotency.py",
+        "homing/store/sends/idempotency.py",
         "driven = held.answer is None and row.now < held.lease_until",
         "driven = False",
         _KEYS,
@@ -126,7 +126,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "answer-of-a-loser",
         "a gateway whose key was taken over stores its answer all the same",
-        "homing/store/idempotency.py",
+        "homing/store/sends/idempotency.py",
         'return and_(_named(), keys.c.owner == bindparam("holder", type_=Words()))',
         "return _named()",
         _KEYS,
@@ -134,7 +134,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "late-release-takes-a-key",
         "a claim that was given up takes the key from the request that has it by now",
-        "homing/store/idempotency.py",
+        "homing/store/sends/idempotency.py",
         "return delete(keys).where(_held(), this, keys",
         "return delete(keys).where(_held(), keys",
         _KEYS,
@@ -142,7 +142,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "late-claim-stays",
         "a claim that came too late holds its key although nobody drives it",
-        "homing/flows/keyed.py",
+        "homing/flows/sending/idempotent_send.py",
         "            self._let_go(workspace, key, message_uuid)\n            raise StoreUnavailable",
         "            raise StoreUnavailable",
         (tests("flows/test_keyed.py"),),
@@ -150,7 +150,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "queue-without-end",
         "behind a queue for the database that nobody would outlive everybody waits",
-        "homing/decide/idempotency.py",
+        "homing/decide/sending/idempotency.py",
         "if waiting < QUEUE_MAX or of_workspace < MODEST or longest_s <= LONGEST_WAIT_S:",
         "if waiting >= 0:",
         (tests("flows/test_keyed.py"),),
@@ -158,7 +158,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "key-for-another-message",
         "a key that was used for another message is answered with that one's answer",
-        "homing/decide/idempotency.py",
+        "homing/decide/sending/idempotency.py",
         "if row.fingerprint != fingerprint:",
         'if row.fingerprint == "":',
         _KEYS,
@@ -166,7 +166,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "not-sent-for-ever",
         "a message that was not sent is answered so for a day, however often it is tried",
-        "homing/flows/keyed.py",
+        "homing/flows/sending/idempotent_send.py",
         "            if isinstance(outcome, NotSent):\n",
         "            if isinstance(outcome, NotSent) and outcome.final:\n",
         (tests("serve/test_send_api.py"),),
@@ -174,7 +174,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "unknown-without-a-record",
         "a send whose outcome is unknown leaves nothing to look up",
-        "homing/flows/record.py",
+        "homing/flows/sending/send_records.py",
         "if isinstance(outcome, Sent) and outcome.attempts == 1:",
         "if not isinstance(outcome, NotSent):",
         (tests("serve/test_send_api.py"),),
@@ -182,7 +182,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "record-dropped-in-an-outage",
         "what could not be recorded while the store was away is forgotten",
-        "homing/flows/record.py",
+        "homing/flows/sending/send_records.py",
         "            self._hold_back(row)\n",
         "            pass\n",
         (tests("serve/test_send_api.py"), Seeds("standard", 16)),
@@ -190,7 +190,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "cache-never-dropped",
         "a route stays in the cache after its session moved",
-        "homing/routes.py",
+        "homing/routing/cache.py",
         "                self._drop(account)\n            case AccountChanged",
         "            case AccountChanged",
         _ROUTES,
@@ -198,7 +198,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "refill-race",
         "a read that a change overtook fills the cache with the past",
-        "homing/routes.py",
+        "homing/routing/cache.py",
         "if self._dropped.get(account, 0) <= read.began and not outdated:",
         "if not outdated:",
         _ROUTES,
@@ -206,7 +206,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "older-epoch-in-the-cache",
         "a route below the last epoch heard of is kept",
-        "homing/routes.py",
+        "homing/routing/cache.py",
         "<= read.began and not outdated:",
         "<= read.began:",
         _ROUTES,
@@ -214,7 +214,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "cache-is-trusted",
         "after a failed attempt the cached route is tried again instead of the directory asked",
-        "homing/routes.py",
+        "homing/routing/cache.py",
         "if cached is not None and cached.placement != failed:",
         "if cached is not None:",
         (*_ROUTES, *_SEND),
@@ -222,7 +222,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "routes-of-other-workspaces",
         "a key of one workspace sends as an account of another",
-        "homing/routes.py",
+        "homing/routing/cache.py",
         "return thing if thing is not None and workspace in (None, thing.workspace_id) else None",
         "return thing",
         (*_ROUTES, tests("serve/test_send_api.py")),

@@ -8,7 +8,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "own-queue-is-evidence",
         "a call that our own limits kept back counts as silence of the instance",
-        "homing/decide/health.py",
+        "homing/decide/fleet/health.py",
         "        case Phase.NOT_ATTEMPTED:\n            return None  # it was not asked\n",
         "        case Phase.NOT_ATTEMPTED:\n            return Signal.SILENT\n",
         (tests("decide/test_health.py", "flows/test_watching.py"),),
@@ -16,7 +16,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "no-share-of-a-workspace",
         "the sends of one workspace may take all places of a gateway",
-        "homing/decide/admission.py",
+        "homing/decide/sending/admission.py",
         "    if not may_take(now.of_workspace, free, policy.of_a_workspace):\n",
         "    if now.of_workspace >= policy.sends:\n",
         _SHARES,
@@ -24,7 +24,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "no-share-of-a-session",
         "the sends of one session may take all places of their workspace",
-        "homing/decide/admission.py",
+        "homing/decide/sending/admission.py",
         "    if not may_take(now.of_session, left, policy.of_a_session):\n",
         "    if left <= 0:\n",
         _SHARES,
@@ -48,7 +48,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "a-long-queue-of-one-refuses-all",
         "whoever comes while another workspace's keys wait for the database is not let in",
-        "homing/decide/idempotency.py",
+        "homing/decide/sending/idempotency.py",
         " or of_workspace < MODEST or ",
         " or ",
         (tests("flows/test_keyed.py"),),
@@ -56,7 +56,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "one-lane-for-all",
         "whatever is asked of an instance waits for the same connections",
-        "homing/drivers/wire.py",
+        "homing/drivers/http/wire.py",
         "        lane, session = current()\n",
         "        lane, session = Lane.SENDS, current()[1]\n",
         (tests("drivers/test_wire_calls.py"),),

@@ -11,7 +11,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "looks-before-it-waits-only",
         "whether it may act is asked before the vault is, and not again before the bytes leave",
-        "homing/instance/sending.py",
+        "homing/instance/session/sending.py",
         "while self._unsent and self._transmit is not None and self._may_act():",
         "while self._unsent and self._transmit is not None:",
         (*_LEASED, *_RESERVING),
@@ -19,7 +19,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "reserves-while-paused",
         "a boot whose lease is over writes to the vault",
-        "homing/instance/line.py",
+        "homing/instance/session/reservation_queue.py",
         "            if not self._may_act():\n",
         "            if self._over is not None:\n",
         _LEASED,
@@ -27,7 +27,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "back-after-replaced",
         "a session that was replaced connects again, and evicts its next holder",
-        "homing/instance/session.py",
+        "homing/instance/session/session.py",
         "                self._end(Status.ERROR, REPLACED)\n                self._tasks.spawn(self.taken(REPLACED))\n",
         "                self._lost()\n",
         _HOST,
@@ -35,7 +35,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "login-kept-when-removed",
         "the login of a removed device is not deleted",
-        "homing/instance/session.py",
+        "homing/instance/session/session.py",
         'self.log_out("device removed", forget=True)',
         'self.log_out("device removed", forget=False)',
         _HOST,
@@ -84,7 +84,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "acknowledged-once-reserved",
         "a send is answered as soon as the vault has it, before WhatsApp has",
-        "homing/instance/sending.py",
+        "homing/instance/session/sending.py",
         "            self._unsent.append(under_way)\n            if self._over",
         "            self._unsent.append(under_way)\n"
         "            under_way.settle(Sent(under_way.message.message_id))\n            if self._over",
@@ -93,7 +93,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "unacknowledged-is-forgotten",
         "what was on the wire when the connection broke is not said again",
-        "homing/instance/sending.py",
+        "homing/instance/session/sending.py",
         "self._unsent = deque(self._reserved[counter] for counter in sorted(self._reserved))",
         "self._unsent = deque()",
         _RESERVING,
@@ -101,7 +101,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "newest-first",
         "after a broken connection the newest message goes first",
-        "homing/instance/sending.py",
+        "homing/instance/session/sending.py",
         "for counter in sorted(self._reserved))",
         "for counter in sorted(self._reserved, reverse=True))",
         (*_RESERVING, *_HOST),
@@ -109,7 +109,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "refusal-leaves-a-trace",
         "who is told that a message was not taken is told so before the vault knows",
-        "homing/instance/sending.py",
+        "homing/instance/session/sending.py",
         "self._finish(under_way, outcome if done else otherwise))",
         "None)\n        self._finish(under_way, outcome)",
         (*_RESERVING, *_HOST),
@@ -117,7 +117,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "inbound-acknowledged-first",
         "a message from WhatsApp is acknowledged before it is in the journal",
-        "homing/instance/inbox.py",
+        "homing/instance/session/inbox.py",
         "        kept = await self._telling.kept(",
         "        if wire is not None:\n            wire.received(message.id)\n        kept = await self._telling.kept(",
         (tests("instance/test_telling_the_gateway.py", "instance/test_listeners.py"),),
@@ -125,7 +125,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "journal-not-synchronised",
         "the journal calls durable what only the system's cache has",
-        "homing/instance/journal.py",
+        "homing/instance/notify/journal.py",
         "lines, synchronise=synchronise)",
         "lines, synchronise=False)",
         (tests("instance/test_journal.py"),),
@@ -133,7 +133,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "journal-forgets-failed-lines",
         "lines that could not be written are not written again",
-        "homing/instance/journal.py",
+        "homing/instance/notify/journal.py",
         "            self._unwritten = lines + self._unwritten\n",
         "",
         (tests("instance/test_journal.py"),),
@@ -141,7 +141,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "late-clock-drops-reports",
         "a report that is refused because a clock is off is given up",
-        "homing/instance/retries.py",
+        "homing/instance/notify/retries.py",
         "CURABLE = frozenset({401, 403, 404, 408, 429})",
         "CURABLE = frozenset({408, 429})",
         (tests("instance/test_retries.py"), Seeds("standard", 8)),
@@ -149,7 +149,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "late-clock-stays-late",
         "an instance whose clock is off never learns the gateway's",
-        "homing/instance/notifier.py",
+        "homing/instance/notify/notifier.py",
         "        self._clock_off_s = off_s\n        return True\n",
         "        return False\n",
         (tests("instance/test_notifier.py"),),
@@ -157,7 +157,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "forgetful-vault-is-believed",
         "a session is left because the vault, which lost its newest commits, refuses its login",
-        "homing/instance/ownership.py",
+        "homing/instance/session/ownership.py",
         "if saved.current >= self.grant.epoch:",
         "if saved.current >= 0:",
         (tests("instance/test_under_the_lease.py"),),
@@ -165,7 +165,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "nobody-scouts",
         "all that is parked waits out its pause, though the gateway takes reports again",
-        "homing/instance/notifier.py",
+        "homing/instance/notify/notifier.py",
         "scouts=next(iter(self._parked), note.session_id) == note.session_id,",
         "scouts=False,",
         (tests("instance/test_notifier.py"),),

@@ -9,7 +9,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "work-without-a-fence",
         "a gateway that lost a job settles it all the same",
-        "homing/store/jobs.py",
+        "homing/store/work/jobs.py",
         "return jobs.c.id == given.c.id, jobs.c.fence == given.c.fence, jobs.c.state == JobState.RUNNING",
         "return jobs.c.id == given.c.id, jobs.c.state == JobState.RUNNING",
         _WORK,
@@ -17,7 +17,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "fence-stays",
         "a job that is claimed again has the fence that it had",
-        "homing/store/jobs.py",
+        "homing/store/work/jobs.py",
         '"fence": jobs.c.fence + 1,',
         '"fence": jobs.c.fence,',
         _WORK,
@@ -25,7 +25,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "two-heads-of-a-key",
         "a second job of a key begins before the first one is done",
-        "homing/store/jobs.py",
+        "homing/store/work/jobs.py",
         "present.scalar_subquery().is_(None))",
         "present.scalar_subquery().is_not_distinct_from(present.scalar_subquery()))",
         _WORK,
@@ -33,7 +33,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "renewal-in-several-steps",
         "a renewal holds its row from one round trip to the next",
-        "homing/store/leases.py",
+        "homing/store/grants/leases.py",
         "return await self._database.write_at_once(lambda c: _renew_at_once(c, renewal, named=named))",
         "return await self._database.write(lambda c: _renew(c, self._database, holder, expiry_s, answered_ago_s))",
         (tests("contract/test_leases.py"),),
@@ -41,7 +41,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "trusts-its-lease-for-ever",
         "a worker goes on with a job whose lease it could not renew",
-        "homing/flows/worker.py",
+        "homing/flows/background/worker.py",
         "elif now_s >= each.trusted_until_s:",
         "elif now_s >= each.trusted_until_s + 1e9:",
         (tests("flows/test_worker.py"),),
@@ -49,7 +49,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "event-stored-twice",
         "a report that comes again is another event",
-        "homing/store/events.py",
+        "homing/store/records/reports.py",
         "    if known.same is not None and known.until > given.at:\n",
         "    if known.same is not None and known.until is None:\n",
         _EVENTS,
@@ -57,7 +57,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "signature-replayed",
         "the same signed request is taken a second time",
-        "homing/store/events.py",
+        "homing/store/records/reports.py",
         "    if known.brought is not None:\n",
         "    if known.brought is not None and given.signed is None:\n",
         _EVENTS,
@@ -65,7 +65,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "hint-lost-with-the-store",
         "what a hint told is forgotten when the store is away",
-        "homing/flows/hints.py",
+        "homing/flows/webhooks/hints.py",
         "            rounds.create_task(self._again(wanted, STORE_PAUSE_S))\n",
         "",
         (tests("flows/test_hints.py"),),
@@ -73,7 +73,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "stored-and-forgotten",
         "what a gateway stored and did not live to follow is followed by nobody",
-        "homing/flows/overlooked.py",
+        "homing/flows/webhooks/catch_up.py",
         "            if until > after:",
         "            if until > after + LOOK_BACK:",
         (tests("flows/test_overlooked.py"),),
@@ -81,7 +81,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "login-made-again-for-the-vault",
         "a vault that loses one answer costs a session another login",
-        "homing/instance/upkeep.py",
+        "homing/instance/session/connection_loop.py",
         "                if not self._connection.is_live(wire):\n                    raise",
         "                if True:\n                    raise",
         (tests("instance/test_session_host.py"),),
@@ -89,7 +89,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "second-copy-told-nothing-was-sent",
         "a request that came twice is told that the directory is away while its other copy sends",
-        "homing/flows/keyed.py",
+        "homing/flows/sending/idempotent_send.py",
         "            if here.driven is None:\n",
         "            if True:\n",
         (tests("flows/test_keyed.py"),),
@@ -97,7 +97,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "repeated-report-not-followed",
         "a report that was stored by a gateway that died is followed by nobody",
-        "homing/flows/intake.py",
+        "homing/flows/webhooks/intake.py",
         "            return report.sender_id is not None\n",
         "            return False\n",
         (tests("serve/test_intake_api.py"),),
@@ -105,7 +105,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "anybody-may-report",
         "a report with a wrong signature is believed",
-        "homing/decide/signing.py",
+        "homing/decide/reports/signing.py",
         "if not hmac.compare_digest(expected.encode(), given.strip().lower().encode()):",
         "if not given.strip():",
         (tests("decide/test_signing.py"),),
@@ -113,7 +113,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "old-signatures-are-fresh",
         "a report that was signed long ago is believed",
-        "homing/decide/signing.py",
+        "homing/decide/reports/signing.py",
         "if abs(skew_s) > WINDOW_S:",
         "if skew_s < -WINDOW_S:",
         (tests("decide/test_signing.py"),),
@@ -121,7 +121,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "unknown-settled-by-another",
         "a message to somebody else settles an unknown send",
-        "homing/decide/settling.py",
+        "homing/decide/reports/settling.py",
         "return same_person(record.recipient_phone, sign.recipient_phone)",
         "return True",
         (tests("decide/test_settling.py"),),

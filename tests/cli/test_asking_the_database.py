@@ -27,15 +27,15 @@ from homing.model.vault import Grant, Holder
 from homing.model.work import Job
 from homing.ports import NewAccount, Page
 from homing.serve.keyring import Keyring
-from homing.store.alerts import SqlAlerts
-from homing.store.database import Database
-from homing.store.directory import SqlDirectory
-from homing.store.leases import SqlLeases
-from homing.store.notices import LocalNotices
-from homing.store.opening import open_database
-from homing.store.sealing import KeyRing
-from homing.store.vault import SqlVault
-from homing.store.work import SqlWork
+from homing.store.db.database import Database
+from homing.store.db.opening import open_database
+from homing.store.directory.directory import SqlDirectory
+from homing.store.grants.leases import SqlLeases
+from homing.store.notices.notices import LocalNotices
+from homing.store.records.alerts import SqlAlerts
+from homing.store.vault.sealing import KeyRing
+from homing.store.vault.vault import SqlVault
+from homing.store.work.queue import SqlWork
 from homing.world import SystemClock
 from tests.cli.conftest import CommandLine
 
@@ -230,7 +230,7 @@ def test_no_password_is_shown(homing: CommandLine, monkeypatch: pytest.MonkeyPat
         assert ran.code == 2
         assert ran.err.count("\n") == 1
         assert "hunter2" not in ran.out + ran.err
-    monkeypatch.setattr("homing.store.migrating.schema_version", at_the_first)
+    monkeypatch.setattr("homing.store.db.migrating.schema_version", at_the_first)
     assert "homing:***@127.0.0.1" in homing("db").out
 
 

@@ -28,9 +28,9 @@ from homing.model.fleet import (
     WorkspaceId,
 )
 from homing.ports import NewAccount
-from homing.store.directory import SqlDirectory
-from homing.store.notices import LocalNotices
-from homing.store.opening import open_database
+from homing.store.db.opening import open_database
+from homing.store.directory.directory import SqlDirectory
+from homing.store.notices.notices import LocalNotices
 from homing.world import SystemClock
 from tests.cli.conftest import CommandLine, ScriptedGateway
 

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import text
 
 from homing.model.vault import Grant, Holder
-from homing.store.opening import open_database
-from homing.store.sealing import VaultKey
-from homing.store.vault_opening import open_vault
+from homing.store.db.opening import open_database
+from homing.store.vault.opening import open_vault
+from homing.store.vault.sealing import VaultKey
 from tests.cli.conftest import CommandLine
 
 HOLDER = Holder("http://localhost:3001", "boot")

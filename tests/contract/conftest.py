@@ -8,9 +8,9 @@ from sqlalchemy import Connection, Engine, event, text
 
 from clocks import PassTime, SteppedClock
 from homing.ports import Notice
-from homing.store.database import Database
-from homing.store.notices import LocalNotices
-from homing.store.work import SqlWork
+from homing.store.db.database import Database
+from homing.store.notices.notices import LocalNotices
+from homing.store.work.queue import SqlWork
 
 
 @pytest.fixture

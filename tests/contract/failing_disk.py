@@ -15,7 +15,7 @@ from pathlib import Path
 from sqlalchemy import text
 
 from homing.ports import StoreUnavailable
-from homing.store.sqlite import SqliteFile
+from homing.store.sqlite.engine import SqliteFile
 
 TRIES = 3
 

@@ -8,10 +8,10 @@ import os
 import sys
 import time
 
-from homing.flows.schedules import Schedule, Scheduler
+from homing.flows.background.schedules import Schedule, Scheduler
 from homing.model.work import Tick
-from homing.store.opening import open_database
-from homing.store.schedules import SqlSchedules
+from homing.store.db.opening import open_database
+from homing.store.work.schedules import SqlSchedules
 from homing.world import SystemClock
 
 RUN_S = 0.3

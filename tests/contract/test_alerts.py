@@ -7,9 +7,9 @@ from clocks import SteppedClock
 from homing.model.alerts import Alert, AlertKind, Subject
 from homing.model.fleet import SessionId
 from homing.ports import AlertsChanged, Notice
-from homing.store.alerts import SqlAlerts
-from homing.store.database import Database
-from homing.store.notices import LocalNotices
+from homing.store.db.database import Database
+from homing.store.notices.notices import LocalNotices
+from homing.store.records.alerts import SqlAlerts
 
 SESSION = Subject.session(SessionId("webjs_1_a"))
 INSTANCE = Subject.instance(A)

@@ -7,7 +7,7 @@ from fleets import ONE, TWO, A, B, change, contact, new_account, placed_account
 from sqlalchemy import text
 
 from clocks import SteppedClock
-from homing.decide.presence import KNOWN_FOR, status_now
+from homing.decide.knowledge.presence import KNOWN_FOR, status_now
 from homing.model.access import Key, Scope
 from homing.model.fleet import (
     Account,
@@ -28,8 +28,8 @@ from homing.ports import (
     Page,
     RosterChanged,
 )
-from homing.store.database import Database
-from homing.store.directory import SqlDirectory
+from homing.store.db.database import Database
+from homing.store.directory.directory import SqlDirectory
 
 ODD_NAMES = ["", "O'Brien; DROP TABLE accounts", 'говорит "да"', "😀 ‮RTL", "a\tb\nc", "%_\\", "x" * 10_000]
 

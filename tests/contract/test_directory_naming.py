@@ -9,8 +9,8 @@ from sqlalchemy import text
 
 from homing.model.fleet import AccountUuid, SessionId
 from homing.ports import AccountChanged, AccountPlaced, NameTaken, NewNames, Notice
-from homing.store.database import Database
-from homing.store.directory import SqlDirectory
+from homing.store.db.database import Database
+from homing.store.directory.directory import SqlDirectory
 
 S = SessionId("webjs_1_1699999999")
 

@@ -27,13 +27,13 @@ from homing.model.fleet import (
 )
 from homing.model.vault import Grant, Holder, Vouched
 from homing.ports import AccountChanged, Notice, Page, PlacementChanged, StoreUnavailable
-from homing.store import schema
-from homing.store.database import Database
-from homing.store.directory import SqlDirectory
-from homing.store.notices import LocalNotices
-from homing.store.opening import open_database
-from homing.store.telling import Changes
-from homing.store.vault import SqlVault
+from homing.store.db import schema
+from homing.store.db.database import Database
+from homing.store.db.opening import open_database
+from homing.store.directory.directory import SqlDirectory
+from homing.store.notices.announce import Changes
+from homing.store.notices.notices import LocalNotices
+from homing.store.vault.vault import SqlVault
 
 CACHE_LINE = "Cache invalidated due to instance URL change"
 

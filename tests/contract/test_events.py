@@ -11,18 +11,17 @@ from fleets import ONE, TWO, A, B, change, new_account, placed_account
 from sqlalchemy import Connection, text
 
 from clocks import SteppedClock
-from homing.decide import events as meanings
-from homing.decide import settling
+from homing.decide.reports import meanings, settling
 from homing.model.events import IntakeResult, Report, Signed, Taken
 from homing.model.fleet import InstanceUrl, SessionId
 from homing.model.messages import MessageRecord, MessageState
 from homing.ports import EventsStored, Notice, Page
-from homing.store.database import Database
-from homing.store.directory import SqlDirectory
-from homing.store.events import SqlEvents
-from homing.store.messages import SqlMessages
-from homing.store.notices import LocalNotices
-from homing.store.settling import settle_by_event
+from homing.store.db.database import Database
+from homing.store.directory.directory import SqlDirectory
+from homing.store.notices.notices import LocalNotices
+from homing.store.records.reports import SqlEvents
+from homing.store.sends.messages import SqlMessages
+from homing.store.sends.unknown_sends import settle_by_event
 
 S = SessionId("session-1")
 READY = Report("session_ready", {"session_id": S, "phone_number": "62811"}, S, A)
@@ -314,7 +313,7 @@ async def test_a_send_recorded_while_its_report_is_being_stored_is_settled(
             connection.execute(text("SELECT pg_sleep(0.2)"))
 
     loop = asyncio.get_running_loop()
-    monkeypatch.setattr("homing.store.events.settle_by_event", look_and_dawdle)
+    monkeypatch.setattr("homing.store.records.reports.settle_by_event", look_and_dawdle)
     storing = asyncio.create_task(store.take(SENT))
     await looked.wait()
     await messages.record(unknown(store.clock, account.uuid))

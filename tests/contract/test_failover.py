@@ -14,12 +14,12 @@ import pytest
 from sqlalchemy import Connection, text
 from structlog.testing import capture_logs
 
-from homing.chaos.servers import Pair, own_pair, server_user, set_up
+from homing.lab.chaos.servers import Pair, own_pair, server_user, set_up
 from homing.ports import CacheCleared, KeysChanged, Notice, StoreUnavailable
-from homing.store.migrating import current_revision, migrate, newest_revision
-from homing.store.notices_postgres import PostgresNotices
-from homing.store.opening import open_database
-from homing.store.postgres import PostgresDatabase
+from homing.store.db.migrating import current_revision, migrate, newest_revision
+from homing.store.db.opening import open_database
+from homing.store.notices.postgres import PostgresNotices
+from homing.store.postgres.engine import PostgresDatabase
 from services import apart
 
 WELL_WITHIN_S = 5.0

@@ -22,13 +22,13 @@ from homing.model.fleet import (
 from homing.model.leases import Ended, Fence, IncarnationId
 from homing.model.vault import Arrival, Grant, Granted, Granting, Holder, Reserved, StaleEpoch
 from homing.ports import Notice, Page, PlacementChanged
-from homing.store.database import Database
-from homing.store.directory import SqlDirectory
-from homing.store.grants import SqlGrants
-from homing.store.leases import SqlLeases
-from homing.store.notices import LocalNotices
-from homing.store.opening import open_database
-from homing.store.vault import SqlVault
+from homing.store.db.database import Database
+from homing.store.db.opening import open_database
+from homing.store.directory.directory import SqlDirectory
+from homing.store.grants.grants import SqlGrants
+from homing.store.grants.leases import SqlLeases
+from homing.store.notices.notices import LocalNotices
+from homing.store.vault.vault import SqlVault
 
 C = InstanceUrl("http://localhost:3003")
 ON_A, ON_B, ON_C = Holder(A, "boot-a"), Holder(B, "boot-b"), Holder(C, "boot-c")

@@ -8,9 +8,9 @@ from sqlalchemy import select
 
 from homing.model.fleet import PlacementState, SessionStatus
 from homing.ports import Notice, RosterChanged
-from homing.store.database import Database
-from homing.store.directory import SqlDirectory
-from homing.store.schema import instances, sessions
+from homing.store.db.database import Database
+from homing.store.db.schema import instances, sessions
+from homing.store.directory.directory import SqlDirectory
 
 
 async def offers(database: Database) -> dict[str, tuple[Any, Any]]:

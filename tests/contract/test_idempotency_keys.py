@@ -6,14 +6,14 @@ import pytest
 from fleets import ONE, TWO
 
 from clocks import PassTime, SteppedClock
-from homing.decide.idempotency import Drive, Mismatch
-from homing.flows.keyed import Driven, KeyedSends
+from homing.decide.sending.idempotency import Drive, Mismatch
+from homing.flows.sending.idempotent_send import Driven, KeyedSends
 from homing.model.fleet import AccountUuid
 from homing.model.messages import MessageRecord, MessageState, StoredAnswer
 from homing.model.sending import Unknown
 from homing.ports import Claimed, InUse
-from homing.store.messages import SqlMessages
-from homing.store.opening import open_database
+from homing.store.db.opening import open_database
+from homing.store.sends.messages import SqlMessages
 
 ANSWER = StoredAnswer(200, {"success": True, "data": {"z": 1, "a": "\0 ☃ \ud800"}, "code": None})
 LEASE_S, KEEP_S = 10.0, 1000.0

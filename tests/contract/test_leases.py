@@ -9,10 +9,10 @@ from clocks import PassTime
 from homing.model.fleet import InstanceUrl
 from homing.model.leases import Ended, IncarnationId
 from homing.model.vault import Holder
-from homing.store import identity
-from homing.store.database import Database
-from homing.store.leases import SqlLeases
-from homing.store.opening import open_database
+from homing.store.db import history
+from homing.store.db.database import Database
+from homing.store.db.opening import open_database
+from homing.store.grants.leases import SqlLeases
 
 A = InstanceUrl(ONE.instance_url)
 
@@ -149,7 +149,7 @@ async def test_a_server_that_does_not_tell_its_name_tells_the_databases(
 ) -> None:
     database = open_database(postgres_url)
     by_server = (await SqlLeases(database).heartbeats()).store
-    monkeypatch.setattr(identity, "_MAY_ASK", "SELECT false")
+    monkeypatch.setattr(history, "_MAY_ASK", "SELECT false")
     by_database = (await SqlLeases(database).heartbeats()).store
     assert by_database.system.startswith("database ")
     assert by_database.timeline == by_server.timeline

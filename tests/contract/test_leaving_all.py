@@ -7,11 +7,11 @@ from sqlalchemy import select, update
 
 from homing.model.fleet import Placement, PlacementState, SessionStatus, Takeover
 from homing.model.vault import AskedLately, Left
-from homing.store.database import Database
-from homing.store.directory import SqlDirectory
-from homing.store.grants import SqlGrants
-from homing.store.notices import LocalNotices
-from homing.store.schema import instances, sessions
+from homing.store.db.database import Database
+from homing.store.db.schema import instances, sessions
+from homing.store.directory.directory import SqlDirectory
+from homing.store.grants.grants import SqlGrants
+from homing.store.notices.notices import LocalNotices
 
 
 async def exited(database: Database) -> bool:

@@ -22,15 +22,15 @@ from homing.ports import (
     RosterChanged,
     WorkspacesChanged,
 )
-from homing.store import notice_wire
-from homing.store.directory import SqlDirectory
-from homing.store.notice_wire import Letter
-from homing.store.notices import LocalNotices, StagedNotices
-from homing.store.notices_opening import open_notices
-from homing.store.notices_postgres import PostgresNotices
-from homing.store.notices_redis import RedisNotices
-from homing.store.opening import open_database
-from homing.store.postgres import PostgresDatabase
+from homing.store.db.opening import open_database
+from homing.store.directory.directory import SqlDirectory
+from homing.store.notices import codec
+from homing.store.notices.codec import Letter
+from homing.store.notices.notices import LocalNotices, StagedNotices
+from homing.store.notices.opening import open_notices
+from homing.store.notices.postgres import PostgresNotices
+from homing.store.notices.redis import RedisNotices
+from homing.store.postgres.engine import PostgresDatabase
 from homing.world import SystemClock
 from tcp_proxy import TcpProxy, tcp_proxy
 
@@ -322,23 +322,23 @@ async def test_local_notices_are_heard_before_publish_returns() -> None:
 
 def test_what_is_written_reads_back_and_fits_the_way() -> None:
     many: list[Notice] = EVERY_KIND * 200
-    payloads = notice_wire.written(Letter("me", 3, many))
+    payloads = codec.written(Letter("me", 3, many))
     assert all(len(payload.encode()) < 8000 for payload in payloads)
-    letters = [notice_wire.read(payload) for payload in payloads]
+    letters = [codec.read(payload) for payload in payloads]
     assert {(letter.sender, letter.number) for letter in letters} == {("me", 3)}
     assert [notice for letter in letters for notice in letter.notices] == many
 
 
 def test_a_notice_too_long_for_the_way_becomes_a_doubt_of_everything() -> None:
     long = PlacementChanged(SessionId("s" * 9000), AccountUuid("a"), Epoch(1))
-    [payload] = notice_wire.written(Letter("me", 1, [long]))
-    [doubt] = notice_wire.read(payload).notices
+    [payload] = codec.written(Letter("me", 1, [long]))
+    [doubt] = codec.read(payload).notices
     assert isinstance(doubt, CacheCleared)
 
 
 def test_a_notice_of_an_unknown_kind_is_ignored_with_a_warning() -> None:
     with capture_logs() as lines:
-        letter = notice_wire.read('{"v":1,"from":"x","n":1,"notices":[["dance",{}],["roster",{"later":1}]]}')
+        letter = codec.read('{"v":1,"from":"x","n":1,"notices":[["dance",{}],["roster",{"later":1}]]}')
     assert letter.notices == [RosterChanged()]
     assert [(line["log_level"], line["kind"]) for line in lines] == [("warning", "dance")]
 
@@ -356,7 +356,7 @@ NOT_UNDERSTOOD = [
 
 @pytest.mark.parametrize("payload", NOT_UNDERSTOOD)
 def test_what_cannot_be_understood_puts_everything_in_doubt(payload: str) -> None:
-    [doubt] = notice_wire.read(payload).notices
+    [doubt] = codec.read(payload).notices
     assert isinstance(doubt, CacheCleared)
 
 

@@ -12,11 +12,11 @@ from homing.decide.phones.aliases import person
 from homing.model.fleet import Account, ContactUuid, WorkspaceId
 from homing.model.phones import Bare
 from homing.ports import NameTaken, Notice, Page, WorkspacesChanged
-from homing.store.database import Database
-from homing.store.directory import SqlDirectory
-from homing.store.migrating import migrate
-from homing.store.notices import LocalNotices
-from homing.store.opening import open_database
+from homing.store.db.database import Database
+from homing.store.db.migrating import migrate
+from homing.store.db.opening import open_database
+from homing.store.directory.directory import SqlDirectory
+from homing.store.notices.notices import LocalNotices
 
 OLD, NEW = "5215512345678", "525512345678"
 

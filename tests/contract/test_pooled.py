@@ -10,13 +10,13 @@ import pytest
 from sqlalchemy import Connection, make_url, text
 from structlog.testing import capture_logs
 
-from homing.chaos.servers import Server, own_bouncer
 from homing.demo.plan import Unworkable
+from homing.lab.chaos.servers import Server, own_bouncer
 from homing.ports import CacheCleared, KeysChanged, Notice, StoreUnavailable
-from homing.store.migrating import migrate, newest_revision
-from homing.store.notices_postgres import PostgresNotices
-from homing.store.opening import open_database
-from homing.store.postgres import PostgresDatabase
+from homing.store.db.migrating import migrate, newest_revision
+from homing.store.db.opening import open_database
+from homing.store.notices.postgres import PostgresNotices
+from homing.store.postgres.engine import PostgresDatabase
 
 LIMIT_S = 10.0
 MODES = pytest.mark.parametrize("mode", ["session", "transaction"])

@@ -6,10 +6,10 @@ import ssl
 import asyncpg
 import pytest
 
-from homing.store.database import StoreMisconfigured
-from homing.store.failures import beyond_waiting
-from homing.store.opening import open_database
-from homing.store.postgres_dsn import Host, PostgresDsn, read_dsn
+from homing.store.db.database import StoreMisconfigured
+from homing.store.db.failures import beyond_waiting
+from homing.store.db.opening import open_database
+from homing.store.postgres.dsn import Host, PostgresDsn, read_dsn
 
 GIVEN = {
     "Neon": "postgresql://own:s3cret@ep-a-b-pooler.eu.neon.tech/neondb?sslmode=require&channel_binding=require",

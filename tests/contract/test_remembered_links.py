@@ -6,14 +6,14 @@ import pytest
 from fleets import A, B, change, placed_account
 
 from clocks import PassTime, SteppedClock
-from homing.decide import events as meanings
-from homing.decide import linking
+from homing.decide.reports import meanings
+from homing.decide.starting import linking
 from homing.model.events import Report
 from homing.model.fleet import Account, Epoch, InstanceUrl, MoveKind, SessionStatus
-from homing.store.database import Database
-from homing.store.directory import SqlDirectory
-from homing.store.events import SqlEvents
-from homing.store.notices import LocalNotices
+from homing.store.db.database import Database
+from homing.store.directory.directory import SqlDirectory
+from homing.store.notices.notices import LocalNotices
+from homing.store.records.reports import SqlEvents
 
 C = InstanceUrl("http://localhost:3003")
 

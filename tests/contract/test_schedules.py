@@ -11,9 +11,9 @@ import pytest
 
 from clocks import PassTime
 from homing.model.work import NotDue, ScheduleRecord, Tick
-from homing.store.database import Database
-from homing.store.opening import open_database
-from homing.store.schedules import SqlSchedules
+from homing.store.db.database import Database
+from homing.store.db.opening import open_database
+from homing.store.work.schedules import SqlSchedules
 
 EVERY_FIVE = "*/5 * * * *"
 

@@ -18,10 +18,10 @@ from sqlalchemy import Connection, insert, select, text, update
 
 from clocks import SteppedClock
 from homing.ports import StoreUnavailable
-from homing.store import schema
-from homing.store.database import StoreMisconfigured
-from homing.store.opening import open_database
-from homing.store.sqlite import SqliteFile, SqliteMemory
+from homing.store.db import schema
+from homing.store.db.database import StoreMisconfigured
+from homing.store.db.opening import open_database
+from homing.store.sqlite.engine import SqliteFile, SqliteMemory
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ async def test_a_write_that_was_given_up_while_it_waited_for_its_turn_never_happ
 
 
 async def test_a_file_locked_for_long_is_unavailable(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("homing.store.sqlite._WRITE_BUSY_MS", 100)
+    monkeypatch.setattr("homing.store.sqlite.engine._WRITE_BUSY_MS", 100)
     database = SqliteFile(path)
     outside = sqlite3.connect(path, isolation_level=None)
     outside.execute("BEGIN IMMEDIATE")
@@ -226,7 +226,7 @@ async def test_the_stores_own_clock_does_not_follow_a_set_wall_clock(monkeypatch
             return datetime(2001, 1, 1, tzinfo=UTC)
 
     first = await database.read(lambda c: c.scalar(select(database.instant())))
-    monkeypatch.setattr("homing.store.sqlite.datetime", Jumped)
+    monkeypatch.setattr("homing.store.sqlite.engine.datetime", Jumped)
     second = await database.read(lambda c: c.scalar(select(database.instant())))
     assert first is not None
     assert second is not None
@@ -251,7 +251,7 @@ async def test_a_second_gateway_on_the_file_is_refused_and_told_who_has_it(path:
 def test_a_gateway_that_was_killed_leaves_the_file_free(path: Path) -> None:
     code = f"""
 import sys
-from homing.store.opening import open_database
+from homing.store.db.opening import open_database
 database = open_database("sqlite:///{path}", exclusive=True)
 print("open", flush=True)
 sys.stdin.read()
@@ -334,7 +334,7 @@ TELL_TIME = """
 import asyncio, sys
 from datetime import timedelta
 from homing.store import shared_clock
-from homing.store.opening import open_database
+from homing.store.db.opening import open_database
 from sqlalchemy import select
 
 by = timedelta(minutes=float(sys.argv[2]))

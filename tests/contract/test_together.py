@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from homing.ports import StoreUnavailable
-from homing.store.together import Together
+from homing.store.db.batcher import Together
 
 pytestmark = pytest.mark.virtual
 

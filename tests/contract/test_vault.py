@@ -15,12 +15,12 @@ from clocks import PassTime, SteppedClock
 from homing.model.fleet import PlacementState, SessionStatus
 from homing.model.vault import Grant, Holder, Holding, Reserved, ReservedBefore, StaleEpoch
 from homing.ports import StoreUnavailable
-from homing.store.database import Database
-from homing.store.leases import SqlLeases
-from homing.store.opening import open_database
-from homing.store.schema import credentials, incarnations, reservations, sessions
-from homing.store.vault import SqlVault
-from homing.store.vault_settling import SqlReservations
+from homing.store.db.database import Database
+from homing.store.db.opening import open_database
+from homing.store.db.schema import credentials, incarnations, reservations, sessions
+from homing.store.grants.leases import SqlLeases
+from homing.store.vault.settling import SqlReservations
+from homing.store.vault.vault import SqlVault
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from sqlalchemy import Connection, func, select, update
 from vaults import KEY, LOGIN, TWO, opened, reserved, saved, vault_of
 
 from homing.model.vault import Grant, VaultSealed
-from homing.store.database import Database
-from homing.store.schema import credentials, reservations
-from homing.store.sealing import KeyRing, VaultKey, fresh_key
-from homing.store.vault import SqlVault
+from homing.store.db.database import Database
+from homing.store.db.schema import credentials, reservations
+from homing.store.vault.sealing import KeyRing, VaultKey, fresh_key
+from homing.store.vault.vault import SqlVault
 
 NEW = fresh_key("second")
 

@@ -7,10 +7,10 @@ from works import add, claim, claim_one, found, is_accepted, numbers
 from clocks import PassTime
 from homing.model.work import Dead, Done, Ending, GivenBack, Job, JobId, JobState, NewJob, Priority, Retry
 from homing.ports import CacheCleared, Notice, Page, WorkReady
-from homing.store import jobs as operations
-from homing.store.database import Database
-from homing.store.notices import LocalNotices
-from homing.store.work import SqlWork
+from homing.store.db.database import Database
+from homing.store.notices.notices import LocalNotices
+from homing.store.work import jobs as operations
+from homing.store.work.queue import SqlWork
 
 ALL = Page(limit=10_000)
 

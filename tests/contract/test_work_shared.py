@@ -14,12 +14,12 @@ from works import add, claim, claim_one, found, is_accepted, numbers
 
 from clocks import PassTime
 from homing.model.work import Done, Ending, Job, JobState, NewJob, Retry
-from homing.store import jobs as operations
-from homing.store.database import Database
-from homing.store.notices import StagedNotices
-from homing.store.notices_opening import open_notices
-from homing.store.opening import open_database
-from homing.store.work import SqlWork
+from homing.store.db.database import Database
+from homing.store.db.opening import open_database
+from homing.store.notices.notices import StagedNotices
+from homing.store.notices.opening import open_notices
+from homing.store.work import jobs as operations
+from homing.store.work.queue import SqlWork
 
 T = TypeVar("T")
 
@@ -168,9 +168,9 @@ async def dawdling(work: SqlWork) -> None:
 
 CLAIM_AND_HANG = """
 import asyncio, sys
-from homing.store.notices import LocalNotices
-from homing.store.opening import open_database
-from homing.store.work import SqlWork
+from homing.store.notices.notices import LocalNotices
+from homing.store.db.opening import open_database
+from homing.store.work.queue import SqlWork
 
 async def main() -> None:
     work = SqlWork(open_database(sys.argv[1]), LocalNotices())

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from homing.store.process_marks import mark_of, marked
-from homing.store.write_lock import WriteLock
+from homing.store.sqlite.process_id import mark_of, marked
+from homing.store.sqlite.write_lock import WriteLock
 
 WRITES = """
 import sqlite3, sys

@@ -4,10 +4,10 @@ import pytest
 from sqlalchemy import select, text
 
 from homing.ports import StoreUnavailable
-from homing.store.database import Database
-from homing.store.opening import open_database
-from homing.store.schema import write_proof
-from homing.store.write_proof import SqlWriteProof
+from homing.store.db.database import Database
+from homing.store.db.opening import open_database
+from homing.store.db.schema import write_proof
+from homing.store.db.write_proof import SqlWriteProof
 
 
 async def test_a_proof_is_one_row_however_often_it_is_made(database: Database) -> None:

@@ -1,9 +1,9 @@
 """Small vaults for the suites of the store."""
 
 from homing.model.vault import Grant, Holder, StaleEpoch, Unsent
-from homing.store.database import Database
-from homing.store.sealing import KeyRing, VaultKey, fresh_key
-from homing.store.vault import SqlVault
+from homing.store.db.database import Database
+from homing.store.vault.sealing import KeyRing, VaultKey, fresh_key
+from homing.store.vault.vault import SqlVault
 
 ONE = Holder("http://localhost:3001", "boot-one")
 TWO = Holder("http://localhost:3002", "boot-two")

@@ -1,7 +1,7 @@
 """What the suites of the work table share: short ways to ask it."""
 
 from homing.model.work import Done, Ending, Job, JobId, NewJob
-from homing.store.work import SqlWork
+from homing.store.work.queue import SqlWork
 
 
 async def add(work: SqlWork, *jobs: NewJob) -> list[JobId]:

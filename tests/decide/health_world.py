@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field, replace
 from random import Random
 
-from homing.decide import health
-from homing.decide.health import HealthPolicy
+from homing.decide.fleet import health
+from homing.decide.fleet.health import HealthPolicy
 from homing.model.fleet import InstanceUrl
 from homing.model.health import Beat, History, Judged, Local, Observed, Signal, Stall, State
 from homing.model.leases import Ended, Incarnation, IncarnationId

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homing.decide.brake import Brake, BrakePolicy, Clear, Engaged, Seen, brake
+from homing.decide.fleet.brake import Brake, BrakePolicy, Clear, Engaged, Seen, brake
 from homing.model.fleet import InstanceUrl
 from homing.model.health import State
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from homing.decide import claims, reconcile
-from homing.decide.reconcile import Absent, AtHome, Elsewhere, Observations
+from homing.decide.knowledge import claims, reconcile
+from homing.decide.knowledge.reconcile import Absent, AtHome, Elsewhere, Observations
 from homing.model.fleet import (
     CLAIMED_EPOCH_MAX,
     Epoch,

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from homing.decide import doubt
-from homing.decide.doubt import Doubtful, NoDoubt
+from homing.decide.knowledge import doubt
+from homing.decide.knowledge.doubt import Doubtful, NoDoubt
 from homing.model.faults import Phase
 from homing.model.fleet import (
     Capabilities,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from homing.decide import failures
+from homing.decide.sending import failures
 from homing.model.faults import Fault, Phase
 from homing.model.sending import VerdictKind
 
@@ -18,6 +18,7 @@ SAFE = {
     Phase.REQUEST_REJECTED,
     Phase.RECIPIENT_RESTRICTED,
     Phase.UNAUTHORISED,
+    Phase.UNLICENSED,
     Phase.MISDIRECTED,
     Phase.EPOCH_STALE,
     Phase.THROTTLED,
@@ -31,6 +32,7 @@ AMBIGUOUS = {
     Phase.SERVER_ERROR,
     Phase.BAD_GATEWAY,
     Phase.GATEWAY_TIMED_OUT,
+    Phase.OUTCOME_UNKNOWN,
 }
 KINDS = {
     VerdictKind.DOWN: {
@@ -51,8 +53,8 @@ KINDS = {
     VerdictKind.NOT_READY: {Phase.SESSION_NOT_READY, Phase.SERVER_ERROR},
     VerdictKind.THROTTLED: {Phase.THROTTLED},
     VerdictKind.LOGGED_OUT: {Phase.SESSION_LOGGED_OUT},
-    VerdictKind.REJECTED: {Phase.REQUEST_REJECTED, Phase.RECIPIENT_RESTRICTED},
-    VerdictKind.MISCONFIGURED: {Phase.UNAUTHORISED, Phase.MISDIRECTED},
+    VerdictKind.REJECTED: {Phase.REQUEST_REJECTED, Phase.RECIPIENT_RESTRICTED, Phase.OUTCOME_UNKNOWN},
+    VerdictKind.MISCONFIGURED: {Phase.UNAUTHORISED, Phase.UNLICENSED, Phase.MISDIRECTED},
 }
 
 

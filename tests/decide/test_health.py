@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homing.decide import health
-from homing.decide.health import KEPT
+from homing.decide.fleet import health
+from homing.decide.fleet.health import KEPT
 from homing.model.faults import Phase
 from homing.model.health import Beat, Gone, History, Judged, Local, Observed, Signal, Stall, State
 from homing.model.leases import Ended

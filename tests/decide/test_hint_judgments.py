@@ -2,9 +2,9 @@
 
 import pytest
 
-from homing.decide import hints
-from homing.decide.hints import Hint
-from homing.decide.reconcile import AtHome, ComingUp, Elsewhere, Judgement, SetAside
+from homing.decide.knowledge.reconcile import AtHome, ComingUp, Elsewhere, Judgement, SetAside
+from homing.decide.reports import hints
+from homing.decide.reports.hints import Hint
 from homing.model.fleet import (
     Epoch,
     Instance,

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from homing.decide import linking
-from homing.decide.linking import Sign
+from homing.decide.starting import linking
+from homing.decide.starting.linking import Sign
 from homing.model.fleet import (
     Epoch,
     InstanceUrl,

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from homing.decide.moves import (
+from homing.decide.moves.rules import (
     LeaveIt,
     MovePolicy,
     MoveWish,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homing.decide import events
+from homing.decide.reports import meanings
 from homing.model.events import Report
 from homing.model.fleet import InstanceUrl, SessionId
 
@@ -19,7 +19,7 @@ GROUP_ID = "true_1203@g.us_3EB0AA_628111@c.us"
 
 
 def read(body: Any, url: InstanceUrl = A) -> Report:
-    return events.read(json.dumps(body).encode(), header_id=None, instance_url=url)
+    return meanings.read(json.dumps(body).encode(), header_id=None, instance_url=url)
 
 
 def told(kind: str, **data: Any) -> Report:
@@ -27,7 +27,7 @@ def told(kind: str, **data: Any) -> Report:
 
 
 def key(report: Report) -> str:
-    return events.meaning(report).key
+    return meanings.meaning(report).key
 
 
 def stored(*reports: Report) -> int:
@@ -35,7 +35,7 @@ def stored(*reports: Report) -> int:
     standing: set[str] = set()
     count = 0
     for report in reports:
-        meaning = events.meaning(report)
+        meaning = meanings.meaning(report)
         if meaning.key in standing:
             continue
         standing = {known for known in standing if not meaning.ends or not known.startswith(meaning.ends)}
@@ -155,7 +155,7 @@ def test_one_persons_news_leaves_anothers_retry_a_retry() -> None:
 
 def test_the_retry_of_an_older_code_is_no_newer_code() -> None:
     assert stored(*(told("qr_code_generated", qr_code=code) for code in ("1", "2", "1"))) == 2
-    assert events.meaning(told("qr_code_generated", qr_code="1")).window_s == events.NAMED_WITHIN_S
+    assert meanings.meaning(told("qr_code_generated", qr_code="1")).window_s == meanings.NAMED_WITHIN_S
 
 
 def test_a_session_that_is_ready_is_ready_once_until_it_was_lost() -> None:
@@ -165,8 +165,8 @@ def test_a_session_that_is_ready_is_ready_once_until_it_was_lost() -> None:
 
 
 def test_what_is_kept_of_a_message_is_recognised_for_days_and_what_names_nothing_for_a_minute() -> None:
-    assert events.meaning(edit("one")).window_s == events.meaning(level()).window_s == events.NAMED_WITHIN_S
-    assert events.meaning(told("moon_phase", phase="new")).window_s == events.REPEATED_WITHIN_S
+    assert meanings.meaning(edit("one")).window_s == meanings.meaning(level()).window_s == meanings.NAMED_WITHIN_S
+    assert meanings.meaning(told("moon_phase", phase="new")).window_s == meanings.REPEATED_WITHIN_S
 
 
 KINDS = st.sampled_from(

@@ -10,8 +10,8 @@ import segno
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homing.decide import pictures
-from homing.decide.pictures import NotReadable
+from homing.decide.knowledge import qr_pictures
+from homing.decide.knowledge.qr_pictures import NotReadable
 from tests.models.node_service import qr
 
 TEXT = "2@" + "Ab3/x+" * 30 + ",abc=,def=,1"
@@ -35,14 +35,14 @@ def png(width: int, height: int, raw: bytes, *, depth: int = 8, colour: int = 0,
 
 
 def test_the_picture_of_the_node_service_is_read() -> None:
-    assert pictures.text_in(qr.data_url(TEXT)) == TEXT
+    assert qr_pictures.text_in(qr.data_url(TEXT)) == TEXT
 
 
 @pytest.mark.parametrize(
     "how", [{}, {"dark": "#128c7e"}, {"light": None}, {"dark": "darkblue", "data_dark": "black"}], ids=str
 )
 def test_pictures_drawn_in_other_ways_are_read(how: dict[str, object]) -> None:
-    assert pictures.text_in(url(drawn(scale=4, **how))) == TEXT
+    assert qr_pictures.text_in(url(drawn(scale=4, **how))) == TEXT
 
 
 @given(st.lists(st.integers(0, 4), min_size=6, max_size=6), st.randoms(use_true_random=False))
@@ -54,7 +54,7 @@ def test_every_filter_is_put_back(kinds: list[int], random: object) -> None:
     for kind, row in zip(kinds, rows, strict=True):
         raw += bytes([kind]) + bytes((row[i] - predicted(kind, row, above, i, step)) & 255 for i in range(width))
         above = row
-    assert pictures.pixels_of(png(width, len(rows), raw)) == (width, len(rows), b"".join(rows))
+    assert qr_pictures.pixels_of(png(width, len(rows), raw)) == (width, len(rows), b"".join(rows))
 
 
 def predicted(kind: int, row: bytes, above: bytes, i: int, step: int) -> int:
@@ -81,28 +81,28 @@ def predicted(kind: int, row: bytes, above: bytes, i: int, step: int) -> int:
 )
 def test_what_is_no_small_picture_is_refused_and_nothing_breaks(made: bytes) -> None:
     with pytest.raises(NotReadable):
-        pictures.pixels_of(made)
-    assert pictures.text_in(url(made)) is None
+        qr_pictures.pixels_of(made)
+    assert qr_pictures.text_in(url(made)) is None
 
 
 def test_a_picture_that_unpacks_to_very_much_is_not_unpacked() -> None:
     bomb = png(8, 8, b"\0" * 50_000_000)
-    assert pictures.pixels_of(bomb) == (8, 8, b"\0" * 64)
-    assert pictures.text_in(url(bomb)) is None
+    assert qr_pictures.pixels_of(bomb) == (8, 8, b"\0" * 64)
+    assert qr_pictures.text_in(url(bomb)) is None
 
 
 @pytest.mark.parametrize(
     "said", ["", "data:image/png;base64,%%%", "data:image/svg+xml;base64,AAAA", "2@abc", "x" * 9**6]
 )
 def test_what_is_no_picture_says_nothing(said: str) -> None:
-    assert pictures.text_in(said) is None
+    assert qr_pictures.text_in(said) is None
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_picture_or_refused(tail: bytes) -> None:
     for made in (tail, drawn()[:40] + tail):
         try:
-            width, height, grey = pictures.pixels_of(made)
+            width, height, grey = qr_pictures.pixels_of(made)
         except NotReadable:
             continue
         assert len(grey) == width * height

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homing.decide import placement
-from homing.decide.placement import Chosen, NoRoom, Wanted
-from homing.decide.rooms import Load
+from homing.decide.fleet import placement
+from homing.decide.fleet.capacity import Load
+from homing.decide.fleet.placement import Chosen, NoRoom, Wanted
 from homing.model.fleet import Instance, InstanceState, InstanceUrl, SessionId
 
 A, B, C = (InstanceUrl(f"http://i{number}:1") for number in (1, 2, 3))

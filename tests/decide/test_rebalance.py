@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homing.decide.moves import Resident
-from homing.decide.rebalance import Plan, RebalancePolicy, rebalance
-from homing.decide.rooms import Load
+from homing.decide.fleet.capacity import Load
+from homing.decide.moves.rebalance import Plan, RebalancePolicy, rebalance
+from homing.decide.moves.rules import Resident
 from homing.model.fleet import Instance, InstanceState, InstanceUrl, SessionId, SessionStatus, Takeover
 
 POLICY = RebalancePolicy()

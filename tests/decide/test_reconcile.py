@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homing.decide import reconcile, sync
-from homing.decide.reconcile import Absent, AtHome, ComingUp, Contested, Elsewhere, SetAside, Unlinked
-from homing.decide.sync import Result
+from homing.decide.knowledge import reconcile, sync
+from homing.decide.knowledge.reconcile import Absent, AtHome, ComingUp, Contested, Elsewhere, SetAside, Unlinked
+from homing.decide.knowledge.sync import Result
 from homing.model.fleet import (
     AccountUuid,
     Epoch,

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homing.decide import failures, recovery
-from homing.decide.recovery import Finish, Look, SendPolicy, Step, Try
+from homing.decide.sending import failures, recovery
+from homing.decide.sending.recovery import Finish, Look, SendPolicy, Step, Try
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Epoch, InstanceUrl
 from homing.model.sending import (

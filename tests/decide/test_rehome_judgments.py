@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from homing.decide.leases import LeasePolicy, NotFenced, fence, may_act, unsafe
-from homing.decide.rehome import (
+from homing.decide.fleet.leases import LeasePolicy, NotFenced, fence, may_act, unsafe
+from homing.decide.moves.next_step import (
     BY_ITSELF,
     NO_ROOM,
     PLANNED,

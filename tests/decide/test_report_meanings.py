@@ -10,22 +10,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homing.decide import events
-from homing.decide.events import Malformed
+from homing.decide.reports import meanings
+from homing.decide.reports.meanings import Malformed
 from homing.model.events import Report
 from homing.model.fleet import InstanceUrl, SessionId
 
 A, B = InstanceUrl("http://a:3001"), InstanceUrl("http://b:3001")
 S = SessionId("webjs_1_a")
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=30),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=30),
     lambda inside: st.lists(inside, max_size=5) | st.dictionaries(st.text(max_size=10), inside, max_size=5),
     max_leaves=30,
 )
 
 
 def read(body: Any, *, header_id: str | None = None) -> Report:
-    return events.read(json.dumps(body).encode(), header_id=header_id, instance_url=A)
+    return meanings.read(json.dumps(body).encode(), header_id=header_id, instance_url=A)
 
 
 def test_an_envelope_and_a_flat_body_say_the_same() -> None:
@@ -66,13 +66,13 @@ def test_words_nobody_knows_are_taken_all_the_same() -> None:
 )
 def test_what_is_no_report_is_said_to_be_none(raw: bytes) -> None:
     with pytest.raises(Malformed):
-        events.read(raw, header_id=None, instance_url=None)
+        meanings.read(raw, header_id=None, instance_url=None)
 
 
 @given(st.binary(max_size=200))
 def test_whatever_bytes_come_they_are_a_report_or_malformed(raw: bytes) -> None:
     with contextlib.suppress(Malformed):
-        events.read(raw, header_id=None, instance_url=None)
+        meanings.read(raw, header_id=None, instance_url=None)
 
 
 @pytest.mark.parametrize(
@@ -101,13 +101,13 @@ READY = Report("session_ready", {"session_id": S, "phone_number": "62811"}, S, A
 
 
 def same(one: Report, other: Report) -> bool:
-    return events.meaning(one).key == events.meaning(other).key
+    return meanings.meaning(one).key == meanings.meaning(other).key
 
 
 def test_a_retry_says_the_same_for_a_minute_whatever_the_order_of_its_fields() -> None:
     again = replace(READY, data=dict(reversed(READY.data.items())))
     assert same(READY, again)
-    assert events.meaning(READY).window_s == 60
+    assert meanings.meaning(READY).window_s == 60
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_a_senders_own_id_decides_for_days(body: dict[str, Any], header: str | N
     report = read(body, header_id=header)
     assert report.sender_id == "evt_1"
     assert same(report, replace(report, data={"attempt": 3}))
-    assert events.meaning(report).window_s > 2 * 86_400
+    assert meanings.meaning(report).window_s > 2 * 86_400
 
 
 def test_an_id_means_the_same_of_a_session_from_whichever_instance() -> None:
@@ -160,7 +160,7 @@ def test_a_message_is_the_same_from_whichever_instance_and_however_told() -> Non
     assert same(message(), message(id={"_serialized": "3EB0AA", "fromMe": False}))
     assert not same(message(), message(id="3EB0AB"))
     assert not same(message(), message("message_sent"))
-    assert events.meaning(message()).window_s > 2 * 86_400
+    assert meanings.meaning(message()).window_s > 2 * 86_400
 
 
 def test_a_message_that_got_further_is_news() -> None:
@@ -168,16 +168,16 @@ def test_a_message_that_got_further_is_news() -> None:
         Report("message_status_updated", {"message_id": "3EB0AA", "status": status, "ack_level": level}, S, A)
         for status, level in (("sent", 2), ("delivered", 3), ("read", 4))
     ]
-    assert len({events.meaning(report).key for report in told}) == 3
+    assert len({meanings.meaning(report).key for report in told}) == 3
     assert same(told[0], replace(told[0]))
 
 
 def test_only_news_of_a_session_ends_what_was_said_of_it() -> None:
-    ends = events.meaning(READY).ends
+    ends = meanings.meaning(READY).ends
     assert ends
-    assert events.meaning(READY).key.startswith(ends)
-    assert not events.meaning(replace(READY, sender_id="evt_1")).key.startswith(ends)
-    assert events.meaning(message()).ends == ""
+    assert meanings.meaning(READY).key.startswith(ends)
+    assert not meanings.meaning(replace(READY, sender_id="evt_1")).key.startswith(ends)
+    assert meanings.meaning(message()).ends == ""
 
 
 # --- keeping ---
@@ -186,7 +186,7 @@ def test_only_news_of_a_session_ends_what_was_said_of_it() -> None:
 @given(st.dictionaries(st.text(max_size=10), JSON, max_size=5))
 def test_what_is_short_is_kept_as_it_is(data: dict[str, Any]) -> None:
     small = all(abs(n) <= 2**63 - 1 for n in _integers(data))
-    assert not small or events.bounded(data) == data
+    assert not small or meanings.bounded(data) == data
 
 
 LONG = st.builds(lambda text, times: text * times, st.text(min_size=1, max_size=3), st.integers(1, 16_000))
@@ -194,23 +194,23 @@ LONG = st.builds(lambda text, times: text * times, st.text(min_size=1, max_size=
 
 @given(st.dictionaries(st.text(max_size=10), JSON | LONG, max_size=8))
 def test_what_is_kept_has_a_limit(data: dict[str, Any]) -> None:
-    assert len(json.dumps(events.bounded(data))) <= 70_000
+    assert len(json.dumps(meanings.bounded(data))) <= 70_000
 
 
 def test_media_is_cut_and_the_rest_of_its_message_kept() -> None:
-    kept = events.bounded({"message": {"id": "1", "media": {"data": "A" * 5_000_000, "mimetype": "image/jpeg"}}})
+    kept = meanings.bounded({"message": {"id": "1", "media": {"data": "A" * 5_000_000, "mimetype": "image/jpeg"}}})
     assert kept["message"]["id"] == "1"
     assert kept["message"]["media"]["mimetype"] == "image/jpeg"
     assert kept["message"]["media"]["data"].endswith("… (5000000 characters)")
 
 
 def test_too_much_of_everything_keeps_what_is_plain() -> None:
-    kept = events.bounded({"session_id": S, "many": ["x" * 10_000] * 100})
+    kept = meanings.bounded({"session_id": S, "many": ["x" * 10_000] * 100})
     assert set(kept) == {"session_id", "left_out"}
 
 
 def test_half_a_character_and_a_huge_number_do_no_harm() -> None:
-    assert events.bounded({"a\ud800": ["\ud800", 10**30]}) == {"a?": ["?", str(10**30)]}
+    assert meanings.bounded({"a\ud800": ["\ud800", 10**30]}) == {"a?": ["?", str(10**30)]}
 
 
 def _integers(value: Any) -> list[int]:

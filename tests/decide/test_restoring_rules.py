@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from homing.decide import restoring
-from homing.decide.restoring import Blocked, Leave, Present, RestoringPolicy, Start, Vanished, Verdict, Wait
+from homing.decide.starting import restoring
+from homing.decide.starting.restoring import Blocked, Leave, Present, RestoringPolicy, Start, Vanished, Verdict, Wait
 from homing.model.fleet import (
     Epoch,
     Instance,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from homing.decide import settling
+from homing.decide.reports import settling
 from homing.model.events import Sign
 from homing.model.fleet import AccountUuid, SessionId, WorkspaceId
 from homing.model.messages import MessageRecord, MessageState

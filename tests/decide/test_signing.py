@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from homing.decide import signing
-from homing.decide.signing import Refused
+from homing.decide.reports import signing
+from homing.decide.reports.signing import Refused
 from homing.model.events import IntakeResult, Signed
 
 SECRET = b"secret"

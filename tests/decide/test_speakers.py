@@ -2,8 +2,8 @@
 
 import pytest
 
-from homing.decide import speakers
-from homing.decide.speakers import Ask, Cause, Impostor, Introduced, Speaker, Stranger, Unnamed
+from homing.decide.reports import speakers
+from homing.decide.reports.speakers import Ask, Cause, Impostor, Introduced, Speaker, Stranger, Unnamed
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import (
     Instance,

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homing.decide.schedules import Due, Later, Off, checked, due
-from homing.decide.work import RetryPolicy, after_failure, before_attempt
+from homing.decide.work.attempts import RetryPolicy, after_failure, before_attempt
+from homing.decide.work.cron import Due, Later, Off, checked, due
 from homing.model.work import Dead, Job, JobId, JobState, Priority, Retry
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -7,7 +7,7 @@ import pytest
 import uvloop
 from scripted_peers import Peer, Serve, Talk, open_sockets
 
-from homing.drivers.wire import Wire, WireLimits
+from homing.drivers.http.wire import Wire, WireLimits
 
 
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, Callable[[], object]]:

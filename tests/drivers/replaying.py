@@ -9,14 +9,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from homing.decide import failures
+from homing.decide.sending import failures
 from homing.drivers.baileys_api import BaileysApiDriver
 from homing.drivers.calling import GatewayDriver
-from homing.drivers.connection import Reply
 from homing.drivers.evolution import EvolutionDriver
+from homing.drivers.http.connection import Reply
+from homing.drivers.http.wire import MIB
 from homing.drivers.waha import WahaDriver
-from homing.drivers.webjs import WebjsDriver
-from homing.drivers.wire import MIB
+from homing.drivers.webjs.driver import WebjsDriver
 from homing.drivers.wppconnect import WppconnectDriver
 from homing.drivers.wwebjs_api import WwebjsApiDriver
 from homing.model.faults import Fault

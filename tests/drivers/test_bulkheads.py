@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 from scripted_peers import Peer, Serve, answer
 
+from homing.drivers.http.wire import Wire, WireLimits
 from homing.drivers.metered import MeteredDriver
-from homing.drivers.webjs import WebjsDriver
-from homing.drivers.wire import Wire, WireLimits
+from homing.drivers.webjs.driver import WebjsDriver
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Epoch, InstanceUrl, ListedSession, SessionId, SessionList, WorkspaceId
 from homing.model.sending import Receipt

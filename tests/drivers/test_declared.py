@@ -7,8 +7,8 @@ import pytest
 
 from clocks import SteppedClock
 from homing.drivers.declared import ASKED_AGAIN_AFTER_S, BELIEVED_S, WITHDRAWN_S, Declared
-from homing.drivers.webjs import WebjsDriver
-from homing.drivers.wire import Wire
+from homing.drivers.http.wire import Wire
+from homing.drivers.webjs.driver import WebjsDriver
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Capabilities, InstanceUrl
 from homing.ports import InstanceHealth

@@ -8,9 +8,10 @@ import ssl
 import pytest
 from scripted_peers import Serve, answer, saying
 
-from homing.drivers.dial import Dialer, Made, Resolve, _first_to_answer, unreached
-from homing.drivers.wire import Reply, Wire
-from homing.model.faults import Phase
+from homing.decide.fleet.addresses import Reachable
+from homing.drivers.http.resolving import Dialer, Made, Resolve, _first_to_answer, unreached
+from homing.drivers.http.wire import Reply, Wire
+from homing.model.faults import Fault, Phase
 
 REFUSED = ConnectionRefusedError(errno.ECONNREFUSED, "refused")
 NO_ROUTE = OSError(errno.ENETUNREACH, "no route")
@@ -48,7 +49,7 @@ async def test_of_several_failures_the_most_telling_is_told(errors: list[OSError
 
 
 async def test_a_slow_address_does_not_hold_up_the_next_and_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("homing.drivers.dial.STAGGER_S", 0.01)
+    monkeypatch.setattr("homing.drivers.http.resolving.STAGGER_S", 0.01)
     let_go = asyncio.Event()
 
     async def open_one(address: str) -> Made:
@@ -67,7 +68,7 @@ async def test_a_slow_address_does_not_hold_up_the_next_and_is_let_go(monkeypatc
 
 
 async def test_a_connection_that_came_second_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("homing.drivers.dial.STAGGER_S", 0.0)
+    monkeypatch.setattr("homing.drivers.http.resolving.STAGGER_S", 0.0)
     go, lines = asyncio.Event(), [Line(), Line()]
 
     async def open_one(address: str) -> Made:
@@ -152,7 +153,7 @@ async def test_an_address_that_fell_silent_is_not_waited_for_while_the_name_lead
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked, tried = list[str](), list[str]()
-    monkeypatch.setattr("homing.drivers.dial.ASK_AGAIN_S", 0.01)
+    monkeypatch.setattr("homing.drivers.http.resolving.ASK_AGAIN_S", 0.01)
     dialer = Dialer(resolve=resolver(asked, ["10.0.0.9"], ["10.0.0.1"]))
 
     async def connect(_factory: object, address: str, _port: int, **_: object) -> Made:
@@ -187,7 +188,7 @@ async def test_a_wait_without_an_answer_forgets_the_address(monkeypatch: pytest.
 async def test_a_connection_is_not_used_for_longer_than_its_name_may_be_believed(
     serve: Serve, nothing_left: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("homing.drivers.dial.LIVES_S", 0.15)
+    monkeypatch.setattr("homing.drivers.http.resolving.LIVES_S", 0.15)
     peer = await serve(saying(answer()))
     port = peer.url.rpartition(":")[2]
     wire = Wire(dialer=Dialer(resolve=resolver([], ["127.0.0.1"]), remember_s=0.0))
@@ -223,3 +224,16 @@ def test_a_failure_to_connect_has_its_phase(error: Exception, phase: Phase) -> N
     fault = unreached(error)
     assert fault.phase is phase
     assert fault.detail
+
+
+async def test_a_name_that_leads_to_a_metadata_address_is_not_called() -> None:
+    async def resolve(_: str) -> list[str]:
+        return ["10.0.0.1", "169.254.169.254"]
+
+    wire = Wire(dialer=Dialer(resolve=resolve, refused=Reachable().refused))
+    for url in ("http://wa.example:80", "http://169.254.169.254", "http://[fe80::1]:3001"):
+        answer = await wire.call("GET", url, "/latest/meta-data", timeout_s=5)
+        assert isinstance(answer, Fault)
+        assert answer.phase is Phase.MISDIRECTED
+        assert "tells machines their credentials" in answer.detail
+    await wire.close()

@@ -3,10 +3,10 @@
 import pytest
 
 from homing.drivers import drivers_over
+from homing.drivers.http.wire import Wire
+from homing.drivers.redact import shown
 from homing.drivers.registry import families
-from homing.drivers.webjs import WebjsDriver
-from homing.drivers.wire import Wire
-from homing.drivers.words import shown
+from homing.drivers.webjs.driver import WebjsDriver
 
 FAMILIES = {"webjs", "waha", "evolution", "wwebjs-api", "wppconnect", "baileys-api", "wuzapi", "gowa"}
 

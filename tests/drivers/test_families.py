@@ -17,7 +17,7 @@ OUTSIDE = Path(__file__).parent.parent / "outside"
 USE = """
 import asyncio, json, sys
 from homing.drivers import drivers_over
-from homing.drivers.wire import Wire
+from homing.drivers.http.wire import Wire
 from homing.ports import OutgoingText
 
 async def main(url):

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from homing.drivers import webjs_answers as answers
-from homing.drivers import reading, webjs_sessions
-from homing.drivers.wire import Reply
+from homing.drivers import reading
+from homing.drivers.http.wire import Reply
+from homing.drivers.webjs import answers, sessions
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import (
     EPOCH_MAX,
@@ -44,7 +44,7 @@ def reply(said: Any, status: int = 200) -> Reply:
 
 def listed(*rows: str) -> SessionList:
     body = f'{{"success": true, "sessions": [{", ".join([json.dumps(GOOD), *rows])}]}}'.encode()
-    found = webjs_sessions.sessions_of(AT, Reply(200, {}, body))
+    found = sessions.sessions_of(AT, Reply(200, {}, body))
     assert isinstance(found, SessionList), found
     return found
 
@@ -90,7 +90,7 @@ def test_half_a_character_in_one_error_does_not_cost_the_list() -> None:
 
 def test_a_list_longer_than_any_process_could_hold_is_no_list() -> None:
     body = b'{"success": true, "sessions": [' + b"{}," * reading.ROWS_MAX + b"{}]}"
-    found = webjs_sessions.sessions_of(AT, Reply(200, {}, body))
+    found = sessions.sessions_of(AT, Reply(200, {}, body))
     assert isinstance(found, Fault)
     assert "rows" in found.detail
 
@@ -100,7 +100,7 @@ def test_a_refusal_under_an_epoch_that_cannot_be_is_no_stale_epoch(epoch: Any) -
     fault = answers.fault_of(reply({"error": "stale epoch", "epoch": epoch}, 409))
     assert fault.phase is Phase.REQUEST_REJECTED
     assert fault.epoch is None
-    [started] = webjs_sessions.started_of(  # type: ignore[union-attr]
+    [started] = sessions.started_of(  # type: ignore[union-attr]
         reply({"sessions": [{"session_id": "a", "error": "stale", "epoch": epoch}]}), [SessionId("a")]
     ).values()
     assert isinstance(started, Fault)
@@ -131,7 +131,7 @@ def test_whatever_rows_hold_the_good_one_is_read_and_all_values_are_in_bounds(
     rows: list[dict[str, Any]], timestamp: Any
 ) -> None:
     said = {"success": True, "sessions": [*rows, GOOD], "timestamp": timestamp}
-    found = webjs_sessions.sessions_of(AT, reply(said))
+    found = sessions.sessions_of(AT, reply(said))
     assert isinstance(found, SessionList)
     for row in found.sessions.values():
         check(row)

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from homing.drivers.connection import Connection
-from homing.drivers.pool import Opened, Pool, Room
+from homing.drivers.http.connection import Connection
+from homing.drivers.http.pool import Opened, Pool, Room
 from homing.model.faults import Fault, Phase
 
 

@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from scripted_peers import answer
 
-from homing.drivers.tls import TlsContexts, TlsFiles, TlsUnusable
-from homing.drivers.wire import Reply, Wire
+from homing.drivers.http.tls import TlsContexts, TlsFiles, TlsUnusable
+from homing.drivers.http.wire import Reply, Wire
 from homing.model.faults import Fault, Phase
 
 Key = ec.EllipticCurvePrivateKey

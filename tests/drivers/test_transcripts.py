@@ -9,7 +9,7 @@ import pytest
 from replaying import AT, DONE, NOT_ASKED, PLAYERS, S, played
 from right_meanings import REFUSED, RIGHT, fault
 
-from homing.decide import events
+from homing.decide.reports import meanings
 from homing.model.events import Report
 from homing.model.faults import Phase
 from homing.model.sending import VerdictKind
@@ -228,7 +228,7 @@ EVENTS = {
 
 def report_of(exchange: Exchange) -> Report:
     raw = exchange.told if isinstance(exchange.told, str) else json.dumps(exchange.told)
-    return events.read(raw.encode(), header_id=None, instance_url=AT)
+    return meanings.read(raw.encode(), header_id=None, instance_url=AT)
 
 
 def test_each_recorded_report_is_an_event_of_its_session_and_a_retry_is_the_same() -> None:
@@ -238,7 +238,7 @@ def test_each_recorded_report_is_an_event_of_its_session_and_a_retry_is_the_same
     for exchange in reported(NODE_SERVICE):
         report = report_of(exchange)
         assert report.session_id == S
-        meaning = events.meaning(report)
+        meaning = meanings.meaning(report)
         if meaning.key in standing:
             continue
         standing = {key: kind for key, kind in standing.items() if not meaning.ends or not key.startswith(meaning.ends)}
@@ -251,15 +251,15 @@ def test_a_message_that_was_refused_with_429_and_came_again_anew_signed_is_one()
     tries = [each for each in reported(NODE_SERVICE) if "says 429" in json.dumps(each.told)]
     assert len(tries) == 3
     assert len({each.headers["X-HMAC-Signature"] for each in tries}) == 3
-    assert len({events.meaning(report_of(each)).key for each in tries}) == 1
+    assert len({meanings.meaning(report_of(each)).key for each in tries}) == 1
 
 
 @pytest.mark.parametrize("transcript", REPORTED_TO_US, ids=lambda each: each.path.name)
 def test_no_recorded_report_is_malformed(transcript: Transcript) -> None:
     for exchange in reported(transcript):
         report = report_of(exchange)
-        assert events.meaning(report) == events.meaning(report_of(exchange))
-        assert len(json.dumps(events.bounded(report.data))) <= 70_000
+        assert meanings.meaning(report) == meanings.meaning(report_of(exchange))
+        assert len(json.dumps(meanings.bounded(report.data))) <= 70_000
 
 
 @pytest.mark.parametrize("transcript", ALL, ids=lambda each: each.path.name)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from homing.drivers import reading, webjs_sessions
-from homing.drivers import webjs_answers as answers
-from homing.drivers.wire import Reply
+from homing.drivers import reading
+from homing.drivers.http.wire import Reply
+from homing.drivers.webjs import answers, sessions
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Capabilities, Epoch, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus
 from homing.model.sending import Receipt
@@ -85,7 +85,7 @@ def test_an_answer_other_than_200_is_this_fault(status: int, said: Any, phase: P
 
 def test_a_redirect_says_where_it_leads_and_shows_no_key() -> None:
     fault = answers.fault_of(reply(b"", 302, location="https://login.example/?api_key=s3cret&next=/x"), ("s3cret",))
-    assert fault.detail == "it answered with a redirect to https://login.example/?api_key=***&next=/x"
+    assert fault.detail == "it answered with a redirect to https://login.example"
 
 
 def test_a_web_page_in_place_of_a_receipt_is_called_one() -> None:
@@ -118,6 +118,14 @@ def test_how_long_to_wait_is_as_the_answer_says(headers: dict[str, str], wait_s:
 
 def test_what_is_not_json_is_quoted_as_it_is() -> None:
     assert answers.fault_of(reply(b"<h1>502 Bad\n Gateway</h1>", 502)).detail == "<h1>502 Bad Gateway</h1>"
+
+
+def test_a_gateways_own_words_are_for_the_log_and_its_category_for_others() -> None:
+    fault = answers.fault_of(reply({"error": "root:x:0:0"}, 500))
+    assert str(fault) == "500 server error (root:x:0:0)"
+    assert fault.category == "500 server error"
+    elsewhere = answers.fault_of(reply(b"", 302, location="https://login.example/secret"))
+    assert elsewhere.category == "302 misdirected (it answered with a redirect to https://login.example)"
 
 
 def test_a_detail_is_short_and_on_one_line() -> None:
@@ -173,7 +181,7 @@ def test_a_receipts_time_is_in_unix_seconds_or_zero(timestamp: Any, unix_s: int)
 
 
 def listed(*rows: Any) -> SessionList:
-    found = webjs_sessions.sessions_of(AT, reply({"success": True, "sessions": list(rows), "total": len(rows)}))
+    found = sessions.sessions_of(AT, reply({"success": True, "sessions": list(rows), "total": len(rows)}))
     assert isinstance(found, SessionList)
     return found
 
@@ -237,7 +245,7 @@ def test_how_long_a_session_is_idle_is_told_by_the_instances_own_clock() -> None
         {"session_id": "d", "status": "connected", "last_activity": "yesterday"},
     ]
     said = {"success": True, "sessions": rows, "timestamp": "2026-01-01T12:00:10.000Z"}
-    found = webjs_sessions.sessions_of(AT, reply(said))
+    found = sessions.sessions_of(AT, reply(said))
     assert isinstance(found, SessionList)
     assert [row.idle_s for row in found.sessions.values()] == [9.5, 0.0, None, None]
     unclocked = listed(*rows)
@@ -257,7 +265,7 @@ def test_of_many_sessions_started_together_each_has_its_own_answer() -> None:
         ],
     }
     a, b, c, d, e = (SessionId(name) for name in "abcde")
-    told = webjs_sessions.started_of(reply(said), [a, b, c, d, e])
+    told = sessions.started_of(reply(said), [a, b, c, d, e])
     assert isinstance(told, dict)
     assert told[a] == ListedSession(a, SessionStatus.CONNECTED, None, Epoch(4))
     assert told[b] == ListedSession(b, SessionStatus.DISCONNECTED, None, Epoch(4), error="cannot connect")
@@ -276,20 +284,20 @@ def test_oddities_are_bounded() -> None:
     "said", [{}, [], {"sessions": {}}, {"sessions": None}, {"success": False, "sessions": []}, b""]
 )
 def test_what_is_no_list_proves_nothing(said: Any) -> None:
-    ended = webjs_sessions.sessions_of(AT, reply(said))
+    ended = sessions.sessions_of(AT, reply(said))
     assert isinstance(ended, Fault)
     assert ended.phase is Phase.REPLY_MALFORMED
 
 
 def test_an_answer_about_another_session_is_not_taken() -> None:
-    ended = webjs_sessions.one_session_of(reply({"session_id": "b", "status": "connected"}), SessionId("a"))
+    ended = sessions.one_session_of(reply({"session_id": "b", "status": "connected"}), SessionId("a"))
     assert isinstance(ended, Fault)
     assert ended.phase is Phase.REPLY_MALFORMED
 
 
 def test_a_session_that_was_opened_and_did_not_come_up_is_answered_with_its_status() -> None:
     said = {"success": False, "session_id": "a", "status": "disconnected", "epoch": 3}
-    assert webjs_sessions.one_session_of(reply(said), SessionId("a")) == ListedSession(
+    assert sessions.one_session_of(reply(said), SessionId("a")) == ListedSession(
         SessionId("a"), SessionStatus.DISCONNECTED, None, Epoch(3)
     )
 
@@ -359,9 +367,9 @@ def test_no_answer_makes_a_driver_raise(said: Any, status: int, headers: dict[st
     got = Reply(status, headers, said if isinstance(said, bytes) else json.dumps(said).encode())
     assert isinstance(answers.fault_of(got, ("key",)), Fault)
     assert isinstance(answers.receipt_of(got, ("key",)), Receipt | Fault)
-    assert isinstance(webjs_sessions.sessions_of(AT, got), SessionList | Fault)
-    assert isinstance(webjs_sessions.one_session_of(got, SessionId("a")), ListedSession | Fault)
-    assert isinstance(webjs_sessions.started_of(got, [SessionId("a")]), dict | Fault)
+    assert isinstance(sessions.sessions_of(AT, got), SessionList | Fault)
+    assert isinstance(sessions.one_session_of(got, SessionId("a")), ListedSession | Fault)
+    assert isinstance(sessions.started_of(got, [SessionId("a")]), dict | Fault)
     assert isinstance(answers.pairing_of(got), PairingCode | Fault)
     assert isinstance(answers.health_of(got, BASE), InstanceHealth | Fault)
     assert isinstance(answers.health_of(got, BASE), InstanceHealth | Fault)

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from homing.drivers.webjs import WebjsDriver
-from homing.drivers.wire import Wire
+from homing.drivers.http.wire import Wire
+from homing.drivers.webjs.driver import WebjsDriver
 from homing.instance.policy import HostPolicy
 from homing.instance.run import Instance, InstanceSettings
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Epoch, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus, WorkspaceId
 from homing.model.sending import Receipt
 from homing.ports import InstanceHealth, OutgoingText, PairingCode, SessionStart
-from homing.store.leases import SqlLeases
-from homing.store.opening import open_database
-from homing.store.sealing import KeyRing, fresh_key
-from homing.store.vault import SqlVault
+from homing.store.db.opening import open_database
+from homing.store.grants.leases import SqlLeases
+from homing.store.vault.sealing import KeyRing, fresh_key
+from homing.store.vault.vault import SqlVault
 from homing.world import SystemClock
 from simulated_whatsapp.ledger import read
 from simulated_whatsapp.server import Server, ServerSettings

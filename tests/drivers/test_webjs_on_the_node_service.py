@@ -7,8 +7,8 @@ import pytest
 from node_service import KEY, NodeService
 from scripted_peers import Peer, Serve, saying, silence
 
-from homing.drivers.webjs import WebjsDriver
-from homing.drivers.wire import Wire
+from homing.drivers.http.wire import Wire
+from homing.drivers.webjs.driver import WebjsDriver
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import (
     NEVER_GRANTED,
@@ -87,6 +87,7 @@ async def test_a_wrong_key_is_unauthorised_and_is_not_shown(wire, node, at) -> N
     listed = await driver.sessions(at, timeout_s=2)
     assert isinstance(listed, NoList)
     assert "Invalid API key" in listed.reason
+    assert listed.category == "401 unauthorised"
 
 
 @pytest.mark.parametrize("echo", [KEY, "s%C3%A9cret%20key%2F42%2B%26", "api_key=other-secret&x=1"])

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from homing.drivers.wire import Reply, Wire
+from homing.drivers.http.wire import Reply, Wire
 from homing.model.faults import Fault, Phase
 
 REQUESTED = b"POST /api HTTP/1.1\r\n"

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import make_url
 
 from bench.fleet import Answered, Fleet, open_fleet
-from homing.flows.readiness import PROVE_EVERY_S
+from homing.flows.background.readiness import PROVE_EVERY_S
 from tcp_proxy import TcpProxy, tcp_proxy
 
 pytestmark = pytest.mark.e2e

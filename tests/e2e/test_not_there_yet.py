@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import make_url
 
 from homing.demo.processes import environment
-from homing.store.sealing import fresh_key
+from homing.store.vault.sealing import fresh_key
 from services import free_port
 from tcp_proxy import tcp_proxy
 

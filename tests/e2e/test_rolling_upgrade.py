@@ -18,7 +18,7 @@ import aiohttp
 import pytest
 
 from homing.demo.processes import environment
-from homing.store.migrating import newest_revision, schema_version
+from homing.store.db.migrating import newest_revision, schema_version
 from tests.ports import free_ports
 
 pytestmark = pytest.mark.e2e

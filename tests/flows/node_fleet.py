@@ -13,19 +13,20 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-from homing.drivers.connection import Reply
-from homing.drivers.webjs import WebjsDriver
-from homing.flows.alerts import AlertBook
-from homing.flows.exits import Exits
-from homing.flows.keeper import Keeper, KeeperPolicy
-from homing.flows.looking import Looking
-from homing.flows.news import News
-from homing.flows.rehome import KIND, PATIENCE, Rehoming
-from homing.flows.restoring import Known, Restoring
-from homing.flows.strays import Strays
-from homing.flows.underway import RehomePolicy
-from homing.flows.watching import Watching, WatchPolicy
-from homing.flows.worker import Duty, Worker
+from homing.drivers.http.connection import Reply
+from homing.drivers.webjs.driver import WebjsDriver
+from homing.flows.background.alerts import AlertBook
+from homing.flows.background.worker import Duty, Worker
+from homing.flows.discovery.incarnations import Looking
+from homing.flows.discovery.wakeups import News
+from homing.flows.failover.exits import Exits
+from homing.flows.failover.keeper import Keeper, KeeperPolicy
+from homing.flows.failover.restoring import Known, Restoring
+from homing.flows.failover.stuck_moves import Strays
+from homing.flows.failover.watching import Watching, WatchPolicy
+from homing.flows.moves.batch import RehomePolicy
+from homing.flows.moves.move_jobs import KIND, PATIENCE, Rehoming
+from homing.lab.sim.world import SeededEntropy, VirtualClock
 from homing.model.alerts import AlertKind, Subject
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import (
@@ -42,14 +43,13 @@ from homing.model.fleet import (
     WorkspaceId,
 )
 from homing.ports import NewAccount, Roster, RosterChanged
-from homing.sim.world import SeededEntropy, VirtualClock
-from homing.store.alerts import SqlAlerts
-from homing.store.directory import SqlDirectory
-from homing.store.grants import SqlGrants
-from homing.store.leases import SqlLeases
-from homing.store.notices import LocalNotices
-from homing.store.opening import open_database
-from homing.store.work import SqlWork
+from homing.store.db.opening import open_database
+from homing.store.directory.directory import SqlDirectory
+from homing.store.grants.grants import SqlGrants
+from homing.store.grants.leases import SqlLeases
+from homing.store.notices.notices import LocalNotices
+from homing.store.records.alerts import SqlAlerts
+from homing.store.work.queue import SqlWork
 
 A, B, C = (InstanceUrl(f"http://{name}:3001") for name in "abc")
 W = WorkspaceId(1)

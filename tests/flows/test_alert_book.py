@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 import pytest
 from structlog.testing import capture_logs
 
-from homing.flows.alerts import READ_EVERY_S, STANDING_MAX, AlertBook
+from homing.flows.background.alerts import READ_EVERY_S, STANDING_MAX, AlertBook
 from homing.model.alerts import GUIDES, AlertKind, Subject
 from homing.model.fleet import SessionId
 from homing.ports import StoreUnavailable
-from homing.store.alerts import SqlAlerts
+from homing.store.records.alerts import SqlAlerts
 from tests.flows.vault_fleet import running
 from tests.flows.worlds import A, Bench, bench
 

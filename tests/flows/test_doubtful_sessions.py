@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 import pytest
 from worlds import PLAIN, A, B, Bench, Misfortune, bench
 
-from homing.decide.doubt import RESTART_EVERY_S
-from homing.decide.recovery import SendPolicy
-from homing.flows.alerts import AlertBook, Unkept
-from homing.flows.doubts import Doubts
-from homing.flows.listings import Lists
-from homing.flows.send import Sending
+from homing.decide.knowledge.doubt import RESTART_EVERY_S
+from homing.decide.sending.recovery import SendPolicy
+from homing.flows.background.alerts import AlertBook, Unkept
+from homing.flows.discovery.listings import Lists
+from homing.flows.failover.doubtful_sessions import Doubts
+from homing.flows.sending.send import Sending
 from homing.model.alerts import AlertKind, Subject
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Account

@@ -8,7 +8,7 @@ import pytest
 from vault_fleet import Traffic, fleet, running
 from worlds import A, B, C
 
-from homing.flows.rehome import KIND
+from homing.flows.moves.move_jobs import KIND
 from homing.model.fleet import PlacementState
 from homing.ports import Page
 

@@ -8,12 +8,12 @@ import pytest
 from vault_fleet import Fleet, fleet
 from worlds import A, B
 
-from homing.decide.hints import Hint
-from homing.flows.alerts import AlertBook, Unkept
-from homing.flows.hints import Hints
-from homing.flows.listings import Lists
-from homing.flows.rediscover import Rediscovery
-from homing.flows.sync import Sync
+from homing.decide.reports.hints import Hint
+from homing.flows.background.alerts import AlertBook, Unkept
+from homing.flows.discovery.listings import Lists
+from homing.flows.discovery.rediscover import Rediscovery
+from homing.flows.discovery.sync import Sync
+from homing.flows.webhooks.hints import Hints
 from homing.model.alerts import FLEET, AlertKind, Subject
 from homing.model.fleet import Account, InstanceUrl
 from homing.model.sending import Found, Nowhere

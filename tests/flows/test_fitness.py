@@ -10,16 +10,16 @@ from vault_fleet import running
 from worlds import A, B, C, World
 
 from homing.drivers import Drivers
-from homing.fleet import LiveFleet
-from homing.flows.alerts import AlertBook
-from homing.flows.fitness import EVERY_S, Fitness
-from homing.flows.listings import Lists
+from homing.flows.background.alerts import AlertBook
+from homing.flows.discovery.listings import Lists
+from homing.flows.failover.fitness import EVERY_S, Fitness
+from homing.lab.sim.world import SeededEntropy, VirtualClock
 from homing.model.alerts import AlertKind, Subject
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Instance, InstanceUrl, NoList, SessionId
 from homing.model.gateways import Gateway, Recognised
 from homing.ports import Roster, SessionStart
-from homing.sim.world import SeededEntropy, VirtualClock
+from homing.routing.roster import LiveFleet
 
 pytestmark = pytest.mark.virtual
 

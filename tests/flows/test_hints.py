@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from homing.decide.hints import Hint
-from homing.flows.hints import Hints
-from homing.flows.listings import Lists
-from homing.flows.said import Said
+from homing.decide.reports.hints import Hint
+from homing.flows.discovery.listings import Lists
+from homing.flows.sending.own_messages import Said
+from homing.flows.webhooks.hints import Hints
 from homing.model.events import Sign
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Account, Capabilities, Epoch, InstanceUrl, MoveKind, Rebinding, SessionId, SessionStatus

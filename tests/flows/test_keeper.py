@@ -10,15 +10,15 @@ from test_watching import ModelLeases
 from worlds import A, B, C, bench
 from worlds import Bench as Sends
 
-from homing.decide.brake import Engaged
-from homing.decide.rehome import Cause, Wish
-from homing.flows.keeper import Keeper, KeeperPolicy
-from homing.flows.news import News
-from homing.flows.watching import Watching, WatchPolicy
+from homing.decide.fleet.brake import Engaged
+from homing.decide.moves.next_step import Cause, Wish
+from homing.flows.discovery.wakeups import News
+from homing.flows.failover.keeper import Keeper, KeeperPolicy
+from homing.flows.failover.watching import Watching, WatchPolicy
+from homing.lab.sim.world import SeededEntropy
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Account, InstanceState, InstanceUrl, SessionStatus, Takeover
 from homing.model.leases import Ended
-from homing.sim.world import SeededEntropy
 
 pytestmark = pytest.mark.virtual
 

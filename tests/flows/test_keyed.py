@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from homing.decide.idempotency import LONGEST_WAIT_S, QUEUE_MAX, Drive, InFlight, Mismatch
-from homing.flows.keyed import CLAIM_WITHIN_S, Driven, KeyedSends
+from homing.decide.sending.idempotency import LONGEST_WAIT_S, QUEUE_MAX, Drive, InFlight, Mismatch
+from homing.flows.sending.idempotent_send import CLAIM_WITHIN_S, Driven, KeyedSends
+from homing.lab.sim.world import VirtualClock
 from homing.model.errors import Code, Problem
 from homing.model.fleet import SessionId, WorkspaceId
 from homing.model.messages import StoredAnswer
 from homing.model.sending import Receipt, Sent
 from homing.ports import StoreUnavailable
-from homing.sim.world import VirtualClock
-from homing.store.messages import SqlMessages
-from homing.store.sqlite import SqliteMemory
+from homing.store.sends.messages import SqlMessages
+from homing.store.sqlite.engine import SqliteMemory
 from tests.flows.worlds import W
 
 pytestmark = pytest.mark.virtual

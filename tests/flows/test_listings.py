@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from homing.flows.listings import Lists
+from homing.flows.discovery.listings import Lists
+from homing.lab.sim.world import VirtualClock
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import SessionList
-from homing.sim.world import VirtualClock
 from tests.flows.worlds import A, World
 
 pytestmark = pytest.mark.virtual

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from worlds import OURS, PLAIN, A, B, Bench, C, bench
 
-from homing.decide.rebalance import RebalancePolicy
-from homing.decide.rehome import Cause, Wish
-from homing.decide.rooms import Load
-from homing.flows.balance import Balance
-from homing.flows.drain import Drain, Drains
-from homing.flows.exits import Exits
-from homing.flows.migrate import Migrations, Wanted
-from homing.flows.rehome import KIND, WishList
+from homing.decide.fleet.capacity import Load
+from homing.decide.moves.next_step import Cause, Wish
+from homing.decide.moves.rebalance import RebalancePolicy
+from homing.flows.failover.exits import Exits
+from homing.flows.moves.move_jobs import KIND, WishList
+from homing.flows.operations.drain import Drain, Drains
+from homing.flows.operations.migrate import Migrations, Wanted
+from homing.flows.operations.rebalance import Balance
 from homing.model.errors import Code, Problem
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import (

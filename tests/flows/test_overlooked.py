@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 import pytest
 
-from homing.flows.hints import Hints
-from homing.flows.intake import Intake
-from homing.flows.listings import Lists
-from homing.flows.overlooked import LOOK_EVERY_S, Overlooked
-from homing.flows.said import Said
+from homing.flows.discovery.listings import Lists
+from homing.flows.sending.own_messages import Said
+from homing.flows.webhooks.catch_up import LOOK_EVERY_S, Overlooked
+from homing.flows.webhooks.hints import Hints
+from homing.flows.webhooks.intake import Intake
 from homing.model.events import Report
 from homing.model.fleet import Account, InstanceUrl
 from homing.ports import EventsStored
-from homing.store.events import SqlEvents
+from homing.store.records.reports import SqlEvents
 from tests.flows.vault_fleet import running
 from tests.flows.worlds import A, B, Bench, bench
 

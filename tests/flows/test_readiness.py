@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from homing.flows.readiness import PROVE_EVERY_S, Readiness
+from homing.flows.background.readiness import PROVE_EVERY_S, Readiness
+from homing.lab.sim.world import VirtualClock
 from homing.ports import StoreUnavailable
-from homing.sim.world import VirtualClock
 
 pytestmark = pytest.mark.virtual
 

@@ -8,21 +8,21 @@ from typing import Any
 
 import pytest
 
-from homing.decide import events as meanings
-from homing.flows.alerts import AlertBook
-from homing.flows.hints import Hints
-from homing.flows.intake import Intake
-from homing.flows.link_alerts import LinkAlerts
-from homing.flows.listings import Lists
-from homing.flows.said import Said
-from homing.flows.sync import Sync
+from homing.decide.reports import meanings
+from homing.flows.background.alerts import AlertBook
+from homing.flows.background.link_alerts import LinkAlerts
+from homing.flows.discovery.listings import Lists
+from homing.flows.discovery.sync import Sync
+from homing.flows.sending.own_messages import Said
+from homing.flows.webhooks.hints import Hints
+from homing.flows.webhooks.intake import Intake
 from homing.model.alerts import AlertKind, Subject
 from homing.model.events import Report
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Account, InstanceUrl, SessionStatus
 from homing.model.sending import FailureCode, NotSent, Sent
-from homing.store.alerts import SqlAlerts
-from homing.store.events import SqlEvents
+from homing.store.records.alerts import SqlAlerts
+from homing.store.records.reports import SqlEvents
 from tests.flows.worlds import PLAIN, A, B, Bench, W, bench
 from transcripts import KEPT, read
 

@@ -10,8 +10,8 @@ import pytest
 from vault_fleet import Fleet, fleet, running
 from worlds import A, B, C
 
-from homing.decide.rehome import Cause, Wish
-from homing.flows.rehome import KIND
+from homing.decide.moves.next_step import Cause, Wish
+from homing.flows.moves.move_jobs import KIND
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Account, InstanceUrl, MoveKind, PlacementState, Takeover
 from homing.model.sending import FailureCode, NotSent, Sent

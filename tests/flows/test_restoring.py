@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from node_fleet import A, B, C, NodeFleet, gateway, node_fleet
 
-from homing.decide.restoring import Blocked, Leave, Start, Vanished, Wait
+from homing.decide.starting.restoring import Blocked, Leave, Start, Vanished, Wait
 from homing.model.fleet import Account, InstanceMode, InstanceUrl, SessionStatus, Takeover
 
 pytestmark = pytest.mark.virtual

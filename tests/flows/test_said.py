@@ -1,6 +1,6 @@
 """Reports of messages that are on their way are of those, not of earlier ones."""
 
-from homing.flows.said import Said
+from homing.flows.sending.own_messages import Said
 from homing.model.events import Sign
 from homing.model.fleet import AccountUuid, SessionId, WorkspaceId
 from homing.model.sending import Text

@@ -4,9 +4,10 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
-from homing.decide.recovery import SendPolicy
-from homing.flows.rediscover import ROUNDS_PER_S
+from homing.decide.sending.recovery import SendPolicy
+from homing.flows.discovery.rediscover import ROUNDS_PER_S
 from homing.model.errors import Code
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Epoch, MoveKind, Rebinding, SessionStatus
@@ -314,3 +315,17 @@ async def test_however_many_wait_for_a_session_the_instances_are_asked_a_few_tim
         async with asyncio.timeout(60):
             await asyncio.gather(*(send_late(number) for number in range(300)))
         assert it.tally.looks <= 14 * ROUNDS_PER_S
+
+
+async def test_a_gateway_that_quotes_the_message_in_its_error_puts_it_in_no_log_and_no_answer() -> None:
+    async with bench(A) as it:
+        account = await it.account(A)
+        said = "Dear Anna, your code is 4711"
+        words = f"Evaluation failed: could not send '{said}' to 62811111111@c.us"
+        it.world.instances[A].misfortunes.append(Misfortune(Fault(Phase.REQUEST_REJECTED, words, 500, quoted=True)))
+        with capture_logs() as logs:
+            outcome = await it.send(account, said)
+        for shown in (str(outcome), str(logs)):
+            assert "Evaluation failed" in shown
+            assert "Anna" not in shown
+            assert "62811111111" not in shown

@@ -6,7 +6,7 @@ import pytest
 from node_fleet import A, B, C, NodeFleet, gateway, node_fleet
 from test_restoring import lived
 
-from homing.flows.exits import Exits
+from homing.flows.failover.exits import Exits
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, InstanceUrl, PlacementState, Takeover
 

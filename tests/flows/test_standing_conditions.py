@@ -7,17 +7,17 @@ import pytest
 from structlog.testing import capture_logs
 from worlds import A, B, bench
 
-from homing.decide.hints import Hint
-from homing.flows.alerts import AlertBook, Unkept
-from homing.flows.hints import Hints
-from homing.flows.keeper import Keeper, KeeperPolicy
-from homing.flows.listings import Lists
-from homing.flows.news import News
-from homing.flows.rediscover import Rediscovery
-from homing.flows.strays import Strays
-from homing.flows.sync import Sync
-from homing.flows.unblocking import LOOKS, Unblocking
-from homing.flows.watching import Watching, WatchPolicy
+from homing.decide.reports.hints import Hint
+from homing.flows.background.alerts import AlertBook, Unkept
+from homing.flows.discovery.listings import Lists
+from homing.flows.discovery.rediscover import Rediscovery
+from homing.flows.discovery.sync import Sync
+from homing.flows.discovery.wakeups import News
+from homing.flows.failover.keeper import Keeper, KeeperPolicy
+from homing.flows.failover.sqlite_lock_watchdog import LOOKS, Unblocking
+from homing.flows.failover.stuck_moves import Strays
+from homing.flows.failover.watching import Watching, WatchPolicy
+from homing.flows.webhooks.hints import Hints
 from homing.model.alerts import FLEET, AlertKind, Subject
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import SessionId, SessionStatus, Takeover

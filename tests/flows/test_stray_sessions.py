@@ -6,20 +6,20 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from homing.decide.hints import Hint
-from homing.decide.strays import StrayKind
-from homing.flows.alerts import AlertBook
-from homing.flows.hints import Hints
-from homing.flows.identity import Identity
-from homing.flows.listings import Lists
-from homing.flows.stray_sessions import NAMED_MAX, StraySessions
-from homing.flows.sync import Sync
+from homing.decide.knowledge.stray_sessions import StrayKind
+from homing.decide.reports.hints import Hint
+from homing.flows.background.alerts import AlertBook
+from homing.flows.discovery.listings import Lists
+from homing.flows.discovery.phones import Identity
+from homing.flows.discovery.stray_sessions import NAMED_MAX, StraySessions
+from homing.flows.discovery.sync import Sync
+from homing.flows.webhooks.hints import Hints
 from homing.model.alerts import AlertKind
 from homing.model.errors import Problem
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Account, SessionId, WorkspaceId
 from homing.model.sending import FailureCode, NotSent, Sent
-from homing.store.alerts import SqlAlerts
+from homing.store.records.alerts import SqlAlerts
 from tests.flows.worlds import A, B, Bench, W, bench
 
 pytestmark = pytest.mark.virtual
@@ -192,7 +192,7 @@ async def test_only_the_instance_of_the_record_says_whose_phone_it_is() -> None:
 
 
 def _wanted(account: Account, phone: str) -> "object":
-    from homing.flows.hints import _Wanted
+    from homing.flows.webhooks.hints import _Wanted
 
     return _Wanted(Hint(account.session_id, "session_ready", A, phone))
 

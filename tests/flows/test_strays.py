@@ -6,8 +6,8 @@ import pytest
 from vault_fleet import Fleet, fleet, running
 from worlds import A, B
 
-from homing.flows.rehome import KIND
-from homing.flows.strays import Strays
+from homing.flows.failover.stuck_moves import Strays
+from homing.flows.moves.move_jobs import KIND
 from homing.model.fleet import Account, Placement, PlacementState, Takeover
 from homing.model.vault import Grant
 

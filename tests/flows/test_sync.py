@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from homing.decide.sync import Checked, Result
-from homing.flows.listings import Lists
-from homing.flows.sync import Sync
+from homing.decide.knowledge.sync import Checked, Result
+from homing.flows.discovery.listings import Lists
+from homing.flows.discovery.sync import Sync
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Account, InstanceUrl, MoveKind, SessionStatus
 from homing.ports import Notice, Page, PlacementChanged, StoreUnavailable

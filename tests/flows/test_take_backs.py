@@ -8,8 +8,8 @@ import pytest
 from vault_fleet import Fleet, fleet, running
 from worlds import A, B
 
-from homing.decide.moves import MovePolicy
-from homing.flows.take_back import REPLACED, TakeBacks
+from homing.decide.moves.rules import MovePolicy
+from homing.flows.failover.replaced_sessions import REPLACED, TakeBacks
 from homing.model.fleet import Account, Epoch, InstanceUrl, ListedSession, MoveKind, SessionStatus
 from homing.ports import Page
 

@@ -3,8 +3,8 @@
 import pytest
 from worlds import A, B
 
-from homing.flows.turns import Turns
-from homing.sim.world import VirtualClock
+from homing.flows.moves.login_rate import Turns
+from homing.lab.sim.world import VirtualClock
 
 pytestmark = pytest.mark.virtual
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from clocks import SteppedClock
-from homing.flows.unblocking import LOOK_EVERY_S, LOOKS, Unblocking
+from homing.flows.failover.sqlite_lock_watchdog import LOOK_EVERY_S, LOOKS, Unblocking
 from homing.model.locks import LockHolder
 
 INSTANCE = LockHolder(

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 import pytest
 from worlds import A, B, C, World
 
-from homing.decide.leases import LeasePolicy
-from homing.flows.watching import Watching, WatchPolicy
+from homing.decide.fleet.leases import LeasePolicy
+from homing.flows.failover.watching import Watching, WatchPolicy
+from homing.lab.sim.world import SeededEntropy, VirtualClock
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl
 from homing.model.health import Gone, State
 from homing.model.leases import Ended, Heartbeats, Incarnation, IncarnationId, StoreIdentity
 from homing.ports import StoreUnavailable
-from homing.sim.world import SeededEntropy, VirtualClock
 
 pytestmark = pytest.mark.virtual
 

@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 
-from homing.decide.work import RetryPolicy
-from homing.flows.schedules import Schedule, Scheduler
-from homing.flows.worker import Duty, Handler, Worker
+from homing.decide.work.attempts import RetryPolicy
+from homing.flows.background.schedules import Schedule, Scheduler
+from homing.flows.background.worker import Duty, Handler, Worker
+from homing.lab.sim.loop import current_loop
+from homing.lab.sim.world import SeededEntropy, VirtualClock
 from homing.model.work import Dead, Done, Ending, Job, JobId, JobState, NewJob, NotDue, Retry, Tick
 from homing.ports import StoreUnavailable
-from homing.sim.loop import current_loop
-from homing.sim.world import SeededEntropy, VirtualClock
-from homing.store.database import Database
-from homing.store.notices import LocalNotices
-from homing.store.opening import open_database
-from homing.store.schedules import SqlSchedules
-from homing.store.work import SqlWork
+from homing.store.db.database import Database
+from homing.store.db.opening import open_database
+from homing.store.notices.notices import LocalNotices
+from homing.store.work.queue import SqlWork
+from homing.store.work.schedules import SqlSchedules
 
 pytestmark = pytest.mark.virtual
 

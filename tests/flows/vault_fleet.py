@@ -9,19 +9,19 @@ from typing import Protocol
 
 from worlds import Bench, bench
 
-from homing.decide.rooms import Load
-from homing.flows.drain import Drain, Drains
-from homing.flows.rehome import KIND, PATIENCE, Rehoming
-from homing.flows.underway import RehomePolicy
-from homing.flows.worker import Duty, Worker
+from homing.decide.fleet.capacity import Load
+from homing.flows.background.worker import Duty, Worker
+from homing.flows.moves.batch import RehomePolicy
+from homing.flows.moves.move_jobs import KIND, PATIENCE, Rehoming
+from homing.flows.operations.drain import Drain, Drains
 from homing.model.faults import Phase
 from homing.model.fleet import Account, InstanceUrl
 from homing.model.sending import Outcome, Sent
 from homing.model.vault import Grant, Holder
-from homing.store.grants import SqlGrants
-from homing.store.leases import SqlLeases
-from homing.store.sealing import KeyRing
-from homing.store.vault import SqlVault
+from homing.store.grants.grants import SqlGrants
+from homing.store.grants.leases import SqlLeases
+from homing.store.vault.sealing import KeyRing
+from homing.store.vault.vault import SqlVault
 
 KEY = "k1:" + base64.b64encode(bytes(32)).decode()
 LOGIN_S = 0.4

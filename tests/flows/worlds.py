@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from homing.decide.recovery import SendPolicy
-from homing.flows.listings import Lists
-from homing.flows.news import News
-from homing.flows.rediscover import Rediscovery
-from homing.flows.send import Sending
+from homing.decide.sending.recovery import SendPolicy
+from homing.flows.discovery.listings import Lists
+from homing.flows.discovery.rediscover import Rediscovery
+from homing.flows.discovery.wakeups import News
+from homing.flows.sending.send import Sending
+from homing.lab.sim.world import SeededEntropy, VirtualClock
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import (
     Account,
@@ -44,12 +45,11 @@ from homing.ports import (
     RosterChanged,
     SessionStart,
 )
-from homing.routes import RouteCache
-from homing.sim.world import SeededEntropy, VirtualClock
-from homing.store.directory import SqlDirectory
-from homing.store.notices import LocalNotices
-from homing.store.opening import open_database
-from homing.store.work import SqlWork
+from homing.routing.cache import RouteCache
+from homing.store.db.opening import open_database
+from homing.store.directory.directory import SqlDirectory
+from homing.store.notices.notices import LocalNotices
+from homing.store.work.queue import SqlWork
 
 A, B, C = (InstanceUrl(f"http://{name}:3001") for name in "abc")
 OURS = Capabilities(choose_message_id=True, stop_keeps_login=True, share_credentials=True, honour_epoch=True)

@@ -19,18 +19,18 @@ from sqlalchemy import update
 from stores import BRIEF, KEY, QUICK, VAULT_KEY, Breakable, Stored, stored
 
 from homing.instance.engines.simulated import SimulatedEngine
-from homing.instance.events import HostEvent
 from homing.instance.host import Host
 from homing.instance.lease import Lease
+from homing.instance.notify.events import HostEvent
 from homing.instance.run import Instance, InstanceSettings
+from homing.lab.sim.testing import pytest_asyncio_loop_factories as pytest_asyncio_loop_factories
 from homing.model.vault import Grant, Holder
 from homing.ports import Clock, Leases, StoreUnavailable
-from homing.sim.testing import pytest_asyncio_loop_factories as pytest_asyncio_loop_factories
-from homing.store.leases import SqlLeases
-from homing.store.opening import open_database
-from homing.store.schema import credentials, store_clock
-from homing.store.sealing import KeyRing, fresh_key
-from homing.store.vault import SqlVault
+from homing.store.db.opening import open_database
+from homing.store.db.schema import credentials, store_clock
+from homing.store.grants.leases import SqlLeases
+from homing.store.vault.sealing import KeyRing, fresh_key
+from homing.store.vault.vault import SqlVault
 from homing.world import SystemClock
 from simulated_whatsapp.client import Administration
 from simulated_whatsapp.core import Judge

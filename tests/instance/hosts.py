@@ -1,7 +1,7 @@
 """What the suites of the session host share."""
 
 from homing.instance.host import Host
-from homing.instance.session import HostedSession
+from homing.instance.session.session import HostedSession
 
 
 async def held(host: Host, session_id: str = "s1", epoch: int | None = None) -> HostedSession:

@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, select
 
-from homing.decide.leases import LeasePolicy
+from homing.decide.fleet.leases import LeasePolicy
 from homing.instance.policy import HostPolicy
 from homing.ports import StoreUnavailable
-from homing.store.database import Database, Dialect
-from homing.store.schema import credentials, reservations
-from homing.store.sealing import fresh_key
+from homing.store.db.database import Database, Dialect
+from homing.store.db.schema import credentials, reservations
+from homing.store.vault.sealing import fresh_key
 
 T = TypeVar("T")
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 from stores import QUICK, VAULT_KEY
 
-from homing.store.sealing import KeyRing, fresh_key
-from homing.store.vault import SqlVault
+from homing.store.vault.sealing import KeyRing, fresh_key
+from homing.store.vault.vault import SqlVault
 from simulated_whatsapp.client import Device
 from simulated_whatsapp.core import DeviceCredentials
 from simulated_whatsapp.wire import tcp

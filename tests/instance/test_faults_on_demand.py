@@ -2,8 +2,8 @@
 
 import pytest
 
-from homing.instance.faults import Effect, Faults, RequestKind, Treatment, UnknownFault
-from homing.instance.wrongdoing import kind_of
+from homing.instance.api.fault_injection import kind_of
+from homing.instance.api.faults import Effect, Faults, RequestKind, Treatment, UnknownFault
 
 SEND, LIST, OTHER = RequestKind.SEND, RequestKind.LIST, RequestKind.OTHER
 NOW = 1000.0

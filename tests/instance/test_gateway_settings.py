@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from homing.instance.gateway_settings import GatewaySettings, Misconfigured, gateway_settings
+from homing.instance.notify.settings import GatewaySettings, Misconfigured, gateway_settings
 
 BOTH = {"LARAVEL_URL": "http://laravel", "HMAC_SECRET": "s"}
 

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from stores import BRIEF, QUICK
 
-from homing.instance.http import BODY_MAX_BYTES
+from homing.instance.api.http import BODY_MAX_BYTES
 from homing.ports import StoreUnavailable
 
 NOT_CONNECTED = "Session not connected. Please check session status."

@@ -6,7 +6,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from homing.store.sealing import fresh_key
+from homing.store.vault.sealing import fresh_key
 
 pytestmark = pytest.mark.e2e
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from homing.instance.journal import Journal, JournalFull
-from homing.instance.journal_file import JournalFile, JournalInUse, NotAJournal
-from homing.instance.notifications import Notification
+from homing.instance.notify.journal import Journal, JournalFull
+from homing.instance.notify.journal_file import JournalFile, JournalInUse, NotAJournal
+from homing.instance.notify.notifications import Notification
 
 
 def note(n: int, session: str = "s1", body: bytes = b'{"text":"\\n\xc3\xa9"}') -> Notification:

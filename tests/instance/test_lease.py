@@ -8,12 +8,12 @@ from random import Random
 
 import pytest
 
-from homing.decide.leases import LeasePolicy
+from homing.decide.fleet.leases import LeasePolicy
 from homing.instance.lease import Lease
+from homing.lab.sim.world import VirtualClock
 from homing.model.leases import Ended, Renewed, StoreIdentity
 from homing.model.vault import Holder
 from homing.ports import StoreUnavailable
-from homing.sim.world import VirtualClock
 
 pytestmark = pytest.mark.virtual
 DEFAULT = LeasePolicy()

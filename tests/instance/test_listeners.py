@@ -4,9 +4,9 @@ import asyncio
 
 from hosts import held
 
-from homing.instance.events import MessageReceived, MessageSent, Status, StatusChanged
 from homing.instance.host import Host
-from homing.instance.messages import Message
+from homing.instance.notify.events import MessageReceived, MessageSent, Status, StatusChanged
+from homing.instance.session.messages import Message
 
 
 async def test_inbound_messages_are_told_in_order_and_then_acknowledged(world, eventually):

@@ -5,9 +5,17 @@ from datetime import UTC, datetime
 
 import pytest
 
-from homing.decide import events, signing
-from homing.instance.events import About, CodeIssued, MessageReceived, MessageSent, SessionLeft, Status, StatusChanged
-from homing.instance.notifications import Notification, headers, notification, signature
+from homing.decide.reports import meanings, signing
+from homing.instance.notify.events import (
+    About,
+    CodeIssued,
+    MessageReceived,
+    MessageSent,
+    SessionLeft,
+    Status,
+    StatusChanged,
+)
+from homing.instance.notify.notifications import Notification, headers, notification, signature
 from homing.model.events import Signed
 
 ABOUT = About("s1", 7, 3)
@@ -118,7 +126,7 @@ def test_our_gateway_believes_and_reads_it():
     now = datetime.fromtimestamp(AT + 20, UTC)
     judged = signing.judge(b"secret", sent["X-Timestamp"], sent["X-HMAC-Signature"], note.body, now)
     assert isinstance(judged, Signed)
-    report = events.read(note.body, header_id=sent["X-Homing-Event-Id"], instance_url=None)
+    report = meanings.read(note.body, header_id=sent["X-Homing-Event-Id"], instance_url=None)
     assert (report.kind, report.session_id, report.sender_id) == ("message_sent", "s1", note.id)
     assert report.occurred_at == datetime.fromtimestamp(AT, UTC)
     assert sent["X-Instance-Url"] == "http://one"

@@ -12,12 +12,12 @@ from random import Random
 import pytest
 from gateway_sink import Sink
 
-from homing.instance.events import About, MessageReceived, Status, StatusChanged
-from homing.instance.gateway import Gateway
-from homing.instance.journal import Journal
-from homing.instance.notifications import signature
-from homing.instance.notifier import Notifier
-from homing.instance.retries import RetryPolicy
+from homing.instance.notify.events import About, MessageReceived, Status, StatusChanged
+from homing.instance.notify.gateway import Gateway
+from homing.instance.notify.journal import Journal
+from homing.instance.notify.notifications import signature
+from homing.instance.notify.notifier import Notifier
+from homing.instance.notify.retries import RetryPolicy
 
 QUICK = RetryPolicy(first_pause_s=0.004, pause_max_s=0.008, parked_pause_s=0.03, timeout_s=0.2)
 

@@ -14,21 +14,21 @@ from random import Random
 import pytest
 from stores import Breakable, stored
 
-from homing.decide.leases import LeasePolicy
+from homing.decide.fleet.leases import LeasePolicy
 from homing.instance.engines.simulated import SimulatedEngine
 from homing.instance.host import Host
 from homing.instance.lease import Lease
-from homing.instance.messages import Message, Sent, Unknown
 from homing.instance.opening import Wanted
 from homing.instance.policy import HostPolicy
+from homing.instance.session.messages import Message, Sent, Unknown
+from homing.lab.sim.world import VirtualClock
 from homing.model.fleet import InstanceUrl
 from homing.model.vault import Grant, Holder
 from homing.ports import StoreUnavailable
-from homing.sim.world import VirtualClock
-from homing.store.leases import SqlLeases
-from homing.store.opening import open_database
-from homing.store.sealing import KeyRing, VaultKey
-from homing.store.vault import SqlVault
+from homing.store.db.opening import open_database
+from homing.store.grants.leases import SqlLeases
+from homing.store.vault.sealing import KeyRing, VaultKey
+from homing.store.vault.vault import SqlVault
 from simulated_whatsapp.core import Judge
 from simulated_whatsapp.exchange import Exchange
 from simulated_whatsapp.ledger import Delivery

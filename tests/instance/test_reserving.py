@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from homing.instance.engine import Refused
-from homing.instance.events import Status
 from homing.instance.host import Host
-from homing.instance.messages import Message, NotConnected, Sent, Unknown, VaultAway
+from homing.instance.notify.events import Status
+from homing.instance.session.messages import Message, NotConnected, Sent, Unknown, VaultAway
 from homing.model.vault import StaleEpoch
 
 

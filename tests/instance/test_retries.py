@@ -2,7 +2,7 @@
 
 import pytest
 
-from homing.instance.retries import Answered, Delivered, GivenUp, NoAnswer, RetryPolicy, judge
+from homing.instance.notify.retries import Answered, Delivered, GivenUp, NoAnswer, RetryPolicy, judge
 
 POLICY = RetryPolicy()
 NOW = 1_795_000_000.0

@@ -6,11 +6,11 @@ import pytest
 from hosts import held
 
 from homing.instance.engine import Closed, PairingCode, Refused
-from homing.instance.events import CodeIssued, MessageSent, SessionLeft, Status, StatusChanged
 from homing.instance.host import NotFound
-from homing.instance.messages import Message, NotConnected, Overloaded, Sent, Unknown
+from homing.instance.notify.events import CodeIssued, MessageSent, SessionLeft, Status, StatusChanged
 from homing.instance.opening import Full, Wanted
 from homing.instance.policy import HostPolicy
+from homing.instance.session.messages import Message, NotConnected, Overloaded, Sent, Unknown
 from homing.model.vault import StaleEpoch
 from homing.ports import StoreUnavailable
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from gateway_sink import Sink
 
-from homing.instance.gateway_settings import GatewaySettings, Misconfigured
-from homing.instance.retries import RetryPolicy
+from homing.instance.notify.retries import RetryPolicy
+from homing.instance.notify.settings import GatewaySettings, Misconfigured
 
 QUICK = RetryPolicy(first_pause_s=0.004, pause_max_s=0.008, parked_pause_s=0.03, timeout_s=0.5)
 

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from homing.instance.events import MessageReceived, SessionLeft, Status, StatusChanged
 from homing.instance.host import Host, NotFound
-from homing.instance.messages import Message, Paused, Sent, Unknown
+from homing.instance.notify.events import MessageReceived, SessionLeft, Status, StatusChanged
+from homing.instance.session.messages import Message, Paused, Sent, Unknown
 from homing.model.leases import Ended
 from homing.model.vault import Holder, StaleEpoch
 

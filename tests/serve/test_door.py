@@ -7,10 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
+from homing.compose.process import door
 from homing.config import Settings
 from homing.serve.app import Application
 from homing.serve.front import Front
-from homing.serve.process import door
 from tests.serve.conftest import Api
 
 PAGE = "https://app.example.org"

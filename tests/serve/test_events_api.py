@@ -13,7 +13,7 @@ from homing.model.events import Event
 from homing.ports import Page, StoreUnavailable
 from homing.serve.access import authorise
 from homing.serve.feed import PAGE, EventFeed, Shares
-from homing.store.notices import Subscribers
+from homing.store.notices.notices import Subscribers
 from tests.serve.conftest import Api
 from tests.serve.reporting import report, told, watching
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from homing.decide.brake import Engaged
+from homing.decide.fleet.brake import Engaged
 from homing.model.access import Scope
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl, SessionId, SessionStatus
 from homing.model.vault import Grant, Holder
-from homing.store.sealing import KeyRing
-from homing.store.vault import SqlVault
+from homing.store.vault.sealing import KeyRing
+from homing.store.vault.vault import SqlVault
 from tests.flows.worlds import PLAIN, A, B, C
 from tests.serve.conftest import Api
 

@@ -51,7 +51,7 @@ async def test_a_failed_create_leaves_no_account_behind_and_says_what_is_wrong_w
 async def test_what_no_instance_would_take_is_refused_once_and_leaves_nothing_behind(api: Api) -> None:
     for url in (A, B, C):
         api.world.instances[url].start_fault = Fault(Phase.REQUEST_REJECTED, "no such workspace", 400)
-    assert (await create(api)).status_code == 501
+    assert (await create(api)).status_code == 409
     assert (starts(api), await accounts(api)) == (1, [])
 
 

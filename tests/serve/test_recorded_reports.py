@@ -3,8 +3,8 @@
 import json
 from collections import Counter
 
-from homing.decide import events
-from homing.decide.hints import Hint
+from homing.decide.reports import meanings
+from homing.decide.reports.hints import Hint
 from tests.serve.conftest import Api
 from tests.serve.reporting import report
 from transcripts import KEPT, read
@@ -29,4 +29,4 @@ async def test_recorded_reports_are_stored_once_each_and_followed(api: Api) -> N
         assert (again.json()["event_id"], again.json()["duplicate"]) == (answer.json()["event_id"], True)
     kinds = Counter(each.told["event"] for each in REPORTS)
     assert len(distinct) == len(REPORTS) - 2, "only the two retries of one message say nothing new"
-    assert Counter(hint.kind for hint in offered) == {kind: n for kind, n in kinds.items() if kind in events.FOLLOWED}
+    assert Counter(hint.kind for hint in offered) == {kind: n for kind, n in kinds.items() if kind in meanings.FOLLOWED}

@@ -14,7 +14,7 @@ from homing.config import Settings
 from homing.drivers import Drivers
 from homing.model.leases import Ended, IncarnationId
 from homing.model.vault import Holder
-from homing.store.process_marks import mark_of
+from homing.store.sqlite.process_id import mark_of
 from homing.world import SystemClock
 from tests.flows.worlds import A, World
 

@@ -14,17 +14,18 @@ UNREADABLE = {
     "no JSON": b"hello",
     "a number beyond all": b'{"name": 1e400}',
     "NUL": b"\x00",
+    "half a character": b'{"name": "\\ud800"}',
     "said twice": b'{"name": "one", "name": "two"}',
 }
 
 
 async def operations(api: Api) -> list[tuple[str, str]]:
-    """Every operation that takes a JSON body, by the document, on paths that name something."""
+    """Every operation that takes a customer's JSON body, by the document, on paths that name something."""
     document = (await api.client.get("/docs/openapi.json")).json()
     found = []
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            if "requestBody" in operation:
+            if "requestBody" in operation and "for instances" not in operation["tags"]:
                 named = path
                 for parameter in operation.get("parameters", []):
                     if parameter["in"] == "path":
@@ -42,7 +43,7 @@ async def test_what_cannot_be_read_is_a_400_on_every_path(api: Api, what: str) -
         assert (answer.status_code, answer.json()["code"]) == (400, "malformed_body"), f"{method} {path}"
 
 
-@pytest.mark.parametrize("what", sorted(UNREADABLE.keys() - {"said twice", "a number beyond all"}))
+@pytest.mark.parametrize("what", sorted(UNREADABLE.keys() - {"said twice", "half a character"}))
 async def test_a_report_that_cannot_be_read_is_a_400(api: Api, what: str) -> None:
     answer = await report(api, UNREADABLE[what])
     assert (answer.status_code, answer.json()["code"]) == (400, "malformed_body")

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from homing.sim.trial.checkers import CHECKERS, violations
-from homing.sim.trial.history import Corrupted, Happened
-from homing.sim.trial.report import judged
-from homing.sim.trial.scenario import SCENARIOS
-from homing.sim.trial.trial import Run, run
+from homing.lab.sim.trial.checkers import CHECKERS, violations
+from homing.lab.sim.trial.history import Corrupted, Happened
+from homing.lab.sim.trial.report import judged
+from homing.lab.sim.trial.scenario import SCENARIOS
+from homing.lab.sim.trial.trial import Run, run
 
 CALM = SCENARIOS["calm"]
 Events = list[Happened]

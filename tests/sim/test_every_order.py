@@ -2,9 +2,9 @@
 
 import pytest
 
-from homing.sim.exhaustive.rules import RULES, SETTINGS
-from homing.sim.exhaustive.search import Search
-from homing.sim.exhaustive.vault import Rulebook
+from homing.lab.sim.exhaustive.rules import RULES, SETTINGS
+from homing.lab.sim.exhaustive.search import Search
+from homing.lab.sim.exhaustive.vault import Rulebook
 
 DEPTH = 8
 LONG = {

@@ -7,21 +7,21 @@ from itertools import count
 
 import pytest
 
-from homing.decide.leases import LeasePolicy
-from homing.decide.rehome import Wish
-from homing.flows.keeper import Keeper, KeeperPolicy
-from homing.flows.news import News
-from homing.flows.watching import Watching, WatchPolicy
+from homing.decide.fleet.leases import LeasePolicy
+from homing.decide.moves.next_step import Wish
+from homing.flows.discovery.wakeups import News
+from homing.flows.failover.keeper import Keeper, KeeperPolicy
+from homing.flows.failover.watching import Watching, WatchPolicy
 from homing.instance.lease import Lease
+from homing.lab.sim.world import SeededEntropy, VirtualClock
 from homing.model.fleet import Capabilities, Instance, InstanceUrl, ListedSession, Listing, SessionList
 from homing.model.leases import Renewed
 from homing.model.vault import Holder
 from homing.ports import InstanceHealth, Roster, StoreUnavailable
-from homing.sim.world import SeededEntropy, VirtualClock
-from homing.store.directory import SqlDirectory
-from homing.store.leases import SqlLeases
-from homing.store.notices import LocalNotices
-from homing.store.opening import open_database
+from homing.store.db.opening import open_database
+from homing.store.directory.directory import SqlDirectory
+from homing.store.grants.leases import SqlLeases
+from homing.store.notices.notices import LocalNotices
 
 HOURS = 4
 LOST = 0.2

@@ -6,8 +6,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from homing.drivers.webjs import WebjsDriver
-from homing.drivers.wire import Wire, WireLimits
+from homing.drivers.http.wire import Wire, WireLimits
+from homing.drivers.webjs.driver import WebjsDriver
+from homing.lab.sim.instances import ModelInstance
+from homing.lab.sim.loop import current_loop
+from homing.lab.sim.network import Network, Reach, Upset
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import (
     NEVER_GRANTED,
@@ -20,9 +23,6 @@ from homing.model.fleet import (
 )
 from homing.model.sending import Receipt
 from homing.ports import InstanceHealth, OutgoingText, SessionStart
-from homing.sim.instances import ModelInstance
-from homing.sim.loop import current_loop
-from homing.sim.network import Network, Reach, Upset
 
 pytestmark = pytest.mark.virtual
 

@@ -8,11 +8,11 @@ from subprocess import DEVNULL, Popen
 
 import pytest
 
-from homing.sim.trial.kept import KeptRun
-from homing.sim.trial.report import judged
-from homing.sim.trial.runner import run_seeds
-from homing.sim.trial.scenario import SCENARIOS
-from homing.sim.trial.trial import run
+from homing.lab.sim.trial.kept import KeptRun
+from homing.lab.sim.trial.report import judged
+from homing.lab.sim.trial.runner import run_seeds
+from homing.lab.sim.trial.scenario import SCENARIOS
+from homing.lab.sim.trial.trial import run
 
 KEPT = sorted(Path(__file__).with_name("kept").glob("*.json"))
 

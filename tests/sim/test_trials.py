@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from homing.sim.trial import shrink
-from homing.sim.trial.checkers import Violation
-from homing.sim.trial.faults import Fault, Kind
-from homing.sim.trial.kept import KeptRun, NotARun
-from homing.sim.trial.report import ENOUGH_SEEDS, Report, Verdict, judged
-from homing.sim.trial.runner import run_seeds
-from homing.sim.trial.scenario import SCENARIOS
-from homing.sim.trial.sometimes import SOMETIMES
-from homing.sim.trial.trial import World, run
+from homing.lab.sim.trial import shrink
+from homing.lab.sim.trial.checkers import Violation
+from homing.lab.sim.trial.faults import Fault, Kind
+from homing.lab.sim.trial.kept import KeptRun, NotARun
+from homing.lab.sim.trial.report import ENOUGH_SEEDS, Report, Verdict, judged
+from homing.lab.sim.trial.runner import run_seeds
+from homing.lab.sim.trial.scenario import SCENARIOS
+from homing.lab.sim.trial.sometimes import SOMETIMES
+from homing.lab.sim.trial.trial import World, run
 
 BRIEF = SCENARIOS["brief"]
 SEEDS = (0, 3)
@@ -28,8 +28,8 @@ SEEDS = (0, 3)
 def traces_under(hash_seed: str) -> dict[str, str]:
     """The traces of some seeds, from a process of its own."""
     code = (
-        "from homing.sim.trial.scenario import SCENARIOS\n"
-        "from homing.sim.trial.runner import play\n"
+        "from homing.lab.sim.trial.scenario import SCENARIOS\n"
+        "from homing.lab.sim.trial.runner import play\n"
         "import json\n"
         f"print(json.dumps({{seed: play(SCENARIOS['brief'], seed).trace for seed in {SEEDS}}}))"
     )

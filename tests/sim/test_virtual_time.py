@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from homing.sim.loop import PRIVATE_NAMES, Deadlock, RealWorldRefused, VirtualLimit, VirtualLoop, current_loop, run
-from homing.sim.testing import run_virtually
-from homing.sim.world import STARTED_AT, SeededEntropy, VirtualClock
+from homing.lab.sim.loop import PRIVATE_NAMES, Deadlock, RealWorldRefused, VirtualLimit, VirtualLoop, current_loop, run
+from homing.lab.sim.testing import run_virtually
+from homing.lab.sim.world import STARTED_AT, SeededEntropy, VirtualClock
 
 STORY = Path(__file__).with_name("traced.py")
 

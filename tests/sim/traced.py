@@ -3,14 +3,14 @@
 import asyncio
 import sys
 
-from homing.drivers.webjs import WebjsDriver
-from homing.drivers.wire import Wire, WireLimits
+from homing.drivers.http.wire import Wire, WireLimits
+from homing.drivers.webjs.driver import WebjsDriver
+from homing.lab.sim.instances import ModelInstance
+from homing.lab.sim.loop import current_loop, run
+from homing.lab.sim.network import Network, Upset
+from homing.lab.sim.world import SeededEntropy, VirtualClock
 from homing.model.fleet import NEVER_GRANTED, InstanceUrl, SessionId, SessionStatus, WorkspaceId
 from homing.ports import OutgoingText
-from homing.sim.instances import ModelInstance
-from homing.sim.loop import current_loop, run
-from homing.sim.network import Network, Upset
-from homing.sim.world import SeededEntropy, VirtualClock
 
 URLS = [InstanceUrl(f"http://host-{number}:3001") for number in range(3)]
 

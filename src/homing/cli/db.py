@@ -45,7 +45,7 @@ def migrate(*, as_json: AsJson = False) -> None:
     Example: `homing db migrate`
     """
     from homing.cli.database import told
-    from homing.store.migrating import migrate
+    from homing.store.db.migrating import migrate
 
     url = settings().homing_database_url
     told(lambda: migrate(url))
@@ -58,7 +58,7 @@ def vault_key(*, as_json: AsJson = False) -> None:
 
     Example: `homing db vault-key`
     """
-    from homing.store.sealing import fresh_key
+    from homing.store.vault.sealing import fresh_key
 
     key = fresh_key()
     if as_json:
@@ -91,8 +91,8 @@ def _info() -> "Document":
 
     from homing.cli.database import told
     from homing.decide.upgrading import SchemaVersion
-    from homing.store.migrating import newest_revision, schema_version
-    from homing.store.opening import parse, shown, sqlite_path
+    from homing.store.db.migrating import newest_revision, schema_version
+    from homing.store.db.opening import parse, shown, sqlite_path
 
     given = settings().homing_database_url
 

@@ -42,13 +42,13 @@ def serve(
     """
     given = {"homing_host": host, "homing_port": port}
     known = settings(**{name: value for name, value in given.items() if value is not None})
+    from homing.compose.process import serve_until_stopped
     from homing.config import Misconfigured
     from homing.ports import StoreUnavailable
-    from homing.serve import run
-    from homing.store.database import StoreMisconfigured
+    from homing.store.db.database import StoreMisconfigured
 
     try:
-        run(known)
+        serve_until_stopped(known)
     except (StoreMisconfigured, Misconfigured) as error:
         raise CannotStart(f"The gateway cannot start: {error}") from error
     except StoreUnavailable as error:
@@ -99,7 +99,7 @@ def instance(
     key = api_key or known.api_key
     if not key:
         raise CannotStart("An instance needs a key that callers must show: give --api-key or set WHATSAPP_API_KEY")
-    from homing.instance.gateway_settings import Misconfigured, gateway_settings
+    from homing.instance.notify.settings import Misconfigured, gateway_settings
     from homing.instance.policy import HostPolicy
     from homing.instance.run import InstanceSettings
 
@@ -132,15 +132,14 @@ def instance(
 def _host(known: "Settings", hosting: "InstanceSettings", log_level: str) -> int:
     import uvloop
 
-    from homing.instance.gateway_settings import Misconfigured
-    from homing.instance.run import AddressTaken, log_to_stderr
+    from homing.instance.notify.settings import Misconfigured
+    from homing.instance.run import AddressTaken
     from homing.model.vault import VaultSealed
     from homing.ports import StoreUnavailable
     from homing.serve import logs
-    from homing.store.database import StoreMisconfigured
+    from homing.store.db.database import StoreMisconfigured
 
-    log_to_stderr(log_level.upper())
-    logs.configure(log_level, "text", background=True)
+    logs.configure(log_level, "text", background=True, libraries=log_level)
     try:
         uvloop.run(_hosted(known, hosting))
     except (AddressTaken, Misconfigured) as error:
@@ -155,8 +154,8 @@ def _host(known: "Settings", hosting: "InstanceSettings", log_level: str) -> int
 async def _hosted(known: "Settings", hosting: "InstanceSettings") -> None:
     from homing.compose.waiting import until_there
     from homing.instance.run import serve
-    from homing.store.process_marks import marked
-    from homing.store.vault_opening import open_vault
+    from homing.store.sqlite.process_id import marked
+    from homing.store.vault.opening import open_vault
     from homing.world import SystemClock
 
     async with AsyncExitStack() as stack:

@@ -15,10 +15,10 @@ from homing.cli.output import note, print_json, print_rows
 from homing.cli.stops import ATTENTION, DONE, CannotStart, NeedsAttention
 
 if TYPE_CHECKING:
-    from homing.sim.exhaustive.rules import Setting
-    from homing.sim.exhaustive.search import Searched
-    from homing.sim.trial.report import Report
-    from homing.sim.trial.trial import Run
+    from homing.lab.sim.exhaustive.rules import Setting
+    from homing.lab.sim.exhaustive.search import Searched
+    from homing.lab.sim.trial.report import Report
+    from homing.lab.sim.trial.trial import Run
 
 app = App(name="sim", help="Prove the promises: disasters from a seed, and every order of events in a small world.")
 
@@ -40,7 +40,7 @@ def run(
 
     Example: `homing sim run --seeds 100`
     """
-    from homing.sim.trial.runner import run_seeds
+    from homing.lab.sim.trial.runner import run_seeds
 
     report = run_seeds(
         _scenario(scenario), range(seed, seed + seeds), processes=processes, told=_progress(seeds, quiet=as_json)
@@ -65,9 +65,9 @@ def replay(
 
     Example: `homing sim replay 4711 --about webjs_1_007`
     """
-    from homing.sim.trial.report import judged
-    from homing.sim.trial.timeline import timeline
-    from homing.sim.trial.trial import run as play
+    from homing.lab.sim.trial.report import judged
+    from homing.lab.sim.trial.timeline import timeline
+    from homing.lab.sim.trial.trial import run as play
 
     kept = _kept(what, scenario)
     first = play(kept.scenario, kept.seed, kept.faults)
@@ -95,7 +95,7 @@ def scenarios() -> None:
 
     Example: `homing sim scenarios`
     """
-    from homing.sim.trial.scenario import SCENARIOS
+    from homing.lab.sim.trial.scenario import SCENARIOS
 
     rows = [
         {"name": each.name, "instances": each.instances, "sessions": each.sessions, "gateways": each.gateways,
@@ -139,7 +139,7 @@ def explore(
 
 
 def _scenario(name: str) -> Any:
-    from homing.sim.trial.scenario import SCENARIOS
+    from homing.lab.sim.trial.scenario import SCENARIOS
 
     if name not in SCENARIOS:
         raise CannotStart(f"There is no scenario {name!r}; there are: {', '.join(SCENARIOS)}.")
@@ -147,8 +147,8 @@ def _scenario(name: str) -> Any:
 
 
 def _kept(what: str, scenario: str) -> Any:
-    from homing.sim.trial.faults import plan
-    from homing.sim.trial.kept import KeptRun, NotARun
+    from homing.lab.sim.trial.faults import plan
+    from homing.lab.sim.trial.kept import KeptRun, NotARun
 
     if what.isdecimal():
         played = _scenario(scenario)
@@ -162,8 +162,8 @@ def _kept(what: str, scenario: str) -> Any:
 def _shrunk(kept: Any, first: "Run") -> Any:
     from dataclasses import replace
 
-    from homing.sim.trial.report import judged
-    from homing.sim.trial.shrink import shrunk
+    from homing.lab.sim.trial.report import judged
+    from homing.lab.sim.trial.shrink import shrunk
 
     wrong = judged(first).violations
     if not wrong:
@@ -235,9 +235,9 @@ def _commit() -> str:
 def _explored(
     setting: str | None, without: str | None, *, every_rule: bool, depth: int | None, quiet: bool
 ) -> Iterator[tuple[str, str | None, "Searched"]]:
-    from homing.sim.exhaustive.rules import RULES, SETTINGS
-    from homing.sim.exhaustive.search import Search
-    from homing.sim.exhaustive.vault import Rulebook
+    from homing.lab.sim.exhaustive.rules import RULES, SETTINGS
+    from homing.lab.sim.exhaustive.search import Search
+    from homing.lab.sim.exhaustive.vault import Rulebook
 
     if setting is not None and setting not in SETTINGS:
         raise CannotStart(f"There is no small world {setting!r}; there are: {', '.join(SETTINGS)}.")
@@ -276,7 +276,7 @@ def _told(name: str, rule: str | None, result: "Searched") -> dict[str, Any]:
 
 
 def _show(name: str, rule: str | None, result: "Searched") -> None:
-    from homing.sim.exhaustive.rules import RULES, SETTINGS
+    from homing.lab.sim.exhaustive.rules import RULES, SETTINGS
 
     if sys.stderr.isatty():
         print(file=sys.stderr)

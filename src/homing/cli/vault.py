@@ -7,7 +7,7 @@ from homing.cli.database import must_be_there, told
 from homing.cli.stops import CannotStart
 from homing.config import Settings
 from homing.model.vault import VaultSealed
-from homing.store.vault_opening import open_vault
+from homing.store.vault.opening import open_vault
 
 _AT_ONCE = 200
 

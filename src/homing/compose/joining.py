@@ -5,24 +5,24 @@ from dataclasses import dataclass
 
 import structlog
 
-from homing.compose.stores import Stores
 from homing.config import Settings
-from homing.fleet import LiveFleet
-from homing.flows.alerts import AlertBook
-from homing.flows.fitness import RECOGNISE_TIMEOUT_S, Fitness
-from homing.flows.intake import Intake
-from homing.flows.listings import Lists, RecentLists
-from homing.flows.send import Saw
-from homing.flows.speakers import Speakers
-from homing.flows.unknown_senders import UnknownSenders
+from homing.flows.background.alerts import AlertBook
+from homing.flows.discovery.listings import Lists, RecentLists
+from homing.flows.failover.fitness import RECOGNISE_TIMEOUT_S, Fitness
+from homing.flows.sending.send import Saw
+from homing.flows.webhooks.intake import Intake
+from homing.flows.webhooks.speakers import Speakers
+from homing.flows.webhooks.unknown_senders import UnknownSenders
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl, SessionId, SessionList
 from homing.model.gateways import Recognised
 from homing.ports import Clock, Entropy
+from homing.routing.roster import LiveFleet
 from homing.serve.instance_keys import InstanceKeys
 from homing.serve.intake import IntakeEndpoint
 from homing.serve.metrics import Metrics
 from homing.serve.rejections import Rejections
+from homing.store.opened import Stores
 
 log = structlog.get_logger("homing")
 

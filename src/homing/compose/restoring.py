@@ -2,15 +2,15 @@
 
 from typing import Protocol
 
-from homing.compose.stores import Stores
 from homing.config import Settings
-from homing.flows.alerts import AlertBook
-from homing.flows.keeper import Keeper
-from homing.flows.looking import Looking
-from homing.flows.rehome import Rehoming
-from homing.flows.restoring import Known, Restoring
-from homing.flows.watching import Watching
+from homing.flows.background.alerts import AlertBook
+from homing.flows.discovery.incarnations import Looking
+from homing.flows.failover.keeper import Keeper
+from homing.flows.failover.restoring import Known, Restoring
+from homing.flows.failover.watching import Watching
+from homing.flows.moves.move_jobs import Rehoming
 from homing.ports import Clock, Fleet
+from homing.store.opened import Stores
 
 
 class Kept(Protocol):

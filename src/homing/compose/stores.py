@@ -2,56 +2,27 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 
 from homing.config import Settings
-from homing.ports import (
-    Alerts,
-    Clock,
-    Directory,
-    Events,
-    Grants,
-    Leases,
-    Messages,
-    Notices,
-    Schedules,
-    Work,
-    WriteProof,
-)
-from homing.ports.doubts import RestartClaims
-from homing.store.alerts import SqlAlerts
-from homing.store.database import Database
-from homing.store.directory import SqlDirectory
-from homing.store.events import SqlEvents
-from homing.store.grants import SqlGrants
-from homing.store.leases import SqlLeases
-from homing.store.messages import SqlMessages
-from homing.store.migrating import migrate
-from homing.store.notices import StagedNotices
-from homing.store.notices_opening import open_notices
-from homing.store.opening import open_database
-from homing.store.schedules import SqlSchedules
-from homing.store.work import SqlWork
-from homing.store.write_proof import SqlWriteProof
+from homing.decide.access.audit import NO_KEYS, ChainKeys
+from homing.ports import Clock
+from homing.store.db.database import Database
+from homing.store.db.migrating import migrate
+from homing.store.db.opening import open_database
+from homing.store.db.write_proof import SqlWriteProof
+from homing.store.directory.directory import SqlDirectory
+from homing.store.grants.grants import SqlGrants
+from homing.store.grants.leases import SqlLeases
+from homing.store.notices.notices import StagedNotices
+from homing.store.notices.opening import open_notices
+from homing.store.opened import Stores
+from homing.store.records.alerts import SqlAlerts
+from homing.store.records.audit import SqlAudit
+from homing.store.records.reports import SqlEvents
+from homing.store.sends.messages import SqlMessages
+from homing.store.work.queue import SqlWork
+from homing.store.work.schedules import SqlSchedules
 from homing.world import SystemClock
-
-
-@dataclass(frozen=True, slots=True)
-class Stores:
-    """What is durable."""
-
-    database: Database
-    notices: Notices
-    directory: Directory
-    messages: Messages
-    events: Events
-    schedules: Schedules
-    work: Work
-    leases: Leases
-    grants: Grants
-    alerts: Alerts
-    proof: WriteProof
-    restart_claims: RestartClaims
 
 
 @asynccontextmanager
@@ -71,11 +42,16 @@ async def open_stores(
             database, url, settings.homing_redis_url or None, settings.homing_listen_url or None
         )
         stack.push_async_callback(notices.close)
-        yield stores_on(database, notices, SystemClock(), on_read=on_read)
+        yield stores_on(database, notices, SystemClock(), on_read=on_read, audit_keys=settings.audit_keys)
 
 
 def stores_on(
-    database: Database, notices: StagedNotices, clock: Clock, *, on_read: Callable[[], None] = lambda: None
+    database: Database,
+    notices: StagedNotices,
+    clock: Clock,
+    *,
+    on_read: Callable[[], None] = lambda: None,
+    audit_keys: ChainKeys = NO_KEYS,
 ) -> Stores:
     """All stores on one open database."""
     directory = SqlDirectory(database, notices, clock, on_read=on_read)
@@ -90,6 +66,7 @@ def stores_on(
         leases=SqlLeases(database),
         grants=SqlGrants(database, notices),
         alerts=SqlAlerts(database, notices),
+        audit=SqlAudit(database, audit_keys),
         proof=SqlWriteProof(database),
         restart_claims=directory,
     )

@@ -9,73 +9,75 @@ from typing import Any, Protocol
 import structlog
 
 from homing.compose.joining import all_hear, fitness_of, reporting
-from homing.compose.parts import Gateway, Moving
 from homing.compose.restoring import restoring_of
-from homing.compose.stores import Stores
 from homing.config import Misconfigured, Settings
-from homing.decide import pictures
-from homing.decide.health import HealthPolicy
-from homing.decide.moves import MovePolicy
-from homing.decide.restoring import RestoringPolicy
+from homing.decide.fleet.health import HealthPolicy
+from homing.decide.knowledge import qr_pictures
+from homing.decide.moves.rules import MovePolicy
+from homing.decide.starting.restoring import RestoringPolicy
 from homing.drivers import Drivers, drivers_over
+from homing.drivers.http.wire import Calls
 from homing.drivers.metered import MeteredDriver
 from homing.drivers.registry import NoDrivers, families, unknown_driver
-from homing.drivers.wire import Calls
-from homing.fleet import LiveFleet
-from homing.flows.accounts import Accounts
-from homing.flows.admission import Admissions
-from homing.flows.adopting import Adopting
-from homing.flows.alerts import AlertBook
-from homing.flows.balance import Balance
-from homing.flows.deleting import Deleting
-from homing.flows.doubts import Doubts
-from homing.flows.drain import Drains
-from homing.flows.exits import Exits
-from homing.flows.fitness import Fitness
-from homing.flows.hints import Hints
-from homing.flows.housekeeping import Housekeeping
-from homing.flows.identity import Identity
-from homing.flows.intake import Intake
-from homing.flows.keeper import Keeper, KeeperPolicy
-from homing.flows.keyed import KeyedSends
-from homing.flows.link_alerts import LinkAlerts
-from homing.flows.listings import Lists
-from homing.flows.looking import Looking
-from homing.flows.migrate import Migrations
-from homing.flows.news import News
-from homing.flows.overlooked import Overlooked
-from homing.flows.pairing import Pairing
-from homing.flows.prospects import Prospects
-from homing.flows.readiness import Readiness
-from homing.flows.record import Recorder
-from homing.flows.rediscover import Rediscovery
-from homing.flows.rehome import KIND as REHOME
-from homing.flows.rehome import PATIENCE as REHOME_PATIENCE
-from homing.flows.rehome import Rehoming, WishList
-from homing.flows.restore_queue import RestoreQueue
-from homing.flows.said import Said
-from homing.flows.schedules import Schedule, Scheduler
-from homing.flows.send import Sending
-from homing.flows.stray_sessions import StraySessions
-from homing.flows.strays import Strays
-from homing.flows.sync import Sync
-from homing.flows.take_back import TakeBacks
-from homing.flows.underway import RehomePolicy
-from homing.flows.watching import Watching, WatchPolicy
-from homing.flows.worker import Duty, Worker
+from homing.flows.background.alerts import AlertBook
+from homing.flows.background.auditing import EVERY_MINUTE, Auditing
+from homing.flows.background.link_alerts import LinkAlerts
+from homing.flows.background.readiness import Readiness
+from homing.flows.background.retention import Housekeeping
+from homing.flows.background.schedules import Schedule, Scheduler
+from homing.flows.background.worker import Duty, Worker
+from homing.flows.discovery.adopting import Adopting
+from homing.flows.discovery.incarnations import Looking
+from homing.flows.discovery.listings import Lists
+from homing.flows.discovery.phones import Identity
+from homing.flows.discovery.rediscover import Rediscovery
+from homing.flows.discovery.stray_sessions import StraySessions
+from homing.flows.discovery.sync import Sync
+from homing.flows.discovery.wakeups import News
+from homing.flows.failover.doubtful_sessions import Doubts
+from homing.flows.failover.exits import Exits
+from homing.flows.failover.fitness import Fitness
+from homing.flows.failover.keeper import Keeper, KeeperPolicy
+from homing.flows.failover.replaced_sessions import TakeBacks
+from homing.flows.failover.restore_queue import RestoreQueue
+from homing.flows.failover.stuck_moves import Strays
+from homing.flows.failover.watching import Watching, WatchPolicy
+from homing.flows.moves.batch import RehomePolicy
+from homing.flows.moves.move_jobs import KIND as REHOME
+from homing.flows.moves.move_jobs import PATIENCE as REHOME_PATIENCE
+from homing.flows.moves.move_jobs import Rehoming, WishList
+from homing.flows.moves.prospects import Prospects
+from homing.flows.operations.accounts import Accounts
+from homing.flows.operations.deleting import Deleting
+from homing.flows.operations.drain import Drains
+from homing.flows.operations.migrate import Migrations
+from homing.flows.operations.pairing import Pairing
+from homing.flows.operations.rebalance import Balance
+from homing.flows.sending.admission import Admissions
+from homing.flows.sending.idempotent_send import KeyedSends
+from homing.flows.sending.own_messages import Said
+from homing.flows.sending.send import Sending
+from homing.flows.sending.send_records import Recorder
+from homing.flows.webhooks.catch_up import Overlooked
+from homing.flows.webhooks.hints import Hints
+from homing.flows.webhooks.intake import Intake
 from homing.model.alerts import FLEET, AlertKind
 from homing.model.fleet import InstanceUrl
 from homing.model.health import shown_state
 from homing.model.work import Tick
 from homing.ports import Clock, Directory, Entropy, Notice, TellHearing
-from homing.routes import RouteCache
+from homing.routing.cache import RouteCache
+from homing.routing.roster import LiveFleet
 from homing.serve.feed import EventFeed, Shares
+from homing.serve.gateway import Gateway, Moving
 from homing.serve.keyring import Keyring
 from homing.serve.metrics import Metrics
+from homing.serve.rate_limits import RateLimits
 from homing.serve.sends import SendEndpoint
 from homing.serve.workspaces import Workspaces
-from homing.store import naming
-from homing.store.vault_settling import SqlReservations
+from homing.store.directory import naming
+from homing.store.opened import Stores
+from homing.store.vault.settling import SqlReservations
 
 log = structlog.get_logger("homing")
 
@@ -95,8 +97,8 @@ def wired(
     """A gateway's parts, and what has to run for as long as it is at work."""
     fleet = LiveFleet(stores.directory, drivers, clock, default_url=InstanceUrl(settings.whatsapp_nodejs_url) or None)
     routes = _routes(settings, stores.directory, clock, metrics)
-    keyring, alerts = Keyring(stores.directory, clock), AlertBook(stores.alerts, clock)
-    workspaces = Workspaces(stores.directory, clock, settings.homing_default_region)
+    keyring, workspaces, rate_limits = _callers(settings, stores, clock)
+    alerts = AlertBook(stores.alerts, clock)
     fitness = fitness_of(fleet, alerts, clock, entropy)
     kept = _keeping(settings, stores, fleet, fitness, alerts, clock, entropy, metrics, reached)
     _subscribe(stores, routes, fleet, keyring, workspaces, kept.news, alerts)
@@ -106,15 +108,16 @@ def wired(
     accounts = _accounts(stores, fleet, entropy, metrics, kept, fitness, looking.links, settings.restoring_policy)
     doubts = _doubts(settings, stores, lists, fleet, accounts, alerts, clock)
     sending, said = _sending(settings, routes, fleet, looking.rediscovery, clock, kept, fitness, doubts)
-    made = (settings, stores, keyring, workspaces, routes, sending, metrics, clock, entropy)
+    made = (settings, stores, keyring, rate_limits, workspaces, routes, sending, metrics, clock, entropy)
     sends, keyed, recorder = _send_endpoint(*made)
     adopting = Adopting(stores.directory, lists, identity, clock, metrics, naming.taken)
     overlooked = Overlooked(stores.events, hints, clock)
     intake = Intake(stores.events, hints, said, clock, entropy, keep_days=settings.homing_event_days)
-    reports = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock)
-    feed = EventFeed(Shares(settings.homing_streams, settings.streams_of_a_key))
+    reports, feed = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock), _feed(settings, keyring)
     _subscribe(stores, overlooked, feed)
-    scheduler = Scheduler(stores.schedules, clock, [_sync_schedule(settings, sync, metrics)], owner=entropy.uuid())
+    auditing = _auditing(settings, stores, clock)
+    schedules = _sync_schedule(settings, sync, metrics), Schedule("audit-log", EVERY_MINUTE, auditing.tick)
+    scheduler = Scheduler(stores.schedules, clock, schedules, owner=entropy.uuid())
     gateway = Gateway(
         settings=settings,
         clock=clock,
@@ -124,6 +127,7 @@ def wired(
         routes=routes,
         fleet=fleet,
         keyring=keyring,
+        rate_limits=rate_limits,
         workspaces=workspaces,
         accounts=accounts,
         pairing=_pairing(stores, fleet, clock),
@@ -140,6 +144,7 @@ def wired(
         keeper=kept.keeper,
         news=kept.news,
         alerts=alerts,
+        auditing=auditing,
         readiness=Readiness(stores.proof, clock),
         fitness=fitness,
         unknown_senders=reports.unknown,
@@ -151,6 +156,24 @@ def wired(
     known = (doubts, reports.unknown, reports.rejections, fitness, strays, _housekeeping(settings, stores, clock))
     moved = (looking.take_backs, kept.watching, kept.keeper, kept.worker, gateway.moving.drains, gateway.restoring)
     return gateway, [part.run for part in (*services, *known, *moved)]
+
+
+def _callers(settings: Settings, stores: Stores, clock: Clock) -> tuple[Keyring, Workspaces, RateLimits]:
+    """Who may ask, and how often."""
+    keyring = Keyring(stores.directory, clock)
+    workspaces = Workspaces(stores.directory, clock, settings.homing_default_region)
+    return keyring, workspaces, RateLimits(workspaces.rate_limit, clock)
+
+
+def _auditing(settings: Settings, stores: Stores, clock: Clock) -> Auditing:
+    return Auditing(stores.audit, clock, settings.audit_keys, keep_days=settings.homing_audit_days)
+
+
+def _feed(settings: Settings, keyring: Keyring) -> EventFeed:
+    """Streams whose key is not in force any more end at once."""
+    feed = EventFeed(Shares(settings.homing_streams, settings.streams_of_a_key))
+    keyring.on_change = feed.wake
+    return feed
 
 
 class _Hears(Protocol):
@@ -204,7 +227,7 @@ def _doubts(
 
 def _pairing(stores: Stores, fleet: LiveFleet, clock: Clock) -> Pairing:
     """Pictures are read beside the loop: they come from outside, and take a while."""
-    read_picture = partial(asyncio.to_thread, pictures.text_in)
+    read_picture = partial(asyncio.to_thread, qr_pictures.text_in)
     return Pairing(stores.directory, fleet, stores.events, clock, read_picture)
 
 
@@ -243,6 +266,7 @@ def _send_endpoint(
     settings: Settings,
     stores: Stores,
     keyring: Keyring,
+    rate_limits: RateLimits,
     workspaces: Workspaces,
     routes: RouteCache,
     sending: Sending,
@@ -254,6 +278,7 @@ def _send_endpoint(
     recorder = Recorder(stores.messages, clock)
     endpoint = SendEndpoint(
         keyring=keyring,
+        rate_limits=rate_limits,
         workspaces=workspaces,
         routes=routes,
         sending=sending,

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 import structlog
 
-from homing.drivers.fingerprints import RECOGNISED
-from homing.drivers.recognition import Recognition
+from homing.drivers.http.wire import Calls
+from homing.drivers.recognition.asking import Recognition
+from homing.drivers.recognition.fingerprints import RECOGNISED
 from homing.drivers.registry import families, unknown_driver
-from homing.drivers.wire import Calls
 from homing.model.faults import Fault
 from homing.model.fleet import InstanceUrl
 from homing.model.gateways import Recognised

@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from homing.drivers import reading
-from homing.drivers.wire import MIB, Calls, Reply
+from homing.drivers.http.wire import MIB, Calls, Reply
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, NoList, SessionId, SessionStatus
 from homing.model.sending import Receipt
@@ -25,6 +25,7 @@ AT_ONCE = 8
 _VERSION_IS_GOOD_FOR_S = 300.0
 _CODE_EVERY_S = 0.5
 _INSTANCES = 10_000
+_PROVING = ("auth", "key", "token")
 _PATIENCE_FOR_ONE_S = 2.0
 """How long one session of a list may keep the others waiting."""
 CODE_IS_GOOD_FOR_S = 20
@@ -239,7 +240,7 @@ class GatewayDriver:
         )
         if isinstance(reply, Fault) or 200 <= reply.status < 300:
             return reply
-        return self.fault_of(reply, self.secrets(instance))
+        return self.fault_of(reply, (*self.secrets(instance), *_credentials(shown)))
 
     async def listed_by_name(
         self, instance: InstanceUrl, reply: Reply, said: Sequence[object], until: float
@@ -301,6 +302,12 @@ def unsent(fault: Fault) -> Fault:
     if fault.phase not in _MAY_HAVE_DONE:
         return fault
     return Fault(Phase.UNAVAILABLE, f"{fault}, before the message was handed over", fault.status)
+
+
+def _credentials(headers: Mapping[str, str]) -> list[str]:
+    """What these headers show to prove who we are, with and without the scheme before it."""
+    shown = [value for name, value in headers.items() if any(word in name.lower() for word in _PROVING)]
+    return [*shown, *(value.rpartition(" ")[2] for value in shown)]
 
 
 def now_s() -> float:

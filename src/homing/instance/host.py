@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from random import Random
 
 from homing.instance.engine import Engine, PairingCode
-from homing.instance.events import OnHostEvent, Status
 from homing.instance.lease import Lease
 from homing.instance.logins import Logins
-from homing.instance.messages import Message, Paused, SendOutcome
+from homing.instance.notify.events import OnHostEvent, Status
 from homing.instance.opening import Opening, Started, Wanted
 from homing.instance.policy import HostPolicy
 from homing.instance.rates import Rate
-from homing.instance.session import HostedSession
-from homing.instance.surroundings import Surroundings
+from homing.instance.session.context import Surroundings
+from homing.instance.session.messages import Message, Paused, SendOutcome
+from homing.instance.session.session import HostedSession
 from homing.model.vault import Holder, StaleEpoch
 from homing.ports import Clock, Credentials
 

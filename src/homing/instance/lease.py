@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
-from homing.decide.leases import LeasePolicy, may_act
+from homing.decide.fleet.leases import LeasePolicy, may_act
 from homing.model.fleet import InstanceUrl
 from homing.model.leases import Ended, IncarnationId, Renewed, StoreIdentity
 from homing.model.vault import Holder

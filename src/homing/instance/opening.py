@@ -8,10 +8,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
-from homing.instance.events import Status
-from homing.instance.messages import Paused
-from homing.instance.session import HostedSession
-from homing.instance.surroundings import Surroundings
+from homing.instance.notify.events import Status
+from homing.instance.session.context import Surroundings
+from homing.instance.session.messages import Paused
+from homing.instance.session.session import HostedSession
 from homing.model.vault import Grant, Holding, StaleEpoch, VaultSealed
 
 log = logging.getLogger(__name__)

@@ -120,8 +120,8 @@ class Instance:
 class InstanceLoad:
     """How much the directory has placed on an instance.
 
-    `connected` are known to be so (`homing.decide.presence`) as long as the instance can be reached; each of them was
-    seen so at `seen_at` or later.
+    `connected` are known to be so (`decide.knowledge.presence`) as long as the instance can be reached; each of them
+    was seen so at `seen_at` or later.
     """
 
     instance: Instance
@@ -279,6 +279,11 @@ class NoList:
     reason: str
     fault: "Fault | None" = None
     """What the call for it met."""
+
+    @property
+    def category(self) -> str:
+        """The reason without the instance's own words."""
+        return self.fault.category if self.fault is not None else self.reason
 
 
 Listing = SessionList | NoList

@@ -169,7 +169,7 @@ class CannotRepeat:
 
 
 Happening = Attempt | Looked | CannotRepeat | Unplaced | Observed
-"""What a send went through, in order; `homing.decide.recovery` reads this and says what comes next."""
+"""What a send went through, in order; `homing.decide.sending.recovery` reads this and says what comes next."""
 
 
 # --- how it ended -----------------------------------------------------------------------------------------

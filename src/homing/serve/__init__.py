@@ -1,15 +1,5 @@
-"""The gateway as a process: HTTP in front of the flows."""
+"""The gateway over HTTP: requests decoded, the stories called, answers encoded.
 
-from collections.abc import Callable
-
-from homing.config import Settings
-
-
-def run(settings: Settings, *, reached: Callable[[str], None] = lambda _: None) -> None:
-    """Serve until told to stop. `reached` hears of each milestone of a move, for trials.
-
-    Raises StoreMisconfigured, StoreUnavailable or OSError before anything is served, each with one sentence.
-    """
-    from homing.serve.process import serve_until_stopped
-
-    serve_until_stopped(settings, reached)
+It uses the stories, the store and what `compose` hands it as `gateway.Gateway`; it imports nothing of `compose`.
+Begin with `app`, then `sends` for the one request that must be fast.
+"""

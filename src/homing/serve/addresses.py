@@ -2,11 +2,11 @@
 
 import structlog
 
-from homing.compose import Gateway
 from homing.config import Settings
-from homing.decide.speakers import SAYS_LOCALHOST, needs_a_path
+from homing.decide.reports.speakers import SAYS_LOCALHOST, needs_a_path
 from homing.model.fleet import Instance
 from homing.model.urls import is_loopback
+from homing.serve.gateway import Gateway
 
 log = structlog.get_logger("homing")
 

@@ -10,20 +10,21 @@ from litestar import Litestar, Request, Response, Router, get
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException, ValidationException
-from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ASGIApp, Receive, Send
 
 import homing
-from homing.compose import Gateway
+from homing.model.audit import carrying_out
 from homing.model.errors import Code, Problem
 from homing.ports import NameTaken, StoreUnavailable
 from homing.serve import problems
 from homing.serve.api import (
     accounts,
+    audit,
     contacts,
     events,
     fleet,
+    keys,
     messages,
     operations,
     reports,
@@ -31,8 +32,11 @@ from homing.serve.api import (
     sync,
     workspaces,
 )
-from homing.serve.api.context import TheGateway, provide_caller, provide_gateway
-from homing.serve.docs import DocsDocument, DocsPage
+from homing.serve.api.context import CHARGED, TheGateway, provide_caller, provide_gateway
+from homing.serve.described import Described, also
+from homing.serve.docs import DocsDocument, DocsPage, nothing_else
+from homing.serve.gateway import Gateway
+from homing.serve.methods import methods_by_path, name_all_methods
 from homing.serve.queries import known_queries, refuse, refuse_unknown
 from homing.serve.readable import CheckedRequest
 from homing.serve.sends import Answer
@@ -53,15 +57,16 @@ class Application:
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == SEND_PATH and scope["method"] == "POST":
             await self._send(scope, receive, send)
-        else:
-            await self._behind(scope, receive, send)
+            return
+        with carrying_out(None):  # whoever is let in sets it, and nothing of it outlives the request
+            await self._behind(scope, receive, _telling_limits(scope, send))
 
     async def _send(self, scope: Any, receive: Receive, send: Send) -> None:
         authorization, key = _credentials(scope)
         try:
             raw = await _read(receive, self._body_max)
             if scope["query_string"]:
-                refuse([name for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), True)], frozenset())
+                refuse([name for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), True)], ())
         except Problem as problem:
             told = problems.document(problem, success=False)
             headers = {"Connection": "close"} if problem.code is Code.BODY_TOO_LARGE else {}
@@ -80,6 +85,18 @@ class Application:
             detail = "The gateway failed; whether the message was sent is not known"
             told = problems.document(Problem(Code.INTERNAL_ERROR, detail), success=None, outcome="unknown")
             return Answer(500, msgspec.json.encode(told), {}, problems.PROBLEM_JSON)
+
+
+def _telling_limits(scope: Any, send: Send) -> Send:
+    """With the answer's headers goes what is left of the caller's limits."""
+
+    async def told(message: Any) -> None:
+        if message["type"] == "http.response.start" and (headers := scope.get(CHARGED)):
+            lines = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+            message = {**message, "headers": [*message["headers"], *lines]}
+        await send(message)
+
+    return told
 
 
 def _credentials(scope: Any) -> tuple[str | None, str | None]:
@@ -124,13 +141,33 @@ async def health() -> dict[str, Any]:
     return {"status": "healthy", "version": homing.__version__}
 
 
-@get("/ready", summary="Can this gateway do its work?", tags=["probes"])
-async def ready(gateway: TheGateway) -> Response[dict[str, Any]]:
+class ReadyView(msgspec.Struct):
+    """It can: so many `instances` are known."""
+
+    status: str
+    instances: int
+
+
+class NotReadyView(msgspec.Struct):
+    """It cannot, and why."""
+
+    status: str
+    detail: str
+
+
+@get(
+    "/ready",
+    summary="Can this gateway do its work?",
+    tags=["probes"],
+    opt=also(shows={200: ReadyView, 503: NotReadyView}),
+)
+async def ready(gateway: TheGateway) -> Response[ReadyView | NotReadyView]:
     """503 while the directory takes no writes, whatever else it does. Sends on cached routes go on even then."""
     lacking = await gateway.readiness.lacking()
     if lacking is not None:
-        return Response({"status": "directory unavailable", "detail": lacking}, status_code=503)
-    return Response({"status": "ready", "instances": len(gateway.fleet.roster.instances)})
+        headers = {"Retry-After": str(problems.RETRY_AFTER_S)}
+        return Response(NotReadyView("directory unavailable", lacking), status_code=503, headers=headers)
+    return Response(ReadyView("ready", len(gateway.fleet.roster.instances)))
 
 
 @get("/metrics", summary="Figures for Prometheus", tags=["probes"], media_type="text/plain")
@@ -152,33 +189,39 @@ def framework(gateway: Gateway) -> Litestar:
             schedules.schedules,
             events.events,
             operations.CacheController,
-            operations.KeysController,
+            keys.KeysController,
+            audit.router,
         ],
         dependencies={"caller": Provide(provide_caller, sync_to_thread=False)},
         before_request=refuse_unknown,
         security=[{"key": []}],
     )
+    openapi = _openapi()
     app = Litestar(
         route_handlers=[health, ready, metrics, api, reports.router(gateway.settings.homing_max_webhook_bytes)],
         dependencies={"gateway": Provide(provide_gateway, sync_to_thread=False)},
         state=State({"gateway": gateway}),
-        openapi_config=_openapi(),
+        openapi_config=openapi,
+        before_send=[name_all_methods],
         exception_handlers=_handlers(),
         request_class=CheckedRequest,
         request_max_body_size=gateway.settings.homing_max_body_bytes,
         logging_config=None,
         debug=False,
     )
+    openapi.app = app
     app.state.known_queries = known_queries(app)
+    app.state.methods = methods_by_path(app)
     return app
 
 
-def _openapi() -> OpenAPIConfig:
-    return OpenAPIConfig(
+def _openapi() -> Described:
+    return Described(
         title="Homing",
         version=homing.__version__,
         description="One stable address in front of a fleet of WhatsApp session gateways.",
         path="/docs",
+        openapi_router=Router("/docs", route_handlers=[], include_in_schema=False, before_request=nothing_else),
         render_plugins=[DocsPage(), DocsDocument()],
         components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
     )
@@ -192,16 +235,17 @@ def _handlers() -> dict[Any, Callable[[Request[Any, Any, Any], Any], Response[An
         ),
         NameTaken: lambda _, error: _problem(Problem(Code.ALREADY_EXISTS, str(error))),
         ValidationException: lambda _, error: _problem(_invalid(error)),
-        HTTPException: lambda _, error: _problem(_foreign(error)),
+        HTTPException: lambda _, error: _problem(_foreign(error), allow=(error.headers or {}).get("allow")),
         Exception: _unexpected,
     }
 
 
-def _problem(problem: Problem) -> Response[Any]:
+def _problem(problem: Problem, *, allow: str | None = None) -> Response[Any]:
+    """`allow`: the methods that the address takes, where that is what was wrong."""
     return Response(
         problems.document(problem, success=False),
         status_code=problems.STATUS[problem.code],
-        headers=problems.headers(problem),
+        headers=problems.headers(problem) | ({"Allow": allow} if allow is not None else {}),
         media_type=problems.PROBLEM_JSON,
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 from litestar import Request
 from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
 
+from homing.model.errors import Code, Problem
 from homing.serve.subpath import prefix_of
 
 Schema = Mapping[str, Any]
@@ -45,6 +46,12 @@ class DocsDocument(JsonRenderPlugin):
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         return super().render(request, openapi_schema | {"servers": [{"url": prefix_of(request.scope) or "/"}]})
+
+
+async def nothing_else(request: Request[Any, Any, Any]) -> None:
+    """Raises Problem for an address below the page's: the framework would answer with a page of its own."""
+    if request.path_params:
+        raise Problem(Code.NOT_FOUND, "There is nothing at this address")
 
 
 def _page(api: Schema, json_url: str) -> str:

@@ -5,13 +5,13 @@ from datetime import datetime
 
 import msgspec
 
-from homing.decide.brake import Clear, Engaged
-from homing.flows.balance import Balanced
-from homing.flows.drain import Drain, Stuck
-from homing.flows.exits import Exited
-from homing.flows.migrate import Wanted
-from homing.flows.prospects import Prospect
-from homing.flows.unknown_senders import UnknownSender
+from homing.decide.fleet.brake import Clear, Engaged
+from homing.flows.failover.exits import Exited
+from homing.flows.moves.prospects import Prospect
+from homing.flows.operations.drain import Drain, Stuck
+from homing.flows.operations.migrate import Wanted
+from homing.flows.operations.rebalance import Balanced
+from homing.flows.webhooks.unknown_senders import UnknownSender
 from homing.model.alerts import Alert
 from homing.model.faults import Fault
 from homing.model.fleet import InstanceLoad, Move
@@ -119,6 +119,23 @@ class BrakeView(msgspec.Struct):
     reason: str
 
 
+class InstancesView(msgspec.Struct):
+    """All instances; whether so much of the fleet seems gone that nothing is moved; and who reports unknown."""
+
+    data: list[InstanceView]
+    next: None
+    brake: BrakeView
+    unknown_senders: list[UnknownSenderView]
+
+
+class DistributionView(msgspec.Struct):
+    """How many sessions are connected on an instance, and their phones."""
+
+    instance_url: str
+    session_count: int
+    phones: list[str]
+
+
 class MoveView(msgspec.Struct):
     """One line of the log of moves. `steps` says how long each part took, in ms."""
 
@@ -211,7 +228,7 @@ def instance(load: InstanceLoad, health: InstanceHealth | Fault, alerts: Sequenc
         sessions=load.sessions,
         connected=load.connected,
         healthy=not isinstance(health, Fault),
-        detail=str(health) if isinstance(health, Fault) else "paused" if health.paused else "answers",
+        detail=health.category if isinstance(health, Fault) else "paused" if health.paused else "answers",
         mode=known.mode.value,
         storage=known.storage,
         strays=known.strays,

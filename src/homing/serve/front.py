@@ -66,7 +66,8 @@ class Front:
         if path == "/ready" and self._leaving:
             return 503, {"status": "stopping", "detail": "this gateway was told to end; ask another one"}, plain
         if path == "/ready":
-            return 503, {"status": "starting", "detail": self._waits_for}, plain
+            again = problems.retry_after(503, _RETRY_AFTER_S)
+            return 503, {"status": "starting", "detail": self._waits_for}, plain | again
         said = f"The gateway is starting and waits for its directory: {self._waits_for}"
         problem = Problem(Code.DIRECTORY_UNAVAILABLE, said, retry_after_s=_RETRY_AFTER_S)
         headers = {**problems.headers(problem), "content-type": problems.PROBLEM_JSON}

@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 
 import structlog
 
-from homing.decide import events, signing
-from homing.decide.events import Malformed, Unreadable
-from homing.decide.speakers import Introduced
-from homing.flows.intake import Intake
-from homing.flows.speakers import Speakers
+from homing.decide.reports import meanings, signing
+from homing.decide.reports.meanings import Malformed, Unreadable
+from homing.decide.reports.speakers import Introduced
+from homing.flows.webhooks.intake import Intake
+from homing.flows.webhooks.speakers import Speakers
 from homing.model.errors import Code, Problem
 from homing.model.events import IntakeResult, Report, Signed, Taken
 from homing.model.fleet import Account, InstanceUrl, SessionId
@@ -87,7 +87,7 @@ class IntakeEndpoint:
         """Any event of an instance."""
         async with self._counted():
             raw, signed = await self._genuine(asked)
-            report = _read(lambda: events.read(raw, header_id=asked.event_id, instance_url=None))
+            report = _read(lambda: meanings.read(raw, header_id=asked.event_id, instance_url=None))
             report = replace(report, instance_url=await self._speaker(asked, report.session_id))
             return _told(await self._stored(report, signed))
 
@@ -100,8 +100,8 @@ class IntakeEndpoint:
                 raw = await asked.body()
             else:
                 raw, signed = await self._genuine(asked)
-            body = _read(lambda: events.json_object(raw)) if raw.strip() else {}
-            session = events.session_of(session_id)
+            body = _read(lambda: meanings.json_object(raw)) if raw.strip() else {}
+            session = meanings.session_of(session_id)
             report = Report(
                 kind="session_marked_disconnected",
                 data={"reason": body.get("reason")},
@@ -115,7 +115,7 @@ class IntakeEndpoint:
         """An instance read the chats of an account. Kept are their number and the first ids."""
         async with self._counted():
             raw, signed = await self._genuine(asked)
-            body = _read(lambda: events.json_object(raw))
+            body = _read(lambda: meanings.json_object(raw))
             chats = body.get("chats")
             if not isinstance(chats, list):
                 raise Problem(Code.INVALID_REQUEST, "`chats` must be a list", field="chats")

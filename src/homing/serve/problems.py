@@ -8,6 +8,8 @@ from homing.model.errors import Code, Problem
 
 JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"
+RETRY_AFTER_S = 5
+"""What is asked for where nobody knows better."""
 
 STATUS: dict[Code, int] = {
     Code.UNAUTHENTICATED: 401,
@@ -32,6 +34,7 @@ STATUS: dict[Code, int] = {
     Code.INSTANCE_IN_USE: 409,
     Code.DRIVER_UNKNOWN: 422,
     Code.NO_GATEWAY: 422,
+    Code.ADDRESS_REFUSED: 422,
     Code.KEY_REFUSED: 422,
     Code.ACCOUNT_NOT_PLACED: 409,
     Code.INSTANCE_OBSERVED: 409,
@@ -60,10 +63,11 @@ STATUS: dict[Code, int] = {
     Code.STILL_ANSWERS: 409,
     Code.INSTANCE_UNFIT: 409,
     Code.BRAKE_ENGAGED: 503,
-    Code.NOT_SUPPORTED: 501,
+    Code.NOT_SUPPORTED: 409,
     Code.NOTHING_TO_PAIR: 409,
     Code.NO_PAIRING_CODE: 409,
     Code.PAIRING_RENEWED_LATELY: 429,
+    Code.RATE_LIMITED: 429,
     Code.OVERLOADED: 503,
     Code.INTERNAL_ERROR: 500,
     # The seed's Node service sends again only what was answered with 429.
@@ -91,14 +95,19 @@ def document(problem: Problem, **more: Any) -> dict[str, Any]:
 
 def headers(problem: Problem) -> dict[str, str]:
     """What the answer's header says beside the document."""
-    told: dict[str, str] = {}
-    if problem.retry_after_s is not None:
-        told["Retry-After"] = str(max(1, round(problem.retry_after_s)))
+    told = retry_after(STATUS[problem.code], problem.retry_after_s)
     if problem.at is not None:
         told["X-Timestamp"] = str(int(problem.at.timestamp()))
     if problem.code is Code.UNAUTHENTICATED:
         told["WWW-Authenticate"] = "Bearer"
     return told
+
+
+def retry_after(status: int, wait_s: float | None) -> dict[str, str]:
+    """The header that says when to ask again: always where it is only for the moment, and else if that is known."""
+    if wait_s is None and status not in (429, 503):
+        return {}
+    return {"Retry-After": str(max(1, round(wait_s if wait_s is not None else RETRY_AFTER_S)))}
 
 
 def invalid(error: msgspec.ValidationError | msgspec.DecodeError) -> Problem:

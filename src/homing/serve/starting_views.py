@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from homing.decide.restoring import Blocked, Leave, Present, Start, Vanished, Verdict, Wait
-from homing.flows.restoring import Judged
+from homing.decide.starting.restoring import Blocked, Leave, Present, Start, Vanished, Verdict, Wait
+from homing.flows.failover.restoring import Judged
 
 _WORDS: dict[type[Verdict], str] = {
     Start: "start",

@@ -4,9 +4,9 @@ import shlex
 
 import msgspec
 
-from homing.decide.identity import phone_of
-from homing.decide.strays import Stray, StrayKind
-from homing.flows.stray_sessions import Found
+from homing.decide.knowledge.identity import phone_of
+from homing.decide.knowledge.stray_sessions import Stray, StrayKind
+from homing.flows.discovery.stray_sessions import Found
 
 
 class StrayView(msgspec.Struct):

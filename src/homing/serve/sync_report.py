@@ -4,8 +4,8 @@ from typing import Any
 
 import msgspec
 
-from homing.decide.sync import Checked, Result
-from homing.flows.sync import SyncReport
+from homing.decide.knowledge.sync import Checked, Result
+from homing.flows.discovery.sync import SyncReport
 from homing.serve import stray_views
 
 CHECKS_MAX = 1_000

@@ -2,19 +2,28 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Generic, Literal, Protocol, TypeVar
 
 import msgspec
 
-from homing.decide import presence
-from homing.flows.pairing import Shown
-from homing.model.access import Key
+from homing.decide.knowledge import presence
+from homing.flows.operations.pairing import Shown
+from homing.model.access import Key, RateLimit
 from homing.model.alerts import GUIDES, Alert
 from homing.model.fleet import Account, Contact, InstanceUrl, SessionStatus
 from homing.model.messages import MessageRecord
 from homing.model.work import Job
 from homing.model.workspaces import Workspace
 from homing.ports import CacheStats
+
+T = TypeVar("T")
+
+
+class Listing(msgspec.Struct, Generic[T]):
+    """A page of a listing: `next` is what to pass as `after` for the page behind it, null on the last."""
+
+    data: list[T]
+    next: int | None = None
 
 
 class OpenMoveView(msgspec.Struct):
@@ -67,14 +76,25 @@ class AccountView(msgspec.Struct):
     attention: list[AttentionView] = []
 
 
+class RateLimitView(msgspec.Struct):
+    """So many requests in so many seconds."""
+
+    requests: int
+    per_s: int
+
+
 class WorkspaceView(msgspec.Struct):
-    """A tenant. `region` is where its national numbers belong, `bare_digits` what digits mean that name no country."""
+    """A tenant. `region` is where its national numbers belong, `bare_digits` what digits mean that name no country.
+
+    `rate_limit` is for all of its keys together.
+    """
 
     id: int
     name: str
     region: str
     bare_digits: str
     created_at: datetime
+    rate_limit: RateLimitView | None = None
 
 
 class ContactView(msgspec.Struct):
@@ -108,8 +128,57 @@ class MessageView(msgspec.Struct):
     phone_as_written: str | None = None
 
 
+class MessagesView(msgspec.Struct):
+    """A page of messages: `next` is what to pass as `before` for the page behind it, null on the last."""
+
+    data: list[MessageView]
+    next: str | None
+
+
+class ReceiptView(msgspec.Struct):
+    """WhatsApp's id of a message, and when it took it, in unix seconds."""
+
+    message_id: str
+    timestamp: int
+
+
+class SentView(msgspec.Struct):
+    """A message that WhatsApp took. `failover`: not through the instance that it was first tried at."""
+
+    success: bool
+    data: ReceiptView
+    message_uuid: str
+    instance_url: str | None
+    attempts: int
+    failover: bool
+    response_time_ms: float
+
+
+class MessageIdView(msgspec.Struct):
+    """The id that a message has if it was sent."""
+
+    message_id: str
+
+
+class UnknownView(msgspec.Struct):
+    """A message that may or may not have been sent, and is not sent again: that could say it twice."""
+
+    success: None
+    outcome: Literal["unknown"]
+    data: MessageIdView
+    detail: str
+    message_uuid: str
+    instance_url: str | None
+    attempts: int
+    failover: bool
+    response_time_ms: float
+
+
 class KeyView(msgspec.Struct, omit_defaults=True):
-    """An API key. `key` is there once, when it is made."""
+    """An API key. `key` is there once, when it is made or rotated.
+
+    `last_used_at` is up to a minute old. After a rotation the secret before opens too, until `previous_until`.
+    """
 
     id: str
     name: str
@@ -117,6 +186,11 @@ class KeyView(msgspec.Struct, omit_defaults=True):
     workspace_id: int | None
     created_at: datetime
     key: str = ""
+    expires_at: datetime | None = None
+    expired: bool = False
+    last_used_at: datetime | None = None
+    previous_until: datetime | None = None
+    rate_limit: RateLimitView | None = None
 
 
 class PairingView(msgspec.Struct):
@@ -146,6 +220,20 @@ class CacheView(msgspec.Struct):
     invalidations: int
     flushes: int
     enabled: bool
+
+
+class ForgottenView(msgspec.Struct):
+    """The account whose route every gateway forgets."""
+
+    success: bool
+    forgotten: str
+
+
+class ClearedView(msgspec.Struct):
+    """How many routes the gateway that answered forgot; the others forget theirs."""
+
+    success: bool
+    cleared: int
 
 
 _ADVICE = {
@@ -221,6 +309,7 @@ def workspace(workspace: Workspace, default_region: str) -> WorkspaceView:
         workspace.region or default_region,
         workspace.bare_digits.value,
         workspace.created_at,
+        _rate_limit(workspace.rate_limit),
     )
 
 
@@ -243,8 +332,25 @@ def message(record: MessageRecord) -> MessageView:
     )
 
 
-def key(key: Key, secret: str = "") -> KeyView:
-    return KeyView(key.id, key.name, key.scope.value, key.workspace_id, key.created_at, secret)
+def key(key: Key, secret: str = "", *, now: datetime) -> KeyView:
+    overlaps = key.previous_until is not None and key.previous_until > now
+    return KeyView(
+        id=key.id,
+        name=key.name,
+        scope=key.scope.value,
+        workspace_id=key.workspace_id,
+        created_at=key.created_at,
+        key=secret,
+        expires_at=key.expires_at,
+        expired=key.has_expired(now),
+        last_used_at=key.last_used_at,
+        previous_until=key.previous_until if overlaps else None,
+        rate_limit=_rate_limit(key.rate_limit),
+    )
+
+
+def _rate_limit(limit: RateLimit | None) -> RateLimitView | None:
+    return None if limit is None else RateLimitView(limit.requests, limit.per_s)
 
 
 def pairing(shown: Shown) -> PairingView:
@@ -264,6 +370,15 @@ def cache(stats: CacheStats, *, enabled: bool) -> CacheView:
     )
 
 
-def page(rows: list[Any], limit: int) -> dict[str, Any]:
-    """A page of a listing: `next` is what to pass as `after` for the page behind it, None on the last."""
-    return {"data": rows, "next": rows[-1].id if len(rows) == limit else None}
+class Numbered(Protocol):
+    """What is listed in the order of its numbers."""
+
+    id: int
+
+
+Row = TypeVar("Row", bound=Numbered)
+
+
+def page(rows: list[Row], limit: int) -> Listing[Row]:
+    """The page that these rows are, of at most `limit`."""
+    return Listing(rows, rows[-1].id if len(rows) == limit else None)

@@ -6,7 +6,7 @@ Most of what it says is a bare sentence.
 from collections.abc import Sequence
 
 from homing.drivers import reading
-from homing.drivers.connection import Reply
+from homing.drivers.http.connection import Reply
 from homing.model.faults import Fault, Phase
 from homing.model.sending import Receipt
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from homing.drivers import reading
 from homing.drivers.baileys_api import answers
 from homing.drivers.calling import GatewayDriver, now_s, quoted
-from homing.drivers.wire import Reply
+from homing.drivers.http.wire import Reply
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, NoList, SessionId, SessionStatus
 from homing.model.sending import Receipt

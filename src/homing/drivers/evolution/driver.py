@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from homing.drivers import reading
 from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, GatewayDriver, now_s, quoted
 from homing.drivers.evolution import answers
-from homing.drivers.wire import Reply
+from homing.drivers.http.wire import Reply
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus
 from homing.model.sending import Receipt

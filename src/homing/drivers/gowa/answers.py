@@ -6,8 +6,8 @@ All that it says is wrapped: `{"status", "code", "message", "results"}`, and the
 from collections.abc import Sequence
 
 from homing.drivers import reading
-from homing.drivers.connection import Reply
-from homing.drivers.words import shown
+from homing.drivers.http.connection import Reply
+from homing.drivers.redact import shown
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import ListedSession, SessionId, SessionStatus
 from homing.model.sending import Receipt

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from homing.drivers import reading
 from homing.drivers.calling import LIST_LIMIT_BYTES, GatewayDriver, now_s, quoted
 from homing.drivers.gowa import answers
-from homing.drivers.wire import Reply
+from homing.drivers.http.wire import Reply
 from homing.model.faults import Fault
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus
 from homing.model.sending import Receipt
@@ -29,7 +29,7 @@ class GowaDriver(GatewayDriver):
 
     def secrets(self, instance: InstanceUrl) -> tuple[str, ...]:
         key = self.key(instance)
-        return (key, key.partition(":")[2], b64encode(key.encode()).decode())
+        return (key, key.partition(":")[2])
 
     def fault_of(self, reply: Reply, secrets: Sequence[str]) -> Fault:
         return answers.fault_of(reply, secrets)

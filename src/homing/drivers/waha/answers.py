@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from homing.drivers import reading, whatsapp_web
-from homing.drivers.connection import Reply
-from homing.drivers.words import shown
+from homing.drivers.http.connection import Reply
+from homing.drivers.redact import shown
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import ListedSession, SessionId, SessionStatus
 from homing.model.sending import Receipt

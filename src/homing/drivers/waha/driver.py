@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from homing.drivers import reading
 from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, GatewayDriver, left_s, now_s, quoted
+from homing.drivers.http.wire import Reply
 from homing.drivers.values import measure_in
 from homing.drivers.waha import answers
-from homing.drivers.wire import Reply
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus
 from homing.model.sending import Receipt

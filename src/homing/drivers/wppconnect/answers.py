@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from homing.drivers import reading
-from homing.drivers.connection import Reply
+from homing.drivers.http.connection import Reply
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import ListedSession, SessionId, SessionStatus
 from homing.model.sending import Receipt

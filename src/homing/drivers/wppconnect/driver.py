@@ -9,8 +9,8 @@ from typing import Any
 
 from homing.drivers import reading
 from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, GatewayDriver, now_s, quoted, unsent
+from homing.drivers.http.wire import Reply
 from homing.drivers.values import measure_in
-from homing.drivers.wire import Reply
 from homing.drivers.wppconnect import answers
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, SessionId, SessionStatus

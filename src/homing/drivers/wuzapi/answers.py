@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from homing.drivers import reading
-from homing.drivers.connection import Reply
+from homing.drivers.http.connection import Reply
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import ListedSession, SessionId, SessionStatus
 from homing.model.sending import Receipt

@@ -15,7 +15,7 @@ from homing.drivers.calling import (
     now_s,
     unsent,
 )
-from homing.drivers.wire import Reply
+from homing.drivers.http.wire import Reply
 from homing.drivers.wuzapi import answers
 from homing.drivers.wuzapi.answers import User
 from homing.model.faults import Fault, Phase
@@ -40,9 +40,6 @@ class WuzapiDriver(GatewayDriver):
 
     def key_headers(self, key: str) -> Mapping[str, str]:
         return {"Authorization": key} if key else {}
-
-    def secrets(self, instance: InstanceUrl) -> tuple[str, ...]:
-        return (self.key(instance), *(user.token for user in self._users.get(instance, {}).values()))
 
     def fault_of(self, reply: Reply, secrets: Sequence[str]) -> Fault:
         return answers.fault_of(reply, secrets)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from homing.drivers import reading
 from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, GatewayDriver, left_s, now_s, quoted
-from homing.drivers.wire import Reply
+from homing.drivers.http.wire import Reply
 from homing.drivers.wwebjs_api import answers
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, SessionId, SessionStatus

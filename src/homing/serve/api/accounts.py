@@ -1,16 +1,15 @@
 """`/accounts`: the phone identities, and the life of their sessions."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from litestar import Controller, delete, get, patch, post
 from litestar.params import FromQuery, JSONBody, QueryParameter
 from msgspec import UNSET
 
-from homing.compose import Gateway
-from homing.flows.accounts import NO_NAMES
-from homing.flows.adopting import Sought, runs
-from homing.flows.drain import gave_up_on
-from homing.flows.rehome import KIND
+from homing.flows.discovery.adopting import Sought, runs
+from homing.flows.moves.move_jobs import KIND
+from homing.flows.operations.accounts import NO_NAMES
+from homing.flows.operations.drain import gave_up_on
 from homing.model.alerts import Subject
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, AccountUuid, InstanceUrl, SessionStatus, Takeover
@@ -36,9 +35,11 @@ from homing.serve.api.context import (
     uuid_of,
 )
 from homing.serve.bodies import AccountBody, AccountChanges, MigrateBody, RehomeBody, StartAllBody
+from homing.serve.described import also
 from homing.serve.fleet_views import WantedView
+from homing.serve.gateway import Gateway
 from homing.serve.starting_views import StartedAllView
-from homing.serve.views import AccountView, PairingView
+from homing.serve.views import AccountView, Listing, PairingView
 
 
 class AccountsController(Controller):
@@ -57,17 +58,17 @@ class AccountsController(Controller):
         status: FromQuery[SessionStatus | None] = None,
         after: After = 0,
         limit: Limit = 50,
-    ) -> dict[str, Any]:
+    ) -> Listing[AccountView]:
         rows = await gateway.stores.directory.accounts(
             seen_workspace(caller, workspace_id),
             Page(after, limit),
-            instance_url=url_of(instance_url, "instance_url") if instance_url else None,
+            instance_url=url_of(instance_url, "instance_url") if instance_url is not None else None,
             status=status,
             away=gateway.watching.down(),
         )
         return views.page([_view(gateway, row) for row in rows], limit)
 
-    @post("/", guards=[ADMIN], summary="Create an account and start its session")
+    @post("/", guards=[ADMIN], opt=also(409), summary="Create an account and start its session")
     async def create(self, data: JSONBody[AccountBody], gateway: TheGateway, caller: Asking) -> AccountView:
         if caller.names_another(data.workspace_id):
             raise Problem(Code.NOT_FOUND, f"There is no workspace {data.workspace_id} for this key")
@@ -91,7 +92,7 @@ class AccountsController(Controller):
     async def show(self, ref: Ref, gateway: TheGateway, caller: Asking) -> AccountView:
         return await _shown(gateway, await gateway.accounts.shown(await account_of(gateway, caller, ref)))
 
-    @patch("/{ref:str}", guards=[ADMIN], summary="Change an account")
+    @patch("/{ref:str}", guards=[ADMIN], opt=also(409), summary="Change an account")
     async def change(
         self, ref: Ref, data: JSONBody[AccountChanges], gateway: TheGateway, caller: Asking
     ) -> AccountView:
@@ -104,12 +105,20 @@ class AccountsController(Controller):
             account = await _renamed(gateway, caller, account, data, names)
         return _view(gateway, await account_of(gateway, caller, account.uuid))
 
-    @post("/{ref:str}/accept-phone", guards=[ADMIN], status_code=200, summary="Take the reported phone as its own")
+    @post(
+        "/{ref:str}/accept-phone",
+        guards=[ADMIN],
+        opt=also(409),
+        status_code=200,
+        summary="Take the reported phone as its own",
+    )
     async def accept_phone(self, ref: Ref, gateway: TheGateway, caller: Asking) -> AccountView:
         """Of an account whose session another phone is reported for. Messages are sent through it again."""
         return _view(gateway, await gateway.identity.accept(await account_of(gateway, caller, ref)))
 
-    @delete("/{ref:str}", guards=[ADMIN], summary="Delete an account, and stop its session where that runs")
+    @delete(
+        "/{ref:str}", guards=[ADMIN], opt=also(409), summary="Delete an account, and stop its session where that runs"
+    )
     async def remove(
         self,
         ref: Ref,
@@ -131,25 +140,42 @@ class AccountsController(Controller):
         url = url_of(given, "instance_url") if given is not None else None
         if url is not None and url not in gateway.fleet.roster.instances:
             raise Problem(Code.INSTANCE_NOT_FOUND, f"There is no instance {url}", field="instance_url")
+        await gateway.stores.audit.note("sessions.start_missing", f"instance {url}" if url is not None else "fleet")
         return starting_views.started_all(await gateway.restoring.start_all(url))
 
-    @post("/{ref:str}/start", guards=[ADMIN], status_code=200, summary="Open the session")
+    @post("/{ref:str}/start", guards=[ADMIN], opt=also(409), status_code=200, summary="Open the session")
     async def start(self, ref: Ref, gateway: TheGateway, caller: Asking) -> AccountView:
-        return _view(gateway, await gateway.accounts.start(await account_of(gateway, caller, ref)))
+        account = await _asked(gateway, caller, ref, "session.start")
+        return _view(gateway, await gateway.accounts.start(account))
 
-    @post("/{ref:str}/stop", guards=[ADMIN], status_code=200, summary="Close the session and keep its login")
+    @post(
+        "/{ref:str}/stop",
+        guards=[ADMIN],
+        opt=also(409),
+        status_code=200,
+        summary="Close the session and keep its login",
+    )
     async def stop(self, ref: Ref, gateway: TheGateway, caller: Asking) -> AccountView:
-        return _view(gateway, await gateway.accounts.stop(await account_of(gateway, caller, ref)))
+        account = await _asked(gateway, caller, ref, "session.stop")
+        return _view(gateway, await gateway.accounts.stop(account))
 
-    @post("/{ref:str}/restart", guards=[ADMIN], status_code=200, summary="Close and open the session")
+    @post("/{ref:str}/restart", guards=[ADMIN], opt=also(409), status_code=200, summary="Close and open the session")
     async def restart(self, ref: Ref, gateway: TheGateway, caller: Asking) -> AccountView:
-        return _view(gateway, await gateway.accounts.restart(await account_of(gateway, caller, ref)))
+        account = await _asked(gateway, caller, ref, "session.restart")
+        return _view(gateway, await gateway.accounts.restart(account))
 
-    @post("/{ref:str}/logout", guards=[ADMIN], status_code=200, summary="End the link with WhatsApp")
+    @post("/{ref:str}/logout", guards=[ADMIN], opt=also(409), status_code=200, summary="End the link with WhatsApp")
     async def logout(self, ref: Ref, gateway: TheGateway, caller: Asking) -> AccountView:
-        return _view(gateway, await gateway.accounts.logout(await account_of(gateway, caller, ref)))
+        account = await _asked(gateway, caller, ref, "session.logout")
+        return _view(gateway, await gateway.accounts.logout(account))
 
-    @post("/{ref:str}/rehome", guards=[ADMIN], status_code=202, summary="Bring the session back from where it is lost")
+    @post(
+        "/{ref:str}/rehome",
+        guards=[ADMIN],
+        opt=also(409),
+        status_code=202,
+        summary="Bring the session back from where it is lost",
+    )
     async def rehome(
         self, ref: Ref, gateway: TheGateway, caller: Asking, data: JSONBody[RehomeBody | None] = None
     ) -> WantedView:
@@ -159,7 +185,13 @@ class AccountsController(Controller):
             await gateway.moving.migrations.rehome(account, force=data is not None and data.force)
         )
 
-    @post("/{ref:str}/migrate", guards=[ADMIN], status_code=202, summary="Bring the session to another instance")
+    @post(
+        "/{ref:str}/migrate",
+        guards=[ADMIN],
+        opt=also(409),
+        status_code=202,
+        summary="Bring the session to another instance",
+    )
     async def migrate(self, ref: Ref, data: JSONBody[MigrateBody], gateway: TheGateway, caller: Asking) -> WantedView:
         """503 `no_capacity` names what is full. How far it is: `move` of the account. Only operators name a place."""
         if data.to is not None:
@@ -168,7 +200,7 @@ class AccountsController(Controller):
         target = await _target(gateway, data.to)
         return fleet_views.wanted(await gateway.moving.migrations.migrate(account, target, force=data.force))
 
-    @get("/{ref:str}/qr", guards=[ADMIN], summary="The newest code that links the account's phone")
+    @get("/{ref:str}/qr", guards=[ADMIN], opt=also(409), summary="The newest code that links the account's phone")
     async def qr(self, ref: Ref, gateway: TheGateway, caller: Asking) -> PairingView:
         """Looks and changes nothing: it may be asked for every 2 s while somebody scans.
 
@@ -176,10 +208,17 @@ class AccountsController(Controller):
         """
         return views.pairing(await gateway.pairing.shown(await account_of(gateway, caller, ref)))
 
-    @post("/{ref:str}/qr", guards=[ADMIN], status_code=200, summary="Ask for a new code that links the account's phone")
+    @post(
+        "/{ref:str}/qr",
+        guards=[ADMIN],
+        opt=also(409),
+        status_code=200,
+        summary="Ask for a new code that links the account's phone",
+    )
     async def renew_qr(self, ref: Ref, gateway: TheGateway, caller: Asking) -> PairingView:
         """Waits for the new code. Once in 20 s: asked sooner it answers the code that there is, or 429."""
-        return views.pairing(await gateway.pairing.renew(await account_of(gateway, caller, ref)))
+        account = await _asked(gateway, caller, ref, "session.renew_code")
+        return views.pairing(await gateway.pairing.renew(account))
 
 
 def _names(data: AccountBody) -> NewNames:
@@ -229,6 +268,13 @@ async def _renamed(
 def _placed(account: Account, url: str) -> Problem:
     detail = f"The session of account {account.uuid} is on {url}; what names it changes only while it is nowhere"
     return Problem(Code.ACCOUNT_PLACED, detail)
+
+
+async def _asked(gateway: Gateway, caller: Caller, ref: str, action: str) -> Account:
+    """The account whose instance is about to be told something: that is in the audit log first."""
+    account = await account_of(gateway, caller, ref)
+    await gateway.stores.audit.note(action, f"account {account.id}", {"instance_url": account.placement.instance_url})
+    return account
 
 
 async def _shown(gateway: Gateway, account: Account) -> AccountView:

@@ -1,11 +1,8 @@
 """`/contacts`: the people whom a workspace writes to."""
 
-from typing import Any
-
 from litestar import Controller, delete, get, post
 from litestar.params import JSONBody
 
-from homing.compose import Gateway
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Contact, ContactUuid
 from homing.ports import AccountChanged, Page
@@ -24,7 +21,9 @@ from homing.serve.api.context import (
     uuid_of,
 )
 from homing.serve.bodies import ContactBody
-from homing.serve.views import ContactView
+from homing.serve.described import also
+from homing.serve.gateway import Gateway
+from homing.serve.views import ContactView, Listing
 
 
 class ContactsController(Controller):
@@ -41,11 +40,11 @@ class ContactsController(Controller):
         workspace_id: WorkspaceFilter = None,
         after: After = 0,
         limit: Limit = 50,
-    ) -> dict[str, Any]:
+    ) -> Listing[ContactView]:
         rows = await gateway.stores.directory.contacts(seen_workspace(caller, workspace_id), Page(after, limit))
         return views.page([views.contact(row) for row in rows], limit)
 
-    @post("/", guards=[SEND], summary="Create a contact")
+    @post("/", guards=[SEND], opt=also(409), summary="Create a contact")
     async def create(self, data: JSONBody[ContactBody], gateway: TheGateway, caller: Asking) -> ContactView:
         if caller.names_another(data.workspace_id):
             raise Problem(Code.NOT_FOUND, f"There is no workspace {data.workspace_id} for this key")

@@ -9,7 +9,7 @@ from litestar import Request, Response, get
 from litestar.params import HeaderParameter, QueryParameter
 from litestar.response import Stream
 
-from homing.decide.events import CODE_FIELDS, QR_CODE
+from homing.decide.reports.codes import without_codes
 from homing.model.access import Scope
 from homing.model.errors import Code, Problem
 from homing.model.events import Event
@@ -17,7 +17,9 @@ from homing.model.fleet import SessionId
 from homing.ports import Page
 from homing.serve.access import Caller, authorise
 from homing.serve.api.context import READ, Asking, Limit, TheGateway, WorkspaceFilter, account_of, seen_workspace
+from homing.serve.described import also
 from homing.serve.feed import PAGE
+from homing.serve.views import Listing
 
 EVENT_STREAM = "text/event-stream"
 _encode = msgspec.json.Encoder().encode
@@ -38,7 +40,13 @@ class EventView(msgspec.Struct):
     payload: dict[str, Any]
 
 
-@get("/events", guards=[READ], tags=["events"], summary="What the instances reported; as a stream if that is accepted")
+@get(
+    "/events",
+    guards=[READ],
+    tags=["events"],
+    opt=also(shows={200: Listing[EventView]}, streams=EVENT_STREAM),
+    summary="What the instances reported; as a stream if that is accepted",
+)
 async def events(
     request: Request[Any, Any, Any],
     gateway: TheGateway,
@@ -47,7 +55,9 @@ async def events(
     session_id: Annotated[str | None, QueryParameter(description="One session's events")] = None,
     account: Annotated[str | None, QueryParameter(description="An account's uuid or number")] = None,
     workspace_id: WorkspaceFilter = None,
-    after: Annotated[int | None, QueryParameter(ge=0, description="Go on behind this sequence number")] = None,
+    after: Annotated[
+        int | None, QueryParameter(ge=0, le=2**63 - 1, description="Go on behind this sequence number")
+    ] = None,
     limit: Limit = 50,
     last_event_id: Annotated[
         str | None, HeaderParameter(name="Last-Event-ID", description="Where a stream broke off")
@@ -69,7 +79,7 @@ async def events(
     if EVENT_STREAM not in request.headers.get("accept", ""):
         rows = await read(after or 0, aside=False, at_most=limit)
         shown = [view(row, caller) for row in rows]
-        return Response({"data": shown, "next": rows[-1].sequence if len(rows) == limit else None})
+        return Response(Listing(shown, rows[-1].sequence if len(rows) == limit else None))
     resumed = _resumed(last_event_id, after)
     begin = resumed if resumed is not None else await gateway.stores.events.last_sequence()
     authorization = request.headers.get("authorization")
@@ -88,8 +98,8 @@ async def events(
 def view(event: Event, caller: Caller) -> EventView:
     """The event as this caller may see it: a code that links a phone is for the keys that may link one."""
     payload = event.payload
-    if event.kind == QR_CODE and not caller.key.scope.allows(Scope.ADMIN):
-        payload = {name: "shown to admin keys" if name in CODE_FIELDS else value for name, value in payload.items()}
+    if not caller.key.scope.allows(Scope.ADMIN):
+        payload = without_codes(payload, typed=not event.kind.startswith("message"))
     return EventView(
         sequence=event.sequence,
         id=event.id,

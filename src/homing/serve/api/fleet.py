@@ -1,6 +1,6 @@
 """`/distribution`, `/moves` and `/rebalance`: what the fleet carries, what went where, and what should."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from litestar import Router, get, post
 from litestar.params import FromQuery, JSONBody, QueryParameter
@@ -22,20 +22,19 @@ from homing.serve.api.context import (
 )
 from homing.serve.api.instances import InstancesController
 from homing.serve.bodies import RebalanceBody
-from homing.serve.fleet_views import PlanView
+from homing.serve.fleet_views import DistributionView, MoveView, PlanView
+from homing.serve.views import Listing
 
 
 @get("/distribution", guards=[ADMIN], tags=["fleet"], summary="Connected sessions on each instance, with their phones")
-async def distribution(gateway: TheGateway, caller: Asking, workspace_id: WorkspaceFilter = None) -> dict[str, Any]:
+async def distribution(
+    gateway: TheGateway, caller: Asking, workspace_id: WorkspaceFilter = None
+) -> Listing[DistributionView]:
     """An operator sees all sessions, a workspace its own."""
     away = gateway.watching.down()
     loads = await gateway.stores.directory.loads(seen_workspace(caller, workspace_id))
     loads = [load.away() if load.instance.url in away else load for load in loads]
-    rows = [
-        {"instance_url": load.instance.url, "session_count": load.connected, "phones": list(load.phones)}
-        for load in loads
-    ]
-    return {"data": rows, "next": None}
+    return Listing([DistributionView(load.instance.url, load.connected, list(load.phones)) for load in loads])
 
 
 @get("/moves", guards=[READ], tags=["fleet"], summary="Which session went where, when, and why; newest first")
@@ -48,7 +47,7 @@ async def moves(
     workspace_id: WorkspaceFilter = None,
     after: After = 0,
     limit: Limit = 50,
-) -> dict[str, Any]:
+) -> Listing[MoveView]:
     session = SessionId(session_id) if session_id is not None else None
     if account is not None:
         session = (await account_of(gateway, caller, account)).session_id
@@ -61,6 +60,8 @@ async def moves(
 async def rebalance(data: JSONBody[RebalanceBody], gateway: TheGateway, caller: Asking) -> PlanView:
     """The plan, in its order. With `dry_run` nothing moves; else it is begun, idle sessions first."""
     operator(caller)
+    if not data.dry_run:
+        await gateway.stores.audit.note("fleet.rebalanced", "fleet")
     return fleet_views.plan(await gateway.moving.balance.rebalance(dry_run=data.dry_run))
 
 

@@ -2,16 +2,14 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
 
 from litestar import Controller, delete, get, patch, post
 from litestar.params import FromPath, JSONBody
 from msgspec import UNSET
 
-from homing.compose import Gateway
-from homing.decide import movable
-from homing.decide.rooms import Load
-from homing.flows.joining import RECOGNISE_TIMEOUT_S, Found, family_of, found_at
+from homing.decide.fleet.capacity import Load
+from homing.decide.moves import movable
+from homing.flows.operations.joining import RECOGNISE_TIMEOUT_S, Found, family_of, found_at
 from homing.model.alerts import Subject
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Instance, InstanceLoad, InstanceMode, InstanceState, InstanceUrl
@@ -22,7 +20,9 @@ from homing.serve import fleet_views, stray_views
 from homing.serve.addresses import doubts, report_to
 from homing.serve.api.context import OPERATOR, Asking, TheGateway, instance_of, operator, url_of
 from homing.serve.bodies import ExitedBody, ExitedByUrlBody, InstanceBody, InstanceChangesBody
-from homing.serve.fleet_views import DrainView, ExitedView, InstanceView
+from homing.serve.described import also
+from homing.serve.fleet_views import DrainView, ExitedView, InstancesView, InstanceView
+from homing.serve.gateway import Gateway
 from homing.serve.stray_views import StraysView
 
 HEALTH_TIMEOUT_S = 1.0
@@ -38,17 +38,17 @@ class InstancesController(Controller):
     guards = [OPERATOR]
 
     @get("/", summary="List instances, each asked for its health; and whether the brake is on")
-    async def list_instances(self, gateway: TheGateway) -> dict[str, Any]:
+    async def list_instances(self, gateway: TheGateway) -> InstancesView:
         loads, boots = await gateway.stores.directory.loads(), await _boots(gateway)
         shown = await asyncio.gather(*(_shown(gateway, load, boots) for load in loads))
-        return {
-            "data": list(shown),
-            "next": None,
-            "brake": fleet_views.brake(gateway.keeper.brake),
-            "unknown_senders": [fleet_views.unknown_sender(each) for each in gateway.unknown_senders.all()],
-        }
+        return InstancesView(
+            data=list(shown),
+            next=None,
+            brake=fleet_views.brake(gateway.keeper.brake),
+            unknown_senders=[fleet_views.unknown_sender(each) for each in gateway.unknown_senders.all()],
+        )
 
-    @post("/", summary="Let an instance join the fleet")
+    @post("/", opt=also(409), summary="Let an instance join the fleet")
     async def add(self, data: JSONBody[InstanceBody], gateway: TheGateway, caller: Asking) -> InstanceView:
         operator(caller)
         if data.driver is not None:
@@ -94,7 +94,7 @@ class InstancesController(Controller):
         await gateway.stores.notices.publish([RosterChanged()])
         return await _shown(gateway, await _load(gateway, number), await _boots(gateway))
 
-    @delete("/{number:int}", summary="Take an empty instance out of the fleet")
+    @delete("/{number:int}", opt=also(409), summary="Take an empty instance out of the fleet")
     async def remove(self, number: Number, gateway: TheGateway, caller: Asking) -> None:
         operator(caller)
         instance = await instance_of(gateway, number)
@@ -118,7 +118,12 @@ class InstancesController(Controller):
         operator(caller)
         return fleet_views.drain(await gateway.moving.drains.undrain((await instance_of(gateway, number)).url))
 
-    @post("/{number:int}/exited", status_code=202, summary="No process of it runs any more: bring its sessions back")
+    @post(
+        "/{number:int}/exited",
+        opt=also(409),
+        status_code=202,
+        summary="No process of it runs any more: bring its sessions back",
+    )
     async def exited(
         self, number: Number, gateway: TheGateway, caller: Asking, data: JSONBody[ExitedBody | None] = None
     ) -> ExitedView:
@@ -127,7 +132,12 @@ class InstancesController(Controller):
         instance = await instance_of(gateway, number)
         return await _exited(gateway, instance.url, data.incarnation if data is not None else None)
 
-    @post("/exited", status_code=202, summary="The same, for a supervisor's hook that knows only the address")
+    @post(
+        "/exited",
+        opt=also(404, 409),
+        status_code=202,
+        summary="The same, for a supervisor's hook that knows only the address",
+    )
     async def exited_by_url(self, data: JSONBody[ExitedByUrlBody], gateway: TheGateway, caller: Asking) -> ExitedView:
         operator(caller)
         return await _exited(gateway, url_of(data.url, "url"), data.incarnation)
@@ -144,7 +154,7 @@ async def _found(gateway: Gateway, url: InstanceUrl, data: InstanceBody) -> tupl
             recognised = None  # a family whose face nobody knows shows by its list what it is
         return family, await found_at(url, family, gateway.fleet.speaking(family), recognised)
     except Problem as problem:
-        if not data.force:
+        if not data.force or problem.code is Code.ADDRESS_REFUSED:
             raise
         return data.driver or DEFAULT_FAMILY, Found(warning=problem.detail)
 

@@ -9,17 +9,30 @@ from homing.model.errors import Code, Problem
 from homing.serve import views
 from homing.serve.api.context import READ, Asking, Limit, Ref, TheGateway, WorkspaceFilter, seen_workspace
 from homing.serve.bodies import SendBody
-from homing.serve.views import MessageView
+from homing.serve.described import also
+from homing.serve.sends import KEY_MAX
+from homing.serve.views import MessagesView, MessageView, SentView, UnknownView
 
 
-@post("/messages/send", status_code=200, tags=["messages"], summary="Send a message to one person, now")
+@post(
+    "/messages/send",
+    status_code=200,
+    tags=["messages"],
+    opt=also(409, shows={200: SentView, 202: UnknownView}),
+    summary="Send a message to one person, now",
+)
 async def send(
     data: JSONBody[SendBody],  # noqa: ARG001 - shown in the documentation; the raw body is what is answered
     request: Request[Any, Any, Any],
     gateway: TheGateway,
     idempotency_key: Annotated[
         str | None,
-        HeaderParameter(name="Idempotency-Key", description="The same key and body get the same answer for 24 h"),
+        HeaderParameter(
+            name="Idempotency-Key",
+            min_length=1,
+            max_length=KEY_MAX,
+            description="The same key and body get the same answer for 24 h",
+        ),
     ] = None,
 ) -> Response[bytes]:
     """200 sent; 202 unknown, and not repeated, because repeating could say it twice; 503 not sent, try again.
@@ -50,10 +63,10 @@ async def messages(
     workspace_id: WorkspaceFilter = None,
     before: Annotated[str | None, QueryParameter(description="Go on behind this uuid")] = None,
     limit: Limit = 50,
-) -> dict[str, Any]:
+) -> MessagesView:
     workspace = seen_workspace(caller, workspace_id)
     rows = await gateway.stores.messages.messages(workspace, before=before, limit=limit)
-    return {"data": [views.message(row) for row in rows], "next": rows[-1].uuid if len(rows) == limit else None}
+    return MessagesView([views.message(row) for row in rows], rows[-1].uuid if len(rows) == limit else None)
 
 
 router = Router("/", route_handlers=[send, message, messages])

@@ -5,10 +5,12 @@
 
 from typing import Annotated, Any
 
+import msgspec
 from litestar import Request, Router, get, post
 from litestar.params import FromPath, HeaderParameter, QueryParameter
 
 from homing.serve.api.context import TheGateway
+from homing.serve.described import also
 from homing.serve.intake import Asked
 
 InstanceRef = FromPath[str | None]
@@ -26,6 +28,57 @@ EventId = Annotated[
 KeyHeader = Annotated[str | None, HeaderParameter(name="X-API-Key", description="The instance's key")]
 
 
+class ReportBody(msgspec.Struct):
+    """What happened (`event`) and what is told of it: in `data`, or beside `event`."""
+
+    event: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+    data: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+
+
+class MarkBody(msgspec.Struct):
+    """Why the session was given up."""
+
+    reason: Any = None
+
+
+class ChatsBody(msgspec.Struct):
+    """The chats of an account, which is named by its number or its uuid; of one that is not known, only counted."""
+
+    chats: list[Any]
+    whatsapp_account_id: Any = None
+
+
+class TakenView(msgspec.Struct):
+    """The report is stored, under this id. `duplicate`: it was before."""
+
+    success: bool
+    event_id: str
+    duplicate: bool
+
+
+class ActiveSessionView(msgspec.Struct):
+    """A session that the instance should run."""
+
+    id: int
+    session_id: str
+    workspace_id: int
+    phone_number: str
+
+
+class ActiveSessionsView(msgspec.Struct):
+    """All of them. `success` is not there where it cannot be told who asks."""
+
+    sessions: list[ActiveSessionView]
+    success: bool | msgspec.UnsetType = msgspec.UNSET
+
+
+class ChatsView(msgspec.Struct):
+    """How many chats came."""
+
+    success: bool
+    received: int
+
+
 @post(
     [
         "/api/whatsapp/webhooks/webjs",
@@ -33,6 +86,7 @@ KeyHeader = Annotated[str | None, HeaderParameter(name="X-API-Key", description=
         "/in/{instance:str}/webhooks",
     ],
     status_code=200,
+    opt=also(401, 429, shows={200: TakenView}, takes=ReportBody),
     summary="An instance reports an event",
 )
 async def webhook(
@@ -52,6 +106,7 @@ async def webhook(
 
 @get(
     ["/api/whatsapp/accounts/active", "/in/{instance:str}/api/whatsapp/accounts/active"],
+    opt=also(401, 429, shows={200: ActiveSessionsView}),
     summary="The sessions that the asking instance should run",
 )
 async def active_sessions(
@@ -74,6 +129,7 @@ async def active_sessions(
         "/in/{instance:str}/api/whatsapp/sessions/{session_id:str}/mark-disconnected",
     ],
     status_code=200,
+    opt=also(401, 429, shows={200: TakenView}, takes=MarkBody | None),
     summary="An instance has lost a session",
 )
 async def mark_disconnected(
@@ -94,6 +150,7 @@ async def mark_disconnected(
 @post(
     ["/api/whatsapp/chats/sync", "/in/{instance:str}/api/whatsapp/chats/sync"],
     status_code=200,
+    opt=also(401, 429, shows={200: ChatsView}, takes=ChatsBody),
     summary="An instance has read the chats of an account",
 )
 async def chats_sync(

@@ -6,7 +6,7 @@ import msgspec
 from litestar import post
 from litestar.params import JSONBody
 
-from homing.decide.sync import Checked
+from homing.decide.knowledge.sync import Checked
 from homing.serve.api.context import ADMIN, Asking, TheGateway, operator
 from homing.serve.sync_report import CHECKS_MAX, shown
 
@@ -29,5 +29,7 @@ async def run_sync(data: JSONBody[SyncBody], gateway: TheGateway, caller: Asking
         if data.checks and len(checks) < CHECKS_MAX:
             checks.append(checked)
 
+    if not data.dry_run:
+        await gateway.stores.audit.note("fleet.synced", "fleet", {"force": data.force})
     report = await gateway.sync.run(dry_run=data.dry_run, force=data.force, tell=tell)
     return shown(report, checks if data.checks else None)

@@ -1,1 +1,1 @@
-"""The history of the schema, one revision in each file of `versions/`. `homing.store.migrating` runs them."""
+"""The history of the schema, one revision in each file of `versions/`. `homing.store.db.migrating` runs them."""

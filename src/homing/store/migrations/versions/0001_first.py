@@ -10,7 +10,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from homing.store.columns import JsonText, Number, UtcDateTime, Words
+from homing.store.db.columns import JsonText, Number, UtcDateTime, Words
 
 revision = "0001"
 down_revision = None

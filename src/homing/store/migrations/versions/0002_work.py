@@ -3,7 +3,7 @@
 from alembic import op
 from sqlalchemy import CheckConstraint, Column, Integer, PrimaryKeyConstraint, text
 
-from homing.store.columns import JsonText, Number, UtcDateTime, Words
+from homing.store.db.columns import JsonText, Number, UtcDateTime, Words
 
 revision = "0002"
 down_revision = "0001"

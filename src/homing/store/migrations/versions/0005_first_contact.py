@@ -20,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.schema import SchemaItem
 
 from homing.decide.phones.aliases import person
-from homing.store.columns import JsonText, Number, UtcDateTime, Words
+from homing.store.db.columns import JsonText, Number, UtcDateTime, Words
 
 revision = "0005"
 down_revision = "0004"

@@ -1,0 +1,140 @@
+"""From settings to a listening process, and back out of it in good order."""
+
+import asyncio
+import gc
+import socket
+from collections.abc import Callable
+from contextlib import AsyncExitStack, ExitStack
+from ipaddress import ip_network
+from typing import Any
+
+import structlog
+import uvicorn
+from litestar.types import ASGIApp
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from homing.compose import open_gateway
+from homing.compose.waiting import until_there
+from homing.config import Settings
+from homing.listening import listeners
+from homing.serve import logs
+from homing.serve.addresses import tell
+from homing.serve.app import Application
+from homing.serve.cors import Cors
+from homing.serve.ending import Leaving, Server
+from homing.serve.front import Front
+from homing.serve.http_limits import HttpLimits, bounded
+from homing.serve.subpath import SubPath
+
+log = structlog.get_logger("homing")
+
+BACKLOG = 2048
+YOUNG_MAX = 10_000
+"""Objects made and not gone again before the collector looks at them; Python's own 700 is a few requests."""
+
+
+def serve_until_stopped(settings: Settings, reached: Callable[[str], None] = lambda _: None) -> None:
+    """Bind first, so that a taken port is found before the database is touched; then open everything and serve."""
+    logs.configure(settings.homing_log_level, settings.homing_log_format, background=True)
+    with ExitStack() as stack:
+        listening = [
+            stack.enter_context(each) for each in listeners(settings.homing_host, settings.homing_port, backlog=BACKLOG)
+        ]
+        runner = stack.enter_context(asyncio.Runner(loop_factory=_loop_factory()))
+        interrupted = runner.run(_serve(settings, listening, reached))
+    if interrupted:
+        raise KeyboardInterrupt
+
+
+async def _serve(settings: Settings, listening: list[socket.socket], reached: Callable[[str], None]) -> bool:
+    """Answer from the start: alive, and ready as soon as the database is there. Whether it was Ctrl-C that ended it.
+
+    Raises what waiting does not cure.
+    """
+    front = Front()
+    server = Server(
+        _config(settings, door(settings, front)), Leaving(settings.homing_stop_delay, settings.stop_grace_s)
+    )
+    server.leaves = front.leaves
+    serving = asyncio.create_task(server.serve(sockets=listening))
+    gateway = asyncio.create_task(_open(settings, front, server, reached))
+    try:
+        await asyncio.wait([serving, gateway], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        # Whichever ended first, the other one has nothing left to do. What is open is closed in good order.
+        server.should_exit = True
+        await asyncio.wait([serving])
+        server.ended.set()
+        if not front.is_open:
+            gateway.cancel()
+        await asyncio.wait([gateway])
+    if not gateway.cancelled():
+        gateway.result()
+    serving.result()
+    return server.interrupted
+
+
+async def _open(settings: Settings, front: Front, server: Server, reached: Callable[[str], None]) -> None:
+    async with AsyncExitStack() as stack:
+        gateway = await until_there(
+            lambda: stack.enter_async_context(open_gateway(settings, reached=reached)),
+            give_up_s=settings.homing_database_wait,
+            waits=front.waits,
+        )
+        server.goodbye, server.cut_off = gateway.feed.close, gateway.sends.cut_off
+        application = Application(gateway)
+        _spare_what_stays()
+        front.opened(application)
+        log.info("Homing serves", address=settings.here_url, docs="/docs")
+        tell(gateway)
+        await server.ended.wait()
+
+
+def _spare_what_stays() -> None:
+    """What was loaded by now is never garbage: looking through all of it now and then would stop all requests."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG_MAX)
+
+
+def door(settings: Settings, front: ASGIApp) -> ASGIApp:
+    """What every request passes first: it may come by way of a proxy, below a path, or from a page elsewhere."""
+    networks = [ip_network(each) for each in settings.trusted_proxies]
+    forwarded: Any = ProxyHeadersMiddleware(front, ["127.0.0.1", "::1", *settings.trusted_proxies])  # type: ignore[arg-type]
+    outside = SubPath(forwarded, root_path=settings.homing_root_path, trusted=networks)
+    return Cors(outside, settings.cors_origins) if settings.cors_origins else outside
+
+
+def _config(settings: Settings, application: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        application,
+        http=bounded(_limits(settings)),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # see `door`
+        backlog=BACKLOG,
+        timeout_keep_alive=75,
+    )
+
+
+def _limits(settings: Settings) -> HttpLimits:
+    return HttpLimits(
+        header_bytes=settings.homing_max_header_bytes,
+        header_fields=settings.homing_max_headers,
+        head_s=settings.homing_head_timeout,
+        body_s=settings.homing_body_timeout,
+        connections_per_address=settings.homing_connections_per_address,
+        trusted=[ip_network(each) for each in settings.trusted_proxies],
+    )
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Any = uvloop.new_event_loop
+    return factory  # type: ignore[no-any-return]

@@ -1,0 +1,232 @@
+"""The HTTP wire to instances: HTTP/1.1, pooled, and exact about whether any byte of a request left.
+
+A client of our own, because a send may be repeated only when it is known that nothing left, and the clients at
+hand either do not tell or repeat by themselves. This one follows no redirect and repeats nothing, except that an
+idle connection found closed before a byte was written to it is passed over for another.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol, assert_never
+from urllib.parse import quote, urlsplit
+
+from homing.drivers.http.connection import Connection, Reply
+from homing.drivers.http.lanes import Lane, current
+from homing.drivers.http.pool import Opened, Pool, Room
+from homing.drivers.http.resolving import Connect, Dialer, unreached
+from homing.drivers.http.tls import TlsContexts, TlsFiles
+from homing.model.faults import Fault, Phase
+
+__all__ = ["MIB", "Calls", "Reply", "Wire", "WireLimits"]
+
+MIB = 1024 * 1024
+_METHODS = frozenset({"GET", "POST", "PUT", "DELETE"})
+_PEERS = 4_000
+"""Addresses kept in mind, one for each lane of an instance."""
+
+
+class Calls(Protocol):
+    """What drivers need of a wire."""
+
+    async def call(
+        self,
+        method: str,
+        base_url: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float,
+        body_limit_bytes: int = MIB,
+    ) -> Reply | Fault:
+        """Make one call and answer within `timeout_s`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class WireLimits:
+    """How much the wire takes upon itself, for each instance apart.
+
+    `idle_s` is below the 5 s after which Node closes a kept connection; an instance that announces less with
+    `Keep-Alive: timeout=` is believed. `connections` are those of the lane of sends, of which one session has
+    `of_a_session` at most; no other lane has more. `connect_timeout_s` is how long one may take to come about, and how
+    long a call waits for one that is free.
+    """
+
+    connections: int = 256
+    of_a_session: int = 64
+    health: int = 4
+    lists: int = 16
+    sessions: int = 32
+    waiting: int = 1_000
+    connect_timeout_s: float = 2.0
+    idle_s: float = 4.0
+    head_bytes: int = 64 * 1024
+
+    def room(self, lane: Lane) -> Room:
+        match lane:
+            case Lane.SENDS:
+                places = self.connections
+            case Lane.HEALTH:
+                places = self.health
+            case Lane.LISTS:
+                places = self.lists
+            case Lane.SESSIONS:
+                places = self.sessions
+            case _:
+                assert_never(lane)
+        return Room(min(places, self.connections), self.of_a_session, self.waiting, self.connect_timeout_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Peer:
+    """One instance's base URL, taken apart, and the connections of one lane to it."""
+
+    host: str
+    port: int
+    is_tls: bool
+    path_prefix: str
+    head_start: str
+    pool: Pool
+
+
+class Wire:
+    """Calls instances over HTTP. Each answers a whole `Reply` or the `Fault` that says how far the call came."""
+
+    def __init__(
+        self,
+        limits: WireLimits | None = None,
+        *,
+        connect: Connect | None = None,
+        tls: Callable[[], ssl.SSLContext] | None = None,
+        dialer: Dialer | None = None,
+    ) -> None:
+        """`tls` gives the context of each connection to an `https` address; else the system's CAs are believed."""
+        self._limits = limits or WireLimits()
+        self._dialer = dialer or Dialer()
+        self._connect: Connect = connect or self._dialer
+        self._tls = tls
+        self._peers: dict[tuple[str, Lane], _Peer] = {}
+        self._closed = False
+
+    async def call(
+        self,
+        method: str,
+        base_url: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float,
+        body_limit_bytes: int = MIB,
+    ) -> Reply | Fault:
+        """Make one call and answer within `timeout_s`. `path` begins with a slash, is quoted, and may have a query.
+
+        Raises ValueError for a method, path or header that could not be written as one well-formed request.
+        """
+        if self._closed:
+            return Fault(Phase.NOT_ATTEMPTED, "the wire was closed")
+        loop = asyncio.get_running_loop()
+        until = loop.time() + timeout_s
+        lane, session = current()
+        peer = self._peers.get((base_url, lane)) or self._meet(base_url, lane)
+        message = _request(method, peer, path, headers, body)
+        while True:
+            connection = peer.pool.take_idle(session) or await self._take(peer.pool, until, session)
+            if isinstance(connection, Fault):
+                return connection
+            answer = connection.ask(message, until=until, timeout_s=timeout_s, body_limit_bytes=body_limit_bytes)
+            if answer is not None:
+                break
+            connection.leave()
+            if connection.asked == 0:
+                return Fault(Phase.CONNECT_BROKEN, "the peer closed or spoke before it was asked")
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            connection.abandon(answer)
+            raise
+
+    async def close(self) -> None:
+        """Close all connections. Calls under way end as interrupted, and none is made afterwards."""
+        self._closed = True
+        for peer in self._peers.values():
+            await peer.pool.close()
+        await self._dialer.close()
+
+    async def _take(self, pool: Pool, until: float, session: str) -> Opened:
+        loop = asyncio.get_running_loop()
+        if loop.time() >= until:
+            return Fault(Phase.NOT_ATTEMPTED, "no time was left to connect")
+        return await pool.take(until, session)
+
+    def _meet(self, base_url: str, lane: Lane) -> _Peer:
+        if len(self._peers) >= _PEERS:
+            self._peers = {at: peer for at, peer in self._peers.items() if not peer.pool.is_empty}
+        parts = urlsplit(base_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"{base_url!r} is not a base URL")
+        is_tls = parts.scheme == "https"
+        host, port = parts.hostname, parts.port or (443 if is_tls else 80)
+        authority = _in_ascii(parts.netloc.rpartition("@")[2])
+        peer = self._peers[base_url, lane] = _Peer(
+            host=host,
+            port=port,
+            is_tls=is_tls,
+            path_prefix=quote(parts.path.rstrip("/"), safe="/%:@!$&'()*+,;=~"),
+            head_start=f" HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: homing\r\nAccept: application/json\r\n",
+            pool=Pool(self._limits.room(lane), lambda pool, until: self._open(pool, host, port, is_tls, until)),
+        )
+        return peer
+
+    async def _open(self, pool: Pool, host: str, port: int, is_tls: bool, until: float) -> Opened:
+        def new_connection() -> Connection:
+            return Connection(
+                idle_s=self._limits.idle_s,
+                head_limit_bytes=self._limits.head_bytes,
+                on_free=pool.free,
+                on_gone=pool.gone,
+            )
+
+        at_most = asyncio.get_running_loop().time() + self._limits.connect_timeout_s
+        try:
+            async with asyncio.timeout_at(min(until, at_most)):
+                _, connection = await self._connect(host, port, self._context() if is_tls else None, new_connection)
+        except TimeoutError:
+            return Fault(Phase.CONNECT_TIMED_OUT, "no connection in time")
+        except (OSError, UnicodeError) as error:
+            return unreached(error)
+        assert isinstance(connection, Connection)
+        if self._connect is self._dialer:
+            connection.lives_until = self._dialer.lives_until(host)
+        return connection
+
+    def _context(self) -> ssl.SSLContext:
+        if self._tls is None:
+            self._tls = TlsContexts(TlsFiles())
+        return self._tls()
+
+
+def _in_ascii(authority: str) -> str:
+    try:
+        return authority.encode("idna").decode()
+    except UnicodeError:
+        return quote(authority, safe=":[]")  # connecting to it will say that there is no such name
+
+
+def _request(method: str, peer: _Peer, path: str, headers: Mapping[str, str] | None, body: bytes | None) -> bytes:
+    """The request as it goes out. It is one request, whatever the path and the headers hold."""
+    lines = 4
+    head = f"{method} {peer.path_prefix}{path}{peer.head_start}"
+    for name, value in (headers or {}).items():
+        head += f"{name}: {value}\r\n"
+        lines += 1
+    if body is not None or method != "GET":
+        head += f"Content-Length: {len(body or b'')}\r\n"
+        lines += 1
+    one_request = head.isascii() and head.count("\n") == head.count("\r") == head.count("\r\n") == lines
+    if method not in _METHODS or not path.startswith("/") or " " in path or not one_request:
+        raise ValueError(f"a {method} with this path or these headers cannot be written as one request")
+    return f"{head}\r\n".encode("ascii") + (body or b"")

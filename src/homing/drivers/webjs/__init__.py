@@ -1,0 +1,9 @@
+"""The webjs protocol: the Node service around whatsapp-web.js, and our own instance, which speaks the same.
+
+It uses the HTTP wire and the model.
+Begin with `driver`, then `answers`.
+"""
+
+from homing.drivers.webjs.driver import WebjsDriver
+
+__all__ = ["WebjsDriver"]

@@ -1,0 +1,306 @@
+"""Sending one message: through the instance that holds the session, wherever that turns out to be.
+
+The story is `Sending.send`: try, and while that fails, do what `decide.recovery` says next. All judgment is there;
+here is only the doing.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import assert_never
+
+import structlog
+
+from homing.decide.moves.next_step import Obstacle
+from homing.decide.sending import failures, recovery
+from homing.decide.sending.echo import without_echo
+from homing.decide.sending.recovery import Finish, Look, SendPolicy, Try
+from homing.flows.discovery.rediscover import Rediscovery
+from homing.flows.discovery.wakeups import News, Watch
+from homing.flows.failover.doubtful_sessions import Doubts
+from homing.flows.sending.own_messages import Said
+from homing.model import sending
+from homing.model.faults import Fault, Phase
+from homing.model.fleet import Capabilities, InstanceMode, InstanceUrl, PlacementState, Route, SessionId, SessionStatus
+from homing.model.sending import (
+    Attempt,
+    CannotRepeat,
+    FailureCode,
+    Finding,
+    Found,
+    Happening,
+    Looked,
+    NotLooked,
+    NotSent,
+    Nowhere,
+    Observed,
+    Outcome,
+    Receipt,
+    Sent,
+    Text,
+    Unknown,
+    Unplaced,
+)
+from homing.ports import Clock, Fleet, OutgoingText, Routes, StoreUnavailable
+
+log = structlog.get_logger("homing")
+
+_FOUND_NOWHERE = (FailureCode.SESSION_UNREACHABLE, FailureCode.SESSION_NOT_READY)
+Saw = Callable[[InstanceUrl, Phase | None], None]
+"""Hears what each call to an instance met; None if it was answered."""
+Obstacles = Callable[[SessionId], Awaitable[Obstacle | None]]
+"""What stands in the way of a session that is to be opened elsewhere, if anything is known."""
+
+
+class Sending:
+    """Sends messages, and recovers what can be recovered within one deadline."""
+
+    def __init__(
+        self,
+        routes: Routes,
+        fleet: Fleet,
+        rediscovery: Rediscovery,
+        clock: Clock,
+        policy: SendPolicy,
+        said: Said | None = None,
+        news: News | None = None,
+        saw: Saw | None = None,
+        obstacles: Obstacles | None = None,
+        doubts: Doubts | None = None,
+    ) -> None:
+        self._routes, self._fleet, self._rediscovery = routes, fleet, rediscovery
+        self._clock, self._policy, self._said = clock, policy, said or Said()
+        self._news, self._heard, self._obstacles = news or News(), saw, obstacles
+        self._doubts = doubts
+
+    async def send(self, text: Text, route: Route) -> Outcome:
+        """The message's outcome. Beyond the deadline only an attempt that cannot be repeated is still awaited."""
+        outcome: Outcome | None = None
+        self._said.begin(route.session_id, text)
+        try:
+            outcome = await self._driven(text, route)
+            if self._doubts is not None and isinstance(outcome, Sent):
+                self._doubts.worked(route.session_id)
+            return outcome
+        finally:
+            self._said.end(route.session_id, text, outcome)
+
+    async def _driven(self, text: Text, route: Route) -> Outcome:
+        if (aside := _set_aside(route)) is not None:
+            return aside
+        happened: list[Happening] = []
+        deadline_s = self._clock.monotonic() + self._policy.deadline_s
+        tried = await self._try(text, route, happened, deadline_s)
+        if isinstance(tried, Receipt):
+            return _sent(tried, self._address(route), route, happened)
+        happened.append(tried)
+        with self._news.watch(route.session_id) as watch:
+            return await self._recovered(text, route, happened, deadline_s, watch)
+
+    async def _recovered(
+        self, text: Text, route: Route, happened: list[Happening], deadline_s: float, watch: Watch
+    ) -> Outcome:
+        """After the first attempt failed: whatever recovery says comes next, until it says that it is over."""
+        while True:
+            step = recovery.next_step(
+                happened,
+                now_s=self._clock.monotonic(),
+                deadline_s=deadline_s,
+                policy=self._policy,
+                repeated=text.repeated,
+            )
+            match step:
+                case Try(after_s=after_s):
+                    route = await self._later(route, after_s)
+                    tried = await self._try(text, route, happened, deadline_s)
+                    if isinstance(tried, Receipt):
+                        return _sent(tried, self._address(route), route, happened)
+                    happened.append(tried)
+                case Look(after_s=after_s):
+                    await watch.pause(after_s)
+                    looked, route = await self._look(route)
+                    happened.append(looked)
+                case Finish(outcome=outcome):
+                    self._note_failed(route, happened)
+                    return await self._explained(outcome, route)
+                case _:
+                    assert_never(step)
+
+    def _note_failed(self, route: Route, happened: list[Happening]) -> None:
+        last = next((item for item in reversed(happened) if isinstance(item, Attempt)), None)
+        if self._doubts is not None and last is not None:
+            self._doubts.failed(route.session_id, last.instance_url, last.fault)
+
+    async def _explained(self, outcome: NotSent | Unknown, route: Route) -> Outcome:
+        """A session that could be found nowhere may be on its way to be opened again; then it is said what is in it."""
+        if not isinstance(outcome, NotSent) or outcome.code not in _FOUND_NOWHERE or self._obstacles is None:
+            return outcome
+        try:
+            obstacle = await self._obstacles(route.session_id)
+        except StoreUnavailable:
+            return outcome
+        if obstacle is None:
+            return outcome
+        code = FailureCode.NO_CAPACITY if obstacle.no_room else outcome.code
+        return replace(outcome, code=code, reason=f"{outcome.reason}; {obstacle.reason}")
+
+    async def _later(self, route: Route, after_s: float) -> Route:
+        """After a pause: the route, which may have been corrected meanwhile."""
+        if after_s <= 0:
+            return route
+        await self._clock.sleep(after_s)
+        return self._routes.by_session(route.session_id) or route
+
+    async def _try(self, text: Text, route: Route, happened: list[Happening], deadline_s: float) -> Receipt | Happening:
+        url = self._address(route)
+        if url is None:
+            return Unplaced(_never_placed(route), self._clock.monotonic())
+        known = self._fleet.roster.instances.get(url)
+        if known is not None and known.mode is InstanceMode.OBSERVE:
+            return Observed(url, self._clock.monotonic())
+        if route.placement.state is PlacementState.MOVING:
+            return self._on_its_way(route)
+        can = await self._fleet.capabilities(url, timeout_s=self._policy.health_timeout_s)
+        if isinstance(can, Fault):
+            self._saw(url, can)
+            return self._attempt(url, route, can, asked_first=True)
+        if recovery.must_not_repeat(happened, text.repeated, chooses_id=can.choose_message_id):
+            return CannotRepeat(url, self._clock.monotonic())
+        return await self._hand_over(text, route, url, can, deadline_s)
+
+    async def _hand_over(
+        self, text: Text, route: Route, url: InstanceUrl, can: Capabilities, deadline_s: float
+    ) -> Receipt | Attempt:
+        chooses_id = can.choose_message_id
+        timeout_s = recovery.attempt_timeout_s(
+            now_s=self._clock.monotonic(), deadline_s=deadline_s, policy=self._policy, chooses_id=chooses_id
+        )
+        answer = await self._fleet.driver(url).send(url, _outgoing(text, route), timeout_s=timeout_s)
+        self._saw(url, answer if isinstance(answer, Fault) else None)
+        if isinstance(answer, Fault):
+            if answer.phase is not Phase.NOT_ATTEMPTED:
+                self._fleet.doubt(url)
+            told = replace(answer, detail=without_echo(answer.detail, text.text, text.recipient_phone))
+            return self._attempt(url, route, told, chose_id=chooses_id)
+        if chooses_id and not _same_id(answer.message_id, text.message_id):
+            its = answer.message_id.rpartition("_")[2]  # before it some wrap the recipient
+            log.warning("Instance ignored our message id", url=url, ours=text.message_id, its=its)
+            self._fleet.withdraw_message_id(url)
+        return answer
+
+    def _attempt(
+        self, url: InstanceUrl, route: Route, fault: Fault, *, chose_id: bool = False, asked_first: bool = False
+    ) -> Attempt:
+        verdict = failures.before_sending(fault) if asked_first else failures.classify(fault)
+        log.info(
+            "Send attempt failed",
+            url=url,
+            session_id=route.session_id,
+            verdict=verdict.kind.value,
+            may_have_left=verdict.may_have_left,
+            reason=verdict.reason,
+        )
+        return Attempt(url, route.placement.epoch, fault, verdict, chose_id, self._clock.monotonic())
+
+    async def _look(self, route: Route) -> tuple[Looked | Unplaced, Route]:
+        """Read the directory again; if it still says what failed, ask the instances."""
+        try:
+            fresh = await self._routes.reread_unless_moved(route.account_uuid, route.placement)
+            if fresh is None:
+                return self._not_looked("the account does not exist any more"), route
+            if fresh.placement.state is PlacementState.MOVING:
+                return self._on_its_way(fresh), fresh
+            if fresh.placement != route.placement and fresh.placement.instance_url is not None:
+                return self._already_corrected(fresh), fresh
+            looked = await self._rediscovery.look(fresh)
+            if fresh.placement.instance_url is None and _certainly_nowhere(looked.finding):
+                return Unplaced(_never_placed(fresh), self._clock.monotonic()), fresh
+            return looked, await self._followed(looked, fresh)
+        except StoreUnavailable as error:
+            return self._not_looked(f"the directory is unavailable: {error}"), route
+
+    async def _followed(self, looked: Looked, route: Route) -> Route:
+        if isinstance(looked.finding, Found) and looked.finding.moved:
+            return await self._routes.reread_unless_moved(route.account_uuid, route.placement) or route
+        return route
+
+    def _already_corrected(self, fresh: Route) -> Looked:
+        placement = fresh.placement
+        assert placement.instance_url is not None
+        reason = f"the directory had been corrected already: {placement.instance_url}, epoch {placement.epoch}"
+        found = Found(placement.instance_url, placement.epoch, moved=True, reason=reason)
+        return Looked(found, self._clock.monotonic())
+
+    def _saw(self, url: InstanceUrl, fault: Fault | None) -> None:
+        if self._heard is not None:
+            self._heard(url, fault.phase if fault is not None else None)
+
+    def _on_its_way(self, route: Route) -> Looked:
+        placement = route.placement
+        reason = f"the session is on its way to {placement.instance_url}, under epoch {placement.epoch}"
+        return Looked(sending.Waiting(reason), self._clock.monotonic())
+
+    def _not_looked(self, reason: str) -> Looked:
+        return Looked(NotLooked(reason), self._clock.monotonic())
+
+    def _address(self, route: Route) -> InstanceUrl | None:
+        return route.placement.instance_url or self._fleet.default_url
+
+
+def _certainly_nowhere(finding: Finding) -> bool:
+    """Every instance answered, and none has it: for a session that was never placed, waiting brings none."""
+    return isinstance(finding, Nowhere) and not finding.silent
+
+
+def _never_placed(route: Route) -> str:
+    return (
+        f"account {route.account_uuid} was never placed on an instance;"
+        f" start it with `homing accounts start {route.account_id}`, and pair it"
+    )
+
+
+def _outgoing(text: Text, route: Route) -> OutgoingText:
+    return OutgoingText(
+        session_id=route.session_id,
+        workspace_id=text.workspace_id,
+        recipient_phone=text.recipient_phone,
+        text=text.text,
+        message_id=text.message_id,
+        epoch=route.placement.epoch,
+    )
+
+
+def _same_id(its: str, ours: str) -> bool:
+    """Some gateways wrap the id: whatsapp-web.js says `true_<chat>_<id>`."""
+    return its == ours or its.endswith(f"_{ours}")
+
+
+def _set_aside(route: Route) -> NotSent | None:
+    """Why no attempt could succeed until somebody has seen to the account."""
+    if route.mismatched_phone is not None:
+        reason = (
+            f"the session of account {route.account_uuid} is linked with the phone {route.mismatched_phone}, which is"
+            f" not the account's; if that is right, `homing accounts accept-phone {route.account_id}`"
+        )
+        return NotSent(FailureCode.PHONE_MISMATCH, reason, attempts=0, final=True)
+    match route.status:
+        case SessionStatus.QUARANTINED:
+            reason = (
+                f"account {route.account_uuid} is in quarantine: a stranger uses its login;"
+                " end that, and start it again"
+            )
+            return NotSent(FailureCode.SESSION_QUARANTINED, reason, attempts=0, final=True)
+        case SessionStatus.LOGGED_OUT:
+            reason = f"account {route.account_uuid} is logged out; start it and pair it again"
+            return NotSent(FailureCode.SESSION_LOGGED_OUT, reason, attempts=0, final=True)
+        case SessionStatus.STOPPED if route.placement.state is PlacementState.HELD:
+            reason = f"account {route.account_uuid} was stopped by request; start it first"
+            return NotSent(FailureCode.SESSION_STOPPED, reason, attempts=0, final=True)
+        case _:
+            return None
+
+
+def _sent(receipt: Receipt, url: InstanceUrl | None, route: Route, happened: list[Happening]) -> Sent:
+    attempts = [item for item in happened if isinstance(item, Attempt) and item.was_made]
+    failover = any(attempt.instance_url != url for attempt in attempts)
+    reason = f"sent after: {attempts[-1].verdict.reason}" if attempts else "sent at the first attempt"
+    return Sent(receipt, url, route.session_id, len(attempts) + 1, failover, reason)

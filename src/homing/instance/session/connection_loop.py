@@ -1,0 +1,184 @@
+"""Keeping one session up under its grant: it connects and logs in, and does so again when the connection is lost."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Protocol, assert_never
+
+from homing.instance.engine import EngineSession, Label, LoggedIn, LoggedOut, PairingCode, StaleLogin, Throttled
+from homing.instance.notify.events import Status
+from homing.instance.session.connection import Connection
+from homing.instance.session.context import Surroundings
+from homing.instance.session.ownership import Ownership
+from homing.instance.session.sending import Sending
+from homing.model.vault import Login, StaleEpoch
+from homing.ports import StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+
+class Kept(Protocol):
+    """The session that is kept up."""
+
+    status: Status | None
+
+    @property
+    def over(self) -> bool:
+        """No further connection is wanted under this grant."""
+
+    def may_act(self) -> bool: ...
+
+    def connected(self, phone_number: str | None) -> None: ...
+
+    def unreachable(self, why: str) -> None: ...
+
+    def hang_up(self) -> None: ...
+
+    def show(self, code: PairingCode) -> None: ...
+
+    async def renew_code(self) -> PairingCode | None: ...
+
+    def leave(self, current_epoch: int | None) -> None: ...
+
+    async def taken(self, how: str) -> None:
+        """Someone else uses our credentials."""
+
+    async def log_out(self, why: str, *, forget: bool) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Up:
+    """Logged in, or showing a code that a phone may accept within ``for_s``."""
+
+    for_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Again:
+    """Not up; worth another attempt, not before ``after_s``."""
+
+    after_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Over:
+    """Not to be attempted again under this grant."""
+
+
+_Attempt = _Up | _Again | _Over
+
+
+class Upkeep:
+    """Acts only while this boot may, and as long as the grant is the session's last."""
+
+    def __init__(
+        self, session: Kept, own: Ownership, sending: Sending, connection: Connection, around: Surroundings
+    ) -> None:
+        self._session = session
+        self._own = own
+        self._sending = sending
+        self._connection = connection
+        self._around = around
+
+    async def run(self) -> None:
+        """Until the session is over."""
+        failures = 0
+        while not self._session.over:
+            attempt = await self._attempt()
+            match attempt:
+                case _Up(for_s):
+                    failures = 0
+                    await self._until_down(for_s)
+                    if self._session.status is not Status.AUTHENTICATED:
+                        await asyncio.sleep(self._pause_s(failures))
+                case _Again(after_s):
+                    await asyncio.sleep(max(after_s, self._pause_s(failures)))
+                    failures += 1
+                case _Over():
+                    return
+                case _:
+                    assert_never(attempt)
+
+    async def _until_down(self, for_s: float | None) -> None:
+        """Until the connection breaks; a code that nobody accepted is replaced by a fresh one before that."""
+        while True:
+            try:
+                async with asyncio.timeout(for_s):
+                    await self._connection.down.wait()
+            except TimeoutError:
+                if await self._session.renew_code() is not None:
+                    continue
+            return
+
+    def _pause_s(self, failures: int) -> float:
+        return self._around.policy.reconnect_after_s(failures, self._around.random.random())
+
+    async def _attempt(self) -> _Attempt:
+        await self._around.lease.trusted()
+        if self._own.grant.login is not None:
+            await self._around.logins.turn()
+        self._connection.down.clear()
+        try:
+            async with asyncio.timeout(self._around.policy.login_timeout_s):
+                return await self._connect()
+        except (OSError, StoreUnavailable) as problem:
+            if self._session.over:
+                return _Over()
+            self._session.unreachable(f"cannot connect: {type(problem).__name__}")
+            return _Again()
+
+    async def _connect(self) -> _Attempt:
+        current = await self._around.credentials.epoch(self._own.grant.session_id)
+        if current > self._own.grant.epoch:
+            self._session.leave(current)
+            return _Over()
+        wire = await self._connection.open()
+        if not self._session.may_act():
+            self._session.hang_up()
+            return _Again()
+        if self._own.grant.login is None:
+            code = await wire.pair(self._own.grant.session_id)
+            self._session.show(code)
+            return _Up(code.expires_in_s)
+        return await self._log_in(wire, self._own.grant.login)
+
+    async def _log_in(self, wire: EngineSession, login: Login) -> _Attempt:
+        label = Label(self._own.grant.holder.instance_url, self._own.grant.epoch)
+        answer = await wire.login(login, next_counter=self._sending.next_counter, label=label)
+        match answer:
+            case LoggedIn():
+                return await self._logged_in(wire, answer)
+            case Throttled(retry_after_s):
+                self._session.hang_up()
+                return _Again(retry_after_s)
+            case StaleLogin():
+                await self._session.taken("stale credentials")
+            case LoggedOut(reason, known):
+                await self._session.log_out(f"WhatsApp refused the login: {reason}", forget=known)
+            case _:
+                assert_never(answer)
+        return _Over()
+
+    async def _saved(self, wire: EngineSession, login: Login) -> StaleEpoch | None:
+        """As long as WhatsApp lets us stay, a vault that does not answer is no reason to log in once more."""
+        while True:
+            try:
+                return await self._own.save(login)
+            except StoreUnavailable as problem:
+                if not self._connection.is_live(wire):
+                    raise
+                log.warning("session %s: its login could not be kept yet: %s", self._own.grant.session_id, problem)
+            await asyncio.sleep(self._around.policy.ask_again_s)
+
+    async def _logged_in(self, wire: EngineSession, answer: LoggedIn) -> _Attempt:
+        if answer.renewed is not None:
+            stale = await self._saved(wire, answer.renewed)
+            if stale is not None:
+                self._session.leave(stale.current)
+                return _Over()
+            wire.confirm(answer.renewed)
+        if self._session.over or not self._connection.is_live(wire):
+            return _Over() if self._session.over else _Again()
+        self._session.connected(answer.phone_number)
+        self._sending.connected(wire.transmit)
+        return _Up()

@@ -1,0 +1,127 @@
+"""One session's messages before they leave: each is the grant's own in the vault first, in the order of asking.
+
+Where the vault did not answer, it may have the messages or not. They stay at the head of the line, and it is asked for
+them again until that is known; nothing overtakes them, and nothing new is taken in.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from homing.instance.policy import HostPolicy
+from homing.instance.session.frames import frozen
+from homing.instance.session.messages import Message, Paused, SendOutcome, UnderWay, Unknown, VaultAway
+from homing.model.vault import Grant, Reservation, StaleEpoch, Unsent
+from homing.ports import Credentials, StoreUnavailable
+
+log = logging.getLogger(__name__)
+OnReserved = Callable[[Sequence[tuple[UnderWay, Reservation]]], None]
+OnRefused = Callable[[UnderWay, SendOutcome], None]
+IN_DOUBT = "the vault did not say whether it has the message, outcome unknown"
+
+
+class Line:
+    """``reserved`` is given what the vault has, in order; ``refused`` what will not leave, and why."""
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        grant: Grant,
+        policy: HostPolicy,
+        *,
+        may_act: Callable[[], bool],
+        reserved: OnReserved,
+        refused: OnRefused,
+        superseded: Callable[[int], None],
+    ) -> None:
+        self._credentials = credentials
+        self._grant = grant
+        self._policy = policy
+        self._may_act = may_act
+        self._reserved = reserved
+        self._refused = refused
+        self._superseded = superseded
+        self._waiting: list[UnderWay] = []
+        self._away: VaultAway | None = None
+        self._over: str | None = None
+        self._working: asyncio.Task[None] | None = None
+
+    @property
+    def away(self) -> VaultAway | None:
+        """Why nothing new can be taken in: it is not known what the vault has."""
+        return self._away
+
+    def add(self, under_way: UnderWay) -> None:
+        self._waiting.append(under_way)
+        if self._working is None or self._working.done():
+            self._working = asyncio.get_running_loop().create_task(self._work_off())
+
+    def turn_back(self, why: SendOutcome) -> None:
+        """Those that the vault was not asked for yet will not leave."""
+        everyone, self._waiting = self._waiting, [each for each in self._waiting if each.asked]
+        for each in everyone:
+            if not each.asked:
+                self._refused(each, why)
+
+    def end(self, reason: str) -> None:
+        """Ask no more. What the vault is being asked for right now still gets its own answer."""
+        self._over = reason
+
+    async def _work_off(self) -> None:
+        while self._waiting and self._over is None:
+            group = [each for each in self._waiting if each.asked] or self._waiting[: self._policy.reserved_at_once]
+            if not self._may_act():
+                if not group[0].asked:
+                    self.turn_back(Paused())
+                    return
+                await asyncio.sleep(self._policy.ask_again_s)
+                continue
+            await self._reserve(group)
+        if self._over is not None:
+            self._forget_asked(Unknown(f"{self._over}, outcome unknown"))
+
+    async def _reserve(self, group: Sequence[UnderWay]) -> None:
+        for each in group:
+            each.asked = True
+        try:
+            answer = await self._credentials.reserve(self._grant, [_unsent(each.message) for each in group])
+        except StoreUnavailable as problem:
+            await self._doubt(problem)
+            return
+        except Exception as problem:
+            log.exception("session %s: the vault failed", self._grant.session_id)
+            await self._doubt(problem)  # whatever went wrong, a line that stood still for ever would be worse
+            return
+        if isinstance(answer, StaleEpoch):
+            self._refuse_all(answer)
+            return
+        self._away = None
+        past = max(reservation.counter for reservation in answer)
+        self._grant = replace(self._grant, next_counter=max(self._grant.next_counter, past + 1))
+        del self._waiting[: len(group)]
+        self._reserved(list(zip(group, answer, strict=True)))
+
+    async def _doubt(self, problem: Exception) -> None:
+        self._away = VaultAway(f"the vault does not answer: {problem}")
+        self.turn_back(self._away)
+        await asyncio.sleep(self._policy.ask_again_s)
+
+    def _refuse_all(self, stale: StaleEpoch) -> None:
+        """Nothing of this was reserved, unless the vault had it already and could not say so."""
+        behind = VaultAway("the vault has lost its newest commits")
+        outcome: SendOutcome = behind if stale.current < self._grant.epoch else stale
+        self._forget_asked(outcome if self._away is None else Unknown(IN_DOUBT))
+        self.turn_back(outcome)
+        self._away = None
+        self._superseded(stale.current)
+
+    def _forget_asked(self, outcome: SendOutcome) -> None:
+        asked, self._waiting = self._waiting, [each for each in self._waiting if not each.asked]
+        for each in asked:
+            if each.asked:
+                self._refused(each, outcome)
+
+
+def _unsent(message: Message) -> Unsent:
+    return Unsent(message.message_id, frozen(message.recipient, message.text))

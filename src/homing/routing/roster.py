@@ -1,0 +1,114 @@
+"""The instances as the directory last listed them, each with the driver that speaks to it."""
+
+import asyncio
+
+import structlog
+
+from homing.drivers import Drivers
+from homing.drivers.declared import Declared
+from homing.drivers.recognition.withheld import Withheld
+from homing.model.faults import Fault
+from homing.model.fleet import Capabilities, InstanceUrl
+from homing.model.gateways import DEFAULT_FAMILY, Recognised
+from homing.ports import CacheCleared, Clock, Directory, Driver, Notice, Roster, RosterChanged, StoreUnavailable
+
+log = structlog.get_logger("homing")
+
+
+class LiveFleet:
+    """`ports.Fleet`: the roster is read again when somebody says that it changed, and now and then unasked."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        drivers: Drivers,
+        clock: Clock,
+        *,
+        default_url: InstanceUrl | None = None,
+        refresh_s: float = 30.0,
+    ) -> None:
+        self._directory, self._drivers, self._clock, self._refresh_s = directory, drivers, clock, refresh_s
+        self.default_url = default_url
+        self._roster = Roster()
+        self._changed = asyncio.Event()
+        self._withheld: dict[InstanceUrl, Withheld] = {}
+        self._declared = {family: Declared(drivers.of(family), clock) for family in drivers.families()}
+
+    @property
+    def roster(self) -> Roster:
+        return self._roster
+
+    def families(self) -> frozenset[str]:
+        """The families that somebody here speaks to."""
+        return self._drivers.families()
+
+    def speaking(self, family: str) -> Driver:
+        """The family's driver. Raises ValueError, with a sentence, where there is none."""
+        return self._drivers.of(family)
+
+    def recognises(self, family: str) -> bool:
+        """Whether a gateway of this family is recognised by how it answers."""
+        return self._drivers.recognises(family)
+
+    def driver(self, url: InstanceUrl) -> Driver:
+        withheld = self._withheld.get(url)
+        if withheld is not None:
+            return withheld
+        known = self._roster.instances.get(url)
+        driver = self._drivers.of(self._family(url))
+        if known is not None and known.driver != driver.family:
+            return Withheld(driver, f"this gateway has no driver {known.driver!r}")
+        return driver
+
+    def withhold(self, url: InstanceUrl, why: str | None) -> None:
+        """From now on only look at this address, where a gateway of another family answers; None: that has passed."""
+        if why is None:
+            self._withheld.pop(url, None)
+        else:
+            self._withheld[url] = Withheld(self._drivers.of(self._family(url)), why)
+
+    async def recognise(self, url: InstanceUrl, *, timeout_s: float) -> Recognised | Fault | None:
+        """What answers at an address; None where nobody can ask."""
+        return await self._drivers.recognise(url, timeout_s=timeout_s)
+
+    async def capabilities(self, url: InstanceUrl, *, timeout_s: float) -> Capabilities | Fault:
+        return await self._declared[self._family(url)].capabilities(url, timeout_s=timeout_s)
+
+    def doubt(self, url: InstanceUrl) -> None:
+        self._declared[self._family(url)].forget(url)
+
+    def withdraw_message_id(self, url: InstanceUrl) -> None:
+        self._declared[self._family(url)].withdraw_message_id(url)
+
+    def hear(self, notice: Notice) -> None:
+        if isinstance(notice, RosterChanged | CacheCleared):
+            self._changed.set()
+
+    async def refresh(self) -> None:
+        """Read the instances now. Raises StoreUnavailable."""
+        self._changed.clear()
+        instances = await self._directory.instances()
+        before, self._roster = self._roster, Roster({instance.url: instance for instance in instances})
+        for url, known in before.instances.items():
+            now = self._roster.instances.get(url)
+            if now is not None and now.driver != known.driver:
+                self._withheld.pop(url, None)
+
+    async def run(self) -> None:
+        """Keep the roster fresh until cancelled. While the store is away the last one stays."""
+        while True:
+            try:
+                async with asyncio.timeout(self._refresh_s):
+                    await self._changed.wait()
+            except TimeoutError:
+                pass
+            try:
+                await self.refresh()
+            except StoreUnavailable as error:
+                log.warning("The list of instances could not be read again", error=str(error))
+                await self._clock.sleep(1.0)
+
+    def _family(self, url: InstanceUrl) -> str:
+        """The family whose driver speaks to it; the default one for what no driver of ours speaks to."""
+        instance = self._roster.instances.get(url)
+        return instance.driver if instance is not None and instance.driver in self._declared else DEFAULT_FAMILY

@@ -1,0 +1,86 @@
+"""What a gateway consists of, as its API needs it."""
+
+from dataclasses import dataclass
+
+from homing.config import Settings
+from homing.flows.background.alerts import AlertBook
+from homing.flows.background.auditing import Auditing
+from homing.flows.background.readiness import Readiness
+from homing.flows.discovery.adopting import Adopting
+from homing.flows.discovery.phones import Identity
+from homing.flows.discovery.stray_sessions import StraySessions
+from homing.flows.discovery.sync import Sync
+from homing.flows.discovery.wakeups import News
+from homing.flows.failover.exits import Exits
+from homing.flows.failover.fitness import Fitness
+from homing.flows.failover.keeper import Keeper
+from homing.flows.failover.restoring import Restoring
+from homing.flows.failover.watching import Watching
+from homing.flows.moves.move_jobs import Rehoming
+from homing.flows.moves.prospects import Prospects
+from homing.flows.operations.accounts import Accounts
+from homing.flows.operations.deleting import Deleting
+from homing.flows.operations.drain import Drains
+from homing.flows.operations.migrate import Migrations
+from homing.flows.operations.pairing import Pairing
+from homing.flows.operations.rebalance import Balance
+from homing.flows.webhooks.unknown_senders import UnknownSenders
+from homing.ports import Clock, Entropy
+from homing.routing.cache import RouteCache
+from homing.routing.roster import LiveFleet
+from homing.serve.feed import EventFeed
+from homing.serve.intake import IntakeEndpoint
+from homing.serve.keyring import Keyring
+from homing.serve.metrics import Metrics
+from homing.serve.rate_limits import RateLimits
+from homing.serve.sends import SendEndpoint
+from homing.serve.workspaces import Workspaces
+from homing.store.opened import Stores
+
+
+@dataclass(frozen=True, slots=True)
+class Moving:
+    """What people and supervisors may want of where sessions live."""
+
+    drains: Drains
+    exits: Exits
+    migrations: Migrations
+    balance: Balance
+    prospects: Prospects
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """One running gateway's parts, as the API needs them."""
+
+    settings: Settings
+    clock: Clock
+    entropy: Entropy
+    metrics: Metrics
+    stores: Stores
+    routes: RouteCache
+    fleet: LiveFleet
+    keyring: Keyring
+    rate_limits: RateLimits
+    workspaces: Workspaces
+    accounts: Accounts
+    pairing: Pairing
+    adopting: Adopting
+    identity: Identity
+    deleting: Deleting
+    strays: StraySessions
+    sends: SendEndpoint
+    sync: Sync
+    intake: IntakeEndpoint
+    feed: EventFeed
+    rehoming: Rehoming
+    watching: Watching
+    keeper: Keeper
+    news: News
+    alerts: AlertBook
+    auditing: Auditing
+    readiness: Readiness
+    fitness: Fitness
+    unknown_senders: UnknownSenders
+    moving: Moving
+    restoring: Restoring

@@ -1,0 +1,38 @@
+"""The stores of one database, open."""
+
+from dataclasses import dataclass
+
+from homing.ports import (
+    Alerts,
+    Audit,
+    Directory,
+    Events,
+    Grants,
+    Leases,
+    Messages,
+    Notices,
+    Schedules,
+    Work,
+    WriteProof,
+)
+from homing.ports.doubts import RestartClaims
+from homing.store.db.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What is durable."""
+
+    database: Database
+    notices: Notices
+    directory: Directory
+    messages: Messages
+    events: Events
+    schedules: Schedules
+    work: Work
+    leases: Leases
+    grants: Grants
+    alerts: Alerts
+    audit: Audit
+    proof: WriteProof
+    restart_claims: RestartClaims

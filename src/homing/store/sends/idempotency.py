@@ -1,0 +1,192 @@
+"""Idempotency keys: which gateway drives which keyed send, and the answer once there is one."""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Delete,
+    Select,
+    Update,
+    and_,
+    bindparam,
+    delete,
+    func,
+    null,
+    select,
+    update,
+)
+from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
+
+from homing.model.fleet import WorkspaceId
+from homing.model.messages import StoredAnswer
+from homing.ports import Claimed, InUse
+from homing.store.db.columns import Number, Words, storable
+from homing.store.db.database import Database, Dialect
+from homing.store.db.prepared import prepared
+from homing.store.db.rows import AnyRow, keyed_send_of
+from homing.store.db.schema import idempotency_keys as keys
+from homing.store.db.sql import as_rows, given_rows, insert, moment, moments
+
+
+def claim_new(
+    connection: Connection, database: Database, wanted: dict[str, Any], *, lease_s: float, keep_s: float
+) -> bool:
+    """Take the key if nobody ever used it; in one statement, which most requests need no more than."""
+    given = {
+        **_named_so(wanted),
+        **_taken_by(wanted),
+        **moments(connection, database, held_for=lease_s, kept_for=keep_s),
+    }
+    return connection.scalar(_fresh_statement(database.dialect), given) is not None
+
+
+def claim(
+    connection: Connection, database: Database, wanted: dict[str, Any], *, lease_s: float, keep_s: float
+) -> Claimed | InUse:
+    """Take the key, or say who has it. Two that claim at once meet at the row: the second waits for the first."""
+    dialect = database.dialect
+    mine = _named_so(wanted)
+    while True:
+        if claim_new(connection, database, wanted, lease_s=lease_s, keep_s=keep_s):
+            return Claimed(wanted["message_uuid"], taken_over=False)
+        asked = {**mine, **moments(connection, database, clock=0.0)}
+        row = connection.execute(_held_statement(dialect), asked).one_or_none()
+        if row is not None:
+            break
+        # Released between the two statements: it is new again.
+    takeable = _judged(row, wanted)
+    if isinstance(takeable, Claimed):
+        times = moments(connection, database, held_for=lease_s, kept_for=keep_s)
+        given = {**mine, **_taken_by(wanted), **times, "its_message_uuid": takeable.message_uuid}
+        connection.execute(_taken_statement(dialect), given)
+    return takeable
+
+
+def _named_so(wanted: dict[str, Any]) -> dict[str, Any]:
+    return {"workspace": wanted["workspace_id"], "name": wanted["key"]}
+
+
+def _taken_by(wanted: dict[str, Any]) -> dict[str, Any]:
+    return {f"its_{name}": wanted[name] for name in _GIVEN}
+
+
+_GIVEN = ("fingerprint", "message_uuid", "owner")
+
+
+@prepared
+def _fresh_statement(dialect: Dialect) -> ReturningInsert[Any]:
+    named = {"workspace_id": bindparam("workspace", type_=Number()), "key": bindparam("name", type_=Words())}
+    fresh = insert(dialect, keys).values({**named, **_claimed(dialect)}).on_conflict_do_nothing()
+    return fresh.returning(keys.c.message_uuid)
+
+
+@prepared
+def _held_statement(dialect: Dialect) -> Select[Any]:
+    return select(keys, moment(dialect, "clock").label("now")).where(_named()).with_for_update()
+
+
+@prepared
+def _taken_statement(dialect: Dialect) -> Update:
+    unanswered = {"answer_status": null(), "answer_body": null()}
+    return update(keys).where(_named()).values({**_claimed(dialect), **unanswered})
+
+
+def _claimed(dialect: Dialect) -> dict[str, ColumnElement[Any]]:
+    """Whose the key is, and until when."""
+    given = {name: bindparam(f"its_{name}", type_=Words()) for name in _GIVEN}
+    return {**given, "lease_until": moment(dialect, "held_for"), "expires_at": moment(dialect, "kept_for")}
+
+
+def _named() -> ColumnElement[bool]:
+    named = bindparam("name", type_=Words())
+    return and_(keys.c.workspace_id == bindparam("workspace", type_=Number()), keys.c.key == named)
+
+
+def _judged(row: AnyRow, wanted: dict[str, Any]) -> Claimed | InUse:
+    held = keyed_send_of(row)
+    if held.answer is None and (held.owner, held.message_uuid) == (wanted["owner"], wanted["message_uuid"]):
+        # Ours already: the answer to our first asking was lost.
+        return Claimed(held.message_uuid, taken_over=False)
+    driven = held.answer is None and row.now < held.lease_until
+    if row.now >= held.expires_at and not driven:
+        return Claimed(wanted["message_uuid"], taken_over=False)
+    if driven or held.answer is not None or held.fingerprint != storable(wanted["fingerprint"]):
+        return InUse(held)
+    return Claimed(held.message_uuid, taken_over=True)
+
+
+def renew(
+    connection: Connection, database: Database, owner: str, driven: Collection[tuple[WorkspaceId, str]], lease_s: float
+) -> None:
+    """Go on holding these keys, those of them that are still this owner's."""
+    given = as_rows({"workspace_id": workspace, "key": key} for workspace, key in driven)
+    times = moments(connection, database, held_for=lease_s)
+    connection.execute(_renew_statement(database.dialect), {"given": given, "holder": owner, **times})
+
+
+@prepared
+def _renew_statement(dialect: Dialect) -> Update:
+    given = given_rows(dialect, "given", {"workspace_id": Number(), "key": Words()})
+    return (
+        update(keys)
+        .where(keys.c.workspace_id == given.c.workspace_id, keys.c.key == given.c.key)
+        .where(keys.c.owner == bindparam("holder", type_=Words()), keys.c.answer_status.is_(None))
+        .values(lease_until=moment(dialect, "held_for"))
+    )
+
+
+def answer(connection: Connection, workspace: WorkspaceId, key: str, owner: str, given: StoredAnswer) -> bool:
+    """Store the answer, if the key is still this owner's."""
+    held = {"workspace": workspace, "name": key, "holder": owner}
+    answered = {"status": given.status, "body": given.body}
+    return connection.scalar(_answer_statement(), held | answered) is not None
+
+
+@prepared
+def _answer_statement() -> ReturningUpdate[Any]:
+    answered = {
+        "answer_status": bindparam("status"),
+        "answer_body": bindparam("body", type_=keys.c.answer_body.type),
+    }
+    return update(keys).where(_held()).values(answered).returning(keys.c.key)
+
+
+def release(connection: Connection, workspace: WorkspaceId, key: str, owner: str, message_uuid: str) -> None:
+    """Forget the key, if it is still this owner's, for this message, and has no answer."""
+    held = {"workspace": workspace, "name": key, "holder": owner, "message": message_uuid}
+    connection.execute(_release_statement(), held)
+
+
+@prepared
+def _release_statement() -> Delete:
+    this = keys.c.message_uuid == bindparam("message", type_=Words())
+    return delete(keys).where(_held(), this, keys.c.answer_status.is_(None))
+
+
+def release_owner(connection: Connection, owner_prefix: str, now: ColumnElement[datetime]) -> None:
+    """End the leases of all owners whose name begins so."""
+    # Not LIKE, which on SQLite does not tell upper from lower case.
+    begins_so = func.substr(keys.c.owner, 1, len(owner_prefix)) == owner_prefix
+    connection.execute(
+        update(keys).where(begins_so, keys.c.answer_status.is_(None), keys.c.lease_until > now).values(lease_until=now)
+    )
+
+
+def forget_expired(connection: Connection, now: ColumnElement[datetime], limit: int) -> int:
+    """Delete keys whose time is over and that nobody drives; returns how many."""
+    over = (
+        select(keys.c.workspace_id, keys.c.key)
+        .where(keys.c.expires_at <= now, keys.c.answer_status.is_not(None) | (keys.c.lease_until <= now))
+        .limit(limit)
+        .subquery("over")
+    )
+    matched = select(over).where(over.c.workspace_id == keys.c.workspace_id, over.c.key == keys.c.key).exists()
+    statement: Delete = delete(keys).where(matched)
+    return connection.execute(statement).rowcount
+
+
+def _held() -> ColumnElement[bool]:
+    return and_(_named(), keys.c.owner == bindparam("holder", type_=Words()))

@@ -1,0 +1,108 @@
+"""The records of sends, and the idempotency keys, on a SQL database."""
+
+from collections.abc import Collection
+
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from homing.model.fleet import WorkspaceId
+from homing.model.messages import MessageRecord, MessageState, StoredAnswer
+from homing.ports import Claimed, InUse
+from homing.store.db.database import Database, Dialect
+from homing.store.db.prepared import prepared
+from homing.store.db.rows import message_of
+from homing.store.db.schema import messages
+from homing.store.db.sql import dialect_of, insert
+from homing.store.sends import idempotency
+from homing.store.sends.unknown_sends import settle_by_record, take_turn
+
+
+class SqlMessages:
+    """`ports.Messages` on SQLite and PostgreSQL. Leases run by the database's clock (`Database.instant`)."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def record(self, message: MessageRecord) -> None:
+        await self._database.write(lambda c: _record(c, message))
+
+    async def message(self, workspace: WorkspaceId | None, uuid: str) -> MessageRecord | None:
+        return await self._database.read(lambda c: _message(c, workspace, uuid))
+
+    async def messages(self, workspace: WorkspaceId | None, *, before: str | None, limit: int) -> list[MessageRecord]:
+        return await self._database.read(lambda c: _messages_page(c, workspace, before, limit))
+
+    async def claim_key(
+        self,
+        workspace: WorkspaceId,
+        key: str,
+        *,
+        fingerprint: str,
+        message_uuid: str,
+        owner: str,
+        lease_s: float,
+        keep_s: float,
+    ) -> Claimed | InUse:
+        wanted = {
+            "workspace_id": workspace,
+            "key": key,
+            "fingerprint": fingerprint,
+            "message_uuid": message_uuid,
+            "owner": owner,
+        }
+        times = {"lease_s": lease_s, "keep_s": keep_s}
+        if await self._database.write_at_once(lambda c: idempotency.claim_new(c, self._database, wanted, **times)):
+            return Claimed(message_uuid, taken_over=False)
+        return await self._database.write(lambda c: idempotency.claim(c, self._database, wanted, **times))
+
+    async def renew_keys(self, owner: str, keys: Collection[tuple[WorkspaceId, str]], lease_s: float) -> None:
+        if keys:
+            await self._database.write(lambda c: idempotency.renew(c, self._database, owner, keys, lease_s))
+
+    async def answer_key(self, workspace: WorkspaceId, key: str, owner: str, answer: StoredAnswer) -> bool:
+        return await self._database.write_at_once(lambda c: idempotency.answer(c, workspace, key, owner, answer))
+
+    async def release_key(self, workspace: WorkspaceId, key: str, owner: str, message_uuid: str) -> None:
+        await self._database.write_at_once(lambda c: idempotency.release(c, workspace, key, owner, message_uuid))
+
+    async def release_owner(self, owner_prefix: str) -> None:
+        await self._database.write(lambda c: idempotency.release_owner(c, owner_prefix, self._database.instant()))
+
+    async def forget_expired_keys(self, *, limit: int = 1_000) -> int:
+        """Delete keys that are past their keeping, at most so many; returns how many went."""
+        return await self._database.write(lambda c: idempotency.forget_expired(c, self._database.instant(), limit))
+
+
+def _record(connection: Connection, message: MessageRecord) -> None:
+    values = {name: getattr(message, name) for name in messages.c.keys()}  # noqa: SIM118 - columns, not a dict
+    if message.state is MessageState.UNKNOWN:
+        take_turn(connection)
+    connection.execute(_record_statement(dialect_of(connection)), values)
+    if message.state is MessageState.UNKNOWN:
+        settle_by_record(connection, message)
+
+
+@prepared
+def _record_statement(dialect: Dialect) -> sqlite.Insert | postgresql.Insert:
+    statement = insert(dialect, messages)
+    replacing = {column.name: statement.excluded[column.name] for column in messages.c if not column.primary_key}
+    return statement.on_conflict_do_update(index_elements=[messages.c.uuid], set_=replacing)
+
+
+def _message(connection: Connection, workspace: WorkspaceId | None, uuid: str) -> MessageRecord | None:
+    statement = select(messages).where(messages.c.uuid == uuid)
+    if workspace is not None:
+        statement = statement.where(messages.c.workspace_id == workspace)
+    row = connection.execute(statement).one_or_none()
+    return None if row is None else message_of(row)
+
+
+def _messages_page(
+    connection: Connection, workspace: WorkspaceId | None, before: str | None, limit: int
+) -> list[MessageRecord]:
+    statement = select(messages).order_by(messages.c.uuid.desc()).limit(limit)
+    if workspace is not None:
+        statement = statement.where(messages.c.workspace_id == workspace)
+    if before is not None:
+        statement = statement.where(messages.c.uuid < before)
+    return [message_of(row) for row in connection.execute(statement)]

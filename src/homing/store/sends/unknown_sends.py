@@ -1,0 +1,102 @@
+"""Unknown sends and the reports that settle them, whichever of the two is stored first."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Integer, Select, bindparam, func, literal, literal_column, select, text, update
+
+from homing.decide.reports import settling
+from homing.model.events import Settlement, Sign
+from homing.model.fleet import AccountUuid, SessionId
+from homing.model.messages import MessageRecord, MessageState
+from homing.store.db.prepared import prepared
+from homing.store.db.rows import message_of
+from homing.store.db.schema import events, messages
+from homing.store.db.sql import dialect_of
+
+_LOCK_KEY = 0x484F4D45564E5453  # "HOMEVNTS"
+_UNKNOWN_MAX = 200
+_EVENTS_MAX = 500
+
+
+def take_turn(connection: Connection) -> None:
+    """From here to the commit, one at a time: so numbers rise in the order of commits, and a send and the report that
+    settles it cannot miss each other. On SQLite every writing transaction is alone anyway."""
+    if dialect_of(connection) == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
+
+
+def settle_by_event(connection: Connection, sign: Sign, account: AccountUuid, event_id: str, at: datetime) -> None:
+    """A report was stored: it may tell of a send recorded as unknown."""
+    rows = connection.execute(_unknown_statement(), {"account": account}).all()
+    if not rows:
+        return
+    if sign.recipient_hidden and len(rows) >= _UNKNOWN_MAX:
+        sign = replace(sign, text=None)  # there may be more, so none is the only one
+    known = _accounted_for(connection, account, sign)
+    found = settling.settled([message_of(row) for row in rows], sign, at, known_ids=known)
+    if found is not None:
+        _settle(connection, found, event_id, at)
+
+
+@prepared
+def _unknown_statement() -> Select[Any]:
+    return (
+        select(messages)
+        .where(messages.c.account_uuid == bindparam("account"), messages.c.state == literal(MessageState.UNKNOWN.value))
+        .order_by(messages.c.uuid.desc())
+        .limit(literal_column(str(_UNKNOWN_MAX), Integer()))
+    )
+
+
+def settle_by_record(connection: Connection, record: MessageRecord) -> None:
+    """A send was recorded as unknown: a report that came before may tell of it."""
+    rows = connection.execute(
+        select(events)
+        .where(
+            events.c.account_uuid == record.account_uuid,
+            events.c.kind.in_(sorted(settling.KINDS)),
+            events.c.received_at >= settling.earliest(record),
+        )
+        .order_by(events.c.sequence)
+        .limit(_EVENTS_MAX)
+    ).all()
+    for row in rows:
+        sign = settling.sign_of(row.kind, SessionId(row.session_id), row.payload)
+        if sign is None:
+            continue
+        known = _accounted_for(connection, record.account_uuid, sign)
+        candidates = _unknown_with(connection, record) if sign.recipient_hidden else [record]
+        found = settling.settled(candidates, sign, row.received_at, known_ids=known)
+        if found is not None and found.message_uuid == record.uuid:
+            _settle(connection, found, row.id, record.updated_at)
+            return
+
+
+def _unknown_with(connection: Connection, record: MessageRecord) -> list[MessageRecord]:
+    """The account's unknown sends, of which the record is one."""
+    rows = connection.execute(_unknown_statement(), {"account": record.account_uuid}).all()
+    others = [message_of(row) for row in rows if row.uuid != record.uuid]
+    return [record, *others]
+
+
+def _accounted_for(connection: Connection, account: AccountUuid, sign: Sign) -> set[str]:
+    """The sign's message id, if a message of the account is known under it."""
+    known = select(func.count()).select_from(messages)
+    known = known.where(messages.c.account_uuid == account, messages.c.message_id == sign.message_id)
+    return {sign.message_id} if sign.message_id and connection.scalar(known) else set()
+
+
+def _settle(connection: Connection, found: Settlement, event_id: str, at: datetime) -> None:
+    connection.execute(
+        update(messages)
+        .where(messages.c.uuid == found.message_uuid, messages.c.state == MessageState.UNKNOWN)
+        .values(
+            state=MessageState.SENT,
+            code=None,
+            reason=f"it was sent after all: {found.reason} (event {event_id})",
+            message_id=found.message_id,
+            updated_at=at,
+        )
+    )

@@ -1,0 +1,75 @@
+"""Messages that need no repeating any more, and are forgotten after a while."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, Update, bindparam, delete, null, select, true, tuple_, update
+
+from homing.model.vault import Grant, StaleEpoch
+from homing.store.db.columns import Number, UtcDateTime
+from homing.store.db.database import Database, Dialect
+from homing.store.db.prepared import prepared
+from homing.store.db.schema import reservations
+from homing.store.db.sql import as_rows, dialect_of, given_rows
+from homing.store.vault.rows import GRANT, grant_row, is_under, locked, under
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """WhatsApp has the message of this counter."""
+
+    grant: Grant
+    counter: int
+
+
+def acknowledge(connection: Connection, notes: Sequence[Acknowledged], now: datetime) -> None:
+    """Note these, as far as their grants still stand, and forget their frames."""
+    given = as_rows({**grant_row(note.grant), "counter": note.counter} for note in notes)
+    connection.execute(_acknowledge_statement(dialect_of(connection)), {"given": given, "noted_at": now})
+
+
+def drop(connection: Connection, grant: Grant, counters: Collection[int]) -> StaleEpoch | None:
+    """Nothing is kept of a message that will not be repeated: wanted again, it is a new one, with a counter that is
+    not behind those of others."""
+    row = locked(connection, [grant.session_id]).get(grant.session_id)
+    if row is None or not is_under(row, grant):
+        return StaleEpoch(0 if row is None else row.epoch)
+    these = (reservations.c.session_id == grant.session_id, reservations.c.counter.in_(sorted(counters)))
+    connection.execute(delete(reservations).where(*these, reservations.c.settled_at.is_(None)))
+    return None
+
+
+class SqlReservations:
+    """`ports.Reservations` on SQLite and PostgreSQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def prune(self, *, keep_s: float, limit: int) -> int:
+        return await self._database.write(lambda c: _prune(c, self._database, keep_s, limit))
+
+
+def _prune(connection: Connection, database: Database, keep_s: float, limit: int) -> int:
+    old = (
+        select(reservations.c.session_id, reservations.c.counter)
+        .where(reservations.c.settled_at.is_not(None), reservations.c.settled_at < database.instant(-keep_s))
+        .order_by(reservations.c.settled_at)
+        .limit(limit)
+    )
+    key = tuple_(reservations.c.session_id, reservations.c.counter)
+    return connection.execute(delete(reservations).where(key.in_(old))).rowcount
+
+
+@prepared
+def _acknowledge_statement(dialect: Dialect) -> Update:
+    given = given_rows(dialect, "given", {**GRANT, "counter": Number()})
+    return (
+        update(reservations)
+        .where(*under(given))
+        .where(reservations.c.session_id == given.c.session_id, reservations.c.counter == given.c.counter)
+        .where(reservations.c.settled_at.is_(None))
+        .values(
+            settled_at=bindparam("noted_at", type_=UtcDateTime()), acknowledged=true(), frame=null(), frame_key=null()
+        )
+    )
