@@ -54,6 +54,14 @@ DEFECTS: tuple[Defect, ...] = (
         (tests("flows/test_keyed.py"),),
     ),
     Defect(
+        "waiting-asks-without-pause",
+        "sends that wait have all instances asked for their lists, one round after the other",
+        "homing/flows/discovery/rediscover.py",
+        "        if len(self._rounds_s) == ROUNDS_PER_S:\n",
+        "        if len(self._rounds_s) > ROUNDS_PER_S:\n",
+        (tests("flows/test_send.py"),),
+    ),
+    Defect(
         "one-lane-for-all",
         "whatever is asked of an instance waits for the same connections",
         "homing/drivers/http/wire.py",
