@@ -83,6 +83,8 @@ async def _open(settings: Settings, front: Front, server: Server, reached: Calla
         )
         server.goodbye, server.cut_off = gateway.feed.close, gateway.sends.cut_off
         application = Application(gateway)
+        stack.push_async_callback(application.close)
+        application.start()
         _spare_what_stays()
         front.opened(application)
         log.info("Homing serves", address=settings.here_url, docs="/docs")
