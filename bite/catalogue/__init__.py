@@ -1,6 +1,7 @@
 """All defects, by what they are about."""
 
 from bite.catalogue import (
+    accounting,
     adopting,
     describing,
     granting,
@@ -36,6 +37,7 @@ DEFECTS: tuple[Defect, ...] = (
     *strangers.DEFECTS,
     *working.DEFECTS,
     *ground.DEFECTS,
+    *accounting.DEFECTS,
     *leaving.DEFECTS,
     *describing.DEFECTS,
     *sharing.DEFECTS,

@@ -1,4 +1,4 @@
-"""Settings: the seed's names for what the seed had, HOMING_* for the rest, from the environment or `.env`."""
+"""Settings: the Laravel application's names for what it had, HOMING_* for the rest, from the environment or `.env`."""
 
 import os
 import re
@@ -10,11 +10,12 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from homing.decide.admission import AdmissionPolicy
+from homing.decide.access.audit import ChainKeys
 from homing.decide.fleet.addresses import Reachable, networks
 from homing.decide.fleet.leases import LeasePolicy, unsafe
 from homing.decide.moves.rebalance import RebalancePolicy
 from homing.decide.moves.rules import MovePolicy
+from homing.decide.sending.admission import AdmissionPolicy
 from homing.decide.sending.recovery import SendPolicy
 from homing.decide.starting.restoring import RestoringPolicy
 from homing.decide.work import cron
@@ -32,11 +33,11 @@ class Misconfigured(Exception):
 
 
 class Settings(BaseSettings):
-    """Everything that can be set. Times are in the unit that the name or the seed says."""
+    """Everything that can be set. Times are in the unit that the name or the Laravel application says."""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", env_file_encoding="utf-8")
 
-    # The seed's names.
+    # The Laravel application's names.
     whatsapp_nodejs_url: str = Field(
         default="", description="where an account goes that was never placed; empty: nowhere"
     )
@@ -122,6 +123,8 @@ class Settings(BaseSettings):
     # What we know of people and keys.
     homing_default_region: str = "ID"
     homing_secret: str = Field(default="", repr=False, description="derives message ids; the HMAC secret if empty")
+    homing_old_secrets: str = Field(default="", repr=False, description="that the audit log was chained with; a list")
+    homing_audit_days: float = Field(default=365.0, ge=0, description="how long the audit log is kept; 0: for ever")
     homing_idempotency_hours: float = Field(default=24.0, gt=0)
 
     # What the commands talk to.
@@ -183,7 +186,7 @@ class Settings(BaseSettings):
 
     @property
     def api_key(self) -> str:
-        """What instances without a key of their own are given; the seed let one name stand in for the other."""
+        """What instances without a key of their own are given; one name may stand in for the other."""
         return self.whatsapp_api_key or self.laravel_api_token
 
     @property
@@ -207,6 +210,11 @@ class Settings(BaseSettings):
     def own_key_secret(self) -> bytes:
         """What the keys of instances that have one of their own are derived from; empty: none are made."""
         return (self.homing_secret or self.whatsapp_hmac_secret).encode()
+
+    @property
+    def audit_keys(self) -> ChainKeys:
+        """Without HOMING_SECRET the log is chained all the same, but by anybody who knows how: see decision 24."""
+        return ChainKeys.of(self.homing_secret, (each.strip() for each in self.homing_old_secrets.split(",")))
 
     @property
     def send_policy(self) -> SendPolicy:

@@ -1,6 +1,7 @@
 """A gateway at work, and what commands open without one."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
@@ -21,6 +22,7 @@ from homing.flows.discovery.phones import Identity
 from homing.flows.discovery.sync import Sync
 from homing.flows.failover.exits import Exits
 from homing.flows.failover.sqlite_lock_watchdog import Unblocking
+from homing.model.audit import Act, Via, carrying_out
 from homing.model.gateways import DEFAULT_FAMILY
 from homing.model.urls import normal
 from homing.ports import Clock, Directory, Entropy, NameTaken
@@ -154,13 +156,15 @@ async def _know(gateway: Gateway, *, alone: bool) -> None:
 async def _join(settings: Settings, directory: Directory) -> None:
     """Let the settings' instances join the directory; the default ones only where there are none at all."""
     known = {instance.url: instance for instance in await directory.instances()}
-    for url in settings.instances or (() if known else map(normal, DEFAULT_INSTANCES)):
-        driver = settings.instance_drivers.get(url)
-        if url not in known:
-            with suppress(NameTaken):
-                await directory.create_instance(url, driver=driver or DEFAULT_FAMILY)
-        elif driver is not None and known[url].driver != driver:
-            await directory.change_instance(url, {"driver": driver})
+    start = Act(SystemEntropy().token(6).hex(), Via.START, "settings", "WHATSAPP_INSTANCE_n", socket.gethostname())
+    with carrying_out(start):
+        for url in settings.instances or (() if known else map(normal, DEFAULT_INSTANCES)):
+            driver = settings.instance_drivers.get(url)
+            if url not in known:
+                with suppress(NameTaken):
+                    await directory.create_instance(url, driver=driver or DEFAULT_FAMILY)
+            elif driver is not None and known[url].driver != driver:
+                await directory.change_instance(url, {"driver": driver})
 
 
 @asynccontextmanager

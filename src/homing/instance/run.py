@@ -8,7 +8,6 @@ import resource
 import secrets
 import signal
 import socket
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -205,10 +204,6 @@ async def serve(
     async with await starting as instance:
         print(json.dumps({"pid": os.getpid(), "url": instance.url}), flush=True)
         await ending
-
-
-def log_to_stderr(level: str) -> None:
-    logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
 
 
 def _listening(host: str, port: int) -> list[socket.socket]:

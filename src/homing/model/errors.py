@@ -62,6 +62,7 @@ class Code(StrEnum):
     NOTHING_TO_PAIR = "nothing_to_pair"
     NO_PAIRING_CODE = "no_pairing_code"
     PAIRING_RENEWED_LATELY = "pairing_renewed_lately"
+    RATE_LIMITED = "rate_limited"
     OVERLOADED = "overloaded"
     INTERNAL_ERROR = "internal_error"
 

@@ -14,29 +14,38 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ASGIApp, Receive, Send
 
 import homing
+from homing.model.audit import carrying_out
 from homing.model.errors import Code, Problem
 from homing.ports import NameTaken, StoreUnavailable
 from homing.serve import problems
 from homing.serve.api import (
     accounts,
+    alerts,
+    audit,
     contacts,
     events,
     fleet,
+    keys,
     messages,
     operations,
     reports,
     schedules,
+    sessions,
+    state,
     sync,
     workspaces,
 )
-from homing.serve.api.context import TheGateway, provide_caller, provide_gateway
+from homing.serve.api.context import CHARGED, TheGateway, provide_caller, provide_gateway
 from homing.serve.described import Described, also
 from homing.serve.docs import DocsDocument, DocsPage, nothing_else
 from homing.serve.gateway import Gateway
 from homing.serve.methods import methods_by_path, name_all_methods
+from homing.serve.page.routes import PAGES
 from homing.serve.queries import known_queries, refuse, refuse_unknown
 from homing.serve.readable import CheckedRequest
 from homing.serve.sends import Answer
+from homing.serve.signing_in import Logins
+from homing.serve.state.feed import StateFeed
 
 log = structlog.get_logger("homing")
 
@@ -49,13 +58,23 @@ class Application:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._body_max = gateway.settings.homing_max_body_bytes
-        self._behind: ASGIApp = framework(gateway)
+        behind = framework(gateway)
+        self._behind: ASGIApp = behind
+        self._state: StateFeed = behind.state.state_feed
+
+    def start(self) -> None:
+        """Begin to keep the state of the fleet, so that there is some history when somebody looks at it."""
+        self._state.start()
+
+    async def close(self) -> None:
+        await self._state.close()
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == SEND_PATH and scope["method"] == "POST":
             await self._send(scope, receive, send)
-        else:
-            await self._behind(scope, receive, send)
+            return
+        with carrying_out(None):  # whoever is let in sets it, and nothing of it outlives the request
+            await self._behind(scope, receive, _telling_limits(scope, send))
 
     async def _send(self, scope: Any, receive: Receive, send: Send) -> None:
         authorization, key = _credentials(scope)
@@ -81,6 +100,18 @@ class Application:
             detail = "The gateway failed; whether the message was sent is not known"
             told = problems.document(Problem(Code.INTERNAL_ERROR, detail), success=None, outcome="unknown")
             return Answer(500, msgspec.json.encode(told), {}, problems.PROBLEM_JSON)
+
+
+def _telling_limits(scope: Any, send: Send) -> Send:
+    """With the answer's headers goes what is left of the caller's limits."""
+
+    async def told(message: Any) -> None:
+        if message["type"] == "http.response.start" and (headers := scope.get(CHARGED)):
+            lines = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+            message = {**message, "headers": [*message["headers"], *lines]}
+        await send(message)
+
+    return told
 
 
 def _credentials(scope: Any) -> tuple[str | None, str | None]:
@@ -172,18 +203,23 @@ def framework(gateway: Gateway) -> Litestar:
             sync.run_sync,
             schedules.schedules,
             events.events,
+            state.state,
+            alerts.alerts,
+            sessions.sessions,
             operations.CacheController,
-            operations.KeysController,
+            keys.KeysController,
+            audit.router,
         ],
         dependencies={"caller": Provide(provide_caller, sync_to_thread=False)},
         before_request=refuse_unknown,
         security=[{"key": []}],
     )
+    logins = Logins(gateway.stores.logins, gateway.keyring, gateway.clock, gateway.entropy)
     openapi = _openapi()
     app = Litestar(
-        route_handlers=[health, ready, metrics, api, reports.router(gateway.settings.homing_max_webhook_bytes)],
+        route_handlers=[health, ready, metrics, api, *PAGES, reports.router(gateway.settings.homing_max_webhook_bytes)],
         dependencies={"gateway": Provide(provide_gateway, sync_to_thread=False)},
-        state=State({"gateway": gateway}),
+        state=State({"gateway": gateway, "logins": logins, "state_feed": StateFeed(gateway)}),
         openapi_config=openapi,
         before_send=[name_all_methods],
         exception_handlers=_handlers(),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from homing.ports import (
     Alerts,
+    Audit,
     Directory,
     Events,
     Grants,
@@ -15,6 +16,7 @@ from homing.ports import (
     WriteProof,
 )
 from homing.ports.doubts import RestartClaims
+from homing.ports.logins import Logins
 from homing.store.db.database import Database
 
 
@@ -32,5 +34,7 @@ class Stores:
     leases: Leases
     grants: Grants
     alerts: Alerts
+    audit: Audit
     proof: WriteProof
     restart_claims: RestartClaims
+    logins: Logins

@@ -12,6 +12,7 @@ from statistics import median
 from types import TracebackType
 from typing import Any, Self
 
+from homing.demo.processes import Child
 from homing.lab.chaos.stage import Stage
 
 SAMPLED_EVERY_S = 5.0
@@ -28,7 +29,10 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What a process has at a moment. Monotonic seconds."""
+    """What a process has at a moment. Monotonic seconds.
+
+    `descriptors`: beyond those of the sessions that it holds, one each, which come and go.
+    """
 
     at_s: float
     memory_bytes: int
@@ -138,14 +142,22 @@ class Watch:
 
     async def _run(self) -> None:
         while True:
-            for child in (*self.stage.demo.gateways.values(), *self.stage.demo.instances.values()):
-                with suppress(OSError, ValueError, IndexError):
-                    self._samples.setdefault((child.name, child.pid), []).append(sample(child.pid))
+            stage = self.stage
+            for child in stage.demo.gateways.values():
+                self._take(child, 0)
+            lists = await asyncio.gather(*map(stage.listed, stage.instances))
+            for url, held in zip(stage.instances, lists, strict=True):
+                if held is not None:  # else it cannot say at the moment what its descriptors are for
+                    self._take(stage.demo.instances[url], len(held))
             await asyncio.sleep(self.every_s)
 
+    def _take(self, child: Child, sessions: int) -> None:
+        with suppress(OSError, ValueError, IndexError):
+            self._samples.setdefault((child.name, child.pid), []).append(sample(child.pid, sessions))
 
-def sample(pid: int) -> Sample:
+
+def sample(pid: int, sessions: int = 0) -> Sample:
     """Raises OSError of a process that is gone, and where the system does not tell."""
     process = Path("/proc") / str(pid)
     pages = int((process / "statm").read_text().split()[1])
-    return Sample(time.monotonic(), pages * _PAGE_BYTES, sum(1 for _ in (process / "fd").iterdir()))
+    return Sample(time.monotonic(), pages * _PAGE_BYTES, sum(1 for _ in (process / "fd").iterdir()) - sessions)

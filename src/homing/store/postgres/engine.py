@@ -17,6 +17,7 @@ from homing.store.db.database import Dialect
 from homing.store.db.failures import DRIVER_ERRORS, belongs_elsewhere, disconnected, lost_a_race, unavailable
 from homing.store.postgres.connecting import Limits, Opened, WritableServer
 from homing.store.postgres.dsn import PostgresDsn
+from homing.store.records.recording import by_its_act
 
 T = TypeVar("T")
 
@@ -75,7 +76,7 @@ class PostgresDatabase:
     async def write(self, fn: Callable[[Connection], T]) -> T:
         try:
             async with asyncio.timeout(self._write_limit_s):
-                return await self._write(fn)
+                return await self._write(by_its_act(fn))
         except DRIVER_ERRORS as error:
             raise unavailable(error) from error
 

@@ -20,6 +20,7 @@ from homing.store.db.database import Dialect, StoreMisconfigured
 from homing.store.db.failures import DRIVER_ERRORS, passes_on_file, said, unavailable
 from homing.store.db.prepared import PreparedConnection
 from homing.store.db.schema import metadata
+from homing.store.records.recording import by_its_act
 from homing.store.sqlite.filelock import FileLock
 from homing.store.sqlite.private_files import keep_private
 from homing.store.sqlite.shared_clock import SharedClock
@@ -95,7 +96,7 @@ class SqliteFile:
         try:
             async with asyncio.timeout(_WRITE_TIMEOUT_S):
                 await self._share_time()
-                return await self._writer.write(fn)
+                return await self._writer.write(by_its_act(fn))
         except DRIVER_ERRORS as error:
             raise unavailable(error) from error
 
