@@ -3,6 +3,7 @@
 from bite.catalogue import (
     adopting,
     describing,
+    families,
     granting,
     ground,
     holding,
@@ -38,5 +39,6 @@ DEFECTS: tuple[Defect, ...] = (
     *ground.DEFECTS,
     *leaving.DEFECTS,
     *describing.DEFECTS,
+    *families.DEFECTS,
     *sharing.DEFECTS,
 )
