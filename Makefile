@@ -14,7 +14,7 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
 	@touch $@
 
-.PHONY: help venv demo story test walk lint check format bench chaos sim fuzz bite lock clean
+.PHONY: help venv demo story test walk lint check format bench chaos soak sim fuzz bite lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ format: $(STAMP) ## rewrite the code in the project's format
 
 chaos: $(STAMP) ## real faults on a fleet under load, and a table of what came of them
 	$(BIN)/homing chaos $(ARGS)
+
+soak: $(STAMP) ## half an hour of faults under load: do memory and descriptors stay flat?
+	$(BIN)/homing chaos --soak 30m $(ARGS)
 
 sim: $(STAMP) ## disasters in virtual time, from seeds, judged from outside
 	$(BIN)/homing sim run --seeds 100 $(ARGS)

@@ -1,6 +1,7 @@
 """All defects, by what they are about."""
 
 from bite.catalogue import (
+    accounting,
     adopting,
     describing,
     families,
@@ -37,6 +38,7 @@ DEFECTS: tuple[Defect, ...] = (
     *strangers.DEFECTS,
     *working.DEFECTS,
     *ground.DEFECTS,
+    *accounting.DEFECTS,
     *leaving.DEFECTS,
     *describing.DEFECTS,
     *families.DEFECTS,

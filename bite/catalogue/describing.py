@@ -17,8 +17,8 @@ DEFECTS: tuple[Defect, ...] = (
         "boolean-made-of-a-text",
         "what is nearly right in a body is converted",
         "homing/serve/readable.py",
-        "msgspec.json.decode(raw, type=wanted)",
-        "msgspec.json.decode(raw, type=wanted, strict=False)",
+        "msgspec.json.Decoder(wanted)",
+        "msgspec.json.Decoder(wanted, strict=False)",
         _DESCRIBED,
     ),
     Defect(
@@ -44,5 +44,13 @@ DEFECTS: tuple[Defect, ...] = (
         '{"Allow": allow} if allow is not None else {}',
         '{"Allow": allow} if allow == "" else {}',
         _DESCRIBED,
+    ),
+    Defect(
+        "half-a-character-is-read",
+        "a body with half a character in it is called readable, and fails whoever reads it",
+        "homing/serve/readable.py",
+        '        if b"\\\\u" in raw:\n',
+        '        if b"\\\\v" in raw:\n',
+        (tests("serve/test_unreadable_bodies.py"),),
     ),
 )

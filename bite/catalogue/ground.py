@@ -6,6 +6,7 @@ _FAILOVER = (tests("contract/test_failover.py"),)
 _POOLED = (tests("contract/test_pooled.py"),)
 _DIAL = (tests("drivers/test_dial.py"),)
 _TLS = (tests("drivers/test_tls.py"),)
+_DISKS = (tests("chaos/test_ground.py"),)
 _READY = (tests("flows/test_readiness.py", "contract/test_write_proof.py"),)
 
 DEFECTS: tuple[Defect, ...] = (
@@ -104,5 +105,37 @@ DEFECTS: tuple[Defect, ...] = (
         'bool(_REFUSED_OURS.search(error.reason or ""))',
         'not bool(_REFUSED_OURS.search(error.reason or ""))',
         _TLS,
+    ),
+    Defect(
+        "one-silence-tells-nothing-of-the-others",
+        "each connection to a server that vanished finds that out by itself, one after the other",
+        "homing/store/postgres/engine.py",
+        "            if isinstance(error, TimeoutError):\n",
+        "            if isinstance(error, KeyError):\n",
+        (tests("contract/test_postgres_away.py"),),
+    ),
+    Defect(
+        "a-read-only-disk-is-for-ever",
+        "a gateway whose database's disk comes up read-only ends, and does not wait for it",
+        "homing/store/sqlite/filelock.py",
+        "            kind = StoreUnavailable if may_pass(error) else StoreMisconfigured\n",
+        "            kind = StoreMisconfigured if may_pass(error) else StoreMisconfigured\n",
+        _DISKS,
+    ),
+    Defect(
+        "a-full-journal-disk-is-for-ever",
+        "an instance whose journal's disk comes up full or read-only ends, and does not wait for it",
+        "homing/instance/notify/link.py",
+        "            if not may_pass(problem):\n",
+        "            if may_pass(problem) is not None:\n",
+        _DISKS,
+    ),
+    Defect(
+        "waits-for-whoever-reads-its-log",
+        "an instance stands still when nobody reads its log on",
+        "homing/serve/logs.py",
+        "handlers=[_Standard()]",
+        "handlers=[logging.StreamHandler()]",
+        (tests("serve/test_logs.py"),),
     ),
 )

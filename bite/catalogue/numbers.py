@@ -91,8 +91,8 @@ DEFECTS: tuple[Defect, ...] = (
         "one-region-for-all",
         "numbers of every workspace are read in the region of the settings",
         "homing/serve/workspaces.py",
-        "self._known = _settings(await self._directory.workspaces(), self.default_region)",
-        "_settings(await self._directory.workspaces(), self.default_region)",
+        "self._known = _settings(workspaces, self.default_region)",
+        "_settings(workspaces, self.default_region)",
         _API,
     ),
     Defect(

@@ -5,6 +5,9 @@ from bite.defect import Defect, tests
 _ANSWERS = (tests("drivers/test_poisoned_answers.py"),)
 _CLAIMS = (tests("decide/test_claims.py", "flows/test_false_claims.py"),)
 _RECORD = (tests("contract/test_directory_placements.py"),)
+_ADDRESSES = (tests("decide/test_addresses.py", "drivers/test_dial.py"),)
+_CODES = (tests("decide/test_codes.py"),)
+_ECHO = (tests("flows/test_send.py"),)
 _FILES = (tests("contract/test_private_files.py"),)
 
 DEFECTS: tuple[Defect, ...] = (
@@ -27,7 +30,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "any-claim-is-borne-out",
         "an instance says that it has a session under an epoch above the vault's, and is believed",
-        "homing/decide/claims.py",
+        "homing/decide/knowledge/claims.py",
         "    if row.epoch > word.epoch:\n",
         "    if row.epoch > word.epoch + 1_000_000:\n",
         _CLAIMS,
@@ -43,9 +46,41 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "world-readable",
         "the database file may be read by everybody on the machine",
-        "homing/store/private_files.py",
+        "homing/store/sqlite/private_files.py",
         "os.O_CLOEXEC, 0o600)",
         "os.O_CLOEXEC, 0o644)",
         _FILES,
+    ),
+    Defect(
+        "metadata-is-an-instance",
+        "a name that leads to a cloud's metadata is called like any other",
+        "homing/drivers/http/resolving.py",
+        "for each in (host, *addresses):",
+        "for each in (host,):",
+        _ADDRESSES,
+    ),
+    Defect(
+        "mapped-address-passes",
+        "a metadata address that is written as one of the other family is no such address",
+        "homing/decide/fleet/addresses.py",
+        "return address.ipv4_mapped or _translated(address) or address",
+        "return address",
+        _ADDRESSES,
+    ),
+    Defect(
+        "codes-by-name-alone",
+        "a code that links a phone is shown to read keys where a gateway calls it something else",
+        "homing/decide/reports/codes.py",
+        "        text = shape.sub(HIDDEN, text)\n",
+        "        text = text\n",
+        _CODES,
+    ),
+    Defect(
+        "echo-in-the-log",
+        "a gateway's error that quotes the message goes into the log as it is",
+        "homing/flows/sending/send.py",
+        "detail=without_echo(answer.detail, text.text, text.recipient_phone)",
+        "detail=answer.detail",
+        _ECHO,
     ),
 )

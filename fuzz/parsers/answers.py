@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from fuzz.parsers import lines
 from homing.drivers.http.connection import Reply
+from homing.drivers.reading import ODDITIES_SHOWN
 from homing.drivers.recognition import fingerprints
 from homing.drivers.redact import SHOWN_CHARACTERS
 from homing.drivers.webjs import answers, sessions
@@ -90,7 +91,7 @@ def _check_health(health: InstanceHealth | Fault) -> None:
 def _check_list(listed: SessionList | Fault) -> None:
     if isinstance(listed, Fault):
         return _check_fault(listed)
-    assert len(listed.oddities) <= sessions.ODDITIES_SHOWN + 1
+    assert len(listed.oddities) <= ODDITIES_SHOWN + 1
     for session in listed.sessions.values():
         _check_session(session)
     return None

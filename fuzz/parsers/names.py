@@ -7,6 +7,7 @@ from typing import TypeVar
 from homing.decide.reports import speakers
 from homing.decide.reports.meanings import session_of as session_reported
 from homing.decide.reports.speakers import Impostor, Introduced, Speaker
+from homing.drivers import lanes
 from homing.drivers.http import wire
 from homing.drivers.webjs import driver as webjs
 from homing.model.access import Key, Scope
@@ -18,6 +19,7 @@ from homing.serve.api import events as events_api
 from homing.serve.api.context import session_of, url_of, uuid_of
 from homing.serve.instance_keys import InstanceKeys
 from homing.serve.keyring import Keyring
+from homing.world import SystemClock
 
 T = TypeVar("T")
 
@@ -79,7 +81,7 @@ def _check_url(name: str) -> None:
     assert normal(url) == url, "the normal form has another normal form"
     assert origin_key(url)
     assert url.isprintable() and " " not in url, "an address that no log line and no request can carry"
-    peer = wire.Wire()._meet(url)
+    peer = wire.Wire()._meet(url, lanes.current()[0])
     assert peer.host
     assert wire._request("GET", peer, "/health", None, None).count(b"\r\n\r\n") == 1
 
@@ -103,7 +105,7 @@ def _check_speaker(word: str) -> None:
 
 
 def _check_keys(word: str) -> None:
-    keyring = Keyring(None, None)  # type: ignore[arg-type] - it is not read again here
+    keyring = Keyring(None, SystemClock())  # type: ignore[arg-type] - no key is read here
     keyring._keys = {_KEY.id: _KEY}
     assert _or_problem(lambda: authorise(keyring, word, Scope.READ)) is None, "a key that nobody has opens"
     _or_problem(lambda: _KEYS.check(word))

@@ -3,14 +3,16 @@
 import os
 import re
 import socket
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from homing.decide.access.audit import ChainKeys
 from homing.decide.admission import AdmissionPolicy
+from homing.decide.fleet.addresses import Reachable, networks
 from homing.decide.fleet.leases import LeasePolicy, unsafe
 from homing.decide.moves.rebalance import RebalancePolicy
 from homing.decide.moves.rules import MovePolicy
@@ -82,6 +84,7 @@ class Settings(BaseSettings):
     homing_upstream_verify: bool = True
     homing_connections_per_instance: int = Field(default=64, ge=1, le=10_000, description="for sends")
     homing_connections_per_session: int = Field(default=0, ge=0, description="of those at most; 0: a quarter")
+    homing_instance_networks: str = Field(default="", description="of refused addresses; a list with commas")
 
     # Whose right to act it is, and until when; in seconds, and checked together.
     homing_lease_heartbeat: float = Field(default=1.0, gt=0, le=60)
@@ -120,6 +123,8 @@ class Settings(BaseSettings):
     # What we know of people and keys.
     homing_default_region: str = "ID"
     homing_secret: str = Field(default="", repr=False, description="derives message ids; the HMAC secret if empty")
+    homing_old_secrets: str = Field(default="", repr=False, description="that the audit log was chained with; a list")
+    homing_audit_days: float = Field(default=365.0, ge=0, description="how long the audit log is kept; 0: for ever")
     homing_idempotency_hours: float = Field(default=24.0, gt=0)
 
     # What the commands talk to.
@@ -167,11 +172,10 @@ class Settings(BaseSettings):
                 raise ValueError(f"{each!r} is no origin; it should look like https://app.example.org, without a path")
         return value
 
-    @field_validator("homing_trusted_proxies")
+    @field_validator("homing_trusted_proxies", "homing_instance_networks")
     @classmethod
     def _networks(cls, value: str) -> str:
-        for each in filter(None, value.split(",")):
-            ip_network(each.strip(), strict=False)
+        networks(value)
         return value
 
     @field_validator("homing_sync_schedule")
@@ -203,6 +207,11 @@ class Settings(BaseSettings):
         return (self.homing_secret or self.whatsapp_hmac_secret or "homing").encode()
 
     @property
+    def audit_keys(self) -> ChainKeys:
+        """Without HOMING_SECRET the log is chained all the same, but by anybody who knows how: see decision 24."""
+        return ChainKeys.of(self.homing_secret, (each.strip() for each in self.homing_old_secrets.split(",")))
+
+    @property
     def send_policy(self) -> SendPolicy:
         return SendPolicy(
             deadline_s=self.homing_send_deadline,
@@ -223,7 +232,12 @@ class Settings(BaseSettings):
     @property
     def trusted_proxies(self) -> list[str]:
         """Those whose word on who their clients are is believed, as networks."""
-        return [str(ip_network(each.strip(), strict=False)) for each in self.homing_trusted_proxies.split(",") if each]
+        return [str(each) for each in networks(self.homing_trusted_proxies)]
+
+    @property
+    def reachable(self) -> Reachable:
+        """Where instances may be."""
+        return Reachable(networks(self.homing_instance_networks))
 
     @property
     def admission_policy(self) -> AdmissionPolicy:
@@ -327,6 +341,9 @@ def load(**overrides: Any) -> Settings:
         raise Misconfigured(f"{name} is set to {first['input']!r}: {said}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise Misconfigured(f"the settings file {env_file} cannot be read: {error}") from error
+    for url in (*settings.instances, settings.whatsapp_nodejs_url):
+        if (refused := settings.reachable.refused(urlsplit(url).hostname or "")) is not None:
+            raise Misconfigured(f"{url} cannot be an instance: {refused}; see HOMING_INSTANCE_NETWORKS")
     why = unsafe(settings.lease_policy)
     if why is not None:
         raise Misconfigured(f"the times of leases are not safe together: {why}")

@@ -91,6 +91,22 @@ async def test_a_server_that_falls_silent_in_the_middle_is_given_up(
     assert await doing(database) == 42
 
 
+async def test_one_silence_is_believed_of_all_older_connections(database: PostgresDatabase, proxy: TcpProxy) -> None:
+    """Where one lost its server without a word, so did the others: each would cost the time of a statement."""
+
+    def slow_pid(connection: Connection) -> int:
+        return int(connection.scalar(text("SELECT pg_backend_pid() FROM pg_sleep(0.1)")))
+
+    before = {*await asyncio.gather(*(database.read(slow_pid) for _ in range(3)))}
+    proxy.freeze()
+    async with unavailable_within(0.8):
+        await database.read(ask)
+    proxy.thaw()
+    after = {*await asyncio.gather(*(database.read(slow_pid) for _ in range(3)))}
+    assert len(before) == len(after) == 3
+    assert not before & after
+
+
 async def test_a_slow_statement_is_ended_and_its_connection_kept(database: PostgresDatabase) -> None:
     whoami = text("SELECT pg_backend_pid()")
     pid = await database.read(lambda c: c.scalar(whoami))

@@ -2,8 +2,7 @@
 
 import pytest
 
-from homing.decide import claims
-from homing.decide.knowledge import reconcile
+from homing.decide.knowledge import claims, reconcile
 from homing.decide.knowledge.reconcile import Absent, AtHome, Elsewhere, Observations
 from homing.model.fleet import (
     CLAIMED_EPOCH_MAX,

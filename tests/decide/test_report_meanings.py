@@ -18,7 +18,7 @@ from homing.model.fleet import InstanceUrl, SessionId
 A, B = InstanceUrl("http://a:3001"), InstanceUrl("http://b:3001")
 S = SessionId("webjs_1_a")
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=30),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=30),
     lambda inside: st.lists(inside, max_size=5) | st.dictionaries(st.text(max_size=10), inside, max_size=5),
     max_leaves=30,
 )

@@ -50,7 +50,20 @@ def test_two_spellings_of_an_address_are_one(given: str, normal_form: str) -> No
 
 
 @pytest.mark.parametrize(
-    "given", ["", "localhost:3001", "ftp://x", "http://", "http://h:99999", "http://u:p@h", "http://h?q=1"]
+    "given",
+    [
+        *("", "localhost:3001", "ftp://x", "http://", "http://h:99999", "http://u:p@h", "http://h?q=1"),
+        *(
+            "http://107\x0e0.0.1:3003/",
+            "http://h\n:1",
+            "http://h:1/\x7f",
+            "http://h i",
+            'http://h"',
+            "http://h'",
+            "http://h\\i",
+        ),
+        *("http://h:1/<b>", "http://h:1/a\u2028b", "http://h:1/{a}"),
+    ],
 )
 def test_what_is_no_base_url_is_refused_with_a_sentence(given: str) -> None:
     with pytest.raises(ValueError, match=r"."):

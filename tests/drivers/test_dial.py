@@ -8,9 +8,10 @@ import ssl
 import pytest
 from scripted_peers import Serve, answer, saying
 
+from homing.decide.fleet.addresses import Reachable
 from homing.drivers.http.resolving import Dialer, Made, Resolve, _first_to_answer, unreached
 from homing.drivers.http.wire import Reply, Wire
-from homing.model.faults import Phase
+from homing.model.faults import Fault, Phase
 
 REFUSED = ConnectionRefusedError(errno.ECONNREFUSED, "refused")
 NO_ROUTE = OSError(errno.ENETUNREACH, "no route")
@@ -223,3 +224,16 @@ def test_a_failure_to_connect_has_its_phase(error: Exception, phase: Phase) -> N
     fault = unreached(error)
     assert fault.phase is phase
     assert fault.detail
+
+
+async def test_a_name_that_leads_to_a_metadata_address_is_not_called() -> None:
+    async def resolve(_: str) -> list[str]:
+        return ["10.0.0.1", "169.254.169.254"]
+
+    wire = Wire(dialer=Dialer(resolve=resolve, refused=Reachable().refused))
+    for url in ("http://wa.example:80", "http://169.254.169.254", "http://[fe80::1]:3001"):
+        answer = await wire.call("GET", url, "/latest/meta-data", timeout_s=5)
+        assert isinstance(answer, Fault)
+        assert answer.phase is Phase.MISDIRECTED
+        assert "tells machines their credentials" in answer.detail
+    await wire.close()

@@ -85,7 +85,7 @@ def test_an_answer_other_than_200_is_this_fault(status: int, said: Any, phase: P
 
 def test_a_redirect_says_where_it_leads_and_shows_no_key() -> None:
     fault = answers.fault_of(reply(b"", 302, location="https://login.example/?api_key=s3cret&next=/x"), ("s3cret",))
-    assert fault.detail == "it answered with a redirect to https://login.example/?api_key=***&next=/x"
+    assert fault.detail == "it answered with a redirect to https://login.example"
 
 
 def test_a_web_page_in_place_of_a_receipt_is_called_one() -> None:
@@ -118,6 +118,14 @@ def test_how_long_to_wait_is_as_the_answer_says(headers: dict[str, str], wait_s:
 
 def test_what_is_not_json_is_quoted_as_it_is() -> None:
     assert answers.fault_of(reply(b"<h1>502 Bad\n Gateway</h1>", 502)).detail == "<h1>502 Bad Gateway</h1>"
+
+
+def test_a_gateways_own_words_are_for_the_log_and_its_category_for_others() -> None:
+    fault = answers.fault_of(reply({"error": "root:x:0:0"}, 500))
+    assert str(fault) == "500 server error (root:x:0:0)"
+    assert fault.category == "500 server error"
+    elsewhere = answers.fault_of(reply(b"", 302, location="https://login.example/secret"))
+    assert elsewhere.category == "302 misdirected (it answered with a redirect to https://login.example)"
 
 
 def test_a_detail_is_short_and_on_one_line() -> None:

@@ -87,6 +87,7 @@ async def test_a_wrong_key_is_unauthorised_and_is_not_shown(wire, node, at) -> N
     listed = await driver.sessions(at, timeout_s=2)
     assert isinstance(listed, NoList)
     assert "Invalid API key" in listed.reason
+    assert listed.category == "401 unauthorised"
 
 
 @pytest.mark.parametrize("echo", [KEY, "s%C3%A9cret%20key%2F42%2B%26", "api_key=other-secret&x=1"])

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from homing.decide.sending.recovery import SendPolicy
 from homing.model.errors import Code
@@ -299,3 +300,17 @@ async def test_sends_that_share_a_look_all_get_their_answer() -> None:
 
 def test_every_failure_code_of_a_send_is_a_code_of_the_api() -> None:
     assert {code.value for code in FailureCode} <= {code.value for code in Code}
+
+
+async def test_a_gateway_that_quotes_the_message_in_its_error_puts_it_in_no_log_and_no_answer() -> None:
+    async with bench(A) as it:
+        account = await it.account(A)
+        said = "Dear Anna, your code is 4711"
+        words = f"Evaluation failed: could not send '{said}' to 62811111111@c.us"
+        it.world.instances[A].misfortunes.append(Misfortune(Fault(Phase.REQUEST_REJECTED, words, 500, quoted=True)))
+        with capture_logs() as logs:
+            outcome = await it.send(account, said)
+        for shown in (str(outcome), str(logs)):
+            assert "Evaluation failed" in shown
+            assert "Anna" not in shown
+            assert "62811111111" not in shown

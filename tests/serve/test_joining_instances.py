@@ -56,6 +56,20 @@ async def test_what_is_no_gateway_is_refused_and_described(api: Api, there: dict
     assert api.world.instances[D].lists == 0
 
 
+async def test_an_address_that_no_instance_has_is_refused_whoever_insists(api: Api, there: dict[str, Any]) -> None:
+    there["answers"] = Fault(Phase.MISDIRECTED, "169.254.169.254 is link-local")
+    for insists in ({}, {"force": True}):
+        answer = await add(api, **insists)
+        assert (answer.status_code, answer.json()["code"]) == (422, "address_refused")
+        assert "HOMING_INSTANCE_NETWORKS" in answer.json()["detail"]
+    assert not await known(api)
+
+
+async def test_what_an_address_answers_is_not_passed_on(api: Api, there: dict[str, Any]) -> None:
+    api.world.instances[D].list_fault = Fault(Phase.SERVER_ERROR, "root:x:0:0", 500, quoted=True)
+    assert "root:x" not in (await add(api)).text
+
+
 @pytest.mark.parametrize(
     ("fault", "code"), [(WRONG_KEY, "key_refused"), (Fault(Phase.PATH_NOT_FOUND, status=404), "no_gateway")]
 )

@@ -2,6 +2,7 @@
 
 import os
 import re
+import select
 import socket
 import subprocess
 import sys
@@ -117,3 +118,28 @@ def until_it_answers(url: str) -> None:
         else:
             return
     raise AssertionError("the gateway did not come up")
+
+
+def test_what_is_logged_by_the_standard_library_keeps_nobody_waiting_either() -> None:
+    """An instance logs so, and libraries do: into a pipe that nobody reads, far more than it holds."""
+    code = """
+import logging, sys
+from homing.serve import logs
+logs.configure("debug", "text", background=True, libraries="debug")
+for number in range(3_000):
+    logging.getLogger("homing.instance").debug("line %d %s", number, "x" * 100)
+    logging.getLogger("homing.instance").debug("%d", "no number")
+print("went on", flush=True)
+"""
+    read_end, write_end = pipe()
+    with subprocess.Popen([sys.executable, "-c", code], stderr=write_end, stdout=subprocess.PIPE, text=True) as process:
+        os.close(write_end)
+        assert process.stdout is not None
+        try:
+            ready, _, _ = select.select([process.stdout], [], [], 20)
+            assert ready, "it waits for somebody to read its log"
+            assert process.stdout.readline() == "went on\n"
+            assert os.read(read_end, 65_536).startswith(b"DEBUG homing.instance: line 0 xxx")
+        finally:
+            process.kill()
+            os.close(read_end)

@@ -14,6 +14,7 @@ UNREADABLE = {
     "no JSON": b"hello",
     "a number beyond all": b'{"name": 1e400}',
     "NUL": b"\x00",
+    "half a character": b'{"name": "\\ud800"}',
     "said twice": b'{"name": "one", "name": "two"}',
 }
 
@@ -42,7 +43,7 @@ async def test_what_cannot_be_read_is_a_400_on_every_path(api: Api, what: str) -
         assert (answer.status_code, answer.json()["code"]) == (400, "malformed_body"), f"{method} {path}"
 
 
-@pytest.mark.parametrize("what", sorted(UNREADABLE.keys() - {"said twice", "a number beyond all"}))
+@pytest.mark.parametrize("what", sorted(UNREADABLE.keys() - {"said twice", "half a character"}))
 async def test_a_report_that_cannot_be_read_is_a_400(api: Api, what: str) -> None:
     answer = await report(api, UNREADABLE[what])
     assert (answer.status_code, answer.json()["code"]) == (400, "malformed_body")

@@ -4,20 +4,25 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from datetime import datetime, timedelta
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
 from sqlalchemy import URL
 
+from homing.cli.acting import act
+from homing.cli.amounts import Rate
 from homing.cli.source import Document
 from homing.cli.stops import CannotStart, NeedsAttention, problem
 from homing.compose import open_exits, open_stores
 from homing.compose.waiting import until_there
 from homing.config import Settings
 from homing.flows.background.alerts import STANDING_MAX
+from homing.flows.background.auditing import Auditing
 from homing.flows.failover.exits import Exited
-from homing.model.access import Scope
+from homing.model.access import Key, RateLimit, Scope
 from homing.model.alerts import Alert, Subject
+from homing.model.audit import Entry, Verdict, carrying_out
 from homing.model.errors import Problem
 from homing.model.fleet import (
     Account,
@@ -36,9 +41,18 @@ from homing.model.phones import Bare
 from homing.model.urls import normal
 from homing.model.work import ScheduleRecord
 from homing.model.workspaces import Workspace
-from homing.ports import Alerts, Directory, InstanceHealth, NameTaken, Page, StoreUnavailable, WorkspaceChanges
-from homing.serve import fleet_views, logs, problems, schedule_view, views
-from homing.serve.keyring import new_key
+from homing.ports import (
+    Alerts,
+    Directory,
+    InstanceHealth,
+    KeyChanges,
+    NameTaken,
+    Page,
+    StoreUnavailable,
+    WorkspaceChanges,
+)
+from homing.serve import audit_views, fleet_views, logs, problems, schedule_view, views
+from homing.serve.keyring import new_key, new_secret, to_come
 from homing.serve.workspaces import Workspaces, region_of
 from homing.store.db.database import StoreMisconfigured
 from homing.store.db.opening import parse, sqlite_path
@@ -106,7 +120,7 @@ class DatabaseSource:
         found = next((each for each in self._ask(lambda directory: directory.workspaces()) if each.id == number), None)
         return self._workspace_view(found or _no_workspace(number))
 
-    def change_workspace(self, number: int, changes: Mapping[str, str]) -> Document:
+    def change_workspace(self, number: int, changes: Mapping[str, Any]) -> Document:
         wanted = WorkspaceChanges()
         if "name" in changes:
             wanted["name"] = changes["name"]
@@ -114,6 +128,8 @@ class DatabaseSource:
             wanted["region"] = _region(changes["region"])
         if "bare_digits" in changes:
             wanted["bare_digits"] = Bare(changes["bare_digits"])
+        if "rate_limit" in changes:
+            wanted["rate_limit"] = _limit(changes["rate_limit"])
         changed = self._ask(lambda directory: directory.change_workspace(WorkspaceId(number), wanted))
         return self._workspace_view(changed or _no_workspace(number))
 
@@ -179,22 +195,60 @@ class DatabaseSource:
 
     def keys(self) -> Document:
         keys = self._ask(lambda directory: directory.keys())
-        return _plain({"data": [views.key(key) for key in keys], "next": None})
+        return {"data": [_key_view(key) for key in keys], "next": None}
 
-    def create_key(self, *, workspace: int | None, scope: str, name: str) -> Document:
+    def create_key(
+        self, *, workspace: int | None, scope: str, name: str, expires_at: datetime | None, rate: Rate | None
+    ) -> Document:
         key, secret = new_key(
-            SystemEntropy(), SystemClock(), workspace=_workspace(workspace), scope=Scope(scope), name=name
+            SystemEntropy(),
+            SystemClock(),
+            workspace=_workspace(workspace),
+            scope=Scope(scope),
+            name=name,
+            expires_at=_to_come(expires_at),
+            rate_limit=_limit(rate),
         )
         self._ask(lambda directory: directory.add_key(key))
-        return _plain(views.key(key, secret))
+        return _key_view(key, secret)
+
+    def change_key(self, key_id: str, changes: Mapping[str, Any]) -> Document:
+        wanted = KeyChanges()
+        if "name" in changes:
+            wanted["name"] = changes["name"]
+        if "expires_at" in changes:
+            wanted["expires_at"] = _to_come(changes["expires_at"])
+        if "rate_limit" in changes:
+            wanted["rate_limit"] = _limit(changes["rate_limit"])
+        return _key_view(self._ask(lambda directory: directory.change_key(key_id, wanted)) or _no_key(key_id))
+
+    def rotate_key(self, key_id: str, overlap_s: int) -> Document:
+        secret_hash, secret = new_secret(SystemEntropy(), key_id)
+        until = SystemClock().now() + timedelta(seconds=overlap_s)
+        rotated = self._ask(lambda directory: directory.rotate_key(key_id, secret_hash, until))
+        return _key_view(rotated or _no_key(key_id), secret)
 
     def revoke_key(self, key_id: str) -> None:
         async def ask(directory: Directory) -> None:
             if not any(key.id == key_id for key in await directory.keys()):
-                raise problem(404, "key_not_found", f"There is no key {key_id}")
+                _no_key(key_id)
             await directory.revoke_key(key_id, SystemClock().now())
 
         self._ask(ask)
+
+    def audit(self, *, action: str | None, subject: str | None, key_id: str | None, after: int, limit: int) -> Document:
+        async def story() -> list[Entry]:
+            async with open_stores(self._settings) as stores:
+                return await stores.audit.page(Page(after, limit), action=action, subject=subject, key_id=key_id)
+
+        return _plain(views.page([audit_views.entry(row) for row in told(story)], limit))
+
+    def verify_audit(self) -> Document:
+        async def story() -> Verdict:
+            async with open_stores(self._settings) as stores:
+                return await Auditing(stores.audit, SystemClock(), self._settings.audit_keys).verify()
+
+        return _plain(audit_views.verdict(told(story)))
 
     def _ask_beside_alerts(self, ask: Callable[[Directory], Awaitable[T]]) -> tuple[T, "Standing"]:
         async def story() -> tuple[T, Standing]:
@@ -226,7 +280,8 @@ def told(story: Callable[[], Awaitable[T]]) -> T:
     """Run something on the database; what goes wrong there ends the command with its sentence."""
 
     async def run() -> T:
-        return await story()
+        with carrying_out(act()):
+            return await story()
 
     try:
         return asyncio.run(run())
@@ -264,6 +319,25 @@ async def _account(directory: Directory, ref: str) -> Account:
 
 def _no_workspace(number: int) -> NoReturn:
     raise problem(404, "not_found", f"There is no workspace {number}")
+
+
+def _no_key(key_id: str) -> NoReturn:
+    raise problem(404, "key_not_found", f"There is no key {key_id}")
+
+
+def _key_view(key: Key, secret: str = "") -> Document:
+    return _plain(views.key(key, secret, now=SystemClock().now()))
+
+
+def _limit(rate: Rate | None) -> RateLimit | None:
+    return None if rate is None else RateLimit(**rate)
+
+
+def _to_come(expires_at: datetime | None) -> datetime | None:
+    try:
+        return to_come(expires_at, SystemClock().now())
+    except Problem as refused:
+        raise problem(422, refused.code.value, refused.detail) from refused
 
 
 def _region(given: str) -> str:

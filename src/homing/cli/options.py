@@ -25,6 +25,9 @@ Status = Literal[
 Kind = Literal["placement", "rediscovery", "rehome", "migration", "take_back"]
 Scope = Literal["admin", "send", "read"]
 Bare = Literal["strict", "national", "international"]
+RateOption = Annotated[
+    str | None, Parameter(name="--rate-limit", help="Requests at most: 600/min, 10/s, 5000/h; none: any number.")
+]
 Takeover = Literal["never", "manual", "auto"]
 
 

@@ -80,6 +80,12 @@ def instant(at: str | None) -> str:
     return at.replace("T", " ")[:19] + "Z"
 
 
+def rate_shown(row: Row) -> str:
+    """How often a key or a workspace may ask."""
+    limit = row.get("rate_limit")
+    return "-" if limit is None else f"{limit['requests']} in {limit['per_s']} s"
+
+
 def attention(row: Row) -> str:
     """The alerts that stand about it, by their kinds."""
     return ", ".join(alert["kind"] for alert in row.get("attention") or ()) or "-"

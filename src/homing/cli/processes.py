@@ -133,14 +133,13 @@ def _host(known: "Settings", hosting: "InstanceSettings", log_level: str) -> int
     import uvloop
 
     from homing.instance.notify.settings import Misconfigured
-    from homing.instance.run import AddressTaken, log_to_stderr
+    from homing.instance.run import AddressTaken
     from homing.model.vault import VaultSealed
     from homing.ports import StoreUnavailable
     from homing.serve import logs
     from homing.store.db.database import StoreMisconfigured
 
-    log_to_stderr(log_level.upper())
-    logs.configure(log_level, "text", background=True)
+    logs.configure(log_level, "text", background=True, libraries=log_level)
     try:
         uvloop.run(_hosted(known, hosting))
     except (AddressTaken, Misconfigured) as error:

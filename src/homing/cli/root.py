@@ -9,6 +9,7 @@ from cyclopts import App, CycloptsError, UnusedCliTokensError
 import homing
 from homing.cli import (
     accounts,
+    audit,
     cache,
     chaos,
     contacts,
@@ -23,6 +24,7 @@ from homing.cli import (
     sync,
     workspaces,
 )
+from homing.cli.acting import command
 from homing.cli.output import note, print_json
 from homing.cli.stops import ATTENTION, CANNOT, DONE, Stopped
 
@@ -38,8 +40,11 @@ Exit codes: 0 done; 1 something needs attention; 2 wrong use, or it cannot start
 
 def run(tokens: Sequence[str]) -> int:
     """Run one command line; returns its exit code. Says what went wrong in one sentence on stderr."""
+    app = _app()
     try:
-        result = _app()(tokens)
+        words, _, _ = app.parse_commands(tokens)
+        command.set(" ".join(["homing", *words]))
+        result = app(tokens)
         sys.stdout.flush()
     except CycloptsError as error:
         note(f"{_said(error)} See: {_help_of(error)}")
@@ -92,17 +97,18 @@ def _app() -> App:
         schedule.app,
         cache.app,
         keys.app,
+        audit.audit,
         db.app,
         sim.app,
     )
-    for place, command in enumerate(commands):
-        app.command(command)
-        app[_name_of(command)].sort_key = place
+    for place, each in enumerate(commands):
+        app.command(each)
+        app[_name_of(each)].sort_key = place
     return app
 
 
-def _name_of(command: App | Callable[..., object]) -> str:
-    return command.name[0] if isinstance(command, App) else command.__name__.replace("_", "-")
+def _name_of(each: App | Callable[..., object]) -> str:
+    return each.name[0] if isinstance(each, App) else each.__name__.replace("_", "-")
 
 
 def _said(error: CycloptsError) -> str:

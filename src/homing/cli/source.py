@@ -5,8 +5,10 @@ Both answer with the documents of the HTTP API, so that a command shows them wit
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from homing.cli.amounts import Rate
 from homing.cli.gateway import Gateway, path
 from homing.cli.stops import CannotStart
 
@@ -35,7 +37,7 @@ class Source(Protocol):
 
     def workspace(self, number: int) -> Document: ...
 
-    def change_workspace(self, number: int, changes: Mapping[str, str]) -> Document: ...
+    def change_workspace(self, number: int, changes: Mapping[str, Any]) -> Document: ...
 
     def instances(self) -> Document: ...
 
@@ -51,9 +53,21 @@ class Source(Protocol):
 
     def keys(self) -> Document: ...
 
-    def create_key(self, *, workspace: int | None, scope: str, name: str) -> Document: ...
+    def create_key(
+        self, *, workspace: int | None, scope: str, name: str, expires_at: datetime | None, rate: Rate | None
+    ) -> Document: ...
+
+    def change_key(self, key_id: str, changes: Mapping[str, Any]) -> Document: ...
+
+    def rotate_key(self, key_id: str, overlap_s: int) -> Document: ...
 
     def revoke_key(self, key_id: str) -> None: ...
+
+    def audit(
+        self, *, action: str | None, subject: str | None, key_id: str | None, after: int, limit: int
+    ) -> Document: ...
+
+    def verify_audit(self) -> Document: ...
 
 
 class GatewaySource:
@@ -88,7 +102,7 @@ class GatewaySource:
     def workspace(self, number: int) -> Document:
         return self._gateway.get(path("workspaces", number))
 
-    def change_workspace(self, number: int, changes: Mapping[str, str]) -> Document:
+    def change_workspace(self, number: int, changes: Mapping[str, Any]) -> Document:
         return self._gateway.patch(path("workspaces", number), changes)
 
     def instances(self) -> Document:
@@ -111,11 +125,28 @@ class GatewaySource:
     def keys(self) -> Document:
         return self._gateway.get("/keys")
 
-    def create_key(self, *, workspace: int | None, scope: str, name: str) -> Document:
-        return self._gateway.post("/keys", {"name": name, "scope": scope, "workspace_id": workspace})
+    def create_key(
+        self, *, workspace: int | None, scope: str, name: str, expires_at: datetime | None, rate: Rate | None
+    ) -> Document:
+        body = {"name": name, "scope": scope, "workspace_id": workspace}
+        given = {"expires_at": expires_at and expires_at.isoformat(), "rate_limit": rate}
+        return self._gateway.post("/keys", body | {field: value for field, value in given.items() if value})
+
+    def change_key(self, key_id: str, changes: Mapping[str, Any]) -> Document:
+        body = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in changes.items()}
+        return self._gateway.patch(path("keys", key_id), body)
+
+    def rotate_key(self, key_id: str, overlap_s: int) -> Document:
+        return self._gateway.post(path("keys", key_id, "rotate"), {"overlap_s": overlap_s})
 
     def revoke_key(self, key_id: str) -> None:
         self._gateway.delete(path("keys", key_id))
+
+    def audit(self, *, action: str | None, subject: str | None, key_id: str | None, after: int, limit: int) -> Document:
+        return self._gateway.get("/audit", action=action, subject=subject, key_id=key_id, after=after, limit=limit)
+
+    def verify_audit(self) -> Document:
+        return self._gateway.get("/audit/verify")
 
     def sync(self, *, dry_run: bool, force: bool) -> Document:
         """A sync by the gateway; each session's own result is in `checks`."""

@@ -4,11 +4,13 @@ import asyncio
 import sys
 from typing import Any
 
+from homing.cli.acting import act
 from homing.cli.stops import CannotStart, NeedsAttention
 from homing.cli.waiting import bars
 from homing.compose import open_sync
 from homing.config import Settings
 from homing.decide.knowledge.sync import Checked
+from homing.model.audit import carrying_out
 from homing.ports import StoreUnavailable
 from homing.serve import logs
 from homing.serve.sync_report import CHECKS_MAX, shown
@@ -19,7 +21,8 @@ def sync_here(settings: Settings, *, dry_run: bool, force: bool) -> dict[str, An
     """The report of one sync, with a progress bar while a person waits for it."""
     logs.configure("error" if sys.stderr.isatty() else settings.homing_log_level, settings.homing_log_format)
     try:
-        return asyncio.run(_run(settings, dry_run=dry_run, force=force))
+        with carrying_out(act()):
+            return asyncio.run(_run(settings, dry_run=dry_run, force=force))
     except StoreMisconfigured as error:
         raise CannotStart(str(error)) from error
     except StoreUnavailable as error:

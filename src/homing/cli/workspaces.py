@@ -5,8 +5,9 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
-from homing.cli.options import AsJson, Bare
-from homing.cli.output import Columns, moment, note, print_facts, print_json, print_rows
+from homing.cli.amounts import rate
+from homing.cli.options import AsJson, Bare, RateOption
+from homing.cli.output import Columns, moment, note, print_facts, print_json, print_rows, rate_shown
 from homing.cli.source import source
 from homing.cli.stops import CannotStart
 
@@ -17,6 +18,7 @@ _COLUMNS: Columns = {
     "name": "name",
     "region": "region",
     "bare digits": "bare_digits",
+    "rate limit": rate_shown,
     "created": moment("created_at"),
 }
 Ref = Annotated[int, Parameter(name="ID", validator=Number(gte=1), help="The workspace's number.")]
@@ -55,9 +57,12 @@ def set_workspace(
     ] = None,
     bare: Annotated[Bare | None, Parameter(help="What digits mean that name no country code.")] = None,
     name: Annotated[str | None, Parameter(help="A name for people to read.")] = None,
+    rate_limit: RateOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say how a workspace's numbers are read from now on. Numbers that were read before stay as they are.
+    """Say how a workspace's numbers are read from now on, and how often all of its keys together may ask.
+
+    Numbers that were read before stay as they are. A limit is an operator's to set; `none` takes it away.
 
     A number with `+` or `00` is read everywhere alike, and one with a trunk zero or with its area code in brackets
     belongs to the region. Of other digits, `--bare strict` takes the only valid reading and refuses those that have
@@ -68,11 +73,13 @@ def set_workspace(
     """
     given: dict[str, Any] = {"region": region, "bare_digits": bare, "name": name}
     changes = {field: value for field, value in given.items() if value is not None}
+    if rate_limit is not None:
+        changes["rate_limit"] = rate(rate_limit)
     if not changes:
-        raise CannotStart("Say what to set: --region, --bare or --name")
+        raise CannotStart("Say what to set: --region, --bare, --name or --rate-limit")
     _print(source().change_workspace(workspace, changes), as_json=as_json)
     if not as_json:
-        note("A running gateway reads numbers so within 5 s.")
+        note("A running gateway does so within 5 s.")
 
 
 def _print(workspace: dict[str, Any], *, as_json: bool) -> None:
@@ -85,5 +92,6 @@ def _print(workspace: dict[str, Any], *, as_json: bool) -> None:
             "name": workspace["name"],
             "region": workspace["region"],
             "bare digits": workspace["bare_digits"],
+            "rate limit": rate_shown(workspace),
         }
     )

@@ -1,6 +1,7 @@
 """A gateway at work, and what commands open without one."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
@@ -11,6 +12,7 @@ from homing.compose.stores import open_stores
 from homing.compose.wiring import Reached, drivers_of, exits_on, wired
 from homing.config import DEFAULT_INSTANCES, Misconfigured, Settings
 from homing.drivers import Drivers
+from homing.drivers.http.resolving import Dialer
 from homing.drivers.http.tls import TlsContexts, TlsFiles, TlsUnusable
 from homing.drivers.http.wire import Wire, WireLimits
 from homing.flows.background.alerts import AlertBook
@@ -20,6 +22,7 @@ from homing.flows.discovery.phones import Identity
 from homing.flows.discovery.sync import Sync
 from homing.flows.failover.exits import Exits
 from homing.flows.failover.sqlite_lock_watchdog import Unblocking
+from homing.model.audit import Act, Via, carrying_out
 from homing.model.gateways import DEFAULT_FAMILY
 from homing.model.urls import normal
 from homing.ports import Clock, Directory, Entropy, NameTaken
@@ -109,7 +112,7 @@ async def open_exits(settings: Settings) -> AsyncIterator[Exits]:
     """For a command that says, without a gateway, that an instance exited. Gateways find the wishes when they look."""
     async with AsyncExitStack() as stack:
         stores = await stack.enter_async_context(open_stores(settings))
-        wire = Wire(_limits(settings))
+        wire = _wire(settings)
         stack.push_async_callback(wire.close)
         fleet = LiveFleet(stores.directory, drivers_of(settings, wire, Metrics()), SystemClock())
         await fleet.refresh()
@@ -127,7 +130,7 @@ def _wire(settings: Settings) -> Wire:
         tls = TlsContexts(files)
     except TlsUnusable as error:
         raise Misconfigured(str(error)) from error
-    return Wire(_limits(settings), tls=tls)
+    return Wire(_limits(settings), tls=tls, dialer=Dialer(refused=settings.reachable.refused))
 
 
 def _limits(settings: Settings) -> WireLimits:
@@ -153,13 +156,15 @@ async def _know(gateway: Gateway, *, alone: bool) -> None:
 async def _join(settings: Settings, directory: Directory) -> None:
     """Let the settings' instances join the directory; the default ones only where there are none at all."""
     known = {instance.url: instance for instance in await directory.instances()}
-    for url in settings.instances or (() if known else map(normal, DEFAULT_INSTANCES)):
-        driver = settings.instance_drivers.get(url)
-        if url not in known:
-            with suppress(NameTaken):
-                await directory.create_instance(url, driver=driver or DEFAULT_FAMILY)
-        elif driver is not None and known[url].driver != driver:
-            await directory.change_instance(url, {"driver": driver})
+    start = Act(SystemEntropy().token(6).hex(), Via.START, "settings", "WHATSAPP_INSTANCE_n", socket.gethostname())
+    with carrying_out(start):
+        for url in settings.instances or (() if known else map(normal, DEFAULT_INSTANCES)):
+            driver = settings.instance_drivers.get(url)
+            if url not in known:
+                with suppress(NameTaken):
+                    await directory.create_instance(url, driver=driver or DEFAULT_FAMILY)
+            elif driver is not None and known[url].driver != driver:
+                await directory.change_instance(url, {"driver": driver})
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from homing.config import Settings
+from homing.decide.access.audit import NO_KEYS, ChainKeys
 from homing.ports import Clock
 from homing.store.db.database import Database
 from homing.store.db.migrating import migrate
@@ -16,6 +17,7 @@ from homing.store.notices.notices import StagedNotices
 from homing.store.notices.opening import open_notices
 from homing.store.opened import Stores
 from homing.store.records.alerts import SqlAlerts
+from homing.store.records.audit import SqlAudit
 from homing.store.records.reports import SqlEvents
 from homing.store.sends.messages import SqlMessages
 from homing.store.work.queue import SqlWork
@@ -40,11 +42,16 @@ async def open_stores(
             database, url, settings.homing_redis_url or None, settings.homing_listen_url or None
         )
         stack.push_async_callback(notices.close)
-        yield stores_on(database, notices, SystemClock(), on_read=on_read)
+        yield stores_on(database, notices, SystemClock(), on_read=on_read, audit_keys=settings.audit_keys)
 
 
 def stores_on(
-    database: Database, notices: StagedNotices, clock: Clock, *, on_read: Callable[[], None] = lambda: None
+    database: Database,
+    notices: StagedNotices,
+    clock: Clock,
+    *,
+    on_read: Callable[[], None] = lambda: None,
+    audit_keys: ChainKeys = NO_KEYS,
 ) -> Stores:
     """All stores on one open database."""
     directory = SqlDirectory(database, notices, clock, on_read=on_read)
@@ -59,6 +66,7 @@ def stores_on(
         leases=SqlLeases(database),
         grants=SqlGrants(database, notices),
         alerts=SqlAlerts(database, notices),
+        audit=SqlAudit(database, audit_keys),
         proof=SqlWriteProof(database),
         restart_claims=directory,
     )

@@ -21,6 +21,7 @@ from homing.drivers.metered import MeteredDriver
 from homing.drivers.registry import NoDrivers, families, unknown_driver
 from homing.flows.admission import Admissions
 from homing.flows.background.alerts import AlertBook
+from homing.flows.background.auditing import EVERY_MINUTE, Auditing
 from homing.flows.background.link_alerts import LinkAlerts
 from homing.flows.background.readiness import Readiness
 from homing.flows.background.retention import Housekeeping
@@ -71,6 +72,7 @@ from homing.serve.feed import EventFeed, Shares
 from homing.serve.gateway import Gateway, Moving
 from homing.serve.keyring import Keyring
 from homing.serve.metrics import Metrics
+from homing.serve.rate_limits import RateLimits
 from homing.serve.sends import SendEndpoint
 from homing.serve.workspaces import Workspaces
 from homing.store.directory import naming
@@ -95,8 +97,8 @@ def wired(
     """A gateway's parts, and what has to run for as long as it is at work."""
     fleet = LiveFleet(stores.directory, drivers, clock, default_url=InstanceUrl(settings.whatsapp_nodejs_url) or None)
     routes = _routes(settings, stores.directory, clock, metrics)
-    keyring, alerts = Keyring(stores.directory, clock), AlertBook(stores.alerts, clock)
-    workspaces = Workspaces(stores.directory, clock, settings.homing_default_region)
+    keyring, workspaces, rate_limits = _callers(settings, stores, clock)
+    alerts = AlertBook(stores.alerts, clock)
     fitness = fitness_of(fleet, alerts, clock, entropy)
     kept = _keeping(settings, stores, fleet, fitness, alerts, clock, entropy, metrics, reached)
     _subscribe(stores, routes, fleet, keyring, workspaces, kept.news, alerts)
@@ -106,15 +108,16 @@ def wired(
     accounts = _accounts(stores, fleet, entropy, metrics, kept, fitness, looking.links, settings.restoring_policy)
     doubts = _doubts(settings, stores, lists, fleet, accounts, alerts, clock)
     sending, said = _sending(settings, routes, fleet, looking.rediscovery, clock, kept, fitness, doubts)
-    made = (settings, stores, keyring, workspaces, routes, sending, metrics, clock, entropy)
+    made = (settings, stores, keyring, rate_limits, workspaces, routes, sending, metrics, clock, entropy)
     sends, keyed, recorder = _send_endpoint(*made)
     adopting = Adopting(stores.directory, lists, identity, clock, metrics, naming.taken)
     overlooked = Overlooked(stores.events, hints, clock)
     intake = Intake(stores.events, hints, said, clock, entropy, keep_days=settings.homing_event_days)
-    reports = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock)
-    feed = EventFeed(Shares(settings.homing_streams, settings.streams_of_a_key))
+    reports, feed = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock), _feed(settings, keyring)
     _subscribe(stores, overlooked, feed)
-    scheduler = Scheduler(stores.schedules, clock, [_sync_schedule(settings, sync, metrics)], owner=entropy.uuid())
+    auditing = _auditing(settings, stores, clock)
+    schedules = _sync_schedule(settings, sync, metrics), Schedule("audit-log", EVERY_MINUTE, auditing.tick)
+    scheduler = Scheduler(stores.schedules, clock, schedules, owner=entropy.uuid())
     gateway = Gateway(
         settings=settings,
         clock=clock,
@@ -124,6 +127,7 @@ def wired(
         routes=routes,
         fleet=fleet,
         keyring=keyring,
+        rate_limits=rate_limits,
         workspaces=workspaces,
         accounts=accounts,
         pairing=_pairing(stores, fleet, clock),
@@ -140,6 +144,7 @@ def wired(
         keeper=kept.keeper,
         news=kept.news,
         alerts=alerts,
+        auditing=auditing,
         readiness=Readiness(stores.proof, clock),
         fitness=fitness,
         unknown_senders=reports.unknown,
@@ -151,6 +156,24 @@ def wired(
     known = (doubts, reports.unknown, reports.rejections, fitness, strays, _housekeeping(settings, stores, clock))
     moved = (looking.take_backs, kept.watching, kept.keeper, kept.worker, gateway.moving.drains, gateway.restoring)
     return gateway, [part.run for part in (*services, *known, *moved)]
+
+
+def _callers(settings: Settings, stores: Stores, clock: Clock) -> tuple[Keyring, Workspaces, RateLimits]:
+    """Who may ask, and how often."""
+    keyring = Keyring(stores.directory, clock)
+    workspaces = Workspaces(stores.directory, clock, settings.homing_default_region)
+    return keyring, workspaces, RateLimits(workspaces.rate_limit, clock)
+
+
+def _auditing(settings: Settings, stores: Stores, clock: Clock) -> Auditing:
+    return Auditing(stores.audit, clock, settings.audit_keys, keep_days=settings.homing_audit_days)
+
+
+def _feed(settings: Settings, keyring: Keyring) -> EventFeed:
+    """Streams whose key is not in force any more end at once."""
+    feed = EventFeed(Shares(settings.homing_streams, settings.streams_of_a_key))
+    keyring.on_change = feed.wake
+    return feed
 
 
 class _Hears(Protocol):
@@ -243,6 +266,7 @@ def _send_endpoint(
     settings: Settings,
     stores: Stores,
     keyring: Keyring,
+    rate_limits: RateLimits,
     workspaces: Workspaces,
     routes: RouteCache,
     sending: Sending,
@@ -254,6 +278,7 @@ def _send_endpoint(
     recorder = Recorder(stores.messages, clock)
     endpoint = SendEndpoint(
         keyring=keyring,
+        rate_limits=rate_limits,
         workspaces=workspaces,
         routes=routes,
         sending=sending,

@@ -21,6 +21,9 @@ class Folder:
 
     path: Path
     kept: bool
+    journals: Path
+    """What the instances have to tell a gateway that is not there."""
+    logs: Path
 
     @property
     def database(self) -> Path:
@@ -29,15 +32,6 @@ class Folder:
     @property
     def ledger(self) -> Path:
         return self.path / "ledger.jsonl"
-
-    @property
-    def journals(self) -> Path:
-        """What the instances have to tell a gateway that is not there."""
-        return self.path / "journals"
-
-    @property
-    def logs(self) -> Path:
-        return self.path / "logs"
 
     def leftovers(self) -> list[Path]:
         """What an earlier demo wrote here."""
@@ -51,17 +45,21 @@ def open_folder(plan: Plan) -> Iterator[Folder]:
     if plan.folder is None:
         path = Path(tempfile.mkdtemp(prefix="homing-demo-"))
         try:
-            yield _made(Folder(path, kept=False))
+            yield _made(_planned(plan, path, kept=False))
         finally:
             _remove(path)
         return
-    folder = Folder(plan.folder.absolute(), kept=True)
+    folder = _planned(plan, plan.folder.absolute(), kept=True)
     try:
         _made(folder)
         _make_room(folder, fresh=plan.fresh)
     except OSError as error:
         raise Unworkable(f"The folder {folder.path} cannot be used: {error.strerror or error}") from error
     yield folder
+
+
+def _planned(plan: Plan, path: Path, *, kept: bool) -> Folder:
+    return Folder(path, kept, plan.journals or path / "journals", plan.logs or path / "logs")
 
 
 def _remove(path: Path) -> None:

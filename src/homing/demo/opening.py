@@ -14,7 +14,7 @@ from homing.config import Settings
 from homing.demo import processes
 from homing.demo.calls import GatewayClient, InstanceClient, open_http
 from homing.demo.folder import Folder, open_folder
-from homing.demo.plan import Plan, Unworkable, check
+from homing.demo.plan import Apart, Plan, Unworkable, check
 from homing.demo.population import Population, log_in, pair, settle
 from homing.demo.processes import LISTENS_WITHIN_S, Child
 from homing.demo.state_file import StateFile
@@ -44,7 +44,7 @@ class Starter:
 
     def whatsapp(self) -> Child:
         options = ["--ledger", str(self.folder.ledger)]
-        return self._start("WhatsApp", "simulated_whatsapp", options, {})
+        return self._start("WhatsApp", "simulated_whatsapp", options, {}, Apart())
 
     def instance(self, number: int, whatsapp_address: str, *, again: bool = False) -> Child:
         """One that starts `again` can ask the gateway what is placed on it; at first there is none to ask."""
@@ -55,7 +55,10 @@ class Starter:
             # What happens before the gateway listens waits in the instance's journal.
             settings |= {"HOMING_URL": self.plan.gateway_urls[0], "HMAC_SECRET": self.trust.hmac_secret}
             options += ["--data", str(self.folder.journals), *(["--restore-from-gateway"] if again else [])]
-        return self._start(f"Instance {number}", "homing.cli", options, settings)
+        name = self.plan.instance_name(number)
+        apart = self.plan.apart(name)
+        options += ["--log-level", "debug"] if apart.tells_all else []
+        return self._start(name, "homing.cli", options, settings, apart)
 
     def instance_settings(self, number: int) -> dict[str, str]:
         """What this instance of the demo has to know."""
@@ -67,7 +70,8 @@ class Starter:
         }
 
     def gateway(self, number: int, more: Mapping[str, str] | None = None) -> Child:
-        name = "Gateway" if self.plan.gateways == 1 else f"Gateway {number}"
+        name = self.plan.gateway_name(number)
+        apart = self.plan.apart(name)
         numbered = {f"WHATSAPP_INSTANCE_{place}": url for place, url in enumerate(self.plan.instance_urls, 1)}
         return self._start(
             name,
@@ -82,13 +86,20 @@ class Starter:
                 "WHATSAPP_API_KEY": self.trust.instance_api_key,
                 "WHATSAPP_HMAC_SECRET": self.trust.hmac_secret,
                 **numbered,
+                **({"HOMING_LOG_LEVEL": "debug"} if apart.tells_all else {}),
                 **(more or {}),
             },
+            apart,
         )
 
-    def _start(self, name: str, module: str, options: list[str], settings: dict[str, str]) -> Child:
-        folder = self.folder
-        child = processes.start(name, module, options, folder=folder.path, logs=folder.logs, settings=settings)
+    def _start(
+        self, name: str, module: str, options: Sequence[str], settings: Mapping[str, str], apart: Apart
+    ) -> Child:
+        command = [*apart.program, module, *options]
+        logs = self.folder.logs
+        child = processes.start(
+            name, command[0], command[1:], folder=self.folder.path, logs=logs, settings=settings, pipe=apart.pipe
+        )
         self._children.append(child)
         return child
 
@@ -112,9 +123,13 @@ class Demo:
 
     async def start_instance_again(self, url: str) -> None:
         """A new process for an instance that was killed; it has announced itself when this returns."""
+        self.begin_instance_again(url)
+        await processes.announced(self.instances[url])
+
+    def begin_instance_again(self, url: str) -> None:
+        """The same, without waiting."""
         number = list(self.instances).index(url)
         self.instances[url] = self.starter.instance(number + 1, self.whatsapp_address, again=True)
-        await processes.announced(self.instances[url])
 
     def start_gateway_again(self, url: str, more: Mapping[str, str] | None = None) -> None:
         """A new process for a gateway that was killed, told `more`; it may not be ready yet when this returns."""

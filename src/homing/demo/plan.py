@@ -1,6 +1,6 @@
 """What demo is wanted, and whether it can be had."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,6 +43,23 @@ class Detours:
 
 
 @dataclass(frozen=True, slots=True)
+class Apart:
+    """What one process of the demo has that others have not.
+
+    The `pipe` leads to its log, and somebody reads it. The `program` is a module, with its arguments, that runs the
+    process's own. It `tells_all`: everything that can be logged is.
+    """
+
+    pipe: Path | None = None
+    program: tuple[str, ...] = ()
+    tells_all: bool = False
+
+
+def nothing_apart(_name: str) -> Apart:
+    return Apart()
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """How large the demo is, where it listens, and where it keeps what it writes."""
 
@@ -53,6 +70,9 @@ class Plan:
     gateway_port: int = 8000
     first_instance_port: int = 3001
     folder: Path | None = None
+    journals: Path | None = None
+    logs: Path | None = None
+    """Where these are kept if it is not in the folder."""
     fresh: bool = False
     database_url: str | None = None
     state_file: Path | None = None
@@ -65,6 +85,10 @@ class Plan:
     """The module that a gateway is, with its arguments."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """What gateways and instances are told beyond what the demo needs."""
+    apart: Callable[[str], Apart] = nothing_apart
+    """What a gateway or an instance, by its name, has for itself."""
+    instance_hosts: tuple[str, ...] = ()
+    """The names under which instances are reached; none: localhost."""
 
     @property
     def instance_ports(self) -> list[int]:
@@ -81,11 +105,19 @@ class Plan:
 
     @property
     def instance_urls(self) -> list[InstanceUrl]:
-        return [InstanceUrl(f"http://localhost:{port}") for port in self.instance_ports]
+        hosts = self.instance_hosts or ("localhost",) * self.instances
+        return [InstanceUrl(f"http://{host}:{port}") for host, port in zip(hosts, self.instance_ports, strict=True)]
 
     @property
     def gateway_urls(self) -> list[str]:
         return [f"http://localhost:{port}" for port in self.gateway_ports]
+
+    def instance_name(self, number: int) -> str:
+        """What the process is called, as is its log."""
+        return f"Instance {number}"
+
+    def gateway_name(self, number: int) -> str:
+        return "Gateway" if self.gateways == 1 else f"Gateway {number}"
 
     def account_plans(self) -> list[AccountPlan]:
         """142, 144 and 145 on the first three instances, then the others in turn."""

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from homing.demo.plan import Unworkable
 from homing.listening import listeners
@@ -48,15 +48,25 @@ class Child:
 
 
 def start(
-    name: str, module: str, arguments: Sequence[str], *, folder: Path, logs: Path, settings: Mapping[str, str]
+    name: str,
+    module: str,
+    arguments: Sequence[str],
+    *,
+    folder: Path,
+    logs: Path,
+    settings: Mapping[str, str],
+    pipe: Path | None = None,
 ) -> Child:
     """Run a module as a process of its own, which knows of our environment only what every program needs.
 
+    It writes to its log itself, or to the pipe that leads there.
+
     It gets its own session, so that a Ctrl-C on the terminal reaches the demo alone, which then ends all in order.
     """
-    log = logs / f"{name.replace(' ', '-').lower()}.log"
+    log = log_of(logs, name)
     command = [sys.executable, "-P", "-m", "homing.demo.child", str(os.getpid()), module, *arguments]
-    with log.open("ab") as output:
+    log.touch()
+    with _opened(pipe or log) as output:
         process = subprocess.Popen(  # noqa: S603 - our own modules, without a shell
             command,
             stdin=subprocess.DEVNULL,
@@ -67,6 +77,16 @@ def start(
             start_new_session=True,
         )
     return Child(name, process, log)
+
+
+def log_of(logs: Path, name: str) -> Path:
+    """The file that has what the process says."""
+    return logs / f"{name.replace(' ', '-').lower()}.log"
+
+
+def _opened(output: Path) -> BinaryIO:
+    """To append to; a pipe cannot be asked for its end."""
+    return os.fdopen(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), "wb", buffering=0)
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:

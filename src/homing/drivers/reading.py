@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from math import inf
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -125,7 +126,7 @@ def id_of(value: object) -> str | None:
 def told_words(reply: Reply) -> str:
     """What an answer says went wrong, as it says it: not to be shown before `shown`."""
     if 300 <= reply.status < 400:
-        return f"{_REDIRECT_WORDS} to {reply.headers.get('location', 'nowhere')}"
+        return f"{_REDIRECT_WORDS} to {_origin(reply.headers.get('location', ''))}"
     told = told_by(reply.body)
     for name in _WORDS_IN:
         if (words := text(told.get(name))) is not None:
@@ -133,19 +134,30 @@ def told_words(reply: Reply) -> str:
     return "" if told else reply.body[:400].decode("utf-8", "replace")
 
 
+def _origin(location: str) -> str:
+    """Where a redirect leads, without the path: whatever answered may have put anything there."""
+    try:
+        parts = urlsplit(location)
+    except ValueError:
+        return "nowhere"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.scheme and parts.netloc else "another path"
+
+
 def fault(reply: Reply, phase: Phase, words: str, secrets: Iterable[str] = ()) -> Fault:
-    """The fault that an answer is, in words that are fit to be shown."""
+    """The fault that an answer is, in words that are fit to be shown: its own, unless it leads elsewhere."""
     waits = phase in (Phase.THROTTLED, Phase.UNAVAILABLE)
     return Fault(
         phase,
         shown(words, secrets),
         reply.status,
         retry_after_s=retry_after_s(reply.headers) if waits else None,
+        quoted=not 300 <= reply.status < 400,
     )
 
 
-def malformed(reply: Reply, why: str, secrets: Iterable[str] = ()) -> Fault:
-    return Fault(Phase.REPLY_MALFORMED, shown(why, secrets), reply.status)
+def malformed(reply: Reply, why: str, secrets: Iterable[str] = (), *, quoted: bool = False) -> Fault:
+    """`quoted`: why it is malformed is told in its own words."""
+    return Fault(Phase.REPLY_MALFORMED, shown(why, secrets), reply.status, quoted=quoted)
 
 
 def plain_phase(status: int, *, refused: Phase) -> Phase:

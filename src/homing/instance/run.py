@@ -8,8 +8,6 @@ import resource
 import secrets
 import signal
 import socket
-import sys
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -26,9 +24,7 @@ from homing.instance.host import Host
 from homing.instance.lease import Lease
 from homing.instance.notify.events import OnHostEvent
 from homing.instance.notify.gateway import Gateway
-from homing.instance.notify.journal import Journal
-from homing.instance.notify.journal_file import JournalInUse, NotAJournal
-from homing.instance.notify.notifier import Notifier
+from homing.instance.notify.link import Link
 from homing.instance.notify.settings import GatewaySettings, Misconfigured
 from homing.instance.policy import HostPolicy
 from homing.listening import listeners
@@ -69,41 +65,6 @@ class AddressTaken(Exception):
     """The instance cannot listen where it should; the message is one sentence for the operator."""
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    """What ties an instance to its gateway. ``restores``: the gateway is asked at boot what is placed here."""
-
-    gateway: Gateway
-    notifier: Notifier
-    restores: bool
-
-    @classmethod
-    async def open(cls, settings: GatewaySettings, url: str) -> "Link":
-        """Take up the journal of the instance at this address. Raises ``Misconfigured``."""
-        path = settings.journal_path(url)
-        try:
-            journal = await Journal.open(path)
-        except (JournalInUse, NotAJournal) as problem:
-            raise Misconfigured(str(problem)) from problem
-        except OSError as problem:
-            raise Misconfigured(f"The journal {path} cannot be opened: {problem.strerror or problem}.") from problem
-        gateway = await Gateway.open(settings.url, settings.retries.in_flight_max + 1)
-        notifier = Notifier(
-            gateway.notify,
-            journal,
-            secret=settings.hmac_secret,
-            instance_url=url,
-            clock=time.time,
-            random=SystemRandom(),
-            policy=settings.retries,
-        )
-        return cls(gateway, notifier, settings.restore)
-
-    async def close(self) -> None:
-        await self.notifier.stop()
-        await self.gateway.close()
-
-
 class Instance:
     """A running instance: ``async with await Instance.start(settings) as instance``."""
 
@@ -134,13 +95,15 @@ class Instance:
         Raises ``AddressTaken`` and ``Misconfigured``.
         """
         listening = _listening(settings.host, settings.port)
-        url = settings.url or f"http://localhost:{listening[0].getsockname()[1]}"
+        port: int = listening[0].getsockname()[1]
+        url = settings.url or f"http://localhost:{port}"
         try:
-            link = await Link.open(settings.gateway, url) if settings.gateway else None
+            opening = Link.open(settings.gateway, url, waits=lambda: _leave(listening)) if settings.gateway else None
+            link = await opening if opening is not None else None
         except Misconfigured:
-            for each in listening:
-                each.close()
+            _leave(listening)
             raise
+        listening = listening or _listening(settings.host, port)
         host = Host(
             SimulatedEngine(tcp(settings.whatsapp_address)),
             credentials,
@@ -231,13 +194,16 @@ async def serve(
     stopped = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stopped.set)
-    async with await Instance.start(settings, credentials, leases, clock, fresh_id=fresh_id) as instance:
+    starting = asyncio.ensure_future(Instance.start(settings, credentials, leases, clock, fresh_id=fresh_id))
+    ending = asyncio.ensure_future(stopped.wait())
+    await asyncio.wait({starting, ending}, return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()  # it may wait for its journal's disk, for ever
+        await asyncio.gather(starting, return_exceptions=True)
+        return
+    async with await starting as instance:
         print(json.dumps({"pid": os.getpid(), "url": instance.url}), flush=True)
-        await stopped.wait()
-
-
-def log_to_stderr(level: str) -> None:
-    logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+        await ending
 
 
 def _listening(host: str, port: int) -> list[socket.socket]:
@@ -245,6 +211,13 @@ def _listening(host: str, port: int) -> list[socket.socket]:
         return listeners(host, port, backlog=_BACKLOG)
     except OSError as problem:
         raise AddressTaken(f"Cannot listen on {host}:{port}: {problem.strerror or problem}.") from problem
+
+
+def _leave(listening: list[socket.socket]) -> None:
+    """Whoever calls is refused from here on, and waits for no answer."""
+    for each in listening:
+        each.close()
+    listening.clear()
 
 
 def _allow_many_connections() -> None:

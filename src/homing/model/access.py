@@ -20,8 +20,19 @@ class Scope(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class RateLimit:
+    """So many requests in so many seconds. All of them may come at once; then they come back evenly."""
+
+    requests: int
+    per_s: int
+
+
+@dataclass(frozen=True, slots=True)
 class Key:
-    """An API key without its secret. With a workspace it acts for that one alone; without, for all of them."""
+    """An API key without its secret. With a workspace it acts for that one alone; without, for all of them.
+
+    After a rotation the secret before opens too, until `previous_until`. `last_used_at` is up to a minute old.
+    """
 
     id: str
     workspace_id: WorkspaceId | None
@@ -30,3 +41,11 @@ class Key:
     secret_hash: str
     created_at: datetime
     revoked_at: datetime | None = None
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = None
+    previous_hash: str | None = None
+    previous_until: datetime | None = None
+    rate_limit: RateLimit | None = None
+
+    def has_expired(self, now: datetime) -> bool:
+        return self.expires_at is not None and self.expires_at <= now

@@ -29,6 +29,7 @@ class Code(StrEnum):
     INSTANCE_IN_USE = "instance_in_use"
     DRIVER_UNKNOWN = "driver_unknown"
     NO_GATEWAY = "no_gateway"
+    ADDRESS_REFUSED = "address_refused"
     KEY_REFUSED = "key_refused"
     ACCOUNT_NOT_PLACED = "account_not_placed"
     INSTANCE_OBSERVED = "instance_observed"
@@ -61,6 +62,7 @@ class Code(StrEnum):
     NOTHING_TO_PAIR = "nothing_to_pair"
     NO_PAIRING_CODE = "no_pairing_code"
     PAIRING_RENEWED_LATELY = "pairing_renewed_lately"
+    RATE_LIMITED = "rate_limited"
     OVERLOADED = "overloaded"
     INTERNAL_ERROR = "internal_error"
 

@@ -5,7 +5,7 @@ exception and every answer it meets into exactly one of these, once. What a faul
 `homing.decide.sending.failures`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from homing.model.fleet import Epoch
@@ -60,6 +60,13 @@ class Fault:
     retry_after_s: float | None = None
     epoch: Epoch | None = None
     """The epoch that the instance says is its own, where it refused ours."""
+    quoted: bool = field(default=False, compare=False)
+    """`detail` is the peer's own words."""
+
+    @property
+    def category(self) -> str:
+        """What it is, without the peer's words: for whoever may have chosen the peer."""
+        return str(replace(self, detail="", quoted=False) if self.quoted else self)
 
     def __str__(self) -> str:
         shown = f"{self.status} " if self.status else ""

@@ -280,6 +280,11 @@ class NoList:
     fault: "Fault | None" = None
     """What the call for it met."""
 
+    @property
+    def category(self) -> str:
+        """The reason without the instance's own words."""
+        return self.fault.category if self.fault is not None else self.reason
+
 
 Listing = SessionList | NoList
 

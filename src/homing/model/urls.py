@@ -9,6 +9,9 @@ from homing.model.fleet import InstanceUrl
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 _PLAIN_PATH = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)+")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_LONGEST = 500
+_SHOWN = 100
+_NEVER_IN_ONE = frozenset(" \"'<>`\\^{}|")
 
 
 def normal(url: str) -> InstanceUrl:
@@ -16,8 +19,12 @@ def normal(url: str) -> InstanceUrl:
 
     Raises ValueError, with a sentence that names the URL, for what is no http or https base URL.
     """
+    url = url.strip(" ")
+    if len(url) > _LONGEST or not url.isprintable() or not _NEVER_IN_ONE.isdisjoint(url):
+        # What reads URLs drops line breaks from the midst of one; who then speaks to whom is anybody's guess.
+        raise ValueError(f"{url[:_SHOWN]!r} has a space, a quote, a control character or 500 characters and more in it")
     try:
-        parts = urlsplit(url.strip())
+        parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
         raise ValueError(f"{url!r} is not a URL: {error}") from error

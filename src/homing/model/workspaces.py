@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from homing.model.access import RateLimit
 from homing.model.fleet import WorkspaceId
 from homing.model.phones import Bare
 
@@ -10,10 +11,11 @@ from homing.model.phones import Bare
 @dataclass(frozen=True, slots=True)
 class Workspace:
     """Who owns accounts, contacts and keys. `region` (ISO 3166, upper case) is where its national numbers belong;
-    None: where the settings say."""
+    None: where the settings say. `rate_limit` is for all of its keys together."""
 
     id: WorkspaceId
     name: str
     region: str | None
     bare_digits: Bare
     created_at: datetime
+    rate_limit: RateLimit | None = None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypedDict
 
-from homing.model.access import Key
+from homing.model.access import RateLimit
 from homing.model.calls import InstanceHealth as InstanceHealth
 from homing.model.calls import OutgoingText as OutgoingText
 from homing.model.calls import PairingCode as PairingCode
@@ -61,7 +61,10 @@ from homing.model.vault import VaultSealed as VaultSealed
 from homing.model.vault import Vouched as Vouched
 from homing.model.workspaces import Workspace
 from homing.ports.alerts import Alerts as Alerts
+from homing.ports.audit import Audit as Audit
 from homing.ports.handing import HandedOut as HandedOut
+from homing.ports.keys import KeyChanges as KeyChanges
+from homing.ports.keys import Keys as Keys
 from homing.ports.leases import Credentials as Credentials
 from homing.ports.leases import Grants as Grants
 from homing.ports.leases import Leases as Leases
@@ -166,14 +169,16 @@ class InstanceChanges(TypedDict, total=False):
 
 
 class WorkspaceChanges(TypedDict, total=False):
-    """What may be set of a workspace. What is absent stays; a region of None is the settings' again."""
+    """What may be set of a workspace. What is absent stays; a region of None is the settings' again, and a limit of
+    None is none."""
 
     name: str
     region: str | None
     bare_digits: Bare
+    rate_limit: RateLimit | None
 
 
-class Directory(HandedOut, Protocol):
+class Directory(HandedOut, Keys, Protocol):
     """The durable map: who exists, and where each session lives. Raises StoreUnavailable from every method.
 
     Placements change by compare-and-set alone (`rebind`): a change holds only if the record it started from,
@@ -386,16 +391,6 @@ class Directory(HandedOut, Protocol):
     ) -> list[Move]:
         """The log of moves, newest first; `page.after` is the id below which to go on, 0 for the newest."""
         ...
-
-    async def keys(self) -> list[Key]:
-        """All keys that are not revoked."""
-        ...
-
-    async def add_key(self, key: Key) -> None:
-        """The key's workspace comes to exist if it did not."""
-        ...
-
-    async def revoke_key(self, key_id: str, at: datetime) -> Key | None: ...
 
 
 # --- messages -------------------------------------------------------------------------------------------------

@@ -35,12 +35,28 @@ class Caller:
 
 def authorise(keyring: Keyring, authorization: str | None, needed: Scope) -> Caller:
     """The caller behind an Authorization header. Raises Problem: 401 without a known key, 403 for too small a scope."""
+    caller = recognise(keyring, authorization)
+    allow(caller, needed)
+    return caller
+
+
+def recognise(keyring: Keyring, authorization: str | None) -> Caller:
+    """The caller behind an Authorization header, whatever he may do. Raises Problem: 401 without a key in force."""
     scheme, _, token = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise Problem(Code.UNAUTHENTICATED, "Send an API key as `Authorization: Bearer hk_…`")
     key = keyring.find(token.strip())
     if key is None:
         raise Problem(Code.UNAUTHENTICATED, "This API key is not known, or was revoked")
-    if not key.scope.allows(needed):
-        raise Problem(Code.FORBIDDEN, f"This needs a key with scope {needed}; yours has {key.scope}")
+    if keyring.has_expired(key):
+        detail = (
+            f"This API key expired at {key.expires_at:%Y-%m-%d %H:%M:%SZ}; ask whoever gave it to you for a new one"
+        )
+        raise Problem(Code.UNAUTHENTICATED, detail)
     return Caller(key)
+
+
+def allow(caller: Caller, needed: Scope) -> None:
+    """Raises Problem: 403 for too small a scope."""
+    if not caller.key.scope.allows(needed):
+        raise Problem(Code.FORBIDDEN, f"This needs a key with scope {needed}; yours has {caller.key.scope}")

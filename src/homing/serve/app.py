@@ -14,14 +14,17 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ASGIApp, Receive, Send
 
 import homing
+from homing.model.audit import carrying_out
 from homing.model.errors import Code, Problem
 from homing.ports import NameTaken, StoreUnavailable
 from homing.serve import problems
 from homing.serve.api import (
     accounts,
+    audit,
     contacts,
     events,
     fleet,
+    keys,
     messages,
     operations,
     reports,
@@ -29,7 +32,7 @@ from homing.serve.api import (
     sync,
     workspaces,
 )
-from homing.serve.api.context import TheGateway, provide_caller, provide_gateway
+from homing.serve.api.context import CHARGED, TheGateway, provide_caller, provide_gateway
 from homing.serve.described import Described, also
 from homing.serve.docs import DocsDocument, DocsPage, nothing_else
 from homing.serve.gateway import Gateway
@@ -54,8 +57,9 @@ class Application:
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == SEND_PATH and scope["method"] == "POST":
             await self._send(scope, receive, send)
-        else:
-            await self._behind(scope, receive, send)
+            return
+        with carrying_out(None):  # whoever is let in sets it, and nothing of it outlives the request
+            await self._behind(scope, receive, _telling_limits(scope, send))
 
     async def _send(self, scope: Any, receive: Receive, send: Send) -> None:
         authorization, key = _credentials(scope)
@@ -81,6 +85,18 @@ class Application:
             detail = "The gateway failed; whether the message was sent is not known"
             told = problems.document(Problem(Code.INTERNAL_ERROR, detail), success=None, outcome="unknown")
             return Answer(500, msgspec.json.encode(told), {}, problems.PROBLEM_JSON)
+
+
+def _telling_limits(scope: Any, send: Send) -> Send:
+    """With the answer's headers goes what is left of the caller's limits."""
+
+    async def told(message: Any) -> None:
+        if message["type"] == "http.response.start" and (headers := scope.get(CHARGED)):
+            lines = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+            message = {**message, "headers": [*message["headers"], *lines]}
+        await send(message)
+
+    return told
 
 
 def _credentials(scope: Any) -> tuple[str | None, str | None]:
@@ -173,7 +189,8 @@ def framework(gateway: Gateway) -> Litestar:
             schedules.schedules,
             events.events,
             operations.CacheController,
-            operations.KeysController,
+            keys.KeysController,
+            audit.router,
         ],
         dependencies={"caller": Provide(provide_caller, sync_to_thread=False)},
         before_request=refuse_unknown,

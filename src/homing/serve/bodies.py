@@ -1,9 +1,12 @@
 """What requests look like. Unknown fields are refused: a misspelt one would otherwise be silently ignored."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
+
+from homing.model.access import RateLimit
 
 MESSAGE_MAX = 65_536
 Phone = Annotated[str, Meta(min_length=1, max_length=1000)]
@@ -98,14 +101,25 @@ class ContactBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     id: ChosenId | None = None
 
 
+class RateLimitBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """So many requests in so many seconds. All of them may come at once; then they come back evenly."""
+
+    requests: Annotated[int, Meta(ge=1, le=1_000_000)]
+    per_s: Annotated[int, Meta(ge=1, le=86_400)] = 60
+
+    def limit(self) -> RateLimit:
+        return RateLimit(self.requests, self.per_s)
+
+
 class WorkspaceChangesBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """What may be set of a workspace. `region` is where its national numbers belong (ISO 3166); null: where the
     gateway's settings say. `bare_digits` is what digits mean that name no country code: `strict` takes the only valid
-    reading."""
+    reading. `rate_limit` is for all of its keys together, and for operators to set; null: none."""
 
     name: Name | UnsetType = UNSET
     region: Annotated[str, Meta(min_length=1, max_length=100)] | UnsetType | None = UNSET
     bare_digits: Literal["strict", "national", "international"] | UnsetType = UNSET
+    rate_limit: RateLimitBody | UnsetType | None = UNSET
 
 
 Family = Annotated[str, Meta(min_length=1, max_length=100)]
@@ -172,9 +186,28 @@ class ForgetBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     session_id: Uuid | None = None
 
 
+Moment = Annotated[datetime, Meta(tz=True)]
+
+
 class KeyBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """A new API key. Without a workspace it acts for all of them."""
+    """A new API key. Without a workspace it acts for all of them. From `expires_at` on it is refused."""
 
     name: Name = ""
     scope: Literal["admin", "send", "read"] = "send"
     workspace_id: Positive | None = None
+    expires_at: Moment | None = None
+    rate_limit: RateLimitBody | None = None
+
+
+class KeyChangesBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What may be changed of a key. Null takes its end, or its limit, away."""
+
+    name: Name | UnsetType = UNSET
+    expires_at: Moment | UnsetType | None = UNSET
+    rate_limit: RateLimitBody | UnsetType | None = UNSET
+
+
+class RotateBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A new secret for a key. The one that it had opens for `overlap_s` more seconds."""
+
+    overlap_s: Annotated[int, Meta(ge=0, le=30 * 86_400)] = 86_400

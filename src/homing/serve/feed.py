@@ -72,12 +72,12 @@ class EventFeed:
 
     def hear(self, notice: Notice) -> None:
         if isinstance(notice, EventsStored | CacheCleared):
-            self._wake()
+            self.wake()
 
     def close(self) -> None:
         """End all streams, so that a server told to stop need not wait for those who would watch for ever."""
         self._closed = True
-        self._wake()
+        self.wake()
 
     def admit(self, caller: Caller) -> Place:
         """A place for one stream. Raises Problem while the key, or everybody, has as many as may be."""
@@ -119,7 +119,8 @@ class EventFeed:
         finally:
             self._leave(place)
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Let every stream look: for news, and whether its watcher is still allowed to."""
         self._news.set()
         self._news = asyncio.Event()
 

@@ -228,7 +228,7 @@ def instance(load: InstanceLoad, health: InstanceHealth | Fault, alerts: Sequenc
         sessions=load.sessions,
         connected=load.connected,
         healthy=not isinstance(health, Fault),
-        detail=str(health) if isinstance(health, Fault) else "paused" if health.paused else "answers",
+        detail=health.category if isinstance(health, Fault) else "paused" if health.paused else "answers",
         mode=known.mode.value,
         storage=known.storage,
         strays=known.strays,

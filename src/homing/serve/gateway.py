@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from homing.config import Settings
 from homing.flows.background.alerts import AlertBook
+from homing.flows.background.auditing import Auditing
 from homing.flows.background.readiness import Readiness
 from homing.flows.discovery.adopting import Adopting
 from homing.flows.discovery.phones import Identity
@@ -31,6 +32,7 @@ from homing.serve.feed import EventFeed
 from homing.serve.intake import IntakeEndpoint
 from homing.serve.keyring import Keyring
 from homing.serve.metrics import Metrics
+from homing.serve.rate_limits import RateLimits
 from homing.serve.sends import SendEndpoint
 from homing.serve.workspaces import Workspaces
 from homing.store.opened import Stores
@@ -59,6 +61,7 @@ class Gateway:
     routes: RouteCache
     fleet: LiveFleet
     keyring: Keyring
+    rate_limits: RateLimits
     workspaces: Workspaces
     accounts: Accounts
     pairing: Pairing
@@ -75,6 +78,7 @@ class Gateway:
     keeper: Keeper
     news: News
     alerts: AlertBook
+    auditing: Auditing
     readiness: Readiness
     fitness: Fitness
     unknown_senders: UnknownSenders

@@ -91,8 +91,11 @@ def lost() -> int:
     return _writer.lost if _writer is not None else 0
 
 
-def configure(level: str, style: str, *, background: bool = False) -> None:
-    """Send every log line to stderr. `style` is auto, text or json; `background`: in a thread of its own."""
+def configure(level: str, style: str, *, background: bool = False, libraries: str = "warning") -> None:
+    """Send every log line to stderr. `style` is auto, text or json; `background`: in a thread of its own.
+
+    `libraries`: the level of what is logged by the standard library, as libraries do, and instances.
+    """
     global _writer
     text = style == "text" or (style == "auto" and sys.stderr.isatty())
     renderer: structlog.typing.Processor = (
@@ -100,6 +103,7 @@ def configure(level: str, style: str, *, background: bool = False) -> None:
     )
     _writer = BackgroundWriter(sys.stderr) if background else LineWriter(sys.stderr)
     atexit.register(_writer.close)
+    logging.basicConfig(level=libraries.upper(), handlers=[_Standard()], force=True)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -123,6 +127,21 @@ class _Lines:
 
     log = debug = info = warn = warning = msg
     fatal = failure = err = error = critical = exception = msg
+
+
+class _Standard(logging.Handler):
+    """Writes what the standard library's loggers are told, as lines of ours. It never raises, whatever that is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        assert _writer is not None
+        try:
+            _writer.line(self.format(record))
+        except Exception:  # noqa: BLE001 - the words of an argument may raise anything
+            _writer.lost += 1
 
 
 def _write_whole(stream: TextIO, text: str) -> None:

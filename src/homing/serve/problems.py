@@ -34,6 +34,7 @@ STATUS: dict[Code, int] = {
     Code.INSTANCE_IN_USE: 409,
     Code.DRIVER_UNKNOWN: 422,
     Code.NO_GATEWAY: 422,
+    Code.ADDRESS_REFUSED: 422,
     Code.KEY_REFUSED: 422,
     Code.ACCOUNT_NOT_PLACED: 409,
     Code.INSTANCE_OBSERVED: 409,
@@ -66,6 +67,7 @@ STATUS: dict[Code, int] = {
     Code.NOTHING_TO_PAIR: 409,
     Code.NO_PAIRING_CODE: 409,
     Code.PAIRING_RENEWED_LATELY: 429,
+    Code.RATE_LIMITED: 429,
     Code.OVERLOADED: 503,
     Code.INTERNAL_ERROR: 500,
     # The seed's Node service sends again only what was answered with 429.

@@ -6,9 +6,10 @@ made a number of, and `1` or `"yes"` are no booleans.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from math import isinf
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from litestar import Request
@@ -16,26 +17,34 @@ from litestar import Request
 from homing.model.errors import Code, Problem
 from homing.serve import problems
 
+T = TypeVar("T")
+
 
 def check(raw: bytes) -> None:
     """Raises Problem, with what is wrong, for a body that is not one readable JSON value."""
     try:
-        _reader.decode(raw.decode())
+        said = _reader.decode(raw.decode())
+        if b"\\u" in raw:
+            json.dumps(said, ensure_ascii=False).encode()
     except UnicodeDecodeError as error:
         raise unreadable("it is not UTF-8") from error
+    except UnicodeEncodeError as error:
+        raise unreadable("it has half a character, which no text has") from error
     except RecursionError as error:
         raise unreadable("it is nested too deeply") from error
     except ValueError as error:
         raise unreadable(str(error)) from error
 
 
-def read(raw: bytes, wanted: Any) -> Any:
-    """The body as a value of the type that is wanted. Raises Problem, naming the field that is not as it should be."""
+def read(raw: bytes, decode: Callable[[bytes], T]) -> T:
+    """The body as `decode` makes it of JSON. Raises Problem, naming the field that is not as it should be."""
     check(raw)
     try:
-        return msgspec.json.decode(raw, type=wanted)
+        return decode(raw)
     except msgspec.ValidationError as error:
         raise problems.invalid(error) from error
+    except msgspec.DecodeError as error:
+        raise unreadable(str(error)) from error
 
 
 def unreadable(why: str) -> Problem:
@@ -48,7 +57,12 @@ class CheckedRequest(Request[Any, Any, Any]):
     async def json(self) -> Any:
         raw = await self.body()
         wanted = self.route_handler.parsed_data_field
-        return read(raw, wanted.annotation if wanted is not None else Any)
+        return read(raw, _decoder(wanted.annotation if wanted is not None else Any).decode)
+
+
+@lru_cache
+def _decoder(wanted: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(wanted)
 
 
 def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

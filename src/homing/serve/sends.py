@@ -25,10 +25,11 @@ from homing.model.phones import Number
 from homing.model.sending import NotSent, Outcome, Sent, Text, Unknown
 from homing.ports import Clock, Entropy, Routes, StoreUnavailable
 from homing.serve import problems, readable
-from homing.serve.access import Caller, authorise
+from homing.serve.access import Caller, allow, recognise
 from homing.serve.bodies import SendBody
 from homing.serve.keyring import Keyring
 from homing.serve.metrics import Metrics
+from homing.serve.rate_limits import RateLimits
 from homing.serve.workspaces import Workspaces
 
 log = structlog.get_logger("homing")
@@ -56,6 +57,7 @@ class SendEndpoint:
         self,
         *,
         keyring: Keyring,
+        rate_limits: RateLimits,
         workspaces: Workspaces,
         routes: Routes,
         sending: Sending,
@@ -69,6 +71,7 @@ class SendEndpoint:
     ) -> None:
         """`secret`: what message ids are derived with from idempotency keys."""
         self._keyring, self._workspaces, self._routes = keyring, workspaces, routes
+        self._rate_limits = rate_limits
         self._sending, self._keyed, self._admissions = sending, keyed, admissions
         self._recorder, self._clock, self._entropy, self._metrics = recorder, clock, entropy, metrics
         self._secret = secret
@@ -83,15 +86,22 @@ class SendEndpoint:
 
     async def answer(self, raw: bytes, authorization: str | None, key: str | None) -> Answer:
         """The answer to one send; every way that it can fail is an answer too."""
+        try:
+            caller = recognise(self._keyring, authorization)
+        except Problem as problem:
+            return _problem(problem)
+        charged = self._rate_limits.charge(caller.key)
+        answer = _problem(charged.problem) if charged.problem is not None else await self._of(caller, raw, key)
+        answer.headers.update(charged.headers)
+        return answer
+
+    async def _of(self, caller: Caller, raw: bytes, key: str | None) -> Answer:
         began_s = self._clock.monotonic()
         try:
-            caller = authorise(self._keyring, authorization, Scope.SEND)
-            readable.check(raw)
-            body = _decode(raw)
+            allow(caller, Scope.SEND)
+            body = readable.read(raw, _decode)
             stored = await self._admitted(caller, body, key, began_s)
             return _told(stored)
-        except msgspec.ValidationError as error:
-            return _problem(problems.invalid(error))
         except Problem as problem:
             return _problem(problem)
         except StoreUnavailable as error:

@@ -8,7 +8,7 @@ import msgspec
 
 from homing.decide.knowledge import presence
 from homing.flows.operations.pairing import Shown
-from homing.model.access import Key
+from homing.model.access import Key, RateLimit
 from homing.model.alerts import GUIDES, Alert
 from homing.model.fleet import Account, Contact, InstanceUrl, SessionStatus
 from homing.model.messages import MessageRecord
@@ -76,14 +76,25 @@ class AccountView(msgspec.Struct):
     attention: list[AttentionView] = []
 
 
+class RateLimitView(msgspec.Struct):
+    """So many requests in so many seconds."""
+
+    requests: int
+    per_s: int
+
+
 class WorkspaceView(msgspec.Struct):
-    """A tenant. `region` is where its national numbers belong, `bare_digits` what digits mean that name no country."""
+    """A tenant. `region` is where its national numbers belong, `bare_digits` what digits mean that name no country.
+
+    `rate_limit` is for all of its keys together.
+    """
 
     id: int
     name: str
     region: str
     bare_digits: str
     created_at: datetime
+    rate_limit: RateLimitView | None = None
 
 
 class ContactView(msgspec.Struct):
@@ -164,7 +175,10 @@ class UnknownView(msgspec.Struct):
 
 
 class KeyView(msgspec.Struct, omit_defaults=True):
-    """An API key. `key` is there once, when it is made."""
+    """An API key. `key` is there once, when it is made or rotated.
+
+    `last_used_at` is up to a minute old. After a rotation the secret before opens too, until `previous_until`.
+    """
 
     id: str
     name: str
@@ -172,6 +186,11 @@ class KeyView(msgspec.Struct, omit_defaults=True):
     workspace_id: int | None
     created_at: datetime
     key: str = ""
+    expires_at: datetime | None = None
+    expired: bool = False
+    last_used_at: datetime | None = None
+    previous_until: datetime | None = None
+    rate_limit: RateLimitView | None = None
 
 
 class PairingView(msgspec.Struct):
@@ -290,6 +309,7 @@ def workspace(workspace: Workspace, default_region: str) -> WorkspaceView:
         workspace.region or default_region,
         workspace.bare_digits.value,
         workspace.created_at,
+        _rate_limit(workspace.rate_limit),
     )
 
 
@@ -312,8 +332,25 @@ def message(record: MessageRecord) -> MessageView:
     )
 
 
-def key(key: Key, secret: str = "") -> KeyView:
-    return KeyView(key.id, key.name, key.scope.value, key.workspace_id, key.created_at, secret)
+def key(key: Key, secret: str = "", *, now: datetime) -> KeyView:
+    overlaps = key.previous_until is not None and key.previous_until > now
+    return KeyView(
+        id=key.id,
+        name=key.name,
+        scope=key.scope.value,
+        workspace_id=key.workspace_id,
+        created_at=key.created_at,
+        key=secret,
+        expires_at=key.expires_at,
+        expired=key.has_expired(now),
+        last_used_at=key.last_used_at,
+        previous_until=key.previous_until if overlaps else None,
+        rate_limit=_rate_limit(key.rate_limit),
+    )
+
+
+def _rate_limit(limit: RateLimit | None) -> RateLimitView | None:
+    return None if limit is None else RateLimitView(limit.requests, limit.per_s)
 
 
 def pairing(shown: Shown) -> PairingView:

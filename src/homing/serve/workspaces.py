@@ -1,4 +1,4 @@
-"""How does a workspace read numbers? Held in memory, so that no send waits for the database to know it."""
+"""How does a workspace read numbers, and how often may it ask? Held in memory: no send waits for the database."""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ import structlog
 
 from homing.decide.phones import numbering
 from homing.decide.phones.reading import read
+from homing.model.access import RateLimit
 from homing.model.errors import Code, Problem
 from homing.model.fleet import WorkspaceId
 from homing.model.phones import Bare, Number, Unreadable
@@ -28,12 +29,17 @@ class Workspaces:
     def __init__(self, directory: Directory, clock: Clock, default_region: str) -> None:
         self._directory, self._clock, self.default_region = directory, clock, default_region
         self._known: dict[WorkspaceId, tuple[str, Bare]] = {}
+        self._limits: dict[WorkspaceId, RateLimit] = {}
         self._changed = asyncio.Event()
 
     def number(self, workspace: WorkspaceId, text: str) -> Number:
         """The number that somebody of the workspace wrote. Raises Problem `phone_invalid` or `phone_ambiguous`."""
         region, bare = self._known.get(workspace, (self.default_region, Bare.STRICT))
         return read_or_refuse(text, region, bare)
+
+    def rate_limit(self, workspace: WorkspaceId) -> RateLimit | None:
+        """How often all of its keys together may ask, if that is limited."""
+        return self._limits.get(workspace)
 
     def hear(self, notice: Notice) -> None:
         if isinstance(notice, WorkspacesChanged):
@@ -42,7 +48,9 @@ class Workspaces:
     async def refresh(self) -> None:
         """Read the settings now. Raises StoreUnavailable."""
         self._changed.clear()
-        self._known = _settings(await self._directory.workspaces(), self.default_region)
+        workspaces = await self._directory.workspaces()
+        self._known = _settings(workspaces, self.default_region)
+        self._limits = {each.id: each.rate_limit for each in workspaces if each.rate_limit is not None}
 
     async def run(self) -> None:
         """Keep them fresh until cancelled. While the store is away the last ones stay."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from homing.ports import (
     Alerts,
+    Audit,
     Directory,
     Events,
     Grants,
@@ -32,5 +33,6 @@ class Stores:
     leases: Leases
     grants: Grants
     alerts: Alerts
+    audit: Audit
     proof: WriteProof
     restart_claims: RestartClaims

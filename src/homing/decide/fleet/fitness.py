@@ -64,7 +64,7 @@ def judge(family: str, fault: Fault, recognised: Recognised | Fault | None, time
     if times < SURE_AFTER or fault.phase not in _NO_LIST:
         return None
     if gateway is not None:
-        return Misfit(f"it answers /health as {gateway}, and gives no list of its sessions: {fault}")
+        return Misfit(f"it answers /health as {gateway}, and gives no list of its sessions: {fault.category}")
     if known is not None:
         return Misfit(f"what answers there is no gateway that we know: {known.described}")
-    return Misfit(f"it gives no list of its sessions: {fault}")
+    return Misfit(f"it gives no list of its sessions: {fault.category}")

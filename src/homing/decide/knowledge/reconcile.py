@@ -251,7 +251,7 @@ def _absence(listings: Mapping[InstanceUrl, Listing], silent: tuple[InstanceUrl,
     answered = len(listings) - len(silent)
     said = f"asked {len(listings)} instances: {answered} answered without it"
     unread = [
-        f"{url} gave no list ({listing.reason})" for url in silent if isinstance(listing := listings[url], NoList)
+        f"{url} gave no list ({listing.category})" for url in silent if isinstance(listing := listings[url], NoList)
     ]
     return "; ".join([said, *unread])
 
@@ -264,8 +264,8 @@ def _what_home_says(placement: Placement, listings: Mapping[InstanceUrl, Listing
     match listing:
         case None:
             return f"{home} is not an instance any more"
-        case NoList(reason=reason):
-            return f"{home} gave no list ({reason})"
+        case NoList():
+            return f"{home} gave no list ({listing.category})"
         case SessionList(sessions=sessions):
             row = sessions.get(placement.session_id)
             return f"{home} does not have it" if row is None else f"{home} says {row.status.value}"

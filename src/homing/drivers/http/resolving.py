@@ -15,6 +15,8 @@ Made = tuple[asyncio.Transport, asyncio.Protocol]
 Connect = Callable[[str, int, ssl.SSLContext | None, Callable[[], asyncio.Protocol]], Awaitable[Made]]
 """Opens one connection to (host, port), TLS if a context is given. A simulated network is one of these."""
 Resolve = Callable[[str], Awaitable[list[str]]]
+Refused = Callable[[str], str | None]
+"""Why nobody is called at an address or by a name; None if somebody may be."""
 
 STAGGER_S = 0.25
 """How long one address may be tried before the next is tried beside it (RFC 8305 section 5)."""
@@ -35,11 +37,21 @@ async def system_addresses(host: str) -> list[str]:
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
+class AddressRefused(OSError):
+    """The host is, or leads to, an address at which nobody is called."""
+
+
 class Dialer:
     """A `Connect` over the real network. It remembers a host's addresses for a while, the one that answered first."""
 
-    def __init__(self, *, resolve: Resolve = system_addresses, remember_s: float = 30.0) -> None:
-        self._resolve, self._remember_s = resolve, remember_s
+    def __init__(
+        self,
+        *,
+        resolve: Resolve = system_addresses,
+        remember_s: float = 30.0,
+        refused: Refused = lambda _: None,
+    ) -> None:
+        self._resolve, self._remember_s, self._refused = resolve, remember_s, refused
         self._known: dict[str, tuple[float, list[str]]] = {}
         self._asking: dict[str, asyncio.Task[list[str]]] = {}
 
@@ -126,6 +138,9 @@ class Dialer:
         addresses = await self._look_up(host)
         if not addresses:
             raise socket.gaierror(socket.EAI_NONAME, "no address for this name")
+        for each in (host, *addresses):
+            if (why := self._refused(each)) is not None:
+                raise AddressRefused(why)
         self._remember(host, addresses)
         return addresses
 
@@ -226,6 +241,8 @@ def unreached(error: Exception) -> Fault:
 
 def _phase_of(error: Exception) -> Phase:
     match error:
+        case AddressRefused():
+            return Phase.MISDIRECTED
         case OSError(errno=number) if number in _OUR_OWN:
             return Phase.NOT_ATTEMPTED
         case socket.gaierror() | UnicodeError():

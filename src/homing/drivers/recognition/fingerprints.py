@@ -5,6 +5,7 @@ wuzapi from their documentation alone. None of the paths does anything: WPPConne
 process, is not among them, and nothing is sent but GET.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,28 @@ PATHS = ("/health", "/ping", "/healthz", "/", "/status/auth", "/devices", "/sess
 VERSION_PATHS: Mapping[str, str] = {WAHA: "/api/server/version", EVOLUTION: "/"}
 """Where a family tells its version, if that is not known yet. Evolution's root asks the internet, and may be slow."""
 _SHOWN = 60
+_KINDS = frozenset({"text/html", "text/plain", "application/json", "application/problem+json", "application/xml"})
+_SERVERS = frozenset(
+    [
+        "apache",
+        "bun",
+        "caddy",
+        "cloudflare",
+        "envoy",
+        "express",
+        "fasthttp",
+        "gunicorn",
+        "haproxy",
+        "kestrel",
+        "litespeed",
+        "nginx",
+        "openresty",
+        "traefik",
+        "uvicorn",
+        "werkzeug",
+    ]
+)
+_WORD = re.compile(r"[a-z]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +62,7 @@ class Seen:
         """The JSON value of the body, or None."""
         try:
             return msgspec.json.decode(self.body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except (ValueError, RecursionError):
             return None
 
     @property
@@ -66,14 +89,17 @@ def next_path(seen: Sequence[Seen], asked: Sequence[str]) -> str | None:
 
 
 def described(seen: Sequence[Seen]) -> str:
-    """How it answers, in a few words: its server's name and what it said first."""
+    """How it answers, in a few words: which server, and what it said first.
+
+    Whoever asks may have chosen the address, so no words are told but those that everybody knows.
+    """
     if not seen:
         return "nothing"
     first = seen[0]
-    server = first.headers.get("server") or first.headers.get("x-powered-by")
-    kind = first.headers.get("content-type", "").partition(";")[0]
-    named = f"{server[:_SHOWN]}, which answers" if server else "something that answers"
-    return f"{named} {first.path} with {first.status}" + (f" {kind[:_SHOWN]}" if kind else "")
+    server = _WORD.match((first.headers.get("server") or first.headers.get("x-powered-by") or "").lower())
+    kind = first.headers.get("content-type", "").partition(";")[0].strip().lower()
+    named = f"{server[0]}, which" if server is not None and server[0] in _SERVERS else "something that"
+    return f"{named} answers {first.path} with {first.status}" + (f" {kind}" if kind in _KINDS else "")
 
 
 # --- one for each family ----------------------------------------------------------------------------------------

@@ -106,7 +106,9 @@ def receipt_of(reply: Reply, secrets: Iterable[str] = ()) -> Receipt | Fault:
         return malformed(reply, _not_the_service(reply))
     message_id = text_in(said.get("message_id"), NAME_MAX)
     if said.get("success") is not True:
-        return malformed(reply, f"a {reply.status} without success: {words_of(said.get('error'))}", secrets)
+        return malformed(
+            reply, f"a {reply.status} without success: {words_of(said.get('error'))}", secrets, quoted=True
+        )
     if message_id is None or not message_id.strip():
         return malformed(reply, f"a {reply.status} without a message id")
     return Receipt(message_id, unix_s(said.get("timestamp")))
@@ -124,7 +126,7 @@ def pairing_of(reply: Reply, secrets: Iterable[str] = ()) -> PairingCode | Fault
     if not isinstance(said, dict):
         return malformed(reply, "the answer about pairing was not a JSON object")
     if said.get("success") is False:
-        return Fault(Phase.REQUEST_REJECTED, words_of(said.get("error"), secrets), reply.status)
+        return Fault(Phase.REQUEST_REJECTED, words_of(said.get("error"), secrets), reply.status, quoted=True)
     return PairingCode(
         text_in(said.get("qr_code"), CODE_MAX),
         text_in(said.get("pairing_code"), NAME_MAX),

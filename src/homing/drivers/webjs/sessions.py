@@ -101,9 +101,10 @@ def one_session_of(reply: Reply, session_id: SessionId, secrets: Iterable[str] =
     if not isinstance(said, dict):
         return malformed(reply, "the answer about a session was not a JSON object")
     if said.get("success") is False and "status" not in said:
-        return Fault(Phase.REQUEST_REJECTED, words_of(said.get("error"), secrets), reply.status)
+        return Fault(Phase.REQUEST_REJECTED, words_of(said.get("error"), secrets), reply.status, quoted=True)
     if said.get("session_id", session_id) != session_id:
-        return malformed(reply, f"the answer was about another session: {said['session_id']}", secrets)
+        other = words_of(said["session_id"])
+        return malformed(reply, f"the answer was about another session: {other}", secrets, quoted=True)
     if "session_id" not in said and "status" not in said:
         return malformed(reply, "the answer named neither session nor status")
     return session_of(said, session_id)[0]
@@ -134,5 +135,5 @@ def _started(
     words = words_of(row.get("error"), secrets)
     epoch = epoch_in(row.get("epoch"))
     if epoch is not None:
-        return Fault(Phase.EPOCH_STALE, words, HTTPStatus.CONFLICT, epoch=epoch)
-    return Fault(Phase.UNAVAILABLE, words, reply.status)
+        return Fault(Phase.EPOCH_STALE, words, HTTPStatus.CONFLICT, epoch=epoch, quoted=True)
+    return Fault(Phase.UNAVAILABLE, words, reply.status, quoted=True)

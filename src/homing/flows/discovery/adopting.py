@@ -102,7 +102,7 @@ class Adopting:
         if isinstance(listing, NoList) and listing.fault is None:
             return await self._asked_after(sought, url)
         if isinstance(listing, NoList):
-            detail = f"{url} gave no list, so it is not known whether it has the session: {listing.reason}"
+            detail = f"{url} gave no list, so it is not known whether it has the session: {listing.category}"
             raise Problem(Code.INSTANCE_FAULT, detail, field="instance_url", retry_after_s=5)
         row = listing.sessions.get(sought.session_id)
         if row is None or not adoption.visible(row, sought.allowed):

@@ -26,7 +26,7 @@ from homing.decide.knowledge.reconcile import (
     Unlinked,
 )
 from homing.flows.background.alerts import AlertBook, Unkept
-from homing.flows.claims import borne_out
+from homing.flows.discovery.claims import borne_out
 from homing.flows.discovery.corrections import correct
 from homing.flows.discovery.listings import Lists
 from homing.model.alerts import AlertKind, Subject

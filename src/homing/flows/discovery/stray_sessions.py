@@ -35,7 +35,7 @@ class StraySessions:
         """Those of one instance, by its list as it is now. Raises Problem if it gives none."""
         listing = await self._lists.read(url)
         if isinstance(listing, NoList):
-            detail = f"{url} gave no list of its sessions: {listing.reason}"
+            detail = f"{url} gave no list of its sessions: {listing.category}"
             raise Problem(Code.INSTANCE_FAULT, detail, retry_after_s=5)
         rows = listing.sessions
         found = await self.among({url: list(rows.values())}, await self._owners(sorted(rows)))

@@ -20,8 +20,8 @@ from homing.decide.knowledge.stray_sessions import Owner
 from homing.decide.knowledge.sync import ATTENTION, INACTIVE, Checked, Comparison, Result
 from homing.flows.background.alerts import AlertBook, Unkept
 from homing.flows.background.link_alerts import LinkAlerts
-from homing.flows.claims import borne_out
 from homing.flows.discovery import phones
+from homing.flows.discovery.claims import borne_out
 from homing.flows.discovery.corrections import correct
 from homing.flows.discovery.listings import Lists
 from homing.flows.discovery.phones import Identity

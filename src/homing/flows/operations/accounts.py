@@ -324,6 +324,9 @@ def placed(account: Account) -> InstanceUrl:
 
 
 def instance_fault(url: InstanceUrl, fault: Fault) -> Problem:
+    """What whoever asked hears of it; what the instance said is for the log."""
+    if fault.quoted:
+        log.info("An instance did not do what it was asked", url=url, fault=str(fault))
     match fault.phase:
         case Phase.NOT_ATTEMPTED:
             return Problem(Code.OVERLOADED, f"{url} was not asked: {fault.detail}; try again soon", retry_after_s=1)
@@ -338,13 +341,15 @@ def instance_fault(url: InstanceUrl, fault: Fault) -> Problem:
             return Problem(Code.INSTANCE_MISCONFIGURED, detail, retry_after_s=30)
         case Phase.MISDIRECTED:
             return Problem(
-                Code.INSTANCE_MISCONFIGURED, f"{url} is not the gateway's own address: {fault}", retry_after_s=30
+                Code.INSTANCE_MISCONFIGURED,
+                f"{url} is not the gateway's own address: {fault.category}",
+                retry_after_s=30,
             )
         case Phase.SESSION_NOT_FOUND:
             return Problem(
                 Code.SESSION_UNREACHABLE, f"{url} does not have the session; start it first", retry_after_s=5
             )
         case Phase.REQUEST_REJECTED:
-            return Problem(Code.NOT_SUPPORTED, f"{url} refused: {fault}")
+            return Problem(Code.NOT_SUPPORTED, f"{url} refused: {fault.category}")
         case _:
-            return Problem(Code.INSTANCE_FAULT, f"{url} could not do it: {fault}", retry_after_s=5)
+            return Problem(Code.INSTANCE_FAULT, f"{url} could not do it: {fault.category}", retry_after_s=5)

@@ -59,7 +59,7 @@ class Deleting:
         start = SessionStart(account.session_id, account.workspace_id, account.id, account.placement.epoch)
         fault = await driver.stop(url, start, timeout_s=CALL_TIMEOUT_S)
         if fault is not None and fault.phase is not Phase.SESSION_NOT_FOUND:
-            raise _in_use(account, f"could not be stopped on {url}: {fault}")
+            raise _in_use(account, f"could not be stopped on {url}: {fault.category}")
 
     async def _see_that_it_is_nowhere(self, account: Account) -> None:
         """By the lists that can be read: it was never known to be on any of the others."""

@@ -48,10 +48,14 @@ def family_of(
 async def found_at(url: InstanceUrl, family: str, driver: Driver, recognised: Recognised | Fault | None) -> Found:
     """What answers there, as an instance of this family.
 
-    Raises Problem DRIVER_UNKNOWN, NO_GATEWAY or KEY_REFUSED for what could not work.
+    Raises Problem DRIVER_UNKNOWN, NO_GATEWAY or KEY_REFUSED for what could not work, ADDRESS_REFUSED for what must not.
+    Whoever asks may have chosen the address: they hear what answers there, and nothing of what it says.
     """
+    if isinstance(recognised, Fault) and recognised.phase is Phase.MISDIRECTED:
+        detail = f"{url} cannot be an instance: {recognised.detail} (HOMING_INSTANCE_NETWORKS)"
+        raise Problem(Code.ADDRESS_REFUSED, detail, field="url")
     if isinstance(recognised, Fault):
-        return Found(None, f"nothing answers there yet: {recognised}; it is checked as soon as it does")
+        return Found(None, f"nothing answers there yet: {recognised.category}; it is checked as soon as it does")
     gateway = recognised.gateway if recognised is not None else None
     if recognised is not None and gateway is None:
         detail = f"{url} is no gateway that Homing knows: {recognised.described}; {INSIST}"
@@ -65,7 +69,7 @@ async def found_at(url: InstanceUrl, family: str, driver: Driver, recognised: Re
         return Found(named)
     if listing.fault is not None and fitness.is_doubtful(listing.fault):
         raise _unusable(url, listing.fault, named)
-    return Found(named, f"its sessions could not be listed: {listing.reason}")
+    return Found(named, f"its sessions could not be listed: {listing.category}")
 
 
 def _unusable(url: InstanceUrl, fault: Fault, named: str | None) -> Problem:
@@ -75,5 +79,5 @@ def _unusable(url: InstanceUrl, fault: Fault, named: str | None) -> Problem:
             f" WHATSAPP_INSTANCE_n_API_KEY, to the key that it expects; {INSIST}"
         )
         return Problem(Code.KEY_REFUSED, detail, field="url")
-    detail = f"{url} answers as {named or 'a gateway'}, and gives no list of its sessions: {fault}; {INSIST}"
+    detail = f"{url} answers as {named or 'a gateway'}, and gives no list of its sessions: {fault.category}; {INSIST}"
     return Problem(Code.NO_GATEWAY, detail, field="url")

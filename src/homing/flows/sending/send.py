@@ -12,6 +12,7 @@ import structlog
 
 from homing.decide.moves.next_step import Obstacle
 from homing.decide.sending import failures, recovery
+from homing.decide.sending.echo import without_echo
 from homing.decide.sending.recovery import Finish, Look, SendPolicy, Try
 from homing.flows.discovery.rediscover import Rediscovery
 from homing.flows.discovery.wakeups import News, Watch
@@ -178,9 +179,11 @@ class Sending:
         if isinstance(answer, Fault):
             if answer.phase is not Phase.NOT_ATTEMPTED:
                 self._fleet.doubt(url)
-            return self._attempt(url, route, answer, chose_id=chooses_id)
+            told = replace(answer, detail=without_echo(answer.detail, text.text, text.recipient_phone))
+            return self._attempt(url, route, told, chose_id=chooses_id)
         if chooses_id and not _same_id(answer.message_id, text.message_id):
-            log.warning("Instance ignored our message id", url=url, ours=text.message_id, its=answer.message_id)
+            its = answer.message_id.rpartition("_")[2]  # before it some wrap the recipient
+            log.warning("Instance ignored our message id", url=url, ours=text.message_id, its=its)
             self._fleet.withdraw_message_id(url)
         return answer
 

@@ -17,7 +17,7 @@ from homing.decide.reports.hints import Hint
 from homing.decide.starting import linking
 from homing.flows.background.alerts import AlertBook, Unkept
 from homing.flows.background.link_alerts import LinkAlerts
-from homing.flows.claims import borne_out
+from homing.flows.discovery.claims import borne_out
 from homing.flows.discovery.corrections import correct
 from homing.flows.discovery.listings import Lists
 from homing.flows.discovery.phones import Identity, Reported

@@ -18,7 +18,7 @@ SEND = "/api/v1/messages/send"
 ANSWER_WITHIN_S = 40.0
 PATIENCE_S = 90.0
 _PAUSE_S = 0.2
-_PAUSE_MAX_S = 3.0
+PAUSE_MAX_S = 3.0
 _NEVER_AGAIN = frozenset(range(400, 500)) - {408, 409, 425, 429}
 
 
@@ -97,7 +97,15 @@ class Client:
     async def close(self) -> None:
         await self._wire.close()
 
-    async def say(self, sender: Resident, about: str, *, keyed: bool = True, patience_s: float = PATIENCE_S) -> Message:
+    async def say(
+        self,
+        sender: Resident,
+        about: str,
+        *,
+        keyed: bool = True,
+        patience_s: float = PATIENCE_S,
+        pause_max_s: float = PAUSE_MAX_S,
+    ) -> Message:
         """Say one thing, asking again until it is answered as sent or refused for good, or patience ends."""
         now_s = time.monotonic()
         message = Message(f"{about}, message {next(self._numbers)}", sender.session_id, keyed, now_s)
@@ -111,7 +119,7 @@ class Client:
                 message.over_s = time.monotonic()
                 return message
             await asyncio.sleep(pause_s * (0.5 + self._chance.random()))
-            pause_s = min(pause_s * 2, _PAUSE_MAX_S)
+            pause_s = min(pause_s * 2, pause_max_s)
 
     async def send(self, sender: Resident, text: str, *, key: str | None = None) -> Answer:
         """One request, whatever comes of it."""

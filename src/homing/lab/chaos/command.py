@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import uvloop
 from rich import box
@@ -12,8 +12,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from homing.lab.chaos import mounts
+from homing.lab.chaos.kind import Kind
 from homing.lab.chaos.results import Results, Tally, spread
 from homing.lab.chaos.run import Orders, run
+from homing.lab.chaos.soak import DESCRIPTORS_GROW_MAX, Growth
 from homing.lab.chaos.stage import Wanted
 from homing.serve import logs
 
@@ -42,6 +45,7 @@ def settings_from(environment: Mapping[str, str]) -> dict[str, str]:
 def play(wanted: Wanted, orders: Orders, *, as_json: bool) -> Results:
     """Play, with progress on stderr. Raises Unworkable, with nothing left behind."""
     logs.configure("error", "text")
+    mounts.enter()
     console = Console(stderr=True, highlight=False, emoji=False)
     return uvloop.run(_played(wanted, orders, console, quiet=as_json and not console.is_terminal))
 
@@ -84,6 +88,8 @@ def show(results: Results) -> None:
     for tally in results.tallies.values():
         table.add_row(*_row(tally))
     console.print(table)
+    if results.growths:
+        show_growths(results.growths)
     _sum_up(console, results)
 
 
@@ -105,13 +111,49 @@ def _sum_up(console: Console, results: Results) -> None:
         f" {len(results.under_old_epochs)} under an old epoch.",
         soft_wrap=True,
     )
-    if results.left_out:
-        lacks = ", ".join(f"{name} (needs {lack})" for name, lack in results.left_out.items())
-        console.print(f"NOT RUN: {lacks}", soft_wrap=True)
+    for lack, names in _by_lack(results.left_out).items():
+        console.print(f"NOT RUN: {', '.join(names)}: {escape(lack)}", soft_wrap=True)
     for what in results.wrong[:_SHOWN_WRONG]:
         console.print(f"[bold red]✗[/] {escape(what)}", soft_wrap=True)
     if len(results.wrong) > _SHOWN_WRONG:
         console.print(f"… and {len(results.wrong) - _SHOWN_WRONG} more; --json has them all")
+
+
+def show_growths(growths: Sequence[Growth]) -> None:
+    """How each process of a soak grew after its warm-up."""
+    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False, emoji=False)
+    style = box.SIMPLE_HEAD if sys.stdout.isatty() else None
+    table = Table(title="Trends after the first third", title_justify="left", box=style, pad_edge=False)
+    for heading in ("process", "judged", "memory", "grew", "may grow", "descriptors", "grew", "may grow", ""):
+        table.add_column(heading, justify="left" if heading == "process" else "right", no_wrap=True)
+    for each in growths:
+        memory = f"{each.memory_from_bytes / 2**20:.1f} to {each.memory_to_bytes / 2**20:.1f} MiB"
+        grew = f"{each.memory_grew_bytes / 2**20:+.1f} MiB"
+        may = f"{each.memory_may_grow_bytes / 2**20:.1f} MiB"
+        descriptors = f"{each.descriptors_from} to {each.descriptors_to}"
+        mark = "[green]✓[/]" if not each.wrong else "[bold red]✗[/]"
+        more = (descriptors, f"{each.descriptors_grew:+.1f}", str(DESCRIPTORS_GROW_MAX), mark)
+        table.add_row(each.process, f"{each.judged_s / 60:.0f} min", memory, grew, may, *more)
+    console.print(table)
+
+
+def show_kinds(kinds: Iterable[Kind]) -> None:
+    """What each does, and what it takes."""
+    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False, emoji=False)
+    table = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)
+    for heading in ("fault", "what it does", "within", "needs"):
+        table.add_column(heading, justify="right" if heading == "within" else "left")
+    for kind in kinds:
+        table.add_row(kind.name, kind.does, f"{kind.within_s:g} s", ", ".join(kind.takes))
+    console.print(table)
+
+
+def _by_lack(left_out: Mapping[str, str]) -> dict[str, list[str]]:
+    """The kinds that were not run, under what they lacked."""
+    found: dict[str, list[str]] = {}
+    for name, lack in left_out.items():
+        found.setdefault(f"needs {lack}", []).append(name)
+    return found
 
 
 def environment() -> dict[str, str]:

@@ -7,6 +7,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ class Verdict:
     unknown: int = 0
     unknown_arrived: int = 0
     unanswered: int = 0
+    raw: int = 0
+    """Somebody was answered 500: nobody had thought of what happened."""
     failed_at_first: int = 0
     """Requests that needed another one: the first was not answered 200."""
 
@@ -76,6 +79,7 @@ class Judge:
             unknown=message.is_unknown and times <= 1,
             unknown_arrived=message.is_unknown and times == 1,
             unanswered=not message.is_settled and times <= 1,
+            raw=any(answer.status == HTTPStatus.INTERNAL_SERVER_ERROR for answer in message.answers),
             failed_at_first=message.failed_at_first,
         )
 

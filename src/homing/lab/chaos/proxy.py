@@ -26,8 +26,8 @@ _BACKLOG = 1024
 class Way:
     """Passes connections to `port` on to a server, under the present conditions."""
 
-    def __init__(self, port: int, server: tuple[str, int], chance: Random | None = None) -> None:
-        self.port, self._server = port, server
+    def __init__(self, port: int, server: tuple[str, int], chance: Random | None = None, *, host: str = HOST) -> None:
+        self.host, self.port, self._server = host, port, server
         self._chance = chance or SystemRandom()
         self._conditions = CLEAR
         self._changed = asyncio.Event()
@@ -107,7 +107,7 @@ class Way:
 
     def _listen(self) -> None:
         if self._listener is None:
-            self._listener = _listener(self.port)
+            self._listener = _listener(self.host, self.port)
             self.port = self._listener.getsockname()[1]
         for filler in self._fillers:
             filler.close()
@@ -125,7 +125,7 @@ class Way:
         for _ in range(2):
             filler = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
             filler.setblocking(False)
-            filler.connect_ex((HOST, self.port))
+            filler.connect_ex((self.host, self.port))
             self._fillers.append(filler)
 
     def _deafen(self) -> None:
@@ -262,12 +262,12 @@ async def open_way(port: int, server: tuple[str, int], chance: Random | None = N
         await way.close()
 
 
-def _listener(port: int) -> socket.socket:
+def _listener(host: str, port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setblocking(False)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((HOST, port))
+        listener.bind((host, port))
     except OSError:
         listener.close()
         raise

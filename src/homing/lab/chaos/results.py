@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from homing.lab.chaos.judge import Verdict
-from homing.lab.chaos.kinds import KINDS, Kind
+from homing.lab.chaos.kind import Kind
+from homing.lab.chaos.kinds import KINDS
 from homing.lab.chaos.rounds import Played
+from homing.lab.chaos.soak import Growth
 
 
 @dataclass(slots=True)
@@ -39,6 +41,7 @@ class Tally:
             "messages were lost": self.verdict.lost,
             "messages were said twice": self.verdict.doubled,
             "messages were never answered": self.verdict.unanswered,
+            "messages were answered 500 at least once": self.verdict.raw,
             "requests were not answered 200 at first": 0 if self.kind.fails else self.verdict.failed_at_first,
         }
         return told + [f"{self.kind.name}: {count} {what}" for what, count in counts.items() if count]
@@ -68,12 +71,15 @@ class Results:
     tallies: dict[str, Tally] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
     interrupted: bool = False
-    broke_off: str | None = None
-    """Why the run could not go on, if it could not."""
+    broke_off: list[str] = field(default_factory=list)
+    """Why the run could not go on with a fleet, if it could not."""
+    growths: Sequence[Growth] = ()
+    samples: Mapping[str, Sequence[tuple[float, int, int]]] = field(default_factory=dict)
+    """Of a soak: how each process grew, and what it had when."""
     between: Verdict = field(default_factory=Verdict)
     unsent: Counter[str] = field(default_factory=Counter)
     """Messages that began while nothing was wrong."""
-    under_old_epochs: Sequence[str] = ()
+    under_old_epochs: list[str] = field(default_factory=list)
     took_s: float = 0.0
 
     def add(self, played: Played) -> None:
@@ -96,7 +102,8 @@ class Results:
                 f"between faults: {calm.lost} lost, {calm.doubled} said twice, {calm.unanswered} never answered"
             )
         told += [f"said under an old epoch, after a newer one: {text}" for text in self.under_old_epochs]
-        return told + ([self.broke_off] if self.broke_off else [])
+        told += [what for each in self.growths for what in each.wrong]
+        return told + self.broke_off
 
     @property
     def kept(self) -> bool:
@@ -115,6 +122,8 @@ class Results:
             "total": {**asdict(self.total), "under_old_epochs": len(self.under_old_epochs)},
             "unsent_between": dict(self.unsent.most_common(10)),
             "left_out": dict(self.left_out),
+            "growths": [each.document() for each in self.growths],
+            "samples": dict(self.samples),
             "wrong": self.wrong,
             "took_s": round(self.took_s, 1),
         }

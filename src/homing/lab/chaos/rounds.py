@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 
 from homing.demo.population import Resident
 from homing.lab.chaos import facts
-from homing.lab.chaos.client import Message
-from homing.lab.chaos.kinds import Kind, Struck
+from homing.lab.chaos.client import PAUSE_MAX_S, Message
+from homing.lab.chaos.kind import Kind, Struck
 from homing.lab.chaos.stage import Stage
 
 SPEAKERS_MAX = 100
 """Of those that a fault strikes, as many say something at once."""
 TALKERS = 10
 TALKS_EVERY_S = 0.05
+HASTY_S = 0.3
+"""How long, about, one pauses who wants to know when all is well again."""
 KNOCKS = 5
 WHOLE_WITHIN_S = 60.0
 LOOK_EVERY_S = 0.5
@@ -51,6 +53,7 @@ class Round:
     def __init__(self, stage: Stage, kind: Kind, number: int) -> None:
         self._stage, self._kind, self._number = stage, kind, number
         self._healed_s: float | None = None
+        self._over_s = 0.0
         self._enough = asyncio.Event()
 
     async def play(self) -> Played:
@@ -68,17 +71,22 @@ class Round:
         try:
             if kind.loses:
                 await asyncio.wait(sayings, timeout=WHOLE_WITHIN_S)
-            else:
-                await self._hold(played, began_s + kind.holds_s)
+            await self._hold(played, began_s + kind.holds_s)
         finally:
             healing_s = time.monotonic()
             await kind.heal(stage, victim)
-            self._healed_s = time.monotonic() if kind.from_healing else healing_s
+            self._over_s = time.monotonic()
+            self._healed_s = self._over_s if kind.from_healing else healing_s
             self._enough.set()
+        fresh = [self._say(speaker, pause_max_s=HASTY_S) for speaker in speakers] if kind.anew else []
+        whole_s = asyncio.create_task(self._until_whole(played))
         said = [await saying for saying in sayings]
+        said_anew = [await saying for saying in fresh]
+        await whole_s
         await self._look_after(played, victim, struck, knocks)
-        self._measure(played, said)
+        self._measure(played, said_anew if kind.anew else said)
         await self._count_moves(played, newest, victim)
+        await kind.afterwards(stage, victim)
         played.ended_s = time.monotonic()
         return played
 
@@ -98,8 +106,10 @@ class Round:
         self._stage.chance.shuffle(residents)
         return residents[:SPEAKERS_MAX]
 
-    def _say(self, resident: Resident) -> "asyncio.Task[Message]":
-        return asyncio.create_task(self._stage.client.say(resident, f"{self._kind.name} {self._number}"))
+    def _say(self, resident: Resident, *, pause_max_s: float = PAUSE_MAX_S) -> "asyncio.Task[Message]":
+        return asyncio.create_task(
+            self._stage.client.say(resident, f"{self._kind.name} {self._number}", pause_max_s=pause_max_s)
+        )
 
     def _talk(self, resident: Resident) -> "asyncio.Task[Message]":
         """One thing after the other until the fault is over; of all, what took longest."""
@@ -138,10 +148,6 @@ class Round:
         self, played: Played, victim: str, struck: dict[str, int], knocks: Sequence["asyncio.Task[int] | None"]
     ) -> None:
         stage = self._stage
-        amiss = await facts.until_whole(stage, WHOLE_WITHIN_S)
-        played.whole_after_s = time.monotonic() - played.began_s
-        if amiss is not None:
-            played.wrong.append(f"the fleet was not whole within {WHOLE_WITHIN_S:.0f} s: {amiss}")
         sessions = list(struck)[:KNOCKS] if self._kind.knocks else []
         for session in sessions:
             text = self._knocking(session, "after")
@@ -156,6 +162,16 @@ class Round:
             stage.judge.read()
             texts = [self._knocking(session, when) for session in sessions for when in ("before", "after")]
             played.wrong += [f"it was said under an old epoch: {text}" for text in texts if stage.judge.delivered[text]]
+
+    async def _until_whole(self, played: Played) -> None:
+        """From the fault's end on."""
+        amiss = await facts.until_whole(self._stage, WHOLE_WITHIN_S)
+        played.whole_after_s = time.monotonic() - self._over_s
+        within_s = self._kind.whole_within_s
+        if amiss is not None:
+            played.wrong.append(f"the fleet was not whole within {WHOLE_WITHIN_S:.0f} s: {amiss}")
+        elif within_s is not None and played.whole_after_s > within_s:
+            played.wrong.append(f"the fleet was whole again after {played.whole_after_s:.1f} s, and not {within_s:g} s")
 
     def _measure(self, played: Played, said: Sequence[Message]) -> None:
         kind = self._kind

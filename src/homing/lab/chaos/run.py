@@ -1,73 +1,105 @@
-"""A run of faults, one after the other, on one fleet under load."""
+"""A run of faults, one after the other, on one fleet under load; on several, where they take different equipment."""
 
 import asyncio
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 from random import Random
 
 from homing.demo.plan import Unworkable
 from homing.lab.chaos import facts
 from homing.lab.chaos.client import Message
+from homing.lab.chaos.equipment import Equipment
 from homing.lab.chaos.judge import Judge
-from homing.lab.chaos.kinds import Kind
+from homing.lab.chaos.kind import Kind
 from homing.lab.chaos.load import Load
 from homing.lab.chaos.opening import open_stage
 from homing.lab.chaos.results import Results
 from homing.lab.chaos.rounds import Round
+from homing.lab.chaos.soak import Watch
 from homing.lab.chaos.stage import Stage, Wanted
 
 STEADY_WITHIN_S = 60.0
 WARM_S = 8.0
 """After its start a gateway judges nobody for the time of one lease."""
 PAUSE_S = 1.0
+SOAK_PAUSE_S = 10.0
 
 Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What a run is to do: each kind so often, in a random order, for no longer than `for_s`. `rate` is messages a
-    second from all accounts together."""
+    """What a run is to do: each kind so often (None: until the time is over), in a random order, for no longer than
+    `for_s`. `rate` is messages a second from all accounts together. `soak`: see whether processes grow."""
 
     kinds: Sequence[Kind]
-    repeats: int = 3
+    repeats: int | None = 3
     for_s: float | None = None
     rate: float = 50.0
     seed: int = 1
     warm_s: float = WARM_S
     pause_s: float = PAUSE_S
+    soak: bool = False
 
 
 async def run(wanted: Wanted, orders: Orders, tell: Tell) -> Results:
     """Play them. Cancelled, it ends the fleet and answers with what it has. Raises Unworkable if it cannot begin."""
     chance = Random(orders.seed)  # noqa: S311 - a run that can be repeated
-    missing = {kind.name: lack for kind in orders.kinds if (lack := kind.missing(wanted)) is not None}
+    missing = {kind.name: lack for kind in orders.kinds if (lack := _lacking(kind, wanted, orders)) is not None}
     results = Results(_named(wanted), orders.seed, left_out=missing)
     kinds = [kind for kind in orders.kinds if kind.name not in missing]
     if not kinds:
-        raise Unworkable(f"None of these faults can befall this fleet: {missing}")
+        lacks = "; ".join(f"{name} needs {lack}" for name, lack in missing.items())
+        raise Unworkable(f"None of these faults can befall this fleet: {lacks}")
     began_s = time.monotonic()
-    async with open_stage(wanted, tell, chance) as stage:
-        await play(stage, kinds, orders, results, tell)
+    for equipment in Equipment:
+        its = [kind for kind in kinds if kind.equipment is equipment]
+        if its and not results.interrupted:
+            of_these = replace(orders, kinds=its, for_s=orders.for_s and orders.for_s * len(its) / len(kinds))
+            await _on_one_fleet(replace(wanted, equipment=equipment), of_these, results, tell, chance)
     results.took_s = time.monotonic() - began_s
     return results
 
 
-async def play(stage: Stage, kinds: Sequence[Kind], orders: Orders, results: Results, tell: Tell) -> None:
+def _lacking(kind: Kind, wanted: Wanted, orders: Orders) -> str | None:
+    """Why it is not played; None if it is."""
+    if orders.soak and not kind.is_lived_through:
+        return "a run without --soak, in which all processes live on"
+    return kind.missing(wanted)
+
+
+async def _on_one_fleet(wanted: Wanted, orders: Orders, results: Results, tell: Tell, chance: Random) -> None:
+    if wanted.equipment is not Equipment.NONE:
+        tell(f"Setting up a fleet with {wanted.equipment.value}")
+    try:
+        async with open_stage(wanted, tell, chance) as stage:
+            await play(stage, orders, results, tell)
+    except Unworkable as problem:
+        if not results.tallies:
+            raise
+        results.broke_off.append(str(problem))
+
+
+async def play(stage: Stage, orders: Orders, results: Results, tell: Tell) -> None:
     """The same on a fleet that is up."""
+    watch = Watch(stage)
     try:
         async with Load(stage, orders.rate):
             tell("Waiting until the fleet is steady")
             await _until_steady(stage, orders)
-            await _play_all(stage, kinds, orders, results, tell)
+            async with watch:
+                await _play_all(stage, orders, results, tell)
     except asyncio.CancelledError:
         results.interrupted = True
         if (task := asyncio.current_task()) is not None:
             task.uncancel()
     except Unworkable as problem:
-        results.broke_off = str(problem)
+        results.broke_off.append(str(problem))
+    if orders.soak:
+        results.growths, results.samples = watch.growths(), watch.document()
     _conclude(stage.client.messages, stage.judge, results)
 
 
@@ -77,14 +109,14 @@ async def _until_steady(stage: Stage, orders: Orders) -> None:
         raise Unworkable(f"The fleet does not become steady: {amiss}")
 
 
-async def _play_all(stage: Stage, kinds: Sequence[Kind], orders: Orders, results: Results, tell: Tell) -> None:
+async def _play_all(stage: Stage, orders: Orders, results: Results, tell: Tell) -> None:
     until_s = None if orders.for_s is None else time.monotonic() + orders.for_s
-    planned = list(_order(kinds, orders.repeats, stage.chance))
-    for number, kind in enumerate(planned, 1):
+    of = f" of {len(orders.kinds) * orders.repeats}" if orders.repeats is not None else ""
+    for number, kind in enumerate(_order(orders.kinds, orders.repeats, stage.chance), 1):
         if until_s is not None and time.monotonic() > until_s:
             return
         wrong = sum(len(each.played[-1].wrong) > 0 for each in results.tallies.values())
-        tell(f"{number} of {len(planned)}: {kind.does}" + (f" ({wrong} kinds went wrong)" if wrong else ""))
+        tell(f"{number}{of}: {kind.does}" + (f" ({wrong} kinds went wrong)" if wrong else ""))
         played = await Round(stage, kind, number).play()
         results.add(played)
         for what in played.wrong:
@@ -92,9 +124,9 @@ async def _play_all(stage: Stage, kinds: Sequence[Kind], orders: Orders, results
         await asyncio.sleep(orders.pause_s)
 
 
-def _order(kinds: Sequence[Kind], repeats: int, chance: Random) -> Iterator[Kind]:
+def _order(kinds: Sequence[Kind], repeats: int | None, chance: Random) -> Iterator[Kind]:
     """Each kind once before any comes again, shuffled each time."""
-    for _ in range(repeats):
+    for _ in count() if repeats is None else range(repeats):
         yield from chance.sample(list(kinds), len(kinds))
 
 
@@ -117,7 +149,7 @@ def _conclude(messages: Sequence[Message], judge: Judge, results: Results) -> No
         tally.at_first.update(message.shown(0) for message in said if message.failed_at_first)
     results.between += judge.judge(calm)
     results.unsent.update(message.shown(-1) for message in calm if not message.was_sent)
-    results.under_old_epochs = list(judge.under_old_epochs)
+    results.under_old_epochs += judge.under_old_epochs
 
 
 def _named(wanted: Wanted) -> str:

@@ -28,6 +28,7 @@ STARTS_WITHIN_S = 30.0
 ENDS_WITHIN_S = 10.0
 _LOOK_EVERY_S = 0.02
 _PR_SET_PDEATHSIG = 1
+ON_LINUX = sys.platform == "linux"
 _POSTGRES_PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin")
 
 
@@ -49,6 +50,11 @@ class Server:
                 said = log.read_text(errors="replace").strip().splitlines()[-2:]
                 raise Unworkable(f"{self._command[0]} did not start; its last words: {' | '.join(said)}")
             await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def start_if_ended(self) -> None:
+        """Its supervisor's part. Raises Unworkable."""
+        if self._process is None or self._process.poll() is not None:
+            await self.start()
 
     async def end(self, number: signal.Signals) -> None:
         """It is gone when this returns."""
@@ -88,6 +94,10 @@ class Server:
 class Postgres(Server):
     """A PostgreSQL server with one empty database."""
 
+    def __init__(self, command: Sequence[str], folder: Path, port: int, user: str | None, data: Path) -> None:
+        super().__init__(command, folder, port, user)
+        self.data = data
+
     @property
     def url(self) -> str:
         return f"postgresql://postgres@{HOST}:{self.port}/postgres"
@@ -103,6 +113,22 @@ class Postgres(Server):
 
     async def restart(self) -> None:
         await self.end(signal.SIGINT)
+        await self.start()
+
+    async def copy_of(self, primary: "Postgres") -> None:
+        """Start on a copy of what the primary has, and follow it. Raises Unworkable."""
+        await asyncio.to_thread(shutil.rmtree, self.data)
+        # Distributions link the servers into the path, and not everything that comes with them.
+        binary = (_postgres_binaries() / "postgres").resolve().with_name("pg_basebackup")
+        copied = [str(binary), "-D", str(self.data), "-d", primary.url, "-c", "fast"]
+        done = await asyncio.to_thread(subprocess.run, copied, capture_output=True, user=self._user, cwd=self._folder)
+        if done.returncode:
+            raise Unworkable(f"The standby cannot be set up: {done.stderr.decode(errors='replace').strip()[-300:]}")
+        # What a server was told by ALTER SYSTEM before it was demoted is in the copy of a former standby, too.
+        (self.data / "postgresql.auto.conf").write_text("")
+        (self.data / "standby.signal").touch()
+        follows = f"primary_conninfo=host={HOST} port={primary.port} user=postgres"
+        self._command = [*_without_primary(self._command), "-c", follows]
         await self.start()
 
     async def start(self) -> None:
@@ -133,14 +159,26 @@ class Pair:
         """The second takes writes when this returns."""
         await self.second.run("SELECT pg_promote(true, 30)")
 
+    async def rejoined(self) -> "Pair":
+        """The first comes back with nothing but a copy of the second, and follows it. Raises Unworkable."""
+        await self.first.end(signal.SIGQUIT)
+        await self.first.copy_of(self.second)
+        return Pair(self.second, self.first)
+
 
 @asynccontextmanager
-async def own_postgres(settings: Mapping[str, str] | None = None) -> AsyncIterator[Postgres]:
-    """A server for this run alone, with its data on disk as safe as usual. Raises Unworkable."""
-    with _place("homing-postgres-") as place:
-        user = server_user(place)
-        await set_up(place / "data", user)
-        async with _running(_postgres(place, "data", user, settings or {})) as server:
+async def own_postgres(
+    settings: Mapping[str, str] | None = None, *, data: Path | None = None
+) -> AsyncIterator[Postgres]:
+    """A server for this run alone, with its data (in an empty folder, if one is named) on disk as safe as usual.
+
+    Raises Unworkable.
+    """
+    with place("homing-postgres-") as folder:
+        data = data or folder / "data"
+        user = server_user(folder)
+        await set_up(data, user)
+        async with _running(_postgres(folder, data, user, settings or {})) as server:
             yield server
 
 
@@ -150,18 +188,19 @@ async def own_pair(settings: Mapping[str, str] | None = None, *, fresh: Path | N
 
     `fresh` is the data of a server that was never started, as `set_up` makes it. Raises Unworkable.
     """
-    with _place("homing-postgres-") as place:
-        user = server_user(place)
+    with place("homing-postgres-") as folder:
+        user = server_user(folder)
         if fresh is None:
-            fresh = place / "fresh"
+            fresh = folder / "fresh"
             await set_up(fresh, user)
         # Before the first start a copy is a whole backup.
         for name in ("first", "second"):
-            await asyncio.to_thread(_copied, fresh, place / name, user)
-        (place / "second" / "standby.signal").touch()
-        first = _postgres(place, "first", user, {**(settings or {}), "wal_keep_size": "256MB"})
-        follows = {**(settings or {}), "primary_conninfo": f"host={HOST} port={first.port} user=postgres"}
-        second = _postgres(place, "second", user, follows)
+            await asyncio.to_thread(_copied, fresh, folder / name, user)
+        (folder / "second" / "standby.signal").touch()
+        both = {**(settings or {}), "wal_keep_size": "256MB"}
+        first = _postgres(folder, folder / "first", user, both)
+        follows = {**both, "primary_conninfo": f"host={HOST} port={first.port} user=postgres"}
+        second = _postgres(folder, folder / "second", user, follows)
         async with _running(first), _running(second):
             yield Pair(first, second)
 
@@ -192,11 +231,11 @@ async def set_up(data: Path, user: str | None) -> None:
         raise Unworkable(f"PostgreSQL cannot be set up: {done.stderr.decode(errors='replace').strip()[-300:]}")
 
 
-def _postgres(place: Path, data: str, user: str | None, settings: Mapping[str, str]) -> Postgres:
+def _postgres(folder: Path, data: Path, user: str | None, settings: Mapping[str, str]) -> Postgres:
     port = _free_port()
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-    command = [str(_postgres_binaries() / "postgres"), "-D", str(place / data), "-h", HOST, "-p", str(port)]
-    return Postgres([*command, "-k", str(place), "-c", "max_connections=200", *options], place, port, user)
+    command = [str(_postgres_binaries() / "postgres"), "-D", str(data), "-h", HOST, "-p", str(port)]
+    return Postgres([*command, "-k", str(folder), "-c", "max_connections=200", *options], folder, port, user, data)
 
 
 @asynccontextmanager
@@ -205,10 +244,10 @@ async def own_redis() -> AsyncIterator[Server]:
     binary = shutil.which("redis-server") or shutil.which("valkey-server")
     if binary is None:
         raise Unworkable("No redis-server is installed here")
-    with _place("homing-redis-") as place:
+    with place("homing-redis-") as folder:
         port = _free_port()
-        command = [binary, "--bind", HOST, "--port", str(port), "--save", "", "--appendonly", "no", "--dir", str(place)]
-        async with _running(Server(command, place, port, None), signal.SIGTERM) as server:
+        options = ["--bind", HOST, "--port", str(port), "--save", "", "--appendonly", "no", "--dir", str(folder)]
+        async with _running(Server([binary, *options], folder, port, None), signal.SIGTERM) as server:
             yield server
 
 
@@ -219,11 +258,11 @@ async def own_bouncer(server: str, mode: str, *, connections: int = 4) -> AsyncI
 
     Raises Unworkable where none is installed.
     """
-    binary = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    binary = bouncer()
     if binary is None:
         raise Unworkable("No pgbouncer is installed here: apt-get install pgbouncer")
-    with _place("homing-bouncer-") as place:
-        user, port = server_user(place), _free_port()
+    with place("homing-bouncer-") as folder:
+        user, port = server_user(folder), _free_port()
         settings = {
             "listen_addr": HOST,
             "listen_port": port,
@@ -233,10 +272,15 @@ async def own_bouncer(server: str, mode: str, *, connections: int = 4) -> AsyncI
             "default_pool_size": connections,
         }
         lines = "\n".join(f"{name} = {value}" for name, value in settings.items())
-        ini = place / "pgbouncer.ini"
+        ini = folder / "pgbouncer.ini"
         ini.write_text(f"[databases]\n* = {server}\n\n[pgbouncer]\n{lines}\n")
-        async with _running(Server([binary, str(ini)], place, port, user), signal.SIGINT) as bouncer:
-            yield bouncer
+        async with _running(Server([binary, str(ini)], folder, port, user), signal.SIGINT) as running:
+            yield running
+
+
+def bouncer() -> str | None:
+    """Where PgBouncer is, if it is installed."""
+    return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 
 def _postgres_binaries() -> Path:
@@ -260,13 +304,13 @@ def _wheel() -> list[Path]:
     return sorted(Path(spec.submodule_search_locations[0]).glob("pginstall*/bin"), reverse=True)
 
 
-def server_user(place: Path) -> str | None:
-    """PostgreSQL refuses to be run by root."""
+def server_user(folder: Path) -> str | None:
+    """Who is to run a server that writes there: PostgreSQL refuses to be run by root."""
     if os.geteuid() != 0:
         return None
     user = "nobody"
-    place.chmod(0o755)
-    shutil.chown(place, user)
+    folder.chmod(0o755)
+    shutil.chown(folder, user)
     return user
 
 
@@ -278,8 +322,13 @@ def _ends_with_us() -> Callable[[], None]:
     return lambda: set_option(_PR_SET_PDEATHSIG, int(signal.SIGQUIT))
 
 
+def _without_primary(command: Sequence[str]) -> list[str]:
+    at = next((at for at, word in enumerate(command) if word.startswith("primary_conninfo=")), None)
+    return list(command) if at is None else [*command[: at - 1], *command[at + 1 :]]
+
+
 @contextmanager
-def _place(prefix: str) -> Iterator[Path]:
+def place(prefix: str) -> Iterator[Path]:
     """A folder of this run's, removed afterwards."""
     with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as folder:
         yield Path(folder)

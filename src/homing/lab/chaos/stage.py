@@ -3,8 +3,9 @@
 import asyncio
 import json
 import sqlite3
+import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -15,6 +16,8 @@ from homing.demo.plan import Unworkable
 from homing.demo.population import Resident
 from homing.drivers.http.wire import Reply, Wire
 from homing.lab.chaos.client import Client
+from homing.lab.chaos.conditions import Conditions
+from homing.lab.chaos.equipment import Equipment, Equipped
 from homing.lab.chaos.gateway import DIE_AT
 from homing.lab.chaos.judge import Judge
 from homing.lab.chaos.proxy import Way
@@ -39,11 +42,23 @@ class Wanted:
     folder: Path | None = None
     reports: bool = True
     redis: bool = False
+    equipment: Equipment = Equipment.NONE
     settings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def on_postgres(self) -> bool:
         return self.database != SQLITE
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """All ways of one process to its database: one to each server and address of it."""
+
+    each: Sequence[Way]
+
+    def become(self, conditions: Conditions) -> None:
+        for way in self.each:
+            way.become(conditions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +72,10 @@ class Row:
 
 @dataclass(slots=True)
 class Stage:
-    """The fleet, up. Instances are by their address; `listens` is where each really does."""
+    """The fleet, up. Instances are by their address; `listens` is where each really does.
+
+    `addresses`: where a name may lead, by address the ways from there.
+    """
 
     wanted: Wanted
     demo: Demo
@@ -66,8 +84,10 @@ class Stage:
     chance: Random
     ways: dict[str, Way]
     listens: dict[str, str]
-    gateway_stores: list[Way]
-    instance_stores: dict[str, Way]
+    gateway_stores: list[Ways]
+    instance_stores: dict[str, Ways]
+    equipped: Equipped = field(default_factory=Equipped)
+    addresses: Mapping[str, Mapping[str, Sequence[Way]]] = field(default_factory=dict)
     postgres: Postgres | None = None
     redis: Server | None = None
     lock: sqlite3.Connection | None = None
@@ -89,6 +109,15 @@ class Stage:
     @property
     def gateways(self) -> list[str]:
         return list(self.demo.gateways)
+
+    def name_of(self, url: str) -> str:
+        """What the process of a gateway or an instance is called."""
+        if url in self.demo.gateways:
+            return self.demo.plan.gateway_name(self.gateways.index(url) + 1)
+        return self.demo.plan.instance_name(self.instances.index(url) + 1)
+
+    def process_of(self, url: str) -> "subprocess.Popen[bytes]":
+        return (self.demo.gateways.get(url) or self.demo.instances[url]).process
 
     async def api(self, path: str, *, method: str = "GET", body: Any = None) -> dict[str, Any]:
         """A resource under /api/v1, from whichever gateway answers before long. Raises Unworkable."""

@@ -140,11 +140,13 @@ class AccountsController(Controller):
         url = url_of(given, "instance_url") if given is not None else None
         if url is not None and url not in gateway.fleet.roster.instances:
             raise Problem(Code.INSTANCE_NOT_FOUND, f"There is no instance {url}", field="instance_url")
+        await gateway.stores.audit.note("sessions.start_missing", f"instance {url}" if url is not None else "fleet")
         return starting_views.started_all(await gateway.restoring.start_all(url))
 
     @post("/{ref:str}/start", guards=[ADMIN], opt=also(409), status_code=200, summary="Open the session")
     async def start(self, ref: Ref, gateway: TheGateway, caller: Asking) -> AccountView:
-        return _view(gateway, await gateway.accounts.start(await account_of(gateway, caller, ref)))
+        account = await _asked(gateway, caller, ref, "session.start")
+        return _view(gateway, await gateway.accounts.start(account))
 
     @post(
         "/{ref:str}/stop",
@@ -154,15 +156,18 @@ class AccountsController(Controller):
         summary="Close the session and keep its login",
     )
     async def stop(self, ref: Ref, gateway: TheGateway, caller: Asking) -> AccountView:
-        return _view(gateway, await gateway.accounts.stop(await account_of(gateway, caller, ref)))
+        account = await _asked(gateway, caller, ref, "session.stop")
+        return _view(gateway, await gateway.accounts.stop(account))
 
     @post("/{ref:str}/restart", guards=[ADMIN], opt=also(409), status_code=200, summary="Close and open the session")
     async def restart(self, ref: Ref, gateway: TheGateway, caller: Asking) -> AccountView:
-        return _view(gateway, await gateway.accounts.restart(await account_of(gateway, caller, ref)))
+        account = await _asked(gateway, caller, ref, "session.restart")
+        return _view(gateway, await gateway.accounts.restart(account))
 
     @post("/{ref:str}/logout", guards=[ADMIN], opt=also(409), status_code=200, summary="End the link with WhatsApp")
     async def logout(self, ref: Ref, gateway: TheGateway, caller: Asking) -> AccountView:
-        return _view(gateway, await gateway.accounts.logout(await account_of(gateway, caller, ref)))
+        account = await _asked(gateway, caller, ref, "session.logout")
+        return _view(gateway, await gateway.accounts.logout(account))
 
     @post(
         "/{ref:str}/rehome",
@@ -212,7 +217,8 @@ class AccountsController(Controller):
     )
     async def renew_qr(self, ref: Ref, gateway: TheGateway, caller: Asking) -> PairingView:
         """Waits for the new code. Once in 20 s: asked sooner it answers the code that there is, or 429."""
-        return views.pairing(await gateway.pairing.renew(await account_of(gateway, caller, ref)))
+        account = await _asked(gateway, caller, ref, "session.renew_code")
+        return views.pairing(await gateway.pairing.renew(account))
 
 
 def _names(data: AccountBody) -> NewNames:
@@ -262,6 +268,13 @@ async def _renamed(
 def _placed(account: Account, url: str) -> Problem:
     detail = f"The session of account {account.uuid} is on {url}; what names it changes only while it is nowhere"
     return Problem(Code.ACCOUNT_PLACED, detail)
+
+
+async def _asked(gateway: Gateway, caller: Caller, ref: str, action: str) -> Account:
+    """The account whose instance is about to be told something: that is in the audit log first."""
+    account = await account_of(gateway, caller, ref)
+    await gateway.stores.audit.note(action, f"account {account.id}", {"instance_url": account.placement.instance_url})
+    return account
 
 
 async def _shown(gateway: Gateway, account: Account) -> AccountView:

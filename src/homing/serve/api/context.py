@@ -9,10 +9,11 @@ from litestar.handlers import BaseRouteHandler
 from litestar.params import FromPath, QueryParameter
 
 from homing.model.access import Scope
+from homing.model.audit import Act, Via, acting
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, Instance, InstanceUrl, SessionId, WorkspaceId
 from homing.model.urls import normal
-from homing.serve.access import Caller, authorise
+from homing.serve.access import Caller, allow, recognise
 from homing.serve.gateway import Gateway
 
 TheGateway = NamedDependency[Gateway]
@@ -25,22 +26,58 @@ Limit = Annotated[int, QueryParameter(ge=1, le=500, description="Rows in a page"
 WorkspaceFilter = Annotated[int | None, QueryParameter(ge=1, le=2**31 - 1, description="For operators: one workspace")]
 
 
-def needs(scope: Scope) -> Any:
-    """A guard that lets in callers whose key has this scope, and notes who they are."""
+CHARGED = "homing.charged"
+"""In a request's scope: the headers that say what is left of its caller's limits."""
 
-    def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+
+def needs(scope: Scope) -> Any:
+    """A guard that lets in callers whose key has this scope and may ask just now, and notes who they are.
+
+    What changes by a request that is no mere look is in the audit log as the caller's.
+    """
+
+    async def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+        # Async although it waits for nothing: of a thread, the act would not reach the handler.
         gateway: Gateway = connection.app.state.gateway
-        connection.state.caller = authorise(gateway.keyring, connection.headers.get("authorization"), scope)
+        caller = recognise(gateway.keyring, connection.headers.get("authorization"))
+        _charge(gateway, caller, connection.scope)
+        allow(caller, scope)
+        connection.state.caller = caller
+        if connection.scope.get("method") not in ("GET", "HEAD"):
+            acting.set(_act(gateway, caller, connection))
 
     return guard
+
+
+def _charge(gateway: Gateway, caller: Caller, scope: Any) -> None:
+    """Once for each request, however many guards it passes. Raises Problem."""
+    if CHARGED in scope:
+        return
+    charged = gateway.rate_limits.charge(caller.key)
+    scope[CHARGED] = charged.headers
+    if charged.problem is not None:
+        raise charged.problem
+
+
+def _act(gateway: Gateway, caller: Caller, connection: ASGIConnection[Any, Any, Any, Any]) -> Act:
+    scope: Any = connection.scope
+    return Act(
+        id=gateway.entropy.token(6).hex(),
+        via=Via.API,
+        actor=caller.key.name or f"key {caller.key.id}",
+        request=f"{scope['method']} {scope['path_template']}",
+        origin=connection.client.host if connection.client is not None else "",
+        key_id=caller.key.id,
+        workspace_id=caller.workspace,
+    )
 
 
 READ, SEND, ADMIN = needs(Scope.READ), needs(Scope.SEND), needs(Scope.ADMIN)
 
 
-def OPERATOR(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:  # noqa: N802
+async def OPERATOR(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:  # noqa: N802
     """A guard that lets in operators alone: admin keys of no workspace. The fleet carries all tenants."""
-    ADMIN(connection, handler)
+    await ADMIN(connection, handler)
     operator(connection.state.caller)
 
 
@@ -61,10 +98,10 @@ def seen_workspace(caller: Caller, named: int | None) -> WorkspaceId | None:
     return caller.workspace if caller.workspace is not None or named is None else WorkspaceId(named)
 
 
-def operator(caller: Caller) -> None:
+def operator(caller: Caller, what: str = "The fleet") -> None:
     """The fleet belongs to nobody's workspace: only an operator's key may see and change it."""
     if caller.workspace is not None:
-        raise Problem(Code.FORBIDDEN, "The fleet is for an operator's key, which belongs to no workspace")
+        raise Problem(Code.FORBIDDEN, f"{what} is for an operator's key, which belongs to no workspace")
 
 
 async def account_of(gateway: Gateway, caller: Caller, ref: str) -> Account:

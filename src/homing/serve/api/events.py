@@ -9,7 +9,7 @@ from litestar import Request, Response, get
 from litestar.params import HeaderParameter, QueryParameter
 from litestar.response import Stream
 
-from homing.decide.reports.meanings import CODE_FIELDS, QR_CODE
+from homing.decide.reports.codes import without_codes
 from homing.model.access import Scope
 from homing.model.errors import Code, Problem
 from homing.model.events import Event
@@ -98,8 +98,8 @@ async def events(
 def view(event: Event, caller: Caller) -> EventView:
     """The event as this caller may see it: a code that links a phone is for the keys that may link one."""
     payload = event.payload
-    if event.kind == QR_CODE and not caller.key.scope.allows(Scope.ADMIN):
-        payload = {name: "shown to admin keys" if name in CODE_FIELDS else value for name, value in payload.items()}
+    if not caller.key.scope.allows(Scope.ADMIN):
+        payload = without_codes(payload, typed=not event.kind.startswith("message"))
     return EventView(
         sequence=event.sequence,
         id=event.id,

@@ -60,6 +60,8 @@ async def moves(
 async def rebalance(data: JSONBody[RebalanceBody], gateway: TheGateway, caller: Asking) -> PlanView:
     """The plan, in its order. With `dry_run` nothing moves; else it is begun, idle sessions first."""
     operator(caller)
+    if not data.dry_run:
+        await gateway.stores.audit.note("fleet.rebalanced", "fleet")
     return fleet_views.plan(await gateway.moving.balance.rebalance(dry_run=data.dry_run))
 
 

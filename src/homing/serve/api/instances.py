@@ -155,7 +155,7 @@ async def _found(gateway: Gateway, url: InstanceUrl, data: InstanceBody) -> tupl
             recognised = None  # a family whose face nobody knows shows by its list what it is
         return family, await found_at(url, family, gateway.fleet.speaking(family), recognised)
     except Problem as problem:
-        if not data.force:
+        if not data.force or problem.code is Code.ADDRESS_REFUSED:
             raise
         return family, Found(warning=problem.detail)
 

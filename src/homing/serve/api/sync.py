@@ -29,5 +29,7 @@ async def run_sync(data: JSONBody[SyncBody], gateway: TheGateway, caller: Asking
         if data.checks and len(checks) < CHECKS_MAX:
             checks.append(checked)
 
+    if not data.dry_run:
+        await gateway.stores.audit.note("fleet.synced", "fleet", {"force": data.force})
     report = await gateway.sync.run(dry_run=data.dry_run, force=data.force, tell=tell)
     return shown(report, checks if data.checks else None)

@@ -10,7 +10,7 @@ from homing.model.workspaces import Workspace
 from homing.ports import WorkspaceChanges
 from homing.serve import views
 from homing.serve.access import Caller
-from homing.serve.api.context import ADMIN, READ, Asking, TheGateway
+from homing.serve.api.context import ADMIN, READ, Asking, TheGateway, operator
 from homing.serve.bodies import WorkspaceChangesBody
 from homing.serve.gateway import Gateway
 from homing.serve.views import Listing, WorkspaceView
@@ -32,12 +32,18 @@ class WorkspacesController(Controller):
     async def show(self, number: FromPath[int], gateway: TheGateway, caller: Asking) -> WorkspaceView:
         return _view(gateway, await _workspace(gateway, caller, number))
 
-    @patch("/{number:int}", guards=[ADMIN], summary="Set a workspace's name, region, or what bare digits mean")
+    @patch(
+        "/{number:int}",
+        guards=[ADMIN],
+        summary="Set a workspace's name, how it reads numbers, how often it may ask",
+    )
     async def change(
         self, number: FromPath[int], data: JSONBody[WorkspaceChangesBody], gateway: TheGateway, caller: Asking
     ) -> WorkspaceView:
         """Numbers that were read before stay as they are."""
         known = await _workspace(gateway, caller, number)
+        if data.rate_limit is not UNSET:
+            operator(caller, "How often a workspace may ask")
         changed = await gateway.stores.directory.change_workspace(known.id, _changes(data))
         await gateway.workspaces.refresh()
         return _view(gateway, changed or known)
@@ -51,6 +57,8 @@ def _changes(data: WorkspaceChangesBody) -> WorkspaceChanges:
         changes["region"] = None if data.region is None else region_of(data.region)
     if data.bare_digits is not UNSET:
         changes["bare_digits"] = Bare(data.bare_digits)
+    if data.rate_limit is not UNSET:
+        changes["rate_limit"] = data.rate_limit.limit() if data.rate_limit is not None else None
     return changes
 
 

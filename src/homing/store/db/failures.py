@@ -1,12 +1,15 @@
 """What an error of a database driver means to everybody else."""
 
+import os
 import sqlite3
 import ssl
+from pathlib import Path
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError, PendingRollbackError, ResourceClosedError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 
+from homing.model.disks import may_pass
 from homing.ports import StoreUnavailable
 
 DRIVER_ERRORS = (
@@ -26,6 +29,15 @@ _WORTH_REPEATING = {"40001", "40P01"}  # serialization failure, deadlock
 
 _OF_ANOTHER_SERVER = {"25006", "57P01", "57P02", "57P03"}
 """Takes no writes; shuts down; crashed; starts up or is in recovery. Another connection may lead somewhere better."""
+
+_SQLITE_FOR_NOW = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+}
 
 _FOR_A_PERSON = {"28P01", "28000", "3D000", "42501"}
 """Wrong password; not admitted; no such database; not permitted. Somebody has to set it right, here or there."""
@@ -69,6 +81,24 @@ def beyond_waiting(error: BaseException) -> bool:
         return True
     passing = (ssl.SSLEOFError, ssl.SSLSyscallError, ssl.SSLZeroReturnError)
     return isinstance(own, ssl.SSLError) and not isinstance(own, passing)
+
+
+def passes_on_file(error: BaseException, path: Path) -> bool:
+    """What kept a SQLite file from being opened may pass: somebody's lock, or what its disk refuses for now."""
+    own = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    code = getattr(own, "sqlite_errorcode", None)
+    if code is None:
+        return isinstance(own, OSError) and may_pass(own)
+    primary = code & 0xFF
+    return primary in _SQLITE_FOR_NOW or (primary == sqlite3.SQLITE_CANTOPEN and _is_read_only(path))
+
+
+def _is_read_only(path: Path) -> bool:
+    """The file system. SQLite says of it no more than that it could not open a file."""
+    try:
+        return bool(os.statvfs(path.parent).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
 
 
 def sqlstate(error: BaseException | None) -> str | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from homing.model.access import Key, Scope
+from homing.model.access import Key, RateLimit, Scope
 from homing.model.fleet import (
     Account,
     AccountUuid,
@@ -175,7 +175,17 @@ def key_of(row: AnyRow) -> Key:
         secret_hash=row.secret_hash,
         created_at=row.created_at,
         revoked_at=row.revoked_at,
+        expires_at=row.expires_at,
+        last_used_at=row.last_used_at,
+        previous_hash=row.previous_hash,
+        previous_until=row.previous_until,
+        rate_limit=rate_limit_of(row),
     )
+
+
+def rate_limit_of(row: AnyRow) -> RateLimit | None:
+    """A key's or a workspace's limit, if one is set."""
+    return RateLimit(row.rate_requests, row.rate_per_s) if row.rate_requests and row.rate_per_s else None
 
 
 def message_of(row: AnyRow) -> MessageRecord:

@@ -61,6 +61,9 @@ workspaces = Table(
     # Where its national numbers belong (ISO 3166); empty: where the settings say.
     Column("region", Words),
     Column("bare_digits", Words, nullable=False, server_default=Bare.STRICT.value),
+    # So many requests in so many seconds, of all its keys together; both or none.
+    Column("rate_requests", Integer),
+    Column("rate_per_s", Integer),
     _one_of("bare_digits", Bare),
 )
 
@@ -74,6 +77,14 @@ api_keys = Table(
     Column("secret_hash", Words, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("revoked_at", UtcDateTime),
+    Column("expires_at", UtcDateTime),
+    Column("last_used_at", UtcDateTime),
+    # The secret before the last rotation, and until when it opens.
+    Column("previous_hash", Words),
+    Column("previous_until", UtcDateTime),
+    # So many requests in so many seconds; both or none.
+    Column("rate_requests", Integer),
+    Column("rate_per_s", Integer),
     _one_of("scope", Scope),
 )
 
@@ -359,6 +370,51 @@ write_proof = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("proved_at", UtcDateTime, nullable=False),
+)
+
+# --- who changed what -----------------------------------------------------------------------------------------
+
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("id", Number, primary_key=True, autoincrement=True),
+    Column("at", UtcDateTime, nullable=False),
+    # The request or the command that it came by: all that changed by it has the same.
+    Column("act_id", Words, nullable=False),
+    Column("via", Words, nullable=False),
+    Column("actor", Words, nullable=False),
+    Column("key_id", Words),
+    Column("workspace_id", Number),
+    Column("origin", Words, nullable=False),
+    Column("request", Words, nullable=False),
+    Column("action", Words, nullable=False),
+    Column("subject", Words, nullable=False),
+    Column("before", JsonText),
+    Column("after", JsonText),
+    # Of a bulk change: how many things, and which they were.
+    Column("things", Integer, nullable=False),
+    Column("digest", Words),
+    # What ties it to the entry before; empty until that was done.
+    Column("chain", Words),
+    Column("keyed_by", Words),
+    _partial("audit_log_unchained_idx", "id", where="chain IS NULL"),
+    Index(None, "subject", "id"),
+    Index(None, "key_id", "id"),
+    # The id of a removed entry is not given out again: the chain goes by them.
+    sqlite_autoincrement=True,
+)
+
+# Where the log begins and where its chain ends, signed.
+audit_marks = Table(
+    "audit_marks",
+    metadata,
+    Column("mark", Words, primary_key=True),
+    Column("entry_id", Number, nullable=False),
+    Column("chain", Words, nullable=False),
+    Column("entries", Number, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("keyed_by", Words, nullable=False),
+    Column("signature", Words, nullable=False),
 )
 
 # --- who may act ----------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from homing.store.db.rows import ACCOUNT_COLUMNS, ACCOUNTS_WITH_SESSIONS, accoun
 from homing.store.db.schema import accounts, contacts, sessions, workspaces
 from homing.store.db.sql import dialect_of, insert
 from homing.store.directory.naming import insert_session, skip_chosen_id
+from homing.store.records.recording import record, record_difference, subject
 
 _ACCOUNTS = select(*ACCOUNT_COLUMNS).select_from(ACCOUNTS_WITH_SESSIONS)
 
@@ -37,7 +38,9 @@ def create_account(connection: Connection, new: NewAccount, at: datetime) -> Acc
     ensure_workspace(connection, new.workspace_id, at)
     account_id = _insert_account(connection, new, at)
     insert_session(connection, new.session_id, account_id, new.workspace_id, at, any_owner=new.any_owner)
-    return account_of(connection.execute(_ACCOUNTS.where(accounts.c.id == account_id)).one())
+    made = account_of(connection.execute(_ACCOUNTS.where(accounts.c.id == account_id)).one())
+    record(connection, "account.created", subject(made), after=told(made))
+    return made
 
 
 def account(
@@ -87,9 +90,9 @@ def _is_now(status: SessionStatus, away: Collection[InstanceUrl], since: datetim
     return recorded & ~outdated if status is SessionStatus.CONNECTED else recorded | (connected & outdated)
 
 
-def delete_account(connection: Connection, account_id: int, at: datetime) -> None:
+def delete_account(connection: Connection, account: Account, at: datetime) -> None:
     """Forget the account. Its session's row stays, placed nowhere, so that the epoch is never used again."""
-    owner = select(accounts.c.workspace_id).where(accounts.c.id == account_id).scalar_subquery()
+    owner = select(accounts.c.workspace_id).where(accounts.c.id == account.id).scalar_subquery()
     gone = {
         "account_id": None,
         "instance_url": None,
@@ -98,16 +101,39 @@ def delete_account(connection: Connection, account_id: int, at: datetime) -> Non
         "mismatched_phone": None,
         "updated_at": at,
     }
-    connection.execute(update(sessions).where(sessions.c.account_id == account_id).values(gone))
-    connection.execute(delete(accounts).where(accounts.c.id == account_id))
+    connection.execute(update(sessions).where(sessions.c.account_id == account.id).values(gone))
+    if connection.execute(delete(accounts).where(accounts.c.id == account.id)).rowcount:
+        record(connection, "account.deleted", subject(account), before=told(account))
 
 
-def set_takeover(connection: Connection, account_id: int, takeover: Takeover) -> None:
-    connection.execute(update(accounts).where(accounts.c.id == account_id).values(takeover=takeover))
+def set_takeover(connection: Connection, account: Account, takeover: Takeover) -> None:
+    connection.execute(update(accounts).where(accounts.c.id == account.id).values(takeover=takeover))
+    before, after = {"takeover": account.takeover.value}, {"takeover": takeover.value}
+    record_difference(connection, "account.changed", subject(account), before, after)
 
 
-def set_requires(connection: Connection, account_id: int, requires: Mapping[str, str]) -> None:
-    connection.execute(update(accounts).where(accounts.c.id == account_id).values(requires=dict(requires)))
+def set_requires(connection: Connection, account: Account, requires: Mapping[str, str]) -> None:
+    connection.execute(update(accounts).where(accounts.c.id == account.id).values(requires=dict(requires)))
+    before, after = {"requires": dict(account.requires)}, {"requires": dict(requires)}
+    record_difference(connection, "account.changed", subject(account), before, after)
+
+
+def named(account: Account) -> dict[str, Any]:
+    """What an account is known by, for the audit log."""
+    return {"id": account.id, "uuid": account.uuid, "session_id": account.session_id}
+
+
+def told(account: Account) -> dict[str, Any]:
+    """An account for the audit log."""
+    return {
+        **named(account),
+        "workspace_id": account.workspace_id,
+        "phone": account.phone,
+        "name": account.name,
+        "takeover": account.takeover.value,
+        "requires": dict(account.requires),
+        "instance_url": account.placement.instance_url,
+    }
 
 
 def create_contact(
@@ -132,7 +158,13 @@ def create_contact(
         raise _taken(connection, contacts, "contact", workspace, phone, whose, uuid)
     if id is not None:
         skip_chosen_id(connection, "contacts")
-    return contact_of(row)
+    made = contact_of(row)
+    record(connection, "contact.created", f"contact {made.uuid}", after=_contact_told(made))
+    return made
+
+
+def _contact_told(contact: Contact) -> dict[str, Any]:
+    return {"id": contact.id, "workspace_id": contact.workspace_id, "phone": contact.phone, "name": contact.name}
 
 
 def contact(connection: Connection, workspace: WorkspaceId | None, uuid: str) -> Contact | None:
@@ -148,8 +180,9 @@ def contacts_page(connection: Connection, workspace: WorkspaceId | None, page: P
     return [contact_of(row) for row in connection.execute(statement)]
 
 
-def delete_contact(connection: Connection, contact_id: int) -> None:
-    connection.execute(delete(contacts).where(contacts.c.id == contact_id))
+def delete_contact(connection: Connection, contact: Contact) -> None:
+    if connection.execute(delete(contacts).where(contacts.c.id == contact.id)).rowcount:
+        record(connection, "contact.deleted", f"contact {contact.uuid}", before=_contact_told(contact))
 
 
 def _insert_account(connection: Connection, new: NewAccount, at: datetime) -> int:

@@ -36,6 +36,7 @@ from homing.ports import (
     Clock,
     InstanceChanges,
     InstanceLoad,
+    KeyChanges,
     KeysChanged,
     Lookup,
     NewAccount,
@@ -47,11 +48,22 @@ from homing.ports import (
     WorkspacesChanged,
 )
 from homing.store.db.database import Database
-from homing.store.directory import accounts, linking, lookup, naming, placement_reads, placements, reported, workspaces
+from homing.store.directory import (
+    accounts,
+    keys,
+    linking,
+    lookup,
+    naming,
+    placement_reads,
+    placements,
+    reported,
+    workspaces,
+)
 from homing.store.directory import instances as roster
 from homing.store.grants import handing_out
 from homing.store.notices.announce import Changes
 from homing.store.notices.notices import StagedNotices
+from homing.store.records.recording import record_difference, subject
 
 T = TypeVar("T")
 
@@ -209,7 +221,7 @@ class SqlDirectory:
 
     async def delete_account(self, account: Account) -> None:
         at = self._clock.now()
-        await self._change(lambda c: accounts.delete_account(c, account.id, at), AccountChanged(account.uuid))
+        await self._change(lambda c: accounts.delete_account(c, account, at), AccountChanged(account.uuid))
 
     async def rename_account(self, account: Account, names: NewNames, *, any_owner: bool = False) -> Account:
         at = self._clock.now()
@@ -218,6 +230,9 @@ class SqlDirectory:
             naming.rename(connection, account.id, names, at, any_owner=any_owner)
             found = accounts.account(connection, None, id=names.id or account.id, uuid=None)
             assert found is not None
+            record_difference(
+                connection, "account.renamed", subject(account), accounts.named(account), accounts.named(found)
+            )
             return found
 
         notices = [AccountChanged(account_uuid=uuid) for uuid in (account.uuid, names.uuid) if uuid is not None]
@@ -232,13 +247,13 @@ class SqlDirectory:
 
     async def accept_phone(self, account: Account, phone: str) -> bool:
         changed = AccountChanged(account_uuid=account.uuid)
-        return await self._change(lambda c: naming.accept_phone(c, account.id, phone), changed)
+        return await self._change(lambda c: naming.accept_phone(c, account, phone), changed)
 
     async def set_takeover(self, account: Account, takeover: Takeover) -> None:
-        await self._change(lambda c: accounts.set_takeover(c, account.id, takeover), AccountChanged(account.uuid))
+        await self._change(lambda c: accounts.set_takeover(c, account, takeover), AccountChanged(account.uuid))
 
     async def set_requires(self, account: Account, requires: Mapping[str, str]) -> None:
-        await self._change(lambda c: accounts.set_requires(c, account.id, requires), AccountChanged(account.uuid))
+        await self._change(lambda c: accounts.set_requires(c, account, requires), AccountChanged(account.uuid))
 
     async def create_contact(
         self,
@@ -264,7 +279,7 @@ class SqlDirectory:
 
     async def delete_contact(self, contact: Contact) -> None:
         changed = AccountChanged(contact_uuid=contact.uuid)
-        await self._change(lambda c: accounts.delete_contact(c, contact.id), changed)
+        await self._change(lambda c: accounts.delete_contact(c, contact), changed)
 
     # --- workspaces ---
 
@@ -325,13 +340,22 @@ class SqlDirectory:
         return await self._database.read(lambda c: roster.loads(c, since, workspace))
 
     async def keys(self) -> list[Key]:
-        return await self._database.read(roster.unrevoked_keys)
+        return await self._database.read(keys.unrevoked_keys)
 
     async def add_key(self, key: Key) -> None:
-        await self._change(lambda c: roster.add_key(c, key), KeysChanged())
+        await self._change(lambda c: keys.add_key(c, key), KeysChanged())
+
+    async def change_key(self, key_id: str, changes: KeyChanges) -> Key | None:
+        return await self._change(lambda c: keys.change_key(c, key_id, changes), KeysChanged())
+
+    async def rotate_key(self, key_id: str, secret_hash: str, previous_until: datetime) -> Key | None:
+        return await self._change(lambda c: keys.rotate_key(c, key_id, secret_hash, previous_until), KeysChanged())
 
     async def revoke_key(self, key_id: str, at: datetime) -> Key | None:
-        return await self._change(lambda c: roster.revoke_key(c, key_id, at), KeysChanged())
+        return await self._change(lambda c: keys.revoke_key(c, key_id, at), KeysChanged())
+
+    async def note_key_uses(self, uses: Mapping[str, datetime]) -> None:
+        await self._database.write(lambda c: keys.note_uses(c, uses))
 
     async def _change(self, fn: Callable[[Connection], T], *notices: Notice) -> T:
         return await self._changes.make(lambda c: (fn(c), notices))

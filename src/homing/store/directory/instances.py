@@ -1,4 +1,4 @@
-"""Which instances there are, how much is placed on each, and which keys open the API."""
+"""Which instances there are, and how much is placed on each."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -6,15 +6,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, case, delete, exists, func, select, type_coerce, update
 
-from homing.model.access import Key
 from homing.model.fleet import Instance, InstanceState, InstanceUrl, SessionStatus, WorkspaceId
 from homing.ports import InstanceChanges, InstanceLoad, NameTaken
 from homing.store.db.columns import Number, UtcDateTime
 from homing.store.db.prepared import prepared
-from homing.store.db.rows import instance_of, key_of
-from homing.store.db.schema import accounts, api_keys, instances, sessions
+from homing.store.db.rows import instance_of
+from homing.store.db.schema import accounts, instances, sessions
 from homing.store.db.sql import dialect_of, insert
-from homing.store.directory.accounts import ensure_workspace
+from homing.store.records.recording import record, record_difference
 
 
 def all_instances(connection: Connection) -> list[Instance]:
@@ -50,27 +49,40 @@ def create_instance(
     created = connection.execute(row.on_conflict_do_nothing().returning(instances)).one_or_none()
     if created is None:
         raise NameTaken(f"the instance {url} is known already")
-    return instance_of(created)
+    made = instance_of(created)
+    record(connection, "instance.added", f"instance {url}", after=_told(made))
+    return made
 
 
 def set_instance_state(connection: Connection, url: InstanceUrl, state: InstanceState) -> Instance | None:
+    before = connection.scalar(select(instances.c.state).where(instances.c.url == url).with_for_update())
     statement = update(instances).where(instances.c.url == url).values(state=state).returning(instances)
     row = connection.execute(statement).one_or_none()
-    return None if row is None else instance_of(row)
+    if row is None:
+        return None
+    action = "instance.drained" if state is InstanceState.DRAINING else "instance.undrained"
+    record(connection, action, f"instance {url}", before={"state": before}, after={"state": state.value})
+    return instance_of(row)
 
 
 def change_instance(connection: Connection, url: InstanceUrl, changes: InstanceChanges) -> Instance | None:
     """The instance as it stands changed; None if there is none at the address."""
+    this = select(instances).where(instances.c.url == url)
+    before = connection.execute(this.with_for_update()).one_or_none()
+    if before is None:
+        return None
     if changes:
         connection.execute(update(instances).where(instances.c.url == url).values(**changes))
-    row = connection.execute(select(instances).where(instances.c.url == url)).one_or_none()
-    return None if row is None else instance_of(row)
+    after = instance_of(connection.execute(this).one())
+    record_difference(connection, "instance.changed", f"instance {url}", _told(instance_of(before)), _told(after))
+    return after
 
 
 def delete_instance(connection: Connection, url: InstanceUrl) -> bool:
     """Forget the instance; False if sessions are placed on it, and then it stays."""
     placed = exists().where(sessions.c.instance_url == url)
-    connection.execute(delete(instances).where(instances.c.url == url, ~placed))
+    if connection.execute(delete(instances).where(instances.c.url == url, ~placed)).rowcount:
+        record(connection, "instance.removed", f"instance {url}")
     return connection.scalar(select(instances.c.id).where(instances.c.url == url)) is None
 
 
@@ -127,35 +139,15 @@ def _loads_statement(*, of_one: bool) -> Select[Any]:
     )
 
 
-def unrevoked_keys(connection: Connection) -> list[Key]:
-    return [key_of(row) for row in connection.execute(_keys_statement())]
-
-
-@prepared
-def _keys_statement() -> Select[Any]:
-    in_force = api_keys.c.revoked_at.is_(None)
-    return select(api_keys).where(in_force).order_by(api_keys.c.created_at, api_keys.c.id)
-
-
-def add_key(connection: Connection, key: Key) -> None:
-    if key.workspace_id is not None:
-        ensure_workspace(connection, key.workspace_id, key.created_at)
-    row = insert(dialect_of(connection), api_keys).values(
-        id=key.id,
-        workspace_id=key.workspace_id,
-        scope=key.scope,
-        name=key.name,
-        secret_hash=key.secret_hash,
-        created_at=key.created_at,
-        revoked_at=key.revoked_at,
-    )
-    if connection.scalar(row.on_conflict_do_nothing().returning(api_keys.c.id)) is None:
-        raise NameTaken(f"there is a key {key.id} already")
-
-
-def revoke_key(connection: Connection, key_id: str, at: datetime) -> Key | None:
-    """The key as it stands revoked; a second revocation keeps the first one's time."""
-    live = (api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None))
-    connection.execute(update(api_keys).where(*live).values(revoked_at=at))
-    row = connection.execute(select(api_keys).where(api_keys.c.id == key_id)).one_or_none()
-    return None if row is None else key_of(row)
+def _told(instance: Instance) -> dict[str, Any]:
+    """What an operator may say of an instance, for the audit log."""
+    return {
+        "driver": instance.driver,
+        "name": instance.name,
+        "capacity": instance.capacity,
+        "memory_limit_mb": instance.memory_limit_mb,
+        "sends_limit_per_s": instance.sends_limit_per_s,
+        "labels": dict(instance.labels),
+        "mode": instance.mode.value,
+        "storage": instance.storage,
+    }

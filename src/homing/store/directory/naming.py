@@ -6,10 +6,11 @@ from sqlalchemy import Connection, delete, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from homing.decide.phones.aliases import person
-from homing.model.fleet import NEVER_GRANTED, PlacementState, SessionId, SessionStatus
+from homing.model.fleet import NEVER_GRANTED, Account, PlacementState, SessionId, SessionStatus
 from homing.ports import AccountPlaced, NameTaken, NewNames
 from homing.store.db.schema import accounts, sessions
 from homing.store.db.sql import dialect_of, insert
+from homing.store.records.recording import record, subject
 
 
 def insert_session(
@@ -123,13 +124,16 @@ def mismatched(connection: Connection, limit: int) -> list[SessionId]:
     return [SessionId(session) for session in found]
 
 
-def accept_phone(connection: Connection, account_id: int, phone: str) -> bool:
+def accept_phone(connection: Connection, account: Account, phone: str) -> bool:
     """The account's phone is from here on the one reported, if that is still what is reported. Raises NameTaken."""
     standing = sessions.c.mismatched_phone == phone
-    accepted = update(sessions).where(sessions.c.account_id == account_id, standing).values(mismatched_phone=None)
+    accepted = update(sessions).where(sessions.c.account_id == account.id, standing).values(mismatched_phone=None)
     if connection.execute(accepted).rowcount == 0:
         return False
-    set_phone(connection, account_id, phone)
+    set_phone(connection, account.id, phone)
+    record(
+        connection, "account.phone_accepted", subject(account), before={"phone": account.phone}, after={"phone": phone}
+    )
     return True
 
 

@@ -1,5 +1,6 @@
 """Where sessions live, and how that record changes."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -44,6 +45,7 @@ from homing.store.db.prepared import prepared
 from homing.store.db.rows import ACCOUNTS_WITH_SESSIONS, move_of
 from homing.store.db.schema import accounts, credentials, moves, sessions
 from homing.store.db.sql import among, as_rows, chunks, dialect_of, given_rows, moment, moments
+from homing.store.records.recording import record, record_all
 
 _CHUNK = 1_000
 
@@ -94,7 +96,21 @@ def rebind(connection: Connection, changes: Sequence[Rebinding], *, at: datetime
     applied.sort(key=lambda rebound: places[id(rebound.change)])
     if applied:
         connection.execute(plain_insert(moves), [rebound.move_row(at, run_id) for rebound in applied])
+        _record(connection, applied)
     return applied
+
+
+def _record(connection: Connection, applied: Sequence[Rebound]) -> None:
+    """By somebody's act. What a gateway corrects by itself is in the log of moves alone."""
+    if len(applied) > 1:
+        reasons = dict(Counter(rebound.change.kind.value for rebound in applied))
+        record_all(connection, "session.placed", "session", [each.change.session_id for each in applied], after=reasons)
+        return
+    [rebound] = applied
+    was, change = rebound.change.expected, rebound.change
+    before = {"instance_url": was.instance_url, "epoch": was.epoch}
+    after = {"instance_url": change.instance_url, "epoch": change.epoch, "reason": change.reason}
+    record(connection, "session.placed", f"session {change.session_id}", before=before, after=after)
 
 
 def apply(connection: Connection, part: Sequence[Rebinding], at: datetime) -> list[Rebound]:

@@ -10,8 +10,10 @@ from homing.model.fleet import WorkspaceId
 from homing.model.phones import Bare, Number
 from homing.model.workspaces import Workspace
 from homing.ports import WorkspaceChanges
-from homing.store.db.rows import AnyRow
+from homing.store.db.rows import AnyRow, rate_limit_of
 from homing.store.db.schema import accounts, workspaces
+from homing.store.directory.keys import rate_columns, rate_told
+from homing.store.records.recording import record_difference
 
 
 def all_workspaces(connection: Connection) -> list[Workspace]:
@@ -20,10 +22,18 @@ def all_workspaces(connection: Connection) -> list[Workspace]:
 
 def change_workspace(connection: Connection, id: WorkspaceId, changes: WorkspaceChanges) -> Workspace | None:
     """The workspace as it stands changed; None if there is none."""
-    if changes:
-        connection.execute(update(workspaces).where(workspaces.c.id == id).values(**changes))
-    row = connection.execute(select(workspaces).where(workspaces.c.id == id)).one_or_none()
-    return None if row is None else _workspace_of(row)
+    this = select(workspaces).where(workspaces.c.id == id)
+    before = connection.execute(this.with_for_update()).one_or_none()
+    if before is None:
+        return None
+    values: dict[str, Any] = {name: value for name, value in changes.items() if name != "rate_limit"}
+    if "rate_limit" in changes:
+        values |= rate_columns(changes["rate_limit"])
+    if values:
+        connection.execute(update(workspaces).where(workspaces.c.id == id).values(values))
+    after = _workspace_of(connection.execute(this).one())
+    record_difference(connection, "workspace.changed", f"workspace {id}", _told(_workspace_of(before)), _told(after))
+    return after
 
 
 def recognise_accounts(connection: Connection, default_region: str) -> int:
@@ -53,4 +63,14 @@ _RECOGNISED = text("""
 
 
 def _workspace_of(row: AnyRow) -> Workspace:
-    return Workspace(WorkspaceId(row.id), row.name, row.region, Bare(row.bare_digits), row.created_at)
+    bare = Bare(row.bare_digits)
+    return Workspace(WorkspaceId(row.id), row.name, row.region, bare, row.created_at, rate_limit_of(row))
+
+
+def _told(workspace: Workspace) -> dict[str, Any]:
+    return {
+        "name": workspace.name,
+        "region": workspace.region,
+        "bare_digits": workspace.bare_digits.value,
+        "rate_limit": rate_told(workspace.rate_limit),
+    }

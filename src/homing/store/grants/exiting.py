@@ -15,6 +15,7 @@ from homing.store.db.rows import ACCOUNTS_WITH_SESSIONS, placement_of
 from homing.store.db.schema import accounts, credentials, instances, sessions
 from homing.store.directory.placement_reads import RUNNING
 from homing.store.grants.mark_moving import mark
+from homing.store.records.recording import record_all
 
 
 def leave_all(
@@ -34,6 +35,7 @@ def leave_all(
     placed: list[Placement] = [placement_of(row) for row in rows if shared and row.takeover != Takeover.NEVER]
     marked, notices = mark(connection, database, placed, PlacementState.MOVING) if placed else ([], [])
     connection.execute(_exited_statement(), {"at": url, "now": now})
+    record_all(connection, "session.left", "session", [each.session_id for each in marked], after={"instance_url": url})
     return Left(tuple(marked), forbidden), [*notices, RosterChanged()]
 
 

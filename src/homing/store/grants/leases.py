@@ -1,6 +1,6 @@
 """Leases of incarnations, by the store's clock."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -40,6 +40,7 @@ from homing.store.db.history import (
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import AnyRow
 from homing.store.db.schema import credentials, incarnations
+from homing.store.records.recording import record
 
 
 class SqlLeases:
@@ -224,7 +225,10 @@ def _end(
         there.append(incarnations.c.id == incarnation)
     boots = connection.scalars(select(incarnations.c.id).where(*there).order_by(incarnations.c.id).with_for_update())
     ended = {"ended": how, "lease_until": database.now(connection)}
-    return connection.execute(update(incarnations).where(incarnations.c.id.in_(boots.all())).values(ended)).rowcount
+    found: Sequence[str] = boots.all()
+    connection.execute(update(incarnations).where(incarnations.c.id.in_(found)).values(ended))
+    record(connection, f"instance.{how.value}", f"instance {url}", after={"boots": list(found)})
+    return len(found)
 
 
 def _newest(connection: Connection, database: Database) -> list[Incarnation]:

@@ -17,6 +17,7 @@ from homing.store.db.database import Dialect
 from homing.store.db.failures import DRIVER_ERRORS, belongs_elsewhere, disconnected, lost_a_race, unavailable
 from homing.store.postgres.connecting import Limits, Opened, WritableServer
 from homing.store.postgres.dsn import PostgresDsn
+from homing.store.records.recording import by_its_act
 
 T = TypeVar("T")
 
@@ -75,7 +76,7 @@ class PostgresDatabase:
     async def write(self, fn: Callable[[Connection], T]) -> T:
         try:
             async with asyncio.timeout(self._write_limit_s):
-                return await self._write(fn)
+                return await self._write(by_its_act(fn))
         except DRIVER_ERRORS as error:
             raise unavailable(error) from error
 
@@ -93,7 +94,8 @@ class PostgresDatabase:
         return await self._server.connect()
 
     def doubt(self) -> None:
-        """The server that the pool's connections lead to was seen to take no writes: none of them is used again."""
+        """The server that the pool's connections lead to was seen to be silent, or to take no writes: none of them is
+        used again."""
         self._doubted_s = time.monotonic()
 
     async def close(self) -> None:
@@ -136,6 +138,9 @@ class PostgresDatabase:
         try:
             value = await connection.run_sync(_run, fn)
         except DRIVER_ERRORS as error:
+            if isinstance(error, TimeoutError):
+                # A server that is there ends a slow statement before that: the way to it is silent, for all.
+                self.doubt()
             # Tidying up a connection that no longer answers takes as long as the failure itself did.
             self._clean_up(connection, broken=isinstance(error, OSError | TimeoutError))
             raise

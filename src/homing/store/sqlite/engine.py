@@ -14,13 +14,15 @@ from sqlalchemy import ColumnElement, Connection, Engine, create_engine, literal
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
+from homing.ports import StoreUnavailable
 from homing.store.db.columns import UtcDateTime
 from homing.store.db.database import Dialect, StoreMisconfigured
-from homing.store.db.failures import DRIVER_ERRORS, said, unavailable
+from homing.store.db.failures import DRIVER_ERRORS, passes_on_file, said, unavailable
 from homing.store.db.prepared import PreparedConnection
 from homing.store.db.schema import metadata
-from homing.store.private_files import keep_private
+from homing.store.records.recording import by_its_act
 from homing.store.sqlite.filelock import FileLock
+from homing.store.sqlite.private_files import keep_private
 from homing.store.sqlite.shared_clock import SharedClock
 from homing.store.sqlite.writer import GroupWriter
 
@@ -59,7 +61,8 @@ class SqliteFile:
             self._writer = GroupWriter(lambda: self._open(_WRITE_BUSY_MS))
         except DRIVER_ERRORS as error:
             self._release()
-            raise StoreMisconfigured(f"the database {path} cannot be opened: {said(error)}") from error
+            kind = StoreUnavailable if passes_on_file(error, path) else StoreMisconfigured
+            raise kind(f"the database {path} cannot be opened: {said(error)}") from error
 
     @property
     def commits(self) -> int:
@@ -93,7 +96,7 @@ class SqliteFile:
         try:
             async with asyncio.timeout(_WRITE_TIMEOUT_S):
                 await self._share_time()
-                return await self._writer.write(fn)
+                return await self._writer.write(by_its_act(fn))
         except DRIVER_ERRORS as error:
             raise unavailable(error) from error
 

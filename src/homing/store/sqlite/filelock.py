@@ -2,9 +2,12 @@
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+from homing.model.disks import may_pass
+from homing.ports import StoreUnavailable
 from homing.store.db.database import StoreMisconfigured
 
 
@@ -16,12 +19,16 @@ class FileLock:
 
     @classmethod
     def of(cls, path: Path) -> Self:
-        """Take the lock of this database file, or raise StoreMisconfigured naming who has it."""
+        """Take the lock of this database file.
+
+        Raises StoreMisconfigured, naming who has it, and StoreUnavailable of a disk that may do it later.
+        """
         lock_path = path.with_name(f"{path.name}.gateway-lock")
         try:
             descriptor = os.open(lock_path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            raise StoreMisconfigured(f"the lock {lock_path} cannot be opened: {error.strerror}") from error
+            kind = StoreUnavailable if may_pass(error) else StoreMisconfigured
+            raise kind(f"the lock {lock_path} cannot be opened: {error.strerror}") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -31,8 +38,9 @@ class FileLock:
                 f"{path} is already served by another gateway (pid {holder or 'unknown'});"
                 " stop that one, or give this one a database of its own"
             ) from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
+        with suppress(OSError):  # on a full disk it is ours without a name
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
         return cls(descriptor)
 
     def release(self) -> None:

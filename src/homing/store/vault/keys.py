@@ -10,6 +10,7 @@ from homing.model.vault import VaultSealed
 from homing.store.db.rows import AnyRow
 from homing.store.db.schema import credentials, reservations, vault_keys
 from homing.store.db.sql import dialect_of, insert
+from homing.store.records.recording import record_all
 from homing.store.vault.sealing import KeyRing, Place, Sealed, frame_place, login_place
 
 _KNOWN = b"Homing keeps its word."
@@ -50,13 +51,16 @@ def rotate(connection: Connection, keys: KeyRing, limit: int, skip: Collection[s
     """
     old = [key_id for key_id in keys.ids if key_id != keys.newest_id]
     resealed, unreadable = 0, {}
+    sessions: list[str] = []
     rows = [(_login_resealed, row) for row in _logins_under(connection, old, skip, limit)]
     rows += [(_frame_resealed, row) for row in _frames_under(connection, old, skip, limit - len(rows))]
     for reseal, row in rows:
         try:
             resealed += reseal(connection, keys, row)
+            sessions.append(row.session_id)
         except VaultSealed as reason:
             unreadable[str(row.session_id)] = str(reason)
+    record_all(connection, "vault.resealed", "session", set(sessions), after={"newest_key_id": keys.newest_id})
     return Rotated(resealed, unreadable)
 
 

@@ -13,6 +13,7 @@ from homing.store.db.prepared import prepared
 from homing.store.db.schema import UNFINISHED, jobs
 from homing.store.db.sql import among, dialect_of, moment, moments
 from homing.store.notices.notices import StagedNotices
+from homing.store.records.recording import record_all
 from homing.store.work import jobs as operations
 from homing.store.work.jobs import is_head, job_of
 
@@ -34,6 +35,7 @@ class SqlWork:
     async def enqueue(self, jobs: Sequence[NewJob]) -> list[JobId | None]:
         def add(connection: Connection) -> tuple[list[JobId | None], list[Notice]]:
             enqueued = operations.enqueue(connection, self._database, jobs)
+            _record(connection, jobs, enqueued.ids)
             return enqueued.ids, enqueued.notices
 
         return await self._change(add) if jobs else []
@@ -102,6 +104,15 @@ class SqlWork:
         if announce is not None:
             await announce()
         return value
+
+
+def _record(connection: Connection, new: Sequence[NewJob], ids: Sequence[JobId | None]) -> None:
+    """What somebody asked for, and was not asked for already, by its kind."""
+    made = [job for job, made_id in zip(new, ids, strict=True) if made_id is not None]
+    for kind in sorted({job.kind for job in made}):
+        named = [job.dedup or job.key or "" for job in made if job.kind == kind]
+        why = next(str(job.payload.get("reason", "")) for job in made if job.kind == kind)
+        record_all(connection, f"{kind}.wanted", "session", named, after={"reason": why})
 
 
 def _job(connection: Connection, id: JobId) -> Job | None:

@@ -1,9 +1,12 @@
-"""For fleets that are upgraded while they run: which releases may still work on this schema."""
+"""For fleets that are upgraded while they run: which releases may still work on this schema. And accountability: the
+log of who changed what, keys that expire and are rotated, limits of rate."""
+
+from typing import Any
 
 from alembic import op
-from sqlalchemy import CheckConstraint, Column, Integer, PrimaryKeyConstraint
+from sqlalchemy import CheckConstraint, Column, Integer, PrimaryKeyConstraint, text
 
-from homing.store.db.columns import Words
+from homing.store.db.columns import JsonText, Number, UtcDateTime, Words
 
 revision = "0006"
 down_revision = "0005"
@@ -13,10 +16,76 @@ serves_from = "0004"
 
 def upgrade() -> None:
     _schema_version()
+    _audit()
+    for table, columns in _more().items():
+        for column in columns:
+            op.add_column(table, column)
 
 
 def downgrade() -> None:
+    for table, columns in _more().items():
+        for column in reversed(columns):
+            op.drop_column(table, column.name)
+    op.drop_table("audit_marks")
+    op.drop_table("audit_log")
     op.drop_table("schema_version")
+
+
+def _more() -> dict[str, list[Column[Any]]]:
+    return {
+        "workspaces": _rate(),
+        "api_keys": [
+            Column("expires_at", UtcDateTime(), nullable=True),
+            Column("last_used_at", UtcDateTime(), nullable=True),
+            Column("previous_hash", Words(), nullable=True),
+            Column("previous_until", UtcDateTime(), nullable=True),
+            *_rate(),
+        ],
+    }
+
+
+def _rate() -> list[Column[Any]]:
+    return [Column("rate_requests", Integer(), nullable=True), Column("rate_per_s", Integer(), nullable=True)]
+
+
+def _audit() -> None:
+    op.create_table(
+        "audit_log",
+        Column("id", Number(), autoincrement=True, nullable=False),
+        Column("at", UtcDateTime(), nullable=False),
+        Column("act_id", Words(), nullable=False),
+        Column("via", Words(), nullable=False),
+        Column("actor", Words(), nullable=False),
+        Column("key_id", Words(), nullable=True),
+        Column("workspace_id", Number(), nullable=True),
+        Column("origin", Words(), nullable=False),
+        Column("request", Words(), nullable=False),
+        Column("action", Words(), nullable=False),
+        Column("subject", Words(), nullable=False),
+        Column("before", JsonText(), nullable=True),
+        Column("after", JsonText(), nullable=True),
+        Column("things", Integer(), nullable=False),
+        Column("digest", Words(), nullable=True),
+        Column("chain", Words(), nullable=True),
+        Column("keyed_by", Words(), nullable=True),
+        PrimaryKeyConstraint("id", name="audit_log_pkey"),
+        sqlite_autoincrement=True,
+    )
+    where = text("chain IS NULL")
+    op.create_index("audit_log_unchained_idx", "audit_log", ["id"], sqlite_where=where, postgresql_where=where)
+    op.create_index("audit_log_subject_id_idx", "audit_log", ["subject", "id"])
+    op.create_index("audit_log_key_id_id_idx", "audit_log", ["key_id", "id"])
+    op.create_table(
+        "audit_marks",
+        Column("mark", Words(), nullable=False),
+        Column("entry_id", Number(), nullable=False),
+        Column("chain", Words(), nullable=False),
+        Column("entries", Number(), nullable=False),
+        Column("at", UtcDateTime(), nullable=False),
+        Column("keyed_by", Words(), nullable=False),
+        Column("signature", Words(), nullable=False),
+        PrimaryKeyConstraint("mark", name="audit_marks_pkey"),
+    )
 
 
 def _schema_version() -> None:

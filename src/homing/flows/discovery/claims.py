@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from homing.decide import claims
+from homing.decide.knowledge import claims
 from homing.decide.knowledge.reconcile import Observations
 from homing.flows.background.alerts import AlertBook
 from homing.model.alerts import FLEET, AlertKind, Subject

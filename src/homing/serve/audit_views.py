@@ -1,0 +1,97 @@
+"""What the API and the commands show of the audit log."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from homing.model.audit import Entry, Verdict
+
+
+class EntryView(msgspec.Struct):
+    """One change. All that one request or command changed has the same `act`.
+
+    `subject` is what was changed; of a bulk change `count` things, whose names make the `digest`. `chained` is whether
+    the entry is tied to the one before it, which is done within a minute.
+    """
+
+    id: int
+    at: datetime
+    act: str
+    via: str
+    actor: str
+    key_id: str | None
+    workspace_id: int | None
+    origin: str
+    request: str
+    action: str
+    subject: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+    count: int
+    digest: str | None
+    chained: bool
+
+
+class HeadView(msgspec.Struct):
+    """Where the chain ends: whoever kept this elsewhere can tell later that nothing before it was changed."""
+
+    id: int
+    chain: str
+
+
+class BrokenView(msgspec.Struct):
+    """The first entry that is not what was written, and what is wrong there."""
+
+    id: int
+    reason: str
+
+
+class VerdictView(msgspec.Struct):
+    """Whether the log is what was written, as far as `entries` are chained; `waiting` are not yet.
+
+    `unkeyed` entries are chained without a secret (`HOMING_SECRET`), `removed` ones were taken by retention.
+    """
+
+    holds: bool
+    entries: int
+    waiting: int
+    unkeyed: int
+    removed: int
+    head: HeadView | None
+    broken: BrokenView | None
+
+
+def entry(entry: Entry) -> EntryView:
+    act = entry.act
+    return EntryView(
+        id=entry.id,
+        at=entry.at,
+        act=act.id,
+        via=act.via.value,
+        actor=act.actor,
+        key_id=act.key_id,
+        workspace_id=act.workspace_id,
+        origin=act.origin,
+        request=act.request,
+        action=entry.action,
+        subject=entry.subject,
+        before=None if entry.before is None else dict(entry.before),
+        after=None if entry.after is None else dict(entry.after),
+        count=entry.count,
+        digest=entry.digest,
+        chained=entry.chain is not None,
+    )
+
+
+def verdict(verdict: Verdict) -> VerdictView:
+    head, broken = verdict.head, verdict.broken
+    return VerdictView(
+        holds=verdict.holds,
+        entries=verdict.entries,
+        waiting=verdict.waiting,
+        unkeyed=verdict.unkeyed,
+        removed=verdict.removed,
+        head=None if head is None else HeadView(head.entry_id, head.chain),
+        broken=None if broken is None else BrokenView(broken.entry_id, broken.reason),
+    )
