@@ -54,7 +54,7 @@ DEFECTS: tuple[Defect, ...] = (
         "homing/drivers/waha/driver.py",
         ' if reading.part(each, "status") != "STOPPED"]',
         "]",
-        _CONTRACT,
+        _MEANINGS,
     ),
     Defect(
         "token-is-shown",
