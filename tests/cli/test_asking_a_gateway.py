@@ -164,7 +164,7 @@ def test_an_account_is_shown_with_all_that_says_where_its_session_is(homing: Com
     assert facts["last"] == "verified  2026-01-31 09:30:00Z"
 
 
-def test_the_distribution_is_the_seeds_three_columns(homing: CommandLine, gateway: ScriptedGateway):
+def test_the_distribution_has_three_columns(homing: CommandLine, gateway: ScriptedGateway):
     row = {"instance_url": "http://localhost:3001", "session_count": 2, "phones": ["0816108641", "62811801641"]}
     gateway.answer("GET", "/distribution", {"data": [row], "next": None})
     assert homing("distribution").out.splitlines() == [

@@ -1,6 +1,6 @@
 """What instances send us unasked: believed only if it is signed, stored before it is answered.
 
-The seed's Node service sends again after 429 and after a broken connection, and drops what meets any other answer. So
+the Node service sends again after 429 and after a broken connection, and drops what meets any other answer. So
 whatever keeps us from storing a report for the moment is answered with 429.
 """
 

@@ -1,4 +1,4 @@
-"""Speaks to the seed's Node service (Express around whatsapp-web.js) and to our own instance, which speaks the same.
+"""Speaks to the Node service (Express around whatsapp-web.js) and to our own instance, which speaks the same.
 
 The service takes its key as `api_key`, in the query of a GET and in the JSON body of everything else
 (ltmoerdani/blazz, whatsapp-service/src/controllers/*.js); one published version looks for `X-API-Key` instead

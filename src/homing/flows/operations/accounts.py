@@ -54,7 +54,7 @@ log = structlog.get_logger("homing")
 HEALTH_TIMEOUT_S = 2.0
 CALL_TIMEOUT_S = 15.0
 START_TIMEOUT_S = 60.0
-"""The seed's Node service answers a start only when its browser is up, which it allows a minute for."""
+"""The Node service answers a start only when its browser is up, which it allows a minute for."""
 
 NO_NAMES = NewNames()
 
