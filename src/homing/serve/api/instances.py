@@ -159,6 +159,7 @@ async def _found(gateway: Gateway, url: InstanceUrl, data: InstanceBody) -> tupl
     if url in {known.url for known in await gateway.stores.directory.instances()}:
         raise Problem(Code.ALREADY_EXISTS, f"the instance {url} is known already")
     recognised = await gateway.fleet.recognise(url, timeout_s=RECOGNISE_TIMEOUT_S)
+    family = data.driver or DEFAULT_FAMILY
     try:
         family = family_of(url, data.driver, recognised, gateway.fleet.families())
         if not gateway.fleet.recognises(family) and isinstance(recognised, Recognised) and recognised.gateway is None:
@@ -167,7 +168,7 @@ async def _found(gateway: Gateway, url: InstanceUrl, data: InstanceBody) -> tupl
     except Problem as problem:
         if not data.force or problem.code is Code.ADDRESS_REFUSED:
             raise
-        return data.driver or DEFAULT_FAMILY, Found(warning=problem.detail)
+        return family, Found(warning=problem.detail)
 
 
 def _spoken(gateway: Gateway, family: str) -> None:
