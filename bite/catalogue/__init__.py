@@ -4,6 +4,7 @@ from bite.catalogue import (
     accounting,
     adopting,
     describing,
+    families,
     granting,
     ground,
     holding,
@@ -42,5 +43,6 @@ DEFECTS: tuple[Defect, ...] = (
     *accounting.DEFECTS,
     *leaving.DEFECTS,
     *describing.DEFECTS,
+    *families.DEFECTS,
     *sharing.DEFECTS,
 )

@@ -13,8 +13,8 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from homing.decide.admission import Share
 from homing.decide.reports.speakers import Cause
+from homing.decide.sending.admission import Share
 from homing.model.alerts import AlertKind
 from homing.model.events import IntakeResult
 from homing.model.fleet import InstanceUrl, MoveKind

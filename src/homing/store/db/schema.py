@@ -148,6 +148,8 @@ instances = Table(
     Column("exited_at", UtcDateTime),
     # How many sessions it listed that are not placed on it, when its list was last compared; empty before the first.
     Column("strays", Integer),
+    # What its own key is derived from, with a secret that is not in here; empty: it has none.
+    Column("key_salt", Words),
     UniqueConstraint("url"),
     _one_of("mode", InstanceMode),
     _one_of("state", InstanceState),

@@ -16,6 +16,7 @@ serves_from = "0004"
 
 def upgrade() -> None:
     _schema_version()
+    op.add_column("instances", Column("key_salt", Words()))
     _logins()
     _audit()
     for table, columns in _more().items():
@@ -24,6 +25,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_column("instances", "key_salt")
     op.drop_table("logins")
     for table, columns in _more().items():
         for column in reversed(columns):
