@@ -450,6 +450,8 @@ credentials = Table(
     Column("reserved_to", Number, nullable=False),
     Column("granted_at", UtcDateTime),
     Column("updated_at", UtcDateTime, nullable=False),
+    # The epoch that a restored backup knew, or a higher one that its holder has told since; empty once it is opened.
+    Column("restored_from", Number),
     Index(None, "holder_url"),
     Index(None, "holder_incarnation"),
     Index(None, "login_key"),

@@ -1,5 +1,6 @@
-"""For fleets that are upgraded while they run: which releases may still work on this schema. And accountability: the
-log of who changed what, keys that expire and are rotated, limits of rate, who is signed in to the page."""
+"""For fleets that are upgraded while they run: which releases may still work on this schema. For restored backups:
+which sessions' holders may know more than the backup did. And accountability: the log of who changed what, keys that
+expire and are rotated, limits of rate, who is signed in to the page."""
 
 from typing import Any
 
@@ -37,6 +38,7 @@ def downgrade() -> None:
 
 def _more() -> dict[str, list[Column[Any]]]:
     return {
+        "credentials": [Column("restored_from", Number(), nullable=True)],
         "workspaces": _rate(),
         "api_keys": [
             Column("expires_at", UtcDateTime(), nullable=True),
