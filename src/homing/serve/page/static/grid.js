@@ -247,7 +247,7 @@ function since(at) {
       return `${Math.floor(seconds / size)} ${name}${more ? ` ${more} ${rest}` : ""}`;
     }
   }
-  return `${seconds.toFixed(0)} s`;
+  return `${Math.floor(seconds)} s`;
 }
 
 function element(name, classes) {
