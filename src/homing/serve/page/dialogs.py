@@ -33,7 +33,6 @@ class Ask:
     notice: str = ""
     forbidden: str = ""
     body: str = "{}"
-    done: str = "Done."
     back: str = "/instances"
 
 
@@ -98,7 +97,6 @@ async def _drain(viewer: Viewer, number: int, shown: Any) -> Ask:
         places=free,
         blockers=blockers,
         notice=_suspects(viewer, url),
-        done=f"{shown.name} is being drained.",
         back=f"/instances/{number}",
     )
 
@@ -111,7 +109,6 @@ def _undrain(number: int, shown: Any) -> Ask:
         path=f"/api/v1/instances/{number}/undrain",
         command=f"homing drain {shown.row.url} --undo",
         figures=[("Keeps", f"{shown.row.sessions:,}", "that are still there")],
-        done=f"{shown.name} takes sessions again.",
         back=f"/instances/{number}",
     )
 
@@ -191,7 +188,6 @@ def _migrate(viewer: Viewer, account: Account) -> Ask:
         figures=[("Gap", gap, gap_of), ("From", viewer.short(at), f"epoch {account.placement.epoch}")],
         choices=choices,
         forbidden=_cannot_move(viewer, account),
-        done=f"{phone} is on its way.",
         back=f"/sessions/{account.id}",
     )
 
@@ -206,7 +202,6 @@ def _rehome(viewer: Viewer, account: Account) -> Ask:
         path=f"/api/v1/accounts/{account.uuid}/rehome",
         command=f"homing accounts rehome {account.id}",
         forbidden=_cannot_move(viewer, account),
-        done=f"{phone} is being brought back.",
         back=f"/sessions/{account.id}",
     )
 
@@ -237,7 +232,6 @@ def _restart(viewer: Viewer, account: Account) -> Ask:
         path=f"/api/v1/accounts/{account.uuid}/restart",
         command=f"homing accounts restart {account.id}",
         forbidden="" if account.placement.instance_url else "It is on no instance; start it instead.",
-        done=f"{phone} was restarted.",
         back=f"/sessions/{account.id}",
     )
 
@@ -251,7 +245,6 @@ def _start(viewer: Viewer, account: Account) -> Ask:
         button=f"Start {phone}",
         path=f"/api/v1/accounts/{account.uuid}/start",
         command=f"homing accounts start {account.id}",
-        done=f"{phone} was started.",
         back=f"/sessions/{account.id}",
     )
 
@@ -266,7 +259,6 @@ def _stop(_: Viewer, account: Account) -> Ask:
         path=f"/api/v1/accounts/{account.uuid}/stop",
         command=f"homing accounts stop {account.id}",
         forbidden="It is stopped already." if stopped else "",
-        done=f"{phone} was stopped.",
         back=f"/sessions/{account.id}",
     )
 
@@ -279,7 +271,6 @@ def _renew(_: Viewer, account: Account) -> Ask:
         button="Ask for a new code",
         path=f"/api/v1/accounts/{account.uuid}/qr",
         command=f"homing accounts qr {account.id} --renew",
-        done="A new code is there.",
         back=f"/sessions/{account.id}",
     )
 
@@ -332,7 +323,6 @@ async def _rebalance(viewer: Viewer) -> Ask:
             for reason, phones in list(by_reason.items())[:BLOCKERS_NAMED]
         ],
         forbidden="" if plan.moves else "There is nothing to move.",
-        done="The moves were begun.",
         body=json.dumps({"dry_run": False}),
     )
 
@@ -346,7 +336,6 @@ async def _sync(viewer: Viewer) -> Ask:
         path="/api/v1/sync",
         command="homing sync-instance-urls",
         figures=[("As it stands", report.summary, "by a dry run just now")],
-        done="Every session was checked.",
         body=json.dumps({"dry_run": False}),
         back="/settings",
     )
