@@ -207,6 +207,11 @@ class Settings(BaseSettings):
         return (self.homing_secret or self.whatsapp_hmac_secret or "homing").encode()
 
     @property
+    def own_key_secret(self) -> bytes:
+        """What the keys of instances that have one of their own are derived from; empty: none are made."""
+        return (self.homing_secret or self.whatsapp_hmac_secret).encode()
+
+    @property
     def audit_keys(self) -> ChainKeys:
         """Without HOMING_SECRET the log is chained all the same, but by anybody who knows how: see decision 24."""
         return ChainKeys.of(self.homing_secret, (each.strip() for each in self.homing_old_secrets.split(",")))

@@ -1,6 +1,7 @@
 """The instances as the directory last listed them, each with the driver that speaks to it."""
 
 import asyncio
+from collections.abc import Mapping
 
 import structlog
 
@@ -38,6 +39,10 @@ class LiveFleet:
     def roster(self) -> Roster:
         return self._roster
 
+    def own_keys(self) -> Mapping[InstanceUrl, str]:
+        """The keys of the instances that have one of their own."""
+        return self._drivers.keys.own()
+
     def families(self) -> frozenset[str]:
         """The families that somebody here speaks to."""
         return self._drivers.families()
@@ -71,8 +76,8 @@ class LiveFleet:
         """What answers at an address; None where nobody can ask."""
         return await self._drivers.recognise(url, timeout_s=timeout_s)
 
-    async def capabilities(self, url: InstanceUrl, *, timeout_s: float) -> Capabilities | Fault:
-        return await self._declared[self._family(url)].capabilities(url, timeout_s=timeout_s)
+    async def capabilities(self, url: InstanceUrl, *, timeout_s: float, fresh: bool = False) -> Capabilities | Fault:
+        return await self._declared[self._family(url)].capabilities(url, timeout_s=timeout_s, fresh=fresh)
 
     def doubt(self, url: InstanceUrl) -> None:
         self._declared[self._family(url)].forget(url)
@@ -89,6 +94,7 @@ class LiveFleet:
         self._changed.clear()
         instances = await self._directory.instances()
         before, self._roster = self._roster, Roster({instance.url: instance for instance in instances})
+        self._drivers.keys.know(self._roster.instances)
         for url, known in before.instances.items():
             now = self._roster.instances.get(url)
             if now is not None and now.driver != known.driver:

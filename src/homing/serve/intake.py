@@ -102,11 +102,14 @@ class IntakeEndpoint:
                 raw, signed = await self._genuine(asked)
             body = _read(lambda: meanings.json_object(raw)) if raw.strip() else {}
             session = meanings.session_of(session_id)
+            speaker = await self._speaker(asked, session)
+            if signed is None:
+                self._keys.check_of(speaker, asked.api_key)
             report = Report(
                 kind="session_marked_disconnected",
                 data={"reason": body.get("reason")},
                 session_id=session,
-                instance_url=await self._speaker(asked, session),
+                instance_url=speaker,
                 sender_id=asked.event_id,
             )
             return _told(await self._stored(report, signed))
@@ -132,6 +135,7 @@ class IntakeEndpoint:
         url = self._speakers.asking(self._introduced(asked, None), asked.calls_from, self._missing)
         if url is None:
             return {"sessions": []}
+        self._keys.check_of(url, asked.api_key)
         open_there = await self._open_on(url)
         handed_out = await self._available(self._directory.hand_out(url))
         missing = [account for account in handed_out if account.session_id not in open_there]

@@ -63,7 +63,7 @@ class WebjsDriver:
         list_limit_bytes: int = LIST_LIMIT_BYTES,
     ) -> None:
         self._wire = wire
-        self._api_keys = dict(api_keys or {})
+        self._api_keys = api_keys if api_keys is not None else {}
         self._default_api_key = default_api_key
         self._list_limit_bytes = list_limit_bytes
         self._read_header: set[InstanceUrl] = set()

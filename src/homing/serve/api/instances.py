@@ -8,7 +8,9 @@ from litestar.params import FromPath, JSONBody
 from msgspec import UNSET
 
 from homing.decide.fleet.capacity import Load
+from homing.decide.fleet.own_keys import SALT_BYTES
 from homing.decide.moves import movable
+from homing.decide.reports.speakers import ASKS_FOR_ITS_SESSIONS
 from homing.flows.operations.joining import RECOGNISE_TIMEOUT_S, Found, family_of, found_at
 from homing.model.alerts import Subject
 from homing.model.errors import Code, Problem
@@ -63,12 +65,14 @@ class InstancesController(Controller):
             labels=data.labels,
             memory_limit_mb=data.memory_limit_mb,
             sends_limit_per_s=data.sends_limit_per_s,
+            key_salt=_key_salt(gateway, driver),
         )
         await gateway.stores.notices.publish([RosterChanged()])
         await gateway.fleet.refresh()
         shown = await _shown(gateway, InstanceLoad(instance, 0, 0), await _boots(gateway))
+        shown.api_key = gateway.fleet.own_keys().get(url) if instance.key_salt is not None else None
         unreached = doubts(gateway.settings) if shown.report_to is not None else None
-        shown.warning = "; ".join(each for each in (found.warning, unreached) if each) or None
+        shown.warning = "; ".join(each for each in (found.warning, shown.warning, unreached) if each) or None
         return shown
 
     @get("/{number:int}", summary="Show an instance, asked for its health")
@@ -141,6 +145,13 @@ class InstancesController(Controller):
     async def exited_by_url(self, data: JSONBody[ExitedByUrlBody], gateway: TheGateway, caller: Asking) -> ExitedView:
         operator(caller)
         return await _exited(gateway, url_of(data.url, "url"), data.incarnation)
+
+
+def _key_salt(gateway: Gateway, driver: str) -> str | None:
+    """What its own key is made of, for a gateway that asks us for its sessions and has to show who it is."""
+    if driver not in ASKS_FOR_ITS_SESSIONS or not gateway.settings.own_key_secret:
+        return None
+    return gateway.entropy.token(SALT_BYTES).hex()
 
 
 async def _found(gateway: Gateway, url: InstanceUrl, data: InstanceBody) -> tuple[str, Found]:

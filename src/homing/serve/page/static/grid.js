@@ -1,5 +1,7 @@
 // <session-grid>: as many sessions as there are, of which only those in sight are in the page. The rows come by the
 // hundred from the API; what the state stream tells of a row in sight is put there at once, and of others nothing is done.
+import { root } from "./root.js";
+
 const ROW = 32;
 const PAGE = 100;
 const BEYOND = 8;
@@ -76,7 +78,7 @@ class SessionGrid extends HTMLElement {
     if (this.dataset.q.trim()) query.set("q", this.dataset.q.trim());
     if (this.dataset.standing) query.set("standing", this.dataset.standing);
     if (this.dataset.instance) query.set("instance_url", this.dataset.instance);
-    const asked = fetch(`/api/v1/sessions?${query}`).then(async (answer) => {
+    const asked = fetch(`${root}/api/v1/sessions?${query}`).then(async (answer) => {
       if (!answer.ok) throw new Error(`${answer.status}`);
       const told = await answer.json();
       if (this.#pages.get(number) === asked) this.#pages.set(number, told.data);
@@ -209,7 +211,7 @@ class SessionGrid extends HTMLElement {
 function cells(told) {
   const phone = element("span", "");
   const link = element("a", "");
-  link.href = `/sessions/${told.account_id}`;
+  link.href = `${root}/sessions/${told.account_id}`;
   link.textContent = told.phone_written;
   phone.append(link);
   const name = cell("wide", told.name);
