@@ -117,6 +117,7 @@ def _account(number: int) -> dict[str, Any]:
         "uuid": f"00000000-0000-7000-8000-{number:012}",
         "workspace_id": 1,
         "phone": f"62812{number:08}",
+        "person": f"62812{number:08}",
         "name": "",
         "takeover": Takeover.AUTO.value,
         "created_at": _NOW,
