@@ -23,6 +23,7 @@ from bench import (
     relay,
     reservations,
     restart,
+    shares,
     silenced,
 )
 from bench.fleet import Fleet, fresh_database, open_fleet
@@ -108,6 +109,9 @@ def measurements(*, quick: bool, large: bool) -> list[Measurement]:
         Measurement("database-away", BOTH, _database_away),
         Measurement("silenced", BOTH, partial(_silenced, silent=30)),
         Measurement("silenced-too-many", BOTH, partial(_silenced, silent=60)),
+        Measurement("hanging-session", BOTH[:1], partial(_hanging, rounds=less(5, 1))),
+        Measurement("waiting-sends", BOTH[:1], partial(_waiting, rounds=less(5, 1))),
+        Measurement("overload", BOTH[:1], partial(_overload, for_s=less(20, 8))),
         Measurement("sync", STORES, lambda setting: _sync(setting, sessions=less(10_000, 2_000))),
         Measurement("loop-stalls", STORES, lambda setting: _loop_stalls(setting, sessions=less(100_000, 20_000))),
         Measurement("reservations", STORES, lambda setting: _reservations(setting, messages=less(40_000, 8_000))),
@@ -123,6 +127,21 @@ async def _silenced(setting: str, *, silent: int) -> Report:
         if silent > INSTANCES // 2:
             return await silenced.run_too_many(url, **size)
         return await silenced.run(url, **size, capacity=150)
+
+
+async def _hanging(setting: str, *, rounds: int) -> Report:
+    async with _database(setting) as url:
+        return await shares.run_hanging(url, rounds=rounds)
+
+
+async def _waiting(setting: str, *, rounds: int) -> Report:
+    async with _database(setting) as url:
+        return await shares.run_waiting(url, rounds=rounds)
+
+
+async def _overload(setting: str, *, for_s: float) -> Report:
+    async with _database(setting) as url:
+        return await shares.run_overload(url, for_s=for_s)
 
 
 async def _reservations(setting: str, *, messages: int) -> Report:

@@ -71,10 +71,10 @@ async def populate(url: str, layout: Layout) -> None:
 
 
 def _insert(connection: Connection, layout: Layout) -> None:
-    connection.execute(insert(workspaces), [_workspace()])
+    connection.execute(insert(workspaces), _workspaces(layout))
     for start in range(0, layout.sessions, 5_000):
         numbers = range(start, min(start + 5_000, layout.sessions))
-        connection.execute(insert(accounts), [_account(number) for number in numbers])
+        connection.execute(insert(accounts), [_account(number, layout) for number in numbers])
         connection.execute(insert(sessions), [_session(number, layout) for number in numbers])
 
 
@@ -83,8 +83,8 @@ async def _copy(url: str, layout: Layout) -> None:
     try:
         everyone = range(layout.sessions)
         for table, rows in (
-            (workspaces, iter([_workspace()])),
-            (accounts, map(_account, everyone)),
+            (workspaces, iter(_workspaces(layout))),
+            (accounts, (_account(number, layout) for number in everyone)),
             (sessions, (_session(number, layout) for number in everyone)),
         ):
             await _copy_into(connection, metadata.tables[table.name].name, rows)
@@ -107,15 +107,19 @@ async def _copy_into(connection: "asyncpg.Connection[Any]", table: str, rows: It
 _NOW = datetime.now(UTC)
 
 
-def _workspace() -> dict[str, Any]:
-    return {"id": 1, "name": "", "created_at": _NOW}
+def account_uuid(number: int) -> str:
+    return f"00000000-0000-7000-8000-{number:012}"
 
 
-def _account(number: int) -> dict[str, Any]:
+def _workspaces(layout: Layout) -> Rows:
+    return [{"id": 1 + number, "name": "", "created_at": _NOW} for number in range(layout.workspaces)]
+
+
+def _account(number: int, layout: Layout) -> dict[str, Any]:
     return {
         "id": number + 1,
-        "uuid": f"00000000-0000-7000-8000-{number:012}",
-        "workspace_id": 1,
+        "uuid": account_uuid(number),
+        "workspace_id": layout.workspace(number),
         "phone": f"62812{number:08}",
         "person": f"62812{number:08}",
         "name": "",

@@ -22,6 +22,7 @@ class Layout:
     instances: int
     sessions: int
     wrong_per_mille: int
+    workspaces: int = 1
 
     @property
     def urls(self) -> list[str]:
@@ -33,6 +34,9 @@ class Layout:
 
     def is_wrong(self, number: int) -> bool:
         return number * 7919 % 1000 < self.wrong_per_mille
+
+    def workspace(self, number: int) -> int:
+        return 1 + number % self.workspaces
 
     def recorded(self, number: int) -> int:
         return number % self.instances
@@ -55,28 +59,30 @@ def session_id(number: int) -> str:
     return f"webjs_1_{number:032x}"
 
 
-def _number(session: str) -> int:
+def number_of(session: str) -> int:
     return int(session.rpartition("_")[2], 16)
 
 
-def _row(number: int) -> dict[str, object]:
+def row(layout: Layout, number: int, status: str = "connected") -> dict[str, object]:
+    """A session as its instance lists it."""
     return {
         "session_id": session_id(number),
-        "workspace_id": 1,
-        "status": "connected",
+        "workspace_id": layout.workspace(number),
+        "status": status,
         "phone_number": f"62812{number:08}",
         "connected_at": "2026-01-31T09:30:00.250Z",
     }
 
 
-def _answer(status: str, said: object) -> bytes:
+def answer(status: str, said: object) -> bytes:
+    """An HTTP answer with this JSON."""
     body = json.dumps(said, separators=(",", ":")).encode()
     head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 
-_NOT_FOUND = _answer("404 Not Found", {"error": "Session not found"})
-_HEALTHY = _answer("200 OK", {"status": "healthy"})
+_NOT_FOUND = answer("404 Not Found", {"error": "Session not found"})
+_HEALTHY = answer("200 OK", {"status": "healthy"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +101,11 @@ class Model:
                 return self.listed
             case ["", "api", "sessions", session, "status"]:
                 self.calls["status"] += 1
-                number = _number(session)
-                return _answer("200 OK", _row(number)) if self.layout.holder(number) == self.number else _NOT_FOUND
+                number = number_of(session)
+                is_here = self.layout.holder(number) == self.number
+                return answer("200 OK", row(self.layout, number)) if is_here else _NOT_FOUND
             case ["", "calls"]:
-                return _answer("200 OK", self.calls)
+                return answer("200 OK", self.calls)
             case _:
                 return _HEALTHY
 
@@ -122,8 +129,8 @@ class Speaking(asyncio.Protocol):
 async def _serve(layout: Layout) -> None:
     loop, calls = asyncio.get_running_loop(), Counter[str]()
     for number, held in enumerate(layout.held_by()):
-        rows = [_row(each) for each in held]
-        listed = _answer("200 OK", {"success": True, "sessions": rows, "total": len(rows)})
+        rows = [row(layout, each) for each in held]
+        listed = answer("200 OK", {"success": True, "sessions": rows, "total": len(rows)})
         model = Model(layout, number, listed, calls)
         port = layout.first_port + number
         await loop.create_server(lambda model=model: Speaking(model), "127.0.0.1", port, backlog=256)  # type: ignore[misc]

@@ -16,7 +16,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "no-share-of-a-workspace",
         "the sends of one workspace may take all places of a gateway",
-        "homing/decide/admission.py",
+        "homing/decide/sending/admission.py",
         "    if not may_take(now.of_workspace, free, policy.of_a_workspace):\n",
         "    if now.of_workspace >= policy.sends:\n",
         _SHARES,
@@ -24,7 +24,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "no-share-of-a-session",
         "the sends of one session may take all places of their workspace",
-        "homing/decide/admission.py",
+        "homing/decide/sending/admission.py",
         "    if not may_take(now.of_session, left, policy.of_a_session):\n",
         "    if left <= 0:\n",
         _SHARES,
@@ -52,6 +52,14 @@ DEFECTS: tuple[Defect, ...] = (
         " or of_workspace < MODEST or ",
         " or ",
         (tests("flows/test_keyed.py"),),
+    ),
+    Defect(
+        "waiting-asks-without-pause",
+        "sends that wait have all instances asked for their lists, one round after the other",
+        "homing/flows/discovery/rediscover.py",
+        "        if len(self._rounds_s) == ROUNDS_PER_S:\n",
+        "        if len(self._rounds_s) > ROUNDS_PER_S:\n",
+        (tests("flows/test_send.py"),),
     ),
     Defect(
         "one-lane-for-all",

@@ -11,11 +11,11 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from homing.decide.access.audit import ChainKeys
-from homing.decide.admission import AdmissionPolicy
 from homing.decide.fleet.addresses import Reachable, networks
 from homing.decide.fleet.leases import LeasePolicy, unsafe
 from homing.decide.moves.rebalance import RebalancePolicy
 from homing.decide.moves.rules import MovePolicy
+from homing.decide.sending.admission import AdmissionPolicy
 from homing.decide.sending.recovery import SendPolicy
 from homing.decide.starting.restoring import RestoringPolicy
 from homing.decide.work import cron

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from homing.config import Settings
-from homing.decide.admission import AdmissionPolicy, Full, InProgress, Share, admit
+from homing.decide.sending.admission import AdmissionPolicy, Full, InProgress, Share, admit
 from homing.model.fleet import AccountUuid, WorkspaceId
 from homing.model.shares import may_take
 

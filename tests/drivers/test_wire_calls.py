@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from scripted_peers import Peer, Serve, answer, saying, silence
 
+from homing.drivers.http.lanes import Lane, in_lane
 from homing.drivers.http.wire import Reply, Wire, WireLimits
-from homing.drivers.lanes import Lane, in_lane
 from homing.model.faults import Fault, Phase
 
 

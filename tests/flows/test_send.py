@@ -7,6 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from homing.decide.sending.recovery import SendPolicy
+from homing.flows.discovery.rediscover import ROUNDS_PER_S
 from homing.model.errors import Code
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Epoch, MoveKind, Rebinding, SessionStatus
@@ -300,6 +301,20 @@ async def test_sends_that_share_a_look_all_get_their_answer() -> None:
 
 def test_every_failure_code_of_a_send_is_a_code_of_the_api() -> None:
     assert {code.value for code in FailureCode} <= {code.value for code in Code}
+
+
+async def test_however_many_wait_for_a_session_the_instances_are_asked_a_few_times_a_second() -> None:
+    async with bench(A, B) as it:
+        account = await it.account(A, held=False)
+        it.world.hold(A, account.session_id, status=SessionStatus.STARTING)
+
+        async def send_late(number: int) -> None:
+            await asyncio.sleep(number * 0.01)
+            await it.send(account, f"waiting {number}")
+
+        async with asyncio.timeout(60):
+            await asyncio.gather(*(send_late(number) for number in range(300)))
+        assert it.tally.looks <= 14 * ROUNDS_PER_S
 
 
 async def test_a_gateway_that_quotes_the_message_in_its_error_puts_it_in_no_log_and_no_answer() -> None:

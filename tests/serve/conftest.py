@@ -77,7 +77,8 @@ async def api(sqlite_url: str) -> AsyncIterator[Api]:
     )
     world = World(SystemClock(), A, B, C)
     async with open_gateway(settings, Drivers({"webjs": world})) as gateway:
-        transport = httpx.ASGITransport(app=Application(gateway))  # type: ignore[arg-type]
+        application = Application(gateway)
+        transport = httpx.ASGITransport(app=application)  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport, base_url="http://homing") as client:
             made = Api(gateway, world, client, {})
             await made.key("operator", Scope.ADMIN, None)
@@ -85,3 +86,4 @@ async def api(sqlite_url: str) -> AsyncIterator[Api]:
             await made.key("reader", Scope.READ, 1)
             await made.key("stranger", Scope.ADMIN, 2)
             yield made
+        await application.close()

@@ -1,6 +1,7 @@
 """From settings to a listening process, and back out of it in good order."""
 
 import asyncio
+import gc
 import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack, ExitStack
@@ -28,6 +29,8 @@ from homing.serve.subpath import SubPath
 log = structlog.get_logger("homing")
 
 BACKLOG = 2048
+YOUNG_MAX = 10_000
+"""Objects made and not gone again before the collector looks at them; Python's own 700 is a few requests."""
 
 
 def serve_until_stopped(settings: Settings, reached: Callable[[str], None] = lambda _: None) -> None:
@@ -79,10 +82,21 @@ async def _open(settings: Settings, front: Front, server: Server, reached: Calla
             waits=front.waits,
         )
         server.goodbye, server.cut_off = gateway.feed.close, gateway.sends.cut_off
-        front.opened(Application(gateway))
+        application = Application(gateway)
+        stack.push_async_callback(application.close)
+        application.start()
+        _spare_what_stays()
+        front.opened(application)
         log.info("Homing serves", address=settings.here_url, docs="/docs")
         tell(gateway)
         await server.ended.wait()
+
+
+def _spare_what_stays() -> None:
+    """What was loaded by now is never garbage: looking through all of it now and then would stop all requests."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG_MAX)
 
 
 def door(settings: Settings, front: ASGIApp) -> ASGIApp:

@@ -18,6 +18,7 @@ from homing.store.notices.opening import open_notices
 from homing.store.opened import Stores
 from homing.store.records.alerts import SqlAlerts
 from homing.store.records.audit import SqlAudit
+from homing.store.records.logins import SqlLogins
 from homing.store.records.reports import SqlEvents
 from homing.store.sends.messages import SqlMessages
 from homing.store.work.queue import SqlWork
@@ -69,4 +70,5 @@ def stores_on(
         audit=SqlAudit(database, audit_keys),
         proof=SqlWriteProof(database),
         restart_claims=directory,
+        logins=SqlLogins(database),
     )

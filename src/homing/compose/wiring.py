@@ -19,7 +19,6 @@ from homing.drivers import Drivers, drivers_over
 from homing.drivers.http.wire import Calls
 from homing.drivers.metered import MeteredDriver
 from homing.drivers.registry import NoDrivers, families, unknown_driver
-from homing.flows.admission import Admissions
 from homing.flows.background.alerts import AlertBook
 from homing.flows.background.auditing import EVERY_MINUTE, Auditing
 from homing.flows.background.link_alerts import LinkAlerts
@@ -54,6 +53,7 @@ from homing.flows.operations.drain import Drains
 from homing.flows.operations.migrate import Migrations
 from homing.flows.operations.pairing import Pairing
 from homing.flows.operations.rebalance import Balance
+from homing.flows.sending.admission import Admissions
 from homing.flows.sending.idempotent_send import KeyedSends
 from homing.flows.sending.own_messages import Said
 from homing.flows.sending.send import Sending

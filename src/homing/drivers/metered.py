@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import TypeVar
 
-from homing.drivers.lanes import NOBODY, Lane, in_lane
+from homing.drivers.http.lanes import NOBODY, Lane, in_lane
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl, ListedSession, Listing, NoList, SessionId
 from homing.model.sending import Receipt

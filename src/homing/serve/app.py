@@ -20,6 +20,7 @@ from homing.ports import NameTaken, StoreUnavailable
 from homing.serve import problems
 from homing.serve.api import (
     accounts,
+    alerts,
     audit,
     contacts,
     events,
@@ -29,6 +30,8 @@ from homing.serve.api import (
     operations,
     reports,
     schedules,
+    sessions,
+    state,
     sync,
     workspaces,
 )
@@ -37,9 +40,12 @@ from homing.serve.described import Described, also
 from homing.serve.docs import DocsDocument, DocsPage, nothing_else
 from homing.serve.gateway import Gateway
 from homing.serve.methods import methods_by_path, name_all_methods
+from homing.serve.page.routes import PAGES
 from homing.serve.queries import known_queries, refuse, refuse_unknown
 from homing.serve.readable import CheckedRequest
 from homing.serve.sends import Answer
+from homing.serve.signing_in import Logins
+from homing.serve.state.feed import StateFeed
 
 log = structlog.get_logger("homing")
 
@@ -52,7 +58,16 @@ class Application:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._body_max = gateway.settings.homing_max_body_bytes
-        self._behind: ASGIApp = framework(gateway)
+        behind = framework(gateway)
+        self._behind: ASGIApp = behind
+        self._state: StateFeed = behind.state.state_feed
+
+    def start(self) -> None:
+        """Begin to keep the state of the fleet, so that there is some history when somebody looks at it."""
+        self._state.start()
+
+    async def close(self) -> None:
+        await self._state.close()
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == SEND_PATH and scope["method"] == "POST":
@@ -188,6 +203,9 @@ def framework(gateway: Gateway) -> Litestar:
             sync.run_sync,
             schedules.schedules,
             events.events,
+            state.state,
+            alerts.alerts,
+            sessions.sessions,
             operations.CacheController,
             keys.KeysController,
             audit.router,
@@ -196,11 +214,12 @@ def framework(gateway: Gateway) -> Litestar:
         before_request=refuse_unknown,
         security=[{"key": []}],
     )
+    logins = Logins(gateway.stores.logins, gateway.keyring, gateway.clock, gateway.entropy)
     openapi = _openapi()
     app = Litestar(
-        route_handlers=[health, ready, metrics, api, reports.router(gateway.settings.homing_max_webhook_bytes)],
+        route_handlers=[health, ready, metrics, api, *PAGES, reports.router(gateway.settings.homing_max_webhook_bytes)],
         dependencies={"gateway": Provide(provide_gateway, sync_to_thread=False)},
-        state=State({"gateway": gateway}),
+        state=State({"gateway": gateway, "logins": logins, "state_feed": StateFeed(gateway)}),
         openapi_config=openapi,
         before_send=[name_all_methods],
         exception_handlers=_handlers(),

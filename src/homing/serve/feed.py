@@ -70,6 +70,15 @@ class EventFeed:
         """How many are open."""
         return len(self._places)
 
+    @property
+    def closed(self) -> bool:
+        """Whether all streams are to end."""
+        return self._closed
+
+    def release(self, place: Place) -> None:
+        """The stream that had it is over."""
+        self._leave(place)
+
     def hear(self, notice: Notice) -> None:
         if isinstance(notice, EventsStored | CacheCleared):
             self.wake()

@@ -90,6 +90,11 @@ class Keyring:
         self._used[key.id] = now
         return key
 
+    def in_force(self, key_id: str) -> Key | None:
+        """The key of this id, if it may be used."""
+        key = self._keys.get(key_id)
+        return key if key is not None and not self.has_expired(key) else None
+
     def has_expired(self, key: Key) -> bool:
         return key.has_expired(self._clock.now())
 

@@ -13,8 +13,8 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from homing.decide.admission import Share
 from homing.decide.reports.speakers import Cause
+from homing.decide.sending.admission import Share
 from homing.model.alerts import AlertKind
 from homing.model.events import IntakeResult
 from homing.model.fleet import InstanceUrl, MoveKind
@@ -66,6 +66,7 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         sends = Counter("homing_sends_total", "Sends answered, by outcome", ["outcome"], registry=self.registry)
+        self._answers = sends
         self._sends = {outcome: sends.labels(outcome) for outcome in ("sent", "not_sent", "unknown", "replayed")}
         self._seconds = Histogram(
             "homing_send_seconds", "Time from request to answer", buckets=_BUCKETS, registry=self.registry
@@ -147,6 +148,11 @@ class Metrics:
     ) -> None:
         """Read these anew for every scrape: how each instance is judged, the brake, the sends that wait, alerts."""
         self.registry.register(_Fleet(states, braked, waiting, alerts))
+
+    def sends_by_outcome(self) -> dict[str, float]:
+        """How many sends were answered so far, by outcome."""
+        samples = [sample for metric in self._answers.collect() for sample in metric.samples]
+        return {sample.labels["outcome"]: sample.value for sample in samples if sample.name.endswith("_total")}
 
     def refused(self, share: Share) -> None:
         """A send was not let in."""

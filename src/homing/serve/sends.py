@@ -13,7 +13,7 @@ import structlog
 
 from homing.decide.sending import idempotency
 from homing.decide.sending.idempotency import Drive, InFlight, Mismatch
-from homing.flows.admission import Admissions
+from homing.flows.sending.admission import Admissions
 from homing.flows.sending.idempotent_send import Driven, KeyedSends
 from homing.flows.sending.send import Sending
 from homing.flows.sending.send_records import Recorder

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from homing.drivers.http.connection import Connection
-from homing.drivers.lanes import NOBODY
+from homing.drivers.http.lanes import NOBODY
 from homing.model.faults import Fault, Phase
 from homing.model.shares import may_take
 

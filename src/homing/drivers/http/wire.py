@@ -13,10 +13,10 @@ from typing import Protocol, assert_never
 from urllib.parse import quote, urlsplit
 
 from homing.drivers.http.connection import Connection, Reply
+from homing.drivers.http.lanes import Lane, current
 from homing.drivers.http.pool import Opened, Pool, Room
 from homing.drivers.http.resolving import Connect, Dialer, unreached
 from homing.drivers.http.tls import TlsContexts, TlsFiles
-from homing.drivers.lanes import Lane, current
 from homing.model.faults import Fault, Phase
 
 __all__ = ["MIB", "Calls", "Reply", "Wire", "WireLimits"]

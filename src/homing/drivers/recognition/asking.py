@@ -2,8 +2,8 @@
 
 import asyncio
 
+from homing.drivers.http.lanes import Lane, in_lane
 from homing.drivers.http.wire import MIB, Calls
-from homing.drivers.lanes import Lane, in_lane
 from homing.drivers.recognition import fingerprints
 from homing.drivers.recognition.fingerprints import Seen
 from homing.model.faults import Fault

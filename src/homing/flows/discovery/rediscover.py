@@ -7,6 +7,7 @@ older than what they saw.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import assert_never
@@ -46,6 +47,8 @@ from homing.ports import Clock, Directory, Entropy, Meters, StoreUnavailable
 
 log = structlog.get_logger("homing")
 
+ROUNDS_PER_S = 10
+
 
 @dataclass(slots=True)
 class _Round:
@@ -74,6 +77,7 @@ class Rediscovery:
         self._clock, self._entropy, self._meters = clock, entropy, meters
         self._gathering: _Round | None = None
         self._runner: asyncio.Task[None] | None = None
+        self._rounds_s: deque[float] = deque(maxlen=ROUNDS_PER_S)
         self._alerts = alerts or AlertBook(Unkept(), clock)
 
     async def look(self, route: Route) -> Looked:
@@ -96,6 +100,7 @@ class Rediscovery:
 
     async def _run_rounds(self) -> None:
         while self._gathering is not None:
+            await self._not_too_often()
             begun, self._gathering = self._gathering, None
             try:
                 begun.done.set_result(await self._round(begun))
@@ -105,6 +110,12 @@ class Rediscovery:
                 begun.done.set_exception(error)
                 begun.done.exception()
                 raise
+
+    async def _not_too_often(self) -> None:
+        """However many wait and for how long, instances are asked by them so often a second at most."""
+        if len(self._rounds_s) == ROUNDS_PER_S:
+            await self._clock.sleep(max(0.0, self._rounds_s[0] + 1.0 - self._clock.monotonic()))
+        self._rounds_s.append(self._clock.monotonic())
 
     async def _round(self, begun: _Round) -> dict[SessionId, Looked]:
         self._meters.looked()

@@ -1,5 +1,6 @@
 """What every resource needs: the gateway, the caller, and the page asked for."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from litestar import Request
@@ -15,6 +16,7 @@ from homing.model.fleet import Account, Instance, InstanceUrl, SessionId, Worksp
 from homing.model.urls import normal
 from homing.serve.access import Caller, allow, recognise
 from homing.serve.gateway import Gateway
+from homing.serve.signing_in import COOKIE, Logins, signed_in
 
 TheGateway = NamedDependency[Gateway]
 Asking = NamedDependency[Caller]
@@ -37,9 +39,8 @@ def needs(scope: Scope) -> Any:
     """
 
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-        # Async although it waits for nothing: of a thread, the act would not reach the handler.
         gateway: Gateway = connection.app.state.gateway
-        caller = recognise(gateway.keyring, connection.headers.get("authorization"))
+        caller = await caller_of(connection)
         _charge(gateway, caller, connection.scope)
         allow(caller, scope)
         connection.state.caller = caller
@@ -47,6 +48,31 @@ def needs(scope: Scope) -> Any:
             acting.set(_act(gateway, caller, connection))
 
     return guard
+
+
+async def caller_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Caller:
+    """Whose key it is: the one in the request, or the one that its cookie stands for. Raises Problem."""
+    gateway: Gateway = connection.app.state.gateway
+    authorization = connection.headers.get("authorization")
+    caller = await signed_in(connection) if authorization is None else None
+    return caller or recognise(gateway.keyring, authorization)
+
+
+def still_allowed(request: Request[Any, Any, Any], gateway: Gateway, caller: Caller) -> Callable[[], bool]:
+    """For what goes on after it was let in: whether it would still be."""
+    authorization = request.headers.get("authorization")
+    cookie = request.cookies.get(COOKIE, "")
+    if authorization is None and cookie:
+        logins: Logins = request.app.state.logins
+        return lambda: logins.holds(cookie)
+
+    def allowed() -> bool:
+        try:
+            return recognise(gateway.keyring, authorization).key.id == caller.key.id
+        except Problem:
+            return False
+
+    return allowed
 
 
 def _charge(gateway: Gateway, caller: Caller, scope: Any) -> None:

@@ -15,8 +15,17 @@ from homing.model.errors import Code, Problem
 from homing.model.events import Event
 from homing.model.fleet import SessionId
 from homing.ports import Page
-from homing.serve.access import Caller, authorise
-from homing.serve.api.context import READ, Asking, Limit, TheGateway, WorkspaceFilter, account_of, seen_workspace
+from homing.serve.access import Caller
+from homing.serve.api.context import (
+    READ,
+    Asking,
+    Limit,
+    TheGateway,
+    WorkspaceFilter,
+    account_of,
+    seen_workspace,
+    still_allowed,
+)
 from homing.serve.described import also
 from homing.serve.feed import PAGE
 from homing.serve.views import Listing
@@ -82,14 +91,7 @@ async def events(
         return Response(Listing(shown, rows[-1].sequence if len(rows) == limit else None))
     resumed = _resumed(last_event_id, after)
     begin = resumed if resumed is not None else await gateway.stores.events.last_sequence()
-    authorization = request.headers.get("authorization")
-
-    def allowed() -> bool:
-        try:
-            return authorise(gateway.keyring, authorization, Scope.READ).key.id == caller.key.id
-        except Problem:
-            return False
-
+    allowed = still_allowed(request, gateway, caller)
     place = gateway.feed.admit(caller)
     stream = gateway.feed.stream(place, begin, read, lambda event: _encode(view(event, caller)), allowed)
     return Stream(stream, media_type=EVENT_STREAM, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})

@@ -30,6 +30,7 @@ from homing.model.leases import Ended
 from homing.model.messages import MessageState
 from homing.model.phones import Bare
 from homing.model.work import JobState
+from homing.ports.logins import LoginKind
 from homing.store.db.columns import JsonText, Number, SealedBytes, UtcDateTime, Words
 
 metadata = MetaData(
@@ -370,6 +371,20 @@ write_proof = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("proved_at", UtcDateTime, nullable=False),
+)
+
+# --- who is signed in -----------------------------------------------------------------------------------------
+
+# Secrets that stand for a key until a time: a browser's cookie, or a code to sign in with once.
+logins = Table(
+    "logins",
+    metadata,
+    Column("secret_hash", Words, primary_key=True),
+    Column("kind", Words, nullable=False),
+    Column("key_id", Words, ForeignKey("api_keys.id"), nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Index(None, "expires_at"),
+    _one_of("kind", LoginKind),
 )
 
 # --- who changed what -----------------------------------------------------------------------------------------

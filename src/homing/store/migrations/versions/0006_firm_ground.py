@@ -1,10 +1,10 @@
 """For fleets that are upgraded while they run: which releases may still work on this schema. And accountability: the
-log of who changed what, keys that expire and are rotated, limits of rate."""
+log of who changed what, keys that expire and are rotated, limits of rate, who is signed in to the page."""
 
 from typing import Any
 
 from alembic import op
-from sqlalchemy import CheckConstraint, Column, Integer, PrimaryKeyConstraint, text
+from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Integer, PrimaryKeyConstraint, text
 
 from homing.store.db.columns import JsonText, Number, UtcDateTime, Words
 
@@ -16,6 +16,7 @@ serves_from = "0004"
 
 def upgrade() -> None:
     _schema_version()
+    _logins()
     _audit()
     for table, columns in _more().items():
         for column in columns:
@@ -23,6 +24,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_table("logins")
     for table, columns in _more().items():
         for column in reversed(columns):
             op.drop_column(table, column.name)
@@ -97,3 +99,17 @@ def _schema_version() -> None:
         PrimaryKeyConstraint("id", name="schema_version_pkey"),
         CheckConstraint("id = 1", name=op.f("schema_version_id_check")),
     )
+
+
+def _logins() -> None:
+    op.create_table(
+        "logins",
+        Column("secret_hash", Words(), nullable=False),
+        Column("kind", Words(), nullable=False),
+        Column("key_id", Words(), nullable=False),
+        Column("expires_at", UtcDateTime(), nullable=False),
+        PrimaryKeyConstraint("secret_hash", name=op.f("logins_pkey")),
+        ForeignKeyConstraint(["key_id"], ["api_keys.id"], name=op.f("logins_key_id_fkey")),
+        CheckConstraint("kind IN ('cookie', 'code')", name=op.f("logins_kind_check")),
+    )
+    op.create_index("logins_expires_at_idx", "logins", ["expires_at"])

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from homing.decide import admission
-from homing.decide.admission import AdmissionPolicy, InProgress, Share
+from homing.decide.sending import admission
+from homing.decide.sending.admission import AdmissionPolicy, InProgress, Share
 from homing.model.errors import Code, Problem
 from homing.model.fleet import AccountUuid, WorkspaceId
 

@@ -1,0 +1,334 @@
+"""The first page: what is wrong, what is being done about it, and what is yours to do."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from statistics import quantiles
+from typing import Any
+
+from homing.decide.knowledge.standing import Group, Standing
+from homing.model.alerts import GUIDES, AlertKind
+from homing.model.fleet import Move, MoveKind
+from homing.model.messages import MessageState
+from homing.serve import words
+from homing.serve.page import charts
+from homing.serve.page.charts import Chart, Legend, Series
+from homing.serve.page.moves import shown_moves
+from homing.serve.page.viewer import Viewer, health_shape
+from homing.serve.state.rows import AlertRow, InstanceRow, SessionCounts, counts_row
+
+LAST_MOVES = 8
+MESSAGES_LOOKED_AT = 200
+NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One line of a column: a decision's own words, and where to go."""
+
+    shape: str
+    tone: str
+    strong: str
+    text: str
+    small: str = ""
+    href: str = ""
+    label: str = "Open"
+    first: bool = False
+    dialog: bool = False
+
+
+async def context(viewer: Viewer) -> dict[str, Any]:
+    live, scope = viewer.live, viewer.scope
+    counts = counts_row(live.book.counts(scope), live.book.by_standing(scope))
+    instances, alerts = live.instances(scope), live.alerts(scope)
+    return {
+        "wrong": wrong(viewer, instances, alerts),
+        "doing": doing(viewer, instances),
+        "yours": yours(viewer, alerts),
+        "counts": counts,
+        "bar": bar(counts),
+        "legend": legend(counts),
+        "figures": await _figures(viewer),
+        "charts": _charts(viewer, counts),
+        "moves": shown_moves(viewer, live.moved_since(scope, viewer.now - timedelta(days=7))[:LAST_MOVES]),
+    }
+
+
+# --- the three columns ----------------------------------------------------------------------------------------
+
+
+def wrong(viewer: Viewer, instances: Sequence[InstanceRow], alerts: Sequence[AlertRow]) -> list[Item]:
+    """Instances first, then what stands about sessions and the fleet, one line for each kind."""
+    ill = [row for row in instances if row.health != "healthy"]
+    found = [_ill(viewer, row) for row in sorted(ill, key=lambda row: (row.health != "down", row.url))]
+    told = {row.url for row in ill}
+    grouped: dict[str, list[AlertRow]] = defaultdict(list)
+    for alert in alerts:
+        if not (alert.about == "instance" and alert.subject in told):
+            grouped[alert.kind].append(alert)
+    return found + [_standing(viewer, group) for group in grouped.values()]
+
+
+def _ill(viewer: Viewer, row: InstanceRow) -> Item:
+    state = health_shape(row)
+    text = f"since {words.moment(row.since, viewer.now)}. {words.sentence(row.reason)}"
+    small = f"{words.many(row.sessions, 'session')} placed on it, {row.can_send:,} can send"
+    return Item(state.shape, state.tone, f"{viewer.short(row.url)} is {state.word}", text, small)
+
+
+def _standing(viewer: Viewer, group: Sequence[AlertRow]) -> Item:
+    first, critical = group[0], group[0].severity == "critical"
+    shape, tone = ("cross", "bad") if critical else ("up", "warn")
+    since = f"since {words.moment(first.since, viewer.now)}"
+    if len(group) == 1:
+        return Item(shape, tone, f"{first.title}: {_about(viewer, first)}", f"{since}. {words.sentence(first.reason)}")
+    named = ", ".join(_about(viewer, each) for each in group[:NAMED])
+    more = f" and {len(group) - NAMED:,} more" if len(group) > NAMED else ""
+    return Item(
+        shape,
+        tone,
+        f"{first.title}, {len(group):,} times",
+        f"first {since}: {named}{more}. {words.sentence(first.means)}",
+    )
+
+
+def _about(viewer: Viewer, alert: AlertRow) -> str:
+    match alert.about:
+        case "session":
+            return viewer.phone_of(alert.subject)
+        case "instance":
+            return viewer.short(alert.subject)
+        case _:
+            return alert.subject or "the fleet"
+
+
+def doing(viewer: Viewer, instances: Sequence[InstanceRow]) -> list[Item]:
+    """Sessions on their way, by where they come from; instances that drain, or are asked again and again."""
+    found = _on_their_way(viewer)
+    for row in instances:
+        if row.state == "draining" and row.sessions:
+            text = f"{words.many(row.sessions, 'session')} still there; nothing new is given to it."
+            found.append(Item("half", "busy", f"{viewer.short(row.url)} is being drained:", text))
+        if row.health == "suspect":
+            text = "Nothing new is given to it; if nothing answers when its lease runs out, its sessions go elsewhere."
+            found.append(Item("right", "busy", f"{viewer.short(row.url)} is asked every second.", text))
+    return found
+
+
+def _on_their_way(viewer: Viewer) -> list[Item]:
+    live = viewer.live
+    newest: dict[str, Move] = {}
+    for move in live.moves_of(viewer.scope):
+        newest.setdefault(move.session_id, move)
+    under_way: dict[str | None, list[str]] = defaultdict(list)
+    for session in live.finder.of_group(viewer.scope, Group.UNDER_WAY):
+        came_by = newest.get(session)
+        under_way[came_by.from_url if came_by is not None else None].append(session)
+    return [_leaving(viewer, url, sessions, newest) for url, sessions in under_way.items()]
+
+
+def _leaving(viewer: Viewer, url: str | None, sessions: Sequence[str], newest: dict[str, Move]) -> Item:
+    moves = [newest[session] for session in sessions if session in newest]
+    to = sorted({viewer.short(move.to_url) for move in moves if move.to_url and move.to_url != url})
+    where = f" to {' and '.join(to[:NAMED])}" if to else ""
+    whose = f" of {viewer.short(url)}" if url is not None else ""
+    are = "is" if len(sessions) == 1 else "are"
+    strong = f"{words.many(len(sessions), 'session')}{whose} {are} on the way{where}."
+    return Item("right", "busy", strong, "", moves[0].reason if moves else "")
+
+
+_YOURS: dict[AlertKind, tuple[str, str]] = {
+    AlertKind.SESSION_LOGGED_OUT: ("Pair {} again.", "Pair…"),
+    AlertKind.LEFT_WHERE_IT_IS: ("Bring back {}, or leave it.", "Bring back…"),
+    AlertKind.QUARANTINED: ("End the strange device of {}.", "Open"),
+    AlertKind.DUPLICATE_HOLDER: ("Stop {} where it does not belong.", "Open"),
+    AlertKind.PHONE_MISMATCH: ("Say whose phone {} is.", "Open"),
+    AlertKind.SESSION_MISSING: ("Start {}.", "Open"),
+    AlertKind.NO_CAPACITY: ("Make room for {}.", "Open"),
+}
+_NOT_YOURS = {AlertKind.INSTANCE_GONE, AlertKind.DOUBTFUL, AlertKind.SESSION_UNREACHABLE, AlertKind.TAKEN_BACK}
+
+
+def yours(viewer: Viewer, alerts: Sequence[AlertRow]) -> list[Item]:
+    """What passes only when a person does something, one line for each kind of doing."""
+    grouped: dict[AlertKind, list[AlertRow]] = defaultdict(list)
+    for alert in alerts:
+        grouped[AlertKind(alert.kind)].append(alert)
+    found: list[Item] = []
+    for kind, group in grouped.items():
+        if kind not in _NOT_YOURS:
+            found.append(_to_do(viewer, kind, group, first=not found))
+    return found + _to_pair(viewer, grouped)
+
+
+def _to_do(viewer: Viewer, kind: AlertKind, group: Sequence[AlertRow], *, first: bool) -> Item:
+    verb, label = _YOURS.get(kind, ("See to {}.", "Open"))
+    about = _about(viewer, group[0]) if len(group) == 1 else words.many(len(group), "session")
+    href = "/alerts"
+    if group[0].about == "session":
+        account = viewer.account(group[0].subject)
+        href = f"/sessions/{account.id}" if len(group) == 1 and account is not None else f"/alerts?kind={kind.value}"
+    since = f"since {words.moment(group[0].since, viewer.now)}"
+    return Item("bars", "warn", verb.format(about), words.sentence(GUIDES[kind].do), since, href, label, first)
+
+
+def _to_pair(viewer: Viewer, told: dict[AlertKind, list[AlertRow]]) -> list[Item]:
+    """Sessions that need a phone and of which no alert speaks, such as those that nobody has linked yet."""
+    named = {alert.subject for group in told.values() for alert in group}
+    finder = viewer.live.finder
+    waiting = [
+        session
+        for standing in (Standing.LOGGED_OUT, Standing.WAITS)
+        for session in finder.of_standing(viewer.scope, standing)
+        if session not in named
+    ]
+    account = viewer.account(waiting[0]) if waiting else None
+    if account is None:
+        return []
+    about = words.phone(account) if len(waiting) == 1 else words.many(len(waiting), "session")
+    href = f"/sessions/{account.id}" if len(waiting) == 1 else "/sessions"
+    return [Item("diamond", "bad", f"Pair {about}.", "Somebody with the phone has to scan a code.", "", href, "Pair…")]
+
+
+# --- figures --------------------------------------------------------------------------------------------------
+
+
+def bar(counts: SessionCounts) -> list[dict[str, Any]]:
+    """The sessions as one bar, whose parts add up. A part that is there can be seen."""
+    parts = [
+        ("ok", counts.can_send),
+        ("busy", counts.under_way),
+        ("warn", counts.needs_you - _ended(counts)),
+        ("bad", _ended(counts)),
+        ("off", counts.in_doubt + counts.stopped),
+    ]
+    there = [(tone, max(8.0, 1000 * number / counts.total)) for tone, number in parts if number]
+    whole = sum(width for _, width in there) or 1.0
+    found, x = [], 0.0
+    for tone, width in there:
+        width = 1000 * width / whole
+        between = 3 if len(there) > 1 else 0
+        found.append({"tone": tone, "x": round(x, 1), "width": round(max(1.0, width - between), 1)})
+        x += width
+    return found
+
+
+def _ended(counts: SessionCounts) -> int:
+    return counts.by_standing.get(Standing.LOGGED_OUT.value, 0) + counts.by_standing.get(Standing.FAILED.value, 0)
+
+
+def legend(counts: SessionCounts) -> list[dict[str, str]]:
+    waiting = counts.needs_you - _ended(counts)
+    told = [
+        ("right", "busy", counts.under_way, "on the way" if counts.under_way == 1 else "on their way"),
+        ("bars", "warn", waiting, "waits for you" if waiting == 1 else "wait for you"),
+        ("diamond", "bad", _ended(counts), "logged out or failed"),
+        ("square", "off", counts.in_doubt, "in doubt"),
+        ("square", "off", counts.stopped, "stopped"),
+    ]
+    return [
+        {"shape": shape, "tone": tone, "words": f"{number:,} {said}"} for shape, tone, number, said in told if number
+    ]
+
+
+async def _figures(viewer: Viewer) -> dict[str, Any]:
+    since = viewer.now - timedelta(hours=1)
+    moves = viewer.live.moved_since(viewer.scope, since)
+    took = [float(move.duration_ms) for move in moves if move.duration_ms is not None]
+    records = await viewer.recent_messages(MESSAGES_LOOKED_AT)
+    unknown = [record for record in records if record.state is MessageState.UNKNOWN]
+    waiting = viewer.gateway.news.waiting
+    return {
+        "moves": f"{len(moves):,}",
+        "moves_of": _kinds(moves),
+        "again": words.took(round(_quantile(took, 50))) if took else "–",
+        "again_of": f"p50; p99 {words.took(round(_quantile(took, 99)))}, n={len(took)}"
+        if took
+        else "nothing had to move",
+        "unknown": f"{len(unknown):,}",
+        "unknown_of": f"oldest {words.ago(unknown[-1].created_at, viewer.now)} ago" if unknown else "none is open",
+        "waiting": f"{waiting:,}" if viewer.scope is None else "–",
+        "waiting_of": f"given up after {viewer.gateway.settings.homing_send_deadline:g} s",
+    }
+
+
+def _quantile(values: Sequence[float], percent: int) -> float:
+    return quantiles(values, n=100, method="inclusive")[percent - 1] if len(values) > 1 else values[0]
+
+
+_CAUSES: dict[MoveKind, tuple[str, str]] = {
+    MoveKind.REHOME: ("cause-1", "lost"),
+    MoveKind.TAKE_BACK: ("cause-1", "lost"),
+    MoveKind.MIGRATION: ("cause-2", "planned"),
+    MoveKind.PLACEMENT: ("cause-2", "planned"),
+    MoveKind.REDISCOVERY: ("cause-3", "found"),
+}
+
+
+def _kinds(moves: Sequence[Move]) -> str:
+    counted = Counter(_CAUSES[move.kind][1] for move in moves)
+    return ", ".join(f"{counted[each]:,} {each}" for each in ("lost", "planned", "found") if counted[each]) or "none"
+
+
+# --- charts ---------------------------------------------------------------------------------------------------
+
+
+def _charts(viewer: Viewer, counts: SessionCounts) -> list[Chart]:
+    drawn = [_moves_chart(viewer)]
+    return [_sends_chart(viewer), _sessions_chart(viewer, counts), *drawn] if viewer.scope is None else drawn
+
+
+def _sends_chart(viewer: Viewer) -> Chart:
+    now, samples = viewer.now, viewer.live.history.last_hour(viewer.now)
+    sent, failed = samples[-1].sent if samples else 0.0, sum(each.not_sent for each in samples) * 10
+    says = f"{sent:.1f} sends a second now, {failed:.0f} not sent in the last hour"
+    svg = charts.line(
+        now,
+        Series("ink", [(each.at, each.sent) for each in samples]),
+        Series("bad", [(each.at, each.not_sent) for each in samples]),
+        says,
+    )
+    value = f"{sent:.1f}" if samples else "–"
+    told = f"now, {failed:.0f} not sent" if samples else "first figures in 10 s"
+    return Chart("Sends per second", value, told, svg, [Legend("ink", "sent"), Legend("bad", "not sent")])
+
+
+def _sessions_chart(viewer: Viewer, counts: SessionCounts) -> Chart:
+    now, samples = viewer.now, viewer.live.history.last_hour(viewer.now)[::3]
+    cannot = counts.under_way + counts.needs_you + counts.in_doubt
+    series = [
+        Series("warn", [(each.at, each.needs_you) for each in samples]),
+        Series("off", [(each.at, each.in_doubt) for each in samples]),
+        Series("busy", [(each.at, each.under_way) for each in samples]),
+    ]
+    says = f"{cannot} sessions cannot send now, {counts.can_send} can"
+    svg = charts.stack(now, series, timedelta(seconds=30), says)
+    told = [
+        Legend("busy", f"on their way {counts.under_way:,}"),
+        Legend("warn", f"need you {counts.needs_you:,}"),
+        Legend("off", f"in doubt {counts.in_doubt:,}"),
+    ]
+    return Chart("Sessions that cannot send", f"{cannot:,}", f"now, {counts.can_send:,} can", svg, told)
+
+
+def _moves_chart(viewer: Viewer) -> Chart:
+    now = viewer.now
+    minutes: dict[str, Counter[int]] = defaultdict(Counter)
+    moves = viewer.live.moved_since(viewer.scope, now - timedelta(hours=1))
+    for move in moves:
+        minutes[_CAUSES[move.kind][0]][int((now - move.at).total_seconds() // 60)] += 1
+    series = [
+        Series(fill, [(now - timedelta(minutes=minute), number) for minute, number in minutes[fill].items()])
+        for fill in ("cause-1", "cause-2", "cause-3")
+    ]
+    counted = Counter(_CAUSES[move.kind][1] for move in moves)
+    last = sum(counter[0] for counter in minutes.values())
+    says = f"{last} moves in the last minute, {len(moves)} in the last hour"
+    told = [
+        Legend("cause-1", f"instance lost {counted['lost']:,}"),
+        Legend("cause-2", f"planned {counted['planned']:,}"),
+        Legend("cause-3", f"found {counted['found']:,}"),
+    ]
+    svg = charts.stack(now, series, timedelta(minutes=1), says)
+    return Chart("Moves per minute", f"{last:,}", f"now, {len(moves):,} in the hour", svg, told)

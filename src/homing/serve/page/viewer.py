@@ -1,0 +1,152 @@
+"""Who looks at the page, and what every page shows around its own content."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import homing
+from homing.decide.knowledge.standing import Group, Tone, Verdict, verdict
+from homing.model.access import Scope
+from homing.model.fleet import Account, SessionId
+from homing.model.messages import MessageRecord
+from homing.ports import StoreUnavailable
+from homing.serve import words
+from homing.serve.access import Caller
+from homing.serve.gateway import Gateway
+from homing.serve.state.book import Scope as StateScope
+from homing.serve.state.feed import StateFeed
+from homing.serve.state.live import LiveState
+from homing.serve.state.rows import InstanceRow
+
+
+class Shape(NamedTuple):
+    """A state as it is drawn: shape, colour, and its word."""
+
+    shape: str
+    tone: str
+    word: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """A caller who looks, at one moment."""
+
+    gateway: Gateway
+    feed: StateFeed
+    caller: Caller
+    csrf: str
+    now: datetime
+    names: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def live(self) -> LiveState:
+        return self.feed.live
+
+    @property
+    def scope(self) -> StateScope:
+        return self.caller.workspace
+
+    @property
+    def name(self) -> str:
+        return self.caller.key.name or f"key {self.caller.key.id}"
+
+    @property
+    def may_operate(self) -> bool:
+        return self.caller.key.scope.allows(Scope.ADMIN)
+
+    @property
+    def is_operator(self) -> bool:
+        """Whether the fleet itself is theirs to see and to change."""
+        return self.may_operate and self.scope is None
+
+    @property
+    def may(self) -> str:
+        what = "may operate" if self.may_operate else "may look"
+        return what if self.scope is None else f"{what}, workspace {self.scope}"
+
+    def short(self, url: str | None) -> str:
+        return words.short(url, self.names)
+
+    async def recent_messages(self, limit: int) -> list[MessageRecord]:
+        """The newest records of sends that did not simply succeed; none while nobody can read them."""
+        try:
+            return await self.gateway.stores.messages.messages(self.scope, before=None, limit=limit)
+        except StoreUnavailable:
+            return []
+
+    def account(self, session: str) -> Account | None:
+        return self.live.book.account(SessionId(session))
+
+    def phone_of(self, session: str) -> str:
+        account = self.account(session)
+        return words.phone(account) if account is not None else session
+
+
+_TONES = {Tone.OK: "disc", Tone.BUSY: "right", Tone.WARN: "bars", Tone.BAD: "cross", Tone.OFF: "square"}
+
+
+def frame(viewer: Viewer, page: str) -> dict[str, Any]:
+    """What stands around every page."""
+    live, scope = viewer.live, viewer.scope
+    counts, around = live.book.counts(scope), live.surroundings(scope)
+    says = verdict(counts, around)
+    return {
+        "viewer": viewer,
+        "page": page,
+        "verdict": _shown(says),
+        "nav": _nav(viewer),
+        "automation": _automation(viewer),
+        "stream": _stream(viewer),
+        "footer": _footer(viewer),
+        "version": homing.__version__,
+    }
+
+
+def _shown(says: Verdict) -> dict[str, str]:
+    return {"shape": _TONES[says.tone], "tone": says.tone.value, "says": says.says, "more": says.more}
+
+
+def _nav(viewer: Viewer) -> list[dict[str, Any]]:
+    live, scope = viewer.live, viewer.scope
+    counts, alerts = live.book.counts(scope), len(live.alerts(scope))
+    under_way = counts[Group.UNDER_WAY]
+    pages = [
+        ("now", "Now", "", True),
+        ("instances", "Instances", f"{len(live.instances(scope)):,}", True),
+        ("sessions", "Sessions", f"{counts.total:,}", True),
+        ("moves", "Moves", f"{under_way:,} under way" if under_way else "", True),
+        ("messages", "Messages", "", False),
+        ("alerts", "Alerts", f"{alerts:,} open" if alerts else "", True),
+        ("settings", "Settings", "", False),
+    ]
+    return [
+        {"page": page, "href": f"/{page}", "name": name, "note": note, "tab": tab} for page, name, note, tab in pages
+    ]
+
+
+def _automation(viewer: Viewer) -> dict[str, Any]:
+    on, brake = viewer.gateway.settings.homing_auto_rehome, viewer.live.brake(viewer.scope)
+    return {
+        "says": f"Automation {'on' if on else 'off'}",
+        "more": "brake on" if brake.engaged else "brake off",
+        "warn": brake.engaged or not on,
+    }
+
+
+def _stream(viewer: Viewer) -> dict[str, str]:
+    """As it is before the script says otherwise: a page of one moment."""
+    if viewer.live.directory_away is not None:
+        read = words.moment(viewer.live.read_at, viewer.now)
+        return {"shape": "up", "tone": "warn", "says": f"As of {read}", "more": "the database is away"}
+    return {"shape": "square", "tone": "off", "says": f"As of {viewer.now:%H:%M:%S}", "more": "this page stands still"}
+
+
+def _footer(viewer: Viewer) -> str:
+    dialect = viewer.gateway.stores.database.dialect
+    return {"postgresql": "PostgreSQL"}.get(dialect, "SQLite")
+
+
+def health_shape(row: InstanceRow) -> Shape:
+    """An instance's state; that it is ill outweighs that it is being emptied."""
+    word = "draining" if row.health == "healthy" and row.state == "draining" else row.health
+    return Shape(*words.HEALTH_SHAPES.get(word, ("square", "off")), word)

@@ -1,0 +1,87 @@
+"""Finding sessions among very many: which match, in which order, without keeping anybody waiting."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from homing.decide.knowledge.standing import GROUPS, Group, Standing
+from homing.model.fleet import AccountUuid, SessionId
+from homing.serve.state.book import Scope, SessionBook
+
+_ORDERS_KEPT = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is looked for; an empty text or None excludes nothing."""
+
+    scope: Scope = None
+    text: str = ""
+    standing: str | None = None
+    instance_url: str | None = None
+
+
+def in_order(book: SessionBook, scope: Scope, matches: Callable[[SessionId], bool] | None = None) -> list[SessionId]:
+    """All that match, worst first, then by phone."""
+    buckets: dict[Standing, list[SessionId]] = {each: [] for each in Standing}
+    for session in book.by_phone():
+        if (scope is None or book.workspace(session) == scope) and (matches is None or matches(session)):
+            buckets[book.standing(session)].append(session)
+    return [session for each in Standing for session in buckets[each]]
+
+
+class Finder:
+    """Remembers the newest orders, so that whoever reads on reads on in the same one."""
+
+    def __init__(self, book: SessionBook) -> None:
+        self._book = book
+        self._orders: dict[Wanted, tuple[int, list[SessionId]]] = {}
+
+    def found(self, wanted: Wanted, version: int) -> list[SessionId]:
+        """The sessions that match at this version of the state."""
+        known = self._orders.get(wanted)
+        if known is not None and known[0] == version:
+            return known[1]
+        order = in_order(self._book, wanted.scope, _matcher(self._book, wanted))
+        self._orders.pop(wanted, None)
+        self._orders[wanted] = (version, order)
+        while len(self._orders) > _ORDERS_KEPT:
+            self._orders.pop(next(iter(self._orders)))
+        return order
+
+    def of_standing(self, scope: Scope, standing: Standing) -> list[SessionId]:
+        """The caller's sessions that stand so, by phone."""
+        book = self._book
+        found = [each for each in book.of(standing) if scope is None or book.workspace(each) == scope]
+        return sorted(found, key=lambda each: (account.phone if (account := book.account(each)) else "", each))
+
+    def named(self, scope: Scope, ref: str) -> list[SessionId]:
+        """The session of the account with this number or uuid, if it is the caller's."""
+        session = self._book.session_numbered(int(ref)) if ref.isdecimal() and len(ref) < 18 else None
+        session = session or self._book.session_of(AccountUuid(ref.lower()))
+        return [session] if session is not None and scope in (None, self._book.workspace(session)) else []
+
+    def of_group(self, scope: Scope, group: Group) -> list[SessionId]:
+        return [each for word in Standing if GROUPS[word] is group for each in self.of_standing(scope, word)]
+
+
+def _matcher(book: SessionBook, wanted: Wanted) -> Callable[[SessionId], bool] | None:
+    words = wanted.text.casefold().split()
+    digits = "".join(each for each in wanted.text if each.isdigit())
+    if not (words or wanted.standing or wanted.instance_url):
+        return None
+
+    def matches(session: SessionId) -> bool:
+        account = book.account(session)
+        if account is None or (wanted.standing and book.standing(session).value != wanted.standing):
+            return False
+        if wanted.instance_url and account.placement.instance_url != wanted.instance_url:
+            return False
+        if not words:
+            return True
+        told = f"{account.name} {account.uuid} {account.session_id} {account.id} {account.placement.instance_url}"
+        told = told.casefold()
+        return all(word in told for word in words) or (
+            len(digits) >= 3 and digits in f"{account.phone} {account.person}"
+        )
+
+    return matches
