@@ -28,8 +28,10 @@ Work = Callable[[], Awaitable[None]]
 
 
 async def run(url: str, *, instances: int, sessions: int) -> Report:
-    """Each thing is done a few times over, and the best of them counts: what a neighbour takes of the machine is not ours."""
-    report = Report(f"The loop's longest pause while something big is done: {sessions:,} sessions, {instances} instances")
+    """Each thing is done a few times over, and the best counts: what a neighbour takes of the machine is not ours."""
+    report = Report(
+        f"The loop's longest pause while something big is done: {sessions:,} sessions, {instances} instances"
+    )
     with tempfile.TemporaryDirectory(prefix="homing-bench-") as folder:
         async with open_model_fleet(Path(folder), instances, sessions, wrong_per_mille=10) as layout:
             await populate(url, layout)

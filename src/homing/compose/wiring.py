@@ -112,7 +112,9 @@ def wired(
     sends, keyed, recorder = _send_endpoint(*made)
     adopting = Adopting(stores.directory, lists, identity, clock, metrics, naming.taken)
     overlooked = Overlooked(stores.events, hints, clock)
-    intake = Intake(stores.events, hints, said, clock, entropy, keep_days=settings.homing_event_days)
+    intake = Intake(
+        stores.events, hints, said, clock, entropy, keep_days=settings.homing_event_days, aside=asyncio.to_thread
+    )
     reports, feed = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock), _feed(settings, keyring)
     _subscribe(stores, overlooked, feed)
     auditing = _auditing(settings, stores, clock)
