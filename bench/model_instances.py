@@ -1,4 +1,4 @@
-"""Very many gateways in one process, which only say what sessions they have, in the words of the seed's Node service.
+"""Very many gateways in one process, which only say what sessions they have, in the words of the Node service.
 
 `python -m bench.model_instances PORT INSTANCES SESSIONS WRONG_PER_MILLE` prints `{"pid", …}` once all listen.
 """

@@ -4,6 +4,7 @@ from bite.catalogue import (
     accounting,
     adopting,
     describing,
+    families,
     granting,
     ground,
     holding,
@@ -40,5 +41,6 @@ DEFECTS: tuple[Defect, ...] = (
     *accounting.DEFECTS,
     *leaving.DEFECTS,
     *describing.DEFECTS,
+    *families.DEFECTS,
     *sharing.DEFECTS,
 )

@@ -5,6 +5,7 @@ from bite.defect import Defect, tests
 _DOOR = (tests("serve/test_door.py"),)
 _CUT = (tests("serve/test_cut_off.py"),)
 
+_RESTORED = (tests("contract/test_restored.py"),)
 _UPGRADES = (tests("contract/test_migrations.py"),)
 
 DEFECTS: tuple[Defect, ...] = (
@@ -55,5 +56,21 @@ DEFECTS: tuple[Defect, ...] = (
         "    return known if served else now.revision\n",
         "    return now.revision\n",
         _UPGRADES,
+    ),
+    Defect(
+        "the-vault-as-it-was-in-the-backup",
+        "a restored backup raises the directory's epochs, and not the vault's",
+        "homing/store/vault/restored.py",
+        "            epoch=credentials.c.epoch + BEYOND_A_BACKUP,\n",
+        "            epoch=credentials.c.epoch,\n",
+        _RESTORED,
+    ),
+    Defect(
+        "what-lived-on-is-not-heard",
+        "counters and logins of a holder that outlived the backup are thrown away",
+        "homing/store/vault/grants.py",
+        "        if row.restored_from is not None and grant.epoch >= row.restored_from:\n",
+        "        if row.restored_from is not None and grant.epoch < row.restored_from:\n",
+        _RESTORED,
     ),
 )

@@ -8,6 +8,7 @@ _RECORD = (tests("contract/test_directory_placements.py"),)
 _ADDRESSES = (tests("decide/test_addresses.py", "drivers/test_dial.py"),)
 _CODES = (tests("decide/test_codes.py"),)
 _ECHO = (tests("flows/test_send.py"),)
+_OWN_KEYS = (tests("serve/test_own_keys_api.py"),)
 _FILES = (tests("contract/test_private_files.py"),)
 
 DEFECTS: tuple[Defect, ...] = (
@@ -82,5 +83,13 @@ DEFECTS: tuple[Defect, ...] = (
         "detail=without_echo(answer.detail, text.text, text.recipient_phone)",
         "detail=answer.detail",
         _ECHO,
+    ),
+    Defect(
+        "shared-key-opens-all",
+        "the key that instances share shows the phones of one that has a key of its own",
+        "homing/serve/instance_keys.py",
+        "if own is not None and not (given and self._same(given, own)):",
+        "if own is not None and not given:",
+        _OWN_KEYS,
     ),
 )

@@ -1,4 +1,4 @@
-"""Settings: the seed's names for what the seed had, HOMING_* for the rest, from the environment or `.env`."""
+"""Settings: the Laravel application's names for what it had, HOMING_* for the rest, from the environment or `.env`."""
 
 import os
 import re
@@ -33,11 +33,11 @@ class Misconfigured(Exception):
 
 
 class Settings(BaseSettings):
-    """Everything that can be set. Times are in the unit that the name or the seed says."""
+    """Everything that can be set. Times are in the unit that the name or the Laravel application says."""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", env_file_encoding="utf-8")
 
-    # The seed's names.
+    # The Laravel application's names.
     whatsapp_nodejs_url: str = Field(
         default="", description="where an account goes that was never placed; empty: nowhere"
     )
@@ -186,7 +186,7 @@ class Settings(BaseSettings):
 
     @property
     def api_key(self) -> str:
-        """What instances without a key of their own are given; the seed let one name stand in for the other."""
+        """What instances without a key of their own are given; one name may stand in for the other."""
         return self.whatsapp_api_key or self.laravel_api_token
 
     @property
@@ -205,6 +205,11 @@ class Settings(BaseSettings):
     @property
     def message_id_secret(self) -> bytes:
         return (self.homing_secret or self.whatsapp_hmac_secret or "homing").encode()
+
+    @property
+    def own_key_secret(self) -> bytes:
+        """What the keys of instances that have one of their own are derived from; empty: none are made."""
+        return (self.homing_secret or self.whatsapp_hmac_secret).encode()
 
     @property
     def audit_keys(self) -> ChainKeys:

@@ -51,7 +51,9 @@ async def read_only(folder: Path) -> dict[str, object]:
         disk.become_writable()
         after = wrote(folder / "three")
         disk.become_read_only()
-        return {"seen": [before, during, after, wrote(folder / "four")]}
+        at_last = wrote(folder / "four")
+    mounted = await asyncio.to_thread(folder.is_mount)
+    return {"seen": [before, during, after, at_last, "mounted" if mounted else "unmounted"]}
 
 
 async def names(folder: Path) -> dict[str, object]:

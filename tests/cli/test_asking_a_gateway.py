@@ -63,16 +63,32 @@ def test_an_instance_is_removed_by_any_spelling_of_its_address(homing: CommandLi
 
 
 def test_labels_of_an_instance_are_pairs(homing: CommandLine, gateway: ScriptedGateway):
-    gateway.answer("POST", "/instances", {"id": 5, "url": "http://a:1", "healthy": True, "detail": "answers"}, 201)
+    gateway.answer(
+        "POST",
+        "/instances",
+        {"id": 5, "url": "http://a:1", "driver": "waha", "healthy": True, "detail": "answers"},
+        201,
+    )
     assert homing("instances", "add", "http://a:1", "--label", "rack=b", "--label", "zone=c").code == 0
     assert gateway.last.body["labels"] == {"rack": "b", "zone": "c"}
     assert homing("instances", "add", "http://a:1", "--label", "rack").code == 2
+    assert "driver" not in gateway.last.body, "it is the gateway's that answers there"
+
+
+def test_the_driver_of_an_instance_is_named_and_changed(homing: CommandLine, gateway: ScriptedGateway):
+    made = {"id": 5, "url": "http://a:1", "driver": "waha", "healthy": True, "detail": "answers"}
+    gateway.answer("POST", "/instances", made, 201)
+    assert "waha" in homing("instances", "add", "http://a:1", "--driver", "waha").out
+    assert gateway.last.body["driver"] == "waha"
+    gateway.answer("PATCH", "/instances/5", {"id": 5})
+    assert homing("instances", "set", "5", "--driver", "evolution", "--json").code == 0
+    assert gateway.last.body == {"driver": "evolution"}
 
 
 def test_the_line_that_a_process_needs_stands_alone_on_stdout_and_a_warning_on_stderr(
     homing: CommandLine, gateway: ScriptedGateway
 ):
-    made = {"id": 5, "url": "http://a:1", "healthy": True, "detail": "answers"}
+    made = {"id": 5, "url": "http://a:1", "driver": "waha", "healthy": True, "detail": "answers"}
     more = {"report_to": "http://gw:8000/in/5", "warning": "http://gw:8000 is a guess"}
     gateway.answer("POST", "/instances", made | more, 201)
     ran = homing("instances", "add", "http://a:1", "--force")
@@ -148,7 +164,7 @@ def test_an_account_is_shown_with_all_that_says_where_its_session_is(homing: Com
     assert facts["last"] == "verified  2026-01-31 09:30:00Z"
 
 
-def test_the_distribution_is_the_seeds_three_columns(homing: CommandLine, gateway: ScriptedGateway):
+def test_the_distribution_has_three_columns(homing: CommandLine, gateway: ScriptedGateway):
     row = {"instance_url": "http://localhost:3001", "session_count": 2, "phones": ["0816108641", "62811801641"]}
     gateway.answer("GET", "/distribution", {"data": [row], "next": None})
     assert homing("distribution").out.splitlines() == [

@@ -220,6 +220,14 @@ def test_migrate_makes_a_database_that_is_up_to_date(homing: CommandLine, tmp_pa
     assert homing("db", "current").out.strip() == after["newest"]
 
 
+def test_a_restored_backup_is_said_to_be_one(homing: CommandLine, fleet: str):
+    before = homing("accounts", "--json").document["data"]
+    told = homing("db", "restored", "--json").document
+    after = homing("accounts", "--json").document["data"]
+    assert told["sessions_raised"] == len(after) > 0
+    assert [each["epoch"] for each in after] == [each["epoch"] + told["raised_by"] for each in before]
+
+
 def test_no_password_is_shown(homing: CommandLine, monkeypatch: pytest.MonkeyPatch):
     async def at_the_first(_: str) -> SchemaVersion:
         return SchemaVersion("0001")

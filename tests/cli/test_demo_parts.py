@@ -26,7 +26,7 @@ from simulated_whatsapp.ledger import Delivery, Ledger
 # --- the plan -------------------------------------------------------------------------------------------------
 
 
-def test_the_seeds_accounts_come_first_and_the_others_take_turns():
+def test_the_known_accounts_come_first_and_the_others_take_turns():
     plans = Plan(accounts=9, instances=4, first_instance_port=3001).account_plans()
     assert [(plan.id, plan.instance_url[-4:]) for plan in plans] == [
         *((142, "3001"), (144, "3002"), (145, "3003")),
@@ -35,7 +35,7 @@ def test_the_seeds_accounts_come_first_and_the_others_take_turns():
 
 
 @pytest.mark.parametrize("accounts", [1, 2, 3])
-def test_a_small_demo_has_the_first_of_the_seeds_accounts(accounts: int):
+def test_a_small_demo_has_the_first_of_the_known_accounts(accounts: int):
     plans = Plan(accounts=accounts, instances=1).account_plans()
     assert [plan.id for plan in plans] == [142, 144, 145][:accounts]
 

@@ -1,4 +1,4 @@
-"""`homing sync-instance-urls`, straight on a database, among instances that answer as the seed's Node service does."""
+"""`homing sync-instance-urls`, straight on a database, among instances that answer as the Node service does."""
 
 import asyncio
 import json
@@ -174,7 +174,7 @@ def lines_of(account: Account, urls: list[InstanceUrl], *, dry_run: bool = False
 
 
 def expected(urls: list[InstanceUrl], *, dry_run: bool = False) -> list[str]:
-    """All that a sync of this fleet says before the details of the updates, in the seed's words."""
+    """All that a sync of this fleet says before the details of the updates, in the words that operators know."""
     return [
         *(RULE, "WhatsApp Instance URL Sync", RULE, ""),
         *(["DRY RUN MODE - No changes will be made", ""] if dry_run else []),
@@ -200,10 +200,10 @@ def count_of(out: str, words: str) -> int:
     return int(found[1])
 
 
-# --- the seed's example, larger ----------------------------------------------------------------------------------
+# --- the documented example, larger ------------------------------------------------------------------------------
 
 
-def test_after_a_restart_three_of_47_sessions_are_put_right_in_the_seeds_words(homing: CommandLine, fleet: Instances):
+def test_after_a_restart_three_of_47_sessions_are_put_right_in_the_known_words(homing: CommandLine, fleet: Instances):
     ran = homing("sync-instance-urls")
     said = ran.out.splitlines()
     words = expected(fleet.urls)

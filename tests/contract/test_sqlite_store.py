@@ -333,7 +333,7 @@ async def test_every_way_to_write_postgresql_is_understood(scheme: str) -> None:
 TELL_TIME = """
 import asyncio, sys
 from datetime import timedelta
-from homing.store import shared_clock
+from homing.store.sqlite import shared_clock
 from homing.store.db.opening import open_database
 from sqlalchemy import select
 

@@ -107,3 +107,9 @@ def test_a_list_that_was_not_read_says_nothing_of_a_logout(
 )
 def test_each_reason_is_judged_by_what_it_says_of_the_link(kind: str, data: dict[str, object], sign: Sign) -> None:
     assert linking.sign_of(kind, data) is sign
+
+
+def test_where_a_gateway_tells_the_two_apart_that_it_waits_is_a_fact() -> None:
+    for known in (Linking(), Linking(ready_at=at(2), code_at=at(1))):
+        assert linking.meant(ListedSession(S, PAIRING, surely_unlinked=True), known) is PAIRING
+        assert linking.meant(ListedSession(S, PAIRING), known) is STARTING

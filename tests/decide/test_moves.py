@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from homing.decide.moves import movable
 from homing.decide.moves.rules import (
     LeaveIt,
     MovePolicy,
@@ -15,7 +16,7 @@ from homing.decide.moves.rules import (
     may_move,
     take_back,
 )
-from homing.model.fleet import InstanceUrl, PlacementState, SessionId, SessionStatus, Takeover
+from homing.model.fleet import Capabilities, InstanceUrl, PlacementState, SessionId, SessionStatus, Takeover
 
 POLICY = MovePolicy()
 S = Resident(SessionId("s"), InstanceUrl("http://a:1"))
@@ -100,3 +101,16 @@ def test_a_stranger_is_answered_once_a_day_and_then_not_again() -> None:
     assert isinstance(after(86_399.0), Quarantine)
     assert isinstance(after(86_400.0), TakeBack)
     assert isinstance(after(None, is_ours=False), LeaveIt)
+
+
+@pytest.mark.parametrize("wanted", list(Takeover))
+def test_only_of_our_own_family_may_anybody_be_taken_over_unasked(wanted: Takeover) -> None:
+    assert movable.takeover(wanted, "webjs") is wanted
+    assert movable.takeover(wanted, "waha") is (Takeover.MANUAL if wanted is Takeover.AUTO else wanted)
+
+
+def test_a_login_is_shared_on_a_storage_by_a_family_that_can_let_go_of_it() -> None:
+    keeps = Capabilities(stop_keeps_login=True)
+    assert movable.cannot_share("waha", "nas-1", keeps) is None
+    assert "own disk alone" in (movable.cannot_share("waha", None, keeps) or "")
+    assert "evolution" in (movable.cannot_share("evolution", "nas-1", Capabilities()) or "")

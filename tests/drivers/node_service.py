@@ -1,4 +1,4 @@
-"""The seed's Node service as its callers meet it: its routes, its answers, and what they do to the logins on its disk.
+"""The Node service as its callers meet it: its routes, its answers, and what they do to the logins on its disk.
 
 Behaviour as read in ltmoerdani/blazz, whatsapp-service: src/routes/index.js, src/controllers/*.js and
 src/managers/SessionManager.js.

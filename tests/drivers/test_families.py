@@ -106,7 +106,10 @@ def test_webjs_is_registered_as_all_the_others_are(site: Path) -> None:
 
 
 def test_who_takes_the_name_of_one_of_ours_is_not_used(site: Path) -> None:
-    install(site, name="waha")
+    (site / "impostor.py").write_text(
+        "from homing_relay import RelayDriver\n\n\nclass Waha(RelayDriver):\n    family = 'waha'\n"
+    )
+    install(site, name="waha", driver="impostor:Waha")
     assert families()["waha"].__module__.startswith("homing.drivers.waha")
 
 

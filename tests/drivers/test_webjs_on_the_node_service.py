@@ -1,4 +1,4 @@
-"""The webjs driver against the seed's Node service, as it is."""
+"""The webjs driver against the Node service, as it is."""
 
 import asyncio
 import json

@@ -216,7 +216,7 @@ def test_each_pid_is_that_of_the_process_that_holds_the_sockets(up: RunningDemo)
     assert {os.getsid(pid) for pid in up.pids} == set(up.pids), "a Ctrl-C on the terminal reaches the demo alone"
 
 
-def test_the_seeds_accounts_are_where_the_seed_has_them(up: RunningDemo):
+def test_the_known_accounts_are_where_they_are_documented(up: RunningDemo):
     urls = [one["url"] for one in up.state["instances"]]
     seeds = [(one["id"], one["phone"], one["workspace_id"], one["instance_url"]) for one in up.state["accounts"][:3]]
     assert seeds == [
@@ -401,7 +401,7 @@ def test_two_gateways_share_one_postgresql_database(tmp_path: Path, empty_postgr
 # --- the story ------------------------------------------------------------------------------------------------
 
 
-def test_the_story_comes_out_as_the_seed_promises(tmp_path: Path):
+def test_the_story_comes_out_as_promised(tmp_path: Path):
     ports = free_ports(5)
     where = ["--port", str(ports[0]), "--instance-ports", str(ports[1])]
     options = ["--instances", "4", "--accounts", "8", *where, "--json"]

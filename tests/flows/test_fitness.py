@@ -122,6 +122,19 @@ async def test_a_key_that_is_refused_is_known_at_once_and_forgotten_when_it_work
         assert it.reason(A) is None
 
 
+async def test_a_gateway_without_its_licence_is_known_at_once_and_forgotten_when_it_has_one() -> None:
+    async with checked(A, B) as it:
+        await asyncio.sleep(5)
+        it.world.instances[A].list_fault, it.there[A] = Fault(Phase.UNLICENSED, "LICENSE_REQUIRED", 503), NODE
+        it.fitness.met(A, Phase.UNLICENSED)
+        await asyncio.sleep(0.5)
+        assert "LICENSE_REQUIRED" in (it.reason(A) or "")
+        assert it.reason(B) is None
+        it.world.instances[A].list_fault = None
+        await asyncio.sleep(7)
+        assert it.reason(A) is None
+
+
 async def test_a_health_without_a_list_is_told_after_two_readings_and_not_after_one() -> None:
     async with checked(A) as it:
         it.there[A], it.world.instances[A].list_fault = NODE, NO_PATH

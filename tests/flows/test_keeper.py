@@ -104,6 +104,18 @@ async def test_what_an_operator_keeps_for_himself_is_left_where_it_is() -> None:
         assert {wish.session_id for wish in it.wishes.entered} == {auto.session_id}
 
 
+async def test_of_another_familys_gateway_nothing_is_taken_over_unasked() -> None:
+    """Nothing fences a session there, whatever its account says."""
+    async with kept(A, B, C) as it:
+        await it.live_on(B, 2)
+        ours = await it.live_on(C, 1)
+        it.sends.world.drivers[B] = "waha"
+        it.kill(B)
+        it.kill(C)
+        await asyncio.sleep(30.0)
+        assert {wish.session_id for wish in it.wishes.entered} == {account.session_id for account in ours}
+
+
 async def test_what_should_not_run_is_not_brought_back() -> None:
     async with kept(A, B, C) as it:
         stopped, quarantined, _ = await it.live_on(B, 3)

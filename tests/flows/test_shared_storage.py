@@ -48,6 +48,21 @@ async def test_its_sessions_are_started_on_another_with_its_storage_and_on_no_ot
             assert await fleet.up(*accounts)
 
 
+async def test_another_familys_gateway_on_the_same_storage_is_told_nothing() -> None:
+    async with node_fleet(A, B, storage="nfs") as fleet:
+        await fleet.directory.change_instance(B, {"driver": "waha"})
+        await fleet.refresh()
+        accounts = await alive(fleet, A, B)
+        async with gateway(fleet) as it:
+            await asyncio.sleep(10.0)
+            fleet.nodes[A].kill()
+            await asyncio.sleep(10.0)
+            await it.exits.exited(A)
+            await asyncio.sleep(60.0)
+            assert fleet.nodes[B].creates == []
+            assert {(await fleet.again(each)).placement.instance_url for each in accounts} == {A}
+
+
 async def test_while_it_answers_nobody_takes_its_sessions() -> None:
     async with node_fleet(A, B, storage="nfs") as fleet:
         accounts = await alive(fleet, A, B)

@@ -102,6 +102,8 @@ class World:
         self.withdrawn: set[InstanceUrl] = set()
         self.doubted: list[InstanceUrl] = []
         self.draining: set[InstanceUrl] = set()
+        self.drivers: dict[InstanceUrl, str] = {}
+        """Of those that are not of our own family."""
         self.owners: dict[SessionId, WorkspaceId] = {}
         self.phones: dict[SessionId, str] = {}
 
@@ -136,7 +138,10 @@ class World:
         draining = dict.fromkeys(self.draining, InstanceState.DRAINING)
         numbered = enumerate(self.instances, start=1)
         return Roster({
-            url: Instance(number, url, state=draining.get(url, InstanceState.ACTIVE)) for number, url in numbered
+            url: Instance(
+                number, url, self.drivers.get(url, "webjs"), state=draining.get(url, InstanceState.ACTIVE)
+            )
+            for number, url in numbered
         })  # fmt: skip
 
     def driver(self, url: InstanceUrl) -> "World":

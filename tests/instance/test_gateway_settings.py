@@ -1,4 +1,4 @@
-"""Whom an instance tells what happens: options, the seed's names, and what is no setting."""
+"""Whom an instance tells what happens: options, the Laravel application's names, and what is no setting."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def test_options_win_over_the_environment():
     assert (settings.url, settings.hmac_secret) == ("http://option", "o")
 
 
-def test_retries_have_the_names_and_defaults_of_the_seed():
+def test_retries_have_the_names_and_defaults_of_the_laravel_application():
     assert (gateway_settings(BOTH).retries.retries_max, gateway_settings(BOTH).retries.timeout_s) == (3, 10.0)
     retries = gateway_settings({**BOTH, "WEBHOOK_MAX_RETRIES": "0", "WEBHOOK_TIMEOUT": "2500"}).retries
     assert (retries.retries_max, retries.timeout_s) == (0, 2.5)

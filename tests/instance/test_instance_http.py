@@ -60,7 +60,7 @@ async def test_a_body_beyond_the_limit_is_refused(fleet):
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", "/nope"), ("PUT", "/api/sessions"), ("GET", "/api/messages/send")]
 )
-async def test_an_unknown_endpoint_is_answered_as_the_seed_does(fleet, method, path):
+async def test_an_unknown_endpoint_is_answered_as_the_node_service_does(fleet, method, path):
     one = await fleet.instance()
     async with fleet.http.request(method, one.url + path + "?api_key=secret") as reply:
         body = await reply.json()

@@ -88,6 +88,12 @@ class Tenants:
         self._note("redeclare")
         await asyncio.sleep(self.slow_s)
 
+    async def hand_back(self) -> None:
+        self._note("hand back")
+        if self.slow_s:
+            self.slow_s = 0.0
+            raise StoreUnavailable("gone again")
+
     def abandon(self) -> None:
         self._note("abandon")
 
@@ -276,9 +282,22 @@ async def test_a_boot_declared_ended_leaves_everything_and_begins_anew():
         await asyncio.sleep(1.5)
         leases.ended["boot-1"] = Ended.EXITED
         await asyncio.sleep(1)
-        assert tenants.words() == ["abandon"]
-        assert not tenants.noted[0][2]
+        assert tenants.words() == ["pause", "abandon", "resume"]
+        assert [may_act for _, _, may_act in tenants.noted] == [False, False, True]
         assert leases.begun == ["boot-1", "boot-2"]
+        assert lease.holder == Holder("http://one", "boot-2")
+        assert lease.may_act()
+
+
+async def test_a_boot_that_another_database_does_not_know_tells_it_what_it_holds():
+    leases = ScriptedLeases()
+    async with held(leases) as (lease, tenants, _):
+        await asyncio.sleep(1.5)
+        tenants.slow_s = 0.1
+        leases.store, leases.ended["boot-1"] = StoreIdentity("restored", 1), Ended.EXITED
+        await asyncio.sleep(2)
+        assert tenants.words() == ["pause", "hand back", "hand back", "resume"]
+        assert not any(may_act for _, word, may_act in tenants.noted if word == "hand back")
         assert lease.holder == Holder("http://one", "boot-2")
         assert lease.may_act()
 

@@ -27,7 +27,7 @@ def told(event):
     return None if note is None else json.loads(note.body)
 
 
-def test_the_signature_is_that_of_the_seed():
+def test_the_signature_is_that_of_the_node_service():
     body = b'{"event":"session_ready","data":{"session_id":"s1"}}'
     expected = "8c76c9bdb984137c9f9d2598b26f560d2b0048950deeb3aa7693d4c4b6b0d711"
     assert signature(b"secret", "1795000000", body) == expected
@@ -69,14 +69,14 @@ def test_the_whole_body_of_a_ready_session():
         (MessageSent(ABOUT, "3EB0", "62811"), "message_sent", {"message_id": "3EB0", "to": "62811@c.us"}),
     ],
 )
-def test_each_event_has_the_word_of_the_seed(event, word, fields):
+def test_each_event_has_the_word_of_the_node_service(event, word, fields):
     body = told(event)
     assert (body["event"], body["data"]["session_id"], body["data"]["workspace_id"]) == (word, "s1", 7)
     assert body["data"]["epoch"] == 3
     assert fields.items() <= body["data"].items()
 
 
-def test_a_received_message_looks_as_the_seed_tells_it():
+def test_a_received_message_looks_as_the_node_service_tells_it():
     at = "2026-11-18T11:06:40.000Z"
     body = told(MessageReceived(ABOUT, "3A01", "62899", "halo", at, "62810"))
     assert body["data"]["message"] == {

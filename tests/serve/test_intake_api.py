@@ -28,7 +28,7 @@ READY = told("session_ready", "webjs_1_x", phone_number="62811")
 
 @pytest.fixture
 def keyed(api: Api) -> Api:
-    api.gateway.intake._keys = InstanceKeys("shared", {A: "key-of-a", B: "key-of-b"})
+    api.gateway.intake._keys = InstanceKeys("shared", lambda: {A: "key-of-a", B: "key-of-b"})
     return api
 
 
@@ -386,8 +386,8 @@ async def active(api: Api, path: str = "", *, key: str | None = "shared", **head
         ("", "key-of-b", {}),
         ("", "key-of-b", {"X_Instance_Url": "http://localhost:3001"}),
         ("", "key-of-b", {"X_Instance_Url": A}),
-        ("", "shared", {"X_Instance_Url": B}),
-        ("/in/2", "shared", {}),
+        ("", "key-of-b", {"X_Instance_Url": B}),
+        ("/in/2", "key-of-b", {}),
         ("/in/b:3001", "key-of-b", {}),
     ],
 )

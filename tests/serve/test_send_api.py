@@ -12,7 +12,7 @@ from tests.flows.worlds import PLAIN, A, B, Misfortune
 from tests.serve.conftest import Api
 
 
-async def test_a_send_answers_as_the_seed_does(api: Api) -> None:
+async def test_a_send_answers_as_the_first_version_did(api: Api) -> None:
     account = await api.account()
     answer = await api.send(account)
     assert answer.status_code == 200

@@ -73,7 +73,7 @@ async def test_lists_are_read_once_for_many_reports(api: Api) -> None:
 
 
 async def test_a_key_of_its_own_tells_who_reports(api: Api) -> None:
-    api.gateway.intake._keys = InstanceKeys("shared", {A: "key-of-a", B: "key-of-b"})
+    api.gateway.intake._keys = InstanceKeys("shared", lambda: {A: "key-of-a", B: "key-of-b"})
     answer = await report(api, told("session_ready", X), url=LOCALHOST, X_API_Key="key-of-b")
     assert await place_of(api, answer) == B
 
@@ -113,7 +113,7 @@ async def test_an_alert_of_an_earlier_boot_is_resolved_when_nobody_calls_himself
 
 async def test_who_asks_for_sessions_and_cannot_be_told_from_others_is_logged_once_a_minute(api: Api) -> None:
     await api.account()
-    api.gateway.intake._keys = InstanceKeys("shared", {})
+    api.gateway.intake._keys = InstanceKeys("shared", dict)
     with capture_logs() as lines:
         for headers in ({}, {}, {"X-Instance-Url": LOCALHOST}, {"X-Instance-Url": LOCALHOST}):
             sent = {"X-API-Key": "shared", **headers}

@@ -17,9 +17,11 @@ from homing.cli.stops import CannotStart, NeedsAttention, problem
 from homing.compose import open_exits, open_stores
 from homing.compose.waiting import until_there
 from homing.config import Settings
+from homing.decide.fleet.leases import BEYOND_A_BACKUP
 from homing.flows.background.alerts import STANDING_MAX
 from homing.flows.background.auditing import Auditing
 from homing.flows.failover.exits import Exited
+from homing.flows.moves.move_jobs import KIND as REHOME
 from homing.model.access import Key, RateLimit, Scope
 from homing.model.alerts import Alert, Subject
 from homing.model.audit import Entry, Verdict, carrying_out
@@ -43,6 +45,7 @@ from homing.model.work import ScheduleRecord
 from homing.model.workspaces import Workspace
 from homing.ports import (
     Alerts,
+    CacheCleared,
     Directory,
     InstanceHealth,
     KeyChanges,
@@ -56,6 +59,7 @@ from homing.serve.keyring import new_key, new_secret, to_come
 from homing.serve.workspaces import Workspaces, region_of
 from homing.store.db.database import StoreMisconfigured
 from homing.store.db.opening import parse, sqlite_path
+from homing.store.vault.restored import Restored, declare
 from homing.world import SystemClock, SystemEntropy
 
 T = TypeVar("T")
@@ -291,6 +295,27 @@ def told(story: Callable[[], Awaitable[T]]) -> T:
         raise problem(409, "already_exists", str(error)) from error
     except Problem as refused:
         raise problem(problems.STATUS[refused.code], refused.code.value, refused.detail) from refused
+
+
+def declare_restored(settings: Settings) -> Document:
+    """Let the database be one that was restored; says what that came to."""
+    must_be_there(settings)
+
+    async def story() -> Restored:
+        async with open_stores(settings) as stores:
+            database = stores.database
+            done = await database.write(lambda c: declare(c, database, moves=[REHOME]))
+            await stores.notices.publish([CacheCleared("a backup was restored")])
+            return done
+
+    done = told(story)
+    return {
+        "sessions_raised": done.sessions,
+        "raised_by": BEYOND_A_BACKUP,
+        "boots_forgotten": done.boots,
+        "moves_cancelled": done.moves,
+        "messages_given_up": done.messages,
+    }
 
 
 def must_be_there(settings: Settings) -> None:

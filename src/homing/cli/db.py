@@ -86,6 +86,25 @@ def rotate_vault_key(*, as_json: AsJson = False) -> None:
         raise NeedsAttention("Some of it does not open and was left as it is: " + rotated["unreadable"][0]["reason"])
 
 
+@app.command
+def restored(*, as_json: AsJson = False) -> None:
+    """Say that the database was restored from a backup, before anything works on it again.
+
+    Raises every epoch beyond what may have been granted since the backup, so that nothing from then can act; forgets
+    leases, moves that were under way, cached routes, and messages that were about to leave. Instances that run tell
+    the database what it lacks, and open their sessions anew. Said twice, each session is opened once more.
+
+    Example: `homing db restored`
+    """
+    from homing.cli.database import declare_restored
+
+    done = declare_restored(settings())
+    if as_json:
+        print_json(done)
+    else:
+        print_facts({name.replace("_", " "): value for name, value in done.items()})
+
+
 def _info() -> "Document":
     from sqlalchemy import URL
 

@@ -128,6 +128,12 @@ def add(
     if made.get("report_to") is not None:
         print(f"LARAVEL_URL={made['report_to']}")
         note("A process of the Node service there needs this line in its environment.")
+    if made.get("api_key") is not None:
+        print(f"API_KEY={made['api_key']}")
+        note(
+            "This is its own key, shown once: it goes into the environment of its process (for `homing instance` as"
+            " WHATSAPP_API_KEY). Until the process was started anew with it, it is not told its sessions."
+        )
     if made.get("warning") is not None:
         note(f"Look at this: {made['warning']}")
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from homing.cli.amounts import Rate
-from homing.cli.gateway import Gateway, path
+from homing.cli.gateway import SLOW_TIMEOUT_S, Gateway, path
 from homing.cli.stops import CannotStart
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class GatewaySource:
         return self._gateway.get("/audit", action=action, subject=subject, key_id=key_id, after=after, limit=limit)
 
     def verify_audit(self) -> Document:
-        return self._gateway.get("/audit/verify")
+        return self._gateway.ask("GET", "/audit/verify", timeout_s=SLOW_TIMEOUT_S).document
 
     def sync(self, *, dry_run: bool, force: bool) -> Document:
         """A sync by the gateway; each session's own result is in `checks`."""

@@ -52,7 +52,6 @@ def reporting(
     """The endpoint of reports, and what it tells of those that it refuses."""
     if not settings.whatsapp_hmac_secret:
         log.warning("WHATSAPP_HMAC_SECRET is not set: what instances report is refused")
-    own_keys = {InstanceUrl(url): key for url, key in settings.instance_api_keys.items()}
     unknown = UnknownSenders(fleet, alerts, clock, metrics, settings.our_url)
     rejections = Rejections(clock)
 
@@ -69,7 +68,7 @@ def reporting(
         directory=stores.directory,
         speakers=Speakers(fleet, stores.directory, RecentLists(lists, clock), unknown, clock),
         rejections=rejections,
-        keys=InstanceKeys(settings.api_key, own_keys),
+        keys=InstanceKeys(settings.api_key, fleet.own_keys),
         clock=clock,
         metrics=metrics,
         secret=settings.whatsapp_hmac_secret,

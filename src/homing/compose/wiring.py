@@ -12,11 +12,13 @@ from homing.compose.joining import all_hear, fitness_of, reporting
 from homing.compose.restoring import restoring_of
 from homing.config import Misconfigured, Settings
 from homing.decide.fleet.health import HealthPolicy
+from homing.decide.fleet.own_keys import own_key
 from homing.decide.knowledge import qr_pictures
 from homing.decide.moves.rules import MovePolicy
 from homing.decide.starting.restoring import RestoringPolicy
 from homing.drivers import Drivers, drivers_over
 from homing.drivers.http.wire import Calls
+from homing.drivers.keys import ShownKeys
 from homing.drivers.metered import MeteredDriver
 from homing.drivers.registry import NoDrivers, families, unknown_driver
 from homing.flows.background.alerts import AlertBook
@@ -62,7 +64,7 @@ from homing.flows.webhooks.catch_up import Overlooked
 from homing.flows.webhooks.hints import Hints
 from homing.flows.webhooks.intake import Intake
 from homing.model.alerts import FLEET, AlertKind
-from homing.model.fleet import InstanceUrl
+from homing.model.fleet import Instance, InstanceUrl
 from homing.model.health import shown_state
 from homing.model.work import Tick
 from homing.ports import Clock, Directory, Entropy, Notice, TellHearing
@@ -455,13 +457,20 @@ def drivers_of(settings: Settings, wire: Calls, metrics: Metrics) -> Drivers:
     for url, driver in settings.instance_drivers.items():
         if driver not in spoken:
             raise Misconfigured(f"WHATSAPP_INSTANCE_n_DRIVER of {url}: {unknown_driver(driver)}")
-    plain = drivers_over(
-        wire,
-        api_keys={InstanceUrl(url): key for url, key in settings.instance_api_keys.items()},
-        default_api_key=settings.api_key,
-    )
-    metered = {family: MeteredDriver(plain.of(family), metrics) for family in plain.families()}
-    return Drivers(metered, plain.recognition)
+    keys = shown_keys(settings)
+    plain = drivers_over(wire, api_keys=keys, default_api_key=settings.api_key)
+    metered = {family: MeteredDriver(plain.of(family), metrics, keys) for family in plain.families()}
+    return Drivers(metered, plain.recognition, keys)
+
+
+def shown_keys(settings: Settings) -> ShownKeys:
+    given = {InstanceUrl(url): key for url, key in settings.instance_api_keys.items()}
+
+    def made(instance: Instance) -> str | None:
+        secret = settings.own_key_secret
+        return own_key(secret, instance.url, instance.key_salt) if secret and instance.key_salt else None
+
+    return ShownKeys(given, settings.api_key, made)
 
 
 def exits_on(stores: Stores, fleet: LiveFleet | None = None) -> Exits:

@@ -21,7 +21,7 @@ class Unworkable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class AccountPlan:
-    """An account to be: the seed's three first, then numbers of the same country."""
+    """An account to be: three known ones first, then numbers of the same country."""
 
     id: int
     phone: str

@@ -128,7 +128,7 @@ def _sessions(residents: Sequence[Resident]) -> list[SessionId]:
 
 
 def _digits(phone: str) -> str:
-    """The seed writes one of its numbers as people do at home."""
+    """One of the known numbers is written as people do at home."""
     return f"62{phone[1:]}" if phone.startswith("0") else phone
 
 

@@ -1,4 +1,4 @@
-"""The seed's three test scenarios, told on a demo: what was promised, what happened, whether it was kept."""
+"""Three scenarios of failover, told on a demo: what was promised, what happened, whether it was kept."""
 
 import asyncio
 import json

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import structlog
 
 from homing.drivers.http.wire import Calls
+from homing.drivers.keys import ShownKeys
 from homing.drivers.recognition.asking import Recognition
 from homing.drivers.recognition.fingerprints import RECOGNISED
 from homing.drivers.registry import families, unknown_driver
@@ -19,8 +20,14 @@ log = structlog.get_logger("homing")
 class Drivers:
     """The drivers in use, one for each gateway family."""
 
-    def __init__(self, drivers: Mapping[str, Driver], recognition: Recognition | None = None) -> None:
+    def __init__(
+        self,
+        drivers: Mapping[str, Driver],
+        recognition: Recognition | None = None,
+        keys: ShownKeys | None = None,
+    ) -> None:
         self._drivers, self.recognition = dict(drivers), recognition
+        self.keys = keys if keys is not None else ShownKeys({}, "")
 
     async def recognise(self, url: InstanceUrl, *, timeout_s: float) -> Recognised | Fault | None:
         """What answers at an address; None where these drivers have no way to ask."""

@@ -55,7 +55,8 @@ class GatewayDriver:
         self, wire: Calls, *, api_keys: Mapping[InstanceUrl, str] | None = None, default_api_key: str = ""
     ) -> None:
         self._wire = wire
-        self._api_keys, self._default_api_key = dict(api_keys or {}), default_api_key
+        self._api_keys = api_keys if api_keys is not None else {}
+        self._default_api_key = default_api_key
         self._versions: dict[InstanceUrl, tuple[str | None, float]] = {}
         self._starts: WeakValueDictionary[tuple[InstanceUrl, SessionId], asyncio.Lock] = WeakValueDictionary()
 

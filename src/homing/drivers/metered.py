@@ -1,9 +1,10 @@
 """A driver whose calls are counted, by whom they are made to, and go in the lane that is for them."""
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 from homing.drivers.http.lanes import NOBODY, Lane, in_lane
+from homing.drivers.keys import ShownKeys
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl, ListedSession, Listing, NoList, SessionId
 from homing.model.sending import Receipt
@@ -16,58 +17,78 @@ _LANES = {"send": Lane.SENDS, "health": Lane.HEALTH, "list": Lane.LISTS}
 class MeteredDriver:
     """`ports.Driver` around another one."""
 
-    def __init__(self, inner: Driver, meters: Meters) -> None:
-        self._inner, self._meters = inner, meters
+    def __init__(self, inner: Driver, meters: Meters, keys: ShownKeys | None = None) -> None:
+        self._inner, self._meters, self._keys = inner, meters, keys
         self.family, self.base = inner.family, inner.base
 
     async def health(self, instance: InstanceUrl, *, timeout_s: float) -> InstanceHealth | Fault:
-        return await self._made(instance, "health", self._inner.health(instance, timeout_s=timeout_s))
+        return await self._made(instance, "health", lambda: self._inner.health(instance, timeout_s=timeout_s))
 
     async def sessions(self, instance: InstanceUrl, *, timeout_s: float) -> Listing:
-        return await self._made(instance, "list", self._inner.sessions(instance, timeout_s=timeout_s))
+        return await self._made(instance, "list", lambda: self._inner.sessions(instance, timeout_s=timeout_s))
 
     async def session(self, instance: InstanceUrl, session_id: SessionId, *, timeout_s: float) -> ListedSession | Fault:
-        return await self._made(instance, "status", self._inner.session(instance, session_id, timeout_s=timeout_s))
+        return await self._made(
+            instance, "status", lambda: self._inner.session(instance, session_id, timeout_s=timeout_s)
+        )
 
     async def send(self, instance: InstanceUrl, message: OutgoingText, *, timeout_s: float) -> Receipt | Fault:
-        sending = self._inner.send(instance, message, timeout_s=timeout_s)
+        def sending() -> Awaitable[Receipt | Fault]:
+            return self._inner.send(instance, message, timeout_s=timeout_s)
+
         return await self._made(instance, "send", sending, message.session_id)
 
     async def start(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> ListedSession | Fault:
-        return await self._made(instance, "start", self._inner.start(instance, session, timeout_s=timeout_s))
+        return await self._made(instance, "start", lambda: self._inner.start(instance, session, timeout_s=timeout_s))
 
     async def start_many(
         self, instance: InstanceUrl, sessions: Sequence[SessionStart], *, timeout_s: float
     ) -> Mapping[SessionId, ListedSession | Fault] | Fault:
-        return await self._made(instance, "start", self._inner.start_many(instance, sessions, timeout_s=timeout_s))
+        return await self._made(
+            instance, "start", lambda: self._inner.start_many(instance, sessions, timeout_s=timeout_s)
+        )
 
     async def stop(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> Fault | None:
-        return await self._made(instance, "stop", self._inner.stop(instance, session, timeout_s=timeout_s))
+        return await self._made(instance, "stop", lambda: self._inner.stop(instance, session, timeout_s=timeout_s))
 
     async def restart(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> ListedSession | Fault:
-        return await self._made(instance, "restart", self._inner.restart(instance, session, timeout_s=timeout_s))
+        return await self._made(
+            instance, "restart", lambda: self._inner.restart(instance, session, timeout_s=timeout_s)
+        )
 
     async def logout(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> Fault | None:
-        return await self._made(instance, "logout", self._inner.logout(instance, session, timeout_s=timeout_s))
+        return await self._made(instance, "logout", lambda: self._inner.logout(instance, session, timeout_s=timeout_s))
 
     async def pairing(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> PairingCode | Fault:
-        return await self._made(instance, "pairing", self._inner.pairing(instance, session, timeout_s=timeout_s))
+        return await self._made(
+            instance, "pairing", lambda: self._inner.pairing(instance, session, timeout_s=timeout_s)
+        )
 
     async def renew_pairing(
         self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float
     ) -> PairingCode | Fault:
-        renewing = self._inner.renew_pairing(instance, session, timeout_s=timeout_s)
-        return await self._made(instance, "renew_pairing", renewing)
+        return await self._made(
+            instance, "renew_pairing", lambda: self._inner.renew_pairing(instance, session, timeout_s=timeout_s)
+        )
 
-    async def _made(self, instance: InstanceUrl, call: str, answering: Awaitable[T], session: str = NOBODY) -> T:
+    async def _made(
+        self, instance: InstanceUrl, call: str, asking: Callable[[], Awaitable[T]], session: str = NOBODY
+    ) -> T:
+        """The answer. Whoever refuses one key has done nothing yet, and is shown the other if it has two."""
+        answer = await self._once(instance, call, asking, session)
+        if _met(answer) is Phase.UNAUTHORISED and self._keys is not None and self._keys.refused(instance):
+            return await self._once(instance, call, asking, session)
+        return answer
+
+    async def _once(self, instance: InstanceUrl, call: str, asking: Callable[[], Awaitable[T]], session: str) -> T:
         self._meters.instance_called(instance, call)
         with in_lane(_LANES.get(call, Lane.SESSIONS), session):
-            answer = await answering
-        if _was_not_made(answer):
+            answer = await asking()
+        if _met(answer) is Phase.NOT_ATTEMPTED:
             self._meters.call_not_made(instance, call)
         return answer
 
 
-def _was_not_made(answer: object) -> bool:
+def _met(answer: object) -> Phase | None:
     fault = answer.fault if isinstance(answer, NoList) else answer
-    return isinstance(fault, Fault) and fault.phase is Phase.NOT_ATTEMPTED
+    return fault.phase if isinstance(fault, Fault) else None

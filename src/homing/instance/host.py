@@ -5,6 +5,7 @@ it. What concerns one session id happens one thing at a time.
 """
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -20,9 +21,11 @@ from homing.instance.session.context import Surroundings
 from homing.instance.session.messages import Message, Paused, SendOutcome
 from homing.instance.session.session import HostedSession
 from homing.model.vault import Holder, StaleEpoch
-from homing.ports import Clock, Credentials
+from homing.ports import Clock, Credentials, StoreUnavailable
 
+log = logging.getLogger(__name__)
 DOUBT_WAIT_S = 2.0
+TAKE_UP_AGAIN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ class Host:
         self.sent = Rate(clock)
         self._credentials = credentials
         self._random = random
-        around = Surroundings(
+        self._around = Surroundings(
             engine=engine,
             credentials=credentials,
             lease=lease,
@@ -62,8 +65,9 @@ class Host:
             sent=self.sent,
             on_event=on_event,
         )
-        self._opening = Opening(around)
+        self._opening = Opening(self._around)
         self._sessions = self._opening.sessions
+        self._taking_up: asyncio.Task[None] | None = None
 
     @property
     def holder(self) -> Holder:
@@ -175,6 +179,8 @@ class Host:
 
     async def shutdown(self) -> None:
         """Stop every session, politely and in bounded time; they stay held by this address for the next boot."""
+        if self._taking_up is not None:
+            self._taking_up.cancel()
         await asyncio.gather(*(held.stop() for held in self.sessions()))
         self._sessions.clear()
 
@@ -209,6 +215,23 @@ class Host:
             held = self._sessions.get(session_id)
             if held is not None and held.epoch == grants[session_id].epoch:
                 held.leave(stale.current)
+
+    async def hand_back(self) -> None:
+        """Say what this boot holds, leave it all, and open again what is this address's, once that may be done."""
+        here = {held.session_id: held.grant for held in self.sessions() if held.grant is not None}
+        await self._credentials.redeclare(list((self._around.outlived | here).values()))
+        self._around.outlived.clear()
+        self.abandon()
+        self._taking_up = asyncio.create_task(self._take_up_again())
+
+    async def _take_up_again(self) -> None:
+        while True:
+            try:
+                await self.restore()
+                return
+            except StoreUnavailable as problem:
+                log.info("the sessions of this address are not opened again yet: %s", problem)
+            await self.clock.sleep(TAKE_UP_AGAIN_S)
 
     def abandon(self) -> None:
         """Leave every session."""

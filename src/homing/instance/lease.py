@@ -32,6 +32,10 @@ class Tenants(Protocol):
     async def redeclare(self) -> None:
         """Say again what this boot holds, and leave what is another's. Raises StoreUnavailable."""
 
+    async def hand_back(self) -> None:
+        """Say what this boot held, leave every session, and open again what is this address's. Raises
+        StoreUnavailable."""
+
     def abandon(self) -> None:
         """Leave every session: this boot was declared ended."""
 
@@ -82,12 +86,12 @@ class Lease:
         """Take the lease up and hold it until cancelled, under another name whenever this one was declared ended."""
         while True:
             asked_s, begun = await self._answer(lambda: self._leases.begin(self.holder, expiry_s=self.policy.expiry_s))
+            if self._store is not None:
+                await self._leave(tenants, begun.store)
             self._store, self._revoked = begun.store, begun.revoked
             self._hold(asked_s, tenants)
             await self._until_ended(tenants)
-            log.error("this boot, %s, was declared ended: every session is left", self.holder.incarnation)
-            self._asked_s = None
-            tenants.abandon()
+            self._suspend(tenants)
             self.holder = Holder(self.holder.instance_url, self._fresh_id())
 
     async def end(self) -> None:
@@ -116,6 +120,21 @@ class Lease:
                     await self._take(asked_s, renewed, tenants)
             except (StoreUnavailable, TimeoutError) as problem:
                 log.warning("which sessions are still ours could not be found out: %s", problem)
+
+    async def _leave(self, tenants: Tenants, store: StoreIdentity) -> None:
+        """This boot was declared ended; or the database is another one, which does not know it."""
+        if store == self._store:
+            log.error("the boot before %s was declared ended: every session is left", self.holder.incarnation)
+            tenants.abandon()
+            return
+        log.warning("the database is another one, or was restored: every session is told to it, and opened anew")
+        while True:
+            try:
+                await tenants.hand_back()
+                return
+            except StoreUnavailable as problem:
+                log.warning("what is held here could not be told to the database: %s", problem)
+            await self._clock.sleep(self.policy.repeat_s)
 
     async def _renew(self) -> Renewed | None:
         answered_ago_s = self.answered_ago_s()

@@ -193,6 +193,6 @@ class Opening:
 
 
 def _workspace(session_id: str) -> int | None:
-    """The workspace that a session id of the seed's form ``webjs_{workspace}_...`` names."""
+    """The workspace that a session id of the form ``webjs_{workspace}_...`` names."""
     named = _SEED_SESSION_ID.match(session_id)
     return int(named[1]) if named else None

@@ -112,6 +112,8 @@ class Instance:
     """The name of the storage that its sessions' logins lie on; instances of one name share it. None: its own disk."""
     exited_at: datetime | None = None
     """Since when no process of it runs, by the word of whoever supervises it; None once it was heard of again."""
+    key_salt: str | None = None
+    """What its own key is derived from, with our secret; None: it was given none when it joined."""
     strays: int | None = None
     """How many sessions it listed that are not placed on it, when its list was last compared; None: not yet."""
 

@@ -360,6 +360,7 @@ class Directory(HandedOut, Keys, Protocol):
         labels: Mapping[str, str] | None = None,
         memory_limit_mb: float | None = None,
         sends_limit_per_s: float | None = None,
+        key_salt: str | None = None,
     ) -> Instance:
         """Raises NameTaken if the address is known already."""
         ...

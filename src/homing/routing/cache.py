@@ -276,9 +276,9 @@ class RouteCache:
             if self._dropped.get(uuid, 0) <= read.began:
                 self._contacts.pop(uuid, None)
                 self._contacts[uuid] = (contact, expires_s)
-        self._evict()
+        self._make_room()
 
-    def _evict(self) -> None:
+    def _make_room(self) -> None:
         while len(self._routes) > self._max_entries:
             route, _ = self._routes.pop(next(iter(self._routes)))
             self._accounts.pop(route.session_id, None)

@@ -1,6 +1,7 @@
 """The instances as the directory last listed them, each with the driver that speaks to it."""
 
 import asyncio
+from collections.abc import Mapping
 
 import structlog
 
@@ -37,6 +38,10 @@ class LiveFleet:
     @property
     def roster(self) -> Roster:
         return self._roster
+
+    def own_keys(self) -> Mapping[InstanceUrl, str]:
+        """The keys of the instances that have one of their own."""
+        return self._drivers.keys.own()
 
     def families(self) -> frozenset[str]:
         """The families that somebody here speaks to."""
@@ -89,6 +94,7 @@ class LiveFleet:
         self._changed.clear()
         instances = await self._directory.instances()
         before, self._roster = self._roster, Roster({instance.url: instance for instance in instances})
+        self._drivers.keys.know(self._roster.instances)
         for url, known in before.instances.items():
             now = self._roster.instances.get(url)
             if now is not None and now.driver != known.driver:

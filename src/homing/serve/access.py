@@ -40,6 +40,17 @@ def authorise(keyring: Keyring, authorization: str | None, needed: Scope) -> Cal
     return caller
 
 
+async def recognised(keyring: Keyring, authorization: str | None) -> Caller:
+    """The same, whichever gateway the key was made through and however lately. Raises Problem."""
+    try:
+        return recognise(keyring, authorization)
+    except Problem:
+        if authorization is None:
+            raise
+    await keyring.look_again()
+    return recognise(keyring, authorization)
+
+
 def recognise(keyring: Keyring, authorization: str | None) -> Caller:
     """The caller behind an Authorization header, whatever he may do. Raises Problem: 401 without a key in force."""
     scheme, _, token = (authorization or "").partition(" ")

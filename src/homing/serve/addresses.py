@@ -40,5 +40,13 @@ def tell(gateway: Gateway) -> None:
         log.info("A Node process there needs this line", url=instance.url, line=f"LARAVEL_URL={to}")
     if len(told) > LINES_MAX:
         log.info("Further instances need such a line; `homing instances --json` has them", count=len(told) - LINES_MAX)
+    shared = [each.url for each in everybody if each.url not in gateway.fleet.own_keys()]
+    if len(shared) > 1:
+        log.warning(
+            "Instances share one key, with which each may ask for the sessions of the others",
+            instances=len(shared),
+            first=shared[0],
+            do="set WHATSAPP_INSTANCE_n_API_KEY; what `homing instances add` brings in has a key of its own",
+        )
     if told and (why := doubts(gateway.settings)) is not None:
         log.warning("Instances may not reach this gateway", reason=why)

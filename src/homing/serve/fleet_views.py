@@ -67,6 +67,7 @@ class InstanceView(msgspec.Struct):
     `connected` counts what is known now; each of these sessions was seen connected at `connected_since` or later.
     `report_to` is what a process of the Node service there needs as LARAVEL_URL, since it cannot say which instance it
     is; null where that is not needed. `warning`: what was odd when it joined.
+    `api_key` is its own key, shown once, in the answer to its joining: it shows it to us, and we to it.
     """
 
     id: int
@@ -97,6 +98,7 @@ class InstanceView(msgspec.Struct):
     storage: str | None = None
     report_to: str | None = None
     warning: str | None = None
+    api_key: str | None = None
     strays: int | None = None
     connected_since: datetime | None = None
     attention: list[AttentionView] = []

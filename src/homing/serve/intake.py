@@ -1,6 +1,6 @@
 """What instances send us unasked: believed only if it is signed, stored before it is answered.
 
-The seed's Node service sends again after 429 and after a broken connection, and drops what meets any other answer. So
+the Node service sends again after 429 and after a broken connection, and drops what meets any other answer. So
 whatever keeps us from storing a report for the moment is answered with 429.
 """
 
@@ -106,11 +106,14 @@ class IntakeEndpoint:
                 raw, signed = await self._genuine(asked)
             body = await self._read(raw, partial(meanings.json_object, raw)) if raw.strip() else {}
             session = meanings.session_of(session_id)
+            speaker = await self._speaker(asked, session)
+            if signed is None:
+                self._keys.check_of(speaker, asked.api_key)
             report = Report(
                 kind="session_marked_disconnected",
                 data={"reason": body.get("reason")},
                 session_id=session,
-                instance_url=await self._speaker(asked, session),
+                instance_url=speaker,
                 sender_id=asked.event_id,
             )
             return _told(await self._stored(report, signed))
@@ -136,6 +139,7 @@ class IntakeEndpoint:
         url = self._speakers.asking(self._introduced(asked, None), asked.calls_from, self._missing)
         if url is None:
             return {"sessions": []}
+        self._keys.check_of(url, asked.api_key)
         open_there = await self._open_on(url)
         handed_out = await self._available(self._directory.hand_out(url))
         missing = [account for account in handed_out if account.session_id not in open_there]

@@ -30,6 +30,7 @@ REFRESH_S = 5.0
 
 
 USES_WRITTEN_EVERY_S = 60.0
+LOOK_AGAIN_AFTER_S = 0.25
 
 
 def new_key(
@@ -73,6 +74,8 @@ class Keyring:
         self._changed = asyncio.Event()
         self._used: dict[str, datetime] = {}
         self._uses_written_s = clock.monotonic()
+        self._reading: asyncio.Future[None] | None = None
+        self._read_s = float("-inf")
         self.on_change: Callable[[], None] = lambda: None
         """Called when other keys are in force than before."""
 
@@ -97,6 +100,25 @@ class Keyring:
 
     def has_expired(self, key: Key) -> bool:
         return key.has_expired(self._clock.now())
+
+    async def look_again(self) -> None:
+        """Read the keys once more, if that was not done just now: a key that is not known here may have been made, or
+        rotated, through another gateway, whose word of it is still on its way.
+
+        However many bring unknown keys, that is a few readings in a second.
+        """
+        if self._reading is None and self._clock.monotonic() - self._read_s < LOOK_AGAIN_AFTER_S:
+            return
+        if self._reading is None:
+            self._reading = asyncio.ensure_future(self.refresh())
+            self._reading.add_done_callback(self._was_read)
+        with suppress(StoreUnavailable):
+            await asyncio.shield(self._reading)
+
+    def _was_read(self, reading: "asyncio.Future[None]") -> None:
+        self._reading, self._read_s = None, self._clock.monotonic()
+        if not reading.cancelled():
+            reading.exception()  # whoever waits for it hears of it
 
     @property
     def empty(self) -> bool:

@@ -70,7 +70,7 @@ STATUS: dict[Code, int] = {
     Code.RATE_LIMITED: 429,
     Code.OVERLOADED: 503,
     Code.INTERNAL_ERROR: 500,
-    # The seed's Node service sends again only what was answered with 429.
+    # the Node service sends again only what was answered with 429.
     Code.SIGNATURE_INVALID: 401,
     Code.SIGNATURE_EXPIRED: 401,
     Code.INSTANCE_UNKNOWN: 422,

@@ -25,7 +25,7 @@ from homing.model.phones import Number
 from homing.model.sending import NotSent, Outcome, Sent, Text, Unknown
 from homing.ports import Clock, Entropy, Routes, StoreUnavailable
 from homing.serve import problems, readable
-from homing.serve.access import Caller, allow, recognise
+from homing.serve.access import Caller, allow, recognised
 from homing.serve.bodies import SendBody
 from homing.serve.keyring import Keyring
 from homing.serve.metrics import Metrics
@@ -87,7 +87,7 @@ class SendEndpoint:
     async def answer(self, raw: bytes, authorization: str | None, key: str | None) -> Answer:
         """The answer to one send; every way that it can fail is an answer too."""
         try:
-            caller = recognise(self._keyring, authorization)
+            caller = await recognised(self._keyring, authorization)
         except Problem as problem:
             return _problem(problem)
         charged = self._rate_limits.charge(caller.key)

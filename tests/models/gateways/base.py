@@ -23,6 +23,7 @@ class Session:
     dead: bool = False
     removed: bool = False
     """The phone removed the device."""
+    phone: str = PHONE
 
     @property
     def up(self) -> bool:

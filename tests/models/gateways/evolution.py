@@ -5,7 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.models.gateways.base import PHONE, EngineDead, EngineFailed, Model, Session, body_of, said
+from tests.models.gateways.base import EngineDead, EngineFailed, Model, Session, body_of, said
 
 
 @dataclass
@@ -45,7 +45,7 @@ class Evolution(Model):
         return {
             "name": session.name,
             "connectionStatus": self._word(session),
-            "ownerJid": f"{PHONE}@s.whatsapp.net" if session.paired else None,
+            "ownerJid": f"{session.phone}@s.whatsapp.net" if session.paired else None,
             "disconnectionReasonCode": 401 if session.removed else None,
             "token": "INSTANCE-TOKEN",
         }

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from tests.models.gateways.base import PHONE, EngineDead, EngineFailed, Model, Session, body_of, said
+from tests.models.gateways.base import EngineDead, EngineFailed, Model, Session, body_of, said
 
 
 @dataclass
@@ -33,7 +33,11 @@ class Gowa(Model):
 
     def _row(self, session: Session) -> dict[str, object]:
         state = "logged_in" if session.up else "connected" if session.open else "disconnected"
-        return {"id": session.name, "state": state, "jid": f"{PHONE}:3@s.whatsapp.net" if session.paired else ""}
+        return {
+            "id": session.name,
+            "state": state,
+            "jid": f"{session.phone}:3@s.whatsapp.net" if session.paired else "",
+        }
 
     async def _list(self, request: web.Request) -> web.Response:
         return _success([self._row(each) for each in self.sessions.values()])

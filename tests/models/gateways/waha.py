@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from tests.models.gateways.base import PHONE, EngineDead, EngineFailed, Model, Session, body_of, said
+from tests.models.gateways.base import EngineDead, EngineFailed, Model, Session, body_of, said
 
 _EXPECTED = "Session status is not as expected. Try again later or restart the session"
 
@@ -36,7 +36,7 @@ class Waha(Model):
         return "WORKING" if session.up else "SCAN_QR_CODE"
 
     def _row(self, session: Session) -> dict[str, object]:
-        me = {"id": f"{PHONE}@c.us", "pushName": "Stub"} if session.open and session.paired else None
+        me = {"id": f"{session.phone}@c.us", "pushName": "Stub"} if session.open and session.paired else None
         return {"name": session.name, "status": self._status(session), "me": me}
 
     async def _ping(self, request: web.Request) -> web.Response:

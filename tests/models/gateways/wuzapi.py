@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from aiohttp import web
 
-from tests.models.gateways.base import PHONE, EngineDead, EngineFailed, Model, Session, body_of, said
+from tests.models.gateways.base import EngineDead, EngineFailed, Model, Session, body_of, said
 
 
 class Wuzapi(Model):
@@ -35,7 +35,7 @@ class Wuzapi(Model):
                 "id": number,
                 "name": each.name,
                 "token": f"token-of-{each.name}",
-                "jid": f"{PHONE}:12@s.whatsapp.net" if each.paired else "",
+                "jid": f"{each.phone}:12@s.whatsapp.net" if each.paired else "",
                 "connected": each.open,
                 "events": "Message,ReadReceipt",
             }

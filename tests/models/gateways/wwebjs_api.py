@@ -4,7 +4,7 @@ import re
 
 from aiohttp import web
 
-from tests.models.gateways.base import PHONE, EngineDead, EngineFailed, Model, Session, body_of, said
+from tests.models.gateways.base import EngineDead, EngineFailed, Model, Session, body_of, said
 
 
 class WwebjsApi(Model):
@@ -72,7 +72,8 @@ class WwebjsApi(Model):
         return said(200, {"success": True, "message": f"{words} successfully"})
 
     async def _who(self, request: web.Request) -> web.Response:
-        wid = {"user": PHONE, "_serialized": f"{PHONE}@c.us"}
+        session = self.sessions[request.match_info["s"]]
+        wid = {"user": session.phone, "_serialized": f"{session.phone}@c.us"}
         return said(200, {"success": True, "sessionInfo": {"wid": wid, "platform": "android", "pushname": "stub"}})
 
     async def _send(self, request: web.Request) -> web.Response:

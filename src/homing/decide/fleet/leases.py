@@ -38,6 +38,20 @@ def unsafe(policy: LeasePolicy) -> str | None:
     return None
 
 
+BEYOND_A_BACKUP = 10**9
+"""By so much every epoch rises when a backup was restored. What was granted since is not in it, and nobody knows how
+often that was; but not once a second for 31 years. The first digits of an epoch then count the restored backups."""
+
+LIVE_HOLDERS_SPEAK_S = 10.0
+"""After the first boot has found a restored database, nothing is opened for so long: whoever was at work all the while
+knows counters and logins that the backup lacks, and says them first."""
+
+
+def outlived_a_backup(own: int, current: int) -> bool:
+    """Whether a holder at epoch `own` is refused by a restored backup at `current`, and not by another's grant."""
+    return current - own > BEYOND_A_BACKUP // 2
+
+
 def may_act(asked_s: float | None, now_s: float, policy: LeasePolicy) -> bool:
     """Whether a holder may act: its last renewal that succeeded was asked for at `asked_s`, by a clock that runs on in
     suspend."""

@@ -1,6 +1,6 @@
 """Does a report come from somebody who knows our secret, and is it fresh?
 
-The rule is that of the seed's Node service: `X-HMAC-Signature` is the hexadecimal HMAC-SHA256 of `X-Timestamp` (unix
+The rule is that of the Node service: `X-HMAC-Signature` is the hexadecimal HMAC-SHA256 of `X-Timestamp` (unix
 seconds, as text) followed by the raw body. Freshness is judged after the signature, so that a skew named in an answer
 is that of a clock we trust.
 """

@@ -16,6 +16,8 @@ from homing.model.fleet import Instance, InstanceUrl, Listing, NoList, SessionId
 from homing.model.urls import is_loopback
 
 NAME_SHOWN = 200
+ASKS_FOR_ITS_SESSIONS = frozenset({"webjs"})
+"""Families whose gateways ask us which sessions to run, and so must be told from each other."""
 SAYS_LOCALHOST = frozenset({"webjs"})
 """Families whose gateways name themselves by an address that is right on their own host only."""
 

@@ -16,7 +16,8 @@ from homing.model.gateways import Gateway, Recognised
 
 WEBJS, WAHA, EVOLUTION = "webjs", "waha", "evolution"
 WPPCONNECT, WWEBJS_API, BAILEYS_API, GOWA, WUZAPI = "wppconnect", "wwebjs-api", "baileys-api", "gowa", "wuzapi"
-RECOGNISED = frozenset({WEBJS, WAHA, EVOLUTION, WPPCONNECT, WWEBJS_API, BAILEYS_API, GOWA, WUZAPI})
+RECOGNISED = frozenset({WEBJS, WAHA, EVOLUTION, WPPCONNECT, WWEBJS_API, BAILEYS_API, WUZAPI})
+"""Whose gateways are recognised whatever key they want: GOWA shows itself to nobody without its login."""
 
 PATHS = ("/health", "/ping", "/healthz", "/", "/status/auth", "/devices", "/session/status")
 """What to ask, in this order, until it is recognised."""

@@ -1,4 +1,4 @@
-"""What the answers of a webjs service mean: the seed's Node service, and our own instance, which speaks the same.
+"""What the answers of a webjs service mean: the Node service, and our own instance, which speaks the same.
 
 Facts of the Node service (ltmoerdani/blazz, folder whatsapp-service) are cited by file below `src/`.
 """

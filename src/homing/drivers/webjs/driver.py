@@ -1,4 +1,4 @@
-"""Speaks to the seed's Node service (Express around whatsapp-web.js) and to our own instance, which speaks the same.
+"""Speaks to the Node service (Express around whatsapp-web.js) and to our own instance, which speaks the same.
 
 The service takes its key as `api_key`, in the query of a GET and in the JSON body of everything else
 (ltmoerdani/blazz, whatsapp-service/src/controllers/*.js); one published version looks for `X-API-Key` instead
@@ -65,7 +65,7 @@ class WebjsDriver:
         list_limit_bytes: int = LIST_LIMIT_BYTES,
     ) -> None:
         self._wire = wire
-        self._api_keys = dict(api_keys or {})
+        self._api_keys = api_keys if api_keys is not None else {}
         self._default_api_key = default_api_key
         self._list_limit_bytes = list_limit_bytes
         self._read_header: set[InstanceUrl] = set()

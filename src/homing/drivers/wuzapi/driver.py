@@ -140,13 +140,15 @@ class WuzapiDriver(GatewayDriver):
     async def _as(
         self, user: User, instance: InstanceUrl, method: str, path: str, told: Mapping[str, Any] | None, until: float
     ) -> Reply | Fault:
-        """A call in the user's name. A token that is refused is read anew the next time."""
+        """A call in the user's name. Where a token is refused its users are read anew: it has another, or is gone."""
         headers = {"token": user.token}
         reply = await (
             self.ask(instance, path, until, headers=headers)
             if method == "GET"
             else self.tell(method, instance, path, told, until, headers=headers)
         )
-        if isinstance(reply, Fault) and reply.phase is Phase.UNAUTHORISED:
-            self._users.pop(instance, None)
-        return reply
+        if not isinstance(reply, Fault) or reply.phase is not Phase.UNAUTHORISED:
+            return reply
+        users = await self._read_users(instance, until)
+        gone = not isinstance(users, Fault) and user.name not in users
+        return Fault(Phase.SESSION_NOT_FOUND, "it has no user of this name any more") if gone else reply

@@ -15,6 +15,7 @@ from homing.flows.discovery.corrections import correct
 from homing.flows.discovery.listings import Lists
 from homing.flows.discovery.phones import Identity
 from homing.model.errors import Code, Problem
+from homing.model.faults import Fault
 from homing.model.fleet import (
     Account,
     Epoch,
@@ -98,12 +99,23 @@ class Adopting:
         if url not in self._lists.instances():
             raise Problem(Code.INSTANCE_NOT_FOUND, f"There is no instance {url}; add it first", field="instance_url")
         listing = await self._lists.read(url)
+        if isinstance(listing, NoList) and listing.fault is None:
+            return await self._asked_after(sought, url)
         if isinstance(listing, NoList):
             detail = f"{url} gave no list, so it is not known whether it has the session: {listing.category}"
             raise Problem(Code.INSTANCE_FAULT, detail, field="instance_url", retry_after_s=5)
         row = listing.sessions.get(sought.session_id)
         if row is None or not adoption.visible(row, sought.allowed):
             raise _not_listed(sought, listing)
+        return TakeUp(url, row)
+
+    async def _asked_after(self, sought: Sought, url: InstanceUrl) -> TakeUp:
+        """Of an instance whose gateway gives no lists, which is no fault of it."""
+        row = await self._lists.one(url, sought.session_id)
+        if isinstance(row, Fault) or not adoption.visible(row, sought.allowed):
+            why = f": {row}" if isinstance(row, Fault) else ""
+            detail = f"{url} does not say that it has the session {sought.session_id}{why}"
+            raise Problem(Code.SESSION_NOT_LISTED, detail, field="session_id")
         return TakeUp(url, row)
 
     def _judged(self, sought: Sought, found: Adoption) -> TakeUp | None:

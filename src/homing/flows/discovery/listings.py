@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from math import inf
 
 from homing.model.faults import Fault, Phase
-from homing.model.fleet import InstanceUrl, ListedSession, Listing, NoList, SessionList
+from homing.model.fleet import InstanceUrl, ListedSession, Listing, NoList, SessionId, SessionList
 from homing.ports import Clock, Fleet
 
 SILENT_FOR_S = 10.0
@@ -74,6 +74,10 @@ class Lists:
     def instances(self) -> list[InstanceUrl]:
         """The instances that there are to ask."""
         return list(self._fleet.roster.instances)
+
+    async def one(self, url: InstanceUrl, session_id: SessionId) -> ListedSession | Fault:
+        """One session, for want of a list."""
+        return await self._fleet.driver(url).session(url, session_id, timeout_s=self._timeout_s)
 
     async def read(self, url: InstanceUrl) -> Listing:
         """One instance's list."""

@@ -71,8 +71,12 @@ class Fitness:
         return known is not None and known.misfit is not None
 
     def met(self, url: InstanceUrl, phase: Phase | None) -> None:
-        """A call met this. That a key was refused is looked into at once."""
-        if phase is Phase.UNAUTHORISED and not self.is_misconfigured(url) and url in self._fleet.roster.instances:
+        """A call met this. That a key was refused, or that there is no licence, is looked into at once."""
+        if (
+            phase in (Phase.UNAUTHORISED, Phase.UNLICENSED)
+            and not self.is_misconfigured(url)
+            and url in self._fleet.roster.instances
+        ):
             self._of(url).due_s = self._clock.monotonic()
             self._some.set()
 

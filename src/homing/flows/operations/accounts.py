@@ -25,6 +25,7 @@ from homing.model.fleet import (
     Account,
     AccountUuid,
     Epoch,
+    Instance,
     InstanceUrl,
     ListedSession,
     MoveKind,
@@ -53,7 +54,7 @@ log = structlog.get_logger("homing")
 HEALTH_TIMEOUT_S = 2.0
 CALL_TIMEOUT_S = 15.0
 START_TIMEOUT_S = 60.0
-"""The seed's Node service answers a start only when its browser is up, which it allows a minute for."""
+"""The Node service answers a start only when its browser is up, which it allows a minute for."""
 
 NO_NAMES = NewNames()
 
@@ -175,10 +176,17 @@ class Accounts:
             raise Problem(problem.code, detail, retry_after_s=problem.retry_after_s) from problem
 
     async def _started_anywhere(self, account: Account) -> Account:
-        """Open it on the least used instance that is fit and takes it."""
+        """Open it on the least used instance that is fit and takes it.
+
+        What one of a gateway family refuses, all of that family would.
+        """
         unfit = dict(self._unfit())
+        refused: Problem | None = None
         while True:
-            chosen = await self._choose(account, unfit)
+            try:
+                chosen = await self._choose(account, unfit)
+            except Problem as problem:
+                raise refused or problem from None
             url = chosen.instance.url
             answer = await self._answered(account, url, Epoch(account.placement.epoch + 1), anew=False)
             if not isinstance(answer, Fault):
@@ -193,9 +201,14 @@ class Accounts:
                 case Unclear(reason=reason):
                     raise await self._kept_where_it_may_be(account, url, reason)
                 case Refused():
-                    raise instance_fault(url, answer)
+                    refused = refused or instance_fault(url, answer)
+                    unfit |= dict.fromkeys(self._of_its_family(chosen.instance), f"refused it: {answer}")
                 case _:
                     assert_never(came_to)
+
+    def _of_its_family(self, instance: Instance) -> list[InstanceUrl]:
+        others = self._fleet.roster.instances.values()
+        return [instance.url, *(each.url for each in others if each.driver == instance.driver)]
 
     async def _came_to(self, account: Account, url: InstanceUrl, fault: Fault) -> first_place.After:
         if self._met is not None:

@@ -1,6 +1,6 @@
-"""How an instance's answers look: the seed's bodies, and what we add to them.
+"""How an instance's answers look: the bodies of the webjs protocol, and what we add to them.
 
-Source: the seed's whatsapp-service, src/controllers and src/managers/SessionManager.js.
+Source: the Node service, src/controllers and src/managers/SessionManager.js.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ PAUSED = Answer(
 
 @lru_cache(4096)  # every list tells the same moments of every session again
 def iso(at: float | None) -> str | None:
-    """Unix seconds as the seed writes times: ISO-8601 UTC with milliseconds."""
+    """Unix seconds as the Node service writes times: ISO-8601 UTC with milliseconds."""
     if at is None:
         return None
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -168,7 +168,7 @@ def stale(current: int) -> Answer:
 
 
 def validation(session: HostedSession, now: float) -> dict[str, Any]:
-    """Whether the session can send, as the seed judges it."""
+    """Whether the session can send, as the Node service judges it."""
     can_send = session.status is Status.CONNECTED
     healthy = session.last_activity_at is not None and now - session.last_activity_at < HEALTHY_WITHIN_S
     return {

@@ -1,6 +1,6 @@
-"""The instance over HTTP: the seed's Node protocol, epochs and message ids beyond it, faults on demand.
+"""The instance over HTTP: the webjs protocol, epochs and message ids beyond it, faults on demand.
 
-Protocol facts are the seed's (whatsapp-service, src/routes/index.js): the API key is a query parameter of a GET and
+Protocol facts are the Node service's (src/routes/index.js): the API key is a query parameter of a GET and
 a field of the JSON body of anything else; probes need none.
 """
 

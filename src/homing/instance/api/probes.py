@@ -18,7 +18,7 @@ _STATM = Path("/proc/self/statm")
 
 
 def health(host: Host, memory: Mapping[str, Any]) -> dict[str, Any]:
-    """The seed's words, and beyond them what an instance can do, whether it may, and how much it does."""
+    """The Node service's words, and beyond them what an instance can do, whether it may, and how much it does."""
     sessions = host.sessions()
     connected = sum(session.status is Status.CONNECTED for session in sessions)
     return {
@@ -36,7 +36,7 @@ def health(host: Host, memory: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def memory() -> Mapping[str, Any]:
-    """Resident memory, and the most that it ever was; the seed shows its heap here."""
+    """Resident memory, and the most that it ever was; the Node service shows its heap here."""
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     return {"used": _resident_mb() or peak_mb, "total": peak_mb, "unit": "MB"}
 

@@ -1,6 +1,6 @@
-"""What callers ask of an instance: bodies read and checked as the seed's Node service does it.
+"""What callers ask of an instance: bodies read and checked as the Node service does it.
 
-Source: the seed's whatsapp-service, src/controllers/MessageController.js and SessionController.js. A body that
+Source: the Node service (whatsapp-service), src/controllers/MessageController.js and SessionController.js. A body that
 fails a check becomes a ``Problem``: the status code and the body to answer with.
 """
 
@@ -172,7 +172,7 @@ def _missing(body: Body, *required: str) -> Problem | None:
 
 
 def _text(body: Body) -> str | Problem:
-    """The text to say; the seed also takes an object as message, whose ``text`` we use."""
+    """The text to say; the Node service also takes an object as message, whose ``text`` we use."""
     message, kind = body["message"], body.get("type") or "text"
     if kind != "text":
         return _bad(f"Message type {kind} is not supported by the simulated engine")

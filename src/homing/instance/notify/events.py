@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """How a session is, in the seed's words (whatsapp-service, SessionManager), and ``logged_out``.
+    """How a session is, in the Node service's words (SessionManager), and ``logged_out``.
 
     Only ``connected`` can send. A session being restored has no status yet.
     """

@@ -1,4 +1,4 @@
-"""The gateway as an instance sees it: two paths, the same that the seed's Node service calls."""
+"""The gateway as an instance sees it: two paths, the same that the Node service calls."""
 
 from collections.abc import Mapping
 from typing import Self

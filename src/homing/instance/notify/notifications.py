@@ -1,6 +1,6 @@
-"""What the gateway is told of an event, in the words of the seed's Node service, and how that is signed.
+"""What the gateway is told of an event, in the words of the Node service, and how that is signed.
 
-Source: the seed's whatsapp-service, src/managers/SessionManager.js and utils/webhookNotifier.js. Beyond it there are
+Source: the Node service, src/managers/SessionManager.js and utils/webhookNotifier.js. Beyond it there are
 the notification's id and the session's epoch.
 """
 
@@ -134,7 +134,7 @@ def _digest(*parts: str) -> str:
 
 
 def _chat(phone: str) -> str:
-    """A phone as WhatsApp addresses it, and as the seed's receivers read it."""
+    """A phone as WhatsApp addresses it, and as receivers of the Node service's reports read it."""
     return phone if "@" in phone else f"{phone}@c.us"
 
 

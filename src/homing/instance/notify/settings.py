@@ -1,4 +1,4 @@
-"""Whom an instance tells what happens, and how: options first, then the environment, by the seed's names."""
+"""Whom an instance tells what happens, and how: options first, then the environment, by the names known there."""
 
 import hashlib
 import re

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import assert_never
 
+from homing.decide.fleet.leases import outlived_a_backup
 from homing.instance.engine import (
     Acknowledged,
     Closed,
@@ -197,6 +198,9 @@ class HostedSession:
         if self._own is None or self._gone:
             return
         self._gone = True
+        grant = self.grant
+        if grant is not None and current_epoch is not None and outlived_a_backup(grant.epoch, current_epoch):
+            self._around.outlived[self.session_id] = grant
         known = "its grant is over" if current_epoch is None else f"granted elsewhere at epoch {current_epoch}"
         self._end(Status.ERROR, known)
         self._telling.tell(SessionLeft(self._about(), current_epoch))

@@ -20,6 +20,8 @@ class Disk:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._filling: asyncio.Task[None] | None = None
+        self.mounts = 1
+        """How many lie over each other."""
 
     def fill(self) -> None:
         """Take every byte, and what others give back from here on, until it is freed."""
@@ -39,6 +41,7 @@ class Disk:
         Raises mounts.Unmountable.
         """
         mounts.bind(self.path, self.path)
+        self.mounts += 1
         mounts.remount(self.path, read_only=True)
 
     def become_writable(self) -> None:
@@ -70,7 +73,8 @@ async def open_disk(path: Path, size_bytes: int, user: str | None = None) -> Asy
         with suppress(OSError):  # one that is read-only goes as it is
             await disk.free()
         with suppress(mounts.Unmountable):
-            mounts.unmount(path)
+            for _ in range(disk.mounts):
+                mounts.unmount(path)
 
 
 def keep(disk: Disk, folder: Path) -> None:

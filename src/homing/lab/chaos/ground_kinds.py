@@ -133,6 +133,7 @@ DESCRIPTORS = (
         actions.allow_descriptors,
         struck=Struck.INSTANCE,
         needs=Needs.LINUX,
+        keeps=False,  # nobody can look meanwhile: it takes no connection
     ),
 )
 

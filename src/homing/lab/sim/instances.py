@@ -23,7 +23,7 @@ class SentText:
 
 
 class ModelInstance:
-    """A plain webjs gateway, as the seed's Node service is: sessions in a dict, ids of its own, no epochs.
+    """A plain webjs gateway, as the Node service is: sessions in a dict, ids of its own, no epochs.
 
     What goes wrong is set on it: `hangs` (requests are taken and never answered), `list_takes_s`, `fails` (500 to
     everything), `fails_after_sending`; `die` and `revive` end and begin its process. The network's faults are the

@@ -14,7 +14,7 @@ from homing.model.audit import Act, Via, acting
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, Instance, InstanceUrl, SessionId, WorkspaceId
 from homing.model.urls import normal
-from homing.serve.access import Caller, allow, recognise
+from homing.serve.access import Caller, allow, recognise, recognised
 from homing.serve.gateway import Gateway
 from homing.serve.signing_in import COOKIE, Logins, signed_in
 
@@ -55,7 +55,7 @@ async def caller_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Caller:
     gateway: Gateway = connection.app.state.gateway
     authorization = connection.headers.get("authorization")
     caller = await signed_in(connection) if authorization is None else None
-    return caller or recognise(gateway.keyring, authorization)
+    return caller or await recognised(gateway.keyring, authorization)
 
 
 def still_allowed(request: Request[Any, Any, Any], gateway: Gateway, caller: Caller) -> Callable[[], bool]:

@@ -8,7 +8,9 @@ from litestar.params import FromPath, JSONBody
 from msgspec import UNSET
 
 from homing.decide.fleet.capacity import Load
+from homing.decide.fleet.own_keys import SALT_BYTES
 from homing.decide.moves import movable
+from homing.decide.reports.speakers import ASKS_FOR_ITS_SESSIONS
 from homing.flows.operations.joining import RECOGNISE_TIMEOUT_S, Found, family_of, found_at
 from homing.model.alerts import Subject
 from homing.model.errors import Code, Problem
@@ -63,10 +65,12 @@ class InstancesController(Controller):
             labels=data.labels,
             memory_limit_mb=data.memory_limit_mb,
             sends_limit_per_s=data.sends_limit_per_s,
+            key_salt=_key_salt(gateway, driver),
         )
         await gateway.stores.notices.publish([RosterChanged()])
         await gateway.fleet.refresh()
         shown = await _shown(gateway, InstanceLoad(instance, 0, 0), await _boots(gateway))
+        shown.api_key = gateway.fleet.own_keys().get(url) if instance.key_salt is not None else None
         unreached = doubts(gateway.settings) if shown.report_to is not None else None
         shown.warning = "; ".join(each for each in (found.warning, unreached) if each) or None
         return shown
@@ -143,11 +147,19 @@ class InstancesController(Controller):
         return await _exited(gateway, url_of(data.url, "url"), data.incarnation)
 
 
+def _key_salt(gateway: Gateway, driver: str) -> str | None:
+    """What its own key is made of, for a gateway that asks us for its sessions and has to show who it is."""
+    if driver not in ASKS_FOR_ITS_SESSIONS or not gateway.settings.own_key_secret:
+        return None
+    return gateway.entropy.token(SALT_BYTES).hex()
+
+
 async def _found(gateway: Gateway, url: InstanceUrl, data: InstanceBody) -> tuple[str, Found]:
     """Its driver, and what answers there; with `force`, what would have been refused is its warning."""
     if url in {known.url for known in await gateway.stores.directory.instances()}:
         raise Problem(Code.ALREADY_EXISTS, f"the instance {url} is known already")
     recognised = await gateway.fleet.recognise(url, timeout_s=RECOGNISE_TIMEOUT_S)
+    family = data.driver or DEFAULT_FAMILY
     try:
         family = family_of(url, data.driver, recognised, gateway.fleet.families())
         if not gateway.fleet.recognises(family) and isinstance(recognised, Recognised) and recognised.gateway is None:
@@ -156,7 +168,7 @@ async def _found(gateway: Gateway, url: InstanceUrl, data: InstanceBody) -> tupl
     except Problem as problem:
         if not data.force or problem.code is Code.ADDRESS_REFUSED:
             raise
-        return data.driver or DEFAULT_FAMILY, Found(warning=problem.detail)
+        return family, Found(warning=problem.detail)
 
 
 def _spoken(gateway: Gateway, family: str) -> None:

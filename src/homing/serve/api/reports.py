@@ -1,4 +1,4 @@
-"""The paths that instances call by themselves: those of the seed's Node service, also below `/in/{instance}`.
+"""The paths that instances call by themselves: those of the Node service, also below `/in/{instance}`.
 
 `{instance}` is an instance's number, name or `host:port`, for gateways that cannot say which one they are.
 """

@@ -12,6 +12,8 @@ from homing.store.db.sql import insert
 
 _MAY_ASK = "SELECT has_function_privilege('pg_catalog.pg_control_system()', 'execute')"
 _SYSTEM = "(SELECT system_identifier::text FROM pg_control_system())"
+# Restored into the same server, it is a table of another number; and whoever restores it may say so.
+_COPY = "concat_ws('/', to_regclass('credentials')::oid::text, (SELECT store_id FROM store_clock))"
 # Where that is not permitted: the database's own number, which a copy of it elsewhere seldom has.
 _DATABASE = "(SELECT 'database ' || oid FROM pg_database WHERE datname = current_database())"
 # The timeline that is being written. The control file names that of the last checkpoint, which after a promotion is
@@ -46,7 +48,7 @@ def server_identity(connection: Connection, *, named: bool) -> StoreIdentity:
 
 def identity_columns(*, named: bool) -> tuple[Any, Any]:
     """What any statement on PostgreSQL can tell of the server's identity along with its own answer."""
-    system: ColumnElement[str] = literal_column(_SYSTEM if named else _DATABASE)
+    system: ColumnElement[str] = literal_column(f"concat_ws('/', {_SYSTEM if named else _DATABASE}, {_COPY})")
     timeline: ColumnElement[str] = literal_column(_TIMELINE)
     return system.label("system"), timeline.label("timeline")
 

@@ -144,6 +144,7 @@ def instance_of(row: AnyRow) -> Instance:
         storage=row.storage,
         exited_at=row.exited_at,
         strays=row.strays,
+        key_salt=row.key_salt,
     )
 
 

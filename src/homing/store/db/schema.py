@@ -148,6 +148,8 @@ instances = Table(
     Column("exited_at", UtcDateTime),
     # How many sessions it listed that are not placed on it, when its list was last compared; empty before the first.
     Column("strays", Integer),
+    # What its own key is derived from, with a secret that is not in here; empty: it has none.
+    Column("key_salt", Words),
     UniqueConstraint("url"),
     _one_of("mode", InstanceMode),
     _one_of("state", InstanceState),
@@ -448,6 +450,8 @@ credentials = Table(
     Column("reserved_to", Number, nullable=False),
     Column("granted_at", UtcDateTime),
     Column("updated_at", UtcDateTime, nullable=False),
+    # The epoch that a restored backup knew, or a higher one that its holder has told since; empty once it is opened.
+    Column("restored_from", Number),
     Index(None, "holder_url"),
     Index(None, "holder_incarnation"),
     Index(None, "login_key"),

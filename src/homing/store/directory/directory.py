@@ -307,6 +307,7 @@ class SqlDirectory:
         labels: Mapping[str, str] | None = None,
         memory_limit_mb: float | None = None,
         sends_limit_per_s: float | None = None,
+        key_salt: str | None = None,
     ) -> Instance:
         return await self._change(
             lambda c: roster.create_instance(
@@ -318,6 +319,7 @@ class SqlDirectory:
                 labels=labels,
                 memory_limit_mb=memory_limit_mb,
                 sends_limit_per_s=sends_limit_per_s,
+                key_salt=key_salt,
             ),
             RosterChanged(),
         )

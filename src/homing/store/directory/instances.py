@@ -35,6 +35,7 @@ def create_instance(
     labels: Mapping[str, str] | None,
     memory_limit_mb: float | None,
     sends_limit_per_s: float | None,
+    key_salt: str | None,
 ) -> Instance:
     row = insert(dialect_of(connection), instances).values(
         url=url,
@@ -45,6 +46,7 @@ def create_instance(
         labels=dict(labels or {}),
         memory_limit_mb=memory_limit_mb,
         sends_limit_per_s=sends_limit_per_s,
+        key_salt=key_salt,
     )
     created = connection.execute(row.on_conflict_do_nothing().returning(instances)).one_or_none()
     if created is None:

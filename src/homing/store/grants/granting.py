@@ -293,6 +293,7 @@ def _raised_statement(dialect: Dialect) -> Update:
             epoch=given.c.epoch,
             holder_url=given.c.url,
             holder_incarnation=given.c.incarnation,
+            restored_from=null(),
             granted_at=granted_at,
             updated_at=granted_at,
         )

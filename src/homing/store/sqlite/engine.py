@@ -57,7 +57,7 @@ class SqliteFile:
         self._aside_turn = asyncio.Lock()
         try:
             self._engine = sqlite_engine(path)
-            self._reader: PreparedConnection | None = self._open_reader()
+            self._reader: PreparedConnection | None = self._open_reader(_OPEN_WITHIN_MS)
             self._writer = GroupWriter(lambda: self._open(_WRITE_BUSY_MS))
         except DRIVER_ERRORS as error:
             self._release()
@@ -130,15 +130,16 @@ class SqliteFile:
             await self._writer.write(self._shared.set)
             self._shared.read(reader)
 
-    def _open(self, busy_ms: int) -> PreparedConnection:
+    def _open(self, busy_ms: int, within_ms: int = _OPEN_WITHIN_MS) -> PreparedConnection:
         connection = PreparedConnection(self._engine)
-        prepare(connection, busy_ms)
+        prepare(connection, busy_ms, within_ms)
         return connection
 
-    def _open_reader(self) -> PreparedConnection:
+    def _open_reader(self, within_ms: int = _READ_BUSY_MS) -> PreparedConnection:
+        """One in another's place is opened on the event loop, which waits for nobody longer than a read may."""
         if self._closed:
             raise sqlite3.ProgrammingError("the database is closed")
-        connection = self._open(_READ_BUSY_MS)
+        connection = self._open(_READ_BUSY_MS, within_ms)
         connection.exec_driver_sql("PRAGMA query_only = ON")
         return connection
 
@@ -244,10 +245,10 @@ def sqlite_engine(path: Path) -> Engine:
     return create_engine(f"sqlite:///{path}", poolclass=NullPool, connect_args=_DRIVER_ARGUMENTS)
 
 
-def prepare(connection: Connection, busy_ms: int) -> None:
+def prepare(connection: Connection, busy_ms: int, within_ms: int = _OPEN_WITHIN_MS) -> None:
     """Set what every connection to a file needs: write-ahead logging, each commit on disk, foreign keys."""
     connection.exec_driver_sql(f"PRAGMA busy_timeout = {busy_ms}")
-    _switch_to_wal(connection, _OPEN_WITHIN_MS)
+    _switch_to_wal(connection, within_ms)
     connection.exec_driver_sql("PRAGMA synchronous = FULL")
     connection.exec_driver_sql("PRAGMA foreign_keys = ON")
     connection.rollback()

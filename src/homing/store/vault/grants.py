@@ -2,22 +2,24 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, Update, bindparam, case, null, select, update
+from sqlalchemy import Connection, Select, Update, bindparam, case, func, null, select, update
 from sqlalchemy.types import TypeEngine
 
-from homing.decide.fleet.leases import epoch_to_open
+from homing.decide.fleet.leases import LIVE_HOLDERS_SPEAK_S, epoch_to_open
 from homing.model.vault import Grant, Holder, Login, StaleEpoch, Unfinished, VaultSealed
+from homing.ports import StoreUnavailable
 from homing.store.db.columns import Number, UtcDateTime
 from homing.store.db.database import Database, Dialect
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import AnyRow
-from homing.store.db.schema import credentials, reservations, sessions
+from homing.store.db.schema import credentials, incarnations, reservations, sessions
 from homing.store.db.sql import among, as_rows, dialect_of, given_rows
 from homing.store.grants.leases import note_revoked
+from homing.store.vault.restored import NO_BOOT
 from homing.store.vault.rows import (
     GRANT,
     LOGIN,
@@ -43,6 +45,8 @@ def open_many(
     recorded = _recorded(connection, [session for session, epoch in wanted.items() if epoch is None])
     now = database.now(connection)
     stored = made_and_locked(connection, wanted, now)
+    if any(row.restored_from is not None for row in stored.values()):
+        _let_live_holders_speak(connection, now)
     epochs = {
         session: epoch_to_open(
             epoch,
@@ -68,17 +72,26 @@ def release(connection: Connection, grants: Sequence[Grant], now: datetime) -> d
 
 
 def redeclare(connection: Connection, keys: KeyRing, grants: Sequence[Grant], now: datetime) -> dict[str, StaleEpoch]:
-    """Raise what is stored to what the holder has: epoch, counters, login. A higher epoch stands."""
+    """Raise what is stored to what the holder has: epoch, counters, login. A higher epoch stands.
+
+    So does that of a restored backup; but of what such a holder knows, counters and login are taken.
+    """
     stored = made_and_locked(connection, [grant.session_id for grant in grants], now)
     entries: list[_Entry] = []
+    told: dict[str, int] = {}
     refused: dict[str, StaleEpoch] = {}
     for grant in grants:
         row = stored[grant.session_id]
         if _stands(row, grant):
             entries.append(_Entry(row, grant, _lost_login(row, keys, grant)))
-        else:
-            refused[grant.session_id] = StaleEpoch(row.epoch)
+            continue
+        refused[grant.session_id] = StaleEpoch(row.epoch)
+        if row.restored_from is not None and grant.epoch >= row.restored_from:
+            last = replace(grant, epoch=row.epoch, holder=Holder(grant.holder.instance_url, NO_BOOT))
+            entries.append(_Entry(row, last, _lost_login(row, keys, grant)))
+            told[grant.session_id] = grant.epoch
     _enter(connection, entries, now)
+    _still_restored(connection, told)
     return refused
 
 
@@ -180,6 +193,20 @@ def _has(row: AnyRow, grant: Grant) -> bool:
     return row.epoch == grant.epoch and holder_of(row) == grant.holder
 
 
+def _let_live_holders_speak(connection: Connection, now: datetime) -> None:
+    """Raises StoreUnavailable as long as a boot may not have said yet what a restored backup lacks."""
+    first = connection.scalar(select(func.min(incarnations.c.began_at)))
+    if first is not None and (now - first).total_seconds() < LIVE_HOLDERS_SPEAK_S:
+        raise StoreUnavailable("a backup was restored, and whoever holds its sessions says so first")
+
+
+def _still_restored(connection: Connection, told: Mapping[str, int]) -> None:
+    """Nobody has opened these yet: a holder of a later epoch may know still more."""
+    for session, epoch in told.items():
+        of_it = update(credentials).where(credentials.c.session_id == session)
+        connection.execute(of_it.values(restored_from=epoch))
+
+
 # --- entering a holder --------------------------------------------------------------------------------------------
 
 
@@ -240,6 +267,7 @@ def _enter_statement(dialect: Dialect) -> Update:
             login_version=case((lost, given.c.login_version), else_=credentials.c.login_version),
             granted_at=granted_at,
             updated_at=granted_at,
+            restored_from=null(),
         )
     )
 

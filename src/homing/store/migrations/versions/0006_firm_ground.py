@@ -1,5 +1,6 @@
-"""For fleets that are upgraded while they run: which releases may still work on this schema. And accountability: the
-log of who changed what, keys that expire and are rotated, limits of rate, who is signed in to the page."""
+"""For fleets that are upgraded while they run: which releases may still work on this schema. For restored backups:
+which sessions' holders may know more than the backup did. And accountability: the log of who changed what, keys that
+expire and are rotated, limits of rate, who is signed in to the page."""
 
 from typing import Any
 
@@ -16,6 +17,7 @@ serves_from = "0004"
 
 def upgrade() -> None:
     _schema_version()
+    op.add_column("instances", Column("key_salt", Words()))
     _logins()
     _audit()
     for table, columns in _more().items():
@@ -24,6 +26,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_column("instances", "key_salt")
     op.drop_table("logins")
     for table, columns in _more().items():
         for column in reversed(columns):
@@ -35,6 +38,7 @@ def downgrade() -> None:
 
 def _more() -> dict[str, list[Column[Any]]]:
     return {
+        "credentials": [Column("restored_from", Number(), nullable=True)],
         "workspaces": _rate(),
         "api_keys": [
             Column("expires_at", UtcDateTime(), nullable=True),
