@@ -14,7 +14,7 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
 	@touch $@
 
-.PHONY: help venv demo story test walk lint check format bench chaos soak sim fuzz bite lock clean
+.PHONY: help venv demo story test walk lint check format pictures bench chaos soak sim fuzz bite lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ fuzz: $(STAMP) ## 30,000 generated requests on both databases; ARGS=parsers: wha
 
 bite: $(STAMP) ## put defects in, one at a time, and see who notices
 	$(BIN)/python -m bite $(ARGS)
+
+pictures: $(STAMP) ## take the pictures of docs/pictures anew (needs Chromium)
+	$(BIN)/python -m tests.e2e.pictures
 
 bench: $(STAMP) ## print the tables of the README, measured here
 	$(BIN)/python -m bench $(ARGS)

@@ -10,7 +10,7 @@ from bench.sending_fleet import Answer, SendingFleet, open_sending_fleet
 
 HANGING = 0
 HANGS_PER_S = 3.0
-NEIGHBOURS_PER_S = 60.0
+NEIGHBOURS_PER_S = 120.0
 HANGS_FOR_S = 25.0
 MEASURED_S = 8.0
 RATIO, ADDED_S = 1.2, 0.005

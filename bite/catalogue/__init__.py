@@ -19,6 +19,7 @@ from bite.catalogue import (
     sharing,
     speaking,
     strangers,
+    watching,
     working,
 )
 from bite.defect import Defect
@@ -38,6 +39,7 @@ DEFECTS: tuple[Defect, ...] = (
     *strangers.DEFECTS,
     *working.DEFECTS,
     *ground.DEFECTS,
+    *watching.DEFECTS,
     *accounting.DEFECTS,
     *leaving.DEFECTS,
     *describing.DEFECTS,

@@ -62,6 +62,22 @@ DEFECTS: tuple[Defect, ...] = (
         (tests("flows/test_send.py"),),
     ),
     Defect(
+        "one-session-s-fault-is-everybody-s",
+        "after a fault of one session all sends through its instance wait until it was asked anew",
+        "homing/flows/sending/send.py",
+        "            if failures.may_be_another_boot(answer.phase):\n",
+        "            if answer.phase:\n",
+        (tests("flows/test_send.py"),),
+    ),
+    Defect(
+        "repeated-by-what-it-could",
+        "a message that may have left is repeated by what the instance declared some time ago",
+        "homing/flows/sending/send.py",
+        "timeout_s=self._policy.health_timeout_s, fresh=again)",
+        "timeout_s=self._policy.health_timeout_s, fresh=False)",
+        (tests("flows/test_send.py"),),
+    ),
+    Defect(
         "one-lane-for-all",
         "whatever is asked of an instance waits for the same connections",
         "homing/drivers/http/wire.py",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from homing.decide.sending import failures
 from homing.drivers import Drivers, drivers_over
@@ -13,11 +14,13 @@ from homing.drivers.http.wire import Wire, WireLimits
 from homing.drivers.registry import families
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Epoch, InstanceUrl, ListedSession, NoList, SessionId, SessionList, SessionStatus
+from homing.model.gateways import is_checked
 from homing.model.sending import Receipt
 from homing.ports import Driver, InstanceHealth, OutgoingText, PairingCode, SessionStart
 from tests.models.gateways import MODELS, Model, Session
 from tests.models.gateways.base import PHONE
 from tests.models.gateways.evolution import Evolution
+from tests.models.gateways.waha import Waha
 from tests.models.gateways.wppconnect import Wppconnect
 
 TO = "628000000001"
@@ -156,6 +159,37 @@ async def test_its_health_is_asked_without_a_session(there: There) -> None:
     assert isinstance(health, InstanceHealth)
     assert health.capabilities == there.driver.base
     assert health.version == {"waha": "2026.7.1", "evolution": "2.3.6"}.get(there.family)
+
+
+@pytest.mark.parametrize(
+    ("version", "checked"),
+    [
+        ("2024.9.3", False),
+        ("2024.10", True),
+        ("2024.10.8", True),
+        ("2026.7.1", True),
+        ("2026.8", False),
+        ("2027", False),
+        ("v2026.7.1-rc1", True),
+        ("5d71136", True),
+        ("latest", True),
+        ("9" * 500, True),
+    ],
+)
+def test_a_version_is_checked_up_to_the_last_with_all_that_begins_so(version: str, checked: bool) -> None:
+    assert is_checked(version, ("2024.10", "2026.7")) is checked
+    assert is_checked(version, ("", "")), "of a family that was not checked at all nothing is said"
+
+
+async def test_of_a_version_that_was_not_checked_is_warned_once() -> None:
+    async with served("waha") as there:
+        assert isinstance(there.model, Waha)
+        there.model.version = "2030.1.2"
+        with capture_logs() as logs:
+            for _ in range(3):
+                health = await there.driver.health(there.url, timeout_s=5)
+                assert isinstance(health, InstanceHealth) and "2030.1.2" in (health.unchecked or "")
+        assert [each["log_level"] for each in logs] == ["warning"]
 
 
 async def test_looking_disturbs_nothing(there: There) -> None:
@@ -392,6 +426,14 @@ async def test_an_evolution_without_its_licence_is_up_and_does_nothing() -> None
         answers = await there.every_call()
         assert isinstance(answers["health"], InstanceHealth)
         assert {phase(answers[name]) for name in ("sessions", "session", "send", "start")} == {Phase.UNLICENSED}
+
+
+async def test_an_evolution_whose_root_hangs_at_the_internet_is_well_all_the_same() -> None:
+    async with served("evolution") as there:
+        assert isinstance(there.model, Evolution)
+        there.model.root_hangs = True
+        health = await there.driver.health(there.url, timeout_s=0.4)
+        assert isinstance(health, InstanceHealth) and health.version is None
 
 
 async def test_a_wppconnect_that_calls_a_dead_browser_connected_is_not_believed() -> None:

@@ -141,6 +141,18 @@ async def test_a_forgotten_instance_is_asked_again_and_an_answer_on_its_way_coun
     assert len(driver.asked) == 3
 
 
+async def test_who_needs_to_know_it_now_asks_and_the_others_do_not_wait(declared: Declared, driver: Health) -> None:
+    await can(declared)
+    driver.may_answer.clear()
+    anew = asyncio.create_task(declared.capabilities(AT, timeout_s=1.0, fresh=True))
+    await settled()
+    assert await can(declared) == OURS
+    assert not anew.done()
+    driver.may_answer.set()
+    assert await anew == OURS
+    assert len(driver.asked) == 2
+
+
 async def test_a_withdrawn_message_id_stays_withdrawn_until_another_incarnation(
     declared: Declared, driver: Health, clock: SteppedClock
 ) -> None:

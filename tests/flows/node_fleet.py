@@ -255,7 +255,7 @@ class NodeFleet:
     def driver(self, url: InstanceUrl) -> WebjsDriver:
         return self._driver
 
-    async def capabilities(self, url: InstanceUrl, *, timeout_s: float) -> Capabilities | Fault:
+    async def capabilities(self, url: InstanceUrl, *, timeout_s: float, fresh: bool = False) -> Capabilities | Fault:
         health = await self._driver.health(url, timeout_s=timeout_s)
         return health if isinstance(health, Fault) else health.capabilities
 

@@ -200,8 +200,8 @@ async def test_an_instance_that_ignores_our_id_loses_the_capability() -> None:
         it.world.instances[A].can = PLAIN
         await_declared = it.world.capabilities
 
-        async def claims_to_take_ids(url, *, timeout_s):  # type: ignore[no-untyped-def]
-            declared = await await_declared(url, timeout_s=timeout_s)
+        async def claims_to_take_ids(url, *, timeout_s, fresh=False):  # type: ignore[no-untyped-def]
+            declared = await await_declared(url, timeout_s=timeout_s, fresh=fresh)
             return OURS if url not in it.world.withdrawn else declared
 
         it.world.capabilities = claims_to_take_ids  # type: ignore[method-assign]
@@ -329,3 +329,22 @@ async def test_a_gateway_that_quotes_the_message_in_its_error_puts_it_in_no_log_
             assert "Evaluation failed" in shown
             assert "Anna" not in shown
             assert "62811111111" not in shown
+
+
+@pytest.mark.parametrize("phase", [Phase.REPLY_TIMED_OUT, Phase.SERVER_ERROR])
+async def test_what_one_session_met_lets_nobody_else_wait_and_is_repeated_by_what_the_instance_can_now(
+    phase: Phase,
+) -> None:
+    async with bench(A, B) as it:
+        account = await it.account(A)
+        it.world.instances[A].misfortunes.append(Misfortune(Fault(phase)))
+        assert isinstance(await it.send(account), Sent)
+        assert (it.world.doubted, it.world.asked_anew) == ([], 1)
+
+
+async def test_a_broken_connection_may_lead_to_another_boot_for_everybody() -> None:
+    async with bench(A, B) as it:
+        account = await it.account(A)
+        it.world.instances[A].misfortunes.append(Misfortune(Fault(Phase.INTERRUPTED)))
+        assert isinstance(await it.send(account), Sent)
+        assert it.world.doubted == [A]

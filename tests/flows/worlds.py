@@ -101,6 +101,7 @@ class World:
         self.recipients: list[str] = []
         self.withdrawn: set[InstanceUrl] = set()
         self.doubted: list[InstanceUrl] = []
+        self.asked_anew = 0
         self.draining: set[InstanceUrl] = set()
         self.drivers: dict[InstanceUrl, str] = {}
         """Of those that are not of our own family."""
@@ -147,8 +148,9 @@ class World:
     def driver(self, url: InstanceUrl) -> "World":
         return self
 
-    async def capabilities(self, url: InstanceUrl, *, timeout_s: float) -> Capabilities | Fault:
+    async def capabilities(self, url: InstanceUrl, *, timeout_s: float, fresh: bool = False) -> Capabilities | Fault:
         instance = self.instances[url]
+        self.asked_anew += fresh
         if instance.down is not None and instance.down.phase is Phase.REFUSED:
             return instance.down
         return instance.can.without_message_id() if url in self.withdrawn else instance.can

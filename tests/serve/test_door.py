@@ -1,5 +1,6 @@
 """What every request passes first: proxies' paths, pages of other origins, probes, and a gateway that leaves."""
 
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -195,3 +196,13 @@ def test_what_cannot_be_meant_is_refused_at_the_start(name: str, value: str) -> 
     given: dict[str, Any] = {f"homing_{name}": value}
     with pytest.raises(ValueError, match=r"should look like|should be a path"):
         Settings(_env_file=None, **given)  # type: ignore[call-arg]
+
+
+async def test_below_a_path_the_operations_page_stays_there(asking: Ask) -> None:
+    async with asking(root_path="/tools/homing/") as client:
+        page = (await client.get("/tools/homing/login")).text
+        addresses = re.findall(r'\s(?:href|src|action)="(/[^"]*)"', page)
+        assert len(addresses) >= 3
+        assert all(each.startswith("/tools/homing/") for each in addresses)
+        away = await client.get("/tools/homing/now", headers={"Authorization": ""})
+        assert (away.status_code, away.headers["location"]) == (303, "/tools/homing/login")

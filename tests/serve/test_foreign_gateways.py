@@ -12,12 +12,13 @@ from homing.compose import Gateway, open_gateway
 from homing.config import Misconfigured, Settings
 from homing.model.access import Scope
 from homing.model.alerts import AlertKind
-from homing.model.fleet import InstanceUrl
+from homing.model.fleet import InstanceUrl, SessionList
 from homing.model.urls import normal
 from homing.serve.app import Application
 from homing.serve.keyring import new_key
 from tests.models.gateways import MODELS, Model
 from tests.models.gateways.evolution import Evolution
+from tests.models.gateways.waha import Waha
 
 PHONES = {family: f"6281100000{number:02}" for number, family in enumerate(sorted(MODELS))}
 ALL = sorted(MODELS)
@@ -221,6 +222,41 @@ async def test_the_code_to_scan_is_shown_and_that_one_waits_for_it_is_said(fleet
     [session] = [each for model in fleet.models["waha"] for each in model.sessions.values()]
     session.paired = True
     assert (await fleet.send(made)).json()["success"] is True
+
+
+@only("waha")
+async def test_a_version_that_was_not_checked_works_and_is_shown(fleet: Fleet) -> None:
+    first, second = fleet.models["waha"]
+    assert isinstance(second, Waha)
+    second.version = "2030.1.2"
+    driver = fleet.gateway.fleet.speaking("waha")._inner  # type: ignore[attr-defined]
+    driver._versions.clear()
+    assert (await fleet.instance(at(first)))["warning"] is None
+    warned = (await fleet.instance(at(second)))["warning"]
+    assert warned == "WAHA 2030.1.2 is not one of the versions that Homing was checked against (2024.10 to 2026.7)"
+    assert isinstance(await driver.sessions(at(second), timeout_s=5), SessionList)
+
+
+@pytest.mark.slow
+@only("waha", "wppconnect", "wwebjs-api")
+async def test_what_a_gateway_does_not_restore_itself_is_started_where_it_was_once_it_runs_again(fleet: Fleet) -> None:
+    accounts = {family: await fleet.taken_up(family) for family in fleet.models}
+    for family, account in accounts.items():
+        assert (await fleet.send(account)).json()["success"] is True
+        first, port = fleet.models[family][0], int(fleet.models[family][0].url.rpartition(":")[2])
+        await first.stop()
+        for session in first.sessions.values():
+            session.open = False
+        await asyncio.sleep(0.5)
+        await first.start(port)
+    for _ in range(180):
+        if all(session.up for both in fleet.models.values() for session in both[0].sessions.values()):
+            break
+        await asyncio.sleep(0.5)
+    for family, account in accounts.items():
+        assert (await fleet.send(account)).json()["success"] is True
+        assert (await fleet.placement(account))[0] == at(fleet.models[family][0])
+        assert fleet.models[family][1].sessions == {}
 
 
 # --- which family an instance is of ---

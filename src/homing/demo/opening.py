@@ -19,8 +19,10 @@ from homing.demo.population import Population, log_in, pair, settle
 from homing.demo.processes import LISTENS_WITHIN_S, Child
 from homing.demo.state_file import StateFile
 from homing.ports import StoreUnavailable
+from homing.serve.signing_in import code_for
 from homing.store.db.database import StoreMisconfigured
 from homing.store.vault.sealing import fresh_key
+from homing.world import SystemEntropy
 
 Tell = Callable[[str], None]
 
@@ -117,6 +119,7 @@ class Demo:
     instances: dict[str, Child]
     gateways: dict[str, Child]
     population: Population
+    login_code: str
     starter: Starter
     gateway: GatewayClient
     operator: InstanceClient
@@ -175,6 +178,7 @@ async def _brought_up(starter: Starter, http: aiohttp.ClientSession, tell: Tell)
             await processes.announced(child)
         tell(f"Logging {plan.accounts} accounts in")
         await log_in(stores.directory, population.residents, operator)
+        login_code = await code_for(population.key_id, stores.logins, SystemEntropy())
     tell("Starting the gateway" if plan.gateways == 1 else f"Starting {plan.gateways} gateways")
     gateways = {url: starter.gateway(number) for number, url in enumerate(plan.gateway_urls, 1)}
     clients = [GatewayClient(http, url, population.token) for url in gateways]
@@ -190,6 +194,7 @@ async def _brought_up(starter: Starter, http: aiohttp.ClientSession, tell: Tell)
         instances=instances,
         gateways=gateways,
         population=population,
+        login_code=login_code,
         starter=starter,
         gateway=clients[0],
         operator=operator,

@@ -32,6 +32,7 @@ def facts(demo: Demo) -> dict[str, str]:
     """Where everything is."""
     kept = "" if demo.folder.kept else " (removed at the end)"
     return {
+        "Page": f"{demo.gateway.url}/login?code={demo.login_code} (signs in once, within five minutes)",
         "API": ", ".join(demo.gateways),
         "Docs": f"{demo.gateway.url}/docs",
         "Token": demo.population.token,

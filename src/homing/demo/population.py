@@ -49,11 +49,12 @@ class Resident:
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """Who lives in the demo. `token` is an operator's key."""
+    """Who lives in the demo. `token` is an operator's key, whose id is `key_id`."""
 
     residents: list[Resident]
     contacts: list[Contact]
     token: str
+    key_id: str
 
 
 async def settle(directory: Directory, plan: Plan) -> Population:
@@ -71,7 +72,7 @@ async def settle(directory: Directory, plan: Plan) -> Population:
         Resident(account.id, account.uuid, account.phone, account.session_id, account.workspace_id, wanted.instance_url)
         for account, wanted in zip(accounts, plan.account_plans(), strict=True)
     ]
-    return Population(residents, contacts, token)
+    return Population(residents, contacts, token, key.id)
 
 
 async def pair(residents: Sequence[Resident], whatsapp_address: str, vault: Credentials) -> None:

@@ -11,7 +11,7 @@ from homing.demo.plan import Unworkable
 if TYPE_CHECKING:
     from homing.demo.opening import Demo
 
-DASHBOARD_PATH = "/dashboard"
+DASHBOARD_PATH = "/"
 
 
 class StateFile:

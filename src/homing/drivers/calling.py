@@ -11,11 +11,14 @@ from urllib.parse import quote
 from weakref import WeakValueDictionary
 
 import msgspec
+import structlog
 
 from homing.drivers import reading
 from homing.drivers.http.wire import MIB, Calls, Reply
+from homing.drivers.redact import shown
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, NoList, SessionId, SessionStatus
+from homing.model.gateways import is_checked
 from homing.model.sending import Receipt
 from homing.ports import InstanceHealth, OutgoingText, PairingCode, SessionStart
 
@@ -26,10 +29,13 @@ _VERSION_IS_GOOD_FOR_S = 300.0
 _CODE_EVERY_S = 0.5
 _INSTANCES = 10_000
 _PROVING = ("auth", "key", "token")
+"""Words in the names of headers that show who we are."""
 _PATIENCE_FOR_ONE_S = 2.0
 """How long one session of a list may keep the others waiting."""
 CODE_IS_GOOD_FOR_S = 20
 """WhatsApp's own codes change every 20 s, the first of a series after 60 s."""
+
+log = structlog.get_logger("homing")
 
 _encode = msgspec.json.Encoder().encode
 T = TypeVar("T")
@@ -227,21 +233,21 @@ class GatewayDriver:
         body: bytes | None,
         body_limit_bytes: int,
     ) -> Reply | Fault:
-        shown = {**self.key_headers(self.key(instance)), **(headers or {})}
-        if not all(value.isascii() and value.isprintable() for value in shown.values()):
+        sent = {**self.key_headers(self.key(instance)), **(headers or {})}
+        if not all(value.isascii() and value.isprintable() for value in sent.values()):
             return Fault(Phase.UNAUTHORISED, "our API key holds characters that no header can carry; nothing was sent")
         reply = await self._wire.call(
             method,
             instance,
             path,
             body=body,
-            headers=shown if body is None else {**shown, "Content-Type": "application/json"},
+            headers=sent if body is None else {**sent, "Content-Type": "application/json"},
             timeout_s=left_s(until),
             body_limit_bytes=body_limit_bytes,
         )
         if isinstance(reply, Fault) or 200 <= reply.status < 300:
             return reply
-        return self.fault_of(reply, (*self.secrets(instance), *_credentials(shown)))
+        return self.fault_of(reply, (*self.secrets(instance), *_credentials(sent)))
 
     async def listed_by_name(
         self, instance: InstanceUrl, reply: Reply, said: Sequence[object], until: float
@@ -281,11 +287,22 @@ class GatewayDriver:
         """Its version, asked once in a while and remembered; None as long as it does not tell."""
         known = self._versions.get(instance)
         if known is None or now_s() >= known[1]:
-            version = await self.told_version(instance, min(until, now_s() + _PATIENCE_FOR_ONE_S))
+            patience_s = min(left_s(until) / 2, _PATIENCE_FOR_ONE_S)
+            version = await self.told_version(instance, now_s() + patience_s)
+            if (doubt := self.unchecked(version)) is not None and (known is None or known[0] != version):
+                log.warning("The version of a gateway was not checked", url=instance, reason=doubt)
             if len(self._versions) >= _INSTANCES:
                 self._versions.clear()
             known = self._versions[instance] = version, now_s() + _VERSION_IS_GOOD_FOR_S
         return known[0]
+
+    def unchecked(self, version: str | None) -> str | None:
+        """What is to be said of a version that this driver was not checked against; None of one that it was."""
+        if version is None or is_checked(version, self.checked):
+            return None
+        oldest, newest = self.checked
+        named = oldest if oldest == newest else f"{oldest} to {newest}"
+        return f"{self.title} {shown(version)} is not one of the versions that Homing was checked against ({named})"
 
     async def told_version(self, instance: InstanceUrl, until: float) -> str | None:
         """What it says its version is."""
@@ -307,8 +324,8 @@ def unsent(fault: Fault) -> Fault:
 
 def _credentials(headers: Mapping[str, str]) -> list[str]:
     """What these headers show to prove who we are, with and without the scheme before it."""
-    shown = [value for name, value in headers.items() if any(word in name.lower() for word in _PROVING)]
-    return [*shown, *(value.rpartition(" ")[2] for value in shown)]
+    proofs = [value for name, value in headers.items() if any(word in name.lower() for word in _PROVING)]
+    return [*proofs, *(proof.rpartition(" ")[2] for proof in proofs)]
 
 
 def now_s() -> float:

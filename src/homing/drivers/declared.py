@@ -46,9 +46,16 @@ class Declared:
         self._asking: dict[InstanceUrl, asyncio.Task[InstanceHealth | Fault]] = {}
         self._withdrawn: dict[InstanceUrl, _Withdrawal] = {}
 
-    async def capabilities(self, instance: InstanceUrl, *, timeout_s: float) -> Capabilities | Fault:
-        """What the instance can do. Asked of it only if nothing is remembered, once for all who want to know."""
-        known = self._known.get(instance)
+    async def capabilities(
+        self, instance: InstanceUrl, *, timeout_s: float, fresh: bool = False
+    ) -> Capabilities | Fault:
+        """What the instance can do. Asked of it only if nothing is remembered, once for all who want to know.
+
+        `fresh`: it is asked now, and an answer on its way counts no more.
+        """
+        if fresh:
+            self._asking.pop(instance, None)
+        known = None if fresh else self._known.get(instance)
         if known is not None:
             if self._clock.monotonic() >= known.believed_until:
                 self._ask(instance, self._refresh_timeout_s)

@@ -19,6 +19,8 @@ class InstanceHealth:
     sends_per_s: float | None = None
     uptime_s: float | None = None
     """For how long its process has been running, where it tells."""
+    unchecked: str | None = None
+    """Why its version may not be spoken to rightly: the driver was checked against others."""
     paused: bool = False
     """It holds no lease at the moment and does not act, but keeps its connections."""
     key_header: str | None = None

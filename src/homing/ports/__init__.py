@@ -581,8 +581,8 @@ class Fleet(Protocol):
         """The driver for an address; of one that is not listed any more, the default family's."""
         ...
 
-    async def capabilities(self, url: InstanceUrl, *, timeout_s: float) -> Capabilities | Fault:
-        """What the instance declared of itself, asked once and remembered."""
+    async def capabilities(self, url: InstanceUrl, *, timeout_s: float, fresh: bool = False) -> Capabilities | Fault:
+        """What the instance declared of itself, asked once and remembered; `fresh`: asked now."""
         ...
 
     def doubt(self, url: InstanceUrl) -> None:

@@ -76,8 +76,8 @@ class LiveFleet:
         """What answers at an address; None where nobody can ask."""
         return await self._drivers.recognise(url, timeout_s=timeout_s)
 
-    async def capabilities(self, url: InstanceUrl, *, timeout_s: float) -> Capabilities | Fault:
-        return await self._declared[self._family(url)].capabilities(url, timeout_s=timeout_s)
+    async def capabilities(self, url: InstanceUrl, *, timeout_s: float, fresh: bool = False) -> Capabilities | Fault:
+        return await self._declared[self._family(url)].capabilities(url, timeout_s=timeout_s, fresh=fresh)
 
     def doubt(self, url: InstanceUrl) -> None:
         self._declared[self._family(url)].forget(url)

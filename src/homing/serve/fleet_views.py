@@ -66,7 +66,7 @@ class InstanceView(msgspec.Struct):
 
     `connected` counts what is known now; each of these sessions was seen connected at `connected_since` or later.
     `report_to` is what a process of the Node service there needs as LARAVEL_URL, since it cannot say which instance it
-    is; null where that is not needed. `warning`: what was odd when it joined.
+    is; null where that is not needed. `warning`: what was odd when it joined, or is about its version.
     `api_key` is its own key, shown once, in the answer to its joining: it shows it to us, and we to it.
     """
 
@@ -238,6 +238,7 @@ def instance(load: InstanceLoad, health: InstanceHealth | Fault, alerts: Sequenc
         attention=views.attention(alerts),
     )
     if isinstance(health, InstanceHealth):
+        shown.warning = health.unchecked
         shown.engine, shown.version, shown.incarnation = health.engine, health.version, health.incarnation
         shown.memory_used_mb, shown.sends_per_s = health.memory_used_mb, health.sends_per_s
         shown.capabilities = msgspec.to_builtins(health.capabilities)

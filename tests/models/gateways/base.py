@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import time
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -59,6 +60,7 @@ class Model:
     def __post_init__(self) -> None:
         self._ids = itertools.count(1)
         self._runner: web.AppRunner | None = None
+        self._began_s = time.monotonic()
         self.url = ""
 
     def routes(self) -> list[web.RouteDef]:
@@ -72,12 +74,18 @@ class Model:
         session = self.sessions[name] = Session(name, **how)
         return session
 
-    async def start(self) -> "Model":
+    @property
+    def uptime_s(self) -> float:
+        return time.monotonic() - self._began_s
+
+    async def start(self, port: int = 0) -> "Model":
+        """Begin to serve; at the port of before it is the process begun anew."""
+        self._began_s = time.monotonic()
         app = web.Application(middlewares=[self._befallen])
         app.add_routes(self.routes())
         self._runner = web.AppRunner(app, shutdown_timeout=0.1, handle_signals=False, access_log=None)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        await web.TCPSite(self._runner, "127.0.0.1", port).start()
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
         return self
 

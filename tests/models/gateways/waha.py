@@ -1,5 +1,7 @@
 """WAHA 2026: as 2024.10.8 was recorded, with sessions of any name (waha-docs, OpenAPI 2026.7.1) and with keys."""
 
+from dataclasses import dataclass
+
 from aiohttp import web
 
 from tests.models.gateways.base import EngineDead, EngineFailed, Model, Session, body_of, said
@@ -7,8 +9,11 @@ from tests.models.gateways.base import EngineDead, EngineFailed, Model, Session,
 _EXPECTED = "Session status is not as expected. Try again later or restart the session"
 
 
+@dataclass
 class Waha(Model):
     """With NOWEB as its engine."""
+
+    version: str = "2026.7.1"
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -43,10 +48,10 @@ class Waha(Model):
         return said(200, {"message": "pong"})
 
     async def _version(self, request: web.Request) -> web.Response:
-        return said(200, {"version": "2026.7.1", "engine": "NOWEB", "tier": "CORE", "browser": "/usr/bin/chromium"})
+        return said(200, {"version": self.version, "engine": "NOWEB", "tier": "CORE", "browser": "/usr/bin/chromium"})
 
     async def _server(self, request: web.Request) -> web.Response:
-        return said(200, {"startTimestamp": 1796000884928, "uptime": 5551, "worker": {"id": ""}})
+        return said(200, {"startTimestamp": 1796000884928, "uptime": int(self.uptime_s * 1000), "worker": {"id": ""}})
 
     async def _list(self, request: web.Request) -> web.Response:
         every = "all" in request.query

@@ -42,7 +42,7 @@ class Wppconnect(Model):
                 return None
 
     async def _healthz(self, request: web.Request) -> web.Response:
-        return said(200, {"uptime": 7.451389318, "message": "OK", "timestamp": 1796000774626})
+        return said(200, {"uptime": self.uptime_s, "message": "OK", "timestamp": 1796000774626})
 
     async def _unhealthy(self, request: web.Request) -> web.Response:
         self.exited = True

@@ -22,6 +22,30 @@ def before_sending(fault: Fault) -> Verdict:
     return Verdict(kind, may_have_left=False, reason=f"{fault} before the message was handed over: {implies}")
 
 
+def may_be_another_boot(phase: Phase) -> bool:
+    """Whether whoever answers at the address may be another than before, with other capabilities.
+
+    What one session met says nothing of that: its neighbours are not to wait until the instance was asked anew.
+    """
+    match phase:
+        case Phase.NAME_NOT_RESOLVED | Phase.REFUSED | Phase.CONNECT_TIMED_OUT | Phase.CONNECT_BROKEN:
+            return True
+        case Phase.INTERRUPTED | Phase.REPLY_MALFORMED | Phase.BAD_GATEWAY | Phase.GATEWAY_TIMED_OUT:
+            return True
+        case Phase.SESSION_NOT_FOUND | Phase.PATH_NOT_FOUND | Phase.EPOCH_STALE | Phase.UNAVAILABLE:
+            return True
+        case Phase.UNAUTHORISED | Phase.MISDIRECTED:
+            return True
+        case Phase.NOT_ATTEMPTED | Phase.REPLY_TIMED_OUT | Phase.SERVER_ERROR | Phase.OUTCOME_UNKNOWN:
+            return False
+        case Phase.SESSION_NOT_READY | Phase.SESSION_LOGGED_OUT | Phase.THROTTLED:
+            return False
+        case Phase.REQUEST_REJECTED | Phase.RECIPIENT_RESTRICTED | Phase.UNLICENSED:
+            return False
+        case _:
+            assert_never(phase)
+
+
 def _judge(phase: Phase) -> tuple[VerdictKind, bool, str]:
     match phase:
         case Phase.NOT_ATTEMPTED:

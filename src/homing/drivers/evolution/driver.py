@@ -40,7 +40,8 @@ class EvolutionDriver(GatewayDriver):
         reply = await self.ask(instance, "/health", until)
         if isinstance(reply, Fault) and not _is_its_own(reply):
             return reply
-        return InstanceHealth(self.base, version=await self.version_of(instance, until))
+        version = await self.version_of(instance, until)
+        return InstanceHealth(self.base, version=version, unchecked=self.unchecked(version))
 
     async def told_version(self, instance: InstanceUrl, until: float) -> str | None:
         reply = await self.ask(instance, "/", until)

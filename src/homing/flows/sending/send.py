@@ -159,7 +159,8 @@ class Sending:
             return Observed(url, self._clock.monotonic())
         if route.placement.state is PlacementState.MOVING:
             return self._on_its_way(route)
-        can = await self._fleet.capabilities(url, timeout_s=self._policy.health_timeout_s)
+        again = recovery.may_have_left(happened, text.repeated)  # then by what it can now, and not by what it could
+        can = await self._fleet.capabilities(url, timeout_s=self._policy.health_timeout_s, fresh=again)
         if isinstance(can, Fault):
             self._saw(url, can)
             return self._attempt(url, route, can, asked_first=True)
@@ -177,7 +178,7 @@ class Sending:
         answer = await self._fleet.driver(url).send(url, _outgoing(text, route), timeout_s=timeout_s)
         self._saw(url, answer if isinstance(answer, Fault) else None)
         if isinstance(answer, Fault):
-            if answer.phase is not Phase.NOT_ATTEMPTED:
+            if failures.may_be_another_boot(answer.phase):
                 self._fleet.doubt(url)
             told = replace(answer, detail=without_echo(answer.detail, text.text, text.recipient_phone))
             return self._attempt(url, route, told, chose_id=chooses_id)

@@ -72,7 +72,7 @@ class InstancesController(Controller):
         shown = await _shown(gateway, InstanceLoad(instance, 0, 0), await _boots(gateway))
         shown.api_key = gateway.fleet.own_keys().get(url) if instance.key_salt is not None else None
         unreached = doubts(gateway.settings) if shown.report_to is not None else None
-        shown.warning = "; ".join(each for each in (found.warning, unreached) if each) or None
+        shown.warning = "; ".join(each for each in (found.warning, shown.warning, unreached) if each) or None
         return shown
 
     @get("/{number:int}", summary="Show an instance, asked for its health")

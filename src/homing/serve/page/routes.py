@@ -1,6 +1,8 @@
 """The pages' addresses. Each needs a cookie, or a key as the API does; without one it leads to the login."""
 
+import re
 from collections.abc import Awaitable, Callable
+from html import escape
 from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs
@@ -20,6 +22,7 @@ from homing.serve.page.files import static_files, static_path, templates
 from homing.serve.page.viewer import Viewer, frame
 from homing.serve.signing_in import COOKIE, COOKIE_S, Logins, check_is_ours, check_origin, csrf_token
 from homing.serve.state.feed import StateFeed
+from homing.serve.subpath import prefix_of
 
 Asked = Request[Any, Any, Any]
 Context = Callable[[Viewer], Awaitable[dict[str, Any]]]
@@ -33,7 +36,7 @@ _CSP = (
 _HEADERS = {
     "Content-Security-Policy": _CSP,
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with no-referrer, browsers send our own forms as from "null"
     "Cache-Control": "no-store",
 }
 
@@ -41,13 +44,21 @@ _HEADERS = {
 # --- the frame of an answer -----------------------------------------------------------------------------------
 
 
-def _html(name: str, context: dict[str, Any], status: int = 200) -> Response[Any]:
+_ADDRESS = re.compile(r'(\s(?:href|src|action|data-path)=")(?=/)')
+
+
+def _html(request: Asked, name: str, context: dict[str, Any], status: int = 200) -> Response[Any]:
+    """The page, with its addresses as they are where it was asked for. No quote in it is anybody else's: all text is
+    escaped."""
     page = templates().get_template(name).render(context)
+    if root := prefix_of(request.scope):
+        page = _ADDRESS.sub(lambda found: found[1] + escape(root), page)
     return Response(page, media_type=HTML, status_code=status, headers=_HEADERS)
 
 
-def _to(path: str) -> Response[Any]:
-    return Response(b"", status_code=303, headers={"Location": path, "Cache-Control": "no-store"})
+def _to(request: Asked, path: str) -> Response[Any]:
+    headers = {"Location": prefix_of(request.scope) + path, "Cache-Control": "no-store"}
+    return Response(b"", status_code=303, headers=headers)
 
 
 async def _viewer(request: Asked) -> Viewer | None:
@@ -63,28 +74,28 @@ async def _viewer(request: Asked) -> Viewer | None:
     await feed.known()
     names = {str(url): known.name for url, known in gateway.fleet.roster.instances.items() if known.name}
     token = csrf_token(request.cookies.get(COOKIE, ""))
-    return Viewer(gateway, feed, caller, token, gateway.clock.now(), names)
+    return Viewer(gateway, feed, caller, token, gateway.clock.now(), names, prefix_of(request.scope))
 
 
 async def _page(request: Asked, name: str, context: Context) -> Response[Any]:
     viewer = await _viewer(request)
     if viewer is None:
-        return _to("/login")
+        return _to(request, "/login")
     try:
         own = await context(viewer)
     except Problem as problem:
         if problems.STATUS[problem.code] != 404:
             raise
-        return _html("missing.html", frame(viewer, name) | {"detail": problem.detail}, 404)
-    return _html(f"{own.get('template', name)}.html", frame(viewer, name) | own)
+        return _html(request, "missing.html", frame(viewer, name) | {"detail": problem.detail}, 404)
+    return _html(request, f"{own.get('template', name)}.html", frame(viewer, name) | own)
 
 
 # --- pages ----------------------------------------------------------------------------------------------------
 
 
 @get("/", include_in_schema=False)
-async def root() -> Response[Any]:
-    return _to("/now")
+async def root(request: Asked) -> Response[Any]:
+    return _to(request, "/now")
 
 
 @get("/now", include_in_schema=False)
@@ -167,7 +178,7 @@ async def static(version: FromPath[str], name: FromPath[str]) -> Response[Any]:
 @get("/login", include_in_schema=False)
 async def login_page(request: Asked) -> Response[Any]:
     """A link with a code is used up by the button, not by looking at it: programs look at links too."""
-    return _html("login.html", {"code": request.query_params.get("code", ""), "wrong": ""})
+    return _html(request, "login.html", {"code": request.query_params.get("code", ""), "wrong": ""})
 
 
 @post("/login", include_in_schema=False)
@@ -185,10 +196,10 @@ async def login(request: Asked) -> Response[Any]:
     except Problem as problem:
         if not by_form:
             raise
-        return _html("login.html", {"code": "", "wrong": problem.detail}, problems.STATUS[problem.code])
+        return _html(request, "login.html", {"code": "", "wrong": problem.detail}, problems.STATUS[problem.code])
     headers = {"Set-Cookie": _cookie(request, cookie, int(COOKIE_S)), "Cache-Control": "no-store"}
     if by_form:
-        return Response(b"", status_code=303, headers=headers | {"Location": "/now"})
+        return Response(b"", status_code=303, headers=headers | {"Location": f"{prefix_of(request.scope)}/now"})
     return Response({"success": True, "csrf_token": csrf_token(cookie)}, status_code=200, headers=headers)
 
 
@@ -199,8 +210,9 @@ async def logout(request: Asked) -> Response[Any]:
     check_is_ours(request, cookie, given.get("csrf") or request.headers.get("x-csrf-token"))
     logins: Logins = request.app.state.logins
     await logins.sign_out(cookie)
-    headers = {"Location": "/login", "Set-Cookie": _cookie(request, "", 0), "Cache-Control": "no-store"}
-    return Response(b"", status_code=303, headers=headers)
+    answer = _to(request, "/login")
+    answer.headers["Set-Cookie"] = _cookie(request, "", 0)
+    return answer
 
 
 async def _given(request: Asked) -> tuple[dict[str, str], bool]:
@@ -220,7 +232,8 @@ def _cookie(request: Asked, value: str, for_s: int) -> str:
     morsel: SimpleCookie = SimpleCookie()
     morsel[COOKIE] = value
     told = morsel[COOKIE]
-    told["httponly"], told["samesite"], told["path"], told["max-age"] = True, "Strict", "/", for_s
+    told["httponly"], told["samesite"], told["max-age"] = True, "Strict", for_s
+    told["path"] = prefix_of(request.scope) or "/"
     if request.url.scheme == "https":
         told["secure"] = True
     return told.OutputString()

@@ -37,6 +37,7 @@ class Viewer:
     csrf: str
     now: datetime
     names: dict[str, str] = field(default_factory=dict)
+    root: str = ""
 
     @property
     def live(self) -> LiveState:

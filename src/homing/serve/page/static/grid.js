@@ -1,5 +1,7 @@
 // <session-grid>: as many sessions as there are, of which only those in sight are in the page. The rows come by the
 // hundred from the API; what the state stream tells of a row in sight is put there at once, and of others nothing is done.
+import { root } from "./root.js";
+
 const ROW = 32;
 const PAGE = 100;
 const BEYOND = 8;
@@ -19,9 +21,11 @@ class SessionGrid extends HTMLElement {
   #total = 0;
   #active = -1;
   #stale = null;
+  #names = {}; // what instances are called, by their addresses
 
   connectedCallback() {
     this.#total = Number(this.dataset.total);
+    this.#names = JSON.parse(this.dataset.names);
     if (!this.#total) return;
     this.table = this.querySelector("[role=table]");
     this.querySelector(".more")?.remove();
@@ -76,7 +80,7 @@ class SessionGrid extends HTMLElement {
     if (this.dataset.q.trim()) query.set("q", this.dataset.q.trim());
     if (this.dataset.standing) query.set("standing", this.dataset.standing);
     if (this.dataset.instance) query.set("instance_url", this.dataset.instance);
-    const asked = fetch(`/api/v1/sessions?${query}`).then(async (answer) => {
+    const asked = fetch(`${root}/api/v1/sessions?${query}`).then(async (answer) => {
       if (!answer.ok) throw new Error(`${answer.status}`);
       const told = await answer.json();
       if (this.#pages.get(number) === asked) this.#pages.set(number, told.data);
@@ -137,7 +141,7 @@ class SessionGrid extends HTMLElement {
     row.style.left = row.style.right = "0";
     row.style.top = `${number * ROW}px`;
     row.classList.toggle("active", number === this.#active);
-    row.append(...cells(told));
+    row.append(...cells(told, this.#names));
     return row;
   }
 
@@ -158,7 +162,7 @@ class SessionGrid extends HTMLElement {
       const old = this.#rows.get(number);
       const page = this.#pages.get(Math.floor(number / PAGE));
       if (Array.isArray(page)) page[number % PAGE] = row;
-      old.replaceChildren(...cells(row));
+      old.replaceChildren(...cells(row, this.#names));
       old.classList.add("changed");
       setTimeout(() => old.classList.remove("changed"), 400);
     }
@@ -206,17 +210,17 @@ class SessionGrid extends HTMLElement {
 
 // --- one row --------------------------------------------------------------------------------------------------
 
-function cells(told) {
+function cells(told, names) {
   const phone = element("span", "");
   const link = element("a", "");
-  link.href = `/sessions/${told.account_id}`;
+  link.href = `${root}/sessions/${told.account_id}`;
   link.textContent = told.phone_written;
   phone.append(link);
   const name = cell("wide", told.name);
   name.title = told.name;
   const state = element("span", "stands");
   state.append(stateOf(told.standing), cell("", since(told.since), "small"));
-  const found = [phone, name, state, cell("wide", told.instance_name ?? "–"), cell("num wide", told.epoch), cell("wide third", told.takeover)];
+  const found = [phone, name, state, cell("wide", names[told.instance_url] ?? told.instance_name ?? "–"), cell("num wide", told.epoch), cell("wide third", told.takeover)];
   for (const each of found) each.setAttribute("role", "cell");
   return found;
 }
@@ -243,7 +247,7 @@ function since(at) {
       return `${Math.floor(seconds / size)} ${name}${more ? ` ${more} ${rest}` : ""}`;
     }
   }
-  return `${seconds.toFixed(0)} s`;
+  return `${Math.floor(seconds)} s`;
 }
 
 function element(name, classes) {

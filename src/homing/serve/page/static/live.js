@@ -1,5 +1,7 @@
 // Follows the state stream, and brings the parts of this page that are live up to date: at most once a second, and not
 // while nobody looks. The server has drawn them; here they are only put in place of the old ones.
+import { root } from "./root.js";
+
 const REFRESH_MS = 1000;
 const QUIET_MS = 12000; // the stream says something every five seconds
 
@@ -19,7 +21,7 @@ export function follow() {
 
 function connect() {
   source?.close();
-  source = new EventSource("/api/v1/state");
+  source = new EventSource(`${root}/api/v1/state`);
   for (const kind of ["snapshot", "delta", "beat"]) source.addEventListener(kind, (event) => heard(kind, event));
   source.onerror = () => {
     lost ??= Date.now();
@@ -40,7 +42,7 @@ function heard(kind, event) {
 // The server ended it for good: the login is over, or there are too many streams. Find out which.
 async function refused() {
   const answer = await fetch(location.href, { redirect: "manual" }).catch(() => null);
-  if (answer?.type === "opaqueredirect") location.href = "/login";
+  if (answer?.type === "opaqueredirect") location.href = `${root}/login`;
   else setTimeout(connect, 5000);
 }
 
@@ -56,7 +58,7 @@ export async function refresh() {
   refreshedAt = Date.now();
   try {
     const answer = await fetch(location.href, { headers: { "X-Homing-Live": "1" } });
-    if (answer.redirected && new URL(answer.url).pathname === "/login") location.href = "/login";
+    if (answer.redirected && new URL(answer.url).pathname === `${root}/login`) location.href = answer.url;
     else if (answer.ok) place(new DOMParser().parseFromString(await answer.text(), "text/html"));
   } catch {
     lost ??= Date.now();
@@ -66,17 +68,23 @@ export async function refresh() {
   }
 }
 
+// What somebody is typing stays. A focused link or button is brought up to date like everything else.
+function morph(old, now) {
+  const ignoreActiveValue = document.activeElement?.matches("input, select, textarea") ?? false;
+  Idiomorph.morph(old, now, { ignoreActiveValue });
+}
+
 function place(fresh) {
   for (const old of document.querySelectorAll("[data-live]")) {
     const now = fresh.getElementById(old.id);
-    if (now) Idiomorph.morph(old, now, { ignoreActiveValue: true });
+    if (now) morph(old, now);
   }
   // A part that came to be, or is over, such as a code to scan: put the column of parts right.
   const missing = [...fresh.querySelectorAll("main [data-live]")].some((part) => !document.getElementById(part.id));
   const over = [...document.querySelectorAll("main [data-live]")].some((part) => !fresh.getElementById(part.id));
   const main = document.getElementById("main");
   if ((missing || over) && !main.querySelector("session-grid")) {
-    Idiomorph.morph(main, fresh.getElementById("main"), { ignoreActiveValue: true });
+    morph(main, fresh.getElementById("main"));
   }
 }
 
