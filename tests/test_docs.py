@@ -80,3 +80,21 @@ def test_tests_named_as_guarding_a_promise_exist() -> None:
     assert len(named) > 40
     for file, name in named:
         assert re.search(rf"^(?:async )?def {name}\(", (ROOT / file).read_text(), re.MULTILINE), f"{file}::{name}"
+
+
+def test_supervisors_wait_as_long_as_a_gateway_may_take_to_end() -> None:
+    defaults = Settings(_env_file=None)  # type: ignore[call-arg]
+    takes_s = defaults.homing_stop_delay + defaults.stop_grace_s + 5
+    deploy = ROOT / "deploy"
+    [unit] = re.findall(r"^TimeoutStopSec=(\d+)$", (deploy / "homing.service").read_text(), re.MULTILINE)
+    [container] = re.findall(r"--stop-timeout (\d+)", (deploy / "Containerfile").read_text())
+    assert min(int(unit), int(container)) >= takes_s
+
+
+def test_the_balancers_example_notices_before_a_gateway_stops_serving() -> None:
+    example = (ROOT / "docs" / "deploy" / "haproxy.cfg").read_text()
+    [(every, failures)] = re.findall(r"\binter (\d+)s\b.*\bfall (\d+)\b", example)
+    defaults = Settings(_env_file=None)  # type: ignore[call-arg]
+    assert int(every) * int(failures) < defaults.homing_stop_delay
+    [waits] = re.findall(r"^ *timeout server (\d+)s$", example, re.MULTILINE)
+    assert int(waits) > defaults.stop_grace_s

@@ -52,8 +52,8 @@ DEFECTS: tuple[Defect, ...] = (
         "a-chain-without-an-end",
         "entries can be cut off the end of the log",
         "homing/decide/access/audit.py",
-        "            if (self._last_id, self._previous) != (self._head.entry_id, self._head.chain):\n",
-        "            if self._last_id > self._head.entry_id:\n",
+        "        if self._head is not None:\n            if",
+        "        if self._head is not None and not self._entries:\n            if",
         _AUDIT,
     ),
     Defect(

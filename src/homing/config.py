@@ -15,14 +15,18 @@ from homing.decide.fleet.addresses import Reachable, networks
 from homing.decide.fleet.leases import LeasePolicy, unsafe
 from homing.decide.moves.rebalance import RebalancePolicy
 from homing.decide.moves.rules import MovePolicy
+from homing.decide.reports.speakers import ASKS_FOR_ITS_SESSIONS
 from homing.decide.sending.admission import AdmissionPolicy
 from homing.decide.sending.recovery import SendPolicy
 from homing.decide.starting.restoring import RestoringPolicy
 from homing.decide.work import cron
 from homing.model.fleet import InstanceUrl
+from homing.model.gateways import DEFAULT_FAMILY
 from homing.model.urls import is_plain_path, normal
 
 DEFAULT_INSTANCES = tuple(f"http://localhost:{port}" for port in range(3001, 3005))
+SECRET_MIN = 16
+"""Characters of a secret that cannot be found by trying."""
 DEFAULT_DATABASE = "sqlite:///homing.db"
 _ORIGIN = re.compile(r"https?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?")
 _INSTANCE = re.compile(r"WHATSAPP_INSTANCE_(\d+)(_API_KEY|_DRIVER)?", re.IGNORECASE)
@@ -215,6 +219,20 @@ class Settings(BaseSettings):
     def audit_keys(self) -> ChainKeys:
         """Without HOMING_SECRET the log is chained all the same, but by anybody who knows how: see decision 24."""
         return ChainKeys.of(self.homing_secret, (each.strip() for each in self.homing_old_secrets.split(",")))
+
+    @property
+    def guessable(self) -> list[str]:
+        """The settings whose secrets open something here and are short enough to be tried out."""
+        opens = {"WHATSAPP_HMAC_SECRET": self.whatsapp_hmac_secret, "WHATSAPP_API_KEY": self.api_key}
+        for url, key in self.instance_api_keys.items():
+            if self.instance_drivers.get(url, DEFAULT_FAMILY) in ASKS_FOR_ITS_SESSIONS:
+                opens[f"WHATSAPP_INSTANCE_n_API_KEY of {url}"] = key
+        return [name for name, secret in opens.items() if 0 < len(secret) < SECRET_MIN]
+
+    @property
+    def weak_towards(self) -> list[str]:
+        """The instances that are shown a key so short that it is theirs to change."""
+        return [url for url, key in self.instance_api_keys.items() if 0 < len(key) < SECRET_MIN]
 
     @property
     def send_policy(self) -> SendPolicy:

@@ -428,6 +428,14 @@ async def test_an_evolution_without_its_licence_is_up_and_does_nothing() -> None
         assert {phase(answers[name]) for name in ("sessions", "session", "send", "start")} == {Phase.UNLICENSED}
 
 
+async def test_an_evolution_whose_root_hangs_at_the_internet_is_well_all_the_same() -> None:
+    async with served("evolution") as there:
+        assert isinstance(there.model, Evolution)
+        there.model.root_hangs = True
+        health = await there.driver.health(there.url, timeout_s=0.4)
+        assert isinstance(health, InstanceHealth) and health.version is None
+
+
 async def test_a_wppconnect_that_calls_a_dead_browser_connected_is_not_believed() -> None:
     async with served("wppconnect") as there:
         session = there.add(paired=True)

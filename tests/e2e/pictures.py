@@ -47,7 +47,7 @@ def _live_a_little(up: RunningDemo) -> None:
 
 def _take(up: RunningDemo) -> None:
     origin, token, accounts = up.state["api_url"], up.state["token"], up.state["accounts"]
-    moved = next(each for each in accounts if each["instance_url"] == accounts[3]["instance_url"])
+    moved = next(each for each in accounts[4:] if each["instance_url"] == accounts[3]["instance_url"])
     shots: list[tuple[str, str, dict[str, Any], str]] = [
         ("now-light", "/now", WIDE, "light"),
         ("now-dark", "/now", WIDE, "dark"),

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -15,7 +16,7 @@ import pytest
 from homing.compose import open_gateway
 from homing.config import Settings
 from homing.drivers import Drivers
-from homing.model.access import Scope
+from homing.model.access import Key, Scope
 from homing.serve import keyring
 from homing.serve.app import Application
 from homing.world import SystemClock
@@ -124,6 +125,26 @@ async def test_unknown_keys_cause_a_few_readings_and_not_one_each(
     assert readings == 1
 
 
+async def test_a_reading_that_is_overtaken_brings_no_revoked_key_back(gateways: tuple[Api, Api]) -> None:
+    one, _ = gateways
+    ring, directory = one.gateway.keyring, one.gateway.stores.directory
+    read, go_on = directory.keys, asyncio.Event()
+
+    async def slowly() -> list[Key]:
+        found = await read()
+        await go_on.wait()
+        return found
+
+    with pytest.MonkeyPatch.context() as slow:
+        slow.setattr(directory, "keys", slowly)
+        overtaken = asyncio.ensure_future(ring.refresh())
+        await asyncio.sleep(0.05)
+    await one.call("DELETE", f"/keys/{one.keys['reader'].split('_')[1]}")
+    go_on.set()
+    await overtaken
+    assert not await opens(one, "reader")
+
+
 async def test_on_one_gateway_it_holds_with_the_answer(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api.gateway.feed, "_poll_s", 3_600)
     async with watching(api) as watcher:
@@ -135,10 +156,8 @@ async def test_on_one_gateway_it_holds_with_the_answer(api: Api, monkeypatch: py
 async def test_a_stream_ends_with_its_key(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """At the next look, whether there is news or not."""
     monkeypatch.setattr(api.gateway.feed, "_poll_s", 0.05)
-    from datetime import UTC, datetime, timedelta
-
-    soon = (datetime.now(UTC) + timedelta(seconds=0.5)).isoformat()
-    made = (await api.call("POST", "/keys", {"scope": "read", "workspace_id": 1, "expires_at": soon})).json()
-    api.keys["passing"] = made["key"]
-    async with watching(api, key="passing") as watcher:
+    async with watching(api) as watcher:
+        soon = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+        changed = await api.call("PATCH", f"/keys/{api.keys['reader'].split('_')[1]}", {"expires_at": soon})
+        assert changed.status_code == 200, changed.text
         await watcher.until_ended()

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import SessionId
@@ -240,3 +241,23 @@ async def test_stopping_what_is_stopped_changes_nothing(api: Api) -> None:
     for _ in range(2):
         stopped = await api.call("POST", f"/accounts/{account['uuid']}/stop")
         assert (stopped.status_code, stopped.json()["status"]) == (200, "stopped")
+
+
+async def test_a_stopped_account_has_no_code_and_nothing_to_log_out(api: Api) -> None:
+    account = await api.account()
+    assert (await api.call("POST", f"/accounts/{account['id']}/stop")).status_code == 200
+    for method, what in (("GET", "qr"), ("POST", "qr"), ("POST", "logout")):
+        answer = await api.call(method, f"/accounts/{account['id']}/{what}")
+        assert (answer.status_code, answer.json()["code"]) == (409, "session_stopped")
+
+
+async def test_requests_without_a_valid_key_leave_one_line_for_each_address(api: Api) -> None:
+    with capture_logs() as lines:
+        for _ in range(5):
+            wrong = {"Authorization": "Bearer hk_wrong"}
+            assert (await api.client.get("/api/v1/accounts", headers=wrong)).status_code == 401
+            assert (await api.client.post("/api/v1/messages/send", json={}, headers=wrong)).status_code == 401
+            assert (await api.client.post("/login", json={"token": "hk_wrong"})).status_code in (401, 404)
+    [line] = [line for line in lines if "valid key" in line["event"]]
+    assert line["address"] == "127.0.0.1"
+    assert "hk_wrong" not in str(line)

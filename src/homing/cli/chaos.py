@@ -10,7 +10,7 @@ from cyclopts.validators import Number
 
 from homing.cli.options import AsJson
 from homing.cli.output import print_json
-from homing.cli.stops import ATTENTION, DONE, CannotStart
+from homing.cli.stops import ATTENTION, DONE, INTERRUPTED, CannotStart
 
 if TYPE_CHECKING:
     from homing.lab.chaos.kind import Kind
@@ -68,7 +68,7 @@ def chaos(
 
     Example: `homing chaos --soak 30m`
 
-    Exit codes: 0 every promise was kept; 1 one was not, or it was interrupted; 2 it cannot start.
+    Exit codes: 0 every promise was kept; 1 one was not; 2 it cannot start; 130 Ctrl-C ended it.
     """
     from homing.lab.chaos import command
     from homing.lab.chaos.run import SOAK_PAUSE_S, Orders
@@ -105,7 +105,9 @@ def _played(wanted: "Wanted", orders: "Orders", *, as_json: bool) -> int:
         print_json(results.document())
     else:
         command.show(results)
-    return DONE if results.kept and not results.interrupted else ATTENTION
+    if results.interrupted:
+        return INTERRUPTED
+    return DONE if results.kept else ATTENTION
 
 
 def _named(faults: str) -> "list[Kind]":

@@ -76,6 +76,14 @@ class Gateway:
         finally:
             connection.close()
 
+    def answers(self) -> bool:
+        """Whether anybody is there to be asked."""
+        try:
+            self._connected(ANSWER_TIMEOUT_S).close()
+        except CannotStart:
+            return False
+        return True
+
     @property
     def _base(self) -> str:
         return urlsplit(self.url).path + "/api/v1"
@@ -123,5 +131,7 @@ class Gateway:
 
 
 def path(*parts: object) -> str:
-    """A path whose parts may hold any character."""
+    """A path whose parts may hold any character. Raises CannotStart for a name that is empty: it would name all."""
+    if any(not str(part).strip() for part in parts):
+        raise CannotStart("An empty name names nothing; give the number, the uuid or the address that is meant")
     return "".join(f"/{quote(str(part), safe='')}" for part in parts)

@@ -9,7 +9,7 @@ from homing.cli.fleet import number_of
 from homing.cli.gateway import Gateway, path
 from homing.cli.options import AsJson, InstanceRef
 from homing.cli.output import Columns, note, print_json, print_rows
-from homing.cli.source import Document, gateway, source
+from homing.cli.source import Document, gateway, source_of_truth
 from homing.cli.stops import NeedsAttention
 from homing.cli.waiting import Timeout, Wait, bar, move_ended, until
 
@@ -66,8 +66,8 @@ def exited(
 
     Homing takes your word for it: it is what proves that the old holder cannot act. So it is to be said only by
     whoever supervises the whole process group. Under systemd, in the unit of the instance:
-    `ExecStopPost=/opt/homing/bin/homing exited http://wa2.internal:3001`. Works through a gateway, or, with
-    `HOMING_DATABASE_URL` alone, without one.
+    `ExecStopPost=/opt/homing/bin/homing exited http://wa2.internal:3001`. Works through a gateway; where
+    none is named, or that one is away, with `HOMING_DATABASE_URL`, without one.
 
     A gateway that holds no lease, such as the Node service, is asked first: while its address answers, this is refused
     (`still_answers`). The browsers must be gone too: Chrome can outlive a killed node. Its sessions go to another
@@ -76,7 +76,7 @@ def exited(
 
     Example: `homing exited http://wa2.internal:3001`
     """
-    said = source().exited(url, incarnation)
+    said = source_of_truth().exited(url, incarnation)
     if as_json:
         print_json(said)
         return

@@ -9,8 +9,17 @@ AsJson = Annotated[
     bool,
     Parameter(name="--json", negative="", show_default=False, help="Print one JSON document and nothing else."),
 ]
-AccountRef = Annotated[str, Parameter(help="The account's number (144) or its uuid.")]
-InstanceRef = Annotated[str, Parameter(help="Its address (http://host:3001) or its number.")]
+
+
+def _names_something(_: object, value: str | None) -> None:
+    if value is not None and not value.strip():
+        raise ValueError("an empty name names nothing")
+
+
+AccountRef = Annotated[str, Parameter(validator=_names_something, help="The account's number (144) or its uuid.")]
+InstanceRef = Annotated[
+    str, Parameter(validator=_names_something, help="Its address (http://host:3001) or its number.")
+]
 Labels = Annotated[list[str] | None, Parameter(negative="", help="NAME=VALUE, any number of times.")]
 Force = Annotated[bool, Parameter(negative="", help="Although its takeover is `never`.")]
 Workspace = Annotated[

@@ -18,8 +18,14 @@ Columns = Mapping[str, str | Callable[[Row], Any]]
 _AS_WIDE_AS_NEEDED = 100_000
 
 
+document_was_printed = False
+"""Whether this command's document is out; how it ends may have none of its own then."""
+
+
 def print_json(document: Any) -> None:
     """The one document of a command with `--json`."""
+    global document_was_printed
+    document_was_printed = True
     sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2, default=str) + "\n")
 
 

@@ -60,6 +60,21 @@ def serve(
     return DONE
 
 
+def _opening_key(key: str, host: str) -> str:
+    """The key that callers must show. Raises CannotStart for none, and for one that others could try out."""
+    from homing.config import SECRET_MIN
+    from homing.model.urls import is_loopback_host
+
+    if not key:
+        raise CannotStart("An instance needs a key that callers must show: give --api-key or set WHATSAPP_API_KEY")
+    if len(key) < SECRET_MIN and not is_loopback_host(host):
+        raise CannotStart(
+            f"The key that callers must show is shorter than {SECRET_MIN} characters, and it listens on {host},"
+            " where others can try it out; make it longer, or listen on localhost"
+        )
+    return key
+
+
 def instance(
     *,
     whatsapp: Annotated[str, Parameter(help="Where the simulated WhatsApp listens, as HOST:PORT.")],
@@ -96,9 +111,7 @@ def instance(
     if log_level.upper() not in logging.getLevelNamesMapping():
         raise CannotStart(f"There is no log level {log_level!r}; it is one of debug, info, warning, error")
     known = settings(**({"homing_database_url": database} if database else {}))
-    key = api_key or known.api_key
-    if not key:
-        raise CannotStart("An instance needs a key that callers must show: give --api-key or set WHATSAPP_API_KEY")
+    key = _opening_key(api_key or known.api_key, host)
     from homing.instance.notify.settings import Misconfigured, gateway_settings
     from homing.instance.policy import HostPolicy
     from homing.instance.run import InstanceSettings

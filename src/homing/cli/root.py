@@ -18,6 +18,7 @@ from homing.cli import (
     keys,
     messages,
     moving,
+    output,
     processes,
     schedule,
     sim,
@@ -41,6 +42,7 @@ Exit codes: 0 done; 1 something needs attention; 2 wrong use, or it cannot start
 def run(tokens: Sequence[str]) -> int:
     """Run one command line; returns its exit code. Says what went wrong in one sentence on stderr."""
     app = _app()
+    output.document_was_printed = False
     try:
         words, _, _ = app.parse_commands(tokens)
         command.set(" ".join(["homing", *words]))
@@ -48,10 +50,12 @@ def run(tokens: Sequence[str]) -> int:
         sys.stdout.flush()
     except CycloptsError as error:
         note(f"{_said(error)} See: {_help_of(error)}")
+        _print_document(tokens, "wrong_use", _said(error))
         return CANNOT
     except Stopped as stopped:
         if stopped.document is not None and "--json" in tokens:
             print_json(stopped.document)
+        _print_document(tokens, "cannot_start" if stopped.exit_code == CANNOT else "needs_attention", str(stopped))
         note(str(stopped))
         return stopped.exit_code
     except BrokenPipeError:
@@ -61,9 +65,18 @@ def run(tokens: Sequence[str]) -> int:
     except Exception as error:
         if os.environ.get("HOMING_LOG_LEVEL", "").lower() == "debug":
             raise
+        _print_document(tokens, "internal_error", f"homing itself failed: {type(error).__name__}")
         note(f"homing itself failed ({type(error).__name__}: {error}); HOMING_LOG_LEVEL=debug shows where.")
         return ATTENTION
     return result if isinstance(result, int) else DONE
+
+
+def _print_document(tokens: Sequence[str], code: str, detail: str) -> None:
+    """Who asked for one document gets one, however the command ends."""
+    if "--json" in tokens and not output.document_was_printed:
+        print_json(
+            {"type": "about:blank", "title": code.replace("_", " ").capitalize(), "code": code, "detail": detail}
+        )
 
 
 def _app() -> App:

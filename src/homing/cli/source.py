@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from homing.cli.amounts import Rate
 from homing.cli.gateway import SLOW_TIMEOUT_S, Gateway, path
+from homing.cli.output import note
 from homing.cli.stops import CannotStart
 
 if TYPE_CHECKING:
@@ -171,6 +172,19 @@ def source(*, may_create: bool = False) -> Source:
     from homing.cli.database import DatabaseSource
 
     return DatabaseSource(known, may_create=may_create)
+
+
+def source_of_truth() -> Source:
+    """The gateway that the settings name; the database where it is away and they name one too."""
+    known = settings()
+    if known.homing_api_url and "homing_database_url" in known.model_fields_set:
+        named = _gateway(known)
+        if not named.answers():
+            from homing.cli.database import DatabaseSource
+
+            note(f"No gateway answers at {known.homing_api_url}; the database is told instead.")
+            return DatabaseSource(known, may_create=False)
+    return source()
 
 
 def gateway(doing: str) -> Gateway:

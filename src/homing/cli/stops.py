@@ -1,12 +1,12 @@
 """How a command ends when it cannot simply succeed: a sentence for stderr and an exit code, never a trace.
 
-Exit codes: 0 done, 1 something needs attention, 2 wrong use or cannot start.
+Exit codes: 0 done, 1 something needs attention, 2 wrong use or cannot start, 130 Ctrl-C ended it.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-DONE, ATTENTION, CANNOT = 0, 1, 2
+DONE, ATTENTION, CANNOT, INTERRUPTED = 0, 1, 2, 130
 
 _WORLD_STATUSES = {409, 423, 425, 429}
 """Answers below 500 that speak of the state of the world, and not of how the question was put."""

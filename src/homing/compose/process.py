@@ -15,8 +15,9 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from homing.compose import open_gateway
 from homing.compose.waiting import until_there
-from homing.config import Settings
+from homing.config import SECRET_MIN, Misconfigured, Settings
 from homing.listening import listeners
+from homing.model.urls import is_loopback_host
 from homing.serve import logs
 from homing.serve.addresses import tell
 from homing.serve.app import Application
@@ -35,7 +36,10 @@ YOUNG_MAX = 10_000
 
 def serve_until_stopped(settings: Settings, reached: Callable[[str], None] = lambda _: None) -> None:
     """Bind first, so that a taken port is found before the database is touched; then open everything and serve."""
+    _check_secrets(settings)
     logs.configure(settings.homing_log_level, settings.homing_log_format, background=True)
+    for url in settings.weak_towards:
+        log.warning("The key that an instance takes is short: others may try it out there", url=url)
     with ExitStack() as stack:
         listening = [
             stack.enter_context(each) for each in listeners(settings.homing_host, settings.homing_port, backlog=BACKLOG)
@@ -44,6 +48,16 @@ def serve_until_stopped(settings: Settings, reached: Callable[[str], None] = lam
         interrupted = runner.run(_serve(settings, listening, reached))
     if interrupted:
         raise KeyboardInterrupt
+
+
+def _check_secrets(settings: Settings) -> None:
+    """Raises Misconfigured where anybody on the network could try out what opens something here."""
+    host = settings.homing_host
+    if settings.guessable and not is_loopback_host(host):
+        raise Misconfigured(
+            f"{settings.guessable[0]} is shorter than {SECRET_MIN} characters, and this gateway listens on {host},"
+            " where others can try it out; make it longer, or listen on localhost"
+        )
 
 
 async def _serve(settings: Settings, listening: list[socket.socket], reached: Callable[[str], None]) -> bool:

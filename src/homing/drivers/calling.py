@@ -29,6 +29,7 @@ _VERSION_IS_GOOD_FOR_S = 300.0
 _CODE_EVERY_S = 0.5
 _INSTANCES = 10_000
 _PROVING = ("auth", "key", "token")
+"""Words in the names of headers that show who we are."""
 _PATIENCE_FOR_ONE_S = 2.0
 """How long one session of a list may keep the others waiting."""
 CODE_IS_GOOD_FOR_S = 20
@@ -286,7 +287,8 @@ class GatewayDriver:
         """Its version, asked once in a while and remembered; None as long as it does not tell."""
         known = self._versions.get(instance)
         if known is None or now_s() >= known[1]:
-            version = await self.told_version(instance, min(until, now_s() + _PATIENCE_FOR_ONE_S))
+            patience_s = min(left_s(until) / 2, _PATIENCE_FOR_ONE_S)
+            version = await self.told_version(instance, now_s() + patience_s)
             if (doubt := self.unchecked(version)) is not None and (known is None or known[0] != version):
                 log.warning("The version of a gateway was not checked", url=instance, reason=doubt)
             if len(self._versions) >= _INSTANCES:
@@ -322,8 +324,8 @@ def unsent(fault: Fault) -> Fault:
 
 def _credentials(headers: Mapping[str, str]) -> list[str]:
     """What these headers show to prove who we are, with and without the scheme before it."""
-    shown = [value for name, value in headers.items() if any(word in name.lower() for word in _PROVING)]
-    return [*shown, *(value.rpartition(" ")[2] for value in shown)]
+    proofs = [value for name, value in headers.items() if any(word in name.lower() for word in _PROVING)]
+    return [*proofs, *(proof.rpartition(" ")[2] for proof in proofs)]
 
 
 def now_s() -> float:

@@ -53,6 +53,11 @@ def is_loopback(url: str) -> bool:
         return False
 
 
+def is_loopback_host(host: str) -> bool:
+    """The same of a host alone."""
+    return is_loopback(f"http://[{host}]" if ":" in host else f"http://{host}")
+
+
 def origin_key(url: InstanceUrl) -> str:
     """The short name of an instance in paths and metrics: its host, port and path without the scheme."""
     return url.split("://", 1)[-1]

@@ -43,6 +43,7 @@ from homing.serve.methods import methods_by_path, name_all_methods
 from homing.serve.page.routes import PAGES
 from homing.serve.queries import known_queries, refuse, refuse_unknown
 from homing.serve.readable import CheckedRequest
+from homing.serve.rejections import Rejections
 from homing.serve.sends import Answer
 from homing.serve.signing_in import Logins
 from homing.serve.state.feed import StateFeed
@@ -52,12 +53,17 @@ log = structlog.get_logger("homing")
 SEND_PATH = "/api/v1/messages/send"
 
 
+_UNAUTHENTICATED = 401
+_PATH_SHOWN = 200
+
+
 class Application:
     """Answers sends itself, and hands everything else on."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._body_max = gateway.settings.homing_max_body_bytes
+        self._strangers = Rejections(gateway.clock)
         behind = framework(gateway)
         self._behind: ASGIApp = behind
         self._state: StateFeed = behind.state.state_feed
@@ -74,7 +80,7 @@ class Application:
             await self._send(scope, receive, send)
             return
         with carrying_out(None):  # whoever is let in sets it, and nothing of it outlives the request
-            await self._behind(scope, receive, _telling_limits(scope, send))
+            await self._behind(scope, receive, self._telling_limits(scope, send))
 
     async def _send(self, scope: Any, receive: Receive, send: Send) -> None:
         authorization, key = _credentials(scope)
@@ -90,7 +96,29 @@ class Application:
             if raw is None:
                 return
             answer = await self._answer(raw, authorization, key)
+        if answer.status == _UNAUTHENTICATED:
+            self._note_stranger(scope)
         await _write(send, answer)
+
+    def _telling_limits(self, scope: Any, send: Send) -> Send:
+        """With the answer's headers goes what is left of the caller's limits."""
+
+        async def told(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                if message["status"] == _UNAUTHENTICATED:
+                    self._note_stranger(scope)
+                if headers := scope.get(CHARGED):
+                    lines = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+                    message = {**message, "headers": [*message["headers"], *lines]}
+            await send(message)
+
+        return told
+
+    def _note_stranger(self, scope: Any) -> None:
+        """One line for each address and minute: somebody may be trying keys."""
+        address = (scope.get("client") or ("unknown",))[0]
+        path = scope["path"][:_PATH_SHOWN]
+        self._strangers.note(address, "Requests without a valid key are refused", address=address, newest=path)
 
     async def _answer(self, raw: bytes, authorization: str | None, key: str | None) -> Answer:
         try:
@@ -100,18 +128,6 @@ class Application:
             detail = "The gateway failed; whether the message was sent is not known"
             told = problems.document(Problem(Code.INTERNAL_ERROR, detail), success=None, outcome="unknown")
             return Answer(500, msgspec.json.encode(told), {}, problems.PROBLEM_JSON)
-
-
-def _telling_limits(scope: Any, send: Send) -> Send:
-    """With the answer's headers goes what is left of the caller's limits."""
-
-    async def told(message: Any) -> None:
-        if message["type"] == "http.response.start" and (headers := scope.get(CHARGED)):
-            lines = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-            message = {**message, "headers": [*message["headers"], *lines]}
-        await send(message)
-
-    return told
 
 
 def _credentials(scope: Any) -> tuple[str | None, str | None]:

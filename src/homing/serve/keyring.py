@@ -76,6 +76,7 @@ class Keyring:
         self._uses_written_s = clock.monotonic()
         self._reading: asyncio.Future[None] | None = None
         self._read_s = float("-inf")
+        self._readings = self._newest_reading = 0
         self.on_change: Callable[[], None] = lambda: None
         """Called when other keys are in force than before."""
 
@@ -129,10 +130,18 @@ class Keyring:
             self._changed.set()
 
     async def refresh(self) -> None:
-        """Read the keys now. Raises StoreUnavailable."""
+        """Read the keys now. Raises StoreUnavailable.
+
+        Of several readings at the same time the one that began last counts, whichever is answered last.
+        """
         self._changed.clear()
-        before, self._keys = self._keys, {key.id: key for key in await self._directory.keys()}
-        if self._keys != before:
+        self._readings += 1
+        this = self._readings
+        found = {key.id: key for key in await self._directory.keys()}
+        if this < self._newest_reading:
+            return
+        before, self._keys, self._newest_reading = self._keys, found, this
+        if found != before:
             self.on_change()
 
     async def run(self) -> None:

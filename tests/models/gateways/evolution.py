@@ -1,5 +1,6 @@
 """Evolution API 2.3.6; `licensed = False` makes it a 2.4 whose licence was not activated."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from tests.models.gateways.base import EngineDead, EngineFailed, Model, Session,
 @dataclass
 class Evolution(Model):
     licensed: bool = True
+    root_hangs: bool = False
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -51,6 +53,8 @@ class Evolution(Model):
         }
 
     async def _root(self, request: web.Request) -> web.Response:
+        if self.root_hangs:
+            await asyncio.sleep(60)
         return said(200, {"status": 200, "message": "Welcome to the Evolution API, it is working!", "version": "2.3.6"})
 
     async def _health(self, request: web.Request) -> web.Response:

@@ -156,7 +156,7 @@ class Accounts:
 
     async def logout(self, account: Account) -> Account:
         """End the link with WhatsApp. Afterwards only pairing anew helps."""
-        url = placed(account)
+        url = running(account)
         fault = await self._fleet.driver(url).logout(url, as_start(account), timeout_s=CALL_TIMEOUT_S)
         return await self._ended(account, url, fault, SessionStatus.LOGGED_OUT)
 
@@ -315,6 +315,13 @@ class Accounts:
 
 def as_start(account: Account, epoch: Epoch | None = None) -> SessionStart:
     return SessionStart(account.session_id, account.workspace_id, account.id, epoch or account.placement.epoch)
+
+
+def running(account: Account) -> InstanceUrl:
+    """Where a session is that is to do something now. Raises Problem for one that was stopped, and is nowhere open."""
+    if account.status is SessionStatus.STOPPED:
+        raise Problem(Code.SESSION_STOPPED, f"Account {account.uuid} is stopped; start it first")
+    return placed(account)
 
 
 def placed(account: Account) -> InstanceUrl:

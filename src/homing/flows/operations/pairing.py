@@ -6,7 +6,7 @@ from datetime import datetime
 
 from homing.decide.reports.meanings import QR_CODE, QR_FIELD
 from homing.decide.starting import linking
-from homing.flows.operations.accounts import HEALTH_TIMEOUT_S, START_TIMEOUT_S, as_start, instance_fault, placed
+from homing.flows.operations.accounts import HEALTH_TIMEOUT_S, START_TIMEOUT_S, as_start, instance_fault, running
 from homing.model.errors import Code, Problem
 from homing.model.events import Event
 from homing.model.faults import Fault
@@ -54,7 +54,7 @@ class Pairing:
 
         Raises Problem: NOTHING_TO_PAIR while the session is connected, NO_PAIRING_CODE if there is none (yet).
         """
-        url = placed(account)
+        url = running(account)
         told = await self._told(account, url)
         shown = await self._known(account, url, told)
         if shown is not None:
@@ -74,7 +74,7 @@ class Pairing:
         Asked sooner it is the code that there is. Raises Problem: NOTHING_TO_PAIR, and PAIRING_RENEWED_LATELY or
         NO_PAIRING_CODE where there is none to show.
         """
-        url = placed(account)
+        url = running(account)
         told = await self._told(account, url)
         wait_s = await self._directory.claim_renewal(account.session_id, every_s=RENEWED_EVERY_S)
         if wait_s > 0:

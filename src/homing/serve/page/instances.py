@@ -120,6 +120,8 @@ def _order(each: ShownInstance) -> tuple[int, int]:
 def _why(row: InstanceRow) -> str:
     reason = words.sentence(row.reason)
     here = f"{words.many(row.sessions, 'session is', 'sessions are')} placed on it, and {row.can_send:,} can send."
+    if row.health == "healthy" and not row.sessions:
+        return "It is empty, and given nothing new."
     if row.health == "healthy":
         return f"It is being emptied and given nothing new. {here}"
     return f"{reason} {here}" if reason else here

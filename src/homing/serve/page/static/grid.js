@@ -21,9 +21,11 @@ class SessionGrid extends HTMLElement {
   #total = 0;
   #active = -1;
   #stale = null;
+  #names = {}; // what instances are called, by their addresses
 
   connectedCallback() {
     this.#total = Number(this.dataset.total);
+    this.#names = JSON.parse(this.dataset.names);
     if (!this.#total) return;
     this.table = this.querySelector("[role=table]");
     this.querySelector(".more")?.remove();
@@ -139,7 +141,7 @@ class SessionGrid extends HTMLElement {
     row.style.left = row.style.right = "0";
     row.style.top = `${number * ROW}px`;
     row.classList.toggle("active", number === this.#active);
-    row.append(...cells(told));
+    row.append(...cells(told, this.#names));
     return row;
   }
 
@@ -160,7 +162,7 @@ class SessionGrid extends HTMLElement {
       const old = this.#rows.get(number);
       const page = this.#pages.get(Math.floor(number / PAGE));
       if (Array.isArray(page)) page[number % PAGE] = row;
-      old.replaceChildren(...cells(row));
+      old.replaceChildren(...cells(row, this.#names));
       old.classList.add("changed");
       setTimeout(() => old.classList.remove("changed"), 400);
     }
@@ -208,7 +210,7 @@ class SessionGrid extends HTMLElement {
 
 // --- one row --------------------------------------------------------------------------------------------------
 
-function cells(told) {
+function cells(told, names) {
   const phone = element("span", "");
   const link = element("a", "");
   link.href = `${root}/sessions/${told.account_id}`;
@@ -218,7 +220,7 @@ function cells(told) {
   name.title = told.name;
   const state = element("span", "stands");
   state.append(stateOf(told.standing), cell("", since(told.since), "small"));
-  const found = [phone, name, state, cell("wide", told.instance_name ?? "–"), cell("num wide", told.epoch), cell("wide third", told.takeover)];
+  const found = [phone, name, state, cell("wide", names[told.instance_url] ?? told.instance_name ?? "–"), cell("num wide", told.epoch), cell("wide third", told.takeover)];
   for (const each of found) each.setAttribute("role", "cell");
   return found;
 }
@@ -245,7 +247,7 @@ function since(at) {
       return `${Math.floor(seconds / size)} ${name}${more ? ` ${more} ${rest}` : ""}`;
     }
   }
-  return `${seconds.toFixed(0)} s`;
+  return `${Math.floor(seconds)} s`;
 }
 
 function element(name, classes) {
