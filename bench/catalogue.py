@@ -17,6 +17,7 @@ from bench import (
     fleet_wide,
     follow,
     gateway_killed,
+    loop_stalls,
     lost,
     mass_loss,
     relay,
@@ -112,6 +113,7 @@ def measurements(*, quick: bool, large: bool) -> list[Measurement]:
         Measurement("waiting-sends", BOTH[:1], partial(_waiting, rounds=less(5, 1))),
         Measurement("overload", BOTH[:1], partial(_overload, for_s=less(20, 8))),
         Measurement("sync", STORES, lambda setting: _sync(setting, sessions=less(10_000, 2_000))),
+        Measurement("loop-stalls", STORES, lambda setting: _loop_stalls(setting, sessions=less(100_000, 20_000))),
         Measurement("reservations", STORES, lambda setting: _reservations(setting, messages=less(40_000, 8_000))),
     ]
     if large:
@@ -163,6 +165,11 @@ async def _database_away(setting: str) -> Report:
 async def _sync(setting: str, *, sessions: int) -> Report:
     async with _database(setting) as url:
         return await fleet_wide.run(url, instances=20, sessions=sessions)
+
+
+async def _loop_stalls(setting: str, *, sessions: int) -> Report:
+    async with _database(setting) as url:
+        return await loop_stalls.run(url, instances=20, sessions=sessions)
 
 
 async def _sync_large(setting: str) -> Report:

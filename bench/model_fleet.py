@@ -121,6 +121,7 @@ def _account(number: int, layout: Layout) -> dict[str, Any]:
         "uuid": account_uuid(number),
         "workspace_id": layout.workspace(number),
         "phone": f"62812{number:08}",
+        "person": f"62812{number:08}",
         "name": "",
         "takeover": Takeover.AUTO.value,
         "created_at": _NOW,

@@ -5,12 +5,15 @@
 """
 
 import argparse
+import logging
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from random import randrange
 from tempfile import mkdtemp
+
+import structlog
 
 from fuzz import kept
 from fuzz.parsers import NAMES, parser
@@ -25,6 +28,7 @@ def main() -> int:
     if given.what == "api":
         from fuzz import api
 
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
         return api.main(given.cases, seed)
     work = given.work or Path(mkdtemp(prefix="homing-fuzz-"))
     failed = [name for name in given.names or NAMES if not _steered(name, given.minutes, seed, work)]

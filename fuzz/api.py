@@ -5,7 +5,7 @@ answer is a failure of ours; 503 is one only with a code that says what is away.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ from homing.decide.reports.signing import signature
 from homing.store.db.migrating import migrate
 from tests.services import apart, postgres_server
 
+_STREAM = "text/event-stream"
 EXAMPLES = 12
 """Of each operation, by each caller, in each round."""
 _NOT_CHECKED = (
@@ -57,6 +58,8 @@ def ask(
     schema = schemathesis.openapi.from_url(
         f"{it.url}/docs/openapi.json", config=_config(it, caller, seed, examples, phases)
     )
+    for path in _endless(schema.raw_schema):
+        schema = schema.exclude(path=path)
     _who.update(asks=caller, keys=it.key_ids)
     tally = Tally()
     for event in from_schema(schema).execute():
@@ -65,6 +68,15 @@ def ask(
         elif isinstance(event, events.NonFatalError | events.FatalError):
             tally.findings[f"{caller}: the generator failed"] = str(event)[:2_000]
     return tally
+
+
+def _endless(document: Mapping[str, Any]) -> list[str]:
+    """The paths that answer with nothing but a stream, which goes on for as long as somebody listens."""
+    return [
+        path
+        for path, operations in document["paths"].items()
+        if set(operations.get("get", {}).get("responses", {}).get("200", {}).get("content", ())) == {_STREAM}
+    ]
 
 
 def _config(it: Served, caller: str, seed: int, examples: int, phases: tuple[str, ...]) -> SchemathesisConfig:

@@ -1,4 +1,4 @@
-"""Defects of what the API says of itself, and of how strictly it reads."""
+"""Defects of what the API says of itself, of how strictly it reads, and of who waits while it does."""
 
 from bite.defect import Defect, tests
 
@@ -52,5 +52,21 @@ DEFECTS: tuple[Defect, ...] = (
         '        if b"\\\\u" in raw:\n',
         '        if b"\\\\v" in raw:\n',
         (tests("serve/test_unreadable_bodies.py"),),
+    ),
+    Defect(
+        "slice-without-an-end",
+        "what takes long lets nobody else have a turn",
+        "homing/ports/aside.py",
+        "        if self._done >= self._of:\n",
+        "        if self._done < 0:\n",
+        (tests("flows/test_slices.py"),),
+    ),
+    Defect(
+        "everybody-waits-for-a-big-report",
+        "a report of any size is read on the loop",
+        "homing/serve/intake.py",
+        "return await self._aside(work) if len(raw) > meanings.BIG else work()",
+        "return work()",
+        (tests("serve/test_big_reports.py"),),
     ),
 )

@@ -110,8 +110,8 @@ DEFECTS: tuple[Defect, ...] = (
         "one-silence-tells-nothing-of-the-others",
         "each connection to a server that vanished finds that out by itself, one after the other",
         "homing/store/postgres/engine.py",
-        "            if isinstance(error, TimeoutError):\n",
-        "            if isinstance(error, KeyError):\n",
+        "            if isinstance(error, TimeoutError) and not pooled:\n",
+        "            if isinstance(error, KeyError) and not pooled:\n",
         (tests("contract/test_postgres_away.py"),),
     ),
     Defect(

@@ -7,8 +7,7 @@ from typing import TypeVar
 from homing.decide.reports import speakers
 from homing.decide.reports.meanings import session_of as session_reported
 from homing.decide.reports.speakers import Impostor, Introduced, Speaker
-from homing.drivers import lanes
-from homing.drivers.http import wire
+from homing.drivers.http import lanes, wire
 from homing.drivers.webjs import driver as webjs
 from homing.model.access import Key, Scope
 from homing.model.errors import Code, Problem
@@ -25,7 +24,7 @@ T = TypeVar("T")
 
 _A, _B = InstanceUrl("http://a.example:3001"), InstanceUrl("http://localhost:3002")
 _INSTANCES = (Instance(1, _A, name="first"), Instance(2, _B))
-_KEYS = InstanceKeys("shared", {_A: "own-of-a", _B: "own-of-b"})
+_KEYS = InstanceKeys("shared", lambda: {_A: "own-of-a", _B: "own-of-b"})
 _KEY = Key("abc", None, Scope.READ, "", "0" * 64, datetime(2026, 1, 31, tzinfo=UTC))
 
 SEEDS = (

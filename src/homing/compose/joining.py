@@ -1,5 +1,6 @@
 """The parts that know instances by what they say and how they answer: who reports, and which of them work."""
 
+import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -73,6 +74,7 @@ def reporting(
         secret=settings.whatsapp_hmac_secret,
         waiting_max=settings.homing_max_webhooks,
         open_on=open_on,
+        aside=asyncio.to_thread,
     )
     return Reporting(endpoint, unknown, rejections)
 

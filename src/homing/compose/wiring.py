@@ -114,7 +114,7 @@ def wired(
     sends, keyed, recorder = _send_endpoint(*made)
     adopting = Adopting(stores.directory, lists, identity, clock, metrics, naming.taken)
     overlooked = Overlooked(stores.events, hints, clock)
-    intake = Intake(stores.events, hints, said, clock, entropy, keep_days=settings.homing_event_days)
+    intake = _intake(settings, stores, hints, said, clock, entropy)
     reports, feed = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock), _feed(settings, keyring)
     _subscribe(stores, overlooked, feed)
     auditing = _auditing(settings, stores, clock)
@@ -158,6 +158,11 @@ def wired(
     known = (doubts, reports.unknown, reports.rejections, fitness, strays, _housekeeping(settings, stores, clock))
     moved = (looking.take_backs, kept.watching, kept.keeper, kept.worker, gateway.moving.drains, gateway.restoring)
     return gateway, [part.run for part in (*services, *known, *moved)]
+
+
+def _intake(settings: Settings, stores: Stores, hints: Hints, said: Said, clock: Clock, entropy: Entropy) -> Intake:
+    keep_days = settings.homing_event_days
+    return Intake(stores.events, hints, said, clock, entropy, keep_days=keep_days, aside=asyncio.to_thread)
 
 
 def _callers(settings: Settings, stores: Stores, clock: Clock) -> tuple[Keyring, Workspaces, RateLimits]:

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
-from homing.drivers.http.lanes import NOBODY, Lane, in_lane
+from homing.drivers.http.lanes import NOBODY, Lane, enter, leave
 from homing.drivers.keys import ShownKeys
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl, ListedSession, Listing, NoList, SessionId
@@ -75,15 +75,15 @@ class MeteredDriver:
         self, instance: InstanceUrl, call: str, asking: Callable[[], Awaitable[T]], session: str = NOBODY
     ) -> T:
         """The answer. Whoever refuses one key has done nothing yet, and is shown the other if it has two."""
-        answer = await self._once(instance, call, asking, session)
-        if _met(answer) is Phase.UNAUTHORISED and self._keys is not None and self._keys.refused(instance):
-            return await self._once(instance, call, asking, session)
-        return answer
-
-    async def _once(self, instance: InstanceUrl, call: str, asking: Callable[[], Awaitable[T]], session: str) -> T:
-        self._meters.instance_called(instance, call)
-        with in_lane(_LANES.get(call, Lane.SESSIONS), session):
+        before = enter(_LANES.get(call, Lane.SESSIONS), session)
+        try:
+            self._meters.instance_called(instance, call)
             answer = await asking()
+            if _met(answer) is Phase.UNAUTHORISED and self._keys is not None and self._keys.refused(instance):
+                self._meters.instance_called(instance, call)
+                answer = await asking()
+        finally:
+            leave(before)
         if _met(answer) is Phase.NOT_ATTEMPTED:
             self._meters.call_not_made(instance, call)
         return answer

@@ -22,6 +22,8 @@ class Report:
     instance_url: InstanceUrl | None = None
     sender_id: str | None = None
     occurred_at: datetime | None = None
+    size: int = field(default=0, compare=False)
+    """Bytes of the body that it came in."""
 
 
 @dataclass(frozen=True, slots=True)

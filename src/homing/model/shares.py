@@ -7,4 +7,4 @@ def may_take(used: int, free: int, most: int) -> bool:
     Whoever takes leaves at least as many free as he has before. So one alone gets half at the most, of several who
     take what they can each gets as much as stays free, and a newcomer finds room beside them.
     """
-    return used < min(most, free)
+    return used < most and used < free

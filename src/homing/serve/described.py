@@ -132,7 +132,8 @@ def _complete(operation: Operation, path: str, handler: Any, types: "_Types") ->
         known = answers.setdefault(str(status), {"description": _MEANS.get(status, "Done")})
         known["content"] = _json(types.schema(shown))
     if told.streams is not None:
-        answers[str(handler.status_code)]["content"][told.streams] = {"schema": {"type": "string"}}
+        beside = answers[str(handler.status_code)]["content"] if told.shows else {}
+        answers[str(handler.status_code)]["content"] = {**beside, told.streams: {"schema": {"type": "string"}}}
     for status in sorted({*_refusals(operation, path, types), *told.statuses}):
         _add_refusal(answers, status, secured="security" in operation)
 

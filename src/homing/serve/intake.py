@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -21,6 +22,7 @@ from homing.model.errors import Code, Problem
 from homing.model.events import IntakeResult, Report, Signed, Taken
 from homing.model.fleet import Account, InstanceUrl, SessionId
 from homing.ports import Clock, Directory, StoreUnavailable
+from homing.ports.aside import Aside
 from homing.serve.instance_keys import InstanceKeys
 from homing.serve.metrics import Metrics
 from homing.serve.rejections import Rejections
@@ -76,9 +78,10 @@ class IntakeEndpoint:
         waiting_max: int,
         rejections: Rejections,
         open_on: OpenOn,
+        aside: Aside,
     ) -> None:
         self._intake, self._directory, self._speakers, self._keys = intake, directory, speakers, keys
-        self._rejections, self._open_on = rejections, open_on
+        self._rejections, self._open_on, self._aside = rejections, open_on, aside
         self._clock, self._metrics, self._secret, self._waiting_max = clock, metrics, secret.encode(), waiting_max
         self._waiting = 0
         self._storing: set[asyncio.Task[Taken]] = set()
@@ -87,7 +90,8 @@ class IntakeEndpoint:
         """Any event of an instance."""
         async with self._counted():
             raw, signed = await self._genuine(asked)
-            report = _read(lambda: meanings.read(raw, header_id=asked.event_id, instance_url=None))
+            reading = partial(meanings.read, raw, header_id=asked.event_id, instance_url=None)
+            report = await self._read(raw, reading)
             report = replace(report, instance_url=await self._speaker(asked, report.session_id))
             return _told(await self._stored(report, signed))
 
@@ -100,7 +104,7 @@ class IntakeEndpoint:
                 raw = await asked.body()
             else:
                 raw, signed = await self._genuine(asked)
-            body = _read(lambda: meanings.json_object(raw)) if raw.strip() else {}
+            body = await self._read(raw, partial(meanings.json_object, raw)) if raw.strip() else {}
             session = meanings.session_of(session_id)
             speaker = await self._speaker(asked, session)
             if signed is None:
@@ -118,7 +122,7 @@ class IntakeEndpoint:
         """An instance read the chats of an account. Kept are their number and the first ids."""
         async with self._counted():
             raw, signed = await self._genuine(asked)
-            body = _read(lambda: meanings.json_object(raw))
+            body = await self._read(raw, partial(meanings.json_object, raw))
             chats = body.get("chats")
             if not isinstance(chats, list):
                 raise Problem(Code.INVALID_REQUEST, "`chats` must be a list", field="chats")
@@ -154,12 +158,25 @@ class IntakeEndpoint:
             raise Problem(Code.INTAKE_NOT_CONFIGURED, detail, retry_after_s=60)
         raw = await asked.body()
         now = self._clock.now()
-        judged = signing.judge(self._secret, asked.timestamp, asked.signature, raw, now)
+        judge = partial(signing.judge, self._secret, asked.timestamp, asked.signature, raw, now)
+        judged = await self._unhurried(raw, judge)
         if isinstance(judged, Signed):
             return raw, judged
         if judged.result is IntakeResult.EXPIRED:
             raise Problem(Code.SIGNATURE_EXPIRED, judged.reason, at=now)
         raise Problem(Code.SIGNATURE_INVALID, judged.reason)
+
+    async def _read(self, raw: bytes, reading: Callable[[], T]) -> T:
+        try:
+            return await self._unhurried(raw, reading)
+        except Unreadable as error:
+            raise Problem(Code.MALFORMED_BODY, str(error)) from error
+        except Malformed as error:
+            raise Problem(Code.INVALID_REQUEST, str(error)) from error
+
+    async def _unhurried(self, raw: bytes, work: Callable[[], T]) -> T:
+        """What is done with a large body is done aside, so that nobody waits for it but its sender."""
+        return await self._aside(work) if len(raw) > meanings.BIG else work()
 
     async def _speaker(self, asked: Asked, session_id: SessionId | None) -> InstanceUrl | None:
         """The instance that speaks; None if it names none, and nothing else tells."""
@@ -232,15 +249,6 @@ class IntakeEndpoint:
 
 def _busy(detail: str) -> Problem:
     return Problem(Code.INTAKE_BUSY, f"{detail}; send it again", retry_after_s=RETRY_AFTER_S)
-
-
-def _read(reading: Callable[[], T]) -> T:
-    try:
-        return reading()
-    except Unreadable as error:
-        raise Problem(Code.MALFORMED_BODY, str(error)) from error
-    except Malformed as error:
-        raise Problem(Code.INVALID_REQUEST, str(error)) from error
 
 
 def _told(taken: Taken) -> dict[str, Any]:

@@ -40,6 +40,9 @@ _TIMES = frozenset({"timestamp", "t", "time", "date"})
 _WHO = ("participant", "author", "sender", "sender_id", "senderId", "reader", "voter", "from", "from_me", "fromMe")
 """Who did it, as gateways name that."""
 
+BIG = 65_536
+"""Bytes of a body. A larger one is read and written with steps of Python in between, at which a thread can give way:
+the faster way keeps every other thread waiting until it is through."""
 DEPTH_MAX = 64
 _ITEMS_MAX = 200
 _TEXT_MAX = 16_384
@@ -78,13 +81,15 @@ def read(raw: bytes, *, header_id: str | None, instance_url: InstanceUrl | None)
         instance_url=instance_url,
         sender_id=_sender_id(header_id, body),
         occurred_at=_occurred_at(body, data),
+        size=len(raw),
     )
 
 
 def json_object(raw: bytes) -> dict[str, Any]:
     """A body that is one JSON object of reasonable depth. Raises Malformed."""
     try:
-        body = _reader.decode(raw.decode(json.detect_encoding(raw), "surrogatepass"))
+        reader = _reader if len(raw) <= BIG else _patient_reader
+        body = reader.decode(raw.decode(json.detect_encoding(raw), "surrogatepass"))
     except (ValueError, RecursionError) as error:
         raise Unreadable("The body is not JSON") from error
     if not isinstance(body, dict):
@@ -129,16 +134,16 @@ def meaning(report: Report) -> Meaning:
     is_hint = report.kind in HINTS
     if report.sender_id is not None:
         whose = report.session_id or report.instance_url
-        key = _key("id:", whose, report.kind, report.sender_id)
+        key = _key(report, "id:", whose, report.kind, report.sender_id)
         return Meaning(key, NAMED_WITHIN_S, _HINT_RULE if is_hint else "")
     if is_hint:
-        key = _key(_HINT_RULE, report.instance_url, report.session_id, report.kind, report.data)
+        key = _key(report, _HINT_RULE, report.instance_url, report.session_id, report.kind, report.data)
         return Meaning(key, REPEATED_WITHIN_S, _HINT_RULE)
     message_id = message_id_of(report.data)
     kind = report.kind.replace(".", "_")
     if message_id is not None and report.session_id is not None and kind in _ONCE | _PROGRESS:
         told = _timeless(report.data) if kind in _PROGRESS else None
-        return Meaning(_key("message:", report.session_id, report.kind, message_id, told), NAMED_WITHIN_S)
+        return Meaning(_key(report, "message:", report.session_id, report.kind, message_id, told), NAMED_WITHIN_S)
     return _repeatable(report, message_id)
 
 
@@ -146,14 +151,14 @@ def _repeatable(report: Report, message_id: str | None) -> Meaning:
     """What may happen again: news of the same thing by the same person ends what was told of it before."""
     data, message = report.data, message_of(report.data)
     if report.kind == QR_CODE:  # no code comes twice, and the retry of an older one is no newer code
-        return Meaning(_key("said:", report.session_id, report.kind, data), NAMED_WITHIN_S)
+        return Meaning(_key(report, "said:", report.session_id, report.kind, data), NAMED_WITHIN_S)
     known = message_id is not None and report.session_id is not None
     who = [message.get(name, data.get(name)) for name in _WHO]
     where = None if known else report.instance_url
-    about = _key("said:", report.session_id, where, report.kind, message_id, who)[:_ABOUT_LENGTH] + ":"
+    about = _key(report, "said:", report.session_id, where, report.kind, message_id, who)[:_ABOUT_LENGTH] + ":"
     is_of_something = known or any(each is not None for each in who)
     window_s = NAMED_WITHIN_S if known else REPEATED_WITHIN_S
-    return Meaning(_key(about, data), window_s, about if is_of_something else "")
+    return Meaning(_key(report, about, data), window_s, about if is_of_something else "")
 
 
 def _timeless(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,24 +170,28 @@ def _timeless(data: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
-def _key(rule: str, *parts: object) -> str:
-    return f"{rule}{hashlib.sha256(_canonical(parts).encode()).hexdigest()}"
+def _key(report: Report, rule: str, *parts: object) -> str:
+    text = _canonical.encode(parts) if report.size <= BIG else "".join(_canonical.iterencode(parts))
+    return f"{rule}{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 # --- keeping --------------------------------------------------------------------------------------------------
 
 
-def bounded(data: Mapping[str, Any]) -> dict[str, Any]:
+def bounded(data: Mapping[str, Any], *, is_big: bool = False) -> dict[str, Any]:
     """The data as it is kept: long texts (media, mostly) and long lists are cut, and the whole has a limit."""
     kept = {cleaned(name)[:_ID_MAX]: _bounded(value, _KEPT_DEPTH) for name, value in _first(data.items())}
-    size = len(json.dumps(kept))
+    size = sum(map(len, _plain.iterencode(kept))) if is_big else len(_plain.encode(kept))
     if size <= _PAYLOAD_MAX:
         return kept
     plain = {name: value for name, value in kept.items() if not isinstance(value, dict | list) and _small(value)}
     return {**dict(list(plain.items())[:50]), "left_out": f"{size} characters, more than are kept"}
+
+
+_plain = json.JSONEncoder()
 
 
 def cleaned(text: str) -> str:
@@ -227,6 +236,9 @@ def _no_number(word: str) -> NoReturn:
 
 # `json.loads` would make one for each body.
 _reader = json.JSONDecoder(parse_constant=_no_number)
+_patient_reader = json.JSONDecoder(
+    parse_constant=_no_number, parse_int=lambda digits: int(digits), object_pairs_hook=lambda pairs: dict(pairs)
+)
 
 
 def _sender_id(header_id: str | None, body: Mapping[str, Any]) -> str | None:

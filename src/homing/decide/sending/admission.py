@@ -6,6 +6,7 @@ places are shared: among the workspaces, and within each among its sessions.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from homing.model.fleet import AccountUuid, WorkspaceId
 from homing.model.shares import may_take
@@ -28,8 +29,7 @@ class Share(StrEnum):
     SESSION = "session"
 
 
-@dataclass(frozen=True, slots=True)
-class InProgress:
+class InProgress(NamedTuple):
     """The sends in progress: in all, of the workspace in question, and of its session in question."""
 
     sends: int

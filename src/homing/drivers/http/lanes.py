@@ -5,7 +5,7 @@ Drivers of every family make their calls over the same wire and know nothing of 
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from enum import StrEnum
 
 NOBODY = ""
@@ -21,6 +21,8 @@ class Lane(StrEnum):
     SESSIONS = "sessions"
     """What is asked and told of single sessions, apart from their messages."""
 
+    __hash__ = str.__hash__  # an enum's own is Python, and each call looks for its connections by its lane
+
 
 _current: ContextVar[tuple[Lane, str]] = ContextVar("lane", default=(Lane.SENDS, NOBODY))
 
@@ -30,11 +32,19 @@ def current() -> tuple[Lane, str]:
     return _current.get()
 
 
+def enter(lane: Lane, session: str = NOBODY) -> Token[tuple[Lane, str]]:
+    """Let all calls made from here on, and in tasks begun there, go in this lane, until that is ended with `leave`."""
+    return _current.set((lane, session))
+
+
+leave = _current.reset
+
+
 @contextmanager
 def in_lane(lane: Lane, session: str = NOBODY) -> Iterator[None]:
     """Let all calls made in the block, and in tasks begun there, go in this lane."""
-    before = _current.set((lane, session))
+    before = enter(lane, session)
     try:
         yield
     finally:
-        _current.reset(before)
+        leave(before)

@@ -37,6 +37,8 @@ from homing.ports import InstanceHealth, OutgoingText, PairingCode, SessionStart
 
 EPOCH_HEADER = "X-Homing-Epoch"
 LIST_LIMIT_BYTES = 32 * MIB
+_LONG_LIST_BYTES = 256 * 1024
+"""A longer list, of more than a thousand sessions, is read beside the loop."""
 _KEY_HEADER = "X-API-Key"
 _NO_SUCH_PATH_WORDS = "Endpoint not found"
 _SHARE_OF_WAITING = 0.8
@@ -232,7 +234,11 @@ class WebjsDriver:
 
     async def _list(self, instance: InstanceUrl, timeout_s: float) -> SessionList | Fault:
         reply = await self._get(instance, "/api/sessions", timeout_s, self._list_limit_bytes)
-        return reply if isinstance(reply, Fault) else sessions_of(instance, reply)
+        if isinstance(reply, Fault):
+            return reply
+        if len(reply.body) <= _LONG_LIST_BYTES:
+            return sessions_of(instance, reply)
+        return await asyncio.to_thread(sessions_of, instance, reply)
 
     async def _get(
         self, instance: InstanceUrl, path: str, timeout_s: float, body_limit_bytes: int = MIB

@@ -22,6 +22,7 @@ from homing.model.leases import Incarnation
 from homing.model.restoring import Answered, Look, Looks, Recorded
 from homing.model.work import FINISHED
 from homing.ports import Clock, Directory, Fleet, InstanceHealth, StoreUnavailable, Work
+from homing.ports.aside import Slices
 
 log = structlog.get_logger("homing")
 
@@ -103,7 +104,7 @@ class Restoring:
         at_all = now_s - self._looked_at_all_s >= LOOK_AT_ALL_EVERY_S
         homes = [load.instance for load in loads if at_all or self._known.seems_short(load)]
         judged = await self._judged(homes)
-        self._tell(judged, at_all=at_all)
+        await self._tell(judged, at_all=at_all)
         if at_all:
             self._looked_at_all_s = now_s
         if self._by_itself and self._held_back() is None:
@@ -142,9 +143,11 @@ class Restoring:
         await self._note_those_that_came_up(placed, looks)
         jobs = await self._under_way([each for there in placed.values() for each in there])
         judged: list[Judged] = []
+        slices = Slices(self._clock)
         for home in homes:
             of_group = {url: looks[url] for url in groups.get(home.url, [home.url])}
             judged += self._of_one(home, placed[home.url], of_group, jobs)
+            await slices.after(len(placed[home.url]))
         return judged
 
     def _of_one(
@@ -159,7 +162,8 @@ class Restoring:
             busy + waiting,
             self._policy,
         )
-        return [Judged(each, home.url, (open_jobs | turned)[each.session_id]) for each in placed]
+        told = open_jobs | turned
+        return [Judged(each, home.url, told[each.session_id]) for each in placed]
 
     async def _placed(self, homes: Sequence[Instance]) -> dict[InstanceUrl, list[Recorded]]:
         placed: dict[InstanceUrl, list[Recorded]] = {home.url: [] for home in homes}
@@ -180,7 +184,11 @@ class Restoring:
         return {SessionId(session) for session, job in jobs.items() if job.state not in FINISHED}
 
     async def _note_those_that_came_up(self, placed: Mapping[InstanceUrl, Sequence[Recorded]], looks: Looks) -> None:
-        up = [each.session_id for url, there in placed.items() for each in there if restoring.came_up(each, looks[url])]
+        up: list[SessionId] = []
+        slices = Slices(self._clock)
+        for url, there in placed.items():
+            up += [each.session_id for each in there if restoring.came_up(each, looks[url])]
+            await slices.after(len(there))
         await self._directory.mark_verified(up, self._clock.now())
 
     async def _note_those_that_came_back(self) -> None:
@@ -200,10 +208,12 @@ class Restoring:
             urls = sorted({wish.from_url or "" for wish in wishes})
             log.warning("Sessions are missing and started again", sessions=new, urls=urls[:5], instances=len(urls))
 
-    def _tell(self, judged: Sequence[Judged], *, at_all: bool) -> None:
+    async def _tell(self, judged: Sequence[Judged], *, at_all: bool) -> None:
         """What is missing and not started is an alert for as long as that is so."""
         now_s, standing = self._clock.monotonic(), set()
+        slices = Slices(self._clock)
         for each in judged:
+            await slices.after()
             session = each.recorded.session_id
             if not isinstance(each.verdict, Vanished | Blocked):
                 self._missing_since_s.pop(session, None)

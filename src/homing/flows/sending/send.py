@@ -159,7 +159,8 @@ class Sending:
             return Observed(url, self._clock.monotonic())
         if route.placement.state is PlacementState.MOVING:
             return self._on_its_way(route)
-        again = recovery.may_have_left(happened, text.repeated)  # then by what it can now, and not by what it could
+        # What is repeated is so by what the instance can now, and not by what it could.
+        again = bool(happened or text.repeated) and recovery.may_have_left(happened, text.repeated)
         can = await self._fleet.capabilities(url, timeout_s=self._policy.health_timeout_s, fresh=again)
         if isinstance(can, Fault):
             self._saw(url, can)

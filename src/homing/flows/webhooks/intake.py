@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
@@ -9,8 +10,9 @@ from homing.decide.reports import meanings, settling
 from homing.decide.reports.hints import Hint
 from homing.flows.sending.own_messages import Said
 from homing.flows.webhooks.hints import Hints
-from homing.model.events import Report, Sign, Signed, Taken
+from homing.model.events import Meaning, Report, Sign, Signed, Taken
 from homing.ports import Clock, Entropy, Events, StoreUnavailable
+from homing.ports.aside import Aside, at_once
 
 log = structlog.get_logger("homing")
 
@@ -22,21 +24,32 @@ class Intake:
     """Stores reports and follows the hints among them."""
 
     def __init__(
-        self, store: Events, hints: Hints, said: Said, clock: Clock, entropy: Entropy, *, keep_days: float
+        self,
+        store: Events,
+        hints: Hints,
+        said: Said,
+        clock: Clock,
+        entropy: Entropy,
+        *,
+        keep_days: float,
+        aside: Aside = at_once,
     ) -> None:
+        """`aside` does what takes long with a large report."""
         self._store, self._hints, self._said = store, hints, said
-        self._clock, self._entropy, self._keep_days = clock, entropy, keep_days
+        self._clock, self._entropy, self._keep_days, self._aside = clock, entropy, keep_days, aside
 
     async def take(self, report: Report, signed: Signed | None) -> Taken:
         """Store the report unless it is there, settling the unknown send that it tells of. Raises StoreUnavailable.
 
         A settled message that had an idempotency key is answered 200 from then on, although its stored answer was 202.
         """
+        is_big = report.size > meanings.BIG
+        kept, meaning = await self._aside(partial(_understood, report)) if is_big else _understood(report)
         taken = await self._store.store(
-            replace(report, data=meanings.bounded(report.data)),
+            kept,
             event_id=self._entropy.uuid(),
             at=self._clock.now(),
-            meaning=meanings.meaning(report),
+            meaning=meaning,
             signed=signed,
             sign=self._sign(report),
         )
@@ -74,3 +87,9 @@ class Intake:
         if sign is not None and self._said.explains(sign):
             return replace(sign, text=None)
         return sign
+
+
+def _understood(report: Report) -> tuple[Report, Meaning]:
+    """The report as it is kept, and what makes it the occurrence that it is."""
+    kept = meanings.bounded(report.data, is_big=report.size > meanings.BIG)
+    return replace(report, data=kept), meanings.meaning(report)

@@ -19,6 +19,9 @@ from homing.lab.chaos.proxy import HOST, Way
 from homing.lab.chaos.servers import Postgres, Server, own_bouncer, own_pair, own_postgres, own_redis
 from homing.lab.chaos.stage import OWN_POSTGRES, SQLITE, Stage, Wanted, Ways
 
+POOLED = 20
+"""Connections that PgBouncer has to PostgreSQL, as it comes."""
+
 Tell = Callable[[str], None]
 
 
@@ -91,7 +94,7 @@ class _Ground:
         self.database = self.postgres.url
         if wanted.equipment is Equipment.POOLER:
             server = f"host={HOST} port={self.postgres.port} user=postgres"
-            self.equipped.pooler = pooler = await enter(own_bouncer(server, "transaction"))
+            self.equipped.pooler = pooler = await enter(own_bouncer(server, "transaction", connections=POOLED))
             self.listen_url, self.database = self.database, f"postgresql://postgres@{HOST}:{pooler.port}/postgres"
 
     async def _to_database(self) -> Ways:

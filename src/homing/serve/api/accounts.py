@@ -1,5 +1,6 @@
 """`/accounts`: the phone identities, and the life of their sessions."""
 
+import asyncio
 from typing import Annotated
 
 from litestar import Controller, delete, get, patch, post
@@ -141,7 +142,8 @@ class AccountsController(Controller):
         if url is not None and url not in gateway.fleet.roster.instances:
             raise Problem(Code.INSTANCE_NOT_FOUND, f"There is no instance {url}", field="instance_url")
         await gateway.stores.audit.note("sessions.start_missing", f"instance {url}" if url is not None else "fleet")
-        return starting_views.started_all(await gateway.restoring.start_all(url))
+        judged = await gateway.restoring.start_all(url)
+        return await asyncio.to_thread(starting_views.started_all, judged)
 
     @post("/{ref:str}/start", guards=[ADMIN], opt=also(409), status_code=200, summary="Open the session")
     async def start(self, ref: Ref, gateway: TheGateway, caller: Asking) -> AccountView:

@@ -128,10 +128,10 @@ class SqlDirectory:
         return [rebound.change for rebound in applied]
 
     async def placed_on(self, instance: InstanceUrl) -> list[Placed]:
-        return await self._database.read(lambda c: placement_reads.placed_on(c, instance))
+        return await self._database.read_aside(lambda c: placement_reads.placed_on(c, instance))
 
     async def placed_elsewhere(self, instances: Collection[InstanceUrl]) -> list[Placed]:
-        return await self._database.read(lambda c: placement_reads.placed_elsewhere(c, instances))
+        return await self._database.read_aside(lambda c: placement_reads.placed_elsewhere(c, instances))
 
     async def hand_out(self, instance: InstanceUrl) -> list[Account]:
         return await self._changes.make(lambda c: handing_out.hand_out(c, self._database, instance))
@@ -142,7 +142,7 @@ class SqlDirectory:
     async def recorded(
         self, *, instances: Collection[InstanceUrl] = (), sessions: Collection[SessionId] = ()
     ) -> list[Recorded]:
-        return await self._database.read(lambda c: handing_out.recorded(c, self._database, instances, sessions))
+        return await self._database.read_aside(lambda c: handing_out.recorded(c, self._database, instances, sessions))
 
     async def adrift(self, *, for_s: float, limit: int) -> list[Placement]:
         return await self._database.read(lambda c: placement_reads.adrift(c, self._database, for_s, limit))
@@ -339,7 +339,7 @@ class SqlDirectory:
 
     async def loads(self, workspace: WorkspaceId | None = None) -> list[InstanceLoad]:
         since = self._clock.now() - KNOWN_FOR
-        return await self._database.read(lambda c: roster.loads(c, since, workspace))
+        return await self._database.read_aside(lambda c: roster.loads(c, since, workspace))
 
     async def keys(self) -> list[Key]:
         return await self._database.read(keys.unrevoked_keys)

@@ -135,11 +135,13 @@ class PostgresDatabase:
 
     async def _once(self, engine: AsyncEngine, fn: Callable[[Connection], T]) -> T:
         connection = await self._connected(engine)
+        pooled = _info(connection).get(_POOLED)
         try:
             value = await connection.run_sync(_run, fn)
         except DRIVER_ERRORS as error:
-            if isinstance(error, TimeoutError):
-                # A server that is there ends a slow statement before that: the way to it is silent, for all.
+            if isinstance(error, TimeoutError) and not pooled:
+                # A server that is there ends a slow statement before that: the way to it is silent, for all. A pooler
+                # may only be busy, and would be more so with everybody coming anew.
                 self.doubt()
             # Tidying up a connection that no longer answers takes as long as the failure itself did.
             self._clean_up(connection, broken=isinstance(error, OSError | TimeoutError))

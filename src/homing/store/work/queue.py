@@ -19,6 +19,9 @@ from homing.store.work.jobs import is_head, job_of
 
 T = TypeVar("T")
 
+_MANY = 1_000
+"""Sessions; asking after more of them is in no hurry."""
+
 
 class SqlWork:
     """`ports.Work` on SQLite and PostgreSQL.
@@ -70,7 +73,10 @@ class SqlWork:
         return await self._database.read(lambda c: _page(c, page, kind, state))
 
     async def open_of(self, kind: str, dedups: Collection[str]) -> dict[str, Job]:
-        return await self._database.read(lambda c: _open_of(c, kind, dedups)) if dedups else {}
+        if not dedups:
+            return {}
+        read = self._database.read_aside if len(dedups) > _MANY else self._database.read
+        return await read(lambda c: _open_of(c, kind, dedups))
 
     async def latest(self, kind: str, dedup: str) -> Job | None:
         return await self._database.read(lambda c: _latest(c, kind, dedup))
