@@ -52,7 +52,7 @@ async def test_what_no_list_settles_is_refused_with_the_line_to_set(api: Api) ->
     api.world.hold(B, X)
     answer = await report(api, told("session_ready", X), url=LOCALHOST)
     assert (answer.status_code, answer.json()["code"]) == (422, "instance_unknown")
-    assert "LARAVEL_URL=http://127.0.0.1:8000/in/N" in answer.json()["detail"]
+    assert "LARAVEL_URL=http://localhost:8000/in/N" in answer.json()["detail"]
 
 
 async def test_while_a_list_that_could_tell_is_away_the_sender_is_asked_to_come_again(api: Api) -> None:
