@@ -5,7 +5,7 @@ from bite.defect import Defect, tests
 _ANSWERS = (tests("drivers/test_poisoned_answers.py"),)
 _CLAIMS = (tests("decide/test_claims.py", "flows/test_false_claims.py"),)
 _RECORD = (tests("contract/test_directory_placements.py"),)
-_ADDRESSES = (tests("decide/test_addresses.py", "drivers/test_dial.py"),)
+_ADDRESSES = (tests("decide/test_where_instances_may_be.py", "drivers/test_dial.py"),)
 _CODES = (tests("decide/test_codes.py"),)
 _ECHO = (tests("flows/test_send.py"),)
 _OWN_KEYS = (tests("serve/test_own_keys_api.py"),)

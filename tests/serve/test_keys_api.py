@@ -63,7 +63,7 @@ async def test_an_end_is_put_off_or_taken_away(api: Api) -> None:
     assert "expires_at" not in (await api.call("PATCH", f"/keys/{key['id']}", {"expires_at": None})).json()
 
 
-@pytest.mark.parametrize("end", [soon(-1), "2027-01-31T12:00:00", "tomorrow", 7])
+@pytest.mark.parametrize("end", ["2026-01-31T12:00:00+00:00", "2027-01-31T12:00:00", "tomorrow", 7])
 async def test_an_end_in_the_past_or_without_a_zone_is_refused(api: Api, end: Any) -> None:
     assert (await api.call("POST", "/keys", {"expires_at": end})).status_code == 422
     assert (await api.call("PATCH", f"/keys/{id_of(api, 'reader')}", {"expires_at": end})).status_code == 422
