@@ -1,5 +1,6 @@
 """Commands that ask the gateway which HOMING_API_URL names: what they ask, and what they make of the answer."""
 
+import json
 import socket
 from urllib.parse import parse_qs, urlsplit
 
@@ -201,9 +202,11 @@ def test_with_json_a_refusal_is_the_document(homing: CommandLine, gateway: Scrip
 
 def test_an_answer_that_is_no_gateways_is_said_to_be_that(homing: CommandLine, gateway: ScriptedGateway):
     gateway.answer("GET", "/cache", b"<html>Bad Gateway</html>", 502)
-    ran = homing("cache", "stats", "--json")
+    ran = homing("cache", "stats")
     assert (ran.code, ran.out) == (2, "")
     assert "is it a Homing gateway?" in ran.err
+    told = json.loads(homing("cache", "stats", "--json").out)
+    assert "is it a Homing gateway?" in told["detail"]
 
 
 def test_the_key_does_not_follow_a_redirect(homing: CommandLine, gateway: ScriptedGateway):

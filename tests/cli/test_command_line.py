@@ -1,5 +1,6 @@
 """The command line as such: help, wrong use, exit codes, quick starting, terminals and pipes."""
 
+import json
 import os
 import pty
 import re
@@ -80,7 +81,6 @@ def test_the_version_is_the_packages(homing: CommandLine):
         (("moves", "--kind", "nonsense"), "--kind"),
         (("serve", "--port", "70000"), "--port"),
         (("demo", "--accounts", "0"), "--accounts"),
-        (("demo", "--json"), "--story"),
         (("demo", "--gateways", "2"), "--database"),
         (("demo", "--instance-ports", "7999"), "8000"),
         (("cache", "forget"), "--session"),
@@ -99,6 +99,13 @@ def test_wrong_use_is_one_sentence_that_names_it_and_exit_code_2(
     assert (ran.code, ran.out) == (2, "")
     assert named in ran.err
     assert ran.err.count("\n") == 1
+
+
+def test_wrong_use_with_json_is_one_document_that_says_it(homing: CommandLine):
+    ran = homing("demo", "--json")
+    told = json.loads(ran.out)
+    assert (ran.code, told["code"]) == (2, "cannot_start")
+    assert "--story" in told["detail"]
 
 
 @pytest.mark.parametrize(
