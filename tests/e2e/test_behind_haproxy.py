@@ -21,6 +21,7 @@ EXAMPLE = Path(__file__).parents[2] / "docs" / "deploy" / "haproxy.cfg"
 
 pytestmark = [
     pytest.mark.e2e,
+    pytest.mark.walk,
     pytest.mark.skipif(HAPROXY is None, reason="NOT RUN: haproxy is not installed (Debian: apt-get install haproxy)"),
 ]
 

@@ -207,7 +207,7 @@ async def test_a_page_that_was_lost_for_a_moment_is_not_started_by_us(fleet: New
     assert shown["attention"] == []
 
 
-@pytest.mark.parametrize("takes_s", [8, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("takes_s", [8, pytest.param(30, marks=[pytest.mark.slow, pytest.mark.walk])])
 async def test_a_slow_restore_is_starting_and_never_logged_out(tmp_path: Path, takes_s: int) -> None:
     async with settled(tmp_path) as fleet:
         account = await fleet.paired(PHONE)
@@ -230,6 +230,7 @@ async def test_a_slow_restore_is_starting_and_never_logged_out(tmp_path: Path, t
         assert [line["by"] for line in fleet.judged("client_opened")] == ["create", "restore"]
 
 
+@pytest.mark.walk
 async def test_a_send_during_a_slow_restore_is_not_ready_and_says_when_to_come_again(fleet: Newcomer) -> None:
     account = await fleet.paired(PHONE)
     node = fleet.node_of(account)

@@ -8,7 +8,7 @@ import pytest
 
 from bench.fleet import Answered, Fleet, open_fleet
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.walk]
 
 DONE_AND_SPOILT = ("garbage", "half", "huge", "drop_after")
 """The instance did its work, and its answer is of no use."""

@@ -19,6 +19,7 @@ from services import PostgresServer
 PG_DUMP, PG_RESTORE = (shutil.which(name) for name in ("pg_dump", "pg_restore"))
 pytestmark = [
     pytest.mark.e2e,
+    pytest.mark.walk,
     pytest.mark.skipif(
         PG_DUMP is None or PG_RESTORE is None,
         reason="NOT RUN: pg_dump and pg_restore are not installed (Debian: postgresql-client)",

@@ -21,7 +21,7 @@ from homing.demo.processes import environment
 from homing.store.db.migrating import newest_revision, schema_version
 from tests.ports import free_ports
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.walk]
 
 ROOT = Path(__file__).parents[2]
 VERSIONS = "src/homing/store/migrations/versions"

@@ -14,7 +14,7 @@ from newcomer import Newcomer, settled
 
 from tests.models.node_service.process import NodeProcess
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.walk]
 
 BACK_WITHIN_S = 30.0
 
