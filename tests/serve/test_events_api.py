@@ -128,12 +128,15 @@ async def test_a_store_that_is_away_does_not_end_a_stream(api: Api, monkeypatch:
     monkeypatch.setattr(api.gateway.feed, "_heartbeat_s", 0.01)
     account = await api.account()
     async with watching(api) as watcher:
+        asked = asyncio.Event()
 
         async def away(*_: object, **__: object) -> None:
+            asked.set()
             raise StoreUnavailable("away")
 
         with monkeypatch.context() as patched:
             patched.setattr(api.gateway.stores.events, "page", away)
+            await asked.wait()  # no reading from before is under way any more
             await tell(api, account["session_id"], 1)
             assert (await watcher.block()).startswith(": ")
         assert (await watcher.event())[1]["payload"]["n"] == 1
