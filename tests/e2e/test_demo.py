@@ -309,7 +309,7 @@ def test_instances_report_and_a_session_started_elsewhere_is_corrected_at_once(t
         session = running.account(144)["session_id"]
         started = {"api_key": running.state["instance_api_key"], "session_id": session, "workspace_id": 1}
         assert ask("POST", f"{elsewhere}/api/sessions", started)["status"] == "connected"
-        until(lambda: running.ask("GET", "/accounts/144")["instance_url"] == elsewhere, within_s=5)
+        until(lambda: running.ask("GET", "/accounts/144")["instance_url"] == elsewhere, within_s=15)
         newest = running.ask("GET", "/moves?account=144")["data"][0]
         assert (newest["from_url"], newest["to_url"]) == (home, elsewhere)
         # Both tell of it at the same moment, and either may be heard first.
