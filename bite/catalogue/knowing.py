@@ -41,6 +41,14 @@ DEFECTS: tuple[Defect, ...] = (
         _RECONCILE,
     ),
     Defect(
+        "departure-drowns-an-arrival",
+        "who told that a session came is not asked when another one tells that it left",
+        "homing/flows/webhooks/hints.py",
+        "return replace(kept, others=frozenset(self.senders | later.senders))",
+        "return later",
+        _HINTS,
+    ),
+    Defect(
         "hint-is-believed",
         "a session moves on the word of the claimant, its present holder not asked",
         "homing/flows/webhooks/hints.py",

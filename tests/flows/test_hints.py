@@ -237,6 +237,34 @@ async def test_a_newer_word_counts_for_more_than_waiting_for_an_older_one() -> N
         assert (await it.placement(account)).instance_url == C
 
 
+@pytest.mark.parametrize("left", ["session_disconnected", "session_status_changed"])
+@pytest.mark.parametrize("between_s", [0.0, 0.51])
+async def test_who_tells_that_it_came_is_asked_although_another_one_tells_that_it_left(
+    left: str, between_s: float
+) -> None:
+    async with hinting(A, B) as (it, hints):
+        account = await it.account(A, held=False)
+        if between_s == 0.0:
+            it.world.hold(B, account.session_id, epoch=2)
+        hints.offer(Hint(account.session_id, "session_ready", B))
+        await it.clock.sleep(between_s)
+        it.world.hold(B, account.session_id, epoch=2)
+        hints.offer(Hint(account.session_id, left, A))
+        await it.clock.sleep(SETTLED_S)
+        assert (await it.placement(account)).instance_url == B
+
+
+async def test_an_arrival_whose_list_is_behind_is_waited_for_although_the_departure_is_told_after_it() -> None:
+    async with hinting(A, B) as (it, hints):
+        account = await it.account(A, held=False)
+        hints.offer(Hint(account.session_id, "session_ready", B))
+        hints.offer(Hint(account.session_id, "session_disconnected", A))
+        await it.clock.sleep(0.1)
+        it.world.hold(B, account.session_id, epoch=2)
+        await it.clock.sleep(SETTLED_S)
+        assert (await it.placement(account)).instance_url == B
+
+
 async def test_many_words_of_one_session_are_one_look() -> None:
     async with hinting(A) as (it, hints):
         account = await it.account(A)

@@ -5,6 +5,7 @@ cannot do it leaves out, and that is refused here with a sentence.
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import quote
@@ -42,7 +43,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class GatewayDriver:
+class GatewayDriver(ABC):
     """`ports.Driver` for one family. Keys are by instance, with a default for those that have none of their own.
 
     A subclass has `family`, `title`, `base` and `checked`, and the methods `key_headers`, `fault_of`, `health`,
@@ -68,27 +69,29 @@ class GatewayDriver:
 
     # --- what a family says -------------------------------------------------------------------------------------
 
+    @abstractmethod
     def key_headers(self, key: str) -> Mapping[str, str]:
         """The headers that show the key."""
-        raise NotImplementedError
 
+    @abstractmethod
     def fault_of(self, reply: Reply, secrets: Sequence[str]) -> Fault:
         """The fault that an answer other than 2xx is."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def health(self, instance: InstanceUrl, *, timeout_s: float) -> InstanceHealth | Fault:
-        raise NotImplementedError
+        """What the gateway says of itself, and which version it is where it tells."""
 
+    @abstractmethod
     async def listed(self, instance: InstanceUrl, until: float) -> Listing | Fault:
         """The sessions that the instance has open."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def one(self, instance: InstanceUrl, session_id: SessionId, until: float) -> ListedSession | Fault:
         """One session; SESSION_NOT_FOUND if the instance does not know it."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def send(self, instance: InstanceUrl, message: OutgoingText, *, timeout_s: float) -> Receipt | Fault:
-        raise NotImplementedError
+        """Send one text. A receipt only with the id that WhatsApp has the message under."""
 
     async def open_one(self, instance: InstanceUrl, session: SessionStart, until: float) -> ListedSession | Fault:
         """Open a session that is not open there."""

@@ -46,6 +46,13 @@ def located(instances: Collection[Instance], url: str) -> Instance | None:
     return next((each for each in instances if each.url == wanted), None)
 
 
+def newest(earlier: Hint, later: Hint) -> Hint:
+    """Which of two hints at one session is to be followed: the later one, except that an arrival outlasts a departure
+    from somewhere else. A session that moves is told of by both ends, and only the arrival says where to look."""
+    outlasts = earlier.kind in ARRIVED and later.kind not in ARRIVED and earlier.sender != later.sender
+    return earlier if outlasts else later
+
+
 def look_again_after_s(
     hint: Hint,
     looks: int,

@@ -6,7 +6,7 @@ session changed or all of an instance's. The lists go through the same judgment 
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -38,8 +38,20 @@ STORE_PAUSE_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
+    """A hint to be followed. `others` spoke of the session before it, and are asked as well."""
+
     hint: Hint
     looks: int = 0
+    others: frozenset[InstanceUrl] = frozenset()
+
+    @property
+    def senders(self) -> set[InstanceUrl]:
+        return {*self.others, *(() if self.hint.sender is None else (self.hint.sender,))}
+
+    def and_then(self, later: "_Wanted") -> "_Wanted":
+        """One hint for both; whoever spoke is asked."""
+        kept = self if hints.newest(self.hint, later.hint) is self.hint else later
+        return replace(kept, others=frozenset(self.senders | later.senders))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +62,7 @@ class _Looked:
 
 
 class Hints:
-    """Follows hints in the background, each session's newest one only."""
+    """Follows hints in the background, one at a time of each session."""
 
     def __init__(
         self,
@@ -74,12 +86,12 @@ class Hints:
         self._free = asyncio.Semaphore(ROUNDS_AT_ONCE)
 
     def offer(self, hint: Hint) -> None:
-        """Note a hint, to be followed soon. It replaces an earlier one of the same session."""
+        """Note a hint, to be followed soon, in place of an earlier one that says no more of the same session."""
         known = hint.session_id in self._waiting or hint.session_id in self._later
         if not known and len(self._waiting) + len(self._later) >= WAITING_MAX:
             log.warning("A hint is left to the periodic sync: too many wait", session_id=hint.session_id)
             return
-        self._waiting[hint.session_id] = _Wanted(hint)
+        self._wait(hint.session_id, self._waiting.get(hint.session_id), _Wanted(hint))
         self._some.set()
 
     async def run(self) -> None:
@@ -118,14 +130,20 @@ class Hints:
             )
             if after_s is not None:
                 self._later.add(session)
-                rounds.create_task(self._again({session: _Wanted(each.hint, each.looks + 1)}, after_s))
+                rounds.create_task(self._again({session: replace(each, looks=each.looks + 1)}, after_s))
 
     async def _again(self, earlier: Mapping[SessionId, _Wanted], after_s: float) -> None:
-        """Look once more, except where a newer hint of the session waits already."""
+        """Look once more, together with what was said of the session meanwhile."""
         await self._clock.sleep(after_s)
         self._later -= earlier.keys()
-        self._waiting = {**earlier, **self._waiting}
+        for session, again in earlier.items():
+            self._wait(session, again, self._waiting.get(session))
         self._some.set()
+
+    def _wait(self, session: SessionId, earlier: _Wanted | None, later: _Wanted | None) -> None:
+        both = earlier.and_then(later) if earlier is not None and later is not None else earlier or later
+        if both is not None:
+            self._waiting[session] = both
 
     # --- one round ----------------------------------------------------------------------------------------------
 
@@ -163,7 +181,7 @@ class Hints:
         self, wanted: Mapping[SessionId, _Wanted], accounts: Mapping[SessionId, Account]
     ) -> list[InstanceUrl]:
         """The senders and the present holders, so far as they are instances that we know."""
-        senders = [wanted[session].hint.sender for session in accounts]
+        senders = [sender for session in accounts for sender in wanted[session].senders]
         holders = [account.placement.instance_url for account in accounts.values()]
         known = self._lists.instances()
         return [url for url in known if url in {*senders, *holders}]
