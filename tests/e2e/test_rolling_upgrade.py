@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.walk]
 ROOT = Path(__file__).parents[2]
 VERSIONS = "src/homing/store/migrations/versions"
 READY_WITHIN_S = 60.0
-RELEASES = {"0004": "0005_first_contact.py", "0005": "0006_firm_ground.py"}
+RELEASES = {"0005": "0006_firm_ground.py", "0006": "0007_any_fleet.py"}
 """The revision that a release works with, and the migration that the next one brought."""
 
 
