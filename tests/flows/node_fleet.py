@@ -42,6 +42,7 @@ from homing.model.fleet import (
     Takeover,
     WorkspaceId,
 )
+from homing.model.gateways import Traits
 from homing.ports import NewAccount, Roster, RosterChanged
 from homing.store.db.opening import open_database
 from homing.store.directory.directory import SqlDirectory
@@ -254,6 +255,9 @@ class NodeFleet:
 
     def driver(self, url: InstanceUrl) -> WebjsDriver:
         return self._driver
+
+    def traits(self, url: InstanceUrl) -> Traits:
+        return WebjsDriver.traits
 
     async def capabilities(self, url: InstanceUrl, *, timeout_s: float, fresh: bool = False) -> Capabilities | Fault:
         health = await self._driver.health(url, timeout_s=timeout_s)

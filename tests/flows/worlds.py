@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from homing.decide.sending.recovery import SendPolicy
+from homing.drivers.registry import traits_of
 from homing.flows.discovery.listings import Lists
 from homing.flows.discovery.rediscover import Rediscovery
 from homing.flows.discovery.wakeups import News
@@ -34,6 +35,7 @@ from homing.model.fleet import (
     Takeover,
     WorkspaceId,
 )
+from homing.model.gateways import Traits
 from homing.model.sending import Outcome, Receipt, Text
 from homing.ports import (
     Clock,
@@ -147,6 +149,9 @@ class World:
 
     def driver(self, url: InstanceUrl) -> "World":
         return self
+
+    def traits(self, url: InstanceUrl) -> Traits:
+        return traits_of(self.drivers.get(url, "webjs"))
 
     async def capabilities(self, url: InstanceUrl, *, timeout_s: float, fresh: bool = False) -> Capabilities | Fault:
         instance = self.instances[url]

@@ -19,7 +19,7 @@ from homing.drivers.http.wire import MIB, Calls, Reply
 from homing.drivers.redact import shown
 from homing.model.faults import Fault, Phase
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, NoList, SessionId, SessionStatus
-from homing.model.gateways import is_checked
+from homing.model.gateways import Traits, is_checked
 from homing.model.sending import Receipt
 from homing.ports import InstanceHealth, OutgoingText, PairingCode, SessionStart
 
@@ -57,6 +57,8 @@ class GatewayDriver(ABC):
     base: ClassVar[Capabilities] = Capabilities()
     checked: ClassVar[tuple[str, str]]
     """The oldest and the newest version that the driver was checked against."""
+    traits: ClassVar[Traits]
+    """What bounds recovery, beside `base`. A family that says nothing of it: as `homing.model.gateways.Traits`."""
 
     def __init__(
         self, wire: Calls, *, api_keys: Mapping[InstanceUrl, str] | None = None, default_api_key: str = ""

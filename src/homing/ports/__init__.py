@@ -42,6 +42,7 @@ from homing.model.fleet import (
 from homing.model.fleet import (
     InstanceLoad as InstanceLoad,
 )
+from homing.model.gateways import Traits
 from homing.model.messages import Claimed as Claimed
 from homing.model.messages import InUse as InUse
 from homing.model.messages import MessageRecord, StoredAnswer
@@ -579,6 +580,10 @@ class Fleet(Protocol):
 
     def driver(self, url: InstanceUrl) -> Driver:
         """The driver for an address; of one that is not listed any more, the default family's."""
+        ...
+
+    def traits(self, url: InstanceUrl) -> Traits:
+        """What is true of the family of the instance there, whatever it declares."""
         ...
 
     async def capabilities(self, url: InstanceUrl, *, timeout_s: float, fresh: bool = False) -> Capabilities | Fault:

@@ -16,7 +16,8 @@ from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, AccountUuid, InstanceUrl, SessionStatus, Takeover
 from homing.model.work import Job, JobState
 from homing.ports import AccountPlaced, NewNames, Page
-from homing.serve import fleet_views, starting_views, views
+from homing.serve import ability_views, fleet_views, starting_views, views
+from homing.serve.ability_views import CapabilitiesView
 from homing.serve.access import Caller
 from homing.serve.api.context import (
     ADMIN,
@@ -92,6 +93,11 @@ class AccountsController(Controller):
     @get("/{ref:str}", guards=[READ], summary="Show an account")
     async def show(self, ref: Ref, gateway: TheGateway, caller: Asking) -> AccountView:
         return await _shown(gateway, await gateway.accounts.shown(await account_of(gateway, caller, ref)))
+
+    @get("/{ref:str}/capabilities", guards=[READ], opt=also(409), summary="What can be done for its session, in words")
+    async def capabilities(self, ref: Ref, gateway: TheGateway, caller: Asking) -> CapabilitiesView:
+        """By the judgments that recovery itself asks. 409 `account_not_placed` while it is on no instance."""
+        return ability_views.capabilities(await gateway.moving.abilities(await account_of(gateway, caller, ref)))
 
     @patch("/{ref:str}", guards=[ADMIN], opt=also(409), summary="Change an account")
     async def change(
