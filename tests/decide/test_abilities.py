@@ -23,7 +23,7 @@ from homing.model.fleet import (
     Takeover,
     WorkspaceId,
 )
-from homing.model.gateways import Traits
+from homing.model.instances.gateways import Traits
 
 URL = InstanceUrl("http://gateway:1")
 ACCOUNT = Account(

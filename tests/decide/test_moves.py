@@ -17,7 +17,7 @@ from homing.decide.moves.rules import (
     take_back,
 )
 from homing.model.fleet import Capabilities, InstanceUrl, PlacementState, SessionId, SessionStatus, Takeover
-from homing.model.gateways import Traits
+from homing.model.instances.gateways import Traits
 
 POLICY = MovePolicy()
 S = Resident(SessionId("s"), InstanceUrl("http://a:1"))

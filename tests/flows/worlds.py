@@ -13,7 +13,6 @@ from homing.flows.discovery.rediscover import Rediscovery
 from homing.flows.discovery.wakeups import News
 from homing.flows.sending.send import Sending
 from homing.lab.sim.world import SeededEntropy, VirtualClock
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import (
     Account,
     AccountUuid,
@@ -35,8 +34,9 @@ from homing.model.fleet import (
     Takeover,
     WorkspaceId,
 )
-from homing.model.gateways import Traits
-from homing.model.sending import Outcome, Receipt, Text
+from homing.model.instances.gateways import Traits
+from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.sending import Outcome, Receipt, Text
 from homing.ports import (
     Clock,
     InstanceHealth,

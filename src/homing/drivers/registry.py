@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from homing.model.gateways import Traits
+from homing.model.instances.gateways import Traits
 from homing.ports import Driver
 
 GROUP = "homing.drivers"

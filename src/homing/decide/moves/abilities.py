@@ -9,7 +9,7 @@ from enum import StrEnum
 from homing.decide.knowledge import doubt
 from homing.decide.moves import movable
 from homing.model.fleet import Account, Capabilities, Instance, InstanceMode, Takeover
-from homing.model.gateways import Traits
+from homing.model.instances.gateways import Traits
 
 
 class Deed(StrEnum):

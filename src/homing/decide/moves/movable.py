@@ -10,7 +10,7 @@ from homing.model.fleet import (
     SessionStatus,
     Takeover,
 )
-from homing.model.gateways import Traits
+from homing.model.instances.gateways import Traits
 
 _RESTING = {
     SessionStatus.STOPPED: "it was stopped by request; start it first",

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from homing.decide.moves import abilities
 from homing.decide.moves.abilities import Ability, Held
 from homing.model.errors import Code, Problem
-from homing.model.faults import Fault
 from homing.model.fleet import Account, Capabilities
+from homing.model.sends.faults import Fault
 from homing.ports import Fleet
 
 ASK_TIMEOUT_S = 2.0
