@@ -58,7 +58,7 @@ class GatewayDriver(ABC):
     checked: ClassVar[tuple[str, str]]
     """The oldest and the newest version that the driver was checked against."""
     traits: ClassVar[Traits]
-    """What bounds recovery, beside `base`. A family that says nothing of it: as `homing.model.instances.gateways.Traits`."""
+    """What bounds recovery, beside `base`. Of a family that says nothing of it, `Traits` as they come."""
 
     def __init__(
         self, wire: Calls, *, api_keys: Mapping[InstanceUrl, str] | None = None, default_api_key: str = ""

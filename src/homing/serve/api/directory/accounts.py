@@ -16,8 +16,7 @@ from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, AccountUuid, InstanceUrl, SessionStatus, Takeover
 from homing.model.work import Job, JobState
 from homing.ports import AccountPlaced, NewNames, Page
-from homing.serve import ability_views, fleet_views, starting_views, views
-from homing.serve.ability_views import CapabilitiesView
+from homing.serve import fleet_views, starting_views, views
 from homing.serve.api.context import (
     ADMIN,
     READ,
@@ -35,6 +34,8 @@ from homing.serve.api.context import (
     url_of,
     uuid_of,
 )
+from homing.serve.api.directory import capabilities as told_capabilities
+from homing.serve.api.directory.capabilities import CapabilitiesView
 from homing.serve.bodies import AccountBody, AccountChanges, MigrateBody, RehomeBody, StartAllBody
 from homing.serve.callers.access import Caller
 from homing.serve.fleet_views import WantedView
@@ -97,7 +98,7 @@ class AccountsController(Controller):
     @get("/{ref:str}/capabilities", guards=[READ], opt=also(409), summary="What can be done for its session, in words")
     async def capabilities(self, ref: Ref, gateway: TheGateway, caller: Asking) -> CapabilitiesView:
         """By the judgments that recovery itself asks. 409 `account_not_placed` while it is on no instance."""
-        return ability_views.capabilities(await gateway.moving.abilities(await account_of(gateway, caller, ref)))
+        return told_capabilities.capabilities(await gateway.moving.abilities(await account_of(gateway, caller, ref)))
 
     @patch("/{ref:str}", guards=[ADMIN], opt=also(409), summary="Change an account")
     async def change(
