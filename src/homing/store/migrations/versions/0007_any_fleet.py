@@ -6,6 +6,13 @@ from typing import Any
 from alembic import op
 from sqlalchemy import Column
 
+from homing.store.migrations.customers_and_receivers import (
+    create_deliveries,
+    create_receivers,
+    drop_deliveries,
+    drop_receivers,
+)
+
 revision = "0007"
 down_revision = "0006"
 serves_from = "0004"
@@ -16,9 +23,13 @@ def upgrade() -> None:
     for table, columns in _more().items():
         for column in columns:
             op.add_column(table, column)
+    create_deliveries()
+    create_receivers()
 
 
 def downgrade() -> None:
+    drop_receivers()
+    drop_deliveries()
     for table, columns in _more().items():
         for column in reversed(columns):
             op.drop_column(table, column.name)
