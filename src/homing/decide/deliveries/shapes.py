@@ -62,13 +62,13 @@ def telling(kind: str, session_id: str | None, payload: Mapping[str, Any]) -> Te
     """What customers are told of an event; None: nothing."""
     if (status := _status_of(kind, payload)) is not None:
         return Telling(EventType.SESSION_STATUS, status=f"{status}: {_why(payload)}")
-    type = _type_of(kind, payload)
-    if type is None:
+    told = _type_of(kind, payload)
+    if told is None:
         return None
     chat = chat_of(payload)
     named = _message_id(payload)
-    once = f"{session_id}|{named}|{type}|{_reader(payload)}" if named and type in _ONCE else ""
-    return Telling(type, chat, once)
+    once = f"{session_id}|{named}|{told}|{_reader(payload)}" if named and told in _ONCE else ""
+    return Telling(told, chat, once)
 
 
 def body(event: ToldEvent) -> dict[str, Any]:
