@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from homing.decide.phones.addressing import read_recipient
-from homing.model import content_json
-from homing.model.addresses import Address, AddressKind, Recipient
-from homing.model.content import (
+from homing.model.errors import Code, Problem
+from homing.model.sends import content_json
+from homing.model.sends.addresses import Address, AddressKind, Recipient
+from homing.model.sends.content import (
     CAPTIONED,
     MEDIA_TYPES,
     ContactContent,
@@ -28,7 +29,6 @@ from homing.model.content import (
     TextContent,
     words_of,
 )
-from homing.model.errors import Code, Problem
 from homing.serve.content import ContentFields, content_of
 
 URL = "https://x.example/a"

@@ -10,11 +10,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, NewType, Self
 
-from homing.model.addresses import AddressKind
-from homing.model.content import MessageType
+from homing.model.sends.addresses import AddressKind
+from homing.model.sends.content import MessageType
 
 if TYPE_CHECKING:
-    from homing.model.faults import Fault
+    from homing.model.sends.faults import Fault
 
 SessionId = NewType("SessionId", str)
 AccountUuid = NewType("AccountUuid", str)

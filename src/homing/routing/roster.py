@@ -8,9 +8,9 @@ import structlog
 from homing.drivers import Drivers
 from homing.drivers.declared import Declared
 from homing.drivers.recognition.withheld import Withheld
-from homing.model.faults import Fault
 from homing.model.fleet import Capabilities, InstanceUrl
-from homing.model.gateways import DEFAULT_FAMILY, Recognised
+from homing.model.instances.gateways import DEFAULT_FAMILY, Recognised
+from homing.model.sends.faults import Fault
 from homing.ports import CacheCleared, Clock, Directory, Driver, Notice, Roster, RosterChanged, StoreUnavailable
 
 log = structlog.get_logger("homing")

@@ -12,8 +12,9 @@ from typing import Annotated, TypeVar, assert_never
 import msgspec
 from msgspec import Meta
 
-from homing.model.addresses import Address, AddressKind
-from homing.model.content import (
+from homing.model.errors import Code, Problem
+from homing.model.sends.addresses import Address, AddressKind
+from homing.model.sends.content import (
     CAPTIONED,
     MEDIA_TYPES,
     ContactContent,
@@ -31,7 +32,6 @@ from homing.model.content import (
     RevokeContent,
     TextContent,
 )
-from homing.model.errors import Code, Problem
 
 MESSAGE_MAX = 65_536
 CAPTION_MAX = 4_096

@@ -17,23 +17,23 @@ from homing.flows.sending.admission import Admissions
 from homing.flows.sending.idempotent_send import Driven, KeyedSends
 from homing.flows.sending.send import Sending
 from homing.flows.sending.send_records import Recorder
-from homing.model import content_json
 from homing.model.access import Scope
-from homing.model.addresses import Address, Recipient
-from homing.model.content import Content, TextContent, words_of
 from homing.model.errors import Code, Problem
 from homing.model.fleet import AccountUuid, Contact, ContactUuid, Route, WorkspaceId
-from homing.model.messages import StoredAnswer
-from homing.model.sending import NotSent, Outcome, Sent, Text, Unknown
+from homing.model.sends import content_json
+from homing.model.sends.addresses import Address, Recipient
+from homing.model.sends.content import Content, TextContent, words_of
+from homing.model.sends.messages import StoredAnswer
+from homing.model.sends.sending import NotSent, Outcome, Sent, Text, Unknown
 from homing.ports import Clock, Entropy, Routes, StoreUnavailable
-from homing.serve import problems, readable
-from homing.serve.access import Caller, allow, recognised
 from homing.serve.bodies import SendBody
+from homing.serve.callers.access import Caller, allow, recognised
+from homing.serve.callers.keyring import Keyring
+from homing.serve.callers.rate_limits import RateLimits
+from homing.serve.callers.workspaces import Workspaces
 from homing.serve.content import content_of
-from homing.serve.keyring import Keyring
+from homing.serve.http import problems, readable
 from homing.serve.metrics import Metrics
-from homing.serve.rate_limits import RateLimits
-from homing.serve.workspaces import Workspaces
 
 log = structlog.get_logger("homing")
 

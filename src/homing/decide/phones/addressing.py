@@ -4,9 +4,9 @@ import re
 
 from homing.decide.phones.reading import quoted, read
 from homing.decide.phones.writing import plain
-from homing.model.addresses import Address, AddressKind, Recipient, is_id, kind_of
 from homing.model.errors import Code
 from homing.model.phones import Bare, Number, Unreadable
+from homing.model.sends.addresses import Address, AddressKind, Recipient, is_id, kind_of
 
 _PHONES = ("c.us", "s.whatsapp.net")
 _DEVICE = re.compile(r"(?P<name>\d+)(?:[:_]\d{1,5})?")

@@ -1,9 +1,9 @@
 """Can this instance send that, to there? Asked before anything leaves."""
 
-from homing.model.addresses import Address
-from homing.model.content import Content, MessageType
 from homing.model.fleet import Capabilities
-from homing.model.sending import FailureCode
+from homing.model.sends.addresses import Address
+from homing.model.sends.content import Content, MessageType
+from homing.model.sends.sending import FailureCode
 
 
 def beyond(content: Content, recipient: Address, can: Capabilities, driver: str) -> tuple[FailureCode, str] | None:
