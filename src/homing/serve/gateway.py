@@ -26,6 +26,7 @@ from homing.flows.operations.pairing import Pairing
 from homing.flows.operations.rebalance import Balance
 from homing.flows.webhooks.unknown_senders import UnknownSenders
 from homing.ports import Clock, Entropy
+from homing.ports.egress import Egress
 from homing.routing.cache import RouteCache
 from homing.routing.roster import LiveFleet
 from homing.serve.callers.keyring import Keyring
@@ -84,3 +85,4 @@ class Gateway:
     unknown_senders: UnknownSenders
     moving: Moving
     restoring: Restoring
+    egress: Egress
