@@ -49,6 +49,7 @@ from homing.flows.moves.move_jobs import KIND as REHOME
 from homing.flows.moves.move_jobs import PATIENCE as REHOME_PATIENCE
 from homing.flows.moves.move_jobs import Rehoming, WishList
 from homing.flows.moves.prospects import Prospects
+from homing.flows.operations.abilities import AbilitiesOf
 from homing.flows.operations.accounts import Accounts
 from homing.flows.operations.deleting import Deleting
 from homing.flows.operations.drain import Drains
@@ -351,6 +352,7 @@ def _moving(settings: Settings, stores: Stores, fleet: LiveFleet, kept: _Kept, c
     directory, grants = stores.directory, stores.grants
     watching, wishes, braked = kept.watching, kept.rehoming, kept.keeper.braked
     return Moving(
+        abilities=AbilitiesOf(fleet),
         drains=Drains(directory, fleet, stores.work, wishes, clock),
         exits=Exits(directory, grants, stores.leases, wishes, fleet),
         migrations=Migrations(directory, fleet, grants, watching, wishes),
