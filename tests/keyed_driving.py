@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 from homing.decide.sending.idempotency import Drive, InFlight, Mismatch
 from homing.flows.sending.idempotent_send import HeldKey, KeyedSends
 from homing.model.fleet import WorkspaceId
-from homing.model.messages import StoredAnswer
-from homing.model.sending import Outcome
+from homing.model.sends.messages import StoredAnswer
+from homing.model.sends.sending import Outcome
 
 Driven = tuple[Outcome, StoredAnswer]
 

@@ -10,11 +10,11 @@ from homing.flows.sending.send import Sending
 from homing.flows.sending.send_records import Recorder
 from homing.ports import Clock, Entropy
 from homing.routing.cache import RouteCache
-from homing.serve.keyring import Keyring
+from homing.serve.callers.keyring import Keyring
+from homing.serve.callers.rate_limits import RateLimits
+from homing.serve.callers.workspaces import Workspaces
 from homing.serve.metrics import Metrics
-from homing.serve.rate_limits import RateLimits
 from homing.serve.sends import SendEndpoint
-from homing.serve.workspaces import Workspaces
 from homing.store.opened import Stores
 
 Callers = tuple[Keyring, RateLimits, Workspaces]
@@ -29,6 +29,11 @@ class Taking:
     keyed: KeyedSends
     recorder: Recorder
     endpoint: SendEndpoint
+
+    @property
+    def services(self) -> tuple[KeyedSends, Recorder]:
+        """What has to run for as long as the gateway is at work."""
+        return self.keyed, self.recorder
 
 
 def taking_in(
@@ -46,11 +51,12 @@ def taking_in(
     admissions = Admissions(settings.admission_policy, metrics.refused)
     metrics.sends_in_progress.set_function(lambda: admissions.sends)
     secret = settings.message_id_secret
-    accepting = Accepting(routes, workspaces.number, admissions, keyed, entropy, secret=secret)
+    accepting = Accepting(routes, workspaces.recipient, admissions, keyed, entropy, secret=secret)
     recorder = Recorder(stores.messages, clock)
     endpoint = SendEndpoint(
         keyring=keyring,
         rate_limits=rate_limits,
+        workspaces=workspaces,
         accepting=accepting,
         sending=sending,
         recorder=recorder,

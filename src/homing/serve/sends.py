@@ -16,15 +16,17 @@ from homing.flows.sending.send_records import Recorder
 from homing.model.access import Scope
 from homing.model.errors import Code, Problem
 from homing.model.fleet import AccountUuid, ContactUuid, Route
-from homing.model.messages import StoredAnswer
-from homing.model.sending import NotSent, Outcome, Sent, Text, Unknown
+from homing.model.sends.messages import StoredAnswer
+from homing.model.sends.sending import NotSent, Outcome, Sent, Text, Unknown
 from homing.ports import Clock, StoreUnavailable
-from homing.serve import problems, readable
-from homing.serve.access import Caller, allow, recognised
 from homing.serve.bodies import SendBody
-from homing.serve.keyring import Keyring
+from homing.serve.callers.access import Caller, allow, recognised
+from homing.serve.callers.keyring import Keyring
+from homing.serve.callers.rate_limits import RateLimits
+from homing.serve.callers.workspaces import Workspaces
+from homing.serve.content import content_of
+from homing.serve.http import problems, readable
 from homing.serve.metrics import Metrics
-from homing.serve.rate_limits import RateLimits
 
 _CUT_OFF = "the gateway was ended before the send was; whether the message left is not known"
 _decode = msgspec.json.Decoder(SendBody).decode
@@ -49,13 +51,14 @@ class SendEndpoint:
         *,
         keyring: Keyring,
         rate_limits: RateLimits,
+        workspaces: Workspaces,
         accepting: Accepting,
         sending: Sending,
         recorder: Recorder,
         clock: Clock,
         metrics: Metrics,
     ) -> None:
-        self._keyring, self._rate_limits = keyring, rate_limits
+        self._keyring, self._rate_limits, self._workspaces = keyring, rate_limits, workspaces
         self._accepting, self._sending, self._recorder = accepting, sending, recorder
         self._clock, self._metrics = clock, metrics
         self._driving: set[asyncio.Task[Any]] = set()
@@ -82,7 +85,7 @@ class SendEndpoint:
         began_s = self._clock.monotonic()
         try:
             allow(caller, Scope.SEND)
-            asked = asked_by(caller, readable.read(raw, _decode))
+            asked = asked_by(caller, readable.read(raw, _decode), self._workspaces)
             self._accepting.enter(asked)
             return _told(await self._sent(asked, key, began_s))
         except Problem as problem:
@@ -123,26 +126,23 @@ class SendEndpoint:
             self._driving.discard(task)
 
 
-def asked_by(caller: Caller, body: SendBody) -> AskedSend:
+def asked_by(caller: Caller, body: SendBody, workspaces: Workspaces) -> AskedSend:
     """What the caller asks to be sent. Raises Problem."""
-    _check_kind(body)
+    _check_recipient(body)
     account = AccountUuid(body.account_uuid.lower())
     if caller.names_another(body.workspace_id):
         raise no_account(account)
+    workspace = caller.acting_for(body.workspace_id)
     return AskedSend(
-        workspace_id=caller.acting_for(body.workspace_id),
+        workspace_id=workspace,
         account_uuid=account,
-        text=body.message,
-        kind=body.type,
+        content=content_of(body, lambda text: workspaces.recipient(workspace, text).address),
         contact_uuid=ContactUuid(body.contact_uuid.lower()) if body.contact_uuid is not None else None,
         phone=body.phone,
     )
 
 
-def _check_kind(body: SendBody) -> None:
-    if body.type != "text" or body.media_url is not None or body.file_name is not None:
-        field = "type" if body.type != "text" else "media_url" if body.media_url is not None else "file_name"
-        raise Problem(Code.UNSUPPORTED_TYPE, "Only messages of type `text` can be sent for now", field=field)
+def _check_recipient(body: SendBody) -> None:
     if (body.contact_uuid is None) == (body.phone is None):
         raise Problem(Code.INVALID_REQUEST, "Name the recipient by either contact_uuid or phone", field="contact_uuid")
 

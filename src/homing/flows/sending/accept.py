@@ -15,15 +15,17 @@ from homing.flows.sending.admission import Admissions
 from homing.flows.sending.idempotent_send import HeldKey, KeyedSends
 from homing.model.errors import Code, Problem
 from homing.model.fleet import AccountUuid, Contact, ContactUuid, Route, WorkspaceId
-from homing.model.messages import StoredAnswer
-from homing.model.phones import Number
-from homing.model.sending import Outcome, Text
+from homing.model.sends import content_json
+from homing.model.sends.addresses import Address, Recipient
+from homing.model.sends.content import Content, TextContent, words_of
+from homing.model.sends.messages import StoredAnswer
+from homing.model.sends.sending import Outcome, Text
 from homing.ports import Entropy, Routes
 
 KEY_MAX = 255
 _canonical = msgspec.json.Encoder().encode
-ReadNumber = Callable[[WorkspaceId, str], Number]
-"""The number that somebody of the workspace wrote. Raises Problem `phone_invalid` or `phone_ambiguous`."""
+ReadRecipient = Callable[[WorkspaceId, str], Recipient]
+"""Whom somebody of the workspace wrote to. Raises Problem `phone_invalid` or `phone_ambiguous`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,7 @@ class AskedSend:
 
     workspace_id: WorkspaceId
     account_uuid: AccountUuid
-    text: str
-    kind: str = "text"
+    content: Content
     contact_uuid: ContactUuid | None = None
     phone: str | None = None
 
@@ -53,7 +54,7 @@ class Accepting:
     def __init__(
         self,
         routes: Routes,
-        number: ReadNumber,
+        read: ReadRecipient,
         admissions: Admissions,
         keyed: KeyedSends,
         entropy: Entropy,
@@ -61,7 +62,7 @@ class Accepting:
         secret: bytes,
     ) -> None:
         """`secret`: what message ids are derived with from idempotency keys."""
-        self._routes, self._number, self._admissions = routes, number, admissions
+        self._routes, self._read, self._admissions = routes, read, admissions
         self._keyed, self._entropy, self._secret = keyed, entropy, secret
 
     def enter(self, asked: AskedSend) -> None:
@@ -76,35 +77,37 @@ class Accepting:
 
     async def take(self, asked: AskedSend, key: str | None) -> TakenIn | StoredAnswer:
         """The message, or the answer that its key was given before. Raises Problem and StoreUnavailable."""
-        route, number = await self.addressed(asked)
+        route, recipient = await self.addressed(asked)
         if key is None:
             message_id = idempotency.message_id(self._entropy.token(9))
-            return TakenIn(_text(self._entropy.uuid(), message_id, route, number, asked.text), route)
-        return await self._keyed_once(checked_key(key), asked, route, number)
+            return TakenIn(_text(self._entropy.uuid(), message_id, route, recipient, asked.content), route)
+        return await self._keyed_once(checked_key(key), asked, route, recipient)
 
     async def settle(self, taken: TakenIn, outcome: Outcome, answer: StoredAnswer) -> None:
         """How it ended: under its key the same is answered again, unless it may be tried again."""
         if taken.key is not None:
             await self._keyed.settle(taken.key, outcome, answer)
 
-    async def addressed(self, asked: AskedSend) -> tuple[Route, Number]:
-        """The sender's route and the recipient's number. Raises Problem and StoreUnavailable."""
+    async def addressed(self, asked: AskedSend) -> tuple[Route, Recipient]:
+        """The sender's route and the recipient. Raises Problem and StoreUnavailable."""
         route, contact = await self._routes.route(asked.workspace_id, asked.account_uuid, asked.contact_uuid)
         if route is None:
             raise no_account(asked.account_uuid)
         if asked.phone is not None:
-            return route, self._number(route.workspace_id, asked.phone)
+            return route, self._read(route.workspace_id, asked.phone)
         return route, _recipient(contact, asked)
 
-    async def _keyed_once(self, key: str, asked: AskedSend, route: Route, number: Number) -> TakenIn | StoredAnswer:
+    async def _keyed_once(
+        self, key: str, asked: AskedSend, route: Route, recipient: Recipient
+    ) -> TakenIn | StoredAnswer:
         """Ours to send, unless somebody sends it or did."""
         found = await self._keyed.begin(
-            route.workspace_id, key, fingerprint(route, number, asked), self._entropy.uuid()
+            route.workspace_id, key, fingerprint(route, recipient, asked.content), self._entropy.uuid()
         )
         match found:
             case HeldKey(admission=Drive() as drive):
                 message_id = idempotency.derived_message_id(self._secret, route.workspace_id, route.account_uuid, key)
-                text = _text(drive.message_uuid, message_id, route, number, asked.text, repeated=drive.repeated)
+                text = _text(drive.message_uuid, message_id, route, recipient, asked.content, repeated=drive.repeated)
                 return TakenIn(text, route, found)
             case InFlight(message_uuid=message_uuid):
                 detail = f"A send with this Idempotency-Key is in progress (message {message_uuid})"
@@ -133,25 +136,34 @@ def no_account(uuid: AccountUuid) -> Problem:
     return Problem(Code.ACCOUNT_NOT_FOUND, f"There is no account {uuid} in this workspace")
 
 
-def fingerprint(route: Route, number: Number, asked: AskedSend) -> str:
-    """What makes two requests the same message."""
-    return idempotency.fingerprint(_canonical([route.account_uuid, number.digits, asked.kind, asked.text]))
+def fingerprint(route: Route, recipient: Recipient, content: Content) -> str:
+    """What makes two requests the same message.
+
+    Of a plain text it is that of the releases before: a key that one of them was given is known again.
+    """
+    to = str(recipient.address)
+    if isinstance(content, TextContent) and content == TextContent(content.text):
+        return idempotency.fingerprint(_canonical([route.account_uuid, to, "text", content.text]))
+    return idempotency.fingerprint(_canonical([route.account_uuid, to, content_json.written(content)]))
 
 
-def _recipient(contact: Contact | None, asked: AskedSend) -> Number:
+def _recipient(contact: Contact | None, asked: AskedSend) -> Recipient:
     if contact is None:
         raise Problem(Code.CONTACT_NOT_FOUND, f"There is no contact {asked.contact_uuid} in this workspace")
-    return Number(contact.phone_as_written or contact.phone, contact.phone)
+    return Recipient(contact.phone_as_written or contact.phone, Address.of(contact.phone))
 
 
-def _text(uuid: str, message_id: str, route: Route, number: Number, text: str, *, repeated: bool = False) -> Text:
+def _text(
+    uuid: str, message_id: str, route: Route, recipient: Recipient, content: Content, *, repeated: bool = False
+) -> Text:
     return Text(
         uuid=uuid,
         message_id=message_id,
         workspace_id=route.workspace_id,
         account_uuid=route.account_uuid,
-        recipient_phone=number.digits,
-        text=text,
+        recipient_phone=str(recipient.address),
+        text=words_of(content),
         repeated=repeated,
-        phone_as_written=number.written,
+        phone_as_written=recipient.written,
+        content=content,
     )
