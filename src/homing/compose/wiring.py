@@ -153,18 +153,7 @@ def wired(
         egress=egress,
     )
     _show(stores, kept, fitness, alerts, metrics)
-    services = (
-        fleet,
-        keyring,
-        workspaces,
-        alerts,
-        taking.keyed,
-        taking.recorder,
-        looking.hints,
-        overlooked,
-        intake,
-        scheduler,
-    )
+    services = (fleet, keyring, workspaces, alerts, looking.hints, overlooked, intake, scheduler, *taking.services)
     known = (doubts, reports.unknown, reports.rejections, fitness, strays, _housekeeping(settings, stores, clock))
     moved = (looking.take_backs, kept.watching, kept.keeper, kept.worker, gateway.moving.drains, gateway.restoring)
     return gateway, [part.run for part in (*services, *known, *moved)]
