@@ -10,6 +10,7 @@ from homing.store.db.database import Database
 from homing.store.db.migrating import migrate
 from homing.store.db.opening import open_database
 from homing.store.db.write_proof import SqlWriteProof
+from homing.store.deliveries.stores import SqlDeliveries, SqlEndpoints
 from homing.store.directory.directory import SqlDirectory
 from homing.store.grants.grants import SqlGrants
 from homing.store.grants.leases import SqlLeases
@@ -71,4 +72,6 @@ def stores_on(
         proof=SqlWriteProof(database),
         restart_claims=directory,
         logins=SqlLogins(database),
+        endpoints=SqlEndpoints(database),
+        deliveries=SqlDeliveries(database, notices),
     )

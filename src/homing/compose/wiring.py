@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from homing.compose.customers import customers_of
 from homing.compose.joining import all_hear, fitness_of, reporting
 from homing.compose.restoring import restoring_of
 from homing.compose.taking_in import taking_in
@@ -117,6 +118,7 @@ def wired(
     reports, feed = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock), _feed(settings, keyring)
     _subscribe(stores, overlooked, feed)
     auditing = Auditing(stores.audit, clock, settings.audit_keys, keep_days=settings.homing_audit_days)
+    customers = customers_of(settings, stores, egress, alerts, metrics, clock, entropy, reached)
     scheduler = _scheduler(settings, stores, looking.sync, auditing, metrics, clock, entropy)
     gateway = Gateway(
         settings=settings,
@@ -151,12 +153,13 @@ def wired(
         moving=_moving(settings, stores, fleet, kept, clock),
         restoring=restoring_of(settings, stores, fleet, kept, alerts, clock),
         egress=egress,
+        endpoints=customers.operations,
     )
     _show(stores, kept, fitness, alerts, metrics)
     services = (fleet, keyring, workspaces, alerts, looking.hints, overlooked, intake, scheduler, *taking.services)
     known = (doubts, reports.unknown, reports.rejections, fitness, strays, _housekeeping(settings, stores, clock))
     moved = (looking.take_backs, kept.watching, kept.keeper, kept.worker, gateway.moving.drains, gateway.restoring)
-    return gateway, [part.run for part in (*services, *known, *moved)]
+    return gateway, [part.run for part in (*services, *known, *moved, *customers.services)]
 
 
 def _intake(settings: Settings, stores: Stores, hints: Hints, said: Said, clock: Clock, entropy: Entropy) -> Intake:

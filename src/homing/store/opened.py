@@ -15,6 +15,7 @@ from homing.ports import (
     Work,
     WriteProof,
 )
+from homing.ports.deliveries import Deliveries, Endpoints
 from homing.ports.doubts import RestartClaims
 from homing.ports.logins import Logins
 from homing.store.db.database import Database
@@ -38,3 +39,5 @@ class Stores:
     proof: WriteProof
     restart_claims: RestartClaims
     logins: Logins
+    endpoints: Endpoints
+    deliveries: Deliveries

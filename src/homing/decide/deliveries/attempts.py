@@ -19,7 +19,8 @@ _LATER_BY = 0.2
 """Jitter is added only, so that no schedule gets shorter than it says."""
 RETRY_AFTER_MAX_S = 24 * _HOUR_S
 _GONE = 410
-_SOME_FAILURES = 3
+SOME_FAILURES = 3
+"""In a row; from then on an endpoint is tried with one delivery at a time, and let be in between."""
 _GATE_MAX_S = {RetrySchedule.STANDARD: 60.0, RetrySchedule.SHORT: 8.0}
 _SMOOTHING = 0.2
 
@@ -68,19 +69,19 @@ def health_after(
     if succeeded:
         return EndpointHealth(latency_ms=smoothed, last_success_at=now)
     failures = before.failures + 1
-    let_be_s = min(2.0 ** min(failures - _SOME_FAILURES, 10), _GATE_MAX_S[schedule])
+    let_be_s = min(2.0 ** min(failures - SOME_FAILURES, 10), _GATE_MAX_S[schedule])
     return replace(
         before,
         failures=failures,
         failing_since=before.failing_since or now,
-        retry_at=now + timedelta(seconds=let_be_s) if failures >= _SOME_FAILURES else None,
+        retry_at=now + timedelta(seconds=let_be_s) if failures >= SOME_FAILURES else None,
         latency_ms=smoothed,
     )
 
 
 def is_slow(health: EndpointHealth, policy: PatiencePolicy) -> bool:
     """Whether it is told in the line of those that fail or take long, so that the others need not wait for it."""
-    return health.failures >= _SOME_FAILURES or health.latency_ms >= policy.slow_ms
+    return health.failures >= SOME_FAILURES or health.latency_ms >= policy.slow_ms
 
 
 def state_after(health: EndpointHealth, *, now: datetime, policy: PatiencePolicy) -> tuple[EndpointState, str]:

@@ -24,7 +24,6 @@ from homing.model.deliveries.deliveries import (
     DeliveryId,
     DeliveryState,
     DueDelivery,
-    ToldEvent,
 )
 from homing.model.deliveries.endpoints import EndpointHealth, EndpointId, EndpointRecord, EndpointState
 from homing.model.egress import CallAnswer, CallFailed
@@ -40,6 +39,8 @@ QUICK, SLOW = "deliver", "deliver_slow"
 BODY_KEPT = 2_048
 """Bytes of an endpoint's answer that are kept."""
 _SOON_S = 60.0
+_UNTELLABLE = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
+"""What an event that is no such event raises when it is written down: it fails alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class _Turn:
     @property
     def concurrency(self) -> int:
         """One that keeps failing is tried with one delivery at a time."""
-        return 1 if self.health.failures else self.endpoint.settings.concurrency
+        return 1 if self.health.failures >= attempts.SOME_FAILURES else self.endpoint.settings.concurrency
 
     @property
     def busy(self) -> set[DeliveryId]:
@@ -172,31 +173,36 @@ class Telling:
         return bool(found)
 
     async def _attempt(self, turn: _Turn, due: DueDelivery) -> Attempted:
-        began, began_s = self._clock.now(), self._clock.monotonic()
-        delivery = due.delivery
         if due.event is None:
-            nothing = Attempt(delivery.attempts + 1, began, 0, None, "the event was forgotten before it was told", "")
-            return Attempted(delivery, nothing, DeliveryState.DEAD, began)
-        answer = await self._call(turn, due.event)
-        took_s = self._clock.monotonic() - began_s
-        step = attempts.next_step(
-            answer,
-            attempt=delivery.round_attempts + 1,
-            schedule=turn.endpoint.settings.schedule,
-            now=self._clock.now(),
-            chance=self._entropy.random(),
-        )
+            return self._dead(due.delivery, "the event was forgotten before it was told")
+        try:
+            body = encoded(shapes.body(due.event))
+        except _UNTELLABLE as error:
+            return self._dead(due.delivery, f"the event cannot be told: {str(error) or type(error).__name__}")
+        return await self._tried(turn, due.delivery, body)
+
+    async def _tried(self, turn: _Turn, delivery: Delivery, body: bytes) -> Attempted:
+        began, began_s = self._clock.now(), self._clock.monotonic()
+        answer = await self._call(turn, delivery.event_id, body)
+        took_s, now = self._clock.monotonic() - began_s, self._clock.now()
+        nth, schedule = delivery.round_attempts + 1, turn.endpoint.settings.schedule
+        step = attempts.next_step(answer, attempt=nth, schedule=schedule, now=now, chance=self._entropy.random())
         if step.gone:
             turn.gone = step.reason
         self._counted(_outcome(answer), took_s)
-        status = answer.status if isinstance(answer, CallAnswer) else None
-        body = answer.body.decode("utf-8", "replace") if isinstance(answer, CallAnswer) else ""
-        attempt = Attempt(delivery.attempts + 1, began, round(took_s * 1000), status, step.reason, body)
-        return Attempted(delivery, attempt, step.state, self._clock.now() + timedelta(seconds=step.after_s))
+        status, said = (answer.status, answer.body) if isinstance(answer, CallAnswer) else (None, b"")
+        shown, took_ms = said.decode("utf-8", "replace"), round(took_s * 1000)
+        attempt = Attempt(delivery.attempts + 1, began, took_ms, status, step.reason, shown)
+        return Attempted(delivery, attempt, step.state, now + timedelta(seconds=step.after_s))
 
-    async def _call(self, turn: _Turn, event: ToldEvent) -> CallAnswer | CallFailed:
-        body = encoded(shapes.body(event))
-        headers = {"content-type": "application/json", **self._signed(turn, event.id, body)}
+    def _dead(self, delivery: Delivery, reason: str) -> Attempted:
+        """One that cannot be told to anybody: it fails alone, and says nothing of its endpoint."""
+        now = self._clock.now()
+        attempt = Attempt(delivery.attempts + 1, now, 0, None, reason, "")
+        return Attempted(delivery, attempt, DeliveryState.DEAD, now, called=False)
+
+    async def _call(self, turn: _Turn, webhook_id: str, body: bytes) -> CallAnswer | CallFailed:
+        headers = {"content-type": "application/json", **self._signed(turn, webhook_id, body)}
         return await self._egress.post(
             turn.endpoint.settings.url, body, headers, timeout_s=self._policy.timeout_s, keep_bytes=BODY_KEPT
         )
@@ -209,6 +215,8 @@ class Telling:
             del turn.under_way[task]
             ended = task.result()
             turn.ended.append(ended)
+            if not ended.called:
+                continue
             turn.health = attempts.health_after(
                 turn.health,
                 succeeded=ended.state is DeliveryState.DELIVERED,
@@ -216,7 +224,7 @@ class Telling:
                 schedule=turn.endpoint.settings.schedule,
                 now=self._clock.now(),
             )
-        if turn.health.failures:
+        if turn.concurrency == 1:
             turn.queue.clear()  # what was fetched for many at once is fetched again, one by one
 
     async def _write_down(self, turn: _Turn) -> None:

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import structlog
 
-from homing.decide.deliveries.attempts import PatiencePolicy
+from homing.decide.deliveries.attempts import SOME_FAILURES, PatiencePolicy
 from homing.flows.background.alerts import AlertBook
 from homing.flows.deliveries.telling import QUICK, SLOW
 from homing.model.alerts import About, AlertKind, Subject
@@ -23,7 +23,6 @@ LOOK_EVERY_S = 2.0
 GATHER_S = 0.05
 TIDY_EVERY_S = 60.0
 PRUNED_AT_ONCE = 2_000
-SOME_FAILURES = 3
 
 
 class Waking:

@@ -101,9 +101,13 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Attempted:
-    """A delivery, its attempt, and what follows from it: its state, and when it is due again if it is pending."""
+    """A delivery, its attempt, and what follows from it: its state, and when it is due again if it is pending.
+
+    Not `called`: the event could not be told to anybody, which says nothing of the endpoint.
+    """
 
     delivery: Delivery
     attempt: Attempt
     state: DeliveryState
     due_at: datetime
+    called: bool = True
