@@ -62,6 +62,7 @@ def customers_of(
         entropy,
         alerts,
         policy,
+        waking.look,
         metrics.delivered,
         reached,
     )
@@ -84,4 +85,4 @@ def secrets_of(settings: Settings, entropy: Entropy) -> DerivedSecrets:
 
 
 def _duty(telling: Telling, at_once: int) -> Duty:
-    return Duty(handler=telling.do, policy=_PATIENCE, at_once=at_once, lease_s=LEASE_S, poll_s=2.0)
+    return Duty(handler=telling.do, policy=_PATIENCE, at_once=at_once, lease_s=LEASE_S, poll_s=5.0)

@@ -101,23 +101,30 @@ class Deliveries(Protocol):
         """Those to be made now, without those under way; of an ordered endpoint's lane the first."""
         ...
 
-    async def next_due_s(self, id: EndpointId) -> float | None:
+    async def next_due_s(self, endpoint: EndpointRecord) -> float | None:
         """In how many seconds the next one of the endpoint is due, at the least 0. None: nothing waits."""
         ...
 
     async def record(
-        self, endpoint: EndpointId, attempted: Sequence[Attempted], health: EndpointHealth, *, recovered: bool
+        self,
+        endpoint: EndpointId,
+        attempted: Sequence[Attempted],
+        health: EndpointHealth,
+        *,
+        recovered: bool,
+        as_of: datetime,
     ) -> None:
-        """How attempts ended, and how the endpoint is after them, in one transaction."""
+        """How attempts ended, and how the endpoint is after them by the clock that shows `as_of` now, in one
+        transaction. Once it has `recovered`, what waits for a later attempt is due."""
         ...
 
     async def disable(self, id: EndpointId, reason: str) -> int:
         """Tell the endpoint nothing more; how many deliveries died of it."""
         ...
 
-    async def wake(self, quick: str, slow: str, *, slow_ms: int, failures: int) -> int:
+    async def wake(self, quick: str, slow: str, *, slow_ms: int, failures: int) -> float | None:
         """See to it that each endpoint for which something is due has a job: of the kind `slow` those that failed so
-        often in a row, or take so long on average. How many were woken."""
+        often in a row, or take so long on average. In how many seconds something is due next; None: nothing waits."""
         ...
 
     async def bound(self, *, most: int) -> list[EndpointId]:

@@ -21,7 +21,7 @@ RETRY_AFTER_MAX_S = 24 * _HOUR_S
 _GONE = 410
 SOME_FAILURES = 3
 """In a row; from then on an endpoint is tried with one delivery at a time, and let be in between."""
-_GATE_MAX_S = {RetrySchedule.STANDARD: 60.0, RetrySchedule.SHORT: 8.0}
+_GATE_MAX_S = {RetrySchedule.STANDARD: 300.0, RetrySchedule.SHORT: 8.0}
 _SMOOTHING = 0.2
 
 

@@ -7,8 +7,7 @@ was not written down is told again, under the same `webhook-id`.
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -86,7 +85,7 @@ class _Turn:
 
 
 class Telling:
-    """Does the turns. `counted` hears of each attempt: what came of it, and how long it took in seconds."""
+    """Does the turns. `look` sees to later ones; `counted` hears what came of each attempt, and how many s it took."""
 
     def __init__(
         self,
@@ -98,12 +97,13 @@ class Telling:
         entropy: Entropy,
         alerts: AlertBook,
         policy: TellingPolicy | None = None,
+        look: Callable[[], None] = lambda: None,
         counted: Callable[[str, float], None] = lambda _outcome, _s: None,
         reached: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._endpoints, self._deliveries, self._egress, self._secrets = endpoints, deliveries, egress, secrets
         self._clock, self._entropy, self._alerts = clock, entropy, alerts
-        self._policy, self._counted, self._reached = policy or TellingPolicy(), counted, reached
+        self._policy, self._look, self._counted, self._reached = policy or TellingPolicy(), look, counted, reached
 
     async def do(self, job: Job) -> Ending:
         """One turn of the endpoint that the job names. Raises StoreUnavailable."""
@@ -115,7 +115,7 @@ class Telling:
         finally:
             for task in turn.under_way:
                 task.cancel()
-        return await self._ending(turn)
+        return await self._ending(turn, job.kind)
 
     async def _begin(self, id: EndpointId) -> _Turn | None:
         endpoint, sealed = await self._endpoints.find(id), await self._endpoints.secrets(id)
@@ -124,7 +124,8 @@ class Telling:
         both = [sealed.newest] + ([sealed.previous] if sealed.previous is not None else [])
         opened = [self._secrets.unseal(f"endpoint {id}", each) for each in both]
         until_s = self._clock.monotonic() + self._policy.slice_s
-        return _Turn(endpoint, opened, endpoint.health, until_s, was_failing=endpoint.health.failures > 0)
+        health = replace(endpoint.health, retry_at=None)  # it has passed, by the store's clock
+        return _Turn(endpoint, opened, health, until_s, was_failing=endpoint.health.failures > 0)
 
     async def _go_on(self, turn: _Turn) -> None:
         while True:
@@ -193,13 +194,13 @@ class Telling:
         status, said = (answer.status, answer.body) if isinstance(answer, CallAnswer) else (None, b"")
         shown, took_ms = said.decode("utf-8", "replace"), round(took_s * 1000)
         attempt = Attempt(delivery.attempts + 1, began, took_ms, status, step.reason, shown)
-        return Attempted(delivery, attempt, step.state, now + timedelta(seconds=step.after_s))
+        return Attempted(delivery, attempt, step.state, step.after_s)
 
     def _dead(self, delivery: Delivery, reason: str) -> Attempted:
         """One that cannot be told to anybody: it fails alone, and says nothing of its endpoint."""
         now = self._clock.now()
         attempt = Attempt(delivery.attempts + 1, now, 0, None, reason, "")
-        return Attempted(delivery, attempt, DeliveryState.DEAD, now, called=False)
+        return Attempted(delivery, attempt, DeliveryState.DEAD, called=False)
 
     async def _call(self, turn: _Turn, webhook_id: str, body: bytes) -> CallAnswer | CallFailed:
         headers = {"content-type": "application/json", **self._signed(turn, webhook_id, body)}
@@ -232,19 +233,23 @@ class Telling:
             return
         self._reached("delivery answered")
         recovered = turn.was_failing and any(each.state is DeliveryState.DELIVERED for each in turn.ended)
-        await self._deliveries.record(turn.endpoint.id, turn.ended, turn.health, recovered=recovered)
+        await self._deliveries.record(
+            turn.endpoint.id, turn.ended, turn.health, recovered=recovered, as_of=self._clock.now()
+        )
         self._reached("delivery recorded")
         turn.was_failing = turn.health.failures > 0
         turn.ended = []
 
-    async def _ending(self, turn: _Turn) -> Ending:
+    async def _ending(self, turn: _Turn, line: str) -> Ending:
         await self._judge(turn)
         if turn.gone:
             return Done(turn.gone)
-        due_s = await self._deliveries.next_due_s(turn.endpoint.id)
+        due_s = await self._deliveries.next_due_s(turn.endpoint)
         if turn.health.retry_at is not None and due_s is not None:
             due_s = max(due_s, (turn.health.retry_at - self._clock.now()).total_seconds())
-        if due_s is None or due_s > _SOON_S:
+        right_line = SLOW if attempts.is_slow(turn.health, self._policy.patience) else QUICK
+        if due_s is None or due_s > _SOON_S or line != right_line:
+            self._look()  # perhaps there is something by now, and if not, it is known when there will be
             return Done("nothing is due for it")
         return Retry(max(due_s, 0.0), "its turn is over", counts=False)
 

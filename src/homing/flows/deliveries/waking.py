@@ -19,8 +19,9 @@ from homing.ports.deliveries import Deliveries
 
 log = structlog.get_logger("homing")
 
-LOOK_EVERY_S = 2.0
+LOOK_EVERY_S = 30.0
 GATHER_S = 0.05
+STORE_PAUSE_S = 1.0
 TIDY_EVERY_S = 60.0
 PRUNED_AT_ONCE = 2_000
 
@@ -37,9 +38,11 @@ class Waking:
         *,
         backlog_max: int,
         keep_days: float,
+        look_every_s: float = LOOK_EVERY_S,
     ) -> None:
         self._deliveries, self._alerts, self._clock, self._patience = deliveries, alerts, clock, patience
         self._backlog_max, self._keep_s = backlog_max, keep_days * 86_400
+        self._look_every_s = look_every_s
         self._news = asyncio.Event()
         self._store_is_away = False
 
@@ -54,8 +57,11 @@ class Waking:
     async def run(self) -> None:
         tidied_s = self._clock.monotonic()
         while True:
+            next_s: float | None = None
             try:
-                await self._deliveries.wake(QUICK, SLOW, slow_ms=self._patience.slow_ms, failures=SOME_FAILURES)
+                next_s = await self._deliveries.wake(
+                    QUICK, SLOW, slow_ms=self._patience.slow_ms, failures=SOME_FAILURES
+                )
                 if self._clock.monotonic() - tidied_s >= TIDY_EVERY_S:
                     tidied_s = self._clock.monotonic()
                     await self._tidy()
@@ -64,11 +70,16 @@ class Waking:
                 if not self._store_is_away:
                     log.warning("Endpoints cannot be woken; tried again until they can", error=str(error))
                 self._store_is_away = True
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_EVERY_S):
-                    await self._news.wait()
-            self._news.clear()
-            await self._clock.sleep(GATHER_S)
+            await self._wait(next_s)
+
+    async def _wait(self, next_s: float | None) -> None:
+        """Until there is news, or something is due. News that come together are looked after together."""
+        at_most_s = STORE_PAUSE_S if self._store_is_away else self._look_every_s
+        with suppress(TimeoutError):
+            async with asyncio.timeout(at_most_s if next_s is None else min(next_s, at_most_s)):
+                await self._news.wait()
+        self._news.clear()
+        await self._clock.sleep(GATHER_S)
 
     async def _tidy(self) -> None:
         for full in await self._deliveries.bound(most=self._backlog_max):

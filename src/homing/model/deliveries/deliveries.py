@@ -101,7 +101,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Attempted:
-    """A delivery, its attempt, and what follows from it: its state, and when it is due again if it is pending.
+    """A delivery, its attempt, and what follows from it: its state, and in how many seconds it is due if it is pending.
 
     Not `called`: the event could not be told to anybody, which says nothing of the endpoint.
     """
@@ -109,5 +109,5 @@ class Attempted:
     delivery: Delivery
     attempt: Attempt
     state: DeliveryState
-    due_at: datetime
+    after_s: float = 0.0
     called: bool = True

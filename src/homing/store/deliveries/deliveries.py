@@ -1,7 +1,7 @@
 """Deliveries on a SQL database: which are due, how attempts ended, what is replayed, what is forgotten."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -10,6 +10,7 @@ from sqlalchemy import (
     FromClause,
     Integer,
     Row,
+    Subquery,
     Update,
     delete,
     func,
@@ -74,12 +75,7 @@ def due(
     of each lane, if that is due."""
     joined = deliveries.outerjoin(events, events.c.sequence == deliveries.c.event_sequence)
     if endpoint.settings.ordered:
-        firsts = (
-            select(deliveries.c.lane, func.min(deliveries.c.event_sequence).label("first"))
-            .where(deliveries.c.endpoint_id == endpoint.id, _PENDING)
-            .group_by(deliveries.c.lane)
-            .subquery("firsts")
-        )
+        firsts = _firsts(endpoint.id)
         joined = joined.join(firsts, firsts.c.first == deliveries.c.event_sequence)
     statement = (
         select(deliveries, *_OF_THE_EVENT)
@@ -95,11 +91,38 @@ def due(
     return [_due_of(row) for row in connection.execute(statement)]
 
 
-def next_due(connection: Connection, id: EndpointId) -> datetime | None:
-    """When the next delivery of the endpoint is due; None: nothing waits."""
-    earliest = select(func.min(deliveries.c.due_at)).where(deliveries.c.endpoint_id == id, _PENDING)
+def next_due(connection: Connection, id: EndpointId, *, ordered: bool) -> datetime | None:
+    """When the next delivery of the endpoint is due; None: nothing waits. Of an `ordered` one's lane the first counts,
+    whatever is due behind it."""
+    due_at = func.min(deliveries.c.due_at)
+    earliest = select(due_at).where(deliveries.c.endpoint_id == id, _PENDING)
+    if ordered:
+        firsts = _firsts(id)
+        earliest = earliest.join_from(deliveries, firsts, firsts.c.first == deliveries.c.event_sequence)
     found: datetime | None = connection.scalar(earliest)
     return found
+
+
+def _firsts(id: EndpointId) -> Subquery:
+    """The first delivery of each lane, by the number of its event."""
+    return (
+        select(deliveries.c.lane, func.min(deliveries.c.event_sequence).label("first"))
+        .where(deliveries.c.endpoint_id == id, _PENDING)
+        .group_by(deliveries.c.lane)
+        .subquery("firsts")
+    )
+
+
+def next_of_all(connection: Connection, *, now: datetime) -> datetime | None:
+    """When the next delivery is due that is not due yet, to whichever endpoint."""
+    of_it = select(func.min(deliveries.c.due_at)).where(
+        deliveries.c.endpoint_id == endpoints.c.id, _PENDING, deliveries.c.due_at > now
+    )
+    enabled = endpoints.c.state == EndpointState.ENABLED.value
+    first = select(of_it.scalar_subquery().label("due_at")).where(enabled).subquery("first")
+    let_be = select(func.min(endpoints.c.retry_at)).where(enabled, endpoints.c.retry_at > now)
+    found = (connection.scalar(select(func.min(first.c.due_at))), connection.scalar(let_be))
+    return min((each for each in found if each is not None), default=None)
 
 
 def without_a_job(connection: Connection, kinds: Sequence[str], *, now: datetime) -> list[AnyRow]:
@@ -117,7 +140,13 @@ def without_a_job(connection: Connection, kinds: Sequence[str], *, now: datetime
     statement = select(endpoints).where(
         endpoints.c.state == EndpointState.ENABLED.value, let_be, something_due.exists(), ~taken_care_of.exists()
     )
-    return list(connection.execute(statement.order_by(endpoints.c.id)))
+    found = connection.execute(statement.order_by(endpoints.c.id)).all()
+    return [row for row in found if not row.ordered or _first_is_due(connection, EndpointId(row.id), now)]
+
+
+def _first_is_due(connection: Connection, id: EndpointId, now: datetime) -> bool:
+    first = next_due(connection, id, ordered=True)
+    return first is not None and first <= now
 
 
 def pull_forward(connection: Connection, kinds: Sequence[str], ids: Collection[str], *, now: datetime) -> None:
@@ -375,7 +404,7 @@ def _ended_row(each: Attempted, now: datetime) -> dict[str, str | int | None]:
         "id": each.delivery.id,
         "expected": each.delivery.attempts,
         "state": each.state,
-        "due_at": written_moment(each.due_at),
+        "due_at": written_moment(now + timedelta(seconds=each.after_s)),
         "round_attempts": each.delivery.round_attempts + 1,
         "status": each.attempt.status,
         "reason": each.attempt.reason,

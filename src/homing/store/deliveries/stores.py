@@ -1,6 +1,7 @@
 """`ports.deliveries` on SQLite and PostgreSQL."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -96,20 +97,28 @@ class SqlDeliveries:
 
         return await self._database.read(found)
 
-    async def next_due_s(self, id: EndpointId) -> float | None:
+    async def next_due_s(self, endpoint: EndpointRecord) -> float | None:
         def due_in(connection: Connection) -> float | None:
-            due = deliveries.next_due(connection, id)
+            due = deliveries.next_due(connection, endpoint.id, ordered=endpoint.settings.ordered)
             return None if due is None else max((due - self._database.now(connection)).total_seconds(), 0.0)
 
         return await self._database.read(due_in)
 
     async def record(
-        self, endpoint: EndpointId, attempted: Sequence[Attempted], health: EndpointHealth, *, recovered: bool
+        self,
+        endpoint: EndpointId,
+        attempted: Sequence[Attempted],
+        health: EndpointHealth,
+        *,
+        recovered: bool,
+        as_of: datetime,
     ) -> None:
         def written(connection: Connection) -> None:
             now = self._database.now(connection)
             deliveries.record_attempts(connection, attempted, now=now)
-            deliveries.record_health(connection, endpoint, health, recovered=recovered, now=now)
+            let_be = health.retry_at and health.retry_at + (now - as_of)
+            told = replace(health, retry_at=let_be)
+            deliveries.record_health(connection, endpoint, told, recovered=recovered, now=now)
 
         await self._database.write(written)
 
@@ -118,24 +127,29 @@ class SqlDeliveries:
             lambda c: deliveries.disable(c, id, reason, now=self._database.now(c)),
         )
 
-    async def wake(self, quick: str, slow: str, *, slow_ms: int, failures: int) -> int:
-        asleep = await self._database.read(
-            lambda c: deliveries.without_a_job(c, (quick, slow), now=self._database.now(c))
-        )
+    async def wake(self, quick: str, slow: str, *, slow_ms: int, failures: int) -> float | None:
+        def looked(connection: Connection) -> tuple[list[AnyRow], float | None]:
+            now = self._database.now(connection)
+            later = deliveries.next_of_all(connection, now=now)
+            asleep = deliveries.without_a_job(connection, (quick, slow), now=now)
+            return asleep, None if later is None else (later - now).total_seconds()
+
+        asleep, next_s = await self._database.read(looked)
         if not asleep:
-            return 0
+            return next_s
         new = [
             NewJob(slow if _is_slow(row, slow_ms, failures) else quick, {"endpoint": row.id}, _key(row.id), row.id)
             for row in asleep
         ]
 
-        def woken(connection: Connection) -> tuple[int, list[Notice]]:
+        def woken(connection: Connection) -> tuple[None, list[Notice]]:
             now = self._database.now(connection)
             deliveries.pull_forward(connection, (quick, slow), [row.id for row in asleep], now=now)
             enqueued = enqueue(connection, self._database, new)
-            return len(asleep), enqueued.notices
+            return None, enqueued.notices
 
-        return await self._changes.make(woken)
+        await self._changes.make(woken)
+        return next_s
 
     async def bound(self, *, most: int) -> list[EndpointId]:
         return await self._database.write(lambda c: deliveries.bound_backlogs(c, most=most))
