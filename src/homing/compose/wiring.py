@@ -10,6 +10,7 @@ import structlog
 
 from homing.compose.joining import all_hear, fitness_of, reporting
 from homing.compose.restoring import restoring_of
+from homing.compose.taking_in import taking_in
 from homing.config import Misconfigured, Settings
 from homing.decide.fleet.health import HealthPolicy
 from homing.decide.fleet.own_keys import own_key
@@ -56,11 +57,8 @@ from homing.flows.operations.drain import Drains
 from homing.flows.operations.migrate import Migrations
 from homing.flows.operations.pairing import Pairing
 from homing.flows.operations.rebalance import Balance
-from homing.flows.sending.admission import Admissions
-from homing.flows.sending.idempotent_send import KeyedSends
 from homing.flows.sending.own_messages import Said
 from homing.flows.sending.send import Sending
-from homing.flows.sending.send_records import Recorder
 from homing.flows.webhooks.catch_up import Overlooked
 from homing.flows.webhooks.hints import Hints
 from homing.flows.webhooks.intake import Intake
@@ -78,7 +76,6 @@ from homing.serve.callers.workspaces import Workspaces
 from homing.serve.feed import EventFeed, Shares
 from homing.serve.gateway import Gateway, Moving
 from homing.serve.metrics import Metrics
-from homing.serve.sends import SendEndpoint
 from homing.store.directory import naming
 from homing.store.opened import Stores
 from homing.store.vault.settling import SqlReservations
@@ -113,8 +110,8 @@ def wired(
     accounts = _accounts(stores, fleet, entropy, metrics, kept, fitness, looking.links, settings.restoring_policy)
     doubts = _doubts(settings, stores, lists, fleet, accounts, alerts, clock)
     sending, said = _sending(settings, routes, fleet, looking.rediscovery, clock, kept, fitness, doubts)
-    asked = (keyring, rate_limits, workspaces, routes, sending)
-    sends, keyed, recorder = _send_endpoint(settings, stores, *asked, metrics, clock, entropy)
+    callers = (keyring, rate_limits, workspaces)
+    taking = taking_in(settings, stores, callers, routes, sending, metrics, clock, entropy)
     overlooked = Overlooked(stores.events, looking.hints, clock)
     intake = _intake(settings, stores, looking.hints, said, clock, entropy)
     reports, feed = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock), _feed(settings, keyring)
@@ -138,7 +135,7 @@ def wired(
         identity=identity,
         strays=StraySessions(stores.directory, lists),
         deleting=Deleting(stores.directory, fleet, lists, alerts, stores.notices),
-        sends=sends,
+        sends=taking.endpoint,
         sync=looking.sync,
         intake=reports.endpoint,
         feed=feed,
@@ -156,7 +153,7 @@ def wired(
         egress=egress,
     )
     _show(stores, kept, fitness, alerts, metrics)
-    services = (fleet, keyring, workspaces, alerts, keyed, recorder, looking.hints, overlooked, intake, scheduler)
+    services = (fleet, keyring, workspaces, alerts, looking.hints, overlooked, intake, scheduler, *taking.services)
     known = (doubts, reports.unknown, reports.rejections, fitness, strays, _housekeeping(settings, stores, clock))
     moved = (looking.take_backs, kept.watching, kept.keeper, kept.worker, gateway.moving.drains, gateway.restoring)
     return gateway, [part.run for part in (*services, *known, *moved)]
@@ -207,7 +204,7 @@ def _accounts(
     fleet: LiveFleet,
     entropy: Entropy,
     metrics: Metrics,
-    kept: "_Kept",
+    kept: "_Restoring",
     fitness: Fitness,
     links: LinkAlerts,
     restoring: RestoringPolicy,
@@ -247,7 +244,7 @@ def _sending(
     fleet: LiveFleet,
     rediscovery: Rediscovery,
     clock: Clock,
-    kept: "_Kept",
+    kept: "_Restoring",
     fitness: Fitness,
     doubts: Doubts,
 ) -> tuple[Sending, Said]:
@@ -267,39 +264,8 @@ def _sending(
     return sending, said
 
 
-def _send_endpoint(
-    settings: Settings,
-    stores: Stores,
-    keyring: Keyring,
-    rate_limits: RateLimits,
-    workspaces: Workspaces,
-    routes: RouteCache,
-    sending: Sending,
-    metrics: Metrics,
-    clock: Clock,
-    entropy: Entropy,
-) -> tuple[SendEndpoint, KeyedSends, Recorder]:
-    keyed = KeyedSends(stores.messages, clock, owner=entropy.uuid(), keep_s=settings.homing_idempotency_hours * 3600)
-    recorder = Recorder(stores.messages, clock)
-    endpoint = SendEndpoint(
-        keyring=keyring,
-        rate_limits=rate_limits,
-        workspaces=workspaces,
-        routes=routes,
-        sending=sending,
-        keyed=keyed,
-        admissions=Admissions(settings.admission_policy, metrics.refused),
-        recorder=recorder,
-        clock=clock,
-        entropy=entropy,
-        metrics=metrics,
-        secret=settings.message_id_secret,
-    )
-    return endpoint, keyed, recorder
-
-
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _Restoring:
     """What brings sessions back."""
 
     news: News
@@ -328,7 +294,7 @@ def _looking(
     fleet: LiveFleet,
     fitness: Fitness,
     alerts: AlertBook,
-    kept: _Kept,
+    kept: _Restoring,
     clock: Clock,
     entropy: Entropy,
     metrics: Metrics,
@@ -348,7 +314,7 @@ def _looking(
     )
 
 
-def _moving(settings: Settings, stores: Stores, fleet: LiveFleet, kept: _Kept, clock: Clock) -> Moving:
+def _moving(settings: Settings, stores: Stores, fleet: LiveFleet, kept: _Restoring, clock: Clock) -> Moving:
     directory, grants = stores.directory, stores.grants
     watching, wishes, braked = kept.watching, kept.rehoming, kept.keeper.braked
     return Moving(
@@ -361,7 +327,7 @@ def _moving(settings: Settings, stores: Stores, fleet: LiveFleet, kept: _Kept, c
     )
 
 
-def _show(stores: Stores, kept: _Kept, fitness: Fitness, alerts: AlertBook, metrics: Metrics) -> None:
+def _show(stores: Stores, kept: _Restoring, fitness: Fitness, alerts: AlertBook, metrics: Metrics) -> None:
     """Let every scrape see how the fleet is judged."""
     stores.notices.watch_hearing(_hearing(alerts))
 
@@ -387,7 +353,7 @@ def _keeping(
     entropy: Entropy,
     metrics: Metrics,
     reached: Reached,
-) -> _Kept:
+) -> _Restoring:
     news = News()
     watch, wrong = _watch_policy(settings), fitness.misconfigured
     watching = Watching(stores.leases, fleet, clock, entropy, watch, wrong, alerts, metrics.lagged)
@@ -415,7 +381,7 @@ def _keeping(
     keeper = Keeper(watching, rehoming, stores.directory, fleet, news, clock, keep, alerts)
     duty = Duty(together=rehoming.do, policy=REHOME_PATIENCE, at_once=1_000, lease_s=3.0, poll_s=1.0)
     worker = Worker(stores.work, clock, entropy, REHOME, duty, owner=entropy.uuid())
-    return _Kept(news, watching, rehoming, keeper, worker)
+    return _Restoring(news, watching, rehoming, keeper, worker)
 
 
 def _watch_policy(settings: Settings) -> WatchPolicy:
