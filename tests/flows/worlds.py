@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from homing.decide.sending.recovery import SendPolicy
+from homing.drivers.registry import traits_of
 from homing.flows.discovery.listings import Lists
 from homing.flows.discovery.rediscover import Rediscovery
 from homing.flows.discovery.wakeups import News
 from homing.flows.sending.send import Sending
 from homing.lab.sim.world import SeededEntropy, VirtualClock
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import (
     Account,
     AccountUuid,
@@ -34,7 +34,9 @@ from homing.model.fleet import (
     Takeover,
     WorkspaceId,
 )
-from homing.model.sending import Outcome, Receipt, Text
+from homing.model.instances.gateways import Traits
+from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.sending import Outcome, Receipt, Text
 from homing.ports import (
     Clock,
     InstanceHealth,
@@ -147,6 +149,9 @@ class World:
 
     def driver(self, url: InstanceUrl) -> "World":
         return self
+
+    def traits(self, url: InstanceUrl) -> Traits:
+        return traits_of(self.drivers.get(url, "webjs"))
 
     async def capabilities(self, url: InstanceUrl, *, timeout_s: float, fresh: bool = False) -> Capabilities | Fault:
         instance = self.instances[url]

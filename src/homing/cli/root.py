@@ -7,28 +7,13 @@ from collections.abc import Callable, Sequence
 from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 import homing
-from homing.cli import (
-    accounts,
-    audit,
-    cache,
-    chaos,
-    contacts,
-    db,
-    fleet,
-    importing,
-    keys,
-    messages,
-    moving,
-    output,
-    processes,
-    schedule,
-    sim,
-    sync,
-    workspaces,
-)
-from homing.cli.acting import command
-from homing.cli.output import note, print_json
-from homing.cli.stops import ATTENTION, CANNOT, DONE, Stopped
+from homing.cli.directory import accounts, audit, contacts, importing, keys, messages, workspaces
+from homing.cli.fleet import cache, db, instances, moving, schedule, sync
+from homing.cli.run import chaos, processes, sim
+from homing.cli.terminal import output
+from homing.cli.terminal.acting import command
+from homing.cli.terminal.output import note, print_json
+from homing.cli.terminal.stops import ATTENTION, CANNOT, DONE, Stopped
 
 _HELP = """One stable address in front of a fleet of WhatsApp session gateways: a message always finds its session.
 
@@ -101,9 +86,9 @@ def _app() -> App:
         contacts.app,
         workspaces.app,
         importing.app,
-        fleet.instances,
-        fleet.distribution,
-        fleet.moves,
+        instances.instances,
+        instances.distribution,
+        instances.moves,
         moving.drain,
         moving.undrain,
         moving.exited,

@@ -9,7 +9,7 @@ from homing.config import Settings
 from homing.model.fleet import InstanceUrl, WorkspaceId
 from homing.model.phones import Number
 from homing.ports.importing import ImportStore
-from homing.serve.workspaces import Workspaces
+from homing.serve.callers.workspaces import Workspaces
 from homing.world import SystemClock, SystemEntropy
 
 

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class Code(StrEnum):
-    """Stable words for what went wrong; `homing.serve.problems` gives each its HTTP status."""
+    """Stable words for what went wrong; `homing.serve.http.problems` gives each its HTTP status."""
 
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"
@@ -13,6 +13,10 @@ class Code(StrEnum):
     PHONE_INVALID = "phone_invalid"
     PHONE_AMBIGUOUS = "phone_ambiguous"
     UNSUPPORTED_TYPE = "unsupported_type"
+    UNSUPPORTED_RECIPIENT = "unsupported_recipient"
+    MEDIA_REFUSED = "media_refused"
+    MEDIA_NOT_FOUND = "media_not_found"
+    MEDIA_UNAVAILABLE = "media_unavailable"
     BODY_TOO_LARGE = "body_too_large"
     HEADERS_TOO_LARGE = "headers_too_large"
     REQUEST_TIMEOUT = "request_timeout"

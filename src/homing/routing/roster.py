@@ -8,9 +8,9 @@ import structlog
 from homing.drivers import Drivers
 from homing.drivers.declared import Declared
 from homing.drivers.recognition.withheld import Withheld
-from homing.model.faults import Fault
 from homing.model.fleet import Capabilities, InstanceUrl
-from homing.model.gateways import DEFAULT_FAMILY, Recognised
+from homing.model.instances.gateways import DEFAULT_FAMILY, Recognised, Traits
+from homing.model.sends.faults import Fault
 from homing.ports import CacheCleared, Clock, Directory, Driver, Notice, Roster, RosterChanged, StoreUnavailable
 
 log = structlog.get_logger("homing")
@@ -50,6 +50,13 @@ class LiveFleet:
     def speaking(self, family: str) -> Driver:
         """The family's driver. Raises ValueError, with a sentence, where there is none."""
         return self._drivers.of(family)
+
+    def traits_of(self, family: str) -> Traits:
+        """What is true of every gateway of the family."""
+        return self._drivers.traits_of(family)
+
+    def traits(self, url: InstanceUrl) -> Traits:
+        return self._drivers.traits_of(self._family(url))
 
     def recognises(self, family: str) -> bool:
         """Whether a gateway of this family is recognised by how it answers."""

@@ -22,11 +22,11 @@ from homing.decide.starting import restoring
 from homing.decide.starting.restoring import Blocked, Leave, Present, Verdict, Wait
 from homing.flows.moves.batch import Task, Underway
 from homing.flows.moves.milestones import Milestone
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import Instance, InstanceLoad, InstanceMode, InstanceUrl, ListedSession, Placement, SessionId
-from homing.model.leases import Fence
-from homing.model.restoring import Looks, Recorded
-from homing.model.vault import Arrival, Granting
+from homing.model.instances.leases import Fence
+from homing.model.instances.restoring import Looks, Recorded
+from homing.model.instances.vault import Arrival, Granting
+from homing.model.sends.faults import Fault, Phase
 from homing.model.work import Dead, Done, Retry
 
 log = structlog.get_logger("homing")
@@ -115,7 +115,8 @@ def _sharing(
 ) -> _Target | NoRoom | None:
     """Another instance that can read its login: one of its family on the same storage, and never any other."""
     assert task.account is not None
-    reason = movable.cannot_share(home.driver, home.storage, underway.means.fleet.driver(home.url).base)
+    fleet = underway.means.fleet
+    reason = movable.cannot_share(fleet.traits(home.url), home.storage, fleet.driver(home.url).base)
     if reason is not None:
         underway.end(task, Dead(f"{home.url}: {reason}"))
         return None

@@ -1,5 +1,5 @@
-"""Fleets that exist already, messages that are accepted before they are sent, events that reach customers, sessions that
-are connected and deaf."""
+"""Fleets that exist already, messages that are accepted before they are sent, events that reach customers, sessions
+that are connected and deaf."""
 
 from typing import Any
 
