@@ -5,9 +5,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from homing.compose.stores import open_stores
-from homing.config import Settings
+from homing.config import DEFAULT_INSTANCES, Settings
 from homing.model.fleet import InstanceUrl, WorkspaceId
 from homing.model.phones import Number
+from homing.model.urls import normal
 from homing.ports.importing import ImportStore
 from homing.serve.callers.workspaces import Workspaces
 from homing.world import SystemClock, SystemEntropy
@@ -15,7 +16,7 @@ from homing.world import SystemClock, SystemEntropy
 
 @dataclass(frozen=True, slots=True)
 class ImportTools:
-    """What an import works with. `instances` are those that the directory knows."""
+    """What an import works with. `instances` are those that the directory knows, or a gateway will when it starts."""
 
     store: ImportStore
     number: Callable[[WorkspaceId, str], Number]
@@ -33,5 +34,6 @@ async def open_import(settings: Settings, *, region: str | None) -> AsyncIterato
     async with open_stores(settings) as stores:
         workspaces = Workspaces(stores.directory, clock, region or settings.homing_default_region)
         await workspaces.refresh()
-        known = frozenset(instance.url for instance in await stores.directory.instances())
-        yield ImportTools(stores.imports, workspaces.number, SystemEntropy().uuid, known)
+        known = {instance.url for instance in await stores.directory.instances()} | set(settings.instances)
+        known = known or set(map(normal, DEFAULT_INSTANCES))
+        yield ImportTools(stores.imports, workspaces.number, SystemEntropy().uuid, frozenset(known))

@@ -38,6 +38,12 @@ An import writes straight to `HOMING_DATABASE_URL`, in batches. Run again, it go
 over what has changed; nothing comes to be twice. Nothing is started, stopped or paired by it.""",
 )
 
+
+def _no_option(_: object, value: str | None) -> None:
+    if value is not None and value.startswith("-") and value != "-":
+        raise ValueError(f"there is no option {value[:40]}")
+
+
 REFUSED_SHOWN = 20
 DSN_SETTING = "HOMING_IMPORT_DSN"
 
@@ -66,8 +72,10 @@ def laravel(
     dsn: Annotated[
         str | None,
         Parameter(
+            allow_leading_hyphen=True,
+            validator=_no_option,
             help="mysql://user:password@host:3306/database; `-` reads it from standard input, where no other user of"
-            f" the machine sees it. [default: the environment's {DSN_SETTING}]"
+            f" the machine sees it. [default: the environment's {DSN_SETTING}]",
         ),
     ] = None,
     /,
@@ -100,7 +108,14 @@ def laravel(
 
 @app.command
 def csv(
-    file: Annotated[str, Parameter(help="The file, plain or gzipped; `-` is standard input.")],
+    file: Annotated[
+        str,
+        Parameter(
+            allow_leading_hyphen=True,
+            validator=_no_option,
+            help="The file, plain or gzipped; `-` is standard input.",
+        ),
+    ],
     /,
     *,
     dry_run: DryRun = False,

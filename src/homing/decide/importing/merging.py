@@ -115,6 +115,8 @@ def _changed_account(row: ImportedAccount, known: KnownAccount, book: _Book) -> 
     places = known.placement if _may_be_placed(row, known) else None
     if not phone and not name and places is None:
         return AsItIs(row.origin)
+    if known.id == 0:
+        return _put_off(row, f"a row before it is the same account, {known.uuid}, and not numbered yet")
     book.replace(known, replace(known, name=row.name or known.name, **(_phone(row) if phone else {})))
     return ToChange(row, known.id, phone, name, places)
 
@@ -149,6 +151,8 @@ def _changed_contact(row: ImportedContact, known: KnownContact, book: _Book) -> 
     name = bool(row.name) and row.name != known.name
     if not phone and not name:
         return AsItIs(row.origin)
+    if known.id == 0:
+        return _put_off(row, f"a row before it is the same contact, {known.uuid}, and not numbered yet")
     changed = replace(known, name=row.name or known.name, phone=row.number.digits, person=row.person)
     book.replace(known, changed)
     return ToChange(row, known.id, phone, name)

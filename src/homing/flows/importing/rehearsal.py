@@ -28,7 +28,7 @@ class Rehearsal:
         if not twice:
             self._seen |= set(names.values())
             return merge
-        if not row.named:
+        if not row.named or "uuid" in twice:  # the row before it once more; it may be a change of that
             return AsItIs(row.origin)
         return RefusedRow(row.origin, row.uuid, f"a row before it has the same {' and '.join(twice)}")
 

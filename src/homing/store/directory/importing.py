@@ -11,31 +11,17 @@ from typing import Any, TypeVar
 from sqlalchemy import (
     CompoundSelect,
     Connection,
-    FromClause,
-    Select,
     Table,
-    Text,
-    bindparam,
-    func,
-    literal_column,
-    null,
     select,
-    true,
-    union_all,
-    update,
 )
-from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate, Update
-from sqlalchemy.types import TypeEngine
 
 from homing.decide.importing.merging import merge_accounts, merge_contacts
 from homing.model.fleet import (
-    NEVER_GRANTED,
     AccountUuid,
     ContactUuid,
     Epoch,
     MoveKind,
     Placement,
-    PlacementState,
     Rebinding,
     SessionId,
     WorkspaceId,
@@ -52,12 +38,11 @@ from homing.model.importing import (
 )
 from homing.ports import AccountChanged, Clock, Notice
 from homing.ports.importing import Raced
-from homing.store.db.columns import Number, UtcDateTime
-from homing.store.db.database import Database, Dialect
-from homing.store.db.prepared import prepared
-from homing.store.db.rows import ACCOUNTS_WITH_SESSIONS, placement_of
-from homing.store.db.schema import accounts, contacts, sessions, workspaces
-from homing.store.db.sql import among, as_rows, dialect_of, given_rows, insert
+from homing.store.db.database import Database
+from homing.store.db.rows import placement_of
+from homing.store.db.schema import accounts, contacts, workspaces
+from homing.store.db.sql import as_rows, dialect_of, insert
+from homing.store.directory import import_statements as statements
 from homing.store.directory.accounts import ensure_workspace
 from homing.store.directory.naming import skip_chosen_id
 from homing.store.directory.placements import rebind
@@ -111,7 +96,7 @@ def _ensure_workspaces(connection: Connection, names: Mapping[WorkspaceId, str],
 def _merged_contacts(connection: Connection, rows: Sequence[ImportedContact]) -> list[ContactMerge]:
     found = {
         row.id: KnownContact(row.id, row.uuid, WorkspaceId(row.workspace_id), row.phone, row.person, row.name)
-        for row in _alike(connection, _contacts_statement(dialect_of(connection)), rows)
+        for row in _alike(connection, statements.contacts_statement(dialect_of(connection)), rows)
     }
     return merge_contacts(rows, found.values(), _taken_ids(connection, contacts, rows))
 
@@ -131,7 +116,10 @@ def _put_contacts(
     )
     if changes:
         given = as_rows(_changed(each, each.row.number.digits) for each in changes)
-        _all(connection.execute(_contacts_changed_statement(dialect_of(connection)), {"given": given}).all(), changes)
+        _all(
+            connection.execute(statements.contacts_changed_statement(dialect_of(connection)), {"given": given}).all(),
+            changes,
+        )
     record_all(connection, "contact.imported", "contact", [row.uuid for row in new], after={})
     record_all(connection, "contact.changed", "contact", [each.row.uuid for each in changes], after={})
     return merged, [AccountChanged(contact_uuid=ContactUuid(each.row.uuid)) for each in changes]
@@ -153,7 +141,7 @@ def _merged_accounts(connection: Connection, rows: Sequence[ImportedAccount]) ->
             placement_of(row),
             row.last_verified_at,
         )
-        for row in _alike(connection, _accounts_statement(dialect_of(connection)), rows, **sought)
+        for row in _alike(connection, statements.accounts_statement(dialect_of(connection)), rows, **sought)
     }
     return merge_accounts(rows, found.values(), _taken_ids(connection, accounts, rows))
 
@@ -167,7 +155,10 @@ def _put_accounts(
     epochs = _create_accounts(connection, new, at)
     if changes:
         given = as_rows(_changed(each, each.row.number.written) for each in changes)
-        _all(connection.execute(_accounts_changed_statement(dialect_of(connection)), {"given": given}).all(), changes)
+        _all(
+            connection.execute(statements.accounts_changed_statement(dialect_of(connection)), {"given": given}).all(),
+            changes,
+        )
     records = {
         row.session_id: Placement(row.session_id, None, epochs[row.session_id]) for row in new if row.instance_url
     }
@@ -187,7 +178,7 @@ def _create_accounts(connection: Connection, new: Sequence[ImportedAccount], at:
         connection, accounts, [(row, {"phone": row.number.written, "takeover": row.takeover.value}) for row in new], at
     )
     given = as_rows({"uuid": row.uuid, "session_id": row.session_id, "status": row.status.value} for row in new)
-    made = connection.execute(_sessions_statement(dialect_of(connection)), {"given": given, "at": at}).all()
+    made = connection.execute(statements.sessions_statement(dialect_of(connection)), {"given": given, "at": at}).all()
     _all(made, new)
     return {SessionId(row.session_id): Epoch(row.epoch) for row in made}
 
@@ -218,7 +209,7 @@ def _place(
     given = as_rows(
         {"session_id": each.change.session_id, "status": there[each.change.session_id].status.value} for each in applied
     )
-    connection.execute(_statuses_statement(dialect_of(connection)), {"given": given})
+    connection.execute(statements.statuses_statement(dialect_of(connection)), {"given": given})
     return [each.notice for each in applied]
 
 
@@ -266,7 +257,7 @@ def _insert(connection: Connection, table: Table, new: Sequence[tuple[Imported, 
             }
             for place, (row, more) in enumerate(part)
         )
-        statement = _insert_statement(dialect_of(connection), table.name, numbered=numbered)
+        statement = statements.insert_statement(dialect_of(connection), table.name, numbered=numbered)
         _all(connection.execute(statement, {"given": given, "at": at}).all(), part)
         if numbered:
             skip_chosen_id(connection, table.name)
@@ -286,126 +277,3 @@ def _changed(change: ToChange[Any], phone: str) -> dict[str, str | int | None]:
         "person": row.person if change.phone else None,
         "phone_as_written": row.number.written if change.phone else None,
     }
-
-
-# --- statements -------------------------------------------------------------------------------------------------
-
-_COMMON: dict[str, TypeEngine[Any]] = {
-    "id": Number(),
-    "uuid": Text(),
-    "workspace_id": Number(),
-    "phone": Text(),
-    "name": Text(),
-    "person": Text(),
-}
-_ONLY: dict[str, dict[str, TypeEngine[Any]]] = {
-    "contacts": {"phone_as_written": Text()},
-    "accounts": {"takeover": Text()},
-}
-_CHANGED: dict[str, TypeEngine[Any]] = {
-    "id": Number(),
-    "phone": Text(),
-    "name": Text(),
-    "person": Text(),
-    "phone_as_written": Text(),
-}
-
-
-@prepared
-def _insert_statement(dialect: Dialect, name: str, *, numbered: bool) -> ReturningInsert[Any]:
-    table = contacts if name == "contacts" else accounts
-    columns = _COMMON | _ONLY[name]
-    given = given_rows(dialect, "given", {"place": Number(), **columns})
-    into = [column for column in columns if numbered or column != "id"]
-    chosen = (
-        select(*(given.c[column] for column in into), bindparam("at", type_=UtcDateTime()))
-        .where(true())
-        .order_by(given.c.place)
-    )
-    return (
-        insert(dialect, table).from_select([*into, "created_at"], chosen).on_conflict_do_nothing().returning(table.c.id)
-    )
-
-
-_SPELT: dict[str, TypeEngine[Any]] = {"workspace_id": Number(), "spelling": Text()}
-
-
-@prepared
-def _contacts_statement(dialect: Dialect) -> CompoundSelect[Any]:
-    columns = [contacts.c[name] for name in ("id", "uuid", "workspace_id", "phone", "person", "name")]
-    return union_all(*_alike_selects(dialect, contacts, select(*columns).select_from(contacts)))
-
-
-@prepared
-def _accounts_statement(dialect: Dialect) -> CompoundSelect[Any]:
-    own = [accounts.c[name] for name in ("id", "uuid", "workspace_id", "phone", "person", "name")]
-    placed = [sessions.c[name] for name in ("session_id", "instance_url", "epoch", "state", "last_verified_at")]
-    wanted = select(*own, *placed).select_from(ACCOUNTS_WITH_SESSIONS)
-    by_session = wanted.where(among(dialect, sessions.c.session_id, "sessions"))
-    return union_all(*_alike_selects(dialect, accounts, wanted), by_session)
-
-
-def _alike_selects(dialect: Dialect, table: Table, wanted: Select[Any]) -> list[Select[Any]]:
-    """Each by an index of its own: all at once would be looked for by reading the whole table."""
-    spelt = given_rows(dialect, "spelt", _SPELT)
-    same_workspace = table.c.workspace_id == spelt.c.workspace_id
-    return [
-        wanted.where(among(dialect, table.c.uuid, "uuids")),
-        wanted.join(spelt, same_workspace & (table.c.person == spelt.c.spelling)),
-        wanted.join(spelt, same_workspace & (table.c.phone == spelt.c.spelling)),
-    ]
-
-
-def _follows(table: Table, given: FromClause, name: str) -> Any:
-    return func.coalesce(given.c[name], table.c[name])
-
-
-@prepared
-def _contacts_changed_statement(dialect: Dialect) -> ReturningUpdate[Any]:
-    given = given_rows(dialect, "given", _CHANGED)
-    told = {name: _follows(contacts, given, name) for name in ("name", "phone", "person", "phone_as_written")}
-    return update(contacts).where(contacts.c.id == given.c.id).values(told).returning(contacts.c.id)
-
-
-@prepared
-def _accounts_changed_statement(dialect: Dialect) -> ReturningUpdate[Any]:
-    given = given_rows(dialect, "given", _CHANGED)
-    told = {name: _follows(accounts, given, name) for name in ("name", "phone", "person")}
-    return update(accounts).where(accounts.c.id == given.c.id).values(told).returning(accounts.c.id)
-
-
-@prepared
-def _sessions_statement(dialect: Dialect) -> ReturningInsert[Any]:
-    """One that belongs to nobody is taken up, whosever it was: whoever imports is an operator."""
-    given = given_rows(dialect, "given", {"uuid": Text(), "session_id": Text(), "status": Text()})
-    at = bindparam("at", type_=UtcDateTime())
-    chosen = (
-        select(
-            given.c.session_id,
-            accounts.c.id,
-            literal_column(str(int(NEVER_GRANTED))),
-            literal_column(f"'{PlacementState.HELD.value}'"),
-            given.c.status,
-            at,
-        )
-        .select_from(given.join(accounts, accounts.c.uuid == given.c.uuid))
-        .where(true())
-    )
-    names = ["session_id", "account_id", "epoch", "state", "status", "updated_at"]
-    fresh = insert(dialect, sessions).from_select(names, chosen)
-    again = {
-        "account_id": fresh.excluded.account_id,
-        "status": fresh.excluded.status,
-        "updated_at": fresh.excluded.updated_at,
-        "former_workspace_id": null(),
-        "mismatched_phone": null(),
-    }
-    free = sessions.c.account_id.is_(None)
-    taken = fresh.on_conflict_do_update(index_elements=[sessions.c.session_id], set_=again, where=free)
-    return taken.returning(sessions.c.session_id, sessions.c.epoch)
-
-
-@prepared
-def _statuses_statement(dialect: Dialect) -> Update:
-    given = given_rows(dialect, "given", {"session_id": Text(), "status": Text()})
-    return update(sessions).where(sessions.c.session_id == given.c.session_id).values(status=given.c.status)
