@@ -96,6 +96,15 @@ def test_files_and_functions_stay_readable(path: Path) -> None:
             assert size <= FUNCTION_LINES_MAX, f"{node.name} has {size} lines"
 
 
+def test_no_two_classes_have_one_name() -> None:
+    where: dict[str, list[str]] = {}
+    for path in sorted((SRC / "homing").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                where.setdefault(node.name, []).append(str(path.relative_to(SRC)))
+    assert {name: files for name, files in where.items() if len(files) > 1} == {}
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SRC)))
 def test_every_module_says_what_it_is_for(path: Path) -> None:
     text = path.read_text()

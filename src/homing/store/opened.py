@@ -17,7 +17,7 @@ from homing.ports import (
 )
 from homing.ports.doubts import RestartClaims
 from homing.ports.importing import ImportStore
-from homing.ports.logins import Logins
+from homing.ports.logins import LoginStore
 from homing.store.db.database import Database
 
 
@@ -38,5 +38,5 @@ class Stores:
     audit: Audit
     proof: WriteProof
     restart_claims: RestartClaims
-    logins: Logins
+    logins: LoginStore
     imports: ImportStore
