@@ -16,7 +16,7 @@ from homing.model.fleet import (
     WorkspaceId,
 )
 from homing.model.importing import AsItIs, ImportedAccount, ImportedContact, RefusedRow, RowOrigin, ToChange, ToCreate
-from homing.model.phones import Number
+from homing.model.phones import PhoneNumber
 from homing.ports import AccountChanged, NewAccount, Notice, Page, PlacementChanged
 from homing.store.db.database import Database
 from homing.store.directory.directory import SqlDirectory
@@ -38,7 +38,7 @@ def account(number: int, **more: object) -> ImportedAccount:
         "named": True,
         "workspace_id": ONE,
         "session_id": SessionId(f"webjs_1_{number}"),
-        "number": Number(f"+{digits}", digits),
+        "number": PhoneNumber(f"+{digits}", digits),
         "person": person(digits),
         "id": number,
         "instance_url": HERE,
@@ -49,7 +49,7 @@ def account(number: int, **more: object) -> ImportedAccount:
 
 def contact(number: int, phone: str | None = None, **more: object) -> ImportedContact:
     digits = phone or f"62812000{number:04}"
-    base = {"named": True, "workspace_id": ONE, "number": Number(f"+{digits}", digits), "person": person(digits)}
+    base = {"named": True, "workspace_id": ONE, "number": PhoneNumber(f"+{digits}", digits), "person": person(digits)}
     return ImportedContact(RowOrigin("contacts", str(number)), f"c-{number}", **base | more)  # type: ignore[arg-type]
 
 

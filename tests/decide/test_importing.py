@@ -25,15 +25,15 @@ from homing.model.importing import (
     ToChange,
     ToCreate,
 )
-from homing.model.phones import Number, Unreadable
+from homing.model.phones import PhoneNumber, UnreadablePhone
 
 ONE = WorkspaceId(1)
 BUDI, SITI, AGUS = "+62811801641", "+62816108641", "+62811111111"
 
 
-def number(workspace: WorkspaceId, text: str) -> Number:
+def number(workspace: WorkspaceId, text: str) -> PhoneNumber:
     found = read(text, "ID")
-    if isinstance(found, Unreadable):
+    if isinstance(found, UnreadablePhone):
         raise Problem(found.code, found.reason)
     return found
 
@@ -146,7 +146,7 @@ def test_workspaces_and_instances_are_put_in_place_of_theirs() -> None:
 
 def imported(uuid: str = "a", session: str = "s", phone: str = BUDI, **more: object) -> ImportedAccount:
     digits = phone[1:]
-    base = {"named": True, "workspace_id": ONE, "number": Number(phone, digits), "person": person(digits)}
+    base = {"named": True, "workspace_id": ONE, "number": PhoneNumber(phone, digits), "person": person(digits)}
     return ImportedAccount(RowOrigin("t", uuid), uuid, session_id=SessionId(session), **base | more)  # type: ignore[arg-type]
 
 
@@ -156,7 +156,7 @@ def known(uuid: str = "a", session: str = "s", phone: str = BUDI, **more: object
 
 
 def imported_contact(uuid: str = "c", phone: str = SITI, **more: object) -> ImportedContact:
-    base = {"named": True, "workspace_id": ONE, "number": Number(phone, phone[1:]), "person": person(phone[1:])}
+    base = {"named": True, "workspace_id": ONE, "number": PhoneNumber(phone, phone[1:]), "person": person(phone[1:])}
     return ImportedContact(RowOrigin("contacts", uuid), uuid, **base | more)  # type: ignore[arg-type]
 
 

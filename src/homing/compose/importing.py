@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from homing.compose.stores import open_stores
 from homing.config import DEFAULT_INSTANCES, Settings
 from homing.model.fleet import InstanceUrl, WorkspaceId
-from homing.model.phones import Number
+from homing.model.phones import PhoneNumber
 from homing.model.urls import normal
 from homing.ports.importing import ImportStore
 from homing.serve.callers.workspaces import Workspaces
@@ -19,7 +19,7 @@ class ImportTools:
     """What an import works with. `instances` are those that the directory knows, or a gateway will when it starts."""
 
     store: ImportStore
-    number: Callable[[WorkspaceId, str], Number]
+    number: Callable[[WorkspaceId, str], PhoneNumber]
     spare_uuid: Callable[[], str]
     instances: frozenset[InstanceUrl]
 

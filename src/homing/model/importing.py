@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Generic, TypeVar
 
 from homing.model.fleet import InstanceUrl, Placement, SessionId, SessionStatus, Takeover, WorkspaceId
-from homing.model.phones import Number
+from homing.model.phones import PhoneNumber
 
 
 class ImportKind(StrEnum):
@@ -49,7 +49,7 @@ class ImportedAccount:
     named: bool
     workspace_id: WorkspaceId
     session_id: SessionId
-    number: Number
+    number: PhoneNumber
     person: str
     name: str = ""
     id: int | None = None
@@ -67,7 +67,7 @@ class ImportedContact:
     uuid: str
     named: bool
     workspace_id: WorkspaceId
-    number: Number
+    number: PhoneNumber
     person: str
     name: str = ""
     id: int | None = None

@@ -20,7 +20,7 @@ from homing.model.importing import (
     RowOrigin,
     SourceRow,
 )
-from homing.model.phones import Number
+from homing.model.phones import PhoneNumber
 from homing.model.urls import normal
 
 ACCOUNT_FIELDS = ("id", "uuid", "session_id", "phone", "workspace_id", "name", "instance_url", "status")
@@ -28,7 +28,7 @@ CONTACT_FIELDS = ("id", "uuid", "phone", "workspace_id", "name", "first_name", "
 ASIDE_FIELDS = ("provider", "deleted_at", "chat_type")
 """What says that a row is not meant to come along."""
 
-ReadNumber = Callable[[WorkspaceId, str], Number]
+ReadNumber = Callable[[WorkspaceId, str], PhoneNumber]
 """The number that somebody of a workspace wrote. Raises Problem."""
 
 NAME_MAX = 200
@@ -173,7 +173,7 @@ def _session(values: Mapping[str, str]) -> SessionId:
     return SessionId(given)
 
 
-def _number(values: Mapping[str, str], workspace: WorkspaceId, rules: ImportRules) -> Number:
+def _number(values: Mapping[str, str], workspace: WorkspaceId, rules: ImportRules) -> PhoneNumber:
     given = values.get("phone")
     if given is None:
         state = values.get("status")

@@ -21,7 +21,7 @@ from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate, Update
 from sqlalchemy.types import TypeEngine
 
 from homing.model.fleet import NEVER_GRANTED, PlacementState
-from homing.store.db.columns import Number, UtcDateTime
+from homing.store.db.columns import BoundedInteger, UtcDateTime
 from homing.store.db.database import Dialect
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import ACCOUNTS_WITH_SESSIONS
@@ -29,9 +29,9 @@ from homing.store.db.schema import accounts, contacts, sessions
 from homing.store.db.sql import among, given_rows, insert
 
 _COMMON: dict[str, TypeEngine[Any]] = {
-    "id": Number(),
+    "id": BoundedInteger(),
     "uuid": Text(),
-    "workspace_id": Number(),
+    "workspace_id": BoundedInteger(),
     "phone": Text(),
     "name": Text(),
     "person": Text(),
@@ -41,7 +41,7 @@ _ONLY: dict[str, dict[str, TypeEngine[Any]]] = {
     "accounts": {"takeover": Text()},
 }
 _CHANGED: dict[str, TypeEngine[Any]] = {
-    "id": Number(),
+    "id": BoundedInteger(),
     "phone": Text(),
     "name": Text(),
     "person": Text(),
@@ -53,7 +53,7 @@ _CHANGED: dict[str, TypeEngine[Any]] = {
 def insert_statement(dialect: Dialect, name: str, *, numbered: bool) -> ReturningInsert[Any]:
     table = contacts if name == "contacts" else accounts
     columns = _COMMON | _ONLY[name]
-    given = given_rows(dialect, "given", {"place": Number(), **columns})
+    given = given_rows(dialect, "given", {"place": BoundedInteger(), **columns})
     into = [column for column in columns if numbered or column != "id"]
     chosen = (
         select(*(given.c[column] for column in into), bindparam("at", type_=UtcDateTime()))
@@ -65,7 +65,7 @@ def insert_statement(dialect: Dialect, name: str, *, numbered: bool) -> Returnin
     )
 
 
-_SPELT: dict[str, TypeEngine[Any]] = {"workspace_id": Number(), "spelling": Text()}
+_SPELT: dict[str, TypeEngine[Any]] = {"workspace_id": BoundedInteger(), "spelling": Text()}
 
 
 @prepared
