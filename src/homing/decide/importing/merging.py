@@ -29,7 +29,7 @@ def merge_accounts(
     rows: Sequence[ImportedAccount], known: Iterable[KnownAccount], taken_ids: Iterable[int]
 ) -> list[AccountMerge]:
     """What becomes of each row. `known` are all accounts that share a uuid, session or phone with one of them."""
-    book = _Book(taken_ids)
+    book = _WhoIsThere(taken_ids)
     for each in known:
         book.add(each)
     return [_account(row, book) for row in rows]
@@ -39,13 +39,13 @@ def merge_contacts(
     rows: Sequence[ImportedContact], known: Iterable[KnownContact], taken_ids: Iterable[int]
 ) -> list[ContactMerge]:
     """What becomes of each row. `known` are all contacts that share a uuid or phone with one of them."""
-    book = _Book(taken_ids)
+    book = _WhoIsThere(taken_ids)
     for each in known:
         book.add(each)
     return [_contact(row, book) for row in rows]
 
 
-class _Book:
+class _WhoIsThere:
     """Who is there, by everything that cannot be twice; as it will be once the rows so far are written."""
 
     def __init__(self, taken_ids: Iterable[int]) -> None:
@@ -72,7 +72,7 @@ class _Book:
         return next((found for each in spellings if (found := self.by_person.get((row.workspace_id, each)))), None)
 
 
-def _account(row: ImportedAccount, book: _Book) -> AccountMerge:
+def _account(row: ImportedAccount, book: _WhoIsThere) -> AccountMerge:
     found = book.by_uuid.get(row.uuid) if row.named else book.by_session.get(row.session_id)
     if isinstance(found, KnownAccount):
         return _changed_account(row, found, book)
@@ -95,7 +95,7 @@ def _account(row: ImportedAccount, book: _Book) -> AccountMerge:
     return ToCreate(row)
 
 
-def _changed_account(row: ImportedAccount, known: KnownAccount, book: _Book) -> AccountMerge:
+def _changed_account(row: ImportedAccount, known: KnownAccount, book: _WhoIsThere) -> AccountMerge:
     if known.workspace_id != row.workspace_id:
         return _refused(row, _other_workspace(row, "account", known))
     if known.placement.session_id != row.session_id:
@@ -131,7 +131,7 @@ def _may_be_placed(row: ImportedAccount, known: KnownAccount) -> bool:
     )
 
 
-def _contact(row: ImportedContact, book: _Book) -> ContactMerge:
+def _contact(row: ImportedContact, book: _WhoIsThere) -> ContactMerge:
     found = book.by_uuid.get(row.uuid) if row.named else book.person(row)
     if isinstance(found, KnownContact):
         return _changed_contact(row, found, book)
@@ -142,7 +142,7 @@ def _contact(row: ImportedContact, book: _Book) -> ContactMerge:
     return ToCreate(row)
 
 
-def _changed_contact(row: ImportedContact, known: KnownContact, book: _Book) -> ContactMerge:
+def _changed_contact(row: ImportedContact, known: KnownContact, book: _WhoIsThere) -> ContactMerge:
     if known.workspace_id != row.workspace_id:
         return _refused(row, _other_workspace(row, "contact", known))
     phone = known.phone != row.number.digits
@@ -158,7 +158,7 @@ def _changed_contact(row: ImportedContact, known: KnownContact, book: _Book) -> 
     return ToChange(row, known.id, phone, name)
 
 
-def _free(id: int | None, book: _Book) -> int | None:
+def _free(id: int | None, book: _WhoIsThere) -> int | None:
     return None if id in book.ids else id
 
 
