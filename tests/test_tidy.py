@@ -19,6 +19,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "flows": {"model", "decide", "ports", "flows"},
     "drivers": {"model", "ports", "drivers"},
     "store": {"model", "decide", "ports", "store"},
+    "imports": {"model", "ports", "imports"},
     "routing": {"model", "ports", "drivers"},
     "serve": {"model", "decide", "ports", "flows", "drivers", "store", "routing", "config", "serve", "world", ""},
     "world": set(),
