@@ -13,14 +13,16 @@ from homing.compose.restoring import restoring_of
 from homing.config import Misconfigured, Settings
 from homing.decide.fleet.health import HealthPolicy
 from homing.decide.fleet.own_keys import own_key
-from homing.decide.knowledge import qr_pictures
+from homing.decide.knowledge import native_names, qr_pictures
 from homing.decide.moves.rules import MovePolicy
 from homing.decide.starting.restoring import RestoringPolicy
 from homing.drivers import Drivers, drivers_over
 from homing.drivers.http.wire import Calls
 from homing.drivers.keys import ShownKeys
 from homing.drivers.metered import MeteredDriver
+from homing.drivers.native_names import NativeNames, by_our_ids
 from homing.drivers.registry import NoDrivers, families, unknown_driver
+from homing.drivers.sealed_keys import KeySeal
 from homing.flows.background.alerts import AlertBook
 from homing.flows.background.auditing import EVERY_MINUTE, Auditing
 from homing.flows.background.link_alerts import LinkAlerts
@@ -67,7 +69,7 @@ from homing.model.alerts import FLEET, AlertKind
 from homing.model.fleet import Instance, InstanceUrl
 from homing.model.health import shown_state
 from homing.model.work import Tick
-from homing.ports import Clock, Directory, Entropy, Notice, TellHearing
+from homing.ports import Clock, Directory, Driver, Entropy, Notice, TellHearing
 from homing.routing.cache import RouteCache
 from homing.routing.roster import LiveFleet
 from homing.serve.feed import EventFeed, Shares
@@ -97,7 +99,8 @@ def wired(
     reached: Reached,
 ) -> tuple[Gateway, list[Callable[[], Coroutine[Any, Any, None]]]]:
     """A gateway's parts, and what has to run for as long as it is at work."""
-    fleet = LiveFleet(stores.directory, drivers, clock, default_url=InstanceUrl(settings.whatsapp_nodejs_url) or None)
+    default_url = InstanceUrl(settings.whatsapp_nodejs_url) or None
+    fleet = LiveFleet(stores.directory, drivers, clock, default_url=default_url, adoptions=stores.adoptions)
     routes = _routes(settings, stores.directory, clock, metrics)
     keyring, workspaces, rate_limits = _callers(settings, stores, clock)
     alerts = AlertBook(stores.alerts, clock)
@@ -462,8 +465,18 @@ def drivers_of(settings: Settings, wire: Calls, metrics: Metrics) -> Drivers:
             raise Misconfigured(f"WHATSAPP_INSTANCE_n_DRIVER of {url}: {unknown_driver(driver)}")
     keys = shown_keys(settings)
     plain = drivers_over(wire, api_keys=keys, default_api_key=settings.api_key)
-    metered = {family: MeteredDriver(plain.of(family), metrics, keys) for family in plain.families()}
-    return Drivers(metered, plain.recognition, keys)
+    names = NativeNames(native_names.meant)
+
+    def metered(driver: Driver, shown: ShownKeys | None) -> Driver:
+        return MeteredDriver(driver, metrics, shown)
+
+    def trying(family: str, url: InstanceUrl, key: str | None) -> Driver:
+        if key is None:
+            return metered(plain.of(family), keys)
+        return metered(spoken[family](wire, api_keys={url: key}, default_api_key=""), None)
+
+    ours = {family: metered(by_our_ids(plain.of(family), names), keys) for family in plain.families()}
+    return Drivers(ours, plain.recognition, keys, names, trying)
 
 
 def shown_keys(settings: Settings) -> ShownKeys:
@@ -473,7 +486,19 @@ def shown_keys(settings: Settings) -> ShownKeys:
         secret = settings.own_key_secret
         return own_key(secret, instance.url, instance.key_salt) if secret and instance.key_salt else None
 
-    return ShownKeys(given, settings.api_key, made)
+    seal = key_seal(settings)
+
+    def kept(instance: Instance) -> str | None:
+        return seal.opened(instance.url, instance.sealed_key) if instance.sealed_key is not None else None
+
+    return ShownKeys(given, settings.api_key, made, kept)
+
+
+def key_seal(settings: Settings) -> KeySeal:
+    """What seals the keys of gateways that were adopted. Without any secret it seals none."""
+    old = [each.strip().encode() for each in settings.homing_old_secrets.split(",") if each.strip()]
+    every = [settings.own_key_secret, *old, settings.whatsapp_hmac_secret.encode()]
+    return KeySeal([each for each in dict.fromkeys(every) if each])
 
 
 def exits_on(stores: Stores, fleet: LiveFleet | None = None) -> Exits:

@@ -15,8 +15,10 @@ from homing.ports import (
     Work,
     WriteProof,
 )
+from homing.ports.adopting import Adoptions
 from homing.ports.doubts import RestartClaims
 from homing.ports.logins import Logins
+from homing.ports.watch_log import WatchLog
 from homing.store.db.database import Database
 
 
@@ -38,3 +40,5 @@ class Stores:
     proof: WriteProof
     restart_claims: RestartClaims
     logins: Logins
+    adoptions: Adoptions
+    watch_log: WatchLog
