@@ -59,7 +59,7 @@ fuzz: $(STAMP) ## 30,000 generated requests on both databases; ARGS=parsers: wha
 	$(BIN)/python -m fuzz $(ARGS)
 
 bite: $(STAMP) ## put defects in, one at a time, and see who notices
-	$(BIN)/python -m bite $(ARGS)
+	$(BIN)/python -m tests.mutations $(ARGS)
 
 pictures: $(STAMP) ## take the pictures of docs/pictures anew (needs Chromium)
 	$(BIN)/python -m tests.e2e.pictures

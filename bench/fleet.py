@@ -21,8 +21,8 @@ from homing.demo.plan import Detours, Plan
 from homing.demo.population import Resident
 from homing.demo.processes import Child
 from homing.drivers.http.wire import Wire, WireLimits
-from homing.model.faults import Fault
-from homing.model.vault import Holder
+from homing.model.instances.vault import Holder
+from homing.model.sends.faults import Fault
 from homing.store.vault.opening import open_vault
 from simulated_whatsapp import ledger
 

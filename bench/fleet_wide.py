@@ -22,7 +22,7 @@ from homing.decide.knowledge.sync import Result
 from homing.demo.processes import environment
 from homing.drivers.http.wire import Wire
 from homing.flows.discovery.sync import SyncReport
-from homing.model.faults import Fault
+from homing.model.sends.faults import Fault
 
 FEWER_CALLS = 50
 LARGE_WITHIN_S = 60.0

@@ -19,7 +19,7 @@ from aiohttp import web
 
 from bench.model_instances import Layout, session_id
 from homing.decide.fleet.leases import LeasePolicy
-from homing.model.vault import Grant, Holder
+from homing.model.instances.vault import Grant, Holder
 from homing.ports import StoreUnavailable
 from homing.store.grants.leases import SqlLeases
 from homing.store.vault.opening import open_vault

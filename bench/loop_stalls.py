@@ -16,7 +16,7 @@ from homing.config import Settings
 from homing.decide.reports.signing import signature
 from homing.model.access import Scope
 from homing.serve.app import Application
-from homing.serve.keyring import new_key
+from homing.serve.callers.keyring import new_key
 
 WITHIN_S = 0.05
 REPEATS = 3

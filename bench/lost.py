@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from random import Random
 
 from bench.report import Report, Spread
-from homing.lab.chaos.kind import Kind
-from homing.lab.chaos.kinds import KINDS
+from homing.lab.chaos.faults.kind import Kind
+from homing.lab.chaos.faults.kinds import KINDS
 from homing.lab.chaos.opening import open_stage
 from homing.lab.chaos.results import Results, Tally
 from homing.lab.chaos.run import Orders, play

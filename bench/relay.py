@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.fleet import Fleet
 from bench.report import Report, Spread, shown
-from homing.model.faults import Fault
+from homing.model.sends.faults import Fault
 
 ROUNDS = 8
 ADDED_P50_S = 0.005

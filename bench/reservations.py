@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from bench.report import Report, Spread
-from homing.model.vault import Grant, Holder, Unsent
+from homing.model.instances.vault import Grant, Holder, Unsent
 from homing.store.db.migrating import migrate
 from homing.store.db.opening import open_database
 from homing.store.vault.sealing import KeyRing, fresh_key

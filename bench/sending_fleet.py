@@ -18,8 +18,8 @@ from homing.compose import open_stores
 from homing.demo import processes
 from homing.drivers.http.wire import Wire, WireLimits
 from homing.model.access import Scope
-from homing.model.faults import Fault
-from homing.serve.keyring import new_key
+from homing.model.sends.faults import Fault
+from homing.serve.callers.keyring import new_key
 from homing.world import SystemClock, SystemEntropy
 
 

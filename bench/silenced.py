@@ -17,8 +17,8 @@ from bench.report import Report, Spread
 from homing.compose import open_stores
 from homing.demo import processes
 from homing.drivers.http.wire import Wire
-from homing.model.faults import Fault
 from homing.model.fleet import InstanceUrl, Move, MoveKind
+from homing.model.sends.faults import Fault
 from homing.ports import Directory, Page
 from homing.store.vault.sealing import fresh_key
 

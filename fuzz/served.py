@@ -21,8 +21,8 @@ from homing.flows.operations import pairing
 from homing.model.access import Scope
 from homing.model.fleet import WorkspaceId
 from homing.serve.app import Application
-from homing.serve.http_limits import HttpLimits, bounded
-from homing.serve.keyring import new_key
+from homing.serve.callers.keyring import new_key
+from homing.serve.http.http_limits import HttpLimits, bounded
 from homing.world import SystemClock
 from tests.flows.worlds import A, B, C, World
 

@@ -28,8 +28,8 @@ import asyncpg
 from sqlalchemy import make_url
 
 from homing.decide.upgrading import SchemaVersion, told_to_alembic
-from homing.store.db.migrating import BOOKKEEPING, migrate, newest_revision, serves_from_of
 from homing.store.db.every_table import metadata
+from homing.store.db.migrating import BOOKKEEPING, migrate, newest_revision, serves_from_of
 
 T = TypeVar("T")
 

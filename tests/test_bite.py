@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bite.catalogue import DEFECTS
-from bite.defect import Defect, Suite, source_of
+from tests.mutations.catalogue import DEFECTS
+from tests.mutations.defect import Defect, Suite, source_of
 
 PROJECT = Path(__file__).parent.parent
 

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from homing.drivers.http.connection import Reply
-from homing.model.faults import Fault, Phase
+from homing.model.sends.faults import Fault, Phase
 
 KEPT = Path(__file__).parent / "fixtures" / "transcripts"
 FAMILIES = {

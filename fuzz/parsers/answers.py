@@ -8,9 +8,9 @@ from homing.drivers.reading import ODDITIES_SHOWN
 from homing.drivers.recognition import fingerprints
 from homing.drivers.redact import SHOWN_CHARACTERS
 from homing.drivers.webjs import answers, sessions
-from homing.model.faults import Fault
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, SessionId, SessionList
-from homing.model.sending import Receipt
+from homing.model.sends.faults import Fault
+from homing.model.sends.sending import Receipt
 from homing.ports import InstanceHealth, PairingCode
 
 SECRETS = ("a-key-of-ours",)

@@ -6,7 +6,8 @@ import msgspec
 
 from fuzz.parsers import lines
 from homing.model.errors import Code, Problem
-from homing.serve import bodies, problems, readable
+from homing.serve import bodies
+from homing.serve.http import problems, readable
 
 TYPES: tuple[type[msgspec.Struct], ...] = tuple(
     each for each in vars(bodies).values() if isinstance(each, type) and issubclass(each, msgspec.Struct)

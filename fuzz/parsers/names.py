@@ -13,11 +13,11 @@ from homing.model.access import Key, Scope
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Instance, InstanceUrl, SessionId
 from homing.model.urls import is_loopback, normal, origin_key
-from homing.serve.access import authorise
-from homing.serve.api import events as events_api
 from homing.serve.api.context import session_of, url_of, uuid_of
-from homing.serve.instance_keys import InstanceKeys
-from homing.serve.keyring import Keyring
+from homing.serve.api.watching import events as events_api
+from homing.serve.callers.access import authorise
+from homing.serve.callers.instance_keys import InstanceKeys
+from homing.serve.callers.keyring import Keyring
 from homing.world import SystemClock
 
 T = TypeVar("T")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from fuzz.parsers import lines
 from homing.drivers.http.wire import Reply, Wire, WireLimits
-from homing.model.faults import Fault, Phase
+from homing.model.sends.faults import Fault, Phase
 
 _BODY_MAX, _HEAD_MAX = 64, 2_048
 _loop = asyncio.new_event_loop()

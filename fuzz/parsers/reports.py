@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from fuzz.parsers import lines
 from homing.decide.reports import meanings, signing
 from homing.decide.reports.meanings import Malformed
-from homing.model.events import Report, Signed
+from homing.model.instances.events import Report, Signed
 
 SECRET = b"secret"
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)

@@ -7,7 +7,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from fuzz.parsers import lines
-from homing.serve.http_limits import SAID_ONCE, HttpLimits, bounded
+from homing.serve.http.http_limits import SAID_ONCE, HttpLimits, bounded
 
 _LIMITS = HttpLimits(header_bytes=1_024, header_fields=12)
 _ANSWERS = (b"HTTP/1.1 200 ", b"HTTP/1.1 400 ", b"HTTP/1.1 431 ")

@@ -21,7 +21,7 @@ from homing.decide.sending.recovery import SendPolicy
 from homing.decide.starting.restoring import RestoringPolicy
 from homing.decide.work import cron
 from homing.model.fleet import InstanceUrl
-from homing.model.gateways import DEFAULT_FAMILY
+from homing.model.instances.gateways import DEFAULT_FAMILY
 from homing.model.urls import is_plain_path, normal
 
 DEFAULT_INSTANCES = tuple(f"http://localhost:{port}" for port in range(3001, 3005))

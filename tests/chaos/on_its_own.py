@@ -13,9 +13,9 @@ from pathlib import Path
 
 from homing.instance.notify.link import Link
 from homing.instance.notify.settings import GatewaySettings
-from homing.lab.chaos import mounts
-from homing.lab.chaos.disks import open_disk
-from homing.lab.chaos.names import HERE, THERE, open_names
+from homing.lab.chaos.ground import mounts
+from homing.lab.chaos.ground.disks import open_disk
+from homing.lab.chaos.ground.names import HERE, THERE, open_names
 from homing.ports import StoreUnavailable
 from homing.store.db.opening import open_database
 

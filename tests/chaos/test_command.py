@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from homing.lab.chaos import command
-from homing.lab.chaos.kinds import KINDS
+from homing.lab.chaos.faults.kinds import KINDS
 from homing.lab.chaos.results import Results
 from homing.lab.chaos.rounds import Played
 from homing.lab.chaos.soak import Growth

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from homing.lab.chaos.clocks import Clocks
-from homing.lab.chaos.equipment import Equipment
-from homing.lab.chaos.ground_kinds import GROUND, WELL_WITHIN_S
-from homing.lab.chaos.kinds import KINDS
-from homing.lab.chaos.pipes import LogPipe
+from homing.lab.chaos.faults.ground_kinds import GROUND, WELL_WITHIN_S
+from homing.lab.chaos.faults.kinds import KINDS
+from homing.lab.chaos.ground.clocks import Clocks
+from homing.lab.chaos.ground.equipment import Equipment
+from homing.lab.chaos.ground.pipes import LogPipe
 from homing.lab.chaos.stage import OWN_POSTGRES, SQLITE, Wanted
 
 HERE = Path(__file__).parent
@@ -123,7 +123,7 @@ def test_each_fault_of_the_ground_promises_all_to_be_well_within_five_seconds_of
 
 
 def test_what_cannot_be_run_says_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("homing.lab.chaos.servers.bouncer", lambda: None)
+    monkeypatch.setattr("homing.lab.chaos.ground.servers.bouncer", lambda: None)
     on_postgres = Wanted(OWN_POSTGRES)
     assert "apt-get install pgbouncer" in (KINDS["pooler-restart"].missing(on_postgres) or "")
     assert KINDS["store-demoted"].missing(Wanted(SQLITE)) == "a PostgreSQL of this run's own"

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from homing.lab.chaos.conditions import CLEAR, Conditions, Direction, Passing
-from homing.lab.chaos.proxy import Way, open_way
+from homing.lab.chaos.ground.conditions import CLEAR, Conditions, Direction, Passing
+from homing.lab.chaos.ground.proxy import Way, open_way
 
 ASKED = b"q" * 50
 ANSWERED = b"a" * 100

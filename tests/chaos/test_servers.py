@@ -5,7 +5,7 @@ import time
 
 import asyncpg
 
-from homing.lab.chaos.servers import Postgres, own_pair
+from homing.lab.chaos.ground.servers import Postgres, own_pair
 
 FOLLOWS_WITHIN_S = 20.0
 

@@ -23,10 +23,10 @@ from homing.model.fleet import (
     Takeover,
     WorkspaceId,
 )
-from homing.model.vault import Grant, Holder
+from homing.model.instances.vault import Grant, Holder
 from homing.model.work import Job
 from homing.ports import NewAccount, Page
-from homing.serve.keyring import Keyring
+from homing.serve.callers.keyring import Keyring
 from homing.store.db.database import Database
 from homing.store.db.opening import open_database
 from homing.store.directory.directory import SqlDirectory

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from homing.cli import amounts
-from homing.cli.stops import CannotStart
+from homing.cli.terminal import amounts
+from homing.cli.terminal.stops import CannotStart
 from homing.decide.access.audit import ChainKeys
 from homing.store.db.database import Database
 from homing.store.db.migrating import migrate

@@ -160,7 +160,7 @@ def test_a_fault_of_our_own_is_a_sentence_too(homing: CommandLine, monkeypatch: 
     def broken(_: str) -> None:
         raise RuntimeError("out of tune")
 
-    monkeypatch.setattr("homing.cli.cache.gateway", broken)
+    monkeypatch.setattr("homing.cli.fleet.cache.gateway", broken)
     ran = homing("cache")
     assert ran.code == 1
     assert "RuntimeError: out of tune" in ran.err

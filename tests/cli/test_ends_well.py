@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from homing.cli import chaos
-from homing.cli.chaos import _played
+from homing.cli.run import chaos
+from homing.cli.run.chaos import _played
 from homing.config import Settings
 from tests.cli.conftest import CommandLine
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from homing.cli import waiting
+from homing.cli.terminal import waiting
 from tests.cli.conftest import ACCOUNT, CommandLine, ScriptedGateway
 
 A, B = "http://localhost:3001", "http://localhost:3002"

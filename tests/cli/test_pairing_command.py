@@ -9,7 +9,7 @@ import pytest
 import segno
 import zxingcpp
 
-from homing.cli.pairing import drawn
+from homing.cli.terminal.pairing import drawn
 from tests.cli.conftest import CommandLine, ScriptedGateway
 
 TEXT = "2@Ab3/x+Ab3/x+Ab3/x+Ab3/x+Ab3/x+,abc=,def=,1"

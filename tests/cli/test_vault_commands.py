@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from homing.model.vault import Grant, Holder
+from homing.model.instances.vault import Grant, Holder
 from homing.store.db.opening import open_database
 from homing.store.vault.opening import open_vault
 from homing.store.vault.sealing import VaultKey

@@ -25,7 +25,7 @@ from homing.model.fleet import (
     SessionId,
     SessionStatus,
 )
-from homing.model.vault import Grant, Holder, Vouched
+from homing.model.instances.vault import Grant, Holder, Vouched
 from homing.ports import AccountChanged, Notice, Page, PlacementChanged, StoreUnavailable
 from homing.store.db import schema
 from homing.store.db.database import Database

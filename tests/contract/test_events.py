@@ -12,9 +12,9 @@ from sqlalchemy import Connection, text
 
 from clocks import SteppedClock
 from homing.decide.reports import meanings, settling
-from homing.model.events import IntakeResult, Report, Signed, Taken
 from homing.model.fleet import InstanceUrl, SessionId
-from homing.model.messages import MessageRecord, MessageState
+from homing.model.instances.events import IntakeResult, Report, Signed, Taken
+from homing.model.sends.messages import MessageRecord, MessageState
 from homing.ports import EventsStored, Notice, Page
 from homing.store.db.database import Database
 from homing.store.directory.directory import SqlDirectory

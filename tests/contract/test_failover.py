@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Connection, text
 from structlog.testing import capture_logs
 
-from homing.lab.chaos.servers import Pair, own_pair, server_user, set_up
+from homing.lab.chaos.ground.servers import Pair, own_pair, server_user, set_up
 from homing.ports import CacheCleared, KeysChanged, Notice, StoreUnavailable
 from homing.store.db.migrating import current_revision, migrate, newest_revision
 from homing.store.db.opening import open_database

@@ -19,8 +19,8 @@ from homing.model.fleet import (
     SessionId,
     SessionStatus,
 )
-from homing.model.leases import Ended, Fence, IncarnationId
-from homing.model.vault import Arrival, Grant, Granted, Granting, Holder, Reserved, StaleEpoch
+from homing.model.instances.leases import Ended, Fence, IncarnationId
+from homing.model.instances.vault import Arrival, Grant, Granted, Granting, Holder, Reserved, StaleEpoch
 from homing.ports import Notice, Page, PlacementChanged
 from homing.store.db.database import Database
 from homing.store.db.opening import open_database

@@ -9,8 +9,8 @@ from clocks import PassTime, SteppedClock
 from homing.decide.sending.idempotency import Drive, Mismatch
 from homing.flows.sending.idempotent_send import Driven, KeyedSends
 from homing.model.fleet import AccountUuid
-from homing.model.messages import MessageRecord, MessageState, StoredAnswer
-from homing.model.sending import Unknown
+from homing.model.sends.messages import MessageRecord, MessageState, StoredAnswer
+from homing.model.sends.sending import Unknown
 from homing.ports import Claimed, InUse
 from homing.store.db.opening import open_database
 from homing.store.sends.messages import SqlMessages

@@ -7,8 +7,8 @@ from vaults import ONE, THREE, TWO, opened, vault_of
 
 from clocks import PassTime
 from homing.model.fleet import InstanceUrl
-from homing.model.leases import Ended, IncarnationId
-from homing.model.vault import Holder
+from homing.model.instances.leases import Ended, IncarnationId
+from homing.model.instances.vault import Holder
 from homing.store.db import history
 from homing.store.db.database import Database
 from homing.store.db.opening import open_database

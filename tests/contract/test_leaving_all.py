@@ -6,7 +6,7 @@ from fleets import A, B, placed_account
 from sqlalchemy import select, update
 
 from homing.model.fleet import Placement, PlacementState, SessionStatus, Takeover
-from homing.model.vault import AskedLately, Left
+from homing.model.instances.vault import AskedLately, Left
 from homing.store.db.database import Database
 from homing.store.db.schema import instances, sessions
 from homing.store.directory.directory import SqlDirectory

@@ -7,7 +7,7 @@ from fleets import ONE, TWO, A
 
 from clocks import SteppedClock
 from homing.model.fleet import AccountUuid
-from homing.model.messages import MessageRecord, MessageState
+from homing.model.sends.messages import MessageRecord, MessageState
 from homing.store.sends.messages import SqlMessages
 
 

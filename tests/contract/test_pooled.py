@@ -11,7 +11,7 @@ from sqlalchemy import Connection, make_url, text
 from structlog.testing import capture_logs
 
 from homing.demo.plan import Unworkable
-from homing.lab.chaos.servers import Server, own_bouncer
+from homing.lab.chaos.ground.servers import Server, own_bouncer
 from homing.ports import CacheCleared, KeysChanged, Notice, StoreUnavailable
 from homing.store.db.migrating import migrate, newest_revision
 from homing.store.db.opening import open_database

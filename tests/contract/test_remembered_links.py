@@ -8,8 +8,8 @@ from fleets import A, B, change, placed_account
 from clocks import PassTime, SteppedClock
 from homing.decide.reports import meanings
 from homing.decide.starting import linking
-from homing.model.events import Report
 from homing.model.fleet import Account, Epoch, InstanceUrl, MoveKind, SessionStatus
+from homing.model.instances.events import Report
 from homing.store.db.database import Database
 from homing.store.directory.directory import SqlDirectory
 from homing.store.notices.notices import LocalNotices

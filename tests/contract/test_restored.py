@@ -14,7 +14,7 @@ from vaults import LOGIN, ONE, TWO, opened, reserved, saved, unsent, vault_of
 
 from homing.decide.fleet.leases import BEYOND_A_BACKUP
 from homing.model.fleet import PlacementState, SessionStatus
-from homing.model.vault import Grant, Holder, StaleEpoch
+from homing.model.instances.vault import Grant, Holder, StaleEpoch
 from homing.model.work import JobState, NewJob
 from homing.ports import StoreUnavailable
 from homing.store.db.database import Database

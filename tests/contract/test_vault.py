@@ -13,7 +13,7 @@ from vaults import LOGIN, ONE, THREE, TWO, opened, reserved, saved, unsent, vaul
 
 from clocks import PassTime, SteppedClock
 from homing.model.fleet import PlacementState, SessionStatus
-from homing.model.vault import Grant, Holder, Holding, Reserved, ReservedBefore, StaleEpoch
+from homing.model.instances.vault import Grant, Holder, Holding, Reserved, ReservedBefore, StaleEpoch
 from homing.ports import StoreUnavailable
 from homing.store.db.database import Database
 from homing.store.db.opening import open_database

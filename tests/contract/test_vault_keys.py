@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Connection, func, select, update
 from vaults import KEY, LOGIN, TWO, opened, reserved, saved, vault_of
 
-from homing.model.vault import Grant, VaultSealed
+from homing.model.instances.vault import Grant, VaultSealed
 from homing.store.db.database import Database
 from homing.store.db.schema import credentials, reservations
 from homing.store.vault.sealing import KeyRing, VaultKey, fresh_key

@@ -1,6 +1,6 @@
 """Small vaults for the suites of the store."""
 
-from homing.model.vault import Grant, Holder, StaleEpoch, Unsent
+from homing.model.instances.vault import Grant, Holder, StaleEpoch, Unsent
 from homing.store.db.database import Database
 from homing.store.vault.sealing import KeyRing, VaultKey, fresh_key
 from homing.store.vault.vault import SqlVault

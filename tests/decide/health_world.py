@@ -6,8 +6,8 @@ from random import Random
 from homing.decide.fleet import health
 from homing.decide.fleet.health import HealthPolicy
 from homing.model.fleet import InstanceUrl
-from homing.model.health import Beat, History, Judged, Local, Observed, Signal, Stall, State
-from homing.model.leases import Ended, Incarnation, IncarnationId
+from homing.model.instances.health import Beat, History, Judged, Local, Observed, Signal, Stall, State
+from homing.model.instances.leases import Ended, Incarnation, IncarnationId
 
 URL = InstanceUrl("http://a:1")
 POLICY = HealthPolicy()

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from homing.decide.fleet.brake import Brake, BrakePolicy, Clear, Engaged, Seen, brake
 from homing.model.fleet import InstanceUrl
-from homing.model.health import State
+from homing.model.instances.health import State
 
 POLICY = BrakePolicy()
 NOW_S = 1000.0

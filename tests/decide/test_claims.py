@@ -14,7 +14,7 @@ from homing.model.fleet import (
     SessionList,
     SessionStatus,
 )
-from homing.model.vault import Vouched
+from homing.model.instances.vault import Vouched
 
 A, B, C = (InstanceUrl(f"http://{name}:3001") for name in "abc")
 S = SessionId("webjs_1_aa")

@@ -7,7 +7,6 @@ import pytest
 
 from homing.decide.knowledge import doubt
 from homing.decide.knowledge.doubt import Doubtful, NoDoubt
-from homing.model.faults import Phase
 from homing.model.fleet import (
     Capabilities,
     InstanceMode,
@@ -17,6 +16,7 @@ from homing.model.fleet import (
     SessionStatus,
     Takeover,
 )
+from homing.model.sends.faults import Phase
 from tests.flows.worlds import A, B, bench
 
 EVIDENCE = {Phase.SERVER_ERROR, Phase.SESSION_NOT_READY, Phase.REPLY_TIMED_OUT, Phase.GATEWAY_TIMED_OUT}

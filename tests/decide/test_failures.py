@@ -3,8 +3,8 @@
 import pytest
 
 from homing.decide.sending import failures
-from homing.model.faults import Fault, Phase
-from homing.model.sending import VerdictKind
+from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.sending import VerdictKind
 
 SAFE = {
     Phase.NOT_ATTEMPTED,

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from homing.decide.fleet import health
 from homing.decide.fleet.health import KEPT
-from homing.model.faults import Phase
-from homing.model.health import Beat, Gone, History, Judged, Local, Observed, Signal, Stall, State
-from homing.model.leases import Ended
+from homing.model.instances.health import Beat, Gone, History, Judged, Local, Observed, Signal, Stall, State
+from homing.model.instances.leases import Ended
+from homing.model.sends.faults import Phase
 from tests.decide.health_world import POLICY, STEADY, Simulated, Trouble, beat, calm, history
 
 ANSWERED, REFUSED, SILENT, BROKEN = Signal.ANSWERED, Signal.REFUSED, Signal.SILENT, Signal.BROKEN

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from homing.decide.reports import meanings
-from homing.model.events import Report
 from homing.model.fleet import InstanceUrl, SessionId
+from homing.model.instances.events import Report
 
 A, B = InstanceUrl("http://a:3001"), InstanceUrl("http://b:3001")
 S = "webjs_1_a"

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from homing.decide.sending import failures, recovery
 from homing.decide.sending.recovery import Finish, Look, SendPolicy, Step, Try
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import Epoch, InstanceUrl
-from homing.model.sending import (
+from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.sending import (
     Attempt,
     CannotRepeat,
     FailureCode,

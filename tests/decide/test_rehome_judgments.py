@@ -37,8 +37,8 @@ from homing.model.fleet import (
     Takeover,
     WorkspaceId,
 )
-from homing.model.leases import Fence, Incarnation, IncarnationId
-from homing.model.vault import Holder, SessionHolding
+from homing.model.instances.leases import Fence, Incarnation, IncarnationId
+from homing.model.instances.vault import Holder, SessionHolding
 from homing.model.work import Job, JobId, JobState, Priority
 
 A, B = InstanceUrl("http://a:3001"), InstanceUrl("http://b:3001")

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from homing.decide.reports import meanings
 from homing.decide.reports.meanings import Malformed
-from homing.model.events import Report
 from homing.model.fleet import InstanceUrl, SessionId
+from homing.model.instances.events import Report
 
 A, B = InstanceUrl("http://a:3001"), InstanceUrl("http://b:3001")
 S = SessionId("webjs_1_a")

@@ -18,7 +18,7 @@ from homing.model.fleet import (
     SessionStatus,
     WorkspaceId,
 )
-from homing.model.restoring import Answered, Look, Offered, Recorded, Silent
+from homing.model.instances.restoring import Answered, Look, Offered, Recorded, Silent
 
 A, B, C = (InstanceUrl(f"http://{name}:3001") for name in "abc")
 ON_A = Instance(1, A)

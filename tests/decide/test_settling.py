@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from homing.decide.reports import settling
-from homing.model.events import Sign
 from homing.model.fleet import AccountUuid, SessionId, WorkspaceId
-from homing.model.messages import MessageRecord, MessageState
+from homing.model.instances.events import Sign
+from homing.model.sends.messages import MessageRecord, MessageState
 
 S = SessionId("webjs_1_a")
 BEGUN = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -6,7 +6,7 @@ import pytest
 
 from homing.decide.reports import signing
 from homing.decide.reports.signing import Refused
-from homing.model.events import IntakeResult, Signed
+from homing.model.instances.events import IntakeResult, Signed
 
 SECRET = b"secret"
 TIMESTAMP = "1767268800"

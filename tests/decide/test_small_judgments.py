@@ -22,7 +22,7 @@ def test_a_derived_message_id_depends_on_workspace_account_and_key_alone() -> No
 def test_admission_follows_the_row_of_the_key() -> None:
     from datetime import UTC, datetime
 
-    from homing.model.messages import Claimed, InUse, KeyedSend, StoredAnswer
+    from homing.model.sends.messages import Claimed, InUse, KeyedSend, StoredAnswer
 
     def row(answer: StoredAnswer | None) -> InUse:
         at = datetime(2026, 1, 1, tzinfo=UTC)

@@ -4,7 +4,6 @@ import pytest
 
 from homing.decide.reports import speakers
 from homing.decide.reports.speakers import Ask, Cause, Impostor, Introduced, Speaker, Stranger, Unnamed
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import (
     Instance,
     InstanceUrl,
@@ -15,6 +14,7 @@ from homing.model.fleet import (
     SessionList,
     SessionStatus,
 )
+from homing.model.sends.faults import Fault, Phase
 
 HERE, HERE_TOO = InstanceUrl("http://localhost:3001"), InstanceUrl("http://localhost:3002")
 WA1, WA2 = InstanceUrl("http://wa1:3001"), InstanceUrl("http://wa2:3001")

@@ -19,9 +19,9 @@ from homing.drivers.waha import WahaDriver
 from homing.drivers.webjs.driver import WebjsDriver
 from homing.drivers.wppconnect import WppconnectDriver
 from homing.drivers.wwebjs_api import WwebjsApiDriver
-from homing.model.faults import Fault
 from homing.model.fleet import Epoch, InstanceUrl, ListedSession, NoList, SessionId, SessionList
-from homing.model.sending import Receipt
+from homing.model.sends.faults import Fault
+from homing.model.sends.sending import Receipt
 from homing.ports import Driver, InstanceHealth, OutgoingText, PairingCode, SessionStart
 from transcripts import Exchange
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from replaying import DONE, NOT_ASKED
 
-from homing.model.faults import Phase
-from homing.model.sending import VerdictKind
+from homing.model.sends.faults import Phase
+from homing.model.sends.sending import VerdictKind
 
 
 def fault(phase: Phase, kind: VerdictKind, *, may_have_left: bool) -> tuple[str, Phase, VerdictKind, bool]:

@@ -9,9 +9,9 @@ from scripted_peers import Peer, Serve, answer
 from homing.drivers.http.wire import Wire, WireLimits
 from homing.drivers.metered import MeteredDriver
 from homing.drivers.webjs.driver import WebjsDriver
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import Epoch, InstanceUrl, ListedSession, SessionId, SessionList, WorkspaceId
-from homing.model.sending import Receipt
+from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.sending import Receipt
 from homing.ports import InstanceHealth, OutgoingText, SessionStart
 from homing.serve.metrics import Metrics
 

@@ -12,10 +12,10 @@ from homing.decide.sending import failures
 from homing.drivers import Drivers, drivers_over
 from homing.drivers.http.wire import Wire, WireLimits
 from homing.drivers.registry import families
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import Epoch, InstanceUrl, ListedSession, NoList, SessionId, SessionList, SessionStatus
-from homing.model.gateways import is_checked
-from homing.model.sending import Receipt
+from homing.model.instances.gateways import is_checked
+from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.sending import Receipt
 from homing.ports import Driver, InstanceHealth, OutgoingText, PairingCode, SessionStart
 from tests.models.gateways import MODELS, Model, Session
 from tests.models.gateways.base import PHONE

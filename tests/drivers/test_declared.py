@@ -9,8 +9,8 @@ from clocks import SteppedClock
 from homing.drivers.declared import ASKED_AGAIN_AFTER_S, BELIEVED_S, WITHDRAWN_S, Declared
 from homing.drivers.http.wire import Wire
 from homing.drivers.webjs.driver import WebjsDriver
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import Capabilities, InstanceUrl
+from homing.model.sends.faults import Fault, Phase
 from homing.ports import InstanceHealth
 
 AT, OTHER = InstanceUrl("http://localhost:3001"), InstanceUrl("http://localhost:3002")

@@ -11,7 +11,7 @@ from scripted_peers import Serve, answer, saying
 from homing.decide.fleet.addresses import Reachable
 from homing.drivers.http.resolving import Dialer, Made, Resolve, _first_to_answer, unreached
 from homing.drivers.http.wire import Reply, Wire
-from homing.model.faults import Fault, Phase
+from homing.model.sends.faults import Fault, Phase
 
 REFUSED = ConnectionRefusedError(errno.ECONNREFUSED, "refused")
 NO_ROUTE = OSError(errno.ENETUNREACH, "no route")

@@ -7,8 +7,8 @@ import pytest
 from homing.decide.fleet.own_keys import own_key
 from homing.drivers.keys import ShownKeys
 from homing.drivers.metered import MeteredDriver
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import Capabilities, Instance, InstanceUrl, NoList, SessionList
+from homing.model.sends.faults import Fault, Phase
 from homing.ports import Driver
 
 A, B = InstanceUrl("http://a:3001"), InstanceUrl("http://b:3001")

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from homing.drivers import reading
 from homing.drivers.http.wire import Reply
 from homing.drivers.webjs import answers, sessions
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import (
     EPOCH_MAX,
     Capabilities,
@@ -20,6 +19,7 @@ from homing.model.fleet import (
     SessionList,
     SessionStatus,
 )
+from homing.model.sends.faults import Fault, Phase
 
 AT = InstanceUrl("http://localhost:3001")
 GOOD = {"session_id": "good", "status": "connected", "epoch": 7, "phone_number": "62816"}

@@ -6,7 +6,7 @@ import pytest
 
 from homing.drivers.http.connection import Connection
 from homing.drivers.http.pool import Opened, Pool, Room
-from homing.model.faults import Fault, Phase
+from homing.model.sends.faults import Fault, Phase
 
 
 class Mute(asyncio.Transport):

@@ -9,9 +9,9 @@ from homing.drivers.http.connection import Reply
 from homing.drivers.recognition import fingerprints
 from homing.drivers.recognition.asking import Recognition
 from homing.drivers.recognition.fingerprints import PATHS, VERSION_PATHS, Seen
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl
-from homing.model.gateways import Gateway, Recognised
+from homing.model.instances.gateways import Gateway, Recognised
+from homing.model.sends.faults import Fault, Phase
 from transcripts import FAMILIES, KEPT, Transcript, read, transcripts
 
 EXPECTED = {

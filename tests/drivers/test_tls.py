@@ -21,7 +21,7 @@ from scripted_peers import answer
 
 from homing.drivers.http.tls import TlsContexts, TlsFiles, TlsUnusable
 from homing.drivers.http.wire import Reply, Wire
-from homing.model.faults import Fault, Phase
+from homing.model.sends.faults import Fault, Phase
 
 Key = ec.EllipticCurvePrivateKey
 

@@ -10,9 +10,9 @@ from replaying import AT, DONE, NOT_ASKED, PLAYERS, S, played
 from right_meanings import REFUSED, RIGHT, fault
 
 from homing.decide.reports import meanings
-from homing.model.events import Report
-from homing.model.faults import Phase
-from homing.model.sending import VerdictKind
+from homing.model.instances.events import Report
+from homing.model.sends.faults import Phase
+from homing.model.sends.sending import VerdictKind
 from transcripts import FAMILIES, KEPT, Exchange, Transcript, read, transcripts
 
 ALL = transcripts()

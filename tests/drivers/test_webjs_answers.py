@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from homing.drivers import reading
 from homing.drivers.http.wire import Reply
 from homing.drivers.webjs import answers, sessions
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import Capabilities, Epoch, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus
-from homing.model.sending import Receipt
+from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.sending import Receipt
 from homing.ports import InstanceHealth, PairingCode
 
 AT = InstanceUrl("http://localhost:3001")

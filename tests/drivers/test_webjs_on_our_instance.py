@@ -12,9 +12,9 @@ from homing.drivers.http.wire import Wire
 from homing.drivers.webjs.driver import WebjsDriver
 from homing.instance.policy import HostPolicy
 from homing.instance.run import Instance, InstanceSettings
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import Epoch, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus, WorkspaceId
-from homing.model.sending import Receipt
+from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.sending import Receipt
 from homing.ports import InstanceHealth, OutgoingText, PairingCode, SessionStart
 from homing.store.db.opening import open_database
 from homing.store.grants.leases import SqlLeases

@@ -9,7 +9,6 @@ from scripted_peers import Peer, Serve, saying, silence
 
 from homing.drivers.http.wire import Wire
 from homing.drivers.webjs.driver import WebjsDriver
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import (
     NEVER_GRANTED,
     Capabilities,
@@ -22,7 +21,8 @@ from homing.model.fleet import (
     SessionStatus,
     WorkspaceId,
 )
-from homing.model.sending import Receipt
+from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.sending import Receipt
 from homing.ports import InstanceHealth, OutgoingText, PairingCode, SessionStart
 
 SESSION = SessionId("webjs_1_1764000000_abc")

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from homing.drivers.http.wire import Reply, Wire
-from homing.model.faults import Fault, Phase
+from homing.model.sends.faults import Fault, Phase
 
 REQUESTED = b"POST /api HTTP/1.1\r\n"
 

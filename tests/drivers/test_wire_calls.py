@@ -12,7 +12,7 @@ from scripted_peers import Peer, Serve, answer, saying, silence
 
 from homing.drivers.http.lanes import Lane, in_lane
 from homing.drivers.http.wire import Reply, Wire, WireLimits
-from homing.model.faults import Fault, Phase
+from homing.model.sends.faults import Fault, Phase
 
 
 async def get(wire: Wire, url: str, path: str = "/x", *, timeout_s: float = 2.0) -> Reply:

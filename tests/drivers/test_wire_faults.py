@@ -9,7 +9,7 @@ from scripted_peers import Peer, Serve, answer, reset, saying, silence
 
 from homing.drivers.http.resolving import Dialer
 from homing.drivers.http.wire import MIB, Reply, Wire, WireLimits
-from homing.model.faults import Fault, Phase
+from homing.model.sends.faults import Fault, Phase
 
 OK_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 

@@ -28,7 +28,6 @@ from homing.flows.moves.batch import RehomePolicy
 from homing.flows.moves.move_jobs import KIND, PATIENCE, Rehoming
 from homing.lab.sim.world import SeededEntropy, VirtualClock
 from homing.model.alerts import AlertKind, Subject
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import (
     Account,
     AccountUuid,
@@ -42,6 +41,7 @@ from homing.model.fleet import (
     Takeover,
     WorkspaceId,
 )
+from homing.model.sends.faults import Fault, Phase
 from homing.ports import NewAccount, Roster, RosterChanged
 from homing.store.db.opening import open_database
 from homing.store.directory.directory import SqlDirectory

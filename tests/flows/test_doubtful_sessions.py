@@ -15,9 +15,9 @@ from homing.flows.discovery.listings import Lists
 from homing.flows.failover.doubtful_sessions import Doubts
 from homing.flows.sending.send import Sending
 from homing.model.alerts import AlertKind, Subject
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import Account
-from homing.model.sending import Sent
+from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.sending import Sent
 
 pytestmark = pytest.mark.virtual
 

@@ -16,7 +16,7 @@ from homing.flows.discovery.sync import Sync
 from homing.flows.webhooks.hints import Hints
 from homing.model.alerts import FLEET, AlertKind, Subject
 from homing.model.fleet import Account, InstanceUrl
-from homing.model.sending import Found, Nowhere
+from homing.model.sends.sending import Found, Nowhere
 
 pytestmark = pytest.mark.virtual
 

@@ -15,9 +15,9 @@ from homing.flows.discovery.listings import Lists
 from homing.flows.failover.fitness import EVERY_S, Fitness
 from homing.lab.sim.world import SeededEntropy, VirtualClock
 from homing.model.alerts import AlertKind, Subject
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import Instance, InstanceUrl, NoList, SessionId
-from homing.model.gateways import Gateway, Recognised
+from homing.model.instances.gateways import Gateway, Recognised
+from homing.model.sends.faults import Fault, Phase
 from homing.ports import Roster, SessionStart
 from homing.routing.roster import LiveFleet
 

@@ -10,10 +10,10 @@ from homing.decide.reports.hints import Hint
 from homing.flows.discovery.listings import Lists
 from homing.flows.sending.own_messages import Said
 from homing.flows.webhooks.hints import Hints
-from homing.model.events import Sign
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import Account, Capabilities, Epoch, InstanceUrl, MoveKind, Rebinding, SessionId, SessionStatus
-from homing.model.sending import Sent
+from homing.model.instances.events import Sign
+from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.sending import Sent
 from homing.ports import Page, StoreUnavailable
 from tests.flows.worlds import OURS, PLAIN, A, B, Bench, C, Misfortune, W, bench
 

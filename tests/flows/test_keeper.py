@@ -16,9 +16,9 @@ from homing.flows.discovery.wakeups import News
 from homing.flows.failover.keeper import Keeper, KeeperPolicy
 from homing.flows.failover.watching import Watching, WatchPolicy
 from homing.lab.sim.world import SeededEntropy
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import Account, InstanceState, InstanceUrl, SessionStatus, Takeover
-from homing.model.leases import Ended
+from homing.model.instances.leases import Ended
+from homing.model.sends.faults import Fault, Phase
 
 pytestmark = pytest.mark.virtual
 

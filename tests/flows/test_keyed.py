@@ -12,8 +12,8 @@ from homing.flows.sending.idempotent_send import CLAIM_WITHIN_S, Driven, KeyedSe
 from homing.lab.sim.world import VirtualClock
 from homing.model.errors import Code, Problem
 from homing.model.fleet import SessionId, WorkspaceId
-from homing.model.messages import StoredAnswer
-from homing.model.sending import Receipt, Sent
+from homing.model.sends.messages import StoredAnswer
+from homing.model.sends.sending import Receipt, Sent
 from homing.ports import StoreUnavailable
 from homing.store.sends.messages import SqlMessages
 from homing.store.sqlite.engine import SqliteMemory

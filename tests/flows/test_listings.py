@@ -6,8 +6,8 @@ import pytest
 
 from homing.flows.discovery.listings import Lists
 from homing.lab.sim.world import VirtualClock
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import SessionList
+from homing.model.sends.faults import Fault, Phase
 from tests.flows.worlds import A, World
 
 pytestmark = pytest.mark.virtual

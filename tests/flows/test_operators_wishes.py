@@ -18,7 +18,6 @@ from homing.flows.operations.drain import Drain, Drains
 from homing.flows.operations.migrate import Migrations, Wanted
 from homing.flows.operations.rebalance import Balance
 from homing.model.errors import Code, Problem
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import (
     Account,
     Epoch,
@@ -30,8 +29,9 @@ from homing.model.fleet import (
     SessionStatus,
     Takeover,
 )
-from homing.model.leases import Ended, Incarnation, IncarnationId
-from homing.model.vault import Holder, SessionHolding
+from homing.model.instances.leases import Ended, Incarnation, IncarnationId
+from homing.model.instances.vault import Holder, SessionHolding
+from homing.model.sends.faults import Fault, Phase
 from homing.model.work import Dead, Ending, Job, JobState, Priority, Retry
 from homing.ports import Page
 

@@ -11,8 +11,8 @@ from homing.flows.sending.own_messages import Said
 from homing.flows.webhooks.catch_up import LOOK_EVERY_S, Overlooked
 from homing.flows.webhooks.hints import Hints
 from homing.flows.webhooks.intake import Intake
-from homing.model.events import Report
 from homing.model.fleet import Account, InstanceUrl
+from homing.model.instances.events import Report
 from homing.ports import EventsStored
 from homing.store.records.reports import SqlEvents
 from tests.flows.vault_fleet import running

@@ -17,10 +17,10 @@ from homing.flows.sending.own_messages import Said
 from homing.flows.webhooks.hints import Hints
 from homing.flows.webhooks.intake import Intake
 from homing.model.alerts import AlertKind, Subject
-from homing.model.events import Report
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import Account, InstanceUrl, SessionStatus
-from homing.model.sending import FailureCode, NotSent, Sent
+from homing.model.instances.events import Report
+from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.sending import FailureCode, NotSent, Sent
 from homing.store.records.alerts import SqlAlerts
 from homing.store.records.reports import SqlEvents
 from tests.flows.worlds import PLAIN, A, B, Bench, W, bench

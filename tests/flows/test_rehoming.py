@@ -12,9 +12,9 @@ from worlds import A, B, C
 
 from homing.decide.moves.next_step import Cause, Wish
 from homing.flows.moves.move_jobs import KIND
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import Account, InstanceUrl, MoveKind, PlacementState, Takeover
-from homing.model.sending import FailureCode, NotSent, Sent
+from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.sending import FailureCode, NotSent, Sent
 from homing.model.work import JobState
 from homing.ports import Page
 

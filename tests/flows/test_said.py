@@ -1,9 +1,9 @@
 """Reports of messages that are on their way are of those, not of earlier ones."""
 
 from homing.flows.sending.own_messages import Said
-from homing.model.events import Sign
 from homing.model.fleet import AccountUuid, SessionId, WorkspaceId
-from homing.model.sending import Text
+from homing.model.instances.events import Sign
+from homing.model.sends.sending import Text
 
 S = SessionId("s")
 TEXT = Text("u", "3EB0AA", WorkspaceId(1), AccountUuid("a"), "5215512345678", "hello")

@@ -9,9 +9,9 @@ from structlog.testing import capture_logs
 from homing.decide.sending.recovery import SendPolicy
 from homing.flows.discovery.rediscover import ROUNDS_PER_S
 from homing.model.errors import Code
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import Epoch, MoveKind, Rebinding, SessionStatus
-from homing.model.sending import FailureCode, Found, NotSent, Sent, Unknown
+from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.sending import FailureCode, Found, NotSent, Sent, Unknown
 from homing.ports import Page
 from tests.flows.worlds import OURS, PLAIN, A, B, C, Misfortune, W, bench
 

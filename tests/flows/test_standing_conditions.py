@@ -19,9 +19,9 @@ from homing.flows.failover.stuck_moves import Strays
 from homing.flows.failover.watching import Watching, WatchPolicy
 from homing.flows.webhooks.hints import Hints
 from homing.model.alerts import FLEET, AlertKind, Subject
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import SessionId, SessionStatus, Takeover
 from homing.model.locks import LockHolder
+from homing.model.sends.faults import Fault, Phase
 from tests.flows.test_keeper import Wishes
 from tests.flows.test_watching import ModelLeases
 

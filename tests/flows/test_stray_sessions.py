@@ -16,9 +16,9 @@ from homing.flows.discovery.sync import Sync
 from homing.flows.webhooks.hints import Hints
 from homing.model.alerts import AlertKind
 from homing.model.errors import Problem
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import Account, SessionId, WorkspaceId
-from homing.model.sending import FailureCode, NotSent, Sent
+from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.sending import FailureCode, NotSent, Sent
 from homing.store.records.alerts import SqlAlerts
 from tests.flows.worlds import A, B, Bench, W, bench
 

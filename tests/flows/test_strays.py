@@ -9,7 +9,7 @@ from worlds import A, B
 from homing.flows.failover.stuck_moves import Strays
 from homing.flows.moves.move_jobs import KIND
 from homing.model.fleet import Account, Placement, PlacementState, Takeover
-from homing.model.vault import Grant
+from homing.model.instances.vault import Grant
 
 pytestmark = pytest.mark.virtual
 

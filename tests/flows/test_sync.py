@@ -9,8 +9,8 @@ import pytest
 from homing.decide.knowledge.sync import Checked, Result
 from homing.flows.discovery.listings import Lists
 from homing.flows.discovery.sync import Sync
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import Account, InstanceUrl, MoveKind, SessionStatus
+from homing.model.sends.faults import Fault, Phase
 from homing.ports import Notice, Page, PlacementChanged, StoreUnavailable
 from tests.flows.worlds import PLAIN, A, B, Bench, C, W, bench
 

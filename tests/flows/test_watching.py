@@ -11,10 +11,10 @@ from worlds import A, B, C, World
 from homing.decide.fleet.leases import LeasePolicy
 from homing.flows.failover.watching import Watching, WatchPolicy
 from homing.lab.sim.world import SeededEntropy, VirtualClock
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl
-from homing.model.health import Gone, State
-from homing.model.leases import Ended, Heartbeats, Incarnation, IncarnationId, StoreIdentity
+from homing.model.instances.health import Gone, State
+from homing.model.instances.leases import Ended, Heartbeats, Incarnation, IncarnationId, StoreIdentity
+from homing.model.sends.faults import Fault, Phase
 from homing.ports import StoreUnavailable
 
 pytestmark = pytest.mark.virtual

@@ -14,10 +14,10 @@ from homing.flows.background.worker import Duty, Worker
 from homing.flows.moves.batch import RehomePolicy
 from homing.flows.moves.move_jobs import KIND, PATIENCE, Rehoming
 from homing.flows.operations.drain import Drain, Drains
-from homing.model.faults import Phase
 from homing.model.fleet import Account, InstanceUrl
-from homing.model.sending import Outcome, Sent
-from homing.model.vault import Grant, Holder
+from homing.model.instances.vault import Grant, Holder
+from homing.model.sends.faults import Phase
+from homing.model.sends.sending import Outcome, Sent
 from homing.store.grants.grants import SqlGrants
 from homing.store.grants.leases import SqlLeases
 from homing.store.vault.sealing import KeyRing

@@ -12,7 +12,6 @@ from homing.flows.discovery.rediscover import Rediscovery
 from homing.flows.discovery.wakeups import News
 from homing.flows.sending.send import Sending
 from homing.lab.sim.world import SeededEntropy, VirtualClock
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import (
     Account,
     AccountUuid,
@@ -34,7 +33,8 @@ from homing.model.fleet import (
     Takeover,
     WorkspaceId,
 )
-from homing.model.sending import Outcome, Receipt, Text
+from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.sending import Outcome, Receipt, Text
 from homing.ports import (
     Clock,
     InstanceHealth,

@@ -24,7 +24,7 @@ from homing.instance.lease import Lease
 from homing.instance.notify.events import HostEvent
 from homing.instance.run import Instance, InstanceSettings
 from homing.lab.sim.testing import pytest_asyncio_loop_factories as pytest_asyncio_loop_factories
-from homing.model.vault import Grant, Holder
+from homing.model.instances.vault import Grant, Holder
 from homing.ports import Clock, Leases, StoreUnavailable
 from homing.store.db.opening import open_database
 from homing.store.db.schema import credentials, store_clock

@@ -11,8 +11,8 @@ import pytest
 from homing.decide.fleet.leases import LeasePolicy
 from homing.instance.lease import Lease
 from homing.lab.sim.world import VirtualClock
-from homing.model.leases import Ended, Renewed, StoreIdentity
-from homing.model.vault import Holder
+from homing.model.instances.leases import Ended, Renewed, StoreIdentity
+from homing.model.instances.vault import Holder
 from homing.ports import StoreUnavailable
 
 pytestmark = pytest.mark.virtual

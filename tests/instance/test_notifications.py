@@ -16,7 +16,7 @@ from homing.instance.notify.events import (
     StatusChanged,
 )
 from homing.instance.notify.notifications import Notification, headers, notification, signature
-from homing.model.events import Signed
+from homing.model.instances.events import Signed
 
 ABOUT = About("s1", 7, 3)
 AT = 1_795_000_000.25

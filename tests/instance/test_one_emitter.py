@@ -23,7 +23,7 @@ from homing.instance.policy import HostPolicy
 from homing.instance.session.messages import Message, Sent, Unknown
 from homing.lab.sim.world import VirtualClock
 from homing.model.fleet import InstanceUrl
-from homing.model.vault import Grant, Holder
+from homing.model.instances.vault import Grant, Holder
 from homing.ports import StoreUnavailable
 from homing.store.db.opening import open_database
 from homing.store.grants.leases import SqlLeases

@@ -8,7 +8,7 @@ from homing.instance.engine import Refused
 from homing.instance.host import Host
 from homing.instance.notify.events import Status
 from homing.instance.session.messages import Message, NotConnected, Sent, Unknown, VaultAway
-from homing.model.vault import StaleEpoch
+from homing.model.instances.vault import StaleEpoch
 
 
 def message(name: str = "3EB0AAAA", text: str = "hi", to: str = "62811") -> Message:

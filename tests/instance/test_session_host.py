@@ -11,7 +11,7 @@ from homing.instance.notify.events import CodeIssued, MessageSent, SessionLeft, 
 from homing.instance.opening import Full, Wanted
 from homing.instance.policy import HostPolicy
 from homing.instance.session.messages import Message, NotConnected, Overloaded, Sent, Unknown
-from homing.model.vault import StaleEpoch
+from homing.model.instances.vault import StaleEpoch
 from homing.ports import StoreUnavailable
 
 

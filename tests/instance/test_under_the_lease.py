@@ -7,8 +7,8 @@ import pytest
 from homing.instance.host import Host, NotFound
 from homing.instance.notify.events import MessageReceived, SessionLeft, Status, StatusChanged
 from homing.instance.session.messages import Message, Paused, Sent, Unknown
-from homing.model.leases import Ended
-from homing.model.vault import Holder, StaleEpoch
+from homing.model.instances.leases import Ended
+from homing.model.instances.vault import Holder, StaleEpoch
 
 FREEZE_S = 3.0
 """Far beyond the time after which these hosts pause."""

@@ -13,7 +13,7 @@ from homing.drivers import Drivers
 from homing.model.access import Scope
 from homing.model.fleet import WorkspaceId
 from homing.serve.app import Application
-from homing.serve.keyring import new_key
+from homing.serve.callers.keyring import new_key
 from homing.world import SystemClock
 from tests.flows.worlds import A, B, C, World
 

@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from homing.model.access import Scope
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import SessionId, SessionStatus, WorkspaceId
+from homing.model.sends.faults import Fault, Phase
 from tests.flows.worlds import A, B, C
 from tests.serve.conftest import Api
 

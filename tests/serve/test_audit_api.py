@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from homing.model.access import Scope
-from homing.model.calls import PairingCode
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import SessionId
+from homing.model.sends.calls import PairingCode
+from homing.model.sends.faults import Fault, Phase
 from homing.ports import Page
 from homing.store.records.audit import SqlAudit
 from tests.flows.worlds import A, B, C

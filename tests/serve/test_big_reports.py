@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import pytest
 
 from homing.decide.reports import meanings
-from homing.model.events import Report
+from homing.model.instances.events import Report
 from tests.serve.conftest import Api
 from tests.serve.reporting import report, told
 

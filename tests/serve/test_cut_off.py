@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import SessionId
+from homing.model.sends.faults import Fault, Phase
 from tests.flows.worlds import PLAIN, Misfortune
 from tests.serve.conftest import Api
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from homing.model.access import Scope
-from homing.model.events import Event
+from homing.model.instances.events import Event
 from homing.ports import Page, StoreUnavailable
-from homing.serve.access import authorise
+from homing.serve.callers.access import authorise
 from homing.serve.feed import PAGE, EventFeed, Shares
 from homing.store.notices.notices import Subscribers
 from tests.serve.conftest import Api

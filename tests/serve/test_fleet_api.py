@@ -11,9 +11,9 @@ import pytest
 
 from homing.decide.fleet.brake import Engaged
 from homing.model.access import Scope
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl, SessionId, SessionStatus
-from homing.model.vault import Grant, Holder
+from homing.model.instances.vault import Grant, Holder
+from homing.model.sends.faults import Fault, Phase
 from homing.store.vault.sealing import KeyRing
 from homing.store.vault.vault import SqlVault
 from tests.flows.worlds import PLAIN, A, B, C

@@ -15,7 +15,7 @@ from homing.model.alerts import AlertKind
 from homing.model.fleet import InstanceUrl, SessionList
 from homing.model.urls import normal
 from homing.serve.app import Application
-from homing.serve.keyring import new_key
+from homing.serve.callers.keyring import new_key
 from tests.models.gateways import MODELS, Model
 from tests.models.gateways.evolution import Evolution
 from tests.models.gateways.waha import Waha

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import AccountUuid, InstanceUrl
+from homing.model.sends.faults import Fault, Phase
 from tests.flows.worlds import A, B, C
 from tests.serve.conftest import Api
 from tests.serve.reporting import figures

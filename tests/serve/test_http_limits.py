@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import uvicorn
 
-from homing.serve.http_limits import HttpLimits, bounded
-from homing.serve.proxies import speaks_for_others
+from homing.serve.http.http_limits import HttpLimits, bounded
+from homing.serve.http.proxies import speaks_for_others
 
 LIMITS = HttpLimits(header_bytes=4_096, header_fields=20, head_s=0.4, body_s=0.4, connections_per_address=2)
 HEAD = b"POST /x HTTP/1.1\r\nHost: h\r\n"
@@ -216,7 +216,7 @@ async def test_loopback_may_have_any_number_of_connections() -> None:
 
 
 async def test_an_address_has_no_more_than_its_connections(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("homing.serve.http_limits.speaks_for_others", lambda *_: False)
+    monkeypatch.setattr("homing.serve.http.http_limits.speaks_for_others", lambda *_: False)
     async with serving() as it:
         async with it.peer(), it.peer(), it.peer() as third:
             status, told = await third.answer()

@@ -13,11 +13,11 @@ from structlog.testing import capture_logs
 from homing.compose import open_gateway
 from homing.config import Settings
 from homing.drivers import Drivers
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import SessionId, SessionStatus
+from homing.model.sends.faults import Fault, Phase
 from homing.ports import StoreUnavailable
 from homing.serve.app import Application
-from homing.serve.instance_keys import InstanceKeys
+from homing.serve.callers.instance_keys import InstanceKeys
 from tests.decide.test_signing import BODY, TIMESTAMP, VECTOR
 from tests.flows.worlds import PLAIN, A, B, Misfortune
 from tests.serve.conftest import Api

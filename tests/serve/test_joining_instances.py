@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl
-from homing.model.gateways import Gateway, Recognised
+from homing.model.instances.gateways import Gateway, Recognised
+from homing.model.sends.faults import Fault, Phase
 from tests.flows.worlds import ModelInstance
 from tests.serve.conftest import Api
 

@@ -17,8 +17,8 @@ from homing.compose import open_gateway
 from homing.config import Settings
 from homing.drivers import Drivers
 from homing.model.access import Key, Scope
-from homing.serve import keyring
 from homing.serve.app import Application
+from homing.serve.callers import keyring
 from homing.world import SystemClock
 from tests.flows.worlds import A, B, C, World
 from tests.serve.conftest import Api

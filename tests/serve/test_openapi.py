@@ -201,7 +201,7 @@ async def test_what_is_only_for_the_moment_says_when_to_ask_again(api: Api) -> N
 @settings(max_examples=200, database=None, deadline=None, suppress_health_check=list(HealthCheck))
 @given(raw=st.binary(max_size=300))
 def test_any_bytes_at_all_are_answered_as_bad_input(raw: bytes) -> None:
-    from homing.serve import readable
+    from homing.serve.http import readable
     from homing.serve.sends import _decode
 
     try:

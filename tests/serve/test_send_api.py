@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import SessionId
+from homing.model.sends.faults import Fault, Phase
 from tests.flows.worlds import PLAIN, A, B, Misfortune
 from tests.serve.conftest import Api
 

@@ -9,8 +9,8 @@ import pytest
 from clocks import SteppedClock
 from homing.model.access import Scope
 from homing.ports.logins import LoginKind
-from homing.serve import signing_in
-from homing.serve.signing_in import COOKIE_S, FAILURES_OF_ONE, FAILURES_WITHIN_S, csrf_token
+from homing.serve.callers import signing_in
+from homing.serve.callers.signing_in import COOKIE_S, FAILURES_OF_ONE, FAILURES_WITHIN_S, csrf_token
 from homing.store.db.database import Database
 from homing.store.records.logins import SqlLogins
 from tests.serve.conftest import Api

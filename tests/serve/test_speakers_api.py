@@ -8,9 +8,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from homing.model.alerts import AlertKind, Subject
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl, SessionId, SessionStatus
-from homing.serve.instance_keys import InstanceKeys
+from homing.model.sends.faults import Fault, Phase
+from homing.serve.callers.instance_keys import InstanceKeys
 from tests.flows.worlds import A, B, C, ModelInstance
 from tests.serve.conftest import Api
 from tests.serve.reporting import WEBHOOK, figures, report, told

@@ -12,8 +12,8 @@ import pytest
 from homing.compose import Gateway, open_gateway
 from homing.config import Settings
 from homing.drivers import Drivers
-from homing.model.leases import Ended, IncarnationId
-from homing.model.vault import Holder
+from homing.model.instances.leases import Ended, IncarnationId
+from homing.model.instances.vault import Holder
 from homing.store.sqlite.process_id import mark_of
 from homing.world import SystemClock
 from tests.flows.worlds import A, World

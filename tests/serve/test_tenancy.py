@@ -17,7 +17,7 @@ import pytest
 
 from homing.model.access import Scope
 from homing.model.fleet import AccountUuid, InstanceUrl, WorkspaceId
-from homing.model.messages import MessageRecord, MessageState
+from homing.model.sends.messages import MessageRecord, MessageState
 from tests.flows.worlds import A
 from tests.serve.conftest import Api
 from tests.serve.reporting import report, told

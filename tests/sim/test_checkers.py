@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from homing.lab.sim.trial.checkers import CHECKERS, violations
-from homing.lab.sim.trial.history import Corrupted, Happened
-from homing.lab.sim.trial.report import judged
+from homing.lab.sim.trial.judging.checkers import CHECKERS, violations
+from homing.lab.sim.trial.judging.history import Corrupted, Happened
+from homing.lab.sim.trial.judging.report import judged
 from homing.lab.sim.trial.scenario import SCENARIOS
 from homing.lab.sim.trial.trial import Run, run
 

@@ -15,8 +15,8 @@ from homing.flows.failover.watching import Watching, WatchPolicy
 from homing.instance.lease import Lease
 from homing.lab.sim.world import SeededEntropy, VirtualClock
 from homing.model.fleet import Capabilities, Instance, InstanceUrl, ListedSession, Listing, SessionList
-from homing.model.leases import Renewed
-from homing.model.vault import Holder
+from homing.model.instances.leases import Renewed
+from homing.model.instances.vault import Holder
 from homing.ports import InstanceHealth, Roster, StoreUnavailable
 from homing.store.db.opening import open_database
 from homing.store.directory.directory import SqlDirectory
@@ -91,7 +91,7 @@ class RoughFleet:
         return self
 
     async def health(self, instance: InstanceUrl, *, timeout_s: float) -> InstanceHealth | object:
-        from homing.model.faults import Fault, Phase
+        from homing.model.sends.faults import Fault, Phase
 
         late_s = max(0.0, self._stores[instance].stalled_until_s - self._clock.monotonic())
         takes_s = late_s + BUSY_S * self._entropy.random()

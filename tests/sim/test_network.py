@@ -11,7 +11,6 @@ from homing.drivers.webjs.driver import WebjsDriver
 from homing.lab.sim.instances import ModelInstance
 from homing.lab.sim.loop import current_loop
 from homing.lab.sim.network import Network, Reach, Upset
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import (
     NEVER_GRANTED,
     InstanceUrl,
@@ -21,7 +20,8 @@ from homing.model.fleet import (
     SessionStatus,
     WorkspaceId,
 )
-from homing.model.sending import Receipt
+from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.sending import Receipt
 from homing.ports import InstanceHealth, OutgoingText, SessionStart
 
 pytestmark = pytest.mark.virtual

@@ -8,8 +8,8 @@ from subprocess import DEVNULL, Popen
 
 import pytest
 
+from homing.lab.sim.trial.judging.report import judged
 from homing.lab.sim.trial.kept import KeptRun
-from homing.lab.sim.trial.report import judged
 from homing.lab.sim.trial.runner import run_seeds
 from homing.lab.sim.trial.scenario import SCENARIOS
 from homing.lab.sim.trial.trial import run

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from homing.lab.sim.trial import shrink
-from homing.lab.sim.trial.checkers import Violation
 from homing.lab.sim.trial.faults import Fault, Kind
+from homing.lab.sim.trial.judging.checkers import Violation
+from homing.lab.sim.trial.judging.report import ENOUGH_SEEDS, Report, Verdict, judged
+from homing.lab.sim.trial.judging.sometimes import SOMETIMES
 from homing.lab.sim.trial.kept import KeptRun, NotARun
-from homing.lab.sim.trial.report import ENOUGH_SEEDS, Report, Verdict, judged
 from homing.lab.sim.trial.runner import run_seeds
 from homing.lab.sim.trial.scenario import SCENARIOS
-from homing.lab.sim.trial.sometimes import SOMETIMES
 from homing.lab.sim.trial.trial import World, run
 
 BRIEF = SCENARIOS["brief"]

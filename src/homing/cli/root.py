@@ -7,27 +7,14 @@ from collections.abc import Callable, Sequence
 from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 import homing
-from homing.cli import (
-    accounts,
-    audit,
-    cache,
-    chaos,
-    contacts,
-    db,
-    fleet,
-    keys,
-    messages,
-    moving,
-    output,
-    processes,
-    schedule,
-    sim,
-    sync,
-    workspaces,
-)
-from homing.cli.acting import command
-from homing.cli.output import note, print_json
-from homing.cli.stops import ATTENTION, CANNOT, DONE, Stopped
+from homing.cli.directory import accounts, audit, contacts, keys, messages, workspaces
+from homing.cli.fleet import cache, db, moving, schedule, sync
+from homing.cli.fleet import instances as fleet
+from homing.cli.run import chaos, processes, sim
+from homing.cli.terminal import output
+from homing.cli.terminal.acting import command
+from homing.cli.terminal.output import note, print_json
+from homing.cli.terminal.stops import ATTENTION, CANNOT, DONE, Stopped
 
 _HELP = """One stable address in front of a fleet of WhatsApp session gateways: a message always finds its session.
 

@@ -14,15 +14,15 @@ from homing.flows.sending.send import Saw
 from homing.flows.webhooks.intake import Intake
 from homing.flows.webhooks.speakers import Speakers
 from homing.flows.webhooks.unknown_senders import UnknownSenders
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl, SessionId, SessionList
-from homing.model.gateways import Recognised
+from homing.model.instances.gateways import Recognised
+from homing.model.sends.faults import Fault, Phase
 from homing.ports import Clock, Entropy
 from homing.routing.roster import LiveFleet
-from homing.serve.instance_keys import InstanceKeys
+from homing.serve.callers.instance_keys import InstanceKeys
+from homing.serve.http.rejections import Rejections
 from homing.serve.intake import IntakeEndpoint
 from homing.serve.metrics import Metrics
-from homing.serve.rejections import Rejections
 from homing.store.opened import Stores
 
 log = structlog.get_logger("homing")

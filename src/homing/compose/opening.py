@@ -23,7 +23,7 @@ from homing.flows.discovery.sync import Sync
 from homing.flows.failover.exits import Exits
 from homing.flows.failover.sqlite_lock_watchdog import Unblocking
 from homing.model.audit import Act, Via, carrying_out
-from homing.model.gateways import DEFAULT_FAMILY
+from homing.model.instances.gateways import DEFAULT_FAMILY
 from homing.model.urls import normal
 from homing.ports import Clock, Directory, Entropy, NameTaken
 from homing.routing.roster import LiveFleet

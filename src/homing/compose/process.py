@@ -21,11 +21,11 @@ from homing.model.urls import is_loopback_host
 from homing.serve import logs
 from homing.serve.addresses import tell
 from homing.serve.app import Application
-from homing.serve.cors import Cors
 from homing.serve.ending import Leaving, Server
 from homing.serve.front import Front
-from homing.serve.http_limits import HttpLimits, bounded
-from homing.serve.subpath import SubPath
+from homing.serve.http.cors import Cors
+from homing.serve.http.http_limits import HttpLimits, bounded
+from homing.serve.http.subpath import SubPath
 
 log = structlog.get_logger("homing")
 

@@ -67,18 +67,18 @@ from homing.flows.webhooks.hints import Hints
 from homing.flows.webhooks.intake import Intake
 from homing.model.alerts import FLEET, AlertKind
 from homing.model.fleet import Instance, InstanceUrl
-from homing.model.health import shown_state
+from homing.model.instances.health import shown_state
 from homing.model.work import Tick
 from homing.ports import Clock, Directory, Driver, Entropy, Notice, TellHearing
 from homing.routing.cache import RouteCache
 from homing.routing.roster import LiveFleet
+from homing.serve.callers.keyring import Keyring
+from homing.serve.callers.rate_limits import RateLimits
+from homing.serve.callers.workspaces import Workspaces
 from homing.serve.feed import EventFeed, Shares
 from homing.serve.gateway import Gateway, Moving
-from homing.serve.keyring import Keyring
 from homing.serve.metrics import Metrics
-from homing.serve.rate_limits import RateLimits
 from homing.serve.sends import SendEndpoint
-from homing.serve.workspaces import Workspaces
 from homing.store.directory import naming
 from homing.store.opened import Stores
 from homing.store.vault.settling import SqlReservations

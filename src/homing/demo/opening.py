@@ -19,7 +19,7 @@ from homing.demo.population import Population, log_in, pair, settle
 from homing.demo.processes import LISTENS_WITHIN_S, Child
 from homing.demo.state_file import StateFile
 from homing.ports import StoreUnavailable
-from homing.serve.signing_in import code_for
+from homing.serve.callers.signing_in import code_for
 from homing.store.db.database import StoreMisconfigured
 from homing.store.vault.sealing import fresh_key
 from homing.world import SystemEntropy

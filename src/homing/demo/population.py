@@ -23,7 +23,7 @@ from homing.model.fleet import (
     Takeover,
 )
 from homing.ports import Credentials, Directory, NameTaken, NewAccount
-from homing.serve.keyring import new_key
+from homing.serve.callers.keyring import new_key
 from homing.world import SystemClock, SystemEntropy
 from simulated_whatsapp.client import Administration
 

@@ -10,9 +10,9 @@ from homing.drivers.native_names import NativeNames
 from homing.drivers.recognition.asking import Recognition
 from homing.drivers.recognition.fingerprints import RECOGNISED
 from homing.drivers.registry import families, unknown_driver
-from homing.model.faults import Fault
 from homing.model.fleet import InstanceUrl
-from homing.model.gateways import Recognised
+from homing.model.instances.gateways import Recognised
+from homing.model.sends.faults import Fault
 from homing.ports import Driver
 
 log = structlog.get_logger("homing")

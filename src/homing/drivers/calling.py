@@ -17,10 +17,10 @@ import structlog
 from homing.drivers import reading
 from homing.drivers.http.wire import MIB, Calls, Reply
 from homing.drivers.redact import shown
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, NoList, SessionId, SessionStatus
-from homing.model.gateways import is_checked
-from homing.model.sending import Receipt
+from homing.model.instances.gateways import is_checked
+from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.sending import Receipt
 from homing.ports import InstanceHealth, OutgoingText, PairingCode, SessionStart
 
 LIST_LIMIT_BYTES = 64 * MIB

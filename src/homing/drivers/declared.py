@@ -8,8 +8,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import Capabilities, InstanceUrl
+from homing.model.sends.faults import Fault, Phase
 from homing.ports import Clock, Driver, InstanceHealth
 
 BELIEVED_S: Final = 60.0

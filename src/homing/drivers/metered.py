@@ -5,9 +5,9 @@ from typing import TypeVar
 
 from homing.drivers.http.lanes import NOBODY, Lane, enter, leave
 from homing.drivers.keys import ShownKeys
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl, ListedSession, Listing, NoList, SessionId
-from homing.model.sending import Receipt
+from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.sending import Receipt
 from homing.ports import Driver, InstanceHealth, Meters, OutgoingText, PairingCode, SessionStart
 
 T = TypeVar("T")

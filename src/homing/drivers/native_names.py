@@ -6,10 +6,10 @@ Above it everything speaks of sessions by their ids; the drivers below speak of 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from homing.model.faults import Fault
 from homing.model.fleet import Instance, InstanceUrl, ListedSession, Listing, NoList, SessionId, SessionList
 from homing.model.native_names import NativeName, names_are_local, place_named, qualified
-from homing.model.sending import Receipt
+from homing.model.sends.faults import Fault
+from homing.model.sends.sending import Receipt
 from homing.ports import Driver, InstanceHealth, OutgoingText, PairingCode, SessionStart
 
 Meant = Callable[[Sequence[NativeName], str | None, InstanceUrl], NativeName | None]

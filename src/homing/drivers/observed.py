@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl, ListedSession, Listing, SessionId
+from homing.model.sends.faults import Fault, Phase
 from homing.ports import Driver, InstanceHealth, PairingCode, SessionStart
 
 

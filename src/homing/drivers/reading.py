@@ -12,8 +12,8 @@ import msgspec
 from homing.drivers.http.connection import Reply
 from homing.drivers.redact import shown
 from homing.drivers.values import CODE_MAX, NAME_MAX, text_in
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl, ListedSession, SessionId, SessionList
+from homing.model.sends.faults import Fault, Phase
 
 ODDITIES_SHOWN = 20
 ROWS_MAX = 200_000

@@ -1,6 +1,6 @@
 """What whatsapp-web.js says when a send fails, as the gateways around it pass it on: webjs, WAHA, wwebjs-api."""
 
-from homing.model.faults import Phase
+from homing.model.sends.faults import Phase
 
 _GONE_BEFORE = (
     # Puppeteer refuses a command on a page that is gone already, before it writes anything to the browser. A page

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from homing.model.fleet import Capabilities
-from homing.model.vault import Login
+from homing.model.instances.vault import Login
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from homing.instance.rates import Rate
 from homing.instance.session.context import Surroundings
 from homing.instance.session.messages import Message, Paused, SendOutcome
 from homing.instance.session.session import HostedSession
-from homing.model.vault import Holder, StaleEpoch
+from homing.model.instances.vault import Holder, StaleEpoch
 from homing.ports import Clock, Credentials, StoreUnavailable
 
 log = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from typing import Protocol, TypeVar
 
 from homing.decide.fleet.leases import LeasePolicy, may_act
 from homing.model.fleet import InstanceUrl
-from homing.model.leases import Ended, IncarnationId, Renewed, StoreIdentity
-from homing.model.vault import Holder
+from homing.model.instances.leases import Ended, IncarnationId, Renewed, StoreIdentity
+from homing.model.instances.vault import Holder
 from homing.ports import Clock, Leases, StoreUnavailable
 
 log = logging.getLogger(__name__)

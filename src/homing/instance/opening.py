@@ -12,7 +12,7 @@ from homing.instance.notify.events import Status
 from homing.instance.session.context import Surroundings
 from homing.instance.session.messages import Paused
 from homing.instance.session.session import HostedSession
-from homing.model.vault import Grant, Holding, StaleEpoch, VaultSealed
+from homing.model.instances.vault import Grant, Holding, StaleEpoch, VaultSealed
 
 log = logging.getLogger(__name__)
 _SEED_SESSION_ID = re.compile(r"webjs_(\d+)_")

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class Code(StrEnum):
-    """Stable words for what went wrong; `homing.serve.problems` gives each its HTTP status."""
+    """Stable words for what went wrong; `homing.serve.http.problems` gives each its HTTP status."""
 
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"

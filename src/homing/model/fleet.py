@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, NewType, Self
 
 if TYPE_CHECKING:
-    from homing.model.faults import Fault
+    from homing.model.sends.faults import Fault
 
 SessionId = NewType("SessionId", str)
 AccountUuid = NewType("AccountUuid", str)

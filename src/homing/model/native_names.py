@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from homing.model.fleet import Instance, InstanceUrl, SessionId
-from homing.model.gateways import DEFAULT_FAMILY
+from homing.model.instances.gateways import DEFAULT_FAMILY
 
 
 @dataclass(frozen=True, slots=True)

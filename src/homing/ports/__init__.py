@@ -10,12 +10,6 @@ from datetime import datetime
 from typing import Protocol, TypedDict
 
 from homing.model.access import RateLimit
-from homing.model.calls import InstanceHealth as InstanceHealth
-from homing.model.calls import OutgoingText as OutgoingText
-from homing.model.calls import PairingCode as PairingCode
-from homing.model.calls import SessionStart as SessionStart
-from homing.model.events import Event, Meaning, Report, Sign, Signed, Taken
-from homing.model.faults import Fault
 from homing.model.fleet import (
     Account,
     AccountUuid,
@@ -42,9 +36,9 @@ from homing.model.fleet import (
 from homing.model.fleet import (
     InstanceLoad as InstanceLoad,
 )
-from homing.model.messages import Claimed as Claimed
-from homing.model.messages import InUse as InUse
-from homing.model.messages import MessageRecord, StoredAnswer
+from homing.model.instances.events import Event, Meaning, Report, Sign, Signed, Taken
+from homing.model.instances.vault import VaultSealed as VaultSealed
+from homing.model.instances.vault import Vouched as Vouched
 from homing.model.notices import AccountChanged as AccountChanged
 from homing.model.notices import AlertsChanged as AlertsChanged
 from homing.model.notices import CacheCleared as CacheCleared
@@ -56,9 +50,15 @@ from homing.model.notices import RosterChanged as RosterChanged
 from homing.model.notices import WorkReady as WorkReady
 from homing.model.notices import WorkspacesChanged as WorkspacesChanged
 from homing.model.phones import Bare
-from homing.model.sending import Receipt
-from homing.model.vault import VaultSealed as VaultSealed
-from homing.model.vault import Vouched as Vouched
+from homing.model.sends.calls import InstanceHealth as InstanceHealth
+from homing.model.sends.calls import OutgoingText as OutgoingText
+from homing.model.sends.calls import PairingCode as PairingCode
+from homing.model.sends.calls import SessionStart as SessionStart
+from homing.model.sends.faults import Fault
+from homing.model.sends.messages import Claimed as Claimed
+from homing.model.sends.messages import InUse as InUse
+from homing.model.sends.messages import MessageRecord, StoredAnswer
+from homing.model.sends.sending import Receipt
 from homing.model.workspaces import Workspace
 from homing.ports.alerts import Alerts as Alerts
 from homing.ports.audit import Audit as Audit

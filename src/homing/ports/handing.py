@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Protocol
 
 from homing.model.fleet import Account, InstanceUrl, SessionId
-from homing.model.restoring import Recorded
+from homing.model.instances.restoring import Recorded
 
 
 class HandedOut(Protocol):

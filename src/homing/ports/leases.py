@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from homing.model.fleet import InstanceUrl, Placement, SessionId
-from homing.model.leases import Ended, Heartbeats, Incarnation, IncarnationId, Renewed
-from homing.model.vault import (
+from homing.model.instances.leases import Ended, Heartbeats, Incarnation, IncarnationId, Renewed
+from homing.model.instances.vault import (
     Arrival,
     AskedLately,
     Grant,

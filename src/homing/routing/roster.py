@@ -11,9 +11,9 @@ from homing.drivers.declared import Declared
 from homing.drivers.native_names import NativeNames
 from homing.drivers.observed import ObservedDriver
 from homing.drivers.recognition.withheld import Withheld
-from homing.model.faults import Fault
 from homing.model.fleet import Capabilities, Instance, InstanceMode, InstanceUrl
-from homing.model.gateways import DEFAULT_FAMILY, Recognised
+from homing.model.instances.gateways import DEFAULT_FAMILY, Recognised
+from homing.model.sends.faults import Fault
 from homing.ports import (
     CacheCleared,
     Clock,

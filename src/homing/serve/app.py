@@ -17,35 +17,24 @@ import homing
 from homing.model.audit import carrying_out
 from homing.model.errors import Code, Problem
 from homing.ports import NameTaken, StoreUnavailable
-from homing.serve import problems
-from homing.serve.api import (
-    accounts,
-    alerts,
-    audit,
-    contacts,
-    events,
-    fleet,
-    keys,
-    messages,
-    operations,
-    reports,
-    schedules,
-    sessions,
-    state,
-    sync,
-    workspaces,
-)
+from homing.serve.api import messages
 from homing.serve.api.context import CHARGED, TheGateway, provide_caller, provide_gateway
-from homing.serve.described import Described, also
+from homing.serve.api.directory import accounts, contacts, keys, workspaces
+from homing.serve.api.fleet import cache as operations
+from homing.serve.api.fleet import moves as fleet
+from homing.serve.api.fleet import reports, schedules, sync
+from homing.serve.api.watching import alerts, audit, events, sessions, state
+from homing.serve.callers.signing_in import Logins
 from homing.serve.docs import DocsDocument, DocsPage, nothing_else
 from homing.serve.gateway import Gateway
-from homing.serve.methods import methods_by_path, name_all_methods
+from homing.serve.http import problems
+from homing.serve.http.described import Described, also
+from homing.serve.http.methods import methods_by_path, name_all_methods
+from homing.serve.http.queries import known_queries, refuse, refuse_unknown
+from homing.serve.http.readable import CheckedRequest
+from homing.serve.http.rejections import Rejections
 from homing.serve.page.routes import PAGES
-from homing.serve.queries import known_queries, refuse, refuse_unknown
-from homing.serve.readable import CheckedRequest
-from homing.serve.rejections import Rejections
 from homing.serve.sends import Answer
-from homing.serve.signing_in import Logins
 from homing.serve.state.feed import StateFeed
 
 log = structlog.get_logger("homing")

@@ -9,7 +9,7 @@ from litestar import Request
 from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
 
 from homing.model.errors import Code, Problem
-from homing.serve.subpath import prefix_of
+from homing.serve.http.subpath import prefix_of
 
 Schema = Mapping[str, Any]
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 import structlog
 
 from homing.model.errors import Code, Problem
-from homing.model.events import Event
+from homing.model.instances.events import Event
 from homing.ports import CacheCleared, EventsStored, Notice, StoreUnavailable
-from homing.serve.access import Caller
+from homing.serve.callers.access import Caller
 
 log = structlog.get_logger("homing")
 

@@ -13,10 +13,10 @@ from homing.flows.operations.migrate import Wanted
 from homing.flows.operations.rebalance import Balanced
 from homing.flows.webhooks.unknown_senders import UnknownSender
 from homing.model.alerts import Alert
-from homing.model.faults import Fault
 from homing.model.fleet import InstanceLoad, Move
-from homing.model.health import MISCONFIGURED, Judged, shown_state
-from homing.model.leases import Incarnation
+from homing.model.instances.health import MISCONFIGURED, Judged, shown_state
+from homing.model.instances.leases import Incarnation
+from homing.model.sends.faults import Fault
 from homing.ports import InstanceHealth
 from homing.serve import views
 from homing.serve.views import AttentionView

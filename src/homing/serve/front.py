@@ -7,7 +7,7 @@ from litestar.types import ASGIApp, Receive, Send
 
 import homing
 from homing.model.errors import Code, Problem
-from homing.serve import problems
+from homing.serve.http import problems
 
 _RETRY_AFTER_S = 2
 PROBES = frozenset({"/health", "/ready", "/metrics"})

@@ -28,13 +28,13 @@ from homing.flows.webhooks.unknown_senders import UnknownSenders
 from homing.ports import Clock, Entropy
 from homing.routing.cache import RouteCache
 from homing.routing.roster import LiveFleet
+from homing.serve.callers.keyring import Keyring
+from homing.serve.callers.rate_limits import RateLimits
+from homing.serve.callers.workspaces import Workspaces
 from homing.serve.feed import EventFeed
 from homing.serve.intake import IntakeEndpoint
-from homing.serve.keyring import Keyring
 from homing.serve.metrics import Metrics
-from homing.serve.rate_limits import RateLimits
 from homing.serve.sends import SendEndpoint
-from homing.serve.workspaces import Workspaces
 from homing.store.opened import Stores
 
 

@@ -19,13 +19,13 @@ from homing.decide.reports.speakers import Introduced
 from homing.flows.webhooks.intake import Intake
 from homing.flows.webhooks.speakers import Speakers
 from homing.model.errors import Code, Problem
-from homing.model.events import IntakeResult, Report, Signed, Taken
 from homing.model.fleet import Account, InstanceUrl, SessionId
+from homing.model.instances.events import IntakeResult, Report, Signed, Taken
 from homing.ports import Clock, Directory, StoreUnavailable
 from homing.ports.aside import Aside
-from homing.serve.instance_keys import InstanceKeys
+from homing.serve.callers.instance_keys import InstanceKeys
+from homing.serve.http.rejections import Rejections
 from homing.serve.metrics import Metrics
-from homing.serve.rejections import Rejections
 
 log = structlog.get_logger("homing")
 

@@ -16,9 +16,9 @@ from prometheus_client.registry import Collector
 from homing.decide.reports.speakers import Cause
 from homing.decide.sending.admission import Share
 from homing.model.alerts import AlertKind
-from homing.model.events import IntakeResult
 from homing.model.fleet import InstanceUrl, MoveKind
-from homing.model.sending import NotSent, Outcome, Sent, Unknown
+from homing.model.instances.events import IntakeResult
+from homing.model.sends.sending import NotSent, Outcome, Sent, Unknown
 from homing.model.urls import origin_key
 from homing.serve import logs
 

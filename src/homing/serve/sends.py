@@ -20,17 +20,17 @@ from homing.flows.sending.send_records import Recorder
 from homing.model.access import Scope
 from homing.model.errors import Code, Problem
 from homing.model.fleet import AccountUuid, Contact, ContactUuid, Route, WorkspaceId
-from homing.model.messages import StoredAnswer
 from homing.model.phones import Number
-from homing.model.sending import NotSent, Outcome, Sent, Text, Unknown
+from homing.model.sends.messages import StoredAnswer
+from homing.model.sends.sending import NotSent, Outcome, Sent, Text, Unknown
 from homing.ports import Clock, Entropy, Routes, StoreUnavailable
-from homing.serve import problems, readable
-from homing.serve.access import Caller, allow, recognised
 from homing.serve.bodies import SendBody
-from homing.serve.keyring import Keyring
+from homing.serve.callers.access import Caller, allow, recognised
+from homing.serve.callers.keyring import Keyring
+from homing.serve.callers.rate_limits import RateLimits
+from homing.serve.callers.workspaces import Workspaces
+from homing.serve.http import problems, readable
 from homing.serve.metrics import Metrics
-from homing.serve.rate_limits import RateLimits
-from homing.serve.workspaces import Workspaces
 
 log = structlog.get_logger("homing")
 

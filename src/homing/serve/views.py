@@ -11,7 +11,7 @@ from homing.flows.operations.pairing import Shown
 from homing.model.access import Key, RateLimit
 from homing.model.alerts import GUIDES, Alert
 from homing.model.fleet import Account, Contact, InstanceUrl, SessionStatus
-from homing.model.messages import MessageRecord
+from homing.model.sends.messages import MessageRecord
 from homing.model.work import Job
 from homing.model.workspaces import Workspace
 from homing.ports import CacheStats

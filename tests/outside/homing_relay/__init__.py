@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from homing.drivers import reading
 from homing.drivers.calling import GatewayDriver, now_s, quoted
 from homing.drivers.http.wire import Reply
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, SessionId, SessionStatus
-from homing.model.sending import Receipt
+from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.sending import Receipt
 from homing.ports import InstanceHealth, OutgoingText, PairingCode, SessionStart
 
 STATUSES = {

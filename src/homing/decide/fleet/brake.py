@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from homing.model.fleet import InstanceUrl
-from homing.model.health import State
+from homing.model.instances.health import State
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ moved because of a wrong key.
 
 from dataclasses import dataclass
 
-from homing.model.faults import Fault, Phase
-from homing.model.gateways import Recognised
+from homing.model.instances.gateways import Recognised
+from homing.model.sends.faults import Fault, Phase
 
 SURE_AFTER = 2
 """So many readings in a row without a list, by something that answers. One alone may be a proxy's, in a deploy."""

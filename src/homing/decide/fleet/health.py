@@ -12,9 +12,9 @@ from math import inf
 from typing import assert_never
 
 from homing.decide.fleet.leases import LeasePolicy
-from homing.model.faults import Phase
-from homing.model.health import Beat, Gone, History, Judged, Local, Observed, Signal, Stall, State
-from homing.model.leases import Ended, Incarnation
+from homing.model.instances.health import Beat, Gone, History, Judged, Local, Observed, Signal, Stall, State
+from homing.model.instances.leases import Ended, Incarnation
+from homing.model.sends.faults import Phase
 
 
 @dataclass(frozen=True, slots=True)

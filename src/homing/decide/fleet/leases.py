@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from homing.model.leases import Fence, Incarnation
-from homing.model.vault import Granting, Holder, SessionHolding, StaleEpoch
+from homing.model.instances.leases import Fence, Incarnation
+from homing.model.instances.vault import Granting, Holder, SessionHolding, StaleEpoch
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from homing.decide.knowledge.reconcile import Claims, Observations
 from homing.model.fleet import InstanceUrl, ListedSession, Placement, SessionId
-from homing.model.vault import Vouched
+from homing.model.instances.vault import Vouched
 
 
 @dataclass(frozen=True, slots=True)

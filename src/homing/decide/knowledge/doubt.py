@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from homing.decide.moves import rules
-from homing.model.faults import Phase
 from homing.model.fleet import Account, Capabilities, InstanceMode, InstanceUrl, ListedSession, PlacementState, Takeover
+from homing.model.sends.faults import Phase
 
 RESTART_EVERY_S = 1_800.0
 """A session is restarted for this reason at most once in this time, whichever gateway sees it."""

@@ -19,9 +19,7 @@ class Advice:
     reason: str
 
 
-def advise(
-    url: InstanceUrl, mode: InstanceMode, agreement: Agreement, would_haves: Mapping[WouldKind, int]
-) -> Advice:
+def advise(url: InstanceUrl, mode: InstanceMode, agreement: Agreement, would_haves: Mapping[WouldKind, int]) -> Advice:
     """What was seen of the instance, and what that means for routing it."""
     if mode is InstanceMode.ROUTE:
         return Advice(True, "it is routed")

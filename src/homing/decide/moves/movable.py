@@ -10,7 +10,7 @@ from homing.model.fleet import (
     SessionStatus,
     Takeover,
 )
-from homing.model.gateways import DEFAULT_FAMILY
+from homing.model.instances.gateways import DEFAULT_FAMILY
 
 _RESTING = {
     SessionStatus.STOPPED: "it was stopped by request; start it first",

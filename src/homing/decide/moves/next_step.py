@@ -22,8 +22,8 @@ from homing.model.fleet import (
     PlacementState,
     SessionId,
 )
-from homing.model.leases import Fence, Incarnation
-from homing.model.vault import SessionHolding
+from homing.model.instances.leases import Fence, Incarnation
+from homing.model.instances.vault import SessionHolding
 from homing.model.work import Job, JobState
 
 

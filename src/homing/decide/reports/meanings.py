@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
-from homing.model.events import Meaning, Report
 from homing.model.fleet import InstanceUrl, SessionId
+from homing.model.instances.events import Meaning, Report
 
 REPEATED_WITHIN_S = 60.0
 """Senders sign a retry anew; what says the same within this time is taken for one."""

@@ -13,9 +13,9 @@ from typing import Any
 
 from homing.decide.phones.aliases import same_person
 from homing.decide.reports.meanings import cleaned, message_id_of, message_of
-from homing.model.events import Settlement, Sign
 from homing.model.fleet import SessionId
-from homing.model.messages import MessageRecord, MessageState
+from homing.model.instances.events import Settlement, Sign
+from homing.model.sends.messages import MessageRecord, MessageState
 
 SAME_TEXT_WITHIN_S = 600.0
 EARLY_BY_S = 2.0

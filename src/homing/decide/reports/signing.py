@@ -10,7 +10,7 @@ import hmac
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from homing.model.events import IntakeResult, Signed
+from homing.model.instances.events import IntakeResult, Signed
 
 WINDOW_S = 300
 """How far a sender's clock may be off, either way."""

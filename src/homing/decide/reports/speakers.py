@@ -11,8 +11,8 @@ from enum import StrEnum
 from urllib.parse import urlsplit
 
 from homing.decide.reports import hints
-from homing.model.faults import Phase
 from homing.model.fleet import Instance, InstanceUrl, Listing, NoList, SessionId, SessionList
+from homing.model.sends.faults import Phase
 from homing.model.urls import is_loopback
 
 NAME_SHOWN = 200

@@ -6,8 +6,8 @@ says that it did nothing. All else is ambiguous, because WhatsApp may have the m
 
 from typing import assert_never
 
-from homing.model.faults import Fault, Phase
-from homing.model.sending import Verdict, VerdictKind
+from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.sending import Verdict, VerdictKind
 
 
 def classify(fault: Fault) -> Verdict:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from homing.model.fleet import AccountUuid, WorkspaceId
-from homing.model.messages import Claimed, InUse, MessageRecord, MessageState, StoredAnswer
+from homing.model.sends.messages import Claimed, InUse, MessageRecord, MessageState, StoredAnswer
 
 MESSAGE_ID_PREFIX = "3EB0"
 """How WhatsApp Web's own message ids begin; the rest is upper-case hexadecimal."""

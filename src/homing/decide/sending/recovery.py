@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import assert_never
 
-from homing.model.faults import Phase
 from homing.model.fleet import InstanceUrl
-from homing.model.sending import (
+from homing.model.sends.faults import Phase
+from homing.model.sends.sending import (
     Attempt,
     CannotRepeat,
     FailureCode,

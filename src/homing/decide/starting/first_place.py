@@ -7,8 +7,8 @@ clients on one login.
 from dataclasses import dataclass
 from typing import assert_never
 
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import ListedSession, Listing, SessionId, SessionList
+from homing.model.sends.faults import Fault, Phase
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from homing.decide.moves import rules
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import Instance, InstanceMode, InstanceUrl, PlacementState, SessionId, SessionStatus
-from homing.model.restoring import Answered, Look, Looks, Offered, Recorded, Silent
+from homing.model.instances.restoring import Answered, Look, Looks, Offered, Recorded, Silent
+from homing.model.sends.faults import Fault, Phase
 
 UNANSWERED_LOOK_S = 5.0
 _ANSWERED = frozenset({

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from homing.drivers import reading
 from homing.drivers.http.connection import Reply
-from homing.model.faults import Fault, Phase
-from homing.model.sending import Receipt
+from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.sending import Receipt
 
 _NOT_HELD = ("phone number not connected", "phone number not found")
 _OWNER_HEADER = "x-baileys-owner"

@@ -9,9 +9,9 @@ from homing.drivers import reading
 from homing.drivers.baileys_api import answers
 from homing.drivers.calling import GatewayDriver, now_s, quoted
 from homing.drivers.http.wire import Reply
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, NoList, SessionId, SessionStatus
-from homing.model.sending import Receipt
+from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.sending import Receipt
 from homing.ports import InstanceHealth, OutgoingText, SessionStart
 
 _KIND = "s.whatsapp.net"

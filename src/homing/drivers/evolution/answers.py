@@ -10,9 +10,9 @@ from typing import Any
 from homing.drivers import reading
 from homing.drivers.http.connection import Reply
 from homing.drivers.redact import shown
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import ListedSession, SessionId, SessionStatus
-from homing.model.sending import Receipt
+from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.sending import Receipt
 
 _STATUSES = {
     "open": SessionStatus.CONNECTED,

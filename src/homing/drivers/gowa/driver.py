@@ -10,9 +10,9 @@ from homing.drivers import reading
 from homing.drivers.calling import LIST_LIMIT_BYTES, GatewayDriver, now_s, quoted
 from homing.drivers.gowa import answers
 from homing.drivers.http.wire import Reply
-from homing.model.faults import Fault
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus
-from homing.model.sending import Receipt
+from homing.model.sends.faults import Fault
+from homing.model.sends.sending import Receipt
 from homing.ports import InstanceHealth, OutgoingText, SessionStart
 
 

@@ -15,7 +15,7 @@ import httptools
 
 from homing.drivers.http.tls import is_refusal_of_ours, tls_words
 from homing.drivers.redact import shown
-from homing.model.faults import Fault, Phase
+from homing.model.sends.faults import Fault, Phase
 
 _TIMER_SLACK_S = 0.001
 _NODE_MARGIN = 0.8

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from homing.drivers.http.connection import Connection
 from homing.drivers.http.lanes import NOBODY
-from homing.model.faults import Fault, Phase
+from homing.model.sends.faults import Fault, Phase
 from homing.model.shares import may_take
 
 Opened = Connection | Fault

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from homing.drivers.http.tls import tls_words
 from homing.drivers.redact import shown
-from homing.model.faults import Fault, Phase
+from homing.model.sends.faults import Fault, Phase
 
 Made = tuple[asyncio.Transport, asyncio.Protocol]
 Connect = Callable[[str, int, ssl.SSLContext | None, Callable[[], asyncio.Protocol]], Awaitable[Made]]

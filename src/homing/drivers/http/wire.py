@@ -17,7 +17,7 @@ from homing.drivers.http.lanes import Lane, current
 from homing.drivers.http.pool import Opened, Pool, Room
 from homing.drivers.http.resolving import Connect, Dialer, unreached
 from homing.drivers.http.tls import TlsContexts, TlsFiles
-from homing.model.faults import Fault, Phase
+from homing.model.sends.faults import Fault, Phase
 
 __all__ = ["MIB", "Calls", "Reply", "Wire", "WireLimits"]
 

@@ -6,9 +6,9 @@ from homing.drivers.http.lanes import Lane, in_lane
 from homing.drivers.http.wire import MIB, Calls
 from homing.drivers.recognition import fingerprints
 from homing.drivers.recognition.fingerprints import Seen
-from homing.model.faults import Fault
 from homing.model.fleet import InstanceUrl
-from homing.model.gateways import Recognised
+from homing.model.instances.gateways import Recognised
+from homing.model.sends.faults import Fault
 
 _ONE_CALL_S = 2.0
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from homing.model.gateways import Gateway, Recognised
+from homing.model.instances.gateways import Gateway, Recognised
 
 WEBJS, WAHA, EVOLUTION = "webjs", "waha", "evolution"
 WPPCONNECT, WWEBJS_API, BAILEYS_API, GOWA, WUZAPI = "wppconnect", "wwebjs-api", "baileys-api", "gowa", "wuzapi"

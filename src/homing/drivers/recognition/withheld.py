@@ -6,8 +6,8 @@ closes one in the webjs protocol.
 
 from typing import Any
 
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl, Listing
+from homing.model.sends.faults import Fault, Phase
 from homing.ports import Driver, InstanceHealth
 
 

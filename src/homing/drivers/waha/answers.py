@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from homing.drivers import reading, whatsapp_web
 from homing.drivers.http.connection import Reply
 from homing.drivers.redact import shown
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import ListedSession, SessionId, SessionStatus
-from homing.model.sending import Receipt
+from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.sending import Receipt
 
 _STATUSES = {
     "WORKING": SessionStatus.CONNECTED,

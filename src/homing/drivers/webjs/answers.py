@@ -13,9 +13,9 @@ from homing.drivers.http.connection import Reply
 from homing.drivers.reading import fault, malformed, plain_phase, said_by, told_by, told_words, unix_s
 from homing.drivers.redact import shown, words_of
 from homing.drivers.values import CODE_MAX, NAME_MAX, count_in, epoch_in, measure_in, text_in
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import Capabilities
-from homing.model.sending import Receipt
+from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.sending import Receipt
 from homing.ports import InstanceHealth, PairingCode
 
 _CAPABILITY_NAMES = frozenset(field.name for field in fields(Capabilities))

@@ -19,7 +19,6 @@ import msgspec
 from homing.drivers.http.wire import MIB, Calls, Reply
 from homing.drivers.webjs.answers import fault_of, health_of, pairing_of, receipt_of
 from homing.drivers.webjs.sessions import one_session_of, sessions_of, started_of
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import (
     NEVER_GRANTED,
     Capabilities,
@@ -32,7 +31,8 @@ from homing.model.fleet import (
     SessionList,
     SessionStatus,
 )
-from homing.model.sending import Receipt
+from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.sending import Receipt
 from homing.ports import InstanceHealth, OutgoingText, PairingCode, SessionStart
 
 EPOCH_HEADER = "X-Homing-Epoch"

@@ -12,8 +12,8 @@ from homing.drivers.http.connection import Reply
 from homing.drivers.reading import Row, list_of, malformed, said_by
 from homing.drivers.redact import shown, words_of
 from homing.drivers.values import LARGEST, NAME_MAX, epoch_in, is_int, moment_in, phone_in, text_in
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus, WorkspaceId
+from homing.model.sends.faults import Fault, Phase
 
 _STATUSES = {
     "connected": SessionStatus.CONNECTED,

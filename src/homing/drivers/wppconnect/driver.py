@@ -12,9 +12,9 @@ from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, Gateway
 from homing.drivers.http.wire import Reply
 from homing.drivers.values import measure_in
 from homing.drivers.wppconnect import answers
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, SessionId, SessionStatus
-from homing.model.sending import Receipt
+from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.sending import Receipt
 from homing.ports import InstanceHealth, OutgoingText, PairingCode, SessionStart
 
 _TOKENS = 100_000

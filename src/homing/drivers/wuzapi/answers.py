@@ -9,9 +9,9 @@ from typing import Any
 
 from homing.drivers import reading
 from homing.drivers.http.connection import Reply
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import ListedSession, SessionId, SessionStatus
-from homing.model.sending import Receipt
+from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.sending import Receipt
 
 
 @dataclass(frozen=True, slots=True)

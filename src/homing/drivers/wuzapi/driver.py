@@ -18,9 +18,9 @@ from homing.drivers.calling import (
 from homing.drivers.http.wire import Reply
 from homing.drivers.wuzapi import answers
 from homing.drivers.wuzapi.answers import User
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, SessionId, SessionStatus
-from homing.model.sending import Receipt
+from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.sending import Receipt
 from homing.ports import InstanceHealth, OutgoingText, PairingCode, SessionStart
 
 _USERS = "/admin/users"

@@ -117,9 +117,7 @@ class Observing:
         if self.observes(seen.instance_url) and len(self._watched) < WAITING_MAX:
             self._watched.append(seen)
 
-    async def reports(
-        self, loads: Sequence[InstanceLoad], *, since: timedelta = KEPT
-    ) -> list[ObservationReport]:
+    async def reports(self, loads: Sequence[InstanceLoad], *, since: timedelta = KEPT) -> list[ObservationReport]:
         """How each instance's observation stands. Raises StoreUnavailable."""
         await self.flush()
         at = self._clock.now() - since

@@ -15,7 +15,6 @@ from homing.flows.discovery.corrections import correct
 from homing.flows.discovery.listings import Lists
 from homing.flows.discovery.phones import Identity
 from homing.model.errors import Code, Problem
-from homing.model.faults import Fault
 from homing.model.fleet import (
     Account,
     Epoch,
@@ -30,6 +29,7 @@ from homing.model.fleet import (
     SessionStatus,
     WorkspaceId,
 )
+from homing.model.sends.faults import Fault
 from homing.ports import Clock, Directory, Meters, NameTaken
 
 log = structlog.get_logger("homing")

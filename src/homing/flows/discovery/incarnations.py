@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Callable, Collection
 
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl, NoList, SessionId, SessionStatus
-from homing.model.restoring import Answered, Look, Looks, Silent
+from homing.model.instances.restoring import Answered, Look, Looks, Silent
+from homing.model.sends.faults import Fault, Phase
 from homing.ports import Fleet, InstanceHealth
 
 

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable, Iterable
 from math import inf
 
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl, ListedSession, Listing, NoList, SessionId, SessionList
+from homing.model.sends.faults import Fault, Phase
 from homing.ports import Clock, Fleet
 
 SILENT_FOR_S = 10.0

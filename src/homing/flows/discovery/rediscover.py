@@ -32,7 +32,7 @@ from homing.flows.discovery.corrections import correct
 from homing.flows.discovery.listings import Lists
 from homing.model.alerts import AlertKind, Subject
 from homing.model.fleet import InstanceUrl, NoList, Route, SessionId, SessionList
-from homing.model.sending import (
+from homing.model.sends.sending import (
     Finding,
     Found,
     HeldTwice,

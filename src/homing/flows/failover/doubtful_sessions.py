@@ -17,8 +17,8 @@ from homing.flows.background.alerts import AlertBook
 from homing.flows.discovery.listings import Lists
 from homing.model.alerts import AlertKind, Subject
 from homing.model.errors import Problem
-from homing.model.faults import Fault
 from homing.model.fleet import Account, Capabilities, InstanceMode, InstanceUrl, SessionId, SessionList
+from homing.model.sends.faults import Fault
 from homing.ports import Clock, Directory, Fleet, StoreUnavailable
 from homing.ports.doubts import RestartClaims
 

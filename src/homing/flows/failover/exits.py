@@ -11,10 +11,10 @@ from homing.decide.moves.next_step import Cause, Wish
 from homing.flows.failover.keeper import Wishes
 from homing.flows.operations.accounts import instance_fault
 from homing.model.errors import Code, Problem
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import Instance, InstanceUrl, Placed
-from homing.model.leases import Ended, IncarnationId
-from homing.model.vault import AskedLately, SessionHolding
+from homing.model.instances.leases import Ended, IncarnationId
+from homing.model.instances.vault import AskedLately, SessionHolding
+from homing.model.sends.faults import Fault, Phase
 from homing.ports import Directory, Fleet, Grants, Leases
 
 log = structlog.get_logger("homing")

@@ -13,9 +13,9 @@ from homing.decide.fleet import fitness
 from homing.decide.fleet.fitness import Misfit
 from homing.flows.background.alerts import AlertBook
 from homing.model.alerts import AlertKind, Subject
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl, Listing, NoList
-from homing.model.gateways import Recognised
+from homing.model.instances.gateways import Recognised
+from homing.model.sends.faults import Fault, Phase
 from homing.ports import Clock, Entropy, Fleet, Roster
 
 EVERY_S = 30.0

@@ -22,8 +22,8 @@ from homing.flows.discovery.wakeups import News
 from homing.flows.failover.watching import Watching
 from homing.model.alerts import FLEET, AlertKind, Subject
 from homing.model.fleet import InstanceState, InstanceUrl, Placed, Placement, PlacementState, Route, SessionId, Takeover
-from homing.model.gateways import DEFAULT_FAMILY
-from homing.model.health import Gone, Judged, State
+from homing.model.instances.gateways import DEFAULT_FAMILY
+from homing.model.instances.health import Gone, Judged, State
 from homing.ports import Clock, Directory, Fleet, StoreUnavailable
 
 log = structlog.get_logger("homing")

@@ -4,7 +4,7 @@ from homing.decide.starting import restoring
 from homing.decide.starting.restoring import RestoringPolicy, Wait
 from homing.flows.discovery.incarnations import Looking
 from homing.model.fleet import Account, InstanceUrl
-from homing.model.restoring import Answered
+from homing.model.instances.restoring import Answered
 from homing.ports import Directory
 
 

@@ -18,8 +18,8 @@ from homing.flows.failover.keeper import Wishes
 from homing.flows.moves.move_jobs import KIND
 from homing.model.alerts import AlertKind, Subject
 from homing.model.fleet import Instance, InstanceLoad, InstanceUrl, SessionId
-from homing.model.leases import Incarnation
-from homing.model.restoring import Answered, Look, Looks, Recorded
+from homing.model.instances.leases import Incarnation
+from homing.model.instances.restoring import Answered, Look, Looks, Recorded
 from homing.model.work import FINISHED
 from homing.ports import Clock, Directory, Fleet, InstanceHealth, StoreUnavailable, Work
 from homing.ports.aside import Slices

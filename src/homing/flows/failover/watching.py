@@ -15,10 +15,10 @@ from homing.decide.fleet.capacity import Load
 from homing.decide.fleet.health import HealthPolicy
 from homing.flows.background.alerts import AlertBook, Unkept
 from homing.model.alerts import FLEET, AlertKind
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl
-from homing.model.health import Beat, History, Judged, Local, Observed, Signal, Stall, State
-from homing.model.leases import Incarnation, StoreIdentity
+from homing.model.instances.health import Beat, History, Judged, Local, Observed, Signal, Stall, State
+from homing.model.instances.leases import Incarnation, StoreIdentity
+from homing.model.sends.faults import Fault, Phase
 from homing.ports import Clock, Entropy, Fleet, InstanceHealth, Leases, StoreUnavailable
 
 log = structlog.get_logger("homing")

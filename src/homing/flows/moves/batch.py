@@ -12,10 +12,10 @@ from homing.flows.background.alerts import AlertBook
 from homing.flows.discovery.incarnations import Looking
 from homing.flows.moves.login_rate import Turns
 from homing.flows.moves.milestones import Milestone
-from homing.model.faults import Phase
 from homing.model.fleet import Account, InstanceUrl, Placement, SessionId
-from homing.model.leases import Incarnation
-from homing.model.vault import SessionHolding
+from homing.model.instances.leases import Incarnation
+from homing.model.instances.vault import SessionHolding
+from homing.model.sends.faults import Phase
 from homing.model.work import Ending, Job, JobId, Retry
 from homing.ports import Clock, Directory, Fleet, Grants, Leases, Meters, SessionStart
 

@@ -22,11 +22,11 @@ from homing.decide.starting import restoring
 from homing.decide.starting.restoring import Blocked, Leave, Present, Verdict, Wait
 from homing.flows.moves.batch import Task, Underway
 from homing.flows.moves.milestones import Milestone
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import Instance, InstanceLoad, InstanceMode, InstanceUrl, ListedSession, Placement, SessionId
-from homing.model.leases import Fence
-from homing.model.restoring import Looks, Recorded
-from homing.model.vault import Arrival, Granting
+from homing.model.instances.leases import Fence
+from homing.model.instances.restoring import Looks, Recorded
+from homing.model.instances.vault import Arrival, Granting
+from homing.model.sends.faults import Fault, Phase
 from homing.model.work import Dead, Done, Retry
 
 log = structlog.get_logger("homing")

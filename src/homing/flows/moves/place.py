@@ -13,7 +13,7 @@ from homing.flows.moves.batch import Task, Underway
 from homing.flows.moves.milestones import Milestone
 from homing.model.alerts import AlertKind, Subject
 from homing.model.fleet import SessionId
-from homing.model.vault import Granted, Granting
+from homing.model.instances.vault import Granted, Granting
 from homing.model.work import Retry
 
 log = structlog.get_logger("homing")

@@ -11,8 +11,8 @@ from homing.decide.fleet.placement import NoRoom, Wanted
 from homing.decide.moves import movable
 from homing.decide.moves.rules import MovePolicy, MoveWish, Resident, may_move
 from homing.flows.operations.drain import Stuck
-from homing.model.faults import Fault
 from homing.model.fleet import Account, Capabilities, InstanceUrl, SessionId
+from homing.model.sends.faults import Fault
 from homing.ports import Directory, Fleet, Grants
 
 HEALTH_TIMEOUT_S = 1.0

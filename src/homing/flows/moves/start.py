@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from homing.decide.starting import linking
 from homing.flows.moves.batch import Task, Underway
 from homing.flows.moves.milestones import Milestone
-from homing.model.faults import Fault
 from homing.model.fleet import InstanceUrl, ListedSession, SessionStatus
-from homing.model.vault import Arrival
+from homing.model.instances.vault import Arrival
+from homing.model.sends.faults import Fault
 from homing.model.work import Dead, Done
 
 

@@ -10,8 +10,8 @@ from homing.decide.moves.next_step import Cause
 from homing.flows.moves import place
 from homing.flows.moves.batch import Task, Underway
 from homing.flows.moves.milestones import Milestone
-from homing.model.faults import Phase
 from homing.model.fleet import InstanceState, InstanceUrl
+from homing.model.sends.faults import Phase
 from homing.model.work import Dead, Done, Retry
 
 

@@ -20,7 +20,6 @@ from homing.flows.background.link_alerts import LinkAlerts
 from homing.flows.discovery.corrections import correct
 from homing.flows.failover.restore_queue import RestoreQueue
 from homing.model.errors import Code, Problem
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import (
     Account,
     AccountUuid,
@@ -37,6 +36,7 @@ from homing.model.fleet import (
     WorkspaceId,
 )
 from homing.model.phones import Number
+from homing.model.sends.faults import Fault, Phase
 from homing.ports import (
     AccountChanged,
     Directory,

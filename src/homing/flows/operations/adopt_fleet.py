@@ -13,9 +13,8 @@ import structlog
 
 from homing.decide.knowledge import fleet_adoption
 from homing.decide.knowledge.fleet_adoption import AdoptionResult, JudgedSession, ListedThere, OnRecord
-from homing.flows.operations.recognising import FoundGateway, NotAdopted, AskedAddress, gateway_at
+from homing.flows.operations.recognising import AskedAddress, FoundGateway, NotAdopted, gateway_at
 from homing.model.errors import Code, Problem
-from homing.model.faults import Fault
 from homing.model.fleet import (
     Account,
     AccountUuid,
@@ -28,9 +27,10 @@ from homing.model.fleet import (
     Takeover,
     WorkspaceId,
 )
-from homing.model.gateways import DEFAULT_FAMILY, Recognised
+from homing.model.instances.gateways import DEFAULT_FAMILY, Recognised
 from homing.model.native_names import NativeName, names_are_local, place_named
 from homing.model.observing import Watched
+from homing.model.sends.faults import Fault
 from homing.ports import Clock, Directory, Driver, Entropy, InstanceChanges, NewAccount, Roster
 from homing.ports.adopting import Adoptions, NewlyListed, NotMade
 
@@ -168,7 +168,12 @@ class FleetAdoption:
         return list(await asyncio.gather(*(one(url) for url in dict.fromkeys(wanted.urls))))
 
     async def _judged(
-        self, gateways: Sequence[FoundGateway], known: Mapping[InstanceUrl, Instance], workspace: WorkspaceId, *, named: bool
+        self,
+        gateways: Sequence[FoundGateway],
+        known: Mapping[InstanceUrl, Instance],
+        workspace: WorkspaceId,
+        *,
+        named: bool,
     ) -> dict[InstanceUrl, list[JudgedSession]]:
         lists = [
             ListedThere(each.url, place_named(each.url, known.get(each.url)), each.family, _rows(each.listing))
@@ -293,7 +298,9 @@ def mode_of(known: Instance | None, wanted: FleetWanted) -> InstanceMode:
     return known.mode
 
 
-def _adopted(found: FoundGateway, known: Instance | None, judged: Sequence[JudgedSession], wanted: FleetWanted) -> AdoptedInstance:
+def _adopted(
+    found: FoundGateway, known: Instance | None, judged: Sequence[JudgedSession], wanted: FleetWanted
+) -> AdoptedInstance:
     return AdoptedInstance(found, mode_of(known, wanted), tuple(judged), found.listing.oddities, known is None)
 
 

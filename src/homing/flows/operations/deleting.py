@@ -9,8 +9,8 @@ from homing.flows.discovery.listings import Lists
 from homing.flows.operations.accounts import instance_fault
 from homing.model.alerts import Subject
 from homing.model.errors import Code, Problem
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import Account, InstanceMode, InstanceUrl, PlacementState, SessionList, SessionStatus
+from homing.model.sends.faults import Fault, Phase
 from homing.ports import AccountChanged, Directory, Fleet, Notices, SessionStart
 
 CALL_TIMEOUT_S = 15.0

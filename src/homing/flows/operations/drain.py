@@ -17,7 +17,6 @@ from homing.decide.moves.next_step import Cause, Wish
 from homing.flows.failover.keeper import Wishes
 from homing.flows.moves.move_jobs import KIND
 from homing.model.errors import Code, Problem
-from homing.model.faults import Fault
 from homing.model.fleet import (
     Instance,
     InstanceState,
@@ -28,6 +27,7 @@ from homing.model.fleet import (
     SessionId,
     SessionList,
 )
+from homing.model.sends.faults import Fault
 from homing.model.work import Job, JobState
 from homing.ports import Clock, Directory, Fleet, StoreUnavailable, Work
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from homing.decide.fleet import fitness
 from homing.model.errors import Code, Problem
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import InstanceUrl, NoList
-from homing.model.gateways import DEFAULT_FAMILY, Recognised
+from homing.model.instances.gateways import DEFAULT_FAMILY, Recognised
+from homing.model.sends.faults import Fault, Phase
 from homing.ports import Driver
 
 LIST_TIMEOUT_S = 5.0

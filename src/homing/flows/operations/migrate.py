@@ -18,8 +18,8 @@ from homing.decide.moves.next_step import Cause, Wish
 from homing.flows.failover.keeper import Wishes
 from homing.flows.operations.drain import HEALTH_TIMEOUT_S
 from homing.model.errors import Code, Problem
-from homing.model.faults import Fault
 from homing.model.fleet import Account, Instance, InstanceUrl, Takeover
+from homing.model.sends.faults import Fault
 from homing.ports import Directory, Fleet, Grants
 
 log = structlog.get_logger("homing")

@@ -8,9 +8,9 @@ from homing.decide.reports.meanings import QR_CODE, QR_FIELD
 from homing.decide.starting import linking
 from homing.flows.operations.accounts import HEALTH_TIMEOUT_S, START_TIMEOUT_S, as_start, instance_fault, running
 from homing.model.errors import Code, Problem
-from homing.model.events import Event
-from homing.model.faults import Fault
 from homing.model.fleet import Account, InstanceUrl
+from homing.model.instances.events import Event
+from homing.model.sends.faults import Fault
 from homing.ports import Clock, Directory, Events, Fleet, PairingCode
 
 RENEWED_EVERY_S = 20.0

@@ -16,8 +16,8 @@ from homing.flows.failover.keeper import Wishes
 from homing.flows.operations.drain import HEALTH_TIMEOUT_S, LIST_TIMEOUT_S
 from homing.flows.operations.migrate import Outlook
 from homing.model.errors import Code, Problem
-from homing.model.faults import Fault
 from homing.model.fleet import Account, InstanceUrl, MoveKind, SessionId, SessionList
+from homing.model.sends.faults import Fault
 from homing.ports import Directory, Fleet, Grants, Page
 
 log = structlog.get_logger("homing")

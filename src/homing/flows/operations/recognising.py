@@ -9,9 +9,9 @@ from enum import StrEnum
 from typing import Protocol
 
 from homing.model.errors import Code
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import Instance, InstanceUrl, NoList, SessionList
-from homing.model.gateways import Gateway, Recognised
+from homing.model.instances.gateways import Gateway, Recognised
+from homing.model.sends.faults import Fault, Phase
 from homing.ports import Driver, InstanceHealth
 
 RECOGNISE_TIMEOUT_S = 10.0
@@ -133,7 +133,9 @@ async def _by_its_list(recogniser: Recogniser, url: InstanceUrl, stranger: Asked
     return None
 
 
-async def _listed(recogniser: Recogniser, url: InstanceUrl, stranger: AskedAddress, taken: _Taken) -> FoundGateway | NotAdopted:
+async def _listed(
+    recogniser: Recogniser, url: InstanceUrl, stranger: AskedAddress, taken: _Taken
+) -> FoundGateway | NotAdopted:
     if (known := stranger.known) is not None and known.driver != taken.family and known.mode_since is not None:
         detail = (
             f"it is on record as {known.driver}, and now {taken.reason}; if that is right:"

@@ -17,8 +17,8 @@ from homing.decide.sending import idempotency
 from homing.decide.sending.idempotency import Admission, Drive, InFlight, Mismatch, Replay
 from homing.model.errors import Code, Problem
 from homing.model.fleet import WorkspaceId
-from homing.model.messages import Claimed, InUse, StoredAnswer
-from homing.model.sending import NotSent, Outcome
+from homing.model.sends.messages import Claimed, InUse, StoredAnswer
+from homing.model.sends.sending import NotSent, Outcome
 from homing.ports import Clock, Messages, StoreUnavailable
 
 log = structlog.get_logger("homing")

@@ -3,9 +3,9 @@
 from collections import Counter, OrderedDict
 
 from homing.decide.phones.aliases import person
-from homing.model.events import Sign
 from homing.model.fleet import SessionId
-from homing.model.sending import Outcome, Sent, Text
+from homing.model.instances.events import Sign
+from homing.model.sends.sending import Outcome, Sent, Text
 
 REMEMBERED_MAX = 20_000
 """Messages remembered; the oldest are forgotten first."""

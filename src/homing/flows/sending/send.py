@@ -18,10 +18,10 @@ from homing.flows.discovery.rediscover import Rediscovery
 from homing.flows.discovery.wakeups import News, Watch
 from homing.flows.failover.doubtful_sessions import Doubts
 from homing.flows.sending.own_messages import Said
-from homing.model import sending
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import Capabilities, InstanceMode, InstanceUrl, PlacementState, Route, SessionId, SessionStatus
-from homing.model.sending import (
+from homing.model.sends import sending
+from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.sending import (
     Attempt,
     CannotRepeat,
     FailureCode,

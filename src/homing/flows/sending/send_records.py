@@ -5,8 +5,8 @@ from typing import assert_never
 
 import structlog
 
-from homing.model.messages import MessageRecord, MessageState
-from homing.model.sending import NotSent, Outcome, Sent, Text, Unknown
+from homing.model.sends.messages import MessageRecord, MessageState
+from homing.model.sends.sending import NotSent, Outcome, Sent, Text, Unknown
 from homing.ports import Clock, Messages, StoreUnavailable
 
 log = structlog.get_logger("homing")

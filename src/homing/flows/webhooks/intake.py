@@ -10,7 +10,7 @@ from homing.decide.reports import meanings, settling
 from homing.decide.reports.hints import Hint
 from homing.flows.sending.own_messages import Said
 from homing.flows.webhooks.hints import Hints
-from homing.model.events import Meaning, Report, Sign, Signed, Taken
+from homing.model.instances.events import Meaning, Report, Sign, Signed, Taken
 from homing.ports import Clock, Entropy, Events, StoreUnavailable
 from homing.ports.aside import Aside, at_once
 

@@ -15,7 +15,7 @@ from homing.instance.notify.events import Status
 from homing.instance.opening import Full, Sealed, Started, Wanted
 from homing.instance.session.messages import NotConnected, Overloaded, Paused, SendOutcome, Sent, Unknown, VaultAway
 from homing.instance.session.session import HostedSession
-from homing.model.vault import StaleEpoch
+from homing.model.instances.vault import StaleEpoch
 
 NOT_CONNECTED = "Session not connected. Please check session status."
 RESTRICTED = 463

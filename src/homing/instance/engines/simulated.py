@@ -28,7 +28,7 @@ from homing.instance.engine import (
     Throttled,
 )
 from homing.model.fleet import Capabilities
-from homing.model.vault import Login
+from homing.model.instances.vault import Login
 from simulated_whatsapp import client, core
 from simulated_whatsapp.core import DeviceCredentials, Refusal
 from simulated_whatsapp.wire import Dial

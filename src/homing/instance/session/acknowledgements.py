@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from homing.model.vault import Grant
+from homing.model.instances.vault import Grant
 from homing.ports import Credentials, StoreUnavailable
 
 

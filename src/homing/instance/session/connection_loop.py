@@ -11,7 +11,7 @@ from homing.instance.session.connection import Connection
 from homing.instance.session.context import Surroundings
 from homing.instance.session.ownership import Ownership
 from homing.instance.session.sending import Sending
-from homing.model.vault import Login, StaleEpoch
+from homing.model.instances.vault import Login, StaleEpoch
 from homing.ports import StoreUnavailable
 
 log = logging.getLogger(__name__)

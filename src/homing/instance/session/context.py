@@ -9,7 +9,7 @@ from homing.instance.logins import Logins
 from homing.instance.notify.events import OnHostEvent
 from homing.instance.policy import HostPolicy
 from homing.instance.rates import Rate
-from homing.model.vault import Grant
+from homing.model.instances.vault import Grant
 from homing.ports import Clock, Credentials
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from homing.instance.engine import Frame, Refused
 from homing.instance.notify.events import Status
-from homing.model.vault import StaleEpoch
+from homing.model.instances.vault import StaleEpoch
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import logging
 from dataclasses import replace
 
 from homing.instance.lease import Lease
-from homing.model.vault import Grant, Login, StaleEpoch
+from homing.model.instances.vault import Grant, Login, StaleEpoch
 from homing.ports import Credentials, StoreUnavailable
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from homing.instance.policy import HostPolicy
 from homing.instance.session.frames import frozen
 from homing.instance.session.messages import Message, Paused, SendOutcome, UnderWay, Unknown, VaultAway
-from homing.model.vault import Grant, Reservation, StaleEpoch, Unsent
+from homing.model.instances.vault import Grant, Reservation, StaleEpoch, Unsent
 from homing.ports import Credentials, StoreUnavailable
 
 log = logging.getLogger(__name__)

@@ -25,7 +25,7 @@ from homing.instance.session.messages import (
     Unknown,
 )
 from homing.instance.session.reservation_queue import Line
-from homing.model.vault import Grant, Reservation, ReservedBefore
+from homing.model.instances.vault import Grant, Reservation, ReservedBefore
 from homing.ports import Clock, Credentials
 
 Transmit = Callable[[Frame], None]

@@ -41,7 +41,7 @@ from homing.instance.session.messages import Message, NotConnected, Paused, Send
 from homing.instance.session.ownership import Ownership
 from homing.instance.session.sending import Sending
 from homing.instance.session.tasks import Tasks
-from homing.model.vault import Grant, Login
+from homing.model.instances.vault import Grant, Login
 
 REPLACED = "replaced"
 """What a session says that somebody else logged in with its credentials, who was not granted them."""

@@ -11,8 +11,8 @@ from typing import Any
 
 from homing.demo.population import Resident
 from homing.drivers.http.wire import Wire, WireLimits
-from homing.model.faults import Fault
 from homing.model.fleet import Contact
+from homing.model.sends.faults import Fault
 
 SEND = "/api/v1/messages/send"
 ANSWER_WITHIN_S = 40.0

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from homing.lab.chaos import mounts
-from homing.lab.chaos.kind import Kind
+from homing.lab.chaos.faults.kind import Kind
+from homing.lab.chaos.ground import mounts
 from homing.lab.chaos.results import Results, Tally, spread
 from homing.lab.chaos.run import Orders, run
 from homing.lab.chaos.soak import DESCRIPTORS_GROW_MAX, Growth

@@ -9,14 +9,14 @@ from urllib.parse import urlsplit, urlunsplit
 
 from homing.demo.opening import Demo, open_demo
 from homing.demo.plan import Detours, Plan, Unworkable
-from homing.lab.chaos import names
 from homing.lab.chaos.client import Client
-from homing.lab.chaos.equipment import SMALL_LOG, Equipment, Equipped, equip
-from homing.lab.chaos.gateway import DIE_AT
+from homing.lab.chaos.ground import names
+from homing.lab.chaos.ground.equipment import SMALL_LOG, Equipment, Equipped, equip
+from homing.lab.chaos.ground.gateway import DIE_AT
+from homing.lab.chaos.ground.mounts import Unmountable
+from homing.lab.chaos.ground.proxy import HOST, Way
+from homing.lab.chaos.ground.servers import Postgres, Server, own_bouncer, own_pair, own_postgres, own_redis
 from homing.lab.chaos.judge import Judge
-from homing.lab.chaos.mounts import Unmountable
-from homing.lab.chaos.proxy import HOST, Way
-from homing.lab.chaos.servers import Postgres, Server, own_bouncer, own_pair, own_postgres, own_redis
 from homing.lab.chaos.stage import OWN_POSTGRES, SQLITE, Stage, Wanted, Ways
 
 POOLED = 20
@@ -142,7 +142,7 @@ class _Ground:
                 tuple(self._by(ways) for ways in self.gateway_stores),
                 tuple(self._by(ways) for ways in self.instance_stores),
             ),
-            gateway_program=("homing.lab.chaos.gateway", [DIE_AT]),
+            gateway_program=("homing.lab.chaos.ground.gateway", [DIE_AT]),
             settings=settings,
             apart=self.equipped.apart,
             instance_hosts=tuple(map(names.instance, range(1, wanted.instances + 1))) if named else (),

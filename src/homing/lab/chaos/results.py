@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from homing.lab.chaos.faults.kind import Kind
+from homing.lab.chaos.faults.kinds import KINDS
 from homing.lab.chaos.judge import Verdict
-from homing.lab.chaos.kind import Kind
-from homing.lab.chaos.kinds import KINDS
 from homing.lab.chaos.rounds import Played
 from homing.lab.chaos.soak import Growth
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from homing.demo.population import Resident
 from homing.lab.chaos import facts
 from homing.lab.chaos.client import PAUSE_MAX_S, Message
-from homing.lab.chaos.kind import Kind, Struck
+from homing.lab.chaos.faults.kind import Kind, Struck
 from homing.lab.chaos.stage import Stage
 
 SPEAKERS_MAX = 100

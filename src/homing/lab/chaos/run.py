@@ -11,9 +11,9 @@ from random import Random
 from homing.demo.plan import Unworkable
 from homing.lab.chaos import facts
 from homing.lab.chaos.client import Message
-from homing.lab.chaos.equipment import Equipment
+from homing.lab.chaos.faults.kind import Kind
+from homing.lab.chaos.ground.equipment import Equipment
 from homing.lab.chaos.judge import Judge
-from homing.lab.chaos.kind import Kind
 from homing.lab.chaos.load import Load
 from homing.lab.chaos.opening import open_stage
 from homing.lab.chaos.results import Results

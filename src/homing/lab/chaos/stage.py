@@ -16,13 +16,13 @@ from homing.demo.plan import Unworkable
 from homing.demo.population import Resident
 from homing.drivers.http.wire import Reply, Wire
 from homing.lab.chaos.client import Client
-from homing.lab.chaos.conditions import Conditions
-from homing.lab.chaos.equipment import Equipment, Equipped
-from homing.lab.chaos.gateway import DIE_AT
+from homing.lab.chaos.ground.conditions import Conditions
+from homing.lab.chaos.ground.equipment import Equipment, Equipped
+from homing.lab.chaos.ground.gateway import DIE_AT
+from homing.lab.chaos.ground.proxy import Way
+from homing.lab.chaos.ground.servers import Postgres, Server
 from homing.lab.chaos.judge import Judge
-from homing.lab.chaos.proxy import Way
-from homing.lab.chaos.servers import Postgres, Server
-from homing.model.faults import Fault
+from homing.model.sends.faults import Fault
 
 SQLITE = "sqlite"
 OWN_POSTGRES = "postgres"

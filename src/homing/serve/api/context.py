@@ -14,9 +14,9 @@ from homing.model.audit import Act, Via, acting
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, Instance, InstanceUrl, SessionId, WorkspaceId
 from homing.model.urls import normal
-from homing.serve.access import Caller, allow, recognise, recognised
+from homing.serve.callers.access import Caller, allow, recognise, recognised
+from homing.serve.callers.signing_in import COOKIE, Logins, signed_in
 from homing.serve.gateway import Gateway
-from homing.serve.signing_in import COOKIE, Logins, signed_in
 
 TheGateway = NamedDependency[Gateway]
 Asking = NamedDependency[Caller]

@@ -9,7 +9,7 @@ from homing.model.errors import Code, Problem
 from homing.serve import views
 from homing.serve.api.context import READ, Asking, Limit, Ref, TheGateway, WorkspaceFilter, seen_workspace
 from homing.serve.bodies import SendBody
-from homing.serve.described import also
+from homing.serve.http.described import also
 from homing.serve.sends import KEY_MAX
 from homing.serve.views import MessagesView, MessageView, SentView, UnknownView
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from homing.model.alerts import GUIDES, AlertKind
-from homing.serve import words
+from homing.serve.page import words
 from homing.serve.page.viewer import Viewer
 from homing.serve.state.rows import AlertRow
 

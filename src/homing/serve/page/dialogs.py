@@ -9,8 +9,7 @@ from typing import Any
 from homing.decide.moves import movable
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, InstanceUrl, MoveKind, SessionStatus, Takeover
-from homing.serve import words
-from homing.serve.page import instances, sessions
+from homing.serve.page import instances, sessions, words
 from homing.serve.page.viewer import Viewer
 
 PLACES_NAMED = 12

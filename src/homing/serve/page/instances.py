@@ -8,8 +8,8 @@ from typing import Any
 from homing.decide.moves import movable
 from homing.model.errors import Code, Problem
 from homing.model.fleet import InstanceState, InstanceUrl
-from homing.model.leases import Incarnation
-from homing.serve import words
+from homing.model.instances.leases import Incarnation
+from homing.serve.page import words
 from homing.serve.page.moves import shown_moves
 from homing.serve.page.viewer import Shape, Viewer, health_shape
 from homing.serve.state.finding import Wanted

@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Any
 
-from homing.model.messages import MessageState
+from homing.model.sends.messages import MessageState
 from homing.serve.page.viewer import Viewer
 
 PAGE = 200

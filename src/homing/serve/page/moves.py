@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from homing.model.fleet import Move, MoveKind, PlacementState, SessionId
-from homing.serve import words
+from homing.serve.page import words
 from homing.serve.page.viewer import Viewer
 
 PAGE = 100

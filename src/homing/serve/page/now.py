@@ -10,9 +10,8 @@ from typing import Any
 from homing.decide.knowledge.standing import Group, Standing
 from homing.model.alerts import GUIDES, AlertKind
 from homing.model.fleet import Move, MoveKind
-from homing.model.messages import MessageState
-from homing.serve import words
-from homing.serve.page import charts
+from homing.model.sends.messages import MessageState
+from homing.serve.page import charts, words
 from homing.serve.page.charts import Chart, Legend, Series
 from homing.serve.page.moves import shown_moves
 from homing.serve.page.viewer import Viewer, health_shape

@@ -14,15 +14,15 @@ from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
 from homing.model.errors import Code, Problem
-from homing.serve import problems
 from homing.serve.api.context import caller_of
+from homing.serve.callers.signing_in import COOKIE, COOKIE_S, Logins, check_is_ours, check_origin, csrf_token
 from homing.serve.gateway import Gateway
+from homing.serve.http import problems
+from homing.serve.http.subpath import prefix_of
 from homing.serve.page import alerts, dialogs, instances, messages, moves, now, sessions, settings
 from homing.serve.page.files import static_files, static_path, templates
 from homing.serve.page.viewer import Viewer, frame
-from homing.serve.signing_in import COOKIE, COOKIE_S, Logins, check_is_ours, check_origin, csrf_token
 from homing.serve.state.feed import StateFeed
-from homing.serve.subpath import prefix_of
 
 Asked = Request[Any, Any, Any]
 Context = Callable[[Viewer], Awaitable[dict[str, Any]]]

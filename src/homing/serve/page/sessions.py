@@ -12,10 +12,10 @@ from homing.decide.knowledge import presence
 from homing.decide.knowledge.standing import Group, Standing
 from homing.decide.moves import movable
 from homing.model.errors import Code, Problem
-from homing.model.events import Event
 from homing.model.fleet import Account, Move, SessionStatus, Takeover
+from homing.model.instances.events import Event
 from homing.ports import Page, StoreUnavailable
-from homing.serve import words
+from homing.serve.page import words
 from homing.serve.page.moves import shown_moves
 from homing.serve.page.viewer import Shape, Viewer
 from homing.serve.state.finding import Wanted

@@ -8,11 +8,11 @@ import homing
 from homing.decide.knowledge.standing import Group, Tone, Verdict, verdict
 from homing.model.access import Scope
 from homing.model.fleet import Account, SessionId
-from homing.model.messages import MessageRecord
+from homing.model.sends.messages import MessageRecord
 from homing.ports import StoreUnavailable
-from homing.serve import words
-from homing.serve.access import Caller
+from homing.serve.callers.access import Caller
 from homing.serve.gateway import Gateway
+from homing.serve.page import words
 from homing.serve.state.book import Scope as StateScope
 from homing.serve.state.feed import StateFeed
 from homing.serve.state.live import LiveState

@@ -16,7 +16,7 @@ from homing.decide.knowledge import presence
 from homing.decide.knowledge.standing import Standing, Surroundings, standing
 from homing.model.alerts import About, Alert, AlertKind
 from homing.model.fleet import Account, Instance, InstanceUrl, Move, MoveKind, SessionId, WorkspaceId
-from homing.model.health import Judged, State, shown_state
+from homing.model.instances.health import Judged, State, shown_state
 from homing.ports import (
     AccountChanged,
     CacheCleared,

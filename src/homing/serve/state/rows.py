@@ -7,8 +7,8 @@ import msgspec
 from homing.decide.knowledge.standing import Counts, Group, Standing
 from homing.model.alerts import GUIDES, Alert
 from homing.model.fleet import Account, SessionStatus
-from homing.serve import words
 from homing.serve.fleet_views import BrakeView, MoveView
+from homing.serve.page import words
 
 
 class InstanceRow(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, literal_column, select, text
 
-from homing.model.leases import StoreIdentity
+from homing.model.instances.leases import StoreIdentity
 from homing.store.db.prepared import prepared
 from homing.store.db.schema import store_clock
 from homing.store.db.sql import insert

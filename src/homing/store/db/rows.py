@@ -27,7 +27,7 @@ from homing.model.fleet import (
     Takeover,
     WorkspaceId,
 )
-from homing.model.messages import KeyedSend, MessageRecord, MessageState, StoredAnswer
+from homing.model.sends.messages import KeyedSend, MessageRecord, MessageState, StoredAnswer
 from homing.store.db.schema import accounts, sessions
 
 AnyRow = Row[*tuple[Any, ...]]

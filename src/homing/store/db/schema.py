@@ -26,9 +26,9 @@ from sqlalchemy import (
 
 from homing.model.access import Scope
 from homing.model.fleet import InstanceMode, InstanceState, MoveKind, PlacementState, SessionStatus, Takeover
-from homing.model.leases import Ended
-from homing.model.messages import MessageState
+from homing.model.instances.leases import Ended
 from homing.model.phones import Bare
+from homing.model.sends.messages import MessageState
 from homing.model.work import JobState
 from homing.ports.logins import LoginKind
 from homing.store.db.columns import JsonText, Number, SealedBytes, UtcDateTime, Words

@@ -29,8 +29,8 @@ from homing.model.fleet import (
     Takeover,
     WorkspaceId,
 )
-from homing.model.restoring import Recorded
-from homing.model.vault import Vouched
+from homing.model.instances.restoring import Recorded
+from homing.model.instances.vault import Vouched
 from homing.model.workspaces import Workspace
 from homing.ports import (
     AccountChanged,

@@ -9,8 +9,8 @@ from sqlalchemy import BindParameter, Connection, Select, Update, bindparam, or_
 
 from homing.decide.starting import linking
 from homing.decide.starting.linking import Sign
-from homing.model.events import Report
 from homing.model.fleet import InstanceUrl, SessionId
+from homing.model.instances.events import Report
 from homing.store.db.database import Database, Dialect
 from homing.store.db.prepared import prepared
 from homing.store.db.schema import sessions

@@ -37,7 +37,7 @@ from homing.model.fleet import (
     SessionStatus,
     WorkspaceId,
 )
-from homing.model.vault import Vouched
+from homing.model.instances.vault import Vouched
 from homing.ports import AccountChanged, Notice, Page, PlacementChanged
 from homing.store.db.columns import Number, UtcDateTime
 from homing.store.db.database import Database, Dialect

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, Text, Update, bindparam, literal_column, select, update
 
 from homing.model.fleet import InstanceUrl, Placement, PlacementState, Takeover
-from homing.model.vault import AskedLately, Left
+from homing.model.instances.vault import AskedLately, Left
 from homing.ports import Notice, RosterChanged
 from homing.store.db.columns import UtcDateTime
 from homing.store.db.database import Database

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Select, Update, bindparam, func, insert, null
 
 from homing.decide.fleet.leases import unproven
 from homing.model.fleet import AccountUuid, Epoch, PlacementState, SessionId, SessionStatus
-from homing.model.vault import Granted, Granting, SessionHolding
+from homing.model.instances.vault import Granted, Granting, SessionHolding
 from homing.ports import PlacementChanged
 from homing.store.db.columns import UtcDateTime
 from homing.store.db.database import Database, Dialect

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Select, Text, Update, func, select, update
 from sqlalchemy.types import TypeEngine
 
 from homing.model.fleet import InstanceUrl, MoveKind, Placement, PlacementState, Rebinding, SessionId
-from homing.model.vault import Arrival, AskedLately, Granted, Granting, Left, SessionHolding
+from homing.model.instances.vault import Arrival, AskedLately, Granted, Granting, Left, SessionHolding
 from homing.ports import Notice
 from homing.store.db.columns import Number, Words
 from homing.store.db.database import Database, Dialect

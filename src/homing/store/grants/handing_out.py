@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Select, Text, Update, bindparam, literal_colu
 from sqlalchemy.types import TypeEngine
 
 from homing.model.fleet import Account, InstanceUrl, SessionId, SessionStatus, WorkspaceId
-from homing.model.restoring import Offered, Recorded
+from homing.model.instances.restoring import Offered, Recorded
 from homing.ports import Notice, RosterChanged
 from homing.store.db.columns import Number
 from homing.store.db.database import Database, Dialect

@@ -23,8 +23,8 @@ from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 from sqlalchemy.types import TypeEngine
 
 from homing.model.fleet import InstanceUrl
-from homing.model.leases import Ended, Heartbeats, Incarnation, IncarnationId, Renewed, StoreIdentity
-from homing.model.vault import Holder
+from homing.model.instances.leases import Ended, Heartbeats, Incarnation, IncarnationId, Renewed, StoreIdentity
+from homing.model.instances.vault import Holder
 from homing.store.db import sql
 from homing.store.db.columns import Number, UtcDateTime, Words
 from homing.store.db.database import Database, Dialect

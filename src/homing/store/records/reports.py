@@ -24,8 +24,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import ReturningInsert
 
-from homing.model.events import Event, IntakeResult, Meaning, Report, Sign, Signed, Taken
 from homing.model.fleet import AccountUuid, InstanceUrl, SessionId, WorkspaceId
+from homing.model.instances.events import Event, IntakeResult, Meaning, Report, Sign, Signed, Taken
 from homing.ports import EventsStored, Page
 from homing.store.db.batcher import Together
 from homing.store.db.columns import Words

@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
 from homing.model.fleet import WorkspaceId
-from homing.model.messages import StoredAnswer
+from homing.model.sends.messages import StoredAnswer
 from homing.ports import Claimed, InUse
 from homing.store.db.columns import Number, Words, storable
 from homing.store.db.database import Database, Dialect

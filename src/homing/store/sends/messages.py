@@ -6,7 +6,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from homing.model.fleet import WorkspaceId
-from homing.model.messages import MessageRecord, MessageState, StoredAnswer
+from homing.model.sends.messages import MessageRecord, MessageState, StoredAnswer
 from homing.ports import Claimed, InUse
 from homing.store.db.database import Database, Dialect
 from homing.store.db.prepared import prepared

@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import Connection, Integer, Select, bindparam, func, literal, literal_column, select, text, update
 
 from homing.decide.reports import settling
-from homing.model.events import Settlement, Sign
 from homing.model.fleet import AccountUuid, SessionId
-from homing.model.messages import MessageRecord, MessageState
+from homing.model.instances.events import Settlement, Sign
+from homing.model.sends.messages import MessageRecord, MessageState
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import message_of
 from homing.store.db.schema import events, messages

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Select, Update, bindparam, case, func, null, 
 from sqlalchemy.types import TypeEngine
 
 from homing.decide.fleet.leases import LIVE_HOLDERS_SPEAK_S, epoch_to_open
-from homing.model.vault import Grant, Holder, Login, StaleEpoch, Unfinished, VaultSealed
+from homing.model.instances.vault import Grant, Holder, Login, StaleEpoch, Unfinished, VaultSealed
 from homing.ports import StoreUnavailable
 from homing.store.db.columns import Number, UtcDateTime
 from homing.store.db.database import Database, Dialect

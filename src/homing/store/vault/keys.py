@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, and_, func, select, union_all, update
 
-from homing.model.vault import VaultSealed
+from homing.model.instances.vault import VaultSealed
 from homing.store.db.rows import AnyRow
 from homing.store.db.schema import credentials, reservations, vault_keys
 from homing.store.db.sql import dialect_of, insert

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, Update, bindparam, delete, select, update
 
-from homing.model.vault import Grant, Holder, Holding, Login, StaleEpoch
+from homing.model.instances.vault import Grant, Holder, Holding, Login, StaleEpoch
 from homing.store.db.columns import UtcDateTime
 from homing.store.db.database import Dialect
 from homing.store.db.prepared import prepared

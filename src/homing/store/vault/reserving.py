@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Insert, Select, Update, and_, bindparam, false, select, update
 
-from homing.model.vault import Grant, Reservation, Reserved, ReservedBefore
+from homing.model.instances.vault import Grant, Reservation, Reserved, ReservedBefore
 from homing.store.db.columns import Number, UtcDateTime, Words, as_base64
 from homing.store.db.database import Database
 from homing.store.db.prepared import prepared

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, FromClause, Select, bindparam, literal_column, select, true
 from sqlalchemy.types import TypeEngine
 
-from homing.model.vault import Grant, Holder, StaleEpoch
+from homing.model.instances.vault import Grant, Holder, StaleEpoch
 from homing.store.db.columns import Number, UtcDateTime, Words, as_base64
 from homing.store.db.database import Dialect
 from homing.store.db.prepared import prepared

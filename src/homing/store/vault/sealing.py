@@ -18,7 +18,7 @@ from typing import Self
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from homing.model.vault import Login, VaultSealed
+from homing.model.instances.vault import Login, VaultSealed
 from homing.store.db.columns import storable
 
 KEY_BYTES = 32

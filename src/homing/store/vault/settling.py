@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Update, bindparam, delete, null, select, true, tuple_, update
 
-from homing.model.vault import Grant, StaleEpoch
+from homing.model.instances.vault import Grant, StaleEpoch
 from homing.store.db.columns import Number, UtcDateTime
 from homing.store.db.database import Database, Dialect
 from homing.store.db.prepared import prepared

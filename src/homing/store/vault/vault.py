@@ -7,7 +7,7 @@ from typing import Self, TypeVar
 import structlog
 from sqlalchemy import Connection
 
-from homing.model.vault import (
+from homing.model.instances.vault import (
     Grant,
     Holder,
     Holding,

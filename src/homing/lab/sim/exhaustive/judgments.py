@@ -7,11 +7,11 @@ from homing.decide.fleet.leases import LeasePolicy, NotFenced
 from homing.decide.sending import failures, recovery
 from homing.decide.sending.recovery import Finish, SendPolicy, Try
 from homing.lab.sim.exhaustive.nouns import NOT_SENT, UNKNOWN
-from homing.model.faults import Fault, Phase
 from homing.model.fleet import Epoch, InstanceUrl, SessionId
-from homing.model.leases import Fence
-from homing.model.sending import Attempt, CannotRepeat, Found, Happening, Looked, NotSent
-from homing.model.vault import Holder, SessionHolding
+from homing.model.instances.leases import Fence
+from homing.model.instances.vault import Holder, SessionHolding
+from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.sending import Attempt, CannotRepeat, Found, Happening, Looked, NotSent
 
 URLS = (InstanceUrl("http://a:3001"), InstanceUrl("http://b:3001"))
 SAFE, SILENCE, REJECTED, LOOKED, CANNOT_REPEAT = 1, 2, 3, 4, 5

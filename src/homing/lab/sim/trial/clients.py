@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from homing.lab.sim.trial.history import History
-from homing.lab.sim.trial.network import Network, Request
+from homing.lab.sim.trial.judging.history import History
 from homing.lab.sim.trial.scenario import Scenario
-from homing.model.faults import Fault
+from homing.lab.sim.trial.world.network import Network, Request
+from homing.model.sends.faults import Fault
 
 PLACE = "client"
 PATIENCE_S = 40.0

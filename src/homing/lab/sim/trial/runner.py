@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from itertools import islice
 
-from homing.lab.sim.trial.report import Report, Verdict, judged
+from homing.lab.sim.trial.judging.report import Report, Verdict, judged
 from homing.lab.sim.trial.scenario import SCENARIOS, Scenario
 from homing.lab.sim.trial.trial import run
 from homing.world import die_with

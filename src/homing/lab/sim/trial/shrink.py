@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from homing.lab.sim.trial.faults import Fault
-from homing.lab.sim.trial.report import Verdict, judged
+from homing.lab.sim.trial.judging.report import Verdict, judged
 from homing.lab.sim.trial.scenario import Scenario
 from homing.lab.sim.trial.trial import run
 

@@ -11,19 +11,19 @@ from typing import Any
 
 from homing.config import Settings
 from homing.lab.sim.loop import VirtualLoop
-from homing.lab.sim.trial import template as templates
 from homing.lab.sim.trial.clients import Chat, Clients
-from homing.lab.sim.trial.diary import UNHEARD, Diary, written_to
 from homing.lab.sim.trial.faults import Fault, plan
-from homing.lab.sim.trial.gateways import SimulatedGateway
-from homing.lab.sim.trial.history import Happened, History, fingerprint
-from homing.lab.sim.trial.instances import API_KEY, HMAC_SECRET, Around, SimulatedInstance
-from homing.lab.sim.trial.network import Network
-from homing.lab.sim.trial.observing import observe
+from homing.lab.sim.trial.judging.diary import UNHEARD, Diary, written_to
+from homing.lab.sim.trial.judging.history import Happened, History, fingerprint
+from homing.lab.sim.trial.judging.observing import observe
 from homing.lab.sim.trial.scenario import Scenario
-from homing.lab.sim.trial.stores import Store
 from homing.lab.sim.trial.weather import Weather
-from homing.lab.sim.trial.whatsapp import WhatsApp
+from homing.lab.sim.trial.world import template as templates
+from homing.lab.sim.trial.world.gateways import SimulatedGateway
+from homing.lab.sim.trial.world.instances import API_KEY, HMAC_SECRET, Around, SimulatedInstance
+from homing.lab.sim.trial.world.network import Network
+from homing.lab.sim.trial.world.stores import Store
+from homing.lab.sim.trial.world.whatsapp import WhatsApp
 from homing.lab.sim.world import VirtualClock
 from homing.model.fleet import InstanceUrl
 from simulated_whatsapp.core import Rules

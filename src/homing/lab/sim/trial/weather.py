@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping
 
 from homing.lab.sim.trial.faults import Fault, Kind
-from homing.lab.sim.trial.gateways import SimulatedGateway
-from homing.lab.sim.trial.history import History
-from homing.lab.sim.trial.instances import SimulatedInstance
-from homing.lab.sim.trial.network import Network, Upset
-from homing.lab.sim.trial.processes import Process
-from homing.lab.sim.trial.stores import Store
-from homing.lab.sim.trial.whatsapp import WhatsApp
+from homing.lab.sim.trial.judging.history import History
+from homing.lab.sim.trial.world.gateways import SimulatedGateway
+from homing.lab.sim.trial.world.instances import SimulatedInstance
+from homing.lab.sim.trial.world.network import Network, Upset
+from homing.lab.sim.trial.world.processes import Process
+from homing.lab.sim.trial.world.stores import Store
+from homing.lab.sim.trial.world.whatsapp import WhatsApp
 from simulated_whatsapp.core import Rules
 
 Heal = Callable[[], None]

@@ -1,0 +1,90 @@
+"""`homing send`: one message to one person, now."""
+
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from homing.cli.sources.gateway import Gateway, path
+from homing.cli.sources.source import gateway
+from homing.cli.terminal.options import AsJson
+from homing.cli.terminal.output import note, print_facts, print_json
+from homing.cli.terminal.stops import ATTENTION, DONE, CannotStart, NeedsAttention, Refused
+
+SEND_TIMEOUT_S = 90.0
+"""A gateway answers within its send deadline, or within WHATSAPP_TIMEOUT where nothing may be repeated."""
+
+
+def send(
+    text: Annotated[str, Parameter(help="What to say.")],
+    /,
+    *,
+    account: Annotated[str, Parameter(help="Who says it: the account's number (144) or its uuid.")],
+    contact: Annotated[str | None, Parameter(help="To whom: a contact's uuid.")] = None,
+    phone: Annotated[str | None, Parameter(help="To whom: a number, such as 62811801641.")] = None,
+    workspace: Annotated[
+        int | None, Parameter(validator=Number(gte=1), help="The workspace's number. [default: the account's]")
+    ] = None,
+    idempotency_key: Annotated[
+        str | None, Parameter(help="Sends with the same key and content are said once, for 24 h.")
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Send one message, now, wherever the session lives. Takes up to 10 s where it must be found first.
+
+    Example: `homing send --account 144 --phone 62811801641 "Your order is on its way"`
+
+    Exit codes: 0 sent; 1 not sent, or not known whether; 2 the request was wrong.
+    """
+    if (contact is None) == (phone is None):
+        raise CannotStart("Say to whom: either --contact UUID or --phone NUMBER")
+    asked = gateway("`homing send`")
+    recipient = {"contact_uuid": contact} if contact is not None else {"phone": phone}
+    body = {**_sender(asked, account, workspace), **recipient, "message": text}
+    status, document = _sent(asked, body, idempotency_key)
+    if as_json:
+        print_json(document)
+    else:
+        _show(status, document)
+    return DONE if status == 200 else ATTENTION
+
+
+def _sender(asked: Gateway, account: str, workspace: int | None) -> dict[str, Any]:
+    if workspace is not None and not account.isdecimal():
+        return {"account_uuid": account, "workspace_id": workspace}
+    found = asked.get(path("accounts", account))
+    return {"account_uuid": found["uuid"], "workspace_id": workspace or found["workspace_id"]}
+
+
+def _sent(asked: Gateway, body: dict[str, Any], key: str | None) -> tuple[int, dict[str, Any]]:
+    """The status and document of an outcome, whichever it was. A request that was refused as such raises."""
+    headers = {} if key is None else {"Idempotency-Key": key}
+    try:
+        answer = asked.ask("POST", "/messages/send", body, headers=headers, timeout_s=SEND_TIMEOUT_S)
+        return answer.status, answer.document
+    except Refused as refused:
+        if "message_uuid" not in refused.document:
+            raise
+        return refused.status, dict(refused.document)
+    except NeedsAttention as error:
+        sentence = str(error).replace("whether it was done", "whether the message was sent")
+        raise NeedsAttention(sentence) from error
+
+
+def _show(status: int, document: dict[str, Any]) -> None:
+    outcome = {200: "sent", 202: "unknown"}.get(status, "not sent")
+    data = document.get("data") or {}
+    print_facts(
+        {
+            "outcome": outcome,
+            "instance": document["instance_url"],
+            "attempts": document["attempts"],
+            "failover": document["failover"],
+            "took (ms)": document["response_time_ms"],
+            "message id": data.get("message_id"),
+            "message uuid": document["message_uuid"],
+        }
+    )
+    if status != 200:
+        code = document.get("code")
+        note(f"{code}: {document['detail']}" if code else document["detail"])

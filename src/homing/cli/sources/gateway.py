@@ -1,0 +1,137 @@
+"""Asking a running gateway: its HTTP API, with a limit on every wait."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from homing.cli.terminal.stops import CannotStart, NeedsAttention, Refused
+
+if TYPE_CHECKING:
+    from http.client import HTTPConnection
+
+ANSWER_TIMEOUT_S = 15.0
+SLOW_TIMEOUT_S = 150.0
+"""Opening a session takes an instance up to a minute, and is tried twice."""
+
+_ANSWER_MAX_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a gateway said to a request that it accepted."""
+
+    status: int
+    document: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """One gateway, by its address and a key."""
+
+    url: str
+    token: str = field(repr=False)
+
+    def get(self, path: str, **query: Any) -> dict[str, Any]:
+        """A resource. Query fields that are None are left out."""
+        given = {name: value for name, value in query.items() if value is not None}
+        return self.ask("GET", f"{path}?{urlencode(given)}" if given else path).document
+
+    def post(self, path: str, body: Mapping[str, Any] | None = None, *, slow: bool = False) -> dict[str, Any]:
+        return self.ask("POST", path, body, timeout_s=SLOW_TIMEOUT_S if slow else ANSWER_TIMEOUT_S).document
+
+    def patch(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        return self.ask("PATCH", path, body).document
+
+    def delete(self, path: str) -> None:
+        self.ask("DELETE", path)
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float = ANSWER_TIMEOUT_S,
+    ) -> Answer:
+        """The answer to a request under /api/v1.
+
+        Raises Refused with the gateway's problem document, CannotStart if nobody could be asked, and NeedsAttention
+        if the request left and no answer came.
+        """
+        from http.client import HTTPException
+
+        connection = self._connected(timeout_s)
+        try:
+            sent = None if body is None else json.dumps(body).encode()
+            connection.request(method, self._base + path, sent, self._headers(headers or {}))
+            response = connection.getresponse()
+            return self._read(response.status, response.read(_ANSWER_MAX_BYTES))
+        except (OSError, HTTPException) as error:
+            raise self._unanswered(method, error) from error
+        except ValueError as error:
+            raise CannotStart(f"The request cannot be written: {error}") from error
+        finally:
+            connection.close()
+
+    def answers(self) -> bool:
+        """Whether anybody is there to be asked."""
+        try:
+            self._connected(ANSWER_TIMEOUT_S).close()
+        except CannotStart:
+            return False
+        return True
+
+    @property
+    def _base(self) -> str:
+        return urlsplit(self.url).path + "/api/v1"
+
+    def _connected(self, timeout_s: float) -> "HTTPConnection":
+        from http.client import HTTPConnection, HTTPSConnection
+
+        parts = urlsplit(self.url)
+        kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+        connection = kind(parts.hostname or "", parts.port, timeout=timeout_s)
+        try:
+            connection.connect()
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise CannotStart(
+                f"No gateway answers at {self.url} ({reason}); start one with `homing serve`, or correct HOMING_API_URL"
+            ) from error
+        return connection
+
+    def _unanswered(self, method: str, error: Exception) -> NeedsAttention:
+        why = f"{type(error).__name__}: {error}".removesuffix(": ")
+        then = "" if method == "GET" else "; whether it was done is not known"
+        return NeedsAttention(f"{self.url} took the request and gave no answer ({why}){then}")
+
+    def _headers(self, more: Mapping[str, str]) -> dict[str, str]:
+        return {
+            "Authorization": f"Bearer {self.token}",
+            "Accept": "application/json",
+            "Content-Type": "application/json",
+            **more,
+        }
+
+    def _read(self, status: int, raw: bytes) -> Answer:
+        try:
+            document = json.loads(raw) if raw else {}
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            raise CannotStart(
+                f"{self.url} answered {status} with something that is no JSON object; is it a Homing gateway?"
+            )
+        if status >= 300:
+            raise Refused(status, document)
+        return Answer(status, document)
+
+
+def path(*parts: object) -> str:
+    """A path whose parts may hold any character. Raises CannotStart for a name that is empty: it would name all."""
+    if any(not str(part).strip() for part in parts):
+        raise CannotStart("An empty name names nothing; give the number, the uuid or the address that is meant")
+    return "".join(f"/{quote(str(part), safe='')}" for part in parts)

@@ -1,0 +1,89 @@
+"""The last look at a run, from outside: what instances list, what the API says, what WhatsApp still holds."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from homing.drivers.http.connection import Reply
+from homing.lab.sim.trial.judging.history import History
+from homing.lab.sim.trial.world.gateways import SimulatedGateway
+from homing.lab.sim.trial.world.instances import API_KEY, SimulatedInstance
+from homing.lab.sim.trial.world.network import Network, Request
+from homing.lab.sim.trial.world.stores import Reached, Store
+from homing.lab.sim.trial.world.whatsapp import WhatsApp
+from homing.lab.sim.world import VirtualClock
+from homing.model.fleet import WorkspaceId
+from homing.ports import Page, StoreUnavailable
+from homing.store.directory.directory import SqlDirectory
+from homing.store.notices.notices import LocalNotices
+from homing.store.records.reports import SqlEvents
+from homing.store.sends.messages import SqlMessages
+
+_WORKSPACE = WorkspaceId(1)
+_WITHIN_S = 5.0
+
+
+async def observe(
+    history: History,
+    instances: Mapping[str, SimulatedInstance],
+    gateways: Mapping[str, SimulatedGateway],
+    whatsapp: WhatsApp,
+    store: Store,
+    network: Network,
+) -> None:
+    """Write down how things stand."""
+    for url, instance in instances.items():
+        if instance.lives:
+            await _list(history, network, url)
+    live = [name for name, gateway in gateways.items() if gateway.lives]
+    history.add("gateways", live=live)
+    for session, device in whatsapp.judge.devices.items():
+        label: Any = device.label if device.connection else None
+        told = {"url": label["instance_url"], "epoch": label["epoch"]} if label else {}
+        history.add("connected", session=session, removed=device.removed, waiting=list(device.waiting), **told)
+    for url, instance in instances.items():
+        history.add("kept", url=url, ids=[name for note in instance.notes.pending() if (name := _inbound(note.body))])
+    try:
+        await _read(history, store)
+    except StoreUnavailable as error:
+        history.add("unreadable", why=str(error))
+
+
+async def _list(history: History, network: Network, url: str) -> None:
+    asked = Request("GET", f"/api/sessions?api_key={API_KEY.replace(' ', '%20')}", {}, b"")
+    reply = await network.ask("observer", url, asked, timeout_s=_WITHIN_S)
+    if isinstance(reply, Reply) and reply.status == 200:
+        rows = msgspec.json.decode(reply.body)["sessions"]
+        history.add("listed", url=url, sessions={row["session_id"]: [row["status"], row["epoch"]] for row in rows})
+    else:
+        history.add("listed", url=url, sessions=None)
+
+
+async def _read(history: History, store: Store) -> None:
+    """What the API would tell."""
+    database = Reached(store, "observer")
+    directory = SqlDirectory(database, LocalNotices(), VirtualClock())
+    for account in await directory.accounts(None, Page(0, 10_000)):
+        placement = account.placement
+        history.add(
+            "placed",
+            session=account.session_id,
+            url=placement.instance_url,
+            epoch=placement.epoch,
+            state=placement.state.value,
+            status=account.status.value,
+        )
+    for event in await SqlEvents(database, LocalNotices()).page(None, Page(0, 100_000), kind="message_received"):
+        history.add("stored", id=event.id, session=event.session_id, data=event.payload)
+    for record in await SqlMessages(database).messages(_WORKSPACE, before=None, limit=100_000):
+        history.add("recorded", uuid=record.uuid, id=record.message_id, state=record.state.value, reason=record.reason)
+    for move in await directory.moves(None, Page(0, 100_000)):
+        history.add("moved", session=move.session_id, kind=move.kind.value, epoch=move.epoch, reason=move.reason)
+
+
+def _inbound(body: bytes) -> str | None:
+    """Which message a notification tells of, if it tells of one."""
+    said = msgspec.json.decode(body)
+    name = said["data"].get("message", {}).get("id") if said["event"] == "message_received" else None
+    return str(name) if name else None

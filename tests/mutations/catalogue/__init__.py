@@ -1,0 +1,48 @@
+"""All defects, by what they are about."""
+
+from tests.mutations.catalogue import (
+    accounting,
+    adopting,
+    describing,
+    families,
+    granting,
+    ground,
+    holding,
+    joining,
+    knowing,
+    leaving,
+    meaning,
+    numbers,
+    pairing,
+    restoring,
+    sending,
+    sharing,
+    speaking,
+    strangers,
+    watching,
+    working,
+)
+from tests.mutations.defect import Defect
+
+DEFECTS: tuple[Defect, ...] = (
+    *adopting.DEFECTS,
+    *sending.DEFECTS,
+    *knowing.DEFECTS,
+    *granting.DEFECTS,
+    *holding.DEFECTS,
+    *joining.DEFECTS,
+    *meaning.DEFECTS,
+    *numbers.DEFECTS,
+    *pairing.DEFECTS,
+    *restoring.DEFECTS,
+    *speaking.DEFECTS,
+    *strangers.DEFECTS,
+    *working.DEFECTS,
+    *ground.DEFECTS,
+    *watching.DEFECTS,
+    *accounting.DEFECTS,
+    *leaving.DEFECTS,
+    *describing.DEFECTS,
+    *families.DEFECTS,
+    *sharing.DEFECTS,
+)
