@@ -11,6 +11,8 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from homing.decide.access.audit import ChainKeys
+from homing.decide.egress.addresses import PublicOnly
+from homing.decide.egress.rules import EgressRules
 from homing.decide.fleet.addresses import Reachable, networks
 from homing.decide.fleet.leases import LeasePolicy, unsafe
 from homing.decide.moves.rebalance import RebalancePolicy
@@ -22,7 +24,7 @@ from homing.decide.starting.restoring import RestoringPolicy
 from homing.decide.work import cron
 from homing.model.fleet import InstanceUrl
 from homing.model.instances.gateways import DEFAULT_FAMILY
-from homing.model.urls import is_plain_path, normal
+from homing.model.urls import is_plain_path, normal, place
 
 DEFAULT_INSTANCES = tuple(f"http://localhost:{port}" for port in range(3001, 3005))
 SECRET_MIN = 16
@@ -124,6 +126,9 @@ class Settings(BaseSettings):
     homing_streams_per_key: int = Field(default=0, ge=0, description="of one API key; 0: half of all")
     homing_event_days: float = Field(default=7.0, gt=0, description="how long events are kept")
 
+    # Where customers' URLs may lead: their webhook receivers, and the files that they want sent.
+    homing_allow_nets: str = Field(default="", description="beside public addresses; a list with commas")
+
     # What we know of people and keys.
     homing_default_region: str = "ID"
     homing_secret: str = Field(default="", repr=False, description="derives message ids; the HMAC secret if empty")
@@ -176,7 +181,7 @@ class Settings(BaseSettings):
                 raise ValueError(f"{each!r} is no origin; it should look like https://app.example.org, without a path")
         return value
 
-    @field_validator("homing_trusted_proxies", "homing_instance_networks")
+    @field_validator("homing_trusted_proxies", "homing_instance_networks", "homing_allow_nets")
     @classmethod
     def _networks(cls, value: str) -> str:
         networks(value)
@@ -261,6 +266,15 @@ class Settings(BaseSettings):
     def reachable(self) -> Reachable:
         """Where instances may be."""
         return Reachable(networks(self.homing_instance_networks))
+
+    @property
+    def egress_rules(self) -> EgressRules:
+        """Where customers' URLs may lead."""
+        return EgressRules(
+            PublicOnly(networks(self.homing_allow_nets)),
+            own=frozenset(place(url) for url in (self.our_url, self.here_url)),
+            own_port=self.homing_port,
+        )
 
     @property
     def admission_policy(self) -> AdmissionPolicy:

@@ -17,6 +17,7 @@ from homing.decide.moves.rules import (
     take_back,
 )
 from homing.model.fleet import Capabilities, InstanceUrl, PlacementState, SessionId, SessionStatus, Takeover
+from homing.model.instances.gateways import Traits
 
 POLICY = MovePolicy()
 S = Resident(SessionId("s"), InstanceUrl("http://a:1"))
@@ -104,13 +105,16 @@ def test_a_stranger_is_answered_once_a_day_and_then_not_again() -> None:
 
 
 @pytest.mark.parametrize("wanted", list(Takeover))
-def test_only_of_our_own_family_may_anybody_be_taken_over_unasked(wanted: Takeover) -> None:
-    assert movable.takeover(wanted, "webjs") is wanted
-    assert movable.takeover(wanted, "waha") is (Takeover.MANUAL if wanted is Takeover.AUTO else wanted)
+def test_no_family_is_taken_over_more_readily_than_it_allows(wanted: Takeover) -> None:
+    assert movable.takeover(wanted, Traits("ours", takeover=Takeover.AUTO)) is wanted
+    assert movable.takeover(wanted, Traits("WAHA")) is (Takeover.MANUAL if wanted is Takeover.AUTO else wanted)
+    assert movable.takeover(wanted, Traits("GOWA", takeover=Takeover.NEVER)) is Takeover.NEVER
 
 
 def test_a_login_is_shared_on_a_storage_by_a_family_that_can_let_go_of_it() -> None:
     keeps = Capabilities(stop_keeps_login=True)
-    assert movable.cannot_share("waha", "nas-1", keeps) is None
-    assert "own disk alone" in (movable.cannot_share("waha", None, keeps) or "")
-    assert "evolution" in (movable.cannot_share("evolution", "nas-1", Capabilities()) or "")
+    assert movable.cannot_share(Traits("WAHA"), "nas-1", keeps) is None
+    assert "own disk alone" in (movable.cannot_share(Traits("WAHA"), None, keeps) or "")
+    assert "Evolution" in (movable.cannot_share(Traits("Evolution API"), "nas-1", Capabilities()) or "")
+    never = Traits("wuzapi", takeover=Takeover.NEVER)
+    assert "nothing of wuzapi" in (movable.cannot_share(never, "nas-1", keeps) or "")

@@ -41,6 +41,7 @@ from homing.model.fleet import (
     Takeover,
     WorkspaceId,
 )
+from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
 from homing.ports import NewAccount, Roster, RosterChanged
 from homing.store.db.opening import open_database
@@ -254,6 +255,9 @@ class NodeFleet:
 
     def driver(self, url: InstanceUrl) -> WebjsDriver:
         return self._driver
+
+    def traits(self, url: InstanceUrl) -> Traits:
+        return WebjsDriver.traits
 
     async def capabilities(self, url: InstanceUrl, *, timeout_s: float, fresh: bool = False) -> Capabilities | Fault:
         health = await self._driver.health(url, timeout_s=timeout_s)

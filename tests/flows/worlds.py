@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from homing.decide.sending.recovery import SendPolicy
+from homing.drivers.registry import traits_of
 from homing.flows.discovery.listings import Lists
 from homing.flows.discovery.rediscover import Rediscovery
 from homing.flows.discovery.wakeups import News
@@ -33,6 +34,7 @@ from homing.model.fleet import (
     Takeover,
     WorkspaceId,
 )
+from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Outcome, Receipt, Text
 from homing.ports import (
@@ -147,6 +149,9 @@ class World:
 
     def driver(self, url: InstanceUrl) -> "World":
         return self
+
+    def traits(self, url: InstanceUrl) -> Traits:
+        return traits_of(self.drivers.get(url, "webjs"))
 
     async def capabilities(self, url: InstanceUrl, *, timeout_s: float, fresh: bool = False) -> Capabilities | Fault:
         instance = self.instances[url]

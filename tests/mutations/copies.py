@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tests.mutations.defect import Defect, source_of
 
-PROJECT = Path(__file__).parent.parent
-_COPIED = ("src", "tests", "bite")
+PROJECT = Path(__file__).parents[2]
+_COPIED = ("src", "tests")
 _ALSO = ("pyproject.toml", "README.md", "docs")
 
 

@@ -1,4 +1,4 @@
-"""`python -m tests.mutations.seeds SCENARIO MANY`: runs of the simulator until one complains. Exit code 1 if one does."""
+"""`python -m tests.mutations.seeds SCENARIO MANY`: runs of the simulator until one complains. Exit 1 if one does."""
 
 import sys
 

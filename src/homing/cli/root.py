@@ -8,8 +8,7 @@ from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 import homing
 from homing.cli.directory import accounts, audit, contacts, keys, messages, workspaces
-from homing.cli.fleet import cache, db, moving, schedule, sync
-from homing.cli.fleet import instances as fleet
+from homing.cli.fleet import cache, db, instances, moving, schedule, sync
 from homing.cli.run import chaos, processes, sim
 from homing.cli.terminal import output
 from homing.cli.terminal.acting import command
@@ -86,9 +85,9 @@ def _app() -> App:
         accounts.app,
         contacts.app,
         workspaces.app,
-        fleet.instances,
-        fleet.distribution,
-        fleet.moves,
+        instances.instances,
+        instances.distribution,
+        instances.moves,
         moving.drain,
         moving.undrain,
         moving.exited,

@@ -12,6 +12,7 @@ from homing.compose.stores import open_stores
 from homing.compose.wiring import Reached, drivers_of, exits_on, wired
 from homing.config import DEFAULT_INSTANCES, Misconfigured, Settings
 from homing.drivers import Drivers
+from homing.drivers.egress.client import EgressClient
 from homing.drivers.http.resolving import Dialer
 from homing.drivers.http.tls import TlsContexts, TlsFiles, TlsUnusable
 from homing.drivers.http.wire import Wire, WireLimits
@@ -26,6 +27,7 @@ from homing.model.audit import Act, Via, carrying_out
 from homing.model.instances.gateways import DEFAULT_FAMILY
 from homing.model.urls import normal
 from homing.ports import Clock, Directory, Entropy, NameTaken
+from homing.ports.egress import Egress
 from homing.routing.roster import LiveFleet
 from homing.serve.gateway import Gateway
 from homing.serve.metrics import Metrics
@@ -49,6 +51,8 @@ async def open_gateway(
     async with AsyncExitStack() as stack:
         wire = _wire(settings)
         stack.push_async_callback(wire.close)
+        egress = EgressClient.opened(settings.egress_rules)
+        stack.push_async_callback(egress.close)
         stores = await stack.enter_async_context(open_stores(settings, exclusive=True, on_read=metrics.read))
         drivers = drivers or drivers_of(settings, wire, metrics)
         alone = stores.database.dialect == "sqlite"
@@ -58,9 +62,9 @@ async def open_gateway(
             ends = settings.homing_end_stopped_writers
             unblocking = Unblocking(lock, SystemClock(), exits.process_ended, ends=ends)
             await stack.enter_async_context(_running([unblocking.run]))
-        gateway = await stack.enter_async_context(
-            gateway_on(settings, stores, drivers, metrics, SystemClock(), SystemEntropy(), alone=alone, reached=reached)
-        )
+        clock, entropy = SystemClock(), SystemEntropy()
+        at_work = gateway_on(settings, stores, drivers, metrics, clock, entropy, egress, alone=alone, reached=reached)
+        gateway = await stack.enter_async_context(at_work)
         if unblocking is not None:  # it had to be there before the first write
             unblocking.alerts = gateway.alerts
         yield gateway
@@ -74,6 +78,7 @@ async def gateway_on(
     metrics: Metrics,
     clock: Clock,
     entropy: Entropy,
+    egress: Egress,
     *,
     alone: bool,
     reached: Reached = lambda _: None,
@@ -82,7 +87,7 @@ async def gateway_on(
 
     `alone`: no other gateway works on them, so what an earlier one held is free.
     """
-    gateway, background = wired(settings, stores, drivers, metrics, clock, entropy, reached)
+    gateway, background = wired(settings, stores, drivers, metrics, clock, entropy, reached, egress)
     await _know(gateway, alone=alone)
     async with _running(background):
         yield gateway

@@ -51,6 +51,7 @@ from homing.flows.moves.move_jobs import KIND as REHOME
 from homing.flows.moves.move_jobs import PATIENCE as REHOME_PATIENCE
 from homing.flows.moves.move_jobs import Rehoming, WishList
 from homing.flows.moves.prospects import Prospects
+from homing.flows.operations.abilities import AbilitiesOf
 from homing.flows.operations.accounts import Accounts
 from homing.flows.operations.deleting import Deleting
 from homing.flows.operations.drain import Drains
@@ -70,6 +71,7 @@ from homing.model.fleet import Instance, InstanceUrl
 from homing.model.instances.health import shown_state
 from homing.model.work import Tick
 from homing.ports import Clock, Directory, Driver, Entropy, Notice, TellHearing
+from homing.ports.egress import Egress
 from homing.routing.cache import RouteCache
 from homing.routing.roster import LiveFleet
 from homing.serve.callers.keyring import Keyring
@@ -97,6 +99,7 @@ def wired(
     clock: Clock,
     entropy: Entropy,
     reached: Reached,
+    egress: Egress,
 ) -> tuple[Gateway, list[Callable[[], Coroutine[Any, Any, None]]]]:
     """A gateway's parts, and what has to run for as long as it is at work."""
     default_url = InstanceUrl(settings.whatsapp_nodejs_url) or None
@@ -109,20 +112,18 @@ def wired(
     _subscribe(stores, routes, fleet, keyring, workspaces, kept.news, alerts)
     strays = Strays(stores.directory, stores.work, kept.rehoming, clock, alerts)
     looking = _looking(settings, stores, fleet, fitness, alerts, kept, clock, entropy, metrics)
-    lists, identity, sync, hints = looking.lists, looking.identity, looking.sync, looking.hints
+    lists, identity = looking.lists, looking.identity
     accounts = _accounts(stores, fleet, entropy, metrics, kept, fitness, looking.links, settings.restoring_policy)
     doubts = _doubts(settings, stores, lists, fleet, accounts, alerts, clock)
     sending, said = _sending(settings, routes, fleet, looking.rediscovery, clock, kept, fitness, doubts)
-    made = (settings, stores, keyring, rate_limits, workspaces, routes, sending, metrics, clock, entropy)
-    sends, keyed, recorder = _send_endpoint(*made)
-    adopting = Adopting(stores.directory, lists, identity, clock, metrics, naming.taken)
-    overlooked = Overlooked(stores.events, hints, clock)
-    intake = _intake(settings, stores, hints, said, clock, entropy)
+    asked = (keyring, rate_limits, workspaces, routes, sending)
+    sends, keyed, recorder = _send_endpoint(settings, stores, *asked, metrics, clock, entropy)
+    overlooked = Overlooked(stores.events, looking.hints, clock)
+    intake = _intake(settings, stores, looking.hints, said, clock, entropy)
     reports, feed = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock), _feed(settings, keyring)
     _subscribe(stores, overlooked, feed)
-    auditing = _auditing(settings, stores, clock)
-    schedules = _sync_schedule(settings, sync, metrics), Schedule("audit-log", EVERY_MINUTE, auditing.tick)
-    scheduler = Scheduler(stores.schedules, clock, schedules, owner=entropy.uuid())
+    auditing = Auditing(stores.audit, clock, settings.audit_keys, keep_days=settings.homing_audit_days)
+    scheduler = _scheduler(settings, stores, looking.sync, auditing, metrics, clock, entropy)
     gateway = Gateway(
         settings=settings,
         clock=clock,
@@ -136,12 +137,12 @@ def wired(
         workspaces=workspaces,
         accounts=accounts,
         pairing=_pairing(stores, fleet, clock),
-        adopting=adopting,
+        adopting=Adopting(stores.directory, lists, identity, clock, metrics, naming.taken),
         identity=identity,
         strays=StraySessions(stores.directory, lists),
         deleting=Deleting(stores.directory, fleet, lists, alerts, stores.notices),
         sends=sends,
-        sync=sync,
+        sync=looking.sync,
         intake=reports.endpoint,
         feed=feed,
         rehoming=kept.rehoming,
@@ -155,9 +156,10 @@ def wired(
         unknown_senders=reports.unknown,
         moving=_moving(settings, stores, fleet, kept, clock),
         restoring=restoring_of(settings, stores, fleet, kept, alerts, clock),
+        egress=egress,
     )
     _show(stores, kept, fitness, alerts, metrics)
-    services = (fleet, keyring, workspaces, alerts, keyed, recorder, hints, overlooked, intake, scheduler)
+    services = (fleet, keyring, workspaces, alerts, keyed, recorder, looking.hints, overlooked, intake, scheduler)
     known = (doubts, reports.unknown, reports.rejections, fitness, strays, _housekeeping(settings, stores, clock))
     moved = (looking.take_backs, kept.watching, kept.keeper, kept.worker, gateway.moving.drains, gateway.restoring)
     return gateway, [part.run for part in (*services, *known, *moved)]
@@ -173,10 +175,6 @@ def _callers(settings: Settings, stores: Stores, clock: Clock) -> tuple[Keyring,
     keyring = Keyring(stores.directory, clock)
     workspaces = Workspaces(stores.directory, clock, settings.homing_default_region)
     return keyring, workspaces, RateLimits(workspaces.rate_limit, clock)
-
-
-def _auditing(settings: Settings, stores: Stores, clock: Clock) -> Auditing:
-    return Auditing(stores.audit, clock, settings.audit_keys, keep_days=settings.homing_audit_days)
 
 
 def _feed(settings: Settings, keyring: Keyring) -> EventFeed:
@@ -357,6 +355,7 @@ def _moving(settings: Settings, stores: Stores, fleet: LiveFleet, kept: _Kept, c
     directory, grants = stores.directory, stores.grants
     watching, wishes, braked = kept.watching, kept.rehoming, kept.keeper.braked
     return Moving(
+        abilities=AbilitiesOf(fleet),
         drains=Drains(directory, fleet, stores.work, wishes, clock),
         exits=Exits(directory, grants, stores.leases, wishes, fleet),
         migrations=Migrations(directory, fleet, grants, watching, wishes),
@@ -439,6 +438,19 @@ def _routes(settings: Settings, directory: Directory, clock: Clock, metrics: Met
         on_hit=metrics.hit,
         on_miss=metrics.missed,
     )
+
+
+def _scheduler(
+    settings: Settings,
+    stores: Stores,
+    sync: Sync,
+    auditing: Auditing,
+    metrics: Metrics,
+    clock: Clock,
+    entropy: Entropy,
+) -> Scheduler:
+    schedules = _sync_schedule(settings, sync, metrics), Schedule("audit-log", EVERY_MINUTE, auditing.tick)
+    return Scheduler(stores.schedules, clock, schedules, owner=entropy.uuid())
 
 
 def _sync_schedule(settings: Settings, sync: Sync, metrics: Metrics) -> Schedule:

@@ -80,6 +80,7 @@ class Starter:
             *self.plan.gateway_program,
             {
                 "HOMING_STOP_DELAY": "0",  # no balancer is in front
+                "HOMING_ALLOW_NETS": "127.0.0.0/8,::1/128",  # whoever tries webhooks here listens here
                 **self.plan.settings,
                 "HOMING_PORT": str(self.plan.gateway_ports[number - 1]),
                 "HOMING_DATABASE_URL": _nth(self.plan.detours.gateway_databases, number) or self.database_url,

@@ -9,9 +9,9 @@ from homing.drivers.keys import ShownKeys
 from homing.drivers.native_names import NativeNames
 from homing.drivers.recognition.asking import Recognition
 from homing.drivers.recognition.fingerprints import RECOGNISED
-from homing.drivers.registry import families, unknown_driver
+from homing.drivers.registry import families, traits_of, unknown_driver
 from homing.model.fleet import InstanceUrl
-from homing.model.instances.gateways import Recognised
+from homing.model.instances.gateways import Recognised, Traits
 from homing.model.sends.faults import Fault
 from homing.ports import Driver
 
@@ -56,6 +56,10 @@ class Drivers:
     def recognises(self, family: str) -> bool:
         """Whether a gateway of this family is recognised by how it answers."""
         return family in RECOGNISED
+
+    def traits_of(self, family: str) -> Traits:
+        """What is true of every gateway of the family."""
+        return traits_of(family)
 
     def families(self) -> frozenset[str]:
         """The families that a driver speaks for."""

@@ -18,7 +18,7 @@ from homing.drivers import reading
 from homing.drivers.http.wire import MIB, Calls, Reply
 from homing.drivers.redact import shown
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, NoList, SessionId, SessionStatus
-from homing.model.instances.gateways import is_checked
+from homing.model.instances.gateways import Traits, is_checked
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
 from homing.ports import InstanceHealth, OutgoingText, PairingCode, SessionStart
@@ -57,6 +57,8 @@ class GatewayDriver(ABC):
     base: ClassVar[Capabilities] = Capabilities()
     checked: ClassVar[tuple[str, str]]
     """The oldest and the newest version that the driver was checked against."""
+    traits: ClassVar[Traits]
+    """What bounds recovery, beside `base`. Of a family that says nothing of it, `Traits` as they come."""
 
     def __init__(
         self, wire: Calls, *, api_keys: Mapping[InstanceUrl, str] | None = None, default_api_key: str = ""

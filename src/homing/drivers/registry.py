@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from homing.model.instances.gateways import Traits
 from homing.ports import Driver
 
 GROUP = "homing.drivers"
@@ -38,6 +39,16 @@ def families() -> Mapping[str, DriverClass]:
     if not found:
         raise NoDrivers(f"no driver is registered in {GROUP!r}: install Homing again (pip install .)")
     return found
+
+
+def traits_of(family: str) -> Traits:
+    """What is true of every gateway of the family, as its driver has it; of a family without a driver, no more than
+    its name."""
+    driver_class = families().get(family)
+    traits = getattr(driver_class, "traits", None)
+    if isinstance(traits, Traits):
+        return traits
+    return Traits(str(getattr(driver_class, "title", family)), checked=getattr(driver_class, "checked", None))
 
 
 def unknown_driver(family: str) -> str:

@@ -10,6 +10,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, NewType, Self
 
+from homing.model.sends.addresses import AddressKind
+from homing.model.sends.content import MessageType
+
 if TYPE_CHECKING:
     from homing.model.sends.faults import Fault
 
@@ -84,6 +87,14 @@ class Capabilities:
     report_location: bool = False
     honour_epoch: bool = False
     hold_lease: bool = False
+    sends: frozenset[MessageType] = frozenset({MessageType.TEXT})
+    """The types of messages that it takes."""
+    reaches: frozenset[AddressKind] = frozenset({AddressKind.PHONE})
+    """The kinds of addresses that it sends to."""
+    check_numbers: bool = False
+    """It tells whether a number is on WhatsApp, and under which address."""
+    mark_read: bool = False
+    show_typing: bool = False
 
     def without_message_id(self) -> Self:
         """The same, after the instance was seen to answer with another message id than the one we chose."""

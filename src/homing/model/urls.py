@@ -58,6 +58,12 @@ def is_loopback_host(host: str) -> bool:
     return is_loopback(f"http://[{host}]" if ":" in host else f"http://{host}")
 
 
+def place(url: str) -> tuple[str, int]:
+    """The host, in lower case and without brackets, and the port of an http or https URL in its normal form."""
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or _DEFAULT_PORTS[parts.scheme]
+
+
 def origin_key(url: InstanceUrl) -> str:
     """The short name of an instance in paths and metrics: its host, port and path without the scheme."""
     return url.split("://", 1)[-1]

@@ -37,6 +37,7 @@ from homing.model.fleet import (
     InstanceLoad as InstanceLoad,
 )
 from homing.model.instances.events import Event, Meaning, Report, Sign, Signed, Taken
+from homing.model.instances.gateways import Traits
 from homing.model.instances.vault import VaultSealed as VaultSealed
 from homing.model.instances.vault import Vouched as Vouched
 from homing.model.notices import AccountChanged as AccountChanged
@@ -586,6 +587,10 @@ class Fleet(Protocol):
 
     def driver(self, url: InstanceUrl) -> Driver:
         """The driver for an address; of one that is not listed any more, the default family's."""
+        ...
+
+    def traits(self, url: InstanceUrl) -> Traits:
+        """What is true of the family of the instance there, whatever it declares."""
         ...
 
     async def capabilities(self, url: InstanceUrl, *, timeout_s: float, fresh: bool = False) -> Capabilities | Fault:

@@ -12,7 +12,7 @@ from homing.drivers.native_names import NativeNames
 from homing.drivers.observed import ObservedDriver
 from homing.drivers.recognition.withheld import Withheld
 from homing.model.fleet import Capabilities, Instance, InstanceMode, InstanceUrl
-from homing.model.instances.gateways import DEFAULT_FAMILY, Recognised
+from homing.model.instances.gateways import DEFAULT_FAMILY, Recognised, Traits
 from homing.model.sends.faults import Fault
 from homing.ports import (
     CacheCleared,
@@ -76,6 +76,13 @@ class LiveFleet:
     def speaking(self, family: str) -> Driver:
         """The family's driver. Raises ValueError, with a sentence, where there is none."""
         return self._drivers.of(family)
+
+    def traits_of(self, family: str) -> Traits:
+        """What is true of every gateway of the family."""
+        return self._drivers.traits_of(family)
+
+    def traits(self, url: InstanceUrl) -> Traits:
+        return self._drivers.traits_of(self._family(url))
 
     def recognises(self, family: str) -> bool:
         """Whether a gateway of this family is recognised by how it answers."""

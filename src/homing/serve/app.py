@@ -20,9 +20,7 @@ from homing.ports import NameTaken, StoreUnavailable
 from homing.serve.api import messages
 from homing.serve.api.context import CHARGED, TheGateway, provide_caller, provide_gateway
 from homing.serve.api.directory import accounts, contacts, keys, workspaces
-from homing.serve.api.fleet import cache as operations
-from homing.serve.api.fleet import moves as fleet
-from homing.serve.api.fleet import reports, schedules, sync
+from homing.serve.api.fleet import cache, moves, reports, schedules, sync
 from homing.serve.api.watching import alerts, audit, events, sessions, state
 from homing.serve.callers.signing_in import Logins
 from homing.serve.docs import DocsDocument, DocsPage, nothing_else
@@ -203,7 +201,7 @@ def framework(gateway: Gateway) -> Litestar:
             accounts.AccountsController,
             contacts.ContactsController,
             workspaces.WorkspacesController,
-            fleet.router,
+            moves.router,
             messages.router,
             sync.run_sync,
             schedules.schedules,
@@ -211,7 +209,7 @@ def framework(gateway: Gateway) -> Litestar:
             state.state,
             alerts.alerts,
             sessions.sessions,
-            operations.CacheController,
+            cache.CacheController,
             keys.KeysController,
             audit.router,
         ],

@@ -7,8 +7,8 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from homing.model.access import RateLimit
+from homing.serve.content import ContentFields
 
-MESSAGE_MAX = 65_536
 Phone = Annotated[str, Meta(min_length=1, max_length=1000)]
 Name = Annotated[str, Meta(max_length=200)]
 Uuid = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -23,17 +23,14 @@ Labels = Annotated[
 Positive = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 
 
-class SendBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """A message to one person, who is named by `contact_uuid` or by `phone`."""
+class SendBody(ContentFields, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """A message to one chat, which is named by `contact_uuid` or by `phone`: a number in any form, or an address such
+    as `628…@c.us`, `…@g.us`, `…@lid`, `…@newsletter` and `status@broadcast`."""
 
     account_uuid: Uuid
-    message: Annotated[str, Meta(min_length=1, max_length=MESSAGE_MAX)]
     workspace_id: Positive | None = None
     contact_uuid: Uuid | None = None
     phone: Phone | None = None
-    type: Annotated[str, Meta(max_length=32)] = "text"
-    media_url: str | None = None
-    file_name: str | None = None
 
 
 class AccountBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

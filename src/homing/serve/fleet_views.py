@@ -1,6 +1,7 @@
 """What the API shows of the fleet: instances, how far an emptying is, moves, and plans of moves."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import datetime
 
 import msgspec
@@ -13,7 +14,7 @@ from homing.flows.operations.migrate import Wanted
 from homing.flows.operations.rebalance import Balanced
 from homing.flows.webhooks.unknown_senders import UnknownSender
 from homing.model.alerts import Alert
-from homing.model.fleet import InstanceLoad, Move
+from homing.model.fleet import Capabilities, InstanceLoad, Move
 from homing.model.instances.health import MISCONFIGURED, Judged, shown_state
 from homing.model.instances.leases import Incarnation
 from homing.model.sends.faults import Fault
@@ -93,7 +94,7 @@ class InstanceView(msgspec.Struct):
     sends_per_s: float | None = None
     forecast_sends_per_s: float | None = None
     draining: DrainView | None = None
-    capabilities: dict[str, bool] | None = None
+    capabilities: dict[str, bool | list[str]] | None = None
     mode: str = "route"
     storage: str | None = None
     report_to: str | None = None
@@ -241,8 +242,14 @@ def instance(load: InstanceLoad, health: InstanceHealth | Fault, alerts: Sequenc
         shown.warning = health.unchecked
         shown.engine, shown.version, shown.incarnation = health.engine, health.version, health.incarnation
         shown.memory_used_mb, shown.sends_per_s = health.memory_used_mb, health.sends_per_s
-        shown.capabilities = msgspec.to_builtins(health.capabilities)
+        shown.capabilities = capabilities(health.capabilities)
     return shown
+
+
+def capabilities(can: Capabilities) -> dict[str, bool | list[str]]:
+    """By name; what there are several of, in alphabetical order."""
+    by_name = {each.name: getattr(can, each.name) for each in fields(can)}
+    return {name: value if isinstance(value, bool) else sorted(value) for name, value in by_name.items()}
 
 
 def judge(

@@ -18,6 +18,7 @@ from homing.flows.failover.restoring import Restoring
 from homing.flows.failover.watching import Watching
 from homing.flows.moves.move_jobs import Rehoming
 from homing.flows.moves.prospects import Prospects
+from homing.flows.operations.abilities import AbilitiesOf
 from homing.flows.operations.accounts import Accounts
 from homing.flows.operations.deleting import Deleting
 from homing.flows.operations.drain import Drains
@@ -26,6 +27,7 @@ from homing.flows.operations.pairing import Pairing
 from homing.flows.operations.rebalance import Balance
 from homing.flows.webhooks.unknown_senders import UnknownSenders
 from homing.ports import Clock, Entropy
+from homing.ports.egress import Egress
 from homing.routing.cache import RouteCache
 from homing.routing.roster import LiveFleet
 from homing.serve.callers.keyring import Keyring
@@ -40,8 +42,9 @@ from homing.store.opened import Stores
 
 @dataclass(frozen=True, slots=True)
 class Moving:
-    """What people and supervisors may want of where sessions live."""
+    """What people and supervisors may want of where sessions live, and what can be done for one."""
 
+    abilities: AbilitiesOf
     drains: Drains
     exits: Exits
     migrations: Migrations
@@ -84,3 +87,4 @@ class Gateway:
     unknown_senders: UnknownSenders
     moving: Moving
     restoring: Restoring
+    egress: Egress

@@ -20,7 +20,9 @@ from homing.flows.sending.send_records import Recorder
 from homing.model.access import Scope
 from homing.model.errors import Code, Problem
 from homing.model.fleet import AccountUuid, Contact, ContactUuid, Route, WorkspaceId
-from homing.model.phones import Number
+from homing.model.sends import content_json
+from homing.model.sends.addresses import Address, Recipient
+from homing.model.sends.content import Content, TextContent, words_of
 from homing.model.sends.messages import StoredAnswer
 from homing.model.sends.sending import NotSent, Outcome, Sent, Text, Unknown
 from homing.ports import Clock, Entropy, Routes, StoreUnavailable
@@ -29,6 +31,7 @@ from homing.serve.callers.access import Caller, allow, recognised
 from homing.serve.callers.keyring import Keyring
 from homing.serve.callers.rate_limits import RateLimits
 from homing.serve.callers.workspaces import Workspaces
+from homing.serve.content import content_of
 from homing.serve.http import problems, readable
 from homing.serve.metrics import Metrics
 
@@ -48,6 +51,14 @@ class Answer:
     body: bytes
     headers: dict[str, str]
     media_type: str = problems.JSON
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """To whom is to be said what."""
+
+    recipient: Recipient
+    content: Content
 
 
 class SendEndpoint:
@@ -109,33 +120,34 @@ class SendEndpoint:
 
     async def _admitted(self, caller: Caller, body: SendBody, key: str | None, began_s: float) -> StoredAnswer:
         """Driven, unless it is not let in: what waits for anything at all takes a place of its own sender's."""
-        _check_kind(body)
+        _check_recipient(body)
         if caller.names_another(body.workspace_id):
             raise _no_account(body)
         workspace, account = caller.acting_for(body.workspace_id), AccountUuid(body.account_uuid.lower())
         self._admissions.enter(workspace, account)
         self._metrics.sends_in_progress.inc()
         try:
-            route, number = await self._addressed(workspace, account, body)
+            route, asked = await self._asked(workspace, account, body)
             if key is None:
-                _, answer = await self._driven(self._text(route, number, body), route, began_s)
+                _, answer = await self._driven(self._text(route, asked), route, began_s)
                 return answer
-            return await self._once(key, route, number, body, began_s)
+            return await self._once(key, route, asked, began_s)
         finally:
             self._admissions.leave(workspace, account)
             self._metrics.sends_in_progress.dec()
 
-    async def _addressed(self, workspace: WorkspaceId, account: AccountUuid, body: SendBody) -> tuple[Route, Number]:
-        """The sender's route and the recipient's number."""
+    async def _asked(self, workspace: WorkspaceId, account: AccountUuid, body: SendBody) -> tuple[Route, _Asked]:
+        """The sender's route, and to whom is to be said what."""
         contact_uuid = ContactUuid(body.contact_uuid.lower()) if body.contact_uuid is not None else None
         route, contact = await self._routes.route(workspace, account, contact_uuid)
         if route is None:
             raise _no_account(body)
+        content = content_of(body, lambda text: self._workspaces.recipient(route.workspace_id, text).address)
         if body.phone is not None:
-            return route, self._workspaces.number(route.workspace_id, body.phone)
-        return route, _recipient(contact, body)
+            return route, _Asked(self._workspaces.recipient(route.workspace_id, body.phone), content)
+        return route, _Asked(_recipient(contact, body), content)
 
-    async def _once(self, key: str, route: Route, number: Number, body: SendBody, began_s: float) -> StoredAnswer:
+    async def _once(self, key: str, route: Route, asked: _Asked, began_s: float) -> StoredAnswer:
         """Drive a keyed send, unless somebody drives it or did."""
         if not 0 < len(key) <= KEY_MAX:
             raise Problem(
@@ -147,11 +159,11 @@ class SendEndpoint:
         async def drive(admission: Drive) -> Driven:
             nonlocal fresh
             fresh = False
-            text = self._text(route, number, body, key=key, admission=admission)
+            text = self._text(route, asked, key=key, admission=admission)
             return await self._driven(text, route, began_s)
 
         uuid = self._entropy.uuid()
-        answer = await self._keyed.answer(route.workspace_id, key, _fingerprint(route, number, body), uuid, drive)
+        answer = await self._keyed.answer(route.workspace_id, key, _fingerprint(route, asked), uuid, drive)
         match answer:
             case InFlight(message_uuid=message_uuid):
                 detail = f"A send with this Idempotency-Key is in progress (message {message_uuid})"
@@ -164,9 +176,7 @@ class SendEndpoint:
                     self._metrics.answered(None, self._clock.monotonic() - began_s)
                 return answer
 
-    def _text(
-        self, route: Route, number: Number, body: SendBody, *, key: str | None = None, admission: Drive | None = None
-    ) -> Text:
+    def _text(self, route: Route, asked: _Asked, *, key: str | None = None, admission: Drive | None = None) -> Text:
         if key is None:
             message_id = idempotency.message_id(self._entropy.token(9))
         else:
@@ -176,10 +186,11 @@ class SendEndpoint:
             message_id=message_id,
             workspace_id=route.workspace_id,
             account_uuid=route.account_uuid,
-            recipient_phone=number.digits,
-            text=body.message,
+            recipient_phone=str(asked.recipient.address),
+            text=words_of(asked.content),
             repeated=admission.repeated if admission else False,
-            phone_as_written=number.written,
+            phone_as_written=asked.recipient.written,
+            content=asked.content,
         )
 
     async def _driven(self, text: Text, route: Route, began_s: float) -> Driven:
@@ -204,26 +215,27 @@ class SendEndpoint:
             self._driving.discard(task)
 
 
-def _check_kind(body: SendBody) -> None:
-    if body.type != "text" or body.media_url is not None or body.file_name is not None:
-        field = "type" if body.type != "text" else "media_url" if body.media_url is not None else "file_name"
-        raise Problem(Code.UNSUPPORTED_TYPE, "Only messages of type `text` can be sent for now", field=field)
+def _check_recipient(body: SendBody) -> None:
     if (body.contact_uuid is None) == (body.phone is None):
         raise Problem(Code.INVALID_REQUEST, "Name the recipient by either contact_uuid or phone", field="contact_uuid")
 
 
-def _recipient(contact: Contact | None, body: SendBody) -> Number:
+def _recipient(contact: Contact | None, body: SendBody) -> Recipient:
     if contact is None:
         raise Problem(Code.CONTACT_NOT_FOUND, f"There is no contact {body.contact_uuid} in this workspace")
-    return Number(contact.phone_as_written or contact.phone, contact.phone)
+    return Recipient(contact.phone_as_written or contact.phone, Address.of(contact.phone))
 
 
 def _no_account(body: SendBody) -> Problem:
     return Problem(Code.ACCOUNT_NOT_FOUND, f"There is no account {body.account_uuid} in this workspace")
 
 
-def _fingerprint(route: Route, number: Number, body: SendBody) -> str:
-    return idempotency.fingerprint(_encode([route.account_uuid, number.digits, body.type, body.message]))
+def _fingerprint(route: Route, asked: _Asked) -> str:
+    """Of a plain text it is that of the releases before: a key that one of them was given is known again."""
+    content, recipient = asked.content, str(asked.recipient.address)
+    if isinstance(content, TextContent) and content == TextContent(content.text):
+        return idempotency.fingerprint(_encode([route.account_uuid, recipient, "text", content.text]))
+    return idempotency.fingerprint(_encode([route.account_uuid, recipient, content_json.written(content)]))
 
 
 def _answer(text: Text, outcome: Outcome, took_s: float) -> StoredAnswer:

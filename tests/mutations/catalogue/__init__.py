@@ -14,6 +14,7 @@ from tests.mutations.catalogue import (
     meaning,
     numbers,
     pairing,
+    reporting,
     restoring,
     sending,
     sharing,
@@ -45,4 +46,5 @@ DEFECTS: tuple[Defect, ...] = (
     *describing.DEFECTS,
     *families.DEFECTS,
     *sharing.DEFECTS,
+    *reporting.DEFECTS,
 )

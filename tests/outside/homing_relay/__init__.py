@@ -6,6 +6,7 @@ from homing.drivers import reading
 from homing.drivers.calling import GatewayDriver, now_s, quoted
 from homing.drivers.http.wire import Reply
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, SessionId, SessionStatus
+from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
 from homing.ports import InstanceHealth, OutgoingText, PairingCode, SessionStart
@@ -26,6 +27,12 @@ class RelayDriver(GatewayDriver):
     title = "Relay"
     base = Capabilities(stop_keeps_login=True)
     checked = ("1.0", "1.4")
+    traits = Traits(
+        title,
+        checked=checked,
+        logins="Relay keeps its logins on its own disk",
+        would_help="storage that several Relays share (homing instances set URL --storage NAME)",
+    )
 
     def key_headers(self, key: str) -> Mapping[str, str]:
         return {"X-Relay-Key": key} if key else {}

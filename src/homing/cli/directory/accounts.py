@@ -88,11 +88,28 @@ def list_accounts(
 
 @app.command
 def show(account: AccountRef, /, *, as_json: AsJson = False) -> None:
-    """Show one account: where its session lives, under which epoch, and how it is.
+    """Show one account: where its session lives, under which epoch, how it is, and what can be done for it.
+
+    What its gateway cannot do bounds what Homing does: each line says why, and what would help. That is asked of a
+    gateway (`HOMING_API_URL`), and left out where there is none.
 
     Example: `homing accounts show 144`
     """
-    _show(source().account(account), as_json=as_json)
+    asked = source()
+    found, can = asked.account(account), asked.capabilities(account)
+    if as_json:
+        print_json(found | ({"capabilities": can} if can is not None else {}))
+    else:
+        print_facts(_facts(found) | (_can(can) if can is not None else {}))
+
+
+def _can(can: Row) -> dict[str, Any]:
+    """One line for each deed of recovery."""
+    told = {}
+    for each in can["recovery"]:
+        name, _, why = each["words"].partition(": ")
+        told[name] = why
+    return told
 
 
 @app.command

@@ -94,6 +94,10 @@ class DatabaseSource:
         found, alerts = self._ask_beside_alerts(lambda directory: _account(directory, ref))
         return _plain(views.account(found, alerts[Subject.session(found.session_id)], now=SystemClock().now()))
 
+    def capabilities(self, ref: str) -> Document | None:  # noqa: ARG002
+        """Instances declare them to a gateway, and nobody asks one here."""
+        return None
+
     def contacts(self, *, workspace: int | None, after: int, limit: int) -> Document:
         rows = self._ask(lambda directory: directory.contacts(_workspace(workspace), Page(after, limit)))
         return _plain(views.page([views.contact(row) for row in rows], limit))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from homing.cli.sources.gateway import SLOW_TIMEOUT_S, Gateway, path
 from homing.cli.terminal.amounts import Rate
 from homing.cli.terminal.output import note
-from homing.cli.terminal.stops import CannotStart
+from homing.cli.terminal.stops import CannotStart, Refused
 
 if TYPE_CHECKING:
     from homing.config import Settings
@@ -27,6 +27,10 @@ class Source(Protocol):
     ) -> Document: ...
 
     def account(self, ref: str) -> Document: ...
+
+    def capabilities(self, ref: str) -> Document | None:
+        """What can be done for an account's session; None where nobody can say."""
+        ...
 
     def contacts(self, *, workspace: int | None, after: int, limit: int) -> Document: ...
 
@@ -86,6 +90,13 @@ class GatewaySource:
 
     def account(self, ref: str) -> Document:
         return self._gateway.get(path("accounts", ref))
+
+    def capabilities(self, ref: str) -> Document | None:
+        """A gateway of the release before does not have them, and of a session that is nowhere there are none."""
+        try:
+            return self._gateway.get(path("accounts", ref, "capabilities"))
+        except Refused:
+            return None
 
     def contacts(self, *, workspace: int | None, after: int, limit: int) -> Document:
         return self._gateway.get("/contacts", workspace_id=workspace, after=after, limit=limit)

@@ -68,12 +68,18 @@ def judge(
     if row is None or not row.can_send:
         return NoDoubt(f"{url} itself does not call it connected")
     seen = f"{url} calls it connected, and {failed} sends in a row failed, the last one with {last}"
+    why_not = cannot_restart(account, can, mode)
+    return Doubtful(True, seen) if why_not is None else Doubtful(False, f"{seen}; {why_not}")
+
+
+def cannot_restart(account: Account, can: Capabilities | None, mode: InstanceMode) -> str | None:
+    """Why the session is not closed and opened where it is held without anybody asking; None if it may be."""
     if mode is InstanceMode.OBSERVE:
-        return Doubtful(False, f"{seen}; the instance is only observed")
+        return "the instance is only observed"
     if account.takeover is Takeover.NEVER:
-        return Doubtful(False, f"{seen}; its takeover is never")
+        return "its takeover is never"
     if (aside := rules.not_running(account.status)) is not None:
-        return Doubtful(False, f"{seen}; {aside}")
+        return aside
     if can is None or not can.stop_keeps_login:
-        return Doubtful(False, f"{seen}; to stop it there may end its login")
-    return Doubtful(True, seen)
+        return "to stop it there may end its login"
+    return None

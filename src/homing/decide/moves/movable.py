@@ -10,7 +10,7 @@ from homing.model.fleet import (
     SessionStatus,
     Takeover,
 )
-from homing.model.instances.gateways import DEFAULT_FAMILY
+from homing.model.instances.gateways import Traits
 
 _RESTING = {
     SessionStatus.STOPPED: "it was stopped by request; start it first",
@@ -19,20 +19,25 @@ _RESTING = {
 }
 
 
-def takeover(wanted: Takeover, driver: str) -> Takeover:
-    """Who may start a session of an instance of this family elsewhere: of a foreign one, nobody by himself.
+_RELUCTANCE = (Takeover.NEVER, Takeover.MANUAL, Takeover.AUTO)
 
-    Nothing fences those. An operator vouches for a fence by saying that the instance has exited.
+
+def takeover(wanted: Takeover, traits: Traits) -> Takeover:
+    """Who may start a session of an instance of this family elsewhere: no more than is wanted, or than its family has.
+
+    Nothing fences foreign families. An operator vouches for a fence by saying that the instance has exited.
     """
-    return Takeover.MANUAL if wanted is Takeover.AUTO and driver != DEFAULT_FAMILY else wanted
+    return min(wanted, traits.takeover, key=_RELUCTANCE.index)
 
 
-def cannot_share(driver: str, storage: str | None, can: Capabilities) -> str | None:
+def cannot_share(traits: Traits, storage: str | None, can: Capabilities) -> str | None:
     """Why its logins can be opened by no other instance; None: by those of its family that have its storage."""
+    if traits.takeover is Takeover.NEVER:
+        return f"nothing of {traits.title} is opened elsewhere: {traits.logins}"
     if storage is None:
         return "its logins are on its own disk alone: they can be opened only there"
     if not can.stop_keeps_login:
-        return f"logins of {driver} cannot be opened by another instance, whatever storage they are on"
+        return f"logins of {traits.title} cannot be opened by another instance, whatever storage they are on"
     return None
 
 

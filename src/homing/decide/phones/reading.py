@@ -34,7 +34,7 @@ def _read(text: str, region: str, bare: Bare) -> Number | Unreadable:
     seen = look(text)
     if isinstance(seen, str):
         return Unreadable(
-            Code.PHONE_INVALID, f"{_quoted(text)} is not a phone number: {seen}; write it like +62811801641"
+            Code.PHONE_INVALID, f"{quoted(text)} is not a phone number: {seen}; write it like +62811801641"
         )
     readings = _readings(seen, region, bare)
     match readings:
@@ -44,7 +44,7 @@ def _read(text: str, region: str, bare: Bare) -> Number | Unreadable:
             return Unreadable(Code.PHONE_INVALID, _invalid(text, seen, region))
         case _:
             named = " or ".join(f"+{each.digits}" for each in readings)
-            detail = f"{_quoted(text)} can be read as {named}; write the one that is meant, with its +"
+            detail = f"{quoted(text)} can be read as {named}; write the one that is meant, with its +"
             return Unreadable(Code.PHONE_AMBIGUOUS, detail)
 
 
@@ -146,8 +146,9 @@ def _invalid(text: str, seen: Written, region: str) -> str:
         looked_at = [digits, numbering.country_code(region) + digits]
     named = " nor ".join(f"+{each[:20]}" for each in looked_at)
     neither = "neither " if len(looked_at) > 1 else ""
-    return f"{_quoted(text)} is no phone number: there is {neither or 'no '}{named}; write it like +62811801641"
+    return f"{quoted(text)} is no phone number: there is {neither or 'no '}{named}; write it like +62811801641"
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """What was written, cut to what an answer may show."""
     return repr(text if len(text) <= _QUOTED_MAX else f"{text[:_QUOTED_MAX]}…")

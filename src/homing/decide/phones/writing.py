@@ -45,11 +45,16 @@ class Written:
         return self.lead + self.digits[len(self.lead) + 1 :]
 
 
+def plain(text: str) -> str:
+    """What was written, without what cannot be seen."""
+    return text.translate(_SEEN).strip()
+
+
 def look(text: str) -> Written | str:
     """How the number is written, or in words why the text is none."""
     if len(text) > LONGEST:
         return f"it has {len(text)} characters"
-    text = text.translate(_SEEN).strip()
+    text = plain(text)
     if (link := _LINK.fullmatch(text)) is not None:
         return _explicit(link[1].strip().removesuffix("/"))
     if "@" in text:

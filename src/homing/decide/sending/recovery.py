@@ -14,6 +14,7 @@ from homing.model.fleet import InstanceUrl
 from homing.model.sends.faults import Phase
 from homing.model.sends.sending import (
     Attempt,
+    BeyondDriver,
     CannotRepeat,
     FailureCode,
     Found,
@@ -146,6 +147,8 @@ def _wanted(happened: Sequence[Happening], policy: SendPolicy, repeated: bool) -
             return Finish(Unknown(reason, _tries(happened), url))
         case Unplaced(reason=reason):
             return _give_up(FailureCode.ACCOUNT_NOT_PLACED, reason, happened, final=True)
+        case BeyondDriver(code=code, reason=reason):
+            return _give_up(code, reason, happened, final=True)
         case Observed(instance_url=url):
             reason = f"its session is on {url}, which is only observed; `homing instances set {url} --mode route`"
             return _give_up(FailureCode.INSTANCE_OBSERVED, reason, happened, final=True)

@@ -10,6 +10,7 @@ from homing.drivers.baileys_api import answers
 from homing.drivers.calling import GatewayDriver, now_s, quoted
 from homing.drivers.http.wire import Reply
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, NoList, SessionId, SessionStatus
+from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
 from homing.ports import InstanceHealth, OutgoingText, SessionStart
@@ -24,6 +25,13 @@ class BaileysApiDriver(GatewayDriver):
     title = "baileys-api"
     base = Capabilities()
     checked = ("1.0.0", "1.0.0")
+    traits = Traits(
+        title,
+        checked=checked,
+        lists=False,
+        logins="baileys-api keeps its logins in its own Redis, and its own cluster moves them",
+        would_help="a second worker of its cluster on the same Redis: that takes its sessions over",
+    )
 
     def key_headers(self, key: str) -> Mapping[str, str]:
         return {"x-api-key": key} if key else {}

@@ -7,6 +7,7 @@ from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, Gateway
 from homing.drivers.evolution import answers
 from homing.drivers.http.wire import Reply
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus
+from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
 from homing.ports import InstanceHealth, OutgoingText, PairingCode, SessionStart
@@ -27,6 +28,12 @@ class EvolutionDriver(GatewayDriver):
     title = "Evolution API"
     base = Capabilities()
     checked = ("2.3.6", "2.3.7")
+    traits = Traits(
+        title,
+        checked=checked,
+        logins="Evolution keeps Signal keys on its own disk, and cannot close a session without logging it out",
+        would_help="bring its process up again on its own disk: it restores its sessions by itself",
+    )
 
     def key_headers(self, key: str) -> Mapping[str, str]:
         return {"apikey": key} if key else {}

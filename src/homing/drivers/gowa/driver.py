@@ -10,7 +10,8 @@ from homing.drivers import reading
 from homing.drivers.calling import LIST_LIMIT_BYTES, GatewayDriver, now_s, quoted
 from homing.drivers.gowa import answers
 from homing.drivers.http.wire import Reply
-from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus
+from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus, Takeover
+from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault
 from homing.model.sends.sending import Receipt
 from homing.ports import InstanceHealth, OutgoingText, SessionStart
@@ -23,6 +24,14 @@ class GowaDriver(GatewayDriver):
     title = "GOWA"
     base = Capabilities()
     checked = ("", "")
+    traits = Traits(
+        title,
+        takeover=Takeover.NEVER,
+        checked=checked,
+        recorded=False,
+        logins="a second GOWA on one login ends the first one, with all of its devices",
+        would_help="bring its process up again: it opens its devices by itself",
+    )
 
     def key_headers(self, key: str) -> Mapping[str, str]:
         return {"Authorization": f"Basic {b64encode(key.encode()).decode()}"} if key else {}

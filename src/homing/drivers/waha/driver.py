@@ -8,6 +8,7 @@ from homing.drivers.http.wire import Reply
 from homing.drivers.values import measure_in
 from homing.drivers.waha import answers
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus
+from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
 from homing.ports import InstanceHealth, OutgoingText, PairingCode, SessionStart
@@ -20,6 +21,13 @@ class WahaDriver(GatewayDriver):
     title = "WAHA"
     base = Capabilities(stop_keeps_login=True)
     checked = ("2024.10", "2026.7")
+    traits = Traits(
+        title,
+        checked=checked,
+        logins="WAHA keeps its logins on its own disk or in its own database, and nothing there refuses a second one",
+        would_help="storage that several WAHA share (homing instances set URL --storage NAME), and the word that the"
+        " lost one exited (homing exited URL)",
+    )
 
     def key_headers(self, key: str) -> Mapping[str, str]:
         return {"X-Api-Key": key} if key else {}

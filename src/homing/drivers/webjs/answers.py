@@ -5,8 +5,9 @@ Facts of the Node service (ltmoerdani/blazz, folder whatsapp-service) are cited 
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
+from enum import StrEnum
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from homing.drivers import whatsapp_web
 from homing.drivers.http.connection import Reply
@@ -14,11 +15,15 @@ from homing.drivers.reading import fault, malformed, plain_phase, said_by, told_
 from homing.drivers.redact import shown, words_of
 from homing.drivers.values import CODE_MAX, NAME_MAX, count_in, epoch_in, measure_in, text_in
 from homing.model.fleet import Capabilities
+from homing.model.sends.addresses import AddressKind
+from homing.model.sends.content import MessageType
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
 from homing.ports import InstanceHealth, PairingCode
 
-_CAPABILITY_NAMES = frozenset(field.name for field in fields(Capabilities))
+_CAPABILITY_NAMES = frozenset(field.name for field in fields(Capabilities)) - {"sends", "reaches"}
+_KINDS_MAX = 100
+E = TypeVar("E", bound=StrEnum)
 _PAIRING_EXPIRES_S = 300
 """controllers/SessionController.js, regenerateQR."""
 
@@ -172,10 +177,28 @@ def _shown(name: str) -> str:
 
 
 def _capabilities(declared: Mapping[str, Any], base: Capabilities) -> Capabilities:
-    known = (each for each in declared.items() if each[0] in _CAPABILITY_NAMES and isinstance(each[1], bool))
-    return _with(base, tuple(known))
+    known = [each for each in declared.items() if each[0] in _CAPABILITY_NAMES and isinstance(each[1], bool)]
+    sends, reaches = _some_of(declared.get("sends"), MessageType), _some_of(declared.get("reaches"), AddressKind)
+    return _with(base, tuple(known), sends, reaches)
+
+
+def _some_of(said: object, kinds: type[E]) -> frozenset[E] | None:
+    """Those words of a list that are known; None if there is no list of words."""
+    if not isinstance(said, list) or not all(isinstance(each, str) for each in said[:_KINDS_MAX]):
+        return None
+    return frozenset(kinds(each) for each in said[:_KINDS_MAX] if each in kinds._value2member_map_)
 
 
 @lru_cache(1_024)
-def _with(base: Capabilities, declared: tuple[tuple[str, bool], ...]) -> Capabilities:
-    return replace(base, **dict(declared))
+def _with(
+    base: Capabilities,
+    declared: tuple[tuple[str, bool], ...],
+    sends: frozenset[MessageType] | None,
+    reaches: frozenset[AddressKind] | None,
+) -> Capabilities:
+    told: Capabilities = replace(base, **dict[str, Any](declared))
+    return replace(
+        told,
+        sends=told.sends if sends is None else sends,
+        reaches=told.reaches if reaches is None else reaches,
+    )

@@ -30,7 +30,9 @@ from homing.model.fleet import (
     SessionId,
     SessionList,
     SessionStatus,
+    Takeover,
 )
+from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
 from homing.ports import InstanceHealth, OutgoingText, PairingCode, SessionStart
@@ -55,6 +57,13 @@ class WebjsDriver:
     family = "webjs"
     base = Capabilities(stop_keeps_login=True)
     """DELETE ends the client and leaves the login's files, as long as it goes to the holder (see `stop`)."""
+    traits = Traits(
+        "webjs",
+        takeover=Takeover.AUTO,
+        logins="the plain Node service keeps the browser's profile on its own disk",
+        would_help="instances of Homing's own, which keep their logins in the vault; or storage that several Node"
+        " services share (homing instances set URL --storage NAME), and the word that the lost one exited",
+    )
 
     def __init__(
         self,

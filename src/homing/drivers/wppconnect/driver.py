@@ -13,6 +13,7 @@ from homing.drivers.http.wire import Reply
 from homing.drivers.values import measure_in
 from homing.drivers.wppconnect import answers
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, SessionId, SessionStatus
+from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
 from homing.ports import InstanceHealth, OutgoingText, PairingCode, SessionStart
@@ -27,6 +28,13 @@ class WppconnectDriver(GatewayDriver):
     title = "WPPConnect Server"
     base = Capabilities(stop_keeps_login=True)
     checked = ("2.10.4", "2.10.4")
+    traits = Traits(
+        title,
+        checked=checked,
+        logins="WPPConnect keeps the browser's profile on its own disk, and two that open one fight over it",
+        would_help="storage that several of them share (homing instances set URL --storage NAME), and the word that the"
+        " lost one exited, its browsers too (homing exited URL)",
+    )
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)

@@ -18,7 +18,8 @@ from homing.drivers.calling import (
 from homing.drivers.http.wire import Reply
 from homing.drivers.wuzapi import answers
 from homing.drivers.wuzapi.answers import User
-from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, SessionId, SessionStatus
+from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, SessionId, SessionStatus, Takeover
+from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
 from homing.ports import InstanceHealth, OutgoingText, PairingCode, SessionStart
@@ -33,6 +34,14 @@ class WuzapiDriver(GatewayDriver):
     title = "wuzapi"
     base = Capabilities(stop_keeps_login=True)
     checked = ("", "")
+    traits = Traits(
+        title,
+        takeover=Takeover.NEVER,
+        checked=checked,
+        recorded=False,
+        logins="wuzapi opens every login of its database when it starts, so that a second process would double them",
+        would_help="bring its process up again: it opens its sessions by itself",
+    )
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)

@@ -8,6 +8,7 @@ from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, Gateway
 from homing.drivers.http.wire import Reply
 from homing.drivers.wwebjs_api import answers
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, SessionId, SessionStatus
+from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
 from homing.ports import InstanceHealth, OutgoingText, PairingCode, SessionStart
@@ -23,6 +24,13 @@ class WwebjsApiDriver(GatewayDriver):
     title = "wwebjs-api"
     base = Capabilities(stop_keeps_login=True)
     checked = ("1.0.0", "1.0.0")
+    traits = Traits(
+        title,
+        checked=checked,
+        logins="wwebjs-api keeps the browser's profile on its own disk, and a browser may outlive its process",
+        would_help="storage that several of them share (homing instances set URL --storage NAME), and the word that the"
+        " lost one exited, its browsers too (homing exited URL)",
+    )
 
     def key_headers(self, key: str) -> Mapping[str, str]:
         return {"x-api-key": key} if key else {}

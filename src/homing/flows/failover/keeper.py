@@ -22,7 +22,6 @@ from homing.flows.discovery.wakeups import News
 from homing.flows.failover.watching import Watching
 from homing.model.alerts import FLEET, AlertKind, Subject
 from homing.model.fleet import InstanceState, InstanceUrl, Placed, Placement, PlacementState, Route, SessionId, Takeover
-from homing.model.instances.gateways import DEFAULT_FAMILY
 from homing.model.instances.health import Gone, Judged, State
 from homing.ports import Clock, Directory, Fleet, StoreUnavailable
 
@@ -219,9 +218,8 @@ class Keeper:
         """The sessions placed there that are moved without anybody asking; the others are spoken of once."""
         placed = await self._directory.placed_on(url)
         accounts = await self._directory.accounts_of([each.session_id for each in placed])
-        instance = self._fleet.roster.instances.get(url)
-        driver = instance.driver if instance is not None else DEFAULT_FAMILY
-        takeovers = {account.session_id: movable.takeover(account.takeover, driver) for account in accounts}
+        traits = self._fleet.traits(url)
+        takeovers = {account.session_id: movable.takeover(account.takeover, traits) for account in accounts}
         kept = {session: takeover for session, takeover in takeovers.items() if takeover is not Takeover.AUTO}
         for session, takeover in kept.items():
             if (url, session) not in self._told:

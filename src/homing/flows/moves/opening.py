@@ -115,7 +115,8 @@ def _sharing(
 ) -> _Target | NoRoom | None:
     """Another instance that can read its login: one of its family on the same storage, and never any other."""
     assert task.account is not None
-    reason = movable.cannot_share(home.driver, home.storage, underway.means.fleet.driver(home.url).base)
+    fleet = underway.means.fleet
+    reason = movable.cannot_share(fleet.traits(home.url), home.storage, fleet.driver(home.url).base)
     if reason is not None:
         underway.end(task, Dead(f"{home.url}: {reason}"))
         return None

@@ -11,7 +11,7 @@ from typing import assert_never
 import structlog
 
 from homing.decide.moves.next_step import Obstacle
-from homing.decide.sending import failures, recovery
+from homing.decide.sending import abilities, failures, recovery
 from homing.decide.sending.echo import without_echo
 from homing.decide.sending.recovery import Finish, Look, SendPolicy, Try
 from homing.flows.discovery.rediscover import Rediscovery
@@ -23,6 +23,7 @@ from homing.model.sends import sending
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import (
     Attempt,
+    BeyondDriver,
     CannotRepeat,
     FailureCode,
     Finding,
@@ -167,6 +168,8 @@ class Sending:
             return self._attempt(url, route, can, asked_first=True)
         if recovery.must_not_repeat(happened, text.repeated, chooses_id=can.choose_message_id):
             return CannotRepeat(url, self._clock.monotonic())
+        if (beyond := abilities.beyond(text.said, text.recipient, can, self._fleet.driver(url).family)) is not None:
+            return BeyondDriver(url, *beyond, self._clock.monotonic())
         return await self._hand_over(text, route, url, can, deadline_s)
 
     async def _hand_over(
@@ -268,6 +271,7 @@ def _outgoing(text: Text, route: Route) -> OutgoingText:
         text=text.text,
         message_id=text.message_id,
         epoch=route.placement.epoch,
+        content=text.content,
     )
 
 

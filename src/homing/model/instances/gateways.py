@@ -1,7 +1,9 @@
-"""What answers at an address: which gateway, of which family and version."""
+"""What answers at an address: which gateway, of which family and version; and what is true of a whole family."""
 
 import re
 from dataclasses import dataclass
+
+from homing.model.fleet import Takeover
 
 DEFAULT_FAMILY = "webjs"
 """What an instance is taken for where nothing says otherwise: our own, or the Node service."""
@@ -41,3 +43,24 @@ class Recognised:
 
     gateway: Gateway | None
     described: str
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What is true of every gateway of a family, beside what one of them declares. Recovery is bounded by it.
+
+    `logins` says where the logins of its sessions are, `would_help` what an owner could do so that more would be
+    possible: both go on from *because* and *what would help:*, without a full stop.
+    """
+
+    title: str
+    takeover: Takeover = Takeover.MANUAL
+    """The most that any account of it gets: nothing of a family is taken over unasked that no lease fences."""
+    checked: tuple[str, str] | None = None
+    """The oldest and the newest version that its driver was checked against."""
+    recorded: bool = True
+    """Its driver was checked against recorded traffic, and not against sources and documentation alone."""
+    lists: bool = True
+    """It gives a list of its sessions."""
+    logins: str = "nothing is known of where it keeps its logins"
+    would_help: str = ""

@@ -1,8 +1,12 @@
 """What is told to an instance, and what it tells of itself."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from homing.model.fleet import Capabilities, Epoch, SessionId, WorkspaceId
+from homing.model.sends.addresses import Address
+from homing.model.sends.content import Content, TextContent
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +52,29 @@ class PairingCode:
     """Its phone is linked: there is nothing to scan."""
 
 
+class MediaSource(Protocol):
+    """One file on its way out, in whichever form a gateway takes it."""
+
+    @property
+    def url(self) -> str:
+        """An address of ours from which the gateway may read it, for a while."""
+        ...
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Its bytes, from the beginning, in pieces. Raises MediaUnavailable where it cannot be read."""
+        ...
+
+
+class MediaUnavailable(Exception):
+    """A file could not be read or kept. The message says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class OutgoingText:
-    """What an instance must know to send. The epoch is the one we believe to be the session's."""
+    """What an instance must know to send. The epoch is the one we believe to be the session's.
+
+    `recipient_phone` is the recipient's address as one text.
+    """
 
     session_id: SessionId
     workspace_id: WorkspaceId
@@ -58,3 +82,15 @@ class OutgoingText:
     text: str
     message_id: str
     epoch: Epoch
+    content: Content | None = None
+    """What is said; None: the plain text."""
+    file: MediaSource | None = None
+    """The bytes of a content that has a file."""
+
+    @property
+    def recipient(self) -> Address:
+        return Address.of(self.recipient_phone)
+
+    @property
+    def said(self) -> Content:
+        return self.content if self.content is not None else TextContent(self.text)

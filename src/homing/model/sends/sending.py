@@ -4,12 +4,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from homing.model.fleet import AccountUuid, Epoch, InstanceUrl, SessionId, WorkspaceId
+from homing.model.sends.addresses import Address
+from homing.model.sends.content import Content, TextContent
 from homing.model.sends.faults import Fault
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A message to one person. Its id is ours, chosen before the first attempt and the same in each.
+    """A message to one chat. Its id is ours, chosen before the first attempt and the same in each.
+
+    `recipient_phone` is the recipient's address as one text: digits, or `…@g.us` and the like.
 
     `repeated` is true when somebody before us may have sent it under that id: a gateway that died on the way.
     """
@@ -22,6 +26,16 @@ class Text:
     text: str
     repeated: bool = False
     phone_as_written: str | None = None
+    content: Content | None = None
+    """What is said; None: the plain text. `text` has its words, whatever it is."""
+
+    @property
+    def recipient(self) -> Address:
+        return Address.of(self.recipient_phone)
+
+    @property
+    def said(self) -> Content:
+        return self.content if self.content is not None else TextContent(self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +182,17 @@ class CannotRepeat:
     at_s: float
 
 
-Happening = Attempt | Looked | CannotRepeat | Unplaced | Observed
+@dataclass(frozen=True, slots=True)
+class BeyondDriver:
+    """The session is on an instance whose driver cannot send this type, or not to this kind of address."""
+
+    instance_url: InstanceUrl
+    code: "FailureCode"
+    reason: str
+    at_s: float
+
+
+Happening = Attempt | Looked | CannotRepeat | Unplaced | Observed | BeyondDriver
 """What a send went through, in order; `homing.decide.sending.recovery` reads this and says what comes next."""
 
 
@@ -194,6 +218,8 @@ class FailureCode(StrEnum):
     DIRECTORY_UNAVAILABLE = "directory_unavailable"
     OVERLOADED = "overloaded"
     NO_CAPACITY = "no_capacity"
+    UNSUPPORTED_TYPE = "unsupported_type"
+    UNSUPPORTED_RECIPIENT = "unsupported_recipient"
 
 
 @dataclass(frozen=True, slots=True)

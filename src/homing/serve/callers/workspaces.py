@@ -7,11 +7,13 @@ from contextlib import suppress
 import structlog
 
 from homing.decide.phones import numbering
+from homing.decide.phones.addressing import read_recipient
 from homing.decide.phones.reading import read
 from homing.model.access import RateLimit
 from homing.model.errors import Code, Problem
 from homing.model.fleet import WorkspaceId
 from homing.model.phones import Bare, Number, Unreadable
+from homing.model.sends.addresses import Recipient
 from homing.model.workspaces import Workspace
 from homing.ports import Clock, Directory, Notice, StoreUnavailable, WorkspacesChanged
 
@@ -36,6 +38,14 @@ class Workspaces:
         """The number that somebody of the workspace wrote. Raises Problem `phone_invalid` or `phone_ambiguous`."""
         region, bare = self._known.get(workspace, (self.default_region, Bare.STRICT))
         return read_or_refuse(text, region, bare)
+
+    def recipient(self, workspace: WorkspaceId, text: str) -> Recipient:
+        """Whom somebody of the workspace wrote to: a phone, a group, a channel… Raises Problem as `number` does."""
+        region, bare = self._known.get(workspace, (self.default_region, Bare.STRICT))
+        found = read_recipient(text, region, bare)
+        if isinstance(found, Unreadable):
+            raise Problem(found.code, found.reason, field="phone")
+        return found
 
     def rate_limit(self, workspace: WorkspaceId) -> RateLimit | None:
         """How often all of its keys together may ask, if that is limited."""

@@ -7,6 +7,7 @@ from statistics import median
 from typing import Any
 
 from homing.decide.moves import movable
+from homing.decide.moves.abilities import Deed
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, InstanceUrl, MoveKind, SessionStatus, Takeover
 from homing.serve.page import instances, sessions, words
@@ -212,13 +213,22 @@ def _cannot_move(viewer: Viewer, account: Account) -> str:
     if account.takeover is Takeover.NEVER:
         return "Its takeover is never. Change that first, or move it by force: homing accounts migrate --force."
     url = account.placement.instance_url
+    deed = Deed.TAKEN_OVER if url in viewer.gateway.watching.down() else Deed.MOVED
+    why = _forbidden(viewer, account, deed)
+    return f"It cannot leave {viewer.short(url)}: {why}" if why else ""
+
+
+def _forbidden(viewer: Viewer, account: Account, deed: Deed) -> str:
+    """Why what its instance can do does not allow it, and what would help; empty if it does, as far as is known."""
+    url = account.placement.instance_url
     said = viewer.gateway.watching.health_of(url) if url is not None else None
-    why = (
-        movable.cannot_leave(said.capabilities)
-        if said is not None and url not in viewer.gateway.watching.down()
-        else None
-    )
-    return f"It cannot leave {viewer.short(url)}: {why}." if why else ""
+    found = viewer.gateway.moving.abilities.known(account, said.capabilities if said is not None else None)
+    if found is None or (said is None and found.held.traits.takeover is Takeover.AUTO):
+        return ""  # one of ours declares more than its family when it answers
+    ability = next(each for each in found.all if each.deed is deed)
+    if ability.can:
+        return ""
+    return words.sentence(ability.because) + (f" {words.sentence(ability.would_help)}" if ability.would_help else "")
 
 
 def _restart(viewer: Viewer, account: Account) -> Ask:
@@ -248,16 +258,17 @@ def _start(viewer: Viewer, account: Account) -> Ask:
     )
 
 
-def _stop(_: Viewer, account: Account) -> Ask:
+def _stop(viewer: Viewer, account: Account) -> Ask:
     phone = words.phone(account)
     stopped = account.status is SessionStatus.STOPPED
+    forbidden = "It is stopped already." if stopped else _forbidden(viewer, account, Deed.STOPPED)
     return Ask(
         title=f"Stop {phone}?",
         text="It is closed and keeps its login. Messages through it are refused until somebody starts it again.",
         button=f"Stop {phone}",
         path=f"/api/v1/accounts/{account.uuid}/stop",
         command=f"homing accounts stop {account.id}",
-        forbidden="It is stopped already." if stopped else "",
+        forbidden=forbidden,
         back=f"/sessions/{account.id}",
     )
 

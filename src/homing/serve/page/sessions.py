@@ -10,9 +10,9 @@ from markupsafe import Markup
 
 from homing.decide.knowledge import presence
 from homing.decide.knowledge.standing import Group, Standing
-from homing.decide.moves import movable
+from homing.decide.moves.abilities import Deed
 from homing.model.errors import Code, Problem
-from homing.model.fleet import Account, Move, SessionStatus, Takeover
+from homing.model.fleet import Account, Move, SessionStatus
 from homing.model.instances.events import Event
 from homing.ports import Page, StoreUnavailable
 from homing.serve.page import words
@@ -199,47 +199,36 @@ async def _events(viewer: Viewer, account: Account) -> list[dict[str, Any]]:
     ]
 
 
+_DEEDS = {
+    Deed.REDISCOVERED: "Look for it on every instance",
+    Deed.RESTARTED: "Restart it where it is, if sends fail",
+    Deed.BROUGHT_BACK: "Bring it back by itself",
+    Deed.TAKEN_OVER: "Bring it back on request",
+    Deed.MOVED: "Move it to even out load",
+    Deed.STOPPED: "Stop it and keep its login",
+    Deed.REPEATED: "Repeat a message that may have left",
+}
+
+
 def _may(viewer: Viewer, account: Account) -> list[dict[str, Any]]:
-    """What recovery may do for it, and why not more."""
+    """What recovery may do for it, and why not more: by the judgments that recovery asks."""
     url = account.placement.instance_url
     said = viewer.gateway.watching.health_of(url) if url is not None else None
-    can = said.capabilities if said is not None else None
-    resting = movable.resting(account)
-    leaves = movable.cannot_leave(can) if can is not None else "nothing is known of what its instance can do"
-    takeover = {
-        Takeover.AUTO: None,
-        Takeover.MANUAL: "its takeover is manual: somebody has to say so",
-        Takeover.NEVER: "its takeover is never",
-    }[account.takeover]
-    by_itself = takeover or (resting.detail if resting is not None else leaves)
-    repeats = can is not None and can.choose_message_id
-    needs = ", ".join(f"{name}={value}" for name, value in sorted(account.requires.items()))
-    return [
-        {"ok": True, "text": "Look for it on every instance", "small": "changes nothing but what is known"},
+    found = viewer.gateway.moving.abilities.known(account, said.capabilities if said is not None else None)
+    if found is None:
+        return [{"ok": False, "text": "Anything", "small": "it is on no instance; start it"}]
+    shown = [
         {
-            "ok": by_itself is None,
-            "text": "Bring it back by itself",
-            "small": by_itself or "takeover is auto, and its login is in the vault",
-        },
-        {
-            "ok": repeats,
-            "text": "Repeat a message that may have left",
-            "small": "its instance takes our message ids" if repeats else "its instance chooses its own ids",
-        },
-        {
-            "ok": resting is None and leaves is None,
-            "text": "Move it to even out load",
-            "small": (resting.detail if resting is not None else leaves)
-            or f"at most {viewer.gateway.settings.homing_moves_per_day} times in 24 h",
-        },
-        {
-            "ok": False,
-            "text": f"Open it where {needs} is missing" if needs else "Open it while another may still act for it",
-            "small": "it requires that"
-            if needs
-            else "first the vault, its instance or its lease must say that it cannot",
-        },
+            "ok": each.can,
+            "text": _DEEDS[each.deed],
+            "small": each.because if each.would_help is None else f"{each.because}; what would help: {each.would_help}",
+        }
+        for each in found.all
     ]
+    needs = ", ".join(f"{name}={value}" for name, value in sorted(account.requires.items()))
+    text = f"Open it where {needs} is missing" if needs else "Open it while another may still act for it"
+    small = "it requires that" if needs else "first the vault, its instance or its lease must say that it cannot"
+    return [*shown, {"ok": False, "text": text, "small": small}]
 
 
 def _facts(viewer: Viewer, account: Account) -> list[tuple[str, str, str]]:

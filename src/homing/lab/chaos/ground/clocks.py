@@ -1,8 +1,8 @@
 """Wall clocks of processes that can be set, forward and back, while they run.
 
 As by an operator, or a time server gone wrong: what is set is what a process believes of the day's time. The clock that
-nobody sets (the time since boot) runs on, as it does on a real machine. `python -m homing.lab.chaos.ground.clocks FILE MODULE`
-runs a module whose clock the file sets; for trials, and nowhere else.
+nobody sets (the time since boot) runs on, as it does on a real machine.
+`python -m homing.lab.chaos.ground.clocks FILE MODULE` runs a module whose clock the file sets; for trials only.
 """
 
 import runpy

@@ -1,4 +1,4 @@
-"""`python -m homing.lab.chaos.ground.gateway FILE`: a gateway that dies where the file says; for trials, and nowhere else.
+"""`python -m homing.lab.chaos.ground.gateway FILE`: a gateway that dies where the file says; for trials only.
 
 It is the gateway of `homing serve`, with its settings. When a move reaches the milestone that the file names, the file
 is removed and the process kills itself.

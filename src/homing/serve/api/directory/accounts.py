@@ -34,6 +34,8 @@ from homing.serve.api.context import (
     url_of,
     uuid_of,
 )
+from homing.serve.api.directory import capabilities as told_capabilities
+from homing.serve.api.directory.capabilities import CapabilitiesView
 from homing.serve.bodies import AccountBody, AccountChanges, MigrateBody, RehomeBody, StartAllBody
 from homing.serve.callers.access import Caller
 from homing.serve.fleet_views import WantedView
@@ -92,6 +94,11 @@ class AccountsController(Controller):
     @get("/{ref:str}", guards=[READ], summary="Show an account")
     async def show(self, ref: Ref, gateway: TheGateway, caller: Asking) -> AccountView:
         return await _shown(gateway, await gateway.accounts.shown(await account_of(gateway, caller, ref)))
+
+    @get("/{ref:str}/capabilities", guards=[READ], opt=also(409), summary="What can be done for its session, in words")
+    async def capabilities(self, ref: Ref, gateway: TheGateway, caller: Asking) -> CapabilitiesView:
+        """By the judgments that recovery itself asks. 409 `account_not_placed` while it is on no instance."""
+        return told_capabilities.capabilities(await gateway.moving.abilities(await account_of(gateway, caller, ref)))
 
     @patch("/{ref:str}", guards=[ADMIN], opt=also(409), summary="Change an account")
     async def change(

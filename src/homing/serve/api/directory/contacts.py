@@ -49,10 +49,10 @@ class ContactsController(Controller):
         if caller.names_another(data.workspace_id):
             raise Problem(Code.NOT_FOUND, f"There is no workspace {data.workspace_id} for this key")
         workspace = caller.acting_for(data.workspace_id)
-        number = gateway.workspaces.number(workspace, data.phone)
+        recipient = gateway.workspaces.recipient(workspace, data.phone)
         uuid = ContactUuid(uuid_of(data.uuid) if data.uuid is not None else gateway.entropy.uuid())
         made = await gateway.stores.directory.create_contact(
-            uuid, workspace, number.digits, data.name, as_written=number.written, id=data.id
+            uuid, workspace, str(recipient.address), data.name, as_written=recipient.written, id=data.id
         )
         return views.contact(made)
 

@@ -186,7 +186,9 @@ def _possible(gateway: Gateway, instance: Instance, changes: InstanceChanges) ->
     storage = changes.get("storage", instance.storage)
     if storage is None or not {"driver", "storage"} & changes.keys() or family not in gateway.fleet.families():
         return
-    if (why := movable.cannot_share(family, storage, gateway.fleet.speaking(family).base)) is not None:
+    if (
+        why := movable.cannot_share(gateway.fleet.traits_of(family), storage, gateway.fleet.speaking(family).base)
+    ) is not None:
         raise Problem(Code.INVALID_REQUEST, f"{instance.url}: {why}", field="storage")
 
 

@@ -11,6 +11,7 @@ from homing.compose import Gateway
 from homing.config import Settings
 from homing.drivers.http.connection import Reply
 from homing.drivers.http.wire import MIB
+from homing.lab.sim.egress import SimulatedEgress
 from homing.lab.sim.trial.world.network import Network, Request
 from homing.lab.sim.trial.world.processes import Process
 from homing.lab.sim.trial.world.stores import Carrier, Reached, Store
@@ -83,7 +84,8 @@ class SimulatedGateway:
             stores = compose.stores_on(Reached(self._store, self.name), carrier, self.clock, on_read=metrics.read)
             drivers = compose.drivers_of(self._settings, SimulatedCalls(self._network, self.name), metrics)
             entropy = SeededEntropy(self._chance.getrandbits(32), self.clock)
-            running = compose.gateway_on(self._settings, stores, drivers, metrics, self.clock, entropy, alone=False)
+            made = (self._settings, stores, drivers, metrics, self.clock, entropy, SimulatedEgress())
+            running = compose.gateway_on(*made, alone=False)
             async with running as self.gateway:
                 self._network.listen(self.name, process, Answering(self.gateway))
                 await asyncio.get_running_loop().create_future()

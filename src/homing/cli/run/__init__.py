@@ -1,0 +1,4 @@
+"""Commands that stay up or run for long: `serve`, `instance`, `demo`, `sim` and `chaos`.
+
+They may use everything, and import it when they run. A newcomer starts with `processes`.
+"""
