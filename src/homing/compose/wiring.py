@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from homing.compose.adopting import adoption_of, fleet_of, key_seal
 from homing.compose.joining import all_hear, fitness_of, reporting
 from homing.compose.restoring import restoring_of
 from homing.config import Misconfigured, Settings
@@ -22,15 +23,14 @@ from homing.drivers.keys import ShownKeys
 from homing.drivers.metered import MeteredDriver
 from homing.drivers.native_names import NativeNames, by_our_ids
 from homing.drivers.registry import NoDrivers, families, unknown_driver
-from homing.drivers.sealed_keys import KeySeal
 from homing.flows.background.alerts import AlertBook
 from homing.flows.background.auditing import EVERY_MINUTE, Auditing
 from homing.flows.background.link_alerts import LinkAlerts
+from homing.flows.background.observing import Observing
 from homing.flows.background.readiness import Readiness
 from homing.flows.background.retention import Housekeeping
 from homing.flows.background.schedules import Schedule, Scheduler
 from homing.flows.background.worker import Duty, Worker
-from homing.flows.discovery.adopting import Adopting
 from homing.flows.discovery.incarnations import Looking
 from homing.flows.discovery.listings import Lists
 from homing.flows.discovery.phones import Identity
@@ -81,7 +81,6 @@ from homing.serve.feed import EventFeed, Shares
 from homing.serve.gateway import Gateway, Moving
 from homing.serve.metrics import Metrics
 from homing.serve.sends import SendEndpoint
-from homing.store.directory import naming
 from homing.store.opened import Stores
 from homing.store.vault.settling import SqlReservations
 
@@ -102,16 +101,14 @@ def wired(
     egress: Egress,
 ) -> tuple[Gateway, list[Callable[[], Coroutine[Any, Any, None]]]]:
     """A gateway's parts, and what has to run for as long as it is at work."""
-    default_url = InstanceUrl(settings.whatsapp_nodejs_url) or None
-    fleet = LiveFleet(stores.directory, drivers, clock, default_url=default_url, adoptions=stores.adoptions)
+    fleet, observing, alerts = fleet_of(settings, stores, drivers, clock)
     routes = _routes(settings, stores.directory, clock, metrics)
     keyring, workspaces, rate_limits = _callers(settings, stores, clock)
-    alerts = AlertBook(stores.alerts, clock)
     fitness = fitness_of(fleet, alerts, clock, entropy)
-    kept = _keeping(settings, stores, fleet, fitness, alerts, clock, entropy, metrics, reached)
-    _subscribe(stores, routes, fleet, keyring, workspaces, kept.news, alerts)
+    kept = _keeping(settings, stores, fleet, observing, fitness, alerts, clock, entropy, metrics, reached)
+    _subscribe(stores, routes, fleet, keyring, workspaces, kept.news, alerts, observing)
     strays = Strays(stores.directory, stores.work, kept.rehoming, clock, alerts)
-    looking = _looking(settings, stores, fleet, fitness, alerts, kept, clock, entropy, metrics)
+    looking = _looking(settings, stores, fleet, observing, fitness, alerts, kept, clock, entropy, metrics)
     lists, identity = looking.lists, looking.identity
     accounts = _accounts(stores, fleet, entropy, metrics, kept, fitness, looking.links, settings.restoring_policy)
     doubts = _doubts(settings, stores, lists, fleet, accounts, alerts, clock)
@@ -137,7 +134,7 @@ def wired(
         workspaces=workspaces,
         accounts=accounts,
         pairing=_pairing(stores, fleet, clock),
-        adopting=Adopting(stores.directory, lists, identity, clock, metrics, naming.taken),
+        adoption=adoption_of(settings, stores, fleet, observing, lists, identity, clock, entropy, metrics),
         identity=identity,
         strays=StraySessions(stores.directory, lists),
         deleting=Deleting(stores.directory, fleet, lists, alerts, stores.notices),
@@ -155,14 +152,14 @@ def wired(
         fitness=fitness,
         unknown_senders=reports.unknown,
         moving=_moving(settings, stores, fleet, kept, clock),
-        restoring=restoring_of(settings, stores, fleet, kept, alerts, clock),
+        restoring=restoring_of(settings, stores, fleet, kept, observing, alerts, clock),
         egress=egress,
     )
     _show(stores, kept, fitness, alerts, metrics)
     services = (fleet, keyring, workspaces, alerts, keyed, recorder, looking.hints, overlooked, intake, scheduler)
     known = (doubts, reports.unknown, reports.rejections, fitness, strays, _housekeeping(settings, stores, clock))
     moved = (looking.take_backs, kept.watching, kept.keeper, kept.worker, gateway.moving.drains, gateway.restoring)
-    return gateway, [part.run for part in (*services, *known, *moved)]
+    return gateway, [part.run for part in (observing, *services, *known, *moved)]
 
 
 def _intake(settings: Settings, stores: Stores, hints: Hints, said: Said, clock: Clock, entropy: Entropy) -> Intake:
@@ -329,6 +326,7 @@ def _looking(
     settings: Settings,
     stores: Stores,
     fleet: LiveFleet,
+    observing: Observing,
     fitness: Fitness,
     alerts: AlertBook,
     kept: _Kept,
@@ -337,7 +335,8 @@ def _looking(
     metrics: Metrics,
 ) -> _Looking:
     directory = stores.directory
-    take_backs = TakeBacks(directory, kept.rehoming, clock, MovePolicy(settings.homing_moves_per_day), alerts)
+    wishes, moves = observing.gate(kept.rehoming), MovePolicy(settings.homing_moves_per_day)
+    take_backs = TakeBacks(directory, wishes, clock, moves, alerts)
     lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout, failing=take_backs.listed, heard=fitness.listed)
     identity, links = Identity(directory, alerts), LinkAlerts(alerts)
     return _Looking(
@@ -346,7 +345,7 @@ def _looking(
         Rediscovery(directory, lists, clock, entropy, metrics, kept.keeper.missed, alerts),
         identity,
         links,
-        Sync(directory, lists, clock, entropy, metrics, identity, links, alerts),
+        Sync(directory, lists, clock, entropy, metrics, identity, links, alerts, observing.watched),
         Hints(directory, lists, clock, entropy, metrics, kept.news, identity, links, alerts),
     )
 
@@ -384,6 +383,7 @@ def _keeping(
     settings: Settings,
     stores: Stores,
     fleet: LiveFleet,
+    observing: Observing,
     fitness: Fitness,
     alerts: AlertBook,
     clock: Clock,
@@ -415,7 +415,7 @@ def _keeping(
         braked=lambda: keeper.braked(),
     )
     keep = KeeperPolicy(by_itself=settings.homing_auto_rehome)
-    keeper = Keeper(watching, rehoming, stores.directory, fleet, news, clock, keep, alerts)
+    keeper = Keeper(watching, observing.gate(rehoming), stores.directory, fleet, news, clock, keep, alerts)
     duty = Duty(together=rehoming.do, policy=REHOME_PATIENCE, at_once=1_000, lease_s=3.0, poll_s=1.0)
     worker = Worker(stores.work, clock, entropy, REHOME, duty, owner=entropy.uuid())
     return _Kept(news, watching, rehoming, keeper, worker)
@@ -504,13 +504,6 @@ def shown_keys(settings: Settings) -> ShownKeys:
         return seal.opened(instance.url, instance.sealed_key) if instance.sealed_key is not None else None
 
     return ShownKeys(given, settings.api_key, made, kept)
-
-
-def key_seal(settings: Settings) -> KeySeal:
-    """What seals the keys of gateways that were adopted. Without any secret it seals none."""
-    old = [each.strip().encode() for each in settings.homing_old_secrets.split(",") if each.strip()]
-    every = [settings.own_key_secret, *old, settings.whatsapp_hmac_secret.encode()]
-    return KeySeal([each for each in dict.fromkeys(every) if each])
 
 
 def exits_on(stores: Stores, fleet: LiveFleet | None = None) -> Exits:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from homing.model.fleet import Instance, InstanceUrl, ListedSession, Listing, NoList, SessionId, SessionList
-from homing.model.native_names import NativeName, names_are_local, place_named, qualified
+from homing.model.instances.native_names import NativeName, names_are_local, place_named, qualified
 from homing.model.sends.faults import Fault
 from homing.model.sends.sending import Receipt
 from homing.ports import Driver, InstanceHealth, OutgoingText, PairingCode, SessionStart

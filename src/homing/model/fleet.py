@@ -275,7 +275,7 @@ class ListedSession:
     surely_unlinked: bool = False
     """That it is `pairing` is a fact: its gateway tells a paired session that comes up from one that shows a code."""
     native_id: str | None = None
-    """What its gateway calls it, where such names are local to a gateway (`homing.model.native_names`)."""
+    """What its gateway calls it, where such names are local to a gateway (`homing.model.instances.native_names`)."""
 
     @property
     def can_send(self) -> bool:

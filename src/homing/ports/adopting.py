@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from homing.model.fleet import Account, InstanceUrl, ListedSession, SessionId
-from homing.model.native_names import NativeName
+from homing.model.instances.native_names import NativeName
 from homing.ports import NewAccount
 
 

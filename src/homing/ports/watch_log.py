@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from homing.model.fleet import InstanceUrl
-from homing.model.observing import Agreement, Watched, WouldHave, WouldKind
+from homing.model.instances.observing import Agreement, Watched, WouldHave, WouldKind
 
 
 class WatchLog(Protocol):

@@ -52,7 +52,8 @@ class AccountView(msgspec.Struct):
 
     `state` is that of the placement: `held`, or `moving` there. `move` is told only of one account that is shown.
     `status` is what is known now, by what was seen `status_age_s` ago. `reported_phone` is what its instance reports,
-    while that is somebody else's than `phone`: then nothing is sent.
+    while that is somebody else's than `phone`: then nothing is sent. `native_id` is what its gateway calls the session,
+    where gateways give names of their own.
     """
 
     id: int
@@ -74,6 +75,7 @@ class AccountView(msgspec.Struct):
     move: OpenMoveView | None = None
     reported_phone: str | None = None
     attention: list[AttentionView] = []
+    native_id: str | None = None
 
 
 class RateLimitView(msgspec.Struct):
@@ -273,6 +275,7 @@ def account(
         move=_open_move(job) if job is not None else None,
         reported_phone=account.mismatched_phone,
         attention=attention(alerts),
+        native_id=account.native_id,
     )
 
 

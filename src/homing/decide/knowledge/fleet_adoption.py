@@ -13,7 +13,7 @@ from homing.decide.knowledge.identity import phone_of
 from homing.decide.knowledge.native_names import meant
 from homing.decide.phones.aliases import person
 from homing.model.fleet import Account, InstanceUrl, ListedSession, SessionId, WorkspaceId
-from homing.model.native_names import NativeName, names_are_local, qualified
+from homing.model.instances.native_names import NativeName, names_are_local, qualified
 
 NAME_MAX = 200
 """A session's id stands in the addresses of the API and of its gateway."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from homing.decide.knowledge.identity import phone_of
 from homing.decide.phones.aliases import person
 from homing.model.fleet import InstanceUrl
-from homing.model.native_names import NativeName
+from homing.model.instances.native_names import NativeName
 
 
 def meant(named: Sequence[NativeName], phone: str | None, url: InstanceUrl) -> NativeName | None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from homing.model.fleet import InstanceMode, InstanceUrl
-from homing.model.observing import Agreement, WouldKind
+from homing.model.instances.observing import Agreement, WouldKind
 
 LISTS_MIN = 3
 """Fewer lists than these say little: one alone agrees with the record that was made of it."""
@@ -19,10 +19,19 @@ class Advice:
     reason: str
 
 
-def advise(url: InstanceUrl, mode: InstanceMode, agreement: Agreement, would_haves: Mapping[WouldKind, int]) -> Advice:
-    """What was seen of the instance, and what that means for routing it."""
+def advise(
+    url: InstanceUrl,
+    mode: InstanceMode,
+    agreement: Agreement,
+    would_haves: Mapping[WouldKind, int],
+    *,
+    lists: bool = True,
+) -> Advice:
+    """What was seen of the instance, and what that means for routing it. `lists`: its family gives lists."""
     if mode is InstanceMode.ROUTE:
         return Advice(True, "it is routed")
+    if not lists:
+        return Advice(True, f"its gateway gives no lists to watch: homing instances set {url} --mode route")
     asked = agreement.lists + agreement.lists_failed
     if agreement.lists < LISTS_MIN and agreement.lists_failed == 0:
         return Advice(False, f"it was listed {_times(agreement.lists)}; after {LISTS_MIN} times there is more to say")

@@ -4,7 +4,6 @@ Whoever wants something done asks here first. That nothing reaches such an insta
 `homing.drivers.observed` sends nothing there, whoever asks.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -14,9 +13,9 @@ import structlog
 
 from homing.decide.knowledge import observation
 from homing.decide.moves.next_step import Wish
-from homing.model.alerts import AlertKind, Subject
+from homing.model.alerts import About, AlertKind, Subject
 from homing.model.fleet import InstanceLoad, InstanceMode, InstanceUrl, SessionId
-from homing.model.observing import Agreement, ObservationReport, Watched, WouldHave, WouldKind
+from homing.model.instances.observing import Agreement, ObservationReport, Watched, WouldHave, WouldKind
 from homing.ports import Clock, Notice, PlacementChanged, Roster, StoreUnavailable
 from homing.ports.watch_log import WatchLog
 
@@ -53,8 +52,15 @@ class Wishing(Protocol):
 class Observing:
     """Knows which instances are observed, and keeps the log of what was seen and would have been done."""
 
-    def __init__(self, watch_log: WatchLog, roster: Callable[[], Roster], clock: Clock) -> None:
-        self._log, self._roster, self._clock = watch_log, roster, clock
+    def __init__(
+        self,
+        watch_log: WatchLog,
+        roster: Callable[[], Roster],
+        clock: Clock,
+        lists: Callable[[InstanceUrl], bool] = lambda _: True,
+    ) -> None:
+        """`lists` says whether an instance's gateway gives lists of its sessions."""
+        self._log, self._roster, self._clock, self._lists = watch_log, roster, clock, lists
         self._would: dict[_Key, WouldHave] = {}
         self._watched: list[Watched] = []
         self._written: dict[_Key, tuple[str, float]] = {}
@@ -88,11 +94,11 @@ class Observing:
         """Whether an alert is not raised, because it is about an observed instance: then it is written down."""
         if kind not in NOT_RAISED:
             return False
-        url = subject.name if subject.about.value == "instance" else told.get("url") or told.get("assigned_url")
-        if not self.observes(url and InstanceUrl(url)):
+        url = _instance_of(subject, told)
+        if url is None or not self.observes(url):
             return False
-        session = SessionId(subject.name) if subject.about.value == "session" else SessionId("")
-        self.would(WouldKind.ALERT, InstanceUrl(str(url)), session, f"{kind.value}: {reason}")
+        session = SessionId(subject.name if subject.about is About.SESSION else "")
+        self.would(WouldKind.ALERT, url, session, f"{kind.value}: {reason}")
         return True
 
     def gate(self, wishes: Wishing) -> Wishing:
@@ -138,7 +144,7 @@ class Observing:
         url = load.instance.url
         known = self._roster().instances.get(url, load.instance)
         agreement, would = agreements.get(url, Agreement()), counts.get(url, {})
-        advice = observation.advise(url, known.mode, agreement, would)
+        advice = observation.advise(url, known.mode, agreement, would, lists=self._lists(url))
         return ObservationReport(
             url, known.driver, known.mode, load.sessions, agreement, dict(would), advice.ready, advice.reason
         )
@@ -175,7 +181,13 @@ class Observing:
             return
         self._tidied_s = self._clock.monotonic()
         while await self._log.prune(before=self._clock.now() - KEPT, limit=_TIDY_AT_ONCE) >= _TIDY_AT_ONCE:
-            await asyncio.sleep(0)
+            await self._clock.sleep(0.1)
+
+
+def _instance_of(subject: Subject, told: Mapping[str, Any]) -> InstanceUrl | None:
+    """Which instance an alert is about: as its subject, or where its session is, as it is told."""
+    name = subject.name if subject.about is About.INSTANCE else told.get("url") or told.get("assigned_url")
+    return InstanceUrl(name) if isinstance(name, str) and name else None
 
 
 class _Gate:

@@ -40,6 +40,7 @@ from homing.model.fleet import (
     SessionList,
     SessionStatus,
 )
+from homing.model.instances.observing import Watched
 from homing.ports import Clock, Directory, Entropy, Meters
 
 log = structlog.get_logger("homing")
@@ -115,8 +116,10 @@ class Sync:
         identities: Identity | None = None,
         alerts: LinkAlerts | None = None,
         book: AlertBook | None = None,
+        watched: Callable[[Watched], None] = lambda _: None,
     ) -> None:
-        """`identities` hears which phones are reported for sessions."""
+        """`identities` hears which phones are reported for sessions, `watched` how each list agreed with the record."""
+        self._watched = watched
         self._directory, self._lists, self._identity = directory, lists, identities
         self._strays = StraySessions(directory, lists)
         self._alerts, self._book = alerts or LinkAlerts(), book or AlertBook(Unkept(), clock)
@@ -172,6 +175,8 @@ class Sync:
         listing = await self._lists.read(url)
         placed = await self._directory.placed_on(url)
         compared = sync.compare(placed, listing, now=self._clock.now(), force=force)
+        if not report.dry_run and not (isinstance(listing, NoList) and listing.fault is None):
+            self._watched(_seen_of(placed, listing, compared, self._clock.now()))
         await self._note_agreed(url, compared, report, tell, asked_s)
         left.doubtful |= {session.session_id for session in compared.doubtful}
         left.strangers |= compared.strangers
@@ -349,6 +354,14 @@ class Sync:
 def _owner(checked: Checked, applied: set[SessionId], dry_run: bool) -> Owner:
     url = checked.new_url if dry_run or checked.session_id in applied else checked.old_url
     return Owner(checked.account_id, checked.session_id, Placement(checked.session_id, url, state=checked.state))
+
+
+def _seen_of(placed: Sequence[Placed], listing: Listing, compared: Comparison, at: datetime) -> Watched:
+    """How the list agreed with the record."""
+    if isinstance(listing, NoList):
+        return Watched(listing.instance_url, at, failed=True)
+    seen = sum(each.session_id in listing.sessions for each in placed)
+    return Watched(listing.instance_url, at, len(placed), seen, len(compared.strangers))
 
 
 def _agreed_names(compared: Comparison, listing: Listing) -> set[SessionId]:

@@ -5,7 +5,7 @@ and nobody else tells them what to open. What may be started is decided in `deci
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -17,14 +17,17 @@ from homing.flows.discovery.incarnations import Looking
 from homing.flows.failover.keeper import Wishes
 from homing.flows.moves.move_jobs import KIND
 from homing.model.alerts import AlertKind, Subject
-from homing.model.fleet import Instance, InstanceLoad, InstanceUrl, SessionId
+from homing.model.fleet import Instance, InstanceLoad, InstanceMode, InstanceUrl, SessionId
 from homing.model.instances.leases import Incarnation
+from homing.model.instances.observing import WouldKind
 from homing.model.instances.restoring import Answered, Look, Looks, Recorded
 from homing.model.work import FINISHED
 from homing.ports import Clock, Directory, Fleet, InstanceHealth, StoreUnavailable, Work
 from homing.ports.aside import Slices
 
 log = structlog.get_logger("homing")
+
+Would = Callable[[WouldKind, InstanceUrl, SessionId, str], None]
 
 LOOK_EVERY_S = 5.0
 LOOK_AT_ALL_EVERY_S = 60.0
@@ -78,8 +81,11 @@ class Restoring:
         policy: RestoringPolicy,
         held_back: Callable[[], str | None],
         *,
+        would: Would = lambda *_: None,
         by_itself: bool = True,
     ) -> None:
+        """`would` hears what would be done on instances that are only observed."""
+        self._would = would
         self._directory, self._fleet, self._looking, self._known = directory, fleet, looking, known
         self._wishes, self._work, self._alerts, self._clock = wishes, work, alerts, clock
         self._policy, self._held_back, self._by_itself = policy, held_back, by_itself
@@ -154,6 +160,8 @@ class Restoring:
         self, home: Instance, placed: Sequence[Recorded], looks: Looks, jobs: Collection[SessionId]
     ) -> list[Judged]:
         verdicts = {each.session_id: restoring.judge(each, home, looks, placed, self._policy) for each in placed}
+        if home.mode is InstanceMode.OBSERVE:
+            self._note_would(home, placed, looks)
         busy = sum(restoring.is_opening(each, looks[home.url], self._policy) for each in placed)
         waiting = sum(each.session_id in jobs and isinstance(verdicts[each.session_id], Start) for each in placed)
         open_jobs = {session: verdict for session, verdict in verdicts.items() if session in jobs}
@@ -164,6 +172,17 @@ class Restoring:
         )
         told = open_jobs | turned
         return [Judged(each, home.url, told[each.session_id]) for each in placed]
+
+    def _note_would(self, home: Instance, placed: Sequence[Recorded], looks: Looks) -> None:
+        """What would become of the sessions of an instance that is only observed, if it were routed."""
+        for each in placed:
+            match restoring.judge(each, _as_routed(home), looks, placed, self._policy):
+                case Start(reason=reason):
+                    self._would(WouldKind.START, home.url, each.session_id, reason)
+                case Vanished(reason=reason) | Blocked(reason=reason):
+                    self._would(WouldKind.ALERT, home.url, each.session_id, f"session_missing: {reason}")
+                case _:
+                    pass
 
     async def _placed(self, homes: Sequence[Instance]) -> dict[InstanceUrl, list[Recorded]]:
         placed: dict[InstanceUrl, list[Recorded]] = {home.url: [] for home in homes}
@@ -237,8 +256,12 @@ class Restoring:
 def _lacks_some(home: Instance, placed: Sequence[Recorded], look: Look) -> bool:
     if not isinstance(look, Answered):
         return False
-    wanted = (each for each in placed if restoring.not_ours_to_start(each, home) is None)
+    wanted = (each for each in placed if restoring.not_ours_to_start(each, _as_routed(home)) is None)
     return any(each.session_id not in look.sessions for each in wanted)
+
+
+def _as_routed(home: Instance) -> Instance:
+    return replace(home, mode=InstanceMode.ROUTE)
 
 
 def _put_off(judged: Judged, why: str) -> Judged:

@@ -24,12 +24,11 @@ from homing.model.fleet import (
     ListedSession,
     SessionId,
     SessionList,
-    Takeover,
     WorkspaceId,
 )
-from homing.model.instances.gateways import DEFAULT_FAMILY, Recognised
-from homing.model.native_names import NativeName, names_are_local, place_named
-from homing.model.observing import Watched
+from homing.model.instances.gateways import Recognised, Traits
+from homing.model.instances.native_names import NativeName, names_are_local, place_named
+from homing.model.instances.observing import Watched
 from homing.model.sends.faults import Fault
 from homing.ports import Clock, Directory, Driver, Entropy, InstanceChanges, NewAccount, Roster
 from homing.ports.adopting import Adoptions, NewlyListed, NotMade
@@ -39,8 +38,6 @@ log = structlog.get_logger("homing")
 AT_ONCE = 16
 """Gateways that are looked at together."""
 _BATCH = 500
-_NEVER_TAKEN_OVER = frozenset({"wuzapi", "gowa"})
-"""Families whose protocol was never seen on a running original."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +53,8 @@ class FleetWanted:
     labels: Mapping[str, str] = field(default_factory=dict)
     workspace: WorkspaceId | None = None
     mode: InstanceMode | None = None
+    sessions: Sequence[str] = ()
+    """Those to ask after, where a gateway gives no list."""
     dry_run: bool = False
 
 
@@ -96,6 +95,8 @@ class AdoptingFleet(Protocol):
     def trying(self, family: str, url: InstanceUrl, key: str | None) -> Driver: ...
 
     async def recognise(self, url: InstanceUrl, *, timeout_s: float) -> Recognised | Fault | None: ...
+
+    def traits_of(self, family: str) -> Traits: ...
 
     def own_keys(self) -> Mapping[InstanceUrl, str]: ...
 
@@ -163,7 +164,9 @@ class FleetAdoption:
         async def one(url: InstanceUrl) -> FoundGateway | NotAdopted:
             known = self._fleet.roster.instances.get(url)
             async with places:
-                return await gateway_at(self._fleet, url, AskedAddress(wanted.key, wanted.driver, known))
+                return await gateway_at(
+                    self._fleet, url, AskedAddress(wanted.key, wanted.driver, known, tuple(wanted.sessions))
+                )
 
         return list(await asyncio.gather(*(one(url) for url in dict.fromkeys(wanted.urls))))
 
@@ -269,7 +272,7 @@ class FleetAdoption:
                 phone=judged.phone or "",
                 person=judged.person,
                 name=native,
-                takeover=_takeover(found.family),
+                takeover=self._fleet.traits_of(found.family).takeover,
                 any_owner=True,
                 native_id=native if names_are_local(found.family) else None,
             ),
@@ -281,7 +284,8 @@ class FleetAdoption:
         counts = Counter(each.result for each in judged)
         here = sum(counts[each] for each in _HERE)
         strays = len(judged) - here
-        self._watched(Watched(found.url, self._clock.now(), recorded=here, seen=here, strays=strays))
+        if self._fleet.traits_of(found.family).lists:
+            self._watched(Watched(found.url, self._clock.now(), recorded=here, seen=here, strays=strays))
         told = {result.value: count for result, count in counts.items()}
         log.info("Gateway adopted", url=found.url, gateway=found.gateway, sessions=len(judged), **told)
 
@@ -312,10 +316,3 @@ def _after(judged: JudgedSession, made: Account | NotMade) -> JudgedSession:
     if isinstance(made, NotMade):
         return replace(judged, result=AdoptionResult.REFUSED, reason=made.reason)
     return replace(judged, account_id=made.id)
-
-
-def _takeover(family: str) -> Takeover:
-    """Who may start it elsewhere. Nothing fences a foreign gateway: nobody does so by himself."""
-    if family in _NEVER_TAKEN_OVER:
-        return Takeover.NEVER
-    return Takeover.AUTO if family == DEFAULT_FAMILY else Takeover.MANUAL

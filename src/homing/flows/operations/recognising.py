@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from homing.model.errors import Code
-from homing.model.fleet import Instance, InstanceUrl, NoList, SessionList
+from homing.model.fleet import Instance, InstanceUrl, ListedSession, NoList, SessionId, SessionList
 from homing.model.instances.gateways import Gateway, Recognised
 from homing.model.sends.faults import Fault, Phase
 from homing.ports import Driver, InstanceHealth
@@ -38,6 +38,8 @@ class AskedAddress:
     key: str | None = field(default=None, repr=False)
     driver: str | None = None
     known: Instance | None = None
+    sessions: tuple[str, ...] = ()
+    """Its sessions, where the gateway gives no list of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,9 @@ async def _listed(
     listing, health = await asyncio.gather(
         driver.sessions(url, timeout_s=LIST_TIMEOUT_S), driver.health(url, timeout_s=HEALTH_TIMEOUT_S)
     )
+    why = "its list was read"
+    if isinstance(listing, NoList) and listing.fault is None:
+        listing, why = await _asked_one_by_one(driver, url, stranger.sessions), "it took the key"
     if isinstance(listing, NoList):
         return _no_list(url, stranger, taken, listing)
     version, warning = taken.gateway.version if taken.gateway is not None else None, None
@@ -158,10 +163,23 @@ async def _listed(
         f"{name} {version}" if version else name,
         version,
         taken.certainty,
-        f"{taken.reason}, and its list was read",
+        f"{taken.reason}, and {why}",
         listing,
         warning,
     )
+
+
+async def _asked_one_by_one(driver: Driver, url: InstanceUrl, names: tuple[str, ...]) -> SessionList:
+    """The sessions that were named, of a gateway that gives no list."""
+    rows: dict[SessionId, ListedSession] = {}
+    told = [] if names else ["its gateway gives no list of its sessions: name them (--session NAME)"]
+    for name in dict.fromkeys(names):
+        row = await driver.session(url, SessionId(name), timeout_s=HEALTH_TIMEOUT_S)
+        if isinstance(row, Fault):
+            told.append(f"the session {name} is not known there: {row.category}")
+        else:
+            rows[row.session_id] = row
+    return SessionList(url, rows, tuple(told))
 
 
 def _no_list(url: InstanceUrl, stranger: AskedAddress, taken: _Taken, listing: NoList) -> NotAdopted:

@@ -17,7 +17,7 @@ from homing.model.fleet import (
     SessionId,
     SessionStatus,
 )
-from homing.model.native_names import NativeName
+from homing.model.instances.native_names import NativeName
 from homing.ports import AccountChanged, Clock, NameTaken, Notice
 from homing.ports.adopting import NewlyListed, NotMade
 from homing.store.db.database import Database

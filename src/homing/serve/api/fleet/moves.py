@@ -20,6 +20,7 @@ from homing.serve.api.context import (
     operator,
     seen_workspace,
 )
+from homing.serve.api.fleet.adoption import AdoptionController
 from homing.serve.api.fleet.instances import InstancesController
 from homing.serve.bodies import RebalanceBody
 from homing.serve.fleet_views import DistributionView, MoveView, PlanView
@@ -65,4 +66,4 @@ async def rebalance(data: JSONBody[RebalanceBody], gateway: TheGateway, caller: 
     return fleet_views.plan(await gateway.moving.balance.rebalance(dry_run=data.dry_run))
 
 
-router = Router("/", route_handlers=[InstancesController, distribution, moves, rebalance])
+router = Router("/", route_handlers=[AdoptionController, InstancesController, distribution, moves, rebalance])
