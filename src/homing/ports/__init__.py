@@ -7,9 +7,8 @@ same flows run against PostgreSQL, against SQLite, and inside a simulation whose
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, TypedDict
+from typing import Protocol
 
-from homing.model.access import RateLimit
 from homing.model.fleet import (
     Account,
     AccountUuid,
@@ -50,7 +49,6 @@ from homing.model.notices import PlacementChanged as PlacementChanged
 from homing.model.notices import RosterChanged as RosterChanged
 from homing.model.notices import WorkReady as WorkReady
 from homing.model.notices import WorkspacesChanged as WorkspacesChanged
-from homing.model.phones import Bare
 from homing.model.sends.calls import InstanceHealth as InstanceHealth
 from homing.model.sends.calls import OutgoingText as OutgoingText
 from homing.model.sends.calls import PairingCode as PairingCode
@@ -63,6 +61,10 @@ from homing.model.sends.sending import Receipt
 from homing.model.workspaces import Workspace
 from homing.ports.alerts import Alerts as Alerts
 from homing.ports.audit import Audit as Audit
+from homing.ports.changes import InstanceChanges as InstanceChanges
+from homing.ports.changes import NewAccount as NewAccount
+from homing.ports.changes import NewNames as NewNames
+from homing.ports.changes import WorkspaceChanges as WorkspaceChanges
 from homing.ports.handing import HandedOut as HandedOut
 from homing.ports.keys import KeyChanges as KeyChanges
 from homing.ports.keys import Keys as Keys
@@ -128,60 +130,6 @@ class Lookup:
 
     routes: Mapping[AccountUuid, Route]
     contacts: Mapping[ContactUuid, Contact]
-
-
-@dataclass(frozen=True, slots=True)
-class NewAccount:
-    """An account about to exist. `session_id` is fixed from here on; `person` is the phone as it is compared."""
-
-    uuid: AccountUuid
-    workspace_id: WorkspaceId
-    session_id: SessionId
-    phone: str
-    name: str
-    takeover: Takeover
-    id: int | None = None
-    requires: Mapping[str, str] = field(default_factory=dict)
-    person: str | None = None
-    any_owner: bool = False
-    """Whether its session may be one that another workspace's deleted account had: an operator says so."""
-    native_id: str | None = None
-    """What its gateway calls its session, where such names are local to a gateway."""
-
-
-@dataclass(frozen=True, slots=True)
-class NewNames:
-    """What an account that is nowhere is to be known by from now on. What is None stays."""
-
-    session_id: SessionId | None = None
-    uuid: AccountUuid | None = None
-    id: int | None = None
-    native_id: str | None = None
-    """What its gateway calls the session, where such names are local to a gateway."""
-
-
-class InstanceChanges(TypedDict, total=False):
-    """What an operator may say of an instance. What is absent stays; None takes a limit away."""
-
-    driver: str
-    name: str
-    capacity: int | None
-    memory_limit_mb: float | None
-    sends_limit_per_s: float | None
-    labels: Mapping[str, str]
-    mode: InstanceMode
-    storage: str | None
-    sealed_key: str | None
-
-
-class WorkspaceChanges(TypedDict, total=False):
-    """What may be set of a workspace. What is absent stays; a region of None is the settings' again, and a limit of
-    None is none."""
-
-    name: str
-    region: str | None
-    bare_digits: Bare
-    rate_limit: RateLimit | None
 
 
 class Directory(HandedOut, Keys, Protocol):

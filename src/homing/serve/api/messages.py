@@ -5,12 +5,12 @@ from typing import Annotated, Any
 from litestar import Request, Response, Router, get, post
 from litestar.params import HeaderParameter, JSONBody, QueryParameter
 
+from homing.flows.sending.accept import KEY_MAX
 from homing.model.errors import Code, Problem
 from homing.serve import views
 from homing.serve.api.context import READ, Asking, Limit, Ref, TheGateway, WorkspaceFilter, seen_workspace
 from homing.serve.bodies import SendBody
 from homing.serve.http.described import also
-from homing.serve.sends import KEY_MAX
 from homing.serve.views import MessagesView, MessageView, SentView, UnknownView
 
 
