@@ -48,6 +48,7 @@ class LiveFleet:
         self._directory, self._drivers, self._clock, self._refresh_s = directory, drivers, clock, refresh_s
         self.default_url = default_url
         self._roster = Roster()
+        self._read: Mapping[InstanceUrl, Instance] = {}
         self._changed = asyncio.Event()
         self._withheld: dict[InstanceUrl, Withheld] = {}
         self._declared = {family: Declared(drivers.of(family), clock) for family in drivers.families()}
@@ -101,11 +102,12 @@ class LiveFleet:
     def withhold(self, url: InstanceUrl, why: str | None) -> None:
         """From now on only look at this address, where a gateway of another family answers; None: that has passed."""
         if why is None:
-            if self._withheld.pop(url, None) is not None:
-                self._changed.set()  # its mode is the directory's again
-            return
-        self._withheld[url] = Withheld(self._drivers.of(self._family(url)), why)
-        self._roster = self._as_withheld(self._roster.instances)
+            changed = self._withheld.pop(url, None) is not None
+        else:
+            changed = url not in self._withheld
+            self._withheld[url] = Withheld(self._drivers.of(self._family(url)), why)
+        if changed:
+            self._roster = self._as_withheld(self._read)
 
     async def recognise(self, url: InstanceUrl, *, timeout_s: float) -> Recognised | Fault | None:
         """What answers at an address; None where nobody can ask."""
@@ -135,7 +137,7 @@ class LiveFleet:
             now = instances.get(url)
             if now is not None and now.driver != known.driver:
                 self._withheld.pop(url, None)
-        self._roster = self._as_withheld(instances)
+        self._read, self._roster = instances, self._as_withheld(instances)
         self._drivers.keys.know(instances)
         self.names.know(named, instances)
 
