@@ -7,14 +7,14 @@ from homing.flows.background.alerts import AlertBook
 from homing.flows.background.observing import Observing
 from homing.flows.discovery.incarnations import Looking
 from homing.flows.failover.keeper import Keeper
-from homing.flows.failover.restoring import Known, Restoring
+from homing.flows.failover.restoring import KnownInstances, Restoring
 from homing.flows.failover.watching import Watching
 from homing.flows.moves.move_jobs import Rehoming
 from homing.ports import Clock, Fleet
 from homing.store.opened import Stores
 
 
-class Kept(Protocol):
+class Restorers(Protocol):
     """What brings sessions back."""
 
     @property
@@ -31,7 +31,7 @@ def restoring_of(
     settings: Settings,
     stores: Stores,
     fleet: Fleet,
-    kept: Kept,
+    kept: Restorers,
     observing: Observing,
     alerts: AlertBook,
     clock: Clock,
@@ -42,7 +42,7 @@ def restoring_of(
         stores.directory,
         fleet,
         Looking(fleet, watching.refused_ago_s),
-        Known(watching.boot_of, watching.health_of),
+        KnownInstances(watching.boot_of, watching.health_of),
         observing.gate(kept.rehoming),
         stores.work,
         alerts,

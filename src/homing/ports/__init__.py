@@ -35,7 +35,7 @@ from homing.model.fleet import (
 from homing.model.fleet import (
     InstanceLoad as InstanceLoad,
 )
-from homing.model.instances.events import Event, Meaning, Report, Sign, Signed, Taken
+from homing.model.instances.events import DeliveryEvidence, Event, Meaning, Report, Signed, Taken
 from homing.model.instances.gateways import Traits
 from homing.model.instances.vault import VaultSealed as VaultSealed
 from homing.model.instances.vault import Vouched as Vouched
@@ -409,7 +409,14 @@ class Events(Protocol):
     """What instances reported, in the order of its storing. Raises StoreUnavailable."""
 
     async def store(
-        self, report: Report, *, event_id: str, at: datetime, meaning: Meaning, signed: Signed | None, sign: Sign | None
+        self,
+        report: Report,
+        *,
+        event_id: str,
+        at: datetime,
+        meaning: Meaning,
+        signed: Signed | None,
+        sign: DeliveryEvidence | None,
     ) -> Taken:
         """Store the report unless its signature or its meaning is there already; one transaction.
 

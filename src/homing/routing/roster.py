@@ -48,7 +48,8 @@ class LiveFleet:
         self._directory, self._drivers, self._clock, self._refresh_s = directory, drivers, clock, refresh_s
         self.default_url = default_url
         self._roster = Roster()
-        self._read: Mapping[InstanceUrl, Instance] = {}
+        self._turned: dict[InstanceUrl, InstanceMode] = {}
+        """Where a gateway of another family answers, and is observed for as long: the mode of before."""
         self._changed = asyncio.Event()
         self._withheld: dict[InstanceUrl, Withheld] = {}
         self._declared = {family: Declared(drivers.of(family), clock) for family in drivers.families()}
@@ -102,12 +103,14 @@ class LiveFleet:
     def withhold(self, url: InstanceUrl, why: str | None) -> None:
         """From now on only look at this address, where a gateway of another family answers; None: that has passed."""
         if why is None:
-            changed = self._withheld.pop(url, None) is not None
-        else:
-            changed = url not in self._withheld
-            self._withheld[url] = Withheld(self._drivers.of(self._family(url)), why)
-        if changed:
-            self._roster = self._as_withheld(self._read)
+            self._withheld.pop(url, None)
+            self._turn(url, self._turned.pop(url, None))
+            return
+        self._withheld[url] = Withheld(self._drivers.of(self._family(url)), why)
+        known = self._roster.instances.get(url)
+        if known is not None and url not in self._turned:
+            self._turned[url] = known.mode
+            self._turn(url, InstanceMode.OBSERVE)
 
     async def recognise(self, url: InstanceUrl, *, timeout_s: float) -> Recognised | Fault | None:
         """What answers at an address; None where nobody can ask."""
@@ -137,7 +140,10 @@ class LiveFleet:
             now = instances.get(url)
             if now is not None and now.driver != known.driver:
                 self._withheld.pop(url, None)
-        self._read, self._roster = instances, self._as_withheld(instances)
+        self._roster = Roster(instances)
+        self._turned = {url: instances[url].mode for url in self._turned if url in instances and url in self._withheld}
+        for url in self._turned:
+            self._turn(url, InstanceMode.OBSERVE)
         self._drivers.keys.know(instances)
         self.names.know(named, instances)
 
@@ -155,12 +161,11 @@ class LiveFleet:
                 log.warning("The list of instances could not be read again", error=str(error))
                 await self._clock.sleep(1.0)
 
-    def _as_withheld(self, instances: Mapping[InstanceUrl, Instance]) -> Roster:
-        """Where a gateway of another family answers, it is observed, whatever the directory says."""
-        observed = {
-            url: replace(instances[url], mode=InstanceMode.OBSERVE) for url in self._withheld.keys() & instances
-        }
-        return Roster({**instances, **observed})
+    def _turn(self, url: InstanceUrl, mode: InstanceMode | None) -> None:
+        """The instance is in this mode from now on, whatever the directory says; None: as it is."""
+        known = self._roster.instances.get(url)
+        if known is not None and mode is not None and known.mode is not mode:
+            self._roster = Roster({**self._roster.instances, url: replace(known, mode=mode)})
 
     def _family(self, url: InstanceUrl) -> str:
         """The family whose driver speaks to it; the default one for what no driver of ours speaks to."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from homing.model.audit import Entry, Verdict
+from homing.model.audit import ChainVerdict, Entry
 
 
 class EntryView(msgspec.Struct):
@@ -84,7 +84,7 @@ def entry(entry: Entry) -> EntryView:
     )
 
 
-def verdict(verdict: Verdict) -> VerdictView:
+def verdict(verdict: ChainVerdict) -> VerdictView:
     head, broken = verdict.head, verdict.broken
     return VerdictView(
         holds=verdict.holds,

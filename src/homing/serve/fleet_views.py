@@ -10,12 +10,12 @@ from homing.decide.fleet.brake import Clear, Engaged
 from homing.flows.failover.exits import Exited
 from homing.flows.moves.prospects import Prospect
 from homing.flows.operations.drain import Drain, Stuck
-from homing.flows.operations.migrate import Wanted
+from homing.flows.operations.migrate import MigrationRequest
 from homing.flows.operations.rebalance import Balanced
 from homing.flows.webhooks.unknown_senders import UnknownSender
 from homing.model.alerts import Alert
 from homing.model.fleet import Capabilities, InstanceLoad, Move
-from homing.model.instances.health import MISCONFIGURED, Judged, shown_state
+from homing.model.instances.health import MISCONFIGURED, HealthJudgment, shown_state
 from homing.model.instances.leases import Incarnation
 from homing.model.sends.faults import Fault
 from homing.ports import InstanceHealth
@@ -253,7 +253,7 @@ def capabilities(can: Capabilities) -> dict[str, bool | list[str]]:
 
 
 def judge(
-    shown: InstanceView, judged: Judged | None, boot: Incarnation | None, misconfigured: str | None = None
+    shown: InstanceView, judged: HealthJudgment | None, boot: Incarnation | None, misconfigured: str | None = None
 ) -> None:
     """Add how the instance is judged, the lease of its newest boot, and why it does not work as it is set up."""
     if judged is not None:
@@ -322,7 +322,7 @@ def move(move: Move) -> MoveView:
     )
 
 
-def wanted(wanted: Wanted) -> WantedView:
+def wanted(wanted: MigrationRequest) -> WantedView:
     account = wanted.account
     return WantedView(
         account_id=account.id,

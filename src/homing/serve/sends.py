@@ -34,7 +34,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """An HTTP answer, ready to be written."""
 
     status: int
@@ -70,7 +70,7 @@ class SendEndpoint:
         for task in self._driving:
             task.cancel()
 
-    async def answer(self, raw: bytes, authorization: str | None, key: str | None) -> Answer:
+    async def answer(self, raw: bytes, authorization: str | None, key: str | None) -> HttpAnswer:
         """The answer to one send; every way that it can fail is an answer too."""
         try:
             caller = await recognised(self._keyring, authorization)
@@ -81,7 +81,7 @@ class SendEndpoint:
         answer.headers.update(charged.headers)
         return answer
 
-    async def _of(self, caller: Caller, raw: bytes, key: str | None) -> Answer:
+    async def _of(self, caller: Caller, raw: bytes, key: str | None) -> HttpAnswer:
         began_s = self._clock.monotonic()
         try:
             allow(caller, Scope.SEND)
@@ -175,12 +175,12 @@ def _answer(text: Text, outcome: Outcome, took_s: float) -> StoredAnswer:
             return StoredAnswer(document["status"], document | waiting)
 
 
-def _told(answer: StoredAnswer) -> Answer:
+def _told(answer: StoredAnswer) -> HttpAnswer:
     media_type = problems.PROBLEM_JSON if "code" in answer.body else problems.JSON
     headers = problems.retry_after(answer.status, answer.body.get("retry_after_s"))
-    return Answer(answer.status, _encode(answer.body), headers, media_type)
+    return HttpAnswer(answer.status, _encode(answer.body), headers, media_type)
 
 
-def _problem(problem: Problem) -> Answer:
+def _problem(problem: Problem) -> HttpAnswer:
     told = problems.document(problem, success=False)
-    return Answer(told["status"], _encode(told), problems.headers(problem), problems.PROBLEM_JSON)
+    return HttpAnswer(told["status"], _encode(told), problems.headers(problem), problems.PROBLEM_JSON)

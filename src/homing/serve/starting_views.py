@@ -5,15 +5,15 @@ from collections.abc import Sequence
 
 import msgspec
 
-from homing.decide.starting.restoring import Blocked, Leave, Present, Start, Vanished, Verdict, Wait
-from homing.flows.failover.restoring import Judged
+from homing.decide.starting.restoring import Blocked, LeaveAlone, Present, StartAgain, Vanished, Verdict, Wait
+from homing.flows.failover.restoring import RestoreJudgment
 
 _WORDS: dict[type[Verdict], str] = {
-    Start: "start",
+    StartAgain: "start",
     Wait: "wait",
     Blocked: "blocked",
     Vanished: "alert",
-    Leave: "leave",
+    LeaveAlone: "leave",
     Present: "present",
 }
 
@@ -37,12 +37,12 @@ class StartedAllView(msgspec.Struct):
     sessions: list[MissingView]
 
 
-def started_all(judged: Sequence[Judged]) -> StartedAllView:
+def started_all(judged: Sequence[RestoreJudgment]) -> StartedAllView:
     counts = Counter(_WORDS[type(each.verdict)] for each in judged)
     return StartedAllView(dict(counts), [_missing(each) for each in judged if not isinstance(each.verdict, Present)])
 
 
-def _missing(judged: Judged) -> MissingView:
+def _missing(judged: RestoreJudgment) -> MissingView:
     verdict, session = judged.verdict, judged.recorded
     after_s = round(verdict.after_s, 1) if isinstance(verdict, Wait) else None
     word = _WORDS[type(verdict)]

@@ -6,7 +6,7 @@ import msgspec
 
 from homing.decide.knowledge.identity import phone_of
 from homing.decide.knowledge.stray_sessions import Stray, StrayKind
-from homing.flows.discovery.stray_sessions import Found
+from homing.flows.discovery.stray_sessions import StraysFound
 
 
 class StrayView(msgspec.Struct):
@@ -59,5 +59,5 @@ def _adopting(stray: Stray) -> str:
     return f"homing accounts create {f'+{phone}' if phone else 'PHONE'}{workspace} {named} --no-start"
 
 
-def strays(url: str, found: Found) -> StraysView:
+def strays(url: str, found: StraysFound) -> StraysView:
     return StraysView(url, found.count, [stray(each) for each in found.named])

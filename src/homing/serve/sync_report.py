@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from homing.decide.knowledge.sync import Checked, Result
+from homing.decide.knowledge.sync import Checked, SyncResult
 from homing.flows.discovery.sync import SyncReport
 from homing.serve import stray_views
 
@@ -17,10 +17,10 @@ def shown(report: SyncReport, checks: list[Checked] | None = None) -> dict[str, 
     told = {
         "run_id": report.run_id,
         "found": report.found,
-        **{result.value: report.counts[result] for result in Result},
+        **{result.value: report.counts[result] for result in SyncResult},
         "duplicates": report.duplicates,
         "updates": [_change(checked) for checked in report.updates],
-        "attention": [_check(checked) for checked in report.told if checked.result is not Result.UPDATED],
+        "attention": [_check(checked) for checked in report.told if checked.result is not SyncResult.UPDATED],
         "oddities": report.oddities,
         "strays": report.strays.count,
         "stray_sessions": [msgspec.to_builtins(stray_views.stray(each)) for each in report.strays.named],

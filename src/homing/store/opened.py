@@ -17,7 +17,7 @@ from homing.ports import (
 )
 from homing.ports.adopting import Adoptions
 from homing.ports.doubts import RestartClaims
-from homing.ports.logins import Logins
+from homing.ports.logins import LoginStore
 from homing.ports.watch_log import WatchLog
 from homing.store.db.database import Database
 
@@ -39,6 +39,6 @@ class Stores:
     audit: Audit
     proof: WriteProof
     restart_claims: RestartClaims
-    logins: Logins
+    logins: LoginStore
     adoptions: Adoptions
     watch_log: WatchLog

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from homing.cli.sources.gateway import Gateway
+from homing.cli.sources.gateway import GatewayClient
 from homing.cli.sources.source import gateway
 from homing.cli.terminal.options import AsJson, Labels, labels
 from homing.cli.terminal.output import Columns, Row, instant, moment, note, print_json, print_rows
@@ -164,7 +164,7 @@ _WOULD: Columns = {
 }
 
 
-def _status(asked: Gateway, urls: list[str], *, as_json: bool) -> int:
+def _status(asked: GatewayClient, urls: list[str], *, as_json: bool) -> int:
     """Of all instances, or of these."""
     pages = [asked.get("/instances/adoption", url=url) for url in urls] or [asked.get("/instances/adoption")]
     document = {

@@ -12,7 +12,7 @@ from sqlalchemy import URL
 
 from homing.cli.sources.source import Document
 from homing.cli.terminal.acting import act
-from homing.cli.terminal.amounts import Rate
+from homing.cli.terminal.amounts import RateAmount
 from homing.cli.terminal.stops import CannotStart, NeedsAttention, problem
 from homing.compose import open_exits, open_stores
 from homing.compose.waiting import until_there
@@ -24,7 +24,7 @@ from homing.flows.failover.exits import Exited
 from homing.flows.moves.move_jobs import KIND as REHOME
 from homing.model.access import Key, RateLimit, Scope
 from homing.model.alerts import Alert, Subject
-from homing.model.audit import Entry, Verdict, carrying_out
+from homing.model.audit import ChainVerdict, Entry, carrying_out
 from homing.model.errors import Problem
 from homing.model.fleet import (
     Account,
@@ -207,7 +207,7 @@ class DatabaseSource:
         return {"data": [_key_view(key) for key in keys], "next": None}
 
     def create_key(
-        self, *, workspace: int | None, scope: str, name: str, expires_at: datetime | None, rate: Rate | None
+        self, *, workspace: int | None, scope: str, name: str, expires_at: datetime | None, rate: RateAmount | None
     ) -> Document:
         key, secret = new_key(
             SystemEntropy(),
@@ -253,7 +253,7 @@ class DatabaseSource:
         return _plain(views.page([audit_views.entry(row) for row in told(story)], limit))
 
     def verify_audit(self) -> Document:
-        async def story() -> Verdict:
+        async def story() -> ChainVerdict:
             async with open_stores(self._settings) as stores:
                 return await Auditing(stores.audit, SystemClock(), self._settings.audit_keys).verify()
 
@@ -359,7 +359,7 @@ def _key_view(key: Key, secret: str = "") -> Document:
     return _plain(views.key(key, secret, now=SystemClock().now()))
 
 
-def _limit(rate: Rate | None) -> RateLimit | None:
+def _limit(rate: RateAmount | None) -> RateLimit | None:
     return None if rate is None else RateLimit(**rate)
 
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import structlog
 
 from homing.decide.knowledge import observation
-from homing.decide.moves.next_step import Wish
+from homing.decide.moves.next_step import MoveRequest
 from homing.model.alerts import About, AlertKind, Subject
 from homing.model.fleet import InstanceLoad, InstanceMode, InstanceUrl, SessionId
 from homing.model.instances.observing import Agreement, ObservationReport, Watched, WouldHave, WouldKind
@@ -46,7 +46,7 @@ _Key = tuple[InstanceUrl, WouldKind, SessionId]
 class Wishing(Protocol):
     """Where wishes are entered."""
 
-    async def want(self, wishes: Sequence[Wish]) -> int: ...
+    async def want(self, wishes: Sequence[MoveRequest]) -> int: ...
 
 
 class Observing:
@@ -196,8 +196,8 @@ class _Gate:
     def __init__(self, observing: Observing, wishes: Wishing) -> None:
         self._observing, self._wishes = observing, wishes
 
-    async def want(self, wishes: Sequence[Wish]) -> int:
-        allowed: list[Wish] = []
+    async def want(self, wishes: Sequence[MoveRequest]) -> int:
+        allowed: list[MoveRequest] = []
         for wish in wishes:
             url = next((each for each in (wish.from_url, wish.to_url) if self._observing.observes(each)), None)
             if url is None:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from homing.model.errors import Code
 from homing.model.fleet import Instance, InstanceUrl, ListedSession, NoList, SessionId, SessionList
-from homing.model.instances.gateways import Gateway, Recognised
+from homing.model.instances.gateways import Recognised, RecognisedGateway
 from homing.model.sends.faults import Fault, Phase
 from homing.ports import Driver, InstanceHealth
 
@@ -84,7 +84,7 @@ class _Taken:
     family: str
     certainty: Certainty
     reason: str
-    gateway: Gateway | None = None
+    gateway: RecognisedGateway | None = None
 
 
 async def gateway_at(recogniser: Recogniser, url: InstanceUrl, stranger: AskedAddress) -> FoundGateway | NotAdopted:

@@ -17,7 +17,7 @@ import msgspec
 from homing.model.fleet import SessionId
 from homing.ports import StoreUnavailable
 from homing.serve import fleet_views
-from homing.serve.feed import Place
+from homing.serve.feed import StreamPlace
 from homing.serve.gateway import Gateway
 from homing.serve.state.book import Scope
 from homing.serve.state.finding import in_order
@@ -159,7 +159,7 @@ class StateFeed:
         await self.live.close()
 
     async def stream(
-        self, place: Place, scope: Scope, resumed: str | None, allowed: Callable[[], bool]
+        self, place: StreamPlace, scope: Scope, resumed: str | None, allowed: Callable[[], bool]
     ) -> AsyncIterator[bytes]:
         """Frames for as long as the watcher stays and is allowed to."""
         place.begun = True

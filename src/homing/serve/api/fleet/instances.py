@@ -11,7 +11,7 @@ from homing.decide.fleet.capacity import Load
 from homing.decide.fleet.own_keys import SALT_BYTES
 from homing.decide.moves import movable
 from homing.decide.reports.speakers import ASKS_FOR_ITS_SESSIONS
-from homing.flows.operations.joining import RECOGNISE_TIMEOUT_S, Found, family_of, found_at
+from homing.flows.operations.joining import RECOGNISE_TIMEOUT_S, GatewayFound, family_of, found_at
 from homing.model.alerts import Subject
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Instance, InstanceLoad, InstanceMode, InstanceState, InstanceUrl
@@ -154,7 +154,7 @@ def _key_salt(gateway: Gateway, driver: str) -> str | None:
     return gateway.entropy.token(SALT_BYTES).hex()
 
 
-async def _found(gateway: Gateway, url: InstanceUrl, data: InstanceBody) -> tuple[str, Found]:
+async def _found(gateway: Gateway, url: InstanceUrl, data: InstanceBody) -> tuple[str, GatewayFound]:
     """Its driver, and what answers there; with `force`, what would have been refused is its warning."""
     if url in {known.url for known in await gateway.stores.directory.instances()}:
         raise Problem(Code.ALREADY_EXISTS, f"the instance {url} is known already")
@@ -168,7 +168,7 @@ async def _found(gateway: Gateway, url: InstanceUrl, data: InstanceBody) -> tupl
     except Problem as problem:
         if not data.force or problem.code is Code.ADDRESS_REFUSED:
             raise
-        return family, Found(warning=problem.detail)
+        return family, GatewayFound(warning=problem.detail)
 
 
 def _spoken(gateway: Gateway, family: str) -> None:
