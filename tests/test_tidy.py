@@ -19,6 +19,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "flows": {"model", "decide", "ports", "flows"},
     "drivers": {"model", "ports", "drivers"},
     "store": {"model", "decide", "ports", "store"},
+    "imports": {"model", "ports", "imports"},
     "routing": {"model", "ports", "drivers"},
     "serve": {"model", "decide", "ports", "flows", "drivers", "store", "routing", "config", "serve", "world", ""},
     "world": set(),
@@ -93,6 +94,15 @@ def test_files_and_functions_stay_readable(path: Path) -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             size = (node.end_lineno or node.lineno) - node.lineno
             assert size <= FUNCTION_LINES_MAX, f"{node.name} has {size} lines"
+
+
+def test_no_two_classes_have_one_name() -> None:
+    where: dict[str, list[str]] = {}
+    for path in sorted((SRC / "homing").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                where.setdefault(node.name, []).append(str(path.relative_to(SRC)))
+    assert {name: files for name, files in where.items() if len(files) > 1} == {}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SRC)))

@@ -12,6 +12,7 @@ from homing.store.db.opening import open_database
 from homing.store.db.write_proof import SqlWriteProof
 from homing.store.directory.adopting import SqlAdoptions
 from homing.store.directory.directory import SqlDirectory
+from homing.store.directory.importing import SqlImports
 from homing.store.grants.grants import SqlGrants
 from homing.store.grants.leases import SqlLeases
 from homing.store.notices.notices import StagedNotices
@@ -75,4 +76,5 @@ def stores_on(
         logins=SqlLogins(database),
         adoptions=SqlAdoptions(database, notices, clock),
         watch_log=SqlWatchLog(database),
+        imports=SqlImports(database, notices, clock),
     )

@@ -11,7 +11,7 @@ from homing.drivers.declared import Declared
 from homing.drivers.native_names import NativeNames
 from homing.drivers.observed import ObservedDriver
 from homing.drivers.recognition.withheld import Withheld
-from homing.model.fleet import Capabilities, Instance, InstanceMode, InstanceUrl
+from homing.model.fleet import Capabilities, InstanceMode, InstanceUrl
 from homing.model.instances.gateways import DEFAULT_FAMILY, Recognised, Traits
 from homing.model.sends.faults import Fault
 from homing.ports import (

@@ -17,6 +17,7 @@ from homing.ports import (
 )
 from homing.ports.adopting import Adoptions
 from homing.ports.doubts import RestartClaims
+from homing.ports.importing import ImportStore
 from homing.ports.logins import LoginStore
 from homing.ports.watch_log import WatchLog
 from homing.store.db.database import Database
@@ -42,3 +43,4 @@ class Stores:
     logins: LoginStore
     adoptions: Adoptions
     watch_log: WatchLog
+    imports: ImportStore

@@ -7,12 +7,13 @@ Whoever wants something done asks here first. That nothing reaches such an insta
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
 from homing.decide.knowledge import observation
 from homing.decide.moves.next_step import MoveRequest
+from homing.flows.moves.requests import MoveRequests
 from homing.model.alerts import About, AlertKind, Subject
 from homing.model.fleet import InstanceLoad, InstanceMode, InstanceUrl, SessionId
 from homing.model.instances.observing import Agreement, ObservationReport, Watched, WouldHave, WouldKind
@@ -41,12 +42,6 @@ NOT_RAISED = frozenset({
 else's phone is raised all the same: whoever observes has to know."""
 
 _Key = tuple[InstanceUrl, WouldKind, SessionId]
-
-
-class Wishing(Protocol):
-    """Where wishes are entered."""
-
-    async def want(self, wishes: Sequence[MoveRequest]) -> int: ...
 
 
 class Observing:
@@ -101,7 +96,7 @@ class Observing:
         self.would(WouldKind.ALERT, url, session, f"{kind.value}: {reason}")
         return True
 
-    def gate(self, wishes: Wishing) -> Wishing:
+    def gate(self, wishes: MoveRequests) -> MoveRequests:
         """The same, for wishes that nobody asked for: those about sessions of observed instances are not entered."""
         return _Gate(self, wishes)
 
@@ -193,7 +188,7 @@ def _instance_of(subject: Subject, told: Mapping[str, Any]) -> InstanceUrl | Non
 class _Gate:
     """Wishes, but for those that concern observed instances."""
 
-    def __init__(self, observing: Observing, wishes: Wishing) -> None:
+    def __init__(self, observing: Observing, wishes: MoveRequests) -> None:
         self._observing, self._wishes = observing, wishes
 
     async def want(self, wishes: Sequence[MoveRequest]) -> int:
