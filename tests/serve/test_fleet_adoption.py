@@ -14,7 +14,7 @@ from homing.model.fleet import InstanceUrl
 from homing.model.urls import normal
 from homing.serve.app import Application
 from homing.serve.callers.keyring import new_key
-from tests.models.gateways import MODELS, Model
+from simulated_gateways import MODELS, Model
 
 ALL = sorted(MODELS)
 NO_PHONES = frozenset({"wppconnect"})

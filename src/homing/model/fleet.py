@@ -5,7 +5,7 @@ process). The *placement* of a session is our record of where that is. Records c
 them: of two placements of one session, the one with the higher epoch is the later.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, NewType, Self
@@ -91,10 +91,19 @@ class Capabilities:
     """The types of messages that it takes."""
     reaches: frozenset[AddressKind] = frozenset({AddressKind.PHONE})
     """The kinds of addresses that it sends to."""
+    quotes: frozenset[MessageType] = frozenset()
+    """The types with which it answers an earlier message (`reply_to`)."""
+    mentions: frozenset[MessageType] = frozenset()
+    """The types in which it names people (`mentions`)."""
     check_numbers: bool = False
     """It tells whether a number is on WhatsApp, and under which address."""
     mark_read: bool = False
     show_typing: bool = False
+
+    def by_name(self) -> dict[str, bool | list[str]]:
+        """As it is told to others; what there are several of, in alphabetical order."""
+        said = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: value if isinstance(value, bool) else sorted(value) for name, value in said.items()}
 
     def without_message_id(self) -> Self:
         """The same, after the instance was seen to answer with another message id than the one we chose."""

@@ -19,14 +19,25 @@ from homing.model.fleet import AccountUuid, ContactUuid, Route
 from homing.model.sends.messages import StoredAnswer
 from homing.model.sends.sending import NotSent, Outcome, Sent, Text, Unknown
 from homing.ports import Clock, StoreUnavailable
-from homing.serve.bodies import SendBody
+from homing.serve.api.fields import Phone, Positive, Uuid
 from homing.serve.callers.access import Caller, allow, recognised
 from homing.serve.callers.keyring import Keyring
 from homing.serve.callers.rate_limits import RateLimits
 from homing.serve.callers.workspaces import Workspaces
-from homing.serve.content import content_of
+from homing.serve.content import ContentFields, content_of
 from homing.serve.http import problems, readable
 from homing.serve.metrics import Metrics
+
+
+class SendBody(ContentFields, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """A message to one chat, which is named by `contact_uuid` or by `phone`: a number in any form, or an address such
+    as `628…@c.us`, `…@g.us`, `…@lid`, `…@newsletter` and `status@broadcast`."""
+
+    account_uuid: Uuid
+    workspace_id: Positive | None = None
+    contact_uuid: Uuid | None = None
+    phone: Phone | None = None
+
 
 _CUT_OFF = "the gateway was ended before the send was; whether the message left is not known"
 _decode = msgspec.json.Decoder(SendBody).decode

@@ -9,9 +9,10 @@ from typing import Any
 
 from homing.drivers import reading
 from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, GatewayDriver, now_s, quoted, unsent
+from homing.drivers.contents import Unsendable
 from homing.drivers.http.wire import Reply
 from homing.drivers.values import measure_in
-from homing.drivers.wppconnect import answers
+from homing.drivers.wppconnect import answers, messages
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, SessionId, SessionStatus
 from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
@@ -27,7 +28,13 @@ class WppconnectDriver(GatewayDriver):
 
     family = "wppconnect"
     title = "WPPConnect Server"
-    base = Capabilities(stop_keeps_login=True)
+    base = Capabilities(
+        stop_keeps_login=True,
+        sends=messages.SENDS,
+        reaches=messages.REACHES,
+        quotes=messages.QUOTES,
+        mentions=messages.MENTIONS,
+    )
     checked = ("2.10.4", "2.10.4")
     traits = Traits(
         title,
@@ -85,8 +92,11 @@ class WppconnectDriver(GatewayDriver):
 
     async def send(self, instance: InstanceUrl, message: OutgoingText, *, timeout_s: float) -> Receipt | Fault:
         until = now_s() + timeout_s
-        told = {"phone": message.recipient_phone, "isGroup": False, "message": message.text}
-        reply = await self._session_call("POST", instance, message.session_id, "send-message", told, until)
+        try:
+            told = messages.told_of(message)
+        except Unsendable as error:
+            return self.cannot(f"send it: {error}; nothing was sent")
+        reply = await self._session_call("POST", instance, message.session_id, told.path, told.body, until)
         return reply if isinstance(reply, Fault) else answers.receipt_of(reply, self.secrets(instance))
 
     async def open_one(self, instance: InstanceUrl, session: SessionStart, until: float) -> ListedSession | Fault:

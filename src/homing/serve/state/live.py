@@ -26,8 +26,7 @@ from homing.ports import (
     PlacementChanged,
     StoreUnavailable,
 )
-from homing.serve import fleet_views
-from homing.serve.fleet_views import BrakeView
+from homing.serve.api.fleet.instance_shapes import BrakeView, brake_view
 from homing.serve.gateway import Gateway
 from homing.serve.state.book import Scope, SessionBook
 from homing.serve.state.finding import Finder
@@ -88,7 +87,7 @@ class LiveState:
         self._away: frozenset[InstanceUrl] = frozenset()
         self._alerts: frozenset[Alert] = frozenset()
         self._alerts_of: dict[SessionId, set[AlertKind]] = {}
-        self._brake: BrakeView = fleet_views.brake(gateway.keeper.brake)
+        self._brake: BrakeView = brake_view(gateway.keeper.brake)
         self._dirty: set[SessionId] = set()
         self._moves_dirty, self._read_all_at_s = True, float("-inf")
         self._cleared = False
@@ -215,7 +214,7 @@ class LiveState:
         self._restate(touched, change)
 
     def _look_at_brake(self, change: Change) -> None:
-        brake = fleet_views.brake(self._gateway.keeper.brake)
+        brake = brake_view(self._gateway.keeper.brake)
         if brake.engaged != self._brake.engaged or (brake.engaged and brake.reason != self._brake.reason):
             self._brake, change.other = brake, True
 

@@ -16,7 +16,7 @@ from homing.model.errors import Code, Problem
 from homing.model.fleet import InstanceMode, WorkspaceId
 from homing.model.instances.observing import ObservationReport, WouldHave
 from homing.serve.api.context import OPERATOR, Asking, Limit, TheGateway, operator, url_of
-from homing.serve.bodies import Labels, Positive, SessionName
+from homing.serve.api.fields import Labels, Positive, SessionName
 from homing.serve.http.described import also
 
 URLS_MAX = 200
