@@ -10,7 +10,9 @@ from homing.store.db.database import Database
 from homing.store.db.migrating import migrate
 from homing.store.db.opening import open_database
 from homing.store.db.write_proof import SqlWriteProof
+from homing.store.directory.adopting import SqlAdoptions
 from homing.store.directory.directory import SqlDirectory
+from homing.store.directory.importing import SqlImports
 from homing.store.grants.grants import SqlGrants
 from homing.store.grants.leases import SqlLeases
 from homing.store.notices.notices import StagedNotices
@@ -20,6 +22,7 @@ from homing.store.records.alerts import SqlAlerts
 from homing.store.records.audit import SqlAudit
 from homing.store.records.logins import SqlLogins
 from homing.store.records.reports import SqlEvents
+from homing.store.records.watch_log import SqlWatchLog
 from homing.store.sends.messages import SqlMessages
 from homing.store.work.queue import SqlWork
 from homing.store.work.schedules import SqlSchedules
@@ -71,4 +74,7 @@ def stores_on(
         proof=SqlWriteProof(database),
         restart_claims=directory,
         logins=SqlLogins(database),
+        adoptions=SqlAdoptions(database, notices, clock),
+        watch_log=SqlWatchLog(database),
+        imports=SqlImports(database, notices, clock),
     )
