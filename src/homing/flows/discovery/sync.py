@@ -42,6 +42,7 @@ from homing.model.fleet import (
 )
 from homing.model.instances.observing import Watched
 from homing.ports import Clock, Directory, Entropy, Meters
+from homing.ports.aside import Slices
 
 log = structlog.get_logger("homing")
 
@@ -49,6 +50,8 @@ T = TypeVar("T")
 
 BATCH = 1_000
 AT_ONCE = 16
+LINES_AT_ONCE = 100
+"""Lines of the log that are written before others have their turn."""
 TOLD_MAX = 10_000
 """Updates and sessions needing attention that a report names; beyond, they are only counted."""
 SECOND_LOOK_AFTER_S = 1.0
@@ -150,8 +153,18 @@ class Sync:
         report.execution_s = self._clock.monotonic() - began_s
         if not dry_run:
             await self._note_alerts(concluded, left, report)
-        _log_report(report)
+        await self._log(report)
         return report
+
+    async def _log(self, report: SyncReport) -> None:
+        slices = Slices(self._clock, LINES_AT_ONCE)
+        for checked in report.told:
+            _log_one(checked, report)
+            await slices.after()
+        counts = {result.value: report.counts[result] for result in SyncResult}
+        log.info(
+            "Sync finished", run_id=report.run_id, dry_run=report.dry_run, execution_s=report.execution_s, **counts
+        )
 
     # --- agreeing -----------------------------------------------------------------------------------------------
 
@@ -433,19 +446,16 @@ def _has_passed(alert: Alert, account: Account, now: datetime, seen: _Seen) -> b
             return False
 
 
-def _log_report(report: SyncReport) -> None:
-    for checked in report.told:
-        if checked.result is SyncResult.UPDATED:
-            log.warning(
-                "Would update instance URL" if report.dry_run else "Instance URL updated",
-                account_id=checked.account_id,
-                session_id=checked.session_id,
-                old_url=checked.old_url,
-                new_url=checked.new_url,
-                reason=checked.reason,
-                run_id=report.run_id,
-            )
-        elif checked.result in ATTENTION and report.dry_run:
-            log.warning("Session unreachable", session_id=checked.session_id, reason=checked.reason, dry_run=True)
-    counts = {result.value: report.counts[result] for result in SyncResult}
-    log.info("Sync finished", run_id=report.run_id, dry_run=report.dry_run, execution_s=report.execution_s, **counts)
+def _log_one(checked: Checked, report: SyncReport) -> None:
+    if checked.result is SyncResult.UPDATED:
+        log.warning(
+            "Would update instance URL" if report.dry_run else "Instance URL updated",
+            account_id=checked.account_id,
+            session_id=checked.session_id,
+            old_url=checked.old_url,
+            new_url=checked.new_url,
+            reason=checked.reason,
+            run_id=report.run_id,
+        )
+    elif checked.result in ATTENTION and report.dry_run:
+        log.warning("Session unreachable", session_id=checked.session_id, reason=checked.reason, dry_run=True)

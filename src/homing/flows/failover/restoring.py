@@ -140,7 +140,7 @@ class Restoring:
         """The lists first, the records after them: what was opened or stopped in between is in the records."""
         looks = dict(await self._looking.look([home.url for home in homes]))
         placed = await self._placed(homes)
-        short = [home for home in homes if _lacks_some(home, placed[home.url], looks[home.url])]
+        short = await self._short(homes, placed, looks)
         groups = self._could_hold(short)
         others = {url for home in short for url in groups[home.url]} - looks.keys()
         if others:
@@ -152,14 +152,27 @@ class Restoring:
         slices = Slices(self._clock)
         for home in homes:
             of_group = {url: looks[url] for url in groups.get(home.url, [home.url])}
-            judged += self._of_one(home, placed[home.url], of_group, jobs)
-            await slices.after(len(placed[home.url]))
+            judged += await self._of_one(home, placed[home.url], of_group, jobs, slices)
         return judged
 
-    def _of_one(
-        self, home: Instance, placed: Sequence[Recorded], looks: Looks, jobs: Collection[SessionId]
+    async def _short(
+        self, homes: Sequence[Instance], placed: Mapping[InstanceUrl, Sequence[Recorded]], looks: Looks
+    ) -> list[Instance]:
+        """Those that do not list all that they should run."""
+        short, slices = [], Slices(self._clock)
+        for home in homes:
+            if _lacks_some(home, placed[home.url], looks[home.url]):
+                short.append(home)
+            await slices.after(len(placed[home.url]))
+        return short
+
+    async def _of_one(
+        self, home: Instance, placed: Sequence[Recorded], looks: Looks, jobs: Collection[SessionId], slices: Slices
     ) -> list[RestoreJudgment]:
-        verdicts = {each.session_id: restoring.judge(each, home, looks, placed, self._policy) for each in placed}
+        verdicts: dict[SessionId, Verdict] = {}
+        for each in placed:
+            verdicts[each.session_id] = restoring.judge(each, home, looks, placed, self._policy)
+            await slices.after()
         if home.mode is InstanceMode.OBSERVE:
             self._note_would(home, placed, looks)
         busy = sum(restoring.is_opening(each, looks[home.url], self._policy) for each in placed)
