@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from homing.decide.hearing import ladder, standing
-from homing.decide.hearing.ladder import Able, Climb, DeafBudget, LeaveIt, Listen
+from homing.decide.hearing.ladder import Able, Climb, DeafBudget, Listen, NothingMore
 from homing.model.fleet import InstanceMode, SessionId, SessionStatus, Takeover
 from homing.model.hearing import (
     DeafPolicy,
@@ -70,7 +70,9 @@ def test_a_rung_is_gone_up_only_where_capability_and_policy_allow(
 
 def test_a_session_that_is_only_doubtful_is_left_alone() -> None:
     for hearing in (Hearing.HEARING, Hearing.DOUBTFUL):
-        assert isinstance(ladder.next_rung(replace(DEAF, hearing=hearing), STILL, ABLE, DeafPolicy.FULL, NOW), LeaveIt)
+        assert isinstance(
+            ladder.next_rung(replace(DEAF, hearing=hearing), STILL, ABLE, DeafPolicy.FULL, NOW), NothingMore
+        )
 
 
 def test_a_rung_is_given_time_to_show() -> None:

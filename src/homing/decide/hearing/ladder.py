@@ -87,13 +87,13 @@ class Listen:
 
 
 @dataclass(frozen=True, slots=True)
-class LeaveIt:
+class NothingMore:
     """Nothing is to be done: it hears, or all that may be tried was."""
 
     reason: str
 
 
-NextRung = Climb | Listen | LeaveIt
+NextRung = Climb | Listen | NothingMore
 
 
 def next_rung(
@@ -112,7 +112,7 @@ def next_rung(
     `touched` is when sessions of the fleet were last interrupted by a ladder; `held` is why none may be now.
     """
     if record.hearing is not Hearing.DEAF:
-        return LeaveIt(f"it is {record.hearing.value}")
+        return NothingMore(f"it is {record.hearing.value}")
     recent = [each for each in record.tried if now - each.began_at < budget.within]
     if (waits := _listening(record, verdict, now)) is not None:
         return waits
@@ -127,7 +127,7 @@ def next_rung(
             return Listen(now + LOOK_AGAIN, f"{rung.value} waits: {waits_for}")
         else:
             return Climb(rung, _why(rung, record, climbed), tuple(passed))
-    return LeaveIt("all that may be tried was tried")
+    return NothingMore("all that may be tried was tried")
 
 
 def _listening(record: HearingRecord, verdict: HearingVerdict, now: datetime) -> Listen | None:
