@@ -136,6 +136,10 @@ class Instance:
     """What its own key is derived from, with our secret; None: it was given none when it joined."""
     strays: int | None = None
     """How many sessions it listed that are not placed on it, when its list was last compared; None: not yet."""
+    sealed_key: str | None = field(default=None, repr=False)
+    """The key that its gateway wants, sealed; None: it has none of its own here."""
+    mode_since: datetime | None = None
+    """Since when its mode is what it is; None: since it joined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +245,8 @@ class Account:
     person: str | None = None
     """Whose phone it is: the E.164 digits by which its spellings are compared. None where that cannot be told."""
     linking: Linking = Linking()
+    native_id: str | None = None
+    """What its gateway calls its session, where such names are local to a gateway."""
 
     @property
     def session_id(self) -> SessionId:
@@ -277,6 +283,8 @@ class ListedSession:
     """Whose it is, by the gateway's word; None where it does not say."""
     surely_unlinked: bool = False
     """That it is `pairing` is a fact: its gateway tells a paired session that comes up from one that shows a code."""
+    native_id: str | None = None
+    """What its gateway calls it, where such names are local to a gateway (`homing.model.instances.native_names`)."""
 
     @property
     def can_send(self) -> bool:
