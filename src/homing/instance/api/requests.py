@@ -111,7 +111,7 @@ def media(body: Body) -> MediaRequest | RequestProblem:
     if not isinstance(url, str) or urlsplit(url).scheme not in ("http", "https"):
         return _bad("media_url must be an http or https URL")
     if content is None:
-        content = _node_content(body, url)
+        content = _content_by_name(body, url)
     if isinstance(content, RequestProblem):
         return content
     if not isinstance(content, MediaContent):
@@ -156,7 +156,7 @@ def _content(body: Body) -> Content | RequestProblem | None:
     return content if isinstance(words, str) and len(words) <= TEXT_MAX else _bad("content is not one of a message")
 
 
-def _node_content(body: Body, url: str) -> MediaContent | RequestProblem:
+def _content_by_name(body: Body, url: str) -> MediaContent | RequestProblem:
     name, caption = body.get("filename"), body.get("caption") or ""
     if not isinstance(caption, str) or len(caption) > TEXT_MAX:
         return _bad("Invalid caption")
