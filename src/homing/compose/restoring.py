@@ -4,16 +4,17 @@ from typing import Protocol
 
 from homing.config import Settings
 from homing.flows.background.alerts import AlertBook
+from homing.flows.background.observing import Observing
 from homing.flows.discovery.incarnations import Looking
 from homing.flows.failover.keeper import Keeper
-from homing.flows.failover.restoring import Known, Restoring
+from homing.flows.failover.restoring import KnownInstances, Restoring
 from homing.flows.failover.watching import Watching
 from homing.flows.moves.move_jobs import Rehoming
 from homing.ports import Clock, Fleet
 from homing.store.opened import Stores
 
 
-class Kept(Protocol):
+class Restorers(Protocol):
     """What brings sessions back."""
 
     @property
@@ -30,7 +31,8 @@ def restoring_of(
     settings: Settings,
     stores: Stores,
     fleet: Fleet,
-    kept: Kept,
+    kept: Restorers,
+    observing: Observing,
     alerts: AlertBook,
     clock: Clock,
 ) -> Restoring:
@@ -40,12 +42,13 @@ def restoring_of(
         stores.directory,
         fleet,
         Looking(fleet, watching.refused_ago_s),
-        Known(watching.boot_of, watching.health_of),
-        kept.rehoming,
+        KnownInstances(watching.boot_of, watching.health_of),
+        observing.gate(kept.rehoming),
         stores.work,
         alerts,
         clock,
         settings.restoring_policy,
         lambda: keeper.braked() or watching.may_grant(),
+        would=observing.would,
         by_itself=settings.homing_start_missing,
     )

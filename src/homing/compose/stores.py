@@ -11,7 +11,9 @@ from homing.store.db.migrating import migrate
 from homing.store.db.opening import open_database
 from homing.store.db.write_proof import SqlWriteProof
 from homing.store.deliveries.stores import SqlDeliveries, SqlEndpoints
+from homing.store.directory.adopting import SqlAdoptions
 from homing.store.directory.directory import SqlDirectory
+from homing.store.directory.importing import SqlImports
 from homing.store.grants.grants import SqlGrants
 from homing.store.grants.leases import SqlLeases
 from homing.store.notices.notices import StagedNotices
@@ -21,6 +23,7 @@ from homing.store.records.alerts import SqlAlerts
 from homing.store.records.audit import SqlAudit
 from homing.store.records.logins import SqlLogins
 from homing.store.records.reports import SqlEvents
+from homing.store.records.watch_log import SqlWatchLog
 from homing.store.sends.messages import SqlMessages
 from homing.store.work.queue import SqlWork
 from homing.store.work.schedules import SqlSchedules
@@ -74,4 +77,7 @@ def stores_on(
         logins=SqlLogins(database),
         endpoints=SqlEndpoints(database),
         deliveries=SqlDeliveries(database, notices),
+        adoptions=SqlAdoptions(database, notices, clock),
+        watch_log=SqlWatchLog(database),
+        imports=SqlImports(database, notices, clock),
     )

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import structlog
 
 from homing.decide.reports import meanings, signing
-from homing.decide.reports.meanings import Malformed, Unreadable
+from homing.decide.reports.meanings import Malformed, UnreadableBody
 from homing.decide.reports.speakers import Introduced
 from homing.flows.webhooks.intake import Intake
 from homing.flows.webhooks.speakers import Speakers
@@ -169,7 +169,7 @@ class IntakeEndpoint:
     async def _read(self, raw: bytes, reading: Callable[[], T]) -> T:
         try:
             return await self._unhurried(raw, reading)
-        except Unreadable as error:
+        except UnreadableBody as error:
             raise Problem(Code.MALFORMED_BODY, str(error)) from error
         except Malformed as error:
             raise Problem(Code.INVALID_REQUEST, str(error)) from error

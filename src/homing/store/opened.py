@@ -15,9 +15,12 @@ from homing.ports import (
     Work,
     WriteProof,
 )
+from homing.ports.adopting import Adoptions
 from homing.ports.deliveries import Deliveries, Endpoints
 from homing.ports.doubts import RestartClaims
-from homing.ports.logins import Logins
+from homing.ports.importing import ImportStore
+from homing.ports.logins import LoginStore
+from homing.ports.watch_log import WatchLog
 from homing.store.db.database import Database
 
 
@@ -38,6 +41,9 @@ class Stores:
     audit: Audit
     proof: WriteProof
     restart_claims: RestartClaims
-    logins: Logins
     endpoints: Endpoints
     deliveries: Deliveries
+    logins: LoginStore
+    adoptions: Adoptions
+    watch_log: WatchLog
+    imports: ImportStore

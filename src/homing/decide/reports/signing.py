@@ -20,7 +20,7 @@ _DIGITS_MAX = 15
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class ReportRefused:
     """A report that is not believed."""
 
     result: IntakeResult
@@ -32,18 +32,20 @@ def signature(secret: bytes, timestamp: str, body: bytes) -> str:
     return hmac.new(secret, timestamp.encode() + body, hashlib.sha256).hexdigest()
 
 
-def judge(secret: bytes, timestamp: str | None, given: str | None, body: bytes, now: datetime) -> Signed | Refused:
+def judge(
+    secret: bytes, timestamp: str | None, given: str | None, body: bytes, now: datetime
+) -> Signed | ReportRefused:
     """The signature, if it is genuine and fresh."""
     if not timestamp or not given:
-        return Refused(IntakeResult.BAD_SIGNATURE, "X-Timestamp and X-HMAC-Signature are both needed")
+        return ReportRefused(IntakeResult.BAD_SIGNATURE, "X-Timestamp and X-HMAC-Signature are both needed")
     if not (timestamp.isascii() and timestamp.isdecimal() and len(timestamp) <= _DIGITS_MAX):
-        return Refused(IntakeResult.BAD_SIGNATURE, "X-Timestamp is not a time in unix seconds")
+        return ReportRefused(IntakeResult.BAD_SIGNATURE, "X-Timestamp is not a time in unix seconds")
     expected = signature(secret, timestamp, body)
     if not hmac.compare_digest(expected.encode(), given.strip().lower().encode()):
-        return Refused(IntakeResult.BAD_SIGNATURE, "X-HMAC-Signature does not fit this timestamp and body")
+        return ReportRefused(IntakeResult.BAD_SIGNATURE, "X-HMAC-Signature does not fit this timestamp and body")
     skew_s = now.timestamp() - int(timestamp)
     if abs(skew_s) > WINDOW_S:
-        return Refused(IntakeResult.EXPIRED, _skewed(skew_s))
+        return ReportRefused(IntakeResult.EXPIRED, _skewed(skew_s))
     return Signed(expected, now + timedelta(seconds=REMEMBER_S))
 
 

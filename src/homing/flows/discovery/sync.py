@@ -17,7 +17,7 @@ import structlog
 from homing.decide.knowledge import reconcile, sync
 from homing.decide.knowledge.reconcile import Observations
 from homing.decide.knowledge.stray_sessions import Owner
-from homing.decide.knowledge.sync import ATTENTION, INACTIVE, Checked, Comparison, Result
+from homing.decide.knowledge.sync import ATTENTION, INACTIVE, Checked, Comparison, SyncResult
 from homing.flows.background.alerts import AlertBook, Unkept
 from homing.flows.background.link_alerts import LinkAlerts
 from homing.flows.discovery import phones
@@ -25,7 +25,7 @@ from homing.flows.discovery.claims import borne_out
 from homing.flows.discovery.corrections import correct
 from homing.flows.discovery.listings import Lists
 from homing.flows.discovery.phones import Identity
-from homing.flows.discovery.stray_sessions import Found, StraySessions
+from homing.flows.discovery.stray_sessions import StraySessions, StraysFound
 from homing.model.alerts import About, Alert, AlertKind, Subject
 from homing.model.fleet import (
     Account,
@@ -40,7 +40,9 @@ from homing.model.fleet import (
     SessionList,
     SessionStatus,
 )
+from homing.model.instances.observing import Watched
 from homing.ports import Clock, Directory, Entropy, Meters
+from homing.ports.aside import Slices
 
 log = structlog.get_logger("homing")
 
@@ -48,6 +50,8 @@ T = TypeVar("T")
 
 BATCH = 1_000
 AT_ONCE = 16
+LINES_AT_ONCE = 100
+"""Lines of the log that are written before others have their turn."""
 TOLD_MAX = 10_000
 """Updates and sessions needing attention that a report names; beyond, they are only counted."""
 SECOND_LOOK_AFTER_S = 1.0
@@ -62,17 +66,17 @@ class SyncReport:
     run_id: str
     dry_run: bool
     found: int = 0
-    counts: Counter[Result] = field(default_factory=Counter)
+    counts: Counter[SyncResult] = field(default_factory=Counter)
     duplicates: int = 0
     told: list[Checked] = field(default_factory=list)
     oddities: list[str] = field(default_factory=list)
-    strays: Found = field(default_factory=Found)
+    strays: StraysFound = field(default_factory=StraysFound)
     instance_calls: int = 0
     execution_s: float = 0.0
 
     @property
     def updates(self) -> list[Checked]:
-        return [checked for checked in self.told if checked.result is Result.UPDATED]
+        return [checked for checked in self.told if checked.result is SyncResult.UPDATED]
 
     @property
     def needs_attention(self) -> bool:
@@ -81,7 +85,7 @@ class SyncReport:
     @property
     def summary(self) -> str:
         """The counts, in one line."""
-        counts = ", ".join(f"{self.counts[result]} {result.value}" for result in Result)
+        counts = ", ".join(f"{self.counts[result]} {result.value}" for result in SyncResult)
         return f"{counts}, {self.duplicates} held twice, in {self.execution_s:.2f} s"
 
 
@@ -115,8 +119,10 @@ class Sync:
         identities: Identity | None = None,
         alerts: LinkAlerts | None = None,
         book: AlertBook | None = None,
+        watched: Callable[[Watched], None] = lambda _: None,
     ) -> None:
-        """`identities` hears which phones are reported for sessions."""
+        """`identities` hears which phones are reported for sessions, `watched` how each list agreed with the record."""
+        self._watched = watched
         self._directory, self._lists, self._identity = directory, lists, identities
         self._strays = StraySessions(directory, lists)
         self._alerts, self._book = alerts or LinkAlerts(), book or AlertBook(Unkept(), clock)
@@ -147,8 +153,18 @@ class Sync:
         report.execution_s = self._clock.monotonic() - began_s
         if not dry_run:
             await self._note_alerts(concluded, left, report)
-        _log_report(report)
+        await self._log(report)
         return report
+
+    async def _log(self, report: SyncReport) -> None:
+        slices = Slices(self._clock, LINES_AT_ONCE)
+        for checked in report.told:
+            _log_one(checked, report)
+            await slices.after()
+        counts = {result.value: report.counts[result] for result in SyncResult}
+        log.info(
+            "Sync finished", run_id=report.run_id, dry_run=report.dry_run, execution_s=report.execution_s, **counts
+        )
 
     # --- agreeing -----------------------------------------------------------------------------------------------
 
@@ -172,6 +188,8 @@ class Sync:
         listing = await self._lists.read(url)
         placed = await self._directory.placed_on(url)
         compared = sync.compare(placed, listing, now=self._clock.now(), force=force)
+        if not report.dry_run and not (isinstance(listing, NoList) and listing.fault is None):
+            self._watched(_seen_of(placed, listing, compared, self._clock.now()))
         await self._note_agreed(url, compared, report, tell, asked_s)
         left.doubtful |= {session.session_id for session in compared.doubtful}
         left.strangers |= compared.strangers
@@ -188,12 +206,12 @@ class Sync:
     async def _note_agreed(
         self, url: InstanceUrl, compared: Comparison, report: SyncReport, tell: Tell, asked_s: float
     ) -> None:
-        report.counts[Result.VERIFIED] += len(compared.verified)
-        report.counts[Result.SKIPPED] += len(compared.fresh)
+        report.counts[SyncResult.VERIFIED] += len(compared.verified)
+        report.counts[SyncResult.SKIPPED] += len(compared.fresh)
         for session in compared.verified:
-            tell(_agreed(session, url, Result.VERIFIED, f"{url} has it, and it can send"))
+            tell(_agreed(session, url, SyncResult.VERIFIED, f"{url} has it, and it can send"))
         for session in compared.fresh:
-            tell(_agreed(session, url, Result.SKIPPED, "verified within the last minute"))
+            tell(_agreed(session, url, SyncResult.SKIPPED, "verified within the last minute"))
         if compared.verified and not report.dry_run:
             names = [each.session_id for each in compared.verified]
             self._alerts.connected(names)
@@ -213,7 +231,7 @@ class Sync:
         fleeting = [
             route
             for route, checked in zip(routes, first, strict=True)
-            if checked.result is Result.SKIPPED and sync.passing(route, observed)
+            if checked.result is SyncResult.SKIPPED and sync.passing(route, observed)
         ]
         if not fleeting:
             return first
@@ -254,10 +272,10 @@ class Sync:
             if _counted_before(checked, left):
                 continue
             if checked.session_id in left.fresh:
-                report.counts[Result.SKIPPED] -= 1
+                report.counts[SyncResult.SKIPPED] -= 1
             final = _final(checked, applied, report.dry_run)
             report.counts[final.result] += 1
-            if final.result is not Result.VERIFIED and len(report.told) < TOLD_MAX:
+            if final.result is not SyncResult.VERIFIED and len(report.told) < TOLD_MAX:
                 report.told.append(final)
             tell(final)
         await self._note_verified(concluded, left, report)
@@ -294,7 +312,7 @@ class Sync:
             if checked.result in ATTENTION:
                 self._unreachable(checked, report)
         for checked in concluded:
-            if checked.result in (Result.VERIFIED, Result.UPDATED):
+            if checked.result in (SyncResult.VERIFIED, SyncResult.UPDATED):
                 self._book.held(checked.session_id)
         standing = [alert for alert in self._book.standing() if alert.subject.about is About.SESSION]
         if not standing:
@@ -333,7 +351,7 @@ class Sync:
         found = [
             checked.session_id
             for checked in concluded
-            if checked.result is Result.VERIFIED and not _counted_before(checked, left)
+            if checked.result is SyncResult.VERIFIED and not _counted_before(checked, left)
         ]
         if found and not report.dry_run:
             await self._directory.mark_verified(found, self._clock.now())
@@ -349,6 +367,14 @@ class Sync:
 def _owner(checked: Checked, applied: set[SessionId], dry_run: bool) -> Owner:
     url = checked.new_url if dry_run or checked.session_id in applied else checked.old_url
     return Owner(checked.account_id, checked.session_id, Placement(checked.session_id, url, state=checked.state))
+
+
+def _seen_of(placed: Sequence[Placed], listing: Listing, compared: Comparison, at: datetime) -> Watched:
+    """How the list agreed with the record."""
+    if isinstance(listing, NoList):
+        return Watched(listing.instance_url, at, failed=True)
+    seen = sum(each.session_id in listing.sessions for each in placed)
+    return Watched(listing.instance_url, at, len(placed), seen, len(compared.strangers))
 
 
 def _agreed_names(compared: Comparison, listing: Listing) -> set[SessionId]:
@@ -376,10 +402,10 @@ def _final(checked: Checked, applied: set[SessionId], dry_run: bool) -> Checked:
     """A change that did not hold was overtaken by another gateway's, and is left to the next run."""
     if checked.change is None or dry_run or checked.session_id in applied:
         return checked
-    return replace(checked, result=Result.SKIPPED, reason="its record changed while we looked", change=None)
+    return replace(checked, result=SyncResult.SKIPPED, reason="its record changed while we looked", change=None)
 
 
-def _agreed(session: Placed, url: InstanceUrl, result: Result, reason: str) -> Checked:
+def _agreed(session: Placed, url: InstanceUrl, result: SyncResult, reason: str) -> Checked:
     return Checked(session.account_id, session.phone, session.session_id, url, result, reason)
 
 
@@ -420,19 +446,16 @@ def _has_passed(alert: Alert, account: Account, now: datetime, seen: _Seen) -> b
             return False
 
 
-def _log_report(report: SyncReport) -> None:
-    for checked in report.told:
-        if checked.result is Result.UPDATED:
-            log.warning(
-                "Would update instance URL" if report.dry_run else "Instance URL updated",
-                account_id=checked.account_id,
-                session_id=checked.session_id,
-                old_url=checked.old_url,
-                new_url=checked.new_url,
-                reason=checked.reason,
-                run_id=report.run_id,
-            )
-        elif checked.result in ATTENTION and report.dry_run:
-            log.warning("Session unreachable", session_id=checked.session_id, reason=checked.reason, dry_run=True)
-    counts = {result.value: report.counts[result] for result in Result}
-    log.info("Sync finished", run_id=report.run_id, dry_run=report.dry_run, execution_s=report.execution_s, **counts)
+def _log_one(checked: Checked, report: SyncReport) -> None:
+    if checked.result is SyncResult.UPDATED:
+        log.warning(
+            "Would update instance URL" if report.dry_run else "Instance URL updated",
+            account_id=checked.account_id,
+            session_id=checked.session_id,
+            old_url=checked.old_url,
+            new_url=checked.new_url,
+            reason=checked.reason,
+            run_id=report.run_id,
+        )
+    elif checked.result in ATTENTION and report.dry_run:
+        log.warning("Session unreachable", session_id=checked.session_id, reason=checked.reason, dry_run=True)

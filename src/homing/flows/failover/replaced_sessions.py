@@ -6,15 +6,15 @@ holder, is judged by the record; two who replace each other in turn would go on 
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Protocol, assert_never
+from typing import assert_never
 
 import structlog
 
 from homing.decide.moves import rules
-from homing.decide.moves.next_step import Cause, Wish
+from homing.decide.moves.next_step import MoveCause, MoveRequest
 from homing.decide.moves.rules import LeaveIt, MovePolicy, Quarantine, TakeBack
 from homing.flows.background.alerts import AlertBook, Unkept
+from homing.flows.moves.requests import MoveRequests
 from homing.model.alerts import AlertKind, Subject
 from homing.model.fleet import Account, Epoch, InstanceUrl, ListedSession, MoveKind, SessionId, SessionStatus
 from homing.ports import Clock, Directory, Page, StoreUnavailable
@@ -27,19 +27,13 @@ REMEMBERED_MAX = 10_000
 AGAIN_AFTER_S = 1.0
 
 
-class Wishes(Protocol):
-    """Where wishes are entered."""
-
-    async def want(self, wishes: Sequence[Wish]) -> int: ...
-
-
 class TakeBacks:
     """Hears of replaced sessions, and follows each once."""
 
     def __init__(
         self,
         directory: Directory,
-        wishes: Wishes,
+        wishes: MoveRequests,
         clock: Clock,
         policy: MovePolicy,
         alerts: AlertBook | None = None,
@@ -86,7 +80,11 @@ class TakeBacks:
                 self._alerts.raised(AlertKind.TAKEN_BACK, Subject.session(row.session_id), reason, url=url)
                 placement = account.placement
                 await self._wishes.want(
-                    [Wish(row.session_id, Cause.REPLACED, reason, url, placement.epoch, to_url=url, urgent=True)]
+                    [
+                        MoveRequest(
+                            row.session_id, MoveCause.REPLACED, reason, url, placement.epoch, to_url=url, urgent=True
+                        )
+                    ]
                 )
             case Quarantine(reason=reason):
                 self._alerts.resolved(AlertKind.TAKEN_BACK, Subject.session(row.session_id))

@@ -5,26 +5,29 @@ and nobody else tells them what to open. What may be started is decided in `deci
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
-from homing.decide.moves.next_step import Cause, Wish
+from homing.decide.moves.next_step import MoveCause, MoveRequest
 from homing.decide.starting import restoring
-from homing.decide.starting.restoring import Blocked, RestoringPolicy, Start, Vanished, Verdict, Wait
+from homing.decide.starting.restoring import Blocked, RestoringPolicy, StartAgain, Vanished, Verdict, Wait
 from homing.flows.background.alerts import AlertBook
 from homing.flows.discovery.incarnations import Looking
-from homing.flows.failover.keeper import Wishes
 from homing.flows.moves.move_jobs import KIND
+from homing.flows.moves.requests import MoveRequests
 from homing.model.alerts import AlertKind, Subject
-from homing.model.fleet import Instance, InstanceLoad, InstanceUrl, SessionId
+from homing.model.fleet import Instance, InstanceLoad, InstanceMode, InstanceUrl, SessionId
 from homing.model.instances.leases import Incarnation
+from homing.model.instances.observing import WouldKind
 from homing.model.instances.restoring import Answered, Look, Looks, Recorded
 from homing.model.work import FINISHED
 from homing.ports import Clock, Directory, Fleet, InstanceHealth, StoreUnavailable, Work
 from homing.ports.aside import Slices
 
 log = structlog.get_logger("homing")
+
+Would = Callable[[WouldKind, InstanceUrl, SessionId, str], None]
 
 LOOK_EVERY_S = 5.0
 LOOK_AT_ALL_EVERY_S = 60.0
@@ -36,7 +39,7 @@ STANDS_AFTER_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class RestoreJudgment:
     """One session that was looked at, where it is placed, and what becomes of it."""
 
     recorded: Recorded
@@ -45,7 +48,7 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownInstances:
     """What is known of instances without asking them."""
 
     boot_of: Callable[[InstanceUrl], Incarnation | None]
@@ -70,16 +73,19 @@ class Restoring:
         directory: Directory,
         fleet: Fleet,
         looking: Looking,
-        known: Known,
-        wishes: Wishes,
+        known: KnownInstances,
+        wishes: MoveRequests,
         work: Work,
         alerts: AlertBook,
         clock: Clock,
         policy: RestoringPolicy,
         held_back: Callable[[], str | None],
         *,
+        would: Would = lambda *_: None,
         by_itself: bool = True,
     ) -> None:
+        """`would` hears what would be done on instances that are only observed."""
+        self._would = would
         self._directory, self._fleet, self._looking, self._known = directory, fleet, looking, known
         self._wishes, self._work, self._alerts, self._clock = wishes, work, alerts, clock
         self._policy, self._held_back, self._by_itself = policy, held_back, by_itself
@@ -97,7 +103,7 @@ class Restoring:
             took_s = self._clock.monotonic() - began_s
             await self._clock.sleep(max(LOOK_EVERY_S, took_s / SHARE_OF_TIME))
 
-    async def look(self) -> Sequence[Judged]:
+    async def look(self) -> Sequence[RestoreJudgment]:
         """Look where something seems to be missing, and now and then everywhere. Raises StoreUnavailable."""
         await self._note_those_that_came_back()
         loads, now_s = await self._open_ones(), self._clock.monotonic()
@@ -111,7 +117,7 @@ class Restoring:
             await self._want(judged)
         return judged
 
-    async def start_all(self, url: InstanceUrl | None = None) -> Sequence[Judged]:
+    async def start_all(self, url: InstanceUrl | None = None) -> Sequence[RestoreJudgment]:
         """Start what is missing (on this instance) by the same rules; answers what becomes of every session there.
 
         Raises StoreUnavailable.
@@ -130,11 +136,11 @@ class Restoring:
         loads = await self._directory.loads()
         return [load for load in loads if load.sessions and not self._known.holds_leases(load.instance.url)]
 
-    async def _judged(self, homes: Sequence[Instance]) -> list[Judged]:
+    async def _judged(self, homes: Sequence[Instance]) -> list[RestoreJudgment]:
         """The lists first, the records after them: what was opened or stopped in between is in the records."""
         looks = dict(await self._looking.look([home.url for home in homes]))
         placed = await self._placed(homes)
-        short = [home for home in homes if _lacks_some(home, placed[home.url], looks[home.url])]
+        short = await self._short(homes, placed, looks)
         groups = self._could_hold(short)
         others = {url for home in short for url in groups[home.url]} - looks.keys()
         if others:
@@ -142,20 +148,35 @@ class Restoring:
             placed = await self._placed(homes)
         await self._note_those_that_came_up(placed, looks)
         jobs = await self._under_way([each for there in placed.values() for each in there])
-        judged: list[Judged] = []
+        judged: list[RestoreJudgment] = []
         slices = Slices(self._clock)
         for home in homes:
             of_group = {url: looks[url] for url in groups.get(home.url, [home.url])}
-            judged += self._of_one(home, placed[home.url], of_group, jobs)
-            await slices.after(len(placed[home.url]))
+            judged += await self._of_one(home, placed[home.url], of_group, jobs, slices)
         return judged
 
-    def _of_one(
-        self, home: Instance, placed: Sequence[Recorded], looks: Looks, jobs: Collection[SessionId]
-    ) -> list[Judged]:
-        verdicts = {each.session_id: restoring.judge(each, home, looks, placed, self._policy) for each in placed}
+    async def _short(
+        self, homes: Sequence[Instance], placed: Mapping[InstanceUrl, Sequence[Recorded]], looks: Looks
+    ) -> list[Instance]:
+        """Those that do not list all that they should run."""
+        short, slices = [], Slices(self._clock)
+        for home in homes:
+            if _lacks_some(home, placed[home.url], looks[home.url]):
+                short.append(home)
+            await slices.after(len(placed[home.url]))
+        return short
+
+    async def _of_one(
+        self, home: Instance, placed: Sequence[Recorded], looks: Looks, jobs: Collection[SessionId], slices: Slices
+    ) -> list[RestoreJudgment]:
+        verdicts: dict[SessionId, Verdict] = {}
+        for each in placed:
+            verdicts[each.session_id] = restoring.judge(each, home, looks, placed, self._policy)
+            await slices.after()
+        if home.mode is InstanceMode.OBSERVE:
+            self._note_would(home, placed, looks)
         busy = sum(restoring.is_opening(each, looks[home.url], self._policy) for each in placed)
-        waiting = sum(each.session_id in jobs and isinstance(verdicts[each.session_id], Start) for each in placed)
+        waiting = sum(each.session_id in jobs and isinstance(verdicts[each.session_id], StartAgain) for each in placed)
         open_jobs = {session: verdict for session, verdict in verdicts.items() if session in jobs}
         turned = restoring.in_turn(
             {session: verdict for session, verdict in verdicts.items() if session not in jobs},
@@ -163,7 +184,18 @@ class Restoring:
             self._policy,
         )
         told = open_jobs | turned
-        return [Judged(each, home.url, told[each.session_id]) for each in placed]
+        return [RestoreJudgment(each, home.url, told[each.session_id]) for each in placed]
+
+    def _note_would(self, home: Instance, placed: Sequence[Recorded], looks: Looks) -> None:
+        """What would become of the sessions of an instance that is only observed, if it were routed."""
+        for each in placed:
+            match restoring.judge(each, _as_routed(home), looks, placed, self._policy):
+                case StartAgain(reason=reason):
+                    self._would(WouldKind.START, home.url, each.session_id, reason)
+                case Vanished(reason=reason) | Blocked(reason=reason):
+                    self._would(WouldKind.ALERT, home.url, each.session_id, f"session_missing: {reason}")
+                case _:
+                    pass
 
     async def _placed(self, homes: Sequence[Instance]) -> dict[InstanceUrl, list[Recorded]]:
         placed: dict[InstanceUrl, list[Recorded]] = {home.url: [] for home in homes}
@@ -201,14 +233,14 @@ class Restoring:
 
     # --- acting -------------------------------------------------------------------------------------------------
 
-    async def _want(self, judged: Sequence[Judged]) -> None:
-        wishes = [_wish(each) for each in judged if isinstance(each.verdict, Start)]
+    async def _want(self, judged: Sequence[RestoreJudgment]) -> None:
+        wishes = [_wish(each) for each in judged if isinstance(each.verdict, StartAgain)]
         new = await self._wishes.want(wishes) if wishes else 0
         if new:
             urls = sorted({wish.from_url or "" for wish in wishes})
             log.warning("Sessions are missing and started again", sessions=new, urls=urls[:5], instances=len(urls))
 
-    async def _tell(self, judged: Sequence[Judged], *, at_all: bool) -> None:
+    async def _tell(self, judged: Sequence[RestoreJudgment], *, at_all: bool) -> None:
         """What is missing and not started is an alert for as long as that is so."""
         now_s, standing = self._clock.monotonic(), set()
         slices = Slices(self._clock)
@@ -237,17 +269,21 @@ class Restoring:
 def _lacks_some(home: Instance, placed: Sequence[Recorded], look: Look) -> bool:
     if not isinstance(look, Answered):
         return False
-    wanted = (each for each in placed if restoring.not_ours_to_start(each, home) is None)
+    wanted = (each for each in placed if restoring.not_ours_to_start(each, _as_routed(home)) is None)
     return any(each.session_id not in look.sessions for each in wanted)
 
 
-def _put_off(judged: Judged, why: str) -> Judged:
-    if not isinstance(judged.verdict, Start):
+def _as_routed(home: Instance) -> Instance:
+    return replace(home, mode=InstanceMode.ROUTE)
+
+
+def _put_off(judged: RestoreJudgment, why: str) -> RestoreJudgment:
+    if not isinstance(judged.verdict, StartAgain):
         return judged
-    return Judged(judged.recorded, judged.url, Wait(0.0, f"nothing is started for the moment: {why}"))
+    return RestoreJudgment(judged.recorded, judged.url, Wait(0.0, f"nothing is started for the moment: {why}"))
 
 
-def _wish(judged: Judged) -> Wish:
+def _wish(judged: RestoreJudgment) -> MoveRequest:
     session, url = judged.recorded, judged.url
     reason = judged.verdict.reason
-    return Wish(session.session_id, Cause.RESTORE, reason, url, session.placement.epoch, to_url=url)
+    return MoveRequest(session.session_id, MoveCause.RESTORE, reason, url, session.placement.epoch, to_url=url)

@@ -15,10 +15,11 @@ from homing.decide.fleet.capacity import Load
 from homing.decide.fleet.placement import Chosen, NoRoom
 from homing.decide.phones.aliases import person
 from homing.decide.starting import first_place, linking
-from homing.decide.starting.first_place import Elsewhere, Here, Refused, Unclear
+from homing.decide.starting.first_place import Here, StartRefused, TryElsewhere, Unclear
 from homing.flows.background.link_alerts import LinkAlerts
 from homing.flows.discovery.corrections import correct
 from homing.flows.failover.restore_queue import RestoreQueue
+from homing.flows.operations.routed import check_routed
 from homing.model.errors import Code, Problem
 from homing.model.fleet import (
     Account,
@@ -35,7 +36,7 @@ from homing.model.fleet import (
     Takeover,
     WorkspaceId,
 )
-from homing.model.phones import Number
+from homing.model.phones import PhoneNumber
 from homing.model.sends.faults import Fault, Phase
 from homing.ports import (
     AccountChanged,
@@ -86,7 +87,7 @@ class Accounts:
     async def create(
         self,
         workspace: WorkspaceId,
-        number: Number,
+        number: PhoneNumber,
         name: str,
         takeover: Takeover | None,
         requires: Mapping[str, str],
@@ -111,6 +112,7 @@ class Accounts:
                 requires=requires,
                 id=names.id,
                 any_owner=any_owner,
+                native_id=names.native_id,
             )
         )
 
@@ -130,6 +132,7 @@ class Accounts:
         url = account.placement.instance_url
         if url is None:
             return await self._started_anywhere(account)
+        check_routed(self._fleet.roster, url, "no session is started there")
         if account.status not in _SET_ASIDE and await self._can_send(account, url):
             return account
         epoch = Epoch(account.placement.epoch + 1)
@@ -143,12 +146,14 @@ class Accounts:
     async def restart(self, account: Account) -> Account:
         """Close and open the session where it is."""
         url = placed(account)
+        check_routed(self._fleet.roster, url, "no session is restarted there")
         started = await self._opened(account, url, Epoch(account.placement.epoch + 1), anew=True)
         return await self._bound(account, url, started, "restarted by request")
 
     async def stop(self, account: Account) -> Account:
         """Close the session and keep its login. Of one that is stopped already there is nothing to close."""
         url = placed(account)
+        check_routed(self._fleet.roster, url, "no session is stopped there")
         fault = await self._fleet.driver(url).stop(url, as_start(account), timeout_s=CALL_TIMEOUT_S)
         if account.status is SessionStatus.STOPPED and fault is not None and fault.phase is Phase.SESSION_NOT_FOUND:
             return account
@@ -157,6 +162,7 @@ class Accounts:
     async def logout(self, account: Account) -> Account:
         """End the link with WhatsApp. Afterwards only pairing anew helps."""
         url = running(account)
+        check_routed(self._fleet.roster, url, "no session is logged out there")
         fault = await self._fleet.driver(url).logout(url, as_start(account), timeout_s=CALL_TIMEOUT_S)
         return await self._ended(account, url, fault, SessionStatus.LOGGED_OUT)
 
@@ -193,14 +199,14 @@ class Accounts:
                 return await self._bound(account, url, answer, chosen.reason)
             came_to = await self._came_to(account, url, answer)
             match came_to:
-                case Elsewhere(reason=reason):
+                case TryElsewhere(reason=reason):
                     log.warning("Session not started; another instance is tried", url=url, reason=reason)
                     unfit[url] = reason
                 case Here(row=row):
                     return await self._bound(account, url, row, f"{chosen.reason}; its list shows it, after {answer}")
                 case Unclear(reason=reason):
                     raise await self._kept_where_it_may_be(account, url, reason)
-                case Refused():
+                case StartRefused():
                     refused = refused or instance_fault(url, answer)
                     unfit |= dict.fromkeys(self._of_its_family(chosen.instance), f"refused it: {answer}")
                 case _:

@@ -3,9 +3,7 @@
 Each is entered as a wish, which any gateway carries out; what cannot be done is refused here, with what would help.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import structlog
 
@@ -14,9 +12,11 @@ from homing.decide.fleet.capacity import Load
 from homing.decide.fleet.leases import NotFenced
 from homing.decide.fleet.placement import NoRoom
 from homing.decide.moves import movable
-from homing.decide.moves.next_step import Cause, Wish
-from homing.flows.failover.keeper import Wishes
+from homing.decide.moves.next_step import MoveCause, MoveRequest
+from homing.flows.moves.prospects import Outlook
+from homing.flows.moves.requests import MoveRequests
 from homing.flows.operations.drain import HEALTH_TIMEOUT_S
+from homing.flows.operations.routed import check_routed
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, Instance, InstanceUrl, Takeover
 from homing.model.sends.faults import Fault
@@ -27,20 +27,8 @@ log = structlog.get_logger("homing")
 ROOM_AGAIN_S = 10.0
 
 
-class Outlook(Protocol):
-    """What is known of the instances at this moment."""
-
-    def unfit(self) -> Mapping[InstanceUrl, str]:
-        """The instances that nothing should be placed on, each with what is wrong with it."""
-        ...
-
-    def loads_now(self, loads: Sequence[Load]) -> list[Load]:
-        """The loads, with what the instances last said of themselves."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class MigrationRequest:
     """A session is to move. Without `to_url`, to wherever there is most room. Not `new`: it was to move already."""
 
     account: Account
@@ -51,36 +39,40 @@ class Wanted:
 class Migrations:
     """Enters wishes for people."""
 
-    def __init__(self, directory: Directory, fleet: Fleet, grants: Grants, outlook: Outlook, wishes: Wishes) -> None:
+    def __init__(
+        self, directory: Directory, fleet: Fleet, grants: Grants, outlook: Outlook, wishes: MoveRequests
+    ) -> None:
         self._directory, self._fleet, self._grants = directory, fleet, grants
         self._outlook, self._wishes = outlook, wishes
 
-    async def migrate(self, account: Account, to: InstanceUrl | None, *, force: bool = False) -> Wanted:
+    async def migrate(self, account: Account, to: InstanceUrl | None, *, force: bool = False) -> MigrationRequest:
         """The session is to leave where it is, for `to` or for wherever there is room. Raises Problem.
 
         `force`: although its takeover is `never`.
         """
         url = _home(account, force=force)
+        check_routed(self._fleet.roster, url, "nothing is moved away from it")
         if to == url:
             raise Problem(Code.ALREADY_THERE, f"Account {account.uuid} lives on {url} already")
         await self._check_leaves(account, url)
         await self._check_room(account, url, to)
         where = f"to {to}" if to is not None else "away"
-        return await self._enter(account, Cause.REQUEST, f"an operator moves it {where}", to, force)
+        return await self._enter(account, MoveCause.REQUEST, f"an operator moves it {where}", to, force)
 
-    async def rehome(self, account: Account, *, force: bool = False) -> Wanted:
+    async def rehome(self, account: Account, *, force: bool = False) -> MigrationRequest:
         """The session is to be brought back from an instance that does not serve it. Raises Problem.
 
         `force`: although its takeover is `never`.
         """
         url = _home(account, force=force)
+        check_routed(self._fleet.roster, url, "nothing is moved away from it")
         lost = url in self._outlook.unfit()
         if lost:
             await self._check_fenced(account, url)
         else:
             await self._check_leaves(account, url)
         await self._check_room(account, url if not lost else None, None)
-        cause = Cause.LOST if lost else Cause.REQUEST
+        cause = MoveCause.LOST if lost else MoveCause.REQUEST
         return await self._enter(account, cause, f"an operator wants it back from {url}", None, force)
 
     # --- what must hold first -----------------------------------------------------------------------------------
@@ -135,10 +127,12 @@ class Migrations:
             raise Problem(Code.INSTANCE_NOT_FOUND, f"There is no instance {url}")
         return known
 
-    async def _enter(self, account: Account, cause: Cause, reason: str, to: InstanceUrl | None, force: bool) -> Wanted:
+    async def _enter(
+        self, account: Account, cause: MoveCause, reason: str, to: InstanceUrl | None, force: bool
+    ) -> MigrationRequest:
         at = account.placement
-        wish = Wish(account.session_id, cause, reason, at.instance_url, at.epoch, to, urgent=True, forced=force)
-        return Wanted(account, to, new=await self._wishes.want([wish]) > 0)
+        wish = MoveRequest(account.session_id, cause, reason, at.instance_url, at.epoch, to, urgent=True, forced=force)
+        return MigrationRequest(account, to, new=await self._wishes.want([wish]) > 0)
 
 
 def _home(account: Account, *, force: bool) -> InstanceUrl:

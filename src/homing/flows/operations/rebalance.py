@@ -9,14 +9,14 @@ import structlog
 
 from homing.decide.fleet.capacity import Load, rooms
 from homing.decide.moves import movable, rebalance
-from homing.decide.moves.next_step import Cause, Wish
+from homing.decide.moves.next_step import MoveCause, MoveRequest
 from homing.decide.moves.rebalance import Plan, PlannedMove, RebalancePolicy
 from homing.decide.moves.rules import Resident
-from homing.flows.failover.keeper import Wishes
+from homing.flows.moves.prospects import Outlook
+from homing.flows.moves.requests import MoveRequests
 from homing.flows.operations.drain import HEALTH_TIMEOUT_S, LIST_TIMEOUT_S
-from homing.flows.operations.migrate import Outlook
 from homing.model.errors import Code, Problem
-from homing.model.fleet import Account, InstanceUrl, MoveKind, SessionId, SessionList
+from homing.model.fleet import Account, InstanceMode, InstanceUrl, MoveKind, SessionId, SessionList
 from homing.model.sends.faults import Fault
 from homing.ports import Directory, Fleet, Grants, Page
 
@@ -44,7 +44,7 @@ class Balance:
         fleet: Fleet,
         grants: Grants,
         outlook: Outlook,
-        wishes: Wishes,
+        wishes: MoveRequests,
         policy: RebalancePolicy,
         braked: Callable[[], str | None],
     ) -> None:
@@ -56,7 +56,8 @@ class Balance:
         why = self._braked()
         if why is not None and not dry_run:
             raise Problem(Code.BRAKE_ENGAGED, f"Nothing is moved to balance at the moment: {why}", retry_after_s=10)
-        placed = [Load(load.instance, load.sessions) for load in await self._directory.loads()]
+        known = [load for load in await self._directory.loads() if load.instance.mode is InstanceMode.ROUTE]
+        placed = [Load(load.instance, load.sessions) for load in known]
         loads, unfit = self._outlook.loads_now(placed), self._outlook.unfit()
         accounts: dict[SessionId, Account] = {}
         residents: list[Resident] = []
@@ -128,6 +129,6 @@ def _resident(account: Account, url: InstanceUrl, *, idle_s: float | None, moves
     )
 
 
-def _wish(move: PlannedMove, account: Account) -> Wish:
+def _wish(move: PlannedMove, account: Account) -> MoveRequest:
     epoch = account.placement.epoch
-    return Wish(move.session_id, Cause.BALANCE, move.why, move.from_url, epoch, move.to_url)
+    return MoveRequest(move.session_id, MoveCause.BALANCE, move.why, move.from_url, epoch, move.to_url)

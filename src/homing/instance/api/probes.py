@@ -3,21 +3,20 @@
 import os
 import resource
 from collections.abc import Mapping
-from dataclasses import fields
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from homing.instance.api.answers import iso
-from homing.instance.host import Host
+from homing.instance.host import SessionHost
 from homing.instance.notify.events import Status
 from homing.model.fleet import Capabilities
 
 _STATM = Path("/proc/self/statm")
 
 
-def health(host: Host, memory: Mapping[str, Any]) -> dict[str, Any]:
+def health(host: SessionHost, memory: Mapping[str, Any]) -> dict[str, Any]:
     """The Node service's words, and beyond them what an instance can do, whether it may, and how much it does."""
     sessions = host.sessions()
     connected = sum(session.status is Status.CONNECTED for session in sessions)
@@ -51,8 +50,7 @@ def _resident_mb() -> int | None:
 
 @cache
 def _by_name(capabilities: Capabilities) -> Mapping[str, bool | list[str]]:
-    by_name = {each.name: getattr(capabilities, each.name) for each in fields(capabilities)}
-    return {name: value if isinstance(value, bool) else sorted(value) for name, value in by_name.items()}
+    return capabilities.by_name()
 
 
 @cache

@@ -1,24 +1,31 @@
 """A session's messages, and how sending one may end."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from homing.instance.engine import Frame, Refused
+from homing.instance.engine import Frame, FrameRefused
 from homing.instance.notify.events import Status
 from homing.model.instances.vault import StaleEpoch
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What someone wants said. ``recipient`` is digits only; the id is WhatsApp's id of the message."""
+    """What someone wants said. ``recipient`` is an address as one text; the id is WhatsApp's id of the message.
+
+    ``content`` and ``media_sha256`` are as in a frame.
+    """
 
     message_id: str
     recipient: str
     text: str
+    content: Mapping[str, Any] | None = None
+    media_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class EngineSent:
     """WhatsApp acknowledged the message."""
 
     message_id: str
@@ -49,13 +56,13 @@ class VaultAway:
 
 
 @dataclass(frozen=True, slots=True)
-class Unknown:
+class EngineUnknown:
     """The message may have arrived, or may do so later."""
 
     reason: str
 
 
-SendOutcome = Sent | Refused | NotConnected | Paused | StaleEpoch | Overloaded | VaultAway | Unknown
+SendOutcome = EngineSent | FrameRefused | NotConnected | Paused | StaleEpoch | Overloaded | VaultAway | EngineUnknown
 
 
 @dataclass(slots=True, eq=False)
@@ -80,4 +87,11 @@ class UnderWay:
 
     def frame(self) -> Frame:
         message = self.message
-        return Frame(self.counter, message.message_id, message.recipient, message.text)
+        return Frame(
+            self.counter,
+            message.message_id,
+            message.recipient,
+            message.text,
+            message.content,
+            message.media_sha256,
+        )

@@ -3,11 +3,11 @@
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from homing.lab.sim.trial.judging.history import History
-from homing.lab.sim.trial.world.network import Network
+from homing.lab.sim.trial.judging.history import OutsideHistory
+from homing.lab.sim.trial.world.network import SimulatedNetwork
 from homing.lab.sim.trial.world.processes import Process, settle
 from simulated_whatsapp.core import (
     CODE_ALPHABET,
@@ -29,7 +29,7 @@ PLACE = "whatsapp"
 class WatchedJudge(Judge):
     """The judge, telling the history what it decides."""
 
-    def __init__(self, rules: Rules, draw: Callable[[int], str], history: History) -> None:
+    def __init__(self, rules: Rules, draw: Callable[[int], str], history: OutsideHistory) -> None:
         super().__init__(rules, draw)
         self._history = history
 
@@ -47,10 +47,18 @@ class WatchedJudge(Judge):
         return answer
 
     def send(
-        self, connection: str, message_id: str, recipient: str, text: str, counter: int, now: float
+        self,
+        connection: str,
+        message_id: str,
+        recipient: str,
+        text: str,
+        counter: int,
+        now: float,
+        content: Mapping[str, Any] | None = None,
+        media_sha256: str | None = None,
     ) -> Acknowledged | Refused | Dropped:
         device = self._live.get(connection)
-        answer = super().send(connection, message_id, recipient, text, counter, now)
+        answer = super().send(connection, message_id, recipient, text, counter, now, content, media_sha256)
         session = device.session_id if device else None
         told = {"session": session, "text": text, "id": message_id, "counter": counter, "recipient": recipient}
         told |= _label(device.label if device else None)
@@ -72,10 +80,12 @@ class WatchedJudge(Judge):
         super().received(connection, inbound_id)
 
 
-class WhatsApp:
+class SimulatedExchange:
     """One exchange behind the network. `away` while nobody can reach it."""
 
-    def __init__(self, network: Network, history: History, draw: Callable[[int], str], rules: Rules) -> None:
+    def __init__(
+        self, network: SimulatedNetwork, history: OutsideHistory, draw: Callable[[int], str], rules: Rules
+    ) -> None:
         self._network, self._history = network, history
         self.judge = WatchedJudge(rules, draw, history)
         self.exchange = Exchange(self.judge, _Book(), clock=lambda: unix_s(network), later=network.later)
@@ -144,7 +154,7 @@ class _WhatsAppWire:
 
     def __init__(
         self,
-        network: Network,
+        network: SimulatedNetwork,
         exchange: Exchange,
         process: Process,
         place: str,
@@ -200,7 +210,7 @@ class _WhatsAppWire:
             self._on_frame(frame)
 
 
-def unix_s(network: Network) -> float:
+def unix_s(network: SimulatedNetwork) -> float:
     """What WhatsApp's own clock shows."""
     return _BEGAN_UNIX_S + network.loop.time()
 

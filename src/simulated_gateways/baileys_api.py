@@ -1,0 +1,58 @@
+"""baileys-api 1.0.0: bare sentences, no list, no status."""
+
+from typing import ClassVar
+
+from aiohttp import web
+
+from simulated_gateways.base import EngineDead, EngineFailed, Model, Session, body_of, said
+
+
+class BaileysApi(Model):
+    creates: ClassVar[bool] = False
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/status/auth", self._auth),
+            web.post("/connections/{s}/on-whatsapp", self._exists),
+            web.post("/connections/{s}/send-message", self._send),
+            web.delete("/connections/{s}", self._end),
+        ]
+
+    def refusal(self, request: web.Request) -> web.Response | None:
+        if request.headers.get("x-api-key") == self.key:
+            return None
+        return said(401, {"error": "Unauthorized", "message": "Valid API key required"})
+
+    async def _auth(self, request: web.Request) -> web.Response:
+        return web.Response(text="OK")
+
+    def _session(self, request: web.Request) -> Session | web.Response:
+        session = self.sessions.get(request.match_info["s"])
+        if session is None or session.removed:
+            return web.Response(status=404, text="Phone number not connected")
+        return session if session.up and not session.dead else web.Response(status=500, text="Connection Closed")
+
+    async def _exists(self, request: web.Request) -> web.Response:
+        session = self._session(request)
+        if isinstance(session, web.Response):
+            return session
+        return said(200, [{"jid": jid, "exists": True} for jid in (await body_of(request))["jids"]])
+
+    async def _send(self, request: web.Request) -> web.Response:
+        session = self._session(request)
+        if isinstance(session, web.Response):
+            return session
+        told = await body_of(request)
+        try:
+            message_id = await self.engine(session, told["jid"], told["messageContent"]["text"])
+        except EngineFailed as error:
+            return web.Response(status=500, text=str(error))
+        except EngineDead:
+            return web.Response(status=500, text="Connection Closed")
+        key = {"remoteJid": told["jid"], "fromMe": True, "id": message_id}
+        return said(200, {"data": {"key": key, "messageTimestamp": 1796000917}})
+
+    async def _end(self, request: web.Request) -> web.Response:
+        if self.sessions.pop(request.match_info["s"], None) is None:
+            return web.Response(status=404, text="Phone number not found")
+        return web.Response()

@@ -1,0 +1,139 @@
+"""What the models have in common: sessions, a server, and the faults of a bad day."""
+
+import asyncio
+import itertools
+import time
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from aiohttp import web
+
+PHONE = "628000000009"
+
+
+@dataclass
+class Session:
+    """One session. `up`: its phone is linked and WhatsApp connected; `paired`: its login is there.
+
+    `dead`: its engine is gone, and the gateway has not noticed.
+    """
+
+    name: str
+    open: bool = True
+    paired: bool = False
+    dead: bool = False
+    removed: bool = False
+    """The phone removed the device."""
+    phone: str = PHONE
+
+    @property
+    def up(self) -> bool:
+        return self.open and self.paired and not self.removed
+
+    @property
+    def qr(self) -> str:
+        return f"2@code-of-{self.name}"
+
+
+class EngineFailed(Exception):
+    """The engine threw; `sent`: after the message had left."""
+
+
+class EngineDead(Exception):
+    """The connection or the page is gone."""
+
+
+@dataclass
+class Model:
+    """A gateway on a port of its own. `fault` is what befalls every request: it hangs, is garbage, is a page, or
+    says back what was asked."""
+
+    key: str = "model-key"
+    sessions: dict[str, Session] = field(default_factory=dict)
+    sent: list[tuple[str, str, str]] = field(default_factory=list)
+    """Session, recipient and text of every message that left."""
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    fault: str | None = None
+    creates: ClassVar[bool] = True
+    """Whether a session that is not known can be made."""
+
+    def __post_init__(self) -> None:
+        self._ids = itertools.count(1)
+        self._runner: web.AppRunner | None = None
+        self._began_s = time.monotonic()
+        self.url = ""
+
+    def routes(self) -> list[web.RouteDef]:
+        raise NotImplementedError
+
+    def refusal(self, request: web.Request) -> web.StreamResponse | None:
+        """The answer to a wrong key."""
+        raise NotImplementedError
+
+    def add(self, name: str, **how: Any) -> Session:
+        session = self.sessions[name] = Session(name, **how)
+        return session
+
+    @property
+    def uptime_s(self) -> float:
+        return time.monotonic() - self._began_s
+
+    async def start(self, port: int = 0) -> "Model":
+        """Begin to serve; at the port of before it is the process begun anew."""
+        self._began_s = time.monotonic()
+        app = web.Application(middlewares=[self._befallen])
+        app.add_routes(self.routes())
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1, handle_signals=False, access_log=None)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", port).start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        return self
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    @property
+    def _befallen(self) -> Any:
+        @web.middleware
+        async def befallen(request: web.Request, handler: Any) -> web.StreamResponse:
+            self.asked.append((request.method, request.path_qs))
+            match self.fault:
+                case "hang":
+                    await asyncio.sleep(60)
+                case "garbage":
+                    return web.Response(body=b'{"half of it', content_type="application/json")
+                case "echo":
+                    shown = f"{request.path_qs} {dict(request.headers)}"
+                    return web.json_response({"error": shown, "message": shown, "success": False}, status=500)
+                case "page":
+                    return web.Response(text="<html>nginx</html>", content_type="text/html")
+                case _:
+                    pass
+            refused = self.refusal(request)
+            answer: web.StreamResponse = refused if refused is not None else await handler(request)
+            return answer
+
+        return befallen
+
+    async def engine(self, session: Session, recipient: str, text: str) -> str:
+        """Send; answers the message's id. Raises EngineFailed or EngineDead."""
+        if session.dead or text == "dead":
+            raise EngineDead
+        if text == "throws":
+            raise EngineFailed("stub engine error")
+        if text == "hangs":
+            await asyncio.sleep(60)
+        self.sent.append((session.name, recipient.partition("@")[0], text))
+        if text == "sentthrow":
+            raise EngineFailed("stub: sent, then failed")
+        return f"3EB0{next(self._ids):020X}"
+
+
+def said(status: int, body: Any) -> web.Response:
+    return web.json_response(body, status=status)
+
+
+async def body_of(request: web.Request) -> dict[str, Any]:
+    told = await request.json() if request.can_read_body else {}
+    return told if isinstance(told, dict) else {}

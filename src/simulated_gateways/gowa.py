@@ -1,0 +1,79 @@
+"""GOWA, as its source says (v9, 51f7b19)."""
+
+from base64 import b64encode
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from simulated_gateways.base import EngineDead, EngineFailed, Model, Session, body_of, said
+
+
+@dataclass
+class Gowa(Model):
+    key: str = "user:model-key"
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/health", self._health),
+            web.get("/devices", self._list),
+            web.post("/devices", self._create),
+            web.get("/devices/{s}/status", self._status),
+            web.post("/devices/{s}/{what:reconnect|logout}", self._do),
+            web.post("/send/message", self._send),
+        ]
+
+    def refusal(self, request: web.Request) -> web.Response | None:
+        right = f"Basic {b64encode(self.key.encode()).decode()}"
+        if request.path == "/health" or request.headers.get("Authorization") == right:
+            return None
+        return web.Response(status=401, text="Unauthorized")
+
+    async def _health(self, request: web.Request) -> web.Response:
+        return web.Response(text="OK")
+
+    def _row(self, session: Session) -> dict[str, object]:
+        state = "logged_in" if session.up else "connected" if session.open else "disconnected"
+        return {
+            "id": session.name,
+            "state": state,
+            "jid": f"{session.phone}:3@s.whatsapp.net" if session.paired else "",
+        }
+
+    async def _list(self, request: web.Request) -> web.Response:
+        return _success([self._row(each) for each in self.sessions.values()])
+
+    async def _create(self, request: web.Request) -> web.Response:
+        session = self.add((await body_of(request))["device_id"])
+        return _success(self._row(session))
+
+    async def _status(self, request: web.Request) -> web.Response:
+        session = self.sessions.get(request.match_info["s"])
+        if session is None:
+            return _not_found()
+        return _success({"device_id": session.name, "is_connected": session.open, "is_logged_in": session.up})
+
+    async def _do(self, request: web.Request) -> web.Response:
+        session = self.sessions[request.match_info["s"]]
+        session.open = request.match_info["what"] == "reconnect"
+        session.paired = session.paired and session.open
+        return _success({})
+
+    async def _send(self, request: web.Request) -> web.Response:
+        session, told = self.sessions.get(request.headers["X-Device-Id"]), await body_of(request)
+        if session is None:
+            return _not_found()
+        if not session.up:
+            return said(401, {"status": 401, "code": "AUTHENTICATION_ERROR", "message": "you are not logged in"})
+        try:
+            message_id = await self.engine(session, told["phone"], told["message"])
+        except (EngineFailed, EngineDead) as error:
+            return said(500, {"status": 500, "code": "INTERNAL_SERVER_ERROR", "message": str(error)})
+        return _success({"message_id": message_id, "status": "sent"})
+
+
+def _success(results: object) -> web.Response:
+    return said(200, {"status": 200, "code": "SUCCESS", "message": "done", "results": results})
+
+
+def _not_found() -> web.Response:
+    return said(404, {"status": 404, "code": "DEVICE_NOT_FOUND", "message": "device not found"})

@@ -1,0 +1,122 @@
+"""WAHA 2026: as 2024.10.8 was recorded, with sessions of any name (waha-docs, OpenAPI 2026.7.1) and with keys."""
+
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from simulated_gateways.base import EngineDead, EngineFailed, Model, Session, body_of, said
+
+_EXPECTED = "Session status is not as expected. Try again later or restart the session"
+
+
+@dataclass
+class Waha(Model):
+    """With NOWEB as its engine."""
+
+    version: str = "2026.7.1"
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/ping", self._ping),
+            web.get("/api/server/version", self._version),
+            web.get("/api/server/status", self._server),
+            web.get("/api/sessions", self._list),
+            web.post("/api/sessions", self._create),
+            web.get("/api/sessions/{s}", self._one),
+            web.post("/api/sessions/{s}/{what}", self._do),
+            web.get("/api/{s}/auth/qr", self._qr),
+            web.post("/api/sendText", self._send),
+        ]
+
+    def refusal(self, request: web.Request) -> web.Response | None:
+        if request.path == "/ping" or request.headers.get("X-Api-Key") == self.key:
+            return None
+        return said(401, {"message": "Unauthorized", "statusCode": 401})
+
+    def _status(self, session: Session) -> str:
+        if not session.open:
+            return "STOPPED"
+        if session.removed:
+            return "FAILED"
+        return "WORKING" if session.up else "SCAN_QR_CODE"
+
+    def _row(self, session: Session) -> dict[str, object]:
+        me = {"id": f"{session.phone}@c.us", "pushName": "Stub"} if session.open and session.paired else None
+        return {"name": session.name, "status": self._status(session), "me": me}
+
+    async def _ping(self, request: web.Request) -> web.Response:
+        return said(200, {"message": "pong"})
+
+    async def _version(self, request: web.Request) -> web.Response:
+        return said(200, {"version": self.version, "engine": "NOWEB", "tier": "CORE", "browser": "/usr/bin/chromium"})
+
+    async def _server(self, request: web.Request) -> web.Response:
+        return said(200, {"startTimestamp": 1796000884928, "uptime": int(self.uptime_s * 1000), "worker": {"id": ""}})
+
+    async def _list(self, request: web.Request) -> web.Response:
+        every = "all" in request.query
+        return said(200, [self._row(each) for each in self.sessions.values() if each.open or every])
+
+    async def _one(self, request: web.Request) -> web.Response:
+        session = self.sessions.get(request.match_info["s"])
+        return said(200, self._row(session)) if session else _nobody()
+
+    async def _create(self, request: web.Request) -> web.Response:
+        name = (await body_of(request))["name"]
+        if name in self.sessions:
+            words = f"Session '{name}' already exists. Use PUT to update it."
+            return said(422, {"statusCode": 422, "message": words, "error": "Unprocessable Entity"})
+        return said(201, self._row(self.add(name)))
+
+    async def _do(self, request: web.Request) -> web.Response:
+        session = self.sessions.get(request.match_info["s"])
+        if session is None:
+            return _nobody()
+        match request.match_info["what"]:
+            case "start" if session.open:
+                words = f"Session '{session.name}' is already started."
+                return said(422, {"statusCode": 422, "message": words, "error": "Unprocessable Entity"})
+            case "stop":
+                session.open = False
+            case "logout":
+                session.open, session.paired = True, False
+            case _:
+                session.open, session.removed, session.paired = True, False, session.paired and not session.removed
+        return said(201, self._row(session))
+
+    async def _qr(self, request: web.Request) -> web.Response:
+        session = self.sessions[request.match_info["s"]]
+        if self._status(session) != "SCAN_QR_CODE":
+            return self._unexpected(session)
+        assert request.query["format"] == "raw"
+        return said(200, {"value": session.qr})
+
+    def _unexpected(self, session: Session) -> web.Response:
+        """After 5 s, which the original waits."""
+        status = self._status(session)
+        return said(422, {"error": _EXPECTED, "session": session.name, "status": status, "expected": ["WORKING"]})
+
+    async def _send(self, request: web.Request) -> web.Response:
+        told = await body_of(request)
+        session = self.sessions.get(told["session"])
+        if session is None or not session.open:
+            words = f"We didn't find a session with name '{told['session']}'.\nPlease start it first by using POST"
+            return said(404, {"statusCode": 404, "message": words, "error": "Not Found"})
+        if not session.up:
+            return self._unexpected(session)
+        try:
+            message_id = await self.engine(session, told["chatId"], told["text"])
+        except EngineFailed as error:
+            return _thrown(str(error))
+        except EngineDead:
+            return _thrown("Connection Closed")
+        key = {"remoteJid": told["chatId"], "fromMe": True, "id": message_id}
+        return said(201, {"key": key, "messageTimestamp": 1796000911, "status": 1})
+
+
+def _nobody() -> web.Response:
+    return said(404, {"statusCode": 404, "message": "Session not found", "error": "Not Found"})
+
+
+def _thrown(words: str) -> web.Response:
+    return said(500, {"statusCode": 500, "timestamp": "", "exception": {"message": words, "name": "Error"}})

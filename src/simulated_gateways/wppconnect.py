@@ -1,0 +1,127 @@
+"""WPPConnect Server 2.10.4, also in what it does to a GET with a content type, and to `/unhealthy`."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from simulated_gateways.base import EngineDead, EngineFailed, Model, Session, body_of, said
+
+
+@dataclass
+class Wppconnect(Model):
+    exited: bool = False
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/healthz", self._healthz),
+            web.get("/unhealthy", self._unhealthy),
+            web.get("/api/{k}/show-all-sessions", self._list),
+            web.post("/api/{s}/{k}/generate-token", self._token),
+            web.get("/api/{s}/status-session", self._status),
+            web.get("/api/{s}/check-connection-session", self._check),
+            web.get("/api/{s}/get-phone-number", self._phone),
+            web.post("/api/{s}/start-session", self._open),
+            web.post("/api/{s}/close-session", self._close),
+            web.post("/api/{s}/logout-session", self._logout),
+            web.post("/api/{s}/send-message", self._send),
+        ]
+
+    def refusal(self, request: web.Request) -> web.Response | None:
+        match request.match_info:
+            case {"k": key}:
+                words = "The SECRET_KEY is incorrect" if "s" in request.match_info else "The token is incorrect"
+                return None if key == self.key else said(400, {"response": False, "message": words})
+            case {"s": name}:
+                shown = request.headers.get("Authorization", "")
+                if not shown:
+                    return said(401, {"message": "Token is not present. Check your header and try again"})
+                right = shown == f"Bearer token-of-{name}"
+                return None if right else said(401, {"error": "Check that the Session and Token are correct"})
+            case _:
+                return None
+
+    async def _healthz(self, request: web.Request) -> web.Response:
+        return said(200, {"uptime": self.uptime_s, "message": "OK", "timestamp": 1796000774626})
+
+    async def _unhealthy(self, request: web.Request) -> web.Response:
+        self.exited = True
+        return web.Response()
+
+    async def _list(self, request: web.Request) -> web.Response:
+        return said(200, {"response": list(self.sessions)})
+
+    async def _token(self, request: web.Request) -> web.Response:
+        name = request.match_info["s"]
+        token = f"token-of-{name}"
+        return said(201, {"status": "success", "session": name, "token": token, "full": f"{name}:{token}"})
+
+    def _word(self, session: Session | None) -> str:
+        if session is None or not session.open:
+            return "CLOSED"
+        return "CONNECTED" if session.up or session.dead else "QRCODE"
+
+    def _about(self, session: Session | None) -> dict[str, Any]:
+        word = self._word(session)
+        if session is None or word == "CLOSED":
+            return {"status": word, "qrcode": None}
+        code = {"qrcode": "data:image/png;base64,", "urlcode": session.qr}
+        return {"status": word, **code, "version": "2.10.4"}
+
+    async def _status(self, request: web.Request) -> web.Response:
+        if "Content-Type" in request.headers:
+            await asyncio.sleep(60)
+        return said(200, self._about(self.sessions.get(request.match_info["s"])))
+
+    async def _check(self, request: web.Request) -> web.Response:
+        session = self.sessions.get(request.match_info["s"])
+        up = session is not None and session.up and not session.dead
+        return said(200, {"status": up, "message": "Connected" if up else "Disconnected"})
+
+    async def _phone(self, request: web.Request) -> web.Response:
+        session = self.sessions[request.match_info["s"]]
+        return said(200, {"status": "success", "response": f"{session.phone}@c.us", "mapper": "device"})
+
+    async def _open(self, request: web.Request) -> web.Response:
+        name = request.match_info["s"]
+        session = self.sessions.get(name) or self.add(name)
+        was_closed, session.open, session.dead = not session.open, True, False
+        if was_closed:
+            return said(200, {"status": None, "qrcode": None, "version": "2.10.4"})
+        return said(200, {**self._about(session), "session": name})
+
+    async def _close(self, request: web.Request) -> web.Response:
+        session = self.sessions[request.match_info["s"]]
+        session.open = False
+        return said(200, {"status": True, "message": "Session successfully closed", "session": session.name})
+
+    async def _logout(self, request: web.Request) -> web.Response:
+        del self.sessions[request.match_info["s"]]
+        return said(200, {"status": True, "message": "Session successfully closed", "session": "alpha"})
+
+    async def _send(self, request: web.Request) -> web.Response:
+        session, told = self.sessions.get(request.match_info["s"]), await body_of(request)
+        if session is None or not session.open:
+            return _inactive("")
+        if not session.up or session.dead:
+            return _inactive(session.name)
+        phone, text = told.get("phone"), told.get("message", "")
+        if phone is None:
+            return said(201, {"status": "success", "response": [], "mapper": "return", "session": session.name})
+        try:
+            message_id = await self.engine(session, phone, text)
+        except EngineFailed:
+            return said(500, {"status": "Error", "message": "Erro ao enviar a mensagem.", "error": {"level": "error"}})
+        except EngineDead:
+            return _inactive(session.name)
+        if phone.endswith("404"):
+            words = f"O número {phone} não existe."
+            return said(400, {"response": None, "status": "Connected", "message": words, "session": session.name})
+        row = {"id": f"true_{phone}@c.us_{message_id}_out", "body": text, "timestamp": 1796000779}
+        return said(201, {"status": "success", "response": [row], "mapper": "return", "session": session.name})
+
+
+def _inactive(session: str) -> web.Response:
+    words = "A sessão do WhatsApp não está ativa."
+    return said(404, {"response": None, "status": "Disconnected", "message": words, "session": session})

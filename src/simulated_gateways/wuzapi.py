@@ -1,0 +1,85 @@
+"""wuzapi, as its source says (79ee4cd, handlers.go)."""
+
+from typing import ClassVar
+
+from aiohttp import web
+
+from simulated_gateways.base import EngineDead, EngineFailed, Model, Session, body_of, said
+
+
+class Wuzapi(Model):
+    creates: ClassVar[bool] = False
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/admin/users", self._users),
+            web.get("/session/status", self._status),
+            web.get("/session/qr", self._qr),
+            web.post("/session/{what:connect|disconnect|logout}", self._do),
+            web.post("/chat/send/text", self._send),
+        ]
+
+    def refusal(self, request: web.Request) -> web.Response | None:
+        if request.path == "/admin/users":
+            right = request.headers.get("Authorization") == self.key
+        else:
+            right = self._session(request) is not None
+        return None if right else said(401, {"code": 401, "error": "unauthorized", "success": False})
+
+    def _session(self, request: web.Request) -> Session | None:
+        return self.sessions.get(request.headers.get("token", "").removeprefix("token-of-"))
+
+    async def _users(self, request: web.Request) -> web.Response:
+        rows = [
+            {
+                "id": number,
+                "name": each.name,
+                "token": f"token-of-{each.name}",
+                "jid": f"{each.phone}:12@s.whatsapp.net" if each.paired else "",
+                "connected": each.open,
+                "events": "Message,ReadReceipt",
+            }
+            for number, each in enumerate(self.sessions.values())
+        ]
+        return said(200, {"code": 200, "data": rows, "success": True})
+
+    async def _status(self, request: web.Request) -> web.Response:
+        session = self._session(request)
+        assert session is not None
+        if not session.open:
+            return said(500, {"code": 500, "error": "No session", "success": False})
+        return _wrapped({"Connected": not session.removed, "LoggedIn": session.up})
+
+    async def _qr(self, request: web.Request) -> web.Response:
+        session = self._session(request)
+        assert session is not None
+        return _wrapped({"QRCode": session.qr})
+
+    async def _do(self, request: web.Request) -> web.Response:
+        session = self._session(request)
+        assert session is not None
+        match request.match_info["what"]:
+            case "connect":
+                assert (await body_of(request))["Subscribe"] == ["Message", "ReadReceipt"]
+                session.open = True
+            case "disconnect":
+                session.open = False
+            case _:
+                session.open, session.paired = False, False
+        return _wrapped({"Details": "done"})
+
+    async def _send(self, request: web.Request) -> web.Response:
+        session, told = self._session(request), await body_of(request)
+        assert session is not None
+        if not session.up:
+            words = "not connected" if session.open else "No session"
+            return said(500, {"code": 500, "error": words, "success": False})
+        try:
+            message_id = await self.engine(session, told["Phone"], told["Body"])
+        except (EngineFailed, EngineDead) as error:
+            return said(500, {"code": 500, "error": str(error) or "not connected", "success": False})
+        return _wrapped({"Details": "Sent", "Id": message_id, "Timestamp": 1796000917})
+
+
+def _wrapped(data: object) -> web.Response:
+    return said(200, {"code": 200, "data": data, "success": True})
