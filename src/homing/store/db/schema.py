@@ -346,8 +346,8 @@ events = Table(
     # says is told once.
     Column("type", Words),
     Column("chat", Words),
-    Column("session_sequence", Number),
-    Column("chat_sequence", Number),
+    Column("session_sequence", BoundedInteger),
+    Column("chat_sequence", BoundedInteger),
     Column("told_key", Words),
     UniqueConstraint("id"),
     UniqueConstraint("meaning"),

@@ -4,14 +4,14 @@ from sqlalchemy import Boolean, CheckConstraint, Column, ForeignKey, Index, Inte
 
 from homing.model.deliveries.deliveries import DeliveryState
 from homing.model.deliveries.endpoints import EndpointState, RetrySchedule
-from homing.store.db.columns import Number, SealedBytes, UtcDateTime, Words
+from homing.store.db.columns import BoundedInteger, SealedBytes, UtcDateTime, Words
 from homing.store.db.schema import _one_of, _partial, metadata
 
 endpoints = Table(
     "endpoints",
     metadata,
     Column("id", Words, primary_key=True),
-    Column("workspace_id", Number, ForeignKey("workspaces.id"), nullable=False),
+    Column("workspace_id", BoundedInteger, ForeignKey("workspaces.id"), nullable=False),
     Column("url", Words, nullable=False),
     Column("name", Words, nullable=False),
     # Types of events with commas; empty: all.
@@ -47,10 +47,10 @@ endpoints = Table(
 deliveries = Table(
     "deliveries",
     metadata,
-    Column("id", Number, primary_key=True, autoincrement=True),
+    Column("id", BoundedInteger, primary_key=True, autoincrement=True),
     Column("endpoint_id", Words, nullable=False),
-    Column("workspace_id", Number, nullable=False),
-    Column("event_sequence", Number, nullable=False),
+    Column("workspace_id", BoundedInteger, nullable=False),
+    Column("event_sequence", BoundedInteger, nullable=False),
     Column("event_id", Words, nullable=False),
     Column("type", Words, nullable=False),
     # The session and the chat: of one lane an ordered endpoint gets one at a time.
@@ -79,7 +79,7 @@ deliveries = Table(
 delivery_attempts = Table(
     "delivery_attempts",
     metadata,
-    Column("delivery_id", Number, primary_key=True, autoincrement=False),
+    Column("delivery_id", BoundedInteger, primary_key=True, autoincrement=False),
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("at", UtcDateTime, nullable=False),
     Column("latency_ms", Integer, nullable=False),
@@ -95,7 +95,7 @@ event_counters = Table(
     metadata,
     Column("session_id", Words, primary_key=True),
     Column("chat", Words, primary_key=True),
-    Column("last", Number, nullable=False),
+    Column("last", BoundedInteger, nullable=False),
     # Of a session what its status was when it was last told.
     Column("told_status", Words, nullable=False, server_default=""),
 )

@@ -35,7 +35,7 @@ from homing.model.deliveries.endpoints import EndpointHealth, EndpointId, Endpoi
 from homing.model.fleet import AccountUuid, SessionId, WorkspaceId
 from homing.model.work import JobState
 from homing.ports.deliveries import ReplayStep, WantedDeliveries
-from homing.store.db.columns import Number, UtcDateTime, Words
+from homing.store.db.columns import BoundedInteger, UtcDateTime, Words
 from homing.store.db.database import Dialect
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import AnyRow
@@ -158,7 +158,7 @@ def pull_forward(connection: Connection, kinds: Sequence[str], ids: Collection[s
 # --- how it went --------------------------------------------------------------------------------------------------
 
 _ENDED: dict[str, TypeEngine[Any]] = {
-    "id": Number(),
+    "id": BoundedInteger(),
     "expected": Integer(),
     "state": Words(),
     "due_at": UtcDateTime(),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from homing.model.deliveries.endpoints import SealedSecret
 from homing.model.instances.vault import VaultSealed
 from homing.ports.deliveries import SecretSealed
-from homing.store.vault.sealing import KeyRing, Place, Sealed, VaultKey
+from homing.store.vault.sealing import KeyRing, SealedPlace, SealedText, VaultKey
 
 
 class DerivedSecrets:
@@ -22,13 +22,13 @@ class DerivedSecrets:
 
     def seal(self, place: str, secret: bytes) -> SealedSecret:
         """Raises SecretSealed without a key."""
-        sealed = self._at_hand().seal(Place("secret", place, ""), secret)
+        sealed = self._at_hand().seal(SealedPlace("secret", place, ""), secret)
         return SealedSecret(sealed.key_id, sealed.text)
 
     def unseal(self, place: str, sealed: SealedSecret) -> bytes:
         """Raises SecretSealed."""
         try:
-            return self._at_hand().unseal(Place("secret", place, ""), Sealed(sealed.key_id, sealed.text))
+            return self._at_hand().unseal(SealedPlace("secret", place, ""), SealedText(sealed.key_id, sealed.text))
         except VaultSealed as error:
             raise SecretSealed(
                 f"the secret of {place} was sealed under another HOMING_SECRET; add that one to HOMING_OLD_SECRETS"

@@ -22,7 +22,7 @@ from homing.decide.deliveries.shapes import Telling, telling
 from homing.model.deliveries.deliveries import DeliveryState, Fact
 from homing.model.deliveries.endpoints import EndpointState
 from homing.model.notices import EventsStored, Notice
-from homing.store.db.columns import Number, UtcDateTime, Words
+from homing.store.db.columns import BoundedInteger, UtcDateTime, Words
 from homing.store.db.database import Database, Dialect
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import AnyRow
@@ -99,7 +99,7 @@ _FACT: dict[str, TypeEngine[Any]] = {
     "kind": Words(),
     "session_id": Words(),
     "account_uuid": Words(),
-    "workspace_id": Number(),
+    "workspace_id": BoundedInteger(),
     "payload": Text(),
 }
 
@@ -182,13 +182,18 @@ def _statuses_statement(dialect: Dialect) -> Select[Any]:
 
 # --- numbers ------------------------------------------------------------------------------------------------------
 
-_COUNTED: dict[str, TypeEngine[Any]] = {"session_id": Words(), "chat": Words(), "more": Number(), "status": Words()}
+_COUNTED: dict[str, TypeEngine[Any]] = {
+    "session_id": Words(),
+    "chat": Words(),
+    "more": BoundedInteger(),
+    "status": Words(),
+}
 _NUMBERED: dict[str, TypeEngine[Any]] = {
-    "sequence": Number(),
+    "sequence": BoundedInteger(),
     "type": Words(),
     "chat": Words(),
-    "session_sequence": Number(),
-    "chat_sequence": Number(),
+    "session_sequence": BoundedInteger(),
+    "chat_sequence": BoundedInteger(),
     "told_key": Words(),
 }
 

@@ -14,7 +14,7 @@ from sqlalchemy import (
     text,
 )
 
-from homing.store.db.columns import JsonText, Number, SealedBytes, UtcDateTime, Words
+from homing.store.db.columns import BoundedInteger, JsonText, SealedBytes, UtcDateTime, Words
 
 _PENDING, _DEAD, _FINISHED = (text(each) for each in ("state = 'pending'", "state = 'dead'", "finished_at IS NOT NULL"))
 
@@ -27,7 +27,7 @@ def create_deliveries() -> None:
     _deliveries()
     op.create_table(
         "delivery_attempts",
-        Column("delivery_id", Number(), autoincrement=False, nullable=False),
+        Column("delivery_id", BoundedInteger(), autoincrement=False, nullable=False),
         Column("number", Integer(), autoincrement=False, nullable=False),
         Column("at", UtcDateTime(), nullable=False),
         Column("latency_ms", Integer(), nullable=False),
@@ -40,7 +40,7 @@ def create_deliveries() -> None:
         "event_counters",
         Column("session_id", Words(), nullable=False),
         Column("chat", Words(), nullable=False),
-        Column("last", Number(), nullable=False),
+        Column("last", BoundedInteger(), nullable=False),
         Column("told_status", Words(), nullable=False, server_default=""),
         PrimaryKeyConstraint("session_id", "chat", name="event_counters_pkey"),
     )
@@ -111,8 +111,8 @@ def _of_events() -> list[Column[Any]]:
     return [
         Column("type", Words(), nullable=True),
         Column("chat", Words(), nullable=True),
-        Column("session_sequence", Number(), nullable=True),
-        Column("chat_sequence", Number(), nullable=True),
+        Column("session_sequence", BoundedInteger(), nullable=True),
+        Column("chat_sequence", BoundedInteger(), nullable=True),
         Column("told_key", Words(), nullable=True),
     ]
 
@@ -121,7 +121,7 @@ def _endpoints() -> None:
     op.create_table(
         "endpoints",
         Column("id", Words(), nullable=False),
-        Column("workspace_id", Number(), nullable=False),
+        Column("workspace_id", BoundedInteger(), nullable=False),
         Column("url", Words(), nullable=False),
         Column("name", Words(), nullable=False),
         Column("events", Words(), nullable=False),
@@ -158,10 +158,10 @@ def _endpoints() -> None:
 def _deliveries() -> None:
     op.create_table(
         "deliveries",
-        Column("id", Number(), autoincrement=True, nullable=False),
+        Column("id", BoundedInteger(), autoincrement=True, nullable=False),
         Column("endpoint_id", Words(), nullable=False),
-        Column("workspace_id", Number(), nullable=False),
-        Column("event_sequence", Number(), nullable=False),
+        Column("workspace_id", BoundedInteger(), nullable=False),
+        Column("event_sequence", BoundedInteger(), nullable=False),
         Column("event_id", Words(), nullable=False),
         Column("type", Words(), nullable=False),
         Column("lane", Words(), nullable=False),

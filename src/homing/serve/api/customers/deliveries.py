@@ -23,10 +23,10 @@ from homing.serve.api.context import (
 )
 from homing.serve.api.customers.bodies import DeliveryView, ReplayBody, ReplayedView, delivery_view
 from homing.serve.api.customers.endpoints import endpoint_of
+from homing.serve.api.listing import Listing
 from homing.serve.callers.access import Caller
 from homing.serve.gateway import Gateway
 from homing.serve.http.described import also
-from homing.serve.views import Listing
 
 DeliveryNumber = FromPath[int]
 _BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
