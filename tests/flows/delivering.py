@@ -16,7 +16,7 @@ from homing.decide.work.attempts import RetryPolicy
 from homing.flows.background.alerts import AlertBook
 from homing.flows.background.worker import Duty, Worker
 from homing.flows.deliveries.managing import EndpointOperations
-from homing.flows.deliveries.telling import QUICK, SLOW, Telling, TellingPolicy
+from homing.flows.deliveries.telling import QUICK, SLOW, DeliveryTurns, TellingPolicy
 from homing.flows.deliveries.waking import Waking
 from homing.lab.sim.egress import SimulatedEgress
 from homing.lab.sim.world import SeededEntropy, VirtualClock
@@ -118,7 +118,7 @@ class Fleet:
             look_every_s=1_800,
         )
         self.notices.subscribe(waking.hear)
-        telling = Telling(
+        telling = DeliveryTurns(
             self.endpoints,
             self.deliveries,
             self.egress,

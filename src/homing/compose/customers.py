@@ -10,7 +10,7 @@ from homing.decide.work.attempts import RetryPolicy
 from homing.flows.background.alerts import AlertBook
 from homing.flows.background.worker import Duty, Worker
 from homing.flows.deliveries.managing import EndpointOperations
-from homing.flows.deliveries.telling import QUICK, SLOW, Telling, TellingPolicy
+from homing.flows.deliveries.telling import QUICK, SLOW, DeliveryTurns, TellingPolicy
 from homing.flows.deliveries.waking import Waking
 from homing.ports import Clock, Entropy
 from homing.ports.egress import Egress
@@ -53,7 +53,7 @@ def customers_of(
         keep_days=settings.homing_delivery_days,
     )
     stores.notices.subscribe(waking.hear)
-    telling = Telling(
+    telling = DeliveryTurns(
         stores.endpoints,
         stores.deliveries,
         egress,
@@ -84,5 +84,5 @@ def secrets_of(settings: Settings, entropy: Entropy) -> DerivedSecrets:
     return DerivedSecrets(settings.own_key_secret, old, entropy.token)
 
 
-def _duty(telling: Telling, at_once: int) -> Duty:
+def _duty(telling: DeliveryTurns, at_once: int) -> Duty:
     return Duty(handler=telling.do, policy=_PATIENCE, at_once=at_once, lease_s=LEASE_S, poll_s=5.0)

@@ -41,7 +41,7 @@ class Receiver:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ToldAlert:
     """An alert that a receiver believes to stand. `alert_id` is the same from every gateway and in each repeat."""
 
     alert_id: str
@@ -49,7 +49,7 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Silence:
+class AlertSilence:
     """What is not told until a time: alerts of a kind, about a kind of thing, or about one; None matches all."""
 
     id: str

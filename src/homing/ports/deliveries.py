@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Protocol
 
 from homing.model.deliveries.deliveries import (
-    Attempt,
     Attempted,
     Delivery,
+    DeliveryAttempt,
     DeliveryId,
     DeliveryState,
     DueDelivery,
@@ -152,7 +152,7 @@ class Deliveries(Protocol):
 
     async def find(self, id: DeliveryId) -> Delivery | None: ...
 
-    async def attempts(self, id: DeliveryId) -> list[Attempt]: ...
+    async def attempts(self, id: DeliveryId) -> list[DeliveryAttempt]: ...
 
     async def prune(self, *, keep_s: float, limit: int) -> int:
         """Forget what ended longer ago than that, at most so many; how many went."""

@@ -49,7 +49,7 @@ _ONCE = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
+class EventTelling:
     """What an event tells: `key` is what it tells once only, empty if it may tell it again; `status` of its session."""
 
     type: EventType
@@ -58,17 +58,17 @@ class Telling:
     status: str = ""
 
 
-def telling(kind: str, session_id: str | None, payload: Mapping[str, Any]) -> Telling | None:
+def telling(kind: str, session_id: str | None, payload: Mapping[str, Any]) -> EventTelling | None:
     """What customers are told of an event; None: nothing."""
     if (status := _status_of(kind, payload)) is not None:
-        return Telling(EventType.SESSION_STATUS, status=f"{status}: {_why(payload)}")
+        return EventTelling(EventType.SESSION_STATUS, status=f"{status}: {_why(payload)}")
     told = _type_of(kind, payload)
     if told is None:
         return None
     chat = chat_of(payload)
     named = _message_id(payload)
     once = f"{session_id}|{named}|{told}|{_reader(payload)}" if named and told in _ONCE else ""
-    return Telling(told, chat, once)
+    return EventTelling(told, chat, once)
 
 
 def body(event: ToldEvent) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Telling one endpoint what is due for it, for a while; then the next endpoint has its turn.
+"""DeliveryTurns one endpoint what is due for it, for a while; then the next endpoint has its turn.
 
 A job of the work table is an endpoint's turn: whoever has it is the only one that tells this endpoint. Which deliveries
 there are, and when each is due, is in their own table, so that a turn that a dying gateway loses loses nothing: what
@@ -17,9 +17,9 @@ from homing.flows.background.alerts import AlertBook
 from homing.flows.deliveries.writing import encoded
 from homing.model.alerts import About, AlertKind, Subject
 from homing.model.deliveries.deliveries import (
-    Attempt,
     Attempted,
     Delivery,
+    DeliveryAttempt,
     DeliveryId,
     DeliveryState,
     DueDelivery,
@@ -28,7 +28,7 @@ from homing.model.deliveries.endpoints import EndpointHealth, EndpointId, Endpoi
 from homing.model.egress import CallAnswer, CallFailed
 from homing.model.work import Done, Ending, Job, Retry
 from homing.ports import Clock, Entropy
-from homing.ports.deliveries import Deliveries, Endpoints, SecretBox
+from homing.ports.deliveries import Deliveries, Endpoints, SecretBox, SecretSealed
 from homing.ports.egress import Egress
 
 log = structlog.get_logger("homing")
@@ -84,7 +84,7 @@ class _Turn:
         return {each.lane for each in self.under_way.values()} | {each.delivery.lane for each in self.ended}
 
 
-class Telling:
+class DeliveryTurns:
     """Does the turns. `look` sees to later ones; `counted` hears what came of each attempt, and how many s it took."""
 
     def __init__(
@@ -122,7 +122,11 @@ class Telling:
         if endpoint is None or sealed is None or endpoint.state is not EndpointState.ENABLED:
             return None
         both = [sealed.newest] + ([sealed.previous] if sealed.previous is not None else [])
-        opened = [self._secrets.unseal(f"endpoint {id}", each) for each in both]
+        try:
+            opened = [self._secrets.unseal(f"endpoint {id}", each) for each in both]
+        except SecretSealed as error:
+            self._alerts.raised(AlertKind.ENDPOINT_DISABLED, Subject(About.ENDPOINT, id), str(error))
+            return None
         until_s = self._clock.monotonic() + self._policy.slice_s
         health = replace(endpoint.health, retry_at=None)  # it has passed, by the store's clock
         return _Turn(endpoint, opened, health, until_s, was_failing=endpoint.health.failures > 0)
@@ -193,13 +197,13 @@ class Telling:
         self._counted(_outcome(answer), took_s)
         status, said = (answer.status, answer.body) if isinstance(answer, CallAnswer) else (None, b"")
         shown, took_ms = said.decode("utf-8", "replace"), round(took_s * 1000)
-        attempt = Attempt(delivery.attempts + 1, began, took_ms, status, step.reason, shown)
+        attempt = DeliveryAttempt(delivery.attempts + 1, began, took_ms, status, step.reason, shown)
         return Attempted(delivery, attempt, step.state, step.after_s)
 
     def _dead(self, delivery: Delivery, reason: str) -> Attempted:
         """One that cannot be told to anybody: it fails alone, and says nothing of its endpoint."""
         now = self._clock.now()
-        attempt = Attempt(delivery.attempts + 1, now, 0, None, reason, "")
+        attempt = DeliveryAttempt(delivery.attempts + 1, now, 0, None, reason, "")
         return Attempted(delivery, attempt, DeliveryState.DEAD, called=False)
 
     async def _call(self, turn: _Turn, webhook_id: str, body: bytes) -> CallAnswer | CallFailed:

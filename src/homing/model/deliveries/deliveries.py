@@ -88,7 +88,7 @@ class DueDelivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class DeliveryAttempt:
     """One try: when it began, how long it took, and what came of it. `body` is the answer's beginning."""
 
     number: int
@@ -107,7 +107,7 @@ class Attempted:
     """
 
     delivery: Delivery
-    attempt: Attempt
+    attempt: DeliveryAttempt
     state: DeliveryState
     after_s: float = 0.0
     called: bool = True

@@ -23,9 +23,9 @@ from sqlalchemy.types import TypeEngine
 
 from homing.decide.deliveries.filters import wanted
 from homing.model.deliveries.deliveries import (
-    Attempt,
     Attempted,
     Delivery,
+    DeliveryAttempt,
     DeliveryId,
     DeliveryState,
     DueDelivery,
@@ -319,11 +319,11 @@ def find(connection: Connection, id: DeliveryId) -> Delivery | None:
     return None if row is None else delivery_of(row)
 
 
-def attempts(connection: Connection, id: DeliveryId) -> list[Attempt]:
+def attempts(connection: Connection, id: DeliveryId) -> list[DeliveryAttempt]:
     """Oldest first."""
     of_it = select(delivery_attempts).where(delivery_attempts.c.delivery_id == id)
     return [
-        Attempt(row.number, row.at, row.latency_ms, row.status, row.reason, row.body)
+        DeliveryAttempt(row.number, row.at, row.latency_ms, row.status, row.reason, row.body)
         for row in connection.execute(of_it.order_by(delivery_attempts.c.number))
     ]
 

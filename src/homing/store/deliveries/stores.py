@@ -6,7 +6,14 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from homing.model.deliveries.deliveries import Attempt, Attempted, Delivery, DeliveryId, DeliveryState, DueDelivery
+from homing.model.deliveries.deliveries import (
+    Attempted,
+    Delivery,
+    DeliveryAttempt,
+    DeliveryId,
+    DeliveryState,
+    DueDelivery,
+)
 from homing.model.deliveries.endpoints import (
     EndpointHealth,
     EndpointId,
@@ -181,7 +188,7 @@ class SqlDeliveries:
     async def find(self, id: DeliveryId) -> Delivery | None:
         return await self._database.read(lambda c: deliveries.find(c, id))
 
-    async def attempts(self, id: DeliveryId) -> list[Attempt]:
+    async def attempts(self, id: DeliveryId) -> list[DeliveryAttempt]:
         return await self._database.read(lambda c: deliveries.attempts(c, id))
 
     async def prune(self, *, keep_s: float, limit: int) -> int:

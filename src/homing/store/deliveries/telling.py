@@ -1,4 +1,4 @@
-"""Telling customers of what is stored, in the very transaction that stores it.
+"""EventTelling customers of what is stored, in the very transaction that stores it.
 
 Each event that tells something gets its numbers, and for every endpoint that wants it there is a delivery, or neither
 the event nor what it tells of was ever there. Whoever stores something that customers are told of calls `append` at
@@ -18,7 +18,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.types import TypeEngine
 
 from homing.decide.deliveries.filters import wanted
-from homing.decide.deliveries.shapes import Telling, telling
+from homing.decide.deliveries.shapes import EventTelling, telling
 from homing.model.deliveries.deliveries import DeliveryState, Fact
 from homing.model.deliveries.endpoints import EndpointState
 from homing.model.notices import EventsStored, Notice
@@ -52,7 +52,7 @@ class _Told:
     """A stored event with what it tells."""
 
     event: StoredEvent
-    telling: Telling
+    telling: EventTelling
 
     @property
     def lane(self) -> str:
@@ -86,7 +86,7 @@ def tell(connection: Connection, database: Database, stored: Sequence[StoredEven
     _fan_out(connection, database.now(connection), said)
 
 
-def _telling(event: StoredEvent) -> Telling | None:
+def _telling(event: StoredEvent) -> EventTelling | None:
     return telling(event.kind, event.session_id, event.payload)
 
 

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from homing.flows.deliveries.managing import Tried
-from homing.model.deliveries.deliveries import Attempt, Delivery, DeliveryState
+from homing.model.deliveries.deliveries import Delivery, DeliveryAttempt, DeliveryState
 from homing.model.deliveries.endpoints import EndpointRecord, EndpointSettings, RetrySchedule
 
 Url = Annotated[str, Meta(min_length=1, max_length=2000)]
@@ -207,7 +207,7 @@ def endpoint_view(
     )
 
 
-def delivery_view(delivery: Delivery, attempts: list[Attempt] | None = None) -> DeliveryView:
+def delivery_view(delivery: Delivery, attempts: list[DeliveryAttempt] | None = None) -> DeliveryView:
     waits = delivery.state is DeliveryState.PENDING
     return DeliveryView(
         id=delivery.id,
@@ -231,5 +231,5 @@ def tried_view(tried: Tried) -> TriedView:
     return TriedView(tried.webhook_id, tried.delivered, tried.status, tried.latency_ms, tried.reason, tried.body)
 
 
-def _attempt_view(attempt: Attempt) -> AttemptView:
+def _attempt_view(attempt: DeliveryAttempt) -> AttemptView:
     return AttemptView(attempt.number, attempt.at, attempt.latency_ms, attempt.status, attempt.reason, attempt.body)

@@ -45,8 +45,8 @@ class DeliveriesController(Controller):
         caller: Asking,
         workspace_id: WorkspaceFilter = None,
         endpoint_id: Annotated[str | None, QueryParameter(description="One endpoint's deliveries")] = None,
-        state: Annotated[
-            Literal["pending", "delivered", "dead"] | None, QueryParameter(description="How they stand")
+        standing: Annotated[
+            Literal["pending", "delivered", "dead"] | None, QueryParameter(name="state", description="How they stand")
         ] = None,
         event: Annotated[str | None, QueryParameter(description="One type of event")] = None,
         event_id: Annotated[str | None, QueryParameter(description="The `webhook-id`")] = None,
@@ -56,22 +56,22 @@ class DeliveriesController(Controller):
         wanted = WantedDeliveries(
             seen_workspace(caller, workspace_id),
             EndpointId(endpoint_id) if endpoint_id is not None else None,
-            DeliveryState(state) if state is not None else None,
+            DeliveryState(standing) if standing is not None else None,
             event,
             event_id,
         )
         found = await gateway.stores.deliveries.page(wanted, page=Page(after, limit))
         return Listing([delivery_view(each) for each in found], found[-1].id if len(found) == limit else None)
 
-    @get("/{delivery_id:int}", guards=[READ], summary="Show a delivery with its attempts")
-    async def show(self, delivery_id: DeliveryNumber, gateway: TheGateway, caller: Asking) -> DeliveryView:
-        delivery = await _delivery_of(gateway, caller, delivery_id)
+    @get("/{number:int}", guards=[READ], summary="Show a delivery with its attempts")
+    async def show(self, number: DeliveryNumber, gateway: TheGateway, caller: Asking) -> DeliveryView:
+        delivery = await _delivery_of(gateway, caller, number)
         return delivery_view(delivery, await gateway.stores.deliveries.attempts(delivery.id))
 
-    @post("/{delivery_id:int}/replay", guards=[ADMIN], status_code=202, summary="Make a delivery once more")
-    async def replay_one(self, delivery_id: DeliveryNumber, gateway: TheGateway, caller: Asking) -> ReplayedView:
+    @post("/{number:int}/replay", guards=[ADMIN], status_code=202, summary="Make a delivery once more")
+    async def replay_one(self, number: DeliveryNumber, gateway: TheGateway, caller: Asking) -> ReplayedView:
         """Under the same `webhook-id`. 0 if it waits to be made anyway."""
-        delivery = await _delivery_of(gateway, caller, delivery_id)
+        delivery = await _delivery_of(gateway, caller, number)
         return ReplayedView(len(await gateway.endpoints.replay([delivery.id])))
 
     @post("/replay", guards=[ADMIN], status_code=202, summary="Make many deliveries once more", opt=also(404, 409, 422))
