@@ -35,7 +35,8 @@ CHARGED = "homing.charged"
 def needs(scope: Scope) -> Any:
     """A guard that lets in callers whose key has this scope and may ask just now, and notes who they are.
 
-    What changes by a request that is no mere look is in the audit log as the caller's.
+    What changes by a request that is no mere look is in the audit log as the caller's; a command that asks in this
+    process has said already who carries it out.
     """
 
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
@@ -44,7 +45,7 @@ def needs(scope: Scope) -> Any:
         _charge(gateway, caller, connection.scope)
         allow(caller, scope)
         connection.state.caller = caller
-        if connection.scope.get("method") not in ("GET", "HEAD"):
+        if connection.scope.get("method") not in ("GET", "HEAD") and connection.app.state.here is None:
             acting.set(_act(gateway, caller, connection))
 
     return guard
@@ -52,6 +53,9 @@ def needs(scope: Scope) -> Any:
 
 async def caller_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Caller:
     """Whose key it is: the one in the request, or the one that its cookie stands for. Raises Problem."""
+    here: Caller | None = connection.app.state.here
+    if here is not None:
+        return here
     gateway: Gateway = connection.app.state.gateway
     authorization = connection.headers.get("authorization")
     caller = await signed_in(connection) if authorization is None else None
