@@ -16,9 +16,9 @@ from homing.model.fleet import InstanceUrl, SessionList
 from homing.model.urls import normal
 from homing.serve.app import Application
 from homing.serve.callers.keyring import new_key
-from tests.models.gateways import MODELS, Model
-from tests.models.gateways.evolution import Evolution
-from tests.models.gateways.waha import Waha
+from simulated_gateways import MODELS, Model
+from simulated_gateways.evolution import Evolution
+from simulated_gateways.waha import Waha
 
 PHONES = {family: f"6281100000{number:02}" for number, family in enumerate(sorted(MODELS))}
 ALL = sorted(MODELS)
@@ -229,7 +229,7 @@ async def test_a_version_that_was_not_checked_works_and_is_shown(fleet: Fleet) -
     first, second = fleet.models["waha"]
     assert isinstance(second, Waha)
     second.version = "2030.1.2"
-    driver = fleet.gateway.fleet.speaking("waha")._inner  # type: ignore[attr-defined]
+    driver = fleet.gateway.fleet.speaking("waha")._inner._inner  # type: ignore[attr-defined]
     driver._versions.clear()
     assert (await fleet.instance(at(first)))["warning"] is None
     warned = (await fleet.instance(at(second)))["warning"]
