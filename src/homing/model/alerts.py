@@ -229,7 +229,7 @@ GUIDES: dict[AlertKind, Guide] = {
         "No file descriptor is left",
         Severity.CRITICAL,
         "a gateway can open no further file or connection: who connects is not answered, instances seem out of reach",
-        "raise its limit (`ulimit -n`, LimitNOFILE=); process_open_fds says how many it holds, and `ss -tnp` who they are",
+        "raise its limit (`ulimit -n`, LimitNOFILE=); process_open_fds says how many it holds, `ss -tnp` who they are",
     ),
 }
 
