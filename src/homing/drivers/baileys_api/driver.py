@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from homing.drivers import reading
 from homing.drivers.baileys_api import answers
+from homing.drivers.baileys_api.reports import BaileysApiReports
 from homing.drivers.calling import GatewayDriver, now_s, quoted
 from homing.drivers.http.wire import Reply
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, NoList, SessionId, SessionStatus
@@ -25,6 +26,7 @@ class BaileysApiDriver(GatewayDriver):
     title = "baileys-api"
     base = Capabilities()
     checked = ("1.0.0", "1.0.0")
+    reports = BaileysApiReports()
     traits = Traits(
         title,
         checked=checked,

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from homing.drivers import reading
 from homing.drivers.calling import LIST_LIMIT_BYTES, GatewayDriver, now_s, quoted
 from homing.drivers.gowa import answers
+from homing.drivers.gowa.reports import GowaReports
 from homing.drivers.http.wire import Reply
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus, Takeover
 from homing.model.instances.gateways import Traits
@@ -24,6 +25,7 @@ class GowaDriver(GatewayDriver):
     title = "GOWA"
     base = Capabilities()
     checked = ("", "")
+    reports = GowaReports()
     traits = Traits(
         title,
         takeover=Takeover.NEVER,

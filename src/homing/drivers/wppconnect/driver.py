@@ -12,6 +12,7 @@ from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, Gateway
 from homing.drivers.http.wire import Reply
 from homing.drivers.values import measure_in
 from homing.drivers.wppconnect import answers
+from homing.drivers.wppconnect.reports import WppconnectReports
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, SessionId, SessionStatus
 from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
@@ -28,6 +29,7 @@ class WppconnectDriver(GatewayDriver):
     title = "WPPConnect Server"
     base = Capabilities(stop_keeps_login=True)
     checked = ("2.10.4", "2.10.4")
+    reports = WppconnectReports()
     traits = Traits(
         title,
         checked=checked,

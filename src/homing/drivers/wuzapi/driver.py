@@ -18,6 +18,7 @@ from homing.drivers.calling import (
 from homing.drivers.http.wire import Reply
 from homing.drivers.wuzapi import answers
 from homing.drivers.wuzapi.answers import User
+from homing.drivers.wuzapi.reports import WuzapiReports
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, SessionId, SessionStatus, Takeover
 from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
@@ -34,6 +35,7 @@ class WuzapiDriver(GatewayDriver):
     title = "wuzapi"
     base = Capabilities(stop_keeps_login=True)
     checked = ("", "")
+    reports = WuzapiReports()
     traits = Traits(
         title,
         takeover=Takeover.NEVER,

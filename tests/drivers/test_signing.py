@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from homing.decide.reports import signing
-from homing.decide.reports.signing import Refused
+from homing.drivers.webjs import reports as signing
 from homing.model.instances.events import IntakeResult, Signed
+from homing.ports.reports import ReportRefused
 
 SECRET = b"secret"
 TIMESTAMP = "1767268800"
@@ -30,7 +30,7 @@ def test_one_flipped_bit_of_the_body_is_enough(bit: int) -> None:
     changed = bytearray(BODY)
     changed[bit // 8] ^= 1 << (bit % 8)
     judged = signing.judge(SECRET, TIMESTAMP, VECTOR, bytes(changed), NOW)
-    assert isinstance(judged, Refused)
+    assert isinstance(judged, ReportRefused)
     assert judged.result is IntakeResult.BAD_SIGNATURE
 
 
@@ -52,7 +52,7 @@ def test_one_flipped_bit_of_the_body_is_enough(bit: int) -> None:
 )
 def test_what_is_missing_or_no_signature_is_refused(timestamp: str | None, signature: str | None) -> None:
     judged = signing.judge(SECRET, timestamp, signature, BODY, NOW)
-    assert isinstance(judged, Refused)
+    assert isinstance(judged, ReportRefused)
     assert judged.result is IntakeResult.BAD_SIGNATURE
 
 
@@ -64,12 +64,12 @@ def test_a_clock_may_be_off_by_five_minutes_either_way(skew_s: int) -> None:
 @pytest.mark.parametrize(("skew_s", "told"), [(301, "301 s behind our clock"), (-4000, "4000 s ahead of our clock")])
 def test_beyond_that_the_skew_is_named(skew_s: int, told: str) -> None:
     judged = signing.judge(SECRET, TIMESTAMP, VECTOR, BODY, NOW + timedelta(seconds=skew_s))
-    assert isinstance(judged, Refused)
+    assert isinstance(judged, ReportRefused)
     assert judged.result is IntakeResult.EXPIRED
     assert told in judged.reason
 
 
 def test_a_stranger_learns_nothing_of_our_clock() -> None:
     judged = signing.judge(SECRET, "1", "0" * 64, BODY, NOW)
-    assert isinstance(judged, Refused)
+    assert isinstance(judged, ReportRefused)
     assert judged.result is IntakeResult.BAD_SIGNATURE
