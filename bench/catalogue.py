@@ -29,7 +29,7 @@ from bench import (
 from bench.fleet import Fleet, fresh_database, open_fleet
 from bench.lost import Loss
 from bench.report import Report
-from homing.lab.chaos.stage import Wanted
+from homing.lab.chaos.stage import StageOrder
 
 POSTGRES_URL = os.environ.get("HOMING_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 REDIS_URL = os.environ.get("HOMING_TEST_REDIS_URL", "redis://127.0.0.1:6379/0")
@@ -151,9 +151,9 @@ async def _reservations(setting: str, *, messages: int) -> Report:
 
 async def _lost(setting: str, *, loss: Loss, repeats: int, accounts: int) -> Report:
     if setting == SQLITE:
-        return await lost.run(Wanted(accounts=accounts), loss, repeats=repeats)
+        return await lost.run(StageOrder(accounts=accounts), loss, repeats=repeats)
     async with _database(setting) as url:
-        return await lost.run(Wanted(database=url, gateways=2, accounts=accounts), loss, repeats=repeats)
+        return await lost.run(StageOrder(database=url, gateways=2, accounts=accounts), loss, repeats=repeats)
 
 
 async def _database_away(setting: str) -> Report:

@@ -5,7 +5,7 @@ import asyncio
 from bench.fleet import Fleet
 from bench.load import Load
 from bench.report import Report, Spread
-from homing.demo.population import Resident
+from homing.demo.population import DemoAccount
 
 ADDED_P99_S = 1.0
 SETTLE_S = 0.5
@@ -44,7 +44,7 @@ async def _crash(fleet: Fleet, victim: str) -> dict[str, str]:
     return {resident.uuid: url for url, part in parts.items() for resident in part}
 
 
-async def _placed(fleet: Fleet, url: str) -> list[Resident]:
+async def _placed(fleet: Fleet, url: str) -> list[DemoAccount]:
     rows = (await fleet.api(f"/accounts?limit=500&instance_url={url}"))["data"]
     placed = {row["uuid"] for row in rows}
     return [resident for resident in fleet.residents if resident.uuid in placed]

@@ -17,8 +17,8 @@ import asyncpg
 
 from bench.report import Report
 from homing.demo.opening import Demo, open_demo
-from homing.demo.plan import Detours, Plan
-from homing.demo.population import Resident
+from homing.demo.plan import DemoPlan, Detours
+from homing.demo.population import DemoAccount
 from homing.demo.processes import Child
 from homing.drivers.http.wire import Wire, WireLimits
 from homing.model.instances.vault import Holder
@@ -56,14 +56,14 @@ class Fleet:
     _numbers: int = 0
 
     @property
-    def residents(self) -> list[Resident]:
+    def residents(self) -> list[DemoAccount]:
         return self.demo.population.residents
 
     @property
     def gateways(self) -> list[str]:
         return list(self.demo.gateways)
 
-    def on(self, instance_url: str) -> list[Resident]:
+    def on(self, instance_url: str) -> list[DemoAccount]:
         """Who was placed on an instance when the fleet began."""
         return [resident for resident in self.residents if resident.instance_url == instance_url]
 
@@ -73,7 +73,13 @@ class Fleet:
         return f"{what} {self._numbers}"
 
     async def send(
-        self, resident: Resident, text: str | None = None, *, gateway: int = 0, key: str | None = None, contact: int = 0
+        self,
+        resident: DemoAccount,
+        text: str | None = None,
+        *,
+        gateway: int = 0,
+        key: str | None = None,
+        contact: int = 0,
     ) -> Answered:
         """One send, remembered."""
         said = text or self.text()
@@ -123,7 +129,7 @@ class Fleet:
                     total += float(line.split()[-1])
         return total
 
-    async def start_elsewhere(self, residents: list[Resident], instance_url: str) -> None:
+    async def start_elsewhere(self, residents: list[DemoAccount], instance_url: str) -> None:
         """An operator's start, by the instance's own API: nobody tells the gateways."""
         gate = asyncio.Semaphore(STARTS_AT_ONCE)
 
@@ -209,7 +215,7 @@ async def open_fleet(
     learn of a change by themselves, which some measurements are about.
     """
     first = free_ports(instances + gateways)
-    plan = Plan(
+    plan = DemoPlan(
         accounts=accounts,
         contacts=contacts,
         instances=instances,

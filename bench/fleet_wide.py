@@ -18,7 +18,7 @@ from bench.model_fleet import open_model_fleet, populate, settings_for
 from bench.model_instances import Layout, session_id
 from bench.report import Report, shown
 from homing.compose import open_sync
-from homing.decide.knowledge.sync import Result
+from homing.decide.knowledge.sync import SyncResult
 from homing.demo.processes import environment
 from homing.drivers.http.wire import Wire
 from homing.flows.discovery.sync import SyncReport
@@ -82,7 +82,7 @@ async def run_large(url: str, *, instances: int, sessions: int, wrong_per_mille:
 
 
 def _judge_sync(report: Report, layout: Layout, mended: SyncReport, again: SyncReport) -> None:
-    updated, right = mended.counts[Result.UPDATED], again.counts[Result.VERIFIED]
+    updated, right = mended.counts[SyncResult.UPDATED], again.counts[SyncResult.VERIFIED]
     report.add("records mended", f"{layout.wrong:,}", f"{updated:,}", updated == layout.wrong)
     report.add("right afterwards", f"{layout.sessions:,}", f"{right:,}", right == layout.sessions)
 

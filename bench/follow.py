@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from bench.fleet import Fleet
 from bench.report import Report, Spread
-from homing.demo.population import Resident
+from homing.demo.population import DemoAccount
 
 FOLLOWED_P99_S = 0.1
 GIVES_UP_AFTER_S = 5.0
@@ -33,13 +33,13 @@ async def run(fleet: Fleet, *, moves: int) -> Report:
     return report
 
 
-async def _known_to_both(fleet: Fleet, mover: Resident) -> str:
+async def _known_to_both(fleet: Fleet, mover: DemoAccount) -> str:
     for gateway in (0, 1):
         answer = await fleet.send(mover, gateway=gateway)
     return str(answer.document["instance_url"])
 
 
-async def _followed(fleet: Fleet, mover: Resident) -> float:
+async def _followed(fleet: Fleet, mover: DemoAccount) -> float:
     """Send through the first gateway; the time from the move's record until the second has dropped its route."""
     before = await _dropped(fleet)
     sending = asyncio.create_task(fleet.send(mover, gateway=0))

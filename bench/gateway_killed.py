@@ -6,7 +6,7 @@ import time
 from bench.fleet import Answered, Fleet
 from bench.held import Door, behind_a_door
 from bench.report import Report, Spread
-from homing.demo.population import Resident
+from homing.demo.population import DemoAccount
 from simulated_whatsapp import ledger
 
 LEASE_S = 5.0
@@ -42,14 +42,14 @@ async def run(fleet: Fleet, *, repeats: int) -> Report:
     return report
 
 
-async def _find_them(fleet: Fleet, senders: list[Resident]) -> None:
+async def _find_them(fleet: Fleet, senders: list[DemoAccount]) -> None:
     """Their instance began again, under new epochs: let every gateway know."""
     for gateway in range(len(fleet.gateways)):
         for sender in senders:
             assert (await fleet.send(sender, gateway=gateway)).status == 200
 
 
-async def _killed_meanwhile(fleet: Fleet, door: Door, texts: dict[str, Resident]) -> dict[str, str]:
+async def _killed_meanwhile(fleet: Fleet, door: Door, texts: dict[str, DemoAccount]) -> dict[str, str]:
     """Kill the first gateway while it waits for the answers to all of these; returns the ids that WhatsApp has."""
     door.hold()
     sends = [asyncio.create_task(fleet.send(sender, text, key=text)) for text, sender in texts.items()]
@@ -69,7 +69,7 @@ async def _until_all_held(door: Door, count: int) -> None:
             await asyncio.sleep(0.002)
 
 
-async def _until_answered(fleet: Fleet, sender: Resident, text: str) -> Answered:
+async def _until_answered(fleet: Fleet, sender: DemoAccount, text: str) -> Answered:
     """What a well-behaved client does: the same request with the same key, at any gateway, until it is answered."""
     until_s = time.monotonic() + GIVES_UP_AFTER_S
     gateway = len(fleet.gateways) - 1

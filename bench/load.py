@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from bench.fleet import Fleet
-from homing.demo.population import Resident
+from homing.demo.population import DemoAccount
 
 
 class Load:
@@ -18,7 +18,7 @@ class Load:
     take turns; every second send has an `Idempotency-Key`.
     """
 
-    def __init__(self, fleet: Fleet, rate: float, senders: Sequence[Resident] | None = None) -> None:
+    def __init__(self, fleet: Fleet, rate: float, senders: Sequence[DemoAccount] | None = None) -> None:
         self._fleet, self._rate, self._senders = fleet, rate, senders or fleet.residents
         self._sends: set[asyncio.Task[object]] = set()
         self._arriving: asyncio.Task[None] | None = None

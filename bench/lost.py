@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from random import Random
 
 from bench.report import Report, Spread
-from homing.lab.chaos.faults.kind import Kind
+from homing.lab.chaos.faults.kind import FaultKind
 from homing.lab.chaos.faults.kinds import KINDS
 from homing.lab.chaos.opening import open_stage
 from homing.lab.chaos.results import Results, Tally
 from homing.lab.chaos.run import Orders, play
-from homing.lab.chaos.stage import Wanted
+from homing.lab.chaos.stage import StageOrder
 
 RATE = 50.0
 SEED = 7
@@ -50,7 +50,7 @@ class Loss:
         return does if self.lasts_s is None else f"{does.rpartition(' for ')[0]} for {self.lasts_s:g} s"
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> FaultKind:
         kind = KINDS[self.fault]
         return kind if self.lasts_s is None else kind.lasting(self.lasts_s)
 
@@ -63,7 +63,7 @@ FILE_LOCKED = Loss("store-locked", Claims(p99_s=10.0, max_s=15.0), lasts_s=60.0)
 DATABASE_AWAY = Loss("store-cut", Claims(p99_s=10.0, max_s=15.0), lasts_s=60.0)
 
 
-async def run(wanted: Wanted, loss: Loss, *, repeats: int) -> Report:
+async def run(wanted: StageOrder, loss: Loss, *, repeats: int) -> Report:
     """So many times on one fleet under load."""
     orders = Orders([loss.kind], repeats=repeats, rate=RATE, seed=SEED)
     results = Results("", SEED)
@@ -72,7 +72,7 @@ async def run(wanted: Wanted, loss: Loss, *, repeats: int) -> Report:
     return _report(loss, results, wanted)
 
 
-def _report(loss: Loss, results: Results, wanted: Wanted) -> Report:
+def _report(loss: Loss, results: Results, wanted: StageOrder) -> Report:
     tally = results.tallies.get(loss.fault) or Tally(loss.kind)
     size = f"{wanted.accounts} accounts on {wanted.instances} instances"
     report = Report(f"Under load, {loss.does}: {len(tally.played)} times, {size}")

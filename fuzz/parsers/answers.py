@@ -47,7 +47,7 @@ def check(data: bytes) -> None:
     for each in [started] if isinstance(started, Fault) else started.values():
         _check_session(each)
     for path in fingerprints.PATHS:
-        fingerprints.recognise([fingerprints.Seen(path, answered, reply.headers, body)])
+        fingerprints.recognise([fingerprints.ProbeAnswer(path, answered, reply.headers, body)])
 
 
 def _check_fault(fault: Fault) -> None:

@@ -6,11 +6,32 @@ import msgspec
 
 from fuzz.parsers import lines
 from homing.model.errors import Code, Problem
-from homing.serve import bodies
+from homing.serve.api.directory.account_shapes import AccountBody, AccountChangesBody, MigrateBody, RehomeBody
+from homing.serve.api.directory.contacts import ContactBody
+from homing.serve.api.directory.keys import KeyBody, KeyChangesBody, RotateBody
+from homing.serve.api.directory.workspaces import WorkspaceChangesBody
+from homing.serve.api.fleet.cache import ForgetBody
+from homing.serve.api.fleet.instance_shapes import ExitedByUrlBody, InstanceBody, InstanceChangesBody
+from homing.serve.api.fleet.moves import RebalanceBody
 from homing.serve.http import problems, readable
+from homing.serve.sends import SendBody
 
-TYPES: tuple[type[msgspec.Struct], ...] = tuple(
-    each for each in vars(bodies).values() if isinstance(each, type) and issubclass(each, msgspec.Struct)
+TYPES: tuple[type[msgspec.Struct], ...] = (
+    SendBody,
+    AccountBody,
+    AccountChangesBody,
+    RehomeBody,
+    MigrateBody,
+    ContactBody,
+    WorkspaceChangesBody,
+    InstanceBody,
+    InstanceChangesBody,
+    ExitedByUrlBody,
+    RebalanceBody,
+    ForgetBody,
+    KeyBody,
+    KeyChangesBody,
+    RotateBody,
 )
 
 SEEDS = (

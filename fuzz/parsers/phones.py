@@ -7,7 +7,7 @@ from homing.decide.phones.aliases import person
 from homing.decide.phones.numbering import DIGITS_MAX
 from homing.decide.phones.reading import read
 from homing.model.errors import Code
-from homing.model.phones import Bare, Number, Unreadable
+from homing.model.phones import Bare, PhoneNumber, UnreadablePhone
 
 _REGIONS = sorted(phonenumbers.SUPPORTED_REGIONS)
 _BARE = tuple(Bare)
@@ -32,14 +32,14 @@ def check(data: bytes) -> None:
     text = raw.decode("utf-8", "replace")
     found = read(text, region, _BARE[len(bare) % len(_BARE)])
     match found:
-        case Unreadable():
+        case UnreadablePhone():
             assert found.code in (Code.PHONE_INVALID, Code.PHONE_AMBIGUOUS)
             assert len(found.reason) < 1_000
-        case Number():
+        case PhoneNumber():
             _check_number(found, text, region)
 
 
-def _check_number(found: Number, text: str, region: str) -> None:
+def _check_number(found: PhoneNumber, text: str, region: str) -> None:
     assert found.written == text
     assert found.digits.isascii()
     assert found.digits.isdecimal()
@@ -48,6 +48,6 @@ def _check_number(found: Number, text: str, region: str) -> None:
     assert len(own) >= 2, "a number of digits that nobody wrote"
     for bare in _BARE:
         again = read(f"+{found.digits}", region, bare)
-        assert isinstance(again, Number), "what was read cannot be read again"
+        assert isinstance(again, PhoneNumber), "what was read cannot be read again"
         assert again.digits == found.digits, "read twice it is another number"
     assert person(person(found.digits)) == person(found.digits), "an alias of an alias"

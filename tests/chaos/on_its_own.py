@@ -11,7 +11,7 @@ import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from homing.instance.notify.link import Link
+from homing.instance.notify.link import GatewayTie
 from homing.instance.notify.settings import GatewaySettings
 from homing.lab.chaos.ground import mounts
 from homing.lab.chaos.ground.disks import open_disk
@@ -95,7 +95,7 @@ async def journal(folder: Path) -> dict[str, object]:
         disk = await stack.enter_async_context(open_disk(folder, SIZE_BYTES))
         disk.become_read_only()
         told: list[str] = []
-        opening = asyncio.ensure_future(Link.open(settings, "http://one", waits=lambda: told.append("waits")))
+        opening = asyncio.ensure_future(GatewayTie.open(settings, "http://one", waits=lambda: told.append("waits")))
         await asyncio.sleep(1.2)
         waited = not opening.done()
         disk.become_writable()

@@ -15,7 +15,7 @@ from homing.lab.chaos.faults.kinds import KINDS
 from homing.lab.chaos.ground.clocks import Clocks
 from homing.lab.chaos.ground.equipment import Equipment
 from homing.lab.chaos.ground.pipes import LogPipe
-from homing.lab.chaos.stage import OWN_POSTGRES, SQLITE, Wanted
+from homing.lab.chaos.stage import OWN_POSTGRES, SQLITE, StageOrder
 
 HERE = Path(__file__).parent
 
@@ -124,9 +124,9 @@ def test_each_fault_of_the_ground_promises_all_to_be_well_within_five_seconds_of
 
 def test_what_cannot_be_run_says_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("homing.lab.chaos.ground.servers.bouncer", lambda: None)
-    on_postgres = Wanted(OWN_POSTGRES)
+    on_postgres = StageOrder(OWN_POSTGRES)
     assert "apt-get install pgbouncer" in (KINDS["pooler-restart"].missing(on_postgres) or "")
-    assert KINDS["store-demoted"].missing(Wanted(SQLITE)) == "a PostgreSQL of this run's own"
+    assert KINDS["store-demoted"].missing(StageOrder(SQLITE)) == "a PostgreSQL of this run's own"
     assert KINDS["redis-flush"].missing(on_postgres) == "Redis"
     assert KINDS["store-demoted"].missing(on_postgres) is None
 

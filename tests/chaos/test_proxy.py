@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from homing.lab.chaos.ground.conditions import CLEAR, Conditions, Direction, Passing
+from homing.lab.chaos.ground.conditions import CLEAR, Direction, Passing, WayConditions
 from homing.lab.chaos.ground.proxy import Way, open_way
 
 ASKED = b"q" * 50
@@ -96,7 +96,7 @@ async def test_much_data_arrives_whole_and_in_order(way: Way) -> None:
 
 
 async def test_latency_delays_both_directions_and_jitter_lets_nothing_overtake(way: Way) -> None:
-    way.become(Conditions(latency_s=0.05, jitter_s=0.05))
+    way.become(WayConditions(latency_s=0.05, jitter_s=0.05))
     async with client_of(way) as client:
         began_s = time.monotonic()
         await client.ask()
@@ -106,7 +106,7 @@ async def test_latency_delays_both_directions_and_jitter_lets_nothing_overtake(w
 async def test_a_refused_way_resets_what_was_connected_and_lets_nobody_in(way: Way) -> None:
     async with client_of(way) as client:
         await client.ask()
-        way.become(Conditions(Passing.REFUSED))
+        way.become(WayConditions(Passing.REFUSED))
         with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
             await client.reader.readexactly(1)
     with pytest.raises(ConnectionRefusedError):
@@ -120,7 +120,7 @@ async def test_a_refused_way_resets_what_was_connected_and_lets_nobody_in(way: W
 async def test_an_unreachable_way_does_not_even_connect(server: Server, way: Way) -> None:
     async with client_of(way) as before:
         await before.ask()
-        way.become(Conditions(Passing.UNREACHABLE))
+        way.become(WayConditions(Passing.UNREACHABLE))
         asking = asyncio.ensure_future(before.ask())
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(SOON_S):
@@ -134,7 +134,7 @@ async def test_an_unreachable_way_does_not_even_connect(server: Server, way: Way
 
 
 async def test_a_way_that_swallows_connects_and_says_nothing_until_it_is_free(server: Server, way: Way) -> None:
-    way.become(Conditions(Passing.SWALLOWED))
+    way.become(WayConditions(Passing.SWALLOWED))
     async with client_of(way) as client:
         asking = asyncio.ensure_future(client.ask())
         assert await silent(asking)
@@ -146,7 +146,7 @@ async def test_a_way_that_swallows_connects_and_says_nothing_until_it_is_free(se
 async def test_over_a_mute_way_questions_arrive_and_answers_wait(server: Server, way: Way) -> None:
     async with client_of(way) as client:
         await client.ask()
-        way.become(Conditions(Passing.MUTE))
+        way.become(WayConditions(Passing.MUTE))
         asking = asyncio.ensure_future(client.ask())
         assert await silent(asking)
         assert server.asked == [ASKED, ASKED]
@@ -160,7 +160,7 @@ async def test_a_connection_is_reset_after_so_many_bytes_of_one_direction(
 ) -> None:
     async with client_of(way) as client:
         await client.ask()
-        way.become(Conditions(reset_after=40, reset_of=of))
+        way.become(WayConditions(reset_after=40, reset_of=of))
         client.writer.write(ASKED)
         with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
             await client.reader.readexactly(len(ANSWERED))
@@ -171,7 +171,7 @@ async def test_a_connection_is_reset_after_so_many_bytes_of_one_direction(
 async def test_a_reset_after_nothing_lets_the_question_through_and_no_byte_of_the_answer(
     server: Server, way: Way
 ) -> None:
-    way.become(Conditions(reset_after=0))
+    way.become(WayConditions(reset_after=0))
     async with client_of(way) as client:
         client.writer.write(ASKED)
         with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)) as cut:
@@ -181,7 +181,7 @@ async def test_a_reset_after_nothing_lets_the_question_through_and_no_byte_of_th
 
 
 async def test_a_slow_way_takes_its_time(way: Way) -> None:
-    way.become(Conditions(bytes_per_s=250))
+    way.become(WayConditions(bytes_per_s=250))
     async with client_of(way) as client:
         began_s = time.monotonic()
         assert await client.ask() == ANSWERED
@@ -206,7 +206,7 @@ async def test_closing_leaves_nobody_connected_and_the_port_free(server: Server)
 
 async def test_what_is_opened_right_after_a_way_was_shut_is_not_mistaken_for_it(server: Server, way: Way) -> None:
     await asyncio.sleep(0)  # it accepts
-    for conditions in (Conditions(Passing.REFUSED), CLEAR) * 3:
+    for conditions in (WayConditions(Passing.REFUSED), CLEAR) * 3:
         way.become(conditions)
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(ASKED)

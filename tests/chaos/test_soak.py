@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from homing.lab.chaos.soak import DESCRIPTORS_GROW_MAX, Growth, Sample, growth, sample
+from homing.lab.chaos.soak import DESCRIPTORS_GROW_MAX, Growth, ProcessSample, growth, sample
 
 MIB = 1 << 20
 
@@ -21,7 +21,7 @@ def samples(minutes: float, *, leaks_mib_per_minute: float = 0.0, warm_mib: floa
         peak = 30 if number % 20 == 0 else 0
         memory = 80 + warm + leaks_mib_per_minute * at_s / 60 + chance.random() + peak
         opened = 40 + descriptors * at_s / 60 + chance.choice((0, 0, 1, 3)) + peak
-        found.append(Sample(at_s, int(memory * MIB), int(opened)))
+        found.append(ProcessSample(at_s, int(memory * MIB), int(opened)))
     return found
 
 

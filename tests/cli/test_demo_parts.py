@@ -15,19 +15,19 @@ from rich.console import Console
 from homing.decide.phones.reading import read
 from homing.demo.calls import SendAnswer
 from homing.demo.folder import open_folder
-from homing.demo.plan import Plan, Unworkable, check
+from homing.demo.plan import DemoPlan, Unworkable, check
 from homing.demo.processes import Child, announced, environment
-from homing.demo.story import Result
+from homing.demo.story import StoryResult
 from homing.demo.timeline import Chapter, Timeline
 from homing.demo.traffic import said
-from homing.model.phones import Number
+from homing.model.phones import PhoneNumber
 from simulated_whatsapp.ledger import Delivery, Ledger
 
 # --- the plan -------------------------------------------------------------------------------------------------
 
 
 def test_the_known_accounts_come_first_and_the_others_take_turns():
-    plans = Plan(accounts=9, instances=4, first_instance_port=3001).account_plans()
+    plans = DemoPlan(accounts=9, instances=4, first_instance_port=3001).account_plans()
     assert [(plan.id, plan.instance_url[-4:]) for plan in plans] == [
         *((142, "3001"), (144, "3002"), (145, "3003")),
         *((146, "3004"), (147, "3001"), (148, "3002"), (149, "3003"), (150, "3004"), (151, "3001")),
@@ -36,31 +36,31 @@ def test_the_known_accounts_come_first_and_the_others_take_turns():
 
 @pytest.mark.parametrize("accounts", [1, 2, 3])
 def test_a_small_demo_has_the_first_of_the_known_accounts(accounts: int):
-    plans = Plan(accounts=accounts, instances=1).account_plans()
+    plans = DemoPlan(accounts=accounts, instances=1).account_plans()
     assert [plan.id for plan in plans] == [142, 144, 145][:accounts]
 
 
 def test_every_number_is_another_ones_and_possible():
-    plan = Plan(accounts=3000, contacts=3000)
+    plan = DemoPlan(accounts=3000, contacts=3000)
     phones = [account.phone for account in plan.account_plans()] + plan.contact_phones()
     assert len(set(phones)) == 6000
     read_as = [read(phone, "ID") for phone in phones]
-    assert len({number.digits for number in read_as if isinstance(number, Number)}) == 6000
-    assert all(read(phone, "ID") == Number(phone, phone) for phone in plan.contact_phones())
+    assert len({number.digits for number in read_as if isinstance(number, PhoneNumber)}) == 6000
+    assert all(read(phone, "ID") == PhoneNumber(phone, phone) for phone in plan.contact_phones())
 
 
 @pytest.mark.parametrize(
     ("plan", "named"),
     [
-        (Plan(gateway_port=3002), "3002"),
-        (Plan(first_instance_port=65_533), "65536"),
-        (Plan(gateways=2), "--database"),
-        (Plan(gateways=2, database_url="sqlite:///x.db"), "--database"),
-        (Plan(story=True, instances=2), "3 instances"),
-        (Plan(story=True, accounts=5), "6 accounts"),
+        (DemoPlan(gateway_port=3002), "3002"),
+        (DemoPlan(first_instance_port=65_533), "65536"),
+        (DemoPlan(gateways=2), "--database"),
+        (DemoPlan(gateways=2, database_url="sqlite:///x.db"), "--database"),
+        (DemoPlan(story=True, instances=2), "3 instances"),
+        (DemoPlan(story=True, accounts=5), "6 accounts"),
     ],
 )
-def test_what_cannot_be_had_is_refused_by_name(plan: Plan, named: str):
+def test_what_cannot_be_had_is_refused_by_name(plan: DemoPlan, named: str):
     with pytest.raises(Unworkable, match=named):
         check(plan)
 
@@ -71,9 +71,9 @@ def test_what_cannot_be_had_is_refused_by_name(plan: Plan, named: str):
 def test_a_folder_of_an_earlier_demo_is_emptied_only_of_that_and_only_when_told(tmp_path: Path):
     for name in ("homing.db", "homing.db-wal", "ledger.jsonl", "notes.txt"):
         (tmp_path / name).write_text("")
-    with pytest.raises(Unworkable, match=r"homing\.db"), open_folder(Plan(folder=tmp_path)):
+    with pytest.raises(Unworkable, match=r"homing\.db"), open_folder(DemoPlan(folder=tmp_path)):
         pass
-    with open_folder(Plan(folder=tmp_path, fresh=True)) as folder:
+    with open_folder(DemoPlan(folder=tmp_path, fresh=True)) as folder:
         assert (folder.kept, sorted(path.name for path in tmp_path.iterdir())) == (True, ["logs", "notes.txt"])
 
 
@@ -132,9 +132,9 @@ def test_one_broken_promise_fails_its_scenario_and_the_story():
     timeline.judge("a promise", holds=True, seen="it")
     timeline.judge("another", holds=False, seen="nothing")
     assert (kept.passed, broken.passed, empty.passed) == (True, False, False)
-    assert Result([kept]).passed
-    assert not Result([kept, broken]).passed
-    assert not Result([kept, empty]).passed
+    assert StoryResult([kept]).passed
+    assert not StoryResult([kept, broken]).passed
+    assert not StoryResult([kept, empty]).passed
 
 
 def test_what_was_told_is_in_the_document_of_its_chapter():

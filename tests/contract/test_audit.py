@@ -13,7 +13,7 @@ from clocks import SteppedClock
 from homing.decide.access.audit import ChainKeys
 from homing.flows.background.auditing import AuditBroken, Auditing
 from homing.model.access import Key, Scope
-from homing.model.audit import Act, Entry, Mark, Verdict, Via, carrying_out
+from homing.model.audit import Act, ChainVerdict, Entry, Mark, Via, carrying_out
 from homing.model.fleet import InstanceState, MoveKind, Rebinding, Takeover
 from homing.model.work import NewJob, Tick
 from homing.ports import NameTaken, Page
@@ -51,7 +51,7 @@ async def chained(audit: SqlAudit, keys: ChainKeys = KEYS) -> None:
     await keeping(audit, keys).tick(TICK)
 
 
-async def verified(audit: SqlAudit, keys: ChainKeys = KEYS) -> Verdict:
+async def verified(audit: SqlAudit, keys: ChainKeys = KEYS) -> ChainVerdict:
     return await keeping(audit, keys).verify()
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, make_url, text
 from structlog.testing import capture_logs
 
 from homing.demo.plan import Unworkable
-from homing.lab.chaos.ground.servers import Server, own_bouncer
+from homing.lab.chaos.ground.servers import GroundServer, own_bouncer
 from homing.ports import CacheCleared, KeysChanged, Notice, StoreUnavailable
 from homing.store.db.migrating import migrate, newest_revision
 from homing.store.db.opening import open_database
@@ -23,7 +23,7 @@ MODES = pytest.mark.parametrize("mode", ["session", "transaction"])
 
 
 @pytest.fixture
-async def bouncer(request: pytest.FixtureRequest, mode: str, postgres_url: str) -> AsyncIterator[Server]:
+async def bouncer(request: pytest.FixtureRequest, mode: str, postgres_url: str) -> AsyncIterator[GroundServer]:
     url = make_url(postgres_url)
     server = f"host={url.host} port={url.port or 5432} user={url.username}"
     try:
@@ -33,12 +33,12 @@ async def bouncer(request: pytest.FixtureRequest, mode: str, postgres_url: str) 
         pytest.skip(f"NOT RUN: {error}")
 
 
-def through(bouncer: Server, url: str) -> str:
+def through(bouncer: GroundServer, url: str) -> str:
     return make_url(url).set(host="127.0.0.1", port=bouncer.port).render_as_string(hide_password=False)
 
 
 @pytest.fixture
-async def database(bouncer: Server, postgres_url: str) -> AsyncIterator[PostgresDatabase]:
+async def database(bouncer: GroundServer, postgres_url: str) -> AsyncIterator[PostgresDatabase]:
     opened = open_database(through(bouncer, postgres_url), pool_size=6, pool_timeout_s=LIMIT_S, connect_timeout_s=5)
     assert isinstance(opened, PostgresDatabase)
     yield opened
@@ -52,7 +52,7 @@ async def until(known: Callable[[], bool]) -> None:
 
 
 @MODES
-async def test_a_database_is_migrated_through_it(bouncer: Server, empty_postgres_url: str) -> None:
+async def test_a_database_is_migrated_through_it(bouncer: GroundServer, empty_postgres_url: str) -> None:
     assert await migrate(through(bouncer, empty_postgres_url)) == newest_revision()
 
 
@@ -86,7 +86,9 @@ async def test_many_who_share_its_connections_find_their_own_statements(database
 
 
 @MODES
-async def test_limits_hold_and_stay_with_us(database: PostgresDatabase, bouncer: Server, postgres_url: str) -> None:
+async def test_limits_hold_and_stay_with_us(
+    database: PostgresDatabase, bouncer: GroundServer, postgres_url: str
+) -> None:
     short = open_database(through(bouncer, postgres_url), statement_timeout_s=0.5)
     began_s = time.monotonic()
     with pytest.raises(StoreUnavailable, match="statement timeout"):

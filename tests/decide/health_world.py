@@ -6,7 +6,16 @@ from random import Random
 from homing.decide.fleet import health
 from homing.decide.fleet.health import HealthPolicy
 from homing.model.fleet import InstanceUrl
-from homing.model.instances.health import Beat, History, Judged, Local, Observed, Signal, Stall, State
+from homing.model.instances.health import (
+    Beat,
+    CallObservation,
+    HealthHistory,
+    HealthJudgment,
+    HealthState,
+    Local,
+    Signal,
+    Stall,
+)
 from homing.model.instances.leases import Ended, Incarnation, IncarnationId
 
 URL = InstanceUrl("http://a:1")
@@ -29,11 +38,13 @@ def beat(
     return Beat(boot, read_at_s)
 
 
-def history(*met: tuple[float, Signal], by_traffic: bool = False, state: State = State.HEALTHY) -> History:
+def history(
+    *met: tuple[float, Signal], by_traffic: bool = False, state: HealthState = HealthState.HEALTHY
+) -> HealthHistory:
     """What was met, noted one after the other."""
-    found = History(state=state, unwell_since_s=None if state is State.HEALTHY else 0.0)
+    found = HealthHistory(state=state, unwell_since_s=None if state is HealthState.HEALTHY else 0.0)
     for at_s, signal in met:
-        found = health.note(found, Observed(at_s, signal, by_traffic))
+        found = health.note(found, CallObservation(at_s, signal, by_traffic))
     return found
 
 
@@ -55,8 +66,8 @@ class Simulated:
     trouble: Trouble
     dies_at_s: float = float("inf")
     now_s: float = 0.0
-    history: History = field(default_factory=History)
-    judged: list[Judged] = field(default_factory=list)
+    history: HealthHistory = field(default_factory=HealthHistory)
+    judged: list[HealthJudgment] = field(default_factory=list)
     _renewed_s: float = 0.0
     _next_renewal_s: float = 1.0
     _its_stall: Stall = _NEVER
@@ -132,7 +143,7 @@ class Simulated:
             self._met(Signal.ANSWERED)
 
     def _met(self, signal: Signal) -> None:
-        self.history = health.note(self.history, Observed(self.now_s, signal))
+        self.history = health.note(self.history, CallObservation(self.now_s, signal))
         self._asked_s, self._next_probe_s = None, self.now_s + self.random.uniform(0.5, 1.5)
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from homing.decide.phones.addressing import read_recipient
 from homing.decide.phones.reading import read
 from homing.model.errors import Code
-from homing.model.phones import Number, Unreadable
+from homing.model.phones import PhoneNumber, UnreadablePhone
 from homing.model.sends.addresses import Address, AddressKind, Recipient, is_id
 
 DIGITS = st.text("0123456789", min_size=1, max_size=24)
@@ -53,7 +53,7 @@ def test_nothing_but_a_whole_id_stands_before_the_server(name: str, server: str)
 def test_a_text_without_an_address_is_read_as_a_phone_always_was(text: str, region: str) -> None:
     text = text.replace("@", "")
     number, found = read(text, region), read_recipient(text, region)
-    if isinstance(number, Number):
+    if isinstance(number, PhoneNumber):
         assert found == Recipient(text, Address(AddressKind.PHONE, number.digits))
     else:
         assert found == number
@@ -103,7 +103,7 @@ def test_every_form_in_use_is_taken(written: str, meant: str) -> None:
 )
 def test_what_is_not_understood_to_the_last_sign_is_refused(written: str) -> None:
     found = read_recipient(written, "ID")
-    assert isinstance(found, Unreadable)
+    assert isinstance(found, UnreadablePhone)
     assert found.code is Code.PHONE_INVALID
 
 

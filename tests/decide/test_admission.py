@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from homing.config import Settings
-from homing.decide.sending.admission import AdmissionPolicy, Full, InProgress, Share, admit
+from homing.decide.sending.admission import AdmissionPolicy, InProgress, NotAdmitted, Share, admit
 from homing.model.fleet import AccountUuid, WorkspaceId
 from homing.model.shares import may_take
 
@@ -22,7 +22,7 @@ class Gateway:
         self.of_workspace: Counter[int] = Counter()
         self.of_account: Counter[tuple[int, str]] = Counter()
 
-    def send(self, workspace: int, account: str = "a") -> Full | None:
+    def send(self, workspace: int, account: str = "a") -> NotAdmitted | None:
         now = InProgress(self.of_workspace.total(), self.of_workspace[workspace], self.of_account[workspace, account])
         full = admit(now, WorkspaceId(workspace), AccountUuid(account), self.policy)
         if full is None:
@@ -30,7 +30,7 @@ class Gateway:
             self.of_account[workspace, account] += 1
         return full
 
-    def flood(self, workspace: int, account: str = "a") -> Full:
+    def flood(self, workspace: int, account: str = "a") -> NotAdmitted:
         """Sends until one is not let in."""
         while (full := self.send(workspace, account)) is None:
             pass

@@ -4,22 +4,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homing.decide.fleet.brake import Brake, BrakePolicy, Clear, Engaged, Seen, brake
+from homing.decide.fleet.brake import Brake, BrakePolicy, Clear, Engaged, JudgedInstance, brake
 from homing.model.fleet import InstanceUrl
-from homing.model.instances.health import State
+from homing.model.instances.health import HealthState
 
 POLICY = BrakePolicy()
 NOW_S = 1000.0
 
 
-def well(count: int, version: str | None = "1", emptied: bool = False) -> list[Seen]:
-    return [Seen(InstanceUrl(f"http://well{n}:{version}"), State.HEALTHY, None, emptied, version) for n in range(count)]
+def well(count: int, version: str | None = "1", emptied: bool = False) -> list[JudgedInstance]:
+    return [
+        JudgedInstance(InstanceUrl(f"http://well{n}:{version}"), HealthState.HEALTHY, None, emptied, version)
+        for n in range(count)
+    ]
 
 
 def ill(
-    count: int, ago_s: float = 2.0, version: str | None = "1", emptied: bool = False, state: State = State.SUSPECT
-) -> list[Seen]:
-    return [Seen(InstanceUrl(f"http://ill{n}:{version}"), state, NOW_S - ago_s, emptied, version) for n in range(count)]
+    count: int,
+    ago_s: float = 2.0,
+    version: str | None = "1",
+    emptied: bool = False,
+    state: HealthState = HealthState.SUSPECT,
+) -> list[JudgedInstance]:
+    return [
+        JudgedInstance(InstanceUrl(f"http://ill{n}:{version}"), state, NOW_S - ago_s, emptied, version)
+        for n in range(count)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -44,7 +54,7 @@ def test_what_fell_ill_long_ago_is_no_sudden_trouble() -> None:
 
 
 def test_suspect_or_down_is_the_same_to_it() -> None:
-    assert isinstance(brake([*ill(2), *ill(1, state=State.DOWN), *well(1)], NOW_S, POLICY), Engaged)
+    assert isinstance(brake([*ill(2), *ill(1, state=HealthState.DOWN), *well(1)], NOW_S, POLICY), Engaged)
 
 
 def test_emptied_instances_count_neither_as_ill_nor_as_instances() -> None:
@@ -64,7 +74,7 @@ def test_emptied_instances_count_neither_as_ill_nor_as_instances() -> None:
     ids=["all of one version", "too few", "one of it is well", "no version known", "no other version known"],
 )
 def test_all_of_one_engine_version_while_another_is_well_is_the_version(
-    sick: list[Seen], sound: list[Seen], engaged: bool
+    sick: list[JudgedInstance], sound: list[JudgedInstance], engaged: bool
 ) -> None:
     found = brake([*sick, *sound], NOW_S, POLICY)
     assert isinstance(found, Engaged) is engaged
@@ -101,9 +111,9 @@ def test_a_reason_that_is_kept_for_a_while_does_not_grow() -> None:
 
 fleet = st.lists(
     st.builds(
-        Seen,
+        JudgedInstance,
         url=st.just(InstanceUrl("http://a:1")),
-        state=st.sampled_from(list(State)),
+        state=st.sampled_from(list(HealthState)),
         unwell_since_s=st.floats(NOW_S - 100, NOW_S),
         emptied=st.booleans(),
         engine_version=st.sampled_from([None, "1", "2"]),
@@ -113,15 +123,15 @@ fleet = st.lists(
 
 
 @given(seen=fleet, more=st.integers(1, 5))
-def test_more_that_are_well_never_engage_by_number(seen: list[Seen], more: int) -> None:
+def test_more_that_are_well_never_engage_by_number(seen: list[JudgedInstance], more: int) -> None:
     by_number = BrakePolicy()
-    nameless = [Seen(each.url, each.state, each.unwell_since_s, each.emptied) for each in seen]
+    nameless = [JudgedInstance(each.url, each.state, each.unwell_since_s, each.emptied) for each in seen]
     if isinstance(brake(nameless, NOW_S, by_number), Clear):
         assert isinstance(brake([*nameless, *well(more, version=None)], NOW_S, by_number), Clear)
 
 
 @given(seen=fleet)
-def test_once_engaged_it_is_never_quicker_to_let_go_than_it_was_to_hold(seen: list[Seen]) -> None:
+def test_once_engaged_it_is_never_quicker_to_let_go_than_it_was_to_hold(seen: list[JudgedInstance]) -> None:
     first = brake(seen, NOW_S, POLICY)
     if isinstance(first, Engaged):
         assert isinstance(brake(seen, NOW_S + 1000, POLICY, first), Engaged)

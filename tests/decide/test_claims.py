@@ -3,7 +3,7 @@
 import pytest
 
 from homing.decide.knowledge import claims, reconcile
-from homing.decide.knowledge.reconcile import Absent, AtHome, Elsewhere, Observations
+from homing.decide.knowledge.reconcile import Absent, AtHome, Observations, PlacedElsewhere
 from homing.model.fleet import (
     CLAIMED_EPOCH_MAX,
     Epoch,
@@ -37,7 +37,9 @@ def judged(seen: Observations, epoch: int, holder: InstanceUrl | None) -> tuple[
 
 
 def test_an_invented_epoch_gets_nothing_once_the_holder_is_gone() -> None:
-    assert isinstance(reconcile.judge(RECORD, observed(b=99)), Elsewhere), "as it is where no vault says otherwise"
+    assert isinstance(reconcile.judge(RECORD, observed(b=99)), PlacedElsewhere), (
+        "as it is where no vault says otherwise"
+    )
     judgement, false = judged(observed(b=99), 5, A)
     assert isinstance(judgement, Absent)
     assert false == [B]
@@ -52,7 +54,7 @@ def test_an_invented_epoch_does_not_disturb_the_holder() -> None:
 
 def test_who_was_granted_it_is_found_beside_a_liar() -> None:
     judgement, false = judged(observed(b=99, c=6), 6, C)
-    assert isinstance(judgement, Elsewhere)
+    assert isinstance(judgement, PlacedElsewhere)
     assert (judgement.change.instance_url, judgement.change.epoch) == (C, 6)
     assert false == [B]
 
@@ -86,5 +88,5 @@ def test_only_what_says_anything_else_than_the_record_is_checked() -> None:
 
 
 def test_no_gateway_brings_a_record_to_an_epoch_from_which_grants_could_not_go_on() -> None:
-    assert isinstance(reconcile.judge(RECORD, observed(b=CLAIMED_EPOCH_MAX)), Elsewhere)
+    assert isinstance(reconcile.judge(RECORD, observed(b=CLAIMED_EPOCH_MAX)), PlacedElsewhere)
     assert isinstance(reconcile.judge(RECORD, observed(b=CLAIMED_EPOCH_MAX + 1)), Absent)

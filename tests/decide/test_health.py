@@ -9,16 +9,26 @@ from hypothesis import strategies as st
 
 from homing.decide.fleet import health
 from homing.decide.fleet.health import KEPT
-from homing.model.instances.health import Beat, Gone, History, Judged, Local, Observed, Signal, Stall, State
+from homing.model.instances.health import (
+    Beat,
+    CallObservation,
+    Gone,
+    HealthHistory,
+    HealthJudgment,
+    HealthState,
+    Local,
+    Signal,
+    Stall,
+)
 from homing.model.instances.leases import Ended
 from homing.model.sends.faults import Phase
 from tests.decide.health_world import POLICY, STEADY, Simulated, Trouble, beat, calm, history
 
 ANSWERED, REFUSED, SILENT, BROKEN = Signal.ANSWERED, Signal.REFUSED, Signal.SILENT, Signal.BROKEN
-HEALTHY, SUSPECT, DOWN = State.HEALTHY, State.SUSPECT, State.DOWN
+HEALTHY, SUSPECT, DOWN = HealthState.HEALTHY, HealthState.SUSPECT, HealthState.DOWN
 
 
-def judge(past: History, reading: Beat | None, now_s: float, local: Local = STEADY) -> Judged:
+def judge(past: HealthHistory, reading: Beat | None, now_s: float, local: Local = STEADY) -> HealthJudgment:
     return health.judge(past, reading, local, now_s, POLICY)
 
 
@@ -103,7 +113,7 @@ def test_a_crash_is_seen_at_the_first_look_after_both_signs_hold(phase: float, r
     calls = sorted(killed_s + after_s for after_s in refused_after)
     past = history((killed_s, ANSWERED))
     for at_s in calls:
-        past = health.note(past, Observed(at_s, REFUSED, by_traffic=True))
+        past = health.note(past, CallObservation(at_s, REFUSED, by_traffic=True))
         age_s = at_s - killed_s + phase
         judged = judge(past, beat(age_s, read_at_s=at_s), at_s)
         twice = at_s - calls[0] >= POLICY.refused_apart_s
@@ -119,7 +129,7 @@ def test_a_crash_is_seen_within_the_time_of_a_heartbeat_and_two_probes(seed: int
     now_s = killed_s + random.uniform(0.0, 0.5)
     past = history((99.9, ANSWERED))
     while True:
-        past = health.note(past, Observed(now_s, REFUSED))
+        past = health.note(past, CallObservation(now_s, REFUSED))
         judged = judge(past, beat(now_s - last_renewal_s, read_at_s=now_s), now_s)
         if judged.gone is not None:
             break
@@ -147,7 +157,7 @@ def test_it_is_well_again_after_two_answers_in_a_row() -> None:
     past = history((10.0, SILENT), state=SUSPECT)
     states = []
     for at_s, signal in [(11.0, ANSWERED), (12.0, SILENT), (13.0, ANSWERED), (14.0, ANSWERED)]:
-        past = health.note(past, Observed(at_s, signal))
+        past = health.note(past, CallObservation(at_s, signal))
         judged = judge(past, beat(read_at_s=at_s), at_s)
         past = health.remember(past, judged)
         states.append(judged.state)
@@ -156,8 +166,8 @@ def test_it_is_well_again_after_two_answers_in_a_row() -> None:
 
 
 def test_how_long_it_is_unwell_is_counted_from_the_first_doubt() -> None:
-    past = health.remember(History(), judge(history((10.0, SILENT)), beat(1.0, read_at_s=10.0), 10.0))
-    past = health.note(past, Observed(10.0, SILENT))
+    past = health.remember(HealthHistory(), judge(history((10.0, SILENT)), beat(1.0, read_at_s=10.0), 10.0))
+    past = health.note(past, CallObservation(10.0, SILENT))
     judged = judge(past, beat(6.1, read_at_s=15.1), 15.1)
     assert (judged.state, judged.since_s, judged.unwell_since_s) == (DOWN, 15.1, 10.0)
 
@@ -204,7 +214,7 @@ def test_nothing_but_broken_calls_for_a_while_are_a_doubt() -> None:
 def test_without_a_lease_nothing_proves_an_instance_gone() -> None:
     silent = history((10.0, SILENT), (11.5, SILENT))
     assert judge(silent, None, 11.5).state is SUSPECT
-    longer = health.note(silent, Observed(13.0, SILENT))
+    longer = health.note(silent, CallObservation(13.0, SILENT))
     judged = judge(longer, None, 13.0)
     assert (judged.state, judged.gone) == (DOWN, None)
     assert judged.reason.endswith("it holds no lease, so that nothing proves it gone")
@@ -280,10 +290,10 @@ observations = st.lists(st.tuples(st.floats(0.0, 1.0), st.sampled_from(list(Sign
 
 @given(steps=observations)
 def test_little_is_kept_and_the_state_never_outruns_its_proof(steps: list[tuple[float, Signal, bool]]) -> None:
-    now_s, past = 0.0, History()
+    now_s, past = 0.0, HealthHistory()
     for pause_s, signal, by_traffic in steps:
         now_s += pause_s
-        past = health.note(past, Observed(now_s, signal, by_traffic))
+        past = health.note(past, CallObservation(now_s, signal, by_traffic))
         judged = judge(past, beat(0.5, read_at_s=now_s), now_s)
         past = health.remember(past, judged)
         assert len(past.observed) <= KEPT

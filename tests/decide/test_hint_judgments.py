@@ -2,7 +2,7 @@
 
 import pytest
 
-from homing.decide.knowledge.reconcile import AtHome, ComingUp, Elsewhere, Judgement, SetAside
+from homing.decide.knowledge.reconcile import AtHome, ComingUp, Judgement, PlacedElsewhere, SetAside
 from homing.decide.reports import hints
 from homing.decide.reports.hints import Hint
 from homing.model.fleet import (
@@ -65,7 +65,7 @@ def test_a_header_names_a_known_instance_or_nobody(url: str, number: int | None)
 
 
 ROW = ListedSession(S, SessionStatus.CONNECTED)
-MOVED_TO_B = Elsewhere(Rebinding(Placement(S, A, Epoch(1)), B, Epoch(2), MoveKind.REDISCOVERY, "found on b"))
+MOVED_TO_B = PlacedElsewhere(Rebinding(Placement(S, A, Epoch(1)), B, Epoch(2), MoveKind.REDISCOVERY, "found on b"))
 
 
 @pytest.mark.parametrize(

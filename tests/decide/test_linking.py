@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from homing.decide.starting import linking
-from homing.decide.starting.linking import Sign
+from homing.decide.starting.linking import LinkSign
 from homing.model.fleet import (
     Epoch,
     InstanceUrl,
@@ -90,14 +90,14 @@ def test_a_list_that_was_not_read_says_nothing_of_a_logout(
 @pytest.mark.parametrize(
     ("kind", "data", "sign"),
     [
-        ("qr_code_generated", {"qr_code": "x"}, Sign.CODE),
-        ("session_ready", {}, Sign.READY),
+        ("qr_code_generated", {"qr_code": "x"}, LinkSign.CODE),
+        ("session_ready", {}, LinkSign.READY),
         ("session_authenticated", {}, None),
-        ("session_disconnected", {"reason": "LOGOUT"}, Sign.ENDED),
-        ("session_disconnected", {"reason": "logout "}, Sign.ENDED),
-        ("session_disconnected", {"reason": "UNPAIRED"}, Sign.ENDED),
-        ("session_disconnected", {"reason": "UNPAIRED_IDLE"}, Sign.CODE),
-        ("session_disconnected", {"reason": "Max qrcode retries reached"}, Sign.CODE),
+        ("session_disconnected", {"reason": "LOGOUT"}, LinkSign.ENDED),
+        ("session_disconnected", {"reason": "logout "}, LinkSign.ENDED),
+        ("session_disconnected", {"reason": "UNPAIRED"}, LinkSign.ENDED),
+        ("session_disconnected", {"reason": "UNPAIRED_IDLE"}, LinkSign.CODE),
+        ("session_disconnected", {"reason": "Max qrcode retries reached"}, LinkSign.CODE),
         *(
             ("session_disconnected", {"reason": reason}, None)
             for reason in ("NAVIGATION", "CONFLICT", "TIMEOUT", "UNLAUNCHED", "PROXYBLOCK", "TOS_BLOCK", None, 7, {})
@@ -105,7 +105,7 @@ def test_a_list_that_was_not_read_says_nothing_of_a_logout(
         ("session_error", {"reason": "LOGOUT"}, None),
     ],
 )
-def test_each_reason_is_judged_by_what_it_says_of_the_link(kind: str, data: dict[str, object], sign: Sign) -> None:
+def test_each_reason_is_judged_by_what_it_says_of_the_link(kind: str, data: dict[str, object], sign: LinkSign) -> None:
     assert linking.sign_of(kind, data) is sign
 
 

@@ -4,30 +4,30 @@ from collections.abc import Iterator
 
 import phonenumbers
 import pytest
-from phonenumbers import PhoneNumber, PhoneNumberFormat, PhoneNumberType
+from phonenumbers import PhoneNumberFormat, PhoneNumberType
 
 from homing.decide.phones.aliases import same_person
 from homing.decide.phones.reading import read
-from homing.model.phones import Bare, Number
+from homing.model.phones import Bare, PhoneNumber
 
 REGIONS = sorted(phonenumbers.SUPPORTED_REGIONS)
 KINDS = (PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE)
 
 
-def examples(region: str) -> Iterator[PhoneNumber]:
+def examples(region: str) -> Iterator[phonenumbers.PhoneNumber]:
     found = (phonenumbers.example_number_for_type(region, kind) for kind in KINDS)
     return (number for number in found if number is not None)
 
 
-def formatted(number: PhoneNumber, style: int) -> str:
+def formatted(number: phonenumbers.PhoneNumber, style: int) -> str:
     return str(phonenumbers.format_number(number, style))
 
 
-def digits_of(number: PhoneNumber) -> str:
+def digits_of(number: phonenumbers.PhoneNumber) -> str:
     return formatted(number, PhoneNumberFormat.E164)[1:]
 
 
-def explicit_ways(number: PhoneNumber) -> list[str]:
+def explicit_ways(number: phonenumbers.PhoneNumber) -> list[str]:
     digits = digits_of(number)
     return [
         f"+{digits}",
@@ -43,7 +43,7 @@ def explicit_ways(number: PhoneNumber) -> list[str]:
     ]
 
 
-def bare_ways(number: PhoneNumber) -> list[str]:
+def bare_ways(number: phonenumbers.PhoneNumber) -> list[str]:
     """As people write them at home, and with the country code but without its plus."""
     at_home = formatted(number, PhoneNumberFormat.NATIONAL)
     abroad = formatted(number, PhoneNumberFormat.INTERNATIONAL)[1:]
@@ -57,7 +57,7 @@ def test_every_explicit_way_is_accepted_in_every_region_as_it_was_written(region
     for number in examples(region):
         for text in explicit_ways(number):
             for home in (region, "ID", "US", "BR"):
-                assert read(text, home) == Number(text, digits_of(number)), (text, home)
+                assert read(text, home) == PhoneNumber(text, digits_of(number)), (text, home)
 
 
 @pytest.mark.parametrize("region", REGIONS)
@@ -65,7 +65,7 @@ def test_a_number_written_as_at_home_reaches_the_one_who_has_it_or_nobody(region
     for number in examples(region):
         for text in bare_ways(number):
             found = read(text, region)
-            if isinstance(found, Number):
+            if isinstance(found, PhoneNumber):
                 assert same_person(found.digits, digits_of(number)), (text, found)
 
 
@@ -75,17 +75,17 @@ def test_bare_international_digits_reach_their_owner_or_nobody_wherever_they_are
         for text in (digits_of(number), formatted(number, PhoneNumberFormat.INTERNATIONAL)[1:]):
             for home in ("ID", "US", "BR", "IN", "DE", "MX"):
                 found = read(text, home)
-                if isinstance(found, Number):
+                if isinstance(found, PhoneNumber):
                     assert same_person(found.digits, digits_of(number)), (text, home, found)
-            assert read(text, "ID", Bare.INTERNATIONAL) == Number(text, digits_of(number))
+            assert read(text, "ID", Bare.INTERNATIONAL) == PhoneNumber(text, digits_of(number))
 
 
 def test_nearly_every_number_is_understood_at_home() -> None:
     """Refusing everything would reach nobody wrongly, too."""
     numbers = [(region, number) for region in REGIONS for number in examples(region)]
     usual = [(region, formatted(number, PhoneNumberFormat.NATIONAL)) for region, number in numbers]
-    refused = [each for each in usual if not isinstance(read(each[1], each[0]), Number)]
+    refused = [each for each in usual if not isinstance(read(each[1], each[0]), PhoneNumber)]
     assert refused == []
     for region, number in numbers:
         home = read(formatted(number, PhoneNumberFormat.NATIONAL), region, Bare.NATIONAL)
-        assert not isinstance(home, Number) or same_person(home.digits, digits_of(number))
+        assert not isinstance(home, PhoneNumber) or same_person(home.digits, digits_of(number))

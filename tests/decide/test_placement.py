@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from homing.decide.fleet import placement
 from homing.decide.fleet.capacity import Load
-from homing.decide.fleet.placement import Chosen, NoRoom, Wanted
+from homing.decide.fleet.placement import Chosen, NoRoom, PlacementRequest
 from homing.model.fleet import Instance, InstanceState, InstanceUrl, SessionId
 
 A, B, C = (InstanceUrl(f"http://i{number}:1") for number in (1, 2, 3))
@@ -31,8 +31,8 @@ def limited(at: Load, *, memory: tuple[float, float] | None = None, rate: tuple[
     return at
 
 
-def wanted(count: int, **requires: str) -> list[Wanted]:
-    return [Wanted(SessionId(f"s{number}"), requires) for number in range(count)]
+def wanted(count: int, **requires: str) -> list[PlacementRequest]:
+    return [PlacementRequest(SessionId(f"s{number}"), requires) for number in range(count)]
 
 
 # --- one session ----------------------------------------------------------------------------------------------
@@ -108,7 +108,7 @@ def test_where_it_lived_wins_while_the_difference_is_small() -> None:
 
 
 def test_what_leaves_an_instance_does_not_come_back_to_it() -> None:
-    leaving = Wanted(SessionId("s"), from_url=A, leaves=True)
+    leaving = PlacementRequest(SessionId("s"), from_url=A, leaves=True)
     found = placement.choose_all([leaving], [load(1, 0), load(2, 9)])[SessionId("s")]
     assert isinstance(found, Chosen)
     assert found.instance.url == B
@@ -125,7 +125,7 @@ def test_what_leaves_an_instance_does_not_come_back_to_it() -> None:
     ],
 )
 def test_an_operators_target_is_taken_or_refused_and_no_other_chosen(loads: list[Load], answer: str) -> None:
-    found = placement.choose_all([Wanted(SessionId("s"), to_url=B)], loads)[SessionId("s")]
+    found = placement.choose_all([PlacementRequest(SessionId("s"), to_url=B)], loads)[SessionId("s")]
     assert found.reason == answer
 
 
@@ -173,7 +173,7 @@ fleets = st.lists(
 )
 asked = st.lists(
     st.builds(
-        Wanted,
+        PlacementRequest,
         session_id=st.just(SessionId("")),
         requires=st.sampled_from([{}, {"region": "eu"}, {"region": "us"}]),
         from_url=st.sampled_from([None, A, B]),
@@ -186,7 +186,7 @@ asked = st.lists(
 
 @given(loads=fleets, sessions=asked, sick=st.sets(st.sampled_from([A, B, C])))
 def test_no_limit_is_passed_no_label_is_missed_and_the_answer_is_always_the_same(
-    loads: list[Load], sessions: list[Wanted], sick: set[InstanceUrl]
+    loads: list[Load], sessions: list[PlacementRequest], sick: set[InstanceUrl]
 ) -> None:
     unfit = dict.fromkeys(sick, "is down")
     chosen = placement.choose_all(sessions, loads, unfit=unfit)

@@ -5,13 +5,13 @@ import pytest
 from homing.decide.phones.aliases import person, same_person
 from homing.decide.phones.reading import read
 from homing.model.errors import Code
-from homing.model.phones import Bare, Number, Unreadable
+from homing.model.phones import Bare, PhoneNumber, UnreadablePhone
 
 
 def digits(text: str, region: str, bare: Bare = Bare.STRICT) -> str:
     """The digits that would be sent to, or why nothing would be."""
     found = read(text, region, bare)
-    if isinstance(found, Unreadable):
+    if isinstance(found, UnreadablePhone):
         return found.code.value
     assert found.written == text
     return found.digits
@@ -19,7 +19,7 @@ def digits(text: str, region: str, bare: Bare = Bare.STRICT) -> str:
 
 def reason(text: str, region: str) -> str:
     found = read(text, region)
-    assert isinstance(found, Unreadable)
+    assert isinstance(found, UnreadablePhone)
     return found.reason
 
 
@@ -246,7 +246,7 @@ def test_an_old_form_is_valid_only_if_its_new_form_is() -> None:
 
 
 def test_a_number_keeps_what_was_written() -> None:
-    assert read("+62 811-801-641", "ID") == Number("+62 811-801-641", "62811801641")
+    assert read("+62 811-801-641", "ID") == PhoneNumber("+62 811-801-641", "62811801641")
     refused = read("x", "ID")
-    assert isinstance(refused, Unreadable)
+    assert isinstance(refused, UnreadablePhone)
     assert refused.code is Code.PHONE_INVALID

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from homing.decide.knowledge import reconcile, sync
-from homing.decide.knowledge.reconcile import Absent, AtHome, ComingUp, Contested, Elsewhere, SetAside, Unlinked
-from homing.decide.knowledge.sync import Result
+from homing.decide.knowledge.reconcile import Absent, AtHome, ComingUp, Contested, PlacedElsewhere, SetAside, Unlinked
+from homing.decide.knowledge.sync import SyncResult
 from homing.model.fleet import (
     AccountUuid,
     Epoch,
@@ -66,14 +66,14 @@ def test_a_session_at_home_changes_nothing() -> None:
 
 def test_a_lost_session_found_on_one_other_instance_is_adopted_with_its_reason() -> None:
     found = judge(silent(A), has(B, epoch=4))
-    assert isinstance(found, Elsewhere)
+    assert isinstance(found, PlacedElsewhere)
     assert (found.change.instance_url, found.change.epoch) == (B, 4)
     assert found.reason == "found on http://b:1; http://a:1 gave no list (refused)"
 
 
 def test_a_holder_without_epochs_takes_the_next_number() -> None:
     found = judge(lacks(A), has(B))
-    assert isinstance(found, Elsewhere)
+    assert isinstance(found, PlacedElsewhere)
     assert found.change.epoch == 4
     assert found.change.expected.epoch == 3
 
@@ -84,7 +84,7 @@ def test_a_lower_epoch_is_never_adopted() -> None:
 
 def test_a_higher_epoch_at_home_is_adopted() -> None:
     found = judge(has(A, epoch=7))
-    assert isinstance(found, Elsewhere)
+    assert isinstance(found, PlacedElsewhere)
     assert (found.change.instance_url, found.change.epoch) == (A, 7)
 
 
@@ -103,7 +103,7 @@ def test_two_strangers_with_equal_right_are_not_settled_by_luck() -> None:
 
 def test_of_two_strangers_the_higher_epoch_wins() -> None:
     found = judge(lacks(A), has(B, epoch=4), has(C, epoch=5))
-    assert isinstance(found, Elsewhere)
+    assert isinstance(found, PlacedElsewhere)
     assert found.change.instance_url == C
     assert found.rivals == (B,)
 
@@ -113,7 +113,7 @@ def test_a_stranger_without_epochs_is_not_adopted_while_home_is_bringing_it_up()
 
 
 def test_a_stranger_is_adopted_where_home_says_disconnected() -> None:
-    assert isinstance(judge(has(A, GONE), has(B)), Elsewhere)
+    assert isinstance(judge(has(A, GONE), has(B)), PlacedElsewhere)
 
 
 @pytest.mark.parametrize("status", [STARTING, SessionStatus.UNKNOWN, GONE, SessionStatus.FAILED])
@@ -171,7 +171,7 @@ def test_a_logout_is_not_followed_where_the_holder_says_connected_or_nothing() -
 
 def test_a_session_that_restores_at_home_is_not_taken_from_there() -> None:
     assert isinstance(judge(has(A, PAIRING), has(B)), ComingUp)
-    assert isinstance(judge(has(A, PAIRING), has(B), known=CODE), Elsewhere)
+    assert isinstance(judge(has(A, PAIRING), has(B), known=CODE), PlacedElsewhere)
 
 
 def checked(status: SessionStatus, known: Linking, *listings: Listing) -> sync.Checked:
@@ -182,10 +182,10 @@ def checked(status: SessionStatus, known: Linking, *listings: Listing) -> sync.C
 
 def test_a_new_account_that_was_never_paired_is_no_failure_and_is_told_what_to_do() -> None:
     new = checked(PAIRING, Linking(code_at=AT), has(A, PAIRING))
-    assert (new.result, new.status) == (Result.SKIPPED, None)
+    assert (new.result, new.status) == (SyncResult.SKIPPED, None)
     assert "homing accounts qr" in new.reason
     lost = checked(UP, CODE, has(A, PAIRING))
-    assert lost.result is Result.FAILED
+    assert lost.result is SyncResult.FAILED
 
 
 def test_a_sync_notes_a_logout_that_nobody_followed_and_one_that_has_passed() -> None:
@@ -210,7 +210,7 @@ def test_wherever_a_session_in_quarantine_is_seen_nothing_follows(listings: list
     placement = Placement(S, A, Epoch(3))
     route = Route(1, AccountUuid("u"), WorkspaceId(1), placement, status=SessionStatus.QUARANTINED)
     checked = sync.conclude(route, observed, seen_before=True)
-    assert (checked.result, checked.change, checked.rivals) == (Result.SKIPPED, None, ())
+    assert (checked.result, checked.change, checked.rivals) == (SyncResult.SKIPPED, None, ())
 
 
 def test_no_instance_to_ask_is_said() -> None:
@@ -219,7 +219,7 @@ def test_no_instance_to_ask_is_said() -> None:
 
 def test_a_session_never_placed_is_adopted() -> None:
     found = judge(lacks(A), has(B, epoch=1), home=None, epoch=0)
-    assert isinstance(found, Elsewhere)
+    assert isinstance(found, PlacedElsewhere)
     assert found.change.expected.instance_url is None
 
 
@@ -244,7 +244,7 @@ def test_a_change_goes_only_to_an_instance_that_can_send_and_never_lowers_the_ep
         else:
             listings.append(silent(url))
     found = judge(*listings, epoch=epoch)
-    if isinstance(found, Elsewhere):
+    if isinstance(found, PlacedElsewhere):
         row = next(item for item in listings if item.instance_url == found.change.instance_url)
         assert isinstance(row, SessionList)
         assert row.sessions[S].can_send

@@ -24,7 +24,7 @@ from homing.model.sends.sending import (
     NotLooked,
     NotSent,
     Nowhere,
-    Observed,
+    OnlyObserved,
     Unknown,
     Unplaced,
     VerdictKind,
@@ -202,9 +202,9 @@ def test_an_unplaced_account_without_a_default_is_not_sent_and_not_tried_again()
 
 
 def test_what_may_have_left_before_stays_unknown_when_it_is_found_on_an_observed_instance() -> None:
-    end = failed(step(Observed(A, 0.0)))
+    end = failed(step(OnlyObserved(A, 0.0)))
     assert (end.code, end.final, end.attempts) == (FailureCode.INSTANCE_OBSERVED, True, 0)
-    left = step(attempt(Phase.REPLY_TIMED_OUT, chose_id=True), Observed(B, 0.0))
+    left = step(attempt(Phase.REPLY_TIMED_OUT, chose_id=True), OnlyObserved(B, 0.0))
     assert isinstance(left, Finish) and isinstance(left.outcome, Unknown)
 
 

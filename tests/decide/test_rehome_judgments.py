@@ -11,15 +11,15 @@ from homing.decide.moves.next_step import (
     NO_ROOM,
     PLANNED,
     Adopt,
-    Cause,
     Give,
-    Known,
-    Leave,
+    MarkMoving,
+    MoveCause,
+    MoveFacts,
+    MoveRequest,
     NotMoved,
     Over,
-    Start,
+    StartOnTarget,
     Stop,
-    Wish,
     leaves,
     next_step,
     obstacle,
@@ -71,22 +71,22 @@ def lives(url: InstanceUrl, boot: str) -> dict[InstanceUrl, Incarnation]:
     return {url: Incarnation(IncarnationId(boot), url, 0.2, 5.0, 60.0)}
 
 
-def wish(cause: Cause = Cause.GONE) -> Wish:
-    return Wish(S, cause, "because", A, Epoch(4))
+def wish(cause: MoveCause = MoveCause.GONE) -> MoveRequest:
+    return MoveRequest(S, cause, "because", A, Epoch(4))
 
 
-@pytest.mark.parametrize("cause", [Cause.GONE, Cause.EXITED, Cause.MISSING])
-def test_a_session_whose_instance_is_gone_is_granted_elsewhere_at_once(cause: Cause) -> None:
-    known = Known(placed(), replace(held(), holder_ended=cause is Cause.EXITED), {}, {A})
+@pytest.mark.parametrize("cause", [MoveCause.GONE, MoveCause.EXITED, MoveCause.MISSING])
+def test_a_session_whose_instance_is_gone_is_granted_elsewhere_at_once(cause: MoveCause) -> None:
+    known = MoveFacts(placed(), replace(held(), holder_ended=cause is MoveCause.EXITED), {}, {A})
     step = next_step(wish(cause), known)
     assert isinstance(step, Give)
-    assert step.fence is (Fence.EXITED if cause is Cause.EXITED else Fence.REVOKED)
+    assert step.fence is (Fence.EXITED if cause is MoveCause.EXITED else Fence.REVOKED)
 
 
 @pytest.mark.parametrize("cause", sorted(PLANNED))
-def test_a_living_holder_is_told_to_stop_before_anybody_else_begins(cause: Cause) -> None:
-    known = Known(placed(), held(), lives(A, "a1"))
-    assert isinstance(next_step(wish(cause), known), Leave)
+def test_a_living_holder_is_told_to_stop_before_anybody_else_begins(cause: MoveCause) -> None:
+    known = MoveFacts(placed(), held(), lives(A, "a1"))
+    assert isinstance(next_step(wish(cause), known), MarkMoving)
     leaving = replace(known, account=placed(state=PlacementState.MOVING))
     assert isinstance(next_step(wish(cause), leaving), Stop)
     assert next_step(wish(cause), replace(leaving, stopped=True)) == Give(
@@ -95,37 +95,43 @@ def test_a_living_holder_is_told_to_stop_before_anybody_else_begins(cause: Cause
 
 
 def test_a_planned_move_off_an_instance_that_died_meanwhile_does_not_wait_for_its_stop() -> None:
-    step = next_step(wish(Cause.DRAIN), Known(placed(state=PlacementState.MOVING), held(), {}, {A}))
+    step = next_step(wish(MoveCause.DRAIN), MoveFacts(placed(state=PlacementState.MOVING), held(), {}, {A}))
     assert isinstance(step, Give)
 
 
 def test_who_comes_later_starts_what_was_granted() -> None:
     moving = placed(B, 5, PlacementState.MOVING)
-    step = next_step(wish(), Known(moving, held(B, 5, boot="b1"), lives(B, "b1")))
-    assert step == Start(moving.placement)
+    step = next_step(wish(), MoveFacts(moving, held(B, 5, boot="b1"), lives(B, "b1")))
+    assert step == StartOnTarget(moving.placement)
 
 
 @pytest.mark.parametrize(
     ("why", "known"),
     [
-        ("the target is down", Known(placed(B, 5, PlacementState.MOVING), held(B, 5, boot="b1"), lives(B, "b1"), {B})),
-        ("the target was restarted", Known(placed(B, 5, PlacementState.MOVING), held(B, 5, boot="b1"), lives(B, "b2"))),
-        ("the target lost its lease", Known(placed(B, 5, PlacementState.MOVING), held(B, 5, boot="b1"), {})),
-        ("the vault is further", Known(placed(B, 5, PlacementState.MOVING), held(B, 6, boot="b1"), lives(B, "b1"))),
+        (
+            "the target is down",
+            MoveFacts(placed(B, 5, PlacementState.MOVING), held(B, 5, boot="b1"), lives(B, "b1"), {B}),
+        ),
+        (
+            "the target was restarted",
+            MoveFacts(placed(B, 5, PlacementState.MOVING), held(B, 5, boot="b1"), lives(B, "b2")),
+        ),
+        ("the target lost its lease", MoveFacts(placed(B, 5, PlacementState.MOVING), held(B, 5, boot="b1"), {})),
+        ("the vault is further", MoveFacts(placed(B, 5, PlacementState.MOVING), held(B, 6, boot="b1"), lives(B, "b1"))),
     ],
 )
-def test_a_target_that_cannot_start_it_any_more_gives_way_to_the_next_epoch(why: str, known: Known) -> None:
+def test_a_target_that_cannot_start_it_any_more_gives_way_to_the_next_epoch(why: str, known: MoveFacts) -> None:
     assert isinstance(next_step(wish(), known), Give), why
 
 
 def test_what_somebody_else_settled_is_over() -> None:
-    assert isinstance(next_step(wish(), Known(placed(B, 5), held(B, 5), lives(B, "b1"))), Over)
-    assert isinstance(next_step(wish(), Known(placed(A, 5), held(A, 5), lives(A, "a2"))), Over)
-    assert isinstance(next_step(wish(), Known(None, None, {})), Over)
+    assert isinstance(next_step(wish(), MoveFacts(placed(B, 5), held(B, 5), lives(B, "b1"))), Over)
+    assert isinstance(next_step(wish(), MoveFacts(placed(A, 5), held(A, 5), lives(A, "a2"))), Over)
+    assert isinstance(next_step(wish(), MoveFacts(None, None, {})), Over)
 
 
 def test_a_session_that_somebody_alive_opened_is_not_taken_from_him() -> None:
-    known = Known(placed(), held(B, 7, boot="b1"), lives(B, "b1"), {A})
+    known = MoveFacts(placed(), held(B, 7, boot="b1"), lives(B, "b1"), {A})
     assert next_step(wish(), known) == Adopt(
         placed().placement, B, Epoch(7), f"by the vault {B} opened it under epoch 7"
     )
@@ -135,55 +141,55 @@ def test_a_session_that_somebody_alive_opened_is_not_taken_from_him() -> None:
 
 @pytest.mark.parametrize("cause", sorted(BY_ITSELF))
 @pytest.mark.parametrize("takeover", [Takeover.NEVER, Takeover.MANUAL])
-def test_what_an_operator_kept_for_himself_is_not_moved_unasked(cause: Cause, takeover: Takeover) -> None:
-    step = next_step(wish(cause), Known(placed(takeover=takeover), held(), {}, {A}))
+def test_what_an_operator_kept_for_himself_is_not_moved_unasked(cause: MoveCause, takeover: Takeover) -> None:
+    step = next_step(wish(cause), MoveFacts(placed(takeover=takeover), held(), {}, {A}))
     assert isinstance(step, NotMoved)
     assert takeover.value in step.reason
-    asked = replace(wish(Cause.REQUEST), forced=takeover is Takeover.NEVER)
-    assert isinstance(next_step(asked, Known(placed(takeover=takeover), held(), {}, {A})), Give)
+    asked = replace(wish(MoveCause.REQUEST), forced=takeover is Takeover.NEVER)
+    assert isinstance(next_step(asked, MoveFacts(placed(takeover=takeover), held(), {}, {A})), Give)
 
 
 def test_what_an_operator_says_is_lost_is_granted_elsewhere_without_asking_its_holder() -> None:
-    known = Known(placed(takeover=Takeover.MANUAL), held(), lives(A, "a1"))
-    assert isinstance(next_step(wish(Cause.LOST), known), Give)
+    known = MoveFacts(placed(takeover=Takeover.MANUAL), held(), lives(A, "a1"))
+    assert isinstance(next_step(wish(MoveCause.LOST), known), Give)
 
 
 def test_every_cause_can_be_followed() -> None:
-    for cause in Cause:
-        next_step(wish(cause), Known(placed(), held(), lives(A, "a1")))
+    for cause in MoveCause:
+        next_step(wish(cause), MoveFacts(placed(), held(), lives(A, "a1")))
 
 
 @pytest.mark.parametrize(
     "status", [SessionStatus.STOPPED, SessionStatus.LOGGED_OUT, SessionStatus.PAIRING, SessionStatus.QUARANTINED]
 )
 def test_what_should_not_run_is_not_started_elsewhere(status: SessionStatus) -> None:
-    assert isinstance(next_step(wish(), Known(placed(status=status), held(), {}, {A})), NotMoved)
+    assert isinstance(next_step(wish(), MoveFacts(placed(status=status), held(), {}, {A})), NotMoved)
 
 
 def test_a_session_that_no_phone_is_linked_to_is_not_moved() -> None:
     unlinked = replace(held(), has_login=False)
-    assert isinstance(next_step(wish(), Known(placed(), unlinked, {}, {A})), NotMoved)
+    assert isinstance(next_step(wish(), MoveFacts(placed(), unlinked, {}, {A})), NotMoved)
 
 
 def test_a_foreign_gateway_s_silence_is_no_fence() -> None:
-    step = next_step(wish(), Known(placed(), None, {}, {A}))
+    step = next_step(wish(), MoveFacts(placed(), None, {}, {A}))
     assert isinstance(step, NotMoved)
     assert "bring" in step.reason
     assert "homing exited" in step.reason
-    assert isinstance(next_step(wish(Cause.EXITED), Known(placed(), None, {}, {A})), Give)
+    assert isinstance(next_step(wish(MoveCause.EXITED), MoveFacts(placed(), None, {}, {A})), Give)
 
 
 def test_a_session_comes_back_to_an_address_only_if_another_boot_lives_there() -> None:
-    assert leaves(wish(), Known(placed(), held(), lives(A, "a1")))
-    assert leaves(wish(), Known(placed(), held(), {}))
-    assert not leaves(wish(), Known(placed(), held(), lives(A, "a2")))
-    assert not leaves(wish(Cause.MISSING), Known(placed(), held(), lives(A, "a1")))
-    assert leaves(wish(Cause.DRAIN), Known(placed(), held(), lives(A, "a2")))
+    assert leaves(wish(), MoveFacts(placed(), held(), lives(A, "a1")))
+    assert leaves(wish(), MoveFacts(placed(), held(), {}))
+    assert not leaves(wish(), MoveFacts(placed(), held(), lives(A, "a2")))
+    assert not leaves(wish(MoveCause.MISSING), MoveFacts(placed(), held(), lives(A, "a1")))
+    assert leaves(wish(MoveCause.DRAIN), MoveFacts(placed(), held(), lives(A, "a2")))
 
 
 def test_a_wish_is_kept_with_its_job_as_it_was() -> None:
-    made = replace(wish(Cause.DRAIN), to_url=B)
-    assert Wish.of(made.payload()) == made
+    made = replace(wish(MoveCause.DRAIN), to_url=B)
+    assert MoveRequest.of(made.payload()) == made
     assert made.move is MoveKind.MIGRATION
     assert wish().move is MoveKind.REHOME
 

@@ -6,7 +6,16 @@ from dataclasses import replace
 import pytest
 
 from homing.decide.starting import restoring
-from homing.decide.starting.restoring import Blocked, Leave, Present, RestoringPolicy, Start, Vanished, Verdict, Wait
+from homing.decide.starting.restoring import (
+    Blocked,
+    LeaveAlone,
+    Present,
+    RestoringPolicy,
+    StartAgain,
+    Vanished,
+    Verdict,
+    Wait,
+)
 from homing.model.fleet import (
     Epoch,
     Instance,
@@ -51,7 +60,7 @@ def judged(one: Recorded, *looks: Look, home: Instance = ON_A, beside: tuple[Rec
 
 def test_a_session_whose_process_began_anew_and_that_nobody_has_is_started() -> None:
     verdict = judged(ONE, a(), b())
-    assert isinstance(verdict, Start)
+    assert isinstance(verdict, StartAgain)
     assert "began after it was last seen" in verdict.reason
 
 
@@ -69,13 +78,13 @@ def test_a_session_whose_process_began_anew_and_that_nobody_has_is_started() -> 
 )
 def test_what_is_not_meant_to_be_started_is_left_alone(why: str, one: Recorded) -> None:
     verdict = judged(one, a(), b())
-    assert isinstance(verdict, Leave)
+    assert isinstance(verdict, LeaveAlone)
     assert why in verdict.reason
 
 
 def test_nothing_is_started_on_an_instance_that_is_only_observed() -> None:
     verdict = judged(ONE, a(), home=replace(ON_A, mode=InstanceMode.OBSERVE))
-    assert isinstance(verdict, Leave)
+    assert isinstance(verdict, LeaveAlone)
     assert "observed" in verdict.reason
 
 
@@ -86,13 +95,13 @@ def test_what_its_instance_has_is_there_whatever_its_status() -> None:
 
 def test_what_another_instance_has_is_not_started_a_second_time() -> None:
     verdict = judged(ONE, a(), b(ONE))
-    assert isinstance(verdict, Leave)
+    assert isinstance(verdict, LeaveAlone)
     assert B in verdict.reason
 
 
 @pytest.mark.parametrize("look", [Silent(A, "timed out"), Silent(A, "refused", exited=True), None])
 def test_of_an_instance_that_gives_no_list_nothing_is_known(look: Look | None) -> None:
-    assert isinstance(judged(ONE, *([look] if look else []), b()), Leave)
+    assert isinstance(judged(ONE, *([look] if look else []), b()), LeaveAlone)
 
 
 # --- whether the process began anew -----------------------------------------------------------------------------
@@ -103,12 +112,12 @@ def test_of_an_instance_that_gives_no_list_nothing_is_known(look: Look | None) -
     [
         ("it runs since long before it was seen", a(TWO, uptime_s=HOUR), (TWO,), Vanished),
         ("nobody else is placed there, and it runs on", a(uptime_s=HOUR), (), Vanished),
-        ("it runs on, and lost all of several at once", a(uptime_s=HOUR), (TWO,), Start),
-        ("it began just before it was seen, by clocks that differ", a(uptime_s=603.0), (), Start),
+        ("it runs on, and lost all of several at once", a(uptime_s=HOUR), (TWO,), StartAgain),
+        ("it began just before it was seen, by clocks that differ", a(uptime_s=603.0), (), StartAgain),
         ("it began just before it was seen, and has others", a(TWO, uptime_s=603.0), (TWO,), Vanished),
-        ("it tells no age, refused since, and has others", a(TWO, uptime_s=None, refused_ago_s=30), (TWO,), Start),
+        ("it tells no age, refused since, and has others", a(TWO, uptime_s=None, refused_ago_s=30), (TWO,), StartAgain),
         ("it tells no age, refused before", a(TWO, uptime_s=None, refused_ago_s=700.0), (TWO,), Vanished),
-        ("it tells no age, never refused, and has nothing", a(uptime_s=None), (TWO,), Start),
+        ("it tells no age, never refused, and has nothing", a(uptime_s=None), (TWO,), StartAgain),
         ("it tells no age, and has others", a(TWO, uptime_s=None), (TWO,), Vanished),
     ],
 )
@@ -124,16 +133,16 @@ def test_a_start_of_ours_that_did_not_come_up_is_repeated_after_a_while() -> Non
     assert isinstance(verdict, Wait)
     assert verdict.after_s == POLICY.again_after_s - 100.0
     later = session(started_ago_s=POLICY.again_after_s)
-    assert isinstance(judged(later, a(TWO, uptime_s=HOUR), b()), Start)
+    assert isinstance(judged(later, a(TWO, uptime_s=HOUR), b()), StartAgain)
 
 
 def test_a_start_that_came_up_is_not_waited_for() -> None:
     """By clocks that may differ the process is no younger than the start; but it was seen in between."""
-    assert isinstance(judged(session(started_ago_s=14.0, seen_ago_s=13.0), a(uptime_s=11.0), b()), Start)
+    assert isinstance(judged(session(started_ago_s=14.0, seen_ago_s=13.0), a(uptime_s=11.0), b()), StartAgain)
 
 
 def test_a_start_that_died_with_its_process_is_not_waited_for() -> None:
-    assert isinstance(judged(session(started_ago_s=100.0), a(uptime_s=60.0), b()), Start)
+    assert isinstance(judged(session(started_ago_s=100.0), a(uptime_s=60.0), b()), StartAgain)
 
 
 # --- what it was handed ---------------------------------------------------------------------------------------
@@ -144,9 +153,9 @@ def test_a_start_that_died_with_its_process_is_not_waited_for() -> None:
     [
         ("its turn comes in 130 s", Offered(A, 50.0, 3), Wait(130.0, "")),
         ("its turn has passed", Offered(A, 59.0, 1), Wait(1.0, "")),
-        ("it was handed to the process before", Offered(A, 70.0, 3), Start("")),
+        ("it was handed to the process before", Offered(A, 70.0, 3), StartAgain("")),
         ("it was handed to a process that runs elsewhere", Offered(B, 100.0, 3), Wait(80.0, "")),
-        ("it was handed to an instance that could not hold it", Offered(C, 100.0, 3), Start("")),
+        ("it was handed to an instance that could not hold it", Offered(C, 100.0, 3), StartAgain("")),
     ],
 )
 def test_what_a_process_was_handed_it_may_restore_yet(why: str, offered: Offered, expected: Verdict) -> None:
@@ -158,7 +167,7 @@ def test_what_a_process_was_handed_it_may_restore_yet(why: str, offered: Offered
 
 def test_when_its_turn_to_be_restored_has_passed_it_is_started() -> None:
     one = session(offered=Offered(A, 181.0, 3))
-    assert isinstance(judged(one, a(uptime_s=185.0), b()), Start)
+    assert isinstance(judged(one, a(uptime_s=185.0), b()), StartAgain)
 
 
 def test_a_queue_that_is_slower_than_it_should_be_is_waited_for() -> None:
@@ -173,7 +182,7 @@ def test_a_queue_that_is_slower_than_it_should_be_is_waited_for() -> None:
 def test_what_a_silent_process_was_handed_counts_unless_it_exited() -> None:
     one = session(offered=Offered(B, 100.0, 3))
     assert isinstance(judged(one, a(), Silent(B, "timed out")), Wait)
-    assert isinstance(judged(one, a(), Silent(B, "refused", exited=True)), Start)
+    assert isinstance(judged(one, a(), Silent(B, "refused", exited=True)), StartAgain)
 
 
 def test_a_process_that_restores_what_we_did_not_hand_it_is_left_to_it() -> None:
@@ -181,7 +190,7 @@ def test_a_process_that_restores_what_we_did_not_hand_it_is_left_to_it() -> None
     assert isinstance(verdict, Wait)
     assert TWO.session_id in verdict.reason
     handed = session(2, offered=Offered(A, 58.0, 1))
-    assert isinstance(judged(ONE, a(handed), b(), beside=(handed,)), Start)
+    assert isinstance(judged(ONE, a(handed), b(), beside=(handed,)), StartAgain)
 
 
 def test_a_process_that_only_just_began_is_left_time_to_ask() -> None:
@@ -197,7 +206,7 @@ def test_an_instance_that_could_have_it_and_gave_no_list_blocks_its_start() -> N
     assert isinstance(verdict, Blocked)
     assert B in verdict.reason
     assert "it timed out" in verdict.reason
-    assert isinstance(judged(ONE, a(), Silent(B, "refused", exited=True)), Start), "no process of it runs"
+    assert isinstance(judged(ONE, a(), Silent(B, "refused", exited=True)), StartAgain), "no process of it runs"
 
 
 def test_who_could_have_it_shares_its_storage_or_is_of_its_family() -> None:
@@ -217,9 +226,9 @@ def last_word(one: Recorded, *looks: Look, first: bool) -> Verdict:
 
 
 def test_the_list_is_read_again_just_before_a_start() -> None:
-    assert isinstance(last_word(ONE, a(), b(), first=True), Start)
+    assert isinstance(last_word(ONE, a(), b(), first=True), StartAgain)
     assert isinstance(last_word(ONE, a(ONE), b(), first=True), Present)
-    assert isinstance(last_word(ONE, a(), b(ONE), first=True), Leave)
+    assert isinstance(last_word(ONE, a(), b(ONE), first=True), LeaveAlone)
     assert isinstance(last_word(ONE, a(), Silent(B, "timed out"), first=True), Blocked)
     assert isinstance(last_word(ONE, Silent(A, "timed out"), b(), first=True), Blocked)
     assert isinstance(last_word(session(offered=Offered(A, 5.0, 2)), a(), b(), first=True), Wait)
@@ -230,20 +239,22 @@ def test_a_start_without_an_answer_is_not_repeated_while_it_may_still_come_about
     verdict = last_word(told, a(uptime_s=HOUR), b(), first=False)
     assert isinstance(verdict, Wait)
     assert verdict.after_s == POLICY.unanswered_s - 20.0
-    assert isinstance(last_word(session(started_ago_s=80.0), a(uptime_s=HOUR), b(), first=False), Start)
-    assert isinstance(last_word(told, a(uptime_s=10.0), b(), first=False), Start), "the process that was told is gone"
+    assert isinstance(last_word(session(started_ago_s=80.0), a(uptime_s=HOUR), b(), first=False), StartAgain)
+    assert isinstance(last_word(told, a(uptime_s=10.0), b(), first=False), StartAgain), (
+        "the process that was told is gone"
+    )
 
 
 def test_only_so_many_are_opened_on_an_instance_at_a_time() -> None:
     verdicts: dict[SessionId, Verdict] = {
-        SessionId("1"): Start("x"),
-        SessionId("2"): Leave("y"),
-        SessionId("3"): Start("x"),
-        SessionId("4"): Start("x"),
+        SessionId("1"): StartAgain("x"),
+        SessionId("2"): LeaveAlone("y"),
+        SessionId("3"): StartAgain("x"),
+        SessionId("4"): StartAgain("x"),
     }
     turned = restoring.in_turn(verdicts, 0, POLICY)
-    assert [type(each) for each in turned.values()] == [Start, Leave, Start, Wait]
-    assert [type(each) for each in restoring.in_turn(verdicts, 2, POLICY).values()] == [Wait, Leave, Wait, Wait]
+    assert [type(each) for each in turned.values()] == [StartAgain, LeaveAlone, StartAgain, Wait]
+    assert [type(each) for each in restoring.in_turn(verdicts, 2, POLICY).values()] == [Wait, LeaveAlone, Wait, Wait]
 
 
 # --- an operator's start of what waits in a queue ---------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 
 from homing.decide.reports import settling
 from homing.model.fleet import AccountUuid, SessionId, WorkspaceId
-from homing.model.instances.events import Sign
+from homing.model.instances.events import DeliveryEvidence
 from homing.model.sends.messages import MessageRecord, MessageState
 
 S = SessionId("webjs_1_a")
@@ -36,10 +36,10 @@ RECORD = MessageRecord(
     created_at=BEGUN + timedelta(seconds=30),
     updated_at=BEGUN + timedelta(seconds=30),
 )
-OWN_ID = Sign("message_sent", S, "true_62811801641@c.us_3EB0FF", "62811801641", "hello")
+OWN_ID = DeliveryEvidence("message_sent", S, "true_62811801641@c.us_3EB0FF", "62811801641", "hello")
 
 
-def settled(sign: Sign, *records: MessageRecord, after_s: float = 1.0, **more: Any) -> str | None:
+def settled(sign: DeliveryEvidence, *records: MessageRecord, after_s: float = 1.0, **more: Any) -> str | None:
     found = settling.settled(records or [RECORD], sign, BEGUN + timedelta(seconds=after_s), **more)
     return found.message_uuid if found is not None else None
 
@@ -49,7 +49,7 @@ def settled(sign: Sign, *records: MessageRecord, after_s: float = 1.0, **more: A
     ["3EB0AA", "true_62811801641@c.us_3EB0AA", "true_1203@g.us_3EB0AA_62811801641@c.us"],
 )
 def test_our_id_settles_however_the_gateway_wraps_it_and_however_late(spelt: str) -> None:
-    sign = Sign("message_delivered", S, spelt, None, None)
+    sign = DeliveryEvidence("message_delivered", S, spelt, None, None)
     found = settling.settled([RECORD], sign, BEGUN + timedelta(days=3))
     assert found is not None
     assert (found.message_uuid, found.message_id) == (RECORD.uuid, spelt)
@@ -58,7 +58,7 @@ def test_our_id_settles_however_the_gateway_wraps_it_and_however_late(spelt: str
 
 @pytest.mark.parametrize("spelt", ["3EB0A", "3EB0AAB", "false_62811801641@c.us_3EB0AA", "x_3EB0AA", None])
 def test_another_id_does_not(spelt: str | None) -> None:
-    assert settled(Sign("message_delivered", S, spelt, None, None)) is None
+    assert settled(DeliveryEvidence("message_delivered", S, spelt, None, None)) is None
 
 
 def test_the_same_text_to_the_same_person_settles_where_the_id_is_not_ours() -> None:
@@ -75,7 +75,7 @@ def test_the_same_text_to_the_same_person_settles_where_the_id_is_not_ours() -> 
         replace(OWN_ID, message_id=None),
     ],
 )
-def test_other_words_or_another_person_do_not(sign: Sign) -> None:
+def test_other_words_or_another_person_do_not(sign: DeliveryEvidence) -> None:
     assert settled(sign) is None
 
 
@@ -137,7 +137,7 @@ def test_of_two_sends_of_the_same_text_the_later_is_settled_and_only_that_one() 
 @pytest.mark.parametrize("state", [MessageState.SENT, MessageState.FAILED, MessageState.SENDING])
 def test_what_is_not_unknown_is_left_alone(state: MessageState) -> None:
     record = replace(RECORD, state=state)
-    assert settled(Sign("message_read", S, "3EB0AA", None, None), record) is None
+    assert settled(DeliveryEvidence("message_read", S, "3EB0AA", None, None), record) is None
 
 
 @pytest.mark.parametrize(

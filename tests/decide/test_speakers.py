@@ -3,7 +3,15 @@
 import pytest
 
 from homing.decide.reports import speakers
-from homing.decide.reports.speakers import Ask, Cause, Impostor, Introduced, Speaker, Stranger, Unnamed
+from homing.decide.reports.speakers import (
+    AskTheLists,
+    Impostor,
+    Introduced,
+    Speaker,
+    Stranger,
+    UnknownSpeakerCause,
+    Unnamed,
+)
 from homing.model.fleet import (
     Instance,
     InstanceUrl,
@@ -42,7 +50,7 @@ def test_the_path_comes_before_every_name(ref: str) -> None:
 
 def test_a_path_that_names_nobody_is_not_made_up_for_by_a_name() -> None:
     told = Introduced(ref="9", named=WA1)
-    assert speakers.introduced(fleet(WA1), told) == Stranger(Cause.UNKNOWN_PATH, "/in/9")
+    assert speakers.introduced(fleet(WA1), told) == Stranger(UnknownSpeakerCause.UNKNOWN_PATH, "/in/9")
 
 
 def test_a_key_of_its_own_tells_where_the_name_is_localhost() -> None:
@@ -64,7 +72,7 @@ def test_on_one_machine_a_loopback_name_is_the_address(named: str) -> None:
 @pytest.mark.parametrize("elsewhere", [WA2, LOOP2])
 def test_where_there_are_other_hosts_a_loopback_name_is_anybodys(named: str, elsewhere: InstanceUrl) -> None:
     told = Introduced(named=named, session_id=X)
-    assert speakers.introduced(fleet(HERE, elsewhere), told) == Ask(X)
+    assert speakers.introduced(fleet(HERE, elsewhere), told) == AskTheLists(X)
 
 
 def test_our_own_software_knows_its_name_although_it_is_localhost() -> None:
@@ -74,13 +82,15 @@ def test_our_own_software_knows_its_name_although_it_is_localhost() -> None:
 
 def test_a_loopback_name_without_a_session_is_nobody() -> None:
     told = Introduced(named="http://localhost:3001")
-    assert speakers.introduced(fleet(HERE, WA2), told) == Stranger(Cause.LOOPBACK, "http://localhost:3001")
+    assert speakers.introduced(fleet(HERE, WA2), told) == Stranger(
+        UnknownSpeakerCause.LOOPBACK, "http://localhost:3001"
+    )
 
 
 @pytest.mark.parametrize("named", ["http://evil.example", "http://wa1:3002", "nonsense", "http://10.0.0.1:3001"])
 def test_any_other_unknown_host_is_a_stranger_whose_session_proves_nothing(named: str) -> None:
     told = Introduced(named=named, session_id=X)
-    assert speakers.introduced(fleet(WA1, WA2), told) == Stranger(Cause.UNKNOWN_HOST, named)
+    assert speakers.introduced(fleet(WA1, WA2), told) == Stranger(UnknownSpeakerCause.UNKNOWN_HOST, named)
 
 
 def test_who_says_nothing_is_unnamed() -> None:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from homing.drivers.http.connection import Connection
-from homing.drivers.http.pool import Opened, Pool, Room
+from homing.drivers.http.pool import Opened, Pool, PoolLimits
 from homing.model.sends.faults import Fault, Phase
 
 
@@ -27,11 +27,11 @@ async def open_one(pool: Pool, until: float) -> Opened:
 
 @pytest.fixture
 def pool() -> Pool:
-    return Pool(Room(places=1, of_a_session=1, waiters=1, patience_s=0.05), open_one)
+    return Pool(PoolLimits(places=1, of_a_session=1, waiters=1, patience_s=0.05), open_one)
 
 
 def roomy(*, places: int = 8, of_a_session: int = 8, waiters: int = 100) -> Pool:
-    return Pool(Room(places, of_a_session, waiters, patience_s=5.0), open_one)
+    return Pool(PoolLimits(places, of_a_session, waiters, patience_s=5.0), open_one)
 
 
 def later() -> float:
@@ -100,7 +100,7 @@ async def test_a_connection_opened_while_the_pool_closes_is_closed(pool: Pool) -
         opened.append(await open_one(of, until))
         return opened[-1]
 
-    late = Pool(Room(places=1, of_a_session=1, waiters=1, patience_s=1.0), open_late)
+    late = Pool(PoolLimits(places=1, of_a_session=1, waiters=1, patience_s=1.0), open_late)
     opening = asyncio.create_task(late.take(soon()))
     await asyncio.sleep(0)
     await late.close()
@@ -203,7 +203,7 @@ async def test_a_connection_that_our_queue_left_no_time_for_is_not_the_instances
         await asyncio.sleep(until - asyncio.get_running_loop().time())
         return Fault(Phase.CONNECT_TIMED_OUT, "no connection in time")
 
-    pool = Pool(Room(places=1, of_a_session=1, waiters=1, patience_s=1.0), open_never)
+    pool = Pool(PoolLimits(places=1, of_a_session=1, waiters=1, patience_s=1.0), open_never)
     at_once = asyncio.create_task(pool.take(soon()))
     await opening.wait()
     waited = await pool.take(asyncio.get_running_loop().time() + 0.15)

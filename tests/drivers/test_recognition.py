@@ -8,9 +8,9 @@ import pytest
 from homing.drivers.http.connection import Reply
 from homing.drivers.recognition import fingerprints
 from homing.drivers.recognition.asking import Recognition
-from homing.drivers.recognition.fingerprints import PATHS, VERSION_PATHS, Seen
+from homing.drivers.recognition.fingerprints import PATHS, VERSION_PATHS, ProbeAnswer
 from homing.model.fleet import InstanceUrl
-from homing.model.instances.gateways import Gateway, Recognised
+from homing.model.instances.gateways import Recognised, RecognisedGateway
 from homing.model.sends.faults import Fault, Phase
 from transcripts import FAMILIES, KEPT, Transcript, read, transcripts
 
@@ -79,13 +79,13 @@ def test_every_kept_recording_has_its_family() -> None:
 
 def test_evolution_is_recognised_where_its_root_hangs_at_the_internet() -> None:
     answers = recorded(read(KEPT / "evolution-api.json"))
-    assert fingerprints.recognise(seen(answers, "/health")).gateway == Gateway("evolution", "Evolution API")
+    assert fingerprints.recognise(seen(answers, "/health")).gateway == RecognisedGateway("evolution", "Evolution API")
 
 
 def test_our_own_instance_is_of_the_webjs_family() -> None:
     told = {"status": "healthy", "engine": "simulated", "version": "1.2", "sessions": {"total": 0}}
-    found = fingerprints.recognise([Seen("/health", 200, {}, json.dumps(told).encode())])
-    assert found.gateway == Gateway("webjs", "a Homing instance", "1.2")
+    found = fingerprints.recognise([ProbeAnswer("/health", 200, {}, json.dumps(told).encode())])
+    assert found.gateway == RecognisedGateway("webjs", "a Homing instance", "1.2")
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_our_own_instance_is_of_the_webjs_family() -> None:
 def test_what_is_only_documented_or_guarded_is_recognised_too(
     answers: dict[str, tuple[int, object]], family: str
 ) -> None:
-    all_seen = [Seen(path, status, {}, json.dumps(said).encode()) for path, (status, said) in answers.items()]
+    all_seen = [ProbeAnswer(path, status, {}, json.dumps(said).encode()) for path, (status, said) in answers.items()]
     gateway = fingerprints.recognise(all_seen).gateway
     assert gateway is not None and gateway.family == family
 
@@ -125,6 +125,8 @@ def test_no_path_that_is_asked_does_anything() -> None:
     assert not any(word in path for path in asked for word in ("unhealthy", "start", "stop", "restart", "terminate"))
 
 
-def seen(answers: Mapping[str, Reply | Fault], *paths: str) -> Sequence[Seen]:
+def seen(answers: Mapping[str, Reply | Fault], *paths: str) -> Sequence[ProbeAnswer]:
     replies = [(path, answers[path]) for path in paths]
-    return [Seen(path, each.status, each.headers, each.body) for path, each in replies if isinstance(each, Reply)]
+    return [
+        ProbeAnswer(path, each.status, each.headers, each.body) for path, each in replies if isinstance(each, Reply)
+    ]

@@ -11,7 +11,7 @@ import pytest
 from homing.drivers.http.wire import Wire
 from homing.drivers.webjs.driver import WebjsDriver
 from homing.instance.policy import HostPolicy
-from homing.instance.run import Instance, InstanceSettings
+from homing.instance.run import InstanceSettings, RunningInstance
 from homing.model.fleet import Epoch, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus, WorkspaceId
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
@@ -54,20 +54,20 @@ async def vault(nothing_left: None) -> AsyncIterator[tuple[SqlVault, SqlLeases]]
 
 
 @asynccontextmanager
-async def running(whatsapp: Server, vault: tuple[SqlVault, SqlLeases]) -> AsyncIterator[Instance]:
+async def running(whatsapp: Server, vault: tuple[SqlVault, SqlLeases]) -> AsyncIterator[RunningInstance]:
     settings = InstanceSettings(whatsapp.address, KEY, port=0, restore=False, policy=QUICK, fault_injection=True)
-    async with await Instance.start(settings, *vault, SystemClock()) as instance:
+    async with await RunningInstance.start(settings, *vault, SystemClock()) as instance:
         yield instance
 
 
 @pytest.fixture
-async def instance(whatsapp: Server, vault: tuple[SqlVault, SqlLeases]) -> AsyncIterator[Instance]:
+async def instance(whatsapp: Server, vault: tuple[SqlVault, SqlLeases]) -> AsyncIterator[RunningInstance]:
     async with running(whatsapp, vault) as instance:
         yield instance
 
 
 @pytest.fixture
-def at(instance: Instance) -> InstanceUrl:
+def at(instance: RunningInstance) -> InstanceUrl:
     return InstanceUrl(instance.url)
 
 
@@ -102,7 +102,7 @@ async def test_it_declares_what_it_can_do_beyond_the_family(driver: WebjsDriver,
 
 
 async def test_it_says_that_it_is_paused_and_nothing_left(
-    driver: WebjsDriver, at: InstanceUrl, instance: Instance, monkeypatch: pytest.MonkeyPatch
+    driver: WebjsDriver, at: InstanceUrl, instance: RunningInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await started(driver, at)
     monkeypatch.setattr(instance.host.lease, "may_act", lambda: False)

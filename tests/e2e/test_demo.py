@@ -17,7 +17,7 @@ import pytest
 
 from homing.demo import story
 from homing.demo.command import run
-from homing.demo.plan import Plan
+from homing.demo.plan import DemoPlan
 from homing.serve import logs
 from simulated_whatsapp import ledger
 from tests.ports import free_ports, is_free
@@ -432,7 +432,7 @@ def test_a_promise_that_is_not_kept_fails_the_story(
     monkeypatch.setattr(logs, "configure", lambda *_: None)
     monkeypatch.setattr(story, "RECOVERS_WITHIN_S", 0.001)
     ports = free_ports(4)
-    plan = Plan(
+    plan = DemoPlan(
         instances=3,
         accounts=6,
         gateway_port=ports[0],

@@ -21,7 +21,7 @@ from homing.flows.discovery.incarnations import Looking
 from homing.flows.discovery.wakeups import News
 from homing.flows.failover.exits import Exits
 from homing.flows.failover.keeper import Keeper, KeeperPolicy
-from homing.flows.failover.restoring import Known, Restoring
+from homing.flows.failover.restoring import KnownInstances, Restoring
 from homing.flows.failover.stuck_moves import Strays
 from homing.flows.failover.watching import Watching, WatchPolicy
 from homing.flows.moves.batch import RehomePolicy
@@ -363,7 +363,7 @@ async def gateway(
         fleet.directory,
         fleet,
         Looking(fleet, watching.refused_ago_s),
-        Known(watching.boot_of, watching.health_of),
+        KnownInstances(watching.boot_of, watching.health_of),
         rehoming,
         fleet.work,
         fleet.alerts,

@@ -16,7 +16,7 @@ from homing.flows.failover.fitness import EVERY_S, Fitness
 from homing.lab.sim.world import SeededEntropy, VirtualClock
 from homing.model.alerts import AlertKind, Subject
 from homing.model.fleet import Instance, InstanceUrl, NoList, SessionId
-from homing.model.instances.gateways import Gateway, Recognised
+from homing.model.instances.gateways import Recognised, RecognisedGateway
 from homing.model.sends.faults import Fault, Phase
 from homing.ports import Roster, SessionStart
 from homing.routing.roster import LiveFleet
@@ -25,8 +25,10 @@ pytestmark = pytest.mark.virtual
 
 WRONG_KEY = Fault(Phase.UNAUTHORISED, "Invalid API key", 401)
 NO_PATH = Fault(Phase.PATH_NOT_FOUND, "Cannot GET /api/sessions", 404)
-EVOLUTION = Recognised(Gateway("evolution", "Evolution API", "2.3.6"), "Express, which answers /health with 404")
-NODE = Recognised(Gateway("webjs", "the webjs Node service"), "Express, which answers /health with 200")
+EVOLUTION = Recognised(
+    RecognisedGateway("evolution", "Evolution API", "2.3.6"), "Express, which answers /health with 404"
+)
+NODE = Recognised(RecognisedGateway("webjs", "the webjs Node service"), "Express, which answers /health with 200")
 NGINX = Recognised(None, "nginx/1.24, which answers /health with 404")
 
 

@@ -11,7 +11,7 @@ from homing.flows.discovery.listings import Lists
 from homing.flows.sending.own_messages import Said
 from homing.flows.webhooks.hints import Hints
 from homing.model.fleet import Account, Capabilities, Epoch, InstanceUrl, MoveKind, Rebinding, SessionId, SessionStatus
-from homing.model.instances.events import Sign
+from homing.model.instances.events import DeliveryEvidence
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Sent
 from homing.ports import Page, StoreUnavailable
@@ -330,7 +330,7 @@ async def test_our_own_message_is_known_while_it_is_sent_and_afterwards() -> Non
         said = Said()
         it.sending._said = said
         account = await it.account(A)
-        words = Sign("message_sent", account.session_id, "its-own-id", "62811111111", "hello")
+        words = DeliveryEvidence("message_sent", account.session_id, "its-own-id", "62811111111", "hello")
         assert not said.explains(words)
         it.world.instances[A].misfortunes.append(Misfortune(Fault(Phase.REPLY_TIMED_OUT), after_s=5))
         sending = asyncio.create_task(it.send(account))
@@ -340,5 +340,7 @@ async def test_our_own_message_is_known_while_it_is_sent_and_afterwards() -> Non
         assert not said.explains(words)
         outcome = await it.send(account)
         assert isinstance(outcome, Sent)
-        assert said.explains(Sign("message_sent", account.session_id, outcome.receipt.message_id, None, "hello"))
+        assert said.explains(
+            DeliveryEvidence("message_sent", account.session_id, outcome.receipt.message_id, None, "hello")
+        )
         assert not said.explains(words)

@@ -11,7 +11,7 @@ from worlds import A, B, C, bench
 from worlds import Bench as Sends
 
 from homing.decide.fleet.brake import Engaged
-from homing.decide.moves.next_step import Cause, Wish
+from homing.decide.moves.next_step import MoveCause, MoveRequest
 from homing.flows.discovery.wakeups import News
 from homing.flows.failover.keeper import Keeper, KeeperPolicy
 from homing.flows.failover.watching import Watching, WatchPolicy
@@ -29,9 +29,9 @@ D = InstanceUrl("http://d:3001")
 class Wishes:
     """What was wished, in order; a session is wished for once at a time, as the work table has it."""
 
-    entered: list[Wish] = field(default_factory=list)
+    entered: list[MoveRequest] = field(default_factory=list)
 
-    async def want(self, wishes: Sequence[Wish]) -> int:
+    async def want(self, wishes: Sequence[MoveRequest]) -> int:
         new = [wish for wish in wishes if wish.session_id not in {each.session_id for each in self.entered}]
         self.entered += new
         return len(new)
@@ -91,7 +91,7 @@ async def test_all_sessions_of_a_lost_instance_are_wished_elsewhere_those_that_s
         assert {wish.session_id for wish in it.wishes.entered} == {account.session_id for account in lost}
         assert [wish.urgent for wish in it.wishes.entered] == [True, False, False, False, False]
         first = it.wishes.entered[0]
-        assert (first.cause, first.from_url, first.from_epoch) == (Cause.GONE, B, 1)
+        assert (first.cause, first.from_url, first.from_epoch) == (MoveCause.GONE, B, 1)
         assert "refused connections twice" in first.reason
 
 
@@ -131,7 +131,7 @@ async def test_an_instance_said_to_have_exited_is_emptied_at_once() -> None:
         await it.live_on(B, 2)
         it.leases.ended[B] = Ended.EXITED
         await asyncio.sleep(1.2)
-        assert [wish.cause for wish in it.wishes.entered] == [Cause.EXITED] * 2
+        assert [wish.cause for wish in it.wishes.entered] == [MoveCause.EXITED] * 2
 
 
 async def test_when_most_of_the_fleet_seems_gone_nothing_is_moved() -> None:
@@ -185,7 +185,7 @@ async def test_a_session_that_its_own_instance_does_not_have_is_wished_for_after
         await asyncio.sleep(0.5)
         it.keeper.missed(route)
         await asyncio.sleep(0.5)
-        assert [wish.cause for wish in it.wishes.entered] == [Cause.MISSING]
+        assert [wish.cause for wish in it.wishes.entered] == [MoveCause.MISSING]
 
 
 async def test_nobody_is_moved_unasked_where_that_is_switched_off() -> None:

@@ -10,12 +10,12 @@ import pytest
 from worlds import OURS, PLAIN, A, B, Bench, C, bench
 
 from homing.decide.fleet.capacity import Load
-from homing.decide.moves.next_step import Cause, Wish
+from homing.decide.moves.next_step import MoveCause, MoveRequest
 from homing.decide.moves.rebalance import RebalancePolicy
 from homing.flows.failover.exits import Exits
 from homing.flows.moves.move_jobs import KIND, WishList
 from homing.flows.operations.drain import Drain, Drains
-from homing.flows.operations.migrate import Migrations, Wanted
+from homing.flows.operations.migrate import MigrationRequest, Migrations
 from homing.flows.operations.rebalance import Balance
 from homing.model.errors import Code, Problem
 from homing.model.fleet import (
@@ -126,8 +126,8 @@ class Desk:
     async def jobs(self) -> list[Job]:
         return sorted(await self.bench.work.jobs(Page(limit=500), kind=KIND), key=lambda job: job.id)
 
-    async def wishes(self) -> list[Wish]:
-        return [Wish.of(job.payload) for job in await self.jobs()]
+    async def wishes(self) -> list[MoveRequest]:
+        return [MoveRequest.of(job.payload) for job in await self.jobs()]
 
     async def end(self, ending: Ending) -> None:
         """How every job that is waiting ends."""
@@ -181,7 +181,7 @@ async def test_draining_wishes_every_session_elsewhere_the_idle_ones_first() -> 
         assert told(drain) == (3, 3, 0, 0)
         wishes = await it.wishes()
         assert [wish.session_id for wish in wishes] == [each.session_id for each in (idle, busy, unknown)]
-        assert {(wish.cause, wish.from_url, wish.to_url) for wish in wishes} == {(Cause.DRAIN, A, None)}
+        assert {(wish.cause, wish.from_url, wish.to_url) for wish in wishes} == {(MoveCause.DRAIN, A, None)}
         assert {job.priority for job in await it.jobs()} == {Priority.BULK}
         [first, *_] = await it.bench.directory.instances()
         assert first.state is InstanceState.DRAINING
@@ -294,11 +294,11 @@ async def test_an_instance_that_is_not_there_cannot_be_drained(verb: str) -> Non
 async def test_migrating_is_an_urgent_wish_for_that_place_or_for_any(to: InstanceUrl | None) -> None:
     async with desk() as it:
         account = await it.account(A)
-        assert await it.migrations.migrate(account, to) == Wanted(account, to, new=True)
+        assert await it.migrations.migrate(account, to) == MigrationRequest(account, to, new=True)
         [wish] = await it.wishes()
-        assert (wish.cause, wish.from_url, wish.from_epoch, wish.to_url) == (Cause.REQUEST, A, 1, to)
+        assert (wish.cause, wish.from_url, wish.from_epoch, wish.to_url) == (MoveCause.REQUEST, A, 1, to)
         assert [job.priority for job in await it.jobs()] == [Priority.URGENT]
-        assert await it.migrations.migrate(account, to) == Wanted(account, to, new=False)
+        assert await it.migrations.migrate(account, to) == MigrationRequest(account, to, new=False)
 
 
 async def test_a_session_that_is_there_already_does_not_migrate() -> None:
@@ -388,7 +388,7 @@ async def test_an_operator_brings_back_what_is_lost_even_where_takeover_is_manua
         it.seen.out_of_use[A] = "is down"
         assert (await it.migrations.rehome(account)).new
         [wish] = await it.wishes()
-        assert (wish.cause, wish.move, wish.to_url) == (Cause.LOST, MoveKind.REHOME, None)
+        assert (wish.cause, wish.move, wish.to_url) == (MoveCause.LOST, MoveKind.REHOME, None)
 
 
 async def test_what_nobody_is_to_move_is_moved_and_brought_back_only_by_force() -> None:
@@ -404,7 +404,7 @@ async def test_what_nobody_is_to_move_is_moved_and_brought_back_only_by_force() 
 async def test_a_holder_that_answers_is_asked_to_stop_first() -> None:
     async with desk() as it:
         await it.migrations.rehome(await it.account(A))
-        assert [wish.cause for wish in await it.wishes()] == [Cause.REQUEST]
+        assert [wish.cause for wish in await it.wishes()] == [MoveCause.REQUEST]
 
 
 async def test_a_holder_that_just_fell_silent_is_not_said_to_answer() -> None:
@@ -450,7 +450,7 @@ async def test_an_instance_that_exited_loses_its_lease_and_all_its_sessions_are_
         assert it.vault.exited == [(A, None)]
         wishes = await it.wishes()
         assert [wish.session_id for wish in wishes] == [account.session_id for account in accounts]
-        assert {(wish.cause, wish.move) for wish in wishes} == {(Cause.EXITED, MoveKind.REHOME)}
+        assert {(wish.cause, wish.move) for wish in wishes} == {(MoveCause.EXITED, MoveKind.REHOME)}
         assert (await it.exits.exited(A)).wanted == 0
 
 
@@ -505,7 +505,7 @@ async def test_a_plan_is_begun_in_its_order_idle_sessions_first_and_behind_every
         assert begun.begun == 2
         wishes = await it.wishes()
         assert [wish.session_id for wish in wishes] == [accounts[3].session_id, accounts[2].session_id]
-        assert {(wish.cause, wish.from_url, wish.to_url) for wish in wishes} == {(Cause.BALANCE, A, B)}
+        assert {(wish.cause, wish.from_url, wish.to_url) for wish in wishes} == {(MoveCause.BALANCE, A, B)}
         assert {job.priority for job in await it.jobs()} == {Priority.BULK}
         assert (await it.balance.rebalance(dry_run=False)).begun == 0
 

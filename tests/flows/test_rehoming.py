@@ -10,7 +10,7 @@ import pytest
 from vault_fleet import Fleet, fleet, running
 from worlds import A, B, C
 
-from homing.decide.moves.next_step import Cause, Wish
+from homing.decide.moves.next_step import MoveCause, MoveRequest
 from homing.flows.moves.move_jobs import KIND
 from homing.model.fleet import Account, InstanceUrl, MoveKind, PlacementState, Takeover
 from homing.model.sends.faults import Fault, Phase
@@ -21,9 +21,9 @@ from homing.ports import Page
 pytestmark = pytest.mark.virtual
 
 
-def wish(account: Account, cause: Cause = Cause.GONE, to_url: InstanceUrl | None = None) -> Wish:
+def wish(account: Account, cause: MoveCause = MoveCause.GONE, to_url: InstanceUrl | None = None) -> MoveRequest:
     placement = account.placement
-    return Wish(account.session_id, cause, "it is gone", placement.instance_url, placement.epoch, to_url)
+    return MoveRequest(account.session_id, cause, "it is gone", placement.instance_url, placement.epoch, to_url)
 
 
 async def lose(it: Fleet, url: InstanceUrl, accounts: Sequence[Account]) -> None:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from node_fleet import A, B, C, NodeFleet, gateway, node_fleet
 
-from homing.decide.starting.restoring import Blocked, Leave, Start, Vanished, Wait
+from homing.decide.starting.restoring import Blocked, LeaveAlone, StartAgain, Vanished, Wait
 from homing.model.fleet import Account, InstanceMode, InstanceUrl, SessionStatus, Takeover
 
 pytestmark = pytest.mark.virtual
@@ -157,7 +157,7 @@ async def test_nothing_is_started_on_an_observed_instance_nor_what_was_never_lin
         async with gateway(fleet) as it:
             await asyncio.sleep(100.0)
             judged = {each.recorded.session_id: each.verdict for each in await it.restoring.start_all()}
-        assert all(isinstance(verdict, Leave) for verdict in judged.values())
+        assert all(isinstance(verdict, LeaveAlone) for verdict in judged.values())
         assert "never connected" in judged[unlinked.session_id].reason
         assert fleet.nodes[A].creates == fleet.nodes[B].creates == []
 
@@ -255,7 +255,7 @@ async def test_it_is_off_where_the_setting_says_so_and_can_be_asked_for_all_the_
             await asyncio.sleep(100.0)
             assert fleet.nodes[A].creates == fleet.nodes[B].creates == []
             judged = await it.restoring.start_all(A)
-            assert [type(each.verdict) for each in judged] == [Start, Start]
+            assert [type(each.verdict) for each in judged] == [StartAgain, StartAgain]
             await fleet.until_up(*accounts[:2], within_s=60.0)
             assert fleet.nodes[B].creates == []
 

@@ -2,15 +2,15 @@
 
 from homing.flows.sending.own_messages import Said
 from homing.model.fleet import AccountUuid, SessionId, WorkspaceId
-from homing.model.instances.events import Sign
+from homing.model.instances.events import DeliveryEvidence
 from homing.model.sends.sending import Text
 
 S = SessionId("s")
 TEXT = Text("u", "3EB0AA", WorkspaceId(1), AccountUuid("a"), "5215512345678", "hello")
 
 
-def sign(recipient: str | None, text: str = "hello", *, hidden: bool = False) -> Sign:
-    return Sign("message_sent", S, "3EB0FF", recipient, text, hidden)
+def sign(recipient: str | None, text: str = "hello", *, hidden: bool = False) -> DeliveryEvidence:
+    return DeliveryEvidence("message_sent", S, "3EB0FF", recipient, text, hidden)
 
 
 def test_a_send_under_way_explains_a_report_under_any_form_of_the_number_or_none() -> None:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from homing.decide.knowledge.sync import Checked, Result
+from homing.decide.knowledge.sync import Checked, SyncResult
 from homing.flows.discovery.listings import Lists
 from homing.flows.discovery.sync import Sync
 from homing.model.fleet import Account, InstanceUrl, MoveKind, SessionStatus
@@ -34,7 +34,7 @@ async def test_what_is_where_the_record_says_is_verified_with_one_list_per_insta
         accounts = [await it.account(url) for url in (A, B, B)]
         await later(it)
         report = await sync.run()
-        assert (report.found, report.counts[Result.VERIFIED], report.instance_calls) == (3, 3, 2)
+        assert (report.found, report.counts[SyncResult.VERIFIED], report.instance_calls) == (3, 3, 2)
         assert not report.needs_attention
         shown = await it.directory.account(W, id=accounts[0].id)
         assert shown is not None
@@ -47,7 +47,7 @@ async def test_a_session_on_another_instance_is_updated_and_logged_as_a_move() -
         account = await it.account(A, held=False)
         it.world.hold(B, account.session_id, epoch=2)
         report = await sync.run()
-        assert report.counts[Result.UPDATED] == 1
+        assert report.counts[SyncResult.UPDATED] == 1
         [update] = report.updates
         assert (update.account_id, update.old_url, update.new_url) == (account.id, A, B)
         assert (await it.placement(account)).instance_url == B
@@ -69,18 +69,18 @@ async def test_a_dry_run_says_the_same_and_changes_nothing() -> None:
 async def test_what_was_verified_within_the_last_minute_is_skipped_unless_forced() -> None:
     async with fleet(A) as (it, sync):
         await it.account(A)
-        assert (await sync.run()).counts[Result.VERIFIED] == 1
-        assert (await sync.run()).counts == {Result.SKIPPED: 1, Result.VERIFIED: 0}
-        assert (await sync.run(force=True)).counts[Result.VERIFIED] == 1
+        assert (await sync.run()).counts[SyncResult.VERIFIED] == 1
+        assert (await sync.run()).counts == {SyncResult.SKIPPED: 1, SyncResult.VERIFIED: 0}
+        assert (await sync.run(force=True)).counts[SyncResult.VERIFIED] == 1
         await later(it)
-        assert (await sync.run()).counts[Result.VERIFIED] == 1
+        assert (await sync.run()).counts[SyncResult.VERIFIED] == 1
 
 
 async def test_failed_means_that_everybody_answered_and_nobody_has_it() -> None:
     async with fleet(A, B) as (it, sync):
         await it.account(A, held=False)
         report = await sync.run()
-        assert report.counts[Result.FAILED] == 1
+        assert report.counts[SyncResult.FAILED] == 1
         assert report.needs_attention
 
 
@@ -90,7 +90,7 @@ async def test_unreachable_means_that_its_instance_did_not_answer_and_nobody_els
         await later(it)
         it.world.lose(A)
         report = await sync.run()
-        assert report.counts[Result.UNREACHABLE] == 1
+        assert report.counts[SyncResult.UNREACHABLE] == 1
         [told] = report.told
         assert "http://a:3001 gave no list" in told.reason
         assert (await it.placement(account)).instance_url == A
@@ -104,7 +104,7 @@ async def test_an_instance_without_a_list_changes_nothing_for_the_others() -> No
         it.world.lose(A)
         it.world.hold(C, moved.session_id, epoch=2)
         report = await sync.run()
-        assert (report.counts[Result.UPDATED], report.counts[Result.UNREACHABLE]) == (1, 1)
+        assert (report.counts[SyncResult.UPDATED], report.counts[SyncResult.UNREACHABLE]) == (1, 1)
         assert report.oddities == ["http://a:3001 gave no list: refused"]
 
 
@@ -114,7 +114,7 @@ async def test_a_session_of_a_silent_instance_is_updated_where_somebody_else_has
         it.world.lose(A)
         it.world.hold(B, account.session_id, epoch=2)
         report = await sync.run()
-        assert report.counts == {Result.UPDATED: 1, Result.SKIPPED: 0, Result.VERIFIED: 0}
+        assert report.counts == {SyncResult.UPDATED: 1, SyncResult.SKIPPED: 0, SyncResult.VERIFIED: 0}
 
 
 async def test_two_holders_are_reported_and_nothing_is_settled_by_luck() -> None:
@@ -127,8 +127,8 @@ async def test_two_holders_are_reported_and_nothing_is_settled_by_luck() -> None
         await later(it)
         report = await sync.run()
         assert report.duplicates == 2
-        assert report.counts[Result.FAILED] == 1
-        assert report.counts[Result.VERIFIED] == 1
+        assert report.counts[SyncResult.FAILED] == 1
+        assert report.counts[SyncResult.VERIFIED] == 1
         assert (await it.placement(contested)).instance_url == A
         assert (await it.placement(rivalled)).instance_url == A
 
@@ -154,7 +154,7 @@ async def test_a_session_still_starting_at_home_is_where_it_belongs() -> None:
         account = await it.account(A)
         await later(it)
         it.world.hold(A, account.session_id, status=SessionStatus.STARTING)
-        assert (await sync.run()).counts[Result.VERIFIED] == 1
+        assert (await sync.run()).counts[SyncResult.VERIFIED] == 1
 
 
 async def test_sessions_stopped_or_logged_out_are_not_expected_anywhere() -> None:
@@ -172,7 +172,7 @@ async def test_a_session_in_quarantine_is_not_brought_back_by_whoever_lists_it()
         await it.directory.set_status(account.session_id, SessionStatus.QUARANTINED)
         it.world.hold(B, account.session_id, epoch=9)
         report = await sync.run()
-        assert report.counts[Result.UPDATED] == report.counts[Result.VERIFIED] == 0
+        assert report.counts[SyncResult.UPDATED] == report.counts[SyncResult.VERIFIED] == 0
         assert not report.needs_attention
         assert (await it.placement(account)).instance_url == A
 
@@ -181,7 +181,7 @@ async def test_sessions_placed_at_an_address_that_left_the_fleet_are_found() -> 
     async with fleet(A, B) as (it, sync):
         account = await it.account(InstanceUrl("http://gone:3001"), held=False)
         it.world.hold(B, account.session_id, epoch=2)
-        assert (await sync.run()).counts[Result.UPDATED] == 1
+        assert (await sync.run()).counts[SyncResult.UPDATED] == 1
 
 
 async def test_every_session_is_told_of_once_and_the_counts_agree() -> None:
@@ -207,10 +207,10 @@ async def test_one_sync_mends_a_fleet_and_the_next_finds_nothing_to_do() -> None
             it.world.instances[A].sessions.pop(account.session_id)
             it.world.hold(shuffled[number % 3], account.session_id, epoch=2)
         first = await sync.run(force=True)
-        assert first.counts[Result.UPDATED] == 120
+        assert first.counts[SyncResult.UPDATED] == 120
         assert (await sync.run(force=True)).counts == {
-            Result.VERIFIED: 120,
-            Result.SKIPPED: 0,
+            SyncResult.VERIFIED: 120,
+            SyncResult.SKIPPED: 0,
         }
 
 
@@ -239,7 +239,7 @@ async def test_a_run_that_loses_the_database_fails_clean_and_the_next_one_mends(
         with pytest.raises(StoreUnavailable):
             await sync.run()
         it.directory.rebind = real  # type: ignore[method-assign]
-        assert (await sync.run()).counts[Result.UPDATED] == 1
+        assert (await sync.run()).counts[SyncResult.UPDATED] == 1
 
 
 async def test_a_list_that_hangs_is_given_up_and_said() -> None:
@@ -249,6 +249,6 @@ async def test_a_list_that_hangs_is_given_up_and_said() -> None:
         it.world.instances[A].list_takes_s = 99
         it.world.instances[B].down = Fault(Phase.REPLY_TIMED_OUT)
         report = await sync.run()
-        assert report.counts[Result.UNREACHABLE] == 1
+        assert report.counts[SyncResult.UNREACHABLE] == 1
         assert len(report.oddities) == 2
         assert report.execution_s < 5

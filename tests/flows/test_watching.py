@@ -12,7 +12,7 @@ from homing.decide.fleet.leases import LeasePolicy
 from homing.flows.failover.watching import Watching, WatchPolicy
 from homing.lab.sim.world import SeededEntropy, VirtualClock
 from homing.model.fleet import InstanceUrl
-from homing.model.instances.health import Gone, State
+from homing.model.instances.health import Gone, HealthState
 from homing.model.instances.leases import Ended, Heartbeats, Incarnation, IncarnationId, StoreIdentity
 from homing.model.sends.faults import Fault, Phase
 from homing.ports import StoreUnavailable
@@ -126,7 +126,7 @@ async def test_an_instance_that_cannot_be_reached_but_lives_is_in_doubt_and_not_
         bench.world.lose(B, Fault(Phase.CONNECT_TIMED_OUT))
         await asyncio.sleep(3.0)
         judged = bench.watching.judged()[B]
-        assert (judged.state, judged.gone) == (State.SUSPECT, None)
+        assert (judged.state, judged.gone) == (HealthState.SUSPECT, None)
         assert B in bench.watching.unfit()
 
 
@@ -136,7 +136,7 @@ async def test_what_our_own_limits_kept_from_being_asked_is_no_evidence() -> Non
         for _ in range(100):
             bench.watching.saw(B, Phase.NOT_ATTEMPTED)
             await asyncio.sleep(0.1)
-        assert bench.watching.judged()[B].state is State.HEALTHY
+        assert bench.watching.judged()[B].state is HealthState.HEALTHY
         assert not bench.watching.unfit()
 
 
@@ -184,7 +184,7 @@ async def test_an_instance_that_is_back_is_trusted_after_two_answers() -> None:
         del bench.leases.stopped_s[B]
         bench.leases.boots[B] = "b2"
         async with asyncio.timeout(5.0):
-            while bench.watching.judged()[B].state is not State.HEALTHY:  # noqa: ASYNC110 - nobody tells
+            while bench.watching.judged()[B].state is not HealthState.HEALTHY:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.05)
         assert bench.watching.down() == frozenset()
 
@@ -212,4 +212,4 @@ async def test_a_doubt_is_worth_a_look_at_once() -> None:
         bench.freeze(B)
         await asyncio.wait_for(bench.watching.worth_a_look.wait(), 3.0)
         judged = bench.watching.judged()[B]
-        assert (judged.state, judged.gone) == (State.SUSPECT, None)
+        assert (judged.state, judged.gone) == (HealthState.SUSPECT, None)

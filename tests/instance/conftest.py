@@ -19,10 +19,10 @@ from sqlalchemy import update
 from stores import BRIEF, KEY, QUICK, VAULT_KEY, Breakable, Stored, stored
 
 from homing.instance.engines.simulated import SimulatedEngine
-from homing.instance.host import Host
-from homing.instance.lease import Lease
+from homing.instance.host import SessionHost
+from homing.instance.lease import LeaseKeeper
 from homing.instance.notify.events import HostEvent
-from homing.instance.run import Instance, InstanceSettings
+from homing.instance.run import InstanceSettings, RunningInstance
 from homing.lab.sim.testing import pytest_asyncio_loop_factories as pytest_asyncio_loop_factories
 from homing.model.instances.vault import Grant, Holder
 from homing.ports import Clock, Leases, StoreUnavailable
@@ -136,7 +136,7 @@ class World:
         self.blocked_leases = False
         self.clock = Time()
         self.events: list[HostEvent] = []
-        self.hosts: list[Host] = []
+        self.hosts: list[SessionHost] = []
         self._boots = 0
         self.leasing: list[asyncio.Task[None]] = []
 
@@ -149,7 +149,7 @@ class World:
         """What the vault has of a session."""
         return await stored(self.database, session_id)
 
-    def kill(self, host: Host) -> None:
+    def kill(self, host: SessionHost) -> None:
         """End the host as `kill -9` does: nobody is told, its connections close."""
         place = self.hosts.index(host)
         self.leasing[place].cancel()
@@ -185,16 +185,16 @@ class World:
 
     def host(
         self, url: str = "http://one", clock: Clock | None = None, leases: Leases | None = None, **policy: Any
-    ) -> Host:
+    ) -> SessionHost:
         clock, leases = clock or self.clock, leases or self.leases
 
         async def listen(event: HostEvent) -> None:
             self.events.append(event)
 
-        host = Host(
+        host = SessionHost(
             SimulatedEngine(self.network.dial),
             self.credentials,
-            Lease(leases, url, clock, fresh_id=self._fresh_id, policy=BRIEF),
+            LeaseKeeper(leases, url, clock, fresh_id=self._fresh_id, policy=BRIEF),
             clock=clock,
             random=Random(7),
             policy=replace(QUICK, **policy),
@@ -227,7 +227,7 @@ async def world() -> AsyncIterator[World]:
 class Caller:
     """Speaks to one instance over HTTP, with its key."""
 
-    def __init__(self, http: aiohttp.ClientSession, instance: Instance) -> None:
+    def __init__(self, http: aiohttp.ClientSession, instance: RunningInstance) -> None:
         self.http = http
         self.url = instance.url
         self.instance = instance
@@ -294,7 +294,9 @@ class Fleet:
         )
         if (gateway := changes.get("gateway")) is not None:
             changes["gateway"] = replace(gateway, journal_folder=self._folder / "journals")
-        instance = await Instance.start(replace(settings, **changes), self.credentials, self.leases, SystemClock())
+        instance = await RunningInstance.start(
+            replace(settings, **changes), self.credentials, self.leases, SystemClock()
+        )
         return Caller(self.http, await self._stack.enter_async_context(instance))
 
     async def stored(self, session_id: str) -> Stored:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from homing.instance.notify.settings import GatewaySettings, Misconfigured, gateway_settings
+from homing.instance.notify.settings import GatewaySettings, InstanceMisconfigured, gateway_settings
 
 BOTH = {"LARAVEL_URL": "http://laravel", "HMAC_SECRET": "s"}
 
@@ -52,7 +52,7 @@ def test_retries_have_the_names_and_defaults_of_the_laravel_application():
     ],
 )
 def test_a_wrong_value_is_one_sentence(environment, options, sentence):
-    with pytest.raises(Misconfigured, match=sentence):
+    with pytest.raises(InstanceMisconfigured, match=sentence):
         gateway_settings(environment, **options)
 
 

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from homing.decide.fleet.leases import LeasePolicy
-from homing.instance.lease import Lease
+from homing.instance.lease import LeaseKeeper
 from homing.lab.sim.world import VirtualClock
 from homing.model.instances.leases import Ended, Renewed, StoreIdentity
 from homing.model.instances.vault import Holder
@@ -76,7 +76,7 @@ class ScriptedLeases:
 class Tenants:
     """Notes what is asked of the sessions, and whether the boot might act at that moment."""
 
-    lease: Lease
+    lease: LeaseKeeper
     noted: list[tuple[float, str, bool]] = field(default_factory=list)
     slow_s: float = 0.0
 
@@ -120,10 +120,12 @@ class Frozen(VirtualClock):
 
 
 @asynccontextmanager
-async def held(leases: ScriptedLeases, policy: LeasePolicy = DEFAULT) -> AsyncIterator[tuple[Lease, Tenants, Frozen]]:
+async def held(
+    leases: ScriptedLeases, policy: LeasePolicy = DEFAULT
+) -> AsyncIterator[tuple[LeaseKeeper, Tenants, Frozen]]:
     """A lease that was taken up, with nothing noted yet."""
     clock, numbers = Frozen(), iter(range(1, 100))
-    lease = Lease(leases, "http://one", clock, fresh_id=lambda: f"boot-{next(numbers)}", policy=policy)
+    lease = LeaseKeeper(leases, "http://one", clock, fresh_id=lambda: f"boot-{next(numbers)}", policy=policy)
     tenants = Tenants(lease)
     running = asyncio.create_task(lease.run(tenants))
     await lease.trusted()
@@ -145,7 +147,7 @@ async def test_it_is_renewed_at_every_heartbeat():
 async def test_nobody_acts_before_it_was_taken_up():
     leases = ScriptedLeases()
     leases.away = True
-    lease = Lease(leases, "http://one", Frozen(), fresh_id=lambda: "boot", policy=DEFAULT)
+    lease = LeaseKeeper(leases, "http://one", Frozen(), fresh_id=lambda: "boot", policy=DEFAULT)
     running = asyncio.create_task(lease.run(Tenants(lease)))
     await asyncio.sleep(5)
     assert not lease.may_act()

@@ -4,7 +4,7 @@ import asyncio
 
 from hosts import held
 
-from homing.instance.host import Host
+from homing.instance.host import SessionHost
 from homing.instance.notify.events import MessageReceived, MessageSent, Status, StatusChanged
 from homing.instance.session.messages import Message
 
@@ -37,7 +37,7 @@ async def test_an_inbound_message_that_could_not_be_told_stays_with_whatsapp(wor
 class Refusing:
     """A listener that keeps inbound messages only while it has room."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: SessionHost) -> None:
         self.room = False
         self.asked = 0
         self.kept: list[str] = []

@@ -7,8 +7,8 @@ import pytest
 
 from homing.drivers.webjs import reports as signing
 from homing.instance.notify.events import (
-    About,
     CodeIssued,
+    EventSubject,
     MessageReceived,
     MessageSent,
     SessionLeft,
@@ -19,7 +19,7 @@ from homing.instance.notify.notifications import Notification, headers, notifica
 from homing.model.instances.events import Signed
 from homing.ports.reports import RawReport
 
-ABOUT = About("s1", 7, 3)
+ABOUT = EventSubject("s1", 7, 3)
 AT = 1_795_000_000.25
 
 
@@ -111,10 +111,10 @@ def test_what_whatsapp_may_offer_twice_has_the_same_id_both_times():
         return notification(event, AT, lambda: "fresh").id
 
     first = MessageReceived(ABOUT, "3A01", "62899", "halo", "")
-    assert name(first) == name(MessageReceived(About("s1", 7, 4), "3A01", "62899", "halo", ""))
+    assert name(first) == name(MessageReceived(EventSubject("s1", 7, 4), "3A01", "62899", "halo", ""))
     others = [
         MessageReceived(ABOUT, "3A02", "62899", "halo", ""),
-        MessageReceived(About("s2", 7, 3), "3A01", "62899", "halo", ""),
+        MessageReceived(EventSubject("s2", 7, 3), "3A01", "62899", "halo", ""),
         MessageSent(ABOUT, "3A01", "62899"),
         MessageSent(ABOUT, "3A01", "62898"),
     ]

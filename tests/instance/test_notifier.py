@@ -12,14 +12,14 @@ from random import Random
 import pytest
 from gateway_sink import Sink
 
-from homing.instance.notify.events import About, MessageReceived, Status, StatusChanged
-from homing.instance.notify.gateway import Gateway
+from homing.instance.notify.events import EventSubject, MessageReceived, Status, StatusChanged
+from homing.instance.notify.gateway import GatewayLink
 from homing.instance.notify.journal import Journal
 from homing.instance.notify.notifications import signature
 from homing.instance.notify.notifier import Notifier
-from homing.instance.notify.retries import RetryPolicy
+from homing.instance.notify.retries import NotifyRetryPolicy
 
-QUICK = RetryPolicy(first_pause_s=0.004, pause_max_s=0.008, parked_pause_s=0.03, timeout_s=0.2)
+QUICK = NotifyRetryPolicy(first_pause_s=0.004, pause_max_s=0.008, parked_pause_s=0.03, timeout_s=0.2)
 
 
 class Clock:
@@ -43,7 +43,7 @@ class Bench:
         self.clock = Clock()
 
     async def notifier(self, url: str | None = None, started: bool = True, **policy: float) -> Notifier:
-        gateway = await Gateway.open(url or self.sink.url, 8)
+        gateway = await GatewayLink.open(url or self.sink.url, 8)
         self._stack.push_async_callback(gateway.close)
         notifier = Notifier(
             gateway.notify,
@@ -68,10 +68,10 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
 
 
 def message(n: int, session: str = "s1") -> MessageReceived:
-    return MessageReceived(About(session, 7, 3), f"3A{n:02}", "62899", f"text {n}", "")
+    return MessageReceived(EventSubject(session, 7, 3), f"3A{n:02}", "62899", f"text {n}", "")
 
 
-READY = StatusChanged(About("s1", 7, 3), Status.CONNECTED, "62810", None)
+READY = StatusChanged(EventSubject("s1", 7, 3), Status.CONNECTED, "62810", None)
 
 
 def texts(sink: Sink, session: str = "s1") -> list[str]:

@@ -16,11 +16,11 @@ from stores import Breakable, stored
 
 from homing.decide.fleet.leases import LeasePolicy
 from homing.instance.engines.simulated import SimulatedEngine
-from homing.instance.host import Host
-from homing.instance.lease import Lease
-from homing.instance.opening import Wanted
+from homing.instance.host import SessionHost
+from homing.instance.lease import LeaseKeeper
+from homing.instance.opening import OpenRequest
 from homing.instance.policy import HostPolicy
-from homing.instance.session.messages import Message, Sent, Unknown
+from homing.instance.session.messages import EngineSent, EngineUnknown, Message
 from homing.lab.sim.world import VirtualClock
 from homing.model.fleet import InstanceUrl
 from homing.model.instances.vault import Grant, Holder
@@ -59,7 +59,7 @@ class Peer:
     """A host with its own way to the database."""
 
     url: str
-    host: Host
+    host: SessionHost
     way: Breakable
     clock: OwnClock
     dark_until_s: float = 0.0
@@ -104,9 +104,9 @@ async def begun(seed: int) -> AsyncIterator[Story]:
         vault, leases = await SqlVault.of(way, key), SqlLeases(way)
         own = OwnClock(rate)
         fresh = iter(f"boot-{number}-{n}" for n in range(10_000))
-        lease = Lease(leases, f"http://{number}", own, fresh_id=lambda fresh=fresh: next(fresh), policy=LEASE)
+        lease = LeaseKeeper(leases, f"http://{number}", own, fresh_id=lambda fresh=fresh: next(fresh), policy=LEASE)
         engine = SimulatedEngine(dialling(story, number, exchange), lambda: clock.now().timestamp())
-        host = Host(engine, vault, lease, clock=own, random=Random(seed), policy=POLICY)
+        host = SessionHost(engine, vault, lease, clock=own, random=Random(seed), policy=POLICY)
         story.peers.append(Peer(f"http://{number}", host, way, own))
         leasing.append(asyncio.create_task(lease.run(host)))
     (device,) = story.judge.preregister([(SESSION, "62810")])
@@ -199,7 +199,7 @@ async def start(peer: Peer, epoch: int) -> None:
     for _ in range(40):
         try:
             if peer.host.lease.may_act():
-                await peer.host.start_many([Wanted(SESSION, 1, epoch)])
+                await peer.host.start_many([OpenRequest(SESSION, 1, epoch)])
                 return
         except StoreUnavailable:
             pass
@@ -219,10 +219,10 @@ async def one_message(story: Story, name: str) -> None:
     for _ in range(story.chance.randint(1, 12)):
         peer = story.chance.choice(story.peers)
         outcome = await peer.host.send(SESSION, Message(name, "62811", name))
-        if isinstance(outcome, Sent):
+        if isinstance(outcome, EngineSent):
             story.told_sent.add(name)
             return
-        may_have_left = may_have_left or isinstance(outcome, Unknown)
+        may_have_left = may_have_left or isinstance(outcome, EngineUnknown)
         await asyncio.sleep(story.chance.uniform(0.05, 0.5))
     if not may_have_left:
         story.told_not_sent.add(name)

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from homing.instance.engine import Refused
-from homing.instance.host import Host
+from homing.instance.engine import FrameRefused
+from homing.instance.host import SessionHost
 from homing.instance.notify.events import Status
-from homing.instance.session.messages import Message, NotConnected, Sent, Unknown, VaultAway
+from homing.instance.session.messages import EngineSent, EngineUnknown, Message, NotConnected, VaultAway
 from homing.model.instances.vault import StaleEpoch
 
 
@@ -15,7 +15,7 @@ def message(name: str = "3EB0AAAA", text: str = "hi", to: str = "62811") -> Mess
     return Message(name, to, text)
 
 
-async def held(world, url: str = "http://one", **policy: object) -> Host:
+async def held(world, url: str = "http://one", **policy: object) -> SessionHost:
     host = world.host(url, **policy)
     session = await host.start("s1", 1)
     assert session.status is Status.CONNECTED
@@ -40,7 +40,7 @@ async def test_nothing_leaves_before_the_vault_has_it(world, eventually):
     await asyncio.sleep(0.02)
     assert world.network.ledger == []
     world.database.open.set()
-    assert await send == Sent("3EB0AAAA")
+    assert await send == EngineSent("3EB0AAAA")
     await eventually(lambda: settled(world, ("3EB0AAAA", True)))
 
 
@@ -49,7 +49,7 @@ async def test_concurrent_sends_keep_their_order_and_share_reservations(world):
     host = await held(world)
     before = world.database.writes
     sends = [host.send("s1", message(f"3EB0{n:08}", str(n))) for n in range(30)]
-    assert all(isinstance(outcome, Sent) for outcome in await asyncio.gather(*sends))
+    assert all(isinstance(outcome, EngineSent) for outcome in await asyncio.gather(*sends))
     assert world.network.texts() == [str(n) for n in range(30)]
     assert world.database.writes - before <= 4, "one reservation for all, and one note of what was acknowledged"
 
@@ -80,7 +80,7 @@ async def test_a_message_that_whatsapp_refused_is_not_said_again(any_network, ev
     await world.link("s1")
     world.network.judge.restricted.add("62899")
     host = await held(world)
-    assert await host.send("s1", message(to="62899")) == Refused(1, "recipient_restricted", 463)
+    assert await host.send("s1", message(to="62899")) == FrameRefused(1, "recipient_restricted", 463)
     await eventually(lambda: nothing_unfinished(world))
     world.network.judge.restricted.clear()
     await held(world, "http://two")
@@ -99,7 +99,7 @@ async def test_a_refusal_of_which_the_next_holder_does_not_know_is_unknown(world
         return await real(grant, counters)
 
     monkeypatch.setattr(world.credentials, "drop", superseded_first)
-    assert isinstance(await host.send("s1", message(to="62899")), Unknown)
+    assert isinstance(await host.send("s1", message(to="62899")), EngineUnknown)
     assert (await world.stored()).unfinished == ("3EB0AAAA",)
 
 
@@ -111,7 +111,7 @@ async def test_a_send_whose_id_is_on_its_way_joins_it(any_network):
     await world.link("s1")
     host = await held(world)
     outcomes = await asyncio.gather(*(host.send("s1", message()) for _ in range(3)))
-    assert outcomes == [Sent("3EB0AAAA")] * 3
+    assert outcomes == [EngineSent("3EB0AAAA")] * 3
     assert len(world.network.ledger) == 1
 
 
@@ -120,10 +120,10 @@ async def test_one_that_whatsapp_has_is_answered_without_saying_it_again(any_net
     await world.link("s1")
     one = await held(world)
     await one.send("s1", message())
-    assert await one.send("s1", message()) == Sent("3EB0AAAA")
+    assert await one.send("s1", message()) == EngineSent("3EB0AAAA")
     await one.stop("s1")
     two = await held(world, "http://two")
-    assert await two.send("s1", message()) == Sent("3EB0AAAA")
+    assert await two.send("s1", message()) == EngineSent("3EB0AAAA")
     assert world.network.judge.stats().sends == 1
 
 
@@ -140,7 +140,7 @@ async def test_a_repetition_joins_even_while_nothing_new_is_taken(world, eventua
     assert await host.send("s1", message("3EB0FFFF")) == NotConnected(Status.DISCONNECTED)
     assert not again.done(), "it may have been said, so nobody may hear that it was not"
     world.network.unreachable = False
-    assert await asyncio.gather(send, again) == [Sent("3EB0AAAA")] * 2
+    assert await asyncio.gather(send, again) == [EngineSent("3EB0AAAA")] * 2
 
 
 # A lost connection
@@ -155,7 +155,7 @@ async def test_a_frame_caught_by_a_lost_connection_is_repeated_as_it_was(world, 
     await eventually(lambda: world.network.texts() == ["zero", "one"])
     world.network.wires[-1].cut()
     world.network.swallow_answers = False
-    assert await send == Sent("3EB00001")
+    assert await send == EngineSent("3EB00001")
     assert world.network.texts() == ["zero", "one"], "repeated with its own id, it is delivered once"
     assert (await world.stored()).reserved_to == 2
 
@@ -172,7 +172,7 @@ async def test_a_frame_that_never_arrived_goes_before_newer_ones(world, eventual
     await eventually(lambda: world.network.judge.stats().logins == 2)
     await eventually(lambda: host.find("s1").status is Status.CONNECTED)
     await host.send("s1", message("3EB00002", "two"))
-    assert await send == Sent("3EB00001")
+    assert await send == EngineSent("3EB00001")
     assert world.network.texts() == ["zero", "one", "two"]
 
 
@@ -184,7 +184,7 @@ async def test_what_is_said_again_keeps_its_order(world, eventually):
     await eventually(lambda: world.network.lost == 3)
     world.network.wires[-1].cut()
     world.network.lose_frames = False
-    assert all(isinstance(outcome, Sent) for outcome in await asyncio.gather(*sends))
+    assert all(isinstance(outcome, EngineSent) for outcome in await asyncio.gather(*sends))
     assert world.network.texts() == ["0", "1", "2"]
 
 
@@ -197,7 +197,7 @@ async def test_a_message_reserved_while_the_connection_broke_goes_over_the_next_
     world.network.wires[-1].cut()
     await eventually(lambda: host.find("s1").status is Status.DISCONNECTED)
     world.database.open.set()
-    assert await send == Sent("3EB0AAAA")
+    assert await send == EngineSent("3EB0AAAA")
     assert len(world.network.ledger) == 1
 
 
@@ -209,7 +209,7 @@ async def test_what_no_connection_comes_for_in_time_is_unknown_and_said_later(wo
     await eventually(lambda: world.network.lost == 1)
     world.network.unreachable = True
     world.network.wires[-1].cut()
-    assert isinstance(await send, Unknown)
+    assert isinstance(await send, EngineUnknown)
     assert world.network.ledger == []
     world.network.unreachable = world.network.lose_frames = False
     await eventually(lambda: len(world.network.ledger) == 1)
@@ -229,7 +229,7 @@ async def test_a_holder_killed_before_its_frame_left_is_finished_by_the_next_one
     world.kill(one)
     world.network.lose_frames = False
     two = await held(world, "http://two")
-    assert await two.send("s1", message("3EB00001", "one")) == Sent("3EB00001"), "it joins what is on its way"
+    assert await two.send("s1", message("3EB00001", "one")) == EngineSent("3EB00001"), "it joins what is on its way"
     await two.send("s1", message("3EB00002", "two"))
     assert world.network.texts() == ["zero", "one", "two"]
     assert [entry.label["epoch"] for entry in world.network.ledger] == [1, 2, 2]
@@ -248,7 +248,7 @@ async def test_only_what_was_reserved_and_not_acknowledged_can_be_said_twice(any
     world.kill(one)
     world.network.swallow_answers = False
     two = await held(world, "http://two")
-    assert await two.send("s1", message("3EB00001", "one")) == Sent("3EB00001")
+    assert await two.send("s1", message("3EB00001", "one")) == EngineSent("3EB00001")
     checked = world.network.judge.rules.drop_repeats
     assert world.network.texts() == (["zero", "one"] if checked else ["zero", "one", "one"])
     lost.cancel()
@@ -264,7 +264,7 @@ async def test_a_new_grant_in_the_same_process_repeats_nothing_that_was_acknowle
     again = await host.start("s1", 1, 2)
     assert (again.status, again.epoch) == (Status.CONNECTED, 2)
     assert world.network.judge.stats().sends == 1
-    assert await host.send("s1", message("3EB0FFFF")) == Sent("3EB0FFFF")
+    assert await host.send("s1", message("3EB0FFFF")) == EngineSent("3EB0FFFF")
 
 
 async def test_what_waited_too_long_is_not_said_any_more(world, eventually):
@@ -278,7 +278,7 @@ async def test_what_waited_too_long_is_not_said_any_more(world, eventually):
     await asyncio.sleep(0.06)
     two = await held(world, "http://two", repeat_within_s=0.05)
     await eventually(lambda: nothing_unfinished(world))
-    assert await two.send("s1", message("3EB00002", "new")) == Sent("3EB00002")
+    assert await two.send("s1", message("3EB00002", "new")) == EngineSent("3EB00002")
     assert world.network.texts() == ["new"]
     lost.cancel()
 
@@ -295,7 +295,7 @@ async def test_what_was_given_up_may_be_asked_for_again(world, eventually):
     two = await held(world, "http://two", repeat_within_s=0.05)
     await eventually(lambda: nothing_unfinished(world))
     await two.send("s1", message("3EB00002", "new"))
-    assert await two.send("s1", message("3EB00001", "old")) == Sent("3EB00001")
+    assert await two.send("s1", message("3EB00001", "old")) == EngineSent("3EB00001")
     assert world.network.texts() == ["new", "old"]
     lost.cancel()
 
@@ -313,8 +313,8 @@ async def test_nothing_is_taken_in_while_the_vault_does_not_answer(world, eventu
     assert isinstance(behind, VaultAway), "it was not given to the vault, so it certainly does not leave"
     assert not first.done(), "the vault may have it"
     world.database.away = False
-    assert await first == Sent("3EB00001")
-    assert await host.send("s1", message("3EB00003", "three")) == Sent("3EB00003")
+    assert await first == EngineSent("3EB00001")
+    assert await host.send("s1", message("3EB00003", "three")) == EngineSent("3EB00003")
     assert world.network.texts() == ["one", "three"]
 
 
@@ -328,7 +328,7 @@ async def test_a_reservation_whose_answer_was_lost_is_found_again(any_network):
     assert (await world.stored()).reserved_to == 3
     assert world.network.ledger == []
     world.database.mute = False
-    assert all(isinstance(outcome, Sent) for outcome in await asyncio.gather(*sends))
+    assert all(isinstance(outcome, EngineSent) for outcome in await asyncio.gather(*sends))
     assert world.network.texts() == ["0", "1", "2"]
     assert (await world.stored()).reserved_to == 3
 
@@ -337,7 +337,7 @@ async def test_whoever_waits_for_an_answer_of_the_vault_too_long_hears_that_it_i
     await world.link("s1")
     host = await held(world, acknowledge_within_s=0.05)
     world.database.mute = True
-    assert isinstance(await host.send("s1", message()), Unknown)
+    assert isinstance(await host.send("s1", message()), EngineUnknown)
 
 
 async def test_a_message_in_doubt_under_a_superseded_grant_is_unknown_and_left_to_the_next_holder(world, eventually):
@@ -348,8 +348,8 @@ async def test_a_message_in_doubt_under_a_superseded_grant_is_unknown_and_left_t
     await eventually(lambda: reserved(world, 1))
     world.database.mute = False
     two = await held(world, "http://two")
-    assert isinstance(await send, Unknown)
-    assert await two.send("s1", message()) == Sent("3EB0AAAA")
+    assert isinstance(await send, EngineUnknown)
+    assert await two.send("s1", message()) == EngineSent("3EB0AAAA")
     assert len(world.network.ledger) == 1
 
 
@@ -362,7 +362,7 @@ async def test_a_stop_lets_what_the_vault_has_come_to_its_end(world):
     send = asyncio.create_task(host.send("s1", message()))
     await asyncio.sleep(0.001)
     assert await host.stop("s1") is True
-    assert await send == Sent("3EB0AAAA")
+    assert await send == EngineSent("3EB0AAAA")
     assert (await world.stored()).settled == (("3EB0AAAA", True),), "the next holder has nothing to repeat"
 
 
@@ -378,7 +378,7 @@ async def test_a_stop_turns_back_what_the_vault_was_not_asked_for(world):
     assert await second == NotConnected(Status.DISCONNECTED)
     await asyncio.sleep(0.08)
     world.database.open.set()
-    assert isinstance(await first, Unknown)
+    assert isinstance(await first, EngineUnknown)
     await stop
 
 
@@ -394,7 +394,7 @@ async def test_a_session_that_was_left_lets_nothing_out_that_the_vault_gave_it_t
         return answer
 
     world.credentials.reserve = slow
-    assert isinstance(await host.send("s1", message()), Unknown)
+    assert isinstance(await host.send("s1", message()), EngineUnknown)
     assert world.network.ledger == []
     assert (await world.stored()).unfinished == ("3EB0AAAA",)
 

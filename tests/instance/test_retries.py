@@ -2,9 +2,9 @@
 
 import pytest
 
-from homing.instance.notify.retries import Answered, Delivered, GivenUp, NoAnswer, RetryPolicy, judge
+from homing.instance.notify.retries import Delivered, GivenUp, NoAnswer, NotifyAnswer, NotifyRetryPolicy, judge
 
-POLICY = RetryPolicy()
+POLICY = NotifyRetryPolicy()
 NOW = 1_795_000_000.0
 
 
@@ -14,16 +14,16 @@ def judged(answer, *, failures=0, age_s=0.0, jitter=0.5, policy=POLICY, scouts=F
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
 def test_what_was_accepted_is_delivered(status):
-    assert judged(Answered(status)) == Delivered()
-    assert judged(Answered(status), failures=99, age_s=1e9) == Delivered()
+    assert judged(NotifyAnswer(status)) == Delivered()
+    assert judged(NotifyAnswer(status), failures=99, age_s=1e9) == Delivered()
 
 
 @pytest.mark.parametrize("status", [301, 400, 409, 413, 422])
 def test_what_the_gateway_does_not_want_is_given_up_with_its_answer(status):
-    assert judged(Answered(status)) == GivenUp(f"the gateway answered {status}")
+    assert judged(NotifyAnswer(status)) == GivenUp(f"the gateway answered {status}")
 
 
-PASSING = [NoAnswer("refused"), *(Answered(status) for status in (401, 403, 404, 408, 429, 500, 502, 503))]
+PASSING = [NoAnswer("refused"), *(NotifyAnswer(status) for status in (401, 403, 404, 408, 429, 500, 502, 503))]
 
 
 @pytest.mark.parametrize("answer", PASSING)
@@ -42,7 +42,12 @@ def test_the_scout_of_those_that_are_parked_is_tried_at_the_longest_quick_pause(
 
 @pytest.mark.parametrize(
     ("answer", "soonest_s"),
-    [(NoAnswer("refused"), 1.0), (Answered(500), 8.0), (Answered(429, "12"), 12.0), (Answered(429, "60"), 60.0)],
+    [
+        (NoAnswer("refused"), 1.0),
+        (NotifyAnswer(500), 8.0),
+        (NotifyAnswer(429, "12"), 12.0),
+        (NotifyAnswer(429, "60"), 60.0),
+    ],
 )
 def test_what_is_parked_may_go_earlier_once_others_are_taken(answer, soonest_s):
     step = judged(answer, failures=9)
@@ -50,18 +55,18 @@ def test_what_is_parked_may_go_earlier_once_others_are_taken(answer, soonest_s):
 
 
 def test_a_quick_pause_never_exceeds_its_longest():
-    patient = RetryPolicy(retries_max=100)
-    pauses = [judged(Answered(500), failures=failures, policy=patient).after_s for failures in (3, 4, 99)]
+    patient = NotifyRetryPolicy(retries_max=100)
+    pauses = [judged(NotifyAnswer(500), failures=failures, policy=patient).after_s for failures in (3, 4, 99)]
     assert pauses == [8.0, 8.0, 8.0]
 
 
 def test_no_quick_retry_at_all_parks_at_once():
-    assert judged(Answered(500), policy=RetryPolicy(retries_max=0)).parked
+    assert judged(NotifyAnswer(500), policy=NotifyRetryPolicy(retries_max=0)).parked
 
 
 @pytest.mark.parametrize(("failures", "between"), [(0, (0.5, 1.5)), (2, (2.0, 6.0)), (3, (15.0, 45.0))])
 def test_chance_spreads_a_pause_around_its_mean(failures, between):
-    least, most = (judged(Answered(500), failures=failures, jitter=jitter).after_s for jitter in (0.0, 1.0))
+    least, most = (judged(NotifyAnswer(500), failures=failures, jitter=jitter).after_s for jitter in (0.0, 1.0))
     assert (least, most) == between
 
 
@@ -81,11 +86,11 @@ def test_chance_spreads_a_pause_around_its_mean(failures, between):
 )
 @pytest.mark.parametrize("status", [429, 503])
 def test_the_pause_that_the_gateway_names_is_kept(status, retry_after, after_s):
-    assert judged(Answered(status, retry_after)).after_s == after_s
+    assert judged(NotifyAnswer(status, retry_after)).after_s == after_s
 
 
 def test_a_named_pause_also_delays_what_is_parked():
-    assert judged(Answered(429, "300"), failures=5).after_s == 300.0
+    assert judged(NotifyAnswer(429, "300"), failures=5).after_s == 300.0
 
 
 def test_after_a_day_no_attempt_follows():

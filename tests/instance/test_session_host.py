@@ -5,12 +5,12 @@ import asyncio
 import pytest
 from hosts import held
 
-from homing.instance.engine import Closed, PairingCode, Refused
+from homing.instance.engine import Closed, EnginePairingCode, FrameRefused
 from homing.instance.host import NotFound
 from homing.instance.notify.events import CodeIssued, MessageSent, SessionLeft, Status, StatusChanged
-from homing.instance.opening import Full, Wanted
+from homing.instance.opening import InstanceFull, OpenRequest
 from homing.instance.policy import HostPolicy
-from homing.instance.session.messages import Message, NotConnected, Overloaded, Sent, Unknown
+from homing.instance.session.messages import EngineSent, EngineUnknown, Message, NotConnected, Overloaded
 from homing.model.instances.vault import StaleEpoch
 from homing.ports import StoreUnavailable
 
@@ -57,7 +57,7 @@ async def test_a_grant_not_above_the_last_is_refused(world):
     assert await two.start("s1", 1, 4) == StaleEpoch(4)
     assert await one.start("s1", 1, 3) == StaleEpoch(4)
     assert two.find("s1") is None
-    assert await one.send("s1", message()) == Sent("3EB0AAAA"), "the holder is not disturbed"
+    assert await one.send("s1", message()) == EngineSent("3EB0AAAA"), "the holder is not disturbed"
 
 
 async def test_a_session_without_a_login_shows_a_code_and_connects_once_it_is_scanned(world, eventually):
@@ -68,7 +68,7 @@ async def test_a_session_without_a_login_shows_a_code_and_connects_once_it_is_sc
     world.network.exchange._link({"code": session.pairing.code})
     await eventually(lambda: session.status is Status.CONNECTED)
     assert session.pairing is None
-    assert await host.send("new", message()) == Sent("3EB0AAAA")
+    assert await host.send("new", message()) == EngineSent("3EB0AAAA")
     assert (await world.stored("new")).has_login
     said = [event.status for event in world.events if isinstance(event, StatusChanged)]
     assert said == [Status.QR_SCANNING, Status.AUTHENTICATED, Status.CONNECTED]
@@ -95,7 +95,7 @@ async def test_no_more_sessions_log_in_within_a_second_than_may(world, eventuall
     names = [f"s{n}" for n in range(5)]
     await world.link(*names)
     host = world.host(logins_per_s=3)
-    starting = asyncio.create_task(host.start_many([Wanted(name) for name in names]))
+    starting = asyncio.create_task(host.start_many([OpenRequest(name) for name in names]))
     await eventually(lambda: world.network.judge.stats().logins == 3)
     await asyncio.sleep(0.1)
     assert world.network.judge.stats().logins == 3
@@ -117,7 +117,7 @@ async def test_the_host_takes_no_more_sessions_than_it_may(world):
     await world.link("s1")
     host = world.host(sessions_max=1)
     await held(host)
-    assert await host.start("s2", 1) == Full()
+    assert await host.start("s2", 1) == InstanceFull()
     assert (await world.stored("s2")).epoch == 0, "no epoch is taken for a session that is not held"
 
 
@@ -128,7 +128,7 @@ async def test_a_send_is_acknowledged_only_after_whatsapp_has_it(world):
     await world.link("s1")
     host = world.host()
     await held(host)
-    assert await host.send("s1", message()) == Sent("3EB0AAAA")
+    assert await host.send("s1", message()) == EngineSent("3EB0AAAA")
     (delivery,) = world.network.ledger
     assert delivery.label == {"instance_url": "http://one", "epoch": 1}
 
@@ -146,7 +146,7 @@ async def test_a_send_under_another_epoch_is_refused_and_nothing_leaves(world):
     assert await host.send("s1", message(), epoch=2) == StaleEpoch(3)
     assert await host.send("s1", message(), epoch=4) == StaleEpoch(3)
     assert world.network.ledger == []
-    assert await host.send("s1", message(), epoch=3) == Sent("3EB0AAAA")
+    assert await host.send("s1", message(), epoch=3) == EngineSent("3EB0AAAA")
 
 
 async def test_a_higher_epoch_in_a_send_makes_the_host_look_and_let_go(world):
@@ -174,7 +174,7 @@ async def test_a_restricted_recipient_is_refused_with_its_code(world):
     host = world.host()
     await held(host)
     outcome = await host.send("s1", message())
-    assert isinstance(outcome, Refused)
+    assert isinstance(outcome, FrameRefused)
     assert outcome.code == 463
 
 
@@ -197,7 +197,7 @@ async def test_a_silent_whatsapp_makes_the_outcome_unknown(world):
     await held(host)
     world.network.swallow_answers = True
     outcome = await host.send("s1", message())
-    assert isinstance(outcome, Unknown)
+    assert isinstance(outcome, EngineUnknown)
     assert "outcome unknown" in outcome.reason
 
 
@@ -269,7 +269,7 @@ async def test_a_connection_that_does_not_return_leaves_the_outcome_unknown(worl
     world.network.unreachable = True
     world.network.wires[-1].cut()
     outcome = await send
-    assert isinstance(outcome, Unknown)
+    assert isinstance(outcome, EngineUnknown)
 
 
 async def test_a_session_superseded_while_it_was_offline_does_not_come_back(world, eventually):
@@ -296,7 +296,7 @@ async def test_the_replaced_holder_lets_go_when_the_epoch_is_higher(world, event
     await eventually(lambda: one.find("s1") is None)
     await asyncio.sleep(0.03)
     assert world.network.judge.stats().evictions == 1, "it never reconnects by itself"
-    assert await two.send("s1", message()) == Sent("3EB0AAAA")
+    assert await two.send("s1", message()) == EngineSent("3EB0AAAA")
     left = [event for event in world.events if isinstance(event, SessionLeft)]
     assert [(event.about.epoch, event.current_epoch) for event in left] == [(1, 2)]
 
@@ -335,7 +335,7 @@ async def test_a_frame_on_the_wire_of_an_evicted_holder_is_unknown(world, eventu
     await eventually(lambda: world.network.swallowed == 1)
     world.network.swallow_answers = False
     await held(two)
-    assert isinstance(await send, Unknown)
+    assert isinstance(await send, EngineUnknown)
 
 
 async def test_a_login_outdated_by_another_holder_does_not_evict_it(world, eventually):
@@ -354,7 +354,7 @@ async def test_a_login_outdated_by_another_holder_does_not_evict_it(world, event
     world.credentials.epoch = read_before_the_grant
     await eventually(lambda: one.find("s1") is None)
     assert world.network.judge.stats().evictions == 0
-    assert await two.send("s1", message()) == Sent("3EB0AAAA")
+    assert await two.send("s1", message()) == EngineSent("3EB0AAAA")
 
 
 # The end of a session
@@ -386,7 +386,7 @@ async def test_a_logged_out_session_pairs_anew_when_a_code_is_asked_for(world):
     host = world.host()
     await held(host)
     code = await host.renew_code("s1")
-    assert isinstance(code, PairingCode)
+    assert isinstance(code, EnginePairingCode)
     session = host.find("s1")
     assert (session.status, session.epoch, session.pairing) == (Status.QR_SCANNING, 2, code)
 
@@ -419,7 +419,7 @@ async def test_whoever_means_an_earlier_holding_ends_nothing(world, act):
     session = await held(host, epoch=4)
     assert await getattr(host, act)("s1", epoch=3) == StaleEpoch(4)
     assert (host.find("s1"), session.status) == (session, Status.CONNECTED)
-    assert await host.send("s1", message()) == Sent("3EB0AAAA")
+    assert await host.send("s1", message()) == EngineSent("3EB0AAAA")
     assert await getattr(host, act)("s1", epoch=4) != StaleEpoch(4)
     assert session.status is not Status.CONNECTED
 
@@ -450,7 +450,7 @@ async def test_a_stop_does_not_wait_for_ever(world):
     send = asyncio.create_task(host.send("s1", message()))
     await asyncio.sleep(0.005)
     await asyncio.wait_for(host.stop("s1"), 0.5)
-    assert isinstance(await send, Unknown)
+    assert isinstance(await send, EngineUnknown)
 
 
 # Restoring
@@ -513,7 +513,7 @@ async def test_a_session_granted_elsewhere_during_the_boot_is_left_there(world):
     world.credentials.held_by = read_before_the_grant
     await again.restore()
     assert again.sessions() == []
-    assert await two.send("s1", message()) == Sent("3EB0AAAA")
+    assert await two.send("s1", message()) == EngineSent("3EB0AAAA")
 
 
 async def test_a_restart_that_did_not_hear_what_it_was_given_asks_again(world):

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from gateway_sink import Sink
 
-from homing.instance.notify.retries import RetryPolicy
-from homing.instance.notify.settings import GatewaySettings, Misconfigured
+from homing.instance.notify.retries import NotifyRetryPolicy
+from homing.instance.notify.settings import GatewaySettings, InstanceMisconfigured
 
-QUICK = RetryPolicy(first_pause_s=0.004, pause_max_s=0.008, parked_pause_s=0.03, timeout_s=0.5)
+QUICK = NotifyRetryPolicy(first_pause_s=0.004, pause_max_s=0.008, parked_pause_s=0.03, timeout_s=0.5)
 
 
 @pytest.fixture
@@ -90,13 +90,13 @@ async def test_without_a_gateway_there_is_no_journal(fleet):
 async def test_two_instances_with_one_journal_do_not_both_start(fleet, sink, tmp_path):
     settings = telling(sink, journal=tmp_path / "one.jsonl")
     await fleet.instance(gateway=settings)
-    with pytest.raises(Misconfigured, match="belongs to another running instance"):
+    with pytest.raises(InstanceMisconfigured, match="belongs to another running instance"):
         await fleet.instance(gateway=settings)
 
 
 async def test_a_journal_that_cannot_be_opened_stops_the_start(fleet, sink, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(Misconfigured, match=r"cannot be opened: Not a directory"):
+    with pytest.raises(InstanceMisconfigured, match=r"cannot be opened: Not a directory"):
         await fleet.instance(gateway=telling(sink, journal=tmp_path / "file" / "deep" / "one.jsonl"))
 
 

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from homing.instance.host import Host, NotFound
+from homing.instance.host import NotFound, SessionHost
 from homing.instance.notify.events import MessageReceived, SessionLeft, Status, StatusChanged
-from homing.instance.session.messages import Message, Paused, Sent, Unknown
+from homing.instance.session.messages import EngineSent, EngineUnknown, Message, Paused
 from homing.model.instances.leases import Ended
 from homing.model.instances.vault import Holder, StaleEpoch
 
@@ -18,7 +18,7 @@ def message(name: str = "3EB0AAAA", text: str = "hi") -> Message:
     return Message(name, "62811", text)
 
 
-async def held(world, *session_ids: str, url: str = "http://one", **policy: object) -> Host:
+async def held(world, *session_ids: str, url: str = "http://one", **policy: object) -> SessionHost:
     await world.link(*(session_ids or ("s1",)))
     host = world.host(url, **policy)
     await host.lease.trusted()
@@ -43,7 +43,7 @@ async def test_whoever_wakes_from_a_freeze_sends_nothing_before_its_lease_is_ren
     assert world.network.ledger == []
     world.database.open.set()
     await host.lease.trusted()
-    assert await host.send("s1", message()) == Sent("3EB0AAAA")
+    assert await host.send("s1", message()) == EngineSent("3EB0AAAA")
     assert world.network.judge.stats().logins == 1, "its connection was there all the time"
 
 
@@ -59,7 +59,7 @@ async def test_a_send_caught_by_a_freeze_in_the_middle_of_its_reservation_does_n
     assert (await world.stored()).unfinished == ("3EB0AAAA",)
     assert world.network.ledger == []
     world.blocked_leases = False
-    assert await send == Sent("3EB0AAAA"), "it goes out once the lease is held again"
+    assert await send == EngineSent("3EB0AAAA"), "it goes out once the lease is held again"
     assert len(world.network.ledger) == 1
 
 
@@ -76,7 +76,7 @@ async def test_what_waits_behind_a_reservation_is_not_reserved_once_its_boot_is_
     assert await second == Paused()
     assert (await world.stored()).unfinished == ("3EB0AAAA",)
     world.blocked_leases = False
-    assert await first == Sent("3EB0AAAA")
+    assert await first == EngineSent("3EB0AAAA")
 
 
 async def test_a_send_caught_by_a_freeze_is_said_once_by_the_next_holder(world, eventually):
@@ -90,7 +90,7 @@ async def test_a_send_caught_by_a_freeze_is_said_once_by_the_next_holder(world, 
     await asyncio.sleep(0.02)
     two = world.host("http://two", world.another_clock(), leases=world.other_leases)
     assert (await two.start("s1", 1)).status is Status.CONNECTED
-    assert isinstance(await send, Unknown)
+    assert isinstance(await send, EngineUnknown)
     assert [entry.label["epoch"] for entry in world.network.ledger] == [2]
     world.blocked_leases = False
     await eventually(lambda: host.find("s1") is None)
@@ -108,7 +108,7 @@ async def test_a_frozen_host_whose_sessions_were_granted_elsewhere_leaves_those_
     await host.lease.trusted()
     await eventually(lambda: [session.session_id for session in host.sessions()] == ["s2"])
     assert await host.send("s1", message(), epoch=1) == NotFound()
-    assert await host.send("s2", message()) == Sent("3EB0AAAA")
+    assert await host.send("s2", message()) == EngineSent("3EB0AAAA")
     left = {event.about.session_id for event in world.events if isinstance(event, SessionLeft)}
     assert left == {"s1", "s3"}
 
@@ -123,7 +123,7 @@ async def test_a_paused_host_does_not_reconnect_and_does_when_it_may_again(world
     world.blocked_leases = False
     await eventually(lambda: world.network.judge.stats().logins == 2)
     await eventually(lambda: host.find("s1").status is Status.CONNECTED)
-    assert await host.send("s1", message()) == Sent("3EB0AAAA")
+    assert await host.send("s1", message()) == EngineSent("3EB0AAAA")
 
 
 async def test_a_paused_host_tells_of_inbound_messages_and_lets_whatsapp_keep_them(world, eventually):
@@ -148,7 +148,7 @@ async def test_a_paused_host_writes_nothing(world, eventually):
     before = world.database.writes
     world.network.swallow_answers = False
     host.find("s1")._connection.wire._answered(1, {"ok": True})
-    assert await send == Sent("3EB0AAAA"), "it had left before, and WhatsApp has it"
+    assert await send == EngineSent("3EB0AAAA"), "it had left before, and WhatsApp has it"
     await asyncio.sleep(0.1)
     assert world.database.writes == before
     assert (await world.stored()).unfinished == ("3EB0AAAA",)
@@ -169,7 +169,7 @@ async def test_while_the_store_is_away_a_host_pauses_and_nobody_is_logged_out(wo
     assert world.network.judge.stats().connected == 2
     world.database.away = False
     await host.lease.trusted()
-    assert await host.send("s1", message()) == Sent("3EB0AAAA")
+    assert await host.send("s1", message()) == EngineSent("3EB0AAAA")
     assert [session.epoch for session in host.sessions()] == [1, 1]
     assert not [event for event in world.events if isinstance(event, StatusChanged) and event.error]
 
@@ -223,7 +223,7 @@ async def test_after_a_failover_grants_are_declared_again_before_anything_is_wri
     await host.lease.trusted()
     stored = await world.stored("s1")
     assert (stored.epoch, stored.holder, stored.reserved_to) == (4, "http://one", 1)
-    assert await host.send("s1", message("3EB00002")) == Sent("3EB00002")
+    assert await host.send("s1", message("3EB00002")) == EngineSent("3EB00002")
     assert (await world.stored("s2")).epoch == 7
 
 
@@ -249,7 +249,9 @@ async def test_a_session_in_doubt_says_nothing_until_the_vault_was_asked(world, 
     assert await host.send("s1", message("3EB00001"), epoch=1) == Paused()
     world.database.open.set()
     assert await doubted == StaleEpoch(1)
-    assert await host.send("s1", message("3EB00001"), epoch=1) == Sent("3EB00001"), "the vault knew of nothing higher"
+    assert await host.send("s1", message("3EB00001"), epoch=1) == EngineSent("3EB00001"), (
+        "the vault knew of nothing higher"
+    )
 
 
 @pytest.mark.parametrize("act", ["stop", "logout"])

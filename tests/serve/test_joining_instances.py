@@ -5,14 +5,16 @@ from typing import Any
 import pytest
 
 from homing.model.fleet import InstanceUrl
-from homing.model.instances.gateways import Gateway, Recognised
+from homing.model.instances.gateways import Recognised, RecognisedGateway
 from homing.model.sends.faults import Fault, Phase
 from tests.flows.worlds import ModelInstance
 from tests.serve.conftest import Api
 
 D = InstanceUrl("http://d:3001")
-NODE = Recognised(Gateway("webjs", "the webjs Node service"), "Express, which answers /health with 200")
-EVOLUTION = Recognised(Gateway("evolution", "Evolution API", "2.3.6"), "Express, which answers /health with 404")
+NODE = Recognised(RecognisedGateway("webjs", "the webjs Node service"), "Express, which answers /health with 200")
+EVOLUTION = Recognised(
+    RecognisedGateway("evolution", "Evolution API", "2.3.6"), "Express, which answers /health with 404"
+)
 NGINX = Recognised(None, "nginx/1.24, which answers /health with 404 text/html")
 WRONG_KEY = Fault(Phase.UNAUTHORISED, "Invalid API key", 401)
 

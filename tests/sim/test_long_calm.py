@@ -8,11 +8,11 @@ from itertools import count
 import pytest
 
 from homing.decide.fleet.leases import LeasePolicy
-from homing.decide.moves.next_step import Wish
+from homing.decide.moves.next_step import MoveRequest
 from homing.flows.discovery.wakeups import News
 from homing.flows.failover.keeper import Keeper, KeeperPolicy
 from homing.flows.failover.watching import Watching, WatchPolicy
-from homing.instance.lease import Lease
+from homing.instance.lease import LeaseKeeper
 from homing.lab.sim.world import SeededEntropy, VirtualClock
 from homing.model.fleet import Capabilities, Instance, InstanceUrl, ListedSession, Listing, SessionList
 from homing.model.instances.leases import Renewed
@@ -107,9 +107,9 @@ class RoughFleet:
 
 class Wishes:
     def __init__(self) -> None:
-        self.entered: list[Wish] = []
+        self.entered: list[MoveRequest] = []
 
-    async def want(self, wishes: Sequence[Wish]) -> int:
+    async def want(self, wishes: Sequence[MoveRequest]) -> int:
         self.entered += wishes
         return len(wishes)
 
@@ -125,7 +125,7 @@ async def calm_fleet(seed: int) -> AsyncIterator[tuple[VirtualClock, SeededEntro
     stores = {url: RoughLeases(real, clock, entropy) for url in URLS}
     tenants = [Tenants() for _ in URLS]
     leases = [
-        Lease(stores[url], url, clock, fresh_id=lambda: f"boot {next(names)}", policy=LeasePolicy())  # type: ignore[arg-type]
+        LeaseKeeper(stores[url], url, clock, fresh_id=lambda: f"boot {next(names)}", policy=LeasePolicy())  # type: ignore[arg-type]
         for url in URLS
     ]
     fleet, wishes = RoughFleet(clock, entropy, stores), Wishes()

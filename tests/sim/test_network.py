@@ -10,7 +10,7 @@ from homing.drivers.http.wire import Wire, WireLimits
 from homing.drivers.webjs.driver import WebjsDriver
 from homing.lab.sim.instances import ModelInstance
 from homing.lab.sim.loop import current_loop
-from homing.lab.sim.network import Network, Reach, Upset
+from homing.lab.sim.network import Network, Reach, TransportUpset
 from homing.model.fleet import (
     NEVER_GRANTED,
     InstanceUrl,
@@ -99,14 +99,14 @@ async def test_many_at_once_are_all_answered(driver: WebjsDriver, instance: Mode
 @pytest.mark.parametrize(
     ("upset", "phase", "delivered"),
     [
-        (Upset.RESET_BEFORE_DELIVERY, Phase.INTERRUPTED, 0),
-        (Upset.RESET_AFTER_DELIVERY, Phase.INTERRUPTED, 1),
-        (Upset.LOST_BEFORE_DELIVERY, Phase.REPLY_TIMED_OUT, 0),
-        (Upset.LOST_AFTER_DELIVERY, Phase.REPLY_TIMED_OUT, 1),
+        (TransportUpset.RESET_BEFORE_DELIVERY, Phase.INTERRUPTED, 0),
+        (TransportUpset.RESET_AFTER_DELIVERY, Phase.INTERRUPTED, 1),
+        (TransportUpset.LOST_BEFORE_DELIVERY, Phase.REPLY_TIMED_OUT, 0),
+        (TransportUpset.LOST_AFTER_DELIVERY, Phase.REPLY_TIMED_OUT, 1),
     ],
 )
 async def test_an_upset_exchange_is_ambiguous_whether_delivered_or_not(
-    driver: WebjsDriver, instance: ModelInstance, upset: Upset, phase: Phase, delivered: int
+    driver: WebjsDriver, instance: ModelInstance, upset: TransportUpset, phase: Phase, delivered: int
 ) -> None:
     instance.conditions.upsets.append(upset)
     answer = await send(driver)

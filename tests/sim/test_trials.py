@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from homing.lab.sim.trial import shrink
-from homing.lab.sim.trial.faults import Fault, Kind
+from homing.lab.sim.trial.faults import Misfortune, MisfortuneKind
 from homing.lab.sim.trial.judging.checkers import Violation
-from homing.lab.sim.trial.judging.report import ENOUGH_SEEDS, Report, Verdict, judged
+from homing.lab.sim.trial.judging.report import ENOUGH_SEEDS, RunsReport, RunVerdict, judged
 from homing.lab.sim.trial.judging.sometimes import SOMETIMES
 from homing.lab.sim.trial.kept import KeptRun, NotARun
 from homing.lab.sim.trial.runner import run_seeds
@@ -45,8 +45,8 @@ def traces_under(hash_seed: str) -> dict[str, str]:
     return traces
 
 
-def verdict(seed: int, *, sometimes: Sequence[str] = (), violations: tuple[Violation, ...] = ()) -> Verdict:
-    return Verdict(seed, f"trace {seed}", violations, 60.0, 0.1, 1_000, dict.fromkeys(sometimes, 1))
+def verdict(seed: int, *, sometimes: Sequence[str] = (), violations: tuple[Violation, ...] = ()) -> RunVerdict:
+    return RunVerdict(seed, f"trace {seed}", violations, 60.0, 0.1, 1_000, dict.fromkeys(sometimes, 1))
 
 
 def test_a_seed_is_the_same_run_in_any_process_and_under_any_hash_seed() -> None:
@@ -62,7 +62,7 @@ def test_a_run_without_its_faults_is_another_run() -> None:
 
 
 def test_a_deadlock_is_a_finding_that_names_who_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def stuck(self: World, faults: tuple[Fault, ...]) -> None:
+    async def stuck(self: World, faults: tuple[Misfortune, ...]) -> None:
         waits = asyncio.get_running_loop().create_future()
         await asyncio.create_task(asyncio.wait_for(waits, None), name="who waits for ever")
 
@@ -77,7 +77,7 @@ def test_a_failure_that_nobody_heard_of_is_a_finding(monkeypatch: pytest.MonkeyP
     async def fail() -> None:
         raise RuntimeError
 
-    async def forgetful(self: World, faults: tuple[Fault, ...]) -> None:
+    async def forgetful(self: World, faults: tuple[Misfortune, ...]) -> None:
         asyncio.get_running_loop().create_task(fail())
         await asyncio.sleep(1.0)
 
@@ -89,7 +89,7 @@ def test_a_failure_that_nobody_heard_of_is_a_finding(monkeypatch: pytest.MonkeyP
 def test_an_interrupted_run_leaves_what_it_has() -> None:
     seen: list[int] = []
 
-    def told(report: Report) -> None:
+    def told(report: RunsReport) -> None:
         seen.append(len(report.verdicts))
         if len(seen) == 2:
             raise KeyboardInterrupt
@@ -103,7 +103,7 @@ def test_an_interrupted_run_leaves_what_it_has() -> None:
 
 def test_what_never_happened_fails_a_long_run_and_not_a_short_one() -> None:
     usual = [name for name in SOMETIMES if name != "a clock jumped"]
-    short, long = Report("standard", ENOUGH_SEEDS - 1), Report("standard", ENOUGH_SEEDS)
+    short, long = RunsReport("standard", ENOUGH_SEEDS - 1), RunsReport("standard", ENOUGH_SEEDS)
     for report in (short, long):
         report.add(verdict(seed, sometimes=usual) for seed in range(report.wanted))
     assert short.is_well
@@ -113,7 +113,7 @@ def test_what_never_happened_fails_a_long_run_and_not_a_short_one() -> None:
 
 
 def test_one_violation_fails_a_report() -> None:
-    report = Report("standard", 1)
+    report = RunsReport("standard", 1)
     report.add([verdict(7, violations=(Violation("said_once", "'hello' was delivered 2 times", 3.0),))])
     assert not report.is_well
     assert report.document()["violations"] == [
@@ -122,12 +122,12 @@ def test_one_violation_fails_a_report() -> None:
 
 
 FAULTS = tuple(
-    Fault(float(at_s), kind, where, for_s=8.0)
+    Misfortune(float(at_s), kind, where, for_s=8.0)
     for at_s, kind, where in (
-        (4, Kind.INSTANCE_DIES, "http://i1:3001"),
-        (5, Kind.GATEWAY_DIES, "gateway-1"),
-        (6, Kind.STORE_AWAY, ""),
-        (7, Kind.INSTANCE_FREEZES, "http://i2:3001"),
+        (4, MisfortuneKind.INSTANCE_DIES, "http://i1:3001"),
+        (5, MisfortuneKind.GATEWAY_DIES, "gateway-1"),
+        (6, MisfortuneKind.STORE_AWAY, ""),
+        (7, MisfortuneKind.INSTANCE_FREEZES, "http://i2:3001"),
     )
 )
 
@@ -135,15 +135,15 @@ FAULTS = tuple(
 def test_shrinking_leaves_what_the_failure_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Here it needs the store to be away for more than a second, and nothing else."""
 
-    def complains(faults: tuple[Fault, ...]) -> Verdict:
-        needed = any(fault.kind is Kind.STORE_AWAY and fault.for_s > 1.0 for fault in faults)
+    def complains(faults: tuple[Misfortune, ...]) -> RunVerdict:
+        needed = any(fault.kind is MisfortuneKind.STORE_AWAY and fault.for_s > 1.0 for fault in faults)
         wrong = (Violation("said_once", "twice", 9.0),) if needed else ()
         return verdict(1, violations=wrong)
 
     monkeypatch.setattr(shrink, "run", lambda scenario, seed, faults: faults)
     monkeypatch.setattr(shrink, "judged", complains)
     left = shrink.shrunk(BRIEF, 1, FAULTS, "said_once", told=lambda tries, faults: None)
-    assert [(fault.kind, fault.for_s) for fault in left] == [(Kind.STORE_AWAY, 2.0)]
+    assert [(fault.kind, fault.for_s) for fault in left] == [(MisfortuneKind.STORE_AWAY, 2.0)]
 
 
 def test_a_kept_run_is_played_again_as_it_was(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from homing.drivers.http.wire import Wire, WireLimits
 from homing.drivers.webjs.driver import WebjsDriver
 from homing.lab.sim.instances import ModelInstance
 from homing.lab.sim.loop import current_loop, run
-from homing.lab.sim.network import Network, Upset
+from homing.lab.sim.network import Network, TransportUpset
 from homing.lab.sim.world import SeededEntropy, VirtualClock
 from homing.model.fleet import NEVER_GRANTED, InstanceUrl, SessionId, SessionStatus, WorkspaceId
 from homing.ports import OutgoingText
@@ -45,8 +45,8 @@ async def story(seed: int) -> str:
     return f"{loop.trace_hash()} {loop.steps} {loop.time():.9f}"
 
 
-def entropy_choice(entropy: SeededEntropy) -> Upset:
-    return list(Upset)[int(entropy.random() * len(Upset))]
+def entropy_choice(entropy: SeededEntropy) -> TransportUpset:
+    return list(TransportUpset)[int(entropy.random() * len(TransportUpset))]
 
 
 async def lingering(number: int) -> None:

@@ -21,7 +21,7 @@ from homing.model.urls import is_loopback_host
 from homing.serve import logs
 from homing.serve.addresses import tell
 from homing.serve.app import Application
-from homing.serve.ending import Leaving, Server
+from homing.serve.ending import GatewayServer, Leaving
 from homing.serve.front import Front
 from homing.serve.http.cors import Cors
 from homing.serve.http.http_limits import HttpLimits, bounded
@@ -66,7 +66,7 @@ async def _serve(settings: Settings, listening: list[socket.socket], reached: Ca
     Raises what waiting does not cure.
     """
     front = Front()
-    server = Server(
+    server = GatewayServer(
         _config(settings, door(settings, front)), Leaving(settings.homing_stop_delay, settings.stop_grace_s)
     )
     server.leaves = front.leaves
@@ -88,7 +88,7 @@ async def _serve(settings: Settings, listening: list[socket.socket], reached: Ca
     return server.interrupted
 
 
-async def _open(settings: Settings, front: Front, server: Server, reached: Callable[[str], None]) -> None:
+async def _open(settings: Settings, front: Front, server: GatewayServer, reached: Callable[[str], None]) -> None:
     async with AsyncExitStack() as stack:
         gateway = await until_there(
             lambda: stack.enter_async_context(open_gateway(settings, reached=reached)),

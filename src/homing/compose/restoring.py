@@ -6,14 +6,14 @@ from homing.config import Settings
 from homing.flows.background.alerts import AlertBook
 from homing.flows.discovery.incarnations import Looking
 from homing.flows.failover.keeper import Keeper
-from homing.flows.failover.restoring import Known, Restoring
+from homing.flows.failover.restoring import KnownInstances, Restoring
 from homing.flows.failover.watching import Watching
 from homing.flows.moves.move_jobs import Rehoming
 from homing.ports import Clock, Fleet
 from homing.store.opened import Stores
 
 
-class Kept(Protocol):
+class Restorers(Protocol):
     """What brings sessions back."""
 
     @property
@@ -30,7 +30,7 @@ def restoring_of(
     settings: Settings,
     stores: Stores,
     fleet: Fleet,
-    kept: Kept,
+    kept: Restorers,
     alerts: AlertBook,
     clock: Clock,
 ) -> Restoring:
@@ -40,7 +40,7 @@ def restoring_of(
         stores.directory,
         fleet,
         Looking(fleet, watching.refused_ago_s),
-        Known(watching.boot_of, watching.health_of),
+        KnownInstances(watching.boot_of, watching.health_of),
         kept.rehoming,
         stores.work,
         alerts,

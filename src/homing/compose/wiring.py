@@ -207,7 +207,7 @@ def _accounts(
     fleet: LiveFleet,
     entropy: Entropy,
     metrics: Metrics,
-    kept: "_Kept",
+    kept: "_Restoring",
     fitness: Fitness,
     links: LinkAlerts,
     restoring: RestoringPolicy,
@@ -247,7 +247,7 @@ def _sending(
     fleet: LiveFleet,
     rediscovery: Rediscovery,
     clock: Clock,
-    kept: "_Kept",
+    kept: "_Restoring",
     fitness: Fitness,
     doubts: Doubts,
 ) -> tuple[Sending, Said]:
@@ -299,7 +299,7 @@ def _send_endpoint(
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _Restoring:
     """What brings sessions back."""
 
     news: News
@@ -328,7 +328,7 @@ def _looking(
     fleet: LiveFleet,
     fitness: Fitness,
     alerts: AlertBook,
-    kept: _Kept,
+    kept: _Restoring,
     clock: Clock,
     entropy: Entropy,
     metrics: Metrics,
@@ -348,7 +348,7 @@ def _looking(
     )
 
 
-def _moving(settings: Settings, stores: Stores, fleet: LiveFleet, kept: _Kept, clock: Clock) -> Moving:
+def _moving(settings: Settings, stores: Stores, fleet: LiveFleet, kept: _Restoring, clock: Clock) -> Moving:
     directory, grants = stores.directory, stores.grants
     watching, wishes, braked = kept.watching, kept.rehoming, kept.keeper.braked
     return Moving(
@@ -361,7 +361,7 @@ def _moving(settings: Settings, stores: Stores, fleet: LiveFleet, kept: _Kept, c
     )
 
 
-def _show(stores: Stores, kept: _Kept, fitness: Fitness, alerts: AlertBook, metrics: Metrics) -> None:
+def _show(stores: Stores, kept: _Restoring, fitness: Fitness, alerts: AlertBook, metrics: Metrics) -> None:
     """Let every scrape see how the fleet is judged."""
     stores.notices.watch_hearing(_hearing(alerts))
 
@@ -387,7 +387,7 @@ def _keeping(
     entropy: Entropy,
     metrics: Metrics,
     reached: Reached,
-) -> _Kept:
+) -> _Restoring:
     news = News()
     watch, wrong = _watch_policy(settings), fitness.misconfigured
     watching = Watching(stores.leases, fleet, clock, entropy, watch, wrong, alerts, metrics.lagged)
@@ -415,7 +415,7 @@ def _keeping(
     keeper = Keeper(watching, rehoming, stores.directory, fleet, news, clock, keep, alerts)
     duty = Duty(together=rehoming.do, policy=REHOME_PATIENCE, at_once=1_000, lease_s=3.0, poll_s=1.0)
     worker = Worker(stores.work, clock, entropy, REHOME, duty, owner=entropy.uuid())
-    return _Kept(news, watching, rehoming, keeper, worker)
+    return _Restoring(news, watching, rehoming, keeper, worker)
 
 
 def _watch_policy(settings: Settings) -> WatchPolicy:

@@ -42,7 +42,7 @@ def open_http() -> aiohttp.ClientSession:
     )
 
 
-class GatewayClient:
+class DemoCaller:
     """A client of one gateway, with the demo's key."""
 
     def __init__(self, http: aiohttp.ClientSession, url: str, token: str) -> None:

@@ -13,7 +13,7 @@ from rich.console import Console
 from homing.demo import panel
 from homing.demo.opening import Demo, open_demo
 from homing.demo.phones import scan_codes
-from homing.demo.plan import Plan, Unworkable
+from homing.demo.plan import DemoPlan, Unworkable
 from homing.demo.story import tell_story
 from homing.demo.timeline import Timeline
 from homing.serve import logs
@@ -23,7 +23,7 @@ LOOK_EVERY_S = 0.2
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def run(plan: Plan) -> int:
+def run(plan: DemoPlan) -> int:
     """The exit code: 0 for a demo that was up until it was told to end, or for a story that came out as promised.
 
     Raises Unworkable, with nothing left behind.
@@ -58,7 +58,7 @@ async def _until_signalled(work: Coroutine[Any, Any, int]) -> int:
         raise Unworkable(f"A part of the demo does not answer ({type(error).__name__}: {error})") from error
 
 
-async def _stay_up(plan: Plan, console: Console) -> int:
+async def _stay_up(plan: DemoPlan, console: Console) -> int:
     with console.status("Starting") as status:
         async with open_demo(plan, lambda step: status.update(f"{step} …")) as demo:
             status.stop()
@@ -84,7 +84,7 @@ async def _watch(demo: Demo, console: Console) -> None:
         running = [child for child in running if child.ended is None]
 
 
-async def _story(plan: Plan, console: Console) -> int:
+async def _story(plan: DemoPlan, console: Console) -> int:
     timeline = Timeline(console)
     async with open_demo(plan, timeline.tell) as demo:
         timeline.tell(f"Ready: {plan.instances} instances, {plan.accounts} accounts, the gateway at {demo.gateway.url}")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from homing.demo.plan import Plan, Unworkable
+from homing.demo.plan import DemoPlan, Unworkable
 from homing.store.db.database import StoreMisconfigured
 from homing.store.sqlite.filelock import FileLock
 
@@ -40,7 +40,7 @@ class Folder:
 
 
 @contextmanager
-def open_folder(plan: Plan) -> Iterator[Folder]:
+def open_folder(plan: DemoPlan) -> Iterator[Folder]:
     """The plan's folder, empty of earlier demos; a temporary one is removed at the end. Raises Unworkable."""
     if plan.folder is None:
         path = Path(tempfile.mkdtemp(prefix="homing-demo-"))
@@ -58,7 +58,7 @@ def open_folder(plan: Plan) -> Iterator[Folder]:
     yield folder
 
 
-def _planned(plan: Plan, path: Path, *, kept: bool) -> Folder:
+def _planned(plan: DemoPlan, path: Path, *, kept: bool) -> Folder:
     return Folder(path, kept, plan.journals or path / "journals", plan.logs or path / "logs")
 
 

@@ -12,9 +12,9 @@ import aiohttp
 from homing.compose import open_stores, open_vault
 from homing.config import Settings
 from homing.demo import processes
-from homing.demo.calls import GatewayClient, InstanceClient, open_http
+from homing.demo.calls import DemoCaller, InstanceClient, open_http
 from homing.demo.folder import Folder, open_folder
-from homing.demo.plan import Apart, Plan, Unworkable, check
+from homing.demo.plan import Apart, DemoPlan, Unworkable, check
 from homing.demo.population import Population, log_in, pair, settle
 from homing.demo.processes import LISTENS_WITHIN_S, Child
 from homing.demo.state_file import StateFile
@@ -39,7 +39,7 @@ class Secrets:
 class Starter:
     """Starts the processes of one demo; whatever it started is in `children`."""
 
-    def __init__(self, plan: Plan, folder: Folder, trust: Secrets, children: list[Child]) -> None:
+    def __init__(self, plan: DemoPlan, folder: Folder, trust: Secrets, children: list[Child]) -> None:
         self.plan, self.folder, self.trust = plan, folder, trust
         self.database_url = plan.database_url or f"sqlite:///{folder.database}"
         self._children = children
@@ -111,7 +111,7 @@ class Starter:
 class Demo:
     """A demo that is up. Instances and gateways are by their address."""
 
-    plan: Plan
+    plan: DemoPlan
     folder: Folder
     database_url: str
     secrets: Secrets
@@ -122,7 +122,7 @@ class Demo:
     population: Population
     login_code: str
     starter: Starter
-    gateway: GatewayClient
+    gateway: DemoCaller
     operator: InstanceClient
 
     async def start_instance_again(self, url: str) -> None:
@@ -146,7 +146,7 @@ class Demo:
 
 
 @asynccontextmanager
-async def open_demo(plan: Plan, tell: Tell) -> AsyncIterator[Demo]:
+async def open_demo(plan: DemoPlan, tell: Tell) -> AsyncIterator[Demo]:
     """The demo, up and ready; `tell` hears what is being done. Raises Unworkable, with nothing left behind."""
     check(plan)
     processes.check_free(plan.listening_ports + plan.gateway_ports)
@@ -182,7 +182,7 @@ async def _brought_up(starter: Starter, http: aiohttp.ClientSession, tell: Tell)
         login_code = await code_for(population.key_id, stores.logins, SystemEntropy())
     tell("Starting the gateway" if plan.gateways == 1 else f"Starting {plan.gateways} gateways")
     gateways = {url: starter.gateway(number) for number, url in enumerate(plan.gateway_urls, 1)}
-    clients = [GatewayClient(http, url, population.token) for url in gateways]
+    clients = [DemoCaller(http, url, population.token) for url in gateways]
     for client, child in zip(clients, gateways.values(), strict=True):
         await _until_ready(client, child)
     return Demo(
@@ -211,7 +211,7 @@ def _only_database(url: str) -> Settings:
     return Settings.model_construct(homing_database_url=url, homing_redis_url="")
 
 
-async def _until_ready(client: GatewayClient, child: Child) -> None:
+async def _until_ready(client: DemoCaller, child: Child) -> None:
     deadline_s = time.monotonic() + LISTENS_WITHIN_S
     while not await client.ready():
         processes.check_alive(child)

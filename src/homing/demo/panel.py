@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from homing.demo.opening import Demo
-from homing.demo.population import Resident
+from homing.demo.population import DemoAccount
 
 
 def show(demo: Demo, console: Console) -> None:
@@ -57,7 +57,7 @@ def lessons(demo: Demo) -> list[tuple[str, list[str]]]:
     ]
 
 
-def _send(demo: Demo, sender: Resident) -> str:
+def _send(demo: Demo, sender: DemoAccount) -> str:
     body = {
         "workspace_id": sender.workspace_id,
         "account_uuid": sender.uuid,
@@ -68,7 +68,7 @@ def _send(demo: Demo, sender: Resident) -> str:
     return f"curl -s {demo.gateway.url}/api/v1/messages/send {key} {_json(body)}"
 
 
-def _failover(demo: Demo, mover: Resident) -> list[str]:
+def _failover(demo: Demo, mover: DemoAccount) -> list[str]:
     elsewhere = next((url for url in demo.instances if url != mover.instance_url), mover.instance_url)
     body = {
         "api_key": demo.secrets.instance_api_key,
@@ -82,7 +82,7 @@ def _failover(demo: Demo, mover: Resident) -> list[str]:
     ]
 
 
-def _look(demo: Demo, mover: Resident) -> list[str]:
+def _look(demo: Demo, mover: DemoAccount) -> list[str]:
     homing = _this_command()
     return [
         f"export HOMING_API_URL={demo.gateway.url} HOMING_API_TOKEN={demo.population.token}",

@@ -10,9 +10,9 @@ from contextlib import suppress
 import aiohttp
 
 from homing.decide.phones.reading import read
-from homing.demo.calls import Document, GatewayClient
+from homing.demo.calls import DemoCaller, Document
 from homing.demo.plan import Unworkable
-from homing.model.phones import Bare, Number
+from homing.model.phones import Bare, PhoneNumber
 from simulated_whatsapp.client import Administration, RefusedByWhatsApp
 
 SCAN_AFTER_S = 3.0
@@ -23,7 +23,7 @@ _NOT_NOW = (aiohttp.ClientError, TimeoutError, OSError, ValueError, Unworkable, 
 """What a killed gateway or WhatsApp, or an account that has no code, brings: the phone looks again."""
 
 
-async def scan_codes(gateway: GatewayClient, whatsapp_address: str) -> None:
+async def scan_codes(gateway: DemoCaller, whatsapp_address: str) -> None:
     """Link each account that waits for it, with the account's own number; ends only by being cancelled."""
     waiting_since_s: dict[str, float] = {}
     now = asyncio.get_running_loop().time
@@ -40,10 +40,10 @@ async def scan_codes(gateway: GatewayClient, whatsapp_address: str) -> None:
                     await _scan(gateway, whatsapp_address, account)
 
 
-async def _scan(gateway: GatewayClient, whatsapp_address: str, account: Document) -> None:
+async def _scan(gateway: DemoCaller, whatsapp_address: str, account: Document) -> None:
     workspace = await gateway.get(f"/workspaces/{account['workspace_id']}")
     number = read(account["phone"], workspace["region"], Bare(workspace["bare_digits"]))
     shown = await gateway.get(f"/accounts/{account['uuid']}/qr")
-    if isinstance(number, Number) and shown["code"] is not None:
+    if isinstance(number, PhoneNumber) and shown["code"] is not None:
         async with Administration(whatsapp_address) as whatsapp:
             await whatsapp.link(shown["code"], number.digits)

@@ -60,7 +60,7 @@ def nothing_apart(_name: str) -> Apart:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class DemoPlan:
     """How large the demo is, where it listens, and where it keeps what it writes."""
 
     accounts: int = 12
@@ -135,7 +135,7 @@ class Plan:
         return [f"62813{_MANY + number}" for number in range(self.contacts)]
 
 
-def check(plan: Plan) -> None:
+def check(plan: DemoPlan) -> None:
     """Raises Unworkable for what no machine could do."""
     ports = plan.instance_ports + plan.listening_ports + plan.gateway_ports
     if max(ports) > _PORT_MAX:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from homing.decide.phones.aliases import person
 from homing.demo.calls import InstanceClient
-from homing.demo.plan import WORKSPACE, AccountPlan, Plan, Unworkable
+from homing.demo.plan import WORKSPACE, AccountPlan, DemoPlan, Unworkable
 from homing.model.access import Scope
 from homing.model.fleet import (
     Account,
@@ -36,7 +36,7 @@ Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, slots=True)
-class Resident:
+class DemoAccount:
     """An account of the demo, and where it began."""
 
     id: int
@@ -51,13 +51,13 @@ class Resident:
 class Population:
     """Who lives in the demo. `token` is an operator's key, whose id is `key_id`."""
 
-    residents: list[Resident]
+    residents: list[DemoAccount]
     contacts: list[Contact]
     token: str
     key_id: str
 
 
-async def settle(directory: Directory, plan: Plan) -> Population:
+async def settle(directory: Directory, plan: DemoPlan) -> Population:
     """Enter all of them in the directory. Raises Unworkable if it is not empty."""
     try:
         for url in plan.instance_urls:
@@ -69,13 +69,15 @@ async def settle(directory: Directory, plan: Plan) -> Population:
     key, token = new_key(SystemEntropy(), SystemClock(), workspace=None, scope=Scope.ADMIN, name="demo")
     await directory.add_key(key)
     residents = [
-        Resident(account.id, account.uuid, account.phone, account.session_id, account.workspace_id, wanted.instance_url)
+        DemoAccount(
+            account.id, account.uuid, account.phone, account.session_id, account.workspace_id, wanted.instance_url
+        )
         for account, wanted in zip(accounts, plan.account_plans(), strict=True)
     ]
     return Population(residents, contacts, token, key.id)
 
 
-async def pair(residents: Sequence[Resident], whatsapp_address: str, vault: Credentials) -> None:
+async def pair(residents: Sequence[DemoAccount], whatsapp_address: str, vault: Credentials) -> None:
     """Link a device for each, as if its phone had scanned the code, and leave the logins where instances find them."""
     async with Administration(whatsapp_address) as whatsapp:
         devices = [(resident.session_id, _digits(resident.phone)) for resident in residents]
@@ -83,7 +85,7 @@ async def pair(residents: Sequence[Resident], whatsapp_address: str, vault: Cred
     await vault.adopt({device.session_id: asdict(device) for device in linked})
 
 
-async def log_in(directory: Directory, residents: Sequence[Resident], instances: InstanceClient) -> None:
+async def log_in(directory: Directory, residents: Sequence[DemoAccount], instances: InstanceClient) -> None:
     """Open each session on its instance under the first epoch, and record that it lives there."""
     await _at_once(
         lambda resident: instances.start(resident.instance_url, resident.session_id, epoch=FIRST_EPOCH), residents
@@ -124,7 +126,7 @@ async def _contact(directory: Directory, number: int, phone: str) -> Contact:
     return await directory.create_contact(uuid, WORKSPACE, phone, f"Contact {number}")
 
 
-def _sessions(residents: Sequence[Resident]) -> list[SessionId]:
+def _sessions(residents: Sequence[DemoAccount]) -> list[SessionId]:
     return [SessionId(resident.session_id) for resident in residents]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from homing.demo.calls import SendAnswer
 from homing.demo.opening import Demo
 from homing.demo.plan import Unworkable
-from homing.demo.population import Resident
+from homing.demo.population import DemoAccount
 from homing.demo.processes import environment
 from homing.demo.timeline import Chapter, Timeline
 from homing.demo.traffic import Traffic, said
@@ -29,7 +29,7 @@ _CRASHED = 144
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class StoryResult:
     """The story as a whole."""
 
     chapters: Sequence[Chapter]
@@ -42,14 +42,14 @@ class Result:
         return {"passed": self.passed, "scenarios": [chapter.document() for chapter in self.chapters]}
 
 
-async def tell_story(demo: Demo, timeline: Timeline) -> Result:
+async def tell_story(demo: Demo, timeline: Timeline) -> StoryResult:
     """All three, one after the other, on the same demo: what the first one kills stays dead."""
     chapters = [
         await _told(Chapter("1. An instance crashes"), _crash, demo, timeline),
         await _told(Chapter("2. Records are wrong"), _wrong_records, demo, timeline),
         await _told(Chapter("3. A hundred messages at once"), _burst, demo, timeline),
     ]
-    result = Result(chapters)
+    result = StoryResult(chapters)
     kept = sum(chapter.passed for chapter in chapters)
     timeline.end(f"{kept} of {len(chapters)} scenarios came out as promised.", good=result.passed)
     return result
@@ -120,7 +120,7 @@ def _judge_first(timeline: Timeline, first: SendAnswer, refuge: str) -> None:
     )
 
 
-async def _judge_record(demo: Demo, timeline: Timeline, mover: Resident, refuge: str) -> None:
+async def _judge_record(demo: Demo, timeline: Timeline, mover: DemoAccount, refuge: str) -> None:
     account = await demo.gateway.get(f"/accounts/{mover.id}")
     timeline.judge(
         "the directory was corrected",
@@ -168,7 +168,7 @@ async def _wrong_records(demo: Demo, chapter: Chapter, timeline: Timeline) -> No
     _judge_ledger(demo, timeline, sent)
 
 
-async def _judge_dry_run(demo: Demo, timeline: Timeline, movers: Sequence[Resident], alive: Sequence[str]) -> None:
+async def _judge_dry_run(demo: Demo, timeline: Timeline, movers: Sequence[DemoAccount], alive: Sequence[str]) -> None:
     code, report = await run_sync(demo, "--dry-run")
     timeline.tell(f"homing sync-instance-urls --dry-run: {_counted(report)}")
     unchanged = _wrong(await _standing(demo, movers, alive))
@@ -179,7 +179,7 @@ async def _judge_dry_run(demo: Demo, timeline: Timeline, movers: Sequence[Reside
     )
 
 
-async def _judge_sync(demo: Demo, timeline: Timeline, movers: Sequence[Resident]) -> None:
+async def _judge_sync(demo: Demo, timeline: Timeline, movers: Sequence[DemoAccount]) -> None:
     code, report = await run_sync(demo)
     timeline.tell(f"homing sync-instance-urls: {_counted(report)}")
     timeline.judge(
@@ -218,9 +218,9 @@ def _counted(report: dict[str, Any]) -> str:
     return f"{told}, in {report['execution_s']:.2f} s and {report['instance_calls']} calls"
 
 
-async def _on_living(demo: Demo, alive: Sequence[str]) -> list[Resident]:
+async def _on_living(demo: Demo, alive: Sequence[str]) -> list[DemoAccount]:
     """Some accounts, from different instances if possible, that are where the directory says."""
-    found: list[Resident] = []
+    found: list[DemoAccount] = []
     seen: set[str] = set()
     for one in sorted(demo.population.residents, key=lambda one: one.id == _CRASHED):
         url = await _recorded(demo, one)
@@ -231,12 +231,12 @@ async def _on_living(demo: Demo, alive: Sequence[str]) -> list[Resident]:
     return (found + spare)[:WRONG_RECORDS]
 
 
-async def _recorded(demo: Demo, resident: Resident) -> str:
+async def _recorded(demo: Demo, resident: DemoAccount) -> str:
     account = await demo.gateway.get(f"/accounts/{resident.id}")
     return str(account["instance_url"])
 
 
-async def _standing(demo: Demo, movers: Sequence[Resident], alive: Sequence[str]) -> list[dict[str, str]]:
+async def _standing(demo: Demo, movers: Sequence[DemoAccount], alive: Sequence[str]) -> list[dict[str, str]]:
     """Where the directory says each session is, and where it is."""
     held = {url: await demo.operator.sessions(url) for url in alive}
     return [

@@ -8,8 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from homing.demo.calls import GatewayClient, SendAnswer
-from homing.demo.population import Resident
+from homing.demo.calls import DemoCaller, SendAnswer
+from homing.demo.population import DemoAccount
 from simulated_whatsapp import ledger
 
 EVERY_S = 0.02
@@ -18,7 +18,7 @@ EVERY_S = 0.02
 class Traffic:
     """Sends one message after another from the given accounts in turn, from the block's begin to its end."""
 
-    def __init__(self, gateway: GatewayClient, senders: Sequence[Resident], contact_uuid: str, about: str) -> None:
+    def __init__(self, gateway: DemoCaller, senders: Sequence[DemoAccount], contact_uuid: str, about: str) -> None:
         self._gateway, self._senders, self._contact_uuid, self._about = gateway, senders, contact_uuid, about
         self._sends: list[asyncio.Task[SendAnswer]] = []
         self._flow: asyncio.Task[None] | None = None

@@ -21,7 +21,7 @@ _INSTANCES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _DeclaredHealth:
     health: InstanceHealth
     believed_until: float
 
@@ -42,7 +42,7 @@ class Declared:
     ) -> None:
         self._driver, self._clock = driver, clock
         self._believed_s, self._refresh_timeout_s = believed_s, refresh_timeout_s
-        self._known: dict[InstanceUrl, _Known] = {}
+        self._known: dict[InstanceUrl, _DeclaredHealth] = {}
         self._asking: dict[InstanceUrl, asyncio.Task[InstanceHealth | Fault]] = {}
         self._withdrawn: dict[InstanceUrl, _Withdrawal] = {}
 
@@ -120,11 +120,11 @@ class Declared:
             return
         answer, now = done.result(), self._clock.monotonic()
         if isinstance(answer, InstanceHealth):
-            self._remember(instance, _Known(answer, now + self._believed_s))
+            self._remember(instance, _DeclaredHealth(answer, now + self._believed_s))
         elif (old := self._known.get(instance)) is not None:
-            self._known[instance] = _Known(old.health, now + ASKED_AGAIN_AFTER_S)
+            self._known[instance] = _DeclaredHealth(old.health, now + ASKED_AGAIN_AFTER_S)
 
-    def _remember(self, instance: InstanceUrl, known: _Known) -> None:
+    def _remember(self, instance: InstanceUrl, known: _DeclaredHealth) -> None:
         if len(self._known) >= _INSTANCES:
             self._known.clear()
         self._known[instance] = known

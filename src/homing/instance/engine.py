@@ -30,7 +30,7 @@ class Acknowledged:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class FrameRefused:
     """WhatsApp does not take the frame with this counter; ``code`` is its error number, where it has one."""
 
     counter: int
@@ -70,7 +70,7 @@ class Closed:
     """The connection is gone."""
 
 
-EngineEvent = Acknowledged | Refused | Inbound | Paired | Replaced | DeviceRemoved | Closed
+EngineEvent = Acknowledged | FrameRefused | Inbound | Paired | Replaced | DeviceRemoved | Closed
 OnEvent = Callable[[EngineEvent], None]
 
 
@@ -106,7 +106,7 @@ LoginAnswer = LoggedIn | LoggedOut | StaleLogin | Throttled
 
 
 @dataclass(frozen=True, slots=True)
-class PairingCode:
+class EnginePairingCode:
     """What a phone must scan or type, and for how long that works."""
 
     code: str
@@ -129,11 +129,11 @@ class EngineSession(Protocol):
     def confirm(self, renewed: Login) -> None:
         """The renewed login is saved."""
 
-    async def pair(self, session_id: str) -> PairingCode:
+    async def pair(self, session_id: str) -> EnginePairingCode:
         """A code for a phone to accept; ``Paired`` follows. An earlier code of this session is void."""
 
     def transmit(self, frame: Frame) -> None:
-        """Put the frame on the wire now. ``Acknowledged`` or ``Refused`` follows, or ``Closed``."""
+        """Put the frame on the wire now. ``Acknowledged`` or ``FrameRefused`` follows, or ``Closed``."""
 
     def received(self, inbound_id: str) -> None:
         """The inbound message is safe: WhatsApp may forget it."""

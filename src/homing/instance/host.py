@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from homing.instance.engine import Engine, PairingCode
-from homing.instance.lease import Lease
-from homing.instance.logins import Logins
+from homing.instance.engine import Engine, EnginePairingCode
+from homing.instance.lease import LeaseKeeper
+from homing.instance.logins import LoginTurns
 from homing.instance.notify.events import OnHostEvent, Status
-from homing.instance.opening import Opening, Started, Wanted
+from homing.instance.opening import Opening, OpenRequest, Started
 from homing.instance.policy import HostPolicy
-from homing.instance.rates import Rate
-from homing.instance.session.context import Surroundings
+from homing.instance.rates import DecayingRate
+from homing.instance.session.context import SessionContext
 from homing.instance.session.messages import Message, Paused, SendOutcome
 from homing.instance.session.session import HostedSession
 from homing.model.instances.vault import Holder, StaleEpoch
@@ -33,14 +33,14 @@ class NotFound:
     """This instance does not hold the session."""
 
 
-class Host:
+class SessionHost:
     """The sessions of this instance. ``on_event`` hears of what happens to them."""
 
     def __init__(
         self,
         engine: Engine,
         credentials: Credentials,
-        lease: Lease,
+        lease: LeaseKeeper,
         *,
         clock: Clock,
         random: Random,
@@ -51,14 +51,14 @@ class Host:
         self.lease = lease
         self.policy = policy or HostPolicy()
         self.clock = clock
-        self.sent = Rate(clock)
+        self.sent = DecayingRate(clock)
         self._credentials = credentials
         self._random = random
-        self._around = Surroundings(
+        self._around = SessionContext(
             engine=engine,
             credentials=credentials,
             lease=lease,
-            logins=Logins(self.policy.logins_per_s, clock),
+            logins=LoginTurns(self.policy.logins_per_s, clock),
             policy=self.policy,
             clock=clock,
             random=random,
@@ -95,10 +95,10 @@ class Host:
 
         Returns once it is connected or shows a code, or after ``login_wait_s``. Raises StoreUnavailable.
         """
-        (started,) = await self.start_many([Wanted(session_id, workspace_id, epoch)])
+        (started,) = await self.start_many([OpenRequest(session_id, workspace_id, epoch)])
         return started
 
-    async def start_many(self, wanted: Sequence[Wanted], *, wait_s: float | None = None) -> list[Started]:
+    async def start_many(self, wanted: Sequence[OpenRequest], *, wait_s: float | None = None) -> list[Started]:
         """The same for many, each of them once, with one word to the vault; in the order of ``wanted``."""
         by_id = {each.session_id: each for each in wanted}
         async with self._opening.turns(by_id):
@@ -114,7 +114,7 @@ class Host:
             held = self._sessions.get(session_id)
             if held is not None and held.epoch is not None and epoch is not None and epoch <= held.epoch:
                 return StaleEpoch(held.epoch)
-            opened = await self._opening.open([Wanted(session_id, workspace_id, epoch)])
+            opened = await self._opening.open([OpenRequest(session_id, workspace_id, epoch)])
         await self._opening.settled(opened.values())
         return opened[session_id]
 
@@ -146,7 +146,7 @@ class Host:
             await held.logout()
             return held
 
-    async def renew_code(self, session_id: str) -> PairingCode | Status | NotFound | None:
+    async def renew_code(self, session_id: str) -> EnginePairingCode | Status | NotFound | None:
         """A fresh pairing code; the status instead, if the session has no use for one.
 
         A session that is logged out begins to pair, under a new epoch: whoever asks for a code wants it linked again.
@@ -249,7 +249,7 @@ class Host:
 
     # Steps
 
-    def _kept(self, wanted: Wanted) -> HostedSession | StaleEpoch | None:
+    def _kept(self, wanted: OpenRequest) -> HostedSession | StaleEpoch | None:
         """The session as it is held, if that is what is wanted."""
         held = self._sessions.get(wanted.session_id)
         if held is None or held.epoch is None:

@@ -45,7 +45,7 @@ class Tenants(Protocol):
     def resume(self) -> None: ...
 
 
-class Lease:
+class LeaseKeeper:
     """``holder`` is this boot; it is another one after the store declared it ended.
 
     ``answered_ago_s`` is told with each renewal: since when nobody's call was answered here.

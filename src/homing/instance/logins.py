@@ -8,7 +8,7 @@ SLACK = 1.05
 """What left us evenly may arrive closer together: what counts as a second here is a little more than one."""
 
 
-class Logins:
+class LoginTurns:
     """At most ``per_s`` turns within any one second (or one turn within as many seconds as it takes), in the order of
     asking.
     """

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
 from homing.instance.notify.events import Status
-from homing.instance.session.context import Surroundings
+from homing.instance.session.context import SessionContext
 from homing.instance.session.messages import Paused
 from homing.instance.session.session import HostedSession
 from homing.model.instances.vault import Grant, Holding, StaleEpoch, VaultSealed
@@ -21,19 +21,19 @@ AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Full:
+class InstanceFull:
     """This instance holds as many sessions as it may."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sealed:
+class CredentialsSealed:
     """The session's credentials cannot be opened here, and why."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class OpenRequest:
     """A session to be held, under this epoch; under the next one if none is named."""
 
     session_id: str
@@ -41,14 +41,14 @@ class Wanted:
     epoch: int | None = None
 
 
-Started = HostedSession | StaleEpoch | Full | Sealed | Paused
+Started = HostedSession | StaleEpoch | InstanceFull | CredentialsSealed | Paused
 Answer = Grant | StaleEpoch | VaultSealed
 
 
 class Opening:
     """``sessions`` are those that this instance holds, or is about to."""
 
-    def __init__(self, around: Surroundings) -> None:
+    def __init__(self, around: SessionContext) -> None:
         self._around = around
         self.sessions: dict[str, HostedSession] = {}
         self.asked_for: set[str] = set()
@@ -70,7 +70,7 @@ class Opening:
                 await stack.enter_async_context(self.turn(session_id))
             yield
 
-    async def open(self, wanted: Collection[Wanted]) -> dict[str, Started]:
+    async def open(self, wanted: Collection[OpenRequest]) -> dict[str, Started]:
         """Hold these anew. What is held under an earlier epoch ends first; if it cannot be opened, it goes on.
 
         Raises StoreUnavailable.
@@ -109,24 +109,24 @@ class Opening:
 
     # Opening
 
-    def _fitting(self, wanted: Collection[Wanted]) -> tuple[list[Wanted], dict[str, Started]]:
+    def _fitting(self, wanted: Collection[OpenRequest]) -> tuple[list[OpenRequest], dict[str, Started]]:
         """Those for which there is room, and the answer to the others."""
         room = self._around.policy.sessions_max - len(self.sessions)
         fitting, full = [], dict[str, Started]()
         for each in wanted:
             new = each.session_id not in self.sessions
             if new and room <= 0:
-                full[each.session_id] = Full()
+                full[each.session_id] = InstanceFull()
                 continue
             room -= new
             fitting.append(each)
         return fitting, full
 
-    async def _answers(self, wanted: Collection[Wanted]) -> Mapping[str, Answer]:
+    async def _answers(self, wanted: Collection[OpenRequest]) -> Mapping[str, Answer]:
         epochs = {each.session_id: each.epoch for each in wanted}
         return await self._around.credentials.open_many(epochs, holder=self._around.lease.holder) if epochs else {}
 
-    def _begun(self, wanted: Wanted, answer: Answer, before: HostedSession | None) -> Started:
+    def _begun(self, wanted: OpenRequest, answer: Answer, before: HostedSession | None) -> Started:
         match answer:
             case StaleEpoch(current):
                 if before is not None and current > (before.epoch or 0):
@@ -138,11 +138,11 @@ class Opening:
                 if before is not None:
                     before.reopen()
                 log.error("session %s: %s", wanted.session_id, answer)
-                return Sealed(str(answer))
+                return CredentialsSealed(str(answer))
             case Grant():
                 return self._held(wanted, answer, before)
 
-    def _held(self, wanted: Wanted, grant: Grant, before: HostedSession | None) -> HostedSession | Paused:
+    def _held(self, wanted: OpenRequest, grant: Grant, before: HostedSession | None) -> HostedSession | Paused:
         if before is not None:
             before.cut()
         if not self._is_ours(grant):
@@ -174,7 +174,7 @@ class Opening:
             # Exactly the next epoch: if someone was granted the session meanwhile, it is refused to us.
             self.asked_for.update(at.session_id for at in still)
             try:
-                answers = await self._answers([Wanted(at.session_id, None, at.epoch + 1) for at in still])
+                answers = await self._answers([OpenRequest(at.session_id, None, at.epoch + 1) for at in still])
             except Exception:
                 for session in expected.values():
                     self.left(session)

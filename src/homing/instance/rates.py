@@ -7,7 +7,7 @@ from homing.ports import Clock
 HALF_LIFE_S = 10.0
 
 
-class Rate:
+class DecayingRate:
     """Happenings per second, of which those a half-life ago count half."""
 
     def __init__(self, clock: Clock) -> None:

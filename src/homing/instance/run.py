@@ -20,12 +20,12 @@ from homing.decide.fleet.leases import LeasePolicy
 from homing.instance.api.faults import Faults
 from homing.instance.api.http import Surface, application
 from homing.instance.engines.simulated import SimulatedEngine
-from homing.instance.host import Host
-from homing.instance.lease import Lease
+from homing.instance.host import SessionHost
+from homing.instance.lease import LeaseKeeper
 from homing.instance.notify.events import OnHostEvent
-from homing.instance.notify.gateway import Gateway
-from homing.instance.notify.link import Link
-from homing.instance.notify.settings import GatewaySettings, Misconfigured
+from homing.instance.notify.gateway import GatewayLink
+from homing.instance.notify.link import GatewayTie
+from homing.instance.notify.settings import GatewaySettings, InstanceMisconfigured
 from homing.instance.policy import HostPolicy
 from homing.listening import listeners
 from homing.ports import Clock, Credentials, Leases, StoreUnavailable
@@ -65,10 +65,12 @@ class AddressTaken(Exception):
     """The instance cannot listen where it should; the message is one sentence for the operator."""
 
 
-class Instance:
+class RunningInstance:
     """A running instance: ``async with await Instance.start(settings) as instance``."""
 
-    def __init__(self, host: Host, surface: Surface, runner: web.AppRunner, url: str, link: Link | None) -> None:
+    def __init__(
+        self, host: SessionHost, surface: Surface, runner: web.AppRunner, url: str, link: GatewayTie | None
+    ) -> None:
         self.host = host
         self.url = url
         self._surface = surface
@@ -87,27 +89,29 @@ class Instance:
         *,
         fresh_id: Callable[[], str] = lambda: secrets.token_hex(8),
         on_event: OnHostEvent | None = None,
-    ) -> "Instance":
+    ) -> "RunningInstance":
         """Listen, take up the lease, then restore; ``on_event`` in place of telling the gateway.
 
         ``fresh_id`` names a boot as no other is named.
 
-        Raises ``AddressTaken`` and ``Misconfigured``.
+        Raises ``AddressTaken`` and ``InstanceMisconfigured``.
         """
         listening = _listening(settings.host, settings.port)
         port: int = listening[0].getsockname()[1]
         url = settings.url or f"http://localhost:{port}"
         try:
-            opening = Link.open(settings.gateway, url, waits=lambda: _leave(listening)) if settings.gateway else None
+            opening = (
+                GatewayTie.open(settings.gateway, url, waits=lambda: _leave(listening)) if settings.gateway else None
+            )
             link = await opening if opening is not None else None
-        except Misconfigured:
+        except InstanceMisconfigured:
             _leave(listening)
             raise
         listening = listening or _listening(settings.host, port)
-        host = Host(
+        host = SessionHost(
             SimulatedEngine(tcp(settings.whatsapp_address)),
             credentials,
-            Lease(leases, url, clock, fresh_id=fresh_id, policy=settings.lease),
+            LeaseKeeper(leases, url, clock, fresh_id=fresh_id, policy=settings.lease),
             clock=clock,
             random=SystemRandom(),
             policy=settings.policy,
@@ -168,7 +172,7 @@ class Instance:
             await self._adopt(self._link.gateway)
         self._surface.restored = True
 
-    async def _adopt(self, gateway: Gateway) -> None:
+    async def _adopt(self, gateway: GatewayLink) -> None:
         """What the gateway has placed here and nobody holds, beyond what an earlier boot held."""
         try:
             async with asyncio.timeout(ASK_GATEWAY_WITHIN_S):
@@ -188,13 +192,13 @@ async def serve(
 ) -> None:
     """Run one instance until SIGTERM or SIGINT; prints ``{"pid", "url"}`` once it listens.
 
-    Raises ``AddressTaken`` or ``Misconfigured`` before anything was started.
+    Raises ``AddressTaken`` or ``InstanceMisconfigured`` before anything was started.
     """
     _allow_many_connections()
     stopped = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stopped.set)
-    starting = asyncio.ensure_future(Instance.start(settings, credentials, leases, clock, fresh_id=fresh_id))
+    starting = asyncio.ensure_future(RunningInstance.start(settings, credentials, leases, clock, fresh_id=fresh_id))
     ending = asyncio.ensure_future(stopped.wait())
     await asyncio.wait({starting, ending}, return_when=asyncio.FIRST_COMPLETED)
     if not starting.done():

@@ -103,7 +103,7 @@ class Broken:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ChainVerdict:
     """What going along the whole chain came to.
 
     `waiting` entries are not chained yet. `unkeyed` ones are chained without a secret: that finds accidents, and nobody

@@ -16,7 +16,7 @@ class Bare(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Number:
+class PhoneNumber:
     """A number that was read. `digits` are E.164 without the plus; `written` is what the caller gave."""
 
     written: str
@@ -24,7 +24,7 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
+class UnreadablePhone:
     """Why a text is no number, or more than one: `phone_invalid` or `phone_ambiguous`, and a sentence that says which
     numbers it could have been and what to write instead."""
 

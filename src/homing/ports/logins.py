@@ -13,7 +13,7 @@ class LoginKind(StrEnum):
     """Signing in once."""
 
 
-class Logins(Protocol):
+class LoginStore(Protocol):
     """Secrets that stand for an API key for a while, known by their hashes alone, by the store's clock.
 
     They hold on every gateway of the directory. Raises StoreUnavailable from every method.

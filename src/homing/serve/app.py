@@ -22,7 +22,7 @@ from homing.serve.api.context import CHARGED, TheGateway, provide_caller, provid
 from homing.serve.api.directory import accounts, contacts, keys, workspaces
 from homing.serve.api.fleet import cache, moves, reports, schedules, sync
 from homing.serve.api.watching import alerts, audit, events, sessions, state
-from homing.serve.callers.signing_in import Logins
+from homing.serve.callers.signing_in import SignIns
 from homing.serve.docs import DocsDocument, DocsPage, nothing_else
 from homing.serve.gateway import Gateway
 from homing.serve.http import problems
@@ -33,7 +33,7 @@ from homing.serve.http.readable import CheckedRequest
 from homing.serve.http.rejections import Rejections
 from homing.serve.http.shown_paths import shown_path
 from homing.serve.page.routes import PAGES
-from homing.serve.sends import Answer
+from homing.serve.sends import HttpAnswer
 from homing.serve.state.feed import StateFeed
 
 log = structlog.get_logger("homing")
@@ -79,7 +79,7 @@ class Application:
         except Problem as problem:
             told = problems.document(problem, success=False)
             headers = {"Connection": "close"} if problem.code is Code.BODY_TOO_LARGE else {}
-            answer = Answer(told["status"], msgspec.json.encode(told), headers, problems.PROBLEM_JSON)
+            answer = HttpAnswer(told["status"], msgspec.json.encode(told), headers, problems.PROBLEM_JSON)
         else:
             if raw is None:
                 return
@@ -108,14 +108,14 @@ class Application:
         path = shown_path(scope["path"])[:_PATH_SHOWN]
         self._strangers.note(address, "Requests without a valid key are refused", address=address, newest=path)
 
-    async def _answer(self, raw: bytes, authorization: str | None, key: str | None) -> Answer:
+    async def _answer(self, raw: bytes, authorization: str | None, key: str | None) -> HttpAnswer:
         try:
             return await self._gateway.sends.answer(raw, authorization, key)
         except Exception:
             log.exception("A send failed inside the gateway")
             detail = "The gateway failed; whether the message was sent is not known"
             told = problems.document(Problem(Code.INTERNAL_ERROR, detail), success=None, outcome="unknown")
-            return Answer(500, msgspec.json.encode(told), {}, problems.PROBLEM_JSON)
+            return HttpAnswer(500, msgspec.json.encode(told), {}, problems.PROBLEM_JSON)
 
 
 def _credentials(scope: Any) -> tuple[str | None, str | None]:
@@ -145,7 +145,7 @@ async def _read(receive: Receive, limit: int) -> bytes | None:
             return b"".join(parts)
 
 
-async def _write(send: Send, answer: Answer) -> None:
+async def _write(send: Send, answer: HttpAnswer) -> None:
     headers: list[Any] = [
         (b"content-type", answer.media_type.encode()),
         (b"content-length", str(len(answer.body)).encode()),
@@ -218,7 +218,7 @@ def framework(gateway: Gateway) -> Litestar:
         before_request=refuse_unknown,
         security=[{"key": []}],
     )
-    logins = Logins(gateway.stores.logins, gateway.keyring, gateway.clock, gateway.entropy)
+    logins = SignIns(gateway.stores.logins, gateway.keyring, gateway.clock, gateway.entropy)
     openapi = _openapi()
     app = Litestar(
         route_handlers=[health, ready, metrics, api, *PAGES, reports.router(gateway.settings.homing_max_webhook_bytes)],

@@ -28,7 +28,7 @@ class Leaving:
     grace_s: float
 
 
-class Server(uvicorn.Server):
+class GatewayServer(uvicorn.Server):
     """Ends in good order at SIGTERM, at SIGINT without the delay, and at a second one of either at once."""
 
     def __init__(self, config: uvicorn.Config, leaving: Leaving) -> None:

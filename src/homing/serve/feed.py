@@ -39,7 +39,7 @@ class Shares:
 
 
 @dataclass(slots=True, eq=False)
-class Place:
+class StreamPlace:
     """One stream's place among all."""
 
     key_id: str
@@ -59,7 +59,7 @@ class EventFeed:
     ) -> None:
         self._shares, self._heartbeat_s = shares or Shares(), heartbeat_s
         self._poll_s, self._gather_s = poll_s, gather_s
-        self._places: set[Place] = set()
+        self._places: set[StreamPlace] = set()
         self._of_key: Counter[str] = Counter()
         self._closed = False
         self._news = asyncio.Event()
@@ -75,7 +75,7 @@ class EventFeed:
         """Whether all streams are to end."""
         return self._closed
 
-    def release(self, place: Place) -> None:
+    def release(self, place: StreamPlace) -> None:
         """The stream that had it is over."""
         self._leave(place)
 
@@ -88,7 +88,7 @@ class EventFeed:
         self._closed = True
         self.wake()
 
-    def admit(self, caller: Caller) -> Place:
+    def admit(self, caller: Caller) -> StreamPlace:
         """A place for one stream. Raises Problem while the key, or everybody, has as many as may be."""
         key_id, open_streams = caller.key.id, len(self._places)
         if self._of_key[key_id] >= self._shares.of_a_key:
@@ -97,14 +97,14 @@ class EventFeed:
         kept = 0 if caller.workspace is None else self._shares.for_operators
         if open_streams >= self._shares.streams - kept:
             raise Problem(Code.OVERLOADED, f"{open_streams} streams are open, which is the limit", retry_after_s=10)
-        place = Place(key_id)
+        place = StreamPlace(key_id)
         self._places.add(place)
         self._of_key[key_id] += 1
         asyncio.get_running_loop().call_later(BEGUN_WITHIN_S, self._give_up, place)
         return place
 
     async def stream(
-        self, place: Place, after: int, read: Read, show: Callable[[Event], bytes], allowed: Callable[[], bool]
+        self, place: StreamPlace, after: int, read: Read, show: Callable[[Event], bytes], allowed: Callable[[], bool]
     ) -> AsyncIterator[bytes]:
         """The events behind `after`, for as long as the watcher stays and is allowed to."""
         place.begun = True
@@ -158,11 +158,11 @@ class EventFeed:
         except TimeoutError:
             pass
 
-    def _give_up(self, place: Place) -> None:
+    def _give_up(self, place: StreamPlace) -> None:
         if not place.begun:
             self._leave(place)
 
-    def _leave(self, place: Place) -> None:
+    def _leave(self, place: StreamPlace) -> None:
         if place in self._places:
             self._places.discard(place)
             self._of_key[place.key_id] -= 1

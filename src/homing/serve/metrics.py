@@ -13,7 +13,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from homing.decide.reports.speakers import Cause
+from homing.decide.reports.speakers import UnknownSpeakerCause
 from homing.decide.sending.admission import Share
 from homing.model.alerts import AlertKind
 from homing.model.fleet import InstanceUrl, MoveKind
@@ -34,7 +34,7 @@ AlertCounts = Callable[[], Mapping[AlertKind, int]]
 _STATES = ("healthy", "suspect", "down", "misconfigured")
 
 
-class _Fleet(Collector):
+class _FleetCollector(Collector):
     """What is known of the fleet at the moment of a scrape."""
 
     def __init__(
@@ -101,7 +101,7 @@ class Metrics:
         self._webhooks = {result: webhooks.labels(result.value) for result in IntakeResult}
         told = "Requests of instances that cannot be told from others, by cause"
         self._unknown_senders = Counter("homing_unknown_senders_total", told, ["cause"], registry=self.registry)
-        for cause in Cause:
+        for cause in UnknownSpeakerCause:
             self._unknown_senders.labels(cause.value)
         self._syncs = Counter("homing_syncs_total", "Scheduled checks of the fleet", ["result"], registry=self.registry)
         for result in ("well", "attention", "failed"):
@@ -147,7 +147,7 @@ class Metrics:
         self, states: States, *, braked: Callable[[], bool], waiting: Callable[[], int], alerts: AlertCounts
     ) -> None:
         """Read these anew for every scrape: how each instance is judged, the brake, the sends that wait, alerts."""
-        self.registry.register(_Fleet(states, braked, waiting, alerts))
+        self.registry.register(_FleetCollector(states, braked, waiting, alerts))
 
     def sends_by_outcome(self) -> dict[str, float]:
         """How many sends were answered so far, by outcome."""

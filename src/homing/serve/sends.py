@@ -26,14 +26,25 @@ from homing.model.sends.content import Content, TextContent, words_of
 from homing.model.sends.messages import StoredAnswer
 from homing.model.sends.sending import NotSent, Outcome, Sent, Text, Unknown
 from homing.ports import Clock, Entropy, Routes, StoreUnavailable
-from homing.serve.bodies import SendBody
+from homing.serve.api.fields import Phone, Positive, Uuid
 from homing.serve.callers.access import Caller, allow, recognised
 from homing.serve.callers.keyring import Keyring
 from homing.serve.callers.rate_limits import RateLimits
 from homing.serve.callers.workspaces import Workspaces
-from homing.serve.content import content_of
+from homing.serve.content import ContentFields, content_of
 from homing.serve.http import problems, readable
 from homing.serve.metrics import Metrics
+
+
+class SendBody(ContentFields, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """A message to one chat, which is named by `contact_uuid` or by `phone`: a number in any form, or an address such
+    as `628…@c.us`, `…@g.us`, `…@lid`, `…@newsletter` and `status@broadcast`."""
+
+    account_uuid: Uuid
+    workspace_id: Positive | None = None
+    contact_uuid: Uuid | None = None
+    phone: Phone | None = None
+
 
 log = structlog.get_logger("homing")
 
@@ -44,7 +55,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """An HTTP answer, ready to be written."""
 
     status: int
@@ -95,7 +106,7 @@ class SendEndpoint:
         for task in self._driving:
             task.cancel()
 
-    async def answer(self, raw: bytes, authorization: str | None, key: str | None) -> Answer:
+    async def answer(self, raw: bytes, authorization: str | None, key: str | None) -> HttpAnswer:
         """The answer to one send; every way that it can fail is an answer too."""
         try:
             caller = await recognised(self._keyring, authorization)
@@ -106,7 +117,7 @@ class SendEndpoint:
         answer.headers.update(charged.headers)
         return answer
 
-    async def _of(self, caller: Caller, raw: bytes, key: str | None) -> Answer:
+    async def _of(self, caller: Caller, raw: bytes, key: str | None) -> HttpAnswer:
         began_s = self._clock.monotonic()
         try:
             allow(caller, Scope.SEND)
@@ -266,12 +277,12 @@ def _answer(text: Text, outcome: Outcome, took_s: float) -> StoredAnswer:
             return StoredAnswer(document["status"], document | waiting)
 
 
-def _told(answer: StoredAnswer) -> Answer:
+def _told(answer: StoredAnswer) -> HttpAnswer:
     media_type = problems.PROBLEM_JSON if "code" in answer.body else problems.JSON
     headers = problems.retry_after(answer.status, answer.body.get("retry_after_s"))
-    return Answer(answer.status, _encode(answer.body), headers, media_type)
+    return HttpAnswer(answer.status, _encode(answer.body), headers, media_type)
 
 
-def _problem(problem: Problem) -> Answer:
+def _problem(problem: Problem) -> HttpAnswer:
     told = problems.document(problem, success=False)
-    return Answer(told["status"], _encode(told), problems.headers(problem), problems.PROBLEM_JSON)
+    return HttpAnswer(told["status"], _encode(told), problems.headers(problem), problems.PROBLEM_JSON)

@@ -16,7 +16,7 @@ from homing.ports import (
     WriteProof,
 )
 from homing.ports.doubts import RestartClaims
-from homing.ports.logins import Logins
+from homing.ports.logins import LoginStore
 from homing.store.db.database import Database
 
 
@@ -37,4 +37,4 @@ class Stores:
     audit: Audit
     proof: WriteProof
     restart_claims: RestartClaims
-    logins: Logins
+    logins: LoginStore

@@ -8,7 +8,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "unknown-field-passed-over",
         "a field that nobody knows is passed over instead of refused",
-        "homing/serve/bodies.py",
+        "homing/serve/api/directory/contacts.py",
         "class ContactBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):",
         "class ContactBody(msgspec.Struct, frozen=True):",
         _DESCRIBED,

@@ -98,8 +98,8 @@ DEFECTS: tuple[Defect, ...] = (
         "older-login-opens",
         "an older copy of a login opens as if it were the newest",
         "homing/store/vault/sealing.py",
-        'return Place("login, version", storable(session_id), str(version))',
-        'return Place("login, version", storable(session_id), "0")',
+        'return SealedPlace("login, version", storable(session_id), str(version))',
+        'return SealedPlace("login, version", storable(session_id), "0")',
         (tests("contract/test_vault.py", "contract/test_vault_keys.py"),),
     ),
     Defect(

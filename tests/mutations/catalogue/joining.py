@@ -61,7 +61,7 @@ DEFECTS: tuple[Defect, ...] = (
         "a session whose start was not answered is started on another instance too",
         "homing/decide/starting/first_place.py",
         "            return Unclear(str(fault))\n        case Phase.REQUEST_REJECTED",
-        "            return Elsewhere(str(fault))\n        case Phase.REQUEST_REJECTED",
+        "            return TryElsewhere(str(fault))\n        case Phase.REQUEST_REJECTED",
         _CREATE,
     ),
     Defect(

@@ -27,8 +27,8 @@ DEFECTS: tuple[Defect, ...] = (
         "a-logout-is-not-followed",
         "a session that is logged out stays disconnected for ever",
         "homing/decide/starting/linking.py",
-        '"LOGOUT": Sign.ENDED,',
-        '"LOGGED_OFF": Sign.ENDED,',
+        '"LOGOUT": LinkSign.ENDED,',
+        '"LOGGED_OFF": LinkSign.ENDED,',
         _LINKING,
     ),
     Defect(

@@ -69,8 +69,8 @@ DEFECTS: tuple[Defect, ...] = (
         "restores-what-was-granted",
         "a restarted instance takes back what was granted to others meanwhile",
         "homing/instance/opening.py",
-        "[Wanted(at.session_id, None, at.epoch + 1) for at in still]",
-        "[Wanted(at.session_id, None, None) for at in still]",
+        "[OpenRequest(at.session_id, None, at.epoch + 1) for at in still]",
+        "[OpenRequest(at.session_id, None, None) for at in still]",
         _HOST,
     ),
     Defect(
@@ -87,7 +87,7 @@ DEFECTS: tuple[Defect, ...] = (
         "homing/instance/session/sending.py",
         "            self._unsent.append(under_way)\n            if self._over",
         "            self._unsent.append(under_way)\n"
-        "            under_way.settle(Sent(under_way.message.message_id))\n            if self._over",
+        "            under_way.settle(EngineSent(under_way.message.message_id))\n            if self._over",
         (*_HOST, *_RESERVING),
     ),
     Defect(

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from homing.cli.sources.gateway import Gateway, path
+from homing.cli.sources.gateway import GatewayClient, path
 from homing.cli.sources.source import gateway, source
 from homing.cli.terminal import pairing
 from homing.cli.terminal.options import (
@@ -364,7 +364,7 @@ def qr(
         )
 
 
-def _follow(asked: Gateway, wanted: Row, *, wait: bool, timeout_s: float, as_json: bool) -> None:
+def _follow(asked: GatewayClient, wanted: Row, *, wait: bool, timeout_s: float, as_json: bool) -> None:
     """Shows the account when its move is over, or what was asked for if nobody waits."""
     if not wait:
         if as_json:

@@ -5,11 +5,11 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from homing.cli.sources.gateway import Gateway, path
+from homing.cli.sources.gateway import GatewayClient, path
 from homing.cli.sources.source import gateway
 from homing.cli.terminal.options import AsJson
 from homing.cli.terminal.output import note, print_facts, print_json
-from homing.cli.terminal.stops import ATTENTION, DONE, CannotStart, NeedsAttention, Refused
+from homing.cli.terminal.stops import ATTENTION, DONE, CannotStart, NeedsAttention, RequestRefused
 
 SEND_TIMEOUT_S = 90.0
 """A gateway answers within its send deadline, or within WHATSAPP_TIMEOUT where nothing may be repeated."""
@@ -49,20 +49,20 @@ def send(
     return DONE if status == 200 else ATTENTION
 
 
-def _sender(asked: Gateway, account: str, workspace: int | None) -> dict[str, Any]:
+def _sender(asked: GatewayClient, account: str, workspace: int | None) -> dict[str, Any]:
     if workspace is not None and not account.isdecimal():
         return {"account_uuid": account, "workspace_id": workspace}
     found = asked.get(path("accounts", account))
     return {"account_uuid": found["uuid"], "workspace_id": workspace or found["workspace_id"]}
 
 
-def _sent(asked: Gateway, body: dict[str, Any], key: str | None) -> tuple[int, dict[str, Any]]:
+def _sent(asked: GatewayClient, body: dict[str, Any], key: str | None) -> tuple[int, dict[str, Any]]:
     """The status and document of an outcome, whichever it was. A request that was refused as such raises."""
     headers = {} if key is None else {"Idempotency-Key": key}
     try:
         answer = asked.ask("POST", "/messages/send", body, headers=headers, timeout_s=SEND_TIMEOUT_S)
         return answer.status, answer.document
-    except Refused as refused:
+    except RequestRefused as refused:
         if "message_uuid" not in refused.document:
             raise
         return refused.status, dict(refused.document)

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
-from homing.cli.sources.gateway import Gateway, path
+from homing.cli.sources.gateway import GatewayClient, path
 from homing.cli.sources.source import gateway, source
 from homing.cli.terminal.options import AccountRef, After, AsJson, InstanceRef, Kind, Labels, Limit, Name, labels
 from homing.cli.terminal.output import (
@@ -288,7 +288,7 @@ _MOVES: Columns = {
 }
 
 
-def number_of(asked: Gateway, instance: str) -> int:
+def number_of(asked: GatewayClient, instance: str) -> int:
     """An instance's number, by its number or its address."""
     from homing.model.urls import normal
 

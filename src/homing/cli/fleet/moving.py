@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from homing.cli.fleet.instances import number_of
-from homing.cli.sources.gateway import Gateway, path
+from homing.cli.sources.gateway import GatewayClient, path
 from homing.cli.sources.source import Document, gateway, source_of_truth
 from homing.cli.terminal.options import AsJson, InstanceRef
 from homing.cli.terminal.output import Columns, note, print_json, print_rows
@@ -123,7 +123,7 @@ def rebalance(
 # --- draining -------------------------------------------------------------------------------------------------
 
 
-def _emptied(asked: Gateway, number: int, begun: Document, timeout_s: float) -> Document:
+def _emptied(asked: GatewayClient, number: int, begun: Document, timeout_s: float) -> Document:
     """How far it is when nothing moves any more, or when the time is over."""
     newest, total = begun, begun["remaining"]
 
@@ -141,7 +141,7 @@ def _emptied(asked: Gateway, number: int, begun: Document, timeout_s: float) -> 
     return newest
 
 
-def _progress(asked: Gateway, number: int) -> Document | None:
+def _progress(asked: GatewayClient, number: int) -> Document | None:
     """How far it is; None if somebody lets the instance take sessions again."""
     progress: Document | None = asked.get(path("instances", number))["draining"]
     return progress
@@ -197,7 +197,7 @@ def _show_plan(plan: Document) -> None:
     print(f"{plan['reason'][:1].upper()}{plan['reason'][1:]}.")
 
 
-def _carried_out(asked: Gateway, moves: Sequence[dict[str, Any]], timeout_s: float) -> list[dict[str, Any]]:
+def _carried_out(asked: GatewayClient, moves: Sequence[dict[str, Any]], timeout_s: float) -> list[dict[str, Any]]:
     """Waits until each move came about or was given up; those that did not come about, with their reasons."""
     pending = {move["account_id"]: move for move in moves}
     stuck: list[dict[str, Any]] = []
@@ -213,7 +213,9 @@ def _carried_out(asked: Gateway, moves: Sequence[dict[str, Any]], timeout_s: flo
     return stuck + [move | {"reason": "it was still on its way when the time was over"} for move in pending.values()]
 
 
-def _look_after(asked: Gateway, account: int, pending: dict[int, dict[str, Any]], stuck: list[dict[str, Any]]) -> None:
+def _look_after(
+    asked: GatewayClient, account: int, pending: dict[int, dict[str, Any]], stuck: list[dict[str, Any]]
+) -> None:
     ended = move_ended(asked.get(path("accounts", account)), pending[account]["from_url"], None)
     if ended is None:
         return

@@ -13,9 +13,9 @@ from homing.cli.terminal.output import print_json
 from homing.cli.terminal.stops import ATTENTION, DONE, INTERRUPTED, CannotStart
 
 if TYPE_CHECKING:
-    from homing.lab.chaos.faults.kind import Kind
+    from homing.lab.chaos.faults.kind import FaultKind
     from homing.lab.chaos.run import Orders
-    from homing.lab.chaos.stage import Wanted
+    from homing.lab.chaos.stage import StageOrder
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600}
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
@@ -72,7 +72,7 @@ def chaos(
     """
     from homing.lab.chaos import command
     from homing.lab.chaos.run import SOAK_PAUSE_S, Orders
-    from homing.lab.chaos.stage import SQLITE, Wanted
+    from homing.lab.chaos.stage import SQLITE, StageOrder
 
     if faults == "list":
         _list(_named("all"), as_json=as_json)
@@ -80,7 +80,7 @@ def chaos(
     orders = Orders(_named(faults), repeats, for_s, rate, seed)
     if soak is not None:
         orders = replace(orders, repeats=None, for_s=_seconds(soak), pause_s=SOAK_PAUSE_S, soak=True)
-    wanted = Wanted(
+    wanted = StageOrder(
         database=database,
         gateways=gateways or (1 if database == SQLITE else 2),
         instances=instances,
@@ -92,7 +92,7 @@ def chaos(
     return _played(wanted, orders, as_json=as_json)
 
 
-def _played(wanted: "Wanted", orders: "Orders", *, as_json: bool) -> int:
+def _played(wanted: "StageOrder", orders: "Orders", *, as_json: bool) -> int:
     """The exit code. Raises CannotStart."""
     from homing.demo.plan import Unworkable
     from homing.lab.chaos import command
@@ -110,7 +110,7 @@ def _played(wanted: "Wanted", orders: "Orders", *, as_json: bool) -> int:
     return DONE if results.kept else ATTENTION
 
 
-def _named(faults: str) -> "list[Kind]":
+def _named(faults: str) -> "list[FaultKind]":
     """Raises CannotStart."""
     from homing.lab.chaos.faults.kinds import KINDS
 
@@ -121,7 +121,7 @@ def _named(faults: str) -> "list[Kind]":
     return [KINDS[name] for name in names]
 
 
-def _list(kinds: "list[Kind]", *, as_json: bool) -> None:
+def _list(kinds: "list[FaultKind]", *, as_json: bool) -> None:
     if as_json:
         print_json(
             [{"fault": kind.name, "does": kind.does, "within_s": kind.within_s, "needs": kind.takes} for kind in kinds]

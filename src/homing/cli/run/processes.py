@@ -112,7 +112,7 @@ def instance(
         raise CannotStart(f"There is no log level {log_level!r}; it is one of debug, info, warning, error")
     known = settings(**({"homing_database_url": database} if database else {}))
     key = _opening_key(api_key or known.api_key, host)
-    from homing.instance.notify.settings import Misconfigured, gateway_settings
+    from homing.instance.notify.settings import InstanceMisconfigured, gateway_settings
     from homing.instance.policy import HostPolicy
     from homing.instance.run import InstanceSettings
 
@@ -125,7 +125,7 @@ def instance(
             journal_folder=data,
             restore=restore_from_gateway,
         )
-    except Misconfigured as error:
+    except InstanceMisconfigured as error:
         raise CannotStart(str(error)) from error
     hosting = InstanceSettings(
         whatsapp_address=whatsapp,
@@ -145,7 +145,7 @@ def instance(
 def _host(known: "Settings", hosting: "InstanceSettings", log_level: str) -> int:
     import uvloop
 
-    from homing.instance.notify.settings import Misconfigured
+    from homing.instance.notify.settings import InstanceMisconfigured
     from homing.instance.run import AddressTaken
     from homing.model.instances.vault import VaultSealed
     from homing.ports import StoreUnavailable
@@ -155,7 +155,7 @@ def _host(known: "Settings", hosting: "InstanceSettings", log_level: str) -> int
     logs.configure(log_level, "text", background=True, libraries=log_level)
     try:
         uvloop.run(_hosted(known, hosting))
-    except (AddressTaken, Misconfigured) as error:
+    except (AddressTaken, InstanceMisconfigured) as error:
         raise CannotStart(str(error)) from error
     except StoreUnavailable as error:
         raise NeedsAttention(f"The instance did not start within HOMING_DATABASE_WAIT: {error}") from error
@@ -223,11 +223,11 @@ def demo(
     if as_json and not story:
         raise CannotStart("--json is for the result of --story; --state-file tells programs of a demo that stays up")
     from homing.demo.command import run
-    from homing.demo.plan import Plan, Unworkable
+    from homing.demo.plan import DemoPlan, Unworkable
 
     try:
         return run(
-            Plan(
+            DemoPlan(
                 accounts=accounts,
                 contacts=contacts,
                 instances=instances,

@@ -17,7 +17,7 @@ from homing.cli.terminal.stops import ATTENTION, DONE, CannotStart, NeedsAttenti
 if TYPE_CHECKING:
     from homing.lab.sim.exhaustive.rules import Setting
     from homing.lab.sim.exhaustive.search import Searched
-    from homing.lab.sim.trial.judging.report import Report
+    from homing.lab.sim.trial.judging.report import RunsReport
     from homing.lab.sim.trial.trial import Run
 
 app = App(name="sim", help="Prove the promises: disasters from a seed, and every order of events in a small world.")
@@ -179,7 +179,7 @@ def _progress(seeds: int, *, quiet: bool) -> Any:
     if quiet or not sys.stderr.isatty():
         return lambda _: None
 
-    def told(report: "Report") -> None:
+    def told(report: "RunsReport") -> None:
         done = len(report.verdicts)
         bar = "█" * (30 * done // seeds)
         speed = done / report.wall_s if report.wall_s else 0.0
@@ -189,7 +189,7 @@ def _progress(seeds: int, *, quiet: bool) -> Any:
     return told
 
 
-def _print_report(report: "Report") -> None:
+def _print_report(report: "RunsReport") -> None:
     if sys.stderr.isatty():
         print(file=sys.stderr)
     for seed in sorted({seed for seed, _ in report.violations}):
@@ -209,7 +209,7 @@ def _print_report(report: "Report") -> None:
     )
 
 
-def _print_failing(report: "Report", seed: int) -> None:
+def _print_failing(report: "RunsReport", seed: int) -> None:
     print(f"seed {seed} fails, at {_commit()}:")
     for violation in report.verdicts[seed].violations[:5]:
         print(f"  {violation.at_s:7.3f} {violation.checker}: {violation.what}")

@@ -12,7 +12,7 @@ from sqlalchemy import URL
 
 from homing.cli.sources.source import Document
 from homing.cli.terminal.acting import act
-from homing.cli.terminal.amounts import Rate
+from homing.cli.terminal.amounts import RateAmount
 from homing.cli.terminal.stops import CannotStart, NeedsAttention, problem
 from homing.compose import open_exits, open_stores
 from homing.compose.waiting import until_there
@@ -24,7 +24,7 @@ from homing.flows.failover.exits import Exited
 from homing.flows.moves.move_jobs import KIND as REHOME
 from homing.model.access import Key, RateLimit, Scope
 from homing.model.alerts import Alert, Subject
-from homing.model.audit import Entry, Verdict, carrying_out
+from homing.model.audit import ChainVerdict, Entry, carrying_out
 from homing.model.errors import Problem
 from homing.model.fleet import (
     Account,
@@ -54,7 +54,16 @@ from homing.ports import (
     StoreUnavailable,
     WorkspaceChanges,
 )
-from homing.serve import audit_views, fleet_views, logs, schedule_view, views
+from homing.serve import logs
+from homing.serve.api.directory.account_shapes import account_view
+from homing.serve.api.directory.contacts import contact_view
+from homing.serve.api.directory.keys import key_view
+from homing.serve.api.directory.workspaces import workspace_view
+from homing.serve.api.fleet.instance_shapes import exited_view, instance_view, judge
+from homing.serve.api.fleet.moves import move_view
+from homing.serve.api.fleet.schedules import schedule_view
+from homing.serve.api.listing import page_of
+from homing.serve.api.watching.audit import entry_view, verdict_view
 from homing.serve.callers.keyring import new_key, new_secret, to_come
 from homing.serve.callers.workspaces import Workspaces, region_of
 from homing.serve.http import problems
@@ -87,12 +96,12 @@ class DatabaseSource:
                 _workspace(workspace), Page(after, limit), instance_url=_url(instance_url), status=wanted
             )
         )
-        shown = [views.account(row, alerts[Subject.session(row.session_id)], now=SystemClock().now()) for row in rows]
-        return _plain(views.page(shown, limit))
+        shown = [account_view(row, alerts[Subject.session(row.session_id)], now=SystemClock().now()) for row in rows]
+        return _plain(page_of(shown, limit))
 
     def account(self, ref: str) -> Document:
         found, alerts = self._ask_beside_alerts(lambda directory: _account(directory, ref))
-        return _plain(views.account(found, alerts[Subject.session(found.session_id)], now=SystemClock().now()))
+        return _plain(account_view(found, alerts[Subject.session(found.session_id)], now=SystemClock().now()))
 
     def capabilities(self, ref: str) -> Document | None:  # noqa: ARG002
         """Instances declare them to a gateway, and nobody asks one here."""
@@ -100,7 +109,7 @@ class DatabaseSource:
 
     def contacts(self, *, workspace: int | None, after: int, limit: int) -> Document:
         rows = self._ask(lambda directory: directory.contacts(_workspace(workspace), Page(after, limit)))
-        return _plain(views.page([views.contact(row) for row in rows], limit))
+        return _plain(page_of([contact_view(row) for row in rows], limit))
 
     def create_contact(
         self, *, workspace: int | None, phone: str, name: str, uuid: str | None, id: int | None
@@ -119,7 +128,7 @@ class DatabaseSource:
                 named, WorkspaceId(workspace), number.digits, name, as_written=number.written, id=id
             )
 
-        return _plain(views.contact(self._ask(ask)))
+        return _plain(contact_view(self._ask(ask)))
 
     def workspaces(self) -> Document:
         rows = self._ask(lambda directory: directory.workspaces())
@@ -143,7 +152,7 @@ class DatabaseSource:
         return self._workspace_view(changed or _no_workspace(number))
 
     def _workspace_view(self, workspace: Workspace) -> Document:
-        return _plain(views.workspace(workspace, self._settings.homing_default_region))
+        return _plain(workspace_view(workspace, self._settings.homing_default_region))
 
     def instances(self) -> Document:
         async def story() -> tuple[list[InstanceLoad], list[Incarnation], Standing]:
@@ -176,7 +185,7 @@ class DatabaseSource:
             found = SessionId(session) if session is not None else None
             return list(await directory.moves(None, Page(after, limit), session_id=found, kind=wanted))
 
-        return _plain(views.page([fleet_views.move(row) for row in self._ask(ask)], limit))
+        return _plain(page_of([move_view(row) for row in self._ask(ask)], limit))
 
     def exited(self, url: str, incarnation: str | None) -> Document:
         boot = IncarnationId(incarnation) if incarnation is not None else None
@@ -192,7 +201,7 @@ class DatabaseSource:
             except StoreUnavailable as error:
                 raise NeedsAttention(_as_sentence(error)) from error
 
-        return _plain(fleet_views.exited(told(story)))
+        return _plain(exited_view(told(story)))
 
     def schedules(self) -> Document:
         async def story() -> list[ScheduleRecord]:
@@ -200,14 +209,14 @@ class DatabaseSource:
                 return await stores.schedules.schedules()
 
         now = SystemClock().now()
-        return _plain({"data": [schedule_view.shown(record, now) for record in told(story)], "next": None})
+        return _plain({"data": [schedule_view(record, now) for record in told(story)], "next": None})
 
     def keys(self) -> Document:
         keys = self._ask(lambda directory: directory.keys())
         return {"data": [_key_view(key) for key in keys], "next": None}
 
     def create_key(
-        self, *, workspace: int | None, scope: str, name: str, expires_at: datetime | None, rate: Rate | None
+        self, *, workspace: int | None, scope: str, name: str, expires_at: datetime | None, rate: RateAmount | None
     ) -> Document:
         key, secret = new_key(
             SystemEntropy(),
@@ -250,14 +259,14 @@ class DatabaseSource:
             async with open_stores(self._settings) as stores:
                 return await stores.audit.page(Page(after, limit), action=action, subject=subject, key_id=key_id)
 
-        return _plain(views.page([audit_views.entry(row) for row in told(story)], limit))
+        return _plain(page_of([entry_view(row) for row in told(story)], limit))
 
     def verify_audit(self) -> Document:
-        async def story() -> Verdict:
+        async def story() -> ChainVerdict:
             async with open_stores(self._settings) as stores:
                 return await Auditing(stores.audit, SystemClock(), self._settings.audit_keys).verify()
 
-        return _plain(audit_views.verdict(told(story)))
+        return _plain(verdict_view(told(story)))
 
     def _ask_beside_alerts(self, ask: Callable[[Directory], Awaitable[T]]) -> tuple[T, "Standing"]:
         async def story() -> tuple[T, Standing]:
@@ -356,10 +365,10 @@ def _no_key(key_id: str) -> NoReturn:
 
 
 def _key_view(key: Key, secret: str = "") -> Document:
-    return _plain(views.key(key, secret, now=SystemClock().now()))
+    return _plain(key_view(key, secret, now=SystemClock().now()))
 
 
-def _limit(rate: Rate | None) -> RateLimit | None:
+def _limit(rate: RateAmount | None) -> RateLimit | None:
     return None if rate is None else RateLimit(**rate)
 
 
@@ -378,8 +387,8 @@ def _region(given: str) -> str:
 
 
 def _unasked(load: InstanceLoad, boot: Incarnation | None, alerts: Sequence[Alert]) -> Document:
-    shown = fleet_views.instance(load, InstanceHealth(Capabilities()), alerts)
-    fleet_views.judge(shown, None, boot)
+    shown = instance_view(load, InstanceHealth(Capabilities()), alerts)
+    judge(shown, None, boot)
     return _plain(shown) | _NOT_ASKED
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from homing.cli.terminal.stops import CannotStart, NeedsAttention, Refused
+from homing.cli.terminal.stops import CannotStart, NeedsAttention, RequestRefused
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection
@@ -19,7 +19,7 @@ _ANSWER_MAX_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class GatewayAnswer:
     """What a gateway said to a request that it accepted."""
 
     status: int
@@ -27,7 +27,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Gateway:
+class GatewayClient:
     """One gateway, by its address and a key."""
 
     url: str
@@ -55,7 +55,7 @@ class Gateway:
         *,
         headers: Mapping[str, str] | None = None,
         timeout_s: float = ANSWER_TIMEOUT_S,
-    ) -> Answer:
+    ) -> GatewayAnswer:
         """The answer to a request under /api/v1.
 
         Raises Refused with the gateway's problem document, CannotStart if nobody could be asked, and NeedsAttention
@@ -116,7 +116,7 @@ class Gateway:
             **more,
         }
 
-    def _read(self, status: int, raw: bytes) -> Answer:
+    def _read(self, status: int, raw: bytes) -> GatewayAnswer:
         try:
             document = json.loads(raw) if raw else {}
         except ValueError:
@@ -126,8 +126,8 @@ class Gateway:
                 f"{self.url} answered {status} with something that is no JSON object; is it a Homing gateway?"
             )
         if status >= 300:
-            raise Refused(status, document)
-        return Answer(status, document)
+            raise RequestRefused(status, document)
+        return GatewayAnswer(status, document)
 
 
 def path(*parts: object) -> str:

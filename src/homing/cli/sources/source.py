@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from homing.cli.sources.gateway import SLOW_TIMEOUT_S, Gateway, path
-from homing.cli.terminal.amounts import Rate
+from homing.cli.sources.gateway import SLOW_TIMEOUT_S, GatewayClient, path
+from homing.cli.terminal.amounts import RateAmount
 from homing.cli.terminal.output import note
-from homing.cli.terminal.stops import CannotStart, Refused
+from homing.cli.terminal.stops import CannotStart, RequestRefused
 
 if TYPE_CHECKING:
     from homing.config import Settings
@@ -59,7 +59,7 @@ class Source(Protocol):
     def keys(self) -> Document: ...
 
     def create_key(
-        self, *, workspace: int | None, scope: str, name: str, expires_at: datetime | None, rate: Rate | None
+        self, *, workspace: int | None, scope: str, name: str, expires_at: datetime | None, rate: RateAmount | None
     ) -> Document: ...
 
     def change_key(self, key_id: str, changes: Mapping[str, Any]) -> Document: ...
@@ -78,7 +78,7 @@ class Source(Protocol):
 class GatewaySource:
     """Asks the gateway."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: GatewayClient) -> None:
         self._gateway = gateway
 
     def accounts(
@@ -95,7 +95,7 @@ class GatewaySource:
         """A gateway of the release before does not have them, and of a session that is nowhere there are none."""
         try:
             return self._gateway.get(path("accounts", ref, "capabilities"))
-        except Refused:
+        except RequestRefused:
             return None
 
     def contacts(self, *, workspace: int | None, after: int, limit: int) -> Document:
@@ -138,7 +138,7 @@ class GatewaySource:
         return self._gateway.get("/keys")
 
     def create_key(
-        self, *, workspace: int | None, scope: str, name: str, expires_at: datetime | None, rate: Rate | None
+        self, *, workspace: int | None, scope: str, name: str, expires_at: datetime | None, rate: RateAmount | None
     ) -> Document:
         body = {"name": name, "scope": scope, "workspace_id": workspace}
         given = {"expires_at": expires_at and expires_at.isoformat(), "rate_limit": rate}
@@ -198,7 +198,7 @@ def source_of_truth() -> Source:
     return source()
 
 
-def gateway(doing: str) -> Gateway:
+def gateway(doing: str) -> GatewayClient:
     """The gateway that the settings name; `doing` is what cannot be done without one."""
     known = settings()
     if not known.homing_api_url:
@@ -209,10 +209,10 @@ def gateway(doing: str) -> Gateway:
     return _gateway(known)
 
 
-def _gateway(known: "Settings") -> Gateway:
+def _gateway(known: "Settings") -> GatewayClient:
     if not known.homing_api_token:
         raise CannotStart(
             f"HOMING_API_URL names the gateway {known.homing_api_url}, but HOMING_API_TOKEN is not set: give it a key"
             " made with `homing keys create`"
         )
-    return Gateway(known.homing_api_url, known.homing_api_token)
+    return GatewayClient(known.homing_api_url, known.homing_api_token)

@@ -13,7 +13,7 @@ from homing.decide.knowledge.sync import Checked
 from homing.model.audit import carrying_out
 from homing.ports import StoreUnavailable
 from homing.serve import logs
-from homing.serve.sync_report import CHECKS_MAX, shown
+from homing.serve.api.fleet.sync import CHECKS_MAX, sync_view
 from homing.store.db.database import StoreMisconfigured
 
 
@@ -43,4 +43,4 @@ async def _run(settings: Settings, *, dry_run: bool, force: bool) -> dict[str, A
             report = await sync.run(
                 dry_run=dry_run, force=force, begin=lambda found: progress.update(task, total=found), tell=tell
             )
-    return shown(report, checks)
+    return sync_view(report, checks)

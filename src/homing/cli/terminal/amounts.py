@@ -10,7 +10,7 @@ _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3_600, "d": 86_400}
 NONE = "none"
 
 
-class Rate(TypedDict):
+class RateAmount(TypedDict):
     """So many requests in so many seconds."""
 
     requests: int
@@ -38,7 +38,7 @@ def moment(given: str) -> datetime | None:
     return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
-def rate(given: str) -> Rate | None:
+def rate(given: str) -> RateAmount | None:
     """How often: `600/min`, `10/s`, `5000/h`, `100/15m`; None for `none`."""
     if given == NONE:
         return None
@@ -46,4 +46,4 @@ def rate(given: str) -> Rate | None:
     per = per if per[:1].isdigit() else f"1{per}"
     if not requests.isdecimal() or not 1 <= int(requests) <= 1_000_000:
         raise CannotStart(f"{given!r} is no rate; write it as 600/min, 10/s or 5000/h")
-    return Rate(requests=int(requests), per_s=seconds(per))
+    return RateAmount(requests=int(requests), per_s=seconds(per))

@@ -34,7 +34,7 @@ class NeedsAttention(Stopped):
         super().__init__(sentence, ATTENTION, document)
 
 
-class Refused(Stopped):
+class RequestRefused(Stopped):
     """A problem document (RFC 9457): the gateway's, or the same said by the command itself."""
 
     document: Mapping[str, Any]
@@ -45,10 +45,12 @@ class Refused(Stopped):
         self.status = status
 
 
-def problem(status: int, code: str, detail: str) -> Refused:
+def problem(status: int, code: str, detail: str) -> RequestRefused:
     """The refusal that a gateway would answer with, from a command that asked the database itself."""
     title = code.replace("_", " ").capitalize()
-    return Refused(status, {"type": "about:blank", "title": title, "status": status, "code": code, "detail": detail})
+    return RequestRefused(
+        status, {"type": "about:blank", "title": title, "status": status, "code": code, "detail": detail}
+    )
 
 
 def _sentence(status: int, document: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from homing.cli.terminal.stops import Refused, Stopped
+from homing.cli.terminal.stops import RequestRefused, Stopped
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -56,7 +56,7 @@ def until(over: Callable[[], Any | None], timeout_s: float) -> Any | None:
 def _tried(over: Callable[[], Any | None]) -> Any | None:
     try:
         return over()
-    except Refused as refused:
+    except RequestRefused as refused:
         if refused.status < 500:
             raise
         return None

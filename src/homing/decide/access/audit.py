@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from homing.model.audit import Broken, Checkpoint, Entry, Mark, Verdict
+from homing.model.audit import Broken, ChainVerdict, Checkpoint, Entry, Mark
 
 BEGINNING = "0" * 64
 """What the first entry of all is tied to."""
@@ -184,7 +184,7 @@ class Walk:
             self._check_link(entry, entry.chain)
         self._last_id, self._previous = entry.id, entry.chain or self._previous
 
-    def end(self) -> Verdict:
+    def end(self) -> ChainVerdict:
         """What it came to."""
         removed = self._start.entries if self._start is not None else 0
         if self._head is not None:
@@ -194,7 +194,7 @@ class Walk:
                 self._note(self._last_id, "it is chained with a secret, and the head is signed without one")
             elif self._head.entries != removed + self._entries:
                 self._note(self._last_id, f"{self._head.entries} were chained, and {removed + self._entries} are known")
-        return Verdict(self._entries, self._waiting, self._unkeyed, removed, self._head, self._broken)
+        return ChainVerdict(self._entries, self._waiting, self._unkeyed, removed, self._head, self._broken)
 
     def _check_link(self, entry: Entry, chain: str) -> None:
         key = self._keys.find(entry.keyed_by)

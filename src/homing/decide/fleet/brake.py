@@ -4,18 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from homing.model.fleet import InstanceUrl
-from homing.model.instances.health import State
+from homing.model.instances.health import HealthState
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class JudgedInstance:
     """One instance as it was judged. `emptied`: nothing is placed on it, so that nothing depends on it.
 
     `unwell_since_s` is when it was last healthy; None while it is.
     """
 
     url: InstanceUrl
-    state: State
+    state: HealthState
     unwell_since_s: float | None
     emptied: bool = False
     engine_version: str | None = None
@@ -57,7 +57,7 @@ Brake = Clear | Engaged
 OPEN = Clear("nothing was looked at yet")
 
 
-def brake(seen: Sequence[Seen], now_s: float, policy: BrakePolicy, before: Brake = OPEN) -> Brake:
+def brake(seen: Sequence[JudgedInstance], now_s: float, policy: BrakePolicy, before: Brake = OPEN) -> Brake:
     """Whether moves must stop.
 
     It engages by how many fell ill within a short time. Once engaged it holds for as long as so many *are* ill, however
@@ -74,13 +74,13 @@ def brake(seen: Sequence[Seen], now_s: float, policy: BrakePolicy, before: Brake
     return Clear(_calm(ill, counted))
 
 
-def _ill(seen: Seen, now_s: float, policy: BrakePolicy, *, however_long: bool) -> bool:
-    if seen.state is State.HEALTHY:
+def _ill(seen: JudgedInstance, now_s: float, policy: BrakePolicy, *, however_long: bool) -> bool:
+    if seen.state is HealthState.HEALTHY:
         return False
     return however_long or seen.unwell_since_s is None or now_s - seen.unwell_since_s <= policy.within_s
 
 
-def _too_many(ill: Sequence[Seen], counted: Sequence[Seen], policy: BrakePolicy) -> str | None:
+def _too_many(ill: Sequence[JudgedInstance], counted: Sequence[JudgedInstance], policy: BrakePolicy) -> str | None:
     if len(ill) < policy.at_least or len(ill) <= policy.share * len(counted):
         return None
     return (
@@ -89,10 +89,10 @@ def _too_many(ill: Sequence[Seen], counted: Sequence[Seen], policy: BrakePolicy)
     )
 
 
-def _one_version(ill: Sequence[Seen], counted: Sequence[Seen], policy: BrakePolicy) -> str | None:
+def _one_version(ill: Sequence[JudgedInstance], counted: Sequence[JudgedInstance], policy: BrakePolicy) -> str | None:
     """All instances of one engine version, while another version is well: the version is sick, and so would be the
     next instance of it that its sessions are moved to."""
-    well = {each.engine_version for each in counted if each.state is State.HEALTHY and each.engine_version}
+    well = {each.engine_version for each in counted if each.state is HealthState.HEALTHY and each.engine_version}
     for version in sorted({each.engine_version for each in ill if each.engine_version}):
         sick = sum(each.engine_version == version for each in ill)
         of_it = sum(each.engine_version == version for each in counted)
@@ -101,7 +101,7 @@ def _one_version(ill: Sequence[Seen], counted: Sequence[Seen], policy: BrakePoli
     return None
 
 
-def _calm(ill: Sequence[Seen], counted: Sequence[Seen]) -> str:
+def _calm(ill: Sequence[JudgedInstance], counted: Sequence[JudgedInstance]) -> str:
     if not counted:
         return "no instance holds a session"
     return f"{len(ill)} of {len(counted)} instances became suspect or down lately"

@@ -12,7 +12,17 @@ from math import inf
 from typing import assert_never
 
 from homing.decide.fleet.leases import LeasePolicy
-from homing.model.instances.health import Beat, Gone, History, Judged, Local, Observed, Signal, Stall, State
+from homing.model.instances.health import (
+    Beat,
+    CallObservation,
+    Gone,
+    HealthHistory,
+    HealthJudgment,
+    HealthState,
+    Local,
+    Signal,
+    Stall,
+)
 from homing.model.instances.leases import Ended, Incarnation
 from homing.model.sends.faults import Phase
 
@@ -88,7 +98,7 @@ def signal_of(phase: Phase | None) -> Signal | None:
             assert_never(phase)
 
 
-def note(history: History, seen: Observed) -> History:
+def note(history: HealthHistory, seen: CallObservation) -> HealthHistory:
     """The history with one more observation. An answer makes what went wrong before it a thing of the past."""
     before = history.observed
     if seen.signal is Signal.ANSWERED:
@@ -97,7 +107,7 @@ def note(history: History, seen: Observed) -> History:
     return replace(history, observed=(*_thinned(before, seen), seen)[-KEPT:])
 
 
-def remember(history: History, judged: Judged) -> History:
+def remember(history: HealthHistory, judged: HealthJudgment) -> HealthHistory:
     """The history with what was made of it."""
     if history.state is judged.state and history.unwell_since_s == judged.unwell_since_s:
         return history  # and `since_s` is what it was
@@ -113,7 +123,7 @@ def ticked(
     return (*stalls, Stall(last_s, now_s))[-STALLS_KEPT:]
 
 
-def _thinned(before: tuple[Observed, ...], seen: Observed) -> tuple[Observed, ...]:
+def _thinned(before: tuple[CallObservation, ...], seen: CallObservation) -> tuple[CallObservation, ...]:
     same = [at for at, each in enumerate(before) if (each.signal, each.by_traffic) == (seen.signal, seen.by_traffic)]
     if len(same) < 2 or seen.at_s - before[same[-2]].at_s >= THIN_S:
         return before
@@ -123,25 +133,27 @@ def _thinned(before: tuple[Observed, ...], seen: Observed) -> tuple[Observed, ..
 # --- judging --------------------------------------------------------------------------------------------------
 
 
-def judge(history: History, beat: Beat | None, local: Local, now_s: float, policy: HealthPolicy) -> Judged:
+def judge(
+    history: HealthHistory, beat: Beat | None, local: Local, now_s: float, policy: HealthPolicy
+) -> HealthJudgment:
     """What the instance is now. `beat` is None for one that holds no lease: nothing can prove it gone."""
     counted = _counted(history.observed, beat, local, policy)
     failed = [each for each in counted if each.signal is not Signal.ANSWERED]
     gone = _gone(failed, beat, local, now_s, policy)
     if gone is not None:
-        return _judged(history, State.DOWN, gone[1], now_s, gone=gone[0])
+        return _judged(history, HealthState.DOWN, gone[1], now_s, gone=gone[0])
     if beat is None and _unreachable(failed, policy):
         reason = f"{_met(failed, now_s)}; it holds no lease, so that nothing proves it gone"
-        return _judged(history, State.DOWN, reason, now_s)
+        return _judged(history, HealthState.DOWN, reason, now_s)
     doubt = _doubt(failed, beat, local, now_s, policy)
     if doubt is not None:
         again_s = _look_again_s(failed, beat, now_s, policy)
-        return _judged(history, State.SUSPECT, doubt, now_s, look_again_s=again_s)
+        return _judged(history, HealthState.SUSPECT, doubt, now_s, look_again_s=again_s)
     answers = [each for each in counted if each.signal is Signal.ANSWERED]
-    if history.state is State.HEALTHY or len(answers) >= policy.answers_to_trust:
-        return _judged(history, State.HEALTHY, _well(answers, now_s), now_s)
+    if history.state is HealthState.HEALTHY or len(answers) >= policy.answers_to_trust:
+        return _judged(history, HealthState.HEALTHY, _well(answers, now_s), now_s)
     reason = f"nothing speaks against it now, but it has answered {len(answers)} of {policy.answers_to_trust} times"
-    return _judged(history, State.SUSPECT, reason, now_s)
+    return _judged(history, HealthState.SUSPECT, reason, now_s)
 
 
 def unsettled(local: Local, policy: HealthPolicy) -> str | None:
@@ -160,28 +172,30 @@ def unsettled(local: Local, policy: HealthPolicy) -> str | None:
 
 
 def _judged(
-    history: History,
-    state: State,
+    history: HealthHistory,
+    state: HealthState,
     reason: str,
     now_s: float,
     *,
     gone: Gone | None = None,
     look_again_s: float | None = None,
-) -> Judged:
+) -> HealthJudgment:
     since_s = history.since_s if state is history.state else now_s
     unwell_since_s = None
-    if state is not State.HEALTHY:
+    if state is not HealthState.HEALTHY:
         unwell_since_s = now_s if history.unwell_since_s is None else history.unwell_since_s
-    return Judged(state, since_s, reason, gone, unwell_since_s, look_again_s)
+    return HealthJudgment(state, since_s, reason, gone, unwell_since_s, look_again_s)
 
 
-def _counted(observed: Sequence[Observed], beat: Beat | None, local: Local, policy: HealthPolicy) -> list[Observed]:
+def _counted(
+    observed: Sequence[CallObservation], beat: Beat | None, local: Local, policy: HealthPolicy
+) -> list[CallObservation]:
     """What was met with the present boot, at times when we were awake ourselves."""
     began_s = -inf if beat is None else beat.began_at_s
     return [each for each in observed if each.at_s > began_s and not _our_fault(each, local, policy)]
 
 
-def _our_fault(seen: Observed, local: Local, policy: HealthPolicy) -> bool:
+def _our_fault(seen: CallObservation, local: Local, policy: HealthPolicy) -> bool:
     if seen.signal is Signal.ANSWERED:
         return False
     took_s = _REFUSAL_TAKES_S if seen.signal is Signal.REFUSED else policy.probe_timeout_s + _REFUSAL_TAKES_S
@@ -189,7 +203,7 @@ def _our_fault(seen: Observed, local: Local, policy: HealthPolicy) -> bool:
 
 
 def _gone(
-    failed: Sequence[Observed], beat: Beat | None, local: Local, now_s: float, policy: HealthPolicy
+    failed: Sequence[CallObservation], beat: Beat | None, local: Local, now_s: float, policy: HealthPolicy
 ) -> tuple[Gone, str] | None:
     if beat is None:
         return None
@@ -217,14 +231,16 @@ def _gone(
     return Gone.REFUSED, f"{refused}, and its heartbeat is {late_s:.2f} s overdue"
 
 
-def _refused_twice(failed: Sequence[Observed], policy: HealthPolicy) -> str | None:
+def _refused_twice(failed: Sequence[CallObservation], policy: HealthPolicy) -> str | None:
     refused = [each.at_s for each in failed if each.signal is Signal.REFUSED]
     if not refused or max(refused) - min(refused) < policy.refused_apart_s:
         return None
     return f"it refused connections twice, {max(refused) - min(refused):.2f} s apart"
 
 
-def _unanswering(failed: Sequence[Observed], boot: Incarnation, now_s: float, policy: HealthPolicy) -> str | None:
+def _unanswering(
+    failed: Sequence[CallObservation], boot: Incarnation, now_s: float, policy: HealthPolicy
+) -> str | None:
     """Only we cannot reach it, as long as it answers others: that is no reason to take its sessions from it."""
     silent = _strong(failed)
     if len(silent) < 2 or boot.answered_ago_s is None or boot.answered_ago_s < policy.unanswering_for_s:
@@ -242,7 +258,7 @@ def _unreadable(beat: Beat, local: Local, now_s: float, policy: HealthPolicy) ->
     return unsettled(local, policy)
 
 
-def _strong(failed: Sequence[Observed]) -> list[Observed]:
+def _strong(failed: Sequence[CallObservation]) -> list[CallObservation]:
     """What makes an instance suspect at once. A send may be slow because of one session; a probe may not."""
     return [
         each
@@ -251,13 +267,13 @@ def _strong(failed: Sequence[Observed]) -> list[Observed]:
     ]
 
 
-def _unreachable(failed: Sequence[Observed], policy: HealthPolicy) -> bool:
+def _unreachable(failed: Sequence[CallObservation], policy: HealthPolicy) -> bool:
     strong = _strong(failed)
     return len(strong) >= policy.unleased_count and strong[-1].at_s - strong[0].at_s >= policy.unleased_for_s
 
 
 def _doubt(
-    failed: Sequence[Observed], beat: Beat | None, local: Local, now_s: float, policy: HealthPolicy
+    failed: Sequence[CallObservation], beat: Beat | None, local: Local, now_s: float, policy: HealthPolicy
 ) -> str | None:
     worn_down = len(failed) >= policy.weak_count and failed[-1].at_s - failed[0].at_s >= policy.weak_for_s
     if _strong(failed) or worn_down:
@@ -269,7 +285,9 @@ def _doubt(
     return None
 
 
-def _look_again_s(failed: Sequence[Observed], beat: Beat | None, now_s: float, policy: HealthPolicy) -> float | None:
+def _look_again_s(
+    failed: Sequence[CallObservation], beat: Beat | None, now_s: float, policy: HealthPolicy
+) -> float | None:
     """When a refusal can be repeated, the heartbeat can be overdue, or the lease can have run out."""
     refused = [each.at_s for each in failed if each.signal is Signal.REFUSED]
     if refused and _refused_twice(failed, policy) is None:
@@ -283,7 +301,7 @@ def _look_again_s(failed: Sequence[Observed], beat: Beat | None, now_s: float, p
 # --- in words -------------------------------------------------------------------------------------------------
 
 
-def _met(failed: Sequence[Observed], now_s: float) -> str:
+def _met(failed: Sequence[CallObservation], now_s: float) -> str:
     worst = next((each for each in reversed(failed) if each.signal is Signal.REFUSED), failed[-1])
     since_s = now_s - failed[0].at_s
     match worst.signal:
@@ -304,7 +322,7 @@ def _heart(beat: Beat | None, local: Local, now_s: float, policy: HealthPolicy) 
     return f"its heartbeat came {_ago(beat)}, and its lease has {beat.incarnation.lease_left_s:.1f} s to run"
 
 
-def _well(answers: Sequence[Observed], now_s: float) -> str:
+def _well(answers: Sequence[CallObservation], now_s: float) -> str:
     return f"it answered {now_s - answers[-1].at_s:.1f} s ago" if answers else "nothing speaks against it"
 
 

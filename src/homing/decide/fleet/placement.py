@@ -17,7 +17,7 @@ STICKS_WITHIN = 0.10
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class PlacementRequest:
     """A session that needs a place.
 
     `from_url` is where it lived until now: it may stay if that is fit, unless it `leaves`. `to_url` is where an
@@ -55,11 +55,11 @@ def choose(
     unfit: Mapping[InstanceUrl, str] | None = None,
 ) -> Chosen | NoRoom:
     """A place for one session. `unfit` says of instances that must not be chosen what is wrong with them."""
-    return _Fleet(loads, unfit or {}).place(Wanted(SessionId(""), requires or {}, current))
+    return _PlacementFleet(loads, unfit or {}).place(PlacementRequest(SessionId(""), requires or {}, current))
 
 
 def choose_all(
-    wanted: Sequence[Wanted],
+    wanted: Sequence[PlacementRequest],
     loads: Sequence[Load],
     *,
     unfit: Mapping[InstanceUrl, str] | None = None,
@@ -70,7 +70,7 @@ def choose_all(
     `logins` is how many sessions may still log in on an instance now: rather than wait for its turn there, a session
     goes to the least used instance that can take it at once.
     """
-    fleet = _Fleet(loads, unfit or {}, logins)
+    fleet = _PlacementFleet(loads, unfit or {}, logins)
     return {each.session_id: fleet.place(each) for each in wanted}
 
 
@@ -98,7 +98,7 @@ def _counts(age_s: float, half_life_s: float) -> float:
 _Labels = frozenset[tuple[str, str]]
 
 
-class _Fleet:
+class _PlacementFleet:
     """What is used only grows, so that an order by it may be put right when it is looked at."""
 
     def __init__(
@@ -110,7 +110,7 @@ class _Fleet:
         self._by_labels: dict[_Labels, list[tuple[float, int, Room]]] = {}
         self._refused: dict[_Labels, NoRoom] = {}
 
-    def place(self, wanted: Wanted) -> Chosen | NoRoom:
+    def place(self, wanted: PlacementRequest) -> Chosen | NoRoom:
         if wanted.to_url is not None:
             return self._there(wanted, wanted.to_url)
         labels = frozenset(wanted.requires.items())
@@ -128,14 +128,14 @@ class _Fleet:
             return self._taken(soonest, wanted, why)
         return self._taken(best, wanted, f"{best.instance.url} is the least used of {len(fit)} that may hold it")
 
-    def _there(self, wanted: Wanted, url: InstanceUrl) -> Chosen | NoRoom:
+    def _there(self, wanted: PlacementRequest, url: InstanceUrl) -> Chosen | NoRoom:
         room = self._rooms.get(url)
         if room is None:
             return NoRoom(f"{url} is no instance that we know")
         why_not = self._why_not(room, frozenset(wanted.requires.items())) or room.full(wanted.sends_per_s)
         return NoRoom(f"{url} {why_not}") if why_not else self._taken(room, wanted, f"{url} was asked for")
 
-    def _home(self, wanted: Wanted, labels: _Labels) -> Room | None:
+    def _home(self, wanted: PlacementRequest, labels: _Labels) -> Room | None:
         """Where it lived until now, if it may stay there."""
         room = self._rooms.get(wanted.from_url) if wanted.from_url is not None and not wanted.leaves else None
         if room is None or self._why_not(room, labels) is not None or room.full(wanted.sends_per_s) is not None:
@@ -151,7 +151,7 @@ class _Fleet:
             heapify(known)
         return known
 
-    def _soonest(self, fit: list[tuple[float, int, Room]], wanted: Wanted) -> Room | None:
+    def _soonest(self, fit: list[tuple[float, int, Room]], wanted: PlacementRequest) -> Room | None:
         """The least used that can take it without waiting for a turn."""
         if self._logins is not None and not any(left > 0 for left in self._logins.values()):
             return None
@@ -161,14 +161,14 @@ class _Fleet:
     def _may_log_in(self, room: Room) -> bool:
         return self._logins is None or self._logins.get(room.instance.url, 0) > 0
 
-    def _taken(self, room: Room, wanted: Wanted, why: str) -> Chosen:
+    def _taken(self, room: Room, wanted: PlacementRequest, why: str) -> Chosen:
         said = room.said()
         room.take(wanted.sends_per_s)
         if self._logins is not None:
             self._logins[room.instance.url] = self._logins.get(room.instance.url, 0) - 1
         return Chosen(room.instance, f"{why}: {said}")
 
-    def _no_room(self, wanted: Wanted, labels: _Labels) -> NoRoom:
+    def _no_room(self, wanted: PlacementRequest, labels: _Labels) -> NoRoom:
         named = [
             f"{url} {self._why_not(room, labels) or room.full(wanted.sends_per_s) or 'is what it leaves'}"
             for url, room in self._rooms.items()
@@ -190,7 +190,7 @@ class _Fleet:
         return lacks(at, dict(labels))
 
 
-def _least_used(fit: list[tuple[float, int, Room]], wanted: Wanted) -> Room | None:
+def _least_used(fit: list[tuple[float, int, Room]], wanted: PlacementRequest) -> Room | None:
     while fit:
         used, number, room = fit[0]
         if room.used > used:
@@ -203,6 +203,6 @@ def _least_used(fit: list[tuple[float, int, Room]], wanted: Wanted) -> Room | No
     return min(takers, key=lambda room: (room.used, room.instance.id), default=None)
 
 
-def _takes(room: Room, wanted: Wanted) -> bool:
+def _takes(room: Room, wanted: PlacementRequest) -> bool:
     is_left = wanted.leaves and room.instance.url == wanted.from_url
     return not is_left and room.full(wanted.sends_per_s) is None

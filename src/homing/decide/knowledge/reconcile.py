@@ -42,7 +42,7 @@ class AtHome:
 
 
 @dataclass(frozen=True, slots=True)
-class Elsewhere:
+class PlacedElsewhere:
     """The record is wrong, and this is the change that corrects it."""
 
     change: Rebinding
@@ -96,7 +96,7 @@ class SetAside:
     reason: str
 
 
-Judgement = AtHome | Elsewhere | ComingUp | Unlinked | Contested | Absent | SetAside
+Judgement = AtHome | PlacedElsewhere | ComingUp | Unlinked | Contested | Absent | SetAside
 
 Claims = Mapping[InstanceUrl, ListedSession]
 
@@ -165,11 +165,11 @@ def _at_home(placement: Placement, home: InstanceUrl, holders: Claims) -> Judgem
     rivals = tuple(sorted(url for url in holders if url != home))
     if row.epoch is not None and row.epoch > placement.epoch:
         reason = f"{home} opened it again, under epoch {row.epoch}"
-        return Elsewhere(_change(placement, home, row.epoch, reason), rivals)
+        return PlacedElsewhere(_change(placement, home, row.epoch, reason), rivals)
     if placement.state is PlacementState.MOVING and row.epoch == placement.epoch:
         # Whoever brought it here did not stay to see it arrive.
         reason = f"it has arrived on {home}, under epoch {row.epoch}"
-        return Elsewhere(_change(placement, home, row.epoch, reason), rivals)
+        return PlacedElsewhere(_change(placement, home, row.epoch, reason), rivals)
     return AtHome(row, rivals, f"{home} has it, and it can send")
 
 
@@ -191,7 +191,7 @@ def _elsewhere(
         return ComingUp(url, row.status, f"{url} can send, but {' and '.join(others_present)} may have it too")
     reason = f"found on {url}; {_what_home_says(placement, listings)}"
     rivals = tuple(sorted(other for other in holders if other != url))
-    return Elsewhere(_change(placement, url, _next_epoch(placement, row), reason), rivals)
+    return PlacedElsewhere(_change(placement, url, _next_epoch(placement, row), reason), rivals)
 
 
 def _rightful(holders: Claims) -> tuple[InstanceUrl, ListedSession] | None:

@@ -132,7 +132,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class FleetVerdict:
     """The sentence that is read first, and the one below it."""
 
     tone: Tone
@@ -141,7 +141,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class FleetConditions:
     """What a verdict depends on beside the sessions. Texts are reasons; None: it is not so."""
 
     braked: str | None = None
@@ -150,22 +150,24 @@ class Surroundings:
     moves_last_hour: int | None = None
 
 
-def verdict(counts: Counts, around: Surroundings) -> Verdict:
+def verdict(counts: Counts, around: FleetConditions) -> FleetVerdict:
     """Whether anything is wrong, what is done about it, and whether somebody has to act."""
     if around.directory_away is not None:
         more = "Nothing is granted until it is back and one lease has passed. This is what was known last."
-        return Verdict(Tone.BAD, "The database is away. Sends on known routes go on.", more)
+        return FleetVerdict(Tone.BAD, "The database is away. Sends on known routes go on.", more)
     if around.braked is not None:
         more = f"More likely it is us, or something they share. {_cannot(counts)}"
-        return Verdict(Tone.WARN, f"Nothing is moved: {_sentence(around.braked)}", more)
+        return FleetVerdict(Tone.WARN, f"Nothing is moved: {_sentence(around.braked)}", more)
     if counts.total == 0:
-        return Verdict(Tone.OFF, "There are no sessions yet.", "Create an account, or adopt a gateway that has some.")
+        return FleetVerdict(
+            Tone.OFF, "There are no sessions yet.", "Create an account, or adopt a gateway that has some."
+        )
     if counts.cannot_send == 0:
-        return Verdict(Tone.OK, _all_well(counts), _quiet(counts, around))
+        return FleetVerdict(Tone.OK, _all_well(counts), _quiet(counts, around))
     said = _cannot(counts)
     if not around.automation:
-        return Verdict(Tone.BAD, f"{said} Homing brings none of them back.", "HOMING_AUTO_REHOME is off.")
-    return Verdict(Tone.BAD if counts[Group.NEEDS_YOU] else Tone.BUSY, said, _who(counts))
+        return FleetVerdict(Tone.BAD, f"{said} Homing brings none of them back.", "HOMING_AUTO_REHOME is off.")
+    return FleetVerdict(Tone.BAD if counts[Group.NEEDS_YOU] else Tone.BUSY, said, _who(counts))
 
 
 def _all_well(counts: Counts) -> str:
@@ -180,7 +182,7 @@ def _all(total: int) -> str:
     return "The one session is" if total == 1 else f"All {total:,} sessions are"
 
 
-def _quiet(counts: Counts, around: Surroundings) -> str:
+def _quiet(counts: Counts, around: FleetConditions) -> str:
     moved = around.moves_last_hour
     told = [_are(counts[Group.STOPPED], "stopped")] if counts[Group.STOPPED] else []
     if moved is not None:

@@ -16,9 +16,9 @@ from homing.decide.knowledge.reconcile import (
     AtHome,
     ComingUp,
     Contested,
-    Elsewhere,
     Judgement,
     Observations,
+    PlacedElsewhere,
     SetAside,
     Unlinked,
 )
@@ -39,7 +39,7 @@ FRESH_FOR = timedelta(minutes=1)
 """What was verified this recently is skipped, unless forced."""
 
 
-class Result(StrEnum):
+class SyncResult(StrEnum):
     """What became of one session in a sync.
 
     `failed`: every instance answered and none can send for it. `unreachable`: its instance did not answer, or another
@@ -62,7 +62,7 @@ class Checked:
     phone: str
     session_id: SessionId
     old_url: InstanceUrl | None
-    result: Result
+    result: SyncResult
     reason: str
     change: Rebinding | None = None
     rivals: tuple[InstanceUrl, ...] = ()
@@ -142,25 +142,25 @@ def passing(route: Route, observed: Observations) -> bool:
 
 def _concluded(
     route: Route, judgement: Judgement, observed: Observations, seen_before: bool
-) -> tuple[Result, str, Rebinding | None]:
+) -> tuple[SyncResult, str, Rebinding | None]:
     match judgement:
         case AtHome(reason=reason):
-            return Result.VERIFIED, reason, None
-        case Elsewhere(change=change) if passing(route, observed) and not seen_before:
-            return Result.SKIPPED, f"{change.reason}: to be seen once more before it counts", None
-        case Elsewhere(change=change):
-            return Result.UPDATED, change.reason, change
+            return SyncResult.VERIFIED, reason, None
+        case PlacedElsewhere(change=change) if passing(route, observed) and not seen_before:
+            return SyncResult.SKIPPED, f"{change.reason}: to be seen once more before it counts", None
+        case PlacedElsewhere(change=change):
+            return SyncResult.UPDATED, change.reason, change
         case ComingUp(url=url, reason=reason):
             at_home = url == route.placement.instance_url
-            return Result.VERIFIED if at_home else Result.SKIPPED, reason, None
+            return SyncResult.VERIFIED if at_home else SyncResult.SKIPPED, reason, None
         case Unlinked(never_linked=True, reason=reason):
-            return Result.SKIPPED, reason, None
+            return SyncResult.SKIPPED, reason, None
         case Unlinked(reason=reason) | Contested(reason=reason):
-            return Result.FAILED, reason, None
+            return SyncResult.FAILED, reason, None
         case SetAside(reason=reason):
-            return Result.SKIPPED, reason, None
+            return SyncResult.SKIPPED, reason, None
         case Absent(silent=silent, reason=reason):
-            return Result.UNREACHABLE if silent else Result.FAILED, reason, None
+            return SyncResult.UNREACHABLE if silent else SyncResult.FAILED, reason, None
         case _:
             assert_never(judgement)
 
@@ -178,7 +178,7 @@ def _to_be_noted(route: Route, judgement: Judgement) -> SessionStatus | None:
 
 def _rivals(judgement: Judgement) -> tuple[InstanceUrl, ...]:
     match judgement:
-        case AtHome(rivals=rivals) | Elsewhere(rivals=rivals):
+        case AtHome(rivals=rivals) | PlacedElsewhere(rivals=rivals):
             return rivals
         case Contested(claimants=claimants):
             return claimants
@@ -195,7 +195,7 @@ def narrowed(listing: Listing, sessions: Collection[SessionId]) -> Listing:
             return SessionList(url, {s: row for s in sessions if (row := listing.sessions.get(s))}, oddities)
 
 
-ATTENTION = frozenset({Result.FAILED, Result.UNREACHABLE})
+ATTENTION = frozenset({SyncResult.FAILED, SyncResult.UNREACHABLE})
 """Results that a person should look at."""
 
 INACTIVE = frozenset({SessionStatus.LOGGED_OUT, SessionStatus.STOPPED, SessionStatus.QUARANTINED})

@@ -27,7 +27,7 @@ from homing.model.instances.vault import SessionHolding
 from homing.model.work import Job, JobState
 
 
-class Cause(StrEnum):
+class MoveCause(StrEnum):
     """Why a session is to live elsewhere."""
 
     GONE = "gone"
@@ -47,30 +47,30 @@ class Cause(StrEnum):
     """An operator wants it back from an instance that does not serve it."""
 
 
-BY_ITSELF = frozenset({Cause.GONE, Cause.EXITED, Cause.MISSING})
+BY_ITSELF = frozenset({MoveCause.GONE, MoveCause.EXITED, MoveCause.MISSING})
 """What nobody asked for: only sessions with `takeover: auto` are moved for it."""
-PLANNED = frozenset({Cause.DRAIN, Cause.BALANCE, Cause.REQUEST})
+PLANNED = frozenset({MoveCause.DRAIN, MoveCause.BALANCE, MoveCause.REQUEST})
 """The holder is alive: it is told to stop first, so that nothing is cut off in the middle."""
 
 _WISHES = {
-    Cause.GONE: MoveWish.LOST,
-    Cause.EXITED: MoveWish.LOST,
-    Cause.RESTORE: MoveWish.LOST,
-    Cause.MISSING: MoveWish.LOST,
-    Cause.REPLACED: MoveWish.OPERATOR,
-    Cause.DRAIN: MoveWish.DRAIN,
-    Cause.BALANCE: MoveWish.BALANCE,
-    Cause.REQUEST: MoveWish.OPERATOR,
-    Cause.LOST: MoveWish.OPERATOR,
+    MoveCause.GONE: MoveWish.LOST,
+    MoveCause.EXITED: MoveWish.LOST,
+    MoveCause.RESTORE: MoveWish.LOST,
+    MoveCause.MISSING: MoveWish.LOST,
+    MoveCause.REPLACED: MoveWish.OPERATOR,
+    MoveCause.DRAIN: MoveWish.DRAIN,
+    MoveCause.BALANCE: MoveWish.BALANCE,
+    MoveCause.REQUEST: MoveWish.OPERATOR,
+    MoveCause.LOST: MoveWish.OPERATOR,
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class MoveRequest:
     """That a session move away from where it was when the wish was made, to `to_url` or wherever there is room."""
 
     session_id: SessionId
-    cause: Cause
+    cause: MoveCause
     reason: str
     from_url: InstanceUrl | None
     from_epoch: Epoch
@@ -82,9 +82,9 @@ class Wish:
 
     @property
     def move(self) -> MoveKind:
-        if self.cause is Cause.REPLACED:
+        if self.cause is MoveCause.REPLACED:
             return MoveKind.TAKE_BACK
-        if self.cause is Cause.RESTORE:
+        if self.cause is MoveCause.RESTORE:
             return MoveKind.PLACEMENT
         return MoveKind.MIGRATION if self.cause in PLANNED else MoveKind.REHOME
 
@@ -101,10 +101,10 @@ class Wish:
         }
 
     @classmethod
-    def of(cls, payload: Mapping[str, Any]) -> "Wish":
+    def of(cls, payload: Mapping[str, Any]) -> "MoveRequest":
         return cls(
             SessionId(payload["session_id"]),
-            Cause(payload["cause"]),
+            MoveCause(payload["cause"]),
             payload["reason"],
             payload["from_url"],
             Epoch(payload["from_epoch"]),
@@ -132,7 +132,7 @@ def obstacle(job: Job | None) -> Obstacle | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class MoveFacts:
     """What is known of the session at this moment.
 
     `lives` are the boots that hold a lease, by address; `down` the instances that are judged to be down; `exited` those
@@ -163,7 +163,7 @@ class NotMoved:
 
 
 @dataclass(frozen=True, slots=True)
-class Leave:
+class MarkMoving:
     """Let new messages wait: the session is about to be stopped where it is."""
 
     placement: Placement
@@ -185,7 +185,7 @@ class Give:
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class StartOnTarget:
     """It is granted; its target has to open it."""
 
     placement: Placement
@@ -201,10 +201,10 @@ class Adopt:
     reason: str
 
 
-Step = Over | NotMoved | Adopt | Leave | Stop | Give | Start
+Step = Over | NotMoved | Adopt | MarkMoving | Stop | Give | StartOnTarget
 
 
-def next_step(wish: Wish, known: Known) -> Step:
+def next_step(wish: MoveRequest, known: MoveFacts) -> Step:
     """What to do next for one session."""
     account = known.account
     if account is None:
@@ -216,18 +216,18 @@ def next_step(wish: Wish, known: Known) -> Step:
         return Over("it is placed nowhere")
     if (placement.instance_url, placement.epoch) != (wish.from_url, wish.from_epoch):
         return _under_way(placement, known)
-    if wish.cause is Cause.RESTORE:
+    if wish.cause is MoveCause.RESTORE:
         return _restored(placement, known)
     if (adopted := _opened_by_another(placement, known)) is not None:
         return adopted
     if (refused := _refused(wish, account)) is not None:
         return NotMoved(refused)
     if wish.cause in PLANNED and not known.stopped and placement.instance_url not in known.down:
-        return Leave(placement) if placement.state is PlacementState.HELD else Stop(placement)
-    return _give(placement, known, exited=wish.cause is Cause.EXITED)
+        return MarkMoving(placement) if placement.state is PlacementState.HELD else Stop(placement)
+    return _give(placement, known, exited=wish.cause is MoveCause.EXITED)
 
 
-def _restored(placement: Placement, known: Known) -> Give | NotMoved:
+def _restored(placement: Placement, known: MoveFacts) -> Give | NotMoved:
     """It is granted to its own instance. Whether that may open it is judged by the lists (see `decide.restoring`)."""
     if known.holding is not None:
         return NotMoved("its login is in the vault: it is brought back by its leases")
@@ -236,21 +236,21 @@ def _restored(placement: Placement, known: Known) -> Give | NotMoved:
     return Give(placement, Fence.ABSENT)
 
 
-def leaves(wish: Wish, known: Known) -> bool:
+def leaves(wish: MoveRequest, known: MoveFacts) -> bool:
     """Whether it has to go to another address.
 
     An instance that is gone still has a lease for a while; only if another boot lives there by now may it come back.
     """
     if wish.cause in PLANNED:
         return True
-    if wish.cause in (Cause.MISSING, Cause.REPLACED, Cause.RESTORE) or wish.from_url is None:
+    if wish.cause in (MoveCause.MISSING, MoveCause.REPLACED, MoveCause.RESTORE) or wish.from_url is None:
         return False
     life, holding = known.lives.get(wish.from_url), known.holding
     holder = holding.holder if holding is not None else None
     return life is None or holder is None or holder.incarnation == life.id
 
 
-def _refused(wish: Wish, account: Account) -> str | None:
+def _refused(wish: MoveRequest, account: Account) -> str | None:
     url = account.placement.instance_url
     assert url is not None
     session = Resident(account.session_id, url, takeover=account.takeover)
@@ -258,7 +258,7 @@ def _refused(wish: Wish, account: Account) -> str | None:
     return None if refused is None else refused.reason
 
 
-def _under_way(placement: Placement, known: Known) -> Step:
+def _under_way(placement: Placement, known: MoveFacts) -> Step:
     """The record has changed since the wish: by us, on the way to the target, or by somebody else."""
     url = placement.instance_url
     assert url is not None
@@ -266,10 +266,10 @@ def _under_way(placement: Placement, known: Known) -> Step:
         return Over(f"it lives on {url}, under epoch {placement.epoch}")
     if not _can_still_start(placement, url, known):
         return _give(placement, known)
-    return Start(placement)
+    return StartOnTarget(placement)
 
 
-def _opened_by_another(placement: Placement, known: Known) -> Adopt | None:
+def _opened_by_another(placement: Placement, known: MoveFacts) -> Adopt | None:
     holding = known.holding
     if holding is None or holding.epoch <= placement.epoch or holding.holder is None:
         return None
@@ -281,7 +281,7 @@ def _opened_by_another(placement: Placement, known: Known) -> Adopt | None:
     return Adopt(placement, url, holding.epoch, reason)
 
 
-def _can_still_start(placement: Placement, url: InstanceUrl, known: Known) -> bool:
+def _can_still_start(placement: Placement, url: InstanceUrl, known: MoveFacts) -> bool:
     """Whether the boot to which the session was granted lives, and has its grant still."""
     life, holding = known.lives.get(url), known.holding
     if holding is None:
@@ -290,7 +290,7 @@ def _can_still_start(placement: Placement, url: InstanceUrl, known: Known) -> bo
     return url not in known.down and life is not None and life.id == granted_to and holding.epoch == placement.epoch
 
 
-def _give(placement: Placement, known: Known, *, exited: bool = False) -> Give | NotMoved:
+def _give(placement: Placement, known: MoveFacts, *, exited: bool = False) -> Give | NotMoved:
     holding = known.holding
     if holding is not None and not holding.has_login:
         return NotMoved("no phone is linked to it: there is nothing to open elsewhere")

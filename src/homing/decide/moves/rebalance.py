@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from math import ceil, inf
 
 from homing.decide.fleet.capacity import Load, Room, lacks, rooms
-from homing.decide.moves.rules import MovePolicy, MoveWish, NotMoved, Resident, idle_first, may_move
+from homing.decide.moves.rules import MovePolicy, MoveWish, Resident, StaysPut, idle_first, may_move
 from homing.model.fleet import InstanceState, InstanceUrl, SessionId
 
 
@@ -41,7 +41,7 @@ class Plan:
     """What is to move, in order, and which sessions were looked at and stay. `reason` sums it up."""
 
     moves: tuple[PlannedMove, ...]
-    skipped: tuple[NotMoved, ...]
+    skipped: tuple[StaysPut, ...]
     reason: str
 
 
@@ -126,10 +126,10 @@ def _scales(loads: Sequence[Load], policy: RebalancePolicy) -> list[_Scale]:
 
 def _chosen(
     scales: Sequence[_Scale], sessions: Sequence[Resident], policy: RebalancePolicy
-) -> tuple[list[_Chosen], list[NotMoved], bool]:
+) -> tuple[list[_Chosen], list[StaysPut], bool]:
     """The moves, what stays, and whether the limit cut the plan short."""
     planned: list[_Chosen] = []
-    stay: list[NotMoved] = []
+    stay: list[StaysPut] = []
     waiting = {
         scale.url: idle_first([each for each in sessions if each.instance_url == scale.url])[::-1]
         for scale in scales
@@ -141,7 +141,7 @@ def _chosen(
         giver = max(giving, key=lambda each: (each.weighs, -each.room.instance.id))
         session = waiting[giver.url].pop()
         target = _target(session, giver, scales, policy)
-        if isinstance(target, NotMoved):
+        if isinstance(target, StaysPut):
             stay += [target] if len(stay) < policy.told_max else []
             continue
         planned.append((session, target.url, _why(giver, target)))
@@ -150,7 +150,7 @@ def _chosen(
     return planned, stay, False
 
 
-def _target(session: Resident, giver: _Scale, scales: Sequence[_Scale], policy: RebalancePolicy) -> _Scale | NotMoved:
+def _target(session: Resident, giver: _Scale, scales: Sequence[_Scale], policy: RebalancePolicy) -> _Scale | StaysPut:
     kept = may_move(session, MoveWish.BALANCE, policy.moves)
     if kept is not None:
         return kept
@@ -158,10 +158,10 @@ def _target(session: Resident, giver: _Scale, scales: Sequence[_Scale], policy: 
     fit = [each for each in others if lacks(each.room.instance, session.requires) is None]
     if not fit:
         labels = ", ".join(f"{name}={value}" for name, value in sorted(session.requires.items()))
-        return NotMoved(session.session_id, f"no other instance has {labels}" if labels else "there is no other")
+        return StaysPut(session.session_id, f"no other instance has {labels}" if labels else "there is no other")
     open_ = [each for each in fit if _takes(each, giver, session)]
     if not open_:
-        return NotMoved(session.session_id, "every other instance that may hold it is full or has its share")
+        return StaysPut(session.session_id, "every other instance that may hold it is full or has its share")
     return min(open_, key=lambda each: (each.weighs, each.room.instance.id))
 
 

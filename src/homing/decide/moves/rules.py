@@ -51,19 +51,19 @@ class MovePolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class NotMoved:
+class StaysPut:
     """The session stays, and this is why."""
 
     session_id: SessionId
     reason: str
 
 
-def may_move(session: Resident, wish: MoveWish, policy: MovePolicy, *, forced: bool = False) -> NotMoved | None:
+def may_move(session: Resident, wish: MoveWish, policy: MovePolicy, *, forced: bool = False) -> StaysPut | None:
     """Why the session is not moved; None if it may be. `forced`: a person insists, and answers for it."""
     why = not_running(session.status) or _not_possible(session)
     if why is None and not forced:
         why = _not_wanted(session, wish, policy)
-    return None if why is None else NotMoved(session.session_id, why)
+    return None if why is None else StaysPut(session.session_id, why)
 
 
 def not_running(status: SessionStatus) -> str | None:

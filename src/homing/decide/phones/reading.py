@@ -13,39 +13,39 @@ from homing.decide.phones import numbering
 from homing.decide.phones.numbering import Reading
 from homing.decide.phones.writing import LONGEST, Written, look
 from homing.model.errors import Code
-from homing.model.phones import Bare, Number, Unreadable
+from homing.model.phones import Bare, PhoneNumber, UnreadablePhone
 
 _REMEMBERED = 20_000
 _QUOTED_MAX = 40
 
 
-def read(text: str, region: str, bare: Bare = Bare.STRICT) -> Number | Unreadable:
+def read(text: str, region: str, bare: Bare = Bare.STRICT) -> PhoneNumber | UnreadablePhone:
     """The number in a text. `region` (ISO 3166, upper case) is where national numbers belong; `bare` is what digits
     mean that do not say whether a country code leads them."""
     return _remembered(text, region, bare) if len(text) <= LONGEST else _read(text, region, bare)
 
 
 @lru_cache(_REMEMBERED)
-def _remembered(text: str, region: str, bare: Bare) -> Number | Unreadable:
+def _remembered(text: str, region: str, bare: Bare) -> PhoneNumber | UnreadablePhone:
     return _read(text, region, bare)
 
 
-def _read(text: str, region: str, bare: Bare) -> Number | Unreadable:
+def _read(text: str, region: str, bare: Bare) -> PhoneNumber | UnreadablePhone:
     seen = look(text)
     if isinstance(seen, str):
-        return Unreadable(
+        return UnreadablePhone(
             Code.PHONE_INVALID, f"{quoted(text)} is not a phone number: {seen}; write it like +62811801641"
         )
     readings = _readings(seen, region, bare)
     match readings:
         case [one]:
-            return Number(text, one.digits)
+            return PhoneNumber(text, one.digits)
         case []:
-            return Unreadable(Code.PHONE_INVALID, _invalid(text, seen, region))
+            return UnreadablePhone(Code.PHONE_INVALID, _invalid(text, seen, region))
         case _:
             named = " or ".join(f"+{each.digits}" for each in readings)
             detail = f"{quoted(text)} can be read as {named}; write the one that is meant, with its +"
-            return Unreadable(Code.PHONE_AMBIGUOUS, detail)
+            return UnreadablePhone(Code.PHONE_AMBIGUOUS, detail)
 
 
 def _readings(seen: Written, region: str, bare: Bare) -> list[Reading]:

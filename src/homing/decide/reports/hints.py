@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from homing.decide.knowledge.reconcile import AtHome, Elsewhere, Judgement, SetAside, Unlinked
+from homing.decide.knowledge.reconcile import AtHome, Judgement, PlacedElsewhere, SetAside, Unlinked
 from homing.decide.reports.meanings import ARRIVED
 from homing.model.fleet import Instance, InstanceUrl, Rebinding, SessionId, SessionStatus
 from homing.model.urls import normal, origin_key
@@ -75,7 +75,7 @@ def look_again_after_s(
     if isinstance(judgement, SetAside):
         return None
     at_home = isinstance(judgement, AtHome) and home == hint.sender
-    moved_there = corrected and isinstance(judgement, Elsewhere) and judgement.change.instance_url == hint.sender
+    moved_there = corrected and isinstance(judgement, PlacedElsewhere) and judgement.change.instance_url == hint.sender
     return None if at_home or moved_there else LOOK_AGAIN_AFTER_S[looks - 1]
 
 

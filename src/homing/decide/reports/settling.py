@@ -14,7 +14,7 @@ from typing import Any
 from homing.decide.phones.aliases import same_person
 from homing.decide.reports.meanings import message_id_of, message_of
 from homing.model.fleet import SessionId
-from homing.model.instances.events import Settlement, Sign
+from homing.model.instances.events import DeliveryEvidence, Settlement
 from homing.model.instances.report_body import cleaned
 from homing.model.sends.messages import MessageRecord, MessageState
 
@@ -29,7 +29,7 @@ KINDS = frozenset({*_PROOF, "message_status_updated", "message_ack", "message_re
 """The kinds that can settle anything."""
 
 
-def sign_of(kind: str, session_id: SessionId | None, data: Mapping[str, Any]) -> Sign | None:
+def sign_of(kind: str, session_id: SessionId | None, data: Mapping[str, Any]) -> DeliveryEvidence | None:
     """What the event says of a message that went out; None if it says nothing of one, or not that it went."""
     if session_id is None or kind not in KINDS or not _went_out(kind, data):
         return None
@@ -37,7 +37,7 @@ def sign_of(kind: str, session_id: SessionId | None, data: Mapping[str, Any]) ->
     tells_text = kind in ("message_sent", "message_received")
     text = message.get("body", message.get("text", data.get("message"))) if tells_text else None
     recipient = message.get("to", message.get("recipient", message.get("recipient_phone")))
-    return Sign(
+    return DeliveryEvidence(
         kind=kind,
         session_id=session_id,
         message_id=message_id_of(data),
@@ -57,7 +57,7 @@ def phone_of(given: object) -> str | None:
 
 
 def settled(
-    records: Iterable[MessageRecord], sign: Sign, at: datetime, *, known_ids: Collection[str] = ()
+    records: Iterable[MessageRecord], sign: DeliveryEvidence, at: datetime, *, known_ids: Collection[str] = ()
 ) -> Settlement | None:
     """The one unknown send, if any, that the sign settles. `known_ids` are ids of messages already accounted for."""
     unknown = [record for record in records if record.state is MessageState.UNKNOWN]
@@ -116,7 +116,7 @@ def _same_id(its: str | None, ours: str) -> bool:
     return its is not None and bare_id(its) == bare_id(ours)
 
 
-def _same_words(record: MessageRecord, sign: Sign) -> bool:
+def _same_words(record: MessageRecord, sign: DeliveryEvidence) -> bool:
     if record.text != sign.text:
         return False
     if sign.recipient_phone is None:

@@ -22,7 +22,7 @@ SAYS_LOCALHOST = frozenset({"webjs"})
 """Families whose gateways name themselves by an address that is right on their own host only."""
 
 
-class Cause(StrEnum):
+class UnknownSpeakerCause(StrEnum):
     """Why nobody can say who speaks: stable words, the labels of a figure."""
 
     UNKNOWN_HOST = "unknown_host"
@@ -71,7 +71,7 @@ class Impostor:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class AskTheLists:
     """Only the lists can tell: whose list shows this session?"""
 
     session_id: SessionId
@@ -81,11 +81,11 @@ class Ask:
 class Stranger:
     """It cannot be told who speaks. `named` is what it calls itself."""
 
-    cause: Cause
+    cause: UnknownSpeakerCause
     named: str
 
 
-Introduction = Speaker | Unnamed | Impostor | Ask | Stranger
+Introduction = Speaker | Unnamed | Impostor | AskTheLists | Stranger
 
 
 def introduced(instances: Collection[Instance], told: Introduced) -> Introduction:
@@ -93,7 +93,7 @@ def introduced(instances: Collection[Instance], told: Introduced) -> Introductio
     if told.ref is not None:
         found = hints.named(instances, told.ref)
         if found is None:
-            return Stranger(Cause.UNKNOWN_PATH, f"/in/{told.ref}"[:NAME_SHOWN])
+            return Stranger(UnknownSpeakerCause.UNKNOWN_PATH, f"/in/{told.ref}"[:NAME_SHOWN])
         if told.owner is not None and told.owner != found.url:
             return Impostor(told.owner, found.url)
         return Speaker(found.url)
@@ -106,12 +106,14 @@ def _by_name(instances: Collection[Instance], told: Introduced) -> Introduction:
     named = told.named or ""
     found = hints.located(instances, named)
     if not is_loopback(named) or told.knows_its_name:
-        return Speaker(found.url) if found is not None else Stranger(Cause.UNKNOWN_HOST, named[:NAME_SHOWN])
+        return (
+            Speaker(found.url) if found is not None else Stranger(UnknownSpeakerCause.UNKNOWN_HOST, named[:NAME_SHOWN])
+        )
     if found is not None and not any(is_elsewhere(each) for each in instances):
         return Speaker(found.url)
     if told.session_id is None:
-        return Stranger(Cause.LOOPBACK, named[:NAME_SHOWN])
-    return Ask(told.session_id)
+        return Stranger(UnknownSpeakerCause.LOOPBACK, named[:NAME_SHOWN])
+    return AskTheLists(told.session_id)
 
 
 def by_lists(

@@ -38,26 +38,26 @@ class InProgress(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Full:
+class NotAdmitted:
     """Not now. What is in progress of others goes on."""
 
     whose: Share
     reason: str
 
 
-def admit(now: InProgress, workspace: WorkspaceId, account: AccountUuid, policy: AdmissionPolicy) -> Full | None:
+def admit(now: InProgress, workspace: WorkspaceId, account: AccountUuid, policy: AdmissionPolicy) -> NotAdmitted | None:
     """Whose share is full; None if one more send of the account's session may be let in."""
     free = policy.sends - now.sends
     if free <= 0:
-        return Full(Share.GATEWAY, f"{now.sends} sends are in progress on this gateway, which is its limit")
+        return NotAdmitted(Share.GATEWAY, f"{now.sends} sends are in progress on this gateway, which is its limit")
     if not may_take(now.of_workspace, free, policy.of_a_workspace):
-        return Full(
+        return NotAdmitted(
             Share.WORKSPACE,
             f"workspace {workspace} has {now.of_workspace} sends in progress, which is its share",
         )
     left = min(policy.of_a_workspace, free) - now.of_workspace
     if not may_take(now.of_session, left, policy.of_a_session):
-        return Full(
+        return NotAdmitted(
             Share.SESSION,
             f"the session of account {account} has {now.of_session} sends in progress, which is its share",
         )

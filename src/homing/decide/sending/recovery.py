@@ -26,7 +26,7 @@ from homing.model.sends.sending import (
     NotLooked,
     NotSent,
     Nowhere,
-    Observed,
+    OnlyObserved,
     Unknown,
     Unplaced,
     Verdict,
@@ -149,7 +149,7 @@ def _wanted(happened: Sequence[Happening], policy: SendPolicy, repeated: bool) -
             return _give_up(FailureCode.ACCOUNT_NOT_PLACED, reason, happened, final=True)
         case BeyondDriver(code=code, reason=reason):
             return _give_up(code, reason, happened, final=True)
-        case Observed(instance_url=url):
+        case OnlyObserved(instance_url=url):
             reason = f"its session is on {url}, which is only observed; `homing instances set {url} --mode route`"
             return _give_up(FailureCode.INSTANCE_OBSERVED, reason, happened, final=True)
         case _:

@@ -12,7 +12,7 @@ from homing.model.sends.faults import Fault, Phase
 
 
 @dataclass(frozen=True, slots=True)
-class Elsewhere:
+class TryElsewhere:
     """Nothing was started, and not because of the request: another instance may take it."""
 
     reason: str
@@ -33,11 +33,11 @@ class Unclear:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class StartRefused:
     """The request was understood and refused: no other instance would take it."""
 
 
-After = Elsewhere | Here | Unclear | Refused
+After = TryElsewhere | Here | Unclear | StartRefused
 
 
 def needs_its_list(fault: Fault) -> bool:
@@ -52,23 +52,23 @@ def after(session_id: SessionId, fault: Fault, listing: Listing | None) -> After
         return Here(listed[session_id])
     match fault.phase:
         case Phase.NAME_NOT_RESOLVED | Phase.REFUSED | Phase.CONNECT_TIMED_OUT | Phase.CONNECT_BROKEN:
-            return Elsewhere(f"was not reached: {fault}")
+            return TryElsewhere(f"was not reached: {fault}")
         case Phase.NOT_ATTEMPTED:
-            return Elsewhere(f"was not asked: {fault}")
+            return TryElsewhere(f"was not asked: {fault}")
         case Phase.UNAUTHORISED:
-            return Elsewhere(f"does not accept our API key: {fault}")
+            return TryElsewhere(f"does not accept our API key: {fault}")
         case Phase.UNLICENSED:
-            return Elsewhere(f"has no licence: {fault}")
+            return TryElsewhere(f"has no licence: {fault}")
         case Phase.PATH_NOT_FOUND | Phase.MISDIRECTED | Phase.THROTTLED | Phase.UNAVAILABLE:
-            return Elsewhere(f"did not take it: {fault}")
+            return TryElsewhere(f"did not take it: {fault}")
         case Phase.SERVER_ERROR | Phase.REPLY_MALFORMED | Phase.OUTCOME_UNKNOWN:
             # It answered: whatever it did is done, and would be listed.
-            return Unclear(str(fault)) if listed is None else Elsewhere(f"could not start it: {fault}")
+            return Unclear(str(fault)) if listed is None else TryElsewhere(f"could not start it: {fault}")
         case Phase.INTERRUPTED | Phase.REPLY_TIMED_OUT | Phase.BAD_GATEWAY | Phase.GATEWAY_TIMED_OUT:
             return Unclear(str(fault))
         case Phase.REQUEST_REJECTED | Phase.RECIPIENT_RESTRICTED | Phase.EPOCH_STALE:
-            return Refused()
+            return StartRefused()
         case Phase.SESSION_NOT_FOUND | Phase.SESSION_NOT_READY | Phase.SESSION_LOGGED_OUT:
-            return Refused()
+            return StartRefused()
         case _:
             assert_never(fault.phase)

@@ -16,7 +16,7 @@ UNLINKED = frozenset({SessionStatus.PAIRING, SessionStatus.LOGGED_OUT})
 """In these states a session waits for a person."""
 
 
-class Sign(StrEnum):
+class LinkSign(StrEnum):
     """What one report says of a session's link with its phone."""
 
     CODE = "code"
@@ -26,27 +26,27 @@ class Sign(StrEnum):
     """WhatsApp has ended the link: only linking anew helps."""
 
 
-_REASONS: Mapping[str, Sign] = {
+_REASONS: Mapping[str, LinkSign] = {
     # whatsapp-web.js 1.34, src/Client.js: a page that went to `post_logout=1`; the login's folder is deleted then.
-    "LOGOUT": Sign.ENDED,
+    "LOGOUT": LinkSign.ENDED,
     # The same, src/util/Constants.js WAState: the states with which a client gives up are its reasons, word for word.
     # UNPAIRED is WhatsApp's word for a device that was removed; UNPAIRED_IDLE for codes that nobody scanned.
-    "UNPAIRED": Sign.ENDED,
-    "UNPAIRED_IDLE": Sign.CODE,
-    "MAX QRCODE RETRIES REACHED": Sign.CODE,
+    "UNPAIRED": LinkSign.ENDED,
+    "UNPAIRED_IDLE": LinkSign.CODE,
+    "MAX QRCODE RETRIES REACHED": LinkSign.CODE,
 }
 """Why a session was disconnected. What is not here may pass by itself, or is nothing that linking would cure:
 NAVIGATION (the page was loaded again; the Node service reconnects), CONFLICT (opened elsewhere), TIMEOUT, OPENING,
 PAIRING, UNLAUNCHED, PROXYBLOCK, DEPRECATED_VERSION, TOS_BLOCK and SMB_TOS_BLOCK (the number is blocked)."""
 
 
-def sign_of(kind: str, data: Mapping[str, Any]) -> Sign | None:
+def sign_of(kind: str, data: Mapping[str, Any]) -> LinkSign | None:
     """What a report says of its session's link; None if nothing."""
     match kind:
         case "qr_code_generated":
-            return Sign.CODE
+            return LinkSign.CODE
         case "session_ready":
-            return Sign.READY
+            return LinkSign.READY
         case "session_disconnected":
             reason = data.get("reason")
             return _REASONS.get(reason.strip().upper()) if isinstance(reason, str) else None

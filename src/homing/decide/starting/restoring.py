@@ -52,7 +52,7 @@ class Present:
 
 
 @dataclass(frozen=True, slots=True)
-class Leave:
+class LeaveAlone:
     """It is none of those that are started by themselves."""
 
     reason: str
@@ -81,13 +81,13 @@ class Vanished:
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class StartAgain:
     """It is open nowhere, and nobody is about to open it."""
 
     reason: str
 
 
-Verdict = Present | Leave | Wait | Blocked | Vanished | Start
+Verdict = Present | LeaveAlone | Wait | Blocked | Vanished | StartAgain
 
 
 def judge(
@@ -98,15 +98,15 @@ def judge(
     `looks` are what all that could hold it (see `could_hold`) just said, `placed` all that is recorded on `home`.
     """
     if (kept := not_ours_to_start(session, home)) is not None:
-        return Leave(kept)
+        return LeaveAlone(kept)
     look = looks.get(home.url)
     if not isinstance(look, Answered):
         why = look.reason if look is not None else "it was not asked"
-        return Leave(f"{home.url} gave no list ({why}): whether it has it is not known")
+        return LeaveAlone(f"{home.url} gave no list ({why}): whether it has it is not known")
     if session.session_id in look.sessions:
         return Present(f"{home.url} has it")
     if (rival := _listed_elsewhere(session.session_id, home.url, looks)) is not None:
-        return Leave(f"{home.url} does not have it, and {rival} does: where it belongs is settled by a sync")
+        return LeaveAlone(f"{home.url} does not have it, and {rival} does: where it belongs is settled by a sync")
     began = _began_anew(session, look, placed, policy)
     if began is None:
         return Vanished(
@@ -155,7 +155,7 @@ def may_open(session: Recorded, target: InstanceUrl, looks: Looks, policy: Resto
     if session.session_id in look.sessions:
         return Present(f"{target} has it")
     if (rival := _listed_elsewhere(session.session_id, target, looks)) is not None:
-        return Leave(f"{rival} has it")
+        return LeaveAlone(f"{rival} has it")
     if (wait := _its_queue(session, look, looks, (), policy)) is not None:
         return wait
     if (blocked := _blocked(looks)) is not None:
@@ -164,7 +164,7 @@ def may_open(session: Recorded, target: InstanceUrl, looks: Looks, policy: Resto
     if not first and ago_s is not None and ago_s < policy.unanswered_s and not _younger(look, ago_s, policy):
         left_s = policy.unanswered_s - ago_s
         return Wait(left_s, f"{target} may have been told to start it, and has not answered yet")
-    return Start(f"nobody of {len(looks)} that could hold it lists it")
+    return StartAgain(f"nobody of {len(looks)} that could hold it lists it")
 
 
 def turn_in_queue(
@@ -188,7 +188,7 @@ def _restored_after(each: Recorded, session: Recorded, look: Answered, policy: R
     return abs(its.ago_s - mine.ago_s) < policy.skew_s and each.session_id in look.sessions
 
 
-def after_failure(session: SessionId, look: Look, fault: Fault) -> Present | Wait | Leave:
+def after_failure(session: SessionId, look: Look, fault: Fault) -> Present | Wait | LeaveAlone:
     """What a start that went wrong came to, by the list read after it.
 
     A gateway that answered that it could not will not open it later; one that did not answer may be at it still.
@@ -197,7 +197,7 @@ def after_failure(session: SessionId, look: Look, fault: Fault) -> Present | Wai
     if isinstance(look, Answered) and session in look.sessions:
         return Present(f"{url} has it, whatever became of its answer ({fault})")
     if isinstance(look, Answered) and fault.phase in _ANSWERED:
-        return Leave(f"{url} could not open it: {fault}")
+        return LeaveAlone(f"{url} could not open it: {fault}")
     return Wait(UNANSWERED_LOOK_S, f"{url} did not answer whether it opened it ({fault}), and does not list it yet")
 
 
@@ -220,7 +220,7 @@ def _startable(
     ):
         if wait is not None:
             return wait
-    return _blocked(looks) or Start(began)
+    return _blocked(looks) or StartAgain(began)
 
 
 def _listed_elsewhere(session: SessionId, home: InstanceUrl, looks: Looks) -> InstanceUrl | None:
@@ -369,7 +369,7 @@ def in_turn(verdicts: Mapping[SessionId, Verdict], busy: int, policy: RestoringP
     free = max(0, policy.starts_at_once - busy)
     turned: dict[SessionId, Verdict] = {}
     for session, verdict in verdicts.items():
-        if isinstance(verdict, Start):
+        if isinstance(verdict, StartAgain):
             free -= 1
             if free < 0:
                 verdict = Wait(0.0, f"its turn has not come: {policy.starts_at_once} are opened there at a time")

@@ -31,7 +31,7 @@ class Reply:
     body: bytes
 
 
-class _Refused(Exception):
+class _ReplyRefused(Exception):
     """Raised out of the parser's callbacks to stop at a reply that we do not take."""
 
 
@@ -202,7 +202,7 @@ class Connection(asyncio.Protocol):
 
     def _stop(self, refusal: str) -> None:
         self._refusal = refusal
-        raise _Refused(refusal)
+        raise _ReplyRefused(refusal)
 
     # --- how an exchange ends -------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ Opened = Connection | Fault
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class PoolLimits:
     """How many connections there may be, how many of them one session may have, and how many calls may wait.
 
     `patience_s` is how long a call waits for one, if that is not more than half of the time that it has.
@@ -33,7 +33,7 @@ class Pool:
     in the order in which they came, the sessions that they are of in turn; a session that has its share waits alone.
     """
 
-    def __init__(self, room: Room, open_one: Callable[["Pool", float], Awaitable[Opened]]) -> None:
+    def __init__(self, room: PoolLimits, open_one: Callable[["Pool", float], Awaitable[Opened]]) -> None:
         self._room, self._open_one = room, open_one
         self._busy = 0
         self._busy_of: dict[str, int] = {}

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 
 from homing.drivers.http.connection import Connection, Reply
 from homing.drivers.http.lanes import Lane, current
-from homing.drivers.http.pool import Opened, Pool, Room
+from homing.drivers.http.pool import Opened, Pool, PoolLimits
 from homing.drivers.http.resolving import Connect, Dialer, unreached
 from homing.drivers.http.tls import TlsContexts, TlsFiles
 from homing.model.sends.faults import Fault, Phase
@@ -65,7 +65,7 @@ class WireLimits:
     idle_s: float = 4.0
     head_bytes: int = 64 * 1024
 
-    def room(self, lane: Lane) -> Room:
+    def room(self, lane: Lane) -> PoolLimits:
         match lane:
             case Lane.SENDS:
                 places = self.connections
@@ -77,7 +77,7 @@ class WireLimits:
                 places = self.sessions
             case _:
                 assert_never(lane)
-        return Room(min(places, self.connections), self.of_a_session, self.waiting, self.connect_timeout_s)
+        return PoolLimits(min(places, self.connections), self.of_a_session, self.waiting, self.connect_timeout_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import asyncio
 from homing.drivers.http.lanes import Lane, in_lane
 from homing.drivers.http.wire import MIB, Calls
 from homing.drivers.recognition import fingerprints
-from homing.drivers.recognition.fingerprints import Seen
+from homing.drivers.recognition.fingerprints import ProbeAnswer
 from homing.model.fleet import InstanceUrl
 from homing.model.instances.gateways import Recognised
 from homing.model.sends.faults import Fault
@@ -23,7 +23,7 @@ class Recognition:
         """What answers there, asked for at most `timeout_s`; the Fault that was met first if nothing does."""
         loop = asyncio.get_running_loop()
         until = loop.time() + timeout_s
-        seen: list[Seen] = []
+        seen: list[ProbeAnswer] = []
         asked: list[str] = []
         fault: Fault | None = None
         while (path := fingerprints.next_path(seen, asked)) is not None and loop.time() < until:
@@ -32,7 +32,7 @@ class Recognition:
             with in_lane(Lane.LISTS):
                 reply = await self._wire.call("GET", url, path, timeout_s=left_s, body_limit_bytes=MIB)
             if not isinstance(reply, Fault):
-                seen.append(Seen(path, reply.status, reply.headers, reply.body))
+                seen.append(ProbeAnswer(path, reply.status, reply.headers, reply.body))
             elif fault is None:
                 fault = reply
             if not seen and len(asked) >= 2:

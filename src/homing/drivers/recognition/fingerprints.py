@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from homing.model.instances.gateways import Gateway, Recognised
+from homing.model.instances.gateways import Recognised, RecognisedGateway
 
 WEBJS, WAHA, EVOLUTION = "webjs", "waha", "evolution"
 WPPCONNECT, WWEBJS_API, BAILEYS_API, GOWA, WUZAPI = "wppconnect", "wwebjs-api", "baileys-api", "gowa", "wuzapi"
@@ -49,7 +49,7 @@ _WORD = re.compile(r"[a-z]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ProbeAnswer:
     """One answer to a GET."""
 
     path: str
@@ -72,14 +72,14 @@ class Seen:
         return said if isinstance(said, dict) else {}
 
 
-def recognise(seen: Sequence[Seen]) -> Recognised:
+def recognise(seen: Sequence[ProbeAnswer]) -> Recognised:
     """What it is, by all answers so far."""
     answers = {each.path: each for each in seen}
     found = (judge(answers) for judge in _JUDGES)
     return Recognised(next((each for each in found if each is not None), None), described(seen))
 
 
-def next_path(seen: Sequence[Seen], asked: Sequence[str]) -> str | None:
+def next_path(seen: Sequence[ProbeAnswer], asked: Sequence[str]) -> str | None:
     """What to ask next: what could still tell which it is, then its version; None if nothing is left to ask."""
     gateway = recognise(seen).gateway
     if gateway is None:
@@ -88,7 +88,7 @@ def next_path(seen: Sequence[Seen], asked: Sequence[str]) -> str | None:
     return path if gateway.version is None and path is not None and path not in asked else None
 
 
-def described(seen: Sequence[Seen]) -> str:
+def described(seen: Sequence[ProbeAnswer]) -> str:
     """How it answers, in a few words: which server, and what it said first.
 
     Whoever asks may have chosen the address, so no words are told but those that everybody knows.
@@ -104,20 +104,20 @@ def described(seen: Sequence[Seen]) -> str:
 
 # --- one for each family ----------------------------------------------------------------------------------------
 
-_Answers = Mapping[str, Seen]
-_NOTHING = Seen("", 0)
+_Answers = Mapping[str, ProbeAnswer]
+_NOTHING = ProbeAnswer("", 0)
 
 
-def _webjs(answers: _Answers) -> Gateway | None:
+def _webjs(answers: _Answers) -> RecognisedGateway | None:
     """controllers/HealthController.js of the Node service; our own instance says the same, and its engine."""
     told = answers.get("/health", _NOTHING).told
     if not isinstance(told.get("status"), str) or not isinstance(told.get("sessions"), dict):
         return None
     name = "a Homing instance" if isinstance(told.get("engine"), str) else "the webjs Node service"
-    return Gateway(WEBJS, name, _text(told.get("version")))
+    return RecognisedGateway(WEBJS, name, _text(told.get("version")))
 
 
-def _waha(answers: _Answers) -> Gateway | None:
+def _waha(answers: _Answers) -> RecognisedGateway | None:
     pong = answers.get("/ping", _NOTHING)
     refused = answers.get("/health", _NOTHING)
     is_core = refused.status == 422 and "waha.devlike" in str(refused.told.get("message"))
@@ -125,53 +125,55 @@ def _waha(answers: _Answers) -> Gateway | None:
         return None
     version = answers.get(VERSION_PATHS[WAHA], _NOTHING).told
     engine = _text(version.get("engine"))
-    return Gateway(WAHA, f"WAHA ({engine})" if engine else "WAHA", _text(version.get("version")))
+    return RecognisedGateway(WAHA, f"WAHA ({engine})" if engine else "WAHA", _text(version.get("version")))
 
 
-def _evolution(answers: _Answers) -> Gateway | None:
+def _evolution(answers: _Answers) -> RecognisedGateway | None:
     """Its root greets; its errors have a shape of their own (src/main.ts)."""
     root = answers.get("/", _NOTHING).told
     if str(root.get("message", "")).startswith("Welcome to the Evolution API"):
-        return Gateway(EVOLUTION, "Evolution API", _text(root.get("version")))
+        return RecognisedGateway(EVOLUTION, "Evolution API", _text(root.get("version")))
     health = answers.get("/health", _NOTHING).told
     response = health.get("response")
     said = response.get("message") if isinstance(response, dict) else None
-    return Gateway(EVOLUTION, "Evolution API") if said == ["Cannot GET /health"] else None
+    return RecognisedGateway(EVOLUTION, "Evolution API") if said == ["Cannot GET /health"] else None
 
 
-def _wppconnect(answers: _Answers) -> Gateway | None:
+def _wppconnect(answers: _Answers) -> RecognisedGateway | None:
     """src/middleware/healthCheck.ts."""
     told = answers.get("/healthz", _NOTHING).told
-    return Gateway(WPPCONNECT, "WPPConnect Server") if set(told) == {"uptime", "message", "timestamp"} else None
+    return (
+        RecognisedGateway(WPPCONNECT, "WPPConnect Server") if set(told) == {"uptime", "message", "timestamp"} else None
+    )
 
 
-def _wwebjs_api(answers: _Answers) -> Gateway | None:
+def _wwebjs_api(answers: _Answers) -> RecognisedGateway | None:
     told = dict(answers.get("/ping", _NOTHING).told)
-    return Gateway(WWEBJS_API, "wwebjs-api") if told == {"success": True, "message": "pong"} else None
+    return RecognisedGateway(WWEBJS_API, "wwebjs-api") if told == {"success": True, "message": "pong"} else None
 
 
-def _baileys_api(answers: _Answers) -> Gateway | None:
+def _baileys_api(answers: _Answers) -> RecognisedGateway | None:
     """Its framework's 404 is a bare word; its guard says which key it wants."""
     bare = answers.get("/health", _NOTHING)
     auth = answers.get("/status/auth", _NOTHING)
     guarded = auth.status == 401 and auth.told.get("message") == "Valid API key required"
     is_open = auth.status == 200 and auth.body == b"OK" and (bare.status, bare.body) == (404, b"NOT_FOUND")
-    return Gateway(BAILEYS_API, "baileys-api") if guarded or is_open else None
+    return RecognisedGateway(BAILEYS_API, "baileys-api") if guarded or is_open else None
 
 
-def _gowa(answers: _Answers) -> Gateway | None:
+def _gowa(answers: _Answers) -> RecognisedGateway | None:
     told = answers.get("/devices", _NOTHING).told
     listed = told.get("code") == "SUCCESS" and "results" in told
-    return Gateway(GOWA, "go-whatsapp-web-multidevice") if listed else None
+    return RecognisedGateway(GOWA, "go-whatsapp-web-multidevice") if listed else None
 
 
-def _wuzapi(answers: _Answers) -> Gateway | None:
+def _wuzapi(answers: _Answers) -> RecognisedGateway | None:
     told = dict(answers.get("/session/status", _NOTHING).told)
     refused = told == {"code": 401, "error": "unauthorized", "success": False}
-    return Gateway(WUZAPI, "wuzapi") if refused else None
+    return RecognisedGateway(WUZAPI, "wuzapi") if refused else None
 
 
-_JUDGES: Sequence[Callable[[_Answers], Gateway | None]] = (
+_JUDGES: Sequence[Callable[[_Answers], RecognisedGateway | None]] = (
     _webjs,
     _waha,
     _evolution,

@@ -5,7 +5,7 @@ from datetime import timedelta
 import structlog
 
 from homing.decide.access.audit import ChainKeys, Walk
-from homing.model.audit import Broken, Verdict
+from homing.model.audit import Broken, ChainVerdict
 from homing.model.work import Tick
 from homing.ports import Audit, Clock, StoreUnavailable
 
@@ -40,7 +40,7 @@ class Auditing:
             return f"it waits for the next minute: {error}"
         return f"{chained} entries chained, {removed} removed"
 
-    async def verify(self) -> Verdict:
+    async def verify(self) -> ChainVerdict:
         """Go along the whole log. Raises StoreUnavailable."""
         for attempt in range(1, _TRIES + 1):
             before = await self._audit.marks()
@@ -75,7 +75,7 @@ class Auditing:
                 return total
             await self._clock.sleep(_PAUSE_S)
 
-    async def _walked(self) -> Verdict:
+    async def _walked(self) -> ChainVerdict:
         start, head = await self._audit.marks()
         walk, behind = Walk(start, head, self._keys), _BEFORE_ALL
         while True:

@@ -20,9 +20,9 @@ from homing.decide.knowledge.reconcile import (
     AtHome,
     ComingUp,
     Contested,
-    Elsewhere,
     Judgement,
     Observations,
+    PlacedElsewhere,
     SetAside,
     Unlinked,
 )
@@ -132,7 +132,7 @@ class Rediscovery:
             )
             for session, route in routes.items()
         }
-        changes = [judgement.change for judgement in judgements.values() if isinstance(judgement, Elsewhere)]
+        changes = [judgement.change for judgement in judgements.values() if isinstance(judgement, PlacedElsewhere)]
         corrected = await correct(self._directory, self._meters, changes, run_id=self._entropy.uuid())
         return {
             session: self._looked(routes.get(session, route), judgements.get(session), observed, corrected)
@@ -164,9 +164,9 @@ class Rediscovery:
             case AtHome(reason=reason):
                 assert route.placement.instance_url is not None
                 return Found(route.placement.instance_url, route.placement.epoch, moved=False, reason=reason)
-            case Elsewhere(change=change) if route.session_id in corrected:
+            case PlacedElsewhere(change=change) if route.session_id in corrected:
                 return Found(change.instance_url, change.epoch, moved=True, reason=change.reason)
-            case Elsewhere(reason=reason):
+            case PlacedElsewhere(reason=reason):
                 return Waiting(f"another gateway is correcting the directory at this moment ({reason})")
             case ComingUp(reason=reason):
                 return Waiting(reason)
@@ -197,7 +197,7 @@ class Rediscovery:
     def _note_alerts(self, route: Route, judgement: Judgement, observed: Observations) -> None:
         """Who holds it twice is an alert; that nobody does any more is only said by lists that were all read."""
         match judgement:
-            case AtHome(rivals=rivals) | Elsewhere(rivals=rivals):
+            case AtHome(rivals=rivals) | PlacedElsewhere(rivals=rivals):
                 self._alerts.held(route.session_id)
                 if rivals:
                     self._held_twice(route.session_id, f"also on {', '.join(rivals)}")

@@ -17,7 +17,7 @@ _AT_ONCE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class StraysFound:
     """So many strays, of which the first ones are `named`. `by_url` counts them for each instance that gave a list."""
 
     count: int = 0
@@ -31,7 +31,7 @@ class StraySessions:
     def __init__(self, directory: Directory, lists: Lists) -> None:
         self._directory, self._lists = directory, lists
 
-    async def of(self, url: InstanceUrl) -> Found:
+    async def of(self, url: InstanceUrl) -> StraysFound:
         """Those of one instance, by its list as it is now. Raises Problem if it gives none."""
         listing = await self._lists.read(url)
         if isinstance(listing, NoList):
@@ -44,14 +44,16 @@ class StraySessions:
 
     async def among(
         self, rows: Mapping[InstanceUrl, Sequence[ListedSession]], owners: Mapping[SessionId, Owner]
-    ) -> Found:
+    ) -> StraysFound:
         """Those among the rows of these instances."""
         each = {url: stray_sessions.strays(url, some, owners) for url, some in rows.items()}
         all_of_them = [stray for url in sorted(each) for stray in each[url]]
         named = all_of_them[:NAMED_MAX]
         by_person = await self._accounts(stray_sessions.persons(named))
         counts = Counter({url: len(some) for url, some in each.items()})
-        return Found(len(all_of_them), tuple(stray_sessions.recognised(stray, by_person) for stray in named), counts)
+        return StraysFound(
+            len(all_of_them), tuple(stray_sessions.recognised(stray, by_person) for stray in named), counts
+        )
 
     async def _accounts(self, persons: Collection[str]) -> dict[str, int]:
         found = await self._directory.accounts_of_persons(persons) if persons else []

@@ -17,7 +17,7 @@ import structlog
 from homing.decide.knowledge import reconcile, sync
 from homing.decide.knowledge.reconcile import Observations
 from homing.decide.knowledge.stray_sessions import Owner
-from homing.decide.knowledge.sync import ATTENTION, INACTIVE, Checked, Comparison, Result
+from homing.decide.knowledge.sync import ATTENTION, INACTIVE, Checked, Comparison, SyncResult
 from homing.flows.background.alerts import AlertBook, Unkept
 from homing.flows.background.link_alerts import LinkAlerts
 from homing.flows.discovery import phones
@@ -25,7 +25,7 @@ from homing.flows.discovery.claims import borne_out
 from homing.flows.discovery.corrections import correct
 from homing.flows.discovery.listings import Lists
 from homing.flows.discovery.phones import Identity
-from homing.flows.discovery.stray_sessions import Found, StraySessions
+from homing.flows.discovery.stray_sessions import StraySessions, StraysFound
 from homing.model.alerts import About, Alert, AlertKind, Subject
 from homing.model.fleet import (
     Account,
@@ -62,17 +62,17 @@ class SyncReport:
     run_id: str
     dry_run: bool
     found: int = 0
-    counts: Counter[Result] = field(default_factory=Counter)
+    counts: Counter[SyncResult] = field(default_factory=Counter)
     duplicates: int = 0
     told: list[Checked] = field(default_factory=list)
     oddities: list[str] = field(default_factory=list)
-    strays: Found = field(default_factory=Found)
+    strays: StraysFound = field(default_factory=StraysFound)
     instance_calls: int = 0
     execution_s: float = 0.0
 
     @property
     def updates(self) -> list[Checked]:
-        return [checked for checked in self.told if checked.result is Result.UPDATED]
+        return [checked for checked in self.told if checked.result is SyncResult.UPDATED]
 
     @property
     def needs_attention(self) -> bool:
@@ -81,7 +81,7 @@ class SyncReport:
     @property
     def summary(self) -> str:
         """The counts, in one line."""
-        counts = ", ".join(f"{self.counts[result]} {result.value}" for result in Result)
+        counts = ", ".join(f"{self.counts[result]} {result.value}" for result in SyncResult)
         return f"{counts}, {self.duplicates} held twice, in {self.execution_s:.2f} s"
 
 
@@ -188,12 +188,12 @@ class Sync:
     async def _note_agreed(
         self, url: InstanceUrl, compared: Comparison, report: SyncReport, tell: Tell, asked_s: float
     ) -> None:
-        report.counts[Result.VERIFIED] += len(compared.verified)
-        report.counts[Result.SKIPPED] += len(compared.fresh)
+        report.counts[SyncResult.VERIFIED] += len(compared.verified)
+        report.counts[SyncResult.SKIPPED] += len(compared.fresh)
         for session in compared.verified:
-            tell(_agreed(session, url, Result.VERIFIED, f"{url} has it, and it can send"))
+            tell(_agreed(session, url, SyncResult.VERIFIED, f"{url} has it, and it can send"))
         for session in compared.fresh:
-            tell(_agreed(session, url, Result.SKIPPED, "verified within the last minute"))
+            tell(_agreed(session, url, SyncResult.SKIPPED, "verified within the last minute"))
         if compared.verified and not report.dry_run:
             names = [each.session_id for each in compared.verified]
             self._alerts.connected(names)
@@ -213,7 +213,7 @@ class Sync:
         fleeting = [
             route
             for route, checked in zip(routes, first, strict=True)
-            if checked.result is Result.SKIPPED and sync.passing(route, observed)
+            if checked.result is SyncResult.SKIPPED and sync.passing(route, observed)
         ]
         if not fleeting:
             return first
@@ -254,10 +254,10 @@ class Sync:
             if _counted_before(checked, left):
                 continue
             if checked.session_id in left.fresh:
-                report.counts[Result.SKIPPED] -= 1
+                report.counts[SyncResult.SKIPPED] -= 1
             final = _final(checked, applied, report.dry_run)
             report.counts[final.result] += 1
-            if final.result is not Result.VERIFIED and len(report.told) < TOLD_MAX:
+            if final.result is not SyncResult.VERIFIED and len(report.told) < TOLD_MAX:
                 report.told.append(final)
             tell(final)
         await self._note_verified(concluded, left, report)
@@ -294,7 +294,7 @@ class Sync:
             if checked.result in ATTENTION:
                 self._unreachable(checked, report)
         for checked in concluded:
-            if checked.result in (Result.VERIFIED, Result.UPDATED):
+            if checked.result in (SyncResult.VERIFIED, SyncResult.UPDATED):
                 self._book.held(checked.session_id)
         standing = [alert for alert in self._book.standing() if alert.subject.about is About.SESSION]
         if not standing:
@@ -333,7 +333,7 @@ class Sync:
         found = [
             checked.session_id
             for checked in concluded
-            if checked.result is Result.VERIFIED and not _counted_before(checked, left)
+            if checked.result is SyncResult.VERIFIED and not _counted_before(checked, left)
         ]
         if found and not report.dry_run:
             await self._directory.mark_verified(found, self._clock.now())
@@ -376,10 +376,10 @@ def _final(checked: Checked, applied: set[SessionId], dry_run: bool) -> Checked:
     """A change that did not hold was overtaken by another gateway's, and is left to the next run."""
     if checked.change is None or dry_run or checked.session_id in applied:
         return checked
-    return replace(checked, result=Result.SKIPPED, reason="its record changed while we looked", change=None)
+    return replace(checked, result=SyncResult.SKIPPED, reason="its record changed while we looked", change=None)
 
 
-def _agreed(session: Placed, url: InstanceUrl, result: Result, reason: str) -> Checked:
+def _agreed(session: Placed, url: InstanceUrl, result: SyncResult, reason: str) -> Checked:
     return Checked(session.account_id, session.phone, session.session_id, url, result, reason)
 
 
@@ -422,7 +422,7 @@ def _has_passed(alert: Alert, account: Account, now: datetime, seen: _Seen) -> b
 
 def _log_report(report: SyncReport) -> None:
     for checked in report.told:
-        if checked.result is Result.UPDATED:
+        if checked.result is SyncResult.UPDATED:
             log.warning(
                 "Would update instance URL" if report.dry_run else "Instance URL updated",
                 account_id=checked.account_id,
@@ -434,5 +434,5 @@ def _log_report(report: SyncReport) -> None:
             )
         elif checked.result in ATTENTION and report.dry_run:
             log.warning("Session unreachable", session_id=checked.session_id, reason=checked.reason, dry_run=True)
-    counts = {result.value: report.counts[result] for result in Result}
+    counts = {result.value: report.counts[result] for result in SyncResult}
     log.info("Sync finished", run_id=report.run_id, dry_run=report.dry_run, execution_s=report.execution_s, **counts)

@@ -8,7 +8,7 @@ from homing.model.fleet import SessionId
 from homing.ports import CacheCleared, Notice, PlacementChanged
 
 
-class Watch:
+class SessionWatch:
     """One waiter's ear for one session. News that came since the last pause end the next one at once."""
 
     def __init__(self) -> None:
@@ -30,11 +30,11 @@ class News:
     """Who waits for which session. News are a reason to look, and say nothing more."""
 
     def __init__(self) -> None:
-        self._watching: dict[SessionId, set[Watch]] = {}
+        self._watching: dict[SessionId, set[SessionWatch]] = {}
 
     @contextmanager
-    def watch(self, session: SessionId) -> Iterator[Watch]:
-        watch = Watch()
+    def watch(self, session: SessionId) -> Iterator[SessionWatch]:
+        watch = SessionWatch()
         self._watching.setdefault(session, set()).add(watch)
         try:
             yield watch

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import structlog
 
 from homing.decide.moves import movable
-from homing.decide.moves.next_step import Cause, Wish
-from homing.flows.failover.keeper import Wishes
+from homing.decide.moves.next_step import MoveCause, MoveRequest
+from homing.flows.failover.keeper import MoveRequests
 from homing.flows.operations.accounts import instance_fault
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Instance, InstanceUrl, Placed
@@ -46,7 +46,7 @@ class Exits:
     """Takes the word of those who supervise instances."""
 
     def __init__(
-        self, directory: Directory, grants: Grants, boots: Leases, wishes: Wishes, fleet: Fleet | None = None
+        self, directory: Directory, grants: Grants, boots: Leases, wishes: MoveRequests, fleet: Fleet | None = None
     ) -> None:
         """Without a fleet, nobody can be asked whether he still answers; then what holds no lease is refused."""
         self._directory, self._grants, self._boots, self._wishes = directory, grants, boots, wishes
@@ -99,7 +99,7 @@ class Exits:
 
     async def _unleased(
         self, instance: Instance, count: int, doubt: str | None
-    ) -> tuple[list[Wish], Counter[str], str]:
+    ) -> tuple[list[MoveRequest], Counter[str], str]:
         """What follows for sessions whose logins lie on a disk."""
         url = instance.url
         left = await self._grants.leave_all(url, quiet_s=QUIET_S, shared=instance.storage is not None)
@@ -115,7 +115,7 @@ class Exits:
             staying["it waits for its phone to be linked"] = count - len(left.marked) - left.forbidden
         # Not from where it is: it is under way already, by the word that was given, whoever may take it over.
         reason = f"{url} exited, and another instance has its storage {instance.storage!r}"
-        wishes = [Wish(each.session_id, Cause.EXITED, reason, None, each.epoch) for each in left.marked]
+        wishes = [MoveRequest(each.session_id, MoveCause.EXITED, reason, None, each.epoch) for each in left.marked]
         browsers = f"make sure that the browsers of {url} are gone too: Chrome can outlive a killed node"
         return wishes, staying, "; ".join(part for part in (browsers, doubt) if part)
 
@@ -146,5 +146,5 @@ def _alone(url: InstanceUrl) -> str:
     return f"{why}; {movable.alone(url)}"
 
 
-def _lost_with(url: InstanceUrl, placed: Placed) -> Wish:
-    return Wish(placed.session_id, Cause.EXITED, f"{url} exited", url, placed.epoch)
+def _lost_with(url: InstanceUrl, placed: Placed) -> MoveRequest:
+    return MoveRequest(placed.session_id, MoveCause.EXITED, f"{url} exited", url, placed.epoch)

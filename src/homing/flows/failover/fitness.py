@@ -35,7 +35,7 @@ Withhold = Callable[[InstanceUrl, str | None], None]
 
 
 @dataclass(slots=True)
-class _Known:
+class _InstanceFitness:
     due_s: float
     doubts: int = 0
     misfit: Misfit | None = None
@@ -56,7 +56,7 @@ class Fitness:
         """`withhold` hears of each address where a gateway of another family answers, and when that has passed."""
         self._fleet, self._alerts, self._clock, self._entropy = fleet, alerts, clock, entropy
         self._recognise, self._withhold = recognise, withhold
-        self._known: dict[InstanceUrl, _Known] = {}
+        self._known: dict[InstanceUrl, _InstanceFitness] = {}
         self._checking: set[InstanceUrl] = set()
         self._places = asyncio.Semaphore(AT_ONCE)
         self._some = asyncio.Event()
@@ -127,13 +127,15 @@ class Fitness:
         finally:
             self._checking.discard(url)
 
-    def _is_well(self, url: InstanceUrl, known: _Known) -> None:
+    def _is_well(self, url: InstanceUrl, known: _InstanceFitness) -> None:
         known.doubts, known.misfit = 0, None
         known.due_s = self._clock.monotonic() + self._every_s()
         self._withhold(url, None)
         self._alerts.resolved(AlertKind.INSTANCE_MISCONFIGURED, Subject.instance(url))
 
-    def _judged(self, url: InstanceUrl, known: _Known, fault: Fault, recognised: Recognised | Fault | None) -> None:
+    def _judged(
+        self, url: InstanceUrl, known: _InstanceFitness, fault: Fault, recognised: Recognised | Fault | None
+    ) -> None:
         """What is known to be wrong stays so until a list is read."""
         instance = self._fleet.roster.instances.get(url)
         if instance is None:
@@ -173,10 +175,10 @@ class Fitness:
             if alert.kind is AlertKind.INSTANCE_MISCONFIGURED and alert.subject.name not in roster.instances:
                 self._alerts.resolved(alert.kind, alert.subject)
 
-    def _of(self, url: InstanceUrl) -> _Known:
+    def _of(self, url: InstanceUrl) -> _InstanceFitness:
         """A new one is checked soon, and not all new ones in one moment."""
         known = self._known.get(url)
         if known is None:
             in_s = 1.0 + len(self._fleet.roster.instances) / AT_MOST_PER_S * self._entropy.random()
-            known = self._known[url] = _Known(self._clock.monotonic() + in_s)
+            known = self._known[url] = _InstanceFitness(self._clock.monotonic() + in_s)
         return known

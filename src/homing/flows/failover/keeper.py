@@ -14,24 +14,24 @@ from typing import Protocol
 import structlog
 
 from homing.decide.fleet import brake
-from homing.decide.fleet.brake import Brake, BrakePolicy, Engaged, Seen
+from homing.decide.fleet.brake import Brake, BrakePolicy, Engaged, JudgedInstance
 from homing.decide.moves import movable
-from homing.decide.moves.next_step import Cause, Wish
+from homing.decide.moves.next_step import MoveCause, MoveRequest
 from homing.flows.background.alerts import AlertBook, Unkept
 from homing.flows.discovery.wakeups import News
 from homing.flows.failover.watching import Watching
 from homing.model.alerts import FLEET, AlertKind, Subject
 from homing.model.fleet import InstanceState, InstanceUrl, Placed, Placement, PlacementState, Route, SessionId, Takeover
-from homing.model.instances.health import Gone, Judged, State
+from homing.model.instances.health import Gone, HealthJudgment, HealthState
 from homing.ports import Clock, Directory, Fleet, StoreUnavailable
 
 log = structlog.get_logger("homing")
 
 
-class Wishes(Protocol):
+class MoveRequests(Protocol):
     """Where wishes are entered."""
 
-    async def want(self, wishes: Sequence[Wish]) -> int: ...
+    async def want(self, wishes: Sequence[MoveRequest]) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Keeper:
     def __init__(
         self,
         watching: Watching,
-        wishes: Wishes,
+        wishes: MoveRequests,
         directory: Directory,
         fleet: Fleet,
         news: News,
@@ -71,7 +71,7 @@ class Keeper:
         self._rounds: Counter[InstanceUrl] = Counter()
         self._told: set[tuple[InstanceUrl, SessionId]] = set()
         self._missing: dict[Placement, float] = {}
-        self._missing_wanted: dict[Placement, Wish] = {}
+        self._missing_wanted: dict[Placement, MoveRequest] = {}
         self._brake: Brake = brake.OPEN
 
     @property
@@ -132,8 +132,8 @@ class Keeper:
         elif now_s - first_s >= self._policy.missing_for_s:
             url = placement.instance_url
             reason = f"{url} answers without it, and nobody else has it"
-            self._missing_wanted[placement] = Wish(
-                route.session_id, Cause.MISSING, reason, url, placement.epoch, urgent=True
+            self._missing_wanted[placement] = MoveRequest(
+                route.session_id, MoveCause.MISSING, reason, url, placement.epoch, urgent=True
             )
             self._watching.worth_a_look.set()
         if len(self._missing) > _MISSING_MAX:
@@ -141,7 +141,7 @@ class Keeper:
 
     # --- judging ------------------------------------------------------------------------------------------------
 
-    def _gone(self, judged: Mapping[InstanceUrl, Judged]) -> dict[InstanceUrl, Judged]:
+    def _gone(self, judged: Mapping[InstanceUrl, HealthJudgment]) -> dict[InstanceUrl, HealthJudgment]:
         """The instances that are provably out of action and not wished away lately."""
         now_s = self._clock.monotonic()
         return {
@@ -150,8 +150,8 @@ class Keeper:
             if each.gone is not None and now_s - self._wished_s.get(url, float("-inf")) >= self._again_after_s(url)
         }
 
-    def _forget_the_well(self, judged: Mapping[InstanceUrl, Judged]) -> None:
-        well = [url for url, each in judged.items() if each.state is State.HEALTHY]
+    def _forget_the_well(self, judged: Mapping[InstanceUrl, HealthJudgment]) -> None:
+        well = [url for url, each in judged.items() if each.state is HealthState.HEALTHY]
         for url in well:
             self._alerts.resolved(AlertKind.INSTANCE_GONE, Subject.instance(url))
             if self._wished_s.pop(url, None) is not None:
@@ -164,7 +164,7 @@ class Keeper:
         """What could not be moved is asked for again, with growing patience."""
         return self._policy.wish_again_after_s * min(2.0 ** self._rounds[url], 60.0)
 
-    def _hold_brake(self, judged: Mapping[InstanceUrl, Judged]) -> None:
+    def _hold_brake(self, judged: Mapping[InstanceUrl, HealthJudgment]) -> None:
         before = self._brake
         self._brake = brake.brake(self._seen(judged), self._clock.monotonic(), self._policy.brake, before)
         if type(self._brake) is not type(before):
@@ -175,12 +175,12 @@ class Keeper:
         if not isinstance(self._brake, Engaged):  # also one that another gateway engaged, or this one's last boot
             self._alerts.resolved(AlertKind.BRAKE_ENGAGED, FLEET)
 
-    def _seen(self, judged: Mapping[InstanceUrl, Judged]) -> list[Seen]:
+    def _seen(self, judged: Mapping[InstanceUrl, HealthJudgment]) -> list[JudgedInstance]:
         seen = []
         for url, each in judged.items():
             health = self._watching.health_of(url)
             version = f"{health.engine} {health.version}" if health is not None and health.engine else ""
-            seen.append(Seen(url, each.state, each.unwell_since_s, self._is_emptied(url), version))
+            seen.append(JudgedInstance(url, each.state, each.unwell_since_s, self._is_emptied(url), version))
         return seen
 
     def _is_emptied(self, url: InstanceUrl) -> bool:
@@ -189,17 +189,17 @@ class Keeper:
         awaited = not self._watching.was_well(url)
         return self._placed.get(url, 1) == 0 and (draining or awaited or url in self._wished_s)
 
-    async def _count_placed_on_the_awaited(self, judged: Mapping[InstanceUrl, Judged]) -> None:
+    async def _count_placed_on_the_awaited(self, judged: Mapping[InstanceUrl, HealthJudgment]) -> None:
         """An instance that was never up yet did not fall ill, unless sessions are placed on it."""
         unknown = [url for url in judged if url not in self._placed and not self._watching.was_well(url)]
-        if any(judged[url].state is not State.HEALTHY for url in unknown):
+        if any(judged[url].state is not HealthState.HEALTHY for url in unknown):
             with suppress(StoreUnavailable):
                 loads = {load.instance.url: load.sessions for load in await self._directory.loads()}
                 self._placed |= {url: loads.get(url, 0) for url in unknown}
 
     # --- wishing ------------------------------------------------------------------------------------------------
 
-    async def _wish(self, gone: Mapping[InstanceUrl, Judged]) -> int:
+    async def _wish(self, gone: Mapping[InstanceUrl, HealthJudgment]) -> int:
         new = 0
         for url, judged in gone.items():
             self._wished_s[url] = self._clock.monotonic()
@@ -242,10 +242,13 @@ _REMEMBERED_S = 60.0
 _MISSING_MAX = 10_000
 
 
-def _wishes(url: InstanceUrl, judged: Judged, placed: Sequence[Placed], waiting: Collection[SessionId]) -> list[Wish]:
-    cause = Cause.EXITED if judged.gone is Gone.EXITED else Cause.GONE
+def _wishes(
+    url: InstanceUrl, judged: HealthJudgment, placed: Sequence[Placed], waiting: Collection[SessionId]
+) -> list[MoveRequest]:
+    cause = MoveCause.EXITED if judged.gone is Gone.EXITED else MoveCause.GONE
     reason = f"{url} is down: {judged.reason}"
     wishes = [
-        Wish(each.session_id, cause, reason, url, each.epoch, urgent=each.session_id in waiting) for each in placed
+        MoveRequest(each.session_id, cause, reason, url, each.epoch, urgent=each.session_id in waiting)
+        for each in placed
     ]
     return sorted(wishes, key=lambda wish: not wish.urgent)

@@ -12,7 +12,7 @@ from typing import Protocol, assert_never
 import structlog
 
 from homing.decide.moves import rules
-from homing.decide.moves.next_step import Cause, Wish
+from homing.decide.moves.next_step import MoveCause, MoveRequest
 from homing.decide.moves.rules import LeaveIt, MovePolicy, Quarantine, TakeBack
 from homing.flows.background.alerts import AlertBook, Unkept
 from homing.model.alerts import AlertKind, Subject
@@ -27,10 +27,10 @@ REMEMBERED_MAX = 10_000
 AGAIN_AFTER_S = 1.0
 
 
-class Wishes(Protocol):
+class MoveRequests(Protocol):
     """Where wishes are entered."""
 
-    async def want(self, wishes: Sequence[Wish]) -> int: ...
+    async def want(self, wishes: Sequence[MoveRequest]) -> int: ...
 
 
 class TakeBacks:
@@ -39,7 +39,7 @@ class TakeBacks:
     def __init__(
         self,
         directory: Directory,
-        wishes: Wishes,
+        wishes: MoveRequests,
         clock: Clock,
         policy: MovePolicy,
         alerts: AlertBook | None = None,
@@ -86,7 +86,11 @@ class TakeBacks:
                 self._alerts.raised(AlertKind.TAKEN_BACK, Subject.session(row.session_id), reason, url=url)
                 placement = account.placement
                 await self._wishes.want(
-                    [Wish(row.session_id, Cause.REPLACED, reason, url, placement.epoch, to_url=url, urgent=True)]
+                    [
+                        MoveRequest(
+                            row.session_id, MoveCause.REPLACED, reason, url, placement.epoch, to_url=url, urgent=True
+                        )
+                    ]
                 )
             case Quarantine(reason=reason):
                 self._alerts.resolved(AlertKind.TAKEN_BACK, Subject.session(row.session_id))

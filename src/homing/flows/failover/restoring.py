@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import structlog
 
-from homing.decide.moves.next_step import Cause, Wish
+from homing.decide.moves.next_step import MoveCause, MoveRequest
 from homing.decide.starting import restoring
-from homing.decide.starting.restoring import Blocked, RestoringPolicy, Start, Vanished, Verdict, Wait
+from homing.decide.starting.restoring import Blocked, RestoringPolicy, StartAgain, Vanished, Verdict, Wait
 from homing.flows.background.alerts import AlertBook
 from homing.flows.discovery.incarnations import Looking
-from homing.flows.failover.keeper import Wishes
+from homing.flows.failover.keeper import MoveRequests
 from homing.flows.moves.move_jobs import KIND
 from homing.model.alerts import AlertKind, Subject
 from homing.model.fleet import Instance, InstanceLoad, InstanceUrl, SessionId
@@ -36,7 +36,7 @@ STANDS_AFTER_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class RestoreJudgment:
     """One session that was looked at, where it is placed, and what becomes of it."""
 
     recorded: Recorded
@@ -45,7 +45,7 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownInstances:
     """What is known of instances without asking them."""
 
     boot_of: Callable[[InstanceUrl], Incarnation | None]
@@ -70,8 +70,8 @@ class Restoring:
         directory: Directory,
         fleet: Fleet,
         looking: Looking,
-        known: Known,
-        wishes: Wishes,
+        known: KnownInstances,
+        wishes: MoveRequests,
         work: Work,
         alerts: AlertBook,
         clock: Clock,
@@ -97,7 +97,7 @@ class Restoring:
             took_s = self._clock.monotonic() - began_s
             await self._clock.sleep(max(LOOK_EVERY_S, took_s / SHARE_OF_TIME))
 
-    async def look(self) -> Sequence[Judged]:
+    async def look(self) -> Sequence[RestoreJudgment]:
         """Look where something seems to be missing, and now and then everywhere. Raises StoreUnavailable."""
         await self._note_those_that_came_back()
         loads, now_s = await self._open_ones(), self._clock.monotonic()
@@ -111,7 +111,7 @@ class Restoring:
             await self._want(judged)
         return judged
 
-    async def start_all(self, url: InstanceUrl | None = None) -> Sequence[Judged]:
+    async def start_all(self, url: InstanceUrl | None = None) -> Sequence[RestoreJudgment]:
         """Start what is missing (on this instance) by the same rules; answers what becomes of every session there.
 
         Raises StoreUnavailable.
@@ -130,7 +130,7 @@ class Restoring:
         loads = await self._directory.loads()
         return [load for load in loads if load.sessions and not self._known.holds_leases(load.instance.url)]
 
-    async def _judged(self, homes: Sequence[Instance]) -> list[Judged]:
+    async def _judged(self, homes: Sequence[Instance]) -> list[RestoreJudgment]:
         """The lists first, the records after them: what was opened or stopped in between is in the records."""
         looks = dict(await self._looking.look([home.url for home in homes]))
         placed = await self._placed(homes)
@@ -142,7 +142,7 @@ class Restoring:
             placed = await self._placed(homes)
         await self._note_those_that_came_up(placed, looks)
         jobs = await self._under_way([each for there in placed.values() for each in there])
-        judged: list[Judged] = []
+        judged: list[RestoreJudgment] = []
         slices = Slices(self._clock)
         for home in homes:
             of_group = {url: looks[url] for url in groups.get(home.url, [home.url])}
@@ -152,10 +152,10 @@ class Restoring:
 
     def _of_one(
         self, home: Instance, placed: Sequence[Recorded], looks: Looks, jobs: Collection[SessionId]
-    ) -> list[Judged]:
+    ) -> list[RestoreJudgment]:
         verdicts = {each.session_id: restoring.judge(each, home, looks, placed, self._policy) for each in placed}
         busy = sum(restoring.is_opening(each, looks[home.url], self._policy) for each in placed)
-        waiting = sum(each.session_id in jobs and isinstance(verdicts[each.session_id], Start) for each in placed)
+        waiting = sum(each.session_id in jobs and isinstance(verdicts[each.session_id], StartAgain) for each in placed)
         open_jobs = {session: verdict for session, verdict in verdicts.items() if session in jobs}
         turned = restoring.in_turn(
             {session: verdict for session, verdict in verdicts.items() if session not in jobs},
@@ -163,7 +163,7 @@ class Restoring:
             self._policy,
         )
         told = open_jobs | turned
-        return [Judged(each, home.url, told[each.session_id]) for each in placed]
+        return [RestoreJudgment(each, home.url, told[each.session_id]) for each in placed]
 
     async def _placed(self, homes: Sequence[Instance]) -> dict[InstanceUrl, list[Recorded]]:
         placed: dict[InstanceUrl, list[Recorded]] = {home.url: [] for home in homes}
@@ -201,14 +201,14 @@ class Restoring:
 
     # --- acting -------------------------------------------------------------------------------------------------
 
-    async def _want(self, judged: Sequence[Judged]) -> None:
-        wishes = [_wish(each) for each in judged if isinstance(each.verdict, Start)]
+    async def _want(self, judged: Sequence[RestoreJudgment]) -> None:
+        wishes = [_wish(each) for each in judged if isinstance(each.verdict, StartAgain)]
         new = await self._wishes.want(wishes) if wishes else 0
         if new:
             urls = sorted({wish.from_url or "" for wish in wishes})
             log.warning("Sessions are missing and started again", sessions=new, urls=urls[:5], instances=len(urls))
 
-    async def _tell(self, judged: Sequence[Judged], *, at_all: bool) -> None:
+    async def _tell(self, judged: Sequence[RestoreJudgment], *, at_all: bool) -> None:
         """What is missing and not started is an alert for as long as that is so."""
         now_s, standing = self._clock.monotonic(), set()
         slices = Slices(self._clock)
@@ -241,13 +241,13 @@ def _lacks_some(home: Instance, placed: Sequence[Recorded], look: Look) -> bool:
     return any(each.session_id not in look.sessions for each in wanted)
 
 
-def _put_off(judged: Judged, why: str) -> Judged:
-    if not isinstance(judged.verdict, Start):
+def _put_off(judged: RestoreJudgment, why: str) -> RestoreJudgment:
+    if not isinstance(judged.verdict, StartAgain):
         return judged
-    return Judged(judged.recorded, judged.url, Wait(0.0, f"nothing is started for the moment: {why}"))
+    return RestoreJudgment(judged.recorded, judged.url, Wait(0.0, f"nothing is started for the moment: {why}"))
 
 
-def _wish(judged: Judged) -> Wish:
+def _wish(judged: RestoreJudgment) -> MoveRequest:
     session, url = judged.recorded, judged.url
     reason = judged.verdict.reason
-    return Wish(session.session_id, Cause.RESTORE, reason, url, session.placement.epoch, to_url=url)
+    return MoveRequest(session.session_id, MoveCause.RESTORE, reason, url, session.placement.epoch, to_url=url)

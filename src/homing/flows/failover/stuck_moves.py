@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import structlog
 
-from homing.decide.moves.next_step import Cause, Wish
+from homing.decide.moves.next_step import MoveCause, MoveRequest
 from homing.flows.background.alerts import AlertBook, Unkept
-from homing.flows.failover.keeper import Wishes
+from homing.flows.failover.keeper import MoveRequests
 from homing.flows.moves.move_jobs import KIND
 from homing.model.alerts import FLEET, AlertKind
 from homing.model.fleet import Placement
@@ -31,7 +31,7 @@ class Strays:
     """Every gateway looks; of each session there is one job at most."""
 
     def __init__(
-        self, directory: Directory, work: Work, wishes: Wishes, clock: Clock, alerts: AlertBook | None = None
+        self, directory: Directory, work: Work, wishes: MoveRequests, clock: Clock, alerts: AlertBook | None = None
     ) -> None:
         self._directory, self._work, self._wishes, self._clock = directory, work, wishes, clock
         self._alerts = alerts or AlertBook(Unkept(), clock)
@@ -62,7 +62,9 @@ class Strays:
     async def _bring(self, stray: Sequence[Placement]) -> int:
         # Not from where it is: it is under way already, whatever it left for, and no matter who may take it over.
         wishes = [
-            Wish(each.session_id, Cause.MISSING, f"nobody brings it to {each.instance_url}", None, each.epoch)
+            MoveRequest(
+                each.session_id, MoveCause.MISSING, f"nobody brings it to {each.instance_url}", None, each.epoch
+            )
             for each in stray
         ]
         new = await self._wishes.want(wishes)

@@ -16,7 +16,16 @@ from homing.decide.fleet.health import HealthPolicy
 from homing.flows.background.alerts import AlertBook, Unkept
 from homing.model.alerts import FLEET, AlertKind
 from homing.model.fleet import InstanceUrl
-from homing.model.instances.health import Beat, History, Judged, Local, Observed, Signal, Stall, State
+from homing.model.instances.health import (
+    Beat,
+    CallObservation,
+    HealthHistory,
+    HealthJudgment,
+    HealthState,
+    Local,
+    Signal,
+    Stall,
+)
 from homing.model.instances.leases import Incarnation, StoreIdentity
 from homing.model.sends.faults import Fault, Phase
 from homing.ports import Clock, Entropy, Fleet, InstanceHealth, Leases, StoreUnavailable
@@ -40,11 +49,11 @@ class WatchPolicy:
 
 
 @dataclass(slots=True)
-class Kept:
+class WatchedInstance:
     """What this gateway knows of one instance. `answered_s` is when it last answered, `refused_s` when it refused."""
 
-    history: History
-    judged: Judged
+    history: HealthHistory
+    judged: HealthJudgment
     health: InstanceHealth | None = None
     answered_s: float = float("-inf")
     refused_s: float | None = None
@@ -75,7 +84,7 @@ class Watching:
         self._misconfigured, self._alerts = misconfigured, alerts or AlertBook(Unkept(), clock)
         self._leases, self._fleet, self._clock, self._entropy = leases, fleet, clock, entropy
         self._policy = policy
-        self._kept: dict[InstanceUrl, Kept] = {}
+        self._kept: dict[InstanceUrl, WatchedInstance] = {}
         self._boots: dict[InstanceUrl, Beat] = {}
         self._store: StoreIdentity | None = None
         self._steady_from_s: float | None = None
@@ -102,7 +111,7 @@ class Watching:
 
     # --- what is known ------------------------------------------------------------------------------------------
 
-    def judged(self) -> Mapping[InstanceUrl, Judged]:
+    def judged(self) -> Mapping[InstanceUrl, HealthJudgment]:
         """Every instance of the roster, as it is judged now."""
         now_s, local = self._clock.monotonic(), self._local()
         return {url: self._judge(url, now_s, local) for url in self._fleet.roster.instances}
@@ -124,14 +133,14 @@ class Watching:
 
     def down(self) -> frozenset[InstanceUrl]:
         """The instances that cannot be reached: of no session there it is known how it is."""
-        return frozenset(url for url, kept in self._kept.items() if kept.judged.state is State.DOWN)
+        return frozenset(url for url, kept in self._kept.items() if kept.judged.state is HealthState.DOWN)
 
     def unfit(self) -> dict[InstanceUrl, str]:
         """What is wrong with the instances that nothing should be placed on: in doubt, or not acting at the moment."""
         wrong = {
             url: f"is {kept.judged.state.value}: {kept.judged.reason}"
             for url, kept in self._kept.items()
-            if kept.judged.state is not State.HEALTHY
+            if kept.judged.state is not HealthState.HEALTHY
         }
         paused = {url for url, kept in self._kept.items() if kept.health is not None and kept.health.paused}
         misfits = {url: f"is misconfigured: {reason}" for url, reason in self._misconfigured().items()}
@@ -247,7 +256,7 @@ class Watching:
             self._note_rate(kept, answer)
         self._note(url, answer.phase if isinstance(answer, Fault) else None, by_traffic=False)
 
-    def _note_rate(self, kept: Kept, answer: InstanceHealth) -> None:
+    def _note_rate(self, kept: WatchedInstance, answer: InstanceHealth) -> None:
         if answer.sends_per_s is not None:
             kept.sends.append((self._clock.monotonic(), answer.sends_per_s))
             del kept.sends[:-_SAMPLES]
@@ -265,10 +274,10 @@ class Watching:
             kept.answered_s = now_s
         elif signal is Signal.REFUSED:
             kept.refused_s = now_s
-        kept.history = health.note(kept.history, Observed(now_s, signal, by_traffic))
-        if signal is not Signal.ANSWERED or kept.judged.state is not State.HEALTHY:
+        kept.history = health.note(kept.history, CallObservation(now_s, signal, by_traffic))
+        if signal is not Signal.ANSWERED or kept.judged.state is not HealthState.HEALTHY:
             self._rejudge(url, self._local())
-        kept.was_well |= signal is Signal.ANSWERED and kept.judged.state is State.HEALTHY
+        kept.was_well |= signal is Signal.ANSWERED and kept.judged.state is HealthState.HEALTHY
 
     def _rejudge(self, url: InstanceUrl, local: Local) -> None:
         kept = self._known(url)
@@ -290,15 +299,15 @@ class Watching:
         kept.again = None
         await asyncio.gather(self._probe(url, self._policy.probe_timeout_s), self._read_leases())
 
-    def _judge(self, url: InstanceUrl, now_s: float, local: Local) -> Judged:
+    def _judge(self, url: InstanceUrl, now_s: float, local: Local) -> HealthJudgment:
         return health.judge(self._known(url).history, self._boots.get(url), local, now_s, self._policy.health)
 
-    def _known(self, url: InstanceUrl) -> Kept:
+    def _known(self, url: InstanceUrl) -> WatchedInstance:
         kept = self._kept.get(url)
         if kept is None:
             now_s = self._clock.monotonic()
-            judged = Judged(State.HEALTHY, now_s, "nothing was heard of it yet")
-            kept = self._kept[url] = Kept(History(since_s=now_s), judged)
+            judged = HealthJudgment(HealthState.HEALTHY, now_s, "nothing was heard of it yet")
+            kept = self._kept[url] = WatchedInstance(HealthHistory(since_s=now_s), judged)
         return kept
 
     def _with_figures(self, load: Load) -> Load:

@@ -9,7 +9,7 @@ from typing import assert_never
 import structlog
 
 from homing.decide.moves import next_step
-from homing.decide.moves.next_step import Adopt, Give, Leave, NotMoved, Over, Start, Stop
+from homing.decide.moves.next_step import Adopt, Give, MarkMoving, NotMoved, Over, StartOnTarget, Stop
 from homing.flows.discovery.corrections import correct
 from homing.flows.moves import opening, place, start, vacate
 from homing.flows.moves.batch import Means, Task, Underway
@@ -24,17 +24,19 @@ async def attempt(means: Means, tasks: Sequence[Task], run_id: str) -> Mapping[J
     underway = Underway(means, tasks, run_id)
     await underway.read()
     steps = [(task, underway.next_step(task)) for task in tasks]
-    ready = await vacate.ready(underway, [task for task, step in steps if isinstance(step, Leave)])
+    ready = await vacate.ready(underway, [task for task, step in steps if isinstance(step, MarkMoving)])
     vacated = await vacate.vacate(underway, [*ready, *(task for task, step in steps if isinstance(step, Stop))])
-    steps = [(task, step) for task, step in steps if not isinstance(step, Leave | Stop)]
+    steps = [(task, step) for task, step in steps if not isinstance(step, MarkMoving | Stop)]
     steps += [(task, underway.next_step(task)) for task in vacated]
     await _adopt(underway, [(task, step) for task, step in steps if isinstance(step, Adopt)])
     unleased = [(task, step) for task, step in steps if underway.is_unleased(task)]
     leased = [(task, step) for task, step in steps if not underway.is_unleased(task)]
     given = await place.give(underway, [(task, step) for task, step in leased if isinstance(step, Give)])
-    begun = [task for task, step in leased if isinstance(step, Start)]
+    begun = [task for task, step in leased if isinstance(step, StartOnTarget)]
     await start.start(underway, [*begun, *given])
-    await opening.open_unleased(underway, [(task, step) for task, step in unleased if isinstance(step, Give | Start)])
+    await opening.open_unleased(
+        underway, [(task, step) for task, step in unleased if isinstance(step, Give | StartOnTarget)]
+    )
     for task, step in steps:
         _conclude(underway, task, step)
     return underway.endings
@@ -60,7 +62,7 @@ def _conclude(underway: Underway, task: Task, step: next_step.Step) -> None:
         case NotMoved(reason=reason):
             log.warning("Session not moved", session_id=task.session_id, reason=reason, cause=task.wish.cause)
             underway.end(task, Dead(reason))
-        case Adopt() | Leave() | Stop() | Give() | Start():
+        case Adopt() | MarkMoving() | Stop() | Give() | StartOnTarget():
             underway.again(task, "it is not there yet")
         case _:
             assert_never(step)

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from homing.decide.fleet.capacity import Load
 from homing.decide.moves import next_step as rehome
-from homing.decide.moves.next_step import Known, Wish
+from homing.decide.moves.next_step import MoveFacts, MoveRequest
 from homing.decide.starting.restoring import RestoringPolicy
 from homing.flows.background.alerts import AlertBook
 from homing.flows.discovery.incarnations import Looking
@@ -41,7 +41,7 @@ class RehomePolicy:
     restoring: RestoringPolicy = field(default_factory=RestoringPolicy)
 
 
-class Watch(Protocol):
+class InstanceWatch(Protocol):
     """What the keeper knows of the instances at this moment."""
 
     def down(self) -> frozenset[InstanceUrl]: ...
@@ -73,7 +73,7 @@ class Means:
     grants: Grants
     leases: Leases
     fleet: Fleet
-    watch: Watch
+    watch: InstanceWatch
     clock: Clock
     meters: Meters
     policy: RehomePolicy
@@ -90,7 +90,7 @@ class Task:
     """One session on its way, in our hands."""
 
     job: Job
-    wish: Wish
+    wish: MoveRequest
     steps: dict[str, int]
     placement: Placement | None = None
     account: Account | None = None
@@ -137,8 +137,8 @@ class Underway:
             task.placement = task.account.placement if task.account is not None else None
         means.reached(Milestone.READ)
 
-    def known(self, task: Task) -> Known:
-        return Known(task.account, task.holding, self.lives, self.means.watch.down(), self.exited, task.stopped)
+    def known(self, task: Task) -> MoveFacts:
+        return MoveFacts(task.account, task.holding, self.lives, self.means.watch.down(), self.exited, task.stopped)
 
     def is_unleased(self, task: Task) -> bool:
         """Whether its gateway holds no lease and opens no vault: a second start there would not be refused."""

@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 import structlog
 
 from homing.decide.moves import movable, next_step
-from homing.decide.moves.next_step import Obstacle, Wish
+from homing.decide.moves.next_step import MoveRequest, Obstacle
 from homing.decide.work.attempts import RetryPolicy
 from homing.flows.background.alerts import AlertBook, Unkept
 from homing.flows.discovery.incarnations import Looking
 from homing.flows.moves.attempt import attempt
-from homing.flows.moves.batch import Means, RehomePolicy, Task, Watch
+from homing.flows.moves.batch import InstanceWatch, Means, RehomePolicy, Task
 from homing.flows.moves.login_rate import Turns
 from homing.flows.moves.milestones import Milestone
 from homing.model.fleet import SessionId
@@ -39,7 +39,7 @@ class WishList:
     def __init__(self, work: Work) -> None:
         self._work = work
 
-    async def want(self, wishes: Sequence[Wish]) -> int:
+    async def want(self, wishes: Sequence[MoveRequest]) -> int:
         """Enter the wishes; answers how many were new. A session for which one is unfinished gets no second one."""
         ids = await self._work.enqueue([_job(wish) for wish in wishes])
         return sum(made is not None for made in ids)
@@ -55,7 +55,7 @@ class Rehoming:
         leases: Leases,
         fleet: Fleet,
         work: Work,
-        watch: Watch,
+        watch: InstanceWatch,
         clock: Clock,
         entropy: Entropy,
         meters: Meters,
@@ -72,7 +72,7 @@ class Rehoming:
         )
         self._work, self._clock, self._entropy, self._policy = work, clock, entropy, policy
 
-    async def want(self, wishes: Sequence[Wish]) -> int:
+    async def want(self, wishes: Sequence[MoveRequest]) -> int:
         """Enter the wishes; answers how many were new. A session for which one is unfinished gets no second one."""
         return await WishList(self._work).want(wishes)
 
@@ -96,21 +96,21 @@ class Rehoming:
         Those that nobody holds go all together. Planned moves go a few at a time, and while they do nobody waits for
         them: a session is held by nobody for as long as its group takes.
         """
-        wishes = {job.id: Wish.of(job.payload) for job in jobs}
+        wishes = {job.id: MoveRequest.of(job.payload) for job in jobs}
         planned = [job for job in jobs if wishes[job.id].cause in next_step.PLANNED]
         lost = [job for job in jobs if wishes[job.id].cause not in next_step.PLANNED]
         at_once, by_and_by = await asyncio.gather(self._attempt(lost, wishes), self._by_and_by(planned, wishes))
         endings = {**at_once, **by_and_by}
         return {job.id: self._patient(job, endings[job.id]) for job in jobs if job.id in endings}
 
-    async def _by_and_by(self, jobs: Sequence[Job], wishes: Mapping[JobId, Wish]) -> Mapping[JobId, Ending]:
+    async def _by_and_by(self, jobs: Sequence[Job], wishes: Mapping[JobId, MoveRequest]) -> Mapping[JobId, Ending]:
         endings: dict[JobId, Ending] = {}
         together = self._policy.leave_together
         for first in range(0, len(jobs), together):
             endings |= await self._attempt(jobs[first : first + together], wishes)
         return endings
 
-    async def _attempt(self, jobs: Sequence[Job], wishes: Mapping[JobId, Wish]) -> Mapping[JobId, Ending]:
+    async def _attempt(self, jobs: Sequence[Job], wishes: Mapping[JobId, MoveRequest]) -> Mapping[JobId, Ending]:
         if not jobs:
             return {}
         tasks = [Task(job, wishes[job.id], {"waited": self._age_ms(job)}) for job in jobs]
@@ -135,6 +135,6 @@ class Rehoming:
         return max(0, int((self._clock.now() - job.created_at).total_seconds() * 1000))
 
 
-def _job(wish: Wish) -> NewJob:
+def _job(wish: MoveRequest) -> NewJob:
     priority = Priority.URGENT if wish.urgent else Priority.BULK if wish.cause in next_step.PLANNED else Priority.NORMAL
     return NewJob(KIND, wish.payload(), dedup=wish.session_id, priority=priority)

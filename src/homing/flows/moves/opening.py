@@ -15,11 +15,11 @@ import structlog
 
 from homing.decide.fleet import placement
 from homing.decide.fleet.capacity import Load
-from homing.decide.fleet.placement import Chosen, NoRoom, Wanted
+from homing.decide.fleet.placement import Chosen, NoRoom, PlacementRequest
 from homing.decide.moves import movable, next_step
-from homing.decide.moves.next_step import Give, Start
+from homing.decide.moves.next_step import Give, StartOnTarget
 from homing.decide.starting import restoring
-from homing.decide.starting.restoring import Blocked, Leave, Present, Verdict, Wait
+from homing.decide.starting.restoring import Blocked, LeaveAlone, Present, Verdict, Wait
 from homing.flows.moves.batch import Task, Underway
 from homing.flows.moves.milestones import Milestone
 from homing.model.fleet import Instance, InstanceLoad, InstanceMode, InstanceUrl, ListedSession, Placement, SessionId
@@ -47,7 +47,7 @@ class _Target:
     reason: str
 
 
-async def open_unleased(underway: Underway, steps: Sequence[tuple[Task, Give | Start]]) -> None:
+async def open_unleased(underway: Underway, steps: Sequence[tuple[Task, Give | StartOnTarget]]) -> None:
     """Have each opened at its target, or say why not. Raises StoreUnavailable."""
     if not steps:
         return
@@ -79,7 +79,7 @@ async def open_unleased(underway: Underway, steps: Sequence[tuple[Task, Give | S
 
 
 def _targets(
-    underway: Underway, steps: Sequence[tuple[Task, Give | Start]], loads: Mapping[InstanceUrl, InstanceLoad]
+    underway: Underway, steps: Sequence[tuple[Task, Give | StartOnTarget]], loads: Mapping[InstanceUrl, InstanceLoad]
 ) -> dict[SessionId, _Target]:
     targets: dict[SessionId, _Target] = {}
     for task, step in steps:
@@ -92,7 +92,7 @@ def _targets(
 
 
 def _target(
-    underway: Underway, task: Task, step: Give | Start, loads: Mapping[InstanceUrl, InstanceLoad]
+    underway: Underway, task: Task, step: Give | StartOnTarget, loads: Mapping[InstanceUrl, InstanceLoad]
 ) -> _Target | NoRoom | None:
     url = step.placement.instance_url
     assert url is not None
@@ -100,7 +100,7 @@ def _target(
     if home is None:
         underway.end(task, Dead(f"{url} is no instance that we know"))
         return None
-    if isinstance(step, Start):
+    if isinstance(step, StartOnTarget):
         return _Target(home.instance, None, f"it was granted to {url}")
     if step.fence is Fence.ABSENT:
         if (why := underway.means.braked()) is not None:
@@ -132,7 +132,7 @@ def _sharing(
         return NoRoom(f"no other instance of its family has the storage {home.storage!r} of {home.url}")
     unfit = dict.fromkeys(underway.leased, "keeps its logins in the vault") | underway.means.watch.unfit()
     unfit |= dict.fromkeys(underway.exited, "was said to have exited")
-    wanted = Wanted(task.session_id, task.account.requires, to_url=task.wish.to_url)
+    wanted = PlacementRequest(task.session_id, task.account.requires, to_url=task.wish.to_url)
     where = placement.choose_all([wanted], underway.means.watch.loads_now(sharing), unfit=unfit)[task.session_id]
     match where:
         case Chosen(instance=instance, reason=reason):
@@ -166,11 +166,11 @@ async def _may_go_on(
     match verdict:
         case Present(reason=reason) if target.fence is None:
             await _stays(underway, task, Done(reason))
-        case Present() | restoring.Start():
+        case Present() | restoring.StartAgain():
             return True
         case Wait(after_s=after_s, reason=reason):
             underway.end(task, Retry(min(max(after_s, _AGAIN_S), _LOOK_AGAIN_S), reason))
-        case Leave(reason=reason) | Blocked(reason=reason) | restoring.Vanished(reason=reason):
+        case LeaveAlone(reason=reason) | Blocked(reason=reason) | restoring.Vanished(reason=reason):
             underway.end(task, Retry(_AGAIN_S, reason))
     return False
 
@@ -178,11 +178,13 @@ async def _may_go_on(
 def _is_missing(underway: Underway, task: Task, verdict: Verdict) -> bool:
     """Of one that is where it was: whether it is still to be started; if not, whoever looks next judges it anew."""
     match verdict:
-        case restoring.Start():
+        case restoring.StartAgain():
             return True
         case Present(reason=reason):
             underway.end(task, Done(reason))
-        case Leave(reason=reason) | Wait(reason=reason) | Blocked(reason=reason) | restoring.Vanished(reason=reason):
+        case (
+            LeaveAlone(reason=reason) | Wait(reason=reason) | Blocked(reason=reason) | restoring.Vanished(reason=reason)
+        ):
             underway.end(task, Dead(f"not started: {reason}"))
     return False
 
@@ -250,7 +252,7 @@ async def _opened(
         verdict = (
             None if record is None else restoring.may_open(record, url, _of(looks, groups[url]), policy, first=True)
         )
-        if isinstance(verdict, Present | restoring.Start):
+        if isinstance(verdict, Present | restoring.StartAgain):
             told.append((task, target))
         else:
             await _stays(underway, task, Dead("its account is gone" if verdict is None else verdict.reason))

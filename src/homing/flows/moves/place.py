@@ -6,7 +6,7 @@ import structlog
 
 from homing.decide.fleet import placement
 from homing.decide.fleet.capacity import Load
-from homing.decide.fleet.placement import Chosen, NoRoom, Wanted
+from homing.decide.fleet.placement import Chosen, NoRoom, PlacementRequest
 from homing.decide.moves import next_step
 from homing.decide.moves.next_step import Give
 from homing.flows.moves.batch import Task, Underway
@@ -55,10 +55,10 @@ async def give(underway: Underway, wanted: Sequence[tuple[Task, Give]]) -> list[
     return _entered(underway, tasks, granted, chosen)
 
 
-def _wanted(underway: Underway, task: Task) -> Wanted:
+def _wanted(underway: Underway, task: Task) -> PlacementRequest:
     assert task.account is not None
     wish, leaves = task.wish, next_step.leaves(task.wish, underway.known(task))
-    return Wanted(wish.session_id, task.account.requires, wish.from_url, to_url=wish.to_url, leaves=leaves)
+    return PlacementRequest(wish.session_id, task.account.requires, wish.from_url, to_url=wish.to_url, leaves=leaves)
 
 
 def _granting(underway: Underway, task: Task, step: Give, where: Chosen) -> Granting:

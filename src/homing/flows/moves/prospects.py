@@ -7,7 +7,7 @@ from typing import Protocol
 from homing.decide.fleet import leases, placement
 from homing.decide.fleet.capacity import Load
 from homing.decide.fleet.leases import NotFenced
-from homing.decide.fleet.placement import NoRoom, Wanted
+from homing.decide.fleet.placement import NoRoom, PlacementRequest
 from homing.decide.moves import movable
 from homing.decide.moves.rules import MovePolicy, MoveWish, Resident, may_move
 from homing.flows.operations.drain import Stuck
@@ -78,7 +78,7 @@ class Prospects:
     async def _without_room(self, accounts: Sequence[Account], url: InstanceUrl) -> dict[SessionId, str | None]:
         placed = [Load(load.instance, load.sessions) for load in await self._directory.loads()]
         loads = [load for load in self._outlook.loads_now(placed) if load.instance.url != url]
-        wanted = [Wanted(account.session_id, account.requires, url, leaves=True) for account in accounts]
+        wanted = [PlacementRequest(account.session_id, account.requires, url, leaves=True) for account in accounts]
         places = placement.choose_all(wanted, loads, unfit=self._outlook.unfit())
         return {
             session: f"no instance can take it: {place.reason}" if isinstance(place, NoRoom) else None

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from homing.decide.fleet.placement import NoRoom
 from homing.decide.moves import next_step
-from homing.decide.moves.next_step import Cause
+from homing.decide.moves.next_step import MoveCause
 from homing.flows.moves import place
 from homing.flows.moves.batch import Task, Underway
 from homing.flows.moves.milestones import Milestone
@@ -38,11 +38,11 @@ async def ready(underway: Underway, tasks: Sequence[Task]) -> list[Task]:
 
 async def _without_those_that_stay(underway: Underway, tasks: Sequence[Task]) -> Sequence[Task]:
     """Those whose instances were to be emptied, and are not any more."""
-    if not any(task.wish.cause is Cause.DRAIN for task in tasks):
+    if not any(task.wish.cause is MoveCause.DRAIN for task in tasks):
         return tasks
     instances = await underway.means.directory.instances()
     active = {instance.url for instance in instances if instance.state is InstanceState.ACTIVE}
-    staying = [task for task in tasks if task.wish.cause is Cause.DRAIN and task.wish.from_url in active]
+    staying = [task for task in tasks if task.wish.cause is MoveCause.DRAIN and task.wish.from_url in active]
     for task in staying:
         underway.end(task, Done(f"it stays: {task.wish.from_url} is not being emptied any more"))
     return [task for task in tasks if task not in staying]

@@ -15,7 +15,7 @@ from homing.decide.fleet.capacity import Load
 from homing.decide.fleet.placement import Chosen, NoRoom
 from homing.decide.phones.aliases import person
 from homing.decide.starting import first_place, linking
-from homing.decide.starting.first_place import Elsewhere, Here, Refused, Unclear
+from homing.decide.starting.first_place import Here, StartRefused, TryElsewhere, Unclear
 from homing.flows.background.link_alerts import LinkAlerts
 from homing.flows.discovery.corrections import correct
 from homing.flows.failover.restore_queue import RestoreQueue
@@ -35,7 +35,7 @@ from homing.model.fleet import (
     Takeover,
     WorkspaceId,
 )
-from homing.model.phones import Number
+from homing.model.phones import PhoneNumber
 from homing.model.sends.faults import Fault, Phase
 from homing.ports import (
     AccountChanged,
@@ -86,7 +86,7 @@ class Accounts:
     async def create(
         self,
         workspace: WorkspaceId,
-        number: Number,
+        number: PhoneNumber,
         name: str,
         takeover: Takeover | None,
         requires: Mapping[str, str],
@@ -193,14 +193,14 @@ class Accounts:
                 return await self._bound(account, url, answer, chosen.reason)
             came_to = await self._came_to(account, url, answer)
             match came_to:
-                case Elsewhere(reason=reason):
+                case TryElsewhere(reason=reason):
                     log.warning("Session not started; another instance is tried", url=url, reason=reason)
                     unfit[url] = reason
                 case Here(row=row):
                     return await self._bound(account, url, row, f"{chosen.reason}; its list shows it, after {answer}")
                 case Unclear(reason=reason):
                     raise await self._kept_where_it_may_be(account, url, reason)
-                case Refused():
+                case StartRefused():
                     refused = refused or instance_fault(url, answer)
                     unfit |= dict.fromkeys(self._of_its_family(chosen.instance), f"refused it: {answer}")
                 case _:

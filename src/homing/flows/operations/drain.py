@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import structlog
 
 from homing.decide.moves import movable
-from homing.decide.moves.next_step import Cause, Wish
-from homing.flows.failover.keeper import Wishes
+from homing.decide.moves.next_step import MoveCause, MoveRequest
+from homing.flows.failover.keeper import MoveRequests
 from homing.flows.moves.move_jobs import KIND
 from homing.model.errors import Code, Problem
 from homing.model.fleet import (
@@ -75,7 +75,7 @@ class Drain:
 class Drains:
     """Empties instances, and says how far that is."""
 
-    def __init__(self, directory: Directory, fleet: Fleet, work: Work, wishes: Wishes, clock: Clock) -> None:
+    def __init__(self, directory: Directory, fleet: Fleet, work: Work, wishes: MoveRequests, clock: Clock) -> None:
         self._directory, self._fleet, self._work = directory, fleet, work
         self._wishes, self._clock = wishes, clock
 
@@ -138,7 +138,7 @@ class Drains:
     async def _wish(self, url: InstanceUrl, placed: Sequence[Placed]) -> None:
         reason = f"{url} is being emptied"
         in_order = await self._idle_first(url, placed) if placed else []
-        wishes = [Wish(each.session_id, Cause.DRAIN, reason, url, each.epoch) for each in in_order]
+        wishes = [MoveRequest(each.session_id, MoveCause.DRAIN, reason, url, each.epoch) for each in in_order]
         new = await self._wishes.want(wishes) if wishes else 0
         log.warning("Instance drains", url=url, sessions=len(placed), new_jobs=new)
 
@@ -189,10 +189,10 @@ def _standing(job: Job | None, instance: Instance, placed: Placed) -> Job | None
 
 def gave_up_on(job: Job, placement: Placement) -> bool:
     """Whether this dead job was about the session as it is placed now, and not about an earlier time."""
-    wish = Wish.of(job.payload)
+    wish = MoveRequest.of(job.payload)
     return (wish.from_url, wish.from_epoch) == (placement.instance_url, placement.epoch)
 
 
 def _leaves_by_drain(job: Job, url: InstanceUrl) -> bool:
-    wish = Wish.of(job.payload)
-    return wish.cause is Cause.DRAIN and wish.from_url == url and job.state in (JobState.READY, JobState.QUEUED)
+    wish = MoveRequest.of(job.payload)
+    return wish.cause is MoveCause.DRAIN and wish.from_url == url and job.state in (JobState.READY, JobState.QUEUED)

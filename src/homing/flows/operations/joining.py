@@ -20,7 +20,7 @@ INSIST = '`homing instances add --force` (`"force": true`) lets it join all the 
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class GatewayFound:
     """What was found at the address: what answers, if that is known, and what a person should know of it."""
 
     gateway: str | None = None
@@ -45,7 +45,9 @@ def family_of(
     return gateway.family
 
 
-async def found_at(url: InstanceUrl, family: str, driver: Driver, recognised: Recognised | Fault | None) -> Found:
+async def found_at(
+    url: InstanceUrl, family: str, driver: Driver, recognised: Recognised | Fault | None
+) -> GatewayFound:
     """What answers there, as an instance of this family.
 
     Raises Problem DRIVER_UNKNOWN, NO_GATEWAY or KEY_REFUSED for what could not work, ADDRESS_REFUSED for what must not.
@@ -55,7 +57,7 @@ async def found_at(url: InstanceUrl, family: str, driver: Driver, recognised: Re
         detail = f"{url} cannot be an instance: {recognised.detail} (HOMING_INSTANCE_NETWORKS)"
         raise Problem(Code.ADDRESS_REFUSED, detail, field="url")
     if isinstance(recognised, Fault):
-        return Found(None, f"nothing answers there yet: {recognised.category}; it is checked as soon as it does")
+        return GatewayFound(None, f"nothing answers there yet: {recognised.category}; it is checked as soon as it does")
     gateway = recognised.gateway if recognised is not None else None
     if recognised is not None and gateway is None:
         detail = f"{url} is no gateway that Homing knows: {recognised.described}; {INSIST}"
@@ -66,10 +68,10 @@ async def found_at(url: InstanceUrl, family: str, driver: Driver, recognised: Re
     listing = await driver.sessions(url, timeout_s=LIST_TIMEOUT_S)
     named = str(gateway) if gateway is not None else None
     if not isinstance(listing, NoList):
-        return Found(named)
+        return GatewayFound(named)
     if listing.fault is not None and fitness.is_doubtful(listing.fault):
         raise _unusable(url, listing.fault, named)
-    return Found(named, f"its sessions could not be listed: {listing.category}")
+    return GatewayFound(named, f"its sessions could not be listed: {listing.category}")
 
 
 def _unusable(url: InstanceUrl, fault: Fault, named: str | None) -> Problem:

@@ -14,8 +14,8 @@ from homing.decide.fleet.capacity import Load
 from homing.decide.fleet.leases import NotFenced
 from homing.decide.fleet.placement import NoRoom
 from homing.decide.moves import movable
-from homing.decide.moves.next_step import Cause, Wish
-from homing.flows.failover.keeper import Wishes
+from homing.decide.moves.next_step import MoveCause, MoveRequest
+from homing.flows.failover.keeper import MoveRequests
 from homing.flows.operations.drain import HEALTH_TIMEOUT_S
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, Instance, InstanceUrl, Takeover
@@ -40,7 +40,7 @@ class Outlook(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class MigrationRequest:
     """A session is to move. Without `to_url`, to wherever there is most room. Not `new`: it was to move already."""
 
     account: Account
@@ -51,11 +51,13 @@ class Wanted:
 class Migrations:
     """Enters wishes for people."""
 
-    def __init__(self, directory: Directory, fleet: Fleet, grants: Grants, outlook: Outlook, wishes: Wishes) -> None:
+    def __init__(
+        self, directory: Directory, fleet: Fleet, grants: Grants, outlook: Outlook, wishes: MoveRequests
+    ) -> None:
         self._directory, self._fleet, self._grants = directory, fleet, grants
         self._outlook, self._wishes = outlook, wishes
 
-    async def migrate(self, account: Account, to: InstanceUrl | None, *, force: bool = False) -> Wanted:
+    async def migrate(self, account: Account, to: InstanceUrl | None, *, force: bool = False) -> MigrationRequest:
         """The session is to leave where it is, for `to` or for wherever there is room. Raises Problem.
 
         `force`: although its takeover is `never`.
@@ -66,9 +68,9 @@ class Migrations:
         await self._check_leaves(account, url)
         await self._check_room(account, url, to)
         where = f"to {to}" if to is not None else "away"
-        return await self._enter(account, Cause.REQUEST, f"an operator moves it {where}", to, force)
+        return await self._enter(account, MoveCause.REQUEST, f"an operator moves it {where}", to, force)
 
-    async def rehome(self, account: Account, *, force: bool = False) -> Wanted:
+    async def rehome(self, account: Account, *, force: bool = False) -> MigrationRequest:
         """The session is to be brought back from an instance that does not serve it. Raises Problem.
 
         `force`: although its takeover is `never`.
@@ -80,7 +82,7 @@ class Migrations:
         else:
             await self._check_leaves(account, url)
         await self._check_room(account, url if not lost else None, None)
-        cause = Cause.LOST if lost else Cause.REQUEST
+        cause = MoveCause.LOST if lost else MoveCause.REQUEST
         return await self._enter(account, cause, f"an operator wants it back from {url}", None, force)
 
     # --- what must hold first -----------------------------------------------------------------------------------
@@ -135,10 +137,12 @@ class Migrations:
             raise Problem(Code.INSTANCE_NOT_FOUND, f"There is no instance {url}")
         return known
 
-    async def _enter(self, account: Account, cause: Cause, reason: str, to: InstanceUrl | None, force: bool) -> Wanted:
+    async def _enter(
+        self, account: Account, cause: MoveCause, reason: str, to: InstanceUrl | None, force: bool
+    ) -> MigrationRequest:
         at = account.placement
-        wish = Wish(account.session_id, cause, reason, at.instance_url, at.epoch, to, urgent=True, forced=force)
-        return Wanted(account, to, new=await self._wishes.want([wish]) > 0)
+        wish = MoveRequest(account.session_id, cause, reason, at.instance_url, at.epoch, to, urgent=True, forced=force)
+        return MigrationRequest(account, to, new=await self._wishes.want([wish]) > 0)
 
 
 def _home(account: Account, *, force: bool) -> InstanceUrl:

@@ -9,10 +9,10 @@ import structlog
 
 from homing.decide.fleet.capacity import Load, rooms
 from homing.decide.moves import movable, rebalance
-from homing.decide.moves.next_step import Cause, Wish
+from homing.decide.moves.next_step import MoveCause, MoveRequest
 from homing.decide.moves.rebalance import Plan, PlannedMove, RebalancePolicy
 from homing.decide.moves.rules import Resident
-from homing.flows.failover.keeper import Wishes
+from homing.flows.failover.keeper import MoveRequests
 from homing.flows.operations.drain import HEALTH_TIMEOUT_S, LIST_TIMEOUT_S
 from homing.flows.operations.migrate import Outlook
 from homing.model.errors import Code, Problem
@@ -44,7 +44,7 @@ class Balance:
         fleet: Fleet,
         grants: Grants,
         outlook: Outlook,
-        wishes: Wishes,
+        wishes: MoveRequests,
         policy: RebalancePolicy,
         braked: Callable[[], str | None],
     ) -> None:
@@ -128,6 +128,6 @@ def _resident(account: Account, url: InstanceUrl, *, idle_s: float | None, moves
     )
 
 
-def _wish(move: PlannedMove, account: Account) -> Wish:
+def _wish(move: PlannedMove, account: Account) -> MoveRequest:
     epoch = account.placement.epoch
-    return Wish(move.session_id, Cause.BALANCE, move.why, move.from_url, epoch, move.to_url)
+    return MoveRequest(move.session_id, MoveCause.BALANCE, move.why, move.from_url, epoch, move.to_url)

@@ -5,7 +5,7 @@ from collections import Counter, OrderedDict
 from homing.decide.phones.aliases import person
 from homing.decide.reports.settling import bare_id
 from homing.model.fleet import SessionId
-from homing.model.instances.events import Sign
+from homing.model.instances.events import DeliveryEvidence
 from homing.model.sends.sending import Outcome, Sent, Text
 
 REMEMBERED_MAX = 20_000
@@ -38,7 +38,7 @@ class Said:
             if len(self._ids) > REMEMBERED_MAX:
                 self._ids.popitem(last=False)
 
-    def explains(self, sign: Sign) -> bool:
+    def explains(self, sign: DeliveryEvidence) -> bool:
         """Whether a report of these words is, or may well be, of a send that needs no settling."""
         if sign.message_id is not None and (sign.session_id, bare_id(sign.message_id)) in self._ids:
             return True

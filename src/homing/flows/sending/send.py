@@ -15,7 +15,7 @@ from homing.decide.sending import abilities, failures, recovery
 from homing.decide.sending.echo import without_echo
 from homing.decide.sending.recovery import Finish, Look, SendPolicy, Try
 from homing.flows.discovery.rediscover import Rediscovery
-from homing.flows.discovery.wakeups import News, Watch
+from homing.flows.discovery.wakeups import News, SessionWatch
 from homing.flows.failover.doubtful_sessions import Doubts
 from homing.flows.sending.own_messages import Said
 from homing.model.fleet import Capabilities, InstanceMode, InstanceUrl, PlacementState, Route, SessionId, SessionStatus
@@ -33,7 +33,7 @@ from homing.model.sends.sending import (
     NotLooked,
     NotSent,
     Nowhere,
-    Observed,
+    OnlyObserved,
     Outcome,
     Receipt,
     Sent,
@@ -98,7 +98,7 @@ class Sending:
             return await self._recovered(text, route, happened, deadline_s, watch)
 
     async def _recovered(
-        self, text: Text, route: Route, happened: list[Happening], deadline_s: float, watch: Watch
+        self, text: Text, route: Route, happened: list[Happening], deadline_s: float, watch: SessionWatch
     ) -> Outcome:
         """After the first attempt failed: whatever recovery says comes next, until it says that it is over."""
         while True:
@@ -157,7 +157,7 @@ class Sending:
             return Unplaced(_never_placed(route), self._clock.monotonic())
         known = self._fleet.roster.instances.get(url)
         if known is not None and known.mode is InstanceMode.OBSERVE:
-            return Observed(url, self._clock.monotonic())
+            return OnlyObserved(url, self._clock.monotonic())
         if route.placement.state is PlacementState.MOVING:
             return self._on_its_way(route)
         # What is repeated is so by what the instance can now, and not by what it could.

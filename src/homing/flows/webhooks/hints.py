@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from homing.decide.knowledge import identity, reconcile
-from homing.decide.knowledge.reconcile import AtHome, Contested, Elsewhere, Judgement
+from homing.decide.knowledge.reconcile import AtHome, Contested, Judgement, PlacedElsewhere
 from homing.decide.reports import hints
 from homing.decide.reports.hints import Hint
 from homing.decide.starting import linking
@@ -192,7 +192,7 @@ class Hints:
         changes = [
             hints.explained(judgement.change, wanted[session].hint)
             for session, judgement in judged.items()
-            if isinstance(judgement, Elsewhere)
+            if isinstance(judgement, PlacedElsewhere)
         ]
         return await correct(self._directory, self._meters, changes, run_id=self._entropy.uuid())
 
@@ -216,7 +216,7 @@ class Hints:
             if isinstance(judgement, Contested):
                 claimed = f"claimed by {', '.join(judgement.claimants)}"
                 self._book.raised(AlertKind.DUPLICATE_HOLDER, Subject.session(session), claimed)
-            elif not isinstance(judgement, Elsewhere):
+            elif not isinstance(judgement, PlacedElsewhere):
                 await self._note_status(accounts[session], listings)
 
     async def _note_status(self, account: Account, listings: Mapping[InstanceUrl, Listing]) -> None:
@@ -248,7 +248,9 @@ def _reported(
     found: dict[SessionId, tuple[InstanceUrl, str]] = {}
     for session, account in accounts.items():
         judgement, hint = judged[session], wanted[session].hint
-        url = judgement.change.instance_url if isinstance(judgement, Elsewhere) else account.placement.instance_url
+        url = (
+            judgement.change.instance_url if isinstance(judgement, PlacedElsewhere) else account.placement.instance_url
+        )
         listing = listings.get(url) if url is not None else None
         row = listing.sessions.get(session) if isinstance(listing, SessionList) else None
         phone = (row.phone or (hint.phone if hint.sender == url else None)) if row is not None else None

@@ -11,7 +11,7 @@ from homing.decide.reports import meanings, settling
 from homing.decide.reports.hints import Hint
 from homing.flows.sending.own_messages import Said
 from homing.flows.webhooks.hints import Hints
-from homing.model.instances.events import Event, Meaning, Report, Sign, Signed, Taken
+from homing.model.instances.events import DeliveryEvidence, Event, Meaning, Report, Signed, Taken
 from homing.model.instances.report_body import BIG
 from homing.ports import Clock, Entropy, Events, StoreUnavailable
 from homing.ports.aside import Aside, at_once
@@ -89,7 +89,7 @@ class Intake:
             told = phone if isinstance(phone, str) and phone else None
             self._hints.offer(Hint(report.session_id, report.kind, report.instance_url, told))
 
-    def _sign(self, report: Report) -> Sign | None:
+    def _sign(self, report: Report) -> DeliveryEvidence | None:
         """What the report says of a message that went out; without its words if another send accounts for them."""
         sign = settling.sign_of(report.kind, report.session_id, report.data)
         if sign is not None and self._said.explains(sign):

@@ -4,7 +4,15 @@ from collections.abc import Callable
 from typing import assert_never
 
 from homing.decide.reports import speakers
-from homing.decide.reports.speakers import Ask, Cause, Impostor, Introduced, Speaker, Stranger, Unnamed
+from homing.decide.reports.speakers import (
+    AskTheLists,
+    Impostor,
+    Introduced,
+    Speaker,
+    Stranger,
+    UnknownSpeakerCause,
+    Unnamed,
+)
 from homing.flows.discovery.listings import RecentLists
 from homing.flows.webhooks.unknown_senders import UnknownSenders
 from homing.model.errors import Code, Problem
@@ -38,7 +46,7 @@ class Speakers:
                 return self._told(told, url)
             case Unnamed():
                 return None
-            case Ask(session_id=session_id):
+            case AskTheLists(session_id=session_id):
                 return await self._by_session(told, session_id)
             case Stranger(cause=cause, named=named):
                 raise self._refused(cause, named)
@@ -56,9 +64,13 @@ class Speakers:
         match introduced:
             case Speaker(url=url):
                 return self._told(told, url)
-            case Unnamed() | Ask() | Stranger(cause=Cause.LOOPBACK | Cause.UNKNOWN_HOST):
+            case (
+                Unnamed()
+                | AskTheLists()
+                | Stranger(cause=UnknownSpeakerCause.LOOPBACK | UnknownSpeakerCause.UNKNOWN_HOST)
+            ):
                 named = told.named or calls_from
-                cause = introduced.cause if isinstance(introduced, Stranger) else Cause.UNNAMED
+                cause = introduced.cause if isinstance(introduced, Stranger) else UnknownSpeakerCause.UNNAMED
                 missing(named, self._unknown.met(named[: speakers.NAME_SHOWN], cause).do)
                 return None
             case Stranger(cause=cause, named=named):
@@ -76,7 +88,7 @@ class Speakers:
             self._unknown.known(told.named[: speakers.NAME_SHOWN])
         return url
 
-    def _refused(self, cause: Cause, named: str) -> Problem:
+    def _refused(self, cause: UnknownSpeakerCause, named: str) -> Problem:
         sender = self._unknown.met(named, cause)
         return Problem(Code.INSTANCE_UNKNOWN, f"No instance is known as {named!r}; {sender.do}")
 
@@ -111,7 +123,7 @@ class Speakers:
         if silent:
             detail = f"Which instance speaks of {session_id} cannot be told while {silent[0]} gives no list"
             raise Problem(Code.INTAKE_BUSY, f"{detail}; send it again", retry_after_s=ASK_AGAIN_S)
-        raise self._refused(Cause.LOOPBACK, (told.named or "")[: speakers.NAME_SHOWN])
+        raise self._refused(UnknownSpeakerCause.LOOPBACK, (told.named or "")[: speakers.NAME_SHOWN])
 
     async def _placed_on(self, session_id: SessionId) -> InstanceUrl | None:
         found = await self._directory.accounts_of([session_id])

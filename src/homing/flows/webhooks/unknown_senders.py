@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from homing.decide.reports import hints
-from homing.decide.reports.speakers import Cause
+from homing.decide.reports.speakers import UnknownSpeakerCause
 from homing.flows.background.alerts import AlertBook
 from homing.model.alerts import About, AlertKind, Subject
 from homing.ports import Clock, Fleet, Meters
@@ -24,7 +24,7 @@ class UnknownSender:
     """One of them. `named` is what it calls itself, else where it calls from; `do` is what to set, and where."""
 
     named: str
-    cause: Cause
+    cause: UnknownSpeakerCause
     do: str
     reports: int = 0
     last_at: datetime | None = None
@@ -39,7 +39,7 @@ class UnknownSenders:
         self._met: dict[str, UnknownSender] = {}
         self._began_s = clock.monotonic()
 
-    def met(self, named: str, cause: Cause) -> UnknownSender:
+    def met(self, named: str, cause: UnknownSpeakerCause) -> UnknownSender:
         """One of them spoke. It is logged when that is new."""
         self._meters.sender_unknown(cause)
         sender = self._met.get(named)
@@ -61,7 +61,7 @@ class UnknownSenders:
     def all(self) -> list[UnknownSender]:
         """Those met here, and those that only other gateways met, which are not counted here; the newest first."""
         others = [
-            UnknownSender(alert.subject.name, Cause.UNKNOWN_HOST, alert.reason, last_at=alert.raised_at)
+            UnknownSender(alert.subject.name, UnknownSpeakerCause.UNKNOWN_HOST, alert.reason, last_at=alert.raised_at)
             for alert in self._alerts.standing()
             if alert.subject.about is About.SENDER and alert.subject.name not in self._met
         ]
@@ -81,34 +81,36 @@ class UnknownSenders:
                 continue
             named = alert.subject.name
             met = self._met.get(named)
-            joined = (met is None or met.cause is not Cause.LOOPBACK) and hints.located(instances, named) is not None
+            joined = (met is None or met.cause is not UnknownSpeakerCause.LOOPBACK) and hints.located(
+                instances, named
+            ) is not None
             if joined or now_s - (met.last_s if met is not None else self._began_s) > QUIET_S:
                 self._met.pop(named, None)
                 self._alerts.resolved(AlertKind.UNKNOWN_SENDER, alert.subject)
 
 
-def what_to_set(cause: Cause, named: str, our_url: str) -> str:
+def what_to_set(cause: UnknownSpeakerCause, named: str, our_url: str) -> str:
     """What a person does about it, with the line to copy. `N` stands for the instance's number."""
     line = f"set LARAVEL_URL={our_url}/in/N for that process, N being its number in `homing instances`, and restart it"
     match cause:
-        case Cause.UNKNOWN_HOST:
+        case UnknownSpeakerCause.UNKNOWN_HOST:
             return f"if it is yours: `homing instances add {named}`, or {line}"
-        case Cause.UNKNOWN_PATH:
+        case UnknownSpeakerCause.UNKNOWN_PATH:
             return f"see `homing instances` for the number, or add it with `homing instances add`; then {line}"
-        case Cause.LOOPBACK | Cause.UNNAMED:
+        case UnknownSpeakerCause.LOOPBACK | UnknownSpeakerCause.UNNAMED:
             return f"{line}; if it is not there, `homing instances add` it first"
 
 
-def _reason(cause: Cause) -> str:
+def _reason(cause: UnknownSpeakerCause) -> str:
     match cause:
-        case Cause.UNKNOWN_HOST:
+        case UnknownSpeakerCause.UNKNOWN_HOST:
             return "no instance is known at the address that it gives itself; its reports are refused"
-        case Cause.UNKNOWN_PATH:
+        case UnknownSpeakerCause.UNKNOWN_PATH:
             return "it calls us under the number or name of an instance that there is not; it is refused"
-        case Cause.LOOPBACK:
+        case UnknownSpeakerCause.LOOPBACK:
             return (
                 "it calls itself localhost, which several hosts do, and no list tells which instance it is;"
                 " its reports are refused"
             )
-        case Cause.UNNAMED:
+        case UnknownSpeakerCause.UNNAMED:
             return "it asked for its sessions and cannot be told from the other instances; it was given none"

@@ -9,11 +9,19 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, assert_never
 
-from homing.instance.engine import PairingCode, Refused
+from homing.instance.engine import EnginePairingCode, FrameRefused
 from homing.instance.host import NotFound
 from homing.instance.notify.events import Status
-from homing.instance.opening import Full, Sealed, Started, Wanted
-from homing.instance.session.messages import NotConnected, Overloaded, Paused, SendOutcome, Sent, Unknown, VaultAway
+from homing.instance.opening import CredentialsSealed, InstanceFull, OpenRequest, Started
+from homing.instance.session.messages import (
+    EngineSent,
+    EngineUnknown,
+    NotConnected,
+    Overloaded,
+    Paused,
+    SendOutcome,
+    VaultAway,
+)
 from homing.instance.session.session import HostedSession
 from homing.model.instances.vault import StaleEpoch
 
@@ -24,7 +32,7 @@ CODE_EXPIRES_IN_S = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ApiAnswer:
     """A status code and a JSON body."""
 
     body: Mapping[str, Any]
@@ -32,8 +40,8 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-SESSION_NOT_FOUND = Answer({"error": "Session not found"}, 404)
-PAUSED = Answer(
+SESSION_NOT_FOUND = ApiAnswer({"error": "Session not found"}, 404)
+PAUSED = ApiAnswer(
     {"error": "This instance is paused: it does not hold its lease at the moment. Nothing was done."},
     503,
     {"Retry-After": "1"},
@@ -72,99 +80,99 @@ def status(session: HostedSession) -> dict[str, Any]:
     return shown
 
 
-def started(result: Started) -> Answer:
+def started(result: Started) -> ApiAnswer:
     """To a caller that wants a session held."""
     match result:
         case StaleEpoch(current):
             return stale(current)
-        case Full():
-            return Answer({"error": "This instance holds as many sessions as it may"}, 503)
-        case Sealed(reason):
-            return Answer({"error": f"The session's credentials cannot be opened here: {reason}"}, 503)
+        case InstanceFull():
+            return ApiAnswer({"error": "This instance holds as many sessions as it may"}, 503)
+        case CredentialsSealed(reason):
+            return ApiAnswer({"error": f"The session's credentials cannot be opened here: {reason}"}, 503)
         case Paused():
             return PAUSED
         case HostedSession():
             up = result.status in (Status.CONNECTED, Status.AUTHENTICATED, Status.QR_SCANNING)
-            return Answer({"success": up, **status(result)})
+            return ApiAnswer({"success": up, **status(result)})
         case _:
             assert_never(result)
 
 
-def started_many(wanted: Sequence[Wanted], results: Sequence[Started]) -> Answer:
+def started_many(wanted: Sequence[OpenRequest], results: Sequence[Started]) -> ApiAnswer:
     """To a caller that wants many sessions held: each with its own answer, as it would have been alone."""
     rows = []
     for each, result in zip(wanted, results, strict=True):
         alone = started(result)
         rows.append({"session_id": each.session_id, "success": False, **alone.body})
-    return Answer({"success": all(row["success"] for row in rows), "sessions": rows})
+    return ApiAnswer({"success": all(row["success"] for row in rows), "sessions": rows})
 
 
-def stopped(held: bool | StaleEpoch) -> Answer:
+def stopped(held: bool | StaleEpoch) -> ApiAnswer:
     """To a caller that wants a session let go."""
     if isinstance(held, StaleEpoch):
         return stale(held.current)
     if held:
-        return Answer({"success": True, "message": "Session disconnected successfully"})
+        return ApiAnswer({"success": True, "message": "Session disconnected successfully"})
     message = "Session already disconnected or does not exist"
-    return Answer({"success": True, "message": message, "alreadyDisconnected": True})
+    return ApiAnswer({"success": True, "message": message, "alreadyDisconnected": True})
 
 
-def renewed(result: PairingCode | Status | NotFound | None) -> Answer:
+def renewed(result: EnginePairingCode | Status | NotFound | None) -> ApiAnswer:
     """To a caller that wants a fresh code."""
     match result:
         case NotFound():
             return SESSION_NOT_FOUND
-        case PairingCode():
-            return Answer({**_code(result), "expires_in": CODE_EXPIRES_IN_S})
+        case EnginePairingCode():
+            return ApiAnswer({**_code(result), "expires_in": CODE_EXPIRES_IN_S})
         case Status() | None:
-            return Answer({"error": "Session does not wait for a QR code", "status": result}, 400)
+            return ApiAnswer({"error": "Session does not wait for a QR code", "status": result}, 400)
         case _:
             assert_never(result)
 
 
-def logged_out(result: HostedSession | NotFound | StaleEpoch) -> Answer:
+def logged_out(result: HostedSession | NotFound | StaleEpoch) -> ApiAnswer:
     """To a caller that wants a session's device unlinked."""
     if isinstance(result, NotFound):
         return SESSION_NOT_FOUND
     if isinstance(result, StaleEpoch):
         return stale(result.current)
     if result.status is Status.LOGGED_OUT:
-        return Answer({"success": True, "message": "Session logged out", "status": result.status})
+        return ApiAnswer({"success": True, "message": "Session logged out", "status": result.status})
     return not_connected(result.status)
 
 
-def sent(outcome: SendOutcome | NotFound, now: float) -> Answer:
+def sent(outcome: SendOutcome | NotFound, now: float) -> ApiAnswer:
     """To a caller that wants a message sent. 504 alone means that it may have left."""
     match outcome:
-        case Sent(message_id):
-            return Answer({"success": True, "message_id": message_id, "timestamp": int(now)})
+        case EngineSent(message_id):
+            return ApiAnswer({"success": True, "message_id": message_id, "timestamp": int(now)})
         case NotFound():
             return SESSION_NOT_FOUND
         case NotConnected(state):
             return not_connected(state)
         case StaleEpoch(current):
             return stale(current)
-        case Refused():
+        case FrameRefused():
             return _refused(outcome)
-        case Unknown(reason):
-            return Answer({"error": reason}, 504)
+        case EngineUnknown(reason):
+            return ApiAnswer({"error": reason}, 504)
         case Paused():
             return PAUSED
         case Overloaded():
             error = "Too many messages of this session wait for WhatsApp"
-            return Answer({"error": error}, 429, {"Retry-After": "1"})
+            return ApiAnswer({"error": error}, 429, {"Retry-After": "1"})
         case VaultAway(reason):
-            return Answer({"error": reason}, 503, {"Retry-After": "1"})
+            return ApiAnswer({"error": reason}, 503, {"Retry-After": "1"})
         case _:
             assert_never(outcome)
 
 
-def not_connected(state: Status | None) -> Answer:
-    return Answer({"error": NOT_CONNECTED, "status": state}, 400)
+def not_connected(state: Status | None) -> ApiAnswer:
+    return ApiAnswer({"error": NOT_CONNECTED, "status": state}, 400)
 
 
-def stale(current: int) -> Answer:
-    return Answer({"error": "stale epoch", "epoch": current}, 409)
+def stale(current: int) -> ApiAnswer:
+    return ApiAnswer({"error": "stale epoch", "epoch": current}, 409)
 
 
 def validation(session: HostedSession, now: float) -> dict[str, Any]:
@@ -195,11 +203,11 @@ def _recommendations(state: Status | None, can_send: bool, healthy: bool) -> lis
     return [f"Session is {state or 'being restored'}, cannot send messages"]
 
 
-def _refused(refused: Refused) -> Answer:
+def _refused(refused: FrameRefused) -> ApiAnswer:
     if refused.code == RESTRICTED:
-        return Answer({"error": "recipient restricted", "code": RESTRICTED}, 400)
-    return Answer({"error": f"WhatsApp refused the message: {refused.reason}", "code": refused.code}, 400)
+        return ApiAnswer({"error": "recipient restricted", "code": RESTRICTED}, 400)
+    return ApiAnswer({"error": f"WhatsApp refused the message: {refused.reason}", "code": refused.code}, 400)
 
 
-def _code(pairing: PairingCode) -> dict[str, str]:
+def _code(pairing: EnginePairingCode) -> dict[str, str]:
     return {"qr_code": pairing.code, "pairing_code": pairing.code}

@@ -17,7 +17,7 @@ class RequestKind(StrEnum):
     OTHER = "other"
 
 
-class Scope(StrEnum):
+class FaultScope(StrEnum):
     """Which requests a fault concerns."""
 
     SENDS = "sends"
@@ -26,11 +26,11 @@ class Scope(StrEnum):
 
     def covers(self, kind: RequestKind) -> bool:
         match self:
-            case Scope.ALL:
+            case FaultScope.ALL:
                 return True
-            case Scope.SENDS:
+            case FaultScope.SENDS:
                 return kind is RequestKind.SEND
-            case Scope.LISTS:
+            case FaultScope.LISTS:
                 return kind is RequestKind.LIST
             case _:
                 assert_never(self)
@@ -72,14 +72,14 @@ _TIMED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class InjectedFault:
     """One wrong behaviour. ``count`` requests are left of it (None: any number); it ends at ``until`` (None: never).
 
     ``skip`` requests that it covers pass unharmed first.
     """
 
     effect: Effect
-    scope: Scope = Scope.ALL
+    scope: FaultScope = FaultScope.ALL
     count: int | None = None
     until: float | None = None
     status: int | None = None
@@ -107,7 +107,7 @@ class Faults:
     """The faults in force. The first one that concerns a request is applied to it."""
 
     latency_ms: float = 0.0
-    _faults: list[Fault] = field(default_factory=list)
+    _faults: list[InjectedFault] = field(default_factory=list)
 
     def ask(self, wanted: Mapping[str, Any], now: float) -> None:
         """Put faults into force; a fault of the same effect is replaced.
@@ -151,33 +151,33 @@ class Faults:
         }
 
 
-def _timed(name: str, details: Any, now: float) -> Fault:
+def _timed(name: str, details: Any, now: float) -> InjectedFault:
     if name not in _TIMED:
         raise UnknownFault(f"There is no fault called {name}.")
     details = {} if details is True else details
     if not isinstance(details, Mapping):
         raise UnknownFault(f"{name} takes true or an object.")
     count, seconds = details.get("count"), details.get("seconds")
-    return Fault(
+    return InjectedFault(
         Effect(name),
-        _scope(details.get("scope", Scope.ALL)),
+        _scope(details.get("scope", FaultScope.ALL)),
         None if count is None else int(_number(count, "count")),
         None if seconds is None else now + _number(seconds, "seconds"),
         _status(details) if name == Effect.ANSWER else None,
     )
 
 
-def _crash(details: Any) -> Fault:
+def _crash(details: Any) -> InjectedFault:
     if not isinstance(details, Mapping) or details.get("when") not in ("before", "after"):
         raise UnknownFault('crash takes {"on_send": N, "when": "before" | "after"}.')
     effect = Effect.CRASH_BEFORE if details["when"] == "before" else Effect.CRASH_AFTER
     on_send = int(_number(details.get("on_send", 1), "on_send"))
-    return Fault(effect, Scope.SENDS, skip=max(0, on_send - 1))
+    return InjectedFault(effect, FaultScope.SENDS, skip=max(0, on_send - 1))
 
 
-def _scope(given: Any) -> Scope:
+def _scope(given: Any) -> FaultScope:
     try:
-        return Scope(given)
+        return FaultScope(given)
     except ValueError:
         raise UnknownFault(f"scope is one of sends, lists, all; not {given}.") from None
 
@@ -195,7 +195,7 @@ def _number(given: Any, name: str) -> float:
     return given
 
 
-def _shown(fault: Fault, now: float) -> dict[str, Any]:
+def _shown(fault: InjectedFault, now: float) -> dict[str, Any]:
     shown: dict[str, Any] = {"effect": fault.effect.value, "scope": fault.scope.value}
     if fault.count is not None:
         shown["count"] = fault.count

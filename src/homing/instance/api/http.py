@@ -16,14 +16,14 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from homing.instance.api import answers, requests
-from homing.instance.api.answers import Answer
+from homing.instance.api.answers import ApiAnswer
 from homing.instance.api.fault_injection import misbehaving
 from homing.instance.api.faults import Faults, UnknownFault
 from homing.instance.api.probes import health, memory
-from homing.instance.api.requests import Problem
-from homing.instance.host import Host, NotFound
-from homing.instance.opening import Wanted
-from homing.instance.session.messages import Message, SendOutcome, Sent
+from homing.instance.api.requests import RequestProblem
+from homing.instance.host import NotFound, SessionHost
+from homing.instance.opening import OpenRequest
+from homing.instance.session.messages import EngineSent, Message, SendOutcome
 from homing.ports import StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ ENDPOINTS = (
     "/api/messages/bulk-send",
 )
 Checked = TypeVar("Checked")
-Answering = Callable[[web.Request], Awaitable[Answer]]
+Answering = Callable[[web.Request], Awaitable[ApiAnswer]]
 
 
 @dataclass(slots=True)
@@ -51,7 +51,7 @@ class Surface:
     ``backlog`` counts the notifications that the gateway does not have yet, where there is one to notify.
     """
 
-    host: Host
+    host: SessionHost
     api_key: str
     faults: Faults | None = None
     bulk_spacing_s: float = 1.0
@@ -67,57 +67,57 @@ class Surface:
 
     # Sessions
 
-    async def list_sessions(self, request: web.Request) -> Answer:
+    async def list_sessions(self, request: web.Request) -> ApiAnswer:
         self._check_key(request, request.query)
         sessions = [answers.row(session) for session in self.host.sessions()]
         at = answers.iso(self.host.now())
-        return Answer({"success": True, "sessions": sessions, "total": len(sessions), "timestamp": at})
+        return ApiAnswer({"success": True, "sessions": sessions, "total": len(sessions), "timestamp": at})
 
-    async def session_status(self, request: web.Request) -> Answer:
+    async def session_status(self, request: web.Request) -> ApiAnswer:
         self._check_key(request, request.query)
         session = self.host.find(request.match_info["id"])
-        return answers.SESSION_NOT_FOUND if session is None else Answer(answers.status(session))
+        return answers.SESSION_NOT_FOUND if session is None else ApiAnswer(answers.status(session))
 
-    async def start_session(self, request: web.Request) -> Answer:
+    async def start_session(self, request: web.Request) -> ApiAnswer:
         wanted = _checked(requests.start(await self._order(request)))
         return answers.started(await self.host.start(wanted.session_id, wanted.workspace_id, epoch=_epoch(request)))
 
-    async def start_sessions(self, request: web.Request) -> Answer:
+    async def start_sessions(self, request: web.Request) -> ApiAnswer:
         asked = _checked(requests.batch(await self._order(request)))
-        wanted = [Wanted(each.session_id, each.workspace_id, each.epoch) for each in asked.sessions]
+        wanted = [OpenRequest(each.session_id, each.workspace_id, each.epoch) for each in asked.sessions]
         return answers.started_many(wanted, await self.host.start_many(wanted, wait_s=asked.wait_s))
 
-    async def restart_session(self, request: web.Request) -> Answer:
+    async def restart_session(self, request: web.Request) -> ApiAnswer:
         body = {**await self._order(request), "session_id": request.match_info["id"]}
         wanted = _checked(requests.start(body))
         return answers.started(await self.host.restart(wanted.session_id, wanted.workspace_id, epoch=_epoch(request)))
 
-    async def stop_session(self, request: web.Request) -> Answer:
+    async def stop_session(self, request: web.Request) -> ApiAnswer:
         await self._order(request)
         return answers.stopped(await self.host.stop(request.match_info["id"], epoch=_epoch(request)))
 
-    async def renew_code(self, request: web.Request) -> Answer:
+    async def renew_code(self, request: web.Request) -> ApiAnswer:
         await self._order(request)
         return answers.renewed(await self.host.renew_code(request.match_info["id"]))
 
-    async def logout_session(self, request: web.Request) -> Answer:
+    async def logout_session(self, request: web.Request) -> ApiAnswer:
         await self._order(request)
         return answers.logged_out(await self.host.logout(request.match_info["id"], epoch=_epoch(request)))
 
     # Messages
 
-    async def send(self, request: web.Request) -> Answer:
+    async def send(self, request: web.Request) -> ApiAnswer:
         wanted = _checked(requests.send(await self._body(request)))
         message_id = wanted.message_id or self.host.new_message_id()
         message = Message(message_id, wanted.recipient, wanted.text)
         outcome = await self.host.send(wanted.session_id, message, epoch=_epoch(request))
         return answers.sent(outcome, self.host.now())
 
-    async def send_media(self, request: web.Request) -> Answer:
+    async def send_media(self, request: web.Request) -> ApiAnswer:
         problem = requests.media(await self._body(request))
-        return Answer(problem.body, problem.status)
+        return ApiAnswer(problem.body, problem.status)
 
-    async def bulk_send(self, request: web.Request) -> Answer:
+    async def bulk_send(self, request: web.Request) -> ApiAnswer:
         wanted = _checked(requests.bulk(await self._body(request)))
         epoch = _epoch(request)
         results: list[dict[str, Any]] = []
@@ -129,50 +129,50 @@ class Surface:
             results.append(_one_of_many(recipient, outcome, self.host.now()))
         errors = [result for result in results if not result["success"]]
         counts = {"total": len(results), "successful": len(results) - len(errors), "failed": len(errors)}
-        return Answer({"success": True, **counts, "results": results, "errors": errors})
+        return ApiAnswer({"success": True, **counts, "results": results, "errors": errors})
 
-    async def validate(self, request: web.Request) -> Answer:
+    async def validate(self, request: web.Request) -> ApiAnswer:
         self._check_key(request, request.query)
         session = self.host.find(request.match_info["id"])
         if session is None:
-            return Answer({"success": False, "error": "Session not found", "can_send": False}, 404)
-        return Answer(answers.validation(session, self.host.now()))
+            return ApiAnswer({"success": False, "error": "Session not found", "can_send": False}, 404)
+        return ApiAnswer(answers.validation(session, self.host.now()))
 
     # Probes
 
-    async def health(self, _: web.Request) -> Answer:
+    async def health(self, _: web.Request) -> ApiAnswer:
         body = {**health(self.host, self.memory()), "uptime": self._uptime_s(), "key_header": KEY_HEADER}
-        return Answer({**body, "notifications": self.backlog()} if self.backlog else body)
+        return ApiAnswer({**body, "notifications": self.backlog()} if self.backlog else body)
 
-    async def live(self, _: web.Request) -> Answer:
-        return Answer({
+    async def live(self, _: web.Request) -> ApiAnswer:
+        return ApiAnswer({
             "alive": True,
             "uptime": self._uptime_s(),
             "timestamp": answers.iso(self.host.now()),
         })  # fmt: skip
 
-    async def ready(self, _: web.Request) -> Answer:
+    async def ready(self, _: web.Request) -> ApiAnswer:
         checks = {"sessions_restored": self.restored, "session_count": len(self.host.sessions())}
         body = {"ready": self.restored, "timestamp": answers.iso(self.host.now()), "checks": checks}
-        return Answer(body, 200 if self.restored else 503)
+        return ApiAnswer(body, 200 if self.restored else 503)
 
     # Faults
 
     def fault_routes(self, faults: Faults) -> tuple[tuple[str, str, Answering], ...]:
         """The calls by which a trial makes this instance misbehave."""
 
-        async def show(request: web.Request) -> Answer:
+        async def show(request: web.Request) -> ApiAnswer:
             self._check_key(request, request.query)
-            return Answer(faults.shown(self.host.now()))
+            return ApiAnswer(faults.shown(self.host.now()))
 
-        async def ask(request: web.Request) -> Answer:
+        async def ask(request: web.Request) -> ApiAnswer:
             body = await self._body(request)
             wanted = {name: value for name, value in body.items() if name != "api_key"}
             try:
                 faults.ask(wanted, self.host.now())
             except UnknownFault as unknown:
-                return Answer({"error": str(unknown)}, 400)
-            return Answer(faults.shown(self.host.now()))
+                return ApiAnswer({"error": str(unknown)}, 400)
+            return ApiAnswer(faults.shown(self.host.now()))
 
         return ("GET", "/faults", show), ("POST", "/faults", ask)
 
@@ -184,9 +184,9 @@ class Surface:
         try:
             body = msgspec.json.decode(raw) if raw else {}
         except (ValueError, RecursionError):
-            raise Refused(Problem(400, {"error": "Invalid JSON"})) from None
+            raise AnsweredEarly(RequestProblem(400, {"error": "Invalid JSON"})) from None
         if not isinstance(body, dict):
-            raise Refused(Problem(400, {"error": "Invalid JSON"}))
+            raise AnsweredEarly(RequestProblem(400, {"error": "Invalid JSON"}))
         self._check_key(request, body)
         return body
 
@@ -194,25 +194,25 @@ class Surface:
         """The body of a request that changes a session. Whoever wakes from a freeze does not do what waited for it."""
         body = await self._body(request)
         if not self.host.lease.may_act():
-            raise Refused(answers.PAUSED)
+            raise AnsweredEarly(answers.PAUSED)
         return body
 
     def _check_key(self, request: web.Request, given: Mapping[str, Any]) -> None:
         """In a header, or as the Node service takes it: in the query of a GET, in the body of everything else."""
         key = request.headers.get(KEY_HEADER) or given.get("api_key")
         if not isinstance(key, str) or not hmac.compare_digest(key.encode("utf-8", "replace"), self.api_key.encode()):
-            raise Refused(Problem(401, {"error": "Invalid API key"}))
+            raise AnsweredEarly(RequestProblem(401, {"error": "Invalid API key"}))
 
     def _uptime_s(self) -> float:
         return round(self.host.now() - self.started_at, 3)
 
 
-class Refused(Exception):
+class AnsweredEarly(Exception):
     """An answer on its way out."""
 
-    def __init__(self, problem: Problem | Answer) -> None:
+    def __init__(self, problem: RequestProblem | ApiAnswer) -> None:
         super().__init__(problem.body["error"])
-        self.answer = problem if isinstance(problem, Answer) else Answer(problem.body, problem.status)
+        self.answer = problem if isinstance(problem, ApiAnswer) else ApiAnswer(problem.body, problem.status)
 
 
 def application(surface: Surface) -> web.Application:
@@ -246,7 +246,7 @@ def _answering(handler: Answering) -> Handler:
     async def respond(request: web.Request) -> web.StreamResponse:
         try:
             return _response(await handler(request))
-        except Refused as refused:
+        except AnsweredEarly as refused:
             return _response(refused.answer)
 
     return respond
@@ -269,21 +269,21 @@ async def _shaped(surface: Surface, request: web.Request, handler: Handler) -> w
     try:
         return await handler(request)
     except web.HTTPRequestEntityTooLarge:
-        return _response(Answer({"error": "Request body too large"}, 413))
+        return _response(ApiAnswer({"error": "Request body too large"}, 413))
     except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
         return _response(_no_endpoint(request, surface.host.now()))
     except web.HTTPException as problem:
-        return _response(Answer({"error": problem.reason}, problem.status))
+        return _response(ApiAnswer({"error": problem.reason}, problem.status))
     except StoreUnavailable as problem:
         log.warning("%s %s: the vault does not answer: %s", request.method, request.path, problem)
-        return _response(Answer({"error": "Credentials vault unavailable"}, 503, {"Retry-After": "1"}))
+        return _response(ApiAnswer({"error": "Credentials vault unavailable"}, 503, {"Retry-After": "1"}))
     except Exception:
         log.exception("%s %s failed", request.method, request.path)
-        return _response(Answer({"error": "Internal server error"}, 500))
+        return _response(ApiAnswer({"error": "Internal server error"}, 500))
 
 
-def _no_endpoint(request: web.Request, now: float) -> Answer:
-    return Answer(
+def _no_endpoint(request: web.Request, now: float) -> ApiAnswer:
+    return ApiAnswer(
         {
             "error": "Endpoint not found",
             "path": request.path_qs.partition("?")[0],
@@ -295,26 +295,26 @@ def _no_endpoint(request: web.Request, now: float) -> Answer:
     )
 
 
-def _response(answer: Answer) -> web.Response:
+def _response(answer: ApiAnswer) -> web.Response:
     body = msgspec.json.encode(answer.body)
     return web.Response(body=body, status=answer.status, headers=answer.headers, content_type="application/json")
 
 
-def _checked(wanted: Checked | Problem) -> Checked:
-    if isinstance(wanted, Problem):
-        raise Refused(wanted)
+def _checked(wanted: Checked | RequestProblem) -> Checked:
+    if isinstance(wanted, RequestProblem):
+        raise AnsweredEarly(wanted)
     return wanted
 
 
 def _epoch(request: web.Request) -> int | None:
     epoch = requests.epoch(request.headers.get(EPOCH_HEADER))
-    if isinstance(epoch, Problem):
-        raise Refused(epoch)
+    if isinstance(epoch, RequestProblem):
+        raise AnsweredEarly(epoch)
     return epoch
 
 
 def _one_of_many(recipient: str, outcome: SendOutcome | NotFound, now: float) -> dict[str, Any]:
-    if isinstance(outcome, Sent):
+    if isinstance(outcome, EngineSent):
         return {
             "recipient": recipient,
             "success": True,

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from homing.instance.api.answers import iso
-from homing.instance.host import Host
+from homing.instance.host import SessionHost
 from homing.instance.notify.events import Status
 from homing.model.fleet import Capabilities
 
 _STATM = Path("/proc/self/statm")
 
 
-def health(host: Host, memory: Mapping[str, Any]) -> dict[str, Any]:
+def health(host: SessionHost, memory: Mapping[str, Any]) -> dict[str, Any]:
     """The Node service's words, and beyond them what an instance can do, whether it may, and how much it does."""
     sessions = host.sessions()
     connected = sum(session.status is Status.CONNECTED for session in sessions)

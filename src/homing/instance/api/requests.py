@@ -1,7 +1,7 @@
 """What callers ask of an instance: bodies read and checked as the Node service does it.
 
 Source: the Node service (whatsapp-service), src/controllers/MessageController.js and SessionController.js. A body that
-fails a check becomes a ``Problem``: the status code and the body to answer with.
+fails a check becomes a ``RequestProblem``: the status code and the body to answer with.
 """
 
 import re
@@ -23,7 +23,7 @@ Body = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class RequestProblem:
     """The request cannot be done as asked."""
 
     status: int
@@ -66,7 +66,7 @@ class BatchRequest:
     wait_s: float | None
 
 
-def send(body: Body) -> SendRequest | Problem:
+def send(body: Body) -> SendRequest | RequestProblem:
     """The body of ``POST /api/messages/send``."""
     session_id, recipient = body.get("session_id"), body.get("recipient_phone")
     missing = _missing(body, "session_id", "recipient_phone", "message")
@@ -75,7 +75,7 @@ def send(body: Body) -> SendRequest | Problem:
     if not _is_phone(recipient):
         return _bad("Invalid phone number format")
     text = _text(body)
-    if isinstance(text, Problem):
+    if isinstance(text, RequestProblem):
         return text
     message_id = body.get("message_id")
     if message_id is not None and not (isinstance(message_id, str) and MESSAGE_ID.fullmatch(message_id)):
@@ -83,18 +83,18 @@ def send(body: Body) -> SendRequest | Problem:
     return SendRequest(str(session_id), digits(str(recipient)), text, message_id)
 
 
-def media(body: Body) -> Problem:
+def media(body: Body) -> RequestProblem:
     """The body of ``POST /api/messages/send-media``, which no engine here can do yet."""
     missing = _missing(body, "session_id", "recipient_phone", "media_url")
     return missing or _bad("Media is not supported by the simulated engine")
 
 
-def bulk(body: Body) -> BulkRequest | Problem:
+def bulk(body: Body) -> BulkRequest | RequestProblem:
     """The body of ``POST /api/messages/bulk-send``."""
     session_id, recipients = body.get("session_id"), body.get("recipients")
     if not session_id or not isinstance(recipients, list) or not recipients:
         required = ["session_id", "recipients (array)"]
-        return Problem(400, {"error": "Missing required fields", "required": required})
+        return RequestProblem(400, {"error": "Missing required fields", "required": required})
     if not body.get("message"):
         return _bad("Message content is required")
     if len(recipients) > RECIPIENTS_MAX:
@@ -102,42 +102,42 @@ def bulk(body: Body) -> BulkRequest | Problem:
     invalid = [recipient for recipient in recipients if not _is_phone(recipient)]
     if invalid:
         error = "Invalid phone number format for some recipients"
-        return Problem(400, {"error": error, "invalid_recipients": invalid})
+        return RequestProblem(400, {"error": error, "invalid_recipients": invalid})
     text = _text(body)
-    return text if isinstance(text, Problem) else BulkRequest(str(session_id), tuple(recipients), text)
+    return text if isinstance(text, RequestProblem) else BulkRequest(str(session_id), tuple(recipients), text)
 
 
-def start(body: Body) -> StartRequest | Problem:
+def start(body: Body) -> StartRequest | RequestProblem:
     """The body of ``POST /api/sessions``."""
     session_id = body.get("session_id")
     if not isinstance(session_id, str) or not session_id:
-        return Problem(400, {"error": "Missing required fields", "required": ["session_id"]})
+        return RequestProblem(400, {"error": "Missing required fields", "required": ["session_id"]})
     if len(session_id) > SESSION_ID_MAX:
         return _bad(f"session_id is longer than {SESSION_ID_MAX} characters")
     return StartRequest(session_id, workspace_id(body))
 
 
-def batch(body: Body) -> BatchRequest | Problem:
+def batch(body: Body) -> BatchRequest | RequestProblem:
     """The body of ``POST /api/sessions/batch``."""
     given, wait_s = body.get("sessions"), body.get("wait_s")
     if not isinstance(given, list) or not given:
-        return Problem(400, {"error": "Missing required fields", "required": ["sessions (array)"]})
+        return RequestProblem(400, {"error": "Missing required fields", "required": ["sessions (array)"]})
     if len(given) > BATCH_MAX:
         return _bad(f"Too many sessions: at most {BATCH_MAX} at once")
     if wait_s is not None and (isinstance(wait_s, bool) or not isinstance(wait_s, int | float) or wait_s < 0):
         return _bad("Invalid wait_s: seconds")
     sessions = [_one_of_batch(each) for each in given]
-    wrong = next((each for each in sessions if isinstance(each, Problem)), None)
+    wrong = next((each for each in sessions if isinstance(each, RequestProblem)), None)
     if wrong is not None:
         return wrong
     return BatchRequest(tuple(each for each in sessions if isinstance(each, StartRequest)), wait_s)
 
 
-def _one_of_batch(given: object) -> StartRequest | Problem:
+def _one_of_batch(given: object) -> StartRequest | RequestProblem:
     if not isinstance(given, Mapping):
         return _bad("Each of the sessions must be an object")
     wanted, named = start(given), given.get("epoch")
-    if isinstance(wanted, Problem):
+    if isinstance(wanted, RequestProblem):
         return wanted
     if named is not None and (isinstance(named, bool) or not isinstance(named, int) or not 0 < named <= EPOCH_MAX):
         return _bad("Invalid epoch")
@@ -152,7 +152,7 @@ def workspace_id(body: Body) -> int | None:
     return given if isinstance(given, int) and not isinstance(given, bool) and abs(given) <= EPOCH_MAX else None
 
 
-def epoch(header: str | None) -> int | Problem | None:
+def epoch(header: str | None) -> int | RequestProblem | None:
     """The value of ``X-Homing-Epoch``, a positive number."""
     if header is None:
         return None
@@ -165,13 +165,13 @@ def digits(phone: str) -> str:
     return re.sub(r"\D", "", phone)
 
 
-def _missing(body: Body, *required: str) -> Problem | None:
+def _missing(body: Body, *required: str) -> RequestProblem | None:
     if all(body.get(name) for name in required):
         return None
-    return Problem(400, {"error": "Missing required fields", "required": list(required)})
+    return RequestProblem(400, {"error": "Missing required fields", "required": list(required)})
 
 
-def _text(body: Body) -> str | Problem:
+def _text(body: Body) -> str | RequestProblem:
     """The text to say; the Node service also takes an object as message, whose ``text`` we use."""
     message, kind = body["message"], body.get("type") or "text"
     if kind != "text":
@@ -187,5 +187,5 @@ def _is_phone(given: object) -> bool:
     return isinstance(given, str) and len(given) <= 64 and bool(PHONE.fullmatch(re.sub(r"\s", "", given)))
 
 
-def _bad(error: str) -> Problem:
-    return Problem(400, {"error": error})
+def _bad(error: str) -> RequestProblem:
+    return RequestProblem(400, {"error": error})

@@ -12,8 +12,10 @@ from homing.instance.engine import (
     Closed,
     DeviceRemoved,
     EngineEvent,
+    EnginePairingCode,
     EngineSession,
     Frame,
+    FrameRefused,
     Inbound,
     Label,
     LoggedIn,
@@ -21,8 +23,6 @@ from homing.instance.engine import (
     LoginAnswer,
     OnEvent,
     Paired,
-    PairingCode,
-    Refused,
     Replaced,
     StaleLogin,
     Throttled,
@@ -79,9 +79,9 @@ class SimulatedSession:
     def confirm(self, renewed: Login) -> None:
         self.device.confirm(DeviceCredentials(**renewed))
 
-    async def pair(self, session_id: str) -> PairingCode:
+    async def pair(self, session_id: str) -> EnginePairingCode:
         pairing = await self.device.pair(session_id)
-        return PairingCode(pairing.code, pairing.expires_at - self._clock())
+        return EnginePairingCode(pairing.code, pairing.expires_at - self._clock())
 
     def transmit(self, frame: Frame) -> None:
         answered = partial(self._answered, frame.counter)
@@ -101,7 +101,7 @@ class SimulatedSession:
         if reply["ok"]:
             self._on_event(Acknowledged(counter))
         else:
-            self._on_event(Refused(counter, reply["reason"], reply.get("code")))
+            self._on_event(FrameRefused(counter, reply["reason"], reply.get("code")))
 
 
 def _refused_login(refused: client.RefusedByWhatsApp) -> LoginAnswer:

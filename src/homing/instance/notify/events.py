@@ -20,7 +20,7 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class EventSubject:
     """Whose event it is."""
 
     session_id: str
@@ -35,7 +35,7 @@ class StatusChanged:
     ``reconnected``: it is connected, and was so before under the same grant.
     """
 
-    about: About
+    about: EventSubject
     status: Status
     phone_number: str | None
     error: str | None
@@ -46,7 +46,7 @@ class StatusChanged:
 class CodeIssued:
     """The session waits for a phone to accept this code."""
 
-    about: About
+    about: EventSubject
     code: str
     expires_in_s: float
 
@@ -58,7 +58,7 @@ class MessageReceived:
     WhatsApp forgets the message once the listener returned without an error.
     """
 
-    about: About
+    about: EventSubject
     id: str
     sender: str
     text: str
@@ -70,7 +70,7 @@ class MessageReceived:
 class MessageSent:
     """WhatsApp acknowledged a message of the session."""
 
-    about: About
+    about: EventSubject
     message_id: str
     recipient: str
 
@@ -79,7 +79,7 @@ class MessageSent:
 class SessionLeft:
     """This instance does not hold the session any more. ``current_epoch`` was granted elsewhere, if that is known."""
 
-    about: About
+    about: EventSubject
     current_epoch: int | None
 
 

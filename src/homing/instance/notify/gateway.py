@@ -6,7 +6,7 @@ from typing import Self
 import aiohttp
 import msgspec
 
-from homing.instance.notify.retries import Answered
+from homing.instance.notify.retries import NotifyAnswer
 
 WEBHOOK_PATH = "/api/whatsapp/webhooks/webjs"
 ACTIVE_PATH = "/api/whatsapp/accounts/active"
@@ -27,7 +27,7 @@ class _Active(msgspec.Struct):
 _active = msgspec.json.Decoder(_Active)
 
 
-class Gateway:
+class GatewayLink:
     """Connections to the gateway at ``url``, made as they are needed. How long to wait is the caller's to say."""
 
     def __init__(self, url: str, http: aiohttp.ClientSession) -> None:
@@ -40,13 +40,13 @@ class Gateway:
         no_limit, no_cookies = aiohttp.ClientTimeout(total=None), aiohttp.DummyCookieJar()
         return cls(url, aiohttp.ClientSession(connector=connector, timeout=no_limit, cookie_jar=no_cookies))
 
-    async def notify(self, body: bytes, headers: Mapping[str, str]) -> Answered:
+    async def notify(self, body: bytes, headers: Mapping[str, str]) -> NotifyAnswer:
         """Bring one notification. Raises ``OSError`` when nobody answers."""
         try:
             url = self._url + WEBHOOK_PATH
             async with self._http.post(url, data=body, headers=headers, allow_redirects=False) as reply:
                 await reply.content.read(1024)
-                return Answered(reply.status, reply.headers.get("Retry-After"), reply.headers.get("X-Timestamp"))
+                return NotifyAnswer(reply.status, reply.headers.get("Retry-After"), reply.headers.get("X-Timestamp"))
         except aiohttp.ClientError as problem:
             raise ConnectionError(_what(problem)) from problem
 

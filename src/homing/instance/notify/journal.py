@@ -24,18 +24,18 @@ class JournalFull(OSError):
     """As much waits for the gateway as may."""
 
 
-class _Kept(msgspec.Struct, frozen=True, tag_field="line", tag="kept"):
+class _JournalEntry(msgspec.Struct, frozen=True, tag_field="line", tag="kept"):
     id: str
     session_id: str
     at: float
     body: msgspec.Raw
 
 
-class _Over(msgspec.Struct, frozen=True, tag_field="line", tag="over"):
+class _JournalEnd(msgspec.Struct, frozen=True, tag_field="line", tag="over"):
     id: str
 
 
-_decoder = msgspec.json.Decoder(_Kept | _Over)
+_decoder = msgspec.json.Decoder(_JournalEntry | _JournalEnd)
 
 
 class Journal:
@@ -110,7 +110,7 @@ class Journal:
         if self._full and self._pending_bytes < ROOM_AGAIN_BELOW * self._pending_max_bytes:
             self._full = False
             log.warning("the journal %s has room again", self._file.path)
-        self._append(msgspec.json.encode(_Over(note.id)) + b"\n")
+        self._append(msgspec.json.encode(_JournalEnd(note.id)) + b"\n")
 
     async def close(self) -> None:
         """Write what can be written, and leave the file to the next boot."""
@@ -197,7 +197,7 @@ def _replayed(lines: Iterable[bytes], path: Path) -> dict[str, Notification]:
         except (msgspec.MsgspecError, UnicodeDecodeError):
             unreadable += 1
             continue
-        if isinstance(read, _Over):
+        if isinstance(read, _JournalEnd):
             pending.pop(read.id, None)
         else:
             pending[read.id] = Notification(read.id, read.session_id, read.at, bytes(read.body))
@@ -207,4 +207,4 @@ def _replayed(lines: Iterable[bytes], path: Path) -> dict[str, Notification]:
 
 
 def _line(note: Notification) -> bytes:
-    return msgspec.json.encode(_Kept(note.id, note.session_id, note.at, msgspec.Raw(note.body))) + b"\n"
+    return msgspec.json.encode(_JournalEntry(note.id, note.session_id, note.at, msgspec.Raw(note.body))) + b"\n"

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import SystemRandom
 
-from homing.instance.notify.gateway import Gateway
+from homing.instance.notify.gateway import GatewayLink
 from homing.instance.notify.journal import Journal
 from homing.instance.notify.journal_file import JournalInUse, NotAJournal
 from homing.instance.notify.notifier import Notifier
-from homing.instance.notify.settings import GatewaySettings, Misconfigured
+from homing.instance.notify.settings import GatewaySettings, InstanceMisconfigured
 from homing.model.disks import may_pass
 
 log = logging.getLogger(__name__)
@@ -20,21 +20,23 @@ JOURNAL_AGAIN_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class GatewayTie:
     """What ties an instance to its gateway. ``restores``: the gateway is asked at boot what is placed here."""
 
-    gateway: Gateway
+    gateway: GatewayLink
     notifier: Notifier
     restores: bool
 
     @classmethod
-    async def open(cls, settings: GatewaySettings, url: str, *, waits: Callable[[], None] = lambda: None) -> "Link":
+    async def open(
+        cls, settings: GatewaySettings, url: str, *, waits: Callable[[], None] = lambda: None
+    ) -> "GatewayTie":
         """Take up the journal of the instance at this address; ``waits`` is told of a disk that refuses it for now.
 
-        Raises ``Misconfigured``.
+        Raises ``InstanceMisconfigured``.
         """
         journal = await _opened(settings.journal_path(url), waits)
-        gateway = await Gateway.open(settings.url, settings.retries.in_flight_max + 1)
+        gateway = await GatewayLink.open(settings.url, settings.retries.in_flight_max + 1)
         notifier = Notifier(
             gateway.notify,
             journal,
@@ -52,17 +54,17 @@ class Link:
 
 
 async def _opened(path: Path, waits: Callable[[], None]) -> Journal:
-    """The journal, as soon as its disk lets it be written. Raises ``Misconfigured``."""
+    """The journal, as soon as its disk lets it be written. Raises ``InstanceMisconfigured``."""
     told = False
     while True:
         try:
             return await Journal.open(path)
         except (JournalInUse, NotAJournal) as problem:
-            raise Misconfigured(str(problem)) from problem
+            raise InstanceMisconfigured(str(problem)) from problem
         except OSError as problem:
             why = f"The journal {path} cannot be opened: {problem.strerror or problem}"
             if not may_pass(problem):
-                raise Misconfigured(f"{why}.") from problem
+                raise InstanceMisconfigured(f"{why}.") from problem
         if not told:
             log.warning("%s; waiting until it can", why)
             waits()

@@ -14,8 +14,8 @@ from typing import Any, assert_never
 import msgspec
 
 from homing.instance.notify.events import (
-    About,
     CodeIssued,
+    EventSubject,
     HostEvent,
     MessageReceived,
     MessageSent,
@@ -121,9 +121,9 @@ def _received(event: MessageReceived, at: float) -> dict[str, Any]:
 def _own_id(event: HostEvent) -> str | None:
     """The id of an event that WhatsApp may give us twice: the same both times."""
     match event:
-        case MessageReceived(About(session_id), message_id):
+        case MessageReceived(EventSubject(session_id), message_id):
             return _digest("message_received", session_id, message_id)
-        case MessageSent(About(session_id), message_id, recipient):
+        case MessageSent(EventSubject(session_id), message_id, recipient):
             return _digest("message_sent", session_id, recipient, message_id)
         case _:
             return None

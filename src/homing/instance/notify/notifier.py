@@ -19,11 +19,11 @@ from homing.instance.notify.journal import Journal
 from homing.instance.notify.notifications import Notification, headers, notification
 from homing.instance.notify.retries import (
     Again,
-    Answered,
     Delivered,
     GivenUp,
     NoAnswer,
-    RetryPolicy,
+    NotifyAnswer,
+    NotifyRetryPolicy,
     clock_off_s,
     judge,
 )
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 _SAME_TIME_S = 2.0
 _CLOCKS_MAX = 4
 """Behind one address there may be several gateways, one of them with a clock that is off."""
-Post = Callable[[bytes, Mapping[str, str]], Awaitable[Answered]]
+Post = Callable[[bytes, Mapping[str, str]], Awaitable[NotifyAnswer]]
 """Bring a body with these headers to the gateway. Raises ``OSError`` when nobody answers."""
 
 
@@ -48,7 +48,7 @@ class Notifier:
         instance_url: str,
         clock: Callable[[], float],
         random: Random,
-        policy: RetryPolicy | None = None,
+        policy: NotifyRetryPolicy | None = None,
     ) -> None:
         self._post = post
         self._journal = journal
@@ -56,7 +56,7 @@ class Notifier:
         self._instance_url = instance_url
         self._clock = clock
         self._random = random
-        self._policy = policy or RetryPolicy()
+        self._policy = policy or NotifyRetryPolicy()
         self._lines: dict[str, deque[Notification]] = {}
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._parked: dict[str, None] = {}
@@ -143,7 +143,9 @@ class Notifier:
                 case _:
                     assert_never(next_step)
 
-    def _judged(self, note: Notification, answer: Answered | NoAnswer, failures: int) -> Delivered | GivenUp | Again:
+    def _judged(
+        self, note: Notification, answer: NotifyAnswer | NoAnswer, failures: int
+    ) -> Delivered | GivenUp | Again:
         now = self._clock()
         return judge(
             answer,
@@ -155,7 +157,7 @@ class Notifier:
             scouts=next(iter(self._parked), note.session_id) == note.session_id,
         )
 
-    async def _attempt(self, note: Notification) -> Answered | NoAnswer:
+    async def _attempt(self, note: Notification) -> NotifyAnswer | NoAnswer:
         answer = await self._posted(note)
         for _ in range(_CLOCKS_MAX):
             if not self._learns_the_time(answer):
@@ -163,7 +165,7 @@ class Notifier:
             answer = await self._posted(note)
         return answer
 
-    async def _posted(self, note: Notification) -> Answered | NoAnswer:
+    async def _posted(self, note: Notification) -> NotifyAnswer | NoAnswer:
         async with self._places:
             at = self._clock() + self._clock_off_s
             try:
@@ -182,7 +184,7 @@ class Notifier:
         if not self._away:
             log.warning("session %s: notification %s waits: %s", note.session_id, note.id, again.reason)
 
-    def _learns_the_time(self, answer: Answered | NoAnswer) -> bool:
+    def _learns_the_time(self, answer: NotifyAnswer | NoAnswer) -> bool:
         """Whether the gateway refused us for our clock, and told its own: from then on we sign by that one."""
         off_s = clock_off_s(answer, self._clock())
         if off_s is None or abs(off_s - self._clock_off_s) <= _SAME_TIME_S:

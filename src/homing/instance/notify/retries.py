@@ -18,7 +18,7 @@ _DIGITS_MAX = 12
 
 
 @dataclass(frozen=True, slots=True)
-class RetryPolicy:
+class NotifyRetryPolicy:
     """How often and how patiently notifications are tried, and how many at once."""
 
     retries_max: int = 3
@@ -33,7 +33,7 @@ class RetryPolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class NotifyAnswer:
     """The gateway's status code, its ``Retry-After`` as it wrote it, and its ``X-Timestamp``: its clock's unix seconds,
     which it adds where it finds ours to be off."""
 
@@ -75,8 +75,8 @@ Next = Delivered | Again | GivenUp
 
 
 def judge(
-    answer: Answered | NoAnswer,
-    policy: RetryPolicy,
+    answer: NotifyAnswer | NoAnswer,
+    policy: NotifyRetryPolicy,
     *,
     failures: int,
     age_s: float,
@@ -85,7 +85,7 @@ def judge(
     scouts: bool = False,
 ) -> Next:
     """What follows from the answer after so many failures before it; ``jitter`` is chance from 0 to 1."""
-    if isinstance(answer, Answered):
+    if isinstance(answer, NotifyAnswer):
         if 200 <= answer.status < 300:
             return Delivered()
         if answer.status not in CURABLE and answer.status < 500:
@@ -102,15 +102,15 @@ def judge(
     return Again(max(pause_s, named_s), max(min(pause_s, policy.pause_max_s), named_s), parked, reason)
 
 
-def clock_off_s(answer: Answered | NoAnswer, now: float) -> float | None:
+def clock_off_s(answer: NotifyAnswer | NoAnswer, now: float) -> float | None:
     """By how much the gateway's clock is ahead of ours, where it refused us for that and told its time; else None."""
-    if not isinstance(answer, Answered) or answer.status != _UNAUTHORISED:
+    if not isinstance(answer, NotifyAnswer) or answer.status != _UNAUTHORISED:
         return None
     told = answer.timestamp or ""
     return int(told) - now if told.isascii() and told.isdecimal() and len(told) <= _DIGITS_MAX else None
 
 
-def _pause_s(policy: RetryPolicy, failures: int, jitter: float, *, scouts: bool) -> float:
+def _pause_s(policy: NotifyRetryPolicy, failures: int, jitter: float, *, scouts: bool) -> float:
     """1, 2, 4, 8 s, then the slow pace; spread around that by half of it either way."""
     if failures >= policy.retries_max and not scouts:
         mean = policy.parked_pause_s
@@ -119,7 +119,7 @@ def _pause_s(policy: RetryPolicy, failures: int, jitter: float, *, scouts: bool)
     return mean * (0.5 + jitter)
 
 
-def _named_s(answer: Answered, now: float) -> float:
+def _named_s(answer: NotifyAnswer, now: float) -> float:
     """The pause that the gateway asks for: seconds, or a date; 0 if it asks for none that can be read."""
     given = (answer.retry_after or "").strip()
     if given.isascii() and given.isdecimal():

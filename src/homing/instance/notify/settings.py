@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from homing.instance.notify.retries import RetryPolicy
+from homing.instance.notify.retries import NotifyRetryPolicy
 
 
-class Misconfigured(Exception):
+class InstanceMisconfigured(Exception):
     """An instance cannot start with these settings. The message is one sentence for the operator."""
 
 
@@ -27,7 +27,7 @@ class GatewaySettings:
     journal: Path | None = None
     journal_folder: Path = Path("journals")
     restore: bool = False
-    retries: RetryPolicy = field(default_factory=RetryPolicy)
+    retries: NotifyRetryPolicy = field(default_factory=NotifyRetryPolicy)
 
     def journal_path(self, instance_url: str) -> Path:
         if self.journal is not None:
@@ -44,18 +44,20 @@ def gateway_settings(
     journal_folder: Path = Path("journals"),
     restore: bool = False,
 ) -> GatewaySettings | None:
-    """The settings, or None without a gateway: then nobody is told anything. Raises ``Misconfigured``."""
+    """The settings, or None without a gateway: then nobody is told anything. Raises ``InstanceMisconfigured``."""
     url = url or environment.get("HOMING_URL") or environment.get("LARAVEL_URL")
     secret = hmac_secret or environment.get("HMAC_SECRET") or environment.get("WHATSAPP_HMAC_SECRET")
     if not url:
         if restore or journal:
-            raise Misconfigured("There is no gateway to speak to: give --gateway or set HOMING_URL.")
+            raise InstanceMisconfigured("There is no gateway to speak to: give --gateway or set HOMING_URL.")
         return None
     if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
-        raise Misconfigured(f"The gateway's address {url!r} is none: it looks like http://localhost:8000.")
+        raise InstanceMisconfigured(f"The gateway's address {url!r} is none: it looks like http://localhost:8000.")
     if not secret:
-        raise Misconfigured("What is told to the gateway must be signed: give --hmac-secret or set HMAC_SECRET.")
-    retries = RetryPolicy(
+        raise InstanceMisconfigured(
+            "What is told to the gateway must be signed: give --hmac-secret or set HMAC_SECRET."
+        )
+    retries = NotifyRetryPolicy(
         retries_max=_whole(environment, "WEBHOOK_MAX_RETRIES", 3, 0, 100),
         timeout_s=_whole(environment, "WEBHOOK_TIMEOUT", 10_000, 1, 600_000) / 1000,
     )
@@ -67,7 +69,7 @@ def _whole(environment: Mapping[str, str], name: str, default: int, least: int, 
     if not given:
         return default
     if not (given.isascii() and given.isdecimal() and len(given) < 10 and least <= int(given) <= most):
-        raise Misconfigured(f"{name} is {given!r}; it must be a whole number from {least} to {most}.")
+        raise InstanceMisconfigured(f"{name} is {given!r}; it must be a whole number from {least} to {most}.")
     return int(given)
 
 

@@ -7,7 +7,7 @@ from homing.model.instances.vault import Grant
 from homing.ports import Credentials, StoreUnavailable
 
 
-class Notes:
+class Acknowledgements:
     """The notes of one grant, written together and never while this boot may not act."""
 
     def __init__(

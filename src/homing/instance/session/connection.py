@@ -7,7 +7,7 @@ from functools import partial
 from homing.instance.engine import Engine, EngineEvent, EngineSession
 
 
-class Connection:
+class SessionConnection:
     """``on_event`` hears what comes over the present connection. ``down`` is set when that is no use any more."""
 
     def __init__(self, engine: Engine, on_event: Callable[[EngineEvent], None]) -> None:

@@ -5,19 +5,19 @@ import logging
 from dataclasses import dataclass
 from typing import Protocol, assert_never
 
-from homing.instance.engine import EngineSession, Label, LoggedIn, LoggedOut, PairingCode, StaleLogin, Throttled
+from homing.instance.engine import EnginePairingCode, EngineSession, Label, LoggedIn, LoggedOut, StaleLogin, Throttled
 from homing.instance.notify.events import Status
-from homing.instance.session.connection import Connection
-from homing.instance.session.context import Surroundings
+from homing.instance.session.connection import SessionConnection
+from homing.instance.session.context import SessionContext
 from homing.instance.session.ownership import Ownership
-from homing.instance.session.sending import Sending
+from homing.instance.session.sending import SessionSends
 from homing.model.instances.vault import Login, StaleEpoch
 from homing.ports import StoreUnavailable
 
 log = logging.getLogger(__name__)
 
 
-class Kept(Protocol):
+class KeptSession(Protocol):
     """The session that is kept up."""
 
     status: Status | None
@@ -34,9 +34,9 @@ class Kept(Protocol):
 
     def hang_up(self) -> None: ...
 
-    def show(self, code: PairingCode) -> None: ...
+    def show(self, code: EnginePairingCode) -> None: ...
 
-    async def renew_code(self) -> PairingCode | None: ...
+    async def renew_code(self) -> EnginePairingCode | None: ...
 
     def leave(self, current_epoch: int | None) -> None: ...
 
@@ -61,18 +61,23 @@ class _Again:
 
 
 @dataclass(frozen=True, slots=True)
-class _Over:
+class _GrantOver:
     """Not to be attempted again under this grant."""
 
 
-_Attempt = _Up | _Again | _Over
+_Attempt = _Up | _Again | _GrantOver
 
 
 class Upkeep:
     """Acts only while this boot may, and as long as the grant is the session's last."""
 
     def __init__(
-        self, session: Kept, own: Ownership, sending: Sending, connection: Connection, around: Surroundings
+        self,
+        session: KeptSession,
+        own: Ownership,
+        sending: SessionSends,
+        connection: SessionConnection,
+        around: SessionContext,
     ) -> None:
         self._session = session
         self._own = own
@@ -94,7 +99,7 @@ class Upkeep:
                 case _Again(after_s):
                     await asyncio.sleep(max(after_s, self._pause_s(failures)))
                     failures += 1
-                case _Over():
+                case _GrantOver():
                     return
                 case _:
                     assert_never(attempt)
@@ -123,7 +128,7 @@ class Upkeep:
                 return await self._connect()
         except (OSError, StoreUnavailable) as problem:
             if self._session.over:
-                return _Over()
+                return _GrantOver()
             self._session.unreachable(f"cannot connect: {type(problem).__name__}")
             return _Again()
 
@@ -131,7 +136,7 @@ class Upkeep:
         current = await self._around.credentials.epoch(self._own.grant.session_id)
         if current > self._own.grant.epoch:
             self._session.leave(current)
-            return _Over()
+            return _GrantOver()
         wire = await self._connection.open()
         if not self._session.may_act():
             self._session.hang_up()
@@ -157,7 +162,7 @@ class Upkeep:
                 await self._session.log_out(f"WhatsApp refused the login: {reason}", forget=known)
             case _:
                 assert_never(answer)
-        return _Over()
+        return _GrantOver()
 
     async def _saved(self, wire: EngineSession, login: Login) -> StaleEpoch | None:
         """As long as WhatsApp lets us stay, a vault that does not answer is no reason to log in once more."""
@@ -175,10 +180,10 @@ class Upkeep:
             stale = await self._saved(wire, answer.renewed)
             if stale is not None:
                 self._session.leave(stale.current)
-                return _Over()
+                return _GrantOver()
             wire.confirm(answer.renewed)
         if self._session.over or not self._connection.is_live(wire):
-            return _Over() if self._session.over else _Again()
+            return _GrantOver() if self._session.over else _Again()
         self._session.connected(answer.phone_number)
         self._sending.connected(wire.transmit)
         return _Up()

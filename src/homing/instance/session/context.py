@@ -4,27 +4,27 @@ from dataclasses import dataclass, field
 from random import Random
 
 from homing.instance.engine import Engine
-from homing.instance.lease import Lease
-from homing.instance.logins import Logins
+from homing.instance.lease import LeaseKeeper
+from homing.instance.logins import LoginTurns
 from homing.instance.notify.events import OnHostEvent
 from homing.instance.policy import HostPolicy
-from homing.instance.rates import Rate
+from homing.instance.rates import DecayingRate
 from homing.model.instances.vault import Grant
 from homing.ports import Clock, Credentials
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class SessionContext:
     """``sent`` counts the messages of all sessions. ``outlived`` is what was held, by session, when a restored backup
     refused it: what the backup lacks is still to be told."""
 
     engine: Engine
     credentials: Credentials
-    lease: Lease
-    logins: Logins
+    lease: LeaseKeeper
+    logins: LoginTurns
     policy: HostPolicy
     clock: Clock
     random: Random
-    sent: Rate
+    sent: DecayingRate
     on_event: OnHostEvent | None
     outlived: dict[str, Grant] = field(default_factory=dict)

@@ -3,19 +3,19 @@
 import msgspec
 
 
-class Kept(msgspec.Struct, frozen=True, array_like=True):
+class FrameBody(msgspec.Struct, frozen=True, array_like=True):
     """To whom, and what. Digits only."""
 
     recipient: str
     text: str
 
 
-_decoder = msgspec.msgpack.Decoder(Kept)
+_decoder = msgspec.msgpack.Decoder(FrameBody)
 
 
 def frozen(recipient: str, text: str) -> bytes:
-    return msgspec.msgpack.encode(Kept(recipient, text))
+    return msgspec.msgpack.encode(FrameBody(recipient, text))
 
 
-def thawed(frame: bytes) -> Kept:
+def thawed(frame: bytes) -> FrameBody:
     return _decoder.decode(frame)

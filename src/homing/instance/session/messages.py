@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
-from homing.instance.engine import Frame, Refused
+from homing.instance.engine import Frame, FrameRefused
 from homing.instance.notify.events import Status
 from homing.model.instances.vault import StaleEpoch
 
@@ -18,7 +18,7 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class EngineSent:
     """WhatsApp acknowledged the message."""
 
     message_id: str
@@ -49,13 +49,13 @@ class VaultAway:
 
 
 @dataclass(frozen=True, slots=True)
-class Unknown:
+class EngineUnknown:
     """The message may have arrived, or may do so later."""
 
     reason: str
 
 
-SendOutcome = Sent | Refused | NotConnected | Paused | StaleEpoch | Overloaded | VaultAway | Unknown
+SendOutcome = EngineSent | FrameRefused | NotConnected | Paused | StaleEpoch | Overloaded | VaultAway | EngineUnknown
 
 
 @dataclass(slots=True, eq=False)

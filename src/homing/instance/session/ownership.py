@@ -4,7 +4,7 @@ import asyncio
 import logging
 from dataclasses import replace
 
-from homing.instance.lease import Lease
+from homing.instance.lease import LeaseKeeper
 from homing.model.instances.vault import Grant, Login, StaleEpoch
 from homing.ports import Credentials, StoreUnavailable
 
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 class Ownership:
     """A grant, and the login under it. Nothing is written while this boot may not act."""
 
-    def __init__(self, grant: Grant, credentials: Credentials, lease: Lease, ask_again_s: float) -> None:
+    def __init__(self, grant: Grant, credentials: Credentials, lease: LeaseKeeper, ask_again_s: float) -> None:
         self.grant = grant
         self._credentials = credentials
         self._lease = lease

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from homing.instance.policy import HostPolicy
 from homing.instance.session.frames import frozen
-from homing.instance.session.messages import Message, Paused, SendOutcome, UnderWay, Unknown, VaultAway
+from homing.instance.session.messages import EngineUnknown, Message, Paused, SendOutcome, UnderWay, VaultAway
 from homing.model.instances.vault import Grant, Reservation, StaleEpoch, Unsent
 from homing.ports import Credentials, StoreUnavailable
 
@@ -79,7 +79,7 @@ class Line:
                 continue
             await self._reserve(group)
         if self._over is not None:
-            self._forget_asked(Unknown(f"{self._over}, outcome unknown"))
+            self._forget_asked(EngineUnknown(f"{self._over}, outcome unknown"))
 
     async def _reserve(self, group: Sequence[UnderWay]) -> None:
         for each in group:
@@ -111,7 +111,7 @@ class Line:
         """Nothing of this was reserved, unless the vault had it already and could not say so."""
         behind = VaultAway("the vault has lost its newest commits")
         outcome: SendOutcome = behind if stale.current < self._grant.epoch else stale
-        self._forget_asked(outcome if self._away is None else Unknown(IN_DOUBT))
+        self._forget_asked(outcome if self._away is None else EngineUnknown(IN_DOUBT))
         self.turn_back(outcome)
         self._away = None
         self._superseded(stale.current)

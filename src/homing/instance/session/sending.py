@@ -9,20 +9,20 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 
-from homing.instance.engine import Acknowledged, Frame, Refused
+from homing.instance.engine import Acknowledged, Frame, FrameRefused
 from homing.instance.notify.events import Status
 from homing.instance.policy import HostPolicy
-from homing.instance.session.acknowledgements import Notes
+from homing.instance.session.acknowledgements import Acknowledgements
 from homing.instance.session.frames import thawed
 from homing.instance.session.messages import (
+    EngineSent,
+    EngineUnknown,
     Message,
     NotConnected,
     Overloaded,
     Paused,
     SendOutcome,
-    Sent,
     UnderWay,
-    Unknown,
 )
 from homing.instance.session.reservation_queue import Line
 from homing.model.instances.vault import Grant, Reservation, ReservedBefore
@@ -32,7 +32,7 @@ Transmit = Callable[[Frame], None]
 _NOT_CONNECTED = NotConnected(Status.DISCONNECTED)
 
 
-class Sending:
+class SessionSends:
     """The sends of one session under one grant.
 
     ``may_act`` says whether, at that very moment, a frame may leave. ``superseded`` hears which epoch the vault is at
@@ -53,7 +53,7 @@ class Sending:
         self._policy = policy
         self._clock = clock
         self._may_act = may_act
-        self._notes = Notes(credentials, grant, may_act=may_act, ask_again_s=policy.ask_again_s)
+        self._notes = Acknowledgements(credentials, grant, may_act=may_act, ask_again_s=policy.ask_again_s)
         self._line = Line(
             credentials,
             grant,
@@ -96,7 +96,7 @@ class Sending:
             self._empty.clear()
             self._line.add(under_way)
         elif self._over is not None:
-            return Unknown(f"{self._over}, outcome unknown")
+            return EngineUnknown(f"{self._over}, outcome unknown")
         return await self._outcome(under_way)
 
     def connected(self, transmit: Transmit) -> None:
@@ -112,7 +112,7 @@ class Sending:
             under_way = self._unsent.popleft()
             if self._clock.monotonic() - under_way.since_s > self._policy.repeat_within_s:
                 self._reserved.pop(under_way.counter, None)
-                self._drop(under_way, Unknown("it waited too long to be said again, outcome unknown"))
+                self._drop(under_way, EngineUnknown("it waited too long to be said again, outcome unknown"))
             elif under_way.counter in self._reserved:
                 self._transmit(under_way.frame())
 
@@ -149,17 +149,17 @@ class Sending:
         await self._empty.wait()
         await self._notes.written()
 
-    def answered(self, answer: Acknowledged | Refused) -> Frame | None:
+    def answered(self, answer: Acknowledged | FrameRefused) -> Frame | None:
         """WhatsApp answered a frame; the frame, if it was acknowledged and still waited for."""
         under_way = self._reserved.pop(answer.counter, None)
         if under_way is None:
             return None
-        if isinstance(answer, Refused):
+        if isinstance(answer, FrameRefused):
             self._drop(under_way, answer)
             return None
         self._acknowledged.append(answer.counter)
         self._notes.acknowledge(answer.counter)
-        self._finish(under_way, Sent(under_way.message.message_id))
+        self._finish(under_way, EngineSent(under_way.message.message_id))
         return under_way.frame()
 
     # Steps
@@ -191,25 +191,25 @@ class Sending:
     async def _outcome(self, under_way: UnderWay) -> SendOutcome:
         outcome = under_way.outcome()
         done, _ = await asyncio.wait([outcome], timeout=self._policy.acknowledge_within_s)
-        return outcome.result() if done else Unknown("WhatsApp did not acknowledge in time, outcome unknown")
+        return outcome.result() if done else EngineUnknown("WhatsApp did not acknowledge in time, outcome unknown")
 
     def _own(self, reserved: Sequence[tuple[UnderWay, Reservation]]) -> None:
         """The vault has these: from here on they will be said."""
         for under_way, reservation in reserved:
             if isinstance(reservation, ReservedBefore) and reservation.acknowledged:
-                self._finish(under_way, Sent(under_way.message.message_id))
+                self._finish(under_way, EngineSent(under_way.message.message_id))
                 continue
             under_way.counter = reservation.counter
             self._reserved[reservation.counter] = under_way
             self._next_counter = max(self._next_counter, reservation.counter + 1)
             self._unsent.append(under_way)
             if self._over is not None:
-                under_way.settle(Unknown(f"{self._over}, outcome unknown"))
+                under_way.settle(EngineUnknown(f"{self._over}, outcome unknown"))
         self.pump()
 
     def _drop(self, under_way: UnderWay, outcome: SendOutcome) -> None:
         """It is not said again. Whoever is told so must be able to rely on it, so the vault has to know first."""
-        otherwise = Unknown("it was granted elsewhere before it could be taken back, outcome unknown")
+        otherwise = EngineUnknown("it was granted elsewhere before it could be taken back, outcome unknown")
         self._notes.drop(under_way.counter, lambda done: self._finish(under_way, outcome if done else otherwise))
 
     def _finish(self, under_way: UnderWay, outcome: SendOutcome) -> None:
@@ -223,7 +223,7 @@ class Sending:
         self._stop_giving_up()
         for under_way in self._known.values():
             if under_way.counter:
-                under_way.settle(Unknown(f"{reason}, outcome unknown"))
+                under_way.settle(EngineUnknown(f"{reason}, outcome unknown"))
 
     def _stop_giving_up(self) -> None:
         if self._giving_up is not None:

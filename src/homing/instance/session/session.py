@@ -17,29 +17,29 @@ from homing.instance.engine import (
     Closed,
     DeviceRemoved,
     EngineEvent,
+    EnginePairingCode,
+    FrameRefused,
     Inbound,
     Paired,
-    PairingCode,
-    Refused,
     Replaced,
 )
 from homing.instance.notify.events import (
-    About,
     CodeIssued,
+    EventSubject,
     MessageReceived,
     MessageSent,
     SessionLeft,
     Status,
     StatusChanged,
 )
-from homing.instance.session.connection import Connection
+from homing.instance.session.connection import SessionConnection
 from homing.instance.session.connection_loop import Upkeep
-from homing.instance.session.context import Surroundings
+from homing.instance.session.context import SessionContext
 from homing.instance.session.event_emitter import Telling
 from homing.instance.session.inbox import Inbox
 from homing.instance.session.messages import Message, NotConnected, Paused, SendOutcome
 from homing.instance.session.ownership import Ownership
-from homing.instance.session.sending import Sending
+from homing.instance.session.sending import SessionSends
 from homing.instance.session.tasks import Tasks
 from homing.model.instances.vault import Grant, Login
 
@@ -57,7 +57,7 @@ class HostedSession:
         self,
         session_id: str,
         workspace_id: int | None,
-        around: Surroundings,
+        around: SessionContext,
         on_left: Callable[["HostedSession"], None],
     ) -> None:
         self.session_id = session_id
@@ -67,12 +67,12 @@ class HostedSession:
         self.phone_number: str | None = None
         self.connected_at: float | None = None
         self.last_activity_at: float | None = None
-        self.pairing: PairingCode | None = None
+        self.pairing: EnginePairingCode | None = None
         self._around = around
         self._on_left = on_left
         self._own: Ownership | None = None
-        self._sending: Sending | None = None
-        self._connection = Connection(around.engine, self._arrived)
+        self._sending: SessionSends | None = None
+        self._connection = SessionConnection(around.engine, self._arrived)
         self.over = self._gone = self._doubted = False
         self._upkeep: asyncio.Task[None] | None = None
         self._doubting: asyncio.Task[None] | None = None
@@ -113,7 +113,7 @@ class HostedSession:
         self.status = status
         self._own = Ownership(grant, self._around.credentials, self._around.lease, self._around.policy.ask_again_s)
         had = frozenset(before._sending.acknowledged if before is not None and before._sending is not None else ())
-        self._sending = Sending(
+        self._sending = SessionSends(
             self._around.credentials,
             grant,
             self._around.policy,
@@ -182,7 +182,7 @@ class HostedSession:
         await self.log_out("logged out on request", forget=True)
         return True
 
-    async def renew_code(self) -> PairingCode | None:
+    async def renew_code(self) -> EnginePairingCode | None:
         """A fresh pairing code, if the session waits for one to be accepted."""
         wire = self._connection.wire
         if wire is None or self.status is not Status.QR_SCANNING:
@@ -256,7 +256,7 @@ class HostedSession:
             self._sending.disconnected()
         self._connection.close()
 
-    def show(self, code: PairingCode) -> None:
+    def show(self, code: EnginePairingCode) -> None:
         self.pairing = code
         self._become(Status.QR_SCANNING, None)
         self._telling.tell(CodeIssued(self._about(), code.code, code.expires_in_s))
@@ -284,7 +284,7 @@ class HostedSession:
         if own is None:
             return
         match event:
-            case Acknowledged() | Refused():
+            case Acknowledged() | FrameRefused():
                 self._answered(event)
             case Inbound():
                 self.last_activity_at = self._now()
@@ -302,7 +302,7 @@ class HostedSession:
             case _:
                 assert_never(event)
 
-    def _answered(self, answer: Acknowledged | Refused) -> None:
+    def _answered(self, answer: Acknowledged | FrameRefused) -> None:
         frame = self._sending.answered(answer) if self._sending else None
         if frame is not None:
             self.last_activity_at = self._now()
@@ -364,8 +364,8 @@ class HostedSession:
             self._sending.end(why)
         self._connection.close()
 
-    def _about(self) -> About:
-        return About(self.session_id, self.workspace_id, self.epoch or 0)
+    def _about(self) -> EventSubject:
+        return EventSubject(self.session_id, self.workspace_id, self.epoch or 0)
 
     def _now(self) -> float:
         return self._around.clock.now().timestamp()

@@ -9,7 +9,7 @@ from itertools import count
 from random import SystemRandom
 from typing import Any
 
-from homing.demo.population import Resident
+from homing.demo.population import DemoAccount
 from homing.drivers.http.wire import Wire, WireLimits
 from homing.model.fleet import Contact
 from homing.model.sends.faults import Fault
@@ -23,7 +23,7 @@ _NEVER_AGAIN = frozenset(range(400, 500)) - {408, 409, 425, 429}
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AnswerMet:
     """One answer as it was met. Status 0: none came."""
 
     status: int
@@ -41,14 +41,14 @@ class Answer:
 
 
 @dataclass(slots=True)
-class Message:
+class AskedMessage:
     """One message and all the answers to it. Times are monotonic."""
 
     text: str
     session_id: str
     keyed: bool
     asked_s: float
-    answers: list[Answer] = field(default_factory=list)
+    answers: list[AnswerMet] = field(default_factory=list)
     over_s: float | None = None
 
     @property
@@ -92,23 +92,23 @@ class Client:
         self._wire = Wire(WireLimits(connections=1_000, waiting=100_000, connect_timeout_s=5))
         self._turns, self._numbers = count(), count(1)
         self._chance = SystemRandom()
-        self.messages: list[Message] = []
+        self.messages: list[AskedMessage] = []
 
     async def close(self) -> None:
         await self._wire.close()
 
     async def say(
         self,
-        sender: Resident,
+        sender: DemoAccount,
         about: str,
         *,
         keyed: bool = True,
         patience_s: float = PATIENCE_S,
         pause_max_s: float = PAUSE_MAX_S,
-    ) -> Message:
+    ) -> AskedMessage:
         """Say one thing, asking again until it is answered as sent or refused for good, or patience ends."""
         now_s = time.monotonic()
-        message = Message(f"{about}, message {next(self._numbers)}", sender.session_id, keyed, now_s)
+        message = AskedMessage(f"{about}, message {next(self._numbers)}", sender.session_id, keyed, now_s)
         self.messages.append(message)
         pause_s = _PAUSE_S
         while True:
@@ -121,7 +121,7 @@ class Client:
             await asyncio.sleep(pause_s * (0.5 + self._chance.random()))
             pause_s = min(pause_s * 2, pause_max_s)
 
-    async def send(self, sender: Resident, text: str, *, key: str | None = None) -> Answer:
+    async def send(self, sender: DemoAccount, text: str, *, key: str | None = None) -> AnswerMet:
         """One request, whatever comes of it."""
         number = next(self._turns)
         body = {
@@ -136,7 +136,7 @@ class Client:
 
     async def ask(
         self, method: str, path: str, body: Any = None, *, key: str | None = None, gateway: int = 0
-    ) -> Answer:
+    ) -> AnswerMet:
         """One request to a gateway, by an operator's key."""
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
         if key is not None:
@@ -147,9 +147,9 @@ class Client:
         reply = await self._wire.call(method, url, path, body=raw, headers=headers, timeout_s=ANSWER_WITHIN_S)
         took_s = time.monotonic() - began_s
         if isinstance(reply, Fault):
-            return Answer(0, {"detail": str(reply)}, took_s)
+            return AnswerMet(0, {"detail": str(reply)}, took_s)
         try:
             document = json.loads(reply.body or b"{}")
         except ValueError:
             document = {"detail": reply.body[:200].decode(errors="replace")}
-        return Answer(reply.status, document, took_s)
+        return AnswerMet(reply.status, document, took_s)

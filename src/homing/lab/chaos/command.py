@@ -12,12 +12,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from homing.lab.chaos.faults.kind import Kind
+from homing.lab.chaos.faults.kind import FaultKind
 from homing.lab.chaos.ground import mounts
 from homing.lab.chaos.results import Results, Tally, spread
 from homing.lab.chaos.run import Orders, run
 from homing.lab.chaos.soak import DESCRIPTORS_GROW_MAX, Growth
-from homing.lab.chaos.stage import Wanted
+from homing.lab.chaos.stage import StageOrder
 from homing.serve import logs
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -42,7 +42,7 @@ def settings_from(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name.startswith("HOMING_") and name not in _OURS}
 
 
-def play(wanted: Wanted, orders: Orders, *, as_json: bool) -> Results:
+def play(wanted: StageOrder, orders: Orders, *, as_json: bool) -> Results:
     """Play, with progress on stderr. Raises Unworkable, with nothing left behind."""
     logs.configure("error", "text")
     mounts.enter()
@@ -50,7 +50,7 @@ def play(wanted: Wanted, orders: Orders, *, as_json: bool) -> Results:
     return uvloop.run(_played(wanted, orders, console, quiet=as_json and not console.is_terminal))
 
 
-async def _played(wanted: Wanted, orders: Orders, console: Console, *, quiet: bool) -> Results:
+async def _played(wanted: StageOrder, orders: Orders, console: Console, *, quiet: bool) -> Results:
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
     told = False
@@ -137,7 +137,7 @@ def show_growths(growths: Sequence[Growth]) -> None:
     console.print(table)
 
 
-def show_kinds(kinds: Iterable[Kind]) -> None:
+def show_kinds(kinds: Iterable[FaultKind]) -> None:
     """What each does, and what it takes."""
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False, emoji=False)
     table = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)

@@ -16,7 +16,7 @@ _CHANGES_THE_WORLD = frozenset({"rehome", "migration", "take_back"})
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class RecordedPlace:
     """Where the directory has a session."""
 
     session_id: str
@@ -43,14 +43,14 @@ class Moved:
         return self.kind in _CHANGES_THE_WORLD
 
 
-async def placements(stage: Stage) -> dict[str, Placed]:
+async def placements(stage: Stage) -> dict[str, RecordedPlace]:
     """All of them, by session."""
-    found: dict[str, Placed] = {}
+    found: dict[str, RecordedPlace] = {}
     after = 0
     while True:
         page = await stage.api(f"/accounts?limit={PAGE}&after={after}")
         for row in page["data"]:
-            found[row["session_id"]] = Placed(
+            found[row["session_id"]] = RecordedPlace(
                 row["session_id"], row["id"], row["instance_url"], row["epoch"], row["state"], row["status"]
             )
         if page.get("next") is None:
@@ -58,9 +58,9 @@ async def placements(stage: Stage) -> dict[str, Placed]:
         after = page["next"]
 
 
-async def fullest(stage: Stage) -> tuple[str, dict[str, Placed]]:
+async def fullest(stage: Stage) -> tuple[str, dict[str, RecordedPlace]]:
     """The instance with the most sessions, and those; of equals any."""
-    on: dict[str, dict[str, Placed]] = defaultdict(dict)
+    on: dict[str, dict[str, RecordedPlace]] = defaultdict(dict)
     for session, placed in (await placements(stage)).items():
         if placed.url is not None:
             on[placed.url][session] = placed

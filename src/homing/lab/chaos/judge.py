@@ -11,11 +11,11 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from homing.lab.chaos.client import Message
+from homing.lab.chaos.client import AskedMessage
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class LoadVerdict:
     """What came of some messages. Each is counted under the worst that befell it.
 
     `lost`: answered as sent, and no recipient has it. `doubled`: a recipient has it more than once. `unknown`:
@@ -34,8 +34,8 @@ class Verdict:
     failed_at_first: int = 0
     """Requests that needed another one: the first was not answered 200."""
 
-    def __add__(self, other: "Verdict") -> "Verdict":
-        return Verdict(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
+    def __add__(self, other: "LoadVerdict") -> "LoadVerdict":
+        return LoadVerdict(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
 
 
 @dataclass(slots=True)
@@ -60,19 +60,19 @@ class Judge:
         for line in complete.splitlines():
             self._take(json.loads(line))
 
-    def judge(self, messages: Iterable[Message]) -> Verdict:
+    def judge(self, messages: Iterable[AskedMessage]) -> LoadVerdict:
         """What came of these. Messages still on their way are not judged."""
         self.read()
-        verdict = Verdict()
+        verdict = LoadVerdict()
         for message in messages:
             if message.over:
                 verdict += self._of(message)
         return verdict
 
-    def _of(self, message: Message) -> Verdict:
+    def _of(self, message: AskedMessage) -> LoadVerdict:
         times = self.delivered[message.text]
         lost = message.was_sent and not times
-        return Verdict(
+        return LoadVerdict(
             messages=1,
             lost=lost,
             doubled=times > 1,

@@ -11,7 +11,7 @@ from homing.lab.chaos.stage import Stage
 UNKEYED_EVERY = 5
 
 
-class Load:
+class MessageLoad:
     """Messages at a steady rate from the block's begin to its end, which waits until each is over.
 
     Open loop: one begins when its time has come, whether or not those before have ended. Accounts take turns; each

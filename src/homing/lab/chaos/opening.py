@@ -8,16 +8,16 @@ from random import Random, SystemRandom
 from urllib.parse import urlsplit, urlunsplit
 
 from homing.demo.opening import Demo, open_demo
-from homing.demo.plan import Detours, Plan, Unworkable
+from homing.demo.plan import DemoPlan, Detours, Unworkable
 from homing.lab.chaos.client import Client
 from homing.lab.chaos.ground import names
 from homing.lab.chaos.ground.equipment import SMALL_LOG, Equipment, Equipped, equip
 from homing.lab.chaos.ground.gateway import DIE_AT
 from homing.lab.chaos.ground.mounts import Unmountable
 from homing.lab.chaos.ground.proxy import HOST, Way
-from homing.lab.chaos.ground.servers import Postgres, Server, own_bouncer, own_pair, own_postgres, own_redis
+from homing.lab.chaos.ground.servers import GroundServer, Postgres, own_bouncer, own_pair, own_postgres, own_redis
 from homing.lab.chaos.judge import Judge
-from homing.lab.chaos.stage import OWN_POSTGRES, SQLITE, Stage, Wanted, Ways
+from homing.lab.chaos.stage import OWN_POSTGRES, SQLITE, Stage, StageOrder, Ways
 
 POOLED = 20
 """Connections that PgBouncer has to PostgreSQL, as it comes."""
@@ -26,7 +26,7 @@ Tell = Callable[[str], None]
 
 
 @asynccontextmanager
-async def open_stage(wanted: Wanted, tell: Tell, chance: Random) -> AsyncIterator[Stage]:
+async def open_stage(wanted: StageOrder, tell: Tell, chance: Random) -> AsyncIterator[Stage]:
     """The fleet on free ports, with a way of its own to each instance, and from each process to the database.
 
     Raises Unworkable, with nothing left behind.
@@ -46,11 +46,11 @@ async def open_stage(wanted: Wanted, tell: Tell, chance: Random) -> AsyncIterato
 class _Ground:
     """What is there before the fleet is: ports, servers, ways."""
 
-    def __init__(self, wanted: Wanted, chance: Random, stack: AsyncExitStack) -> None:
+    def __init__(self, wanted: StageOrder, chance: Random, stack: AsyncExitStack) -> None:
         self._wanted, self._chance, self._stack = wanted, chance, stack
         self.equipped = Equipped()
         self.postgres: Postgres | None = None
-        self.redis: Server | None = None
+        self.redis: GroundServer | None = None
         self.database: str | None = None
         self.listen_url: str | None = None
         """The database past its pooler."""
@@ -117,14 +117,14 @@ class _Ground:
         self._stack.push_async_callback(way.close)
         return way
 
-    def plan(self) -> Plan:
+    def plan(self) -> DemoPlan:
         wanted, named, disks = self._wanted, self.equipped.names is not None, self.equipped.disks
         settings = {**wanted.settings}
         if self.redis is not None:
             settings["HOMING_REDIS_URL"] = f"redis://{HOST}:{self.redis.port}/0"
         if self.listen_url is not None:
             settings["HOMING_LISTEN_URL"] = self.listen_url
-        return Plan(
+        return DemoPlan(
             accounts=wanted.accounts,
             contacts=wanted.contacts,
             instances=wanted.instances,

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from homing.lab.chaos.faults.kind import Kind
+from homing.lab.chaos.faults.kind import FaultKind
 from homing.lab.chaos.faults.kinds import KINDS
-from homing.lab.chaos.judge import Verdict
+from homing.lab.chaos.judge import LoadVerdict
 from homing.lab.chaos.rounds import Played
 from homing.lab.chaos.soak import Growth
 
@@ -17,9 +17,9 @@ from homing.lab.chaos.soak import Growth
 class Tally:
     """All repeats of one kind of fault."""
 
-    kind: Kind
+    kind: FaultKind
     played: list[Played] = field(default_factory=list)
-    verdict: Verdict = field(default_factory=Verdict)
+    verdict: LoadVerdict = field(default_factory=LoadVerdict)
     unsent: Counter[str] = field(default_factory=Counter)
     """The last answers to messages that were not answered as sent, cut short."""
     at_first: Counter[str] = field(default_factory=Counter)
@@ -76,7 +76,7 @@ class Results:
     growths: Sequence[Growth] = ()
     samples: Mapping[str, Sequence[tuple[float, int, int]]] = field(default_factory=dict)
     """Of a soak: how each process grew, and what it had when."""
-    between: Verdict = field(default_factory=Verdict)
+    between: LoadVerdict = field(default_factory=LoadVerdict)
     unsent: Counter[str] = field(default_factory=Counter)
     """Messages that began while nothing was wrong."""
     under_old_epochs: list[str] = field(default_factory=list)
@@ -90,7 +90,7 @@ class Results:
         return sum(len(tally.played) for tally in self.tallies.values())
 
     @property
-    def total(self) -> Verdict:
+    def total(self) -> LoadVerdict:
         return sum((tally.verdict for tally in self.tallies.values()), self.between)
 
     @property

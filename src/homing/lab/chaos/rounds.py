@@ -6,10 +6,10 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from homing.demo.population import Resident
+from homing.demo.population import DemoAccount
 from homing.lab.chaos import facts
-from homing.lab.chaos.client import PAUSE_MAX_S, Message
-from homing.lab.chaos.faults.kind import Kind, Struck
+from homing.lab.chaos.client import PAUSE_MAX_S, AskedMessage
+from homing.lab.chaos.faults.kind import FaultKind, Struck
 from homing.lab.chaos.stage import Stage
 
 SPEAKERS_MAX = 100
@@ -50,7 +50,7 @@ class Played:
 class Round:
     """Plays one fault."""
 
-    def __init__(self, stage: Stage, kind: Kind, number: int) -> None:
+    def __init__(self, stage: Stage, kind: FaultKind, number: int) -> None:
         self._stage, self._kind, self._number = stage, kind, number
         self._healed_s: float | None = None
         self._over_s = 0.0
@@ -101,22 +101,22 @@ class Round:
         victim = stage.chance.choice(stage.gateways) if self._kind.struck is Struck.GATEWAY else "all"
         return victim, {session: at.epoch for session, at in (await facts.placements(stage)).items()}
 
-    def _speakers(self, struck: dict[str, int]) -> list[Resident]:
+    def _speakers(self, struck: dict[str, int]) -> list[DemoAccount]:
         residents = [resident for resident in self._stage.residents if resident.session_id in struck]
         self._stage.chance.shuffle(residents)
         return residents[:SPEAKERS_MAX]
 
-    def _say(self, resident: Resident, *, pause_max_s: float = PAUSE_MAX_S) -> "asyncio.Task[Message]":
+    def _say(self, resident: DemoAccount, *, pause_max_s: float = PAUSE_MAX_S) -> "asyncio.Task[AskedMessage]":
         return asyncio.create_task(
             self._stage.client.say(resident, f"{self._kind.name} {self._number}", pause_max_s=pause_max_s)
         )
 
-    def _talk(self, resident: Resident) -> "asyncio.Task[Message]":
+    def _talk(self, resident: DemoAccount) -> "asyncio.Task[AskedMessage]":
         """One thing after the other until the fault is over; of all, what took longest."""
         return asyncio.create_task(self._talking(resident))
 
-    async def _talking(self, resident: Resident) -> Message:
-        said: list[Message] = []
+    async def _talking(self, resident: DemoAccount) -> AskedMessage:
+        said: list[AskedMessage] = []
         while not self._enough.is_set():
             said.append(await self._stage.client.say(resident, f"{self._kind.name} {self._number}"))
             await asyncio.sleep(TALKS_EVERY_S)
@@ -173,10 +173,10 @@ class Round:
         elif within_s is not None and played.whole_after_s > within_s:
             played.wrong.append(f"the fleet was whole again after {played.whole_after_s:.1f} s, and not {within_s:g} s")
 
-    def _measure(self, played: Played, said: Sequence[Message]) -> None:
+    def _measure(self, played: Played, said: Sequence[AskedMessage]) -> None:
         kind = self._kind
         from_s = self._healed_s if kind.from_healing and self._healed_s is not None else played.began_s
-        unsent: dict[str, list[Message]] = defaultdict(list)
+        unsent: dict[str, list[AskedMessage]] = defaultdict(list)
         for message in said:
             if message.is_unknown and kind.doubts:
                 continue

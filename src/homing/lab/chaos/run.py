@@ -10,16 +10,16 @@ from random import Random
 
 from homing.demo.plan import Unworkable
 from homing.lab.chaos import facts
-from homing.lab.chaos.client import Message
-from homing.lab.chaos.faults.kind import Kind
+from homing.lab.chaos.client import AskedMessage
+from homing.lab.chaos.faults.kind import FaultKind
 from homing.lab.chaos.ground.equipment import Equipment
 from homing.lab.chaos.judge import Judge
-from homing.lab.chaos.load import Load
+from homing.lab.chaos.load import MessageLoad
 from homing.lab.chaos.opening import open_stage
 from homing.lab.chaos.results import Results
 from homing.lab.chaos.rounds import Round
-from homing.lab.chaos.soak import Watch
-from homing.lab.chaos.stage import Stage, Wanted
+from homing.lab.chaos.soak import ResourceWatch
+from homing.lab.chaos.stage import Stage, StageOrder
 
 STEADY_WITHIN_S = 60.0
 WARM_S = 8.0
@@ -35,7 +35,7 @@ class Orders:
     """What a run is to do: each kind so often (None: until the time is over), in a random order, for no longer than
     `for_s`. `rate` is messages a second from all accounts together. `soak`: see whether processes grow."""
 
-    kinds: Sequence[Kind]
+    kinds: Sequence[FaultKind]
     repeats: int | None = 3
     for_s: float | None = None
     rate: float = 50.0
@@ -45,7 +45,7 @@ class Orders:
     soak: bool = False
 
 
-async def run(wanted: Wanted, orders: Orders, tell: Tell) -> Results:
+async def run(wanted: StageOrder, orders: Orders, tell: Tell) -> Results:
     """Play them. Cancelled, it ends the fleet and answers with what it has. Raises Unworkable if it cannot begin."""
     chance = Random(orders.seed)  # noqa: S311 - a run that can be repeated
     missing = {kind.name: lack for kind in orders.kinds if (lack := _lacking(kind, wanted, orders)) is not None}
@@ -64,14 +64,14 @@ async def run(wanted: Wanted, orders: Orders, tell: Tell) -> Results:
     return results
 
 
-def _lacking(kind: Kind, wanted: Wanted, orders: Orders) -> str | None:
+def _lacking(kind: FaultKind, wanted: StageOrder, orders: Orders) -> str | None:
     """Why it is not played; None if it is."""
     if orders.soak and not kind.is_lived_through:
         return "a run without --soak, in which all processes live on"
     return kind.missing(wanted)
 
 
-async def _on_one_fleet(wanted: Wanted, orders: Orders, results: Results, tell: Tell, chance: Random) -> None:
+async def _on_one_fleet(wanted: StageOrder, orders: Orders, results: Results, tell: Tell, chance: Random) -> None:
     if wanted.equipment is not Equipment.NONE:
         tell(f"Setting up a fleet with {wanted.equipment.value}")
     try:
@@ -85,9 +85,9 @@ async def _on_one_fleet(wanted: Wanted, orders: Orders, results: Results, tell: 
 
 async def play(stage: Stage, orders: Orders, results: Results, tell: Tell) -> None:
     """The same on a fleet that is up."""
-    watch = Watch(stage)
+    watch = ResourceWatch(stage)
     try:
-        async with Load(stage, orders.rate):
+        async with MessageLoad(stage, orders.rate):
             tell("Waiting until the fleet is steady")
             await _until_steady(stage, orders)
             async with watch:
@@ -124,20 +124,20 @@ async def _play_all(stage: Stage, orders: Orders, results: Results, tell: Tell) 
         await asyncio.sleep(orders.pause_s)
 
 
-def _order(kinds: Sequence[Kind], repeats: int | None, chance: Random) -> Iterator[Kind]:
+def _order(kinds: Sequence[FaultKind], repeats: int | None, chance: Random) -> Iterator[FaultKind]:
     """Each kind once before any comes again, shuffled each time."""
     for _ in count() if repeats is None else range(repeats):
         yield from chance.sample(list(kinds), len(kinds))
 
 
-def _conclude(messages: Sequence[Message], judge: Judge, results: Results) -> None:
+def _conclude(messages: Sequence[AskedMessage], judge: Judge, results: Results) -> None:
     """Who said what belongs to the fault during which it was asked for."""
     played = sorted(
         (each for tally in results.tallies.values() for each in tally.played), key=lambda each: each.began_s
     )
     begins = [each.began_s for each in played]
-    during: dict[int, list[Message]] = {}
-    calm: list[Message] = []
+    during: dict[int, list[AskedMessage]] = {}
+    calm: list[AskedMessage] = []
     for message in messages:
         at = bisect_right(begins, message.asked_s) - 1
         inside = at >= 0 and message.asked_s <= played[at].ended_s
@@ -152,7 +152,7 @@ def _conclude(messages: Sequence[Message], judge: Judge, results: Results) -> No
     results.under_old_epochs += judge.under_old_epochs
 
 
-def _named(wanted: Wanted) -> str:
+def _named(wanted: StageOrder) -> str:
     store = "SQLite" if not wanted.on_postgres else "PostgreSQL"
     gateways = "one gateway" if wanted.gateways == 1 else f"{wanted.gateways} gateways"
     return f"{store}, {gateways}, {wanted.instances} instances, {wanted.accounts} accounts"

@@ -28,7 +28,7 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class ProcessSample:
     """What a process has at a moment. Monotonic seconds.
 
     `descriptors`: beyond those of the sessions that it holds, one each, which come and go.
@@ -73,7 +73,7 @@ class Growth:
         return {**asdict(self), "memory_may_grow_bytes": self.memory_may_grow_bytes, "flat": not self.wrong}
 
 
-def growth(process: str, samples: Sequence[Sample], warm_s: float) -> Growth | None:
+def growth(process: str, samples: Sequence[ProcessSample], warm_s: float) -> Growth | None:
     """How it grew from `warm_s` after its first sample on; None if that was too short to say.
 
     The trend is the median of the slopes between all pairs of samples (Theil and Sen), which a few peaks do not move.
@@ -105,12 +105,12 @@ def _slope(points: Sequence[tuple[float, float]]) -> float:
 
 
 @dataclass(slots=True)
-class Watch:
+class ResourceWatch:
     """Samples gateways and instances from the block's begin to its end. A process in another's place begins anew."""
 
     stage: Stage
     every_s: float = SAMPLED_EVERY_S
-    _samples: dict[tuple[str, int], list[Sample]] = field(default_factory=dict)
+    _samples: dict[tuple[str, int], list[ProcessSample]] = field(default_factory=dict)
     _began_s: float = field(default_factory=time.monotonic)
     _sampling: "asyncio.Task[None] | None" = None
 
@@ -156,8 +156,8 @@ class Watch:
             self._samples.setdefault((child.name, child.pid), []).append(sample(child.pid, sessions))
 
 
-def sample(pid: int, sessions: int = 0) -> Sample:
+def sample(pid: int, sessions: int = 0) -> ProcessSample:
     """Raises OSError of a process that is gone, and where the system does not tell."""
     process = Path("/proc") / str(pid)
     pages = int((process / "statm").read_text().split()[1])
-    return Sample(time.monotonic(), pages * _PAGE_BYTES, sum(1 for _ in (process / "fd").iterdir()) - sessions)
+    return ProcessSample(time.monotonic(), pages * _PAGE_BYTES, sum(1 for _ in (process / "fd").iterdir()) - sessions)

@@ -13,14 +13,14 @@ from typing import Any
 
 from homing.demo.opening import Demo
 from homing.demo.plan import Unworkable
-from homing.demo.population import Resident
+from homing.demo.population import DemoAccount
 from homing.drivers.http.wire import Reply, Wire
 from homing.lab.chaos.client import Client
-from homing.lab.chaos.ground.conditions import Conditions
+from homing.lab.chaos.ground.conditions import WayConditions
 from homing.lab.chaos.ground.equipment import Equipment, Equipped
 from homing.lab.chaos.ground.gateway import DIE_AT
 from homing.lab.chaos.ground.proxy import Way
-from homing.lab.chaos.ground.servers import Postgres, Server
+from homing.lab.chaos.ground.servers import GroundServer, Postgres
 from homing.lab.chaos.judge import Judge
 from homing.model.sends.faults import Fault
 
@@ -31,7 +31,7 @@ ANSWERS_WITHIN_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class StageOrder:
     """The fleet to be. `database`: `sqlite`, `postgres` (a server of this run's own), or an empty database's URL."""
 
     database: str = SQLITE
@@ -56,7 +56,7 @@ class Ways:
 
     each: Sequence[Way]
 
-    def become(self, conditions: Conditions) -> None:
+    def become(self, conditions: WayConditions) -> None:
         for way in self.each:
             way.become(conditions)
 
@@ -77,7 +77,7 @@ class Stage:
     `addresses`: where a name may lead, by address the ways from there.
     """
 
-    wanted: Wanted
+    wanted: StageOrder
     demo: Demo
     client: Client
     judge: Judge
@@ -89,7 +89,7 @@ class Stage:
     equipped: Equipped = field(default_factory=Equipped)
     addresses: Mapping[str, Mapping[str, Sequence[Way]]] = field(default_factory=dict)
     postgres: Postgres | None = None
-    redis: Server | None = None
+    redis: GroundServer | None = None
     lock: sqlite3.Connection | None = None
     wire: Wire = field(default_factory=Wire)
 
@@ -99,7 +99,7 @@ class Stage:
         return self.demo.folder.path / DIE_AT
 
     @property
-    def residents(self) -> list[Resident]:
+    def residents(self) -> list[DemoAccount]:
         return self.demo.population.residents
 
     @property

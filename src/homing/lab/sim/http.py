@@ -14,7 +14,7 @@ from homing.lab.sim.network import Network
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class HttpRequest:
     """One whole request. Header names are in lower case; `path` is unquoted and without its query."""
 
     method: str
@@ -48,7 +48,7 @@ class Response:
         return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-Answer = Callable[[Request], Awaitable[Response]]
+Answer = Callable[[HttpRequest], Awaitable[Response]]
 
 
 class HttpServer:
@@ -63,7 +63,7 @@ class HttpServer:
         self._answering: dict[asyncio.Task[None], None] = {}
 
     def open(self) -> None:
-        self._network.listen(self._host, self._port, lambda: _Exchange(self._begin))
+        self._network.listen(self._host, self._port, lambda: _HttpExchange(self._begin))
 
     def close(self) -> None:
         """Die: nothing is listened to, connections are reset, and what was being answered is not."""
@@ -72,23 +72,23 @@ class HttpServer:
         for task in list(self._answering):
             task.cancel()
 
-    def _begin(self, request: Request, exchange: "_Exchange") -> None:
+    def _begin(self, request: HttpRequest, exchange: "_HttpExchange") -> None:
         task = asyncio.get_running_loop().create_task(self._serve(request, exchange))
         self._answering[task] = None
         task.add_done_callback(self._answering.pop)
 
-    async def _serve(self, request: Request, exchange: "_Exchange") -> None:
+    async def _serve(self, request: HttpRequest, exchange: "_HttpExchange") -> None:
         exchange.answer((await self._answer(request)).written())
 
 
-class _Exchange(asyncio.Protocol):
+class _HttpExchange(asyncio.Protocol):
     """One connection: the next request is begun when the one before it was answered."""
 
-    def __init__(self, begin: Callable[[Request, "_Exchange"], None]) -> None:
+    def __init__(self, begin: Callable[[HttpRequest, "_HttpExchange"], None]) -> None:
         self._begin = begin
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpRequestParser(self)
-        self._waiting: list[Request] = []
+        self._waiting: list[HttpRequest] = []
         self._busy = False
         self._target, self._headers, self._body = b"", dict[str, str](), b""
 
@@ -130,7 +130,7 @@ class _Exchange(asyncio.Protocol):
         parts = urlsplit(self._target.decode("latin-1"))
         query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
         method = self._parser.get_method().decode("ascii")
-        self._waiting.append(Request(method, unquote(parts.path), query, self._headers, self._body))
+        self._waiting.append(HttpRequest(method, unquote(parts.path), query, self._headers, self._body))
         self._begin_next()
 
 

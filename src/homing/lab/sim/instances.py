@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from homing.lab.sim.http import HttpServer, Request, Response
+from homing.lab.sim.http import HttpRequest, HttpServer, Response
 from homing.lab.sim.network import Conditions, Network
 from homing.model.fleet import InstanceUrl, SessionId, SessionStatus
 
@@ -64,7 +64,7 @@ class ModelInstance:
 
     # --- the webjs protocol -----------------------------------------------------------------------------------
 
-    async def _answer(self, request: Request) -> Response:
+    async def _answer(self, request: HttpRequest) -> Response:
         self.asked.append(f"{request.method} {request.path}")
         if self.hangs:
             await asyncio.get_running_loop().create_future()
@@ -76,7 +76,7 @@ class ModelInstance:
             return Response(401, {"error": "Unauthorized"})
         return await self._routed(request)
 
-    async def _routed(self, request: Request) -> Response:
+    async def _routed(self, request: HttpRequest) -> Response:
         match request.method, request.path.strip("/").split("/"):
             case "GET", ["api", "sessions"]:
                 return await self._list()
@@ -114,7 +114,7 @@ class ModelInstance:
             return _not_found()
         return Response(200, {"success": True, "message": "Session disconnected"})
 
-    def _send(self, request: Request) -> Response:
+    def _send(self, request: HttpRequest) -> Response:
         said = request.json()
         session = SessionId(str(said.get("session_id", "")))
         status = self.sessions.get(session)

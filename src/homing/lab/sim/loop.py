@@ -74,7 +74,7 @@ class VirtualLimit(Exception):
     """The run took more virtual seconds or more steps than it was allowed, or time stood still."""
 
 
-class Step:
+class LoopStep:
     """One callback: what is asked of `asyncio.Handle` and `TimerHandle`, and nothing for debugging."""
 
     __slots__ = ("args", "callback", "context", "is_cancelled")
@@ -99,7 +99,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     """
 
     _closed: bool
-    _ready: deque[Step]
+    _ready: deque[LoopStep]
     _stopping: bool
     _thread_id: int | None
 
@@ -114,7 +114,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     ) -> None:
         super().__init__()
         self._now_s = 0.0
-        self._timers: list[tuple[float, int, Step]] = []
+        self._timers: list[tuple[float, int, LoopStep]] = []
         self._steps = 0
         self._chance = random.Random(f"order {seed}").random if shuffle else None  # noqa: S311 - to be repeatable
         self._limit_s = limit_s
@@ -128,7 +128,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._deadlock: Deadlock | None = None
         # Every future and task that is made asks this, and what C does itself it answers soonest.
         self.get_debug = False.__bool__  # type: ignore[method-assign]
-        self.halted: dict[object, list[Step]] = {}
+        self.halted: dict[object, list[LoopStep]] = {}
         """Owners of whose callbacks none may run at present, each with those whose turn came meanwhile, in order."""
 
     @property
@@ -150,7 +150,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._trace.update(self._choices)
         self._choices.clear()
 
-    def resume(self, step: Step) -> None:
+    def resume(self, step: LoopStep) -> None:
         """Make ready again what might not run before."""
         self._ready.append(step)
 
@@ -170,24 +170,24 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def call_soon(  # type: ignore[override]  # the same, less generic
         self, callback: Callable[..., Any], *args: Any, context: Context | None = None
-    ) -> Step:
+    ) -> LoopStep:
         if self._closed:
             self._check_closed()  # type: ignore[attr-defined]
-        step = Step(callback, args, context)
+        step = LoopStep(callback, args, context)
         self._ready.append(step)
         return step
 
     def call_later(  # type: ignore[override]  # the same, less generic
         self, delay: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
-    ) -> Step:
-        return self._set_timer(self._now_s + delay, Step(callback, args, context))
+    ) -> LoopStep:
+        return self._set_timer(self._now_s + delay, LoopStep(callback, args, context))
 
     def call_at(  # type: ignore[override]  # the same, less generic
         self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
-    ) -> Step:
-        return self._set_timer(when, Step(callback, args, context))
+    ) -> LoopStep:
+        return self._set_timer(when, LoopStep(callback, args, context))
 
-    def _set_timer(self, when_s: float, step: Step) -> Step:
+    def _set_timer(self, when_s: float, step: LoopStep) -> LoopStep:
         if self._closed:
             self._check_closed()  # type: ignore[attr-defined]
         # Of two for the same moment, the one set first comes first.
@@ -197,7 +197,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def call_soon_threadsafe(  # type: ignore[override]  # the same, less generic
         self, callback: Callable[..., Any], *args: Any, context: Context | None = None
-    ) -> Step:
+    ) -> LoopStep:
         if self._thread_id is not None and threading.get_ident() != self._thread_id:
             self._trespass = RealWorldRefused(
                 f"a thread ({threading.current_thread().name}) called into virtual time, where it has no place"
@@ -240,7 +240,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
             if self._stopping:
                 return
 
-    def _report_failure(self, step: Step, error: BaseException) -> None:
+    def _report_failure(self, step: LoopStep, error: BaseException) -> None:
         self.call_exception_handler({"message": f"Exception in callback {step.callback!r}", "exception": error})
 
     def _report_trespass(self) -> None:

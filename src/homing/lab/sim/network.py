@@ -14,9 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from homing.lab.sim.transport import Upset, Wires
+from homing.lab.sim.transport import TransportUpset, Wires
 
-__all__ = ["Conditions", "Network", "Reach", "Upset"]
+__all__ = ["Conditions", "Network", "Reach", "TransportUpset"]
 
 Factory = Callable[[], asyncio.Protocol]
 
@@ -39,9 +39,9 @@ class Conditions:
     latency_s: float = 0.001
     jitter_s: float = 0.001
     reach: Reach = Reach.OPEN
-    upsets: deque[Upset] = field(default_factory=deque)
+    upsets: deque[TransportUpset] = field(default_factory=deque)
 
-    def next_upset(self) -> Upset | None:
+    def next_upset(self) -> TransportUpset | None:
         return self.upsets.popleft() if self.upsets else None
 
 

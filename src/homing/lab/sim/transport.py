@@ -9,7 +9,7 @@ from typing import Any
 Address = tuple[str, int]
 
 
-class Upset(StrEnum):
+class TransportUpset(StrEnum):
     """What becomes of the next bytes that a client writes. The connection is of no more use afterwards.
 
     Reset: both ends hear of it. Lost: nobody hears anything ever again, the connection is half open.
@@ -32,7 +32,11 @@ class Wires:
     """Both ends of one connection. `delay_s` says how long the next thing travels, `next_upset` what goes wrong."""
 
     def __init__(
-        self, delay_s: Callable[[], float], next_upset: Callable[[], Upset | None], client: Address, server: Address
+        self,
+        delay_s: Callable[[], float],
+        next_upset: Callable[[], TransportUpset | None],
+        client: Address,
+        server: Address,
     ) -> None:
         self._next_upset = next_upset
         self._to_server, self._to_client = _Way(delay_s), _Way(delay_s)
@@ -62,14 +66,14 @@ class Wires:
         match self._next_upset():
             case None:
                 self._to_server.carry(data)
-            case Upset.RESET_BEFORE_DELIVERY:
+            case TransportUpset.RESET_BEFORE_DELIVERY:
                 self._to_server.carry(_Signal.RESET)
                 self._to_client.carry(_Signal.RESET)
-            case Upset.RESET_AFTER_DELIVERY:
+            case TransportUpset.RESET_AFTER_DELIVERY:
                 self._to_server.post(lambda: self._deliver_unanswered(data, self._reset_after_all))
-            case Upset.LOST_BEFORE_DELIVERY:
+            case TransportUpset.LOST_BEFORE_DELIVERY:
                 self.sever()
-            case Upset.LOST_AFTER_DELIVERY:
+            case TransportUpset.LOST_AFTER_DELIVERY:
                 self._to_server.post(lambda: self._deliver_unanswered(data, self.sever))
 
     def _deliver_unanswered(self, data: bytes, then: Callable[[], None]) -> None:

@@ -134,7 +134,7 @@ class Signed:
 
 
 @dataclass(frozen=True, slots=True)
-class Sign:
+class DeliveryEvidence:
     """What a report says of a message that its session sent. `text` is None where it names the message by id alone.
 
     `recipient_hidden`: it went to an address that has no number in it (`…@lid`), so to anybody.

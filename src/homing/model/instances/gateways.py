@@ -26,7 +26,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Gateway:
+class RecognisedGateway:
     """A gateway that was recognised. `family` is the word that a driver goes by; `name` is what people call it."""
 
     family: str
@@ -41,7 +41,7 @@ class Gateway:
 class Recognised:
     """Something answered. `gateway` is None for what is no gateway that we know; `described` says how it answers."""
 
-    gateway: Gateway | None
+    gateway: RecognisedGateway | None
     described: str
 
 

@@ -7,7 +7,7 @@ from math import inf
 from homing.model.instances.leases import Incarnation
 
 
-class State(StrEnum):
+class HealthState(StrEnum):
     """Whether an instance can be relied on. Only a healthy one is given anything new."""
 
     HEALTHY = "healthy"
@@ -42,7 +42,7 @@ class Gone(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class CallObservation:
     """What one call met. `by_traffic`: it was a send, not a probe."""
 
     at_s: float
@@ -85,24 +85,24 @@ class Local:
 
 
 @dataclass(frozen=True, slots=True)
-class History:
+class HealthHistory:
     """What we know of one instance: what was met since it last answered, and what we made of it."""
 
-    observed: tuple[Observed, ...] = ()
-    state: State = State.HEALTHY
+    observed: tuple[CallObservation, ...] = ()
+    state: HealthState = HealthState.HEALTHY
     since_s: float = 0.0
     unwell_since_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class HealthJudgment:
     """What an instance is, since when, and why.
 
     `gone` says what proves that this boot does not come back; None while nothing does. `unwell_since_s` is when it was
     last healthy. `look_again_s`: in so many seconds a probe and a reading of its heartbeat could settle the doubt.
     """
 
-    state: State
+    state: HealthState
     since_s: float
     reason: str
     gone: Gone | None = None
@@ -110,6 +110,6 @@ class Judged:
     look_again_s: float | None = None
 
 
-def shown_state(judged: Judged, misconfigured: bool) -> str:
+def shown_state(judged: HealthJudgment, misconfigured: bool) -> str:
     """The word for how an instance is. That it is gone outweighs that it did not work while it was there."""
-    return MISCONFIGURED if misconfigured and judged.state is not State.DOWN else judged.state.value
+    return MISCONFIGURED if misconfigured and judged.state is not HealthState.DOWN else judged.state.value

@@ -167,7 +167,7 @@ class Unplaced:
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class OnlyObserved:
     """The session is on an instance that we only look at: nothing is sent through it."""
 
     instance_url: InstanceUrl
@@ -192,7 +192,7 @@ class BeyondDriver:
     at_s: float
 
 
-Happening = Attempt | Looked | CannotRepeat | Unplaced | Observed | BeyondDriver
+Happening = Attempt | Looked | CannotRepeat | Unplaced | OnlyObserved | BeyondDriver
 """What a send went through, in order; `homing.decide.sending.recovery` reads this and says what comes next."""
 
 

@@ -15,7 +15,7 @@ from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, Instance, InstanceUrl, SessionId, WorkspaceId
 from homing.model.urls import normal
 from homing.serve.callers.access import Caller, allow, recognise, recognised
-from homing.serve.callers.signing_in import COOKIE, Logins, signed_in
+from homing.serve.callers.signing_in import COOKIE, SignIns, signed_in
 from homing.serve.gateway import Gateway
 
 TheGateway = NamedDependency[Gateway]
@@ -63,7 +63,7 @@ def still_allowed(request: Request[Any, Any, Any], gateway: Gateway, caller: Cal
     authorization = request.headers.get("authorization")
     cookie = request.cookies.get(COOKIE, "")
     if authorization is None and cookie:
-        logins: Logins = request.app.state.logins
+        logins: SignIns = request.app.state.logins
         return lambda: logins.holds(cookie)
 
     def allowed() -> bool:

@@ -1,17 +1,101 @@
 """`/messages`: records of sends, and the send route as OpenAPI knows it."""
 
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
+import msgspec
 from litestar import Request, Response, Router, get, post
 from litestar.params import HeaderParameter, JSONBody, QueryParameter
 
 from homing.model.errors import Code, Problem
-from homing.serve import views
+from homing.model.sends.messages import MessageRecord
 from homing.serve.api.context import READ, Asking, Limit, Ref, TheGateway, WorkspaceFilter, seen_workspace
-from homing.serve.bodies import SendBody
 from homing.serve.http.described import also
-from homing.serve.sends import KEY_MAX
-from homing.serve.views import MessagesView, MessageView, SentView, UnknownView
+from homing.serve.sends import KEY_MAX, SendBody
+
+
+class MessageView(msgspec.Struct):
+    """A recorded message. `phone` has the digits that it was sent to, `phone_as_written` what was given."""
+
+    uuid: str
+    workspace_id: int
+    account_uuid: str
+    message_id: str
+    phone: str
+    message: str
+    state: str
+    code: str | None
+    reason: str
+    attempts: int
+    instance_url: str | None
+    created_at: datetime
+    updated_at: datetime
+    phone_as_written: str | None = None
+
+
+class MessagesView(msgspec.Struct):
+    """A page of messages: `next` is what to pass as `before` for the page behind it, null on the last."""
+
+    data: list[MessageView]
+    next: str | None
+
+
+class ReceiptView(msgspec.Struct):
+    """WhatsApp's id of a message, and when it took it, in unix seconds."""
+
+    message_id: str
+    timestamp: int
+
+
+class SentView(msgspec.Struct):
+    """A message that WhatsApp took. `failover`: not through the instance that it was first tried at."""
+
+    success: bool
+    data: ReceiptView
+    message_uuid: str
+    instance_url: str | None
+    attempts: int
+    failover: bool
+    response_time_ms: float
+
+
+class MessageIdView(msgspec.Struct):
+    """The id that a message has if it was sent."""
+
+    message_id: str
+
+
+class UnknownView(msgspec.Struct):
+    """A message that may or may not have been sent, and is not sent again: that could say it twice."""
+
+    success: None
+    outcome: Literal["unknown"]
+    data: MessageIdView
+    detail: str
+    message_uuid: str
+    instance_url: str | None
+    attempts: int
+    failover: bool
+    response_time_ms: float
+
+
+def message_view(record: MessageRecord) -> MessageView:
+    return MessageView(
+        uuid=record.uuid,
+        workspace_id=record.workspace_id,
+        account_uuid=record.account_uuid,
+        message_id=record.message_id,
+        phone=record.recipient_phone,
+        message=record.text,
+        state=record.state.value,
+        code=record.code,
+        reason=record.reason,
+        attempts=record.attempts,
+        instance_url=record.instance_url,
+        created_at=record.created_at,
+        updated_at=record.updated_at,
+        phone_as_written=record.phone_as_written,
+    )
 
 
 @post(
@@ -51,7 +135,7 @@ async def message(uuid: Ref, gateway: TheGateway, caller: Asking) -> MessageView
     if record is None:
         detail = f"There is no record of message {uuid}: unknown, or simply sent"
         raise Problem(Code.MESSAGE_NOT_FOUND, detail)
-    return views.message(record)
+    return message_view(record)
 
 
 @get(
@@ -66,7 +150,7 @@ async def messages(
 ) -> MessagesView:
     workspace = seen_workspace(caller, workspace_id)
     rows = await gateway.stores.messages.messages(workspace, before=before, limit=limit)
-    return MessagesView([views.message(row) for row in rows], rows[-1].uuid if len(rows) == limit else None)
+    return MessagesView([message_view(row) for row in rows], rows[-1].uuid if len(rows) == limit else None)
 
 
 router = Router("/", route_handlers=[send, message, messages])

@@ -17,8 +17,7 @@ from litestar.connection import ASGIConnection
 from homing.model.access import Key
 from homing.model.errors import Code, Problem
 from homing.ports import Clock, Entropy, StoreUnavailable
-from homing.ports.logins import LoginKind
-from homing.ports.logins import Logins as LoginStore
+from homing.ports.logins import LoginKind, LoginStore
 from homing.serve.callers.access import Caller
 from homing.serve.callers.keyring import Keyring
 
@@ -69,7 +68,7 @@ class FailedLogins:
         self._of.setdefault(address, deque()).append(at_s)
 
 
-class Logins:
+class SignIns:
     """Who is signed in."""
 
     def __init__(self, store: LoginStore, keyring: Keyring, clock: Clock, entropy: Entropy) -> None:
@@ -144,7 +143,7 @@ async def signed_in(connection: Connection) -> Caller | None:
     cookie = connection.cookies.get(COOKIE)
     if not cookie:
         return None
-    logins: Logins = connection.app.state.logins
+    logins: SignIns = connection.app.state.logins
     key = await logins.key_of(cookie)
     if key is None:
         return None

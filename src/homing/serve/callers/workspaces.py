@@ -12,7 +12,7 @@ from homing.decide.phones.reading import read
 from homing.model.access import RateLimit
 from homing.model.errors import Code, Problem
 from homing.model.fleet import WorkspaceId
-from homing.model.phones import Bare, Number, Unreadable
+from homing.model.phones import Bare, PhoneNumber, UnreadablePhone
 from homing.model.sends.addresses import Recipient
 from homing.model.workspaces import Workspace
 from homing.ports import Clock, Directory, Notice, StoreUnavailable, WorkspacesChanged
@@ -34,7 +34,7 @@ class Workspaces:
         self._limits: dict[WorkspaceId, RateLimit] = {}
         self._changed = asyncio.Event()
 
-    def number(self, workspace: WorkspaceId, text: str) -> Number:
+    def number(self, workspace: WorkspaceId, text: str) -> PhoneNumber:
         """The number that somebody of the workspace wrote. Raises Problem `phone_invalid` or `phone_ambiguous`."""
         region, bare = self._known.get(workspace, (self.default_region, Bare.STRICT))
         return read_or_refuse(text, region, bare)
@@ -43,7 +43,7 @@ class Workspaces:
         """Whom somebody of the workspace wrote to: a phone, a group, a channel… Raises Problem as `number` does."""
         region, bare = self._known.get(workspace, (self.default_region, Bare.STRICT))
         found = read_recipient(text, region, bare)
-        if isinstance(found, Unreadable):
+        if isinstance(found, UnreadablePhone):
             raise Problem(found.code, found.reason, field="phone")
         return found
 
@@ -75,10 +75,10 @@ class Workspaces:
             await self._clock.sleep(_BREATH_S)
 
 
-def read_or_refuse(text: str, region: str, bare: Bare) -> Number:
+def read_or_refuse(text: str, region: str, bare: Bare) -> PhoneNumber:
     """The number that was written. Raises Problem."""
     found = read(text, region, bare)
-    if isinstance(found, Unreadable):
+    if isinstance(found, UnreadablePhone):
         raise Problem(found.code, found.reason, field="phone")
     return found
 

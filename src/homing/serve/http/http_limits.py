@@ -64,7 +64,7 @@ _LINGER_S = 1.0
 """How long a refused client may go on talking, unheard."""
 
 
-class _Refused(Exception):
+class _RequestNotTaken(Exception):
     """Ends the parsing of a request that is not taken."""
 
 
@@ -125,14 +125,14 @@ class _Bounded(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._in_head:
             self._refusal = Problem(Code.MALFORMED_REQUEST, "Header fields behind the body (trailers) are not taken")
-            raise _Refused
+            raise _RequestNotTaken
         if len(self.headers) >= self.limits.header_fields:
             self._refusal = _too_large(f"more than {self.limits.header_fields} fields")
-            raise _Refused
+            raise _RequestNotTaken
         lower = name.lower()
         if lower in SAID_ONCE and any(known == lower for known, _ in self.headers):
             self._refusal = Problem(Code.MALFORMED_REQUEST, f"The header {lower.decode()} is there more than once")
-            raise _Refused
+            raise _RequestNotTaken
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:

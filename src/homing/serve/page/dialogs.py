@@ -18,7 +18,7 @@ BLOCKERS_NAMED = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class Dialog:
     """One dialog. `forbidden` is why it may not be done: then there is no button, and that stands in its place."""
 
     title: str
@@ -36,13 +36,13 @@ class Ask:
     back: str = "/instances"
 
 
-def _context(viewer: Viewer, ask: Ask) -> dict[str, Any]:
+def _context(viewer: Viewer, ask: Dialog) -> dict[str, Any]:
     if not viewer.may_operate:
         forbidden = "Your key may look, and not act; this needs a key with scope admin."
-        ask = Ask(ask.title, ask.text, ask.button, ask.path, ask.command, forbidden=forbidden, back=ask.back)
+        ask = Dialog(ask.title, ask.text, ask.button, ask.path, ask.command, forbidden=forbidden, back=ask.back)
     elif viewer.live.directory_away is not None:
         forbidden = "The database is away, and nothing can be changed until it is back."
-        ask = Ask(ask.title, ask.text, ask.button, ask.path, ask.command, forbidden=forbidden, back=ask.back)
+        ask = Dialog(ask.title, ask.text, ask.button, ask.path, ask.command, forbidden=forbidden, back=ask.back)
     return {"template": "dialog", "ask": ask}
 
 
@@ -52,7 +52,9 @@ def _context(viewer: Viewer, ask: Ask) -> dict[str, Any]:
 async def of_instance(viewer: Viewer, number: int, action: str) -> dict[str, Any]:
     shown = (await instances.one(viewer, number))["shown"]
     if not viewer.is_operator:
-        ask = Ask(f"{action.capitalize()} {shown.name}?", "", "", "", "", forbidden=_FLEET, back=f"/instances/{number}")
+        ask = Dialog(
+            f"{action.capitalize()} {shown.name}?", "", "", "", "", forbidden=_FLEET, back=f"/instances/{number}"
+        )
         return {"template": "dialog", "ask": ask}
     match action:
         case "drain":
@@ -66,7 +68,7 @@ async def of_instance(viewer: Viewer, number: int, action: str) -> dict[str, Any
 _FLEET = "The fleet is for an operator's key, which has scope admin and belongs to no workspace."
 
 
-async def _drain(viewer: Viewer, number: int, shown: Any) -> Ask:
+async def _drain(viewer: Viewer, number: int, shown: Any) -> Dialog:
     url = InstanceUrl(shown.row.url)
     prospect = await viewer.gateway.moving.prospects.of(url)
     gap, gap_of = _gap(viewer)
@@ -78,7 +80,7 @@ async def _drain(viewer: Viewer, number: int, shown: Any) -> Ask:
         for reason, phones in list(by_reason.items())[:BLOCKERS_NAMED]
     ]
     free = _free_elsewhere(viewer, url)
-    return Ask(
+    return Dialog(
         title=f"Drain {shown.name}?",
         text="Its sessions go elsewhere one after the other, idle ones first, and it is given nothing new. You can"
         " undrain it at any time; what has moved stays where it is then.",
@@ -101,8 +103,8 @@ async def _drain(viewer: Viewer, number: int, shown: Any) -> Ask:
     )
 
 
-def _undrain(number: int, shown: Any) -> Ask:
-    return Ask(
+def _undrain(number: int, shown: Any) -> Dialog:
+    return Dialog(
         title=f"Undrain {shown.name}?",
         text="It is given sessions again, and keeps those that have not begun to leave. What has moved stays there.",
         button=f"Undrain {shown.name}",
@@ -172,14 +174,14 @@ async def of_session(viewer: Viewer, ref: str, action: str) -> dict[str, Any]:
     return _context(viewer, make(viewer, account))
 
 
-def _migrate(viewer: Viewer, account: Account) -> Ask:
+def _migrate(viewer: Viewer, account: Account) -> Dialog:
     phone, (gap, gap_of) = words.phone(account), _gap(viewer)
     at = account.placement.instance_url
     rows = [row for row in viewer.live.instances(None) if row.url != at and row.state == "active"]
     choices = [("", "wherever there is most room")]
     if viewer.is_operator:
         choices += [(str(row.id), f"{viewer.short(row.url)}, {words.many(row.sessions, 'session')}") for row in rows]
-    return Ask(
+    return Dialog(
         title=f"Migrate {phone}?",
         text=f"It leaves {viewer.short(at)} and is opened elsewhere under the next epoch. Messages wait meanwhile.",
         button=f"Migrate {phone}",
@@ -192,9 +194,9 @@ def _migrate(viewer: Viewer, account: Account) -> Ask:
     )
 
 
-def _rehome(viewer: Viewer, account: Account) -> Ask:
+def _rehome(viewer: Viewer, account: Account) -> Dialog:
     phone, at = words.phone(account), account.placement.instance_url
-    return Ask(
+    return Dialog(
         title=f"Bring back {phone}?",
         text=f"If {viewer.short(at)} does not serve it any more, it is opened on another instance under the next epoch,"
         " as soon as something proves that the old holder cannot act.",
@@ -231,9 +233,9 @@ def _forbidden(viewer: Viewer, account: Account, deed: Deed) -> str:
     return words.sentence(ability.because) + (f" {words.sentence(ability.would_help)}" if ability.would_help else "")
 
 
-def _restart(viewer: Viewer, account: Account) -> Ask:
+def _restart(viewer: Viewer, account: Account) -> Dialog:
     phone = words.phone(account)
-    return Ask(
+    return Dialog(
         title=f"Restart {phone}?",
         text=f"{viewer.short(account.placement.instance_url)} closes it and opens it again. Its login is kept; messages"
         " wait meanwhile.",
@@ -245,10 +247,10 @@ def _restart(viewer: Viewer, account: Account) -> Ask:
     )
 
 
-def _start(viewer: Viewer, account: Account) -> Ask:
+def _start(viewer: Viewer, account: Account) -> Dialog:
     phone, at = words.phone(account), account.placement.instance_url
     where = f"on {viewer.short(at)}" if at is not None else "where there is most room"
-    return Ask(
+    return Dialog(
         title=f"Start {phone}?",
         text=f"It is opened {where}. If its phone is not linked any more, this page shows a code to scan.",
         button=f"Start {phone}",
@@ -258,11 +260,11 @@ def _start(viewer: Viewer, account: Account) -> Ask:
     )
 
 
-def _stop(viewer: Viewer, account: Account) -> Ask:
+def _stop(viewer: Viewer, account: Account) -> Dialog:
     phone = words.phone(account)
     stopped = account.status is SessionStatus.STOPPED
     forbidden = "It is stopped already." if stopped else _forbidden(viewer, account, Deed.STOPPED)
-    return Ask(
+    return Dialog(
         title=f"Stop {phone}?",
         text="It is closed and keeps its login. Messages through it are refused until somebody starts it again.",
         button=f"Stop {phone}",
@@ -273,9 +275,9 @@ def _stop(viewer: Viewer, account: Account) -> Ask:
     )
 
 
-def _renew(_: Viewer, account: Account) -> Ask:
+def _renew(_: Viewer, account: Account) -> Dialog:
     phone = words.phone(account)
-    return Ask(
+    return Dialog(
         title=f"Ask for a new code for {phone}?",
         text="Its instance closes the session and opens it anew. Whoever is scanning the old code scans in vain.",
         button="Ask for a new code",
@@ -285,7 +287,7 @@ def _renew(_: Viewer, account: Account) -> Ask:
     )
 
 
-_OF_SESSION: dict[str, Callable[[Viewer, Account], Ask]] = {
+_OF_SESSION: dict[str, Callable[[Viewer, Account], Dialog]] = {
     "migrate": _migrate,
     "rehome": _rehome,
     "restart": _restart,
@@ -303,11 +305,11 @@ async def of_fleet(viewer: Viewer, action: str) -> dict[str, Any]:
     if action not in titles:
         raise Problem(Code.NOT_FOUND, f"There is no action {action[:50]!r} of the fleet")
     if not viewer.is_operator:
-        return {"template": "dialog", "ask": Ask(titles[action], "", "", "", "", forbidden=_FLEET)}
+        return {"template": "dialog", "ask": Dialog(titles[action], "", "", "", "", forbidden=_FLEET)}
     return _context(viewer, await (_rebalance(viewer) if action == "rebalance" else _sync(viewer)))
 
 
-async def _rebalance(viewer: Viewer) -> Ask:
+async def _rebalance(viewer: Viewer) -> Dialog:
     plan = (await viewer.gateway.moving.balance.rebalance(dry_run=True)).plan
     to: dict[str, int] = {}
     for move in plan.moves:
@@ -316,7 +318,7 @@ async def _rebalance(viewer: Viewer) -> Ask:
     for each in plan.skipped:
         by_reason.setdefault(each.reason, []).append(viewer.phone_of(each.session_id))
     longest = max((move.expected_gap_ms for move in plan.moves), default=0)
-    return Ask(
+    return Dialog(
         title="Rebalance the fleet?",
         text=f"{plan.reason[:1].upper()}{plan.reason[1:]}. Idle sessions go first; messages wait for each meanwhile.",
         button=f"Rebalance, move {len(plan.moves):,}",
@@ -337,9 +339,9 @@ async def _rebalance(viewer: Viewer) -> Ask:
     )
 
 
-async def _sync(viewer: Viewer) -> Ask:
+async def _sync(viewer: Viewer) -> Dialog:
     report = await viewer.gateway.sync.run(dry_run=True)
-    return Ask(
+    return Dialog(
         title="Check every session now?",
         text="Every instance is asked for its list, and the record is corrected where it is wrong. Nothing is moved.",
         button="Check and correct",

@@ -12,7 +12,7 @@ from homing.model.instances.leases import Incarnation
 from homing.serve.page import words
 from homing.serve.page.moves import shown_moves
 from homing.serve.page.viewer import Shape, Viewer, health_shape
-from homing.serve.state.finding import Wanted
+from homing.serve.state.finding import SessionSearch
 from homing.serve.state.rows import AlertRow, InstanceRow
 
 _WORST = ("down", "misconfigured", "suspect", "draining", "healthy")
@@ -66,7 +66,7 @@ async def one(viewer: Viewer, number: int) -> dict[str, Any]:
         raise Problem(Code.INSTANCE_NOT_FOUND, f"There is no instance {number}")
     url = InstanceUrl(row.url)
     moves = [move for move in viewer.live.moves_of(viewer.scope) if row.url in (move.from_url, move.to_url)]
-    found = viewer.live.finder.found(Wanted(viewer.scope, instance_url=row.url), viewer.feed.version)
+    found = viewer.live.finder.found(SessionSearch(viewer.scope, instance_url=row.url), viewer.feed.version)
     alerts = [alert for alert in viewer.live.alerts(viewer.scope) if alert.subject == row.url]
     return {
         "template": "instance",

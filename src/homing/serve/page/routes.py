@@ -15,7 +15,7 @@ from litestar.types import ControllerRouterHandler
 
 from homing.model.errors import Code, Problem
 from homing.serve.api.context import caller_of
-from homing.serve.callers.signing_in import COOKIE, COOKIE_S, Logins, check_is_ours, check_origin, csrf_token
+from homing.serve.callers.signing_in import COOKIE, COOKIE_S, SignIns, check_is_ours, check_origin, csrf_token
 from homing.serve.gateway import Gateway
 from homing.serve.http import problems
 from homing.serve.http.subpath import prefix_of
@@ -187,7 +187,7 @@ async def login(request: Asked) -> Response[Any]:
     check_origin(request)
     given, by_form = await _given(request)
     address = request.client.host if request.client is not None else ""
-    logins: Logins = request.app.state.logins
+    logins: SignIns = request.app.state.logins
     try:
         if given.get("code"):
             cookie = await logins.redeem(given["code"], address)
@@ -208,7 +208,7 @@ async def logout(request: Asked) -> Response[Any]:
     given, _ = await _given(request)
     cookie = request.cookies.get(COOKIE, "")
     check_is_ours(request, cookie, given.get("csrf") or request.headers.get("x-csrf-token"))
-    logins: Logins = request.app.state.logins
+    logins: SignIns = request.app.state.logins
     await logins.sign_out(cookie)
     answer = _to(request, "/login")
     answer.headers["Set-Cookie"] = _cookie(request, "", 0)

@@ -18,7 +18,7 @@ from homing.ports import Page, StoreUnavailable
 from homing.serve.page import words
 from homing.serve.page.moves import shown_moves
 from homing.serve.page.viewer import Shape, Viewer
-from homing.serve.state.finding import Wanted
+from homing.serve.state.finding import SessionSearch
 from homing.serve.state.rows import SessionRow
 
 PAGE = 100
@@ -43,7 +43,7 @@ async def context(viewer: Viewer, query: Mapping[str, str]) -> dict[str, Any]:
     """A page of those that match; the script turns the same list over without pages."""
     text, standing, url = query.get("q", "")[:200].strip(), query.get("standing", ""), query.get("instance", "")
     first = max(0, int(query["from"])) if query.get("from", "").isdecimal() and len(query["from"]) < 9 else 0
-    wanted = Wanted(viewer.scope, text, standing or None, url or None)
+    wanted = SessionSearch(viewer.scope, text, standing or None, url or None)
     found = viewer.live.finder.found(wanted, viewer.feed.version)
     rows = [
         shown(viewer, row) for each in found[first : first + PAGE] if (row := viewer.live.book.row(each)) is not None

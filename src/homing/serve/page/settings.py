@@ -4,8 +4,8 @@ from typing import Any
 
 import homing
 from homing.ports import StoreUnavailable
+from homing.serve.api.fleet.schedules import schedule_view
 from homing.serve.page.viewer import Viewer
-from homing.serve.schedule_view import shown
 
 
 async def context(viewer: Viewer) -> dict[str, Any]:
@@ -29,5 +29,5 @@ async def context(viewer: Viewer) -> dict[str, Any]:
     return {
         "facts": facts if viewer.is_operator else facts[:1],
         "keys": [key for key in keys if viewer.scope in (None, key.workspace_id)],
-        "schedules": [shown(record, viewer.now) for record in schedules],
+        "schedules": [schedule_view(record, viewer.now) for record in schedules],
     }

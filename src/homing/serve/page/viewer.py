@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import homing
-from homing.decide.knowledge.standing import Group, Tone, Verdict, verdict
+from homing.decide.knowledge.standing import FleetVerdict, Group, Tone, verdict
 from homing.model.access import Scope
 from homing.model.fleet import Account, SessionId
 from homing.model.sends.messages import MessageRecord
@@ -103,7 +103,7 @@ def frame(viewer: Viewer, page: str) -> dict[str, Any]:
     }
 
 
-def _shown(says: Verdict) -> dict[str, str]:
+def _shown(says: FleetVerdict) -> dict[str, str]:
     return {"shape": _TONES[says.tone], "tone": says.tone.value, "says": says.says, "more": says.more}
 
 

@@ -16,8 +16,8 @@ import msgspec
 
 from homing.model.fleet import SessionId
 from homing.ports import StoreUnavailable
-from homing.serve import fleet_views
-from homing.serve.feed import Place
+from homing.serve.api.fleet.moves import move_view
+from homing.serve.feed import StreamPlace
 from homing.serve.gateway import Gateway
 from homing.serve.state.book import Scope
 from homing.serve.state.finding import in_order
@@ -93,7 +93,7 @@ class Channel:
             instances=live.instances(scope),
             sessions=worst_first(live, scope, SESSIONS_TOLD),
             session_counts=self._counted(),
-            moves=[fleet_views.move(move) for move in live.moves_of(scope)[:MOVES_TOLD]],
+            moves=[move_view(move) for move in live.moves_of(scope)[:MOVES_TOLD]],
             brake=live.brake(scope),
             alerts=live.alerts(scope),
             directory_away=live.directory_away,
@@ -113,7 +113,7 @@ class Channel:
             sessions=self._rows(change.sessions),
             sessions_gone=[session for session, owner in change.gone.items() if scope in (None, owner)],
             session_counts=counts if counts != self._counts else None,
-            moves=[fleet_views.move(move) for move in change.moves if scope in (None, move.workspace_id)],
+            moves=[move_view(move) for move in change.moves if scope in (None, move.workspace_id)],
             brake=brake if brake != self._brake else None,
             alerts=alerts if alerts != self._alerts else None,
             directory_away=live.directory_away if live.directory_away != self._directory_away else msgspec.UNSET,
@@ -159,7 +159,7 @@ class StateFeed:
         await self.live.close()
 
     async def stream(
-        self, place: Place, scope: Scope, resumed: str | None, allowed: Callable[[], bool]
+        self, place: StreamPlace, scope: Scope, resumed: str | None, allowed: Callable[[], bool]
     ) -> AsyncIterator[bytes]:
         """Frames for as long as the watcher stays and is allowed to."""
         place.begun = True

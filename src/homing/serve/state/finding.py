@@ -11,7 +11,7 @@ _ORDERS_KEPT = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class SessionSearch:
     """What is looked for; an empty text or None excludes nothing."""
 
     scope: Scope = None
@@ -34,9 +34,9 @@ class Finder:
 
     def __init__(self, book: SessionBook) -> None:
         self._book = book
-        self._orders: dict[Wanted, tuple[int, list[SessionId]]] = {}
+        self._orders: dict[SessionSearch, tuple[int, list[SessionId]]] = {}
 
-    def found(self, wanted: Wanted, version: int) -> list[SessionId]:
+    def found(self, wanted: SessionSearch, version: int) -> list[SessionId]:
         """The sessions that match at this version of the state."""
         known = self._orders.get(wanted)
         if known is not None and known[0] == version:
@@ -64,7 +64,7 @@ class Finder:
         return [each for word in Standing if GROUPS[word] is group for each in self.of_standing(scope, word)]
 
 
-def _matcher(book: SessionBook, wanted: Wanted) -> Callable[[SessionId], bool] | None:
+def _matcher(book: SessionBook, wanted: SessionSearch) -> Callable[[SessionId], bool] | None:
     words = wanted.text.casefold().split()
     digits = "".join(each for each in wanted.text if each.isdigit())
     if not (words or wanted.standing or wanted.instance_url):

@@ -23,7 +23,7 @@ class Sample:
     in_doubt: int
 
 
-class History:
+class SampleHistory:
     """The samples of this process. What was before it started, and while it did not run, is a gap."""
 
     def __init__(self) -> None:

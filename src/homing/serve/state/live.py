@@ -13,10 +13,10 @@ from datetime import datetime, timedelta
 import structlog
 
 from homing.decide.knowledge import presence
-from homing.decide.knowledge.standing import Standing, Surroundings, standing
+from homing.decide.knowledge.standing import FleetConditions, Standing, standing
 from homing.model.alerts import About, Alert, AlertKind
 from homing.model.fleet import Account, Instance, InstanceUrl, Move, MoveKind, SessionId, WorkspaceId
-from homing.model.instances.health import Judged, State, shown_state
+from homing.model.instances.health import HealthJudgment, HealthState, shown_state
 from homing.ports import (
     AccountChanged,
     CacheCleared,
@@ -26,12 +26,11 @@ from homing.ports import (
     PlacementChanged,
     StoreUnavailable,
 )
-from homing.serve import fleet_views
-from homing.serve.fleet_views import BrakeView
+from homing.serve.api.fleet.instance_shapes import BrakeView, brake_view
 from homing.serve.gateway import Gateway
 from homing.serve.state.book import Scope, SessionBook
 from homing.serve.state.finding import Finder
-from homing.serve.state.history import History
+from homing.serve.state.history import SampleHistory
 from homing.serve.state.rows import AlertRow, InstanceRow, alert_row
 
 log = structlog.get_logger("homing")
@@ -76,7 +75,7 @@ class LiveState:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self.book, self.history = SessionBook(), History()
+        self.book, self.history = SessionBook(), SampleHistory()
         self.finder = Finder(self.book)
         self.moves: list[Move] = []
         """The newest first."""
@@ -88,7 +87,7 @@ class LiveState:
         self._away: frozenset[InstanceUrl] = frozenset()
         self._alerts: frozenset[Alert] = frozenset()
         self._alerts_of: dict[SessionId, set[AlertKind]] = {}
-        self._brake: BrakeView = fleet_views.brake(gateway.keeper.brake)
+        self._brake: BrakeView = brake_view(gateway.keeper.brake)
         self._dirty: set[SessionId] = set()
         self._moves_dirty, self._read_all_at_s = True, float("-inf")
         self._cleared = False
@@ -179,13 +178,15 @@ class LiveState:
             self._away = away
             self._restate(self.book.on(url), change)
 
-    def _judgment(self, url: InstanceUrl, judged: Judged, wrong: str | None, now: datetime, now_s: float) -> _Judgment:
+    def _judgment(
+        self, url: InstanceUrl, judged: HealthJudgment, wrong: str | None, now: datetime, now_s: float
+    ) -> _Judgment:
         health = shown_state(judged, wrong is not None)
         reason = (
             ""
-            if health == State.HEALTHY.value
+            if health == HealthState.HEALTHY.value
             else wrong
-            if wrong and judged.state is not State.DOWN
+            if wrong and judged.state is not HealthState.DOWN
             else judged.reason
         )
         before = self._judgments.get(url)
@@ -213,7 +214,7 @@ class LiveState:
         self._restate(touched, change)
 
     def _look_at_brake(self, change: Change) -> None:
-        brake = fleet_views.brake(self._gateway.keeper.brake)
+        brake = brake_view(self._gateway.keeper.brake)
         if brake.engaged != self._brake.engaged or (brake.engaged and brake.reason != self._brake.reason):
             self._brake, change.other = brake, True
 
@@ -334,7 +335,7 @@ class LiveState:
             version=said.version if said is not None else None,
             mode=instance.mode.value,
             state=instance.state.value,
-            health=judged.health if judged is not None else State.HEALTHY.value,
+            health=judged.health if judged is not None else HealthState.HEALTHY.value,
             reason=judged.reason if judged is not None and scope is None else "",
             since=judged.since if judged is not None else None,
             capacity=instance.capacity if scope is None else None,
@@ -364,9 +365,9 @@ class LiveState:
         """What moved since then. A first placement is no move."""
         return [move for move in self.moves_of(scope) if move.at >= at and move.kind is not MoveKind.PLACEMENT]
 
-    def surroundings(self, scope: Scope) -> Surroundings:
+    def surroundings(self, scope: Scope) -> FleetConditions:
         since = self._gateway.clock.now() - timedelta(hours=1)
-        return Surroundings(
+        return FleetConditions(
             braked=(self._brake.reason if scope is None else "so much of the fleet seems gone at once")
             if self._brake.engaged
             else None,

@@ -7,7 +7,8 @@ import msgspec
 from homing.decide.knowledge.standing import Counts, Group, Standing
 from homing.model.alerts import GUIDES, Alert
 from homing.model.fleet import Account, SessionStatus
-from homing.serve.fleet_views import BrakeView, MoveView
+from homing.serve.api.fleet.instance_shapes import BrakeView
+from homing.serve.api.fleet.moves import MoveView
 from homing.serve.page import words
 
 

@@ -14,7 +14,7 @@ _LARGEST_BATCH = 100
 
 
 @dataclass(frozen=True, slots=True)
-class _Waiting(Generic[Given, Made]):
+class _BatchEntry(Generic[Given, Made]):
     given: Given
     future: "asyncio.Future[Made]"
 
@@ -30,14 +30,14 @@ class Together(Generic[Given, Made]):
     ) -> None:
         self._do, self._largest = do, largest
         self._closed = False
-        self._waiting: list[_Waiting[Given, Made]] = []
+        self._waiting: list[_BatchEntry[Given, Made]] = []
         self._doing: asyncio.Task[None] | None = None
 
     async def __call__(self, given: Given) -> Made:
         if self._closed:
             raise StoreUnavailable("it is closed")
         loop = asyncio.get_running_loop()
-        one: _Waiting[Given, Made] = _Waiting(given, loop.create_future())
+        one: _BatchEntry[Given, Made] = _BatchEntry(given, loop.create_future())
         self._waiting.append(one)
         if self._doing is None or self._doing.done():
             self._doing = loop.create_task(self._run())
@@ -54,7 +54,7 @@ class Together(Generic[Given, Made]):
             batch, self._waiting = self._waiting[: self._largest], self._waiting[self._largest :]
             await self._done(batch)
 
-    async def _done(self, batch: Sequence[_Waiting[Given, Made]]) -> None:
+    async def _done(self, batch: Sequence[_BatchEntry[Given, Made]]) -> None:
         try:
             made = await self._do([one.given for one in batch])
         except Exception as error:  # noqa: BLE001 - whatever it was, whoever waits must hear of it
@@ -72,7 +72,7 @@ class Together(Generic[Given, Made]):
                     one.future.set_result(result)
 
 
-def _fail(batch: Sequence[_Waiting[Given, Made]], error: BaseException) -> None:
+def _fail(batch: Sequence[_BatchEntry[Given, Made]], error: BaseException) -> None:
     for one in batch:
         if not one.future.done():
             one.future.set_exception(error)

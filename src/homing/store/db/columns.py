@@ -44,7 +44,7 @@ def _words_in(value: str | None) -> str | None:
     return None if value is None else storable(value)
 
 
-class Number(TypeDecorator[int]):
+class BoundedInteger(TypeDecorator[int]):
     """A 64-bit integer. A larger number is cut to the largest, which no row has, instead of failing the statement."""
 
     impl = BigInteger

@@ -31,7 +31,7 @@ from homing.model.phones import Bare
 from homing.model.sends.messages import MessageState
 from homing.model.work import JobState
 from homing.ports.logins import LoginKind
-from homing.store.db.columns import JsonText, Number, SealedBytes, UtcDateTime, Words
+from homing.store.db.columns import BoundedInteger, JsonText, SealedBytes, UtcDateTime, Words
 
 metadata = MetaData(
     naming_convention={
@@ -56,7 +56,7 @@ def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Inde
 workspaces = Table(
     "workspaces",
     metadata,
-    Column("id", Number, primary_key=True, autoincrement=False),
+    Column("id", BoundedInteger, primary_key=True, autoincrement=False),
     Column("name", Words, nullable=False, server_default=""),
     Column("created_at", UtcDateTime, nullable=False),
     # Where its national numbers belong (ISO 3166); empty: where the settings say.
@@ -72,7 +72,7 @@ api_keys = Table(
     "api_keys",
     metadata,
     Column("id", Words, primary_key=True),
-    Column("workspace_id", Number, ForeignKey("workspaces.id")),
+    Column("workspace_id", BoundedInteger, ForeignKey("workspaces.id")),
     Column("scope", Words, nullable=False),
     Column("name", Words, nullable=False),
     Column("secret_hash", Words, nullable=False),
@@ -92,9 +92,9 @@ api_keys = Table(
 accounts = Table(
     "accounts",
     metadata,
-    Column("id", Number, primary_key=True, autoincrement=True),
+    Column("id", BoundedInteger, primary_key=True, autoincrement=True),
     Column("uuid", Words, nullable=False),
-    Column("workspace_id", Number, ForeignKey("workspaces.id"), nullable=False),
+    Column("workspace_id", BoundedInteger, ForeignKey("workspaces.id"), nullable=False),
     Column("phone", Words, nullable=False),
     Column("name", Words, nullable=False),
     Column("takeover", Words, nullable=False),
@@ -113,9 +113,9 @@ accounts = Table(
 contacts = Table(
     "contacts",
     metadata,
-    Column("id", Number, primary_key=True, autoincrement=True),
+    Column("id", BoundedInteger, primary_key=True, autoincrement=True),
     Column("uuid", Words, nullable=False),
-    Column("workspace_id", Number, ForeignKey("workspaces.id"), nullable=False),
+    Column("workspace_id", BoundedInteger, ForeignKey("workspaces.id"), nullable=False),
     Column("phone", Words, nullable=False),
     Column("name", Words, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
@@ -132,7 +132,7 @@ contacts = Table(
 instances = Table(
     "instances",
     metadata,
-    Column("id", Number, primary_key=True, autoincrement=True),
+    Column("id", BoundedInteger, primary_key=True, autoincrement=True),
     Column("url", Words, nullable=False),
     Column("driver", Words, nullable=False),
     Column("name", Words, nullable=False),
@@ -161,10 +161,10 @@ sessions = Table(
     metadata,
     Column("session_id", Words, primary_key=True),
     # Empty after its account was deleted: the row stays, because an epoch is never forgotten.
-    Column("account_id", Number, ForeignKey("accounts.id", ondelete="SET NULL")),
+    Column("account_id", BoundedInteger, ForeignKey("accounts.id", ondelete="SET NULL")),
     # The url of an instance. No foreign key: a session may be found on an instance nobody has listed yet.
     Column("instance_url", Words),
-    Column("epoch", Number, nullable=False),
+    Column("epoch", BoundedInteger, nullable=False),
     Column("state", Words, nullable=False),
     Column("status", Words, nullable=False),
     Column("last_verified_at", UtcDateTime),
@@ -186,7 +186,7 @@ sessions = Table(
     Column("offered_at", UtcDateTime),
     Column("offered_place", Integer),
     # Whose it was when its account was deleted: nobody else takes it up, but an operator.
-    Column("former_workspace_id", Number),
+    Column("former_workspace_id", BoundedInteger),
     # The phone that its instance reports, while that is somebody else's than the account's.
     Column("mismatched_phone", Words),
     UniqueConstraint("account_id"),
@@ -201,14 +201,14 @@ sessions = Table(
 moves = Table(
     "moves",
     metadata,
-    Column("id", Number, primary_key=True, autoincrement=True),
+    Column("id", BoundedInteger, primary_key=True, autoincrement=True),
     Column("kind", Words, nullable=False),
     Column("session_id", Words, nullable=False),
-    Column("account_id", Number, nullable=False),
-    Column("workspace_id", Number, nullable=False),
+    Column("account_id", BoundedInteger, nullable=False),
+    Column("workspace_id", BoundedInteger, nullable=False),
     Column("from_url", Words),
     Column("to_url", Words),
-    Column("epoch", Number, nullable=False),
+    Column("epoch", BoundedInteger, nullable=False),
     Column("reason", Words, nullable=False),
     Column("at", UtcDateTime, nullable=False),
     Column("duration_ms", Integer),
@@ -228,7 +228,7 @@ messages = Table(
     "messages",
     metadata,
     Column("uuid", Words, primary_key=True),
-    Column("workspace_id", Number, nullable=False),
+    Column("workspace_id", BoundedInteger, nullable=False),
     Column("account_uuid", Words, nullable=False),
     Column("message_id", Words, nullable=False),
     Column("recipient_phone", Words, nullable=False),
@@ -249,7 +249,7 @@ messages = Table(
 idempotency_keys = Table(
     "idempotency_keys",
     metadata,
-    Column("workspace_id", Number, primary_key=True, autoincrement=False),
+    Column("workspace_id", BoundedInteger, primary_key=True, autoincrement=False),
     Column("key", Words, primary_key=True),
     Column("fingerprint", Words, nullable=False),
     Column("message_uuid", Words, nullable=False),
@@ -271,7 +271,7 @@ UNFINISHED = "state IN ('queued', 'ready', 'running')"
 jobs = Table(
     "jobs",
     metadata,
-    Column("id", Number, primary_key=True, autoincrement=True),
+    Column("id", BoundedInteger, primary_key=True, autoincrement=True),
     Column("kind", Words, nullable=False),
     Column("key", Words),
     Column("dedup", Words),
@@ -281,7 +281,7 @@ jobs = Table(
     # From when on it may be claimed: of a ready job the time it waits for, of a running one the end of its lease.
     Column("due_at", UtcDateTime, nullable=False),
     Column("attempts", Integer, nullable=False),
-    Column("fence", Number, nullable=False),
+    Column("fence", BoundedInteger, nullable=False),
     Column("owner", Words),
     Column("reason", Words, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
@@ -310,9 +310,9 @@ schedules = Table(
     Column("error", Words, nullable=False),
     Column("holder", Words),
     Column("lease_until", UtcDateTime),
-    Column("fence", Number, nullable=False),
-    Column("runs", Number, nullable=False),
-    Column("failures", Number, nullable=False),
+    Column("fence", BoundedInteger, nullable=False),
+    Column("runs", BoundedInteger, nullable=False),
+    Column("failures", BoundedInteger, nullable=False),
     CheckConstraint("fence >= 0", name="fence"),
     CheckConstraint("(holder IS NULL) = (lease_until IS NULL)", name="holder"),
 )
@@ -322,14 +322,14 @@ schedules = Table(
 events = Table(
     "events",
     metadata,
-    Column("sequence", Number, primary_key=True, autoincrement=True),
+    Column("sequence", BoundedInteger, primary_key=True, autoincrement=True),
     Column("id", Words, nullable=False),
     Column("received_at", UtcDateTime, nullable=False),
     Column("occurred_at", UtcDateTime),
     Column("kind", Words, nullable=False),
     Column("session_id", Words),
     Column("account_uuid", Words),
-    Column("workspace_id", Number),
+    Column("workspace_id", BoundedInteger),
     Column("instance_url", Words),
     Column("payload", JsonText, nullable=False),
     # What is the same event, until when; empty once it may come again as news.
@@ -394,14 +394,14 @@ logins = Table(
 audit_log = Table(
     "audit_log",
     metadata,
-    Column("id", Number, primary_key=True, autoincrement=True),
+    Column("id", BoundedInteger, primary_key=True, autoincrement=True),
     Column("at", UtcDateTime, nullable=False),
     # The request or the command that it came by: all that changed by it has the same.
     Column("act_id", Words, nullable=False),
     Column("via", Words, nullable=False),
     Column("actor", Words, nullable=False),
     Column("key_id", Words),
-    Column("workspace_id", Number),
+    Column("workspace_id", BoundedInteger),
     Column("origin", Words, nullable=False),
     Column("request", Words, nullable=False),
     Column("action", Words, nullable=False),
@@ -426,9 +426,9 @@ audit_marks = Table(
     "audit_marks",
     metadata,
     Column("mark", Words, primary_key=True),
-    Column("entry_id", Number, nullable=False),
+    Column("entry_id", BoundedInteger, nullable=False),
     Column("chain", Words, nullable=False),
-    Column("entries", Number, nullable=False),
+    Column("entries", BoundedInteger, nullable=False),
     Column("at", UtcDateTime, nullable=False),
     Column("keyed_by", Words, nullable=False),
     Column("signature", Words, nullable=False),
@@ -440,18 +440,18 @@ credentials = Table(
     "credentials",
     metadata,
     Column("session_id", Words, primary_key=True),
-    Column("epoch", Number, nullable=False),
+    Column("epoch", BoundedInteger, nullable=False),
     Column("holder_url", Words),
     # Of a holder that opens no vault it is the empty text, which is no boot's.
     Column("holder_incarnation", Words),
     Column("login", SealedBytes),
     Column("login_key", Words),
-    Column("login_version", Number, nullable=False),
-    Column("reserved_to", Number, nullable=False),
+    Column("login_version", BoundedInteger, nullable=False),
+    Column("reserved_to", BoundedInteger, nullable=False),
     Column("granted_at", UtcDateTime),
     Column("updated_at", UtcDateTime, nullable=False),
     # The epoch that a restored backup knew, or a higher one that its holder has told since; empty once it is opened.
-    Column("restored_from", Number),
+    Column("restored_from", BoundedInteger),
     Index(None, "holder_url"),
     Index(None, "holder_incarnation"),
     Index(None, "login_key"),
@@ -464,8 +464,8 @@ reservations = Table(
     "reservations",
     metadata,
     Column("session_id", Words, primary_key=True),
-    Column("counter", Number, primary_key=True, autoincrement=False),
-    Column("epoch", Number, nullable=False),
+    Column("counter", BoundedInteger, primary_key=True, autoincrement=False),
+    Column("epoch", BoundedInteger, nullable=False),
     Column("message_id", Words, nullable=False),
     # What goes over the wire; forgotten as soon as it will not go again.
     Column("frame", SealedBytes),
@@ -490,7 +490,7 @@ incarnations = Table(
     # When its right to act ends, or ended.
     Column("lease_until", UtcDateTime, nullable=False),
     Column("ended", Words),
-    Column("revoked", Number, nullable=False),
+    Column("revoked", BoundedInteger, nullable=False),
     # By its own word with its newest renewal: since when it has answered no call. Empty if it never told.
     Column("answered_ago_s", Float(53)),
     Index(None, "instance_url", "began_at"),
@@ -509,10 +509,10 @@ vault_keys = Table(
 store_clock = Table(
     "store_clock",
     metadata,
-    Column("id", Number, primary_key=True, autoincrement=False),
+    Column("id", BoundedInteger, primary_key=True, autoincrement=False),
     Column("store_id", Words, nullable=False),
     # The machine's boot in which the store's time is its clock since that boot plus this offset.
     Column("boot_id", Words, nullable=False),
-    Column("offset_us", Number, nullable=False),
+    Column("offset_us", BoundedInteger, nullable=False),
     CheckConstraint("id = 1", name="id"),
 )

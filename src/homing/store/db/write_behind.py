@@ -12,7 +12,7 @@ Note = TypeVar("Note")
 _LONGEST_PAUSE_S = 2.0
 
 
-class Notes(Generic[Key, Note]):
+class WriteBehind(Generic[Key, Note]):
     """Notes that are written a little later, many at once, and once more if that failed.
 
     The oldest are given up when there are more than `kept`.

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Select, bindparam, case, delete, exists, func
 
 from homing.model.fleet import Instance, InstanceState, InstanceUrl, SessionStatus, WorkspaceId
 from homing.ports import InstanceChanges, InstanceLoad, NameTaken
-from homing.store.db.columns import Number, UtcDateTime
+from homing.store.db.columns import BoundedInteger, UtcDateTime
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import instance_of
 from homing.store.db.schema import accounts, instances, sessions
@@ -132,7 +132,7 @@ def _loads_statement(*, of_one: bool) -> Select[Any]:
         .group_by(sessions.c.instance_url)
     )
     if of_one:
-        counted = counted.where(accounts.c.workspace_id == bindparam("workspace", type_=Number()))
+        counted = counted.where(accounts.c.workspace_id == bindparam("workspace", type_=BoundedInteger()))
     placed = counted.subquery("placed")
     return (
         select(instances, placed.c.total, placed.c.connected, placed.c.phones, placed.c.seen_at)

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import BindParameter, Connection, Select, Update, bindparam, or_, select, update
 
 from homing.decide.starting import linking
-from homing.decide.starting.linking import Sign
+from homing.decide.starting.linking import LinkSign
 from homing.model.fleet import InstanceUrl, SessionId
 from homing.model.instances.events import Report
 from homing.store.db.database import Database, Dialect
@@ -16,7 +16,7 @@ from homing.store.db.prepared import prepared
 from homing.store.db.schema import sessions
 from homing.store.db.sql import moment, moments
 
-_COLUMNS = {Sign.CODE: "code_reported_at", Sign.READY: "ready_at", Sign.ENDED: "logout_reported_at"}
+_COLUMNS = {LinkSign.CODE: "code_reported_at", LinkSign.READY: "ready_at", LinkSign.ENDED: "logout_reported_at"}
 
 
 def note_report(connection: Connection, database: Database, report: Report) -> None:

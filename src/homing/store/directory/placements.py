@@ -39,7 +39,7 @@ from homing.model.fleet import (
 )
 from homing.model.instances.vault import Vouched
 from homing.ports import AccountChanged, Notice, Page, PlacementChanged
-from homing.store.db.columns import Number, UtcDateTime
+from homing.store.db.columns import BoundedInteger, UtcDateTime
 from homing.store.db.database import Database, Dialect
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import ACCOUNTS_WITH_SESSIONS, move_of
@@ -248,13 +248,13 @@ def _guarded_row(change: Rebinding) -> dict[str, str | int | None]:
 _GIVEN: dict[str, TypeEngine[Any]] = {
     "session_id": Text(),
     "expected_url": Text(),
-    "expected_epoch": Number(),
+    "expected_epoch": BoundedInteger(),
     "expected_state": Text(),
     "url": Text(),
-    "epoch": Number(),
+    "epoch": BoundedInteger(),
     "state": Text(),
-    "seen": Number(),
-    "claimed": Number(),
+    "seen": BoundedInteger(),
+    "claimed": BoundedInteger(),
 }
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, select, text, update
 from homing.decide.phones.aliases import person
 from homing.decide.phones.reading import read
 from homing.model.fleet import WorkspaceId
-from homing.model.phones import Bare, Number
+from homing.model.phones import Bare, PhoneNumber
 from homing.model.workspaces import Workspace
 from homing.ports import WorkspaceChanges
 from homing.store.db.rows import AnyRow, rate_limit_of
@@ -50,7 +50,7 @@ def recognise_accounts(connection: Connection, default_region: str) -> int:
     known = 0
     for row in connection.execute(asked).all():
         found = read(row.phone, row.region or default_region, Bare(row.bare_digits))
-        if isinstance(found, Number):
+        if isinstance(found, PhoneNumber):
             named: dict[str, Any] = {"id": row.id, "person": person(found.digits)}
             known += connection.execute(_RECOGNISED, named).rowcount
     return known

@@ -10,7 +10,7 @@ from sqlalchemy.types import TypeEngine
 from homing.model.fleet import InstanceUrl, MoveKind, Placement, PlacementState, Rebinding, SessionId
 from homing.model.instances.vault import Arrival, AskedLately, Granted, Granting, Left, SessionHolding
 from homing.ports import Notice
-from homing.store.db.columns import Number, Words
+from homing.store.db.columns import BoundedInteger, Words
 from homing.store.db.database import Database, Dialect
 from homing.store.db.prepared import prepared
 from homing.store.db.schema import credentials, incarnations, moves, sessions
@@ -101,9 +101,9 @@ def _locked_statement(dialect: Dialect) -> Select[Any]:
 
 _COMPLETED: dict[str, TypeEngine[Any]] = {
     "session_id": Words(),
-    "epoch": Number(),
+    "epoch": BoundedInteger(),
     "url": Words(),
-    "duration_ms": Number(),
+    "duration_ms": BoundedInteger(),
     "steps": Text(),
 }
 

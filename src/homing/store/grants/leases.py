@@ -26,7 +26,7 @@ from homing.model.fleet import InstanceUrl
 from homing.model.instances.leases import Ended, Heartbeats, Incarnation, IncarnationId, Renewed, StoreIdentity
 from homing.model.instances.vault import Holder
 from homing.store.db import sql
-from homing.store.db.columns import Number, UtcDateTime, Words
+from homing.store.db.columns import BoundedInteger, UtcDateTime, Words
 from homing.store.db.database import Database, Dialect
 from homing.store.db.history import (
     file_identity,
@@ -119,7 +119,7 @@ def _locked_statement(dialect: Dialect) -> Select[Any]:
     return select(incarnations).where(asked).order_by(incarnations.c.id).with_for_update()
 
 
-_REVOKED: dict[str, TypeEngine[Any]] = {"id": Words(), "count": Number()}
+_REVOKED: dict[str, TypeEngine[Any]] = {"id": Words(), "count": BoundedInteger()}
 
 
 @prepared

@@ -12,7 +12,7 @@ from homing.model.audit import Act, Broken, Checkpoint, Entry, Mark, Via, acting
 from homing.model.fleet import WorkspaceId
 from homing.ports import Page
 from homing.ports.audit import Chained
-from homing.store.db.columns import Number
+from homing.store.db.columns import BoundedInteger
 from homing.store.db.database import Database, Dialect
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import AnyRow
@@ -121,7 +121,7 @@ def _unchained(limit: int) -> Any:
     return select(audit_log).where(audit_log.c.chain.is_(None)).order_by(audit_log.c.id).limit(limit)
 
 
-_LINKS: dict[str, TypeEngine[Any]] = {"id": Number(), "chain": Text(), "keyed_by": Text()}
+_LINKS: dict[str, TypeEngine[Any]] = {"id": BoundedInteger(), "chain": Text(), "keyed_by": Text()}
 
 
 @prepared

@@ -25,7 +25,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import ReturningInsert
 
 from homing.model.fleet import AccountUuid, InstanceUrl, SessionId, WorkspaceId
-from homing.model.instances.events import Event, IntakeResult, Meaning, Report, Sign, Signed, Taken
+from homing.model.instances.events import DeliveryEvidence, Event, IntakeResult, Meaning, Report, Signed, Taken
 from homing.ports import EventsStored, Page
 from homing.store.db.batcher import Together
 from homing.store.db.columns import Words
@@ -49,7 +49,7 @@ class _Reported:
     at: datetime
     meaning: Meaning
     signed: Signed | None
-    sign: Sign | None
+    sign: DeliveryEvidence | None
 
 
 class SqlEvents:
@@ -64,7 +64,14 @@ class SqlEvents:
         self._together = Together(self._store_all)
 
     async def store(
-        self, report: Report, *, event_id: str, at: datetime, meaning: Meaning, signed: Signed | None, sign: Sign | None
+        self,
+        report: Report,
+        *,
+        event_id: str,
+        at: datetime,
+        meaning: Meaning,
+        signed: Signed | None,
+        sign: DeliveryEvidence | None,
     ) -> Taken:
         return await self._together(_Reported(report, event_id, at, meaning, signed, sign))
 

@@ -23,7 +23,7 @@ from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 from homing.model.fleet import WorkspaceId
 from homing.model.sends.messages import StoredAnswer
 from homing.ports import Claimed, InUse
-from homing.store.db.columns import Number, Words, storable
+from homing.store.db.columns import BoundedInteger, Words, storable
 from homing.store.db.database import Database, Dialect
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import AnyRow, keyed_send_of
@@ -78,7 +78,7 @@ _GIVEN = ("fingerprint", "message_uuid", "owner")
 
 @prepared
 def _fresh_statement(dialect: Dialect) -> ReturningInsert[Any]:
-    named = {"workspace_id": bindparam("workspace", type_=Number()), "key": bindparam("name", type_=Words())}
+    named = {"workspace_id": bindparam("workspace", type_=BoundedInteger()), "key": bindparam("name", type_=Words())}
     fresh = insert(dialect, keys).values({**named, **_claimed(dialect)}).on_conflict_do_nothing()
     return fresh.returning(keys.c.message_uuid)
 
@@ -102,7 +102,7 @@ def _claimed(dialect: Dialect) -> dict[str, ColumnElement[Any]]:
 
 def _named() -> ColumnElement[bool]:
     named = bindparam("name", type_=Words())
-    return and_(keys.c.workspace_id == bindparam("workspace", type_=Number()), keys.c.key == named)
+    return and_(keys.c.workspace_id == bindparam("workspace", type_=BoundedInteger()), keys.c.key == named)
 
 
 def _judged(row: AnyRow, wanted: dict[str, Any]) -> Claimed | InUse:
@@ -129,7 +129,7 @@ def renew(
 
 @prepared
 def _renew_statement(dialect: Dialect) -> Update:
-    given = given_rows(dialect, "given", {"workspace_id": Number(), "key": Words()})
+    given = given_rows(dialect, "given", {"workspace_id": BoundedInteger(), "key": Words()})
     return (
         update(keys)
         .where(keys.c.workspace_id == given.c.workspace_id, keys.c.key == given.c.key)

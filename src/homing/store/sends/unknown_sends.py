@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Integer, Select, bindparam, func, literal, li
 
 from homing.decide.reports import settling
 from homing.model.fleet import AccountUuid, SessionId
-from homing.model.instances.events import Settlement, Sign
+from homing.model.instances.events import DeliveryEvidence, Settlement
 from homing.model.sends.messages import MessageRecord, MessageState
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import message_of
@@ -27,7 +27,9 @@ def take_turn(connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
 
 
-def settle_by_event(connection: Connection, sign: Sign, account: AccountUuid, event_id: str, at: datetime) -> None:
+def settle_by_event(
+    connection: Connection, sign: DeliveryEvidence, account: AccountUuid, event_id: str, at: datetime
+) -> None:
     """A report was stored: it may tell of a send recorded as unknown."""
     rows = connection.execute(_unknown_statement(), {"account": account}).all()
     if not rows:
@@ -81,7 +83,7 @@ def _unknown_with(connection: Connection, record: MessageRecord) -> list[Message
     return [record, *others]
 
 
-def _accounted_for(connection: Connection, account: AccountUuid, sign: Sign) -> set[str]:
+def _accounted_for(connection: Connection, account: AccountUuid, sign: DeliveryEvidence) -> set[str]:
     """The sign's message id, if a message of the account is known under it."""
     known = select(func.count()).select_from(messages)
     known = known.where(messages.c.account_uuid == account, messages.c.message_id == sign.message_id)

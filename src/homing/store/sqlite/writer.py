@@ -26,7 +26,7 @@ log = structlog.get_logger("homing")
 
 
 @dataclass(slots=True)
-class _Waiting:
+class _QueuedWrite:
     """One write, and who waits for it."""
 
     fn: Callable[[Connection], Any]
@@ -51,7 +51,7 @@ class GroupWriter:
         """`opens` makes the connection to write on, here and whenever the one in use can be trusted no more."""
         self._opens = opens
         self._opened: PreparedConnection | None = opens()
-        self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[_QueuedWrite | None] = queue.SimpleQueue()
         self._closed = False
         self.commits = 0
         self._thread = threading.Thread(target=self._run, name="homing-sqlite-writer", daemon=True)
@@ -62,7 +62,7 @@ class GroupWriter:
             raise StoreUnavailable("the database is closed")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._waiting.put(_Waiting(fn, loop, future))
+        self._waiting.put(_QueuedWrite(fn, loop, future))
         return await future
 
     async def close(self) -> None:
@@ -81,8 +81,8 @@ class GroupWriter:
                 self._throw_away()
                 return
 
-    def _next_group(self) -> tuple[list[_Waiting], bool]:
-        group: list[_Waiting] = []
+    def _next_group(self) -> tuple[list[_QueuedWrite], bool]:
+        group: list[_QueuedWrite] = []
         item = self._waiting.get()
         while item is not None:
             if not item.future.cancelled():
@@ -92,7 +92,7 @@ class GroupWriter:
             item = self._waiting.get()
         return group, True
 
-    def _write_group(self, group: Sequence[_Waiting]) -> None:
+    def _write_group(self, group: Sequence[_QueuedWrite]) -> None:
         try:
             self._commit_group(group)
         except BaseException as error:  # noqa: BLE001 - whatever it was, everybody in the group must hear of it
@@ -101,7 +101,7 @@ class GroupWriter:
                 item.value, item.error = None, error
         _answer(group)
 
-    def _commit_group(self, group: Sequence[_Waiting]) -> None:
+    def _commit_group(self, group: Sequence[_QueuedWrite]) -> None:
         connection = self._opened = self._opened or self._opens()
         _begin(connection)
         for item in group:
@@ -144,7 +144,7 @@ def _begin(connection: PreparedConnection) -> None:
                 raise
 
 
-def _write_one(connection: PreparedConnection, item: _Waiting) -> None:
+def _write_one(connection: PreparedConnection, item: _QueuedWrite) -> None:
     connection.command("SAVEPOINT one")
     try:
         item.value = item.fn(connection)
@@ -156,7 +156,7 @@ def _write_one(connection: PreparedConnection, item: _Waiting) -> None:
     connection.command("RELEASE one")
 
 
-def _answer(group: Sequence[_Waiting]) -> None:
+def _answer(group: Sequence[_QueuedWrite]) -> None:
     """Wake all who waited, with one call into each of their event loops."""
     for loop in {item.loop for item in group}:
         mine = [item for item in group if item.loop is loop]
@@ -166,6 +166,6 @@ def _answer(group: Sequence[_Waiting]) -> None:
             continue  # That loop was closed: nobody waits any more.
 
 
-def _settle(items: Sequence[_Waiting]) -> None:
+def _settle(items: Sequence[_QueuedWrite]) -> None:
     for item in items:
         item.settle()

@@ -12,7 +12,7 @@ from sqlalchemy.types import TypeEngine
 from homing.decide.fleet.leases import LIVE_HOLDERS_SPEAK_S, epoch_to_open
 from homing.model.instances.vault import Grant, Holder, Login, StaleEpoch, Unfinished, VaultSealed
 from homing.ports import StoreUnavailable
-from homing.store.db.columns import Number, UtcDateTime
+from homing.store.db.columns import BoundedInteger, UtcDateTime
 from homing.store.db.database import Database, Dialect
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import AnyRow
@@ -32,7 +32,7 @@ from homing.store.vault.rows import (
     refusals,
     under,
 )
-from homing.store.vault.sealing import KeyRing, Sealed, frame_place
+from homing.store.vault.sealing import KeyRing, SealedText, frame_place
 
 Opened = Grant | StaleEpoch | VaultSealed
 
@@ -168,7 +168,7 @@ def _unfinished_of(keys: KeyRing, row: AnyRow, now: datetime) -> Unfinished:
     return Unfinished(
         counter=row.counter,
         message_id=row.message_id,
-        frame=keys.unseal(place, Sealed(row.frame_key, row.frame)),
+        frame=keys.unseal(place, SealedText(row.frame_key, row.frame)),
         age_s=max(0.0, (now - row.reserved_at).total_seconds()),
     )
 
@@ -216,7 +216,7 @@ class _Entry:
 
     stored: AnyRow
     grant: Grant
-    login: Sealed | None = None
+    login: SealedText | None = None
 
     @property
     def row(self) -> dict[str, str | int | None]:
@@ -236,7 +236,7 @@ class _Entry:
 _ENTERED: dict[str, TypeEngine[Any]] = {
     **GRANT,
     **LOGIN,
-    "reserved_to": Number(),
+    "reserved_to": BoundedInteger(),
 }
 
 
@@ -304,7 +304,7 @@ def _stands(row: AnyRow, grant: Grant) -> bool:
     return grant.epoch > row.epoch or (grant.epoch == row.epoch and holder_of(row) == grant.holder)
 
 
-def _lost_login(row: AnyRow, keys: KeyRing, grant: Grant) -> Sealed | None:
+def _lost_login(row: AnyRow, keys: KeyRing, grant: Grant) -> SealedText | None:
     if grant.login is None or row.login_version >= grant.login_version:
         return None
     return keys.seal_login(grant.session_id, grant.login_version, grant.login)

@@ -11,7 +11,7 @@ from homing.store.db.rows import AnyRow
 from homing.store.db.schema import credentials, reservations, vault_keys
 from homing.store.db.sql import dialect_of, insert
 from homing.store.records.recording import record_all
-from homing.store.vault.sealing import KeyRing, Place, Sealed, frame_place, login_place
+from homing.store.vault.sealing import KeyRing, SealedPlace, SealedText, frame_place, login_place
 
 _KNOWN = b"Homing keeps its word."
 
@@ -71,15 +71,15 @@ def left_to_rotate(connection: Connection, keys: KeyRing) -> int:
 
 def _check_known(keys: KeyRing, key_id: str, known: bytes) -> None:
     try:
-        keys.unseal(_place(key_id), Sealed(key_id, known))
+        keys.unseal(_place(key_id), SealedText(key_id, known))
     except VaultSealed as error:
         raise VaultSealed(
             f"the vault key {key_id!r} is not the one of this name that this database was sealed with"
         ) from error
 
 
-def _place(key_id: str) -> Place:
-    return Place("known text", "", key_id)
+def _place(key_id: str) -> SealedPlace:
+    return SealedPlace("known text", "", key_id)
 
 
 def _in_use(connection: Connection) -> dict[str, int]:
@@ -106,7 +106,7 @@ def _frames_under(connection: Connection, old: Collection[str], skip: Collection
 
 def _login_resealed(connection: Connection, keys: KeyRing, row: AnyRow) -> bool:
     place = login_place(row.session_id, row.login_version)
-    sealed = keys.seal(place, keys.unseal(place, Sealed(row.login_key, row.login)))
+    sealed = keys.seal(place, keys.unseal(place, SealedText(row.login_key, row.login)))
     unchanged = and_(
         credentials.c.session_id == row.session_id,
         credentials.c.login_version == row.login_version,
@@ -118,7 +118,7 @@ def _login_resealed(connection: Connection, keys: KeyRing, row: AnyRow) -> bool:
 
 def _frame_resealed(connection: Connection, keys: KeyRing, row: AnyRow) -> bool:
     place = frame_place(row.session_id, row.message_id)
-    sealed = keys.seal(place, keys.unseal(place, Sealed(row.frame_key, row.frame)))
+    sealed = keys.seal(place, keys.unseal(place, SealedText(row.frame_key, row.frame)))
     unchanged = and_(
         reservations.c.session_id == row.session_id,
         reservations.c.counter == row.counter,

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Insert, Select, Update, and_, bindparam, false, select, update
 
 from homing.model.instances.vault import Grant, Reservation, Reserved, ReservedBefore
-from homing.store.db.columns import Number, UtcDateTime, Words, as_base64
+from homing.store.db.columns import BoundedInteger, UtcDateTime, Words, as_base64
 from homing.store.db.database import Database
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import AnyRow
@@ -15,16 +15,16 @@ from homing.store.db.schema import credentials, reservations
 from homing.store.db.sql import as_rows, dialect_of, given_rows, insert
 from homing.store.vault.reserving_at_once import ASKED, FRESH, all_in_one_statement, same_message
 from homing.store.vault.rows import grant_row, under
-from homing.store.vault.sealing import Sealed
+from homing.store.vault.sealing import SealedText
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ReservationRequest:
     """A message that is to have a counter, under this grant."""
 
     grant: Grant
     message_id: str
-    frame: Sealed
+    frame: SealedText
 
     @property
     def message(self) -> Hashable:
@@ -40,7 +40,7 @@ class Wanted:
         return {**self.asked(place), "frame": as_base64(self.frame.text), "frame_key": self.frame.key_id}
 
 
-def reserve(connection: Connection, database: Database, wanted: Sequence[Wanted]) -> dict[int, Reservation]:
+def reserve(connection: Connection, database: Database, wanted: Sequence[ReservationRequest]) -> dict[int, Reservation]:
     """A counter for each of these whose grant stands, by its place. No session has two of one message id.
 
     A message whose id has a counter already keeps that. Done again after its answer was lost, it answers the same: what
@@ -52,7 +52,9 @@ def reserve(connection: Connection, database: Database, wanted: Sequence[Wanted]
     return {row.place: _told(row) for row in connection.execute(all_in_one_statement(), given)}
 
 
-def _reserved_in_steps(connection: Connection, database: Database, wanted: Sequence[Wanted]) -> dict[int, Reservation]:
+def _reserved_in_steps(
+    connection: Connection, database: Database, wanted: Sequence[ReservationRequest]
+) -> dict[int, Reservation]:
     given = {"given": as_rows(each.asked(place) for place, each in enumerate(wanted))}
     last: dict[str, int] = {}
     fresh: dict[int, int] = {}
@@ -93,7 +95,7 @@ def _insert_statement() -> Insert:
 
 @prepared
 def _raise_statement() -> Update:
-    given = given_rows("sqlite", "given", {"session_id": Words(), "counter": Number()})
+    given = given_rows("sqlite", "given", {"session_id": Words(), "counter": BoundedInteger()})
     raised = {"reserved_to": given.c.counter, "updated_at": bindparam("reserved", type_=UtcDateTime())}
     return update(credentials).where(credentials.c.session_id == given.c.session_id).values(raised)
 

@@ -6,17 +6,22 @@ from sqlalchemy import CTE, ColumnElement, FromClause, Select, and_, false, func
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
-from homing.store.db.columns import Number, Words
+from homing.store.db.columns import BoundedInteger, Words
 from homing.store.db.prepared import prepared
 from homing.store.db.schema import credentials, reservations
 from homing.store.db.sql import given_rows
 from homing.store.vault.rows import GRANT, under
 
-ASKED: dict[str, TypeEngine[Any]] = {"place": Number(), **GRANT, "message_id": Words(), "past": Number()}
+ASKED: dict[str, TypeEngine[Any]] = {
+    "place": BoundedInteger(),
+    **GRANT,
+    "message_id": Words(),
+    "past": BoundedInteger(),
+}
 FRESH: dict[str, TypeEngine[Any]] = {
     "session_id": Words(),
-    "counter": Number(),
-    "epoch": Number(),
+    "counter": BoundedInteger(),
+    "epoch": BoundedInteger(),
     "message_id": Words(),
     "frame": Words(),
     "frame_key": Words(),

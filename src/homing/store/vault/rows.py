@@ -8,17 +8,17 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Select, bindparam,
 from sqlalchemy.types import TypeEngine
 
 from homing.model.instances.vault import Grant, Holder, StaleEpoch
-from homing.store.db.columns import Number, UtcDateTime, Words, as_base64
+from homing.store.db.columns import BoundedInteger, UtcDateTime, Words, as_base64
 from homing.store.db.database import Dialect
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import AnyRow
 from homing.store.db.schema import credentials
 from homing.store.db.sql import among, as_rows, dialect_of, given_rows, insert
-from homing.store.vault.sealing import Sealed
+from homing.store.vault.sealing import SealedText
 
 GRANT: dict[str, TypeEngine[Any]] = {
     "session_id": Words(),
-    "epoch": Number(),
+    "epoch": BoundedInteger(),
     "url": Words(),
     "incarnation": Words(),
 }
@@ -28,7 +28,7 @@ LOGIN: dict[str, TypeEngine[Any]] = {
     "session_id": Words(),
     "login": Words(),
     "login_key": Words(),
-    "login_version": Number(),
+    "login_version": BoundedInteger(),
 }
 """What a statement is given of a login that it is to keep."""
 
@@ -60,11 +60,11 @@ def is_under(row: AnyRow | None, grant: Grant) -> bool:
     return row is not None and row.epoch == grant.epoch and holder_of(row) == grant.holder
 
 
-def login_of(row: AnyRow) -> Sealed | None:
-    return None if row.login is None else Sealed(row.login_key, row.login)
+def login_of(row: AnyRow) -> SealedText | None:
+    return None if row.login is None else SealedText(row.login_key, row.login)
 
 
-def login_row(sealed: Sealed | None, version: int) -> dict[str, str | int | None]:
+def login_row(sealed: SealedText | None, version: int) -> dict[str, str | int | None]:
     if sealed is None:
         return {"login": None, "login_key": None, "login_version": version}
     return {"login": as_base64(sealed.text), "login_key": sealed.key_id, "login_version": version}

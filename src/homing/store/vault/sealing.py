@@ -54,7 +54,7 @@ class VaultKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SealedPlace:
     """Where a sealed text belongs: it opens nowhere else."""
 
     what: str
@@ -65,16 +65,16 @@ class Place:
         return f"the {self.what} {self.which}, of session {self.session_id}" if self.session_id else f"the {self.what}"
 
 
-def login_place(session_id: str, version: int) -> Place:
-    return Place("login, version", storable(session_id), str(version))
+def login_place(session_id: str, version: int) -> SealedPlace:
+    return SealedPlace("login, version", storable(session_id), str(version))
 
 
-def frame_place(session_id: str, message_id: str) -> Place:
-    return Place("message", storable(session_id), storable(message_id))
+def frame_place(session_id: str, message_id: str) -> SealedPlace:
+    return SealedPlace("message", storable(session_id), storable(message_id))
 
 
 @dataclass(frozen=True, slots=True)
-class Sealed:
+class SealedText:
     """A sealed text, and the name of the key that opens it."""
 
     key_id: str
@@ -113,14 +113,14 @@ class KeyRing:
         """The names of all keys at hand."""
         return list(self._secrets)
 
-    def seal(self, place: Place, plain: bytes, *, key_id: str | None = None) -> Sealed:
+    def seal(self, place: SealedPlace, plain: bytes, *, key_id: str | None = None) -> SealedText:
         """Seal it for this place, under the newest key if none is named."""
         key_id = key_id or self._newest.id
         nonce = self._token(_NONCE_BYTES)
         cipher = self._cipher(key_id, place.session_id)
-        return Sealed(key_id, nonce + cipher.encrypt(nonce, plain, _bound(place, key_id)))
+        return SealedText(key_id, nonce + cipher.encrypt(nonce, plain, _bound(place, key_id)))
 
-    def unseal(self, place: Place, sealed: Sealed) -> bytes:
+    def unseal(self, place: SealedPlace, sealed: SealedText) -> bytes:
         """What was sealed for this place. Raises VaultSealed."""
         if sealed.key_id not in self._secrets:
             raise VaultSealed(
@@ -135,10 +135,10 @@ class KeyRing:
                 f"{place} does not open under the vault key {sealed.key_id!r}: it is not what was last written there"
             ) from error
 
-    def seal_login(self, session_id: str, version: int, login: Login) -> Sealed:
+    def seal_login(self, session_id: str, version: int, login: Login) -> SealedText:
         return self.seal(login_place(session_id, version), json.dumps(dict(login), separators=(",", ":")).encode())
 
-    def unseal_login(self, session_id: str, version: int, sealed: Sealed) -> Login:
+    def unseal_login(self, session_id: str, version: int, sealed: SealedText) -> Login:
         login: Login = json.loads(self.unseal(login_place(session_id, version), sealed))
         return login
 
@@ -147,7 +147,7 @@ class KeyRing:
         return AESGCM(hmac.digest(self._secrets[key_id], named, "sha256"))
 
 
-def _bound(place: Place, key_id: str) -> bytes:
+def _bound(place: SealedPlace, key_id: str) -> bytes:
     return json.dumps([place.what, place.session_id, place.which, key_id]).encode()
 
 

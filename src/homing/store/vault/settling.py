@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Update, bindparam, delete, null, select, true, tuple_, update
 
 from homing.model.instances.vault import Grant, StaleEpoch
-from homing.store.db.columns import Number, UtcDateTime
+from homing.store.db.columns import BoundedInteger, UtcDateTime
 from homing.store.db.database import Database, Dialect
 from homing.store.db.prepared import prepared
 from homing.store.db.schema import reservations
@@ -16,14 +16,14 @@ from homing.store.vault.rows import GRANT, grant_row, is_under, locked, under
 
 
 @dataclass(frozen=True, slots=True)
-class Acknowledged:
+class AcknowledgedCounter:
     """WhatsApp has the message of this counter."""
 
     grant: Grant
     counter: int
 
 
-def acknowledge(connection: Connection, notes: Sequence[Acknowledged], now: datetime) -> None:
+def acknowledge(connection: Connection, notes: Sequence[AcknowledgedCounter], now: datetime) -> None:
     """Note these, as far as their grants still stand, and forget their frames."""
     given = as_rows({**grant_row(note.grant), "counter": note.counter} for note in notes)
     connection.execute(_acknowledge_statement(dialect_of(connection)), {"given": given, "noted_at": now})
@@ -63,7 +63,7 @@ def _prune(connection: Connection, database: Database, keep_s: float, limit: int
 
 @prepared
 def _acknowledge_statement(dialect: Dialect) -> Update:
-    given = given_rows(dialect, "given", {**GRANT, "counter": Number()})
+    given = given_rows(dialect, "given", {**GRANT, "counter": BoundedInteger()})
     return (
         update(reservations)
         .where(*under(given))

@@ -23,16 +23,16 @@ from homing.ports import StoreUnavailable
 from homing.store.db.batcher import Together
 from homing.store.db.columns import storable
 from homing.store.db.database import Database
-from homing.store.db.write_behind import Notes
+from homing.store.db.write_behind import WriteBehind
 from homing.store.vault import grants as vault_grants
 from homing.store.vault import keys as vault_keys
 from homing.store.vault import logins as vault_logins
 from homing.store.vault import reserving, settling
 from homing.store.vault.keys import Rotated
-from homing.store.vault.reserving import Wanted
+from homing.store.vault.reserving import ReservationRequest
 from homing.store.vault.rows import refusals
 from homing.store.vault.sealing import KeyRing, frame_place
-from homing.store.vault.settling import Acknowledged
+from homing.store.vault.settling import AcknowledgedCounter
 
 T = TypeVar("T")
 _Answer = Reservation | StaleEpoch
@@ -52,9 +52,11 @@ class SqlVault:
 
     def __init__(self, database: Database, keys: KeyRing) -> None:
         self._database, self._keys = database, keys
-        self._reserving: Together[Sequence[Wanted], list[_Answer]] = Together(self._reserve_all, largest=_LARGEST_BATCH)
+        self._reserving: Together[Sequence[ReservationRequest], list[_Answer]] = Together(
+            self._reserve_all, largest=_LARGEST_BATCH
+        )
         self._saving: Together[tuple[Grant, Login], Grant | StaleEpoch] = Together(self._save_all)
-        self._notes: Notes[tuple[str, int], Acknowledged] = Notes(
+        self._notes: WriteBehind[tuple[str, int], AcknowledgedCounter] = WriteBehind(
             self._note_all, within_s=_NOTED_WITHIN_S, kept=_NOTES_KEPT
         )
 
@@ -93,7 +95,7 @@ class SqlVault:
 
     async def acknowledge(self, grant: Grant, counters: Collection[int]) -> None:
         for counter in counters:
-            self._notes.add((grant.session_id, counter), Acknowledged(grant, counter))
+            self._notes.add((grant.session_id, counter), AcknowledgedCounter(grant, counter))
 
     async def drop(self, grant: Grant, counters: Collection[int]) -> StaleEpoch | None:
         return await self._database.write(lambda c: settling.drop(c, grant, counters)) if counters else None
@@ -149,12 +151,12 @@ class SqlVault:
         except StoreUnavailable as error:
             log.warning("acknowledgements could not be noted; those messages go out again", reason=str(error))
 
-    def _wanted(self, grant: Grant, unsent: Unsent) -> Wanted:
+    def _wanted(self, grant: Grant, unsent: Unsent) -> ReservationRequest:
         place = frame_place(grant.session_id, unsent.message_id)
-        return Wanted(grant, storable(unsent.message_id), self._keys.seal(place, unsent.frame))
+        return ReservationRequest(grant, storable(unsent.message_id), self._keys.seal(place, unsent.frame))
 
-    async def _reserve_all(self, calls: Sequence[Sequence[Wanted]]) -> Sequence[list[_Answer]]:
-        firsts: dict[Hashable, Wanted] = {}
+    async def _reserve_all(self, calls: Sequence[Sequence[ReservationRequest]]) -> Sequence[list[_Answer]]:
+        firsts: dict[Hashable, ReservationRequest] = {}
         for call in calls:
             for each in call:
                 firsts.setdefault(each.message, each)
@@ -174,7 +176,7 @@ class SqlVault:
     async def _at(self, fn: Callable[[Connection, datetime], T]) -> T:
         return await self._database.write(lambda c: fn(c, self._database.now(c)))
 
-    async def _note_all(self, notes: Sequence[Acknowledged]) -> None:
+    async def _note_all(self, notes: Sequence[AcknowledgedCounter]) -> None:
         await self._at(lambda c, now: settling.acknowledge(c, notes, now))
 
     def _as_noted(self, grant: Grant, answer: Reservation) -> Reservation:

@@ -37,7 +37,7 @@ from sqlalchemy.types import TypeEngine
 
 from homing.model.work import Dead, Done, Ending, GivenBack, Job, JobId, JobState, NewJob, Priority, Retry
 from homing.ports import Notice, WorkReady
-from homing.store.db.columns import Number, TextList, UtcDateTime, Words, storable
+from homing.store.db.columns import BoundedInteger, TextList, UtcDateTime, Words, storable
 from homing.store.db.database import Database, Dialect
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import AnyRow
@@ -253,7 +253,7 @@ def _claim_statement(dialect: Dialect) -> Update:
     return update(jobs).where(jobs.c.id.in_(select(picked.c.id))).values(taken).returning(jobs)
 
 
-_HELD: dict[str, TypeEngine[Any]] = {"id": Number(), "fence": Number()}
+_HELD: dict[str, TypeEngine[Any]] = {"id": BoundedInteger(), "fence": BoundedInteger()}
 
 
 @prepared

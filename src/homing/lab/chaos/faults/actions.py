@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from homing.demo.plan import Unworkable
 from homing.flows.moves.milestones import Milestone
-from homing.lab.chaos.ground.conditions import CLEAR, Conditions, Passing
+from homing.lab.chaos.ground.conditions import CLEAR, Passing, WayConditions
 from homing.lab.chaos.ground.proxy import HOST
 from homing.lab.chaos.stage import Stage
 from homing.model.sends.faults import Fault
@@ -32,7 +32,7 @@ async def kill_instance(stage: Stage, url: str) -> None:
     """kill -9. Nobody listens at its address from here on."""
     stage.demo.instances[url].process.kill()
     stage.demo.instances[url].process.wait()
-    stage.ways[url].become(Conditions(Passing.REFUSED))
+    stage.ways[url].become(WayConditions(Passing.REFUSED))
 
 
 async def end_instance(stage: Stage, url: str) -> None:
@@ -40,7 +40,7 @@ async def end_instance(stage: Stage, url: str) -> None:
     process = stage.demo.instances[url].process
     process.terminate()
     await asyncio.to_thread(process.wait)
-    stage.ways[url].become(Conditions(Passing.REFUSED))
+    stage.ways[url].become(WayConditions(Passing.REFUSED))
 
 
 async def start_instance(stage: Stage, url: str) -> None:
@@ -76,7 +76,7 @@ async def _misbehave(stage: Stage, url: str, **faults: bool) -> None:
         raise Unworkable(f"{url} takes no faults: {reply}")
 
 
-def way(conditions: Conditions) -> Action:
+def way(conditions: WayConditions) -> Action:
     """The way to the instance becomes so."""
 
     async def become(stage: Stage, url: str) -> None:
@@ -85,7 +85,7 @@ def way(conditions: Conditions) -> Action:
     return become
 
 
-def instance_store(conditions: Conditions) -> Action:
+def instance_store(conditions: WayConditions) -> Action:
     """The instance's way to the database becomes so."""
 
     async def become(stage: Stage, url: str) -> None:
@@ -157,7 +157,7 @@ async def start_gateways(stage: Stage, _url: str) -> None:
     await asyncio.gather(*(start_gateway(stage, url) for url in stage.gateways))
 
 
-def gateway_store(conditions: Conditions) -> Action:
+def gateway_store(conditions: WayConditions) -> Action:
     """The gateway's way to the database becomes so."""
 
     async def become(stage: Stage, url: str) -> None:
@@ -204,7 +204,7 @@ async def _one_dead(stage: Stage, milestone: Milestone) -> None:
 # --- what stands under them -------------------------------------------------------------------------------------
 
 
-def stores(conditions: Conditions) -> Action:
+def stores(conditions: WayConditions) -> Action:
     """Every way to the database becomes so."""
 
     async def become(stage: Stage, _url: str) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from homing.demo import processes
 from homing.lab.chaos.faults.actions import Action, kill_gateway, kill_instance
 from homing.lab.chaos.ground import names
-from homing.lab.chaos.ground.conditions import CLEAR, Conditions, Passing
+from homing.lab.chaos.ground.conditions import CLEAR, Passing, WayConditions
 from homing.lab.chaos.ground.disks import Disk
 from homing.lab.chaos.ground.pipes import LogPipe
 from homing.lab.chaos.stage import Stage
@@ -136,7 +136,7 @@ async def silence_database(stage: Stage, _url: str) -> None:
     """Where its name leads, nobody answers any more."""
     assert stage.equipped.names is not None
     for way in stage.addresses[names.DATABASE][stage.equipped.names[names.DATABASE]]:
-        way.become(Conditions(Passing.UNREACHABLE))
+        way.become(WayConditions(Passing.UNREACHABLE))
 
 
 async def move_database(stage: Stage, _url: str) -> None:
@@ -152,7 +152,7 @@ def _move(stage: Stage, name: str, left: Passing) -> None:
         way.become(CLEAR)
     stage.equipped.names.lead(name, now)
     for way in stage.addresses[name][before]:
-        way.become(Conditions(left))
+        way.become(WayConditions(left))
 
 
 # --- descriptors ------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from typing import Any
 
 from homing.lab.chaos.faults import ground_actions as actions
 from homing.lab.chaos.faults.actions import Action, kill_instance, nothing, start_instance
-from homing.lab.chaos.faults.kind import Kind, Needs, Struck
+from homing.lab.chaos.faults.kind import FaultKind, Needs, Struck
 from homing.lab.chaos.ground.conditions import Passing
 from homing.lab.chaos.ground.equipment import Equipment
 from homing.lab.chaos.stage import Stage
@@ -20,11 +20,13 @@ def both(first: Action, second: Action) -> Action:
     return act
 
 
-def _ground(name: str, does: str, inflict: Action, heal: Action, *, struck: Struck = Struck.ALL, **more: Any) -> Kind:
+def _ground(
+    name: str, does: str, inflict: Action, heal: Action, *, struck: Struck = Struck.ALL, **more: Any
+) -> FaultKind:
     """Sessions stay connected, and nothing moves; measured with fresh messages from the fault's end on."""
     usual = {"holds_s": 8.0, "keeps": True, "doubts": True, "from_healing": True, "anew": True}
     promised: dict[str, Any] = {**usual, "whole_within_s": WELL_WITHIN_S, **more}
-    return Kind(name, does, struck, inflict, heal, WELL_WITHIN_S, **promised)
+    return FaultKind(name, does, struck, inflict, heal, WELL_WITHIN_S, **promised)
 
 
 DISKS = tuple(

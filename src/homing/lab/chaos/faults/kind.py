@@ -7,7 +7,7 @@ from typing import Any
 from homing.lab.chaos.faults.actions import Action, nothing
 from homing.lab.chaos.ground.equipment import Equipment
 from homing.lab.chaos.ground.servers import ON_LINUX
-from homing.lab.chaos.stage import OWN_POSTGRES, SQLITE, Wanted
+from homing.lab.chaos.stage import OWN_POSTGRES, SQLITE, StageOrder
 
 
 class Struck(Enum):
@@ -31,7 +31,7 @@ class Needs(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FaultKind:
     """One kind of fault.
 
     `within_s` is how long it may take until every session that is struck can send again: from the beginning of the
@@ -72,7 +72,7 @@ class Kind:
     afterwards: Action = nothing
     """What makes it possible once more, when all is well again."""
 
-    def missing(self, wanted: Wanted) -> str | None:
+    def missing(self, wanted: StageOrder) -> str | None:
         """What the fleet or this machine lacks for it; None if nothing."""
         there = {
             Needs.NOTHING: True,
@@ -96,24 +96,26 @@ class Kind:
         needs = [self.needs.value] if self.needs is not Needs.NOTHING else []
         return needs + ([self.equipment.value] if self.equipment is not Equipment.NONE else [])
 
-    def lasting(self, holds_s: float) -> "Kind":
+    def lasting(self, holds_s: float) -> "FaultKind":
         return replace(self, holds_s=holds_s)
 
 
-def lost(name: str, does: str, inflict: Action, heal: Action, within_s: float, **more: Any) -> Kind:
+def lost(name: str, does: str, inflict: Action, heal: Action, within_s: float, **more: Any) -> FaultKind:
     """One that takes an instance from its sessions."""
-    return Kind(name, does, Struck.INSTANCE, inflict, heal, within_s, loses=True, **more)
+    return FaultKind(name, does, Struck.INSTANCE, inflict, heal, within_s, loses=True, **more)
 
 
-def borne(name: str, does: str, inflict: Action, heal: Action, within_s: float, holds_s: float, **more: Any) -> Kind:
+def borne(
+    name: str, does: str, inflict: Action, heal: Action, within_s: float, holds_s: float, **more: Any
+) -> FaultKind:
     """One that an instance lives through, sessions and all."""
-    return Kind(name, does, Struck.INSTANCE, inflict, heal, within_s, holds_s, **more)
+    return FaultKind(name, does, Struck.INSTANCE, inflict, heal, within_s, holds_s, **more)
 
 
-def gateway(name: str, does: str, inflict: Action, heal: Action, within_s: float, **more: Any) -> Kind:
-    return Kind(name, does, Struck.GATEWAY, inflict, heal, within_s, keeps=True, **more)
+def gateway(name: str, does: str, inflict: Action, heal: Action, within_s: float, **more: Any) -> FaultKind:
+    return FaultKind(name, does, Struck.GATEWAY, inflict, heal, within_s, keeps=True, **more)
 
 
-def under(name: str, does: str, inflict: Action, heal: Action, within_s: float, **more: Any) -> Kind:
+def under(name: str, does: str, inflict: Action, heal: Action, within_s: float, **more: Any) -> FaultKind:
     """One that strikes everybody, and that everybody is to bear."""
-    return Kind(name, does, Struck.ALL, inflict, heal, within_s, keeps=True, doubts=True, **more)
+    return FaultKind(name, does, Struck.ALL, inflict, heal, within_s, keeps=True, doubts=True, **more)

@@ -6,14 +6,14 @@ from homing.flows.moves.milestones import Milestone
 from homing.lab.chaos.faults import actions
 from homing.lab.chaos.faults.ground_kinds import GROUND
 from homing.lab.chaos.faults.kind import Needs, borne, gateway, lost, under
-from homing.lab.chaos.ground.conditions import CLEAR, Conditions, Passing
+from homing.lab.chaos.ground.conditions import CLEAR, Passing, WayConditions
 
-CUT = Conditions(Passing.SWALLOWED)
-UNREACHABLE = Conditions(Passing.UNREACHABLE)
-MUTE = Conditions(Passing.MUTE)
-SLOW = Conditions(latency_s=0.15, jitter_s=0.1, bytes_per_s=20_000)
-BREAKING = Conditions(reset_after=60)
-SLOW_STORE = Conditions(latency_s=0.02, jitter_s=0.03)
+CUT = WayConditions(Passing.SWALLOWED)
+UNREACHABLE = WayConditions(Passing.UNREACHABLE)
+MUTE = WayConditions(Passing.MUTE)
+SLOW = WayConditions(latency_s=0.15, jitter_s=0.1, bytes_per_s=20_000)
+BREAKING = WayConditions(reset_after=60)
+SLOW_STORE = WayConditions(latency_s=0.02, jitter_s=0.03)
 
 
 INSTANCES = (

@@ -27,7 +27,7 @@ class Direction(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Conditions:
+class WayConditions:
     """Times in seconds. Each piece of data is late by `latency_s`, and by up to `jitter_s` beyond; none overtakes.
 
     `bytes_per_s` holds for each connection and direction. A connection is reset once `reset_after` bytes of its
@@ -52,4 +52,4 @@ class Conditions:
                 return False
 
 
-CLEAR = Conditions()
+CLEAR = WayConditions()

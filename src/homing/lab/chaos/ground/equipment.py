@@ -7,14 +7,14 @@ from enum import Enum
 from pathlib import Path
 from typing import assert_never
 
-from homing.demo.plan import Apart, Plan
+from homing.demo.plan import Apart, DemoPlan
 from homing.demo.processes import log_of
 from homing.lab.chaos.ground import mounts, names, servers
 from homing.lab.chaos.ground.clocks import Clocks
 from homing.lab.chaos.ground.disks import Disk, Disks, keep, open_disk
 from homing.lab.chaos.ground.names import Names
 from homing.lab.chaos.ground.pipes import LogPipe
-from homing.lab.chaos.ground.servers import Pair, Server
+from homing.lab.chaos.ground.servers import GroundServer, Pair
 
 DISK_BYTES = 48 << 20
 POSTGRES_DISK_BYTES = 320 << 20
@@ -62,7 +62,7 @@ class Equipped:
     clocks: Clocks | None = None
     names: Names | None = None
     pair: Pair | None = None
-    pooler: Server | None = None
+    pooler: GroundServer | None = None
     place: Path = Path()
     log_pipes: bool = False
     logs: Path | None = None
@@ -76,7 +76,7 @@ class Equipped:
             tells_all=self.log_pipes,
         )
 
-    def open_pipes(self, plan: Plan, stack: AsyncExitStack) -> None:
+    def open_pipes(self, plan: DemoPlan, stack: AsyncExitStack) -> None:
         """One for each gateway and instance, if there are to be any."""
         if not self.log_pipes:
             return

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from random import Random, SystemRandom
 
-from homing.lab.chaos.ground.conditions import CLEAR, Conditions, Direction, Passing
+from homing.lab.chaos.ground.conditions import CLEAR, Direction, Passing, WayConditions
 
 HOST = "127.0.0.1"
 PIECE_BYTES = 64 * 1024
@@ -39,14 +39,14 @@ class Way:
         """How many were ever made."""
 
     @property
-    def conditions(self) -> Conditions:
+    def conditions(self) -> WayConditions:
         return self._conditions
 
     async def open(self) -> None:
         """Listen. Raises OSError if the port is taken."""
         self._listen()
 
-    def become(self, conditions: Conditions) -> None:
+    def become(self, conditions: WayConditions) -> None:
         """These conditions hold from now on, for connections that there are and for new ones."""
         self._conditions = conditions
         self._changed.set()
@@ -71,7 +71,7 @@ class Way:
             each.reset()
         await asyncio.gather(*(each.over.wait() for each in joined))
 
-    async def until_let(self, direction: Direction) -> Conditions:
+    async def until_let(self, direction: Direction) -> WayConditions:
         """The conditions, as soon as bytes may go that way."""
         while not self._conditions.lets(direction):
             await self._changed.wait()
@@ -237,7 +237,7 @@ class _Joined:
             if conditions.bytes_per_s is not None:
                 await asyncio.sleep(size / conditions.bytes_per_s)
 
-    def _allowed(self, conditions: Conditions, size: int, direction: Direction) -> int:
+    def _allowed(self, conditions: WayConditions, size: int, direction: Direction) -> int:
         """How much of this may go at once."""
         if conditions.reset_after is not None and direction is conditions.reset_of:
             size = min(size, max(0, conditions.reset_after - self._passed[direction]))
@@ -245,7 +245,7 @@ class _Joined:
             size = min(size, max(1, int(conditions.bytes_per_s * _SLOW_STEP_S)))
         return size
 
-    def _is_to_be_reset(self, conditions: Conditions, direction: Direction) -> bool:
+    def _is_to_be_reset(self, conditions: WayConditions, direction: Direction) -> bool:
         if conditions.reset_after is None or direction is not conditions.reset_of:
             return False
         return self._passed[direction] >= conditions.reset_after

@@ -21,7 +21,7 @@ import asyncpg
 
 from homing.demo.plan import Unworkable
 
-S = TypeVar("S", bound="Server")
+S = TypeVar("S", bound="GroundServer")
 
 HOST = "127.0.0.1"
 STARTS_WITHIN_S = 30.0
@@ -32,7 +32,7 @@ ON_LINUX = sys.platform == "linux"
 _POSTGRES_PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin")
 
 
-class Server:
+class GroundServer:
     """One process that listens on a port, and that can be ended and started again on what it had kept."""
 
     def __init__(self, command: Sequence[str], folder: Path, port: int, user: str | None) -> None:
@@ -91,7 +91,7 @@ class Server:
         return False
 
 
-class Postgres(Server):
+class Postgres(GroundServer):
     """A PostgreSQL server with one empty database."""
 
     def __init__(self, command: Sequence[str], folder: Path, port: int, user: str | None, data: Path) -> None:
@@ -239,7 +239,7 @@ def _postgres(folder: Path, data: Path, user: str | None, settings: Mapping[str,
 
 
 @asynccontextmanager
-async def own_redis() -> AsyncIterator[Server]:
+async def own_redis() -> AsyncIterator[GroundServer]:
     """A Redis for this run alone. Raises Unworkable."""
     binary = shutil.which("redis-server") or shutil.which("valkey-server")
     if binary is None:
@@ -247,12 +247,12 @@ async def own_redis() -> AsyncIterator[Server]:
     with place("homing-redis-") as folder:
         port = _free_port()
         options = ["--bind", HOST, "--port", str(port), "--save", "", "--appendonly", "no", "--dir", str(folder)]
-        async with _running(Server([binary, *options], folder, port, None), signal.SIGTERM) as server:
+        async with _running(GroundServer([binary, *options], folder, port, None), signal.SIGTERM) as server:
             yield server
 
 
 @asynccontextmanager
-async def own_bouncer(server: str, mode: str, *, connections: int = 4) -> AsyncIterator[Server]:
+async def own_bouncer(server: str, mode: str, *, connections: int = 4) -> AsyncIterator[GroundServer]:
     """A PgBouncer as it comes but for its mode (`session` or `transaction`), in front of a PostgreSQL, which is named
     as in `host=127.0.0.1 port=5432 user=postgres`.
 
@@ -274,7 +274,7 @@ async def own_bouncer(server: str, mode: str, *, connections: int = 4) -> AsyncI
         lines = "\n".join(f"{name} = {value}" for name, value in settings.items())
         ini = folder / "pgbouncer.ini"
         ini.write_text(f"[databases]\n* = {server}\n\n[pgbouncer]\n{lines}\n")
-        async with _running(Server([binary, str(ini)], folder, port, user), signal.SIGINT) as running:
+        async with _running(GroundServer([binary, str(ini)], folder, port, user), signal.SIGINT) as running:
             yield running
 
 

@@ -12,9 +12,9 @@ from homing.lab.sim.exhaustive.nouns import (
     MESSAGE,
     REPLACED,
     SPEAKING,
-    Frame,
-    State,
-    Step,
+    FrameInFlight,
+    SmallStep,
+    SmallWorld,
 )
 from homing.lab.sim.exhaustive.parts import (
     NAMES,
@@ -27,40 +27,40 @@ from homing.lab.sim.exhaustive.parts import (
 )
 
 
-def foreign_steps(state: State, at: int) -> Iterator[Step]:
+def foreign_steps(state: SmallWorld, at: int) -> Iterator[SmallStep]:
     """Everything that the gateway at this address may do in this state."""
     name, here = NAMES[at], state.instances[at]
     for start in state.starts:
         if start[0] == at:
-            yield Step(f"{name} is told to start the session", _started(state, at, start))
+            yield SmallStep(f"{name} is told to start the session", _started(state, at, start))
     if here.holds and here.line == APART:
-        yield Step(f"{name} logs in to WhatsApp", _logging_in(state, at))
+        yield SmallStep(f"{name} logs in to WhatsApp", _logging_in(state, at))
     if here.line == SPEAKING and not here.stop_acknowledged:
         stopping = here._replace(stop_acknowledged=True)
-        yield Step(f"{name} is told to stop the session, and says that it did", with_instance(state, at, stopping))
+        yield SmallStep(f"{name} is told to stop the session, and says that it did", with_instance(state, at, stopping))
     if here.stop_acknowledged and here.holds:
         gone = here._replace(epoch=0, line=APART, connection=0)
-        yield Step(f"{name} has stopped the session", with_instance(state, at, gone))
+        yield SmallStep(f"{name} has stopped the session", with_instance(state, at, gone))
     yield from _hearing(state, at)
     if here.inbox:
         yield _read(state, at)
 
 
-def _started(state: State, at: int, start: tuple[int, int]) -> State:
+def _started(state: SmallWorld, at: int, start: tuple[int, int]) -> SmallWorld:
     rest = list(state.starts)
     rest.remove(start)
     begun = state.instances[at]._replace(epoch=start[1], line=APART, stop_acknowledged=False)
     return with_instance(state, at, begun)._replace(starts=tuple(rest))
 
 
-def _logging_in(state: State, at: int) -> State:
+def _logging_in(state: SmallWorld, at: int) -> SmallWorld:
     here = state.instances[at]
     connection = next_connection(state)
     state = with_instance(state, at, here._replace(line=LOGGING_IN, connection=connection))
-    return state._replace(up=(*state.up, Frame(connection, LOGIN, speaker=(at, here.epoch))))
+    return state._replace(up=(*state.up, FrameInFlight(connection, LOGIN, speaker=(at, here.epoch))))
 
 
-def _hearing(state: State, at: int) -> Iterator[Step]:
+def _hearing(state: SmallWorld, at: int) -> Iterator[SmallStep]:
     name, here = NAMES[at], state.instances[at]
     frame = next(queued_down(state, here.connection), None)
     if frame is None:
@@ -69,27 +69,27 @@ def _hearing(state: State, at: int) -> Iterator[Step]:
     rest.remove(frame)
     state = state._replace(down=tuple(rest))
     if frame.what == LOGGED_IN:
-        yield Step(f"{name} is logged in", with_instance(state, at, here._replace(line=SPEAKING)))
+        yield SmallStep(f"{name} is logged in", with_instance(state, at, here._replace(line=SPEAKING)))
     elif frame.what == REPLACED:
         again = here._replace(line=APART, connection=0)
-        yield Step(f"{name} hears that it was replaced, and will connect again", with_instance(state, at, again))
+        yield SmallStep(f"{name} hears that it was replaced, and will connect again", with_instance(state, at, again))
     elif frame.what == ACKNOWLEDGED:
         words = f"{name} hears that WhatsApp has {message_name(frame.id)}"
         yield receipt(state, at, (frame.id[0], 0), words)
 
 
-def _read(state: State, at: int) -> Step:
+def _read(state: SmallWorld, at: int) -> SmallStep:
     name, here = NAMES[at], state.instances[at]
     request = here.inbox[0]
     said = message_name(request.id)
     state = with_instance(state, at, here._replace(inbox=here.inbox[1:]))
     if not here.holds:
         words = f"{name} reads the request for {said}, and has no such session"
-        return Step(words, answered(state, at, request.id, judge.SAFE))
+        return SmallStep(words, answered(state, at, request.id, judge.SAFE))
     if here.line != SPEAKING:
         words = f"{name} reads the request for {said}, and is not connected"
-        return Step(words, answered(state, at, request.id, judge.SAFE))
+        return SmallStep(words, answered(state, at, request.id, judge.SAFE))
     own_id = (request.id[0], state.own_ids)
-    frame = Frame(here.connection, MESSAGE, own_id, 0, (at, here.epoch))
+    frame = FrameInFlight(here.connection, MESSAGE, own_id, 0, (at, here.epoch))
     after = state._replace(up=(*state.up, frame), own_ids=state.own_ids + 1)
-    return Step(f"{name} reads the request for {said} and puts it on the wire under an id of its own", after)
+    return SmallStep(f"{name} reads the request for {said} and puts it on the wire under an id of its own", after)

@@ -12,19 +12,19 @@ from homing.lab.sim.exhaustive.nouns import (
     SPEAKING,
     UP,
     WAITING,
-    Request,
     Send,
-    State,
-    Step,
+    SmallRequest,
+    SmallStep,
+    SmallWorld,
 )
 from homing.lab.sim.exhaustive.parts import NAMES, failed, finished, message_name, with_instance, with_send
-from homing.lab.sim.exhaustive.rules import Kind
+from homing.lab.sim.exhaustive.rules import InstancesKind
 from homing.lab.sim.exhaustive.vault import Rulebook
 
 _OUTCOMES = {1: "sent", 2: "not sent", 3: "unknown"}
 
 
-def gateway_steps(state: State, book: Rulebook) -> Iterator[Step]:
+def gateway_steps(state: SmallWorld, book: Rulebook) -> Iterator[SmallStep]:
     """Everything that the gateways may do in this state."""
     yield from _grants(state, book)
     for number in range(book.setting.messages):
@@ -36,16 +36,16 @@ def gateway_steps(state: State, book: Rulebook) -> Iterator[Step]:
 # Granting
 
 
-def _grants(state: State, book: Rulebook) -> Iterator[Step]:
+def _grants(state: SmallWorld, book: Rulebook) -> Iterator[SmallStep]:
     if not state.luck.grants or not _may_grant_now(state, book):
         return
-    if book.setting.kind is Kind.OURS:
+    if book.setting.kind is InstancesKind.OURS:
         yield from _granting_ours(state, book)
     else:
         yield from _granting_foreign(state, book)
 
 
-def _may_grant_now(state: State, book: Rulebook) -> bool:
+def _may_grant_now(state: SmallWorld, book: Rulebook) -> bool:
     """After a failover the instances that live declare again what they hold, before anything is granted."""
     if not book.keeps("grace"):
         return True
@@ -53,7 +53,7 @@ def _may_grant_now(state: State, book: Rulebook) -> bool:
     return all(here.life != UP or known == state.timeline for here, known in pairs)
 
 
-def _granting_ours(state: State, book: Rulebook) -> Iterator[Step]:
+def _granting_ours(state: SmallWorld, book: Rulebook) -> Iterator[SmallStep]:
     holder = state.vault.holder
     lease = state.leases[holder[0]]
     left = lease.left if lease.boot == holder[1] else 0
@@ -65,7 +65,7 @@ def _granting_ours(state: State, book: Rulebook) -> Iterator[Step]:
             yield _granted(state._replace(vault=row), target, row.epoch)
 
 
-def _granting_foreign(state: State, book: Rulebook) -> Iterator[Step]:
+def _granting_foreign(state: SmallWorld, book: Rulebook) -> Iterator[SmallStep]:
     held_at, epoch = state.placement
     holder, target = state.instances[held_at], 1 - held_at
     exited = holder.life == DOWN
@@ -76,20 +76,20 @@ def _granting_foreign(state: State, book: Rulebook) -> Iterator[Step]:
         yield _granted(state, target, epoch + 1)
 
 
-def _granted(state: State, target: int, epoch: int) -> Step:
+def _granted(state: SmallWorld, target: int, epoch: int) -> SmallStep:
     after = state._replace(
         placement=(target, epoch),
         starts=tuple(sorted((*state.starts, (target, epoch)))),
         luck=state.luck._replace(grants=state.luck.grants - 1),
         newest=max(state.newest, epoch),
     )
-    return Step(f"a gateway grants the session to {NAMES[target]} at epoch {epoch}", after)
+    return SmallStep(f"a gateway grants the session to {NAMES[target]} at epoch {epoch}", after)
 
 
 # Driving a send
 
 
-def _driving(state: State, number: int, book: Rulebook) -> Iterator[Step]:
+def _driving(state: SmallWorld, number: int, book: Rulebook) -> Iterator[SmallStep]:
     send = state.sends[number]
     if send.doing == READY:
         yield from _next(state, number, send, book)
@@ -99,11 +99,11 @@ def _driving(state: State, number: int, book: Rulebook) -> Iterator[Step]:
         again = send._replace(doing=READY, past=(), repeated=True, place=state.placement)
         luck = state.luck._replace(gateway_deaths=state.luck.gateway_deaths - 1)
         words = f"the gateway of {message_name(send.id)} dies; the other one drives it on"
-        yield Step(words, with_send(state, number, again)._replace(luck=luck))
+        yield SmallStep(words, with_send(state, number, again)._replace(luck=luck))
 
 
-def _next(state: State, number: int, send: Send, book: Rulebook) -> Iterator[Step]:
-    chooses_id = book.setting.kind is Kind.OURS
+def _next(state: SmallWorld, number: int, send: Send, book: Rulebook) -> Iterator[SmallStep]:
+    chooses_id = book.setting.kind is InstancesKind.OURS
     if not send.past:
         yield from _first_try(state, number, send, chooses_id)
         return
@@ -117,7 +117,7 @@ def _next(state: State, number: int, send: Send, book: Rulebook) -> Iterator[Ste
     yield _finish(state, number, step)
 
 
-def _first_try(state: State, number: int, send: Send, chooses_id: bool) -> Iterator[Step]:
+def _first_try(state: SmallWorld, number: int, send: Send, chooses_id: bool) -> Iterator[SmallStep]:
     """By the route in the cache, or by that of the directory."""
     if judge.must_not_repeat((), send.repeated, chooses_id):
         yield _finish(state, number, judge.next_step((judge.CANNOT_REPEAT,), send.repeated, chooses_id, True, False))
@@ -126,7 +126,7 @@ def _first_try(state: State, number: int, send: Send, chooses_id: bool) -> Itera
         yield _handed_over(state, number, send._replace(place=place))
 
 
-def _look(state: State, number: int, send: Send, book: Rulebook) -> Iterator[Step]:
+def _look(state: SmallWorld, number: int, send: Send, book: Rulebook) -> Iterator[SmallStep]:
     """The directory is read again, corrected by what an instance shows to hold at a higher epoch, and followed."""
     placement = state.placement
     for at, instance in enumerate(state.instances):
@@ -137,14 +137,14 @@ def _look(state: State, number: int, send: Send, book: Rulebook) -> Iterator[Ste
         return
     state = state._replace(placement=placement)
     looked = send._replace(place=placement, past=(*send.past, judge.LOOKED))
-    chooses_id = book.setting.kind is Kind.OURS
+    chooses_id = book.setting.kind is InstancesKind.OURS
     claims = chooses_id or not book.keeps("no-blind-repeat")
     step = judge.next_step(looked.past, send.repeated, claims, True, not book.keeps("silence-is-ambiguous"))
     if step == judge.TRY:
         yield _try(state, number, send._replace(place=placement), claims, book)
 
 
-def _try(state: State, number: int, send: Send, chooses_id: bool, book: Rulebook) -> Step:
+def _try(state: SmallWorld, number: int, send: Send, chooses_id: bool, book: Rulebook) -> SmallStep:
     if judge.must_not_repeat(send.past, send.repeated, chooses_id):
         past = (*send.past, judge.CANNOT_REPEAT)
         return _finish(state, number, judge.next_step(past, send.repeated, chooses_id, True, False))
@@ -153,22 +153,22 @@ def _try(state: State, number: int, send: Send, chooses_id: bool, book: Rulebook
     return _handed_over(state, number, send)
 
 
-def _handed_over(state: State, number: int, send: Send) -> Step:
+def _handed_over(state: SmallWorld, number: int, send: Send) -> SmallStep:
     at, epoch = send.place
     words = f"a gateway asks {NAMES[at]} to send {message_name(send.id)} under epoch {epoch}"
     here = state.instances[at]
     if here.life == DOWN:
-        return Step(f"{words}, and is refused", failed(state, number, judge.SAFE))
+        return SmallStep(f"{words}, and is refused", failed(state, number, judge.SAFE))
     state = with_send(state, number, send._replace(doing=WAITING))
-    return Step(words, with_instance(state, at, here._replace(inbox=(*here.inbox, Request(send.id, epoch)))))
+    return SmallStep(words, with_instance(state, at, here._replace(inbox=(*here.inbox, SmallRequest(send.id, epoch)))))
 
 
-def _waiting(state: State, number: int, send: Send) -> Step:
+def _waiting(state: SmallWorld, number: int, send: Send) -> SmallStep:
     words = f"a gateway gives up waiting for {NAMES[send.place[0]]} to send {message_name(send.id)}"
-    return Step(words, failed(state, number, judge.SILENCE))
+    return SmallStep(words, failed(state, number, judge.SILENCE))
 
 
-def _finish(state: State, number: int, outcome: int) -> Step:
+def _finish(state: SmallWorld, number: int, outcome: int) -> SmallStep:
     send = state.sends[number]
     after, broken = finished(state, number, outcome)
-    return Step(f"a gateway answers for {message_name(send.id)}: {_OUTCOMES[outcome]}", after, broken)
+    return SmallStep(f"a gateway answers for {message_name(send.id)}: {_OUTCOMES[outcome]}", after, broken)

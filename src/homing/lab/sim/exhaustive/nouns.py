@@ -31,7 +31,7 @@ SENT, NOT_SENT, UNKNOWN = 1, 2, 3
 """How a send ended; 0 while it has not."""
 
 
-class Reserved(NamedTuple):
+class SmallReservation(NamedTuple):
     """A message that the vault has. Settled: acknowledged, or dropped for good."""
 
     counter: int
@@ -50,10 +50,10 @@ class Vault(NamedTuple):
     epoch: int
     holder: Boot
     last_counter: int
-    reserved: tuple[Reserved, ...]
+    reserved: tuple[SmallReservation, ...]
 
 
-class Lease(NamedTuple):
+class SmallLease(NamedTuple):
     """The newest boot of an instance that the store has heard of, and the ticks that are left to it."""
 
     boot: int
@@ -75,14 +75,14 @@ class Own(NamedTuple):
     waiting: bool
 
 
-class Request(NamedTuple):
+class SmallRequest(NamedTuple):
     """A gateway's request to send, as it lies before the instance."""
 
     id: MessageId
     epoch: int
 
 
-class Instance(NamedTuple):
+class SmallInstance(NamedTuple):
     """One instance. `asked` ticks ago it asked for the last renewal that succeeded; at the limit it may not act.
 
     `last_counter` is the highest that it was given under its grant. It counts where the store may forget it.
@@ -96,7 +96,7 @@ class Instance(NamedTuple):
     line: int = APART
     connection: int = 0
     own: tuple[Own, ...] = ()
-    inbox: tuple[Request, ...] = ()
+    inbox: tuple[SmallRequest, ...] = ()
     stop_acknowledged: bool = False
     last_counter: int = 0
 
@@ -105,7 +105,7 @@ class Instance(NamedTuple):
         return self.epoch > 0
 
 
-class Frame(NamedTuple):
+class FrameInFlight(NamedTuple):
     """Something on its way to WhatsApp over a connection, or back. What travels over one arrives in order."""
 
     connection: int
@@ -115,7 +115,7 @@ class Frame(NamedTuple):
     speaker: Place = (-1, 0)
 
 
-class WhatsApp(NamedTuple):
+class SmallWhatsApp(NamedTuple):
     """Which connection counts, the newest epoch that spoke, what reached people with its counter, what was refused."""
 
     live: int
@@ -159,7 +159,7 @@ class Replica(NamedTuple):
     placement: Place
 
 
-class State(NamedTuple):
+class SmallWorld(NamedTuple):
     """Everything. `starts` are requests to open the session, on their way.
 
     Nobody in the world knows `speakers` (who spoke under each epoch) and `newest` (the highest epoch ever granted):
@@ -167,12 +167,12 @@ class State(NamedTuple):
     """
 
     vault: Vault
-    leases: tuple[Lease, Lease]
+    leases: tuple[SmallLease, SmallLease]
     placement: Place
-    instances: tuple[Instance, Instance]
-    whatsapp: WhatsApp
-    up: tuple[Frame, ...]
-    down: tuple[Frame, ...]
+    instances: tuple[SmallInstance, SmallInstance]
+    whatsapp: SmallWhatsApp
+    up: tuple[FrameInFlight, ...]
+    down: tuple[FrameInFlight, ...]
     starts: tuple[Place, ...]
     sends: tuple[Send, Send]
     luck: Luck
@@ -184,9 +184,9 @@ class State(NamedTuple):
     replica: Replica | None = None
 
 
-class Step(NamedTuple):
+class SmallStep(NamedTuple):
     """One thing that may happen, in words, and the world after it; or what must never be, and now is."""
 
     words: str
-    after: State
+    after: SmallWorld
     broken: str | None = None

@@ -11,12 +11,12 @@ from homing.lab.sim.exhaustive.nouns import (
     SENT,
     UNKNOWN,
     WAITING,
-    Frame,
-    Instance,
+    FrameInFlight,
     MessageId,
     Send,
-    State,
-    Step,
+    SmallInstance,
+    SmallStep,
+    SmallWorld,
 )
 from homing.lab.sim.exhaustive.vault import Rulebook
 
@@ -28,40 +28,40 @@ def message_name(message: MessageId) -> str:
     return f"message {number + 1}" + (f" (id {variant + 1})" if variant else "")
 
 
-def with_instance(state: State, at: int, here: Instance) -> State:
+def with_instance(state: SmallWorld, at: int, here: SmallInstance) -> SmallWorld:
     return state._replace(instances=(here, state.instances[1]) if at == 0 else (state.instances[0], here))
 
 
-def with_send(state: State, number: int, send: Send) -> State:
+def with_send(state: SmallWorld, number: int, send: Send) -> SmallWorld:
     return state._replace(sends=(send, state.sends[1]) if number == 0 else (state.sends[0], send))
 
 
-def waits_for(state: State, at: int, message: MessageId) -> bool:
+def waits_for(state: SmallWorld, at: int, message: MessageId) -> bool:
     """Whether a gateway waits for this instance to send the message."""
     send = state.sends[message[0]]
     return send.doing == WAITING and send.place[0] == at and send.id == message
 
 
-def answered(state: State, at: int, message: MessageId, code: int) -> State:
+def answered(state: SmallWorld, at: int, message: MessageId, code: int) -> SmallWorld:
     """The instance says why it does not send; who waits there hears it."""
     return failed(state, message[0], code) if waits_for(state, at, message) else state
 
 
-def failed(state: State, number: int, code: int) -> State:
+def failed(state: SmallWorld, number: int, code: int) -> SmallWorld:
     """One more attempt of a send failed. In which order they did makes no difference to what comes next."""
     send = state.sends[number]
     return with_send(state, number, send._replace(doing=READY, past=tuple(sorted((*send.past, code)))))
 
 
-def receipt(state: State, at: int, message: MessageId, words: str) -> Step:
+def receipt(state: SmallWorld, at: int, message: MessageId, words: str) -> SmallStep:
     """The instance says that WhatsApp has the message; who waits there answers its caller."""
     if not waits_for(state, at, message):
-        return Step(words, state)
+        return SmallStep(words, state)
     after, broken = finished(state, message[0], SENT)
-    return Step(f"{words}; a gateway answers: sent", after, broken)
+    return SmallStep(f"{words}; a gateway answers: sent", after, broken)
 
 
-def finished(state: State, number: int, outcome: int) -> tuple[State, str | None]:
+def finished(state: SmallWorld, number: int, outcome: int) -> tuple[SmallWorld, str | None]:
     """The send has its outcome; and what is wrong with that, seen from outside."""
     arrived = any(known[0] == number for known, _ in state.whatsapp.delivered)
     broken = None
@@ -74,7 +74,7 @@ def finished(state: State, number: int, outcome: int) -> tuple[State, str | None
     return with_send(state, number, done), broken
 
 
-def next_connection(state: State) -> int:
+def next_connection(state: SmallWorld) -> int:
     """A number that no connection has that still matters."""
     used = {state.whatsapp.live, *(instance.connection for instance in state.instances)}
     used.update(frame.connection for frame in state.up)
@@ -82,7 +82,7 @@ def next_connection(state: State) -> int:
     return max(used) + 1
 
 
-def queued_down(state: State, connection: int) -> Iterator[Frame]:
+def queued_down(state: SmallWorld, connection: int) -> Iterator[FrameInFlight]:
     """The oldest word on its way back over this connection; the next too while the vault cannot hear of a refusal."""
     for frame in state.down:
         if frame.connection == connection != 0:
@@ -91,7 +91,7 @@ def queued_down(state: State, connection: int) -> Iterator[Frame]:
                 return
 
 
-def canonical(state: State, book: Rulebook) -> State:
+def canonical(state: SmallWorld, book: Rulebook) -> SmallWorld:
     """The same state without what can have no effect any more, its connections numbered anew."""
     one, other = state.instances
     live = state.whatsapp.live
@@ -120,10 +120,10 @@ def canonical(state: State, book: Rulebook) -> State:
     )
 
 
-def _heard(up: tuple[Frame, ...], live: int) -> tuple[Frame, ...]:
+def _heard(up: tuple[FrameInFlight, ...], live: int) -> tuple[FrameInFlight, ...]:
     """Frames over a connection that was replaced, and does not log in again, go nowhere."""
     counting = {live}
-    heard = list[Frame]()
+    heard = list[FrameInFlight]()
     for frame in up:
         if frame.what == LOGIN:
             counting.add(frame.connection)

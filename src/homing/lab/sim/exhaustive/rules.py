@@ -6,7 +6,7 @@ from enum import StrEnum
 from homing.lab.sim.exhaustive.nouns import Luck
 
 
-class Kind(StrEnum):
+class InstancesKind(StrEnum):
     """Which instances there are."""
 
     OURS = "ours"
@@ -25,7 +25,7 @@ class Setting:
 
     name: str
     says: str
-    kind: Kind
+    kind: InstancesKind
     luck: Luck
     messages: int = 2
     attempts: int = 2
@@ -39,53 +39,53 @@ _CALM = Luck(grants=0, crashes=0, freezes=0, breaks=0, gateway_deaths=0, refusal
 OURS = Setting(
     "ours",
     "two of our instances, no trust in any clock; a move and a crash",
-    Kind.OURS,
+    InstancesKind.OURS,
     _CALM._replace(grants=1, crashes=1),
 )
 WIDE = Setting(
     "wide",
     "the same with two moves, a crash and the death of a gateway: hours",
-    Kind.OURS,
+    InstancesKind.OURS,
     _CALM._replace(grants=2, crashes=1, gateway_deaths=1),
     usual=False,
 )
 GATEWAYS = Setting(
     "gateways",
     "two of our instances, a move, and a gateway that dies while it drives a send",
-    Kind.OURS,
+    InstancesKind.OURS,
     _CALM._replace(grants=1, gateway_deaths=1),
 )
 MOVES = Setting(
     "moves",
     "two of our instances, one message, two moves and a crash",
-    Kind.OURS,
+    InstancesKind.OURS,
     _CALM._replace(grants=2, crashes=1),
     messages=1,
 )
 WIRES = Setting(
     "wires",
     "two of our instances, a move, and a connection to WhatsApp that breaks",
-    Kind.OURS,
+    InstancesKind.OURS,
     _CALM._replace(grants=1, breaks=1),
 )
 REFUSALS = Setting(
     "refusals",
     "two of our instances, a move, a crash, and a message that WhatsApp refuses at first",
-    Kind.OURS,
+    InstancesKind.OURS,
     _CALM._replace(grants=1, crashes=1, refusals=1),
     messages=1,
 )
 REPEATS = Setting(
     "repeats",
     "two of our instances, one message, a move, a crash, and a request to start that comes twice",
-    Kind.OURS,
+    InstancesKind.OURS,
     _CALM._replace(grants=1, crashes=1, repeats=1),
     messages=1,
 )
 CLOCKS = Setting(
     "clocks",
     "two of our instances with their leases; a freeze and a move",
-    Kind.OURS,
+    InstancesKind.OURS,
     _CALM._replace(grants=1, freezes=1),
     messages=1,
     clocks=True,
@@ -93,20 +93,20 @@ CLOCKS = Setting(
 FAILOVER = Setting(
     "failover",
     "two of our instances, one message, two moves, and a database that loses its newest commits",
-    Kind.OURS,
+    InstancesKind.OURS,
     _CALM._replace(grants=2, failovers=1),
     messages=1,
 )
 FAILOVER_TWO = Setting(
     "failover-two",
     "two of our instances, two messages, and a database that loses its newest commits",
-    Kind.OURS,
+    InstancesKind.OURS,
     _CALM._replace(grants=0, failovers=1),
 )
 FOREIGN = Setting(
     "foreign",
     "two gateways that know no vault, choose their own ids and reconnect whatever happens",
-    Kind.FOREIGN,
+    InstancesKind.FOREIGN,
     _CALM._replace(grants=1, crashes=1, freezes=1, breaks=1, gateway_deaths=1),
 )
 ALL = (OURS, WIDE, GATEWAYS, MOVES, WIRES, REFUSALS, REPEATS, CLOCKS, FAILOVER, FAILOVER_TWO, FOREIGN)

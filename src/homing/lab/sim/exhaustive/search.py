@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 
-from homing.lab.sim.exhaustive.nouns import State
+from homing.lab.sim.exhaustive.nouns import SmallWorld
 from homing.lab.sim.exhaustive.parts import canonical
 from homing.lab.sim.exhaustive.vault import Rulebook
 from homing.lab.sim.exhaustive.world import beginning, steps
@@ -67,8 +67,10 @@ class Search:
                 self._told(depth, len(self._parents))
         return self._searched(depth, began_s, complete=not level)
 
-    def _next_level(self, level: list[tuple[int, State]]) -> tuple[list[tuple[int, State]], Counterexample | None]:
-        following: list[tuple[int, State]] = []
+    def _next_level(
+        self, level: list[tuple[int, SmallWorld]]
+    ) -> tuple[list[tuple[int, SmallWorld]], Counterexample | None]:
+        following: list[tuple[int, SmallWorld]] = []
         for number, state in level:
             for choice, step in enumerate(steps(state, self._book)):
                 self._transitions += 1

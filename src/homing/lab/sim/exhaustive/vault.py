@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from homing.lab.sim.exhaustive import judgments as judge
-from homing.lab.sim.exhaustive.nouns import Boot, MessageId, Own, Reserved, Vault
+from homing.lab.sim.exhaustive.nouns import Boot, MessageId, Own, SmallReservation, Vault
 from homing.lab.sim.exhaustive.rules import Setting
 
 
@@ -57,7 +57,7 @@ def unfinished(vault: Vault) -> tuple[Own, ...]:
 
 def reserved(
     vault: Vault, epoch: int, by: Boot, message: MessageId, past: int, book: Rulebook
-) -> tuple[Vault, Reserved] | None:
+) -> tuple[Vault, SmallReservation] | None:
     """The row with the message in it, and its reservation, past every counter that its holder was given before.
 
     None if the grant is over.
@@ -69,7 +69,7 @@ def reserved(
         return vault, known
     others = tuple(each for each in vault.reserved if each is not known)
     last = max(vault.last_counter, past if book.keeps("counters-of-holder") else 0)
-    fresh = Reserved(last + 1, message)
+    fresh = SmallReservation(last + 1, message)
     return vault._replace(last_counter=fresh.counter, reserved=(*others, fresh)), fresh
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from homing.lab.sim.trial.judging.history import History
+from homing.lab.sim.trial.judging.history import OutsideHistory
 from homing.lab.sim.trial.scenario import Scenario
-from homing.lab.sim.trial.world.network import Network, Request
+from homing.lab.sim.trial.world.network import SimulatedNetwork, SimulatedRequest
 from homing.model.sends.faults import Fault
 
 PLACE = "client"
@@ -33,7 +33,7 @@ class Clients:
     """All chats. Texts are unlike, so that the ledger tells them apart."""
 
     def __init__(
-        self, scenario: Scenario, network: Network, history: History, chance: random.Random, token: str
+        self, scenario: Scenario, network: SimulatedNetwork, history: OutsideHistory, chance: random.Random, token: str
     ) -> None:
         self._scenario, self._network, self._history = scenario, network, history
         self._chance, self._token = chance, token
@@ -81,12 +81,12 @@ class Clients:
         while True:
             yield self._chance.choice(names)
 
-    def _request(self, chat: Chat, text: str, key: str | None) -> Request:
+    def _request(self, chat: Chat, text: str, key: str | None) -> SimulatedRequest:
         body = {"workspace_id": 1, "account_uuid": chat.account, "phone": chat.phone, "message": text}
         headers = {"authorization": f"Bearer {self._token}"}
         if key is not None:
             headers["idempotency-key"] = key
-        return Request("POST", "/api/v1/messages/send", headers, msgspec.json.encode(body))
+        return SimulatedRequest("POST", "/api/v1/messages/send", headers, msgspec.json.encode(body))
 
 
 def _gist(said: Mapping[str, Any]) -> dict[str, Any]:

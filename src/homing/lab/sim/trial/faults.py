@@ -9,7 +9,7 @@ from typing import Any, Self
 from homing.lab.sim.trial.scenario import Scenario
 
 
-class Kind(StrEnum):
+class MisfortuneKind(StrEnum):
     """What can go wrong."""
 
     INSTANCE_DIES = "instance dies"
@@ -33,14 +33,14 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class Misfortune:
     """One thing that goes wrong at `at_s`, to `where` (and `other`), and is over `for_s` later.
 
     `amount` is how much, where that means something: a chance, a delay, a jump.
     """
 
     at_s: float
-    kind: Kind
+    kind: MisfortuneKind
     where: str = ""
     other: str = ""
     for_s: float = 0.0
@@ -51,7 +51,7 @@ class Fault:
 
     @classmethod
     def of(cls, told: dict[str, Any]) -> Self:
-        return cls(**{**told, "kind": Kind(told["kind"])})
+        return cls(**{**told, "kind": MisfortuneKind(told["kind"])})
 
     def __str__(self) -> str:
         places = " and ".join(place for place in (self.where, self.other) if place)
@@ -60,80 +60,85 @@ class Fault:
         return f"{self.kind.value}{amount}: {places}{lasting}"
 
 
-def plan(scenario: Scenario, seed: int) -> tuple[Fault, ...]:
+def plan(scenario: Scenario, seed: int) -> tuple[Misfortune, ...]:
     """What this seed brings, in order of time."""
     chance = random.Random(f"faults {seed}")  # noqa: S311 - to be repeatable
     many = chance.randint(scenario.faults_min, scenario.faults_max)
     kinds = list(scenario.kinds)
     drawn = chance.choices(kinds, [scenario.kinds[kind] for kind in kinds], k=many)
-    faults = [_fault(Kind(kind), scenario, chance) for kind in drawn]
+    faults = [_fault(MisfortuneKind(kind), scenario, chance) for kind in drawn]
     return tuple(sorted(faults, key=lambda fault: fault.at_s))
 
 
-def _fault(kind: Kind, scenario: Scenario, chance: random.Random) -> Fault:
+def _fault(kind: MisfortuneKind, scenario: Scenario, chance: random.Random) -> Misfortune:
     at_s = round(chance.uniform(scenario.calm_until_s, scenario.faults_until_s - 1.0), 3)
     for_s = round(min(_lasts_s(kind, chance), scenario.faults_until_s - at_s), 3)
     where, other = _places(kind, scenario, chance)
-    return Fault(at_s, kind, where, other, for_s, _amount(kind, chance))
+    return Misfortune(at_s, kind, where, other, for_s, _amount(kind, chance))
 
 
-def _lasts_s(kind: Kind, chance: random.Random) -> float:
+def _lasts_s(kind: MisfortuneKind, chance: random.Random) -> float:
     match kind:
-        case Kind.INSTANCE_DIES | Kind.INSTANCES_DIE:
+        case MisfortuneKind.INSTANCE_DIES | MisfortuneKind.INSTANCES_DIE:
             return chance.choice((0.3, 2.0, 5.0, 10.0, 1e9)) * chance.uniform(0.7, 1.3)
-        case Kind.GATEWAY_DIES:
+        case MisfortuneKind.GATEWAY_DIES:
             return chance.choice((0.3, 2.0, 8.0)) * chance.uniform(0.7, 1.3)
-        case Kind.INSTANCE_FREEZES | Kind.GATEWAY_FREEZES | Kind.CUT:
+        case MisfortuneKind.INSTANCE_FREEZES | MisfortuneKind.GATEWAY_FREEZES | MisfortuneKind.CUT:
             return chance.choice((0.2, 1.0, 3.0, 7.0, 12.0)) * chance.uniform(0.7, 1.3)
-        case Kind.STORE_FAILS_OVER:
+        case MisfortuneKind.STORE_FAILS_OVER:
             return chance.uniform(0.1, 2.0)
-        case Kind.WHATSAPP_CUTS | Kind.CLOCK_JUMPS | Kind.STRANGER | Kind.OPERATOR_MOVES:
+        case (
+            MisfortuneKind.WHATSAPP_CUTS
+            | MisfortuneKind.CLOCK_JUMPS
+            | MisfortuneKind.STRANGER
+            | MisfortuneKind.OPERATOR_MOVES
+        ):
             return 0.0
         case _:
             return chance.uniform(0.3, 8.0)
 
 
-def _places(kind: Kind, scenario: Scenario, chance: random.Random) -> tuple[str, str]:
+def _places(kind: MisfortuneKind, scenario: Scenario, chance: random.Random) -> tuple[str, str]:
     instance, gateway = chance.choice(scenario.instance_urls), chance.choice(scenario.gateway_names)
     match kind:
-        case Kind.INSTANCE_DIES | Kind.INSTANCE_FREEZES:
+        case MisfortuneKind.INSTANCE_DIES | MisfortuneKind.INSTANCE_FREEZES:
             return instance, ""
-        case Kind.INSTANCES_DIE:
+        case MisfortuneKind.INSTANCES_DIE:
             number = chance.randint(2, len(scenario.instance_urls))
             return " ".join(sorted(chance.sample(scenario.instance_urls, number))), ""
-        case Kind.GATEWAY_DIES | Kind.GATEWAY_FREEZES:
+        case MisfortuneKind.GATEWAY_DIES | MisfortuneKind.GATEWAY_FREEZES:
             return gateway, ""
-        case Kind.CUT | Kind.SLOW:
+        case MisfortuneKind.CUT | MisfortuneKind.SLOW:
             pairs = ((gateway, instance), (gateway, "store"), (instance, "store"), (instance, "whatsapp"))
             return chance.choice(pairs)
-        case Kind.UPSETS:
+        case MisfortuneKind.UPSETS:
             return chance.choice(((gateway, instance), ("client", gateway)))
-        case Kind.CLOCK_JUMPS:
+        case MisfortuneKind.CLOCK_JUMPS:
             return chance.choice((instance, gateway)), ""
-        case Kind.WHATSAPP_CUTS | Kind.STRANGER | Kind.OPERATOR_MOVES:
+        case MisfortuneKind.WHATSAPP_CUTS | MisfortuneKind.STRANGER | MisfortuneKind.OPERATOR_MOVES:
             return chance.choice(scenario.session_ids), ""
         case _:
             return "", ""
 
 
-def _amount(kind: Kind, chance: random.Random) -> float:
+def _amount(kind: MisfortuneKind, chance: random.Random) -> float:
     match kind:
-        case Kind.SLOW:
+        case MisfortuneKind.SLOW:
             return round(chance.choice((0.05, 0.3, 1.5)), 3)
-        case Kind.UPSETS | Kind.STORE_FORGETS:
+        case MisfortuneKind.UPSETS | MisfortuneKind.STORE_FORGETS:
             return round(chance.choice((0.05, 0.2, 0.5)), 3)
-        case Kind.STORE_SLOW:
+        case MisfortuneKind.STORE_SLOW:
             return round(chance.choice((0.05, 0.3)), 3)
-        case Kind.STORE_FAILS_OVER:
+        case MisfortuneKind.STORE_FAILS_OVER:
             return round(chance.uniform(0.05, 1.0), 3)
-        case Kind.WHATSAPP_SLOW:
+        case MisfortuneKind.WHATSAPP_SLOW:
             return round(chance.choice((0.5, 2.0)), 3)
-        case Kind.CLOCK_JUMPS:
+        case MisfortuneKind.CLOCK_JUMPS:
             return float(chance.choice((-600.0, -5.0, 5.0, 600.0)))
         case _:
             return 0.0
 
 
-def over_by_s(faults: Sequence[Fault]) -> float:
+def over_by_s(faults: Sequence[Misfortune]) -> float:
     """When the last one is over."""
     return max((fault.at_s + fault.for_s for fault in faults), default=0.0)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from homing.lab.sim.trial.faults import Fault
+from homing.lab.sim.trial.faults import Misfortune
 from homing.lab.sim.trial.scenario import SCENARIOS, Scenario
 
 
@@ -19,7 +19,7 @@ class KeptRun:
 
     scenario: Scenario
     seed: int
-    faults: tuple[Fault, ...]
+    faults: tuple[Misfortune, ...]
     was_wrong: str = ""
 
     @classmethod
@@ -27,7 +27,7 @@ class KeptRun:
         """Raises NotARun."""
         try:
             told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            faults = tuple(Fault.of(fault) for fault in told["faults"])
+            faults = tuple(Misfortune.of(fault) for fault in told["faults"])
             return cls(SCENARIOS[told["scenario"]], int(told["seed"]), faults, str(told.get("was_wrong", "")))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise NotARun(f"{path} holds no run that can be played: {type(error).__name__}: {error}") from error

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from itertools import islice
 
-from homing.lab.sim.trial.judging.report import Report, Verdict, judged
+from homing.lab.sim.trial.judging.report import RunsReport, RunVerdict, judged
 from homing.lab.sim.trial.scenario import SCENARIOS, Scenario
 from homing.lab.sim.trial.trial import run
 from homing.world import die_with
@@ -19,10 +19,10 @@ AT_ONCE = 4
 
 
 def run_seeds(
-    scenario: Scenario, seeds: Sequence[int], *, processes: int | None = None, told: Callable[[Report], None]
-) -> Report:
+    scenario: Scenario, seeds: Sequence[int], *, processes: int | None = None, told: Callable[[RunsReport], None]
+) -> RunsReport:
     """Play all seeds; `told` sees the report grow. An interruption leaves the report as far as it came."""
-    report = Report(scenario.name, len(seeds))
+    report = RunsReport(scenario.name, len(seeds))
     began_s = time.monotonic()
     number = processes if processes is not None else len(os.sched_getaffinity(0))
     verdicts = (
@@ -38,22 +38,22 @@ def run_seeds(
     return report
 
 
-def play(scenario: Scenario, seed: int) -> Verdict:
+def play(scenario: Scenario, seed: int) -> RunVerdict:
     """One run, judged."""
     return judged(run(scenario, seed))
 
 
-def _one_by_one(scenario: Scenario, seeds: Sequence[int]) -> Iterator[list[Verdict]]:
+def _one_by_one(scenario: Scenario, seeds: Sequence[int]) -> Iterator[list[RunVerdict]]:
     for seed in seeds:
         yield [play(scenario, seed)]
 
 
-def _spread(scenario: Scenario, seeds: Sequence[int], processes: int) -> Iterator[list[Verdict]]:
+def _spread(scenario: Scenario, seeds: Sequence[int], processes: int) -> Iterator[list[RunVerdict]]:
     # Fresh processes: nothing of this one, least of all its threads, is to be copied into a run.
     fresh = multiprocessing.get_context("spawn")
     left = iter([list(seeds[first : first + AT_ONCE]) for first in range(0, len(seeds), AT_ONCE)])
     with ProcessPoolExecutor(processes, fresh, initializer=_begin, initargs=(os.getpid(),)) as pool:
-        working: set[Future[list[Verdict]]] = {
+        working: set[Future[list[RunVerdict]]] = {
             pool.submit(_play_some, scenario.name, some) for some in islice(left, 2 * processes)
         }
         try:
@@ -71,5 +71,5 @@ def _begin(parent: int) -> None:
     gc.freeze()  # nothing of what was imported goes away: between two runs it need not be looked through
 
 
-def _play_some(scenario: str, seeds: list[int]) -> list[Verdict]:
+def _play_some(scenario: str, seeds: list[int]) -> list[RunVerdict]:
     return [play(SCENARIOS[scenario], seed) for seed in seeds]

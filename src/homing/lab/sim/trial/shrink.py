@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from homing.lab.sim.trial.faults import Fault
-from homing.lab.sim.trial.judging.report import Verdict, judged
+from homing.lab.sim.trial.faults import Misfortune
+from homing.lab.sim.trial.judging.report import RunVerdict, judged
 from homing.lab.sim.trial.scenario import Scenario
 from homing.lab.sim.trial.trial import run
 
@@ -12,8 +12,8 @@ TRIES = 60
 
 
 def shrunk(
-    scenario: Scenario, seed: int, faults: Sequence[Fault], checker: str, *, told: Callable[[int, int], None]
-) -> tuple[Fault, ...]:
+    scenario: Scenario, seed: int, faults: Sequence[Misfortune], checker: str, *, told: Callable[[int, int], None]
+) -> tuple[Misfortune, ...]:
     """Fewest faults found with which this checker still complains. `told` hears of tries and faults left."""
     best, tries = tuple(faults), 0
     improved = True
@@ -30,11 +30,11 @@ def shrunk(
     return best
 
 
-def _complaints(verdict: Verdict) -> set[str]:
+def _complaints(verdict: RunVerdict) -> set[str]:
     return {violation.checker for violation in verdict.violations}
 
 
-def _smaller(faults: tuple[Fault, ...]) -> Iterator[tuple[Fault, ...]]:
+def _smaller(faults: tuple[Misfortune, ...]) -> Iterator[tuple[Misfortune, ...]]:
     """Half of them, all but one, the same but one of them shorter."""
     half = len(faults) // 2
     if half > 1:

@@ -12,18 +12,18 @@ from typing import Any
 from homing.config import Settings
 from homing.lab.sim.loop import VirtualLoop
 from homing.lab.sim.trial.clients import Chat, Clients
-from homing.lab.sim.trial.faults import Fault, plan
+from homing.lab.sim.trial.faults import Misfortune, plan
 from homing.lab.sim.trial.judging.diary import UNHEARD, Diary, written_to
-from homing.lab.sim.trial.judging.history import Happened, History, fingerprint
+from homing.lab.sim.trial.judging.history import Happened, OutsideHistory, fingerprint
 from homing.lab.sim.trial.judging.observing import observe
 from homing.lab.sim.trial.scenario import Scenario
 from homing.lab.sim.trial.weather import Weather
 from homing.lab.sim.trial.world import template as templates
 from homing.lab.sim.trial.world.gateways import SimulatedGateway
 from homing.lab.sim.trial.world.instances import API_KEY, HMAC_SECRET, Around, SimulatedInstance
-from homing.lab.sim.trial.world.network import Network
+from homing.lab.sim.trial.world.network import SimulatedNetwork
 from homing.lab.sim.trial.world.stores import Store
-from homing.lab.sim.trial.world.whatsapp import WhatsApp
+from homing.lab.sim.trial.world.whatsapp import SimulatedExchange
 from homing.lab.sim.world import VirtualClock
 from homing.model.fleet import InstanceUrl
 from simulated_whatsapp.core import Rules
@@ -38,7 +38,7 @@ class Run:
 
     scenario: Scenario
     seed: int
-    faults: tuple[Fault, ...]
+    faults: tuple[Misfortune, ...]
     events: list[Happened]
     trace: str
     virtual_s: float
@@ -49,14 +49,14 @@ class Run:
     broke: str | None = None
 
 
-def run(scenario: Scenario, seed: int, faults: Sequence[Fault] | None = None, *, keep_lines: bool = False) -> Run:
+def run(scenario: Scenario, seed: int, faults: Sequence[Misfortune] | None = None, *, keep_lines: bool = False) -> Run:
     """Play the scenario. Without `faults` the seed chooses them; `keep_lines` is for a timeline."""
     template = templates.template(scenario)
     began_s = time.perf_counter()
     loop = VirtualLoop(seed, limit_s=scenario.ends_s + 600.0, limit_steps=LIMIT_STEPS)
     diary = Diary(loop.time, keep=keep_lines)
     loop.set_exception_handler(lambda _, told: diary.note(UNHEARD, reason=told["message"], error=told.get("exception")))
-    history = History(loop.time)
+    history = OutsideHistory(loop.time)
     chosen = tuple(faults) if faults is not None else plan(scenario, seed)
     broke: str | None = None
     # Whatever a dead process left behind must not be tidied up before the end.
@@ -120,16 +120,18 @@ class World:
     """Everything that there is in one run."""
 
     def __init__(
-        self, scenario: Scenario, seed: int, loop: VirtualLoop, history: History, template: templates.Template
+        self, scenario: Scenario, seed: int, loop: VirtualLoop, history: OutsideHistory, template: templates.Template
     ) -> None:
         self._scenario, self._loop, self._history, self._template = scenario, loop, history, template
         self._seed = seed
         self.counted: dict[str, int] = {}
-        self._network = Network(loop, _chance(seed, "network"), lambda upset: self._count(f"request {upset.value}"))
+        self._network = SimulatedNetwork(
+            loop, _chance(seed, "network"), lambda upset: self._count(f"request {upset.value}")
+        )
         self.store = Store(self._network, _chance(seed, "store"), VirtualClock(loop=loop).now)
         self.store.fill(template.database)
         rules = Rules(drop_repeats=scenario.drop_repeats)
-        self._whatsapp = WhatsApp(self._network, history, templates.device_draws(), rules)
+        self._whatsapp = SimulatedExchange(self._network, history, templates.device_draws(), rules)
         templates.linked(self._whatsapp.judge, scenario)
         settings = settings_for(scenario)
         self._gateways = {
@@ -150,7 +152,7 @@ class World:
             for url in scenario.instance_urls
         }
 
-    async def play(self, faults: tuple[Fault, ...]) -> None:
+    async def play(self, faults: tuple[Misfortune, ...]) -> None:
         """From the first boot to the last look."""
         scenario, loop = self._scenario, self._loop
         for gateway in self._gateways.values():

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Mapping
 
-from homing.lab.sim.trial.faults import Fault, Kind
-from homing.lab.sim.trial.judging.history import History
+from homing.lab.sim.trial.faults import Misfortune, MisfortuneKind
+from homing.lab.sim.trial.judging.history import OutsideHistory
 from homing.lab.sim.trial.world.gateways import SimulatedGateway
 from homing.lab.sim.trial.world.instances import SimulatedInstance
-from homing.lab.sim.trial.world.network import Network, Upset
+from homing.lab.sim.trial.world.network import NetworkUpset, SimulatedNetwork
 from homing.lab.sim.trial.world.processes import Process
 from homing.lab.sim.trial.world.stores import Store
-from homing.lab.sim.trial.world.whatsapp import WhatsApp
+from homing.lab.sim.trial.world.whatsapp import SimulatedExchange
 from simulated_whatsapp.core import Rules
 
 Heal = Callable[[], None]
@@ -21,26 +21,26 @@ class Weather:
 
     def __init__(
         self,
-        network: Network,
+        network: SimulatedNetwork,
         store: Store,
-        whatsapp: WhatsApp,
+        whatsapp: SimulatedExchange,
         instances: Mapping[str, SimulatedInstance],
         gateways: Mapping[str, SimulatedGateway],
-        history: History,
+        history: OutsideHistory,
         operator: Callable[[str], None],
     ) -> None:
         self._network, self._store, self._whatsapp = network, store, whatsapp
         self._instances, self._gateways, self._history = instances, gateways, history
         self._operator = operator
 
-    def forecast(self, faults: tuple[Fault, ...]) -> None:
+    def forecast(self, faults: tuple[Misfortune, ...]) -> None:
         """Let them come, each at its time."""
         for fault in faults:
-            if fault.kind is Kind.STORE_FAILS_OVER:
+            if fault.kind is MisfortuneKind.STORE_FAILS_OVER:
                 self._network.later(max(0.0, fault.at_s - fault.amount), self._store.standby_catches_up)
             self._network.later(fault.at_s, lambda fault=fault: self._strike(fault))  # type: ignore[misc]
 
-    def _strike(self, fault: Fault) -> None:
+    def _strike(self, fault: Misfortune) -> None:
         told = {"kind": fault.kind.value, "where": fault.where, "other": fault.other}
         self._history.add("fault", **told, amount=fault.amount)
         heal = self._begun(fault)
@@ -53,26 +53,36 @@ class Weather:
 
         self._network.later(fault.for_s, healed)
 
-    def _begun(self, fault: Fault) -> Heal | None:
+    def _begun(self, fault: Misfortune) -> Heal | None:
         match fault.kind:
-            case Kind.INSTANCE_DIES | Kind.INSTANCES_DIE:
+            case MisfortuneKind.INSTANCE_DIES | MisfortuneKind.INSTANCES_DIE:
                 return self._killed([self._instances[url] for url in fault.where.split()])
-            case Kind.GATEWAY_DIES:
+            case MisfortuneKind.GATEWAY_DIES:
                 return self._killed([self._gateways[fault.where]])
-            case Kind.INSTANCE_FREEZES:
+            case MisfortuneKind.INSTANCE_FREEZES:
                 return _frozen(self._instances[fault.where].process)
-            case Kind.GATEWAY_FREEZES:
+            case MisfortuneKind.GATEWAY_FREEZES:
                 return _frozen(self._gateways[fault.where].process)
-            case Kind.CUT | Kind.SLOW | Kind.UPSETS:
+            case MisfortuneKind.CUT | MisfortuneKind.SLOW | MisfortuneKind.UPSETS:
                 return self._between(fault)
-            case Kind.STORE_AWAY | Kind.STORE_FORGETS | Kind.STORE_SLOW | Kind.STORE_FAILS_OVER:
+            case (
+                MisfortuneKind.STORE_AWAY
+                | MisfortuneKind.STORE_FORGETS
+                | MisfortuneKind.STORE_SLOW
+                | MisfortuneKind.STORE_FAILS_OVER
+            ):
                 return self._of_store(fault)
-            case Kind.WHATSAPP_AWAY | Kind.WHATSAPP_CUTS | Kind.WHATSAPP_SLOW | Kind.STRANGER:
+            case (
+                MisfortuneKind.WHATSAPP_AWAY
+                | MisfortuneKind.WHATSAPP_CUTS
+                | MisfortuneKind.WHATSAPP_SLOW
+                | MisfortuneKind.STRANGER
+            ):
                 return self._of_whatsapp(fault)
-            case Kind.CLOCK_JUMPS:
+            case MisfortuneKind.CLOCK_JUMPS:
                 at = self._instances.get(fault.where) or self._gateways[fault.where]
                 at.clock.jump(fault.amount)
-            case Kind.OPERATOR_MOVES:
+            case MisfortuneKind.OPERATOR_MOVES:
                 self._operator(fault.where)
         return None
 
@@ -89,59 +99,59 @@ class Weather:
 
         return boot
 
-    def _between(self, fault: Fault) -> Heal:
+    def _between(self, fault: Misfortune) -> Heal:
         link = self._network.link(fault.where, fault.other)
         match fault.kind:
-            case Kind.CUT:
+            case MisfortuneKind.CUT:
                 link.cuts += 1
-            case Kind.SLOW:
+            case MisfortuneKind.SLOW:
                 link.slow_s += fault.amount
             case _:
-                link.upsets = dict.fromkeys(Upset, fault.amount / len(Upset))
+                link.upsets = dict.fromkeys(NetworkUpset, fault.amount / len(NetworkUpset))
 
         def heal() -> None:
             match fault.kind:
-                case Kind.CUT:
+                case MisfortuneKind.CUT:
                     link.cuts -= 1
-                case Kind.SLOW:
+                case MisfortuneKind.SLOW:
                     link.slow_s -= fault.amount
                 case _:
                     link.upsets = {}
 
         return heal
 
-    def _of_store(self, fault: Fault) -> Heal:
+    def _of_store(self, fault: Misfortune) -> Heal:
         troubles = self._store.troubles
         match fault.kind:
-            case Kind.STORE_FORGETS:
+            case MisfortuneKind.STORE_FORGETS:
                 troubles.lost_before = troubles.lost_after = fault.amount / 2
-            case Kind.STORE_SLOW:
+            case MisfortuneKind.STORE_SLOW:
                 troubles.slow_s += fault.amount
             case _:
                 troubles.away += 1
 
         def heal() -> None:
             match fault.kind:
-                case Kind.STORE_FORGETS:
+                case MisfortuneKind.STORE_FORGETS:
                     troubles.lost_before = troubles.lost_after = 0.0
-                case Kind.STORE_SLOW:
+                case MisfortuneKind.STORE_SLOW:
                     troubles.slow_s -= fault.amount
                 case _:
                     troubles.away -= 1
-            if fault.kind is Kind.STORE_FAILS_OVER:
+            if fault.kind is MisfortuneKind.STORE_FAILS_OVER:
                 self._store.fail_over()
 
         return heal
 
-    def _of_whatsapp(self, fault: Fault) -> Heal | None:
+    def _of_whatsapp(self, fault: Misfortune) -> Heal | None:
         match fault.kind:
-            case Kind.WHATSAPP_CUTS:
+            case MisfortuneKind.WHATSAPP_CUTS:
                 self._whatsapp.cut(fault.where)
                 return None
-            case Kind.STRANGER:
+            case MisfortuneKind.STRANGER:
                 self._whatsapp.stranger(fault.where)
                 return None
-            case Kind.WHATSAPP_SLOW:
+            case MisfortuneKind.WHATSAPP_SLOW:
                 rules: Rules = self._whatsapp.judge.rules
                 rules.login_delay_s = fault.amount
 

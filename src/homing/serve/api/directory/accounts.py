@@ -16,7 +16,6 @@ from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, AccountUuid, InstanceUrl, SessionStatus, Takeover
 from homing.model.work import Job, JobState
 from homing.ports import AccountPlaced, NewNames, Page
-from homing.serve import fleet_views, starting_views, views
 from homing.serve.api.context import (
     ADMIN,
     READ,
@@ -35,14 +34,25 @@ from homing.serve.api.context import (
     uuid_of,
 )
 from homing.serve.api.directory import capabilities as told_capabilities
+from homing.serve.api.directory.account_shapes import (
+    AccountBody,
+    AccountChangesBody,
+    AccountView,
+    MigrateBody,
+    PairingView,
+    RehomeBody,
+    StartAllBody,
+    StartedAllView,
+    account_view,
+    pairing_view,
+    started_all_view,
+)
 from homing.serve.api.directory.capabilities import CapabilitiesView
-from homing.serve.bodies import AccountBody, AccountChanges, MigrateBody, RehomeBody, StartAllBody
+from homing.serve.api.fleet.moves import WantedView, wanted_view
+from homing.serve.api.listing import Listing, page_of
 from homing.serve.callers.access import Caller
-from homing.serve.fleet_views import WantedView
 from homing.serve.gateway import Gateway
 from homing.serve.http.described import also
-from homing.serve.starting_views import StartedAllView
-from homing.serve.views import AccountView, Listing, PairingView
 
 
 class AccountsController(Controller):
@@ -69,7 +79,7 @@ class AccountsController(Controller):
             status=status,
             away=gateway.watching.down(),
         )
-        return views.page([_view(gateway, row) for row in rows], limit)
+        return page_of([_view(gateway, row) for row in rows], limit)
 
     @post("/", guards=[ADMIN], opt=also(409), summary="Create an account and start its session")
     async def create(self, data: JSONBody[AccountBody], gateway: TheGateway, caller: Asking) -> AccountView:
@@ -102,7 +112,7 @@ class AccountsController(Controller):
 
     @patch("/{ref:str}", guards=[ADMIN], opt=also(409), summary="Change an account")
     async def change(
-        self, ref: Ref, data: JSONBody[AccountChanges], gateway: TheGateway, caller: Asking
+        self, ref: Ref, data: JSONBody[AccountChangesBody], gateway: TheGateway, caller: Asking
     ) -> AccountView:
         account = await account_of(gateway, caller, ref)
         if data.takeover is not UNSET:
@@ -150,7 +160,7 @@ class AccountsController(Controller):
             raise Problem(Code.INSTANCE_NOT_FOUND, f"There is no instance {url}", field="instance_url")
         await gateway.stores.audit.note("sessions.start_missing", f"instance {url}" if url is not None else "fleet")
         judged = await gateway.restoring.start_all(url)
-        return await asyncio.to_thread(starting_views.started_all, judged)
+        return await asyncio.to_thread(started_all_view, judged)
 
     @post("/{ref:str}/start", guards=[ADMIN], opt=also(409), status_code=200, summary="Open the session")
     async def start(self, ref: Ref, gateway: TheGateway, caller: Asking) -> AccountView:
@@ -190,9 +200,7 @@ class AccountsController(Controller):
     ) -> WantedView:
         """409 `not_fenced` says what proves nothing yet, and what would. How far it is: `move` of the account."""
         account = await account_of(gateway, caller, ref)
-        return fleet_views.wanted(
-            await gateway.moving.migrations.rehome(account, force=data is not None and data.force)
-        )
+        return wanted_view(await gateway.moving.migrations.rehome(account, force=data is not None and data.force))
 
     @post(
         "/{ref:str}/migrate",
@@ -207,7 +215,7 @@ class AccountsController(Controller):
             operator(caller)
         account = await account_of(gateway, caller, ref)
         target = await _target(gateway, data.to)
-        return fleet_views.wanted(await gateway.moving.migrations.migrate(account, target, force=data.force))
+        return wanted_view(await gateway.moving.migrations.migrate(account, target, force=data.force))
 
     @get("/{ref:str}/qr", guards=[ADMIN], opt=also(409), summary="The newest code that links the account's phone")
     async def qr(self, ref: Ref, gateway: TheGateway, caller: Asking) -> PairingView:
@@ -215,7 +223,7 @@ class AccountsController(Controller):
 
         409 `nothing_to_pair` once the phone is linked, 409 `no_pairing_code` while there is none.
         """
-        return views.pairing(await gateway.pairing.shown(await account_of(gateway, caller, ref)))
+        return pairing_view(await gateway.pairing.shown(await account_of(gateway, caller, ref)))
 
     @post(
         "/{ref:str}/qr",
@@ -227,7 +235,7 @@ class AccountsController(Controller):
     async def renew_qr(self, ref: Ref, gateway: TheGateway, caller: Asking) -> PairingView:
         """Waits for the new code. Once in 20 s: asked sooner it answers the code that there is, or 429."""
         account = await _asked(gateway, caller, ref, "session.renew_code")
-        return views.pairing(await gateway.pairing.renew(account))
+        return pairing_view(await gateway.pairing.renew(account))
 
 
 def _names(data: AccountBody) -> NewNames:
@@ -249,7 +257,7 @@ def _sought(data: AccountBody, caller: Caller) -> Sought | None:
     return Sought(session_of(data.session_id), url, caller.workspace, starts=data.start)
 
 
-def _changed_names(data: AccountChanges) -> NewNames:
+def _changed_names(data: AccountChangesBody) -> NewNames:
     return NewNames(
         session_id=session_of(data.session_id) if data.session_id is not UNSET else None,
         uuid=AccountUuid(uuid_of(data.uuid)) if data.uuid is not UNSET else None,
@@ -258,7 +266,7 @@ def _changed_names(data: AccountChanges) -> NewNames:
 
 
 async def _renamed(
-    gateway: Gateway, caller: Caller, account: Account, data: AccountChanges, names: NewNames
+    gateway: Gateway, caller: Caller, account: Account, data: AccountChangesBody, names: NewNames
 ) -> Account:
     """The account under its new names, and where its session was found, if it was."""
     if (url := account.placement.instance_url) is not None:
@@ -296,7 +304,7 @@ async def _shown(gateway: Gateway, account: Account) -> AccountView:
 
 def _view(gateway: Gateway, account: Account, job: Job | None = None) -> AccountView:
     alerts = gateway.alerts.of(Subject.session(account.session_id))
-    return views.account(account, alerts, job, now=gateway.clock.now(), away=gateway.watching.down())
+    return account_view(account, alerts, job, now=gateway.clock.now(), away=gateway.watching.down())
 
 
 async def _target(gateway: Gateway, to: str | int | None) -> InstanceUrl | None:

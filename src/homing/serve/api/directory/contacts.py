@@ -1,12 +1,14 @@
 """`/contacts`: the people whom a workspace writes to."""
 
+from datetime import datetime
+
+import msgspec
 from litestar import Controller, delete, get, post
 from litestar.params import JSONBody
 
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Contact, ContactUuid
 from homing.ports import AccountChanged, Page
-from homing.serve import views
 from homing.serve.api.context import (
     READ,
     SEND,
@@ -19,11 +21,45 @@ from homing.serve.api.context import (
     seen_workspace,
     uuid_of,
 )
-from homing.serve.bodies import ContactBody
+from homing.serve.api.fields import Chosen, ChosenId, Name, Phone, Positive
+from homing.serve.api.listing import Listing, page_of
 from homing.serve.callers.access import Caller
 from homing.serve.gateway import Gateway
 from homing.serve.http.described import also
-from homing.serve.views import ContactView, Listing
+
+
+class ContactView(msgspec.Struct):
+    """A person to write to. `phone` has the digits that are sent to, `phone_as_written` what was given."""
+
+    id: int
+    uuid: str
+    workspace_id: int
+    phone: str
+    name: str
+    created_at: datetime
+    phone_as_written: str | None = None
+
+
+class ContactBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A new contact; under a `uuid` and an `id` of the caller's, if they are given."""
+
+    phone: Phone
+    workspace_id: Positive | None = None
+    name: Name = ""
+    uuid: Chosen | None = None
+    id: ChosenId | None = None
+
+
+def contact_view(contact: Contact) -> ContactView:
+    return ContactView(
+        contact.id,
+        contact.uuid,
+        contact.workspace_id,
+        contact.phone,
+        contact.name,
+        contact.created_at,
+        contact.phone_as_written,
+    )
 
 
 class ContactsController(Controller):
@@ -42,7 +78,7 @@ class ContactsController(Controller):
         limit: Limit = 50,
     ) -> Listing[ContactView]:
         rows = await gateway.stores.directory.contacts(seen_workspace(caller, workspace_id), Page(after, limit))
-        return views.page([views.contact(row) for row in rows], limit)
+        return page_of([contact_view(row) for row in rows], limit)
 
     @post("/", guards=[SEND], opt=also(409), summary="Create a contact")
     async def create(self, data: JSONBody[ContactBody], gateway: TheGateway, caller: Asking) -> ContactView:
@@ -54,11 +90,11 @@ class ContactsController(Controller):
         made = await gateway.stores.directory.create_contact(
             uuid, workspace, str(recipient.address), data.name, as_written=recipient.written, id=data.id
         )
-        return views.contact(made)
+        return contact_view(made)
 
     @get("/{uuid:str}", guards=[READ], summary="Show a contact")
     async def show(self, uuid: Ref, gateway: TheGateway, caller: Asking) -> ContactView:
-        return views.contact(await _contact(gateway, caller, uuid))
+        return contact_view(await _contact(gateway, caller, uuid))
 
     @delete("/{uuid:str}", guards=[SEND], summary="Delete a contact")
     async def remove(self, uuid: Ref, gateway: TheGateway, caller: Asking) -> None:

@@ -1,22 +1,84 @@
 """`/keys`: who may call the API, until when, and how often."""
 
 from datetime import datetime, timedelta
+from typing import Annotated, Literal
 
+import msgspec
 from litestar import Controller, delete, get, patch, post
 from litestar.params import JSONBody
-from msgspec import UNSET
+from msgspec import UNSET, Meta, UnsetType
 
 from homing.model.access import Key, Scope
 from homing.model.errors import Code, Problem
 from homing.model.fleet import WorkspaceId
 from homing.ports import KeyChanges, KeysChanged
-from homing.serve import views
 from homing.serve.api.context import ADMIN, Asking, Ref, TheGateway
-from homing.serve.bodies import KeyBody, KeyChangesBody, RotateBody
+from homing.serve.api.directory.workspaces import RateLimitBody, RateLimitView, rate_limit_view
+from homing.serve.api.fields import Moment, Name, Positive
+from homing.serve.api.listing import Listing
 from homing.serve.callers.access import Caller
 from homing.serve.callers.keyring import new_key, new_secret, to_come
 from homing.serve.gateway import Gateway
-from homing.serve.views import KeyView, Listing
+
+
+class KeyView(msgspec.Struct, omit_defaults=True):
+    """An API key. `key` is there once, when it is made or rotated.
+
+    `last_used_at` is up to a minute old. After a rotation the secret before opens too, until `previous_until`.
+    """
+
+    id: str
+    name: str
+    scope: str
+    workspace_id: int | None
+    created_at: datetime
+    key: str = ""
+    expires_at: datetime | None = None
+    expired: bool = False
+    last_used_at: datetime | None = None
+    previous_until: datetime | None = None
+    rate_limit: RateLimitView | None = None
+
+
+class KeyBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A new API key. Without a workspace it acts for all of them. From `expires_at` on it is refused."""
+
+    name: Name = ""
+    scope: Literal["admin", "send", "read"] = "send"
+    workspace_id: Positive | None = None
+    expires_at: Moment | None = None
+    rate_limit: RateLimitBody | None = None
+
+
+class KeyChangesBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What may be changed of a key. Null takes its end, or its limit, away."""
+
+    name: Name | UnsetType = UNSET
+    expires_at: Moment | UnsetType | None = UNSET
+    rate_limit: RateLimitBody | UnsetType | None = UNSET
+
+
+class RotateBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A new secret for a key. The one that it had opens for `overlap_s` more seconds."""
+
+    overlap_s: Annotated[int, Meta(ge=0, le=30 * 86_400)] = 86_400
+
+
+def key_view(key: Key, secret: str = "", *, now: datetime) -> KeyView:
+    overlaps = key.previous_until is not None and key.previous_until > now
+    return KeyView(
+        id=key.id,
+        name=key.name,
+        scope=key.scope.value,
+        workspace_id=key.workspace_id,
+        created_at=key.created_at,
+        key=secret,
+        expires_at=key.expires_at,
+        expired=key.has_expired(now),
+        last_used_at=key.last_used_at,
+        previous_until=key.previous_until if overlaps else None,
+        rate_limit=rate_limit_view(key.rate_limit),
+    )
 
 
 class KeysController(Controller):
@@ -109,4 +171,4 @@ def _is_seen(caller: Caller, key: Key) -> bool:
 
 
 def _view(gateway: Gateway, key: Key, secret: str = "") -> KeyView:
-    return views.key(key, secret, now=gateway.clock.now())
+    return key_view(key, secret, now=gateway.clock.now())

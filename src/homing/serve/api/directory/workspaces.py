@@ -1,20 +1,81 @@
 """`/workspaces`: the tenants, and how their numbers are read."""
 
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
 from litestar import Controller, get, patch
 from litestar.params import FromPath, JSONBody
-from msgspec import UNSET
+from msgspec import UNSET, Meta, UnsetType
 
+from homing.model.access import RateLimit
 from homing.model.errors import Code, Problem
 from homing.model.phones import Bare
 from homing.model.workspaces import Workspace
 from homing.ports import WorkspaceChanges
-from homing.serve import views
 from homing.serve.api.context import ADMIN, READ, Asking, TheGateway, operator
-from homing.serve.bodies import WorkspaceChangesBody
+from homing.serve.api.fields import Name
+from homing.serve.api.listing import Listing
 from homing.serve.callers.access import Caller
 from homing.serve.callers.workspaces import region_of
 from homing.serve.gateway import Gateway
-from homing.serve.views import Listing, WorkspaceView
+
+
+class RateLimitView(msgspec.Struct):
+    """So many requests in so many seconds."""
+
+    requests: int
+    per_s: int
+
+
+class WorkspaceView(msgspec.Struct):
+    """A tenant. `region` is where its national numbers belong, `bare_digits` what digits mean that name no country.
+
+    `rate_limit` is for all of its keys together.
+    """
+
+    id: int
+    name: str
+    region: str
+    bare_digits: str
+    created_at: datetime
+    rate_limit: RateLimitView | None = None
+
+
+class RateLimitBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """So many requests in so many seconds. All of them may come at once; then they come back evenly."""
+
+    requests: Annotated[int, Meta(ge=1, le=1_000_000)]
+    per_s: Annotated[int, Meta(ge=1, le=86_400)] = 60
+
+    def limit(self) -> RateLimit:
+        return RateLimit(self.requests, self.per_s)
+
+
+class WorkspaceChangesBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What may be set of a workspace. `region` is where its national numbers belong (ISO 3166); null: where the
+    gateway's settings say. `bare_digits` is what digits mean that name no country code: `strict` takes the only valid
+    reading. `rate_limit` is for all of its keys together, and for operators to set; null: none."""
+
+    name: Name | UnsetType = UNSET
+    region: Annotated[str, Meta(min_length=1, max_length=100)] | UnsetType | None = UNSET
+    bare_digits: Literal["strict", "national", "international"] | UnsetType = UNSET
+    rate_limit: RateLimitBody | UnsetType | None = UNSET
+
+
+def workspace_view(workspace: Workspace, default_region: str) -> WorkspaceView:
+    return WorkspaceView(
+        workspace.id,
+        workspace.name,
+        workspace.region or default_region,
+        workspace.bare_digits.value,
+        workspace.created_at,
+        rate_limit_view(workspace.rate_limit),
+    )
+
+
+def rate_limit_view(limit: RateLimit | None) -> RateLimitView | None:
+    return None if limit is None else RateLimitView(limit.requests, limit.per_s)
 
 
 class WorkspacesController(Controller):
@@ -63,7 +124,7 @@ def _changes(data: WorkspaceChangesBody) -> WorkspaceChanges:
 
 
 def _view(gateway: Gateway, workspace: Workspace) -> WorkspaceView:
-    return views.workspace(workspace, gateway.workspaces.default_region)
+    return workspace_view(workspace, gateway.workspaces.default_region)
 
 
 async def _workspace(gateway: Gateway, caller: Caller, number: int) -> Workspace:

@@ -1,17 +1,63 @@
 """`/cache`: the gateways' memory of where each session lives."""
 
+import msgspec
 from litestar import Controller, get, post
 from litestar.params import JSONBody
 
 from homing.model.errors import Code, Problem
 from homing.model.fleet import AccountUuid, SessionId
-from homing.ports import AccountChanged, CacheCleared
-from homing.serve import views
+from homing.ports import AccountChanged, CacheCleared, CacheStats
 from homing.serve.api.context import ADMIN, OPERATOR, Asking, TheGateway
-from homing.serve.bodies import ForgetBody
+from homing.serve.api.fields import Uuid
 from homing.serve.callers.access import Caller
 from homing.serve.gateway import Gateway
-from homing.serve.views import CacheView, ClearedView, ForgottenView
+
+
+class CacheView(msgspec.Struct):
+    """The route cache of the gateway that answered."""
+
+    entries: int
+    hits: int
+    misses: int
+    hit_rate: float
+    reads: int
+    invalidations: int
+    flushes: int
+    enabled: bool
+
+
+class ForgottenView(msgspec.Struct):
+    """The account whose route every gateway forgets."""
+
+    success: bool
+    forgotten: str
+
+
+class ClearedView(msgspec.Struct):
+    """How many routes the gateway that answered forgot; the others forget theirs."""
+
+    success: bool
+    cleared: int
+
+
+class ForgetBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The one route to drop from every gateway's cache."""
+
+    account_uuid: Uuid | None = None
+    session_id: Uuid | None = None
+
+
+def cache_view(stats: CacheStats, *, enabled: bool) -> CacheView:
+    return CacheView(
+        entries=stats.entries,
+        hits=stats.hits,
+        misses=stats.misses,
+        hit_rate=round(stats.hit_rate, 6),
+        reads=stats.reads,
+        invalidations=stats.invalidations,
+        flushes=stats.flushes,
+        enabled=enabled,
+    )
 
 
 class CacheController(Controller):
@@ -23,7 +69,7 @@ class CacheController(Controller):
 
     @get("/", guards=[OPERATOR], summary="How well the route cache does")
     async def stats(self, gateway: TheGateway) -> CacheView:
-        return views.cache(gateway.routes.stats(), enabled=gateway.settings.whatsapp_enable_cache)
+        return cache_view(gateway.routes.stats(), enabled=gateway.settings.whatsapp_enable_cache)
 
     @post("/forget", status_code=200, summary="Drop one route from every gateway's cache")
     async def forget(self, data: JSONBody[ForgetBody], gateway: TheGateway, caller: Asking) -> ForgottenView:

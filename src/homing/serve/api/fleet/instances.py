@@ -11,21 +11,35 @@ from homing.decide.fleet.capacity import Load
 from homing.decide.fleet.own_keys import SALT_BYTES
 from homing.decide.moves import movable
 from homing.decide.reports.speakers import ASKS_FOR_ITS_SESSIONS
-from homing.flows.operations.joining import RECOGNISE_TIMEOUT_S, Found, family_of, found_at
+from homing.flows.operations.joining import RECOGNISE_TIMEOUT_S, GatewayFound, family_of, found_at
 from homing.model.alerts import Subject
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Instance, InstanceLoad, InstanceMode, InstanceState, InstanceUrl
 from homing.model.instances.gateways import DEFAULT_FAMILY, Recognised
 from homing.model.instances.leases import Incarnation, IncarnationId
 from homing.ports import InstanceChanges, RosterChanged
-from homing.serve import fleet_views, stray_views
 from homing.serve.addresses import doubts, report_to
 from homing.serve.api.context import OPERATOR, Asking, TheGateway, instance_of, operator, url_of
-from homing.serve.bodies import ExitedBody, ExitedByUrlBody, InstanceBody, InstanceChangesBody
-from homing.serve.fleet_views import DrainView, ExitedView, InstancesView, InstanceView
+from homing.serve.api.fleet.instance_shapes import (
+    DrainView,
+    ExitedBody,
+    ExitedByUrlBody,
+    ExitedView,
+    InstanceBody,
+    InstanceChangesBody,
+    InstancesView,
+    InstanceView,
+    StraysView,
+    brake_view,
+    drain_view,
+    exited_view,
+    instance_view,
+    judge,
+    strays_view,
+    unknown_sender_view,
+)
 from homing.serve.gateway import Gateway
 from homing.serve.http.described import also
-from homing.serve.stray_views import StraysView
 
 HEALTH_TIMEOUT_S = 1.0
 
@@ -46,8 +60,8 @@ class InstancesController(Controller):
         return InstancesView(
             data=list(shown),
             next=None,
-            brake=fleet_views.brake(gateway.keeper.brake),
-            unknown_senders=[fleet_views.unknown_sender(each) for each in gateway.unknown_senders.all()],
+            brake=brake_view(gateway.keeper.brake),
+            unknown_senders=[unknown_sender_view(each) for each in gateway.unknown_senders.all()],
         )
 
     @post("/", opt=also(409), summary="Let an instance join the fleet")
@@ -84,7 +98,7 @@ class InstancesController(Controller):
         """By its list as it is now. Each can be taken up: `session_id` and `instance_url` of a new account."""
         operator(caller)
         url = (await instance_of(gateway, number)).url
-        return stray_views.strays(url, await gateway.strays.of(url))
+        return strays_view(url, await gateway.strays.of(url))
 
     @patch("/{number:int}", summary="Change what an instance may hold, its name and its labels")
     async def change(
@@ -115,12 +129,12 @@ class InstancesController(Controller):
         operator(caller)
         url = (await instance_of(gateway, number)).url
         prospect = await gateway.moving.prospects.of(url)
-        return fleet_views.drain(await gateway.moving.drains.drain(url), prospect)
+        return drain_view(await gateway.moving.drains.drain(url), prospect)
 
     @post("/{number:int}/undrain", status_code=200, summary="Let it take sessions again, and keep those it has")
     async def undrain(self, number: Number, gateway: TheGateway, caller: Asking) -> DrainView:
         operator(caller)
-        return fleet_views.drain(await gateway.moving.drains.undrain((await instance_of(gateway, number)).url))
+        return drain_view(await gateway.moving.drains.undrain((await instance_of(gateway, number)).url))
 
     @post(
         "/{number:int}/exited",
@@ -154,7 +168,7 @@ def _key_salt(gateway: Gateway, driver: str) -> str | None:
     return gateway.entropy.token(SALT_BYTES).hex()
 
 
-async def _found(gateway: Gateway, url: InstanceUrl, data: InstanceBody) -> tuple[str, Found]:
+async def _found(gateway: Gateway, url: InstanceUrl, data: InstanceBody) -> tuple[str, GatewayFound]:
     """Its driver, and what answers there; with `force`, what would have been refused is its warning."""
     if url in {known.url for known in await gateway.stores.directory.instances()}:
         raise Problem(Code.ALREADY_EXISTS, f"the instance {url} is known already")
@@ -168,7 +182,7 @@ async def _found(gateway: Gateway, url: InstanceUrl, data: InstanceBody) -> tupl
     except Problem as problem:
         if not data.force or problem.code is Code.ADDRESS_REFUSED:
             raise
-        return family, Found(warning=problem.detail)
+        return family, GatewayFound(warning=problem.detail)
 
 
 def _spoken(gateway: Gateway, family: str) -> None:
@@ -194,7 +208,7 @@ def _possible(gateway: Gateway, instance: Instance, changes: InstanceChanges) ->
 
 async def _exited(gateway: Gateway, url: InstanceUrl, incarnation: str | None) -> ExitedView:
     boot = IncarnationId(incarnation) if incarnation is not None else None
-    return fleet_views.exited(await gateway.moving.exits.exited(url, boot))
+    return exited_view(await gateway.moving.exits.exited(url, boot))
 
 
 async def _load(gateway: Gateway, number: int) -> InstanceLoad:
@@ -211,9 +225,9 @@ async def _shown(gateway: Gateway, load: InstanceLoad, boots: Mapping[InstanceUr
     url, watching = load.instance.url, gateway.watching
     health = await gateway.fleet.driver(url).health(url, timeout_s=HEALTH_TIMEOUT_S)
     load = load.away() if url in watching.down() else load
-    shown = fleet_views.instance(load, health, gateway.alerts.of(Subject.instance(url)))
+    shown = instance_view(load, health, gateway.alerts.of(Subject.instance(url)))
     wrong = gateway.fitness.misconfigured().get(url)
-    fleet_views.judge(shown, watching.judged().get(url), boots.get(url), wrong)
+    judge(shown, watching.judged().get(url), boots.get(url), wrong)
     [known] = watching.loads_now([Load(load.instance, load.sessions)])
     shown.report_to = report_to(gateway.settings, load.instance, list(gateway.fleet.roster.instances.values()))
     shown.forecast_sends_per_s = round(known.forecast_sends_per_s, 3)
@@ -223,7 +237,7 @@ async def _shown(gateway: Gateway, load: InstanceLoad, boots: Mapping[InstanceUr
 
 
 async def _progress(gateway: Gateway, instance: Instance) -> DrainView:
-    return fleet_views.drain(await gateway.moving.drains.progress(instance))
+    return drain_view(await gateway.moving.drains.progress(instance))
 
 
 def _changes(data: InstanceChangesBody) -> InstanceChanges:

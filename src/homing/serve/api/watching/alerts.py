@@ -5,8 +5,8 @@ from litestar import get
 from homing.model.alerts import About
 from homing.model.fleet import SessionId
 from homing.serve.api.context import READ, Asking, TheGateway, WorkspaceFilter, seen_workspace
+from homing.serve.api.listing import Listing
 from homing.serve.state.rows import AlertRow, alert_row
-from homing.serve.views import Listing
 
 
 @get("/alerts", guards=[READ], tags=["operations"], summary="The alerts that stand, the oldest first")

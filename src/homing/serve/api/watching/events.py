@@ -25,10 +25,10 @@ from homing.serve.api.context import (
     seen_workspace,
     still_allowed,
 )
+from homing.serve.api.listing import Listing
 from homing.serve.callers.access import Caller
 from homing.serve.feed import PAGE
 from homing.serve.http.described import also
-from homing.serve.views import Listing
 
 EVENT_STREAM = "text/event-stream"
 _encode = msgspec.json.Encoder().encode

@@ -10,7 +10,7 @@ from homing.decide.knowledge.standing import Standing
 from homing.serve.api.context import READ, Asking, Limit, WorkspaceFilter, seen_workspace
 from homing.serve.http.described import also
 from homing.serve.state.feed import StateFeed
-from homing.serve.state.finding import Wanted
+from homing.serve.state.finding import SessionSearch
 from homing.serve.state.rows import SessionRow
 
 Offset = Annotated[int, QueryParameter(ge=0, le=10_000_000, description="Rows to pass over")]
@@ -38,7 +38,7 @@ async def sessions(
     """From memory, so that a hundred thousand can be turned over as fast as ten."""
     feed: StateFeed = request.app.state.state_feed
     await feed.known()
-    wanted = Wanted(seen_workspace(caller, workspace_id), q.strip(), standing, instance_url)
+    wanted = SessionSearch(seen_workspace(caller, workspace_id), q.strip(), standing, instance_url)
     found = feed.live.finder.found(wanted, feed.version)
     rows = [row for each in found[offset : offset + limit] if (row := feed.live.book.row(each)) is not None]
     return SessionsView(rows, len(found), feed.version)

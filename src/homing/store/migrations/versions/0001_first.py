@@ -10,7 +10,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from homing.store.db.columns import JsonText, Number, UtcDateTime, Words
+from homing.store.db.columns import BoundedInteger, JsonText, UtcDateTime, Words
 
 revision = "0001"
 down_revision = None
@@ -46,7 +46,7 @@ def downgrade() -> None:
 def _workspaces() -> None:
     op.create_table(
         "workspaces",
-        Column("id", Number(), autoincrement=False, nullable=False),
+        Column("id", BoundedInteger(), autoincrement=False, nullable=False),
         Column("name", Words(), server_default="", nullable=False),
         Column("created_at", UtcDateTime(), nullable=False),
         PrimaryKeyConstraint("id", name="workspaces_pkey"),
@@ -57,7 +57,7 @@ def _api_keys() -> None:
     op.create_table(
         "api_keys",
         Column("id", Words(), nullable=False),
-        Column("workspace_id", Number(), nullable=True),
+        Column("workspace_id", BoundedInteger(), nullable=True),
         Column("scope", Words(), nullable=False),
         Column("name", Words(), nullable=False),
         Column("secret_hash", Words(), nullable=False),
@@ -72,9 +72,9 @@ def _api_keys() -> None:
 def _accounts() -> None:
     op.create_table(
         "accounts",
-        Column("id", Number(), autoincrement=True, nullable=False),
+        Column("id", BoundedInteger(), autoincrement=True, nullable=False),
         Column("uuid", Words(), nullable=False),
-        Column("workspace_id", Number(), nullable=False),
+        Column("workspace_id", BoundedInteger(), nullable=False),
         Column("phone", Words(), nullable=False),
         Column("name", Words(), nullable=False),
         Column("takeover", Words(), nullable=False),
@@ -91,9 +91,9 @@ def _accounts() -> None:
 def _contacts() -> None:
     op.create_table(
         "contacts",
-        Column("id", Number(), autoincrement=True, nullable=False),
+        Column("id", BoundedInteger(), autoincrement=True, nullable=False),
         Column("uuid", Words(), nullable=False),
-        Column("workspace_id", Number(), nullable=False),
+        Column("workspace_id", BoundedInteger(), nullable=False),
         Column("phone", Words(), nullable=False),
         Column("name", Words(), nullable=False),
         Column("created_at", UtcDateTime(), nullable=False),
@@ -109,7 +109,7 @@ def _contacts() -> None:
 def _instances() -> None:
     op.create_table(
         "instances",
-        Column("id", Number(), autoincrement=True, nullable=False),
+        Column("id", BoundedInteger(), autoincrement=True, nullable=False),
         Column("url", Words(), nullable=False),
         Column("driver", Words(), nullable=False),
         Column("name", Words(), nullable=False),
@@ -128,9 +128,9 @@ def _sessions() -> None:
     op.create_table(
         "sessions",
         Column("session_id", Words(), nullable=False),
-        Column("account_id", Number(), nullable=True),
+        Column("account_id", BoundedInteger(), nullable=True),
         Column("instance_url", Words(), nullable=True),
-        Column("epoch", Number(), nullable=False),
+        Column("epoch", BoundedInteger(), nullable=False),
         Column("state", Words(), nullable=False),
         Column("status", Words(), nullable=False),
         Column("last_verified_at", UtcDateTime(), nullable=True),
@@ -149,14 +149,14 @@ def _moves() -> None:
     kinds = "'placement', 'rediscovery', 'rehome', 'migration'"
     op.create_table(
         "moves",
-        Column("id", Number(), autoincrement=True, nullable=False),
+        Column("id", BoundedInteger(), autoincrement=True, nullable=False),
         Column("kind", Words(), nullable=False),
         Column("session_id", Words(), nullable=False),
-        Column("account_id", Number(), nullable=False),
-        Column("workspace_id", Number(), nullable=False),
+        Column("account_id", BoundedInteger(), nullable=False),
+        Column("workspace_id", BoundedInteger(), nullable=False),
         Column("from_url", Words(), nullable=True),
         Column("to_url", Words(), nullable=True),
-        Column("epoch", Number(), nullable=False),
+        Column("epoch", BoundedInteger(), nullable=False),
         Column("reason", Words(), nullable=False),
         Column("at", UtcDateTime(), nullable=False),
         Column("duration_ms", Integer(), nullable=True),
@@ -174,7 +174,7 @@ def _messages() -> None:
     op.create_table(
         "messages",
         Column("uuid", Words(), nullable=False),
-        Column("workspace_id", Number(), nullable=False),
+        Column("workspace_id", BoundedInteger(), nullable=False),
         Column("account_uuid", Words(), nullable=False),
         Column("message_id", Words(), nullable=False),
         Column("recipient_phone", Words(), nullable=False),
@@ -196,7 +196,7 @@ def _messages() -> None:
 def _idempotency_keys() -> None:
     op.create_table(
         "idempotency_keys",
-        Column("workspace_id", Number(), autoincrement=False, nullable=False),
+        Column("workspace_id", BoundedInteger(), autoincrement=False, nullable=False),
         Column("key", Words(), nullable=False),
         Column("fingerprint", Words(), nullable=False),
         Column("message_uuid", Words(), nullable=False),

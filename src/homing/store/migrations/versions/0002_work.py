@@ -3,7 +3,7 @@
 from alembic import op
 from sqlalchemy import CheckConstraint, Column, Integer, PrimaryKeyConstraint, text
 
-from homing.store.db.columns import JsonText, Number, UtcDateTime, Words
+from homing.store.db.columns import BoundedInteger, JsonText, UtcDateTime, Words
 
 revision = "0002"
 down_revision = "0001"
@@ -26,7 +26,7 @@ def _jobs() -> None:
     states = "'queued', 'ready', 'running', 'done', 'dead', 'cancelled'"
     op.create_table(
         "jobs",
-        Column("id", Number(), autoincrement=True, nullable=False),
+        Column("id", BoundedInteger(), autoincrement=True, nullable=False),
         Column("kind", Words(), nullable=False),
         Column("key", Words(), nullable=True),
         Column("dedup", Words(), nullable=True),
@@ -35,7 +35,7 @@ def _jobs() -> None:
         Column("state", Words(), nullable=False),
         Column("due_at", UtcDateTime(), nullable=False),
         Column("attempts", Integer(), nullable=False),
-        Column("fence", Number(), nullable=False),
+        Column("fence", BoundedInteger(), nullable=False),
         Column("owner", Words(), nullable=True),
         Column("reason", Words(), nullable=False),
         Column("created_at", UtcDateTime(), nullable=False),
@@ -71,9 +71,9 @@ def _schedules() -> None:
         Column("error", Words(), nullable=False),
         Column("holder", Words(), nullable=True),
         Column("lease_until", UtcDateTime(), nullable=True),
-        Column("fence", Number(), nullable=False),
-        Column("runs", Number(), nullable=False),
-        Column("failures", Number(), nullable=False),
+        Column("fence", BoundedInteger(), nullable=False),
+        Column("runs", BoundedInteger(), nullable=False),
+        Column("failures", BoundedInteger(), nullable=False),
         PrimaryKeyConstraint("name", name="schedules_pkey"),
         CheckConstraint("fence >= 0", name=op.f("schedules_fence_check")),
         CheckConstraint("(holder IS NULL) = (lease_until IS NULL)", name=op.f("schedules_holder_check")),

@@ -3,7 +3,7 @@
 from alembic import op
 from sqlalchemy import Column, PrimaryKeyConstraint, UniqueConstraint
 
-from homing.store.db.columns import JsonText, Number, UtcDateTime, Words
+from homing.store.db.columns import BoundedInteger, JsonText, UtcDateTime, Words
 
 revision = "0003"
 down_revision = "0002"
@@ -24,14 +24,14 @@ def downgrade() -> None:
 def _events() -> None:
     op.create_table(
         "events",
-        Column("sequence", Number(), autoincrement=True, nullable=False),
+        Column("sequence", BoundedInteger(), autoincrement=True, nullable=False),
         Column("id", Words(), nullable=False),
         Column("received_at", UtcDateTime(), nullable=False),
         Column("occurred_at", UtcDateTime(), nullable=True),
         Column("kind", Words(), nullable=False),
         Column("session_id", Words(), nullable=True),
         Column("account_uuid", Words(), nullable=True),
-        Column("workspace_id", Number(), nullable=True),
+        Column("workspace_id", BoundedInteger(), nullable=True),
         Column("instance_url", Words(), nullable=True),
         Column("payload", JsonText(), nullable=False),
         Column("meaning", Words(), nullable=True),

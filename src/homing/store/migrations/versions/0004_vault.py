@@ -16,7 +16,7 @@ from sqlalchemy import (
     text,
 )
 
-from homing.store.db.columns import JsonText, Number, SealedBytes, UtcDateTime, Words
+from homing.store.db.columns import BoundedInteger, JsonText, SealedBytes, UtcDateTime, Words
 
 revision = "0004"
 down_revision = "0003"
@@ -70,13 +70,13 @@ def _credentials() -> None:
     op.create_table(
         "credentials",
         Column("session_id", Words(), nullable=False),
-        Column("epoch", Number(), nullable=False),
+        Column("epoch", BoundedInteger(), nullable=False),
         Column("holder_url", Words(), nullable=True),
         Column("holder_incarnation", Words(), nullable=True),
         Column("login", SealedBytes(), nullable=True),
         Column("login_key", Words(), nullable=True),
-        Column("login_version", Number(), nullable=False),
-        Column("reserved_to", Number(), nullable=False),
+        Column("login_version", BoundedInteger(), nullable=False),
+        Column("reserved_to", BoundedInteger(), nullable=False),
         Column("granted_at", UtcDateTime(), nullable=True),
         Column("updated_at", UtcDateTime(), nullable=False),
         PrimaryKeyConstraint("session_id", name="credentials_pkey"),
@@ -93,8 +93,8 @@ def _reservations() -> None:
     op.create_table(
         "reservations",
         Column("session_id", Words(), nullable=False),
-        Column("counter", Number(), autoincrement=False, nullable=False),
-        Column("epoch", Number(), nullable=False),
+        Column("counter", BoundedInteger(), autoincrement=False, nullable=False),
+        Column("epoch", BoundedInteger(), nullable=False),
         Column("message_id", Words(), nullable=False),
         Column("frame", SealedBytes(), nullable=True),
         Column("frame_key", Words(), nullable=True),
@@ -119,7 +119,7 @@ def _incarnations() -> None:
         Column("renewed_at", UtcDateTime(), nullable=False),
         Column("lease_until", UtcDateTime(), nullable=False),
         Column("ended", Words(), nullable=True),
-        Column("revoked", Number(), nullable=False),
+        Column("revoked", BoundedInteger(), nullable=False),
         Column("answered_ago_s", Float(53), nullable=True),
         PrimaryKeyConstraint("id", name="incarnations_pkey"),
         CheckConstraint("ended IN ('left', 'exited')", name=op.f("incarnations_ended_check")),
@@ -140,10 +140,10 @@ def _vault_keys() -> None:
 def _store_clock() -> None:
     op.create_table(
         "store_clock",
-        Column("id", Number(), autoincrement=False, nullable=False),
+        Column("id", BoundedInteger(), autoincrement=False, nullable=False),
         Column("store_id", Words(), nullable=False),
         Column("boot_id", Words(), nullable=False),
-        Column("offset_us", Number(), nullable=False),
+        Column("offset_us", BoundedInteger(), nullable=False),
         PrimaryKeyConstraint("id", name="store_clock_pkey"),
         CheckConstraint("id = 1", name=op.f("store_clock_id_check")),
     )
@@ -166,14 +166,14 @@ def _moves(kinds: str) -> Table:
     return Table(
         "moves",
         MetaData(),
-        Column("id", Number(), autoincrement=True, nullable=False),
+        Column("id", BoundedInteger(), autoincrement=True, nullable=False),
         Column("kind", Words(), nullable=False),
         Column("session_id", Words(), nullable=False),
-        Column("account_id", Number(), nullable=False),
-        Column("workspace_id", Number(), nullable=False),
+        Column("account_id", BoundedInteger(), nullable=False),
+        Column("workspace_id", BoundedInteger(), nullable=False),
         Column("from_url", Words(), nullable=True),
         Column("to_url", Words(), nullable=True),
-        Column("epoch", Number(), nullable=False),
+        Column("epoch", BoundedInteger(), nullable=False),
         Column("reason", Words(), nullable=False),
         Column("at", UtcDateTime(), nullable=False),
         Column("duration_ms", Integer(), nullable=True),
@@ -192,9 +192,9 @@ def _sessions(statuses: str) -> Table:
         "sessions",
         MetaData(),
         Column("session_id", Words(), nullable=False),
-        Column("account_id", Number(), nullable=True),
+        Column("account_id", BoundedInteger(), nullable=True),
         Column("instance_url", Words(), nullable=True),
-        Column("epoch", Number(), nullable=False),
+        Column("epoch", BoundedInteger(), nullable=False),
         Column("state", Words(), nullable=False),
         Column("status", Words(), nullable=False),
         Column("last_verified_at", UtcDateTime(), nullable=True),

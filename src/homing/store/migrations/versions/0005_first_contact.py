@@ -20,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.schema import SchemaItem
 
 from homing.decide.phones.aliases import person
-from homing.store.db.columns import JsonText, Number, UtcDateTime, Words
+from homing.store.db.columns import BoundedInteger, JsonText, UtcDateTime, Words
 
 revision = "0005"
 down_revision = "0004"
@@ -81,7 +81,7 @@ def downgrade() -> None:
 
 def _sessions_whose_owner_is_known() -> None:
     """Sessions whose account is gone keep whose they were: by the log of moves, as far as that goes."""
-    op.add_column("sessions", Column("former_workspace_id", Number(), nullable=True))
+    op.add_column("sessions", Column("former_workspace_id", BoundedInteger(), nullable=True))
     op.add_column("sessions", Column("mismatched_phone", Words(), nullable=True))
     where = text("mismatched_phone IS NOT NULL")
     op.create_index("sessions_mismatched_idx", "sessions", ["session_id"], sqlite_where=where, postgresql_where=where)
@@ -112,7 +112,7 @@ def _instances(*more: SchemaItem) -> Table:
     return Table(
         "instances",
         MetaData(),
-        Column("id", Number(), autoincrement=True, nullable=False),
+        Column("id", BoundedInteger(), autoincrement=True, nullable=False),
         Column("url", Words(), nullable=False),
         Column("driver", Words(), nullable=False),
         Column("name", Words(), nullable=False),
@@ -146,7 +146,7 @@ def _workspaces(*more: SchemaItem) -> Table:
     return Table(
         "workspaces",
         MetaData(),
-        Column("id", Number(), autoincrement=False, nullable=False),
+        Column("id", BoundedInteger(), autoincrement=False, nullable=False),
         Column("name", Words(), server_default="", nullable=False),
         Column("created_at", UtcDateTime(), nullable=False),
         PrimaryKeyConstraint("id", name="workspaces_pkey"),

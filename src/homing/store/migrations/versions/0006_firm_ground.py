@@ -7,7 +7,7 @@ from typing import Any
 from alembic import op
 from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Integer, PrimaryKeyConstraint, text
 
-from homing.store.db.columns import JsonText, Number, UtcDateTime, Words
+from homing.store.db.columns import BoundedInteger, JsonText, UtcDateTime, Words
 
 revision = "0006"
 down_revision = "0005"
@@ -38,7 +38,7 @@ def downgrade() -> None:
 
 def _more() -> dict[str, list[Column[Any]]]:
     return {
-        "credentials": [Column("restored_from", Number(), nullable=True)],
+        "credentials": [Column("restored_from", BoundedInteger(), nullable=True)],
         "workspaces": _rate(),
         "api_keys": [
             Column("expires_at", UtcDateTime(), nullable=True),
@@ -57,13 +57,13 @@ def _rate() -> list[Column[Any]]:
 def _audit() -> None:
     op.create_table(
         "audit_log",
-        Column("id", Number(), autoincrement=True, nullable=False),
+        Column("id", BoundedInteger(), autoincrement=True, nullable=False),
         Column("at", UtcDateTime(), nullable=False),
         Column("act_id", Words(), nullable=False),
         Column("via", Words(), nullable=False),
         Column("actor", Words(), nullable=False),
         Column("key_id", Words(), nullable=True),
-        Column("workspace_id", Number(), nullable=True),
+        Column("workspace_id", BoundedInteger(), nullable=True),
         Column("origin", Words(), nullable=False),
         Column("request", Words(), nullable=False),
         Column("action", Words(), nullable=False),
@@ -84,9 +84,9 @@ def _audit() -> None:
     op.create_table(
         "audit_marks",
         Column("mark", Words(), nullable=False),
-        Column("entry_id", Number(), nullable=False),
+        Column("entry_id", BoundedInteger(), nullable=False),
         Column("chain", Words(), nullable=False),
-        Column("entries", Number(), nullable=False),
+        Column("entries", BoundedInteger(), nullable=False),
         Column("at", UtcDateTime(), nullable=False),
         Column("keyed_by", Words(), nullable=False),
         Column("signature", Words(), nullable=False),

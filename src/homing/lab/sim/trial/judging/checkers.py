@@ -19,10 +19,10 @@ class Violation:
 
 
 Found = Iterator[tuple[float, str]]
-Checker = Callable[["Seen"], Found]
+Checker = Callable[["SortedHistory"], Found]
 
 
-class Seen:
+class SortedHistory:
     """A history, sorted by what its events tell of."""
 
     def __init__(self, scenario: Scenario, events: Sequence[Happened]) -> None:
@@ -71,7 +71,7 @@ class Seen:
 
 def violations(scenario: Scenario, events: Sequence[Happened]) -> list[Violation]:
     """Everything that is wrong with this history. Raises Corrupted for what cannot be one."""
-    seen = Seen(scenario, events)
+    seen = SortedHistory(scenario, events)
     found = [Violation(checker.__name__, what, at_s) for checker in CHECKERS for at_s, what in checker(seen)]
     return sorted(found, key=lambda violation: (violation.at_s, violation.checker, violation.what))
 
@@ -79,7 +79,7 @@ def violations(scenario: Scenario, events: Sequence[Happened]) -> list[Violation
 # --- messages -----------------------------------------------------------------------------------------------------
 
 
-def said_once(seen: Seen) -> Found:
+def said_once(seen: SortedHistory) -> Found:
     """No message reaches a person twice. Where WhatsApp does not honour ids, only a repetition may."""
     for text, deliveries in seen.by("text", "delivered").items():
         ids = {delivery["id"] for delivery in deliveries}
@@ -87,7 +87,7 @@ def said_once(seen: Seen) -> Found:
             yield deliveries[1].at_s, f"{text!r} was delivered {len(deliveries)} times, under {len(ids)} ids"
 
 
-def sent_means_delivered(seen: Seen) -> Found:
+def sent_means_delivered(seen: SortedHistory) -> Found:
     """Who was answered 200 was served."""
     delivered = seen.by("text", "delivered")
     for answer in seen.of("answered"):
@@ -95,7 +95,7 @@ def sent_means_delivered(seen: Seen) -> Found:
             yield answer.at_s, f"{answer['message']!r} was answered 200 and never delivered"
 
 
-def not_sent_means_not_delivered(seen: Seen) -> Found:
+def not_sent_means_not_delivered(seen: SortedHistory) -> Found:
     """Where every attempt was answered that nothing was sent, nothing arrives, then or later."""
     delivered = seen.by("text", "delivered")
     answers = seen.by("message", "answered", "unanswered")
@@ -114,7 +114,7 @@ def _settles(answer: Happened) -> bool:
     return answer["code"] not in ("idempotency_key_in_flight", "idempotency_key_reused")
 
 
-def unknown_is_on_record(seen: Seen) -> Found:
+def unknown_is_on_record(seen: SortedHistory) -> Found:
     """Who was answered 202 can read later what became of it; and it says sent only of what was delivered."""
     if seen.of("unreadable"):
         return
@@ -132,7 +132,7 @@ def unknown_is_on_record(seen: Seen) -> Found:
             yield answer.at_s, f"{answer['message']!r} is on record without a reason"
 
 
-def _kept_in_a_gateway_that_died(seen: Seen, answer: Happened) -> bool:
+def _kept_in_a_gateway_that_died(seen: SortedHistory, answer: Happened) -> bool:
     """While the store is away a record waits in its gateway's memory, and the answer has to do for the client."""
     asked = next(e for e in seen.of("asked") if (e["message"], e["attempt"]) == (answer["message"], answer["attempt"]))
     gateway = asked["gateway"]
@@ -142,7 +142,7 @@ def _kept_in_a_gateway_that_died(seen: Seen, answer: Happened) -> bool:
     )
 
 
-def answers_are_kept(seen: Seen) -> Found:
+def answers_are_kept(seen: SortedHistory) -> Found:
     """The same key is answered the same."""
     keys = {(event["message"], event["attempt"]): event["key"] for event in seen.of("asked")}
     ids: dict[str, set[str]] = defaultdict(set)
@@ -155,7 +155,7 @@ def answers_are_kept(seen: Seen) -> Found:
             yield seen.end_s, f"{key!r} was answered under {len(different)} message ids"
 
 
-def order_stays(seen: Seen) -> Found:
+def order_stays(seen: SortedHistory) -> Found:
     """What was asked for after another message was sent arrives after it."""
     sent: dict[tuple[str, str], int] = defaultdict(int)
     finished: dict[str, bool] = {}
@@ -171,14 +171,14 @@ def order_stays(seen: Seen) -> Found:
         sent[session, recipient] = max(sent[session, recipient], number)
 
 
-def never_504(seen: Seen) -> Found:
+def never_504(seen: SortedHistory) -> Found:
     """What was not sent is told with a code, and never in a way that clients repeat blindly."""
     for answer in seen.of("answered"):
         if answer["status"] in (500, 502, 504):
             yield answer.at_s, f"{answer['message']!r} was answered {answer['status']}: {answer['detail']}"
 
 
-def everybody_is_answered(seen: Seen) -> Found:
+def everybody_is_answered(seen: SortedHistory) -> Found:
     """A gateway that neither died nor stood still answers in time."""
     disturbed = {"gateway dies", "gateway freezes", "requests are upset between", "everything is slow between"}
     if seen.kinds & (disturbed | {"nothing passes between"}):
@@ -190,7 +190,7 @@ def everybody_is_answered(seen: Seen) -> Found:
 # --- holders ------------------------------------------------------------------------------------------------------
 
 
-def epochs_only_rise(seen: Seen) -> Found:
+def epochs_only_rise(seen: SortedHistory) -> Found:
     """Nothing arrives under an older epoch once something arrived under a newer one."""
     if seen.lost_commits:
         return
@@ -202,7 +202,7 @@ def epochs_only_rise(seen: Seen) -> Found:
         newest[session] = max(epoch, newest.get(session, 0))
 
 
-def one_speaker_for_each_epoch(seen: Seen) -> Found:
+def one_speaker_for_each_epoch(seen: SortedHistory) -> Found:
     """Two instances never speak under one epoch."""
     speakers: dict[tuple[str, int], str] = {}
     for event in seen.of("delivered", "logged_in"):
@@ -213,7 +213,7 @@ def one_speaker_for_each_epoch(seen: Seen) -> Found:
             yield event.at_s, f"{key[0]}: {speakers[key]} and {event['url']} both under epoch {key[1]}"
 
 
-def credentials_never_go_back(seen: Seen) -> Found:
+def credentials_never_go_back(seen: SortedHistory) -> Found:
     """WhatsApp never meets an older ratchet, nor older credentials, than it has seen."""
     if seen.lost_commits:
         return
@@ -228,7 +228,7 @@ def credentials_never_go_back(seen: Seen) -> Found:
 # --- what comes in ------------------------------------------------------------------------------------------------
 
 
-def inbound_is_kept(seen: Seen) -> Found:
+def inbound_is_kept(seen: SortedHistory) -> Found:
     """What WhatsApp was told to forget is stored, or waits on an instance's disk; and it is stored once."""
     if seen.of("unreadable") or seen.lost_commits:
         return
@@ -245,7 +245,7 @@ def inbound_is_kept(seen: Seen) -> Found:
 # --- afterwards ---------------------------------------------------------------------------------------------------
 
 
-def everybody_is_back(seen: Seen) -> Found:
+def everybody_is_back(seen: SortedHistory) -> Found:
     """Some time after the last fault every session is connected, where the directory says, under that epoch."""
     placed = {event["session"]: event for event in seen.of("placed")}
     if not placed:
@@ -268,7 +268,7 @@ def _place(place: Happened) -> str:
     return f"{place['url']}, epoch {place['epoch']}, {place['state']}, {place['status']}"
 
 
-def one_holder_at_last(seen: Seen) -> Found:
+def one_holder_at_last(seen: SortedHistory) -> Found:
     """In the end no two instances say that they have a session connected."""
     holders: dict[str, list[str]] = defaultdict(list)
     for event in seen.of("listed"):
@@ -280,14 +280,14 @@ def one_holder_at_last(seen: Seen) -> Found:
             yield seen.end_s, f"{session} is connected on {' and '.join(urls)}, as they say themselves"
 
 
-def quiet_at_last(seen: Seen) -> Found:
+def quiet_at_last(seen: SortedHistory) -> Found:
     """Once all is well it stays so: nobody logs in any more."""
     for event in seen.of("logged_in"):
         if event.at_s > seen.scenario.settled_by_s and event["session"] not in seen.odd_sessions:
             yield event.at_s, f"{event['session']} was logged in anew by {event.facts.get('url')}"
 
 
-def inbound_arrives_at_last(seen: Seen) -> Found:
+def inbound_arrives_at_last(seen: SortedHistory) -> Found:
     """In the end WhatsApp keeps nothing for a session that is connected."""
     for event in seen.of("connected"):
         if event["waiting"] and "url" in event.facts and event["session"] not in seen.odd_sessions:

@@ -37,7 +37,7 @@ class Corrupted(Exception):
     """This cannot be a history. The message says why."""
 
 
-class History:
+class OutsideHistory:
     """What happened, in order. `clock` gives seconds since the beginning."""
 
     def __init__(self, clock: Callable[[], float]) -> None:

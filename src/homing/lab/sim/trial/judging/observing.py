@@ -6,12 +6,12 @@ from typing import Any
 import msgspec
 
 from homing.drivers.http.connection import Reply
-from homing.lab.sim.trial.judging.history import History
+from homing.lab.sim.trial.judging.history import OutsideHistory
 from homing.lab.sim.trial.world.gateways import SimulatedGateway
 from homing.lab.sim.trial.world.instances import API_KEY, SimulatedInstance
-from homing.lab.sim.trial.world.network import Network, Request
+from homing.lab.sim.trial.world.network import SimulatedNetwork, SimulatedRequest
 from homing.lab.sim.trial.world.stores import Reached, Store
-from homing.lab.sim.trial.world.whatsapp import WhatsApp
+from homing.lab.sim.trial.world.whatsapp import SimulatedExchange
 from homing.lab.sim.world import VirtualClock
 from homing.model.fleet import WorkspaceId
 from homing.ports import Page, StoreUnavailable
@@ -25,12 +25,12 @@ _WITHIN_S = 5.0
 
 
 async def observe(
-    history: History,
+    history: OutsideHistory,
     instances: Mapping[str, SimulatedInstance],
     gateways: Mapping[str, SimulatedGateway],
-    whatsapp: WhatsApp,
+    whatsapp: SimulatedExchange,
     store: Store,
-    network: Network,
+    network: SimulatedNetwork,
 ) -> None:
     """Write down how things stand."""
     for url, instance in instances.items():
@@ -50,8 +50,8 @@ async def observe(
         history.add("unreadable", why=str(error))
 
 
-async def _list(history: History, network: Network, url: str) -> None:
-    asked = Request("GET", f"/api/sessions?api_key={API_KEY.replace(' ', '%20')}", {}, b"")
+async def _list(history: OutsideHistory, network: SimulatedNetwork, url: str) -> None:
+    asked = SimulatedRequest("GET", f"/api/sessions?api_key={API_KEY.replace(' ', '%20')}", {}, b"")
     reply = await network.ask("observer", url, asked, timeout_s=_WITHIN_S)
     if isinstance(reply, Reply) and reply.status == 200:
         rows = msgspec.json.decode(reply.body)["sessions"]
@@ -60,7 +60,7 @@ async def _list(history: History, network: Network, url: str) -> None:
         history.add("listed", url=url, sessions=None)
 
 
-async def _read(history: History, store: Store) -> None:
+async def _read(history: OutsideHistory, store: Store) -> None:
     """What the API would tell."""
     database = Reached(store, "observer")
     directory = SqlDirectory(database, LocalNotices(), VirtualClock())

@@ -17,7 +17,7 @@ ENOUGH_SEEDS = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RunVerdict:
     """What is kept of one run."""
 
     seed: int
@@ -29,7 +29,7 @@ class Verdict:
     sometimes: Mapping[str, int]
 
 
-def judged(run: Run) -> Verdict:
+def judged(run: Run) -> RunVerdict:
     """The run, judged."""
     found: list[Violation] = []
     sometimes: Mapping[str, int] = {}
@@ -45,19 +45,19 @@ def judged(run: Run) -> Verdict:
         times = run.said.get(what, 0)
         if times:
             found.append(Violation("nothing_fails_inside", f"{what} ({times} times)", run.virtual_s))
-    return Verdict(run.seed, run.trace, tuple(found), run.virtual_s, run.wall_s, run.steps, sometimes)
+    return RunVerdict(run.seed, run.trace, tuple(found), run.virtual_s, run.wall_s, run.steps, sometimes)
 
 
 @dataclass(slots=True)
-class Report:
+class RunsReport:
     """The sum of the runs so far."""
 
     scenario: str
     wanted: int
     wall_s: float = 0.0
-    verdicts: dict[int, Verdict] = field(default_factory=dict)
+    verdicts: dict[int, RunVerdict] = field(default_factory=dict)
 
-    def add(self, verdicts: Iterable[Verdict]) -> None:
+    def add(self, verdicts: Iterable[RunVerdict]) -> None:
         for verdict in verdicts:
             self.verdicts[verdict.seed] = verdict
 

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from homing.lab.sim.trial.judging.checkers import Seen
+from homing.lab.sim.trial.judging.checkers import SortedHistory
 from homing.lab.sim.trial.trial import Run
 
-Happens = Callable[[Run, Seen], bool]
+Happens = Callable[[Run, SortedHistory], bool]
 
 
 def counted(run: Run) -> dict[str, int]:
     """1 for each thing that happened in this run."""
-    seen = Seen(run.scenario, run.events)
+    seen = SortedHistory(run.scenario, run.events)
     return {name: int(happens(run, seen)) for name, happens in SOMETIMES.items()}
 
 
@@ -33,7 +33,7 @@ def _answered(status: int, code: str | None = None) -> Happens:
     )
 
 
-def _unfinished_was_said_again(_: Run, seen: Seen) -> bool:
+def _unfinished_was_said_again(_: Run, seen: SortedHistory) -> bool:
     """A new holder repeated what an earlier one had reserved."""
     spoken: dict[str, int] = {}
     for event in seen.of("delivered", "repeated", "dropped"):
@@ -44,21 +44,21 @@ def _unfinished_was_said_again(_: Run, seen: Seen) -> bool:
     return False
 
 
-def _unknown_arrived(_: Run, seen: Seen) -> bool:
+def _unknown_arrived(_: Run, seen: SortedHistory) -> bool:
     delivered = {event["text"] for event in seen.of("delivered")}
     return any(event["status"] == 202 and event["message"] in delivered for event in seen.of("answered"))
 
 
-def _unknown_never_arrived(_: Run, seen: Seen) -> bool:
+def _unknown_never_arrived(_: Run, seen: SortedHistory) -> bool:
     delivered = {event["text"] for event in seen.of("delivered")}
     return any(event["status"] == 202 and event["message"] not in delivered for event in seen.of("answered"))
 
 
-def _moved_twice(_: Run, seen: Seen) -> bool:
+def _moved_twice(_: Run, seen: SortedHistory) -> bool:
     return any(sum(move["kind"] == "rehome" for move in moves) > 1 for moves in seen.by("session", "moved").values())
 
 
-def _key_was_taken_over(_: Run, seen: Seen) -> bool:
+def _key_was_taken_over(_: Run, seen: SortedHistory) -> bool:
     """A second gateway finished what a first one that died or stood still had begun."""
     for answers in seen.by("message", "unanswered", "answered").values():
         if len(answers) > 1 and answers[0].what == "unanswered" and answers[-1].facts.get("status") == 200:
@@ -66,7 +66,7 @@ def _key_was_taken_over(_: Run, seen: Seen) -> bool:
     return False
 
 
-def _old_holder_was_evicted(_: Run, seen: Seen) -> bool:
+def _old_holder_was_evicted(_: Run, seen: SortedHistory) -> bool:
     return bool(seen.of("evicted"))
 
 

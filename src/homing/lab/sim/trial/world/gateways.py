@@ -12,7 +12,7 @@ from homing.config import Settings
 from homing.drivers.http.connection import Reply
 from homing.drivers.http.wire import MIB
 from homing.lab.sim.egress import SimulatedEgress
-from homing.lab.sim.trial.world.network import Network, Request
+from homing.lab.sim.trial.world.network import SimulatedNetwork, SimulatedRequest
 from homing.lab.sim.trial.world.processes import Process
 from homing.lab.sim.trial.world.stores import Carrier, Reached, Store
 from homing.lab.sim.world import SeededEntropy, VirtualClock
@@ -29,7 +29,7 @@ START_AGAIN_S = 0.5
 class SimulatedCalls:
     """`drivers.wire.Calls` over the simulated network."""
 
-    def __init__(self, network: Network, place: str) -> None:
+    def __init__(self, network: SimulatedNetwork, place: str) -> None:
         self._network, self._place = network, place
 
     async def call(
@@ -44,7 +44,7 @@ class SimulatedCalls:
         body_limit_bytes: int = MIB,  # noqa: ARG002 - nobody answers more here
     ) -> Reply | Fault:
         lower = {name.lower(): value for name, value in (headers or {}).items()}
-        request = Request(method, path, lower, body or b"")
+        request = SimulatedRequest(method, path, lower, body or b"")
         return await self._network.ask(self._place, base_url, request, timeout_s=timeout_s)
 
 
@@ -52,7 +52,13 @@ class SimulatedGateway:
     """One address, and the boots that live there one after the other."""
 
     def __init__(
-        self, name: str, network: Network, store: Store, settings: Settings, chance: random.Random, clock: VirtualClock
+        self,
+        name: str,
+        network: SimulatedNetwork,
+        store: Store,
+        settings: Settings,
+        chance: random.Random,
+        clock: VirtualClock,
     ) -> None:
         self.name, self.clock = name, clock
         self._network, self._store, self._settings, self._chance = network, store, settings, chance
@@ -99,7 +105,7 @@ class Answering:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
 
-    async def __call__(self, request: Request) -> Reply:
+    async def __call__(self, request: SimulatedRequest) -> Reply:
         path, _, _ = request.path.partition("?")
         if path == "/api/v1/messages/send":
             headers = request.headers
@@ -114,7 +120,7 @@ class Answering:
             headers = {name.lower(): value for name, value in problems.headers(problem).items()}
             return Reply(told["status"], headers, msgspec.json.encode(told))
 
-    async def _reported(self, path: str, request: Request) -> Reply:
+    async def _reported(self, path: str, request: SimulatedRequest) -> Reply:
         async def body() -> bytes:
             return request.body
 

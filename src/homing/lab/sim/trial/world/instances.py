@@ -13,19 +13,19 @@ from aiohttp import web
 
 from homing.decide.fleet.leases import LeasePolicy
 from homing.drivers.http.connection import Reply
-from homing.instance.api.answers import Answer
-from homing.instance.api.http import Refused, Surface
+from homing.instance.api.answers import ApiAnswer
+from homing.instance.api.http import AnsweredEarly, Surface
 from homing.instance.engines.simulated import SimulatedEngine
-from homing.instance.host import Host
-from homing.instance.lease import Lease
+from homing.instance.host import SessionHost
+from homing.instance.lease import LeaseKeeper
 from homing.instance.notify.journal import Journal
 from homing.instance.notify.notifications import Notification
 from homing.instance.notify.notifier import Notifier
-from homing.instance.notify.retries import Answered
-from homing.lab.sim.trial.world.network import Network, Request
+from homing.instance.notify.retries import NotifyAnswer
+from homing.lab.sim.trial.world.network import SimulatedNetwork, SimulatedRequest
 from homing.lab.sim.trial.world.processes import Process
 from homing.lab.sim.trial.world.stores import Reached, Store
-from homing.lab.sim.trial.world.whatsapp import WhatsApp
+from homing.lab.sim.trial.world.whatsapp import SimulatedExchange
 from homing.lab.sim.world import VirtualClock
 from homing.model.sends.faults import Fault
 from homing.ports import StoreUnavailable
@@ -69,10 +69,10 @@ class KeptNotes:
 class Around:
     """What an instance finds in its world. `gateway` is the address that it reports to."""
 
-    network: Network
+    network: SimulatedNetwork
     store: Store
     keys: KeyRing
-    whatsapp: WhatsApp
+    whatsapp: SimulatedExchange
     gateway: Callable[[], str]
     lease: LeasePolicy
 
@@ -85,7 +85,7 @@ class SimulatedInstance:
         self._around, self._chance = around, chance
         self.notes = KeptNotes()
         self.process: Process | None = None
-        self.host: Host | None = None
+        self.host: SessionHost | None = None
 
     @property
     def lives(self) -> bool:
@@ -101,7 +101,7 @@ class SimulatedInstance:
         around = self._around
         database = Reached(around.store, self.url)
         vault = SqlVault(database, around.keys)
-        lease = Lease(
+        lease = LeaseKeeper(
             SqlLeases(database), self.url, self.clock, fresh_id=lambda: f"{self._chance.getrandbits(64):016x}",
             policy=around.lease,
         )  # fmt: skip
@@ -113,7 +113,7 @@ class SimulatedInstance:
             clock=lambda: self.clock.now().timestamp(),
             random=self._chance,
         )
-        self.host = host = Host(
+        self.host = host = SessionHost(
             SimulatedEngine(around.whatsapp.dial(process, self.url), lambda: self.clock.now().timestamp()),
             vault,
             lease,
@@ -134,7 +134,7 @@ class SimulatedInstance:
         await self._restore(host)
         await leasing
 
-    async def _restore(self, host: Host) -> None:
+    async def _restore(self, host: SessionHost) -> None:
         while True:
             try:
                 await host.restore()
@@ -148,19 +148,21 @@ class SimulatedInstance:
 
     # The gateway
 
-    async def _notify(self, body: bytes, headers: Mapping[str, str]) -> Answered:
+    async def _notify(self, body: bytes, headers: Mapping[str, str]) -> NotifyAnswer:
         lower = {name.lower(): value for name, value in headers.items()}
-        reply = await self._ask(Request("POST", "/api/whatsapp/webhooks/webjs", lower, body), 30.0)
-        return Answered(reply.status, reply.headers.get("retry-after"), reply.headers.get("x-timestamp"))
+        reply = await self._ask(SimulatedRequest("POST", "/api/whatsapp/webhooks/webjs", lower, body), 30.0)
+        return NotifyAnswer(reply.status, reply.headers.get("retry-after"), reply.headers.get("x-timestamp"))
 
     async def _placed_here(self) -> dict[str, int | None]:
         headers = {"x-api-key": API_KEY, "x-instance-url": self.url}
-        reply = await self._ask(Request("GET", "/api/whatsapp/accounts/active", headers, b""), ASK_GATEWAY_WITHIN_S)
+        reply = await self._ask(
+            SimulatedRequest("GET", "/api/whatsapp/accounts/active", headers, b""), ASK_GATEWAY_WITHIN_S
+        )
         if reply.status != 200:
             raise ConnectionError(f"the gateway answered {reply.status}")
         return {each["session_id"]: each["workspace_id"] for each in msgspec.json.decode(reply.body)["sessions"]}
 
-    async def _ask(self, request: Request, timeout_s: float) -> Reply:
+    async def _ask(self, request: SimulatedRequest, timeout_s: float) -> Reply:
         reply = await self._around.network.ask(self.url, self._around.gateway(), request, timeout_s=timeout_s)
         if isinstance(reply, Fault):
             raise ConnectionError(str(reply))
@@ -172,14 +174,14 @@ class Served:
 
     def __init__(self, surface: Surface) -> None:
         self._surface = surface
-        self._plain: dict[tuple[str, str], Callable[[Any], Awaitable[Answer]]] = {
+        self._plain: dict[tuple[str, str], Callable[[Any], Awaitable[ApiAnswer]]] = {
             ("GET", "/health"): surface.health,
             ("GET", "/api/sessions"): surface.list_sessions,
             ("POST", "/api/sessions"): surface.start_session,
             ("POST", "/api/sessions/batch"): surface.start_sessions,
             ("POST", "/api/messages/send"): surface.send,
         }
-        self._of_session: dict[tuple[str, str], Callable[[Any], Awaitable[Answer]]] = {
+        self._of_session: dict[tuple[str, str], Callable[[Any], Awaitable[ApiAnswer]]] = {
             ("GET", "status"): surface.session_status,
             ("DELETE", ""): surface.stop_session,
             ("POST", "reconnect"): surface.restart_session,
@@ -187,7 +189,7 @@ class Served:
             ("POST", "logout"): surface.logout_session,
         }
 
-    async def __call__(self, request: Request) -> Reply:
+    async def __call__(self, request: SimulatedRequest) -> Reply:
         path, _, query = request.path.partition("?")
         handler, match = self._found(request.method, path)
         asked = SimpleNamespace(
@@ -201,15 +203,15 @@ class Served:
         headers = {name.lower(): value for name, value in answer.headers.items()}
         return Reply(answer.status, headers, msgspec.json.encode(answer.body))
 
-    async def _answer(self, handler: Callable[[Any], Awaitable[Answer]], asked: Any) -> Answer:
+    async def _answer(self, handler: Callable[[Any], Awaitable[ApiAnswer]], asked: Any) -> ApiAnswer:
         try:
             return await handler(cast("web.Request", asked))
-        except Refused as refused:
+        except AnsweredEarly as refused:
             return refused.answer
         except StoreUnavailable:
-            return Answer({"error": "Credentials vault unavailable"}, 503, {"Retry-After": "1"})
+            return ApiAnswer({"error": "Credentials vault unavailable"}, 503, {"Retry-After": "1"})
 
-    def _found(self, method: str, path: str) -> tuple[Callable[[Any], Awaitable[Answer]], dict[str, str]]:
+    def _found(self, method: str, path: str) -> tuple[Callable[[Any], Awaitable[ApiAnswer]], dict[str, str]]:
         plain = self._plain.get((method, path))
         if plain is not None:
             return plain, {}
@@ -236,5 +238,5 @@ async def _whole(body: bytes) -> bytes:
     return body
 
 
-async def _no_endpoint(_: Any) -> Answer:
-    return Answer({"error": "Endpoint not found"}, 404)
+async def _no_endpoint(_: Any) -> ApiAnswer:
+    return ApiAnswer({"error": "Endpoint not found"}, 404)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from homing.drivers.http.connection import Reply
-from homing.lab.sim.loop import Step, VirtualLoop
+from homing.lab.sim.loop import LoopStep, VirtualLoop
 from homing.lab.sim.trial.world.processes import Process, nobody
 from homing.model.sends.faults import Fault, Phase
 
@@ -18,7 +18,7 @@ _CLOSED_UNHEARD = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class SimulatedRequest:
     """One whole request. Header names are in lower case; `path` has its query with it."""
 
     method: str
@@ -27,10 +27,10 @@ class Request:
     body: bytes
 
 
-Serve = Callable[[Request], Awaitable[Reply]]
+Serve = Callable[[SimulatedRequest], Awaitable[Reply]]
 
 
-class Upset(StrEnum):
+class NetworkUpset(StrEnum):
     """What may become of a request or its answer."""
 
     RESET_BEFORE = "reset before delivery"
@@ -42,7 +42,7 @@ class Upset(StrEnum):
 
 
 @dataclass(slots=True)
-class Link:
+class NetworkLink:
     """What it is like between two places. Each way takes `latency_s` and up to `jitter_s` more.
 
     While `cuts` is above zero nothing arrives, in either direction, and nobody hears why. `upsets` are chances.
@@ -52,31 +52,31 @@ class Link:
     jitter_s: float = 0.001
     cuts: int = 0
     slow_s: float = 0.0
-    upsets: dict[Upset, float] = field(default_factory=dict)
+    upsets: dict[NetworkUpset, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
 class _Listener:
     process: Process
     serve: Serve
-    open: dict["_Exchange", None] = field(default_factory=dict)
+    open: dict["_NetworkExchange", None] = field(default_factory=dict)
 
 
-class Network:
+class SimulatedNetwork:
     """Every place has a name; a process may listen there. `upset` hears of what went wrong, for those who count."""
 
-    def __init__(self, loop: VirtualLoop, chance: random.Random, upset: Callable[[Upset], None]) -> None:
+    def __init__(self, loop: VirtualLoop, chance: random.Random, upset: Callable[[NetworkUpset], None]) -> None:
         self.loop, self.chance, self.upset = loop, chance, upset
         self.air = nobody()
         self._listening: dict[str, _Listener] = {}
-        self._links: dict[tuple[str, str], Link] = {}
+        self._links: dict[tuple[str, str], NetworkLink] = {}
 
-    def link(self, one: str, other: str) -> Link:
+    def link(self, one: str, other: str) -> NetworkLink:
         """What it is like between these places, to be looked at and changed."""
         key = (one, other) if one < other else (other, one)
         link = self._links.get(key)
         if link is None:
-            link = self._links[key] = Link()
+            link = self._links[key] = NetworkLink()
         return link
 
     def listen(self, place: str, process: Process, serve: Serve) -> None:
@@ -94,16 +94,16 @@ class Network:
     def listener(self, place: str) -> _Listener | None:
         return self._listening.get(place)
 
-    def delay_s(self, link: Link) -> float:
+    def delay_s(self, link: NetworkLink) -> float:
         return link.latency_s + link.slow_s + link.jitter_s * self.chance.random()
 
-    def later(self, delay_s: float, work: Callable[[], None]) -> Step:
+    def later(self, delay_s: float, work: Callable[[], None]) -> LoopStep:
         """Let something happen that is no process's doing."""
         return self.loop.call_later(delay_s, work, context=self.air)
 
-    async def ask(self, asker: str, place: str, request: Request, *, timeout_s: float) -> Reply | Fault:
+    async def ask(self, asker: str, place: str, request: SimulatedRequest, *, timeout_s: float) -> Reply | Fault:
         """The answer, or how far the request came; within `timeout_s`."""
-        exchange = _Exchange(self, self.link(asker, place), place, request)
+        exchange = _NetworkExchange(self, self.link(asker, place), place, request)
         giving_up = self.loop.call_later(max(timeout_s, 0.0), exchange.give_up)
         exchange.begin(timeout_s)
         try:
@@ -112,10 +112,10 @@ class Network:
             giving_up.cancel()
 
 
-class _Exchange:
+class _NetworkExchange:
     """One request on its way, and its answer on the way back."""
 
-    def __init__(self, network: Network, link: Link, place: str, request: Request) -> None:
+    def __init__(self, network: SimulatedNetwork, link: NetworkLink, place: str, request: SimulatedRequest) -> None:
         self._network, self._link, self._place, self._request = network, link, place, request
         self.answer: asyncio.Future[Reply | Fault] = network.loop.create_future()
         self._left = False
@@ -146,13 +146,13 @@ class _Exchange:
             self._network.later(self._network.delay_s(self._link), self._refused)
             return
         self._left = True
-        repeated = (Upset.TWICE,) if self._may_be_repeated else ()
-        match self._drawn(Upset.RESET_BEFORE, Upset.LOST_BEFORE, *repeated):
-            case Upset.RESET_BEFORE:
+        repeated = (NetworkUpset.TWICE,) if self._may_be_repeated else ()
+        match self._drawn(NetworkUpset.RESET_BEFORE, NetworkUpset.LOST_BEFORE, *repeated):
+            case NetworkUpset.RESET_BEFORE:
                 self.peer_died()
-            case Upset.LOST_BEFORE:
+            case NetworkUpset.LOST_BEFORE:
                 return
-            case Upset.TWICE:
+            case NetworkUpset.TWICE:
                 self._hand_over(listener)
                 self._hand_over(listener)
             case _:
@@ -172,14 +172,14 @@ class _Exchange:
     async def _served(self, listener: _Listener) -> None:
         reply = await listener.serve(self._request)
         listener.open.pop(self, None)
-        upset = self._drawn(Upset.RESET_AFTER, Upset.LOST_AFTER, Upset.SLOW)
-        if upset is Upset.RESET_AFTER:
+        upset = self._drawn(NetworkUpset.RESET_AFTER, NetworkUpset.LOST_AFTER, NetworkUpset.SLOW)
+        if upset is NetworkUpset.RESET_AFTER:
             self.peer_died()
-        elif upset is not Upset.LOST_AFTER:
-            more_s = 3.0 * self._network.chance.random() if upset is Upset.SLOW else 0.0
+        elif upset is not NetworkUpset.LOST_AFTER:
+            more_s = 3.0 * self._network.chance.random() if upset is NetworkUpset.SLOW else 0.0
             self._network.later(self._network.delay_s(self._link) + more_s, lambda: self._answered(reply))
 
-    def _drawn(self, *upsets: Upset) -> Upset | None:
+    def _drawn(self, *upsets: NetworkUpset) -> NetworkUpset | None:
         if not self._link.upsets:
             return None
         for upset in upsets:

@@ -15,7 +15,7 @@ from homing.lab.sim.loop import OWNER, VirtualLoop
 Args = TypeVarTuple("Args")
 
 
-class Standing(Enum):
+class ProcessState(Enum):
     """What a process is doing."""
 
     RUNNING = "running"
@@ -28,7 +28,7 @@ class Process:
 
     def __init__(self, name: str, loop: VirtualLoop) -> None:
         self.name = name
-        self.standing = Standing.RUNNING
+        self.standing = ProcessState.RUNNING
         self._loop = loop
         self._context = Context()
         self._context.run(OWNER.set, self)
@@ -37,7 +37,7 @@ class Process:
 
     @property
     def lives(self) -> bool:
-        return self.standing is not Standing.DEAD
+        return self.standing is not ProcessState.DEAD
 
     def call(self, work: Callable[[Unpack[Args]], object], *args: *Args) -> None:
         """Let it do this, as soon as it can."""
@@ -51,20 +51,20 @@ class Process:
         self._last_words.append(hear)
 
     def freeze(self) -> None:
-        if self.standing is Standing.RUNNING:
-            self.standing = Standing.FROZEN
+        if self.standing is ProcessState.RUNNING:
+            self.standing = ProcessState.FROZEN
             self._loop.halted[self] = []
 
     def wake(self) -> None:
-        if self.standing is Standing.FROZEN:
-            self.standing = Standing.RUNNING
+        if self.standing is ProcessState.FROZEN:
+            self.standing = ProcessState.RUNNING
             for step in self._loop.halted.pop(self):
                 self._loop.resume(step)
 
     def kill(self) -> None:
         """It ends this very moment: nothing of it runs any more, not even what would tidy up."""
-        if self.standing is not Standing.DEAD:
-            self.standing = Standing.DEAD
+        if self.standing is not ProcessState.DEAD:
+            self.standing = ProcessState.DEAD
             # What would still have run in it is kept: given up, it would tidy up after itself.
             self._loop.halted.setdefault(self, [])
             for hear in self._last_words:

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, text
 
-from homing.lab.sim.trial.world.network import Link, Network
+from homing.lab.sim.trial.world.network import NetworkLink, SimulatedNetwork
 from homing.lab.sim.trial.world.processes import Process
 from homing.model.notices import Notice
 from homing.ports import StoreUnavailable, TellHearing
@@ -40,7 +40,7 @@ class Troubles:
 class Store:
     """The database itself."""
 
-    def __init__(self, network: Network, chance: random.Random, now: Callable[[], datetime]) -> None:
+    def __init__(self, network: SimulatedNetwork, chance: random.Random, now: Callable[[], datetime]) -> None:
         self.network, self.chance = network, chance
         self.troubles = Troubles()
         self.memory = SqliteMemory(now=now, tables=False)
@@ -108,7 +108,7 @@ class _Operation(Generic[T]):
     def __init__(
         self,
         store: Store,
-        link: Link,
+        link: NetworkLink,
         run: Callable[[Callable[[Connection], T]], T],
         fn: Callable[[Connection], T],
         *,

@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from homing.lab.sim.trial.judging.history import History
-from homing.lab.sim.trial.world.network import Network
+from homing.lab.sim.trial.judging.history import OutsideHistory
+from homing.lab.sim.trial.world.network import SimulatedNetwork
 from homing.lab.sim.trial.world.processes import Process, settle
 from simulated_whatsapp.core import (
     CODE_ALPHABET,
@@ -29,7 +29,7 @@ PLACE = "whatsapp"
 class WatchedJudge(Judge):
     """The judge, telling the history what it decides."""
 
-    def __init__(self, rules: Rules, draw: Callable[[int], str], history: History) -> None:
+    def __init__(self, rules: Rules, draw: Callable[[int], str], history: OutsideHistory) -> None:
         super().__init__(rules, draw)
         self._history = history
 
@@ -72,10 +72,12 @@ class WatchedJudge(Judge):
         super().received(connection, inbound_id)
 
 
-class WhatsApp:
+class SimulatedExchange:
     """One exchange behind the network. `away` while nobody can reach it."""
 
-    def __init__(self, network: Network, history: History, draw: Callable[[int], str], rules: Rules) -> None:
+    def __init__(
+        self, network: SimulatedNetwork, history: OutsideHistory, draw: Callable[[int], str], rules: Rules
+    ) -> None:
         self._network, self._history = network, history
         self.judge = WatchedJudge(rules, draw, history)
         self.exchange = Exchange(self.judge, _Book(), clock=lambda: unix_s(network), later=network.later)
@@ -144,7 +146,7 @@ class _WhatsAppWire:
 
     def __init__(
         self,
-        network: Network,
+        network: SimulatedNetwork,
         exchange: Exchange,
         process: Process,
         place: str,
@@ -200,7 +202,7 @@ class _WhatsAppWire:
             self._on_frame(frame)
 
 
-def unix_s(network: Network) -> float:
+def unix_s(network: SimulatedNetwork) -> float:
     """What WhatsApp's own clock shows."""
     return _BEGAN_UNIX_S + network.loop.time()
 

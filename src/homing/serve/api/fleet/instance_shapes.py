@@ -1,26 +1,75 @@
-"""What the API shows of the fleet: instances, how far an emptying is, moves, and plans of moves."""
+"""What requests on instances hold, and how instances, their strays and their emptying are shown."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import UNSET, Meta, UnsetType
 
 from homing.decide.fleet.brake import Clear, Engaged
+from homing.decide.knowledge.identity import phone_of
+from homing.decide.knowledge.stray_sessions import Stray, StrayKind
+from homing.flows.discovery.stray_sessions import StraysFound
 from homing.flows.failover.exits import Exited
 from homing.flows.moves.prospects import Prospect
 from homing.flows.operations.drain import Drain, Stuck
-from homing.flows.operations.migrate import Wanted
-from homing.flows.operations.rebalance import Balanced
 from homing.flows.webhooks.unknown_senders import UnknownSender
 from homing.model.alerts import Alert
-from homing.model.fleet import Capabilities, InstanceLoad, Move
-from homing.model.instances.health import MISCONFIGURED, Judged, shown_state
+from homing.model.fleet import Capabilities, InstanceLoad
+from homing.model.instances.health import MISCONFIGURED, HealthJudgment, shown_state
 from homing.model.instances.leases import Incarnation
 from homing.model.sends.faults import Fault
 from homing.ports import InstanceHealth
-from homing.serve import views
-from homing.serve.views import AttentionView
+from homing.serve.api.attention import AttentionView, attention_view
+from homing.serve.api.fields import Amount, BootName, Family, Labels, Name, Positive
+
+
+class InstanceBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A gateway that joins the fleet. `capacity` is in sessions. `force`: whatever answers there, and how.
+
+    Without `driver` it is that of the family that is recognised there; `webjs` where nothing answers yet.
+    """
+
+    url: Annotated[str, Meta(min_length=1, max_length=500)]
+    driver: Family | None = None
+    name: Name = ""
+    capacity: Positive | None = None
+    memory_limit_mb: Amount | None = None
+    sends_limit_per_s: Amount | None = None
+    labels: Labels = {}
+    force: bool = False
+
+
+class InstanceChangesBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What may be changed of an instance. Null takes a limit, or the storage, away; `labels` replaces all of them.
+
+    Instances with the same `storage` keep the logins of their sessions in one place.
+    """
+
+    driver: Family | UnsetType = UNSET
+    name: Name | UnsetType = UNSET
+    capacity: Positive | UnsetType | None = UNSET
+    memory_limit_mb: Amount | UnsetType | None = UNSET
+    sends_limit_per_s: Amount | UnsetType | None = UNSET
+    labels: Labels | UnsetType = UNSET
+    mode: Literal["observe", "route"] | UnsetType = UNSET
+    storage: Annotated[str, Meta(min_length=1, max_length=100)] | UnsetType | None = UNSET
+
+
+class ExitedBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """No process of the instance runs any more; with `incarnation`, none of that boot."""
+
+    incarnation: BootName | None = None
+
+
+class ExitedByUrlBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The same, of the instance at this address."""
+
+    url: Annotated[str, Meta(min_length=1, max_length=500)]
+    incarnation: BootName | None = None
 
 
 class LeaseView(msgspec.Struct):
@@ -131,45 +180,6 @@ class InstancesView(msgspec.Struct):
     unknown_senders: list[UnknownSenderView]
 
 
-class DistributionView(msgspec.Struct):
-    """How many sessions are connected on an instance, and their phones."""
-
-    instance_url: str
-    session_count: int
-    phones: list[str]
-
-
-class MoveView(msgspec.Struct):
-    """One line of the log of moves. `steps` says how long each part took, in ms."""
-
-    id: int
-    at: datetime
-    kind: str
-    session_id: str
-    account_id: int
-    workspace_id: int
-    from_url: str | None
-    to_url: str | None
-    epoch: int
-    fence: str | None
-    reason: str
-    duration_ms: int | None
-    steps: dict[str, int]
-    run_id: str | None
-
-
-class WantedView(msgspec.Struct):
-    """A session that is to move. Not `new`: it was to move already. Where it is can be seen at its account."""
-
-    account_id: int
-    account_uuid: str
-    session_id: str
-    from_url: str | None
-    from_epoch: int
-    to_url: str | None
-    new: bool
-
-
 class ExitedView(msgspec.Struct):
     """What came of the word that an instance exited. `staying` counts, by reason, the sessions that do not move."""
 
@@ -182,39 +192,34 @@ class ExitedView(msgspec.Struct):
     """What whoever said so should know, such as that the browsers must be gone too."""
 
 
-class PlannedMoveView(msgspec.Struct):
-    """One move of a plan. `expected_gap_ms` is how long it will not be able to send; messages wait for it meanwhile."""
+class StrayView(msgspec.Struct):
+    """A session that an instance lists and that is not placed there.
 
-    order: int
-    account_id: int
-    phone: str
+    `kind` is `unknown` (no account has it), `elsewhere` (the account's record says another place) or `same_phone` (no
+    account has it, and `account_id` has its phone). `adopt` is the command that takes it up where it is.
+    """
+
+    instance_url: str
     session_id: str
-    from_url: str
-    to_url: str
-    why: str
-    expected_gap_ms: int
-
-
-class SkippedView(msgspec.Struct):
-    """A session that was looked at and stays."""
-
-    account_id: int
-    phone: str
-    session_id: str
+    kind: str
+    status: str
+    phone: str | None
+    workspace_id: int | None
+    epoch: int | None
+    account_id: int | None
     reason: str
+    adopt: str | None
 
 
-class PlanView(msgspec.Struct):
-    """What is to move, in order, and what stays. `begun` counts the moves that were begun; null in a dry run."""
+class StraysView(msgspec.Struct):
+    """So many `strays`; `data` has the first hundred."""
 
-    dry_run: bool
-    reason: str
-    begun: int | None
-    moves: list[PlannedMoveView]
-    skipped: list[SkippedView]
+    instance_url: str
+    strays: int
+    data: list[StrayView]
 
 
-def instance(load: InstanceLoad, health: InstanceHealth | Fault, alerts: Sequence[Alert] = ()) -> InstanceView:
+def instance_view(load: InstanceLoad, health: InstanceHealth | Fault, alerts: Sequence[Alert] = ()) -> InstanceView:
     known = load.instance
     if isinstance(health, Fault):
         load = load.away()
@@ -236,24 +241,24 @@ def instance(load: InstanceLoad, health: InstanceHealth | Fault, alerts: Sequenc
         storage=known.storage,
         strays=known.strays,
         connected_since=load.seen_at,
-        attention=views.attention(alerts),
+        attention=attention_view(alerts),
     )
     if isinstance(health, InstanceHealth):
         shown.warning = health.unchecked
         shown.engine, shown.version, shown.incarnation = health.engine, health.version, health.incarnation
         shown.memory_used_mb, shown.sends_per_s = health.memory_used_mb, health.sends_per_s
-        shown.capabilities = capabilities(health.capabilities)
+        shown.capabilities = capabilities_view(health.capabilities)
     return shown
 
 
-def capabilities(can: Capabilities) -> dict[str, bool | list[str]]:
+def capabilities_view(can: Capabilities) -> dict[str, bool | list[str]]:
     """By name; what there are several of, in alphabetical order."""
     by_name = {each.name: getattr(can, each.name) for each in fields(can)}
     return {name: value if isinstance(value, bool) else sorted(value) for name, value in by_name.items()}
 
 
 def judge(
-    shown: InstanceView, judged: Judged | None, boot: Incarnation | None, misconfigured: str | None = None
+    shown: InstanceView, judged: HealthJudgment | None, boot: Incarnation | None, misconfigured: str | None = None
 ) -> None:
     """Add how the instance is judged, the lease of its newest boot, and why it does not work as it is set up."""
     if judged is not None:
@@ -261,18 +266,18 @@ def judge(
         if shown.health == MISCONFIGURED:
             shown.reason = misconfigured
     if boot is not None:
-        shown.lease = lease(boot)
+        shown.lease = lease_view(boot)
 
 
-def brake(brake: Clear | Engaged) -> BrakeView:
+def brake_view(brake: Clear | Engaged) -> BrakeView:
     return BrakeView(isinstance(brake, Engaged), brake.reason)
 
 
-def unknown_sender(sender: UnknownSender) -> UnknownSenderView:
+def unknown_sender_view(sender: UnknownSender) -> UnknownSenderView:
     return UnknownSenderView(sender.named, sender.cause.value, sender.reports, sender.last_at, sender.do)
 
 
-def lease(boot: Incarnation) -> LeaseView:
+def lease_view(boot: Incarnation) -> LeaseView:
     return LeaseView(
         held=boot.holds_lease,
         left_s=round(boot.lease_left_s, 3),
@@ -282,7 +287,7 @@ def lease(boot: Incarnation) -> LeaseView:
     )
 
 
-def drain(drain: Drain, prospect: Prospect | None = None) -> DrainView:
+def drain_view(drain: Drain, prospect: Prospect | None = None) -> DrainView:
     shown = DrainView(
         instance_url=drain.instance.url,
         state=drain.instance.state.value,
@@ -303,59 +308,32 @@ def _stuck(stuck: Stuck) -> StuckView:
     return StuckView(stuck.account_id, stuck.phone, stuck.session_id, stuck.reason)
 
 
-def move(move: Move) -> MoveView:
-    return MoveView(
-        id=move.id,
-        at=move.at,
-        kind=move.kind.value,
-        session_id=move.session_id,
-        account_id=move.account_id,
-        workspace_id=move.workspace_id,
-        from_url=move.from_url,
-        to_url=move.to_url,
-        epoch=move.epoch,
-        fence=move.fence,
-        reason=move.reason,
-        duration_ms=move.duration_ms,
-        steps=dict(move.steps),
-        run_id=move.run_id,
-    )
-
-
-def wanted(wanted: Wanted) -> WantedView:
-    account = wanted.account
-    return WantedView(
-        account_id=account.id,
-        account_uuid=account.uuid,
-        session_id=account.session_id,
-        from_url=account.placement.instance_url,
-        from_epoch=account.placement.epoch,
-        to_url=wanted.to_url,
-        new=wanted.new,
-    )
-
-
-def exited(exited: Exited) -> ExitedView:
+def exited_view(exited: Exited) -> ExitedView:
     return ExitedView(exited.url, exited.boots, exited.sessions, exited.wanted, dict(exited.staying), exited.note)
 
 
-def plan(balanced: Balanced) -> PlanView:
-    accounts = balanced.accounts
-    moves = [
-        PlannedMoveView(
-            order=move.order,
-            account_id=accounts[move.session_id].id,
-            phone=accounts[move.session_id].phone,
-            session_id=move.session_id,
-            from_url=move.from_url,
-            to_url=move.to_url,
-            why=move.why,
-            expected_gap_ms=move.expected_gap_ms,
-        )
-        for move in balanced.plan.moves
-    ]
-    skipped = [
-        SkippedView(accounts[each.session_id].id, accounts[each.session_id].phone, each.session_id, each.reason)
-        for each in balanced.plan.skipped
-    ]
-    return PlanView(balanced.begun is None, balanced.plan.reason, balanced.begun, moves, skipped)
+def stray_view(stray: Stray) -> StrayView:
+    row = stray.row
+    return StrayView(
+        instance_url=stray.instance_url,
+        session_id=row.session_id,
+        kind=stray.kind.value,
+        status=row.status.value,
+        phone=row.phone,
+        workspace_id=row.workspace_id,
+        epoch=row.epoch,
+        account_id=stray.account_id,
+        reason=stray.reason,
+        adopt=_adopting(stray) if stray.kind is not StrayKind.ELSEWHERE else None,
+    )
+
+
+def _adopting(stray: Stray) -> str:
+    phone = phone_of(stray.row.phone) if stray.row.phone else None
+    workspace = f" --workspace {stray.row.workspace_id}" if stray.row.workspace_id is not None else ""
+    named = f"--session {shlex.quote(stray.session_id)} --instance {stray.instance_url}"
+    return f"homing accounts create {f'+{phone}' if phone else 'PHONE'}{workspace} {named} --no-start"
+
+
+def strays_view(url: str, found: StraysFound) -> StraysView:
+    return StraysView(url, found.count, [stray_view(each) for each in found.named])
