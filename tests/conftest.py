@@ -15,7 +15,15 @@ from homing.store.db.opening import open_database
 from homing.store.directory.directory import SqlDirectory
 from homing.store.notices.notices import LocalNotices
 from homing.store.sends.messages import SqlMessages
-from services import PostgresServer, apart, postgres_server, redis_server
+from services import (
+    MariadbServer,
+    PostgresServer,
+    ServiceMissing,
+    apart,
+    mariadb_server,
+    postgres_server,
+    redis_server,
+)
 
 settings.register_profile("homing", database=None, deadline=None)
 settings.load_profile("homing")
@@ -74,6 +82,29 @@ def redis_url() -> Iterator[str]:
     """A Redis, perhaps shared with others: use keys and channels of your own."""
     with redis_server() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def _mariadb() -> Iterator[MariadbServer]:
+    try:
+        with mariadb_server() as server:
+            yield server
+    except ServiceMissing as error:
+        pytest.skip(f"NOT RUN: {error}")
+
+
+@pytest.fixture
+def mariadb(_mariadb: MariadbServer) -> MariadbServer:
+    """A MariaDB on which databases may be made."""
+    return _mariadb
+
+
+@pytest.fixture
+def mariadb_dsn(mariadb: MariadbServer) -> Iterator[str]:
+    """The DSN of a new database of MariaDB, for this test alone."""
+    dsn = mariadb.create()
+    yield dsn
+    mariadb.drop(dsn)
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,9 @@
-"""PostgreSQL and Redis for the tests: the servers that are named, or that run here, or that we start ourselves.
+"""PostgreSQL, Redis and MariaDB for the tests: servers that are named, or that run here, or that we start ourselves.
 
-`HOMING_TEST_POSTGRES_URL` and `HOMING_TEST_REDIS_URL` name servers; without them, what answers on 127.0.0.1 at the
-usual port is taken; where nothing does, a server of our own is started from the wheels among the development
-dependencies, on a free port, and stopped with the test run. `HOMING_TEST_OWN_SERVERS=1` goes straight to that.
+`HOMING_TEST_POSTGRES_URL`, `HOMING_TEST_REDIS_URL` and `HOMING_TEST_MARIADB_URL` name servers; without them, what
+answers on 127.0.0.1 at the usual port is taken; where nothing does, a server of our own is started from the wheels
+among the development dependencies (MariaDB: from the machine's programs), on a free port, and stopped with the test
+run. `HOMING_TEST_OWN_SERVERS=1` goes straight to that.
 """
 
 import asyncio
@@ -23,11 +24,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import asyncpg
+import pymysql
 from sqlalchemy import make_url
 
 from homing.decide.upgrading import SchemaVersion, told_to_alembic
+from homing.imports.dsn import MysqlDsn, read_dsn
 from homing.store.db.migrating import BOOKKEEPING, migrate, newest_revision, serves_from_of
 from homing.store.db.schema import metadata
 
@@ -248,6 +252,111 @@ def _answers_as_redis(url: str) -> bool:
         # A server that wants a password is there all the same; the URL that names it has it.
         return peer.recv(64).startswith((b"+PONG", b"-NOAUTH"))
     return False
+
+
+# --- MariaDB --------------------------------------------------------------------------------------------------
+
+
+_MARIADB_SOCKET = "/run/mysqld/mysqld.sock"
+
+
+class MariadbServer:
+    """A server on which this test run may make databases, by the DSN of each."""
+
+    def __init__(self, dsn: MysqlDsn) -> None:
+        self._dsn = dsn
+        host = re.sub(r"\W", "_", socket.gethostname().lower())[:20]
+        self._prefix = f"homing_test_{host}_"
+        self._made = 0
+        self.administer(*self._leftovers())
+
+    def create(self) -> str:
+        """The DSN of a new database without a table."""
+        self._made += 1
+        name = f"{self._prefix}{os.getpid()}_{self._made}"
+        self.administer(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
+        return self.dsn_of(name)
+
+    def dsn_of(self, database: str, user: str | None = None, password: str | None = None) -> str:
+        """Of a database on this server, perhaps for another user."""
+        dsn = self._dsn
+        who = quote(user if user is not None else dsn.user)
+        secret = quote(password if password is not None else dsn.password, safe="")
+        by_socket = f"?unix_socket={dsn.socket}" if dsn.socket else ""
+        return f"mysql://{who}:{secret}@{dsn.host}:{dsn.port}/{database}{by_socket}"
+
+    def drop(self, dsn: str) -> None:
+        self.administer(f"DROP DATABASE IF EXISTS {read_dsn(dsn).database}")
+
+    def administer(self, *statements: str) -> None:
+        with _mariadb(self._dsn) as connection, connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+
+    def _leftovers(self) -> list[str]:
+        with _mariadb(self._dsn) as connection, connection.cursor() as cursor:
+            cursor.execute("SHOW DATABASES")
+            names = [row[0] for row in cursor.fetchall()]
+        ours = [re.fullmatch(rf"{self._prefix}(\d+)_\d+", name) for name in names]
+        return [f"DROP DATABASE IF EXISTS {m[0]}" for m in ours if m and not _is_alive(int(m[1]))]
+
+
+@contextmanager
+def mariadb_server() -> Iterator[MariadbServer]:
+    """A MariaDB or MySQL for this test run. Raises ServiceMissing."""
+    usual = [f"mysql://root@localhost/mysql?unix_socket={_MARIADB_SOCKET}", "mysql://root@127.0.0.1:3306/mysql"]
+    url = _named_or_running("HOMING_TEST_MARIADB_URL", usual, _answers_as_mariadb)
+    with _own_mariadb() if url is None else _as_is(url) as found:
+        yield MariadbServer(read_dsn(found))
+
+
+@contextmanager
+def _own_mariadb() -> Iterator[str]:
+    server, installer = shutil.which("mariadbd") or _sbin("mariadbd"), shutil.which("mariadb-install-db")
+    if server is None or installer is None:
+        raise ServiceMissing(
+            "the import from MariaDB needs one: name it by HOMING_TEST_MARIADB_URL, or apt-get install mariadb-server"
+        )
+    with _place("homing-mariadb-") as place:
+        data, line, user = Path(place) / "data", f"{place}/mariadb.sock", _server_user()
+        owned = [] if user is None else [f"--user={user}"]
+        Path(place).chmod(0o755)
+        if user is not None:
+            shutil.chown(place, user)
+        install = [installer, "--no-defaults", f"--datadir={data}", "--auth-root-authentication-method=normal", *owned]
+        subprocess.run([*install, "--skip-test-db"], check=True, capture_output=True, cwd=place)
+        command = [server, "--no-defaults", f"--datadir={data}", f"--socket={line}", "--skip-networking", *owned]
+        url = f"mysql://root@localhost/mysql?unix_socket={line}"
+        with _running(command, lambda: _answers_as_mariadb(url), signal.SIGTERM, cwd=place):
+            yield url
+
+
+def _sbin(name: str) -> str | None:
+    """Where Debian has servers, which is not on everybody's path."""
+    path = Path("/usr/sbin") / name
+    return str(path) if path.exists() else None
+
+
+def _answers_as_mariadb(url: str) -> bool:
+    failures = (pymysql.MySQLError, OSError, ValueError)
+    with suppress(*failures), _mariadb(read_dsn(url)) as connection, connection.cursor() as cursor:
+        cursor.execute("SHOW GRANTS")
+        return any("ALL PRIVILEGES ON *.*" in row[0] or " CREATE" in row[0] for row in cursor.fetchall())
+    return False
+
+
+def _mariadb(dsn: MysqlDsn) -> Any:
+    """A connection with nothing chosen, to be used as a context."""
+    return pymysql.connect(
+        host=dsn.host,
+        port=dsn.port,
+        unix_socket=dsn.socket,
+        user=dsn.user,
+        password=dsn.password,
+        charset="utf8mb4",
+        autocommit=True,
+        connect_timeout=5,
+    )
 
 
 # --- common ---------------------------------------------------------------------------------------------------

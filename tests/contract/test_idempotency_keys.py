@@ -7,13 +7,14 @@ from fleets import ONE, TWO
 
 from clocks import PassTime, SteppedClock
 from homing.decide.sending.idempotency import Drive, Mismatch
-from homing.flows.sending.idempotent_send import Driven, KeyedSends
+from homing.flows.sending.idempotent_send import KeyedSends
 from homing.model.fleet import AccountUuid
 from homing.model.sends.messages import MessageRecord, MessageState, StoredAnswer
 from homing.model.sends.sending import Unknown
 from homing.ports import Claimed, InUse
 from homing.store.db.opening import open_database
 from homing.store.sends.messages import SqlMessages
+from tests.keyed_driving import Driven, answered
 
 ANSWER = StoredAnswer(200, {"success": True, "data": {"z": 1, "a": "\0 ☃ \ud800"}, "code": None})
 LEASE_S, KEEP_S = 10.0, 1000.0
@@ -231,17 +232,17 @@ async def test_a_retry_of_an_unknown_send_that_was_settled_is_answered_as_sent(
     async def never(_: Drive) -> Driven:
         raise AssertionError("an unknown send is never driven again")
 
-    assert await keyed.answer(ONE, "k", "f", "m", unknown) == StoredAnswer(202, {**told, "message_uuid": "m"})
-    assert (await keyed.answer(ONE, "k", "f", "n", never)).status == 202  # type: ignore[union-attr]
+    assert await answered(keyed, ONE, "k", "f", "m", unknown) == StoredAnswer(202, {**told, "message_uuid": "m"})
+    assert (await answered(keyed, ONE, "k", "f", "n", never)).status == 202  # type: ignore[union-attr]
     now = clock.now()
     sent = MessageRecord(
         "m", ONE, AccountUuid("a"), "true_3EB0", "628", "hi", MessageState.SENT, None, "it was sent after all", 1, None,
         now, now,
     )  # fmt: skip
     await messages.record(sent)
-    again = await keyed.answer(ONE, "k", "f", "n", never)
+    again = await answered(keyed, ONE, "k", "f", "n", never)
     assert isinstance(again, StoredAnswer)
     assert (again.status, again.body["success"], again.body["message_uuid"]) == (200, True, "m")
     assert again.body["data"] == {"message_id": "true_3EB0", "timestamp": int(now.timestamp())}
     assert "outcome" not in again.body
-    assert isinstance(await keyed.answer(ONE, "k", "another body", "n", never), Mismatch)
+    assert isinstance(await answered(keyed, ONE, "k", "another body", "n", never), Mismatch)

@@ -126,6 +126,17 @@ def test_no_secret_and_no_token_is_in_what_is_kept(name: str) -> None:
         assert word not in kept
 
 
+def test_the_secrets_in_what_nobody_knows_are_left_out() -> None:
+    told = {
+        "event": "new.thing",
+        "instance": "alpha",
+        "data": {"a": [{"apikey": "K-1"}], "instanceToken": "K-2", "n": 3},
+    }
+    [report] = of("evolution").read(raw(told))
+    kept = json.dumps(report.data)
+    assert "K-1" not in kept and "K-2" not in kept and '"n": 3' in kept
+
+
 # --- who it is from ---
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from homing.decide.sending.idempotency import LONGEST_WAIT_S, QUEUE_MAX, Drive, InFlight, Mismatch
-from homing.flows.sending.idempotent_send import CLAIM_WITHIN_S, Driven, KeyedSends
+from homing.flows.sending.idempotent_send import CLAIM_WITHIN_S, KeyedSends
 from homing.lab.sim.world import VirtualClock
 from homing.model.errors import Code, Problem
 from homing.model.fleet import SessionId, WorkspaceId
@@ -18,6 +18,7 @@ from homing.ports import StoreUnavailable
 from homing.store.sends.messages import SqlMessages
 from homing.store.sqlite.engine import SqliteMemory
 from tests.flows.worlds import W
+from tests.keyed_driving import Driven, answered
 
 pytestmark = pytest.mark.virtual
 
@@ -48,7 +49,7 @@ _uuids = itertools.count()
 
 
 def ask(keyed: KeyedSends, number: int, drive: Callable[[Drive], Awaitable[Driven]] = never) -> Awaitable[Any]:
-    return keyed.answer(WorkspaceId(W), f"key {number}", "fingerprint", f"uuid {next(_uuids)}", drive)
+    return answered(keyed, WorkspaceId(W), f"key {number}", "fingerprint", f"uuid {next(_uuids)}", drive)
 
 
 async def test_a_claim_that_came_too_late_holds_the_key_no_longer() -> None:
@@ -76,17 +77,17 @@ async def test_a_request_that_comes_twice_is_not_told_that_nothing_was_sent(othe
         await sent.wait()
         return Sent(Receipt("3EB0", 0), None, SessionId("s"), 1, failover=False), StoredAnswer(200, {})
 
-    first = asyncio.ensure_future(keyed.answer(WorkspaceId(W), "key", "fingerprint", "uuid of the first", drive))
+    first = asyncio.ensure_future(answered(keyed, WorkspaceId(W), "key", "fingerprint", "uuid of the first", drive))
     await said.wait()
     messages.late_s = CLAIM_WITHIN_S + 1
-    second = asyncio.ensure_future(keyed.answer(WorkspaceId(W), "key", other, "uuid of the second", never))
+    second = asyncio.ensure_future(answered(keyed, WorkspaceId(W), "key", other, "uuid of the second", never))
     await asyncio.sleep(CLAIM_WITHIN_S - 0.1)
     sent.set()
     assert (await first).status == 200
     told = InFlight if other == "fingerprint" else Mismatch
     assert await second == told("uuid of the first")
     with pytest.raises(StoreUnavailable):
-        await keyed.answer(WorkspaceId(W), "key", other, "uuid of the third", never)
+        await answered(keyed, WorkspaceId(W), "key", other, "uuid of the third", never)
 
 
 async def test_nor_that_there_is_no_time_for_it() -> None:
@@ -98,12 +99,12 @@ async def test_nor_that_there_is_no_time_for_it() -> None:
         await sent.wait()
         raise Driving
 
-    first = asyncio.ensure_future(keyed.answer(WorkspaceId(W), "key", "fingerprint", "uuid of the first", drive))
+    first = asyncio.ensure_future(answered(keyed, WorkspaceId(W), "key", "fingerprint", "uuid of the first", drive))
     await said.wait()
     messages.late_s = 60.0
     waiting = [asyncio.ensure_future(ask(keyed, number)) for number in range(QUEUE_MAX)]
     await asyncio.sleep(LONGEST_WAIT_S + 0.1)
-    again = await keyed.answer(WorkspaceId(W), "key", "fingerprint", "uuid of the second", never)
+    again = await answered(keyed, WorkspaceId(W), "key", "fingerprint", "uuid of the second", never)
     assert again == InFlight("uuid of the first")
     sent.set()
     await asyncio.gather(first, *waiting, return_exceptions=True)
@@ -129,7 +130,7 @@ async def test_a_workspace_of_which_few_wait_is_not_refused_because_of_another()
     with pytest.raises(Problem):
         await ask(keyed, 2 * QUEUE_MAX)
     with pytest.raises(Driving):
-        await keyed.answer(WorkspaceId(2), "key", "fingerprint", "uuid of another's", driving)
+        await answered(keyed, WorkspaceId(2), "key", "fingerprint", "uuid of another's", driving)
     await asyncio.gather(*waiting, return_exceptions=True)
 
 

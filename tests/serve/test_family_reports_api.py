@@ -12,10 +12,10 @@ from structlog.testing import capture_logs
 
 from homing.decide.fleet.own_keys import report_secret
 from homing.model.instances.events import Event
-from tests.models.gateways import Model
-from tests.models.gateways.base import Told
-from tests.models.gateways.evolution import Evolution
-from tests.models.gateways.waha import Waha
+from simulated_gateways import Model
+from simulated_gateways.base import Told
+from simulated_gateways.evolution import Evolution
+from simulated_gateways.waha import Waha
 from tests.serve import test_foreign_gateways as foreign
 
 fleet, at, only = foreign.fleet, foreign.at, foreign.only

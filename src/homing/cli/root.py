@@ -1,13 +1,14 @@
 """The command line as a whole: which commands there are, and how each way of ending becomes an exit code."""
 
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 
 from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 import homing
-from homing.cli.directory import accounts, audit, contacts, keys, messages, workspaces
+from homing.cli.directory import accounts, audit, contacts, importing, keys, messages, workspaces
 from homing.cli.fleet import cache, db, instances, moving, schedule, sync
 from homing.cli.run import chaos, processes, sim
 from homing.cli.terminal import output
@@ -85,6 +86,7 @@ def _app() -> App:
         accounts.app,
         contacts.app,
         workspaces.app,
+        importing.app,
         instances.instances,
         instances.distribution,
         instances.moves,
@@ -112,9 +114,15 @@ def _name_of(each: App | Callable[..., object]) -> str:
 
 def _said(error: CycloptsError) -> str:
     if isinstance(error, UnusedCliTokensError):
-        return f"There is no argument or command {' '.join(error.unused_tokens or [])!r} here."
-    said = " ".join(str(error).split())
+        unused = _without_passwords(" ".join(error.unused_tokens or []))
+        return f"There is no argument or command {unused!r} here."
+    said = _without_passwords(" ".join(str(error).split()))
     return said if said.endswith((".", "?", "!")) else f"{said}."
+
+
+def _without_passwords(said: str) -> str:
+    """A URL's user and password are nobody's business: error output ends up in logs."""
+    return re.sub(r"://[^\s@]*@", "://***@", said)
 
 
 def _help_of(error: CycloptsError) -> str:

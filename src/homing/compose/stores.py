@@ -11,6 +11,7 @@ from homing.store.db.migrating import migrate
 from homing.store.db.opening import open_database
 from homing.store.db.write_proof import SqlWriteProof
 from homing.store.directory.directory import SqlDirectory
+from homing.store.directory.importing import SqlImports
 from homing.store.grants.grants import SqlGrants
 from homing.store.grants.leases import SqlLeases
 from homing.store.notices.notices import StagedNotices
@@ -71,4 +72,5 @@ def stores_on(
         proof=SqlWriteProof(database),
         restart_claims=directory,
         logins=SqlLogins(database),
+        imports=SqlImports(database, notices, clock),
     )

@@ -10,6 +10,7 @@ import structlog
 
 from homing.compose.joining import all_hear, fitness_of, reporting
 from homing.compose.restoring import restoring_of
+from homing.compose.taking_in import taking_in
 from homing.config import Misconfigured, Settings
 from homing.decide.fleet.health import HealthPolicy
 from homing.decide.fleet.own_keys import own_key
@@ -56,11 +57,8 @@ from homing.flows.operations.drain import Drains
 from homing.flows.operations.migrate import Migrations
 from homing.flows.operations.pairing import Pairing
 from homing.flows.operations.rebalance import Balance
-from homing.flows.sending.admission import Admissions
-from homing.flows.sending.idempotent_send import KeyedSends
 from homing.flows.sending.own_messages import Said
 from homing.flows.sending.send import Sending
-from homing.flows.sending.send_records import Recorder
 from homing.flows.webhooks.catch_up import Overlooked
 from homing.flows.webhooks.hints import Hints
 from homing.flows.webhooks.intake import Intake
@@ -78,7 +76,6 @@ from homing.serve.callers.workspaces import Workspaces
 from homing.serve.feed import EventFeed, Shares
 from homing.serve.gateway import Gateway, Moving
 from homing.serve.metrics import Metrics
-from homing.serve.sends import SendEndpoint
 from homing.store.directory import naming
 from homing.store.opened import Stores
 from homing.store.vault.settling import SqlReservations
@@ -113,8 +110,8 @@ def wired(
     accounts = _accounts(stores, fleet, entropy, metrics, kept, fitness, looking.links, settings.restoring_policy)
     doubts = _doubts(settings, stores, lists, fleet, accounts, alerts, clock)
     sending, said = _sending(settings, routes, fleet, looking.rediscovery, clock, kept, fitness, doubts)
-    asked = (keyring, rate_limits, workspaces, routes, sending)
-    sends, keyed, recorder = _send_endpoint(settings, stores, *asked, metrics, clock, entropy)
+    callers = (keyring, rate_limits, workspaces)
+    taking = taking_in(settings, stores, callers, routes, sending, metrics, clock, entropy)
     overlooked = Overlooked(stores.events, looking.hints, clock)
     intake = _intake(settings, stores, looking.hints, said, clock, entropy)
     reports, feed = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock), _feed(settings, keyring)
@@ -138,7 +135,7 @@ def wired(
         identity=identity,
         strays=StraySessions(stores.directory, lists),
         deleting=Deleting(stores.directory, fleet, lists, alerts, stores.notices),
-        sends=sends,
+        sends=taking.endpoint,
         sync=looking.sync,
         intake=reports.endpoint,
         feed=feed,
@@ -156,7 +153,7 @@ def wired(
         egress=egress,
     )
     _show(stores, kept, fitness, alerts, metrics)
-    services = (fleet, keyring, workspaces, alerts, keyed, recorder, looking.hints, overlooked, intake, scheduler)
+    services = (fleet, keyring, workspaces, alerts, looking.hints, overlooked, intake, scheduler, *taking.services)
     known = (doubts, reports.unknown, reports.rejections, fitness, strays, _housekeeping(settings, stores, clock))
     moved = (looking.take_backs, kept.watching, kept.keeper, kept.worker, gateway.moving.drains, gateway.restoring)
     return gateway, [part.run for part in (*services, *known, *moved)]
@@ -265,37 +262,6 @@ def _sending(
         doubts,
     )
     return sending, said
-
-
-def _send_endpoint(
-    settings: Settings,
-    stores: Stores,
-    keyring: Keyring,
-    rate_limits: RateLimits,
-    workspaces: Workspaces,
-    routes: RouteCache,
-    sending: Sending,
-    metrics: Metrics,
-    clock: Clock,
-    entropy: Entropy,
-) -> tuple[SendEndpoint, KeyedSends, Recorder]:
-    keyed = KeyedSends(stores.messages, clock, owner=entropy.uuid(), keep_s=settings.homing_idempotency_hours * 3600)
-    recorder = Recorder(stores.messages, clock)
-    endpoint = SendEndpoint(
-        keyring=keyring,
-        rate_limits=rate_limits,
-        workspaces=workspaces,
-        routes=routes,
-        sending=sending,
-        keyed=keyed,
-        admissions=Admissions(settings.admission_policy, metrics.refused),
-        recorder=recorder,
-        clock=clock,
-        entropy=entropy,
-        metrics=metrics,
-        secret=settings.message_id_secret,
-    )
-    return endpoint, keyed, recorder
 
 
 @dataclass(frozen=True, slots=True)

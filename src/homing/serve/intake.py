@@ -20,7 +20,7 @@ from homing.flows.webhooks.speakers import Speakers
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, InstanceUrl, SessionId
 from homing.model.instances.events import IntakeResult, Report, Signed, Taken
-from homing.model.instances.report_body import BIG, Malformed, Unreadable, json_object, session_of
+from homing.model.instances.report_body import BIG, Malformed, UnreadableBody, json_object, session_of
 from homing.ports import Clock, Directory, StoreUnavailable
 from homing.ports.aside import Aside
 from homing.ports.reports import Proven, RawReport, ReportRefused, TokenNeeded
@@ -202,7 +202,7 @@ class IntakeEndpoint:
     async def _read(self, raw: bytes, reading: Callable[[], T]) -> T:
         try:
             return await self._unhurried(raw, reading)
-        except Unreadable as error:
+        except UnreadableBody as error:
             raise Problem(Code.MALFORMED_BODY, str(error)) from error
         except Malformed as error:
             raise Problem(Code.INVALID_REQUEST, str(error)) from error

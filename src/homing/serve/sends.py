@@ -9,23 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-import structlog
 
-from homing.decide.sending import idempotency
-from homing.decide.sending.idempotency import Drive, InFlight, Mismatch
-from homing.flows.sending.admission import Admissions
-from homing.flows.sending.idempotent_send import Driven, KeyedSends
+from homing.flows.sending.accept import Accepting, AskedSend, TakenIn, no_account
 from homing.flows.sending.send import Sending
 from homing.flows.sending.send_records import Recorder
 from homing.model.access import Scope
 from homing.model.errors import Code, Problem
-from homing.model.fleet import AccountUuid, Contact, ContactUuid, Route, WorkspaceId
-from homing.model.sends import content_json
-from homing.model.sends.addresses import Address, Recipient
-from homing.model.sends.content import Content, TextContent, words_of
+from homing.model.fleet import AccountUuid, ContactUuid, Route
 from homing.model.sends.messages import StoredAnswer
 from homing.model.sends.sending import NotSent, Outcome, Sent, Text, Unknown
-from homing.ports import Clock, Entropy, Routes, StoreUnavailable
+from homing.ports import Clock, StoreUnavailable
 from homing.serve.api.fields import Phone, Positive, Uuid
 from homing.serve.callers.access import Caller, allow, recognised
 from homing.serve.callers.keyring import Keyring
@@ -46,9 +39,6 @@ class SendBody(ContentFields, forbid_unknown_fields=True, frozen=True, kw_only=T
     phone: Phone | None = None
 
 
-log = structlog.get_logger("homing")
-
-KEY_MAX = 255
 _CUT_OFF = "the gateway was ended before the send was; whether the message left is not known"
 _decode = msgspec.json.Decoder(SendBody).decode
 _encode = msgspec.json.Encoder().encode
@@ -64,16 +54,8 @@ class HttpAnswer:
     media_type: str = problems.JSON
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """To whom is to be said what."""
-
-    recipient: Recipient
-    content: Content
-
-
 class SendEndpoint:
-    """Answers sends."""
+    """Answers sends: from the body's bytes to what is to be sent, and from its outcome to the answer's bytes."""
 
     def __init__(
         self,
@@ -81,22 +63,15 @@ class SendEndpoint:
         keyring: Keyring,
         rate_limits: RateLimits,
         workspaces: Workspaces,
-        routes: Routes,
+        accepting: Accepting,
         sending: Sending,
-        keyed: KeyedSends,
-        admissions: Admissions,
         recorder: Recorder,
         clock: Clock,
-        entropy: Entropy,
         metrics: Metrics,
-        secret: bytes,
     ) -> None:
-        """`secret`: what message ids are derived with from idempotency keys."""
-        self._keyring, self._workspaces, self._routes = keyring, workspaces, routes
-        self._rate_limits = rate_limits
-        self._sending, self._keyed, self._admissions = sending, keyed, admissions
-        self._recorder, self._clock, self._entropy, self._metrics = recorder, clock, entropy, metrics
-        self._secret = secret
+        self._keyring, self._rate_limits, self._workspaces = keyring, rate_limits, workspaces
+        self._accepting, self._sending, self._recorder = accepting, sending, recorder
+        self._clock, self._metrics = clock, metrics
         self._driving: set[asyncio.Task[Any]] = set()
         self._ends = False
 
@@ -121,95 +96,31 @@ class SendEndpoint:
         began_s = self._clock.monotonic()
         try:
             allow(caller, Scope.SEND)
-            body = readable.read(raw, _decode)
-            stored = await self._admitted(caller, body, key, began_s)
-            return _told(stored)
+            asked = asked_by(caller, readable.read(raw, _decode), self._workspaces)
+            self._accepting.enter(asked)
+            return _told(await self._sent(asked, key, began_s))
         except Problem as problem:
             return _problem(problem)
         except StoreUnavailable as error:
             return _problem(Problem(Code.DIRECTORY_UNAVAILABLE, f"The directory is away: {error}", retry_after_s=2))
 
-    async def _admitted(self, caller: Caller, body: SendBody, key: str | None, began_s: float) -> StoredAnswer:
-        """Driven, unless it is not let in: what waits for anything at all takes a place of its own sender's."""
-        _check_recipient(body)
-        if caller.names_another(body.workspace_id):
-            raise _no_account(body)
-        workspace, account = caller.acting_for(body.workspace_id), AccountUuid(body.account_uuid.lower())
-        self._admissions.enter(workspace, account)
-        self._metrics.sends_in_progress.inc()
+    async def _sent(self, asked: AskedSend, key: str | None, began_s: float) -> StoredAnswer:
+        """Sent, now that it is let in, unless its key was answered before."""
+        taken: TakenIn | StoredAnswer | None = None
         try:
-            route, asked = await self._asked(workspace, account, body)
-            if key is None:
-                _, answer = await self._driven(self._text(route, asked), route, began_s)
-                return answer
-            return await self._once(key, route, asked, began_s)
+            taken = await self._accepting.take(asked, key)
+            if isinstance(taken, StoredAnswer):
+                self._metrics.answered(None, self._clock.monotonic() - began_s)
+                return taken
+            outcome = await self._outcome(taken.text, taken.route)
+            took_s = self._clock.monotonic() - began_s
+            self._metrics.answered(outcome, took_s)
+            await self._recorder.record(taken.text, outcome)
+            answer = _answer(taken.text, outcome, took_s)
+            await self._accepting.settle(taken, outcome, answer)
+            return answer
         finally:
-            self._admissions.leave(workspace, account)
-            self._metrics.sends_in_progress.dec()
-
-    async def _asked(self, workspace: WorkspaceId, account: AccountUuid, body: SendBody) -> tuple[Route, _Asked]:
-        """The sender's route, and to whom is to be said what."""
-        contact_uuid = ContactUuid(body.contact_uuid.lower()) if body.contact_uuid is not None else None
-        route, contact = await self._routes.route(workspace, account, contact_uuid)
-        if route is None:
-            raise _no_account(body)
-        content = content_of(body, lambda text: self._workspaces.recipient(route.workspace_id, text).address)
-        if body.phone is not None:
-            return route, _Asked(self._workspaces.recipient(route.workspace_id, body.phone), content)
-        return route, _Asked(_recipient(contact, body), content)
-
-    async def _once(self, key: str, route: Route, asked: _Asked, began_s: float) -> StoredAnswer:
-        """Drive a keyed send, unless somebody drives it or did."""
-        if not 0 < len(key) <= KEY_MAX:
-            raise Problem(
-                Code.INVALID_REQUEST, f"Idempotency-Key must have 1 to {KEY_MAX} characters", field="Idempotency-Key"
-            )
-
-        fresh = True
-
-        async def drive(admission: Drive) -> Driven:
-            nonlocal fresh
-            fresh = False
-            text = self._text(route, asked, key=key, admission=admission)
-            return await self._driven(text, route, began_s)
-
-        uuid = self._entropy.uuid()
-        answer = await self._keyed.answer(route.workspace_id, key, _fingerprint(route, asked), uuid, drive)
-        match answer:
-            case InFlight(message_uuid=message_uuid):
-                detail = f"A send with this Idempotency-Key is in progress (message {message_uuid})"
-                raise Problem(Code.IDEMPOTENCY_KEY_IN_FLIGHT, detail, retry_after_s=1)
-            case Mismatch(message_uuid=message_uuid):
-                detail = f"This Idempotency-Key was used for another message ({message_uuid})"
-                raise Problem(Code.IDEMPOTENCY_KEY_REUSED, detail, field="Idempotency-Key")
-            case StoredAnswer():
-                if fresh:
-                    self._metrics.answered(None, self._clock.monotonic() - began_s)
-                return answer
-
-    def _text(self, route: Route, asked: _Asked, *, key: str | None = None, admission: Drive | None = None) -> Text:
-        if key is None:
-            message_id = idempotency.message_id(self._entropy.token(9))
-        else:
-            message_id = idempotency.derived_message_id(self._secret, route.workspace_id, route.account_uuid, key)
-        return Text(
-            uuid=admission.message_uuid if admission else self._entropy.uuid(),
-            message_id=message_id,
-            workspace_id=route.workspace_id,
-            account_uuid=route.account_uuid,
-            recipient_phone=str(asked.recipient.address),
-            text=words_of(asked.content),
-            repeated=admission.repeated if admission else False,
-            phone_as_written=asked.recipient.written,
-            content=asked.content,
-        )
-
-    async def _driven(self, text: Text, route: Route, began_s: float) -> Driven:
-        outcome = await self._outcome(text, route)
-        took_s = self._clock.monotonic() - began_s
-        self._metrics.answered(outcome, took_s)
-        await self._recorder.record(text, outcome)
-        return outcome, _answer(text, outcome, took_s)
+            self._accepting.leave(asked, taken)
 
     async def _outcome(self, text: Text, route: Route) -> Outcome:
         task = asyncio.current_task()
@@ -226,27 +137,25 @@ class SendEndpoint:
             self._driving.discard(task)
 
 
+def asked_by(caller: Caller, body: SendBody, workspaces: Workspaces) -> AskedSend:
+    """What the caller asks to be sent. Raises Problem."""
+    _check_recipient(body)
+    account = AccountUuid(body.account_uuid.lower())
+    if caller.names_another(body.workspace_id):
+        raise no_account(account)
+    workspace = caller.acting_for(body.workspace_id)
+    return AskedSend(
+        workspace_id=workspace,
+        account_uuid=account,
+        content=content_of(body, lambda text: workspaces.recipient(workspace, text).address),
+        contact_uuid=ContactUuid(body.contact_uuid.lower()) if body.contact_uuid is not None else None,
+        phone=body.phone,
+    )
+
+
 def _check_recipient(body: SendBody) -> None:
     if (body.contact_uuid is None) == (body.phone is None):
         raise Problem(Code.INVALID_REQUEST, "Name the recipient by either contact_uuid or phone", field="contact_uuid")
-
-
-def _recipient(contact: Contact | None, body: SendBody) -> Recipient:
-    if contact is None:
-        raise Problem(Code.CONTACT_NOT_FOUND, f"There is no contact {body.contact_uuid} in this workspace")
-    return Recipient(contact.phone_as_written or contact.phone, Address.of(contact.phone))
-
-
-def _no_account(body: SendBody) -> Problem:
-    return Problem(Code.ACCOUNT_NOT_FOUND, f"There is no account {body.account_uuid} in this workspace")
-
-
-def _fingerprint(route: Route, asked: _Asked) -> str:
-    """Of a plain text it is that of the releases before: a key that one of them was given is known again."""
-    content, recipient = asked.content, str(asked.recipient.address)
-    if isinstance(content, TextContent) and content == TextContent(content.text):
-        return idempotency.fingerprint(_encode([route.account_uuid, recipient, "text", content.text]))
-    return idempotency.fingerprint(_encode([route.account_uuid, recipient, content_json.written(content)]))
 
 
 def _answer(text: Text, outcome: Outcome, took_s: float) -> StoredAnswer:

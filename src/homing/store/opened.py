@@ -16,6 +16,7 @@ from homing.ports import (
     WriteProof,
 )
 from homing.ports.doubts import RestartClaims
+from homing.ports.importing import ImportStore
 from homing.ports.logins import LoginStore
 from homing.store.db.database import Database
 
@@ -38,3 +39,4 @@ class Stores:
     proof: WriteProof
     restart_claims: RestartClaims
     logins: LoginStore
+    imports: ImportStore

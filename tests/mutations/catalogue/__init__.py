@@ -8,6 +8,7 @@ from tests.mutations.catalogue import (
     granting,
     ground,
     holding,
+    importing,
     joining,
     knowing,
     leaving,
@@ -47,4 +48,5 @@ DEFECTS: tuple[Defect, ...] = (
     *families.DEFECTS,
     *sharing.DEFECTS,
     *reporting.DEFECTS,
+    *importing.DEFECTS,
 )

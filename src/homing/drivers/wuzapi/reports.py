@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 from homing.drivers import reading, reporting
 from homing.drivers.reporting import GatewayReports
 from homing.model.instances.events import Report
-from homing.model.instances.report_body import Malformed, Unreadable, json_object
+from homing.model.instances.report_body import Malformed, UnreadableBody, json_object
 from homing.ports.reports import Proof, Proven, RawReport, ReportSecrets
 
 _HMAC = "x-hmac-signature"
@@ -63,7 +63,7 @@ def _body(raw: RawReport) -> Mapping[str, Any]:
     try:
         fields = parse_qs(raw.body.decode(), max_num_fields=50)
     except ValueError as error:
-        raise Unreadable("The body is no form") from error
+        raise UnreadableBody("The body is no form") from error
     given = fields.get("jsonData")
     if not given:
         raise Malformed("The form has no `jsonData`")

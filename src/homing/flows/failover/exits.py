@@ -8,7 +8,7 @@ import structlog
 
 from homing.decide.moves import movable
 from homing.decide.moves.next_step import MoveCause, MoveRequest
-from homing.flows.failover.keeper import MoveRequests
+from homing.flows.moves.requests import MoveRequests
 from homing.flows.operations.accounts import instance_fault
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Instance, InstanceUrl, Placed

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import structlog
 
@@ -20,18 +19,13 @@ from homing.decide.moves.next_step import MoveCause, MoveRequest
 from homing.flows.background.alerts import AlertBook, Unkept
 from homing.flows.discovery.wakeups import News
 from homing.flows.failover.watching import Watching
+from homing.flows.moves.requests import MoveRequests
 from homing.model.alerts import FLEET, AlertKind, Subject
 from homing.model.fleet import InstanceState, InstanceUrl, Placed, Placement, PlacementState, Route, SessionId, Takeover
 from homing.model.instances.health import Gone, HealthJudgment, HealthState
 from homing.ports import Clock, Directory, Fleet, StoreUnavailable
 
 log = structlog.get_logger("homing")
-
-
-class MoveRequests(Protocol):
-    """Where wishes are entered."""
-
-    async def want(self, wishes: Sequence[MoveRequest]) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,7 @@ holder, is judged by the record; two who replace each other in turn would go on 
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Protocol, assert_never
+from typing import assert_never
 
 import structlog
 
@@ -15,6 +14,7 @@ from homing.decide.moves import rules
 from homing.decide.moves.next_step import MoveCause, MoveRequest
 from homing.decide.moves.rules import LeaveIt, MovePolicy, Quarantine, TakeBack
 from homing.flows.background.alerts import AlertBook, Unkept
+from homing.flows.moves.requests import MoveRequests
 from homing.model.alerts import AlertKind, Subject
 from homing.model.fleet import Account, Epoch, InstanceUrl, ListedSession, MoveKind, SessionId, SessionStatus
 from homing.ports import Clock, Directory, Page, StoreUnavailable
@@ -25,12 +25,6 @@ REPLACED = "replaced"
 """What our instance gives as a session's error when WhatsApp replaced its connection by another one."""
 REMEMBERED_MAX = 10_000
 AGAIN_AFTER_S = 1.0
-
-
-class MoveRequests(Protocol):
-    """Where wishes are entered."""
-
-    async def want(self, wishes: Sequence[MoveRequest]) -> int: ...
 
 
 class TakeBacks:

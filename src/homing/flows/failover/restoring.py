@@ -14,8 +14,8 @@ from homing.decide.starting import restoring
 from homing.decide.starting.restoring import Blocked, RestoringPolicy, StartAgain, Vanished, Verdict, Wait
 from homing.flows.background.alerts import AlertBook
 from homing.flows.discovery.incarnations import Looking
-from homing.flows.failover.keeper import MoveRequests
 from homing.flows.moves.move_jobs import KIND
+from homing.flows.moves.requests import MoveRequests
 from homing.model.alerts import AlertKind, Subject
 from homing.model.fleet import Instance, InstanceLoad, InstanceUrl, SessionId
 from homing.model.instances.leases import Incarnation

@@ -10,8 +10,8 @@ import structlog
 
 from homing.decide.moves.next_step import MoveCause, MoveRequest
 from homing.flows.background.alerts import AlertBook, Unkept
-from homing.flows.failover.keeper import MoveRequests
 from homing.flows.moves.move_jobs import KIND
+from homing.flows.moves.requests import MoveRequests
 from homing.model.alerts import FLEET, AlertKind
 from homing.model.fleet import Placement
 from homing.model.work import Job, JobState

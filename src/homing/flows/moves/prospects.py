@@ -24,9 +24,13 @@ _READ_AT_ONCE = 1_000
 class Outlook(Protocol):
     """What is known of the instances at this moment."""
 
-    def unfit(self) -> Mapping[InstanceUrl, str]: ...
+    def unfit(self) -> Mapping[InstanceUrl, str]:
+        """The instances that nothing should be placed on, each with what is wrong with it."""
+        ...
 
-    def loads_now(self, loads: Sequence[Load]) -> list[Load]: ...
+    def loads_now(self, loads: Sequence[Load]) -> list[Load]:
+        """The loads, with what the instances last said of themselves."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ import structlog
 
 from homing.decide.moves import movable
 from homing.decide.moves.next_step import MoveCause, MoveRequest
-from homing.flows.failover.keeper import MoveRequests
 from homing.flows.moves.move_jobs import KIND
+from homing.flows.moves.requests import MoveRequests
 from homing.model.errors import Code, Problem
 from homing.model.fleet import (
     Instance,

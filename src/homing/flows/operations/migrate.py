@@ -3,9 +3,7 @@
 Each is entered as a wish, which any gateway carries out; what cannot be done is refused here, with what would help.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import structlog
 
@@ -15,7 +13,8 @@ from homing.decide.fleet.leases import NotFenced
 from homing.decide.fleet.placement import NoRoom
 from homing.decide.moves import movable
 from homing.decide.moves.next_step import MoveCause, MoveRequest
-from homing.flows.failover.keeper import MoveRequests
+from homing.flows.moves.prospects import Outlook
+from homing.flows.moves.requests import MoveRequests
 from homing.flows.operations.drain import HEALTH_TIMEOUT_S
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, Instance, InstanceUrl, Takeover
@@ -25,18 +24,6 @@ from homing.ports import Directory, Fleet, Grants
 log = structlog.get_logger("homing")
 
 ROOM_AGAIN_S = 10.0
-
-
-class Outlook(Protocol):
-    """What is known of the instances at this moment."""
-
-    def unfit(self) -> Mapping[InstanceUrl, str]:
-        """The instances that nothing should be placed on, each with what is wrong with it."""
-        ...
-
-    def loads_now(self, loads: Sequence[Load]) -> list[Load]:
-        """The loads, with what the instances last said of themselves."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from homing.decide.moves import movable, rebalance
 from homing.decide.moves.next_step import MoveCause, MoveRequest
 from homing.decide.moves.rebalance import Plan, PlannedMove, RebalancePolicy
 from homing.decide.moves.rules import Resident
-from homing.flows.failover.keeper import MoveRequests
+from homing.flows.moves.prospects import Outlook
+from homing.flows.moves.requests import MoveRequests
 from homing.flows.operations.drain import HEALTH_TIMEOUT_S, LIST_TIMEOUT_S
-from homing.flows.operations.migrate import Outlook
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, InstanceUrl, MoveKind, SessionId, SessionList
 from homing.model.sends.faults import Fault

@@ -20,6 +20,11 @@ class Admissions:
         self._of_workspace: dict[WorkspaceId, int] = {}
         self._of_account: dict[tuple[WorkspaceId, AccountUuid], int] = {}
 
+    @property
+    def sends(self) -> int:
+        """How many are in progress."""
+        return self._sends
+
     def enter(self, workspace: WorkspaceId, account: AccountUuid) -> None:
         """A send begins. Raises Problem OVERLOADED if a share is full."""
         of_workspace = self._of_workspace.get(workspace, 0)

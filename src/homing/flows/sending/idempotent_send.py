@@ -6,7 +6,6 @@ the gateway dies, the lease ends, and whoever is asked next drives on under the 
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import assert_never
@@ -29,9 +28,6 @@ CLAIM_WITHIN_S = 1.5
 RENEW_EVERY_S = 1.5
 FORGET_EVERY_S = 60.0
 
-Driven = tuple[Outcome, StoredAnswer]
-"""How a send ended, and the answer that says so."""
-
 
 @dataclass(slots=True)
 class _Here:
@@ -39,6 +35,15 @@ class _Here:
 
     requests: int = 0
     driven: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HeldKey:
+    """A key that is ours for one send, until `KeyedSends.leave`."""
+
+    workspace_id: WorkspaceId
+    key: str
+    admission: Drive
 
 
 class KeyedSends:
@@ -52,26 +57,24 @@ class KeyedSends:
         self._here: dict[tuple[WorkspaceId, str], _Here] = {}
         self._letting_go: set[asyncio.Task[None]] = set()
 
-    async def answer(
-        self,
-        workspace: WorkspaceId,
-        key: str,
-        fingerprint: str,
-        message_uuid: str,
-        drive: Callable[[Drive], Awaitable[Driven]],
-    ) -> StoredAnswer | InFlight | Mismatch:
-        """The answer for this key: an old one, or that of `drive`, called at most once among all gateways at a time.
+    async def begin(
+        self, workspace: WorkspaceId, key: str, fingerprint: str, message_uuid: str
+    ) -> HeldKey | StoredAnswer | InFlight | Mismatch:
+        """The key for one send, by one gateway at a time; or the answer that it was given before.
 
         Raises StoreUnavailable, and Problem while so many wait for the store that nobody would be served in time.
         """
         here = self._here.setdefault((workspace, key), _Here())
         here.requests += 1
+        held = None
         try:
             admission = await self._admitted(workspace, key, fingerprint, message_uuid, here)
             match admission:
                 case Drive():
                     here.driven = (admission.message_uuid, fingerprint)
-                    return await self._driven(workspace, key, admission, drive)
+                    self._driving.add((workspace, key))
+                    held = HeldKey(workspace, key, admission)
+                    return held
                 case Replay():
                     return await self._replayed(workspace, admission)
                 case InFlight() | Mismatch():
@@ -79,9 +82,30 @@ class KeyedSends:
                 case _:
                     assert_never(admission)
         finally:
-            here.requests -= 1
-            if not here.requests:
-                del self._here[workspace, key]
+            if held is None:
+                self._one_less(workspace, key)
+
+    async def settle(self, held: HeldKey, outcome: Outcome, answer: StoredAnswer) -> None:
+        """Store what must be said again; forget what may be tried again. Failing here costs a lease, not the answer."""
+        try:
+            if isinstance(outcome, NotSent):
+                uuid = held.admission.message_uuid
+                await self._messages.release_key(held.workspace_id, held.key, self._owner, uuid)
+            elif not await self._messages.answer_key(held.workspace_id, held.key, self._owner, answer):
+                log.warning("An idempotency key was taken over while we drove it", key=held.key)
+        except StoreUnavailable as error:
+            log.error("The answer for an idempotency key could not be stored", key=held.key, error=str(error))
+
+    def leave(self, held: HeldKey) -> None:
+        """The send is over, however it ended."""
+        self._driving.discard((held.workspace_id, held.key))
+        self._one_less(held.workspace_id, held.key)
+
+    def _one_less(self, workspace: WorkspaceId, key: str) -> None:
+        here = self._here[workspace, key]
+        here.requests -= 1
+        if not here.requests:
+            del self._here[workspace, key]
 
     async def _replayed(self, workspace: WorkspaceId, replay: Replay) -> StoredAnswer:
         """The stored answer; of one that was unknown, what its message's record says by now, if that can be read."""
@@ -155,29 +179,6 @@ class KeyedSends:
     async def _released(self, workspace: WorkspaceId, key: str, message_uuid: str) -> None:
         with suppress(StoreUnavailable):
             await self._messages.release_key(workspace, key, self._owner, message_uuid)
-
-    async def _driven(
-        self, workspace: WorkspaceId, key: str, admission: Drive, drive: Callable[[Drive], Awaitable[Driven]]
-    ) -> StoredAnswer:
-        self._driving.add((workspace, key))
-        try:
-            outcome, answer = await drive(admission)
-            await self._settle(workspace, key, admission.message_uuid, outcome, answer)
-            return answer
-        finally:
-            self._driving.discard((workspace, key))
-
-    async def _settle(
-        self, workspace: WorkspaceId, key: str, message_uuid: str, outcome: Outcome, answer: StoredAnswer
-    ) -> None:
-        """Store what must be said again; forget what may be tried again. Failing here costs a lease, not the answer."""
-        try:
-            if isinstance(outcome, NotSent):
-                await self._messages.release_key(workspace, key, self._owner, message_uuid)
-            elif not await self._messages.answer_key(workspace, key, self._owner, answer):
-                log.warning("An idempotency key was taken over while we drove it", key=key)
-        except StoreUnavailable as error:
-            log.error("The answer for an idempotency key could not be stored", key=key, error=str(error))
 
     async def run(self) -> None:
         """Renew the leases of the sends that take long, and now and then forget old keys, until cancelled."""

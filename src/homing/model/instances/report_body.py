@@ -17,7 +17,7 @@ class Malformed(ValueError):
     """A report that is not what the protocol says. The message is a sentence."""
 
 
-class Unreadable(Malformed):
+class UnreadableBody(Malformed):
     """A body that is no JSON that anybody could read."""
 
 
@@ -27,11 +27,11 @@ def json_object(raw: bytes) -> dict[str, Any]:
         reader = _reader if len(raw) <= BIG else _patient_reader
         body = reader.decode(raw.decode(json.detect_encoding(raw), "surrogatepass"))
     except (ValueError, RecursionError) as error:
-        raise Unreadable("The body is not JSON") from error
+        raise UnreadableBody("The body is not JSON") from error
     if not isinstance(body, dict):
         raise Malformed("The body must be a JSON object")
     if _deeper_than(body, DEPTH_MAX):
-        raise Unreadable(f"The body is nested deeper than {DEPTH_MAX}")
+        raise UnreadableBody(f"The body is nested deeper than {DEPTH_MAX}")
     return body
 
 

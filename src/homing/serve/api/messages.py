@@ -7,11 +7,12 @@ import msgspec
 from litestar import Request, Response, Router, get, post
 from litestar.params import HeaderParameter, JSONBody, QueryParameter
 
+from homing.flows.sending.accept import KEY_MAX
 from homing.model.errors import Code, Problem
 from homing.model.sends.messages import MessageRecord
 from homing.serve.api.context import READ, Asking, Limit, Ref, TheGateway, WorkspaceFilter, seen_workspace
 from homing.serve.http.described import also
-from homing.serve.sends import KEY_MAX, SendBody
+from homing.serve.sends import SendBody
 
 
 class MessageView(msgspec.Struct):

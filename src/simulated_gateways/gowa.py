@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.models.gateways.base import EngineDead, EngineFailed, Model, Session, Told, body_of, said
+from simulated_gateways.base import EngineDead, EngineFailed, Model, Session, Told, body_of, said
 
 
 @dataclass
@@ -77,7 +77,12 @@ class Gowa(Model):
         about = {"device_id": f"{session.phone}@s.whatsapp.net", "session_id": session.name}
         match told.what:
             case "incoming" | "sent":
-                message = {"id": told.message_id, "chat_id": told.jid, "from": told.jid, "body": told.text}
+                message: dict[str, Any] = {
+                    "id": told.message_id,
+                    "chat_id": told.jid,
+                    "from": told.jid,
+                    "body": told.text,
+                }
                 message |= {"is_from_me": told.from_me, "timestamp": "2026-11-30T01:02:03Z"}
                 return {"event": "message", **about, "payload": message}
             case "ack":

@@ -1,0 +1,4 @@
+"""What do rows of another system become here?
+
+`reading` makes of a row what it means, or says why it means nothing; `merging` compares that with what is there.
+"""

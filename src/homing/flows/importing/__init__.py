@@ -1,0 +1,1 @@
+"""Another system's accounts and contacts are taken over."""

@@ -1,0 +1,169 @@
+"""Taking a message in: whether it is let in, to whom it goes, and under which id.
+
+Whoever brings messages in calls this: the HTTP route that answers at once, the outbox, and bulk. Decoding and encoding
+are theirs; what a message is from here on is one `Text`, with its WhatsApp id chosen.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from homing.decide.sending import idempotency
+from homing.decide.sending.idempotency import Drive, InFlight, Mismatch
+from homing.flows.sending.admission import Admissions
+from homing.flows.sending.idempotent_send import HeldKey, KeyedSends
+from homing.model.errors import Code, Problem
+from homing.model.fleet import AccountUuid, Contact, ContactUuid, Route, WorkspaceId
+from homing.model.sends import content_json
+from homing.model.sends.addresses import Address, Recipient
+from homing.model.sends.content import Content, TextContent, words_of
+from homing.model.sends.messages import StoredAnswer
+from homing.model.sends.sending import Outcome, Text
+from homing.ports import Entropy, Routes
+
+KEY_MAX = 255
+_canonical = msgspec.json.Encoder().encode
+ReadRecipient = Callable[[WorkspaceId, str], Recipient]
+"""Whom somebody of the workspace wrote to. Raises Problem `phone_invalid` or `phone_ambiguous`."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskedSend:
+    """A message as a caller asks for it who may act for the workspace; one of `contact_uuid` and `phone` is given."""
+
+    workspace_id: WorkspaceId
+    account_uuid: AccountUuid
+    content: Content
+    contact_uuid: ContactUuid | None = None
+    phone: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TakenIn:
+    """A message to be sent, the route to begin with, and its idempotency key if it has one."""
+
+    text: Text
+    route: Route
+    key: HeldKey | None = None
+
+
+class Accepting:
+    """Takes messages in. Each that is let in has a place until `leave`."""
+
+    def __init__(
+        self,
+        routes: Routes,
+        read: ReadRecipient,
+        admissions: Admissions,
+        keyed: KeyedSends,
+        entropy: Entropy,
+        *,
+        secret: bytes,
+    ) -> None:
+        """`secret`: what message ids are derived with from idempotency keys."""
+        self._routes, self._read, self._admissions = routes, read, admissions
+        self._keyed, self._entropy, self._secret = keyed, entropy, secret
+
+    def enter(self, asked: AskedSend) -> None:
+        """It waits for anything only with a place of its own sender's. Raises Problem OVERLOADED."""
+        self._admissions.enter(asked.workspace_id, asked.account_uuid)
+
+    def leave(self, asked: AskedSend, taken: TakenIn | StoredAnswer | None) -> None:
+        """It was answered, or given up; `taken` as far as it came."""
+        if isinstance(taken, TakenIn) and taken.key is not None:
+            self._keyed.leave(taken.key)
+        self._admissions.leave(asked.workspace_id, asked.account_uuid)
+
+    async def take(self, asked: AskedSend, key: str | None) -> TakenIn | StoredAnswer:
+        """The message, or the answer that its key was given before. Raises Problem and StoreUnavailable."""
+        route, recipient = await self.addressed(asked)
+        if key is None:
+            message_id = idempotency.message_id(self._entropy.token(9))
+            return TakenIn(_text(self._entropy.uuid(), message_id, route, recipient, asked.content), route)
+        return await self._keyed_once(checked_key(key), asked, route, recipient)
+
+    async def settle(self, taken: TakenIn, outcome: Outcome, answer: StoredAnswer) -> None:
+        """How it ended: under its key the same is answered again, unless it may be tried again."""
+        if taken.key is not None:
+            await self._keyed.settle(taken.key, outcome, answer)
+
+    async def addressed(self, asked: AskedSend) -> tuple[Route, Recipient]:
+        """The sender's route and the recipient. Raises Problem and StoreUnavailable."""
+        route, contact = await self._routes.route(asked.workspace_id, asked.account_uuid, asked.contact_uuid)
+        if route is None:
+            raise no_account(asked.account_uuid)
+        if asked.phone is not None:
+            return route, self._read(route.workspace_id, asked.phone)
+        return route, _recipient(contact, asked)
+
+    async def _keyed_once(
+        self, key: str, asked: AskedSend, route: Route, recipient: Recipient
+    ) -> TakenIn | StoredAnswer:
+        """Ours to send, unless somebody sends it or did."""
+        found = await self._keyed.begin(
+            route.workspace_id, key, fingerprint(route, recipient, asked.content), self._entropy.uuid()
+        )
+        match found:
+            case HeldKey(admission=Drive() as drive):
+                message_id = idempotency.derived_message_id(self._secret, route.workspace_id, route.account_uuid, key)
+                text = _text(drive.message_uuid, message_id, route, recipient, asked.content, repeated=drive.repeated)
+                return TakenIn(text, route, found)
+            case InFlight(message_uuid=message_uuid):
+                detail = f"A send with this Idempotency-Key is in progress (message {message_uuid})"
+                raise Problem(Code.IDEMPOTENCY_KEY_IN_FLIGHT, detail, retry_after_s=1)
+            case Mismatch(message_uuid=message_uuid):
+                raise key_reused(message_uuid)
+            case StoredAnswer():
+                return found
+
+
+def checked_key(key: str) -> str:
+    """An idempotency key as it may be. Raises Problem."""
+    if not 0 < len(key) <= KEY_MAX:
+        detail = f"Idempotency-Key must have 1 to {KEY_MAX} characters"
+        raise Problem(Code.INVALID_REQUEST, detail, field="Idempotency-Key")
+    return key
+
+
+def key_reused(message_uuid: str) -> Problem:
+    """The key belongs to another message."""
+    detail = f"This Idempotency-Key was used for another message ({message_uuid})"
+    return Problem(Code.IDEMPOTENCY_KEY_REUSED, detail, field="Idempotency-Key")
+
+
+def no_account(uuid: AccountUuid) -> Problem:
+    return Problem(Code.ACCOUNT_NOT_FOUND, f"There is no account {uuid} in this workspace")
+
+
+def fingerprint(route: Route, recipient: Recipient, content: Content) -> str:
+    """What makes two requests the same message.
+
+    Of a plain text it is that of the releases before: a key that one of them was given is known again.
+    """
+    to = str(recipient.address)
+    if isinstance(content, TextContent) and content == TextContent(content.text):
+        return idempotency.fingerprint(_canonical([route.account_uuid, to, "text", content.text]))
+    return idempotency.fingerprint(_canonical([route.account_uuid, to, content_json.written(content)]))
+
+
+def _recipient(contact: Contact | None, asked: AskedSend) -> Recipient:
+    if contact is None:
+        raise Problem(Code.CONTACT_NOT_FOUND, f"There is no contact {asked.contact_uuid} in this workspace")
+    return Recipient(contact.phone_as_written or contact.phone, Address.of(contact.phone))
+
+
+def _text(
+    uuid: str, message_id: str, route: Route, recipient: Recipient, content: Content, *, repeated: bool = False
+) -> Text:
+    return Text(
+        uuid=uuid,
+        message_id=message_id,
+        workspace_id=route.workspace_id,
+        account_uuid=route.account_uuid,
+        recipient_phone=str(recipient.address),
+        text=words_of(content),
+        repeated=repeated,
+        phone_as_written=recipient.written,
+        content=content,
+    )

@@ -1,0 +1,4 @@
+"""How another system's accounts and contacts are read: the Laravel application's database, and files.
+
+Sources give rows by the names of `homing.decide.importing.reading` and judge nothing.
+"""

@@ -1,0 +1,74 @@
+"""Defects of imports: what is taken over from another system, and what must not be."""
+
+from tests.mutations.defect import Defect, tests
+
+_MERGING = (tests("decide/test_importing.py"),)
+_STORED = (tests("contract/test_imports.py"),)
+_COMMAND = (tests("cli/test_import_command.py"),)
+
+DEFECTS: tuple[Defect, ...] = (
+    Defect(
+        "a-record-that-beats-what-was-seen",
+        "another system's record moves a session that Homing has placed",
+        "homing/decide/importing/merging.py",
+        "        and known.placement.instance_url is None\n",
+        "",
+        _MERGING,
+    ),
+    Defect(
+        "a-phone-that-beats-what-was-seen",
+        "another system's record changes the phone that was seen at a session",
+        "homing/decide/importing/merging.py",
+        "    if phone and known.verified_at is not None:\n",
+        "    if phone and known.verified_at is None and row is None:\n",
+        _MERGING,
+    ),
+    Defect(
+        "an-id-taken-from-its-owner",
+        "an imported row insists on a number that somebody has here",
+        "homing/decide/importing/merging.py",
+        "    return None if id in book.ids else id\n",
+        "    return id\n",
+        _MERGING,
+    ),
+    Defect(
+        "a-sequence-that-gives-ids-twice",
+        "after numbers were chosen the database gives them out again",
+        "homing/store/directory/importing.py",
+        "            skip_chosen_id(connection, table.name)\n",
+        "            pass\n",
+        _STORED,
+    ),
+    Defect(
+        "changes-that-nobody-hears",
+        "gateways go on sending to the phone that a contact had before the import",
+        "homing/store/directory/importing.py",
+        "    return merged, [AccountChanged(contact_uuid=ContactUuid(each.row.uuid)) for each in changes]\n",
+        "    return merged, []\n",
+        _STORED,
+    ),
+    Defect(
+        "a-dry-run-without-a-memory",
+        "a dry run does not see that two of its rows cannot both come to be",
+        "homing/flows/importing/rehearsal.py",
+        "        if not twice:\n",
+        "        if twice or not twice:\n",
+        _COMMAND,
+    ),
+    Defect(
+        "a-password-in-an-error",
+        "what cannot be understood is said back with the password in it",
+        "homing/cli/root.py",
+        '    return re.sub(r"://[^\\s@]*@", "://***@", said)\n',
+        "    return said\n",
+        _COMMAND,
+    ),
+    Defect(
+        "a-page-read-again-from-the-start",
+        "after a broken connection the source is read from where the page before began",
+        "homing/imports/laravel.py",
+        '                after = rows[-1]["id"]\n',
+        '                after = rows[0]["id"]\n',
+        _COMMAND,
+    ),
+)
