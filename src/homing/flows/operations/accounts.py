@@ -111,6 +111,7 @@ class Accounts:
                 requires=requires,
                 id=names.id,
                 any_owner=any_owner,
+                native_id=names.native_id,
             )
         )
 

@@ -20,6 +20,9 @@ from homing.ports.reports import FamilyReports, Proof, RawReport, ReportSecrets,
 
 log = structlog.get_logger("homing")
 
+OurName = Callable[[InstanceUrl, str, str | None], SessionId]
+"""Our id of a session, by what its instance calls it and the phone that it tells of it."""
+
 TOKENS_GOOD_FOR_S = 300.0
 UNKNOWN_AGAIN_S = 10.0
 """A token that its gateway did not know is asked for again after this: whoever guesses costs the gateway no more."""
@@ -83,10 +86,10 @@ class Senders:
         clock: Clock,
         secret: bytes,
         shared: str,
-        names: Callable[[InstanceUrl, str], SessionId] | None = None,
+        names: OurName,
     ) -> None:
         """`secret` is what the words of instances are derived from, `shared` the secret of the fleet. `names` tells
-        our name of a session by that of its gateway, where the two differ."""
+        our name of a session by that of its gateway."""
         self._fleet, self._clock, self._secret, self._shared = fleet, clock, secret, shared
         self._names = names
         self._tokens: dict[tuple[InstanceUrl, str], _Tokens] = {}
@@ -121,9 +124,11 @@ class Senders:
 
     def ours(self, sender: Sender, report: Report) -> Report:
         """The report under our own name of its session."""
-        if self._names is None or sender.url is None or report.session_id is None or not sender.is_foreign:
+        if sender.url is None or report.session_id is None or not sender.is_foreign:
             return report
-        return replace(report, session_id=self._names(sender.url, report.session_id))
+        phone = report.data.get("phone_number")
+        told = phone if isinstance(phone, str) else None
+        return replace(report, session_id=self._names(sender.url, report.session_id, told))
 
     async def tokens(self, sender: Sender, session: str) -> Collection[str]:
         """The tokens of a session, asked of its gateway once in a while. Raises Problem INTAKE_BUSY if it cannot be."""
