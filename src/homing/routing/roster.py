@@ -125,6 +125,10 @@ class LiveFleet:
             self._turned[url] = known.mode
             self._turn(url, InstanceMode.OBSERVE)
 
+    def is_withheld(self, url: InstanceUrl) -> bool:
+        """Whether a gateway of another family answers there: it is observed for as long as it does."""
+        return url in self._withheld
+
     async def recognise(self, url: InstanceUrl, *, timeout_s: float) -> Recognised | Fault | None:
         """What answers at an address; None where nobody can ask."""
         return await self._drivers.recognise(url, timeout_s=timeout_s)

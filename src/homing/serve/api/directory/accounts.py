@@ -16,7 +16,7 @@ from homing.model.alerts import Subject
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, AccountUuid, InstanceUrl, SessionStatus, Takeover
 from homing.model.work import Job, JobState
-from homing.ports import AccountPlaced, NewNames, Page
+from homing.ports import AccountPlaced, NewNames, Page, RosterChanged
 from homing.serve.api.context import (
     ADMIN,
     READ,
@@ -97,6 +97,7 @@ class AccountsController(Controller):
         )
         if found is not None:
             account = await gateway.adoption.sessions.place(account, found)
+            await _named_natively(gateway, account)
             if data.start and not runs(found.row):
                 account = await gateway.accounts.start(account)
         elif data.start:
@@ -284,7 +285,17 @@ async def _renamed(
         account = await gateway.stores.directory.rename_account(account, names, any_owner=caller.workspace is None)
     except AccountPlaced as error:
         raise _placed(account, str(error)) from error
-    return await gateway.adoption.sessions.place(account, found) if found is not None else account
+    if found is None:
+        return account
+    await _named_natively(gateway, account)
+    return await gateway.adoption.sessions.place(account, found)
+
+
+async def _named_natively(gateway: Gateway, account: Account) -> None:
+    """Every gateway of ours has to know what another family's gateway calls the session."""
+    if account.native_id is not None:
+        await gateway.stores.notices.publish([RosterChanged()])
+        await gateway.fleet.refresh()
 
 
 def _placed(account: Account, url: str) -> Problem:
