@@ -67,7 +67,7 @@ def reporting(
     endpoint = IntakeEndpoint(
         intake=intake,
         directory=stores.directory,
-        senders=Senders(fleet, clock, settings.own_key_secret, settings.whatsapp_hmac_secret, fleet.names.session_of),
+        senders=Senders(fleet, clock, settings.own_key_secret, settings.whatsapp_hmac_secret, fleet.names),
         speakers=Speakers(fleet, stores.directory, RecentLists(lists, clock), unknown, clock),
         rejections=rejections,
         keys=InstanceKeys(settings.api_key, fleet.own_keys),

@@ -81,13 +81,14 @@ class Intake:
         """Whoever repeats a report under its own id did not hear that we had it; so perhaps nobody followed it."""
         if taken.event is None:
             return report.sender_id is not None
-        return taken.event.account_uuid is not None
+        return taken.event.account_uuid is not None or bool(report.namesakes)
 
     def _follow(self, report: Report) -> None:
         if report.session_id is not None and report.kind in meanings.FOLLOWED:
             phone = report.data.get("phone_number")
             told = phone if isinstance(phone, str) and phone else None
-            self._hints.offer(Hint(report.session_id, report.kind, report.instance_url, told))
+            for session in (report.session_id, *report.namesakes):
+                self._hints.offer(Hint(session, report.kind, report.instance_url, told))
 
     def _sign(self, report: Report) -> DeliveryEvidence | None:
         """What the report says of a message that went out; without its words if another send accounts for them."""

@@ -1,6 +1,6 @@
 """Whose report is it, by the path that it came on, and with what is it proven and read?"""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
@@ -13,6 +13,7 @@ from homing.model.errors import Code, Problem
 from homing.model.fleet import InstanceUrl, SessionId
 from homing.model.instances.events import Report
 from homing.model.instances.gateways import DEFAULT_FAMILY
+from homing.model.instances.native_names import NativeName
 from homing.model.instances.report_body import Malformed
 from homing.model.sends.faults import Fault
 from homing.ports import Clock, Fleet
@@ -20,9 +21,16 @@ from homing.ports.reports import FamilyReports, Proof, RawReport, ReportSecrets,
 
 log = structlog.get_logger("homing")
 
-OurName = Callable[[InstanceUrl, str, str | None], SessionId]
-"""Our id of a session, by what its instance calls it and the phone that it tells of it."""
 
+class SessionNames(Protocol):
+    """Our ids of sessions, by what their instances call them."""
+
+    def session_of(self, url: InstanceUrl, native_id: str, phone: str | None) -> SessionId: ...
+
+    def bearing(self, native_id: str) -> Sequence[NativeName]: ...
+
+
+NAMESAKES_MAX = 100
 TOKENS_GOOD_FOR_S = 300.0
 UNKNOWN_AGAIN_S = 10.0
 """A token that its gateway did not know is asked for again after this: whoever guesses costs the gateway no more."""
@@ -86,7 +94,7 @@ class Senders:
         clock: Clock,
         secret: bytes,
         shared: str,
-        names: OurName,
+        names: SessionNames,
     ) -> None:
         """`secret` is what the words of instances are derived from, `shared` the secret of the fleet. `names` tells
         our name of a session by that of its gateway."""
@@ -128,7 +136,9 @@ class Senders:
             return report
         phone = report.data.get("phone_number")
         told = phone if isinstance(phone, str) else None
-        return replace(report, session_id=self._names(sender.url, report.session_id, told))
+        ours = self._names.session_of(sender.url, report.session_id, told)
+        namesakes = [each.session_id for each in self._names.bearing(report.session_id)[:NAMESAKES_MAX]]
+        return replace(report, session_id=ours, namesakes=tuple(each for each in namesakes if each != ours))
 
     async def tokens(self, sender: Sender, session: str) -> Collection[str]:
         """The tokens of a session, asked of its gateway once in a while. Raises Problem INTAKE_BUSY if it cannot be."""

@@ -68,6 +68,8 @@ class Report:
     occurred_at: datetime | None = None
     size: int = field(default=0, compare=False)
     """Bytes of the body that it came in."""
+    namesakes: tuple[SessionId, ...] = field(default=(), compare=False)
+    """Other sessions that are called so somewhere: it may be one of them that came. Reasons to look, and no more."""
 
 
 @dataclass(frozen=True, slots=True)
