@@ -32,6 +32,7 @@ from homing.serve.http.methods import methods_by_path, name_all_methods
 from homing.serve.http.queries import known_queries, refuse, refuse_unknown
 from homing.serve.http.readable import CheckedRequest
 from homing.serve.http.rejections import Rejections
+from homing.serve.http.shown_paths import shown_path
 from homing.serve.page.routes import PAGES
 from homing.serve.sends import HttpAnswer
 from homing.serve.state.feed import StateFeed
@@ -105,7 +106,7 @@ class Application:
     def _note_stranger(self, scope: Any) -> None:
         """One line for each address and minute: somebody may be trying keys."""
         address = (scope.get("client") or ("unknown",))[0]
-        path = scope["path"][:_PATH_SHOWN]
+        path = shown_path(scope["path"])[:_PATH_SHOWN]
         self._strangers.note(address, "Requests without a valid key are refused", address=address, newest=path)
 
     async def _answer(self, raw: bytes, authorization: str | None, key: str | None) -> HttpAnswer:
@@ -308,5 +309,5 @@ def _foreign(error: HTTPException) -> Problem:
 
 
 def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    log.error("A request failed inside the gateway", path=request.url.path, exc_info=error)
+    log.error("A request failed inside the gateway", path=shown_path(request.url.path), exc_info=error)
     return _problem(Problem(Code.INTERNAL_ERROR, "The gateway failed; it is in the log"))
