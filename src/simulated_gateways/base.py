@@ -2,9 +2,10 @@
 
 import asyncio
 import itertools
+import secrets
 import time
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from aiohttp import web
 
@@ -25,6 +26,8 @@ class Session:
     removed: bool = False
     """The phone removed the device."""
     phone: str = PHONE
+    code: str | None = None
+    """The code that links a phone, where there is a WhatsApp to ask for one."""
 
     @property
     def up(self) -> bool:
@@ -32,7 +35,15 @@ class Session:
 
     @property
     def qr(self) -> str:
-        return f"2@code-of-{self.name}"
+        return self.code or f"2@code-of-{self.name}"
+
+
+class WhatsAppLine(Protocol):
+    """The way to a WhatsApp, where a model has one."""
+
+    async def send(self, session: Session, message_id: str, recipient: str, text: str) -> None:
+        """Put the message on its way. Raises EngineFailed, and EngineDead if there is no connection."""
+        ...
 
 
 class EngineFailed(Exception):
@@ -54,6 +65,10 @@ class Model:
     """Session, recipient and text of every message that left."""
     asked: list[tuple[str, str]] = field(default_factory=list)
     fault: str | None = None
+    fault_injection: bool = False
+    """PUT /faults says what befalls it, as `fault` does."""
+    line: WhatsAppLine | None = None
+    """Without one the engine is the text of a message."""
     creates: ClassVar[bool] = True
     """Whether a session that is not known can be made."""
 
@@ -62,6 +77,7 @@ class Model:
         self._runner: web.AppRunner | None = None
         self._began_s = time.monotonic()
         self.url = ""
+        self.licensed = True
 
     def routes(self) -> list[web.RouteDef]:
         raise NotImplementedError
@@ -97,6 +113,8 @@ class Model:
     def _befallen(self) -> Any:
         @web.middleware
         async def befallen(request: web.Request, handler: Any) -> web.StreamResponse:
+            if self.fault_injection and request.path == "/faults":
+                return await self._befall(request)
             self.asked.append((request.method, request.path_qs))
             match self.fault:
                 case "hang":
@@ -116,8 +134,21 @@ class Model:
 
         return befallen
 
+    async def _befall(self, request: web.Request) -> web.Response:
+        """`{"fault"}`: `hang`, `garbage`, `page`, `echo` or `unlicensed`; null: none. Families without a licence have
+        none to lose."""
+        fault = (await body_of(request))["fault"]
+        self.fault = None if fault == "unlicensed" else fault
+        self.licensed = fault != "unlicensed"
+        return said(200, {"fault": fault})
+
     async def engine(self, session: Session, recipient: str, text: str) -> str:
         """Send; answers the message's id. Raises EngineFailed or EngineDead."""
+        if self.line is not None and not session.dead:
+            message_id = f"3EB0{secrets.token_hex(10).upper()}"
+            await self.line.send(session, message_id, recipient.partition("@")[0], text)
+            self.sent.append((session.name, recipient.partition("@")[0], text))
+            return message_id
         if session.dead or text == "dead":
             raise EngineDead
         if text == "throws":

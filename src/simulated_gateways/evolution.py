@@ -11,7 +11,6 @@ from simulated_gateways.base import EngineDead, EngineFailed, Model, Session, bo
 
 @dataclass
 class Evolution(Model):
-    licensed: bool = True
     root_hangs: bool = False
 
     def routes(self) -> list[web.RouteDef]:

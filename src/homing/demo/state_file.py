@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from homing.demo.plan import Unworkable
+from homing.model.fleet import InstanceUrl
 
 if TYPE_CHECKING:
     from homing.demo.opening import Demo
@@ -62,7 +63,10 @@ def state(demo: "Demo") -> dict[str, Any]:
         "instance_api_key": demo.secrets.instance_api_key,
         "whatsapp": {"pid": demo.whatsapp.pid, "address": demo.whatsapp_address},
         "gateway": {"pid": demo.gateways[url].pid},
-        "instances": [{"url": address, "pid": child.pid} for address, child in demo.instances.items()],
+        "instances": [
+            {"url": address, "pid": child.pid, "driver": demo.plan.family(InstanceUrl(address))}
+            for address, child in demo.instances.items()
+        ],
         "accounts": [
             {
                 "id": resident.id,
