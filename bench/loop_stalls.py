@@ -9,11 +9,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from homing.decide.reports.signing import signature
+
 from bench.model_fleet import open_model_fleet, populate
 from bench.report import Report, shown
 from homing.compose import Gateway, open_gateway
+from homing.compose.process import spare_what_stays
 from homing.config import Settings
-from homing.decide.reports.signing import signature
 from homing.model.access import Scope
 from homing.serve.app import Application
 from homing.serve.callers.keyring import new_key
@@ -79,6 +81,7 @@ async def _gateway(url: str) -> AsyncIterator[Gateway]:
         whatsapp_api_key=SHARED_KEY,
     )
     async with open_gateway(settings) as gateway:
+        spare_what_stays()
         yield gateway
 
 

@@ -17,6 +17,7 @@ from homing.drivers.http.resolving import Dialer
 from homing.drivers.http.tls import TlsContexts, TlsFiles, TlsUnusable
 from homing.drivers.http.wire import Wire, WireLimits
 from homing.flows.background.alerts import AlertBook
+from homing.flows.background.descriptors import DescriptorWatch
 from homing.flows.background.link_alerts import LinkAlerts
 from homing.flows.discovery.listings import Lists
 from homing.flows.discovery.phones import Identity
@@ -34,7 +35,7 @@ from homing.serve.metrics import Metrics
 from homing.store.opened import Stores
 from homing.store.sqlite.engine import SqliteFile
 from homing.store.sqlite.write_lock import WriteLock
-from homing.world import SystemClock, SystemEntropy
+from homing.world import SystemClock, SystemEntropy, is_descriptor_left
 
 log = structlog.get_logger("homing")
 
@@ -60,13 +61,15 @@ async def open_gateway(
         if isinstance(stores.database, SqliteFile):
             lock, exits = WriteLock(stores.database.path), exits_on(stores)
             ends = settings.homing_end_stopped_writers
-            unblocking = Unblocking(lock, SystemClock(), exits.process_ended, ends=ends)
+            unblocking = Unblocking(lock, SystemClock(), exits.process_ended, ends=ends, aside=asyncio.to_thread)
             await stack.enter_async_context(_running([unblocking.run]))
         clock, entropy = SystemClock(), SystemEntropy()
         at_work = gateway_on(settings, stores, drivers, metrics, clock, entropy, egress, alone=alone, reached=reached)
         gateway = await stack.enter_async_context(at_work)
         if unblocking is not None:  # it had to be there before the first write
             unblocking.alerts = gateway.alerts
+        descriptors = DescriptorWatch(is_descriptor_left, gateway.alerts, clock)
+        await stack.enter_async_context(_running([descriptors.run]))
         yield gateway
 
 
@@ -101,7 +104,7 @@ async def open_sync(settings: Settings) -> AsyncIterator[Sync]:
         stores = await stack.enter_async_context(open_stores(settings))
         wire = _wire(settings)
         stack.push_async_callback(wire.close)
-        fleet = LiveFleet(stores.directory, drivers_of(settings, wire, metrics), clock)
+        fleet = LiveFleet(stores.directory, drivers_of(settings, wire, metrics), clock, adoptions=stores.adoptions)
         await _join(settings, stores.directory)
         await fleet.refresh()
         lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout)
@@ -119,7 +122,8 @@ async def open_exits(settings: Settings) -> AsyncIterator[Exits]:
         stores = await stack.enter_async_context(open_stores(settings))
         wire = _wire(settings)
         stack.push_async_callback(wire.close)
-        fleet = LiveFleet(stores.directory, drivers_of(settings, wire, Metrics()), SystemClock())
+        drivers, clock = drivers_of(settings, wire, Metrics()), SystemClock()
+        fleet = LiveFleet(stores.directory, drivers, clock, adoptions=stores.adoptions)
         await fleet.refresh()
         yield exits_on(stores, fleet)
 

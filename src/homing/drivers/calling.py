@@ -11,17 +11,18 @@ from typing import Any, ClassVar, TypeVar
 from urllib.parse import quote
 from weakref import WeakValueDictionary
 
-import msgspec
 import structlog
 
 from homing.drivers import reading
-from homing.drivers.http.wire import MIB, Calls, Reply
+from homing.drivers.contents import Told, Unsendable, body_of
+from homing.drivers.http.wire import MIB, Calls, Reply, StreamedBody
 from homing.drivers.redact import shown
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, NoList, SessionId, SessionStatus
 from homing.model.instances.gateways import Traits, is_checked
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
 from homing.ports import InstanceHealth, OutgoingText, PairingCode, SessionStart
+from homing.ports.reports import FamilyReports, WebhookCalls
 
 LIST_LIMIT_BYTES = 64 * MIB
 AT_ONCE = 8
@@ -38,7 +39,6 @@ CODE_IS_GOOD_FOR_S = 20
 
 log = structlog.get_logger("homing")
 
-_encode = msgspec.json.Encoder().encode
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -46,9 +46,9 @@ R = TypeVar("R")
 class GatewayDriver(ABC):
     """`ports.Driver` for one family. Keys are by instance, with a default for those that have none of their own.
 
-    A subclass has `family`, `title`, `base` and `checked`, and the methods `key_headers`, `fault_of`, `health`,
-    `listed`, `one` and `send`; `open_one`, `close_one`, `restart_one`, `logout`, `pairing` and `renewed` as far as its
-    gateway can do that.
+    A subclass has `family`, `title`, `base`, `checked`, `traits` and perhaps `reports`, and the methods `key_headers`,
+    `fault_of`, `health`, `listed`, `one` and `send`; `open_one`, `close_one`, `restart_one`, `logout`, `pairing` and
+    `renewed` as far as its gateway can do that.
     """
 
     family: ClassVar[str]
@@ -57,6 +57,8 @@ class GatewayDriver(ABC):
     base: ClassVar[Capabilities] = Capabilities()
     checked: ClassVar[tuple[str, str]]
     """The oldest and the newest version that the driver was checked against."""
+    reports: ClassVar[FamilyReports | None] = None
+    """How what it reports by itself is proven and read; None where that is not taken in."""
     traits: ClassVar[Traits]
     """What bounds recovery, beside `base`. Of a family that says nothing of it, `Traits` as they come."""
 
@@ -68,6 +70,11 @@ class GatewayDriver(ABC):
         self._default_api_key = default_api_key
         self._versions: dict[InstanceUrl, tuple[str | None, float]] = {}
         self._starts: WeakValueDictionary[tuple[InstanceUrl, SessionId], asyncio.Lock] = WeakValueDictionary()
+
+    @property
+    def webhooks(self) -> WebhookCalls | None:
+        """Where its gateways are told to report; None where they cannot be told over their API."""
+        return None
 
     # --- what a family says -------------------------------------------------------------------------------------
 
@@ -223,7 +230,7 @@ class GatewayDriver(ABC):
     ) -> Reply | Fault:
         """Any other call, with a JSON body if there is something to be told."""
         try:
-            body = None if told is None else _encode(told)
+            body = None if told is None else body_of(told)
         except UnicodeEncodeError:
             return Fault(Phase.REQUEST_REJECTED, "the text holds half a character, which no JSON can carry")
         return await self._call(method, instance, path, until, headers, body, MIB)
@@ -235,7 +242,7 @@ class GatewayDriver(ABC):
         path: str,
         until: float,
         headers: Mapping[str, str] | None,
-        body: bytes | None,
+        body: bytes | StreamedBody | None,
         body_limit_bytes: int,
     ) -> Reply | Fault:
         sent = {**self.key_headers(self.key(instance)), **(headers or {})}
@@ -253,6 +260,16 @@ class GatewayDriver(ABC):
         if isinstance(reply, Fault) or 200 <= reply.status < 300:
             return reply
         return self.fault_of(reply, (*self.secrets(instance), *_credentials(sent)))
+
+    async def say(
+        self, instance: InstanceUrl, message: OutgoingText, write: Callable[[OutgoingText], Told], until: float
+    ) -> Reply | Fault:
+        """The call by which a message is sent, as `write` writes it."""
+        try:
+            told = write(message)
+        except Unsendable as error:
+            return Fault(Phase.REQUEST_REJECTED, f"{self.title} cannot send it: {error}; nothing was sent")
+        return await self.tell(told.method, instance, told.path, told.body, until, headers=told.headers)
 
     async def listed_by_name(
         self, instance: InstanceUrl, reply: Reply, said: Sequence[object], until: float

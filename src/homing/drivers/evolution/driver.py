@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from homing.drivers import reading
 from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, GatewayDriver, now_s, quoted
-from homing.drivers.evolution import answers
+from homing.drivers.evolution import answers, messages
+from homing.drivers.evolution.reports import EvolutionReports
+from homing.drivers.evolution.webhooks import EvolutionWebhooks
 from homing.drivers.http.wire import Reply
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus
 from homing.model.instances.gateways import Traits
@@ -26,14 +28,24 @@ class EvolutionDriver(GatewayDriver):
 
     family = "evolution"
     title = "Evolution API"
-    base = Capabilities()
+    base = Capabilities(
+        sends=messages.SENDS,
+        reaches=messages.REACHES,
+        quotes=messages.QUOTES,
+        mentions=messages.MENTIONS,
+    )
     checked = ("2.3.6", "2.3.7")
+    reports = EvolutionReports()
     traits = Traits(
         title,
         checked=checked,
         logins="Evolution keeps Signal keys on its own disk, and cannot close a session without logging it out",
         would_help="bring its process up again on its own disk: it restores its sessions by itself",
     )
+
+    @property
+    def webhooks(self) -> EvolutionWebhooks:
+        return EvolutionWebhooks(self)
 
     def key_headers(self, key: str) -> Mapping[str, str]:
         return {"apikey": key} if key else {}
@@ -75,9 +87,7 @@ class EvolutionDriver(GatewayDriver):
         return row if not isinstance(row, Fault) and row.status is _MEANT[state.status] else state
 
     async def send(self, instance: InstanceUrl, message: OutgoingText, *, timeout_s: float) -> Receipt | Fault:
-        path = f"/message/sendText/{quoted(message.session_id)}"
-        told = {"number": message.recipient_phone, "text": message.text}
-        reply = await self.tell("POST", instance, path, told, now_s() + timeout_s)
+        reply = await self.say(instance, message, messages.told_of, now_s() + timeout_s)
         return reply if isinstance(reply, Fault) else answers.receipt_of(reply, self.secrets(instance))
 
     async def start(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> ListedSession | Fault:

@@ -6,7 +6,9 @@ from homing.drivers import reading
 from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, GatewayDriver, left_s, now_s, quoted
 from homing.drivers.http.wire import Reply
 from homing.drivers.values import measure_in
-from homing.drivers.waha import answers
+from homing.drivers.waha import answers, messages
+from homing.drivers.waha.reports import WahaReports
+from homing.drivers.waha.webhooks import WahaWebhooks
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus
 from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
@@ -19,8 +21,15 @@ class WahaDriver(GatewayDriver):
 
     family = "waha"
     title = "WAHA"
-    base = Capabilities(stop_keeps_login=True)
+    base = Capabilities(
+        stop_keeps_login=True,
+        sends=messages.SENDS,
+        reaches=messages.REACHES,
+        quotes=messages.QUOTES,
+        mentions=messages.MENTIONS,
+    )
     checked = ("2024.10", "2026.7")
+    reports = WahaReports()
     traits = Traits(
         title,
         checked=checked,
@@ -28,6 +37,10 @@ class WahaDriver(GatewayDriver):
         would_help="storage that several WAHA share (homing instances set URL --storage NAME), and the word that the"
         " lost one exited (homing exited URL)",
     )
+
+    @property
+    def webhooks(self) -> WahaWebhooks:
+        return WahaWebhooks(self)
 
     def key_headers(self, key: str) -> Mapping[str, str]:
         return {"X-Api-Key": key} if key else {}
@@ -68,12 +81,7 @@ class WahaDriver(GatewayDriver):
         return self._row(instance, reply, session_id)
 
     async def send(self, instance: InstanceUrl, message: OutgoingText, *, timeout_s: float) -> Receipt | Fault:
-        told = {
-            "session": message.session_id,
-            "chatId": reading.address_of(message.recipient_phone, "c.us"),
-            "text": message.text,
-        }
-        reply = await self.tell("POST", instance, "/api/sendText", told, now_s() + timeout_s)
+        reply = await self.say(instance, message, messages.told_of, now_s() + timeout_s)
         return reply if isinstance(reply, Fault) else answers.receipt_of(reply, self.secrets(instance))
 
     async def open_one(self, instance: InstanceUrl, session: SessionStart, until: float) -> ListedSession | Fault:

@@ -4,7 +4,9 @@ that are connected and deaf."""
 from typing import Any
 
 from alembic import op
-from sqlalchemy import Column
+from sqlalchemy import Column, Integer, PrimaryKeyConstraint, text
+
+from homing.store.db.columns import UtcDateTime, Words
 
 revision = "0007"
 down_revision = "0006"
@@ -16,13 +18,51 @@ def upgrade() -> None:
     for table, columns in _more().items():
         for column in columns:
             op.add_column(table, column)
+    _adoption()
 
 
 def downgrade() -> None:
+    op.drop_table("would_haves")
+    op.drop_table("observations")
+    op.drop_index("sessions_native_idx", "sessions")
     for table, columns in _more().items():
         for column in reversed(columns):
             op.drop_column(table, column.name)
 
 
 def _more() -> dict[str, list[Column[Any]]]:
-    return {}
+    return {
+        "sessions": [Column("native_id", Words(), nullable=True)],
+        "instances": [Column("sealed_key", Words(), nullable=True), Column("mode_since", UtcDateTime(), nullable=True)],
+    }
+
+
+def _adoption() -> None:
+    """Gateways' own names for sessions; what was seen of observed instances, and what would have been done there."""
+    where = text("native_id IS NOT NULL")
+    op.create_index("sessions_native_idx", "sessions", ["native_id"], sqlite_where=where, postgresql_where=where)
+    op.create_table(
+        "would_haves",
+        Column("instance_url", Words(), nullable=False),
+        Column("kind", Words(), nullable=False),
+        Column("session_id", Words(), nullable=False),
+        Column("reason", Words(), nullable=False),
+        Column("first_at", UtcDateTime(), nullable=False),
+        Column("last_at", UtcDateTime(), nullable=False),
+        Column("times", Integer(), nullable=False),
+        PrimaryKeyConstraint("instance_url", "kind", "session_id", name="would_haves_pkey"),
+    )
+    op.create_index("would_haves_last_at_idx", "would_haves", ["last_at"])
+    op.create_table(
+        "observations",
+        Column("instance_url", Words(), nullable=False),
+        Column("hour", UtcDateTime(), nullable=False),
+        Column("lists", Integer(), nullable=False),
+        Column("lists_failed", Integer(), nullable=False),
+        Column("recorded", Integer(), nullable=False),
+        Column("seen", Integer(), nullable=False),
+        Column("strays", Integer(), nullable=False),
+        Column("last_at", UtcDateTime(), nullable=False),
+        PrimaryKeyConstraint("instance_url", "hour", name="observations_pkey"),
+    )
+    op.create_index("observations_hour_idx", "observations", ["hour"])
