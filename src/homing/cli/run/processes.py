@@ -26,6 +26,13 @@ FaultInjection = Annotated[
     Parameter(negative="", show_default=False, help="For trials: its key can make it hang, lie or crash, at /faults."),
 ]
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
+Gateways = Annotated[
+    str,
+    Parameter(
+        help="Which session gateways, and how many of each: waha:2,evolution:1,webjs:1 (webjs are our own instances)."
+        " Or a number: so many processes of Homing, on following ports; several need PostgreSQL."
+    ),
+]
 
 
 def serve(
@@ -186,13 +193,7 @@ def demo(
     accounts: Annotated[Count, Parameter(help="Accounts, spread over the instances.")] = 12,
     contacts: Annotated[Count, Parameter(help="Contacts in workspace 1.")] = 10,
     instances: Annotated[Count | None, Parameter(help="Instances, all of them ours. [default: 4]")] = None,
-    gateways: Annotated[
-        str,
-        Parameter(
-            help="Which session gateways, and how many of each: waha:2,evolution:1,webjs:1 (webjs are our own"
-            " instances). Or a number: so many processes of Homing, on following ports; several need PostgreSQL."
-        ),
-    ] = "1",
+    gateways: Gateways = "1",
     port: Annotated[Port, Parameter(help="Where the (first) gateway listens.")] = 8000,
     instance_ports: Annotated[Port, Parameter(help="Where the first instance listens; the others follow.")] = 3001,
     data: Annotated[
