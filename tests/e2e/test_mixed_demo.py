@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from homing.demo.opening import open_demo
+from homing.demo.opening import open_demo, told
 from homing.demo.plan import DemoPlan, Unworkable, check, mixed
-from homing.demo.state_file import state
 from simulated_whatsapp import ledger
 from tests.ports import free_ports
 
@@ -42,8 +41,7 @@ async def test_messages_go_through_each_family_and_are_judged(tmp_path: Path) ->
         folder=tmp_path,
     )
     async with open_demo(plan, lambda _: None) as demo:
-        told = state(demo)
-        assert [each["driver"] for each in told["instances"]] == list(FAMILIES)
+        assert [each["driver"] for each in told(demo)["instances"]] == list(FAMILIES)
         for resident in demo.population.residents:
             answer = await demo.gateway.send(resident.uuid, demo.population.contacts[0].uuid, f"from {resident.id}")
             assert (answer.status, answer.instance_url) == (200, resident.instance_url), answer.document
