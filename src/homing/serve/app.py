@@ -36,6 +36,7 @@ from homing.serve.http.shown_paths import shown_path
 from homing.serve.page.routes import PAGES
 from homing.serve.sends import HttpAnswer
 from homing.serve.state.feed import StateFeed
+from homing.serve.worker_figures import WorkerFigures
 
 log = structlog.get_logger("homing")
 
@@ -49,11 +50,12 @@ _PATH_SHOWN = 200
 class Application:
     """Answers sends itself, and hands everything else on."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, figures: WorkerFigures | None = None) -> None:
+        """`figures`: those of all workers, where several share the port."""
         self._gateway = gateway
         self._body_max = gateway.settings.homing_max_body_bytes
         self._strangers = Rejections(gateway.clock)
-        behind = framework(gateway)
+        behind = framework(gateway, figures)
         self._behind: ASGIApp = behind
         self._state: StateFeed = behind.state.state_feed
 
@@ -191,11 +193,13 @@ async def ready(gateway: TheGateway) -> Response[ReadyView | NotReadyView]:
 
 
 @get("/metrics", summary="Figures for Prometheus", tags=["probes"], media_type="text/plain")
-async def metrics(gateway: TheGateway) -> Response[bytes]:
-    return Response(gateway.metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
+async def metrics(gateway: TheGateway, state: State) -> Response[bytes]:
+    figures: WorkerFigures | None = state.figures
+    text = await figures.exposition() if figures is not None else gateway.metrics.exposition()
+    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def framework(gateway: Gateway) -> Litestar:
+def framework(gateway: Gateway, figures: WorkerFigures | None = None) -> Litestar:
     """Everything but the hot route."""
     api = Router(
         "/api/v1",
@@ -228,6 +232,7 @@ def framework(gateway: Gateway) -> Litestar:
             {
                 "gateway": gateway,
                 "logins": logins,
+                "figures": figures,
                 "refused": RefusedCallers(gateway.clock),
                 "state_feed": StateFeed(gateway),
             }
