@@ -17,11 +17,11 @@ from homing.model.instances.gateways import is_checked
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
 from homing.ports import Driver, InstanceHealth, OutgoingText, PairingCode, SessionStart
-from tests.models.gateways import MODELS, Model, Session
-from tests.models.gateways.base import PHONE
-from tests.models.gateways.evolution import Evolution
-from tests.models.gateways.waha import Waha
-from tests.models.gateways.wppconnect import Wppconnect
+from simulated_gateways import MODELS, Model, Session
+from simulated_gateways.base import PHONE
+from simulated_gateways.evolution import Evolution
+from simulated_gateways.waha import Waha
+from simulated_gateways.wppconnect import Wppconnect
 
 TO = "628000000001"
 NOT_STOPPED = {"evolution", "baileys-api", "gowa"}

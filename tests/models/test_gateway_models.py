@@ -5,7 +5,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.models.gateways import MODELS, Session
+from simulated_gateways import MODELS, Session
 from tests.transcripts import KEPT, Exchange, read
 
 UP = {"paired": True}

@@ -16,9 +16,9 @@ from homing.model.fleet import InstanceUrl, SessionList
 from homing.model.urls import normal
 from homing.serve.app import Application
 from homing.serve.callers.keyring import new_key
-from tests.models.gateways import MODELS, Model
-from tests.models.gateways.evolution import Evolution
-from tests.models.gateways.waha import Waha
+from simulated_gateways import MODELS, Model
+from simulated_gateways.evolution import Evolution
+from simulated_gateways.waha import Waha
 
 PHONES = {family: f"6281100000{number:02}" for number, family in enumerate(sorted(MODELS))}
 ALL = sorted(MODELS)

@@ -4,7 +4,7 @@ import re
 
 from aiohttp import web
 
-from tests.models.gateways.base import EngineDead, EngineFailed, Model, Session, body_of, said
+from simulated_gateways.base import EngineDead, EngineFailed, Model, Session, body_of, said
 
 
 class WwebjsApi(Model):

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from aiohttp import web
 
-from tests.models.gateways.base import EngineDead, EngineFailed, Model, Session, body_of, said
+from simulated_gateways.base import EngineDead, EngineFailed, Model, Session, body_of, said
 
 
 class BaileysApi(Model):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from tests.models.gateways.base import EngineDead, EngineFailed, Model, Session, body_of, said
+from simulated_gateways.base import EngineDead, EngineFailed, Model, Session, body_of, said
 
 _EXPECTED = "Session status is not as expected. Try again later or restart the session"
 

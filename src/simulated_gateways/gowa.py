@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from tests.models.gateways.base import EngineDead, EngineFailed, Model, Session, body_of, said
+from simulated_gateways.base import EngineDead, EngineFailed, Model, Session, body_of, said
 
 
 @dataclass

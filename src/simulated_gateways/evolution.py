@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.models.gateways.base import EngineDead, EngineFailed, Model, Session, body_of, said
+from simulated_gateways.base import EngineDead, EngineFailed, Model, Session, body_of, said
 
 
 @dataclass

@@ -4,14 +4,14 @@ Each holds sessions whose phones a test is; its engine is the text of a message 
 `hangs`), as it was in the recordings. They know nothing of homing. wuzapi's and GOWA's answer as their sources say.
 """
 
-from tests.models.gateways.baileys_api import BaileysApi
-from tests.models.gateways.base import Model, Session
-from tests.models.gateways.evolution import Evolution
-from tests.models.gateways.gowa import Gowa
-from tests.models.gateways.waha import Waha
-from tests.models.gateways.wppconnect import Wppconnect
-from tests.models.gateways.wuzapi import Wuzapi
-from tests.models.gateways.wwebjs_api import WwebjsApi
+from simulated_gateways.baileys_api import BaileysApi
+from simulated_gateways.base import Model, Session
+from simulated_gateways.evolution import Evolution
+from simulated_gateways.gowa import Gowa
+from simulated_gateways.waha import Waha
+from simulated_gateways.wppconnect import Wppconnect
+from simulated_gateways.wuzapi import Wuzapi
+from simulated_gateways.wwebjs_api import WwebjsApi
 
 MODELS: dict[str, type[Model]] = {
     "waha": Waha,
