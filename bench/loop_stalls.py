@@ -12,6 +12,7 @@ from typing import Any
 from bench.model_fleet import open_model_fleet, populate
 from bench.report import Report, shown
 from homing.compose import Gateway, open_gateway
+from homing.compose.process import spare_what_stays
 from homing.config import Settings
 from homing.decide.reports.signing import signature
 from homing.model.access import Scope
@@ -79,6 +80,7 @@ async def _gateway(url: str) -> AsyncIterator[Gateway]:
         whatsapp_api_key=SHARED_KEY,
     )
     async with open_gateway(settings) as gateway:
+        spare_what_stays()
         yield gateway
 
 

@@ -108,6 +108,8 @@ class Model:
                     return web.json_response({"error": shown, "message": shown, "success": False}, status=500)
                 case "page":
                     return web.Response(text="<html>nginx</html>", content_type="text/html")
+                case _:
+                    pass
             refused = self.refusal(request)
             answer: web.StreamResponse = refused if refused is not None else await handler(request)
             return answer

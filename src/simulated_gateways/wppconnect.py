@@ -21,6 +21,7 @@ class Wppconnect(Model):
             web.post("/api/{s}/{k}/generate-token", self._token),
             web.get("/api/{s}/status-session", self._status),
             web.get("/api/{s}/check-connection-session", self._check),
+            web.get("/api/{s}/get-phone-number", self._phone),
             web.post("/api/{s}/start-session", self._open),
             web.post("/api/{s}/close-session", self._close),
             web.post("/api/{s}/logout-session", self._logout),
@@ -77,6 +78,10 @@ class Wppconnect(Model):
         session = self.sessions.get(request.match_info["s"])
         up = session is not None and session.up and not session.dead
         return said(200, {"status": up, "message": "Connected" if up else "Disconnected"})
+
+    async def _phone(self, request: web.Request) -> web.Response:
+        session = self.sessions[request.match_info["s"]]
+        return said(200, {"status": "success", "response": f"{session.phone}@c.us", "mapper": "device"})
 
     async def _open(self, request: web.Request) -> web.Response:
         name = request.match_info["s"]

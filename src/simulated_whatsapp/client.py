@@ -5,7 +5,8 @@ connection is ``Closed``, whoever closed it.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+import base64
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -29,6 +30,7 @@ class Closed:
 ClientEvent = Replaced | DeviceRemoved | Paired | InboundMessage | Closed
 OnEvent = Callable[[ClientEvent], None]
 OnReply = Callable[[Frame], None]
+UPLOAD_PIECE_BYTES = 256 * 1024
 
 
 class RefusedByWhatsApp(Exception):
@@ -115,6 +117,7 @@ class Device:
 
     def __init__(self, on_event: OnEvent) -> None:
         self._on_event = on_event
+        self._uploads = 0
         self._conversation = Conversation(self._pushed, lambda: on_event(Closed()))
 
     async def connect(self, dial: Dial) -> Self:
@@ -139,9 +142,32 @@ class Device:
         reply = await self._conversation.ask({"do": "pair", "session_id": session_id, "phone": phone})
         return PairingCode(reply["code"], reply["expires_at"])
 
-    def transmit(self, message_id: str, recipient: str, text: str, counter: int, on_reply: OnReply) -> None:
+    def transmit(
+        self,
+        message_id: str,
+        recipient: str,
+        text: str,
+        counter: int,
+        on_reply: OnReply,
+        content: Mapping[str, Any] | None = None,
+        media_sha256: str | None = None,
+    ) -> None:
         """Put a message on the wire now; ``on_reply`` gets the answer frame, unless the connection closes first."""
-        self._conversation.post(_message(message_id, recipient, text, counter), on_reply)
+        more = {"content": content, "media_sha256": media_sha256}
+        said = {name: value for name, value in more.items() if value is not None}
+        self._conversation.post(_message(message_id, recipient, text, counter) | said, on_reply)
+
+    async def upload(self, pieces: AsyncIterator[bytes]) -> tuple[str, int]:
+        """The SHA-256 and the size of a file, as WhatsApp found them. Raises ``RefusedByWhatsApp`` or
+        ``ConnectionError``, and whatever reading the pieces raises."""
+        self._uploads += 1
+        frame = {"do": "upload", "upload": str(self._uploads), "last": False}
+        async for piece in pieces:
+            for at in range(0, len(piece), UPLOAD_PIECE_BYTES):
+                data = base64.b64encode(piece[at : at + UPLOAD_PIECE_BYTES]).decode()
+                await self._conversation.ask({**frame, "data": data})
+        whole = await self._conversation.ask({**frame, "data": "", "last": True})
+        return whole["sha256"], whole["size"]
 
     async def send(self, message_id: str, recipient: str, text: str, counter: int) -> str:
         """When the message reached its recipient (ISO-8601). Raises ``RefusedByWhatsApp`` or ``ConnectionError``."""

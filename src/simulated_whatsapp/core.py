@@ -34,6 +34,8 @@ class Refusal(StrEnum):
     UNKNOWN_CODE = "unknown_code"
     CODE_EXPIRED = "code_expired"
     QUEUE_FULL = "queue_full"
+    MEDIA_MISSING = "media_missing"
+    """The message has a file that nobody uploaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +215,8 @@ class Judge:
         self._pairings: dict[str, Pairing] = {}
         self._recent_logins: deque[float] = deque()
         self._known: dict[str, dict[tuple[str, str], str]] = {}
+        self.media: dict[str, int] = {}
+        """The files that were uploaded: their sizes in bytes, by their SHA-256 in hex."""
         self._inbound = 0
         self._counts = dict.fromkeys(("logins", "evictions", "sends", "delivered", "repeats", "dropped_frames"), 0)
         self._refusals: dict[str, int] = {}
@@ -302,10 +306,27 @@ class Judge:
 
     # Messages
 
+    def uploaded(self, connection: str, sha256: str, size: int) -> Refused | None:
+        """A device uploaded a whole file; messages may name it from now on."""
+        if connection not in self._live:
+            return self._refuse(Refusal.NOT_LOGGED_IN)
+        self.media[sha256] = size
+        if len(self.media) > self.rules.remembered_ids:
+            del self.media[next(iter(self.media))]
+        return None
+
     def send(
-        self, connection: str, message_id: str, recipient: str, text: str, counter: int, now: float
+        self,
+        connection: str,
+        message_id: str,
+        recipient: str,
+        text: str,
+        counter: int,
+        now: float,
+        content: Mapping[str, Any] | None = None,
+        media_sha256: str | None = None,
     ) -> Acknowledged | Refused | Dropped:
-        """Accept a message, or say why not.
+        """Accept a message, or say why not. A file that it has must have been uploaded.
 
         An id already known in the same chat is acknowledged again whatever its counter, and is not
         delivered again unless ``drop_repeats`` is off. Any other message must carry a counter above
@@ -321,13 +342,16 @@ class Judge:
         first_at = known.get((recipient, message_id))
         if first_at is None and counter <= device.counter:
             return self._refuse(Refusal.RATCHET_REGRESSED)
+        if first_at is None and media_sha256 is not None and media_sha256 not in self.media:
+            return self._refuse(Refusal.MEDIA_MISSING)
         device.counter = max(device.counter, counter)
         if first_at is not None:
             self._counts["repeats"] += 1
             if self.rules.drop_repeats:
                 return Acknowledged(first_at, None)
         at = timestamp(now)
-        return self._deliver(known, Delivery(at, device.session_id, recipient, message_id, text, device.label))
+        said = Delivery(at, device.session_id, recipient, message_id, text, device.label, content, media_sha256)
+        return self._deliver(known, said)
 
     def deliver(self, session_id: str, sender: str, text: str, now: float) -> Accepted | Refused:
         """Someone writes to the device: pushed if it is connected, kept until acknowledged in any case."""

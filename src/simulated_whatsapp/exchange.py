@@ -10,7 +10,10 @@ A device's questions::
     {"do": "confirm", "version": 2}                  no answer: the renewed credentials are saved
     {"do": "pair", "ref", "session_id", "phone": null | "628..."}
         -> {"ref", "ok": true, "code": "ABCD-1234", "expires_at": <unix seconds>}
-    {"do": "send", "ref", "message_id", "recipient", "text", "counter"}   -> {"ref", "ok": true, "at": "2026-..Z"}
+    {"do": "upload", "ref", "upload", "data": <base64>, "last": false}    -> {"ref", "ok": true}, of the last one
+        {"ref", "ok": true, "sha256", "size"}: a file in pieces, under a name of the asker's choice
+    {"do": "send", "ref", "message_id", "recipient", "text", "counter", "content"?, "media_sha256"?}
+        -> {"ref", "ok": true, "at": "2026-..Z"}
     {"do": "received", "id"}                         no answer: the inbound message is settled
     {"do": "logout", "ref"}                          -> {"ref", "ok": true}
 
@@ -33,6 +36,7 @@ A refusal is ``{"ref", "ok": false, "reason"}``, with ``code`` (463) and ``retry
 an evicted connection gets no answer. ``credentials`` are ``{"session_id", "phone", "secret", "version"}``.
 """
 
+import base64
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, Protocol, assert_never
@@ -52,6 +56,7 @@ from simulated_whatsapp.core import (
     Replaced,
 )
 from simulated_whatsapp.ledger import Delivery
+from simulated_whatsapp.uploads import Uploads
 
 Frame = dict[str, Any]
 Write = Callable[[Frame], None]
@@ -90,10 +95,12 @@ class Exchange:
         self._scan_after_s = scan_after_s
         self._writers: dict[str, Write] = {}
         self._opened = 0
+        self._uploads = Uploads()
         self._answers: dict[str, Callable[[str, Frame], Frame | None]] = {
             "login": self._login,
             "confirm": self._confirm,
             "pair": self._pair,
+            "upload": self._upload,
             "send": self._send,
             "received": self._received,
             "logout": lambda connection, _: self._told(self.judge.logout(connection)),
@@ -114,6 +121,7 @@ class Exchange:
 
     def closed(self, connection: str) -> None:
         self._writers.pop(connection, None)
+        self._uploads.drop(connection)
         self.judge.disconnected(connection)
 
     def frame(self, connection: str, frame: Frame) -> None:
@@ -190,7 +198,14 @@ class Exchange:
 
     def _send(self, connection: str, frame: Frame) -> Frame | None:
         result = self.judge.send(
-            connection, frame["message_id"], frame["recipient"], frame["text"], frame["counter"], self._clock()
+            connection,
+            frame["message_id"],
+            frame["recipient"],
+            frame["text"],
+            frame["counter"],
+            self._clock(),
+            frame.get("content"),
+            frame.get("media_sha256"),
         )
         match result:
             case Acknowledged(at, delivery):
@@ -203,6 +218,13 @@ class Exchange:
                 return None
             case _:
                 assert_never(result)
+
+    def _upload(self, connection: str, frame: Frame) -> Frame:
+        whole = self._uploads.add(connection, frame["upload"], base64.b64decode(frame["data"]), frame["last"])
+        if whole is None:
+            return {"ok": True}
+        refused = self.judge.uploaded(connection, whole.sha256, whole.size)
+        return _refusal(refused) if refused is not None else {"ok": True, "sha256": whole.sha256, "size": whole.size}
 
     def _received(self, connection: str, frame: Frame) -> None:
         self.judge.received(connection, frame["id"])

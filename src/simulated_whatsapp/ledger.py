@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Self
@@ -10,7 +10,11 @@ from typing import Any, BinaryIO, Self
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One message as its recipient saw it. ``at`` is ISO-8601 UTC with milliseconds; ``label`` is opaque."""
+    """One message as its recipient saw it. ``at`` is ISO-8601 UTC with milliseconds; ``label`` is opaque.
+
+    ``text`` is the text or the caption. ``content`` is what else the message says, opaque but for its ``type``;
+    ``media_sha256`` is of the file's bytes as they were uploaded. A plain text has neither, and its line neither.
+    """
 
     at: str
     session_id: str
@@ -18,6 +22,8 @@ class Delivery:
     message_id: str
     text: str
     label: Any
+    content: Any = None
+    media_sha256: str | None = None
 
 
 def timestamp(now: float) -> str:
@@ -63,7 +69,9 @@ def _line(delivery: Delivery) -> bytes:
 
 
 def _fields(delivery: Delivery) -> dict[str, Any]:
-    return {name: getattr(delivery, name) for name in _NAMES}
+    said = {name: getattr(delivery, name) for name in _NAMES}
+    more = {name: getattr(delivery, name) for name in ("content", "media_sha256")}
+    return said | {name: value for name, value in more.items() if value is not None}
 
 
-_NAMES = tuple(asdict(Delivery("", "", "", "", "", None)))
+_NAMES = ("at", "session_id", "recipient", "message_id", "text", "label")

@@ -13,6 +13,7 @@ def save(path: Path, judge: Judge) -> None:
     unfinished.touch(mode=0o600)
     unfinished.write_text(json.dumps([_written(device) for device in judge.devices.values()]))
     unfinished.replace(path)
+    _beside(path).write_text(json.dumps(judge.media))
 
 
 def load(path: Path, judge: Judge) -> None:
@@ -20,6 +21,13 @@ def load(path: Path, judge: Judge) -> None:
     for row in json.loads(path.read_text()):
         waiting = {message["id"]: InboundMessage(**message) for message in row.pop("waiting")}
         judge.devices[row["session_id"]] = Device(**row, waiting=waiting)
+    if _beside(path).exists():
+        judge.media |= json.loads(_beside(path).read_text())
+
+
+def _beside(path: Path) -> Path:
+    """The list of the files that were uploaded."""
+    return path.with_name(path.name + ".media")
 
 
 def _written(device: Device) -> dict[str, object]:

@@ -120,6 +120,8 @@ def _outgoing(exchange: Exchange, session_id: str) -> OutgoingText:
     told = exchange.told if isinstance(exchange.told, dict) else {}
     phone = told.get("recipient_phone") or told.get("chatId") or told.get("number") or told.get("phone") or ""
     phone = phone if isinstance(phone, str) else phone[0]
+    number = phone.partition("@")[0]  # what was recorded without one, or with none, is asked of somebody
+    phone = number if number.isdecimal() else "628000000001"
     text = told.get("message") or told.get("text") or told.get("content") or ""
     return OutgoingText(SessionId(session_id), 1, phone, text, OUR_ID, Epoch(0))
 

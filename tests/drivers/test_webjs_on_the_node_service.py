@@ -11,7 +11,6 @@ from homing.drivers.http.wire import Wire
 from homing.drivers.webjs.driver import WebjsDriver
 from homing.model.fleet import (
     NEVER_GRANTED,
-    Capabilities,
     Epoch,
     InstanceUrl,
     ListedSession,
@@ -223,7 +222,7 @@ async def test_health_of_a_plain_service_grants_what_the_family_can_do_and_no_mo
     node.hold("a")
     node.hold("b", "qr_scanning")
     assert await driver.health(at, timeout_s=2) == InstanceHealth(
-        Capabilities(stop_keeps_login=True), sessions_total=2, sessions_connected=1, memory_used_mb=41.0, uptime_s=1.5
+        WebjsDriver.base, sessions_total=2, sessions_connected=1, memory_used_mb=41.0, uptime_s=1.5
     )
 
 

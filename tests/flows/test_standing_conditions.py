@@ -169,8 +169,8 @@ async def test_a_locked_file_is_an_alert_until_it_is_free() -> None:
         lock = Lock(LockHolder(7, ("someone",), is_stopped=True))
         unblocking = Unblocking(lock, it.clock, nobody, ends=False)
         for _ in range(2 * LOOKS):
-            unblocking.look()
+            await unblocking.look()
         assert kinds(unblocking.alerts, FLEET) == {AlertKind.DATABASE_LOCKED}
         lock.standing = None
-        unblocking.look()
+        await unblocking.look()
         assert not unblocking.alerts.standing()

@@ -34,19 +34,19 @@ async def nobody_asks(mark: str) -> None:
     """Who was ended."""
 
 
-def looked_at(lock: Lock, for_s: float, *, ends: bool = True) -> Lock:
+async def looked_at(lock: Lock, for_s: float, *, ends: bool = True) -> Lock:
     unblocking = Unblocking(lock, SteppedClock(), nobody_asks, ends=ends)
     for _ in range(int(for_s / LOOK_EVERY_S) + 1):
-        unblocking.look()
+        await unblocking.look()
     return lock
 
 
-def test_an_instance_that_stands_with_the_lock_is_ended() -> None:
-    assert looked_at(Lock(INSTANCE), LOOKS * LOOK_EVERY_S).ended == [7]
+async def test_an_instance_that_stands_with_the_lock_is_ended() -> None:
+    assert (await looked_at(Lock(INSTANCE), LOOKS * LOOK_EVERY_S)).ended == [7]
 
 
-def test_a_stall_of_two_seconds_is_borne() -> None:
-    assert looked_at(Lock(INSTANCE), 2.0).ended == []
+async def test_a_stall_of_two_seconds_is_borne() -> None:
+    assert (await looked_at(Lock(INSTANCE), 2.0)).ended == []
 
 
 async def test_whoever_was_ended_is_told_of_by_its_mark() -> None:
@@ -58,48 +58,48 @@ async def test_whoever_was_ended_is_told_of_by_its_mark() -> None:
     for mark in ("a-mark", ""):
         unblocking = Unblocking(Lock(replace(INSTANCE, mark=mark)), SteppedClock(), ended, ends=True)
         for _ in range(LOOKS):
-            unblocking.look()
+            await unblocking.look()
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert told == ["a-mark"]
 
 
 @pytest.mark.parametrize("holder", [RUNNING, SHELL, None], ids=["it runs", "somebody else's", "nobody"])
-def test_nobody_else_is_touched(holder: LockHolder | None) -> None:
-    assert looked_at(Lock(holder), 60.0).ended == []
+async def test_nobody_else_is_touched(holder: LockHolder | None) -> None:
+    assert (await looked_at(Lock(holder), 60.0)).ended == []
 
 
-def test_where_it_is_not_wanted_it_is_only_spoken_of(capsys: pytest.CaptureFixture[str]) -> None:
-    assert looked_at(Lock(INSTANCE), 12.0, ends=False).ended == []
+async def test_where_it_is_not_wanted_it_is_only_spoken_of(capsys: pytest.CaptureFixture[str]) -> None:
+    assert (await looked_at(Lock(INSTANCE), 12.0, ends=False)).ended == []
     told = capsys.readouterr().out
     assert told.count("The database file is locked") == 1
     assert "kill -CONT 7" in told
 
 
-def test_whoever_went_on_in_between_begins_anew() -> None:
+async def test_whoever_went_on_in_between_begins_anew() -> None:
     lock = Lock(INSTANCE)
     unblocking = Unblocking(lock, SteppedClock(), nobody_asks, ends=True)
     for at in [INSTANCE] * (LOOKS - 1) + [RUNNING] + [INSTANCE] * (LOOKS - 1):
         lock.at = at
-        unblocking.look()
+        await unblocking.look()
     assert lock.ended == []
 
 
-def test_one_that_stood_after_another_has_its_own_time() -> None:
+async def test_one_that_stood_after_another_has_its_own_time() -> None:
     lock = Lock(INSTANCE)
     unblocking = Unblocking(lock, SteppedClock(), nobody_asks, ends=True)
     for pid in [7] * (LOOKS - 1) + [9] * (LOOKS - 1):
         lock.at = replace(INSTANCE, pid=pid)
-        unblocking.look()
+        await unblocking.look()
     assert lock.ended == []
 
 
-def test_time_in_which_we_did_not_look_proves_nothing() -> None:
+async def test_time_in_which_we_did_not_look_proves_nothing() -> None:
     clock, lock = SteppedClock(), Lock(INSTANCE)
     unblocking = Unblocking(lock, clock, nobody_asks, ends=True)
-    unblocking.look()
+    await unblocking.look()
     clock.advance(3_600.0)
-    unblocking.look()
+    await unblocking.look()
     assert lock.ended == []
 
 
@@ -112,5 +112,5 @@ def test_time_in_which_we_did_not_look_proves_nothing() -> None:
         (("",), False),
     ],
 )
-def test_our_instances_are_known_by_their_command(command: tuple[str, ...], is_one: bool) -> None:
+async def test_our_instances_are_known_by_their_command(command: tuple[str, ...], is_one: bool) -> None:
     assert LockHolder(1, command, is_stopped=True).is_instance is is_one

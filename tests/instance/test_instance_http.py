@@ -10,6 +10,8 @@ import pytest
 from stores import BRIEF, QUICK
 
 from homing.instance.api.http import BODY_MAX_BYTES
+from homing.model.sends.addresses import AddressKind
+from homing.model.sends.content import MessageType
 from homing.ports import StoreUnavailable
 
 NOT_CONNECTED = "Session not connected. Please check session status."
@@ -310,11 +312,8 @@ async def test_an_unknown_outcome_is_a_504(fleet):
     assert body["error"].endswith("outcome unknown")
 
 
-async def test_media_is_refused_plainly(fleet):
+async def test_media_without_its_fields_is_refused(fleet):
     one = await fleet.instance()
-    body = {"session_id": "s1", "recipient_phone": "62811", "media_url": "http://x/y.png"}
-    refused = (400, {"error": "Media is not supported by the simulated engine"})
-    assert await one.post("/api/messages/send-media", body) == refused
     assert (await one.post("/api/messages/send-media", {}))[1]["required"] == [
         "session_id",
         "recipient_phone",
@@ -385,6 +384,13 @@ async def test_health_needs_no_key_and_names_what_the_instance_can_do(fleet):
         "report_location": True,
         "honour_epoch": True,
         "hold_lease": True,
+        "sends": sorted(MessageType),
+        "reaches": sorted(AddressKind),
+        "quotes": sorted(set(MessageType) - {"reaction", "edit", "revoke"}),
+        "mentions": ["document", "edit", "image", "text", "video"],
+        "check_numbers": False,
+        "mark_read": False,
+        "show_typing": False,
     }
     assert body["lease"]["state"] == "held"
     assert 0 < body["lease"]["left_s"] <= BRIEF.self_fence_s

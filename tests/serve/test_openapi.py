@@ -127,7 +127,14 @@ async def test_what_is_not_there_is_a_problem_document(api: Api, path: str) -> N
 async def test_an_unknown_field_is_refused_by_its_name(api: Api) -> None:
     for method, path, body in of_customers(await described(api)):
         assert body["additionalProperties"] is False, path
-        fill = {"phone": "+62811801641", "account_uuid": "a", "message": "m", "url": "http://new:1", "action": "resend"}
+        fill = {
+            "phone": "+62811801641",
+            "account_uuid": "a",
+            "message": "m",
+            "url": "http://new:1",
+            "action": "resend",
+            "urls": ["http://new:1"],
+        }
         given_fields = {name: fill[name] for name in body.get("required", ())}
         answer = await asked(api, method, path, {**given_fields, "unheard_of": 1})
         told = (answer.status_code, answer.json()["code"], answer.json().get("field"))
@@ -138,7 +145,14 @@ async def test_only_true_and_false_are_booleans_in_a_body(api: Api) -> None:
     checked = set()
     for method, path, body in of_customers(await described(api)):
         flags = [name for name, field in body["properties"].items() if field.get("type") == "boolean"]
-        fill = {"phone": "+62811801641", "account_uuid": "a", "message": "m", "url": "http://new:1", "action": "resend"}
+        fill = {
+            "phone": "+62811801641",
+            "account_uuid": "a",
+            "message": "m",
+            "url": "http://new:1",
+            "action": "resend",
+            "urls": ["http://new:1"],
+        }
         for name in flags:
             for value in BOOLEANS:
                 given_fields = {field: fill[field] for field in body.get("required", ())}

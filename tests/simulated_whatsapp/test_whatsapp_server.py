@@ -1,6 +1,7 @@
 """The protocol over real loopback sockets."""
 
 import asyncio
+import hashlib
 import json
 import time
 from pathlib import Path
@@ -9,8 +10,8 @@ import pytest
 
 from simulated_whatsapp.client import Administration, ClientEvent, Closed, Device, RefusedByWhatsApp
 from simulated_whatsapp.core import DeviceCredentials, DeviceRemoved, InboundMessage, Paired, Replaced
-from simulated_whatsapp.ledger import read
-from simulated_whatsapp.server import MAX_LINE_BYTES, Server
+from simulated_whatsapp.ledger import Delivery, Ledger, read
+from simulated_whatsapp.server import MAX_LINE_BYTES, Server, ServerSettings
 from simulated_whatsapp.wire import tcp
 
 
@@ -196,3 +197,38 @@ async def test_it_is_quick(start_server):
         "5,000 a second on a core of its own; here client and server share"
     )
     phone.device.close()
+
+
+async def test_a_file_is_hashed_as_it_comes_and_a_message_may_name_it(tmp_path):
+    data = bytes(range(256)) * 4_000
+
+    async def pieces():
+        for at in range(0, len(data), 300_000):
+            yield data[at : at + 300_000]
+
+    async with await Server.start(ServerSettings(tmp_path / "ledger.jsonl")) as server:
+        device = await Device(lambda _: None).connect(tcp(server.address))
+        async with Administration(server.address) as whatsapp:
+            (given,) = await whatsapp.preregister([("s1", "62811")])
+        with pytest.raises(RefusedByWhatsApp, match="not_logged_in"):
+            await device.upload(pieces())
+        await device.login(given, next_counter=1)
+        sha256, size = await device.upload(pieces())
+        assert (sha256, size) == (hashlib.sha256(data).hexdigest(), len(data))
+        said = []
+        for name in ("00" * 32, sha256):
+            answered = asyncio.get_running_loop().create_future()
+            device.transmit("3EB0" + name[:8], "62899", "look", 1, answered.set_result, {"type": "image"}, name)
+            said.append(await answered)
+        assert [each["ok"] for each in said] == [False, True]
+        assert said[0]["reason"] == "media_missing"
+        device.close()
+    (line,) = read(tmp_path / "ledger.jsonl")
+    assert (line.media_sha256, line.content) == (sha256, {"type": "image"})
+
+
+def test_the_line_of_a_plain_text_is_as_it_always_was(tmp_path):
+    with Ledger(tmp_path / "ledger.jsonl") as ledger:
+        ledger.append([Delivery("2026-01-31T09:30:00.250Z", "s1", "62811", "3EB0AA", "hi", None)])
+    line = json.loads((tmp_path / "ledger.jsonl").read_text())
+    assert list(line) == ["at", "session_id", "recipient", "message_id", "text", "label"]

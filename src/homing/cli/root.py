@@ -9,7 +9,7 @@ from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 import homing
 from homing.cli.directory import accounts, audit, contacts, importing, keys, messages, outbox, workspaces
-from homing.cli.fleet import cache, db, instances, moving, schedule, sync
+from homing.cli.fleet import adopting, cache, db, instances, moving, schedule, sync
 from homing.cli.run import chaos, processes, sim
 from homing.cli.terminal import output
 from homing.cli.terminal.acting import command
@@ -87,6 +87,7 @@ def _app() -> App:
         accounts.app,
         contacts.app,
         workspaces.app,
+        adopting.adopt,
         importing.app,
         instances.instances,
         instances.distribution,

@@ -60,7 +60,7 @@ async def open_gateway(
         if isinstance(stores.database, SqliteFile):
             lock, exits = WriteLock(stores.database.path), exits_on(stores)
             ends = settings.homing_end_stopped_writers
-            unblocking = Unblocking(lock, SystemClock(), exits.process_ended, ends=ends)
+            unblocking = Unblocking(lock, SystemClock(), exits.process_ended, ends=ends, aside=asyncio.to_thread)
             await stack.enter_async_context(_running([unblocking.run]))
         clock, entropy = SystemClock(), SystemEntropy()
         at_work = gateway_on(settings, stores, drivers, metrics, clock, entropy, egress, alone=alone, reached=reached)
@@ -101,7 +101,7 @@ async def open_sync(settings: Settings) -> AsyncIterator[Sync]:
         stores = await stack.enter_async_context(open_stores(settings))
         wire = _wire(settings)
         stack.push_async_callback(wire.close)
-        fleet = LiveFleet(stores.directory, drivers_of(settings, wire, metrics), clock)
+        fleet = LiveFleet(stores.directory, drivers_of(settings, wire, metrics), clock, adoptions=stores.adoptions)
         await _join(settings, stores.directory)
         await fleet.refresh()
         lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout)
@@ -119,7 +119,8 @@ async def open_exits(settings: Settings) -> AsyncIterator[Exits]:
         stores = await stack.enter_async_context(open_stores(settings))
         wire = _wire(settings)
         stack.push_async_callback(wire.close)
-        fleet = LiveFleet(stores.directory, drivers_of(settings, wire, Metrics()), SystemClock())
+        drivers, clock = drivers_of(settings, wire, Metrics()), SystemClock()
+        fleet = LiveFleet(stores.directory, drivers, clock, adoptions=stores.adoptions)
         await fleet.refresh()
         yield exits_on(stores, fleet)
 

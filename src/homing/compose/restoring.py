@@ -4,6 +4,7 @@ from typing import Protocol
 
 from homing.config import Settings
 from homing.flows.background.alerts import AlertBook
+from homing.flows.background.observing import Observing
 from homing.flows.discovery.incarnations import Looking
 from homing.flows.failover.keeper import Keeper
 from homing.flows.failover.restoring import KnownInstances, Restoring
@@ -31,6 +32,7 @@ def restoring_of(
     stores: Stores,
     fleet: Fleet,
     kept: Restorers,
+    observing: Observing,
     alerts: AlertBook,
     clock: Clock,
 ) -> Restoring:
@@ -41,11 +43,12 @@ def restoring_of(
         fleet,
         Looking(fleet, watching.refused_ago_s),
         KnownInstances(watching.boot_of, watching.health_of),
-        kept.rehoming,
+        observing.gate(kept.rehoming),
         stores.work,
         alerts,
         clock,
         settings.restoring_policy,
         lambda: keeper.braked() or watching.may_grant(),
+        would=observing.would,
         by_itself=settings.homing_start_missing,
     )

@@ -10,6 +10,7 @@ from homing.store.db.database import Database
 from homing.store.db.migrating import migrate
 from homing.store.db.opening import open_database
 from homing.store.db.write_proof import SqlWriteProof
+from homing.store.directory.adopting import SqlAdoptions
 from homing.store.directory.directory import SqlDirectory
 from homing.store.directory.importing import SqlImports
 from homing.store.grants.grants import SqlGrants
@@ -22,6 +23,7 @@ from homing.store.records.alerts import SqlAlerts
 from homing.store.records.audit import SqlAudit
 from homing.store.records.logins import SqlLogins
 from homing.store.records.reports import SqlEvents
+from homing.store.records.watch_log import SqlWatchLog
 from homing.store.sends.messages import SqlMessages
 from homing.store.work.queue import SqlWork
 from homing.store.work.schedules import SqlSchedules
@@ -74,5 +76,7 @@ def stores_on(
         proof=SqlWriteProof(database),
         restart_claims=directory,
         logins=SqlLogins(database),
+        adoptions=SqlAdoptions(database, notices, clock),
+        watch_log=SqlWatchLog(database),
         imports=SqlImports(database, notices, clock),
     )

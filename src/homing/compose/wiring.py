@@ -8,28 +8,30 @@ from typing import Any, Protocol
 
 import structlog
 
+from homing.compose.adopting import adoption_of, fleet_of, key_seal
 from homing.compose.joining import all_hear, fitness_of, reporting
 from homing.compose.restoring import restoring_of
 from homing.compose.taking_in import taking_in
 from homing.config import Misconfigured, Settings
 from homing.decide.fleet.health import HealthPolicy
 from homing.decide.fleet.own_keys import own_key
-from homing.decide.knowledge import qr_pictures
+from homing.decide.knowledge import native_names, qr_pictures
 from homing.decide.moves.rules import MovePolicy
 from homing.decide.starting.restoring import RestoringPolicy
 from homing.drivers import Drivers, drivers_over
 from homing.drivers.http.wire import Calls
 from homing.drivers.keys import ShownKeys
 from homing.drivers.metered import MeteredDriver
+from homing.drivers.native_names import NativeNames, by_our_ids
 from homing.drivers.registry import NoDrivers, families, unknown_driver
 from homing.flows.background.alerts import AlertBook
 from homing.flows.background.auditing import EVERY_MINUTE, Auditing
 from homing.flows.background.link_alerts import LinkAlerts
+from homing.flows.background.observing import Observing
 from homing.flows.background.readiness import Readiness
 from homing.flows.background.retention import Housekeeping
 from homing.flows.background.schedules import Schedule, Scheduler
 from homing.flows.background.worker import Duty, Worker
-from homing.flows.discovery.adopting import Adopting
 from homing.flows.discovery.incarnations import Looking
 from homing.flows.discovery.listings import Lists
 from homing.flows.discovery.phones import Identity
@@ -66,7 +68,7 @@ from homing.model.alerts import FLEET, AlertKind
 from homing.model.fleet import Instance, InstanceUrl
 from homing.model.instances.health import shown_state
 from homing.model.work import Tick
-from homing.ports import Clock, Directory, Entropy, Notice, TellHearing
+from homing.ports import Clock, Directory, Driver, Entropy, Notice, TellHearing
 from homing.ports.egress import Egress
 from homing.routing.cache import RouteCache
 from homing.routing.roster import LiveFleet
@@ -76,7 +78,6 @@ from homing.serve.callers.workspaces import Workspaces
 from homing.serve.feed import EventFeed, Shares
 from homing.serve.gateway import Gateway, Moving
 from homing.serve.metrics import Metrics
-from homing.store.directory import naming
 from homing.store.opened import Stores
 from homing.store.vault.settling import SqlReservations
 
@@ -97,15 +98,14 @@ def wired(
     egress: Egress,
 ) -> tuple[Gateway, list[Callable[[], Coroutine[Any, Any, None]]]]:
     """A gateway's parts, and what has to run for as long as it is at work."""
-    fleet = LiveFleet(stores.directory, drivers, clock, default_url=InstanceUrl(settings.whatsapp_nodejs_url) or None)
+    fleet, observing, alerts = fleet_of(settings, stores, drivers, clock)
     routes = _routes(settings, stores.directory, clock, metrics)
     keyring, workspaces, rate_limits = _callers(settings, stores, clock)
-    alerts = AlertBook(stores.alerts, clock)
     fitness = fitness_of(fleet, alerts, clock, entropy)
-    kept = _keeping(settings, stores, fleet, fitness, alerts, clock, entropy, metrics, reached)
-    _subscribe(stores, routes, fleet, keyring, workspaces, kept.news, alerts)
+    kept = _keeping(settings, stores, fleet, observing, fitness, alerts, clock, entropy, metrics, reached)
+    _subscribe(stores, routes, fleet, keyring, workspaces, kept.news, alerts, observing)
     strays = Strays(stores.directory, stores.work, kept.rehoming, clock, alerts)
-    looking = _looking(settings, stores, fleet, fitness, alerts, kept, clock, entropy, metrics)
+    looking = _looking(settings, stores, fleet, observing, fitness, alerts, kept, clock, entropy, metrics)
     lists, identity = looking.lists, looking.identity
     accounts = _accounts(stores, fleet, entropy, metrics, kept, fitness, looking.links, settings.restoring_policy)
     doubts = _doubts(settings, stores, lists, fleet, accounts, alerts, clock)
@@ -131,7 +131,7 @@ def wired(
         workspaces=workspaces,
         accounts=accounts,
         pairing=_pairing(stores, fleet, clock),
-        adopting=Adopting(stores.directory, lists, identity, clock, metrics, naming.taken),
+        adoption=adoption_of(settings, stores, fleet, observing, lists, identity, clock, entropy, metrics),
         identity=identity,
         strays=StraySessions(stores.directory, lists),
         deleting=Deleting(stores.directory, fleet, lists, alerts, stores.notices),
@@ -149,14 +149,14 @@ def wired(
         fitness=fitness,
         unknown_senders=reports.unknown,
         moving=_moving(settings, stores, fleet, kept, clock),
-        restoring=restoring_of(settings, stores, fleet, kept, alerts, clock),
+        restoring=restoring_of(settings, stores, fleet, kept, observing, alerts, clock),
         egress=egress,
     )
     _show(stores, kept, fitness, alerts, metrics)
     services = (fleet, keyring, workspaces, alerts, looking.hints, overlooked, intake, scheduler, *taking.services)
     known = (doubts, reports.unknown, reports.rejections, fitness, strays, _housekeeping(settings, stores, clock))
     moved = (looking.take_backs, kept.watching, kept.keeper, kept.worker, gateway.moving.drains, gateway.restoring)
-    return gateway, [part.run for part in (*services, *known, *moved)]
+    return gateway, [part.run for part in (observing, *services, *known, *moved)]
 
 
 def _intake(settings: Settings, stores: Stores, hints: Hints, said: Said, clock: Clock, entropy: Entropy) -> Intake:
@@ -292,6 +292,7 @@ def _looking(
     settings: Settings,
     stores: Stores,
     fleet: LiveFleet,
+    observing: Observing,
     fitness: Fitness,
     alerts: AlertBook,
     kept: _Restoring,
@@ -300,7 +301,8 @@ def _looking(
     metrics: Metrics,
 ) -> _Looking:
     directory = stores.directory
-    take_backs = TakeBacks(directory, kept.rehoming, clock, MovePolicy(settings.homing_moves_per_day), alerts)
+    wishes, moves = observing.gate(kept.rehoming), MovePolicy(settings.homing_moves_per_day)
+    take_backs = TakeBacks(directory, wishes, clock, moves, alerts)
     lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout, failing=take_backs.listed, heard=fitness.listed)
     identity, links = Identity(directory, alerts), LinkAlerts(alerts)
     return _Looking(
@@ -309,7 +311,7 @@ def _looking(
         Rediscovery(directory, lists, clock, entropy, metrics, kept.keeper.missed, alerts),
         identity,
         links,
-        Sync(directory, lists, clock, entropy, metrics, identity, links, alerts),
+        Sync(directory, lists, clock, entropy, metrics, identity, links, alerts, observing.watched),
         Hints(directory, lists, clock, entropy, metrics, kept.news, identity, links, alerts),
     )
 
@@ -347,6 +349,7 @@ def _keeping(
     settings: Settings,
     stores: Stores,
     fleet: LiveFleet,
+    observing: Observing,
     fitness: Fitness,
     alerts: AlertBook,
     clock: Clock,
@@ -378,7 +381,7 @@ def _keeping(
         braked=lambda: keeper.braked(),
     )
     keep = KeeperPolicy(by_itself=settings.homing_auto_rehome)
-    keeper = Keeper(watching, rehoming, stores.directory, fleet, news, clock, keep, alerts)
+    keeper = Keeper(watching, observing.gate(rehoming), stores.directory, fleet, news, clock, keep, alerts)
     duty = Duty(together=rehoming.do, policy=REHOME_PATIENCE, at_once=1_000, lease_s=3.0, poll_s=1.0)
     worker = Worker(stores.work, clock, entropy, REHOME, duty, owner=entropy.uuid())
     return _Restoring(news, watching, rehoming, keeper, worker)
@@ -440,8 +443,18 @@ def drivers_of(settings: Settings, wire: Calls, metrics: Metrics) -> Drivers:
             raise Misconfigured(f"WHATSAPP_INSTANCE_n_DRIVER of {url}: {unknown_driver(driver)}")
     keys = shown_keys(settings)
     plain = drivers_over(wire, api_keys=keys, default_api_key=settings.api_key)
-    metered = {family: MeteredDriver(plain.of(family), metrics, keys) for family in plain.families()}
-    return Drivers(metered, plain.recognition, keys)
+    names = NativeNames(native_names.meant)
+
+    def metered(driver: Driver, shown: ShownKeys | None) -> Driver:
+        return MeteredDriver(driver, metrics, shown)
+
+    def trying(family: str, url: InstanceUrl, key: str | None) -> Driver:
+        if key is None:
+            return metered(plain.of(family), keys)
+        return metered(spoken[family](wire, api_keys={url: key}, default_api_key=""), None)
+
+    ours = {family: metered(by_our_ids(plain.of(family), names), keys) for family in plain.families()}
+    return Drivers(ours, plain.recognition, keys, names, trying)
 
 
 def shown_keys(settings: Settings) -> ShownKeys:
@@ -451,7 +464,12 @@ def shown_keys(settings: Settings) -> ShownKeys:
         secret = settings.own_key_secret
         return own_key(secret, instance.url, instance.key_salt) if secret and instance.key_salt else None
 
-    return ShownKeys(given, settings.api_key, made)
+    seal = key_seal(settings)
+
+    def kept(instance: Instance) -> str | None:
+        return seal.opened(instance.url, instance.sealed_key) if instance.sealed_key is not None else None
+
+    return ShownKeys(given, settings.api_key, made, kept)
 
 
 def exits_on(stores: Stores, fleet: LiveFleet | None = None) -> Exits:

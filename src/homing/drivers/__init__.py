@@ -1,11 +1,12 @@
 """The code that speaks each gateway family's protocol, by the family's name."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
 
 from homing.drivers.http.wire import Calls
 from homing.drivers.keys import ShownKeys
+from homing.drivers.native_names import NativeNames
 from homing.drivers.recognition.asking import Recognition
 from homing.drivers.recognition.fingerprints import RECOGNISED
 from homing.drivers.registry import families, traits_of, unknown_driver
@@ -17,6 +18,9 @@ from homing.ports import Driver
 log = structlog.get_logger("homing")
 
 
+Trying = Callable[[str, InstanceUrl, str | None], Driver]
+
+
 class Drivers:
     """The drivers in use, one for each gateway family."""
 
@@ -25,15 +29,29 @@ class Drivers:
         drivers: Mapping[str, Driver],
         recognition: Recognition | None = None,
         keys: ShownKeys | None = None,
+        names: NativeNames | None = None,
+        trying: "Trying | None" = None,
     ) -> None:
+        """`names` are what gateways call sessions; `trying` opens a driver that shows another key to one address."""
         self._drivers, self.recognition = dict(drivers), recognition
         self.keys = keys if keys is not None else ShownKeys({}, "")
+        self.names = names if names is not None else NativeNames()
+        self._trying = trying
 
     async def recognise(self, url: InstanceUrl, *, timeout_s: float) -> Recognised | Fault | None:
         """What answers at an address; None where these drivers have no way to ask."""
         if self.recognition is None:
             return None
         return await self.recognition.recognise(url, timeout_s=timeout_s)
+
+    def trying(self, family: str, url: InstanceUrl, key: str | None) -> Driver:
+        """A driver that speaks in the gateway's own names, and shows this key to this address; None: the known one.
+
+        Raises ValueError, with a sentence, for a family that nothing here speaks.
+        """
+        if family not in self._drivers or self._trying is None:
+            return self.of(family)
+        return self._trying(family, url, key)
 
     def recognises(self, family: str) -> bool:
         """Whether a gateway of this family is recognised by how it answers."""

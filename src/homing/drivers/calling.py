@@ -11,11 +11,11 @@ from typing import Any, ClassVar, TypeVar
 from urllib.parse import quote
 from weakref import WeakValueDictionary
 
-import msgspec
 import structlog
 
 from homing.drivers import reading
-from homing.drivers.http.wire import MIB, Calls, Reply
+from homing.drivers.contents import Told, Unsendable, body_of
+from homing.drivers.http.wire import MIB, Calls, Reply, StreamedBody
 from homing.drivers.redact import shown
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, NoList, SessionId, SessionStatus
 from homing.model.instances.gateways import Traits, is_checked
@@ -38,7 +38,6 @@ CODE_IS_GOOD_FOR_S = 20
 
 log = structlog.get_logger("homing")
 
-_encode = msgspec.json.Encoder().encode
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -223,7 +222,7 @@ class GatewayDriver(ABC):
     ) -> Reply | Fault:
         """Any other call, with a JSON body if there is something to be told."""
         try:
-            body = None if told is None else _encode(told)
+            body = None if told is None else body_of(told)
         except UnicodeEncodeError:
             return Fault(Phase.REQUEST_REJECTED, "the text holds half a character, which no JSON can carry")
         return await self._call(method, instance, path, until, headers, body, MIB)
@@ -235,7 +234,7 @@ class GatewayDriver(ABC):
         path: str,
         until: float,
         headers: Mapping[str, str] | None,
-        body: bytes | None,
+        body: bytes | StreamedBody | None,
         body_limit_bytes: int,
     ) -> Reply | Fault:
         sent = {**self.key_headers(self.key(instance)), **(headers or {})}
@@ -253,6 +252,16 @@ class GatewayDriver(ABC):
         if isinstance(reply, Fault) or 200 <= reply.status < 300:
             return reply
         return self.fault_of(reply, (*self.secrets(instance), *_credentials(sent)))
+
+    async def say(
+        self, instance: InstanceUrl, message: OutgoingText, write: Callable[[OutgoingText], Told], until: float
+    ) -> Reply | Fault:
+        """The call by which a message is sent, as `write` writes it."""
+        try:
+            told = write(message)
+        except Unsendable as error:
+            return Fault(Phase.REQUEST_REJECTED, f"{self.title} cannot send it: {error}; nothing was sent")
+        return await self.tell(told.method, instance, told.path, told.body, until, headers=told.headers)
 
     async def listed_by_name(
         self, instance: InstanceUrl, reply: Reply, said: Sequence[object], until: float

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from homing.model.fleet import Instance, InstanceUrl
 
 MakeKey = Callable[[Instance], str | None]
-"""The key that was made for an instance when it joined; None if none was."""
+"""The key that was made for an instance when it joined, or that is kept for it; None if none is."""
 
 
 class ShownKeys(Mapping[InstanceUrl, str]):
@@ -14,20 +14,32 @@ class ShownKeys(Mapping[InstanceUrl, str]):
     A process that was given its key starts anew before it takes it. Until it does it is shown the shared one.
     """
 
-    def __init__(self, given: Mapping[InstanceUrl, str], shared: str, make: MakeKey = lambda _: None) -> None:
-        self._given, self._shared, self._make = given, shared, make
+    def __init__(
+        self,
+        given: Mapping[InstanceUrl, str],
+        shared: str,
+        make: MakeKey = lambda _: None,
+        keep: MakeKey = lambda _: None,
+    ) -> None:
+        """`keep` answers the key that an instance's gateway wants and that was given when it was adopted."""
+        self._given, self._shared, self._make, self._keep = given, shared, make, keep
         self._made: dict[InstanceUrl, str] = {}
+        self._kept: dict[InstanceUrl, str] = {}
         self._takes_shared: set[InstanceUrl] = set()
 
     def know(self, instances: Mapping[InstanceUrl, Instance]) -> None:
         """These are the instances, from now on."""
-        made = {url: key for url, each in instances.items() if url not in self._given and (key := self._make(each))}
+        self._kept = {
+            url: key for url, each in instances.items() if url not in self._given and (key := self._keep(each))
+        }
+        theirs = self._given.keys() | self._kept.keys()
+        made = {url: key for url, each in instances.items() if url not in theirs and (key := self._make(each))}
         self._takes_shared &= made.keys()
         self._made = made
 
     def own(self) -> Mapping[InstanceUrl, str]:
         """The own keys, whether they are taken yet or not."""
-        return {**self._made, **self._given}
+        return {**self._made, **self._kept, **self._given}
 
     def refused(self, url: InstanceUrl) -> bool:
         """An instance did not take the key that it was shown. True if there is another one to try."""
@@ -42,7 +54,9 @@ class ShownKeys(Mapping[InstanceUrl, str]):
     def __getitem__(self, url: InstanceUrl) -> str:
         if url in self._takes_shared:
             return self._shared
-        return self._given[url] if url in self._given else self._made[url]
+        if url in self._given:
+            return self._given[url]
+        return self._kept[url] if url in self._kept else self._made[url]
 
     def __iter__(self) -> Iterator[InstanceUrl]:
         return iter(self.own())

@@ -4,9 +4,9 @@ An engine session is one device's connection to WhatsApp. Everything that comes 
 given to ``on_event`` in the order of arrival; ``Closed`` is the last one, whoever closed the connection.
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from homing.model.fleet import Capabilities
 from homing.model.instances.vault import Login
@@ -14,12 +14,18 @@ from homing.model.instances.vault import Login
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One message as it goes over the wire; sent again, it is the same frame."""
+    """One message as it goes over the wire; sent again, it is the same frame.
+
+    ``content`` is what it says beyond the text, as ``homing.model.sends.content_json`` writes it down; None for a
+    plain text. ``media_sha256`` is of a file that it has, which was uploaded before.
+    """
 
     counter: int
     message_id: str
     recipient: str
     text: str
+    content: Mapping[str, Any] | None = None
+    media_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +137,9 @@ class EngineSession(Protocol):
 
     async def pair(self, session_id: str) -> EnginePairingCode:
         """A code for a phone to accept; ``Paired`` follows. An earlier code of this session is void."""
+
+    async def upload(self, pieces: AsyncIterator[bytes]) -> str:
+        """Give WhatsApp a file, and the SHA-256 of its bytes in hex. A message that names it may follow."""
 
     def transmit(self, frame: Frame) -> None:
         """Put the frame on the wire now. ``Acknowledged`` or ``FrameRefused`` follows, or ``Closed``."""

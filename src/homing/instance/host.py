@@ -6,7 +6,7 @@ it. What concerns one session id happens one thing at a time.
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -18,7 +18,7 @@ from homing.instance.opening import Opening, OpenRequest, Started
 from homing.instance.policy import HostPolicy
 from homing.instance.rates import DecayingRate
 from homing.instance.session.context import SessionContext
-from homing.instance.session.messages import Message, Paused, SendOutcome
+from homing.instance.session.messages import Message, NotConnected, Paused, SendOutcome
 from homing.instance.session.session import HostedSession
 from homing.model.instances.vault import Holder, StaleEpoch
 from homing.ports import Clock, Credentials, StoreUnavailable
@@ -195,6 +195,11 @@ class SessionHost:
         if self.lease.may_act() and (stale := await self._stale(held, epoch)) is not None:
             return stale
         return await held.send(message)
+
+    async def upload(self, session_id: str, pieces: AsyncIterator[bytes]) -> str | NotConnected | NotFound:
+        """Give WhatsApp a file over the session's connection: the SHA-256 of its bytes, in hex."""
+        held = self._sessions.get(session_id)
+        return NotFound() if held is None else await held.upload(pieces)
 
     # The lease
 

@@ -20,6 +20,7 @@ from homing.decide.fleet.leases import LeasePolicy
 from homing.instance.api.faults import Faults
 from homing.instance.api.http import Surface, application
 from homing.instance.engines.simulated import SimulatedEngine
+from homing.instance.files import HttpFiles
 from homing.instance.host import SessionHost
 from homing.instance.lease import LeaseKeeper
 from homing.instance.notify.events import OnHostEvent
@@ -69,8 +70,15 @@ class RunningInstance:
     """A running instance: ``async with await Instance.start(settings) as instance``."""
 
     def __init__(
-        self, host: SessionHost, surface: Surface, runner: web.AppRunner, url: str, link: GatewayTie | None
+        self,
+        host: SessionHost,
+        surface: Surface,
+        runner: web.AppRunner,
+        url: str,
+        link: GatewayTie | None,
+        files: HttpFiles,
     ) -> None:
+        self._files = files
         self.host = host
         self.url = url
         self._surface = surface
@@ -121,9 +129,11 @@ class RunningInstance:
         surface.faults = Faults() if settings.fault_injection else None
         host.lease.answered_ago_s = surface.answered_ago_s
         surface.backlog = link.notifier.backlog if link else None
+        files = HttpFiles()
+        surface.files = files.open
         runner = web.AppRunner(application(surface), access_log=None, shutdown_timeout=SHUTDOWN_WITHIN_S)
         await runner.setup()
-        instance = cls(host, surface, runner, url, link)
+        instance = cls(host, surface, runner, url, link, files)
         await instance._begin(listening, restore=settings.restore)
         return instance
 
@@ -138,6 +148,7 @@ class RunningInstance:
             self._leasing.cancel()
             await self.host.lease.end()
         await self._runner.cleanup()
+        await self._files.close()
         if self._link is not None:
             await self._link.close()
 

@@ -5,7 +5,7 @@ process). The *placement* of a session is our record of where that is. Records c
 them: of two placements of one session, the one with the higher epoch is the later.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, NewType, Self
@@ -91,10 +91,19 @@ class Capabilities:
     """The types of messages that it takes."""
     reaches: frozenset[AddressKind] = frozenset({AddressKind.PHONE})
     """The kinds of addresses that it sends to."""
+    quotes: frozenset[MessageType] = frozenset()
+    """The types with which it answers an earlier message (`reply_to`)."""
+    mentions: frozenset[MessageType] = frozenset()
+    """The types in which it names people (`mentions`)."""
     check_numbers: bool = False
     """It tells whether a number is on WhatsApp, and under which address."""
     mark_read: bool = False
     show_typing: bool = False
+
+    def by_name(self) -> dict[str, bool | list[str]]:
+        """As it is told to others; what there are several of, in alphabetical order."""
+        said = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: value if isinstance(value, bool) else sorted(value) for name, value in said.items()}
 
     def without_message_id(self) -> Self:
         """The same, after the instance was seen to answer with another message id than the one we chose."""
@@ -127,6 +136,10 @@ class Instance:
     """What its own key is derived from, with our secret; None: it was given none when it joined."""
     strays: int | None = None
     """How many sessions it listed that are not placed on it, when its list was last compared; None: not yet."""
+    sealed_key: str | None = field(default=None, repr=False)
+    """The key that its gateway wants, sealed; None: it has none of its own here."""
+    mode_since: datetime | None = None
+    """Since when its mode is what it is; None: since it joined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +245,8 @@ class Account:
     person: str | None = None
     """Whose phone it is: the E.164 digits by which its spellings are compared. None where that cannot be told."""
     linking: Linking = Linking()
+    native_id: str | None = None
+    """What its gateway calls its session, where such names are local to a gateway."""
 
     @property
     def session_id(self) -> SessionId:
@@ -268,6 +283,8 @@ class ListedSession:
     """Whose it is, by the gateway's word; None where it does not say."""
     surely_unlinked: bool = False
     """That it is `pairing` is a fact: its gateway tells a paired session that comes up from one that shows a code."""
+    native_id: str | None = None
+    """What its gateway calls it, where such names are local to a gateway (`homing.model.instances.native_names`)."""
 
     @property
     def can_send(self) -> bool:

@@ -58,6 +58,8 @@ class NewAccount:
     person: str | None = None
     any_owner: bool = False
     """Whether its session may be one that another workspace's deleted account had: an operator says so."""
+    native_id: str | None = None
+    """What its gateway calls its session, where such names are local to a gateway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,8 @@ class NewNames:
     session_id: SessionId | None = None
     uuid: AccountUuid | None = None
     id: int | None = None
+    native_id: str | None = None
+    """What its gateway calls the session, where such names are local to a gateway."""
 
 
 class InstanceChanges(TypedDict, total=False):
@@ -80,6 +84,7 @@ class InstanceChanges(TypedDict, total=False):
     labels: Mapping[str, str]
     mode: InstanceMode
     storage: str | None
+    sealed_key: str | None
 
 
 class WorkspaceChanges(TypedDict, total=False):
@@ -275,6 +280,8 @@ class Directory(HandedOut, Keys, Protocol):
         memory_limit_mb: float | None = None,
         sends_limit_per_s: float | None = None,
         key_salt: str | None = None,
+        mode: InstanceMode = InstanceMode.ROUTE,
+        sealed_key: str | None = None,
     ) -> Instance:
         """Raises NameTaken if the address is known already."""
         ...

@@ -2,16 +2,30 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 
 import structlog
 
 from homing.drivers import Drivers
 from homing.drivers.declared import Declared
+from homing.drivers.native_names import NativeNames
+from homing.drivers.observed import ObservedDriver
 from homing.drivers.recognition.withheld import Withheld
-from homing.model.fleet import Capabilities, InstanceUrl
+from homing.model.fleet import Capabilities, InstanceMode, InstanceUrl
 from homing.model.instances.gateways import DEFAULT_FAMILY, Recognised, Traits
 from homing.model.sends.faults import Fault
-from homing.ports import CacheCleared, Clock, Directory, Driver, Notice, Roster, RosterChanged, StoreUnavailable
+from homing.ports import (
+    CacheCleared,
+    Clock,
+    Directory,
+    Driver,
+    Notice,
+    PlacementChanged,
+    Roster,
+    RosterChanged,
+    StoreUnavailable,
+)
+from homing.ports.adopting import Adoptions
 
 log = structlog.get_logger("homing")
 
@@ -27,10 +41,15 @@ class LiveFleet:
         *,
         default_url: InstanceUrl | None = None,
         refresh_s: float = 30.0,
+        adoptions: Adoptions | None = None,
     ) -> None:
+        """`adoptions` knows what gateways call sessions in their own ways; None: they all use our ids."""
+        self._adoptions = adoptions
         self._directory, self._drivers, self._clock, self._refresh_s = directory, drivers, clock, refresh_s
         self.default_url = default_url
         self._roster = Roster()
+        self._turned: dict[InstanceUrl, InstanceMode] = {}
+        """Where a gateway of another family answers, and is observed for as long: the mode of before."""
         self._changed = asyncio.Event()
         self._withheld: dict[InstanceUrl, Withheld] = {}
         self._declared = {family: Declared(drivers.of(family), clock) for family in drivers.families()}
@@ -38,6 +57,15 @@ class LiveFleet:
     @property
     def roster(self) -> Roster:
         return self._roster
+
+    @property
+    def names(self) -> NativeNames:
+        """What gateways call sessions, where that is not the session's id."""
+        return self._drivers.names
+
+    def trying(self, family: str, url: InstanceUrl, key: str | None) -> Driver:
+        """A driver that speaks in the gateway's own names and shows this key to this address; None: the known one."""
+        return self._drivers.trying(family, url, key)
 
     def own_keys(self) -> Mapping[InstanceUrl, str]:
         """The keys of the instances that have one of their own."""
@@ -70,14 +98,23 @@ class LiveFleet:
         driver = self._drivers.of(self._family(url))
         if known is not None and known.driver != driver.family:
             return Withheld(driver, f"this gateway has no driver {known.driver!r}")
-        return driver
+        return ObservedDriver(driver) if known is not None and known.mode is InstanceMode.OBSERVE else driver
 
     def withhold(self, url: InstanceUrl, why: str | None) -> None:
         """From now on only look at this address, where a gateway of another family answers; None: that has passed."""
         if why is None:
             self._withheld.pop(url, None)
-        else:
-            self._withheld[url] = Withheld(self._drivers.of(self._family(url)), why)
+            self._turn(url, self._turned.pop(url, None))
+            return
+        self._withheld[url] = Withheld(self._drivers.of(self._family(url)), why)
+        known = self._roster.instances.get(url)
+        if known is not None and url not in self._turned:
+            self._turned[url] = known.mode
+            self._turn(url, InstanceMode.OBSERVE)
+
+    def is_withheld(self, url: InstanceUrl) -> bool:
+        """Whether a gateway of another family answers there: it is observed for as long as it does."""
+        return url in self._withheld
 
     async def recognise(self, url: InstanceUrl, *, timeout_s: float) -> Recognised | Fault | None:
         """What answers at an address; None where nobody can ask."""
@@ -95,17 +132,24 @@ class LiveFleet:
     def hear(self, notice: Notice) -> None:
         if isinstance(notice, RosterChanged | CacheCleared):
             self._changed.set()
+        elif isinstance(notice, PlacementChanged):
+            self.names.moved(notice.session_id, notice.new_url)
 
     async def refresh(self) -> None:
         """Read the instances now. Raises StoreUnavailable."""
         self._changed.clear()
-        instances = await self._directory.instances()
-        before, self._roster = self._roster, Roster({instance.url: instance for instance in instances})
-        self._drivers.keys.know(self._roster.instances)
-        for url, known in before.instances.items():
-            now = self._roster.instances.get(url)
+        instances = {instance.url: instance for instance in await self._directory.instances()}
+        named = await self._adoptions.native_names() if self._adoptions is not None else []
+        for url, known in self._roster.instances.items():
+            now = instances.get(url)
             if now is not None and now.driver != known.driver:
                 self._withheld.pop(url, None)
+        self._roster = Roster(instances)
+        self._turned = {url: instances[url].mode for url in self._turned if url in instances and url in self._withheld}
+        for url in self._turned:
+            self._turn(url, InstanceMode.OBSERVE)
+        self._drivers.keys.know(instances)
+        self.names.know(named, instances)
 
     async def run(self) -> None:
         """Keep the roster fresh until cancelled. While the store is away the last one stays."""
@@ -120,6 +164,12 @@ class LiveFleet:
             except StoreUnavailable as error:
                 log.warning("The list of instances could not be read again", error=str(error))
                 await self._clock.sleep(1.0)
+
+    def _turn(self, url: InstanceUrl, mode: InstanceMode | None) -> None:
+        """The instance is in this mode from now on, whatever the directory says; None: as it is."""
+        known = self._roster.instances.get(url)
+        if known is not None and mode is not None and known.mode is not mode:
+            self._roster = Roster({**self._roster.instances, url: replace(known, mode=mode)})
 
     def _family(self, url: InstanceUrl) -> str:
         """The family whose driver speaks to it; the default one for what no driver of ours speaks to."""

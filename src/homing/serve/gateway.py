@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from homing.config import Settings
 from homing.flows.background.alerts import AlertBook
 from homing.flows.background.auditing import Auditing
+from homing.flows.background.observing import Observing
 from homing.flows.background.readiness import Readiness
 from homing.flows.discovery.adopting import Adopting
 from homing.flows.discovery.phones import Identity
@@ -20,6 +21,7 @@ from homing.flows.moves.move_jobs import Rehoming
 from homing.flows.moves.prospects import Prospects
 from homing.flows.operations.abilities import AbilitiesOf
 from homing.flows.operations.accounts import Accounts
+from homing.flows.operations.adopt_fleet import FleetAdoption
 from homing.flows.operations.deleting import Deleting
 from homing.flows.operations.drain import Drains
 from homing.flows.operations.migrate import Migrations
@@ -53,6 +55,15 @@ class Moving:
 
 
 @dataclass(frozen=True, slots=True)
+class Adoption:
+    """What takes up that which runs already: single sessions, whole gateways; and what is only observed of these."""
+
+    sessions: Adopting
+    gateways: FleetAdoption
+    observing: Observing
+
+
+@dataclass(frozen=True, slots=True)
 class Gateway:
     """One running gateway's parts, as the API needs them."""
 
@@ -68,7 +79,7 @@ class Gateway:
     workspaces: Workspaces
     accounts: Accounts
     pairing: Pairing
-    adopting: Adopting
+    adoption: Adoption
     identity: Identity
     deleting: Deleting
     strays: StraySessions

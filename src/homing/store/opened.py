@@ -16,9 +16,11 @@ from homing.ports import (
     Work,
     WriteProof,
 )
+from homing.ports.adopting import Adoptions
 from homing.ports.doubts import RestartClaims
 from homing.ports.importing import ImportStore
 from homing.ports.logins import LoginStore
+from homing.ports.watch_log import WatchLog
 from homing.store.db.database import Database
 
 
@@ -41,4 +43,6 @@ class Stores:
     proof: WriteProof
     restart_claims: RestartClaims
     logins: LoginStore
+    adoptions: Adoptions
+    watch_log: WatchLog
     imports: ImportStore

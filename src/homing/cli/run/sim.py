@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
+from homing.cli.run import sim_deaf
 from homing.cli.terminal.options import AsJson
 from homing.cli.terminal.output import note, print_json, print_rows
 from homing.cli.terminal.stops import ATTENTION, DONE, CannotStart, NeedsAttention
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from homing.lab.sim.trial.trial import Run
 
 app = App(name="sim", help="Prove the promises: disasters from a seed, and every order of events in a small world.")
+app.command(sim_deaf.deaf)
 
 _FAILING = Path("failing-runs")
 Seeds = Annotated[int, Parameter(validator=Number(gte=1), help="How many runs, each of a seed of its own.")]

@@ -17,4 +17,14 @@ def beyond(content: Content, recipient: Address, can: Capabilities, driver: str)
         kind = recipient.kind.value
         reason = f"the driver `{driver}` of the account's instance sends to no `{kind}` address; it sends to {able}"
         return FailureCode.UNSUPPORTED_RECIPIENT, reason
+    return _beside(content, can, driver)
+
+
+def _beside(content: Content, can: Capabilities, driver: str) -> tuple[FailureCode, str] | None:
+    """Why it cannot say what goes with the content: which message it answers, and whom it names."""
+    for field, able in (("reply_to", can.quotes), ("mentions", can.mentions)):
+        if getattr(content, field, None) and content.type not in able:
+            with_ = ", ".join(each.value for each in MessageType if each in able) or "none"
+            reason = f"the driver `{driver}` of the account's instance takes no {field} with `{content.type.value}`"
+            return FailureCode.UNSUPPORTED_TYPE, f"{reason}; it does with: {with_}"
     return None

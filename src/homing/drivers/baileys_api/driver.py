@@ -6,8 +6,9 @@ It gives no list and no status. Whether a session is up is seen by asking for it
 from collections.abc import Mapping, Sequence
 
 from homing.drivers import reading
-from homing.drivers.baileys_api import answers
+from homing.drivers.baileys_api import answers, messages
 from homing.drivers.calling import GatewayDriver, now_s, quoted
+from homing.drivers.contents import Told
 from homing.drivers.http.wire import Reply
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, NoList, SessionId, SessionStatus
 from homing.model.instances.gateways import Traits
@@ -23,7 +24,12 @@ class BaileysApiDriver(GatewayDriver):
 
     family = "baileys-api"
     title = "baileys-api"
-    base = Capabilities()
+    base = Capabilities(
+        sends=messages.SENDS,
+        reaches=messages.REACHES,
+        quotes=messages.QUOTES,
+        mentions=messages.MENTIONS,
+    )
     checked = ("1.0.0", "1.0.0")
     traits = Traits(
         title,
@@ -64,11 +70,13 @@ class BaileysApiDriver(GatewayDriver):
         phone = _phone(message.session_id)
         if phone is None:
             return Fault(Phase.SESSION_NOT_FOUND, "its sessions are phones, and this is none; nothing was sent")
-        told = {
-            "jid": reading.address_of(message.recipient_phone, _KIND),
-            "messageContent": {"text": message.text},
-        }
-        reply = await self.tell("POST", instance, f"{_path(phone)}/send-message", told, now_s() + timeout_s)
+        path = f"{_path(phone)}/send-message"
+
+        def written(message: OutgoingText) -> Told:
+            jid = message.recipient.jid(messages.PHONES_AT)
+            return Told(path, {"jid": jid, "messageContent": messages.content_of(message)})
+
+        reply = await self.say(instance, message, written, now_s() + timeout_s)
         return reply if isinstance(reply, Fault) else answers.receipt_of(reply, self.secrets(instance))
 
     async def logout(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> Fault | None:

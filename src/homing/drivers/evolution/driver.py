@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from homing.drivers import reading
 from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, GatewayDriver, now_s, quoted
-from homing.drivers.evolution import answers
+from homing.drivers.evolution import answers, messages
 from homing.drivers.http.wire import Reply
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus
 from homing.model.instances.gateways import Traits
@@ -26,7 +26,12 @@ class EvolutionDriver(GatewayDriver):
 
     family = "evolution"
     title = "Evolution API"
-    base = Capabilities()
+    base = Capabilities(
+        sends=messages.SENDS,
+        reaches=messages.REACHES,
+        quotes=messages.QUOTES,
+        mentions=messages.MENTIONS,
+    )
     checked = ("2.3.6", "2.3.7")
     traits = Traits(
         title,
@@ -75,9 +80,7 @@ class EvolutionDriver(GatewayDriver):
         return row if not isinstance(row, Fault) and row.status is _MEANT[state.status] else state
 
     async def send(self, instance: InstanceUrl, message: OutgoingText, *, timeout_s: float) -> Receipt | Fault:
-        path = f"/message/sendText/{quoted(message.session_id)}"
-        told = {"number": message.recipient_phone, "text": message.text}
-        reply = await self.tell("POST", instance, path, told, now_s() + timeout_s)
+        reply = await self.say(instance, message, messages.told_of, now_s() + timeout_s)
         return reply if isinstance(reply, Fault) else answers.receipt_of(reply, self.secrets(instance))
 
     async def start(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> ListedSession | Fault:

@@ -5,10 +5,12 @@ A second process on one device ends the first one, with all its devices: so noth
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from homing.drivers import reading
 from homing.drivers.calling import LIST_LIMIT_BYTES, GatewayDriver, now_s, quoted
-from homing.drivers.gowa import answers
+from homing.drivers.contents import Told
+from homing.drivers.gowa import answers, messages
 from homing.drivers.http.wire import Reply
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus, Takeover
 from homing.model.instances.gateways import Traits
@@ -22,7 +24,12 @@ class GowaDriver(GatewayDriver):
 
     family = "gowa"
     title = "GOWA"
-    base = Capabilities()
+    base = Capabilities(
+        sends=messages.SENDS,
+        reaches=messages.REACHES,
+        quotes=messages.QUOTES,
+        mentions=messages.MENTIONS,
+    )
     checked = ("", "")
     traits = Traits(
         title,
@@ -62,9 +69,12 @@ class GowaDriver(GatewayDriver):
         return reply if isinstance(reply, Fault) else answers.session_of(reply, session_id)
 
     async def send(self, instance: InstanceUrl, message: OutgoingText, *, timeout_s: float) -> Receipt | Fault:
-        told = {"phone": reading.address_of(message.recipient_phone, "s.whatsapp.net"), "message": message.text}
         device = {"X-Device-Id": quoted(message.session_id)}
-        reply = await self.tell("POST", instance, "/send/message", told, now_s() + timeout_s, headers=device)
+
+        def written(message: OutgoingText) -> Told:
+            return replace(messages.told_of(message), headers=device)
+
+        reply = await self.say(instance, message, written, now_s() + timeout_s)
         return reply if isinstance(reply, Fault) else answers.receipt_of(reply, self.secrets(instance))
 
     async def open_one(self, instance: InstanceUrl, session: SessionStart, until: float) -> ListedSession | Fault:

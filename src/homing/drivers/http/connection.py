@@ -13,8 +13,10 @@ from typing import Any, cast
 
 import httptools
 
+from homing.drivers.http.streamed import StreamedBody
 from homing.drivers.http.tls import is_refusal_of_ours, tls_words
 from homing.drivers.redact import shown
+from homing.model.sends.calls import MediaUnavailable
 from homing.model.sends.faults import Fault, Phase
 
 _TIMER_SLACK_S = 0.001
@@ -61,6 +63,9 @@ class Connection(asyncio.Protocol):
         self._timer_at = self._due_at = 0.0
         self._timeout_s = 0.0
         self._body_limit_bytes = 0
+        self._pouring: asyncio.Task[None] | None = None
+        self._has_room = asyncio.Event()
+        self._has_room.set()
         self.closed: asyncio.Future[None] = self._loop.create_future()
         self.gone = False
         self.asked = 0
@@ -73,9 +78,18 @@ class Connection(asyncio.Protocol):
     # --- asking ---------------------------------------------------------------------------------------------
 
     def ask(
-        self, message: bytes, *, until: float, timeout_s: float, body_limit_bytes: int
+        self,
+        message: bytes,
+        *,
+        until: float,
+        timeout_s: float,
+        body_limit_bytes: int,
+        rest: StreamedBody | None = None,
     ) -> "asyncio.Future[Reply | Fault] | None":
-        """Write a request and answer with its reply to come, by loop time `until`; None if not one byte was written."""
+        """Write a request and answer with its reply to come, by loop time `until`; None if not one byte was written.
+
+        `rest` is what follows `message` as the peer takes it.
+        """
         transport = self._transport
         if self.gone or transport is None or transport.is_closing() or self._peer_moved():
             return None
@@ -85,7 +99,28 @@ class Connection(asyncio.Protocol):
         self.asked += 1
         self._expire_at(until)
         transport.write(message)
+        if rest is not None:
+            self._pouring = self._loop.create_task(self._pour(rest, transport))
         return answer
+
+    async def _pour(self, rest: StreamedBody, transport: asyncio.Transport) -> None:
+        """Write the body piece by piece, and wait wherever the peer does not keep up.
+
+        Where the file ends too early the connection is cut in the middle of the request: nobody acts on half of one.
+        """
+        try:
+            async for piece in rest.pieces():
+                await self._has_room.wait()
+                transport.write(piece)
+        except MediaUnavailable as error:
+            words = f"the file could not be read to its end: {error}; the request was cut short, and nothing was sent"
+            self._end(Fault(Phase.UNAVAILABLE, shown(words)))
+
+    def pause_writing(self) -> None:
+        self._has_room.clear()
+
+    def resume_writing(self) -> None:
+        self._has_room.set()
 
     def abandon(self, answer: "asyncio.Future[Reply | Fault]") -> None:
         """The asker gave up. The connection, with half an exchange on it, serves nobody else."""
@@ -215,7 +250,8 @@ class Connection(asyncio.Protocol):
         if not asker_left:
             body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
             answer.set_result(Reply(self._status, self._headers, body))
-        unsent = transport.get_write_buffer_size() > 0
+        pouring = self._pouring is not None and not self._pouring.done()
+        unsent = pouring or transport.get_write_buffer_size() > 0
         self._kept_s = min(self._kept_by_peer_s(), self.lives_until - self._loop.time())
         if not self._keep or asker_left or unsent or self._kept_s <= 0 or transport.is_closing():
             self._lost("not kept alive")
@@ -248,6 +284,8 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._pouring is not None and self._pouring is not asyncio.current_task(self._loop):
+            self._pouring.cancel()
         if self._transport is not None:
             self._transport.abort()
         self._on_gone(self)

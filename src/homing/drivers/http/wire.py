@@ -16,10 +16,11 @@ from homing.drivers.http.connection import Connection, Reply
 from homing.drivers.http.lanes import Lane, current
 from homing.drivers.http.pool import Opened, Pool, PoolLimits
 from homing.drivers.http.resolving import Connect, Dialer, unreached
+from homing.drivers.http.streamed import StreamedBody
 from homing.drivers.http.tls import TlsContexts, TlsFiles
 from homing.model.sends.faults import Fault, Phase
 
-__all__ = ["MIB", "Calls", "Reply", "Wire", "WireLimits"]
+__all__ = ["MIB", "Calls", "Reply", "StreamedBody", "Wire", "WireLimits"]
 
 MIB = 1024 * 1024
 _METHODS = frozenset({"GET", "POST", "PUT", "DELETE"})
@@ -36,7 +37,7 @@ class Calls(Protocol):
         base_url: str,
         path: str,
         *,
-        body: bytes | None = None,
+        body: bytes | StreamedBody | None = None,
         headers: Mapping[str, str] | None = None,
         timeout_s: float,
         body_limit_bytes: int = MIB,
@@ -117,7 +118,7 @@ class Wire:
         base_url: str,
         path: str,
         *,
-        body: bytes | None = None,
+        body: bytes | StreamedBody | None = None,
         headers: Mapping[str, str] | None = None,
         timeout_s: float,
         body_limit_bytes: int = MIB,
@@ -133,11 +134,14 @@ class Wire:
         lane, session = current()
         peer = self._peers.get((base_url, lane)) or self._meet(base_url, lane)
         message = _request(method, peer, path, headers, body)
+        rest = body if isinstance(body, StreamedBody) else None
         while True:
             connection = peer.pool.take_idle(session) or await self._take(peer.pool, until, session)
             if isinstance(connection, Fault):
                 return connection
-            answer = connection.ask(message, until=until, timeout_s=timeout_s, body_limit_bytes=body_limit_bytes)
+            answer = connection.ask(
+                message, until=until, timeout_s=timeout_s, body_limit_bytes=body_limit_bytes, rest=rest
+            )
             if answer is not None:
                 break
             connection.leave()
@@ -216,8 +220,11 @@ def _in_ascii(authority: str) -> str:
         return quote(authority, safe=":[]")  # connecting to it will say that there is no such name
 
 
-def _request(method: str, peer: _Peer, path: str, headers: Mapping[str, str] | None, body: bytes | None) -> bytes:
-    """The request as it goes out. It is one request, whatever the path and the headers hold."""
+def _request(
+    method: str, peer: _Peer, path: str, headers: Mapping[str, str] | None, body: bytes | StreamedBody | None
+) -> bytes:
+    """The request as it goes out, but for a body that is streamed. It is one request, whatever the path and the headers
+    hold."""
     lines = 4
     head = f"{method} {peer.path_prefix}{path}{peer.head_start}"
     for name, value in (headers or {}).items():
@@ -229,4 +236,4 @@ def _request(method: str, peer: _Peer, path: str, headers: Mapping[str, str] | N
     one_request = head.isascii() and head.count("\n") == head.count("\r") == head.count("\r\n") == lines
     if method not in _METHODS or not path.startswith("/") or " " in path or not one_request:
         raise ValueError(f"a {method} with this path or these headers cannot be written as one request")
-    return f"{head}\r\n".encode("ascii") + (body or b"")
+    return f"{head}\r\n".encode("ascii") + (body if isinstance(body, bytes) else b"")

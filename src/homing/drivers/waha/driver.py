@@ -6,7 +6,7 @@ from homing.drivers import reading
 from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, GatewayDriver, left_s, now_s, quoted
 from homing.drivers.http.wire import Reply
 from homing.drivers.values import measure_in
-from homing.drivers.waha import answers
+from homing.drivers.waha import answers, messages
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus
 from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
@@ -19,7 +19,13 @@ class WahaDriver(GatewayDriver):
 
     family = "waha"
     title = "WAHA"
-    base = Capabilities(stop_keeps_login=True)
+    base = Capabilities(
+        stop_keeps_login=True,
+        sends=messages.SENDS,
+        reaches=messages.REACHES,
+        quotes=messages.QUOTES,
+        mentions=messages.MENTIONS,
+    )
     checked = ("2024.10", "2026.7")
     traits = Traits(
         title,
@@ -68,12 +74,7 @@ class WahaDriver(GatewayDriver):
         return self._row(instance, reply, session_id)
 
     async def send(self, instance: InstanceUrl, message: OutgoingText, *, timeout_s: float) -> Receipt | Fault:
-        told = {
-            "session": message.session_id,
-            "chatId": reading.address_of(message.recipient_phone, "c.us"),
-            "text": message.text,
-        }
-        reply = await self.tell("POST", instance, "/api/sendText", told, now_s() + timeout_s)
+        reply = await self.say(instance, message, messages.told_of, now_s() + timeout_s)
         return reply if isinstance(reply, Fault) else answers.receipt_of(reply, self.secrets(instance))
 
     async def open_one(self, instance: InstanceUrl, session: SessionStart, until: float) -> ListedSession | Fault:

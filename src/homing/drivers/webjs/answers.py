@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any
 
 from homing.drivers import whatsapp_web
 from homing.drivers.http.connection import Reply
@@ -21,9 +21,14 @@ from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
 from homing.ports import InstanceHealth, PairingCode
 
-_CAPABILITY_NAMES = frozenset(field.name for field in fields(Capabilities)) - {"sends", "reaches"}
+_SOME_OF: dict[str, type[StrEnum]] = {
+    "sends": MessageType,
+    "reaches": AddressKind,
+    "quotes": MessageType,
+    "mentions": MessageType,
+}
+_YES_OR_NO = frozenset(field.name for field in fields(Capabilities)) - _SOME_OF.keys()
 _KINDS_MAX = 100
-E = TypeVar("E", bound=StrEnum)
 _PAIRING_EXPIRES_S = 300
 """controllers/SessionController.js, regenerateQR."""
 
@@ -177,12 +182,12 @@ def _shown(name: str) -> str:
 
 
 def _capabilities(declared: Mapping[str, Any], base: Capabilities) -> Capabilities:
-    known = [each for each in declared.items() if each[0] in _CAPABILITY_NAMES and isinstance(each[1], bool)]
-    sends, reaches = _some_of(declared.get("sends"), MessageType), _some_of(declared.get("reaches"), AddressKind)
-    return _with(base, tuple(known), sends, reaches)
+    known = [each for each in declared.items() if each[0] in _YES_OR_NO and isinstance(each[1], bool)]
+    some = [(name, _some_of(declared[name], kinds)) for name, kinds in _SOME_OF.items() if name in declared]
+    return _with(base, tuple(known), tuple(each for each in some if each[1] is not None))
 
 
-def _some_of(said: object, kinds: type[E]) -> frozenset[E] | None:
+def _some_of(said: object, kinds: type[StrEnum]) -> frozenset[StrEnum] | None:
     """Those words of a list that are known; None if there is no list of words."""
     if not isinstance(said, list) or not all(isinstance(each, str) for each in said[:_KINDS_MAX]):
         return None
@@ -192,13 +197,9 @@ def _some_of(said: object, kinds: type[E]) -> frozenset[E] | None:
 @lru_cache(1_024)
 def _with(
     base: Capabilities,
-    declared: tuple[tuple[str, bool], ...],
-    sends: frozenset[MessageType] | None,
-    reaches: frozenset[AddressKind] | None,
+    known: tuple[tuple[str, bool], ...],
+    some: tuple[tuple[str, frozenset[StrEnum] | None], ...],
 ) -> Capabilities:
-    told: Capabilities = replace(base, **dict[str, Any](declared))
-    return replace(
-        told,
-        sends=told.sends if sends is None else sends,
-        reaches=told.reaches if reaches is None else reaches,
-    )
+    declared: dict[str, Any] = {**dict(known), **dict(some)}
+    told: Capabilities = replace(base, **declared)
+    return told

@@ -16,7 +16,9 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
+from homing.drivers.contents import Unsendable
 from homing.drivers.http.wire import MIB, Calls, Reply
+from homing.drivers.webjs import messages
 from homing.drivers.webjs.answers import fault_of, health_of, pairing_of, receipt_of
 from homing.drivers.webjs.sessions import one_session_of, sessions_of, started_of
 from homing.model.fleet import (
@@ -55,7 +57,7 @@ class WebjsDriver:
     """The webjs protocol over one wire. Keys are by instance, with a default for those that have none of their own."""
 
     family = "webjs"
-    base = Capabilities(stop_keeps_login=True)
+    base = Capabilities(stop_keeps_login=True, sends=messages.SENDS, reaches=messages.REACHES)
     """DELETE ends the client and leaves the login's files, as long as it goes to the holder (see `stop`)."""
     traits = Traits(
         "webjs",
@@ -101,16 +103,12 @@ class WebjsDriver:
         return self._one(instance, reply, session_id)
 
     async def send(self, instance: InstanceUrl, message: OutgoingText, *, timeout_s: float) -> Receipt | Fault:
-        """Send one text. The receipt's id is what the instance said, word for word."""
-        told = {
-            "session_id": message.session_id,
-            "workspace_id": message.workspace_id,
-            "recipient_phone": message.recipient_phone,
-            "message": message.text,
-            "type": "text",
-            "message_id": message.message_id,
-        }
-        reply = await self._tell("POST", instance, "/api/messages/send", told, message.epoch, timeout_s, done=_SENT)
+        """Send one message. The receipt's id is what the instance said, word for word."""
+        try:
+            told = messages.told_of(message)
+        except Unsendable as error:
+            return Fault(Phase.REQUEST_REJECTED, f"it cannot be sent: {error}; nothing was sent")
+        reply = await self._tell("POST", instance, told.path, told.body, message.epoch, timeout_s, done=_SENT)
         return reply if isinstance(reply, Fault) else receipt_of(reply, self._secrets(instance))
 
     async def start(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> ListedSession | Fault:
@@ -270,7 +268,7 @@ class WebjsDriver:
         method: str,
         instance: InstanceUrl,
         path: str,
-        told: dict[str, Any],
+        told: Mapping[str, Any],
         epoch: Epoch,
         timeout_s: float,
         *,

@@ -9,15 +9,17 @@ from typing import Any
 
 from homing.drivers import reading
 from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, GatewayDriver, now_s, quoted, unsent
+from homing.drivers.contents import Unsendable
 from homing.drivers.http.wire import Reply
 from homing.drivers.values import measure_in
-from homing.drivers.wppconnect import answers
+from homing.drivers.wppconnect import answers, messages
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, SessionId, SessionStatus
 from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
 from homing.ports import InstanceHealth, OutgoingText, PairingCode, SessionStart
 
+_PHONE_IS_GOOD_FOR_S = 300.0
 _TOKENS = 100_000
 
 
@@ -26,7 +28,13 @@ class WppconnectDriver(GatewayDriver):
 
     family = "wppconnect"
     title = "WPPConnect Server"
-    base = Capabilities(stop_keeps_login=True)
+    base = Capabilities(
+        stop_keeps_login=True,
+        sends=messages.SENDS,
+        reaches=messages.REACHES,
+        quotes=messages.QUOTES,
+        mentions=messages.MENTIONS,
+    )
     checked = ("2.10.4", "2.10.4")
     traits = Traits(
         title,
@@ -39,6 +47,7 @@ class WppconnectDriver(GatewayDriver):
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self._tokens: dict[tuple[InstanceUrl, SessionId], str] = {}
+        self._phones: dict[tuple[InstanceUrl, SessionId], tuple[str | None, float]] = {}
 
     def key_headers(self, key: str) -> Mapping[str, str]:  # noqa: ARG002
         """The key itself goes into the path of the few calls that take it; the others show the session's token."""
@@ -76,13 +85,18 @@ class WppconnectDriver(GatewayDriver):
         checked = await self._session_call("GET", instance, session_id, "check-connection-session", None, until)
         if isinstance(checked, Fault):
             return checked
-        is_up = reading.told_by(checked.body).get("status") is True
-        return row if is_up else replace(row, status=SessionStatus.DISCONNECTED)
+        if reading.told_by(checked.body).get("status") is not True:
+            self._phones.pop((instance, session_id), None)
+            return replace(row, status=SessionStatus.DISCONNECTED)
+        return replace(row, phone=await self._phone(instance, session_id, until))
 
     async def send(self, instance: InstanceUrl, message: OutgoingText, *, timeout_s: float) -> Receipt | Fault:
         until = now_s() + timeout_s
-        told = {"phone": message.recipient_phone, "isGroup": False, "message": message.text}
-        reply = await self._session_call("POST", instance, message.session_id, "send-message", told, until)
+        try:
+            told = messages.told_of(message)
+        except Unsendable as error:
+            return self.cannot(f"send it: {error}; nothing was sent")
+        reply = await self._session_call("POST", instance, message.session_id, told.path, told.body, until)
         return reply if isinstance(reply, Fault) else answers.receipt_of(reply, self.secrets(instance))
 
     async def open_one(self, instance: InstanceUrl, session: SessionStart, until: float) -> ListedSession | Fault:
@@ -120,6 +134,20 @@ class WppconnectDriver(GatewayDriver):
         told = reading.told_by(reply.body)
         qr = reading.code_in(told.get("urlcode")) or reading.code_in(told.get("qrcode"))
         return PairingCode(qr, None, CODE_IS_GOOD_FOR_S)
+
+    async def _phone(self, instance: InstanceUrl, session_id: SessionId, until: float) -> str | None:
+        """The phone that is linked, asked for once in a while (src/controller/deviceController.ts, 2.10: `response` is
+        its address); None as long as it is not told."""
+        known = self._phones.get((instance, session_id))
+        if known is not None and now_s() < known[1]:
+            return known[0]
+        reply = await self._session_call("GET", instance, session_id, "get-phone-number", None, until)
+        phone = None if isinstance(reply, Fault) else reading.phone_of(reading.told_by(reply.body).get("response"))
+        if len(self._phones) >= _TOKENS:
+            self._phones.clear()
+        if phone is not None:
+            self._phones[instance, session_id] = phone, now_s() + _PHONE_IS_GOOD_FOR_S
+        return phone
 
     # --- its tokens ---------------------------------------------------------------------------------------------
 

@@ -15,8 +15,9 @@ from homing.drivers.calling import (
     now_s,
     unsent,
 )
+from homing.drivers.contents import Unsendable
 from homing.drivers.http.wire import Reply
-from homing.drivers.wuzapi import answers
+from homing.drivers.wuzapi import answers, messages
 from homing.drivers.wuzapi.answers import User
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, SessionId, SessionStatus, Takeover
 from homing.model.instances.gateways import Traits
@@ -32,7 +33,13 @@ class WuzapiDriver(GatewayDriver):
 
     family = "wuzapi"
     title = "wuzapi"
-    base = Capabilities(stop_keeps_login=True)
+    base = Capabilities(
+        stop_keeps_login=True,
+        sends=messages.SENDS,
+        reaches=messages.REACHES,
+        quotes=messages.QUOTES,
+        mentions=messages.MENTIONS,
+    )
     checked = ("", "")
     traits = Traits(
         title,
@@ -80,8 +87,11 @@ class WuzapiDriver(GatewayDriver):
         user = await self._user(instance, message.session_id, until)
         if isinstance(user, Fault):
             return unsent(user)
-        told = {"Phone": message.recipient_phone, "Body": message.text}
-        reply = await self._as(user, instance, "POST", "/chat/send/text", told, until)
+        try:
+            told = messages.told_of(message)
+        except Unsendable as error:
+            return self.cannot(f"send it: {error}; nothing was sent")
+        reply = await self._as(user, instance, "POST", told.path, told.body, until)
         return reply if isinstance(reply, Fault) else answers.receipt_of(reply, self.secrets(instance))
 
     async def open_one(self, instance: InstanceUrl, session: SessionStart, until: float) -> ListedSession | Fault:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from homing.drivers import reading
 from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, GatewayDriver, left_s, now_s, quoted
 from homing.drivers.http.wire import Reply
-from homing.drivers.wwebjs_api import answers
+from homing.drivers.wwebjs_api import answers, messages
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, SessionId, SessionStatus
 from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
@@ -22,7 +22,13 @@ class WwebjsApiDriver(GatewayDriver):
 
     family = "wwebjs-api"
     title = "wwebjs-api"
-    base = Capabilities(stop_keeps_login=True)
+    base = Capabilities(
+        stop_keeps_login=True,
+        sends=messages.SENDS,
+        reaches=messages.REACHES,
+        quotes=messages.QUOTES,
+        mentions=messages.MENTIONS,
+    )
     checked = ("1.0.0", "1.0.0")
     traits = Traits(
         title,
@@ -68,13 +74,7 @@ class WwebjsApiDriver(GatewayDriver):
         return row
 
     async def send(self, instance: InstanceUrl, message: OutgoingText, *, timeout_s: float) -> Receipt | Fault:
-        told = {
-            "chatId": reading.address_of(message.recipient_phone, "c.us"),
-            "contentType": "string",
-            "content": message.text,
-        }
-        path = f"/client/sendMessage/{quoted(message.session_id)}"
-        reply = await self.tell("POST", instance, path, told, now_s() + timeout_s)
+        reply = await self.say(instance, message, messages.told_of, now_s() + timeout_s)
         return reply if isinstance(reply, Fault) else answers.receipt_of(reply, self.secrets(instance))
 
     async def open_one(self, instance: InstanceUrl, session: SessionStart, until: float) -> ListedSession | Fault:

@@ -6,7 +6,7 @@ new is written down a little later, for the other gateways and for the next boot
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -28,6 +28,10 @@ _DISPROVED = (AlertKind.SESSION_UNREACHABLE, AlertKind.LEFT_WHERE_IT_IS, AlertKi
 """What cannot be so of a session that is where its record says, and can send."""
 
 
+Spares = Callable[[AlertKind, Subject, str, Mapping[str, Any]], bool]
+"""Whether an alert is not to be raised, of its kind, about its subject, for its reason, with what was told of it."""
+
+
 class Unkept:
     """Nobody shares these alerts: they are logged, and stand in this process alone."""
 
@@ -41,8 +45,9 @@ class Unkept:
 class AlertBook:
     """The alerts that stand, as this gateway knows them."""
 
-    def __init__(self, store: Alerts, clock: Clock) -> None:
-        self._store, self._clock = store, clock
+    def __init__(self, store: Alerts, clock: Clock, spares: Spares = lambda *_: False) -> None:
+        """`spares` says of which alerts nobody is to hear: those about instances that are only observed."""
+        self._store, self._clock, self._spares = store, clock, spares
         self._standing: dict[_Named, Alert] = {}
         self._unwritten: dict[_Named, Alert | None] = {}
         self._work = asyncio.Event()
@@ -53,6 +58,8 @@ class AlertBook:
         """The condition stands, for this reason. `told` goes into the log line, once."""
         known = self._standing.get((subject, kind))
         if known is not None and known.reason == reason:
+            return
+        if self._spares(kind, subject, reason, told):
             return
         if known is None:
             _log_raised(kind, subject, reason, told)

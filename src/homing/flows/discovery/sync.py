@@ -40,7 +40,9 @@ from homing.model.fleet import (
     SessionList,
     SessionStatus,
 )
+from homing.model.instances.observing import Watched
 from homing.ports import Clock, Directory, Entropy, Meters
+from homing.ports.aside import Slices
 
 log = structlog.get_logger("homing")
 
@@ -48,6 +50,8 @@ T = TypeVar("T")
 
 BATCH = 1_000
 AT_ONCE = 16
+LINES_AT_ONCE = 100
+"""Lines of the log that are written before others have their turn."""
 TOLD_MAX = 10_000
 """Updates and sessions needing attention that a report names; beyond, they are only counted."""
 SECOND_LOOK_AFTER_S = 1.0
@@ -115,8 +119,10 @@ class Sync:
         identities: Identity | None = None,
         alerts: LinkAlerts | None = None,
         book: AlertBook | None = None,
+        watched: Callable[[Watched], None] = lambda _: None,
     ) -> None:
-        """`identities` hears which phones are reported for sessions."""
+        """`identities` hears which phones are reported for sessions, `watched` how each list agreed with the record."""
+        self._watched = watched
         self._directory, self._lists, self._identity = directory, lists, identities
         self._strays = StraySessions(directory, lists)
         self._alerts, self._book = alerts or LinkAlerts(), book or AlertBook(Unkept(), clock)
@@ -147,8 +153,18 @@ class Sync:
         report.execution_s = self._clock.monotonic() - began_s
         if not dry_run:
             await self._note_alerts(concluded, left, report)
-        _log_report(report)
+        await self._log(report)
         return report
+
+    async def _log(self, report: SyncReport) -> None:
+        slices = Slices(self._clock, LINES_AT_ONCE)
+        for checked in report.told:
+            _log_one(checked, report)
+            await slices.after()
+        counts = {result.value: report.counts[result] for result in SyncResult}
+        log.info(
+            "Sync finished", run_id=report.run_id, dry_run=report.dry_run, execution_s=report.execution_s, **counts
+        )
 
     # --- agreeing -----------------------------------------------------------------------------------------------
 
@@ -172,6 +188,8 @@ class Sync:
         listing = await self._lists.read(url)
         placed = await self._directory.placed_on(url)
         compared = sync.compare(placed, listing, now=self._clock.now(), force=force)
+        if not report.dry_run and not (isinstance(listing, NoList) and listing.fault is None):
+            self._watched(_seen_of(placed, listing, compared, self._clock.now()))
         await self._note_agreed(url, compared, report, tell, asked_s)
         left.doubtful |= {session.session_id for session in compared.doubtful}
         left.strangers |= compared.strangers
@@ -351,6 +369,14 @@ def _owner(checked: Checked, applied: set[SessionId], dry_run: bool) -> Owner:
     return Owner(checked.account_id, checked.session_id, Placement(checked.session_id, url, state=checked.state))
 
 
+def _seen_of(placed: Sequence[Placed], listing: Listing, compared: Comparison, at: datetime) -> Watched:
+    """How the list agreed with the record."""
+    if isinstance(listing, NoList):
+        return Watched(listing.instance_url, at, failed=True)
+    seen = sum(each.session_id in listing.sessions for each in placed)
+    return Watched(listing.instance_url, at, len(placed), seen, len(compared.strangers))
+
+
 def _agreed_names(compared: Comparison, listing: Listing) -> set[SessionId]:
     listed = listing.sessions if isinstance(listing, SessionList) else {}
     return {each.session_id for each in [*compared.verified, *compared.fresh] if each.session_id in listed}
@@ -420,19 +446,16 @@ def _has_passed(alert: Alert, account: Account, now: datetime, seen: _Seen) -> b
             return False
 
 
-def _log_report(report: SyncReport) -> None:
-    for checked in report.told:
-        if checked.result is SyncResult.UPDATED:
-            log.warning(
-                "Would update instance URL" if report.dry_run else "Instance URL updated",
-                account_id=checked.account_id,
-                session_id=checked.session_id,
-                old_url=checked.old_url,
-                new_url=checked.new_url,
-                reason=checked.reason,
-                run_id=report.run_id,
-            )
-        elif checked.result in ATTENTION and report.dry_run:
-            log.warning("Session unreachable", session_id=checked.session_id, reason=checked.reason, dry_run=True)
-    counts = {result.value: report.counts[result] for result in SyncResult}
-    log.info("Sync finished", run_id=report.run_id, dry_run=report.dry_run, execution_s=report.execution_s, **counts)
+def _log_one(checked: Checked, report: SyncReport) -> None:
+    if checked.result is SyncResult.UPDATED:
+        log.warning(
+            "Would update instance URL" if report.dry_run else "Instance URL updated",
+            account_id=checked.account_id,
+            session_id=checked.session_id,
+            old_url=checked.old_url,
+            new_url=checked.new_url,
+            reason=checked.reason,
+            run_id=report.run_id,
+        )
+    elif checked.result in ATTENTION and report.dry_run:
+        log.warning("Session unreachable", session_id=checked.session_id, reason=checked.reason, dry_run=True)

@@ -5,7 +5,7 @@ and nobody else tells them what to open. What may be started is decided in `deci
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -17,14 +17,17 @@ from homing.flows.discovery.incarnations import Looking
 from homing.flows.moves.move_jobs import KIND
 from homing.flows.moves.requests import MoveRequests
 from homing.model.alerts import AlertKind, Subject
-from homing.model.fleet import Instance, InstanceLoad, InstanceUrl, SessionId
+from homing.model.fleet import Instance, InstanceLoad, InstanceMode, InstanceUrl, SessionId
 from homing.model.instances.leases import Incarnation
+from homing.model.instances.observing import WouldKind
 from homing.model.instances.restoring import Answered, Look, Looks, Recorded
 from homing.model.work import FINISHED
 from homing.ports import Clock, Directory, Fleet, InstanceHealth, StoreUnavailable, Work
 from homing.ports.aside import Slices
 
 log = structlog.get_logger("homing")
+
+Would = Callable[[WouldKind, InstanceUrl, SessionId, str], None]
 
 LOOK_EVERY_S = 5.0
 LOOK_AT_ALL_EVERY_S = 60.0
@@ -78,8 +81,11 @@ class Restoring:
         policy: RestoringPolicy,
         held_back: Callable[[], str | None],
         *,
+        would: Would = lambda *_: None,
         by_itself: bool = True,
     ) -> None:
+        """`would` hears what would be done on instances that are only observed."""
+        self._would = would
         self._directory, self._fleet, self._looking, self._known = directory, fleet, looking, known
         self._wishes, self._work, self._alerts, self._clock = wishes, work, alerts, clock
         self._policy, self._held_back, self._by_itself = policy, held_back, by_itself
@@ -134,7 +140,7 @@ class Restoring:
         """The lists first, the records after them: what was opened or stopped in between is in the records."""
         looks = dict(await self._looking.look([home.url for home in homes]))
         placed = await self._placed(homes)
-        short = [home for home in homes if _lacks_some(home, placed[home.url], looks[home.url])]
+        short = await self._short(homes, placed, looks)
         groups = self._could_hold(short)
         others = {url for home in short for url in groups[home.url]} - looks.keys()
         if others:
@@ -146,14 +152,29 @@ class Restoring:
         slices = Slices(self._clock)
         for home in homes:
             of_group = {url: looks[url] for url in groups.get(home.url, [home.url])}
-            judged += self._of_one(home, placed[home.url], of_group, jobs)
-            await slices.after(len(placed[home.url]))
+            judged += await self._of_one(home, placed[home.url], of_group, jobs, slices)
         return judged
 
-    def _of_one(
-        self, home: Instance, placed: Sequence[Recorded], looks: Looks, jobs: Collection[SessionId]
+    async def _short(
+        self, homes: Sequence[Instance], placed: Mapping[InstanceUrl, Sequence[Recorded]], looks: Looks
+    ) -> list[Instance]:
+        """Those that do not list all that they should run."""
+        short, slices = [], Slices(self._clock)
+        for home in homes:
+            if _lacks_some(home, placed[home.url], looks[home.url]):
+                short.append(home)
+            await slices.after(len(placed[home.url]))
+        return short
+
+    async def _of_one(
+        self, home: Instance, placed: Sequence[Recorded], looks: Looks, jobs: Collection[SessionId], slices: Slices
     ) -> list[RestoreJudgment]:
-        verdicts = {each.session_id: restoring.judge(each, home, looks, placed, self._policy) for each in placed}
+        verdicts: dict[SessionId, Verdict] = {}
+        for each in placed:
+            verdicts[each.session_id] = restoring.judge(each, home, looks, placed, self._policy)
+            await slices.after()
+        if home.mode is InstanceMode.OBSERVE:
+            self._note_would(home, placed, looks)
         busy = sum(restoring.is_opening(each, looks[home.url], self._policy) for each in placed)
         waiting = sum(each.session_id in jobs and isinstance(verdicts[each.session_id], StartAgain) for each in placed)
         open_jobs = {session: verdict for session, verdict in verdicts.items() if session in jobs}
@@ -164,6 +185,17 @@ class Restoring:
         )
         told = open_jobs | turned
         return [RestoreJudgment(each, home.url, told[each.session_id]) for each in placed]
+
+    def _note_would(self, home: Instance, placed: Sequence[Recorded], looks: Looks) -> None:
+        """What would become of the sessions of an instance that is only observed, if it were routed."""
+        for each in placed:
+            match restoring.judge(each, _as_routed(home), looks, placed, self._policy):
+                case StartAgain(reason=reason):
+                    self._would(WouldKind.START, home.url, each.session_id, reason)
+                case Vanished(reason=reason) | Blocked(reason=reason):
+                    self._would(WouldKind.ALERT, home.url, each.session_id, f"session_missing: {reason}")
+                case _:
+                    pass
 
     async def _placed(self, homes: Sequence[Instance]) -> dict[InstanceUrl, list[Recorded]]:
         placed: dict[InstanceUrl, list[Recorded]] = {home.url: [] for home in homes}
@@ -237,8 +269,12 @@ class Restoring:
 def _lacks_some(home: Instance, placed: Sequence[Recorded], look: Look) -> bool:
     if not isinstance(look, Answered):
         return False
-    wanted = (each for each in placed if restoring.not_ours_to_start(each, home) is None)
+    wanted = (each for each in placed if restoring.not_ours_to_start(each, _as_routed(home)) is None)
     return any(each.session_id not in look.sessions for each in wanted)
+
+
+def _as_routed(home: Instance) -> Instance:
+    return replace(home, mode=InstanceMode.ROUTE)
 
 
 def _put_off(judged: RestoreJudgment, why: str) -> RestoreJudgment:

@@ -15,6 +15,7 @@ from homing.flows.background.alerts import AlertBook, Unkept
 from homing.model.alerts import FLEET, AlertKind
 from homing.model.locks import LockHolder
 from homing.ports import Clock, StoreUnavailable
+from homing.ports.aside import Aside, at_once
 
 log = structlog.get_logger("homing")
 
@@ -50,7 +51,10 @@ class Unblocking:
         *,
         ends: bool,
         alerts: AlertBook | None = None,
+        aside: Aside = at_once,
     ) -> None:
+        """`aside`: where the system is asked, which takes it a few milliseconds while many locks are held."""
+        self._aside = aside
         self.alerts = alerts or AlertBook(Unkept(), clock)
         self._ended_s: float | None = None
         self._lock, self._clock, self._ended, self._ends = lock, clock, ended, ends
@@ -62,11 +66,11 @@ class Unblocking:
         """Watch until cancelled."""
         while True:
             await self._clock.sleep(LOOK_EVERY_S)
-            self.look()
+            await self.look()
 
-    def look(self) -> None:
+    async def look(self) -> None:
         """One look at who has the lock."""
-        holder = self._lock.holder()
+        holder = await self._aside(self._lock.holder)
         if self._ended_s is None or self._clock.monotonic() - self._ended_s > ENDED_SHOWN_S:
             self._ended_s = None
             self.alerts.resolved(AlertKind.WRITER_ENDED, FLEET)

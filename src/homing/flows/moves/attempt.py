@@ -13,7 +13,7 @@ from homing.decide.moves.next_step import Adopt, Give, MarkMoving, NotMoved, Ove
 from homing.flows.discovery.corrections import correct
 from homing.flows.moves import opening, place, start, vacate
 from homing.flows.moves.batch import Means, Task, Underway
-from homing.model.fleet import MoveKind, Rebinding
+from homing.model.fleet import InstanceMode, MoveKind, Rebinding
 from homing.model.work import Dead, Done, Ending, JobId
 
 log = structlog.get_logger("homing")
@@ -23,6 +23,7 @@ async def attempt(means: Means, tasks: Sequence[Task], run_id: str) -> Mapping[J
     """How it ended for each. Raises StoreUnavailable: what was done is done, and the next attempt finds it so."""
     underway = Underway(means, tasks, run_id)
     await underway.read()
+    tasks = _but_observed(underway, tasks)
     steps = [(task, underway.next_step(task)) for task in tasks]
     ready = await vacate.ready(underway, [task for task, step in steps if isinstance(step, MarkMoving)])
     vacated = await vacate.vacate(underway, [*ready, *(task for task, step in steps if isinstance(step, Stop))])
@@ -40,6 +41,20 @@ async def attempt(means: Means, tasks: Sequence[Task], run_id: str) -> Mapping[J
     for task, step in steps:
         _conclude(underway, task, step)
     return underway.endings
+
+
+def _but_observed(underway: Underway, tasks: Sequence[Task]) -> list[Task]:
+    """Those that may be moved. Of an instance that is only observed nothing is taken away, whoever asked for it."""
+    left: list[Task] = []
+    roster = underway.means.fleet.roster
+    for task in tasks:
+        url = task.placement.instance_url if task.placement is not None else None
+        known = roster.instances.get(url) if url is not None else None
+        if known is not None and known.mode is InstanceMode.OBSERVE:
+            underway.end(task, Dead(f"{url} is only observed: nothing is moved away from it"))
+        else:
+            left.append(task)
+    return left
 
 
 async def _adopt(underway: Underway, found: Sequence[tuple[Task, Adopt]]) -> None:

@@ -19,6 +19,7 @@ from homing.decide.starting.first_place import Here, StartRefused, TryElsewhere,
 from homing.flows.background.link_alerts import LinkAlerts
 from homing.flows.discovery.corrections import correct
 from homing.flows.failover.restore_queue import RestoreQueue
+from homing.flows.operations.routed import check_routed
 from homing.model.errors import Code, Problem
 from homing.model.fleet import (
     Account,
@@ -111,6 +112,7 @@ class Accounts:
                 requires=requires,
                 id=names.id,
                 any_owner=any_owner,
+                native_id=names.native_id,
             )
         )
 
@@ -130,6 +132,7 @@ class Accounts:
         url = account.placement.instance_url
         if url is None:
             return await self._started_anywhere(account)
+        check_routed(self._fleet.roster, url, "no session is started there")
         if account.status not in _SET_ASIDE and await self._can_send(account, url):
             return account
         epoch = Epoch(account.placement.epoch + 1)
@@ -143,12 +146,14 @@ class Accounts:
     async def restart(self, account: Account) -> Account:
         """Close and open the session where it is."""
         url = placed(account)
+        check_routed(self._fleet.roster, url, "no session is restarted there")
         started = await self._opened(account, url, Epoch(account.placement.epoch + 1), anew=True)
         return await self._bound(account, url, started, "restarted by request")
 
     async def stop(self, account: Account) -> Account:
         """Close the session and keep its login. Of one that is stopped already there is nothing to close."""
         url = placed(account)
+        check_routed(self._fleet.roster, url, "no session is stopped there")
         fault = await self._fleet.driver(url).stop(url, as_start(account), timeout_s=CALL_TIMEOUT_S)
         if account.status is SessionStatus.STOPPED and fault is not None and fault.phase is Phase.SESSION_NOT_FOUND:
             return account
@@ -157,6 +162,7 @@ class Accounts:
     async def logout(self, account: Account) -> Account:
         """End the link with WhatsApp. Afterwards only pairing anew helps."""
         url = running(account)
+        check_routed(self._fleet.roster, url, "no session is logged out there")
         fault = await self._fleet.driver(url).logout(url, as_start(account), timeout_s=CALL_TIMEOUT_S)
         return await self._ended(account, url, fault, SessionStatus.LOGGED_OUT)
 

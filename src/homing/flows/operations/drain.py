@@ -16,6 +16,7 @@ from homing.decide.moves import movable
 from homing.decide.moves.next_step import MoveCause, MoveRequest
 from homing.flows.moves.move_jobs import KIND
 from homing.flows.moves.requests import MoveRequests
+from homing.flows.operations.routed import check_routed
 from homing.model.errors import Code, Problem
 from homing.model.fleet import (
     Instance,
@@ -95,6 +96,7 @@ class Drains:
 
         Raises Problem.
         """
+        check_routed(self._fleet.roster, url, "nothing is moved away from it")
         instance = await self._set(url, InstanceState.DRAINING)
         if await self._rooted(url) is None:
             await self._wish(url, await self._directory.placed_on(url))

@@ -16,6 +16,7 @@ from homing.decide.moves.next_step import MoveCause, MoveRequest
 from homing.flows.moves.prospects import Outlook
 from homing.flows.moves.requests import MoveRequests
 from homing.flows.operations.drain import HEALTH_TIMEOUT_S
+from homing.flows.operations.routed import check_routed
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, Instance, InstanceUrl, Takeover
 from homing.model.sends.faults import Fault
@@ -50,6 +51,7 @@ class Migrations:
         `force`: although its takeover is `never`.
         """
         url = _home(account, force=force)
+        check_routed(self._fleet.roster, url, "nothing is moved away from it")
         if to == url:
             raise Problem(Code.ALREADY_THERE, f"Account {account.uuid} lives on {url} already")
         await self._check_leaves(account, url)
@@ -63,6 +65,7 @@ class Migrations:
         `force`: although its takeover is `never`.
         """
         url = _home(account, force=force)
+        check_routed(self._fleet.roster, url, "nothing is moved away from it")
         lost = url in self._outlook.unfit()
         if lost:
             await self._check_fenced(account, url)

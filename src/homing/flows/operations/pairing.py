@@ -7,6 +7,7 @@ from datetime import datetime
 from homing.decide.reports.meanings import QR_CODE, QR_FIELD
 from homing.decide.starting import linking
 from homing.flows.operations.accounts import HEALTH_TIMEOUT_S, START_TIMEOUT_S, as_start, instance_fault, running
+from homing.flows.operations.routed import check_routed
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, InstanceUrl
 from homing.model.instances.events import Event
@@ -75,6 +76,7 @@ class Pairing:
         NO_PAIRING_CODE where there is none to show.
         """
         url = running(account)
+        check_routed(self._fleet.roster, url, "no code is renewed there")
         told = await self._told(account, url)
         wait_s = await self._directory.claim_renewal(account.session_id, every_s=RENEWED_EVERY_S)
         if wait_s > 0:

@@ -16,7 +16,7 @@ from homing.flows.moves.prospects import Outlook
 from homing.flows.moves.requests import MoveRequests
 from homing.flows.operations.drain import HEALTH_TIMEOUT_S, LIST_TIMEOUT_S
 from homing.model.errors import Code, Problem
-from homing.model.fleet import Account, InstanceUrl, MoveKind, SessionId, SessionList
+from homing.model.fleet import Account, InstanceMode, InstanceUrl, MoveKind, SessionId, SessionList
 from homing.model.sends.faults import Fault
 from homing.ports import Directory, Fleet, Grants, Page
 
@@ -56,7 +56,8 @@ class Balance:
         why = self._braked()
         if why is not None and not dry_run:
             raise Problem(Code.BRAKE_ENGAGED, f"Nothing is moved to balance at the moment: {why}", retry_after_s=10)
-        placed = [Load(load.instance, load.sessions) for load in await self._directory.loads()]
+        known = [load for load in await self._directory.loads() if load.instance.mode is InstanceMode.ROUTE]
+        placed = [Load(load.instance, load.sessions) for load in known]
         loads, unfit = self._outlook.loads_now(placed), self._outlook.unfit()
         accounts: dict[SessionId, Account] = {}
         residents: list[Resident] = []

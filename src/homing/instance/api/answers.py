@@ -167,6 +167,11 @@ def sent(outcome: SendOutcome | NotFound, now: float) -> ApiAnswer:
             assert_never(outcome)
 
 
+def file_missing(why: str) -> ApiAnswer:
+    """A message's file could not be had; nobody was written to, and the next attempt may find it."""
+    return ApiAnswer({"error": f"The file of the message could not be read: {why}"}, 503, {"Retry-After": "1"})
+
+
 def not_connected(state: Status | None) -> ApiAnswer:
     return ApiAnswer({"error": NOT_CONNECTED, "status": state}, 400)
 

@@ -20,10 +20,12 @@ from homing.instance.api.answers import ApiAnswer
 from homing.instance.api.fault_injection import misbehaving
 from homing.instance.api.faults import Faults, UnknownFault
 from homing.instance.api.probes import health, memory
-from homing.instance.api.requests import RequestProblem
+from homing.instance.api.requests import RequestProblem, SendRequest
+from homing.instance.files import CountedFile, FileUnreadable, OpenFile, media_type
 from homing.instance.host import NotFound, SessionHost
 from homing.instance.opening import OpenRequest
 from homing.instance.session.messages import EngineSent, Message, SendOutcome
+from homing.model.sends import content_json
 from homing.ports import StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -60,6 +62,8 @@ class Surface:
     answered_s: float | None = None
     backlog: Callable[[], Mapping[str, int]] | None = None
     memory: Callable[[], Mapping[str, Any]] = memory
+    files: OpenFile | None = None
+    """Reads files that messages have, where there is a way to."""
 
     def answered_ago_s(self) -> float | None:
         """Since when nobody's call was answered here; None if nobody ever called."""
@@ -108,14 +112,26 @@ class Surface:
 
     async def send(self, request: web.Request) -> ApiAnswer:
         wanted = _checked(requests.send(await self._body(request)))
-        message_id = wanted.message_id or self.host.new_message_id()
-        message = Message(message_id, wanted.recipient, wanted.text)
-        outcome = await self.host.send(wanted.session_id, message, epoch=_epoch(request))
-        return answers.sent(outcome, self.host.now())
+        told = content_json.written(wanted.content) if wanted.content is not None else None
+        return await self._say(request, wanted, told)
 
     async def send_media(self, request: web.Request) -> ApiAnswer:
-        problem = requests.media(await self._body(request))
-        return ApiAnswer(problem.body, problem.status)
+        """WhatsApp has the whole file before the message is reserved: no message names one that is not there."""
+        wanted = _checked(requests.media(await self._body(request)))
+        if self.files is None:
+            raise AnsweredEarly(RequestProblem(400, {"error": "Media is not supported here"}))
+        read = CountedFile(self.files(wanted.media_url))
+        try:
+            sha256 = await self.host.upload(wanted.message.session_id, read.pieces())
+        except FileUnreadable as problem:
+            raise AnsweredEarly(answers.file_missing(str(problem))) from None
+        if not isinstance(sha256, str):
+            return answers.sent(sha256, self.host.now())
+        if wanted.sha256 not in (None, sha256):
+            raise AnsweredEarly(answers.file_missing("it is another file than was announced"))
+        file = {"sha256": sha256, "size": read.size, "mime_type": media_type(wanted.content)}
+        told = content_json.written(wanted.content) | {"media": file}
+        return await self._say(request, wanted.message, told, sha256)
 
     async def bulk_send(self, request: web.Request) -> ApiAnswer:
         wanted = _checked(requests.bulk(await self._body(request)))
@@ -177,6 +193,18 @@ class Surface:
         return ("GET", "/faults", show), ("POST", "/faults", ask)
 
     # Steps
+
+    async def _say(
+        self,
+        request: web.Request,
+        wanted: SendRequest,
+        content: Mapping[str, Any] | None,
+        media_sha256: str | None = None,
+    ) -> ApiAnswer:
+        message_id = wanted.message_id or self.host.new_message_id()
+        message = Message(message_id, wanted.recipient, wanted.text, content, media_sha256)
+        outcome = await self.host.send(wanted.session_id, message, epoch=_epoch(request))
+        return answers.sent(outcome, self.host.now())
 
     async def _body(self, request: web.Request) -> dict[str, Any]:
         """The JSON object of the request, once its key was checked."""

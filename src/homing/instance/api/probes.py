@@ -3,7 +3,6 @@
 import os
 import resource
 from collections.abc import Mapping
-from dataclasses import fields
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -51,8 +50,7 @@ def _resident_mb() -> int | None:
 
 @cache
 def _by_name(capabilities: Capabilities) -> Mapping[str, bool | list[str]]:
-    by_name = {each.name: getattr(capabilities, each.name) for each in fields(capabilities)}
-    return {name: value if isinstance(value, bool) else sorted(value) for name, value in by_name.items()}
+    return capabilities.by_name()
 
 
 @cache

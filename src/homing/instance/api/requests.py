@@ -7,9 +7,14 @@ fails a check becomes a ``RequestProblem``: the status code and the body to answ
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from mimetypes import guess_type
 from typing import Any
+from urllib.parse import urlsplit
 
 from homing.model.fleet import EPOCH_MAX
+from homing.model.sends import content_json
+from homing.model.sends.addresses import Address
+from homing.model.sends.content import Content, KeptMedia, LinkedMedia, MediaContent, MessageType, words_of
 
 PHONE = re.compile(r"\+?[\d\-()]*\d[\d\-()]*")
 MESSAGE_ID = re.compile(r"[0-9A-Z]{8,64}")
@@ -32,12 +37,24 @@ class RequestProblem:
 
 @dataclass(frozen=True, slots=True)
 class SendRequest:
-    """One text to one recipient, digits only. ``message_id`` is None where the caller leaves it to us."""
+    """One message to one recipient: digits, or another address. ``message_id`` is None where the caller leaves it to
+    us. ``content`` is None of a plain text."""
 
     session_id: str
     recipient: str
     text: str
     message_id: str | None
+    content: Content | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MediaRequest:
+    """A message with a file that is at ``media_url``. ``sha256`` is what the caller says of its bytes."""
+
+    message: SendRequest
+    content: MediaContent
+    media_url: str
+    sha256: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,25 +85,87 @@ class BatchRequest:
 
 def send(body: Body) -> SendRequest | RequestProblem:
     """The body of ``POST /api/messages/send``."""
-    session_id, recipient = body.get("session_id"), body.get("recipient_phone")
-    missing = _missing(body, "session_id", "recipient_phone", "message")
+    content = _content(body)
+    if isinstance(content, RequestProblem):
+        return content
+    if isinstance(content, MediaContent):
+        return _bad("A message with a file goes to /api/messages/send-media")
+    missing = _missing(body, "session_id", "recipient_phone", *(["message"] if content is None else []))
     if missing is not None:
         return missing
-    if not _is_phone(recipient):
+    if _recipient(body.get("recipient_phone")) is None:
         return _bad("Invalid phone number format")
-    text = _text(body)
-    if isinstance(text, RequestProblem):
-        return text
+    text = _text(body) if content is None else words_of(content)
+    return text if isinstance(text, RequestProblem) else _addressed(body, text, content)
+
+
+def media(body: Body) -> MediaRequest | RequestProblem:
+    """The body of ``POST /api/messages/send-media``. The Node service's has no ``content``: then the file's name says
+    of which type it is."""
+    content, url = _content(body), body.get("media_url")
+    if isinstance(content, RequestProblem):
+        return content
+    missing = _missing(body, "session_id", "recipient_phone", "media_url")
+    if missing is not None:
+        return missing
+    if not isinstance(url, str) or urlsplit(url).scheme not in ("http", "https"):
+        return _bad("media_url must be an http or https URL")
+    if content is None:
+        content = _content_by_name(body, url)
+    if isinstance(content, RequestProblem):
+        return content
+    if not isinstance(content, MediaContent):
+        return _bad("content has no file")
+    addressed = _addressed(body, content.caption, content)
+    if isinstance(addressed, RequestProblem):
+        return addressed
+    kept = content.media
+    return MediaRequest(addressed, content, url, kept.sha256 if isinstance(kept, KeptMedia) else None)
+
+
+def _addressed(body: Body, text: str, content: Content | None) -> SendRequest | RequestProblem:
+    recipient = _recipient(body.get("recipient_phone"))
+    if recipient is None:
+        return _bad("Invalid phone number format")
     message_id = body.get("message_id")
     if message_id is not None and not (isinstance(message_id, str) and MESSAGE_ID.fullmatch(message_id)):
         return _bad("Invalid message_id: 8 to 64 characters 0-9 and A-Z")
-    return SendRequest(str(session_id), digits(str(recipient)), text, message_id)
+    return SendRequest(str(body.get("session_id")), recipient, text, message_id, content)
 
 
-def media(body: Body) -> RequestProblem:
-    """The body of ``POST /api/messages/send-media``, which no engine here can do yet."""
-    missing = _missing(body, "session_id", "recipient_phone", "media_url")
-    return missing or _bad("Media is not supported by the simulated engine")
+def _recipient(given: object) -> str | None:
+    """Digits of a phone as the Node service takes it, or another address as it stands."""
+    if _is_phone(given):
+        return digits(str(given))
+    try:
+        return str(Address.of(given)) if isinstance(given, str) else None
+    except ValueError:
+        return None
+
+
+def _content(body: Body) -> Content | RequestProblem | None:
+    """What it says, where that is more than a text."""
+    told = body.get("content")
+    if told is None:
+        return None
+    try:
+        content = content_json.read(told)
+        words: object = words_of(content)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return _bad("content is not one of a message")
+    return content if isinstance(words, str) and len(words) <= TEXT_MAX else _bad("content is not one of a message")
+
+
+def _content_by_name(body: Body, url: str) -> MediaContent | RequestProblem:
+    name, caption = body.get("filename"), body.get("caption") or ""
+    if not isinstance(caption, str) or len(caption) > TEXT_MAX:
+        return _bad("Invalid caption")
+    guessed = guess_type(str(name or urlsplit(url).path))[0] or ""
+    kind = _KINDS.get(guessed.partition("/")[0], MessageType.DOCUMENT)
+    return MediaContent(kind, LinkedMedia(url), caption, name if isinstance(name, str) and name else None)
+
+
+_KINDS = {"image": MessageType.IMAGE, "video": MessageType.VIDEO, "audio": MessageType.AUDIO}
 
 
 def bulk(body: Body) -> BulkRequest | RequestProblem:

@@ -1,7 +1,7 @@
 """The engine of tests, demos and simulations: a device of a simulated WhatsApp."""
 
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
@@ -29,6 +29,8 @@ from homing.instance.engine import (
 )
 from homing.model.fleet import Capabilities
 from homing.model.instances.vault import Login
+from homing.model.sends.addresses import AddressKind
+from homing.model.sends.content import CAPTIONED, MessageType
 from simulated_whatsapp import client, core
 from simulated_whatsapp.core import DeviceCredentials, Refusal
 from simulated_whatsapp.wire import Dial
@@ -40,6 +42,10 @@ SIMULATED = Capabilities(
     report_location=True,
     honour_epoch=True,
     hold_lease=True,
+    sends=frozenset(MessageType),
+    reaches=frozenset(AddressKind),
+    quotes=frozenset(MessageType) - {MessageType.REACTION, MessageType.EDIT, MessageType.REVOKE},
+    mentions=CAPTIONED | {MessageType.TEXT, MessageType.EDIT},
 )
 
 
@@ -85,7 +91,22 @@ class SimulatedSession:
 
     def transmit(self, frame: Frame) -> None:
         answered = partial(self._answered, frame.counter)
-        self.device.transmit(frame.message_id, frame.recipient, frame.text, frame.counter, answered)
+        self.device.transmit(
+            frame.message_id,
+            frame.recipient,
+            frame.text,
+            frame.counter,
+            answered,
+            frame.content,
+            frame.media_sha256,
+        )
+
+    async def upload(self, pieces: AsyncIterator[bytes]) -> str:
+        try:
+            sha256, _ = await self.device.upload(pieces)
+        except client.RefusedByWhatsApp as refused:
+            raise ConnectionError(f"WhatsApp refused a file: {refused.reason}") from refused
+        return sha256
 
     def received(self, inbound_id: str) -> None:
         self.device.received(inbound_id)

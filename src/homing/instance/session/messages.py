@@ -1,7 +1,9 @@
 """A session's messages, and how sending one may end."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from homing.instance.engine import Frame, FrameRefused
 from homing.instance.notify.events import Status
@@ -10,11 +12,16 @@ from homing.model.instances.vault import StaleEpoch
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What someone wants said. ``recipient`` is digits only; the id is WhatsApp's id of the message."""
+    """What someone wants said. ``recipient`` is an address as one text; the id is WhatsApp's id of the message.
+
+    ``content`` and ``media_sha256`` are as in a frame.
+    """
 
     message_id: str
     recipient: str
     text: str
+    content: Mapping[str, Any] | None = None
+    media_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,4 +87,11 @@ class UnderWay:
 
     def frame(self) -> Frame:
         message = self.message
-        return Frame(self.counter, message.message_id, message.recipient, message.text)
+        return Frame(
+            self.counter,
+            message.message_id,
+            message.recipient,
+            message.text,
+            message.content,
+            message.media_sha256,
+        )

@@ -124,4 +124,4 @@ class Line:
 
 
 def _unsent(message: Message) -> Unsent:
-    return Unsent(message.message_id, frozen(message.recipient, message.text))
+    return Unsent(message.message_id, frozen(message.recipient, message.text, message.content, message.media_sha256))

@@ -172,7 +172,7 @@ class SessionSends:
                 self._notes.acknowledge(left.counter)
                 continue
             kept = thawed(left.frame)
-            message = Message(left.message_id, kept.recipient, kept.text)
+            message = Message(left.message_id, kept.recipient, kept.text, kept.content, kept.media_sha256)
             under_way = UnderWay(message, now_s - left.age_s, asked=True, counter=left.counter)
             self._known[left.message_id] = self._reserved[left.counter] = under_way
         if not self._known:

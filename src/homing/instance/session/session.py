@@ -6,7 +6,7 @@ in the meantime.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import assert_never
@@ -138,6 +138,19 @@ class HostedSession:
         if isinstance(outcome, NotConnected) and self.status is not Status.CONNECTED:
             return NotConnected(self.status)
         return outcome
+
+    async def upload(self, pieces: AsyncIterator[bytes]) -> str | NotConnected:
+        """The SHA-256 of a file that WhatsApp has now. Raises whatever reading the pieces raises.
+
+        Nobody is written to by that: a file without a message harms nobody.
+        """
+        wire = self._connection.wire
+        if wire is None or self.status is not Status.CONNECTED:
+            return NotConnected(self.status)
+        try:
+            return await wire.upload(pieces)
+        except ConnectionError:
+            return NotConnected(self.status)
 
     async def close(self) -> None:
         """Take no more messages, and let those under way come to their end, in bounded time."""

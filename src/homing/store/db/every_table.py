@@ -1,6 +1,5 @@
-"""All tables, whichever module describes them."""
+"""All tables together, for who makes or compares them: the schema, and what stands beside it by topic."""
 
-from homing.store.db import schema_outbox
-from homing.store.db.schema import metadata
-
-__all__ = ["metadata", "schema_outbox"]
+from homing.store.db import schema_observing as schema_observing
+from homing.store.db import schema_outbox as schema_outbox
+from homing.store.db.schema import metadata as metadata

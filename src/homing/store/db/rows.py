@@ -62,6 +62,7 @@ ACCOUNT_COLUMNS = (
     accounts.c.person,
     sessions.c.last_verified_at,
     sessions.c.updated_at,
+    sessions.c.native_id,
 )
 
 ACCOUNTS_WITH_SESSIONS = accounts.join(sessions, sessions.c.account_id == accounts.c.id)
@@ -114,6 +115,7 @@ def account_of(row: AnyRow) -> Account:
         status_at=row.updated_at,
         person=row.person,
         linking=linking_of(row),
+        native_id=row.native_id,
     )
 
 
@@ -145,6 +147,8 @@ def instance_of(row: AnyRow) -> Instance:
         exited_at=row.exited_at,
         strays=row.strays,
         key_salt=row.key_salt,
+        sealed_key=row.sealed_key,
+        mode_since=row.mode_since,
     )
 
 

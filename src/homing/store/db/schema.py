@@ -150,6 +150,10 @@ instances = Table(
     Column("strays", Integer),
     # What its own key is derived from, with a secret that is not in here; empty: it has none.
     Column("key_salt", Words),
+    # The key that its gateway wants, sealed with a secret that is not in here; empty: none was given.
+    Column("sealed_key", Words),
+    # Since when its mode is what it is; empty: since it joined.
+    Column("mode_since", UtcDateTime),
     UniqueConstraint("url"),
     _one_of("mode", InstanceMode),
     _one_of("state", InstanceState),
@@ -189,10 +193,13 @@ sessions = Table(
     Column("former_workspace_id", BoundedInteger),
     # The phone that its instance reports, while that is somebody else's than the account's.
     Column("mismatched_phone", Words),
+    # Its gateway's own name for it, where such names are local to a gateway; empty: the session's id is the name.
+    Column("native_id", Words),
     UniqueConstraint("account_id"),
     Index(None, "instance_url"),
     _partial("sessions_moving_idx", "updated_at", where="state = 'moving'"),
     _partial("sessions_mismatched_idx", "session_id", where="mismatched_phone IS NOT NULL"),
+    _partial("sessions_native_idx", "native_id", where="native_id IS NOT NULL"),
     CheckConstraint("epoch >= 0", name="epoch"),
     _one_of("state", PlacementState),
     _one_of("status", SessionStatus),

@@ -37,7 +37,15 @@ def create_account(connection: Connection, new: NewAccount, at: datetime) -> Acc
     """The account and its session's row, at the epoch where an earlier account of the same session left it."""
     ensure_workspace(connection, new.workspace_id, at)
     account_id = _insert_account(connection, new, at)
-    insert_session(connection, new.session_id, account_id, new.workspace_id, at, any_owner=new.any_owner)
+    insert_session(
+        connection,
+        new.session_id,
+        account_id,
+        new.workspace_id,
+        at,
+        any_owner=new.any_owner,
+        native_id=new.native_id,
+    )
     made = account_of(connection.execute(_ACCOUNTS.where(accounts.c.id == account_id)).one())
     record(connection, "account.created", subject(made), after=told(made))
     return made

@@ -15,6 +15,7 @@ from homing.model.fleet import (
     Contact,
     ContactUuid,
     Instance,
+    InstanceMode,
     InstanceState,
     InstanceUrl,
     Move,
@@ -308,7 +309,10 @@ class SqlDirectory:
         memory_limit_mb: float | None = None,
         sends_limit_per_s: float | None = None,
         key_salt: str | None = None,
+        mode: InstanceMode = InstanceMode.ROUTE,
+        sealed_key: str | None = None,
     ) -> Instance:
+        at = self._clock.now()
         return await self._change(
             lambda c: roster.create_instance(
                 c,
@@ -320,6 +324,9 @@ class SqlDirectory:
                 memory_limit_mb=memory_limit_mb,
                 sends_limit_per_s=sends_limit_per_s,
                 key_salt=key_salt,
+                mode=mode,
+                sealed_key=sealed_key,
+                at=at,
             ),
             RosterChanged(),
         )
@@ -328,7 +335,8 @@ class SqlDirectory:
         return await self._change(lambda c: roster.set_instance_state(c, url, state), RosterChanged())
 
     async def change_instance(self, url: InstanceUrl, changes: InstanceChanges) -> Instance | None:
-        return await self._change(lambda c: roster.change_instance(c, url, changes), RosterChanged())
+        at = self._clock.now()
+        return await self._change(lambda c: roster.change_instance(c, url, changes, at), RosterChanged())
 
     async def delete_instance(self, url: InstanceUrl) -> bool:
         return await self._change(lambda c: roster.delete_instance(c, url), RosterChanged())

@@ -6,12 +6,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, case, delete, exists, func, select, type_coerce, update
 
-from homing.model.fleet import Instance, InstanceState, InstanceUrl, SessionStatus, WorkspaceId
+from homing.model.fleet import Instance, InstanceMode, InstanceState, InstanceUrl, SessionStatus, WorkspaceId
 from homing.ports import InstanceChanges, InstanceLoad, NameTaken
 from homing.store.db.columns import BoundedInteger, UtcDateTime
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import instance_of
 from homing.store.db.schema import accounts, instances, sessions
+from homing.store.db.schema_observing import observations, would_haves
 from homing.store.db.sql import dialect_of, insert
 from homing.store.records.recording import record, record_difference
 
@@ -36,6 +37,9 @@ def create_instance(
     memory_limit_mb: float | None,
     sends_limit_per_s: float | None,
     key_salt: str | None,
+    mode: InstanceMode,
+    sealed_key: str | None,
+    at: datetime,
 ) -> Instance:
     row = insert(dialect_of(connection), instances).values(
         url=url,
@@ -47,6 +51,9 @@ def create_instance(
         memory_limit_mb=memory_limit_mb,
         sends_limit_per_s=sends_limit_per_s,
         key_salt=key_salt,
+        mode=mode,
+        sealed_key=sealed_key,
+        mode_since=at if mode is InstanceMode.OBSERVE else None,
     )
     created = connection.execute(row.on_conflict_do_nothing().returning(instances)).one_or_none()
     if created is None:
@@ -67,14 +74,18 @@ def set_instance_state(connection: Connection, url: InstanceUrl, state: Instance
     return instance_of(row)
 
 
-def change_instance(connection: Connection, url: InstanceUrl, changes: InstanceChanges) -> Instance | None:
+def change_instance(
+    connection: Connection, url: InstanceUrl, changes: InstanceChanges, at: datetime
+) -> Instance | None:
     """The instance as it stands changed; None if there is none at the address."""
     this = select(instances).where(instances.c.url == url)
     before = connection.execute(this.with_for_update()).one_or_none()
     if before is None:
         return None
     if changes:
-        connection.execute(update(instances).where(instances.c.url == url).values(**changes))
+        turned = "mode" in changes and changes["mode"] != before.mode
+        more = {"mode_since": at} if turned else {}
+        connection.execute(update(instances).where(instances.c.url == url).values(**changes, **more))
     after = instance_of(connection.execute(this).one())
     record_difference(connection, "instance.changed", f"instance {url}", _told(instance_of(before)), _told(after))
     return after
@@ -84,6 +95,8 @@ def delete_instance(connection: Connection, url: InstanceUrl) -> bool:
     """Forget the instance; False if sessions are placed on it, and then it stays."""
     placed = exists().where(sessions.c.instance_url == url)
     if connection.execute(delete(instances).where(instances.c.url == url, ~placed)).rowcount:
+        for seen_of in (would_haves, observations):
+            connection.execute(delete(seen_of).where(seen_of.c.instance_url == url))
         record(connection, "instance.removed", f"instance {url}")
     return connection.scalar(select(instances.c.id).where(instances.c.url == url)) is None
 
@@ -152,4 +165,5 @@ def _told(instance: Instance) -> dict[str, Any]:
         "labels": dict(instance.labels),
         "mode": instance.mode.value,
         "storage": instance.storage,
+        "own_key": "kept" if instance.sealed_key is not None else "none",
     }

@@ -14,7 +14,14 @@ from homing.store.records.recording import record, subject
 
 
 def insert_session(
-    connection: Connection, session_id: SessionId, account_id: int, workspace: int, at: datetime, *, any_owner: bool
+    connection: Connection,
+    session_id: SessionId,
+    account_id: int,
+    workspace: int,
+    at: datetime,
+    *,
+    any_owner: bool,
+    native_id: str | None = None,
 ) -> None:
     """The account's session, at the epoch where an earlier account of the same session left it.
 
@@ -28,6 +35,7 @@ def insert_session(
         state=PlacementState.HELD,
         status=SessionStatus.UNKNOWN,
         updated_at=at,
+        native_id=native_id,
     )
     free = sessions.c.account_id.is_(None)
     former = sessions.c.former_workspace_id
@@ -39,6 +47,7 @@ def insert_session(
             "updated_at": at,
             "former_workspace_id": None,
             "mismatched_phone": None,
+            "native_id": native_id,
         },
         where=free if any_owner else free & (former.is_(None) | (former == workspace)),
     )
@@ -64,8 +73,14 @@ def rename(connection: Connection, account_id: int, names: NewNames, at: datetim
     session_id = SessionId(row.session_id)
     if names.session_id is not None and names.session_id != session_id:
         _let_go(connection, session_id, row.workspace_id, at)
-        insert_session(connection, names.session_id, account_id, row.workspace_id, at, any_owner=any_owner)
+        native_id = names.native_id
+        insert_session(
+            connection, names.session_id, account_id, row.workspace_id, at, any_owner=any_owner, native_id=native_id
+        )
         session_id = names.session_id
+    elif names.native_id is not None:
+        this = sessions.c.session_id == session_id
+        connection.execute(update(sessions).where(this).values(native_id=names.native_id))
     try:
         _rename(connection, account_id, session_id, names)
     except IntegrityError as error:

@@ -35,7 +35,8 @@ class AccountView(msgspec.Struct):
 
     `state` is that of the placement: `held`, or `moving` there. `move` is told only of one account that is shown.
     `status` is what is known now, by what was seen `status_age_s` ago. `reported_phone` is what its instance reports,
-    while that is somebody else's than `phone`: then nothing is sent.
+    while that is somebody else's than `phone`: then nothing is sent. `native_id` is what its gateway calls the session,
+    where gateways give names of their own.
     """
 
     id: int
@@ -57,6 +58,7 @@ class AccountView(msgspec.Struct):
     move: OpenMoveView | None = None
     reported_phone: str | None = None
     attention: list[AttentionView] = []
+    native_id: str | None = None
 
 
 class PairingView(msgspec.Struct):
@@ -188,6 +190,7 @@ def account_view(
         reason=outdated or _ADVICE.get(account.status),
         move=_open_move(job) if job is not None else None,
         reported_phone=account.mismatched_phone,
+        native_id=account.native_id,
         attention=attention_view(alerts),
     )
 

@@ -1,6 +1,7 @@
 """`/accounts`: the phone identities, and the life of their sessions."""
 
 import asyncio
+from dataclasses import replace
 from typing import Annotated
 
 from litestar import Controller, delete, get, patch, post
@@ -15,7 +16,7 @@ from homing.model.alerts import Subject
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, AccountUuid, InstanceUrl, SessionStatus, Takeover
 from homing.model.work import Job, JobState
-from homing.ports import AccountPlaced, NewNames, Page
+from homing.ports import AccountPlaced, NewNames, Page, RosterChanged
 from homing.serve.api.context import (
     ADMIN,
     READ,
@@ -89,12 +90,14 @@ class AccountsController(Controller):
         number = gateway.workspaces.number(workspace, data.phone.strip())
         takeover = Takeover(data.takeover) if data.takeover is not None else None
         names, sought = _names(data), _sought(data, caller)
-        found = await gateway.adopting.look(sought) if sought is not None else None
+        found = await gateway.adoption.sessions.look(sought) if sought is not None else None
+        names = replace(names, native_id=found.row.native_id) if found is not None else names
         account = await gateway.accounts.create(
             workspace, number, data.name, takeover, data.requires, names, any_owner=caller.workspace is None
         )
         if found is not None:
-            account = await gateway.adopting.place(account, found)
+            account = await gateway.adoption.sessions.place(account, found)
+            await _named_natively(gateway, account)
             if data.start and not runs(found.row):
                 account = await gateway.accounts.start(account)
         elif data.start:
@@ -274,12 +277,25 @@ async def _renamed(
     found = None
     if data.instance_url is not UNSET or names.session_id is not None:
         there = url_of(data.instance_url, "instance_url") if data.instance_url is not UNSET else None
-        found = await gateway.adopting.look(Sought(names.session_id or account.session_id, there, caller.workspace))
+        found = await gateway.adoption.sessions.look(
+            Sought(names.session_id or account.session_id, there, caller.workspace)
+        )
+        names = replace(names, native_id=found.row.native_id) if found is not None else names
     try:
         account = await gateway.stores.directory.rename_account(account, names, any_owner=caller.workspace is None)
     except AccountPlaced as error:
         raise _placed(account, str(error)) from error
-    return await gateway.adopting.place(account, found) if found is not None else account
+    if found is None:
+        return account
+    await _named_natively(gateway, account)
+    return await gateway.adoption.sessions.place(account, found)
+
+
+async def _named_natively(gateway: Gateway, account: Account) -> None:
+    """Every gateway of ours has to know what another family's gateway calls the session."""
+    if account.native_id is not None:
+        await gateway.stores.notices.publish([RosterChanged()])
+        await gateway.fleet.refresh()
 
 
 def _placed(account: Account, url: str) -> Problem:

@@ -1,7 +1,5 @@
 """What may be done for an account's session, as the API tells it."""
 
-from dataclasses import asdict
-
 import msgspec
 
 from homing.flows.operations.abilities import Abilities
@@ -42,7 +40,7 @@ class CapabilitiesView(msgspec.Struct):
     checked: VersionsView
     takeover: str
     takeover_set: str
-    capabilities: dict[str, bool]
+    capabilities: dict[str, bool | list[str]]
     declared: bool
     recovery: list[AbilityView]
 
@@ -61,7 +59,7 @@ def capabilities(found: Abilities) -> CapabilitiesView:
         checked=VersionsView(oldest or None, newest or None, traits.recorded),
         takeover=held.takeover.value,
         takeover_set=held.account.takeover.value,
-        capabilities=asdict(held.can),
+        capabilities=held.can.by_name(),
         declared=found.declared,
         recovery=[
             AbilityView(each.deed.value, each.can, each.because, each.would_help, each.words) for each in found.all

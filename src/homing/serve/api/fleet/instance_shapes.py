@@ -2,7 +2,6 @@
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import fields
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -18,7 +17,7 @@ from homing.flows.moves.prospects import Prospect
 from homing.flows.operations.drain import Drain, Stuck
 from homing.flows.webhooks.unknown_senders import UnknownSender
 from homing.model.alerts import Alert
-from homing.model.fleet import Capabilities, InstanceLoad
+from homing.model.fleet import InstanceLoad
 from homing.model.instances.health import MISCONFIGURED, HealthJudgment, shown_state
 from homing.model.instances.leases import Incarnation
 from homing.model.sends.faults import Fault
@@ -247,14 +246,8 @@ def instance_view(load: InstanceLoad, health: InstanceHealth | Fault, alerts: Se
         shown.warning = health.unchecked
         shown.engine, shown.version, shown.incarnation = health.engine, health.version, health.incarnation
         shown.memory_used_mb, shown.sends_per_s = health.memory_used_mb, health.sends_per_s
-        shown.capabilities = capabilities_view(health.capabilities)
+        shown.capabilities = health.capabilities.by_name()
     return shown
-
-
-def capabilities_view(can: Capabilities) -> dict[str, bool | list[str]]:
-    """By name; what there are several of, in alphabetical order."""
-    by_name = {each.name: getattr(can, each.name) for each in fields(can)}
-    return {name: value if isinstance(value, bool) else sorted(value) for name, value in by_name.items()}
 
 
 def judge(

@@ -229,6 +229,8 @@ async def _shown(gateway: Gateway, load: InstanceLoad, boots: Mapping[InstanceUr
     wrong = gateway.fitness.misconfigured().get(url)
     judge(shown, watching.judged().get(url), boots.get(url), wrong)
     [known] = watching.loads_now([Load(load.instance, load.sessions)])
+    if gateway.fleet.is_withheld(url):
+        shown.mode = InstanceMode.OBSERVE.value
     shown.report_to = report_to(gateway.settings, load.instance, list(gateway.fleet.roster.instances.values()))
     shown.forecast_sends_per_s = round(known.forecast_sends_per_s, 3)
     if load.instance.state is InstanceState.DRAINING:

@@ -23,6 +23,7 @@ from homing.serve.api.context import (
     operator,
     seen_workspace,
 )
+from homing.serve.api.fleet.adoption import AdoptionController
 from homing.serve.api.fleet.instances import InstancesController
 from homing.serve.api.listing import Listing, page_of
 
@@ -197,4 +198,4 @@ async def rebalance(data: JSONBody[RebalanceBody], gateway: TheGateway, caller: 
     return plan_view(await gateway.moving.balance.rebalance(dry_run=data.dry_run))
 
 
-router = Router("/", route_handlers=[InstancesController, distribution, moves, rebalance])
+router = Router("/", route_handlers=[AdoptionController, InstancesController, distribution, moves, rebalance])

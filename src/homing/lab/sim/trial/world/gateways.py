@@ -10,7 +10,7 @@ from homing import compose
 from homing.compose import Gateway
 from homing.config import Settings
 from homing.drivers.http.connection import Reply
-from homing.drivers.http.wire import MIB
+from homing.drivers.http.wire import MIB, StreamedBody
 from homing.lab.sim.egress import SimulatedEgress
 from homing.lab.sim.trial.world.network import SimulatedNetwork, SimulatedRequest
 from homing.lab.sim.trial.world.processes import Process
@@ -38,13 +38,14 @@ class SimulatedCalls:
         base_url: str,
         path: str,
         *,
-        body: bytes | None = None,
+        body: bytes | StreamedBody | None = None,
         headers: Mapping[str, str] | None = None,
         timeout_s: float,
         body_limit_bytes: int = MIB,  # noqa: ARG002 - nobody answers more here
     ) -> Reply | Fault:
         lower = {name.lower(): value for name, value in (headers or {}).items()}
-        request = SimulatedRequest(method, path, lower, body or b"")
+        whole = b"".join([each async for each in body.pieces()]) if isinstance(body, StreamedBody) else body or b""
+        request = SimulatedRequest(method, path, lower, whole)
         return await self._network.ask(self._place, base_url, request, timeout_s=timeout_s)
 
 

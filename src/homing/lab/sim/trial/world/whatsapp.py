@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from homing.lab.sim.trial.judging.history import OutsideHistory
@@ -47,10 +47,18 @@ class WatchedJudge(Judge):
         return answer
 
     def send(
-        self, connection: str, message_id: str, recipient: str, text: str, counter: int, now: float
+        self,
+        connection: str,
+        message_id: str,
+        recipient: str,
+        text: str,
+        counter: int,
+        now: float,
+        content: Mapping[str, Any] | None = None,
+        media_sha256: str | None = None,
     ) -> Acknowledged | Refused | Dropped:
         device = self._live.get(connection)
-        answer = super().send(connection, message_id, recipient, text, counter, now)
+        answer = super().send(connection, message_id, recipient, text, counter, now, content, media_sha256)
         session = device.session_id if device else None
         told = {"session": session, "text": text, "id": message_id, "counter": counter, "recipient": recipient}
         told |= _label(device.label if device else None)

@@ -1,0 +1,1 @@
+"""Is a session that calls itself connected deaf, and what is to be tried with it?"""

@@ -1,0 +1,32 @@
+"""A driver for an instance that is only observed: it looks, and does nothing else, whoever asks for it."""
+
+from typing import Any
+
+from homing.model.fleet import InstanceUrl, ListedSession, Listing, SessionId
+from homing.model.sends.faults import Fault, Phase
+from homing.ports import Driver, InstanceHealth, PairingCode, SessionStart
+
+
+class ObservedDriver:
+    """`ports.Driver` that reads and answers everything else with a Fault, before anything is sent."""
+
+    def __init__(self, inner: Driver) -> None:
+        self._inner = inner
+        self.family, self.base = inner.family, inner.base
+
+    async def health(self, instance: InstanceUrl, *, timeout_s: float) -> InstanceHealth | Fault:
+        return await self._inner.health(instance, timeout_s=timeout_s)
+
+    async def sessions(self, instance: InstanceUrl, *, timeout_s: float) -> Listing:
+        return await self._inner.sessions(instance, timeout_s=timeout_s)
+
+    async def session(self, instance: InstanceUrl, session_id: SessionId, *, timeout_s: float) -> ListedSession | Fault:
+        return await self._inner.session(instance, session_id, timeout_s=timeout_s)
+
+    async def pairing(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> PairingCode | Fault:
+        return await self._inner.pairing(instance, session, timeout_s=timeout_s)
+
+    async def _refuse(self, instance: InstanceUrl, *_: Any, **__: Any) -> Fault:
+        return Fault(Phase.PATH_NOT_FOUND, f"nothing was sent to it: {instance} is only observed")
+
+    send = start = start_many = stop = restart = logout = renew_pairing = _refuse

@@ -1,0 +1,82 @@
+"""How WPPConnect Server is told to send, by its source (2.10.4, src/controller/messageController.ts); of these calls
+only the text is recorded. A recipient is a bare id, and flags say of which kind."""
+
+from typing import Any, assert_never
+
+from homing.drivers.contents import Told, beyond, file_name_of, jids, said, serialised, url_of
+from homing.model.sends.addresses import Address, AddressKind
+from homing.model.sends.calls import OutgoingText
+from homing.model.sends.content import (
+    CAPTIONED,
+    ContactContent,
+    EditContent,
+    LocationContent,
+    MediaContent,
+    MessageRef,
+    MessageType,
+    PollContent,
+    ReactionContent,
+    RevokeContent,
+    TextContent,
+)
+
+SENDS = frozenset({
+    MessageType.TEXT, MessageType.IMAGE, MessageType.VIDEO, MessageType.AUDIO, MessageType.VOICE,
+    MessageType.DOCUMENT, MessageType.STICKER, MessageType.LOCATION, MessageType.POLL,
+})  # fmt: skip
+"""Reactions, edits, revokes and cards are answered without the id of a message."""
+QUOTES = SENDS - {MessageType.STICKER, MessageType.LOCATION, MessageType.POLL}
+MENTIONS = CAPTIONED | {MessageType.TEXT}
+REACHES = frozenset({AddressKind.PHONE, AddressKind.LID, AddressKind.GROUP, AddressKind.NEWSLETTER})
+PHONES_AT = "c.us"
+
+
+def told_of(message: OutgoingText) -> Told:
+    """The path is what stands behind the session. Raises Unsendable."""
+    content = message.said
+    chat = message.recipient.jid(PHONES_AT)
+    about = chat_of(message.recipient)
+
+    def answering(ref: MessageRef | None) -> str | None:
+        return serialised(ref, chat, PHONES_AT) if ref is not None else None
+
+    match content:
+        case TextContent():
+            options = said(quotedMsg=answering(content.reply_to), mentionedList=jids(content.mentions, PHONES_AT))
+            return Told("send-message", {**about, "message": content.text, **said(options=options or None)})
+        case MediaContent(type=MessageType.VOICE):
+            quoting = said(quotedMessageId=answering(content.reply_to))
+            return Told("send-voice", {**about, "path": url_of(message), **quoting})
+        case MediaContent(type=MessageType.STICKER):
+            return Told("send-sticker", {**about, "path": url_of(message)})
+        case MediaContent():
+            path = "send-image" if content.type is MessageType.IMAGE else "send-file"
+            file = {"path": url_of(message), "filename": file_name_of(message)}
+            options = said(mentionedList=jids(content.mentions, PHONES_AT))
+            more = said(
+                caption=content.caption,
+                quotedMessageId=answering(content.reply_to),
+                options=options or None,
+            )
+            return Told(path, {**about, **file, **more})
+        case LocationContent():
+            place: dict[str, Any] = {"lat": content.latitude, "lng": content.longitude}
+            return Told("send-location", {**about, **place, **said(title=content.name, address=content.address)})
+        case PollContent():
+            options = {"selectableCount": content.selectable}
+            poll = {"name": content.question, "choices": list(content.options), "options": options}
+            return Told("send-poll-message", {**about, **poll})
+        case ContactContent() | ReactionContent() | EditContent() | RevokeContent():
+            raise beyond(content)
+        case _:
+            assert_never(content)
+
+
+def chat_of(address: Address) -> dict[str, Any]:
+    """Whom to send to. The server adds to the id what its flags say; without any, it is a phone."""
+    flags = {
+        AddressKind.LID: {"isLid": True},
+        AddressKind.NEWSLETTER: {"isNewsletter": True},
+    }
+    group = {"isGroup": address.kind is AddressKind.GROUP}
+    return {"phone": address.id, **group, **flags.get(address.kind, {})}

@@ -1,0 +1,77 @@
+"""How wwebjs-api is told to send, by its source (clientController.js, messageController.js); of these calls only the
+text is recorded."""
+
+from typing import Any, assert_never
+
+from homing.drivers.calling import quoted
+from homing.drivers.contents import Told, beyond, file_name_of, jids, said, serialised, url_of
+from homing.model.sends.addresses import AddressKind
+from homing.model.sends.calls import OutgoingText
+from homing.model.sends.content import (
+    CAPTIONED,
+    ContactContent,
+    EditContent,
+    LocationContent,
+    MediaContent,
+    MessageRef,
+    MessageType,
+    PollContent,
+    ReactionContent,
+    RevokeContent,
+    TextContent,
+)
+
+SENDS = frozenset({
+    MessageType.TEXT, MessageType.IMAGE, MessageType.VIDEO, MessageType.AUDIO, MessageType.VOICE,
+    MessageType.DOCUMENT, MessageType.STICKER, MessageType.LOCATION, MessageType.POLL, MessageType.EDIT,
+})  # fmt: skip
+"""Its card is of somebody whom WhatsApp knows, and of nobody else. Reactions and revokes are answered without an id."""
+QUOTES = SENDS - {MessageType.EDIT}
+MENTIONS = CAPTIONED | {MessageType.TEXT, MessageType.EDIT}
+REACHES = frozenset({AddressKind.PHONE, AddressKind.LID, AddressKind.GROUP, AddressKind.NEWSLETTER})
+PHONES_AT = "c.us"
+_AS = {
+    MessageType.DOCUMENT: {"sendMediaAsDocument": True},
+    MessageType.VOICE: {"sendAudioAsVoice": True},
+    MessageType.STICKER: {"sendMediaAsSticker": True},
+}
+
+
+def told_of(message: OutgoingText) -> Told:
+    """Raises Unsendable."""
+    content, chat = message.said, message.recipient.jid(PHONES_AT)
+    path = f"/client/sendMessage/{quoted(message.session_id)}"
+
+    def told(kind: str, what: Any, options: dict[str, Any], reply_to: MessageRef | None) -> Told:
+        quoting = serialised(reply_to, chat, PHONES_AT) if reply_to is not None else None
+        options = options | said(quotedMessageId=quoting)
+        return Told(path, {"chatId": chat, "contentType": kind, "content": what} | said(options=options or None))
+
+    match content:
+        case TextContent():
+            return told("string", content.text, said(mentions=jids(content.mentions, PHONES_AT)), content.reply_to)
+        case MediaContent():
+            options = _AS.get(content.type, {}) | said(
+                caption=content.caption, mentions=jids(content.mentions, PHONES_AT)
+            )
+            whole = told("MessageMediaFromURL", url_of(message), options, content.reply_to)
+            named = {"mediaFromURLOptions": {"filename": file_name_of(message)}}
+            return Told(path, {**whole.body, **named})
+        case LocationContent():
+            place = {"latitude": content.latitude, "longitude": content.longitude}
+            return told("Location", place | said(description=content.name or content.address), {}, content.reply_to)
+        case PollContent():
+            poll = {
+                "pollName": content.question,
+                "pollOptions": list(content.options),
+                "options": {"allowMultipleAnswers": content.selectable > 1},
+            }
+            return told("Poll", poll, {}, content.reply_to)
+        case EditContent():
+            words = {"chatId": chat, "messageId": content.target.id, "content": content.text}
+            options = said(mentions=jids(content.mentions, PHONES_AT))
+            return Told(f"/message/edit/{quoted(message.session_id)}", words | said(options=options or None))
+        case ContactContent() | ReactionContent() | RevokeContent():
+            raise beyond(content)
+        case _:
+            assert_never(content)

@@ -1,0 +1,4 @@
+"""Accounts that live for weeks in virtual time; some go deaf. What do the product's judgment and ladder make of it?
+
+Nothing here decides whether a session hears or what is tried with it; that is `homing.decide.hearing`.
+"""
