@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from homing.cli.sources.gateway import path
+from homing.cli.sources.client import path
 from homing.cli.sources.source import gateway
 from homing.cli.terminal.options import AccountRef, AsJson, Limit, Workspace
 from homing.cli.terminal.output import Columns, moment, note, print_facts, print_json, print_rows
@@ -40,7 +40,7 @@ def list_messages(
 
     Example: `homing outbox list --account 144 --state unknown`
     """
-    asked = {"account": account, "state": state, "batch_id": batch, "workspace_id": workspace, "before": before}
+    asked: dict[str, Any] = {"account": account, "state": state, "batch_id": batch, "workspace_id": workspace, "before": before}
     page = gateway("`homing outbox`").get("/messages", limit=limit, **asked)
     if as_json:
         print_json(page)
