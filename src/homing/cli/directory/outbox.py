@@ -40,7 +40,8 @@ def list_messages(
 
     Example: `homing outbox list --account 144 --state unknown`
     """
-    asked: dict[str, Any] = {"account": account, "state": state, "batch_id": batch, "workspace_id": workspace, "before": before}
+    asked: dict[str, Any] = {"account": account, "state": state, "batch_id": batch, "before": before}
+    asked["workspace_id"] = workspace
     page = gateway("`homing outbox`").get("/messages", limit=limit, **asked)
     if as_json:
         print_json(page)
