@@ -7,6 +7,7 @@ from alembic import op
 from sqlalchemy import Column, Integer, PrimaryKeyConstraint, text
 
 from homing.store.db.columns import UtcDateTime, Words
+from homing.store.migrations import outbox
 from homing.store.migrations.customers_and_receivers import (
     create_deliveries,
     create_receivers,
@@ -21,6 +22,7 @@ serves_from = "0004"
 
 
 def upgrade() -> None:
+    outbox.upgrade()
     for table, columns in _more().items():
         for column in columns:
             op.add_column(table, column)
@@ -38,6 +40,7 @@ def downgrade() -> None:
     for table, columns in _more().items():
         for column in reversed(columns):
             op.drop_column(table, column.name)
+    outbox.downgrade()
 
 
 def _more() -> dict[str, list[Column[Any]]]:
