@@ -70,7 +70,7 @@ from homing.model.fleet import Instance, InstanceUrl
 from homing.model.instances.health import shown_state
 from homing.model.work import Tick
 from homing.ports import Clock, Directory, Driver, Entropy, Notice, TellHearing
-from homing.ports.egress import Egress
+from homing.ports.receivers import WaysOut
 from homing.routing.cache import RouteCache
 from homing.routing.roster import LiveFleet
 from homing.serve.callers.keyring import Keyring
@@ -96,7 +96,7 @@ def wired(
     clock: Clock,
     entropy: Entropy,
     reached: Reached,
-    egress: Egress,
+    ways: WaysOut,
 ) -> tuple[Gateway, list[Callable[[], Coroutine[Any, Any, None]]]]:
     """A gateway's parts, and what has to run for as long as it is at work."""
     fleet, observing, alerts = fleet_of(settings, stores, drivers, clock)
@@ -116,7 +116,7 @@ def wired(
     intake = _intake(settings, stores, looking.hints, said, clock, entropy)
     reports, feed = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock), _feed(settings, keyring)
     _subscribe(stores, overlooked, feed)
-    customers = customers_of(settings, stores, egress, alerts, metrics, clock, entropy, reached)
+    customers = customers_of(settings, stores, ways, alerts, metrics, clock, entropy, reached)
     auditing = Auditing(stores.audit, clock, settings.audit_keys, keep_days=settings.homing_audit_days, alerts=alerts)
     scheduler = _scheduler(settings, stores, looking.sync, auditing, metrics, clock, entropy)
     gateway = Gateway(
@@ -151,8 +151,9 @@ def wired(
         unknown_senders=reports.unknown,
         moving=_moving(settings, stores, fleet, kept, clock),
         restoring=restoring_of(settings, stores, fleet, kept, observing, alerts, clock),
-        egress=egress,
+        egress=ways.customers,
         endpoints=customers.operations,
+        receivers=customers.receivers,
     )
     _show(stores, kept, fitness, alerts, metrics)
     services = (fleet, keyring, workspaces, alerts, looking.hints, overlooked, intake, scheduler, *taking.services)

@@ -24,6 +24,7 @@ from homing.serve.api.customers.endpoints import EndpointsController
 from homing.serve.api.directory import accounts, contacts, keys, workspaces
 from homing.serve.api.fleet import cache, moves, reports, schedules, sync
 from homing.serve.api.watching import alerts, audit, events, sessions, state
+from homing.serve.api.watching.receivers import ReceiversController, SilencesController
 from homing.serve.callers.access import Caller
 from homing.serve.callers.refused import RefusedCallers
 from homing.serve.callers.signing_in import SignIns
@@ -229,6 +230,8 @@ def framework(gateway: Gateway, figures: WorkerFigures | None = None, here: Call
             keys.KeysController,
             audit.router,
             EndpointsController,
+            ReceiversController,
+            SilencesController,
             DeliveriesController,
         ],
         dependencies={"caller": Provide(provide_caller, sync_to_thread=False)},

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from homing.config import Settings
+from homing.flows.alerts.managing import ReceiverOperations
 from homing.flows.background.alerts import AlertBook
 from homing.flows.background.auditing import Auditing
 from homing.flows.background.observing import Observing
@@ -101,3 +102,4 @@ class Gateway:
     restoring: Restoring
     egress: Egress
     endpoints: EndpointOperations
+    receivers: ReceiverOperations

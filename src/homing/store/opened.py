@@ -21,6 +21,7 @@ from homing.ports.deliveries import Deliveries, Endpoints
 from homing.ports.doubts import RestartClaims
 from homing.ports.importing import ImportStore
 from homing.ports.logins import LoginStore
+from homing.ports.receivers import Receivers
 from homing.ports.watch_log import WatchLog
 from homing.store.db.database import Database
 
@@ -45,6 +46,7 @@ class Stores:
     restart_claims: RestartClaims
     endpoints: Endpoints
     deliveries: Deliveries
+    receivers: Receivers
     logins: LoginStore
     adoptions: Adoptions
     watch_log: WatchLog
