@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 import homing
-from homing.cli.directory import accounts, audit, contacts, importing, keys, messages, outbox, workspaces
-from homing.cli.fleet import adopting, cache, db, instances, moving, schedule, sync
+from homing.cli.directory import accounts, audit, contacts, endpoints, importing, keys, messages, outbox, workspaces
+from homing.cli.fleet import adopting, alerts, cache, db, instances, moving, schedule, sync
 from homing.cli.run import chaos, processes, sim
 from homing.cli.terminal import output
 from homing.cli.terminal.acting import command
@@ -100,6 +100,9 @@ def _app() -> App:
         schedule.app,
         cache.app,
         keys.app,
+        endpoints.app,
+        endpoints.deliveries,
+        alerts.app,
         audit.audit,
         db.app,
         sim.app,
