@@ -62,7 +62,7 @@ class SimulatedForeign:
         dial = self._whatsapp.dial(process, self.url)
         line = DeviceLine(model, dial, self.disk, self.url, clock=lambda: unix_s(self._network))
         line.epoch = NO_EPOCH
-        self._network.listen(self.url, process, Asked(model))
+        self._network.listen(self.url, process, ForeignRoutes(model))
         await line.run()
 
     def give_up(self, session: str) -> None:
@@ -83,7 +83,7 @@ class SimulatedForeign:
             self.model.add(session, paired=True, phone=phone)
 
 
-class Asked:
+class ForeignRoutes:
     """The model's routes."""
 
     def __init__(self, model: Model) -> None:
