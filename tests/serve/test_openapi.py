@@ -134,6 +134,9 @@ async def test_an_unknown_field_is_refused_by_its_name(api: Api) -> None:
             "url": "http://new:1",
             "action": "resend",
             "urls": ["http://new:1"],
+            "name": "ops",
+            "kind": "slack",
+            "target": "http://new:1",
         }
         given_fields = {name: fill[name] for name in body.get("required", ())}
         answer = await asked(api, method, path, {**given_fields, "unheard_of": 1})
@@ -152,6 +155,9 @@ async def test_only_true_and_false_are_booleans_in_a_body(api: Api) -> None:
             "url": "http://new:1",
             "action": "resend",
             "urls": ["http://new:1"],
+            "name": "ops",
+            "kind": "slack",
+            "target": "http://new:1",
         }
         for name in flags:
             for value in BOOLEANS:

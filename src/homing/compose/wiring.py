@@ -107,18 +107,19 @@ def wired(
     _subscribe(stores, routes, fleet, keyring, workspaces, kept.news, alerts, observing)
     strays = Strays(stores.directory, stores.work, kept.rehoming, clock, alerts)
     looking = _looking(settings, stores, fleet, observing, fitness, alerts, kept, clock, entropy, metrics)
-    lists, identity = looking.lists, looking.identity
     accounts = _accounts(stores, fleet, entropy, metrics, kept, fitness, looking.links, settings.restoring_policy)
-    doubts = _doubts(settings, stores, lists, fleet, accounts, alerts, clock)
+    doubts = _doubts(settings, stores, looking.lists, fleet, accounts, alerts, clock)
     sending, said = _sending(settings, routes, fleet, looking.rediscovery, clock, kept, fitness, doubts)
     taking = taking_in(settings, stores, (keyring, rate_limits, workspaces), routes, sending, metrics, clock, entropy)
     overlooked = Overlooked(stores.events, looking.hints, clock)
     intake = _intake(settings, stores, looking.hints, said, clock, entropy)
-    reports, feed = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock), _feed(settings, keyring)
+    reports, feed = (
+        reporting(settings, stores, fleet, alerts, looking.lists, intake, metrics, clock),
+        _feed(settings, keyring),
+    )
     _subscribe(stores, overlooked, feed)
     customers = customers_of(settings, stores, ways, alerts, metrics, clock, entropy, reached)
     auditing = Auditing(stores.audit, clock, settings.audit_keys, keep_days=settings.homing_audit_days, alerts=alerts)
-    scheduler = _scheduler(settings, stores, looking.sync, auditing, metrics, clock, entropy)
     gateway = Gateway(
         settings=settings,
         clock=clock,
@@ -132,10 +133,12 @@ def wired(
         workspaces=workspaces,
         accounts=accounts,
         pairing=_pairing(stores, fleet, clock),
-        adoption=adoption_of(settings, stores, fleet, observing, fitness, lists, identity, clock, entropy, metrics),
-        identity=identity,
-        strays=StraySessions(stores.directory, lists),
-        deleting=Deleting(stores.directory, fleet, lists, alerts, stores.notices),
+        adoption=adoption_of(
+            settings, stores, fleet, observing, fitness, looking.lists, looking.identity, clock, entropy, metrics
+        ),
+        identity=looking.identity,
+        strays=StraySessions(stores.directory, looking.lists),
+        deleting=Deleting(stores.directory, fleet, looking.lists, alerts, stores.notices),
         sends=taking.endpoint,
         sync=looking.sync,
         intake=reports.endpoint,
@@ -156,10 +159,11 @@ def wired(
         receivers=customers.receivers,
     )
     _show(stores, kept, fitness, alerts, metrics)
-    services = (fleet, keyring, workspaces, alerts, looking.hints, overlooked, intake, scheduler, *taking.services)
+    services = (fleet, keyring, workspaces, alerts, looking.hints, overlooked, intake, *taking.services)
     known = (doubts, reports.unknown, reports.rejections, fitness, strays, _housekeeping(settings, stores, clock))
     moved = (looking.take_backs, kept.watching, kept.keeper, kept.worker, gateway.moving.drains, gateway.restoring)
-    return gateway, [part.run for part in (observing, *services, *known, *moved, *customers.services)]
+    timed = _scheduler(settings, stores, looking.sync, auditing, metrics, clock, entropy)
+    return gateway, [part.run for part in (observing, *services, *known, *moved, *customers.services, timed)]
 
 
 def _intake(settings: Settings, stores: Stores, hints: Hints, said: Said, clock: Clock, entropy: Entropy) -> Intake:
