@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import structlog
 
 from homing.compose.adopting import adoption_of, fleet_of, key_seal
-from homing.compose.joining import all_hear, fitness_of, reporting
+from homing.compose.joining import all_hear, connecting_of, fitness_of, reporting
 from homing.compose.restoring import restoring_of
 from homing.compose.taking_in import taking_in
 from homing.config import Misconfigured, Settings
@@ -17,6 +17,7 @@ from homing.decide.fleet.health import HealthPolicy
 from homing.decide.fleet.own_keys import own_key
 from homing.decide.knowledge import native_names, qr_pictures
 from homing.decide.moves.rules import MovePolicy
+from homing.decide.reports.polling import PollPolicy
 from homing.decide.starting.restoring import RestoringPolicy
 from homing.drivers import Drivers, drivers_over
 from homing.drivers.http.wire import Calls
@@ -62,8 +63,10 @@ from homing.flows.operations.rebalance import Balance
 from homing.flows.sending.own_messages import Said
 from homing.flows.sending.send import Sending
 from homing.flows.webhooks.catch_up import Overlooked
+from homing.flows.webhooks.connecting import Connecting
 from homing.flows.webhooks.hints import Hints
 from homing.flows.webhooks.intake import Intake
+from homing.flows.webhooks.polling import EVERY_15_S, Polling
 from homing.model.alerts import FLEET, AlertKind
 from homing.model.fleet import Instance, InstanceUrl
 from homing.model.instances.health import shown_state
@@ -117,7 +120,9 @@ def wired(
     reports, feed = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock), _feed(settings, keyring)
     _subscribe(stores, overlooked, feed)
     auditing = Auditing(stores.audit, clock, settings.audit_keys, keep_days=settings.homing_audit_days)
-    scheduler = _scheduler(settings, stores, looking.sync, auditing, metrics, clock, entropy)
+    moving = _moving(settings, stores, fleet, kept, clock)
+    told = (moving.connecting, _polling(settings, stores, fleet, looking, clock))
+    scheduler = _scheduler(settings, stores, looking.sync, auditing, told, metrics, clock, entropy)
     gateway = Gateway(
         settings=settings,
         clock=clock,
@@ -148,7 +153,7 @@ def wired(
         readiness=Readiness(stores.proof, clock),
         fitness=fitness,
         unknown_senders=reports.unknown,
-        moving=_moving(settings, stores, fleet, kept, clock),
+        moving=moving,
         restoring=restoring_of(settings, stores, fleet, kept, observing, alerts, clock),
         egress=egress,
     )
@@ -321,6 +326,7 @@ def _moving(settings: Settings, stores: Stores, fleet: LiveFleet, kept: _Restori
     watching, wishes, braked = kept.watching, kept.rehoming, kept.keeper.braked
     return Moving(
         abilities=AbilitiesOf(fleet),
+        connecting=connecting_of(settings, stores, fleet, watching, clock),
         drains=Drains(directory, fleet, stores.work, wishes, clock),
         exits=Exits(directory, grants, stores.leases, wishes, fleet),
         migrations=Migrations(directory, fleet, grants, watching, wishes),
@@ -411,12 +417,23 @@ def _scheduler(
     stores: Stores,
     sync: Sync,
     auditing: Auditing,
+    told: tuple[Connecting, Polling],
     metrics: Metrics,
     clock: Clock,
     entropy: Entropy,
 ) -> Scheduler:
-    schedules = _sync_schedule(settings, sync, metrics), Schedule("audit-log", EVERY_MINUTE, auditing.tick)
+    schedules = (
+        _sync_schedule(settings, sync, metrics),
+        Schedule("audit-log", EVERY_MINUTE, auditing.tick),
+        Schedule("webhooks", EVERY_MINUTE, told[0].tick),
+        Schedule("polling", EVERY_15_S, told[1].tick),
+    )
     return Scheduler(stores.schedules, clock, schedules, owner=entropy.uuid())
+
+
+def _polling(settings: Settings, stores: Stores, fleet: LiveFleet, looking: "_Looking", clock: Clock) -> Polling:
+    policy = PollPolicy(share=settings.homing_poll_share)
+    return Polling(fleet, stores.directory, looking.lists, looking.hints, stores.webhook_targets, clock, policy)
 
 
 def _sync_schedule(settings: Settings, sync: Sync, metrics: Metrics) -> Schedule:

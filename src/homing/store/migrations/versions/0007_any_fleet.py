@@ -6,7 +6,7 @@ from typing import Any
 from alembic import op
 from sqlalchemy import Column, Integer, PrimaryKeyConstraint, text
 
-from homing.store.db.columns import UtcDateTime, Words
+from homing.store.db.columns import JsonText, UtcDateTime, Words
 
 revision = "0007"
 down_revision = "0006"
@@ -19,9 +19,11 @@ def upgrade() -> None:
         for column in columns:
             op.add_column(table, column)
     _adoption()
+    _reports()
 
 
 def downgrade() -> None:
+    op.drop_table("webhook_targets")
     op.drop_table("would_haves")
     op.drop_table("observations")
     op.drop_index("sessions_native_idx", "sessions")
@@ -66,3 +68,15 @@ def _adoption() -> None:
         PrimaryKeyConstraint("instance_url", "hour", name="observations_pkey"),
     )
     op.create_index("observations_hour_idx", "observations", ["hour"])
+
+
+def _reports() -> None:
+    """Where sessions reported before they were connected to us."""
+    op.create_table(
+        "webhook_targets",
+        Column("instance_url", Words(), nullable=False),
+        Column("session_id", Words(), nullable=False),
+        Column("kept", JsonText(), nullable=True),
+        Column("since", UtcDateTime(), nullable=False),
+        PrimaryKeyConstraint("instance_url", "session_id", name="webhook_targets_pkey"),
+    )
