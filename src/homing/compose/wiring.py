@@ -119,7 +119,7 @@ def wired(
     intake = _intake(settings, stores, looking.hints, said, clock, entropy)
     reports, feed = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock), _feed(settings, keyring)
     _subscribe(stores, overlooked, feed)
-    auditing = Auditing(stores.audit, clock, settings.audit_keys, keep_days=settings.homing_audit_days)
+    auditing = Auditing(stores.audit, clock, settings.audit_keys, keep_days=settings.homing_audit_days, alerts=alerts)
     moving = _moving(settings, stores, fleet, kept, clock)
     told = (moving.connecting, _polling(settings, stores, fleet, looking, clock))
     scheduler = _scheduler(settings, stores, looking.sync, auditing, told, metrics, clock, entropy)
