@@ -63,7 +63,6 @@ from homing.flows.operations.rebalance import Balance
 from homing.flows.sending.own_messages import Said
 from homing.flows.sending.send import Sending
 from homing.flows.webhooks.catch_up import Overlooked
-from homing.flows.webhooks.connecting import Connecting
 from homing.flows.webhooks.hints import Hints
 from homing.flows.webhooks.intake import Intake
 from homing.flows.webhooks.polling import EVERY_15_S, Polling
@@ -121,8 +120,7 @@ def wired(
     _subscribe(stores, overlooked, feed)
     auditing = Auditing(stores.audit, clock, settings.audit_keys, keep_days=settings.homing_audit_days, alerts=alerts)
     moving = _moving(settings, stores, fleet, kept, clock)
-    told = (moving.connecting, _polling(settings, stores, fleet, looking, clock))
-    scheduler = _scheduler(settings, stores, looking.sync, auditing, told, metrics, clock, entropy)
+    scheduler = _scheduler(settings, stores, fleet, looking, auditing, moving, metrics, clock, entropy)
     gateway = Gateway(
         settings=settings,
         clock=clock,
@@ -415,18 +413,19 @@ def _routes(settings: Settings, directory: Directory, clock: Clock, metrics: Met
 def _scheduler(
     settings: Settings,
     stores: Stores,
-    sync: Sync,
+    fleet: LiveFleet,
+    looking: "_Looking",
     auditing: Auditing,
-    told: tuple[Connecting, Polling],
+    moving: Moving,
     metrics: Metrics,
     clock: Clock,
     entropy: Entropy,
 ) -> Scheduler:
     schedules = (
-        _sync_schedule(settings, sync, metrics),
+        _sync_schedule(settings, looking.sync, metrics),
         Schedule("audit-log", EVERY_MINUTE, auditing.tick),
-        Schedule("webhooks", EVERY_MINUTE, told[0].tick),
-        Schedule("polling", EVERY_15_S, told[1].tick),
+        Schedule("webhooks", EVERY_MINUTE, moving.connecting.tick),
+        Schedule("polling", EVERY_15_S, _polling(settings, stores, fleet, looking, clock).tick),
     )
     return Scheduler(stores.schedules, clock, schedules, owner=entropy.uuid())
 
