@@ -17,7 +17,7 @@ import homing
 from homing.model.audit import carrying_out
 from homing.model.errors import Code, Problem
 from homing.ports import NameTaken, StoreUnavailable
-from homing.serve.api import messages
+from homing.serve.api import messages, outbox
 from homing.serve.api.context import CHARGED, TheGateway, provide_caller, provide_gateway
 from homing.serve.api.directory import accounts, contacts, keys, workspaces
 from homing.serve.api.fleet import cache, moves, reports, schedules, sync
@@ -73,7 +73,7 @@ class Application:
             await self._behind(scope, receive, self._telling_limits(scope, send))
 
     async def _send(self, scope: Any, receive: Receive, send: Send) -> None:
-        authorization, key = _credentials(scope)
+        authorization, key, prefer = _credentials(scope)
         try:
             raw = await _read(receive, self._body_max)
             if scope["query_string"]:
@@ -85,7 +85,7 @@ class Application:
         else:
             if raw is None:
                 return
-            answer = await self._answer(raw, authorization, key)
+            answer = await self._answer(raw, authorization, key, prefer)
         if answer.status == _UNAUTHENTICATED:
             self._note_stranger(scope)
         await _write(send, answer)
@@ -110,9 +110,9 @@ class Application:
         path = shown_path(scope["path"])[:_PATH_SHOWN]
         self._strangers.note(address, "Requests without a valid key are refused", address=address, newest=path)
 
-    async def _answer(self, raw: bytes, authorization: str | None, key: str | None) -> HttpAnswer:
+    async def _answer(self, raw: bytes, authorization: str | None, key: str | None, prefer: str | None) -> HttpAnswer:
         try:
-            return await self._gateway.sends.answer(raw, authorization, key)
+            return await self._gateway.sends.answer(raw, authorization, key, prefer)
         except Exception:
             log.exception("A send failed inside the gateway")
             detail = "The gateway failed; whether the message was sent is not known"
@@ -120,14 +120,16 @@ class Application:
             return HttpAnswer(500, msgspec.json.encode(told), {}, problems.PROBLEM_JSON)
 
 
-def _credentials(scope: Any) -> tuple[str | None, str | None]:
-    authorization = key = None
+def _credentials(scope: Any) -> tuple[str | None, str | None, str | None]:
+    authorization = key = prefer = None
     for name, value in scope["headers"]:
         if name == b"authorization":
             authorization = value.decode("latin-1")
         elif name == b"idempotency-key":
             key = value.decode("latin-1")
-    return authorization, key
+        elif name == b"prefer":
+            prefer = value.decode("latin-1")
+    return authorization, key, prefer
 
 
 async def _read(receive: Receive, limit: int) -> bytes | None:
@@ -206,6 +208,7 @@ def framework(gateway: Gateway, here: Caller | None = None) -> Litestar:
             workspaces.WorkspacesController,
             moves.router,
             messages.router,
+            outbox.router,
             sync.run_sync,
             schedules.schedules,
             events.events,
