@@ -59,6 +59,7 @@ class Settings(BaseSettings):
     # Where we listen and what we stand on.
     homing_host: str = Field(default="localhost", min_length=1, description="localhost: both loopback addresses")
     homing_port: int = Field(default=8000, ge=1, le=65_535)
+    homing_workers: int = Field(default=1, ge=1, le=64, description="processes that share the port; PostgreSQL only")
     homing_public_url: str = Field(default="", description="under which instances reach us")
     homing_root_path: str = Field(default="", description="the path of a proxy's site below which we are served")
     homing_cors_origins: str = Field(default="", description="whose pages may call us; a list with commas")

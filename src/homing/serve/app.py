@@ -37,6 +37,7 @@ from homing.serve.http.shown_paths import shown_path
 from homing.serve.page.routes import PAGES
 from homing.serve.sends import HttpAnswer
 from homing.serve.state.feed import StateFeed
+from homing.serve.worker_figures import WorkerFigures
 
 log = structlog.get_logger("homing")
 
@@ -50,11 +51,12 @@ _PATH_SHOWN = 200
 class Application:
     """Answers sends itself, and hands everything else on."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, figures: WorkerFigures | None = None) -> None:
+        """`figures`: those of all workers, where several share the port."""
         self._gateway = gateway
         self._body_max = gateway.settings.homing_max_body_bytes
         self._strangers = Rejections(gateway.clock)
-        behind = framework(gateway)
+        behind = framework(gateway, figures)
         self._behind: ASGIApp = behind
         self._state: StateFeed = behind.state.state_feed
 
@@ -194,12 +196,18 @@ async def ready(gateway: TheGateway) -> Response[ReadyView | NotReadyView]:
 
 
 @get("/metrics", summary="Figures for Prometheus", tags=["probes"], media_type="text/plain")
-async def metrics(gateway: TheGateway) -> Response[bytes]:
-    return Response(gateway.metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
+async def metrics(gateway: TheGateway, state: State) -> Response[bytes]:
+    figures: WorkerFigures | None = state.figures
+    text = await figures.exposition() if figures is not None else gateway.metrics.exposition()
+    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def framework(gateway: Gateway, here: Caller | None = None) -> Litestar:
-    """Everything but the hot route. `here` is who asks where nothing listens: a command in this process."""
+def framework(gateway: Gateway, figures: WorkerFigures | None = None, here: Caller | None = None) -> Litestar:
+    """Everything but the hot route.
+
+    `figures`: those of all workers, where several share the port. `here`: who asks where nothing listens, a command in
+    this process.
+    """
     api = Router(
         "/api/v1",
         route_handlers=[
@@ -232,6 +240,7 @@ def framework(gateway: Gateway, here: Caller | None = None) -> Litestar:
             {
                 "gateway": gateway,
                 "logins": logins,
+                "figures": figures,
                 "refused": RefusedCallers(gateway.clock),
                 "state_feed": StateFeed(gateway),
                 "here": here,
