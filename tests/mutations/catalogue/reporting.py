@@ -59,8 +59,8 @@ DEFECTS: tuple[Defect, ...] = (
         "two-spellings-two-messages",
         "the report of a message that was sent settles an earlier unknown one of the same words",
         "homing/flows/sending/own_messages.py",
-        "(evidence.session_id, bare_id(evidence.message_id)) in self._ids",
-        "(evidence.session_id, evidence.message_id) in self._ids",
+        "(sign.session_id, bare_id(sign.message_id)) in self._ids",
+        "(sign.session_id, sign.message_id) in self._ids",
         _INTAKE,
     ),
     Defect(
