@@ -21,7 +21,11 @@ from homing.ports.deliveries import Deliveries, Endpoints
 from homing.ports.doubts import RestartClaims
 from homing.ports.importing import ImportStore
 from homing.ports.logins import LoginStore
+<<<<<<< HEAD
 from homing.ports.receivers import Receivers
+=======
+from homing.ports.reports import WebhookTargets
+>>>>>>> main
 from homing.ports.watch_log import WatchLog
 from homing.store.db.database import Database
 
@@ -51,3 +55,4 @@ class Stores:
     adoptions: Adoptions
     watch_log: WatchLog
     imports: ImportStore
+    webhook_targets: WebhookTargets
