@@ -21,11 +21,8 @@ from homing.ports.deliveries import Deliveries, Endpoints
 from homing.ports.doubts import RestartClaims
 from homing.ports.importing import ImportStore
 from homing.ports.logins import LoginStore
-<<<<<<< HEAD
 from homing.ports.receivers import Receivers
-=======
 from homing.ports.reports import WebhookTargets
->>>>>>> main
 from homing.ports.watch_log import WatchLog
 from homing.store.db.database import Database
 
