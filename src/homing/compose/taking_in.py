@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from homing.compose.media import MediaParts
 from homing.config import Settings
 from homing.flows.sending.accept import Accepting
 from homing.flows.sending.admission import Admissions
@@ -45,13 +46,14 @@ def taking_in(
     metrics: Metrics,
     clock: Clock,
     entropy: Entropy,
+    media: MediaParts,
 ) -> Taking:
     keyring, rate_limits, workspaces = callers
     keyed = KeyedSends(stores.messages, clock, owner=entropy.uuid(), keep_s=settings.homing_idempotency_hours * 3600)
     admissions = Admissions(settings.admission_policy, metrics.refused)
     metrics.sends_in_progress.set_function(lambda: admissions.sends)
     secret = settings.message_id_secret
-    accepting = Accepting(routes, workspaces.recipient, admissions, keyed, entropy, secret=secret)
+    accepting = Accepting(routes, workspaces.recipient, admissions, keyed, entropy, secret=secret, media=media.intake)
     recorder = Recorder(stores.messages, clock)
     endpoint = SendEndpoint(
         keyring=keyring,
@@ -62,5 +64,7 @@ def taking_in(
         recorder=recorder,
         clock=clock,
         metrics=metrics,
+        media=media.intake,
+        media_links=media.links,
     )
     return Taking(accepting, keyed, recorder, endpoint)

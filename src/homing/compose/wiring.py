@@ -10,6 +10,7 @@ import structlog
 
 from homing.compose.adopting import adoption_of, fleet_of, key_seal
 from homing.compose.joining import all_hear, fitness_of, reporting
+from homing.compose.media import MediaParts, media_of
 from homing.compose.restoring import restoring_of
 from homing.compose.taking_in import taking_in
 from homing.config import Misconfigured, Settings
@@ -109,9 +110,10 @@ def wired(
     lists, identity = looking.lists, looking.identity
     accounts = _accounts(stores, fleet, entropy, metrics, kept, fitness, looking.links, settings.restoring_policy)
     doubts = _doubts(settings, stores, lists, fleet, accounts, alerts, clock)
-    sending, said = _sending(settings, routes, fleet, looking.rediscovery, clock, kept, fitness, doubts)
+    media = media_of(settings, egress, clock, entropy)
+    sending, said = _sending(settings, routes, fleet, looking.rediscovery, clock, kept, fitness, doubts, media)
     callers = (keyring, rate_limits, workspaces)
-    taking = taking_in(settings, stores, callers, routes, sending, metrics, clock, entropy)
+    taking = taking_in(settings, stores, callers, routes, sending, metrics, clock, entropy, media)
     overlooked = Overlooked(stores.events, looking.hints, clock)
     intake = _intake(settings, stores, looking.hints, said, clock, entropy)
     reports, feed = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock), _feed(settings, keyring)
@@ -151,12 +153,15 @@ def wired(
         moving=_moving(settings, stores, fleet, kept, clock),
         restoring=restoring_of(settings, stores, fleet, kept, observing, alerts, clock),
         egress=egress,
+        media=media.intake,
+        media_links=media.links,
     )
     _show(stores, kept, fitness, alerts, metrics)
     services = (fleet, keyring, workspaces, alerts, looking.hints, overlooked, intake, scheduler, *taking.services)
-    known = (doubts, reports.unknown, reports.rejections, fitness, strays, _housekeeping(settings, stores, clock))
+    known = (doubts, reports.unknown, reports.rejections, fitness, strays, media.clean_up)
+    kept_up = (_housekeeping(settings, stores, clock),)
     moved = (looking.take_backs, kept.watching, kept.keeper, kept.worker, gateway.moving.drains, gateway.restoring)
-    return gateway, [part.run for part in (observing, *services, *known, *moved)]
+    return gateway, [part.run for part in (observing, *services, *known, *kept_up, *moved)]
 
 
 def _intake(settings: Settings, stores: Stores, hints: Hints, said: Said, clock: Clock, entropy: Entropy) -> Intake:
@@ -247,6 +252,7 @@ def _sending(
     kept: "_Restoring",
     fitness: Fitness,
     doubts: Doubts,
+    media: MediaParts,
 ) -> tuple[Sending, Said]:
     said = Said()
     sending = Sending(
@@ -260,6 +266,7 @@ def _sending(
         all_hear(kept.watching.saw, fitness.met),
         kept.rehoming.obstacle,
         doubts,
+        media.links,
     )
     return sending, said
 

@@ -11,6 +11,7 @@ import msgspec
 
 from homing.decide.sending import idempotency
 from homing.decide.sending.idempotency import Drive, InFlight, Mismatch
+from homing.flows.media.intake import MediaIntake
 from homing.flows.sending.admission import Admissions
 from homing.flows.sending.idempotent_send import HeldKey, KeyedSends
 from homing.model.errors import Code, Problem
@@ -60,8 +61,10 @@ class Accepting:
         entropy: Entropy,
         *,
         secret: bytes,
+        media: MediaIntake | None = None,
     ) -> None:
         """`secret`: what message ids are derived with from idempotency keys."""
+        self._media = media
         self._routes, self._read, self._admissions = routes, read, admissions
         self._keyed, self._entropy, self._secret = keyed, entropy, secret
 
@@ -80,8 +83,13 @@ class Accepting:
         route, recipient = await self.addressed(asked)
         if key is None:
             message_id = idempotency.message_id(self._entropy.token(9))
-            return TakenIn(_text(self._entropy.uuid(), message_id, route, recipient, asked.content), route)
+            content = await self.frozen(asked)
+            return TakenIn(_text(self._entropy.uuid(), message_id, route, recipient, content), route)
         return await self._keyed_once(checked_key(key), asked, route, recipient)
+
+    async def frozen(self, asked: AskedSend) -> Content:
+        """What is said, with its file here if it has one. Raises Problem."""
+        return await self._media.taken(asked.workspace_id, asked.content) if self._media is not None else asked.content
 
     async def settle(self, taken: TakenIn, outcome: Outcome, answer: StoredAnswer) -> None:
         """How it ended: under its key the same is answered again, unless it may be tried again."""
@@ -101,13 +109,14 @@ class Accepting:
         self, key: str, asked: AskedSend, route: Route, recipient: Recipient
     ) -> TakenIn | StoredAnswer:
         """Ours to send, unless somebody sends it or did."""
+        content = await self.frozen(asked)  # before the key is ours: a file that cannot be had uses up none
         found = await self._keyed.begin(
             route.workspace_id, key, fingerprint(route, recipient, asked.content), self._entropy.uuid()
         )
         match found:
             case HeldKey(admission=Drive() as drive):
                 message_id = idempotency.derived_message_id(self._secret, route.workspace_id, route.account_uuid, key)
-                text = _text(drive.message_uuid, message_id, route, recipient, asked.content, repeated=drive.repeated)
+                text = _text(drive.message_uuid, message_id, route, recipient, content, repeated=drive.repeated)
                 return TakenIn(text, route, found)
             case InFlight(message_uuid=message_uuid):
                 detail = f"A send with this Idempotency-Key is in progress (message {message_uuid})"
@@ -144,7 +153,7 @@ def fingerprint(route: Route, recipient: Recipient, content: Content) -> str:
     to = str(recipient.address)
     if isinstance(content, TextContent) and content == TextContent(content.text):
         return idempotency.fingerprint(_canonical([route.account_uuid, to, "text", content.text]))
-    return idempotency.fingerprint(_canonical([route.account_uuid, to, content_json.written(content)]))
+    return idempotency.fingerprint(_canonical([route.account_uuid, to, content_json.identity(content)]))
 
 
 def _recipient(contact: Contact | None, asked: AskedSend) -> Recipient:
