@@ -145,6 +145,10 @@ class Settings(BaseSettings):
     homing_audit_days: float = Field(default=365.0, ge=0, description="how long the audit log is kept; 0: for ever")
     homing_idempotency_hours: float = Field(default=24.0, gt=0)
 
+    # The outbox: messages that were accepted.
+    homing_outbox_lanes: int = Field(default=64, ge=1, le=1_000, description="accounts dispatched for at once")
+    homing_outbox_max_age: float = Field(default=72 * 3600.0, gt=0, description="s that a message is worth sending")
+
     # What the commands talk to.
     homing_api_url: str = ""
     homing_api_token: str = Field(default="", repr=False)

@@ -340,8 +340,8 @@ async def test_an_address_that_we_did_not_sign_leads_nowhere(site: Site, token: 
 async def test_a_file_is_given_out_as_nothing_that_a_browser_would_run(site: Site) -> None:
     html = b"<script>alert(1)</script>" * 10
     _, told = await site.upload(html, type="document", file_name="x.html")
-    kept = site.gateway.media_links.named(WorkspaceId(1), told["media_id"])
-    async with site.http.get(site.gateway.media_links.link(kept, 'a"b\r\n.html')) as answer:
+    kept = site.gateway.media.links.named(WorkspaceId(1), told["media_id"])
+    async with site.http.get(site.gateway.media.links.link(kept, 'a"b\r\n.html')) as answer:
         assert await answer.read() == html
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert "sandbox" in answer.headers["Content-Security-Policy"]
@@ -350,10 +350,10 @@ async def test_a_file_is_given_out_as_nothing_that_a_browser_would_run(site: Sit
 
 async def test_a_file_that_is_gone_is_503_and_no_half_answer(site: Site) -> None:
     _, told = await site.upload(PNG, type="image")
-    kept = site.gateway.media_links.named(WorkspaceId(1), told["media_id"])
+    kept = site.gateway.media.links.named(WorkspaceId(1), told["media_id"])
     for each in site.kept:
         each.unlink()
-    async with site.http.get(site.gateway.media_links.link(kept)) as answer:
+    async with site.http.get(site.gateway.media.links.link(kept)) as answer:
         assert (answer.status, (await answer.json())["code"]) == (503, "media_unavailable")
 
 

@@ -4,14 +4,13 @@ import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
 
-import structlog
-
 from homing.config import Settings
 from homing.flows.background.alerts import AlertBook
 from homing.flows.discovery.listings import Lists, RecentLists
 from homing.flows.failover.fitness import RECOGNISE_TIMEOUT_S, Fitness
 from homing.flows.sending.send import Saw
 from homing.flows.webhooks.intake import Intake
+from homing.flows.webhooks.senders import Senders
 from homing.flows.webhooks.speakers import Speakers
 from homing.flows.webhooks.unknown_senders import UnknownSenders
 from homing.model.fleet import InstanceUrl, SessionId, SessionList
@@ -24,8 +23,6 @@ from homing.serve.http.rejections import Rejections
 from homing.serve.intake import IntakeEndpoint
 from homing.serve.metrics import Metrics
 from homing.store.opened import Stores
-
-log = structlog.get_logger("homing")
 
 ASKS_BACK_FOR_S = 1.0
 
@@ -50,8 +47,6 @@ def reporting(
     clock: Clock,
 ) -> Reporting:
     """The endpoint of reports, and what it tells of those that it refuses."""
-    if not settings.whatsapp_hmac_secret:
-        log.warning("WHATSAPP_HMAC_SECRET is not set: what instances report is refused")
     unknown = UnknownSenders(fleet, alerts, clock, metrics, settings.our_url)
     rejections = Rejections(clock)
 
@@ -66,12 +61,12 @@ def reporting(
     endpoint = IntakeEndpoint(
         intake=intake,
         directory=stores.directory,
+        senders=Senders(fleet, clock, settings.own_key_secret, settings.whatsapp_hmac_secret, fleet.names),
         speakers=Speakers(fleet, stores.directory, RecentLists(lists, clock), unknown, clock),
         rejections=rejections,
         keys=InstanceKeys(settings.api_key, fleet.own_keys),
         clock=clock,
         metrics=metrics,
-        secret=settings.whatsapp_hmac_secret,
         waiting_max=settings.homing_max_webhooks,
         open_on=open_on,
         aside=asyncio.to_thread,

@@ -15,9 +15,14 @@ from homing.store.media.objects import ObjectMedia
 
 @dataclass(frozen=True, slots=True)
 class MediaParts:
+    """The way in and the way out, and what makes room again."""
+
     intake: MediaIntake
-    links: MediaLinks
     clean_up: MediaCleanUp
+
+    @property
+    def links(self) -> MediaLinks:
+        return self.intake.links
 
 
 def media_of(settings: Settings, egress: Egress, clock: Clock, entropy: Entropy) -> MediaParts:
@@ -29,8 +34,5 @@ def media_of(settings: Settings, egress: Egress, clock: Clock, entropy: Entropy)
         timedelta(days=settings.homing_media_days),
         settings.homing_media_fetch_timeout,
     )
-    return MediaParts(
-        MediaIntake(store, egress, clock, entropy, policy),
-        MediaLinks(store, clock, secret, settings.our_url, link_s=settings.homing_media_link_time),
-        MediaCleanUp(store, clock),
-    )
+    links = MediaLinks(store, clock, secret, settings.our_url, link_s=settings.homing_media_link_time)
+    return MediaParts(MediaIntake(links, egress, clock, entropy, policy), MediaCleanUp(store, clock))

@@ -101,7 +101,7 @@ def wired(
     """A gateway's parts, and what has to run for as long as it is at work."""
     fleet, observing, alerts = fleet_of(settings, stores, drivers, clock)
     routes = _routes(settings, stores.directory, clock, metrics)
-    keyring, workspaces, rate_limits = _callers(settings, stores, clock)
+    keyring, rate_limits, workspaces = callers = _callers(settings, stores, clock)
     fitness = fitness_of(fleet, alerts, clock, entropy)
     kept = _keeping(settings, stores, fleet, observing, fitness, alerts, clock, entropy, metrics, reached)
     _subscribe(stores, routes, fleet, keyring, workspaces, kept.news, alerts, observing)
@@ -112,13 +112,12 @@ def wired(
     doubts = _doubts(settings, stores, lists, fleet, accounts, alerts, clock)
     media = media_of(settings, egress, clock, entropy)
     sending, said = _sending(settings, routes, fleet, looking.rediscovery, clock, kept, fitness, doubts, media)
-    callers = (keyring, rate_limits, workspaces)
-    taking = taking_in(settings, stores, callers, routes, sending, metrics, clock, entropy, media)
+    taking = taking_in(settings, stores, callers, routes, sending, metrics, clock, entropy, media.intake)
     overlooked = Overlooked(stores.events, looking.hints, clock)
     intake = _intake(settings, stores, looking.hints, said, clock, entropy)
     reports, feed = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock), _feed(settings, keyring)
     _subscribe(stores, overlooked, feed)
-    auditing = Auditing(stores.audit, clock, settings.audit_keys, keep_days=settings.homing_audit_days)
+    auditing = Auditing(stores.audit, clock, settings.audit_keys, keep_days=settings.homing_audit_days, alerts=alerts)
     scheduler = _scheduler(settings, stores, looking.sync, auditing, metrics, clock, entropy)
     gateway = Gateway(
         settings=settings,
@@ -154,14 +153,12 @@ def wired(
         restoring=restoring_of(settings, stores, fleet, kept, observing, alerts, clock),
         egress=egress,
         media=media.intake,
-        media_links=media.links,
     )
     _show(stores, kept, fitness, alerts, metrics)
     services = (fleet, keyring, workspaces, alerts, looking.hints, overlooked, intake, scheduler, *taking.services)
-    known = (doubts, reports.unknown, reports.rejections, fitness, strays, media.clean_up)
-    kept_up = (_housekeeping(settings, stores, clock),)
+    known = (observing, doubts, reports.unknown, reports.rejections, fitness, strays, media.clean_up)
     moved = (looking.take_backs, kept.watching, kept.keeper, kept.worker, gateway.moving.drains, gateway.restoring)
-    return gateway, [part.run for part in (observing, *services, *known, *kept_up, *moved)]
+    return gateway, [part.run for part in (_tidying(settings, stores, clock), *services, *known, *moved)]
 
 
 def _intake(settings: Settings, stores: Stores, hints: Hints, said: Said, clock: Clock, entropy: Entropy) -> Intake:
@@ -169,11 +166,11 @@ def _intake(settings: Settings, stores: Stores, hints: Hints, said: Said, clock:
     return Intake(stores.events, hints, said, clock, entropy, keep_days=keep_days, aside=asyncio.to_thread)
 
 
-def _callers(settings: Settings, stores: Stores, clock: Clock) -> tuple[Keyring, Workspaces, RateLimits]:
+def _callers(settings: Settings, stores: Stores, clock: Clock) -> tuple[Keyring, RateLimits, Workspaces]:
     """Who may ask, and how often."""
     keyring = Keyring(stores.directory, clock)
     workspaces = Workspaces(stores.directory, clock, settings.homing_default_region)
-    return keyring, workspaces, RateLimits(workspaces.rate_limit, clock)
+    return keyring, RateLimits(workspaces.rate_limit, clock), workspaces
 
 
 def _feed(settings: Settings, keyring: Keyring) -> EventFeed:
@@ -238,7 +235,7 @@ def _pairing(stores: Stores, fleet: LiveFleet, clock: Clock) -> Pairing:
     return Pairing(stores.directory, fleet, stores.events, clock, read_picture)
 
 
-def _housekeeping(settings: Settings, stores: Stores, clock: Clock) -> Housekeeping:
+def _tidying(settings: Settings, stores: Stores, clock: Clock) -> Housekeeping:
     kept_s = settings.homing_idempotency_hours * 3600
     return Housekeeping(stores.work, stores.leases, SqlReservations(stores.database), clock, messages_kept_s=kept_s)
 

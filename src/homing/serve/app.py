@@ -19,11 +19,13 @@ from homing.flows.media.intake import ArrivingFile
 from homing.model.audit import carrying_out
 from homing.model.errors import Code, Problem
 from homing.ports import NameTaken, StoreUnavailable
-from homing.serve.api import media, messages
+from homing.serve.api import media, messages, outbox
 from homing.serve.api.context import CHARGED, TheGateway, provide_caller, provide_gateway
 from homing.serve.api.directory import accounts, contacts, keys, workspaces
 from homing.serve.api.fleet import cache, moves, reports, schedules, sync
 from homing.serve.api.watching import alerts, audit, events, sessions, state
+from homing.serve.callers.access import Caller
+from homing.serve.callers.refused import RefusedCallers
 from homing.serve.callers.signing_in import SignIns
 from homing.serve.docs import DocsDocument, DocsPage, nothing_else
 from homing.serve.gateway import Gateway
@@ -33,6 +35,7 @@ from homing.serve.http.methods import methods_by_path, name_all_methods
 from homing.serve.http.queries import known_queries, refuse, refuse_unknown
 from homing.serve.http.readable import CheckedRequest
 from homing.serve.http.rejections import Rejections
+from homing.serve.http.shown_paths import shown_path
 from homing.serve.media import bodies
 from homing.serve.page.routes import PAGES
 from homing.serve.sends import HttpAnswer
@@ -73,7 +76,7 @@ class Application:
             await self._behind(scope, receive, self._telling_limits(scope, send))
 
     async def _send(self, scope: Any, receive: Receive, send: Send) -> None:
-        authorization, key, content_type = _credentials(scope)
+        authorization, key, prefer, content_type = _credentials(scope)
         async with AsyncExitStack() as stack:
 
             async def begin() -> ArrivingFile:
@@ -91,7 +94,7 @@ class Application:
             else:
                 if body.raw is None:
                     return
-                answer = await self._answer(body.raw, authorization, key, body.file)
+                answer = await self._answer(body.raw, authorization, key, prefer, body.file)
         if answer.status == _UNAUTHENTICATED:
             self._note_stranger(scope)
         await _write(send, answer)
@@ -113,14 +116,14 @@ class Application:
     def _note_stranger(self, scope: Any) -> None:
         """One line for each address and minute: somebody may be trying keys."""
         address = (scope.get("client") or ("unknown",))[0]
-        path = scope["path"][:_PATH_SHOWN]
+        path = shown_path(scope["path"])[:_PATH_SHOWN]
         self._strangers.note(address, "Requests without a valid key are refused", address=address, newest=path)
 
     async def _answer(
-        self, raw: bytes, authorization: str | None, key: str | None, file: ArrivingFile | None
+        self, raw: bytes, authorization: str | None, key: str | None, prefer: str | None, file: ArrivingFile | None
     ) -> HttpAnswer:
         try:
-            return await self._gateway.sends.answer(raw, authorization, key, file)
+            return await self._gateway.sends.answer(raw, authorization, key, prefer, file)
         except Exception:
             log.exception("A send failed inside the gateway")
             detail = "The gateway failed; whether the message was sent is not known"
@@ -128,17 +131,19 @@ class Application:
             return HttpAnswer(500, msgspec.json.encode(told), {}, problems.PROBLEM_JSON)
 
 
-def _credentials(scope: Any) -> tuple[str | None, str | None, str]:
-    authorization = key = None
+def _credentials(scope: Any) -> tuple[str | None, str | None, str | None, str]:
+    authorization = key = prefer = None
     content_type = ""
     for name, value in scope["headers"]:
         if name == b"authorization":
             authorization = value.decode("latin-1")
         elif name == b"idempotency-key":
             key = value.decode("latin-1")
+        elif name == b"prefer":
+            prefer = value.decode("latin-1")
         elif name == b"content-type":
             content_type = value.decode("latin-1")
-    return authorization, key, content_type
+    return authorization, key, prefer, content_type
 
 
 async def _write(send: Send, answer: HttpAnswer) -> None:
@@ -190,8 +195,8 @@ async def metrics(gateway: TheGateway) -> Response[bytes]:
     return Response(gateway.metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def framework(gateway: Gateway) -> Litestar:
-    """Everything but the hot route."""
+def framework(gateway: Gateway, here: Caller | None = None) -> Litestar:
+    """Everything but the hot route. `here` is who asks where nothing listens: a command in this process."""
     api = Router(
         "/api/v1",
         route_handlers=[
@@ -201,6 +206,7 @@ def framework(gateway: Gateway) -> Litestar:
             moves.router,
             messages.router,
             media.router,
+            outbox.router,
             sync.run_sync,
             schedules.schedules,
             events.events,
@@ -228,7 +234,15 @@ def framework(gateway: Gateway) -> Litestar:
             reports.router(gateway.settings.homing_max_webhook_bytes),
         ],
         dependencies={"gateway": Provide(provide_gateway, sync_to_thread=False)},
-        state=State({"gateway": gateway, "logins": logins, "state_feed": StateFeed(gateway)}),
+        state=State(
+            {
+                "gateway": gateway,
+                "logins": logins,
+                "refused": RefusedCallers(gateway.clock),
+                "state_feed": StateFeed(gateway),
+                "here": here,
+            }
+        ),
         openapi_config=openapi,
         before_send=[name_all_methods],
         exception_handlers=_handlers(),
@@ -306,5 +320,5 @@ def _foreign(error: HTTPException) -> Problem:
 
 
 def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    log.error("A request failed inside the gateway", path=request.url.path, exc_info=error)
+    log.error("A request failed inside the gateway", path=shown_path(request.url.path), exc_info=error)
     return _problem(Problem(Code.INTERNAL_ERROR, "The gateway failed; it is in the log"))

@@ -18,7 +18,6 @@ from homing.flows.failover.keeper import Keeper
 from homing.flows.failover.restoring import Restoring
 from homing.flows.failover.watching import Watching
 from homing.flows.media.intake import MediaIntake
-from homing.flows.media.outgoing import MediaLinks
 from homing.flows.moves.move_jobs import Rehoming
 from homing.flows.moves.prospects import Prospects
 from homing.flows.operations.abilities import AbilitiesOf
@@ -102,4 +101,3 @@ class Gateway:
     restoring: Restoring
     egress: Egress
     media: MediaIntake
-    media_links: MediaLinks

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from homing.flows.media.intake import ArrivingFile, MediaIntake
-from homing.flows.media.outgoing import MediaLinks
+from homing.flows.outbox.chat_turns import ChatTurns
 from homing.flows.sending.accept import Accepting, AskedSend, TakenIn, no_account
 from homing.flows.sending.send import Sending
 from homing.flows.sending.send_records import Recorder
@@ -40,6 +40,8 @@ class SendBody(ContentFields, forbid_unknown_fields=True, frozen=True, kw_only=T
     workspace_id: Positive | None = None
     contact_uuid: Uuid | None = None
     phone: Phone | None = None
+    wait: bool = True
+    """False: do not wait until it is sent, but answer 202 as soon as it is in the outbox."""
 
 
 _CUT_OFF = "the gateway was ended before the send was; whether the message left is not known"
@@ -68,15 +70,16 @@ class SendEndpoint:
         workspaces: Workspaces,
         accepting: Accepting,
         sending: Sending,
+        turns: ChatTurns,
         recorder: Recorder,
         clock: Clock,
         metrics: Metrics,
         media: MediaIntake,
-        media_links: MediaLinks,
     ) -> None:
-        self.media, self._links = media, media_links
+        self._media = media
         self._keyring, self._rate_limits, self._workspaces = keyring, rate_limits, workspaces
-        self._accepting, self._sending, self._recorder = accepting, sending, recorder
+        self.accepting, self._sending, self._recorder = accepting, sending, recorder
+        self._turns = turns
         self._clock, self._metrics = clock, metrics
         self._driving: set[asyncio.Task[Any]] = set()
         self._ends = False
@@ -92,7 +95,12 @@ class SendEndpoint:
         allow(await recognised(self._keyring, authorization), Scope.SEND)
 
     async def answer(
-        self, raw: bytes, authorization: str | None, key: str | None, file: ArrivingFile | None = None
+        self,
+        raw: bytes,
+        authorization: str | None,
+        key: str | None,
+        prefer: str | None = None,
+        file: ArrivingFile | None = None,
     ) -> HttpAnswer:
         """The answer to one send; every way that it can fail is an answer too. `file` came with it."""
         try:
@@ -100,49 +108,63 @@ class SendEndpoint:
         except Problem as problem:
             return _problem(problem)
         charged = self._rate_limits.charge(caller.key)
-        answer = _problem(charged.problem) if charged.problem is not None else await self._of(caller, raw, key, file)
+        if charged.problem is not None:
+            answer = _problem(charged.problem)
+        else:
+            answer = await self._of(caller, raw, key, prefer, file)
         answer.headers.update(charged.headers)
         return answer
 
-    async def _of(self, caller: Caller, raw: bytes, key: str | None, file: ArrivingFile | None) -> HttpAnswer:
+    async def _of(
+        self, caller: Caller, raw: bytes, key: str | None, prefer: str | None, file: ArrivingFile | None
+    ) -> HttpAnswer:
         began_s = self._clock.monotonic()
         try:
             allow(caller, Scope.SEND)
             body = readable.read(raw, _decode)
-            kept = await self._kept(caller, body, file)
+            kept = await self._file(caller, body, file)
             asked = asked_by(caller, body, self._workspaces, kept)
-            self._accepting.enter(asked)
+            self.accepting.enter(asked)
+            if not body.wait or (prefer is not None and _responds_async(prefer)):
+                return _told(await self._kept(asked, key))
             return _told(await self._sent(asked, key, began_s))
         except Problem as problem:
             return _problem(problem)
         except StoreUnavailable as error:
             return _problem(Problem(Code.DIRECTORY_UNAVAILABLE, f"The directory is away: {error}", retry_after_s=2))
 
-    async def _kept(self, caller: Caller, body: SendBody, file: ArrivingFile | None) -> KeptMedia | None:
+    async def _file(self, caller: Caller, body: SendBody, file: ArrivingFile | None) -> KeptMedia | None:
         """The file that came along, or that the body names. Raises Problem."""
         if file is not None and (kind := media_type(body)) is not None:
             return await file.kept(kind, body.file_name, "file" if body.media_base64 is None else "media_base64")
-        if body.media_id is not None:
-            return self._links.named(caller.acting_for(body.workspace_id), body.media_id)
-        return None
+        return named_file(self._media, caller, body)
+
+    async def _kept(self, asked: AskedSend, key: str | None) -> StoredAnswer:
+        """In the outbox, for a caller who does not wait."""
+        try:
+            return await self.accepting.keep(asked, key)
+        finally:
+            self.accepting.leave(asked, None)
 
     async def _sent(self, asked: AskedSend, key: str | None, began_s: float) -> StoredAnswer:
         """Sent, now that it is let in, unless its key was answered before."""
         taken: TakenIn | StoredAnswer | None = None
         try:
-            taken = await self._accepting.take(asked, key)
+            taken = await self.accepting.take(asked, key)
             if isinstance(taken, StoredAnswer):
                 self._metrics.answered(None, self._clock.monotonic() - began_s)
                 return taken
+            if self._turns:
+                await self._turns.take(asked.account_uuid, taken.chat)
             outcome = await self._outcome(taken.text, taken.route)
             took_s = self._clock.monotonic() - began_s
             self._metrics.answered(outcome, took_s)
             await self._recorder.record(taken.text, outcome)
             answer = _answer(taken.text, outcome, took_s)
-            await self._accepting.settle(taken, outcome, answer)
+            await self.accepting.settle(taken, outcome, answer)
             return answer
         finally:
-            self._accepting.leave(asked, taken)
+            self.accepting.leave(asked, taken)
 
     async def _outcome(self, text: Text, route: Route) -> Outcome:
         task = asyncio.current_task()
@@ -159,6 +181,13 @@ class SendEndpoint:
             self._driving.discard(task)
 
 
+def named_file(media: MediaIntake, caller: Caller, body: SendBody) -> KeptMedia | None:
+    """The file that a body names by its id. Raises Problem."""
+    if body.media_id is None:
+        return None
+    return media.links.named(caller.acting_for(body.workspace_id), body.media_id)
+
+
 def asked_by(caller: Caller, body: SendBody, workspaces: Workspaces, kept: KeptMedia | None = None) -> AskedSend:
     """What the caller asks to be sent; `kept`: the file of it that is here. Raises Problem."""
     _check_recipient(body)
@@ -173,6 +202,11 @@ def asked_by(caller: Caller, body: SendBody, workspaces: Workspaces, kept: KeptM
         contact_uuid=ContactUuid(body.contact_uuid.lower()) if body.contact_uuid is not None else None,
         phone=body.phone,
     )
+
+
+def _responds_async(prefer: str) -> bool:
+    """`Prefer: respond-async` (RFC 7240)."""
+    return any(each.partition(";")[0].strip().lower() == "respond-async" for each in prefer.split(","))
 
 
 def _check_recipient(body: SendBody) -> None:

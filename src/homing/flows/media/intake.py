@@ -12,6 +12,7 @@ from datetime import timedelta
 import structlog
 
 from homing.decide.media.limits import MediaLimits, Unfit, judged
+from homing.flows.media.outgoing import MediaLinks
 from homing.model.egress import CallFailure, Unfetched, UrlRefused
 from homing.model.errors import Code, Problem
 from homing.model.fleet import WorkspaceId
@@ -37,18 +38,23 @@ class IntakePolicy:
 class MediaIntake:
     """Takes files in. Raises Problem: MEDIA_REFUSED for what is no such file, MEDIA_UNAVAILABLE without room for it."""
 
-    def __init__(self, store: MediaStore, egress: Egress, clock: Clock, entropy: Entropy, policy: IntakePolicy) -> None:
-        self._store, self._egress, self._clock, self._entropy = store, egress, clock, entropy
+    def __init__(self, links: MediaLinks, egress: Egress, clock: Clock, entropy: Entropy, policy: IntakePolicy) -> None:
+        """`links`: how what was taken in is named, and read again."""
+        self.links, self._store = links, links.store
+        self._egress, self._clock, self._entropy = egress, clock, entropy
         self.policy = policy
         self._places = asyncio.Semaphore(policy.at_once)
 
-    async def taken(self, workspace: WorkspaceId, content: Content) -> Content:
-        """The content with its file here, so that it can be frozen. Contents without one are as they were."""
+    async def taken(self, workspace: WorkspaceId, content: Content, *, needed_s: float = 0.0) -> Content:
+        """The content with its file here, so that it can be frozen. Contents without one are as they were.
+
+        `needed_s`: for how long the message may still wait, if that is longer than files are kept.
+        """
         if not isinstance(content, MediaContent) or not isinstance(content.media, LinkedMedia):
             return content
         url = content.media.url
         try:
-            kept = await self._fetched(url, content.type, content.file_name)
+            kept = await self._fetched(url, content.type, content.file_name, needed_s)
         except UrlRefused as error:
             raise _refused(f"The URL of the file is not called: {error}") from error
         except Unfetched as error:
@@ -57,27 +63,27 @@ class MediaIntake:
         return replace(content, media=kept)
 
     @asynccontextmanager
-    async def arriving(self) -> AsyncIterator["ArrivingFile"]:
+    async def arriving(self, needed_s: float = 0.0) -> AsyncIterator["ArrivingFile"]:
         """A file that comes with a request. Unless it is kept, nothing of it is left."""
         async with self._places:
-            file = ArrivingFile(self._store, self.policy.limits, self._id())
+            file = ArrivingFile(self._store, self.policy.limits, self._id(needed_s))
             try:
                 yield file
             finally:
                 await file.discard()
 
-    async def _fetched(self, url: str, kind: MessageType, file_name: str | None) -> KeptMedia:
+    async def _fetched(self, url: str, kind: MessageType, file_name: str | None, needed_s: float) -> KeptMedia:
         most = self.policy.limits.of(kind)
         async with (
-            self.arriving() as file,
+            self.arriving(needed_s) as file,
             self._egress.fetch(url, most_bytes=most, timeout_s=self.policy.fetch_s) as fetched,
         ):
             async for piece in fetched.chunks():
                 await file.write(piece)
             return await file.kept(kind, file_name, "media_url")
 
-    def _id(self) -> str:
-        until = (self._clock.now() + self.policy.keep).date()
+    def _id(self, needed_s: float) -> str:
+        until = (self._clock.now() + max(self.policy.keep, timedelta(seconds=needed_s))).date()
         return f"{until.isoformat()}/{self._entropy.uuid()}"
 
 

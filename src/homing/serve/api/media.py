@@ -69,7 +69,7 @@ async def upload(
         await _written(request, file)
         kept = await file.kept(kind, file_name, "file")
     for_s = gateway.media.policy.keep.total_seconds()
-    media_id = gateway.media_links.name(workspace, kept, for_s=for_s)
+    media_id = gateway.media.links.name(workspace, kept, for_s=for_s)
     return MediaView(media_id, kept.sha256, kept.size, kept.mime_type, int(for_s))
 
 
@@ -89,7 +89,7 @@ async def _written(request: Request[Any, Any, Any], file: ArrivingFile) -> None:
 )
 async def download(token: Ref, gateway: TheGateway) -> Stream:
     """The address is signed, and good for a while. Gateways follow it to send the file; customers, to read one."""
-    grant = gateway.media_links.opened(token)
+    grant = gateway.media.links.opened(token)
     first, rest = await _begun(gateway, grant)
 
     async def whole() -> AsyncIterator[bytes]:
@@ -104,7 +104,7 @@ async def download(token: Ref, gateway: TheGateway) -> Stream:
 
 async def _begun(gateway: Gateway, grant: FileGrant) -> tuple[bytes, AsyncIterator[bytes]]:
     """Its first piece is read before the answer begins, so that a file that is gone is no half answer."""
-    pieces = gateway.media_links.store.chunks(grant.media.id)
+    pieces = gateway.media.links.store.chunks(grant.media.id)
     try:
         return await anext(pieces, b""), pieces
     except MediaUnavailable as error:
