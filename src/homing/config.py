@@ -61,6 +61,7 @@ class Settings(BaseSettings):
     # Where we listen and what we stand on.
     homing_host: str = Field(default="localhost", min_length=1, description="localhost: both loopback addresses")
     homing_port: int = Field(default=8000, ge=1, le=65_535)
+    homing_workers: int = Field(default=1, ge=1, le=64, description="processes that share the port; PostgreSQL only")
     homing_public_url: str = Field(default="", description="under which instances reach us")
     homing_root_path: str = Field(default="", description="the path of a proxy's site below which we are served")
     homing_cors_origins: str = Field(default="", description="whose pages may call us; a list with commas")
@@ -137,6 +138,13 @@ class Settings(BaseSettings):
     homing_media_limits: str = Field(default="", description="MiB of each type, such as image=16,document=100")
     homing_media_fetch_timeout: float = Field(default=60.0, gt=0, le=600, description="seconds")
     homing_media_link_time: float = Field(default=3600.0, gt=0, description="seconds a link to a file is good for")
+
+    # How customers' endpoints are told of events.
+    homing_delivery_timeout: float = Field(default=15.0, gt=0.1, le=60, description="seconds for one attempt")
+    homing_endpoints_at_once: int = Field(default=64, ge=1, le=1000, description="that one gateway tells at once")
+    homing_delivery_days: float = Field(default=7.0, gt=0, description="how long ended deliveries are kept")
+    homing_delivery_backlog: int = Field(default=1_000_000, ge=1, description="that may wait for one endpoint")
+    homing_endpoint_failing_days: float = Field(default=5.0, gt=0, description="until an endpoint is disabled")
 
     # What we know of people and keys.
     homing_default_region: str = "ID"

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import structlog
 
 from homing.compose.adopting import adoption_of, fleet_of, key_seal
+from homing.compose.customers import customers_of
 from homing.compose.joining import all_hear, fitness_of, reporting
 from homing.compose.media import MediaParts, media_of
 from homing.compose.restoring import restoring_of
@@ -110,13 +111,12 @@ def wired(
     lists, identity = looking.lists, looking.identity
     accounts = _accounts(stores, fleet, entropy, metrics, kept, fitness, looking.links, settings.restoring_policy)
     doubts = _doubts(settings, stores, lists, fleet, accounts, alerts, clock)
-    media = media_of(settings, egress, clock, entropy)
-    sending, said = _sending(settings, routes, fleet, looking.rediscovery, clock, kept, fitness, doubts, media)
+    sending, said, media = _sending(settings, routes, fleet, looking, clock, kept, fitness, doubts, egress, entropy)
     taking = taking_in(settings, stores, callers, routes, sending, metrics, clock, entropy, media.intake)
-    overlooked = Overlooked(stores.events, looking.hints, clock)
-    intake = _intake(settings, stores, looking.hints, said, clock, entropy)
+    overlooked, intake = _intake(settings, stores, looking.hints, said, clock, entropy)
     reports, feed = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock), _feed(settings, keyring)
     _subscribe(stores, overlooked, feed)
+    customers = customers_of(settings, stores, egress, alerts, metrics, clock, entropy, reached)
     auditing = Auditing(stores.audit, clock, settings.audit_keys, keep_days=settings.homing_audit_days, alerts=alerts)
     scheduler = _scheduler(settings, stores, looking.sync, auditing, metrics, clock, entropy)
     gateway = Gateway(
@@ -132,7 +132,7 @@ def wired(
         workspaces=workspaces,
         accounts=accounts,
         pairing=_pairing(stores, fleet, clock),
-        adoption=adoption_of(settings, stores, fleet, observing, lists, identity, clock, entropy, metrics),
+        adoption=adoption_of(settings, stores, fleet, observing, fitness, lists, identity, clock, entropy, metrics),
         identity=identity,
         strays=StraySessions(stores.directory, lists),
         deleting=Deleting(stores.directory, fleet, lists, alerts, stores.notices),
@@ -153,17 +153,22 @@ def wired(
         restoring=restoring_of(settings, stores, fleet, kept, observing, alerts, clock),
         egress=egress,
         media=media.intake,
+        endpoints=customers.operations,
     )
     _show(stores, kept, fitness, alerts, metrics)
     services = (fleet, keyring, workspaces, alerts, looking.hints, overlooked, intake, scheduler, *taking.services)
-    known = (observing, doubts, reports.unknown, reports.rejections, fitness, strays, media.clean_up)
+    known = (doubts, reports.unknown, reports.rejections, fitness, strays, media.clean_up, *customers.services)
     moved = (looking.take_backs, kept.watching, kept.keeper, kept.worker, gateway.moving.drains, gateway.restoring)
-    return gateway, [part.run for part in (_tidying(settings, stores, clock), *services, *known, *moved)]
+    return gateway, [part.run for part in (observing, _tidying(settings, stores, clock), *services, *known, *moved)]
 
 
-def _intake(settings: Settings, stores: Stores, hints: Hints, said: Said, clock: Clock, entropy: Entropy) -> Intake:
+def _intake(
+    settings: Settings, stores: Stores, hints: Hints, said: Said, clock: Clock, entropy: Entropy
+) -> tuple[Overlooked, Intake]:
+    """What takes reports in, and what follows those that others took in and did not live to follow."""
     keep_days = settings.homing_event_days
-    return Intake(stores.events, hints, said, clock, entropy, keep_days=keep_days, aside=asyncio.to_thread)
+    intake = Intake(stores.events, hints, said, clock, entropy, keep_days=keep_days, aside=asyncio.to_thread)
+    return Overlooked(stores.events, hints, clock), intake
 
 
 def _callers(settings: Settings, stores: Stores, clock: Clock) -> tuple[Keyring, RateLimits, Workspaces]:
@@ -244,18 +249,19 @@ def _sending(
     settings: Settings,
     routes: RouteCache,
     fleet: LiveFleet,
-    rediscovery: Rediscovery,
+    looking: "_Looking",
     clock: Clock,
     kept: "_Restoring",
     fitness: Fitness,
     doubts: Doubts,
-    media: MediaParts,
-) -> tuple[Sending, Said]:
-    said = Said()
+    egress: Egress,
+    entropy: Entropy,
+) -> tuple[Sending, Said, MediaParts]:
+    said, media = Said(), media_of(settings, egress, clock, entropy)
     sending = Sending(
         routes,
         fleet,
-        rediscovery,
+        looking.rediscovery,
         clock,
         settings.send_policy,
         said,
@@ -265,7 +271,7 @@ def _sending(
         doubts,
         media.links,
     )
-    return sending, said
+    return sending, said, media
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ from homing.model.errors import Code, Problem
 from homing.ports import NameTaken, StoreUnavailable
 from homing.serve.api import media, messages, outbox
 from homing.serve.api.context import CHARGED, TheGateway, provide_caller, provide_gateway
+from homing.serve.api.customers.deliveries import DeliveriesController
+from homing.serve.api.customers.endpoints import EndpointsController
 from homing.serve.api.directory import accounts, contacts, keys, workspaces
 from homing.serve.api.fleet import cache, moves, reports, schedules, sync
 from homing.serve.api.watching import alerts, audit, events, sessions, state
@@ -40,6 +42,7 @@ from homing.serve.media import bodies
 from homing.serve.page.routes import PAGES
 from homing.serve.sends import HttpAnswer
 from homing.serve.state.feed import StateFeed
+from homing.serve.worker_figures import WorkerFigures
 
 log = structlog.get_logger("homing")
 
@@ -53,11 +56,12 @@ _PATH_SHOWN = 200
 class Application:
     """Answers sends itself, and hands everything else on."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, figures: WorkerFigures | None = None) -> None:
+        """`figures`: those of all workers, where several share the port."""
         self._gateway = gateway
         self._body_max = gateway.settings.homing_max_body_bytes
         self._strangers = Rejections(gateway.clock)
-        behind = framework(gateway)
+        behind = framework(gateway, figures)
         self._behind: ASGIApp = behind
         self._state: StateFeed = behind.state.state_feed
 
@@ -191,12 +195,18 @@ async def ready(gateway: TheGateway) -> Response[ReadyView | NotReadyView]:
 
 
 @get("/metrics", summary="Figures for Prometheus", tags=["probes"], media_type="text/plain")
-async def metrics(gateway: TheGateway) -> Response[bytes]:
-    return Response(gateway.metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
+async def metrics(gateway: TheGateway, state: State) -> Response[bytes]:
+    figures: WorkerFigures | None = state.figures
+    text = await figures.exposition() if figures is not None else gateway.metrics.exposition()
+    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def framework(gateway: Gateway, here: Caller | None = None) -> Litestar:
-    """Everything but the hot route. `here` is who asks where nothing listens: a command in this process."""
+def framework(gateway: Gateway, figures: WorkerFigures | None = None, here: Caller | None = None) -> Litestar:
+    """Everything but the hot route.
+
+    `figures`: those of all workers, where several share the port. `here`: who asks where nothing listens, a command in
+    this process.
+    """
     api = Router(
         "/api/v1",
         route_handlers=[
@@ -216,6 +226,8 @@ def framework(gateway: Gateway, here: Caller | None = None) -> Litestar:
             cache.CacheController,
             keys.KeysController,
             audit.router,
+            EndpointsController,
+            DeliveriesController,
         ],
         dependencies={"caller": Provide(provide_caller, sync_to_thread=False)},
         before_request=refuse_unknown,
@@ -238,6 +250,7 @@ def framework(gateway: Gateway, here: Caller | None = None) -> Litestar:
             {
                 "gateway": gateway,
                 "logins": logins,
+                "figures": figures,
                 "refused": RefusedCallers(gateway.clock),
                 "state_feed": StateFeed(gateway),
                 "here": here,

@@ -8,6 +8,12 @@ from sqlalchemy import Column, Integer, PrimaryKeyConstraint, text
 
 from homing.store.db.columns import UtcDateTime, Words
 from homing.store.migrations import outbox
+from homing.store.migrations.customers_and_receivers import (
+    create_deliveries,
+    create_receivers,
+    drop_deliveries,
+    drop_receivers,
+)
 
 revision = "0007"
 down_revision = "0006"
@@ -21,9 +27,13 @@ def upgrade() -> None:
         for column in columns:
             op.add_column(table, column)
     _adoption()
+    create_deliveries()
+    create_receivers()
 
 
 def downgrade() -> None:
+    drop_receivers()
+    drop_deliveries()
     op.drop_table("would_haves")
     op.drop_table("observations")
     op.drop_index("sessions_native_idx", "sessions")
