@@ -22,6 +22,7 @@ from homing.decide.moves.rules import MovePolicy
 from homing.decide.reports.polling import PollPolicy
 from homing.decide.starting.restoring import RestoringPolicy
 from homing.drivers import Drivers, drivers_over
+from homing.drivers.calling import GatewayDriver
 from homing.drivers.http.wire import Calls
 from homing.drivers.keys import ShownKeys
 from homing.drivers.metered import MeteredDriver
@@ -476,7 +477,10 @@ def drivers_of(settings: Settings, wire: Calls, metrics: Metrics) -> Drivers:
     def trying(family: str, url: InstanceUrl, key: str | None) -> Driver:
         if key is None:
             return metered(plain.of(family), keys)
-        return metered(spoken[family](wire, api_keys={url: key}, default_api_key=""), None)
+        driver, known = spoken[family](wire, api_keys={url: key}, default_api_key=""), plain.of(family)
+        if isinstance(driver, GatewayDriver) and isinstance(known, GatewayDriver):
+            driver.remembers_with(known)
+        return metered(driver, None)
 
     ours = {family: metered(by_our_ids(plain.of(family), names), keys) for family in plain.families()}
     return Drivers(ours, plain.recognition, keys, names, trying)
