@@ -17,7 +17,7 @@ import homing
 from homing.model.audit import carrying_out
 from homing.model.errors import Code, Problem
 from homing.ports import NameTaken, StoreUnavailable
-from homing.serve.api import messages, outbox
+from homing.serve.api import batches, messages, outbox
 from homing.serve.api.context import CHARGED, TheGateway, provide_caller, provide_gateway
 from homing.serve.api.customers.deliveries import DeliveriesController
 from homing.serve.api.customers.endpoints import EndpointsController
@@ -219,6 +219,7 @@ def framework(gateway: Gateway, figures: WorkerFigures | None = None, here: Call
             moves.router,
             messages.router,
             outbox.router,
+            batches.router,
             sync.run_sync,
             schedules.schedules,
             events.events,
