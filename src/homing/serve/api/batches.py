@@ -1,5 +1,6 @@
 """Batches: many messages in one request, their progress, and who opted out."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -195,7 +196,7 @@ async def invalid_lines(
     return InvalidLinesView(shown, lines[-1].line if len(lines) == limit else None)
 
 
-def _action(name: str, summary: str) -> Any:
+def _action(name: str, summary: str) -> Callable[[Callable[..., Any]], Any]:
     return post(
         f"/batches/{{batch_id:str}}/{name}",
         status_code=200,
@@ -275,7 +276,7 @@ async def allow(opted_out: Ref, gateway: TheGateway, caller: Asking, workspace_i
     workspace = _one_workspace(caller, workspace_id)
     chat = chat_of(gateway.workspaces.recipient(workspace, opted_out).address)
     if not await gateway.stores.outbox.allow(workspace, chat):
-        raise Problem(Code.NOT_FOUND, f"{opted_out} did not opt out")
+        raise Problem(Code.NOT_FOUND, "Nobody with this number opted out")
 
 
 def _one_workspace(caller: Caller, named: int | None) -> WorkspaceId:
