@@ -17,7 +17,7 @@ import homing
 from homing.model.audit import carrying_out
 from homing.model.errors import Code, Problem
 from homing.ports import NameTaken, StoreUnavailable
-from homing.serve.api import batches, messages, outbox
+from homing.serve.api import batches, messages, outbox, pacing
 from homing.serve.api.context import CHARGED, TheGateway, provide_caller, provide_gateway
 from homing.serve.api.directory import accounts, contacts, keys, workspaces
 from homing.serve.api.fleet import cache, moves, reports, schedules, sync
@@ -210,6 +210,7 @@ def framework(gateway: Gateway, here: Caller | None = None) -> Litestar:
             messages.router,
             outbox.router,
             batches.router,
+            pacing.router,
             sync.run_sync,
             schedules.schedules,
             events.events,
