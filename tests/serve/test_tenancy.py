@@ -17,8 +17,11 @@ import httpx
 import pytest
 
 from homing.model.access import Scope
+from homing.model.deliveries.endpoints import EndpointId, EndpointSettings, SealedSecret
 from homing.model.fleet import AccountUuid, InstanceUrl, WorkspaceId
 from homing.model.sends.messages import MessageRecord, MessageState
+from homing.ports import Page
+from homing.ports.deliveries import WantedDeliveries
 from tests.flows.worlds import A
 from tests.serve.conftest import Api
 from tests.serve.reporting import report, told
@@ -34,6 +37,7 @@ NAMES = {
     "account_uuid",
     "batch_id",
     "contact_uuid",
+    "endpoint_id",
     "id",
     "key_id",
     "number",
@@ -49,6 +53,8 @@ NOT_ASKED = {
     "for instances",
     # Probes tell nothing of anybody.
     "probes",
+    # A file is for whoever has its signed address; what is not signed by us leads nowhere (test_media_api).
+    "files",
 }
 
 
@@ -109,7 +115,7 @@ class Tenants:
         if parameter in ("ref", "account"):
             return [*self.ids["id"], *self.ids["account_uuid"]]
         if parameter == "number":
-            return ["1"]
+            return self.ids["delivery" if "deliveries" in path else "workspace_id"]
         return self.ids[parameter]
 
     def requests(self, operation: Operation, *, unknown: bool) -> list[dict[str, Any]]:
@@ -177,6 +183,11 @@ async def tenants(api: Api) -> Tenants:
         updated_at=now,
     )
     await api.gateway.stores.messages.record(record)
+    endpoint = EndpointId("ep_ofone")  # no secret of it opens, and it is at no public address: nobody is called
+    to = EndpointSettings("http://127.0.0.1:9999/a-secret-path", name="a secret receiver")
+    await api.gateway.stores.endpoints.create(endpoint, WorkspaceId(1), to, SealedSecret("none", b"a secret"))
+    await report(api, told("message_received", account["session_id"], text="a secret of workspace 1"), url=A)
+    [delivery] = await api.gateway.stores.deliveries.page(WantedDeliveries(), page=Page(0, 10))
     await report(api, told("typing_indicator", account["session_id"], note="a secret of workspace 1"), url=A)
     batch = await _batch(api, account["uuid"])
     await api.call("POST", "/suppressions", {"workspace_id": 1, "phones": ["+62811801649"]})
@@ -190,6 +201,8 @@ async def tenants(api: Api) -> Tenants:
         "batch_id": [batch],
         "opted_out": ["+62811801649"],
         "contact_uuid": [contact["uuid"]],
+        "endpoint_id": [endpoint],
+        "delivery": [str(delivery.id)],
         "id": [str(account["id"])],
         "key_id": [key_id],
         "message_uuid": [record.uuid],
@@ -208,6 +221,8 @@ async def tenants(api: Api) -> Tenants:
         CONTACT_PHONE.lstrip("+"),
         TEXT,
         "a secret",
+        "a-secret-path",
+        endpoint,
     ]
     return Tenants(api, ids, secrets)
 

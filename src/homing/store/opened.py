@@ -17,9 +17,11 @@ from homing.ports import (
     WriteProof,
 )
 from homing.ports.adopting import Adoptions
+from homing.ports.deliveries import Deliveries, Endpoints
 from homing.ports.doubts import RestartClaims
 from homing.ports.importing import ImportStore
 from homing.ports.logins import LoginStore
+from homing.ports.reports import WebhookTargets
 from homing.ports.watch_log import WatchLog
 from homing.store.db.database import Database
 
@@ -42,7 +44,10 @@ class Stores:
     audit: Audit
     proof: WriteProof
     restart_claims: RestartClaims
+    endpoints: Endpoints
+    deliveries: Deliveries
     logins: LoginStore
     adoptions: Adoptions
     watch_log: WatchLog
     imports: ImportStore
+    webhook_targets: WebhookTargets

@@ -39,6 +39,9 @@ def serve(
     *,
     host: Annotated[str | None, Parameter(help="The interface to listen on. [default: HOMING_HOST, localhost]")] = None,
     port: Annotated[Port | None, Parameter(help="[default: HOMING_PORT, 8000]")] = None,
+    workers: Annotated[
+        Count | None, Parameter(help="Processes that share the port; PostgreSQL only. [default: HOMING_WORKERS, 1]")
+    ] = None,
 ) -> int:
     """Run the gateway: the HTTP API on one stable address, with its documentation at /docs. Ctrl-C ends it.
 
@@ -46,8 +49,10 @@ def serve(
     A database that is not there yet is waited for (HOMING_DATABASE_WAIT), with /health 200 and /ready 503 meanwhile.
 
     Example: `homing serve --port 8000`
+
+    Example: `homing serve --workers 4`, where `kill -HUP` replaces them one by one
     """
-    given = {"homing_host": host, "homing_port": port}
+    given = {"homing_host": host, "homing_port": port, "homing_workers": workers}
     known = settings(**{name: value for name, value in given.items() if value is not None})
     from homing.compose.process import serve_until_stopped
     from homing.config import Misconfigured
@@ -55,7 +60,7 @@ def serve(
     from homing.store.db.database import StoreMisconfigured
 
     try:
-        serve_until_stopped(known)
+        return serve_until_stopped(known)
     except (StoreMisconfigured, Misconfigured) as error:
         raise CannotStart(f"The gateway cannot start: {error}") from error
     except StoreUnavailable as error:
@@ -84,7 +89,10 @@ def _opening_key(key: str, host: str) -> str:
 
 def instance(
     *,
-    whatsapp: Annotated[str, Parameter(help="Where the simulated WhatsApp listens, as HOST:PORT.")],
+    engine: Annotated[str, Parameter(help="What speaks WhatsApp: simulated, or what a package brings.")] = "simulated",
+    whatsapp: Annotated[
+        str | None, Parameter(help="Where the simulated WhatsApp listens, as HOST:PORT; for --engine simulated.")
+    ] = None,
     database: Annotated[
         str | None, Parameter(help="Where the vault is: the gateways' database. [default: HOMING_DATABASE_URL]")
     ] = None,
@@ -109,7 +117,7 @@ def instance(
     ] = False,
     fault_injection: FaultInjection = False,
 ) -> int:
-    """Run one session host on the simulated engine. It speaks the same protocol as the Node gateways. Ctrl-C ends it.
+    """Run one session host. It speaks the same protocol as the Node gateways. Ctrl-C ends it.
 
     Logins are in the database's vault, sealed under HOMING_VAULT_KEY. Prints `{"pid", "url"}` once it listens.
 
@@ -145,6 +153,7 @@ def instance(
         lease=known.lease_policy,
         gateway=told,
         fault_injection=fault_injection,
+        engine=engine,
     )
     return _host(known, hosting, log_level)
 
@@ -152,6 +161,7 @@ def instance(
 def _host(known: "Settings", hosting: "InstanceSettings", log_level: str) -> int:
     import uvloop
 
+    from homing.instance.engines.registry import EngineUnusable
     from homing.instance.notify.settings import InstanceMisconfigured
     from homing.instance.run import AddressTaken
     from homing.model.instances.vault import VaultSealed
@@ -162,7 +172,7 @@ def _host(known: "Settings", hosting: "InstanceSettings", log_level: str) -> int
     logs.configure(log_level, "text", background=True, libraries=log_level)
     try:
         uvloop.run(_hosted(known, hosting))
-    except (AddressTaken, InstanceMisconfigured) as error:
+    except (AddressTaken, EngineUnusable, InstanceMisconfigured) as error:
         raise CannotStart(str(error)) from error
     except StoreUnavailable as error:
         raise NeedsAttention(f"The instance did not start within HOMING_DATABASE_WAIT: {error}") from error

@@ -5,8 +5,9 @@ Nothing is started, stopped or sent. What cannot be used is named and left alone
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -22,6 +23,7 @@ from homing.model.fleet import (
     InstanceMode,
     InstanceUrl,
     ListedSession,
+    Listing,
     SessionId,
     SessionList,
     WorkspaceId,
@@ -32,6 +34,7 @@ from homing.model.instances.observing import Watched
 from homing.model.sends.faults import Fault
 from homing.ports import Clock, Directory, Driver, Entropy, InstanceChanges, NewAccount, Roster
 from homing.ports.adopting import Adoptions, NewlyListed, NotMade
+from homing.ports.aside import Aside, at_once
 
 log = structlog.get_logger("homing")
 
@@ -41,7 +44,7 @@ UNSEALED = (
     "its key is kept in memory alone, until this gateway ends: set HOMING_SECRET, start Homing anew and adopt again"
     " with --key; or give the key as WHATSAPP_INSTANCE_n_API_KEY"
 )
-_BATCH = 500
+_BATCH = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,23 +124,29 @@ class FleetAdoption:
         entropy: Entropy,
         seal: Callable[[InstanceUrl, str], str] | None,
         watched: Callable[[Watched], None],
+        heard: Callable[[Listing], None] = lambda _: None,
+        aside: Aside = at_once,
     ) -> None:
-        """`seal` makes a gateway's key fit to be stored; None: there is nothing to seal it with."""
+        """`seal` makes a gateway's key fit to be stored; None: there is nothing to seal it with. `heard` hears of each
+        list that was read: nobody else has to read one as well."""
+        self._heard = heard
         self._directory, self._adoptions, self._fleet = directory, adoptions, fleet
-        self._clock, self._entropy, self._seal, self._watched = clock, entropy, seal, watched
+        self._clock, self._entropy, self._seal, self._watched, self._aside = clock, entropy, seal, watched, aside
 
     async def adopt(self, wanted: FleetWanted) -> FleetAdopted:
         """Look at every gateway once, then take up what each lists. Raises Problem where nothing can be adopted."""
         self._check(wanted)
         workspace = await self._workspace(wanted.workspace)
-        found = await self._found(wanted)
+        settled = await self._settled()
+        found = await self._found(wanted, settled)
         gateways = [self._warned(each, wanted) for each in found if isinstance(each, FoundGateway)]
         refused = tuple(each for each in found if isinstance(each, NotAdopted))
         known = {each.url: each for each in await self._directory.instances()}
         judged = await self._judged(gateways, known, workspace, named=wanted.workspace is not None)
         if not wanted.dry_run:
-            judged = await self._carried_out(gateways, known, judged, wanted)
-        instances = tuple(_adopted(each, known.get(each.url), judged[each.url], wanted) for each in gateways)
+            judged = await self._carried_out(gateways, known, judged, wanted, settled)
+        modes = {each.url: mode_of(known.get(each.url), wanted, settled=each.url in settled) for each in gateways}
+        instances = tuple(_adopted(each, known.get(each.url), judged[each.url], modes[each.url]) for each in gateways)
         return FleetAdopted(instances, refused, wanted.dry_run)
 
     # --- looking ------------------------------------------------------------------------------------------------
@@ -158,14 +167,21 @@ class FleetAdoption:
             raise Problem(Code.INVALID_REQUEST, detail, field="workspace_id")
         return there[0] if there else WorkspaceId(1)
 
-    async def _found(self, wanted: FleetWanted) -> list[FoundGateway | NotAdopted]:
+    async def _settled(self) -> frozenset[InstanceUrl]:
+        """The instances of which somebody has said what may be done there, or that carry sessions already."""
+        loads = await self._directory.loads()
+        return frozenset(each.instance.url for each in loads if each.sessions or each.instance.mode_since is not None)
+
+    async def _found(self, wanted: FleetWanted, settled: Collection[InstanceUrl]) -> list[FoundGateway | NotAdopted]:
         places = asyncio.Semaphore(AT_ONCE)
 
         async def one(url: InstanceUrl) -> FoundGateway | NotAdopted:
             known = self._fleet.roster.instances.get(url)
             async with places:
                 return await gateway_at(
-                    self._fleet, url, AskedAddress(wanted.key, wanted.driver, known, tuple(wanted.sessions))
+                    self._fleet,
+                    url,
+                    AskedAddress(wanted.key, wanted.driver, known, url in settled, tuple(wanted.sessions)),
                 )
 
         return list(await asyncio.gather(*(one(url) for url in dict.fromkeys(wanted.urls))))
@@ -185,13 +201,10 @@ class FleetAdoption:
         *,
         named: bool,
     ) -> dict[InstanceUrl, list[JudgedSession]]:
-        lists = [
-            ListedThere(each.url, place_named(each.url, known.get(each.url)), each.family, _rows(each.listing))
-            for each in gateways
-        ]
+        lists = await self._aside(partial(_lists, gateways, known))
         record = await self._record(lists)
         judged: dict[InstanceUrl, list[JudgedSession]] = {each.url: [] for each in gateways}
-        for each in fleet_adoption.judge(lists, record, workspace=workspace, named_by_caller=named):
+        for each in await self._aside(partial(fleet_adoption.judge, lists, record, workspace, named_by_caller=named)):
             judged[each.url].append(each)
         return judged
 
@@ -199,7 +212,7 @@ class FleetAdoption:
         named: dict[str, list[NativeName]] = {}
         for name in await self._adoptions.native_names():
             named.setdefault(name.native_id, []).append(name)
-        sessions = sorted(fleet_adoption.candidates(lists, named))
+        sessions = await self._aside(lambda: sorted(fleet_adoption.candidates(lists, named)))
         owners: dict[SessionId, Account] = {}
         for start in range(0, len(sessions), _BATCH):
             for account in await self._directory.accounts_of(sessions[start : start + _BATCH]):
@@ -207,7 +220,7 @@ class FleetAdoption:
         return OnRecord(owners, await self._persons(lists), named)
 
     async def _persons(self, lists: Sequence[ListedThere]) -> dict[tuple[WorkspaceId, str], Account]:
-        persons = sorted(fleet_adoption.persons_of(lists))
+        persons = await self._aside(lambda: sorted(fleet_adoption.persons_of(lists)))
         found: dict[tuple[WorkspaceId, str], Account] = {}
         for start in range(0, len(persons), _BATCH):
             for account in await self._directory.accounts_of_persons(persons[start : start + _BATCH]):
@@ -223,27 +236,32 @@ class FleetAdoption:
         known: Mapping[InstanceUrl, Instance],
         judged: Mapping[InstanceUrl, Sequence[JudgedSession]],
         wanted: FleetWanted,
+        settled: Collection[InstanceUrl],
     ) -> dict[InstanceUrl, list[JudgedSession]]:
         for each in gateways:
-            await self._join(each, known.get(each.url), wanted)
+            mode = mode_of(known.get(each.url), wanted, settled=each.url in settled)
+            await self._join(each, known.get(each.url), wanted, mode)
+        await self._fleet.refresh()
+        for each in gateways:
+            self._heard(each.listing)
         after = {each.url: await self._taken_up(each, judged[each.url]) for each in gateways}
         await self._fleet.refresh()
         for each in gateways:
             self._note(each, after[each.url])
         return after
 
-    async def _join(self, found: FoundGateway, known: Instance | None, wanted: FleetWanted) -> None:
+    async def _join(self, found: FoundGateway, known: Instance | None, wanted: FleetWanted, mode: InstanceMode) -> None:
         """The instance is in the directory, in its mode, with its key. What stands is changed only where it must be."""
         sealed = self._sealed(found.url, wanted.key)
         if known is None:
             await self._directory.create_instance(
-                found.url, driver=found.family, labels=wanted.labels, mode=mode_of(None, wanted), sealed_key=sealed
+                found.url, driver=found.family, labels=wanted.labels, mode=mode, sealed_key=sealed
             )
             return
         changes = InstanceChanges()
         if known.driver != found.family:
             changes["driver"] = found.family
-        if known.mode is not (mode := mode_of(known, wanted)):
+        if known.mode is not mode:
             changes["mode"] = mode
         if sealed is not None and self._fleet.own_keys().get(found.url) != wanted.key:
             changes["sealed_key"] = sealed
@@ -308,19 +326,26 @@ _NEW = (AdoptionResult.ADOPT, AdoptionResult.PLACE)
 _HERE = (AdoptionResult.ADOPT, AdoptionResult.PLACE, AdoptionResult.KNOWN)
 
 
-def mode_of(known: Instance | None, wanted: FleetWanted) -> InstanceMode:
-    """What may be done with an adopted instance: what is said now, else what somebody said of it, else only look."""
+def mode_of(known: Instance | None, wanted: FleetWanted, *, settled: bool) -> InstanceMode:
+    """What may be done with an adopted instance: what is said now; else, if it is settled, what it was; else look."""
     if wanted.mode is not None:
         return wanted.mode
-    if known is None or known.mode_since is None:
+    if known is None or not settled:
         return InstanceMode.OBSERVE
     return known.mode
 
 
 def _adopted(
-    found: FoundGateway, known: Instance | None, judged: Sequence[JudgedSession], wanted: FleetWanted
+    found: FoundGateway, known: Instance | None, judged: Sequence[JudgedSession], mode: InstanceMode
 ) -> AdoptedInstance:
-    return AdoptedInstance(found, mode_of(known, wanted), tuple(judged), found.listing.oddities, known is None)
+    return AdoptedInstance(found, mode, tuple(judged), found.listing.oddities, known is None)
+
+
+def _lists(gateways: Sequence[FoundGateway], known: Mapping[InstanceUrl, Instance]) -> list[ListedThere]:
+    return [
+        ListedThere(each.url, place_named(each.url, known.get(each.url)), each.family, _rows(each.listing))
+        for each in gateways
+    ]
 
 
 def _rows(listing: SessionList) -> list[ListedSession]:
