@@ -25,7 +25,7 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class PacePlan:
     """How many of the due messages may go, in their order, those passed over left out; what is left then; and in how
     many seconds the next may go, if the pace holds some back, with the reason."""
 
@@ -75,7 +75,7 @@ def plan(
     age_days: float,
     epoch: int,
     chance: float,
-) -> Plan:
+) -> PacePlan:
     """`new_chats`: of each message that is due, in their order, whether it would begin a chat. `chance` from [0, 1)."""
     of = limits(policy, age_days)
     moved = state.epoch not in (0, epoch)
@@ -83,7 +83,7 @@ def plan(
     goes: list[int] = []
     for place, is_new in enumerate(new_chats):
         if state.next_s > now_s:
-            return Plan(tuple(goes), state, state.next_s - now_s, "its pace: a pause between two messages")
+            return PacePlan(tuple(goes), state, state.next_s - now_s, "its pace: a pause between two messages")
         if is_new and state.restricted_until_s > now_s:
             continue
         short = _short(state, of, is_new=is_new)
@@ -91,12 +91,12 @@ def plan(
             continue
         if short is not None:
             wait_s = (1.0 - state.left[short.name]) * short.per_s / short.messages
-            return Plan(tuple(goes), state, wait_s, f"its pace: {short.messages:g} messages in a {short.name}")
+            return PacePlan(tuple(goes), state, wait_s, f"its pace: {short.messages:g} messages in a {short.name}")
         goes.append(place)
         state = _charged(policy, state, of, now_s, is_new=is_new, chance=chance)
     if len(goes) < len(new_chats):
-        return Plan(tuple(goes), state, 60.0, "its pace: no more new chats for now")
-    return Plan(tuple(goes), state, None, "")
+        return PacePlan(tuple(goes), state, 60.0, "its pace: no more new chats for now")
+    return PacePlan(tuple(goes), state, None, "")
 
 
 def _short(state: PaceState, of: Sequence[Limit], *, is_new: bool) -> Limit | None:
