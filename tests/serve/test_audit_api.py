@@ -23,6 +23,7 @@ from tests.serve.conftest import Api
 from tests.serve.test_fleet_api import Fleet, fleet, number_of, until  # noqa: F401 - a fixture
 
 LEAVES_NONE = {
+    "POST /api/v1/media": "a file is no change of the fleet, and named by whoever sends it",
     "POST /api/v1/messages/send": "a message is no change of the fleet; what did not simply succeed is in /messages",
     "POST /api/v1/messages": "neither is one that is sent later; it is in /messages",
 }
@@ -182,6 +183,10 @@ ASKED["POST /api/v1/messages/bulk"] = lambda api: of_a_batch(api)
 ASKED["POST /api/v1/batches/{batch_id}/pause"] = lambda api: of_a_batch(api, "pause")
 ASKED["POST /api/v1/batches/{batch_id}/resume"] = lambda api: of_a_batch(api, "pause", "resume")
 ASKED["POST /api/v1/batches/{batch_id}/cancel"] = lambda api: of_a_batch(api, "cancel")
+on_an_account("PUT /api/v1/accounts/{ref}/pace", {"preset": "careful"})
+on_an_account("DELETE /api/v1/accounts/{ref}/pace")
+ASKED["PUT /api/v1/workspaces/{number}/pace"] = lambda api: api.call("PUT", "/workspaces/1/pace", {"per_day": 9})
+ASKED["DELETE /api/v1/workspaces/{number}/pace"] = lambda api: api.call("DELETE", "/workspaces/1/pace")
 plainly("POST /api/v1/suppressions", {"workspace_id": 1, "phones": ["+62811801641"]})
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from homing.config import Settings
 from homing.flows.background.worker import Duty, Worker
+from homing.flows.media.intake import MediaIntake
 from homing.flows.outbox.bulk import Bulk
 from homing.flows.outbox.chat_turns import ChatTurns
 from homing.flows.outbox.lanes import KIND, PATIENCE, Lanes
@@ -51,6 +52,7 @@ def taking_in(
     metrics: Metrics,
     clock: Clock,
     entropy: Entropy,
+    media: MediaIntake,
 ) -> Taking:
     keyring, rate_limits, workspaces = callers
     keep_s = settings.homing_idempotency_hours * 3600
@@ -67,6 +69,7 @@ def taking_in(
         secret=settings.message_id_secret,
         keep_s=keep_s,
         max_age_s=settings.homing_outbox_max_age,
+        media=media,
     )
     recorder = Recorder(stores.messages, clock)
     bulk = Bulk(stores.outbox, routes, clock, entropy, secret=settings.message_id_secret)
@@ -82,6 +85,7 @@ def taking_in(
         recorder=recorder,
         clock=clock,
         metrics=metrics,
+        media=media,
     )
     lanes = Lanes(stores.outbox, sending, routes, turns, clock, entropy)
     stores.notices.subscribe(lanes.hear)

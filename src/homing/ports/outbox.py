@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from homing.model.fleet import AccountUuid, WorkspaceId
 from homing.model.outbox import (
@@ -17,6 +17,7 @@ from homing.model.outbox import (
     Settle,
     Suppression,
 )
+from homing.model.pacing import PacePolicy
 from homing.model.sends.messages import InUse, MessageRecord, MessageState
 
 
@@ -96,6 +97,16 @@ class Outbox(Protocol):
 
     async def invalid_lines(self, batch: str, *, after: int, limit: int) -> list[InvalidLine]:
         """The first thousand lines of a batch that could not be sent, by their numbers."""
+        ...
+
+    # --- the pace ---
+
+    async def set_pace(self, workspace: WorkspaceId, account: AccountUuid | None, policy: PacePolicy | None) -> None:
+        """How fast the account may write, or each of the workspace that has no pace of its own. None: as it can."""
+        ...
+
+    async def pace(self, workspace: WorkspaceId, account: AccountUuid | None) -> dict[str, Any] | None:
+        """The pace in force (`policy`), what is `left` of each limit, in messages, and `of` how many; None: none."""
         ...
 
     # --- who opted out ---

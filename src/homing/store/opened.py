@@ -21,6 +21,7 @@ from homing.ports.deliveries import Deliveries, Endpoints
 from homing.ports.doubts import RestartClaims
 from homing.ports.importing import ImportStore
 from homing.ports.logins import LoginStore
+from homing.ports.reports import WebhookTargets
 from homing.ports.watch_log import WatchLog
 from homing.store.db.database import Database
 
@@ -49,3 +50,4 @@ class Stores:
     adoptions: Adoptions
     watch_log: WatchLog
     imports: ImportStore
+    webhook_targets: WebhookTargets

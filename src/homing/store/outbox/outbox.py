@@ -20,6 +20,7 @@ from homing.model.outbox import (
     StateChange,
     Suppression,
 )
+from homing.model.pacing import PacePolicy
 from homing.model.sends.messages import InUse, MessageRecord, MessageState
 from homing.ports import Notice
 from homing.store.db.batcher import Together
@@ -28,7 +29,7 @@ from homing.store.db.rows import message_of
 from homing.store.db.schema import messages
 from homing.store.notices.announce import Changes
 from homing.store.notices.notices import StagedNotices
-from homing.store.outbox import accepting, batches, changes, opting_out
+from homing.store.outbox import accepting, batches, changes, opting_out, pacing
 from homing.store.outbox.lanes import Told, advance
 
 T = TypeVar("T")
@@ -128,6 +129,16 @@ class SqlOutbox:
 
     async def invalid_lines(self, batch: str, *, after: int, limit: int) -> list[InvalidLine]:
         return await self._database.read(lambda c: batches.errors(c, batch, after, limit))
+
+    # --- the pace ---
+
+    async def set_pace(self, workspace: WorkspaceId, account: AccountUuid | None, policy: PacePolicy | None) -> None:
+        whose = account or pacing.EVERYBODY
+        await self._database.write(lambda c: pacing.set_policy(c, workspace, whose, policy))
+
+    async def pace(self, workspace: WorkspaceId, account: AccountUuid | None) -> dict[str, Any] | None:
+        whose = account or AccountUuid(pacing.EVERYBODY)
+        return await self._database.read(lambda c: pacing.left(c, workspace, whose, self._database.now(c)))
 
     # --- who opted out ---
 

@@ -6,7 +6,7 @@ from typing import Any
 from alembic import op
 from sqlalchemy import Column, Integer, PrimaryKeyConstraint, text
 
-from homing.store.db.columns import UtcDateTime, Words
+from homing.store.db.columns import JsonText, UtcDateTime, Words
 from homing.store.migrations import outbox
 from homing.store.migrations.customers_and_receivers import (
     create_deliveries,
@@ -27,6 +27,7 @@ def upgrade() -> None:
         for column in columns:
             op.add_column(table, column)
     _adoption()
+    _reports()
     create_deliveries()
     create_receivers()
 
@@ -34,6 +35,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     drop_receivers()
     drop_deliveries()
+    op.drop_table("webhook_targets")
     op.drop_table("would_haves")
     op.drop_table("observations")
     op.drop_index("sessions_native_idx", "sessions")
@@ -79,3 +81,15 @@ def _adoption() -> None:
         PrimaryKeyConstraint("instance_url", "hour", name="observations_pkey"),
     )
     op.create_index("observations_hour_idx", "observations", ["hour"])
+
+
+def _reports() -> None:
+    """Where sessions reported before they were connected to us."""
+    op.create_table(
+        "webhook_targets",
+        Column("instance_url", Words(), nullable=False),
+        Column("session_id", Words(), nullable=False),
+        Column("kept", JsonText(), nullable=True),
+        Column("since", UtcDateTime(), nullable=False),
+        PrimaryKeyConstraint("instance_url", "session_id", name="webhook_targets_pkey"),
+    )
