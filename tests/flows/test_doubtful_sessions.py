@@ -75,6 +75,7 @@ async def fleet() -> AsyncIterator[Fleet]:
             hears_nothing,
             no_obstacle,
             doubts,
+            lambda *_: None,
         )
         running = asyncio.create_task(doubts.run())
         try:

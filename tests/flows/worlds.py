@@ -396,7 +396,17 @@ async def bench(*urls: InstanceUrl, can: Capabilities = OURS, policy: SendPolicy
         notices.subscribe(hear)
     rediscovery = Rediscovery(directory, Lists(world, clock), clock, entropy, tally)
     sending = Sending(
-        routes, world, rediscovery, clock, policy or SendPolicy(), Said(), news, hears_nothing, no_obstacle, NoDoubts()
+        routes,
+        world,
+        rediscovery,
+        clock,
+        policy or SendPolicy(),
+        Said(),
+        news,
+        hears_nothing,
+        no_obstacle,
+        NoDoubts(),
+        lambda *_: None,
     )
     following = asyncio.create_task(world.follow(directory, notices))
     try:

@@ -20,6 +20,7 @@ from homing.store.notices.opening import open_notices
 from homing.store.opened import Stores
 from homing.store.records.alerts import SqlAlerts
 from homing.store.records.audit import SqlAudit
+from homing.store.records.downtime import SqlDowntime
 from homing.store.records.logins import SqlLogins
 from homing.store.records.reports import SqlEvents
 from homing.store.records.watch_log import SqlWatchLog
@@ -77,4 +78,5 @@ def stores_on(
         adoptions=SqlAdoptions(database, notices, clock),
         watch_log=SqlWatchLog(database),
         imports=SqlImports(database, notices, clock),
+        downtime=SqlDowntime(database),
     )

@@ -26,6 +26,7 @@ from homing.drivers.native_names import NativeNames, by_our_ids
 from homing.drivers.registry import NoDrivers, families, unknown_driver
 from homing.flows.background.alerts import AlertBook
 from homing.flows.background.auditing import EVERY_MINUTE, Auditing
+from homing.flows.background.downtime import DowntimeBook
 from homing.flows.background.link_alerts import LinkAlerts
 from homing.flows.background.observing import Observing
 from homing.flows.background.readiness import Readiness
@@ -109,7 +110,8 @@ def wired(
     lists, identity = looking.lists, looking.identity
     accounts = _accounts(stores, fleet, entropy, metrics, kept, fitness, looking.links, settings.restoring_policy)
     doubts = _doubts(settings, stores, lists, fleet, accounts, alerts, clock)
-    sending, said = _sending(settings, routes, fleet, looking.rediscovery, clock, kept, fitness, doubts)
+    downtime = DowntimeBook(stores.downtime, clock)
+    sending, said = _sending(settings, routes, fleet, looking.rediscovery, clock, kept, fitness, doubts, downtime)
     callers = (keyring, rate_limits, workspaces)
     taking = taking_in(settings, stores, callers, routes, sending, metrics, clock, entropy)
     overlooked = Overlooked(stores.events, looking.hints, clock)
@@ -151,12 +153,14 @@ def wired(
         moving=_moving(settings, stores, fleet, kept, clock),
         restoring=restoring_of(settings, stores, fleet, kept, observing, alerts, clock),
         egress=egress,
+        downtime=downtime,
     )
     _show(stores, kept, fitness, alerts, metrics)
     services = (fleet, keyring, workspaces, alerts, looking.hints, overlooked, intake, scheduler, *taking.services)
-    known = (doubts, reports.unknown, reports.rejections, fitness, strays, _housekeeping(settings, stores, clock))
+    known = (doubts, downtime, reports.unknown, reports.rejections, fitness, strays)
+    kept_house = _housekeeping(settings, stores, clock)
     moved = (looking.take_backs, kept.watching, kept.keeper, kept.worker, gateway.moving.drains, gateway.restoring)
-    return gateway, [part.run for part in (observing, *services, *known, *moved)]
+    return gateway, [part.run for part in (observing, kept_house, *services, *known, *moved)]
 
 
 def _intake(settings: Settings, stores: Stores, hints: Hints, said: Said, clock: Clock, entropy: Entropy) -> Intake:
@@ -247,6 +251,7 @@ def _sending(
     kept: "_Restoring",
     fitness: Fitness,
     doubts: Doubts,
+    downtime: DowntimeBook,
 ) -> tuple[Sending, Said]:
     said = Said()
     sending = Sending(
@@ -260,6 +265,7 @@ def _sending(
         all_hear(kept.watching.saw, fitness.met),
         kept.rehoming.obstacle,
         doubts,
+        downtime.sent,
     )
     return sending, said
 

@@ -17,6 +17,7 @@ from homing.ports import (
 )
 from homing.ports.adopting import Adoptions
 from homing.ports.doubts import RestartClaims
+from homing.ports.downtime import DowntimeLedger
 from homing.ports.importing import ImportStore
 from homing.ports.logins import LoginStore
 from homing.ports.watch_log import WatchLog
@@ -44,3 +45,4 @@ class Stores:
     adoptions: Adoptions
     watch_log: WatchLog
     imports: ImportStore
+    downtime: DowntimeLedger

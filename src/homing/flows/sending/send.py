@@ -51,6 +51,10 @@ Obstacles = Callable[[SessionId], Awaitable[Obstacle | None]]
 """What stands in the way of a session that is to be opened elsewhere, if anything is known."""
 
 
+Ended = Callable[[SessionId, Outcome], None]
+"""Hears how each send ended."""
+
+
 class HearsSends(Protocol):
     """Hears how the sends of a session end."""
 
@@ -74,11 +78,12 @@ class Sending:
         saw: Saw,
         obstacles: Obstacles,
         doubts: HearsSends,
+        ended: Ended,
     ) -> None:
         self._routes, self._fleet, self._rediscovery = routes, fleet, rediscovery
         self._clock, self._policy, self._said = clock, policy, said
         self._news, self._heard, self._obstacles = news, saw, obstacles
-        self._doubts = doubts
+        self._doubts, self._ended = doubts, ended
 
     async def send(self, text: Text, route: Route) -> Outcome:
         """The message's outcome. Beyond the deadline only an attempt that cannot be repeated is still awaited."""
@@ -88,6 +93,7 @@ class Sending:
             outcome = await self._driven(text, route)
             if isinstance(outcome, Sent):
                 self._doubts.worked(route.session_id)
+            self._ended(route.session_id, outcome)
             return outcome
         finally:
             self._said.end(route.session_id, text, outcome)
