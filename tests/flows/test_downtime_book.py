@@ -10,7 +10,16 @@ from homing.decide.knowledge.downtime import month_of
 from homing.decide.knowledge.standing import Standing
 from homing.flows.background.downtime import COMPARE_EVERY_S, DowntimeBook
 from homing.model.downtime import Outage
-from homing.model.fleet import Account, AccountUuid, Epoch, InstanceUrl, Placement, PlacementState, SessionStatus
+from homing.model.fleet import (
+    Account,
+    AccountUuid,
+    Epoch,
+    InstanceUrl,
+    Placement,
+    PlacementState,
+    SessionStatus,
+    Takeover,
+)
 from homing.model.ids import SessionId, WorkspaceId
 from homing.model.sends.sending import FailureCode, NotSent
 from homing.ports import Page, StoreUnavailable
@@ -22,14 +31,20 @@ S = SessionId("s1")
 
 def account(clock: SteppedClock, session: SessionId = S, number: int = 1) -> Account:
     placement = Placement(session, InstanceUrl("http://a"), Epoch(3), PlacementState.HELD)
-    return Account(number, AccountUuid(f"u{number}"), WorkspaceId(1), "62811", placement, created_at=clock.now())
+    uuid, workspace = AccountUuid(f"u{number}"), WorkspaceId(1)
+    known = (placement, SessionStatus.CONNECTED, Takeover.AUTO, clock.now())
+    return Account(number, uuid, workspace, "62811", "Shop", *known)
 
 
 async def written(database: Database, clock: SteppedClock) -> list[tuple[str, float | None, bool]]:
     month = month_of(clock.now())
     found = await SqlDowntime(database).between(month.begins, month.ends, None, Page())
     return [
-        (each.reason, None if each.ended_at is None else (each.ended_at - each.began_at).total_seconds(), each.continues)
+        (
+            each.reason,
+            None if each.ended_at is None else (each.ended_at - each.began_at).total_seconds(),
+            each.continues,
+        )
         for each in found
     ]
 

@@ -11,6 +11,7 @@ from homing.ports import (
     Leases,
     Messages,
     Notices,
+    Outbox,
     Schedules,
     Work,
     WriteProof,
@@ -32,6 +33,7 @@ class Stores:
     notices: Notices
     directory: Directory
     messages: Messages
+    outbox: Outbox
     events: Events
     schedules: Schedules
     work: Work

@@ -2,4 +2,5 @@
 
 from homing.store.db import schema_downtime as schema_downtime
 from homing.store.db import schema_observing as schema_observing
+from homing.store.db import schema_outbox as schema_outbox
 from homing.store.db.schema import metadata as metadata

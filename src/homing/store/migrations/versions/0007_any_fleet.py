@@ -7,6 +7,7 @@ from alembic import op
 from sqlalchemy import Boolean, Column, Integer, PrimaryKeyConstraint, false, text
 
 from homing.store.db.columns import BoundedInteger, UtcDateTime, Words
+from homing.store.migrations import outbox
 
 revision = "0007"
 down_revision = "0006"
@@ -15,6 +16,7 @@ serves_from = "0004"
 
 
 def upgrade() -> None:
+    outbox.upgrade()
     for table, columns in _more().items():
         for column in columns:
             op.add_column(table, column)
@@ -31,6 +33,7 @@ def downgrade() -> None:
     for table, columns in _more().items():
         for column in reversed(columns):
             op.drop_column(table, column.name)
+    outbox.downgrade()
 
 
 def _more() -> dict[str, list[Column[Any]]]:
