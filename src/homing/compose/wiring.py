@@ -136,7 +136,7 @@ def wired(
         adoption=adoption_of(settings, stores, fleet, observing, lists, identity, clock, entropy, metrics),
         identity=identity,
         strays=StraySessions(stores.directory, lists),
-        deleting=Deleting(stores.directory, fleet, lists, alerts, stores.notices),
+        deleting=Deleting(stores.directory, fleet, lists, alerts),
         sends=taking.endpoint,
         sync=looking.sync,
         intake=reports.endpoint,
@@ -215,7 +215,7 @@ def _accounts(
 ) -> Accounts:
     unfit, met = kept.watching.unfit, fitness.met
     queue = RestoreQueue(stores.directory, Looking(fleet, kept.watching.refused_ago_s), restoring)
-    return Accounts(stores.directory, fleet, entropy, stores.notices, metrics, unfit, met, links, queue)
+    return Accounts(stores.directory, fleet, entropy, metrics, unfit, met, links, queue)
 
 
 def _doubts(
