@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import structlog
 
 from homing.compose.adopting import adoption_of, fleet_of, key_seal
+from homing.compose.customers import customers_of
 from homing.compose.joining import all_hear, fitness_of, reporting
 from homing.compose.restoring import restoring_of
 from homing.compose.taking_in import taking_in
@@ -112,12 +113,12 @@ def wired(
     doubts = _doubts(settings, stores, lists, fleet, accounts, alerts, clock)
     downtime = DowntimeBook(stores.downtime, clock)
     sending, said = _sending(settings, routes, fleet, looking.rediscovery, clock, kept, fitness, doubts, downtime)
-    callers = (keyring, rate_limits, workspaces)
-    taking = taking_in(settings, stores, callers, routes, sending, metrics, clock, entropy)
+    taking = taking_in(settings, stores, (keyring, rate_limits, workspaces), routes, sending, metrics, clock, entropy)
     overlooked = Overlooked(stores.events, looking.hints, clock)
     intake = _intake(settings, stores, looking.hints, said, clock, entropy)
     reports, feed = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock), _feed(settings, keyring)
     _subscribe(stores, overlooked, feed)
+    customers = customers_of(settings, stores, egress, alerts, metrics, clock, entropy, reached)
     auditing = Auditing(stores.audit, clock, settings.audit_keys, keep_days=settings.homing_audit_days, alerts=alerts)
     scheduler = _scheduler(settings, stores, looking.sync, auditing, metrics, clock, entropy)
     gateway = Gateway(
@@ -133,7 +134,7 @@ def wired(
         workspaces=workspaces,
         accounts=accounts,
         pairing=_pairing(stores, fleet, clock),
-        adoption=adoption_of(settings, stores, fleet, observing, lists, identity, clock, entropy, metrics),
+        adoption=adoption_of(settings, stores, fleet, observing, fitness, lists, identity, clock, entropy, metrics),
         identity=identity,
         strays=StraySessions(stores.directory, lists),
         deleting=Deleting(stores.directory, fleet, lists, alerts),
@@ -154,13 +155,14 @@ def wired(
         restoring=restoring_of(settings, stores, fleet, kept, observing, alerts, clock),
         egress=egress,
         downtime=downtime,
+        endpoints=customers.operations,
     )
     _show(stores, kept, fitness, alerts, metrics)
     services = (fleet, keyring, workspaces, alerts, looking.hints, overlooked, intake, scheduler, *taking.services)
     known = (doubts, downtime, reports.unknown, reports.rejections, fitness, strays)
     kept_house = _housekeeping(settings, stores, clock)
     moved = (looking.take_backs, kept.watching, kept.keeper, kept.worker, gateway.moving.drains, gateway.restoring)
-    return gateway, [part.run for part in (observing, kept_house, *services, *known, *moved)]
+    return gateway, [part.run for part in (observing, kept_house, *services, *known, *moved, *customers.services)]
 
 
 def _intake(settings: Settings, stores: Stores, hints: Hints, said: Said, clock: Clock, entropy: Entropy) -> Intake:

@@ -17,6 +17,7 @@ from homing.ports import (
     WriteProof,
 )
 from homing.ports.adopting import Adoptions
+from homing.ports.deliveries import Deliveries, Endpoints
 from homing.ports.doubts import RestartClaims
 from homing.ports.downtime import DowntimeLedger
 from homing.ports.importing import ImportStore
@@ -43,6 +44,8 @@ class Stores:
     audit: Audit
     proof: WriteProof
     restart_claims: RestartClaims
+    endpoints: Endpoints
+    deliveries: Deliveries
     logins: LoginStore
     adoptions: Adoptions
     watch_log: WatchLog

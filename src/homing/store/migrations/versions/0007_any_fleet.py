@@ -8,6 +8,12 @@ from sqlalchemy import Boolean, Column, Integer, PrimaryKeyConstraint, false, te
 
 from homing.store.db.columns import BoundedInteger, UtcDateTime, Words
 from homing.store.migrations import outbox
+from homing.store.migrations.customers_and_receivers import (
+    create_deliveries,
+    create_receivers,
+    drop_deliveries,
+    drop_receivers,
+)
 
 revision = "0007"
 down_revision = "0006"
@@ -22,9 +28,13 @@ def upgrade() -> None:
             op.add_column(table, column)
     _adoption()
     _downtime()
+    create_deliveries()
+    create_receivers()
 
 
 def downgrade() -> None:
+    drop_receivers()
+    drop_deliveries()
     op.drop_table("failed_sends")
     op.drop_table("outages")
     op.drop_table("would_haves")
