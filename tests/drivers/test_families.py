@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from homing.drivers import registry
+from homing import plugins
 from homing.drivers.registry import GROUP, NoDrivers, families, unknown_driver
 
 OUTSIDE = Path(__file__).parent.parent / "outside"
@@ -132,6 +132,6 @@ def test_a_family_nobody_speaks_is_answered_with_those_there_are(site: Path) -> 
 
 
 def test_where_nothing_is_registered_the_sentence_says_what_to_do(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "entry_points", lambda group: ())
+    monkeypatch.setattr(plugins, "entry_points", lambda group: ())
     with pytest.raises(NoDrivers, match="install Homing again"):
         families()
