@@ -11,7 +11,7 @@ from rich.console import Console
 
 from homing.cli.terminal.stops import RequestRefused
 from homing.cli.top.following import Following, frames
-from homing.cli.top.keys import Looking, Page, pressed
+from homing.cli.top.keys import LookedAt, ScreenPage, pressed
 from homing.cli.top.screen import screen
 from homing.cli.top.seen import SeenState
 from tests.cli.conftest import CommandLine, ScriptedGateway
@@ -50,11 +50,11 @@ def seen(*told: tuple[str, dict[str, Any]]) -> SeenState:
     return state
 
 
-def drawn(state: SeenState, looking: Looking | None = None, **more: Any) -> str:
+def drawn(state: SeenState, looking: LookedAt | None = None, **more: Any) -> str:
     console = Console(width=160, record=True, file=None, force_terminal=False)
     given = {"silent_s": 0.0, "trouble": None, "rows": 40, "now": NOW} | more
     with console.capture() as captured:
-        console.print(screen(state, looking or Looking(), **given))
+        console.print(screen(state, looking or LookedAt(), **given))
     return captured.get()
 
 
@@ -85,14 +85,14 @@ def test_the_first_sentence_is_that_of_the_page() -> None:
 
 def test_instances_that_are_not_well_come_first_with_their_reason() -> None:
     rows = [instance("http://a"), instance("http://b", "down", reason="refused twice")]
-    text = drawn(seen(("snapshot", snapshot(instances=rows))), Looking(Page.INSTANCES))
+    text = drawn(seen(("snapshot", snapshot(instances=rows))), LookedAt(ScreenPage.INSTANCES))
     assert text.index("http://b") < text.index("http://a")
     assert "refused twice" in text
 
 
 def test_a_hostile_name_is_text_and_steers_nothing() -> None:
     name = "[bold]x[/bold]\x1b[2J\u202e" + "y" * 10_000
-    text = drawn(seen(("snapshot", snapshot(sessions=[session(1, name=name)]))), Looking(Page.SESSIONS))
+    text = drawn(seen(("snapshot", snapshot(sessions=[session(1, name=name)]))), LookedAt(ScreenPage.SESSIONS))
     assert "[bold]x[/bold]" in text
     assert "\x1b" not in text
     assert "\u202e" not in text
@@ -105,10 +105,10 @@ def test_what_is_shown_says_how_old_it_is_while_nothing_comes() -> None:
 
 
 def test_keys_lead_to_pages_and_a_text_is_looked_for() -> None:
-    looking = Looking()
+    looking = LookedAt()
     for key in ("3", "j", "/", "s", "h", "\n"):
         looking = pressed(looking, key)
-    assert (looking.page, looking.wanted, looking.typing) == (Page.SESSIONS, "sh", False)
+    assert (looking.page, looking.wanted, looking.typing) == (ScreenPage.SESSIONS, "sh", False)
     assert pressed(looking, "\x1b").wanted == ""
     assert pressed(looking, "q").over
     assert not pressed(pressed(looking, "/"), "q").over
@@ -116,7 +116,7 @@ def test_keys_lead_to_pages_and_a_text_is_looked_for() -> None:
 
 def test_only_rows_with_the_text_are_drawn() -> None:
     rows = [session(1, name="Bakery"), session(2, name="Florist")]
-    text = drawn(seen(("snapshot", snapshot(sessions=rows))), Looking(Page.SESSIONS, wanted="flor"))
+    text = drawn(seen(("snapshot", snapshot(sessions=rows))), LookedAt(ScreenPage.SESSIONS, wanted="flor"))
     assert "Florist" in text
     assert "Bakery" not in text
 

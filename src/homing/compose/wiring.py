@@ -110,8 +110,7 @@ def wired(
     looking = _looking(settings, stores, fleet, observing, fitness, alerts, kept, clock, entropy, metrics)
     lists, identity = looking.lists, looking.identity
     accounts = _accounts(stores, fleet, entropy, metrics, kept, fitness, looking.links, settings.restoring_policy)
-    doubts = _doubts(settings, stores, lists, fleet, accounts, alerts, clock)
-    downtime = DowntimeBook(stores.downtime, clock)
+    doubts, downtime = _doubts(settings, stores, lists, fleet, accounts, alerts, clock), _downtime(stores, clock)
     sending, said = _sending(settings, routes, fleet, looking.rediscovery, clock, kept, fitness, doubts, downtime)
     taking = taking_in(settings, stores, (keyring, rate_limits, workspaces), routes, sending, metrics, clock, entropy)
     overlooked = Overlooked(stores.events, looking.hints, clock)
@@ -119,8 +118,7 @@ def wired(
     reports, feed = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock), _feed(settings, keyring)
     _subscribe(stores, overlooked, feed)
     customers = customers_of(settings, stores, egress, alerts, metrics, clock, entropy, reached)
-    auditing = Auditing(stores.audit, clock, settings.audit_keys, keep_days=settings.homing_audit_days, alerts=alerts)
-    scheduler = _scheduler(settings, stores, looking.sync, auditing, metrics, clock, entropy)
+    auditing, timed = _timed(settings, stores, looking.sync, alerts, metrics, clock, entropy)
     gateway = Gateway(
         settings=settings,
         clock=clock,
@@ -158,11 +156,10 @@ def wired(
         endpoints=customers.operations,
     )
     _show(stores, kept, fitness, alerts, metrics)
-    services = (fleet, keyring, workspaces, alerts, looking.hints, overlooked, intake, scheduler, *taking.services)
-    known = (doubts, downtime, reports.unknown, reports.rejections, fitness, strays)
-    kept_house = _housekeeping(settings, stores, clock)
-    moved = (looking.take_backs, kept.watching, kept.keeper, kept.worker, gateway.moving.drains, gateway.restoring)
-    return gateway, [part.run for part in (observing, kept_house, *services, *known, *moved, *customers.services)]
+    asked = (observing, fleet, keyring, workspaces, alerts, looking.hints, overlooked, intake)
+    known = (doubts, downtime, reports.unknown, reports.rejections, fitness, strays, looking.take_backs)
+    moved = (kept.watching, kept.keeper, kept.worker, gateway.moving.drains, gateway.restoring)
+    return gateway, [part.run for part in (*asked, *timed, *known, *moved, *taking.services, *customers.services)]
 
 
 def _intake(settings: Settings, stores: Stores, hints: Hints, said: Said, clock: Clock, entropy: Entropy) -> Intake:
@@ -414,17 +411,24 @@ def _routes(settings: Settings, directory: Directory, clock: Clock, metrics: Met
     )
 
 
-def _scheduler(
+def _downtime(stores: Stores, clock: Clock) -> DowntimeBook:
+    return DowntimeBook(stores.downtime, clock)
+
+
+def _timed(
     settings: Settings,
     stores: Stores,
     sync: Sync,
-    auditing: Auditing,
+    alerts: AlertBook,
     metrics: Metrics,
     clock: Clock,
     entropy: Entropy,
-) -> Scheduler:
+) -> tuple[Auditing, tuple[Scheduler, Housekeeping]]:
+    """What is done because its time has come: by one gateway of all, and by each."""
+    auditing = Auditing(stores.audit, clock, settings.audit_keys, keep_days=settings.homing_audit_days, alerts=alerts)
     schedules = _sync_schedule(settings, sync, metrics), Schedule("audit-log", EVERY_MINUTE, auditing.tick)
-    return Scheduler(stores.schedules, clock, schedules, owner=entropy.uuid())
+    scheduler = Scheduler(stores.schedules, clock, schedules, owner=entropy.uuid())
+    return auditing, (scheduler, _housekeeping(settings, stores, clock))
 
 
 def _sync_schedule(settings: Settings, sync: Sync, metrics: Metrics) -> Schedule:

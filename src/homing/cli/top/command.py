@@ -13,7 +13,7 @@ from homing.cli.terminal.options import AsJson
 from homing.cli.terminal.output import print_json
 from homing.cli.terminal.stops import DONE, NeedsAttention
 from homing.cli.top.following import Following
-from homing.cli.top.keys import Looking, keyboard, pressed
+from homing.cli.top.keys import LookedAt, keyboard, pressed
 from homing.cli.top.seen import SeenState
 
 DRAW_EVERY_S = 0.25
@@ -59,7 +59,7 @@ def _once(seen: SeenState, following: Following, *, as_json: bool) -> None:
         print_json(seen.whole())
     else:
         console = Console()
-        console.print(_drawn(seen, Looking(), following, console.height))
+        console.print(_drawn(seen, LookedAt(), following, console.height))
 
 
 def _wait(ready: Callable[[], bool], following: Following) -> None:
@@ -76,7 +76,7 @@ def _live(seen: SeenState, following: Following, lock: Lock) -> None:
     from rich.console import Console
     from rich.live import Live
 
-    console, looking = Console(), Looking()
+    console, looking = Console(), LookedAt()
     with keyboard() as keys, Live(console=console, screen=True, auto_refresh=False) as live:
         while not looking.over:
             if following.refused is not None:
@@ -89,7 +89,7 @@ def _live(seen: SeenState, following: Following, lock: Lock) -> None:
                 looking = pressed(looking, key)
 
 
-def _drawn(seen: SeenState, looking: Looking, following: Following, rows: int) -> Any:
+def _drawn(seen: SeenState, looking: LookedAt, following: Following, rows: int) -> Any:
     from homing.cli.top.screen import screen
 
     silent_s = time.monotonic() - following.heard_s

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
-class Page(StrEnum):
+class ScreenPage(StrEnum):
     """What fills the screen below the first sentence."""
 
     NOW = "now"
@@ -20,23 +20,23 @@ class Page(StrEnum):
     KEYS = "keys"
 
 
-_PAGES = dict(zip("12345?", Page, strict=True))
+_PAGES = dict(zip("12345?", ScreenPage, strict=True))
 _DOWN = {"j": 1, "\x1b[B": 1, "k": -1, "\x1b[A": -1, " ": 20, "\x1b[6~": 20, "b": -20, "\x1b[5~": -20}
 ENTER, ESCAPE, BACK = ("\r", "\n"), "\x1b", ("\x7f", "\b")
 
 
 @dataclass(frozen=True, slots=True)
-class Looking:
+class LookedAt:
     """What the person looks at. `typing`: what is typed belongs to `wanted`, the text that rows must have."""
 
-    page: Page = Page.NOW
+    page: ScreenPage = ScreenPage.NOW
     down: int = 0
     wanted: str = ""
     typing: bool = False
     over: bool = False
 
 
-def pressed(looking: Looking, key: str) -> Looking:
+def pressed(looking: LookedAt, key: str) -> LookedAt:
     """What is looked at after a key. Keys that mean nothing change nothing."""
     if looking.typing:
         return _typed(looking, key)
@@ -53,7 +53,7 @@ def pressed(looking: Looking, key: str) -> Looking:
     return replace(looking, down=max(0, looking.down + _DOWN.get(key, 0)))
 
 
-def _typed(looking: Looking, key: str) -> Looking:
+def _typed(looking: LookedAt, key: str) -> LookedAt:
     if key in ENTER:
         return replace(looking, typing=False)
     if key == ESCAPE:

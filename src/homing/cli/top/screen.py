@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from homing.cli.top.keys import Looking, Page
+from homing.cli.top.keys import LookedAt, ScreenPage
 from homing.cli.top.seen import Row, SeenState
 from homing.decide.knowledge.standing import Group, Tone
 
@@ -30,7 +30,7 @@ KEYS = (
 
 
 def screen(
-    seen: SeenState, looking: Looking, *, silent_s: float, trouble: str | None, rows: int, now: datetime
+    seen: SeenState, looking: LookedAt, *, silent_s: float, trouble: str | None, rows: int, now: datetime
 ) -> RenderableType:
     """All of the screen: how old it is, the sentence that is read first, and the page that is looked at."""
     head = [_bar(seen, looking, silent_s, trouble)]
@@ -41,9 +41,9 @@ def screen(
     return Stack(*head, _page(seen, looking, max(3, rows - len(head) - 3), now))
 
 
-def _bar(seen: SeenState, looking: Looking, silent_s: float, trouble: str | None) -> Text:
+def _bar(seen: SeenState, looking: LookedAt, silent_s: float, trouble: str | None) -> Text:
     bar = Text("homing top", style="bold")
-    for place, page in enumerate(list(Page)[:-1], 1):
+    for place, page in enumerate(list(ScreenPage)[:-1], 1):
         bar.append(f"  {place} {page.value}", style="reverse" if page is looking.page else "dim")
     if trouble is not None:
         age = f"; what is shown is {silent_s:.0f} s old" if seen.known else ""
@@ -57,23 +57,23 @@ def _bar(seen: SeenState, looking: Looking, silent_s: float, trouble: str | None
     return bar
 
 
-def _page(seen: SeenState, looking: Looking, rows: int, now: datetime) -> RenderableType:
+def _page(seen: SeenState, looking: LookedAt, rows: int, now: datetime) -> RenderableType:
     match looking.page:
-        case Page.NOW:
+        case ScreenPage.NOW:
             return _now(seen, looking, rows, now)
-        case Page.INSTANCES:
+        case ScreenPage.INSTANCES:
             return _table(_INSTANCE | {"since": lambda row: _ago(row["since"], now)}, _ill_first(seen), looking, rows)
-        case Page.SESSIONS:
+        case ScreenPage.SESSIONS:
             return _table(_SESSION | {"since": lambda row: _ago(row["since"], now)}, _worst_first(seen), looking, rows)
-        case Page.MOVES:
+        case ScreenPage.MOVES:
             return _table({"ago": lambda row: _ago(row["at"], now)} | _MOVE, seen.moves, looking, rows)
-        case Page.ALERTS:
+        case ScreenPage.ALERTS:
             return _table(_ALERT | {"since": lambda row: _ago(row["since"], now)}, seen.alerts, looking, rows)
-        case Page.KEYS:
+        case ScreenPage.KEYS:
             return _table({"key": lambda row: row["key"], "does": lambda row: row["does"]}, _keys(), looking, rows)
 
 
-def _now(seen: SeenState, looking: Looking, rows: int, now: datetime) -> RenderableType:
+def _now(seen: SeenState, looking: LookedAt, rows: int, now: datetime) -> RenderableType:
     counts = seen.counts
     line = Text("   ").join(
         Text(f"{counts[group]:,} {group.value.replace('_', ' ')}", style="" if counts[group] else "dim")
@@ -123,7 +123,7 @@ _ALERT: Cells = {
 }
 
 
-def _table(cells: Cells, found: Iterable[Row], looking: Looking, most: int) -> RenderableType:
+def _table(cells: Cells, found: Iterable[Row], looking: LookedAt, most: int) -> RenderableType:
     """The rows that have what is looked for, from where the person is; what does not fit is counted."""
     drawn = [[_text(cell(row)) for cell in cells.values()] for row in found]
     wanted = looking.wanted.casefold()
