@@ -26,6 +26,7 @@ from homing.store.records.downtime import SqlDowntime
 from homing.store.records.logins import SqlLogins
 from homing.store.records.reports import SqlEvents
 from homing.store.records.watch_log import SqlWatchLog
+from homing.store.records.webhook_targets import SqlWebhookTargets
 from homing.store.sends.messages import SqlMessages
 from homing.store.work.queue import SqlWork
 from homing.store.work.schedules import SqlSchedules
@@ -84,4 +85,5 @@ def stores_on(
         watch_log=SqlWatchLog(database),
         imports=SqlImports(database, notices, clock),
         downtime=SqlDowntime(database),
+        webhook_targets=SqlWebhookTargets(database),
     )

@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import structlog
 
 from homing.compose.adopting import adoption_of, fleet_of, key_seal
 from homing.compose.customers import customers_of
-from homing.compose.joining import all_hear, fitness_of, reporting
+from homing.compose.joining import all_hear, connecting_of, fitness_of, reporting
+from homing.compose.media import MediaParts, media_of
 from homing.compose.restoring import restoring_of
 from homing.compose.taking_in import taking_in
 from homing.config import Misconfigured, Settings
@@ -18,8 +19,10 @@ from homing.decide.fleet.health import HealthPolicy
 from homing.decide.fleet.own_keys import own_key
 from homing.decide.knowledge import native_names, qr_pictures
 from homing.decide.moves.rules import MovePolicy
+from homing.decide.reports.polling import PollPolicy
 from homing.decide.starting.restoring import RestoringPolicy
 from homing.drivers import Drivers, drivers_over
+from homing.drivers.calling import GatewayDriver
 from homing.drivers.http.wire import Calls
 from homing.drivers.keys import ShownKeys
 from homing.drivers.metered import MeteredDriver
@@ -66,6 +69,7 @@ from homing.flows.sending.send import Sending
 from homing.flows.webhooks.catch_up import Overlooked
 from homing.flows.webhooks.hints import Hints
 from homing.flows.webhooks.intake import Intake
+from homing.flows.webhooks.polling import EVERY_15_S, Polling
 from homing.model.alerts import FLEET, AlertKind
 from homing.model.fleet import Instance, InstanceUrl
 from homing.model.instances.health import shown_state
@@ -101,24 +105,24 @@ def wired(
 ) -> tuple[Gateway, list[Callable[[], Coroutine[Any, Any, None]]]]:
     """A gateway's parts, and what has to run for as long as it is at work."""
     fleet, observing, alerts = fleet_of(settings, stores, drivers, clock)
-    routes = _routes(settings, stores.directory, clock, metrics)
-    keyring, workspaces, rate_limits = _callers(settings, stores, clock)
-    fitness = fitness_of(fleet, alerts, clock, entropy)
+    routes, fitness = _routes(settings, stores.directory, clock, metrics), fitness_of(fleet, alerts, clock, entropy)
+    keyring, rate_limits, workspaces = callers = _callers(settings, stores, clock)
     kept = _keeping(settings, stores, fleet, observing, fitness, alerts, clock, entropy, metrics, reached)
     _subscribe(stores, routes, fleet, keyring, workspaces, kept.news, alerts, observing)
     strays = Strays(stores.directory, stores.work, kept.rehoming, clock, alerts)
     looking = _looking(settings, stores, fleet, observing, fitness, alerts, kept, clock, entropy, metrics)
     lists, identity = looking.lists, looking.identity
     accounts = _accounts(stores, fleet, entropy, metrics, kept, fitness, looking.links, settings.restoring_policy)
-    doubts, downtime = _doubts(settings, stores, lists, fleet, accounts, alerts, clock), _downtime(stores, clock)
-    sending, said = _sending(settings, routes, fleet, looking.rediscovery, clock, kept, fitness, doubts, downtime)
-    taking = taking_in(settings, stores, (keyring, rate_limits, workspaces), routes, sending, metrics, clock, entropy)
-    overlooked = Overlooked(stores.events, looking.hints, clock)
-    intake = _intake(settings, stores, looking.hints, said, clock, entropy)
+    heard = _hearing_sends(settings, stores, lists, fleet, accounts, alerts, clock)
+    sending, said, media = _sending(settings, routes, fleet, looking, clock, kept, fitness, heard, egress, entropy)
+    taking = taking_in(settings, stores, callers, routes, sending, metrics, clock, entropy, media.intake)
+    overlooked, intake = _intake(settings, stores, looking.hints, said, clock, entropy)
     reports, feed = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock), _feed(settings, keyring)
     _subscribe(stores, overlooked, feed)
     customers = customers_of(settings, stores, egress, alerts, metrics, clock, entropy, reached)
-    auditing, timed = _timed(settings, stores, looking.sync, alerts, metrics, clock, entropy)
+    auditing = Auditing(stores.audit, clock, settings.audit_keys, keep_days=settings.homing_audit_days, alerts=alerts)
+    moving = _moving(settings, stores, fleet, kept, clock)
+    scheduler = _scheduler(settings, stores, fleet, looking, auditing, moving, metrics, clock, entropy)
     gateway = Gateway(
         settings=settings,
         clock=clock,
@@ -149,29 +153,33 @@ def wired(
         readiness=Readiness(stores.proof, clock),
         fitness=fitness,
         unknown_senders=reports.unknown,
-        moving=_moving(settings, stores, fleet, kept, clock),
+        moving=moving,
         restoring=restoring_of(settings, stores, fleet, kept, observing, alerts, clock),
         egress=egress,
-        downtime=downtime,
+        media=media.intake,
+        downtime=heard.downtime,
         endpoints=customers.operations,
     )
-    _show(stores, kept, fitness, alerts, metrics)
-    asked = (observing, fleet, keyring, workspaces, alerts, looking.hints, overlooked, intake)
-    known = (doubts, downtime, reports.unknown, reports.rejections, fitness, strays, looking.take_backs)
-    moved = (kept.watching, kept.keeper, kept.worker, gateway.moving.drains, gateway.restoring)
-    return gateway, [part.run for part in (*asked, *timed, *known, *moved, *taking.services, *customers.services)]
+    services = (fleet, keyring, workspaces, alerts, looking.hints, overlooked, intake, scheduler, *taking.services)
+    known = (*heard, reports.unknown, reports.rejections, fitness, strays, media.clean_up, *customers.services)
+    moved = (looking.take_backs, kept.watching, kept.keeper, kept.worker, gateway.moving.drains, gateway.restoring)
+    return gateway, [part.run for part in (observing, _tidying(settings, stores, clock), *services, *known, *moved)]
 
 
-def _intake(settings: Settings, stores: Stores, hints: Hints, said: Said, clock: Clock, entropy: Entropy) -> Intake:
+def _intake(
+    settings: Settings, stores: Stores, hints: Hints, said: Said, clock: Clock, entropy: Entropy
+) -> tuple[Overlooked, Intake]:
+    """What takes reports in, and what follows those that others took in and did not live to follow."""
     keep_days = settings.homing_event_days
-    return Intake(stores.events, hints, said, clock, entropy, keep_days=keep_days, aside=asyncio.to_thread)
+    intake = Intake(stores.events, hints, said, clock, entropy, keep_days=keep_days, aside=asyncio.to_thread)
+    return Overlooked(stores.events, hints, clock), intake
 
 
-def _callers(settings: Settings, stores: Stores, clock: Clock) -> tuple[Keyring, Workspaces, RateLimits]:
+def _callers(settings: Settings, stores: Stores, clock: Clock) -> tuple[Keyring, RateLimits, Workspaces]:
     """Who may ask, and how often."""
     keyring = Keyring(stores.directory, clock)
     workspaces = Workspaces(stores.directory, clock, settings.homing_default_region)
-    return keyring, workspaces, RateLimits(workspaces.rate_limit, clock)
+    return keyring, RateLimits(workspaces.rate_limit, clock), workspaces
 
 
 def _feed(settings: Settings, keyring: Keyring) -> EventFeed:
@@ -217,7 +225,14 @@ def _accounts(
     return Accounts(stores.directory, fleet, entropy, metrics, unfit, met, links, queue)
 
 
-def _doubts(
+class _HearingSends(NamedTuple):
+    """What hears how sends end."""
+
+    doubts: Doubts
+    downtime: DowntimeBook
+
+
+def _hearing_sends(
     settings: Settings,
     stores: Stores,
     lists: Lists,
@@ -225,9 +240,10 @@ def _doubts(
     accounts: Accounts,
     alerts: AlertBook,
     clock: Clock,
-) -> Doubts:
+) -> "_HearingSends":
     after, directory = settings.homing_doubtful_after, stores.directory
-    return Doubts(directory, stores.restart_claims, lists, fleet, accounts, alerts, clock, after=after)
+    doubts = Doubts(directory, stores.restart_claims, lists, fleet, accounts, alerts, clock, after=after)
+    return _HearingSends(doubts, DowntimeBook(stores.downtime, clock))
 
 
 def _pairing(stores: Stores, fleet: LiveFleet, clock: Clock) -> Pairing:
@@ -236,7 +252,7 @@ def _pairing(stores: Stores, fleet: LiveFleet, clock: Clock) -> Pairing:
     return Pairing(stores.directory, fleet, stores.events, clock, read_picture)
 
 
-def _housekeeping(settings: Settings, stores: Stores, clock: Clock) -> Housekeeping:
+def _tidying(settings: Settings, stores: Stores, clock: Clock) -> Housekeeping:
     kept_s = settings.homing_idempotency_hours * 3600
     return Housekeeping(stores.work, stores.leases, SqlReservations(stores.database), clock, messages_kept_s=kept_s)
 
@@ -245,28 +261,30 @@ def _sending(
     settings: Settings,
     routes: RouteCache,
     fleet: LiveFleet,
-    rediscovery: Rediscovery,
+    looking: "_Looking",
     clock: Clock,
     kept: "_Restoring",
     fitness: Fitness,
-    doubts: Doubts,
-    downtime: DowntimeBook,
-) -> tuple[Sending, Said]:
-    said = Said()
+    heard: "_HearingSends",
+    egress: Egress,
+    entropy: Entropy,
+) -> tuple[Sending, Said, MediaParts]:
+    said, media = Said(), media_of(settings, egress, clock, entropy)
     sending = Sending(
         routes,
         fleet,
-        rediscovery,
+        looking.rediscovery,
         clock,
         settings.send_policy,
         said,
         kept.news,
         all_hear(kept.watching.saw, fitness.met),
         kept.rehoming.obstacle,
-        doubts,
-        downtime.sent,
+        heard.doubts,
+        heard.downtime.sent,
+        media.links,
     )
-    return sending, said
+    return sending, said, media
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,6 +344,7 @@ def _moving(settings: Settings, stores: Stores, fleet: LiveFleet, kept: _Restori
     watching, wishes, braked = kept.watching, kept.rehoming, kept.keeper.braked
     return Moving(
         abilities=AbilitiesOf(fleet),
+        connecting=connecting_of(settings, stores, fleet, watching, clock),
         drains=Drains(directory, fleet, stores.work, wishes, clock),
         exits=Exits(directory, grants, stores.leases, wishes, fleet),
         migrations=Migrations(directory, fleet, grants, watching, wishes),
@@ -389,7 +408,9 @@ def _keeping(
     keeper = Keeper(watching, observing.gate(rehoming), stores.directory, fleet, news, clock, keep, alerts)
     duty = Duty(together=rehoming.do, policy=REHOME_PATIENCE, at_once=1_000, lease_s=3.0, poll_s=1.0)
     worker = Worker(stores.work, clock, entropy, REHOME, duty, owner=entropy.uuid())
-    return _Restoring(news, watching, rehoming, keeper, worker)
+    kept = _Restoring(news, watching, rehoming, keeper, worker)
+    _show(stores, kept, fitness, alerts, metrics)
+    return kept
 
 
 def _watch_policy(settings: Settings) -> WatchPolicy:
@@ -411,24 +432,29 @@ def _routes(settings: Settings, directory: Directory, clock: Clock, metrics: Met
     )
 
 
-def _downtime(stores: Stores, clock: Clock) -> DowntimeBook:
-    return DowntimeBook(stores.downtime, clock)
-
-
-def _timed(
+def _scheduler(
     settings: Settings,
     stores: Stores,
-    sync: Sync,
-    alerts: AlertBook,
+    fleet: LiveFleet,
+    looking: "_Looking",
+    auditing: Auditing,
+    moving: Moving,
     metrics: Metrics,
     clock: Clock,
     entropy: Entropy,
-) -> tuple[Auditing, tuple[Scheduler, Housekeeping]]:
-    """What is done because its time has come: by one gateway of all, and by each."""
-    auditing = Auditing(stores.audit, clock, settings.audit_keys, keep_days=settings.homing_audit_days, alerts=alerts)
-    schedules = _sync_schedule(settings, sync, metrics), Schedule("audit-log", EVERY_MINUTE, auditing.tick)
-    scheduler = Scheduler(stores.schedules, clock, schedules, owner=entropy.uuid())
-    return auditing, (scheduler, _housekeeping(settings, stores, clock))
+) -> Scheduler:
+    schedules = (
+        _sync_schedule(settings, looking.sync, metrics),
+        Schedule("audit-log", EVERY_MINUTE, auditing.tick),
+        Schedule("webhooks", EVERY_MINUTE, moving.connecting.tick),
+        Schedule("polling", EVERY_15_S, _polling(settings, stores, fleet, looking, clock).tick),
+    )
+    return Scheduler(stores.schedules, clock, schedules, owner=entropy.uuid())
+
+
+def _polling(settings: Settings, stores: Stores, fleet: LiveFleet, looking: "_Looking", clock: Clock) -> Polling:
+    policy = PollPolicy(share=settings.homing_poll_share)
+    return Polling(fleet, stores.directory, looking.lists, looking.hints, stores.webhook_targets, clock, policy)
 
 
 def _sync_schedule(settings: Settings, sync: Sync, metrics: Metrics) -> Schedule:
@@ -463,7 +489,10 @@ def drivers_of(settings: Settings, wire: Calls, metrics: Metrics) -> Drivers:
     def trying(family: str, url: InstanceUrl, key: str | None) -> Driver:
         if key is None:
             return metered(plain.of(family), keys)
-        return metered(spoken[family](wire, api_keys={url: key}, default_api_key=""), None)
+        driver, known = spoken[family](wire, api_keys={url: key}, default_api_key=""), plain.of(family)
+        if isinstance(driver, GatewayDriver) and isinstance(known, GatewayDriver):
+            driver.remembers_with(known)
+        return metered(driver, None)
 
     ours = {family: metered(by_our_ids(plain.of(family), names), keys) for family in plain.families()}
     return Drivers(ours, plain.recognition, keys, names, trying)

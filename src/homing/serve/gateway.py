@@ -19,6 +19,7 @@ from homing.flows.failover.fitness import Fitness
 from homing.flows.failover.keeper import Keeper
 from homing.flows.failover.restoring import Restoring
 from homing.flows.failover.watching import Watching
+from homing.flows.media.intake import MediaIntake
 from homing.flows.moves.move_jobs import Rehoming
 from homing.flows.moves.prospects import Prospects
 from homing.flows.operations.abilities import AbilitiesOf
@@ -29,6 +30,7 @@ from homing.flows.operations.drain import Drains
 from homing.flows.operations.migrate import Migrations
 from homing.flows.operations.pairing import Pairing
 from homing.flows.operations.rebalance import Balance
+from homing.flows.webhooks.connecting import Connecting
 from homing.flows.webhooks.unknown_senders import UnknownSenders
 from homing.ports import Clock, Entropy
 from homing.ports.egress import Egress
@@ -49,6 +51,7 @@ class Moving:
     """What people and supervisors may want of where sessions live, and what can be done for one."""
 
     abilities: AbilitiesOf
+    connecting: Connecting
     drains: Drains
     exits: Exits
     migrations: Migrations
@@ -102,4 +105,5 @@ class Gateway:
     restoring: Restoring
     egress: Egress
     downtime: DowntimeBook
+    media: MediaIntake
     endpoints: EndpointOperations

@@ -22,6 +22,7 @@ from homing.ports.doubts import RestartClaims
 from homing.ports.downtime import DowntimeLedger
 from homing.ports.importing import ImportStore
 from homing.ports.logins import LoginStore
+from homing.ports.reports import WebhookTargets
 from homing.ports.watch_log import WatchLog
 from homing.store.db.database import Database
 
@@ -51,3 +52,4 @@ class Stores:
     watch_log: WatchLog
     imports: ImportStore
     downtime: DowntimeLedger
+    webhook_targets: WebhookTargets

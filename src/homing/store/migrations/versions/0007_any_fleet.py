@@ -6,7 +6,7 @@ from typing import Any
 from alembic import op
 from sqlalchemy import Boolean, Column, Integer, PrimaryKeyConstraint, false, text
 
-from homing.store.db.columns import BoundedInteger, UtcDateTime, Words
+from homing.store.db.columns import BoundedInteger, JsonText, UtcDateTime, Words
 from homing.store.migrations import outbox
 from homing.store.migrations.customers_and_receivers import (
     create_deliveries,
@@ -28,6 +28,7 @@ def upgrade() -> None:
             op.add_column(table, column)
     _adoption()
     _downtime()
+    _reports()
     create_deliveries()
     create_receivers()
 
@@ -37,6 +38,7 @@ def downgrade() -> None:
     drop_deliveries()
     op.drop_table("failed_sends")
     op.drop_table("outages")
+    op.drop_table("webhook_targets")
     op.drop_table("would_haves")
     op.drop_table("observations")
     op.drop_index("sessions_native_idx", "sessions")
@@ -110,3 +112,15 @@ def _adoption() -> None:
         PrimaryKeyConstraint("instance_url", "hour", name="observations_pkey"),
     )
     op.create_index("observations_hour_idx", "observations", ["hour"])
+
+
+def _reports() -> None:
+    """Where sessions reported before they were connected to us."""
+    op.create_table(
+        "webhook_targets",
+        Column("instance_url", Words(), nullable=False),
+        Column("session_id", Words(), nullable=False),
+        Column("kept", JsonText(), nullable=True),
+        Column("since", UtcDateTime(), nullable=False),
+        PrimaryKeyConstraint("instance_url", "session_id", name="webhook_targets_pkey"),
+    )
