@@ -23,6 +23,7 @@ from homing.store.outbox.outbox import SqlOutbox
 from homing.store.receivers.receivers import SqlReceivers
 from homing.store.records.alerts import SqlAlerts
 from homing.store.records.audit import SqlAudit
+from homing.store.records.downtime import SqlDowntime
 from homing.store.records.logins import SqlLogins
 from homing.store.records.reports import SqlEvents
 from homing.store.records.watch_log import SqlWatchLog
@@ -85,5 +86,6 @@ def stores_on(
         adoptions=SqlAdoptions(database, notices, clock),
         watch_log=SqlWatchLog(database),
         imports=SqlImports(database, notices, clock),
+        downtime=SqlDowntime(database),
         webhook_targets=SqlWebhookTargets(database),
     )

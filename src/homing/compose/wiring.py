@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import structlog
 
@@ -30,6 +30,7 @@ from homing.drivers.native_names import NativeNames, by_our_ids
 from homing.drivers.registry import NoDrivers, families, unknown_driver
 from homing.flows.background.alerts import AlertBook
 from homing.flows.background.auditing import EVERY_MINUTE, Auditing
+from homing.flows.background.downtime import DowntimeBook
 from homing.flows.background.link_alerts import LinkAlerts
 from homing.flows.background.observing import Observing
 from homing.flows.background.readiness import Readiness
@@ -114,6 +115,8 @@ def wired(
     accounts = _accounts(stores, fleet, entropy, metrics, kept, fitness, looking.links, settings.restoring_policy)
     doubts = _doubts(settings, stores, lists, fleet, accounts, alerts, clock)
     sending, said, media = _sending(settings, routes, fleet, looking, clock, kept, fitness, doubts, ways, entropy)
+    heard = _hearing_sends(settings, stores, lists, fleet, accounts, alerts, clock)
+    sending, said, media = _sending(settings, routes, fleet, looking, clock, kept, fitness, heard, egress, entropy)
     taking = taking_in(settings, stores, callers, routes, sending, metrics, clock, entropy, media.intake)
     overlooked, intake = _intake(settings, stores, looking.hints, said, clock, entropy)
     reports, feed = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock), _feed(settings, keyring)
@@ -138,7 +141,7 @@ def wired(
         adoption=adoption_of(settings, stores, fleet, observing, fitness, lists, identity, clock, entropy, metrics),
         identity=identity,
         strays=StraySessions(stores.directory, lists),
-        deleting=Deleting(stores.directory, fleet, lists, alerts, stores.notices),
+        deleting=Deleting(stores.directory, fleet, lists, alerts),
         sends=taking.endpoint,
         sync=looking.sync,
         intake=reports.endpoint,
@@ -156,11 +159,12 @@ def wired(
         restoring=restoring_of(settings, stores, fleet, kept, observing, alerts, clock),
         egress=ways.customers,
         media=media.intake,
+        downtime=heard.downtime,
         endpoints=customers.operations,
         receivers=customers.receivers,
     )
     services = (fleet, keyring, workspaces, alerts, looking.hints, overlooked, intake, scheduler, *taking.services)
-    known = (doubts, reports.unknown, reports.rejections, fitness, strays, media.clean_up, *customers.services)
+    known = (*heard, reports.unknown, reports.rejections, fitness, strays, media.clean_up, *customers.services)
     moved = (looking.take_backs, kept.watching, kept.keeper, kept.worker, gateway.moving.drains, gateway.restoring)
     return gateway, [part.run for part in (observing, _tidying(settings, stores, clock), *services, *known, *moved)]
 
@@ -221,10 +225,17 @@ def _accounts(
 ) -> Accounts:
     unfit, met = kept.watching.unfit, fitness.met
     queue = RestoreQueue(stores.directory, Looking(fleet, kept.watching.refused_ago_s), restoring)
-    return Accounts(stores.directory, fleet, entropy, stores.notices, metrics, unfit, met, links, queue)
+    return Accounts(stores.directory, fleet, entropy, metrics, unfit, met, links, queue)
 
 
-def _doubts(
+class _HearingSends(NamedTuple):
+    """What hears how sends end."""
+
+    doubts: Doubts
+    downtime: DowntimeBook
+
+
+def _hearing_sends(
     settings: Settings,
     stores: Stores,
     lists: Lists,
@@ -232,9 +243,10 @@ def _doubts(
     accounts: Accounts,
     alerts: AlertBook,
     clock: Clock,
-) -> Doubts:
+) -> "_HearingSends":
     after, directory = settings.homing_doubtful_after, stores.directory
-    return Doubts(directory, stores.restart_claims, lists, fleet, accounts, alerts, clock, after=after)
+    doubts = Doubts(directory, stores.restart_claims, lists, fleet, accounts, alerts, clock, after=after)
+    return _HearingSends(doubts, DowntimeBook(stores.downtime, clock))
 
 
 def _pairing(stores: Stores, fleet: LiveFleet, clock: Clock) -> Pairing:
@@ -258,6 +270,8 @@ def _sending(
     fitness: Fitness,
     doubts: Doubts,
     ways: WaysOut,
+    heard: "_HearingSends",
+    egress: Egress,
     entropy: Entropy,
 ) -> tuple[Sending, Said, MediaParts]:
     said, media = Said(), media_of(settings, ways.customers, clock, entropy)
@@ -271,7 +285,8 @@ def _sending(
         kept.news,
         all_hear(kept.watching.saw, fitness.met),
         kept.rehoming.obstacle,
-        doubts,
+        heard.doubts,
+        heard.downtime.sent,
         media.links,
     )
     return sending, said, media

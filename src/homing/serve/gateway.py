@@ -6,6 +6,7 @@ from homing.config import Settings
 from homing.flows.alerts.managing import ReceiverOperations
 from homing.flows.background.alerts import AlertBook
 from homing.flows.background.auditing import Auditing
+from homing.flows.background.downtime import DowntimeBook
 from homing.flows.background.observing import Observing
 from homing.flows.background.readiness import Readiness
 from homing.flows.deliveries.managing import EndpointOperations
@@ -104,6 +105,7 @@ class Gateway:
     moving: Moving
     restoring: Restoring
     egress: Egress
+    downtime: DowntimeBook
     media: MediaIntake
     endpoints: EndpointOperations
     receivers: ReceiverOperations
