@@ -113,10 +113,8 @@ def wired(
     looking = _looking(settings, stores, fleet, observing, fitness, alerts, kept, clock, entropy, metrics)
     lists, identity = looking.lists, looking.identity
     accounts = _accounts(stores, fleet, entropy, metrics, kept, fitness, looking.links, settings.restoring_policy)
-    doubts = _doubts(settings, stores, lists, fleet, accounts, alerts, clock)
-    sending, said, media = _sending(settings, routes, fleet, looking, clock, kept, fitness, doubts, ways, entropy)
     heard = _hearing_sends(settings, stores, lists, fleet, accounts, alerts, clock)
-    sending, said, media = _sending(settings, routes, fleet, looking, clock, kept, fitness, heard, egress, entropy)
+    sending, said, media = _sending(settings, routes, fleet, looking, clock, kept, fitness, heard, ways, entropy)
     taking = taking_in(settings, stores, callers, routes, sending, metrics, clock, entropy, media.intake)
     overlooked, intake = _intake(settings, stores, looking.hints, said, clock, entropy)
     reports, feed = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock), _feed(settings, keyring)
@@ -268,10 +266,8 @@ def _sending(
     clock: Clock,
     kept: "_Restoring",
     fitness: Fitness,
-    doubts: Doubts,
-    ways: WaysOut,
     heard: "_HearingSends",
-    egress: Egress,
+    ways: WaysOut,
     entropy: Entropy,
 ) -> tuple[Sending, Said, MediaParts]:
     said, media = Said(), media_of(settings, ways.customers, clock, entropy)
