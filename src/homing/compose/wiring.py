@@ -11,6 +11,7 @@ import structlog
 from homing.compose.adopting import adoption_of, fleet_of, key_seal
 from homing.compose.customers import customers_of
 from homing.compose.joining import all_hear, connecting_of, fitness_of, reporting
+from homing.compose.media import MediaParts, media_of
 from homing.compose.restoring import restoring_of
 from homing.compose.taking_in import taking_in
 from homing.config import Misconfigured, Settings
@@ -104,7 +105,7 @@ def wired(
     """A gateway's parts, and what has to run for as long as it is at work."""
     fleet, observing, alerts = fleet_of(settings, stores, drivers, clock)
     routes, fitness = _routes(settings, stores.directory, clock, metrics), fitness_of(fleet, alerts, clock, entropy)
-    keyring, workspaces, rate_limits = _callers(settings, stores, clock)
+    keyring, rate_limits, workspaces = callers = _callers(settings, stores, clock)
     kept = _keeping(settings, stores, fleet, observing, fitness, alerts, clock, entropy, metrics, reached)
     _subscribe(stores, routes, fleet, keyring, workspaces, kept.news, alerts, observing)
     strays = Strays(stores.directory, stores.work, kept.rehoming, clock, alerts)
@@ -112,10 +113,9 @@ def wired(
     lists, identity = looking.lists, looking.identity
     accounts = _accounts(stores, fleet, entropy, metrics, kept, fitness, looking.links, settings.restoring_policy)
     doubts = _doubts(settings, stores, lists, fleet, accounts, alerts, clock)
-    sending, said = _sending(settings, routes, fleet, looking.rediscovery, clock, kept, fitness, doubts)
-    taking = taking_in(settings, stores, (keyring, rate_limits, workspaces), routes, sending, metrics, clock, entropy)
-    overlooked = Overlooked(stores.events, looking.hints, clock)
-    intake = _intake(settings, stores, looking.hints, said, clock, entropy)
+    sending, said, media = _sending(settings, routes, fleet, looking, clock, kept, fitness, doubts, egress, entropy)
+    taking = taking_in(settings, stores, callers, routes, sending, metrics, clock, entropy, media.intake)
+    overlooked, intake = _intake(settings, stores, looking.hints, said, clock, entropy)
     reports, feed = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock), _feed(settings, keyring)
     _subscribe(stores, overlooked, feed)
     customers = customers_of(settings, stores, egress, alerts, metrics, clock, entropy, reached)
@@ -155,25 +155,30 @@ def wired(
         moving=moving,
         restoring=restoring_of(settings, stores, fleet, kept, observing, alerts, clock),
         egress=egress,
+        media=media.intake,
         endpoints=customers.operations,
     )
     _show(stores, kept, fitness, alerts, metrics)
     services = (fleet, keyring, workspaces, alerts, looking.hints, overlooked, intake, scheduler, *taking.services)
-    known = (doubts, reports.unknown, reports.rejections, fitness, strays, _housekeeping(settings, stores, clock))
+    known = (doubts, reports.unknown, reports.rejections, fitness, strays, media.clean_up, *customers.services)
     moved = (looking.take_backs, kept.watching, kept.keeper, kept.worker, gateway.moving.drains, gateway.restoring)
-    return gateway, [part.run for part in (observing, *services, *known, *moved, *customers.services)]
+    return gateway, [part.run for part in (observing, _tidying(settings, stores, clock), *services, *known, *moved)]
 
 
-def _intake(settings: Settings, stores: Stores, hints: Hints, said: Said, clock: Clock, entropy: Entropy) -> Intake:
+def _intake(
+    settings: Settings, stores: Stores, hints: Hints, said: Said, clock: Clock, entropy: Entropy
+) -> tuple[Overlooked, Intake]:
+    """What takes reports in, and what follows those that others took in and did not live to follow."""
     keep_days = settings.homing_event_days
-    return Intake(stores.events, hints, said, clock, entropy, keep_days=keep_days, aside=asyncio.to_thread)
+    intake = Intake(stores.events, hints, said, clock, entropy, keep_days=keep_days, aside=asyncio.to_thread)
+    return Overlooked(stores.events, hints, clock), intake
 
 
-def _callers(settings: Settings, stores: Stores, clock: Clock) -> tuple[Keyring, Workspaces, RateLimits]:
+def _callers(settings: Settings, stores: Stores, clock: Clock) -> tuple[Keyring, RateLimits, Workspaces]:
     """Who may ask, and how often."""
     keyring = Keyring(stores.directory, clock)
     workspaces = Workspaces(stores.directory, clock, settings.homing_default_region)
-    return keyring, workspaces, RateLimits(workspaces.rate_limit, clock)
+    return keyring, RateLimits(workspaces.rate_limit, clock), workspaces
 
 
 def _feed(settings: Settings, keyring: Keyring) -> EventFeed:
@@ -238,7 +243,7 @@ def _pairing(stores: Stores, fleet: LiveFleet, clock: Clock) -> Pairing:
     return Pairing(stores.directory, fleet, stores.events, clock, read_picture)
 
 
-def _housekeeping(settings: Settings, stores: Stores, clock: Clock) -> Housekeeping:
+def _tidying(settings: Settings, stores: Stores, clock: Clock) -> Housekeeping:
     kept_s = settings.homing_idempotency_hours * 3600
     return Housekeeping(stores.work, stores.leases, SqlReservations(stores.database), clock, messages_kept_s=kept_s)
 
@@ -247,17 +252,19 @@ def _sending(
     settings: Settings,
     routes: RouteCache,
     fleet: LiveFleet,
-    rediscovery: Rediscovery,
+    looking: "_Looking",
     clock: Clock,
     kept: "_Restoring",
     fitness: Fitness,
     doubts: Doubts,
-) -> tuple[Sending, Said]:
-    said = Said()
+    egress: Egress,
+    entropy: Entropy,
+) -> tuple[Sending, Said, MediaParts]:
+    said, media = Said(), media_of(settings, egress, clock, entropy)
     sending = Sending(
         routes,
         fleet,
-        rediscovery,
+        looking.rediscovery,
         clock,
         settings.send_policy,
         said,
@@ -265,8 +272,9 @@ def _sending(
         all_hear(kept.watching.saw, fitness.met),
         kept.rehoming.obstacle,
         doubts,
+        media.links,
     )
-    return sending, said
+    return sending, said, media
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from homing.flows.failover.fitness import Fitness
 from homing.flows.failover.keeper import Keeper
 from homing.flows.failover.restoring import Restoring
 from homing.flows.failover.watching import Watching
+from homing.flows.media.intake import MediaIntake
 from homing.flows.moves.move_jobs import Rehoming
 from homing.flows.moves.prospects import Prospects
 from homing.flows.operations.abilities import AbilitiesOf
@@ -102,4 +103,5 @@ class Gateway:
     moving: Moving
     restoring: Restoring
     egress: Egress
+    media: MediaIntake
     endpoints: EndpointOperations
