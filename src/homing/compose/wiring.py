@@ -117,8 +117,7 @@ def wired(
     sending, said, media = _sending(settings, routes, fleet, looking, clock, kept, fitness, heard, ways, entropy)
     taking = taking_in(settings, stores, callers, routes, sending, metrics, clock, entropy, media.intake)
     overlooked, intake = _intake(settings, stores, looking.hints, said, clock, entropy)
-    reports, feed = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock), _feed(settings, keyring)
-    _subscribe(stores, overlooked, feed)
+    reports = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock)
     customers = customers_of(settings, stores, ways, alerts, metrics, clock, entropy, reached)
     auditing = Auditing(stores.audit, clock, settings.audit_keys, keep_days=settings.homing_audit_days, alerts=alerts)
     moving = _moving(settings, stores, fleet, kept, clock)
@@ -143,7 +142,7 @@ def wired(
         sends=taking.endpoint,
         sync=looking.sync,
         intake=reports.endpoint,
-        feed=feed,
+        feed=_feed(settings, stores, keyring),
         rehoming=kept.rehoming,
         watching=kept.watching,
         keeper=kept.keeper,
@@ -173,7 +172,9 @@ def _intake(
     """What takes reports in, and what follows those that others took in and did not live to follow."""
     keep_days = settings.homing_event_days
     intake = Intake(stores.events, hints, said, clock, entropy, keep_days=keep_days, aside=asyncio.to_thread)
-    return Overlooked(stores.events, hints, clock), intake
+    overlooked = Overlooked(stores.events, hints, clock)
+    _subscribe(stores, overlooked)
+    return overlooked, intake
 
 
 def _callers(settings: Settings, stores: Stores, clock: Clock) -> tuple[Keyring, RateLimits, Workspaces]:
@@ -183,10 +184,11 @@ def _callers(settings: Settings, stores: Stores, clock: Clock) -> tuple[Keyring,
     return keyring, RateLimits(workspaces.rate_limit, clock), workspaces
 
 
-def _feed(settings: Settings, keyring: Keyring) -> EventFeed:
+def _feed(settings: Settings, stores: Stores, keyring: Keyring) -> EventFeed:
     """Streams whose key is not in force any more end at once."""
     feed = EventFeed(Shares(settings.homing_streams, settings.streams_of_a_key))
     keyring.on_change = feed.wake
+    _subscribe(stores, feed)
     return feed
 
 
