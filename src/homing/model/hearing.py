@@ -6,7 +6,15 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from homing.model.fleet import InstanceUrl, SessionId
+from homing.model.fleet import (
+    AccountUuid,
+    InstanceUrl,
+    Placement,
+    SessionId,
+    SessionStatus,
+    Takeover,
+    WorkspaceId,
+)
 
 
 class Hearing(StrEnum):
@@ -190,3 +198,39 @@ class HeardNews:
     acknowledged: int = 0
     unacknowledged: tuple[datetime, ...] = ()
     acknowledged_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HearingCase:
+    """A session that should be connected, with all that is kept of what was heard of it, to be judged.
+
+    `since_at` is when its status or place last changed; `policy` its account's or workspace's own, None where neither
+    says. `settled` and `acknowledged` count messages that went out; `version` is of the record as it was read.
+    """
+
+    account_id: int
+    account_uuid: AccountUuid
+    workspace_id: WorkspaceId
+    phone: str
+    placement: Placement
+    status: SessionStatus
+    takeover: Takeover
+    since_at: datetime
+    policy: DeafPolicy | None
+    record: HearingRecord
+    last_at: datetime | None = None
+    unacknowledged: tuple[datetime, ...] = ()
+    acknowledged_at: datetime | None = None
+    settled: int = 0
+    acknowledged: int = 0
+    looked: DeepLook | None = None
+    version: int = 0
+
+    @property
+    def session_id(self) -> SessionId:
+        return self.placement.session_id
+
+    @property
+    def instance_url(self) -> InstanceUrl:
+        assert self.placement.instance_url is not None
+        return self.placement.instance_url

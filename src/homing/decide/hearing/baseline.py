@@ -55,14 +55,16 @@ def learn(hours: Sequence[HeardHour], now: datetime) -> Baseline:
 
 
 def _samples(known: dict[int, HeardHour], hour: int, first: int, end: int) -> list[int]:
-    """What came in this hour of earlier weeks, and in the hours beside it."""
+    """What came in this hour of earlier weeks, and in the hours beside it. A week of which one of the three is not known
+    is left out: else the hour before closing would count for the one after."""
     found: list[int] = []
     for week in range(1, WEEKS_KEPT + 1):
-        for beside in (-1, 0, 1):
-            at = hour + beside - week * HOURS
-            row = known.get(at)
-            if first <= at < end and not (row is not None and row.void):
-                found.append(row.came if row is not None else 0)
+        begin = hour - 1 - week * HOURS
+        if begin < first or begin + 3 > end:
+            continue
+        rows = [known.get(begin + beside) for beside in range(3)]
+        if not any(row is not None and row.void for row in rows):
+            found += [row.came if row is not None else 0 for row in rows]
     return found
 
 
