@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import errno
 import os
 import random
 import secrets
@@ -49,6 +50,15 @@ class SystemEntropy:
 
     def uuid(self) -> str:
         return str(uuid_utils.uuid7())
+
+
+def is_descriptor_left() -> bool:
+    """Whether this process may open one more file or connection."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.errno not in (errno.EMFILE, errno.ENFILE)
+    return True
 
 
 def dying_at(order: Path) -> Callable[[str], None]:

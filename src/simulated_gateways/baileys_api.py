@@ -1,10 +1,10 @@
 """baileys-api 1.0.0: bare sentences, no list, no status."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from aiohttp import web
 
-from simulated_gateways.base import EngineDead, EngineFailed, Model, Session, body_of, said
+from simulated_gateways.base import EngineDead, EngineFailed, Model, Session, Told, body_of, said
 
 
 class BaileysApi(Model):
@@ -56,3 +56,20 @@ class BaileysApi(Model):
         if self.sessions.pop(request.match_info["s"], None) is None:
             return web.Response(status=404, text="Phone number not found")
         return web.Response()
+
+    def body_of(self, session: Session, told: Told) -> dict[str, Any]:
+        key = {"remoteJid": told.jid, "fromMe": told.from_me, "id": told.message_id}
+        message = {"key": key, "messageTimestamp": told.at_s, "message": {"conversation": told.text}}
+        closed = {"error": {"isBoom": True, "output": {"statusCode": 401}}}
+        words: dict[str, tuple[str, Any]] = {
+            "incoming": ("messages.upsert", {"messages": [message], "type": "notify"}),
+            "sent": ("messages.upsert", {"messages": [message | {"status": 1}], "type": "append"}),
+            "ack": ("messages.update", [{"key": key, "update": {"status": told.ack + 1}}]),
+            "up": ("connection.update", {"connection": "open", "epoch": 2}),
+            "down": ("connection.update", {"connection": "reconnecting", "epoch": 2}),
+            "logged_out": ("connection.update", {"connection": "close", "lastDisconnect": closed, "epoch": 2}),
+            "qr": ("connection.update", {"connection": "connecting", "qr": session.qr, "epoch": 1}),
+        }
+        word, data = words[told.what]
+        token = self.hooks[session.name][0].get("token") if self.hooks.get(session.name) else None
+        return {"event": word, "data": data, "webhookVerifyToken": token}

@@ -2,7 +2,9 @@
 
 import asyncio
 import itertools
+import json
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -43,6 +45,40 @@ class EngineDead(Exception):
     """The connection or the page is gone."""
 
 
+Post = Callable[[str, bytes, dict[str, str]], Awaitable[int]]
+"""Posts a body with headers to an address; answers the status."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What befell a session, and is reported. `what`: `up`, `down`, `logged_out`, `qr`, `incoming`, `sent` or `ack`."""
+
+    what: str
+    message_id: str = "3EB0AAAABBBBCCCCDDDD"
+    person: str = "628000000001"
+    text: str = "an incoming text"
+    ack: int = 2
+    """WhatsApp Web's level: 1 server, 2 device, 3 read."""
+    at_s: int = 1796000000
+
+    @property
+    def chat(self) -> str:
+        return f"{self.person}@c.us"
+
+    @property
+    def jid(self) -> str:
+        return f"{self.person}@s.whatsapp.net"
+
+    @property
+    def from_me(self) -> bool:
+        return self.what in ("sent", "ack")
+
+    @property
+    def long_id(self) -> str:
+        """As whatsapp-web.js writes ids."""
+        return f"{str(self.from_me).lower()}_{self.chat}_{self.message_id}"
+
+
 @dataclass
 class Model:
     """A gateway on a port of its own. `fault` is what befalls every request: it hangs, is garbage, is a page, or
@@ -54,6 +90,11 @@ class Model:
     """Session, recipient and text of every message that left."""
     asked: list[tuple[str, str]] = field(default_factory=list)
     fault: str | None = None
+    hooks: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """Where each session reports: `url`, and what its family keeps beside that."""
+    post: Post | None = None
+    answered: list[int] = field(default_factory=list)
+    """What was answered to its reports."""
     creates: ClassVar[bool] = True
     """Whether a session that is not known can be made."""
 
@@ -115,6 +156,27 @@ class Model:
             return answer
 
         return befallen
+
+    def body_of(self, session: Session, told: Told) -> dict[str, Any] | None:
+        """The body that the original sends; None for what it does not report."""
+        raise NotImplementedError
+
+    def proof_of(self, session: Session, hook: dict[str, Any], body: bytes) -> dict[str, str]:
+        """The headers by which the original shows whose report it is."""
+        return {}
+
+    async def report(self, name: str, told: Told) -> list[int]:
+        """Report it to every address of the session, as the original does; what was answered."""
+        session = self.sessions[name]
+        body = self.body_of(session, told)
+        answers = []
+        for hook in self.hooks.get(name, []) if body is not None else []:
+            raw = json.dumps(body).encode()
+            headers = {"content-type": "application/json", **self.proof_of(session, hook, raw)}
+            assert self.post is not None
+            answers.append(await self.post(hook["url"], raw, headers))
+        self.answered += answers
+        return answers
 
     async def engine(self, session: Session, recipient: str, text: str) -> str:
         """Send; answers the message's id. Raises EngineFailed or EngineDead."""

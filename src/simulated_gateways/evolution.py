@@ -6,13 +6,15 @@ from typing import Any
 
 from aiohttp import web
 
-from simulated_gateways.base import EngineDead, EngineFailed, Model, Session, body_of, said
+from simulated_gateways.base import EngineDead, EngineFailed, Model, Session, Told, body_of, said
 
 
 @dataclass
 class Evolution(Model):
     licensed: bool = True
     root_hangs: bool = False
+    shows_tokens: bool = True
+    """Its reports and its list hold the tokens of its sessions."""
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -23,6 +25,8 @@ class Evolution(Model):
             web.get("/instance/connect/{s}", self._connect),
             web.post("/instance/create", self._create),
             web.post("/instance/restart/{s}", self._state),
+            web.get("/webhook/find/{s}", self._found),
+            web.post("/webhook/set/{s}", self._set),
             web.delete("/instance/logout/{s}", self._logout),
             web.post("/message/sendText/{s}", self._send),
         ]
@@ -49,7 +53,7 @@ class Evolution(Model):
             "connectionStatus": self._word(session),
             "ownerJid": f"{session.phone}@s.whatsapp.net" if session.paired else None,
             "disconnectionReasonCode": 401 if session.removed else None,
-            "token": "INSTANCE-TOKEN",
+            "token": self.token_of(session.name) if self.shows_tokens else None,
         }
 
     async def _root(self, request: web.Request) -> web.Response:
@@ -107,6 +111,51 @@ class Evolution(Model):
             return _error(500, "Internal Server Error", "Connection Closed")
         key = {"remoteJid": f"{told['number']}@s.whatsapp.net", "fromMe": True, "id": message_id}
         return said(201, {"key": key, "status": "PENDING", "messageTimestamp": 1796000393})
+
+    async def _found(self, request: web.Request) -> web.Response:
+        hooks = self.hooks.get(request.match_info["s"], [])
+        if not hooks:
+            return said(200, None)
+        [hook] = hooks
+        return said(200, {name: each for name, each in hook.items() if name != "byEvents"} | {"webhookByEvents": False})
+
+    async def _set(self, request: web.Request) -> web.Response:
+        told = (await body_of(request))["webhook"]
+        self.hooks[request.match_info["s"]] = [told] if told["enabled"] else []
+        return said(201, told)
+
+    def body_of(self, session: Session, told: Told) -> dict[str, Any]:
+        key = {"remoteJid": told.jid, "fromMe": told.from_me, "id": told.message_id}
+        text = {"message": {"conversation": told.text}, "messageType": "conversation", "messageTimestamp": told.at_s}
+        words: dict[str, tuple[str, Any]] = {
+            "incoming": ("messages.upsert", {"key": key, "pushName": "Somebody", "status": "DELIVERY_ACK", **text}),
+            "sent": ("send.message", {"key": key, "status": "PENDING", **text}),
+            "ack": (
+                "messages.update",
+                {
+                    "keyId": told.message_id,
+                    "remoteJid": told.jid,
+                    "fromMe": True,
+                    "status": ["PENDING", "SERVER_ACK", "DELIVERY_ACK", "READ"][told.ack],
+                },
+            ),
+            "up": ("connection.update", {"instance": session.name, "wuid": f"{session.phone}@s.whatsapp.net"}),
+            "down": ("connection.update", {"instance": session.name, "state": "connecting", "statusReason": 200}),
+            "logged_out": ("connection.update", {"instance": session.name, "state": "close", "statusReason": 401}),
+            "qr": ("qrcode.updated", {"qrcode": {"instance": session.name, "code": session.qr}}),
+        }
+        word, data = words[told.what]
+        if told.what == "up":
+            data |= {"state": "open", "statusReason": 200}
+        token = self.token_of(session.name) if self.shows_tokens else None
+        event = {"event": word, "instance": session.name, "data": data, "date_time": "2026-11-30T01:00:54.139Z"}
+        return event | {"sender": f"{session.phone}@s.whatsapp.net", "server_url": self.url, "apikey": token}
+
+    def proof_of(self, session: Session, hook: dict[str, Any], body: bytes) -> dict[str, str]:
+        return dict(hook.get("headers") or {})
+
+    def token_of(self, name: str) -> str:
+        return f"TOKEN-OF-{name}"
 
 
 def _error(status: int, error: str, message: Any) -> web.Response:

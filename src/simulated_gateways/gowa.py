@@ -1,11 +1,13 @@
 """GOWA, as its source says (v9, 51f7b19)."""
 
+import hmac
 from base64 import b64encode
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 
-from simulated_gateways.base import EngineDead, EngineFailed, Model, Session, body_of, said
+from simulated_gateways.base import EngineDead, EngineFailed, Model, Session, Told, body_of, said
 
 
 @dataclass
@@ -69,6 +71,31 @@ class Gowa(Model):
         except (EngineFailed, EngineDead) as error:
             return said(500, {"status": 500, "code": "INTERNAL_SERVER_ERROR", "message": str(error)})
         return _success({"message_id": message_id, "status": "sent"})
+
+    def body_of(self, session: Session, told: Told) -> dict[str, Any] | None:
+        """By its source: nothing of how a device stands."""
+        about = {"device_id": f"{session.phone}@s.whatsapp.net", "session_id": session.name}
+        match told.what:
+            case "incoming" | "sent":
+                message: dict[str, Any] = {
+                    "id": told.message_id,
+                    "chat_id": told.jid,
+                    "from": told.jid,
+                    "body": told.text,
+                }
+                message |= {"is_from_me": told.from_me, "timestamp": "2026-11-30T01:02:03Z"}
+                return {"event": "message", **about, "payload": message}
+            case "ack":
+                kind = "read" if told.ack == 3 else "delivered"
+                payload = {"ids": [told.message_id], "chat_id": told.jid, "receipt_type": kind}
+                return {"event": "message.ack", **about, "payload": payload}
+            case _:
+                return None
+
+    def proof_of(self, session: Session, hook: dict[str, Any], body: bytes) -> dict[str, str]:
+        """Signed with `secret` where nobody set another one."""
+        signature = hmac.new(hook.get("secret", "secret").encode(), body, "sha256").hexdigest()
+        return {"X-Hub-Signature-256": f"sha256={signature}"}
 
 
 def _success(results: object) -> web.Response:

@@ -1,10 +1,12 @@
 """WAHA 2026: as 2024.10.8 was recorded, with sessions of any name (waha-docs, OpenAPI 2026.7.1) and with keys."""
 
-from dataclasses import dataclass
+import hmac
+from dataclasses import dataclass, field
+from typing import Any
 
 from aiohttp import web
 
-from simulated_gateways.base import EngineDead, EngineFailed, Model, Session, body_of, said
+from simulated_gateways.base import EngineDead, EngineFailed, Model, Session, Told, body_of, said
 
 _EXPECTED = "Session status is not as expected. Try again later or restart the session"
 
@@ -14,6 +16,9 @@ class Waha(Model):
     """With NOWEB as its engine."""
 
     version: str = "2026.7.1"
+    signs: bool = True
+    restarted: list[str] = field(default_factory=list)
+    """Sessions whose configuration was set."""
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -23,6 +28,7 @@ class Waha(Model):
             web.get("/api/sessions", self._list),
             web.post("/api/sessions", self._create),
             web.get("/api/sessions/{s}", self._one),
+            web.put("/api/sessions/{s}", self._config),
             web.post("/api/sessions/{s}/{what}", self._do),
             web.get("/api/{s}/auth/qr", self._qr),
             web.post("/api/sendText", self._send),
@@ -42,7 +48,9 @@ class Waha(Model):
 
     def _row(self, session: Session) -> dict[str, object]:
         me = {"id": f"{session.phone}@c.us", "pushName": "Stub"} if session.open and session.paired else None
-        return {"name": session.name, "status": self._status(session), "me": me}
+        hooks = self.hooks.get(session.name)
+        config = {"config": {"webhooks": hooks}} if hooks else {}
+        return {"name": session.name, "status": self._status(session), "me": me, **config}
 
     async def _ping(self, request: web.Request) -> web.Response:
         return said(200, {"message": "pong"})
@@ -112,6 +120,42 @@ class Waha(Model):
             return _thrown("Connection Closed")
         key = {"remoteJid": told["chatId"], "fromMe": True, "id": message_id}
         return said(201, {"key": key, "messageTimestamp": 1796000911, "status": 1})
+
+    async def _config(self, request: web.Request) -> web.Response:
+        """Sets the whole configuration; a session that runs is restarted by it."""
+        session = self.sessions.get(request.match_info["s"])
+        if session is None:
+            return _nobody()
+        told = await body_of(request)
+        self.hooks[session.name] = list(told["config"].get("webhooks", []))
+        self.restarted.append(session.name)
+        return said(200, self._row(session))
+
+    def body_of(self, session: Session, told: Told) -> dict[str, Any]:
+        match told.what:
+            case "incoming" | "sent":
+                word = "message.any" if told.from_me else "message"
+                payload = {"id": told.long_id, "timestamp": told.at_s, "from": told.chat, "fromMe": told.from_me}
+                payload |= {"body": told.text, "hasMedia": False, "ack": 0, "ackName": "PENDING"}
+            case "ack":
+                word = "message.ack"
+                payload = {"id": told.long_id, "from": told.chat, "fromMe": True, "ack": told.ack}
+            case _:
+                word = "session.status"
+                statuses = {"up": "WORKING", "down": "STARTING", "logged_out": "FAILED", "qr": "SCAN_QR_CODE"}
+                payload = {"name": session.name, "status": statuses[told.what]}
+        me = {"id": f"{session.phone}@c.us", "pushName": "Stub"}
+        environment = {"version": self.version, "engine": "NOWEB", "tier": "CORE"}
+        event = {"event": word, "session": session.name, "me": me, "payload": payload, "engine": "NOWEB"}
+        return event | {"environment": environment}
+
+    def proof_of(self, session: Session, hook: dict[str, Any], body: bytes) -> dict[str, str]:
+        """Core before 2026 takes the key and does not sign."""
+        key = (hook.get("hmac") or {}).get("key")
+        if not key or not self.signs:
+            return {}
+        signature = hmac.new(key.encode(), body, "sha512").hexdigest()
+        return {"X-Webhook-Hmac": signature, "X-Webhook-Hmac-Algorithm": "sha512"}
 
 
 def _nobody() -> web.Response:

@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from simulated_gateways.base import EngineDead, EngineFailed, Model, Session, body_of, said
+from simulated_gateways.base import EngineDead, EngineFailed, Model, Session, Told, body_of, said
 
 
 @dataclass
@@ -120,6 +120,20 @@ class Wppconnect(Model):
             return said(400, {"response": None, "status": "Connected", "message": words, "session": session.name})
         row = {"id": f"true_{phone}@c.us_{message_id}_out", "body": text, "timestamp": 1796000779}
         return said(201, {"status": "success", "response": [row], "mapper": "return", "session": session.name})
+
+    def body_of(self, session: Session, told: Told) -> dict[str, Any] | None:
+        message = {"body": told.text, "type": "chat", "t": told.at_s, "from": told.chat, "to": told.chat}
+        words: dict[str, dict[str, Any] | None] = {
+            "incoming": {"event": "onmessage", "id": told.long_id, **message, "fromMe": False},
+            "sent": None,
+            "ack": {"event": "onack", "id": f"{told.long_id}_out", **message, "fromMe": True, "ack": told.ack},
+            "up": {"event": "status-find", "status": "inChat"},
+            "down": {"event": "status-find", "status": "browserClose"},
+            "logged_out": {"event": "logoutsession", "message": "Session logged out", "connected": False},
+            "qr": {"event": "qrcode", "qrcode": "iVBORw0KGgo", "urlcode": session.qr},
+        }
+        body = words[told.what]
+        return None if body is None else body | {"session": session.name}
 
 
 def _inactive(session: str) -> web.Response:

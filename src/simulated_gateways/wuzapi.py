@@ -1,10 +1,11 @@
 """wuzapi, as its source says (79ee4cd, handlers.go)."""
 
-from typing import ClassVar
+import hmac
+from typing import Any, ClassVar
 
 from aiohttp import web
 
-from simulated_gateways.base import EngineDead, EngineFailed, Model, Session, body_of, said
+from simulated_gateways.base import EngineDead, EngineFailed, Model, Session, Told, body_of, said
 
 
 class Wuzapi(Model):
@@ -79,6 +80,24 @@ class Wuzapi(Model):
         except (EngineFailed, EngineDead) as error:
             return said(500, {"code": 500, "error": str(error) or "not connected", "success": False})
         return _wrapped({"Details": "Sent", "Id": message_id, "Timestamp": 1796000917})
+
+    def body_of(self, session: Session, told: Told) -> dict[str, Any] | None:
+        """By its source: nothing of how a session stands."""
+        info = {"ID": told.message_id, "Chat": told.jid, "Sender": told.jid, "IsFromMe": told.from_me, "Type": "text"}
+        match told.what:
+            case "incoming" | "sent":
+                event = {"Info": info | {"Timestamp": "2026-11-30T01:02:03Z"}, "Message": {"conversation": told.text}}
+                return {"type": "Message", "event": event, "instanceName": session.name}
+            case "ack":
+                receipt = {"MessageIDs": [told.message_id], "Chat": told.jid, "Timestamp": "2026-11-30T01:02:04Z"}
+                state = "Read" if told.ack == 3 else "Delivered"
+                return {"type": "ReadReceipt", "event": receipt, "state": state, "instanceName": session.name}
+            case _:
+                return None
+
+    def proof_of(self, session: Session, hook: dict[str, Any], body: bytes) -> dict[str, str]:
+        key = hook.get("hmac")
+        return {"x-hmac-signature": hmac.new(key.encode(), body, "sha256").hexdigest()} if key else {}
 
 
 def _wrapped(data: object) -> web.Response:

@@ -1,10 +1,11 @@
 """wwebjs-api 1.0.0."""
 
 import re
+from typing import Any
 
 from aiohttp import web
 
-from simulated_gateways.base import EngineDead, EngineFailed, Model, Session, body_of, said
+from simulated_gateways.base import EngineDead, EngineFailed, Model, Session, Told, body_of, said
 
 
 class WwebjsApi(Model):
@@ -91,3 +92,30 @@ class WwebjsApi(Model):
             return said(404, {"success": False, "error": "session closed"})
         full = {"_serialized": f"true_{told['chatId']}_{message_id}", "fromMe": True, "remote": told["chatId"]}
         return said(200, {"success": True, "message": {"id": full, "body": told["content"], "timestamp": 1796000184}})
+
+    def body_of(self, session: Session, told: Told) -> dict[str, Any]:
+        way = (f"{session.phone}@c.us", told.chat) if told.from_me else (told.chat, f"{session.phone}@c.us")
+        message = {
+            "id": {"_serialized": told.long_id, "fromMe": told.from_me, "remote": told.chat},
+            "from": way[0],
+            "to": way[1],
+            "body": told.text,
+            "timestamp": told.at_s,
+            "type": "chat",
+            "hasMedia": False,
+            "fromMe": told.from_me,
+        }
+        words: dict[str, tuple[str, Any]] = {
+            "incoming": ("message", {"message": message}),
+            "sent": ("message_create", {"message": message}),
+            "ack": ("message_ack", {"message": message, "ack": told.ack}),
+            "up": ("ready", None),
+            "down": ("disconnected", {"reason": "NAVIGATION"}),
+            "logged_out": ("disconnected", {"reason": "LOGOUT"}),
+            "qr": ("qr", {"qr": session.qr}),
+        }
+        word, data = words[told.what]
+        return {"dataType": word, "sessionId": session.name} | ({"data": data} if data is not None else {})
+
+    def proof_of(self, session: Session, hook: dict[str, Any], body: bytes) -> dict[str, str]:
+        return {"x-api-key": self.key}

@@ -11,8 +11,10 @@ from sqlalchemy import Connection, text
 
 from clocks import SteppedClock
 from homing.decide.access.audit import ChainKeys
+from homing.flows.background.alerts import AlertBook, Unkept
 from homing.flows.background.auditing import AuditBroken, Auditing
 from homing.model.access import Key, Scope
+from homing.model.alerts import AlertKind
 from homing.model.audit import Act, ChainVerdict, Entry, Mark, Via, carrying_out
 from homing.model.fleet import InstanceState, MoveKind, Rebinding, Takeover
 from homing.model.work import NewJob, Tick
@@ -269,6 +271,25 @@ async def test_a_chain_does_not_go_on_behind_a_hole(
     with pytest.raises(AuditBroken, match="head of the chain is gone"):
         await chained(audit)
     assert not (await verified(audit)).holds
+
+
+async def test_a_chain_that_stands_still_is_an_alert_until_it_goes_on(
+    audit: SqlAudit, directory: SqlDirectory, database: Database
+) -> None:
+    alerts = AlertBook(Unkept(), SteppedClock())
+    auditing = Auditing(audit, SteppedClock(), KEYS, alerts=alerts)
+    await some(audit, directory)
+    await auditing.tick(TICK)
+    read = text("SELECT signature FROM audit_marks WHERE mark = 'head'")
+    kept = await database.read(lambda c: c.execute(read).scalar_one())
+    await database.write(lambda c: c.execute(text("UPDATE audit_marks SET signature = 'x' WHERE mark = 'head'")))
+    with pytest.raises(AuditBroken):
+        await auditing.tick(TICK)
+    assert [alert.kind for alert in alerts.standing()] == [AlertKind.AUDIT_STOPPED]
+    restored = text("UPDATE audit_marks SET signature = :signature WHERE mark = 'head'")
+    await database.write(lambda c: c.execute(restored, {"signature": kept}))
+    await auditing.tick(TICK)
+    assert not alerts.standing()
 
 
 async def test_a_head_signed_without_the_secret_is_not_taken_up(

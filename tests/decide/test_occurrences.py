@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from homing.decide.reports import meanings
+from homing.drivers.webjs.reports import report_in
 from homing.model.fleet import InstanceUrl, SessionId
 from homing.model.instances.events import Report
+from homing.ports.reports import RawReport
 
 A, B = InstanceUrl("http://a:3001"), InstanceUrl("http://b:3001")
 S = "webjs_1_a"
@@ -19,7 +21,7 @@ GROUP_ID = "true_1203@g.us_3EB0AA_628111@c.us"
 
 
 def read(body: Any, url: InstanceUrl = A) -> Report:
-    return meanings.read(json.dumps(body).encode(), header_id=None, instance_url=url)
+    return replace(report_in(RawReport(json.dumps(body).encode())), instance_url=url)
 
 
 def told(kind: str, **data: Any) -> Report:

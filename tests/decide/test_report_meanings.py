@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from homing.decide.reports import meanings
-from homing.decide.reports.meanings import Malformed
+from homing.drivers.webjs.reports import EVENT_ID, report_in
 from homing.model.fleet import InstanceUrl, SessionId
 from homing.model.instances.events import Report
+from homing.model.instances.report_body import Malformed
+from homing.ports.reports import RawReport
 
 A, B = InstanceUrl("http://a:3001"), InstanceUrl("http://b:3001")
 S = SessionId("webjs_1_a")
@@ -25,7 +27,8 @@ JSON = st.recursive(
 
 
 def read(body: Any, *, header_id: str | None = None) -> Report:
-    return meanings.read(json.dumps(body).encode(), header_id=header_id, instance_url=A)
+    named = {EVENT_ID: header_id} if header_id is not None else {}
+    return replace(report_in(RawReport(json.dumps(body).encode(), named)), instance_url=A)
 
 
 def test_an_envelope_and_a_flat_body_say_the_same() -> None:
@@ -66,13 +69,13 @@ def test_words_nobody_knows_are_taken_all_the_same() -> None:
 )
 def test_what_is_no_report_is_said_to_be_none(raw: bytes) -> None:
     with pytest.raises(Malformed):
-        meanings.read(raw, header_id=None, instance_url=None)
+        report_in(RawReport(raw))
 
 
 @given(st.binary(max_size=200))
 def test_whatever_bytes_come_they_are_a_report_or_malformed(raw: bytes) -> None:
     with contextlib.suppress(Malformed):
-        meanings.read(raw, header_id=None, instance_url=None)
+        report_in(RawReport(raw))
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,11 @@ from replaying import AT, DONE, NOT_ASKED, PLAYERS, S, played
 from right_meanings import REFUSED, RIGHT, fault
 
 from homing.decide.reports import meanings
+from homing.drivers.webjs.reports import report_in
 from homing.model.instances.events import Report
 from homing.model.sends.faults import Phase
 from homing.model.sends.sending import VerdictKind
+from homing.ports.reports import RawReport
 from transcripts import FAMILIES, KEPT, Exchange, Transcript, read, transcripts
 
 ALL = transcripts()
@@ -228,7 +230,7 @@ EVENTS = {
 
 def report_of(exchange: Exchange) -> Report:
     raw = exchange.told if isinstance(exchange.told, str) else json.dumps(exchange.told)
-    return meanings.read(raw.encode(), header_id=None, instance_url=AT)
+    return replace(report_in(RawReport(raw.encode())), instance_url=AT)
 
 
 def test_each_recorded_report_is_an_event_of_its_session_and_a_retry_is_the_same() -> None:

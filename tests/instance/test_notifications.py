@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from homing.decide.reports import meanings, signing
+from homing.drivers.webjs import reports as signing
 from homing.instance.notify.events import (
     CodeIssued,
     EventSubject,
@@ -17,6 +17,7 @@ from homing.instance.notify.events import (
 )
 from homing.instance.notify.notifications import Notification, headers, notification, signature
 from homing.model.instances.events import Signed
+from homing.ports.reports import RawReport
 
 ABOUT = EventSubject("s1", 7, 3)
 AT = 1_795_000_000.25
@@ -126,7 +127,7 @@ def test_our_gateway_believes_and_reads_it():
     now = datetime.fromtimestamp(AT + 20, UTC)
     judged = signing.judge(b"secret", sent["X-Timestamp"], sent["X-HMAC-Signature"], note.body, now)
     assert isinstance(judged, Signed)
-    report = meanings.read(note.body, header_id=sent["X-Homing-Event-Id"], instance_url=None)
+    report = signing.report_in(RawReport(note.body, {signing.EVENT_ID: sent["X-Homing-Event-Id"]}))
     assert (report.kind, report.session_id, report.sender_id) == ("message_sent", "s1", note.id)
     assert report.occurred_at == datetime.fromtimestamp(AT, UTC)
     assert sent["X-Instance-Url"] == "http://one"

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from homing.decide.reports import signing
+from homing.drivers.webjs import reports as signing
 from homing.ports import Notice, PlacementChanged
 from homing.serve.app import Application
 from tests.serve.conftest import Api

@@ -8,7 +8,10 @@ from typing import Any, TypeVar
 import pytest
 
 from homing.decide.reports import meanings
+from homing.drivers.webjs.reports import report_in
+from homing.model.instances import report_body
 from homing.model.instances.events import Report
+from homing.ports.reports import RawReport
 from tests.serve.conftest import Api
 from tests.serve.reporting import report, told
 
@@ -45,8 +48,8 @@ def test_a_big_report_says_and_means_what_it_would_if_it_were_small(what: str, m
     raw = json.dumps({"event": "message.ack", "data": {"session_id": "s", "id": "m", **BIG[what]}}).encode()
 
     def read() -> tuple[Report, Any, Any]:
-        found = meanings.read(raw, header_id=None, instance_url=None)
-        is_big = found.size > meanings.BIG
+        found = report_in(RawReport(raw))
+        is_big = found.size > report_body.BIG
         return found, meanings.meaning(found), meanings.bounded(found.data, is_big=is_big)
 
     patiently = read()

@@ -18,7 +18,7 @@ from homing.model.sends.faults import Fault, Phase
 from homing.ports import StoreUnavailable
 from homing.serve.app import Application
 from homing.serve.callers.instance_keys import InstanceKeys
-from tests.decide.test_signing import BODY, TIMESTAMP, VECTOR
+from tests.drivers.test_signing import BODY, TIMESTAMP, VECTOR
 from tests.flows.worlds import PLAIN, A, B, Misfortune
 from tests.serve.conftest import Api
 from tests.serve.reporting import WEBHOOK, figures, moved, report, told, until

@@ -195,3 +195,27 @@ async def test_of_several_who_take_a_secret_one_gets_it(logins: SqlLogins) -> No
     await logins.add("code", LoginKind.CODE, "k", for_s=60)
     taken = await asyncio.gather(*(logins.take("code", LoginKind.CODE) for _ in range(5)))
     assert sorted(taken, key=str) == [None] * 4 + ["k"]
+
+
+async def entries(api: Api) -> list[tuple[str, str, str]]:
+    rows = (await api.call("GET", "/audit?limit=100")).json()["data"]
+    return [(row["action"], row["actor"], row["subject"]) for row in reversed(rows)]
+
+
+async def test_signing_in_and_out_is_in_the_audit_log(api: Api) -> None:
+    await sign_in(api, "hk_no_such")
+    answer = await sign_in(api)
+    await api.client.post("/logout", headers=csrf(answer))
+    key_id = api.keys["operator"].split("_")[1]
+    told = [entry for entry in await entries(api) if entry[0].startswith("page.")]
+    assert told == [("page.signed_in", "operator", f"key {key_id}"), ("page.signed_out", "operator", f"key {key_id}")]
+
+
+async def test_what_a_key_may_not_do_is_refused_and_noted_once_a_minute(api: Api) -> None:
+    answer = await sign_in(api, "reader")
+    for _ in range(3):
+        forged = await api.client.post("/api/v1/instances/1/drain", headers=csrf(answer))
+        assert (forged.status_code, forged.json()["code"]) == (403, "forbidden")
+    key_id = api.keys["reader"].split("_")[1]
+    refused = [entry for entry in await entries(api) if entry[0] == "request.refused"]
+    assert refused == [("request.refused", "reader", f"key {key_id}")]

@@ -12,6 +12,7 @@ from homing.flows.discovery.listings import Lists, RecentLists
 from homing.flows.failover.fitness import RECOGNISE_TIMEOUT_S, Fitness
 from homing.flows.sending.send import Saw
 from homing.flows.webhooks.intake import Intake
+from homing.flows.webhooks.senders import Senders
 from homing.flows.webhooks.speakers import Speakers
 from homing.flows.webhooks.unknown_senders import UnknownSenders
 from homing.model.fleet import InstanceUrl, SessionId, SessionList
@@ -66,12 +67,12 @@ def reporting(
     endpoint = IntakeEndpoint(
         intake=intake,
         directory=stores.directory,
+        senders=Senders(fleet, clock, settings.own_key_secret, settings.whatsapp_hmac_secret, fleet.names),
         speakers=Speakers(fleet, stores.directory, RecentLists(lists, clock), unknown, clock),
         rejections=rejections,
         keys=InstanceKeys(settings.api_key, fleet.own_keys),
         clock=clock,
         metrics=metrics,
-        secret=settings.whatsapp_hmac_secret,
         waiting_max=settings.homing_max_webhooks,
         open_on=open_on,
         aside=asyncio.to_thread,

@@ -17,6 +17,7 @@ from homing.drivers.http.resolving import Dialer
 from homing.drivers.http.tls import TlsContexts, TlsFiles, TlsUnusable
 from homing.drivers.http.wire import Wire, WireLimits
 from homing.flows.background.alerts import AlertBook
+from homing.flows.background.descriptors import DescriptorWatch
 from homing.flows.background.link_alerts import LinkAlerts
 from homing.flows.discovery.listings import Lists
 from homing.flows.discovery.phones import Identity
@@ -34,7 +35,7 @@ from homing.serve.metrics import Metrics
 from homing.store.opened import Stores
 from homing.store.sqlite.engine import SqliteFile
 from homing.store.sqlite.write_lock import WriteLock
-from homing.world import SystemClock, SystemEntropy
+from homing.world import SystemClock, SystemEntropy, is_descriptor_left
 
 log = structlog.get_logger("homing")
 
@@ -67,6 +68,8 @@ async def open_gateway(
         gateway = await stack.enter_async_context(at_work)
         if unblocking is not None:  # it had to be there before the first write
             unblocking.alerts = gateway.alerts
+        descriptors = DescriptorWatch(is_descriptor_left, gateway.alerts, clock)
+        await stack.enter_async_context(_running([descriptors.run]))
         yield gateway
 
 

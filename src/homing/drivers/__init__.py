@@ -9,11 +9,12 @@ from homing.drivers.keys import ShownKeys
 from homing.drivers.native_names import NativeNames
 from homing.drivers.recognition.asking import Recognition
 from homing.drivers.recognition.fingerprints import RECOGNISED
-from homing.drivers.registry import families, traits_of, unknown_driver
+from homing.drivers.registry import families, reports_of, traits_of, unknown_driver
 from homing.model.fleet import InstanceUrl
 from homing.model.instances.gateways import Recognised, Traits
 from homing.model.sends.faults import Fault
 from homing.ports import Driver
+from homing.ports.reports import FamilyReports, WebhookCalls
 
 log = structlog.get_logger("homing")
 
@@ -60,6 +61,14 @@ class Drivers:
     def traits_of(self, family: str) -> Traits:
         """What is true of every gateway of the family."""
         return traits_of(family)
+
+    def reports_of(self, family: str) -> FamilyReports | None:
+        """How the reports of a family are proven and read; None where nothing of it is taken in."""
+        return reports_of(family)
+
+    def webhooks_of(self, family: str) -> WebhookCalls | None:
+        """Where gateways of the family are told to report; None where they cannot be told."""
+        return getattr(self._drivers.get(family), "webhooks", None)
 
     def families(self) -> frozenset[str]:
         """The families that a driver speaks for."""

@@ -22,6 +22,7 @@ from homing.model.instances.gateways import Traits, is_checked
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
 from homing.ports import InstanceHealth, OutgoingText, PairingCode, SessionStart
+from homing.ports.reports import FamilyReports, WebhookCalls
 
 LIST_LIMIT_BYTES = 64 * MIB
 AT_ONCE = 8
@@ -45,9 +46,9 @@ R = TypeVar("R")
 class GatewayDriver(ABC):
     """`ports.Driver` for one family. Keys are by instance, with a default for those that have none of their own.
 
-    A subclass has `family`, `title`, `base` and `checked`, and the methods `key_headers`, `fault_of`, `health`,
-    `listed`, `one` and `send`; `open_one`, `close_one`, `restart_one`, `logout`, `pairing` and `renewed` as far as its
-    gateway can do that.
+    A subclass has `family`, `title`, `base`, `checked`, `traits` and perhaps `reports`, and the methods `key_headers`,
+    `fault_of`, `health`, `listed`, `one` and `send`; `open_one`, `close_one`, `restart_one`, `logout`, `pairing` and
+    `renewed` as far as its gateway can do that.
     """
 
     family: ClassVar[str]
@@ -56,6 +57,8 @@ class GatewayDriver(ABC):
     base: ClassVar[Capabilities] = Capabilities()
     checked: ClassVar[tuple[str, str]]
     """The oldest and the newest version that the driver was checked against."""
+    reports: ClassVar[FamilyReports | None] = None
+    """How what it reports by itself is proven and read; None where that is not taken in."""
     traits: ClassVar[Traits]
     """What bounds recovery, beside `base`. Of a family that says nothing of it, `Traits` as they come."""
 
@@ -67,6 +70,11 @@ class GatewayDriver(ABC):
         self._default_api_key = default_api_key
         self._versions: dict[InstanceUrl, tuple[str | None, float]] = {}
         self._starts: WeakValueDictionary[tuple[InstanceUrl, SessionId], asyncio.Lock] = WeakValueDictionary()
+
+    @property
+    def webhooks(self) -> WebhookCalls | None:
+        """Where its gateways are told to report; None where they cannot be told over their API."""
+        return None
 
     # --- what a family says -------------------------------------------------------------------------------------
 

@@ -41,6 +41,10 @@ class ShownKeys(Mapping[InstanceUrl, str]):
         """The own keys, whether they are taken yet or not."""
         return {**self._made, **self._kept, **self._given}
 
+    def shown_to(self, url: InstanceUrl) -> str:
+        """The key that the instance is asked with: its own, or the shared one."""
+        return self.get(url, self._shared)
+
     def refused(self, url: InstanceUrl) -> bool:
         """An instance did not take the key that it was shown. True if there is another one to try."""
         if url not in self._made or not self._shared:

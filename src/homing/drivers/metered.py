@@ -9,6 +9,7 @@ from homing.model.fleet import InstanceUrl, ListedSession, Listing, NoList, Sess
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
 from homing.ports import Driver, InstanceHealth, Meters, OutgoingText, PairingCode, SessionStart
+from homing.ports.reports import WebhookCalls
 
 T = TypeVar("T")
 _LANES = {"send": Lane.SENDS, "health": Lane.HEALTH, "list": Lane.LISTS}
@@ -20,6 +21,7 @@ class MeteredDriver:
     def __init__(self, inner: Driver, meters: Meters, keys: ShownKeys | None = None) -> None:
         self._inner, self._meters, self._keys = inner, meters, keys
         self.family, self.base = inner.family, inner.base
+        self.webhooks: WebhookCalls | None = getattr(inner, "webhooks", None)
 
     async def health(self, instance: InstanceUrl, *, timeout_s: float) -> InstanceHealth | Fault:
         return await self._made(instance, "health", lambda: self._inner.health(instance, timeout_s=timeout_s))

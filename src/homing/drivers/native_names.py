@@ -78,6 +78,8 @@ class NamingDriver:
     def __init__(self, inner: Driver, names: NativeNames) -> None:
         self._inner, self._names = inner, names
         self.family, self.base = inner.family, inner.base
+        self.webhooks = getattr(inner, "webhooks", None)
+        """In the gateway's own names."""
 
     async def health(self, instance: InstanceUrl, *, timeout_s: float) -> InstanceHealth | Fault:
         return await self._inner.health(instance, timeout_s=timeout_s)

@@ -13,6 +13,7 @@ import structlog
 
 from homing.model.instances.gateways import Traits
 from homing.ports import Driver
+from homing.ports.reports import FamilyReports
 
 GROUP = "homing.drivers"
 DriverClass = Callable[..., Driver]
@@ -49,6 +50,11 @@ def traits_of(family: str) -> Traits:
     if isinstance(traits, Traits):
         return traits
     return Traits(str(getattr(driver_class, "title", family)), checked=getattr(driver_class, "checked", None))
+
+
+def reports_of(family: str) -> FamilyReports | None:
+    """How the reports of a family are proven and read; None where nothing of it is taken in."""
+    return getattr(families().get(family), "reports", None)
 
 
 def unknown_driver(family: str) -> str:

@@ -35,6 +35,8 @@ class AlertKind(StrEnum):
     DATABASE_LOCKED = "database_locked"
     COMMITS_LOST = "commits_lost"
     LEASES_UNREADABLE = "leases_unreadable"
+    AUDIT_STOPPED = "audit_stopped"
+    DESCRIPTORS_USED_UP = "descriptors_used_up"
 
 
 class Severity(StrEnum):
@@ -215,6 +217,19 @@ GUIDES: dict[AlertKind, Guide] = {
         Severity.CRITICAL,
         "the database is away: sends go on by cached routes, and no session is brought anywhere",
         "bring the database back",
+    ),
+    AlertKind.AUDIT_STOPPED: Guide(
+        "Audit log not chained",
+        Severity.CRITICAL,
+        "an entry of the audit log is not what was written, or its chain was keyed with a secret that is not known"
+        " here; what is added is kept, and not tied to the chain",
+        "`homing audit --verify` says where, and why; a secret that was replaced belongs in HOMING_OLD_SECRETS",
+    ),
+    AlertKind.DESCRIPTORS_USED_UP: Guide(
+        "No file descriptor is left",
+        Severity.CRITICAL,
+        "a gateway can open no further file or connection: who connects is not answered, instances seem out of reach",
+        "raise its limit (`ulimit -n`, LimitNOFILE=); process_open_fds says how many it holds, `ss -tnp` who they are",
     ),
 }
 

@@ -26,6 +26,7 @@ from homing.ports import (
     StoreUnavailable,
 )
 from homing.ports.adopting import Adoptions
+from homing.ports.reports import FamilyReports, WebhookCalls
 
 log = structlog.get_logger("homing")
 
@@ -82,6 +83,18 @@ class LiveFleet:
     def traits_of(self, family: str) -> Traits:
         """What is true of every gateway of the family."""
         return self._drivers.traits_of(family)
+
+    def reports_of(self, family: str) -> FamilyReports | None:
+        """How the reports of a family are proven and read; None where nothing of it is taken in."""
+        return self._drivers.reports_of(family)
+
+    def webhooks(self, url: InstanceUrl) -> WebhookCalls | None:
+        """Where the gateway there is told to report; None for a family that cannot be told."""
+        return self._drivers.webhooks_of(self._family(url))
+
+    def report_key(self, url: InstanceUrl) -> str:
+        """The key that the gateway there is asked with."""
+        return self._drivers.keys.shown_to(url)
 
     def traits(self, url: InstanceUrl) -> Traits:
         return self._drivers.traits_of(self._family(url))

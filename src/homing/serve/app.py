@@ -22,6 +22,7 @@ from homing.serve.api.context import CHARGED, TheGateway, provide_caller, provid
 from homing.serve.api.directory import accounts, contacts, keys, workspaces
 from homing.serve.api.fleet import cache, moves, reports, schedules, sync
 from homing.serve.api.watching import alerts, audit, events, sessions, state
+from homing.serve.callers.refused import RefusedCallers
 from homing.serve.callers.signing_in import SignIns
 from homing.serve.docs import DocsDocument, DocsPage, nothing_else
 from homing.serve.gateway import Gateway
@@ -31,6 +32,7 @@ from homing.serve.http.methods import methods_by_path, name_all_methods
 from homing.serve.http.queries import known_queries, refuse, refuse_unknown
 from homing.serve.http.readable import CheckedRequest
 from homing.serve.http.rejections import Rejections
+from homing.serve.http.shown_paths import shown_path
 from homing.serve.page.routes import PAGES
 from homing.serve.sends import HttpAnswer
 from homing.serve.state.feed import StateFeed
@@ -104,7 +106,7 @@ class Application:
     def _note_stranger(self, scope: Any) -> None:
         """One line for each address and minute: somebody may be trying keys."""
         address = (scope.get("client") or ("unknown",))[0]
-        path = scope["path"][:_PATH_SHOWN]
+        path = shown_path(scope["path"])[:_PATH_SHOWN]
         self._strangers.note(address, "Requests without a valid key are refused", address=address, newest=path)
 
     async def _answer(self, raw: bytes, authorization: str | None, key: str | None) -> HttpAnswer:
@@ -222,7 +224,14 @@ def framework(gateway: Gateway) -> Litestar:
     app = Litestar(
         route_handlers=[health, ready, metrics, api, *PAGES, reports.router(gateway.settings.homing_max_webhook_bytes)],
         dependencies={"gateway": Provide(provide_gateway, sync_to_thread=False)},
-        state=State({"gateway": gateway, "logins": logins, "state_feed": StateFeed(gateway)}),
+        state=State(
+            {
+                "gateway": gateway,
+                "logins": logins,
+                "refused": RefusedCallers(gateway.clock),
+                "state_feed": StateFeed(gateway),
+            }
+        ),
         openapi_config=openapi,
         before_send=[name_all_methods],
         exception_handlers=_handlers(),
@@ -300,5 +309,5 @@ def _foreign(error: HTTPException) -> Problem:
 
 
 def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    log.error("A request failed inside the gateway", path=request.url.path, exc_info=error)
+    log.error("A request failed inside the gateway", path=shown_path(request.url.path), exc_info=error)
     return _problem(Problem(Code.INTERNAL_ERROR, "The gateway failed; it is in the log"))

@@ -1,28 +1,29 @@
-"""What instances send us unasked: believed only if it is signed, stored before it is answered.
+"""What instances send us unasked: believed only if it is proven, stored before it is answered.
 
 the Node service sends again after 429 and after a broken connection, and drops what meets any other answer. So
 whatever keeps us from storing a report for the moment is answered with 429.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, assert_never
 
 import structlog
 
-from homing.decide.reports import meanings, signing
-from homing.decide.reports.meanings import Malformed, UnreadableBody
 from homing.decide.reports.speakers import Introduced
 from homing.flows.webhooks.intake import Intake
+from homing.flows.webhooks.senders import Sender, Senders
 from homing.flows.webhooks.speakers import Speakers
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, InstanceUrl, SessionId
 from homing.model.instances.events import IntakeResult, Report, Signed, Taken
+from homing.model.instances.report_body import BIG, Malformed, UnreadableBody, json_object, session_of
 from homing.ports import Clock, Directory, StoreUnavailable
 from homing.ports.aside import Aside
+from homing.ports.reports import Proven, RawReport, ReportRefused, TokenNeeded
 from homing.serve.callers.instance_keys import InstanceKeys
 from homing.serve.http.rejections import Rejections
 from homing.serve.metrics import Metrics
@@ -50,16 +51,31 @@ _RESULTS = {
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request of an instance: what its headers and its path say, a way to its body, and where it calls from."""
+    """A request of an instance: what its path and its headers say, a way to its body, and where it calls from.
+
+    Names of headers are in small letters. `secret` is the one that its path holds, `word` what follows in it.
+    """
 
     body: Callable[[], Awaitable[bytes]]
     instance_ref: str | None = None
-    instance_url: str | None = None
-    timestamp: str | None = None
-    signature: str | None = None
-    event_id: str | None = None
-    api_key: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    secret: str | None = None
+    word: str | None = None
+    shown_key: str | None = None
+    """A key that stands elsewhere than in a header."""
     calls_from: str = "somebody"
+
+    @property
+    def instance_url(self) -> str | None:
+        return self.headers.get("x-instance-url")
+
+    @property
+    def event_id(self) -> str | None:
+        return self.headers.get("x-homing-event-id")
+
+    @property
+    def api_key(self) -> str | None:
+        return self.headers.get("x-api-key") or self.shown_key
 
 
 class IntakeEndpoint:
@@ -71,29 +87,34 @@ class IntakeEndpoint:
         intake: Intake,
         directory: Directory,
         speakers: Speakers,
+        senders: Senders,
         keys: InstanceKeys,
         clock: Clock,
         metrics: Metrics,
-        secret: str,
         waiting_max: int,
         rejections: Rejections,
         open_on: OpenOn,
         aside: Aside,
     ) -> None:
         self._intake, self._directory, self._speakers, self._keys = intake, directory, speakers, keys
+        self._senders = senders
         self._rejections, self._open_on, self._aside = rejections, open_on, aside
-        self._clock, self._metrics, self._secret, self._waiting_max = clock, metrics, secret.encode(), waiting_max
+        self._clock, self._metrics, self._waiting_max = clock, metrics, waiting_max
         self._waiting = 0
         self._storing: set[asyncio.Task[Taken]] = set()
 
     async def webhook(self, asked: Asked) -> dict[str, Any]:
-        """Any event of an instance."""
+        """Any event of an instance, as its family tells it. All that one body tells of is stored before the answer."""
         async with self._counted():
-            raw, signed = await self._genuine(asked)
-            reading = partial(meanings.read, raw, header_id=asked.event_id, instance_url=None)
-            report = await self._read(raw, reading)
-            report = replace(report, instance_url=await self._speaker(asked, report.session_id))
-            return _told(await self._stored(report, signed))
+            raw, signed, sender = await self._genuine(asked)
+            told = await self._read(raw.body, partial(sender.read, raw))
+            taken = [await self._told(asked, sender, report, signed) for report in told]
+            return _answered(taken)
+
+    async def _told(self, asked: Asked, sender: Sender, report: Report, signed: Signed | None) -> Taken:
+        named = self._senders.ours(sender, report)
+        report = replace(named, instance_url=await self._speaker(asked, named.session_id, sender))
+        return await self._stored(report, signed)
 
     async def mark_disconnected(self, asked: Asked, session_id: str) -> dict[str, Any]:
         """An instance gives up a session; it may prove itself by its key instead of a signature."""
@@ -101,11 +122,11 @@ class IntakeEndpoint:
             signed = None
             if asked.api_key is not None:
                 self._keys.check(asked.api_key)
-                raw = await asked.body()
+                raw = RawReport(await asked.body(), asked.headers)
             else:
-                raw, signed = await self._genuine(asked)
-            body = await self._read(raw, partial(meanings.json_object, raw)) if raw.strip() else {}
-            session = meanings.session_of(session_id)
+                raw, signed, _ = await self._genuine(asked, of_webjs=True)
+            body = await self._read(raw.body, partial(json_object, raw.body)) if raw.body.strip() else {}
+            session = session_of(session_id)
             speaker = await self._speaker(asked, session)
             if signed is None:
                 self._keys.check_of(speaker, asked.api_key)
@@ -116,13 +137,13 @@ class IntakeEndpoint:
                 instance_url=speaker,
                 sender_id=asked.event_id,
             )
-            return _told(await self._stored(report, signed))
+            return _answered([await self._stored(report, signed)])
 
     async def chats_synced(self, asked: Asked) -> dict[str, Any]:
         """An instance read the chats of an account. Kept are their number and the first ids."""
         async with self._counted():
-            raw, signed = await self._genuine(asked)
-            body = await self._read(raw, partial(meanings.json_object, raw))
+            raw, signed, _ = await self._genuine(asked, of_webjs=True)
+            body = await self._read(raw.body, partial(json_object, raw.body))
             chats = body.get("chats")
             if not isinstance(chats, list):
                 raise Problem(Code.INVALID_REQUEST, "`chats` must be a list", field="chats")
@@ -151,20 +172,32 @@ class IntakeEndpoint:
 
     # --- who speaks ---------------------------------------------------------------------------------------------
 
-    async def _genuine(self, asked: Asked) -> tuple[bytes, Signed]:
-        """The body and its signature, if somebody signed it who knows the secret."""
-        if not self._secret:
-            detail = "WHATSAPP_HMAC_SECRET is not set here, so no report can be believed"
-            raise Problem(Code.INTAKE_NOT_CONFIGURED, detail, retry_after_s=60)
-        raw = await asked.body()
+    async def _genuine(self, asked: Asked, *, of_webjs: bool = False) -> tuple[RawReport, Signed | None, Sender]:
+        """The request and its signature, if somebody made it who knows a secret of the instance.
+
+        `of_webjs`: it came on a path that only the Node service has.
+        """
+        sender = self._senders.webjs() if of_webjs else self._senders.by_ref(asked.instance_ref)
+        raw = RawReport(await asked.body(), asked.headers, asked.word)
         now = self._clock.now()
-        judge = partial(signing.judge, self._secret, asked.timestamp, asked.signature, raw, now)
-        judged = await self._unhurried(raw, judge)
-        if isinstance(judged, Signed):
-            return raw, judged
-        if judged.result is IntakeResult.EXPIRED:
-            raise Problem(Code.SIGNATURE_EXPIRED, judged.reason, at=now)
-        raise Problem(Code.SIGNATURE_INVALID, judged.reason)
+        secrets = self._senders.secrets(sender, asked.secret)
+        judged = await self._unhurried(raw.body, partial(sender.proof, raw, secrets, now))
+        if isinstance(judged, TokenNeeded):
+            known = replace(secrets, tokens=await self._senders.tokens(sender, judged.session))
+            judged = await self._unhurried(raw.body, partial(sender.proof, raw, known, now))
+        match judged:
+            case Proven(signed=signed):
+                return raw, signed, sender
+            case ReportRefused(result=IntakeResult.REFUSED, reason=reason):
+                raise Problem(Code.INTAKE_NOT_CONFIGURED, reason, retry_after_s=60)
+            case ReportRefused(result=IntakeResult.EXPIRED, reason=reason):
+                raise Problem(Code.SIGNATURE_EXPIRED, reason, at=now)
+            case ReportRefused(reason=reason):
+                raise Problem(Code.SIGNATURE_INVALID, reason)
+            case TokenNeeded():
+                raise Problem(Code.SIGNATURE_INVALID, "the token of its session is not known")
+            case _:
+                assert_never(judged)
 
     async def _read(self, raw: bytes, reading: Callable[[], T]) -> T:
         try:
@@ -176,10 +209,14 @@ class IntakeEndpoint:
 
     async def _unhurried(self, raw: bytes, work: Callable[[], T]) -> T:
         """What is done with a large body is done aside, so that nobody waits for it but its sender."""
-        return await self._aside(work) if len(raw) > meanings.BIG else work()
+        return await self._aside(work) if len(raw) > BIG else work()
 
-    async def _speaker(self, asked: Asked, session_id: SessionId | None) -> InstanceUrl | None:
+    async def _speaker(
+        self, asked: Asked, session_id: SessionId | None, sender: Sender | None = None
+    ) -> InstanceUrl | None:
         """The instance that speaks; None if it names none, and nothing else tells."""
+        if sender is not None and sender.url is not None and sender.is_foreign:
+            return sender.url
         return await self._available(self._speakers.speaker(self._introduced(asked, session_id)))
 
     def _introduced(self, asked: Asked, session_id: SessionId | None) -> Introduced:
@@ -251,8 +288,10 @@ def _busy(detail: str) -> Problem:
     return Problem(Code.INTAKE_BUSY, f"{detail}; send it again", retry_after_s=RETRY_AFTER_S)
 
 
-def _told(taken: Taken) -> dict[str, Any]:
-    return {"success": True, "event_id": taken.event_id, "duplicate": taken.result is not IntakeResult.ACCEPTED}
+def _answered(taken: Sequence[Taken]) -> dict[str, Any]:
+    """By the first event of the body; nothing in it was told of for the first time: a duplicate."""
+    known = all(each.result is not IntakeResult.ACCEPTED for each in taken)
+    return {"success": True, "event_id": taken[0].event_id if taken else "", "duplicate": known}
 
 
 def _chat_id(chat: Any) -> str | None:

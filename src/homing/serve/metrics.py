@@ -7,6 +7,7 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
+    ProcessCollector,
     disable_created_metrics,
     generate_latest,
 )
@@ -65,6 +66,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
         sends = Counter("homing_sends_total", "Sends answered, by outcome", ["outcome"], registry=self.registry)
         self._answers = sends
         self._sends = {outcome: sends.labels(outcome) for outcome in ("sent", "not_sent", "unknown", "replayed")}

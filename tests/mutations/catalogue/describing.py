@@ -65,7 +65,7 @@ DEFECTS: tuple[Defect, ...] = (
         "everybody-waits-for-a-big-report",
         "a report of any size is read on the loop",
         "homing/serve/intake.py",
-        "return await self._aside(work) if len(raw) > meanings.BIG else work()",
+        "return await self._aside(work) if len(raw) > BIG else work()",
         "return work()",
         (tests("serve/test_big_reports.py"),),
     ),

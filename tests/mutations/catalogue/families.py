@@ -84,9 +84,9 @@ DEFECTS: tuple[Defect, ...] = (
         "foreign-session-taken-over",
         "the sessions of a foreign gateway that is gone are moved without anybody asking",
         "homing/decide/moves/movable.py",
-        "if wanted is Takeover.AUTO and driver != DEFAULT_FAMILY else wanted",
-        "if wanted is Takeover.AUTO and driver is None else wanted",
-        (tests("flows/test_keeper.py", "decide/test_moves.py"),),
+        "    return min(wanted, traits.takeover, key=_RELUCTANCE.index)\n",
+        "    return wanted\n",
+        (tests("flows/test_keeper.py", "decide/test_moves.py"), tests("decide/test_abilities.py")),
     ),
     Defect(
         "code-is-a-start",

@@ -3,16 +3,10 @@
 from tests.mutations.defect import Defect, tests
 
 _ABILITIES = (tests("decide/test_abilities.py"),)
+_READING = (tests("drivers/test_family_reports.py"),)
+_INTAKE = (tests("serve/test_family_reports_api.py"),)
 
 DEFECTS: tuple[Defect, ...] = (
-    Defect(
-        "a-family-taken-over-unasked",
-        "an account's own takeover counts for more than that of its gateway's family",
-        "homing/decide/moves/movable.py",
-        "    return min(wanted, traits.takeover, key=_RELUCTANCE.index)\n",
-        "    return wanted\n",
-        (*_ABILITIES, tests("decide/test_moves.py")),
-    ),
     Defect(
         "words-beside-the-deed",
         "what is said of a restart is not what the judgment of doubtful sessions does",
@@ -20,5 +14,61 @@ DEFECTS: tuple[Defect, ...] = (
         "    why = doubt.cannot_restart(held.account, held.can, held.instance.mode)\n",
         "    why = None\n",
         _ABILITIES,
+    ),
+    Defect(
+        "a-signature-that-is-only-there",
+        "a signature of WAHA is not compared with the body",
+        "homing/drivers/reporting.py",
+        "    return same(given.strip().lower(), *made)\n",
+        "    return bool(given and made)\n",
+        (*_READING, *_INTAKE),
+    ),
+    Defect(
+        "any-path-is-the-right-one",
+        "the secret in the address of a report is not compared",
+        "homing/decide/fleet/own_keys.py",
+        '    return hmac.compare_digest(given.encode("utf-8", "replace"), report_secret(secret, url).encode())\n',
+        "    return True\n",
+        _INTAKE,
+    ),
+    Defect(
+        "one-secret-for-all",
+        "the secret of one instance proves the reports of every other one",
+        "homing/decide/fleet/own_keys.py",
+        'f"report secret\\x00{url}"',
+        '"report secret"',
+        _INTAKE,
+    ),
+    Defect(
+        "a-token-that-is-kept",
+        "what a gateway says in words that nobody knows is kept with the tokens in it",
+        "homing/drivers/reporting.py",
+        'name: "left out" if str(name).lower().endswith(_SECRETS) else',
+        'name: "left out" if str(name).endswith("?") else',
+        _READING,
+    ),
+    Defect(
+        "anybodys-token",
+        "Evolution is believed whatever token its report shows",
+        "homing/drivers/evolution/reports.py",
+        "    if reporting.same(token, secrets.key, *(secrets.tokens or ())):\n",
+        "    if token:\n",
+        (*_READING, *_INTAKE),
+    ),
+    Defect(
+        "two-spellings-two-messages",
+        "the report of a message that was sent settles an earlier unknown one of the same words",
+        "homing/flows/sending/own_messages.py",
+        "(evidence.session_id, bare_id(evidence.message_id)) in self._ids",
+        "(evidence.session_id, evidence.message_id) in self._ids",
+        _INTAKE,
+    ),
+    Defect(
+        "a-secret-in-the-log",
+        "the secret in the address of a report that was refused is in the log",
+        "homing/serve/http/shown_paths.py",
+        '    return _SECRET.sub(r"\\1…", path)\n',
+        "    return path\n",
+        _INTAKE,
     ),
 )

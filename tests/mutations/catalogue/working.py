@@ -105,18 +105,18 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "anybody-may-report",
         "a report with a wrong signature is believed",
-        "homing/decide/reports/signing.py",
+        "homing/drivers/webjs/reports.py",
         "if not hmac.compare_digest(expected.encode(), given.strip().lower().encode()):",
         "if not given.strip():",
-        (tests("decide/test_signing.py"),),
+        (tests("drivers/test_signing.py"),),
     ),
     Defect(
         "old-signatures-are-fresh",
         "a report that was signed long ago is believed",
-        "homing/decide/reports/signing.py",
+        "homing/drivers/webjs/reports.py",
         "if abs(skew_s) > WINDOW_S:",
         "if skew_s < -WINDOW_S:",
-        (tests("decide/test_signing.py"),),
+        (tests("drivers/test_signing.py"),),
     ),
     Defect(
         "unknown-settled-by-another",

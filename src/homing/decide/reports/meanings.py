@@ -4,11 +4,10 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
-from typing import Any, NoReturn
+from typing import Any
 
-from homing.model.fleet import InstanceUrl, SessionId
 from homing.model.instances.events import Meaning, Report
+from homing.model.instances.report_body import BIG, ID_MAX, cleaned
 
 REPEATED_WITHIN_S = 60.0
 """Senders sign a retry anew; what says the same within this time is taken for one."""
@@ -17,7 +16,8 @@ NAMED_WITHIN_S = 3 * 86_400.0
 
 ARRIVED = frozenset({"session_ready", "session_authenticated", "session_reconnected", "session_status_changed"})
 LEFT = frozenset({"session_disconnected", "session_error", "session_marked_disconnected"})
-HINTS = ARRIVED | LEFT
+CHANGED = frozenset({"session_starting", "session_pairing"})
+HINTS = ARRIVED | LEFT | CHANGED
 """What makes us look where a session is, and how."""
 
 QR_CODE, QR_FIELD = "qr_code_generated", "qr_code"
@@ -40,10 +40,6 @@ _TIMES = frozenset({"timestamp", "t", "time", "date"})
 _WHO = ("participant", "author", "sender", "sender_id", "senderId", "reader", "voter", "from", "from_me", "fromMe")
 """Who did it, as gateways name that."""
 
-BIG = 65_536
-"""Bytes of a body. A larger one is read and written with steps of Python in between, at which a thread can give way:
-the faster way keeps every other thread waiting until it is through."""
-DEPTH_MAX = 64
 _ITEMS_MAX = 200
 _TEXT_MAX = 16_384
 _KEPT_DEPTH = 12
@@ -51,57 +47,6 @@ _HINT_RULE = "hint:"
 _ABOUT_LENGTH = len("said:") + 32
 _PAYLOAD_MAX = 65_536
 _LARGEST = 2**63 - 1
-_ID_MAX = 200
-
-
-class Malformed(ValueError):
-    """A report that is not what the protocol says. The message is a sentence."""
-
-
-class UnreadableBody(Malformed):
-    """A body that is no JSON that anybody could read."""
-
-
-# --- reading --------------------------------------------------------------------------------------------------
-
-
-def read(raw: bytes, *, header_id: str | None, instance_url: InstanceUrl | None) -> Report:
-    """The report in a request's body: `{event, data: {…}}`, or flat. Raises Malformed."""
-    body = json_object(raw)
-    kind = body.get("event")
-    if not isinstance(kind, str) or not 0 < len(kind) <= 100:
-        raise Malformed("`event` must be a word of 1 to 100 characters")
-    data = body.get("data", {name: value for name, value in body.items() if name != "event"})
-    if not isinstance(data, dict):
-        raise Malformed("`data` must be an object")
-    return Report(
-        kind=cleaned(kind),
-        data=data,
-        session_id=session_of(data.get("session_id") or body.get("session_id")),
-        instance_url=instance_url,
-        sender_id=_sender_id(header_id, body),
-        occurred_at=_occurred_at(body, data),
-        size=len(raw),
-    )
-
-
-def json_object(raw: bytes) -> dict[str, Any]:
-    """A body that is one JSON object of reasonable depth. Raises Malformed."""
-    try:
-        reader = _reader if len(raw) <= BIG else _patient_reader
-        body = reader.decode(raw.decode(json.detect_encoding(raw), "surrogatepass"))
-    except (ValueError, RecursionError) as error:
-        raise UnreadableBody("The body is not JSON") from error
-    if not isinstance(body, dict):
-        raise Malformed("The body must be a JSON object")
-    if _deeper_than(body, DEPTH_MAX):
-        raise UnreadableBody(f"The body is nested deeper than {DEPTH_MAX}")
-    return body
-
-
-def session_of(given: object) -> SessionId | None:
-    """A session's id, if it can be one."""
-    return SessionId(cleaned(given)) if isinstance(given, str) and 0 < len(given) <= _ID_MAX else None
 
 
 def message_of(data: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -114,7 +59,7 @@ def message_id_of(data: Mapping[str, Any]) -> str | None:
     """WhatsApp's id of the message that an event is about, as the gateway spells it."""
     for given in (message_of(data).get("id"), data.get("message_id"), message_of(data).get("message_id")):
         value = (given.get("_serialized") or given.get("id")) if isinstance(given, dict) else given
-        if isinstance(value, str) and 0 < len(value) <= _ID_MAX:
+        if isinstance(value, str) and 0 < len(value) <= ID_MAX:
             return cleaned(value)
     return None
 
@@ -183,7 +128,7 @@ def _key(report: Report, rule: str, *parts: object) -> str:
 
 def bounded(data: Mapping[str, Any], *, is_big: bool = False) -> dict[str, Any]:
     """The data as it is kept: long texts (media, mostly) and long lists are cut, and the whole has a limit."""
-    kept = {cleaned(name)[:_ID_MAX]: _bounded(value, _KEPT_DEPTH) for name, value in _first(data.items())}
+    kept = {cleaned(name)[:ID_MAX]: _bounded(value, _KEPT_DEPTH) for name, value in _first(data.items())}
     size = sum(map(len, _plain.iterencode(kept))) if is_big else len(_plain.encode(kept))
     if size <= _PAYLOAD_MAX:
         return kept
@@ -194,11 +139,6 @@ def bounded(data: Mapping[str, Any], *, is_big: bool = False) -> dict[str, Any]:
 _plain = json.JSONEncoder()
 
 
-def cleaned(text: str) -> str:
-    """The text without halves of characters, which neither JSON nor a database can carry on."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
-
-
 def _bounded(value: Any, depth: int) -> Any:
     match value:
         case str():
@@ -206,7 +146,7 @@ def _bounded(value: Any, depth: int) -> Any:
         case dict() | list() if depth == 0:
             return "…"
         case dict():
-            return {cleaned(name)[:_ID_MAX]: _bounded(each, depth - 1) for name, each in _first(value.items())}
+            return {cleaned(name)[:ID_MAX]: _bounded(each, depth - 1) for name, each in _first(value.items())}
         case list():
             return [_bounded(each, depth - 1) for each in _first(value)]
         case int() if abs(value) > _LARGEST:
@@ -223,44 +163,3 @@ def _first(items: Iterable[Any]) -> list[Any]:
 
 def _small(value: Any) -> bool:
     return not isinstance(value, str) or len(value) <= 500
-
-
-def _deeper_than(value: Any, depth: int) -> bool:
-    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return any(depth == 0 or _deeper_than(each, depth - 1) for each in inside)
-
-
-def _no_number(word: str) -> NoReturn:
-    raise ValueError(f"{word} is not JSON")
-
-
-# `json.loads` would make one for each body.
-_reader = json.JSONDecoder(parse_constant=_no_number)
-_patient_reader = json.JSONDecoder(
-    parse_constant=_no_number, parse_int=lambda digits: int(digits), object_pairs_hook=lambda pairs: dict(pairs)
-)
-
-
-def _sender_id(header_id: str | None, body: Mapping[str, Any]) -> str | None:
-    """A flat body's `id` is more likely that of what the event is about."""
-    named = (header_id, body.get("event_id"), body.get("id") if "data" in body else None)
-    return next((cleaned(given) for given in named if isinstance(given, str) and 0 < len(given) <= _ID_MAX), None)
-
-
-def _occurred_at(body: Mapping[str, Any], data: Mapping[str, Any]) -> datetime | None:
-    given = (body.get("timestamp"), data.get("timestamp"), message_of(data).get("timestamp"))
-    return next((moment for each in given if (moment := _moment(each)) is not None), None)
-
-
-def _moment(given: object) -> datetime | None:
-    """A time as gateways write it: unix seconds, unix milliseconds, or ISO 8601."""
-    try:
-        if isinstance(given, str) and not given.isdecimal():
-            moment = datetime.fromisoformat(given)
-            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-        if isinstance(given, bool) or not isinstance(given, int | float | str):
-            return None
-        seconds = float(given)
-        return datetime.fromtimestamp(seconds / 1000 if seconds > 1e11 else seconds, UTC) if seconds > 0 else None
-    except (ValueError, OverflowError, OSError):
-        return None

@@ -12,9 +12,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from homing.decide.phones.aliases import same_person
-from homing.decide.reports.meanings import cleaned, message_id_of, message_of
+from homing.decide.reports.meanings import message_id_of, message_of
 from homing.model.fleet import SessionId
 from homing.model.instances.events import DeliveryEvidence, Settlement
+from homing.model.instances.report_body import cleaned
 from homing.model.sends.messages import MessageRecord, MessageState
 
 SAME_TEXT_WITHIN_S = 600.0
@@ -104,9 +105,15 @@ def _went_out(kind: str, data: Mapping[str, Any]) -> bool:
     return isinstance(level, int) and level >= _ACKNOWLEDGED
 
 
+def bare_id(message_id: str) -> str:
+    """WhatsApp's id of a message that went out, without what gateways wrap it in: `true_<chat>_<id>`, in groups
+    `true_<chat>_<id>_<participant>`."""
+    parts = message_id.split("_")
+    return parts[2] if len(parts) >= 3 and parts[0] == "true" else message_id
+
+
 def _same_id(its: str | None, ours: str) -> bool:
-    """Gateways wrap the id: `true_<chat>_<id>`, in groups `true_<chat>_<id>_<participant>`."""
-    return its is not None and (its == ours or (its.startswith("true_") and ours in its.split("_")[2:3]))
+    return its is not None and bare_id(its) == bare_id(ours)
 
 
 def _same_words(record: MessageRecord, sign: DeliveryEvidence) -> bool:

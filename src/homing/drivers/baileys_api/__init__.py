@@ -1,8 +1,7 @@
 """baileys-api (fazer-ai/baileys-api): what is asked of it (`driver`) and what its answers mean (`answers`).
 
-It may use the wire and what drivers share, and nothing that knows of other families. What it reports by itself will be
-read in a `reports` of its own; only then can sessions be started, since a start names where it is to report. A newcomer
-starts with `driver`.
+It may use the wire and what drivers share, and nothing that knows of other families. What it reports by itself is read
+in `reports`. A newcomer starts with `driver`.
 """
 
 from homing.drivers.baileys_api.driver import BaileysApiDriver

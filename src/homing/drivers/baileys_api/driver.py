@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from homing.drivers import reading
 from homing.drivers.baileys_api import answers, messages
+from homing.drivers.baileys_api.reports import BaileysApiReports
 from homing.drivers.calling import GatewayDriver, now_s, quoted
 from homing.drivers.contents import Told
 from homing.drivers.http.wire import Reply
@@ -31,6 +32,7 @@ class BaileysApiDriver(GatewayDriver):
         mentions=messages.MENTIONS,
     )
     checked = ("1.0.0", "1.0.0")
+    reports = BaileysApiReports()
     traits = Traits(
         title,
         checked=checked,

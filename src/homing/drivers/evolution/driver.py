@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from homing.drivers import reading
 from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, GatewayDriver, now_s, quoted
 from homing.drivers.evolution import answers, messages
+from homing.drivers.evolution.reports import EvolutionReports
+from homing.drivers.evolution.webhooks import EvolutionWebhooks
 from homing.drivers.http.wire import Reply
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus
 from homing.model.instances.gateways import Traits
@@ -33,12 +35,17 @@ class EvolutionDriver(GatewayDriver):
         mentions=messages.MENTIONS,
     )
     checked = ("2.3.6", "2.3.7")
+    reports = EvolutionReports()
     traits = Traits(
         title,
         checked=checked,
         logins="Evolution keeps Signal keys on its own disk, and cannot close a session without logging it out",
         would_help="bring its process up again on its own disk: it restores its sessions by itself",
     )
+
+    @property
+    def webhooks(self) -> EvolutionWebhooks:
+        return EvolutionWebhooks(self)
 
     def key_headers(self, key: str) -> Mapping[str, str]:
         return {"apikey": key} if key else {}

@@ -11,6 +11,7 @@ from homing.drivers import reading
 from homing.drivers.calling import LIST_LIMIT_BYTES, GatewayDriver, now_s, quoted
 from homing.drivers.contents import Told
 from homing.drivers.gowa import answers, messages
+from homing.drivers.gowa.reports import GowaReports
 from homing.drivers.http.wire import Reply
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus, Takeover
 from homing.model.instances.gateways import Traits
@@ -31,6 +32,7 @@ class GowaDriver(GatewayDriver):
         mentions=messages.MENTIONS,
     )
     checked = ("", "")
+    reports = GowaReports()
     traits = Traits(
         title,
         takeover=Takeover.NEVER,

@@ -7,6 +7,8 @@ from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, Gateway
 from homing.drivers.http.wire import Reply
 from homing.drivers.values import measure_in
 from homing.drivers.waha import answers, messages
+from homing.drivers.waha.reports import WahaReports
+from homing.drivers.waha.webhooks import WahaWebhooks
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus
 from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
@@ -27,6 +29,7 @@ class WahaDriver(GatewayDriver):
         mentions=messages.MENTIONS,
     )
     checked = ("2024.10", "2026.7")
+    reports = WahaReports()
     traits = Traits(
         title,
         checked=checked,
@@ -34,6 +37,10 @@ class WahaDriver(GatewayDriver):
         would_help="storage that several WAHA share (homing instances set URL --storage NAME), and the word that the"
         " lost one exited (homing exited URL)",
     )
+
+    @property
+    def webhooks(self) -> WahaWebhooks:
+        return WahaWebhooks(self)
 
     def key_headers(self, key: str) -> Mapping[str, str]:
         return {"X-Api-Key": key} if key else {}

@@ -20,6 +20,7 @@ from homing.drivers.contents import Unsendable
 from homing.drivers.http.wire import MIB, Calls, Reply
 from homing.drivers.webjs import messages
 from homing.drivers.webjs.answers import fault_of, health_of, pairing_of, receipt_of
+from homing.drivers.webjs.reports import WebjsReports
 from homing.drivers.webjs.sessions import one_session_of, sessions_of, started_of
 from homing.model.fleet import (
     NEVER_GRANTED,
@@ -59,6 +60,7 @@ class WebjsDriver:
     family = "webjs"
     base = Capabilities(stop_keeps_login=True, sends=messages.SENDS, reaches=messages.REACHES)
     """DELETE ends the client and leaves the login's files, as long as it goes to the holder (see `stop`)."""
+    reports = WebjsReports()
     traits = Traits(
         "webjs",
         takeover=Takeover.AUTO,

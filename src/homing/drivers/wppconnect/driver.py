@@ -13,6 +13,7 @@ from homing.drivers.contents import Unsendable
 from homing.drivers.http.wire import Reply
 from homing.drivers.values import measure_in
 from homing.drivers.wppconnect import answers, messages
+from homing.drivers.wppconnect.reports import WppconnectReports
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, SessionId, SessionStatus
 from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
@@ -36,6 +37,7 @@ class WppconnectDriver(GatewayDriver):
         mentions=messages.MENTIONS,
     )
     checked = ("2.10.4", "2.10.4")
+    reports = WppconnectReports()
     traits = Traits(
         title,
         checked=checked,

@@ -19,6 +19,7 @@ from homing.drivers.contents import Unsendable
 from homing.drivers.http.wire import Reply
 from homing.drivers.wuzapi import answers, messages
 from homing.drivers.wuzapi.answers import User
+from homing.drivers.wuzapi.reports import WuzapiReports
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, SessionId, SessionStatus, Takeover
 from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
@@ -41,6 +42,7 @@ class WuzapiDriver(GatewayDriver):
         mentions=messages.MENTIONS,
     )
     checked = ("", "")
+    reports = WuzapiReports()
     traits = Traits(
         title,
         takeover=Takeover.NEVER,

@@ -7,6 +7,7 @@ from homing.drivers import reading
 from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, GatewayDriver, left_s, now_s, quoted
 from homing.drivers.http.wire import Reply
 from homing.drivers.wwebjs_api import answers, messages
+from homing.drivers.wwebjs_api.reports import WwebjsApiReports
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, SessionId, SessionStatus
 from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
@@ -30,6 +31,7 @@ class WwebjsApiDriver(GatewayDriver):
         mentions=messages.MENTIONS,
     )
     checked = ("1.0.0", "1.0.0")
+    reports = WwebjsApiReports()
     traits = Traits(
         title,
         checked=checked,

@@ -5,6 +5,8 @@ from datetime import timedelta
 import structlog
 
 from homing.decide.access.audit import ChainKeys, Walk
+from homing.flows.background.alerts import AlertBook, Unkept
+from homing.model.alerts import FLEET, AlertKind
 from homing.model.audit import Broken, ChainVerdict
 from homing.model.work import Tick
 from homing.ports import Audit, Clock, StoreUnavailable
@@ -27,15 +29,28 @@ class AuditBroken(Exception):
 class Auditing:
     """What one gateway at a time does with the log, and what any of them can be asked of it."""
 
-    def __init__(self, audit: Audit, clock: Clock, keys: ChainKeys, *, keep_days: float = 0.0) -> None:
+    def __init__(
+        self,
+        audit: Audit,
+        clock: Clock,
+        keys: ChainKeys,
+        *,
+        keep_days: float = 0.0,
+        alerts: AlertBook | None = None,
+    ) -> None:
         """Without `keep_days`, entries are kept for ever."""
+        self._alerts = alerts or AlertBook(Unkept(), clock)
         self._audit, self._clock, self._keys, self._keep_days = audit, clock, keys, keep_days
 
     async def tick(self, _: Tick) -> str:
-        """Tie what is new to the chain, then remove what is old. Raises AuditBroken."""
+        """Tie what is new to the chain, then remove what is old. An alert while that is not so: AuditBroken."""
         try:
             chained = await self._chained()
+            self._alerts.resolved(AlertKind.AUDIT_STOPPED, FLEET)
             removed = await self._pruned()
+        except AuditBroken as error:
+            self._alerts.raised(AlertKind.AUDIT_STOPPED, FLEET, str(error))
+            raise
         except StoreUnavailable as error:
             return f"it waits for the next minute: {error}"
         return f"{chained} entries chained, {removed} removed"

@@ -3,6 +3,7 @@
 from collections import Counter, OrderedDict
 
 from homing.decide.phones.aliases import person
+from homing.decide.reports.settling import bare_id
 from homing.model.fleet import SessionId
 from homing.model.instances.events import DeliveryEvidence
 from homing.model.sends.sending import Outcome, Sent, Text
@@ -33,13 +34,13 @@ class Said:
             if self._under_way[words] <= 0:
                 del self._under_way[words]
         if isinstance(outcome, Sent):
-            self._ids[session, outcome.receipt.message_id] = None
+            self._ids[session, bare_id(outcome.receipt.message_id)] = None
             if len(self._ids) > REMEMBERED_MAX:
                 self._ids.popitem(last=False)
 
     def explains(self, sign: DeliveryEvidence) -> bool:
         """Whether a report of these words is, or may well be, of a send that needs no settling."""
-        if sign.message_id is not None and (sign.session_id, sign.message_id) in self._ids:
+        if sign.message_id is not None and (sign.session_id, bare_id(sign.message_id)) in self._ids:
             return True
         whose = _ANYBODY if sign.recipient_hidden else person(sign.recipient_phone or "?")
         return (sign.session_id, whose, sign.text or "") in self._under_way

@@ -8,11 +8,55 @@ from typing import Any
 from homing.model.fleet import AccountUuid, InstanceUrl, SessionId, WorkspaceId
 
 
+class EventKind(StrEnum):
+    """What happened, in one set of words for all gateway families. They are those of the webjs service, and stored.
+
+    A payload has `session_id`, the gateway's own name for it. Of a message that arrived or went out it has `message`:
+    `{id, from, to, body, from_me, type, timestamp, has_media, chat_type}`, with `participant` in groups and
+    `media: {mimetype, filename, url}` where there is some. Of how far one got: `message_id`, `status` (pending, sent,
+    delivered, read, played, failed) and `ack_level` (1 to 5, 0 for failed; from 2 on WhatsApp has it).
+    """
+
+    SESSION_READY = "session_ready"
+    """It can send; `phone_number` where it is told."""
+    SESSION_AUTHENTICATED = "session_authenticated"
+    SESSION_RECONNECTED = "session_reconnected"
+    SESSION_STATUS_CHANGED = "session_status_changed"
+    SESSION_STARTING = "session_starting"
+    SESSION_PAIRING = "session_pairing"
+    """It waits for a person, and the report has no code."""
+    SESSION_DISCONNECTED = "session_disconnected"
+    """`reason`: LOGOUT where WhatsApp has ended the link."""
+    SESSION_ERROR = "session_error"
+    SESSION_MARKED_DISCONNECTED = "session_marked_disconnected"
+    QR_CODE = "qr_code_generated"
+    """`qr_code`: a text or a picture."""
+    MESSAGE_RECEIVED = "message_received"
+    MESSAGE_SENT = "message_sent"
+    """From this session, by whomever: us, another program, or a person on the phone."""
+    MESSAGE_STATUS = "message_status_updated"
+    MESSAGE_DELIVERED = "message_delivered"
+    MESSAGE_READ = "message_read"
+    MESSAGE_REACTION = "message_reaction"
+    MESSAGE_REVOKED = "message_revoked"
+    MESSAGE_EDITED = "message_edited"
+    CALL_RECEIVED = "call_received"
+    PRESENCE_CHANGED = "presence_changed"
+    CHATS_SYNC = "chats_sync"
+    GATEWAY_EVENT = "gateway_event"
+    """A gateway of another family said a word that none of the above means: `event` is the word."""
+
+
+ACK_WORDS = ("failed", "pending", "sent", "delivered", "read", "played")
+"""How far a message got, by its `ack_level`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """One event as an instance told it, before it is stored.
 
-    `kind` is the instance's own word and `data` all that came with it. `instance_url` is None where the sender did not
+    `kind` is a word of `EventKind`; a webjs service may say others, which are kept as it says them. `data` is what came
+    with it. `instance_url` is None where the sender did not
     say which instance it is. `sender_id` is the sender's own id of the event, where it gave one.
     """
 
@@ -24,6 +68,8 @@ class Report:
     occurred_at: datetime | None = None
     size: int = field(default=0, compare=False)
     """Bytes of the body that it came in."""
+    namesakes: tuple[SessionId, ...] = field(default=(), compare=False)
+    """Other sessions that are called so somewhere: it may be one of them that came. Reasons to look, and no more."""
 
 
 @dataclass(frozen=True, slots=True)

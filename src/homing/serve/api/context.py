@@ -1,6 +1,7 @@
 """What every resource needs: the gateway, the caller, and the page asked for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Annotated, Any
 
 from litestar import Request
@@ -9,15 +10,18 @@ from litestar.di import NamedDependency
 from litestar.handlers import BaseRouteHandler
 from litestar.params import FromPath, QueryParameter
 
-from homing.model.access import Scope
-from homing.model.audit import Act, Via, acting
+from homing.model.access import Key, Scope
+from homing.model.audit import Act, Via, acting, carrying_out
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, Instance, InstanceUrl, SessionId, WorkspaceId
 from homing.model.urls import normal
+from homing.ports import StoreUnavailable
 from homing.serve.callers.access import Caller, allow, recognise, recognised
+from homing.serve.callers.refused import RefusedCallers
 from homing.serve.callers.signing_in import COOKIE, SignIns, signed_in
 from homing.serve.gateway import Gateway
 
+Connection = ASGIConnection[Any, Any, Any, Any]
 TheGateway = NamedDependency[Gateway]
 Asking = NamedDependency[Caller]
 Ref = FromPath[str]
@@ -38,19 +42,41 @@ def needs(scope: Scope) -> Any:
     What changes by a request that is no mere look is in the audit log as the caller's.
     """
 
-    async def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    async def guard(connection: Connection, _: BaseRouteHandler) -> None:
         gateway: Gateway = connection.app.state.gateway
         caller = await caller_of(connection)
         _charge(gateway, caller, connection.scope)
-        allow(caller, scope)
+        changes = connection.scope.get("method") not in ("GET", "HEAD")
+        try:
+            allow(caller, scope)
+        except Problem:
+            if changes:
+                await _note_refused(connection, caller.key, scope)
+            raise
         connection.state.caller = caller
-        if connection.scope.get("method") not in ("GET", "HEAD"):
-            acting.set(_act(gateway, caller, connection))
+        if changes:
+            acting.set(_act(gateway, caller.key, connection))
 
     return guard
 
 
-async def caller_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Caller:
+async def _note_refused(connection: Connection, key: Key, scope: Scope) -> None:
+    """Whoever tries what its key does not allow is in the audit log: once in a while, not as often as it tries."""
+    refused: RefusedCallers = connection.app.state.refused
+    if refused.is_new(key.id, scope):
+        await note_by(connection, key, "request.refused", f"key {key.id}", {"needs": scope.value})
+
+
+async def note_by(
+    connection: Connection, key: Key, action: str, subject: str, after: Mapping[str, Any] | None = None
+) -> None:
+    """An entry of the audit log for what no change of ours carries. A store that is away keeps nobody from it."""
+    gateway: Gateway = connection.app.state.gateway
+    with carrying_out(_act(gateway, key, connection)), suppress(StoreUnavailable):
+        await gateway.stores.audit.note(action, subject, after)
+
+
+async def caller_of(connection: Connection) -> Caller:
     """Whose key it is: the one in the request, or the one that its cookie stands for. Raises Problem."""
     gateway: Gateway = connection.app.state.gateway
     authorization = connection.headers.get("authorization")
@@ -85,23 +111,23 @@ def _charge(gateway: Gateway, caller: Caller, scope: Any) -> None:
         raise charged.problem
 
 
-def _act(gateway: Gateway, caller: Caller, connection: ASGIConnection[Any, Any, Any, Any]) -> Act:
+def _act(gateway: Gateway, key: Key, connection: Connection) -> Act:
     scope: Any = connection.scope
     return Act(
         id=gateway.entropy.token(6).hex(),
         via=Via.API,
-        actor=caller.key.name or f"key {caller.key.id}",
+        actor=key.name or f"key {key.id}",
         request=f"{scope['method']} {scope['path_template']}",
         origin=connection.client.host if connection.client is not None else "",
-        key_id=caller.key.id,
-        workspace_id=caller.workspace,
+        key_id=key.id,
+        workspace_id=key.workspace_id,
     )
 
 
 READ, SEND, ADMIN = needs(Scope.READ), needs(Scope.SEND), needs(Scope.ADMIN)
 
 
-async def OPERATOR(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:  # noqa: N802
+async def OPERATOR(connection: Connection, handler: BaseRouteHandler) -> None:  # noqa: N802
     """A guard that lets in operators alone: admin keys of no workspace. The fleet carries all tenants."""
     await ADMIN(connection, handler)
     operator(connection.state.caller)

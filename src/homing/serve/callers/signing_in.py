@@ -76,28 +76,33 @@ class SignIns:
         self._checked: dict[str, _Checked] = {}
         self._failed = FailedLogins(clock)
 
-    async def sign_in(self, token: str, address: str) -> str:
-        """A new cookie for whoever shows a key. Raises Problem: 401 without a key in force, 429 after too many such."""
+    async def sign_in(self, token: str, address: str) -> tuple[str, Key]:
+        """A new cookie for whoever shows a key, and that key.
+
+        Raises Problem: 401 without a key in force, 429 after too many such.
+        """
         self._failed.check(address)
         key = self._keyring.find(token)
         if key is None or self._keyring.in_force(key.id) is None:
             self._failed.failed(address)
             raise Problem(Code.UNAUTHENTICATED, "This API key is not known, or was revoked, or has expired")
-        return await self._cookie_for(key.id)
+        return await self._cookie_for(key.id), key
 
-    async def redeem(self, code: str, address: str) -> str:
-        """A new cookie for whoever shows a code that was not used yet. Raises Problem."""
+    async def redeem(self, code: str, address: str) -> tuple[str, Key]:
+        """A new cookie for whoever shows a code that was not used yet, and the key it is for. Raises Problem."""
         self._failed.check(address)
         key_id = await self._store.take(hashed(code), LoginKind.CODE)
-        if key_id is None or self._keyring.in_force(key_id) is None:
+        key = self._keyring.in_force(key_id) if key_id is not None else None
+        if key is None:
             self._failed.failed(address)
             raise Problem(Code.UNAUTHENTICATED, "This link was used already, or is older than five minutes")
-        return await self._cookie_for(key_id)
+        return await self._cookie_for(key.id), key
 
-    async def sign_out(self, cookie: str) -> None:
-        """The cookie stands for nothing any more, here at once and elsewhere in a moment."""
+    async def sign_out(self, cookie: str) -> Key | None:
+        """The cookie stands for nothing any more, here at once and elsewhere in a moment. Returns whose it was."""
         self._checked.pop(hashed(cookie), None)
-        await self._store.take(hashed(cookie), LoginKind.COOKIE)
+        key_id = await self._store.take(hashed(cookie), LoginKind.COOKIE)
+        return self._keyring.in_force(key_id) if key_id is not None else None
 
     async def key_of(self, cookie: str) -> Key | None:
         """The key in force that a cookie stands for. While the store is away, by what it said last."""

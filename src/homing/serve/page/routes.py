@@ -14,7 +14,7 @@ from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
 from homing.model.errors import Code, Problem
-from homing.serve.api.context import caller_of
+from homing.serve.api.context import caller_of, note_by
 from homing.serve.callers.signing_in import COOKIE, COOKIE_S, SignIns, check_is_ours, check_origin, csrf_token
 from homing.serve.gateway import Gateway
 from homing.serve.http import problems
@@ -190,9 +190,10 @@ async def login(request: Asked) -> Response[Any]:
     logins: SignIns = request.app.state.logins
     try:
         if given.get("code"):
-            cookie = await logins.redeem(given["code"], address)
+            cookie, key = await logins.redeem(given["code"], address)
         else:
-            cookie = await logins.sign_in(given.get("token", ""), address)
+            cookie, key = await logins.sign_in(given.get("token", ""), address)
+        await note_by(request, key, "page.signed_in", f"key {key.id}")
     except Problem as problem:
         if not by_form:
             raise
@@ -209,7 +210,9 @@ async def logout(request: Asked) -> Response[Any]:
     cookie = request.cookies.get(COOKIE, "")
     check_is_ours(request, cookie, given.get("csrf") or request.headers.get("x-csrf-token"))
     logins: SignIns = request.app.state.logins
-    await logins.sign_out(cookie)
+    key = await logins.sign_out(cookie)
+    if key is not None:
+        await note_by(request, key, "page.signed_out", f"key {key.id}")
     answer = _to(request, "/login")
     answer.headers["Set-Cookie"] = _cookie(request, "", 0)
     return answer

@@ -1,4 +1,5 @@
-"""The paths that instances call by themselves: those of the Node service, also below `/in/{instance}`.
+"""The paths that instances call by themselves: those of the Node service, also below `/in/{instance}`, and those of all
+other families, which are only there.
 
 `{instance}` is an instance's number, name or `host:port`, for gateways that cannot say which one they are.
 """
@@ -33,6 +34,10 @@ class ReportBody(msgspec.Struct):
 
     event: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
     data: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+
+
+class AnyReport(msgspec.Struct):
+    """What happened, in the words of the gateway's family."""
 
 
 class MarkBody(msgspec.Struct):
@@ -79,29 +84,58 @@ class ChatsView(msgspec.Struct):
     received: int
 
 
+_LONGEST_HEADER = 2_000
+
+
+def _asked(request: Request[Any, Any, Any], instance: str | None, **more: Any) -> Asked:
+    """What the request says, with every header that may prove it."""
+    headers = {name.lower(): value for name, value in request.headers.items() if len(value) <= _LONGEST_HEADER}
+    return Asked(request.body, instance, headers, **more)
+
+
 @post(
-    [
-        "/api/whatsapp/webhooks/webjs",
-        "/in/{instance:str}/api/whatsapp/webhooks/webjs",
-        "/in/{instance:str}/webhooks",
-    ],
+    ["/api/whatsapp/webhooks/webjs", "/in/{instance:str}/api/whatsapp/webhooks/webjs"],
     status_code=200,
     opt=also(401, 429, shows={200: TakenView}, takes=ReportBody),
-    summary="An instance reports an event",
+    summary="A webjs instance reports an event",
 )
 async def webhook(
     request: Request[Any, Any, Any],
     gateway: TheGateway,
     instance: InstanceRef = None,
-    instance_url: InstanceUrlHeader = None,
-    timestamp: Timestamp = None,
-    signature: Signature = None,
-    event_id: EventId = None,
-    key_header: KeyHeader = None,
+    instance_url: InstanceUrlHeader = None,  # noqa: ARG001 - these are read from the request, and told in the docs
+    timestamp: Timestamp = None,  # noqa: ARG001
+    signature: Signature = None,  # noqa: ARG001
+    event_id: EventId = None,  # noqa: ARG001
+    key_header: KeyHeader = None,  # noqa: ARG001
 ) -> dict[str, Any]:
     """`{"event": …, "data": {…}}`, or flat. 429 asks to send it again; the same event is stored once."""
-    asked = Asked(request.body, instance, instance_url, timestamp, signature, event_id, key_header)
-    return await gateway.intake.webhook(asked)
+    return await gateway.intake.webhook(_asked(request, instance))
+
+
+@post(
+    [
+        "/in/{instance:str}/webhooks",
+        "/in/{instance:str}/webhooks/{word:str}",
+        "/in/{instance:str}/secret/{secret:str}",
+        "/in/{instance:str}/secret/{secret:str}/{word:str}",
+    ],
+    status_code=200,
+    opt=also(401, 409, 429, shows={200: TakenView}, takes=AnyReport),
+    summary="An instance of any family reports an event",
+)
+async def family_webhook(
+    request: Request[Any, Any, Any],
+    gateway: TheGateway,
+    instance: InstanceRef = None,
+    secret: FromPath[str | None] = None,
+    word: FromPath[str | None] = None,
+) -> dict[str, Any]:
+    """As its family tells it, proven as its family proves it; `secret` is the word of the instance, which proves any.
+
+    `word` is an event's name, or a session's, where a gateway puts it there.
+    """
+    return await gateway.intake.webhook(_asked(request, instance, secret=secret, word=word))
 
 
 @get(
@@ -113,13 +147,13 @@ async def active_sessions(
     request: Request[Any, Any, Any],
     gateway: TheGateway,
     instance: InstanceRef = None,
-    instance_url: InstanceUrlHeader = None,
-    key_header: KeyHeader = None,
+    instance_url: InstanceUrlHeader = None,  # noqa: ARG001
+    key_header: KeyHeader = None,  # noqa: ARG001
     api_key: Annotated[str | None, QueryParameter(description="The instance's key, in place of the header")] = None,
 ) -> dict[str, Any]:
     """Those placed on it, and no other's: an instance that cannot be told from others is given none."""
     calls_from = request.client.host if request.client is not None else "somebody"
-    asked = Asked(request.body, instance, instance_url, api_key=key_header or api_key, calls_from=calls_from)
+    asked = _asked(request, instance, shown_key=api_key, calls_from=calls_from)
     return await gateway.intake.active_sessions(asked)
 
 
@@ -137,14 +171,13 @@ async def mark_disconnected(
     gateway: TheGateway,
     session_id: FromPath[str],
     instance: InstanceRef = None,
-    instance_url: InstanceUrlHeader = None,
-    timestamp: Timestamp = None,
-    signature: Signature = None,
-    event_id: EventId = None,
-    key_header: KeyHeader = None,
+    instance_url: InstanceUrlHeader = None,  # noqa: ARG001
+    timestamp: Timestamp = None,  # noqa: ARG001
+    signature: Signature = None,  # noqa: ARG001
+    event_id: EventId = None,  # noqa: ARG001
+    key_header: KeyHeader = None,  # noqa: ARG001
 ) -> dict[str, Any]:
-    asked = Asked(request.body, instance, instance_url, timestamp, signature, event_id, key_header)
-    return await gateway.intake.mark_disconnected(asked, session_id)
+    return await gateway.intake.mark_disconnected(_asked(request, instance), session_id)
 
 
 @post(
@@ -157,21 +190,20 @@ async def chats_sync(
     request: Request[Any, Any, Any],
     gateway: TheGateway,
     instance: InstanceRef = None,
-    instance_url: InstanceUrlHeader = None,
-    timestamp: Timestamp = None,
-    signature: Signature = None,
-    event_id: EventId = None,
-    key_header: KeyHeader = None,
+    instance_url: InstanceUrlHeader = None,  # noqa: ARG001
+    timestamp: Timestamp = None,  # noqa: ARG001
+    signature: Signature = None,  # noqa: ARG001
+    event_id: EventId = None,  # noqa: ARG001
+    key_header: KeyHeader = None,  # noqa: ARG001
 ) -> dict[str, Any]:
-    asked = Asked(request.body, instance, instance_url, timestamp, signature, event_id, key_header)
-    return await gateway.intake.chats_synced(asked)
+    return await gateway.intake.chats_synced(_asked(request, instance))
 
 
 def router(body_max: int) -> Router:
     """The routes; a report may be larger than what customers send."""
     return Router(
         "/",
-        route_handlers=[webhook, active_sessions, mark_disconnected, chats_sync],
+        route_handlers=[webhook, family_webhook, active_sessions, mark_disconnected, chats_sync],
         tags=["for instances"],
         request_max_body_size=body_max,
     )

@@ -125,15 +125,7 @@ class Answering:
         async def body() -> bytes:
             return request.body
 
-        headers = request.headers
-        asked = Asked(
-            body,
-            instance_url=headers.get("x-instance-url"),
-            timestamp=headers.get("x-timestamp"),
-            signature=headers.get("x-hmac-signature"),
-            event_id=headers.get("x-homing-event-id"),
-            api_key=headers.get("x-api-key"),
-        )
+        asked = Asked(body, headers=request.headers)
         if path == "/api/whatsapp/webhooks/webjs":
             said = await self._gateway.intake.webhook(asked)
         else:

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from homing.decide.reports import signing
-from homing.decide.reports.signing import ReportRefused
+from homing.drivers.webjs import reports as signing
 from homing.model.instances.events import IntakeResult, Signed
+from homing.ports.reports import ReportRefused
 
 SECRET = b"secret"
 TIMESTAMP = "1767268800"
