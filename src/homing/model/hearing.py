@@ -85,14 +85,13 @@ class DeepLook:
 class Neighbours:
     """The other sessions of the same instance, since nothing comes of any of them.
 
-    `expected` is how many bursts should have come meanwhile of all that are silent; `sessions` how many of them usually
-    would have been heard of. `level` is how much comes of the fleet's other sessions beside what usually does.
+    `expected` is how many bursts should have come meanwhile of all of them; `sessions` how many would usually have been
+    heard of.
     """
 
     sessions: int = 0
     expected: float = 0.0
     since_at: datetime | None = None
-    level: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

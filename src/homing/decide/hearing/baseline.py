@@ -55,8 +55,8 @@ def learn(hours: Sequence[HeardHour], now: datetime) -> Baseline:
 
 
 def _samples(known: dict[int, HeardHour], hour: int, first: int, end: int) -> list[int]:
-    """What came in this hour of earlier weeks, and in the hours beside it. A week of which one of the three is not known
-    is left out: else the hour before closing would count for the one after."""
+    """What came in this hour of earlier weeks, and in the hours beside it. A week of which one of the three is not
+    known is left out: else the hour before closing would count for the one after."""
     found: list[int] = []
     for week in range(1, WEEKS_KEPT + 1):
         begin = hour - 1 - week * HOURS

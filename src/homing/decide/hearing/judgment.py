@@ -16,7 +16,7 @@ from homing.model.hearing import HeardOf, Hearing, HearingVerdict, Shows
 
 DOUBTFUL_FROM = 7.0
 """e⁻⁷ is about one in a thousand, and rates are taken low besides."""
-DEAF_FROM = 14.0
+DEAF_FROM = 16.0
 ACKNOWLEDGED_WITHIN = timedelta(minutes=5)
 UNACKNOWLEDGED_MIN = 3
 """Fewer messages without an acknowledgement say nothing of the session: their recipients may."""

@@ -10,7 +10,7 @@ from homing.decide.hearing.ladder import Able, Climb
 from homing.lab.deaf import breakages, traffic
 from homing.lab.deaf.breakages import Breakage, DeafTime, GatewayKind
 from homing.lab.deaf.heard import KnownSession, moment
-from homing.lab.deaf.lives import DAY_S, HOUR_S, Profile
+from homing.lab.deaf.lives import DAY_S, HOUR_S, WEEK_S, Profile
 from homing.model.hearing import DeepLook, Hearing, HearingVerdict, Rung
 
 MINUTE_S = 60.0
@@ -168,7 +168,8 @@ class LivedAccount:
     def _count_usual(self, story: DeafStory, at: float) -> None:
         if story.noticed_s is not None:
             return
-        if self._profile.usual[int(at // HOUR_S) % 168] >= USUAL_PER_H:
+        has_past = self._profile.has_past or story.begins_s - self._profile.born_s >= WEEK_S
+        if has_past and self._profile.usual[int(at // HOUR_S) % 168] >= USUAL_PER_H:
             story.usual_min += 1
             if story.usual_min >= 60 and story.due_s is None:
                 story.due_s = at

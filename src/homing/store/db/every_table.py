@@ -1,4 +1,5 @@
 """All tables together, for who makes or compares them: the schema, and what stands beside it by topic."""
 
+from homing.store.db import schema_hearing as schema_hearing
 from homing.store.db import schema_observing as schema_observing
 from homing.store.db.schema import metadata as metadata

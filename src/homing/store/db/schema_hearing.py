@@ -1,9 +1,9 @@
 """The tables of what is heard of sessions, and how they stand by that. They share the schema's metadata."""
 
-from sqlalchemy import Boolean, CheckConstraint, Column, Float, Integer, Table
+from sqlalchemy import Boolean, CheckConstraint, Column, Float, ForeignKey, Index, Integer, Table
 
 from homing.model.hearing import Hearing
-from homing.store.db.columns import JsonText, Number, UtcDateTime, Words
+from homing.store.db.columns import BoundedInteger, JsonText, UtcDateTime, Words
 from homing.store.db.schema import metadata
 
 # One row for each session that anything was ever heard of, or that was judged.
@@ -28,7 +28,7 @@ hearing = Table(
     Column("shows", JsonText, nullable=False, server_default="{}"),
     Column("tried", JsonText, nullable=False, server_default="{}"),
     # Rises with every judgment that was kept: whoever judged by an older one is refused.
-    Column("version", Number, nullable=False, server_default="0"),
+    Column("version", BoundedInteger, nullable=False, server_default="0"),
     CheckConstraint(f"hearing IN ({', '.join(repr(each.value) for each in Hearing)})", name="hearing"),
 )
 
@@ -37,7 +37,7 @@ heard_hours = Table(
     "heard_hours",
     metadata,
     Column("session_id", Words, primary_key=True),
-    Column("hour", Number, primary_key=True, autoincrement=False),
+    Column("hour", BoundedInteger, primary_key=True, autoincrement=False),
     Column("came", Integer, nullable=False),
     Column("longest_gap_s", Float(53), nullable=False),
     # It was not well then: the hour says nothing of what usually comes.
@@ -51,4 +51,18 @@ listening = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("since_at", UtcDateTime, nullable=False),
     Column("until_at", UtcDateTime, nullable=False),
+)
+
+# By which a phone's owner sees its account's code, without a key, once.
+pairing_links = Table(
+    "pairing_links",
+    metadata,
+    Column("secret_hash", Words, primary_key=True),
+    Column("account_id", BoundedInteger, ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    # When it was first opened, and when it ended: the account was linked, or another link took its place.
+    Column("opened_at", UtcDateTime),
+    Column("ended_at", UtcDateTime),
+    Index(None, "account_id"),
 )
