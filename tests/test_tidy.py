@@ -97,6 +97,35 @@ def test_files_and_functions_stay_readable(path: Path) -> None:
             assert size <= FUNCTION_LINES_MAX, f"{node.name} has {size} lines"
 
 
+def module_of(path: Path) -> str:
+    parts = path.relative_to(SRC).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def arrows() -> dict[str, set[str]]:
+    """Each module, and those that it imports, wherever in it that stands."""
+    modules = {module_of(path): ast.parse(path.read_text()) for path in FILES}
+    found: dict[str, set[str]] = {}
+    for name, tree in modules.items():
+        reached = {
+            each if each in modules else node.module
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and node.module
+            for each in (f"{node.module}.{alias.name}" for alias in node.names)
+        }
+        found[name] = (reached & modules.keys()) - {name}
+    return found
+
+
+def test_no_module_is_imported_by_what_it_imports() -> None:
+    """Also where the import stands in a function or is for types alone: a circle is a circle for the reader."""
+    waiting = arrows()
+    while free := {name for name, reached in waiting.items() if not reached & waiting.keys()}:
+        waiting = {name: reached for name, reached in waiting.items() if name not in free}
+    circles = {name: sorted(reached & waiting.keys()) for name, reached in waiting.items()}
+    assert circles == {}, "these import each other, or what does"
+
+
 def test_no_two_classes_have_one_name() -> None:
     where: dict[str, list[str]] = {}
     for path in sorted((SRC / "homing").rglob("*.py")):

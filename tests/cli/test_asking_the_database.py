@@ -39,7 +39,7 @@ from homing.store.work.queue import SqlWork
 from homing.world import SystemClock
 from tests.cli.conftest import CommandLine
 
-A = InstanceUrl("http://localhost:3001")
+A = InstanceUrl("http://localhost:9")
 UUID = "0190f2b4-0000-7000-8000-000000000144"
 
 
@@ -104,7 +104,7 @@ def test_accounts_are_listed_by_what_is_asked(homing: CommandLine, fleet: str):
         return [row["id"] for row in homing("accounts", *filters, "--json").document["data"]]
 
     assert found() == [144]
-    assert found("--instance", "http://127.0.0.1:3001/") == [144]
+    assert found("--instance", "http://127.0.0.1:9/") == [144]
     assert found("--instance", "http://localhost:3002") == []
     assert found("--status", "stopped") == []
     assert found("--workspace", "2") == []
@@ -115,7 +115,7 @@ def test_distribution_instances_and_moves_need_no_gateway(homing: CommandLine, f
     row = {"instance_url": A, "session_count": 1, "phones": ["62811801641"]}
     assert homing("distribution", "--json").document == {"data": [row], "next": None}
     (instance,) = homing("instances", "--json").document["data"]
-    assert (instance["url"], instance["sessions"], instance["healthy"]) == (A, 1, None)
+    assert (instance["url"], instance["sessions"], instance["healthy"]) == (A, 1, False)
     (move,) = homing("moves", "--account", "144", "--json").document["data"]
     assert (move["to_url"], move["reason"]) == (A, "because")
     assert homing("moves", "--kind", "rehome", "--json").document["data"] == []
@@ -129,7 +129,7 @@ def test_that_an_instance_exited_can_be_said_without_a_gateway(homing: CommandLi
     (instance,) = homing("instances", "--json").document["data"]
     assert (instance["lease"]["held"], instance["lease"]["incarnation"]) == (True, "boot-a")
     with capture_logs():
-        ran = homing("exited", "http://127.0.0.1:3001/")
+        ran = homing("exited", "http://127.0.0.1:9/")
     assert (ran.code, ran.out) == (0, f"{A} has exited; 0 of its 1 session are on their way elsewhere.\n")
     assert "the vault does not know it" in ran.err
     (instance,) = homing("instances", "--json").document["data"]

@@ -1,6 +1,6 @@
 """The one place that wires everything together, for the gateway and for the commands."""
 
-from homing.compose.opening import gateway_on, open_exits, open_gateway, open_sync
+from homing.compose.opening import gateway_on, open_api, open_gateway, open_sync
 from homing.compose.stores import open_stores, stores_on
 from homing.compose.wiring import drivers_of
 from homing.serve.gateway import Gateway, Moving
@@ -13,7 +13,7 @@ __all__ = [
     "Stores",
     "drivers_of",
     "gateway_on",
-    "open_exits",
+    "open_api",
     "open_gateway",
     "open_stores",
     "open_sync",

@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
 
-import structlog
-
 from homing.config import Settings
 from homing.flows.background.alerts import AlertBook
 from homing.flows.discovery.listings import Lists, RecentLists
@@ -25,8 +23,6 @@ from homing.serve.http.rejections import Rejections
 from homing.serve.intake import IntakeEndpoint
 from homing.serve.metrics import Metrics
 from homing.store.opened import Stores
-
-log = structlog.get_logger("homing")
 
 ASKS_BACK_FOR_S = 1.0
 
@@ -51,8 +47,6 @@ def reporting(
     clock: Clock,
 ) -> Reporting:
     """The endpoint of reports, and what it tells of those that it refuses."""
-    if not settings.whatsapp_hmac_secret:
-        log.warning("WHATSAPP_HMAC_SECRET is not set: what instances report is refused")
     unknown = UnknownSenders(fleet, alerts, clock, metrics, settings.our_url)
     rejections = Rejections(clock)
 

@@ -22,7 +22,6 @@ from homing.flows.background.link_alerts import LinkAlerts
 from homing.flows.discovery.listings import Lists
 from homing.flows.discovery.phones import Identity
 from homing.flows.discovery.sync import Sync
-from homing.flows.failover.exits import Exits
 from homing.flows.failover.sqlite_lock_watchdog import Unblocking
 from homing.model.audit import Act, Via, carrying_out
 from homing.model.instances.gateways import DEFAULT_FAMILY
@@ -31,6 +30,7 @@ from homing.ports import Clock, Directory, Entropy, NameTaken
 from homing.ports.egress import Egress
 from homing.routing.roster import LiveFleet
 from homing.serve.gateway import Gateway
+from homing.serve.here import ApiHere
 from homing.serve.metrics import Metrics
 from homing.store.opened import Stores
 from homing.store.sqlite.engine import SqliteFile
@@ -116,16 +116,24 @@ async def open_sync(settings: Settings) -> AsyncIterator[Sync]:
 
 
 @asynccontextmanager
-async def open_exits(settings: Settings) -> AsyncIterator[Exits]:
-    """For a command that says, without a gateway, that an instance exited. Gateways find the wishes when they look."""
+async def open_api(settings: Settings) -> AsyncIterator[ApiHere]:
+    """The API in this process, for a command: it does what it is asked, and nothing by itself.
+
+    Gateways that run on the same database find what changed as they find each other's changes.
+    """
+    metrics = Metrics()
     async with AsyncExitStack() as stack:
-        stores = await stack.enter_async_context(open_stores(settings))
         wire = _wire(settings)
         stack.push_async_callback(wire.close)
-        drivers, clock = drivers_of(settings, wire, Metrics()), SystemClock()
-        fleet = LiveFleet(stores.directory, drivers, clock, adoptions=stores.adoptions)
-        await fleet.refresh()
-        yield exits_on(stores, fleet)
+        egress = EgressClient.opened(settings.egress_rules)
+        stack.push_async_callback(egress.close)
+        stores = await stack.enter_async_context(open_stores(settings, on_read=metrics.read))
+        drivers, clock = drivers_of(settings, wire, metrics), SystemClock()
+        gateway, _ = wired(settings, stores, drivers, metrics, clock, SystemEntropy(), lambda _: None, egress)
+        for part in (gateway.fleet, gateway.keyring, gateway.workspaces, gateway.alerts):
+            await part.refresh()
+        yield ApiHere(gateway)
+        await gateway.alerts.flush()
 
 
 def _wire(settings: Settings) -> Wire:
@@ -148,6 +156,8 @@ def _limits(settings: Settings) -> WireLimits:
 
 async def _know(gateway: Gateway, *, alone: bool) -> None:
     """Read what every request needs."""
+    if not gateway.settings.whatsapp_hmac_secret:
+        log.warning("WHATSAPP_HMAC_SECRET is not set: what instances report is refused")
     await _join(gateway.settings, gateway.stores.directory)
     if alone:
         await gateway.stores.messages.release_owner("")

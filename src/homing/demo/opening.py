@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import aiohttp
 
@@ -155,7 +156,7 @@ async def open_demo(plan: DemoPlan, tell: Tell) -> AsyncIterator[Demo]:
         try:
             async with open_http() as http:
                 demo = await _brought_up(Starter(plan, folder, Secrets(), children), http, tell)
-                state.write(demo)
+                state.write(told(demo))
                 yield demo
         except (StoreMisconfigured, StoreUnavailable) as error:
             raise Unworkable(f"The demo's database cannot be used: {error}") from error
@@ -200,6 +201,38 @@ async def _brought_up(starter: Starter, http: aiohttp.ClientSession, tell: Tell)
         gateway=clients[0],
         operator=operator,
     )
+
+
+def told(demo: Demo) -> dict[str, Any]:
+    """What other programs are told."""
+    url = demo.gateway.url
+    state: dict[str, Any] = {
+        "api_url": url,
+        "dashboard_url": url + "/",
+        "token": demo.population.token,
+        "database": demo.database_url,
+        "ledger": str(demo.folder.ledger),
+        "hmac_secret": demo.secrets.hmac_secret,
+        "instance_api_key": demo.secrets.instance_api_key,
+        "whatsapp": {"pid": demo.whatsapp.pid, "address": demo.whatsapp_address},
+        "gateway": {"pid": demo.gateways[url].pid},
+        "instances": [{"url": address, "pid": child.pid} for address, child in demo.instances.items()],
+        "accounts": [
+            {
+                "id": resident.id,
+                "uuid": resident.uuid,
+                "phone": resident.phone,
+                "session_id": resident.session_id,
+                "workspace_id": resident.workspace_id,
+                "instance_url": resident.instance_url,
+            }
+            for resident in demo.population.residents
+        ],
+        "contacts": [{"uuid": contact.uuid, "phone": contact.phone} for contact in demo.population.contacts],
+    }
+    if len(demo.gateways) > 1:
+        state["gateways"] = [{"url": address, "pid": child.pid} for address, child in demo.gateways.items()]
+    return state
 
 
 def _nth(urls: Sequence[str], number: int) -> str | None:

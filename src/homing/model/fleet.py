@@ -8,28 +8,20 @@ them: of two placements of one session, the one with the higher epoch is the lat
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple, NewType, Self
+from typing import NamedTuple, Self
 
+from homing.model.ids import CLAIMED_EPOCH_MAX as CLAIMED_EPOCH_MAX
+from homing.model.ids import EPOCH_MAX as EPOCH_MAX
+from homing.model.ids import NEVER_GRANTED as NEVER_GRANTED
+from homing.model.ids import AccountUuid as AccountUuid
+from homing.model.ids import ContactUuid as ContactUuid
+from homing.model.ids import Epoch as Epoch
+from homing.model.ids import InstanceUrl as InstanceUrl
+from homing.model.ids import SessionId as SessionId
+from homing.model.ids import WorkspaceId as WorkspaceId
 from homing.model.sends.addresses import AddressKind
 from homing.model.sends.content import MessageType
-
-if TYPE_CHECKING:
-    from homing.model.sends.faults import Fault
-
-SessionId = NewType("SessionId", str)
-AccountUuid = NewType("AccountUuid", str)
-ContactUuid = NewType("ContactUuid", str)
-WorkspaceId = NewType("WorkspaceId", int)
-InstanceUrl = NewType("InstanceUrl", str)
-"""A gateway's base URL in its one normal form (`homing.model.urls.normal`)."""
-Epoch = NewType("Epoch", int)
-"""A session's fencing number. It rises with every grant to open the session's credentials; 0 means never granted."""
-
-NEVER_GRANTED = Epoch(0)
-EPOCH_MAX = 2**53 - 1
-"""No gateway is believed to be at a higher one: up to here every reader of JSON has the same number."""
-CLAIMED_EPOCH_MAX = 2**48
-"""No higher one is taken over from a gateway: grants must be able to go on from it for ever."""
+from homing.model.sends.faults import Fault
 
 
 class PlacementState(StrEnum):

@@ -22,6 +22,7 @@ from homing.serve.api.context import CHARGED, TheGateway, provide_caller, provid
 from homing.serve.api.directory import accounts, contacts, keys, workspaces
 from homing.serve.api.fleet import cache, moves, reports, schedules, sync
 from homing.serve.api.watching import alerts, audit, events, sessions, state
+from homing.serve.callers.access import Caller
 from homing.serve.callers.refused import RefusedCallers
 from homing.serve.callers.signing_in import SignIns
 from homing.serve.docs import DocsDocument, DocsPage, nothing_else
@@ -195,8 +196,8 @@ async def metrics(gateway: TheGateway) -> Response[bytes]:
     return Response(gateway.metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def framework(gateway: Gateway) -> Litestar:
-    """Everything but the hot route."""
+def framework(gateway: Gateway, here: Caller | None = None) -> Litestar:
+    """Everything but the hot route. `here` is who asks where nothing listens: a command in this process."""
     api = Router(
         "/api/v1",
         route_handlers=[
@@ -230,6 +231,7 @@ def framework(gateway: Gateway) -> Litestar:
                 "logins": logins,
                 "refused": RefusedCallers(gateway.clock),
                 "state_feed": StateFeed(gateway),
+                "here": here,
             }
         ),
         openapi_config=openapi,

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from homing.cli.sources.gateway import GatewayClient, path
+from homing.cli.sources.client import ApiClient, path
+from homing.cli.sources.gateway import GatewayClient
 from homing.cli.sources.source import gateway, source
 from homing.cli.terminal import pairing
 from homing.cli.terminal.options import (
@@ -32,7 +33,7 @@ from homing.cli.terminal.output import (
     print_page,
     print_rows,
 )
-from homing.cli.terminal.stops import CannotStart, NeedsAttention
+from homing.cli.terminal.stops import CannotStart, NeedsAttention, RequestRefused
 from homing.cli.terminal.waiting import Timeout, Wait, move_ended, until
 
 _MISSING: Columns = {
@@ -79,7 +80,9 @@ def list_accounts(
 
     Example: `homing accounts list --instance http://localhost:3002 --status connected`
     """
-    page = source().accounts(workspace=workspace, instance_url=instance, status=status, after=after, limit=limit)
+    page = source().get(
+        "/accounts", workspace_id=workspace, instance_url=instance, status=status, after=after, limit=limit
+    )
     if as_json:
         print_json(page)
     else:
@@ -90,17 +93,26 @@ def list_accounts(
 def show(account: AccountRef, /, *, as_json: AsJson = False) -> None:
     """Show one account: where its session lives, under which epoch, how it is, and what can be done for it.
 
-    What its gateway cannot do bounds what Homing does: each line says why, and what would help. That is asked of a
-    gateway (`HOMING_API_URL`), and left out where there is none.
+    What its gateway cannot do bounds what Homing does: each line says why, and what would help. That is asked of the
+    instance, and left out where it cannot be.
 
     Example: `homing accounts show 144`
     """
     asked = source()
-    found, can = asked.account(account), asked.capabilities(account)
+    found = asked.get(path("accounts", account))
+    can = _abilities(asked, account)
     if as_json:
         print_json(found | ({"capabilities": can} if can is not None else {}))
     else:
         print_facts(_facts(found) | (_can(can) if can is not None else {}))
+
+
+def _abilities(asked: ApiClient, account: str) -> Row | None:
+    """A gateway of the release before does not tell them, and of a session that is nowhere there are none."""
+    try:
+        return asked.get(path("accounts", account, "capabilities"))
+    except RequestRefused:
+        return None
 
 
 def _can(can: Row) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def audit(
     if verify:
         _verify(as_json=as_json)
         return
-    page = source().audit(action=action, subject=subject, key_id=key, after=after, limit=limit)
+    page = source().get("/audit", action=action, subject=subject, key_id=key, after=after, limit=limit)
     if as_json:
         print_json(page)
     else:
@@ -43,7 +43,7 @@ def audit(
 
 
 def _verify(*, as_json: bool) -> None:
-    verdict = source().verify_audit()
+    verdict = source().get("/audit/verify", slow=True)
     if as_json:
         print_json(verdict)
     else:

@@ -26,7 +26,7 @@ def list_contacts(*, workspace: Workspace = None, after: After = 0, limit: Limit
 
     Example: `homing contacts list --workspace 1`
     """
-    page = source().contacts(workspace=workspace, after=after, limit=limit)
+    page = source().get("/contacts", workspace_id=workspace, after=after, limit=limit)
     if as_json:
         print_json(page)
     else:
@@ -48,7 +48,9 @@ def create(
 
     Example: `homing contacts create +62811801641 --workspace 1 --name "Budi"`
     """
-    made = source().create_contact(workspace=workspace, phone=phone, name=name, uuid=uuid, id=id)
+    body = {"phone": phone, "name": name, "workspace_id": workspace}
+    given = {name: value for name, value in (("uuid", uuid), ("id", id)) if value is not None}
+    made = source().post("/contacts", body | given)
     if as_json:
         print_json(made)
     else:

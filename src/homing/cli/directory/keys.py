@@ -1,11 +1,13 @@
 """`homing keys`: who may call the API."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
-from homing.cli.sources.source import Document, source
+from homing.cli.sources.client import Document, path
+from homing.cli.sources.source import source
 from homing.cli.terminal import amounts
 from homing.cli.terminal.options import AsJson, Name, RateOption, Scope
 from homing.cli.terminal.output import Columns, instant, moment, note, print_json, print_rows, rate_shown
@@ -35,7 +37,7 @@ def list_keys(*, as_json: AsJson = False) -> None:
 
     Example: `homing keys`
     """
-    page = source().keys()
+    page = source().get("/keys")
     if as_json:
         print_json(page)
     else:
@@ -63,14 +65,11 @@ def create(
     """
     if operator == (workspace is not None):
         raise CannotStart("Say whom the key is for: --workspace 1 for one workspace, or --operator for all of them")
-    made = source(may_create=True).create_key(
-        workspace=workspace,
-        scope=scope,
-        name=name,
-        expires_at=amounts.moment(expires) if expires is not None else None,
-        rate=amounts.rate(rate_limit) if rate_limit is not None else None,
-    )
-    _print_once(made, as_json=as_json)
+    body = {"name": name, "scope": scope, "workspace_id": workspace}
+    ends = _written(amounts.moment(expires)) if expires is not None else None
+    often = amounts.rate(rate_limit) if rate_limit is not None else None
+    given = {field: value for field, value in (("expires_at", ends), ("rate_limit", often)) if value is not None}
+    _print_once(source(may_create=True).post("/keys", body | given), as_json=as_json)
 
 
 @app.command(name="set")
@@ -88,11 +87,11 @@ def set_key(
     Example: `homing keys set 1f2e3d4c5b6a --expires 30d --rate-limit 600/min`
     """
     changes: dict[str, Any] = {"name": name} if name is not None else {}
-    changes |= {"expires_at": amounts.moment(expires)} if expires is not None else {}
+    changes |= {"expires_at": _written(amounts.moment(expires))} if expires is not None else {}
     changes |= {"rate_limit": amounts.rate(rate_limit)} if rate_limit is not None else {}
     if not changes:
         raise CannotStart("Say what to set: --name, --expires or --rate-limit")
-    changed = source().change_key(key, changes)
+    changed = source().patch(path("keys", key), changes)
     if as_json:
         print_json(changed)
     else:
@@ -113,7 +112,11 @@ def rotate(
 
     Example: `HOMING_API_TOKEN=$(homing keys rotate 1f2e3d4c5b6a --overlap 24h)`
     """
-    _print_once(source().rotate_key(key, amounts.seconds(overlap)), as_json=as_json)
+    _print_once(source().post(path("keys", key, "rotate"), {"overlap_s": amounts.seconds(overlap)}), as_json=as_json)
+
+
+def _written(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
 
 
 def _print_once(made: Document, *, as_json: bool) -> None:
@@ -130,7 +133,7 @@ def revoke(key: Ref, /, *, as_json: AsJson = False) -> None:
 
     Example: `homing keys revoke 1f2e3d4c5b6a`
     """
-    source().revoke_key(key)
+    source().delete(path("keys", key))
     if as_json:
         print_json({"revoked": key})
     else:

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from homing.cli.sources.gateway import GatewayClient, path
+from homing.cli.sources.client import path
+from homing.cli.sources.gateway import GatewayClient
 from homing.cli.sources.source import gateway
 from homing.cli.terminal.options import AsJson
 from homing.cli.terminal.output import note, print_facts, print_json

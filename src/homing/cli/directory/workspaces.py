@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
+from homing.cli.sources.client import path
 from homing.cli.sources.source import source
 from homing.cli.terminal.amounts import rate
 from homing.cli.terminal.options import AsJson, Bare, RateOption
@@ -31,7 +32,7 @@ def list_workspaces(*, as_json: AsJson = False) -> None:
 
     Example: `homing workspaces`
     """
-    page = source().workspaces()
+    page = source().get("/workspaces")
     if as_json:
         print_json(page)
     else:
@@ -44,7 +45,7 @@ def show(workspace: Ref, /, *, as_json: AsJson = False) -> None:
 
     Example: `homing workspaces show 1`
     """
-    _print(source().workspace(workspace), as_json=as_json)
+    _print(source().get(path("workspaces", workspace)), as_json=as_json)
 
 
 @app.command(name="set")
@@ -77,7 +78,7 @@ def set_workspace(
         changes["rate_limit"] = rate(rate_limit)
     if not changes:
         raise CannotStart("Say what to set: --region, --bare, --name or --rate-limit")
-    _print(source().change_workspace(workspace, changes), as_json=as_json)
+    _print(source().patch(path("workspaces", workspace), changes), as_json=as_json)
     if not as_json:
         note("A running gateway does so within 5 s.")
 

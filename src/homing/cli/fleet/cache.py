@@ -4,7 +4,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from homing.cli.sources.gateway import path
+from homing.cli.sources.client import path
 from homing.cli.sources.source import gateway
 from homing.cli.terminal.options import AsJson
 from homing.cli.terminal.output import print_facts, print_json

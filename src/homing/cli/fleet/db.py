@@ -10,7 +10,7 @@ from homing.cli.terminal.output import note, print_facts, print_json
 from homing.cli.terminal.stops import NeedsAttention
 
 if TYPE_CHECKING:
-    from homing.cli.sources.source import Document
+    from homing.cli.sources.client import Document
 
 app = App(name="db", help="The database that HOMING_DATABASE_URL names, and how far its schema is.")
 

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
-from homing.cli.sources.gateway import GatewayClient, path
+from homing.cli.sources.client import path
+from homing.cli.sources.gateway import GatewayClient
 from homing.cli.sources.source import gateway, source
 from homing.cli.terminal.options import AccountRef, After, AsJson, InstanceRef, Kind, Labels, Limit, Name, labels
 from homing.cli.terminal.output import (
@@ -81,7 +82,7 @@ def list_instances(*, as_json: AsJson = False) -> None:
 
     Example: `homing instances`
     """
-    page = source().instances()
+    page = source().get("/instances")
     if as_json:
         print_json(page)
         return
@@ -243,7 +244,7 @@ def distribution(*, as_json: AsJson = False) -> None:
 
     Example: `homing distribution`
     """
-    page = source().distribution()
+    page = source().get("/distribution")
     if as_json:
         print_json(page)
         return
@@ -266,7 +267,7 @@ def moves(
 
     Example: `homing moves --account 144`
     """
-    page = source().moves(account=account, session_id=session, kind=kind, after=after, limit=limit)
+    page = source().get("/moves", account=account, session_id=session, kind=kind, after=after, limit=limit)
     if as_json:
         print_json(page)
     else:

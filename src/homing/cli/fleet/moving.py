@@ -6,8 +6,9 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from homing.cli.fleet.instances import number_of
-from homing.cli.sources.gateway import GatewayClient, path
-from homing.cli.sources.source import Document, gateway, source_of_truth
+from homing.cli.sources.client import Document, path
+from homing.cli.sources.gateway import GatewayClient
+from homing.cli.sources.source import gateway, source_of_truth
 from homing.cli.terminal.options import AsJson, InstanceRef
 from homing.cli.terminal.output import Columns, note, print_json, print_rows
 from homing.cli.terminal.stops import NeedsAttention
@@ -76,7 +77,7 @@ def exited(
 
     Example: `homing exited http://wa2.internal:3001`
     """
-    said = source_of_truth().exited(url, incarnation)
+    said = source_of_truth().post("/instances/exited", {"url": url, "incarnation": incarnation})
     if as_json:
         print_json(said)
         return

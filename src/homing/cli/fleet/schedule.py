@@ -17,7 +17,7 @@ def list_schedules(*, as_json: AsJson = False) -> None:
 
     Example: `homing schedule list`
     """
-    page = source().schedules()
+    page = source().get("/schedules")
     if as_json:
         print_json(page)
     else:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from homing.cli.sources.source import GatewaySource, source
+from homing.cli.sources.gateway import GatewayClient
+from homing.cli.sources.source import source
 from homing.cli.terminal.options import AsJson
 from homing.cli.terminal.output import print_json
 from homing.cli.terminal.stops import ATTENTION, DONE
@@ -57,8 +58,8 @@ def sync_instance_urls(
 
 def _report(*, dry_run: bool, force: bool) -> dict[str, Any]:
     asked = source()
-    if isinstance(asked, GatewaySource):
-        return asked.sync(dry_run=dry_run, force=force)
+    if isinstance(asked, GatewayClient):
+        return asked.post("/sync", {"dry_run": dry_run, "force": force, "checks": True}, slow=True)
     from homing.cli.sources.source import settings
     from homing.cli.sources.sync_here import sync_here
 

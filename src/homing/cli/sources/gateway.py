@@ -4,48 +4,23 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import urlsplit
 
+from homing.cli.sources.client import ANSWER_TIMEOUT_S, ApiAnswered, ApiClient
 from homing.cli.terminal.stops import CannotStart, NeedsAttention, RequestRefused
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection
 
-ANSWER_TIMEOUT_S = 15.0
-SLOW_TIMEOUT_S = 150.0
-"""Opening a session takes an instance up to a minute, and is tried twice."""
-
 _ANSWER_MAX_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class GatewayAnswer:
-    """What a gateway said to a request that it accepted."""
-
-    status: int
-    document: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class GatewayClient:
+class GatewayClient(ApiClient):
     """One gateway, by its address and a key."""
 
     url: str
     token: str = field(repr=False)
-
-    def get(self, path: str, **query: Any) -> dict[str, Any]:
-        """A resource. Query fields that are None are left out."""
-        given = {name: value for name, value in query.items() if value is not None}
-        return self.ask("GET", f"{path}?{urlencode(given)}" if given else path).document
-
-    def post(self, path: str, body: Mapping[str, Any] | None = None, *, slow: bool = False) -> dict[str, Any]:
-        return self.ask("POST", path, body, timeout_s=SLOW_TIMEOUT_S if slow else ANSWER_TIMEOUT_S).document
-
-    def patch(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        return self.ask("PATCH", path, body).document
-
-    def delete(self, path: str) -> None:
-        self.ask("DELETE", path)
 
     def ask(
         self,
@@ -55,11 +30,11 @@ class GatewayClient:
         *,
         headers: Mapping[str, str] | None = None,
         timeout_s: float = ANSWER_TIMEOUT_S,
-    ) -> GatewayAnswer:
+    ) -> ApiAnswered:
         """The answer to a request under /api/v1.
 
-        Raises Refused with the gateway's problem document, CannotStart if nobody could be asked, and NeedsAttention
-        if the request left and no answer came.
+        Raises RequestRefused with the gateway's problem document, CannotStart if nobody could be asked, and
+        NeedsAttention if the request left and no answer came.
         """
         from http.client import HTTPException
 
@@ -116,7 +91,7 @@ class GatewayClient:
             **more,
         }
 
-    def _read(self, status: int, raw: bytes) -> GatewayAnswer:
+    def _read(self, status: int, raw: bytes) -> ApiAnswered:
         try:
             document = json.loads(raw) if raw else {}
         except ValueError:
@@ -127,11 +102,4 @@ class GatewayClient:
             )
         if status >= 300:
             raise RequestRefused(status, document)
-        return GatewayAnswer(status, document)
-
-
-def path(*parts: object) -> str:
-    """A path whose parts may hold any character. Raises CannotStart for a name that is empty: it would name all."""
-    if any(not str(part).strip() for part in parts):
-        raise CannotStart("An empty name names nothing; give the number, the uuid or the address that is meant")
-    return "".join(f"/{quote(str(part), safe='')}" for part in parts)
+        return ApiAnswered(status, document)

@@ -8,7 +8,7 @@ exception and every answer it meets into exactly one of these, once. What a faul
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from homing.model.fleet import Epoch
+from homing.model.ids import Epoch
 
 
 class Phase(StrEnum):

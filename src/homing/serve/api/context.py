@@ -39,7 +39,8 @@ CHARGED = "homing.charged"
 def needs(scope: Scope) -> Any:
     """A guard that lets in callers whose key has this scope and may ask just now, and notes who they are.
 
-    What changes by a request that is no mere look is in the audit log as the caller's.
+    What changes by a request that is no mere look is in the audit log as the caller's; a command that asks in this
+    process has said already who carries it out.
     """
 
     async def guard(connection: Connection, _: BaseRouteHandler) -> None:
@@ -54,7 +55,7 @@ def needs(scope: Scope) -> Any:
                 await _note_refused(connection, caller.key, scope)
             raise
         connection.state.caller = caller
-        if changes:
+        if changes and connection.app.state.here is None:
             acting.set(_act(gateway, caller.key, connection))
 
     return guard
@@ -78,6 +79,9 @@ async def note_by(
 
 async def caller_of(connection: Connection) -> Caller:
     """Whose key it is: the one in the request, or the one that its cookie stands for. Raises Problem."""
+    here: Caller | None = connection.app.state.here
+    if here is not None:
+        return here
     gateway: Gateway = connection.app.state.gateway
     authorization = connection.headers.get("authorization")
     caller = await signed_in(connection) if authorization is None else None
