@@ -9,7 +9,7 @@ from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 import homing
 from homing.cli.directory import accounts, audit, contacts, importing, keys, messages, workspaces
-from homing.cli.fleet import adopting, cache, db, instances, moving, schedule, sync
+from homing.cli.fleet import adopting, cache, db, deaf, instances, moving, schedule, sync
 from homing.cli.run import chaos, processes, sim
 from homing.cli.terminal import output
 from homing.cli.terminal.acting import command
@@ -95,6 +95,7 @@ def _app() -> App:
         moving.undrain,
         moving.exited,
         moving.rebalance,
+        deaf.deaf,
         sync.sync_instance_urls,
         schedule.app,
         cache.app,

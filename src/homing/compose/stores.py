@@ -20,6 +20,7 @@ from homing.store.notices.opening import open_notices
 from homing.store.opened import Stores
 from homing.store.records.alerts import SqlAlerts
 from homing.store.records.audit import SqlAudit
+from homing.store.records.hearing import SqlHearings
 from homing.store.records.logins import SqlLogins
 from homing.store.records.reports import SqlEvents
 from homing.store.records.watch_log import SqlWatchLog
@@ -73,6 +74,7 @@ def stores_on(
         audit=SqlAudit(database, audit_keys),
         proof=SqlWriteProof(database),
         restart_claims=directory,
+        hearings=SqlHearings(database),
         logins=SqlLogins(database),
         adoptions=SqlAdoptions(database, notices, clock),
         watch_log=SqlWatchLog(database),

@@ -1,7 +1,7 @@
 """Every part of a gateway, made and told of the others."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import structlog
 
 from homing.compose.adopting import adoption_of, fleet_of, key_seal
+from homing.compose.hearing import HearingParts, hearing_of
 from homing.compose.joining import all_hear, fitness_of, reporting
 from homing.compose.restoring import restoring_of
 from homing.compose.taking_in import taking_in
@@ -117,7 +118,10 @@ def wired(
     reports, feed = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock), _feed(settings, keyring)
     _subscribe(stores, overlooked, feed)
     auditing = Auditing(stores.audit, clock, settings.audit_keys, keep_days=settings.homing_audit_days, alerts=alerts)
-    scheduler = _scheduler(settings, stores, looking.sync, auditing, metrics, clock, entropy)
+    told = (intake, doubts)
+    hears = hearing_of(settings, stores, fleet, lists, accounts, kept, observing, alerts, clock, entropy, *told)
+    schedules = _schedules(settings, looking.sync, auditing, metrics, hears)
+    scheduler = Scheduler(stores.schedules, clock, schedules, owner=entropy.uuid())
     gateway = Gateway(
         settings=settings,
         clock=clock,
@@ -151,10 +155,20 @@ def wired(
         moving=_moving(settings, stores, fleet, kept, clock),
         restoring=restoring_of(settings, stores, fleet, kept, observing, alerts, clock),
         egress=egress,
+        judging=hears.judging,
     )
     _show(stores, kept, fitness, alerts, metrics)
     services = (fleet, keyring, workspaces, alerts, looking.hints, overlooked, intake, scheduler, *taking.services)
-    known = (doubts, reports.unknown, reports.rejections, fitness, strays, _housekeeping(settings, stores, clock))
+    known = (
+        doubts,
+        hears.ears,
+        hears.worker,
+        reports.unknown,
+        reports.rejections,
+        fitness,
+        strays,
+        _housekeeping(settings, stores, clock),
+    )
     moved = (looking.take_backs, kept.watching, kept.keeper, kept.worker, gateway.moving.drains, gateway.restoring)
     return gateway, [part.run for part in (observing, *services, *known, *moved)]
 
@@ -406,17 +420,11 @@ def _routes(settings: Settings, directory: Directory, clock: Clock, metrics: Met
     )
 
 
-def _scheduler(
-    settings: Settings,
-    stores: Stores,
-    sync: Sync,
-    auditing: Auditing,
-    metrics: Metrics,
-    clock: Clock,
-    entropy: Entropy,
-) -> Scheduler:
-    schedules = _sync_schedule(settings, sync, metrics), Schedule("audit-log", EVERY_MINUTE, auditing.tick)
-    return Scheduler(stores.schedules, clock, schedules, owner=entropy.uuid())
+def _schedules(
+    settings: Settings, sync: Sync, auditing: Auditing, metrics: Metrics, hears: HearingParts
+) -> Sequence[Schedule]:
+    audit_log = Schedule("audit-log", EVERY_MINUTE, auditing.tick)
+    return _sync_schedule(settings, sync, metrics), audit_log, hears.schedule
 
 
 def _sync_schedule(settings: Settings, sync: Sync, metrics: Metrics) -> Schedule:

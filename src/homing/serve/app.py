@@ -21,7 +21,7 @@ from homing.serve.api import messages
 from homing.serve.api.context import CHARGED, TheGateway, provide_caller, provide_gateway
 from homing.serve.api.directory import accounts, contacts, keys, workspaces
 from homing.serve.api.fleet import cache, moves, reports, schedules, sync
-from homing.serve.api.watching import alerts, audit, events, sessions, state
+from homing.serve.api.watching import alerts, audit, deaf, events, sessions, state
 from homing.serve.callers.access import Caller
 from homing.serve.callers.refused import RefusedCallers
 from homing.serve.callers.signing_in import SignIns
@@ -211,6 +211,7 @@ def framework(gateway: Gateway, here: Caller | None = None) -> Litestar:
             events.events,
             state.state,
             alerts.alerts,
+            deaf.deaf,
             sessions.sessions,
             cache.CacheController,
             keys.KeysController,

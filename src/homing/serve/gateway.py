@@ -17,6 +17,7 @@ from homing.flows.failover.fitness import Fitness
 from homing.flows.failover.keeper import Keeper
 from homing.flows.failover.restoring import Restoring
 from homing.flows.failover.watching import Watching
+from homing.flows.hearing.judging import Judging
 from homing.flows.moves.move_jobs import Rehoming
 from homing.flows.moves.prospects import Prospects
 from homing.flows.operations.abilities import AbilitiesOf
@@ -99,3 +100,4 @@ class Gateway:
     moving: Moving
     restoring: Restoring
     egress: Egress
+    judging: Judging

@@ -17,6 +17,7 @@ from homing.ports import (
 )
 from homing.ports.adopting import Adoptions
 from homing.ports.doubts import RestartClaims
+from homing.ports.hearing import Hearings
 from homing.ports.importing import ImportStore
 from homing.ports.logins import LoginStore
 from homing.ports.watch_log import WatchLog
@@ -40,6 +41,7 @@ class Stores:
     audit: Audit
     proof: WriteProof
     restart_claims: RestartClaims
+    hearings: Hearings
     logins: LoginStore
     adoptions: Adoptions
     watch_log: WatchLog

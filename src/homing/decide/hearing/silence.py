@@ -1,9 +1,9 @@
 """How unlikely is it that nothing came for so long, of a session that hears?
 
 Arrivals are taken as bursts, at a low rate by the session's own past, lowered further to how the day went until then.
-What that rate is just now is not known better than to a third or so: were it known, nothing would come for as long as n
-bursts usually take with a probability of exp(-n); with a rate that is gamma-distributed (which makes the counts negative
-binomial) it is (1 + n/k)^-k. Its negative logarithm is what a silence weighs.
+What that rate is just now is not known better than to a third or so: were it known, nothing would come for as long as
+n bursts usually take with a probability of exp(-n); with a rate that is gamma-distributed (which makes the counts
+negative binomial) it is (1 + n/k)^-k. Its negative logarithm is what a silence weighs.
 """
 
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ FOOTING_HOURS = 6
 FOOTING = 8.0
 """So many bursts must usually come in the hours before a silence, and about as many must have come, for it to have
 begun in the midst of traffic."""
-RISES = 1.5
-"""What came before a silence vouches for so much more to come: not for a morning that may be a holiday's."""
+RISES = 1.0
+"""What came before a silence vouches for as much to come, not for more: it may be the morning of a holiday."""
 SILENCE_MAX_H = 72
 WEEKS_FOUNDED = 2.0
 """One week may have been unlike all others."""
@@ -49,7 +49,7 @@ def silence(known: HeardOf, now: datetime) -> Silence:
     if base is None or since >= now:
         return Silence(since)
     begun = known.last_at is not None and known.last_at >= known.since_at
-    footing = _footing(known, base, since) if begun else None
+    footing = _footing(known, base, since) if begun and known.hours else None
     level = min(1.0, footing.level) if footing is not None else 1.0
     vouched = footing.per_h * RISES if footing is not None else 0.0
     came, busy_h, at_once = _usual(base, since, now, vouched)

@@ -1,10 +1,10 @@
 """Judging every minute which connected sessions hear, saying so, and asking for what may help those that do not.
 
 One gateway judges at a time: the round is a schedule's. What it decides is kept with the record's version, so that one
-who judged by an older record changes nothing. What is tried is a job for each session (`homing.flows.hearing.climbing`).
+who judged by an older record changes nothing. What is tried is a job for each session (`climbing`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from statistics import median
@@ -12,7 +12,7 @@ from statistics import median
 import structlog
 
 from homing.decide.hearing import baseline, judgment, ladder, mass, outgoing, silence, standing
-from homing.decide.hearing.ladder import Climb, DeafBudget
+from homing.decide.hearing.ladder import Climb, DeafBudget, NextRung
 from homing.decide.hearing.mass import Shared
 from homing.flows.background.alerts import AlertBook
 from homing.flows.hearing.abilities import HearingAbilities
@@ -71,20 +71,30 @@ class Judging:
         clock: Clock,
         *,
         budget: DeafBudget = ladder.USUAL,
+        braked: Callable[[], str | None] = lambda: None,
     ) -> None:
+        """`braked` is why nothing in the fleet is touched now."""
         self._store, self._fleet, self._abilities, self._work = store, fleet, abilities, work
-        self._alerts, self._clock, self._budget = alerts, clock, budget
+        self._alerts, self._clock, self._budget, self._braked = alerts, clock, budget, braked
         self._baselines = Baselines(store, clock)
         self._next_look = 0
+        self._doubted: frozenset[SessionId] = frozenset()
+
+    def is_doubted(self, session: SessionId) -> bool:
+        """Whether it was doubtful when this gateway last judged."""
+        return session in self._doubted
 
     async def tick(self, _: Tick) -> str:
         """One round. Raises StoreUnavailable."""
         judged = await self.judged()
         for each in judged:
             await self._keep(each)
-        held = mass.held([self._shared(each) for each in judged])
+        doubted = [each.case.session_id for each in judged if each.record.hearing is Hearing.DOUBTFUL]
+        self._doubted = frozenset(doubted)
+        held = self._held(judged)
         self._tell_held(held)
-        asked = await self._ask(judged, held)
+        planned = await self.planned(judged, held)
+        asked = await self._ask(planned)
         now = self._clock.now()
         await self._store.forget(
             before=baseline.hour_of(now) - (baseline.WEEKS_KEPT + 1) * baseline.HOURS, limit=PRUNED_AT_ONCE
@@ -251,27 +261,46 @@ class Judging:
             canary=labels.get("canary", "") not in ("", "false", "no"),
         )
 
-    async def _ask(self, judged: Sequence[JudgedSession], held: Mapping[SessionId, str]) -> int:
-        """Enter a job for each rung that is to be gone up now; returns how many are new."""
-        now = self._clock.now()
+    def _held(self, judged: Sequence[JudgedSession]) -> dict[SessionId, str]:
+        braked = self._braked()
+        if braked is not None:
+            return {each.case.session_id: braked for each in judged if each.record.hearing is Hearing.DEAF}
+        return mass.held([self._shared(each) for each in judged])
+
+    async def planned(
+        self, judged: Sequence[JudgedSession], held: Mapping[SessionId, str] | None = None
+    ) -> list[tuple[JudgedSession, NextRung]]:
+        """What comes next for each deaf session; nothing is done."""
+        now, held = self._clock.now(), self._held(judged) if held is None else held
         touched = touches(judged)
-        jobs = []
+        found = []
         for each in judged:
             if each.record.hearing is not Hearing.DEAF:
                 continue
+            able = await self._abilities.of(each.case)
+            policy, why_held = self._abilities.policy(each.case), held.get(each.case.session_id)
             next_ = ladder.next_rung(
                 each.record,
                 each.verdict,
-                await self._abilities.of(each.case),
-                self._abilities.policy(each.case),
+                able,
+                policy,
                 now,
                 touched=touched,
                 budget=self._budget,
-                held=held.get(each.case.session_id),
+                held=why_held,
             )
-            if isinstance(next_, Climb):
-                jobs.append(rung_job(each.case.session_id, next_.rung, next_.reason))
-                touched += [now] if next_.rung in ladder.TOUCHES else []
+            found.append((each, next_))
+            if isinstance(next_, Climb) and next_.rung in ladder.TOUCHES:
+                touched.append(now)
+        return found
+
+    async def _ask(self, planned: Sequence[tuple[JudgedSession, NextRung]]) -> int:
+        """Enter a job for each rung that is to be gone up now; returns how many are new."""
+        jobs = [
+            rung_job(each.case.session_id, next_.rung, next_.reason)
+            for each, next_ in planned
+            if isinstance(next_, Climb)
+        ]
         return sum(entered is not None for entered in await self._work.enqueue(jobs)) if jobs else 0
 
 
