@@ -3,10 +3,11 @@
 import asyncio
 import itertools
 import json
+import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from aiohttp import web
 
@@ -27,6 +28,8 @@ class Session:
     removed: bool = False
     """The phone removed the device."""
     phone: str = PHONE
+    code: str | None = None
+    """The code that links a phone, where there is a WhatsApp to ask for one."""
 
     @property
     def up(self) -> bool:
@@ -34,7 +37,15 @@ class Session:
 
     @property
     def qr(self) -> str:
-        return f"2@code-of-{self.name}"
+        return self.code or f"2@code-of-{self.name}"
+
+
+class WhatsAppLine(Protocol):
+    """The way to a WhatsApp, where a model has one."""
+
+    async def send(self, session: Session, message_id: str, recipient: str, text: str) -> None:
+        """Put the message on its way. Raises EngineFailed, and EngineDead if there is no connection."""
+        ...
 
 
 class EngineFailed(Exception):
@@ -90,6 +101,10 @@ class Model:
     """Session, recipient and text of every message that left."""
     asked: list[tuple[str, str]] = field(default_factory=list)
     fault: str | None = None
+    fault_injection: bool = False
+    """PUT /faults says what befalls it, as `fault` does."""
+    line: WhatsAppLine | None = None
+    """Without one the engine is the text of a message."""
     hooks: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """Where each session reports: `url`, and what its family keeps beside that."""
     post: Post | None = None
@@ -103,6 +118,7 @@ class Model:
         self._runner: web.AppRunner | None = None
         self._began_s = time.monotonic()
         self.url = ""
+        self.licensed = True
 
     def routes(self) -> list[web.RouteDef]:
         raise NotImplementedError
@@ -138,6 +154,8 @@ class Model:
     def _befallen(self) -> Any:
         @web.middleware
         async def befallen(request: web.Request, handler: Any) -> web.StreamResponse:
+            if self.fault_injection and request.path == "/faults":
+                return await self._befall(request)
             self.asked.append((request.method, request.path_qs))
             match self.fault:
                 case "hang":
@@ -156,6 +174,14 @@ class Model:
             return answer
 
         return befallen
+
+    async def _befall(self, request: web.Request) -> web.Response:
+        """`{"fault"}`: `hang`, `garbage`, `page`, `echo` or `unlicensed`; null: none. Families without a licence have
+        none to lose."""
+        fault = (await body_of(request))["fault"]
+        self.fault = None if fault == "unlicensed" else fault
+        self.licensed = fault != "unlicensed"
+        return said(200, {"fault": fault})
 
     def body_of(self, session: Session, told: Told) -> dict[str, Any] | None:
         """The body that the original sends; None for what it does not report."""
@@ -180,6 +206,11 @@ class Model:
 
     async def engine(self, session: Session, recipient: str, text: str) -> str:
         """Send; answers the message's id. Raises EngineFailed or EngineDead."""
+        if self.line is not None and not session.dead:
+            message_id = f"3EB0{secrets.token_hex(10).upper()}"
+            await self.line.send(session, message_id, recipient.partition("@")[0], text)
+            self.sent.append((session.name, recipient.partition("@")[0], text))
+            return message_id
         if session.dead or text == "dead":
             raise EngineDead
         if text == "throws":

@@ -11,7 +11,6 @@ from simulated_gateways.base import EngineDead, EngineFailed, Model, Session, To
 
 @dataclass
 class Evolution(Model):
-    licensed: bool = True
     root_hangs: bool = False
     shows_tokens: bool = True
     """Its reports and its list hold the tokens of its sessions."""

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,9 +13,11 @@ from sqlalchemy import select
 
 from homing.compose import Gateway, open_gateway
 from homing.config import Settings
+from homing.flows.operations.adopt_fleet import FleetWanted
 from homing.model.access import Scope
 from homing.model.fleet import InstanceUrl
 from homing.model.urls import normal
+from homing.ports import Page
 from homing.serve.app import Application
 from homing.serve.callers.keyring import new_key
 from homing.store.db.schema import instances
@@ -69,6 +71,14 @@ class Newcomer:
     async def accounts(self) -> list[dict[str, Any]]:
         return list((await self.call("GET", "/accounts?limit=500")).json()["data"])
 
+    async def recorded(self) -> tuple[object, object]:
+        """What the directory has of instances and accounts; how many strays there are is nobody's wish."""
+        directory = self.gateway.stores.directory
+        instances = [replace(each, strays=None) for each in await directory.instances()]
+        return instances, [
+            replace(each, last_verified_at=None) for each in await directory.accounts(None, Page(limit=500))
+        ]
+
     async def routes(self, model: Model) -> None:
         rows = (await self.call("GET", "/instances")).json()["data"]
         number = next(row["id"] for row in rows if row["url"] == at(model))
@@ -84,19 +94,22 @@ class Newcomer:
         return dict((await self.call("GET", "/instances/adoption")).json())
 
 
-@pytest.fixture
-async def newcomer(sqlite_url: str) -> AsyncIterator[Newcomer]:
-    settings = Settings(  # type: ignore[call-arg]
+def settings(sqlite_url: str, whatsapp_hmac_secret: str = "secret") -> Settings:
+    return Settings(  # type: ignore[call-arg]
         _env_file=None,
         homing_database_url=sqlite_url,
         instances=(),
         whatsapp_timeout=4.0,
         homing_send_deadline=2.0,
         whatsapp_retry_delay=50,
-        whatsapp_hmac_secret="secret",
+        whatsapp_hmac_secret=whatsapp_hmac_secret,
         homing_probe_every=0.1,
     )
-    async with open_gateway(settings) as gateway:
+
+
+@pytest.fixture
+async def newcomer(sqlite_url: str) -> AsyncIterator[Newcomer]:
+    async with open_gateway(settings(sqlite_url)) as gateway:
         made, secret = new_key(gateway.entropy, gateway.clock, workspace=None, scope=Scope.ADMIN, name="operator")
         await gateway.stores.directory.add_key(made)
         await gateway.keyring.refresh()
@@ -132,10 +145,10 @@ async def test_a_running_gateway_is_adopted_observed_and_then_routed(newcomer: N
 async def test_adopting_again_changes_nothing(newcomer: Newcomer) -> None:
     model = await newcomer.runs("waha", "6281100000001", "6281100000002")
     await newcomer.adopts(model)
-    before = await newcomer.accounts(), await newcomer.instance(model)
+    before = await newcomer.recorded()
     again = (await newcomer.adopts(model))["instances"][0]
     assert (again["adopted"], again["known"], again["new"]) == (0, 2, False)
-    assert (await newcomer.accounts(), await newcomer.instance(model)) == before
+    assert await newcomer.recorded() == before
     await newcomer.routes(model)
     assert (await newcomer.adopts(model))["instances"][0]["mode"] == "route"
     model.add("third", paired=True, phone="6281100000003")
@@ -447,3 +460,32 @@ async def test_a_deleted_account_can_be_adopted_again(newcomer: Newcomer) -> Non
     [again] = await newcomer.accounts()
     assert again["session_id"] == "shop-01"
     assert again["epoch"] > account["epoch"]
+
+
+async def test_a_gateway_without_a_list_is_compared_session_by_session(newcomer: Newcomer) -> None:
+    model = await newcomer.runs("baileys-api", "6281100000001", "6281100000002")
+    told = (await newcomer.adopts(model))["instances"][0]
+    assert (told["sessions"], "name them" in told["oddities"][0]) == (0, True)
+    adopted = await newcomer.adopts(model, sessions=[*model.sessions, "+6281100000099"])
+    assert adopted["adopted"] == 2
+    assert "+6281100000099 is not known there" in adopted["instances"][0]["oddities"][0]
+    synced = (await newcomer.call("POST", "/sync", {"force": True})).json()
+    assert (synced["verified"], synced["unreachable"]) == (2, 0)
+    del model.sessions["+6281100000002"]
+    synced = (await newcomer.call("POST", "/sync", {"force": True})).json()
+    assert (synced["verified"], synced["unreachable"]) == (1, 1)  # the settings' instances are silent
+    row = next(each for each in (await newcomer.status())["data"] if each["url"] == at(model))
+    assert (row["recorded"], row["seen"]) == (4, 3)
+
+
+async def test_without_a_secret_to_seal_it_with_a_key_lives_as_long_as_the_process(sqlite_url: str) -> None:
+    async with open_gateway(settings(sqlite_url, whatsapp_hmac_secret="")) as gateway:
+        model = await MODELS["waha"]().start()
+        model.add("shop-01", paired=True, phone="6281100000001")
+        adopted = await gateway.adoption.gateways.adopt(FleetWanted([at(model)], key=model.key))
+        assert "until this gateway ends: set HOMING_SECRET" in (adopted.instances[0].found.warning or "")
+        report = await gateway.sync.run(force=True)
+        assert report.counts["verified"] == 1
+        [stored] = [each for each in await gateway.stores.directory.instances() if each.url == at(model)]
+        assert stored.sealed_key is None
+    await model.stop()

@@ -24,7 +24,7 @@ def fleet_of(
     """The instances; what is written down of those that are only observed; the alerts, which spare those."""
     default_url = InstanceUrl(settings.whatsapp_nodejs_url) or None
     fleet = LiveFleet(stores.directory, drivers, clock, default_url=default_url, adoptions=stores.adoptions)
-    observing = Observing(stores.watch_log, lambda: fleet.roster, clock, lambda url: fleet.traits(url).lists)
+    observing = Observing(stores.watch_log, lambda: fleet.roster, clock)
     return fleet, observing, AlertBook(stores.alerts, clock, observing.spares)
 
 

@@ -33,9 +33,14 @@ class Folder:
     def ledger(self) -> Path:
         return self.path / "ledger.jsonl"
 
+    @property
+    def disks(self) -> Path:
+        """What other people's gateways keep: their logins."""
+        return self.path / "disks"
+
     def leftovers(self) -> list[Path]:
         """What an earlier demo wrote here."""
-        written = (*sorted(self.path.glob("homing.db*")), self.ledger, self.journals)
+        written = (*sorted(self.path.glob("homing.db*")), self.ledger, self.journals, self.disks)
         return [path for path in written if path.exists()]
 
 

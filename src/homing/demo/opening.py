@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -19,6 +20,8 @@ from homing.demo.plan import Apart, DemoPlan, Unworkable, check
 from homing.demo.population import Population, log_in, pair, settle
 from homing.demo.processes import LISTENS_WITHIN_S, Child
 from homing.demo.state_file import StateFile
+from homing.model.fleet import InstanceUrl
+from homing.model.instances.gateways import DEFAULT_FAMILY
 from homing.ports import StoreUnavailable
 from homing.serve.callers.signing_in import code_for
 from homing.store.db.database import StoreMisconfigured
@@ -63,6 +66,23 @@ class Starter:
         options += ["--log-level", "debug"] if apart.tells_all else []
         return self._start(name, "homing.cli", options, settings, apart)
 
+    def other_gateway(self, number: int, whatsapp_address: str) -> Child:
+        """A model of other people's gateways. What it knows of its sessions is on its disk."""
+        url, port = self.plan.instance_urls[number - 1], self.plan.listening_ports[number - 1]
+        options = [self.plan.family(url), "--port", str(port), "--url", url, "--whatsapp", whatsapp_address]
+        name = self.plan.instance_name(number)
+        return self._start(
+            name,
+            "simulated_gateways",
+            [*options, "--logins", str(self.disk(number)), "--fault-injection"],
+            {"GATEWAY_KEY": self.trust.instance_api_key},
+            self.plan.apart(name),
+        )
+
+    def disk(self, number: int) -> Path:
+        """Where the gateway keeps its logins."""
+        return self.folder.disks / f"{number}.json"
+
     def instance_settings(self, number: int) -> dict[str, str]:
         """What this instance of the demo has to know."""
         return {
@@ -75,7 +95,12 @@ class Starter:
     def gateway(self, number: int, more: Mapping[str, str] | None = None) -> Child:
         name = self.plan.gateway_name(number)
         apart = self.plan.apart(name)
-        numbered = {f"WHATSAPP_INSTANCE_{place}": url for place, url in enumerate(self.plan.instance_urls, 1)}
+        numbered = {f"WHATSAPP_INSTANCE_{place}": str(url) for place, url in enumerate(self.plan.instance_urls, 1)}
+        if self.plan.families:
+            drivers = enumerate(self.plan.families, 1)
+            numbered |= {f"WHATSAPP_INSTANCE_{place}_DRIVER": family for place, family in drivers}
+        if self.plan.own_urls:
+            numbered["WHATSAPP_NODEJS_URL"] = self.plan.own_urls[0]
         return self._start(
             name,
             *self.plan.gateway_program,
@@ -86,7 +111,6 @@ class Starter:
                 "HOMING_PORT": str(self.plan.gateway_ports[number - 1]),
                 "HOMING_DATABASE_URL": _nth(self.plan.detours.gateway_databases, number) or self.database_url,
                 "HOMING_LOG_FORMAT": "json",
-                "WHATSAPP_NODEJS_URL": self.plan.instance_urls[0],
                 "WHATSAPP_API_KEY": self.trust.instance_api_key,
                 "WHATSAPP_HMAC_SECRET": self.trust.hmac_secret,
                 **numbered,
@@ -133,8 +157,13 @@ class Demo:
 
     def begin_instance_again(self, url: str) -> None:
         """The same, without waiting."""
-        number = list(self.instances).index(url)
-        self.instances[url] = self.starter.instance(number + 1, self.whatsapp_address, again=True)
+        number = list(self.instances).index(url) + 1
+        ours = self.plan.family(InstanceUrl(url)) == DEFAULT_FAMILY
+        self.instances[url] = (
+            self.starter.instance(number, self.whatsapp_address, again=True)
+            if ours
+            else self.starter.other_gateway(number, self.whatsapp_address)
+        )
 
     def start_gateway_again(self, url: str, more: Mapping[str, str] | None = None) -> None:
         """A new process for a gateway that was killed, told `more`; it may not be ready yet when this returns."""
@@ -172,10 +201,15 @@ async def _brought_up(starter: Starter, http: aiohttp.ClientSession, tell: Tell)
     async with open_stores(_only_database(starter.database_url)) as stores:
         address: str = (await processes.announced(whatsapp))["address"]
         tell(f"Starting {plan.instances} instances")
-        instances = {str(url): starter.instance(number, address) for number, url in enumerate(plan.instance_urls, 1)}
+        numbers = {str(url): number for number, url in enumerate(plan.instance_urls, 1)}
+        others = {url: number for url, number in numbers.items() if plan.family(InstanceUrl(url)) != DEFAULT_FAMILY}
+        ours = {url: starter.instance(number, address) for url, number in numbers.items() if url not in others}
         population = await settle(stores.directory, plan)
         async with open_vault(starter.database_url, key=trust.vault_key) as (vault, _):
-            await pair(population.residents, address, vault)
+            disks = {url: starter.disk(number) for url, number in others.items()}
+            await pair(population.residents, address, vault, disks)
+        theirs = {url: starter.other_gateway(number, address) for url, number in others.items()}
+        instances = {url: (ours | theirs)[url] for url in numbers}
         for child in instances.values():
             await processes.announced(child)
         tell(f"Logging {plan.accounts} accounts in")
@@ -216,7 +250,10 @@ def told(demo: Demo) -> dict[str, Any]:
         "instance_api_key": demo.secrets.instance_api_key,
         "whatsapp": {"pid": demo.whatsapp.pid, "address": demo.whatsapp_address},
         "gateway": {"pid": demo.gateways[url].pid},
-        "instances": [{"url": address, "pid": child.pid} for address, child in demo.instances.items()],
+        "instances": [
+            {"url": address, "pid": child.pid, "driver": demo.plan.family(InstanceUrl(address))}
+            for address, child in demo.instances.items()
+        ],
         "accounts": [
             {
                 "id": resident.id,

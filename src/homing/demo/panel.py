@@ -36,7 +36,7 @@ def facts(demo: Demo) -> dict[str, str]:
         "API": ", ".join(demo.gateways),
         "Docs": f"{demo.gateway.url}/docs",
         "Token": demo.population.token,
-        "Instances": ", ".join(demo.instances),
+        "Instances": ", ".join(_named(demo)),
         "Accounts": f"{len(demo.population.residents)}, among them {_seeds(demo)}",
         "Contacts": str(len(demo.population.contacts)),
         "Ledger": str(demo.folder.ledger),
@@ -47,14 +47,13 @@ def facts(demo: Demo) -> dict[str, str]:
 def lessons(demo: Demo) -> list[tuple[str, list[str]]]:
     """What to try, each with the commands to paste."""
     mover = next((one for one in demo.population.residents if one.id == 144), demo.population.residents[0])
-    return [
-        ("Send a message from account " + str(mover.id), [_send(demo, mover)]),
-        (
-            "Lose its instance: start the session on another one, kill its own, and send again",
-            _failover(demo, mover),
-        ),
-        ("See what was learnt, and what reached people", _look(demo, mover)),
-    ]
+    sending = ("Send a message from account " + str(mover.id), [_send(demo, mover)])
+    looking = ("See what was learnt, and what reached people", _look(demo, mover))
+    if demo.plan.families:
+        others = [one for one in demo.population.residents if one.family != mover.family][:1]
+        return [sending, *((f"And from {one.id}, on {one.family}", [_send(demo, one)]) for one in others), looking]
+    losing = "Lose its instance: start the session on another one, kill its own, and send again"
+    return [sending, (losing, _failover(demo, mover)), looking]
 
 
 def _send(demo: Demo, sender: DemoAccount) -> str:
@@ -98,6 +97,13 @@ def _this_command() -> str:
 
 def _json(body: dict[str, Any]) -> str:
     return f"-H 'Content-Type: application/json' -d '{json.dumps(body, separators=(',', ':'))}'"
+
+
+def _named(demo: Demo) -> list[str]:
+    """The instances, with their families where there are several."""
+    if not demo.plan.families:
+        return list(demo.instances)
+    return [f"{url} ({family})" for url, family in zip(demo.instances, demo.plan.families, strict=True)]
 
 
 def _seeds(demo: Demo) -> str:

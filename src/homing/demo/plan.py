@@ -4,13 +4,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from homing.model.fleet import InstanceUrl, WorkspaceId
+from homing.model.fleet import InstanceUrl, SessionId, WorkspaceId
+from homing.model.instances.gateways import DEFAULT_FAMILY
+from simulated_gateways import MODELS
 
 WORKSPACE = WorkspaceId(1)
 
 _SEED_ACCOUNTS = ((142, "0816108641"), (144, "62811801641"), (145, "62811111111"))
 _FIRST_FURTHER_ID = 146
 _PORT_MAX = 65_535
+INSTANCES_MAX = 100
 _MANY = 10_000_000
 """As many different numbers as there are behind one prefix."""
 
@@ -27,6 +30,21 @@ class AccountPlan:
     phone: str
     name: str
     instance_url: InstanceUrl
+    family: str = DEFAULT_FAMILY
+
+    @property
+    def digits(self) -> str:
+        return digits_of(self.phone)
+
+    def session_id(self, uuid: str) -> SessionId:
+        """A name that gateways of its family can give to a session; baileys-api's are phones."""
+        match self.family:
+            case "webjs":
+                return SessionId(f"webjs_{WORKSPACE}_{uuid.replace('-', '')}")
+            case "baileys-api":
+                return SessionId(f"+{self.digits}")
+            case _:
+                return SessionId(f"shop-{self.id}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +71,11 @@ class Apart:
     pipe: Path | None = None
     program: tuple[str, ...] = ()
     tells_all: bool = False
+
+
+def digits_of(phone: str) -> str:
+    """A phone of the demo as WhatsApp has it. One of the known numbers is written as people do at home."""
+    return f"62{phone[1:]}" if phone.startswith("0") else phone
 
 
 def nothing_apart(_name: str) -> Apart:
@@ -89,6 +112,8 @@ class DemoPlan:
     """What a gateway or an instance, by its name, has for itself."""
     instance_hosts: tuple[str, ...] = ()
     """The names under which instances are reached; none: localhost."""
+    families: tuple[str, ...] = ()
+    """The gateway family of each instance; none: all are our own, which speak webjs."""
 
     @property
     def instance_ports(self) -> list[int]:
@@ -112,6 +137,15 @@ class DemoPlan:
     def gateway_urls(self) -> list[str]:
         return [f"http://localhost:{port}" for port in self.gateway_ports]
 
+    def family(self, url: InstanceUrl) -> str:
+        """Which gateways the instance at this address is one of."""
+        return self.families[self.instance_urls.index(url)] if self.families else DEFAULT_FAMILY
+
+    @property
+    def own_urls(self) -> list[InstanceUrl]:
+        """The addresses of our own instances."""
+        return [url for url in self.instance_urls if self.family(url) == DEFAULT_FAMILY]
+
     def instance_name(self, number: int) -> str:
         """What the process is called, as is its log."""
         return f"Instance {number}"
@@ -127,8 +161,9 @@ class DemoPlan:
         )
         named = [*_SEED_ACCOUNTS, *further][: self.accounts]
         return [
-            AccountPlan(number, phone, f"Account {number}", urls[place % len(urls)])
+            AccountPlan(number, phone, f"Account {number}", url, self.family(url))
             for place, (number, phone) in enumerate(named)
+            for url in [urls[place % len(urls)]]
         ]
 
     def contact_phones(self) -> list[str]:
@@ -145,5 +180,25 @@ def check(plan: DemoPlan) -> None:
         raise Unworkable(f"Port {twice[0]} is wanted both for an instance and for a gateway; move one with --port")
     if plan.gateways > 1 and not (plan.database_url or "").startswith("postgres"):
         raise Unworkable("More than one gateway needs a database that they can share: add --database postgresql://…")
+    if plan.families and len(plan.families) != plan.instances:
+        raise Unworkable(
+            f"{len(plan.families)} gateways are named and {plan.instances} instances wanted: say one of both"
+        )
+    if plan.story and plan.families:
+        raise Unworkable("The story is one of our own instances: leave the other gateways out of it")
     if plan.story and (plan.instances < 3 or plan.accounts < 6):
         raise Unworkable("The story needs at least 3 instances and 6 accounts")
+
+
+def mixed(text: str) -> tuple[str, ...]:
+    """The family of each instance of a mixed fleet, from `waha:2,evolution:1,webjs:1`. Raises Unworkable."""
+    families: list[str] = []
+    for part in text.split(","):
+        family, _, number = part.strip().partition(":")
+        if family != DEFAULT_FAMILY and family not in MODELS:
+            known = ", ".join(sorted([*MODELS, DEFAULT_FAMILY]))
+            raise Unworkable(f"There are no gateways {family[:40]!r} to be had here; there are {known}")
+        if not (number or "1").isdecimal() or not 1 <= int(number or 1) <= INSTANCES_MAX:
+            raise Unworkable(f"How many {family}? It is written {family}:2, at most {INSTANCES_MAX}")
+        families += [family] * int(number or 1)
+    return tuple(families)

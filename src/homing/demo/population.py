@@ -1,13 +1,14 @@
 """Who lives in the demo: accounts that are paired and logged in where the directory says, contacts, one key."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from homing.decide.phones.aliases import person
 from homing.demo.calls import InstanceClient
-from homing.demo.plan import WORKSPACE, AccountPlan, DemoPlan, Unworkable
+from homing.demo.plan import WORKSPACE, AccountPlan, DemoPlan, Unworkable, digits_of
 from homing.model.access import Scope
 from homing.model.fleet import (
     Account,
@@ -22,15 +23,18 @@ from homing.model.fleet import (
     SessionStatus,
     Takeover,
 )
+from homing.model.instances.gateways import DEFAULT_FAMILY
 from homing.ports import Credentials, Directory, NameTaken, NewAccount
 from homing.serve.callers.keyring import new_key
 from homing.world import SystemClock, SystemEntropy
+from simulated_gateways.line import written
 from simulated_whatsapp.client import Administration
 
 FIRST_EPOCH = Epoch(1)
 AT_ONCE = 16
 """Sessions that log in at the same moment."""
 
+Disks = Mapping[str, Path]
 Given = TypeVar("Given")
 Made = TypeVar("Made")
 
@@ -45,6 +49,12 @@ class DemoAccount:
     session_id: str
     workspace_id: int
     instance_url: str
+    family: str = DEFAULT_FAMILY
+    """Which gateways its instance is one of."""
+
+    @property
+    def digits(self) -> str:
+        return digits_of(self.phone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +71,7 @@ async def settle(directory: Directory, plan: DemoPlan) -> Population:
     """Enter all of them in the directory. Raises Unworkable if it is not empty."""
     try:
         for url in plan.instance_urls:
-            await directory.create_instance(url)
+            await directory.create_instance(url, driver=plan.family(url))
         accounts = await _at_once(lambda wanted: _account(directory, wanted), plan.account_plans())
         contacts = await _at_once(lambda numbered: _contact(directory, *numbered), enumerate(plan.contact_phones(), 1))
     except NameTaken as error:
@@ -70,25 +80,39 @@ async def settle(directory: Directory, plan: DemoPlan) -> Population:
     await directory.add_key(key)
     residents = [
         DemoAccount(
-            account.id, account.uuid, account.phone, account.session_id, account.workspace_id, wanted.instance_url
+            account.id,
+            account.uuid,
+            account.phone,
+            account.session_id,
+            account.workspace_id,
+            wanted.instance_url,
+            wanted.family,
         )
         for account, wanted in zip(accounts, plan.account_plans(), strict=True)
     ]
     return Population(residents, contacts, token, key.id)
 
 
-async def pair(residents: Sequence[DemoAccount], whatsapp_address: str, vault: Credentials) -> None:
-    """Link a device for each, as if its phone had scanned the code, and leave the logins where instances find them."""
+async def pair(residents: Sequence[DemoAccount], whatsapp_address: str, vault: Credentials, disks: Disks) -> None:
+    """Link a device for each, as if its phone had scanned the code, and leave the logins where gateways find them.
+
+    Ours are in the vault. Other people's gateways have theirs on disks of their own: `disks` are the files, by address.
+    """
     async with Administration(whatsapp_address) as whatsapp:
-        devices = [(resident.session_id, _digits(resident.phone)) for resident in residents]
-        linked = await whatsapp.preregister(devices)
-    await vault.adopt({device.session_id: asdict(device) for device in linked})
+        linked = await whatsapp.preregister([(resident.session_id, resident.digits) for resident in residents])
+    devices = {device.session_id: device for device in linked}
+    ours = {each.session_id: asdict(devices[each.session_id]) for each in residents if each.family == DEFAULT_FAMILY}
+    await vault.adopt(ours)
+    for url, path in disks.items():
+        there = [each for each in residents if each.instance_url == url]
+        written(path, {each.session_id: (each.digits, devices[each.session_id]) for each in there})
 
 
 async def log_in(directory: Directory, residents: Sequence[DemoAccount], instances: InstanceClient) -> None:
-    """Open each session on its instance under the first epoch, and record that it lives there."""
+    """Open each session on our own instances under the first epoch, and record of each that it lives where it does."""
+    ours = [resident for resident in residents if resident.family == DEFAULT_FAMILY]
     await _at_once(
-        lambda resident: instances.start(resident.instance_url, resident.session_id, epoch=FIRST_EPOCH), residents
+        lambda resident: instances.start(resident.instance_url, resident.session_id, epoch=FIRST_EPOCH), ours
     )
     routes = {route.session_id: route for route in await directory.routes(sessions=_sessions(residents))}
     changes = [
@@ -111,11 +135,11 @@ async def _account(directory: Directory, wanted: AccountPlan) -> Account:
         NewAccount(
             uuid=AccountUuid(uuid),
             workspace_id=WORKSPACE,
-            session_id=SessionId(f"webjs_{WORKSPACE}_{uuid.replace('-', '')}"),
+            session_id=wanted.session_id(uuid),
             phone=wanted.phone,
-            person=person(_digits(wanted.phone)),
+            person=person(wanted.digits),
             name=wanted.name,
-            takeover=Takeover.AUTO,
+            takeover=Takeover.AUTO if wanted.family == DEFAULT_FAMILY else Takeover.MANUAL,
             id=wanted.id,
         )
     )
@@ -128,11 +152,6 @@ async def _contact(directory: Directory, number: int, phone: str) -> Contact:
 
 def _sessions(residents: Sequence[DemoAccount]) -> list[SessionId]:
     return [SessionId(resident.session_id) for resident in residents]
-
-
-def _digits(phone: str) -> str:
-    """One of the known numbers is written as people do at home."""
-    return f"62{phone[1:]}" if phone.startswith("0") else phone
 
 
 async def _at_once(do: Callable[[Given], Awaitable[Made]], given: Iterable[Given]) -> list[Made]:

@@ -25,21 +25,26 @@ class ShownKeys(Mapping[InstanceUrl, str]):
         self._given, self._shared, self._make, self._keep = given, shared, make, keep
         self._made: dict[InstanceUrl, str] = {}
         self._kept: dict[InstanceUrl, str] = {}
+        self._held: dict[InstanceUrl, str] = {}
         self._takes_shared: set[InstanceUrl] = set()
 
     def know(self, instances: Mapping[InstanceUrl, Instance]) -> None:
         """These are the instances, from now on."""
-        self._kept = {
-            url: key for url, each in instances.items() if url not in self._given and (key := self._keep(each))
-        }
-        theirs = self._given.keys() | self._kept.keys()
+        unset = {url: each for url, each in instances.items() if url not in self._given}
+        self._kept = {url: key for url, each in unset.items() if (key := self._keep(each))}
+        self._held = {url: key for url, key in self._held.items() if url in unset and url not in self._kept}
+        theirs = self._given.keys() | self._kept.keys() | self._held.keys()
         made = {url: key for url, each in instances.items() if url not in theirs and (key := self._make(each))}
         self._takes_shared &= made.keys()
         self._made = made
 
+    def hold(self, url: InstanceUrl, key: str) -> None:
+        """Show the instance this key for as long as this process lives: there is nothing to seal it with."""
+        self._held[url] = key
+
     def own(self) -> Mapping[InstanceUrl, str]:
         """The own keys, whether they are taken yet or not."""
-        return {**self._made, **self._kept, **self._given}
+        return {**self._made, **self._held, **self._kept, **self._given}
 
     def shown_to(self, url: InstanceUrl) -> str:
         """The key that the instance is asked with: its own, or the shared one."""
@@ -58,9 +63,10 @@ class ShownKeys(Mapping[InstanceUrl, str]):
     def __getitem__(self, url: InstanceUrl) -> str:
         if url in self._takes_shared:
             return self._shared
-        if url in self._given:
-            return self._given[url]
-        return self._kept[url] if url in self._kept else self._made[url]
+        for keys in (self._given, self._kept, self._held):
+            if url in keys:
+                return keys[url]
+        return self._made[url]
 
     def __iter__(self) -> Iterator[InstanceUrl]:
         return iter(self.own())

@@ -68,6 +68,10 @@ class LiveFleet:
         """A driver that speaks in the gateway's own names and shows this key to this address; None: the known one."""
         return self._drivers.trying(family, url, key)
 
+    def hold_key(self, url: InstanceUrl, key: str) -> None:
+        """Show the instance this key for as long as this process lives."""
+        self._drivers.keys.hold(url, key)
+
     def own_keys(self) -> Mapping[InstanceUrl, str]:
         """The keys of the instances that have one of their own."""
         return self._drivers.keys.own()

@@ -36,7 +36,7 @@ DEFECTS: tuple[Defect, ...] = (
         "connected-is-believed",
         "WPPConnect is believed that a session is connected whose browser is dead",
         "homing/drivers/wppconnect/driver.py",
-        "return row if is_up else replace(row, status=SessionStatus.DISCONNECTED)",
+        "return replace(row, status=SessionStatus.DISCONNECTED)",
         "return row",
         (*_MEANINGS, *_CONTRACT),
     ),

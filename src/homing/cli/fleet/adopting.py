@@ -13,6 +13,7 @@ from homing.cli.terminal.output import Columns, Row, instant, moment, note, prin
 from homing.cli.terminal.stops import ATTENTION, DONE, CannotStart
 
 _ASKED_FOR = "-"
+_SHOWN_MAX, _RENAMED_MAX = 100, 5
 
 
 def adopt(
@@ -21,7 +22,10 @@ def adopt(
     *,
     key: Annotated[
         str | None,
-        Parameter(help="The key that they all want; -: asked for on the terminal, or read from a pipe.", negative=""),
+        Parameter(
+            help="The key that they all want; -: asked for on the terminal, or read from a pipe.",
+            allow_leading_hyphen=True,
+        ),
     ] = None,
     driver: Annotated[
         str | None, Parameter(help="The gateway family, where it cannot be recognised. [default: the one that answers]")
@@ -34,7 +38,7 @@ def adopt(
         Literal["observe", "route"] | None, Parameter(help="What may be done there from now on. [default: observe]")
     ] = None,
     session: Annotated[
-        list[str] | None, Parameter(help="A session to ask after, where the gateway gives no list.", negative="")
+        list[str] | None, Parameter(help="A session to ask after, where a gateway gives no list.", negative="")
     ] = None,
     dry_run: Annotated[bool, Parameter(negative="", show_default=False, help="Say what would be done.")] = False,
     status: Annotated[
@@ -73,6 +77,8 @@ def adopt(
 
 def _key(given: str | None) -> str | None:
     """The key, read without being shown where it is not given as an argument."""
+    if given is not None and given.startswith("--"):
+        raise CannotStart("--key is followed by a key, or by - to be asked for it")
     if given != _ASKED_FOR:
         return given
     if sys.stdin.isatty():
@@ -116,10 +122,13 @@ def _show(adopted: Row) -> None:
     left = [each for each in named if each["result"] not in _HERE]
     if left:
         note("These are not adopted:")
-        print_rows(_SESSIONS, left, none="")
+        print_rows(_SESSIONS, left[:_SHOWN_MAX], none="")
+        _more(len(left))
     renamed = [each for each in named if each["result"] == "adopted" and each["session_id"] != each["native_id"]]
-    for each in renamed:
+    for each in renamed[:_RENAMED_MAX]:
         note(f"{each['url']} calls it {each['native_id']}; its id is {each['session_id']}")
+    if len(renamed) > _RENAMED_MAX:
+        note(f"{len(renamed) - _RENAMED_MAX} more have the name of their instance in their ids.")
     for row in adopted["instances"]:
         for told in [*([row["warning"]] if row["warning"] else []), *row["oddities"]]:
             note(f"{row['url']}: {told}")
@@ -129,6 +138,11 @@ def _show(adopted: Row) -> None:
         note("Nothing was changed (--dry-run).")
     elif any(row["mode"] == "observe" for row in adopted["instances"]):
         note("They are observed: nothing is started, stopped or sent there. How that goes: homing adopt --status")
+
+
+def _more(count: int) -> None:
+    if count > _SHOWN_MAX:
+        note(f"{count - _SHOWN_MAX} more are not shown here; --json has them.")
 
 
 def _share(row: Row) -> str:
@@ -174,7 +188,8 @@ def _status(asked: GatewayClient, urls: list[str], *, as_json: bool) -> int:
     if as_json:
         print_json(document)
         return DONE
-    print_rows(_STATUS, document["instances"], none="There are no instances; bring some in with homing adopt URL….")
+    rows = [row for row in document["instances"] if urls or row["mode"] == "observe" or row["lists"]]
+    print_rows(_STATUS, rows, none="No instance is observed, or was; bring some in with homing adopt URL….")
     if document["would_haves"]:
         note("What would have been done:")
         print_rows(_WOULD, document["would_haves"], none="")

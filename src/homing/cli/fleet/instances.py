@@ -59,7 +59,8 @@ def _why(row: Row) -> str:
 _INSTANCES: Columns = {
     "id": "id",
     "url": "url",
-    "driver": "driver",
+    "driver": lambda row: f"{row['driver']} {row.get('version') or ''}".strip(),
+    "mode": "mode",
     "state": "state",
     "health": lambda row: row.get("health") or "-",
     "lease": _lease,

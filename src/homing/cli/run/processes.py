@@ -26,6 +26,13 @@ FaultInjection = Annotated[
     Parameter(negative="", show_default=False, help="For trials: its key can make it hang, lie or crash, at /faults."),
 ]
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
+Gateways = Annotated[
+    str,
+    Parameter(
+        help="Which session gateways, and how many of each: waha:2,evolution:1,webjs:1 (webjs are our own instances)."
+        " Or a number: so many processes of Homing, on following ports; several need PostgreSQL."
+    ),
+]
 
 
 def serve(
@@ -185,8 +192,8 @@ def demo(
     *,
     accounts: Annotated[Count, Parameter(help="Accounts, spread over the instances.")] = 12,
     contacts: Annotated[Count, Parameter(help="Contacts in workspace 1.")] = 10,
-    instances: Annotated[Count, Parameter(help="Instances.")] = 4,
-    gateways: Annotated[Count, Parameter(help="Gateways, on following ports. More than one needs PostgreSQL.")] = 1,
+    instances: Annotated[Count | None, Parameter(help="Instances, all of them ours. [default: 4]")] = None,
+    gateways: Gateways = "1",
     port: Annotated[Port, Parameter(help="Where the (first) gateway listens.")] = 8000,
     instance_ports: Annotated[Port, Parameter(help="Where the first instance listens; the others follow.")] = 3001,
     data: Annotated[
@@ -218,20 +225,24 @@ def demo(
 
     Example: `homing demo`
 
+    Example: `homing demo --gateways waha:2,evolution:1,webjs:1`
+
     Example: `homing demo --story --accounts 6 --port 8100 --instance-ports 3101`
     """
     if as_json and not story:
         raise CannotStart("--json is for the result of --story; --state-file tells programs of a demo that stays up")
     from homing.demo.command import run
-    from homing.demo.plan import DemoPlan, Unworkable
+    from homing.demo.plan import DemoPlan, Unworkable, mixed
 
     try:
+        families = () if gateways.isdecimal() else mixed(gateways)
         return run(
             DemoPlan(
                 accounts=accounts,
                 contacts=contacts,
-                instances=instances,
-                gateways=gateways,
+                instances=instances if instances is not None else len(families) or 4,
+                families=families,
+                gateways=_count(gateways) if not families else 1,
                 gateway_port=port,
                 first_instance_port=instance_ports,
                 folder=data,
@@ -245,6 +256,13 @@ def demo(
         )
     except Unworkable as error:
         raise CannotStart(str(error)) from error
+
+
+def _count(given: str) -> int:
+    number = int(given[:9])
+    if number < 1:
+        raise CannotStart("At least one gateway is needed")
+    return number
 
 
 def _environment() -> dict[str, str]:

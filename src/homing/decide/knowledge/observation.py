@@ -24,14 +24,10 @@ def advise(
     mode: InstanceMode,
     agreement: Agreement,
     would_haves: Mapping[WouldKind, int],
-    *,
-    lists: bool = True,
 ) -> Advice:
-    """What was seen of the instance, and what that means for routing it. `lists`: its family gives lists."""
+    """What was seen of the instance, and what that means for routing it."""
     if mode is InstanceMode.ROUTE:
         return Advice(True, "it is routed")
-    if not lists:
-        return Advice(True, f"its gateway gives no lists to watch: homing instances set {url} --mode route")
     asked = agreement.lists + agreement.lists_failed
     if agreement.lists < LISTS_MIN and agreement.lists_failed == 0:
         return Advice(False, f"it was listed {_times(agreement.lists)}; after {LISTS_MIN} times there is more to say")

@@ -47,15 +47,8 @@ _Key = tuple[InstanceUrl, WouldKind, SessionId]
 class Observing:
     """Knows which instances are observed, and keeps the log of what was seen and would have been done."""
 
-    def __init__(
-        self,
-        watch_log: WatchLog,
-        roster: Callable[[], Roster],
-        clock: Clock,
-        lists: Callable[[InstanceUrl], bool] = lambda _: True,
-    ) -> None:
-        """`lists` says whether an instance's gateway gives lists of its sessions."""
-        self._log, self._roster, self._clock, self._lists = watch_log, roster, clock, lists
+    def __init__(self, watch_log: WatchLog, roster: Callable[[], Roster], clock: Clock) -> None:
+        self._log, self._roster, self._clock = watch_log, roster, clock
         self._would: dict[_Key, WouldHave] = {}
         self._watched: list[Watched] = []
         self._written: dict[_Key, tuple[str, float]] = {}
@@ -139,7 +132,7 @@ class Observing:
         url = load.instance.url
         known = self._roster().instances.get(url, load.instance)
         agreement, would = agreements.get(url, Agreement()), counts.get(url, {})
-        advice = observation.advise(url, known.mode, agreement, would, lists=self._lists(url))
+        advice = observation.advise(url, known.mode, agreement, would)
         return ObservationReport(
             url, known.driver, known.mode, load.sessions, agreement, dict(would), advice.ready, advice.reason
         )

@@ -1,13 +1,15 @@
 """Asking every instance for its session list, once, in parallel and within a limit."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from math import inf
 
 from homing.model.fleet import InstanceUrl, ListedSession, Listing, NoList, SessionId, SessionList
 from homing.model.sends.faults import Fault, Phase
 from homing.ports import Clock, Fleet
 
+EACH_AT_ONCE = 8
+"""Sessions that one instance is asked after at a time, where its gateway gives no list."""
 SILENT_FOR_S = 10.0
 """An instance that gave no list is asked with less patience for this long."""
 
@@ -78,6 +80,24 @@ class Lists:
     async def one(self, url: InstanceUrl, session_id: SessionId) -> ListedSession | Fault:
         """One session, for want of a list."""
         return await self._fleet.driver(url).session(url, session_id, timeout_s=self._timeout_s)
+
+    async def each(self, url: InstanceUrl, sessions: Sequence[SessionId]) -> Listing:
+        """These sessions of an instance whose gateway gives no list, as far as it has them: each is asked after.
+
+        NoList if it does not tell of one of them.
+        """
+        places, rows = asyncio.Semaphore(EACH_AT_ONCE), dict[SessionId, ListedSession]()
+
+        async def one(session: SessionId) -> Fault | None:
+            async with places:
+                found = await self.one(url, session)
+            if isinstance(found, ListedSession):
+                rows[session] = found
+                return None
+            return None if found.phase is Phase.SESSION_NOT_FOUND else found
+
+        faults = [fault for fault in await asyncio.gather(*map(one, sessions)) if fault is not None]
+        return NoList(url, str(faults[0]), faults[0]) if faults else SessionList(url, rows)
 
     async def read(self, url: InstanceUrl) -> Listing:
         """One instance's list."""

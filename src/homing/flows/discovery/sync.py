@@ -187,8 +187,10 @@ class Sync:
         asked_s = self._clock.monotonic()
         listing = await self._lists.read(url)
         placed = await self._directory.placed_on(url)
+        if isinstance(listing, NoList) and listing.fault is None:
+            listing = await self._lists.each(url, [each.session_id for each in placed])
         compared = sync.compare(placed, listing, now=self._clock.now(), force=force)
-        if not report.dry_run and not (isinstance(listing, NoList) and listing.fault is None):
+        if not report.dry_run:
             self._watched(_seen_of(placed, listing, compared, self._clock.now()))
         await self._note_agreed(url, compared, report, tell, asked_s)
         left.doubtful |= {session.session_id for session in compared.doubtful}

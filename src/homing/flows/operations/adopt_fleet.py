@@ -37,6 +37,10 @@ log = structlog.get_logger("homing")
 
 AT_ONCE = 16
 """Gateways that are looked at together."""
+UNSEALED = (
+    "its key is kept in memory alone, until this gateway ends: set HOMING_SECRET, start Homing anew and adopt again"
+    " with --key; or give the key as WHATSAPP_INSTANCE_n_API_KEY"
+)
 _BATCH = 500
 
 
@@ -100,6 +104,8 @@ class AdoptingFleet(Protocol):
 
     def own_keys(self) -> Mapping[InstanceUrl, str]: ...
 
+    def hold_key(self, url: InstanceUrl, key: str) -> None: ...
+
     async def refresh(self) -> None: ...
 
 
@@ -116,7 +122,7 @@ class FleetAdoption:
         seal: Callable[[InstanceUrl, str], str] | None,
         watched: Callable[[Watched], None],
     ) -> None:
-        """`seal` makes a gateway's key fit to be stored; None: there is nothing to seal with."""
+        """`seal` makes a gateway's key fit to be stored; None: there is nothing to seal it with."""
         self._directory, self._adoptions, self._fleet = directory, adoptions, fleet
         self._clock, self._entropy, self._seal, self._watched = clock, entropy, seal, watched
 
@@ -125,7 +131,7 @@ class FleetAdoption:
         self._check(wanted)
         workspace = await self._workspace(wanted.workspace)
         found = await self._found(wanted)
-        gateways = [each for each in found if isinstance(each, FoundGateway)]
+        gateways = [self._warned(each, wanted) for each in found if isinstance(each, FoundGateway)]
         refused = tuple(each for each in found if isinstance(each, NotAdopted))
         known = {each.url: each for each in await self._directory.instances()}
         judged = await self._judged(gateways, known, workspace, named=wanted.workspace is not None)
@@ -141,12 +147,6 @@ class FleetAdoption:
             known = ", ".join(sorted(self._fleet.families()))
             detail = f"There is no driver {wanted.driver!r}; known are {known}"
             raise Problem(Code.INVALID_REQUEST, detail, field="driver")
-        if wanted.key is not None and self._seal is None:
-            detail = (
-                "There is no secret to seal the gateways' key with: set HOMING_SECRET and start Homing anew, or give"
-                " the key as WHATSAPP_INSTANCE_n_API_KEY"
-            )
-            raise Problem(Code.INVALID_REQUEST, detail, field="key")
 
     async def _workspace(self, named: WorkspaceId | None) -> WorkspaceId:
         """The one that is named, the only one that there is, or the first."""
@@ -169,6 +169,13 @@ class FleetAdoption:
                 )
 
         return list(await asyncio.gather(*(one(url) for url in dict.fromkeys(wanted.urls))))
+
+    def _warned(self, found: FoundGateway, wanted: FleetWanted) -> FoundGateway:
+        """What a person has to know of a key that cannot be stored."""
+        if wanted.key is None or self._seal is not None:
+            return found
+        told = [each for each in (found.warning, UNSEALED) if each]
+        return replace(found, warning="; ".join(told))
 
     async def _judged(
         self,
@@ -227,7 +234,7 @@ class FleetAdoption:
 
     async def _join(self, found: FoundGateway, known: Instance | None, wanted: FleetWanted) -> None:
         """The instance is in the directory, in its mode, with its key. What stands is changed only where it must be."""
-        sealed = self._seal(found.url, wanted.key) if wanted.key is not None and self._seal is not None else None
+        sealed = self._sealed(found.url, wanted.key)
         if known is None:
             await self._directory.create_instance(
                 found.url, driver=found.family, labels=wanted.labels, mode=mode_of(None, wanted), sealed_key=sealed
@@ -244,6 +251,13 @@ class FleetAdoption:
             changes["labels"] = {**known.labels, **wanted.labels}
         if changes:
             await self._directory.change_instance(found.url, changes)
+
+    def _sealed(self, url: InstanceUrl, key: str | None) -> str | None:
+        """The key, fit to be stored. Where there is nothing to seal it with, it is held in memory alone."""
+        if key is None or self._seal is not None:
+            return self._seal(url, key) if key is not None and self._seal is not None else None
+        self._fleet.hold_key(url, key)
+        return None
 
     async def _taken_up(self, found: FoundGateway, judged: Sequence[JudgedSession]) -> list[JudgedSession]:
         """The sessions, each as it turned out: what somebody else took in the meantime is refused."""
@@ -284,12 +298,13 @@ class FleetAdoption:
         counts = Counter(each.result for each in judged)
         here = sum(counts[each] for each in _HERE)
         strays = len(judged) - here
-        if self._fleet.traits_of(found.family).lists:
+        if any(counts[each] for each in _NEW) and self._fleet.traits_of(found.family).lists:
             self._watched(Watched(found.url, self._clock.now(), recorded=here, seen=here, strays=strays))
         told = {result.value: count for result, count in counts.items()}
         log.info("Gateway adopted", url=found.url, gateway=found.gateway, sessions=len(judged), **told)
 
 
+_NEW = (AdoptionResult.ADOPT, AdoptionResult.PLACE)
 _HERE = (AdoptionResult.ADOPT, AdoptionResult.PLACE, AdoptionResult.KNOWN)
 
 
