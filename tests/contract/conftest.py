@@ -58,6 +58,7 @@ _TIMES = {
     "credentials": ("granted_at",),
     "sessions": ("code_reported_at", "ready_at", "logout_reported_at", "started_at", "code_renewed_at"),
     "moves": ("at",),
+    "pairing_links": ("created_at", "expires_at"),
     "jobs": ("due_at", "created_at", "finished_at"),
     "schedules": ("last_tick_at", "started_at", "lease_until"),
 }

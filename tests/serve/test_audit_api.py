@@ -98,6 +98,12 @@ async def _(api: Api) -> httpx.Response:
     return await api.call("POST", f"/accounts/{made['id']}/accept-phone")
 
 
+@asks("POST /api/v1/accounts/{ref}/pairing-link")
+async def _pairing_link(api: Api) -> httpx.Response:
+    account = (await api.call("POST", "/accounts", {"workspace_id": 1, "phone": "081610869999"})).json()
+    return await api.call("POST", f"/accounts/{account['id']}/pairing-link", {})
+
+
 @asks("POST /api/v1/accounts/{ref}/qr")
 async def _(api: Api) -> httpx.Response:
     account = await api.account()

@@ -22,6 +22,7 @@ from homing.store.records.alerts import SqlAlerts
 from homing.store.records.audit import SqlAudit
 from homing.store.records.hearing import SqlHearings
 from homing.store.records.logins import SqlLogins
+from homing.store.records.pairing_links import SqlPairingLinks
 from homing.store.records.reports import SqlEvents
 from homing.store.records.watch_log import SqlWatchLog
 from homing.store.sends.messages import SqlMessages
@@ -75,6 +76,7 @@ def stores_on(
         proof=SqlWriteProof(database),
         restart_claims=directory,
         hearings=SqlHearings(database),
+        pairing_links=SqlPairingLinks(database),
         logins=SqlLogins(database),
         adoptions=SqlAdoptions(database, notices, clock),
         watch_log=SqlWatchLog(database),

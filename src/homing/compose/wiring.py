@@ -59,6 +59,7 @@ from homing.flows.operations.deleting import Deleting
 from homing.flows.operations.drain import Drains
 from homing.flows.operations.migrate import Migrations
 from homing.flows.operations.pairing import Pairing
+from homing.flows.operations.pairing_links import PairingLinks
 from homing.flows.operations.rebalance import Balance
 from homing.flows.sending.own_messages import Said
 from homing.flows.sending.send import Sending
@@ -134,7 +135,8 @@ def wired(
         rate_limits=rate_limits,
         workspaces=workspaces,
         accounts=accounts,
-        pairing=_pairing(stores, fleet, clock),
+        pairing=(pairing := _pairing(stores, fleet, clock)),
+        pairing_links=_pairing_links(settings, stores, pairing, entropy),
         adoption=adoption_of(settings, stores, fleet, observing, lists, identity, clock, entropy, metrics),
         identity=identity,
         strays=StraySessions(stores.directory, lists),
@@ -245,6 +247,10 @@ def _pairing(stores: Stores, fleet: LiveFleet, clock: Clock) -> Pairing:
     """Pictures are read beside the loop: they come from outside, and take a while."""
     read_picture = partial(asyncio.to_thread, qr_pictures.text_in)
     return Pairing(stores.directory, fleet, stores.events, clock, read_picture)
+
+
+def _pairing_links(settings: Settings, stores: Stores, pairing: Pairing, entropy: Entropy) -> PairingLinks:
+    return PairingLinks(stores.pairing_links, stores.directory, pairing, entropy, settings.message_id_secret)
 
 
 def _housekeeping(settings: Settings, stores: Stores, clock: Clock) -> Housekeeping:

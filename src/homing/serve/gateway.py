@@ -27,6 +27,7 @@ from homing.flows.operations.deleting import Deleting
 from homing.flows.operations.drain import Drains
 from homing.flows.operations.migrate import Migrations
 from homing.flows.operations.pairing import Pairing
+from homing.flows.operations.pairing_links import PairingLinks
 from homing.flows.operations.rebalance import Balance
 from homing.flows.webhooks.unknown_senders import UnknownSenders
 from homing.ports import Clock, Entropy
@@ -80,6 +81,7 @@ class Gateway:
     workspaces: Workspaces
     accounts: Accounts
     pairing: Pairing
+    pairing_links: PairingLinks
     adoption: Adoption
     identity: Identity
     deleting: Deleting

@@ -20,6 +20,7 @@ from homing.ports.doubts import RestartClaims
 from homing.ports.hearing import Hearings
 from homing.ports.importing import ImportStore
 from homing.ports.logins import LoginStore
+from homing.ports.pairing_links import PairingLinkStore
 from homing.ports.watch_log import WatchLog
 from homing.store.db.database import Database
 
@@ -42,6 +43,7 @@ class Stores:
     proof: WriteProof
     restart_claims: RestartClaims
     hearings: Hearings
+    pairing_links: PairingLinkStore
     logins: LoginStore
     adoptions: Adoptions
     watch_log: WatchLog

@@ -7,6 +7,7 @@ from tests.mutations.catalogue import (
     families,
     granting,
     ground,
+    hearing,
     holding,
     importing,
     joining,
@@ -51,4 +52,5 @@ DEFECTS: tuple[Defect, ...] = (
     *sharing.DEFECTS,
     *reporting.DEFECTS,
     *importing.DEFECTS,
+    *hearing.DEFECTS,
 )
