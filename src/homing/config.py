@@ -59,6 +59,7 @@ class Settings(BaseSettings):
     # Where we listen and what we stand on.
     homing_host: str = Field(default="localhost", min_length=1, description="localhost: both loopback addresses")
     homing_port: int = Field(default=8000, ge=1, le=65_535)
+    homing_workers: int = Field(default=1, ge=1, le=64, description="processes that share the port; PostgreSQL only")
     homing_public_url: str = Field(default="", description="under which instances reach us")
     homing_root_path: str = Field(default="", description="the path of a proxy's site below which we are served")
     homing_cors_origins: str = Field(default="", description="whose pages may call us; a list with commas")
@@ -139,6 +140,10 @@ class Settings(BaseSettings):
     homing_old_secrets: str = Field(default="", repr=False, description="that the audit log was chained with; a list")
     homing_audit_days: float = Field(default=365.0, ge=0, description="how long the audit log is kept; 0: for ever")
     homing_idempotency_hours: float = Field(default=24.0, gt=0)
+
+    # The outbox: messages that were accepted.
+    homing_outbox_lanes: int = Field(default=64, ge=1, le=1_000, description="accounts dispatched for at once")
+    homing_outbox_max_age: float = Field(default=72 * 3600.0, gt=0, description="s that a message is worth sending")
 
     # What the commands talk to.
     homing_api_url: str = ""

@@ -10,17 +10,18 @@ _NO_SUCH_FAMILY = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPOR
 _FREE_PORT_TRIES = 20
 
 
-def listeners(host: str, port: int, *, backlog: int) -> list[socket.socket]:
+def listeners(host: str, port: int, *, backlog: int, shared: bool = False) -> list[socket.socket]:
     """Sockets that listen on the host's addresses, all at one port; 0 takes any that is free on each of them.
 
     `localhost` is both loopback addresses: a browser tries IPv6 first, an old library only IPv4. On a machine without
-    IPv6 the other one is enough. Raises OSError, with nothing left open.
+    IPv6 the other one is enough. `shared`: others that share it, of the same user, may listen there too, and the kernel
+    spreads connections over all of them. Raises OSError, with nothing left open.
     """
     for _ in range(_FREE_PORT_TRIES - 1 if port == 0 else 0):
         # What is free on one address may be somebody's on the other.
         with suppress(OSError):
-            return _all_at_one_port(_addresses(host), port, backlog)
-    return _all_at_one_port(_addresses(host), port, backlog)
+            return _all_at_one_port(_addresses(host), port, backlog, shared=shared)
+    return _all_at_one_port(_addresses(host), port, backlog, shared=shared)
 
 
 def _addresses(host: str) -> Sequence[tuple[int, str]]:
@@ -29,13 +30,15 @@ def _addresses(host: str) -> Sequence[tuple[int, str]]:
     return ((socket.AF_INET6 if ":" in host else socket.AF_INET, host),)
 
 
-def _all_at_one_port(addresses: Sequence[tuple[int, str]], port: int, backlog: int) -> list[socket.socket]:
+def _all_at_one_port(
+    addresses: Sequence[tuple[int, str]], port: int, backlog: int, *, shared: bool
+) -> list[socket.socket]:
     opened: list[socket.socket] = []
     lacking: OSError | None = None
     try:
         for family, address in addresses:
             try:
-                opened.append(_listener(family, address, port, backlog))
+                opened.append(_listener(family, address, port, backlog, shared=shared))
                 port = opened[-1].getsockname()[1]
             except OSError as error:
                 if error.errno not in _NO_SUCH_FAMILY or len(addresses) == 1:
@@ -50,10 +53,12 @@ def _all_at_one_port(addresses: Sequence[tuple[int, str]], port: int, backlog: i
     return opened
 
 
-def _listener(family: int, address: str, port: int, backlog: int) -> socket.socket:
+def _listener(family: int, address: str, port: int, backlog: int, *, shared: bool) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind((address, port))
         listener.listen(backlog)
     except OSError:

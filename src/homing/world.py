@@ -76,17 +76,17 @@ def dying_at(order: Path) -> Callable[[str], None]:
     return reached
 
 
-def die_with(parent: int) -> None:
+def die_with(parent: int, by: signal.Signals = signal.SIGKILL) -> None:
     """From here on this process does not outlive its parent: by the kernel on Linux, by looking elsewhere."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, by)
     else:
-        threading.Thread(target=_look_after, args=(parent,), daemon=True).start()
+        threading.Thread(target=_look_after, args=(parent, by), daemon=True).start()
     if os.getppid() != parent:  # it ended before it could be watched
         sys.exit(1)
 
 
-def _look_after(parent: int) -> None:
+def _look_after(parent: int, by: signal.Signals) -> None:
     while os.getppid() == parent:
         time.sleep(_LOOK_EVERY_S)
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.kill(os.getpid(), by)

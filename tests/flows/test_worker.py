@@ -33,9 +33,9 @@ class FlakyWork(SqlWork):
 
     away = hangs = False
 
-    async def claim(self, kind: str, *, owner: str, limit: int, lease_s: float) -> list[Job]:
+    async def claim(self, kind: str, *, owner: str, limit: int, lease_s: float, fair: bool = False) -> list[Job]:
         await self._weather()
-        return await super().claim(kind, owner=owner, limit=limit, lease_s=lease_s)
+        return await super().claim(kind, owner=owner, limit=limit, lease_s=lease_s, fair=fair)
 
     async def renew(self, jobs: Collection[Job], *, lease_s: float) -> set[JobId]:
         await self._weather()

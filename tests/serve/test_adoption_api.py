@@ -274,3 +274,31 @@ async def test_strays_are_listed_with_the_command_that_takes_them_up_and_counted
 async def test_strays_are_shown_to_operators_alone(api: Api) -> None:
     refused = await api.call("GET", "/instances/1/strays", key="owner")
     assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+
+
+# --- whole gateways of the webjs protocol, whose sessions have epochs and owners ---------------------------------
+
+
+async def test_a_webjs_gateway_is_adopted_with_the_epochs_that_it_tells(api: Api) -> None:
+    api.world.hold(B, S, epoch=4)
+    says(api, S, 2, "62811801641")
+    api.world.hold(B, SessionId("webjs_1_2"))
+    says(api, "webjs_1_2", None, "62811801642")
+    asked = {"urls": [B], "driver": "webjs", "workspace_id": 2}
+    adopted = (await api.call("POST", "/instances/adopt", asked)).json()
+    assert adopted["refused"] == []
+    [row] = adopted["instances"]
+    assert (row["certainty"], row["mode"], row["adopted"]) == ("told", "observe", 2), row
+    accounts = {each["session_id"]: each for each in (await api.call("GET", "/accounts")).json()["data"]}
+    assert (accounts[S]["workspace_id"], accounts[S]["epoch"], accounts[S]["instance_url"]) == (2, 4, B)
+    assert (accounts["webjs_1_2"]["workspace_id"], accounts["webjs_1_2"]["native_id"]) == (2, None)
+    assert (await api.send(accounts["webjs_1_2"], workspace_id=2)).json()["code"] == "instance_observed"
+
+
+async def test_only_operators_adopt_gateways_and_see_what_is_observed(api: Api) -> None:
+    for key in ("owner", "stranger"):
+        for method, path, body in (
+            ("POST", "/instances/adopt", {"urls": [B]}),
+            ("GET", "/instances/adoption", None),
+        ):
+            assert (await api.call(method, path, body, key=key)).status_code == 403

@@ -5,15 +5,17 @@ leave an entry, or be named among those that change nothing of the fleet, of acc
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 
 from homing.model.access import Scope
-from homing.model.fleet import SessionId
+from homing.model.fleet import AccountUuid, SessionId, WorkspaceId
 from homing.model.sends.calls import PairingCode
 from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.messages import MessageRecord, MessageState
 from homing.ports import Page
 from homing.store.records.audit import SqlAudit
 from tests.flows.worlds import A, B, C
@@ -22,6 +24,7 @@ from tests.serve.test_fleet_api import Fleet, fleet, number_of, until  # noqa: F
 
 LEAVES_NONE = {
     "POST /api/v1/messages/send": "a message is no change of the fleet; what did not simply succeed is in /messages",
+    "POST /api/v1/messages": "neither is one that is sent later; it is in /messages",
 }
 FOR_INSTANCES = "for instances"
 """What instances report of themselves: facts, and nobody's wish."""
@@ -154,6 +157,29 @@ async def of_a_key(api: Api, method: str, way: str = "", body: Any = None) -> ht
 ASKED["PATCH /api/v1/keys/{key_id}"] = lambda api: of_a_key(api, "PATCH", body={"name": "x"})
 ASKED["DELETE /api/v1/keys/{key_id}"] = lambda api: of_a_key(api, "DELETE")
 ASKED["POST /api/v1/keys/{key_id}/rotate"] = lambda api: of_a_key(api, "POST", "/rotate")
+
+
+on_an_account("POST /api/v1/accounts/{ref}/outbox/go")
+
+
+@asks("POST /api/v1/messages/{uuid}/cancel")
+async def _(api: Api) -> httpx.Response:
+    account = await api.account()
+    later = (api.gateway.clock.now() + timedelta(days=1)).isoformat()
+    body = {"workspace_id": 1, "account_uuid": account["uuid"], "phone": "+62811801641", "message": "m"}
+    accepted = await api.call("POST", "/messages", {**body, "send_at": later})
+    return await api.call("POST", f"/messages/{accepted.json()['message_uuid']}/cancel")
+
+
+@asks("POST /api/v1/messages/{uuid}/settle")
+async def _(api: Api) -> httpx.Response:
+    now = api.gateway.clock.now()
+    record = MessageRecord(
+        "m-1", WorkspaceId(1), AccountUuid("a"), "3EB0", "628", "hi", MessageState.UNKNOWN, "unknown", "cut", 1, None,
+        now, now,
+    )  # fmt: skip
+    await api.gateway.stores.messages.record(record)
+    return await api.call("POST", "/messages/m-1/settle", {"action": "mark_sent"})
 
 
 @asks("PATCH /api/v1/workspaces/{number}")

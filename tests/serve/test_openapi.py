@@ -132,6 +132,7 @@ async def test_an_unknown_field_is_refused_by_its_name(api: Api) -> None:
             "account_uuid": "a",
             "message": "m",
             "url": "http://new:1",
+            "action": "resend",
             "urls": ["http://new:1"],
         }
         given_fields = {name: fill[name] for name in body.get("required", ())}
@@ -149,6 +150,7 @@ async def test_only_true_and_false_are_booleans_in_a_body(api: Api) -> None:
             "account_uuid": "a",
             "message": "m",
             "url": "http://new:1",
+            "action": "resend",
             "urls": ["http://new:1"],
         }
         for name in flags:

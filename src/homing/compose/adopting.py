@@ -1,5 +1,7 @@
 """The parts that bring running fleets in, and that keep what is only observed from being touched."""
 
+import asyncio
+
 from homing.config import Settings
 from homing.drivers import Drivers
 from homing.drivers.sealed_keys import KeySeal
@@ -8,6 +10,7 @@ from homing.flows.background.observing import Observing
 from homing.flows.discovery.adopting import Adopting
 from homing.flows.discovery.listings import Lists
 from homing.flows.discovery.phones import Identity
+from homing.flows.failover.fitness import Fitness
 from homing.flows.operations.adopt_fleet import FleetAdoption
 from homing.model.fleet import InstanceUrl
 from homing.ports import Clock, Entropy
@@ -33,6 +36,7 @@ def adoption_of(
     stores: Stores,
     fleet: LiveFleet,
     observing: Observing,
+    fitness: Fitness,
     lists: Lists,
     identity: Identity,
     clock: Clock,
@@ -42,9 +46,10 @@ def adoption_of(
     """What adopts sessions and whole gateways. Without a secret of ours it takes no key of theirs."""
     seal = key_seal(settings)
     sealing, directory = seal.seal if seal.can_seal else None, stores.directory
+    gateways = (directory, stores.adoptions, fleet, clock, entropy, sealing, observing.watched)
     return Adoption(
         sessions=Adopting(directory, lists, identity, clock, metrics, naming.taken),
-        gateways=FleetAdoption(directory, stores.adoptions, fleet, clock, entropy, sealing, observing.watched),
+        gateways=FleetAdoption(*gateways, heard=fitness.listed, aside=asyncio.to_thread),
         observing=observing,
     )
 

@@ -2,10 +2,13 @@
 
 import asyncio
 import gc
+import os
+import signal
 import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack, ExitStack
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -13,8 +16,9 @@ import uvicorn
 from litestar.types import ASGIApp
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from homing.compose import open_gateway
+from homing.compose import Gateway, open_gateway
 from homing.compose.waiting import until_there
+from homing.compose.workers import WorkerSeat, seat, supervise
 from homing.config import SECRET_MIN, Misconfigured, Settings
 from homing.listening import listeners
 from homing.model.urls import is_loopback_host
@@ -26,6 +30,8 @@ from homing.serve.front import Front
 from homing.serve.http.cors import Cors
 from homing.serve.http.http_limits import HttpLimits, bounded
 from homing.serve.http.subpath import SubPath
+from homing.serve.worker_figures import WorkerFigures
+from homing.world import die_with
 
 log = structlog.get_logger("homing")
 
@@ -41,20 +47,40 @@ a sync, in which there were two of them with Python's own 10. Cycles that nobody
 there are five million objects: some hundred megabytes."""
 
 
-def serve_until_stopped(settings: Settings, reached: Callable[[str], None] = lambda _: None) -> None:
-    """Bind first, so that a taken port is found before the database is touched; then open everything and serve."""
+def serve_until_stopped(settings: Settings, reached: Callable[[str], None] = lambda _: None) -> int:
+    """Bind first, so that a taken port is found before the database is touched; then open everything and serve.
+
+    Returns the exit code.
+    """
     _check_secrets(settings)
     logs.configure(settings.homing_log_level, settings.homing_log_format, background=True)
     for url in settings.weak_towards:
         log.warning("The key that an instance takes is short: others may try it out there", url=url)
+    place = seat()
+    if place is None and settings.homing_workers > 1:
+        return _supervise(settings)
     with ExitStack() as stack:
-        listening = [
-            stack.enter_context(each) for each in listeners(settings.homing_host, settings.homing_port, backlog=BACKLOG)
-        ]
+        listening = [stack.enter_context(each) for each in _listening(settings, place)]
         runner = stack.enter_context(asyncio.Runner(loop_factory=_loop_factory()))
-        interrupted = runner.run(_serve(settings, listening, reached))
+        interrupted = runner.run(_serve(settings, listening, reached, place))
     if interrupted:
         raise KeyboardInterrupt
+    return 0
+
+
+def _supervise(settings: Settings) -> int:
+    """Workers in the place of one process; only those open the database. Returns the exit code."""
+    code, interrupted = asyncio.run(supervise(settings))
+    if interrupted:
+        raise KeyboardInterrupt
+    return code
+
+
+def _listening(settings: Settings, place: WorkerSeat | None) -> list[socket.socket]:
+    if place is None:
+        return listeners(settings.homing_host, settings.homing_port, backlog=BACKLOG)
+    die_with(place.parent, signal.SIGTERM)
+    return [socket.socket(fileno=number) for number in place.sockets]
 
 
 def _check_secrets(settings: Settings) -> None:
@@ -67,7 +93,9 @@ def _check_secrets(settings: Settings) -> None:
         )
 
 
-async def _serve(settings: Settings, listening: list[socket.socket], reached: Callable[[str], None]) -> bool:
+async def _serve(
+    settings: Settings, listening: list[socket.socket], reached: Callable[[str], None], place: WorkerSeat | None
+) -> bool:
     """Answer from the start: alive, and ready as soon as the database is there. Whether it was Ctrl-C that ended it.
 
     Raises what waiting does not cure.
@@ -78,7 +106,7 @@ async def _serve(settings: Settings, listening: list[socket.socket], reached: Ca
     )
     server.leaves = front.leaves
     serving = asyncio.create_task(server.serve(sockets=listening))
-    gateway = asyncio.create_task(_open(settings, front, server, reached))
+    gateway = asyncio.create_task(_open(settings, front, server, reached, place))
     try:
         await asyncio.wait([serving, gateway], return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -95,7 +123,13 @@ async def _serve(settings: Settings, listening: list[socket.socket], reached: Ca
     return server.interrupted
 
 
-async def _open(settings: Settings, front: Front, server: GatewayServer, reached: Callable[[str], None]) -> None:
+async def _open(
+    settings: Settings,
+    front: Front,
+    server: GatewayServer,
+    reached: Callable[[str], None],
+    place: WorkerSeat | None,
+) -> None:
     async with AsyncExitStack() as stack:
         gateway = await until_there(
             lambda: stack.enter_async_context(open_gateway(settings, reached=reached)),
@@ -103,14 +137,28 @@ async def _open(settings: Settings, front: Front, server: GatewayServer, reached
             waits=front.waits,
         )
         server.goodbye, server.cut_off = gateway.feed.close, gateway.sends.cut_off
-        application = Application(gateway)
+        figures = await _figures_of(place, gateway, stack)
+        application = Application(gateway, figures)
         stack.push_async_callback(application.close)
         application.start()
         spare_what_stays()
         front.opened(application)
+        if place is not None:
+            os.write(place.ready, b"1")
+            os.close(place.ready)
         log.info("Homing serves", address=settings.here_url, docs="/docs")
         tell(gateway)
         await server.ended.wait()
+
+
+async def _figures_of(place: WorkerSeat | None, gateway: Gateway, stack: AsyncExitStack) -> WorkerFigures | None:
+    """What tells the figures of all workers, where there are several."""
+    if place is None:
+        return None
+    figures = WorkerFigures(Path(place.folder), place.number, place.of, gateway.metrics.exposition)
+    await figures.open()
+    stack.push_async_callback(figures.close)
+    return figures
 
 
 def spare_what_stays() -> None:

@@ -18,6 +18,7 @@ from homing.store.grants.leases import SqlLeases
 from homing.store.notices.notices import StagedNotices
 from homing.store.notices.opening import open_notices
 from homing.store.opened import Stores
+from homing.store.outbox.outbox import SqlOutbox
 from homing.store.records.alerts import SqlAlerts
 from homing.store.records.audit import SqlAudit
 from homing.store.records.hearing import SqlHearings
@@ -66,6 +67,7 @@ def stores_on(
         notices=notices,
         directory=directory,
         messages=SqlMessages(database),
+        outbox=SqlOutbox(database, notices),
         events=SqlEvents(database, notices),
         schedules=SqlSchedules(database),
         work=SqlWork(database, notices),

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 
 from homing.config import Settings
+from homing.flows.background.worker import Duty, Worker
+from homing.flows.outbox.chat_turns import ChatTurns
+from homing.flows.outbox.lanes import KIND, PATIENCE, Lanes
 from homing.flows.sending.accept import Accepting
 from homing.flows.sending.admission import Admissions
 from homing.flows.sending.idempotent_send import KeyedSends
@@ -29,11 +32,13 @@ class Taking:
     keyed: KeyedSends
     recorder: Recorder
     endpoint: SendEndpoint
+    lanes: Lanes
+    dispatcher: Worker
 
     @property
-    def services(self) -> tuple[KeyedSends, Recorder]:
+    def services(self) -> tuple[KeyedSends, Recorder, Worker]:
         """What has to run for as long as the gateway is at work."""
-        return self.keyed, self.recorder
+        return self.keyed, self.recorder, self.dispatcher
 
 
 def taking_in(
@@ -47,20 +52,36 @@ def taking_in(
     entropy: Entropy,
 ) -> Taking:
     keyring, rate_limits, workspaces = callers
-    keyed = KeyedSends(stores.messages, clock, owner=entropy.uuid(), keep_s=settings.homing_idempotency_hours * 3600)
+    keep_s = settings.homing_idempotency_hours * 3600
+    keyed = KeyedSends(stores.messages, clock, owner=entropy.uuid(), keep_s=keep_s)
     admissions = Admissions(settings.admission_policy, metrics.refused)
     metrics.sends_in_progress.set_function(lambda: admissions.sends)
-    secret = settings.message_id_secret
-    accepting = Accepting(routes, workspaces.recipient, admissions, keyed, entropy, secret=secret)
+    accepting = Accepting(
+        routes,
+        workspaces.recipient,
+        admissions,
+        keyed,
+        stores.outbox,
+        entropy,
+        secret=settings.message_id_secret,
+        keep_s=keep_s,
+        max_age_s=settings.homing_outbox_max_age,
+    )
     recorder = Recorder(stores.messages, clock)
+    turns = ChatTurns(settings.homing_send_deadline)
     endpoint = SendEndpoint(
         keyring=keyring,
         rate_limits=rate_limits,
         workspaces=workspaces,
         accepting=accepting,
         sending=sending,
+        turns=turns,
         recorder=recorder,
         clock=clock,
         metrics=metrics,
     )
-    return Taking(accepting, keyed, recorder, endpoint)
+    lanes = Lanes(stores.outbox, sending, routes, turns, clock, entropy)
+    stores.notices.subscribe(lanes.hear)
+    duty = Duty(handler=lanes.work, policy=PATIENCE, at_once=settings.homing_outbox_lanes, lease_s=10.0, fair=True)
+    dispatcher = Worker(stores.work, clock, entropy, KIND, duty, owner=entropy.uuid())
+    return Taking(accepting, keyed, recorder, endpoint, lanes, dispatcher)

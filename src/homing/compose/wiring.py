@@ -137,7 +137,7 @@ def wired(
         accounts=accounts,
         pairing=(pairing := _pairing(stores, fleet, clock)),
         pairing_links=_pairing_links(settings, stores, pairing, entropy),
-        adoption=adoption_of(settings, stores, fleet, observing, lists, identity, clock, entropy, metrics),
+        adoption=adoption_of(settings, stores, fleet, observing, fitness, lists, identity, clock, entropy, metrics),
         identity=identity,
         strays=StraySessions(stores.directory, lists),
         deleting=Deleting(stores.directory, fleet, lists, alerts, stores.notices),

@@ -37,6 +37,8 @@ class Code(StrEnum):
     KEY_REFUSED = "key_refused"
     ACCOUNT_NOT_PLACED = "account_not_placed"
     INSTANCE_OBSERVED = "instance_observed"
+    ALREADY_LEFT = "already_left"
+    NOT_UNKNOWN = "not_unknown"
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
     IDEMPOTENCY_KEY_IN_FLIGHT = "idempotency_key_in_flight"
     SESSION_UNREACHABLE = "session_unreachable"

@@ -65,6 +65,13 @@ class WorkReady:
     kind: str
 
 
+@dataclass(frozen=True, slots=True)
+class OutboxChanged:
+    """Something was added to the account's lane, or changed in it."""
+
+    account_uuid: AccountUuid
+
+
 Notice = (
     PlacementChanged
     | AccountChanged
@@ -75,4 +82,5 @@ Notice = (
     | CacheCleared
     | WorkReady
     | EventsStored
+    | OutboxChanged
 )

@@ -36,7 +36,8 @@ class NewJob:
     """Work to be done, not before `after_s` from now. `payload` is JSON.
 
     Jobs of one `key` are done one at a time, in order. While a job of the same kind and `dedup` is unfinished, no
-    second one comes to be.
+    second one comes to be. `share`: whose share of the workers it takes, such as a workspace's; kinds that are claimed
+    fairly give each share as much as any other.
     """
 
     kind: str
@@ -45,6 +46,7 @@ class NewJob:
     dedup: str | None = None
     priority: Priority = Priority.NORMAL
     after_s: float = 0.0
+    share: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,11 @@ class GivenBack:
 
 
 Ending = Done | Retry | Dead | GivenBack
+
+
+@dataclass(frozen=True, slots=True)
+class Concluded:
+    """Its handler has stored how it ended, in the transaction of what it did."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from homing.model.notices import CacheCleared as CacheCleared
 from homing.model.notices import EventsStored as EventsStored
 from homing.model.notices import KeysChanged as KeysChanged
 from homing.model.notices import Notice as Notice
+from homing.model.notices import OutboxChanged as OutboxChanged
 from homing.model.notices import PlacementChanged as PlacementChanged
 from homing.model.notices import RosterChanged as RosterChanged
 from homing.model.notices import WorkReady as WorkReady
@@ -48,6 +49,8 @@ from homing.ports.messages import Messages as Messages
 from homing.ports.meters import Meters as Meters
 from homing.ports.notices import Notices as Notices
 from homing.ports.notices import TellHearing as TellHearing
+from homing.ports.outbox import LaneLost as LaneLost
+from homing.ports.outbox import Outbox as Outbox
 from homing.ports.pages import Page as Page
 from homing.ports.proofs import WriteProof as WriteProof
 from homing.ports.refusals import AccountPlaced as AccountPlaced

@@ -21,8 +21,11 @@ class Work(Protocol):
         """The new jobs' ids, in order; None where an unfinished job of the same kind and `dedup` exists already."""
         ...
 
-    async def claim(self, kind: str, *, owner: str, limit: int, lease_s: float) -> list[Job]:
-        """Up to `limit` jobs to be done now, most urgent first; those too whose lease ran out."""
+    async def claim(self, kind: str, *, owner: str, limit: int, lease_s: float, fair: bool = False) -> list[Job]:
+        """Up to `limit` jobs to be done now, most urgent first; those too whose lease ran out.
+
+        `fair`: of each share as many as of any other, counting those that are being done.
+        """
         ...
 
     async def renew(self, jobs: Collection[Job], *, lease_s: float) -> set[JobId]:

@@ -29,6 +29,7 @@ from homing.ports import (
     KeysChanged,
     Lookup,
     Notice,
+    OutboxChanged,
     PlacementChanged,
     RosterChanged,
     StoreUnavailable,
@@ -129,7 +130,9 @@ class RouteCache:
                     self._note_drop(contact_or_none)
             case CacheCleared():
                 self.clear()
-            case RosterChanged() | KeysChanged() | WorkspacesChanged() | AlertsChanged() | WorkReady() | EventsStored():
+            case RosterChanged() | KeysChanged() | WorkspacesChanged() | AlertsChanged():
+                pass
+            case WorkReady() | EventsStored() | OutboxChanged():
                 pass
             case _:
                 assert_never(notice)

@@ -17,7 +17,7 @@ import homing
 from homing.model.audit import carrying_out
 from homing.model.errors import Code, Problem
 from homing.ports import NameTaken, StoreUnavailable
-from homing.serve.api import messages
+from homing.serve.api import messages, outbox
 from homing.serve.api.context import CHARGED, TheGateway, provide_caller, provide_gateway
 from homing.serve.api.directory import accounts, contacts, keys, workspaces
 from homing.serve.api.fleet import cache, moves, reports, schedules, sync
@@ -37,6 +37,7 @@ from homing.serve.http.shown_paths import shown_path
 from homing.serve.page.routes import PAGES
 from homing.serve.sends import HttpAnswer
 from homing.serve.state.feed import StateFeed
+from homing.serve.worker_figures import WorkerFigures
 
 log = structlog.get_logger("homing")
 
@@ -50,11 +51,12 @@ _PATH_SHOWN = 200
 class Application:
     """Answers sends itself, and hands everything else on."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, figures: WorkerFigures | None = None) -> None:
+        """`figures`: those of all workers, where several share the port."""
         self._gateway = gateway
         self._body_max = gateway.settings.homing_max_body_bytes
         self._strangers = Rejections(gateway.clock)
-        behind = framework(gateway)
+        behind = framework(gateway, figures)
         self._behind: ASGIApp = behind
         self._state: StateFeed = behind.state.state_feed
 
@@ -73,7 +75,7 @@ class Application:
             await self._behind(scope, receive, self._telling_limits(scope, send))
 
     async def _send(self, scope: Any, receive: Receive, send: Send) -> None:
-        authorization, key = _credentials(scope)
+        authorization, key, prefer = _credentials(scope)
         try:
             raw = await _read(receive, self._body_max)
             if scope["query_string"]:
@@ -85,7 +87,7 @@ class Application:
         else:
             if raw is None:
                 return
-            answer = await self._answer(raw, authorization, key)
+            answer = await self._answer(raw, authorization, key, prefer)
         if answer.status == _UNAUTHENTICATED:
             self._note_stranger(scope)
         await _write(send, answer)
@@ -110,9 +112,9 @@ class Application:
         path = shown_path(scope["path"])[:_PATH_SHOWN]
         self._strangers.note(address, "Requests without a valid key are refused", address=address, newest=path)
 
-    async def _answer(self, raw: bytes, authorization: str | None, key: str | None) -> HttpAnswer:
+    async def _answer(self, raw: bytes, authorization: str | None, key: str | None, prefer: str | None) -> HttpAnswer:
         try:
-            return await self._gateway.sends.answer(raw, authorization, key)
+            return await self._gateway.sends.answer(raw, authorization, key, prefer)
         except Exception:
             log.exception("A send failed inside the gateway")
             detail = "The gateway failed; whether the message was sent is not known"
@@ -120,14 +122,16 @@ class Application:
             return HttpAnswer(500, msgspec.json.encode(told), {}, problems.PROBLEM_JSON)
 
 
-def _credentials(scope: Any) -> tuple[str | None, str | None]:
-    authorization = key = None
+def _credentials(scope: Any) -> tuple[str | None, str | None, str | None]:
+    authorization = key = prefer = None
     for name, value in scope["headers"]:
         if name == b"authorization":
             authorization = value.decode("latin-1")
         elif name == b"idempotency-key":
             key = value.decode("latin-1")
-    return authorization, key
+        elif name == b"prefer":
+            prefer = value.decode("latin-1")
+    return authorization, key, prefer
 
 
 async def _read(receive: Receive, limit: int) -> bytes | None:
@@ -192,12 +196,18 @@ async def ready(gateway: TheGateway) -> Response[ReadyView | NotReadyView]:
 
 
 @get("/metrics", summary="Figures for Prometheus", tags=["probes"], media_type="text/plain")
-async def metrics(gateway: TheGateway) -> Response[bytes]:
-    return Response(gateway.metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
+async def metrics(gateway: TheGateway, state: State) -> Response[bytes]:
+    figures: WorkerFigures | None = state.figures
+    text = await figures.exposition() if figures is not None else gateway.metrics.exposition()
+    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def framework(gateway: Gateway, here: Caller | None = None) -> Litestar:
-    """Everything but the hot route. `here` is who asks where nothing listens: a command in this process."""
+def framework(gateway: Gateway, figures: WorkerFigures | None = None, here: Caller | None = None) -> Litestar:
+    """Everything but the hot route.
+
+    `figures`: those of all workers, where several share the port. `here`: who asks where nothing listens, a command in
+    this process.
+    """
     api = Router(
         "/api/v1",
         route_handlers=[
@@ -206,6 +216,7 @@ def framework(gateway: Gateway, here: Caller | None = None) -> Litestar:
             workspaces.WorkspacesController,
             moves.router,
             messages.router,
+            outbox.router,
             sync.run_sync,
             schedules.schedules,
             events.events,
@@ -230,6 +241,7 @@ def framework(gateway: Gateway, here: Caller | None = None) -> Litestar:
             {
                 "gateway": gateway,
                 "logins": logins,
+                "figures": figures,
                 "refused": RefusedCallers(gateway.clock),
                 "state_feed": StateFeed(gateway),
                 "here": here,

@@ -56,10 +56,11 @@ class GatewayServer(uvicorn.Server):
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.tell, number)
+        loop.add_signal_handler(signal.SIGUSR2, self.hand_over)
         try:
             yield
         finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):
                 loop.remove_signal_handler(number)
 
     def tell(self, number: signal.Signals) -> None:
@@ -74,6 +75,14 @@ class GatewayServer(uvicorn.Server):
         if delay_s:
             log.info("Told to end; serving on until balancers have noticed", for_s=delay_s)
         asyncio.get_running_loop().call_later(delay_s, self._accept_no_more)
+
+    def hand_over(self) -> None:
+        """Another process accepts at the same sockets: take no new connection, serve on those that are there, end."""
+        log.info("Another worker takes over; serving on who is connected", for_s=self._leaving.delay_s)
+        self.leaves()
+        for server in self.servers:
+            server.close()
+        asyncio.get_running_loop().call_later(self._leaving.delay_s, self._accept_no_more)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.goodbye()

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from homing.flows.outbox.chat_turns import ChatTurns
 from homing.flows.sending.accept import Accepting, AskedSend, TakenIn, no_account
 from homing.flows.sending.send import Sending
 from homing.flows.sending.send_records import Recorder
@@ -37,6 +38,8 @@ class SendBody(ContentFields, forbid_unknown_fields=True, frozen=True, kw_only=T
     workspace_id: Positive | None = None
     contact_uuid: Uuid | None = None
     phone: Phone | None = None
+    wait: bool = True
+    """False: do not wait until it is sent, but answer 202 as soon as it is in the outbox."""
 
 
 _CUT_OFF = "the gateway was ended before the send was; whether the message left is not known"
@@ -65,12 +68,14 @@ class SendEndpoint:
         workspaces: Workspaces,
         accepting: Accepting,
         sending: Sending,
+        turns: ChatTurns,
         recorder: Recorder,
         clock: Clock,
         metrics: Metrics,
     ) -> None:
         self._keyring, self._rate_limits, self._workspaces = keyring, rate_limits, workspaces
-        self._accepting, self._sending, self._recorder = accepting, sending, recorder
+        self.accepting, self._sending, self._recorder = accepting, sending, recorder
+        self._turns = turns
         self._clock, self._metrics = clock, metrics
         self._driving: set[asyncio.Task[Any]] = set()
         self._ends = False
@@ -81,46 +86,60 @@ class SendEndpoint:
         for task in self._driving:
             task.cancel()
 
-    async def answer(self, raw: bytes, authorization: str | None, key: str | None) -> HttpAnswer:
+    async def answer(
+        self, raw: bytes, authorization: str | None, key: str | None, prefer: str | None = None
+    ) -> HttpAnswer:
         """The answer to one send; every way that it can fail is an answer too."""
         try:
             caller = await recognised(self._keyring, authorization)
         except Problem as problem:
             return _problem(problem)
         charged = self._rate_limits.charge(caller.key)
-        answer = _problem(charged.problem) if charged.problem is not None else await self._of(caller, raw, key)
+        answer = _problem(charged.problem) if charged.problem is not None else await self._of(caller, raw, key, prefer)
         answer.headers.update(charged.headers)
         return answer
 
-    async def _of(self, caller: Caller, raw: bytes, key: str | None) -> HttpAnswer:
+    async def _of(self, caller: Caller, raw: bytes, key: str | None, prefer: str | None) -> HttpAnswer:
         began_s = self._clock.monotonic()
         try:
             allow(caller, Scope.SEND)
-            asked = asked_by(caller, readable.read(raw, _decode), self._workspaces)
-            self._accepting.enter(asked)
+            body = readable.read(raw, _decode)
+            asked = asked_by(caller, body, self._workspaces)
+            self.accepting.enter(asked)
+            if not body.wait or (prefer is not None and _responds_async(prefer)):
+                return _told(await self._kept(asked, key))
             return _told(await self._sent(asked, key, began_s))
         except Problem as problem:
             return _problem(problem)
         except StoreUnavailable as error:
             return _problem(Problem(Code.DIRECTORY_UNAVAILABLE, f"The directory is away: {error}", retry_after_s=2))
 
+    async def _kept(self, asked: AskedSend, key: str | None) -> StoredAnswer:
+        """In the outbox, for a caller who does not wait."""
+        try:
+            return await self.accepting.keep(asked, key)
+        finally:
+            self.accepting.leave(asked, None)
+
     async def _sent(self, asked: AskedSend, key: str | None, began_s: float) -> StoredAnswer:
         """Sent, now that it is let in, unless its key was answered before."""
         taken: TakenIn | StoredAnswer | None = None
         try:
-            taken = await self._accepting.take(asked, key)
+            taken = await self.accepting.take(asked, key)
             if isinstance(taken, StoredAnswer):
                 self._metrics.answered(None, self._clock.monotonic() - began_s)
                 return taken
+            if self._turns:
+                await self._turns.take(asked.account_uuid, taken.chat)
             outcome = await self._outcome(taken.text, taken.route)
             took_s = self._clock.monotonic() - began_s
             self._metrics.answered(outcome, took_s)
             await self._recorder.record(taken.text, outcome)
             answer = _answer(taken.text, outcome, took_s)
-            await self._accepting.settle(taken, outcome, answer)
+            await self.accepting.settle(taken, outcome, answer)
             return answer
         finally:
-            self._accepting.leave(asked, taken)
+            self.accepting.leave(asked, taken)
 
     async def _outcome(self, text: Text, route: Route) -> Outcome:
         task = asyncio.current_task()
@@ -151,6 +170,11 @@ def asked_by(caller: Caller, body: SendBody, workspaces: Workspaces) -> AskedSen
         contact_uuid=ContactUuid(body.contact_uuid.lower()) if body.contact_uuid is not None else None,
         phone=body.phone,
     )
+
+
+def _responds_async(prefer: str) -> bool:
+    """`Prefer: respond-async` (RFC 7240)."""
+    return any(each.partition(";")[0].strip().lower() == "respond-async" for each in prefer.split(","))
 
 
 def _check_recipient(body: SendBody) -> None:

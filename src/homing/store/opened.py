@@ -11,6 +11,7 @@ from homing.ports import (
     Leases,
     Messages,
     Notices,
+    Outbox,
     Schedules,
     Work,
     WriteProof,
@@ -33,6 +34,7 @@ class Stores:
     notices: Notices
     directory: Directory
     messages: Messages
+    outbox: Outbox
     events: Events
     schedules: Schedules
     work: Work

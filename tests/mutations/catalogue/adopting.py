@@ -84,7 +84,7 @@ DEFECTS: tuple[Defect, ...] = (
         "unknown-for-ever",
         "a retry is told that the outcome is unknown after it was settled",
         "homing/decide/sending/idempotency.py",
-        "if record is None or record.state is not MessageState.SENT:",
+        "if record is None or record.state not in _WENT:",
         "if record is None or record.state is not None:",
         _KEYED,
     ),

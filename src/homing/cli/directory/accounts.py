@@ -426,6 +426,7 @@ def _facts(account: Row) -> dict[str, Any]:
         "name": account["name"],
         "workspace": account["workspace_id"],
         "session": account["session_id"],
+        **({"called there": account["native_id"]} if account.get("native_id") else {}),
         "instance_url": account["instance_url"],
         "epoch": account["epoch"],
         "placement": account["state"],

@@ -29,25 +29,41 @@ def send(
     idempotency_key: Annotated[
         str | None, Parameter(help="Sends with the same key and content are said once, for 24 h.")
     ] = None,
+    wait: Annotated[
+        bool, Parameter(negative="--no-wait", help="--no-wait: put it into the outbox, to be sent in its turn.")
+    ] = True,
+    at: Annotated[str | None, Parameter(help="Not before this time, such as 2026-12-24T18:00:00+07:00.")] = None,
     as_json: AsJson = False,
 ) -> int:
     """Send one message, now, wherever the session lives. Takes up to 10 s where it must be found first.
 
     Example: `homing send --account 144 --phone 62811801641 "Your order is on its way"`
 
-    Exit codes: 0 sent; 1 not sent, or not known whether; 2 the request was wrong.
+    Exit codes: 0 sent, or accepted with --no-wait or --at; 1 not sent, or not known whether; 2 the request was wrong.
     """
     if (contact is None) == (phone is None):
         raise CannotStart("Say to whom: either --contact UUID or --phone NUMBER")
     asked = gateway("`homing send`")
     recipient = {"contact_uuid": contact} if contact is not None else {"phone": phone}
     body = {**_sender(asked, account, workspace), **recipient, "message": text}
+    if at is not None or not wait:
+        return _accepted(asked, body if at is None else {**body, "send_at": at}, idempotency_key, as_json=as_json)
     status, document = _sent(asked, body, idempotency_key)
     if as_json:
         print_json(document)
     else:
         _show(status, document)
     return DONE if status == 200 else ATTENTION
+
+
+def _accepted(asked: GatewayClient, body: dict[str, Any], key: str | None, *, as_json: bool) -> int:
+    headers = {} if key is None else {"Idempotency-Key": key}
+    document = asked.ask("POST", "/messages", body, headers=headers).document
+    if as_json:
+        print_json(document)
+    else:
+        print_facts({"state": document["state"], "message uuid": document["message_uuid"]})
+    return DONE
 
 
 def _sender(asked: GatewayClient, account: str, workspace: int | None) -> dict[str, Any]:

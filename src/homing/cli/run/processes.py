@@ -39,6 +39,9 @@ def serve(
     *,
     host: Annotated[str | None, Parameter(help="The interface to listen on. [default: HOMING_HOST, localhost]")] = None,
     port: Annotated[Port | None, Parameter(help="[default: HOMING_PORT, 8000]")] = None,
+    workers: Annotated[
+        Count | None, Parameter(help="Processes that share the port; PostgreSQL only. [default: HOMING_WORKERS, 1]")
+    ] = None,
 ) -> int:
     """Run the gateway: the HTTP API on one stable address, with its documentation at /docs. Ctrl-C ends it.
 
@@ -46,8 +49,10 @@ def serve(
     A database that is not there yet is waited for (HOMING_DATABASE_WAIT), with /health 200 and /ready 503 meanwhile.
 
     Example: `homing serve --port 8000`
+
+    Example: `homing serve --workers 4`, where `kill -HUP` replaces them one by one
     """
-    given = {"homing_host": host, "homing_port": port}
+    given = {"homing_host": host, "homing_port": port, "homing_workers": workers}
     known = settings(**{name: value for name, value in given.items() if value is not None})
     from homing.compose.process import serve_until_stopped
     from homing.config import Misconfigured
@@ -55,7 +60,7 @@ def serve(
     from homing.store.db.database import StoreMisconfigured
 
     try:
-        serve_until_stopped(known)
+        return serve_until_stopped(known)
     except (StoreMisconfigured, Misconfigured) as error:
         raise CannotStart(f"The gateway cannot start: {error}") from error
     except StoreUnavailable as error:

@@ -93,7 +93,7 @@ def persons_of(lists: Sequence[ListedThere]) -> set[str]:
 
 
 def judge(
-    lists: Sequence[ListedThere], record: OnRecord, *, workspace: WorkspaceId, named_by_caller: bool
+    lists: Sequence[ListedThere], record: OnRecord, workspace: WorkspaceId, *, named_by_caller: bool
 ) -> list[JudgedSession]:
     """What becomes of each listed session, in the lists' order.
 

@@ -12,6 +12,7 @@ MESSAGE_ID_PREFIX = "3EB0"
 """How WhatsApp Web's own message ids begin; the rest is upper-case hexadecimal."""
 
 UNKNOWN_STATUS = 202
+_WENT = (MessageState.SENT, MessageState.DELIVERED, MessageState.READ)
 QUEUE_MAX = 50
 MODEST = 10
 """A workspace that has fewer waiting is not what makes the others wait."""
@@ -74,9 +75,9 @@ def settled(answer: StoredAnswer, record: MessageRecord | None) -> StoredAnswer:
 
     Its time is that of the send: when WhatsApp took it is not told by what settled it.
     """
-    if record is None or record.state is not MessageState.SENT:
+    if record is None or record.state not in _WENT:
         return answer
-    common = {name: value for name, value in answer.body.items() if name not in ("outcome", "detail")}
+    common = {name: value for name, value in answer.body.items() if name not in ("outcome", "detail", "state")}
     data = {"message_id": record.message_id, "timestamp": int(record.created_at.timestamp())}
     return StoredAnswer(200, common | {"success": True, "data": data, "detail": record.reason})
 

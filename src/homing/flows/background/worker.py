@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 import structlog
 
 from homing.decide.work.attempts import RetryPolicy, after_failure, before_attempt
-from homing.model.work import Dead, Done, Ending, GivenBack, Job, JobId, Retry
+from homing.model.work import Concluded, Dead, Done, Ending, GivenBack, Job, JobId, Retry
 from homing.ports import Clock, Entropy, StoreUnavailable, Work
 
 log = structlog.get_logger("homing")
 
-Handler = Callable[[Job], Awaitable[str | Ending]]
+Handler = Callable[[Job], Awaitable[str | Ending | Concluded]]
 """Does one job and answers with its result in a sentence, or with how it ended. What it raises is a failure."""
-BatchHandler = Callable[[Sequence[Job]], Awaitable[Mapping[JobId, Ending]]]
+BatchHandler = Callable[[Sequence[Job]], Awaitable[Mapping[JobId, Ending | Concluded]]]
 """Does jobs that were claimed together, and answers how each ended. One that it lets go in the middle goes on in it;
 whatever that still does must be refused by its own fence."""
 
@@ -35,7 +35,7 @@ _SOONEST_S = 0.02
 class Duty:
     """How jobs of one kind are done here, one by one or `together`.
 
-    `poll_s` is how often to look for work of which no word came.
+    `poll_s` is how often to look for work of which no word came. `fair`: each share gets as much as any other.
     """
 
     handler: Handler | None = None
@@ -44,6 +44,7 @@ class Duty:
     at_once: int = 8
     lease_s: float = 15.0
     poll_s: float = 5.0
+    fair: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -89,7 +90,10 @@ class Worker:
     async def _claim(self, free: int) -> int:
         asked_s = self._clock.monotonic()
         try:
-            jobs = await self._work.claim(self._kind, owner=self._owner, limit=free, lease_s=self._duty.lease_s)
+            duty = self._duty
+            jobs = await self._work.claim(
+                self._kind, owner=self._owner, limit=free, lease_s=duty.lease_s, fair=duty.fair
+            )
         except StoreUnavailable as error:
             log.warning("No work could be claimed", kind=self._kind, error=str(error))
             await self._clock.sleep(STORE_PAUSE_S)
@@ -132,6 +136,7 @@ class Worker:
                     held.attempt = attempt
 
     async def _attempt(self, group: Sequence[_Held]) -> None:
+        endings: Mapping[JobId, Ending | Concluded]
         try:
             endings = await self._handled([held.job for held in group])
         except asyncio.CancelledError:
@@ -150,7 +155,7 @@ class Worker:
             elif held.job.id in endings:
                 self._end(held.job, endings[held.job.id])
 
-    async def _handled(self, jobs: Sequence[Job]) -> Mapping[JobId, Ending]:
+    async def _handled(self, jobs: Sequence[Job]) -> Mapping[JobId, Ending | Concluded]:
         if self._duty.together is not None:
             return await self._duty.together(jobs)
         assert self._duty.handler is not None
@@ -163,7 +168,13 @@ class Worker:
 
     # --- writing down how it ended ----------------------------------------------------------------------------
 
-    def _end(self, job: Job, ending: Ending) -> None:
+    def _end(self, job: Job, ending: Ending | Concluded) -> None:
+        if isinstance(ending, Concluded):
+            held = self._held.get(job.id)
+            if held is not None and held.job.fence == job.fence:
+                del self._held[job.id]
+            self._bell.set()
+            return
         self._ended.append((job, ending))
         self._some_ended.set()
 

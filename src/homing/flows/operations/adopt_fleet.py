@@ -7,6 +7,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -22,6 +23,7 @@ from homing.model.fleet import (
     InstanceMode,
     InstanceUrl,
     ListedSession,
+    Listing,
     SessionId,
     SessionList,
     WorkspaceId,
@@ -32,6 +34,7 @@ from homing.model.instances.observing import Watched
 from homing.model.sends.faults import Fault
 from homing.ports import Clock, Directory, Driver, Entropy, InstanceChanges, NewAccount, Roster
 from homing.ports.adopting import Adoptions, NewlyListed, NotMade
+from homing.ports.aside import Aside, at_once
 
 log = structlog.get_logger("homing")
 
@@ -41,7 +44,7 @@ UNSEALED = (
     "its key is kept in memory alone, until this gateway ends: set HOMING_SECRET, start Homing anew and adopt again"
     " with --key; or give the key as WHATSAPP_INSTANCE_n_API_KEY"
 )
-_BATCH = 500
+_BATCH = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +124,14 @@ class FleetAdoption:
         entropy: Entropy,
         seal: Callable[[InstanceUrl, str], str] | None,
         watched: Callable[[Watched], None],
+        heard: Callable[[Listing], None] = lambda _: None,
+        aside: Aside = at_once,
     ) -> None:
-        """`seal` makes a gateway's key fit to be stored; None: there is nothing to seal it with."""
+        """`seal` makes a gateway's key fit to be stored; None: there is nothing to seal it with. `heard` hears of each
+        list that was read: nobody else has to read one as well."""
+        self._heard = heard
         self._directory, self._adoptions, self._fleet = directory, adoptions, fleet
-        self._clock, self._entropy, self._seal, self._watched = clock, entropy, seal, watched
+        self._clock, self._entropy, self._seal, self._watched, self._aside = clock, entropy, seal, watched, aside
 
     async def adopt(self, wanted: FleetWanted) -> FleetAdopted:
         """Look at every gateway once, then take up what each lists. Raises Problem where nothing can be adopted."""
@@ -185,13 +192,10 @@ class FleetAdoption:
         *,
         named: bool,
     ) -> dict[InstanceUrl, list[JudgedSession]]:
-        lists = [
-            ListedThere(each.url, place_named(each.url, known.get(each.url)), each.family, _rows(each.listing))
-            for each in gateways
-        ]
+        lists = await self._aside(partial(_lists, gateways, known))
         record = await self._record(lists)
         judged: dict[InstanceUrl, list[JudgedSession]] = {each.url: [] for each in gateways}
-        for each in fleet_adoption.judge(lists, record, workspace=workspace, named_by_caller=named):
+        for each in await self._aside(partial(fleet_adoption.judge, lists, record, workspace, named_by_caller=named)):
             judged[each.url].append(each)
         return judged
 
@@ -199,7 +203,7 @@ class FleetAdoption:
         named: dict[str, list[NativeName]] = {}
         for name in await self._adoptions.native_names():
             named.setdefault(name.native_id, []).append(name)
-        sessions = sorted(fleet_adoption.candidates(lists, named))
+        sessions = await self._aside(lambda: sorted(fleet_adoption.candidates(lists, named)))
         owners: dict[SessionId, Account] = {}
         for start in range(0, len(sessions), _BATCH):
             for account in await self._directory.accounts_of(sessions[start : start + _BATCH]):
@@ -207,7 +211,7 @@ class FleetAdoption:
         return OnRecord(owners, await self._persons(lists), named)
 
     async def _persons(self, lists: Sequence[ListedThere]) -> dict[tuple[WorkspaceId, str], Account]:
-        persons = sorted(fleet_adoption.persons_of(lists))
+        persons = await self._aside(lambda: sorted(fleet_adoption.persons_of(lists)))
         found: dict[tuple[WorkspaceId, str], Account] = {}
         for start in range(0, len(persons), _BATCH):
             for account in await self._directory.accounts_of_persons(persons[start : start + _BATCH]):
@@ -226,6 +230,9 @@ class FleetAdoption:
     ) -> dict[InstanceUrl, list[JudgedSession]]:
         for each in gateways:
             await self._join(each, known.get(each.url), wanted)
+        await self._fleet.refresh()
+        for each in gateways:
+            self._heard(each.listing)
         after = {each.url: await self._taken_up(each, judged[each.url]) for each in gateways}
         await self._fleet.refresh()
         for each in gateways:
@@ -321,6 +328,13 @@ def _adopted(
     found: FoundGateway, known: Instance | None, judged: Sequence[JudgedSession], wanted: FleetWanted
 ) -> AdoptedInstance:
     return AdoptedInstance(found, mode_of(known, wanted), tuple(judged), found.listing.oddities, known is None)
+
+
+def _lists(gateways: Sequence[FoundGateway], known: Mapping[InstanceUrl, Instance]) -> list[ListedThere]:
+    return [
+        ListedThere(each.url, place_named(each.url, known.get(each.url)), each.family, _rows(each.listing))
+        for each in gateways
+    ]
 
 
 def _rows(listing: SessionList) -> list[ListedSession]:

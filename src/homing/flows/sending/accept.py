@@ -9,18 +9,20 @@ from dataclasses import dataclass
 
 import msgspec
 
+from homing.decide.outbox.chats import chat_of
 from homing.decide.sending import idempotency
 from homing.decide.sending.idempotency import Drive, InFlight, Mismatch
 from homing.flows.sending.admission import Admissions
 from homing.flows.sending.idempotent_send import HeldKey, KeyedSends
 from homing.model.errors import Code, Problem
 from homing.model.fleet import AccountUuid, Contact, ContactUuid, Route, WorkspaceId
+from homing.model.outbox import Accepted, NewMessage, OutboxKey
 from homing.model.sends import content_json
 from homing.model.sends.addresses import Address, Recipient
 from homing.model.sends.content import Content, TextContent, words_of
-from homing.model.sends.messages import StoredAnswer
+from homing.model.sends.messages import MessageState, StoredAnswer
 from homing.model.sends.sending import Outcome, Text
-from homing.ports import Entropy, Routes
+from homing.ports import Entropy, Outbox, Routes
 
 KEY_MAX = 255
 _canonical = msgspec.json.Encoder().encode
@@ -47,6 +49,11 @@ class TakenIn:
     route: Route
     key: HeldKey | None = None
 
+    @property
+    def chat(self) -> str:
+        """Whose messages go one after the other."""
+        return chat_of(Address.of(self.text.recipient_phone))
+
 
 class Accepting:
     """Takes messages in. Each that is let in has a place until `leave`."""
@@ -57,13 +64,20 @@ class Accepting:
         read: ReadRecipient,
         admissions: Admissions,
         keyed: KeyedSends,
+        outbox: Outbox,
         entropy: Entropy,
         *,
         secret: bytes,
+        keep_s: float,
+        max_age_s: float,
     ) -> None:
-        """`secret`: what message ids are derived with from idempotency keys."""
+        """`secret`: what message ids are derived with from idempotency keys; those are kept for `keep_s`.
+
+        `max_age_s`: for how long a message of the outbox is worth sending where nobody says.
+        """
         self._routes, self._read, self._admissions = routes, read, admissions
-        self._keyed, self._entropy, self._secret = keyed, entropy, secret
+        self._keyed, self._outbox, self._entropy = keyed, outbox, entropy
+        self._secret, self._keep_s, self._max_age_s = secret, keep_s, max_age_s
 
     def enter(self, asked: AskedSend) -> None:
         """It waits for anything only with a place of its own sender's. Raises Problem OVERLOADED."""
@@ -82,6 +96,45 @@ class Accepting:
             message_id = idempotency.message_id(self._entropy.token(9))
             return TakenIn(_text(self._entropy.uuid(), message_id, route, recipient, asked.content), route)
         return await self._keyed_once(checked_key(key), asked, route, recipient)
+
+    async def keep(
+        self, asked: AskedSend, key: str | None, *, after_s: float = 0.0, max_age_s: float | None = None
+    ) -> StoredAnswer:
+        """Accepted: it will be sent, or end in a state that says why not. Raises Problem and StoreUnavailable.
+
+        Not before `after_s` from now; if it could not be sent in `max_age_s` after that, it expires.
+        """
+        route, recipient = await self.addressed(asked)
+        workspace, account = route.workspace_id, route.account_uuid
+        uuid = self._entropy.uuid()
+        answer = StoredAnswer(202, {"message_uuid": uuid, "state": MessageState.ACCEPTED.value})
+        if key is None:
+            kept, message_id = None, idempotency.message_id(self._entropy.token(9))
+        else:
+            same = fingerprint(route, recipient, asked.content)
+            kept = OutboxKey(checked_key(key), same, answer, self._keep_s)
+            message_id = idempotency.derived_message_id(self._secret, workspace, account, key)
+        text = _text(uuid, message_id, route, recipient, asked.content)
+        new = NewMessage(
+            text,
+            chat_of(recipient.address),
+            content_json.written(asked.content),
+            after_s,
+            max_age_s or self._max_age_s,
+            kept,
+        )
+        return await self._kept(new, answer)
+
+    async def _kept(self, new: NewMessage, answer: StoredAnswer) -> StoredAnswer:
+        found = await self._outbox.accept(new)
+        if isinstance(found, Accepted):
+            return answer.naming(found.message_uuid)
+        if new.key is not None and found.row.fingerprint != new.key.fingerprint:
+            raise key_reused(found.row.message_uuid)
+        if found.row.answer is not None:
+            return found.row.answer
+        detail = f"A send with this Idempotency-Key is in progress (message {found.row.message_uuid})"
+        raise Problem(Code.IDEMPOTENCY_KEY_IN_FLIGHT, detail, retry_after_s=1)
 
     async def settle(self, taken: TakenIn, outcome: Outcome, answer: StoredAnswer) -> None:
         """How it ended: under its key the same is answered again, unless it may be tried again."""

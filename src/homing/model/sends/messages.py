@@ -12,9 +12,18 @@ class MessageState(StrEnum):
     """Where a recorded message stands."""
 
     SENDING = "sending"
+    ACCEPTED = "accepted"
+    """It will be sent: its turn, its time or its session is waited for."""
+    HELD = "held"
+    """It was accepted before its account was paired anew, and waits until somebody says go."""
+    DISPATCHING = "dispatching"
     SENT = "sent"
+    DELIVERED = "delivered"
+    READ = "read"
     FAILED = "failed"
     UNKNOWN = "unknown"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +47,12 @@ class MessageRecord:
     created_at: datetime
     updated_at: datetime
     phone_as_written: str | None = None
+    content: dict[str, Any] | None = None
+    """What it says, as `content_json` writes it; None of a plain text that was never in the outbox."""
+    send_at: datetime | None = None
+    """Of a message of the outbox: not before then."""
+    expires_at: datetime | None = None
+    batch_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +61,10 @@ class StoredAnswer:
 
     status: int
     body: dict[str, Any]
+
+    def naming(self, message_uuid: str) -> "StoredAnswer":
+        """The same, about this message."""
+        return StoredAnswer(self.status, {**self.body, "message_uuid": message_uuid})
 
 
 @dataclass(frozen=True, slots=True)

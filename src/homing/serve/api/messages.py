@@ -1,6 +1,6 @@
 """`/messages`: records of sends, and the send route as OpenAPI knows it."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -9,14 +9,26 @@ from litestar.params import HeaderParameter, JSONBody, QueryParameter
 
 from homing.flows.sending.accept import KEY_MAX
 from homing.model.errors import Code, Problem
-from homing.model.sends.messages import MessageRecord
-from homing.serve.api.context import READ, Asking, Limit, Ref, TheGateway, WorkspaceFilter, seen_workspace
+from homing.model.sends.messages import MessageRecord, MessageState
+from homing.serve.api.context import (
+    READ,
+    Asking,
+    Limit,
+    Ref,
+    TheGateway,
+    WorkspaceFilter,
+    account_of,
+    seen_workspace,
+)
 from homing.serve.http.described import also
 from homing.serve.sends import SendBody
 
 
 class MessageView(msgspec.Struct):
-    """A recorded message. `phone` has the digits that it was sent to, `phone_as_written` what was given."""
+    """A recorded message. `phone` has the digits that it was sent to, `phone_as_written` what was given.
+
+    Of a message of the outbox `send_at` is when it may go, and `expires_at` when it is not worth sending any more.
+    """
 
     uuid: str
     workspace_id: int
@@ -32,6 +44,10 @@ class MessageView(msgspec.Struct):
     created_at: datetime
     updated_at: datetime
     phone_as_written: str | None = None
+    content: dict[str, Any] | None = None
+    send_at: datetime | None = None
+    expires_at: datetime | None = None
+    batch_id: str | None = None
 
 
 class MessagesView(msgspec.Struct):
@@ -96,6 +112,10 @@ def message_view(record: MessageRecord) -> MessageView:
         created_at=record.created_at,
         updated_at=record.updated_at,
         phone_as_written=record.phone_as_written,
+        content=record.content,
+        send_at=record.send_at,
+        expires_at=record.expires_at,
+        batch_id=record.batch_id,
     )
 
 
@@ -122,16 +142,22 @@ async def send(
 ) -> Response[bytes]:
     """200 sent; 202 unknown, and not repeated, because repeating could say it twice; 503 not sent, try again.
 
+    With `"wait": false`, or the header `Prefer: respond-async`, it is put into the outbox as by `POST /messages`.
+
     Requests reach this through `homing.serve.app`, which answers them before the framework does; here is what the
     documentation shows, and the same answer.
     """
-    answer = await gateway.sends.answer(await request.body(), request.headers.get("authorization"), idempotency_key)
+    headers = request.headers
+    answer = await gateway.sends.answer(
+        await request.body(), headers.get("authorization"), idempotency_key, headers.get("prefer")
+    )
     return Response(answer.body, status_code=answer.status, headers=answer.headers, media_type=answer.media_type)
 
 
-@get("/messages/{uuid:str}", guards=[READ], tags=["messages"], summary="The record of a send")
+@get("/messages/{uuid:str}", guards=[READ], tags=["messages"], summary="One message, and where it stands")
 async def message(uuid: Ref, gateway: TheGateway, caller: Asking) -> MessageView:
-    """Sends that succeeded at the first attempt leave no record: their answer said all there is."""
+    """Of those sent while the caller waited, the ones that succeeded at the first attempt leave no record: their answer
+    said all there is."""
     record = await gateway.stores.messages.message(caller.workspace, uuid.lower())
     if record is None:
         detail = f"There is no record of message {uuid}: unknown, or simply sent"
@@ -140,18 +166,40 @@ async def message(uuid: Ref, gateway: TheGateway, caller: Asking) -> MessageView
 
 
 @get(
-    "/messages", guards=[READ], tags=["messages"], summary="Records of sends that did not simply succeed; newest first"
+    "/messages",
+    guards=[READ],
+    tags=["messages"],
+    summary="Messages of the outbox, and sends that did not simply succeed; newest first",
 )
 async def messages(
     gateway: TheGateway,
     caller: Asking,
     workspace_id: WorkspaceFilter = None,
     before: Annotated[str | None, QueryParameter(description="Go on behind this uuid")] = None,
+    account: Annotated[str | None, QueryParameter(description="Of this account, by its id or uuid")] = None,
+    in_state: Annotated[MessageState | None, QueryParameter(name="state", description="In this state")] = None,
+    since: Annotated[datetime | None, QueryParameter(description="Accepted at this time or later")] = None,
+    until: Annotated[datetime | None, QueryParameter(description="Accepted before this time")] = None,
+    batch_id: Annotated[str | None, QueryParameter(description="Of this batch")] = None,
     limit: Limit = 50,
 ) -> MessagesView:
     workspace = seen_workspace(caller, workspace_id)
-    rows = await gateway.stores.messages.messages(workspace, before=before, limit=limit)
+    named = None if account is None else (await account_of(gateway, caller, account)).uuid
+    rows = await gateway.stores.outbox.page(
+        workspace,
+        before=before,
+        limit=limit,
+        account=named,
+        state=in_state,
+        since=_in_utc(since),
+        until=_in_utc(until),
+        batch=batch_id,
+    )
     return MessagesView([message_view(row) for row in rows], rows[-1].uuid if len(rows) == limit else None)
+
+
+def _in_utc(moment: datetime | None) -> datetime | None:
+    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
 
 
 router = Router("/", route_handlers=[send, message, messages])

@@ -9,9 +9,16 @@ from homing.serve.page.viewer import Viewer
 PAGE = 200
 _SHAPES = {
     MessageState.SENDING: ("ring", "busy"),
+    MessageState.ACCEPTED: ("ring", "busy"),
+    MessageState.HELD: ("ring", "warn"),
+    MessageState.DISPATCHING: ("ring", "busy"),
     MessageState.SENT: ("disc", "ok"),
+    MessageState.DELIVERED: ("disc", "ok"),
+    MessageState.READ: ("disc", "ok"),
     MessageState.FAILED: ("cross", "bad"),
     MessageState.UNKNOWN: ("up", "warn"),
+    MessageState.EXPIRED: ("cross", "bad"),
+    MessageState.CANCELLED: ("square", "off"),
 }
 
 

@@ -209,6 +209,10 @@ def message_of(row: AnyRow) -> MessageRecord:
         created_at=row.created_at,
         updated_at=row.updated_at,
         phone_as_written=row.phone_as_written,
+        content=row.content,
+        send_at=row.due_at,
+        expires_at=row.expires_at,
+        batch_id=row.batch_id,
     )
 
 

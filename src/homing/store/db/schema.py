@@ -235,6 +235,10 @@ moves = Table(
     sqlite_autoincrement=True,
 )
 
+IN_A_LANE = "state = 'accepted' AND position IS NOT NULL"
+"""A message that waits for its turn among those of its account."""
+UNDER_WAY = "state IN ('accepted', 'dispatching', 'unknown') AND position IS NOT NULL"
+
 messages = Table(
     "messages",
     metadata,
@@ -252,7 +256,26 @@ messages = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     Column("phone_as_written", Words),
+    # The rest is of messages of the outbox. What is said, as it goes out in every attempt.
+    Column("content", JsonText),
+    # The person, or the group, whose messages go one after the other.
+    Column("chat", Words),
+    # Its place in its account's lane; empty while its batch keeps it.
+    Column("position", BoundedInteger),
+    # Not before then; of an unknown one: when it is tried again.
+    Column("due_at", UtcDateTime),
+    Column("expires_at", UtcDateTime),
+    # The claim of its lane under which it was last dispatched, and how many ended without a word of how it went.
+    Column("fence", BoundedInteger),
+    Column("interruptions", Integer),
+    Column("unknown_at", UtcDateTime),
+    Column("batch_id", Words),
     Index(None, "workspace_id", "uuid"),
+    Index(None, "account_uuid", "message_id"),
+    _partial("messages_waiting_idx", "account_uuid", "due_at", "position", where=IN_A_LANE),
+    _partial("messages_chat_idx", "account_uuid", "chat", "due_at", "position", where=UNDER_WAY),
+    _partial("messages_expiring_idx", "account_uuid", "expires_at", where="state = 'accepted'"),
+    _partial("messages_batch_idx", "batch_id", "state", "account_uuid", "uuid", where="batch_id IS NOT NULL"),
     CheckConstraint("attempts >= 0", name="attempts"),
     _one_of("state", MessageState),
 )
@@ -297,6 +320,8 @@ jobs = Table(
     Column("reason", Words, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("finished_at", UtcDateTime),
+    # Whose share of the workers it takes; empty: nobody's in particular.
+    Column("share", Words),
     _partial("jobs_claim_idx", "kind", "priority", "due_at", "id", where=UNCLAIMED_OR_HELD),
     _partial("jobs_head_idx", "key", where=f"{UNCLAIMED_OR_HELD} AND key IS NOT NULL", unique=True),
     _partial("jobs_queued_idx", "key", "id", where="state = 'queued'"),

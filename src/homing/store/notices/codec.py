@@ -15,6 +15,7 @@ from homing.ports import (
     EventsStored,
     KeysChanged,
     Notice,
+    OutboxChanged,
     PlacementChanged,
     RosterChanged,
     WorkReady,
@@ -34,6 +35,7 @@ _KINDS: dict[str, type[Notice]] = {
     "events": EventsStored,
     "cleared": CacheCleared,
     "work": WorkReady,
+    "outbox": OutboxChanged,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 

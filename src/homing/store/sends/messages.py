@@ -1,8 +1,9 @@
 """The records of sends, and the idempotency keys, on a SQL database."""
 
 from collections.abc import Collection
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from homing.model.fleet import WorkspaceId
@@ -73,8 +74,15 @@ class SqlMessages:
         return await self._database.write(lambda c: idempotency.forget_expired(c, self._database.instant(), limit))
 
 
+_RECORDED = (
+    "uuid", "workspace_id", "account_uuid", "message_id", "recipient_phone", "text", "state", "code", "reason",
+    "attempts", "instance_url", "created_at", "updated_at", "phone_as_written", "content",
+)  # fmt: skip
+"""What is known of a send that the caller waited for; the rest is the outbox's."""
+
+
 def _record(connection: Connection, message: MessageRecord) -> None:
-    values = {name: getattr(message, name) for name in messages.c.keys()}  # noqa: SIM118 - columns, not a dict
+    values = {name: getattr(message, name) for name in _RECORDED}
     if message.state is MessageState.UNKNOWN:
         take_turn(connection)
     connection.execute(_record_statement(dialect_of(connection)), values)
@@ -82,10 +90,14 @@ def _record(connection: Connection, message: MessageRecord) -> None:
         settle_by_record(connection, message)
 
 
+def _given() -> dict[str, Any]:
+    return {name: bindparam(name, type_=messages.c[name].type) for name in _RECORDED}
+
+
 @prepared
 def _record_statement(dialect: Dialect) -> sqlite.Insert | postgresql.Insert:
-    statement = insert(dialect, messages)
-    replacing = {column.name: statement.excluded[column.name] for column in messages.c if not column.primary_key}
+    statement = insert(dialect, messages).values(_given())
+    replacing = {name: statement.excluded[name] for name in _RECORDED if name != "uuid"}
     return statement.on_conflict_do_update(index_elements=[messages.c.uuid], set_=replacing)
 
 

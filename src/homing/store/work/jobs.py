@@ -21,7 +21,9 @@ from sqlalchemy import (
     Integer,
     Text,
     Update,
+    and_,
     bindparam,
+    case,
     column,
     func,
     literal_column,
@@ -74,6 +76,16 @@ def claim(
     times = moments(connection, database, clock=0.0, held_for=lease_s)
     wanted = {"wanted": kind, "most": limit, "claimer": owner, **times}
     rows = connection.execute(_claim_statement(database.dialect), wanted)
+    return sorted((job_of(row) for row in rows), key=lambda job: (job.priority, job.id))
+
+
+def claim_fairly(
+    connection: Connection, database: Database, kind: str, *, owner: str, limit: int, lease_s: float
+) -> list[Job]:
+    """The same, by turns of the shares: the first of each, then the second of each… Those that run have had theirs."""
+    times = moments(connection, database, clock=0.0, held_for=lease_s)
+    wanted = {"wanted": kind, "most": limit, "claimer": owner, **times}
+    rows = connection.execute(_fair_claim_statement(database.dialect), wanted)
     return sorted((job_of(row) for row in rows), key=lambda job: (job.priority, job.id))
 
 
@@ -166,6 +178,7 @@ _NEW: dict[str, TypeEngine[Any]] = {
     "priority": Integer(),
     "state": Words(),
     "due_at": UtcDateTime(),
+    "share": Words(),
 }
 
 
@@ -198,6 +211,7 @@ def _new_row(job: NewJob, place: int, now: datetime) -> dict[str, str | int | No
         "priority": job.priority,
         "state": JobState.READY if job.key is None else JobState.QUEUED,
         "due_at": _written(now + timedelta(seconds=job.after_s)),
+        "share": job.share,
     }
 
 
@@ -243,14 +257,41 @@ def _claim_statement(dialect: Dialect) -> Update:
         for priority in Priority
     ]
     picked = union_all(*(select(each.c.id) for each in due)).limit(most).subquery("picked")
-    taken = {
+    return _taken(dialect, picked)
+
+
+def _taken(dialect: Dialect, picked: FromClause) -> Update:
+    held = {
         "state": JobState.RUNNING,
         "owner": bindparam("claimer", type_=Words()),
         "due_at": moment(dialect, "held_for"),
-        "attempts": jobs.c.attempts + 1,
-        "fence": jobs.c.fence + 1,
     }
-    return update(jobs).where(jobs.c.id.in_(select(picked.c.id))).values(taken).returning(jobs)
+    once_more = {"attempts": jobs.c.attempts + 1, "fence": jobs.c.fence + 1}
+    return update(jobs).where(jobs.c.id.in_(select(picked.c.id))).values(**held, **once_more).returning(jobs)
+
+
+@prepared
+def _fair_claim_statement(dialect: Dialect) -> Update:
+    # PostgreSQL locks no rows below a window, so they are ranked first and locked afterwards.
+    now = select(moment(dialect, "clock")).scalar_subquery()
+    most = bindparam("most", type_=Integer())
+    runs = case((and_(jobs.c.state == literal_column("'running'"), jobs.c.due_at > now), 0), else_=1)
+    turn = func.row_number().over(partition_by=jobs.c.share, order_by=(runs, jobs.c.priority, jobs.c.due_at, jobs.c.id))
+    heads = (
+        select(jobs.c.id, jobs.c.due_at, runs.label("waits"), turn.label("turn"))
+        .where(is_head(), jobs.c.kind == bindparam("wanted", type_=Words()))
+        .subquery("heads")
+    )
+    ranked = select(heads).where(heads.c.waits == 1, heads.c.due_at <= now)
+    ranked = ranked.order_by(heads.c.turn, heads.c.due_at, heads.c.id).limit(most)
+    first = ranked.subquery("first")
+    picked = (
+        select(jobs.c.id)
+        .where(jobs.c.id.in_(select(first.c.id)), is_head(), jobs.c.due_at <= now)
+        .with_for_update(skip_locked=True)
+        .cte("picked")
+    )
+    return _taken(dialect, picked)
 
 
 _HELD: dict[str, TypeEngine[Any]] = {"id": BoundedInteger(), "fence": BoundedInteger()}

@@ -43,9 +43,10 @@ class SqlWork:
 
         return await self._change(add) if jobs else []
 
-    async def claim(self, kind: str, *, owner: str, limit: int, lease_s: float) -> list[Job]:
+    async def claim(self, kind: str, *, owner: str, limit: int, lease_s: float, fair: bool = False) -> list[Job]:
+        claim = operations.claim_fairly if fair else operations.claim
         return await self._database.write(
-            lambda c: operations.claim(c, self._database, kind, owner=owner, limit=limit, lease_s=lease_s)
+            lambda c: claim(c, self._database, kind, owner=owner, limit=limit, lease_s=lease_s)
         )
 
     async def renew(self, jobs: Collection[Job], *, lease_s: float) -> set[JobId]:

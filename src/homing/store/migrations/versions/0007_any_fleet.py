@@ -16,6 +16,7 @@ from sqlalchemy import (
 )
 
 from homing.store.db.columns import BoundedInteger, JsonText, UtcDateTime, Words
+from homing.store.migrations import outbox
 
 revision = "0007"
 down_revision = "0006"
@@ -24,6 +25,7 @@ serves_from = "0004"
 
 
 def upgrade() -> None:
+    outbox.upgrade()
     for table, columns in _more().items():
         for column in columns:
             op.add_column(table, column)
@@ -40,6 +42,7 @@ def downgrade() -> None:
     for table, columns in _more().items():
         for column in reversed(columns):
             op.drop_column(table, column.name)
+    outbox.downgrade()
 
 
 def _more() -> dict[str, list[Column[Any]]]:

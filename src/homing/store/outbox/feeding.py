@@ -1,0 +1,78 @@
+"""From batches into lanes, a little at a time: a million messages of a batch stand in nobody's way, and a batch can be
+paused without touching them."""
+
+from datetime import datetime
+from typing import TypeVar
+
+from sqlalchemy import ColumnElement, Connection, Select, func, literal_column, select, update
+
+from homing.model.outbox import BatchState, LaneClaim
+from homing.store.db.columns import BoundedInteger, Words
+from homing.store.db.database import Database
+from homing.store.db.rows import AnyRow
+from homing.store.db.schema import messages
+from homing.store.db.schema_outbox import batches
+from homing.store.db.schema_outbox import outbox_lanes as lanes
+from homing.store.db.sql import as_rows, given_rows
+
+T = TypeVar("T")
+
+FED_BELOW, FED_TO = 100, 300
+"""A lane with fewer messages waiting is filled up to so many."""
+_BATCHES_MAX = 50
+
+
+def feed(connection: Connection, database: Database, claim: LaneClaim, lane: AnyRow, now: datetime) -> None:
+    """Fill the lane up from the account's running batches, the oldest first. The lane is locked by the caller."""
+    running = _running(connection, claim)
+    if not running or (waiting := _waiting(connection, claim)) >= FED_BELOW:
+        return
+    uuids: list[str] = []
+    for batch in running:
+        due = _unfed(claim, batch, messages.c.uuid).where(messages.c.due_at <= now).order_by(messages.c.uuid)
+        uuids += connection.scalars(due.limit(FED_TO - waiting - len(uuids)))
+        if len(uuids) + waiting >= FED_TO:
+            break
+    if uuids:
+        _place(connection, database, claim, lane.last_position, uuids)
+
+
+def next_due(connection: Connection, claim: LaneClaim) -> datetime | None:
+    """When the next message of the account's running batches is due; None if they have none left."""
+    dues = [connection.scalar(_unfed(claim, each, func.min(messages.c.due_at))) for each in _running(connection, claim)]
+    return min((due for due in dues if due is not None), default=None)
+
+
+def _running(connection: Connection, claim: LaneClaim) -> list[str]:
+    running = select(batches.c.id).where(
+        batches.c.workspace_id == claim.workspace_id, batches.c.state == BatchState.RUNNING
+    )
+    return list(connection.scalars(running.order_by(batches.c.id).limit(_BATCHES_MAX)))
+
+
+def _waiting(connection: Connection, claim: LaneClaim) -> int:
+    placed = (
+        select(messages.c.uuid)
+        .where(messages.c.account_uuid == claim.account_uuid, messages.c.state == literal_column("'accepted'"))
+        .where(messages.c.position.is_not(None))
+        .limit(FED_BELOW)
+        .subquery("placed")
+    )
+    return int(connection.scalar(select(func.count()).select_from(placed)) or 0)
+
+
+def _unfed(claim: LaneClaim, batch: str, wanted: ColumnElement[T]) -> Select[T]:
+    return (
+        select(wanted)
+        .where(messages.c.batch_id == batch, messages.c.state == literal_column("'accepted'"))
+        .where(messages.c.account_uuid == claim.account_uuid, messages.c.position.is_(None))
+    )
+
+
+def _place(connection: Connection, database: Database, claim: LaneClaim, last: int, uuids: list[str]) -> None:
+    given = given_rows(database.dialect, "given", {"uuid": Words(), "position": BoundedInteger()})
+    placed = update(messages).where(messages.c.uuid == given.c.uuid).values(position=given.c.position)
+    rows = as_rows({"uuid": uuid, "position": last + number} for number, uuid in enumerate(uuids, start=1))
+    connection.execute(placed, {"given": rows})
+    longer = update(lanes).where(lanes.c.account_uuid == claim.account_uuid)
+    connection.execute(longer.values(last_position=last + len(uuids)))

@@ -1,0 +1,394 @@
+"""One step of a lane: what ended is written down, and what goes next is marked, in one transaction.
+
+A lane is one account's messages. It is worked on under the claim of its job; each step proves that claim again and
+holds its row until the commit, so that nobody else can have claimed it in between. A message leaves only after the step
+that marked it `dispatching` was committed. Whoever takes a lane over finds those marked under an older fence: they may
+have left, and are repeated under the same id, or not at all (`Text.repeated`).
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, and_, exists, func, literal, literal_column, or_, select, update
+from sqlalchemy.sql.elements import ColumnElement
+
+from homing.decide.outbox.endings import CHAT_WAITS_S, INTERRUPTIONS_MAX, TRIED_AGAIN_AFTER_S
+from homing.model.fleet import AccountUuid, SessionStatus, WorkspaceId
+from homing.model.outbox import Advance, Dispatching, LaneClaim, LaneStep, MessageEnding, StateChange
+from homing.model.sends import content_json
+from homing.model.sends.messages import MessageState
+from homing.model.sends.sending import Text
+from homing.model.work import JobState
+from homing.ports import LaneLost
+from homing.store.db.columns import UtcDateTime, Words
+from homing.store.db.database import Database, Dialect
+from homing.store.db.rows import AnyRow, message_of
+from homing.store.db.schema import accounts, jobs, messages, sessions
+from homing.store.db.schema_outbox import outbox_lanes as lanes
+from homing.store.db.schema_outbox import suppressions
+from homing.store.db.sql import among, as_rows, given_rows
+from homing.store.outbox import feeding
+from homing.store.outbox.pacing import Paced, paced
+from homing.store.sends.unknown_sends import settle_by_record, take_turn
+
+Told = Callable[[Connection, Sequence[StateChange]], None]
+"""Hears of state changes, within their transaction."""
+
+_IN_A_LANE = and_(messages.c.state == literal_column("'accepted'"), messages.c.position.is_not(None))
+_HELD_REASON = "its account was paired anew after it was accepted; `homing outbox go` sends it"
+_MANY = 500
+SOONEST_S = 0.2
+"""A chat that waits for its unknown message has something due already: it is looked at again only after this."""
+
+
+def advance(connection: Connection, database: Database, step: LaneStep, told: Told) -> Advance:
+    """Raises LaneLost if the claim is not ours any more; then nothing was changed."""
+    if any(each.state is MessageState.UNKNOWN for each in step.endings):
+        take_turn(connection)
+    lane = _held(connection, step.claim)
+    now = database.now(connection)
+    changes = _write_endings(connection, database, step, now)
+    if step.fresh:
+        changes += _give_up_interrupted(connection, step.claim, now)
+    changes += _expire(connection, step.claim, now)
+    if step.leaving:
+        told(connection, changes)
+        return Advance((), None, over=False)
+    changes += _hold_after_pairing(connection, lane, now)
+    taken, pace, suppressed = _taken(connection, database, step, lane, now)
+    told(connection, changes + suppressed)
+    if taken or step.under_way:
+        return Advance(tuple(taken), pace.next_s, over=False, paced=pace.reason)
+    return _idle(connection, database, step, now, pace)
+
+
+def _held(connection: Connection, claim: LaneClaim) -> AnyRow:
+    """The lane's row, locked, as is its job. Whoever adds to the lane waits for our commit, and the other way round."""
+    mine = (jobs.c.id == claim.job_id, jobs.c.fence == claim.fence, jobs.c.state == JobState.RUNNING)
+    lane = connection.execute(
+        select(lanes).where(lanes.c.account_uuid == claim.account_uuid).with_for_update()
+    ).one_or_none()
+    job = connection.execute(select(jobs.c.id).where(*mine).with_for_update()).one_or_none()
+    if lane is None or job is None:
+        raise LaneLost(f"the lane of account {claim.account_uuid} is somebody else's by now")
+    return lane
+
+
+# --- what ended -----------------------------------------------------------------------------------------------
+
+
+def _write_endings(connection: Connection, database: Database, step: LaneStep, now: datetime) -> list[StateChange]:
+    if not step.endings:
+        return []
+    given = given_rows(database.dialect, "given", _ENDED)
+    ended = {name: given.c[name] for name in ("state", "code", "reason")}
+    statement = (
+        update(messages)
+        .where(messages.c.uuid == given.c.uuid, messages.c.state == literal_column("'dispatching'"))
+        .where(messages.c.fence == step.claim.fence)
+        .values(
+            **ended,
+            instance_url=func.coalesce(given.c.instance_url, messages.c.instance_url),
+            message_id=func.coalesce(given.c.message_id, messages.c.message_id),
+            updated_at=now,
+        )
+        .returning(messages)
+    )
+    rows = connection.execute(statement, {"given": as_rows(_ended_row(each) for each in step.endings)}).all()
+    unknown = [row for row in rows if row.state == MessageState.UNKNOWN]
+    _await_unknown(connection, unknown, now)
+    settled = {change.message_uuid for change in _settled(connection, unknown)}
+    changes = [change_of(row) for row in rows if row.uuid not in settled and row.state != MessageState.ACCEPTED]
+    return changes + _changes(connection, settled)
+
+
+_ENDED = {
+    "uuid": Words(),
+    "state": Words(),
+    "code": Words(),
+    "reason": Words(),
+    "instance_url": Words(),
+    "message_id": Words(),
+}
+
+
+def _ended_row(ending: MessageEnding) -> dict[str, str | int | None]:
+    return {
+        "uuid": ending.message_uuid,
+        "state": ending.state.value,
+        "code": ending.code,
+        "reason": ending.reason,
+        "instance_url": ending.instance_url,
+        "message_id": ending.message_id,
+    }
+
+
+def _await_unknown(connection: Connection, rows: Sequence[AnyRow], now: datetime) -> None:
+    """Its chat waits for it a while, in which it is tried again now and then."""
+    if rows:
+        waits = {
+            "unknown_at": func.coalesce(messages.c.unknown_at, literal(now, UtcDateTime())),
+            "due_at": now + timedelta(seconds=TRIED_AGAIN_AFTER_S),
+            "interruptions": func.coalesce(messages.c.interruptions, 0) + 1,
+        }
+        connection.execute(update(messages).where(messages.c.uuid.in_([row.uuid for row in rows])).values(waits))
+
+
+def _settled(connection: Connection, rows: Sequence[AnyRow]) -> list[StateChange]:
+    """Those of which a report told before we knew that they were in doubt."""
+    for row in rows:
+        settle_by_record(connection, message_of(row))
+    found = select(messages).where(messages.c.uuid.in_([row.uuid for row in rows]), messages.c.state == "sent")
+    return [change_of(row) for row in connection.execute(found)] if rows else []
+
+
+def _changes(connection: Connection, uuids: set[str]) -> list[StateChange]:
+    if not uuids:
+        return []
+    return [change_of(row) for row in connection.execute(select(messages).where(messages.c.uuid.in_(sorted(uuids))))]
+
+
+def change_of(row: AnyRow) -> StateChange:
+    return StateChange(
+        message_uuid=row.uuid,
+        workspace_id=WorkspaceId(row.workspace_id),
+        account_uuid=AccountUuid(row.account_uuid),
+        message_id=row.message_id,
+        recipient=row.recipient_phone,
+        state=MessageState(row.state),
+        code=row.code,
+        reason=row.reason,
+        batch_id=row.batch_id,
+    )
+
+
+def _give_up_interrupted(connection: Connection, claim: LaneClaim, now: datetime) -> list[StateChange]:
+    """A message that every gateway died with is not given to the next one, and its chat does not wait for it."""
+    poisonous = and_(_interrupted(claim), messages.c.interruptions >= INTERRUPTIONS_MAX)
+    reason = f"{INTERRUPTIONS_MAX} gateways ended while they sent it; whether it left is not known"
+    given_up = {
+        "state": MessageState.UNKNOWN,
+        "code": "unknown",
+        "reason": reason,
+        "updated_at": now,
+        "unknown_at": now - timedelta(seconds=CHAT_WAITS_S),
+    }
+    rows = connection.execute(update(messages).where(poisonous).values(given_up).returning(messages)).all()
+    return [change_of(row) for row in rows]
+
+
+def _interrupted(claim: LaneClaim) -> ColumnElement[bool]:
+    """Marked by somebody who did not live to say how it went."""
+    return and_(
+        messages.c.account_uuid == claim.account_uuid,
+        messages.c.state == literal_column("'dispatching'"),
+        messages.c.fence != claim.fence,
+    )
+
+
+def _expire(connection: Connection, claim: LaneClaim, now: datetime) -> list[StateChange]:
+    over = (
+        select(messages.c.uuid)
+        .where(messages.c.account_uuid == claim.account_uuid, messages.c.state == literal_column("'accepted'"))
+        .where(messages.c.expires_at <= now)
+        .limit(_MANY)
+    )
+    expired = {
+        "state": MessageState.EXPIRED,
+        "code": "expired",
+        "reason": "it waited longer than it was worth sending",
+        "updated_at": now,
+    }
+    rows = connection.execute(update(messages).where(messages.c.uuid.in_(over)).values(expired).returning(messages))
+    return [change_of(row) for row in rows]
+
+
+def _hold_after_pairing(connection: Connection, lane: AnyRow, now: datetime) -> list[StateChange]:
+    """The backlog of an account that was logged out and paired anew: people may not want to read it any more."""
+    since = connection.execute(
+        select(sessions.c.logout_reported_at, sessions.c.code_reported_at)
+        .join_from(sessions, accounts, accounts.c.id == sessions.c.account_id)
+        .where(accounts.c.uuid == lane.account_uuid, sessions.c.logout_reported_at.is_not(None))
+        .where(sessions.c.status != SessionStatus.LOGGED_OUT)
+    ).one_or_none()
+    if since is None or (lane.go_at is not None and lane.go_at >= since.logout_reported_at):
+        return []
+    until = max(since.logout_reported_at, since.code_reported_at or since.logout_reported_at)
+    backlog = and_(messages.c.account_uuid == lane.account_uuid, _IN_A_LANE, messages.c.created_at < until)
+    held = {"state": MessageState.HELD, "code": "held", "reason": _HELD_REASON, "updated_at": now}
+    rows = connection.execute(update(messages).where(backlog).values(held).returning(messages)).all()
+    return [change_of(row) for row in rows]
+
+
+# --- what goes next -------------------------------------------------------------------------------------------
+
+
+def _taken(
+    connection: Connection, database: Database, step: LaneStep, lane: AnyRow, now: datetime
+) -> tuple[list[Dispatching], Paced, list[StateChange]]:
+    if step.free <= 0:
+        return [], Paced((), None, ""), []
+    claim = step.claim
+    forgotten = _forgotten(connection, step) if step.in_doubt else []
+    rows = _interrupted_rows(connection, claim) if step.fresh else []
+    again = _unknown_rows(connection, claim, now, step.free - len(rows) - len(forgotten))
+    feeding.feed(connection, database, claim, lane, now)
+    heads = _heads(connection, claim, now, step.free - len(rows) - len(forgotten) - len(again))
+    unwanted = _suppressed(connection, database.dialect, claim, heads)
+    changes = _refuse(connection, [row for row in heads if row.chat in unwanted], now)
+    pace = paced(connection, lane, [row for row in heads if row.chat not in unwanted], now, step.chance)
+    chosen = [*forgotten, *rows, *again, *pace.rows]
+    _mark(connection, claim, chosen, now)
+    repeated = {row.uuid for row in (*rows, *again)}
+    return [_dispatching(row, repeated=row.uuid in repeated) for row in chosen], pace, changes
+
+
+def _forgotten(connection: Connection, step: LaneStep) -> list[AnyRow]:
+    """Marked by a step of ours whose answer was lost: they never left, since we did not hear that they might."""
+    mine = (messages.c.account_uuid == step.claim.account_uuid, messages.c.fence == step.claim.fence)
+    marked = select(messages).where(*mine, messages.c.state == literal_column("'dispatching'"))
+    return [row for row in connection.execute(marked) if row.uuid not in step.known]
+
+
+def _interrupted_rows(connection: Connection, claim: LaneClaim) -> list[AnyRow]:
+    found = connection.execute(select(messages).where(_interrupted(claim)).order_by(messages.c.position).limit(_MANY))
+    rows = list(found)
+    if rows:
+        once_more = {"interruptions": func.coalesce(messages.c.interruptions, 0) + 1}
+        connection.execute(update(messages).where(_interrupted(claim)).values(once_more))
+    return rows
+
+
+def _unknown_rows(connection: Connection, claim: LaneClaim, now: datetime, limit: int) -> list[AnyRow]:
+    """Those that their chats wait for, to be tried again under the same id."""
+    if limit <= 0:
+        return []
+    return list(
+        connection.execute(
+            select(messages)
+            .where(messages.c.account_uuid == claim.account_uuid, messages.c.position.is_not(None))
+            .where(messages.c.state == MessageState.UNKNOWN, messages.c.due_at <= now)
+            .where(messages.c.unknown_at > now - timedelta(seconds=CHAT_WAITS_S))
+            .order_by(messages.c.position)
+            .limit(limit)
+        )
+    )
+
+
+def _heads(connection: Connection, claim: LaneClaim, now: datetime, limit: int) -> list[AnyRow]:
+    """The first message of each chat that nothing stands in the way of, oldest first."""
+    if limit <= 0:
+        return []
+    before = messages.alias("before")
+    earlier = or_(
+        before.c.due_at < messages.c.due_at,
+        and_(before.c.due_at == messages.c.due_at, before.c.position < messages.c.position),
+    )
+    awaited = and_(
+        before.c.state == literal_column("'unknown'"), before.c.unknown_at > now - timedelta(seconds=CHAT_WAITS_S)
+    )
+    stands = or_(
+        before.c.state == literal_column("'dispatching'"),
+        awaited,
+        and_(before.c.state == literal_column("'accepted'"), earlier),
+    )
+    blocked = exists(
+        select(literal(1))
+        .where(before.c.account_uuid == messages.c.account_uuid, before.c.chat == messages.c.chat)
+        .where(
+            before.c.state.in_(
+                [literal_column("'accepted'"), literal_column("'dispatching'"), literal_column("'unknown'")]
+            )
+        )
+        .where(before.c.position.is_not(None), stands)
+    )
+    statement = (
+        select(messages)
+        .where(messages.c.account_uuid == claim.account_uuid, _IN_A_LANE, messages.c.due_at <= now, ~blocked)
+        .order_by(messages.c.due_at, messages.c.position)
+        .limit(limit)
+    )
+    return list(connection.execute(statement))
+
+
+def _suppressed(connection: Connection, dialect: Dialect, claim: LaneClaim, rows: Sequence[AnyRow]) -> set[str]:
+    if not rows:
+        return set()
+    asked = {"chats": sorted({row.chat for row in rows})}
+    found = select(suppressions.c.chat).where(suppressions.c.workspace_id == claim.workspace_id)
+    return set(connection.scalars(found.where(among(dialect, suppressions.c.chat, "chats")), asked))
+
+
+def _refuse(connection: Connection, rows: Sequence[AnyRow], now: datetime) -> list[StateChange]:
+    if not rows:
+        return []
+    refused = {
+        "state": MessageState.FAILED,
+        "code": "recipient_opted_out",
+        "reason": "the recipient does not want to be written to by this workspace",
+        "updated_at": now,
+    }
+    named = messages.c.uuid.in_([row.uuid for row in rows])
+    return [
+        change_of(row) for row in connection.execute(update(messages).where(named).values(refused).returning(messages))
+    ]
+
+
+def _mark(connection: Connection, claim: LaneClaim, rows: Sequence[AnyRow], now: datetime) -> None:
+    if rows:
+        marked = {
+            "state": MessageState.DISPATCHING,
+            "fence": claim.fence,
+            "attempts": messages.c.attempts + 1,
+            "updated_at": now,
+        }
+        connection.execute(update(messages).where(messages.c.uuid.in_([row.uuid for row in rows])).values(marked))
+
+
+def _dispatching(row: AnyRow, *, repeated: bool) -> Dispatching:
+    text = Text(
+        uuid=row.uuid,
+        message_id=row.message_id,
+        workspace_id=WorkspaceId(row.workspace_id),
+        account_uuid=AccountUuid(row.account_uuid),
+        recipient_phone=row.recipient_phone,
+        text=row.text,
+        repeated=repeated or bool(row.interruptions),
+        phone_as_written=row.phone_as_written,
+        content=content_json.read(row.content) if row.content else None,
+    )
+    return Dispatching(text, row.chat, row.due_at)
+
+
+# --- nothing to do just now -----------------------------------------------------------------------------------
+
+
+def _idle(connection: Connection, database: Database, step: LaneStep, now: datetime, pace: Paced) -> Advance:
+    """Until when the lane may rest. If that is long, or for good, our claim of it ends with this step."""
+    claim = step.claim
+    account = messages.c.account_uuid == claim.account_uuid
+    waiting = connection.scalar(select(func.min(messages.c.due_at)).where(account, _IN_A_LANE))
+    awaited = connection.scalar(
+        select(func.min(messages.c.due_at))
+        .where(account, messages.c.state == MessageState.UNKNOWN, messages.c.position.is_not(None))
+        .where(messages.c.unknown_at > now - timedelta(seconds=CHAT_WAITS_S))
+    )
+    known = [each for each in (waiting, awaited, feeding.next_due(connection, claim)) if each is not None]
+    if not known:
+        ended = {"state": JobState.DONE, "finished_at": now, "reason": "nothing waits any more"}
+        _end_claim(connection, claim, ended)
+        return Advance((), None, over=True)
+    soonest_s = SOONEST_S if step.free else 0.0
+    due_s = pace.next_s if pace.next_s is not None else (min(known) - now).total_seconds()
+    wait_s = max(due_s, soonest_s, step.rests_s)
+    if wait_s > step.held_for_s:
+        later = {"state": JobState.READY, "due_at": database.instant(wait_s), "reason": pace.reason or "it waits"}
+        _end_claim(connection, claim, {**later, "attempts": jobs.c.attempts - 1})
+        return Advance((), wait_s, over=True, paced=pace.reason)
+    return Advance((), wait_s, over=False, paced=pace.reason)
+
+
+def _end_claim(connection: Connection, claim: LaneClaim, ended: dict[str, Any]) -> None:
+    """In the step itself: whoever adds to the lane after it finds that nobody works on it, and sees to it."""
+    connection.execute(update(jobs).where(jobs.c.id == claim.job_id).values(owner=None, **ended))

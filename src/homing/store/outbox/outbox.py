@@ -1,0 +1,121 @@
+"""`ports.Outbox` on SQLite and PostgreSQL."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, func, select
+
+from homing.model.fleet import AccountUuid, WorkspaceId
+from homing.model.outbox import (
+    Accepted,
+    Advance,
+    LaneStep,
+    NewMessage,
+    Settle,
+    StateChange,
+)
+from homing.model.sends.messages import InUse, MessageRecord, MessageState
+from homing.ports import Notice
+from homing.store.db.batcher import Together
+from homing.store.db.database import Database
+from homing.store.db.rows import message_of
+from homing.store.db.schema import messages
+from homing.store.notices.announce import Changes
+from homing.store.notices.notices import StagedNotices
+from homing.store.outbox import accepting, changes
+from homing.store.outbox.lanes import Told, advance
+
+T = TypeVar("T")
+_TOGETHER = 100
+
+
+def nobody(_connection: Connection, _changes: Sequence[StateChange]) -> None:
+    """Nobody is told of state changes."""
+
+
+class SqlOutbox:
+    """Messages accepted at the same time share a transaction; so do those that end and begin in one lane."""
+
+    def __init__(self, database: Database, notices: StagedNotices, told: Told = nobody) -> None:
+        self._database, self._told = database, told
+        self._changes = Changes(database, notices)
+        self._together: Together[NewMessage, Accepted | InUse] = Together(self.accept_all, largest=_TOGETHER)
+
+    async def accept(self, message: NewMessage) -> Accepted | InUse:
+        return await self._together(message)
+
+    async def accept_all(self, new: Sequence[NewMessage]) -> Sequence[Accepted | InUse]:
+        return await self._changes.make(lambda c: accepting.accept(c, self._database, new))
+
+    async def advance(self, step: LaneStep) -> Advance:
+        return await self._database.write(lambda c: advance(c, self._database, step, self._told))
+
+    async def cancel(self, workspace: WorkspaceId | None, uuid: str) -> bool:
+        return bool(await self._change(lambda c: changes.cancel(c, self._database, workspace, uuid)))
+
+    async def go(self, workspace: WorkspaceId | None, account: AccountUuid) -> int:
+        return len(await self._change(lambda c: changes.go(c, self._database, workspace, account)))
+
+    async def settle(self, workspace: WorkspaceId | None, uuid: str, how: Settle, by: str) -> bool:
+        return bool(await self._change(lambda c: changes.settle(c, self._database, workspace, uuid, how, by)))
+
+    async def waiting(self, account: AccountUuid) -> dict[MessageState, int]:
+        """How many of the account's messages are in each state that something may still come of."""
+        counted = (
+            select(messages.c.state, func.count().label("number"))
+            .where(messages.c.account_uuid == account, messages.c.position.is_not(None))
+            .where(messages.c.state.in_([state.value for state in _OPEN]))
+            .group_by(messages.c.state)
+        )
+        rows = await self._database.read(lambda c: c.execute(counted).all())
+        return {MessageState(row.state): row.number for row in rows}
+
+    async def page(
+        self,
+        workspace: WorkspaceId | None,
+        *,
+        before: str | None,
+        limit: int,
+        account: AccountUuid | None = None,
+        state: MessageState | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        batch: str | None = None,
+    ) -> list[MessageRecord]:
+        wanted = {
+            messages.c.workspace_id: workspace,
+            messages.c.account_uuid: account,
+            messages.c.state: state,
+            messages.c.batch_id: batch,
+        }
+        statement = select(messages).order_by(messages.c.uuid.desc()).limit(limit)
+        for column, value in wanted.items():
+            if value is not None:
+                statement = statement.where(column == value)
+        if before is not None:
+            statement = statement.where(messages.c.uuid < before)
+        if since is not None:
+            statement = statement.where(messages.c.created_at >= since)
+        if until is not None:
+            statement = statement.where(messages.c.created_at < until)
+        return await self._database.read(lambda c: [message_of(row) for row in c.execute(statement)])
+
+    async def close(self) -> None:
+        await self._together.close()
+
+    async def _change(self, fn: Callable[[Connection], tuple[list[StateChange], list[Notice]]]) -> list[StateChange]:
+        def change(connection: Connection) -> tuple[list[StateChange], Sequence[Notice]]:
+            changed, notices = fn(connection)
+            self._told(connection, changed)
+            return changed, notices
+
+        return await self._changes.make(change)
+
+
+_OPEN: tuple[Any, ...] = (
+    MessageState.ACCEPTED,
+    MessageState.HELD,
+    MessageState.DISPATCHING,
+    MessageState.UNKNOWN,
+)

@@ -1,0 +1,304 @@
+"""The outbox: what was accepted is dispatched once, in order, by one gateway at a time, whoever dies in between."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from outboxes import ACCOUNT, OTHER, W, accepted, claim, ended, new, record
+from sqlalchemy import Connection
+
+from clocks import PassTime
+from homing.decide.outbox.endings import CHAT_WAITS_S, INTERRUPTIONS_MAX, TRIED_AGAIN_AFTER_S
+from homing.model.fleet import WorkspaceId
+from homing.model.outbox import Accepted, Settle, StateChange
+from homing.model.sends.messages import InUse, MessageState
+from homing.ports import LaneLost, Notice, OutboxChanged, WorkReady
+from homing.store.db.database import Database
+from homing.store.notices.notices import LocalNotices
+from homing.store.outbox.accepting import KIND
+from homing.store.outbox.outbox import SqlOutbox
+from homing.store.sends.messages import SqlMessages
+from homing.store.work.queue import SqlWork
+
+
+@pytest.fixture
+def told() -> list[StateChange]:
+    return []
+
+
+@pytest.fixture
+def outbox(database: Database, local_notices: LocalNotices, told: list[StateChange]) -> SqlOutbox:
+    def hear(_: Connection, changes: Sequence[StateChange]) -> None:
+        told.extend(changes)
+
+    return SqlOutbox(database, local_notices, hear)
+
+
+@pytest.fixture
+def messages(database: Database) -> SqlMessages:
+    return SqlMessages(database)
+
+
+async def test_what_is_accepted_is_kept_as_it_goes_out(outbox: SqlOutbox, messages: SqlMessages) -> None:
+    [uuid] = await accepted(outbox, new("hello"))
+    kept = await record(messages, uuid)
+    assert (kept.state, kept.text, kept.content) == (MessageState.ACCEPTED, "hello", {"type": "text", "text": "hello"})
+    assert kept.message_id.startswith("3EB0")
+
+
+async def test_one_gateway_at_a_time_has_a_lane(outbox: SqlOutbox, work: SqlWork) -> None:
+    await accepted(outbox, new("one"), new("two", chat="62812"))
+    await claim(outbox, work)
+    assert await work.claim(KIND, owner="gw2", limit=10, lease_s=30) == []
+
+
+async def test_a_chat_has_one_message_under_way_and_others_go_beside_it(outbox: SqlOutbox, work: SqlWork) -> None:
+    await accepted(outbox, new("a1"), new("a2"), new("b1", chat="62812"), new("a3"))
+    lane = await claim(outbox, work)
+    first = await lane.step()
+    assert [each.text.text for each in first.taken] == ["a1", "b1"]
+    assert await lane.said(under_way=2) == []
+    [a1, b1] = [each.text.uuid for each in first.taken]
+    assert await lane.said(ended(b1), under_way=1) == []
+    assert await lane.said(ended(a1)) == ["a2"]
+
+
+async def test_a_lane_with_nothing_left_ends_and_begins_again(outbox: SqlOutbox, work: SqlWork) -> None:
+    [uuid] = await accepted(outbox, new("one"))
+    lane = await claim(outbox, work)
+    await lane.step()
+    assert (await lane.step(ended(uuid))).over
+    assert await work.claim(KIND, owner="gw2", limit=10, lease_s=30) == []
+    await accepted(outbox, new("two"))
+    assert await (await claim(outbox, work)).said() == ["two"]
+
+
+async def test_what_is_accepted_while_its_lane_is_worked_on_is_found_by_the_next_step(
+    outbox: SqlOutbox, work: SqlWork, heard: list[Notice]
+) -> None:
+    [uuid] = await accepted(outbox, new("one"))
+    lane = await claim(outbox, work)
+    await lane.step()
+    heard.clear()
+    await accepted(outbox, new("two"))
+    assert OutboxChanged(ACCOUNT) in heard
+    step = await lane.step(ended(uuid))
+    assert ([each.text.text for each in step.taken], step.over) == (["two"], False)
+
+
+async def test_a_lane_that_rests_is_roused_by_what_is_accepted(outbox: SqlOutbox, work: SqlWork) -> None:
+    await accepted(outbox, new("tomorrow", after_s=86_400))
+    lane = await claim(outbox, work)
+    resting = await lane.outbox.advance(_rest(lane))
+    assert resting.over
+    assert resting.next_due_s == pytest.approx(86_400, abs=5)
+    assert await work.claim(KIND, owner="gw1", limit=10, lease_s=30) == []
+    await accepted(outbox, new("now"))
+    assert await (await claim(outbox, work)).said() == ["now"]
+
+
+def _rest(lane):  # type: ignore[no-untyped-def]
+    from homing.model.outbox import LaneStep
+
+    return LaneStep(lane.claim, free=8, fresh=True, held_for_s=5.0)
+
+
+async def test_whoever_lost_a_lane_changes_nothing_any_more(
+    outbox: SqlOutbox, work: SqlWork, messages: SqlMessages, pass_time: PassTime
+) -> None:
+    [uuid] = await accepted(outbox, new("one"))
+    lost = await claim(outbox, work, lease_s=10)
+    await lost.step()
+    await pass_time(11)
+    lane = await claim(outbox, work, owner="gw2")
+    with pytest.raises(LaneLost):
+        await lost.step(ended(uuid))
+    assert (await record(messages, uuid)).state is MessageState.DISPATCHING
+    [again] = (await lane.step()).taken
+    assert (again.text.uuid, again.text.repeated) == (uuid, True), "it may have left"
+    await lane.step(ended(uuid))
+    assert (await record(messages, uuid)).state is MessageState.SENT
+
+
+async def test_what_was_marked_by_a_step_whose_answer_was_lost_goes_as_if_new(outbox: SqlOutbox, work: SqlWork) -> None:
+    await accepted(outbox, new("one"), new("two", chat="62812"))
+    lane = await claim(outbox, work)
+    [known] = (await lane.step(free=1)).taken
+    await lane.step(free=1, under_way=1)  # its answer never came
+    step = await lane.step(under_way=1, in_doubt=True, known=frozenset({known.text.uuid}))
+    assert [(each.text.text, each.text.repeated) for each in step.taken] == [("two", False)]
+
+
+async def test_a_message_that_gateways_die_with_is_given_up(
+    outbox: SqlOutbox, work: SqlWork, messages: SqlMessages, pass_time: PassTime
+) -> None:
+    [poison, _] = await accepted(outbox, new("poison"), new("next"))
+    for _ in range(INTERRUPTIONS_MAX + 1):
+        lane = await claim(outbox, work, lease_s=1)
+        assert await lane.said() == ["poison"]
+        await pass_time(2)
+    lane = await claim(outbox, work)
+    assert await lane.said() == ["next"]
+    given_up = await record(messages, poison)
+    assert (given_up.state, given_up.code) == (MessageState.UNKNOWN, "unknown")
+
+
+async def test_a_chat_waits_for_its_unknown_message_and_then_goes_on(
+    outbox: SqlOutbox, work: SqlWork, messages: SqlMessages, pass_time: PassTime
+) -> None:
+    [first, _, _] = await accepted(outbox, new("first"), new("second"), new("elsewhere", chat="62812"))
+    lane = await claim(outbox, work)
+    assert await lane.said() == ["first", "elsewhere"]
+    assert await lane.said(ended(first, MessageState.UNKNOWN, "unknown"), under_way=1) == []
+    await pass_time(TRIED_AGAIN_AFTER_S + 0.1)
+    [again] = (await lane.step(under_way=1)).taken
+    assert (again.text.text, again.text.repeated) == ("first", True)
+    await lane.step(ended(first, MessageState.UNKNOWN, "unknown"), under_way=1)
+    await pass_time(CHAT_WAITS_S)
+    assert await lane.said(under_way=1) == ["second"]
+    assert (await record(messages, first)).state is MessageState.UNKNOWN
+
+
+async def test_an_unknown_message_is_settled_by_a_person(
+    outbox: SqlOutbox, work: SqlWork, messages: SqlMessages, pass_time: PassTime
+) -> None:
+    uuids = await accepted(outbox, new("a"), new("b", chat="2"), new("c", chat="3"))
+    lane = await claim(outbox, work)
+    await lane.step()
+    await lane.step(*(ended(uuid, MessageState.UNKNOWN, "unknown") for uuid in uuids))
+    await pass_time(CHAT_WAITS_S + 1)
+    for uuid, how in zip(uuids, Settle, strict=True):
+        assert not await outbox.settle(WorkspaceId(2), uuid, how, "stranger")
+        assert await outbox.settle(W, uuid, how, "ann")
+        assert not await outbox.settle(W, uuid, Settle.MARK_SENT, "ann")
+    states = [(await record(messages, uuid)).state for uuid in uuids]
+    assert states == [MessageState.ACCEPTED, MessageState.SENT, MessageState.FAILED]
+    [again] = (await lane.step()).taken
+    assert (again.text.text, again.text.repeated) == ("a", False), "somebody said so"
+    assert "out of order" in (await record(messages, uuids[0])).reason
+
+
+async def test_what_did_not_leave_is_accepted_still_and_keeps_its_place(outbox: SqlOutbox, work: SqlWork) -> None:
+    [first, _] = await accepted(outbox, new("first"), new("second"))
+    lane = await claim(outbox, work)
+    await lane.step()
+    assert await lane.said(ended(first, MessageState.ACCEPTED, "session_unreachable")) == ["first"]
+
+
+async def test_a_scheduled_message_stands_in_nobodys_way(outbox: SqlOutbox, work: SqlWork, pass_time: PassTime) -> None:
+    [_, now] = await accepted(outbox, new("at noon", after_s=60), new("now"))
+    lane = await claim(outbox, work)
+    assert await lane.said() == ["now"]
+    waits = await lane.step(ended(now))
+    assert waits.next_due_s == pytest.approx(60, abs=5)
+    await pass_time(61)
+    assert await lane.said() == ["at noon"]
+
+
+async def test_what_waited_too_long_expires(
+    outbox: SqlOutbox, work: SqlWork, messages: SqlMessages, pass_time: PassTime, told: list[StateChange]
+) -> None:
+    [old, _] = await accepted(outbox, new("old", max_age_s=10), new("young"))
+    await pass_time(11)
+    lane = await claim(outbox, work)
+    assert await lane.said() == ["young"]
+    assert (await record(messages, old)).state is MessageState.EXPIRED
+    assert [(each.message_uuid, each.state) for each in told] == [(old, MessageState.EXPIRED)]
+
+
+async def test_only_what_has_not_left_can_be_taken_back(
+    outbox: SqlOutbox, work: SqlWork, messages: SqlMessages
+) -> None:
+    [first, second] = await accepted(outbox, new("first"), new("second"))
+    lane = await claim(outbox, work)
+    await lane.step()
+    assert not await outbox.cancel(W, first)
+    assert not await outbox.cancel(WorkspaceId(2), second)
+    assert await outbox.cancel(W, second)
+    assert (await record(messages, second)).state is MessageState.CANCELLED
+    assert await lane.said(ended(first)) == []
+
+
+async def test_a_key_is_one_message(outbox: SqlOutbox, messages: SqlMessages) -> None:
+    [first] = await outbox.accept_all([new("hi", key="k")])
+    again, other = await outbox.accept_all([new("hi", key="k"), new("other", key="k")])
+    assert isinstance(first, Accepted)
+    assert isinstance(again, InUse)
+    assert isinstance(other, InUse)
+    assert again.row.answer is not None
+    assert again.row.answer.body == {"state": "accepted", "message_uuid": first.message_uuid}
+    assert (again.row.fingerprint, other.row.fingerprint) == ("hi", "hi")
+    assert len(await outbox.page(W, before=None, limit=10)) == 1
+
+
+async def test_a_key_that_a_dead_gateway_sent_under_is_repeated_and_not_new(
+    outbox: SqlOutbox, work: SqlWork, messages: SqlMessages, pass_time: PassTime
+) -> None:
+    one = new("hi", key="k")
+    await messages.claim_key(
+        W, "k", fingerprint="hi", message_uuid="01900000-0000-7000-8000-00000000dead", owner="gw0", lease_s=5, keep_s=60
+    )
+    await pass_time(6)
+    [taken] = await outbox.accept_all([one])
+    assert taken == Accepted("01900000-0000-7000-8000-00000000dead")
+    [message] = (await (await claim(outbox, work)).step()).taken
+    assert message.text.repeated
+
+
+async def test_all_that_is_accepted_together_is_kept_or_nothing(outbox: SqlOutbox, heard: list[Notice]) -> None:
+    half = new("half")
+    object.__setattr__(half.text, "message_id", None)
+    with pytest.raises(Exception, match=r"NOT NULL|not-null|null value"):
+        await outbox.accept_all([new("one", key="k1"), half])
+    assert await outbox.page(None, before=None, limit=10) == []
+    assert heard == []
+    assert isinstance((await outbox.accept_all([new("one", key="k1")]))[0], Accepted), "nor is its key taken"
+
+
+async def test_a_gateway_that_leaves_writes_down_what_ended(
+    outbox: SqlOutbox, work: SqlWork, messages: SqlMessages
+) -> None:
+    [first, second] = await accepted(outbox, new("first"), new("second"))
+    lane = await claim(outbox, work)
+    await lane.step()
+    assert await lane.said(ended(first), free=0, leaving=True) == []
+    assert (await record(messages, first)).state is MessageState.SENT
+    assert (await record(messages, second)).state is MessageState.ACCEPTED
+
+
+async def test_accounts_of_every_workspace_get_their_turn(outbox: SqlOutbox, work: SqlWork) -> None:
+    big = [new("x", account=f"big-{n}") for n in range(20)]  # type: ignore[arg-type]
+    await accepted(outbox, *big)
+    await accepted(outbox, new("small", account=OTHER, workspace=WorkspaceId(2)))
+    jobs = await work.claim(KIND, owner="gw1", limit=4, lease_s=30, fair=True)
+    assert sorted(job.payload["workspace"] for job in jobs) == [1, 1, 1, 2]
+    more = await work.claim(KIND, owner="gw1", limit=4, lease_s=30, fair=True)
+    assert [job.payload["workspace"] for job in more] == [1, 1, 1, 1]
+
+
+async def test_two_gateways_never_have_the_same_lane(outbox: SqlOutbox, work: SqlWork) -> None:
+    await accepted(outbox, *(new("x", account=f"acc-{n}") for n in range(30)))  # type: ignore[arg-type]
+    claims = await asyncio.gather(
+        *(work.claim(KIND, owner=f"gw{n}", limit=20, lease_s=30, fair=True) for n in range(3))
+    )
+    ids = [job.id for jobs in claims for job in jobs]
+    assert len(ids) == len(set(ids))
+    assert len(ids) == 30
+
+
+async def test_many_accepted_at_once_all_have_places(outbox: SqlOutbox, work: SqlWork, heard: list[Notice]) -> None:
+    await asyncio.gather(*(outbox.accept(new(f"{n}", chat=f"{n % 5}")) for n in range(50)))
+    assert WorkReady(KIND) in heard
+    lane = await claim(outbox, work)
+    said: list[str] = []
+    done: list[str] = []
+    for _ in range(30):
+        step = await lane.step(*(ended(uuid) for uuid in done))
+        said += [each.text.text for each in step.taken]
+        done = [each.text.uuid for each in step.taken]
+        if step.over:
+            break
+    assert sorted(said, key=int) == [str(n) for n in range(50)]
+    for chat in range(5):
+        in_chat = [int(each) for each in said if int(each) % 5 == chat]
+        assert in_chat == sorted(in_chat)
