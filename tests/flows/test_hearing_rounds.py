@@ -152,6 +152,10 @@ async def ward() -> AsyncIterator[Ward]:
     await database.close()
 
 
+class Killed(BaseException):
+    """The gateway's process ends here."""
+
+
 class NoMoves:
     async def want(self, wishes: object) -> int:
         return 0
@@ -297,10 +301,10 @@ async def test_a_rung_whose_gateway_was_killed_is_not_repeated(ward: Ward) -> No
     [job] = await ward.work.claim(KIND, owner="one", limit=10, lease_s=5)
 
     async def killed(*_: object) -> Account:
-        raise KeyboardInterrupt
+        raise Killed
 
     ward.climbing._restarts.restart = killed  # type: ignore[method-assign]
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Killed):
         await ward.climbing.do(job)
     assert await ward.tried(session) == [Rung.CHECK, Rung.RESTART]
     await ward.clock.sleep(10)

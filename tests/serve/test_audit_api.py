@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from homing.model.access import Scope
-from homing.model.fleet import AccountUuid, SessionId, WorkspaceId
+from homing.model.fleet import AccountUuid, SessionId, SessionStatus, WorkspaceId
 from homing.model.sends.calls import PairingCode
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.messages import MessageRecord, MessageState
@@ -103,7 +103,8 @@ async def _(api: Api) -> httpx.Response:
 
 @asks("POST /api/v1/accounts/{ref}/pairing-link")
 async def _pairing_link(api: Api) -> httpx.Response:
-    account = (await api.call("POST", "/accounts", {"workspace_id": 1, "phone": "081610869999"})).json()
+    account = await api.account()
+    await api.gateway.stores.directory.set_status(SessionId(account["session_id"]), SessionStatus.PAIRING)
     return await api.call("POST", f"/accounts/{account['id']}/pairing-link", {})
 
 

@@ -9,7 +9,7 @@ from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 import homing
 from homing.cli.directory import accounts, audit, contacts, importing, keys, messages, outbox, workspaces
-from homing.cli.fleet import adopting, cache, db, deaf, instances, moving, schedule, sync
+from homing.cli.fleet import adopting, cache, db, deaf, instances, moving, recycling, schedule, sync
 from homing.cli.run import chaos, processes, sim
 from homing.cli.terminal import output
 from homing.cli.terminal.acting import command
@@ -97,6 +97,7 @@ def _app() -> App:
         moving.exited,
         moving.rebalance,
         deaf.deaf,
+        recycling.recycle,
         sync.sync_instance_urls,
         schedule.app,
         cache.app,

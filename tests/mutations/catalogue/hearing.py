@@ -49,11 +49,11 @@ DEFECTS: tuple[Defect, ...] = (
         _JUDGED,
     ),
     Defect(
-        "unusual-acknowledgements",
-        "missing acknowledgements count where none usually come",
+        "two-pending-are-enough",
+        "one or two messages without an acknowledgement speak against a session",
         "homing/decide/hearing/judgment.py",
-        "    if out.acknowledged_share is None or out.acknowledged_share < _USUALLY:\n",
-        "    if out.acknowledged_share is None:\n",
+        "    if len(late) < UNACKNOWLEDGED_MIN:\n",
+        "    if not late:\n",
         _JUDGED,
     ),
     Defect(
@@ -85,7 +85,7 @@ DEFECTS: tuple[Defect, ...] = (
         "the policy observe does not keep a session from being touched",
         "homing/decide/hearing/ladder.py",
         '    if policy is DeafPolicy.OBSERVE:\n        return "the policy is observe"\n',
-        '    if policy is DeafPolicy.OBSERVE and able.fenced:\n        return "the policy is observe"\n',
+        '    if policy is DeafPolicy.OBSERVE and not able.fenced:\n        return "the policy is observe"\n',
         _LADDER,
     ),
     Defect(
