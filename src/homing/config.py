@@ -134,6 +134,13 @@ class Settings(BaseSettings):
     # Where customers' URLs may lead: their webhook receivers, and the files that they want sent.
     homing_allow_nets: str = Field(default="", description="beside public addresses; a list with commas")
 
+    # How customers' endpoints are told of events.
+    homing_delivery_timeout: float = Field(default=15.0, gt=0.1, le=60, description="seconds for one attempt")
+    homing_endpoints_at_once: int = Field(default=64, ge=1, le=1000, description="that one gateway tells at once")
+    homing_delivery_days: float = Field(default=7.0, gt=0, description="how long ended deliveries are kept")
+    homing_delivery_backlog: int = Field(default=1_000_000, ge=1, description="that may wait for one endpoint")
+    homing_endpoint_failing_days: float = Field(default=5.0, gt=0, description="until an endpoint is disabled")
+
     # What we know of people and keys.
     homing_default_region: str = "ID"
     homing_secret: str = Field(default="", repr=False, description="derives message ids; the HMAC secret if empty")

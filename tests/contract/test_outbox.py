@@ -2,22 +2,28 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from outboxes import ACCOUNT, OTHER, W, accepted, claim, ended, new, record
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text, update
 
 from clocks import PassTime
 from homing.decide.outbox.endings import CHAT_WAITS_S, INTERRUPTIONS_MAX, TRIED_AGAIN_AFTER_S
-from homing.model.fleet import WorkspaceId
+from homing.model.fleet import SessionId, WorkspaceId
+from homing.model.instances.events import DeliveryEvidence
 from homing.model.outbox import Accepted, Settle, StateChange
 from homing.model.sends.messages import InUse, MessageState
 from homing.ports import LaneLost, Notice, OutboxChanged, WorkReady
 from homing.store.db.database import Database
+from homing.store.db.schema import messages as m
+from homing.store.db.schema import sessions
 from homing.store.notices.notices import LocalNotices
 from homing.store.outbox.accepting import KIND
 from homing.store.outbox.outbox import SqlOutbox
 from homing.store.sends.messages import SqlMessages
+from homing.store.sends.unknown_sends import settle_by_event
 from homing.store.work.queue import SqlWork
 
 
@@ -302,3 +308,65 @@ async def test_many_accepted_at_once_all_have_places(outbox: SqlOutbox, work: Sq
     for chat in range(5):
         in_chat = [int(each) for each in said if int(each) % 5 == chat]
         assert in_chat == sorted(in_chat)
+
+
+@pytest.mark.parametrize("late", ["sent", "delivered", "read"])
+async def test_reports_tell_how_far_a_message_came_and_late_ones_change_nothing(
+    outbox: SqlOutbox, work: SqlWork, messages: SqlMessages, database: Database, late: str
+) -> None:
+    message = new("hi")
+    [uuid] = await accepted(outbox, message)
+    lane = await claim(outbox, work)
+    await lane.step()
+    for reached in ("delivered", "read", late):
+        evidence = DeliveryEvidence(
+            "message_ack", SessionId("s"), f"true_62811@c.us_{message.text.message_id}", "62811", None, reached=reached
+        )
+        at = message.text.uuid and await database.read(database.now)
+        await database.write(lambda c, e=evidence, t=at: settle_by_event(c, e, ACCOUNT, "event", t))  # type: ignore[misc]
+        assert (await record(messages, uuid)).state in (MessageState(reached), MessageState.READ)
+    await lane.step(ended(uuid, MessageState.UNKNOWN, "unknown"))
+    assert (await record(messages, uuid)).state is MessageState.READ, "what was read was sent, whatever the call met"
+
+
+@pytest.mark.parametrize("paired", ["again", "not yet"])
+async def test_after_a_new_pairing_the_old_backlog_waits_for_a_word(
+    outbox: SqlOutbox, work: SqlWork, database: Database, messages: SqlMessages, paired: str
+) -> None:
+    await database.write(lambda c: [c.execute(text(each)) for each in _AN_ACCOUNT])
+    [old] = await accepted(outbox, new("old"))
+    now = await database.read(database.now)
+    status = "connected" if paired == "again" else "logged_out"
+    left = sessions.update().values(logout_reported_at=now + timedelta(seconds=1), status=status)
+    await database.write(lambda c: c.execute(left))
+    lane = await claim(outbox, work)
+    if paired == "not yet":
+        assert await lane.said() == ["old"], "what its session is, the send finds out"
+        return
+    assert await lane.said() == []
+    assert (await record(messages, old)).state is MessageState.HELD
+    young = new("young", chat="62812", after_s=2.0)
+    await accepted(outbox, young)
+    await database.write(lambda c: c.execute(update(m).where(m.c.uuid == young.text.uuid).values(_later(now))))
+    assert await (await claim(outbox, work)).said() == ["young"], "what came after the pairing goes"
+    assert await outbox.go(WorkspaceId(2), ACCOUNT) == 0
+    assert await outbox.go(W, ACCOUNT) == 1
+    assert (await record(messages, old)).state is MessageState.ACCEPTED
+
+
+def _later(now: datetime) -> dict[str, Any]:
+    return {"created_at": now + timedelta(seconds=5), "due_at": now}
+
+
+_NOW = "'2026-01-01T00:00:00Z'"
+_AN_ACCOUNT = [
+    f"INSERT INTO workspaces (id, name, created_at) VALUES (1, 'w', {_NOW})",
+    (
+        "INSERT INTO accounts (id, uuid, workspace_id, phone, name, takeover, created_at)"
+        f" VALUES (7, '{ACCOUNT}', 1, '62811', 'a', 'auto', {_NOW})"
+    ),
+    (
+        "INSERT INTO sessions (session_id, account_id, epoch, state, status, updated_at)"
+        f" VALUES ('s', 7, 1, 'held', 'connected', {_NOW})"
+    ),
+]

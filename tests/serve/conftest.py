@@ -74,6 +74,7 @@ async def api(sqlite_url: str) -> AsyncIterator[Api]:
         homing_lease_self_fence=0.9,
         homing_lease_expiry=1.0,
         homing_probe_every=0.1,
+        homing_allow_nets="127.0.0.1/32",
     )
     world = World(SystemClock(), A, B, C)
     async with open_gateway(settings, Drivers({"webjs": world})) as gateway:

@@ -16,8 +16,11 @@ import httpx
 import pytest
 
 from homing.model.access import Scope
+from homing.model.deliveries.endpoints import EndpointId, EndpointSettings, SealedSecret
 from homing.model.fleet import AccountUuid, InstanceUrl, WorkspaceId
 from homing.model.sends.messages import MessageRecord, MessageState
+from homing.ports import Page
+from homing.ports.deliveries import WantedDeliveries
 from tests.flows.worlds import A
 from tests.serve.conftest import Api
 from tests.serve.reporting import report, told
@@ -32,6 +35,7 @@ NAMES = {
     "account",
     "account_uuid",
     "contact_uuid",
+    "endpoint_id",
     "id",
     "key_id",
     "number",
@@ -104,7 +108,7 @@ class Tenants:
         if parameter in ("ref", "account"):
             return [*self.ids["id"], *self.ids["account_uuid"]]
         if parameter == "number":
-            return ["1"]
+            return self.ids["delivery" if "deliveries" in path else "workspace_id"]
         return self.ids[parameter]
 
     def requests(self, operation: Operation, *, unknown: bool) -> list[dict[str, Any]]:
@@ -163,6 +167,11 @@ async def tenants(api: Api) -> Tenants:
         updated_at=now,
     )
     await api.gateway.stores.messages.record(record)
+    endpoint = EndpointId("ep_ofone")  # no secret of it opens, and it is at no public address: nobody is called
+    to = EndpointSettings("http://127.0.0.1:9999/a-secret-path", name="a secret receiver")
+    await api.gateway.stores.endpoints.create(endpoint, WorkspaceId(1), to, SealedSecret("none", b"a secret"))
+    await report(api, told("message_received", account["session_id"], text="a secret of workspace 1"), url=A)
+    [delivery] = await api.gateway.stores.deliveries.page(WantedDeliveries(), page=Page(0, 10))
     await report(api, told("typing_indicator", account["session_id"], note="a secret of workspace 1"), url=A)
     await api.account(workspace=2, phone="0816108699")
     await api.key("small", Scope.READ, 1)
@@ -172,6 +181,8 @@ async def tenants(api: Api) -> Tenants:
     ids = {
         "account_uuid": [account["uuid"]],
         "contact_uuid": [contact["uuid"]],
+        "endpoint_id": [endpoint],
+        "delivery": [str(delivery.id)],
         "id": [str(account["id"])],
         "key_id": [key_id],
         "message_uuid": [record.uuid],
@@ -190,6 +201,8 @@ async def tenants(api: Api) -> Tenants:
         CONTACT_PHONE.lstrip("+"),
         TEXT,
         "a secret",
+        "a-secret-path",
+        endpoint,
     ]
     return Tenants(api, ids, secrets)
 

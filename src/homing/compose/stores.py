@@ -10,6 +10,7 @@ from homing.store.db.database import Database
 from homing.store.db.migrating import migrate
 from homing.store.db.opening import open_database
 from homing.store.db.write_proof import SqlWriteProof
+from homing.store.deliveries.stores import SqlDeliveries, SqlEndpoints
 from homing.store.directory.adopting import SqlAdoptions
 from homing.store.directory.directory import SqlDirectory
 from homing.store.directory.importing import SqlImports
@@ -80,6 +81,8 @@ def stores_on(
         hearings=SqlHearings(database),
         pairing_links=SqlPairingLinks(database),
         logins=SqlLogins(database),
+        endpoints=SqlEndpoints(database),
+        deliveries=SqlDeliveries(database, notices),
         adoptions=SqlAdoptions(database, notices, clock),
         watch_log=SqlWatchLog(database),
         imports=SqlImports(database, notices, clock),

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import structlog
 
 from homing.compose.adopting import adoption_of, fleet_of, key_seal
+from homing.compose.customers import customers_of
 from homing.compose.hearing import HearingParts, hearing_of
 from homing.compose.joining import all_hear, fitness_of, reporting
 from homing.compose.restoring import restoring_of
@@ -112,12 +113,12 @@ def wired(
     accounts = _accounts(stores, fleet, entropy, metrics, kept, fitness, looking.links, settings.restoring_policy)
     doubts = _doubts(settings, stores, lists, fleet, accounts, alerts, clock)
     sending, said = _sending(settings, routes, fleet, looking.rediscovery, clock, kept, fitness, doubts)
-    callers = (keyring, rate_limits, workspaces)
-    taking = taking_in(settings, stores, callers, routes, sending, metrics, clock, entropy)
+    taking = taking_in(settings, stores, (keyring, rate_limits, workspaces), routes, sending, metrics, clock, entropy)
     overlooked = Overlooked(stores.events, looking.hints, clock)
     intake = _intake(settings, stores, looking.hints, said, clock, entropy)
     reports, feed = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock), _feed(settings, keyring)
     _subscribe(stores, overlooked, feed)
+    customers = customers_of(settings, stores, egress, alerts, metrics, clock, entropy, reached)
     auditing = Auditing(stores.audit, clock, settings.audit_keys, keep_days=settings.homing_audit_days, alerts=alerts)
     told = (intake, doubts)
     hears = hearing_of(settings, stores, fleet, lists, accounts, kept, observing, alerts, clock, entropy, *told)
@@ -158,6 +159,7 @@ def wired(
         restoring=restoring_of(settings, stores, fleet, kept, observing, alerts, clock),
         egress=egress,
         judging=hears.judging,
+        endpoints=customers.operations,
     )
     _show(stores, kept, fitness, alerts, metrics)
     services = (fleet, keyring, workspaces, alerts, looking.hints, overlooked, intake, scheduler, *taking.services)
@@ -172,7 +174,7 @@ def wired(
         _housekeeping(settings, stores, clock),
     )
     moved = (looking.take_backs, kept.watching, kept.keeper, kept.worker, gateway.moving.drains, gateway.restoring)
-    return gateway, [part.run for part in (observing, *services, *known, *moved)]
+    return gateway, [part.run for part in (observing, *services, *known, *moved, *customers.services)]
 
 
 def _intake(settings: Settings, stores: Stores, hints: Hints, said: Said, clock: Clock, entropy: Entropy) -> Intake:

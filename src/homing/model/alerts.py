@@ -37,6 +37,7 @@ class AlertKind(StrEnum):
     DATABASE_LOCKED = "database_locked"
     COMMITS_LOST = "commits_lost"
     LEASES_UNREADABLE = "leases_unreadable"
+    ENDPOINT_DISABLED = "endpoint_disabled"
     AUDIT_STOPPED = "audit_stopped"
     DESCRIPTORS_USED_UP = "descriptors_used_up"
 
@@ -55,6 +56,8 @@ class About(StrEnum):
     INSTANCE = "instance"
     SENDER = "sender"
     """Somebody who reports to us and is no instance that we know."""
+    ENDPOINT = "endpoint"
+    """A customer's webhook receiver."""
     FLEET = "fleet"
 
 
@@ -235,6 +238,12 @@ GUIDES: dict[AlertKind, Guide] = {
         Severity.CRITICAL,
         "the database is away: sends go on by cached routes, and no session is brought anywhere",
         "bring the database back",
+    ),
+    AlertKind.ENDPOINT_DISABLED: Guide(
+        "Webhook endpoint disabled",
+        Severity.WARNING,
+        "a customer's endpoint is told nothing more: it failed for days, answered 410, or too much waits for it",
+        "let its owner mend it, then `homing endpoints set ID --enable` and `homing endpoints replay ID --dead`",
     ),
     AlertKind.AUDIT_STOPPED: Guide(
         "Audit log not chained",

@@ -19,6 +19,8 @@ from homing.model.errors import Code, Problem
 from homing.ports import NameTaken, StoreUnavailable
 from homing.serve.api import messages, outbox
 from homing.serve.api.context import CHARGED, TheGateway, provide_caller, provide_gateway
+from homing.serve.api.customers.deliveries import DeliveriesController
+from homing.serve.api.customers.endpoints import EndpointsController
 from homing.serve.api.directory import accounts, contacts, keys, workspaces
 from homing.serve.api.fleet import cache, moves, reports, schedules, sync
 from homing.serve.api.watching import alerts, audit, deaf, events, sessions, state
@@ -227,6 +229,8 @@ def framework(gateway: Gateway, figures: WorkerFigures | None = None, here: Call
             cache.CacheController,
             keys.KeysController,
             audit.router,
+            EndpointsController,
+            DeliveriesController,
         ],
         dependencies={"caller": Provide(provide_caller, sync_to_thread=False)},
         before_request=refuse_unknown,

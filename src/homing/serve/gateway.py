@@ -7,6 +7,7 @@ from homing.flows.background.alerts import AlertBook
 from homing.flows.background.auditing import Auditing
 from homing.flows.background.observing import Observing
 from homing.flows.background.readiness import Readiness
+from homing.flows.deliveries.managing import EndpointOperations
 from homing.flows.discovery.adopting import Adopting
 from homing.flows.discovery.phones import Identity
 from homing.flows.discovery.stray_sessions import StraySessions
@@ -103,3 +104,4 @@ class Gateway:
     restoring: Restoring
     egress: Egress
     judging: Judging
+    endpoints: EndpointOperations

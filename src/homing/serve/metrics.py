@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from homing.decide.reports.speakers import UnknownSpeakerCause
 from homing.decide.sending.admission import Share
 from homing.model.alerts import AlertKind
+from homing.model.egress import CallFailure
 from homing.model.fleet import InstanceUrl, MoveKind
 from homing.model.instances.events import IntakeResult
 from homing.model.sends.sending import NotSent, Outcome, Sent, Unknown
@@ -32,6 +33,7 @@ _BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 
 
 States = Callable[[], Mapping[InstanceUrl, str]]
 AlertCounts = Callable[[], Mapping[AlertKind, int]]
+_ATTEMPT_OUTCOMES = ("1xx", "2xx", "3xx", "4xx", "5xx", *(each.value for each in CallFailure))
 _STATES = ("healthy", "suspect", "down", "misconfigured")
 
 
@@ -97,6 +99,11 @@ class Metrics:
             registry=self.registry,
         )
         self._rehomes = {kind: rehomes.labels(kind.value) for kind in (MoveKind.REHOME, MoveKind.MIGRATION)}
+        told = "Attempts to tell customers' endpoints, by what came of it"
+        attempts = Counter("homing_delivery_attempts_total", told, ["outcome"], registry=self.registry)
+        self._attempts = {each: attempts.labels(each) for each in _ATTEMPT_OUTCOMES}
+        told = "Time of an attempt to tell a customer's endpoint"
+        self._attempt_seconds = Histogram("homing_delivery_seconds", told, buckets=_BUCKETS, registry=self.registry)
         webhooks = Counter(
             "homing_webhooks_total", "Reports of instances, by result", ["result"], registry=self.registry
         )
@@ -169,6 +176,11 @@ class Metrics:
 
     def sender_unknown(self, cause: str) -> None:
         self._unknown_senders.labels(cause).inc()
+
+    def delivered(self, outcome: str, took_s: float) -> None:
+        """One attempt to tell a customer's endpoint ended so."""
+        self._attempts[outcome].inc()
+        self._attempt_seconds.observe(took_s)
 
     def looked(self) -> None:
         self._looks.inc()

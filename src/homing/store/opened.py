@@ -17,6 +17,7 @@ from homing.ports import (
     WriteProof,
 )
 from homing.ports.adopting import Adoptions
+from homing.ports.deliveries import Deliveries, Endpoints
 from homing.ports.doubts import RestartClaims
 from homing.ports.hearing import Hearings
 from homing.ports.importing import ImportStore
@@ -46,6 +47,8 @@ class Stores:
     restart_claims: RestartClaims
     hearings: Hearings
     pairing_links: PairingLinkStore
+    endpoints: Endpoints
+    deliveries: Deliveries
     logins: LoginStore
     adoptions: Adoptions
     watch_log: WatchLog

@@ -7,8 +7,9 @@ from cyclopts import Parameter
 
 from homing.cli.fleet.instances import number_of
 from homing.cli.fleet.moving import emptied
-from homing.cli.sources.gateway import GatewayClient, path
-from homing.cli.sources.source import Document, gateway
+from homing.cli.sources.client import Document, path
+from homing.cli.sources.gateway import GatewayClient
+from homing.cli.sources.source import gateway
 from homing.cli.terminal.options import AsJson, InstanceRef
 from homing.cli.terminal.output import note, print_json
 from homing.cli.terminal.stops import NeedsAttention

@@ -21,7 +21,7 @@ from homing.model.sends.messages import MessageRecord, MessageState
 SAME_TEXT_WITHIN_S = 600.0
 EARLY_BY_S = 2.0
 """Clocks of two gateways may differ by this; nothing earlier can be of a send that had not begun."""
-_ACKNOWLEDGED = 2
+_ACKNOWLEDGED, _DELIVERED, _READ = 2, 3, 4
 _FAR_ENOUGH = {"sent", "server", "delivered", "device", "read", "played", "received"}
 _PROOF = {"message_sent", "message_delivered", "message_read"}
 _HIDDEN = "@lid"
@@ -44,7 +44,21 @@ def sign_of(kind: str, session_id: SessionId | None, data: Mapping[str, Any]) ->
         recipient_phone=phone_of(recipient),
         text=cleaned(text) if isinstance(text, str) else None,
         recipient_hidden=isinstance(recipient, str) and recipient.endswith(_HIDDEN),
+        reached=reached(kind, data).value,
     )
+
+
+def reached(kind: str, data: Mapping[str, Any]) -> MessageState:
+    """How far a message came that an event says went out."""
+    message = message_of(data)
+    status, level = data.get("status", message.get("status")), data.get("ack_level", data.get("ack"))
+    words = status.lower() if isinstance(status, str) else ""
+    steps = level if isinstance(level, int) and not isinstance(level, bool) else 0
+    if kind == "message_read" or words in ("read", "played") or steps >= _READ:
+        return MessageState.READ
+    if kind == "message_delivered" or words in ("delivered", "device", "received") or steps >= _DELIVERED:
+        return MessageState.DELIVERED
+    return MessageState.SENT
 
 
 def phone_of(given: object) -> str | None:

@@ -148,6 +148,8 @@ class DeliveryEvidence:
     recipient_phone: str | None
     text: str | None
     recipient_hidden: bool = False
+    reached: str = "sent"
+    """How far it came: `sent` to WhatsApp, `delivered` to the person's phone, or `read`."""
 
 
 @dataclass(frozen=True, slots=True)

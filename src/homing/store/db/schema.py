@@ -371,11 +371,19 @@ events = Table(
     # What is the same event, until when; empty once it may come again as news.
     Column("meaning", Words),
     Column("meaning_until", UtcDateTime),
+    # What customers are told of it, under which numbers within its session and its chat; empty: nothing. What the key
+    # says is told once.
+    Column("type", Words),
+    Column("chat", Words),
+    Column("session_sequence", BoundedInteger),
+    Column("chat_sequence", BoundedInteger),
+    Column("told_key", Words),
     UniqueConstraint("id"),
     UniqueConstraint("meaning"),
     Index(None, "workspace_id", "sequence"),
     Index(None, "session_id", "sequence"),
     Index(None, "account_uuid", "sequence"),
+    _partial("events_told_key_idx", "told_key", where="told_key IS NOT NULL", unique=True),
     # The number of a forgotten event is not given out again: readers remember where they were.
     sqlite_autoincrement=True,
 )

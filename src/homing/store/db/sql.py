@@ -1,7 +1,7 @@
 """What the two databases say differently, said once."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import msgspec
@@ -79,6 +79,11 @@ def as_rows(rows: Iterable[Mapping[str, str | int | None]]) -> str:
     """The rows as a parameter for `given_rows`."""
     given = [{name: _storable(value) for name, value in row.items()} for row in rows]
     return msgspec.json.encode(given).decode()
+
+
+def written_moment(moment: datetime) -> str:
+    """A moment in a row for `given_rows`."""
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def _storable(value: str | int | None) -> str | int | None:

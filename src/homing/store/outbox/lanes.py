@@ -382,7 +382,7 @@ def _idle(connection: Connection, database: Database, step: LaneStep, now: datet
     soonest_s = SOONEST_S if step.free else 0.0
     due_s = pace.next_s if pace.next_s is not None else (min(known) - now).total_seconds()
     wait_s = max(due_s, soonest_s, step.rests_s)
-    if wait_s > step.held_for_s:
+    if wait_s >= step.held_for_s:
         later = {"state": JobState.READY, "due_at": database.instant(wait_s), "reason": pace.reason or "it waits"}
         _end_claim(connection, claim, {**later, "attempts": jobs.c.attempts - 1})
         return Advance((), wait_s, over=True, paced=pace.reason)

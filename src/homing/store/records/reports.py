@@ -35,6 +35,7 @@ from homing.store.db.rows import ACCOUNTS_WITH_SESSIONS, AnyRow
 from homing.store.db.schema import accounts, events, sessions
 from homing.store.db.schema import webhook_signatures as signatures
 from homing.store.db.sql import among, dialect_of, insert
+from homing.store.deliveries.telling import StoredEvent, tell
 from homing.store.directory import linking
 from homing.store.notices.notices import Announce, StagedNotices
 from homing.store.sends.unknown_sends import settle_by_event, take_turn
@@ -79,6 +80,7 @@ class SqlEvents:
         def stored(connection: Connection) -> tuple[list[Taken], Announce]:
             take_turn(connection)
             taken = [self._take(connection, each) for each in reported]
+            tell(connection, self._database, _of_workspaces(taken))
             numbers = [each.event.sequence for each in taken if each.event is not None]
             return taken, self._notices.stage(connection, [EventsStored(number) for number in numbers])
 
@@ -133,6 +135,17 @@ class SqlEvents:
 
     async def prune(self, now: datetime, *, keep_since: datetime, limit: int) -> int:
         return await self._database.write(lambda c: _prune(c, now, keep_since, limit))
+
+
+def _of_workspaces(taken: Sequence[Taken]) -> list[StoredEvent]:
+    """What is news, and somebody's."""
+    return [
+        StoredEvent(
+            event.sequence, event.id, event.kind, event.received_at, event.workspace_id, event.session_id, event.payload
+        )
+        for each in taken
+        if (event := each.event) is not None and event.workspace_id is not None
+    ]
 
 
 def event_of(row: AnyRow) -> Event:

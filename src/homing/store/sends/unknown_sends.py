@@ -30,7 +30,8 @@ def take_turn(connection: Connection) -> None:
 def settle_by_event(
     connection: Connection, sign: DeliveryEvidence, account: AccountUuid, event_id: str, at: datetime
 ) -> None:
-    """A report was stored: it may tell of a send recorded as unknown."""
+    """A report was stored: it may tell of a send recorded as unknown, or of how far a message of the outbox came."""
+    _progress(connection, sign, account, at)
     rows = connection.execute(_unknown_statement(), {"account": account}).all()
     if not rows:
         return
@@ -40,6 +41,29 @@ def settle_by_event(
     found = settling.settled([message_of(row) for row in rows], sign, at, known_ids=known)
     if found is not None:
         _settle(connection, found, event_id, at)
+
+
+_FURTHER = {
+    MessageState.SENT: ("dispatching", "unknown"),
+    MessageState.DELIVERED: ("dispatching", "unknown", "sent"),
+    MessageState.READ: ("dispatching", "unknown", "sent", "delivered"),
+}
+"""From which states a message goes on to each."""
+
+
+def _progress(connection: Connection, sign: DeliveryEvidence, account: AccountUuid, at: datetime) -> None:
+    """A message of the outbox, named by its id, came so far. Late word of less changes nothing."""
+    if sign.message_id is None:
+        return
+    state = MessageState(sign.reached)
+    named = messages.c.message_id.in_(sorted({sign.message_id, settling.bare_id(sign.message_id)}))
+    went_on = (
+        update(messages)
+        .where(messages.c.account_uuid == account, named, messages.c.chat.is_not(None))
+        .where(messages.c.state.in_(_FURTHER[state]))
+        .values(state=state, code=None, reason=f"a {sign.kind} event says so", updated_at=at)
+    )
+    connection.execute(went_on)
 
 
 @prepared

@@ -11,7 +11,7 @@ otherwise neither would see the other, and a job could stay queued behind nobody
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -44,7 +44,7 @@ from homing.store.db.database import Database, Dialect
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import AnyRow
 from homing.store.db.schema import jobs
-from homing.store.db.sql import as_rows, chunks, dialect_of, given_rows, moment, moments
+from homing.store.db.sql import as_rows, chunks, dialect_of, given_rows, moment, moments, written_moment
 
 _CHUNK = 1_000
 _LOCK_CLASS = 0x4A4F42  # "JOB": tells our advisory locks from others
@@ -210,7 +210,7 @@ def _new_row(job: NewJob, place: int, now: datetime) -> dict[str, str | int | No
         "payload": json.dumps(job.payload, separators=(",", ":")),
         "priority": job.priority,
         "state": JobState.READY if job.key is None else JobState.QUEUED,
-        "due_at": _written(now + timedelta(seconds=job.after_s)),
+        "due_at": written_moment(now + timedelta(seconds=job.after_s)),
         "share": job.share,
     }
 
@@ -326,8 +326,8 @@ def _ending_row(job: Job, ending: Ending, now: datetime) -> dict[str, str | int 
         "id": job.id,
         "fence": job.fence,
         "state": state,
-        "due_at": _written(now + timedelta(seconds=after_s)),
-        "finished_at": None if state is JobState.READY else _written(now),
+        "due_at": written_moment(now + timedelta(seconds=after_s)),
+        "finished_at": None if state is JobState.READY else written_moment(now),
         "uncounted": int(isinstance(ending, GivenBack) or (isinstance(ending, Retry) and not ending.counts)),
         "reason": ending.reason,
     }
@@ -395,7 +395,3 @@ def _promote_statement(dialect: Dialect) -> Update:
     present = select(head.c.id).where(head.c.key == given.c.key, is_head(head)).limit(1).correlate(given)
     nexts = select(oldest).select_from(given).where(present.scalar_subquery().is_(None))
     return update(jobs).where(jobs.c.id.in_(nexts)).values(state=JobState.READY).returning(jobs.c.kind)
-
-
-def _written(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"

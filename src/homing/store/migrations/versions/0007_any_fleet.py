@@ -17,6 +17,12 @@ from sqlalchemy import (
 
 from homing.store.db.columns import BoundedInteger, JsonText, UtcDateTime, Words
 from homing.store.migrations import outbox
+from homing.store.migrations.customers_and_receivers import (
+    create_deliveries,
+    create_receivers,
+    drop_deliveries,
+    drop_receivers,
+)
 
 revision = "0007"
 down_revision = "0006"
@@ -31,11 +37,15 @@ def upgrade() -> None:
             op.add_column(table, column)
     _adoption()
     _hearing()
+    create_deliveries()
+    create_receivers()
 
 
 def downgrade() -> None:
     for table in ("hearing", "heard_hours", "listening", "pairing_links"):
         op.drop_table(table)
+    drop_receivers()
+    drop_deliveries()
     op.drop_table("would_haves")
     op.drop_table("observations")
     op.drop_index("sessions_native_idx", "sessions")

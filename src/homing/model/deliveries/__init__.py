@@ -1,0 +1,1 @@
+"""Customers' endpoints, what they are told, and how telling them went."""

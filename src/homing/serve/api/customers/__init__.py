@@ -1,0 +1,1 @@
+"""What customers set up for themselves: endpoints, and the deliveries to them."""

@@ -1,0 +1,121 @@
+"""Defects of the outbox."""
+
+from tests.mutations.defect import Defect, tests
+
+_LANES = (tests("flows/test_outbox_lanes.py", "contract/test_outbox.py"),)
+_STORE = (tests("contract/test_outbox.py"),)
+
+DEFECTS: tuple[Defect, ...] = (
+    Defect(
+        "bytes-before-the-mark",
+        "a message leaves before it is marked as under way",
+        "homing/store/outbox/lanes.py",
+        "    _mark(connection, claim, chosen, now)\n",
+        "    _mark(connection, claim, chosen[:0], now)\n",
+        _LANES,
+    ),
+    Defect(
+        "lane-without-a-fence",
+        "a gateway that lost a lane goes on writing in it",
+        "homing/store/outbox/lanes.py",
+        "    if lane is None or job is None:\n",
+        "    if lane is None:\n",
+        _STORE,
+    ),
+    Defect(
+        "interrupted-as-if-new",
+        "what another gateway may have sent is sent as if nobody had",
+        "homing/store/outbox/lanes.py",
+        "        repeated=repeated or bool(row.interruptions),\n",
+        "        repeated=False,\n",
+        _LANES,
+    ),
+    Defect(
+        "two-of-a-chat-at-once",
+        "the next message of a chat goes while the one before it is under way",
+        "homing/store/outbox/lanes.py",
+        "        before.c.state == literal_column(\"'dispatching'\"),\n        awaited,\n",
+        "        awaited,\n",
+        _STORE,
+    ),
+    Defect(
+        "unknown-forgotten-by-its-chat",
+        "a chat goes on at once although its message may not have gone",
+        "homing/store/outbox/lanes.py",
+        "        awaited,\n        and_(before",
+        "        and_(before",
+        _STORE,
+    ),
+    Defect(
+        "chat-stuck-behind-the-unknown",
+        "a chat waits for its unknown message for ever",
+        "homing/decide/outbox/endings.py",
+        "CHAT_WAITS_S = 30.0\n",
+        "CHAT_WAITS_S = 30_000.0\n",
+        (tests("flows/test_outbox_lanes.py"),),
+    ),
+    Defect(
+        "lane-closed-on-a-newcomer",
+        "what is accepted while its lane rests waits until the lane wakes by itself",
+        "homing/store/outbox/accepting.py",
+        "        connection.execute(hurried.values(due_at=database.instant()))\n",
+        "",
+        _STORE,
+    ),
+    Defect(
+        "key-kept-without-its-message",
+        "the same key is two messages of the outbox",
+        "homing/store/outbox/accepting.py",
+        "    if isinstance(found, InUse):\n        return found\n    answer",
+        "    if isinstance(found, InUse):\n        return text.uuid, False\n    answer",
+        _STORE,
+    ),
+    Defect(
+        "poison-for-every-gateway",
+        "a message that gateways die with is given to the next one for ever",
+        "homing/decide/outbox/endings.py",
+        "INTERRUPTIONS_MAX = 5\n",
+        "INTERRUPTIONS_MAX = 5_000\n",
+        _STORE,
+    ),
+    Defect(
+        "rejected-for-ever",
+        "a message that WhatsApp refuses is tried again for ever, and its chat waits",
+        "homing/decide/outbox/endings.py",
+        "            state = MessageState.FAILED if code in FAILS_ALONE else MessageState.ACCEPTED\n",
+        "            state = MessageState.ACCEPTED\n",
+        (tests("serve/test_outbox_api.py"),),
+    ),
+    Defect(
+        "lane-that-never-rests",
+        "a lane whose turn is over is kept by a gateway that does nothing with it",
+        "homing/store/outbox/lanes.py",
+        "    if wait_s >= step.held_for_s:\n",
+        "    if wait_s > step.held_for_s:\n",
+        (tests("flows/test_outbox_lanes.py"),),
+    ),
+    Defect(
+        "workspaces-in-one-line",
+        "a workspace with many accounts makes all others wait",
+        "homing/store/work/jobs.py",
+        "    ranked = ranked.order_by(heads.c.turn, heads.c.due_at, heads.c.id)",
+        "    ranked = ranked.order_by(heads.c.due_at, heads.c.id)",
+        _STORE,
+    ),
+    Defect(
+        "late-word-of-less",
+        "a late report takes a message back from read to delivered",
+        "homing/store/sends/unknown_sends.py",
+        '    MessageState.DELIVERED: ("dispatching", "unknown", "sent"),\n',
+        '    MessageState.DELIVERED: ("dispatching", "unknown", "sent", "read"),\n',
+        _STORE,
+    ),
+    Defect(
+        "held-backlog-goes",
+        "after a new pairing the old backlog goes by itself",
+        "homing/store/outbox/lanes.py",
+        "    changes += _hold_after_pairing(connection, lane, now)\n",
+        "",
+        _STORE,
+    ),
+)
