@@ -106,3 +106,12 @@ async def test_the_page_may_load_nothing_from_elsewhere_and_is_not_kept(api: Api
     assert "script-src" not in answer.headers["content-security-policy"]
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["referrer-policy"] == "no-referrer"
+
+
+async def test_phones_that_have_to_be_linked_are_listed_with_what_waits(api: Api, account: dict[str, Any]) -> None:
+    answer = await api.call("GET", "/pairing")
+    [row] = answer.json()["data"]
+    assert (row["account_id"], row["status"], row["waiting"]) == (account["id"], "pairing", 0)
+    assert row["since_at"] is not None
+    await api.gateway.stores.directory.set_status(SessionId(account["session_id"]), SessionStatus.CONNECTED)
+    assert (await api.call("GET", "/pairing")).json()["data"] == []

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 import homing
-from homing.cli.directory import accounts, audit, contacts, importing, keys, messages, outbox, workspaces
+from homing.cli.directory import accounts, audit, contacts, importing, keys, messages, outbox, pairing_links, workspaces
 from homing.cli.fleet import adopting, cache, db, deaf, instances, moving, recycling, schedule, sync
 from homing.cli.run import chaos, processes, sim
 from homing.cli.terminal import output
@@ -97,6 +97,7 @@ def _app() -> App:
         moving.exited,
         moving.rebalance,
         deaf.deaf,
+        pairing_links.pairing,
         recycling.recycle,
         sync.sync_instance_urls,
         schedule.app,

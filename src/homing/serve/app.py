@@ -23,7 +23,7 @@ from homing.serve.api.customers.deliveries import DeliveriesController
 from homing.serve.api.customers.endpoints import EndpointsController
 from homing.serve.api.directory import accounts, contacts, keys, workspaces
 from homing.serve.api.fleet import cache, moves, reports, schedules, sync
-from homing.serve.api.watching import alerts, audit, deaf, events, sessions, state
+from homing.serve.api.watching import alerts, audit, deaf, events, pairing, sessions, state
 from homing.serve.callers.access import Caller
 from homing.serve.callers.refused import RefusedCallers
 from homing.serve.callers.signing_in import SignIns
@@ -225,6 +225,7 @@ def framework(gateway: Gateway, figures: WorkerFigures | None = None, here: Call
             state.state,
             alerts.alerts,
             deaf.deaf,
+            pairing.to_pair,
             sessions.sessions,
             cache.CacheController,
             keys.KeysController,
