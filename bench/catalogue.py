@@ -13,13 +13,16 @@ import asyncpg
 
 from bench import (
     cache,
+    drivers,
     elsewhere,
     fleet_wide,
     follow,
     gateway_killed,
+    importing,
     loop_stalls,
     lost,
     mass_loss,
+    mixed,
     relay,
     reservations,
     restart,
@@ -114,11 +117,39 @@ def measurements(*, quick: bool, large: bool) -> list[Measurement]:
         Measurement("overload", BOTH[:1], partial(_overload, for_s=less(20, 8))),
         Measurement("sync", STORES, lambda setting: _sync(setting, sessions=less(10_000, 2_000))),
         Measurement("loop-stalls", STORES, lambda setting: _loop_stalls(setting, sessions=less(100_000, 20_000))),
+        Measurement("drivers", STORES[:1], partial(_drivers, rounds=less(9, 3))),
+        Measurement("import", STORES, partial(_import, size=less(1, 10))),
+        Measurement("mixed-fleet", BOTH[:1], partial(_mixed, accounts=less(300, 60), rounds=less(5, 1))),
+        Measurement("moved-by-hand", BOTH[:1], partial(_moved, moves=less(100, 12))),
         Measurement("reservations", STORES, lambda setting: _reservations(setting, messages=less(40_000, 8_000))),
     ]
     if large:
         found.append(Measurement("sync-large", STORES[1:], _sync_large))
     return found
+
+
+async def _drivers(setting: str, *, rounds: int) -> Report:
+    async with _database(setting) as url:
+        return await drivers.run(url, rounds=rounds)
+
+
+async def _import(setting: str, *, size: int) -> Report:
+    async with _database(setting) as url:
+        try:
+            return await importing.run(url, accounts_there=10_000 // size, contacts_there=100_000 // size)
+        except importing.ServiceMissing as error:
+            raise NotHere(str(error)) from error
+
+
+async def _mixed(_: str, *, accounts: int, rounds: int) -> Report:
+    strangers = {"families": mixed.TWICE, "strangers": True, "settings": mixed.SETTINGS}
+    async with open_fleet(accounts=accounts, contacts=10, **strangers) as fleet:
+        return await mixed.run_ill(fleet, rounds=rounds)
+
+
+async def _moved(_: str, *, moves: int) -> Report:
+    async with open_fleet(accounts=20, contacts=10, families=("waha", "waha")) as fleet:
+        return await mixed.run_moved(fleet, moves=moves)
 
 
 async def _silenced(setting: str, *, silent: int) -> Report:

@@ -156,6 +156,12 @@ class Fleet:
         assert not isinstance(reply, Fault), reply
         assert reply.status == 200, reply
 
+    async def befall(self, instance_url: str, fault: str | None) -> None:
+        """What befalls a model of somebody's gateway from now on: hang, garbage, page, unlicensed; None: nothing."""
+        raw, headers = json.dumps({"fault": fault}).encode(), {"Content-Type": "application/json"}
+        reply = await self.wire.call("PUT", instance_url, "/faults", body=raw, headers=headers, timeout_s=5)
+        assert not isinstance(reply, Fault), reply
+
     def kill_instance(self, url: str) -> None:
         kill(self.demo.instances[url])
 
@@ -208,12 +214,16 @@ async def open_fleet(
     reports: bool = True,
     gateway_database_url: str | None = None,
     settings: Mapping[str, str] | None = None,
+    families: tuple[str, ...] = (),
+    strangers: bool = False,
 ) -> AsyncIterator[Fleet]:
     """A demo on free ports; without a database, on SQLite. Its processes read the settings in `folder`/.env, if any.
 
     `gateway_database_url` is another way to the same database, which the gateways take. Without `reports` the gateways
-    learn of a change by themselves, which some measurements are about.
+    learn of a change by themselves, which some measurements are about. `families` are those of the instances, and
+    `strangers` those of them whom nobody has told us of.
     """
+    instances = len(families) or instances
     first = free_ports(instances + gateways)
     plan = DemoPlan(
         accounts=accounts,
@@ -227,6 +237,8 @@ async def open_fleet(
         reports=reports,
         detours=Detours(gateway_databases=(gateway_database_url,) * gateways if gateway_database_url else ()),
         settings=settings or {},
+        families=families,
+        strangers=strangers,
     )
     wire = Wire(WireLimits(connections=1_100, waiting=200_000, connect_timeout_s=30))
     try:

@@ -9,13 +9,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from homing.decide.reports.signing import signature
-
 from bench.model_fleet import open_model_fleet, populate
 from bench.report import Report, shown
 from homing.compose import Gateway, open_gateway
 from homing.compose.process import spare_what_stays
 from homing.config import Settings
+from homing.drivers.webjs.reports import signature
 from homing.model.access import Scope
 from homing.serve.app import Application
 from homing.serve.callers.keyring import new_key

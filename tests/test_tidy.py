@@ -17,7 +17,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "decide": {"model", "decide"},
     "ports": {"model", "ports"},
     "flows": {"model", "decide", "ports", "flows"},
-    "drivers": {"model", "ports", "drivers"},
+    "drivers": {"model", "ports", "drivers", "plugins"},
     "store": {"model", "decide", "ports", "store"},
     "imports": {"model", "ports", "imports"},
     "routing": {"model", "ports", "drivers"},
@@ -25,7 +25,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "world": set(),
     "listening": set(),
     "config": {"model", "decide"},
-    "instance": {"model", "decide", "ports", "instance", "listening", "simulated_whatsapp"},
+    "instance": {"model", "decide", "ports", "instance", "listening", "plugins", "simulated_whatsapp"},
+    "plugins": set(),
 }
 OTHER_SIDE = {"simulated_whatsapp", "simulated_gateways"}
 SEES_ALL = {"compose", "cli", "demo", "lab", "__init__", "__main__"}

@@ -126,6 +126,9 @@ class Settings(BaseSettings):
 
     # What instances report.
     homing_max_webhook_bytes: int = Field(default=8_388_608, ge=1024, description="of one report; less of it is kept")
+    homing_poll_share: float = Field(
+        default=0.005, ge=0, le=0.05, description="of a foreign instance's time, for lists where it does not report"
+    )
     homing_max_webhooks: int = Field(default=200, ge=1, description="reports being stored at once")
     homing_streams: int = Field(default=200, ge=1, description="event streams open at once")
     homing_streams_per_key: int = Field(default=0, ge=0, description="of one API key; 0: half of all")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from simulated_gateways import MODELS
 from simulated_gateways.line import DeviceLine, Logins
+from simulated_whatsapp.wire import tcp
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -41,7 +42,7 @@ async def _serve(given: argparse.Namespace) -> int:
         print(f"Cannot listen on port {given.port}: {problem.strerror}.", file=sys.stderr)
         return 2
     url = given.url or model.url
-    line = DeviceLine(model, given.whatsapp, Logins.read(given.logins), url)
+    line = DeviceLine(model, tcp(given.whatsapp), Logins.read(given.logins), url)
     await line.settled()
     running = asyncio.create_task(line.run())
     print(json.dumps({"pid": os.getpid(), "url": url}), flush=True)

@@ -105,6 +105,8 @@ class Model:
     """PUT /faults says what befalls it, as `fault` does."""
     line: WhatsAppLine | None = None
     """Without one the engine is the text of a message."""
+    fresh_id: Callable[[], str] = lambda: secrets.token_hex(10).upper()
+    clock: Callable[[], float] = time.monotonic
     hooks: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """Where each session reports: `url`, and what its family keeps beside that."""
     post: Post | None = None
@@ -116,7 +118,7 @@ class Model:
     def __post_init__(self) -> None:
         self._ids = itertools.count(1)
         self._runner: web.AppRunner | None = None
-        self._began_s = time.monotonic()
+        self._began_s = self.clock()
         self.url = ""
         self.licensed = True
 
@@ -133,11 +135,11 @@ class Model:
 
     @property
     def uptime_s(self) -> float:
-        return time.monotonic() - self._began_s
+        return self.clock() - self._began_s
 
     async def start(self, port: int = 0) -> "Model":
         """Begin to serve; at the port of before it is the process begun anew."""
-        self._began_s = time.monotonic()
+        self._began_s = self.clock()
         app = web.Application(middlewares=[self._befallen])
         app.add_routes(self.routes())
         self._runner = web.AppRunner(app, shutdown_timeout=0.1, handle_signals=False, access_log=None)
@@ -207,7 +209,7 @@ class Model:
     async def engine(self, session: Session, recipient: str, text: str) -> str:
         """Send; answers the message's id. Raises EngineFailed or EngineDead."""
         if self.line is not None and not session.dead:
-            message_id = f"3EB0{secrets.token_hex(10).upper()}"
+            message_id = f"3EB0{self.fresh_id()}"
             await self.line.send(session, message_id, recipient.partition("@")[0], text)
             self.sent.append((session.name, recipient.partition("@")[0], text))
             return message_id

@@ -8,6 +8,7 @@ after round; what WhatsApp says is told to the model.
 import asyncio
 import json
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -22,7 +23,7 @@ from simulated_whatsapp.core import (
     Refusal,
     Replaced,
 )
-from simulated_whatsapp.wire import tcp
+from simulated_whatsapp.wire import Dial
 
 ROUND_S = 0.1
 LOGIN_WITHIN_S = 10.0
@@ -42,30 +43,45 @@ class Link:
 
 
 @dataclass
-class Logins:
-    """The logins on a gateway's disk: session name → its device. The file is written whole at every change."""
+class Disk:
+    """The logins on a gateway's disk: session name → its device, and its phone."""
 
-    path: Path
     devices: dict[str, DeviceCredentials] = field(default_factory=dict)
     phones: dict[str, str] = field(default_factory=dict)
+
+    def look_again(self, name: str) -> bool:
+        """Whether there is a login of this session, also one that somebody has put there meanwhile."""
+        return name in self.devices
+
+    def keep(self, name: str, phone: str, credentials: DeviceCredentials) -> None:
+        self.devices[name], self.phones[name] = credentials, phone
+
+    def forget(self, name: str) -> None:
+        self.devices.pop(name, None)
+
+
+@dataclass
+class Logins(Disk):
+    """The same in a file, which is written whole at every change."""
+
+    path: Path = Path("logins.json")
 
     @classmethod
     def read(cls, path: Path) -> "Logins":
         """Those that are there; a file that is not there has none."""
-        logins = cls(path)
+        logins = cls(path=path)
         for row in json.loads(path.read_text()) if path.exists() else []:
             logins.devices[row["name"]] = DeviceCredentials(**row["credentials"])
             logins.phones[row["name"]] = row["phone"]
         return logins
 
     def look_again(self, name: str) -> bool:
-        """Whether there is a login of this session, also one that somebody has put there meanwhile."""
         if name not in self.devices and name in (there := Logins.read(self.path)).devices:
             self.devices[name], self.phones[name] = there.devices[name], there.phones[name]
         return name in self.devices
 
     def keep(self, name: str, phone: str, credentials: DeviceCredentials) -> None:
-        self.devices[name], self.phones[name] = credentials, phone
+        super().keep(name, phone, credentials)
         self.write()
 
     def forget(self, name: str) -> None:
@@ -85,16 +101,21 @@ class Logins:
 
 
 class DeviceLine:
-    """Joins one model to the WhatsApp at an address. `url` is what its messages are labelled with."""
+    """Joins one model to a WhatsApp. `url` is what its messages are labelled with; `clock` tells unix seconds."""
 
-    def __init__(self, model: Model, address: str, logins: Logins, url: str) -> None:
-        self._model, self._dial, self._logins, self._url = model, tcp(address), logins, url
+    def __init__(
+        self, model: Model, dial: Dial, disk: Disk, url: str, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._model, self._dial, self._logins, self._url, self._clock = model, dial, disk, url, clock
         self._links: dict[str, Link] = {}
         self._counter = 0
         self._gate = asyncio.Semaphore(AT_ONCE)
         model.line = self
-        for name, phone in logins.phones.items():
-            model.add(name, paired=True, phone=phone)
+        for name in disk.devices:
+            model.add(name, paired=True, phone=disk.phones[name])
+
+    epoch: int | None = None
+    """What its messages are labelled with beside the address: such gateways know of none."""
 
     async def send(self, session: Session, message_id: str, recipient: str, text: str) -> None:
         link = self._links.get(session.name)
@@ -122,7 +143,7 @@ class DeviceLine:
                 link.device.close()
 
     async def _round(self) -> None:
-        for name in self._links.keys() - self._model.sessions.keys():
+        for name in sorted(self._links.keys() - self._model.sessions.keys()):
             await self._end(name, logout=True)
         await asyncio.gather(*(self._brought_about(session) for session in list(self._model.sessions.values())))
 
@@ -143,7 +164,7 @@ class DeviceLine:
             elif not session.paired and link is None and self._logins.look_again(session.name):
                 session.paired, session.phone = True, self._logins.phones[session.name]
                 await self._log_in(session)
-            elif not session.paired and (link is None or link.expires_at < time.time()):
+            elif not session.paired and (link is None or link.expires_at < self._clock()):
                 await self._ask_for_code(session)
 
     async def _log_in(self, session: Session) -> None:
@@ -154,7 +175,7 @@ class DeviceLine:
         link = await self._connected(session)
         if link is None:
             return
-        label = {"instance_url": self._url, "epoch": None}
+        label = {"instance_url": self._url, "epoch": self.epoch}
         try:
             async with asyncio.timeout(LOGIN_WITHIN_S):
                 login = await link.device.login(credentials, next_counter=self._next_counter(), label=label)
@@ -221,14 +242,14 @@ class DeviceLine:
 
     def _next_counter(self) -> int:
         """Above every earlier one, those of earlier processes too."""
-        self._counter = max(self._counter + 1, time.time_ns() // 1_000)
+        self._counter = max(self._counter + 1, int(self._clock() * 1_000_000))
         return self._counter
 
 
 def written(path: Path, logins: dict[str, tuple[str, DeviceCredentials]]) -> None:
     """Put logins (session name → phone and device) on a gateway's disk before its process begins."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    there = Logins(path)
+    there = Logins(path=path)
     for name, (phone, device) in logins.items():
         there.devices[name], there.phones[name] = device, phone
     there.write()

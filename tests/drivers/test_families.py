@@ -9,16 +9,18 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from homing.drivers import registry
+from homing import plugins
 from homing.drivers.registry import GROUP, NoDrivers, families, unknown_driver
 
 OUTSIDE = Path(__file__).parent.parent / "outside"
 
 USE = """
 import asyncio, json, sys
+from datetime import UTC, datetime
 from homing.drivers import drivers_over
 from homing.drivers.http.wire import Wire
 from homing.ports import OutgoingText
+from homing.ports.reports import RawReport, ReportSecrets
 
 async def main(url):
     wire = Wire()
@@ -28,7 +30,14 @@ async def main(url):
     sent = await relay.send(url, OutgoingText("ann", 1, "628000000001", "hello", "3EB0AA", 0), timeout_s=5)
     await wire.close()
     sessions = {name: [row.status.value, row.phone] for name, row in listed.sessions.items()}
-    print(json.dumps({"families": sorted(drivers.families()), "sessions": sessions, "sent": sent.message_id}))
+    told = RawReport(b'{"what":"online","line":"ann","number":"628000000009"}', {"x-relay-key": "relay-key"})
+    reports = drivers.reports_of("relay")
+    proof = reports.proof(told, ReportSecrets(key="relay-key"), datetime.now(UTC))
+    [report] = reports.read(told)
+    refused = reports.proof(told, ReportSecrets(key="another"), datetime.now(UTC))
+    heard = [type(proof).__name__, type(refused).__name__, report.kind, report.session_id]
+    families = sorted(drivers.families())
+    print(json.dumps({"families": families, "sessions": sessions, "sent": sent.message_id, "heard": heard}))
 
 asyncio.run(main(sys.argv[1]))
 """
@@ -91,6 +100,7 @@ async def test_a_package_from_outside_the_tree_brings_a_family_that_lists_and_se
     assert {"relay", "webjs", "waha"} <= set(told["families"])
     assert told["sessions"] == {"ann": ["connected", "628000000009"]}
     assert told["sent"] == "T-1"
+    assert told["heard"] == ["Proven", "ReportRefused", "session_ready", "ann"]
     assert asked == [("/lines", "relay-key"), ("/lines/ann/texts", "relay-key")]
 
 
@@ -132,6 +142,6 @@ def test_a_family_nobody_speaks_is_answered_with_those_there_are(site: Path) -> 
 
 
 def test_where_nothing_is_registered_the_sentence_says_what_to_do(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "entry_points", lambda group: ())
+    monkeypatch.setattr(plugins, "entry_points", lambda group: ())
     with pytest.raises(NoDrivers, match="install Homing again"):
         families()

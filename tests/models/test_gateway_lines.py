@@ -13,6 +13,7 @@ from simulated_gateways.line import DeviceLine, Logins, carried_over, written
 from simulated_whatsapp import ledger
 from simulated_whatsapp.client import Administration
 from simulated_whatsapp.server import Server, ServerSettings
+from simulated_whatsapp.wire import tcp
 
 TO = "628130000001"
 
@@ -35,7 +36,7 @@ class Lines:
 
     async def start(self, family: str, disk: str) -> Model:
         model = await MODELS[family]().start()
-        line = DeviceLine(model, self.address, Logins.read(self.disk(disk)), f"http://{disk}")
+        line = DeviceLine(model, tcp(self.address), Logins.read(self.disk(disk)), f"http://{disk}")
         await line.settled()
         self._models.append((model, asyncio.create_task(line.run())))
         return model

@@ -302,3 +302,13 @@ async def test_only_operators_adopt_gateways_and_see_what_is_observed(api: Api) 
             ("GET", "/instances/adoption", None),
         ):
             assert (await api.call(method, path, body, key=key)).status_code == 403
+
+
+async def test_adopting_an_instance_that_carries_sessions_does_not_take_the_routing_from_it(api: Api) -> None:
+    account = await api.account()
+    url = account["instance_url"]
+    [row] = (await api.call("POST", "/instances/adopt", {"urls": [url], "driver": "webjs", "workspace_id": 1})).json()[
+        "instances"
+    ]
+    assert (row["mode"], row["known"]) == ("route", 1)
+    assert (await api.send(account)).json()["success"] is True

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from sqlalchemy import select
+from structlog.testing import capture_logs
 
 from homing.compose import Gateway, open_gateway
 from homing.config import Settings
@@ -432,7 +433,11 @@ async def test_another_family_at_an_address_after_a_deploy_is_observed_with_an_a
 
 async def test_a_version_outside_the_checked_range_works_and_is_shown(newcomer: Newcomer) -> None:
     model = await newcomer.runs("waha", "6281100000001", version="2031.1.0")
-    [row] = (await newcomer.adopts(model))["instances"]
+    with capture_logs() as told:
+        [row] = (await newcomer.adopts(model))["instances"]
+        await newcomer.adopts(model)
+        await newcomer.instance(model)
+    assert [each["event"] for each in told].count("The version of a gateway was not checked") == 1
     assert (row["adopted"], row["version"]) == (1, "2031.1.0")
     assert "2031.1.0 is not one of the versions" in row["warning"]
     shown = await newcomer.instance(model)

@@ -14,6 +14,7 @@ from homing.lab.sim.trial.scenario import SCENARIOS
 from homing.lab.sim.trial.trial import Run, run
 
 CALM = SCENARIOS["calm"]
+THEIRS = CALM.foreign_session_ids
 Events = list[Happened]
 Corrupt = Callable[[Events], Events]
 
@@ -155,6 +156,18 @@ def restless(events: Events) -> Events:
     return [*events[:at], replace(again, at_s=CALM.settled_by_s + 1.0), *events[at:]]
 
 
+def taken_over(events: Events) -> Events:
+    """A session of somebody else's gateway was brought back by ours."""
+    at = next(at for at, event in enumerate(events) if event.what == "moved" and event["session"] in THEIRS)
+    return changed(events, at, kind="rehome")
+
+
+def not_found(events: Events) -> Events:
+    """The record of one does not follow where it sends from."""
+    sender = next(event["session"] for event in events if event.what == "delivered" and event["session"] in THEIRS)
+    return changed(events, place(events, "placed", session=sender), url="http://nowhere")
+
+
 def kept_by_whatsapp(events: Events) -> Events:
     return changed(events, place(events, "connected"), waiting=["an inbound message"])
 
@@ -178,6 +191,8 @@ CORRUPTIONS: list[tuple[str, Corrupt]] = [
     ("one_holder_at_last", listed_twice),
     ("quiet_at_last", restless),
     ("inbound_arrives_at_last", kept_by_whatsapp),
+    ("foreign_sessions_are_left_alone", taken_over),
+    ("foreign_sessions_are_found", not_found),
 ]
 
 

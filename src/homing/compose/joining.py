@@ -8,13 +8,16 @@ from homing.config import Settings
 from homing.flows.background.alerts import AlertBook
 from homing.flows.discovery.listings import Lists, RecentLists
 from homing.flows.failover.fitness import RECOGNISE_TIMEOUT_S, Fitness
+from homing.flows.failover.watching import Watching
 from homing.flows.sending.send import Saw
+from homing.flows.webhooks.connecting import Connecting
 from homing.flows.webhooks.intake import Intake
 from homing.flows.webhooks.senders import Senders
 from homing.flows.webhooks.speakers import Speakers
 from homing.flows.webhooks.unknown_senders import UnknownSenders
 from homing.model.fleet import InstanceUrl, SessionId, SessionList
 from homing.model.instances.gateways import Recognised
+from homing.model.instances.health import HealthState
 from homing.model.sends.faults import Fault, Phase
 from homing.ports import Clock, Entropy
 from homing.routing.roster import LiveFleet
@@ -34,6 +37,25 @@ class Reporting:
     endpoint: IntakeEndpoint
     unknown: UnknownSenders
     rejections: Rejections
+
+
+def connecting_of(settings: Settings, stores: Stores, fleet: LiveFleet, watching: Watching, clock: Clock) -> Connecting:
+    """What has gateways of other families report to us."""
+
+    def healthy_for_s(url: InstanceUrl) -> float | None:
+        judged = watching.judged().get(url)
+        well = judged is not None and judged.state is HealthState.HEALTHY
+        return clock.monotonic() - judged.since_s if well and judged is not None else None
+
+    return Connecting(
+        fleet,
+        stores.directory,
+        stores.webhook_targets,
+        fleet.names.native_of,
+        settings.our_url,
+        settings.own_key_secret,
+        healthy_for_s,
+    )
 
 
 def reporting(

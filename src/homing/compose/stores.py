@@ -27,6 +27,7 @@ from homing.store.records.logins import SqlLogins
 from homing.store.records.pairing_links import SqlPairingLinks
 from homing.store.records.reports import SqlEvents
 from homing.store.records.watch_log import SqlWatchLog
+from homing.store.records.webhook_targets import SqlWebhookTargets
 from homing.store.sends.messages import SqlMessages
 from homing.store.work.queue import SqlWork
 from homing.store.work.schedules import SqlSchedules
@@ -86,4 +87,5 @@ def stores_on(
         adoptions=SqlAdoptions(database, notices, clock),
         watch_log=SqlWatchLog(database),
         imports=SqlImports(database, notices, clock),
+        webhook_targets=SqlWebhookTargets(database),
     )

@@ -11,7 +11,7 @@ import structlog
 from homing.compose.adopting import adoption_of, fleet_of, key_seal
 from homing.compose.customers import customers_of
 from homing.compose.hearing import HearingParts, hearing_of
-from homing.compose.joining import all_hear, fitness_of, reporting
+from homing.compose.joining import all_hear, connecting_of, fitness_of, reporting
 from homing.compose.restoring import restoring_of
 from homing.compose.taking_in import taking_in
 from homing.config import Misconfigured, Settings
@@ -19,8 +19,10 @@ from homing.decide.fleet.health import HealthPolicy
 from homing.decide.fleet.own_keys import own_key
 from homing.decide.knowledge import native_names, qr_pictures
 from homing.decide.moves.rules import MovePolicy
+from homing.decide.reports.polling import PollPolicy
 from homing.decide.starting.restoring import RestoringPolicy
 from homing.drivers import Drivers, drivers_over
+from homing.drivers.calling import GatewayDriver
 from homing.drivers.http.wire import Calls
 from homing.drivers.keys import ShownKeys
 from homing.drivers.metered import MeteredDriver
@@ -67,6 +69,7 @@ from homing.flows.sending.send import Sending
 from homing.flows.webhooks.catch_up import Overlooked
 from homing.flows.webhooks.hints import Hints
 from homing.flows.webhooks.intake import Intake
+from homing.flows.webhooks.polling import EVERY_15_S, Polling
 from homing.model.alerts import FLEET, AlertKind
 from homing.model.fleet import Instance, InstanceUrl
 from homing.model.instances.health import shown_state
@@ -102,9 +105,8 @@ def wired(
 ) -> tuple[Gateway, list[Callable[[], Coroutine[Any, Any, None]]]]:
     """A gateway's parts, and what has to run for as long as it is at work."""
     fleet, observing, alerts = fleet_of(settings, stores, drivers, clock)
-    routes = _routes(settings, stores.directory, clock, metrics)
+    routes, fitness = _routes(settings, stores.directory, clock, metrics), fitness_of(fleet, alerts, clock, entropy)
     keyring, workspaces, rate_limits = _callers(settings, stores, clock)
-    fitness = fitness_of(fleet, alerts, clock, entropy)
     kept = _keeping(settings, stores, fleet, observing, fitness, alerts, clock, entropy, metrics, reached)
     _subscribe(stores, routes, fleet, keyring, workspaces, kept.news, alerts, observing)
     strays = Strays(stores.directory, stores.work, kept.rehoming, clock, alerts)
@@ -124,6 +126,8 @@ def wired(
     hears = hearing_of(settings, stores, fleet, lists, accounts, kept, observing, alerts, clock, entropy, *told)
     schedules = _schedules(settings, looking.sync, auditing, metrics, hears)
     scheduler = Scheduler(stores.schedules, clock, schedules, owner=entropy.uuid())
+    moving = _moving(settings, stores, fleet, kept, clock)
+    scheduler = _scheduler(settings, stores, fleet, looking, auditing, moving, metrics, clock, entropy)
     gateway = Gateway(
         settings=settings,
         clock=clock,
@@ -155,7 +159,7 @@ def wired(
         readiness=Readiness(stores.proof, clock),
         fitness=fitness,
         unknown_senders=reports.unknown,
-        moving=_moving(settings, stores, fleet, kept, clock),
+        moving=moving,
         restoring=restoring_of(settings, stores, fleet, kept, observing, alerts, clock),
         egress=egress,
         judging=hears.judging,
@@ -343,6 +347,7 @@ def _moving(settings: Settings, stores: Stores, fleet: LiveFleet, kept: _Restori
     watching, wishes, braked = kept.watching, kept.rehoming, kept.keeper.braked
     return Moving(
         abilities=AbilitiesOf(fleet),
+        connecting=connecting_of(settings, stores, fleet, watching, clock),
         drains=Drains(directory, fleet, stores.work, wishes, clock),
         exits=Exits(directory, grants, stores.leases, wishes, fleet),
         migrations=Migrations(directory, fleet, grants, watching, wishes),
@@ -435,6 +440,31 @@ def _schedules(
     return _sync_schedule(settings, sync, metrics), audit_log, hears.schedule
 
 
+def _scheduler(
+    settings: Settings,
+    stores: Stores,
+    fleet: LiveFleet,
+    looking: "_Looking",
+    auditing: Auditing,
+    moving: Moving,
+    metrics: Metrics,
+    clock: Clock,
+    entropy: Entropy,
+) -> Scheduler:
+    schedules = (
+        _sync_schedule(settings, looking.sync, metrics),
+        Schedule("audit-log", EVERY_MINUTE, auditing.tick),
+        Schedule("webhooks", EVERY_MINUTE, moving.connecting.tick),
+        Schedule("polling", EVERY_15_S, _polling(settings, stores, fleet, looking, clock).tick),
+    )
+    return Scheduler(stores.schedules, clock, schedules, owner=entropy.uuid())
+
+
+def _polling(settings: Settings, stores: Stores, fleet: LiveFleet, looking: "_Looking", clock: Clock) -> Polling:
+    policy = PollPolicy(share=settings.homing_poll_share)
+    return Polling(fleet, stores.directory, looking.lists, looking.hints, stores.webhook_targets, clock, policy)
+
+
 def _sync_schedule(settings: Settings, sync: Sync, metrics: Metrics) -> Schedule:
     async def check_all(_: Tick) -> str:
         try:
@@ -467,7 +497,10 @@ def drivers_of(settings: Settings, wire: Calls, metrics: Metrics) -> Drivers:
     def trying(family: str, url: InstanceUrl, key: str | None) -> Driver:
         if key is None:
             return metered(plain.of(family), keys)
-        return metered(spoken[family](wire, api_keys={url: key}, default_api_key=""), None)
+        driver, known = spoken[family](wire, api_keys={url: key}, default_api_key=""), plain.of(family)
+        if isinstance(driver, GatewayDriver) and isinstance(known, GatewayDriver):
+            driver.remembers_with(known)
+        return metered(driver, None)
 
     ours = {family: metered(by_our_ids(plain.of(family), names), keys) for family in plain.families()}
     return Drivers(ours, plain.recognition, keys, names, trying)

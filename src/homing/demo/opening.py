@@ -95,10 +95,9 @@ class Starter:
     def gateway(self, number: int, more: Mapping[str, str] | None = None) -> Child:
         name = self.plan.gateway_name(number)
         apart = self.plan.apart(name)
-        numbered = {f"WHATSAPP_INSTANCE_{place}": str(url) for place, url in enumerate(self.plan.instance_urls, 1)}
-        if self.plan.families:
-            drivers = enumerate(self.plan.families, 1)
-            numbered |= {f"WHATSAPP_INSTANCE_{place}_DRIVER": family for place, family in drivers}
+        numbered: dict[str, str] = {}
+        for place, url in enumerate(self.plan.known_urls, 1):
+            numbered |= {f"WHATSAPP_INSTANCE_{place}": url, f"WHATSAPP_INSTANCE_{place}_DRIVER": self.plan.family(url)}
         if self.plan.own_urls:
             numbered["WHATSAPP_NODEJS_URL"] = self.plan.own_urls[0]
         return self._start(

@@ -114,6 +114,8 @@ class DemoPlan:
     """The names under which instances are reached; none: localhost."""
     families: tuple[str, ...] = ()
     """The gateway family of each instance; none: all are our own, which speak webjs."""
+    strangers: bool = False
+    """Other people's gateways run with their sessions, and nobody has told us: no instance of them, and no account."""
 
     @property
     def instance_ports(self) -> list[int]:
@@ -145,6 +147,11 @@ class DemoPlan:
     def own_urls(self) -> list[InstanceUrl]:
         """The addresses of our own instances."""
         return [url for url in self.instance_urls if self.family(url) == DEFAULT_FAMILY]
+
+    @property
+    def known_urls(self) -> list[InstanceUrl]:
+        """The addresses of the instances that the directory has from the start."""
+        return self.own_urls if self.strangers else self.instance_urls
 
     def instance_name(self, number: int) -> str:
         """What the process is called, as is its log."""

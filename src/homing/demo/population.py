@@ -41,7 +41,7 @@ Made = TypeVar("Made")
 
 @dataclass(frozen=True, slots=True)
 class DemoAccount:
-    """An account of the demo, and where it began."""
+    """An account of the demo, and where it began. `uuid` is empty for a session that has no account yet."""
 
     id: int
     uuid: str
@@ -70,9 +70,10 @@ class Population:
 async def settle(directory: Directory, plan: DemoPlan) -> Population:
     """Enter all of them in the directory. Raises Unworkable if it is not empty."""
     try:
-        for url in plan.instance_urls:
+        for url in plan.known_urls:
             await directory.create_instance(url, driver=plan.family(url))
-        accounts = await _at_once(lambda wanted: _account(directory, wanted), plan.account_plans())
+        known = [wanted for wanted in plan.account_plans() if wanted.instance_url in plan.known_urls]
+        accounts = await _at_once(lambda wanted: _account(directory, wanted), known)
         contacts = await _at_once(lambda numbered: _contact(directory, *numbered), enumerate(plan.contact_phones(), 1))
     except NameTaken as error:
         raise Unworkable(f"The database is not empty ({error}); give the demo one of its own") from error
@@ -88,9 +89,16 @@ async def settle(directory: Directory, plan: DemoPlan) -> Population:
             wanted.instance_url,
             wanted.family,
         )
-        for account, wanted in zip(accounts, plan.account_plans(), strict=True)
+        for account, wanted in zip(accounts, known, strict=True)
     ]
+    residents += [_stranger(wanted) for wanted in plan.account_plans() if wanted.instance_url not in plan.known_urls]
     return Population(residents, contacts, token, key.id)
+
+
+def _stranger(wanted: AccountPlan) -> DemoAccount:
+    """Somebody whom the directory does not know yet."""
+    session = wanted.session_id("")
+    return DemoAccount(wanted.id, "", wanted.phone, session, WORKSPACE, wanted.instance_url, wanted.family)
 
 
 async def pair(residents: Sequence[DemoAccount], whatsapp_address: str, vault: Credentials, disks: Disks) -> None:
@@ -110,6 +118,7 @@ async def pair(residents: Sequence[DemoAccount], whatsapp_address: str, vault: C
 
 async def log_in(directory: Directory, residents: Sequence[DemoAccount], instances: InstanceClient) -> None:
     """Open each session on our own instances under the first epoch, and record of each that it lives where it does."""
+    residents = [resident for resident in residents if resident.uuid]
     ours = [resident for resident in residents if resident.family == DEFAULT_FAMILY]
     await _at_once(
         lambda resident: instances.start(resident.instance_url, resident.session_id, epoch=FIRST_EPOCH), ours

@@ -196,6 +196,10 @@ class GatewayDriver(ABC):
 
     # --- what several of them need ------------------------------------------------------------------------------
 
+    def remembers_with(self, other: "GatewayDriver") -> None:
+        """Know the versions that the other one knows, and the other way round: a doubt about one is told once."""
+        self._versions = other._versions
+
     def key(self, instance: InstanceUrl) -> str:
         return self._api_keys.get(instance, self._default_api_key)
 

@@ -6,19 +6,15 @@ class of the driver. That is called with the wire, and with `api_keys` and `defa
 
 from collections.abc import Callable, Mapping
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-import structlog
-
 from homing.model.instances.gateways import Traits
+from homing.plugins import brought
 from homing.ports import Driver
 from homing.ports.reports import FamilyReports
 
 GROUP = "homing.drivers"
 DriverClass = Callable[..., Driver]
-
-log = structlog.get_logger("homing")
 
 
 class NoDrivers(Exception):
@@ -31,12 +27,7 @@ def families() -> Mapping[str, DriverClass]:
 
     Raises NoDrivers where this package was not installed, or is older than its own files.
     """
-    found: dict[str, DriverClass] = {}
-    for entry in sorted(entry_points(group=GROUP), key=_of_ours_first):
-        if entry.name in found:
-            log.warning("A driver of this name is there already; the other one is not used", driver=entry.value)
-        elif (loaded := _loaded(entry)) is not None:
-            found[entry.name] = loaded
+    found: Mapping[str, DriverClass] = brought(GROUP, what="driver", fits=_wrong_with)
     if not found:
         raise NoDrivers(f"no driver is registered in {GROUP!r}: install Homing again (pip install .)")
     return found
@@ -62,18 +53,6 @@ def unknown_driver(family: str) -> str:
     return f"There is no driver {family!r}; known are {', '.join(sorted(families()))}"
 
 
-def _of_ours_first(entry: EntryPoint) -> tuple[bool, str, str]:
-    return not entry.value.startswith("homing.drivers."), entry.name, entry.value
-
-
-def _loaded(entry: EntryPoint) -> DriverClass | None:
-    """Whatever somebody else's package raises, the others go on."""
-    try:
-        loaded: Any = entry.load()
-    except Exception as error:  # noqa: BLE001
-        log.warning("A driver could not be loaded", driver=entry.name, of=entry.value, error=repr(error))
-        return None
-    if not callable(loaded) or getattr(loaded, "family", None) != entry.name:
-        log.warning("A driver is not used: it does not say that this is its family", driver=entry.name, of=entry.value)
-        return None
-    return loaded  # type: ignore[no-any-return]
+def _wrong_with(name: str, loaded: Any) -> str | None:
+    is_its_own = callable(loaded) and getattr(loaded, "family", None) == name
+    return None if is_its_own else "it does not say that this is its family"

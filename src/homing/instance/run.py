@@ -19,7 +19,7 @@ from aiohttp import web
 from homing.decide.fleet.leases import LeasePolicy
 from homing.instance.api.faults import Faults
 from homing.instance.api.http import Surface, application
-from homing.instance.engines.simulated import SimulatedEngine
+from homing.instance.engines.registry import EngineSetup, open_engine
 from homing.instance.files import HttpFiles
 from homing.instance.host import SessionHost
 from homing.instance.lease import LeaseKeeper
@@ -30,7 +30,6 @@ from homing.instance.notify.settings import GatewaySettings, InstanceMisconfigur
 from homing.instance.policy import HostPolicy
 from homing.listening import listeners
 from homing.ports import Clock, Credentials, Leases, StoreUnavailable
-from simulated_whatsapp.wire import tcp
 
 log = logging.getLogger(__name__)
 SHUTDOWN_WITHIN_S = 2.0
@@ -49,7 +48,7 @@ class InstanceSettings:
     key can make it misbehave, at ``/faults``.
     """
 
-    whatsapp_address: str
+    whatsapp_address: str | None
     api_key: str
     host: str = "localhost"
     port: int = 3001
@@ -60,6 +59,7 @@ class InstanceSettings:
     lease: LeasePolicy = field(default_factory=LeasePolicy)
     gateway: GatewaySettings | None = None
     fault_injection: bool = False
+    engine: str = "simulated"
 
 
 class AddressTaken(Exception):
@@ -102,8 +102,9 @@ class RunningInstance:
 
         ``fresh_id`` names a boot as no other is named.
 
-        Raises ``AddressTaken`` and ``InstanceMisconfigured``.
+        Raises ``AddressTaken``, ``EngineUnusable`` and ``InstanceMisconfigured``.
         """
+        engine = open_engine(settings.engine, EngineSetup(settings.whatsapp_address))
         listening = _listening(settings.host, settings.port)
         port: int = listening[0].getsockname()[1]
         url = settings.url or f"http://localhost:{port}"
@@ -117,7 +118,7 @@ class RunningInstance:
             raise
         listening = listening or _listening(settings.host, port)
         host = SessionHost(
-            SimulatedEngine(tcp(settings.whatsapp_address)),
+            engine,
             credentials,
             LeaseKeeper(leases, url, clock, fresh_id=fresh_id, policy=settings.lease),
             clock=clock,

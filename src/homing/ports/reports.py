@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from homing.model.fleet import InstanceUrl, SessionId
 from homing.model.instances.events import IntakeResult, Report, Signed
+from homing.model.instances.webhooks import WebhookFound, WebhookWanted
 from homing.model.sends.faults import Fault
 
 
@@ -86,26 +87,6 @@ class FamilyReports(Protocol):
 # --- where a gateway reports to -------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class WebhookWanted:
-    """Where the sessions of an instance are to report: an address that holds `secret`, which also signs."""
-
-    url: str
-    secret: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class WebhookFound:
-    """Where one session reports now. `ours`: to us, rightly. `others` are the further addresses, without secrets.
-
-    `kept` is what the family needs to put it back: never shown, since it may hold secrets of others.
-    """
-
-    ours: bool
-    others: tuple[str, ...] = ()
-    kept: Mapping[str, Any] | None = field(default=None, repr=False)
-
-
 class WebhookCalls(Protocol):
     """Asks and tells gateways of one family where to report. Each call ends within its `timeout_s`.
 
@@ -144,8 +125,30 @@ class WebhookCalls(Protocol):
         """Take our address away again, and put back what was there before."""
         ...
 
+    def know(self, instance: InstanceUrl, wanted: Mapping[SessionId, WebhookWanted]) -> None:
+        """Where these sessions are to report from now on, whoever starts them: some are told only when they start."""
+        ...
+
     async def tokens(
         self, instance: InstanceUrl, session_id: SessionId, *, timeout_s: float
     ) -> Collection[str] | Fault:
         """The tokens that the session's own reports may show; empty where its family has none."""
         ...
+
+
+class WebhookTargets(Protocol):
+    """Where sessions reported before they were connected to us. Raises StoreUnavailable."""
+
+    async def of(self, instance: InstanceUrl) -> Mapping[SessionId, Mapping[str, Any] | None]:
+        """The sessions of the instance that report to us, each with what is to be put back; None for nothing."""
+        ...
+
+    async def instances(self) -> Sequence[InstanceUrl]:
+        """The instances with sessions that report to us."""
+        ...
+
+    async def remember(self, instance: InstanceUrl, session_id: SessionId, kept: Mapping[str, Any] | None) -> None:
+        """What was there before the first time. What is remembered already stays."""
+        ...
+
+    async def forget(self, instance: InstanceUrl, session_id: SessionId) -> None: ...

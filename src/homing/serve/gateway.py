@@ -30,6 +30,7 @@ from homing.flows.operations.migrate import Migrations
 from homing.flows.operations.pairing import Pairing
 from homing.flows.operations.pairing_links import PairingLinks
 from homing.flows.operations.rebalance import Balance
+from homing.flows.webhooks.connecting import Connecting
 from homing.flows.webhooks.unknown_senders import UnknownSenders
 from homing.ports import Clock, Entropy
 from homing.ports.egress import Egress
@@ -50,6 +51,7 @@ class Moving:
     """What people and supervisors may want of where sessions live, and what can be done for one."""
 
     abilities: AbilitiesOf
+    connecting: Connecting
     drains: Drains
     exits: Exits
     migrations: Migrations

@@ -23,6 +23,7 @@ from homing.ports.hearing import Hearings
 from homing.ports.importing import ImportStore
 from homing.ports.logins import LoginStore
 from homing.ports.pairing_links import PairingLinkStore
+from homing.ports.reports import WebhookTargets
 from homing.ports.watch_log import WatchLog
 from homing.store.db.database import Database
 
@@ -53,3 +54,4 @@ class Stores:
     adoptions: Adoptions
     watch_log: WatchLog
     imports: ImportStore
+    webhook_targets: WebhookTargets

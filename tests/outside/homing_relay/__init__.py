@@ -10,6 +10,7 @@ from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
 from homing.ports import InstanceHealth, OutgoingText, PairingCode, SessionStart
+from homing_relay.reports import RelayReports
 
 STATUSES = {
     "online": SessionStatus.CONNECTED,
@@ -27,6 +28,7 @@ class RelayDriver(GatewayDriver):
     title = "Relay"
     base = Capabilities(stop_keeps_login=True)
     checked = ("1.0", "1.4")
+    reports = RelayReports()
     traits = Traits(
         title,
         checked=checked,

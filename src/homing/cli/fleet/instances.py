@@ -20,7 +20,7 @@ from homing.cli.terminal.output import (
     print_page,
     print_rows,
 )
-from homing.cli.terminal.stops import CannotStart, problem
+from homing.cli.terminal.stops import CannotStart, NeedsAttention, problem
 
 instances = App(name="instances", help="Instances: the gateways that hold the sessions.")
 
@@ -195,6 +195,54 @@ def set_limits(
         print_json(changed)
     else:
         print_page(_INSTANCES, {"data": [changed]}, none="")
+
+
+@instances.command(name="connect-webhooks")
+def connect_webhooks(
+    instance: InstanceRef,
+    /,
+    *,
+    dry_run: Annotated[bool, Parameter(negative="", help="Only say what would be done.")] = False,
+    replace: Annotated[
+        bool, Parameter(negative="", help="Also where an address of somebody else's has to give way.")
+    ] = False,
+    undo: Annotated[bool, Parameter(negative="", help="Put back what was there before.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Have the sessions of a gateway of another family report to this one.
+
+    Where its family has room for several addresses (WAHA), ours is one more. Where it has room for one, nothing is
+    replaced unless `--replace` says so; what can be read is remembered, and `--undo` puts it back. What a gateway loses
+    at its start is set again. Some are told in the environment of their process alone: then the line is printed.
+
+    Example: `homing instances connect-webhooks http://waha1:3000 --dry-run`
+
+    Exit codes: 0 done, or nothing is in the way; 1 a session was refused or failed, and why.
+    """
+    asked = gateway("`homing instances connect-webhooks`")
+    where = path("instances", number_of(asked, instance), "connect-webhooks")
+    told = asked.post(where, {"dry_run": dry_run, "replace": replace, "undo": undo}, slow=True)
+    if as_json:
+        print_json(told)
+    else:
+        _print_wired(told)
+    if told["attention"]:
+        raise NeedsAttention(f"{told['attention']} of {len(told['sessions'])} sessions do not report here")
+
+
+_WIRED: Columns = {"session": "session_id", "report": "wiring", "why": "reason"}
+
+
+def _print_wired(told: Row) -> None:
+    if told["by_hand"] is not None:
+        print(told["by_hand"])
+        note(f"Gateways of the family {told['driver']} are not told over their API: this belongs to their environment.")
+        return
+    print_rows(_WIRED, told["sessions"], none=f"No session is placed on {told['instance_url']}.")
+    if told["dry_run"]:
+        note("Nothing was changed.")
+    if told["warning"] is not None:
+        note(f"Look at this: {told['warning']}")
 
 
 @instances.command

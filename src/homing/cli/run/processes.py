@@ -89,7 +89,10 @@ def _opening_key(key: str, host: str) -> str:
 
 def instance(
     *,
-    whatsapp: Annotated[str, Parameter(help="Where the simulated WhatsApp listens, as HOST:PORT.")],
+    engine: Annotated[str, Parameter(help="What speaks WhatsApp: simulated, or what a package brings.")] = "simulated",
+    whatsapp: Annotated[
+        str | None, Parameter(help="Where the simulated WhatsApp listens, as HOST:PORT; for --engine simulated.")
+    ] = None,
     database: Annotated[
         str | None, Parameter(help="Where the vault is: the gateways' database. [default: HOMING_DATABASE_URL]")
     ] = None,
@@ -114,7 +117,7 @@ def instance(
     ] = False,
     fault_injection: FaultInjection = False,
 ) -> int:
-    """Run one session host on the simulated engine. It speaks the same protocol as the Node gateways. Ctrl-C ends it.
+    """Run one session host. It speaks the same protocol as the Node gateways. Ctrl-C ends it.
 
     Logins are in the database's vault, sealed under HOMING_VAULT_KEY. Prints `{"pid", "url"}` once it listens.
 
@@ -150,6 +153,7 @@ def instance(
         lease=known.lease_policy,
         gateway=told,
         fault_injection=fault_injection,
+        engine=engine,
     )
     return _host(known, hosting, log_level)
 
@@ -157,6 +161,7 @@ def instance(
 def _host(known: "Settings", hosting: "InstanceSettings", log_level: str) -> int:
     import uvloop
 
+    from homing.instance.engines.registry import EngineUnusable
     from homing.instance.notify.settings import InstanceMisconfigured
     from homing.instance.run import AddressTaken
     from homing.model.instances.vault import VaultSealed
@@ -167,7 +172,7 @@ def _host(known: "Settings", hosting: "InstanceSettings", log_level: str) -> int
     logs.configure(log_level, "text", background=True, libraries=log_level)
     try:
         uvloop.run(_hosted(known, hosting))
-    except (AddressTaken, InstanceMisconfigured) as error:
+    except (AddressTaken, EngineUnusable, InstanceMisconfigured) as error:
         raise CannotStart(str(error)) from error
     except StoreUnavailable as error:
         raise NeedsAttention(f"The instance did not start within HOMING_DATABASE_WAIT: {error}") from error

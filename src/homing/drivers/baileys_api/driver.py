@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from homing.drivers import reading
 from homing.drivers.baileys_api import answers, messages
 from homing.drivers.baileys_api.reports import BaileysApiReports
+from homing.drivers.baileys_api.webhooks import BaileysApiWebhooks
 from homing.drivers.calling import GatewayDriver, now_s, quoted
 from homing.drivers.contents import Told
 from homing.drivers.http.wire import Reply
@@ -40,6 +41,10 @@ class BaileysApiDriver(GatewayDriver):
         logins="baileys-api keeps its logins in its own Redis, and its own cluster moves them",
         would_help="a second worker of its cluster on the same Redis: that takes its sessions over",
     )
+
+    @property
+    def webhooks(self) -> BaileysApiWebhooks:
+        return BaileysApiWebhooks(self)
 
     def key_headers(self, key: str) -> Mapping[str, str]:
         return {"x-api-key": key} if key else {}

@@ -5,34 +5,27 @@ Its list tells the token of each session, where the server does not hide those.
 """
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from homing.drivers import reading
 from homing.drivers.calling import now_s, quoted
 from homing.drivers.evolution.reports import EVENTS, REPORT_HEADER
+from homing.drivers.webhook_calls import GatewayWebhooks, is_ours
 from homing.model.fleet import InstanceUrl, SessionId
+from homing.model.instances.webhooks import WebhookFound, WebhookWanted
 from homing.model.sends.faults import Fault, Phase
-from homing.ports.reports import WebhookFound, WebhookWanted
-
-if TYPE_CHECKING:
-    from homing.drivers.calling import GatewayDriver
 
 _HEADER = REPORT_HEADER.title()
 
 
-class EvolutionWebhooks:
-    """`ports.WebhookCalls`."""
-
-    several, restarts, readable = False, False, True
-
-    def __init__(self, driver: "GatewayDriver") -> None:
-        self._driver = driver
+class EvolutionWebhooks(GatewayWebhooks):
+    """One address each, which can be asked for."""
 
     async def found(
         self, instance: InstanceUrl, session_id: SessionId, wanted: WebhookWanted, *, timeout_s: float
     ) -> WebhookFound | Fault:
         path = f"/webhook/find/{quoted(session_id)}"
-        reply = await self._driver.ask(instance, path, now_s() + timeout_s)
+        reply = await self.driver.ask(instance, path, now_s() + timeout_s)
         if isinstance(reply, Fault):
             return WebhookFound(False) if _has_none(reply) else reply
         said = reading.said_by(reply.body)
@@ -40,7 +33,7 @@ class EvolutionWebhooks:
         url = set_now.get("url")
         if not isinstance(url, str) or not url or set_now.get("enabled") is False:
             return WebhookFound(False)
-        if url.partition("/secret/")[0] == wanted.url.partition("/secret/")[0]:
+        if is_ours(url, wanted):
             return WebhookFound(url == wanted.url and set(EVENTS) <= _words(set_now.get("events")))
         return WebhookFound(False, (url,), _as_set(set_now))
 
@@ -73,7 +66,7 @@ class EvolutionWebhooks:
         self, instance: InstanceUrl, session_id: SessionId, *, timeout_s: float
     ) -> Collection[str] | Fault:
         path = f"/instance/fetchInstances?instanceName={quoted(session_id)}"
-        reply = await self._driver.ask(instance, path, now_s() + timeout_s)
+        reply = await self.driver.ask(instance, path, now_s() + timeout_s)
         if isinstance(reply, Fault):
             return () if reply.phase is Phase.SESSION_NOT_FOUND else reply
         said = reading.said_by(reply.body)
@@ -85,7 +78,7 @@ class EvolutionWebhooks:
         self, instance: InstanceUrl, session_id: SessionId, told: Mapping[str, Any], timeout_s: float
     ) -> Fault | None:
         path = f"/webhook/set/{quoted(session_id)}"
-        reply = await self._driver.tell("POST", instance, path, {"webhook": told}, now_s() + timeout_s)
+        reply = await self.driver.tell("POST", instance, path, {"webhook": told}, now_s() + timeout_s)
         return reply if isinstance(reply, Fault) else None
 
 

@@ -12,6 +12,7 @@ from homing.drivers.calling import LIST_LIMIT_BYTES, GatewayDriver, now_s, quote
 from homing.drivers.contents import Told
 from homing.drivers.gowa import answers, messages
 from homing.drivers.gowa.reports import GowaReports
+from homing.drivers.gowa.webhooks import GowaWebhooks
 from homing.drivers.http.wire import Reply
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus, Takeover
 from homing.model.instances.gateways import Traits
@@ -41,6 +42,10 @@ class GowaDriver(GatewayDriver):
         logins="a second GOWA on one login ends the first one, with all of its devices",
         would_help="bring its process up again: it opens its devices by itself",
     )
+
+    @property
+    def webhooks(self) -> GowaWebhooks:
+        return GowaWebhooks(self)
 
     def key_headers(self, key: str) -> Mapping[str, str]:
         return {"Authorization": f"Basic {b64encode(key.encode()).decode()}"} if key else {}

@@ -4,29 +4,24 @@ Core before 2026.6 keeps that in memory alone, so that it is gone once its proce
 sign with, and does not sign. A change of the configuration of a session that runs restarts it (waha-docs 1a6f1c4).
 """
 
-from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from homing.drivers import reading
 from homing.drivers.calling import now_s, quoted
 from homing.drivers.waha.reports import EVENTS
+from homing.drivers.webhook_calls import GatewayWebhooks, is_ours
 from homing.model.fleet import InstanceUrl, SessionId
+from homing.model.instances.webhooks import WebhookFound, WebhookWanted
 from homing.model.sends.faults import Fault
-from homing.ports.reports import WebhookFound, WebhookWanted
-
-if TYPE_CHECKING:
-    from homing.drivers.calling import GatewayDriver
 
 _RETRIES = {"policy": "exponential", "delaySeconds": 2, "attempts": 15}
 
 
-class WahaWebhooks:
-    """`ports.WebhookCalls`: ours is one more of the list, and what is there stays as it is."""
+class WahaWebhooks(GatewayWebhooks):
+    """Ours is one more of the list, and what is there stays as it is."""
 
-    several, restarts, readable = True, True, True
-
-    def __init__(self, driver: "GatewayDriver") -> None:
-        self._driver = driver
+    several, restarts = True, True
 
     async def found(
         self, instance: InstanceUrl, session_id: SessionId, wanted: WebhookWanted, *, timeout_s: float
@@ -35,7 +30,7 @@ class WahaWebhooks:
         if isinstance(config, Fault):
             return config
         listed = _listed(config)
-        others = tuple(url for each in listed if (url := _url(each)) and not _is_ours(each, wanted))
+        others = tuple(url for each in listed if (url := _url(each)) and not is_ours(_url(each), wanted))
         return WebhookFound(any(_is_right(each, wanted) for each in listed), others)
 
     async def connect(
@@ -54,17 +49,8 @@ class WahaWebhooks:
     ) -> Fault | None:
         return await self._put(instance, session_id, wanted, [], now_s() + timeout_s)
 
-    async def tokens(
-        self,
-        instance: InstanceUrl,  # noqa: ARG002
-        session_id: SessionId,  # noqa: ARG002
-        *,
-        timeout_s: float,  # noqa: ARG002
-    ) -> Collection[str] | Fault:
-        return ()
-
     async def _config(self, instance: InstanceUrl, session_id: SessionId, until: float) -> Mapping[str, Any] | Fault:
-        reply = await self._driver.ask(instance, _path(session_id), until)
+        reply = await self.driver.ask(instance, _path(session_id), until)
         if isinstance(reply, Fault):
             return reply
         config = reading.part(reading.said_by(reply.body), "config")
@@ -77,9 +63,9 @@ class WahaWebhooks:
         config = await self._config(instance, session_id, until)
         if isinstance(config, Fault):
             return config
-        kept = [each for each in _listed(config) if not _is_ours(each, wanted)]
+        kept = [each for each in _listed(config) if not is_ours(_url(each), wanted)]
         told = {"name": session_id, "config": {**config, "webhooks": [*kept, *ours]}}
-        reply = await self._driver.tell("PUT", instance, _path(session_id), told, until)
+        reply = await self.driver.tell("PUT", instance, _path(session_id), told, until)
         return reply if isinstance(reply, Fault) else None
 
 
@@ -100,12 +86,6 @@ def _listed(config: Mapping[str, Any]) -> list[Any]:
 def _url(webhook: object) -> str | None:
     url = reading.part(webhook, "url")
     return url if isinstance(url, str) else None
-
-
-def _is_ours(webhook: object, wanted: WebhookWanted) -> bool:
-    """Also one of before our secret changed: by all of its address but that."""
-    url = _url(webhook)
-    return url is not None and url.partition("/secret/")[0] == wanted.url.partition("/secret/")[0]
 
 
 def _is_right(webhook: object, wanted: WebhookWanted) -> bool:

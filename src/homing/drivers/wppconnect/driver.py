@@ -14,6 +14,7 @@ from homing.drivers.http.wire import Reply
 from homing.drivers.values import measure_in
 from homing.drivers.wppconnect import answers, messages
 from homing.drivers.wppconnect.reports import WppconnectReports
+from homing.drivers.wppconnect.webhooks import WppconnectWebhooks
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, SessionId, SessionStatus
 from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
@@ -49,7 +50,12 @@ class WppconnectDriver(GatewayDriver):
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self._tokens: dict[tuple[InstanceUrl, SessionId], str] = {}
+        self._webhooks = WppconnectWebhooks(self)
         self._phones: dict[tuple[InstanceUrl, SessionId], tuple[str | None, float]] = {}
+
+    @property
+    def webhooks(self) -> WppconnectWebhooks:
+        return self._webhooks
 
     def key_headers(self, key: str) -> Mapping[str, str]:  # noqa: ARG002
         """The key itself goes into the path of the few calls that take it; the others show the session's token."""
@@ -102,7 +108,7 @@ class WppconnectDriver(GatewayDriver):
         return reply if isinstance(reply, Fault) else answers.receipt_of(reply, self.secrets(instance))
 
     async def open_one(self, instance: InstanceUrl, session: SessionStart, until: float) -> ListedSession | Fault:
-        told = {"waitQrCode": False}
+        told = {"waitQrCode": False, **self._webhooks.at_start(instance, session.session_id)}
         reply = await self._session_call("POST", instance, session.session_id, "start-session", told, until)
         if isinstance(reply, Fault):
             return reply

@@ -20,6 +20,7 @@ from homing.drivers.http.wire import Reply
 from homing.drivers.wuzapi import answers, messages
 from homing.drivers.wuzapi.answers import User
 from homing.drivers.wuzapi.reports import WuzapiReports
+from homing.drivers.wuzapi.webhooks import WuzapiWebhooks
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, SessionId, SessionStatus, Takeover
 from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
@@ -55,6 +56,10 @@ class WuzapiDriver(GatewayDriver):
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self._users: dict[InstanceUrl, dict[str, User]] = {}
+
+    @property
+    def webhooks(self) -> WuzapiWebhooks:
+        return WuzapiWebhooks(self, self.as_user)
 
     def key_headers(self, key: str) -> Mapping[str, str]:
         return {"Authorization": key} if key else {}
@@ -157,6 +162,19 @@ class WuzapiDriver(GatewayDriver):
             return user
         reply = await self._as(user, instance, "POST", path, {}, until)
         return reply if isinstance(reply, Fault) else None
+
+    async def as_user(
+        self,
+        instance: InstanceUrl,
+        session_id: SessionId,
+        method: str,
+        path: str,
+        told: Mapping[str, Any] | None,
+        until: float,
+    ) -> Reply | Fault:
+        """A call in the name of the session's user."""
+        user = await self._user(instance, session_id, until)
+        return user if isinstance(user, Fault) else await self._as(user, instance, method, path, told, until)
 
     async def _as(
         self, user: User, instance: InstanceUrl, method: str, path: str, told: Mapping[str, Any] | None, until: float

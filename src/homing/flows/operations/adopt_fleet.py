@@ -5,7 +5,7 @@ Nothing is started, stopped or sent. What cannot be used is named and left alone
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
@@ -137,14 +137,16 @@ class FleetAdoption:
         """Look at every gateway once, then take up what each lists. Raises Problem where nothing can be adopted."""
         self._check(wanted)
         workspace = await self._workspace(wanted.workspace)
-        found = await self._found(wanted)
+        settled = await self._settled()
+        found = await self._found(wanted, settled)
         gateways = [self._warned(each, wanted) for each in found if isinstance(each, FoundGateway)]
         refused = tuple(each for each in found if isinstance(each, NotAdopted))
         known = {each.url: each for each in await self._directory.instances()}
         judged = await self._judged(gateways, known, workspace, named=wanted.workspace is not None)
         if not wanted.dry_run:
-            judged = await self._carried_out(gateways, known, judged, wanted)
-        instances = tuple(_adopted(each, known.get(each.url), judged[each.url], wanted) for each in gateways)
+            judged = await self._carried_out(gateways, known, judged, wanted, settled)
+        modes = {each.url: mode_of(known.get(each.url), wanted, settled=each.url in settled) for each in gateways}
+        instances = tuple(_adopted(each, known.get(each.url), judged[each.url], modes[each.url]) for each in gateways)
         return FleetAdopted(instances, refused, wanted.dry_run)
 
     # --- looking ------------------------------------------------------------------------------------------------
@@ -165,14 +167,21 @@ class FleetAdoption:
             raise Problem(Code.INVALID_REQUEST, detail, field="workspace_id")
         return there[0] if there else WorkspaceId(1)
 
-    async def _found(self, wanted: FleetWanted) -> list[FoundGateway | NotAdopted]:
+    async def _settled(self) -> frozenset[InstanceUrl]:
+        """The instances of which somebody has said what may be done there, or that carry sessions already."""
+        loads = await self._directory.loads()
+        return frozenset(each.instance.url for each in loads if each.sessions or each.instance.mode_since is not None)
+
+    async def _found(self, wanted: FleetWanted, settled: Collection[InstanceUrl]) -> list[FoundGateway | NotAdopted]:
         places = asyncio.Semaphore(AT_ONCE)
 
         async def one(url: InstanceUrl) -> FoundGateway | NotAdopted:
             known = self._fleet.roster.instances.get(url)
             async with places:
                 return await gateway_at(
-                    self._fleet, url, AskedAddress(wanted.key, wanted.driver, known, tuple(wanted.sessions))
+                    self._fleet,
+                    url,
+                    AskedAddress(wanted.key, wanted.driver, known, url in settled, tuple(wanted.sessions)),
                 )
 
         return list(await asyncio.gather(*(one(url) for url in dict.fromkeys(wanted.urls))))
@@ -227,9 +236,11 @@ class FleetAdoption:
         known: Mapping[InstanceUrl, Instance],
         judged: Mapping[InstanceUrl, Sequence[JudgedSession]],
         wanted: FleetWanted,
+        settled: Collection[InstanceUrl],
     ) -> dict[InstanceUrl, list[JudgedSession]]:
         for each in gateways:
-            await self._join(each, known.get(each.url), wanted)
+            mode = mode_of(known.get(each.url), wanted, settled=each.url in settled)
+            await self._join(each, known.get(each.url), wanted, mode)
         await self._fleet.refresh()
         for each in gateways:
             self._heard(each.listing)
@@ -239,18 +250,18 @@ class FleetAdoption:
             self._note(each, after[each.url])
         return after
 
-    async def _join(self, found: FoundGateway, known: Instance | None, wanted: FleetWanted) -> None:
+    async def _join(self, found: FoundGateway, known: Instance | None, wanted: FleetWanted, mode: InstanceMode) -> None:
         """The instance is in the directory, in its mode, with its key. What stands is changed only where it must be."""
         sealed = self._sealed(found.url, wanted.key)
         if known is None:
             await self._directory.create_instance(
-                found.url, driver=found.family, labels=wanted.labels, mode=mode_of(None, wanted), sealed_key=sealed
+                found.url, driver=found.family, labels=wanted.labels, mode=mode, sealed_key=sealed
             )
             return
         changes = InstanceChanges()
         if known.driver != found.family:
             changes["driver"] = found.family
-        if known.mode is not (mode := mode_of(known, wanted)):
+        if known.mode is not mode:
             changes["mode"] = mode
         if sealed is not None and self._fleet.own_keys().get(found.url) != wanted.key:
             changes["sealed_key"] = sealed
@@ -315,19 +326,19 @@ _NEW = (AdoptionResult.ADOPT, AdoptionResult.PLACE)
 _HERE = (AdoptionResult.ADOPT, AdoptionResult.PLACE, AdoptionResult.KNOWN)
 
 
-def mode_of(known: Instance | None, wanted: FleetWanted) -> InstanceMode:
-    """What may be done with an adopted instance: what is said now, else what somebody said of it, else only look."""
+def mode_of(known: Instance | None, wanted: FleetWanted, *, settled: bool) -> InstanceMode:
+    """What may be done with an adopted instance: what is said now; else, if it is settled, what it was; else look."""
     if wanted.mode is not None:
         return wanted.mode
-    if known is None or known.mode_since is None:
+    if known is None or not settled:
         return InstanceMode.OBSERVE
     return known.mode
 
 
 def _adopted(
-    found: FoundGateway, known: Instance | None, judged: Sequence[JudgedSession], wanted: FleetWanted
+    found: FoundGateway, known: Instance | None, judged: Sequence[JudgedSession], mode: InstanceMode
 ) -> AdoptedInstance:
-    return AdoptedInstance(found, mode_of(known, wanted), tuple(judged), found.listing.oddities, known is None)
+    return AdoptedInstance(found, mode, tuple(judged), found.listing.oddities, known is None)
 
 
 def _lists(gateways: Sequence[FoundGateway], known: Mapping[InstanceUrl, Instance]) -> list[ListedThere]:

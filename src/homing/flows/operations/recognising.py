@@ -33,11 +33,13 @@ class Certainty(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AskedAddress:
-    """What the caller says of an address. `known` is the instance that is there on record."""
+    """What the caller says of an address. `known` is the instance that is there on record, `settled`: and somebody has
+    said what it is, or sessions are placed on it."""
 
     key: str | None = field(default=None, repr=False)
     driver: str | None = None
     known: Instance | None = None
+    settled: bool = False
     sessions: tuple[str, ...] = ()
     """Its sessions, where the gateway gives no list of them."""
 
@@ -138,7 +140,7 @@ async def _by_its_list(recogniser: Recogniser, url: InstanceUrl, stranger: Asked
 async def _listed(
     recogniser: Recogniser, url: InstanceUrl, stranger: AskedAddress, taken: _Taken
 ) -> FoundGateway | NotAdopted:
-    if (known := stranger.known) is not None and known.driver != taken.family and known.mode_since is not None:
+    if (known := stranger.known) is not None and known.driver != taken.family and stranger.settled:
         detail = (
             f"it is on record as {known.driver}, and now {taken.reason}; if that is right:"
             f" homing instances set {url} --driver {taken.family}"

@@ -27,13 +27,14 @@ from homing.instance.engine import (
     StaleLogin,
     Throttled,
 )
+from homing.instance.engines.registry import EngineSetup, EngineUnusable
 from homing.model.fleet import Capabilities
 from homing.model.instances.vault import Login
 from homing.model.sends.addresses import AddressKind
 from homing.model.sends.content import CAPTIONED, MessageType
 from simulated_whatsapp import client, core
 from simulated_whatsapp.core import DeviceCredentials, Refusal
-from simulated_whatsapp.wire import Dial
+from simulated_whatsapp.wire import Dial, tcp
 
 SIMULATED = Capabilities(
     choose_message_id=True,
@@ -47,6 +48,15 @@ SIMULATED = Capabilities(
     quotes=frozenset(MessageType) - {MessageType.REACTION, MessageType.EDIT, MessageType.REVOKE},
     mentions=CAPTIONED | {MessageType.TEXT, MessageType.EDIT},
 )
+
+
+def opened(setup: EngineSetup) -> "SimulatedEngine":
+    """The engine over TCP. Raises EngineUnusable without an address of a simulated WhatsApp."""
+    if setup.whatsapp_address is None:
+        raise EngineUnusable(
+            "The simulated engine needs a simulated WhatsApp: say where it listens, --whatsapp HOST:PORT"
+        )
+    return SimulatedEngine(tcp(setup.whatsapp_address))
 
 
 class SimulatedEngine:

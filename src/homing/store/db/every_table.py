@@ -5,4 +5,5 @@ from homing.store.db import schema_hearing as schema_hearing
 from homing.store.db import schema_observing as schema_observing
 from homing.store.db import schema_outbox as schema_outbox
 from homing.store.db import schema_receivers as schema_receivers
+from homing.store.db import schema_reports as schema_reports
 from homing.store.db.schema import metadata as metadata

@@ -30,6 +30,11 @@ class MisfortuneKind(StrEnum):
     CLOCK_JUMPS = "clock jumps"
     STRANGER = "a stranger uses the login"
     OPERATOR_MOVES = "operator moves a session"
+    FOREIGN_DIES = "foreign gateway dies"
+    FOREIGN_FREEZES = "foreign gateway freezes"
+    FOREIGN_CUT = "nothing passes to a foreign gateway"
+    FOREIGN_UPSETS = "requests to a foreign gateway are upset"
+    MOVED_BY_HAND = "somebody moves a session by hand"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +84,17 @@ def _fault(kind: MisfortuneKind, scenario: Scenario, chance: random.Random) -> M
 
 def _lasts_s(kind: MisfortuneKind, chance: random.Random) -> float:
     match kind:
-        case MisfortuneKind.INSTANCE_DIES | MisfortuneKind.INSTANCES_DIE:
+        case MisfortuneKind.INSTANCE_DIES | MisfortuneKind.INSTANCES_DIE | MisfortuneKind.FOREIGN_DIES:
             return chance.choice((0.3, 2.0, 5.0, 10.0, 1e9)) * chance.uniform(0.7, 1.3)
         case MisfortuneKind.GATEWAY_DIES:
             return chance.choice((0.3, 2.0, 8.0)) * chance.uniform(0.7, 1.3)
-        case MisfortuneKind.INSTANCE_FREEZES | MisfortuneKind.GATEWAY_FREEZES | MisfortuneKind.CUT:
+        case (
+            MisfortuneKind.INSTANCE_FREEZES
+            | MisfortuneKind.GATEWAY_FREEZES
+            | MisfortuneKind.CUT
+            | MisfortuneKind.FOREIGN_FREEZES
+            | MisfortuneKind.FOREIGN_CUT
+        ):
             return chance.choice((0.2, 1.0, 3.0, 7.0, 12.0)) * chance.uniform(0.7, 1.3)
         case MisfortuneKind.STORE_FAILS_OVER:
             return chance.uniform(0.1, 2.0)
@@ -92,6 +103,7 @@ def _lasts_s(kind: MisfortuneKind, chance: random.Random) -> float:
             | MisfortuneKind.CLOCK_JUMPS
             | MisfortuneKind.STRANGER
             | MisfortuneKind.OPERATOR_MOVES
+            | MisfortuneKind.MOVED_BY_HAND
         ):
             return 0.0
         case _:
@@ -117,6 +129,15 @@ def _places(kind: MisfortuneKind, scenario: Scenario, chance: random.Random) -> 
             return chance.choice((instance, gateway)), ""
         case MisfortuneKind.WHATSAPP_CUTS | MisfortuneKind.STRANGER | MisfortuneKind.OPERATOR_MOVES:
             return chance.choice(scenario.session_ids), ""
+        case MisfortuneKind.FOREIGN_DIES | MisfortuneKind.FOREIGN_FREEZES:
+            return chance.choice(scenario.foreign_urls), ""
+        case MisfortuneKind.FOREIGN_CUT:
+            foreign = chance.choice(scenario.foreign_urls)
+            return chance.choice(((gateway, foreign), (foreign, "whatsapp")))
+        case MisfortuneKind.FOREIGN_UPSETS:
+            return gateway, chance.choice(scenario.foreign_urls)
+        case MisfortuneKind.MOVED_BY_HAND:
+            return chance.choice(scenario.foreign_session_ids), chance.choice(scenario.foreign_urls)
         case _:
             return "", ""
 
@@ -125,7 +146,7 @@ def _amount(kind: MisfortuneKind, chance: random.Random) -> float:
     match kind:
         case MisfortuneKind.SLOW:
             return round(chance.choice((0.05, 0.3, 1.5)), 3)
-        case MisfortuneKind.UPSETS | MisfortuneKind.STORE_FORGETS:
+        case MisfortuneKind.UPSETS | MisfortuneKind.FOREIGN_UPSETS | MisfortuneKind.STORE_FORGETS:
             return round(chance.choice((0.05, 0.2, 0.5)), 3)
         case MisfortuneKind.STORE_SLOW:
             return round(chance.choice((0.05, 0.3)), 3)

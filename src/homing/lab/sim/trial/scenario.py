@@ -16,6 +16,9 @@ class Scenario:
     instances: int = 4
     sessions: int = 40
     gateways: int = 2
+    foreign: int = 0
+    """Gateways of somebody else's, with ids of their own and without a fence."""
+    foreign_sessions: int = 0
     calm_until_s: float = 4.0
     faults_until_s: float = 36.0
     talk_until_s: float = 44.0
@@ -40,6 +43,18 @@ class Scenario:
     def session_ids(self) -> list[str]:
         return [f"webjs_1_{number:03d}" for number in range(1, self.sessions + 1)]
 
+    @property
+    def foreign_urls(self) -> list[str]:
+        return [f"http://f{number}:3000" for number in range(1, self.foreign + 1)]
+
+    @property
+    def foreign_session_ids(self) -> list[str]:
+        return [f"shop-{number:03d}" for number in range(1, self.foreign_sessions + 1)]
+
+    @property
+    def every_session(self) -> list[str]:
+        return self.session_ids + self.foreign_session_ids
+
 
 _ALL: Mapping[str, float] = {
     "instance dies": 3,
@@ -60,14 +75,26 @@ _ALL: Mapping[str, float] = {
     "operator moves a session": 1.5,
 }
 
+_WITH_FOREIGN: Mapping[str, float] = {
+    **_ALL,
+    "foreign gateway dies": 1.5,
+    "foreign gateway freezes": 1.5,
+    "nothing passes to a foreign gateway": 1.5,
+    "requests to a foreign gateway are upset": 1.5,
+    "somebody moves a session by hand": 1.5,
+}
+"""What befalls somebody else's gateways besides."""
+
 SCENARIOS: Mapping[str, Scenario] = {
     scenario.name: scenario
     for scenario in (
-        Scenario("standard", kinds=_ALL),
+        Scenario("standard", foreign=2, foreign_sessions=6, kinds=_WITH_FOREIGN),
         Scenario(
             "brief",
             instances=3,
             sessions=9,
+            foreign=2,
+            foreign_sessions=2,
             calm_until_s=3.0,
             faults_until_s=12.0,
             talk_until_s=16.0,
@@ -75,9 +102,9 @@ SCENARIOS: Mapping[str, Scenario] = {
             ends_s=34.0,
             faults_min=1,
             faults_max=4,
-            kinds=_ALL,
+            kinds=_WITH_FOREIGN,
         ),
-        Scenario("calm", faults_min=0, faults_max=0, kinds={"instance dies": 1}),
+        Scenario("calm", foreign=2, foreign_sessions=4, faults_min=0, faults_max=0, kinds={"instance dies": 1}),
         Scenario("failover", kinds={**_ALL, "store fails over": 6}, faults_max=5),
         Scenario("strangers", kinds={**_ALL, "a stranger uses the login": 6}, faults_max=5),
         Scenario("ids-not-honoured", kinds=_ALL, drop_repeats=False),

@@ -19,6 +19,7 @@ from homing.lab.sim.trial.judging.observing import observe
 from homing.lab.sim.trial.scenario import Scenario
 from homing.lab.sim.trial.weather import Weather
 from homing.lab.sim.trial.world import template as templates
+from homing.lab.sim.trial.world.foreign import SimulatedForeign
 from homing.lab.sim.trial.world.gateways import SimulatedGateway
 from homing.lab.sim.trial.world.instances import API_KEY, HMAC_SECRET, Around, SimulatedInstance
 from homing.lab.sim.trial.world.network import SimulatedNetwork
@@ -26,7 +27,7 @@ from homing.lab.sim.trial.world.stores import Store
 from homing.lab.sim.trial.world.whatsapp import SimulatedExchange
 from homing.lab.sim.world import VirtualClock
 from homing.model.fleet import InstanceUrl
-from simulated_whatsapp.core import Rules
+from simulated_whatsapp.core import DeviceCredentials, Rules
 
 LIMIT_STEPS = 3_000_000
 _GATEWAYS_FIRST_S = 0.5
@@ -132,7 +133,7 @@ class World:
         self.store.fill(template.database)
         rules = Rules(drop_repeats=scenario.drop_repeats)
         self._whatsapp = SimulatedExchange(self._network, history, templates.device_draws(), rules)
-        templates.linked(self._whatsapp.judge, scenario)
+        logins = templates.linked(self._whatsapp.judge, scenario)
         settings = settings_for(scenario)
         self._gateways = {
             name: SimulatedGateway(name, self._network, self.store, settings, _chance(seed, name), self._clock_of(name))
@@ -152,6 +153,15 @@ class World:
             for url in scenario.instance_urls
         }
 
+        self._foreign = {url: self._foreign_at(url, logins) for url in scenario.foreign_urls}
+
+    def _foreign_at(self, url: str, logins: list[DeviceCredentials]) -> SimulatedForeign:
+        clock = self._clock_of(url)
+        place = SimulatedForeign(url, self._network, self._whatsapp, _chance(self._seed, url), clock, key=API_KEY)
+        for session, (phone, device) in templates.on_disk(url, logins, self._scenario).items():
+            place.disk.keep(session, phone, device)
+        return place
+
     async def play(self, faults: tuple[Misfortune, ...]) -> None:
         """From the first boot to the last look."""
         scenario, loop = self._scenario, self._loop
@@ -160,8 +170,17 @@ class World:
         await asyncio.sleep(_GATEWAYS_FIRST_S)
         for instance in self._instances.values():
             instance.boot()
+        for theirs in self._foreign.values():
+            theirs.boot()
         weather = Weather(
-            self._network, self.store, self._whatsapp, self._instances, self._gateways, self._history, self._operate
+            self._network,
+            self.store,
+            self._whatsapp,
+            self._instances,
+            self._gateways,
+            self._history,
+            self._operate,
+            self._foreign,
         )
         weather.forecast(faults)
         await asyncio.sleep(scenario.calm_until_s - loop.time())
@@ -171,7 +190,8 @@ class World:
         await asyncio.sleep(scenario.ends_s - loop.time())
         for task in (talking, writing):
             task.cancel()
-        await observe(self._history, self._instances, self._gateways, self._whatsapp, self.store, self._network)
+        around = (self._whatsapp, self.store, self._network)
+        await observe(self._history, self._instances, self._foreign, self._gateways, *around)
         self._look_for_the_fallen()
 
     async def _write_to_sessions(self) -> None:
@@ -198,6 +218,7 @@ class World:
         """Processes that ended without being killed."""
         processes = [place.process for place in self._gateways.values()]
         processes += [place.process for place in self._instances.values()]
+        processes += [place.process for place in self._foreign.values()]
         for process in processes:
             main = process.main if process is not None and process.lives else None
             if main is not None and main.done():

@@ -1,9 +1,10 @@
 """Letting go wrong what a plan says, and healing it again."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from homing.lab.sim.trial.faults import Misfortune, MisfortuneKind
 from homing.lab.sim.trial.judging.history import OutsideHistory
+from homing.lab.sim.trial.world.foreign import SimulatedForeign
 from homing.lab.sim.trial.world.gateways import SimulatedGateway
 from homing.lab.sim.trial.world.instances import SimulatedInstance
 from homing.lab.sim.trial.world.network import NetworkUpset, SimulatedNetwork
@@ -28,10 +29,11 @@ class Weather:
         gateways: Mapping[str, SimulatedGateway],
         history: OutsideHistory,
         operator: Callable[[str], None],
+        foreign: Mapping[str, SimulatedForeign],
     ) -> None:
         self._network, self._store, self._whatsapp = network, store, whatsapp
         self._instances, self._gateways, self._history = instances, gateways, history
-        self._operator = operator
+        self._operator, self._foreign = operator, foreign
 
     def forecast(self, faults: tuple[Misfortune, ...]) -> None:
         """Let them come, each at its time."""
@@ -63,7 +65,19 @@ class Weather:
                 return _frozen(self._instances[fault.where].process)
             case MisfortuneKind.GATEWAY_FREEZES:
                 return _frozen(self._gateways[fault.where].process)
-            case MisfortuneKind.CUT | MisfortuneKind.SLOW | MisfortuneKind.UPSETS:
+            case MisfortuneKind.FOREIGN_DIES:
+                return self._killed([self._foreign[fault.where]])
+            case MisfortuneKind.FOREIGN_FREEZES:
+                return _frozen(self._foreign[fault.where].process)
+            case MisfortuneKind.MOVED_BY_HAND:
+                self._moved_by_hand(fault.where, fault.other)
+            case (
+                MisfortuneKind.CUT
+                | MisfortuneKind.SLOW
+                | MisfortuneKind.UPSETS
+                | MisfortuneKind.FOREIGN_CUT
+                | MisfortuneKind.FOREIGN_UPSETS
+            ):
                 return self._between(fault)
             case (
                 MisfortuneKind.STORE_AWAY
@@ -86,7 +100,13 @@ class Weather:
                 self._operator(fault.where)
         return None
 
-    def _killed(self, victims: list[SimulatedInstance] | list[SimulatedGateway]) -> Heal:
+    def _moved_by_hand(self, session: str, to: str) -> None:
+        """From whichever of somebody else's gateways has its login; the gateways of ours are not told."""
+        for url, other in self._foreign.items():
+            if url != to and session in other.disk.devices:
+                self._foreign[to].take(session, other)
+
+    def _killed(self, victims: Sequence[SimulatedInstance | SimulatedGateway | SimulatedForeign]) -> Heal:
         hit = [victim for victim in victims if victim.lives]
         for victim in hit:
             assert victim.process is not None
@@ -102,7 +122,7 @@ class Weather:
     def _between(self, fault: Misfortune) -> Heal:
         link = self._network.link(fault.where, fault.other)
         match fault.kind:
-            case MisfortuneKind.CUT:
+            case MisfortuneKind.CUT | MisfortuneKind.FOREIGN_CUT:
                 link.cuts += 1
             case MisfortuneKind.SLOW:
                 link.slow_s += fault.amount
@@ -111,7 +131,7 @@ class Weather:
 
         def heal() -> None:
             match fault.kind:
-                case MisfortuneKind.CUT:
+                case MisfortuneKind.CUT | MisfortuneKind.FOREIGN_CUT:
                     link.cuts -= 1
                 case MisfortuneKind.SLOW:
                     link.slow_s -= fault.amount

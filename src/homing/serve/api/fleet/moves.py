@@ -25,6 +25,7 @@ from homing.serve.api.context import (
 )
 from homing.serve.api.fleet.adoption import AdoptionController
 from homing.serve.api.fleet.instances import InstancesController
+from homing.serve.api.fleet.webhooks import WebhooksController
 from homing.serve.api.listing import Listing, page_of
 
 
@@ -198,4 +199,6 @@ async def rebalance(data: JSONBody[RebalanceBody], gateway: TheGateway, caller: 
     return plan_view(await gateway.moving.balance.rebalance(dry_run=data.dry_run))
 
 
-router = Router("/", route_handlers=[AdoptionController, InstancesController, distribution, moves, rebalance])
+router = Router(
+    "/", route_handlers=[AdoptionController, InstancesController, WebhooksController, distribution, moves, rebalance]
+)

@@ -64,6 +64,11 @@ class SortedHistory:
         )
 
     @property
+    def foreign(self) -> set[str]:
+        """Sessions of somebody else's gateways, which know of no epochs."""
+        return set(self.scenario.foreign_session_ids)
+
+    @property
     def odd_sessions(self) -> set[str]:
         """Sessions that a stranger took, and which may rightly be left alone since."""
         return {event["where"] for event in self.of("fault") if event["kind"] == "a stranger uses the login"}
@@ -197,6 +202,8 @@ def epochs_only_rise(seen: SortedHistory) -> Found:
     newest: dict[str, int] = {}
     for delivery in seen.of("delivered"):
         session, epoch = delivery["session"], delivery["epoch"]
+        if session in seen.foreign:
+            continue
         if epoch < newest.get(session, 0):
             yield delivery.at_s, f"{session}: {delivery['text']!r} under epoch {epoch}, after {newest[session]}"
         newest[session] = max(epoch, newest.get(session, 0))
@@ -235,6 +242,8 @@ def inbound_is_kept(seen: SortedHistory) -> Found:
     stored = Counter(event["data"].get("message", {}).get("id") for event in seen.of("stored"))
     kept = {name for event in seen.of("kept") for name in event["ids"]}
     for event in seen.of("settled"):
+        if event["session"] in seen.foreign:
+            continue  # its gateway keeps what comes in, and reports nothing here
         if event["id"] not in kept and event["id"] not in stored:
             yield event.at_s, f"inbound {event['id']} of {event['session']} was acknowledged and is nowhere"
     for name, times in sorted(stored.items()):
@@ -253,7 +262,7 @@ def everybody_is_back(seen: SortedHistory) -> Found:
         return
     for event in seen.of("connected"):
         session, place = event["session"], placed[event["session"]]
-        if event["removed"] or session in seen.odd_sessions:
+        if event["removed"] or session in seen.odd_sessions or session in seen.foreign:
             continue
         if "url" not in event.facts:
             yield seen.end_s, f"{session} is not connected; the directory says {_place(place)}"
@@ -262,6 +271,41 @@ def everybody_is_back(seen: SortedHistory) -> Found:
                 seen.end_s,
                 f"{session} is at {event['url']}, epoch {event['epoch']}; the directory says {_place(place)}",
             )
+
+
+def foreign_sessions_are_left_alone(seen: SortedHistory) -> Found:
+    """Nobody brings a session of somebody else's gateway back elsewhere: nobody vouched for a fence. Where it is may be
+    found out, and only its own gateways ever open it."""
+    ours = set(seen.scenario.instance_urls)
+    for event in seen.of("logged_in"):
+        if event["session"] in seen.foreign and event.facts.get("url") in ours:
+            yield event.at_s, f"{event['session']} was opened by {event['url']}, which is one of ours"
+    for move in seen.of("moved"):
+        if move["session"] in seen.foreign and move["kind"] not in ("placement", "rediscovery"):
+            yield seen.end_s, f"{move['session']}: {move['kind']}, {move['reason']}"
+
+
+def foreign_sessions_are_found(seen: SortedHistory) -> Found:
+    """Who was answered that a message was sent through a session that somebody had moved has its record corrected."""
+    placed = {event["session"]: event for event in seen.of("placed")}
+    connected = {event["session"]: event for event in seen.of("connected")}
+    sent = {event["text"]: event for event in seen.of("delivered")}
+    newest = {event["session"]: event for event in sent.values() if event["session"] in seen.foreign}
+    if seen.of("unreadable") or seen.lost_commits or not placed:
+        return
+    answered = {event["message"] for event in seen.of("answered") if event["status"] == 200}
+    moved = {event["where"]: event.at_s for event in seen.of("fault") if event["kind"] == _BY_HAND}
+    for session, delivery in sorted(newest.items()):
+        told = delivery["text"] in answered and delivery.at_s > moved.get(session, 0.0)
+        here = connected[session].facts.get("url")
+        if told and here == delivery["url"] and placed[session]["url"] != here:
+            yield (
+                seen.end_s,
+                f"{session} sent from {here}, where it still is; the directory says {_place(placed[session])}",
+            )
+
+
+_BY_HAND = "somebody moves a session by hand"
 
 
 def _place(place: Happened) -> str:
@@ -311,4 +355,6 @@ CHECKERS: tuple[Checker, ...] = (
     one_holder_at_last,
     quiet_at_last,
     inbound_arrives_at_last,
+    foreign_sessions_are_left_alone,
+    foreign_sessions_are_found,
 )

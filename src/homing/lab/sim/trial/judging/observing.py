@@ -7,6 +7,7 @@ import msgspec
 
 from homing.drivers.http.connection import Reply
 from homing.lab.sim.trial.judging.history import OutsideHistory
+from homing.lab.sim.trial.world.foreign import SimulatedForeign
 from homing.lab.sim.trial.world.gateways import SimulatedGateway
 from homing.lab.sim.trial.world.instances import API_KEY, SimulatedInstance
 from homing.lab.sim.trial.world.network import SimulatedNetwork, SimulatedRequest
@@ -27,6 +28,7 @@ _WITHIN_S = 5.0
 async def observe(
     history: OutsideHistory,
     instances: Mapping[str, SimulatedInstance],
+    foreign: Mapping[str, SimulatedForeign],
     gateways: Mapping[str, SimulatedGateway],
     whatsapp: SimulatedExchange,
     store: Store,
@@ -36,6 +38,9 @@ async def observe(
     for url, instance in instances.items():
         if instance.lives:
             await _list(history, network, url)
+    for url, theirs in foreign.items():
+        if theirs.lives:
+            await _list_theirs(history, network, url)
     live = [name for name, gateway in gateways.items() if gateway.lives]
     history.add("gateways", live=live)
     for session, device in whatsapp.judge.devices.items():
@@ -58,6 +63,14 @@ async def _list(history: OutsideHistory, network: SimulatedNetwork, url: str) ->
         history.add("listed", url=url, sessions={row["session_id"]: [row["status"], row["epoch"]] for row in rows})
     else:
         history.add("listed", url=url, sessions=None)
+
+
+async def _list_theirs(history: OutsideHistory, network: SimulatedNetwork, url: str) -> None:
+    asked = SimulatedRequest("GET", "/api/sessions?all=true", {"x-api-key": API_KEY}, b"")
+    reply = await network.ask("observer", url, asked, timeout_s=_WITHIN_S)
+    rows = msgspec.json.decode(reply.body) if isinstance(reply, Reply) and reply.status == 200 else []
+    said = {"WORKING": "connected"}
+    history.add("listed", url=url, sessions={row["name"]: [said.get(row["status"], "down"), None] for row in rows})
 
 
 async def _read(history: OutsideHistory, store: Store) -> None:

@@ -89,6 +89,15 @@ SOMETIMES: Mapping[str, Happens] = {
     "the store kept its answers to itself": _kind("store loses transactions and answers"),
     "a clock jumped": _kind("clock jumps"),
     "an operator moved a session": _kind("operator moves a session"),
+    "a foreign gateway died": _kind("foreign gateway dies"),
+    "a foreign gateway froze": _kind("foreign gateway freezes"),
+    "a session was moved by hand": _kind("somebody moves a session by hand"),
+    "a session that was moved by hand was found": lambda _, seen: any(
+        move["session"] in seen.foreign and move["kind"] == "rediscovery" for move in seen.of("moved")
+    ),
+    "a send through a foreign gateway was unknown": lambda _, seen: any(
+        event["status"] == 202 and event["message"].split(" ")[0] in seen.foreign for event in seen.of("answered")
+    ),
     "an instance was judged to be gone": _said("Instance gone"),
     "a session was rehomed": _said("Session moves"),
     "a session was rehomed more than once": _moved_twice,

@@ -160,9 +160,10 @@ class _NetworkExchange:
 
     @property
     def _may_be_repeated(self) -> bool:
-        """Nobody on the way repeats a client's request that has no key: two of those are two messages."""
+        """Nobody on the way repeats a client's request that has no key, nor one to a gateway that takes no ids: two of
+        those are two messages."""
         keyed = "idempotency-key" in self._request.headers
-        return keyed or not self._request.path.startswith("/api/v1/messages/send")
+        return keyed or not self._request.path.startswith(("/api/v1/messages/send", "/api/sendText"))
 
     def _hand_over(self, listener: _Listener) -> None:
         self._listener = listener

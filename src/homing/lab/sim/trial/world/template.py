@@ -1,7 +1,7 @@
 """The database that a run begins with: accounts, instances, logins and a key, made once and copied for each run."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 
@@ -9,6 +9,7 @@ from homing.lab.sim.loop import run
 from homing.lab.sim.trial.clients import Chat
 from homing.lab.sim.trial.judging.diary import Diary, written_to
 from homing.lab.sim.trial.scenario import Scenario
+from homing.lab.sim.trial.world.foreign import FAMILY
 from homing.lab.sim.trial.world.whatsapp import draws
 from homing.lab.sim.world import SeededEntropy, VirtualClock
 from homing.model.access import Scope
@@ -46,7 +47,7 @@ class Template:
 
 def linked(judge: Judge, scenario: Scenario) -> list[DeviceCredentials]:
     """The devices of the scenario's sessions, the same in every run."""
-    return judge.preregister((session, _phone(number)) for number, session in enumerate(scenario.session_ids))
+    return judge.preregister((session, _phone(number)) for number, session in enumerate(scenario.every_session))
 
 
 def device_draws() -> Callable[[int], str]:
@@ -60,13 +61,14 @@ def key_ring() -> KeyRing:
 
 def template(scenario: Scenario) -> Template:
     """The scenario's beginning."""
-    return _made(scenario.instances, scenario.sessions)
+    return _made(scenario.instances, scenario.sessions, scenario.foreign, scenario.foreign_sessions)
 
 
 @lru_cache(maxsize=8)
-def _made(instances: int, sessions: int) -> Template:
+def _made(instances: int, sessions: int, foreign: int, foreign_sessions: int) -> Template:
+    size = Scenario("", instances=instances, sessions=sessions, foreign=foreign, foreign_sessions=foreign_sessions)
     with written_to(Diary(lambda: 0.0)):
-        return run(_filled(Scenario("", instances=instances, sessions=sessions)))
+        return run(_filled(size))
 
 
 async def _filled(scenario: Scenario) -> Template:
@@ -75,13 +77,16 @@ async def _filled(scenario: Scenario) -> Template:
     directory = SqlDirectory(memory, LocalNotices(), clock)
     for url in scenario.instance_urls:
         await directory.create_instance(InstanceUrl(url))
+    for url in scenario.foreign_urls:
+        await directory.create_instance(InstanceUrl(url), driver=FAMILY)
     chats = [
         await _account(directory, entropy, session, number, scenario)
-        for number, session in enumerate(scenario.session_ids)
+        for number, session in enumerate(scenario.every_session)
     ]
     vault = SqlVault(memory, key_ring())
     logins = linked(Judge(draw=device_draws()), scenario)
-    await vault.adopt({login.session_id: asdict(login) for login in logins})
+    ours = set(scenario.session_ids)
+    await vault.adopt({login.session_id: asdict(login) for login in logins if login.session_id in ours})
     key, token = new_key(entropy, clock, workspace=None, scope=Scope.ADMIN, name="trial")
     await directory.add_key(key)
     return Template(memory, tuple(chats), token)
@@ -91,9 +96,12 @@ async def _account(
     directory: SqlDirectory, entropy: SeededEntropy, session: str, number: int, scenario: Scenario
 ) -> Chat:
     uuid = AccountUuid(entropy.uuid())
-    new = NewAccount(uuid, WORKSPACE, SessionId(session), _phone(number), f"account {number}", Takeover.AUTO)
+    theirs = session in scenario.foreign_session_ids
+    takeover = Takeover.MANUAL if theirs else Takeover.AUTO
+    new = NewAccount(uuid, WORKSPACE, SessionId(session), _phone(number), f"account {number}", takeover)
     account = await directory.create_account(new)
-    url = InstanceUrl(scenario.instance_urls[number % scenario.instances])
+    urls = scenario.foreign_urls if theirs else scenario.instance_urls
+    url = InstanceUrl(urls[number % len(urls)])
     placed = Rebinding(account.placement, url, NEVER_GRANTED, MoveKind.PLACEMENT, "placed at first")
     assert await directory.rebind([placed])
     await directory.set_status(SessionId(session), SessionStatus.CONNECTED)
@@ -102,3 +110,17 @@ async def _account(
 
 def _phone(number: int) -> str:
     return f"6281200{number:05d}"
+
+
+def on_disk(
+    url: str, logins: Sequence[DeviceCredentials], scenario: Scenario
+) -> dict[str, tuple[str, DeviceCredentials]]:
+    """Session → phone and login, of those that begin on this one of somebody else's gateways."""
+    numbers = {session: number for number, session in enumerate(scenario.every_session)}
+    theirs = [each for each in logins if each.session_id in scenario.foreign_session_ids]
+    urls = scenario.foreign_urls
+    return {
+        each.session_id: (_phone(numbers[each.session_id]), each)
+        for each in theirs
+        if urls[numbers[each.session_id] % len(urls)] == url
+    }

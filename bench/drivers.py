@@ -1,0 +1,180 @@
+"""Sends a second through the driver of each family, beside those through `webjs`: one gateway, one model of each."""
+
+import asyncio
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.fleet import SEND, free_ports
+from bench.foreign_instances import FAMILIES, KEY, session_name
+from bench.model_fleet import REPOSITORY, listening, settings_for
+from bench.report import Report
+from homing.compose import open_stores
+from homing.demo import processes
+from homing.drivers.http.wire import Wire, WireLimits
+from homing.model.access import Scope
+from homing.model.fleet import (
+    AccountUuid,
+    Epoch,
+    InstanceUrl,
+    MoveKind,
+    Rebinding,
+    SessionId,
+    SessionStatus,
+    Takeover,
+    WorkspaceId,
+)
+from homing.model.sends.faults import Fault
+from homing.ports import NewAccount
+from homing.serve.callers.keyring import new_key
+from homing.world import SystemClock, SystemEntropy
+
+NOT_SLOWER = 0.8
+CLIENTS = 32
+SESSIONS = 64
+ROUND_S = 1.0
+BASE = "webjs"
+ONE = WorkspaceId(1)
+
+
+@dataclass(slots=True)
+class Ways:
+    """The gateway, and the accounts of each family."""
+
+    gateway: str
+    token: str
+    wire: Wire
+    accounts: dict[str, list[str]] = field(default_factory=dict)
+    failed: list[str] = field(default_factory=list)
+
+    async def rate(self, family: str, for_s: float) -> float:
+        """Sends a second by so many clients, each of whom waits for its answer."""
+        ends_s = time.monotonic() + for_s
+        began_s = time.monotonic()
+        counts = await asyncio.gather(*(self._client(family, number, ends_s) for number in range(CLIENTS)))
+        return sum(counts) / (time.monotonic() - began_s)
+
+    async def _client(self, family: str, number: int, ends_s: float) -> int:
+        uuids = self.accounts[family]
+        sent = 0
+        while time.monotonic() < ends_s:
+            await self._send(family, uuids[(number + sent * CLIENTS) % len(uuids)])
+            sent += 1
+        return sent
+
+    async def _send(self, family: str, uuid: str) -> None:
+        body = {"workspace_id": 1, "account_uuid": uuid, "phone": "+62811801641", "message": "hello"}
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        raw = json.dumps(body).encode()
+        reply = await self.wire.call("POST", self.gateway, SEND, body=raw, headers=headers, timeout_s=30)
+        if isinstance(reply, Fault) or reply.status != 200:
+            self.failed.append(f"{family}: {reply if isinstance(reply, Fault) else reply.body[:200]!r}")
+
+
+async def run(url: str, *, rounds: int) -> Report:
+    """Rounds in turn, so that the machine's moods fall on all; each family's rate against that of webjs beside it."""
+    report = Report(f"Sends through the driver of each family: {CLIENTS} clients, median of {rounds} rounds in turn")
+    rates: dict[str, list[float]] = {family: [] for family in FAMILIES}
+    async with _opened(url) as ways:
+        for family in FAMILIES:
+            await ways.rate(family, ROUND_S / 2)  # connections are made, routes are read
+        for _ in range(rounds):
+            for family in FAMILIES:
+                rates[family].append(await ways.rate(family, ROUND_S))
+    report.add("sends that failed", "0", f"{len(ways.failed)} {ways.failed[:1] or ''}".strip(), not ways.failed)
+    for family, seen in rates.items():
+        ratio = statistics.median(own / base for own, base in zip(seen, rates[BASE], strict=True))
+        measured = f"{statistics.median(seen):,.0f}/s, {ratio:.2f}×"
+        claimed = "" if family == BASE else f"≥ {NOT_SLOWER}×"
+        report.add(family, claimed, measured, ratio >= NOT_SLOWER)
+        report.rows[-1].figures.update(per_s=statistics.median(seen), ratio=ratio)
+    return report
+
+
+@asynccontextmanager
+async def _opened(url: str) -> AsyncIterator[Ways]:
+    first = free_ports(len(FAMILIES) + 1)
+    gateway = f"http://localhost:{first + len(FAMILIES)}"
+    wire = Wire(WireLimits(connections=1_000, waiting=10_000, connect_timeout_s=30))
+    children: list[processes.Child] = []
+    with tempfile.TemporaryDirectory(prefix="homing-bench-") as name:
+        folder = Path(name)
+        try:
+            children.append(_models(first, folder))
+            await listening(children[0])
+            ways = Ways(gateway, await _populated(url, first), wire)
+            ways.accounts = {family: [_uuid(family, n) for n in range(SESSIONS)] for family in FAMILIES}
+            children.append(_gateway(url, gateway, folder))
+            await _ready(wire, gateway)
+            yield ways
+        finally:
+            await processes.end(children)
+            await wire.close()
+
+
+def _models(first_port: int, folder: Path) -> processes.Child:
+    settings = {"PYTHONPATH": f"{REPOSITORY}:{REPOSITORY}/src"}
+    options = [str(first_port), str(SESSIONS)]
+    return processes.start("Models", "bench.foreign_instances", options, folder=folder, logs=folder, settings=settings)
+
+
+def _gateway(url: str, address: str, folder: Path) -> processes.Child:
+    settings = {
+        "HOMING_PORT": address.rpartition(":")[2],
+        "HOMING_DATABASE_URL": url,
+        "HOMING_LOG_LEVEL": "error",
+        "HOMING_SYNC_SCHEDULE": "",
+        "HOMING_CONNECTIONS_PER_ADDRESS": "0",
+        "WHATSAPP_API_KEY": KEY,
+    }
+    return processes.start("Gateway", "homing.cli", ["serve"], folder=folder, logs=folder, settings=settings)
+
+
+def _uuid(family: str, number: int) -> str:
+    return f"{family}-{number}"
+
+
+async def _populated(url: str, first_port: int) -> str:
+    """Every session placed where its model has it; the token of a key that may send."""
+    key, token = new_key(SystemEntropy(), SystemClock(), workspace=None, scope=Scope.SEND, name="bench")
+    async with open_stores(settings_for(url)) as stores:
+        directory = stores.directory
+        await directory.add_key(key)
+        changes = []
+        for place, family in enumerate(FAMILIES):
+            instance = InstanceUrl(f"http://localhost:{first_port + place}")
+            await directory.create_instance(instance, driver=family)
+            for number in range(SESSIONS):
+                name = session_name(family, number)
+                session = SessionId(name if family in ("baileys-api", BASE) else f"{family}/{name}")
+                account = await directory.create_account(
+                    NewAccount(
+                        AccountUuid(_uuid(family, number)),
+                        ONE,
+                        session,
+                        f"+62{place + 811}{number:08}",
+                        "",
+                        Takeover.MANUAL,
+                        native_id=name,
+                    )
+                )
+                why = "it began here"
+                changes.append(Rebinding(account.placement, instance, Epoch(1), MoveKind.PLACEMENT, why))
+        await directory.rebind(changes)
+        for change in changes:
+            await directory.set_status(change.session_id, SessionStatus.CONNECTED)
+    return token
+
+
+async def _ready(wire: Wire, gateway: str) -> None:
+    for _ in range(600):
+        reply = await wire.call("GET", gateway, "/ready", timeout_s=2)
+        if not isinstance(reply, Fault) and reply.status == 200:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("the gateway was not ready within 30 s")
