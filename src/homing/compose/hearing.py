@@ -15,6 +15,7 @@ from homing.flows.hearing.climbing import Climbing
 from homing.flows.hearing.ears import Ears
 from homing.flows.hearing.judging import KIND, Judging
 from homing.flows.operations.accounts import Accounts
+from homing.flows.webhooks.connecting import Connecting
 from homing.flows.webhooks.intake import Intake
 from homing.model.hearing import DeafPolicy
 from homing.ports import Clock, Entropy, Fleet
@@ -32,6 +33,10 @@ class HearingParts:
     worker: Worker
     schedule: Schedule
 
+    @property
+    def services(self) -> tuple[Ears, Worker]:
+        return self.ears, self.worker
+
 
 def hearing_of(
     settings: Settings,
@@ -46,13 +51,23 @@ def hearing_of(
     entropy: Entropy,
     intake: Intake,
     doubts: Doubts,
+    connecting: Connecting,
 ) -> HearingParts:
     """Nothing is touched while the brake is engaged. What is stored and what is sent is heard from here on."""
     store = stores.hearings
     default = DeafPolicy(settings.homing_deaf_policy) if settings.homing_deaf_policy else None
-    abilities = HearingAbilities(fleet, stores.grants, default=default)
+    abilities = HearingAbilities(fleet, stores.grants, default=default, resubscribes=connecting.can_again)
     judging = Judging(store, fleet, abilities, stores.work, alerts, clock, braked=kept.keeper.braked)
-    climbing = Climbing(store, stores.directory, lists, accounts, observing.gate(kept.rehoming), alerts, clock)
+    climbing = Climbing(
+        store,
+        stores.directory,
+        lists,
+        accounts,
+        observing.gate(kept.rehoming),
+        alerts,
+        clock,
+        resubscribe=connecting.again,
+    )
     worker = Worker(stores.work, clock, entropy, KIND, Duty(climbing.do), owner=entropy.uuid())
     schedule = Schedule(NAME, settings.homing_deaf_schedule, judging.tick)
     ears = Ears(store, clock)

@@ -1,7 +1,7 @@
 """Every part of a gateway, made and told of the others."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -122,12 +122,11 @@ def wired(
     _subscribe(stores, overlooked, feed)
     customers = customers_of(settings, stores, egress, alerts, metrics, clock, entropy, reached)
     auditing = Auditing(stores.audit, clock, settings.audit_keys, keep_days=settings.homing_audit_days, alerts=alerts)
-    told = (intake, doubts)
-    hears = hearing_of(settings, stores, fleet, lists, accounts, kept, observing, alerts, clock, entropy, *told)
-    schedules = _schedules(settings, looking.sync, auditing, metrics, hears)
-    scheduler = Scheduler(stores.schedules, clock, schedules, owner=entropy.uuid())
     moving = _moving(settings, stores, fleet, kept, clock)
-    scheduler = _scheduler(settings, stores, fleet, looking, auditing, moving, metrics, clock, entropy)
+    told = (intake, doubts, moving.connecting)
+    hears = hearing_of(settings, stores, fleet, lists, accounts, kept, observing, alerts, clock, entropy, *told)
+    ticking = (auditing, moving, hears)
+    scheduler = _scheduler(settings, stores, fleet, looking, ticking, metrics, clock, entropy)
     gateway = Gateway(
         settings=settings,
         clock=clock,
@@ -433,27 +432,21 @@ def _routes(settings: Settings, directory: Directory, clock: Clock, metrics: Met
     )
 
 
-def _schedules(
-    settings: Settings, sync: Sync, auditing: Auditing, metrics: Metrics, hears: HearingParts
-) -> Sequence[Schedule]:
-    audit_log = Schedule("audit-log", EVERY_MINUTE, auditing.tick)
-    return _sync_schedule(settings, sync, metrics), audit_log, hears.schedule
-
-
 def _scheduler(
     settings: Settings,
     stores: Stores,
     fleet: LiveFleet,
     looking: "_Looking",
-    auditing: Auditing,
-    moving: Moving,
+    ticking: tuple[Auditing, Moving, HearingParts],
     metrics: Metrics,
     clock: Clock,
     entropy: Entropy,
 ) -> Scheduler:
+    auditing, moving, hears = ticking
     schedules = (
         _sync_schedule(settings, looking.sync, metrics),
         Schedule("audit-log", EVERY_MINUTE, auditing.tick),
+        hears.schedule,
         Schedule("webhooks", EVERY_MINUTE, moving.connecting.tick),
         Schedule("polling", EVERY_15_S, _polling(settings, stores, fleet, looking, clock).tick),
     )

@@ -1,15 +1,19 @@
 """What can be done with a deaf session where it is, and how far Homing may go."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from homing.decide.fleet import leases
 from homing.decide.fleet.leases import NotFenced
 from homing.decide.hearing.ladder import Able
-from homing.model.fleet import Capabilities, InstanceMode, InstanceUrl
+from homing.model.fleet import Capabilities, InstanceMode, InstanceUrl, SessionId
 from homing.model.hearing import DeafPolicy, HearingCase
 from homing.ports import Fleet, Grants
 
 ASK_WITHIN_S = 2.0
+
+
+async def _never(_: InstanceUrl, __: SessionId) -> bool:
+    return False
 
 
 class HearingAbilities:
@@ -21,7 +25,7 @@ class HearingAbilities:
         grants: Grants,
         *,
         default: DeafPolicy | None = None,
-        resubscribes: Callable[[InstanceUrl], bool] = lambda _: False,
+        resubscribes: Callable[[InstanceUrl, SessionId], Awaitable[bool]] = _never,
         recycles: Callable[[], bool] = lambda: False,
     ) -> None:
         """`default` is the settings' policy; None: `full` for gateways that hold leases, `observe` for all others."""
@@ -38,7 +42,7 @@ class HearingAbilities:
             takeover=case.takeover,
             status=case.status,
             recycles=self._recycles(),
-            resubscribes=self._resubscribes(url),
+            resubscribes=await self._resubscribes(url, case.session_id),
         )
         if not isinstance(can, Capabilities):
             return able

@@ -25,7 +25,7 @@ from homing.ports.hearing import Hearings
 
 log = structlog.get_logger("homing")
 
-Resubscribe = Callable[[InstanceUrl], Awaitable[str]]
+Resubscribe = Callable[[InstanceUrl, SessionId], Awaitable[str]]
 Recycle = Callable[[InstanceUrl, str], Awaitable[str]]
 
 
@@ -35,7 +35,7 @@ class Reopens(Protocol):
     async def restart(self, account: Account, why: str) -> Account: ...
 
 
-async def _cannot(_: InstanceUrl, __: str = "") -> str:
+async def _cannot(_: InstanceUrl, __: str) -> str:
     return "nothing here can do that"
 
 
@@ -86,7 +86,7 @@ class Climbing:
                 case Rung.CHECK:
                     return await self._checked(case)
                 case Rung.RESUBSCRIBE:
-                    return await self._resubscribe(case.instance_url)
+                    return await self._resubscribe(case.instance_url, case.session_id)
                 case Rung.RECONNECT | Rung.RESTART:
                     return await self._restarted(case, reason)
                 case Rung.REHOME:

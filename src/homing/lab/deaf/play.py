@@ -104,7 +104,7 @@ class LivedAccount:
 
     def _take(self, at: float, what: str) -> None:
         deaf = self._deaf
-        if any(begin <= at < end for begin, end in self._blind):
+        if self._is_blind(at):
             return
         if what == "message" and deaf is None:
             self._known.message(at)
@@ -126,6 +126,9 @@ class LivedAccount:
         if tells and story.sends == SENDS_TELL and story.due_s is None:
             story.due_s = at + HOUR_S
 
+    def _is_blind(self, at: float) -> bool:
+        return bool(self._blind) and self._blind[0][0] <= at < self._blind[0][1]
+
     # --- minutes ------------------------------------------------------------------------------------------------
 
     def _pass(self, until: float) -> None:
@@ -140,10 +143,11 @@ class LivedAccount:
             self._count_usual(self._story, at)
         if self._mended_s is not None and at >= self._mended_s:
             self._heal(at)
-        for begin, end in self._blind:
-            if begin <= at < end + MINUTE_S:
-                self._known.since_s = max(self._known.since_s, end)
-                return
+        if self._blind and self._blind[0][0] <= at:
+            self._known.since_s = max(self._known.since_s, self._blind[0][1])
+            if at >= self._blind[0][1] + MINUTE_S:
+                self._blind.pop(0)
+            return
         if self._family.looks_deeper and at - self._looked_s >= LOOKS_EVERY_S:
             self._look_deeper(at)
         is_told = self._known.record.hearing is not Hearing.HEARING
