@@ -13,12 +13,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import schemathesis
-from homing.decide.reports.signing import signature
 from requests.auth import AuthBase
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import events, from_schema
 
 from fuzz.served import CALLERS, SECRET, SHARED_KEY, Served, served
+from homing.drivers.webjs.reports import signature
 from homing.store.db.migrating import migrate
 from tests.services import apart, postgres_server
 

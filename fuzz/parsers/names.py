@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from homing.decide.reports import speakers
-from homing.decide.reports.meanings import session_of as session_reported
 from homing.decide.reports.speakers import Impostor, Introduced, Speaker
 from homing.drivers.http import lanes, wire
 from homing.drivers.webjs import driver as webjs
 from homing.model.access import Key, Scope
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Instance, InstanceUrl, SessionId
+from homing.model.instances.report_body import session_of as session_reported
 from homing.model.urls import is_loopback, normal, origin_key
 from homing.serve.api.context import session_of, url_of, uuid_of
 from homing.serve.api.watching import events as events_api

@@ -15,6 +15,7 @@ from homing.decide.egress.addresses import PublicOnly
 from homing.decide.egress.rules import EgressRules
 from homing.decide.fleet.addresses import Reachable, networks
 from homing.decide.fleet.leases import LeasePolicy, unsafe
+from homing.decide.media.limits import limits_of
 from homing.decide.moves.rebalance import RebalancePolicy
 from homing.decide.moves.rules import MovePolicy
 from homing.decide.reports.speakers import ASKS_FOR_ITS_SESSIONS
@@ -30,6 +31,7 @@ DEFAULT_INSTANCES = tuple(f"http://localhost:{port}" for port in range(3001, 300
 SECRET_MIN = 16
 """Characters of a secret that cannot be found by trying."""
 DEFAULT_DATABASE = "sqlite:///homing.db"
+MEDIA_SCHEMES = ("file", "s3", "gs", "az", "azure", "abfs", "https")
 _ORIGIN = re.compile(r"https?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?")
 _INSTANCE = re.compile(r"WHATSAPP_INSTANCE_(\d+)(_API_KEY|_DRIVER)?", re.IGNORECASE)
 
@@ -137,6 +139,13 @@ class Settings(BaseSettings):
     # Where customers' URLs may lead: their webhook receivers, and the files that they want sent.
     homing_allow_nets: str = Field(default="", description="beside public addresses; a list with commas")
 
+    # What messages carry beside words.
+    homing_media_url: str = Field(default="", description="where files are kept; empty: a folder beside the database")
+    homing_media_days: float = Field(default=7.0, gt=0, le=3650, description="how long a file is kept")
+    homing_media_limits: str = Field(default="", description="MiB of each type, such as image=16,document=100")
+    homing_media_fetch_timeout: float = Field(default=60.0, gt=0, le=600, description="seconds")
+    homing_media_link_time: float = Field(default=3600.0, gt=0, description="seconds a link to a file is good for")
+
     # How customers' endpoints are told of events.
     homing_delivery_timeout: float = Field(default=15.0, gt=0.1, le=60, description="seconds for one attempt")
     homing_endpoints_at_once: int = Field(default=64, ge=1, le=1000, description="that one gateway tells at once")
@@ -184,6 +193,19 @@ class Settings(BaseSettings):
             raise ValueError("there is no such region; write its ISO 3166 code, such as ID, BR or US")
         return value
 
+    @field_validator("homing_media_url")
+    @classmethod
+    def _store_url_or_empty(cls, value: str) -> str:
+        if value and urlsplit(value).scheme not in MEDIA_SCHEMES:
+            raise ValueError(f"it should begin with one of {', '.join(f'{each}://' for each in MEDIA_SCHEMES)}")
+        return value
+
+    @field_validator("homing_media_limits")
+    @classmethod
+    def _limits_that_are_read(cls, value: str) -> str:
+        limits_of(value)
+        return value
+
     @field_validator("homing_root_path")
     @classmethod
     def _plain_path(cls, value: str) -> str:
@@ -229,6 +251,17 @@ class Settings(BaseSettings):
     def here_url(self) -> str:
         """Where we listen."""
         return _at(self.homing_host, self.homing_port)
+
+    @property
+    def media_folder(self) -> Path:
+        """Where files are on local disk: all of them where no store is named, and those on their way in."""
+        url = self.homing_database_url
+        file = Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else Path("homing.db")
+        return file.absolute().with_name(f"{file.stem}-media")
+
+    @property
+    def media_url(self) -> str:
+        return self.homing_media_url or f"file://{self.media_folder}"
 
     @property
     def message_id_secret(self) -> bytes:

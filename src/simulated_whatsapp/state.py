@@ -9,11 +9,8 @@ from simulated_whatsapp.core import Device, InboundMessage, Judge
 def save(path: Path, judge: Judge) -> None:
     """Write every device with its highest ratchet counter and its waiting messages."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".tmp")
-    unfinished.touch(mode=0o600)
-    unfinished.write_text(json.dumps([_written(device) for device in judge.devices.values()]))
-    unfinished.replace(path)
-    _beside(path).write_text(json.dumps(judge.media))
+    _write(path, json.dumps([_written(device) for device in judge.devices.values()]))
+    _write(_beside(path), json.dumps(judge.media))
 
 
 def load(path: Path, judge: Judge) -> None:
@@ -23,6 +20,14 @@ def load(path: Path, judge: Judge) -> None:
         judge.devices[row["session_id"]] = Device(**row, waiting=waiting)
     if _beside(path).exists():
         judge.media |= json.loads(_beside(path).read_text())
+
+
+def _write(path: Path, text: str) -> None:
+    """All of it or nothing, and for nobody else to read."""
+    unfinished = path.with_name(path.name + ".tmp")
+    unfinished.touch(mode=0o600)
+    unfinished.write_text(text)
+    unfinished.replace(path)
 
 
 def _beside(path: Path) -> Path:

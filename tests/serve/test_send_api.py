@@ -117,6 +117,9 @@ async def test_a_keyed_send_has_the_same_message_id_in_every_try(api: Api) -> No
     assert told["attempts"] == 2
 
 
+POLL = {"question": "?", "options": ["a", "b"]}
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [
@@ -167,10 +170,27 @@ async def test_what_is_no_request_at_all_is_refused(api: Api, raw: bytes, refuse
     assert (answer.status_code, answer.json()["code"]) == refused
 
 
-async def test_other_types_than_text_are_not_sent_yet(api: Api) -> None:
+@pytest.mark.parametrize("more", [{"type": "fax"}, {"type": "poll", "message": None, "poll": POLL}], ids=["no", "poll"])
+async def test_a_type_that_the_instance_does_not_send_is_refused_before_anything_leaves(api: Api, more: Any) -> None:
     account = await api.account()
-    answer = await api.send(account, type="image", media_url="http://x/y.png")
+    answer = await api.send(account, **more)
     assert (answer.status_code, answer.json()["code"]) == (422, "unsupported_type")
+    assert "text" in answer.json()["detail"]
+    assert api.world.ledger == []
+
+
+@pytest.mark.parametrize("to", ["120363025@g.us", "212@lid", "120363144@newsletter", "status@broadcast"])
+async def test_an_address_that_the_driver_does_not_reach_is_refused_naming_it(api: Api, to: str) -> None:
+    account = await api.account()
+    answer = await api.send(account, phone=to)
+    assert (answer.status_code, answer.json()["code"]) == (422, "unsupported_recipient")
+    assert "`webjs`" in answer.json()["detail"]
+    assert api.world.ledger == []
+
+
+async def test_a_contact_may_be_a_group(api: Api) -> None:
+    made = await api.call("POST", "/contacts", {"workspace_id": 1, "phone": "120363025@g.us", "name": "us"})
+    assert (made.status_code, made.json()["phone"]) == (201, "120363025@g.us")
 
 
 async def test_a_body_over_the_limit_is_413(api: Api) -> None:

@@ -32,10 +32,11 @@ class HearingParts:
     judging: Judging
     worker: Worker
     schedule: Schedule
+    doubts: Doubts
 
     @property
-    def services(self) -> tuple[Ears, Worker]:
-        return self.ears, self.worker
+    def services(self) -> tuple[Doubts, Ears, Worker]:
+        return self.doubts, self.ears, self.worker
 
 
 def hearing_of(
@@ -73,4 +74,4 @@ def hearing_of(
     ears = Ears(store, clock)
     intake.heard.append(ears.heard)
     doubts.sent, doubts.is_judged_so = ears.sent, judging.is_doubted
-    return HearingParts(ears, judging, worker, schedule)
+    return HearingParts(ears, judging, worker, schedule, doubts)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from homing.config import Settings
 from homing.flows.background.worker import Duty, Worker
+from homing.flows.media.intake import MediaIntake
 from homing.flows.outbox.chat_turns import ChatTurns
 from homing.flows.outbox.lanes import KIND, PATIENCE, Lanes
 from homing.flows.sending.accept import Accepting
@@ -50,6 +51,7 @@ def taking_in(
     metrics: Metrics,
     clock: Clock,
     entropy: Entropy,
+    media: MediaIntake,
 ) -> Taking:
     keyring, rate_limits, workspaces = callers
     keep_s = settings.homing_idempotency_hours * 3600
@@ -66,6 +68,7 @@ def taking_in(
         secret=settings.message_id_secret,
         keep_s=keep_s,
         max_age_s=settings.homing_outbox_max_age,
+        media=media,
     )
     recorder = Recorder(stores.messages, clock)
     turns = ChatTurns(settings.homing_send_deadline)
@@ -79,6 +82,7 @@ def taking_in(
         recorder=recorder,
         clock=clock,
         metrics=metrics,
+        media=media,
     )
     lanes = Lanes(stores.outbox, sending, routes, turns, clock, entropy)
     stores.notices.subscribe(lanes.hear)

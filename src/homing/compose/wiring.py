@@ -12,6 +12,7 @@ from homing.compose.adopting import adoption_of, fleet_of, key_seal
 from homing.compose.customers import customers_of
 from homing.compose.hearing import HearingParts, hearing_of
 from homing.compose.joining import all_hear, connecting_of, fitness_of, reporting
+from homing.compose.media import MediaParts, media_of
 from homing.compose.restoring import restoring_of
 from homing.compose.taking_in import taking_in
 from homing.config import Misconfigured, Settings
@@ -82,7 +83,7 @@ from homing.serve.callers.keyring import Keyring
 from homing.serve.callers.rate_limits import RateLimits
 from homing.serve.callers.workspaces import Workspaces
 from homing.serve.feed import EventFeed, Shares
-from homing.serve.gateway import Gateway, Moving
+from homing.serve.gateway import Care, Gateway, Moving
 from homing.serve.metrics import Metrics
 from homing.store.opened import Stores
 from homing.store.vault.settling import SqlReservations
@@ -106,7 +107,7 @@ def wired(
     """A gateway's parts, and what has to run for as long as it is at work."""
     fleet, observing, alerts = fleet_of(settings, stores, drivers, clock)
     routes, fitness = _routes(settings, stores.directory, clock, metrics), fitness_of(fleet, alerts, clock, entropy)
-    keyring, workspaces, rate_limits = _callers(settings, stores, clock)
+    keyring, rate_limits, workspaces = callers = _callers(settings, stores, clock)
     kept = _keeping(settings, stores, fleet, observing, fitness, alerts, clock, entropy, metrics, reached)
     _subscribe(stores, routes, fleet, keyring, workspaces, kept.news, alerts, observing)
     strays = Strays(stores.directory, stores.work, kept.rehoming, clock, alerts)
@@ -114,19 +115,15 @@ def wired(
     lists, identity = looking.lists, looking.identity
     accounts = _accounts(stores, fleet, entropy, metrics, kept, fitness, looking.links, settings.restoring_policy)
     doubts = _doubts(settings, stores, lists, fleet, accounts, alerts, clock)
-    sending, said = _sending(settings, routes, fleet, looking.rediscovery, clock, kept, fitness, doubts)
-    taking = taking_in(settings, stores, (keyring, rate_limits, workspaces), routes, sending, metrics, clock, entropy)
-    overlooked = Overlooked(stores.events, looking.hints, clock)
-    intake = _intake(settings, stores, looking.hints, said, clock, entropy)
+    sending, said, media = _sending(settings, routes, fleet, looking, clock, kept, fitness, doubts, egress, entropy)
+    taking = taking_in(settings, stores, callers, routes, sending, metrics, clock, entropy, media.intake)
+    overlooked, intake = _intake(settings, stores, looking.hints, said, clock, entropy)
     reports, feed = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock), _feed(settings, keyring)
     _subscribe(stores, overlooked, feed)
     customers = customers_of(settings, stores, egress, alerts, metrics, clock, entropy, reached)
     auditing = Auditing(stores.audit, clock, settings.audit_keys, keep_days=settings.homing_audit_days, alerts=alerts)
-    moving = _moving(settings, stores, fleet, kept, clock)
-    told = (intake, doubts, moving.connecting)
-    hears = hearing_of(settings, stores, fleet, lists, accounts, kept, observing, alerts, clock, entropy, *told)
-    ticking = (auditing, moving, hears)
-    scheduler = _scheduler(settings, stores, fleet, looking, ticking, metrics, clock, entropy)
+    parts = (looking, accounts, kept, observing, alerts, auditing, intake, doubts)
+    moving, hears, scheduler = _by_the_clock(settings, stores, fleet, parts, metrics, clock, entropy)
     gateway = Gateway(
         settings=settings,
         clock=clock,
@@ -140,7 +137,6 @@ def wired(
         workspaces=workspaces,
         accounts=accounts,
         pairing=(pairing := _pairing(stores, fleet, clock)),
-        pairing_links=_pairing_links(settings, stores, pairing, entropy),
         adoption=adoption_of(settings, stores, fleet, observing, fitness, lists, identity, clock, entropy, metrics),
         identity=identity,
         strays=StraySessions(stores.directory, lists),
@@ -161,35 +157,30 @@ def wired(
         moving=moving,
         restoring=restoring_of(settings, stores, fleet, kept, observing, alerts, clock),
         egress=egress,
-        judging=hears.judging,
+        care=Care(hears.judging, _pairing_links(settings, stores, pairing, entropy)),
+        media=media.intake,
         endpoints=customers.operations,
     )
-    _show(stores, kept, fitness, alerts, metrics)
     services = (fleet, keyring, workspaces, alerts, looking.hints, overlooked, intake, scheduler, *taking.services)
-    known = (
-        doubts,
-        hears.ears,
-        hears.worker,
-        reports.unknown,
-        reports.rejections,
-        fitness,
-        strays,
-        _housekeeping(settings, stores, clock),
-    )
+    known = (*hears.services, reports.unknown, reports.rejections, fitness, strays, media.clean_up, *customers.services)
     moved = (looking.take_backs, kept.watching, kept.keeper, kept.worker, gateway.moving.drains, gateway.restoring)
-    return gateway, [part.run for part in (observing, *services, *known, *moved, *customers.services)]
+    return gateway, [part.run for part in (observing, _tidying(settings, stores, clock), *services, *known, *moved)]
 
 
-def _intake(settings: Settings, stores: Stores, hints: Hints, said: Said, clock: Clock, entropy: Entropy) -> Intake:
+def _intake(
+    settings: Settings, stores: Stores, hints: Hints, said: Said, clock: Clock, entropy: Entropy
+) -> tuple[Overlooked, Intake]:
+    """What takes reports in, and what follows those that others took in and did not live to follow."""
     keep_days = settings.homing_event_days
-    return Intake(stores.events, hints, said, clock, entropy, keep_days=keep_days, aside=asyncio.to_thread)
+    intake = Intake(stores.events, hints, said, clock, entropy, keep_days=keep_days, aside=asyncio.to_thread)
+    return Overlooked(stores.events, hints, clock), intake
 
 
-def _callers(settings: Settings, stores: Stores, clock: Clock) -> tuple[Keyring, Workspaces, RateLimits]:
+def _callers(settings: Settings, stores: Stores, clock: Clock) -> tuple[Keyring, RateLimits, Workspaces]:
     """Who may ask, and how often."""
     keyring = Keyring(stores.directory, clock)
     workspaces = Workspaces(stores.directory, clock, settings.homing_default_region)
-    return keyring, workspaces, RateLimits(workspaces.rate_limit, clock)
+    return keyring, RateLimits(workspaces.rate_limit, clock), workspaces
 
 
 def _feed(settings: Settings, keyring: Keyring) -> EventFeed:
@@ -258,7 +249,7 @@ def _pairing_links(settings: Settings, stores: Stores, pairing: Pairing, entropy
     return PairingLinks(stores.pairing_links, stores.directory, pairing, entropy, settings.message_id_secret)
 
 
-def _housekeeping(settings: Settings, stores: Stores, clock: Clock) -> Housekeeping:
+def _tidying(settings: Settings, stores: Stores, clock: Clock) -> Housekeeping:
     kept_s = settings.homing_idempotency_hours * 3600
     return Housekeeping(stores.work, stores.leases, SqlReservations(stores.database), clock, messages_kept_s=kept_s)
 
@@ -267,17 +258,19 @@ def _sending(
     settings: Settings,
     routes: RouteCache,
     fleet: LiveFleet,
-    rediscovery: Rediscovery,
+    looking: "_Looking",
     clock: Clock,
     kept: "_Restoring",
     fitness: Fitness,
     doubts: Doubts,
-) -> tuple[Sending, Said]:
-    said = Said()
+    egress: Egress,
+    entropy: Entropy,
+) -> tuple[Sending, Said, MediaParts]:
+    said, media = Said(), media_of(settings, egress, clock, entropy)
     sending = Sending(
         routes,
         fleet,
-        rediscovery,
+        looking.rediscovery,
         clock,
         settings.send_policy,
         said,
@@ -285,8 +278,9 @@ def _sending(
         all_hear(kept.watching.saw, fitness.met),
         kept.rehoming.obstacle,
         doubts,
+        media.links,
     )
-    return sending, said
+    return sending, said, media
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,7 +404,9 @@ def _keeping(
     keeper = Keeper(watching, observing.gate(rehoming), stores.directory, fleet, news, clock, keep, alerts)
     duty = Duty(together=rehoming.do, policy=REHOME_PATIENCE, at_once=1_000, lease_s=3.0, poll_s=1.0)
     worker = Worker(stores.work, clock, entropy, REHOME, duty, owner=entropy.uuid())
-    return _Restoring(news, watching, rehoming, keeper, worker)
+    kept = _Restoring(news, watching, rehoming, keeper, worker)
+    _show(stores, kept, fitness, alerts, metrics)
+    return kept
 
 
 def _watch_policy(settings: Settings) -> WatchPolicy:
@@ -430,6 +426,27 @@ def _routes(settings: Settings, directory: Directory, clock: Clock, metrics: Met
         on_hit=metrics.hit,
         on_miss=metrics.missed,
     )
+
+
+_Parts = tuple["_Looking", Accounts, "_Restoring", Observing, AlertBook, Auditing, Intake, Doubts]
+
+
+def _by_the_clock(
+    settings: Settings,
+    stores: Stores,
+    fleet: LiveFleet,
+    parts: _Parts,
+    metrics: Metrics,
+    clock: Clock,
+    entropy: Entropy,
+) -> tuple[Moving, HearingParts, Scheduler]:
+    """What people may want moved, what judges whether sessions hear, and what runs both by its schedules."""
+    looking, accounts, kept, observing, alerts, auditing, intake, doubts = parts
+    moving = _moving(settings, stores, fleet, kept, clock)
+    told = (intake, doubts, moving.connecting)
+    hears = hearing_of(settings, stores, fleet, looking.lists, accounts, kept, observing, alerts, clock, entropy, *told)
+    scheduler = _scheduler(settings, stores, fleet, looking, (auditing, moving, hears), metrics, clock, entropy)
+    return moving, hears, scheduler
 
 
 def _scheduler(

@@ -1,6 +1,7 @@
 """The ASGI application: the hot send route in front, the framework behind it for everything else."""
 
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -14,10 +15,11 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ASGIApp, Receive, Send
 
 import homing
+from homing.flows.media.intake import ArrivingFile
 from homing.model.audit import carrying_out
 from homing.model.errors import Code, Problem
 from homing.ports import NameTaken, StoreUnavailable
-from homing.serve.api import messages, outbox
+from homing.serve.api import media, messages, outbox
 from homing.serve.api.context import CHARGED, TheGateway, provide_caller, provide_gateway
 from homing.serve.api.customers.deliveries import DeliveriesController
 from homing.serve.api.customers.endpoints import EndpointsController
@@ -36,6 +38,7 @@ from homing.serve.http.queries import known_queries, refuse, refuse_unknown
 from homing.serve.http.readable import CheckedRequest
 from homing.serve.http.rejections import Rejections
 from homing.serve.http.shown_paths import shown_path
+from homing.serve.media import bodies
 from homing.serve.page.routes import PAGES
 from homing.serve.sends import HttpAnswer
 from homing.serve.state.feed import StateFeed
@@ -77,19 +80,25 @@ class Application:
             await self._behind(scope, receive, self._telling_limits(scope, send))
 
     async def _send(self, scope: Any, receive: Receive, send: Send) -> None:
-        authorization, key, prefer = _credentials(scope)
-        try:
-            raw = await _read(receive, self._body_max)
-            if scope["query_string"]:
-                refuse([name for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), True)], ())
-        except Problem as problem:
-            told = problems.document(problem, success=False)
-            headers = {"Connection": "close"} if problem.code is Code.BODY_TOO_LARGE else {}
-            answer = HttpAnswer(told["status"], msgspec.json.encode(told), headers, problems.PROBLEM_JSON)
-        else:
-            if raw is None:
-                return
-            answer = await self._answer(raw, authorization, key, prefer)
+        authorization, key, prefer, content_type = _credentials(scope)
+        async with AsyncExitStack() as stack:
+
+            async def begin() -> ArrivingFile:
+                await self._gateway.sends.may_send(authorization)
+                return await stack.enter_async_context(self._gateway.media.arriving())
+
+            try:
+                body = await bodies.read(receive, content_type, self._body_max, begin)
+                if scope["query_string"]:
+                    refuse([name for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), True)], ())
+            except Problem as problem:
+                told = problems.document(problem, success=False)
+                headers = problems.headers(problem) | {"Connection": "close"}  # its rest is not read
+                answer = HttpAnswer(told["status"], msgspec.json.encode(told), headers, problems.PROBLEM_JSON)
+            else:
+                if body.raw is None:
+                    return
+                answer = await self._answer(body.raw, authorization, key, prefer, body.file)
         if answer.status == _UNAUTHENTICATED:
             self._note_stranger(scope)
         await _write(send, answer)
@@ -114,9 +123,11 @@ class Application:
         path = shown_path(scope["path"])[:_PATH_SHOWN]
         self._strangers.note(address, "Requests without a valid key are refused", address=address, newest=path)
 
-    async def _answer(self, raw: bytes, authorization: str | None, key: str | None, prefer: str | None) -> HttpAnswer:
+    async def _answer(
+        self, raw: bytes, authorization: str | None, key: str | None, prefer: str | None, file: ArrivingFile | None
+    ) -> HttpAnswer:
         try:
-            return await self._gateway.sends.answer(raw, authorization, key, prefer)
+            return await self._gateway.sends.answer(raw, authorization, key, prefer, file)
         except Exception:
             log.exception("A send failed inside the gateway")
             detail = "The gateway failed; whether the message was sent is not known"
@@ -124,8 +135,9 @@ class Application:
             return HttpAnswer(500, msgspec.json.encode(told), {}, problems.PROBLEM_JSON)
 
 
-def _credentials(scope: Any) -> tuple[str | None, str | None, str | None]:
+def _credentials(scope: Any) -> tuple[str | None, str | None, str | None, str]:
     authorization = key = prefer = None
+    content_type = ""
     for name, value in scope["headers"]:
         if name == b"authorization":
             authorization = value.decode("latin-1")
@@ -133,24 +145,9 @@ def _credentials(scope: Any) -> tuple[str | None, str | None, str | None]:
             key = value.decode("latin-1")
         elif name == b"prefer":
             prefer = value.decode("latin-1")
-    return authorization, key, prefer
-
-
-async def _read(receive: Receive, limit: int) -> bytes | None:
-    """The whole body; None if the client left. Raises Problem beyond the limit."""
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        event: Any = await receive()
-        if event["type"] == "http.disconnect":
-            return None
-        part = event.get("body", b"")
-        size += len(part)
-        if size > limit:
-            raise Problem(Code.BODY_TOO_LARGE, f"The body is larger than {limit} bytes")
-        parts.append(part)
-        if not event.get("more_body", False):
-            return b"".join(parts)
+        elif name == b"content-type":
+            content_type = value.decode("latin-1")
+    return authorization, key, prefer, content_type
 
 
 async def _write(send: Send, answer: HttpAnswer) -> None:
@@ -218,6 +215,7 @@ def framework(gateway: Gateway, figures: WorkerFigures | None = None, here: Call
             workspaces.WorkspacesController,
             moves.router,
             messages.router,
+            media.router,
             outbox.router,
             sync.run_sync,
             schedules.schedules,
@@ -240,7 +238,15 @@ def framework(gateway: Gateway, figures: WorkerFigures | None = None, here: Call
     logins = SignIns(gateway.stores.logins, gateway.keyring, gateway.clock, gateway.entropy)
     openapi = _openapi()
     app = Litestar(
-        route_handlers=[health, ready, metrics, api, *PAGES, reports.router(gateway.settings.homing_max_webhook_bytes)],
+        route_handlers=[
+            health,
+            ready,
+            metrics,
+            media.download,
+            api,
+            *PAGES,
+            reports.router(gateway.settings.homing_max_webhook_bytes),
+        ],
         dependencies={"gateway": Provide(provide_gateway, sync_to_thread=False)},
         state=State(
             {

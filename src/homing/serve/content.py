@@ -85,7 +85,7 @@ class ContentFields(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_
     caption: Annotated[str, Meta(max_length=CAPTION_MAX)] | None = None
     media_url: Annotated[str, Meta(min_length=1, max_length=URL_MAX)] | None = None
     media_base64: str | None = None
-    media_id: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
+    media_id: Annotated[str, Meta(min_length=1, max_length=2_000)] | None = None
     file_name: Annotated[str, Meta(min_length=1, max_length=_NAME_MAX)] | None = None
     location: LocationBody | None = None
     contact: CardBody | None = None
@@ -119,7 +119,7 @@ def content_of(fields: ContentFields, read_address: ReadAddress, *, kept: KeptMe
                 kind,
                 _media(fields, kept),
                 _caption(fields),
-                _file_name(fields),
+                checked_file_name(fields.file_name),
                 _reply_to(fields),
                 _mentions(fields, read_address),
             )
@@ -139,6 +139,11 @@ def content_of(fields: ContentFields, read_address: ReadAddress, *, kept: KeptMe
             return RevokeContent(_own_target(fields, kind))
         case _:
             assert_never(kind)
+
+
+def media_type(fields: ContentFields) -> MessageType | None:
+    """The type of a message that has a file; None for all others, and for what is no type."""
+    return next((each for each in MEDIA_TYPES if each.value == fields.type), None)
 
 
 _BELONG: dict[MessageType, frozenset[str]] = {
@@ -210,8 +215,8 @@ def _media(fields: ContentFields, kept: KeptMedia | None) -> Media:
     raise Problem(Code.INVALID_REQUEST, detail, field=named[-1] if named else "media_url")
 
 
-def _file_name(fields: ContentFields) -> str | None:
-    name = fields.file_name
+def checked_file_name(name: str | None) -> str | None:
+    """A file's name as it may be. Raises Problem."""
     if name is not None and (_UNSEEN.search(name) or "/" in name or "\\" in name or name in (".", "..")):
         raise Problem(Code.INVALID_REQUEST, "A file name has no slashes and no control characters", field="file_name")
     return name

@@ -19,6 +19,7 @@ from homing.flows.failover.keeper import Keeper
 from homing.flows.failover.restoring import Restoring
 from homing.flows.failover.watching import Watching
 from homing.flows.hearing.judging import Judging
+from homing.flows.media.intake import MediaIntake
 from homing.flows.moves.move_jobs import Rehoming
 from homing.flows.moves.prospects import Prospects
 from homing.flows.operations.abilities import AbilitiesOf
@@ -69,6 +70,14 @@ class Adoption:
 
 
 @dataclass(frozen=True, slots=True)
+class Care:
+    """What looks after sessions that are not well, and lets phones' owners link them."""
+
+    judging: Judging
+    pairing_links: PairingLinks
+
+
+@dataclass(frozen=True, slots=True)
 class Gateway:
     """One running gateway's parts, as the API needs them."""
 
@@ -84,7 +93,6 @@ class Gateway:
     workspaces: Workspaces
     accounts: Accounts
     pairing: Pairing
-    pairing_links: PairingLinks
     adoption: Adoption
     identity: Identity
     deleting: Deleting
@@ -105,5 +113,6 @@ class Gateway:
     moving: Moving
     restoring: Restoring
     egress: Egress
-    judging: Judging
+    care: Care
+    media: MediaIntake
     endpoints: EndpointOperations

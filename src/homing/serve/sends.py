@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from homing.flows.media.intake import ArrivingFile, MediaIntake
 from homing.flows.outbox.chat_turns import ChatTurns
 from homing.flows.sending.accept import Accepting, AskedSend, TakenIn, no_account
 from homing.flows.sending.send import Sending
@@ -17,6 +18,7 @@ from homing.flows.sending.send_records import Recorder
 from homing.model.access import Scope
 from homing.model.errors import Code, Problem
 from homing.model.fleet import AccountUuid, ContactUuid, Route
+from homing.model.sends.content import KeptMedia
 from homing.model.sends.messages import StoredAnswer
 from homing.model.sends.sending import NotSent, Outcome, Sent, Text, Unknown
 from homing.ports import Clock, StoreUnavailable
@@ -25,7 +27,7 @@ from homing.serve.callers.access import Caller, allow, recognised
 from homing.serve.callers.keyring import Keyring
 from homing.serve.callers.rate_limits import RateLimits
 from homing.serve.callers.workspaces import Workspaces
-from homing.serve.content import ContentFields, content_of
+from homing.serve.content import ContentFields, content_of, media_type
 from homing.serve.http import problems, readable
 from homing.serve.metrics import Metrics
 
@@ -72,7 +74,9 @@ class SendEndpoint:
         recorder: Recorder,
         clock: Clock,
         metrics: Metrics,
+        media: MediaIntake,
     ) -> None:
+        self._media = media
         self._keyring, self._rate_limits, self._workspaces = keyring, rate_limits, workspaces
         self.accepting, self._sending, self._recorder = accepting, sending, recorder
         self._turns = turns
@@ -86,25 +90,40 @@ class SendEndpoint:
         for task in self._driving:
             task.cancel()
 
+    async def may_send(self, authorization: str | None) -> None:
+        """Whoever sends more than an ordinary body shows first that he may. Raises Problem."""
+        allow(await recognised(self._keyring, authorization), Scope.SEND)
+
     async def answer(
-        self, raw: bytes, authorization: str | None, key: str | None, prefer: str | None = None
+        self,
+        raw: bytes,
+        authorization: str | None,
+        key: str | None,
+        prefer: str | None = None,
+        file: ArrivingFile | None = None,
     ) -> HttpAnswer:
-        """The answer to one send; every way that it can fail is an answer too."""
+        """The answer to one send; every way that it can fail is an answer too. `file` came with it."""
         try:
             caller = await recognised(self._keyring, authorization)
         except Problem as problem:
             return _problem(problem)
         charged = self._rate_limits.charge(caller.key)
-        answer = _problem(charged.problem) if charged.problem is not None else await self._of(caller, raw, key, prefer)
+        if charged.problem is not None:
+            answer = _problem(charged.problem)
+        else:
+            answer = await self._of(caller, raw, key, prefer, file)
         answer.headers.update(charged.headers)
         return answer
 
-    async def _of(self, caller: Caller, raw: bytes, key: str | None, prefer: str | None) -> HttpAnswer:
+    async def _of(
+        self, caller: Caller, raw: bytes, key: str | None, prefer: str | None, file: ArrivingFile | None
+    ) -> HttpAnswer:
         began_s = self._clock.monotonic()
         try:
             allow(caller, Scope.SEND)
             body = readable.read(raw, _decode)
-            asked = asked_by(caller, body, self._workspaces)
+            kept = await self._file(caller, body, file)
+            asked = asked_by(caller, body, self._workspaces, kept)
             self.accepting.enter(asked)
             if not body.wait or (prefer is not None and _responds_async(prefer)):
                 return _told(await self._kept(asked, key))
@@ -113,6 +132,12 @@ class SendEndpoint:
             return _problem(problem)
         except StoreUnavailable as error:
             return _problem(Problem(Code.DIRECTORY_UNAVAILABLE, f"The directory is away: {error}", retry_after_s=2))
+
+    async def _file(self, caller: Caller, body: SendBody, file: ArrivingFile | None) -> KeptMedia | None:
+        """The file that came along, or that the body names. Raises Problem."""
+        if file is not None and (kind := media_type(body)) is not None:
+            return await file.kept(kind, body.file_name, "file" if body.media_base64 is None else "media_base64")
+        return named_file(self._media, caller, body)
 
     async def _kept(self, asked: AskedSend, key: str | None) -> StoredAnswer:
         """In the outbox, for a caller who does not wait."""
@@ -156,8 +181,15 @@ class SendEndpoint:
             self._driving.discard(task)
 
 
-def asked_by(caller: Caller, body: SendBody, workspaces: Workspaces) -> AskedSend:
-    """What the caller asks to be sent. Raises Problem."""
+def named_file(media: MediaIntake, caller: Caller, body: SendBody) -> KeptMedia | None:
+    """The file that a body names by its id. Raises Problem."""
+    if body.media_id is None:
+        return None
+    return media.links.named(caller.acting_for(body.workspace_id), body.media_id)
+
+
+def asked_by(caller: Caller, body: SendBody, workspaces: Workspaces, kept: KeptMedia | None = None) -> AskedSend:
+    """What the caller asks to be sent; `kept`: the file of it that is here. Raises Problem."""
     _check_recipient(body)
     account = AccountUuid(body.account_uuid.lower())
     if caller.names_another(body.workspace_id):
@@ -166,7 +198,7 @@ def asked_by(caller: Caller, body: SendBody, workspaces: Workspaces) -> AskedSen
     return AskedSend(
         workspace_id=workspace,
         account_uuid=account,
-        content=content_of(body, lambda text: workspaces.recipient(workspace, text).address),
+        content=content_of(body, lambda text: workspaces.recipient(workspace, text).address, kept=kept),
         contact_uuid=ContactUuid(body.contact_uuid.lower()) if body.contact_uuid is not None else None,
         phone=body.phone,
     )

@@ -49,7 +49,7 @@ _LATELY_H = 84
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedSession:
+class JudgedHearing:
     """One session as a round found it."""
 
     case: HearingCase
@@ -105,7 +105,7 @@ class Judging:
             f" {asked} rungs asked for, {len(held)} held"
         )
 
-    async def judged(self) -> list[JudgedSession]:
+    async def judged(self) -> list[JudgedHearing]:
         """All connected sessions, judged now; nothing is kept of it. Raises StoreUnavailable."""
         now = self._clock.now()
         listened_since = await self._store.listened(now, at_most_s=GAP_MAX_S)
@@ -118,9 +118,9 @@ class Judging:
         known = await self._with_hours(cases, known, now)
         return [self._judge(case, known[case.session_id], now) for case in cases]
 
-    def _judge(self, case: HearingCase, known: HeardOf, now: datetime) -> JudgedSession:
+    def _judge(self, case: HearingCase, known: HeardOf, now: datetime) -> JudgedHearing:
         verdict = judgment.judge(known, now)
-        return JudgedSession(case, known, verdict, standing.stands(case.record, verdict, known, now))
+        return JudgedHearing(case, known, verdict, standing.stands(case.record, verdict, known, now))
 
     # --- what is known ------------------------------------------------------------------------------------------
 
@@ -219,7 +219,7 @@ class Judging:
 
     # --- what follows -------------------------------------------------------------------------------------------
 
-    async def _keep(self, judged: JudgedSession) -> None:
+    async def _keep(self, judged: JudgedHearing) -> None:
         before, after = judged.case.record, judged.record
         if after is before:
             self._tell(after)
@@ -248,7 +248,7 @@ class Judging:
         else:
             self._alerts.resolved(AlertKind.DEAF_TOGETHER, FLEET)
 
-    def _shared(self, judged: JudgedSession) -> Shared:
+    def _shared(self, judged: JudgedHearing) -> Shared:
         url = judged.case.instance_url
         instance = self._fleet.roster.instances.get(url)
         labels = instance.labels if instance is not None else {}
@@ -261,15 +261,15 @@ class Judging:
             canary=labels.get("canary", "") not in ("", "false", "no"),
         )
 
-    def _held(self, judged: Sequence[JudgedSession]) -> dict[SessionId, str]:
+    def _held(self, judged: Sequence[JudgedHearing]) -> dict[SessionId, str]:
         braked = self._braked()
         if braked is not None:
             return {each.case.session_id: braked for each in judged if each.record.hearing is Hearing.DEAF}
         return mass.held([self._shared(each) for each in judged])
 
     async def planned(
-        self, judged: Sequence[JudgedSession], held: Mapping[SessionId, str] | None = None
-    ) -> list[tuple[JudgedSession, NextRung]]:
+        self, judged: Sequence[JudgedHearing], held: Mapping[SessionId, str] | None = None
+    ) -> list[tuple[JudgedHearing, NextRung]]:
         """What comes next for each deaf session; nothing is done."""
         now, held = self._clock.now(), self._held(judged) if held is None else held
         touched = touches(judged)
@@ -294,7 +294,7 @@ class Judging:
                 touched.append(now)
         return found
 
-    async def _ask(self, planned: Sequence[tuple[JudgedSession, NextRung]]) -> int:
+    async def _ask(self, planned: Sequence[tuple[JudgedHearing, NextRung]]) -> int:
         """Enter a job for each rung that is to be gone up now; returns how many are new."""
         jobs = [
             rung_job(each.case.session_id, next_.rung, next_.reason)
@@ -310,7 +310,7 @@ def rung_job(session: SessionId, rung: Rung, reason: str) -> NewJob:
     return NewJob(KIND, told, key=f"{KIND}:{session}", dedup=session)
 
 
-def touches(judged: Sequence[JudgedSession]) -> list[datetime]:
+def touches(judged: Sequence[JudgedHearing]) -> list[datetime]:
     """When sessions were last interrupted by a ladder."""
     return [tried.began_at for each in judged for tried in each.record.tried if tried.rung in ladder.TOUCHES]
 
@@ -324,7 +324,7 @@ def told(record: HearingRecord) -> str:
     return f"{record.reason}; tried: {steps}"
 
 
-def _silent_hours(judged: JudgedSession, now: datetime) -> list[int]:
+def _silent_hours(judged: JudgedHearing, now: datetime) -> list[int]:
     begin = judged.known.last_at or now
     last = baseline.hour_of(now)
     first = max(baseline.hour_of(begin), last - VOID_MAX)

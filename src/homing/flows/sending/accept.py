@@ -12,6 +12,7 @@ import msgspec
 from homing.decide.outbox.chats import chat_of
 from homing.decide.sending import idempotency
 from homing.decide.sending.idempotency import Drive, InFlight, Mismatch
+from homing.flows.media.intake import MediaIntake
 from homing.flows.sending.admission import Admissions
 from homing.flows.sending.idempotent_send import HeldKey, KeyedSends
 from homing.model.errors import Code, Problem
@@ -70,11 +71,13 @@ class Accepting:
         secret: bytes,
         keep_s: float,
         max_age_s: float,
+        media: MediaIntake | None = None,
     ) -> None:
         """`secret`: what message ids are derived with from idempotency keys; those are kept for `keep_s`.
 
         `max_age_s`: for how long a message of the outbox is worth sending where nobody says.
         """
+        self._media = media
         self._routes, self._read, self._admissions = routes, read, admissions
         self._keyed, self._outbox, self._entropy = keyed, outbox, entropy
         self._secret, self._keep_s, self._max_age_s = secret, keep_s, max_age_s
@@ -94,8 +97,15 @@ class Accepting:
         route, recipient = await self.addressed(asked)
         if key is None:
             message_id = idempotency.message_id(self._entropy.token(9))
-            return TakenIn(_text(self._entropy.uuid(), message_id, route, recipient, asked.content), route)
+            content = await self.frozen(asked)
+            return TakenIn(_text(self._entropy.uuid(), message_id, route, recipient, content), route)
         return await self._keyed_once(checked_key(key), asked, route, recipient)
+
+    async def frozen(self, asked: AskedSend, needed_s: float = 0.0) -> Content:
+        """What is said, with its file here if it has one, for as long as it may wait. Raises Problem."""
+        if self._media is None:
+            return asked.content
+        return await self._media.taken(asked.workspace_id, asked.content, needed_s=needed_s)
 
     async def keep(
         self, asked: AskedSend, key: str | None, *, after_s: float = 0.0, max_age_s: float | None = None
@@ -105,6 +115,7 @@ class Accepting:
         Not before `after_s` from now; if it could not be sent in `max_age_s` after that, it expires.
         """
         route, recipient = await self.addressed(asked)
+        content = await self.frozen(asked, after_s + (max_age_s or self._max_age_s))
         workspace, account = route.workspace_id, route.account_uuid
         uuid = self._entropy.uuid()
         answer = StoredAnswer(202, {"message_uuid": uuid, "state": MessageState.ACCEPTED.value})
@@ -114,11 +125,11 @@ class Accepting:
             same = fingerprint(route, recipient, asked.content)
             kept = OutboxKey(checked_key(key), same, answer, self._keep_s)
             message_id = idempotency.derived_message_id(self._secret, workspace, account, key)
-        text = _text(uuid, message_id, route, recipient, asked.content)
+        text = _text(uuid, message_id, route, recipient, content)
         new = NewMessage(
             text,
             chat_of(recipient.address),
-            content_json.written(asked.content),
+            content_json.written(content),
             after_s,
             max_age_s or self._max_age_s,
             kept,
@@ -154,13 +165,14 @@ class Accepting:
         self, key: str, asked: AskedSend, route: Route, recipient: Recipient
     ) -> TakenIn | StoredAnswer:
         """Ours to send, unless somebody sends it or did."""
+        content = await self.frozen(asked)  # before the key is ours: a file that cannot be had uses up none
         found = await self._keyed.begin(
             route.workspace_id, key, fingerprint(route, recipient, asked.content), self._entropy.uuid()
         )
         match found:
             case HeldKey(admission=Drive() as drive):
                 message_id = idempotency.derived_message_id(self._secret, route.workspace_id, route.account_uuid, key)
-                text = _text(drive.message_uuid, message_id, route, recipient, asked.content, repeated=drive.repeated)
+                text = _text(drive.message_uuid, message_id, route, recipient, content, repeated=drive.repeated)
                 return TakenIn(text, route, found)
             case InFlight(message_uuid=message_uuid):
                 detail = f"A send with this Idempotency-Key is in progress (message {message_uuid})"
@@ -197,7 +209,7 @@ def fingerprint(route: Route, recipient: Recipient, content: Content) -> str:
     to = str(recipient.address)
     if isinstance(content, TextContent) and content == TextContent(content.text):
         return idempotency.fingerprint(_canonical([route.account_uuid, to, "text", content.text]))
-    return idempotency.fingerprint(_canonical([route.account_uuid, to, content_json.written(content)]))
+    return idempotency.fingerprint(_canonical([route.account_uuid, to, content_json.identity(content)]))
 
 
 def _recipient(contact: Contact | None, asked: AskedSend) -> Recipient:

@@ -20,6 +20,8 @@ from homing.flows.failover.doubtful_sessions import Doubts
 from homing.flows.sending.own_messages import Said
 from homing.model.fleet import Capabilities, InstanceMode, InstanceUrl, PlacementState, Route, SessionId, SessionStatus
 from homing.model.sends import sending
+from homing.model.sends.calls import MediaSource
+from homing.model.sends.content import KeptMedia, MediaContent
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import (
     Attempt,
@@ -42,6 +44,7 @@ from homing.model.sends.sending import (
     Unplaced,
 )
 from homing.ports import Clock, Fleet, OutgoingText, Routes, StoreUnavailable
+from homing.ports.media import OutgoingFiles
 
 log = structlog.get_logger("homing")
 
@@ -67,7 +70,9 @@ class Sending:
         saw: Saw | None = None,
         obstacles: Obstacles | None = None,
         doubts: Doubts | None = None,
+        files: OutgoingFiles | None = None,
     ) -> None:
+        self._files = files
         self._routes, self._fleet, self._rediscovery = routes, fleet, rediscovery
         self._clock, self._policy, self._said = clock, policy, said or Said()
         self._news, self._heard, self._obstacles = news or News(), saw, obstacles
@@ -176,10 +181,15 @@ class Sending:
         self, text: Text, route: Route, url: InstanceUrl, can: Capabilities, deadline_s: float
     ) -> Receipt | Attempt:
         chooses_id = can.choose_message_id
+        file = self._file_of(text)
+        # A file takes its time to get there: whoever leaves early begins with it anew.
         timeout_s = recovery.attempt_timeout_s(
-            now_s=self._clock.monotonic(), deadline_s=deadline_s, policy=self._policy, chooses_id=chooses_id
+            now_s=self._clock.monotonic(),
+            deadline_s=deadline_s,
+            policy=self._policy,
+            chooses_id=chooses_id and file is None,
         )
-        answer = await self._fleet.driver(url).send(url, _outgoing(text, route), timeout_s=timeout_s)
+        answer = await self._fleet.driver(url).send(url, _outgoing(text, route, file), timeout_s=timeout_s)
         self._saw(url, answer if isinstance(answer, Fault) else None)
         if isinstance(answer, Fault):
             if failures.may_be_another_boot(answer.phase):
@@ -191,6 +201,12 @@ class Sending:
             log.warning("Instance ignored our message id", url=url, ours=text.message_id, its=its)
             self._fleet.withdraw_message_id(url)
         return answer
+
+    def _file_of(self, text: Text) -> MediaSource | None:
+        content = text.content
+        if self._files is None or not isinstance(content, MediaContent) or not isinstance(content.media, KeptMedia):
+            return None
+        return self._files.source(content.media, content.file_name)
 
     def _attempt(
         self, url: InstanceUrl, route: Route, fault: Fault, *, chose_id: bool = False, asked_first: bool = False
@@ -263,7 +279,7 @@ def _never_placed(route: Route) -> str:
     )
 
 
-def _outgoing(text: Text, route: Route) -> OutgoingText:
+def _outgoing(text: Text, route: Route, file: MediaSource | None) -> OutgoingText:
     return OutgoingText(
         session_id=route.session_id,
         workspace_id=text.workspace_id,
@@ -272,6 +288,7 @@ def _outgoing(text: Text, route: Route) -> OutgoingText:
         message_id=text.message_id,
         epoch=route.placement.epoch,
         content=text.content,
+        file=file,
     )
 
 

@@ -42,6 +42,13 @@ def written(content: Content) -> dict[str, Any]:
     return told | {"type": content.type.value}
 
 
+def identity(content: Content) -> dict[str, Any]:
+    """What makes two contents the same one: a file counts by its bytes, or by the URL that was written."""
+    told = written(content)
+    media = told.get("media", {})
+    return told | {"media": {name: value for name, value in media.items() if name != "id"}} if media else told
+
+
 def read(told: dict[str, Any]) -> Content:
     """The content that `written` wrote. Raises ValueError or TypeError for anything else."""
     kind = MessageType(told["type"])

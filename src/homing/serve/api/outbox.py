@@ -16,7 +16,7 @@ from homing.serve.api.fields import Moment
 from homing.serve.api.messages import MessageView, message_view
 from homing.serve.gateway import Gateway
 from homing.serve.http.described import also
-from homing.serve.sends import SendBody, asked_by
+from homing.serve.sends import SendBody, asked_by, named_file
 
 AHEAD_MAX_S = 366 * 86_400.0
 AGE_MAX_S = 30 * 86_400.0
@@ -77,7 +77,7 @@ async def accept(
     Messages to one person go in the order in which they were accepted, one at a time; while the account's session is
     away they wait. A key that a waiting send was answered under is answered the same again.
     """
-    asked = asked_by(caller, data, gateway.workspaces)
+    asked = asked_by(caller, data, gateway.workspaces, named_file(gateway.media, caller, data))
     after_s = _from_now(data.send_at, gateway.clock.now())
     answer = await gateway.sends.accepting.keep(asked, idempotency_key, after_s=after_s, max_age_s=data.max_age)
     return Response(answer.body, status_code=answer.status)

@@ -29,7 +29,7 @@ Visit = Request[Any, Any, Any]
 async def pair_page(request: Visit, secret: FromPath[str]) -> Response[Any]:
     """Looking uses nothing up: programs look at links too."""
     gateway: Gateway = request.app.state.gateway
-    state = await gateway.pairing_links.state(secret, request.cookies.get(COOKIE, ""))
+    state = await gateway.care.pairing_links.state(secret, request.cookies.get(COOKIE, ""))
     return _drawn(request, state)
 
 
@@ -37,9 +37,9 @@ async def pair_page(request: Visit, secret: FromPath[str]) -> Response[Any]:
 async def open_pair(request: Visit, secret: FromPath[str]) -> Response[Any]:
     """The button: from here on the link is this browser's."""
     gateway: Gateway = request.app.state.gateway
-    proof = await gateway.pairing_links.open(secret)
+    proof = await gateway.care.pairing_links.open(secret)
     if proof is None:
-        return _drawn(request, await gateway.pairing_links.state(secret, request.cookies.get(COOKIE, "")))
+        return _drawn(request, await gateway.care.pairing_links.state(secret, request.cookies.get(COOKIE, "")))
     path = f"{prefix_of(request.scope)}/pair/{secret}"
     given: SimpleCookie = SimpleCookie()
     given[COOKIE] = proof

@@ -255,7 +255,7 @@ class AccountsController(Controller):
         """It opens once, in one browser, and ends when the phone is linked or its time is over; the account's earlier
         links end at once. 409 `nothing_to_pair` while the session is connected."""
         account = await _asked(gateway, caller, ref, "account.pairing_link")
-        secret = await gateway.pairing_links.give(account, for_s=data.expires_in_s)
+        secret = await gateway.care.pairing_links.give(account, for_s=data.expires_in_s)
         expires_at = gateway.clock.now() + timedelta(seconds=data.expires_in_s)
         return PairingLinkView(f"{gateway.settings.our_url}/pair/{secret}", expires_at)
 

@@ -7,7 +7,7 @@ import msgspec
 from litestar import get
 
 from homing.decide.hearing.ladder import Climb, Listen, NextRung, NothingMore
-from homing.flows.hearing.judging import JudgedSession
+from homing.flows.hearing.judging import JudgedHearing
 from homing.model.hearing import Hearing
 from homing.serve.api.context import READ, Asking, TheGateway, WorkspaceFilter, seen_workspace
 from homing.serve.api.listing import Listing
@@ -48,13 +48,13 @@ class DeafView(msgspec.Struct):
 async def deaf(gateway: TheGateway, caller: Asking, workspace_id: WorkspaceFilter = None) -> Listing[DeafView]:
     """Judged now, by what is kept of what came; nothing is changed and nothing is tried by asking."""
     workspace = seen_workspace(caller, workspace_id)
-    judged = [each for each in await gateway.judging.judged() if each.record.hearing is not Hearing.HEARING]
-    planned = {each.case.session_id: next_ for each, next_ in await gateway.judging.planned(judged)}
+    judged = [each for each in await gateway.care.judging.judged() if each.record.hearing is not Hearing.HEARING]
+    planned = {each.case.session_id: next_ for each, next_ in await gateway.care.judging.planned(judged)}
     seen = [each for each in judged if workspace in (None, each.case.workspace_id)]
     return Listing([_deaf_view(each, planned.get(each.case.session_id)) for each in seen])
 
 
-def _deaf_view(judged: JudgedSession, next_: NextRung | None) -> DeafView:
+def _deaf_view(judged: JudgedHearing, next_: NextRung | None) -> DeafView:
     case, record = judged.case, judged.record
     wanted, why = _next(next_)
     return DeafView(

@@ -1,0 +1,1 @@
+"""What is this file, may it be sent as that, and who may read it?"""
