@@ -8,13 +8,25 @@ from collections.abc import Callable, Sequence
 from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 import homing
-from homing.cli.directory import accounts, audit, contacts, importing, keys, messages, outbox, pairing_links, workspaces
+from homing.cli.directory import (
+    accounts,
+    audit,
+    batches,
+    contacts,
+    importing,
+    keys,
+    messages,
+    outbox,
+    pairing_links,
+    workspaces,
+)
 from homing.cli.fleet import adopting, cache, db, deaf, instances, moving, recycling, schedule, sync
 from homing.cli.run import chaos, processes, sim
 from homing.cli.terminal import output
 from homing.cli.terminal.acting import command
 from homing.cli.terminal.output import note, print_json
 from homing.cli.terminal.stops import ATTENTION, CANNOT, DONE, Stopped
+from homing.cli.top import command as watching
 
 _HELP = """One stable address in front of a fleet of WhatsApp session gateways: a message always finds its session.
 
@@ -81,9 +93,11 @@ def _app() -> App:
         processes.serve,
         processes.instance,
         processes.demo,
+        watching.top,
         chaos.chaos,
         messages.send,
         outbox.app,
+        batches.app,
         accounts.app,
         contacts.app,
         workspaces.app,

@@ -32,11 +32,6 @@ class HearingParts:
     judging: Judging
     worker: Worker
     schedule: Schedule
-    doubts: Doubts
-
-    @property
-    def services(self) -> tuple[Doubts, Ears, Worker]:
-        return self.doubts, self.ears, self.worker
 
 
 def hearing_of(
@@ -74,4 +69,4 @@ def hearing_of(
     ears = Ears(store, clock)
     intake.heard.append(ears.heard)
     doubts.sent, doubts.is_judged_so = ears.sent, judging.is_doubted
-    return HearingParts(ears, judging, worker, schedule, doubts)
+    return HearingParts(ears, judging, worker, schedule)

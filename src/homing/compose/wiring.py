@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import structlog
 
@@ -31,6 +31,7 @@ from homing.drivers.native_names import NativeNames, by_our_ids
 from homing.drivers.registry import NoDrivers, families, unknown_driver
 from homing.flows.background.alerts import AlertBook
 from homing.flows.background.auditing import EVERY_MINUTE, Auditing
+from homing.flows.background.downtime import DowntimeBook
 from homing.flows.background.link_alerts import LinkAlerts
 from homing.flows.background.observing import Observing
 from homing.flows.background.readiness import Readiness
@@ -52,6 +53,7 @@ from homing.flows.failover.replaced_sessions import TakeBacks
 from homing.flows.failover.restore_queue import RestoreQueue
 from homing.flows.failover.stuck_moves import Strays
 from homing.flows.failover.watching import Watching, WatchPolicy
+from homing.flows.hearing.ears import Ears
 from homing.flows.moves.batch import RehomePolicy
 from homing.flows.moves.move_jobs import KIND as REHOME
 from homing.flows.moves.move_jobs import PATIENCE as REHOME_PATIENCE
@@ -109,21 +111,20 @@ def wired(
     routes, fitness = _routes(settings, stores.directory, clock, metrics), fitness_of(fleet, alerts, clock, entropy)
     keyring, rate_limits, workspaces = callers = _callers(settings, stores, clock)
     kept = _keeping(settings, stores, fleet, observing, fitness, alerts, clock, entropy, metrics, reached)
-    _subscribe(stores, routes, fleet, keyring, workspaces, kept.news, alerts, observing)
     strays = Strays(stores.directory, stores.work, kept.rehoming, clock, alerts)
     looking = _looking(settings, stores, fleet, observing, fitness, alerts, kept, clock, entropy, metrics)
     lists, identity = looking.lists, looking.identity
     accounts = _accounts(stores, fleet, entropy, metrics, kept, fitness, looking.links, settings.restoring_policy)
-    doubts = _doubts(settings, stores, lists, fleet, accounts, alerts, clock)
-    sending, said, media = _sending(settings, routes, fleet, looking, clock, kept, fitness, doubts, egress, entropy)
+    heard = _hearing_sends(settings, stores, lists, fleet, accounts, alerts, clock)
+    sending, said, media = _sending(settings, routes, fleet, looking, clock, kept, fitness, heard, egress, entropy)
     taking = taking_in(settings, stores, callers, routes, sending, metrics, clock, entropy, media.intake)
     overlooked, intake = _intake(settings, stores, looking.hints, said, clock, entropy)
     reports, feed = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock), _feed(settings, keyring)
-    _subscribe(stores, overlooked, feed)
+    _subscribe(stores, routes, fleet, keyring, workspaces, kept.news, alerts, observing, overlooked, feed)
     customers = customers_of(settings, stores, egress, alerts, metrics, clock, entropy, reached)
     auditing = Auditing(stores.audit, clock, settings.audit_keys, keep_days=settings.homing_audit_days, alerts=alerts)
-    parts = (looking, accounts, kept, observing, alerts, auditing, intake, doubts)
-    moving, hears, scheduler = _by_the_clock(settings, stores, fleet, parts, metrics, clock, entropy)
+    parts = (looking, accounts, kept, observing, alerts, auditing, intake, heard.doubts)
+    moving, hears, clocked = _by_the_clock(settings, stores, fleet, parts, metrics, clock, entropy)
     gateway = Gateway(
         settings=settings,
         clock=clock,
@@ -140,7 +141,7 @@ def wired(
         adoption=adoption_of(settings, stores, fleet, observing, fitness, lists, identity, clock, entropy, metrics),
         identity=identity,
         strays=StraySessions(stores.directory, lists),
-        deleting=Deleting(stores.directory, fleet, lists, alerts, stores.notices),
+        deleting=Deleting(stores.directory, fleet, lists, alerts),
         sends=taking.endpoint,
         sync=looking.sync,
         intake=reports.endpoint,
@@ -159,10 +160,11 @@ def wired(
         egress=egress,
         care=Care(hears.judging, _pairing_links(settings, stores, pairing, entropy)),
         media=media.intake,
+        downtime=heard.downtime,
         endpoints=customers.operations,
     )
-    services = (fleet, keyring, workspaces, alerts, looking.hints, overlooked, intake, scheduler, *taking.services)
-    known = (*hears.services, reports.unknown, reports.rejections, fitness, strays, media.clean_up, *customers.services)
+    services = (fleet, keyring, workspaces, alerts, looking.hints, overlooked, intake, *clocked, *taking.services)
+    known = (*heard, reports.unknown, reports.rejections, fitness, strays, media.clean_up, *customers.services)
     moved = (looking.take_backs, kept.watching, kept.keeper, kept.worker, gateway.moving.drains, gateway.restoring)
     return gateway, [part.run for part in (observing, _tidying(settings, stores, clock), *services, *known, *moved)]
 
@@ -223,10 +225,17 @@ def _accounts(
 ) -> Accounts:
     unfit, met = kept.watching.unfit, fitness.met
     queue = RestoreQueue(stores.directory, Looking(fleet, kept.watching.refused_ago_s), restoring)
-    return Accounts(stores.directory, fleet, entropy, stores.notices, metrics, unfit, met, links, queue)
+    return Accounts(stores.directory, fleet, entropy, metrics, unfit, met, links, queue)
 
 
-def _doubts(
+class _HearingSends(NamedTuple):
+    """What hears how sends end."""
+
+    doubts: Doubts
+    downtime: DowntimeBook
+
+
+def _hearing_sends(
     settings: Settings,
     stores: Stores,
     lists: Lists,
@@ -234,9 +243,10 @@ def _doubts(
     accounts: Accounts,
     alerts: AlertBook,
     clock: Clock,
-) -> Doubts:
+) -> "_HearingSends":
     after, directory = settings.homing_doubtful_after, stores.directory
-    return Doubts(directory, stores.restart_claims, lists, fleet, accounts, alerts, clock, after=after)
+    doubts = Doubts(directory, stores.restart_claims, lists, fleet, accounts, alerts, clock, after=after)
+    return _HearingSends(doubts, DowntimeBook(stores.downtime, clock))
 
 
 def _pairing(stores: Stores, fleet: LiveFleet, clock: Clock) -> Pairing:
@@ -262,7 +272,7 @@ def _sending(
     clock: Clock,
     kept: "_Restoring",
     fitness: Fitness,
-    doubts: Doubts,
+    heard: "_HearingSends",
     egress: Egress,
     entropy: Entropy,
 ) -> tuple[Sending, Said, MediaParts]:
@@ -277,7 +287,8 @@ def _sending(
         kept.news,
         all_hear(kept.watching.saw, fitness.met),
         kept.rehoming.obstacle,
-        doubts,
+        heard.doubts,
+        heard.downtime.sent,
         media.links,
     )
     return sending, said, media
@@ -439,14 +450,14 @@ def _by_the_clock(
     metrics: Metrics,
     clock: Clock,
     entropy: Entropy,
-) -> tuple[Moving, HearingParts, Scheduler]:
+) -> tuple[Moving, HearingParts, tuple[Scheduler, Ears, Worker]]:
     """What people may want moved, what judges whether sessions hear, and what runs both by its schedules."""
     looking, accounts, kept, observing, alerts, auditing, intake, doubts = parts
     moving = _moving(settings, stores, fleet, kept, clock)
     told = (intake, doubts, moving.connecting)
     hears = hearing_of(settings, stores, fleet, looking.lists, accounts, kept, observing, alerts, clock, entropy, *told)
     scheduler = _scheduler(settings, stores, fleet, looking, (auditing, moving, hears), metrics, clock, entropy)
-    return moving, hears, scheduler
+    return moving, hears, (scheduler, hears.ears, hears.worker)
 
 
 def _scheduler(
