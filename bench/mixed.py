@@ -50,8 +50,7 @@ async def bring_in(fleet: Fleet, report: Report) -> None:
     only = set(refused) == {"instance_observed"}
     report.add("sends through observed instances", "409 instance_observed", f"{dict(refused)}", only)
     for instance in (await fleet.api("/instances"))["data"]:
-        status, _ = await fleet.call("PATCH", f"/api/v1/instances/{instance['id']}", {"mode": "route"})
-        assert status == 200, instance
+        await fleet.demo.gateway.patch(f"/instances/{instance['id']}", {"mode": "route"})
 
 
 async def _meet(fleet: Fleet) -> None:
@@ -92,7 +91,7 @@ async def run_ill(fleet: Fleet, *, rounds: int) -> Report:
     added: list[float] = []
     answers: list[Answered] = []
     for illness in [each for each in ILLNESSES for _ in range(rounds)]:
-        before = await _send_all(fleet, well)
+        before, _ = await asyncio.gather(_send_all(fleet, well), _send_all(fleet, theirs))
         async with _befallen(fleet, ill, illness):
             during, meant = await asyncio.gather(_send_all(fleet, well), _send_all(fleet, theirs))
         answers += meant

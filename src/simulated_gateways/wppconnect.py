@@ -88,6 +88,8 @@ class Wppconnect(Model):
         session = self.sessions.get(name) or self.add(name)
         was_closed, session.open, session.dead = not session.open, True, False
         if was_closed:
+            told = await body_of(request)
+            self.hooks[name] = [{"url": told["webhook"]}] if told.get("webhook") else []
             return said(200, {"status": None, "qrcode": None, "version": "2.10.4"})
         return said(200, {**self._about(session), "session": name})
 

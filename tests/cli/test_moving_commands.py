@@ -300,7 +300,7 @@ def test_instances_show_lease_load_and_why(homing: CommandLine, gateway: Scripte
     gateway.answer("GET", "/instances", {"data": rows, "next": None, "brake": brake})
     ran = homing("instances")
     heading, *lines = ran.out.splitlines()
-    assert heading.split()[:7] == ["id", "url", "driver", "state", "health", "lease", "sessions"]
+    assert heading.split()[:8] == ["id", "url", "driver", "mode", "state", "health", "lease", "sessions"]
     shown = [
         ("held 5.2 s", "12 of 200", "3.2 → 4.0 of 40.0", "512", "it answered"),
         ("down", "- → 4.0 of 40.0", "it refuses"),

@@ -1,8 +1,11 @@
 """`homing demo --gateways …`: a fleet of other people's gateways beside our own instances."""
 
 import asyncio
+import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ import pytest
 from homing.demo.opening import open_demo, told
 from homing.demo.plan import DemoPlan, Unworkable, check, mixed
 from simulated_whatsapp import ledger
+from tests.models.laravel_application import LaravelApplication
 from tests.ports import free_ports
 
 FAMILIES = ("waha", "waha", "evolution", "webjs")
@@ -58,3 +62,40 @@ async def test_messages_go_through_each_family_and_are_judged(tmp_path: Path) ->
     assert len(reached) == len({each.text for each in reached}) == 9
     assert {each.label["instance_url"] for each in reached} == set(demo.instances)
     assert all(child.ended is not None for child in demo.children)
+
+
+@pytest.mark.e2e
+async def test_who_sent_by_the_old_names_goes_on_sending_after_an_import(tmp_path: Path, mariadb_dsn: str) -> None:
+    application = LaravelApplication(mariadb_dsn)
+    ports = free_ports(3)
+    plan = DemoPlan(
+        accounts=4,
+        contacts=1,
+        instances=2,
+        families=("waha", "webjs"),
+        strangers=True,
+        gateway_port=ports[0],
+        first_instance_port=ports[1],
+        folder=tmp_path,
+    )
+    async with open_demo(plan, lambda _: None) as demo:
+        theirs = [each for each in demo.population.residents if not each.uuid]
+        application.accounts(
+            (each.id, f"old-{each.id}", 1, each.session_id, each.phone, "connected", each.instance_url)
+            for each in theirs
+        )
+        application.contacts([(1, "old-contact", 1, "Budi", "628129000001")])
+        await demo.gateway.post("/instances", {"url": theirs[0].instance_url, "driver": "waha"})
+        command = [sys.executable, "-m", "homing.cli", "import", "laravel", "-", "--json"]
+        told = {**os.environ, "HOMING_DATABASE_URL": demo.database_url, "HOMING_API_URL": ""}
+        done = await asyncio.to_thread(
+            subprocess.run, command, input=mariadb_dsn, env=told, capture_output=True, text=True, cwd=tmp_path
+        )
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["accounts"]["created"] == len(theirs) > 0
+        for each in theirs:
+            answer = await demo.gateway.send(f"old-{each.id}", "old-contact", f"from {each.id}")
+            assert answer.status == 200, answer.document
+    reached = ledger.read(demo.folder.ledger)
+    assert sorted(each.text for each in reached) == sorted(f"from {each.id}" for each in theirs)
+    assert {each.recipient for each in reached} == {"628129000001"}

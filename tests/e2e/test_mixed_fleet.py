@@ -17,9 +17,24 @@ def broken(report: Report) -> list[Row]:
 
 
 @pytest.fixture
+async def seven() -> AsyncIterator[Fleet]:
+    """Two gateways of each family with 300 sessions, of which nobody has told us."""
+    async with open_fleet(
+        accounts=300, contacts=10, families=mixed.TWICE, strangers=True, settings=mixed.SETTINGS
+    ) as up:
+        yield up
+
+
+@pytest.fixture
 async def two_wahas() -> AsyncIterator[Fleet]:
     async with open_fleet(accounts=6, contacts=4, families=("waha", "waha")) as up:
         yield up
+
+
+@pytest.mark.walk
+async def test_a_mixed_fleet_is_adopted_observed_routed_and_true_when_some_of_it_fall_ill(seven: Fleet) -> None:
+    report = await mixed.run_ill(seven, rounds=1)
+    assert broken(report) == []
 
 
 async def test_a_session_moved_by_hand_is_found_in_the_send_and_corrected(two_wahas: Fleet) -> None:

@@ -110,6 +110,23 @@ async def test_what_somebody_else_chose_since_stays(fleet: foreign.Fleet) -> Non
     assert model.hooks[name][0]["url"] == OWNERS
 
 
+@only("wppconnect")
+async def test_wppconnect_is_told_when_its_session_is_started_anew(fleet: foreign.Fleet) -> None:
+    account, model = await fleet.taken_up("wppconnect"), listening(fleet, fleet.models["wppconnect"][0])
+    [name] = model.sessions
+    [row] = (await connect(fleet, model)).json()["sessions"]
+    assert row["wiring"] == "refused" and model.hooks == {}
+    [row] = (await connect(fleet, model, replace=True)).json()["sessions"]
+    assert row["wiring"] == "replace" and model.sessions[name].up
+    assert await model.report(name, Told("incoming")) == [200]
+    assert await kinds(fleet, account) == ["message_received"]
+    model.hooks.clear()
+    await fleet.call("POST", f"/accounts/{account['uuid']}/restart")
+    assert await model.report(name, Told("incoming", message_id="3EB0NEXT")) == [200], "every start tells it"
+    [row] = (await connect(fleet, model, undo=True)).json()["sessions"]
+    assert row["wiring"] == "restored" and model.hooks[name] == []
+
+
 @only("wwebjs-api")
 async def test_where_the_environment_tells_it_the_line_is_given(fleet: foreign.Fleet) -> None:
     await fleet.taken_up("wwebjs-api")

@@ -63,6 +63,9 @@ class DemoCaller:
     async def post(self, path: str, body: Mapping[str, Any] | None = None) -> Document:
         return await self._ask("POST", path, json=body)
 
+    async def patch(self, path: str, body: Mapping[str, Any]) -> Document:
+        return await self._ask("PATCH", path, json=body)
+
     async def send(self, account_uuid: str, contact_uuid: str, text: str) -> SendAnswer:
         """One message, and how long its answer took."""
         body = {

@@ -95,7 +95,9 @@ class LaravelDatabase:
                     " database of the Laravel application that is known here"
                 )
             return table, fields
-        raise SourceUnreadable(f"{self._dsn.shown} has no table {_TABLES[kind][0]} that this user may read")
+        raise SourceUnreadable(
+            f"the database {self._dsn.shown} has no table {_TABLES[kind][0]} that this user may read"
+        )
 
     async def _rows(self, query: str, *values: object) -> list[dict[str, Any]]:
         def ask(cursor: Any) -> list[dict[str, Any]]:
@@ -152,7 +154,7 @@ class LaravelDatabase:
         words = str(error.args[-1] if error.args else error).split("\n", 1)[0][:200]
         if self._dsn.password:
             words = words.replace(self._dsn.password, "***")
-        return f"{self._dsn.shown} cannot be read: {words}"
+        return f"the database {self._dsn.shown} cannot be read: {words}"
 
 
 def _may_pass(error: Exception) -> bool:

@@ -5,6 +5,7 @@ from litestar import Controller, post
 from litestar.params import FromPath, JSONBody
 
 from homing.flows.webhooks.connecting import Wired
+from homing.model.urls import is_loopback
 from homing.serve.addresses import doubts
 from homing.serve.api.context import OPERATOR, Asking, TheGateway, instance_of, operator
 from homing.serve.http.described import also
@@ -78,7 +79,8 @@ class WebhooksController(Controller):
             if asked.undo
             else await connecting.connect(url, replace=asked.replace, dry_run=asked.dry_run)
         )
-        return wired_view(wired, dry_run=asked.dry_run, warning=None if asked.undo else doubts(gateway.settings))
+        reaches_us = asked.undo or is_loopback(url)
+        return wired_view(wired, dry_run=asked.dry_run, warning=None if reaches_us else doubts(gateway.settings))
 
 
 def wired_view(wired: Wired, *, dry_run: bool, warning: str | None) -> WiredView:
