@@ -15,6 +15,7 @@ from homing.cli.terminal import output
 from homing.cli.terminal.acting import command
 from homing.cli.terminal.output import note, print_json
 from homing.cli.terminal.stops import ATTENTION, CANNOT, DONE, Stopped
+from homing.cli.top import command as watching
 
 _HELP = """One stable address in front of a fleet of WhatsApp session gateways: a message always finds its session.
 
@@ -81,6 +82,7 @@ def _app() -> App:
         processes.serve,
         processes.instance,
         processes.demo,
+        watching.top,
         chaos.chaos,
         messages.send,
         outbox.app,
