@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 import homing
-from homing.cli.directory import accounts, audit, contacts, importing, keys, messages, outbox, workspaces
+from homing.cli.directory import accounts, audit, batches, contacts, importing, keys, messages, outbox, workspaces
 from homing.cli.fleet import adopting, cache, db, instances, moving, schedule, sync
 from homing.cli.run import chaos, processes, sim
 from homing.cli.terminal import output
@@ -86,6 +86,7 @@ def _app() -> App:
         chaos.chaos,
         messages.send,
         outbox.app,
+        batches.app,
         accounts.app,
         contacts.app,
         workspaces.app,

@@ -21,7 +21,7 @@ from homing.model.audit import carrying_out
 from homing.model.errors import Code, Problem
 from homing.model.tracing import Trace, tracing
 from homing.ports import NameTaken, StoreUnavailable
-from homing.serve.api import media, messages, outbox
+from homing.serve.api import batches, media, messages, outbox, pacing
 from homing.serve.api.context import CHARGED, TheGateway, provide_caller, provide_gateway
 from homing.serve.api.customers.deliveries import DeliveriesController
 from homing.serve.api.customers.endpoints import EndpointsController
@@ -237,6 +237,8 @@ def framework(gateway: Gateway, figures: WorkerFigures | None = None, here: Call
             messages.router,
             media.router,
             outbox.router,
+            batches.router,
+            pacing.router,
             sync.run_sync,
             schedules.schedules,
             events.events,

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit
 
 from homing.cli.sources.client import ANSWER_TIMEOUT_S, ApiAnswered, ApiClient
@@ -22,6 +22,20 @@ class GatewayClient(ApiClient):
 
     url: str
     token: str = field(repr=False)
+
+    def upload(self, path: str, file: "BinaryIO", *, headers: Mapping[str, str], timeout_s: float) -> ApiAnswered:
+        """The answer to a POST of a file, which is read while it is sent. Raises as `ask` does."""
+        from http.client import HTTPException
+
+        connection = self._connected(timeout_s)
+        try:
+            connection.request("POST", self._base + path, file, self._headers(headers), encode_chunked=True)
+            response = connection.getresponse()
+            return self._read(response.status, response.read(_ANSWER_MAX_BYTES))
+        except (OSError, HTTPException) as error:
+            raise self._unanswered("POST", error) from error
+        finally:
+            connection.close()
 
     def ask(
         self,
