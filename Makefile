@@ -64,7 +64,7 @@ bite: $(STAMP) ## put defects in, one at a time, and see who notices
 pictures: $(STAMP) ## take the pictures of docs/pictures anew (needs Chromium)
 	$(BIN)/python -m tests.e2e.pictures
 
-bench: $(STAMP) ## print the tables of the README, measured here
+bench: $(STAMP) ## print the tables of docs/measured.md, measured here
 	$(BIN)/python -m bench $(ARGS)
 
 lock: ## resolve requirements.lock anew (needs uv)

@@ -71,7 +71,7 @@ async def test_an_entry_says_who_by_what_from_where_and_what_was_before_and_is_a
 ) -> None:
     account = await directory.create_account(new_account(1))
     with carrying_out(BY_HAND):
-        await directory.set_takeover(account, Takeover.NEVER)
+        await directory.change_account(account, {"takeover": Takeover.NEVER})
     [entry] = await entries(audit)
     assert entry.act == BY_HAND
     assert (entry.action, entry.subject) == ("account.changed", f"account {account.id}")
@@ -82,7 +82,7 @@ async def test_an_entry_says_who_by_what_from_where_and_what_was_before_and_is_a
 async def test_what_is_set_to_what_it_was_is_no_change(audit: SqlAudit, directory: SqlDirectory) -> None:
     account = await directory.create_account(new_account(1))
     with carrying_out(BY_HAND):
-        await directory.set_takeover(account, account.takeover)
+        await directory.change_account(account, {"takeover": account.takeover})
     assert await entries(audit) == []
 
 
@@ -179,7 +179,7 @@ async def test_every_change_of_the_directory_that_an_operator_asks_for_leaves_an
         await directory.revoke_key("k9", clock.now())
         account = await directory.create_account(new_account(1))
         await directory.change_workspace(account.workspace_id, {"region": "BR"})
-        await directory.set_requires(account, {"rack": "b"})
+        await directory.change_account(account, {"requires": {"rack": "b"}})
         await directory.delete_account(account)
     assert [entry.action for entry in await entries(audit)] == [
         "instance.added",

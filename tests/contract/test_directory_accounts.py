@@ -144,7 +144,7 @@ async def test_a_deleted_account_is_gone_and_its_epoch_is_not(directory: SqlDire
 
 async def test_takeover_is_as_set(directory: SqlDirectory, heard: list[Notice]) -> None:
     account = await directory.create_account(new_account(1))
-    await directory.set_takeover(account, Takeover.NEVER)
+    await directory.change_account(account, {"takeover": Takeover.NEVER})
     found = await directory.account(ONE, id=account.id)
     assert found is not None
     assert found.takeover is Takeover.NEVER
@@ -248,8 +248,8 @@ async def test_a_key_id_is_given_once(directory: SqlDirectory, clock: SteppedClo
 async def test_what_an_account_requires_is_kept_and_replaced_as_a_whole(directory: SqlDirectory, heard: list[Notice]):
     account = await placed_account(directory, 1)
     assert account.requires == {}
-    await directory.set_requires(account, {"region": "sg", "proxy": "p1"})
-    await directory.set_requires(account, {"region": "us"})
+    await directory.change_account(account, {"requires": {"region": "sg", "proxy": "p1"}})
+    await directory.change_account(account, {"requires": {"region": "us"}})
     found = await directory.account(None, id=account.id)
     assert found is not None
     assert found.requires == {"region": "us"}

@@ -25,7 +25,7 @@ async def test_the_exit_is_noted_and_its_sessions_are_on_their_way(
     await directory.create_instance(A)
     auto, never, stopped = [await placed_account(directory, number) for number in (1, 2, 3)]
     elsewhere = await placed_account(directory, 4, B)
-    await directory.set_takeover(never, Takeover.NEVER)
+    await directory.change_account(never, {"takeover": Takeover.NEVER})
     await directory.set_status(stopped.session_id, SessionStatus.STOPPED)
     left = await grants.leave_all(A, quiet_s=10.0, shared=True)
     marked = Placement(auto.session_id, A, auto.placement.epoch, PlacementState.MOVING)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from outboxes import ACCOUNT, OTHER, W, accepted, claim, ended, new, record
@@ -14,6 +15,7 @@ from homing.decide.outbox.endings import CHAT_WAITS_S, INTERRUPTIONS_MAX, TRIED_
 from homing.model.fleet import SessionId, WorkspaceId
 from homing.model.instances.events import DeliveryEvidence
 from homing.model.outbox import Accepted, Settle, StateChange
+from homing.model.pacing import PacePolicy, QuietHours
 from homing.model.sends.messages import InUse, MessageState
 from homing.ports import LaneLost, Notice, OutboxChanged, WorkReady
 from homing.store.db.database import Database
@@ -370,3 +372,31 @@ _AN_ACCOUNT = [
         f" VALUES ('s', 7, 1, 'held', 'connected', {_NOW})"
     ),
 ]
+
+
+async def test_a_paced_lane_takes_what_its_pace_allows_and_the_rest_waits(
+    outbox: SqlOutbox, work: SqlWork, pass_time: PassTime
+) -> None:
+    await outbox.set_pace(W, None, PacePolicy(per_minute=2))
+    await accepted(outbox, *(new(f"{n}", chat=f"{n}") for n in range(5)))
+    lane = await claim(outbox, work)
+    step = await lane.step()
+    assert [each.text.text for each in step.taken] == ["0", "1"]
+    assert "2 messages in a minute" in step.paced
+    assert (await outbox.pace(W, ACCOUNT) or {})["left"] == {"minute": 0}
+    await pass_time(31)
+    if outbox._database.dialect == "sqlite":  # the store's own clock cannot be moved on the other
+        assert await lane.said(under_way=2) == ["2"]
+    await outbox.set_pace(W, ACCOUNT, PacePolicy(per_day=1_000))
+    assert len(await lane.said(under_way=2)) >= 2, "its own pace replaces its workspace's"
+
+
+async def test_who_sleeps_is_not_written_to_and_others_are(
+    outbox: SqlOutbox, work: SqlWork, database: Database
+) -> None:
+    now = (await database.read(database.now)).astimezone(ZoneInfo("America/New_York"))
+    minute = now.hour * 60 + now.minute
+    await outbox.set_pace(W, ACCOUNT, PacePolicy(quiet=QuietHours((minute - 60) % 1440, (minute + 60) % 1440)))
+    await accepted(outbox, new("asleep", chat="12125550123"), new("group", chat="120363041234567890@g.us"))
+    lane = await claim(outbox, work)
+    assert await lane.said() == ["group"]

@@ -13,6 +13,7 @@ from scripted_peers import Peer, Serve, answer, saying, silence
 from homing.drivers.http.lanes import Lane, in_lane
 from homing.drivers.http.wire import Reply, Wire, WireLimits
 from homing.model.sends.faults import Fault, Phase
+from homing.model.tracing import Trace, tracing
 
 
 async def get(wire: Wire, url: str, path: str = "/x", *, timeout_s: float = 2.0) -> Reply:
@@ -32,6 +33,23 @@ async def test_a_request_goes_out_as_it_was_asked_for(wire: Wire, serve: Serve) 
     assert asked.headers["host"] == peer.url.removeprefix("http://")
     assert asked.headers["x-homing-epoch"] == "7"
     assert asked.headers["content-length"] == "2"
+
+
+async def test_calls_within_a_trace_carry_it_each_under_a_span_of_its_own(wire: Wire, serve: Serve) -> None:
+    peer = await serve(saying(answer()))
+    trace = Trace("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", "01")
+    before = tracing.set(trace)
+    await get(wire, peer.url)
+    await get(wire, peer.url)
+    tracing.reset(before)
+    await get(wire, peer.url)
+    first, second, without = [asked.headers.get("traceparent") for asked in peer.asked]
+    assert first is not None
+    assert second is not None
+    assert first.startswith(f"00-{trace.trace_id}-")
+    assert first.endswith("-01")
+    assert len({first, second, trace.header(trace.parent_id)}) == 3
+    assert without is None
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
-from worlds import PLAIN, A, B, Bench, Misfortune, bench
+from worlds import PLAIN, A, B, Bench, Misfortune, bench, hears_nothing, no_obstacle
 
 from homing.decide.knowledge.doubt import RESTART_EVERY_S
 from homing.decide.sending.recovery import SendPolicy
 from homing.flows.background.alerts import AlertBook, Unkept
 from homing.flows.discovery.listings import Lists
 from homing.flows.failover.doubtful_sessions import Doubts
+from homing.flows.sending.own_messages import Said
 from homing.flows.sending.send import Sending
 from homing.model.alerts import AlertKind, Subject
 from homing.model.fleet import Account
@@ -63,7 +64,19 @@ async def fleet() -> AsyncIterator[Fleet]:
         alerts, restarts = AlertBook(Unkept(), it.clock), Restarts()
         lists = Lists(it.world, it.clock)
         doubts = Doubts(it.directory, it.directory, lists, it.world, restarts, alerts, it.clock, after=3)
-        sending = Sending(it.routes, it.world, it.rediscovery, it.clock, SendPolicy(), news=it.news, doubts=doubts)
+        sending = Sending(
+            it.routes,
+            it.world,
+            it.rediscovery,
+            it.clock,
+            SendPolicy(),
+            Said(),
+            it.news,
+            hears_nothing,
+            no_obstacle,
+            doubts,
+            lambda *_: None,
+        )
         running = asyncio.create_task(doubts.run())
         try:
             yield Fleet(it, alerts, restarts, doubts, sending)

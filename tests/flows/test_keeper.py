@@ -98,7 +98,7 @@ async def test_all_sessions_of_a_lost_instance_are_wished_elsewhere_those_that_s
 async def test_what_an_operator_keeps_for_himself_is_left_where_it_is() -> None:
     async with kept(A, B, C) as it:
         manual, auto = await it.live_on(B, 2)
-        await it.sends.directory.set_takeover(manual, Takeover.MANUAL)
+        await it.sends.directory.change_account(manual, {"takeover": Takeover.MANUAL})
         it.kill(B)
         await asyncio.sleep(30.0)
         assert {wish.session_id for wish in it.wishes.entered} == {auto.session_id}

@@ -111,9 +111,9 @@ class Desk:
                 account.session_id, account.placement.epoch, holder, True, 5.0, False
             )
         if "takeover" in changes:
-            await self.bench.directory.set_takeover(account, changes["takeover"])
+            await self.bench.directory.change_account(account, {"takeover": changes["takeover"]})
         if "requires" in changes:
-            await self.bench.directory.set_requires(account, changes["requires"])
+            await self.bench.directory.change_account(account, {"requires": changes["requires"]})
         if "status" in changes:
             await self.bench.directory.set_status(account.session_id, changes["status"])
         return await self.again(account)

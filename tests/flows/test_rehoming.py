@@ -158,7 +158,7 @@ async def test_where_nothing_has_room_the_sender_is_told_what_is_full() -> None:
 async def test_what_is_not_moved_says_why_to_the_sender() -> None:
     async with fleet(A, B) as it, running(it.gateway("g1")):
         (account,) = await it.accounts(1, A)
-        await it.made.directory.set_takeover(account, Takeover.MANUAL)
+        await it.made.directory.change_account(account, {"takeover": Takeover.MANUAL})
         await lose(it, A, [account])
         outcome = await it.made.send(account)
         assert isinstance(outcome, NotSent)

@@ -299,7 +299,7 @@ async def test_five_hundred_that_come_up_empty_at_once_are_filled_at_a_pace() ->
 async def test_a_takeover_that_is_forbidden_does_not_keep_a_session_from_its_own_instance() -> None:
     async with node_fleet(A) as fleet:
         accounts = await lived(fleet, A, each=1)
-        await fleet.directory.set_takeover(accounts[0], Takeover.NEVER)
+        await fleet.directory.change_account(accounts[0], {"takeover": Takeover.NEVER})
         fleet.nodes[A].boot(asks=False)
         async with gateway(fleet):
             await fleet.until_up(*accounts, within_s=60.0)

@@ -102,8 +102,8 @@ async def test_a_process_that_asked_for_its_sessions_just_now_runs_whatever_is_s
 async def test_who_may_be_taken_over_by_request_is_and_who_never_may_is_not() -> None:
     async with node_fleet(A, B, storage="nfs") as fleet:
         auto, manual, never = await alive(fleet, A, B)
-        await fleet.directory.set_takeover(manual, Takeover.MANUAL)
-        await fleet.directory.set_takeover(never, Takeover.NEVER)
+        await fleet.directory.change_account(manual, {"takeover": Takeover.MANUAL})
+        await fleet.directory.change_account(never, {"takeover": Takeover.NEVER})
         async with gateway(fleet) as it:
             await asyncio.sleep(10.0)
             fleet.nodes[A].kill()

@@ -106,7 +106,7 @@ async def test_a_dead_instance_and_whoever_stays_on_it_are_alerts_until_it_is_we
         keeper = Keeper(watching, Wishes(), it.directory, it.world, News(), it.clock, KeeperPolicy(), alerts)
         await it.account(A)
         stays = await it.account(A)
-        await it.directory.set_takeover(stays, Takeover.MANUAL)
+        await it.directory.change_account(stays, {"takeover": Takeover.MANUAL})
         tasks = [asyncio.create_task(part.run()) for part in (watching, keeper)]
         try:
             await it.clock.sleep(8)

@@ -59,7 +59,7 @@ async def test_one_that_nobody_holds_is_opened_under_its_next_epoch() -> None:
 async def test_it_is_brought_to_an_end_even_if_nobody_was_to_move_it() -> None:
     async with fleet(A, B) as it, running(it.gateway("g1")), running(strays(it)):
         (account,) = await it.accounts(1, A)
-        await it.made.directory.set_takeover(account, Takeover.NEVER)
+        await it.made.directory.change_account(account, {"takeover": Takeover.NEVER})
         await stopped(it, account)
         assert (await held(it, account)).epoch == 2
 

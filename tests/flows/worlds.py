@@ -6,11 +6,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from homing.decide.moves.next_step import Obstacle
 from homing.decide.sending.recovery import SendPolicy
 from homing.drivers.registry import traits_of
 from homing.flows.discovery.listings import Lists
 from homing.flows.discovery.rediscover import Rediscovery
 from homing.flows.discovery.wakeups import News
+from homing.flows.sending.own_messages import Said
 from homing.flows.sending.send import Sending
 from homing.lab.sim.world import SeededEntropy, VirtualClock
 from homing.model.fleet import (
@@ -360,6 +362,24 @@ class Bench:
         return route
 
 
+class NoDoubts:
+    """Nobody keeps count of how sends end."""
+
+    def worked(self, session_id: SessionId) -> None:
+        pass
+
+    def failed(self, session_id: SessionId, url: InstanceUrl, fault: Fault) -> None:
+        pass
+
+
+def hears_nothing(url: InstanceUrl, phase: Phase | None) -> None:
+    pass
+
+
+async def no_obstacle(session_id: SessionId) -> Obstacle | None:
+    return None
+
+
 @asynccontextmanager
 async def bench(*urls: InstanceUrl, can: Capabilities = OURS, policy: SendPolicy | None = None) -> AsyncIterator[Bench]:
     """A bench over instances at these addresses."""
@@ -375,7 +395,19 @@ async def bench(*urls: InstanceUrl, can: Capabilities = OURS, policy: SendPolicy
     for hear in (routes.hear, news.hear):
         notices.subscribe(hear)
     rediscovery = Rediscovery(directory, Lists(world, clock), clock, entropy, tally)
-    sending = Sending(routes, world, rediscovery, clock, policy or SendPolicy(), news=news)
+    sending = Sending(
+        routes,
+        world,
+        rediscovery,
+        clock,
+        policy or SendPolicy(),
+        Said(),
+        news,
+        hears_nothing,
+        no_obstacle,
+        NoDoubts(),
+        lambda *_: None,
+    )
     following = asyncio.create_task(world.follow(directory, notices))
     try:
         work = SqlWork(database, notices)

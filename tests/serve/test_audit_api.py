@@ -166,6 +166,36 @@ async def _(api: Api) -> httpx.Response:
     return await api.call("POST", f"/messages/{accepted.json()['message_uuid']}/cancel")
 
 
+async def of_a_batch(api: Api, *actions: str) -> httpx.Response:
+    account = await api.account()
+    later = (api.gateway.clock.now() + timedelta(days=1)).isoformat()
+    query = {"account_uuid": account["uuid"], "workspace_id": 1, "send_at": later}
+    headers = {"Authorization": f"Bearer {api.keys['operator']}", "Content-Type": "text/csv"}
+    body = "phone,message\n+62811801641,m\n"
+    answer = await api.client.post("/api/v1/messages/bulk", content=body, params=query, headers=headers)
+    batch = answer.json()["batch_id"]
+    for action in actions:
+        answer = await api.call("POST", f"/batches/{batch}/{action}")
+    return answer
+
+
+ASKED["POST /api/v1/messages/bulk"] = lambda api: of_a_batch(api)
+ASKED["POST /api/v1/batches/{batch_id}/pause"] = lambda api: of_a_batch(api, "pause")
+ASKED["POST /api/v1/batches/{batch_id}/resume"] = lambda api: of_a_batch(api, "pause", "resume")
+ASKED["POST /api/v1/batches/{batch_id}/cancel"] = lambda api: of_a_batch(api, "cancel")
+on_an_account("PUT /api/v1/accounts/{ref}/pace", {"preset": "careful"})
+on_an_account("DELETE /api/v1/accounts/{ref}/pace")
+ASKED["PUT /api/v1/workspaces/{number}/pace"] = lambda api: api.call("PUT", "/workspaces/1/pace", {"per_day": 9})
+ASKED["DELETE /api/v1/workspaces/{number}/pace"] = lambda api: api.call("DELETE", "/workspaces/1/pace")
+plainly("POST /api/v1/suppressions", {"workspace_id": 1, "phones": ["+62811801641"]})
+
+
+@asks("DELETE /api/v1/suppressions/{opted_out}")
+async def _(api: Api) -> httpx.Response:
+    await api.call("POST", "/suppressions", {"workspace_id": 1, "phones": ["+62811801641"]})
+    return await api.call("DELETE", "/suppressions/+62811801641?workspace_id=1")
+
+
 @asks("POST /api/v1/messages/{uuid}/settle")
 async def _(api: Api) -> httpx.Response:
     now = api.gateway.clock.now()

@@ -133,6 +133,7 @@ async def test_an_unknown_field_is_refused_by_its_name(api: Api) -> None:
             "message": "m",
             "url": "http://new:1",
             "action": "resend",
+            "phones": ["+62811801641"],
             "urls": ["http://new:1"],
         }
         given_fields = {name: fill[name] for name in body.get("required", ())}
@@ -151,6 +152,7 @@ async def test_only_true_and_false_are_booleans_in_a_body(api: Api) -> None:
             "message": "m",
             "url": "http://new:1",
             "action": "resend",
+            "phones": ["+62811801641"],
             "urls": ["http://new:1"],
         }
         for name in flags:

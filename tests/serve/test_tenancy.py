@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -34,11 +35,13 @@ UNKNOWN = re.compile(r"01a00000-0000-7000-8000-[0-9a-f]{12}|987654321")
 NAMES = {
     "account",
     "account_uuid",
+    "batch_id",
     "contact_uuid",
     "endpoint_id",
     "id",
     "key_id",
     "number",
+    "opted_out",
     "ref",
     "session_id",
     "uuid",
@@ -102,6 +105,8 @@ class Tenants:
     secrets: list[str]
 
     def named(self, parameter: str, path: str, *, unknown: bool) -> list[str]:
+        if unknown and parameter == "opted_out":
+            return ["+62811801650"]
         if unknown:
             numeric = parameter in ("id", "number", "workspace_id")
             return ["987654321"] if numeric else [f"01a00000-0000-7000-8000-{next(_numbers):012x}"]
@@ -147,6 +152,15 @@ class Tenants:
         return body
 
 
+async def _batch(api: Api, account: str) -> str:
+    later = (api.gateway.clock.now() + timedelta(days=1)).isoformat()
+    query = {"account_uuid": account, "workspace_id": 1, "send_at": later}
+    headers = {"Authorization": f"Bearer {api.keys['operator']}", "Content-Type": "text/csv"}
+    body = f"phone,message\n{PHONE},{TEXT}\n"
+    answer = await api.client.post("/api/v1/messages/bulk", content=body, params=query, headers=headers)
+    return str(answer.json()["batch_id"])
+
+
 @pytest.fixture
 async def tenants(api: Api) -> Tenants:
     account = await api.account(phone=PHONE)
@@ -175,6 +189,8 @@ async def tenants(api: Api) -> Tenants:
     await report(api, told("message_received", account["session_id"], text="a secret of workspace 1"), url=A)
     [delivery] = await api.gateway.stores.deliveries.page(WantedDeliveries(), page=Page(0, 10))
     await report(api, told("typing_indicator", account["session_id"], note="a secret of workspace 1"), url=A)
+    batch = await _batch(api, account["uuid"])
+    await api.call("POST", "/suppressions", {"workspace_id": 1, "phones": ["+62811801649"]})
     await api.account(workspace=2, phone="0816108699")
     await api.key("small", Scope.READ, 1)
     await api.key("revoked", Scope.ADMIN, None)
@@ -182,6 +198,8 @@ async def tenants(api: Api) -> Tenants:
     key_id = api.keys["reader"].split("_")[1]
     ids = {
         "account_uuid": [account["uuid"]],
+        "batch_id": [batch],
+        "opted_out": ["+62811801649"],
         "contact_uuid": [contact["uuid"]],
         "endpoint_id": [endpoint],
         "delivery": [str(delivery.id)],

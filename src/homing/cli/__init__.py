@@ -1,4 +1,8 @@
-"""The commands: `homing …`. Each does its heavy importing when it runs, so that starting stays quick."""
+"""The commands: `homing …`. Each does its heavy importing when it runs, so that starting stays quick.
+
+They ask the API, of a gateway or in this process (`sources`), and may import everything. Begin with `root`, then
+`directory/contacts`.
+"""
 
 
 def main() -> None:

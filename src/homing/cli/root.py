@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 import homing
-from homing.cli.directory import accounts, audit, contacts, importing, keys, messages, outbox, workspaces
+from homing.cli.directory import accounts, audit, batches, contacts, importing, keys, messages, outbox, workspaces
 from homing.cli.fleet import adopting, cache, db, instances, moving, schedule, sync
 from homing.cli.run import chaos, processes, sim
 from homing.cli.terminal import output
 from homing.cli.terminal.acting import command
 from homing.cli.terminal.output import note, print_json
 from homing.cli.terminal.stops import ATTENTION, CANNOT, DONE, Stopped
+from homing.cli.top import command as watching
 
 _HELP = """One stable address in front of a fleet of WhatsApp session gateways: a message always finds its session.
 
@@ -81,9 +82,11 @@ def _app() -> App:
         processes.serve,
         processes.instance,
         processes.demo,
+        watching.top,
         chaos.chaos,
         messages.send,
         outbox.app,
+        batches.app,
         accounts.app,
         contacts.app,
         workspaces.app,

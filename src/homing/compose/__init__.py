@@ -1,4 +1,7 @@
-"""The one place that wires everything together, for the gateway and for the commands."""
+"""The one place that wires everything together, for the gateway and for the commands.
+
+It may import everything, and nothing that it wires imports it. Begin with `opening`, then `wiring`.
+"""
 
 from homing.compose.opening import gateway_on, open_api, open_gateway, open_sync
 from homing.compose.stores import open_stores, stores_on

@@ -22,6 +22,7 @@ from homing.store.opened import Stores
 from homing.store.outbox.outbox import SqlOutbox
 from homing.store.records.alerts import SqlAlerts
 from homing.store.records.audit import SqlAudit
+from homing.store.records.downtime import SqlDowntime
 from homing.store.records.logins import SqlLogins
 from homing.store.records.reports import SqlEvents
 from homing.store.records.watch_log import SqlWatchLog
@@ -83,5 +84,6 @@ def stores_on(
         adoptions=SqlAdoptions(database, notices, clock),
         watch_log=SqlWatchLog(database),
         imports=SqlImports(database, notices, clock),
+        downtime=SqlDowntime(database),
         webhook_targets=SqlWebhookTargets(database),
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from homing.config import Settings
 from homing.flows.background.worker import Duty, Worker
 from homing.flows.media.intake import MediaIntake
+from homing.flows.outbox.bulk import Bulk
 from homing.flows.outbox.chat_turns import ChatTurns
 from homing.flows.outbox.lanes import KIND, PATIENCE, Lanes
 from homing.flows.sending.accept import Accepting
@@ -37,9 +38,9 @@ class Taking:
     dispatcher: Worker
 
     @property
-    def services(self) -> tuple[KeyedSends, Recorder, Worker]:
+    def services(self) -> tuple[KeyedSends, Recorder, Bulk, Worker]:
         """What has to run for as long as the gateway is at work."""
-        return self.keyed, self.recorder, self.dispatcher
+        return self.keyed, self.recorder, self.endpoint.bulk, self.dispatcher
 
 
 def taking_in(
@@ -71,12 +72,14 @@ def taking_in(
         media=media,
     )
     recorder = Recorder(stores.messages, clock)
+    bulk = Bulk(stores.outbox, routes, clock, entropy, secret=settings.message_id_secret)
     turns = ChatTurns(settings.homing_send_deadline)
     endpoint = SendEndpoint(
         keyring=keyring,
         rate_limits=rate_limits,
         workspaces=workspaces,
         accepting=accepting,
+        bulk=bulk,
         sending=sending,
         turns=turns,
         recorder=recorder,

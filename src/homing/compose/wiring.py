@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import structlog
 
@@ -30,6 +30,7 @@ from homing.drivers.native_names import NativeNames, by_our_ids
 from homing.drivers.registry import NoDrivers, families, unknown_driver
 from homing.flows.background.alerts import AlertBook
 from homing.flows.background.auditing import EVERY_MINUTE, Auditing
+from homing.flows.background.downtime import DowntimeBook
 from homing.flows.background.link_alerts import LinkAlerts
 from homing.flows.background.observing import Observing
 from homing.flows.background.readiness import Readiness
@@ -112,8 +113,8 @@ def wired(
     looking = _looking(settings, stores, fleet, observing, fitness, alerts, kept, clock, entropy, metrics)
     lists, identity = looking.lists, looking.identity
     accounts = _accounts(stores, fleet, entropy, metrics, kept, fitness, looking.links, settings.restoring_policy)
-    doubts = _doubts(settings, stores, lists, fleet, accounts, alerts, clock)
-    sending, said, media = _sending(settings, routes, fleet, looking, clock, kept, fitness, doubts, egress, entropy)
+    heard = _hearing_sends(settings, stores, lists, fleet, accounts, alerts, clock)
+    sending, said, media = _sending(settings, routes, fleet, looking, clock, kept, fitness, heard, egress, entropy)
     taking = taking_in(settings, stores, callers, routes, sending, metrics, clock, entropy, media.intake)
     overlooked, intake = _intake(settings, stores, looking.hints, said, clock, entropy)
     reports, feed = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock), _feed(settings, keyring)
@@ -138,7 +139,7 @@ def wired(
         adoption=adoption_of(settings, stores, fleet, observing, fitness, lists, identity, clock, entropy, metrics),
         identity=identity,
         strays=StraySessions(stores.directory, lists),
-        deleting=Deleting(stores.directory, fleet, lists, alerts, stores.notices),
+        deleting=Deleting(stores.directory, fleet, lists, alerts),
         sends=taking.endpoint,
         sync=looking.sync,
         intake=reports.endpoint,
@@ -156,11 +157,11 @@ def wired(
         restoring=restoring_of(settings, stores, fleet, kept, observing, alerts, clock),
         egress=egress,
         media=media.intake,
+        downtime=heard.downtime,
         endpoints=customers.operations,
     )
-    _show(stores, kept, fitness, alerts, metrics)
     services = (fleet, keyring, workspaces, alerts, looking.hints, overlooked, intake, scheduler, *taking.services)
-    known = (doubts, reports.unknown, reports.rejections, fitness, strays, media.clean_up, *customers.services)
+    known = (*heard, reports.unknown, reports.rejections, fitness, strays, media.clean_up, *customers.services)
     moved = (looking.take_backs, kept.watching, kept.keeper, kept.worker, gateway.moving.drains, gateway.restoring)
     return gateway, [part.run for part in (observing, _tidying(settings, stores, clock), *services, *known, *moved)]
 
@@ -221,10 +222,17 @@ def _accounts(
 ) -> Accounts:
     unfit, met = kept.watching.unfit, fitness.met
     queue = RestoreQueue(stores.directory, Looking(fleet, kept.watching.refused_ago_s), restoring)
-    return Accounts(stores.directory, fleet, entropy, stores.notices, metrics, unfit, met, links, queue)
+    return Accounts(stores.directory, fleet, entropy, metrics, unfit, met, links, queue)
 
 
-def _doubts(
+class _HearingSends(NamedTuple):
+    """What hears how sends end."""
+
+    doubts: Doubts
+    downtime: DowntimeBook
+
+
+def _hearing_sends(
     settings: Settings,
     stores: Stores,
     lists: Lists,
@@ -232,9 +240,10 @@ def _doubts(
     accounts: Accounts,
     alerts: AlertBook,
     clock: Clock,
-) -> Doubts:
+) -> "_HearingSends":
     after, directory = settings.homing_doubtful_after, stores.directory
-    return Doubts(directory, stores.restart_claims, lists, fleet, accounts, alerts, clock, after=after)
+    doubts = Doubts(directory, stores.restart_claims, lists, fleet, accounts, alerts, clock, after=after)
+    return _HearingSends(doubts, DowntimeBook(stores.downtime, clock))
 
 
 def _pairing(stores: Stores, fleet: LiveFleet, clock: Clock) -> Pairing:
@@ -256,7 +265,7 @@ def _sending(
     clock: Clock,
     kept: "_Restoring",
     fitness: Fitness,
-    doubts: Doubts,
+    heard: "_HearingSends",
     egress: Egress,
     entropy: Entropy,
 ) -> tuple[Sending, Said, MediaParts]:
@@ -271,7 +280,8 @@ def _sending(
         kept.news,
         all_hear(kept.watching.saw, fitness.met),
         kept.rehoming.obstacle,
-        doubts,
+        heard.doubts,
+        heard.downtime.sent,
         media.links,
     )
     return sending, said, media
@@ -398,7 +408,9 @@ def _keeping(
     keeper = Keeper(watching, observing.gate(rehoming), stores.directory, fleet, news, clock, keep, alerts)
     duty = Duty(together=rehoming.do, policy=REHOME_PATIENCE, at_once=1_000, lease_s=3.0, poll_s=1.0)
     worker = Worker(stores.work, clock, entropy, REHOME, duty, owner=entropy.uuid())
-    return _Restoring(news, watching, rehoming, keeper, worker)
+    kept = _Restoring(news, watching, rehoming, keeper, worker)
+    _show(stores, kept, fitness, alerts, metrics)
+    return kept
 
 
 def _watch_policy(settings: Settings) -> WatchPolicy:

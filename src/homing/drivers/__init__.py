@@ -1,4 +1,8 @@
-"""The code that speaks each gateway family's protocol, by the family's name."""
+"""The code that speaks each gateway family's protocol, by the family's name.
+
+A folder for each family owns both directions: what is asked of it, and what it tells. They use the ports, and the
+wire in `http`. Begin with `calling`, then `webjs`; `docs/writing-a-driver.md` leads through a new one.
+"""
 
 from collections.abc import Callable, Mapping
 

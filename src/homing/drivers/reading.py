@@ -1,5 +1,6 @@
 """What answers of any gateway have in common: JSON, message ids, phones, times, and what a status means by itself."""
 
+import asyncio
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
@@ -15,8 +16,13 @@ from homing.drivers.values import CODE_MAX, NAME_MAX, text_in
 from homing.model.fleet import InstanceUrl, ListedSession, SessionId, SessionList
 from homing.model.sends.faults import Fault, Phase
 
+T = TypeVar("T")
+R = TypeVar("R")
+
 ODDITIES_SHOWN = 20
 ROWS_MAX = 200_000
+LONG_BYTES = 256 * 1024
+"""A longer answer is read beside the loop: a list of 1,000 sessions takes a few milliseconds."""
 """No list is longer: it would not be the list of one process."""
 _LONGEST_WAIT_S = 24 * 3600.0
 _DIGITS_MAX = 30
@@ -30,6 +36,11 @@ _WORDS_IN = ("error", "message", "detail")
 
 
 # --- values -------------------------------------------------------------------------------------------------------
+
+
+async def unhurried(reply: Reply, read: Callable[[Reply], R]) -> R:
+    """What is read of an answer: of a long one beside the loop, so that nobody else waits for it."""
+    return read(reply) if len(reply.body) <= LONG_BYTES else await asyncio.to_thread(read, reply)
 
 
 def said_by(body: bytes) -> Any:
@@ -210,7 +221,6 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
 
 # --- lists --------------------------------------------------------------------------------------------------------
 
-T = TypeVar("T")
 Row = tuple[ListedSession, str]
 """A session as one row describes it, and what was odd about it: a sentence without a subject, or nothing."""
 

@@ -28,6 +28,7 @@ from homing.ports.alerts import Alerts as Alerts
 from homing.ports.audit import Audit as Audit
 from homing.ports.clock import Clock as Clock
 from homing.ports.clock import Entropy as Entropy
+from homing.ports.directory import AccountChanges as AccountChanges
 from homing.ports.directory import Directory as Directory
 from homing.ports.directory import InstanceChanges as InstanceChanges
 from homing.ports.directory import Lookup as Lookup

@@ -73,6 +73,13 @@ class NewNames:
     """What its gateway calls the session, where such names are local to a gateway."""
 
 
+class AccountChanges(TypedDict, total=False):
+    """What may be set of an account. What is absent stays."""
+
+    takeover: Takeover
+    requires: Mapping[str, str]
+
+
 class InstanceChanges(TypedDict, total=False):
     """What an operator may say of an instance. What is absent stays; None takes a limit away."""
 
@@ -230,10 +237,8 @@ class Directory(HandedOut, Keys, Protocol):
         """How many sessions each of these instances lists that are not placed on it."""
         ...
 
-    async def set_takeover(self, account: Account, takeover: Takeover) -> None: ...
-
-    async def set_requires(self, account: Account, requires: Mapping[str, str]) -> None:
-        """The labels that an instance must have to be given the account's session from now on."""
+    async def change_account(self, account: Account, changes: AccountChanges) -> None:
+        """Set these of it, all or none; each gateway hears of it, and the audit log has what it was before."""
         ...
 
     async def create_contact(

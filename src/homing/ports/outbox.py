@@ -1,10 +1,23 @@
 """What the flows need of the outbox."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from homing.model.fleet import AccountUuid, WorkspaceId
-from homing.model.outbox import Accepted, Advance, LaneStep, NewMessage, Settle
+from homing.model.outbox import (
+    Accepted,
+    Advance,
+    Batch,
+    BatchState,
+    InvalidLine,
+    LaneStep,
+    NewBatch,
+    NewMessage,
+    Settle,
+    Suppression,
+)
+from homing.model.pacing import PacePolicy
 from homing.model.sends.messages import InUse, MessageRecord, MessageState
 
 
@@ -59,3 +72,51 @@ class Outbox(Protocol):
     ) -> list[MessageRecord]:
         """Newest first; `before` is the uuid below which to go on."""
         ...
+
+    # --- batches ---
+
+    async def begin_batch(self, new: NewBatch) -> Batch | None:
+        """Begin to receive a batch; or the one that its key was used for before, if that was taken."""
+        ...
+
+    async def add_to_batch(self, batch: str, new: Sequence[NewMessage], invalid: Sequence[InvalidLine]) -> None:
+        """Some more of its lines. Nothing of it goes before it runs."""
+        ...
+
+    async def change_batch(self, workspace: WorkspaceId | None, batch: str, to: BatchState, reason: str) -> bool:
+        """Let it run, pause it, cancel or reject it; False if it is not there or not in a state to."""
+        ...
+
+    async def sweep_batches(self) -> int:
+        """Carry on with what was decided of batches, a part at a time; returns how many rows that touched."""
+        ...
+
+    async def batch(self, workspace: WorkspaceId | None, batch: str) -> Batch | None: ...
+
+    async def batches(self, workspace: WorkspaceId | None, *, before: str | None, limit: int) -> list[Batch]: ...
+
+    async def invalid_lines(self, batch: str, *, after: int, limit: int) -> list[InvalidLine]:
+        """The first thousand lines of a batch that could not be sent, by their numbers."""
+        ...
+
+    # --- the pace ---
+
+    async def set_pace(self, workspace: WorkspaceId, account: AccountUuid | None, policy: PacePolicy | None) -> None:
+        """How fast the account may write, or each of the workspace that has no pace of its own. None: as it can."""
+        ...
+
+    async def pace(self, workspace: WorkspaceId, account: AccountUuid | None) -> dict[str, Any] | None:
+        """The pace in force (`policy`), what is `left` of each limit, in messages, and `of` how many; None: none."""
+        ...
+
+    # --- who opted out ---
+
+    async def suppress(self, workspace: WorkspaceId, chats: Sequence[str], reason: str) -> int:
+        """Note that these do not want to be written to; returns of how many that is new."""
+        ...
+
+    async def allow(self, workspace: WorkspaceId, chat: str) -> bool:
+        """They may be written to again; False if they always could."""
+        ...
+
+    async def suppressed(self, workspace: WorkspaceId, *, after: str, limit: int) -> list[Suppression]: ...

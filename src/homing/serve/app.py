@@ -15,17 +15,19 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ASGIApp, Receive, Send
 
 import homing
+from homing.decide import traces
 from homing.flows.media.intake import ArrivingFile
 from homing.model.audit import carrying_out
 from homing.model.errors import Code, Problem
+from homing.model.tracing import Trace, tracing
 from homing.ports import NameTaken, StoreUnavailable
-from homing.serve.api import media, messages, outbox
+from homing.serve.api import batches, media, messages, outbox, pacing
 from homing.serve.api.context import CHARGED, TheGateway, provide_caller, provide_gateway
 from homing.serve.api.customers.deliveries import DeliveriesController
 from homing.serve.api.customers.endpoints import EndpointsController
 from homing.serve.api.directory import accounts, contacts, keys, workspaces
 from homing.serve.api.fleet import cache, moves, reports, schedules, sync
-from homing.serve.api.watching import alerts, audit, events, sessions, state
+from homing.serve.api.watching import alerts, audit, downtime, events, sessions, state
 from homing.serve.callers.access import Caller
 from homing.serve.callers.refused import RefusedCallers
 from homing.serve.callers.signing_in import SignIns
@@ -73,6 +75,18 @@ class Application:
         await self._state.close()
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        named = _trace(scope) if scope["type"] == "http" else None
+        if named is None:
+            await self._answered(scope, receive, send)
+            return
+        before = tracing.set(named)
+        try:
+            with structlog.contextvars.bound_contextvars(trace_id=named.trace_id):
+                await self._answered(scope, receive, send)
+        finally:
+            tracing.reset(before)
+
+    async def _answered(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == SEND_PATH and scope["method"] == "POST":
             await self._send(scope, receive, send)
             return
@@ -133,6 +147,12 @@ class Application:
             detail = "The gateway failed; whether the message was sent is not known"
             told = problems.document(Problem(Code.INTERNAL_ERROR, detail), success=None, outcome="unknown")
             return HttpAnswer(500, msgspec.json.encode(told), {}, problems.PROBLEM_JSON)
+
+
+def _trace(scope: Any) -> Trace | None:
+    """The trace that the caller names. Two headers name none."""
+    found = [value for name, value in scope["headers"] if name == b"traceparent"]
+    return traces.read(found[0].decode("latin-1")) if len(found) == 1 else None
 
 
 def _credentials(scope: Any) -> tuple[str | None, str | None, str | None, str]:
@@ -217,11 +237,14 @@ def framework(gateway: Gateway, figures: WorkerFigures | None = None, here: Call
             messages.router,
             media.router,
             outbox.router,
+            batches.router,
+            pacing.router,
             sync.run_sync,
             schedules.schedules,
             events.events,
             state.state,
             alerts.alerts,
+            downtime.router,
             sessions.sessions,
             cache.CacheController,
             keys.KeysController,

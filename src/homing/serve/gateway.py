@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from homing.config import Settings
 from homing.flows.background.alerts import AlertBook
 from homing.flows.background.auditing import Auditing
+from homing.flows.background.downtime import DowntimeBook
 from homing.flows.background.observing import Observing
 from homing.flows.background.readiness import Readiness
 from homing.flows.deliveries.managing import EndpointOperations
@@ -103,5 +104,6 @@ class Gateway:
     moving: Moving
     restoring: Restoring
     egress: Egress
+    downtime: DowntimeBook
     media: MediaIntake
     endpoints: EndpointOperations

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from homing.flows.media.intake import ArrivingFile, MediaIntake
+from homing.flows.outbox.bulk import Bulk
 from homing.flows.outbox.chat_turns import ChatTurns
 from homing.flows.sending.accept import Accepting, AskedSend, TakenIn, no_account
 from homing.flows.sending.send import Sending
@@ -69,6 +70,7 @@ class SendEndpoint:
         rate_limits: RateLimits,
         workspaces: Workspaces,
         accepting: Accepting,
+        bulk: Bulk,
         sending: Sending,
         turns: ChatTurns,
         recorder: Recorder,
@@ -78,6 +80,7 @@ class SendEndpoint:
     ) -> None:
         self._media = media
         self._keyring, self._rate_limits, self._workspaces = keyring, rate_limits, workspaces
+        self.bulk = bulk
         self.accepting, self._sending, self._recorder = accepting, sending, recorder
         self._turns = turns
         self._clock, self._metrics = clock, metrics

@@ -19,6 +19,7 @@ from homing.ports import (
 from homing.ports.adopting import Adoptions
 from homing.ports.deliveries import Deliveries, Endpoints
 from homing.ports.doubts import RestartClaims
+from homing.ports.downtime import DowntimeLedger
 from homing.ports.importing import ImportStore
 from homing.ports.logins import LoginStore
 from homing.ports.reports import WebhookTargets
@@ -50,4 +51,5 @@ class Stores:
     adoptions: Adoptions
     watch_log: WatchLog
     imports: ImportStore
+    downtime: DowntimeLedger
     webhook_targets: WebhookTargets

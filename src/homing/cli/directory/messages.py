@@ -1,10 +1,12 @@
 """`homing send`: one message to one person, now."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from homing.cli.directory.batches import BulkFile, send_file
 from homing.cli.sources.client import path
 from homing.cli.sources.gateway import GatewayClient
 from homing.cli.sources.source import gateway
@@ -17,7 +19,7 @@ SEND_TIMEOUT_S = 90.0
 
 
 def send(
-    text: Annotated[str, Parameter(help="What to say.")],
+    text: Annotated[str | None, Parameter(help="What to say.")] = None,
     /,
     *,
     account: Annotated[str, Parameter(help="Who says it: the account's number (144) or its uuid.")],
@@ -33,14 +35,32 @@ def send(
         bool, Parameter(negative="--no-wait", help="--no-wait: put it into the outbox, to be sent in its turn.")
     ] = True,
     at: Annotated[str | None, Parameter(help="Not before this time, such as 2026-12-24T18:00:00+07:00.")] = None,
+    bulk: Annotated[
+        Path | None,
+        Parameter(help="A file with a message on each line (.ndjson), or of columns (.csv), up to 1,000,000."),
+    ] = None,
+    template: Annotated[str | None, Parameter(help="With --bulk: one text for all, such as `Dear {{name}}`.")] = None,
+    all_or_nothing: Annotated[
+        bool, Parameter(negative="", help="With --bulk: if one line is invalid, nothing is sent.")
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Send one message, now, wherever the session lives. Takes up to 10 s where it must be found first.
 
+    With `--bulk FILE` every line of a file is a message, and this shows how far they are, unless `--no-wait` is given.
+
     Example: `homing send --account 144 --phone 62811801641 "Your order is on its way"`
+
+    Example: `homing send --account 144 --bulk people.csv --template "Dear {{name}}, we are open again"`
 
     Exit codes: 0 sent, or accepted with --no-wait or --at; 1 not sent, or not known whether; 2 the request was wrong.
     """
+    if bulk is not None:
+        wish = BulkFile(bulk, template, at, idempotency_key, all_or_nothing=all_or_nothing)
+        asked = gateway("`homing send`")
+        return send_file(asked, _sender(asked, account, workspace), wish, wait=wait, as_json=as_json)
+    if text is None:
+        raise CannotStart("Say what to send, or --bulk FILE")
     if (contact is None) == (phone is None):
         raise CannotStart("Say to whom: either --contact UUID or --phone NUMBER")
     asked = gateway("`homing send`")

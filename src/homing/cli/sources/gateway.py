@@ -1,9 +1,10 @@
 """Asking a running gateway: its HTTP API, with a limit on every wait."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit
 
 from homing.cli.sources.client import ANSWER_TIMEOUT_S, ApiAnswered, ApiClient
@@ -21,6 +22,20 @@ class GatewayClient(ApiClient):
 
     url: str
     token: str = field(repr=False)
+
+    def upload(self, path: str, file: "BinaryIO", *, headers: Mapping[str, str], timeout_s: float) -> ApiAnswered:
+        """The answer to a POST of a file, which is read while it is sent. Raises as `ask` does."""
+        from http.client import HTTPException
+
+        connection = self._connected(timeout_s)
+        try:
+            connection.request("POST", self._base + path, file, self._headers(headers), encode_chunked=True)
+            response = connection.getresponse()
+            return self._read(response.status, response.read(_ANSWER_MAX_BYTES))
+        except (OSError, HTTPException) as error:
+            raise self._unanswered("POST", error) from error
+        finally:
+            connection.close()
 
     def ask(
         self,
@@ -48,6 +63,24 @@ class GatewayClient(ApiClient):
             raise self._unanswered(method, error) from error
         except ValueError as error:
             raise CannotStart(f"The request cannot be written: {error}") from error
+        finally:
+            connection.close()
+
+    @contextmanager
+    def stream(self, path: str, *, last_id: str | None, silent_s: float) -> Iterator[Iterable[bytes]]:
+        """The lines of a stream that goes on where `last_id` was. Raises as `ask`; TimeoutError if silent."""
+        from http.client import HTTPException
+
+        connection = self._connected(silent_s)
+        more = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last_id} if last_id else {})
+        try:
+            connection.request("GET", self._base + path, None, self._headers({}) | more)
+            response = connection.getresponse()
+            if response.status >= 300:
+                self._read(response.status, response.read(_ANSWER_MAX_BYTES))
+            yield response
+        except HTTPException as error:
+            raise self._unanswered("GET", error) from error
         finally:
             connection.close()
 

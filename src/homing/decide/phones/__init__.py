@@ -1,1 +1,4 @@
-"""Which number was written, and whose is it?"""
+"""Which number was written, and whose is it?
+
+Pure judgments over what the phone library knows; they use the model alone. Begin with `reading`.
+"""

@@ -10,7 +10,7 @@ from typing import Any
 from homing.drivers import reading
 from homing.drivers.http.connection import Reply
 from homing.drivers.redact import shown
-from homing.model.fleet import ListedSession, SessionId, SessionStatus
+from homing.model.fleet import InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
 
@@ -29,6 +29,14 @@ def status_of(word: object) -> tuple[SessionStatus, str]:
     status = _STATUSES.get(word) if isinstance(word, str) else None
     odd = "" if status else f"has a status that is not known: {shown(str(word))!r}"
     return status or SessionStatus.UNKNOWN, odd
+
+
+def sessions_of(instance: InstanceUrl, reply: Reply) -> SessionList | Fault:
+    """The rows of its database."""
+    said = reading.said_by(reply.body)
+    if not isinstance(said, list):
+        return reading.malformed(reply, "the answer to a list was not a list of sessions")
+    return reading.list_of(instance, reply, said, row_of)
 
 
 def row_of(said: object) -> reading.Row | None:

@@ -1,6 +1,7 @@
 """Speaks to Evolution API v2. It cannot stop a session without logging it out, so nothing that it has is moved."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from homing.drivers import reading
 from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, GatewayDriver, now_s, quoted
@@ -72,10 +73,7 @@ class EvolutionDriver(GatewayDriver):
         reply = await self.ask(instance, "/instance/fetchInstances", until, body_limit_bytes=LIST_LIMIT_BYTES)
         if isinstance(reply, Fault):
             return reply
-        said = reading.said_by(reply.body)
-        if not isinstance(said, list):
-            return reading.malformed(reply, "the answer to a list was not a list of sessions")
-        return reading.list_of(instance, reply, said, answers.row_of)
+        return await reading.unhurried(reply, partial(answers.sessions_of, instance))
 
     async def one(self, instance: InstanceUrl, session_id: SessionId, until: float) -> ListedSession | Fault:
         """By the state in its memory; whether one that is not connected shows a code is in its row."""

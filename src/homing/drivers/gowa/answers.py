@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from homing.drivers import reading
 from homing.drivers.http.connection import Reply
 from homing.drivers.redact import shown
-from homing.model.fleet import ListedSession, SessionId, SessionStatus
+from homing.model.fleet import InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
 
@@ -28,6 +28,14 @@ _CODES = {
     "DEVICE_MANAGER_UNAVAILABLE": Phase.UNAVAILABLE,
 }
 """`AUTHENTICATION_ERROR` comes with 401, as a wrong password does, and means a session that is not logged in."""
+
+
+def sessions_of(instance: InstanceUrl, reply: Reply) -> SessionList | Fault:
+    """The devices, each of which is a session."""
+    said = reading.part(reading.said_by(reply.body), "results")
+    if not isinstance(said, list):
+        return reading.malformed(reply, "the answer to a list was not a list of devices")
+    return reading.list_of(instance, reply, said, row_of)
 
 
 def row_of(said: object) -> reading.Row | None:

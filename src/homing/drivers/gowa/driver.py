@@ -6,6 +6,7 @@ A second process on one device ends the first one, with all its devices: so noth
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from homing.drivers import reading
 from homing.drivers.calling import LIST_LIMIT_BYTES, GatewayDriver, now_s, quoted
@@ -66,10 +67,7 @@ class GowaDriver(GatewayDriver):
         reply = await self.ask(instance, "/devices", until, body_limit_bytes=LIST_LIMIT_BYTES)
         if isinstance(reply, Fault):
             return reply
-        said = reading.part(reading.said_by(reply.body), "results")
-        if not isinstance(said, list):
-            return reading.malformed(reply, "the answer to a list was not a list of devices")
-        return reading.list_of(instance, reply, said, answers.row_of)
+        return await reading.unhurried(reply, partial(answers.sessions_of, instance))
 
     async def one(self, instance: InstanceUrl, session_id: SessionId, until: float) -> ListedSession | Fault:
         reply = await self.ask(instance, f"{_path(session_id)}/status", until)

@@ -6,6 +6,7 @@ idle connection found closed before a byte was written to it is passed over for 
 """
 
 import asyncio
+import secrets
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from homing.drivers.http.resolving import Connect, Dialer, unreached
 from homing.drivers.http.streamed import StreamedBody
 from homing.drivers.http.tls import TlsContexts, TlsFiles
 from homing.model.sends.faults import Fault, Phase
+from homing.model.tracing import tracing
 
 __all__ = ["MIB", "Calls", "Reply", "StreamedBody", "Wire", "WireLimits"]
 
@@ -133,7 +135,7 @@ class Wire:
         until = loop.time() + timeout_s
         lane, session = current()
         peer = self._peers.get((base_url, lane)) or self._meet(base_url, lane)
-        message = _request(method, peer, path, headers, body)
+        message = _request(method, peer, path, _traced(headers), body)
         rest = body if isinstance(body, StreamedBody) else None
         while True:
             connection = peer.pool.take_idle(session) or await self._take(peer.pool, until, session)
@@ -218,6 +220,14 @@ def _in_ascii(authority: str) -> str:
         return authority.encode("idna").decode()
     except UnicodeError:
         return quote(authority, safe=":[]")  # connecting to it will say that there is no such name
+
+
+def _traced(headers: Mapping[str, str] | None) -> Mapping[str, str] | None:
+    """With the trace of the request that this call is made for, if its caller named one."""
+    trace = tracing.get()
+    if trace is None:
+        return headers
+    return {**(headers or {}), "traceparent": trace.header(secrets.token_hex(8))}
 
 
 def _request(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from homing.drivers import reading, whatsapp_web
 from homing.drivers.http.connection import Reply
 from homing.drivers.redact import shown
-from homing.model.fleet import ListedSession, SessionId, SessionStatus
+from homing.model.fleet import InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
 
@@ -21,6 +21,15 @@ _STATUSES = {
 _NOT_HELD_WORDS = ("session not found", "we didn't find a session", "waha core support only 'default' session")
 _NOT_READY_WORDS = "session status is not as expected"
 ALREADY_STARTED_WORDS = "is already started"
+
+
+def sessions_of(instance: InstanceUrl, reply: Reply) -> SessionList | Fault:
+    """What runs there."""
+    said = reading.said_by(reply.body)
+    if not isinstance(said, list):
+        return reading.malformed(reply, "the answer to a list was not a list of sessions")
+    running = [each for each in said if reading.part(each, "status") != "STOPPED"]
+    return reading.list_of(instance, reply, running, row_of)
 
 
 def row_of(said: object) -> reading.Row | None:

@@ -1,6 +1,7 @@
 """Speaks to WAHA. Its paths are the same from 2024.10 on; Core before 2026.6 has one session only, called `default`."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from homing.drivers import reading
 from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, GatewayDriver, left_s, now_s, quoted
@@ -70,11 +71,7 @@ class WahaDriver(GatewayDriver):
         reply = await self.ask(instance, "/api/sessions", until, body_limit_bytes=LIST_LIMIT_BYTES)
         if isinstance(reply, Fault):
             return reply
-        said = reading.said_by(reply.body)
-        if not isinstance(said, list):
-            return reading.malformed(reply, "the answer to a list was not a list of sessions")
-        running = [each for each in said if reading.part(each, "status") != "STOPPED"]
-        return reading.list_of(instance, reply, running, answers.row_of)
+        return await reading.unhurried(reply, partial(answers.sessions_of, instance))
 
     async def one(self, instance: InstanceUrl, session_id: SessionId, until: float) -> ListedSession | Fault:
         reply = await self.ask(instance, f"/api/sessions/{quoted(session_id)}", until)

@@ -9,6 +9,7 @@ only ours knows: `message_id` and `X-Homing-Epoch`.
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -18,6 +19,7 @@ import msgspec
 
 from homing.drivers.contents import Unsendable
 from homing.drivers.http.wire import MIB, Calls, Reply
+from homing.drivers.reading import unhurried
 from homing.drivers.webjs import messages
 from homing.drivers.webjs.answers import fault_of, health_of, pairing_of, receipt_of
 from homing.drivers.webjs.reports import WebjsReports
@@ -42,8 +44,6 @@ from homing.ports import InstanceHealth, OutgoingText, PairingCode, SessionStart
 
 EPOCH_HEADER = "X-Homing-Epoch"
 LIST_LIMIT_BYTES = 32 * MIB
-_LONG_LIST_BYTES = 256 * 1024
-"""A longer list, of more than a thousand sessions, is read beside the loop."""
 _KEY_HEADER = "X-API-Key"
 _NO_SUCH_PATH_WORDS = "Endpoint not found"
 _SHARE_OF_WAITING = 0.8
@@ -245,9 +245,7 @@ class WebjsDriver:
         reply = await self._get(instance, "/api/sessions", timeout_s, self._list_limit_bytes)
         if isinstance(reply, Fault):
             return reply
-        if len(reply.body) <= _LONG_LIST_BYTES:
-            return sessions_of(instance, reply)
-        return await asyncio.to_thread(sessions_of, instance, reply)
+        return await unhurried(reply, partial(sessions_of, instance))
 
     async def _get(
         self, instance: InstanceUrl, path: str, timeout_s: float, body_limit_bytes: int = MIB

@@ -68,6 +68,7 @@ class Worker:
         self._some_ended = asyncio.Event()
 
     async def run(self) -> None:
+        log.info("A worker starts", kind=self._kind, owner=self._owner, at_once=self._duty.at_once)
         try:
             async with asyncio.TaskGroup() as group:
                 for service in (self._claim_on, self._settle_on, self._renew_on):
@@ -204,6 +205,8 @@ class Worker:
     def _report(self, job: Job, ending: Ending, *, accepted: bool) -> None:
         if not accepted:
             log.warning("A job was taken over while we did it", kind=self._kind, job=job.id, fence=job.fence)
+        elif isinstance(ending, Retry) and ending.counts:
+            log.info("A job is tried again", kind=self._kind, job=job.id, after_s=ending.after_s, reason=ending.reason)
         elif isinstance(ending, Dead):
             log.error("A job is dead", kind=self._kind, job=job.id, key=job.key, reason=ending.reason)
 

@@ -39,14 +39,12 @@ from homing.model.fleet import (
 from homing.model.phones import PhoneNumber
 from homing.model.sends.faults import Fault, Phase
 from homing.ports import (
-    AccountChanged,
     Directory,
     Entropy,
     Fleet,
     Meters,
     NewAccount,
     NewNames,
-    Notices,
     SessionStart,
 )
 
@@ -72,7 +70,6 @@ class Accounts:
         directory: Directory,
         fleet: Fleet,
         entropy: Entropy,
-        notices: Notices,
         meters: Meters,
         unfit: Callable[[], Mapping[InstanceUrl, str]] = dict,
         met: Callable[[InstanceUrl, Phase], None] | None = None,
@@ -81,7 +78,7 @@ class Accounts:
     ) -> None:
         """`unfit` tells what is wrong with instances that must not be chosen; `met` hears how starts failed."""
         self._directory, self._fleet, self._entropy = directory, fleet, entropy
-        self._notices, self._meters, self._unfit, self._met = notices, meters, unfit, met
+        self._meters, self._unfit, self._met = meters, unfit, met
         self._alerts, self._queue = alerts or LinkAlerts(), queue
 
     async def create(
@@ -177,7 +174,6 @@ class Accounts:
             if (await self._again(account)).placement.instance_url is not None:
                 raise
             await self._directory.delete_account(account)
-            await self._notices.publish([AccountChanged(account_uuid=account.uuid)])
             detail = f"{problem.detail}; no account was made"
             raise Problem(problem.code, detail, retry_after_s=problem.retry_after_s) from problem
 
@@ -297,7 +293,6 @@ class Accounts:
         if not await correct(self._directory, self._meters, [change]):
             log.warning("Placement changed while the session was started", session_id=account.session_id, url=url)
         await self._note(await self._again(account), url, row)
-        await self._notices.publish([AccountChanged(account_uuid=account.uuid)])
         return await self._again(account)
 
     async def _note(self, account: Account, url: InstanceUrl, row: ListedSession) -> None:
@@ -312,7 +307,6 @@ class Accounts:
         await self._directory.set_status(account.session_id, status)
         if status is SessionStatus.LOGGED_OUT:
             self._alerts.logged_out_by_request(account.session_id)
-        await self._notices.publish([AccountChanged(account_uuid=account.uuid)])
         return await self._again(account)
 
     async def _again(self, account: Account) -> Account:

@@ -11,7 +11,7 @@ from homing.model.alerts import Subject
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, InstanceMode, InstanceUrl, PlacementState, SessionList, SessionStatus
 from homing.model.sends.faults import Fault, Phase
-from homing.ports import AccountChanged, Directory, Fleet, Notices, SessionStart
+from homing.ports import Directory, Fleet, SessionStart
 
 CALL_TIMEOUT_S = 15.0
 
@@ -19,9 +19,9 @@ CALL_TIMEOUT_S = 15.0
 class Deleting:
     """Deletes accounts whose sessions run nowhere, and stops those that do."""
 
-    def __init__(self, directory: Directory, fleet: Fleet, lists: Lists, alerts: AlertBook, notices: Notices) -> None:
+    def __init__(self, directory: Directory, fleet: Fleet, lists: Lists, alerts: AlertBook) -> None:
         self._directory, self._fleet, self._lists = directory, fleet, lists
-        self._alerts, self._notices = alerts, notices
+        self._alerts = alerts
 
     async def delete(self, account: Account, *, force: bool = False) -> None:
         """Forget the account. Raises Problem while its session runs and is not stopped, or nobody knows whether."""
@@ -37,7 +37,6 @@ class Deleting:
             await self._stopped(account, url, force=force)
         await self._directory.delete_account(account)
         self._alerts.forget(Subject.session(account.session_id))
-        await self._notices.publish([AccountChanged(account_uuid=account.uuid)])
 
     async def _stopped(self, account: Account, url: InstanceUrl, *, force: bool) -> None:
         driver = self._fleet.driver(url)

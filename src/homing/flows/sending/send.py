@@ -6,7 +6,7 @@ here is only the doing.
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import assert_never
+from typing import Protocol, assert_never
 
 import structlog
 
@@ -16,7 +16,6 @@ from homing.decide.sending.echo import without_echo
 from homing.decide.sending.recovery import Finish, Look, SendPolicy, Try
 from homing.flows.discovery.rediscover import Rediscovery
 from homing.flows.discovery.wakeups import News, SessionWatch
-from homing.flows.failover.doubtful_sessions import Doubts
 from homing.flows.sending.own_messages import Said
 from homing.model.fleet import Capabilities, InstanceMode, InstanceUrl, PlacementState, Route, SessionId, SessionStatus
 from homing.model.sends import sending
@@ -55,6 +54,18 @@ Obstacles = Callable[[SessionId], Awaitable[Obstacle | None]]
 """What stands in the way of a session that is to be opened elsewhere, if anything is known."""
 
 
+Ended = Callable[[SessionId, Outcome], None]
+"""Hears how each send ended."""
+
+
+class HearsSends(Protocol):
+    """Hears how the sends of a session end."""
+
+    def worked(self, session_id: SessionId) -> None: ...
+
+    def failed(self, session_id: SessionId, url: InstanceUrl, fault: Fault) -> None: ...
+
+
 class Sending:
     """Sends messages, and recovers what can be recovered within one deadline."""
 
@@ -65,18 +76,19 @@ class Sending:
         rediscovery: Rediscovery,
         clock: Clock,
         policy: SendPolicy,
-        said: Said | None = None,
-        news: News | None = None,
-        saw: Saw | None = None,
-        obstacles: Obstacles | None = None,
-        doubts: Doubts | None = None,
+        said: Said,
+        news: News,
+        saw: Saw,
+        obstacles: Obstacles,
+        doubts: HearsSends,
+        ended: Ended,
         files: OutgoingFiles | None = None,
     ) -> None:
         self._files = files
         self._routes, self._fleet, self._rediscovery = routes, fleet, rediscovery
-        self._clock, self._policy, self._said = clock, policy, said or Said()
-        self._news, self._heard, self._obstacles = news or News(), saw, obstacles
-        self._doubts = doubts
+        self._clock, self._policy, self._said = clock, policy, said
+        self._news, self._heard, self._obstacles = news, saw, obstacles
+        self._doubts, self._ended = doubts, ended
 
     async def send(self, text: Text, route: Route) -> Outcome:
         """The message's outcome. Beyond the deadline only an attempt that cannot be repeated is still awaited."""
@@ -84,8 +96,9 @@ class Sending:
         self._said.begin(route.session_id, text)
         try:
             outcome = await self._driven(text, route)
-            if self._doubts is not None and isinstance(outcome, Sent):
+            if isinstance(outcome, Sent):
                 self._doubts.worked(route.session_id)
+            self._ended(route.session_id, outcome)
             return outcome
         finally:
             self._said.end(route.session_id, text, outcome)
@@ -133,12 +146,12 @@ class Sending:
 
     def _note_failed(self, route: Route, happened: list[Happening]) -> None:
         last = next((item for item in reversed(happened) if isinstance(item, Attempt)), None)
-        if self._doubts is not None and last is not None:
+        if last is not None:
             self._doubts.failed(route.session_id, last.instance_url, last.fault)
 
     async def _explained(self, outcome: NotSent | Unknown, route: Route) -> Outcome:
         """A session that could be found nowhere may be on its way to be opened again; then it is said what is in it."""
-        if not isinstance(outcome, NotSent) or outcome.code not in _FOUND_NOWHERE or self._obstacles is None:
+        if not isinstance(outcome, NotSent) or outcome.code not in _FOUND_NOWHERE:
             return outcome
         try:
             obstacle = await self._obstacles(route.session_id)
@@ -252,8 +265,7 @@ class Sending:
         return Looked(found, self._clock.monotonic())
 
     def _saw(self, url: InstanceUrl, fault: Fault | None) -> None:
-        if self._heard is not None:
-            self._heard(url, fault.phase if fault is not None else None)
+        self._heard(url, fault.phase if fault is not None else None)
 
     def _on_its_way(self, route: Route) -> Looked:
         placement = route.placement

@@ -78,12 +78,12 @@ async def accept(
     away they wait. A key that a waiting send was answered under is answered the same again.
     """
     asked = asked_by(caller, data, gateway.workspaces, named_file(gateway.media, caller, data))
-    after_s = _from_now(data.send_at, gateway.clock.now())
+    after_s = from_now(data.send_at, gateway.clock.now())
     answer = await gateway.sends.accepting.keep(asked, idempotency_key, after_s=after_s, max_age_s=data.max_age)
     return Response(answer.body, status_code=answer.status)
 
 
-def _from_now(send_at: datetime | None, now: datetime) -> float:
+def from_now(send_at: datetime | None, now: datetime) -> float:
     """Raises Problem for a time too far ahead. One that has passed is now."""
     if send_at is None:
         return 0.0

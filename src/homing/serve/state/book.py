@@ -48,6 +48,10 @@ class SessionBook:
         self._count(account, standing, 1)
         return True
 
+    def known(self, session: SessionId) -> tuple[SessionStatus, Standing] | None:
+        """How it is, and how it stands."""
+        return self._known.get(session)
+
     def drop(self, session: SessionId) -> Account | None:
         """Forget it; returns what was known."""
         account = self._accounts.pop(session, None)

@@ -22,6 +22,7 @@ from homing.serve.gateway import Gateway
 from homing.serve.state.book import Scope
 from homing.serve.state.finding import in_order
 from homing.serve.state.live import Change, LiveState
+from homing.serve.state.outages import Outages
 from homing.serve.state.rows import AlertRow, Delta, InstanceRow, SessionCounts, SessionRow, Snapshot, counts_row
 
 FRAMES_KEPT = 500
@@ -142,6 +143,7 @@ class StateFeed:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self.live = LiveState(gateway)
+        self._outages = Outages(self.live, gateway.downtime)
         self._boot, self.version = gateway.entropy.token(6).hex(), 1
         self._channels: dict[Scope, Channel] = {}
 
@@ -221,6 +223,7 @@ class StateFeed:
         return channel
 
     def _changed(self, change: Change) -> None:
+        self._outages.hear(change)
         self.version += 1
         at, now_s = self._gateway.clock.now(), time.monotonic()
         for scope, channel in list(self._channels.items()):

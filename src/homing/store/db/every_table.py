@@ -1,6 +1,7 @@
 """All tables together, for who makes or compares them: the schema, and what stands beside it by topic."""
 
 from homing.store.db import schema_deliveries as schema_deliveries
+from homing.store.db import schema_downtime as schema_downtime
 from homing.store.db import schema_observing as schema_observing
 from homing.store.db import schema_outbox as schema_outbox
 from homing.store.db import schema_receivers as schema_receivers

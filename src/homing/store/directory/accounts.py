@@ -14,10 +14,9 @@ from homing.model.fleet import (
     InstanceUrl,
     PlacementState,
     SessionStatus,
-    Takeover,
     WorkspaceId,
 )
-from homing.ports import NameTaken, NewAccount, Page
+from homing.ports import AccountChanges, NameTaken, NewAccount, Page
 from homing.store.db.rows import ACCOUNT_COLUMNS, ACCOUNTS_WITH_SESSIONS, account_of, contact_of
 from homing.store.db.schema import accounts, contacts, sessions, workspaces
 from homing.store.db.sql import dialect_of, insert
@@ -114,16 +113,17 @@ def delete_account(connection: Connection, account: Account, at: datetime) -> No
         record(connection, "account.deleted", subject(account), before=told(account))
 
 
-def set_takeover(connection: Connection, account: Account, takeover: Takeover) -> None:
-    connection.execute(update(accounts).where(accounts.c.id == account.id).values(takeover=takeover))
-    before, after = {"takeover": account.takeover.value}, {"takeover": takeover.value}
+def change_account(connection: Connection, account: Account, changes: AccountChanges) -> None:
+    """Each field is a column of the same name, and an attribute of the account."""
+    if changes:
+        connection.execute(update(accounts).where(accounts.c.id == account.id).values(**changes))
+    before = {name: _plain(getattr(account, name)) for name in changes}
+    after = {name: _plain(value) for name, value in changes.items()}
     record_difference(connection, "account.changed", subject(account), before, after)
 
 
-def set_requires(connection: Connection, account: Account, requires: Mapping[str, str]) -> None:
-    connection.execute(update(accounts).where(accounts.c.id == account.id).values(requires=dict(requires)))
-    before, after = {"requires": dict(account.requires)}, {"requires": dict(requires)}
-    record_difference(connection, "account.changed", subject(account), before, after)
+def _plain(value: object) -> Any:
+    return dict(value) if isinstance(value, Mapping) else value
 
 
 def named(account: Account) -> dict[str, Any]:

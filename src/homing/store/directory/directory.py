@@ -26,7 +26,6 @@ from homing.model.fleet import (
     Route,
     SessionId,
     SessionStatus,
-    Takeover,
     WorkspaceId,
 )
 from homing.model.instances.restoring import Recorded
@@ -34,6 +33,7 @@ from homing.model.instances.vault import Vouched
 from homing.model.workspaces import Workspace
 from homing.ports import (
     AccountChanged,
+    AccountChanges,
     Clock,
     InstanceChanges,
     InstanceLoad,
@@ -236,7 +236,9 @@ class SqlDirectory:
             )
             return found
 
-        notices = [AccountChanged(account_uuid=uuid) for uuid in (account.uuid, names.uuid) if uuid is not None]
+        notices: list[Notice] = [AccountChanged(uuid) for uuid in (account.uuid, names.uuid) if uuid is not None]
+        if names.native_id is not None:  # every gateway has to know what another family calls the session
+            notices.append(RosterChanged())
         return await self._change(change, *notices)
 
     async def set_mismatch(self, account: Account, phone: str | None) -> None:
@@ -250,11 +252,8 @@ class SqlDirectory:
         changed = AccountChanged(account_uuid=account.uuid)
         return await self._change(lambda c: naming.accept_phone(c, account, phone), changed)
 
-    async def set_takeover(self, account: Account, takeover: Takeover) -> None:
-        await self._change(lambda c: accounts.set_takeover(c, account, takeover), AccountChanged(account.uuid))
-
-    async def set_requires(self, account: Account, requires: Mapping[str, str]) -> None:
-        await self._change(lambda c: accounts.set_requires(c, account, requires), AccountChanged(account.uuid))
+    async def change_account(self, account: Account, changes: AccountChanges) -> None:
+        await self._change(lambda c: accounts.change_account(c, account, changes), AccountChanged(account.uuid))
 
     async def create_contact(
         self,

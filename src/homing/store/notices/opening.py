@@ -1,6 +1,6 @@
 """Which carrier brings word of changes to the gateways on a database."""
 
-from homing.store.db.database import Database
+from homing.store.db.database import Database, StoreMisconfigured
 from homing.store.db.opening import database_name
 from homing.store.notices.notices import LocalNotices, StagedNotices
 
@@ -20,7 +20,12 @@ async def open_notices(
 def _carrier(database: Database, url: str, redis_url: str | None, listen_url: str | None) -> StagedNotices:
     # Imported only where needed: most commands talk to nobody but the database.
     if redis_url:
-        from homing.store.notices.redis import CHANNEL, RedisNotices
+        try:
+            from homing.store.notices.redis import CHANNEL, RedisNotices
+        except ModuleNotFoundError as error:
+            raise StoreMisconfigured(
+                "HOMING_REDIS_URL is set, and the client for it is not installed: pip install 'homing[redis]'"
+            ) from error
 
         # Several databases may share one Redis; their gateways have nothing to tell each other.
         return RedisNotices(redis_url, channel=f"{CHANNEL}:{database_name(url)}")

@@ -70,6 +70,7 @@ def _add(connection: Connection, database: Database, fresh: Sequence[tuple[NewMe
     lasts = {
         account: lengthen(connection, account, workspace, number)
         for (account, workspace), number in sorted(in_lanes.items())
+        if number
     }
     now = database.now(connection)
     rows = []

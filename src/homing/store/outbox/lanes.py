@@ -18,7 +18,7 @@ from homing.model.fleet import AccountUuid, SessionStatus, WorkspaceId
 from homing.model.outbox import Advance, Dispatching, LaneClaim, LaneStep, MessageEnding, StateChange
 from homing.model.sends import content_json
 from homing.model.sends.messages import MessageState
-from homing.model.sends.sending import Text
+from homing.model.sends.sending import FailureCode, Text
 from homing.model.work import JobState
 from homing.ports import LaneLost
 from homing.store.db.columns import UtcDateTime, Words
@@ -29,7 +29,7 @@ from homing.store.db.schema_outbox import outbox_lanes as lanes
 from homing.store.db.schema_outbox import suppressions
 from homing.store.db.sql import among, as_rows, given_rows
 from homing.store.outbox import feeding
-from homing.store.outbox.pacing import Paced, paced
+from homing.store.outbox.pacing import WINDOW, Paced, note_restricted, paced, policy_of
 from homing.store.sends.unknown_sends import settle_by_record, take_turn
 
 Told = Callable[[Connection, Sequence[StateChange]], None]
@@ -49,6 +49,9 @@ def advance(connection: Connection, database: Database, step: LaneStep, told: To
     lane = _held(connection, step.claim)
     now = database.now(connection)
     changes = _write_endings(connection, database, step, now)
+    if any(each.code == FailureCode.RECIPIENT_RESTRICTED.value for each in step.endings):
+        note_restricted(connection, lane, policy_of(connection, step.claim.workspace_id, step.claim.account_uuid), now)
+        lane = _held(connection, step.claim)
     if step.fresh:
         changes += _give_up_interrupted(connection, step.claim, now)
     changes += _expire(connection, step.claim, now)
@@ -234,10 +237,13 @@ def _taken(
     rows = _interrupted_rows(connection, claim) if step.fresh else []
     again = _unknown_rows(connection, claim, now, step.free - len(rows) - len(forgotten))
     feeding.feed(connection, database, claim, lane, now)
-    heads = _heads(connection, claim, now, step.free - len(rows) - len(forgotten) - len(again))
+    free = step.free - len(rows) - len(forgotten) - len(again)
+    policy = policy_of(connection, claim.workspace_id, claim.account_uuid)
+    heads = _heads(connection, claim, now, free if policy is None or free <= 0 else WINDOW)
     unwanted = _suppressed(connection, database.dialect, claim, heads)
     changes = _refuse(connection, [row for row in heads if row.chat in unwanted], now)
-    pace = paced(connection, lane, [row for row in heads if row.chat not in unwanted], now, step.chance)
+    wanted = [row for row in heads if row.chat not in unwanted]
+    pace = paced(connection, lane, policy, wanted, now, step.chance, free=max(free, 0))
     chosen = [*forgotten, *rows, *again, *pace.rows]
     _mark(connection, claim, chosen, now)
     repeated = {row.uuid for row in (*rows, *again)}

@@ -10,11 +10,17 @@ from homing.model.fleet import AccountUuid, WorkspaceId
 from homing.model.outbox import (
     Accepted,
     Advance,
+    Batch,
+    BatchState,
+    InvalidLine,
     LaneStep,
+    NewBatch,
     NewMessage,
     Settle,
     StateChange,
+    Suppression,
 )
+from homing.model.pacing import PacePolicy
 from homing.model.sends.messages import InUse, MessageRecord, MessageState
 from homing.ports import Notice
 from homing.store.db.batcher import Together
@@ -23,7 +29,7 @@ from homing.store.db.rows import message_of
 from homing.store.db.schema import messages
 from homing.store.notices.announce import Changes
 from homing.store.notices.notices import StagedNotices
-from homing.store.outbox import accepting, changes
+from homing.store.outbox import accepting, batches, changes, opting_out, pacing
 from homing.store.outbox.lanes import Told, advance
 
 T = TypeVar("T")
@@ -100,6 +106,50 @@ class SqlOutbox:
         if until is not None:
             statement = statement.where(messages.c.created_at < until)
         return await self._database.read(lambda c: [message_of(row) for row in c.execute(statement)])
+
+    # --- batches ---
+
+    async def begin_batch(self, new: NewBatch) -> Batch | None:
+        return await self._database.write(lambda c: batches.begin(c, self._database, new))
+
+    async def add_to_batch(self, batch: str, new: Sequence[NewMessage], invalid: Sequence[InvalidLine]) -> None:
+        await self._database.write(lambda c: batches.add(c, self._database, batch, new, invalid))
+
+    async def change_batch(self, workspace: WorkspaceId | None, batch: str, to: BatchState, reason: str) -> bool:
+        return await self._changes.make(lambda c: batches.change(c, self._database, workspace, batch, to, reason))
+
+    async def sweep_batches(self) -> int:
+        return await self._database.write(lambda c: batches.sweep(c, self._database))
+
+    async def batch(self, workspace: WorkspaceId | None, batch: str) -> Batch | None:
+        return await self._database.read(lambda c: batches.batch_of(c, workspace, batch))
+
+    async def batches(self, workspace: WorkspaceId | None, *, before: str | None, limit: int) -> list[Batch]:
+        return await self._database.read(lambda c: batches.page(c, workspace, before, limit))
+
+    async def invalid_lines(self, batch: str, *, after: int, limit: int) -> list[InvalidLine]:
+        return await self._database.read(lambda c: batches.errors(c, batch, after, limit))
+
+    # --- the pace ---
+
+    async def set_pace(self, workspace: WorkspaceId, account: AccountUuid | None, policy: PacePolicy | None) -> None:
+        whose = account or pacing.EVERYBODY
+        await self._database.write(lambda c: pacing.set_policy(c, workspace, whose, policy))
+
+    async def pace(self, workspace: WorkspaceId, account: AccountUuid | None) -> dict[str, Any] | None:
+        whose = account or AccountUuid(pacing.EVERYBODY)
+        return await self._database.read(lambda c: pacing.left(c, workspace, whose, self._database.now(c)))
+
+    # --- who opted out ---
+
+    async def suppress(self, workspace: WorkspaceId, chats: Sequence[str], reason: str) -> int:
+        return await self._database.write(lambda c: opting_out.suppress(c, self._database, workspace, chats, reason))
+
+    async def allow(self, workspace: WorkspaceId, chat: str) -> bool:
+        return await self._database.write(lambda c: opting_out.allow(c, workspace, chat))
+
+    async def suppressed(self, workspace: WorkspaceId, *, after: str, limit: int) -> list[Suppression]:
+        return await self._database.read(lambda c: opting_out.page(c, workspace, after, limit))
 
     async def close(self) -> None:
         await self._together.close()

@@ -1,12 +1,29 @@
-"""The pace of a lane: which of the messages that are due may go now."""
+"""The pace of a lane: which of the messages that are due may go now. What it has left is in the lane's row, so that it
+moves with the account and survives every restart."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection
+import msgspec
+from sqlalchemy import Connection, delete, select, update
 
+from homing.decide.pacing.pace import RESTRICTED_S, limits, plan, refilled
+from homing.decide.pacing.quiet_hours import quiet_until
+from homing.model.fleet import AccountUuid, WorkspaceId
+from homing.model.pacing import PacePolicy, PaceState
 from homing.store.db.rows import AnyRow
+from homing.store.db.schema import accounts, messages, sessions
+from homing.store.db.schema_outbox import known_chats, pacing
+from homing.store.db.schema_outbox import outbox_lanes as lanes
+from homing.store.db.sql import among, dialect_of, insert
+from homing.store.records.recording import record
+
+EVERYBODY = ""
+"""In place of an account: all of a workspace that have no pace of their own."""
+WINDOW = 200
+"""So many due messages are looked at where some of them may have to be passed over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +35,119 @@ class Paced:
     reason: str
 
 
-def paced(connection: Connection, lane: AnyRow, rows: Sequence[AnyRow], now: datetime, chance: float) -> Paced:  # noqa: ARG001
-    """All of them, where no pace is set."""
-    return Paced(rows, None, "")
+def policy_of(connection: Connection, workspace: WorkspaceId, account: AccountUuid) -> PacePolicy | None:
+    """The account's own pace, else its workspace's."""
+    named = pacing.c.account_uuid.in_([account, EVERYBODY])
+    found = select(pacing.c.account_uuid, pacing.c.policy).where(pacing.c.workspace_id == workspace, named)
+    rows = {row.account_uuid: row.policy for row in connection.execute(found)}
+    written = rows.get(account, rows.get(EVERYBODY))
+    return None if written is None else msgspec.convert(written, PacePolicy)
+
+
+def set_policy(connection: Connection, workspace: WorkspaceId, account: str, policy: PacePolicy | None) -> None:
+    """Set it, or take it away."""
+    named = (pacing.c.workspace_id == workspace, pacing.c.account_uuid == account)
+    connection.execute(delete(pacing).where(*named))
+    written: dict[str, Any] | None = None if policy is None else msgspec.to_builtins(policy)
+    if written is not None:
+        row = {"workspace_id": workspace, "account_uuid": account, "policy": written}
+        connection.execute(insert(dialect_of(connection), pacing).values(row))
+    subject = f"account {account}" if account else f"workspace {workspace}"
+    record(connection, "pace.changed", subject, after={"pace": written is not None})
+
+
+def paced(
+    connection: Connection,
+    lane: AnyRow,
+    policy: PacePolicy | None,
+    rows: Sequence[AnyRow],
+    now: datetime,
+    chance: float,
+    *,
+    free: int,
+) -> Paced:
+    """All that there is room for, where no pace is set."""
+    if policy is None:
+        return Paced(rows[:free], None, "")
+    awake = _awake(connection, policy, rows, now)[:free]
+    known = _known(connection, policy, lane.account_uuid, awake)
+    of = _account(connection, lane.account_uuid)
+    now_s = now.timestamp()
+    made = plan(
+        policy,
+        PaceState.read(lane.pace, now_s),
+        [row.chat not in known for row in awake],
+        now_s=now_s,
+        age_days=0.0 if of is None else (now - of.created_at).total_seconds() / 86_400,
+        epoch=0 if of is None else of.epoch,
+        chance=chance,
+    )
+    _keep(connection, lane.account_uuid, made.state)
+    goes = [awake[place] for place in made.goes]
+    _now_known(connection, policy, lane.account_uuid, [row.chat for row in goes])
+    return Paced(goes, made.next_s, made.reason)
+
+
+def note_restricted(connection: Connection, lane: AnyRow, policy: PacePolicy | None, now: datetime) -> None:
+    """WhatsApp said `do not`: for a while no new chat is begun."""
+    if policy is not None:
+        state = PaceState.read(lane.pace, now.timestamp())
+        written = {**state.written(), "restricted": now.timestamp() + RESTRICTED_S}
+        connection.execute(update(lanes).where(lanes.c.account_uuid == lane.account_uuid).values(pace=written))
+
+
+def left(connection: Connection, workspace: WorkspaceId, account: AccountUuid, now: datetime) -> dict[str, Any] | None:
+    """What the account has left of each of its limits, in messages; None if it has no pace."""
+    policy = policy_of(connection, workspace, account)
+    if policy is None:
+        return None
+    written = connection.scalar(select(lanes.c.pace).where(lanes.c.account_uuid == account)) or {}
+    of = _account(connection, account)
+    age_days = 0.0 if of is None else (now - of.created_at).total_seconds() / 86_400
+    known = limits(policy, age_days)
+    state = refilled(PaceState.read(written, now.timestamp()), known, now.timestamp())
+    return {
+        "policy": msgspec.to_builtins(policy),
+        "left": {each.name: int(state.left[each.name]) for each in known},
+        "of": {each.name: int(each.messages) for each in known},
+        "next_in_s": max(0.0, round(state.next_s - now.timestamp(), 1)),
+    }
+
+
+def _account(connection: Connection, account: AccountUuid) -> AnyRow | None:
+    joined = accounts.join(sessions, sessions.c.account_id == accounts.c.id)
+    found = select(accounts.c.created_at, sessions.c.epoch).select_from(joined).where(accounts.c.uuid == account)
+    return connection.execute(found).one_or_none()
+
+
+def _awake(connection: Connection, policy: PacePolicy, rows: Sequence[AnyRow], now: datetime) -> list[AnyRow]:
+    """Those whose recipients may be written to now; the others are due when their quiet hours end."""
+    if policy.quiet is None:
+        return list(rows)
+    awake = []
+    for row in rows:
+        until = quiet_until(row.chat, policy.quiet, now)
+        if until is None:
+            awake.append(row)
+        else:
+            late = {"due_at": until, "reason": "its pace: quiet hours where the recipient is"}
+            connection.execute(update(messages).where(messages.c.uuid == row.uuid).values(late))
+    return awake
+
+
+def _known(connection: Connection, policy: PacePolicy, account: str, rows: Sequence[AnyRow]) -> set[str]:
+    if policy.new_chats_per_day is None:
+        return {row.chat for row in rows}
+    asked = {"chats": sorted({row.chat for row in rows})}
+    found = select(known_chats.c.chat).where(known_chats.c.account_uuid == account)
+    return set(connection.scalars(found.where(among(dialect_of(connection), known_chats.c.chat, "chats")), asked))
+
+
+def _now_known(connection: Connection, policy: PacePolicy, account: str, chats: Sequence[str]) -> None:
+    if policy.new_chats_per_day is not None and chats:
+        rows = [{"account_uuid": account, "chat": chat} for chat in sorted(set(chats))]
+        connection.execute(insert(dialect_of(connection), known_chats).on_conflict_do_nothing(), rows)
+
+
+def _keep(connection: Connection, account: str, state: PaceState) -> None:
+    connection.execute(update(lanes).where(lanes.c.account_uuid == account).values(pace=state.written()))

@@ -13,8 +13,9 @@ from homing.decide.starting.restoring import Blocked, LeaveAlone, Present, Start
 from homing.flows.failover.restoring import RestoreJudgment
 from homing.flows.operations.pairing import Shown
 from homing.model.alerts import Alert
-from homing.model.fleet import Account, InstanceUrl
+from homing.model.fleet import Account, InstanceUrl, Takeover
 from homing.model.work import Job
+from homing.ports import AccountChanges
 from homing.serve.api.attention import _ADVICE, AttentionView, attention_view
 from homing.serve.api.fields import Chosen, ChosenId, Labels, Name, Phone, Positive, SessionName
 
@@ -108,6 +109,15 @@ class AccountChangesBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True
     uuid: Chosen | UnsetType = UNSET
     id: ChosenId | UnsetType = UNSET
     instance_url: Annotated[str, Meta(min_length=1, max_length=500)] | UnsetType = UNSET
+
+    def changes(self) -> AccountChanges:
+        """What of it is set as it is given; names and places are changed otherwise."""
+        changes = AccountChanges()
+        if self.takeover is not UNSET:
+            changes["takeover"] = Takeover(self.takeover)
+        if self.requires is not UNSET:
+            changes["requires"] = self.requires
+        return changes
 
 
 class StartAllBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

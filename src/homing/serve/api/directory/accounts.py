@@ -16,7 +16,7 @@ from homing.model.alerts import Subject
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, AccountUuid, InstanceUrl, SessionStatus, Takeover
 from homing.model.work import Job, JobState
-from homing.ports import AccountPlaced, NewNames, Page, RosterChanged
+from homing.ports import AccountPlaced, NewNames, Page
 from homing.serve.api.context import (
     ADMIN,
     READ,
@@ -118,10 +118,8 @@ class AccountsController(Controller):
         self, ref: Ref, data: JSONBody[AccountChangesBody], gateway: TheGateway, caller: Asking
     ) -> AccountView:
         account = await account_of(gateway, caller, ref)
-        if data.takeover is not UNSET:
-            await gateway.stores.directory.set_takeover(account, Takeover(data.takeover))
-        if data.requires is not UNSET:
-            await gateway.stores.directory.set_requires(account, data.requires)
+        if changes := data.changes():
+            await gateway.stores.directory.change_account(account, changes)
         if (names := _changed_names(data)) != NO_NAMES or data.instance_url is not UNSET:
             account = await _renamed(gateway, caller, account, data, names)
         return _view(gateway, await account_of(gateway, caller, account.uuid))
@@ -292,9 +290,8 @@ async def _renamed(
 
 
 async def _named_natively(gateway: Gateway, account: Account) -> None:
-    """Every gateway of ours has to know what another family's gateway calls the session."""
+    """This gateway knows at once what another family's gateway calls the session; the others hear of it."""
     if account.native_id is not None:
-        await gateway.stores.notices.publish([RosterChanged()])
         await gateway.fleet.refresh()
 
 

@@ -8,7 +8,7 @@ from litestar.params import JSONBody
 
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Contact, ContactUuid
-from homing.ports import AccountChanged, Page
+from homing.ports import Page
 from homing.serve.api.context import (
     READ,
     SEND,
@@ -98,9 +98,7 @@ class ContactsController(Controller):
 
     @delete("/{uuid:str}", guards=[SEND], summary="Delete a contact")
     async def remove(self, uuid: Ref, gateway: TheGateway, caller: Asking) -> None:
-        contact = await _contact(gateway, caller, uuid)
-        await gateway.stores.directory.delete_contact(contact)
-        await gateway.stores.notices.publish([AccountChanged(contact_uuid=contact.uuid)])
+        await gateway.stores.directory.delete_contact(await _contact(gateway, caller, uuid))
 
 
 async def _contact(gateway: Gateway, caller: Caller, uuid: str) -> Contact:

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 from homing.model.access import Key, Scope
 from homing.model.errors import Code, Problem
 from homing.model.fleet import WorkspaceId
-from homing.ports import KeyChanges, KeysChanged
+from homing.ports import KeyChanges
 from homing.serve.api.context import ADMIN, Asking, Ref, TheGateway
 from homing.serve.api.directory.workspaces import RateLimitBody, RateLimitView, rate_limit_view
 from homing.serve.api.fields import Moment, Name, Positive
@@ -108,7 +108,7 @@ class KeysController(Controller):
             rate_limit=data.rate_limit.limit() if data.rate_limit is not None else None,
         )
         await gateway.stores.directory.add_key(key)
-        await _told(gateway)
+        await gateway.keyring.refresh()
         return _view(gateway, key, secret)
 
     @patch("/{key_id:str}", summary="Change a key's name, its end, or how often it may ask")
@@ -116,7 +116,7 @@ class KeysController(Controller):
         changes = _changes(data, gateway.clock.now())
         await _key(gateway, caller, key_id)
         changed = await gateway.stores.directory.change_key(key_id, changes)
-        await _told(gateway)
+        await gateway.keyring.refresh()
         return _view(gateway, _known(changed, key_id))
 
     @post("/{key_id:str}/rotate", status_code=200, summary="Give a key a new secret; the old one opens for a while")
@@ -128,14 +128,14 @@ class KeysController(Controller):
         secret_hash, secret = new_secret(gateway.entropy, key_id)
         until = gateway.clock.now() + timedelta(seconds=(data or RotateBody()).overlap_s)
         rotated = await gateway.stores.directory.rotate_key(key_id, secret_hash, until)
-        await _told(gateway)
+        await gateway.keyring.refresh()
         return _view(gateway, _known(rotated, key_id), secret)
 
     @delete("/{key_id:str}", summary="Revoke a key, at once and everywhere")
     async def revoke(self, key_id: Ref, gateway: TheGateway, caller: Asking) -> None:
         await _key(gateway, caller, key_id)
         await gateway.stores.directory.revoke_key(key_id, gateway.clock.now())
-        await _told(gateway)
+        await gateway.keyring.refresh()
 
 
 def _changes(data: KeyChangesBody, now: datetime) -> KeyChanges:
@@ -147,12 +147,6 @@ def _changes(data: KeyChangesBody, now: datetime) -> KeyChanges:
     if data.rate_limit is not UNSET:
         changes["rate_limit"] = data.rate_limit.limit() if data.rate_limit is not None else None
     return changes
-
-
-async def _told(gateway: Gateway) -> None:
-    """Here at once; the others hear of it."""
-    await gateway.keyring.refresh()
-    await gateway.stores.notices.publish([KeysChanged()])
 
 
 async def _key(gateway: Gateway, caller: Caller, key_id: str) -> Key:

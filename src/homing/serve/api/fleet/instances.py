@@ -17,7 +17,7 @@ from homing.model.errors import Code, Problem
 from homing.model.fleet import Instance, InstanceLoad, InstanceMode, InstanceState, InstanceUrl
 from homing.model.instances.gateways import DEFAULT_FAMILY, Recognised
 from homing.model.instances.leases import Incarnation, IncarnationId
-from homing.ports import InstanceChanges, RosterChanged
+from homing.ports import InstanceChanges
 from homing.serve.addresses import doubts, report_to
 from homing.serve.api.context import OPERATOR, Asking, TheGateway, instance_of, operator, url_of
 from homing.serve.api.fleet.instance_shapes import (
@@ -81,7 +81,6 @@ class InstancesController(Controller):
             sends_limit_per_s=data.sends_limit_per_s,
             key_salt=_key_salt(gateway, driver),
         )
-        await gateway.stores.notices.publish([RosterChanged()])
         await gateway.fleet.refresh()
         shown = await _shown(gateway, InstanceLoad(instance, 0, 0), await _boots(gateway))
         shown.api_key = gateway.fleet.own_keys().get(url) if instance.key_salt is not None else None
@@ -109,7 +108,6 @@ class InstancesController(Controller):
         changes = _changes(data)
         _possible(gateway, instance, changes)
         await gateway.stores.directory.change_instance(instance.url, changes)
-        await gateway.stores.notices.publish([RosterChanged()])
         return await _shown(gateway, await _load(gateway, number), await _boots(gateway))
 
     @delete("/{number:int}", opt=also(409), summary="Take an empty instance out of the fleet")
@@ -119,7 +117,6 @@ class InstancesController(Controller):
         if not await gateway.stores.directory.delete_instance(instance.url):
             detail = f"Sessions are placed on {instance.url}; drain it, and move or delete their accounts first"
             raise Problem(Code.INSTANCE_IN_USE, detail)
-        await gateway.stores.notices.publish([RosterChanged()])
 
     @post("/{number:int}/drain", status_code=202, summary="Give it nothing new, and bring all that it has elsewhere")
     async def drain(self, number: Number, gateway: TheGateway, caller: Asking) -> DrainView:

@@ -4,9 +4,9 @@ that are connected and deaf."""
 from typing import Any
 
 from alembic import op
-from sqlalchemy import Column, Integer, PrimaryKeyConstraint, text
+from sqlalchemy import Boolean, Column, Integer, PrimaryKeyConstraint, false, text
 
-from homing.store.db.columns import JsonText, UtcDateTime, Words
+from homing.store.db.columns import BoundedInteger, JsonText, UtcDateTime, Words
 from homing.store.migrations import outbox
 from homing.store.migrations.customers_and_receivers import (
     create_deliveries,
@@ -27,6 +27,7 @@ def upgrade() -> None:
         for column in columns:
             op.add_column(table, column)
     _adoption()
+    _downtime()
     _reports()
     create_deliveries()
     create_receivers()
@@ -35,6 +36,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     drop_receivers()
     drop_deliveries()
+    op.drop_table("failed_sends")
+    op.drop_table("outages")
     op.drop_table("webhook_targets")
     op.drop_table("would_haves")
     op.drop_table("observations")
@@ -50,6 +53,34 @@ def _more() -> dict[str, list[Column[Any]]]:
         "sessions": [Column("native_id", Words(), nullable=True)],
         "instances": [Column("sealed_key", Words(), nullable=True), Column("mode_since", UtcDateTime(), nullable=True)],
     }
+
+
+def _downtime() -> None:
+    """When sessions could not send, and how many sends of theirs failed in each month."""
+    op.create_table(
+        "outages",
+        Column("session_id", Words(), nullable=False),
+        Column("began_at", UtcDateTime(), nullable=False),
+        Column("account_id", BoundedInteger(), nullable=False),
+        Column("workspace_id", BoundedInteger(), nullable=False),
+        Column("reason", Words(), nullable=False),
+        Column("ended_at", UtcDateTime(), nullable=True),
+        Column("continues", Boolean(), nullable=False, server_default=false()),
+        PrimaryKeyConstraint("session_id", "began_at", name="outages_pkey"),
+    )
+    lasts = text("ended_at IS NULL")
+    op.create_index(
+        "outages_lasting_idx", "outages", ["session_id"], unique=True, sqlite_where=lasts, postgresql_where=lasts
+    )
+    op.create_index("outages_account_idx", "outages", ["account_id", "began_at"])
+    op.create_index("outages_ended_at_idx", "outages", ["ended_at"])
+    op.create_table(
+        "failed_sends",
+        Column("session_id", Words(), nullable=False),
+        Column("month", UtcDateTime(), nullable=False),
+        Column("count", Integer(), nullable=False),
+        PrimaryKeyConstraint("session_id", "month", name="failed_sends_pkey"),
+    )
 
 
 def _adoption() -> None:

@@ -1,0 +1,45 @@
+"""Who does not want to be written to by a workspace. Asked when a message would go, so that it is never too late."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, delete, select
+
+from homing.model.fleet import WorkspaceId
+from homing.model.outbox import Suppression
+from homing.store.db.database import Database
+from homing.store.db.schema_outbox import suppressions
+from homing.store.db.sql import dialect_of, insert
+from homing.store.records.recording import record_all
+
+
+def suppress(
+    connection: Connection, database: Database, workspace: WorkspaceId, chats: Sequence[str], reason: str
+) -> int:
+    """Note that these opted out; returns of how many that was not known."""
+    now = database.now(connection)
+    rows = [
+        {"workspace_id": workspace, "chat": chat, "reason": reason, "created_at": now} for chat in sorted(set(chats))
+    ]
+    if not rows:
+        return 0
+    adding = insert(dialect_of(connection), suppressions).on_conflict_do_nothing()
+    added = sum(connection.execute(adding.values(row)).rowcount for row in rows)
+    record_all(connection, "suppression.added", "chat", chats, after={"reason": reason})
+    return added
+
+
+def allow(connection: Connection, workspace: WorkspaceId, chat: str) -> bool:
+    """They may be written to again; False if they always could."""
+    named = (suppressions.c.workspace_id == workspace, suppressions.c.chat == chat)
+    gone = connection.execute(delete(suppressions).where(*named)).rowcount > 0
+    if gone:
+        record_all(connection, "suppression.removed", "chat", [chat], after={})
+    return gone
+
+
+def page(connection: Connection, workspace: WorkspaceId, after: str, limit: int) -> list[Suppression]:
+    found = select(suppressions).where(suppressions.c.workspace_id == workspace, suppressions.c.chat > after)
+    return [
+        Suppression(WorkspaceId(row.workspace_id), row.chat, row.reason, row.created_at)
+        for row in connection.execute(found.order_by(suppressions.c.chat).limit(limit))
+    ]

@@ -1,0 +1,151 @@
+"""The downtime ledger on a SQL database."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, select, tuple_, update
+
+from homing.decide.knowledge.downtime import month_of
+from homing.model.downtime import Outage
+from homing.model.ids import SessionId, WorkspaceId
+from homing.ports import Page
+from homing.store.db.database import Database
+from homing.store.db.schema_downtime import failed_sends, outages
+from homing.store.db.sql import dialect_of, insert
+
+
+class SqlDowntime:
+    """`ports.downtime.DowntimeLedger` on SQLite and PostgreSQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def note(
+        self,
+        ended: Mapping[SessionId, datetime],
+        begun: Collection[Outage],
+        failed: Mapping[SessionId, int],
+        *,
+        at: datetime,
+    ) -> None:
+        def noted(connection: Connection) -> None:
+            _end(connection, ended)
+            _begin(connection, begun)
+            _count(connection, failed, month_of(at).begins)
+
+        if ended or begun or failed:
+            await self._database.write(noted)
+
+    async def lasting(self) -> Sequence[Outage]:
+        return await self._database.read_aside(_lasting)
+
+    async def between(
+        self,
+        begins: datetime,
+        ends: datetime,
+        workspace: WorkspaceId | None,
+        page: Page,
+        *,
+        session_id: SessionId | None = None,
+    ) -> Sequence[Outage]:
+        return await self._database.read_aside(lambda c: _between(c, begins, ends, workspace, page, session_id))
+
+    async def failed_sends(self, month: datetime, sessions: Collection[SessionId]) -> Mapping[SessionId, int]:
+        return await self._database.read_aside(lambda c: _failed(c, month, sessions))
+
+    async def prune(self, *, before: datetime, limit: int) -> int:
+        return await self._database.write(lambda c: _prune(c, before, limit))
+
+
+def _end(connection: Connection, ended: Mapping[SessionId, datetime]) -> None:
+    for session in sorted(ended):
+        connection.execute(
+            update(outages)
+            .where(outages.c.session_id == session, outages.c.ended_at.is_(None), outages.c.began_at <= ended[session])
+            .values(ended_at=ended[session])
+        )
+
+
+def _begin(connection: Connection, begun: Collection[Outage]) -> None:
+    rows = [
+        {
+            "session_id": each.session_id,
+            "account_id": each.account_id,
+            "workspace_id": each.workspace_id,
+            "reason": each.reason,
+            "began_at": each.began_at,
+            "continues": each.continues,
+        }
+        for each in sorted(begun, key=lambda each: each.session_id)
+    ]
+    if rows:  # another gateway may have been first
+        connection.execute(insert(dialect_of(connection), outages).on_conflict_do_nothing(), rows)
+
+
+def _count(connection: Connection, failed: Mapping[SessionId, int], month: datetime) -> None:
+    if not failed:
+        return
+    statement = insert(dialect_of(connection), failed_sends)
+    summed = statement.on_conflict_do_update(
+        index_elements=[failed_sends.c.session_id, failed_sends.c.month],
+        set_={"count": failed_sends.c["count"] + statement.excluded["count"]},
+    )
+    rows = [{"session_id": session, "month": month, "count": failed[session]} for session in sorted(failed)]
+    connection.execute(summed, rows)
+
+
+def _lasting(connection: Connection) -> Sequence[Outage]:
+    return [_outage(row) for row in connection.execute(select(outages).where(outages.c.ended_at.is_(None)))]
+
+
+def _between(
+    connection: Connection,
+    begins: datetime,
+    ends: datetime,
+    workspace: WorkspaceId | None,
+    page: Page,
+    session_id: SessionId | None,
+) -> Sequence[Outage]:
+    of = outages.c
+    lasted = (of.began_at < ends) & (of.ended_at.is_(None) | (of.ended_at > begins))
+    if workspace is not None:
+        lasted &= of.workspace_id == workspace
+    if session_id is not None:
+        lasted &= of.session_id == session_id
+    accounts = (
+        select(of.account_id)
+        .where(lasted, of.account_id > page.after)
+        .distinct()
+        .order_by(of.account_id)
+        .limit(page.limit)
+    )
+    named = list(connection.execute(accounts).scalars())
+    found = select(outages).where(lasted, of.account_id.in_(named)).order_by(of.account_id, of.began_at)
+    return [_outage(row) for row in connection.execute(found)] if named else []
+
+
+def _failed(connection: Connection, month: datetime, sessions: Collection[SessionId]) -> Mapping[SessionId, int]:
+    of = failed_sends.c
+    asked = select(of.session_id, of["count"].label("times")).where(of.month == month, of.session_id.in_(sessions))
+    return {SessionId(row.session_id): int(row.times) for row in connection.execute(asked)}
+
+
+def _prune(connection: Connection, before: datetime, limit: int) -> int:
+    of = outages.c
+    old = select(of.session_id, of.began_at).where(of.ended_at < before).limit(limit)
+    gone = connection.execute(delete(outages).where(tuple_(of.session_id, of.began_at).in_(old))).rowcount
+    connection.execute(delete(failed_sends).where(failed_sends.c.month < month_of(before).begins))
+    return gone
+
+
+def _outage(row: Any) -> Outage:
+    return Outage(
+        SessionId(row.session_id),
+        row.account_id,
+        WorkspaceId(row.workspace_id),
+        row.reason,
+        row.began_at,
+        row.ended_at,
+        bool(row.continues),
+    )
