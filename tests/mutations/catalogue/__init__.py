@@ -3,6 +3,7 @@
 from tests.mutations.catalogue import (
     accounting,
     adopting,
+    contents,
     describing,
     families,
     granting,
@@ -31,6 +32,7 @@ from tests.mutations.defect import Defect
 
 DEFECTS: tuple[Defect, ...] = (
     *adopting.DEFECTS,
+    *contents.DEFECTS,
     *sending.DEFECTS,
     *knowing.DEFECTS,
     *granting.DEFECTS,
