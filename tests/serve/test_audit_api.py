@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from homing.model.access import Scope
-from homing.model.fleet import AccountUuid, SessionId, WorkspaceId
+from homing.model.fleet import AccountUuid, SessionId, SessionStatus, WorkspaceId
 from homing.model.sends.calls import PairingCode
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.messages import MessageRecord, MessageState
@@ -100,6 +100,13 @@ async def _(api: Api) -> httpx.Response:
     assert account is not None
     await directory.set_mismatch(account, "62811000007")
     return await api.call("POST", f"/accounts/{made['id']}/accept-phone")
+
+
+@asks("POST /api/v1/accounts/{ref}/pairing-link")
+async def _pairing_link(api: Api) -> httpx.Response:
+    account = await api.account()
+    await api.gateway.stores.directory.set_status(SessionId(account["session_id"]), SessionStatus.PAIRING)
+    return await api.call("POST", f"/accounts/{account['id']}/pairing-link", {})
 
 
 @asks("POST /api/v1/accounts/{ref}/qr")

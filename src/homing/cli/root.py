@@ -18,9 +18,10 @@ from homing.cli.directory import (
     keys,
     messages,
     outbox,
+    pairing_links,
     workspaces,
 )
-from homing.cli.fleet import adopting, alerts, cache, db, instances, moving, schedule, sync
+from homing.cli.fleet import adopting, alerts, cache, db, deaf, instances, moving, recycling, schedule, sync
 from homing.cli.run import chaos, processes, sim
 from homing.cli.terminal import output
 from homing.cli.terminal.acting import command
@@ -110,6 +111,9 @@ def _app() -> App:
         moving.undrain,
         moving.exited,
         moving.rebalance,
+        deaf.deaf,
+        pairing_links.pairing,
+        recycling.recycle,
         sync.sync_instance_urls,
         schedule.app,
         cache.app,

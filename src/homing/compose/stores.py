@@ -24,7 +24,9 @@ from homing.store.receivers.receivers import SqlReceivers
 from homing.store.records.alerts import SqlAlerts
 from homing.store.records.audit import SqlAudit
 from homing.store.records.downtime import SqlDowntime
+from homing.store.records.hearing import SqlHearings
 from homing.store.records.logins import SqlLogins
+from homing.store.records.pairing_links import SqlPairingLinks
 from homing.store.records.reports import SqlEvents
 from homing.store.records.watch_log import SqlWatchLog
 from homing.store.records.webhook_targets import SqlWebhookTargets
@@ -79,6 +81,8 @@ def stores_on(
         audit=SqlAudit(database, audit_keys),
         proof=SqlWriteProof(database),
         restart_claims=directory,
+        hearings=SqlHearings(database),
+        pairing_links=SqlPairingLinks(database),
         logins=SqlLogins(database),
         endpoints=SqlEndpoints(database),
         deliveries=SqlDeliveries(database, notices),
