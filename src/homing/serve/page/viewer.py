@@ -8,7 +8,7 @@ import homing
 from homing.decide.knowledge.standing import FleetVerdict, Group, Tone, verdict
 from homing.model.access import Scope
 from homing.model.fleet import Account, SessionId
-from homing.model.sends.messages import MessageRecord
+from homing.model.sends.messages import MessageRecord, MessageState
 from homing.ports import StoreUnavailable
 from homing.serve.callers.access import Caller
 from homing.serve.gateway import Gateway
@@ -53,7 +53,15 @@ class Viewer:
 
     @property
     def may_operate(self) -> bool:
-        return self.caller.key.scope.allows(Scope.ADMIN)
+        return self.has(Scope.ADMIN)
+
+    @property
+    def may_send(self) -> bool:
+        """Whether what waits to be sent is theirs to change."""
+        return self.has(Scope.SEND)
+
+    def has(self, needed: Scope) -> bool:
+        return self.caller.key.scope.allows(needed)
 
     @property
     def is_operator(self) -> bool:
@@ -62,16 +70,18 @@ class Viewer:
 
     @property
     def may(self) -> str:
-        what = "may operate" if self.may_operate else "may look"
+        what = "may operate" if self.may_operate else "may send" if self.may_send else "may look"
         return what if self.scope is None else f"{what}, workspace {self.scope}"
 
     def short(self, url: str | None) -> str:
         return words.short(url, self.names)
 
-    async def recent_messages(self, limit: int) -> list[MessageRecord]:
-        """The newest records of sends that did not simply succeed; none while nobody can read them."""
+    async def unknown_messages(self, limit: int) -> list[MessageRecord]:
+        """The newest messages whose outcome is unknown; none while nobody can read them."""
         try:
-            return await self.gateway.stores.messages.messages(self.scope, before=None, limit=limit)
+            return await self.gateway.stores.outbox.page(
+                self.scope, before=None, limit=limit, state=MessageState.UNKNOWN
+            )
         except StoreUnavailable:
             return []
 
@@ -117,6 +127,7 @@ def _nav(viewer: Viewer) -> list[dict[str, Any]]:
         ("sessions", "Sessions", f"{counts.total:,}", True),
         ("moves", "Moves", f"{under_way:,} under way" if under_way else "", True),
         ("messages", "Messages", "", False),
+        ("batches", "Batches", "", False),
         ("alerts", "Alerts", f"{alerts:,} open" if alerts else "", True),
         ("settings", "Settings", "", False),
     ]
