@@ -10,6 +10,7 @@ from typing import Any
 from homing.decide.knowledge.standing import Group, Standing
 from homing.model.alerts import GUIDES, AlertKind
 from homing.model.fleet import Move, MoveKind
+from homing.model.sends.messages import MessageState
 from homing.serve.page import charts, words
 from homing.serve.page.charts import Chart, Legend, Series
 from homing.serve.page.moves import shown_moves
@@ -234,7 +235,8 @@ async def _figures(viewer: Viewer) -> dict[str, Any]:
     since = viewer.now - timedelta(hours=1)
     moves = viewer.live.moved_since(viewer.scope, since)
     took = [float(move.duration_ms) for move in moves if move.duration_ms is not None]
-    unknown = await viewer.unknown_messages(MESSAGES_LOOKED_AT)
+    records = await viewer.recent_messages(MESSAGES_LOOKED_AT)
+    unknown = [record for record in records if record.state is MessageState.UNKNOWN]
     waiting = viewer.gateway.news.waiting
     return {
         "moves": f"{len(moves):,}",
@@ -243,8 +245,8 @@ async def _figures(viewer: Viewer) -> dict[str, Any]:
         "again_of": f"p50; p99 {words.took(round(_quantile(took, 99)))}, n={len(took)}"
         if took
         else "nothing had to move",
-        "unknown": f"{len(unknown):,}" + ("+" if len(unknown) == MESSAGES_LOOKED_AT else ""),
-        "unknown_of": f"oldest {words.ago(unknown[-1].created_at, viewer.now)} ago" if unknown else "none is open",
+        "unknown": f"{len(unknown):,}",
+        "unknown_of": f"oldest {words.ago(unknown[-1].created_at, viewer.now)} ago" if unknown else f"none of the newest {MESSAGES_LOOKED_AT} messages",
         "waiting": f"{waiting:,}" if viewer.scope is None else "–",
         "waiting_of": f"given up after {viewer.gateway.settings.homing_send_deadline:g} s",
     }

@@ -8,7 +8,7 @@ import homing
 from homing.decide.knowledge.standing import FleetVerdict, Group, Tone, verdict
 from homing.model.access import Scope
 from homing.model.fleet import Account, SessionId
-from homing.model.sends.messages import MessageRecord, MessageState
+from homing.model.sends.messages import MessageRecord
 from homing.ports import StoreUnavailable
 from homing.serve.callers.access import Caller
 from homing.serve.gateway import Gateway
@@ -76,12 +76,10 @@ class Viewer:
     def short(self, url: str | None) -> str:
         return words.short(url, self.names)
 
-    async def unknown_messages(self, limit: int) -> list[MessageRecord]:
-        """The newest messages whose outcome is unknown; none while nobody can read them."""
+    async def recent_messages(self, limit: int) -> list[MessageRecord]:
+        """The newest messages that are kept; none while nobody can read them."""
         try:
-            return await self.gateway.stores.outbox.page(
-                self.scope, before=None, limit=limit, state=MessageState.UNKNOWN
-            )
+            return await self.gateway.stores.messages.messages(self.scope, before=None, limit=limit)
         except StoreUnavailable:
             return []
 
