@@ -4,7 +4,7 @@ import os
 import re
 import socket
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator
@@ -120,6 +120,10 @@ class Settings(BaseSettings):
     homing_logins_per_instance: float = Field(default=20.0, gt=0, description="a second")
     homing_logins_fleet: float = Field(default=500.0, gt=0, description="a second")
     homing_doubtful_after: int = Field(default=3, ge=1, le=1000, description="failed sends in a row")
+    homing_deaf_policy: Literal["", "observe", "restart", "full"] = Field(
+        default="", description="what is done with deaf sessions whose account and workspace do not say"
+    )
+    homing_deaf_schedule: str = Field(default="* * * * *", description="when all sessions are judged; empty: never")
     homing_moves_per_day: int = Field(default=3, ge=0, description="of one session, by rebalancing")
 
     # What instances report.

@@ -113,8 +113,15 @@ async def test_numbers_that_are_taken_are_given_anew_and_never_twice(
     ids = [each.id for each in await directory.contacts(None, Page(0, 10))]
     assert {5, 9} <= set(ids)
     assert len(ids) == len(set(ids)) == 5
+
+
+async def test_numbers_that_were_chosen_are_not_given_out_again(imports: SqlImports, directory: SqlDirectory) -> None:
+    await imports.put_contacts([contact(n, id=n) for n in (1, 2, 3)], dry_run=False)
+    await imports.put_accounts([account(n) for n in (1, 2, 3)], dry_run=False)
     later = await directory.create_contact(ContactUuid("later"), ONE, "628129999999", "")
-    assert later.id not in ids
+    assert later.id == 4
+    new = NewAccount(AccountUuid("later"), ONE, SessionId("later"), "+628129999999", "", Takeover.AUTO)
+    assert (await directory.create_account(new)).id == 4
 
 
 async def test_what_a_workspace_has_by_its_phone_is_refused_whatever_its_spelling(

@@ -25,7 +25,7 @@ from homing.model.hearing import (
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SESSION = SessionId("webjs_1_1")
 DEAF = HearingRecord(SESSION, Hearing.DEAF, "no message has come", NOW, 20.0, frozenset({Shows.SILENCE}))
-STILL = HearingVerdict(Hearing.DOUBTFUL, "no message has come", 9.0, frozenset({Shows.SILENCE}))
+STILL = HearingVerdict(Hearing.DOUBTFUL, "no message has come", 17.0, frozenset({Shows.SILENCE}))
 UNTOLD = HearingVerdict(Hearing.HEARING, "too little speaks against it")
 ABLE = Able(resubscribes=True, reconnects=True, restarts=True, fenced=True, recycles=True)
 
@@ -88,6 +88,8 @@ def test_after_the_end_of_business_what_was_tried_may_have_helped_unheard() -> N
     record = standing.ended(standing.began(DEAF, Rung.RESTART, NOW), Rung.RESTART, NOW, "done")
     night = ladder.next_rung(record, UNTOLD, ABLE, DeafPolicy.FULL, NOW + timedelta(hours=7))
     assert isinstance(night, Listen)
+    slow = replace(STILL, against=10.0)
+    assert isinstance(ladder.next_rung(record, slow, ABLE, DeafPolicy.FULL, NOW + timedelta(hours=7)), Listen)
     next_day = ladder.next_rung(record, UNTOLD, ABLE, DeafPolicy.FULL, NOW + timedelta(hours=30))
     assert isinstance(next_day, Listen), "and the day after begins no new ladder"
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homing.decide.hearing import baseline, freshness, mass, outgoing, silence
+from homing.decide.hearing import baseline, freshness, mass, outgoing
 from homing.decide.hearing.freshness import Lateness
 from homing.decide.hearing.judgment import judge
 from homing.decide.hearing.mass import Shared
@@ -217,12 +217,6 @@ def test_an_instance_of_which_nothing_comes_makes_each_of_its_sessions_deaf() ->
 def test_a_quiet_session_is_not_deaf_because_its_neighbours_are() -> None:
     alone = known([], NOON, last_at=NOON - timedelta(hours=5), neighbours=Neighbours(8, 40.0, NOON))
     assert judge(alone, NOON).hearing is Hearing.HEARING
-
-
-def test_the_fleet_says_how_the_day_goes() -> None:
-    usual = {str(each): 50.0 for each in range(9)}
-    assert silence.fleet_level(usual, dict.fromkeys(usual, 10.0)) == pytest.approx(0.2)
-    assert silence.fleet_level({"1": 50.0}, {}) == 1.0
 
 
 # --- many at once ---------------------------------------------------------------------------------------------

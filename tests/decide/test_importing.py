@@ -230,7 +230,8 @@ def test_only_what_is_nowhere_and_was_never_granted_is_placed_where_its_source_s
     assert placed.places is not None
     elsewhere = Placement(SessionId("s"), InstanceUrl("http://localhost:3004"), Epoch(3))
     granted = Placement(SessionId("s"), None, Epoch(3))
-    for placement in (elsewhere, granted):
+    told = Placement(SessionId("s"), InstanceUrl("http://localhost:3004"))
+    for placement in (elsewhere, granted, told):
         assert merge_accounts([there], [known(placement=placement)], []) == [AsItIs(RowOrigin("t", "a"))]
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -137,3 +138,67 @@ def test_nothing_is_told_of_an_account_that_never_was_anywhere(book: DowntimeBoo
     nowhere = replace(who, placement=replace(who.placement, instance_url=None, epoch=Epoch(0)))
     book.stands(nowhere, SessionStatus.UNKNOWN, Standing.UNKNOWN)
     assert book._begun == {}
+
+
+async def test_an_outage_between_two_writes_is_written_as_a_whole(
+    book: DowntimeBook, database: Database, clock: SteppedClock
+) -> None:
+    who = account(clock)
+    book.stands(who, SessionStatus.DISCONNECTED, Standing.FAILED)
+    clock.advance(0.4)
+    book.stands(who, SessionStatus.UNKNOWN, Standing.MOVING)
+    clock.advance(0.3)
+    book.stands(who, SessionStatus.CONNECTED, Standing.CONNECTED)
+    await book.write()
+    assert await written(database, clock) == [("failed", 0.4, False), ("moving", 0.3, True)]
+
+
+async def test_what_two_gateways_saw_between_two_writes_is_one_outage(
+    book: DowntimeBook, database: Database, clock: SteppedClock
+) -> None:
+    other, who = DowntimeBook(SqlDowntime(database), clock), account(clock)
+    for each in (book, other):
+        each.stands(who, SessionStatus.DISCONNECTED, Standing.FAILED)
+        clock.advance(0.01)
+    clock.advance(0.4)
+    for each in (book, other):
+        each.stands(who, SessionStatus.CONNECTED, Standing.CONNECTED)
+        await each.write()
+    assert [(reason, continues) for reason, _, continues in await written(database, clock)] == [("failed", False)]
+
+
+async def test_what_ends_while_its_beginning_is_written_ends_in_the_ledger_too(
+    book: DowntimeBook, database: Database, clock: SteppedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    who, note = account(clock), SqlDowntime.note
+
+    async def meanwhile(*given: Any, **told: Any) -> None:
+        await note(*given, **told)
+        monkeypatch.setattr(SqlDowntime, "note", note)
+        clock.advance(2)
+        book.stands(who, SessionStatus.CONNECTED, Standing.CONNECTED)
+
+    monkeypatch.setattr(SqlDowntime, "note", meanwhile)
+    book.stands(who, SessionStatus.DISCONNECTED, Standing.FAILED)
+    await book.write()
+    await book.write()
+    assert await written(database, clock) == [("failed", 2.0, False)]
+
+
+async def test_what_ends_while_the_store_goes_away_is_written_when_it_is_back(
+    book: DowntimeBook, database: Database, clock: SteppedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    who = account(clock)
+
+    async def away(*_: object, **__: object) -> None:
+        clock.advance(2)
+        book.stands(who, SessionStatus.CONNECTED, Standing.CONNECTED)
+        raise StoreUnavailable("refused")
+
+    book.stands(who, SessionStatus.DISCONNECTED, Standing.FAILED)
+    with monkeypatch.context() as patched:
+        patched.setattr(SqlDowntime, "note", away)
+        with pytest.raises(StoreUnavailable):
+            await book.write()
+    await book.write()
+    assert await written(database, clock) == [("failed", 2.0, False)]

@@ -137,7 +137,7 @@ async def test_a_successful_send_settles_no_earlier_unknown_one(fleet: foreign.F
     unknown = await fleet.send(one.account, "sentthrow")
     sent = await fleet.send(one.account, "hello")
     message_id = sent.json()["data"]["message_id"]
-    await one.tell("sent", text="hello", message_id=message_id, at_s=int(time.time()))
+    await one.tell("sent", text="sentthrow", message_id=message_id, at_s=int(time.time()))
     kept = (await fleet.call("GET", f"/messages/{unknown.json()['message_uuid']}")).json()
     assert kept["state"] == "unknown"
 

@@ -8,8 +8,20 @@ from collections.abc import Callable, Sequence
 from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 import homing
-from homing.cli.directory import accounts, audit, batches, contacts, importing, keys, messages, outbox, workspaces
-from homing.cli.fleet import adopting, cache, db, instances, moving, schedule, sync
+from homing.cli.directory import (
+    accounts,
+    audit,
+    batches,
+    contacts,
+    endpoints,
+    importing,
+    keys,
+    messages,
+    outbox,
+    pairing_links,
+    workspaces,
+)
+from homing.cli.fleet import adopting, alerts, cache, db, deaf, instances, moving, recycling, schedule, sync
 from homing.cli.run import chaos, processes, sim
 from homing.cli.terminal import output
 from homing.cli.terminal.acting import command
@@ -99,10 +111,16 @@ def _app() -> App:
         moving.undrain,
         moving.exited,
         moving.rebalance,
+        deaf.deaf,
+        pairing_links.pairing,
+        recycling.recycle,
         sync.sync_instance_urls,
         schedule.app,
         cache.app,
         keys.app,
+        endpoints.app,
+        endpoints.deliveries,
+        alerts.app,
         audit.audit,
         db.app,
         sim.app,

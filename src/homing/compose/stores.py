@@ -20,10 +20,13 @@ from homing.store.notices.notices import StagedNotices
 from homing.store.notices.opening import open_notices
 from homing.store.opened import Stores
 from homing.store.outbox.outbox import SqlOutbox
+from homing.store.receivers.receivers import SqlReceivers
 from homing.store.records.alerts import SqlAlerts
 from homing.store.records.audit import SqlAudit
 from homing.store.records.downtime import SqlDowntime
+from homing.store.records.hearing import SqlHearings
 from homing.store.records.logins import SqlLogins
+from homing.store.records.pairing_links import SqlPairingLinks
 from homing.store.records.reports import SqlEvents
 from homing.store.records.watch_log import SqlWatchLog
 from homing.store.records.webhook_targets import SqlWebhookTargets
@@ -78,9 +81,12 @@ def stores_on(
         audit=SqlAudit(database, audit_keys),
         proof=SqlWriteProof(database),
         restart_claims=directory,
+        hearings=SqlHearings(database),
+        pairing_links=SqlPairingLinks(database),
         logins=SqlLogins(database),
         endpoints=SqlEndpoints(database),
         deliveries=SqlDeliveries(database, notices),
+        receivers=SqlReceivers(database),
         adoptions=SqlAdoptions(database, notices, clock),
         watch_log=SqlWatchLog(database),
         imports=SqlImports(database, notices, clock),

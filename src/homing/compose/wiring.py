@@ -10,6 +10,7 @@ import structlog
 
 from homing.compose.adopting import adoption_of, fleet_of, key_seal
 from homing.compose.customers import customers_of
+from homing.compose.hearing import HearingParts, hearing_of
 from homing.compose.joining import all_hear, connecting_of, fitness_of, reporting
 from homing.compose.media import MediaParts, media_of
 from homing.compose.restoring import restoring_of
@@ -52,6 +53,7 @@ from homing.flows.failover.replaced_sessions import TakeBacks
 from homing.flows.failover.restore_queue import RestoreQueue
 from homing.flows.failover.stuck_moves import Strays
 from homing.flows.failover.watching import Watching, WatchPolicy
+from homing.flows.hearing.ears import Ears
 from homing.flows.moves.batch import RehomePolicy
 from homing.flows.moves.move_jobs import KIND as REHOME
 from homing.flows.moves.move_jobs import PATIENCE as REHOME_PATIENCE
@@ -63,6 +65,7 @@ from homing.flows.operations.deleting import Deleting
 from homing.flows.operations.drain import Drains
 from homing.flows.operations.migrate import Migrations
 from homing.flows.operations.pairing import Pairing
+from homing.flows.operations.pairing_links import PairingLinks
 from homing.flows.operations.rebalance import Balance
 from homing.flows.sending.own_messages import Said
 from homing.flows.sending.send import Sending
@@ -75,14 +78,14 @@ from homing.model.fleet import Instance, InstanceUrl
 from homing.model.instances.health import shown_state
 from homing.model.work import Tick
 from homing.ports import Clock, Directory, Driver, Entropy, Notice, TellHearing
-from homing.ports.egress import Egress
+from homing.ports.receivers import WaysOut
 from homing.routing.cache import RouteCache
 from homing.routing.roster import LiveFleet
 from homing.serve.callers.keyring import Keyring
 from homing.serve.callers.rate_limits import RateLimits
 from homing.serve.callers.workspaces import Workspaces
 from homing.serve.feed import EventFeed, Shares
-from homing.serve.gateway import Gateway, Moving
+from homing.serve.gateway import Adoption, Care, Gateway, Moving
 from homing.serve.metrics import Metrics
 from homing.store.opened import Stores
 from homing.store.vault.settling import SqlReservations
@@ -101,7 +104,7 @@ def wired(
     clock: Clock,
     entropy: Entropy,
     reached: Reached,
-    egress: Egress,
+    ways: WaysOut,
 ) -> tuple[Gateway, list[Callable[[], Coroutine[Any, Any, None]]]]:
     """A gateway's parts, and what has to run for as long as it is at work."""
     fleet, observing, alerts = fleet_of(settings, stores, drivers, clock)
@@ -111,18 +114,16 @@ def wired(
     _subscribe(stores, routes, fleet, keyring, workspaces, kept.news, alerts, observing)
     strays = Strays(stores.directory, stores.work, kept.rehoming, clock, alerts)
     looking = _looking(settings, stores, fleet, observing, fitness, alerts, kept, clock, entropy, metrics)
-    lists, identity = looking.lists, looking.identity
     accounts = _accounts(stores, fleet, entropy, metrics, kept, fitness, looking.links, settings.restoring_policy)
-    heard = _hearing_sends(settings, stores, lists, fleet, accounts, alerts, clock)
-    sending, said, media = _sending(settings, routes, fleet, looking, clock, kept, fitness, heard, egress, entropy)
+    heard = _hearing_sends(settings, stores, looking.lists, fleet, accounts, alerts, clock)
+    sending, said, media = _sending(settings, routes, fleet, looking, clock, kept, fitness, heard, ways, entropy)
     taking = taking_in(settings, stores, callers, routes, sending, metrics, clock, entropy, media.intake)
     overlooked, intake = _intake(settings, stores, looking.hints, said, clock, entropy)
-    reports, feed = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock), _feed(settings, keyring)
-    _subscribe(stores, overlooked, feed)
-    customers = customers_of(settings, stores, egress, alerts, metrics, clock, entropy, reached)
+    reports = reporting(settings, stores, fleet, alerts, looking.lists, intake, metrics, clock)
+    customers = customers_of(settings, stores, ways, alerts, metrics, clock, entropy, reached)
     auditing = Auditing(stores.audit, clock, settings.audit_keys, keep_days=settings.homing_audit_days, alerts=alerts)
-    moving = _moving(settings, stores, fleet, kept, clock)
-    scheduler = _scheduler(settings, stores, fleet, looking, auditing, moving, metrics, clock, entropy)
+    parts = (looking, accounts, kept, observing, alerts, auditing, intake, heard.doubts)
+    moving, hears, clocked = _by_the_clock(settings, stores, fleet, parts, metrics, clock, entropy)
     gateway = Gateway(
         settings=settings,
         clock=clock,
@@ -135,15 +136,15 @@ def wired(
         rate_limits=rate_limits,
         workspaces=workspaces,
         accounts=accounts,
-        pairing=_pairing(stores, fleet, clock),
-        adoption=adoption_of(settings, stores, fleet, observing, fitness, lists, identity, clock, entropy, metrics),
-        identity=identity,
-        strays=StraySessions(stores.directory, lists),
-        deleting=Deleting(stores.directory, fleet, lists, alerts),
+        pairing=(pairing := _pairing(stores, fleet, clock)),
+        adoption=_adoption(settings, stores, fleet, observing, fitness, looking, clock, entropy, metrics),
+        identity=looking.identity,
+        strays=StraySessions(stores.directory, looking.lists),
+        deleting=Deleting(stores.directory, fleet, looking.lists, alerts),
         sends=taking.endpoint,
         sync=looking.sync,
         intake=reports.endpoint,
-        feed=feed,
+        feed=_feed(settings, stores, keyring),
         rehoming=kept.rehoming,
         watching=kept.watching,
         keeper=kept.keeper,
@@ -155,15 +156,33 @@ def wired(
         unknown_senders=reports.unknown,
         moving=moving,
         restoring=restoring_of(settings, stores, fleet, kept, observing, alerts, clock),
-        egress=egress,
+        egress=ways.customers,
+        care=Care(hears.judging, _pairing_links(settings, stores, pairing, entropy)),
         media=media.intake,
         downtime=heard.downtime,
         endpoints=customers.operations,
+        receivers=customers.receivers,
     )
-    services = (fleet, keyring, workspaces, alerts, looking.hints, overlooked, intake, scheduler, *taking.services)
+    services = (fleet, keyring, workspaces, alerts, looking.hints, overlooked, intake, *clocked, *taking.services)
     known = (*heard, reports.unknown, reports.rejections, fitness, strays, media.clean_up, *customers.services)
     moved = (looking.take_backs, kept.watching, kept.keeper, kept.worker, gateway.moving.drains, gateway.restoring)
     return gateway, [part.run for part in (observing, _tidying(settings, stores, clock), *services, *known, *moved)]
+
+
+def _adoption(
+    settings: Settings,
+    stores: Stores,
+    fleet: LiveFleet,
+    observing: Observing,
+    fitness: Fitness,
+    looking: "_Looking",
+    clock: Clock,
+    entropy: Entropy,
+    metrics: Metrics,
+) -> Adoption:
+    """What takes in gateways that run already."""
+    found = (looking.lists, looking.identity)
+    return adoption_of(settings, stores, fleet, observing, fitness, *found, clock, entropy, metrics)
 
 
 def _intake(
@@ -172,7 +191,9 @@ def _intake(
     """What takes reports in, and what follows those that others took in and did not live to follow."""
     keep_days = settings.homing_event_days
     intake = Intake(stores.events, hints, said, clock, entropy, keep_days=keep_days, aside=asyncio.to_thread)
-    return Overlooked(stores.events, hints, clock), intake
+    overlooked = Overlooked(stores.events, hints, clock)
+    _subscribe(stores, overlooked)
+    return overlooked, intake
 
 
 def _callers(settings: Settings, stores: Stores, clock: Clock) -> tuple[Keyring, RateLimits, Workspaces]:
@@ -182,10 +203,11 @@ def _callers(settings: Settings, stores: Stores, clock: Clock) -> tuple[Keyring,
     return keyring, RateLimits(workspaces.rate_limit, clock), workspaces
 
 
-def _feed(settings: Settings, keyring: Keyring) -> EventFeed:
+def _feed(settings: Settings, stores: Stores, keyring: Keyring) -> EventFeed:
     """Streams whose key is not in force any more end at once."""
     feed = EventFeed(Shares(settings.homing_streams, settings.streams_of_a_key))
     keyring.on_change = feed.wake
+    _subscribe(stores, feed)
     return feed
 
 
@@ -252,6 +274,10 @@ def _pairing(stores: Stores, fleet: LiveFleet, clock: Clock) -> Pairing:
     return Pairing(stores.directory, fleet, stores.events, clock, read_picture)
 
 
+def _pairing_links(settings: Settings, stores: Stores, pairing: Pairing, entropy: Entropy) -> PairingLinks:
+    return PairingLinks(stores.pairing_links, stores.directory, pairing, entropy, settings.message_id_secret)
+
+
 def _tidying(settings: Settings, stores: Stores, clock: Clock) -> Housekeeping:
     kept_s = settings.homing_idempotency_hours * 3600
     return Housekeeping(stores.work, stores.leases, SqlReservations(stores.database), clock, messages_kept_s=kept_s)
@@ -266,10 +292,10 @@ def _sending(
     kept: "_Restoring",
     fitness: Fitness,
     heard: "_HearingSends",
-    egress: Egress,
+    ways: WaysOut,
     entropy: Entropy,
 ) -> tuple[Sending, Said, MediaParts]:
-    said, media = Said(), media_of(settings, egress, clock, entropy)
+    said, media = Said(), media_of(settings, ways.customers, clock, entropy)
     sending = Sending(
         routes,
         fleet,
@@ -432,20 +458,42 @@ def _routes(settings: Settings, directory: Directory, clock: Clock, metrics: Met
     )
 
 
+_Parts = tuple["_Looking", Accounts, "_Restoring", Observing, AlertBook, Auditing, Intake, Doubts]
+
+
+def _by_the_clock(
+    settings: Settings,
+    stores: Stores,
+    fleet: LiveFleet,
+    parts: _Parts,
+    metrics: Metrics,
+    clock: Clock,
+    entropy: Entropy,
+) -> tuple[Moving, HearingParts, tuple[Scheduler, Ears, Worker]]:
+    """What people may want moved, what judges whether sessions hear, and what runs both by its schedules."""
+    looking, accounts, kept, observing, alerts, auditing, intake, doubts = parts
+    moving = _moving(settings, stores, fleet, kept, clock)
+    told = (intake, doubts, moving.connecting)
+    hears = hearing_of(settings, stores, fleet, looking.lists, accounts, kept, observing, alerts, clock, entropy, *told)
+    scheduler = _scheduler(settings, stores, fleet, looking, (auditing, moving, hears), metrics, clock, entropy)
+    return moving, hears, (scheduler, hears.ears, hears.worker)
+
+
 def _scheduler(
     settings: Settings,
     stores: Stores,
     fleet: LiveFleet,
     looking: "_Looking",
-    auditing: Auditing,
-    moving: Moving,
+    ticking: tuple[Auditing, Moving, HearingParts],
     metrics: Metrics,
     clock: Clock,
     entropy: Entropy,
 ) -> Scheduler:
+    auditing, moving, hears = ticking
     schedules = (
         _sync_schedule(settings, looking.sync, metrics),
         Schedule("audit-log", EVERY_MINUTE, auditing.tick),
+        hears.schedule,
         Schedule("webhooks", EVERY_MINUTE, moving.connecting.tick),
         Schedule("polling", EVERY_15_S, _polling(settings, stores, fleet, looking, clock).tick),
     )

@@ -28,6 +28,8 @@ class AlertKind(StrEnum):
     UNKNOWN_SENDER = "unknown_sender"
     INSTANCE_MISCONFIGURED = "instance_misconfigured"
     DOUBTFUL = "doubtful"
+    DEAF = "deaf"
+    DEAF_TOGETHER = "deaf_together"
     TAKEN_BACK = "taken_back"
     LEFT_WHERE_IT_IS = "left_where_it_is"
     ADRIFT = "adrift"
@@ -174,9 +176,25 @@ GUIDES: dict[AlertKind, Guide] = {
     AlertKind.DOUBTFUL: Guide(
         "Session doubtful",
         Severity.CRITICAL,
-        "its instance calls the session connected, and sends through it fail one after the other",
-        "nothing, if it was restarted and sends again; else look at that instance's browser and log, and restart the"
-        " session with `homing accounts restart`",
+        "its instance calls the session connected, and sends through it fail one after the other, or less comes of it"
+        " than usually does",
+        "nothing, if it was restarted and sends again, or if the account has a day off; else look at that instance's"
+        " browser and log, and restart the session with `homing accounts restart`",
+    ),
+    AlertKind.DEAF: Guide(
+        "Session deaf",
+        Severity.CRITICAL,
+        "its instance calls the session connected, and what is seen of it says that it does not hear or send",
+        "the reason says what was seen and tried; `homing deaf` shows what comes next. If nothing does, look at that"
+        " instance's log, and restart the session with `homing accounts restart`, or the instance",
+    ),
+    AlertKind.DEAF_TOGETHER: Guide(
+        "Many sessions deaf together",
+        Severity.CRITICAL,
+        "so many sessions of one engine version, of one exit address or of the fleet went deaf at once that none of"
+        " them is restarted",
+        "look at what they share: the gateway's version against WhatsApp's, the proxy, this gateway's own address that"
+        " they report to; instances with the label `canary` are tried first",
     ),
     AlertKind.TAKEN_BACK: Guide(
         "Session taken back",

@@ -6,7 +6,15 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from homing.model.fleet import InstanceUrl, SessionId
+from homing.model.fleet import (
+    AccountUuid,
+    InstanceUrl,
+    Placement,
+    SessionId,
+    SessionStatus,
+    Takeover,
+    WorkspaceId,
+)
 
 
 class Hearing(StrEnum):
@@ -77,14 +85,13 @@ class DeepLook:
 class Neighbours:
     """The other sessions of the same instance, since nothing comes of any of them.
 
-    `expected` is how many bursts should have come meanwhile of all that are silent; `sessions` how many of them usually
-    would have been heard of. `level` is how much comes of the fleet's other sessions beside what usually does.
+    `expected` is how many bursts should have come meanwhile of all of them; `sessions` how many would usually have been
+    heard of.
     """
 
     sessions: int = 0
     expected: float = 0.0
     since_at: datetime | None = None
-    level: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,3 +197,39 @@ class HeardNews:
     acknowledged: int = 0
     unacknowledged: tuple[datetime, ...] = ()
     acknowledged_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HearingCase:
+    """A session that should be connected, with all that is kept of what was heard of it, to be judged.
+
+    `since_at` is when its status or place last changed; `policy` its account's or workspace's own, None where neither
+    says. `settled` and `acknowledged` count messages that went out; `version` is of the record as it was read.
+    """
+
+    account_id: int
+    account_uuid: AccountUuid
+    workspace_id: WorkspaceId
+    phone: str
+    placement: Placement
+    status: SessionStatus
+    takeover: Takeover
+    since_at: datetime
+    policy: DeafPolicy | None
+    record: HearingRecord
+    last_at: datetime | None = None
+    unacknowledged: tuple[datetime, ...] = ()
+    acknowledged_at: datetime | None = None
+    settled: int = 0
+    acknowledged: int = 0
+    looked: DeepLook | None = None
+    version: int = 0
+
+    @property
+    def session_id(self) -> SessionId:
+        return self.placement.session_id
+
+    @property
+    def instance_url(self) -> InstanceUrl:
+        assert self.placement.instance_url is not None
+        return self.placement.instance_url

@@ -22,7 +22,8 @@ class DowntimeLedger(Protocol):
     ) -> None:
         """End what lasts of these sessions, then begin these, and add to the failed sends of the month of `at`.
 
-        A session that is down already stays so from when that began.
+        A session that is down already stays so from when that began. Of these some may be over: they are added as a
+        whole, unless the ledger has the session down at some time in between.
         """
         ...
 

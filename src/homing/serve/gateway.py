@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from homing.config import Settings
+from homing.flows.alerts.managing import ReceiverOperations
 from homing.flows.background.alerts import AlertBook
 from homing.flows.background.auditing import Auditing
 from homing.flows.background.downtime import DowntimeBook
@@ -19,6 +20,7 @@ from homing.flows.failover.fitness import Fitness
 from homing.flows.failover.keeper import Keeper
 from homing.flows.failover.restoring import Restoring
 from homing.flows.failover.watching import Watching
+from homing.flows.hearing.judging import Judging
 from homing.flows.media.intake import MediaIntake
 from homing.flows.moves.move_jobs import Rehoming
 from homing.flows.moves.prospects import Prospects
@@ -29,6 +31,7 @@ from homing.flows.operations.deleting import Deleting
 from homing.flows.operations.drain import Drains
 from homing.flows.operations.migrate import Migrations
 from homing.flows.operations.pairing import Pairing
+from homing.flows.operations.pairing_links import PairingLinks
 from homing.flows.operations.rebalance import Balance
 from homing.flows.webhooks.connecting import Connecting
 from homing.flows.webhooks.unknown_senders import UnknownSenders
@@ -69,6 +72,14 @@ class Adoption:
 
 
 @dataclass(frozen=True, slots=True)
+class Care:
+    """What looks after sessions that are not well, and lets phones' owners link them."""
+
+    judging: Judging
+    pairing_links: PairingLinks
+
+
+@dataclass(frozen=True, slots=True)
 class Gateway:
     """One running gateway's parts, as the API needs them."""
 
@@ -104,6 +115,8 @@ class Gateway:
     moving: Moving
     restoring: Restoring
     egress: Egress
+    care: Care
     downtime: DowntimeBook
     media: MediaIntake
     endpoints: EndpointOperations
+    receivers: ReceiverOperations

@@ -20,8 +20,11 @@ from homing.ports.adopting import Adoptions
 from homing.ports.deliveries import Deliveries, Endpoints
 from homing.ports.doubts import RestartClaims
 from homing.ports.downtime import DowntimeLedger
+from homing.ports.hearing import Hearings
 from homing.ports.importing import ImportStore
 from homing.ports.logins import LoginStore
+from homing.ports.pairing_links import PairingLinkStore
+from homing.ports.receivers import Receivers
 from homing.ports.reports import WebhookTargets
 from homing.ports.watch_log import WatchLog
 from homing.store.db.database import Database
@@ -45,8 +48,11 @@ class Stores:
     audit: Audit
     proof: WriteProof
     restart_claims: RestartClaims
+    hearings: Hearings
+    pairing_links: PairingLinkStore
     endpoints: Endpoints
     deliveries: Deliveries
+    receivers: Receivers
     logins: LoginStore
     adoptions: Adoptions
     watch_log: WatchLog

@@ -3,10 +3,12 @@
 from tests.mutations.catalogue import (
     accounting,
     adopting,
+    contents,
     describing,
     families,
     granting,
     ground,
+    hearing,
     holding,
     importing,
     joining,
@@ -30,6 +32,7 @@ from tests.mutations.defect import Defect
 
 DEFECTS: tuple[Defect, ...] = (
     *adopting.DEFECTS,
+    *contents.DEFECTS,
     *sending.DEFECTS,
     *knowing.DEFECTS,
     *granting.DEFECTS,
@@ -53,4 +56,5 @@ DEFECTS: tuple[Defect, ...] = (
     *sharing.DEFECTS,
     *reporting.DEFECTS,
     *importing.DEFECTS,
+    *hearing.DEFECTS,
 )

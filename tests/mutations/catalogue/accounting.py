@@ -108,8 +108,8 @@ DEFECTS: tuple[Defect, ...] = (
         "sends-fall-under-no-limit",
         "the send route takes no notice of limits",
         "homing/serve/sends.py",
-        "_problem(charged.problem) if charged.problem is not None else await",
-        "await",
+        "        if charged.problem is not None:\n            answer",
+        "        if charged.problem is not None and not raw:\n            answer",
         _RATES,
     ),
     Defect(

@@ -102,8 +102,8 @@ DEFECTS: tuple[Defect, ...] = (
         "success-does-not-clear",
         "a session stays doubtful although messages go through it",
         "homing/flows/failover/doubtful_sessions.py",
-        "            self._failing.pop(session, None)\n        if self._alerts.any_stands:",
-        "            pass\n        if False:",
+        "        if self._alerts.any_stands and not self.is_judged_so(session):",
+        "        if self.is_judged_so(session):",
         _DOUBTS,
     ),
     Defect(

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
+from homing.cli.directory import pairing_links
 from homing.cli.sources.client import ApiClient, path
 from homing.cli.sources.gateway import GatewayClient
 from homing.cli.sources.source import gateway, source
@@ -340,6 +341,9 @@ def migrate(
     target = int(to) if to is not None and to.isdecimal() else to
     wanted = asked.post(path("accounts", account, "migrate"), {"to": target, "force": force})
     _follow(asked, wanted, wait=wait, timeout_s=timeout, as_json=as_json)
+
+
+app.command(pairing_links.pairing_link, name="pairing-link")
 
 
 @app.command

@@ -33,7 +33,7 @@ def drain(instance: InstanceRef, /, *, wait: Wait = True, timeout: Timeout = 600
     number = number_of(asked, instance)
     progress = asked.post(path("instances", number, "drain"))
     if wait:
-        progress = _emptied(asked, number, progress, timeout)
+        progress = emptied(asked, number, progress, timeout)
     if as_json:
         print_json(progress)
     if not wait and progress.get("staying"):
@@ -124,7 +124,7 @@ def rebalance(
 # --- draining -------------------------------------------------------------------------------------------------
 
 
-def _emptied(asked: GatewayClient, number: int, begun: Document, timeout_s: float) -> Document:
+def emptied(asked: GatewayClient, number: int, begun: Document, timeout_s: float) -> Document:
     """How far it is when nothing moves any more, or when the time is over."""
     newest, total = begun, begun["remaining"]
 

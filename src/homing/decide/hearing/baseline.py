@@ -20,6 +20,7 @@ YOUNG = 0.5
 """While only one week is known, half of what came in it is expected."""
 BUSY = 6.0
 """Messages an hour, at the least. Silence counts only where so many usually come."""
+LIKE_DAYS, LIKE_DAYS_MIN = 0.8, 4
 CLUMPING_UNKNOWN = 4.0
 _CLUMPING_HOURS_MIN = 12
 _CAME_MIN = 8
@@ -48,29 +49,42 @@ def learn(hours: Sequence[HeardHour], now: datetime) -> Baseline:
     if weeks < WEEKS_MIN:
         return Baseline((0.0,) * HOURS, CLUMPING_UNKNOWN, weeks=weeks)
     part = YOUNG if weeks < 2 * WEEKS_MIN else 1.0
-    samples = [_samples(known, hour, first, end) for hour in range(this, this + HOURS)]
-    ordered = [part * _lower_quartile(each) for each in samples]
-    low = tuple(ordered[(hour - this) % HOURS] for hour in range(HOURS))
+    samples = [sorted(_samples(known, this + (hour - this) % HOURS, first, end)) for hour in range(HOURS)]
+    low = tuple(part * each for each in _with_like_days(samples))
     return Baseline(low, _clumping(known.values()), _lulls(known, low, first, end), weeks)
 
 
 def _samples(known: dict[int, HeardHour], hour: int, first: int, end: int) -> list[int]:
-    """What came in this hour of earlier weeks, and in the hours beside it."""
+    """What came in this hour of earlier weeks, and in the hours beside it. A week of which one of the three is not
+    known is left out: else the hour before closing would count for the one after."""
     found: list[int] = []
     for week in range(1, WEEKS_KEPT + 1):
-        for beside in (-1, 0, 1):
-            at = hour + beside - week * HOURS
-            row = known.get(at)
-            if first <= at < end and not (row is not None and row.void):
-                found.append(row.came if row is not None else 0)
+        begin = hour - 1 - week * HOURS
+        if begin < first or begin + 3 > end:
+            continue
+        rows = [known.get(begin + beside) for beside in range(3)]
+        if not any(row is not None and row.void for row in rows):
+            found += [row.came if row is not None else 0 for row in rows]
     return found
 
 
-def _lower_quartile(counts: list[int]) -> float:
-    """Between the two nearest; 0.0 of fewer than three."""
+def _with_like_days(samples: Sequence[Sequence[int]]) -> list[float]:
+    """The lower quartile of each hour; where one day of the week was low twice in few weeks, nearly as much as on the
+    days that are usually like it."""
+    low = [_lower_quartile(each) for each in samples]
+    middle = [each[len(each) // 2] if each else 0 for each in samples]
+    found = []
+    for hour in range(HOURS):
+        others = [(hour + 24 * day) % HOURS for day in range(7)]
+        alike = sorted(low[each] for each in others if middle[hour] <= 2 * middle[each] <= 4 * middle[hour])
+        found.append(max(low[hour], LIKE_DAYS * alike[len(alike) // 2]) if len(alike) >= LIKE_DAYS_MIN else low[hour])
+    return found
+
+
+def _lower_quartile(counts: Sequence[int]) -> float:
+    """Of sorted counts, between the two nearest; 0.0 of fewer than three."""
     if len(counts) < 3:
         return 0.0
-    counts.sort()
     place = (len(counts) - 1) / 4
     below = int(place)
     above = min(below + 1, len(counts) - 1)

@@ -14,9 +14,9 @@ from math import log
 from homing.decide.hearing.silence import Silence, silence
 from homing.model.hearing import HeardOf, Hearing, HearingVerdict, Shows
 
-DOUBTFUL_FROM = 7.0
-"""e⁻⁷ is about one in a thousand, and rates are taken low besides."""
-DEAF_FROM = 14.0
+DOUBTFUL_FROM = 6.0
+"""e⁻⁶ is one in four hundred, and rates are taken low besides."""
+DEAF_FROM = 16.0
 ACKNOWLEDGED_WITHIN = timedelta(minutes=5)
 UNACKNOWLEDGED_MIN = 3
 """Fewer messages without an acknowledgement say nothing of the session: their recipients may."""

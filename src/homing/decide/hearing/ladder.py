@@ -29,6 +29,8 @@ TOUCHES = frozenset({Rung.RECONNECT, Rung.RESTART, Rung.REHOME, Rung.RECYCLE})
 
 
 LOOK_AGAIN = timedelta(minutes=1)
+SILENCE_GOES_ON = 16.0
+"""What a silence alone must weigh since the last rung for another one: the day may have become a quiet one."""
 _A_DAY = {
     Rung.CHECK: 24,
     Rung.RESUBSCRIBE: 6,
@@ -138,7 +140,8 @@ def _listening(record: HearingRecord, verdict: HearingVerdict, now: datetime) ->
     until = (last.ended_at or last.began_at) + LISTEN[last.rung]
     if now < until:
         return Listen(until, f"{last.rung.value} was tried, and is given time to show")
-    if verdict.hearing is Hearing.HEARING:
+    is_silent_only = verdict.shows <= {Shows.SILENCE} and verdict.against < SILENCE_GOES_ON
+    if verdict.hearing is Hearing.HEARING or is_silent_only:
         return Listen(now + LOOK_AGAIN, f"since {last.rung.value} too little should have come to tell")
     return None
 

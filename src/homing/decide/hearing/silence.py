@@ -1,13 +1,11 @@
 """How unlikely is it that nothing came for so long, of a session that hears?
 
-Arrivals are taken as bursts, at a low rate by the session's own past, lowered further to how the day went until then
-and to how the fleet's day goes. What that rate is just now is not known better than to a third or so: were it known,
-nothing would come for as long as n bursts usually take with a probability of exp(-n); with a rate that is
-gamma-distributed (which makes the counts negative binomial) it is (1 + n/k)^-k. Its negative logarithm is what a
-silence weighs.
+Arrivals are taken as bursts, at a low rate by the session's own past, lowered further to how the day went until then.
+What that rate is just now is not known better than to a third or so: were it known, nothing would come for as long as
+n bursts usually take with a probability of exp(-n); with a rate that is gamma-distributed (which makes the counts
+negative binomial) it is (1 + n/k)^-k. Its negative logarithm is what a silence weighs.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from math import inf, log, log1p
@@ -16,17 +14,17 @@ from homing.decide.hearing.baseline import BUSY, HOURS, hours_since
 from homing.model.hearing import Baseline, HeardOf
 
 FOOTING_HOURS = 6
-FOOTING = 4.0
+FOOTING = 8.0
 """So many bursts must usually come in the hours before a silence, and about as many must have come, for it to have
 begun in the midst of traffic."""
-RISES = 1.5
-"""What came before a silence vouches for so much more to come: not for a morning that may be a holiday's."""
+RISES = 1.0
+"""What came before a silence vouches for as much to come, not for more: it may be the morning of a holiday."""
 SILENCE_MAX_H = 72
 WEEKS_FOUNDED = 2.0
 """One week may have been unlike all others."""
 _LULL_FREE = 3.0
-_SHAPE = 8.0
-"""Of the gamma distribution: a rate that is known to 1/√8, about a third."""
+_SHAPE = 10.0
+"""Of the gamma distribution: a rate that is known to 1/√10, about a third."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +49,8 @@ def silence(known: HeardOf, now: datetime) -> Silence:
     if base is None or since >= now:
         return Silence(since)
     begun = known.last_at is not None and known.last_at >= known.since_at
-    footing = _footing(known, base, since) if begun else None
-    level = min(1.0, footing.level if footing is not None else 1.0, max(known.neighbours.level, 0.0))
+    footing = _footing(known, base, since) if begun and known.hours else None
+    level = min(1.0, footing.level) if footing is not None else 1.0
     vouched = footing.per_h * RISES if footing is not None else 0.0
     came, busy_h, at_once = _usual(base, since, now, vouched)
     expected = level * came / base.clumping
@@ -115,9 +113,3 @@ def _footing(known: HeardOf, base: Baseline, since: datetime) -> _Footing | None
 def _most(lulls: float, busy_h: float) -> float:
     """The most that so many silent hours can tell of a session that is known to fall silent now and then."""
     return _LULL_FREE + busy_h * log(1 / lulls) if lulls > 0 else inf
-
-
-def fleet_level(usual: Mapping[str, float], came: Mapping[str, float]) -> float:
-    """How much comes of other sessions beside what usually does, by the middle one; 1.0 where too few are known."""
-    ratios = sorted(min(came.get(name, 0.0) / expected, 1.0) for name, expected in usual.items() if expected >= BUSY)
-    return ratios[len(ratios) // 2] if len(ratios) >= 5 else 1.0

@@ -60,7 +60,7 @@ def _is_text(head: bytes) -> bool:
     if not head or any(byte < 9 or 13 < byte < 27 for byte in head):
         return False
     try:
-        head[: max(0, len(head) - 3)].decode()
+        head.decode()
     except UnicodeDecodeError as error:
-        return error.start >= len(head) - 6 and len(head) >= HEAD_BYTES
+        return len(head) >= HEAD_BYTES and error.start >= len(head) - 3
     return True

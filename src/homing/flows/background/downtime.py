@@ -1,6 +1,8 @@
 """Keeping the downtime ledger: what every gateway sees of the sessions, and the first of them writes down."""
 
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -44,6 +46,8 @@ class DowntimeBook:
         self._seen: set[SessionId] = set()
         self._ended: dict[SessionId, datetime] = {}
         self._begun: dict[SessionId, Outage] = {}
+        self._being_written: dict[SessionId, Outage] = {}
+        self._over: list[Outage] = []
         self._failed: Counter[SessionId] = Counter()
         self._complete = False
         self._compare_at_s = self._prune_at_s = float("-inf")
@@ -82,9 +86,13 @@ class DowntimeBook:
             self._failed[session] += 1
 
     def _end(self, session: SessionId, at: datetime) -> None:
+        """What nobody has written down yet is written as a whole."""
         del self._down[session]
-        if self._begun.pop(session, None) is None:
+        begun = self._begun.pop(session, None)
+        if begun is None or self._being_written.get(session) == begun:
             self._ended[session] = at
+        elif len(self._over) < AT_ONCE:
+            self._over.append(replace(begun, ended_at=at))
 
     # --- writing ----------------------------------------------------------------------------------------------
 
@@ -99,11 +107,7 @@ class DowntimeBook:
 
     async def write(self) -> None:
         """Write what was heard, and now and then compare and forget. Raises StoreUnavailable; then nothing is lost."""
-        ended, begun, failed = dict(self._ended), dict(self._begun), Counter(self._failed)
-        await self._ledger.note(ended, list(begun.values()), failed, at=self._clock.now())
-        self._ended = {session: at for session, at in self._ended.items() if ended.get(session) != at}
-        self._begun = {session: each for session, each in self._begun.items() if begun.get(session) != each}
-        self._failed -= failed
+        await self._note()
         now_s = self._clock.monotonic()
         if self._complete and now_s >= self._compare_at_s:
             self._compare_at_s = now_s + COMPARE_EVERY_S
@@ -111,6 +115,30 @@ class DowntimeBook:
         if now_s >= self._prune_at_s:
             self._prune_at_s = now_s + 3_600
             await self._ledger.prune(before=self._clock.now() - KEPT, limit=AT_ONCE)
+
+    async def _note(self) -> None:
+        ended, begun, failed = dict(self._ended), dict(self._begun), Counter(self._failed)
+        over = list(self._over)
+        self._being_written = begun
+        try:
+            await self._ledger.note(ended, [*over, *begun.values()], failed, at=self._clock.now())
+        except StoreUnavailable:
+            self._was_not_written(begun)
+            raise
+        finally:
+            self._being_written = {}
+        self._ended = {session: at for session, at in self._ended.items() if ended.get(session) != at}
+        self._begun = {session: each for session, each in self._begun.items() if begun.get(session) != each}
+        self._over = self._over[len(over) :]
+        self._failed -= failed
+
+    def _was_not_written(self, begun: Mapping[SessionId, Outage]) -> None:
+        """What ended while it was to be written has nothing in the ledger that could end."""
+        for session, outage in begun.items():
+            ended_at = self._ended.get(session)
+            if self._begun.get(session) != outage and ended_at is not None and ended_at >= outage.began_at:
+                del self._ended[session]
+                self._over.append(replace(outage, ended_at=ended_at))
 
     async def _compare(self) -> None:
         """What lasts by the ledger and is up, or is not there any more, has ended by now."""

@@ -6,6 +6,7 @@ succeeds costs a look into a dictionary.
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -62,13 +63,18 @@ class Doubts:
         self._restarts, self._alerts, self._clock, self._after = restarts, alerts, clock, after
         self._failing: dict[SessionId, _Failing] = {}
         self._looking: set[SessionId] = set()
+        self.sent: Callable[[SessionId], None] = lambda _: None
+        """Hears of every send that succeeded."""
+        self.is_judged_so: Callable[[SessionId], bool] = lambda _: False
+        """Whether the session is doubtful for what comes of it, too: then a send that succeeds does not end that."""
         self._waiting: asyncio.Queue[tuple[SessionId, _Failing]] = asyncio.Queue()
 
     def worked(self, session: SessionId) -> None:
         """A send through the session succeeded."""
+        self.sent(session)
         if self._failing:
             self._failing.pop(session, None)
-        if self._alerts.any_stands:
+        if self._alerts.any_stands and not self.is_judged_so(session):
             self._alerts.resolved(AlertKind.DOUBTFUL, Subject.session(session))
             self._alerts.held(session)
 

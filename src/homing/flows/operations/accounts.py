@@ -140,12 +140,12 @@ class Accounts:
             started = await self._opened(account, url, epoch, anew=started is not None)
         return await self._bound(account, url, started, "started by request")
 
-    async def restart(self, account: Account) -> Account:
+    async def restart(self, account: Account, why: str = "restarted by request") -> Account:
         """Close and open the session where it is."""
         url = placed(account)
         check_routed(self._fleet.roster, url, "no session is restarted there")
         started = await self._opened(account, url, Epoch(account.placement.epoch + 1), anew=True)
-        return await self._bound(account, url, started, "restarted by request")
+        return await self._bound(account, url, started, why)
 
     async def stop(self, account: Account) -> Account:
         """Close the session and keep its login. Of one that is stopped already there is nothing to close."""

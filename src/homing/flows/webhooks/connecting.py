@@ -108,6 +108,19 @@ class Connecting:
             await self.tell_drivers(url)
         return Wired(url, instance.driver, self._base(instance), tuple(done))
 
+    async def can_again(self, url: InstanceUrl, session: SessionId) -> bool:
+        """Whether the session was told where to report, and can be told again without being restarted."""
+        calls = self._fleet.webhooks(url)
+        return calls is not None and not calls.restarts and session in await self._targets.of(url)
+
+    async def again(self, url: InstanceUrl, session: SessionId) -> str:
+        """Tell one session again where to report; returns what became of it. Raises Problem."""
+        calls = self._fleet.webhooks(url)
+        if calls is None or session not in await self._targets.of(url):
+            return "it was never told where to report"
+        plan = await self._connected(self._known(url), calls, session, replace=True, dry_run=False)
+        return f"it is told where to report: {plan.plan.reason}"
+
     async def tick(self, tick: Tick) -> str:
         """Set again what a gateway has lost: after a start of it, and every ten minutes. Raises StoreUnavailable."""
         put_back = looked = 0

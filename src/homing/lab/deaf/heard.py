@@ -2,6 +2,7 @@
 
 from collections import deque
 from datetime import datetime, timedelta
+from itertools import accumulate
 
 from homing.decide.hearing import baseline, outgoing
 from homing.lab.deaf.lives import BEGIN, DAY_S, HOUR_S
@@ -10,6 +11,8 @@ from homing.model.hearing import Baseline, DeepLook, HeardHour, HeardOf, Hearing
 
 _HOUR_ZERO = baseline.hour_of(BEGIN)
 _KEPT = (baseline.WEEKS_KEPT + 1) * baseline.HOURS
+_SUSPICIOUS = 5.0
+"""Fewer missing bursts than these make no session doubtful by themselves."""
 _SPACED_S = outgoing.SPACED.total_seconds()
 
 
@@ -32,7 +35,8 @@ class KnownSession:
         self._sent = self._unsettled = self._acknowledged = 0
         self._pending: list[float] = []
         self._acknowledged_s: float | None = None
-        self._learnt_day, self._peak = -1, 0.0
+        self._learnt_day = -1
+        self._busy, self._sums = [0.0], [0.0]
 
     def message(self, at_s: float) -> None:
         hour = int(at_s // HOUR_S)
@@ -66,7 +70,8 @@ class KnownSession:
         if day != self._learnt_day:
             self._learnt_day = day
             self.base = baseline.learn(self._rows(), moment(at_s))
-            self._peak = max(self.base.low) / self.base.clumping
+            self._busy = [each if each >= baseline.BUSY else 0.0 for each in self.base.low]
+            self._sums = [0.0, *accumulate(self._busy)]
 
     def suspicious(self, at_s: float) -> bool:
         """Whether it could be anything but hearing: costs less than a judgment."""
@@ -77,11 +82,14 @@ class KnownSession:
         if self.base is None:
             return False
         begin = max(self.since_s, self.last_s or 0.0)
-        if self._peak * (at_s - begin) / HOUR_S < 2.0:
-            return False
-        low, first, last = self.base.low, int(begin // HOUR_S) + _HOUR_ZERO, int(at_s // HOUR_S) + _HOUR_ZERO
-        most = max(low[hour % 168] for hour in range(first, min(last, first + 167) + 1))
-        return most * (at_s - begin) / HOUR_S / self.base.clumping >= 2.0
+        missed = self._usual_until(at_s) - self._usual_until(begin)
+        return missed / self.base.clumping >= _SUSPICIOUS
+
+    def _usual_until(self, at_s: float) -> float:
+        """How many messages usually come in busy hours, from the beginning of time."""
+        hours = at_s / HOUR_S + _HOUR_ZERO
+        weeks, hour = divmod(int(hours), baseline.HOURS)
+        return weeks * self._sums[-1] + self._sums[hour] + self._busy[hour] * (hours % 1)
 
     def void_since(self, at_s: float) -> None:
         """It is not well: what did not come since it was last heard of says nothing of what usually does."""

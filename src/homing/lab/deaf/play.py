@@ -10,7 +10,7 @@ from homing.decide.hearing.ladder import Able, Climb
 from homing.lab.deaf import breakages, traffic
 from homing.lab.deaf.breakages import Breakage, DeafTime, GatewayKind
 from homing.lab.deaf.heard import KnownSession, moment
-from homing.lab.deaf.lives import DAY_S, HOUR_S, Profile
+from homing.lab.deaf.lives import DAY_S, HOUR_S, WEEK_S, Profile
 from homing.model.hearing import DeepLook, Hearing, HearingVerdict, Rung
 
 MINUTE_S = 60.0
@@ -104,7 +104,7 @@ class LivedAccount:
 
     def _take(self, at: float, what: str) -> None:
         deaf = self._deaf
-        if any(begin <= at < end for begin, end in self._blind):
+        if self._is_blind(at):
             return
         if what == "message" and deaf is None:
             self._known.message(at)
@@ -126,6 +126,9 @@ class LivedAccount:
         if tells and story.sends == SENDS_TELL and story.due_s is None:
             story.due_s = at + HOUR_S
 
+    def _is_blind(self, at: float) -> bool:
+        return bool(self._blind) and self._blind[0][0] <= at < self._blind[0][1]
+
     # --- minutes ------------------------------------------------------------------------------------------------
 
     def _pass(self, until: float) -> None:
@@ -140,10 +143,11 @@ class LivedAccount:
             self._count_usual(self._story, at)
         if self._mended_s is not None and at >= self._mended_s:
             self._heal(at)
-        for begin, end in self._blind:
-            if begin <= at < end + MINUTE_S:
-                self._known.since_s = max(self._known.since_s, end)
-                return
+        if self._blind and self._blind[0][0] <= at:
+            self._known.since_s = max(self._known.since_s, self._blind[0][1])
+            if at >= self._blind[0][1] + MINUTE_S:
+                self._blind.pop(0)
+            return
         if self._family.looks_deeper and at - self._looked_s >= LOOKS_EVERY_S:
             self._look_deeper(at)
         is_told = self._known.record.hearing is not Hearing.HEARING
@@ -168,7 +172,8 @@ class LivedAccount:
     def _count_usual(self, story: DeafStory, at: float) -> None:
         if story.noticed_s is not None:
             return
-        if self._profile.usual[int(at // HOUR_S) % 168] >= USUAL_PER_H:
+        has_past = self._profile.has_past or story.begins_s - self._profile.born_s >= WEEK_S
+        if has_past and self._profile.usual[int(at // HOUR_S) % 168] >= USUAL_PER_H:
             story.usual_min += 1
             if story.usual_min >= 60 and story.due_s is None:
                 story.due_s = at

@@ -19,7 +19,7 @@ from homing.serve.callers.signing_in import COOKIE, COOKIE_S, SignIns, check_is_
 from homing.serve.gateway import Gateway
 from homing.serve.http import problems
 from homing.serve.http.subpath import prefix_of
-from homing.serve.page import alerts, dialogs, downtime, instances, moves, now, sessions, settings
+from homing.serve.page import alerts, dialogs, downtime, instances, moves, now, pair, sessions, settings
 from homing.serve.page.files import static_files, static_path, templates
 from homing.serve.page.outbox import batches, messages
 from homing.serve.page.outbox import dialogs as outbox_dialogs
@@ -304,6 +304,8 @@ PAGES: list[ControllerRouterHandler] = [
     batch_dialog,
     fleet_dialog,
     static,
+    pair.pair_page,
+    pair.open_pair,
     login_page,
     login,
     logout,

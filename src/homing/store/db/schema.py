@@ -65,6 +65,8 @@ workspaces = Table(
     # So many requests in so many seconds, of all its keys together; both or none.
     Column("rate_requests", Integer),
     Column("rate_per_s", Integer),
+    # How far to go with a deaf session; empty: what its gateway family's default is.
+    Column("deaf_policy", Words),
     _one_of("bare_digits", Bare),
 )
 
@@ -102,6 +104,8 @@ accounts = Table(
     Column("requires", JsonText, nullable=False, server_default="{}"),
     # Whose phone it is, in the form that all spellings of it share (E.164 digits). Empty where that cannot be told.
     Column("person", Words),
+    # How far to go with its session when it is deaf; empty: what its workspace says.
+    Column("deaf_policy", Words),
     UniqueConstraint("uuid"),
     UniqueConstraint("workspace_id", "phone"),
     Index(None, "workspace_id", "person", unique=True),

@@ -68,19 +68,32 @@ def _end(connection: Connection, ended: Mapping[SessionId, datetime]) -> None:
 
 
 def _begin(connection: Connection, begun: Collection[Outage]) -> None:
-    rows = [
-        {
-            "session_id": each.session_id,
-            "account_id": each.account_id,
-            "workspace_id": each.workspace_id,
-            "reason": each.reason,
-            "began_at": each.began_at,
-            "continues": each.continues,
-        }
-        for each in sorted(begun, key=lambda each: each.session_id)
-    ]
-    if rows:  # another gateway may have been first
+    """Another gateway may have been first with any of them."""
+    whole = sorted((each for each in begun if each.ended_at is not None), key=lambda each: each.began_at)
+    rows = [_row(each) for each in whole if not _is_known(connection, each)]
+    rows += [_row(each) for each in sorted(begun, key=lambda each: each.session_id) if each.ended_at is None]
+    if rows:
         connection.execute(insert(dialect_of(connection), outages).on_conflict_do_nothing(), rows)
+
+
+def _is_known(connection: Connection, whole: Outage) -> bool:
+    """Whether the session is down at some time of this outage already, by the ledger."""
+    of = outages.c
+    at_that_time = (of.began_at < whole.ended_at) & (of.ended_at.is_(None) | (of.ended_at > whole.began_at))
+    asked = select(of.began_at).where(of.session_id == whole.session_id, at_that_time).limit(1)
+    return connection.execute(asked).first() is not None
+
+
+def _row(outage: Outage) -> dict[str, Any]:
+    return {
+        "session_id": outage.session_id,
+        "account_id": outage.account_id,
+        "workspace_id": outage.workspace_id,
+        "reason": outage.reason,
+        "began_at": outage.began_at,
+        "ended_at": outage.ended_at,
+        "continues": outage.continues,
+    }
 
 
 def _count(connection: Connection, failed: Mapping[SessionId, int], month: datetime) -> None:

@@ -171,6 +171,19 @@ class StartedAllView(msgspec.Struct):
     sessions: list[MissingView]
 
 
+class PairingLinkBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """How long the link opens, in seconds: a quarter of an hour unless told otherwise, a day at most."""
+
+    expires_in_s: Annotated[int, msgspec.Meta(ge=60, le=86_400)] = 900
+
+
+class PairingLinkView(msgspec.Struct):
+    """A link for the phone's owner. It is shown here once, and kept nowhere."""
+
+    url: str
+    expires_at: datetime
+
+
 def account_view(
     account: Account,
     alerts: Sequence[Alert] = (),

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 from typing import Annotated
 
 from litestar import Controller, delete, get, patch, post
@@ -40,6 +41,8 @@ from homing.serve.api.directory.account_shapes import (
     AccountChangesBody,
     AccountView,
     MigrateBody,
+    PairingLinkBody,
+    PairingLinkView,
     PairingView,
     RehomeBody,
     StartAllBody,
@@ -237,6 +240,22 @@ class AccountsController(Controller):
         """Waits for the new code. Once in 20 s: asked sooner it answers the code that there is, or 429."""
         account = await _asked(gateway, caller, ref, "session.renew_code")
         return pairing_view(await gateway.pairing.renew(account))
+
+    @post(
+        "/{ref:str}/pairing-link",
+        guards=[ADMIN],
+        opt=also(409),
+        summary="A link by which the phone's owner links it, without a key",
+    )
+    async def pairing_link(
+        self, ref: Ref, data: JSONBody[PairingLinkBody], gateway: TheGateway, caller: Asking
+    ) -> PairingLinkView:
+        """It opens once, in one browser, and ends when the phone is linked or its time is over; the account's earlier
+        links end at once. 409 `nothing_to_pair` while the session is connected."""
+        account = await _asked(gateway, caller, ref, "account.pairing_link")
+        secret = await gateway.care.pairing_links.give(account, for_s=data.expires_in_s)
+        expires_at = gateway.clock.now() + timedelta(seconds=data.expires_in_s)
+        return PairingLinkView(f"{gateway.settings.our_url}/pair/{secret}", expires_at)
 
 
 def _names(data: AccountBody) -> NewNames:

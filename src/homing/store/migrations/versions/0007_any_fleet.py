@@ -7,7 +7,7 @@ from alembic import op
 from sqlalchemy import Boolean, Column, Integer, PrimaryKeyConstraint, false, text
 
 from homing.store.db.columns import BoundedInteger, JsonText, UtcDateTime, Words
-from homing.store.migrations import outbox
+from homing.store.migrations import hearing, outbox
 from homing.store.migrations.customers_and_receivers import (
     create_deliveries,
     create_receivers,
@@ -23,6 +23,7 @@ serves_from = "0004"
 
 def upgrade() -> None:
     outbox.upgrade()
+    hearing.upgrade()
     for table, columns in _more().items():
         for column in columns:
             op.add_column(table, column)
@@ -45,6 +46,7 @@ def downgrade() -> None:
     for table, columns in _more().items():
         for column in reversed(columns):
             op.drop_column(table, column.name)
+    hearing.downgrade()
     outbox.downgrade()
 
 

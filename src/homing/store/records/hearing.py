@@ -1,0 +1,318 @@
+"""What is heard of sessions, on a SQL database."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, delete, func, select, update
+
+from homing.decide.hearing import outgoing
+from homing.model.fleet import (
+    AccountUuid,
+    Epoch,
+    InstanceUrl,
+    Placement,
+    PlacementState,
+    SessionId,
+    SessionStatus,
+    Takeover,
+    WorkspaceId,
+)
+from homing.model.hearing import (
+    DeafPolicy,
+    DeepLook,
+    HeardHour,
+    HeardNews,
+    Hearing,
+    HearingCase,
+    HearingRecord,
+    Rung,
+    Shows,
+    TriedRung,
+)
+from homing.store.db.database import Database
+from homing.store.db.schema import accounts, sessions, workspaces
+from homing.store.db.schema_hearing import heard_hours, hearing, listening
+from homing.store.db.sql import chunks, dialect_of, insert
+
+_ASKED_AT_ONCE = 500
+
+
+class SqlHearings:
+    """`ports.hearing.Hearings` on SQLite and PostgreSQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def note(self, news: Collection[HeardNews]) -> None:
+        # In one order in every gateway, so that two of them never wait for each other's rows.
+        ordered = sorted(news, key=lambda each: each.session_id)
+
+        def noted(connection: Connection) -> None:
+            for each in ordered:
+                _note(connection, each)
+                _note_hours(connection, each)
+
+        if ordered:
+            await self._database.write(noted)
+
+    async def listened(self, now: datetime, *, at_most_s: float) -> datetime:
+        def noted(connection: Connection) -> datetime:
+            row = connection.execute(select(listening).with_for_update()).one_or_none()
+            is_gap = row is None or (now - row.until_at).total_seconds() > at_most_s
+            since = now if is_gap or row is None else row.since_at
+            until = now if row is None else max(now, row.until_at)
+            adding = insert(dialect_of(connection), listening).values(id=1, since_at=since, until_at=until)
+            told = {"since_at": since, "until_at": until}
+            connection.execute(adding.on_conflict_do_update(index_elements=[listening.c.id], set_=told))
+            return since
+
+        return await self._database.write(noted)
+
+    async def cases(self) -> list[HearingCase]:
+        return await self._database.read_aside(lambda c: [_case(row) for row in c.execute(_connected())])
+
+    async def case(self, session_id: SessionId) -> HearingCase | None:
+        asked = _connected().where(sessions.c.session_id == session_id)
+        row = await self._database.read(lambda c: c.execute(asked).one_or_none())
+        return None if row is None else _case(row)
+
+    async def unwell(self) -> list[HearingCase]:
+        asked = _placed().where(hearing.c.hearing != Hearing.HEARING.value)
+        return await self._database.read(lambda c: [_case(row) for row in c.execute(asked)])
+
+    async def hours(self, sessions: Collection[SessionId], *, since: int) -> Mapping[SessionId, Sequence[HeardHour]]:
+        found: dict[SessionId, list[HeardHour]] = {}
+        for some in chunks(sorted(sessions), _ASKED_AT_ONCE):
+            asked = (
+                select(heard_hours)
+                .where(heard_hours.c.session_id.in_(some), heard_hours.c.hour >= since)
+                .order_by(heard_hours.c.session_id, heard_hours.c.hour)
+            )
+            rows = await self._database.read_aside(lambda c, asked=asked: c.execute(asked).all())  # type: ignore[misc]
+            for row in rows:
+                hour = HeardHour(row.hour, row.came, row.longest_gap_s, row.void)
+                found.setdefault(SessionId(row.session_id), []).append(hour)
+        return found
+
+    async def keep(self, record: HearingRecord, *, version: int) -> bool:
+        def kept(connection: Connection) -> bool:
+            _make(connection, record.session_id)
+            is_it = (hearing.c.session_id == record.session_id) & (hearing.c.version == version)
+            return bool(connection.execute(update(hearing).where(is_it).values(_written(record, version))).rowcount)
+
+        return await self._database.write(kept)
+
+    async def keep_look(self, session_id: SessionId, looked: DeepLook) -> None:
+        def kept(connection: Connection) -> None:
+            _make(connection, session_id)
+            said = {"at": _written_at(looked.at), "failed": looked.failed, "said": looked.said}
+            said["since_at"] = None if looked.since_at is None else _written_at(looked.since_at)
+            connection.execute(update(hearing).where(hearing.c.session_id == session_id).values(looked=said))
+
+        await self._database.write(kept)
+
+    async def void(self, session_id: SessionId, hours: Sequence[int]) -> None:
+        rows = [
+            {"session_id": session_id, "hour": hour, "came": 0, "longest_gap_s": 0.0, "void": True} for hour in hours
+        ]
+
+        def voided(connection: Connection) -> None:
+            adding = insert(dialect_of(connection), heard_hours)
+            named = [heard_hours.c.session_id, heard_hours.c.hour]
+            connection.execute(adding.on_conflict_do_update(index_elements=named, set_={"void": True}), rows)
+
+        if rows:
+            await self._database.write(voided)
+
+    async def forget(self, *, before: int, limit: int) -> int:
+        def forgotten(connection: Connection) -> int:
+            old = select(heard_hours.c.session_id, heard_hours.c.hour).where(heard_hours.c.hour < before).limit(limit)
+            rows = connection.execute(old).all()
+            for row in rows:
+                one = (heard_hours.c.session_id == row.session_id) & (heard_hours.c.hour == row.hour)
+                connection.execute(delete(heard_hours).where(one))
+            return len(rows)
+
+        return await self._database.write(forgotten)
+
+
+# --- writing --------------------------------------------------------------------------------------------------
+
+
+def _make(connection: Connection, session: SessionId) -> None:
+    adding = insert(dialect_of(connection), hearing).values(session_id=session)
+    connection.execute(adding.on_conflict_do_nothing())
+
+
+def _note(connection: Connection, news: HeardNews) -> None:
+    _make(connection, news.session_id)
+    is_it = hearing.c.session_id == news.session_id
+    row = connection.execute(select(hearing).where(is_it).with_for_update()).one()
+    connection.execute(update(hearing).where(is_it).values(_with_news(row, news)))
+
+
+def _with_news(row: Row[Any], news: HeardNews) -> dict[str, Any]:
+    """The row with what one gateway heard: an acknowledgement ends what was unacknowledged before it."""
+    newest = _later(row.acknowledged_at, news.acknowledged_at)
+    pending = sorted({*_moments(row.unacknowledged.get("at", ())), *news.unacknowledged})
+    pending = [at for at in pending if newest is None or at > newest]
+    unsettled, settled = row.unsettled + news.sent, row.settled
+    if news.acknowledged:
+        settled, unsettled = settled + min(unsettled, outgoing.SETTLED_AT_ONCE * news.acknowledged), len(pending)
+    settled, acknowledged = outgoing.faded(settled, row.acknowledged + news.acknowledged)
+    return {
+        "last_at": _later(row.last_at, news.last_at),
+        "acknowledged_at": newest,
+        "unacknowledged": {"at": [_written_at(at) for at in pending[-outgoing.KEPT :]]},
+        "unsettled": unsettled,
+        "settled": settled,
+        "acknowledged": acknowledged,
+    }
+
+
+def _note_hours(connection: Connection, news: HeardNews) -> None:
+    rows = [
+        {"session_id": news.session_id, "hour": hour, "came": came, "longest_gap_s": gap, "void": False}
+        for hour, (came, gap) in sorted(news.came.items())
+    ]
+    if not rows:
+        return
+    adding = insert(dialect_of(connection), heard_hours)
+    gap, more = heard_hours.c.longest_gap_s, adding.excluded.longest_gap_s
+    longest = func.max(gap, more) if dialect_of(connection) == "sqlite" else func.greatest(gap, more)
+    changed = {"came": heard_hours.c.came + adding.excluded.came, "longest_gap_s": longest}
+    named = [heard_hours.c.session_id, heard_hours.c.hour]
+    connection.execute(adding.on_conflict_do_update(index_elements=named, set_=changed), rows)
+
+
+def _written(record: HearingRecord, version: int) -> dict[str, Any]:
+    tried = [
+        {
+            "rung": each.rung.value,
+            "began_at": _written_at(each.began_at),
+            "ended_at": None if each.ended_at is None else _written_at(each.ended_at),
+            "result": each.result,
+        }
+        for each in record.tried
+    ]
+    return {
+        "hearing": record.hearing.value,
+        "reason": record.reason,
+        "since_at": record.since_at,
+        "against": record.against,
+        "shows": {"shows": sorted(each.value for each in record.shows)},
+        "tried": {"tried": tried},
+        "version": version + 1,
+    }
+
+
+# --- reading --------------------------------------------------------------------------------------------------
+
+
+def _placed() -> Select[Any]:
+    about = sessions.join(accounts, accounts.c.id == sessions.c.account_id)
+    about = about.join(workspaces, workspaces.c.id == accounts.c.workspace_id)
+    about = about.outerjoin(hearing, hearing.c.session_id == sessions.c.session_id)
+    return (
+        select(
+            accounts.c.id,
+            accounts.c.uuid,
+            accounts.c.workspace_id,
+            accounts.c.phone,
+            accounts.c.takeover,
+            func.coalesce(accounts.c.deaf_policy, workspaces.c.deaf_policy).label("policy"),
+            sessions.c.session_id,
+            sessions.c.instance_url,
+            sessions.c.epoch,
+            sessions.c.state,
+            sessions.c.status,
+            sessions.c.updated_at,
+            *(each for each in hearing.c if each.name != "session_id"),
+        )
+        .select_from(about)
+        .where(sessions.c.instance_url.is_not(None))
+        .order_by(sessions.c.session_id)
+    )
+
+
+def _connected() -> Select[Any]:
+    is_there = sessions.c.state == PlacementState.HELD.value
+    return _placed().where(sessions.c.status == SessionStatus.CONNECTED.value, is_there)
+
+
+def _case(row: Row[Any]) -> HearingCase:
+    is_kept = row.version is not None
+    session = SessionId(row.session_id)
+    placement = Placement(session, InstanceUrl(row.instance_url), Epoch(row.epoch), PlacementState(row.state))
+    case = HearingCase(
+        account_id=row.id,
+        account_uuid=AccountUuid(row.uuid),
+        workspace_id=WorkspaceId(row.workspace_id),
+        phone=row.phone,
+        placement=placement,
+        status=SessionStatus(row.status),
+        takeover=Takeover(row.takeover),
+        since_at=row.updated_at,
+        policy=None if row.policy is None else DeafPolicy(row.policy),
+        record=HearingRecord(session, Hearing.HEARING, "", row.updated_at),
+    )
+    if not is_kept:
+        return case
+    return replace(
+        case,
+        record=_record(row, case),
+        last_at=row.last_at,
+        unacknowledged=tuple(_moments(row.unacknowledged.get("at", ()))),
+        acknowledged_at=row.acknowledged_at,
+        settled=row.settled,
+        acknowledged=row.acknowledged,
+        looked=_look(row.looked),
+        version=row.version,
+    )
+
+
+def _record(row: Row[Any], case: HearingCase) -> HearingRecord:
+    tried = tuple(
+        TriedRung(
+            Rung(each["rung"]),
+            _read_at(each["began_at"]),
+            None if each["ended_at"] is None else _read_at(each["ended_at"]),
+            each["result"],
+        )
+        for each in row.tried.get("tried", ())
+    )
+    return HearingRecord(
+        session_id=case.session_id,
+        hearing=Hearing(row.hearing),
+        reason=row.reason,
+        since_at=row.since_at or case.since_at,
+        against=row.against,
+        shows=frozenset(Shows(each) for each in row.shows.get("shows", ())),
+        tried=tried,
+        instance_url=case.placement.instance_url,
+    )
+
+
+def _look(kept: Mapping[str, Any]) -> DeepLook | None:
+    if not kept:
+        return None
+    since = kept["since_at"]
+    return DeepLook(_read_at(kept["at"]), kept["failed"], None if since is None else _read_at(since), kept["said"])
+
+
+def _moments(kept: Sequence[float]) -> list[datetime]:
+    return [_read_at(each) for each in kept]
+
+
+def _written_at(at: datetime) -> float:
+    return at.timestamp()
+
+
+def _read_at(kept: float) -> datetime:
+    return datetime.fromtimestamp(kept, UTC)
+
+
+def _later(one: datetime | None, other: datetime | None) -> datetime | None:
+    return max((each for each in (one, other) if each is not None), default=None)
