@@ -175,7 +175,7 @@ GUIDES: dict[AlertKind, Guide] = {
     ),
     AlertKind.DOUBTFUL: Guide(
         "Session doubtful",
-        Severity.CRITICAL,
+        Severity.WARNING,
         "its instance calls the session connected, and sends through it fail one after the other, or less comes of it"
         " than usually does",
         "nothing, if it was restarted and sends again, or if the account has a day off; else look at that instance's"
