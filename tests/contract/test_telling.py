@@ -5,7 +5,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from fleets import ONE, TWO, A, placed_account
+from fleets import ONE, TWO, A, B, change, placed_account
 
 from clocks import SteppedClock
 from homing.decide.reports import meanings, settling
@@ -197,3 +197,17 @@ async def test_ended_deliveries_are_forgotten_with_their_attempts(telling: Telli
     assert await telling.deliveries.prune(keep_s=3600, limit=10) == 0
     assert await telling.deliveries.prune(keep_s=-3600, limit=10) == 1
     assert await telling.all() == []
+
+
+async def test_a_session_that_is_somewhere_else_is_told_of(telling: Tellings, directory: SqlDirectory) -> None:
+    account = await placed_account(directory, 1)
+    await directory.rebind([change(account.placement, B, 2)])
+    assert await telling.all() == [], "nobody listened"
+    await telling.endpoint("one", events=("session.moved",))
+    after = await directory.account(ONE, id=account.id)
+    assert after is not None
+    await directory.rebind([change(after.placement, A, 3)])
+    [delivery] = await telling.all()
+    [event] = await telling.events.page(ONE, Page(0, 10), kind="session_moved")
+    assert (delivery.type, delivery.event_id) == ("session.moved", event.id)
+    assert (event.payload["from"], event.payload["to"]) == (B, A)

@@ -27,6 +27,10 @@ LEAVES_NONE = {
     "POST /api/v1/media": "a file is no change of the fleet, and named by whoever sends it",
     "POST /api/v1/messages/send": "a message is no change of the fleet; what did not simply succeed is in /messages",
     "POST /api/v1/messages": "neither is one that is sent later; it is in /messages",
+    "POST /api/v1/endpoints/{endpoint_id}/test": "a trial changes nothing; it is in /deliveries",
+    "POST /api/v1/receivers/{ref}/test": "a trial changes nothing",
+    "POST /api/v1/deliveries/replay": "what happened is told again; it is in /deliveries",
+    "POST /api/v1/deliveries/{number}/replay": "what happened is told again; it is in /deliveries",
 }
 FOR_INSTANCES = "for instances"
 """What instances report of themselves: facts, and nobody's wish."""
@@ -221,8 +225,38 @@ async def _(api: Api) -> httpx.Response:
     return await api.call("PATCH", "/workspaces/1", {"region": "BR"})
 
 
-BY_ITSELF = {"POST /api/v1/accounts/{ref}/rehome"}
-"""Asked for in a test of its own."""
+async def of_an_endpoint(api: Api, method: str, way: str = "", body: Any = None) -> httpx.Response:
+    made = await api.call("POST", "/endpoints", {"workspace_id": 1, "url": "http://127.0.0.1:8009/hook"})
+    return await api.call(method, f"/endpoints/{made.json()['id']}{way}", body)
+
+
+async def of_a_receiver(api: Api, method: str, way: str = "") -> httpx.Response:
+    body = {"name": "on call", "kind": "webhook", "target": "http://127.0.0.1:8009/alerts"}
+    made = await api.call("POST", "/receivers", body)
+    return await api.call(method, f"/receivers/{made.json()['id']}{way}")
+
+
+plainly("POST /api/v1/endpoints", {"workspace_id": 1, "url": "http://127.0.0.1:8009/hook"})
+ASKED["PATCH /api/v1/endpoints/{endpoint_id}"] = lambda api: of_an_endpoint(api, "PATCH", body={"name": "shop"})
+ASKED["DELETE /api/v1/endpoints/{endpoint_id}"] = lambda api: of_an_endpoint(api, "DELETE")
+ASKED["POST /api/v1/endpoints/{endpoint_id}/rotate"] = lambda api: of_an_endpoint(api, "POST", "/rotate")
+plainly("POST /api/v1/receivers", {"name": "on call", "kind": "webhook", "target": "http://127.0.0.1:8009/alerts"})
+ASKED["DELETE /api/v1/receivers/{ref}"] = lambda api: of_a_receiver(api, "DELETE")
+plainly("POST /api/v1/silences", {"kind": "instance_gone"})
+
+
+@asks("DELETE /api/v1/silences/{ref}")
+async def _(api: Api) -> httpx.Response:
+    made = await api.call("POST", "/silences", {"kind": "instance_gone"})
+    return await api.call("DELETE", f"/silences/{made.json()['id']}")
+
+
+BY_ITSELF = {
+    "POST /api/v1/accounts/{ref}/rehome",
+    "POST /api/v1/instances/adopt",
+    "POST /api/v1/instances/{number}/connect-webhooks",
+}
+"""Asked for in tests of their own."""
 
 
 async def test_every_endpoint_that_changes_something_is_asked_for_here(api: Api) -> None:

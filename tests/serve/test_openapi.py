@@ -135,6 +135,9 @@ async def test_an_unknown_field_is_refused_by_its_name(api: Api) -> None:
             "action": "resend",
             "phones": ["+62811801641"],
             "urls": ["http://new:1"],
+            "name": "ops",
+            "kind": "slack",
+            "target": "http://new:1",
         }
         given_fields = {name: fill[name] for name in body.get("required", ())}
         answer = await asked(api, method, path, {**given_fields, "unheard_of": 1})
@@ -154,6 +157,9 @@ async def test_only_true_and_false_are_booleans_in_a_body(api: Api) -> None:
             "action": "resend",
             "phones": ["+62811801641"],
             "urls": ["http://new:1"],
+            "name": "ops",
+            "kind": "slack",
+            "target": "http://new:1",
         }
         for name in flags:
             for value in BOOLEANS:

@@ -18,7 +18,7 @@ from tests.flows.worlds import A
 from tests.serve.conftest import Api
 
 HOSTILE = "<script>alert(1)</script>\u202e'\"&" + "👩‍👩‍👧" + "x" * 10_000
-PAGES = ("/now", "/instances", "/sessions", "/moves", "/messages", "/alerts", "/settings")
+PAGES = ("/now", "/instances", "/sessions", "/moves", "/messages", "/batches", "/downtime", "/alerts", "/settings")
 PAGE_FILES = Path(files.__file__).parent
 
 
@@ -110,7 +110,19 @@ async def test_a_dialog_says_what_will_happen_and_calls_the_api(api: Api) -> Non
 
 
 @pytest.mark.parametrize(
-    "path", ["/sessions/999", "/sessions/x/stop", "/instances/999", "/instances/1/explode", "/fleet/explode"]
+    "path",
+    [
+        "/sessions/999",
+        "/sessions/x/stop",
+        "/instances/999",
+        "/instances/1/explode",
+        "/fleet/explode",
+        "/messages/x",
+        "/messages/x/cancel",
+        "/batches/x",
+        "/batches/x/pause",
+        "/sessions/999/outbox/go",
+    ],
 )
 async def test_what_is_not_there_says_so_in_the_frame_of_the_page(api: Api, path: str) -> None:
     answer = await page(api, path)

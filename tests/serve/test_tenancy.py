@@ -47,7 +47,7 @@ NAMES = {
     "uuid",
     "workspace_id",
 }
-OF_OPERATORS = re.compile(r"^/api/v1/(instances|schedules|sync|rebalance|cache$|cache/clear|audit)")
+OF_OPERATORS = re.compile(r"^/api/v1/(instances|schedules|sync|rebalance|cache$|cache/clear|audit|receivers|silences)")
 NOT_ASKED = {
     # Senders prove themselves by a signature or an instance's key, and not by an API key.
     "for instances",

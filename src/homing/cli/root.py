@@ -13,6 +13,7 @@ from homing.cli.directory import (
     audit,
     batches,
     contacts,
+    endpoints,
     importing,
     keys,
     messages,
@@ -20,7 +21,7 @@ from homing.cli.directory import (
     pairing_links,
     workspaces,
 )
-from homing.cli.fleet import adopting, cache, db, deaf, instances, moving, recycling, schedule, sync
+from homing.cli.fleet import adopting, alerts, cache, db, deaf, instances, moving, recycling, schedule, sync
 from homing.cli.run import chaos, processes, sim
 from homing.cli.terminal import output
 from homing.cli.terminal.acting import command
@@ -117,6 +118,9 @@ def _app() -> App:
         schedule.app,
         cache.app,
         keys.app,
+        endpoints.app,
+        endpoints.deliveries,
+        alerts.app,
         audit.audit,
         db.app,
         sim.app,

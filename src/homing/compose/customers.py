@@ -7,13 +7,15 @@ from datetime import timedelta
 from homing.config import Settings
 from homing.decide.deliveries.attempts import PatiencePolicy
 from homing.decide.work.attempts import RetryPolicy
+from homing.flows.alerts.managing import ReceiverOperations
+from homing.flows.alerts.receivers import TELL_RECEIVER, ReceiverTurns
 from homing.flows.background.alerts import AlertBook
 from homing.flows.background.worker import Duty, Worker
 from homing.flows.deliveries.managing import EndpointOperations
 from homing.flows.deliveries.telling import QUICK, SLOW, DeliveryTurns, TellingPolicy
 from homing.flows.deliveries.waking import Waking
 from homing.ports import Clock, Entropy
-from homing.ports.egress import Egress
+from homing.ports.receivers import WaysOut
 from homing.serve.metrics import Metrics
 from homing.store.deliveries.secrets import DerivedSecrets
 from homing.store.opened import Stores
@@ -28,13 +30,14 @@ class Customers:
 
     operations: EndpointOperations
     waking: Waking
-    services: tuple[Waking | Worker, ...]
+    receivers: ReceiverOperations
+    services: tuple[Waking | Worker | ReceiverTurns, ...]
 
 
 def customers_of(
     settings: Settings,
     stores: Stores,
-    egress: Egress,
+    ways: WaysOut,
     alerts: AlertBook,
     metrics: Metrics,
     clock: Clock,
@@ -53,10 +56,10 @@ def customers_of(
         keep_days=settings.homing_delivery_days,
     )
     stores.notices.subscribe(waking.hear)
-    telling = DeliveryTurns(
+    deliveries = DeliveryTurns(
         stores.endpoints,
         stores.deliveries,
-        egress,
+        ways.customers,
         secrets,
         clock,
         entropy,
@@ -69,13 +72,19 @@ def customers_of(
     quick, slow = settings.homing_endpoints_at_once, max(1, settings.homing_endpoints_at_once // 4)
     owner = entropy.uuid()
     workers = [
-        Worker(stores.work, clock, entropy, kind, _duty(telling, at_once), owner=owner)
+        Worker(stores.work, clock, entropy, kind, _duty(deliveries, at_once), owner=owner)
         for kind, at_once in ((QUICK, quick), (SLOW, slow))
     ]
     operations = EndpointOperations(
-        stores.endpoints, stores.deliveries, egress, secrets, clock, entropy, alerts, waking.look
+        stores.endpoints, stores.deliveries, ways.customers, secrets, clock, entropy, alerts, waking.look
     )
-    return Customers(operations, waking, (waking, *workers))
+    receivers = stores.receivers
+    turns = ReceiverTurns(receivers, stores.alerts, stores.work, ways.operators, ways.mail, secrets, clock)
+    stores.notices.subscribe(turns.hear)
+    duty = Duty(handler=turns.do, policy=_PATIENCE, at_once=8, lease_s=LEASE_S, poll_s=5.0)
+    told = Worker(stores.work, clock, entropy, TELL_RECEIVER, duty, owner=owner)
+    telling = ReceiverOperations(receivers, turns, ways.operators, secrets, clock, entropy)
+    return Customers(operations, waking, telling, (waking, *workers, turns, told))
 
 
 def secrets_of(settings: Settings, entropy: Entropy) -> DerivedSecrets:

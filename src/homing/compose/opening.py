@@ -11,8 +11,12 @@ import structlog
 from homing.compose.stores import open_stores
 from homing.compose.wiring import Reached, drivers_of, exits_on, wired
 from homing.config import DEFAULT_INSTANCES, Misconfigured, Settings
+from homing.decide.egress.addresses import PublicOnly
+from homing.decide.egress.rules import EgressRules
+from homing.decide.fleet.addresses import networks
 from homing.drivers import Drivers
 from homing.drivers.egress.client import EgressClient
+from homing.drivers.egress.mail import SmtpMail
 from homing.drivers.http.resolving import Dialer
 from homing.drivers.http.tls import TlsContexts, TlsFiles, TlsUnusable
 from homing.drivers.http.wire import Wire, WireLimits
@@ -27,7 +31,7 @@ from homing.model.audit import Act, Via, carrying_out
 from homing.model.instances.gateways import DEFAULT_FAMILY
 from homing.model.urls import normal
 from homing.ports import Clock, Directory, Entropy, NameTaken
-from homing.ports.egress import Egress
+from homing.ports.receivers import WaysOut
 from homing.routing.roster import LiveFleet
 from homing.serve.gateway import Gateway
 from homing.serve.here import ApiHere
@@ -52,8 +56,7 @@ async def open_gateway(
     async with AsyncExitStack() as stack:
         wire = _wire(settings)
         stack.push_async_callback(wire.close)
-        egress = EgressClient.opened(settings.egress_rules)
-        stack.push_async_callback(egress.close)
+        ways = _ways_out(settings, stack)
         stores = await stack.enter_async_context(open_stores(settings, exclusive=True, on_read=metrics.read))
         drivers = drivers or drivers_of(settings, wire, metrics)
         alone = stores.database.dialect == "sqlite"
@@ -64,7 +67,7 @@ async def open_gateway(
             unblocking = Unblocking(lock, SystemClock(), exits.process_ended, ends=ends, aside=asyncio.to_thread)
             await stack.enter_async_context(_running([unblocking.run]))
         clock, entropy = SystemClock(), SystemEntropy()
-        at_work = gateway_on(settings, stores, drivers, metrics, clock, entropy, egress, alone=alone, reached=reached)
+        at_work = gateway_on(settings, stores, drivers, metrics, clock, entropy, ways, alone=alone, reached=reached)
         gateway = await stack.enter_async_context(at_work)
         if unblocking is not None:  # it had to be there before the first write
             unblocking.alerts = gateway.alerts
@@ -81,7 +84,7 @@ async def gateway_on(
     metrics: Metrics,
     clock: Clock,
     entropy: Entropy,
-    egress: Egress,
+    ways: WaysOut,
     *,
     alone: bool,
     reached: Reached = lambda _: None,
@@ -90,7 +93,7 @@ async def gateway_on(
 
     `alone`: no other gateway works on them, so what an earlier one held is free.
     """
-    gateway, background = wired(settings, stores, drivers, metrics, clock, entropy, reached, egress)
+    gateway, background = wired(settings, stores, drivers, metrics, clock, entropy, reached, ways)
     await _know(gateway, alone=alone)
     async with _running(background):
         yield gateway
@@ -125,15 +128,22 @@ async def open_api(settings: Settings) -> AsyncIterator[ApiHere]:
     async with AsyncExitStack() as stack:
         wire = _wire(settings)
         stack.push_async_callback(wire.close)
-        egress = EgressClient.opened(settings.egress_rules)
-        stack.push_async_callback(egress.close)
+        ways = _ways_out(settings, stack)
         stores = await stack.enter_async_context(open_stores(settings, on_read=metrics.read))
         drivers, clock = drivers_of(settings, wire, metrics), SystemClock()
-        gateway, _ = wired(settings, stores, drivers, metrics, clock, SystemEntropy(), lambda _: None, egress)
+        gateway, _ = wired(settings, stores, drivers, metrics, clock, SystemEntropy(), lambda _: None, ways)
         for part in (gateway.fleet, gateway.keyring, gateway.workspaces, gateway.alerts):
             await part.refresh()
         yield ApiHere(gateway)
         await gateway.alerts.flush()
+
+
+def _ways_out(settings: Settings, stack: AsyncExitStack) -> WaysOut:
+    customers = EgressClient.opened(settings.egress_rules)
+    operators = EgressClient.opened(EgressRules(PublicOnly(networks("0.0.0.0/0, ::/0"))))
+    for each in (customers, operators):
+        stack.push_async_callback(each.close)
+    return WaysOut(customers, operators, SmtpMail())
 
 
 def _wire(settings: Settings) -> Wire:

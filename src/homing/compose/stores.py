@@ -20,6 +20,7 @@ from homing.store.notices.notices import StagedNotices
 from homing.store.notices.opening import open_notices
 from homing.store.opened import Stores
 from homing.store.outbox.outbox import SqlOutbox
+from homing.store.receivers.receivers import SqlReceivers
 from homing.store.records.alerts import SqlAlerts
 from homing.store.records.audit import SqlAudit
 from homing.store.records.downtime import SqlDowntime
@@ -85,6 +86,7 @@ def stores_on(
         logins=SqlLogins(database),
         endpoints=SqlEndpoints(database),
         deliveries=SqlDeliveries(database, notices),
+        receivers=SqlReceivers(database),
         adoptions=SqlAdoptions(database, notices, clock),
         watch_log=SqlWatchLog(database),
         imports=SqlImports(database, notices, clock),

@@ -78,14 +78,14 @@ from homing.model.fleet import Instance, InstanceUrl
 from homing.model.instances.health import shown_state
 from homing.model.work import Tick
 from homing.ports import Clock, Directory, Driver, Entropy, Notice, TellHearing
-from homing.ports.egress import Egress
+from homing.ports.receivers import WaysOut
 from homing.routing.cache import RouteCache
 from homing.routing.roster import LiveFleet
 from homing.serve.callers.keyring import Keyring
 from homing.serve.callers.rate_limits import RateLimits
 from homing.serve.callers.workspaces import Workspaces
 from homing.serve.feed import EventFeed, Shares
-from homing.serve.gateway import Care, Gateway, Moving
+from homing.serve.gateway import Adoption, Care, Gateway, Moving
 from homing.serve.metrics import Metrics
 from homing.store.opened import Stores
 from homing.store.vault.settling import SqlReservations
@@ -104,24 +104,23 @@ def wired(
     clock: Clock,
     entropy: Entropy,
     reached: Reached,
-    egress: Egress,
+    ways: WaysOut,
 ) -> tuple[Gateway, list[Callable[[], Coroutine[Any, Any, None]]]]:
     """A gateway's parts, and what has to run for as long as it is at work."""
     fleet, observing, alerts = fleet_of(settings, stores, drivers, clock)
     routes, fitness = _routes(settings, stores.directory, clock, metrics), fitness_of(fleet, alerts, clock, entropy)
     keyring, rate_limits, workspaces = callers = _callers(settings, stores, clock)
     kept = _keeping(settings, stores, fleet, observing, fitness, alerts, clock, entropy, metrics, reached)
+    _subscribe(stores, routes, fleet, keyring, workspaces, kept.news, alerts, observing)
     strays = Strays(stores.directory, stores.work, kept.rehoming, clock, alerts)
     looking = _looking(settings, stores, fleet, observing, fitness, alerts, kept, clock, entropy, metrics)
-    lists, identity = looking.lists, looking.identity
     accounts = _accounts(stores, fleet, entropy, metrics, kept, fitness, looking.links, settings.restoring_policy)
-    heard = _hearing_sends(settings, stores, lists, fleet, accounts, alerts, clock)
-    sending, said, media = _sending(settings, routes, fleet, looking, clock, kept, fitness, heard, egress, entropy)
+    heard = _hearing_sends(settings, stores, looking.lists, fleet, accounts, alerts, clock)
+    sending, said, media = _sending(settings, routes, fleet, looking, clock, kept, fitness, heard, ways, entropy)
     taking = taking_in(settings, stores, callers, routes, sending, metrics, clock, entropy, media.intake)
     overlooked, intake = _intake(settings, stores, looking.hints, said, clock, entropy)
-    reports, feed = reporting(settings, stores, fleet, alerts, lists, intake, metrics, clock), _feed(settings, keyring)
-    _subscribe(stores, routes, fleet, keyring, workspaces, kept.news, alerts, observing, overlooked, feed)
-    customers = customers_of(settings, stores, egress, alerts, metrics, clock, entropy, reached)
+    reports = reporting(settings, stores, fleet, alerts, looking.lists, intake, metrics, clock)
+    customers = customers_of(settings, stores, ways, alerts, metrics, clock, entropy, reached)
     auditing = Auditing(stores.audit, clock, settings.audit_keys, keep_days=settings.homing_audit_days, alerts=alerts)
     parts = (looking, accounts, kept, observing, alerts, auditing, intake, heard.doubts)
     moving, hears, clocked = _by_the_clock(settings, stores, fleet, parts, metrics, clock, entropy)
@@ -138,14 +137,14 @@ def wired(
         workspaces=workspaces,
         accounts=accounts,
         pairing=(pairing := _pairing(stores, fleet, clock)),
-        adoption=adoption_of(settings, stores, fleet, observing, fitness, lists, identity, clock, entropy, metrics),
-        identity=identity,
-        strays=StraySessions(stores.directory, lists),
-        deleting=Deleting(stores.directory, fleet, lists, alerts),
+        adoption=_adoption(settings, stores, fleet, observing, fitness, looking, clock, entropy, metrics),
+        identity=looking.identity,
+        strays=StraySessions(stores.directory, looking.lists),
+        deleting=Deleting(stores.directory, fleet, looking.lists, alerts),
         sends=taking.endpoint,
         sync=looking.sync,
         intake=reports.endpoint,
-        feed=feed,
+        feed=_feed(settings, stores, keyring),
         rehoming=kept.rehoming,
         watching=kept.watching,
         keeper=kept.keeper,
@@ -157,16 +156,33 @@ def wired(
         unknown_senders=reports.unknown,
         moving=moving,
         restoring=restoring_of(settings, stores, fleet, kept, observing, alerts, clock),
-        egress=egress,
+        egress=ways.customers,
         care=Care(hears.judging, _pairing_links(settings, stores, pairing, entropy)),
         media=media.intake,
         downtime=heard.downtime,
         endpoints=customers.operations,
+        receivers=customers.receivers,
     )
     services = (fleet, keyring, workspaces, alerts, looking.hints, overlooked, intake, *clocked, *taking.services)
     known = (*heard, reports.unknown, reports.rejections, fitness, strays, media.clean_up, *customers.services)
     moved = (looking.take_backs, kept.watching, kept.keeper, kept.worker, gateway.moving.drains, gateway.restoring)
     return gateway, [part.run for part in (observing, _tidying(settings, stores, clock), *services, *known, *moved)]
+
+
+def _adoption(
+    settings: Settings,
+    stores: Stores,
+    fleet: LiveFleet,
+    observing: Observing,
+    fitness: Fitness,
+    looking: "_Looking",
+    clock: Clock,
+    entropy: Entropy,
+    metrics: Metrics,
+) -> Adoption:
+    """What takes in gateways that run already."""
+    found = (looking.lists, looking.identity)
+    return adoption_of(settings, stores, fleet, observing, fitness, *found, clock, entropy, metrics)
 
 
 def _intake(
@@ -175,7 +191,9 @@ def _intake(
     """What takes reports in, and what follows those that others took in and did not live to follow."""
     keep_days = settings.homing_event_days
     intake = Intake(stores.events, hints, said, clock, entropy, keep_days=keep_days, aside=asyncio.to_thread)
-    return Overlooked(stores.events, hints, clock), intake
+    overlooked = Overlooked(stores.events, hints, clock)
+    _subscribe(stores, overlooked)
+    return overlooked, intake
 
 
 def _callers(settings: Settings, stores: Stores, clock: Clock) -> tuple[Keyring, RateLimits, Workspaces]:
@@ -185,10 +203,11 @@ def _callers(settings: Settings, stores: Stores, clock: Clock) -> tuple[Keyring,
     return keyring, RateLimits(workspaces.rate_limit, clock), workspaces
 
 
-def _feed(settings: Settings, keyring: Keyring) -> EventFeed:
+def _feed(settings: Settings, stores: Stores, keyring: Keyring) -> EventFeed:
     """Streams whose key is not in force any more end at once."""
     feed = EventFeed(Shares(settings.homing_streams, settings.streams_of_a_key))
     keyring.on_change = feed.wake
+    _subscribe(stores, feed)
     return feed
 
 
@@ -273,10 +292,10 @@ def _sending(
     kept: "_Restoring",
     fitness: Fitness,
     heard: "_HearingSends",
-    egress: Egress,
+    ways: WaysOut,
     entropy: Entropy,
 ) -> tuple[Sending, Said, MediaParts]:
-    said, media = Said(), media_of(settings, egress, clock, entropy)
+    said, media = Said(), media_of(settings, ways.customers, clock, entropy)
     sending = Sending(
         routes,
         fleet,

@@ -28,6 +28,7 @@ from homing.serve.api.customers.endpoints import EndpointsController
 from homing.serve.api.directory import accounts, contacts, keys, number_checks, workspaces
 from homing.serve.api.fleet import cache, moves, reports, schedules, sync
 from homing.serve.api.watching import alerts, audit, deaf, downtime, events, pairing, sessions, state
+from homing.serve.api.watching.receivers import ReceiversController, SilencesController
 from homing.serve.callers.access import Caller
 from homing.serve.callers.refused import RefusedCallers
 from homing.serve.callers.signing_in import SignIns
@@ -221,6 +222,37 @@ async def metrics(gateway: TheGateway, state: State) -> Response[bytes]:
     return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
+_RESOURCES = (
+    accounts.AccountsController,
+    number_checks.NumberChecksController,
+    contacts.ContactsController,
+    workspaces.WorkspacesController,
+    moves.router,
+    messages.router,
+    media.router,
+    outbox.router,
+    batches.router,
+    pacing.router,
+    sync.run_sync,
+    schedules.schedules,
+    events.events,
+    state.state,
+    alerts.alerts,
+    deaf.deaf,
+    pairing.to_pair,
+    downtime.router,
+    sessions.sessions,
+    cache.CacheController,
+    keys.KeysController,
+    audit.router,
+    EndpointsController,
+    ReceiversController,
+    SilencesController,
+    DeliveriesController,
+)
+"""Everything below /api/v1 but the hot route."""
+
+
 def framework(gateway: Gateway, figures: WorkerFigures | None = None, here: Caller | None = None) -> Litestar:
     """Everything but the hot route.
 
@@ -229,32 +261,7 @@ def framework(gateway: Gateway, figures: WorkerFigures | None = None, here: Call
     """
     api = Router(
         "/api/v1",
-        route_handlers=[
-            accounts.AccountsController,
-            number_checks.NumberChecksController,
-            contacts.ContactsController,
-            workspaces.WorkspacesController,
-            moves.router,
-            messages.router,
-            media.router,
-            outbox.router,
-            batches.router,
-            pacing.router,
-            sync.run_sync,
-            schedules.schedules,
-            events.events,
-            state.state,
-            alerts.alerts,
-            deaf.deaf,
-            pairing.to_pair,
-            downtime.router,
-            sessions.sessions,
-            cache.CacheController,
-            keys.KeysController,
-            audit.router,
-            EndpointsController,
-            DeliveriesController,
-        ],
+        route_handlers=_RESOURCES,
         dependencies={"caller": Provide(provide_caller, sync_to_thread=False)},
         before_request=refuse_unknown,
         security=[{"key": []}],

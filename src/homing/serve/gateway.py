@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from homing.config import Settings
+from homing.flows.alerts.managing import ReceiverOperations
 from homing.flows.background.alerts import AlertBook
 from homing.flows.background.auditing import Auditing
 from homing.flows.background.downtime import DowntimeBook
@@ -118,3 +119,4 @@ class Gateway:
     downtime: DowntimeBook
     media: MediaIntake
     endpoints: EndpointOperations
+    receivers: ReceiverOperations

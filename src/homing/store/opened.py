@@ -24,6 +24,7 @@ from homing.ports.hearing import Hearings
 from homing.ports.importing import ImportStore
 from homing.ports.logins import LoginStore
 from homing.ports.pairing_links import PairingLinkStore
+from homing.ports.receivers import Receivers
 from homing.ports.reports import WebhookTargets
 from homing.ports.watch_log import WatchLog
 from homing.store.db.database import Database
@@ -51,6 +52,7 @@ class Stores:
     pairing_links: PairingLinkStore
     endpoints: Endpoints
     deliveries: Deliveries
+    receivers: Receivers
     logins: LoginStore
     adoptions: Adoptions
     watch_log: WatchLog

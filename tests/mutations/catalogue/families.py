@@ -51,7 +51,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "stopped-is-listed",
         "a session that is stopped counts as one that WAHA has open, and is never started again",
-        "homing/drivers/waha/driver.py",
+        "homing/drivers/waha/answers.py",
         ' if reading.part(each, "status") != "STOPPED"]',
         "]",
         _MEANINGS,

@@ -9,6 +9,7 @@ from typing import NoReturn
 from homing.decide.egress.rules import EgressRules
 from homing.model.egress import CallAnswer, CallFailed, CallFailure, CustomerUrl, UrlRefused
 from homing.ports.egress import FetchedBody
+from homing.ports.receivers import Mail, MailServer, WaysOut
 
 Receiver = Callable[[bytes, Mapping[str, str]], Awaitable[CallAnswer | CallFailed]]
 """What a customer's server does with one call: its body and its headers, whose names are in lower case."""
@@ -56,3 +57,22 @@ class SimulatedEgress:
 
 def _no_files(*_: object) -> NoReturn:
     raise NotImplementedError("the simulated network outside has no files")
+
+
+@dataclass(eq=False)
+class SimulatedMail:
+    """A `MailCarrier` that keeps what was handed in; `refuses`: why it takes nothing just now."""
+
+    taken: list[Mail] = field(default_factory=list)
+    refuses: str | None = None
+
+    async def send(self, server: MailServer, mail: Mail, *, timeout_s: float) -> str | None:  # noqa: ARG002 - no network
+        """See `MailCarrier.send`."""
+        if self.refuses is None:
+            self.taken.append(mail)
+        return self.refuses
+
+
+def simulated_ways() -> WaysOut:
+    """To customers' and operators' servers that are none."""
+    return WaysOut(SimulatedEgress(), SimulatedEgress(), SimulatedMail())

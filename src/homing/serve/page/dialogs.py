@@ -8,6 +8,7 @@ from typing import Any
 
 from homing.decide.moves import movable
 from homing.decide.moves.abilities import Deed
+from homing.model.access import Scope
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, InstanceUrl, MoveKind, SessionStatus, Takeover
 from homing.serve.page import instances, sessions, words
@@ -36,9 +37,10 @@ class Dialog:
     back: str = "/instances"
 
 
-def _context(viewer: Viewer, ask: Dialog) -> dict[str, Any]:
-    if not viewer.may_operate:
-        forbidden = "Your key may look, and not act; this needs a key with scope admin."
+def offered(viewer: Viewer, ask: Dialog, needs: Scope = Scope.ADMIN) -> dict[str, Any]:
+    """The dialog for who looks: without its button, and with why, where the key or the database does not allow it."""
+    if not viewer.has(needs):
+        forbidden = f"Your key may look, and not act; this needs a key with scope {needs}."
         ask = Dialog(ask.title, ask.text, ask.button, ask.path, ask.command, forbidden=forbidden, back=ask.back)
     elif viewer.live.directory_away is not None:
         forbidden = "The database is away, and nothing can be changed until it is back."
@@ -58,9 +60,9 @@ async def of_instance(viewer: Viewer, number: int, action: str) -> dict[str, Any
         return {"template": "dialog", "ask": ask}
     match action:
         case "drain":
-            return _context(viewer, await _drain(viewer, number, shown))
+            return offered(viewer, await _drain(viewer, number, shown))
         case "undrain":
-            return _context(viewer, _undrain(number, shown))
+            return offered(viewer, _undrain(number, shown))
         case _:
             raise Problem(Code.NOT_FOUND, f"There is no action {action[:50]!r} of an instance")
 
@@ -171,7 +173,7 @@ async def of_session(viewer: Viewer, ref: str, action: str) -> dict[str, Any]:
     make = _OF_SESSION.get(action)
     if make is None:
         raise Problem(Code.NOT_FOUND, f"There is no action {action[:50]!r} of a session")
-    return _context(viewer, make(viewer, account))
+    return offered(viewer, make(viewer, account))
 
 
 def _migrate(viewer: Viewer, account: Account) -> Dialog:
@@ -216,11 +218,11 @@ def _cannot_move(viewer: Viewer, account: Account) -> str:
         return "Its takeover is never. Change that first, or move it by force: homing accounts migrate --force."
     url = account.placement.instance_url
     deed = Deed.TAKEN_OVER if url in viewer.gateway.watching.down() else Deed.MOVED
-    why = _forbidden(viewer, account, deed)
+    why = why_not(viewer, account, deed)
     return f"It cannot leave {viewer.short(url)}: {why}" if why else ""
 
 
-def _forbidden(viewer: Viewer, account: Account, deed: Deed) -> str:
+def why_not(viewer: Viewer, account: Account, deed: Deed) -> str:
     """Why what its instance can do does not allow it, and what would help; empty if it does, as far as is known."""
     url = account.placement.instance_url
     said = viewer.gateway.watching.health_of(url) if url is not None else None
@@ -263,7 +265,7 @@ def _start(viewer: Viewer, account: Account) -> Dialog:
 def _stop(viewer: Viewer, account: Account) -> Dialog:
     phone = words.phone(account)
     stopped = account.status is SessionStatus.STOPPED
-    forbidden = "It is stopped already." if stopped else _forbidden(viewer, account, Deed.STOPPED)
+    forbidden = "It is stopped already." if stopped else why_not(viewer, account, Deed.STOPPED)
     return Dialog(
         title=f"Stop {phone}?",
         text="It is closed and keeps its login. Messages through it are refused until somebody starts it again.",
@@ -306,7 +308,7 @@ async def of_fleet(viewer: Viewer, action: str) -> dict[str, Any]:
         raise Problem(Code.NOT_FOUND, f"There is no action {action[:50]!r} of the fleet")
     if not viewer.is_operator:
         return {"template": "dialog", "ask": Dialog(titles[action], "", "", "", "", forbidden=_FLEET)}
-    return _context(viewer, await (_rebalance(viewer) if action == "rebalance" else _sync(viewer)))
+    return offered(viewer, await (_rebalance(viewer) if action == "rebalance" else _sync(viewer)))
 
 
 async def _rebalance(viewer: Viewer) -> Dialog:

@@ -246,7 +246,9 @@ async def _figures(viewer: Viewer) -> dict[str, Any]:
         if took
         else "nothing had to move",
         "unknown": f"{len(unknown):,}",
-        "unknown_of": f"oldest {words.ago(unknown[-1].created_at, viewer.now)} ago" if unknown else "none is open",
+        "unknown_of": f"oldest {words.ago(unknown[-1].created_at, viewer.now)} ago"
+        if unknown
+        else f"none of the newest {MESSAGES_LOOKED_AT} messages",
         "waiting": f"{waiting:,}" if viewer.scope is None else "–",
         "waiting_of": f"given up after {viewer.gateway.settings.homing_send_deadline:g} s",
     }

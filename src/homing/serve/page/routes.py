@@ -19,8 +19,10 @@ from homing.serve.callers.signing_in import COOKIE, COOKIE_S, SignIns, check_is_
 from homing.serve.gateway import Gateway
 from homing.serve.http import problems
 from homing.serve.http.subpath import prefix_of
-from homing.serve.page import alerts, dialogs, instances, messages, moves, now, pair, sessions, settings
+from homing.serve.page import alerts, dialogs, downtime, instances, moves, now, pair, sessions, settings
 from homing.serve.page.files import static_files, static_path, templates
+from homing.serve.page.outbox import batches, messages
+from homing.serve.page.outbox import dialogs as outbox_dialogs
 from homing.serve.page.viewer import Viewer, frame
 from homing.serve.state.feed import StateFeed
 
@@ -133,8 +135,31 @@ async def moves_page(request: Asked) -> Response[Any]:
 
 @get("/messages", include_in_schema=False)
 async def messages_page(request: Asked) -> Response[Any]:
-    state = request.query_params.get("state", "")
-    return await _page(request, "messages", lambda viewer: messages.context(viewer, state))
+    query = dict(request.query_params)
+    return await _page(request, "messages", lambda viewer: messages.context(viewer, query))
+
+
+@get("/messages/{uuid:str}", include_in_schema=False)
+async def message_page(request: Asked, uuid: FromPath[str]) -> Response[Any]:
+    return await _page(request, "messages", lambda viewer: messages.one(viewer, uuid))
+
+
+@get("/batches", include_in_schema=False)
+async def batches_page(request: Asked) -> Response[Any]:
+    query = dict(request.query_params)
+    return await _page(request, "batches", lambda viewer: batches.context(viewer, query))
+
+
+@get("/batches/{ref:str}", include_in_schema=False)
+async def batch_page(request: Asked, ref: FromPath[str]) -> Response[Any]:
+    query = dict(request.query_params)
+    return await _page(request, "batches", lambda viewer: batches.one(viewer, ref, query))
+
+
+@get("/downtime", include_in_schema=False)
+async def downtime_page(request: Asked) -> Response[Any]:
+    query = dict(request.query_params)
+    return await _page(request, "downtime", lambda viewer: downtime.context(viewer, query))
 
 
 @get("/alerts", include_in_schema=False)
@@ -156,6 +181,21 @@ async def instance_dialog(request: Asked, number: FromPath[int], action: FromPat
 @get("/sessions/{ref:str}/{action:str}", include_in_schema=False)
 async def session_dialog(request: Asked, ref: FromPath[str], action: FromPath[str]) -> Response[Any]:
     return await _page(request, "sessions", lambda viewer: dialogs.of_session(viewer, ref, action))
+
+
+@get("/sessions/{ref:str}/outbox/go", include_in_schema=False)
+async def held_dialog(request: Asked, ref: FromPath[str]) -> Response[Any]:
+    return await _page(request, "sessions", lambda viewer: outbox_dialogs.of_held(viewer, ref))
+
+
+@get("/messages/{uuid:str}/{action:str}", include_in_schema=False)
+async def message_dialog(request: Asked, uuid: FromPath[str], action: FromPath[str]) -> Response[Any]:
+    return await _page(request, "messages", lambda viewer: outbox_dialogs.of_message(viewer, uuid, action))
+
+
+@get("/batches/{ref:str}/{action:str}", include_in_schema=False)
+async def batch_dialog(request: Asked, ref: FromPath[str], action: FromPath[str]) -> Response[Any]:
+    return await _page(request, "batches", lambda viewer: outbox_dialogs.of_batch(viewer, ref, action))
 
 
 @get("/fleet/{action:str}", include_in_schema=False)
@@ -251,10 +291,17 @@ PAGES: list[ControllerRouterHandler] = [
     session_page,
     moves_page,
     messages_page,
+    message_page,
+    batches_page,
+    batch_page,
+    downtime_page,
     alerts_page,
     settings_page,
     instance_dialog,
     session_dialog,
+    held_dialog,
+    message_dialog,
+    batch_dialog,
     fleet_dialog,
     static,
     pair.pair_page,

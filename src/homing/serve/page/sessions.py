@@ -14,8 +14,9 @@ from homing.decide.moves.abilities import Deed
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, Move, SessionStatus
 from homing.model.instances.events import Event
+from homing.model.sends.messages import MessageState
 from homing.ports import Page, StoreUnavailable
-from homing.serve.page import words
+from homing.serve.page import downtime, words
 from homing.serve.page.moves import shown_moves
 from homing.serve.page.viewer import Shape, Viewer
 from homing.serve.state.finding import SessionSearch
@@ -100,8 +101,7 @@ def _facet(kept: dict[str, str], name: str, value: str, words: str, number: int,
 
 
 def _href(kept: dict[str, str], changed: dict[str, str]) -> str:
-    query = urlencode({name: value for name, value in {**kept, **changed}.items() if value})
-    return f"/sessions?{query}" if query else "/sessions"
+    return words.href("/sessions", {**kept, **changed})
 
 
 # --- one session ----------------------------------------------------------------------------------------------
@@ -124,9 +124,13 @@ async def one(viewer: Viewer, ref: str) -> dict[str, Any]:
         "moves": shown_moves(viewer, moves[:MOVES_SHOWN]),
         "events": await _events(viewer, account),
         "may": _may(viewer, account),
-        "facts": _facts(viewer, account),
+        "facts": [
+            *_facts(viewer, account),
+            ("Down this month", await downtime.of_session(viewer, account), "/downtime"),
+        ],
         "pairing": await _pairing(viewer, account, row),
         "actions": _actions(viewer, account, row),
+        "held": await _held(viewer, account),
     }
 
 
@@ -273,6 +277,14 @@ async def _pairing(viewer: Viewer, account: Account, row: SessionRow) -> dict[st
     )
     left = "it has expired; the next one follows" if told.expired else f"good for {told.expires_in_s} s more"
     return {"svg": Markup(drawn) if drawn else None, "code": told.code, "left": left, "why": ""}  # noqa: S704 - ours
+
+
+async def _held(viewer: Viewer, account: Account) -> int:
+    """How many of its messages wait for somebody to say go, after it was paired anew."""
+    try:
+        return (await viewer.gateway.stores.outbox.waiting(account.uuid)).get(MessageState.HELD, 0)
+    except StoreUnavailable:
+        return 0
 
 
 def _actions(viewer: Viewer, account: Account, row: SessionRow) -> list[dict[str, str]]:

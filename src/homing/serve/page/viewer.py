@@ -53,7 +53,15 @@ class Viewer:
 
     @property
     def may_operate(self) -> bool:
-        return self.caller.key.scope.allows(Scope.ADMIN)
+        return self.has(Scope.ADMIN)
+
+    @property
+    def may_send(self) -> bool:
+        """Whether what waits to be sent is theirs to change."""
+        return self.has(Scope.SEND)
+
+    def has(self, needed: Scope) -> bool:
+        return self.caller.key.scope.allows(needed)
 
     @property
     def is_operator(self) -> bool:
@@ -62,14 +70,14 @@ class Viewer:
 
     @property
     def may(self) -> str:
-        what = "may operate" if self.may_operate else "may look"
+        what = "may operate" if self.may_operate else "may send" if self.may_send else "may look"
         return what if self.scope is None else f"{what}, workspace {self.scope}"
 
     def short(self, url: str | None) -> str:
         return words.short(url, self.names)
 
     async def recent_messages(self, limit: int) -> list[MessageRecord]:
-        """The newest records of sends that did not simply succeed; none while nobody can read them."""
+        """The newest messages that are kept; none while nobody can read them."""
         try:
             return await self.gateway.stores.messages.messages(self.scope, before=None, limit=limit)
         except StoreUnavailable:
@@ -117,6 +125,7 @@ def _nav(viewer: Viewer) -> list[dict[str, Any]]:
         ("sessions", "Sessions", f"{counts.total:,}", True),
         ("moves", "Moves", f"{under_way:,} under way" if under_way else "", True),
         ("messages", "Messages", "", False),
+        ("batches", "Batches", "", False),
         ("alerts", "Alerts", f"{alerts:,} open" if alerts else "", True),
         ("settings", "Settings", "", False),
     ]

@@ -1,8 +1,9 @@
 """How the page writes times, numbers, phones and places."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import phonenumbers
 from markupsafe import Markup, escape
@@ -50,6 +51,12 @@ def short(url: str | None, names: dict[str, str] | None = None) -> str:
 
 def spaced(word: str) -> str:
     return word.replace("_", " ")
+
+
+def href(path: str, query: Mapping[str, str]) -> str:
+    """An address with those of the query that say something."""
+    told = urlencode({name: value for name, value in query.items() if value})
+    return f"{path}?{told}" if told else path
 
 
 def sentence(text: str) -> str:

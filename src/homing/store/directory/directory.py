@@ -49,6 +49,7 @@ from homing.ports import (
     WorkspacesChanged,
 )
 from homing.store.db.database import Database
+from homing.store.deliveries.moved import tell_moved
 from homing.store.directory import (
     accounts,
     keys,
@@ -120,7 +121,7 @@ class SqlDirectory:
 
         def change(connection: Connection) -> tuple[list[placements.Rebound], list[Notice]]:
             applied = placements.rebind(connection, changes, at=at, run_id=run_id)
-            return applied, [rebound.notice for rebound in applied]
+            return applied, [*(each.notice for each in applied), *tell_moved(connection, self._database, applied)]
 
         if not changes:
             return []

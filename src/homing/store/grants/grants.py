@@ -15,6 +15,7 @@ from homing.store.db.database import Database, Dialect
 from homing.store.db.prepared import prepared
 from homing.store.db.schema import credentials, incarnations, moves, sessions
 from homing.store.db.sql import among, as_rows, dialect_of, given_rows, moment, moments
+from homing.store.deliveries.moved import tell_moved
 from homing.store.directory import placements
 from homing.store.grants import exiting
 from homing.store.grants.granting import Entered, Pace, grant, holding_of
@@ -45,7 +46,9 @@ class SqlGrants:
     async def arrive(self, arrivals: Sequence[Arrival]) -> list[Arrival]:
         def change(connection: Connection) -> tuple[list[Arrival], list[Notice]]:
             arrived = _arrive(connection, self._database, arrivals)
-            return [arrival for arrival, _ in arrived], [rebound.notice for _, rebound in arrived]
+            rebound = [each for _, each in arrived]
+            told = tell_moved(connection, self._database, rebound)
+            return [arrival for arrival, _ in arrived], [*(each.notice for each in rebound), *told]
 
         return await self._changes.make(change) if arrivals else []
 

@@ -86,7 +86,7 @@ async def downtime(
     behind an account's id.
     """
     asked = _asked(month, gateway.clock.now())
-    found = await _of(gateway, seen_workspace(caller, workspace_id), asked, Page(after, limit), session_id)
+    found = await down_in(gateway, seen_workspace(caller, workspace_id), asked, Page(after, limit), session_id)
     rows = [downtime_view(each, asked) for each in found]
     following = rows[-1].account_id if len({row.account_id for row in rows}) == limit else None
     minutes, failed = sum(row.minutes_down for row in rows), sum(row.failed_sends for row in rows)
@@ -110,15 +110,16 @@ async def _all_rows(gateway: Gateway, caller: Caller, named: int | None, month: 
     workspace = seen_workspace(caller, named)
     rows: list[DowntimeView] = []
     after = 0
-    while found := await _of(gateway, workspace, month, Page(after, ROWS_AT_ONCE), None):
+    while found := await down_in(gateway, workspace, month, Page(after, ROWS_AT_ONCE), None):
         rows += [downtime_view(each, month) for each in found]
         after = found[-1].account_id
     return rows
 
 
-async def _of(
+async def down_in(
     gateway: Gateway, workspace: WorkspaceId | None, month: Month, page: Page, session_id: str | None
 ) -> Sequence[Downtime]:
+    """What the month came to for each session of a page's accounts."""
     ledger, session = gateway.stores.downtime, SessionId(session_id) if session_id is not None else None
     outages = await ledger.between(month.begins, month.ends, workspace, page, session_id=session)
     failed = await ledger.failed_sends(month.begins, {each.session_id for each in outages})

@@ -11,7 +11,7 @@ from homing.compose import Gateway
 from homing.config import Settings
 from homing.drivers.http.connection import Reply
 from homing.drivers.http.wire import MIB, StreamedBody
-from homing.lab.sim.egress import SimulatedEgress
+from homing.lab.sim.egress import simulated_ways
 from homing.lab.sim.trial.world.network import SimulatedNetwork, SimulatedRequest
 from homing.lab.sim.trial.world.processes import Process
 from homing.lab.sim.trial.world.stores import Carrier, Reached, Store
@@ -91,7 +91,7 @@ class SimulatedGateway:
             stores = compose.stores_on(Reached(self._store, self.name), carrier, self.clock, on_read=metrics.read)
             drivers = compose.drivers_of(self._settings, SimulatedCalls(self._network, self.name), metrics)
             entropy = SeededEntropy(self._chance.getrandbits(32), self.clock)
-            made = (self._settings, stores, drivers, metrics, self.clock, entropy, SimulatedEgress())
+            made = (self._settings, stores, drivers, metrics, self.clock, entropy, simulated_ways())
             running = compose.gateway_on(*made, alone=False)
             async with running as self.gateway:
                 self._network.listen(self.name, process, Answering(self.gateway))

@@ -1,0 +1,85 @@
+"""What is there to tell a receiver, given what stands, what it was told, and what is silenced?
+
+A receiver is told of the difference between what stands and what it believes to stand. So one that was away for an hour
+is told of each alert that still matters, once, and of nothing that came and passed meanwhile.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from homing.model.alerts import GUIDES, Alert, AlertKind
+from homing.model.receivers import AlertSilence, ToldAlert
+
+_ID_LENGTH = 24
+
+
+@dataclass(frozen=True, slots=True)
+class AlertNews:
+    """What a receiver is to be told: alerts that stand and that it does not know, and such as passed."""
+
+    firing: tuple[ToldAlert, ...] = ()
+    resolved: tuple[ToldAlert, ...] = ()
+
+    @property
+    def any(self) -> bool:
+        return bool(self.firing or self.resolved)
+
+
+@dataclass(frozen=True, slots=True)
+class AlertGroup:
+    """Alerts of one kind that are told together; they stand, or have passed."""
+
+    kind: AlertKind
+    firing: bool
+    alerts: tuple[ToldAlert, ...]
+
+    @property
+    def id(self) -> str:
+        """The same for the same alerts, whoever tells of them and however often."""
+        told = "|".join([self.kind.value, str(self.firing), *sorted(each.alert_id for each in self.alerts)])
+        return hashlib.sha256(told.encode()).hexdigest()[:_ID_LENGTH]
+
+
+def alert_id(alert: Alert) -> str:
+    """The same in every gateway for as long as the condition stands, and another one when it comes again."""
+    told = f"{alert.kind.value}|{alert.subject.about.value}|{alert.subject.name}|{alert.raised_at.isoformat()}"
+    return hashlib.sha256(told.encode()).hexdigest()[:_ID_LENGTH]
+
+
+def news(
+    standing: Iterable[Alert], told: Mapping[str, ToldAlert], silences: Sequence[AlertSilence], now: datetime
+) -> AlertNews:
+    """What is to be told. A silenced alert is not told as long as the silence lasts; that it passed is, if it was told
+    that it stands."""
+    stands = {alert_id(alert): alert for alert in standing}
+    firing = [
+        ToldAlert(named, alert)
+        for named, alert in stands.items()
+        if named not in told and not any(silenced(alert, each, now) for each in silences)
+    ]
+    passed = [each for named, each in told.items() if named not in stands]
+    return AlertNews(tuple(firing), tuple(passed))
+
+
+def silenced(alert: Alert, silence: AlertSilence, now: datetime) -> bool:
+    """Whether a silence covers an alert now."""
+    return (
+        now < silence.until
+        and silence.kind in (None, alert.kind)
+        and silence.about in (None, alert.subject.about)
+        and silence.subject in ("", alert.subject.name)
+    )
+
+
+def grouped(told: AlertNews) -> list[AlertGroup]:
+    """What is told together: alerts of one kind that stand, and such as passed; the most severe kinds first."""
+    groups = []
+    for firing, alerts in ((True, told.firing), (False, told.resolved)):
+        for kind in sorted({each.alert.kind for each in alerts}, key=lambda kind: (GUIDES[kind].severity, kind)):
+            of_kind = tuple(
+                sorted((each for each in alerts if each.alert.kind is kind), key=lambda each: each.alert_id)
+            )
+            groups.append(AlertGroup(kind, firing, of_kind))
+    return groups

@@ -1,0 +1,92 @@
+"""In which form a receiver takes a group of alerts."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from homing.decide.alerts.receivers import AlertGroup
+from homing.model.alerts import GUIDES, Subject
+from homing.model.receivers import ToldAlert
+
+_LISTED = 20
+"""Subjects that are named in a text for people; of more only the number is told."""
+
+
+def document(group: AlertGroup, now: datetime) -> dict[str, Any]:
+    """For a webhook: type, timestamp and data, as customers' events have them."""
+    guide = GUIDES[group.kind]
+    return {
+        "type": "alert.firing" if group.firing else "alert.resolved",
+        "timestamp": now.isoformat(),
+        "data": {
+            "kind": group.kind.value,
+            "title": guide.title,
+            "severity": guide.severity.value,
+            "means": guide.means,
+            "do": guide.do,
+            "alerts": [
+                {
+                    "id": each.alert_id,
+                    "about": each.alert.subject.about.value,
+                    "subject": each.alert.subject.name,
+                    "reason": each.alert.reason,
+                    "raised_at": each.alert.raised_at.isoformat(),
+                }
+                for each in group.alerts
+            ],
+        },
+    }
+
+
+def slack(group: AlertGroup) -> dict[str, Any]:
+    """For an incoming webhook of Slack's: one text. What comes from outside is escaped, and cannot call anybody."""
+    return {"text": _escaped(text(group))}
+
+
+def alertmanager(standing: Sequence[ToldAlert], passed: Sequence[ToldAlert], now: datetime) -> list[dict[str, Any]]:
+    """For `POST /api/v2/alerts`: each alert by its labels; those that passed have an end."""
+    return [*(_labelled(each, None) for each in standing), *(_labelled(each, now) for each in passed)]
+
+
+def heading(group: AlertGroup) -> str:
+    """One line: for a mail's subject."""
+    number = f" ({len(group.alerts)})" if len(group.alerts) > 1 else ""
+    state = GUIDES[group.kind].severity.value if group.firing else "resolved"
+    return f"[Homing] {state}: {GUIDES[group.kind].title}{number}"
+
+
+def text(group: AlertGroup) -> str:
+    """For people."""
+    guide = GUIDES[group.kind]
+    lines = [
+        heading(group),
+        *(f"- {_named(each.alert.subject)}: {each.alert.reason}" for each in group.alerts[:_LISTED]),
+    ]
+    if len(group.alerts) > _LISTED:
+        lines.append(f"- and {len(group.alerts) - _LISTED} more")
+    return "\n".join([*lines, *([f"It means: {guide.means}", f"To do: {guide.do}"] if group.firing else [])])
+
+
+def _labelled(each: ToldAlert, ends_at: datetime | None) -> dict[str, Any]:
+    alert, guide = each.alert, GUIDES[each.alert.kind]
+    labels: Mapping[str, str] = {
+        "alertname": alert.kind.value,
+        "severity": guide.severity.value,
+        "about": alert.subject.about.value,
+        "subject": alert.subject.name,
+        "alert_id": each.alert_id,
+    }
+    told = {
+        "labels": {name: value for name, value in labels.items() if value},
+        "annotations": {"summary": guide.title, "description": alert.reason, "action": guide.do},
+        "startsAt": alert.raised_at.isoformat(),
+    }
+    return told if ends_at is None else {**told, "endsAt": ends_at.isoformat()}
+
+
+def _named(subject: Subject) -> str:
+    return f"{subject.about.value} {subject.name}".strip()
+
+
+def _escaped(said: str) -> str:
+    return said.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

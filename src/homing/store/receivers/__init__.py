@@ -1,0 +1,4 @@
+"""Receivers of alerts and silences on a SQL database.
+
+Begin with `receivers`.
+"""
