@@ -289,9 +289,10 @@ async def test_two_gateways_never_have_the_same_lane(outbox: SqlOutbox, work: Sq
     claims = await asyncio.gather(
         *(work.claim(KIND, owner=f"gw{n}", limit=20, lease_s=30, fair=True) for n in range(3))
     )
-    ids = [job.id for jobs in claims for job in jobs]
-    assert len(ids) == len(set(ids))
-    assert len(ids) == 30
+    # Who meets a row that another one is just taking goes past it: what is left is for the next look.
+    rest = await work.claim(KIND, owner="gw3", limit=30, lease_s=30, fair=True)
+    ids = [job.id for jobs in (*claims, rest) for job in jobs]
+    assert len(ids) == len(set(ids)) == 30
 
 
 async def test_many_accepted_at_once_all_have_places(outbox: SqlOutbox, work: SqlWork, heard: list[Notice]) -> None:

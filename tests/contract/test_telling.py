@@ -144,14 +144,14 @@ async def test_numbers_have_no_gap_although_several_append_at_once(telling: Tell
     await telling.endpoint("one", concurrency=1)
     bursts = [
         [telling.fact("message_received", message={"id": f"M{n}-{m}", "from": f"{m % 3}@c.us"}) for m in range(5)]
-        for n in range(20)
+        for n in range(8)  # no more than there are connections: those wait for each other
     ]
     await asyncio.gather(*(telling.append(*burst) for burst in bursts))
     endpoint = await telling.endpoints.find(EndpointId("one"))
     assert endpoint is not None
     due = await telling.deliveries.due(endpoint, limit=1000, busy=(), busy_lanes=())
     events = [each.event for each in due if each.event is not None]
-    assert sorted(each.session_sequence or 0 for each in events) == list(range(1, 101))
+    assert sorted(each.session_sequence or 0 for each in events) == list(range(1, 41))
     for chat in "012":
         in_chat = [each for each in events if each.chat == chat]
         by_event = [each.chat_sequence for each in sorted(in_chat, key=lambda each: each.sequence)]

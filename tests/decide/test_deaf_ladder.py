@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from homing.decide.hearing import ladder, standing
 from homing.decide.hearing.ladder import Able, Climb, DeafBudget, Listen, NothingMore
-from homing.model.fleet import InstanceMode, SessionId, SessionStatus, Takeover
+from homing.model.fleet import DeafPolicy, InstanceMode, SessionId, SessionStatus, Takeover
 from homing.model.hearing import (
-    DeafPolicy,
     DeepLook,
     HeardOf,
     Hearing,

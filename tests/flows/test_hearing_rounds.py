@@ -20,6 +20,7 @@ from homing.model.alerts import AlertKind, Subject
 from homing.model.fleet import (
     Account,
     AccountUuid,
+    DeafPolicy,
     Epoch,
     InstanceUrl,
     MoveKind,
@@ -28,7 +29,7 @@ from homing.model.fleet import (
     SessionStatus,
     Takeover,
 )
-from homing.model.hearing import DeafPolicy, HeardNews, Hearing, Rung
+from homing.model.hearing import HeardNews, Hearing, Rung
 from homing.model.instances.events import Event
 from homing.model.work import Done, Job, Tick
 from homing.ports import NewAccount

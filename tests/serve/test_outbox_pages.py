@@ -69,6 +69,7 @@ async def test_a_message_offers_what_can_be_done_in_its_state_and_nothing_to_rea
         assert answer.status_code == 200
         assert actions_on(answer.text) == expected, key
         assert "the reply did not come" in answer.text.lower()
+        assert "data-beats" in answer.text
     assert (await page(api, f"/messages/{uuid}", "stranger")).status_code == 404
     assert (await page(api, f"/messages/{uuid}/cancel", "stranger")).status_code == 404
 

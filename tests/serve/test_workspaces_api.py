@@ -169,3 +169,16 @@ async def test_a_key_of_a_workspace_sends_by_its_own_settings(api: Api) -> None:
     body = {"account_uuid": account["uuid"], "phone": "(11) 98765-4322", "message": "olá"}
     assert (await api.call("POST", "/messages/send", body, key="brazil")).status_code == 200
     assert api.world.recipients == ["5511987654322"]
+
+
+async def test_what_is_done_for_deaf_sessions_is_said_by_workspace_and_by_account(api: Api) -> None:
+    account = await api.account()
+    changed = await api.call("PATCH", "/workspaces/1", {"deaf_policy": "restart"})
+    assert changed.json()["deaf_policy"] == "restart"
+    changed = await api.call("PATCH", f"/accounts/{account['id']}", {"deaf_policy": "full"})
+    assert changed.json()["deaf_policy"] == "full"
+    entry = (await api.call("GET", "/audit?action=account.changed")).json()["data"][0]
+    assert (entry["before"], entry["after"]) == ({"deaf_policy": None}, {"deaf_policy": "full"})
+    taken_away = await api.call("PATCH", f"/accounts/{account['id']}", {"deaf_policy": None})
+    assert taken_away.json()["deaf_policy"] is None
+    assert (await api.call("PATCH", "/workspaces/1", {"deaf_policy": "often"})).status_code == 422

@@ -17,7 +17,7 @@ from homing.flows.hearing.judging import KIND, Judging
 from homing.flows.operations.accounts import Accounts
 from homing.flows.webhooks.connecting import Connecting
 from homing.flows.webhooks.intake import Intake
-from homing.model.hearing import DeafPolicy
+from homing.model.fleet import DeafPolicy
 from homing.ports import Clock, Entropy, Fleet
 from homing.store.opened import Stores
 

@@ -61,6 +61,17 @@ class InstanceMode(StrEnum):
     ROUTE = "route"
 
 
+class DeafPolicy(StrEnum):
+    """How far Homing may go by itself with a deaf session."""
+
+    OBSERVE = "observe"
+    """It says so, and looks; nothing is done to the session."""
+    RESTART = "restart"
+    """What can be done where it is."""
+    FULL = "full"
+    """Elsewhere too, where there is a fence."""
+
+
 class Takeover(StrEnum):
     """Who may start a session on another instance after its own was lost."""
 
@@ -239,6 +250,8 @@ class Account:
     linking: Linking = Linking()
     native_id: str | None = None
     """What its gateway calls its session, where such names are local to a gateway."""
+    deaf_policy: DeafPolicy | None = None
+    """What may be done by itself once it is deaf; None: as its workspace says."""
 
     @property
     def session_id(self) -> SessionId:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from homing.model.fleet import (
     AccountUuid,
+    DeafPolicy,
     InstanceUrl,
     Placement,
     SessionId,
@@ -145,17 +146,6 @@ class Rung(StrEnum):
     REHOME = "rehome"
     RECYCLE = "recycle"
     ALERT = "alert"
-
-
-class DeafPolicy(StrEnum):
-    """How far Homing may go by itself with a deaf session."""
-
-    OBSERVE = "observe"
-    """It says so, and looks; nothing is done to the session."""
-    RESTART = "restart"
-    """What can be done where it is."""
-    FULL = "full"
-    """Elsewhere too, where there is a fence."""
 
 
 @dataclass(frozen=True, slots=True)

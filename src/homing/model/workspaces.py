@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from homing.model.access import RateLimit
-from homing.model.fleet import WorkspaceId
+from homing.model.fleet import DeafPolicy, WorkspaceId
 from homing.model.phones import Bare
 
 
@@ -19,3 +19,5 @@ class Workspace:
     bare_digits: Bare
     created_at: datetime
     rate_limit: RateLimit | None = None
+    deaf_policy: DeafPolicy | None = None
+    """What may be done by itself for its sessions that are deaf; None: as the settings say."""

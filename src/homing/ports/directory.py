@@ -11,6 +11,7 @@ from homing.model.fleet import (
     AccountUuid,
     Contact,
     ContactUuid,
+    DeafPolicy,
     Instance,
     InstanceLoad,
     InstanceMode,
@@ -78,6 +79,7 @@ class AccountChanges(TypedDict, total=False):
 
     takeover: Takeover
     requires: Mapping[str, str]
+    deaf_policy: DeafPolicy | None
 
 
 class InstanceChanges(TypedDict, total=False):
@@ -102,6 +104,7 @@ class WorkspaceChanges(TypedDict, total=False):
     region: str | None
     bare_digits: Bare
     rate_limit: RateLimit | None
+    deaf_policy: DeafPolicy | None
 
 
 class Directory(HandedOut, Keys, Protocol):

@@ -14,6 +14,7 @@ from homing.cli.terminal.options import (
     AccountRef,
     After,
     AsJson,
+    DeafPolicyOption,
     Force,
     Labels,
     Limit,
@@ -21,6 +22,7 @@ from homing.cli.terminal.options import (
     Status,
     Takeover,
     Workspace,
+    deaf_policy_given,
     labels,
 )
 from homing.cli.terminal.output import (
@@ -168,6 +170,7 @@ def change(
     ] = None,
     require: Labels = None,
     require_nothing: Annotated[bool, Parameter(negative="", help="It may live on any instance.")] = False,
+    deaf_policy: DeafPolicyOption = None,
     session: Session = None,
     instance: Annotated[str | None, Parameter(help="The instance that runs its session.")] = None,
     uuid: Uuid = None,
@@ -185,9 +188,12 @@ def change(
     """
     changes: dict[str, Any] = {"takeover": takeover} if takeover is not None else {}
     changes |= {"requires": labels(require or [])} if require or require_nothing else {}
+    changes |= deaf_policy_given(deaf_policy)
     changes |= _given(session_id=session, instance_url=instance, uuid=uuid, id=id)
     if not changes:
-        raise CannotStart("Say what to change: --takeover, --require, --require-nothing, --session, --uuid or --id")
+        raise CannotStart(
+            "Say what to change: --takeover, --require, --require-nothing, --deaf-policy, --session, --uuid or --id"
+        )
     _show(gateway("`homing accounts set`").patch(path("accounts", account), changes), as_json=as_json)
 
 
@@ -440,6 +446,7 @@ def _facts(account: Row) -> dict[str, Any]:
         **{f"alert {alert['kind']}": f"{alert['reason']}; {alert['do']}" for alert in account.get("attention") or ()},
         "last verified": instant(account["last_verified_at"]),
         "takeover": account["takeover"],
+        **({"if deaf": account["deaf_policy"]} if account.get("deaf_policy") else {}),
         "requires": [f"{name}={value}" for name, value in account["requires"].items()],
         "created": instant(account["created_at"]),
     }

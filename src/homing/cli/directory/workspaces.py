@@ -8,7 +8,7 @@ from cyclopts.validators import Number
 from homing.cli.sources.client import path
 from homing.cli.sources.source import source
 from homing.cli.terminal.amounts import rate
-from homing.cli.terminal.options import AsJson, Bare, RateOption
+from homing.cli.terminal.options import AsJson, Bare, DeafPolicyOption, RateOption, deaf_policy_given
 from homing.cli.terminal.output import Columns, moment, note, print_facts, print_json, print_rows, rate_shown
 from homing.cli.terminal.stops import CannotStart
 
@@ -59,6 +59,7 @@ def set_workspace(
     bare: Annotated[Bare | None, Parameter(help="What digits mean that name no country code.")] = None,
     name: Annotated[str | None, Parameter(help="A name for people to read.")] = None,
     rate_limit: RateOption = None,
+    deaf_policy: DeafPolicyOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Say how a workspace's numbers are read from now on, and how often all of its keys together may ask.
@@ -76,8 +77,9 @@ def set_workspace(
     changes = {field: value for field, value in given.items() if value is not None}
     if rate_limit is not None:
         changes["rate_limit"] = rate(rate_limit)
+    changes |= deaf_policy_given(deaf_policy)
     if not changes:
-        raise CannotStart("Say what to set: --region, --bare, --name or --rate-limit")
+        raise CannotStart("Say what to set: --region, --bare, --name, --rate-limit or --deaf-policy")
     _print(source().patch(path("workspaces", workspace), changes), as_json=as_json)
     if not as_json:
         note("A running gateway does so within 5 s.")
@@ -94,5 +96,6 @@ def _print(workspace: dict[str, Any], *, as_json: bool) -> None:
             "region": workspace["region"],
             "bare digits": workspace["bare_digits"],
             "rate limit": rate_shown(workspace),
+            **({"if one is deaf": workspace["deaf_policy"]} if workspace.get("deaf_policy") else {}),
         }
     )

@@ -38,6 +38,15 @@ RateOption = Annotated[
     str | None, Parameter(name="--rate-limit", help="Requests at most: 600/min, 10/s, 5000/h; none: any number.")
 ]
 Takeover = Literal["never", "manual", "auto"]
+DeafPolicyOption = Annotated[
+    Literal["observe", "restart", "full", "inherit"] | None,
+    Parameter(help="What is done by itself once a session is deaf; inherit: what is said one step above."),
+]
+
+
+def deaf_policy_given(given: str | None) -> dict[str, str | None]:
+    """The field of a body; `inherit` takes away what was said here."""
+    return {} if given is None else {"deaf_policy": None if given == "inherit" else given}
 
 
 def labels(given: list[str]) -> dict[str, str]:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from homing.model.fleet import InstanceMode, SessionStatus, Takeover
-from homing.model.hearing import DeafPolicy, Hearing, HearingRecord, HearingVerdict, Rung, Shows, TriedRung
+from homing.model.fleet import DeafPolicy, InstanceMode, SessionStatus, Takeover
+from homing.model.hearing import Hearing, HearingRecord, HearingVerdict, Rung, Shows, TriedRung
 
 ORDER = tuple(Rung)
 LISTEN = {

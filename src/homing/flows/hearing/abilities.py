@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 from homing.decide.fleet import leases
 from homing.decide.fleet.leases import NotFenced
 from homing.decide.hearing.ladder import Able
-from homing.model.fleet import Capabilities, InstanceMode, InstanceUrl, SessionId
-from homing.model.hearing import DeafPolicy, HearingCase
+from homing.model.fleet import Capabilities, DeafPolicy, InstanceMode, InstanceUrl, SessionId
+from homing.model.hearing import HearingCase
 from homing.ports import Fleet, Grants
 
 ASK_WITHIN_S = 2.0

@@ -5,8 +5,8 @@ from enum import StrEnum
 from random import Random
 
 from homing.lab.deaf.lives import DAY_S, HOUR_S, WARM_UP_S, Profile
-from homing.model.fleet import InstanceMode
-from homing.model.hearing import DeafPolicy, Rung
+from homing.model.fleet import DeafPolicy, InstanceMode
+from homing.model.hearing import Rung
 
 
 class Breakage(StrEnum):

@@ -11,6 +11,7 @@ from homing.model.fleet import (
     AccountUuid,
     Contact,
     ContactUuid,
+    DeafPolicy,
     Epoch,
     Instance,
     InstanceMode,
@@ -60,6 +61,7 @@ ACCOUNT_COLUMNS = (
     accounts.c.created_at,
     accounts.c.requires,
     accounts.c.person,
+    accounts.c.deaf_policy,
     sessions.c.last_verified_at,
     sessions.c.updated_at,
     sessions.c.native_id,
@@ -116,6 +118,7 @@ def account_of(row: AnyRow) -> Account:
         person=row.person,
         linking=linking_of(row),
         native_id=row.native_id,
+        deaf_policy=DeafPolicy(row.deaf_policy) if row.deaf_policy else None,
     )
 
 

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, select, text, update
 
 from homing.decide.phones.aliases import person
 from homing.decide.phones.reading import read
-from homing.model.fleet import WorkspaceId
+from homing.model.fleet import DeafPolicy, WorkspaceId
 from homing.model.phones import Bare, PhoneNumber
 from homing.model.workspaces import Workspace
 from homing.ports import WorkspaceChanges
@@ -64,7 +64,8 @@ _RECOGNISED = text("""
 
 def _workspace_of(row: AnyRow) -> Workspace:
     bare = Bare(row.bare_digits)
-    return Workspace(WorkspaceId(row.id), row.name, row.region, bare, row.created_at, rate_limit_of(row))
+    policy = DeafPolicy(row.deaf_policy) if row.deaf_policy else None
+    return Workspace(WorkspaceId(row.id), row.name, row.region, bare, row.created_at, rate_limit_of(row), policy)
 
 
 def _told(workspace: Workspace) -> dict[str, Any]:
@@ -73,4 +74,5 @@ def _told(workspace: Workspace) -> dict[str, Any]:
         "region": workspace.region,
         "bare_digits": workspace.bare_digits.value,
         "rate_limit": rate_told(workspace.rate_limit),
+        "deaf_policy": workspace.deaf_policy.value if workspace.deaf_policy is not None else None,
     }

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, Select, delete, func, select, update
 from homing.decide.hearing import outgoing
 from homing.model.fleet import (
     AccountUuid,
+    DeafPolicy,
     Epoch,
     InstanceUrl,
     Placement,
@@ -20,7 +21,6 @@ from homing.model.fleet import (
     WorkspaceId,
 )
 from homing.model.hearing import (
-    DeafPolicy,
     DeepLook,
     HeardHour,
     HeardNews,

@@ -13,7 +13,7 @@ from homing.decide.starting.restoring import Blocked, LeaveAlone, Present, Start
 from homing.flows.failover.restoring import RestoreJudgment
 from homing.flows.operations.pairing import Shown
 from homing.model.alerts import Alert
-from homing.model.fleet import Account, InstanceUrl, Takeover
+from homing.model.fleet import Account, DeafPolicy, InstanceUrl, Takeover
 from homing.model.work import Job
 from homing.ports import AccountChanges
 from homing.serve.api.attention import _ADVICE, AttentionView, attention_view
@@ -60,6 +60,7 @@ class AccountView(msgspec.Struct):
     reported_phone: str | None = None
     attention: list[AttentionView] = []
     native_id: str | None = None
+    deaf_policy: str | None = None
 
 
 class PairingView(msgspec.Struct):
@@ -100,11 +101,15 @@ class AccountBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class AccountChangesBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """What may be changed of an account. `requires` replaces all labels; where the session is now does not change.
 
+    `deaf_policy` is what may be done by itself once its session is deaf: `observe` (say so), `restart` it in place, or
+    `full` (elsewhere too, where that can be fenced); null: as its workspace says.
+
     The last four only while the account is nowhere; with `instance_url` its session is taken up there.
     """
 
     takeover: Literal["never", "manual", "auto"] | UnsetType = UNSET
     requires: Labels | UnsetType = UNSET
+    deaf_policy: Literal["observe", "restart", "full"] | UnsetType | None = UNSET
     session_id: SessionName | UnsetType = UNSET
     uuid: Chosen | UnsetType = UNSET
     id: ChosenId | UnsetType = UNSET
@@ -117,6 +122,8 @@ class AccountChangesBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True
             changes["takeover"] = Takeover(self.takeover)
         if self.requires is not UNSET:
             changes["requires"] = self.requires
+        if self.deaf_policy is not UNSET:
+            changes["deaf_policy"] = DeafPolicy(self.deaf_policy) if self.deaf_policy is not None else None
         return changes
 
 
@@ -214,6 +221,7 @@ def account_view(
         move=_open_move(job) if job is not None else None,
         reported_phone=account.mismatched_phone,
         native_id=account.native_id,
+        deaf_policy=account.deaf_policy.value if account.deaf_policy is not None else None,
         attention=attention_view(alerts),
     )
 

@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from homing.model.access import RateLimit
 from homing.model.errors import Code, Problem
+from homing.model.fleet import DeafPolicy
 from homing.model.phones import Bare
 from homing.model.workspaces import Workspace
 from homing.ports import WorkspaceChanges
@@ -40,6 +41,7 @@ class WorkspaceView(msgspec.Struct):
     bare_digits: str
     created_at: datetime
     rate_limit: RateLimitView | None = None
+    deaf_policy: str | None = None
 
 
 class RateLimitBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -55,12 +57,14 @@ class RateLimitBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class WorkspaceChangesBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """What may be set of a workspace. `region` is where its national numbers belong (ISO 3166); null: where the
     gateway's settings say. `bare_digits` is what digits mean that name no country code: `strict` takes the only valid
-    reading. `rate_limit` is for all of its keys together, and for operators to set; null: none."""
+    reading. `rate_limit` is for all of its keys together, and for operators to set; null: none. `deaf_policy` is what
+    may be done by itself for sessions that are deaf, where the account says nothing; null: as the settings say."""
 
     name: Name | UnsetType = UNSET
     region: Annotated[str, Meta(min_length=1, max_length=100)] | UnsetType | None = UNSET
     bare_digits: Literal["strict", "national", "international"] | UnsetType = UNSET
     rate_limit: RateLimitBody | UnsetType | None = UNSET
+    deaf_policy: Literal["observe", "restart", "full"] | UnsetType | None = UNSET
 
 
 def workspace_view(workspace: Workspace, default_region: str) -> WorkspaceView:
@@ -71,6 +75,7 @@ def workspace_view(workspace: Workspace, default_region: str) -> WorkspaceView:
         workspace.bare_digits.value,
         workspace.created_at,
         rate_limit_view(workspace.rate_limit),
+        workspace.deaf_policy.value if workspace.deaf_policy is not None else None,
     )
 
 
@@ -120,6 +125,8 @@ def _changes(data: WorkspaceChangesBody) -> WorkspaceChanges:
         changes["bare_digits"] = Bare(data.bare_digits)
     if data.rate_limit is not UNSET:
         changes["rate_limit"] = data.rate_limit.limit() if data.rate_limit is not None else None
+    if data.deaf_policy is not UNSET:
+        changes["deaf_policy"] = DeafPolicy(data.deaf_policy) if data.deaf_policy is not None else None
     return changes
 
 

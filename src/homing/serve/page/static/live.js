@@ -34,7 +34,8 @@ function heard(kind, event) {
   const wasLost = lost !== null;
   lost = null;
   document.body.classList.remove("stale");
-  if (kind === "beat") return wasLost ? soon() : undefined;
+  // What becomes of messages is no part of the state: pages about them are read anew with each beat.
+  if (kind === "beat") return wasLost || document.querySelector("[data-beats]") ? soon() : undefined;
   document.dispatchEvent(new CustomEvent("homing:state", { detail: { kind, told: JSON.parse(event.data) } }));
   soon();
 }
