@@ -36,7 +36,11 @@ class BaileysApi(Model):
         session = self._session(request)
         if isinstance(session, web.Response):
             return session
-        return said(200, [{"jid": jid, "exists": True} for jid in (await body_of(request))["jids"]])
+        return said(200, [self._number(jid) for jid in (await body_of(request))["jids"]])
+
+    def _number(self, jid: str) -> dict[str, object]:
+        found = self.whatsapp_has(jid)
+        return {"jid": f"{found}@s.whatsapp.net" if found is not None else jid, "exists": found is not None}
 
     async def _send(self, request: web.Request) -> web.Response:
         session = self._session(request)

@@ -110,6 +110,8 @@ class Model:
     hooks: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """Where each session reports: `url`, and what its family keeps beside that."""
     post: Post | None = None
+    known_as: dict[str, str | None] = field(default_factory=dict)
+    """Under which digits WhatsApp has a number; None: nobody is there. All others are there as they are asked for."""
     answered: list[int] = field(default_factory=list)
     """What was answered to its reports."""
     creates: ClassVar[bool] = True
@@ -132,6 +134,11 @@ class Model:
     def add(self, name: str, **how: Any) -> Session:
         session = self.sessions[name] = Session(name, **how)
         return session
+
+    def whatsapp_has(self, number: str) -> str | None:
+        """The digits under which a number is on WhatsApp, if it is."""
+        digits = number.partition("@")[0].removeprefix("+")
+        return self.known_as.get(digits, digits)
 
     @property
     def uptime_s(self) -> float:

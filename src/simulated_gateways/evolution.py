@@ -28,6 +28,7 @@ class Evolution(Model):
             web.post("/webhook/set/{s}", self._set),
             web.delete("/instance/logout/{s}", self._logout),
             web.post("/message/sendText/{s}", self._send),
+            web.post("/chat/whatsappNumbers/{s}", self._numbers),
         ]
 
     def refusal(self, request: web.Request) -> web.Response | None:
@@ -110,6 +111,16 @@ class Evolution(Model):
             return _error(500, "Internal Server Error", "Connection Closed")
         key = {"remoteJid": f"{told['number']}@s.whatsapp.net", "fromMe": True, "id": message_id}
         return said(201, {"key": key, "status": "PENDING", "messageTimestamp": 1796000393})
+
+    async def _numbers(self, request: web.Request) -> web.Response:
+        session = self.sessions[request.match_info["s"]]
+        if not session.up or session.dead:
+            return _error(500, "Internal Server Error", "Connection Closed")
+        return said(200, [self._number(number) for number in (await body_of(request))["numbers"]])
+
+    def _number(self, number: str) -> dict[str, Any]:
+        found = self.whatsapp_has(number)
+        return {"jid": f"{found or number}@s.whatsapp.net", "exists": found is not None, "number": number}
 
     async def _found(self, request: web.Request) -> web.Response:
         hooks = self.hooks.get(request.match_info["s"], [])

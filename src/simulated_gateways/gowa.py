@@ -22,6 +22,7 @@ class Gowa(Model):
             web.get("/devices/{s}/status", self._status),
             web.post("/devices/{s}/{what:reconnect|logout}", self._do),
             web.post("/send/message", self._send),
+            web.get("/user/check", self._check),
         ]
 
     def refusal(self, request: web.Request) -> web.Response | None:
@@ -71,6 +72,14 @@ class Gowa(Model):
         except (EngineFailed, EngineDead) as error:
             return said(500, {"status": 500, "code": "INTERNAL_SERVER_ERROR", "message": str(error)})
         return _success({"message_id": message_id, "status": "sent"})
+
+    async def _check(self, request: web.Request) -> web.Response:
+        session = self.sessions.get(request.headers["X-Device-Id"])
+        if session is None:
+            return _not_found()
+        if not session.up:
+            return said(401, {"status": 401, "code": "AUTHENTICATION_ERROR", "message": "you are not logged in"})
+        return _success({"is_on_whatsapp": self.whatsapp_has(request.query["phone"]) is not None})
 
     def body_of(self, session: Session, told: Told) -> dict[str, Any] | None:
         """By its source: nothing of how a device stands."""

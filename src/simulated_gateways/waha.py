@@ -32,6 +32,7 @@ class Waha(Model):
             web.post("/api/sessions/{s}/{what}", self._do),
             web.get("/api/{s}/auth/qr", self._qr),
             web.post("/api/sendText", self._send),
+            web.get("/api/contacts/check-exists", self._exists),
         ]
 
     def refusal(self, request: web.Request) -> web.Response | None:
@@ -120,6 +121,16 @@ class Waha(Model):
             return _thrown("Connection Closed")
         key = {"remoteJid": told["chatId"], "fromMe": True, "id": message_id}
         return said(201, {"key": key, "messageTimestamp": 1796000911, "status": 1})
+
+    async def _exists(self, request: web.Request) -> web.Response:
+        session = self.sessions.get(request.query["session"])
+        if session is None or not session.open:
+            return _nobody()
+        if not session.up:
+            return self._unexpected(session)
+        found = self.whatsapp_has(request.query["phone"])
+        chat = {"chatId": f"{found}@c.us"} if found is not None else {}
+        return said(200, {"numberExists": found is not None, **chat})
 
     async def _config(self, request: web.Request) -> web.Response:
         """Sets the whole configuration; a session that runs is restarted by it."""

@@ -26,6 +26,7 @@ class Wppconnect(Model):
             web.post("/api/{s}/close-session", self._close),
             web.post("/api/{s}/logout-session", self._logout),
             web.post("/api/{s}/send-message", self._send),
+            web.get("/api/{s}/check-number-status/{phone}", self._number),
         ]
 
     def refusal(self, request: web.Request) -> web.Response | None:
@@ -82,6 +83,18 @@ class Wppconnect(Model):
     async def _phone(self, request: web.Request) -> web.Response:
         session = self.sessions[request.match_info["s"]]
         return said(200, {"status": "success", "response": f"{session.phone}@c.us", "mapper": "device"})
+
+    async def _number(self, request: web.Request) -> web.Response:
+        session = self.sessions.get(request.match_info["s"])
+        if session is None or not session.open:
+            return _inactive("")
+        if not session.up or session.dead:
+            return _inactive(session.name)
+        asked = request.match_info["phone"]
+        found = self.whatsapp_has(asked)
+        user = {"server": "c.us", "user": found or asked, "_serialized": f"{found or asked}@c.us"}
+        told = {"id": user, "isBusiness": False, "canReceiveMessage": found is not None}
+        return said(200, {"status": "success", "response": {**told, "numberExists": found is not None}})
 
     async def _open(self, request: web.Request) -> web.Response:
         name = request.match_info["s"]

@@ -18,6 +18,7 @@ class Wuzapi(Model):
             web.get("/session/qr", self._qr),
             web.post("/session/{what:connect|disconnect|logout}", self._do),
             web.post("/chat/send/text", self._send),
+            web.post("/user/check", self._check),
         ]
 
     def refusal(self, request: web.Request) -> web.Response | None:
@@ -80,6 +81,18 @@ class Wuzapi(Model):
         except (EngineFailed, EngineDead) as error:
             return said(500, {"code": 500, "error": str(error) or "not connected", "success": False})
         return _wrapped({"Details": "Sent", "Id": message_id, "Timestamp": 1796000917})
+
+    async def _check(self, request: web.Request) -> web.Response:
+        session, told = self._session(request), await body_of(request)
+        assert session is not None
+        if not session.up:
+            return said(500, {"code": 500, "error": "No session", "success": False})
+        return _wrapped({"Users": [self._number(number) for number in told["Phone"]]})
+
+    def _number(self, number: str) -> dict[str, object]:
+        found = self.whatsapp_has(number)
+        about = {"JID": f"{found or number}@s.whatsapp.net", "Query": number, "VerifiedName": ""}
+        return {"IsInWhatsapp": found is not None, **about}
 
     def body_of(self, session: Session, told: Told) -> dict[str, Any] | None:
         """By its source: nothing of how a session stands."""

@@ -18,6 +18,7 @@ class WwebjsApi(Model):
             web.get("/session/{what:start|stop|restart|terminate}/{s}", self._do),
             web.get("/client/getClassInfo/{s}", self._who),
             web.post("/client/sendMessage/{s}", self._send),
+            web.post("/client/getNumberId/{s}", self._number),
         ]
 
     def refusal(self, request: web.Request) -> web.Response | None:
@@ -76,6 +77,13 @@ class WwebjsApi(Model):
         session = self.sessions[request.match_info["s"]]
         wid = {"user": session.phone, "_serialized": f"{session.phone}@c.us"}
         return said(200, {"success": True, "sessionInfo": {"wid": wid, "platform": "android", "pushname": "stub"}})
+
+    async def _number(self, request: web.Request) -> web.Response:
+        if (word := self._word(request.match_info["s"])) != "session_connected":
+            return said(404, {"success": False, "error": word})
+        found = self.whatsapp_has((await body_of(request))["number"])
+        wid = {"server": "c.us", "user": found, "_serialized": f"{found}@c.us"}
+        return said(200, {"success": True, "result": wid if found is not None else None})
 
     async def _send(self, request: web.Request) -> web.Response:
         name, told = request.match_info["s"], await body_of(request)

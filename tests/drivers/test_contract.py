@@ -79,6 +79,7 @@ class There:
             "renew_pairing": await d.renew_pairing(url, about, timeout_s=timeout_s),
             "restart": await d.restart(url, about, timeout_s=timeout_s),
             "stop": await d.stop(url, about, timeout_s=timeout_s),
+            "check_number": await d.check_number(url, about.session_id, TO, timeout_s=timeout_s),
             "logout": await d.logout(url, about, timeout_s=timeout_s),
         }
 

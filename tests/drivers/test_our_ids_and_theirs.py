@@ -25,7 +25,7 @@ from homing.model.fleet import (
     WorkspaceId,
 )
 from homing.model.instances.native_names import NativeName
-from homing.model.sends.calls import InstanceHealth, OutgoingText, PairingCode, SessionStart
+from homing.model.sends.calls import InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
 from homing.model.sends.faults import Fault
 from homing.model.sends.sending import Receipt
 from homing.routing.roster import LiveFleet
@@ -88,6 +88,12 @@ class Gateway:
         self.asked.append(("renew", session.session_id))
         return PairingCode(None, None, 0)
 
+    async def check_number(
+        self, instance: InstanceUrl, session_id: SessionId, digits: str, *, timeout_s: float
+    ) -> NumberChecked:
+        self.asked.append(("check_number", session_id))
+        return NumberChecked(exists=True)
+
 
 def names(*more: NativeName) -> NativeNames:
     known = NativeNames(meant)
@@ -119,6 +125,7 @@ async def test_every_call_names_the_session_as_its_gateway_does() -> None:
     assert list(many) == [OURS]
     for ending in (driver.stop, driver.logout, driver.pairing, driver.renew_pairing):
         await ending(B, START, timeout_s=1)
+    await driver.check_number(B, OURS, "5511987654321", timeout_s=1)
     assert {name for _, name in gateway.asked} == {"default"}
 
 

@@ -43,6 +43,7 @@ from homing.ports import (
     Clock,
     InstanceHealth,
     NewAccount,
+    NumberChecked,
     OutgoingText,
     PairingCode,
     Roster,
@@ -89,6 +90,10 @@ class ModelInstance:
     idle_s: dict[SessionId, float] = field(default_factory=dict)
     lists: int = 0
     sends: int = 0
+    known_as: dict[str, NumberChecked | Fault] = field(default_factory=dict)
+    """What it answers about a number; of others, that nobody is there."""
+    checks: list[str] = field(default_factory=list)
+    check_takes_s: float = 0.0
 
 
 class World:
@@ -270,6 +275,16 @@ class World:
         self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float
     ) -> PairingCode | Fault:
         return PairingCode("qr", "ABCD-1234", 300)
+
+    async def check_number(
+        self, instance: InstanceUrl, session_id: SessionId, digits: str, *, timeout_s: float
+    ) -> NumberChecked | Fault:
+        model = self.instances[instance]
+        model.checks.append(digits)
+        await self.clock.sleep(min(model.check_takes_s, timeout_s))
+        if model.check_takes_s > timeout_s:
+            return Fault(Phase.REPLY_TIMED_OUT)
+        return model.known_as.get(digits, NumberChecked(exists=False))
 
 
 class Tally:

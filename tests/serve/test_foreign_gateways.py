@@ -115,6 +115,21 @@ async def test_each_family_is_taken_up_and_sent_through(fleet: Fleet) -> None:
         assert [text for _, _, text in fleet.models[family][0].sent] == ["hello"]
 
 
+async def test_each_family_is_asked_which_spelling_a_number_has_and_sent_to_that(fleet: Fleet) -> None:
+    written, known = "5511987654321", "551187654321"
+    for family in ALL:
+        account, model = await fleet.taken_up(family), fleet.models[family][0]
+        # GOWA tells no address: of it the other spelling is asked for.
+        model.known_as = {written: None if family == "gowa" else known}
+        body = {"workspace_id": 1, "account_uuid": account["uuid"], "phone": f"+{written}", "message": "hello"}
+        answer = (await fleet.call("POST", "/messages/send", body)).json()
+        assert (answer["success"], answer["sent_to"]) == (True, known), (family, answer)
+        assert [to for _, to, _ in model.sent] == [known], family
+        phones = {"phones": [f"+{written}", "+628000000001"]}
+        rows = (await fleet.call("POST", f"/accounts/{account['uuid']}/check-number", phones)).json()["data"]
+        assert [row["exists"] for row in rows] == [family != "gowa", True], (family, rows)
+
+
 async def test_what_may_have_left_is_unknown_and_said_once(fleet: Fleet) -> None:
     for family in ALL:
         account = await fleet.taken_up(family)

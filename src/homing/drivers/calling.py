@@ -21,7 +21,7 @@ from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing
 from homing.model.instances.gateways import Traits, is_checked
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
-from homing.ports import InstanceHealth, OutgoingText, PairingCode, SessionStart
+from homing.ports import InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
 from homing.ports.reports import FamilyReports, WebhookCalls
 
 LIST_LIMIT_BYTES = 64 * MIB
@@ -123,6 +123,11 @@ class GatewayDriver(ABC):
     async def renewed(self, instance: InstanceUrl, session: SessionStart, until: float) -> PairingCode | Fault:
         """A new code of a session that is there and not connected. Most gateways renew theirs by themselves."""
         return await self.pairing(instance, session, timeout_s=left_s(until))
+
+    async def check_number(
+        self, instance: InstanceUrl, session_id: SessionId, digits: str, *, timeout_s: float
+    ) -> NumberChecked | Fault:
+        return self.cannot("tell whether a number is on WhatsApp")
 
     # --- what follows from that ---------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from homing.drivers.keys import ShownKeys
 from homing.model.fleet import InstanceUrl, ListedSession, Listing, NoList, SessionId
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
-from homing.ports import Driver, InstanceHealth, Meters, OutgoingText, PairingCode, SessionStart
+from homing.ports import Driver, InstanceHealth, Meters, NumberChecked, OutgoingText, PairingCode, SessionStart
 from homing.ports.reports import WebhookCalls
 
 T = TypeVar("T")
@@ -72,6 +72,14 @@ class MeteredDriver:
         return await self._made(
             instance, "renew_pairing", lambda: self._inner.renew_pairing(instance, session, timeout_s=timeout_s)
         )
+
+    async def check_number(
+        self, instance: InstanceUrl, session_id: SessionId, digits: str, *, timeout_s: float
+    ) -> NumberChecked | Fault:
+        def checking() -> Awaitable[NumberChecked | Fault]:
+            return self._inner.check_number(instance, session_id, digits, timeout_s=timeout_s)
+
+        return await self._made(instance, "check_number", checking)
 
     async def _made(
         self, instance: InstanceUrl, call: str, asking: Callable[[], Awaitable[T]], session: str = NOBODY

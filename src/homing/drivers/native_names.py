@@ -10,7 +10,7 @@ from homing.model.fleet import Instance, InstanceUrl, ListedSession, Listing, No
 from homing.model.instances.native_names import NativeName, names_are_local, place_named, qualified
 from homing.model.sends.faults import Fault
 from homing.model.sends.sending import Receipt
-from homing.ports import Driver, InstanceHealth, OutgoingText, PairingCode, SessionStart
+from homing.ports import Driver, InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
 
 Meant = Callable[[Sequence[NativeName], str | None, InstanceUrl], NativeName | None]
 """Which of the sessions that bear one name an instance means, by the phone that it tells of it."""
@@ -137,6 +137,12 @@ class NamingDriver:
         self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float
     ) -> PairingCode | Fault:
         return await self._inner.renew_pairing(instance, self._told(instance, session), timeout_s=timeout_s)
+
+    async def check_number(
+        self, instance: InstanceUrl, session_id: SessionId, digits: str, *, timeout_s: float
+    ) -> NumberChecked | Fault:
+        native = self._native(instance, session_id)
+        return await self._inner.check_number(instance, native, digits, timeout_s=timeout_s)
 
     def _native(self, instance: InstanceUrl, session_id: SessionId) -> SessionId:
         return SessionId(self._names.native_of(instance, session_id))

@@ -14,6 +14,7 @@ class Code(StrEnum):
     PHONE_AMBIGUOUS = "phone_ambiguous"
     UNSUPPORTED_TYPE = "unsupported_type"
     UNSUPPORTED_RECIPIENT = "unsupported_recipient"
+    UNSUPPORTED_CHECK = "unsupported_check"
     MEDIA_REFUSED = "media_refused"
     MEDIA_NOT_FOUND = "media_not_found"
     MEDIA_UNAVAILABLE = "media_unavailable"

@@ -19,6 +19,7 @@ from homing.model.notices import RosterChanged as RosterChanged
 from homing.model.notices import WorkReady as WorkReady
 from homing.model.notices import WorkspacesChanged as WorkspacesChanged
 from homing.model.sends.calls import InstanceHealth as InstanceHealth
+from homing.model.sends.calls import NumberChecked as NumberChecked
 from homing.model.sends.calls import OutgoingText as OutgoingText
 from homing.model.sends.calls import PairingCode as PairingCode
 from homing.model.sends.calls import SessionStart as SessionStart

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from homing.model.fleet import Capabilities, Instance, InstanceState, InstanceUrl, ListedSession, Listing, SessionId
 from homing.model.instances.gateways import Traits
-from homing.model.sends.calls import InstanceHealth, OutgoingText, PairingCode, SessionStart
+from homing.model.sends.calls import InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
 from homing.model.sends.faults import Fault
 from homing.model.sends.sending import Receipt
 
@@ -64,6 +64,15 @@ class Driver(Protocol):
         self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float
     ) -> PairingCode | Fault:
         """A new code; whoever scans the old one scans in vain. An answer without a code: it will be reported."""
+        ...
+
+    async def check_number(
+        self, instance: InstanceUrl, session_id: SessionId, digits: str, *, timeout_s: float
+    ) -> NumberChecked | Fault:
+        """Whether the number is on WhatsApp, as the session sees it. Nobody hears of it.
+
+        Only where the instance has the capability `check_numbers`; elsewhere a Fault, with nothing sent.
+        """
         ...
 
 

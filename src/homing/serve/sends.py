@@ -14,6 +14,7 @@ from homing.flows.media.intake import ArrivingFile, MediaIntake
 from homing.flows.outbox.bulk import Bulk
 from homing.flows.outbox.chat_turns import ChatTurns
 from homing.flows.sending.accept import Accepting, AskedSend, TakenIn, no_account
+from homing.flows.sending.number_checks import NumberChecks
 from homing.flows.sending.send import Sending
 from homing.flows.sending.send_records import Recorder
 from homing.model.access import Scope
@@ -86,6 +87,11 @@ class SendEndpoint:
         self._clock, self._metrics = clock, metrics
         self._driving: set[asyncio.Task[Any]] = set()
         self._ends = False
+
+    @property
+    def numbers(self) -> NumberChecks:
+        """Which numbers are on WhatsApp, by what the gateways said before sends and in batches."""
+        return self._sending.numbers
 
     def cut_off(self) -> None:
         """End the sends in progress, because this gateway ends: each is recorded as unknown, and answered so."""
@@ -226,6 +232,8 @@ def _answer(text: Text, outcome: Outcome, took_s: float) -> StoredAnswer:
         "failover": False,
         "response_time_ms": round(took_s * 1000, 1),
     }
+    if outcome.sent_to is not None:
+        common["sent_to"] = outcome.sent_to
     match outcome:
         case Sent(receipt=receipt, failover=failover):
             data: dict[str, Any] = {"message_id": receipt.message_id, "timestamp": receipt.timestamp}

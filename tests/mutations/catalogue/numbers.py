@@ -4,9 +4,51 @@ from tests.mutations.defect import Defect, tests
 
 _READING = (tests("decide/test_reading_phones.py"),)
 _SETTLING = (tests("decide/test_settling.py"),)
+_SPELLINGS = (tests("decide/test_spellings.py"),)
+_CHECKS = (tests("flows/test_number_checks_before_sends.py"),)
 _API = (tests("serve/test_workspaces_api.py"),)
 
 DEFECTS: tuple[Defect, ...] = (
+    Defect(
+        "check-leads-to-somebody-else",
+        "a message goes to whatever number a gateway answers to the check of another one",
+        "homing/decide/phones/spellings.py",
+        "return address.id if address.id in spellings(written) else written",
+        "return address.id",
+        _SPELLINGS,
+    ),
+    Defect(
+        "other-spelling-is-guessed",
+        "a number that nobody has is sent to under its other spelling",
+        "homing/decide/phones/spellings.py",
+        "    if not checked.exists:\n        return written\n",
+        "    if not checked.exists:\n        return spellings(written)[-1]\n",
+        _SPELLINGS,
+    ),
+    Defect(
+        "failed-check-holds-up-every-send",
+        "each message waits anew for a gateway whose check hangs",
+        "homing/flows/sending/number_checks.py",
+        "self._rests_until_s[url] = self._clock.monotonic() + RESTS_S",
+        "self._rests_until_s[url] = self._clock.monotonic()",
+        _CHECKS,
+    ),
+    Defect(
+        "check-moves-what-may-be-repeated",
+        "a message that may be repeated under one id goes to another address the second time",
+        "homing/flows/sending/number_checks.py",
+        "if not can.check_numbers or can.choose_message_id:",
+        "if not can.check_numbers:",
+        _CHECKS,
+    ),
+    Defect(
+        "checked-recipient-is-not-recorded",
+        "the record of a message names the spelling that was written as the one that it was sent to",
+        "homing/flows/sending/send_records.py",
+        "recipient_phone=outcome.sent_to or text.recipient_phone,",
+        "recipient_phone=text.recipient_phone,",
+        _CHECKS,
+    ),
     Defect(
         "repaired-number-is-sent-to",
         "a number counts as read although the library changed its digits",

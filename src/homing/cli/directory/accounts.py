@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from homing.cli.directory import pairing_links
+from homing.cli.directory import number_checks, pairing_links
 from homing.cli.sources.client import ApiClient, path
 from homing.cli.sources.gateway import GatewayClient
 from homing.cli.sources.source import gateway, source
@@ -349,6 +349,7 @@ def migrate(
     _follow(asked, wanted, wait=wait, timeout_s=timeout, as_json=as_json)
 
 
+app.command(number_checks.check_number, name="check-number")
 app.command(pairing_links.pairing_link, name="pairing-link")
 
 

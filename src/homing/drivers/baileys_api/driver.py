@@ -10,13 +10,14 @@ from homing.drivers.baileys_api import answers, messages
 from homing.drivers.baileys_api.reports import BaileysApiReports
 from homing.drivers.baileys_api.webhooks import BaileysApiWebhooks
 from homing.drivers.calling import GatewayDriver, now_s, quoted
+from homing.drivers.checking import checked_of, the_one_in
 from homing.drivers.contents import Told
 from homing.drivers.http.wire import Reply
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, NoList, SessionId, SessionStatus
 from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
-from homing.ports import InstanceHealth, OutgoingText, SessionStart
+from homing.ports import InstanceHealth, NumberChecked, OutgoingText, SessionStart
 
 _KIND = "s.whatsapp.net"
 
@@ -31,6 +32,7 @@ class BaileysApiDriver(GatewayDriver):
         reaches=messages.REACHES,
         quotes=messages.QUOTES,
         mentions=messages.MENTIONS,
+        check_numbers=True,
     )
     checked = ("1.0.0", "1.0.0")
     reports = BaileysApiReports()
@@ -67,8 +69,7 @@ class BaileysApiDriver(GatewayDriver):
         phone = _phone(session_id)
         if phone is None:
             return Fault(Phase.SESSION_NOT_FOUND, "its sessions are phones, and this is none; nothing was sent")
-        told = {"jids": [reading.address_of(phone, _KIND)]}
-        reply = await self.tell("POST", instance, f"{_path(phone)}/on-whatsapp", told, until)
+        reply = await self._on_whatsapp(instance, phone, phone, until)
         if isinstance(reply, Fault) and reply.phase is Phase.SERVER_ERROR:
             return ListedSession(session_id, SessionStatus.DISCONNECTED, error=reply.detail)
         return reply if isinstance(reply, Fault) else ListedSession(session_id, SessionStatus.CONNECTED, phone)
@@ -86,12 +87,30 @@ class BaileysApiDriver(GatewayDriver):
         reply = await self.say(instance, message, written, now_s() + timeout_s)
         return reply if isinstance(reply, Fault) else answers.receipt_of(reply, self.secrets(instance))
 
+    async def check_number(
+        self, instance: InstanceUrl, session_id: SessionId, digits: str, *, timeout_s: float
+    ) -> NumberChecked | Fault:
+        """A list with one row, `{"jid", "exists"}`, as recorded from 1.0.0."""
+        phone = _phone(session_id)
+        if phone is None:
+            return Fault(Phase.SESSION_NOT_FOUND, "its sessions are phones, and this is none; nothing was sent")
+        reply = await self._on_whatsapp(instance, phone, digits, now_s() + timeout_s)
+        if isinstance(reply, Fault):
+            return reply
+        row = the_one_in(reading.said_by(reply.body))
+        return checked_of(reply, reading.part(row, "exists"), reading.part(row, "jid"), self.secrets(instance))
+
     async def logout(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> Fault | None:
         phone = _phone(session.session_id)
         if phone is None:
             return Fault(Phase.SESSION_NOT_FOUND, "its sessions are phones, and this is none; nothing was sent")
         reply = await self.tell("DELETE", instance, _path(phone), None, now_s() + timeout_s)
         return reply if isinstance(reply, Fault) else None
+
+    async def _on_whatsapp(self, instance: InstanceUrl, phone: str, asked: str, until: float) -> Reply | Fault:
+        """What the session with this phone sees of a number."""
+        told = {"jids": [reading.address_of(asked, _KIND)]}
+        return await self.tell("POST", instance, f"{_path(phone)}/on-whatsapp", told, until)
 
 
 def _phone(session_id: SessionId) -> str | None:

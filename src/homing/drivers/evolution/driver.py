@@ -5,6 +5,7 @@ from functools import partial
 
 from homing.drivers import reading
 from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, GatewayDriver, now_s, quoted
+from homing.drivers.checking import checked_of, the_one_in
 from homing.drivers.evolution import answers, messages
 from homing.drivers.evolution.reports import EvolutionReports
 from homing.drivers.evolution.webhooks import EvolutionWebhooks
@@ -13,7 +14,7 @@ from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Session
 from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
-from homing.ports import InstanceHealth, OutgoingText, PairingCode, SessionStart
+from homing.ports import InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
 
 _ENGINE = "WHATSAPP-BAILEYS"
 _CLOSED = (SessionStatus.DISCONNECTED, SessionStatus.LOGGED_OUT)
@@ -34,6 +35,7 @@ class EvolutionDriver(GatewayDriver):
         reaches=messages.REACHES,
         quotes=messages.QUOTES,
         mentions=messages.MENTIONS,
+        check_numbers=True,
     )
     checked = ("2.3.6", "2.3.7")
     reports = EvolutionReports()
@@ -87,6 +89,17 @@ class EvolutionDriver(GatewayDriver):
     async def send(self, instance: InstanceUrl, message: OutgoingText, *, timeout_s: float) -> Receipt | Fault:
         reply = await self.say(instance, message, messages.told_of, now_s() + timeout_s)
         return reply if isinstance(reply, Fault) else answers.receipt_of(reply, self.secrets(instance))
+
+    async def check_number(
+        self, instance: InstanceUrl, session_id: SessionId, digits: str, *, timeout_s: float
+    ) -> NumberChecked | Fault:
+        """A list with one row, `{"exists", "jid", "number"}` (chat.controller.ts, 2.3.7)."""
+        path = f"/chat/whatsappNumbers/{quoted(session_id)}"
+        reply = await self.tell("POST", instance, path, {"numbers": [digits]}, now_s() + timeout_s)
+        if isinstance(reply, Fault):
+            return reply
+        row = the_one_in(reading.said_by(reply.body))
+        return checked_of(reply, reading.part(row, "exists"), reading.part(row, "jid"), self.secrets(instance))
 
     async def start(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> ListedSession | Fault:
         """One that is not known is created; one that is there and closed is connected, and may show a code."""

@@ -10,6 +10,7 @@ from functools import partial
 
 from homing.drivers import reading
 from homing.drivers.calling import LIST_LIMIT_BYTES, GatewayDriver, now_s, quoted
+from homing.drivers.checking import checked_of
 from homing.drivers.contents import Told
 from homing.drivers.gowa import answers, messages
 from homing.drivers.gowa.reports import GowaReports
@@ -19,7 +20,7 @@ from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Session
 from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault
 from homing.model.sends.sending import Receipt
-from homing.ports import InstanceHealth, OutgoingText, SessionStart
+from homing.ports import InstanceHealth, NumberChecked, OutgoingText, SessionStart
 
 
 class GowaDriver(GatewayDriver):
@@ -32,6 +33,7 @@ class GowaDriver(GatewayDriver):
         reaches=messages.REACHES,
         quotes=messages.QUOTES,
         mentions=messages.MENTIONS,
+        check_numbers=True,
     )
     checked = ("", "")
     reports = GowaReports()
@@ -81,6 +83,17 @@ class GowaDriver(GatewayDriver):
 
         reply = await self.say(instance, message, written, now_s() + timeout_s)
         return reply if isinstance(reply, Fault) else answers.receipt_of(reply, self.secrets(instance))
+
+    async def check_number(
+        self, instance: InstanceUrl, session_id: SessionId, digits: str, *, timeout_s: float
+    ) -> NumberChecked | Fault:
+        """`{"results": {"is_on_whatsapp"}}`: under which address it does not say (GET /user/check)."""
+        path, device = f"/user/check?phone={quoted(digits)}", {"X-Device-Id": quoted(session_id)}
+        reply = await self.ask(instance, path, now_s() + timeout_s, headers=device)
+        if isinstance(reply, Fault):
+            return reply
+        exists = reading.part(reading.said_by(reply.body), "results", "is_on_whatsapp")
+        return checked_of(reply, exists, None, self.secrets(instance))
 
     async def open_one(self, instance: InstanceUrl, session: SessionStart, until: float) -> ListedSession | Fault:
         """Makes a device, which is to be linked at GOWA's own page."""

@@ -5,6 +5,7 @@ from functools import partial
 
 from homing.drivers import reading
 from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, GatewayDriver, left_s, now_s, quoted
+from homing.drivers.checking import checked_of
 from homing.drivers.http.wire import Reply
 from homing.drivers.values import measure_in
 from homing.drivers.waha import answers, messages
@@ -14,7 +15,7 @@ from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Session
 from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
-from homing.ports import InstanceHealth, OutgoingText, PairingCode, SessionStart
+from homing.ports import InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
 
 
 class WahaDriver(GatewayDriver):
@@ -28,6 +29,7 @@ class WahaDriver(GatewayDriver):
         reaches=messages.REACHES,
         quotes=messages.QUOTES,
         mentions=messages.MENTIONS,
+        check_numbers=True,
     )
     checked = ("2024.10", "2026.7")
     reports = WahaReports()
@@ -80,6 +82,17 @@ class WahaDriver(GatewayDriver):
     async def send(self, instance: InstanceUrl, message: OutgoingText, *, timeout_s: float) -> Receipt | Fault:
         reply = await self.say(instance, message, messages.told_of, now_s() + timeout_s)
         return reply if isinstance(reply, Fault) else answers.receipt_of(reply, self.secrets(instance))
+
+    async def check_number(
+        self, instance: InstanceUrl, session_id: SessionId, digits: str, *, timeout_s: float
+    ) -> NumberChecked | Fault:
+        """`{"numberExists", "chatId"}` (OpenAPI 2026.7.1, WANumberExistResult)."""
+        path = f"/api/contacts/check-exists?phone={quoted(digits)}&session={quoted(session_id)}"
+        reply = await self.ask(instance, path, now_s() + timeout_s)
+        if isinstance(reply, Fault):
+            return reply
+        told = reading.told_by(reply.body)
+        return checked_of(reply, told.get("numberExists"), told.get("chatId"), self.secrets(instance))
 
     async def open_one(self, instance: InstanceUrl, session: SessionStart, until: float) -> ListedSession | Fault:
         """Start what is stopped, and create what is not known."""

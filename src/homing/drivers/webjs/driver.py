@@ -40,7 +40,7 @@ from homing.model.fleet import (
 from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
-from homing.ports import InstanceHealth, OutgoingText, PairingCode, SessionStart
+from homing.ports import InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
 
 EPOCH_HEADER = "X-Homing-Epoch"
 LIST_LIMIT_BYTES = 32 * MIB
@@ -143,6 +143,10 @@ class WebjsDriver:
         told = {**_about(session), "session_id": session.session_id}
         reply = await self._tell("POST", instance, "/api/sessions", told, session.epoch, until - _now())
         return self._one(instance, reply, session.session_id)
+
+    async def check_number(self, *_: object, timeout_s: float) -> NumberChecked | Fault:  # noqa: ARG002
+        """The webjs protocol has no call for it."""
+        return Fault(Phase.REQUEST_REJECTED, "webjs cannot tell whether a number is on WhatsApp; nothing was sent")
 
     async def start_many(
         self, instance: InstanceUrl, sessions: Sequence[SessionStart], *, timeout_s: float

@@ -9,6 +9,7 @@ from typing import Any
 
 from homing.drivers import reading
 from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, GatewayDriver, now_s, quoted, unsent
+from homing.drivers.checking import checked_of
 from homing.drivers.contents import Unsendable
 from homing.drivers.http.wire import Reply
 from homing.drivers.values import measure_in
@@ -19,7 +20,7 @@ from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing
 from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
-from homing.ports import InstanceHealth, OutgoingText, PairingCode, SessionStart
+from homing.ports import InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
 
 _PHONE_IS_GOOD_FOR_S = 300.0
 _TOKENS = 100_000
@@ -36,6 +37,7 @@ class WppconnectDriver(GatewayDriver):
         reaches=messages.REACHES,
         quotes=messages.QUOTES,
         mentions=messages.MENTIONS,
+        check_numbers=True,
     )
     checked = ("2.10.4", "2.10.4")
     reports = WppconnectReports()
@@ -106,6 +108,18 @@ class WppconnectDriver(GatewayDriver):
             return self.cannot(f"send it: {error}; nothing was sent")
         reply = await self._session_call("POST", instance, message.session_id, told.path, told.body, until)
         return reply if isinstance(reply, Fault) else answers.receipt_of(reply, self.secrets(instance))
+
+    async def check_number(
+        self, instance: InstanceUrl, session_id: SessionId, digits: str, *, timeout_s: float
+    ) -> NumberChecked | Fault:
+        """`{"response": {"id", "numberExists"}}` (deviceController.ts, checkNumberStatus, 2.10)."""
+        what = f"check-number-status/{quoted(digits)}"
+        reply = await self._session_call("GET", instance, session_id, what, None, now_s() + timeout_s)
+        if isinstance(reply, Fault):
+            return reply
+        told = reading.part(reading.said_by(reply.body), "response")
+        jid = reading.part(told, "id", "_serialized")
+        return checked_of(reply, reading.part(told, "numberExists"), jid, self.secrets(instance))
 
     async def open_one(self, instance: InstanceUrl, session: SessionStart, until: float) -> ListedSession | Fault:
         told = {"waitQrCode": False, **self._webhooks.at_start(instance, session.session_id)}

@@ -15,6 +15,7 @@ from homing.drivers.calling import (
     now_s,
     unsent,
 )
+from homing.drivers.checking import checked_of, the_one_in
 from homing.drivers.contents import Unsendable
 from homing.drivers.http.wire import Reply
 from homing.drivers.wuzapi import answers, messages
@@ -25,7 +26,7 @@ from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing
 from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
-from homing.ports import InstanceHealth, OutgoingText, PairingCode, SessionStart
+from homing.ports import InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
 
 _USERS = "/admin/users"
 
@@ -41,6 +42,7 @@ class WuzapiDriver(GatewayDriver):
         reaches=messages.REACHES,
         quotes=messages.QUOTES,
         mentions=messages.MENTIONS,
+        check_numbers=True,
     )
     checked = ("", "")
     reports = WuzapiReports()
@@ -100,6 +102,20 @@ class WuzapiDriver(GatewayDriver):
             return self.cannot(f"send it: {error}; nothing was sent")
         reply = await self._as(user, instance, "POST", told.path, told.body, until)
         return reply if isinstance(reply, Fault) else answers.receipt_of(reply, self.secrets(instance))
+
+    async def check_number(
+        self, instance: InstanceUrl, session_id: SessionId, digits: str, *, timeout_s: float
+    ) -> NumberChecked | Fault:
+        """`{"data": {"Users": [{"IsInWhatsapp", "JID", "Query"}]}}` (handlers.go, CheckUser)."""
+        until = now_s() + timeout_s
+        user = await self._user(instance, session_id, until)
+        if isinstance(user, Fault):
+            return user
+        reply = await self._as(user, instance, "POST", "/user/check", {"Phone": [digits]}, until)
+        if isinstance(reply, Fault):
+            return reply
+        row = the_one_in(reading.part(answers.data_of(reply), "Users"))
+        return checked_of(reply, reading.part(row, "IsInWhatsapp"), reading.part(row, "JID"), self.secrets(instance))
 
     async def open_one(self, instance: InstanceUrl, session: SessionStart, until: float) -> ListedSession | Fault:
         """Connects with the events that it subscribes to already: a connect without them would drop those."""

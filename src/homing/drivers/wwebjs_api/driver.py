@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from homing.drivers import reading
 from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, GatewayDriver, left_s, now_s, quoted
+from homing.drivers.checking import checked_of
 from homing.drivers.http.wire import Reply
 from homing.drivers.wwebjs_api import answers, messages
 from homing.drivers.wwebjs_api.reports import WwebjsApiReports
@@ -12,7 +13,7 @@ from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing
 from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
-from homing.ports import InstanceHealth, OutgoingText, PairingCode, SessionStart
+from homing.ports import InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
 
 
 class WwebjsApiDriver(GatewayDriver):
@@ -29,6 +30,7 @@ class WwebjsApiDriver(GatewayDriver):
         reaches=messages.REACHES,
         quotes=messages.QUOTES,
         mentions=messages.MENTIONS,
+        check_numbers=True,
     )
     checked = ("1.0.0", "1.0.0")
     reports = WwebjsApiReports()
@@ -78,6 +80,19 @@ class WwebjsApiDriver(GatewayDriver):
     async def send(self, instance: InstanceUrl, message: OutgoingText, *, timeout_s: float) -> Receipt | Fault:
         reply = await self.say(instance, message, messages.told_of, now_s() + timeout_s)
         return reply if isinstance(reply, Fault) else answers.receipt_of(reply, self.secrets(instance))
+
+    async def check_number(
+        self, instance: InstanceUrl, session_id: SessionId, digits: str, *, timeout_s: float
+    ) -> NumberChecked | Fault:
+        """`{"success": true, "result": {"_serialized"}}`; null for a number that is not there (getNumberId, 1.0)."""
+        path = f"/client/getNumberId/{quoted(session_id)}"
+        reply = await self.tell("POST", instance, path, {"number": digits}, now_s() + timeout_s)
+        if isinstance(reply, Fault):
+            return reply
+        told = reading.told_by(reply.body)
+        jid = reading.part(told, "result", "_serialized")
+        exists = jid is not None if told.get("success") is True and "result" in told else None
+        return checked_of(reply, exists, jid, self.secrets(instance))
 
     async def open_one(self, instance: InstanceUrl, session: SessionStart, until: float) -> ListedSession | Fault:
         """One that is there already is refused with 422, and stays as it is."""

@@ -11,11 +11,13 @@ from typing import Protocol, assert_never
 import structlog
 
 from homing.decide.moves.next_step import Obstacle
+from homing.decide.phones import spellings
 from homing.decide.sending import abilities, failures, recovery
 from homing.decide.sending.echo import without_echo
 from homing.decide.sending.recovery import Finish, Look, SendPolicy, Try
 from homing.flows.discovery.rediscover import Rediscovery
 from homing.flows.discovery.wakeups import News, SessionWatch
+from homing.flows.sending.number_checks import NumberChecks
 from homing.flows.sending.own_messages import Said
 from homing.model.fleet import Capabilities, InstanceMode, InstanceUrl, PlacementState, Route, SessionId, SessionStatus
 from homing.model.sends import sending
@@ -85,6 +87,7 @@ class Sending:
         files: OutgoingFiles | None = None,
     ) -> None:
         self._files = files
+        self.numbers = NumberChecks(fleet, clock)
         self._routes, self._fleet, self._rediscovery = routes, fleet, rediscovery
         self._clock, self._policy, self._said = clock, policy, said
         self._news, self._heard, self._obstacles = news, saw, obstacles
@@ -92,10 +95,27 @@ class Sending:
 
     async def send(self, text: Text, route: Route) -> Outcome:
         """The message's outcome. Beyond the deadline only an attempt that cannot be repeated is still awaited."""
+        if spellings.has_two(text.recipient_phone):
+            return await self._sent_as_known(text, route)
+        return await self._delivered(text, route, self._clock.monotonic() + self._policy.deadline_s)
+
+    async def _sent_as_known(self, text: Text, route: Route) -> Outcome:
+        """To the address that the session's gateway knows the recipient under, if it can be asked."""
+        deadline_s = self._clock.monotonic() + self._policy.deadline_s
+        url = self._address(route)
+        if url is None or _set_aside(route) is not None:
+            return await self._delivered(text, route, deadline_s)
+        to = await self.numbers.recipient(route.session_id, url, text.recipient_phone)
+        if to == text.recipient_phone:
+            return await self._delivered(text, route, deadline_s)
+        outcome = await self._delivered(replace(text, recipient_phone=to), route, deadline_s)
+        return replace(outcome, sent_to=to, reason=f"{outcome.reason}; to {to}, by its gateway's number check")
+
+    async def _delivered(self, text: Text, route: Route, deadline_s: float) -> Outcome:
         outcome: Outcome | None = None
         self._said.begin(route.session_id, text)
         try:
-            outcome = await self._driven(text, route)
+            outcome = await self._driven(text, route, deadline_s)
             if isinstance(outcome, Sent):
                 self._doubts.worked(route.session_id)
             self._ended(route.session_id, outcome)
@@ -103,11 +123,10 @@ class Sending:
         finally:
             self._said.end(route.session_id, text, outcome)
 
-    async def _driven(self, text: Text, route: Route) -> Outcome:
+    async def _driven(self, text: Text, route: Route, deadline_s: float) -> Outcome:
         if (aside := _set_aside(route)) is not None:
             return aside
         happened: list[Happening] = []
-        deadline_s = self._clock.monotonic() + self._policy.deadline_s
         tried = await self._try(text, route, happened, deadline_s)
         if isinstance(tried, Receipt):
             return _sent(tried, self._address(route), route, happened)

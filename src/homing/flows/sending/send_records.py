@@ -23,8 +23,8 @@ class Recorder:
         self._held_back: deque[MessageRecord] = deque()
 
     async def record(self, text: Text, outcome: Outcome) -> None:
-        """Record an outcome, unless it is a message that was simply sent."""
-        if isinstance(outcome, Sent) and outcome.attempts == 1:
+        """Record an outcome, unless it is a message that was simply sent, to the recipient as written."""
+        if isinstance(outcome, Sent) and outcome.attempts == 1 and outcome.sent_to is None:
             return
         row = _row(text, outcome, self._clock)
         try:
@@ -59,7 +59,7 @@ def _row(text: Text, outcome: Outcome, clock: Clock) -> MessageRecord:
         workspace_id=text.workspace_id,
         account_uuid=text.account_uuid,
         message_id=outcome.receipt.message_id if isinstance(outcome, Sent) else text.message_id,
-        recipient_phone=text.recipient_phone,
+        recipient_phone=outcome.sent_to or text.recipient_phone,
         text=text.text,
         state=state,
         code=code,

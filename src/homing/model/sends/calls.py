@@ -52,6 +52,14 @@ class PairingCode:
     """Its phone is linked: there is nothing to scan."""
 
 
+@dataclass(frozen=True, slots=True)
+class NumberChecked:
+    """A gateway's word on whether a number is on WhatsApp, and under which address; None where it does not say that."""
+
+    exists: bool
+    address: Address | None = None
+
+
 class MediaSource(Protocol):
     """One file on its way out, in whichever form a gateway takes it."""
 

@@ -232,6 +232,8 @@ class Sent:
     attempts: int
     failover: bool
     reason: str = "sent at the first attempt"
+    sent_to: str | None = None
+    """The address that it was sent to, where that is another spelling than was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +246,7 @@ class NotSent:
     final: bool = False
     retry_after_s: float = 5.0
     instance_url: InstanceUrl | None = None
+    sent_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +256,7 @@ class Unknown:
     reason: str
     attempts: int
     instance_url: InstanceUrl | None = None
+    sent_to: str | None = None
 
 
 Outcome = Sent | NotSent | Unknown

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from litestar import Request, Response, Router, get, post
 from litestar.params import HeaderParameter, JSONBody, QueryParameter
+from msgspec import UNSET, UnsetType
 
 from homing.flows.sending.accept import KEY_MAX
 from homing.model.errors import Code, Problem
@@ -65,7 +66,10 @@ class ReceiptView(msgspec.Struct):
 
 
 class SentView(msgspec.Struct):
-    """A message that WhatsApp took. `failover`: not through the instance that it was first tried at."""
+    """A message that WhatsApp took. `failover`: not through the instance that it was first tried at.
+
+    `sent_to` is there where that is another spelling of the number than was written, by the gateway's number check.
+    """
 
     success: bool
     data: ReceiptView
@@ -74,6 +78,7 @@ class SentView(msgspec.Struct):
     attempts: int
     failover: bool
     response_time_ms: float
+    sent_to: str | UnsetType = UNSET
 
 
 class MessageIdView(msgspec.Struct):
@@ -94,6 +99,7 @@ class UnknownView(msgspec.Struct):
     attempts: int
     failover: bool
     response_time_ms: float
+    sent_to: str | UnsetType = UNSET
 
 
 def message_view(record: MessageRecord) -> MessageView:
