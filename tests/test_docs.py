@@ -42,7 +42,7 @@ def test_the_first_screen_says_which_gateways_and_which_not_yet() -> None:
     ours, _, not_yet = first_screen.partition("Not yet:")
     for name in ("the webjs Node service", "WAHA", "Evolution API", "WPPConnect", "wwebjs-api", "baileys-api"):
         assert name in ours
-    assert "report" in not_yet
+    assert "engine" in not_yet
 
 
 @pytest.mark.parametrize("family", families())
