@@ -7,7 +7,7 @@ import sqlite3
 
 import pytest
 import sqlalchemy
-from sqlalchemy import Boolean, Column, DateTime, Integer, MetaData, Table, bindparam, create_engine, select
+from sqlalchemy import Boolean, Column, DateTime, Integer, MetaData, Table, bindparam, create_engine, event, select
 from sqlalchemy.dialects import sqlite
 
 TABLE = Table(
@@ -46,7 +46,10 @@ def test_columns_say_their_key_and_how_their_values_come_out() -> None:
 
 
 def test_a_connection_says_whether_anybody_listens_and_what_the_driver_is() -> None:
-    with create_engine("sqlite://").connect() as connection:
+    engine = create_engine("sqlite://")
+    assert isinstance(engine._has_events, bool), VERSION  # also true where another test listens to all engines
+    event.listen(engine, "before_cursor_execute", lambda *_: None)
+    with engine.connect() as connection:
         assert connection._has_events is False, VERSION
-        assert connection.engine._has_events is False, VERSION
+        assert connection.engine._has_events is True, VERSION
         assert isinstance(connection.connection.dbapi_connection, sqlite3.Connection), VERSION
