@@ -249,10 +249,7 @@ def told(demo: Demo) -> dict[str, Any]:
         "instance_api_key": demo.secrets.instance_api_key,
         "whatsapp": {"pid": demo.whatsapp.pid, "address": demo.whatsapp_address},
         "gateway": {"pid": demo.gateways[url].pid},
-        "instances": [
-            {"url": address, "pid": child.pid, "driver": demo.plan.family(InstanceUrl(address))}
-            for address, child in demo.instances.items()
-        ],
+        "instances": [_instance(demo, address, child.pid) for address, child in demo.instances.items()],
         "accounts": [
             {
                 "id": resident.id,
@@ -269,6 +266,12 @@ def told(demo: Demo) -> dict[str, Any]:
     if len(demo.gateways) > 1:
         state["gateways"] = [{"url": address, "pid": child.pid} for address, child in demo.gateways.items()]
     return state
+
+
+def _instance(demo: Demo, address: str, pid: int) -> dict[str, Any]:
+    """Which gateway it is only where there is more than one kind."""
+    driver = {"driver": demo.plan.family(InstanceUrl(address))} if demo.plan.families else {}
+    return {"url": address, "pid": pid, **driver}
 
 
 def _nth(urls: Sequence[str], number: int) -> str | None:
