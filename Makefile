@@ -31,7 +31,7 @@ test: $(STAMP) ## every test but the walks: first those within a process, side b
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not e2e" $(ARGS)
 	$(BIN)/python -m pytest -m "e2e and not walk" $(ARGS)
 
-walk: $(STAMP) ## whole fleets through restarts, upgrades and every order of coming up: minutes, most of them spent waiting
+walk: $(STAMP) ## whole fleets from first contact through failures, restarts and upgrades: minutes, most of them spent waiting
 	$(BIN)/python -m pytest -m walk $(ARGS)
 
 lint: $(STAMP) ## style, format and strict types

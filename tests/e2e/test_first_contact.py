@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from newcomer import Newcomer, newcomer, settled, start_all
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.walk]
 
 PHONE = "62811801641"
 ADOPTED = "webjs_1_1763800000_k3j9x2"

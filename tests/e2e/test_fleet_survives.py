@@ -9,7 +9,7 @@ from bench import cache, elsewhere, gateway_killed, mass_loss, restart
 from bench.fleet import Fleet, open_fleet
 from bench.report import Report, Row
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.walk]
 
 
 PATIENT = {"HOMING_SEND_DEADLINE": "40"}

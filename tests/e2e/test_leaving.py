@@ -16,7 +16,7 @@ import pytest
 
 from bench.fleet import Fleet, open_fleet
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.walk]
 
 DELAY_S = 1.5
 LEAVES_LATE = {"HOMING_STOP_DELAY": str(DELAY_S)}

@@ -8,7 +8,7 @@ from bench import mixed
 from bench.fleet import Fleet, open_fleet
 from bench.report import Report, Row
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.walk]
 
 
 def broken(report: Report) -> list[Row]:

@@ -18,7 +18,7 @@ from homing.store.vault.sealing import fresh_key
 from services import free_port
 from tcp_proxy import tcp_proxy
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.walk]
 
 HOMING = [sys.executable, "-P", "-m", "homing.cli"]
 LIMIT_S = 30.0

@@ -95,7 +95,8 @@ def _in_use(connection: Connection) -> dict[str, int]:
 
 def _logins_under(connection: Connection, old: Collection[str], skip: Collection[str], limit: int) -> list[AnyRow]:
     wanted = (credentials.c.login_key.in_(old), credentials.c.session_id.not_in(skip))
-    return list(connection.execute(select(credentials).where(*wanted).limit(limit)))
+    in_order = select(credentials).where(*wanted).order_by(credentials.c.session_id)
+    return list(connection.execute(in_order.limit(limit)))
 
 
 def _frames_under(connection: Connection, old: Collection[str], skip: Collection[str], limit: int) -> list[AnyRow]:
