@@ -18,6 +18,17 @@ from homing.world import SystemClock
 from tests.flows.worlds import A, B, C, World
 
 
+@pytest.fixture(autouse=True)
+def no_schedules_by_the_clock(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """A gateway within the test's process does nothing because a minute of the real clock begins.
+
+    What runs by schedule is asked for by the tests that are about it.
+    """
+    if request.node.get_closest_marker("e2e") is None:
+        monkeypatch.setenv("HOMING_SYNC_SCHEDULE", "")
+        monkeypatch.setenv("HOMING_DEAF_SCHEDULE", "")
+
+
 @dataclass(slots=True)
 class Api:
     """The API as clients of several kinds see it."""
