@@ -1,4 +1,4 @@
-"""A whole gateway over a model world, spoken to over ASGI."""
+"""A whole gateway over a model world, spoken to as by way of its port."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from homing.serve.app import Application
 from homing.serve.callers.keyring import new_key
 from homing.world import SystemClock
 from tests.flows.worlds import A, B, C, World
+from tests.serve.port import PortTransport
 
 
 @pytest.fixture(autouse=True)
@@ -90,7 +91,7 @@ async def api(sqlite_url: str) -> AsyncIterator[Api]:
     world = World(SystemClock(), A, B, C)
     async with open_gateway(settings, Drivers({"webjs": world})) as gateway:
         application = Application(gateway)
-        transport = httpx.ASGITransport(app=application)  # type: ignore[arg-type]
+        transport = PortTransport(settings, application)
         async with httpx.AsyncClient(transport=transport, base_url="http://homing") as client:
             made = Api(gateway, world, client, {})
             await made.key("operator", Scope.ADMIN, None)

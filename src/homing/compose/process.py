@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack, ExitStack
+from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,8 @@ from homing.serve.app import Application
 from homing.serve.ending import GatewayServer, Leaving
 from homing.serve.front import Front
 from homing.serve.http.cors import Cors
-from homing.serve.http.http_limits import HttpLimits, bounded
+from homing.serve.http.http_limits import HttpLimits
+from homing.serve.http.send_protocol import DirectSends, answering
 from homing.serve.http.subpath import SubPath
 from homing.serve.worker_figures import WorkerFigures
 from homing.world import die_with
@@ -102,7 +104,7 @@ async def _serve(
     """
     front = Front()
     server = GatewayServer(
-        _config(settings, door(settings, front)), Leaving(settings.homing_stop_delay, settings.stop_grace_s)
+        _config(settings, door(settings, front), front), Leaving(settings.homing_stop_delay, settings.stop_grace_s)
     )
     server.leaves = front.leaves
     serving = asyncio.create_task(server.serve(sockets=listening))
@@ -142,7 +144,7 @@ async def _open(
         stack.push_async_callback(application.close)
         application.start()
         spare_what_stays()
-        front.opened(application)
+        front.opened(application, direct_sends(settings, application))
         if place is not None:
             os.write(place.ready, b"1")
             os.close(place.ready)
@@ -168,18 +170,29 @@ def spare_what_stays() -> None:
     gc.set_threshold(YOUNG_MAX, MIDDLE_AFTER, FULL_AFTER)
 
 
+def direct_sends(settings: Settings, application: Application) -> DirectSends | None:
+    """What answers sends at the protocol; None where pages of other origins may send, whose answers are marked."""
+    return None if settings.cors_origins else application.direct(partial(_forwarded, settings))
+
+
 def door(settings: Settings, front: ASGIApp) -> ASGIApp:
-    """What every request passes first: it may come by way of a proxy, below a path, or from a page elsewhere."""
+    """What a request passes first: it may come by way of a proxy, below a path, or from a page elsewhere."""
     networks = [ip_network(each) for each in settings.trusted_proxies]
-    forwarded: Any = ProxyHeadersMiddleware(front, ["127.0.0.1", "::1", *settings.trusted_proxies])  # type: ignore[arg-type]
+    forwarded = _forwarded(settings, front)
     outside = SubPath(forwarded, root_path=settings.homing_root_path, trusted=networks)
     return Cors(outside, settings.cors_origins) if settings.cors_origins else outside
 
 
-def _config(settings: Settings, application: ASGIApp) -> uvicorn.Config:
+def _forwarded(settings: Settings, behind: ASGIApp) -> ASGIApp:
+    """A trusted proxy says who asks."""
+    known: Any = ProxyHeadersMiddleware(behind, ["127.0.0.1", "::1", *settings.trusted_proxies])  # type: ignore[arg-type]
+    return known  # type: ignore[no-any-return]
+
+
+def _config(settings: Settings, application: ASGIApp, front: Front) -> uvicorn.Config:
     return uvicorn.Config(
         application,
-        http=bounded(_limits(settings)),
+        http=answering(_limits(settings), front),
         ws="none",
         lifespan="off",
         log_config=None,

@@ -35,22 +35,20 @@ from homing.serve.callers.signing_in import SignIns
 from homing.serve.docs import DocsDocument, DocsPage, nothing_else
 from homing.serve.gateway import Gateway
 from homing.serve.http import problems
+from homing.serve.http.answers import HttpAnswer
 from homing.serve.http.described import Described, also
 from homing.serve.http.methods import methods_by_path, name_all_methods
 from homing.serve.http.queries import known_queries, refuse, refuse_unknown
 from homing.serve.http.readable import CheckedRequest
 from homing.serve.http.rejections import Rejections
+from homing.serve.http.send_protocol import SEND_PATH, DirectSends
 from homing.serve.http.shown_paths import shown_path
 from homing.serve.media import bodies
 from homing.serve.page.routes import PAGES
-from homing.serve.sends import HttpAnswer
 from homing.serve.state.feed import StateFeed
 from homing.serve.worker_figures import WorkerFigures
 
 log = structlog.get_logger("homing")
-
-SEND_PATH = "/api/v1/messages/send"
-
 
 _UNAUTHENTICATED = 401
 _PATH_SHOWN = 200
@@ -67,6 +65,18 @@ class Application:
         behind = framework(gateway, figures)
         self._behind: ASGIApp = behind
         self._state: StateFeed = behind.state.state_feed
+
+    def direct(self, outside: Callable[[ASGIApp], ASGIApp]) -> DirectSends:
+        """What the protocol needs to answer sends by itself; `outside` is the door that other requests come through."""
+
+        async def refused(headers: list[tuple[bytes, bytes]], client: tuple[str, int] | None) -> None:
+            scope = {"type": "http", "scheme": "http", "path": SEND_PATH, "headers": headers, "client": client}
+            await outside(self._noting)(scope, _nothing_comes, _nothing_goes)  # type: ignore[arg-type]
+
+        return DirectSends(self._gateway.sends, self._body_max, _failed, refused)
+
+    async def _noting(self, scope: Any, _receive: Receive, _send: Send) -> None:
+        self._note_stranger(scope)
 
     def start(self) -> None:
         """Begin to keep the state of the fleet, so that there is some history when somebody looks at it."""
@@ -145,9 +155,21 @@ class Application:
             return await self._gateway.sends.answer(raw, authorization, key, prefer, file)
         except Exception:
             log.exception("A send failed inside the gateway")
-            detail = "The gateway failed; whether the message was sent is not known"
-            told = problems.document(Problem(Code.INTERNAL_ERROR, detail), success=None, outcome="unknown")
-            return HttpAnswer(500, msgspec.json.encode(told), {}, problems.PROBLEM_JSON)
+            return _failed()
+
+
+def _failed() -> HttpAnswer:
+    """The answer where the gateway itself failed."""
+    detail = "The gateway failed; whether the message was sent is not known"
+    told = problems.document(Problem(Code.INTERNAL_ERROR, detail), success=None, outcome="unknown")
+    return HttpAnswer(500, msgspec.json.encode(told), {}, problems.PROBLEM_JSON)
+
+
+async def _nothing_comes() -> Any:
+    return {"type": "http.disconnect"}
+
+
+async def _nothing_goes(message: Any) -> None: ...
 
 
 def _trace(scope: Any) -> Trace | None:

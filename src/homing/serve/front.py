@@ -8,6 +8,7 @@ from litestar.types import ASGIApp, Receive, Send
 import homing
 from homing.model.errors import Code, Problem
 from homing.serve.http import problems
+from homing.serve.http.send_protocol import DirectSends
 
 _RETRY_AFTER_S = 2
 PROBES = frozenset({"/health", "/ready", "/metrics"})
@@ -19,6 +20,7 @@ class Front:
 
     def __init__(self) -> None:
         self._behind: ASGIApp | None = None
+        self._direct: DirectSends | None = None
         self._leaving = False
         self._waits_for = "the gateway is starting"
 
@@ -30,13 +32,18 @@ class Front:
         """Why nobody answers yet."""
         self._waits_for = reason
 
-    def opened(self, application: ASGIApp) -> None:
-        """From now on this one answers."""
-        self._behind = application
+    @property
+    def direct(self) -> DirectSends | None:
+        """What answers sends without coming through here, while everything is as usual."""
+        return self._direct
+
+    def opened(self, application: ASGIApp, direct: DirectSends | None = None) -> None:
+        """From now on this one answers, and `direct` the sends."""
+        self._behind, self._direct = application, direct
 
     def leaves(self) -> bool:
         """Not ready from now on, though everything is served on; whether it was serving at all."""
-        self._leaving = True
+        self._leaving, self._direct = True, None
         return self.is_open
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:

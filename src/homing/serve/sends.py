@@ -5,7 +5,6 @@ database, unless it carries an `Idempotency-Key` or did not simply succeed.
 """
 
 import asyncio
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -31,6 +30,7 @@ from homing.serve.callers.rate_limits import RateLimits
 from homing.serve.callers.workspaces import Workspaces
 from homing.serve.content import ContentFields, content_of, media_type
 from homing.serve.http import problems, readable
+from homing.serve.http.answers import HttpAnswer
 from homing.serve.metrics import Metrics
 
 
@@ -49,16 +49,6 @@ class SendBody(ContentFields, forbid_unknown_fields=True, frozen=True, kw_only=T
 _CUT_OFF = "the gateway was ended before the send was; whether the message left is not known"
 _decode = msgspec.json.Decoder(SendBody).decode
 _encode = msgspec.json.Encoder().encode
-
-
-@dataclass(frozen=True, slots=True)
-class HttpAnswer:
-    """An HTTP answer, ready to be written."""
-
-    status: int
-    body: bytes
-    headers: dict[str, str]
-    media_type: str = problems.JSON
 
 
 class SendEndpoint:

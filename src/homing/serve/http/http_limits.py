@@ -57,7 +57,12 @@ class HttpLimits:
 
 def bounded(limits: HttpLimits) -> type[HttpToolsProtocol]:
     """The protocol class for a server with these limits."""
-    return type("Bounded", (_Bounded,), {"limits": limits, "per_address": Counter()})
+    return protocol_with(limits, BoundedProtocol)
+
+
+def protocol_with(limits: HttpLimits, base: "type[BoundedProtocol]", **more: object) -> "type[BoundedProtocol]":
+    """A class of `base` for one server: with these limits, and connections counted for itself."""
+    return type(base.__name__, (base,), {"limits": limits, "per_address": Counter(), **more})
 
 
 _LINGER_S = 1.0
@@ -68,13 +73,17 @@ class _RequestNotTaken(Exception):
     """Ends the parsing of a request that is not taken."""
 
 
-class _Bounded(HttpToolsProtocol):
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection of a client, within the limits."""
+
     limits: HttpLimits
     per_address: Counter[str]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._in_head, self._head_bytes = True, 0
+        self.said_once: set[bytes] = set()
+        """Of the fields of the present head, those that may be there once."""
         self._refusal: Problem | None = None
         self._refused = self._held_up = False
         self._timer: asyncio.TimerHandle | None = None
@@ -130,10 +139,18 @@ class _Bounded(HttpToolsProtocol):
             self._refusal = _too_large(f"more than {self.limits.header_fields} fields")
             raise _RequestNotTaken
         lower = name.lower()
-        if lower in SAID_ONCE and any(known == lower for known, _ in self.headers):
-            self._refusal = Problem(Code.MALFORMED_REQUEST, f"The header {lower.decode()} is there more than once")
-            raise _RequestNotTaken
-        super().on_header(name, value)
+        if lower in SAID_ONCE:
+            if lower in self.said_once:
+                self._refusal = Problem(Code.MALFORMED_REQUEST, f"The header {lower.decode()} is there more than once")
+                raise _RequestNotTaken
+            self.said_once.add(lower)
+        if lower == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((lower, value))
+
+    def on_message_begin(self) -> None:
+        self.said_once.clear()
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         self._in_head = False
