@@ -5,7 +5,6 @@ import ctypes
 import errno
 import os
 import random
-import secrets
 import signal
 import sys
 import threading
@@ -13,6 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import uuid_utils
@@ -24,13 +24,11 @@ _LOOK_EVERY_S = 0.5
 class SystemClock:
     """Time as this machine tells it. `monotonic` counts through suspends where the platform can."""
 
-    _clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-
-    def monotonic(self) -> float:
-        return time.clock_gettime(self._clock)
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
+    def __init__(self) -> None:
+        # Asked many times for each message: not even a frame of Python in between.
+        clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+        self.monotonic: Callable[[], float] = partial(time.clock_gettime, clock)
+        self.now: Callable[[], datetime] = partial(datetime.now, UTC)
 
     async def sleep(self, delay_s: float) -> None:
         await asyncio.sleep(delay_s)
@@ -41,15 +39,11 @@ class SystemEntropy:
 
     def __init__(self) -> None:
         self._random = random.SystemRandom()
+        self.token: Callable[[int], bytes] = os.urandom
+        self.uuid: Callable[[], str] = partial(next, map(str, iter(uuid_utils.uuid7, None)))
 
     def random(self) -> float:
         return self._random.random()
-
-    def token(self, length_bytes: int) -> bytes:
-        return secrets.token_bytes(length_bytes)
-
-    def uuid(self) -> str:
-        return str(uuid_utils.uuid7())
 
 
 def is_descriptor_left() -> bool:

@@ -259,6 +259,9 @@ class NodeFleet:
     def traits(self, url: InstanceUrl) -> Traits:
         return WebjsDriver.traits
 
+    def way(self, url: InstanceUrl) -> None:
+        """Everything is asked here."""
+
     async def capabilities(self, url: InstanceUrl, *, timeout_s: float, fresh: bool = False) -> Capabilities | Fault:
         health = await self._driver.health(url, timeout_s=timeout_s)
         return health if isinstance(health, Fault) else health.capabilities

@@ -160,6 +160,9 @@ class World:
     def traits(self, url: InstanceUrl) -> Traits:
         return traits_of(self.drivers.get(url, "webjs"))
 
+    def way(self, url: InstanceUrl) -> None:
+        """Everything is asked here."""
+
     async def capabilities(self, url: InstanceUrl, *, timeout_s: float, fresh: bool = False) -> Capabilities | Fault:
         instance = self.instances[url]
         self.asked_anew += fresh

@@ -8,8 +8,7 @@ from homing.flows.media.intake import MediaIntake
 from homing.flows.outbox.bulk import Bulk
 from homing.flows.outbox.chat_turns import ChatTurns
 from homing.flows.outbox.lanes import KIND, PATIENCE, Lanes
-from homing.flows.sending.accept import Accepting
-from homing.flows.sending.admission import Admissions
+from homing.flows.sending.accept import Accepting, Admissions
 from homing.flows.sending.idempotent_send import KeyedSends
 from homing.flows.sending.send import Sending
 from homing.flows.sending.send_records import Recorder

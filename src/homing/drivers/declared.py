@@ -63,6 +63,13 @@ class Declared:
         health = await self._answer(instance, timeout_s)
         return health if isinstance(health, Fault) else self._granted(instance, health)
 
+    def remembered(self, instance: InstanceUrl) -> tuple[Capabilities, float] | None:
+        """What the instance can do, and until when that is believed; None where it has to be asked."""
+        known = self._known.get(instance)
+        if known is None or self._clock.monotonic() >= known.believed_until:
+            return None
+        return self._granted(instance, known.health), known.believed_until
+
     def incarnation(self, instance: InstanceUrl) -> str | None:
         """The boot of the instance that the remembered answer came from, if it told."""
         known = self._known.get(instance)

@@ -27,9 +27,12 @@ class ShownKeys(Mapping[InstanceUrl, str]):
         self._kept: dict[InstanceUrl, str] = {}
         self._held: dict[InstanceUrl, str] = {}
         self._takes_shared: set[InstanceUrl] = set()
+        self.changes = 0
+        """How often any of them became another one."""
 
     def know(self, instances: Mapping[InstanceUrl, Instance]) -> None:
         """These are the instances, from now on."""
+        self.changes += 1
         unset = {url: each for url, each in instances.items() if url not in self._given}
         self._kept = {url: key for url, each in unset.items() if (key := self._keep(each))}
         self._held = {url: key for url, key in self._held.items() if url in unset and url not in self._kept}
@@ -41,6 +44,7 @@ class ShownKeys(Mapping[InstanceUrl, str]):
     def hold(self, url: InstanceUrl, key: str) -> None:
         """Show the instance this key for as long as this process lives: there is nothing to seal it with."""
         self._held[url] = key
+        self.changes += 1
 
     def own(self) -> Mapping[InstanceUrl, str]:
         """The own keys, whether they are taken yet or not."""
@@ -54,6 +58,7 @@ class ShownKeys(Mapping[InstanceUrl, str]):
         """An instance did not take the key that it was shown. True if there is another one to try."""
         if url not in self._made or not self._shared:
             return False
+        self.changes += 1
         if url in self._takes_shared:
             self._takes_shared.discard(url)
         else:

@@ -12,7 +12,7 @@ from homing.ports import Driver, InstanceHealth, Meters, NumberChecked, Outgoing
 from homing.ports.reports import WebhookCalls
 
 T = TypeVar("T")
-_LANES = {"send": Lane.SENDS, "health": Lane.HEALTH, "list": Lane.LISTS}
+_LANES = {"health": Lane.HEALTH, "list": Lane.LISTS}
 
 
 class MeteredDriver:
@@ -35,10 +35,22 @@ class MeteredDriver:
         )
 
     async def send(self, instance: InstanceUrl, message: OutgoingText, *, timeout_s: float) -> Receipt | Fault:
-        def sending() -> Awaitable[Receipt | Fault]:
-            return self._inner.send(instance, message, timeout_s=timeout_s)
+        before = enter((Lane.SENDS, message.session_id))
+        try:
+            self._meters.instance_called(instance, "send")
+            answer = await self._inner.send(instance, message, timeout_s=timeout_s)
+            if type(answer) is Fault and self._may_be_repeated(instance, answer):
+                self._meters.instance_called(instance, "send")
+                answer = await self._inner.send(instance, message, timeout_s=timeout_s)
+        finally:
+            leave(before)
+        if type(answer) is Fault and answer.phase is Phase.NOT_ATTEMPTED:
+            self._meters.call_not_made(instance, "send")
+        return answer
 
-        return await self._made(instance, "send", sending, message.session_id)
+    def _may_be_repeated(self, instance: InstanceUrl, met: object) -> bool:
+        """Whoever refuses one key has done nothing yet, and is shown the other if it has two."""
+        return _met(met) is Phase.UNAUTHORISED and self._keys is not None and self._keys.refused(instance)
 
     async def start(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> ListedSession | Fault:
         return await self._made(instance, "start", lambda: self._inner.start(instance, session, timeout_s=timeout_s))
@@ -81,15 +93,12 @@ class MeteredDriver:
 
         return await self._made(instance, "check_number", checking)
 
-    async def _made(
-        self, instance: InstanceUrl, call: str, asking: Callable[[], Awaitable[T]], session: str = NOBODY
-    ) -> T:
-        """The answer. Whoever refuses one key has done nothing yet, and is shown the other if it has two."""
-        before = enter(_LANES.get(call, Lane.SESSIONS), session)
+    async def _made(self, instance: InstanceUrl, call: str, asking: Callable[[], Awaitable[T]]) -> T:
+        before = enter((_LANES.get(call, Lane.SESSIONS), NOBODY))
         try:
             self._meters.instance_called(instance, call)
             answer = await asking()
-            if _met(answer) is Phase.UNAUTHORISED and self._keys is not None and self._keys.refused(instance):
+            if self._may_be_repeated(instance, answer):
                 self._meters.instance_called(instance, call)
                 answer = await asking()
         finally:

@@ -26,7 +26,7 @@ LONG_BYTES = 256 * 1024
 """No list is longer: it would not be the list of one process."""
 _LONGEST_WAIT_S = 24 * 3600.0
 _DIGITS_MAX = 30
-_MILLISECONDS_FROM = 100_000_000_000
+MILLISECONDS_FROM = 100_000_000_000
 """Unix timestamps above this are milliseconds: in seconds they would lie after the year 5000."""
 _PHONE_DIGITS = range(5, 18)
 _PROXY_STATUSES = frozenset({407, 421, 511})
@@ -104,9 +104,9 @@ def unix_s(value: object) -> int:
         seconds = int(float(value)) if isinstance(value, (int, float, str)) else 0
     except (ValueError, OverflowError):
         return 0
-    if seconds >= _MILLISECONDS_FROM:
+    if seconds >= MILLISECONDS_FROM:
         seconds //= 1000
-    return seconds if 0 < seconds < _MILLISECONDS_FROM else 0
+    return seconds if 0 < seconds < MILLISECONDS_FROM else 0
 
 
 def phone_of(address: object) -> str | None:

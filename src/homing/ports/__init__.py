@@ -40,6 +40,7 @@ from homing.ports.events import Events as Events
 from homing.ports.fleet import Driver as Driver
 from homing.ports.fleet import Fleet as Fleet
 from homing.ports.fleet import Roster as Roster
+from homing.ports.fleet import Way as Way
 from homing.ports.handing import HandedOut as HandedOut
 from homing.ports.keys import KeyChanges as KeyChanges
 from homing.ports.keys import Keys as Keys

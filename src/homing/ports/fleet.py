@@ -86,6 +86,18 @@ class Roster:
         return [instance for instance in self.instances.values() if instance.state is InstanceState.ACTIVE]
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How to send to one instance, as far as nothing has to be asked or judged: its driver, and what it can.
+
+    It counts until `until_s`, by the clock's monotonic seconds.
+    """
+
+    driver: Driver
+    can: Capabilities
+    until_s: float
+
+
 class Fleet(Protocol):
     """The instances we know, and how to speak to each. Reads nothing from the directory while a message waits."""
 
@@ -97,6 +109,10 @@ class Fleet(Protocol):
 
     def driver(self, url: InstanceUrl) -> Driver:
         """The driver for an address; of one that is not listed any more, the default family's."""
+        ...
+
+    def way(self, url: InstanceUrl) -> Way | None:
+        """How to send there at once; None where the instance has to be asked first, or is not sent through."""
         ...
 
     def traits(self, url: InstanceUrl) -> Traits:

@@ -24,9 +24,13 @@ from homing.ports import (
     Roster,
     RosterChanged,
     StoreUnavailable,
+    Way,
 )
 from homing.ports.adopting import Adoptions
 from homing.ports.reports import FamilyReports, WebhookCalls
+
+_WAY_S = 1.0
+"""For so long a way counts, whatever was learnt of its instance meanwhile by other ways than these."""
 
 log = structlog.get_logger("homing")
 
@@ -53,6 +57,8 @@ class LiveFleet:
         """Where a gateway of another family answers, and is observed for as long: the mode of before."""
         self._changed = asyncio.Event()
         self._withheld: dict[InstanceUrl, Withheld] = {}
+        self._ways: dict[InstanceUrl, Way] = {}
+        """Of those instances that may be sent through, until anything of them changes."""
         self._declared = {family: Declared(drivers.of(family), clock) for family in drivers.families()}
 
     @property
@@ -117,8 +123,25 @@ class LiveFleet:
             return Withheld(driver, f"this gateway has no driver {known.driver!r}")
         return ObservedDriver(driver) if known is not None and known.mode is InstanceMode.OBSERVE else driver
 
+    def way(self, url: InstanceUrl) -> Way | None:
+        way = self._ways.get(url)
+        if way is not None and self._clock.monotonic() < way.until_s:
+            return way
+        return self._new_way(url)
+
+    def _new_way(self, url: InstanceUrl) -> Way | None:
+        self._ways.pop(url, None)
+        known = self._roster.instances.get(url)
+        remembered = self._declared[self._family(url)].remembered(url)
+        if known is None or known.mode is InstanceMode.OBSERVE or url in self._withheld or remembered is None:
+            return None
+        can, until_s = remembered
+        way = self._ways[url] = Way(self.driver(url), can, min(until_s, self._clock.monotonic() + _WAY_S))
+        return way
+
     def withhold(self, url: InstanceUrl, why: str | None) -> None:
         """From now on only look at this address, where a gateway of another family answers; None: that has passed."""
+        self._ways.clear()
         if why is None:
             self._withheld.pop(url, None)
             self._turn(url, self._turned.pop(url, None))
@@ -138,12 +161,16 @@ class LiveFleet:
         return await self._drivers.recognise(url, timeout_s=timeout_s)
 
     async def capabilities(self, url: InstanceUrl, *, timeout_s: float, fresh: bool = False) -> Capabilities | Fault:
+        if fresh:
+            self._ways.pop(url, None)
         return await self._declared[self._family(url)].capabilities(url, timeout_s=timeout_s, fresh=fresh)
 
     def doubt(self, url: InstanceUrl) -> None:
+        self._ways.pop(url, None)
         self._declared[self._family(url)].forget(url)
 
     def withdraw_message_id(self, url: InstanceUrl) -> None:
+        self._ways.pop(url, None)
         self._declared[self._family(url)].withdraw_message_id(url)
 
     def hear(self, notice: Notice) -> None:
@@ -162,6 +189,7 @@ class LiveFleet:
             if now is not None and now.driver != known.driver:
                 self._withheld.pop(url, None)
         self._roster = Roster(instances)
+        self._ways.clear()
         self._turned = {url: instances[url].mode for url in self._turned if url in instances and url in self._withheld}
         for url in self._turned:
             self._turn(url, InstanceMode.OBSERVE)
@@ -187,6 +215,7 @@ class LiveFleet:
         known = self._roster.instances.get(url)
         if known is not None and mode is not None and known.mode is not mode:
             self._roster = Roster({**self._roster.instances, url: replace(known, mode=mode)})
+            self._ways.clear()
 
     def _family(self, url: InstanceUrl) -> str:
         """The family whose driver speaks to it; the default one for what no driver of ours speaks to."""

@@ -20,7 +20,8 @@ class Front:
 
     def __init__(self) -> None:
         self._behind: ASGIApp | None = None
-        self._direct: DirectSends | None = None
+        self.direct: DirectSends | None = None
+        """What answers sends without coming through here, while everything is as usual."""
         self._leaving = False
         self._waits_for = "the gateway is starting"
 
@@ -32,18 +33,13 @@ class Front:
         """Why nobody answers yet."""
         self._waits_for = reason
 
-    @property
-    def direct(self) -> DirectSends | None:
-        """What answers sends without coming through here, while everything is as usual."""
-        return self._direct
-
     def opened(self, application: ASGIApp, direct: DirectSends | None = None) -> None:
         """From now on this one answers, and `direct` the sends."""
-        self._behind, self._direct = application, direct
+        self._behind, self.direct = application, direct
 
     def leaves(self) -> bool:
         """Not ready from now on, though everything is served on; whether it was serving at all."""
-        self._leaving, self._direct = True, None
+        self._leaving, self.direct = True, None
         return self.is_open
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:

@@ -1,6 +1,9 @@
 """The figures at /metrics. Every one is there from the start, at 0, so that an alert can be written before a fault."""
 
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from itertools import accumulate
 
 from prometheus_client import (
     CollectorRegistry,
@@ -11,7 +14,7 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from homing.decide.reports.speakers import UnknownSpeakerCause
@@ -29,6 +32,39 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 _CALLS = ("send", "list", "health", "status", "start", "stop", "restart", "logout", "pairing")
 _LAG_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 _BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60)
+
+
+class _SendTimes(Collector):
+    """How long sends took: counted by bucket as they end, and summed up for a scrape."""
+
+    def __init__(self) -> None:
+        self._counts, self._sum_s = [0] * (len(_BUCKETS) + 1), 0.0
+
+    def observe(self, took_s: float) -> None:
+        self._counts[bisect_left(_BUCKETS, took_s)] += 1
+        self._sum_s += took_s
+
+    def collect(self) -> Iterable[Metric]:
+        bounds = [*(str(float(bound)) for bound in _BUCKETS), "+Inf"]
+        up_to = [(bound, float(count)) for bound, count in zip(bounds, accumulate(self._counts), strict=True)]
+        yield HistogramMetricFamily("homing_send_seconds", "Time from request to answer", up_to, self._sum_s)
+
+
+class _Pending(Collector):
+    """What is counted for each message, in plain numbers, until somebody looks: counters have locks."""
+
+    def __init__(self) -> None:
+        self._counts: dict[Counter, int] = defaultdict(int)
+
+    def count(self, counter: Counter) -> None:
+        self._counts[counter] += 1
+
+    def collect(self) -> Iterable[Metric]:
+        """Nothing of its own: it stands before all others in the registry, and so they are up to date."""
+        counts, self._counts = self._counts, defaultdict(int)
+        for counter, by in counts.items():
+            counter.inc(by)
+        return ()
 
 
 States = Callable[[], Mapping[InstanceUrl, str]]
@@ -68,13 +104,14 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._pending = _Pending()
+        self.registry.register(self._pending)
         ProcessCollector(registry=self.registry)
         sends = Counter("homing_sends_total", "Sends answered, by outcome", ["outcome"], registry=self.registry)
         self._answers = sends
         self._sends = {outcome: sends.labels(outcome) for outcome in ("sent", "not_sent", "unknown", "replayed")}
-        self._seconds = Histogram(
-            "homing_send_seconds", "Time from request to answer", buckets=_BUCKETS, registry=self.registry
-        )
+        self._seconds = _SendTimes()
+        self.registry.register(self._seconds)
         self._failovers = self._counter("homing_failovers_total", "Sends that ended on another instance")
         self._reads = self._counter("homing_directory_reads_total", "SELECTs that sends caused, idempotency apart")
         self._hits = self._counter("homing_route_cache_hits_total", "Sends whose route was cached")
@@ -140,7 +177,7 @@ class Metrics:
             self._unmade.labels(origin_key(instance), call)
 
     def instance_called(self, instance: InstanceUrl, call: str) -> None:
-        self._child(instance, call).inc()
+        self._pending.count(self._call_children.get((instance, call)) or self._child(instance, call))
 
     def call_not_made(self, instance: InstanceUrl, call: str) -> None:
         self._unmade.labels(origin_key(instance), call).inc()
@@ -160,6 +197,7 @@ class Metrics:
 
     def sends_by_outcome(self) -> dict[str, float]:
         """How many sends were answered so far, by outcome."""
+        self._pending.collect()
         samples = [sample for metric in self._answers.collect() for sample in metric.samples]
         return {sample.labels["outcome"]: sample.value for sample in samples if sample.name.endswith("_total")}
 
@@ -189,7 +227,7 @@ class Metrics:
         self._reads.inc()
 
     def hit(self) -> None:
-        self._hits.inc()
+        self._pending.count(self._hits)
 
     def missed(self) -> None:
         self._misses.inc()
@@ -199,8 +237,9 @@ class Metrics:
         self._seconds.observe(took_s)
         match outcome:
             case Sent(failover=failover):
-                self._sends["sent"].inc()
-                self._failovers.inc(failover)
+                self._pending.count(self._sends["sent"])
+                if failover:
+                    self._failovers.inc()
             case NotSent():
                 self._sends["not_sent"].inc()
             case Unknown():

@@ -5,9 +5,10 @@ database, unless it carries an `Idempotency-Key` or did not simply succeed.
 """
 
 import asyncio
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from homing.flows.media.intake import ArrivingFile, MediaIntake
 from homing.flows.outbox.bulk import Bulk
@@ -16,10 +17,10 @@ from homing.flows.sending.accept import Accepting, AskedSend, TakenIn, no_accoun
 from homing.flows.sending.number_checks import NumberChecks
 from homing.flows.sending.send import Sending
 from homing.flows.sending.send_records import Recorder
-from homing.model.access import Scope
+from homing.model.access import Key, Scope
 from homing.model.errors import Code, Problem
-from homing.model.fleet import AccountUuid, ContactUuid, Route
-from homing.model.sends.content import KeptMedia
+from homing.model.fleet import AccountUuid, ContactUuid, Route, WorkspaceId
+from homing.model.sends.content import KeptMedia, TextContent
 from homing.model.sends.messages import StoredAnswer
 from homing.model.sends.sending import NotSent, Outcome, Sent, Text, Unknown
 from homing.ports import Clock, StoreUnavailable
@@ -28,7 +29,7 @@ from homing.serve.callers.access import Caller, allow, recognised
 from homing.serve.callers.keyring import Keyring
 from homing.serve.callers.rate_limits import RateLimits
 from homing.serve.callers.workspaces import Workspaces
-from homing.serve.content import ContentFields, content_of, media_type
+from homing.serve.content import MESSAGE_MAX, ContentFields, content_of, media_type
 from homing.serve.http import problems, readable
 from homing.serve.http.answers import HttpAnswer
 from homing.serve.metrics import Metrics
@@ -46,7 +47,24 @@ class SendBody(ContentFields, forbid_unknown_fields=True, frozen=True, kw_only=T
     """False: do not wait until it is sent, but answer 202 as soon as it is in the outbox."""
 
 
+class _PlainSend(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """A plain text whose sender waits: what nearly every send is."""
+
+    account_uuid: Uuid
+    message: Annotated[str, Meta(min_length=1, max_length=MESSAGE_MAX)]
+    workspace_id: Positive | None = None
+    contact_uuid: Uuid | None = None
+    phone: Phone | None = None
+    type: Literal["text"] = "text"
+    wait: bool = True
+
+
+_MAY_SEND = frozenset(scope.value for scope in Scope if scope.allows(Scope.SEND))
+_DONE = 200
+_PLAIN_MAX = 4_096
 _CUT_OFF = "the gateway was ended before the send was; whether the message left is not known"
+_decode_plain = msgspec.json.Decoder(_PlainSend).decode
+_decode_any = msgspec.json.Decoder().decode
 _decode = msgspec.json.Decoder(SendBody).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -102,10 +120,23 @@ class SendEndpoint:
         file: ArrivingFile | None = None,
     ) -> HttpAnswer:
         """The answer to one send; every way that it can fail is an answer too. `file` came with it."""
+        key_known = self._keyring.known(authorization) if authorization is not None else None
+        if (
+            key_known is not None
+            and file is None
+            and prefer is None
+            and key_known.rate_limit is None
+            and key_known.workspace_id not in self._workspaces.limits
+            and key_known.scope.value in _MAY_SEND
+            and (body := _plain(raw)) is not None
+        ):
+            return await self._of_plain(key_known, body, key)
         try:
             caller = await recognised(self._keyring, authorization)
         except Problem as problem:
             return _problem(problem)
+        if authorization is not None:
+            self._keyring.remember(authorization, caller.key)
         charged = self._rate_limits.charge(caller.key)
         if charged.problem is not None:
             answer = _problem(charged.problem)
@@ -113,6 +144,18 @@ class SendEndpoint:
             answer = await self._of(caller, raw, key, prefer, file)
         answer.headers.update(charged.headers)
         return answer
+
+    async def _of_plain(self, caller: Key, body: _PlainSend, key: str | None) -> HttpAnswer:
+        """The answer to a plain text, read already, by a caller who may send as often as he likes."""
+        began_s = self._clock.monotonic()
+        try:
+            asked = _asked_plain(caller, body)
+            self.accepting.enter(asked)
+            return _told(await self._sent(asked, key, began_s))
+        except Problem as problem:
+            return _problem(problem)
+        except StoreUnavailable as error:
+            return _problem(Problem(Code.DIRECTORY_UNAVAILABLE, f"The directory is away: {error}", retry_after_s=2))
 
     async def _of(
         self, caller: Caller, raw: bytes, key: str | None, prefer: str | None, file: ArrivingFile | None
@@ -153,14 +196,16 @@ class SendEndpoint:
             if isinstance(taken, StoredAnswer):
                 self._metrics.answered(None, self._clock.monotonic() - began_s)
                 return taken
-            if self._turns:
+            if self._turns.busy:
                 await self._turns.take(asked.account_uuid, taken.chat)
             outcome = await self._outcome(taken.text, taken.route)
             took_s = self._clock.monotonic() - began_s
             self._metrics.answered(outcome, took_s)
-            await self._recorder.record(taken.text, outcome)
+            if type(outcome) is not Sent or outcome.attempts > 1 or outcome.sent_to is not None:
+                await self._recorder.record(taken.text, outcome)
             answer = _answer(taken.text, outcome, took_s)
-            await self.accepting.settle(taken, outcome, answer)
+            if taken.key is not None:
+                await self.accepting.settle(taken, outcome, answer)
             return answer
         finally:
             self.accepting.leave(asked, taken)
@@ -203,6 +248,39 @@ def asked_by(caller: Caller, body: SendBody, workspaces: Workspaces, kept: KeptM
     )
 
 
+def _plain(raw: bytes) -> _PlainSend | None:
+    """The body, if it is a plain text in one reading only; None where it has to be read with more care.
+
+    Without a backslash each quote is one of a name or of a text: a name that is there twice has two more.
+    """
+    if len(raw) > _PLAIN_MAX or b"\\" in raw or raw.count(b"{") != 1 or b"[" in raw:
+        return None
+    try:
+        body, names = _decode_plain(raw), _decode_any(raw)
+    except ValueError:
+        return None
+    texts = [value for value in names.values() if type(value) is str]
+    return body if body.wait and raw.count(b'"') == 2 * (len(names) + len(texts)) else None
+
+
+def _asked_plain(caller: Key, body: _PlainSend) -> AskedSend:
+    """What the caller asks to be sent. Raises Problem."""
+    if (body.contact_uuid is None) == (body.phone is None):
+        raise _which_recipient()
+    account, named, workspace = AccountUuid(body.account_uuid.lower()), body.workspace_id, caller.workspace_id
+    if workspace is None:
+        workspace = WorkspaceId(named) if named is not None else Caller(caller).acting_for(None)
+    elif named is not None and named != workspace:
+        raise no_account(account)
+    return AskedSend(
+        workspace,
+        account,
+        TextContent(body.message),
+        ContactUuid(body.contact_uuid.lower()) if body.contact_uuid is not None else None,
+        body.phone,
+    )
+
+
 def _responds_async(prefer: str) -> bool:
     """`Prefer: respond-async` (RFC 7240)."""
     return any(each.partition(";")[0].strip().lower() == "respond-async" for each in prefer.split(","))
@@ -210,7 +288,12 @@ def _responds_async(prefer: str) -> bool:
 
 def _check_recipient(body: SendBody) -> None:
     if (body.contact_uuid is None) == (body.phone is None):
-        raise Problem(Code.INVALID_REQUEST, "Name the recipient by either contact_uuid or phone", field="contact_uuid")
+        raise _which_recipient()
+
+
+def _which_recipient() -> Problem:
+    detail = "Name the recipient by either contact_uuid or phone"
+    return Problem(Code.INVALID_REQUEST, detail, field="contact_uuid")
 
 
 def _answer(text: Text, outcome: Outcome, took_s: float) -> StoredAnswer:
@@ -244,6 +327,8 @@ def _answer(text: Text, outcome: Outcome, took_s: float) -> StoredAnswer:
 
 
 def _told(answer: StoredAnswer) -> HttpAnswer:
+    if answer.status == _DONE:
+        return HttpAnswer(_DONE, _encode(answer.body), {})
     media_type = problems.PROBLEM_JSON if "code" in answer.body else problems.JSON
     headers = problems.retry_after(answer.status, answer.body.get("retry_after_s"))
     return HttpAnswer(answer.status, _encode(answer.body), headers, media_type)

@@ -10,7 +10,8 @@ from collections.abc import Set as AbstractSet
 from homing.model.sends.addresses import AddressKind
 from homing.model.sends.calls import NumberChecked
 
-_COUNTRIES = ("55", "52", "54")
+COUNTRIES = ("55", "52", "54")
+"""Their codes: of all other countries no number has two."""
 _WAYS = (
     (re.compile(r"(55[1-9]\d)9?([6-9]\d{7})"), "9"),
     (re.compile(r"(52)1?([2-9]\d{9})"), "1"),
@@ -21,7 +22,7 @@ _WAYS = (
 
 def spellings(digits: str) -> tuple[str, ...]:
     """The number as it is written, and then the other way to write it, if there is one."""
-    if not digits.startswith(_COUNTRIES):
+    if not digits.startswith(COUNTRIES):
         return (digits,)
     for way, extra in _WAYS:
         if (found := way.fullmatch(digits)) is not None:
@@ -32,7 +33,7 @@ def spellings(digits: str) -> tuple[str, ...]:
 
 def has_two(digits: str) -> bool:
     """Whether a number has two spellings. Of most countries its first digits say that it has not."""
-    return digits.startswith(_COUNTRIES) and len(spellings(digits)) > 1
+    return digits.startswith(COUNTRIES) and len(spellings(digits)) > 1
 
 
 def goes_to(written: str, asked: str, checked: NumberChecked, reaches: AbstractSet[AddressKind]) -> str:

@@ -21,6 +21,11 @@ class AdmissionPolicy:
     of_a_session: int = 500
 
 
+def modest(policy: AdmissionPolicy) -> int:
+    """With fewer than so many in progress in all, `admit` lets everybody in, whoever has them."""
+    return min(policy.sends // 3, policy.of_a_workspace // 2, policy.of_a_session)
+
+
 class Share(StrEnum):
     """Whose places are all taken."""
 

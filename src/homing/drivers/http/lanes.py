@@ -5,7 +5,7 @@ Drivers of every family make their calls over the same wire and know nothing of 
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from enum import StrEnum
 
 NOBODY = ""
@@ -27,15 +27,11 @@ class Lane(StrEnum):
 _current: ContextVar[tuple[Lane, str]] = ContextVar("lane", default=(Lane.SENDS, NOBODY))
 
 
-def current() -> tuple[Lane, str]:
-    """The lane of the calls that are made here, and the session towards whose share they count."""
-    return _current.get()
+current = _current.get
+"""The lane of the calls that are made here, and the session towards whose share they count."""
 
-
-def enter(lane: Lane, session: str = NOBODY) -> Token[tuple[Lane, str]]:
-    """Let all calls made from here on, and in tasks begun there, go in this lane, until that is ended with `leave`."""
-    return _current.set((lane, session))
-
+enter = _current.set
+"""Let all calls made from here on, and in tasks begun there, go in this lane, until that is ended with `leave`."""
 
 leave = _current.reset
 
@@ -43,7 +39,7 @@ leave = _current.reset
 @contextmanager
 def in_lane(lane: Lane, session: str = NOBODY) -> Iterator[None]:
     """Let all calls made in the block, and in tasks begun there, go in this lane."""
-    before = enter(lane, session)
+    before = enter((lane, session))
     try:
         yield
     finally:

@@ -118,9 +118,10 @@ class Pool:
 
     def _may_take(self, session: str) -> bool:
         free = self._room.places - self._busy
-        if session == NOBODY:
+        used = self._busy_of.get(session, 0)
+        if not used or session == NOBODY:
             return free > 0
-        return may_take(self._busy_of.get(session, 0), free, self._room.of_a_session)
+        return may_take(used, free, self._room.of_a_session)
 
     def _enter(self, session: str) -> None:
         self._busy += 1

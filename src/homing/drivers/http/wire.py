@@ -10,7 +10,7 @@ import secrets
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, assert_never
+from typing import Any, Protocol, assert_never
 from urllib.parse import quote, urlsplit
 
 from homing.drivers.http.connection import Connection, Reply
@@ -26,6 +26,8 @@ __all__ = ["MIB", "Calls", "Reply", "StreamedBody", "Wire", "WireLimits"]
 
 MIB = 1024 * 1024
 _METHODS = frozenset({"GET", "POST", "PUT", "DELETE"})
+_HEADS = 1_000
+"""Heads kept for each instance."""
 _PEERS = 4_000
 """Addresses kept in mind, one for each lane of an instance."""
 
@@ -93,6 +95,8 @@ class _Peer:
     path_prefix: str
     head_start: str
     pool: Pool
+    heads: dict[tuple[Any, ...], str]
+    """Heads of requests as they were written before, up to the length of the body."""
 
 
 class Wire:
@@ -135,7 +139,10 @@ class Wire:
         until = loop.time() + timeout_s
         lane, session = current()
         peer = self._peers.get((base_url, lane)) or self._meet(base_url, lane)
-        message = _request(method, peer, path, _traced(headers), body)
+        if type(body) is bytes and method == "POST" and tracing.get() is None:
+            message = _repeated(peer, path, headers, body)
+        else:
+            message = _request(method, peer, path, _traced(headers), body)
         rest = body if isinstance(body, StreamedBody) else None
         while True:
             connection = peer.pool.take_idle(session) or await self._take(peer.pool, until, session)
@@ -183,6 +190,7 @@ class Wire:
             is_tls=is_tls,
             path_prefix=quote(parts.path.rstrip("/"), safe="/%:@!$&'()*+,;=~"),
             head_start=f" HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: homing\r\nAccept: application/json\r\n",
+            heads={},
             pool=Pool(self._limits.room(lane), lambda pool, until: self._open(pool, host, port, is_tls, until)),
         )
         return peer
@@ -228,6 +236,18 @@ def _traced(headers: Mapping[str, str] | None) -> Mapping[str, str] | None:
     if trace is None:
         return headers
     return {**(headers or {}), "traceparent": trace.header(secrets.token_hex(8))}
+
+
+def _repeated(peer: _Peer, path: str, headers: Mapping[str, str] | None, body: bytes) -> bytes:
+    """The request as `_request` writes it; its head is looked at once, whatever bodies it is written with."""
+    key = (path, *headers.items()) if headers else (path,)
+    head = peer.heads.get(key)
+    if head is None:
+        whole = _request("POST", peer, path, headers, b"").decode()
+        if len(peer.heads) >= _HEADS:
+            peer.heads.clear()
+        head = peer.heads[key] = whole.removesuffix("0\r\n\r\n")
+    return f"{head}{len(body)}\r\n\r\n".encode("ascii") + body
 
 
 def _request(

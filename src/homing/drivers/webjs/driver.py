@@ -19,7 +19,8 @@ import msgspec
 
 from homing.drivers.contents import Unsendable
 from homing.drivers.http.wire import MIB, Calls, Reply
-from homing.drivers.reading import unhurried
+from homing.drivers.reading import MILLISECONDS_FROM, unhurried
+from homing.drivers.values import NAME_MAX
 from homing.drivers.webjs import messages
 from homing.drivers.webjs.answers import fault_of, health_of, pairing_of, receipt_of
 from homing.drivers.webjs.reports import WebjsReports
@@ -38,6 +39,7 @@ from homing.model.fleet import (
     Takeover,
 )
 from homing.model.instances.gateways import Traits
+from homing.model.sends.content import TextContent
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
 from homing.ports import InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
@@ -45,6 +47,7 @@ from homing.ports import InstanceHealth, NumberChecked, OutgoingText, PairingCod
 EPOCH_HEADER = "X-Homing-Epoch"
 LIST_LIMIT_BYTES = 32 * MIB
 _KEY_HEADER = "X-API-Key"
+_SHOWN_MAX = 10_000
 _NO_SUCH_PATH_WORDS = "Endpoint not found"
 _SHARE_OF_WAITING = 0.8
 """How much of our time the instance may take to answer for those that are not up yet."""
@@ -52,6 +55,29 @@ _DONE = range(HTTPStatus.OK, HTTPStatus.OK + 1)
 _SENT = range(HTTPStatus.OK, HTTPStatus.MULTIPLE_CHOICES)
 """Whatever success a version of the service answers a send with, the id in it tells whether it was sent."""
 _encode = msgspec.json.Encoder().encode
+
+
+class _PlainMessage(msgspec.Struct, frozen=True):
+    """A text, in the words of the service, in the order in which they are written."""
+
+    session_id: str
+    workspace_id: int
+    recipient_phone: str
+    message_id: str
+    message: str
+    api_key: str
+    type: str = "text"
+
+
+class _Taken(msgspec.Struct, frozen=True):
+    """The service's word that it sent a message, in its usual form."""
+
+    success: bool
+    message_id: str
+    timestamp: int
+
+
+_decode_taken = msgspec.json.Decoder(_Taken).decode
 
 
 class WebjsDriver:
@@ -81,6 +107,8 @@ class WebjsDriver:
         self._api_keys = api_keys if api_keys is not None else {}
         self._default_api_key = default_api_key
         self._list_limit_bytes = list_limit_bytes
+        self._shown: dict[tuple[InstanceUrl, Epoch], tuple[str, dict[str, str]]] = {}
+        self._shown_at = -1
         self._read_header: set[InstanceUrl] = set()
         """Those that are known to take their key from the header."""
         self._starts: WeakValueDictionary[tuple[InstanceUrl, SessionId], asyncio.Lock] = WeakValueDictionary()
@@ -106,12 +134,54 @@ class WebjsDriver:
 
     async def send(self, instance: InstanceUrl, message: OutgoingText, *, timeout_s: float) -> Receipt | Fault:
         """Send one message. The receipt's id is what the instance said, word for word."""
+        content = message.content
+        if type(content) is TextContent and content.reply_to is None and not content.mentions:
+            return await self._send_plain(instance, message, content.text, timeout_s)
         try:
             told = messages.told_of(message)
         except Unsendable as error:
             return Fault(Phase.REQUEST_REJECTED, f"it cannot be sent: {error}; nothing was sent")
         reply = await self._tell("POST", instance, told.path, told.body, message.epoch, timeout_s, done=_SENT)
         return reply if isinstance(reply, Fault) else receipt_of(reply, self._secrets(instance))
+
+    async def _send_plain(
+        self, instance: InstanceUrl, message: OutgoingText, words: str, timeout_s: float
+    ) -> Receipt | Fault:
+        """The same of what is nearly always sent: as `messages.told_of` writes it, and as `receipt_of` reads it."""
+        key, headers = self._shown_to(instance, message.epoch)
+        said = _PlainMessage(
+            message.session_id, message.workspace_id, message.recipient_phone, message.message_id, words, key
+        )
+        try:
+            body = _encode(said)
+        except UnicodeEncodeError:
+            return Fault(Phase.REQUEST_REJECTED, "the text holds half a character, which no JSON can carry")
+        reply = await self._wire.call(
+            "POST", instance, "/api/messages/send", body=body, headers=headers, timeout_s=timeout_s
+        )
+        if type(reply) is Reply and reply.status == HTTPStatus.OK.value:
+            try:
+                taken = _decode_taken(reply.body)
+            except ValueError:
+                return receipt_of(reply, self._secrets(instance))
+            id_, at = taken.message_id, taken.timestamp
+            if taken.success and 0 < len(id_) <= NAME_MAX and id_.isalnum() and 0 < at < MILLISECONDS_FROM:
+                return Receipt(id_, at)
+        whole = self._whole(instance, reply, _SENT)
+        return whole if isinstance(whole, Fault) else receipt_of(whole, self._secrets(instance))
+
+    def _shown_to(self, instance: InstanceUrl, epoch: Epoch) -> tuple[str, dict[str, str]]:
+        """The instance's key, and the headers of a send under this epoch, until the keys change."""
+        changes = getattr(self._api_keys, "changes", 0)
+        if changes != self._shown_at or len(self._shown) >= _SHOWN_MAX:
+            self._shown_at = changes
+            self._shown.clear()
+        shown = self._shown.get((instance, epoch))
+        if shown is None:
+            key = self._key(instance)
+            headers = {"Content-Type": "application/json", **_key_header(key), **_epoch_header(epoch)}
+            shown = self._shown[instance, epoch] = (key, headers)
+        return shown
 
     async def start(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> ListedSession | Fault:
         """Open the session, unless a service without epochs has it open already: then it answers how it stands.

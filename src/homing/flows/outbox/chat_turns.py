@@ -11,17 +11,14 @@ class ChatTurns:
 
     def __init__(self, within_s: float) -> None:
         self._within_s = within_s
-        self._busy: dict[tuple[AccountUuid, str], asyncio.Event] = {}
-
-    def __bool__(self) -> bool:
-        """Whether any chat is busy."""
-        return bool(self._busy)
+        self.busy: dict[tuple[AccountUuid, str], asyncio.Event] = {}
+        """By sender and chat: what is set when nothing is under way there any more."""
 
     def begin(self, account: AccountUuid, chat: str) -> None:
-        self._busy[account, chat] = asyncio.Event()
+        self.busy[account, chat] = asyncio.Event()
 
     def end(self, account: AccountUuid, chat: str) -> None:
-        freed = self._busy.pop((account, chat), None)
+        freed = self.busy.pop((account, chat), None)
         if freed is not None:
             freed.set()
 
@@ -30,7 +27,7 @@ class ChatTurns:
 
         Raises Problem `overloaded` if that takes longer than a send may.
         """
-        busy = self._busy.get((account, chat))
+        busy = self.busy.get((account, chat))
         if busy is None:
             return
         try:

@@ -6,26 +6,31 @@ are theirs; what a message is from here on is one `Text`, with its WhatsApp id c
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 
 from homing.decide.outbox.chats import chat_of
-from homing.decide.sending import idempotency
+from homing.decide.sending import admission, idempotency
+from homing.decide.sending.admission import AdmissionPolicy, InProgress, Share
 from homing.decide.sending.idempotency import Drive, InFlight, Mismatch
 from homing.flows.media.intake import MediaIntake
-from homing.flows.sending.admission import Admissions
 from homing.flows.sending.idempotent_send import HeldKey, KeyedSends
 from homing.model.errors import Code, Problem
 from homing.model.fleet import AccountUuid, Contact, ContactUuid, Route, WorkspaceId
 from homing.model.outbox import Accepted, NewMessage, OutboxKey
 from homing.model.sends import content_json
-from homing.model.sends.addresses import Address, Recipient
+from homing.model.sends.addresses import Address, AddressKind, Recipient
 from homing.model.sends.content import Content, TextContent, words_of
 from homing.model.sends.messages import MessageState, StoredAnswer
 from homing.model.sends.sending import Outcome, Text
 from homing.ports import Entropy, Outbox, Routes
 
 KEY_MAX = 255
+AGAIN_AFTER_S = 1.0
+_ADDRESSES = 20_000
+"""Contacts' addresses that are remembered as they were read."""
+_address = lru_cache(_ADDRESSES)(Address.of)
 _canonical = msgspec.json.Encoder().encode
 ReadRecipient = Callable[[WorkspaceId, str], Recipient]
 """Whom somebody of the workspace wrote to. Raises Problem `phone_invalid` or `phone_ambiguous`."""
@@ -54,6 +59,45 @@ class TakenIn:
     def chat(self) -> str:
         """Whose messages go one after the other."""
         return chat_of(Address.of(self.text.recipient_phone))
+
+
+class Admissions:
+    """Lets sends in, and knows them until they leave."""
+
+    def __init__(self, policy: AdmissionPolicy, refused: Callable[[Share], None] = lambda _: None) -> None:
+        """`refused` hears whose share was full, each time that a send is not let in."""
+        self._policy, self._refused = policy, refused
+        self._modest = admission.modest(policy)
+        self.sends = 0
+        """How many are in progress."""
+        self._of_workspace: dict[WorkspaceId, int] = {}
+        self._of_account: dict[tuple[WorkspaceId, AccountUuid], int] = {}
+
+    def enter(self, workspace: WorkspaceId, account: AccountUuid) -> None:
+        """A send begins. Raises Problem OVERLOADED if a share is full."""
+        of_workspace = self._of_workspace.get(workspace, 0)
+        of_account = self._of_account.get((workspace, account), 0)
+        if self.sends >= self._modest:
+            self._see_that_there_is_room(of_workspace, of_account, workspace, account)
+        self.sends += 1
+        self._of_workspace[workspace] = of_workspace + 1
+        self._of_account[workspace, account] = of_account + 1
+
+    def _see_that_there_is_room(
+        self, of_workspace: int, of_account: int, workspace: WorkspaceId, account: AccountUuid
+    ) -> None:
+        full = admission.admit(InProgress(self.sends, of_workspace, of_account), workspace, account, self._policy)
+        if full is not None:
+            self._refused(full.whose)
+            raise Problem(Code.OVERLOADED, f"Not now: {full.reason}. Send it again later", retry_after_s=AGAIN_AFTER_S)
+
+    def leave(self, workspace: WorkspaceId, account: AccountUuid) -> None:
+        """It was answered."""
+        self.sends -= 1
+        if (left := self._of_workspace.pop(workspace) - 1) > 0:
+            self._of_workspace[workspace] = left
+        if (left := self._of_account.pop((workspace, account)) - 1) > 0:
+            self._of_account[workspace, account] = left
 
 
 class Accepting:
@@ -96,8 +140,8 @@ class Accepting:
         """The message, or the answer that its key was given before. Raises Problem and StoreUnavailable."""
         route, recipient = await self.addressed(asked)
         if key is None:
-            message_id = idempotency.message_id(self._entropy.token(9))
-            content = await self.frozen(asked)
+            message_id = idempotency.MESSAGE_ID_PREFIX + self._entropy.token(9).hex().upper()
+            content = asked.content if type(asked.content) is TextContent else await self.frozen(asked)
             return TakenIn(_text(self._entropy.uuid(), message_id, route, recipient, content), route)
         return await self._keyed_once(checked_key(key), asked, route, recipient)
 
@@ -212,10 +256,14 @@ def fingerprint(route: Route, recipient: Recipient, content: Content) -> str:
     return idempotency.fingerprint(_canonical([route.account_uuid, to, content_json.identity(content)]))
 
 
+def _written(address: Address) -> str:
+    return address.id if address.kind is AddressKind.PHONE else str(address)
+
+
 def _recipient(contact: Contact | None, asked: AskedSend) -> Recipient:
     if contact is None:
         raise Problem(Code.CONTACT_NOT_FOUND, f"There is no contact {asked.contact_uuid} in this workspace")
-    return Recipient(contact.phone_as_written or contact.phone, Address.of(contact.phone))
+    return Recipient(contact.phone_as_written or contact.phone, _address(contact.phone))
 
 
 def _text(
@@ -226,8 +274,8 @@ def _text(
         message_id=message_id,
         workspace_id=route.workspace_id,
         account_uuid=route.account_uuid,
-        recipient_phone=str(recipient.address),
-        text=words_of(content),
+        recipient_phone=_written(recipient.address),
+        text=content.text if type(content) is TextContent else words_of(content),
         repeated=repeated,
         phone_as_written=recipient.written,
         content=content,

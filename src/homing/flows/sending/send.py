@@ -4,6 +4,7 @@ The story is `Sending.send`: try, and while that fails, do what `decide.recovery
 here is only the doing.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Protocol, assert_never
@@ -21,8 +22,9 @@ from homing.flows.sending.number_checks import NumberChecks
 from homing.flows.sending.own_messages import Said
 from homing.model.fleet import Capabilities, InstanceMode, InstanceUrl, PlacementState, Route, SessionId, SessionStatus
 from homing.model.sends import sending
+from homing.model.sends.addresses import AddressKind
 from homing.model.sends.calls import MediaSource
-from homing.model.sends.content import KeptMedia, MediaContent
+from homing.model.sends.content import KeptMedia, MediaContent, MessageType, TextContent
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import (
     Attempt,
@@ -44,7 +46,7 @@ from homing.model.sends.sending import (
     Unknown,
     Unplaced,
 )
-from homing.ports import Clock, Fleet, OutgoingText, Routes, StoreUnavailable
+from homing.ports import Clock, Driver, Fleet, OutgoingText, Routes, StoreUnavailable, Way
 from homing.ports.media import OutgoingFiles
 
 log = structlog.get_logger("homing")
@@ -92,10 +94,19 @@ class Sending:
         self._clock, self._policy, self._said = clock, policy, said
         self._news, self._heard, self._obstacles = news, saw, obstacles
         self._doubts, self._ended = doubts, ended
+        self._answered: set[InstanceUrl] = set()
+        self._untold: list[tuple[Callable[..., object], tuple[object, ...]]] = []
+        self._first_s = {
+            chooses_id: recovery.attempt_timeout_s(
+                now_s=0.0, deadline_s=policy.deadline_s, policy=policy, chooses_id=chooses_id
+            )
+            for chooses_id in (False, True)
+        }
+        """How long a first attempt may take, by whether the instance takes our message id."""
 
     async def send(self, text: Text, route: Route) -> Outcome:
         """The message's outcome. Beyond the deadline only an attempt that cannot be repeated is still awaited."""
-        if spellings.has_two(text.recipient_phone):
+        if text.recipient_phone.startswith(spellings.COUNTRIES) and spellings.has_two(text.recipient_phone):
             return await self._sent_as_known(text, route)
         return await self._delivered(text, route, self._clock.monotonic() + self._policy.deadline_s)
 
@@ -113,15 +124,31 @@ class Sending:
 
     async def _delivered(self, text: Text, route: Route, deadline_s: float) -> Outcome:
         outcome: Outcome | None = None
-        self._said.begin(route.session_id, text)
+        session = route.placement.session_id
+        self._soon(self._said.begin, session, text)
         try:
             outcome = await self._driven(text, route, deadline_s)
-            if isinstance(outcome, Sent):
-                self._doubts.worked(route.session_id)
-            self._ended(route.session_id, outcome)
+            if type(outcome) is Sent:
+                self._soon(self._doubts.worked, session)
+            self._soon(self._ended, session, outcome)
             return outcome
         finally:
-            self._said.end(route.session_id, text, outcome)
+            self._soon(self._said.end, session, text, outcome)
+
+    def _soon(self, tell: Callable[..., object], *what: object) -> None:
+        """Tell it with the loop's next turn, in the order of what was told: before anything that follows from it comes
+        in, and behind the answer. Under load one turn tells of many sends."""
+        self._untold.append((tell, what))
+        if len(self._untold) == 1:
+            asyncio.get_running_loop().call_soon(self._tell)
+
+    def _tell(self) -> None:
+        untold, self._untold = self._untold, []
+        answered, self._answered = self._answered, set()
+        for url in answered:
+            self._heard(url, None)
+        for tell, what in untold:
+            tell(*what)
 
     async def _driven(self, text: Text, route: Route, deadline_s: float) -> Outcome:
         if (aside := _set_aside(route)) is not None:
@@ -189,9 +216,13 @@ class Sending:
         return self._routes.by_session(route.session_id) or route
 
     async def _try(self, text: Text, route: Route, happened: list[Happening], deadline_s: float) -> Receipt | Happening:
-        url = self._address(route)
+        url = route.placement.instance_url or self._fleet.default_url
         if url is None:
             return Unplaced(_never_placed(route), self._clock.monotonic())
+        if not happened and not text.repeated and (way := self._plain_way(text, route, url)) is not None:
+            return await self._hand_over(
+                text, route, url, way.driver, way.can, self._first_s[way.can.choose_message_id]
+            )
         known = self._fleet.roster.instances.get(url)
         if known is not None and known.mode is InstanceMode.OBSERVE:
             return OnlyObserved(url, self._clock.monotonic())
@@ -207,28 +238,45 @@ class Sending:
             return CannotRepeat(url, self._clock.monotonic())
         if (beyond := abilities.beyond(text.said, text.recipient, can, self._fleet.driver(url).family)) is not None:
             return BeyondDriver(url, *beyond, self._clock.monotonic())
-        return await self._hand_over(text, route, url, can, deadline_s)
-
-    async def _hand_over(
-        self, text: Text, route: Route, url: InstanceUrl, can: Capabilities, deadline_s: float
-    ) -> Receipt | Attempt:
-        chooses_id = can.choose_message_id
-        file = self._file_of(text)
         # A file takes its time to get there: whoever leaves early begins with it anew.
         timeout_s = recovery.attempt_timeout_s(
             now_s=self._clock.monotonic(),
             deadline_s=deadline_s,
             policy=self._policy,
-            chooses_id=chooses_id and file is None,
+            chooses_id=can.choose_message_id and self._file_of(text) is None,
         )
-        answer = await self._fleet.driver(url).send(url, _outgoing(text, route, file), timeout_s=timeout_s)
-        self._saw(url, answer if isinstance(answer, Fault) else None)
+        return await self._hand_over(text, route, url, self._fleet.driver(url), can, timeout_s)
+
+    def _plain_way(self, text: Text, route: Route, url: InstanceUrl) -> Way | None:
+        """The way of a plain text to a phone, where all that is to be judged before a first attempt is known already.
+
+        None for anything else: it is judged, and asked about, step by step.
+        """
+        content = text.content
+        if type(content) is not TextContent or content.reply_to is not None or content.mentions:
+            return None
+        if "@" in text.recipient_phone or route.placement.state is PlacementState.MOVING:
+            return None
+        way = self._fleet.way(url)
+        sends = way is not None and MessageType.TEXT in way.can.sends and AddressKind.PHONE in way.can.reaches
+        return way if sends else None
+
+    async def _hand_over(
+        self, text: Text, route: Route, url: InstanceUrl, driver: Driver, can: Capabilities, timeout_s: float
+    ) -> Receipt | Attempt:
+        chooses_id = can.choose_message_id
+        file = None if type(text.content) is TextContent else self._file_of(text)
+        answer = await driver.send(url, _outgoing(text, route, file), timeout_s=timeout_s)
+        if type(answer) is Receipt:
+            self._answered.add(url)  # `_delivered` tells of it, once for all that were answered meanwhile
+        else:
+            self._saw(url, answer if isinstance(answer, Fault) else None)
         if isinstance(answer, Fault):
             if failures.may_be_another_boot(answer.phase):
                 self._fleet.doubt(url)
             told = replace(answer, detail=without_echo(answer.detail, text.text, text.recipient_phone))
             return self._attempt(url, route, told, chose_id=chooses_id)
-        if chooses_id and not _same_id(answer.message_id, text.message_id):
+        if chooses_id and answer.message_id != text.message_id and not _same_id(answer.message_id, text.message_id):
             its = answer.message_id.rpartition("_")[2]  # before it some wrap the recipient
             log.warning("Instance ignored our message id", url=url, ours=text.message_id, its=its)
             self._fleet.withdraw_message_id(url)
@@ -312,7 +360,7 @@ def _never_placed(route: Route) -> str:
 
 def _outgoing(text: Text, route: Route, file: MediaSource | None) -> OutgoingText:
     return OutgoingText(
-        session_id=route.session_id,
+        session_id=route.placement.session_id,
         workspace_id=text.workspace_id,
         recipient_phone=text.recipient_phone,
         text=text.text,
@@ -354,6 +402,8 @@ def _set_aside(route: Route) -> NotSent | None:
 
 
 def _sent(receipt: Receipt, url: InstanceUrl | None, route: Route, happened: list[Happening]) -> Sent:
+    if not happened:
+        return Sent(receipt, url, route.placement.session_id, 1, failover=False)
     attempts = [item for item in happened if isinstance(item, Attempt) and item.was_made]
     failover = any(attempt.instance_url != url for attempt in attempts)
     reason = f"sent after: {attempts[-1].verdict.reason}" if attempts else "sent at the first attempt"

@@ -31,6 +31,7 @@ REFRESH_S = 5.0
 
 USES_WRITTEN_EVERY_S = 60.0
 LOOK_AGAIN_AFTER_S = 0.25
+_HEADERS_MAX = 10_000
 
 
 def new_key(
@@ -72,6 +73,7 @@ class Keyring:
         self._directory, self._clock = directory, clock
         self._keys: dict[str, Key] = {}
         self._changed = asyncio.Event()
+        self._recognised: dict[bytes, Key] = {}
         self._used: dict[str, datetime] = {}
         self._uses_written_s = clock.monotonic()
         self._reading: asyncio.Future[None] | None = None
@@ -93,6 +95,23 @@ class Keyring:
             return None
         self._used[key.id] = now
         return key
+
+    def known(self, authorization: str) -> Key | None:
+        """The key that this header showed before; None where it has to be looked at: keys with an end are, each time.
+
+        It is remembered by its hash, until other keys are in force.
+        """
+        key = self._recognised.get(hashlib.sha256(authorization.encode()).digest())
+        if key is not None:
+            self._used[key.id] = self._clock.now()
+        return key
+
+    def remember(self, authorization: str, key: Key) -> None:
+        """The header shows this key, for as long as the same keys are in force."""
+        if key.expires_at is None and key.previous_hash is None:
+            if len(self._recognised) >= _HEADERS_MAX:
+                self._recognised.clear()
+            self._recognised[hashlib.sha256(authorization.encode()).digest()] = key
 
     def in_force(self, key_id: str) -> Key | None:
         """The key of this id, if it may be used."""
@@ -142,6 +161,7 @@ class Keyring:
             return
         before, self._keys, self._newest_reading = self._keys, found, this
         if found != before:
+            self._recognised.clear()
             self.on_change()
 
     async def run(self) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import lru_cache
 
 import structlog
 
@@ -19,6 +20,8 @@ from homing.ports import Clock, Directory, Notice, StoreUnavailable, WorkspacesC
 
 log = structlog.get_logger("homing")
 
+_RECIPIENTS = 20_000
+"""Recipients that are remembered as they were read."""
 _BREATH_S = 0.1
 """Between two readings: what changes together is read together."""
 REFRESH_S = 5.0
@@ -31,7 +34,10 @@ class Workspaces:
     def __init__(self, directory: Directory, clock: Clock, default_region: str) -> None:
         self._directory, self._clock, self.default_region = directory, clock, default_region
         self._known: dict[WorkspaceId, tuple[str, Bare]] = {}
-        self._limits: dict[WorkspaceId, RateLimit] = {}
+        self.limits: dict[WorkspaceId, RateLimit] = {}
+        """How often all keys of a workspace together may ask, where that is limited."""
+        self.recipient = lru_cache(_RECIPIENTS)(self._recipient)
+        """Whom somebody of the workspace wrote to: a phone, a group, a channel… Raises Problem as `number` does."""
         self._changed = asyncio.Event()
 
     def number(self, workspace: WorkspaceId, text: str) -> PhoneNumber:
@@ -39,8 +45,7 @@ class Workspaces:
         region, bare = self._known.get(workspace, (self.default_region, Bare.STRICT))
         return read_or_refuse(text, region, bare)
 
-    def recipient(self, workspace: WorkspaceId, text: str) -> Recipient:
-        """Whom somebody of the workspace wrote to: a phone, a group, a channel… Raises Problem as `number` does."""
+    def _recipient(self, workspace: WorkspaceId, text: str) -> Recipient:
         region, bare = self._known.get(workspace, (self.default_region, Bare.STRICT))
         found = read_recipient(text, region, bare)
         if isinstance(found, UnreadablePhone):
@@ -49,7 +54,7 @@ class Workspaces:
 
     def rate_limit(self, workspace: WorkspaceId) -> RateLimit | None:
         """How often all of its keys together may ask, if that is limited."""
-        return self._limits.get(workspace)
+        return self.limits.get(workspace)
 
     def hear(self, notice: Notice) -> None:
         if isinstance(notice, WorkspacesChanged):
@@ -59,8 +64,11 @@ class Workspaces:
         """Read the settings now. Raises StoreUnavailable."""
         self._changed.clear()
         workspaces = await self._directory.workspaces()
-        self._known = _settings(workspaces, self.default_region)
-        self._limits = {each.id: each.rate_limit for each in workspaces if each.rate_limit is not None}
+        before, self._known = self._known, _settings(workspaces, self.default_region)
+        if self._known != before:
+            self.recipient.cache_clear()
+        self.limits.clear()
+        self.limits.update({each.id: each.rate_limit for each in workspaces if each.rate_limit is not None})
 
     async def run(self) -> None:
         """Keep them fresh until cancelled. While the store is away the last ones stay."""

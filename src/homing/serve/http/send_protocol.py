@@ -55,8 +55,7 @@ class DirectSends:
 class Direct(Protocol):
     """Whoever knows whether sends are answered by the protocol now."""
 
-    @property
-    def direct(self) -> DirectSends | None: ...
+    direct: DirectSends | None
 
 
 def answering(limits: HttpLimits, front: Direct) -> type[HttpToolsProtocol]:
