@@ -23,6 +23,7 @@ from homing.ports.downtime import DowntimeLedger
 from homing.ports.hearing import Hearings
 from homing.ports.importing import ImportStore
 from homing.ports.logins import LoginStore
+from homing.ports.numbers import CheckedNumbers
 from homing.ports.pairing_links import PairingLinkStore
 from homing.ports.receivers import Receivers
 from homing.ports.reports import WebhookTargets
@@ -59,3 +60,4 @@ class Stores:
     imports: ImportStore
     downtime: DowntimeLedger
     webhook_targets: WebhookTargets
+    checked_numbers: CheckedNumbers
