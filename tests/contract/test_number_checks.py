@@ -6,7 +6,7 @@ from homing.model.fleet import SessionId
 from homing.model.sends.addresses import Address, AddressKind
 from homing.model.sends.calls import NumberChecked
 from homing.store.db.database import Database
-from homing.store.db.schema_numbers import number_checks
+from homing.store.db.schema.numbers import number_checks
 from homing.store.records.number_checks import SqlNumberChecks
 
 S, T = SessionId("s"), SessionId("t")

@@ -11,9 +11,7 @@ from dataclasses import dataclass, field
 from homing.decide.phones.addressing import read_recipient
 from homing.decide.phones.aliases import person
 from homing.decide.phones.numbering import DIGITS_MAX
-from homing.model.errors import Problem
-from homing.model.fleet import InstanceUrl, SessionId, SessionStatus, WorkspaceId
-from homing.model.importing import (
+from homing.model.directory.importing import (
     ImportedAccount,
     ImportedContact,
     ImportKind,
@@ -22,7 +20,9 @@ from homing.model.importing import (
     RowOrigin,
     SourceRow,
 )
-from homing.model.phones import PhoneNumber, UnreadablePhone
+from homing.model.directory.phones import PhoneNumber, UnreadablePhone
+from homing.model.errors import Problem
+from homing.model.fleet import InstanceUrl, SessionId, SessionStatus, WorkspaceId
 from homing.model.sends.addresses import Address, AddressKind, Recipient, is_id
 from homing.model.urls import normal
 

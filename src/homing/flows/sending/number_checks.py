@@ -17,7 +17,7 @@ from homing.model.fleet import Account, InstanceMode, InstanceUrl, SessionId
 from homing.model.sends.calls import NumberChecked
 from homing.model.sends.faults import Fault, Phase
 from homing.ports import Clock, Fleet, StoreUnavailable
-from homing.ports.numbers import CheckedNumbers
+from homing.ports.sends.numbers import CheckedNumbers
 
 GOOD_FOR_S: Final = 86_400.0
 BEFORE_A_SEND_S: Final = 2.0

@@ -45,8 +45,8 @@ from homing.model.sends.sending import (
     Unplaced,
 )
 from homing.ports import Clock, Fleet, OutgoingText, Routes, StoreUnavailable
-from homing.ports.media import OutgoingFiles
-from homing.ports.numbers import CheckedNumbers
+from homing.ports.sends.media import OutgoingFiles
+from homing.ports.sends.numbers import CheckedNumbers
 
 log = structlog.get_logger("homing")
 

@@ -8,7 +8,7 @@ from homing.model.fleet import SessionId
 from homing.model.sends.addresses import Address
 from homing.model.sends.calls import NumberChecked
 from homing.store.db.database import Database
-from homing.store.db.schema_numbers import number_checks as table
+from homing.store.db.schema.numbers import number_checks as table
 from homing.store.db.sql import dialect_of, insert
 
 FORGOTTEN_AT_ONCE = 20

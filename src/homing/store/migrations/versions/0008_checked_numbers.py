@@ -3,7 +3,7 @@
 from alembic import op
 from sqlalchemy import Boolean, Column, PrimaryKeyConstraint
 
-from homing.store.db.columns import UtcDateTime, Words
+from homing.store.db.schema.columns import UtcDateTime, Words
 
 revision = "0008"
 down_revision = "0007"

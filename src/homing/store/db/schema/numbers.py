@@ -2,8 +2,8 @@
 
 from sqlalchemy import Boolean, Column, Index, Table
 
-from homing.store.db.columns import UtcDateTime, Words
-from homing.store.db.schema import metadata
+from homing.store.db.schema.columns import UtcDateTime, Words
+from homing.store.db.schema.tables import metadata
 
 # By the session that asked: another one's gateway may know the number under another address.
 number_checks = Table(
