@@ -16,7 +16,7 @@ FORGOTTEN_AT_ONCE = 20
 
 
 class SqlNumberChecks:
-    """`ports.numbers.CheckedNumbers` on SQLite and PostgreSQL. `on_read` hears of each SELECT."""
+    """`ports.sends.numbers.CheckedNumbers` on SQLite and PostgreSQL. `on_read` hears of each SELECT."""
 
     def __init__(self, database: Database, *, on_read: Callable[[], None] = lambda: None) -> None:
         self._database, self._on_read = database, on_read
