@@ -28,7 +28,8 @@ async def root(request: Asked) -> Response[Any]:
 
 @get("/now", include_in_schema=False)
 async def now_page(request: Asked) -> Response[Any]:
-    return await page_of(request, "now", now.context)
+    span = request.query_params.get("span", "")
+    return await page_of(request, "now", lambda viewer: now.context(viewer, span))
 
 
 @get("/instances", include_in_schema=False)
