@@ -8,7 +8,7 @@ import pytest
 
 from homing.flows.hearing.judging import JudgedHearing
 from homing.model.fleet import SessionId, SessionStatus, Takeover
-from homing.model.hearing import HeardOf, Hearing, HearingCase, HearingRecord, HearingVerdict, Rung, TriedRung
+from homing.model.sessions.hearing import HeardOf, Hearing, HearingCase, HearingRecord, HearingVerdict, Rung, TriedRung
 from tests.serve.conftest import Api
 from tests.serve.test_outbox_api import accept
 from tests.serve.test_outbox_pages import act, actions_on

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from homing.model.hearing import Hearing
+from homing.model.sessions.hearing import Hearing
 from homing.ports import StoreUnavailable
 from homing.serve.api.watching.deaf import DeafView, TriedRungView, not_well
 from homing.serve.page import words

@@ -7,7 +7,7 @@ from homing.model.deliveries.deliveries import DeliveryState
 from homing.model.deliveries.endpoints import EndpointId, EndpointRecord, EndpointState
 from homing.model.errors import Code, Problem
 from homing.ports import Page, StoreUnavailable
-from homing.ports.deliveries import WantedDeliveries
+from homing.ports.deliveries.deliveries import WantedDeliveries
 from homing.serve.page import words
 from homing.serve.page.customers.deliveries import row_of
 from homing.serve.page.viewer import Shape, Viewer

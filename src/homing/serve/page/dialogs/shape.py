@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from homing.model.access import Scope
+from homing.model.directory.access import Scope
 from homing.model.fleet import MoveKind
 from homing.serve.page import words
 from homing.serve.page.viewer import Viewer
