@@ -10,15 +10,18 @@ from pathlib import Path
 import httpx
 import pytest
 
-from homing.model.access import Scope
 from homing.model.alerts import AlertKind, Subject
+from homing.model.directory.access import Scope
 from homing.model.fleet import SessionId, SessionStatus
 from homing.serve.page import files
 from tests.flows.worlds import A
 from tests.serve.conftest import Api
 
 HOSTILE = "<script>alert(1)</script>\u202e'\"&" + "👩‍👩‍👧" + "x" * 10_000
-PAGES = ("/now", "/instances", "/sessions", "/moves", "/messages", "/batches", "/downtime", "/alerts", "/settings")
+PAGES = (
+    "/now", "/instances", "/sessions", "/pairing", "/deaf", "/moves", "/messages", "/batches", "/endpoints",
+    "/downtime", "/alerts", "/settings", "/more",
+)  # fmt: skip
 PAGE_FILES = Path(files.__file__).parent
 
 

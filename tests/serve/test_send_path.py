@@ -13,7 +13,7 @@ import pytest
 import homing
 from homing.compose import Gateway, open_gateway
 from homing.config import Settings
-from homing.model.access import Scope
+from homing.model.directory.access import Scope
 from homing.serve.app import Application
 from homing.serve.callers.keyring import new_key
 from tests.serve.port import PortTransport
@@ -29,8 +29,12 @@ class Instance(asyncio.Protocol):
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        told = {"success": True, "message_id": "3EB0AA", "timestamp": 1_795_000_000}
-        raw = json.dumps(told if data.startswith(b"POST") else {"status": "healthy"}).encode()
+        told: dict[str, Any] = {"status": "healthy"}
+        if data.startswith(b"POST"):
+            told = {"success": True, "message_id": "3EB0AA", "timestamp": 1_795_000_000}
+        elif data.startswith(b"GET /api/sessions"):
+            told = {"success": True, "sessions": [{"session_id": "s", "status": "connected"}], "total": 1}
+        raw = json.dumps(told).encode()
         self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(raw) + raw)
 
 

@@ -23,11 +23,11 @@ from homing.decide.moves.rules import MovePolicy
 from homing.decide.reports.polling import PollPolicy
 from homing.decide.starting.restoring import RestoringPolicy
 from homing.drivers import Drivers, drivers_over
+from homing.drivers.around.keys import ShownKeys
+from homing.drivers.around.metered import MeteredDriver
+from homing.drivers.around.native_names import NativeNames, by_our_ids
 from homing.drivers.calling import GatewayDriver
 from homing.drivers.http.wire import Calls
-from homing.drivers.keys import ShownKeys
-from homing.drivers.metered import MeteredDriver
-from homing.drivers.native_names import NativeNames, by_our_ids
 from homing.drivers.registry import NoDrivers, families, unknown_driver
 from homing.flows.background.alerts import AlertBook
 from homing.flows.background.auditing import EVERY_MINUTE, Auditing
@@ -78,7 +78,7 @@ from homing.model.fleet import Instance, InstanceUrl
 from homing.model.instances.health import shown_state
 from homing.model.work import Tick
 from homing.ports import Clock, Directory, Driver, Entropy, Notice, TellHearing
-from homing.ports.receivers import WaysOut
+from homing.ports.deliveries.receivers import WaysOut
 from homing.routing.cache import RouteCache
 from homing.routing.roster import LiveFleet
 from homing.serve.callers.keyring import Keyring
@@ -116,7 +116,7 @@ def wired(
     looking = _looking(settings, stores, fleet, observing, fitness, alerts, kept, clock, entropy, metrics)
     accounts = _accounts(stores, fleet, entropy, metrics, kept, fitness, looking.links, settings.restoring_policy)
     heard = _hearing_sends(settings, stores, looking.lists, fleet, accounts, alerts, clock)
-    sending, said, media = _sending(settings, routes, fleet, looking, clock, kept, fitness, heard, ways, entropy)
+    sending, said, media = _sender(settings, stores, routes, fleet, looking, clock, kept, fitness, heard, ways, entropy)
     taking = taking_in(settings, stores, callers, routes, sending, metrics, clock, entropy, media.intake)
     overlooked, intake = _intake(settings, stores, looking.hints, said, clock, entropy)
     reports = reporting(settings, stores, fleet, alerts, looking.lists, intake, metrics, clock)
@@ -283,8 +283,9 @@ def _tidying(settings: Settings, stores: Stores, clock: Clock) -> Housekeeping:
     return Housekeeping(stores.work, stores.leases, SqlReservations(stores.database), clock, messages_kept_s=kept_s)
 
 
-def _sending(
+def _sender(
     settings: Settings,
+    stores: Stores,
     routes: RouteCache,
     fleet: LiveFleet,
     looking: "_Looking",
@@ -309,6 +310,7 @@ def _sending(
         heard.doubts,
         heard.downtime.sent,
         media.links,
+        stores.checked_numbers,
     )
     return sending, said, media
 

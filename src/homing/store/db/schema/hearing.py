@@ -1,0 +1,68 @@
+"""The tables of what is heard of sessions, and how they stand by that. They share the schema's metadata."""
+
+from sqlalchemy import Boolean, CheckConstraint, Column, Float, ForeignKey, Index, Integer, Table
+
+from homing.model.sessions.hearing import Hearing
+from homing.store.db.schema.columns import BoundedInteger, JsonText, UtcDateTime, Words
+from homing.store.db.schema.tables import metadata
+
+# One row for each session that anything was ever heard of, or that was judged.
+hearing = Table(
+    "hearing",
+    metadata,
+    Column("session_id", Words, primary_key=True),
+    # The newest message that came and was no replay.
+    Column("last_at", UtcDateTime),
+    # The newest acknowledgement; the messages since then, a few at most; how many of those before were acknowledged.
+    Column("acknowledged_at", UtcDateTime),
+    Column("unacknowledged", JsonText, nullable=False, server_default="{}"),
+    Column("unsettled", Integer, nullable=False, server_default="0"),
+    Column("settled", Integer, nullable=False, server_default="0"),
+    Column("acknowledged", Integer, nullable=False, server_default="0"),
+    # What the family's deeper question was answered with.
+    Column("looked", JsonText, nullable=False, server_default="{}"),
+    Column("hearing", Words, nullable=False, server_default=Hearing.HEARING.value),
+    Column("reason", Words, nullable=False, server_default=""),
+    Column("since_at", UtcDateTime),
+    Column("against", Float(53), nullable=False, server_default="0"),
+    Column("shows", JsonText, nullable=False, server_default="{}"),
+    Column("tried", JsonText, nullable=False, server_default="{}"),
+    # Rises with every judgment that was kept: whoever judged by an older one is refused.
+    Column("version", BoundedInteger, nullable=False, server_default="0"),
+    CheckConstraint(f"hearing IN ({', '.join(repr(each.value) for each in Hearing)})", name="hearing"),
+)
+
+# How many messages came of a session in an hour (counted since 1970), and the longest time between two of them.
+heard_hours = Table(
+    "heard_hours",
+    metadata,
+    Column("session_id", Words, primary_key=True),
+    Column("hour", BoundedInteger, primary_key=True, autoincrement=False),
+    Column("came", Integer, nullable=False),
+    Column("longest_gap_s", Float(53), nullable=False),
+    # It was not well then: the hour says nothing of what usually comes.
+    Column("void", Boolean, nullable=False),
+)
+
+# When anybody last listened, and since when without a gap. One row.
+listening = Table(
+    "listening",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("since_at", UtcDateTime, nullable=False),
+    Column("until_at", UtcDateTime, nullable=False),
+)
+
+# By which a phone's owner sees its account's code, without a key, once.
+pairing_links = Table(
+    "pairing_links",
+    metadata,
+    Column("secret_hash", Words, primary_key=True),
+    Column("account_id", BoundedInteger, ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    # When it was first opened, and when it ended: the account was linked, or another link took its place.
+    Column("opened_at", UtcDateTime),
+    Column("ended_at", UtcDateTime),
+    Index(None, "account_id"),
+)
