@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import structlog
 
 from homing.compose.adopting import adoption_of, fleet_of, key_seal
+from homing.compose.conditions import conditions_of
 from homing.compose.customers import customers_of
 from homing.compose.hearing import HearingParts, hearing_of
 from homing.compose.joining import all_hear, connecting_of, fitness_of, reporting
@@ -165,7 +166,16 @@ def wired(
     )
     services = (fleet, keyring, workspaces, alerts, looking.hints, overlooked, intake, *clocked, *taking.services)
     known = (*heard, reports.unknown, reports.rejections, fitness, strays, media.clean_up, *customers.services)
-    moved = (looking.take_backs, kept.watching, kept.keeper, kept.worker, gateway.moving.drains, gateway.restoring)
+    judged = conditions_of(settings, stores, fleet, kept, alerts, clock)
+    moved = (
+        judged,
+        looking.take_backs,
+        kept.watching,
+        kept.keeper,
+        kept.worker,
+        gateway.moving.drains,
+        gateway.restoring,
+    )
     return gateway, [part.run for part in (observing, _tidying(settings, stores, clock), *services, *known, *moved)]
 
 
