@@ -1,4 +1,4 @@
-"""Hours of small trouble, in virtual time: renewals lost, stalls, a busy machine; nobody is moved, pauses or is told."""
+"""Hours of small trouble in virtual time: renewals lost, stalls, a busy machine; nobody moves, pauses, or is told."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
