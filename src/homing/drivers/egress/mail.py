@@ -10,7 +10,7 @@ import aiosmtplib
 import structlog
 
 from homing.drivers.redact import shown
-from homing.ports.receivers import Mail, MailServer
+from homing.ports.deliveries.receivers import Mail, MailServer
 
 log = structlog.get_logger("homing")
 
