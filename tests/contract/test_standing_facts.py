@@ -9,7 +9,7 @@ from vaults import KEY, opened, saved, vault_of
 from homing.model.fleet import AccountUuid, WorkspaceId
 from homing.model.sends.messages import MessageRecord, MessageState
 from homing.store.db.database import Database
-from homing.store.db.schema import messages
+from homing.store.db.schema.tables import messages
 from homing.store.records.standing_facts import SqlFacts, SqlVaultKeys
 from homing.store.sends.messages import SqlMessages
 from homing.store.vault.sealing import KeyRing, fresh_key

@@ -16,7 +16,7 @@ from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword, Session
 from structlog.testing import capture_logs
 
 from homing.drivers.egress.mail import SmtpMail
-from homing.ports.receivers import Mail, MailServer
+from homing.ports.deliveries.receivers import Mail, MailServer
 from services import free_port
 from tests.drivers.test_tls import authority
 

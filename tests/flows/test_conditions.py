@@ -156,7 +156,7 @@ async def test_an_unknown_message_is_an_alert_after_a_quarter_of_an_hour_until_i
 def _settled(connection: object) -> None:
     from sqlalchemy import update
 
-    from homing.store.db.schema import messages
+    from homing.store.db.schema.tables import messages
 
     connection.execute(update(messages).values(state=MessageState.SENT))  # type: ignore[attr-defined]
 

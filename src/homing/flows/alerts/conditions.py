@@ -18,7 +18,7 @@ from homing.model.alerts import FLEET, About, AlertKind, Subject
 from homing.model.fleet import Instance, InstanceLoad, InstanceMode, InstanceState, InstanceUrl
 from homing.model.instances.health import HealthJudgment
 from homing.ports import Clock, Directory, InstanceHealth, Schedules, StoreUnavailable
-from homing.ports.standing_facts import FactStore, VaultKeys
+from homing.ports.instances.standing_facts import FactStore, VaultKeys
 
 LOOK_EVERY_S = 1.0
 INSTANCES_EVERY_S = 2.0

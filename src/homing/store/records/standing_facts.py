@@ -1,4 +1,4 @@
-"""`ports.standing_facts` on a SQL database."""
+"""`ports.instances.standing_facts` on a SQL database."""
 
 from datetime import datetime, timedelta
 
@@ -6,15 +6,15 @@ from sqlalchemy import Connection, func, select
 
 from homing.model.instances.vault import VaultSealed
 from homing.model.sends.messages import MessageState
-from homing.ports.standing_facts import StandingFacts
+from homing.ports.instances.standing_facts import StandingFacts
 from homing.store.db.database import Database
-from homing.store.db.schema import accounts, messages
+from homing.store.db.schema.tables import accounts, messages
 from homing.store.vault import keys as vault_keys
 from homing.store.vault.sealing import KeyRing
 
 
 class SqlFacts:
-    """`ports.standing_facts.FactStore` on SQLite and PostgreSQL."""
+    """`ports.instances.standing_facts.FactStore` on SQLite and PostgreSQL."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -32,7 +32,7 @@ class SqlFacts:
 
 
 class SqlVaultKeys:
-    """`ports.standing_facts.VaultKeys`; `ring` is None where this process was given no keys."""
+    """`ports.instances.standing_facts.VaultKeys`; `ring` is None where this process was given no keys."""
 
     def __init__(self, database: Database, ring: KeyRing | None) -> None:
         self._database, self._ring = database, ring
