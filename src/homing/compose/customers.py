@@ -8,7 +8,7 @@ from homing.config import Settings
 from homing.decide.deliveries.attempts import PatiencePolicy
 from homing.decide.work.attempts import RetryPolicy
 from homing.flows.alerts.managing import ReceiverOperations
-from homing.flows.alerts.receivers import TELL_RECEIVER, ReceiverTurns
+from homing.flows.alerts.receivers import TELL_RECEIVER, PlacesOf, ReceiverTurns
 from homing.flows.background.alerts import AlertBook
 from homing.flows.background.worker import Duty, Worker
 from homing.flows.deliveries.managing import EndpointOperations
@@ -43,6 +43,7 @@ def customers_of(
     clock: Clock,
     entropy: Entropy,
     reached: Callable[[str], None],
+    places_of: PlacesOf,
 ) -> Customers:
     secrets = secrets_of(settings, entropy)
     patience = PatiencePolicy(disable_after=timedelta(days=settings.homing_endpoint_failing_days))
@@ -79,7 +80,7 @@ def customers_of(
         stores.endpoints, stores.deliveries, ways.customers, secrets, clock, entropy, alerts, waking.look
     )
     receivers = stores.receivers
-    turns = ReceiverTurns(receivers, stores.alerts, stores.work, ways.operators, ways.mail, secrets, clock)
+    turns = ReceiverTurns(receivers, stores.alerts, stores.work, ways.operators, ways.mail, secrets, clock, places_of)
     stores.notices.subscribe(turns.hear)
     duty = Duty(handler=turns.do, policy=_PATIENCE, at_once=8, lease_s=LEASE_S, poll_s=5.0)
     told = Worker(stores.work, clock, entropy, TELL_RECEIVER, duty, owner=owner)

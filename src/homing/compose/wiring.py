@@ -30,6 +30,7 @@ from homing.drivers.around.native_names import NativeNames, by_our_ids
 from homing.drivers.calling import GatewayDriver
 from homing.drivers.http.wire import Calls
 from homing.drivers.registry import NoDrivers, families, unknown_driver
+from homing.flows.alerts.places import AlertPlaces
 from homing.flows.background.alerts import AlertBook
 from homing.flows.background.auditing import EVERY_MINUTE, Auditing
 from homing.flows.background.downtime import DowntimeBook
@@ -121,7 +122,8 @@ def wired(
     taking = taking_in(settings, stores, callers, routes, sending, metrics, clock, entropy, media.intake)
     overlooked, intake = _intake(settings, stores, looking.hints, said, clock, entropy)
     reports = reporting(settings, stores, fleet, alerts, looking.lists, intake, metrics, clock)
-    customers = customers_of(settings, stores, ways, alerts, metrics, clock, entropy, reached)
+    places = AlertPlaces(stores.directory, fleet, kept.watching.health_of)
+    customers = customers_of(settings, stores, ways, alerts, metrics, clock, entropy, reached, places.of)
     auditing = Auditing(stores.audit, clock, settings.audit_keys, keep_days=settings.homing_audit_days, alerts=alerts)
     parts = (looking, accounts, kept, observing, alerts, auditing, intake, heard.doubts)
     moving, hears, clocked = _by_the_clock(settings, stores, fleet, parts, metrics, clock, entropy)
