@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from homing.decide.alerts import conditions
-from homing.decide.alerts.conditions import Growth, Passed, Stands, Streak
+from homing.decide.alerts.conditions import AccountGrowth, Passed, Stands, Streak
 from homing.model.instances.health import HealthJudgment, HealthState
 from homing.model.work import ScheduleRecord
 
@@ -42,16 +42,18 @@ def test_nobody_misses_an_instance_that_never_came_up_or_was_emptied() -> None:
 @pytest.mark.parametrize(
     ("room", "growth", "says"),
     [
-        (100, Growth(24, 96), "there is room for 100 more, and 4.0 accounts an hour are added: enough for 25 h"),
-        (0, Growth(24, 96), "there is no room left, and 4.0 accounts an hour are added"),
-        (131, Growth(24, 96), Passed()),
-        (110, Growth(24, 96), None),
-        (None, Growth(900, 900), Passed()),
-        (10, Growth(0, 900), Passed()),
-        (0, Growth(2, 2), Passed()),
+        (100, AccountGrowth(24, 96), "there is room for 100 more, and 4.0 accounts an hour are added: enough for 25 h"),
+        (0, AccountGrowth(24, 96), "there is no room left, and 4.0 accounts an hour are added"),
+        (131, AccountGrowth(24, 96), Passed()),
+        (110, AccountGrowth(24, 96), None),
+        (None, AccountGrowth(900, 900), Passed()),
+        (10, AccountGrowth(0, 900), Passed()),
+        (0, AccountGrowth(2, 2), Passed()),
     ],
 )
-def test_room_is_short_by_the_growth_that_both_windows_bear_out(room: int | None, growth: Growth, says: object) -> None:
+def test_room_is_short_by_the_growth_that_both_windows_bear_out(
+    room: int | None, growth: AccountGrowth, says: object
+) -> None:
     found = conditions.capacity_short(room, growth, 26)
     assert (found.reason if isinstance(found, Stands) else found) == says
 

@@ -9,7 +9,7 @@ import pytest
 from worlds import OURS, A, B, W, bench
 from worlds import Bench as Sends
 
-from homing.flows.alerts.conditions import FACTS_EVERY_S, SYNC, ConditionPolicy, Conditions
+from homing.flows.alerts.conditions import FACTS_EVERY_S, SYNC, ConditionPolicy, ConditionWatch
 from homing.flows.background.alerts import AlertBook, Unkept
 from homing.model.alerts import FLEET, AlertKind, Subject
 from homing.model.fleet import AccountUuid, InstanceUrl
@@ -91,7 +91,7 @@ async def looking(expression: str = "") -> AsyncIterator[Looked]:
             await it.directory.change_instance(url, {"capacity": 4})
         instances = {each.url: each for each in await it.directory.instances()}
         policy = ConditionPolicy("gw:8000", expression, capacity_h=24)
-        look = Conditions(seen, lambda: instances, it.directory, schedules, facts, seen, alerts, it.clock, policy)
+        look = ConditionWatch(seen, lambda: instances, it.directory, schedules, facts, seen, alerts, it.clock, policy)
         looked = Looked(it, seen, alerts, facts, schedules)
         for url in (A, B):
             looked.is_(url, HealthState.HEALTHY)

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from homing.decide.fleet.leases import LeasePolicy
 from homing.decide.moves.next_step import MoveRequest
-from homing.flows.alerts.conditions import ConditionPolicy, Conditions
+from homing.flows.alerts.conditions import ConditionPolicy, ConditionWatch
 from homing.flows.background.alerts import AlertBook, Unkept
 from homing.flows.discovery.wakeups import News
 from homing.flows.failover.keeper import Keeper, KeeperPolicy
@@ -137,7 +137,7 @@ async def calm_fleet(seed: int) -> AsyncIterator[tuple[VirtualClock, SeededEntro
     alerts = AlertBook(Unkept(), clock)
     watching = Watching(real, fleet, clock, entropy, WatchPolicy(), alerts=alerts)  # type: ignore[arg-type]
     keeper = Keeper(watching, wishes, directory, fleet, News(), clock, KeeperPolicy(), alerts)  # type: ignore[arg-type]
-    conditions = Conditions(
+    conditions = ConditionWatch(
         watching,
         lambda: fleet.roster.instances,
         directory,

@@ -5,7 +5,7 @@ import socket
 
 from homing.compose.restoring import Restorers
 from homing.config import Settings
-from homing.flows.alerts.conditions import ConditionPolicy, Conditions
+from homing.flows.alerts.conditions import ConditionPolicy, ConditionWatch
 from homing.flows.background.alerts import AlertBook
 from homing.ports import Clock, Fleet
 from homing.store.opened import Stores
@@ -15,7 +15,7 @@ from homing.store.vault.opening import key_ring
 
 def conditions_of(
     settings: Settings, stores: Stores, fleet: Fleet, kept: Restorers, alerts: AlertBook, clock: Clock
-) -> Conditions:
+) -> ConditionWatch:
     """A gateway without a vault's key has none to hold against what is in the vault."""
     vault_key, old_keys = settings.homing_vault_key, settings.homing_vault_old_keys
     ring = key_ring(vault_key, old_keys) if vault_key else None
@@ -25,7 +25,7 @@ def conditions_of(
         settings.homing_capacity_hours,
         clocks_apart=stores.database.dialect != "sqlite",
     )
-    return Conditions(
+    return ConditionWatch(
         kept.watching,
         lambda: fleet.roster.instances,
         stores.directory,

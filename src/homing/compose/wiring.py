@@ -9,7 +9,6 @@ from typing import Any, NamedTuple, Protocol
 import structlog
 
 from homing.compose.adopting import adoption_of, fleet_of, key_seal
-from homing.compose.conditions import conditions_of
 from homing.compose.customers import customers_of
 from homing.compose.hearing import HearingParts, hearing_of
 from homing.compose.joining import all_hear, connecting_of, fitness_of, reporting
@@ -30,7 +29,6 @@ from homing.drivers.around.native_names import NativeNames, by_our_ids
 from homing.drivers.calling import GatewayDriver
 from homing.drivers.http.wire import Calls
 from homing.drivers.registry import NoDrivers, families, unknown_driver
-from homing.flows.alerts.places import AlertPlaces
 from homing.flows.background.alerts import AlertBook
 from homing.flows.background.auditing import EVERY_MINUTE, Auditing
 from homing.flows.background.downtime import DowntimeBook
@@ -122,8 +120,7 @@ def wired(
     taking = taking_in(settings, stores, callers, routes, sending, metrics, clock, entropy, media.intake)
     overlooked, intake = _intake(settings, stores, looking.hints, said, clock, entropy)
     reports = reporting(settings, stores, fleet, alerts, looking.lists, intake, metrics, clock)
-    places = AlertPlaces(stores.directory, fleet, kept.watching.health_of)
-    customers = customers_of(settings, stores, ways, alerts, metrics, clock, entropy, reached, places.of)
+    customers = customers_of(settings, stores, fleet, kept, ways, alerts, metrics, clock, entropy, reached)
     auditing = Auditing(stores.audit, clock, settings.audit_keys, keep_days=settings.homing_audit_days, alerts=alerts)
     parts = (looking, accounts, kept, observing, alerts, auditing, intake, heard.doubts)
     moving, hears, clocked = _by_the_clock(settings, stores, fleet, parts, metrics, clock, entropy)
@@ -168,16 +165,7 @@ def wired(
     )
     services = (fleet, keyring, workspaces, alerts, looking.hints, overlooked, intake, *clocked, *taking.services)
     known = (*heard, reports.unknown, reports.rejections, fitness, strays, media.clean_up, *customers.services)
-    judged = conditions_of(settings, stores, fleet, kept, alerts, clock)
-    moved = (
-        judged,
-        looking.take_backs,
-        kept.watching,
-        kept.keeper,
-        kept.worker,
-        gateway.moving.drains,
-        gateway.restoring,
-    )
+    moved = (looking.take_backs, kept.watching, kept.keeper, kept.worker, gateway.moving.drains, gateway.restoring)
     return gateway, [part.run for part in (observing, _tidying(settings, stores, clock), *services, *known, *moved)]
 
 

@@ -57,7 +57,7 @@ def instance_down(judged: HealthJudgment, now_s: float, *, sessions: int, was_we
 
 
 @dataclass(frozen=True, slots=True)
-class Growth:
+class AccountGrowth:
     """Accounts that were added within the last hours, and within the last day."""
 
     short: int
@@ -71,7 +71,7 @@ class Growth:
         return min(self.short / SHORT_WINDOW_H, self.long / LONG_WINDOW_H)
 
 
-def capacity_short(room: int | None, growth: Growth, horizon_h: float) -> Condition:
+def capacity_short(room: int | None, growth: AccountGrowth, horizon_h: float) -> Condition:
     """Whether the room that is left is used up within so many hours. `room` is None where some of it is endless."""
     if room is None or growth.per_hour == 0:
         return Passed()

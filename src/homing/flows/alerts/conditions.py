@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from homing.decide.alerts import conditions
-from homing.decide.alerts.conditions import Condition, Growth, Passed, Stands, Streak
+from homing.decide.alerts.conditions import AccountGrowth, Condition, Passed, Stands, Streak
 from homing.flows.background.alerts import AlertBook
 from homing.model.alerts import FLEET, About, AlertKind, Subject
 from homing.model.fleet import Instance, InstanceLoad, InstanceMode, InstanceState, InstanceUrl
@@ -29,7 +29,7 @@ SYNC = "sync-instance-urls"
 _OF_INSTANCES = (AlertKind.INSTANCE_DOWN, AlertKind.VERSION_UNCHECKED)
 
 
-class Watched(Protocol):
+class WatchedFleet(Protocol):
     """How instances are judged, and how the database answers."""
 
     def judged(self) -> Mapping[InstanceUrl, HealthJudgment]: ...
@@ -56,12 +56,12 @@ class ConditionPolicy:
     """The database is on a clock of its own."""
 
 
-class Conditions:
+class ConditionWatch:
     """Looks, and raises and resolves by what was found."""
 
     def __init__(
         self,
-        watched: Watched,
+        watched: WatchedFleet,
         instances: Callable[[], Mapping[InstanceUrl, Instance]],
         directory: Directory,
         schedules: Schedules,
@@ -171,7 +171,7 @@ class Conditions:
         )
         unknown = conditions.unknown_waiting(found.unknown, found.oldest_unknown_at)
         self._told(AlertKind.UNKNOWN_WAITING, FLEET, unknown, anew=True)
-        growth = Growth(found.added_short, found.added_long)
+        growth = AccountGrowth(found.added_short, found.added_long)
         short = conditions.capacity_short(
             _room(self._open(await self._loads_lately())), growth, self._policy.capacity_h
         )
