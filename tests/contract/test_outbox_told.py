@@ -7,10 +7,10 @@ from outboxes import accepted, claim, ended, new
 from homing.model.deliveries.deliveries import Delivery
 from homing.model.deliveries.endpoints import EndpointId, EndpointSettings, SealedSecret
 from homing.model.fleet import Account, WorkspaceId
-from homing.model.outbox import BatchState, InvalidLine, NewBatch, Settle
 from homing.model.sends.messages import MessageState
+from homing.model.sends.outbox import BatchState, InvalidLine, NewBatch, Settle
 from homing.ports import EventsStored, LaneLost, Notice, Page
-from homing.ports.deliveries import WantedDeliveries
+from homing.ports.deliveries.deliveries import WantedDeliveries
 from homing.store.db.database import Database
 from homing.store.deliveries.stores import SqlDeliveries, SqlEndpoints
 from homing.store.directory.directory import SqlDirectory

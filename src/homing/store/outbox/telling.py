@@ -11,12 +11,12 @@ from sqlalchemy import Connection, select
 from homing.model.deliveries.deliveries import Fact
 from homing.model.deliveries.endpoints import EndpointState
 from homing.model.fleet import SessionId
-from homing.model.outbox import Batch, StateChange
 from homing.model.sends.messages import MessageState
+from homing.model.sends.outbox import Batch, StateChange
 from homing.ports import Notice
 from homing.store.db.database import Database
-from homing.store.db.schema import accounts, sessions
-from homing.store.db.schema_deliveries import endpoints
+from homing.store.db.schema.deliveries import endpoints
+from homing.store.db.schema.tables import accounts, sessions
 from homing.store.deliveries.telling import append
 
 Told = Callable[[Connection, Sequence[StateChange]], Sequence[Notice]]

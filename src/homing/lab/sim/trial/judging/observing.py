@@ -18,9 +18,9 @@ from homing.lab.sim.trial.world.whatsapp import SimulatedExchange
 from homing.lab.sim.world import STARTED_AT, VirtualClock
 from homing.model.fleet import WorkspaceId
 from homing.ports import Page, StoreUnavailable
-from homing.store.db.schema import events
-from homing.store.db.schema_deliveries import deliveries, endpoints
-from homing.store.db.schema_outbox import batches
+from homing.store.db.schema.deliveries import deliveries, endpoints
+from homing.store.db.schema.outbox import batches
+from homing.store.db.schema.tables import events
 from homing.store.directory.directory import SqlDirectory
 from homing.store.notices.notices import LocalNotices
 from homing.store.records.reports import SqlEvents

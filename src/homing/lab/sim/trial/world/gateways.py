@@ -18,10 +18,10 @@ from homing.lab.sim.trial.world.stores import Carrier, Reached, Store
 from homing.lab.sim.world import SeededEntropy, VirtualClock
 from homing.model.errors import Code, Problem
 from homing.model.fleet import WorkspaceId
-from homing.model.outbox import BatchState
 from homing.model.sends.faults import Fault
+from homing.model.sends.outbox import BatchState
 from homing.ports import StoreUnavailable
-from homing.ports.receivers import WaysOut
+from homing.ports.deliveries.receivers import WaysOut
 from homing.serve.api.batches import batch_view
 from homing.serve.bulk_lines import Bulkhead, ndjson
 from homing.serve.http import problems

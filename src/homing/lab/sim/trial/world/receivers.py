@@ -10,8 +10,8 @@ import msgspec
 
 from homing.lab.sim.egress import SimulatedEgress, SimulatedMail
 from homing.lab.sim.trial.judging.history import OutsideHistory
-from homing.model.egress import CallAnswer, CallFailed, CallFailure
-from homing.ports.receivers import WaysOut
+from homing.model.deliveries.egress import CallAnswer, CallFailed, CallFailure
+from homing.ports.deliveries.receivers import WaysOut
 
 
 @dataclass(frozen=True, slots=True)
