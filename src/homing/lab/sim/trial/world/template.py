@@ -13,12 +13,8 @@ from homing.lab.sim.trial.world.foreign import FAMILY
 from homing.lab.sim.trial.world.instances import HMAC_SECRET
 from homing.lab.sim.trial.world.whatsapp import draws
 from homing.lab.sim.world import SeededEntropy, VirtualClock
-<<<<<<< HEAD
-from homing.model.directory.access import Scope
 from homing.model.deliveries.endpoints import EndpointId, EndpointSettings
-=======
 from homing.model.directory.access import Scope
->>>>>>> main
 from homing.model.fleet import (
     NEVER_GRANTED,
     AccountUuid,
