@@ -124,6 +124,7 @@ class Settings(BaseSettings):
         default="", description="what is done with deaf sessions whose account and workspace do not say"
     )
     homing_deaf_schedule: str = Field(default="* * * * *", description="when all sessions are judged; empty: never")
+    homing_exit_sessions: int = Field(default=1, ge=1, le=10_000, description="sessions that may share one exit proxy")
     homing_moves_per_day: int = Field(default=3, ge=0, description="of one session, by rebalancing")
 
     # What instances report.

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Protocol, TypedDict
 
 from homing.model.access import RateLimit
+from homing.model.exit_proxies import SealedExitProxy
 from homing.model.fleet import (
     Account,
     AccountUuid,
@@ -80,6 +81,7 @@ class AccountChanges(TypedDict, total=False):
     takeover: Takeover
     requires: Mapping[str, str]
     deaf_policy: DeafPolicy | None
+    exit_proxy: SealedExitProxy | None
 
 
 class InstanceChanges(TypedDict, total=False):

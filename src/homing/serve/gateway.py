@@ -29,6 +29,7 @@ from homing.flows.operations.accounts import Accounts
 from homing.flows.operations.adopt_fleet import FleetAdoption
 from homing.flows.operations.deleting import Deleting
 from homing.flows.operations.drain import Drains
+from homing.flows.operations.exit_proxies import AccountsExitProxies
 from homing.flows.operations.migrate import Migrations
 from homing.flows.operations.pairing import Pairing
 from homing.flows.operations.pairing_links import PairingLinks
@@ -77,6 +78,7 @@ class Care:
 
     judging: Judging
     pairing_links: PairingLinks
+    exit_proxies: AccountsExitProxies
 
 
 @dataclass(frozen=True, slots=True)

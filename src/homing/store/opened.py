@@ -20,11 +20,13 @@ from homing.ports.adopting import Adoptions
 from homing.ports.deliveries import Deliveries, Endpoints
 from homing.ports.doubts import RestartClaims
 from homing.ports.downtime import DowntimeLedger
+from homing.ports.exit_proxies import ExitProxies
 from homing.ports.hearing import Hearings
 from homing.ports.importing import ImportStore
 from homing.ports.logins import LoginStore
 from homing.ports.pairing_links import PairingLinkStore
 from homing.ports.receivers import Receivers
+from homing.ports.recycles import Recycles
 from homing.ports.reports import WebhookTargets
 from homing.ports.watch_log import WatchLog
 from homing.store.db.database import Database
@@ -59,3 +61,5 @@ class Stores:
     imports: ImportStore
     downtime: DowntimeLedger
     webhook_targets: WebhookTargets
+    exit_proxies: ExitProxies
+    recycles: Recycles
