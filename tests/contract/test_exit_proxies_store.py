@@ -2,8 +2,8 @@
 
 from fleets import A, placed_account
 
-from homing.model.exit_proxies import KeptExitProxy, SealedExitProxy
 from homing.model.fleet import SessionId, SessionStatus
+from homing.model.sessions.exit_proxies import KeptExitProxy, SealedExitProxy
 from homing.ports import AccountChanges
 from homing.store.db.database import Database
 from homing.store.directory.directory import SqlDirectory

@@ -3,8 +3,8 @@
 import pytest
 
 from homing.decide.fleet.exit_proxies import NoExitProxy, misused, name_of, read
-from homing.model.exit_proxies import ExitProxyUse
 from homing.model.fleet import InstanceUrl, SessionId
+from homing.model.sessions.exit_proxies import ExitProxyUse
 
 A, B = InstanceUrl("http://a:3001"), InstanceUrl("http://b:3001")
 

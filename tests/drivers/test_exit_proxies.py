@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from homing.drivers.exit_proxies import ExitingDriver, KnownExitProxies
-from homing.model.exit_proxies import ExitProxy
+from homing.drivers.around.exit_proxies import ExitingDriver, KnownExitProxies
 from homing.model.fleet import ListedSession, SessionId
 from homing.model.sends.faults import Fault, Phase
+from homing.model.sessions.exit_proxies import ExitProxy
 from homing.ports import StoreUnavailable
 from simulated_gateways import MODELS
 from tests.drivers.test_contract import There, served

@@ -20,7 +20,7 @@ from homing.model.instances.gateways import Recognised
 from homing.model.instances.health import HealthState
 from homing.model.sends.faults import Fault, Phase
 from homing.ports import Clock, Entropy
-from homing.ports.exit_proxies import KnowsExitProxies
+from homing.ports.sessions.exit_proxies import KnowsExitProxies
 from homing.routing.roster import LiveFleet
 from homing.serve.callers.instance_keys import InstanceKeys
 from homing.serve.http.rejections import Rejections

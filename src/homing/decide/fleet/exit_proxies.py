@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Sequence
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from homing.model.exit_proxies import ExitProxy, ExitProxyUse
 from homing.model.fleet import SessionId
+from homing.model.sessions.exit_proxies import ExitProxy, ExitProxyUse
 
 SCHEMES = ("http", "https", "socks5")
 _HELP = "write it http://user:password@host:port (or https, socks5)"

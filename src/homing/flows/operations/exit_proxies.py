@@ -7,10 +7,10 @@ from homing.decide.fleet.exit_proxies import NoExitProxy
 from homing.flows.background.alerts import AlertBook
 from homing.model.alerts import AlertKind, Subject
 from homing.model.errors import Code, Problem
-from homing.model.exit_proxies import ExitProxy, SealedExitProxy
 from homing.model.fleet import AccountUuid, SessionId
+from homing.model.sessions.exit_proxies import ExitProxy, SealedExitProxy
 from homing.model.work import Tick
-from homing.ports.exit_proxies import ExitProxies
+from homing.ports.sessions.exit_proxies import ExitProxies
 
 Seal = Callable[[str, str], str]
 """Seals a text for one owner."""
@@ -19,7 +19,7 @@ Opened = Callable[[str, str], str | None]
 
 
 class AccountsExitProxies:
-    """`ports.exit_proxies.KnowsExitProxies`, and what an operator says of them."""
+    """`ports.sessions.exit_proxies.KnowsExitProxies`, and what an operator says of them."""
 
     def __init__(
         self,

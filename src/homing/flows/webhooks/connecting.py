@@ -19,8 +19,8 @@ from homing.model.instances.webhooks import WebhookFound, WebhookWanted
 from homing.model.sends.faults import Fault, Phase
 from homing.model.work import Tick
 from homing.ports import Directory
-from homing.ports.exit_proxies import KnowsExitProxies
-from homing.ports.reports import WebhookCalls, WebhookTargets
+from homing.ports.instances.reports import WebhookCalls, WebhookTargets
+from homing.ports.sessions.exit_proxies import KnowsExitProxies
 
 log = structlog.get_logger("homing")
 

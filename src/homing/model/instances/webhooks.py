@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from homing.model.exit_proxies import ExitProxy
+from homing.model.sessions.exit_proxies import ExitProxy
 
 
 @dataclass(frozen=True, slots=True)

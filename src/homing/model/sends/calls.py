@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from homing.model.exit_proxies import ExitProxy
 from homing.model.fleet import Capabilities, Epoch, SessionId, WorkspaceId
 from homing.model.sends.addresses import Address
 from homing.model.sends.content import Content, TextContent
+from homing.model.sessions.exit_proxies import ExitProxy
 
 
 @dataclass(frozen=True, slots=True)

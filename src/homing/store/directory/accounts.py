@@ -7,7 +7,6 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Table, delete, func, or_, select, update
 
 from homing.decide.phones.aliases import person
-from homing.model.exit_proxies import SealedExitProxy
 from homing.model.fleet import (
     Account,
     Contact,
@@ -17,9 +16,10 @@ from homing.model.fleet import (
     SessionStatus,
     WorkspaceId,
 )
+from homing.model.sessions.exit_proxies import SealedExitProxy
 from homing.ports import AccountChanges, NameTaken, NewAccount, Page
 from homing.store.db.rows import ACCOUNT_COLUMNS, ACCOUNTS_WITH_SESSIONS, account_of, contact_of
-from homing.store.db.schema import accounts, contacts, sessions, workspaces
+from homing.store.db.schema.tables import accounts, contacts, sessions, workspaces
 from homing.store.db.sql import dialect_of, insert
 from homing.store.directory.naming import insert_session, skip_chosen_id
 from homing.store.records.recording import record, record_difference, subject

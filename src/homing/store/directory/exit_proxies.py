@@ -5,10 +5,10 @@ from typing import Any
 
 from sqlalchemy import select
 
-from homing.model.exit_proxies import ExitProxyUse, KeptExitProxy, SealedExitProxy
 from homing.model.fleet import AccountUuid, InstanceUrl, SessionId, SessionStatus
+from homing.model.sessions.exit_proxies import ExitProxyUse, KeptExitProxy, SealedExitProxy
 from homing.store.db.database import Database
-from homing.store.db.schema import accounts, sessions
+from homing.store.db.schema.tables import accounts, sessions
 from homing.store.db.sql import chunks
 
 _ASKED_AT_ONCE = 500
@@ -17,7 +17,7 @@ _WITH_ACCOUNTS = sessions.join(accounts, accounts.c.id == sessions.c.account_id)
 
 
 class SqlExitProxies:
-    """`ports.exit_proxies.ExitProxies` on SQLite and PostgreSQL."""
+    """`ports.sessions.exit_proxies.ExitProxies` on SQLite and PostgreSQL."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, select, update
 
 from homing.model.fleet import InstanceUrl
-from homing.model.recycling import Recycle, RecycleState
+from homing.model.instances.recycling import Recycle, RecycleState
 from homing.store.db.database import Database
-from homing.store.db.schema_hearing import recycles
+from homing.store.db.schema.hearing import recycles
 from homing.store.db.sql import dialect_of, insert
 
 _CHANGING = ("state", "incarnation", "told_at", "was_away", "stayed", "ended_at", "result")
@@ -17,7 +17,7 @@ _OPEN = recycles.c.ended_at.is_(None)
 
 
 class SqlRecycles:
-    """`ports.recycles.Recycles` on SQLite and PostgreSQL."""
+    """`ports.instances.recycles.Recycles` on SQLite and PostgreSQL."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

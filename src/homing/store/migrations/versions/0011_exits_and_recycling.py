@@ -3,7 +3,7 @@
 from alembic import op
 from sqlalchemy import Boolean, CheckConstraint, Column, Integer, PrimaryKeyConstraint, false, text
 
-from homing.store.db.columns import BoundedInteger, JsonText, UtcDateTime, Words
+from homing.store.db.schema.columns import BoundedInteger, JsonText, UtcDateTime, Words
 
 revision = "0011"
 down_revision = "0007"

@@ -1,0 +1,104 @@
+"""A driver whose calls are counted, by whom they are made to, and go in the lane that is for them."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
+
+from homing.drivers.around.keys import ShownKeys
+from homing.drivers.http.lanes import NOBODY, Lane, enter, leave
+from homing.model.fleet import InstanceUrl, ListedSession, Listing, NoList, SessionId
+from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.sending import Receipt
+from homing.ports import Driver, InstanceHealth, Meters, NumberChecked, OutgoingText, PairingCode, SessionStart
+from homing.ports.instances.reports import WebhookCalls
+
+T = TypeVar("T")
+_LANES = {"send": Lane.SENDS, "health": Lane.HEALTH, "list": Lane.LISTS}
+
+
+class MeteredDriver:
+    """`ports.Driver` around another one."""
+
+    def __init__(self, inner: Driver, meters: Meters, keys: ShownKeys | None = None) -> None:
+        self._inner, self._meters, self._keys = inner, meters, keys
+        self.family, self.base = inner.family, inner.base
+        self.webhooks: WebhookCalls | None = getattr(inner, "webhooks", None)
+
+    async def health(self, instance: InstanceUrl, *, timeout_s: float) -> InstanceHealth | Fault:
+        return await self._made(instance, "health", lambda: self._inner.health(instance, timeout_s=timeout_s))
+
+    async def sessions(self, instance: InstanceUrl, *, timeout_s: float) -> Listing:
+        return await self._made(instance, "list", lambda: self._inner.sessions(instance, timeout_s=timeout_s))
+
+    async def session(self, instance: InstanceUrl, session_id: SessionId, *, timeout_s: float) -> ListedSession | Fault:
+        return await self._made(
+            instance, "status", lambda: self._inner.session(instance, session_id, timeout_s=timeout_s)
+        )
+
+    async def send(self, instance: InstanceUrl, message: OutgoingText, *, timeout_s: float) -> Receipt | Fault:
+        def sending() -> Awaitable[Receipt | Fault]:
+            return self._inner.send(instance, message, timeout_s=timeout_s)
+
+        return await self._made(instance, "send", sending, message.session_id)
+
+    async def start(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> ListedSession | Fault:
+        return await self._made(instance, "start", lambda: self._inner.start(instance, session, timeout_s=timeout_s))
+
+    async def start_many(
+        self, instance: InstanceUrl, sessions: Sequence[SessionStart], *, timeout_s: float
+    ) -> Mapping[SessionId, ListedSession | Fault] | Fault:
+        return await self._made(
+            instance, "start", lambda: self._inner.start_many(instance, sessions, timeout_s=timeout_s)
+        )
+
+    async def stop(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> Fault | None:
+        return await self._made(instance, "stop", lambda: self._inner.stop(instance, session, timeout_s=timeout_s))
+
+    async def restart(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> ListedSession | Fault:
+        return await self._made(
+            instance, "restart", lambda: self._inner.restart(instance, session, timeout_s=timeout_s)
+        )
+
+    async def logout(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> Fault | None:
+        return await self._made(instance, "logout", lambda: self._inner.logout(instance, session, timeout_s=timeout_s))
+
+    async def pairing(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> PairingCode | Fault:
+        return await self._made(
+            instance, "pairing", lambda: self._inner.pairing(instance, session, timeout_s=timeout_s)
+        )
+
+    async def renew_pairing(
+        self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float
+    ) -> PairingCode | Fault:
+        return await self._made(
+            instance, "renew_pairing", lambda: self._inner.renew_pairing(instance, session, timeout_s=timeout_s)
+        )
+
+    async def check_number(
+        self, instance: InstanceUrl, session_id: SessionId, digits: str, *, timeout_s: float
+    ) -> NumberChecked | Fault:
+        def checking() -> Awaitable[NumberChecked | Fault]:
+            return self._inner.check_number(instance, session_id, digits, timeout_s=timeout_s)
+
+        return await self._made(instance, "check_number", checking)
+
+    async def _made(
+        self, instance: InstanceUrl, call: str, asking: Callable[[], Awaitable[T]], session: str = NOBODY
+    ) -> T:
+        """The answer. Whoever refuses one key has done nothing yet, and is shown the other if it has two."""
+        before = enter(_LANES.get(call, Lane.SESSIONS), session)
+        try:
+            self._meters.instance_called(instance, call)
+            answer = await asking()
+            if _met(answer) is Phase.UNAUTHORISED and self._keys is not None and self._keys.refused(instance):
+                self._meters.instance_called(instance, call)
+                answer = await asking()
+        finally:
+            leave(before)
+        if _met(answer) is Phase.NOT_ATTEMPTED:
+            self._meters.call_not_made(instance, call)
+        return answer
+
+
+def _met(answer: object) -> Phase | None:
+    fault = answer.fault if isinstance(answer, NoList) else answer
+    return fault.phase if isinstance(fault, Fault) else None
