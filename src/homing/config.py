@@ -124,6 +124,8 @@ class Settings(BaseSettings):
         default="", description="what is done with deaf sessions whose account and workspace do not say"
     )
     homing_deaf_schedule: str = Field(default="* * * * *", description="when all sessions are judged; empty: never")
+    homing_deaf_dry_run: bool = Field(default=False, description="what would be tried with deaf sessions is only said")
+    homing_deaf_probes_per_day: int = Field(default=0, ge=0, le=24, description="of a doubtful session, to itself")
     homing_exit_sessions: int = Field(default=1, ge=1, le=10_000, description="sessions that may share one exit proxy")
     homing_moves_per_day: int = Field(default=3, ge=0, description="of one session, by rebalancing")
 

@@ -14,6 +14,7 @@ from homing.flows.hearing.abilities import HearingAbilities
 from homing.flows.hearing.climbing import Climbing
 from homing.flows.hearing.ears import Ears
 from homing.flows.hearing.judging import KIND, Judging
+from homing.flows.hearing.probing import Probing
 from homing.flows.operations.accounts import Accounts
 from homing.flows.webhooks.connecting import Connecting
 from homing.flows.webhooks.intake import Intake
@@ -53,7 +54,18 @@ def hearing_of(
     store = stores.hearings
     default = DeafPolicy(settings.homing_deaf_policy) if settings.homing_deaf_policy else None
     abilities = HearingAbilities(fleet, stores.grants, default=default, resubscribes=connecting.can_again)
-    judging = Judging(store, fleet, abilities, stores.work, alerts, clock, braked=kept.keeper.braked)
+    probing = Probing(store, fleet, clock, entropy, per_day=settings.homing_deaf_probes_per_day)
+    judging = Judging(
+        store,
+        fleet,
+        abilities,
+        stores.work,
+        alerts,
+        clock,
+        braked=kept.keeper.braked,
+        probing=probing,
+        dry_run=settings.homing_deaf_dry_run,
+    )
     climbing = Climbing(
         store,
         stores.directory,

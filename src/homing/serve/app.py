@@ -239,6 +239,7 @@ _RESOURCES = (
     state.state,
     alerts.alerts,
     deaf.deaf,
+    deaf.rungs,
     pairing.to_pair,
     downtime.router,
     sessions.sessions,
