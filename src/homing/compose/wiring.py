@@ -13,6 +13,7 @@ from homing.compose.customers import customers_of
 from homing.compose.hearing import HearingParts, hearing_of
 from homing.compose.joining import all_hear, connecting_of, fitness_of, reporting
 from homing.compose.media import MediaParts, media_of
+from homing.compose.recycling import recycling_of
 from homing.compose.restoring import restoring_of
 from homing.compose.taking_in import taking_in
 from homing.config import Misconfigured, Settings
@@ -124,7 +125,7 @@ def wired(
     reports = reporting(settings, stores, fleet, alerts, looking.lists, intake, metrics, clock)
     customers = customers_of(settings, stores, ways, alerts, metrics, clock, entropy, reached)
     auditing = Auditing(stores.audit, clock, settings.audit_keys, keep_days=settings.homing_audit_days, alerts=alerts)
-    parts = (looking, accounts, kept, observing, alerts, auditing, intake, heard.doubts, exit_proxies)
+    parts = (looking, accounts, kept, observing, alerts, auditing, intake, heard.doubts, exit_proxies, ways)
     moving, hears, clocked = _by_the_clock(settings, stores, fleet, parts, metrics, clock, entropy)
     gateway = Gateway(
         settings=settings,
@@ -374,17 +375,21 @@ def _moving(
     kept: _Restoring,
     clock: Clock,
     exit_proxies: AccountsExitProxies,
+    alerts: AlertBook,
+    ways: WaysOut,
 ) -> Moving:
     directory, grants = stores.directory, stores.grants
     watching, wishes, braked = kept.watching, kept.rehoming, kept.keeper.braked
+    drains = Drains(directory, fleet, stores.work, wishes, clock)
     return Moving(
         abilities=AbilitiesOf(fleet),
         connecting=connecting_of(settings, stores, fleet, watching, clock, exit_proxies),
-        drains=Drains(directory, fleet, stores.work, wishes, clock),
+        drains=drains,
         exits=Exits(directory, grants, stores.leases, wishes, fleet),
         migrations=Migrations(directory, fleet, grants, watching, wishes),
         balance=Balance(directory, fleet, grants, watching, wishes, settings.rebalance_policy, braked),
         prospects=Prospects(directory, fleet, grants, watching),
+        recycling=recycling_of(settings, stores, fleet, drains, ways.operators, alerts, clock),
     )
 
 
@@ -467,7 +472,18 @@ def _routes(settings: Settings, directory: Directory, clock: Clock, metrics: Met
     )
 
 
-_Parts = tuple["_Looking", Accounts, "_Restoring", Observing, AlertBook, Auditing, Intake, Doubts, AccountsExitProxies]
+_Parts = tuple[
+    "_Looking",
+    Accounts,
+    "_Restoring",
+    Observing,
+    AlertBook,
+    Auditing,
+    Intake,
+    Doubts,
+    AccountsExitProxies,
+    WaysOut,
+]
 
 
 def _by_the_clock(
@@ -480,9 +496,9 @@ def _by_the_clock(
     entropy: Entropy,
 ) -> tuple[Moving, HearingParts, tuple[Scheduler, Ears, Worker]]:
     """What people may want moved, what judges whether sessions hear, and what runs both by its schedules."""
-    looking, accounts, kept, observing, alerts, auditing, intake, doubts, exit_proxies = parts
-    moving = _moving(settings, stores, fleet, kept, clock, exit_proxies)
-    told = (intake, doubts, moving.connecting)
+    looking, accounts, kept, observing, alerts, auditing, intake, doubts, exit_proxies, ways = parts
+    moving = _moving(settings, stores, fleet, kept, clock, exit_proxies, alerts, ways)
+    told = (intake, doubts, moving.connecting, moving.recycling)
     hears = hearing_of(settings, stores, fleet, looking.lists, accounts, kept, observing, alerts, clock, entropy, *told)
     ticking = (auditing, moving, hears, exit_proxies)
     scheduler = _scheduler(settings, stores, fleet, looking, ticking, metrics, clock, entropy)
@@ -506,6 +522,8 @@ def _scheduler(
         hears.schedule,
         Schedule("webhooks", EVERY_MINUTE, moving.connecting.tick),
         Schedule("exit-proxies", EVERY_MINUTE, exit_proxies.tick),
+        Schedule("recycling", EVERY_15_S, moving.recycling.tick),
+        Schedule("old-instances", settings.homing_recycle_schedule, moving.recycling.scheduled),
         Schedule("polling", EVERY_15_S, _polling(settings, stores, fleet, looking, clock).tick),
     )
     return Scheduler(stores.schedules, clock, schedules, owner=entropy.uuid())

@@ -31,6 +31,7 @@ class AlertKind(StrEnum):
     DEAF = "deaf"
     DEAF_TOGETHER = "deaf_together"
     EXIT_MISUSED = "exit_misused"
+    RECYCLE_FAILED = "recycle_failed"
     TAKEN_BACK = "taken_back"
     LEFT_WHERE_IT_IS = "left_where_it_is"
     ADRIFT = "adrift"
@@ -204,6 +205,13 @@ GUIDES: dict[AlertKind, Guide] = {
         " logins for both",
         "give each account a proxy of its own (`homing accounts set 144 --exit-proxy URL`) and restart its session; how"
         " many may share one says HOMING_EXIT_SESSIONS",
+    ),
+    AlertKind.RECYCLE_FAILED: Guide(
+        "Instance not started anew",
+        Severity.WARNING,
+        "an instance that was to be started anew could not be emptied, its supervisor could not be told, or no new"
+        " process came up",
+        "see the reason; start its process, then `homing undrain` it. `homing recycle` goes on by hand",
     ),
     AlertKind.TAKEN_BACK: Guide(
         "Session taken back",

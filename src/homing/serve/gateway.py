@@ -34,6 +34,7 @@ from homing.flows.operations.migrate import Migrations
 from homing.flows.operations.pairing import Pairing
 from homing.flows.operations.pairing_links import PairingLinks
 from homing.flows.operations.rebalance import Balance
+from homing.flows.recycling.recycling import Recycling
 from homing.flows.webhooks.connecting import Connecting
 from homing.flows.webhooks.unknown_senders import UnknownSenders
 from homing.ports import Clock, Entropy
@@ -61,6 +62,7 @@ class Moving:
     migrations: Migrations
     balance: Balance
     prospects: Prospects
+    recycling: Recycling
 
 
 @dataclass(frozen=True, slots=True)
