@@ -27,6 +27,7 @@ from homing.store.records.audit import SqlAudit
 from homing.store.records.downtime import SqlDowntime
 from homing.store.records.hearing import SqlHearings
 from homing.store.records.logins import SqlLogins
+from homing.store.records.number_checks import SqlNumberChecks
 from homing.store.records.pairing_links import SqlPairingLinks
 from homing.store.records.recycles import SqlRecycles
 from homing.store.records.reports import SqlEvents
@@ -96,4 +97,5 @@ def stores_on(
         webhook_targets=SqlWebhookTargets(database),
         exit_proxies=SqlExitProxies(database),
         recycles=SqlRecycles(database),
+        checked_numbers=SqlNumberChecks(database, on_read=on_read),
     )

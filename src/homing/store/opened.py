@@ -25,6 +25,7 @@ from homing.ports.directory.pairing_links import PairingLinkStore
 from homing.ports.instances.recycles import Recycles
 from homing.ports.instances.reports import WebhookTargets
 from homing.ports.instances.watch_log import WatchLog
+from homing.ports.sends.numbers import CheckedNumbers
 from homing.ports.sessions.doubts import RestartClaims
 from homing.ports.sessions.downtime import DowntimeLedger
 from homing.ports.sessions.exit_proxies import ExitProxies
@@ -63,3 +64,4 @@ class Stores:
     webhook_targets: WebhookTargets
     exit_proxies: ExitProxies
     recycles: Recycles
+    checked_numbers: CheckedNumbers

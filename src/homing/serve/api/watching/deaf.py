@@ -9,10 +9,11 @@ from litestar.params import FromQuery
 
 from homing.decide.hearing.ladder import Climb, Listen, NextRung, NothingMore
 from homing.flows.hearing.judging import JudgedHearing
-from homing.model.fleet import SessionId
+from homing.model.fleet import SessionId, WorkspaceId
 from homing.model.sessions.hearing import Hearing, RungHistory
 from homing.serve.api.context import READ, Asking, Limit, TheGateway, WorkspaceFilter, seen_workspace
 from homing.serve.api.listing import Listing
+from homing.serve.gateway import Gateway
 
 
 class TriedRungView(msgspec.Struct):
@@ -94,11 +95,15 @@ def _rung_view(each: RungHistory) -> RungView:
 @get("/deaf", guards=[READ], tags=["operations"], summary="Sessions that are connected and not well")
 async def deaf(gateway: TheGateway, caller: Asking, workspace_id: WorkspaceFilter = None) -> Listing[DeafView]:
     """Judged now, by what is kept of what came; nothing is changed and nothing is tried by asking."""
-    workspace = seen_workspace(caller, workspace_id)
+    return Listing(await not_well(gateway, seen_workspace(caller, workspace_id)))
+
+
+async def not_well(gateway: Gateway, workspace: WorkspaceId | None) -> list[DeafView]:
+    """Those of a workspace, or all, judged now."""
     judged = [each for each in await gateway.care.judging.judged() if each.record.hearing is not Hearing.HEARING]
     planned = {each.case.session_id: next_ for each, next_ in await gateway.care.judging.planned(judged)}
     seen = [each for each in judged if workspace in (None, each.case.workspace_id)]
-    return Listing([_deaf_view(each, planned.get(each.case.session_id)) for each in seen])
+    return [_deaf_view(each, planned.get(each.case.session_id)) for each in seen]
 
 
 def _deaf_view(judged: JudgedHearing, next_: NextRung | None) -> DeafView:

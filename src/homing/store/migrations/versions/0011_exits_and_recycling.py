@@ -6,7 +6,7 @@ from sqlalchemy import Boolean, CheckConstraint, Column, Integer, PrimaryKeyCons
 from homing.store.db.schema.columns import BoundedInteger, JsonText, UtcDateTime, Words
 
 revision = "0011"
-down_revision = "0007"
+down_revision = "0008"
 serves_from = "0004"
 """The oldest revision whose release may work on what this one leaves: nothing here takes away or narrows anything."""
 
