@@ -109,6 +109,11 @@ class Settings(BaseSettings):
     # How often the whole fleet is checked by itself.
     homing_sync_schedule: str = Field(default="*/5 * * * *", description="cron expression in UTC; empty means off")
 
+    # What operators are told of.
+    homing_capacity_hours: float = Field(
+        default=24.0, gt=0, le=8_760, description="how early it is told that instances will be full"
+    )
+
     # How dead instances are noticed, and their sessions brought back.
     homing_auto_rehome: bool = True
     homing_start_missing: bool = True

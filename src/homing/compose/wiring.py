@@ -123,7 +123,7 @@ def wired(
     taking = taking_in(settings, stores, callers, routes, sending, metrics, clock, entropy, media.intake)
     overlooked, intake = _intake(settings, stores, looking.hints, said, clock, entropy)
     reports = reporting(settings, stores, fleet, alerts, looking.lists, intake, metrics, clock)
-    customers = customers_of(settings, stores, ways, alerts, metrics, clock, entropy, reached)
+    customers = customers_of(settings, stores, fleet, kept, ways, alerts, metrics, clock, entropy, reached)
     auditing = Auditing(stores.audit, clock, settings.audit_keys, keep_days=settings.homing_audit_days, alerts=alerts)
     parts = (looking, accounts, kept, observing, alerts, auditing, intake, heard.doubts, exit_proxies, ways)
     moving, hears, clocked = _by_the_clock(settings, stores, fleet, parts, metrics, clock, entropy)

@@ -32,6 +32,7 @@ from homing.serve.api.watching.receivers import ReceiversController, SilencesCon
 from homing.serve.callers.access import Caller
 from homing.serve.callers.refused import RefusedCallers
 from homing.serve.callers.signing_in import SignIns
+from homing.serve.docs import HEADERS as DOCS_HEADERS
 from homing.serve.docs import DocsDocument, DocsPage, nothing_else
 from homing.serve.gateway import Gateway
 from homing.serve.http import problems
@@ -41,6 +42,7 @@ from homing.serve.http.queries import known_queries, refuse, refuse_unknown
 from homing.serve.http.readable import CheckedRequest
 from homing.serve.http.rejections import Rejections
 from homing.serve.http.shown_paths import shown_path
+from homing.serve.http.tables import Tables
 from homing.serve.media import bodies
 from homing.serve.page.routes import PAGES
 from homing.serve.sends import HttpAnswer
@@ -65,7 +67,7 @@ class Application:
         self._body_max = gateway.settings.homing_max_body_bytes
         self._strangers = Rejections(gateway.clock)
         behind = framework(gateway, figures)
-        self._behind: ASGIApp = behind
+        self._behind: ASGIApp = Tables(behind)
         self._state: StateFeed = behind.state.state_feed
 
     def start(self) -> None:
@@ -311,7 +313,13 @@ def _openapi() -> Described:
         version=homing.__version__,
         description="One stable address in front of a fleet of WhatsApp session gateways.",
         path="/docs",
-        openapi_router=Router("/docs", route_handlers=[], include_in_schema=False, before_request=nothing_else),
+        openapi_router=Router(
+            "/docs",
+            route_handlers=[],
+            include_in_schema=False,
+            before_request=nothing_else,
+            response_headers=DOCS_HEADERS,
+        ),
         render_plugins=[DocsPage(), DocsDocument()],
         components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
     )
