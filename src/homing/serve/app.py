@@ -26,7 +26,7 @@ from homing.serve.api.context import CHARGED, TheGateway, provide_caller, provid
 from homing.serve.api.customers.deliveries import DeliveriesController
 from homing.serve.api.customers.endpoints import EndpointsController
 from homing.serve.api.directory import accounts, contacts, keys, number_checks, workspaces
-from homing.serve.api.fleet import cache, moves, reports, schedules, sync
+from homing.serve.api.fleet import cache, moves, recycles, reports, schedules, sync
 from homing.serve.api.watching import alerts, audit, deaf, downtime, events, pairing, sessions, state
 from homing.serve.api.watching.receivers import ReceiversController, SilencesController
 from homing.serve.callers.access import Caller
@@ -230,6 +230,7 @@ _RESOURCES = (
     contacts.ContactsController,
     workspaces.WorkspacesController,
     moves.router,
+    recycles.router,
     messages.router,
     media.router,
     outbox.router,
@@ -241,6 +242,7 @@ _RESOURCES = (
     state.state,
     alerts.alerts,
     deaf.deaf,
+    deaf.rungs,
     pairing.to_pair,
     downtime.router,
     sessions.sessions,
