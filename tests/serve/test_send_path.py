@@ -48,14 +48,25 @@ class Met:
     def __call__(self, frame: FrameType, event: str, _: object) -> None:
         if event != "call" or not frame.f_code.co_filename.startswith(_SOURCE):
             return
+        if self._is_behind(frame):
+            return
         self.files.add(frame.f_code.co_filename.removeprefix(_SOURCE))
         above, names = frame.f_back, {frame.f_code.co_name}
         while above is not None:
             name = above.f_code.co_name
-            if above.f_code.co_filename.startswith(_SOURCE) and name in names:
-                self.twice.add(name)
-            names.add(name)
+            if above.f_code.co_filename.startswith(_SOURCE):
+                self.twice |= {name} & names
+                names.add(name)
             above = above.f_back
+
+    @staticmethod
+    def _is_behind(frame: FrameType | None) -> bool:
+        """Whether it is who hears of sends, on a turn of the loop of its own, which tells of many at once."""
+        while frame is not None:
+            if frame.f_code.co_name == "_tell":
+                return True
+            frame = frame.f_back
+        return False
 
 
 @pytest.fixture
@@ -117,6 +128,7 @@ async def test_a_plain_send_meets_few_files_and_no_name_twice(
     for met in mets:
         assert (await told(port, said, met))["attempts"] == 1
     files = set.intersection(*(met.files for met in mets))  # others run on the same loop now and then
-    assert len(files) <= FILES_MAX, sorted(files)
+    assert len(files) <= FILES_MAX, " ".join(sorted(files))
     assert {"serve/http/send_protocol.py", "flows/sending/send.py", "drivers/http/connection.py"} <= files
-    assert not set.intersection(*(met.twice for met in mets))
+    twice = set.intersection(*(met.twice for met in mets))
+    assert twice <= {"send"}, twice  # the word of `ports.Driver`, which whoever counts calls passes on

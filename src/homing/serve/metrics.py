@@ -23,6 +23,7 @@ from homing.model.alerts import AlertKind
 from homing.model.deliveries.egress import CallFailure
 from homing.model.fleet import InstanceUrl, MoveKind
 from homing.model.instances.events import IntakeResult
+from homing.model.sends.faults import Phase
 from homing.model.sends.sending import NotSent, Outcome, Sent, Unknown
 from homing.model.urls import origin_key
 from homing.serve import logs
@@ -34,20 +35,31 @@ _LAG_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 1
 _BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60)
 
 
-class _SendTimes(Collector):
-    """How long sends took: counted by bucket as they end, and summed up for a scrape."""
+class _Times(Collector):
+    """How long something took for each message: counted by bucket as it ends, and summed up for a scrape."""
 
-    def __init__(self) -> None:
-        self._counts, self._sum_s = [0] * (len(_BUCKETS) + 1), 0.0
+    def __init__(self, name: str, told: str, labels: tuple[str, ...] = ()) -> None:
+        self._name, self._told, self._labels = name, told, labels
+        self._of: dict[tuple[str, ...], tuple[list[int], list[float]]] = {}
+        if not labels:
+            self._new(())
 
-    def observe(self, took_s: float) -> None:
-        self._counts[bisect_left(_BUCKETS, took_s)] += 1
-        self._sum_s += took_s
+    def observe(self, took_s: float, *labels: str) -> None:
+        counts, sum_s = self._of.get(labels) or self._new(labels)
+        counts[bisect_left(_BUCKETS, took_s)] += 1
+        sum_s[0] += took_s
+
+    def _new(self, labels: tuple[str, ...]) -> tuple[list[int], list[float]]:
+        made = self._of[labels] = [0] * (len(_BUCKETS) + 1), [0.0]
+        return made
 
     def collect(self) -> Iterable[Metric]:
         bounds = [*(str(float(bound)) for bound in _BUCKETS), "+Inf"]
-        up_to = [(bound, float(count)) for bound, count in zip(bounds, accumulate(self._counts), strict=True)]
-        yield HistogramMetricFamily("homing_send_seconds", "Time from request to answer", up_to, self._sum_s)
+        family = HistogramMetricFamily(self._name, self._told, labels=self._labels)
+        for labels, (counts, sum_s) in self._of.items():
+            up_to = [(bound, float(count)) for bound, count in zip(bounds, accumulate(counts), strict=True)]
+            family.add_metric(labels, up_to, sum_s[0])
+        yield family
 
 
 class _Pending(Collector):
@@ -71,6 +83,37 @@ States = Callable[[], Mapping[InstanceUrl, str]]
 AlertCounts = Callable[[], Mapping[AlertKind, int]]
 _ATTEMPT_OUTCOMES = ("1xx", "2xx", "3xx", "4xx", "5xx", *(each.value for each in CallFailure))
 _STATES = ("healthy", "suspect", "down", "misconfigured")
+
+
+_STEPS = ("waited", "stop", "choose", "grant", "start")
+_NEVER_LEFT = frozenset(
+    {
+        Phase.NOT_ATTEMPTED,
+        Phase.NAME_NOT_RESOLVED,
+        Phase.REFUSED,
+        Phase.CONNECT_TIMED_OUT,
+        Phase.CONNECT_BROKEN,
+    }
+)
+_NO_ANSWER = frozenset(
+    {
+        Phase.INTERRUPTED,
+        Phase.REPLY_TIMED_OUT,
+        Phase.REPLY_MALFORMED,
+        Phase.OUTCOME_UNKNOWN,
+        Phase.BAD_GATEWAY,
+        Phase.GATEWAY_TIMED_OUT,
+    }
+)
+
+
+def _outcome_of(phase: Phase | None) -> str:
+    """A few words for the many phases: a label of each would be a series for each bucket of each driver."""
+    if phase is None:
+        return "sent"
+    if phase in _NEVER_LEFT:
+        return "never_left"
+    return "no_answer" if phase in _NO_ANSWER else "refused"
 
 
 class _FleetCollector(Collector):
@@ -110,7 +153,7 @@ class Metrics:
         sends = Counter("homing_sends_total", "Sends answered, by outcome", ["outcome"], registry=self.registry)
         self._answers = sends
         self._sends = {outcome: sends.labels(outcome) for outcome in ("sent", "not_sent", "unknown", "replayed")}
-        self._seconds = _SendTimes()
+        self._seconds = _Times("homing_send_seconds", "Time from request to answer")
         self.registry.register(self._seconds)
         self._failovers = self._counter("homing_failovers_total", "Sends that ended on another instance")
         self._reads = self._counter("homing_directory_reads_total", "SELECTs that sends caused, idempotency apart")
@@ -136,6 +179,14 @@ class Metrics:
             registry=self.registry,
         )
         self._rehomes = {kind: rehomes.labels(kind.value) for kind in (MoveKind.REHOME, MoveKind.MIGRATION)}
+        told = "Time of each step of a move, of sessions that can send where they went"
+        steps = Histogram("homing_move_step_seconds", told, ["step"], buckets=_BUCKETS, registry=self.registry)
+        self._steps = {step: steps.labels(step) for step in _STEPS}
+        told = "Time of an attempt to hand a message to an instance, by the driver and by what came of it"
+        self._through = _Times("homing_driver_send_seconds", told, ("driver", "outcome"))
+        self.registry.register(self._through)
+        told = "Time from a report's arrival until it is stored"
+        self._stored_seconds = Histogram("homing_intake_seconds", told, buckets=_BUCKETS, registry=self.registry)
         told = "Attempts to tell customers' endpoints, by what came of it"
         attempts = Counter("homing_delivery_attempts_total", told, ["outcome"], registry=self.registry)
         self._attempts = {each: attempts.labels(each) for each in _ATTEMPT_OUTCOMES}
@@ -185,9 +236,19 @@ class Metrics:
     def moved(self, kind: MoveKind, count: int = 1) -> None:
         self._moves.labels(kind.value).inc(count)
 
-    def arrived(self, kind: MoveKind, took_s: float) -> None:
+    def arrived(self, kind: MoveKind, took_s: float, steps_ms: Mapping[str, int]) -> None:
         if kind in self._rehomes:
             self._rehomes[kind].observe(took_s)
+        for step, took_ms in steps_ms.items():
+            if step in self._steps:
+                self._steps[step].observe(took_ms / 1000)
+
+    def sent_through(self, family: str, phase: Phase | None, took_s: float) -> None:
+        self._through.observe(took_s, family, _outcome_of(phase))
+
+    def taken_in(self, took_s: float) -> None:
+        """A report of an instance was stored, or was known already."""
+        self._stored_seconds.observe(took_s)
 
     def watch(
         self, states: States, *, braked: Callable[[], bool], waiting: Callable[[], int], alerts: AlertCounts

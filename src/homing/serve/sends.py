@@ -203,7 +203,7 @@ class SendEndpoint:
             self._metrics.answered(outcome, took_s)
             if type(outcome) is not Sent or outcome.attempts > 1 or outcome.sent_to is not None:
                 await self._recorder.record(taken.text, outcome)
-            answer = _answer(taken.text, outcome, took_s)
+            answer = _answer_of(taken.text, outcome, took_s)
             if taken.key is not None:
                 await self.accepting.settle(taken, outcome, answer)
             return answer
@@ -296,7 +296,7 @@ def _which_recipient() -> Problem:
     return Problem(Code.INVALID_REQUEST, detail, field="contact_uuid")
 
 
-def _answer(text: Text, outcome: Outcome, took_s: float) -> StoredAnswer:
+def _answer_of(text: Text, outcome: Outcome, took_s: float) -> StoredAnswer:
     """What the client is told of an outcome."""
     common: dict[str, Any] = {
         "message_uuid": text.uuid,

@@ -1,5 +1,6 @@
 """A driver whose calls are counted, by whom they are made to, and go in the lane that is for them."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
@@ -35,7 +36,7 @@ class MeteredDriver:
         )
 
     async def send(self, instance: InstanceUrl, message: OutgoingText, *, timeout_s: float) -> Receipt | Fault:
-        before = enter((Lane.SENDS, message.session_id))
+        before, began_s = enter((Lane.SENDS, message.session_id)), asyncio.get_running_loop().time()
         try:
             self._meters.instance_called(instance, "send")
             answer = await self._inner.send(instance, message, timeout_s=timeout_s)
@@ -44,8 +45,10 @@ class MeteredDriver:
                 answer = await self._inner.send(instance, message, timeout_s=timeout_s)
         finally:
             leave(before)
-        if type(answer) is Fault and answer.phase is Phase.NOT_ATTEMPTED:
+        phase = answer.phase if type(answer) is Fault else None
+        if phase is Phase.NOT_ATTEMPTED:
             self._meters.call_not_made(instance, "send")
+        self._meters.sent_through(self.family, phase, asyncio.get_running_loop().time() - began_s)
         return answer
 
     def _may_be_repeated(self, instance: InstanceUrl, met: object) -> bool:

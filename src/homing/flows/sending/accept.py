@@ -62,7 +62,7 @@ class TakenIn:
 
 
 class Admissions:
-    """Lets sends in, and knows them until they leave."""
+    """Lets sends in, and knows them until they are over."""
 
     def __init__(self, policy: AdmissionPolicy, refused: Callable[[Share], None] = lambda _: None) -> None:
         """`refused` hears whose share was full, each time that a send is not let in."""
@@ -73,7 +73,7 @@ class Admissions:
         self._of_workspace: dict[WorkspaceId, int] = {}
         self._of_account: dict[tuple[WorkspaceId, AccountUuid], int] = {}
 
-    def enter(self, workspace: WorkspaceId, account: AccountUuid) -> None:
+    def begun(self, workspace: WorkspaceId, account: AccountUuid) -> None:
         """A send begins. Raises Problem OVERLOADED if a share is full."""
         of_workspace = self._of_workspace.get(workspace, 0)
         of_account = self._of_account.get((workspace, account), 0)
@@ -91,7 +91,7 @@ class Admissions:
             self._refused(full.whose)
             raise Problem(Code.OVERLOADED, f"Not now: {full.reason}. Send it again later", retry_after_s=AGAIN_AFTER_S)
 
-    def leave(self, workspace: WorkspaceId, account: AccountUuid) -> None:
+    def over(self, workspace: WorkspaceId, account: AccountUuid) -> None:
         """It was answered."""
         self.sends -= 1
         if (left := self._of_workspace.pop(workspace) - 1) > 0:
@@ -128,13 +128,13 @@ class Accepting:
 
     def enter(self, asked: AskedSend) -> None:
         """It waits for anything only with a place of its own sender's. Raises Problem OVERLOADED."""
-        self._admissions.enter(asked.workspace_id, asked.account_uuid)
+        self._admissions.begun(asked.workspace_id, asked.account_uuid)
 
     def leave(self, asked: AskedSend, taken: TakenIn | StoredAnswer | None) -> None:
         """It was answered, or given up; `taken` as far as it came."""
         if isinstance(taken, TakenIn) and taken.key is not None:
             self._keyed.leave(taken.key)
-        self._admissions.leave(asked.workspace_id, asked.account_uuid)
+        self._admissions.over(asked.workspace_id, asked.account_uuid)
 
     async def take(self, asked: AskedSend, key: str | None) -> TakenIn | StoredAnswer:
         """The message, or the answer that its key was given before. Raises Problem and StoreUnavailable."""

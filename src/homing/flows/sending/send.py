@@ -158,7 +158,7 @@ class Sending:
         happened: list[Happening] = []
         tried = await self._try(text, route, happened, deadline_s)
         if isinstance(tried, Receipt):
-            return _sent(tried, self._address(route), route, happened)
+            return _taken(tried, self._address(route), route, happened)
         happened.append(tried)
         with self._news.watch(route.session_id) as watch:
             return await self._recovered(text, route, happened, deadline_s, watch)
@@ -180,7 +180,7 @@ class Sending:
                     route = await self._later(route, after_s)
                     tried = await self._try(text, route, happened, deadline_s)
                     if isinstance(tried, Receipt):
-                        return _sent(tried, self._address(route), route, happened)
+                        return _taken(tried, self._address(route), route, happened)
                     happened.append(tried)
                 case Look(after_s=after_s):
                     await watch.pause(after_s)
@@ -403,7 +403,7 @@ def _set_aside(route: Route) -> NotSent | None:
             return None
 
 
-def _sent(receipt: Receipt, url: InstanceUrl | None, route: Route, happened: list[Happening]) -> Sent:
+def _taken(receipt: Receipt, url: InstanceUrl | None, route: Route, happened: list[Happening]) -> Sent:
     if not happened:
         return Sent(receipt, url, route.placement.session_id, 1, failover=False)
     attempts = [item for item in happened if isinstance(item, Attempt) and item.was_made]
