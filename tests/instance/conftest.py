@@ -23,7 +23,6 @@ from homing.instance.host import SessionHost
 from homing.instance.lease import LeaseKeeper
 from homing.instance.notify.events import HostEvent
 from homing.instance.run import InstanceSettings, RunningInstance
-from homing.lab.sim.testing import pytest_asyncio_loop_factories as pytest_asyncio_loop_factories
 from homing.model.instances.vault import Grant, Holder
 from homing.ports import Clock, Leases, StoreUnavailable
 from homing.store.db.opening import open_database
@@ -38,6 +37,7 @@ from simulated_whatsapp.exchange import Exchange
 from simulated_whatsapp.ledger import Delivery, Ledger, read
 from simulated_whatsapp.server import Server, ServerSettings
 from simulated_whatsapp.wire import MemoryWire, OnClosed, OnFrame
+from virtually import pytest_asyncio_loop_factories as pytest_asyncio_loop_factories
 
 
 class Time(SystemClock):
