@@ -142,6 +142,34 @@ def test_time_and_chance_come_through_ports() -> None:
     assert wrong == []
 
 
+def test_lines_of_the_log_have_one_style() -> None:
+    """An event in plain words and its facts by name, through structlog alone."""
+    wrong = [
+        f"{short(path)}:{node.lineno}"
+        for path in FILES
+        if part_of(path) not in OTHER_SIDE
+        for node in nodes(path)
+        if isinstance(node, ast.Call) and _is_log_call(node) and not _is_an_event(node)
+    ]
+    assert wrong == []
+
+
+LEVELS = {"debug", "info", "warning", "error", "exception"}
+
+
+def _is_log_call(call: ast.Call) -> bool:
+    called = ast.unparse(call.func)
+    return called.endswith("getLogger") or called in {f"log.{level}" for level in LEVELS}
+
+
+def _is_an_event(call: ast.Call) -> bool:
+    """What happened is the one argument, the same words each time: facts are not written into it."""
+    if len(call.args) != 1 or isinstance(call.args[0], ast.JoinedStr | ast.BinOp):
+        return False
+    words = str(call.args[0].value) if isinstance(call.args[0], ast.Constant) else "Chosen above"
+    return "%" not in words and not words[0].islower()
+
+
 def test_files_and_functions_stay_readable() -> None:
     lines = {short(path): path.read_text().count("\n") for path in FILES}
     assert {name: count for name, count in lines.items() if count > FILE_LINES_MAX} == {}

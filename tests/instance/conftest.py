@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,6 +17,7 @@ import aiohttp
 import pytest
 from sqlalchemy import update
 from stores import BRIEF, KEY, QUICK, VAULT_KEY, Breakable, Stored, stored
+from structlog.testing import capture_logs
 
 from homing.instance.engines.simulated import SimulatedEngine
 from homing.instance.host import SessionHost
@@ -421,3 +422,10 @@ def eventually() -> Eventually:
                 await asyncio.sleep(0.002)
 
     return wait
+
+
+@pytest.fixture
+def logged() -> Iterator[list[Any]]:
+    """The lines of the log, as the test goes on."""
+    with capture_logs() as lines:
+        yield lines
