@@ -13,7 +13,7 @@ FILES = sorted(path for path in SRC.rglob("*.py"))
 FOLDERS = sorted({path.parent for path in FILES if path.parent != SRC})
 FILE_LINES_MAX = 600
 FUNCTION_LINES_MAX = 70
-DRAWER_FILES_MAX = 15
+DRAWER_FILES_MAX = 16
 """Beside its `__init__`, and without the rooms in it."""
 
 OTHER_SIDE = {"simulated_whatsapp", "simulated_gateways"}
