@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
 
 import segno
 from markupsafe import Markup
@@ -60,7 +59,8 @@ async def context(viewer: Viewer, query: Mapping[str, str]) -> dict[str, Any]:
         "next": _href(kept, {"from": str(first + PAGE)}) if first + PAGE < len(found) else "",
         "before": _href(kept, {"from": str(max(0, first - PAGE))}) if first else "",
         "names": viewer.names,
-        "json_href": "/api/v1/sessions" + ("?" + urlencode({"q": text}) if text else ""),
+        "json_href": words.href("/api/v1/sessions", {"q": text, "standing": standing, "instance_url": url}),
+        "csv_href": words.href("/sessions.csv", kept),
     }
 
 
@@ -295,6 +295,17 @@ def _actions(viewer: Viewer, account: Account, row: SessionRow) -> list[dict[str
     if account.placement.instance_url is None:
         names = ["start"]
     if row.standing == Standing.LOGGED_OUT.value:
-        names = ["start", "stop"]
-    titles = {"start": "Start…", "migrate": "Migrate…", "restart": "Restart…", "stop": "Stop…", "rehome": "Bring back…"}
-    return [{"href": f"/sessions/{account.id}/{name}", "name": titles[name]} for name in names]
+        names = ["start", "stop", "link"]
+    elif account.status is SessionStatus.PAIRING:
+        names = ["link", *names]
+    return [{"href": f"/sessions/{account.id}/{name}", "name": _BUTTONS[name]} for name in names]
+
+
+_BUTTONS = {
+    "start": "Start…",
+    "migrate": "Migrate…",
+    "restart": "Restart…",
+    "stop": "Stop…",
+    "rehome": "Bring back…",
+    "link": "Make a link…",
+}

@@ -4,8 +4,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from markupsafe import Markup
+
 import homing
 from homing.decide.knowledge.standing import FleetVerdict, Group, Tone, verdict
+from homing.model.alerts import AlertKind
 from homing.model.directory.access import Scope
 from homing.model.fleet import Account, SessionId
 from homing.model.sends.messages import MessageRecord
@@ -90,6 +93,11 @@ class Viewer:
         account = self.account(session)
         return words.phone(account) if account is not None else session
 
+    def phone_numbered(self, account_id: int, otherwise: str) -> str:
+        """The phone of the account with this number; as it was given while nothing is known of it."""
+        session = self.live.book.session_numbered(account_id)
+        return self.phone_of(session) if session is not None else otherwise
+
 
 _TONES = {Tone.OK: "disc", Tone.BUSY: "right", Tone.WARN: "bars", Tone.BAD: "cross", Tone.OFF: "square"}
 
@@ -107,6 +115,8 @@ def frame(viewer: Viewer, page: str) -> dict[str, Any]:
         "automation": _automation(viewer),
         "stream": _stream(viewer),
         "footer": _footer(viewer),
+        "away": _away(viewer),
+        "held": _held(viewer),
         "version": homing.__version__,
     }
 
@@ -117,21 +127,32 @@ def _shown(says: FleetVerdict) -> dict[str, str]:
 
 def _nav(viewer: Viewer) -> list[dict[str, Any]]:
     live, scope = viewer.live, viewer.scope
-    counts, alerts = live.book.counts(scope), len(live.alerts(scope))
+    counts, alerts = live.book.counts(scope), live.alerts(scope)
+    deaf = len({alert.subject for alert in alerts if alert.kind in _NOT_WELL})
     under_way = counts[Group.UNDER_WAY]
     pages = [
         ("now", "Now", "", True),
         ("instances", "Instances", f"{len(live.instances(scope)):,}", True),
         ("sessions", "Sessions", f"{counts.total:,}", True),
+        ("pairing", "Pairing", _number(live.book.unlinked(scope), "to link"), False),
+        ("deaf", "Deaf", _number(deaf, "open"), False),
         ("moves", "Moves", f"{under_way:,} under way" if under_way else "", True),
         ("messages", "Messages", "", False),
         ("batches", "Batches", "", False),
-        ("alerts", "Alerts", f"{alerts:,} open" if alerts else "", True),
+        ("endpoints", "Endpoints", "", False),
+        ("alerts", "Alerts", _number(len(alerts), "open"), True),
         ("settings", "Settings", "", False),
     ]
     return [
         {"page": page, "href": f"/{page}", "name": name, "note": note, "tab": tab} for page, name, note, tab in pages
     ]
+
+
+_NOT_WELL = {AlertKind.DOUBTFUL.value, AlertKind.DEAF.value}
+
+
+def _number(number: int, of: str) -> str:
+    return f"{number:,} {of}" if number else ""
 
 
 def _automation(viewer: Viewer) -> dict[str, Any]:
@@ -149,6 +170,25 @@ def _stream(viewer: Viewer) -> dict[str, str]:
         read = words.moment(viewer.live.read_at, viewer.now)
         return {"shape": "up", "tone": "warn", "says": f"As of {read}", "more": "the database is away"}
     return {"shape": "square", "tone": "off", "says": f"As of {viewer.now:%H:%M:%S}", "more": "this page stands still"}
+
+
+def _away(viewer: Viewer) -> dict[str, str] | None:
+    """What is said of the database while it does not answer: since when, and how old what is shown is."""
+    live = viewer.live
+    if live.directory_away is None:
+        return None
+    return {
+        "says": f"The database is away since {words.moment(live.away_since, viewer.now)}.",
+        "more": f"What is shown is of {words.moment(live.read_at, viewer.now)},"
+        f" {words.ago(live.read_at, viewer.now)} old. Sends on known routes go on; actions wait until it is back.",
+    }
+
+
+def _held(viewer: Viewer) -> Markup:
+    """An attribute for buttons that cannot be used now, with why."""
+    if viewer.live.directory_away is None:
+        return Markup()
+    return Markup(' aria-disabled="true" title="The database is away; nothing can be changed until it is back"')
 
 
 def _footer(viewer: Viewer) -> str:
