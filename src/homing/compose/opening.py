@@ -8,8 +8,11 @@ from typing import Any
 
 import structlog
 
+from homing.compose.parts.driving import drivers_of
+from homing.compose.parts.ground import Reached
+from homing.compose.parts.keeping import exits_on
 from homing.compose.stores import open_stores
-from homing.compose.wiring import Reached, drivers_of, exits_on, wired
+from homing.compose.wiring import wired
 from homing.config import DEFAULT_INSTANCES, Misconfigured, Settings
 from homing.decide.egress.addresses import PublicOnly
 from homing.decide.egress.rules import EgressRules
