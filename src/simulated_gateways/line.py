@@ -62,7 +62,7 @@ class Disk:
 
 @dataclass
 class Logins(Disk):
-    """The same in a file, in which a login is looked up anew whenever its session is opened: somebody may have put a newer
+    """The same in a file, where a login is looked up anew whenever its session is opened: somebody may have put a newer
     one there since. A change is of one login, and leaves the others in the file as they are."""
 
     path: Path = Path("logins.json")
