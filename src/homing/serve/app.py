@@ -26,12 +26,13 @@ from homing.serve.api.context import CHARGED, TheGateway, provide_caller, provid
 from homing.serve.api.customers.deliveries import DeliveriesController
 from homing.serve.api.customers.endpoints import EndpointsController
 from homing.serve.api.directory import accounts, contacts, keys, number_checks, workspaces
-from homing.serve.api.fleet import cache, moves, reports, schedules, sync
+from homing.serve.api.fleet import cache, moves, recycles, reports, schedules, sync
 from homing.serve.api.watching import alerts, audit, deaf, downtime, events, pairing, sessions, state
 from homing.serve.api.watching.receivers import ReceiversController, SilencesController
 from homing.serve.callers.access import Caller
 from homing.serve.callers.refused import RefusedCallers
 from homing.serve.callers.signing_in import SignIns
+from homing.serve.docs import HEADERS as DOCS_HEADERS
 from homing.serve.docs import DocsDocument, DocsPage, nothing_else
 from homing.serve.gateway import Gateway
 from homing.serve.http import problems
@@ -41,6 +42,7 @@ from homing.serve.http.queries import known_queries, refuse, refuse_unknown
 from homing.serve.http.readable import CheckedRequest
 from homing.serve.http.rejections import Rejections
 from homing.serve.http.shown_paths import shown_path
+from homing.serve.http.tables import Tables
 from homing.serve.media import bodies
 from homing.serve.page.routes import PAGES
 from homing.serve.sends import HttpAnswer
@@ -65,7 +67,7 @@ class Application:
         self._body_max = gateway.settings.homing_max_body_bytes
         self._strangers = Rejections(gateway.clock)
         behind = framework(gateway, figures)
-        self._behind: ASGIApp = behind
+        self._behind: ASGIApp = Tables(behind)
         self._state: StateFeed = behind.state.state_feed
 
     def start(self) -> None:
@@ -228,6 +230,7 @@ _RESOURCES = (
     contacts.ContactsController,
     workspaces.WorkspacesController,
     moves.router,
+    recycles.router,
     messages.router,
     media.router,
     outbox.router,
@@ -239,6 +242,7 @@ _RESOURCES = (
     state.state,
     alerts.alerts,
     deaf.deaf,
+    deaf.rungs,
     pairing.to_pair,
     downtime.router,
     sessions.sessions,
@@ -309,7 +313,13 @@ def _openapi() -> Described:
         version=homing.__version__,
         description="One stable address in front of a fleet of WhatsApp session gateways.",
         path="/docs",
-        openapi_router=Router("/docs", route_handlers=[], include_in_schema=False, before_request=nothing_else),
+        openapi_router=Router(
+            "/docs",
+            route_handlers=[],
+            include_in_schema=False,
+            before_request=nothing_else,
+            response_headers=DOCS_HEADERS,
+        ),
         render_plugins=[DocsPage(), DocsDocument()],
         components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
     )

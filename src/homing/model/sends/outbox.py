@@ -142,6 +142,7 @@ class StateChange:
     code: str | None
     reason: str
     batch_id: str | None
+    text: str = ""
 
 
 # --- batches ------------------------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""How is an instance started anew without losing a message?"""
