@@ -30,6 +30,8 @@ class AlertKind(StrEnum):
     DOUBTFUL = "doubtful"
     DEAF = "deaf"
     DEAF_TOGETHER = "deaf_together"
+    EXIT_MISUSED = "exit_misused"
+    RECYCLE_FAILED = "recycle_failed"
     TAKEN_BACK = "taken_back"
     LEFT_WHERE_IT_IS = "left_where_it_is"
     ADRIFT = "adrift"
@@ -211,6 +213,21 @@ GUIDES: dict[AlertKind, Guide] = {
         " them is restarted",
         "look at what they share: the gateway's version against WhatsApp's, the proxy, this gateway's own address that"
         " they report to; instances with the label `canary` are tried first",
+    ),
+    AlertKind.EXIT_MISUSED: Guide(
+        "Exit proxy shared badly",
+        Severity.WARNING,
+        "an exit proxy is used from two instances at once, or by more sessions than may go out by one; WhatsApp ends"
+        " logins for both",
+        "give each account a proxy of its own (`homing accounts set 144 --exit-proxy URL`) and restart its session; how"
+        " many may share one says HOMING_EXIT_SESSIONS",
+    ),
+    AlertKind.RECYCLE_FAILED: Guide(
+        "Instance not started anew",
+        Severity.WARNING,
+        "an instance that was to be started anew could not be emptied, its supervisor could not be told, or no new"
+        " process came up",
+        "see the reason; start its process, then `homing undrain` it. `homing recycle` goes on by hand",
     ),
     AlertKind.TAKEN_BACK: Guide(
         "Session taken back",

@@ -26,7 +26,7 @@ from homing.serve.api.context import CHARGED, TheGateway, provide_caller, provid
 from homing.serve.api.customers.deliveries import DeliveriesController
 from homing.serve.api.customers.endpoints import EndpointsController
 from homing.serve.api.directory import accounts, contacts, keys, number_checks, workspaces
-from homing.serve.api.fleet import cache, moves, reports, schedules, sync
+from homing.serve.api.fleet import cache, moves, recycles, reports, schedules, sync
 from homing.serve.api.watching import alerts, audit, deaf, downtime, events, pairing, sessions, state
 from homing.serve.api.watching.receivers import ReceiversController, SilencesController
 from homing.serve.callers.access import Caller
@@ -248,6 +248,7 @@ _RESOURCES = (
     contacts.ContactsController,
     workspaces.WorkspacesController,
     moves.router,
+    recycles.router,
     messages.router,
     media.router,
     outbox.router,
@@ -259,6 +260,7 @@ _RESOURCES = (
     state.state,
     alerts.alerts,
     deaf.deaf,
+    deaf.rungs,
     pairing.to_pair,
     downtime.router,
     sessions.sessions,
@@ -279,6 +281,22 @@ def framework(gateway: Gateway, figures: WorkerFigures | None = None, here: Call
     `figures`: those of all workers, where several share the port. `here`: who asks where nothing listens, a command in
     this process.
     """
+    app = routed(gateway.settings.homing_max_body_bytes, gateway.settings.homing_max_webhook_bytes)
+    app.state.update(
+        {
+            "gateway": gateway,
+            "logins": SignIns(gateway.stores.logins, gateway.keyring, gateway.clock, gateway.entropy),
+            "figures": figures,
+            "refused": RefusedCallers(gateway.clock),
+            "state_feed": StateFeed(gateway),
+            "here": here,
+        }
+    )
+    return app
+
+
+def routed(body_max: int, webhook_max: int) -> Litestar:
+    """All routes, for whatever gateway its state will name."""
     api = Router(
         "/api/v1",
         route_handlers=_RESOURCES,
@@ -286,40 +304,19 @@ def framework(gateway: Gateway, figures: WorkerFigures | None = None, here: Call
         before_request=refuse_unknown,
         security=[{"key": []}],
     )
-    logins = SignIns(gateway.stores.logins, gateway.keyring, gateway.clock, gateway.entropy)
     openapi = _openapi()
-    app = Litestar(
-        route_handlers=[
-            health,
-            ready,
-            metrics,
-            media.download,
-            api,
-            *PAGES,
-            reports.router(gateway.settings.homing_max_webhook_bytes),
-        ],
+    openapi.app = app = Litestar(
+        route_handlers=[health, ready, metrics, media.download, api, *PAGES, reports.router(webhook_max)],
         dependencies={"gateway": Provide(provide_gateway, sync_to_thread=False)},
-        state=State(
-            {
-                "gateway": gateway,
-                "logins": logins,
-                "figures": figures,
-                "refused": RefusedCallers(gateway.clock),
-                "state_feed": StateFeed(gateway),
-                "here": here,
-            }
-        ),
         openapi_config=openapi,
         before_send=[name_all_methods],
         exception_handlers=_handlers(),
         request_class=CheckedRequest,
-        request_max_body_size=gateway.settings.homing_max_body_bytes,
+        request_max_body_size=body_max,
         logging_config=None,
         debug=False,
     )
-    openapi.app = app
-    app.state.known_queries = known_queries(app)
-    app.state.methods = methods_by_path(app)
+    app.state.update({"known_queries": known_queries(app), "methods": methods_by_path(app)})
     return app
 
 
