@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
+from deaf_together import fleet_of, play
+
 from homing.decide.hearing import ladder
-from homing.lab.deaf.together import fleet_of, play
 from homing.model.fleet import DeafPolicy
 from homing.model.sessions.hearing import Rung
 

@@ -171,8 +171,13 @@ def spare_what_stays() -> None:
 
 
 def direct_sends(settings: Settings, application: Application) -> DirectSends | None:
-    """What answers sends at the protocol; None where pages of other origins may send, whose answers are marked."""
-    return None if settings.cors_origins else application.direct(partial(_forwarded, settings))
+    """What answers sends at the protocol.
+
+    None where each request has more around it: marks for pages of other origins, a span for a collector of traces.
+    """
+    if settings.cors_origins or settings.homing_otlp_url:
+        return None
+    return application.direct(partial(_forwarded, settings))
 
 
 def door(settings: Settings, front: ASGIApp) -> ASGIApp:

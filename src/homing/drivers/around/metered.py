@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 from homing.drivers.around.keys import ShownKeys
+from homing.drivers.around.spans import call_told
 from homing.drivers.http.lanes import NOBODY, Lane, enter, leave
 from homing.model.fleet import InstanceUrl, ListedSession, Listing, NoList, SessionId
 from homing.model.sends.faults import Fault, Phase
@@ -36,7 +37,22 @@ class MeteredDriver:
         )
 
     async def send(self, instance: InstanceUrl, message: OutgoingText, *, timeout_s: float) -> Receipt | Fault:
-        before, began_s = enter((Lane.SENDS, message.session_id)), asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        if self._meters.spans is None:
+            answer = await self._handed_over(instance, message, timeout_s)
+        else:
+            with call_told(self._meters.spans, instance, self.family, "send") as told:
+                answer = await self._handed_over(instance, message, timeout_s)
+                told.met = _met(answer)
+        phase = answer.phase if type(answer) is Fault else None
+        if phase is Phase.NOT_ATTEMPTED:
+            self._meters.call_not_made(instance, "send")
+        self._meters.sent_through(self.family, phase, loop.time() - began_s)
+        return answer
+
+    async def _handed_over(self, instance: InstanceUrl, message: OutgoingText, timeout_s: float) -> Receipt | Fault:
+        before = enter((Lane.SENDS, message.session_id))
         try:
             self._meters.instance_called(instance, "send")
             answer = await self._inner.send(instance, message, timeout_s=timeout_s)
@@ -45,10 +61,6 @@ class MeteredDriver:
                 answer = await self._inner.send(instance, message, timeout_s=timeout_s)
         finally:
             leave(before)
-        phase = answer.phase if type(answer) is Fault else None
-        if phase is Phase.NOT_ATTEMPTED:
-            self._meters.call_not_made(instance, "send")
-        self._meters.sent_through(self.family, phase, asyncio.get_running_loop().time() - began_s)
         return answer
 
     def _may_be_repeated(self, instance: InstanceUrl, met: object) -> bool:
@@ -96,8 +108,19 @@ class MeteredDriver:
 
         return await self._made(instance, "check_number", checking)
 
-    async def _made(self, instance: InstanceUrl, call: str, asking: Callable[[], Awaitable[T]]) -> T:
-        before = enter((_LANES.get(call, Lane.SESSIONS), NOBODY))
+    async def _made(
+        self, instance: InstanceUrl, call: str, asking: Callable[[], Awaitable[T]], session: str = NOBODY
+    ) -> T:
+        """The answer. Whoever refuses one key has done nothing yet, and is shown the other if it has two."""
+        with call_told(self._meters.spans, instance, self.family, call) as told:
+            answer = await self._asked(instance, call, asking, session)
+            told.met = _met(answer)
+        if told.met is Phase.NOT_ATTEMPTED:
+            self._meters.call_not_made(instance, call)
+        return answer
+
+    async def _asked(self, instance: InstanceUrl, call: str, asking: Callable[[], Awaitable[T]], session: str) -> T:
+        before = enter((_LANES.get(call, Lane.SESSIONS), session))
         try:
             self._meters.instance_called(instance, call)
             answer = await asking()
@@ -106,8 +129,6 @@ class MeteredDriver:
                 answer = await asking()
         finally:
             leave(before)
-        if _met(answer) is Phase.NOT_ATTEMPTED:
-            self._meters.call_not_made(instance, call)
         return answer
 
 
