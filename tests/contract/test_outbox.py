@@ -392,6 +392,16 @@ async def test_a_paced_lane_takes_what_its_pace_allows_and_the_rest_waits(
     assert len(await lane.said(under_way=2)) >= 2, "its own pace replaces its workspace's"
 
 
+async def test_sends_at_the_same_time_take_from_one_pace(outbox: SqlOutbox) -> None:
+    assert await outbox.charge(W, ACCOUNT, "1", chance=0.5) is None, "no pace is set"
+    await outbox.set_pace(W, None, PacePolicy(per_day=3))
+    waits = await asyncio.gather(*(outbox.charge(W, ACCOUNT, f"{n}", chance=0.5) for n in range(8)))
+    refused = [wait for wait in waits if wait is not None]
+    assert len(refused) == 5
+    assert all("3 messages in a day" in wait.reason and wait.wait_s > 20_000 for wait in refused)
+    assert await outbox.charge(W, OTHER, "1", chance=0.5) is None, "each account has its own"
+
+
 async def test_who_sleeps_is_not_written_to_and_others_are(
     outbox: SqlOutbox, work: SqlWork, database: Database
 ) -> None:

@@ -205,6 +205,8 @@ class Route:
     """The phone that its instance reports for the session, if that is somebody else's than the account's."""
     linking: Linking = Linking()
     """Read where it is judged where the session is; not for every send."""
+    paced: bool = False
+    """Somebody has set how fast it may write. Read with the routes of sends alone."""
 
     @property
     def session_id(self) -> SessionId:

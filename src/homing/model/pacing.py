@@ -39,6 +39,14 @@ class PacePolicy:
     quiet: QuietHours | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class PaceWait:
+    """A message may not go now: in how many seconds one like it may, and why."""
+
+    wait_s: float
+    reason: str
+
+
 PRESETS: Mapping[str, PacePolicy] = {
     "careful": PacePolicy(8, 200, 1_500, 100, (1.5, 5.0), 60.0, WarmUp(20, 1.8, 7)),
     "steady": PacePolicy(20, 600, 5_000, 500, (0.5, 2.0), 30.0),

@@ -17,7 +17,7 @@ from homing.model.outbox import (
     Settle,
     Suppression,
 )
-from homing.model.pacing import PacePolicy
+from homing.model.pacing import PacePolicy, PaceWait
 from homing.model.sends.messages import InUse, MessageRecord, MessageState
 
 
@@ -107,6 +107,19 @@ class Outbox(Protocol):
 
     async def pace(self, workspace: WorkspaceId, account: AccountUuid | None) -> dict[str, Any] | None:
         """The pace in force (`policy`), what is `left` of each limit, in messages, and `of` how many; None: none."""
+        ...
+
+    async def charge(
+        self, workspace: WorkspaceId, account: AccountUuid, chat: str, *, chance: float
+    ) -> PaceWait | None:
+        """A message goes now that did not wait in the lane: it counts in the account's pace, or has to wait.
+
+        `chance` from [0, 1) draws the gap behind it.
+        """
+        ...
+
+    async def restricted(self, workspace: WorkspaceId, account: AccountUuid) -> None:
+        """WhatsApp restricts whom the account may write to: a paced one begins no new chat for a while."""
         ...
 
     # --- who opted out ---

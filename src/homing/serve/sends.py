@@ -163,8 +163,8 @@ class SendEndpoint:
             if isinstance(taken, StoredAnswer):
                 self._metrics.answered(None, self._clock.monotonic() - began_s)
                 return taken
-            if self._turns:
-                await self._turns.take(asked.account_uuid, taken.chat)
+            if self._turns or taken.route.paced:
+                await self._turn(taken)
             outcome = await self._outcome(taken.text, taken.route)
             took_s = self._clock.monotonic() - began_s
             self._metrics.answered(outcome, took_s)
@@ -174,6 +174,16 @@ class SendEndpoint:
             return answer
         finally:
             self.accepting.leave(asked, taken)
+
+    async def _turn(self, taken: TakenIn) -> None:
+        """Wait for its chat, and take from its account's pace. Raises Problem and StoreUnavailable; then its key is as
+        it was."""
+        try:
+            await self._turns.take(taken.text.account_uuid, taken.chat)
+            await self.accepting.charge(taken)
+        except (Problem, StoreUnavailable):
+            await self.accepting.give_back(taken)
+            raise
 
     async def _outcome(self, text: Text, route: Route) -> Outcome:
         task = asyncio.current_task()

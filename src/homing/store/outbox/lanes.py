@@ -50,7 +50,8 @@ def advance(connection: Connection, database: Database, step: LaneStep, told: To
     now = database.now(connection)
     changes = _write_endings(connection, database, step, now)
     if any(each.code == FailureCode.RECIPIENT_RESTRICTED.value for each in step.endings):
-        note_restricted(connection, lane, policy_of(connection, step.claim.workspace_id, step.claim.account_uuid), now)
+        policy = policy_of(connection, step.claim.workspace_id, step.claim.account_uuid)
+        note_restricted(connection, step.claim.account_uuid, policy, now)
         lane = _held(connection, step.claim)
     if step.fresh:
         changes += _give_up_interrupted(connection, step.claim, now)

@@ -20,7 +20,7 @@ from homing.model.outbox import (
     StateChange,
     Suppression,
 )
-from homing.model.pacing import PacePolicy
+from homing.model.pacing import PacePolicy, PaceWait
 from homing.model.sends.messages import InUse, MessageRecord, MessageState
 from homing.ports import Notice
 from homing.store.db.batcher import Together
@@ -134,11 +134,28 @@ class SqlOutbox:
 
     async def set_pace(self, workspace: WorkspaceId, account: AccountUuid | None, policy: PacePolicy | None) -> None:
         whose = account or pacing.EVERYBODY
-        await self._database.write(lambda c: pacing.set_policy(c, workspace, whose, policy))
+        await self._changes.make(lambda c: (None, pacing.set_policy(c, workspace, whose, policy)))
+
+    async def charge(
+        self, workspace: WorkspaceId, account: AccountUuid, chat: str, *, chance: float
+    ) -> PaceWait | None:
+        def charged(connection: Connection) -> PaceWait | None:
+            accepting.lengthen(connection, account, workspace, 0)
+            return pacing.charge(connection, workspace, account, chat, self._database.now(connection), chance)
+
+        return await self._database.write(charged)
 
     async def pace(self, workspace: WorkspaceId, account: AccountUuid | None) -> dict[str, Any] | None:
         whose = account or AccountUuid(pacing.EVERYBODY)
         return await self._database.read(lambda c: pacing.left(c, workspace, whose, self._database.now(c)))
+
+    async def restricted(self, workspace: WorkspaceId, account: AccountUuid) -> None:
+        def noted(connection: Connection) -> None:
+            accepting.lengthen(connection, account, workspace, 0)
+            policy = pacing.policy_of(connection, workspace, account)
+            pacing.note_restricted(connection, account, policy, self._database.now(connection))
+
+        await self._database.write(noted)
 
     # --- who opted out ---
 
