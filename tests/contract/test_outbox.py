@@ -14,13 +14,14 @@ from clocks import PassTime
 from homing.decide.outbox.endings import CHAT_WAITS_S, INTERRUPTIONS_MAX, TRIED_AGAIN_AFTER_S
 from homing.model.fleet import SessionId, WorkspaceId
 from homing.model.instances.events import DeliveryEvidence
-from homing.model.outbox import Accepted, Settle, StateChange
+from homing.model.outbox import Accepted, BatchState, InvalidLine, NewBatch, Settle, StateChange
 from homing.model.pacing import PacePolicy, QuietHours
 from homing.model.sends.messages import InUse, MessageState
 from homing.ports import LaneLost, Notice, OutboxChanged, WorkReady
 from homing.store.db.database import Database
 from homing.store.db.schema import messages as m
 from homing.store.db.schema import sessions
+from homing.store.db.schema_outbox import batches
 from homing.store.notices.notices import LocalNotices
 from homing.store.outbox.accepting import KIND
 from homing.store.outbox.outbox import SqlOutbox
@@ -411,3 +412,39 @@ async def test_who_sleeps_is_not_written_to_and_others_are(
     await accepted(outbox, new("asleep", chat="12125550123"), new("group", chat="120363041234567890@g.us"))
     lane = await claim(outbox, work)
     assert await lane.said() == ["group"]
+
+
+async def test_what_ended_long_ago_is_forgotten_and_what_waits_is_not(
+    outbox: SqlOutbox, work: SqlWork, messages: SqlMessages, database: Database
+) -> None:
+    batch = NewBatch(OLD_BATCH, W, "spring", None, None)
+    await outbox.begin_batch(batch)
+    await outbox.add_to_batch(
+        OLD_BATCH, [new("of a batch", chat="4", batch=OLD_BATCH)], [InvalidLine(2, "phone_invalid", "no")]
+    )
+    await outbox.change_batch(None, OLD_BATCH, BatchState.RUNNING, "")
+    sent, waiting, fresh = await accepted(outbox, new("sent"), new("waits", chat="2"), new("fresh", chat="3"))
+    lane = await claim(outbox, work)
+    step = await lane.step()
+    of_batch = next(each.text.uuid for each in step.taken if each.text.text == "of a batch")
+    await lane.step(
+        ended(sent), ended(of_batch), ended(fresh, MessageState.FAILED), ended(waiting, MessageState.ACCEPTED)
+    )
+    await outbox.sweep_batches()
+    long_ago = await database.read(database.now) - timedelta(days=100)
+    aged = update(m).where(m.c.uuid.in_([sent, waiting, of_batch])).values(updated_at=long_ago)
+    await database.write(lambda c: c.execute(aged))
+    await database.write(lambda c: c.execute(update(batches).values(updated_at=long_ago)))
+    gone, parts = 0, 0
+    after: str | None = ""
+    while after is not None:
+        part = await outbox.prune(keep_s=90 * 86_400.0, after=after, limit=2)
+        gone, after, parts = gone + part.gone, part.next_after, parts + 1
+    assert (gone, parts) == (3, 3), "two messages and their batch, two rows looked at at a time"
+    left = {row.text for row in await outbox.page(None, before=None, limit=50)}
+    assert left == {"waits", "fresh"}
+    assert await outbox.batch(None, OLD_BATCH) is None
+    assert await outbox.invalid_lines(OLD_BATCH, after=0, limit=10) == []
+
+
+OLD_BATCH = "01900000-0000-7000-8000-ba7c40000001"

@@ -279,8 +279,15 @@ def _pairing_links(settings: Settings, stores: Stores, pairing: Pairing, entropy
 
 
 def _tidying(settings: Settings, stores: Stores, clock: Clock) -> Housekeeping:
-    kept_s = settings.homing_idempotency_hours * 3600
-    return Housekeeping(stores.work, stores.leases, SqlReservations(stores.database), clock, messages_kept_s=kept_s)
+    return Housekeeping(
+        stores.work,
+        stores.leases,
+        SqlReservations(stores.database),
+        stores.outbox,
+        clock,
+        keys_kept_s=settings.homing_idempotency_hours * 3600,
+        messages_kept_s=settings.homing_message_days * 86_400,
+    )
 
 
 def _sending(

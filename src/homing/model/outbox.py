@@ -144,6 +144,14 @@ class StateChange:
     batch_id: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """One part of forgetting: how many went, and behind which message to go on; None: that was the last part."""
+
+    gone: int
+    next_after: str | None
+
+
 # --- batches ------------------------------------------------------------------------------------------------------
 
 

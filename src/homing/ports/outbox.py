@@ -14,6 +14,7 @@ from homing.model.outbox import (
     LaneStep,
     NewBatch,
     NewMessage,
+    Pruned,
     Settle,
     Suppression,
 )
@@ -71,6 +72,10 @@ class Outbox(Protocol):
         batch: str | None = None,
     ) -> list[MessageRecord]:
         """Newest first; `before` is the uuid below which to go on."""
+        ...
+
+    async def prune(self, *, keep_s: float, after: str, limit: int) -> Pruned:
+        """Forget messages that ended longer ago than that, and then batches: looks at so many, behind `after`."""
         ...
 
     # --- batches ---

@@ -1,7 +1,7 @@
 """`ports.Outbox` on SQLite and PostgreSQL."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, func, select
@@ -16,6 +16,7 @@ from homing.model.outbox import (
     LaneStep,
     NewBatch,
     NewMessage,
+    Pruned,
     Settle,
     StateChange,
     Suppression,
@@ -29,7 +30,7 @@ from homing.store.db.rows import message_of
 from homing.store.db.schema import messages
 from homing.store.notices.announce import Changes
 from homing.store.notices.notices import StagedNotices
-from homing.store.outbox import accepting, batches, changes, opting_out, pacing
+from homing.store.outbox import accepting, batches, changes, opting_out, pacing, retention
 from homing.store.outbox.lanes import Told, advance
 
 T = TypeVar("T")
@@ -106,6 +107,13 @@ class SqlOutbox:
         if until is not None:
             statement = statement.where(messages.c.created_at < until)
         return await self._database.read(lambda c: [message_of(row) for row in c.execute(statement)])
+
+    async def prune(self, *, keep_s: float, after: str, limit: int) -> Pruned:
+        def pruned(connection: Connection) -> Pruned:
+            before = self._database.now(connection) - timedelta(seconds=keep_s)
+            return retention.prune(connection, before=before, after=after, limit=limit)
+
+        return await self._database.write(pruned)
 
     # --- batches ---
 
