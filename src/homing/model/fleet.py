@@ -101,7 +101,9 @@ class Capabilities:
     check_numbers: bool = False
     """It tells whether a number is on WhatsApp, and under which address."""
     mark_read: bool = False
+    """It shows to a chat that its messages were read."""
     show_typing: bool = False
+    """It shows to a chat that somebody types."""
 
     def by_name(self) -> dict[str, bool | list[str]]:
         """As it is told to others; what there are several of, in alphabetical order."""
