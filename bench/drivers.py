@@ -17,7 +17,7 @@ from bench.report import Report
 from homing.compose import open_stores
 from homing.demo import processes
 from homing.drivers.http.wire import Wire, WireLimits
-from homing.model.access import Scope
+from homing.model.directory.access import Scope
 from homing.model.fleet import (
     AccountUuid,
     Epoch,

@@ -18,7 +18,7 @@ from sqlalchemy import func, select
 from bench.report import Report, shown
 from homing.demo.processes import environment
 from homing.store.db.opening import open_database
-from homing.store.db.schema import accounts, contacts
+from homing.store.db.schema.tables import accounts, contacts
 from tests.models.laravel_application import LaravelApplication
 from tests.services import ServiceMissing, mariadb_server
 

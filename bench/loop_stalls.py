@@ -15,7 +15,7 @@ from homing.compose import Gateway, open_gateway
 from homing.compose.process import spare_what_stays
 from homing.config import Settings
 from homing.drivers.webjs.reports import signature
-from homing.model.access import Scope
+from homing.model.directory.access import Scope
 from homing.serve.app import Application
 from homing.serve.callers.keyring import new_key
 

@@ -17,7 +17,7 @@ from homing.config import Settings
 from homing.demo import processes
 from homing.model.fleet import InstanceUrl, PlacementState, SessionStatus, Takeover
 from homing.store.db.opening import open_database
-from homing.store.db.schema import accounts, metadata, sessions, workspaces
+from homing.store.db.schema.tables import accounts, metadata, sessions, workspaces
 
 REPOSITORY = Path(__file__).parent.parent
 LISTENS_WITHIN_S = 120.0

@@ -10,10 +10,10 @@ from bench.report import Report, Spread, shown
 from homing.decide.outbox.ages import first_uuid_at
 from homing.flows.background.retention import MESSAGES_AT_ONCE
 from homing.model.sends.messages import MessageState
-from homing.store.db.columns import UtcDateTime
 from homing.store.db.database import Database
 from homing.store.db.migrating import migrate
 from homing.store.db.opening import open_database
+from homing.store.db.schema.columns import UtcDateTime
 from homing.store.notices.notices import LocalNotices
 from homing.store.outbox.outbox import SqlOutbox
 

@@ -17,7 +17,7 @@ from bench.model_instances import Layout
 from homing.compose import open_stores
 from homing.demo import processes
 from homing.drivers.http.wire import Wire, WireLimits
-from homing.model.access import Scope
+from homing.model.directory.access import Scope
 from homing.model.sends.faults import Fault
 from homing.serve.callers.keyring import new_key
 from homing.world import SystemClock, SystemEntropy

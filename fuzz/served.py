@@ -18,7 +18,7 @@ from homing.compose import Gateway, open_gateway
 from homing.config import Settings
 from homing.drivers import Drivers
 from homing.flows.operations import pairing
-from homing.model.access import Scope
+from homing.model.directory.access import Scope
 from homing.model.fleet import WorkspaceId
 from homing.serve.app import Application
 from homing.serve.callers.keyring import new_key

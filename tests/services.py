@@ -32,8 +32,8 @@ from sqlalchemy import make_url
 
 from homing.decide.upgrading import SchemaVersion, told_to_alembic
 from homing.imports.dsn import MysqlDsn, read_dsn
-from homing.store.db.every_table import metadata
 from homing.store.db.migrating import BOOKKEEPING, migrate, newest_revision, serves_from_of
+from homing.store.db.schema.every_table import metadata
 
 T = TypeVar("T")
 

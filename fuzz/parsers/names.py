@@ -8,7 +8,7 @@ from homing.decide.reports import speakers
 from homing.decide.reports.speakers import Impostor, Introduced, Speaker
 from homing.drivers.http import lanes, wire
 from homing.drivers.webjs import driver as webjs
-from homing.model.access import Key, Scope
+from homing.model.directory.access import Key, Scope
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Instance, InstanceUrl, SessionId
 from homing.model.instances.report_body import session_of as session_reported

@@ -6,8 +6,8 @@ from fuzz.parsers import lines
 from homing.decide.phones.aliases import person
 from homing.decide.phones.numbering import DIGITS_MAX
 from homing.decide.phones.reading import read
+from homing.model.directory.phones import Bare, PhoneNumber, UnreadablePhone
 from homing.model.errors import Code
-from homing.model.phones import Bare, PhoneNumber, UnreadablePhone
 
 _REGIONS = sorted(phonenumbers.SUPPORTED_REGIONS)
 _BARE = tuple(Bare)

@@ -10,7 +10,7 @@ from homing.drivers.registry import families, reports_of
 from homing.drivers.webjs import reports as webjs
 from homing.model.instances.events import Report, Signed
 from homing.model.instances.report_body import Malformed, cleaned
-from homing.ports.reports import RawReport, ReportSecrets
+from homing.ports.instances.reports import RawReport, ReportSecrets
 
 SECRET = b"secret"
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)

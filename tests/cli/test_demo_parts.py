@@ -20,7 +20,7 @@ from homing.demo.processes import Child, announced, environment
 from homing.demo.story import StoryResult
 from homing.demo.timeline import Chapter, Timeline
 from homing.demo.traffic import said
-from homing.model.phones import PhoneNumber
+from homing.model.directory.phones import PhoneNumber
 from simulated_whatsapp.ledger import Delivery, Ledger
 
 # --- the plan -------------------------------------------------------------------------------------------------

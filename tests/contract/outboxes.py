@@ -4,10 +4,10 @@ import itertools
 from typing import Any
 
 from homing.model.fleet import AccountUuid, WorkspaceId
-from homing.model.outbox import Accepted, Advance, LaneClaim, LaneStep, MessageEnding, NewMessage, OutboxKey
 from homing.model.sends import content_json
 from homing.model.sends.content import TextContent
 from homing.model.sends.messages import MessageRecord, MessageState, StoredAnswer
+from homing.model.sends.outbox import Accepted, Advance, LaneClaim, LaneStep, MessageEnding, NewMessage, OutboxKey
 from homing.model.sends.sending import Text
 from homing.store.outbox.accepting import KIND
 from homing.store.outbox.outbox import SqlOutbox

@@ -23,7 +23,7 @@ from homing.model.fleet import (
 from homing.model.instances.native_names import NativeName
 from homing.model.instances.observing import Agreement, Watched, WouldHave, WouldKind
 from homing.ports import NewAccount, Notice, Page, PlacementChanged
-from homing.ports.adopting import NewlyListed, NotMade
+from homing.ports.directory.adopting import NewlyListed, NotMade
 from homing.store.db.database import Database
 from homing.store.directory.adopting import SqlAdoptions
 from homing.store.directory.directory import SqlDirectory

@@ -13,9 +13,9 @@ from clocks import SteppedClock
 from homing.decide.access.audit import ChainKeys
 from homing.flows.background.alerts import AlertBook, Unkept
 from homing.flows.background.auditing import AuditBroken, Auditing
-from homing.model.access import Key, Scope
 from homing.model.alerts import AlertKind
-from homing.model.audit import Act, ChainVerdict, Entry, Mark, Via, carrying_out
+from homing.model.directory.access import Key, Scope
+from homing.model.directory.audit import Act, ChainVerdict, Entry, Mark, Via, carrying_out
 from homing.model.fleet import InstanceState, MoveKind, Rebinding, Takeover
 from homing.model.work import NewJob, Tick
 from homing.ports import NameTaken, Page

@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from clocks import SteppedClock
 from homing.decide.knowledge.presence import KNOWN_FOR, status_now
-from homing.model.access import Key, Scope
+from homing.model.directory.access import Key, Scope
 from homing.model.fleet import (
     Account,
     ContactUuid,

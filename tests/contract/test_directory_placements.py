@@ -27,9 +27,9 @@ from homing.model.fleet import (
 )
 from homing.model.instances.vault import Grant, Holder, Vouched
 from homing.ports import AccountChanged, Notice, Page, PlacementChanged, StoreUnavailable
-from homing.store.db import schema
 from homing.store.db.database import Database
 from homing.store.db.opening import open_database
+from homing.store.db.schema import tables as schema
 from homing.store.directory.directory import SqlDirectory
 from homing.store.notices.announce import Changes
 from homing.store.notices.notices import LocalNotices

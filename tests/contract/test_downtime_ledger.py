@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 from homing.decide.knowledge.downtime import month_named
-from homing.model.downtime import Outage
 from homing.model.ids import SessionId, WorkspaceId
+from homing.model.sessions.downtime import Outage
 from homing.ports import Page
 from homing.store.db.database import Database
 from homing.store.records.downtime import SqlDowntime

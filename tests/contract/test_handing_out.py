@@ -9,7 +9,7 @@ from sqlalchemy import select
 from homing.model.fleet import PlacementState, SessionStatus
 from homing.ports import Notice, RosterChanged
 from homing.store.db.database import Database
-from homing.store.db.schema import instances, sessions
+from homing.store.db.schema.tables import instances, sessions
 from homing.store.directory.directory import SqlDirectory
 
 

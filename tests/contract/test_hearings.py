@@ -9,7 +9,7 @@ from fleets import A, placed_account
 from clocks import SteppedClock
 from homing.decide.hearing import outgoing
 from homing.model.fleet import SessionId, SessionStatus
-from homing.model.hearing import (
+from homing.model.sessions.hearing import (
     DeepLook,
     HeardHour,
     HeardNews,

@@ -4,6 +4,16 @@ import pytest
 
 from clocks import SteppedClock
 from homing.decide.phones.aliases import person
+from homing.model.directory.importing import (
+    AsItIs,
+    ImportedAccount,
+    ImportedContact,
+    RefusedRow,
+    RowOrigin,
+    ToChange,
+    ToCreate,
+)
+from homing.model.directory.phones import PhoneNumber
 from homing.model.fleet import (
     AccountUuid,
     ContactUuid,
@@ -15,8 +25,6 @@ from homing.model.fleet import (
     Takeover,
     WorkspaceId,
 )
-from homing.model.importing import AsItIs, ImportedAccount, ImportedContact, RefusedRow, RowOrigin, ToChange, ToCreate
-from homing.model.phones import PhoneNumber
 from homing.ports import AccountChanged, NewAccount, Notice, Page, PlacementChanged
 from homing.store.db.database import Database
 from homing.store.directory.directory import SqlDirectory

@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 from homing.model.fleet import Placement, PlacementState, SessionStatus, Takeover
 from homing.model.instances.vault import AskedLately, Left
 from homing.store.db.database import Database
-from homing.store.db.schema import instances, sessions
+from homing.store.db.schema.tables import instances, sessions
 from homing.store.directory.directory import SqlDirectory
 from homing.store.grants.grants import SqlGrants
 from homing.store.notices.notices import LocalNotices

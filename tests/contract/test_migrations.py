@@ -18,9 +18,9 @@ from homing.decide.upgrading import READS_ONLY_ALEMBIC
 from homing.model.fleet import SessionStatus
 from homing.ports import Page, StoreUnavailable
 from homing.store.db.database import StoreMisconfigured
-from homing.store.db.every_table import metadata
 from homing.store.db.migrating import BOOKKEEPING, _scripts, current_revision, migrate, newest_revision, serves_from_of
 from homing.store.db.opening import open_database
+from homing.store.db.schema.every_table import metadata
 from homing.store.directory.directory import SqlDirectory
 from homing.store.notices.notices import LocalNotices
 

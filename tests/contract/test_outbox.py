@@ -14,14 +14,14 @@ from clocks import PassTime
 from homing.decide.outbox.endings import CHAT_WAITS_S, INTERRUPTIONS_MAX, TRIED_AGAIN_AFTER_S
 from homing.model.fleet import SessionId, WorkspaceId
 from homing.model.instances.events import DeliveryEvidence
-from homing.model.outbox import Accepted, BatchState, InvalidLine, NewBatch, Settle, StateChange
-from homing.model.pacing import PacePolicy, QuietHours
 from homing.model.sends.messages import InUse, MessageState
+from homing.model.sends.outbox import Accepted, BatchState, InvalidLine, NewBatch, Settle, StateChange
+from homing.model.sends.pacing import PacePolicy, QuietHours
 from homing.ports import LaneLost, Notice, OutboxChanged, WorkReady
 from homing.store.db.database import Database
-from homing.store.db.schema import messages as m
-from homing.store.db.schema import sessions
-from homing.store.db.schema_outbox import batches
+from homing.store.db.schema.outbox import batches
+from homing.store.db.schema.tables import messages as m
+from homing.store.db.schema.tables import sessions
 from homing.store.notices.notices import LocalNotices
 from homing.store.outbox.accepting import KIND
 from homing.store.outbox.outbox import SqlOutbox
@@ -107,7 +107,7 @@ async def test_a_lane_that_rests_is_roused_by_what_is_accepted(outbox: SqlOutbox
 
 
 def _rest(lane):  # type: ignore[no-untyped-def]
-    from homing.model.outbox import LaneStep
+    from homing.model.sends.outbox import LaneStep
 
     return LaneStep(lane.claim, free=8, fresh=True, held_for_s=5.0)
 

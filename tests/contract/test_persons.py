@@ -9,8 +9,8 @@ from sqlalchemy import text
 
 from clocks import SteppedClock
 from homing.decide.phones.aliases import person
+from homing.model.directory.phones import Bare
 from homing.model.fleet import Account, ContactUuid, WorkspaceId
-from homing.model.phones import Bare
 from homing.ports import NameTaken, Notice, Page, WorkspacesChanged
 from homing.store.db.database import Database
 from homing.store.db.migrating import migrate

@@ -19,7 +19,7 @@ from homing.model.work import JobState, NewJob
 from homing.ports import StoreUnavailable
 from homing.store.db.database import Database
 from homing.store.db.opening import open_database
-from homing.store.db.schema import jobs, reservations, sessions
+from homing.store.db.schema.tables import jobs, reservations, sessions
 from homing.store.grants.leases import SqlLeases
 from homing.store.notices.notices import LocalNotices
 from homing.store.vault import grants as vault_grants

@@ -18,9 +18,9 @@ from sqlalchemy import Connection, insert, select, text, update
 
 from clocks import SteppedClock
 from homing.ports import StoreUnavailable
-from homing.store.db import schema
 from homing.store.db.database import StoreMisconfigured
 from homing.store.db.opening import open_database
+from homing.store.db.schema import tables as schema
 from homing.store.sqlite.engine import SqliteFile, SqliteMemory
 
 

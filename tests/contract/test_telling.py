@@ -14,7 +14,7 @@ from homing.model.deliveries.endpoints import EndpointId, EndpointSettings, Endp
 from homing.model.fleet import SessionId, WorkspaceId
 from homing.model.instances.events import Report
 from homing.ports import EventsStored, Notice, Page
-from homing.ports.deliveries import WantedDeliveries
+from homing.ports.deliveries.deliveries import WantedDeliveries
 from homing.store.db.database import Database
 from homing.store.deliveries.stores import SqlDeliveries, SqlEndpoints
 from homing.store.deliveries.telling import append

@@ -17,7 +17,7 @@ from homing.model.instances.vault import Grant, Holder, Holding, Reserved, Reser
 from homing.ports import StoreUnavailable
 from homing.store.db.database import Database
 from homing.store.db.opening import open_database
-from homing.store.db.schema import credentials, incarnations, reservations, sessions
+from homing.store.db.schema.tables import credentials, incarnations, reservations, sessions
 from homing.store.grants.leases import SqlLeases
 from homing.store.vault.settling import SqlReservations
 from homing.store.vault.vault import SqlVault

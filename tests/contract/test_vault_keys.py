@@ -9,7 +9,7 @@ from vaults import KEY, LOGIN, TWO, opened, reserved, saved, vault_of
 
 from homing.model.instances.vault import Grant, VaultSealed
 from homing.store.db.database import Database
-from homing.store.db.schema import credentials, reservations
+from homing.store.db.schema.tables import credentials, reservations
 from homing.store.vault.sealing import KeyRing, VaultKey, fresh_key
 from homing.store.vault.vault import SqlVault
 

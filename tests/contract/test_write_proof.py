@@ -6,7 +6,7 @@ from sqlalchemy import select, text
 from homing.ports import StoreUnavailable
 from homing.store.db.database import Database
 from homing.store.db.opening import open_database
-from homing.store.db.schema import write_proof
+from homing.store.db.schema.tables import write_proof
 from homing.store.db.write_proof import SqlWriteProof
 
 

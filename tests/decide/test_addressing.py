@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from homing.decide.phones.addressing import read_recipient
 from homing.decide.phones.reading import read
+from homing.model.directory.phones import PhoneNumber, UnreadablePhone
 from homing.model.errors import Code
-from homing.model.phones import PhoneNumber, UnreadablePhone
 from homing.model.sends.addresses import Address, AddressKind, Recipient, is_id
 
 DIGITS = st.text("0123456789", min_size=1, max_size=24)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from homing.decide.access.audit import BEGINNING, ChainKey, ChainKeys, difference, digest, link, masked
-from homing.model.audit import Act, Entry, Via
+from homing.model.directory.audit import Act, Entry, Via
 
 AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
 ENTRY = Entry(

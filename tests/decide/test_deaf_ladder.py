@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from homing.decide.hearing import ladder, standing
 from homing.decide.hearing.ladder import Able, Climb, DeafBudget, Listen, NothingMore
 from homing.model.fleet import DeafPolicy, InstanceMode, SessionId, SessionStatus, Takeover
-from homing.model.hearing import (
+from homing.model.sessions.hearing import (
     DeepLook,
     HeardOf,
     Hearing,

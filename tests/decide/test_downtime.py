@@ -6,9 +6,9 @@ import pytest
 
 from homing.decide.knowledge.downtime import Month, month_named, month_of, reason_down, summed
 from homing.decide.knowledge.standing import Standing
-from homing.model.downtime import Downtime, Outage
 from homing.model.fleet import SessionStatus
 from homing.model.ids import Epoch, SessionId, WorkspaceId
+from homing.model.sessions.downtime import Downtime, Outage
 
 JANUARY = month_named("2026-01")
 T = datetime(2026, 1, 10, 12, tzinfo=UTC)

@@ -13,7 +13,7 @@ from homing.decide.hearing.freshness import Lateness
 from homing.decide.hearing.judgment import judge
 from homing.decide.hearing.mass import Shared
 from homing.model.fleet import SessionId
-from homing.model.hearing import DeepLook, HeardHour, HeardOf, Hearing, Neighbours, Outgoing, Shows
+from homing.model.sessions.hearing import DeepLook, HeardHour, HeardOf, Hearing, Neighbours, Outgoing, Shows
 
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
 NOON = MONDAY + timedelta(hours=12)

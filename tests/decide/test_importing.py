@@ -9,9 +9,7 @@ from homing.decide.importing.merging import merge_accounts, merge_contacts
 from homing.decide.importing.reading import ImportRules, read_row
 from homing.decide.phones.aliases import person
 from homing.decide.phones.reading import read
-from homing.model.errors import Problem
-from homing.model.fleet import Epoch, InstanceUrl, Placement, SessionId, SessionStatus, WorkspaceId
-from homing.model.importing import (
+from homing.model.directory.importing import (
     AsItIs,
     ImportedAccount,
     ImportedContact,
@@ -25,7 +23,9 @@ from homing.model.importing import (
     ToChange,
     ToCreate,
 )
-from homing.model.phones import PhoneNumber, UnreadablePhone
+from homing.model.directory.phones import PhoneNumber, UnreadablePhone
+from homing.model.errors import Problem
+from homing.model.fleet import Epoch, InstanceUrl, Placement, SessionId, SessionStatus, WorkspaceId
 
 ONE = WorkspaceId(1)
 BUDI, SITI, AGUS = "+62811801641", "+62816108641", "+62811111111"

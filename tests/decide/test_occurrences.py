@@ -12,7 +12,7 @@ from homing.decide.reports import meanings
 from homing.drivers.webjs.reports import report_in
 from homing.model.fleet import InstanceUrl, SessionId
 from homing.model.instances.events import Report
-from homing.ports.reports import RawReport
+from homing.ports.instances.reports import RawReport
 
 A, B = InstanceUrl("http://a:3001"), InstanceUrl("http://b:3001")
 S = "webjs_1_a"

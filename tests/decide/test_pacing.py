@@ -7,7 +7,7 @@ import pytest
 
 from homing.decide.pacing.pace import RESTRICTED_S, limits, plan
 from homing.decide.pacing.quiet_hours import quiet_until, zones_of
-from homing.model.pacing import PRESETS, PacePolicy, PaceState, QuietHours, WarmUp
+from homing.model.sends.pacing import PRESETS, PacePolicy, PaceState, QuietHours, WarmUp
 
 NIGHT = QuietHours(22 * 60, 7 * 60)
 

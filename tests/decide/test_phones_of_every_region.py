@@ -8,7 +8,7 @@ from phonenumbers import PhoneNumberFormat, PhoneNumberType
 
 from homing.decide.phones.aliases import same_person
 from homing.decide.phones.reading import read
-from homing.model.phones import Bare, PhoneNumber
+from homing.model.directory.phones import Bare, PhoneNumber
 
 REGIONS = sorted(phonenumbers.SUPPORTED_REGIONS)
 KINDS = (PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE)

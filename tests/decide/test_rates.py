@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from homing.decide.access.rates import Bucket, Charge, charge
-from homing.model.access import RateLimit
+from homing.model.directory.access import RateLimit
 
 TEN_A_MINUTE = RateLimit(10, 60)
 

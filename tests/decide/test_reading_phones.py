@@ -4,8 +4,8 @@ import pytest
 
 from homing.decide.phones.aliases import person, same_person
 from homing.decide.phones.reading import read
+from homing.model.directory.phones import Bare, PhoneNumber, UnreadablePhone
 from homing.model.errors import Code
-from homing.model.phones import Bare, PhoneNumber, UnreadablePhone
 
 
 def digits(text: str, region: str, bare: Bare = Bare.STRICT) -> str:

@@ -15,7 +15,7 @@ from homing.drivers.webjs.reports import EVENT_ID, report_in
 from homing.model.fleet import InstanceUrl, SessionId
 from homing.model.instances.events import Report
 from homing.model.instances.report_body import Malformed
-from homing.ports.reports import RawReport
+from homing.ports.instances.reports import RawReport
 
 A, B = InstanceUrl("http://a:3001"), InstanceUrl("http://b:3001")
 S = SessionId("webjs_1_a")

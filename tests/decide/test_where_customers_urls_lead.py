@@ -8,7 +8,7 @@ from homing.decide.egress.addresses import PublicOnly
 from homing.decide.egress.reading import customer_url
 from homing.decide.egress.rules import EgressRules
 from homing.decide.fleet.addresses import networks
-from homing.model.egress import UrlRefused
+from homing.model.deliveries.egress import UrlRefused
 
 RULES = EgressRules(own=frozenset({("hooks.example.com", 443), ("gateway.example.com", 8000)}), own_port=8000)
 

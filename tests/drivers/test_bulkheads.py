@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 from scripted_peers import Peer, Serve, answer
 
+from homing.drivers.around.metered import MeteredDriver
 from homing.drivers.http.wire import Wire, WireLimits
-from homing.drivers.metered import MeteredDriver
 from homing.drivers.webjs.driver import WebjsDriver
 from homing.model.fleet import Epoch, InstanceUrl, ListedSession, SessionId, SessionList, WorkspaceId
 from homing.model.sends.faults import Fault, Phase

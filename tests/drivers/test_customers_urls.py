@@ -16,7 +16,7 @@ from homing.decide.egress.addresses import PublicOnly
 from homing.decide.egress.rules import EgressRules
 from homing.decide.fleet.addresses import networks
 from homing.drivers.egress.client import EgressClient
-from homing.model.egress import CallAnswer, CallFailed, CallFailure, Unfetched, UrlRefused
+from homing.model.deliveries.egress import CallAnswer, CallFailed, CallFailure, Unfetched, UrlRefused
 
 HERE = EgressRules(PublicOnly(networks("127.0.0.1/32")))
 """As a demo has it: only this one address of the inside may be called."""

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from clocks import SteppedClock
-from homing.drivers.declared import ASKED_AGAIN_AFTER_S, BELIEVED_S, WITHDRAWN_S, Declared
+from homing.drivers.around.declared import ASKED_AGAIN_AFTER_S, BELIEVED_S, WITHDRAWN_S, Declared
 from homing.drivers.http.wire import Wire
 from homing.drivers.webjs.driver import WebjsDriver
 from homing.model.fleet import Capabilities, InstanceUrl

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from homing.drivers import drivers_over
 from homing.drivers.http.wire import Wire
 from homing.ports import OutgoingText
-from homing.ports.reports import RawReport, ReportSecrets
+from homing.ports.instances.reports import RawReport, ReportSecrets
 
 async def main(url):
     wire = Wire()

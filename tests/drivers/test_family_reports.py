@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from homing.drivers.registry import families, reports_of
 from homing.model.instances.events import EventKind, Report
 from homing.model.instances.report_body import Malformed
-from homing.ports.reports import (
+from homing.ports.instances.reports import (
     FamilyReports,
     Proof,
     Proven,

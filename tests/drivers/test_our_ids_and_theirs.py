@@ -6,10 +6,10 @@ import pytest
 
 from homing.decide.knowledge.native_names import meant
 from homing.drivers import Drivers
-from homing.drivers.keys import ShownKeys
-from homing.drivers.native_names import NamingDriver, NativeNames, by_our_ids
-from homing.drivers.observed import ObservedDriver
-from homing.drivers.sealed_keys import KeySeal
+from homing.drivers.around.keys import ShownKeys
+from homing.drivers.around.native_names import NamingDriver, NativeNames, by_our_ids
+from homing.drivers.around.observed import ObservedDriver
+from homing.drivers.around.sealed_keys import KeySeal
 from homing.model.fleet import (
     Capabilities,
     Epoch,

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from homing.decide.fleet.own_keys import own_key
-from homing.drivers.keys import ShownKeys
-from homing.drivers.metered import MeteredDriver
+from homing.drivers.around.keys import ShownKeys
+from homing.drivers.around.metered import MeteredDriver
 from homing.model.fleet import Capabilities, Instance, InstanceUrl, NoList, SessionList
 from homing.model.sends.faults import Fault, Phase
 from homing.ports import Driver

@@ -6,7 +6,7 @@ import pytest
 
 from homing.drivers.webjs import reports as signing
 from homing.model.instances.events import IntakeResult, Signed
-from homing.ports.reports import ReportRefused
+from homing.ports.instances.reports import ReportRefused
 
 SECRET = b"secret"
 TIMESTAMP = "1767268800"

@@ -14,7 +14,7 @@ from homing.drivers.webjs.reports import report_in
 from homing.model.instances.events import Report
 from homing.model.sends.faults import Phase
 from homing.model.sends.sending import VerdictKind
-from homing.ports.reports import RawReport
+from homing.ports.instances.reports import RawReport
 from transcripts import FAMILIES, KEPT, Exchange, Transcript, read, transcripts
 
 ALL = transcripts()

@@ -21,11 +21,11 @@ from homing.flows.deliveries.waking import Waking
 from homing.lab.sim.egress import SimulatedEgress
 from homing.lab.sim.world import SeededEntropy, VirtualClock
 from homing.model.deliveries.deliveries import Delivery, DeliveryState, Fact
+from homing.model.deliveries.egress import CallAnswer, CallFailed
 from homing.model.deliveries.endpoints import EndpointRecord, EndpointSettings
-from homing.model.egress import CallAnswer, CallFailed
 from homing.model.fleet import SessionId, WorkspaceId
 from homing.ports import Page
-from homing.ports.deliveries import WantedDeliveries
+from homing.ports.deliveries.deliveries import WantedDeliveries
 from homing.store.db.database import Database
 from homing.store.db.opening import open_database
 from homing.store.deliveries.secrets import DerivedSecrets

@@ -12,8 +12,8 @@ from delivering import DAY_S, OK, S, fleet, is_signed
 from homing.decide.deliveries.attempts import PatiencePolicy
 from homing.model.alerts import AlertKind
 from homing.model.deliveries.deliveries import DeliveryId, DeliveryState
+from homing.model.deliveries.egress import CallAnswer, CallFailed, CallFailure
 from homing.model.deliveries.endpoints import EndpointState, RetrySchedule
-from homing.model.egress import CallAnswer, CallFailed, CallFailure
 from homing.model.errors import Code, Problem
 
 pytestmark = pytest.mark.virtual

@@ -10,7 +10,6 @@ from clocks import SteppedClock
 from homing.decide.knowledge.downtime import month_of
 from homing.decide.knowledge.standing import Standing
 from homing.flows.background.downtime import COMPARE_EVERY_S, DowntimeBook
-from homing.model.downtime import Outage
 from homing.model.fleet import (
     Account,
     AccountUuid,
@@ -23,6 +22,7 @@ from homing.model.fleet import (
 )
 from homing.model.ids import SessionId, WorkspaceId
 from homing.model.sends.sending import FailureCode, NotSent
+from homing.model.sessions.downtime import Outage
 from homing.ports import Page, StoreUnavailable
 from homing.store.db.database import Database
 from homing.store.records.downtime import SqlDowntime

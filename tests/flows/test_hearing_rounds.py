@@ -29,8 +29,8 @@ from homing.model.fleet import (
     SessionStatus,
     Takeover,
 )
-from homing.model.hearing import HeardNews, Hearing, Rung
 from homing.model.instances.events import Event
+from homing.model.sessions.hearing import HeardNews, Hearing, Rung
 from homing.model.work import Done, Job, Tick
 from homing.ports import NewAccount
 from homing.store.db.opening import open_database

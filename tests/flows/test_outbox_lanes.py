@@ -14,11 +14,11 @@ from homing.flows.background.worker import Duty, Worker
 from homing.flows.outbox.chat_turns import ChatTurns
 from homing.flows.outbox.lanes import KIND, PATIENCE, Lanes
 from homing.model.fleet import Account, Capabilities, SessionId, SessionStatus
-from homing.model.outbox import Advance, LaneStep, NewMessage
 from homing.model.sends import content_json
 from homing.model.sends.content import TextContent
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.messages import MessageState
+from homing.model.sends.outbox import Advance, LaneStep, NewMessage
 from homing.model.sends.sending import Outcome, Text
 from homing.ports import StoreUnavailable
 from homing.store.outbox.outbox import SqlOutbox

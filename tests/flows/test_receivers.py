@@ -19,10 +19,10 @@ from homing.flows.background.worker import Duty, Worker
 from homing.lab.sim.egress import SimulatedEgress, SimulatedMail
 from homing.lab.sim.world import SeededEntropy, VirtualClock
 from homing.model.alerts import FLEET, About, AlertKind, Subject
-from homing.model.egress import CallAnswer, CallFailed, CallFailure
+from homing.model.deliveries.egress import CallAnswer, CallFailed, CallFailure
+from homing.model.deliveries.receivers import ReceiverKind
 from homing.model.errors import Problem
 from homing.model.fleet import SessionId
-from homing.model.receivers import ReceiverKind
 from homing.store.db.opening import open_database
 from homing.store.deliveries.secrets import DerivedSecrets
 from homing.store.notices.notices import LocalNotices

@@ -27,7 +27,7 @@ from homing.lab.sim.testing import pytest_asyncio_loop_factories as pytest_async
 from homing.model.instances.vault import Grant, Holder
 from homing.ports import Clock, Leases, StoreUnavailable
 from homing.store.db.opening import open_database
-from homing.store.db.schema import credentials, store_clock
+from homing.store.db.schema.tables import credentials, store_clock
 from homing.store.grants.leases import SqlLeases
 from homing.store.vault.sealing import KeyRing, fresh_key
 from homing.store.vault.vault import SqlVault

@@ -12,7 +12,7 @@ from homing.decide.fleet.leases import LeasePolicy
 from homing.instance.policy import HostPolicy
 from homing.ports import StoreUnavailable
 from homing.store.db.database import Database, Dialect
-from homing.store.db.schema import credentials, reservations
+from homing.store.db.schema.tables import credentials, reservations
 from homing.store.vault.sealing import fresh_key
 
 T = TypeVar("T")

@@ -17,7 +17,7 @@ from homing.instance.notify.events import (
 )
 from homing.instance.notify.notifications import Notification, headers, notification, signature
 from homing.model.instances.events import Signed
-from homing.ports.reports import RawReport
+from homing.ports.instances.reports import RawReport
 
 ABOUT = EventSubject("s1", 7, 3)
 AT = 1_795_000_000.25

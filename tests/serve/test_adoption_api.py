@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from homing.model.access import Scope
+from homing.model.directory.access import Scope
 from homing.model.fleet import SessionId, SessionStatus, WorkspaceId
 from homing.model.sends.faults import Fault, Phase
 from tests.flows.worlds import A, B, C

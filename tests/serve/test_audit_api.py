@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from homing.model.access import Scope
+from homing.model.directory.access import Scope
 from homing.model.fleet import AccountUuid, SessionId, SessionStatus, WorkspaceId
 from homing.model.sends.calls import PairingCode
 from homing.model.sends.faults import Fault, Phase
@@ -405,7 +405,7 @@ async def test_the_chain_is_a_scheduled_job(api: Api) -> None:
 
 @pytest.fixture(autouse=True)
 async def _nothing_outlives_its_request() -> AsyncIterator[None]:
-    from homing.model.audit import acting
+    from homing.model.directory.audit import acting
 
     yield
     assert acting.get() is None

@@ -11,7 +11,7 @@ from homing.decide.reports import meanings
 from homing.drivers.webjs.reports import report_in
 from homing.model.instances import report_body
 from homing.model.instances.events import Report
-from homing.ports.reports import RawReport
+from homing.ports.instances.reports import RawReport
 from tests.serve.conftest import Api
 from tests.serve.reporting import report, told
 

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from homing.decide.knowledge.downtime import month_of
-from homing.model.downtime import Outage
 from homing.model.ids import SessionId, WorkspaceId
+from homing.model.sessions.downtime import Outage
 from tests.serve.conftest import Api
 
 HOSTILE = SessionId("=HYPERLINK(1)")

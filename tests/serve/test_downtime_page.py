@@ -4,8 +4,8 @@ import re
 from datetime import timedelta
 
 from homing.decide.knowledge.downtime import month_of
-from homing.model.downtime import Outage
 from homing.model.ids import SessionId, WorkspaceId
+from homing.model.sessions.downtime import Outage
 from tests.serve.conftest import Api
 from tests.serve.test_pages import page, settled
 

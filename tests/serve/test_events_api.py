@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from homing.model.access import Scope
+from homing.model.directory.access import Scope
 from homing.model.instances.events import Event
 from homing.ports import Page, StoreUnavailable
 from homing.serve.callers.access import authorise

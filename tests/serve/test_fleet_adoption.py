@@ -15,13 +15,13 @@ from structlog.testing import capture_logs
 from homing.compose import Gateway, open_gateway
 from homing.config import Settings
 from homing.flows.operations.adopt_fleet import FleetWanted
-from homing.model.access import Scope
+from homing.model.directory.access import Scope
 from homing.model.fleet import InstanceUrl
 from homing.model.urls import normal
 from homing.ports import Page
 from homing.serve.app import Application
 from homing.serve.callers.keyring import new_key
-from homing.store.db.schema import instances
+from homing.store.db.schema.tables import instances
 from simulated_gateways import MODELS, Model
 from simulated_gateways.base import said
 from simulated_gateways.waha import Waha

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from homing.decide.fleet.brake import Engaged
-from homing.model.access import Scope
+from homing.model.directory.access import Scope
 from homing.model.fleet import InstanceUrl, SessionId, SessionStatus
 from homing.model.instances.vault import Grant, Holder
 from homing.model.sends.faults import Fault, Phase

@@ -10,8 +10,8 @@ import pytest
 
 from homing.compose import Gateway, open_gateway
 from homing.config import Misconfigured, Settings
-from homing.model.access import Scope
 from homing.model.alerts import AlertKind
+from homing.model.directory.access import Scope
 from homing.model.fleet import InstanceUrl, SessionList
 from homing.model.urls import normal
 from homing.serve.app import Application

@@ -16,7 +16,7 @@ import pytest
 from homing.compose import open_gateway
 from homing.config import Settings
 from homing.drivers import Drivers
-from homing.model.access import Key, Scope
+from homing.model.directory.access import Key, Scope
 from homing.serve.app import Application
 from homing.serve.callers import keyring
 from homing.world import SystemClock

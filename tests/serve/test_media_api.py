@@ -19,7 +19,7 @@ from aiohttp import web
 
 from homing.compose import Gateway, open_gateway
 from homing.config import Settings
-from homing.model.access import Scope
+from homing.model.directory.access import Scope
 from homing.model.fleet import WorkspaceId
 from homing.model.sends.calls import MediaUnavailable
 from homing.serve.app import Application

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from homing.model.access import Scope
+from homing.model.directory.access import Scope
 from homing.model.fleet import AccountUuid, InstanceUrl, WorkspaceId
 from homing.model.sends.messages import MessageRecord, MessageState
-from homing.store.db.schema import messages
+from homing.store.db.schema.tables import messages
 from tests.flows.worlds import A
 from tests.serve.conftest import Api
 from tests.serve.test_bulk_api import CSV, bulk, lines

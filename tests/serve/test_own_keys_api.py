@@ -12,7 +12,7 @@ from homing.compose import open_gateway
 from homing.compose.wiring import shown_keys
 from homing.config import Settings
 from homing.drivers import Drivers
-from homing.model.access import Scope
+from homing.model.directory.access import Scope
 from homing.model.fleet import InstanceUrl, SessionId
 from homing.serve.addresses import tell
 from homing.serve.app import Application

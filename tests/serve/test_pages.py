@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from homing.model.access import Scope
 from homing.model.alerts import AlertKind, Subject
+from homing.model.directory.access import Scope
 from homing.model.fleet import SessionId, SessionStatus
 from homing.serve.page import files
 from tests.flows.worlds import A

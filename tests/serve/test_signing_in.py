@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from clocks import SteppedClock
-from homing.model.access import Scope
-from homing.ports.logins import LoginKind
+from homing.model.directory.access import Scope
+from homing.ports.directory.logins import LoginKind
 from homing.serve.callers import signing_in
 from homing.serve.callers.signing_in import COOKIE_S, FAILURES_OF_ONE, FAILURES_WITHIN_S, csrf_token
 from homing.store.db.database import Database
@@ -129,7 +129,7 @@ async def test_a_cookie_is_over_with_its_key(api: Api) -> None:
 async def test_nothing_of_the_cookie_or_the_code_is_in_the_database_in_clear(api: Api) -> None:
     cookie = (await sign_in(api)).cookies["homing"]
     code = await signing_in.code_for(api.keys["operator"].split("_")[1], api.gateway.stores.logins, api.gateway.entropy)
-    from homing.store.db.schema import logins
+    from homing.store.db.schema.tables import logins
 
     rows = await api.gateway.stores.database.read(lambda c: [tuple(row) for row in c.execute(logins.select())])
     assert len(rows) == 2
@@ -167,7 +167,7 @@ async def test_the_token_is_on_the_page_and_the_key_is_not(api: Api) -> None:
 
 @pytest.fixture
 async def logins(database: Database) -> SqlLogins:
-    from homing.store.db.schema import api_keys
+    from homing.store.db.schema.tables import api_keys
 
     row = {"id": "k", "scope": "admin", "name": "k", "secret_hash": "h", "created_at": SteppedClock().now()}
     await database.write(lambda c: c.execute(api_keys.insert().values(**row)))

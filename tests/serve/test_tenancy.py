@@ -16,12 +16,12 @@ from typing import Any
 import httpx
 import pytest
 
-from homing.model.access import Scope
 from homing.model.deliveries.endpoints import EndpointId, EndpointSettings, SealedSecret
+from homing.model.directory.access import Scope
 from homing.model.fleet import AccountUuid, InstanceUrl, WorkspaceId
 from homing.model.sends.messages import MessageRecord, MessageState
 from homing.ports import Page
-from homing.ports.deliveries import WantedDeliveries
+from homing.ports.deliveries.deliveries import WantedDeliveries
 from tests.flows.worlds import A
 from tests.serve.conftest import Api
 from tests.serve.reporting import report, told

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from homing.model.access import Scope
+from homing.model.directory.access import Scope
 from homing.model.sends.faults import Fault, Phase
 from tests.flows.worlds import PLAIN, A, Misfortune
 from tests.serve.conftest import Api

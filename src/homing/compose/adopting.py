@@ -4,7 +4,7 @@ import asyncio
 
 from homing.config import Settings
 from homing.drivers import Drivers
-from homing.drivers.sealed_keys import KeySeal
+from homing.drivers.around.sealed_keys import KeySeal
 from homing.flows.background.alerts import AlertBook
 from homing.flows.background.observing import Observing
 from homing.flows.discovery.adopting import Adopting

@@ -15,7 +15,7 @@ from homing.flows.deliveries.managing import EndpointOperations
 from homing.flows.deliveries.telling import QUICK, SLOW, DeliveryTurns, TellingPolicy
 from homing.flows.deliveries.waking import Waking
 from homing.ports import Clock, Entropy
-from homing.ports.receivers import WaysOut
+from homing.ports.deliveries.receivers import WaysOut
 from homing.serve.metrics import Metrics
 from homing.store.deliveries.secrets import DerivedSecrets
 from homing.store.opened import Stores

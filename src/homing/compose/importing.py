@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from homing.compose.stores import open_stores
 from homing.config import DEFAULT_INSTANCES, Settings
+from homing.model.directory.phones import PhoneNumber
 from homing.model.fleet import InstanceUrl, WorkspaceId
-from homing.model.phones import PhoneNumber
 from homing.model.urls import normal
-from homing.ports.importing import ImportStore
+from homing.ports.directory.importing import ImportStore
 from homing.serve.callers.workspaces import Workspaces
 from homing.world import SystemClock, SystemEntropy
 

@@ -9,7 +9,7 @@ from homing.flows.media.clean_up import MediaCleanUp
 from homing.flows.media.intake import IntakePolicy, MediaIntake
 from homing.flows.media.outgoing import MediaLinks
 from homing.ports import Clock, Entropy
-from homing.ports.egress import Egress
+from homing.ports.deliveries.egress import Egress
 from homing.store.media.objects import ObjectMedia
 
 

@@ -27,11 +27,11 @@ from homing.flows.discovery.listings import Lists
 from homing.flows.discovery.phones import Identity
 from homing.flows.discovery.sync import Sync
 from homing.flows.failover.sqlite_lock_watchdog import Unblocking
-from homing.model.audit import Act, Via, carrying_out
+from homing.model.directory.audit import Act, Via, carrying_out
 from homing.model.instances.gateways import DEFAULT_FAMILY
 from homing.model.urls import normal
 from homing.ports import Clock, Directory, Entropy, NameTaken
-from homing.ports.receivers import WaysOut
+from homing.ports.deliveries.receivers import WaysOut
 from homing.routing.roster import LiveFleet
 from homing.serve.gateway import Gateway
 from homing.serve.here import ApiHere

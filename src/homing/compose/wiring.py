@@ -23,11 +23,11 @@ from homing.decide.moves.rules import MovePolicy
 from homing.decide.reports.polling import PollPolicy
 from homing.decide.starting.restoring import RestoringPolicy
 from homing.drivers import Drivers, drivers_over
+from homing.drivers.around.keys import ShownKeys
+from homing.drivers.around.metered import MeteredDriver
+from homing.drivers.around.native_names import NativeNames, by_our_ids
 from homing.drivers.calling import GatewayDriver
 from homing.drivers.http.wire import Calls
-from homing.drivers.keys import ShownKeys
-from homing.drivers.metered import MeteredDriver
-from homing.drivers.native_names import NativeNames, by_our_ids
 from homing.drivers.registry import NoDrivers, families, unknown_driver
 from homing.flows.background.alerts import AlertBook
 from homing.flows.background.auditing import EVERY_MINUTE, Auditing
@@ -78,7 +78,7 @@ from homing.model.fleet import Instance, InstanceUrl
 from homing.model.instances.health import shown_state
 from homing.model.work import Tick
 from homing.ports import Clock, Directory, Driver, Entropy, Notice, TellHearing
-from homing.ports.receivers import WaysOut
+from homing.ports.deliveries.receivers import WaysOut
 from homing.routing.cache import RouteCache
 from homing.routing.roster import LiveFleet
 from homing.serve.callers.keyring import Keyring

@@ -12,7 +12,7 @@ import aiohttp
 from homing.decide.phones.reading import read
 from homing.demo.calls import DemoCaller, Document
 from homing.demo.plan import Unworkable
-from homing.model.phones import Bare, PhoneNumber
+from homing.model.directory.phones import Bare, PhoneNumber
 from simulated_whatsapp.client import Administration, RefusedByWhatsApp
 
 SCAN_AFTER_S = 3.0

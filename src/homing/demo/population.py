@@ -9,7 +9,7 @@ from typing import TypeVar
 from homing.decide.phones.aliases import person
 from homing.demo.calls import InstanceClient
 from homing.demo.plan import WORKSPACE, AccountPlan, DemoPlan, Unworkable, digits_of
-from homing.model.access import Scope
+from homing.model.directory.access import Scope
 from homing.model.fleet import (
     Account,
     AccountUuid,

@@ -1,16 +1,18 @@
 """The code that speaks each gateway family's protocol, by the family's name.
 
 A folder for each family owns both directions: what is asked of it, and what it tells. They use the ports, and the
-wire in `http`. Begin with `calling`, then `webjs`; `docs/writing-a-driver.md` leads through a new one.
+wire in `http`; the files beside them are what families share, `libraries` what gateways around one library say alike,
+`around` what stands around every driver. Begin with `calling`, then `webjs`; `docs/writing-a-driver.md` leads through a
+new one.
 """
 
 from collections.abc import Callable, Mapping
 
 import structlog
 
+from homing.drivers.around.keys import ShownKeys
+from homing.drivers.around.native_names import NativeNames
 from homing.drivers.http.wire import Calls
-from homing.drivers.keys import ShownKeys
-from homing.drivers.native_names import NativeNames
 from homing.drivers.recognition.asking import Recognition
 from homing.drivers.recognition.fingerprints import RECOGNISED
 from homing.drivers.registry import families, reports_of, traits_of, unknown_driver
@@ -18,7 +20,7 @@ from homing.model.fleet import InstanceUrl
 from homing.model.instances.gateways import Recognised, Traits
 from homing.model.sends.faults import Fault
 from homing.ports import Driver
-from homing.ports.reports import FamilyReports, WebhookCalls
+from homing.ports.instances.reports import FamilyReports, WebhookCalls
 
 log = structlog.get_logger("homing")
 

@@ -23,7 +23,7 @@ from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
 from homing.model.sends.signs import ChatSign
 from homing.ports import InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
-from homing.ports.reports import FamilyReports, WebhookCalls
+from homing.ports.instances.reports import FamilyReports, WebhookCalls
 
 LIST_LIMIT_BYTES = 64 * MIB
 AT_ONCE = 8

@@ -11,7 +11,7 @@ from typing import Any
 from homing.model.instances.gateways import Traits
 from homing.plugins import brought
 from homing.ports import Driver
-from homing.ports.reports import FamilyReports
+from homing.ports.instances.reports import FamilyReports
 
 GROUP = "homing.drivers"
 DriverClass = Callable[..., Driver]

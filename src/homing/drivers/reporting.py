@@ -14,7 +14,7 @@ from homing.drivers import reading
 from homing.drivers.redact import shown
 from homing.model.instances.events import ACK_WORDS, EventKind, IntakeResult, Report
 from homing.model.instances.report_body import ID_MAX, Malformed, cleaned, json_object, moment_of, session_of
-from homing.ports.reports import Proof, Proven, RawReport, ReportRefused, ReportSecrets
+from homing.ports.instances.reports import Proof, Proven, RawReport, ReportRefused, ReportSecrets
 
 REPORTS_IN_ONE_MAX = 1_000
 WORD_MAX = 100

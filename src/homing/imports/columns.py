@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable
 
-from homing.model.importing import ImportKind
+from homing.model.directory.importing import ImportKind
 
 _SPELLINGS: dict[ImportKind, dict[str, tuple[str, ...]]] = {
     ImportKind.ACCOUNT: {

@@ -17,8 +17,8 @@ from types import TracebackType
 from typing import IO, BinaryIO, Self, cast
 
 from homing.imports.columns import fields_of, missing
-from homing.model.importing import ImportKind, RowOrigin, SourceRow
-from homing.ports.importing import SourceUnreadable
+from homing.model.directory.importing import ImportKind, RowOrigin, SourceRow
+from homing.ports.directory.importing import SourceUnreadable
 
 PAGE = 1_000
 LINE_MAX = 100_000

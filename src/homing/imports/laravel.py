@@ -17,8 +17,8 @@ import structlog
 
 from homing.imports.columns import fields_of, missing
 from homing.imports.dsn import MysqlDsn
-from homing.model.importing import ImportKind, RowOrigin, SourceRow
-from homing.ports.importing import SourceUnreadable
+from homing.model.directory.importing import ImportKind, RowOrigin, SourceRow
+from homing.ports.directory.importing import SourceUnreadable
 
 T = TypeVar("T")
 

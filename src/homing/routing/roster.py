@@ -7,9 +7,9 @@ from dataclasses import replace
 import structlog
 
 from homing.drivers import Drivers
-from homing.drivers.declared import Declared
-from homing.drivers.native_names import NativeNames
-from homing.drivers.observed import ObservedDriver
+from homing.drivers.around.declared import Declared
+from homing.drivers.around.native_names import NativeNames
+from homing.drivers.around.observed import ObservedDriver
 from homing.drivers.recognition.withheld import Withheld
 from homing.model.fleet import Capabilities, InstanceMode, InstanceUrl
 from homing.model.instances.gateways import DEFAULT_FAMILY, Recognised, Traits
@@ -25,8 +25,8 @@ from homing.ports import (
     RosterChanged,
     StoreUnavailable,
 )
-from homing.ports.adopting import Adoptions
-from homing.ports.reports import FamilyReports, WebhookCalls
+from homing.ports.directory.adopting import Adoptions
+from homing.ports.instances.reports import FamilyReports, WebhookCalls
 
 log = structlog.get_logger("homing")
 

@@ -17,7 +17,7 @@ from litestar.types import ASGIApp, Receive, Send
 import homing
 from homing.decide import traces
 from homing.flows.media.intake import ArrivingFile
-from homing.model.audit import carrying_out
+from homing.model.directory.audit import carrying_out
 from homing.model.errors import Code, Problem
 from homing.model.tracing import Trace, tracing
 from homing.ports import NameTaken, StoreUnavailable

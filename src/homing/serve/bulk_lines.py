@@ -18,8 +18,8 @@ from homing.flows.outbox.bulk import LINES_MAX, BulkLine
 from homing.flows.sending.accept import AskedSend
 from homing.model.errors import Code, Problem
 from homing.model.fleet import AccountUuid, WorkspaceId
-from homing.model.outbox import InvalidLine
 from homing.model.sends.content import LinkedMedia, MediaContent
+from homing.model.sends.outbox import InvalidLine
 from homing.serve.api.fields import Phone, Uuid
 from homing.serve.callers.workspaces import Workspaces
 from homing.serve.content import ContentFields, content_of

@@ -36,7 +36,7 @@ from homing.flows.operations.rebalance import Balance
 from homing.flows.webhooks.connecting import Connecting
 from homing.flows.webhooks.unknown_senders import UnknownSenders
 from homing.ports import Clock, Entropy
-from homing.ports.egress import Egress
+from homing.ports.deliveries.egress import Egress
 from homing.routing.cache import RouteCache
 from homing.routing.roster import LiveFleet
 from homing.serve.callers.keyring import Keyring

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from homing.model.access import Key, Scope
+from homing.model.directory.access import Key, Scope
 from homing.serve.app import framework
 from homing.serve.callers.access import Caller
 from homing.serve.gateway import Gateway

@@ -23,7 +23,7 @@ from homing.model.instances.events import IntakeResult, Report, Signed, Taken
 from homing.model.instances.report_body import BIG, Malformed, UnreadableBody, json_object, session_of
 from homing.ports import Clock, Directory, StoreUnavailable
 from homing.ports.aside import Aside
-from homing.ports.reports import Proven, RawReport, ReportRefused, TokenNeeded
+from homing.ports.instances.reports import Proven, RawReport, ReportRefused, TokenNeeded
 from homing.serve.callers.instance_keys import InstanceKeys
 from homing.serve.http.rejections import Rejections
 from homing.serve.metrics import Metrics

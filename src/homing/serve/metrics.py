@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from homing.decide.reports.speakers import UnknownSpeakerCause
 from homing.decide.sending.admission import Share
 from homing.model.alerts import AlertKind
-from homing.model.egress import CallFailure
+from homing.model.deliveries.egress import CallFailure
 from homing.model.fleet import InstanceUrl, MoveKind
 from homing.model.instances.events import IntakeResult
 from homing.model.sends.sending import NotSent, Outcome, Sent, Unknown

@@ -17,7 +17,7 @@ from homing.flows.sending.accept import Accepting, AskedSend, TakenIn, no_accoun
 from homing.flows.sending.number_checks import NumberChecks
 from homing.flows.sending.send import Sending
 from homing.flows.sending.send_records import Recorder
-from homing.model.access import Scope
+from homing.model.directory.access import Scope
 from homing.model.errors import Code, Problem
 from homing.model.fleet import AccountUuid, ContactUuid, Route
 from homing.model.sends.content import KeptMedia

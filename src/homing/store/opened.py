@@ -16,17 +16,17 @@ from homing.ports import (
     Work,
     WriteProof,
 )
-from homing.ports.adopting import Adoptions
-from homing.ports.deliveries import Deliveries, Endpoints
-from homing.ports.doubts import RestartClaims
-from homing.ports.downtime import DowntimeLedger
-from homing.ports.hearing import Hearings
-from homing.ports.importing import ImportStore
-from homing.ports.logins import LoginStore
-from homing.ports.pairing_links import PairingLinkStore
-from homing.ports.receivers import Receivers
-from homing.ports.reports import WebhookTargets
-from homing.ports.watch_log import WatchLog
+from homing.ports.deliveries.deliveries import Deliveries, Endpoints
+from homing.ports.deliveries.receivers import Receivers
+from homing.ports.directory.adopting import Adoptions
+from homing.ports.directory.importing import ImportStore
+from homing.ports.directory.logins import LoginStore
+from homing.ports.directory.pairing_links import PairingLinkStore
+from homing.ports.instances.reports import WebhookTargets
+from homing.ports.instances.watch_log import WatchLog
+from homing.ports.sessions.doubts import RestartClaims
+from homing.ports.sessions.downtime import DowntimeLedger
+from homing.ports.sessions.hearing import Hearings
 from homing.store.db.database import Database
 
 

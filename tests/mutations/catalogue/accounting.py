@@ -27,7 +27,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "an-act-that-outlives-its-request",
         "what a gateway does after a request is that request's act",
-        "homing/model/audit.py",
+        "homing/model/directory/audit.py",
         "        acting.reset(before)\n",
         "        pass\n",
         _AUDIT_API,
@@ -83,7 +83,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "a-key-without-an-end",
         "a key opens after it has expired",
-        "homing/model/access.py",
+        "homing/model/directory/access.py",
         "self.expires_at <= now",
         "self.expires_at is now",
         _KEYS,

@@ -27,7 +27,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "hopeless-recipient-is-unknown",
         "a recipient that WhatsApp does not know is an unknown outcome, to be settled by nobody",
-        "homing/drivers/whatsapp_web.py",
+        "homing/drivers/libraries/whatsapp_web.py",
         '    "no lid for user",\n',
         "",
         _ANSWERS,

@@ -27,7 +27,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "our-id-is-sent",
         "a gateway is asked for a session by our id and not by its own name",
-        "homing/drivers/native_names.py",
+        "homing/drivers/around/native_names.py",
         "            return known.native_id\n",
         "            return session_id\n",
         _BOUNDARY,
@@ -75,7 +75,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "kept-in-the-clear",
         "the key of somebody's gateway stands in the database as it was given",
-        "homing/drivers/sealed_keys.py",
+        "homing/drivers/around/sealed_keys.py",
         "self._ciphers[0].encrypt(nonce, key.encode(), url.encode())",
         "key.encode()",
         _BOUNDARY,
@@ -83,7 +83,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "any-instance-opens-it",
         "a key that was sealed for one instance opens for another",
-        "homing/drivers/sealed_keys.py",
+        "homing/drivers/around/sealed_keys.py",
         "cipher.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], url.encode())",
         'cipher.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], b"http://a:3000")',
         _BOUNDARY,

@@ -32,7 +32,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "health-waits-for-sends",
         "health checks share their connections with sends",
-        "homing/drivers/metered.py",
+        "homing/drivers/around/metered.py",
         '"health": Lane.HEALTH',
         '"health": Lane.SENDS',
         (tests("drivers/test_bulkheads.py"),),

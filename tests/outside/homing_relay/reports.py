@@ -6,7 +6,7 @@ from typing import Any
 from homing.drivers import reporting
 from homing.drivers.reporting import GatewayReports
 from homing.model.instances.events import Report
-from homing.ports.reports import Proof, Proven, RawReport, ReportSecrets
+from homing.ports.instances.reports import Proof, Proven, RawReport, ReportSecrets
 
 
 class RelayReports(GatewayReports):

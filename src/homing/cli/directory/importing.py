@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from homing.config import Settings
     from homing.imports.csv_file import CsvFile
     from homing.imports.laravel import LaravelDatabase
+    from homing.model.directory.importing import ImportKind, ImportReport, RefusedRow
     from homing.model.fleet import InstanceUrl
-    from homing.model.importing import ImportKind, ImportReport, RefusedRow
 
     Source = LaravelDatabase | CsvFile
 
@@ -187,7 +187,7 @@ async def _run(
     from homing.decide.importing.reading import ImportRules
     from homing.flows.importing.importing import Importing
     from homing.ports import StoreUnavailable
-    from homing.ports.importing import Raced, SourceUnreadable
+    from homing.ports.directory.importing import Raced, SourceUnreadable
 
     begun = False
     try:

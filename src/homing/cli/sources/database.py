@@ -13,7 +13,7 @@ from homing.compose import open_stores
 from homing.config import Settings
 from homing.decide.fleet.leases import BEYOND_A_BACKUP
 from homing.flows.moves.move_jobs import KIND as REHOME
-from homing.model.audit import carrying_out
+from homing.model.directory.audit import carrying_out
 from homing.ports import CacheCleared, StoreUnavailable
 from homing.store.db.database import StoreMisconfigured
 from homing.store.db.opening import parse, sqlite_path

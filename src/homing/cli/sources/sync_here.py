@@ -10,7 +10,7 @@ from homing.cli.terminal.waiting import bars
 from homing.compose import open_sync
 from homing.config import Settings
 from homing.decide.knowledge.sync import Checked
-from homing.model.audit import carrying_out
+from homing.model.directory.audit import carrying_out
 from homing.ports import StoreUnavailable
 from homing.serve import logs
 from homing.serve.api.fleet.sync import CHECKS_MAX, sync_view

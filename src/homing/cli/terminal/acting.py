@@ -5,7 +5,7 @@ import os
 import socket
 from contextvars import ContextVar
 
-from homing.model.audit import Act, Via
+from homing.model.directory.audit import Act, Via
 
 command: ContextVar[str] = ContextVar("command", default="homing")
 """The words of the command, without its arguments: those may be phones or secrets."""

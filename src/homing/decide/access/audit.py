@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from homing.model.audit import Broken, ChainVerdict, Checkpoint, Entry, Mark
+from homing.model.directory.audit import Broken, ChainVerdict, Checkpoint, Entry, Mark
 
 BEGINNING = "0" * 64
 """What the first entry of all is tied to."""

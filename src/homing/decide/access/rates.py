@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from homing.model.access import RateLimit
+from homing.model.directory.access import RateLimit
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from homing.model.alerts import GUIDES, Alert, AlertKind
-from homing.model.receivers import AlertSilence, ToldAlert
+from homing.model.deliveries.receivers import AlertSilence, ToldAlert
 
 _ID_LENGTH = 24
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from homing.decide.alerts.receivers import AlertGroup
 from homing.model.alerts import GUIDES, Subject
-from homing.model.receivers import ToldAlert
+from homing.model.deliveries.receivers import ToldAlert
 
 _LISTED = 20
 """Subjects that are named in a text for people; of more only the number is told."""

@@ -6,8 +6,8 @@ from email.utils import parsedate_to_datetime
 from typing import assert_never
 
 from homing.model.deliveries.deliveries import DeliveryState
+from homing.model.deliveries.egress import CallAnswer, CallFailed
 from homing.model.deliveries.endpoints import EndpointHealth, EndpointState, RetrySchedule
-from homing.model.egress import CallAnswer, CallFailed
 
 _HOUR_S = 3_600.0
 STANDARD_WAITS_S = (

@@ -7,7 +7,7 @@ one spelling of each address (dotted decimal, or IPv6 in brackets), and names ar
 import re
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
-from homing.model.egress import CustomerUrl, UrlRefused
+from homing.model.deliveries.egress import CustomerUrl, UrlRefused
 
 LONGEST = 2_000
 """Characters of a URL."""

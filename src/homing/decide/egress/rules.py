@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from homing.decide.egress.addresses import PublicOnly
 from homing.decide.egress.reading import customer_url
-from homing.model.egress import CustomerUrl, UrlRefused
+from homing.model.deliveries.egress import CustomerUrl, UrlRefused
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from math import log
 
-from homing.model.hearing import Baseline, HeardHour
+from homing.model.sessions.hearing import Baseline, HeardHour
 
 HOURS = 168
 WEEKS_KEPT = 5

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from math import log
 
 from homing.decide.hearing.silence import Silence, silence
-from homing.model.hearing import HeardOf, Hearing, HearingVerdict, Shows
+from homing.model.sessions.hearing import HeardOf, Hearing, HearingVerdict, Shows
 
 DOUBTFUL_FROM = 6.0
 """e⁻⁶ is one in four hundred, and rates are taken low besides."""

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from homing.model.fleet import DeafPolicy, InstanceMode, SessionStatus, Takeover
-from homing.model.hearing import Hearing, HearingRecord, HearingVerdict, Rung, Shows, TriedRung
+from homing.model.sessions.hearing import Hearing, HearingRecord, HearingVerdict, Rung, Shows, TriedRung
 
 ORDER = tuple(Rung)
 LISTEN = {

@@ -11,7 +11,7 @@ from datetime import datetime
 from math import inf, log, log1p
 
 from homing.decide.hearing.baseline import BUSY, HOURS, hours_since
-from homing.model.hearing import Baseline, HeardOf
+from homing.model.sessions.hearing import Baseline, HeardOf
 
 FOOTING_HOURS = 6
 FOOTING = 8.0

@@ -7,7 +7,7 @@ not mean that it hears.
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from homing.model.hearing import HeardOf, Hearing, HearingRecord, HearingVerdict, Rung, Shows, TriedRung
+from homing.model.sessions.hearing import HeardOf, Hearing, HearingRecord, HearingVerdict, Rung, Shows, TriedRung
 
 TRIED_KEPT = timedelta(hours=48)
 _TRIED_MAX = 50

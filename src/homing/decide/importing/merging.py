@@ -10,8 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from homing.model.fleet import NEVER_GRANTED, Placement, PlacementState, SessionId
-from homing.model.importing import (
+from homing.model.directory.importing import (
     AccountMerge,
     AsItIs,
     ContactMerge,
@@ -23,6 +22,7 @@ from homing.model.importing import (
     ToChange,
     ToCreate,
 )
+from homing.model.fleet import NEVER_GRANTED, Placement, PlacementState, SessionId
 
 
 def merge_accounts(

@@ -9,9 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from homing.decide.phones.aliases import person
-from homing.model.errors import Problem
-from homing.model.fleet import InstanceUrl, SessionId, SessionStatus, WorkspaceId
-from homing.model.importing import (
+from homing.model.directory.importing import (
     ImportedAccount,
     ImportedContact,
     ImportKind,
@@ -20,7 +18,9 @@ from homing.model.importing import (
     RowOrigin,
     SourceRow,
 )
-from homing.model.phones import PhoneNumber
+from homing.model.directory.phones import PhoneNumber
+from homing.model.errors import Problem
+from homing.model.fleet import InstanceUrl, SessionId, SessionStatus, WorkspaceId
 from homing.model.urls import normal
 
 ACCOUNT_FIELDS = ("id", "uuid", "session_id", "phone", "workspace_id", "name", "instance_url", "status")

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from homing.decide.knowledge.standing import GROUPS, Group, Standing
-from homing.model.downtime import Downtime, Outage
 from homing.model.fleet import Epoch, SessionStatus
 from homing.model.ids import NEVER_GRANTED, SessionId
+from homing.model.sessions.downtime import Downtime, Outage
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import assert_never
 
-from homing.model.outbox import MessageEnding
 from homing.model.sends.messages import MessageState
+from homing.model.sends.outbox import MessageEnding
 from homing.model.sends.sending import FailureCode, NotSent, Outcome, Sent, Text, Unknown
 
 FAILS_ALONE = frozenset({

@@ -7,7 +7,7 @@ nothing; one that jumps ahead gives no more than a full bucket. A gap is drawn a
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from homing.model.pacing import PacePolicy, PaceState
+from homing.model.sends.pacing import PacePolicy, PaceState
 
 DAY_S = 86_400.0
 RESTRICTED_S = 3_600.0

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import phonenumbers
 from phonenumbers import timezone
 
-from homing.model.pacing import QuietHours
+from homing.model.sends.pacing import QuietHours
 
 _ZONES_MAX = 6
 """A number that may be in more zones than this (a whole continent's) tells nothing of where somebody is."""

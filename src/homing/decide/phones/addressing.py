@@ -4,8 +4,8 @@ import re
 
 from homing.decide.phones.reading import quoted, read
 from homing.decide.phones.writing import plain
+from homing.model.directory.phones import Bare, PhoneNumber, UnreadablePhone
 from homing.model.errors import Code
-from homing.model.phones import Bare, PhoneNumber, UnreadablePhone
 from homing.model.sends.addresses import Address, AddressKind, Recipient, is_id, kind_of
 
 _PHONES = ("c.us", "s.whatsapp.net")

@@ -12,8 +12,8 @@ from typing import assert_never
 from homing.decide.phones import numbering
 from homing.decide.phones.numbering import Reading
 from homing.decide.phones.writing import LONGEST, Written, look
+from homing.model.directory.phones import Bare, PhoneNumber, UnreadablePhone
 from homing.model.errors import Code
-from homing.model.phones import Bare, PhoneNumber, UnreadablePhone
 
 _REMEMBERED = 20_000
 _QUOTED_MAX = 40

@@ -7,11 +7,12 @@ body names its session, so the address does: each session is told one of its own
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from homing.drivers import baileys_reports, reading, reporting
+from homing.drivers import reading, reporting
+from homing.drivers.libraries import baileys_reports
 from homing.drivers.reporting import GatewayReports
 from homing.model.instances.events import EventKind, Report
 from homing.model.instances.report_body import Malformed, json_object
-from homing.ports.reports import Proof, Proven, RawReport, ReportSecrets
+from homing.ports.instances.reports import Proof, Proven, RawReport, ReportSecrets
 
 _DEVICE_REMOVED = 401
 

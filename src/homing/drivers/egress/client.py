@@ -16,8 +16,8 @@ from homing.drivers.egress.resolving import JudgedResolver, LeadsAstray
 from homing.drivers.http.resolving import Resolve, system_addresses
 from homing.drivers.http.tls import TlsContexts, TlsFiles, tls_words
 from homing.drivers.redact import shown
-from homing.model.egress import CallAnswer, CallFailed, CallFailure, CustomerUrl, Unfetched, UrlRefused
-from homing.ports.egress import UrlRules
+from homing.model.deliveries.egress import CallAnswer, CallFailed, CallFailure, CustomerUrl, Unfetched, UrlRefused
+from homing.ports.deliveries.egress import UrlRules
 
 _CONNECT_S = 5.0
 _KEPT_OPEN_S = 15.0

@@ -6,7 +6,7 @@ import ssl
 from email.message import EmailMessage
 
 from homing.drivers.redact import shown
-from homing.ports.receivers import Mail, MailServer
+from homing.ports.deliveries.receivers import Mail, MailServer
 
 
 class SmtpMail:

@@ -6,7 +6,7 @@ import socket
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from homing.drivers.http.resolving import Resolve
-from homing.ports.egress import UrlRules
+from homing.ports.deliveries.egress import UrlRules
 
 
 class LeadsAstray(OSError):

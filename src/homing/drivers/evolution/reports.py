@@ -7,11 +7,12 @@ recorded). It is compared and left out: what is kept of a report is made here, p
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from homing.drivers import baileys_reports, reading, reporting
+from homing.drivers import reading, reporting
+from homing.drivers.libraries import baileys_reports
 from homing.drivers.reporting import GatewayReports
 from homing.model.instances.events import EventKind, Report
 from homing.model.instances.report_body import Malformed, json_object
-from homing.ports.reports import Proof, Proven, RawReport, ReportSecrets, TokenNeeded
+from homing.ports.instances.reports import Proof, Proven, RawReport, ReportSecrets, TokenNeeded
 
 EVENTS = (
     "QRCODE_UPDATED",

@@ -10,7 +10,7 @@ from typing import Any
 from homing.drivers import reading, reporting
 from homing.drivers.reporting import GatewayReports
 from homing.model.instances.events import EventKind, Report
-from homing.ports.reports import Proof, Proven, RawReport, ReportSecrets
+from homing.ports.instances.reports import Proof, Proven, RawReport, ReportSecrets
 
 _HMAC = "x-hub-signature-256"
 _LEVELS = {"delivered": 3, "read": 4, "read-self": 4, "played": 5, "sender": 2}

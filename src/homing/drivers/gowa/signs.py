@@ -10,7 +10,7 @@ from homing.model.sends.signs import ChatSign, ReadSign, TypingSign
 
 
 def told_of(session_id: SessionId, sign: ChatSign) -> Told:
-    """It takes one message at a time, the newest of them: WhatsApp's own clients show what was before it as read too."""
+    """It takes one message at a time, the newest; WhatsApp's own clients show what was before it as read too."""
     device = {"X-Device-Id": quoted(session_id)}
     chat = {"phone": sign.chat.jid(PHONES_AT)}
     match sign:

@@ -7,10 +7,11 @@ only the address tells, which holds a secret of the instance.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from homing.drivers import reading, reporting, whatsapp_web_reports
+from homing.drivers import reading, reporting
+from homing.drivers.libraries import whatsapp_web_reports
 from homing.drivers.reporting import GatewayReports
 from homing.model.instances.events import EventKind, Report
-from homing.ports.reports import Proof, Proven, RawReport, ReportSecrets
+from homing.ports.instances.reports import Proof, Proven, RawReport, ReportSecrets
 
 EVENTS = ("session.status", "message", "message.any", "message.ack", "message.reaction", "message.revoked")
 """What a session is told to report. `message` is those that arrive, `message.any` those that go out too."""

@@ -9,8 +9,8 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
-from homing.drivers import whatsapp_web
 from homing.drivers.http.connection import Reply
+from homing.drivers.libraries import whatsapp_web
 from homing.drivers.reading import fault, malformed, plain_phase, said_by, told_by, told_words, unix_s
 from homing.drivers.redact import shown, words_of
 from homing.drivers.values import CODE_MAX, NAME_MAX, count_in, epoch_in, measure_in, text_in

@@ -13,7 +13,7 @@ from typing import Any
 
 from homing.model.instances.events import IntakeResult, Report, Signed
 from homing.model.instances.report_body import ID_MAX, Malformed, cleaned, json_object, moment_of, session_of
-from homing.ports.reports import Proof, Proven, RawReport, ReportRefused, ReportSecrets
+from homing.ports.instances.reports import Proof, Proven, RawReport, ReportRefused, ReportSecrets
 
 WINDOW_S = 300
 """How far a sender's clock may be off, either way."""

@@ -7,10 +7,11 @@ After a restart some come without their session; then the address tells that, to
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from homing.drivers import reading, reporting, whatsapp_web_reports
+from homing.drivers import reading, reporting
+from homing.drivers.libraries import whatsapp_web_reports
 from homing.drivers.reporting import GatewayReports
 from homing.model.instances.events import EventKind, Report
-from homing.ports.reports import Proof, RawReport, ReportSecrets
+from homing.ports.instances.reports import Proof, RawReport, ReportSecrets
 
 _LOGGED_IN = ("inChat", "isLogged", "qrReadSuccess", "chatsAvailable")
 _WAITING = ("notLogged", "waitForLogin", "qrReadError", "qrReadFail")

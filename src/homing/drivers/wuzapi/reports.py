@@ -12,7 +12,7 @@ from homing.drivers import reading, reporting
 from homing.drivers.reporting import GatewayReports
 from homing.model.instances.events import Report
 from homing.model.instances.report_body import Malformed, UnreadableBody, json_object
-from homing.ports.reports import Proof, Proven, RawReport, ReportSecrets
+from homing.ports.instances.reports import Proof, Proven, RawReport, ReportSecrets
 
 _HMAC = "x-hmac-signature"
 _LEVELS = {"Delivered": 3, "Read": 4, "ReadSelf": 4, "Played": 5}

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from homing.drivers import reading, whatsapp_web
+from homing.drivers import reading
 from homing.drivers.http.connection import Reply
+from homing.drivers.libraries import whatsapp_web
 from homing.drivers.redact import shown
 from homing.model.fleet import ListedSession, SessionId, SessionStatus
 from homing.model.sends.faults import Fault, Phase

@@ -7,10 +7,11 @@ reconnect some come twice (wwebjs-api#68).
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from homing.drivers import reading, reporting, whatsapp_web_reports
+from homing.drivers import reading, reporting
+from homing.drivers.libraries import whatsapp_web_reports
 from homing.drivers.reporting import GatewayReports
 from homing.model.instances.events import EventKind, Report
-from homing.ports.reports import Proof, Proven, RawReport, ReportSecrets
+from homing.ports.instances.reports import Proof, Proven, RawReport, ReportSecrets
 
 _KEY = "x-api-key"
 

@@ -9,14 +9,14 @@ from typing import Any
 from homing.decide.deliveries import signing
 from homing.flows.alerts.receivers import ReceiverTurns
 from homing.model.alerts import About, AlertKind
+from homing.model.deliveries.egress import UrlRefused
 from homing.model.deliveries.endpoints import SealedSecret
-from homing.model.egress import UrlRefused
+from homing.model.deliveries.receivers import AlertSilence, Receiver, ReceiverId, ReceiverKind
 from homing.model.errors import Code, Problem
-from homing.model.receivers import AlertSilence, Receiver, ReceiverId, ReceiverKind
 from homing.ports import Clock, Entropy
-from homing.ports.deliveries import SecretBox, SecretSealed
-from homing.ports.egress import Egress
-from homing.ports.receivers import Receivers
+from homing.ports.deliveries.deliveries import SecretBox, SecretSealed
+from homing.ports.deliveries.egress import Egress
+from homing.ports.deliveries.receivers import Receivers
 
 _ADDRESS = re.compile(r"[^@\s,<>\"]+@[^@\s,<>\"]+")
 _TLS = ("starttls", "implicit", "none")

@@ -18,15 +18,15 @@ from homing.decide.alerts.receivers import AlertGroup, AlertNews, grouped, news
 from homing.decide.deliveries import signing
 from homing.flows.deliveries.writing import encoded, encoded_list
 from homing.model.alerts import FLEET, Alert, AlertKind
+from homing.model.deliveries.egress import CallAnswer
 from homing.model.deliveries.endpoints import SealedSecret
-from homing.model.egress import CallAnswer
+from homing.model.deliveries.receivers import Receiver, ReceiverId, ReceiverKind, ToldAlert
 from homing.model.notices import AlertsChanged, CacheCleared, Notice
-from homing.model.receivers import Receiver, ReceiverId, ReceiverKind, ToldAlert
 from homing.model.work import Done, Ending, Job, NewJob, Retry
 from homing.ports import Alerts, Clock, StoreUnavailable, Work
-from homing.ports.deliveries import SecretBox, SecretSealed
-from homing.ports.egress import Egress
-from homing.ports.receivers import Mail, MailCarrier, MailServer, Receivers
+from homing.ports.deliveries.deliveries import SecretBox, SecretSealed
+from homing.ports.deliveries.egress import Egress
+from homing.ports.deliveries.receivers import Mail, MailCarrier, MailServer, Receivers
 
 log = structlog.get_logger("homing")
 

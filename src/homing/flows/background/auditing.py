@@ -7,7 +7,7 @@ import structlog
 from homing.decide.access.audit import ChainKeys, Walk
 from homing.flows.background.alerts import AlertBook, Unkept
 from homing.model.alerts import FLEET, AlertKind
-from homing.model.audit import Broken, ChainVerdict
+from homing.model.directory.audit import Broken, ChainVerdict
 from homing.model.work import Tick
 from homing.ports import Audit, Clock, StoreUnavailable
 

@@ -9,12 +9,12 @@ import structlog
 
 from homing.decide.knowledge import downtime
 from homing.decide.knowledge.standing import Standing
-from homing.model.downtime import Outage
 from homing.model.fleet import Account, SessionStatus
 from homing.model.ids import SessionId
 from homing.model.sends.sending import FailureCode, NotSent, Outcome
+from homing.model.sessions.downtime import Outage
 from homing.ports import Clock, StoreUnavailable
-from homing.ports.downtime import DowntimeLedger
+from homing.ports.sessions.downtime import DowntimeLedger
 
 log = structlog.get_logger("homing")
 

@@ -1,7 +1,7 @@
 """Instances that are only observed: what would have been done there is written down, and is not done.
 
 Whoever wants something done asks here first. That nothing reaches such an instance is not left to this:
-`homing.drivers.observed` sends nothing there, whoever asks.
+`homing.drivers.around.observed` sends nothing there, whoever asks.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ from homing.model.alerts import About, AlertKind, Subject
 from homing.model.fleet import InstanceLoad, InstanceMode, InstanceUrl, SessionId
 from homing.model.instances.observing import Agreement, ObservationReport, Watched, WouldHave, WouldKind
 from homing.ports import Clock, Notice, PlacementChanged, Roster, StoreUnavailable
-from homing.ports.watch_log import WatchLog
+from homing.ports.instances.watch_log import WatchLog
 
 log = structlog.get_logger("homing")
 

@@ -11,6 +11,7 @@ from homing.flows.deliveries.telling import BODY_KEPT
 from homing.flows.deliveries.writing import encoded
 from homing.model.alerts import About, Subject
 from homing.model.deliveries.deliveries import DeliveryId, DeliveryState, ToldEvent
+from homing.model.deliveries.egress import CallAnswer, UrlRefused
 from homing.model.deliveries.endpoints import (
     EndpointId,
     EndpointRecord,
@@ -19,12 +20,11 @@ from homing.model.deliveries.endpoints import (
     EventType,
     SealedSecret,
 )
-from homing.model.egress import CallAnswer, UrlRefused
 from homing.model.errors import Code, Problem
 from homing.model.fleet import WorkspaceId
 from homing.ports import Clock, Entropy
-from homing.ports.deliveries import Deliveries, Endpoints, SecretBox, SecretSealed
-from homing.ports.egress import Egress
+from homing.ports.deliveries.deliveries import Deliveries, Endpoints, SecretBox, SecretSealed
+from homing.ports.deliveries.egress import Egress
 
 REPLAYED_AT_ONCE = 2_000
 _TEST_TIMEOUT_S = 10.0

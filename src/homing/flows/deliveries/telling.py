@@ -24,12 +24,12 @@ from homing.model.deliveries.deliveries import (
     DeliveryState,
     DueDelivery,
 )
+from homing.model.deliveries.egress import CallAnswer, CallFailed
 from homing.model.deliveries.endpoints import EndpointHealth, EndpointId, EndpointRecord, EndpointState
-from homing.model.egress import CallAnswer, CallFailed
 from homing.model.work import Done, Ending, Job, Retry
 from homing.ports import Clock, Entropy
-from homing.ports.deliveries import Deliveries, Endpoints, SecretBox, SecretSealed
-from homing.ports.egress import Egress
+from homing.ports.deliveries.deliveries import Deliveries, Endpoints, SecretBox, SecretSealed
+from homing.ports.deliveries.egress import Egress
 
 log = structlog.get_logger("homing")
 

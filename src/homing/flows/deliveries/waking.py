@@ -15,7 +15,7 @@ from homing.flows.deliveries.telling import QUICK, SLOW
 from homing.model.alerts import About, AlertKind, Subject
 from homing.model.notices import CacheCleared, EventsStored, Notice
 from homing.ports import Clock, StoreUnavailable
-from homing.ports.deliveries import Deliveries
+from homing.ports.deliveries.deliveries import Deliveries
 
 log = structlog.get_logger("homing")
 

@@ -21,7 +21,7 @@ from homing.model.errors import Problem
 from homing.model.fleet import Account, Capabilities, InstanceMode, InstanceUrl, SessionId, SessionList
 from homing.model.sends.faults import Fault
 from homing.ports import Clock, Directory, Fleet, StoreUnavailable
-from homing.ports.doubts import RestartClaims
+from homing.ports.sessions.doubts import RestartClaims
 
 log = structlog.get_logger("homing")
 

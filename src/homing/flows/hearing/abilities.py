@@ -6,7 +6,7 @@ from homing.decide.fleet import leases
 from homing.decide.fleet.leases import NotFenced
 from homing.decide.hearing.ladder import Able
 from homing.model.fleet import Capabilities, DeafPolicy, InstanceMode, InstanceUrl, SessionId
-from homing.model.hearing import HearingCase
+from homing.model.sessions.hearing import HearingCase
 from homing.ports import Fleet, Grants
 
 ASK_WITHIN_S = 2.0

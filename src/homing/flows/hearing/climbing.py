@@ -18,10 +18,10 @@ from homing.flows.moves.requests import MoveRequests
 from homing.model.alerts import AlertKind, Subject
 from homing.model.errors import Problem
 from homing.model.fleet import Account, InstanceUrl, SessionId, SessionList
-from homing.model.hearing import Hearing, HearingCase, Rung
+from homing.model.sessions.hearing import Hearing, HearingCase, Rung
 from homing.model.work import Job
 from homing.ports import Clock, Directory
-from homing.ports.hearing import Hearings
+from homing.ports.sessions.hearing import Hearings
 
 log = structlog.get_logger("homing")
 

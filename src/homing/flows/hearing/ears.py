@@ -16,10 +16,10 @@ from homing.decide.hearing.freshness import Lateness
 from homing.decide.reports import settling
 from homing.decide.reports.meanings import message_id_of, message_of
 from homing.model.fleet import InstanceUrl, SessionId
-from homing.model.hearing import HeardNews
 from homing.model.instances.events import Event
+from homing.model.sessions.hearing import HeardNews
 from homing.ports import Clock, StoreUnavailable
-from homing.ports.hearing import Hearings
+from homing.ports.sessions.hearing import Hearings
 
 log = structlog.get_logger("homing")
 

@@ -19,7 +19,7 @@ from homing.flows.hearing.abilities import HearingAbilities
 from homing.flows.hearing.learning import Baselines
 from homing.model.alerts import FLEET, AlertKind, Subject
 from homing.model.fleet import InstanceUrl, ListedSession, SessionId
-from homing.model.hearing import (
+from homing.model.sessions.hearing import (
     DeepLook,
     HeardOf,
     Hearing,
@@ -32,7 +32,7 @@ from homing.model.hearing import (
 )
 from homing.model.work import NewJob, Tick
 from homing.ports import Clock, Fleet, Work
-from homing.ports.hearing import Hearings
+from homing.ports.sessions.hearing import Hearings
 
 log = structlog.get_logger("homing")
 

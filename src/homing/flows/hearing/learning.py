@@ -5,9 +5,9 @@ from datetime import datetime
 
 from homing.decide.hearing import baseline
 from homing.model.fleet import SessionId
-from homing.model.hearing import Baseline
+from homing.model.sessions.hearing import Baseline
 from homing.ports import Clock
-from homing.ports.hearing import Hearings
+from homing.ports.sessions.hearing import Hearings
 
 LEARNT_AT_ONCE = 200
 """Baselines that are learnt in one round: ten thousand sessions are known within the hour after a start."""

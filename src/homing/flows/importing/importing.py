@@ -9,8 +9,7 @@ from typing import assert_never
 
 from homing.decide.importing.reading import ImportRules, read_row
 from homing.flows.importing.rehearsal import Rehearsal
-from homing.model.fleet import WorkspaceId
-from homing.model.importing import (
+from homing.model.directory.importing import (
     AccountMerge,
     AsItIs,
     ContactMerge,
@@ -24,7 +23,8 @@ from homing.model.importing import (
     ToChange,
     ToCreate,
 )
-from homing.ports.importing import ImportSource, ImportStore, Raced
+from homing.model.fleet import WorkspaceId
+from homing.ports.directory.importing import ImportSource, ImportStore, Raced
 
 TRIES = 3
 AT_ONCE = 1_000

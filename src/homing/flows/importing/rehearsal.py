@@ -1,6 +1,6 @@
 """A dry run writes nothing, so rows do not meet those that came before them in the directory: they meet here."""
 
-from homing.model.importing import (
+from homing.model.directory.importing import (
     AccountMerge,
     AsItIs,
     ContactMerge,

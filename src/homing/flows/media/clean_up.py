@@ -4,7 +4,7 @@ import structlog
 
 from homing.model.sends.calls import MediaUnavailable
 from homing.ports import Clock
-from homing.ports.media import MediaStore
+from homing.ports.sends.media import MediaStore
 
 log = structlog.get_logger("homing")
 EVERY_S = 3600.0

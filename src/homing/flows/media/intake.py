@@ -13,14 +13,14 @@ import structlog
 
 from homing.decide.media.limits import MediaLimits, Unfit, judged
 from homing.flows.media.outgoing import MediaLinks
-from homing.model.egress import CallFailure, Unfetched, UrlRefused
+from homing.model.deliveries.egress import CallFailure, Unfetched, UrlRefused
 from homing.model.errors import Code, Problem
 from homing.model.fleet import WorkspaceId
 from homing.model.sends.calls import MediaUnavailable
 from homing.model.sends.content import Content, KeptMedia, LinkedMedia, MediaContent, MessageType
 from homing.ports import Clock, Entropy
-from homing.ports.egress import Egress
-from homing.ports.media import MediaStore, Spool
+from homing.ports.deliveries.egress import Egress
+from homing.ports.sends.media import MediaStore, Spool
 
 log = structlog.get_logger("homing")
 

@@ -8,7 +8,7 @@ from homing.model.errors import Code, Problem
 from homing.model.fleet import WorkspaceId
 from homing.model.sends.content import KeptMedia
 from homing.ports import Clock
-from homing.ports.media import MediaStore
+from homing.ports.sends.media import MediaStore
 
 PATH = "/media"
 

@@ -20,6 +20,7 @@ from homing.flows.background.link_alerts import LinkAlerts
 from homing.flows.discovery.corrections import correct
 from homing.flows.failover.restore_queue import RestoreQueue
 from homing.flows.operations.routed import check_routed
+from homing.model.directory.phones import PhoneNumber
 from homing.model.errors import Code, Problem
 from homing.model.fleet import (
     Account,
@@ -36,7 +37,6 @@ from homing.model.fleet import (
     Takeover,
     WorkspaceId,
 )
-from homing.model.phones import PhoneNumber
 from homing.model.sends.faults import Fault, Phase
 from homing.ports import (
     Directory,

@@ -33,8 +33,8 @@ from homing.model.instances.native_names import NativeName, names_are_local, pla
 from homing.model.instances.observing import Watched
 from homing.model.sends.faults import Fault
 from homing.ports import Clock, Directory, Driver, Entropy, InstanceChanges, NewAccount, Roster
-from homing.ports.adopting import Adoptions, NewlyListed, NotMade
 from homing.ports.aside import Aside, at_once
+from homing.ports.directory.adopting import Adoptions, NewlyListed, NotMade
 
 log = structlog.get_logger("homing")
 

@@ -15,7 +15,7 @@ from homing.flows.operations.pairing import Pairing, Shown
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, SessionStatus
 from homing.ports import Directory, Entropy
-from homing.ports.pairing_links import KnownLink, PairingLinkStore
+from homing.ports.directory.pairing_links import KnownLink, PairingLinkStore
 
 log = structlog.get_logger("homing")
 

@@ -10,10 +10,10 @@ from homing.decide.sending import idempotency
 from homing.flows.sending.accept import AskedSend
 from homing.model.errors import Code
 from homing.model.fleet import AccountUuid, Route, WorkspaceId
-from homing.model.outbox import Batch, BatchState, InvalidLine, NewBatch, NewMessage
 from homing.model.sends import content_json
 from homing.model.sends.addresses import Recipient
 from homing.model.sends.content import words_of
+from homing.model.sends.outbox import Batch, BatchState, InvalidLine, NewBatch, NewMessage
 from homing.model.sends.sending import Text
 from homing.ports import Clock, Entropy, Outbox, Routes, StoreUnavailable
 

@@ -17,8 +17,8 @@ from homing.decide.work.attempts import RetryPolicy
 from homing.flows.outbox.chat_turns import ChatTurns
 from homing.flows.sending.send import Sending
 from homing.model.fleet import AccountUuid, WorkspaceId
-from homing.model.outbox import Advance, Dispatching, LaneClaim, LaneStep, MessageEnding
 from homing.model.sends.messages import MessageState
+from homing.model.sends.outbox import Advance, Dispatching, LaneClaim, LaneStep, MessageEnding
 from homing.model.sends.sending import FailureCode, NotSent, Outcome, Sent
 from homing.model.work import Concluded, Job
 from homing.ports import (

@@ -19,11 +19,11 @@ from homing.flows.sending.admission import Admissions
 from homing.flows.sending.idempotent_send import HeldKey, KeyedSends
 from homing.model.errors import Code, Problem
 from homing.model.fleet import AccountUuid, Contact, ContactUuid, Route, WorkspaceId
-from homing.model.outbox import Accepted, NewMessage, OutboxKey
 from homing.model.sends import content_json
 from homing.model.sends.addresses import Address, Recipient
 from homing.model.sends.content import Content, TextContent, words_of
 from homing.model.sends.messages import MessageState, StoredAnswer
+from homing.model.sends.outbox import Accepted, NewMessage, OutboxKey
 from homing.model.sends.sending import FailureCode, NotSent, Outcome, Text
 from homing.ports import Entropy, Outbox, Routes, StoreUnavailable
 

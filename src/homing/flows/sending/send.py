@@ -45,7 +45,7 @@ from homing.model.sends.sending import (
     Unplaced,
 )
 from homing.ports import Clock, Fleet, OutgoingText, Routes, StoreUnavailable
-from homing.ports.media import OutgoingFiles
+from homing.ports.sends.media import OutgoingFiles
 
 log = structlog.get_logger("homing")
 

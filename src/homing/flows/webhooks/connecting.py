@@ -18,7 +18,7 @@ from homing.model.instances.webhooks import WebhookFound, WebhookWanted
 from homing.model.sends.faults import Fault
 from homing.model.work import Tick
 from homing.ports import Directory
-from homing.ports.reports import WebhookCalls, WebhookTargets
+from homing.ports.instances.reports import WebhookCalls, WebhookTargets
 
 log = structlog.get_logger("homing")
 

@@ -10,7 +10,7 @@ from homing.model.fleet import Instance, InstanceMode, InstanceUrl, SessionId, S
 from homing.model.instances.gateways import DEFAULT_FAMILY
 from homing.model.work import Tick
 from homing.ports import Clock, Directory
-from homing.ports.reports import WebhookTargets
+from homing.ports.instances.reports import WebhookTargets
 
 EVERY_15_S = "* * * * * */15"
 ONE_TICK_S = 10.0

@@ -17,7 +17,7 @@ from homing.model.instances.native_names import NativeName
 from homing.model.instances.report_body import Malformed
 from homing.model.sends.faults import Fault
 from homing.ports import Clock, Fleet
-from homing.ports.reports import FamilyReports, Proof, RawReport, ReportSecrets, WebhookCalls
+from homing.ports.instances.reports import FamilyReports, Proof, RawReport, ReportSecrets, WebhookCalls
 
 log = structlog.get_logger("homing")
 

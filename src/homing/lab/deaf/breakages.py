@@ -6,7 +6,7 @@ from random import Random
 
 from homing.lab.deaf.lives import DAY_S, HOUR_S, WARM_UP_S, Profile
 from homing.model.fleet import DeafPolicy, InstanceMode
-from homing.model.hearing import Rung
+from homing.model.sessions.hearing import Rung
 
 
 class Breakage(StrEnum):

@@ -7,7 +7,7 @@ from itertools import accumulate
 from homing.decide.hearing import baseline, outgoing
 from homing.lab.deaf.lives import BEGIN, DAY_S, HOUR_S
 from homing.model.fleet import SessionId
-from homing.model.hearing import Baseline, DeepLook, HeardHour, HeardOf, Hearing, HearingRecord, Outgoing
+from homing.model.sessions.hearing import Baseline, DeepLook, HeardHour, HeardOf, Hearing, HearingRecord, Outgoing
 
 _HOUR_ZERO = baseline.hour_of(BEGIN)
 _KEPT = (baseline.WEEKS_KEPT + 1) * baseline.HOURS

@@ -11,7 +11,7 @@ from homing.lab.deaf import breakages, traffic
 from homing.lab.deaf.breakages import Breakage, DeafTime, GatewayKind
 from homing.lab.deaf.heard import KnownSession, moment
 from homing.lab.deaf.lives import DAY_S, HOUR_S, WEEK_S, Profile
-from homing.model.hearing import DeepLook, Hearing, HearingVerdict, Rung
+from homing.model.sessions.hearing import DeepLook, Hearing, HearingVerdict, Rung
 
 MINUTE_S = 60.0
 LOOKS_EVERY_S = 300.0

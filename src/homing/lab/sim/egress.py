@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from homing.decide.egress.rules import EgressRules
-from homing.model.egress import CallAnswer, CallFailed, CallFailure, CustomerUrl, UrlRefused
-from homing.ports.egress import FetchedBody
-from homing.ports.receivers import Mail, MailServer, WaysOut
+from homing.model.deliveries.egress import CallAnswer, CallFailed, CallFailure, CustomerUrl, UrlRefused
+from homing.ports.deliveries.egress import FetchedBody
+from homing.ports.deliveries.receivers import Mail, MailServer, WaysOut
 
 Receiver = Callable[[bytes, Mapping[str, str]], Awaitable[CallAnswer | CallFailed]]
 """What a customer's server does with one call: its body and its headers, whose names are in lower case."""

@@ -13,8 +13,8 @@ from homing.decide.outbox.chats import chat_of
 from homing.flows.outbox.bulk import BulkWish
 from homing.model.errors import Code, Problem
 from homing.model.fleet import AccountUuid, WorkspaceId
-from homing.model.outbox import Batch, BatchState, Suppression
 from homing.model.sends.messages import MessageState
+from homing.model.sends.outbox import Batch, BatchState, Suppression
 from homing.serve.api.context import READ, SEND, After, Asking, Limit, Ref, TheGateway, WorkspaceFilter, seen_workspace
 from homing.serve.api.fields import Moment, Name, Phone, Positive
 from homing.serve.api.outbox import AGE_MAX_S, IdempotencyKey, from_now

@@ -10,8 +10,8 @@ from litestar.di import NamedDependency
 from litestar.handlers import BaseRouteHandler
 from litestar.params import FromPath, QueryParameter
 
-from homing.model.access import Key, Scope
-from homing.model.audit import Act, Via, acting, carrying_out
+from homing.model.directory.access import Key, Scope
+from homing.model.directory.audit import Act, Via, acting, carrying_out
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, Instance, InstanceUrl, SessionId, WorkspaceId
 from homing.model.urls import normal

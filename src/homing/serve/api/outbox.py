@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from homing.flows.sending.accept import KEY_MAX
 from homing.model.errors import Code, Problem
-from homing.model.outbox import Settle
+from homing.model.sends.outbox import Settle
 from homing.serve.api.context import SEND, Asking, Ref, TheGateway, account_of
 from homing.serve.api.fields import Moment
 from homing.serve.api.messages import MessageView, message_view

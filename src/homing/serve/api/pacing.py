@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from homing.model.errors import Code, Problem
 from homing.model.fleet import WorkspaceId
-from homing.model.pacing import PRESETS, PacePolicy, QuietHours, WarmUp
+from homing.model.sends.pacing import PRESETS, PacePolicy, QuietHours, WarmUp
 from homing.serve.api.context import ADMIN, READ, Asking, Ref, TheGateway, account_of
 from homing.serve.callers.access import Caller
 from homing.serve.http.described import also

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from homing.model.access import Key, Scope
+from homing.model.directory.access import Key, Scope
 from homing.model.errors import Code, Problem
 from homing.model.fleet import WorkspaceId
 from homing.serve.callers.keyring import Keyring

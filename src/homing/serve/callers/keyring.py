@@ -15,7 +15,7 @@ from datetime import datetime
 
 import structlog
 
-from homing.model.access import Key, RateLimit, Scope
+from homing.model.directory.access import Key, RateLimit, Scope
 from homing.model.errors import Code, Problem
 from homing.model.fleet import WorkspaceId
 from homing.ports import CacheCleared, Clock, Directory, Entropy, KeysChanged, Notice, StoreUnavailable

@@ -6,7 +6,7 @@ from math import ceil
 
 from homing.decide.access import rates
 from homing.decide.access.rates import Bucket, Level
-from homing.model.access import Key, RateLimit
+from homing.model.directory.access import Key, RateLimit
 from homing.model.errors import Code, Problem
 from homing.model.fleet import WorkspaceId
 from homing.ports import Clock

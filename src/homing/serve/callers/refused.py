@@ -1,6 +1,6 @@
 """Who tried what its key does not allow: once a minute for each key, however often it tries."""
 
-from homing.model.access import Scope
+from homing.model.directory.access import Scope
 from homing.ports import Clock
 
 AGAIN_AFTER_S = 60.0

@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 
 from litestar.connection import ASGIConnection
 
-from homing.model.access import Key
+from homing.model.directory.access import Key
 from homing.model.errors import Code, Problem
 from homing.ports import Clock, Entropy, StoreUnavailable
-from homing.ports.logins import LoginKind, LoginStore
+from homing.ports.directory.logins import LoginKind, LoginStore
 from homing.serve.callers.access import Caller
 from homing.serve.callers.keyring import Keyring
 

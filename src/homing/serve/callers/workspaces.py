@@ -9,12 +9,12 @@ import structlog
 from homing.decide.phones import numbering
 from homing.decide.phones.addressing import read_recipient
 from homing.decide.phones.reading import read
-from homing.model.access import RateLimit
+from homing.model.directory.access import RateLimit
+from homing.model.directory.phones import Bare, PhoneNumber, UnreadablePhone
+from homing.model.directory.workspaces import Workspace
 from homing.model.errors import Code, Problem
 from homing.model.fleet import WorkspaceId
-from homing.model.phones import Bare, PhoneNumber, UnreadablePhone
 from homing.model.sends.addresses import Recipient
-from homing.model.workspaces import Workspace
 from homing.ports import Clock, Directory, Notice, StoreUnavailable, WorkspacesChanged
 
 log = structlog.get_logger("homing")

@@ -8,7 +8,7 @@ from typing import Any
 
 from homing.decide.moves import movable
 from homing.decide.moves.abilities import Deed
-from homing.model.access import Scope
+from homing.model.directory.access import Scope
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, InstanceUrl, MoveKind, SessionStatus, Takeover
 from homing.serve.page import instances, sessions, words

@@ -5,8 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 from homing.decide.knowledge.downtime import Month, month_named, month_of
-from homing.model.downtime import Downtime
 from homing.model.fleet import Account
+from homing.model.sessions.downtime import Downtime
 from homing.ports import Page, StoreUnavailable
 from homing.serve.api.watching.downtime import down_in
 from homing.serve.page import words

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import homing
 from homing.decide.knowledge.standing import FleetVerdict, Group, Tone, verdict
-from homing.model.access import Scope
+from homing.model.directory.access import Scope
 from homing.model.fleet import Account, SessionId
 from homing.model.sends.messages import MessageRecord
 from homing.ports import StoreUnavailable

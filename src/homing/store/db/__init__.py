@@ -1,5 +1,5 @@
 """What all of the store stands on: the schema, transactions, batches, and what driver errors mean.
 
 It uses SQLAlchemy Core and the two engines beside it.
-Begin with `schema`, then `database`.
+Begin with `schema/tables`, then `database`.
 """

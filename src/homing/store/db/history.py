@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, Select, literal_column, select
 
 from homing.model.instances.leases import StoreIdentity
 from homing.store.db.prepared import prepared
-from homing.store.db.schema import store_clock
+from homing.store.db.schema.tables import store_clock
 from homing.store.db.sql import insert
 
 _MAY_ASK = "SELECT has_function_privilege('pg_catalog.pg_control_system()', 'execute')"

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from homing.model.access import Key, RateLimit, Scope
+from homing.model.directory.access import Key, RateLimit, Scope
 from homing.model.fleet import (
     Account,
     AccountUuid,
@@ -29,7 +29,7 @@ from homing.model.fleet import (
     WorkspaceId,
 )
 from homing.model.sends.messages import KeyedSend, MessageRecord, MessageState, StoredAnswer
-from homing.store.db.schema import accounts, sessions
+from homing.store.db.schema.tables import accounts, sessions
 
 AnyRow = Row[*tuple[Any, ...]]
 

@@ -23,8 +23,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import TypeEngine
 
-from homing.store.db.columns import TextList, UtcDateTime, bounded, storable
 from homing.store.db.database import Database, Dialect
+from homing.store.db.schema.columns import TextList, UtcDateTime, bounded, storable
 
 T = TypeVar("T")
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from homing.store.db.database import Database, Dialect
 from homing.store.db.prepared import prepared
-from homing.store.db.schema import write_proof
+from homing.store.db.schema.tables import write_proof
 from homing.store.db.sql import insert, moment, moments
 
 _ROW = 1

@@ -34,13 +34,13 @@ from homing.model.deliveries.deliveries import (
 from homing.model.deliveries.endpoints import EndpointHealth, EndpointId, EndpointRecord, EndpointState
 from homing.model.fleet import AccountUuid, SessionId, WorkspaceId
 from homing.model.work import JobState
-from homing.ports.deliveries import ReplayStep, WantedDeliveries
-from homing.store.db.columns import BoundedInteger, UtcDateTime, Words
+from homing.ports.deliveries.deliveries import ReplayStep, WantedDeliveries
 from homing.store.db.database import Dialect
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import AnyRow
-from homing.store.db.schema import events, jobs
-from homing.store.db.schema_deliveries import deliveries, delivery_attempts, endpoints
+from homing.store.db.schema.columns import BoundedInteger, UtcDateTime, Words
+from homing.store.db.schema.deliveries import deliveries, delivery_attempts, endpoints
+from homing.store.db.schema.tables import events, jobs
 from homing.store.db.sql import as_rows, chunks, dialect_of, given_rows, insert, written_moment
 from homing.store.deliveries.endpoints import health_row
 

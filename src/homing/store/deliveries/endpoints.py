@@ -19,7 +19,7 @@ from homing.model.deliveries.endpoints import (
 )
 from homing.model.fleet import WorkspaceId
 from homing.store.db.rows import AnyRow
-from homing.store.db.schema_deliveries import deliveries, delivery_attempts, endpoints
+from homing.store.db.schema.deliveries import deliveries, delivery_attempts, endpoints
 from homing.store.deliveries.telling import filter_of
 from homing.store.directory.accounts import ensure_workspace
 from homing.store.records.recording import record, record_difference

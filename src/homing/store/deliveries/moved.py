@@ -13,8 +13,8 @@ from homing.model.deliveries.endpoints import EndpointState
 from homing.model.fleet import SessionId
 from homing.model.notices import Notice
 from homing.store.db.database import Database
-from homing.store.db.schema import moves
-from homing.store.db.schema_deliveries import endpoints
+from homing.store.db.schema.deliveries import endpoints
+from homing.store.db.schema.tables import moves
 from homing.store.deliveries.telling import append
 from homing.store.directory.placements import Rebound
 

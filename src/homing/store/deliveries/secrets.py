@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 from homing.model.deliveries.endpoints import SealedSecret
 from homing.model.instances.vault import VaultSealed
-from homing.ports.deliveries import SecretSealed
+from homing.ports.deliveries.deliveries import SecretSealed
 from homing.store.vault.sealing import KeyRing, SealedPlace, SealedText, VaultKey
 
 

@@ -27,7 +27,7 @@ from homing.model.fleet import WorkspaceId
 from homing.model.notices import Notice
 from homing.model.work import NewJob
 from homing.ports import Page
-from homing.ports.deliveries import ReplayStep, WantedDeliveries
+from homing.ports.deliveries.deliveries import ReplayStep, WantedDeliveries
 from homing.store.db.database import Database
 from homing.store.db.rows import AnyRow
 from homing.store.deliveries import deliveries, endpoints

@@ -22,12 +22,12 @@ from homing.decide.deliveries.shapes import EventTelling, telling
 from homing.model.deliveries.deliveries import DeliveryState, Fact
 from homing.model.deliveries.endpoints import EndpointState
 from homing.model.notices import EventsStored, Notice
-from homing.store.db.columns import BoundedInteger, UtcDateTime, Words
 from homing.store.db.database import Database, Dialect
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import AnyRow
-from homing.store.db.schema import events
-from homing.store.db.schema_deliveries import deliveries, endpoints, event_counters
+from homing.store.db.schema.columns import BoundedInteger, UtcDateTime, Words
+from homing.store.db.schema.deliveries import deliveries, endpoints, event_counters
+from homing.store.db.schema.tables import events
 from homing.store.db.sql import among, as_rows, chunks, dialect_of, given_rows, insert, written_moment
 from homing.store.sends.unknown_sends import take_turn
 

@@ -19,11 +19,11 @@ from homing.model.fleet import (
 )
 from homing.model.instances.native_names import NativeName
 from homing.ports import AccountChanged, Clock, NameTaken, Notice
-from homing.ports.adopting import NewlyListed, NotMade
+from homing.ports.directory.adopting import NewlyListed, NotMade
 from homing.store.db.database import Database
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import ACCOUNTS_WITH_SESSIONS
-from homing.store.db.schema import accounts, sessions
+from homing.store.db.schema.tables import accounts, sessions
 from homing.store.directory import placements
 from homing.store.directory.accounts import create_account
 from homing.store.directory.reported import accounts_of

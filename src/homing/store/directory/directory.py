@@ -8,7 +8,8 @@ import structlog
 from sqlalchemy import Connection
 
 from homing.decide.knowledge.presence import KNOWN_FOR
-from homing.model.access import Key
+from homing.model.directory.access import Key
+from homing.model.directory.workspaces import Workspace
 from homing.model.fleet import (
     Account,
     AccountUuid,
@@ -30,7 +31,6 @@ from homing.model.fleet import (
 )
 from homing.model.instances.restoring import Recorded
 from homing.model.instances.vault import Vouched
-from homing.model.workspaces import Workspace
 from homing.ports import (
     AccountChanged,
     AccountChanges,

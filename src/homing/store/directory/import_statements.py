@@ -21,11 +21,11 @@ from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate, Update
 from sqlalchemy.types import TypeEngine
 
 from homing.model.fleet import NEVER_GRANTED, PlacementState
-from homing.store.db.columns import BoundedInteger, UtcDateTime
 from homing.store.db.database import Dialect
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import ACCOUNTS_WITH_SESSIONS
-from homing.store.db.schema import accounts, contacts, sessions
+from homing.store.db.schema.columns import BoundedInteger, UtcDateTime
+from homing.store.db.schema.tables import accounts, contacts, sessions
 from homing.store.db.sql import among, given_rows, insert
 
 _COMMON: dict[str, TypeEngine[Any]] = {

@@ -16,6 +16,16 @@ from sqlalchemy import (
 )
 
 from homing.decide.importing.merging import merge_accounts, merge_contacts
+from homing.model.directory.importing import (
+    AccountMerge,
+    ContactMerge,
+    ImportedAccount,
+    ImportedContact,
+    KnownAccount,
+    KnownContact,
+    ToChange,
+    ToCreate,
+)
 from homing.model.fleet import (
     AccountUuid,
     ContactUuid,
@@ -26,21 +36,11 @@ from homing.model.fleet import (
     SessionId,
     WorkspaceId,
 )
-from homing.model.importing import (
-    AccountMerge,
-    ContactMerge,
-    ImportedAccount,
-    ImportedContact,
-    KnownAccount,
-    KnownContact,
-    ToChange,
-    ToCreate,
-)
 from homing.ports import AccountChanged, Clock, Notice
-from homing.ports.importing import Raced
+from homing.ports.directory.importing import Raced
 from homing.store.db.database import Database
 from homing.store.db.rows import placement_of
-from homing.store.db.schema import accounts, contacts, workspaces
+from homing.store.db.schema.tables import accounts, contacts, workspaces
 from homing.store.db.sql import as_rows, dialect_of, insert
 from homing.store.directory import import_statements as statements
 from homing.store.directory.accounts import ensure_workspace

@@ -6,12 +6,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, Update, bindparam, or_, select, update
 
-from homing.model.access import Key, RateLimit
+from homing.model.directory.access import Key, RateLimit
 from homing.ports import KeyChanges, NameTaken
-from homing.store.db.columns import UtcDateTime
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import key_of
-from homing.store.db.schema import api_keys
+from homing.store.db.schema.columns import UtcDateTime
+from homing.store.db.schema.tables import api_keys
 from homing.store.db.sql import dialect_of, insert
 from homing.store.directory.accounts import ensure_workspace
 from homing.store.records.recording import record, record_difference

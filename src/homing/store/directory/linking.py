@@ -13,7 +13,7 @@ from homing.model.fleet import InstanceUrl, SessionId
 from homing.model.instances.events import Report
 from homing.store.db.database import Database, Dialect
 from homing.store.db.prepared import prepared
-from homing.store.db.schema import sessions
+from homing.store.db.schema.tables import sessions
 from homing.store.db.sql import moment, moments
 
 _COLUMNS = {LinkSign.CODE: "code_reported_at", LinkSign.READY: "ready_at", LinkSign.ENDED: "logout_reported_at"}

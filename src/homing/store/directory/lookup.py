@@ -27,7 +27,6 @@ from sqlalchemy.sql.selectable import CompoundSelect
 
 from homing.model.fleet import AccountUuid, ContactUuid, InstanceUrl, Route, SessionId
 from homing.ports import Lookup
-from homing.store.db.columns import UtcDateTime
 from homing.store.db.database import Dialect
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import (
@@ -39,8 +38,9 @@ from homing.store.db.rows import (
     judged_route_of,
     route_of,
 )
-from homing.store.db.schema import accounts, contacts, sessions
-from homing.store.db.schema_outbox import pacing
+from homing.store.db.schema.columns import UtcDateTime
+from homing.store.db.schema.outbox import pacing
+from homing.store.db.schema.tables import accounts, contacts, sessions
 from homing.store.db.sql import among, dialect_of
 
 _ROUTE, _CONTACT = 1, 2

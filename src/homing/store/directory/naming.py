@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from homing.decide.phones.aliases import person
 from homing.model.fleet import NEVER_GRANTED, Account, PlacementState, SessionId, SessionStatus
 from homing.ports import AccountPlaced, NameTaken, NewNames
-from homing.store.db.schema import accounts, sessions
+from homing.store.db.schema.tables import accounts, sessions
 from homing.store.db.sql import dialect_of, insert
 from homing.store.records.recording import record, subject
 

@@ -10,7 +10,7 @@ from homing.model.fleet import Epoch, InstanceUrl, Placed, Placement, PlacementS
 from homing.store.db.database import Database, Dialect
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import ACCOUNTS_WITH_SESSIONS
-from homing.store.db.schema import accounts, sessions
+from homing.store.db.schema.tables import accounts, sessions
 from homing.store.db.sql import moment, moments
 
 # Written out, so that nothing of it is a parameter.

@@ -39,11 +39,11 @@ from homing.model.fleet import (
 )
 from homing.model.instances.vault import Vouched
 from homing.ports import AccountChanged, Notice, Page, PlacementChanged
-from homing.store.db.columns import BoundedInteger, UtcDateTime
 from homing.store.db.database import Database, Dialect
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import ACCOUNTS_WITH_SESSIONS, move_of
-from homing.store.db.schema import accounts, credentials, moves, sessions
+from homing.store.db.schema.columns import BoundedInteger, UtcDateTime
+from homing.store.db.schema.tables import accounts, credentials, moves, sessions
 from homing.store.db.sql import among, as_rows, chunks, dialect_of, given_rows, moment, moments
 from homing.store.records.recording import record, record_all
 

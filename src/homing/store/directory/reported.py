@@ -9,7 +9,7 @@ from homing.model.fleet import Account, SessionId
 from homing.store.db.database import Dialect
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import ACCOUNT_COLUMNS, ACCOUNTS_WITH_SESSIONS, account_of
-from homing.store.db.schema import accounts, sessions
+from homing.store.db.schema.tables import accounts, sessions
 from homing.store.db.sql import among, dialect_of
 
 

@@ -6,12 +6,12 @@ from sqlalchemy import Connection, select, text, update
 
 from homing.decide.phones.aliases import person
 from homing.decide.phones.reading import read
+from homing.model.directory.phones import Bare, PhoneNumber
+from homing.model.directory.workspaces import Workspace
 from homing.model.fleet import DeafPolicy, WorkspaceId
-from homing.model.phones import Bare, PhoneNumber
-from homing.model.workspaces import Workspace
 from homing.ports import WorkspaceChanges
 from homing.store.db.rows import AnyRow, rate_limit_of
-from homing.store.db.schema import accounts, workspaces
+from homing.store.db.schema.tables import accounts, workspaces
 from homing.store.directory.keys import rate_columns, rate_told
 from homing.store.records.recording import record_difference
 

@@ -8,11 +8,11 @@ from sqlalchemy import Connection, Select, Text, Update, bindparam, literal_colu
 from homing.model.fleet import InstanceUrl, Placement, PlacementState, Takeover
 from homing.model.instances.vault import AskedLately, Left
 from homing.ports import Notice, RosterChanged
-from homing.store.db.columns import UtcDateTime
 from homing.store.db.database import Database
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import ACCOUNTS_WITH_SESSIONS, placement_of
-from homing.store.db.schema import accounts, credentials, instances, sessions
+from homing.store.db.schema.columns import UtcDateTime
+from homing.store.db.schema.tables import accounts, credentials, instances, sessions
 from homing.store.directory.placement_reads import RUNNING
 from homing.store.grants.mark_moving import mark
 from homing.store.records.recording import record_all

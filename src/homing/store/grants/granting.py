@@ -17,11 +17,11 @@ from homing.decide.fleet.leases import unproven
 from homing.model.fleet import AccountUuid, Epoch, PlacementState, SessionId, SessionStatus
 from homing.model.instances.vault import Granted, Granting, SessionHolding
 from homing.ports import PlacementChanged
-from homing.store.db.columns import UtcDateTime
 from homing.store.db.database import Database, Dialect
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import ACCOUNTS_WITH_SESSIONS, AnyRow, placement_of
-from homing.store.db.schema import accounts, credentials, incarnations, instances, moves, sessions
+from homing.store.db.schema.columns import UtcDateTime
+from homing.store.db.schema.tables import accounts, credentials, incarnations, instances, moves, sessions
 from homing.store.db.sql import among, as_rows, chunks, dialect_of, given_rows
 from homing.store.grants import leases
 from homing.store.vault.rows import GRANT, holder_of, locked

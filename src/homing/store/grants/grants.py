@@ -10,10 +10,10 @@ from sqlalchemy.types import TypeEngine
 from homing.model.fleet import InstanceUrl, MoveKind, Placement, PlacementState, Rebinding, SessionId
 from homing.model.instances.vault import Arrival, AskedLately, Granted, Granting, Left, SessionHolding
 from homing.ports import Notice
-from homing.store.db.columns import BoundedInteger, Words
 from homing.store.db.database import Database, Dialect
 from homing.store.db.prepared import prepared
-from homing.store.db.schema import credentials, incarnations, moves, sessions
+from homing.store.db.schema.columns import BoundedInteger, Words
+from homing.store.db.schema.tables import credentials, incarnations, moves, sessions
 from homing.store.db.sql import among, as_rows, dialect_of, given_rows, moment, moments
 from homing.store.deliveries.moved import tell_moved
 from homing.store.directory import placements

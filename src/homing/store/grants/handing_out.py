@@ -10,11 +10,11 @@ from sqlalchemy.types import TypeEngine
 from homing.model.fleet import Account, InstanceUrl, SessionId, SessionStatus, WorkspaceId
 from homing.model.instances.restoring import Offered, Recorded
 from homing.ports import Notice, RosterChanged
-from homing.store.db.columns import BoundedInteger
 from homing.store.db.database import Database, Dialect
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import ACCOUNT_COLUMNS, ACCOUNTS_WITH_SESSIONS, AnyRow, account_of, placement_of
-from homing.store.db.schema import accounts, credentials, instances, sessions
+from homing.store.db.schema.columns import BoundedInteger
+from homing.store.db.schema.tables import accounts, credentials, instances, sessions
 from homing.store.db.sql import among, as_rows, dialect_of, given_rows, moment, moments
 from homing.store.directory.placement_reads import RUNNING
 

@@ -26,7 +26,6 @@ from homing.model.fleet import InstanceUrl
 from homing.model.instances.leases import Ended, Heartbeats, Incarnation, IncarnationId, Renewed, StoreIdentity
 from homing.model.instances.vault import Holder
 from homing.store.db import sql
-from homing.store.db.columns import BoundedInteger, UtcDateTime, Words
 from homing.store.db.database import Database, Dialect
 from homing.store.db.history import (
     file_identity,
@@ -39,7 +38,8 @@ from homing.store.db.history import (
 )
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import AnyRow
-from homing.store.db.schema import credentials, incarnations
+from homing.store.db.schema.columns import BoundedInteger, UtcDateTime, Words
+from homing.store.db.schema.tables import credentials, incarnations
 from homing.store.records.recording import record
 
 

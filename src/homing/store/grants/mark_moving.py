@@ -8,11 +8,11 @@ from sqlalchemy.types import TypeEngine
 
 from homing.model.fleet import AccountUuid, InstanceUrl, Placement, PlacementState, SessionId
 from homing.ports import Notice, PlacementChanged
-from homing.store.db.columns import BoundedInteger, UtcDateTime
 from homing.store.db.database import Database, Dialect
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import ACCOUNTS_WITH_SESSIONS, AnyRow, placement_of
-from homing.store.db.schema import accounts, sessions
+from homing.store.db.schema.columns import BoundedInteger, UtcDateTime
+from homing.store.db.schema.tables import accounts, sessions
 from homing.store.db.sql import among, as_rows, dialect_of, given_rows
 
 _MARKED: dict[str, TypeEngine[Any]] = {"session_id": Text(), "url": Text(), "epoch": BoundedInteger()}

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from homing.decide.media.sniffing import HEAD_BYTES
 from homing.model.sends.calls import MediaUnavailable
-from homing.ports.media import Spool, WholeFile
+from homing.ports.sends.media import Spool, WholeFile
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore

@@ -14,7 +14,7 @@ from sqlalchemy import (
     text,
 )
 
-from homing.store.db.columns import BoundedInteger, JsonText, SealedBytes, UtcDateTime, Words
+from homing.store.db.schema.columns import BoundedInteger, JsonText, SealedBytes, UtcDateTime, Words
 
 _PENDING, _DEAD, _FINISHED = (text(each) for each in ("state = 'pending'", "state = 'dead'", "finished_at IS NOT NULL"))
 

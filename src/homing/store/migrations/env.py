@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from homing.store.db.every_table import metadata
+from homing.store.db.schema.every_table import metadata
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=metadata, transactional_ddl=True)
 context.run_migrations()

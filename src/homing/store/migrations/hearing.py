@@ -3,7 +3,7 @@
 from alembic import op
 from sqlalchemy import Boolean, CheckConstraint, Column, Float, ForeignKeyConstraint, Integer, PrimaryKeyConstraint
 
-from homing.store.db.columns import BoundedInteger, JsonText, UtcDateTime, Words
+from homing.store.db.schema.columns import BoundedInteger, JsonText, UtcDateTime, Words
 
 _POLICIES = ("accounts", "workspaces")
 

@@ -5,7 +5,7 @@ from typing import Any
 from alembic import op
 from sqlalchemy import CheckConstraint, Column, Index, Integer, MetaData, PrimaryKeyConstraint, Table, text
 
-from homing.store.db.columns import BoundedInteger, JsonText, UtcDateTime, Words
+from homing.store.db.schema.columns import BoundedInteger, JsonText, UtcDateTime, Words
 
 _STATES = "state IN ('sending', 'sent', 'failed', 'unknown')"
 _STATES_OF_THE_OUTBOX = (

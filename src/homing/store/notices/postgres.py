@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import Connection, bindparam, column, func, select
 
 from homing.ports import Notice
-from homing.store.db.columns import TextList
 from homing.store.db.database import StoreMisconfigured
 from homing.store.db.failures import DRIVER_ERRORS
 from homing.store.db.opening import parse
+from homing.store.db.schema.columns import TextList
 from homing.store.notices.codec import written
 from homing.store.notices.notices import Announce
 from homing.store.notices.remote import PROVE_EVERY_S, PROVED_WITHIN_S, CarriedNotices

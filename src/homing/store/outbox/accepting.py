@@ -8,13 +8,13 @@ from typing import Any
 from sqlalchemy import Connection, update
 
 from homing.model.fleet import AccountUuid, WorkspaceId
-from homing.model.outbox import Accepted, NewMessage
 from homing.model.sends.messages import InUse, MessageState
+from homing.model.sends.outbox import Accepted, NewMessage
 from homing.model.work import JobState, NewJob
 from homing.ports import Notice, OutboxChanged, WorkReady
 from homing.store.db.database import Database
-from homing.store.db.schema import jobs, messages
-from homing.store.db.schema_outbox import outbox_lanes as lanes
+from homing.store.db.schema.outbox import outbox_lanes as lanes
+from homing.store.db.schema.tables import jobs, messages
 from homing.store.db.sql import dialect_of, insert
 from homing.store.sends import idempotency
 from homing.store.work import jobs as work

@@ -6,13 +6,13 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, select, update
 
 from homing.model.fleet import AccountUuid, WorkspaceId
-from homing.model.outbox import Batch, BatchState, InvalidLine, NewBatch, NewMessage
 from homing.model.sends.messages import MessageState
+from homing.model.sends.outbox import Batch, BatchState, InvalidLine, NewBatch, NewMessage
 from homing.ports import Notice
 from homing.store.db.database import Database
 from homing.store.db.rows import AnyRow
-from homing.store.db.schema import messages
-from homing.store.db.schema_outbox import batch_errors, batches
+from homing.store.db.schema.outbox import batch_errors, batches
+from homing.store.db.schema.tables import messages
 from homing.store.db.sql import dialect_of, insert
 from homing.store.outbox import accepting
 from homing.store.outbox.accepting import lengthen, wake

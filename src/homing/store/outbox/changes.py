@@ -7,12 +7,12 @@ from typing import Any, assert_never
 from sqlalchemy import ColumnElement, Connection, and_, func, select, update
 
 from homing.model.fleet import AccountUuid, WorkspaceId
-from homing.model.outbox import Settle, StateChange
 from homing.model.sends.messages import MessageState
+from homing.model.sends.outbox import Settle, StateChange
 from homing.ports import Notice
 from homing.store.db.database import Database
-from homing.store.db.schema import messages
-from homing.store.db.schema_outbox import outbox_lanes as lanes
+from homing.store.db.schema.outbox import outbox_lanes as lanes
+from homing.store.db.schema.tables import messages
 from homing.store.outbox.accepting import WAITS, lengthen, wake
 from homing.store.outbox.lanes import change_of
 from homing.store.records.recording import record

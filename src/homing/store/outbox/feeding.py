@@ -6,13 +6,13 @@ from typing import TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Select, func, literal_column, select, update
 
-from homing.model.outbox import BatchState, LaneClaim
-from homing.store.db.columns import BoundedInteger, Words
+from homing.model.sends.outbox import BatchState, LaneClaim
 from homing.store.db.database import Database
 from homing.store.db.rows import AnyRow
-from homing.store.db.schema import messages
-from homing.store.db.schema_outbox import batches
-from homing.store.db.schema_outbox import outbox_lanes as lanes
+from homing.store.db.schema.columns import BoundedInteger, Words
+from homing.store.db.schema.outbox import batches
+from homing.store.db.schema.outbox import outbox_lanes as lanes
+from homing.store.db.schema.tables import messages
 from homing.store.db.sql import as_rows, given_rows
 
 T = TypeVar("T")

@@ -15,18 +15,18 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from homing.decide.outbox.endings import CHAT_WAITS_S, INTERRUPTIONS_MAX, TRIED_AGAIN_AFTER_S
 from homing.model.fleet import AccountUuid, SessionStatus, WorkspaceId
-from homing.model.outbox import Advance, Dispatching, LaneClaim, LaneStep, MessageEnding, StateChange
 from homing.model.sends import content_json
 from homing.model.sends.messages import MessageState
+from homing.model.sends.outbox import Advance, Dispatching, LaneClaim, LaneStep, MessageEnding, StateChange
 from homing.model.sends.sending import FailureCode, Text
 from homing.model.work import JobState
 from homing.ports import LaneLost
-from homing.store.db.columns import UtcDateTime, Words
 from homing.store.db.database import Database, Dialect
 from homing.store.db.rows import AnyRow, message_of
-from homing.store.db.schema import accounts, jobs, messages, sessions
-from homing.store.db.schema_outbox import outbox_lanes as lanes
-from homing.store.db.schema_outbox import suppressions
+from homing.store.db.schema.columns import UtcDateTime, Words
+from homing.store.db.schema.outbox import outbox_lanes as lanes
+from homing.store.db.schema.outbox import suppressions
+from homing.store.db.schema.tables import accounts, jobs, messages, sessions
 from homing.store.db.sql import among, as_rows, given_rows
 from homing.store.outbox import feeding
 from homing.store.outbox.pacing import WINDOW, Paced, note_restricted, paced, policy_of

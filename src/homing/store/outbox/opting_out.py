@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, delete, select
 
 from homing.model.fleet import WorkspaceId
-from homing.model.outbox import Suppression
+from homing.model.sends.outbox import Suppression
 from homing.store.db.database import Database
-from homing.store.db.schema_outbox import suppressions
+from homing.store.db.schema.outbox import suppressions
 from homing.store.db.sql import dialect_of, insert
 from homing.store.records.recording import record_all
 

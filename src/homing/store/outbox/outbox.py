@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, func, select
 
 from homing.model.fleet import AccountUuid, WorkspaceId
-from homing.model.outbox import (
+from homing.model.sends.messages import InUse, MessageRecord, MessageState
+from homing.model.sends.outbox import (
     Accepted,
     Advance,
     Batch,
@@ -21,13 +22,12 @@ from homing.model.outbox import (
     StateChange,
     Suppression,
 )
-from homing.model.pacing import PacePolicy, PaceWait
-from homing.model.sends.messages import InUse, MessageRecord, MessageState
+from homing.model.sends.pacing import PacePolicy, PaceWait
 from homing.ports import Notice
 from homing.store.db.batcher import Together
 from homing.store.db.database import Database
 from homing.store.db.rows import message_of
-from homing.store.db.schema import messages
+from homing.store.db.schema.tables import messages
 from homing.store.notices.announce import Changes
 from homing.store.notices.notices import StagedNotices
 from homing.store.outbox import accepting, batches, changes, opting_out, pacing, retention

@@ -12,12 +12,12 @@ from sqlalchemy import Connection, delete, select, update
 from homing.decide.pacing.pace import RESTRICTED_S, PacePlan, limits, plan, refilled
 from homing.decide.pacing.quiet_hours import quiet_until
 from homing.model.fleet import AccountUuid, WorkspaceId
-from homing.model.pacing import PacePolicy, PaceState, PaceWait
+from homing.model.sends.pacing import PacePolicy, PaceState, PaceWait
 from homing.ports import AccountChanged, CacheCleared, Notice
 from homing.store.db.rows import AnyRow
-from homing.store.db.schema import accounts, messages, sessions
-from homing.store.db.schema_outbox import known_chats, pacing
-from homing.store.db.schema_outbox import outbox_lanes as lanes
+from homing.store.db.schema.outbox import known_chats, pacing
+from homing.store.db.schema.outbox import outbox_lanes as lanes
+from homing.store.db.schema.tables import accounts, messages, sessions
 from homing.store.db.sql import among, dialect_of, insert
 from homing.store.records.recording import record
 

@@ -11,10 +11,10 @@ from datetime import datetime
 from sqlalchemy import Connection, and_, delete, select
 
 from homing.decide.outbox.ages import first_uuid_at
-from homing.model.outbox import BatchState, Pruned
 from homing.model.sends.messages import MessageState
-from homing.store.db.schema import messages
-from homing.store.db.schema_outbox import batch_errors, batches
+from homing.model.sends.outbox import BatchState, Pruned
+from homing.store.db.schema.outbox import batch_errors, batches
+from homing.store.db.schema.tables import messages
 
 _WAITS = frozenset({MessageState.ACCEPTED, MessageState.HELD, MessageState.DISPATCHING})
 _OVER = (BatchState.DONE, BatchState.CANCELLED, BatchState.REJECTED)

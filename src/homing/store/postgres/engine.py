@@ -12,9 +12,9 @@ from sqlalchemy.engine.interfaces import ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.util import await_only
 
-from homing.store.db.columns import UtcDateTime
 from homing.store.db.database import Dialect
 from homing.store.db.failures import DRIVER_ERRORS, belongs_elsewhere, disconnected, lost_a_race, unavailable
+from homing.store.db.schema.columns import UtcDateTime
 from homing.store.postgres.connecting import Limits, Opened, WritableServer
 from homing.store.postgres.dsn import PostgresDsn
 from homing.store.records.recording import by_its_act

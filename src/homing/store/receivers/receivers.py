@@ -7,11 +7,11 @@ from sqlalchemy import Connection, delete, select, update
 
 from homing.model.alerts import About, Alert, AlertKind, Subject
 from homing.model.deliveries.endpoints import SealedSecret
-from homing.model.receivers import AlertSilence, Receiver, ReceiverId, ReceiverKind, ToldAlert
+from homing.model.deliveries.receivers import AlertSilence, Receiver, ReceiverId, ReceiverKind, ToldAlert
 from homing.ports import NameTaken
 from homing.store.db.database import Database
 from homing.store.db.rows import AnyRow
-from homing.store.db.schema_receivers import receiver_told, receivers, silences
+from homing.store.db.schema.receivers import receiver_told, receivers, silences
 from homing.store.db.sql import dialect_of, insert
 from homing.store.records.recording import record
 

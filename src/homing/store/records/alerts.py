@@ -7,7 +7,7 @@ from sqlalchemy import Connection, delete, select, tuple_
 from homing.model.alerts import About, Alert, AlertKind, Subject
 from homing.model.notices import AlertsChanged
 from homing.store.db.database import Database
-from homing.store.db.schema import alerts
+from homing.store.db.schema.tables import alerts
 from homing.store.db.sql import dialect_of, insert
 from homing.store.notices.announce import Changes
 from homing.store.notices.notices import StagedNotices

@@ -8,15 +8,15 @@ from sqlalchemy import Connection, Text, Update, bindparam, delete, func, select
 from sqlalchemy.types import TypeEngine
 
 from homing.decide.access.audit import BEGINNING, ChainKeys, doubts, link, signed
-from homing.model.audit import Act, Broken, Checkpoint, Entry, Mark, Via, acting
+from homing.model.directory.audit import Act, Broken, Checkpoint, Entry, Mark, Via, acting
 from homing.model.fleet import WorkspaceId
 from homing.ports import Page
-from homing.ports.audit import Chained
-from homing.store.db.columns import BoundedInteger
+from homing.ports.directory.audit import Chained
 from homing.store.db.database import Database, Dialect
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import AnyRow
-from homing.store.db.schema import audit_log, audit_marks
+from homing.store.db.schema.columns import BoundedInteger
+from homing.store.db.schema.tables import audit_log, audit_marks
 from homing.store.db.sql import as_rows, dialect_of, given_rows, insert
 from homing.store.records.recording import record
 

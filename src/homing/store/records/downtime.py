@@ -7,11 +7,11 @@ from typing import Any
 from sqlalchemy import Connection, delete, select, tuple_, update
 
 from homing.decide.knowledge.downtime import month_of
-from homing.model.downtime import Outage
 from homing.model.ids import SessionId, WorkspaceId
+from homing.model.sessions.downtime import Outage
 from homing.ports import Page
 from homing.store.db.database import Database
-from homing.store.db.schema_downtime import failed_sends, outages
+from homing.store.db.schema.downtime import failed_sends, outages
 from homing.store.db.sql import dialect_of, insert
 
 

@@ -20,7 +20,7 @@ from homing.model.fleet import (
     Takeover,
     WorkspaceId,
 )
-from homing.model.hearing import (
+from homing.model.sessions.hearing import (
     DeepLook,
     HeardHour,
     HeardNews,
@@ -32,8 +32,8 @@ from homing.model.hearing import (
     TriedRung,
 )
 from homing.store.db.database import Database
-from homing.store.db.schema import accounts, sessions, workspaces
-from homing.store.db.schema_hearing import heard_hours, hearing, listening
+from homing.store.db.schema.hearing import heard_hours, hearing, listening
+from homing.store.db.schema.tables import accounts, sessions, workspaces
 from homing.store.db.sql import chunks, dialect_of, insert
 
 _ASKED_AT_ONCE = 500

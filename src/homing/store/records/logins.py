@@ -4,9 +4,9 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, delete, insert, select
 
-from homing.ports.logins import LoginKind
+from homing.ports.directory.logins import LoginKind
 from homing.store.db.database import Database
-from homing.store.db.schema import logins
+from homing.store.db.schema.tables import logins
 
 
 class SqlLogins:

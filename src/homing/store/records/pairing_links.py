@@ -4,9 +4,9 @@ from datetime import timedelta
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
-from homing.ports.pairing_links import KnownLink
+from homing.ports.directory.pairing_links import KnownLink
 from homing.store.db.database import Database
-from homing.store.db.schema_hearing import pairing_links as links
+from homing.store.db.schema.hearing import pairing_links as links
 
 KEPT = timedelta(days=1)
 

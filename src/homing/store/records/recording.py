@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, func
 
 from homing.decide.access.audit import difference, digest, masked
-from homing.model.audit import acting, carrying_out
+from homing.model.directory.audit import acting, carrying_out
 from homing.model.fleet import Account
-from homing.store.db.schema import audit_log
+from homing.store.db.schema.tables import audit_log
 from homing.store.db.sql import dialect_of
 
 T = TypeVar("T")

@@ -28,12 +28,12 @@ from homing.model.fleet import AccountUuid, InstanceUrl, SessionId, WorkspaceId
 from homing.model.instances.events import DeliveryEvidence, Event, IntakeResult, Meaning, Report, Signed, Taken
 from homing.ports import EventsStored, Page
 from homing.store.db.batcher import Together
-from homing.store.db.columns import Words
 from homing.store.db.database import Database, Dialect
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import ACCOUNTS_WITH_SESSIONS, AnyRow
-from homing.store.db.schema import accounts, events, sessions
-from homing.store.db.schema import webhook_signatures as signatures
+from homing.store.db.schema.columns import Words
+from homing.store.db.schema.tables import accounts, events, sessions
+from homing.store.db.schema.tables import webhook_signatures as signatures
 from homing.store.db.sql import among, dialect_of, insert
 from homing.store.deliveries.telling import StoredEvent, tell
 from homing.store.directory import linking

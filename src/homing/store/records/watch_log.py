@@ -9,7 +9,7 @@ from sqlalchemy import Connection, case, delete, func, select, tuple_
 from homing.model.fleet import InstanceUrl, SessionId
 from homing.model.instances.observing import Agreement, Watched, WouldHave, WouldKind
 from homing.store.db.database import Database
-from homing.store.db.schema_observing import observations, would_haves
+from homing.store.db.schema.observing import observations, would_haves
 from homing.store.db.sql import dialect_of, insert
 
 _KINDS = [kind.value for kind in WouldKind]

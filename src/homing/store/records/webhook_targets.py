@@ -7,7 +7,7 @@ from sqlalchemy import Connection, delete, select
 
 from homing.model.fleet import InstanceUrl, SessionId
 from homing.store.db.database import Database
-from homing.store.db.schema_reports import webhook_targets as table
+from homing.store.db.schema.reports import webhook_targets as table
 from homing.store.db.sql import dialect_of, insert
 
 

@@ -23,11 +23,11 @@ from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 from homing.model.fleet import WorkspaceId
 from homing.model.sends.messages import StoredAnswer
 from homing.ports import Claimed, InUse
-from homing.store.db.columns import BoundedInteger, Words, storable
 from homing.store.db.database import Database, Dialect
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import AnyRow, keyed_send_of
-from homing.store.db.schema import idempotency_keys as keys
+from homing.store.db.schema.columns import BoundedInteger, Words, storable
+from homing.store.db.schema.tables import idempotency_keys as keys
 from homing.store.db.sql import as_rows, given_rows, insert, moment, moments
 
 

@@ -12,7 +12,7 @@ from homing.ports import Claimed, InUse
 from homing.store.db.database import Database, Dialect
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import message_of
-from homing.store.db.schema import messages
+from homing.store.db.schema.tables import messages
 from homing.store.db.sql import dialect_of, insert
 from homing.store.sends import idempotency
 from homing.store.sends.unknown_sends import settle_by_record, take_turn

@@ -12,7 +12,7 @@ from homing.model.instances.events import DeliveryEvidence, Settlement
 from homing.model.sends.messages import MessageRecord, MessageState
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import message_of
-from homing.store.db.schema import events, messages
+from homing.store.db.schema.tables import events, messages
 from homing.store.db.sql import dialect_of
 
 _LOCK_KEY = 0x484F4D45564E5453  # "HOMEVNTS"

@@ -15,11 +15,11 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from homing.ports import StoreUnavailable
-from homing.store.db.columns import UtcDateTime
 from homing.store.db.database import Dialect, StoreMisconfigured
-from homing.store.db.every_table import metadata
 from homing.store.db.failures import DRIVER_ERRORS, passes_on_file, said, unavailable
 from homing.store.db.prepared import PreparedConnection
+from homing.store.db.schema.columns import UtcDateTime
+from homing.store.db.schema.every_table import metadata
 from homing.store.records.recording import by_its_act
 from homing.store.sqlite.filelock import FileLock
 from homing.store.sqlite.private_files import keep_private

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, func, select, update
 from sqlalchemy.exc import OperationalError
 
 from homing.store.db.history import store_id
-from homing.store.db.schema import credentials, incarnations, jobs, store_clock
+from homing.store.db.schema.tables import credentials, incarnations, jobs, store_clock
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)

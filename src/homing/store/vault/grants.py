@@ -12,11 +12,11 @@ from sqlalchemy.types import TypeEngine
 from homing.decide.fleet.leases import LIVE_HOLDERS_SPEAK_S, epoch_to_open
 from homing.model.instances.vault import Grant, Holder, Login, StaleEpoch, Unfinished, VaultSealed
 from homing.ports import StoreUnavailable
-from homing.store.db.columns import BoundedInteger, UtcDateTime
 from homing.store.db.database import Database, Dialect
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import AnyRow
-from homing.store.db.schema import credentials, incarnations, reservations, sessions
+from homing.store.db.schema.columns import BoundedInteger, UtcDateTime
+from homing.store.db.schema.tables import credentials, incarnations, reservations, sessions
 from homing.store.db.sql import among, as_rows, dialect_of, given_rows
 from homing.store.grants.leases import note_revoked
 from homing.store.vault.restored import NO_BOOT

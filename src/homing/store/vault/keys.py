@@ -8,7 +8,7 @@ from sqlalchemy import Connection, and_, func, select, union_all, update
 
 from homing.model.instances.vault import VaultSealed
 from homing.store.db.rows import AnyRow
-from homing.store.db.schema import credentials, reservations, vault_keys
+from homing.store.db.schema.tables import credentials, reservations, vault_keys
 from homing.store.db.sql import dialect_of, insert
 from homing.store.records.recording import record_all
 from homing.store.vault.sealing import KeyRing, SealedPlace, SealedText, frame_place, login_place

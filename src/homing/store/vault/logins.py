@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import Connection, Select, Update, bindparam, delete, select, update
 
 from homing.model.instances.vault import Grant, Holder, Holding, Login, StaleEpoch
-from homing.store.db.columns import UtcDateTime
 from homing.store.db.database import Dialect
 from homing.store.db.prepared import prepared
-from homing.store.db.schema import credentials, reservations
+from homing.store.db.schema.columns import UtcDateTime
+from homing.store.db.schema.tables import credentials, reservations
 from homing.store.db.sql import among, as_rows, dialect_of, given_rows
 from homing.store.vault.rows import LOGIN, is_under, locked, login_row
 from homing.store.vault.sealing import KeyRing

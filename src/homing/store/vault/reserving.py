@@ -7,11 +7,11 @@ from typing import Any
 from sqlalchemy import Connection, Insert, Select, Update, and_, bindparam, false, select, update
 
 from homing.model.instances.vault import Grant, Reservation, Reserved, ReservedBefore
-from homing.store.db.columns import BoundedInteger, UtcDateTime, Words, as_base64
 from homing.store.db.database import Database
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import AnyRow
-from homing.store.db.schema import credentials, reservations
+from homing.store.db.schema.columns import BoundedInteger, UtcDateTime, Words, as_base64
+from homing.store.db.schema.tables import credentials, reservations
 from homing.store.db.sql import as_rows, dialect_of, given_rows, insert
 from homing.store.vault.reserving_at_once import ASKED, FRESH, all_in_one_statement, same_message
 from homing.store.vault.rows import grant_row, under

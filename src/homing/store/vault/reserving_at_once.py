@@ -6,9 +6,9 @@ from sqlalchemy import CTE, ColumnElement, FromClause, Select, and_, false, func
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
-from homing.store.db.columns import BoundedInteger, Words
 from homing.store.db.prepared import prepared
-from homing.store.db.schema import credentials, reservations
+from homing.store.db.schema.columns import BoundedInteger, Words
+from homing.store.db.schema.tables import credentials, reservations
 from homing.store.db.sql import given_rows
 from homing.store.vault.rows import GRANT, under
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, case, delete, func, null, select, text, updat
 
 from homing.decide.fleet.leases import BEYOND_A_BACKUP
 from homing.store.db.database import Database
-from homing.store.db.schema import (
+from homing.store.db.schema.tables import (
     UNFINISHED,
     credentials,
     incarnations,

@@ -8,11 +8,11 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Select, bindparam,
 from sqlalchemy.types import TypeEngine
 
 from homing.model.instances.vault import Grant, Holder, StaleEpoch
-from homing.store.db.columns import BoundedInteger, UtcDateTime, Words, as_base64
 from homing.store.db.database import Dialect
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import AnyRow
-from homing.store.db.schema import credentials
+from homing.store.db.schema.columns import BoundedInteger, UtcDateTime, Words, as_base64
+from homing.store.db.schema.tables import credentials
 from homing.store.db.sql import among, as_rows, dialect_of, given_rows, insert
 from homing.store.vault.sealing import SealedText
 

@@ -19,7 +19,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from homing.model.instances.vault import Login, VaultSealed
-from homing.store.db.columns import storable
+from homing.store.db.schema.columns import storable
 
 KEY_BYTES = 32
 _NONCE_BYTES = 12

@@ -7,10 +7,10 @@ from datetime import datetime
 from sqlalchemy import Connection, Update, bindparam, delete, null, select, true, tuple_, update
 
 from homing.model.instances.vault import Grant, StaleEpoch
-from homing.store.db.columns import BoundedInteger, UtcDateTime
 from homing.store.db.database import Database, Dialect
 from homing.store.db.prepared import prepared
-from homing.store.db.schema import reservations
+from homing.store.db.schema.columns import BoundedInteger, UtcDateTime
+from homing.store.db.schema.tables import reservations
 from homing.store.db.sql import as_rows, dialect_of, given_rows
 from homing.store.vault.rows import GRANT, grant_row, is_under, locked, under
 

@@ -21,8 +21,8 @@ from homing.model.instances.vault import (
 )
 from homing.ports import StoreUnavailable
 from homing.store.db.batcher import Together
-from homing.store.db.columns import storable
 from homing.store.db.database import Database
+from homing.store.db.schema.columns import storable
 from homing.store.db.write_behind import WriteBehind
 from homing.store.vault import grants as vault_grants
 from homing.store.vault import keys as vault_keys

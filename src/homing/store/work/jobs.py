@@ -39,11 +39,11 @@ from sqlalchemy.types import TypeEngine
 
 from homing.model.work import Dead, Done, Ending, GivenBack, Job, JobId, JobState, NewJob, Priority, Retry
 from homing.ports import Notice, WorkReady
-from homing.store.db.columns import BoundedInteger, TextList, UtcDateTime, Words, storable
 from homing.store.db.database import Database, Dialect
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import AnyRow
-from homing.store.db.schema import jobs
+from homing.store.db.schema.columns import BoundedInteger, TextList, UtcDateTime, Words, storable
+from homing.store.db.schema.tables import jobs
 from homing.store.db.sql import as_rows, chunks, dialect_of, given_rows, moment, moments, written_moment
 
 _CHUNK = 1_000

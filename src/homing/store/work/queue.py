@@ -10,7 +10,7 @@ from homing.model.work import Ending, Job, JobId, JobState, NewJob, Priority, Wo
 from homing.ports import CacheCleared, Notice, Page, WorkReady
 from homing.store.db.database import Database, Dialect
 from homing.store.db.prepared import prepared
-from homing.store.db.schema import UNFINISHED, jobs
+from homing.store.db.schema.tables import UNFINISHED, jobs
 from homing.store.db.sql import among, dialect_of, moment, moments
 from homing.store.notices.notices import StagedNotices
 from homing.store.records.recording import record_all

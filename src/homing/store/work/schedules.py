@@ -11,7 +11,7 @@ from homing.model.work import NotDue, ScheduleRecord, Tick
 from homing.store.db.database import Database, Dialect
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import AnyRow
-from homing.store.db.schema import schedules
+from homing.store.db.schema.tables import schedules
 from homing.store.db.sql import dialect_of, insert, moment, moments
 
 

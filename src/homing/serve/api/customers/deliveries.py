@@ -10,7 +10,7 @@ from homing.model.deliveries.deliveries import Delivery, DeliveryId, DeliverySta
 from homing.model.deliveries.endpoints import EndpointId
 from homing.model.errors import Code, Problem
 from homing.ports import Page
-from homing.ports.deliveries import WantedDeliveries
+from homing.ports.deliveries.deliveries import WantedDeliveries
 from homing.serve.api.context import (
     ADMIN,
     READ,

@@ -8,7 +8,7 @@ from litestar import Controller, delete, get, patch, post
 from litestar.params import JSONBody
 from msgspec import UNSET, Meta, UnsetType
 
-from homing.model.access import Key, Scope
+from homing.model.directory.access import Key, Scope
 from homing.model.errors import Code, Problem
 from homing.model.fleet import WorkspaceId
 from homing.ports import KeyChanges

@@ -8,11 +8,11 @@ from litestar import Controller, get, patch
 from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Meta, UnsetType
 
-from homing.model.access import RateLimit
+from homing.model.directory.access import RateLimit
+from homing.model.directory.phones import Bare
+from homing.model.directory.workspaces import Workspace
 from homing.model.errors import Code, Problem
 from homing.model.fleet import DeafPolicy
-from homing.model.phones import Bare
-from homing.model.workspaces import Workspace
 from homing.ports import WorkspaceChanges
 from homing.serve.api.context import ADMIN, READ, Asking, TheGateway, operator
 from homing.serve.api.fields import Name

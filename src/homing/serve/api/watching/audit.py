@@ -7,7 +7,7 @@ import msgspec
 from litestar import Router, get
 from litestar.params import FromQuery, QueryParameter
 
-from homing.model.audit import ChainVerdict, Entry
+from homing.model.directory.audit import ChainVerdict, Entry
 from homing.ports import Page
 from homing.serve.api.context import OPERATOR, Limit, TheGateway
 from homing.serve.api.listing import Listing, page_of

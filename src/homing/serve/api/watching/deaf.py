@@ -8,7 +8,7 @@ from litestar import get
 
 from homing.decide.hearing.ladder import Climb, Listen, NextRung, NothingMore
 from homing.flows.hearing.judging import JudgedHearing
-from homing.model.hearing import Hearing
+from homing.model.sessions.hearing import Hearing
 from homing.serve.api.context import READ, Asking, TheGateway, WorkspaceFilter, seen_workspace
 from homing.serve.api.listing import Listing
 

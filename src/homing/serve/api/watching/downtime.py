@@ -11,9 +11,9 @@ from litestar import Response, Router, get
 from litestar.params import QueryParameter
 
 from homing.decide.knowledge.downtime import Month, month_named, month_of, summed
-from homing.model.downtime import Downtime
 from homing.model.errors import Code, Problem
 from homing.model.fleet import SessionId, WorkspaceId
+from homing.model.sessions.downtime import Downtime
 from homing.ports import Page
 from homing.serve.api.context import READ, After, Asking, Limit, TheGateway, WorkspaceFilter, seen_workspace
 from homing.serve.callers.access import Caller

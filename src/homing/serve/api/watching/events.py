@@ -10,7 +10,7 @@ from litestar.params import HeaderParameter, QueryParameter
 from litestar.response import Stream
 
 from homing.decide.reports.codes import without_codes
-from homing.model.access import Scope
+from homing.model.directory.access import Scope
 from homing.model.errors import Code, Problem
 from homing.model.fleet import SessionId
 from homing.model.instances.events import Event

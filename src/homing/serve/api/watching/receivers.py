@@ -9,8 +9,8 @@ from litestar.params import JSONBody
 from msgspec import UNSET, Meta, UnsetType
 
 from homing.model.alerts import About, AlertKind
+from homing.model.deliveries.receivers import AlertSilence, Receiver, ReceiverId, ReceiverKind
 from homing.model.errors import Code, Problem
-from homing.model.receivers import AlertSilence, Receiver, ReceiverId, ReceiverKind
 from homing.serve.api.context import OPERATOR, Asking, Ref, TheGateway
 from homing.serve.api.listing import Listing
 from homing.serve.http.described import also

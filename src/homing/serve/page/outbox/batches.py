@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from homing.model.errors import Code, Problem
-from homing.model.outbox import Batch, BatchState
 from homing.model.sends.messages import MessageState
+from homing.model.sends.outbox import Batch, BatchState
 from homing.ports import StoreUnavailable
 from homing.serve.page import words
 from homing.serve.page.outbox.messages import shape_of

@@ -4,10 +4,10 @@ import json
 from typing import Any
 
 from homing.decide.moves.abilities import Deed
-from homing.model.access import Scope
+from homing.model.directory.access import Scope
 from homing.model.errors import Code, Problem
-from homing.model.outbox import BatchState, Settle
 from homing.model.sends.messages import MessageRecord, MessageState
+from homing.model.sends.outbox import BatchState, Settle
 from homing.serve.page import words
 from homing.serve.page.dialogs import Dialog, offered, why_not
 from homing.serve.page.outbox import batches, messages

@@ -3,7 +3,7 @@
 from alembic import op
 from sqlalchemy import Column, PrimaryKeyConstraint, UniqueConstraint
 
-from homing.store.db.columns import BoundedInteger, JsonText, UtcDateTime, Words
+from homing.store.db.schema.columns import BoundedInteger, JsonText, UtcDateTime, Words
 
 revision = "0003"
 down_revision = "0002"

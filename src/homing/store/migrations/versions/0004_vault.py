@@ -16,7 +16,7 @@ from sqlalchemy import (
     text,
 )
 
-from homing.store.db.columns import BoundedInteger, JsonText, SealedBytes, UtcDateTime, Words
+from homing.store.db.schema.columns import BoundedInteger, JsonText, SealedBytes, UtcDateTime, Words
 
 revision = "0004"
 down_revision = "0003"

@@ -20,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.schema import SchemaItem
 
 from homing.decide.phones.aliases import person
-from homing.store.db.columns import BoundedInteger, JsonText, UtcDateTime, Words
+from homing.store.db.schema.columns import BoundedInteger, JsonText, UtcDateTime, Words
 
 revision = "0005"
 down_revision = "0004"

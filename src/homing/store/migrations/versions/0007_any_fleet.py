@@ -6,7 +6,7 @@ from typing import Any
 from alembic import op
 from sqlalchemy import Boolean, Column, Integer, PrimaryKeyConstraint, false, text
 
-from homing.store.db.columns import BoundedInteger, JsonText, UtcDateTime, Words
+from homing.store.db.schema.columns import BoundedInteger, JsonText, UtcDateTime, Words
 from homing.store.migrations import hearing, outbox
 from homing.store.migrations.customers_and_receivers import (
     create_deliveries,

@@ -12,7 +12,7 @@ from homing.lab.sim.trial.scenario import Scenario
 from homing.lab.sim.trial.world.foreign import FAMILY
 from homing.lab.sim.trial.world.whatsapp import draws
 from homing.lab.sim.world import SeededEntropy, VirtualClock
-from homing.model.access import Scope
+from homing.model.directory.access import Scope
 from homing.model.fleet import (
     NEVER_GRANTED,
     AccountUuid,

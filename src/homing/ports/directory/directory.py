@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypedDict
 
-from homing.model.access import RateLimit
+from homing.model.directory.access import RateLimit
+from homing.model.directory.phones import Bare
+from homing.model.directory.workspaces import Workspace
 from homing.model.fleet import (
     Account,
     AccountUuid,
@@ -29,10 +31,8 @@ from homing.model.fleet import (
     WorkspaceId,
 )
 from homing.model.instances.vault import Vouched
-from homing.model.phones import Bare
-from homing.model.workspaces import Workspace
-from homing.ports.handing import HandedOut
-from homing.ports.keys import Keys
+from homing.ports.directory.handing import HandedOut
+from homing.ports.directory.keys import Keys
 from homing.ports.pages import Page
 
 

@@ -4,8 +4,8 @@ from sqlalchemy import Boolean, CheckConstraint, Column, ForeignKey, Index, Inte
 
 from homing.model.deliveries.deliveries import DeliveryState
 from homing.model.deliveries.endpoints import EndpointState, RetrySchedule
-from homing.store.db.columns import BoundedInteger, SealedBytes, UtcDateTime, Words
-from homing.store.db.schema import _one_of, _partial, metadata
+from homing.store.db.schema.columns import BoundedInteger, SealedBytes, UtcDateTime, Words
+from homing.store.db.schema.tables import _one_of, _partial, metadata
 
 endpoints = Table(
     "endpoints",

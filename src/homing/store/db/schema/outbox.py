@@ -2,9 +2,9 @@
 
 from sqlalchemy import CheckConstraint, Column, Index, Table, text
 
-from homing.model.outbox import BatchState
-from homing.store.db.columns import BoundedInteger, JsonText, UtcDateTime, Words
-from homing.store.db.schema import metadata
+from homing.model.sends.outbox import BatchState
+from homing.store.db.schema.columns import BoundedInteger, JsonText, UtcDateTime, Words
+from homing.store.db.schema.tables import metadata
 
 _STATES = ", ".join(f"'{state.value}'" for state in BatchState)
 

@@ -2,9 +2,9 @@
 
 from sqlalchemy import Boolean, CheckConstraint, Column, Float, ForeignKey, Index, Integer, Table
 
-from homing.model.hearing import Hearing
-from homing.store.db.columns import BoundedInteger, JsonText, UtcDateTime, Words
-from homing.store.db.schema import metadata
+from homing.model.sessions.hearing import Hearing
+from homing.store.db.schema.columns import BoundedInteger, JsonText, UtcDateTime, Words
+from homing.store.db.schema.tables import metadata
 
 # One row for each session that anything was ever heard of, or that was judged.
 hearing = Table(

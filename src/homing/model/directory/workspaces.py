@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from homing.model.access import RateLimit
+from homing.model.directory.access import RateLimit
+from homing.model.directory.phones import Bare
 from homing.model.fleet import DeafPolicy, WorkspaceId
-from homing.model.phones import Bare
 
 
 @dataclass(frozen=True, slots=True)

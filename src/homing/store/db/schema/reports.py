@@ -2,8 +2,8 @@
 
 from sqlalchemy import Column, Table
 
-from homing.store.db.columns import JsonText, UtcDateTime, Words
-from homing.store.db.schema import metadata
+from homing.store.db.schema.columns import JsonText, UtcDateTime, Words
+from homing.store.db.schema.tables import metadata
 
 # `kept` is what their family needs to put it back; it may hold secrets of others, and is never shown.
 webhook_targets = Table(

@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from homing.model.fleet import AccountUuid, WorkspaceId
-from homing.model.outbox import (
+from homing.model.sends.messages import InUse, MessageRecord, MessageState
+from homing.model.sends.outbox import (
     Accepted,
     Advance,
     Batch,
@@ -18,8 +19,7 @@ from homing.model.outbox import (
     Settle,
     Suppression,
 )
-from homing.model.pacing import PacePolicy, PaceWait
-from homing.model.sends.messages import InUse, MessageRecord, MessageState
+from homing.model.sends.pacing import PacePolicy, PaceWait
 
 
 class LaneLost(Exception):

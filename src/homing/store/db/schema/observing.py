@@ -2,8 +2,8 @@
 
 from sqlalchemy import Column, Index, Integer, Table
 
-from homing.store.db.columns import UtcDateTime, Words
-from homing.store.db.schema import metadata
+from homing.store.db.schema.columns import UtcDateTime, Words
+from homing.store.db.schema.tables import metadata
 
 # What would have been done on an observed instance. The session is the empty text where the whole instance is meant.
 would_haves = Table(

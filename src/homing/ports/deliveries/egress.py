@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from homing.model.egress import CallAnswer, CallFailed, CustomerUrl
+from homing.model.deliveries.egress import CallAnswer, CallFailed, CustomerUrl
 
 
 class UrlRules(Protocol):

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Protocol
 
 from homing.model.deliveries.endpoints import SealedSecret
-from homing.model.receivers import AlertSilence, Receiver, ReceiverId, ToldAlert
-from homing.ports.egress import Egress
+from homing.model.deliveries.receivers import AlertSilence, Receiver, ReceiverId, ToldAlert
+from homing.ports.deliveries.egress import Egress
 
 
 @dataclass(frozen=True, slots=True)

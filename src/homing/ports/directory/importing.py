@@ -3,8 +3,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
-from homing.model.fleet import WorkspaceId
-from homing.model.importing import (
+from homing.model.directory.importing import (
     AccountMerge,
     ContactMerge,
     ImportedAccount,
@@ -12,6 +11,7 @@ from homing.model.importing import (
     ImportKind,
     SourceRow,
 )
+from homing.model.fleet import WorkspaceId
 
 
 class SourceUnreadable(Exception):

@@ -2,8 +2,8 @@
 
 from sqlalchemy import Boolean, Column, Index, Integer, Table, false, text
 
-from homing.store.db.columns import BoundedInteger, UtcDateTime, Words
-from homing.store.db.schema import metadata
+from homing.store.db.schema.columns import BoundedInteger, UtcDateTime, Words
+from homing.store.db.schema.tables import metadata
 
 _LASTS = text("ended_at IS NULL")
 

@@ -3,14 +3,14 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
+from homing.drivers.around.keys import ShownKeys
 from homing.drivers.http.lanes import NOBODY, Lane, enter, leave
-from homing.drivers.keys import ShownKeys
 from homing.model.fleet import InstanceUrl, ListedSession, Listing, NoList, SessionId
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
 from homing.model.sends.signs import ChatSign
 from homing.ports import Driver, InstanceHealth, Meters, NumberChecked, OutgoingText, PairingCode, SessionStart
-from homing.ports.reports import WebhookCalls
+from homing.ports.instances.reports import WebhookCalls
 
 T = TypeVar("T")
 _LANES = {"send": Lane.SENDS, "health": Lane.HEALTH, "list": Lane.LISTS}

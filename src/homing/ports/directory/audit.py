@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from homing.model.audit import Broken, Checkpoint, Entry
+from homing.model.directory.audit import Broken, Checkpoint, Entry
 from homing.ports.pages import Page
 
 

@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from homing.model.downtime import Outage
 from homing.model.ids import SessionId, WorkspaceId
+from homing.model.sessions.downtime import Outage
 from homing.ports.pages import Page
 
 

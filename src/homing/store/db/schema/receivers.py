@@ -2,9 +2,9 @@
 
 from sqlalchemy import CheckConstraint, Column, Index, Table, UniqueConstraint
 
-from homing.model.receivers import ReceiverKind
-from homing.store.db.columns import JsonText, SealedBytes, UtcDateTime, Words
-from homing.store.db.schema import _one_of, metadata
+from homing.model.deliveries.receivers import ReceiverKind
+from homing.store.db.schema.columns import JsonText, SealedBytes, UtcDateTime, Words
+from homing.store.db.schema.tables import _one_of, metadata
 
 receivers = Table(
     "receivers",

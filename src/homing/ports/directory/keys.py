@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol, TypedDict
 
-from homing.model.access import Key, RateLimit
+from homing.model.directory.access import Key, RateLimit
 
 
 class KeyChanges(TypedDict, total=False):

@@ -6,8 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Generic, TypeVar
 
+from homing.model.directory.phones import PhoneNumber
 from homing.model.fleet import InstanceUrl, Placement, SessionId, SessionStatus, Takeover, WorkspaceId
-from homing.model.phones import PhoneNumber
 
 
 class ImportKind(StrEnum):

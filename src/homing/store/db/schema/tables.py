@@ -24,14 +24,14 @@ from sqlalchemy import (
     text,
 )
 
-from homing.model.access import Scope
+from homing.model.directory.access import Scope
+from homing.model.directory.phones import Bare
 from homing.model.fleet import InstanceMode, InstanceState, MoveKind, PlacementState, SessionStatus, Takeover
 from homing.model.instances.leases import Ended
-from homing.model.phones import Bare
 from homing.model.sends.messages import MessageState
 from homing.model.work import JobState
-from homing.ports.logins import LoginKind
-from homing.store.db.columns import BoundedInteger, JsonText, SealedBytes, UtcDateTime, Words
+from homing.ports.directory.logins import LoginKind
+from homing.store.db.schema.columns import BoundedInteger, JsonText, SealedBytes, UtcDateTime, Words
 
 metadata = MetaData(
     naming_convention={

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from homing.model.fleet import SessionId
-from homing.model.hearing import DeepLook, HeardHour, HeardNews, HearingCase, HearingRecord
+from homing.model.sessions.hearing import DeepLook, HeardHour, HeardNews, HearingCase, HearingRecord
 
 
 class Hearings(Protocol):
