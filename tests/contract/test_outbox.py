@@ -16,7 +16,7 @@ from homing.model.fleet import SessionId, WorkspaceId
 from homing.model.instances.events import DeliveryEvidence
 from homing.model.sends.messages import InUse, MessageState
 from homing.model.sends.outbox import Accepted, BatchState, InvalidLine, NewBatch, Settle, StateChange
-from homing.model.sends.pacing import PacePolicy, QuietHours
+from homing.model.sends.pacing import PaceAsked, PaceGo, PacePolicy, PaceWait, QuietHours
 from homing.ports import LaneLost, Notice, OutboxChanged, WorkReady
 from homing.store.db.database import Database
 from homing.store.db.schema.outbox import batches
@@ -394,13 +394,13 @@ async def test_a_paced_lane_takes_what_its_pace_allows_and_the_rest_waits(
 
 
 async def test_sends_at_the_same_time_take_from_one_pace(outbox: SqlOutbox) -> None:
-    assert await outbox.charge(W, ACCOUNT, "1", chance=0.5) is None, "no pace is set"
-    await outbox.set_pace(W, None, PacePolicy(per_day=3))
-    waits = await asyncio.gather(*(outbox.charge(W, ACCOUNT, f"{n}", chance=0.5) for n in range(8)))
-    refused = [wait for wait in waits if wait is not None]
-    assert len(refused) == 5
+    assert await outbox.charge(W, ACCOUNT, PaceAsked("1", 9, 0.5)) == PaceGo(), "no pace is set"
+    await outbox.set_pace(W, None, PacePolicy(per_day=3, typing_ms_per_char=100))
+    answers = await asyncio.gather(*(outbox.charge(W, ACCOUNT, PaceAsked(f"{n}", 9, 0.5)) for n in range(8)))
+    refused = [wait for wait in answers if isinstance(wait, PaceWait)]
+    assert [each for each in answers if isinstance(each, PaceGo)] == [PaceGo(0.9)] * 3
     assert all("3 messages in a day" in wait.reason and wait.wait_s > 20_000 for wait in refused)
-    assert await outbox.charge(W, OTHER, "1", chance=0.5) is None, "each account has its own"
+    assert isinstance(await outbox.charge(W, OTHER, PaceAsked("1", 9, 0.5)), PaceGo), "each account has its own"
 
 
 async def test_who_sleeps_is_not_written_to_and_others_are(

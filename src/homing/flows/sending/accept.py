@@ -24,6 +24,7 @@ from homing.model.sends.addresses import Address, Recipient
 from homing.model.sends.content import Content, TextContent, words_of
 from homing.model.sends.messages import MessageState, StoredAnswer
 from homing.model.sends.outbox import Accepted, NewMessage, OutboxKey
+from homing.model.sends.pacing import PaceAsked, PaceWait
 from homing.model.sends.sending import FailureCode, NotSent, Outcome, Text
 from homing.ports import Entropy, Outbox, Routes, StoreUnavailable
 
@@ -149,20 +150,23 @@ class Accepting:
         detail = f"A send with this Idempotency-Key is in progress (message {found.row.message_uuid})"
         raise Problem(Code.IDEMPOTENCY_KEY_IN_FLIGHT, detail, retry_after_s=1)
 
-    async def charge(self, taken: TakenIn) -> None:
-        """It goes now, and counts in the account's pace where one is set. Raises Problem `paced`, StoreUnavailable."""
+    async def charge(self, taken: TakenIn) -> float:
+        """It goes now, and counts in the account's pace where one is set: after so many seconds of typing.
+
+        Raises Problem `paced`, StoreUnavailable.
+        """
         if not taken.route.paced:
-            return
+            return 0.0
         text = taken.text
-        wait = await self._outbox.charge(
-            text.workspace_id, text.account_uuid, taken.chat, chance=self._entropy.random()
-        )
-        if wait is not None:
+        asked = PaceAsked(taken.chat, len(text.text), self._entropy.random())
+        answer = await self._outbox.charge(text.workspace_id, text.account_uuid, asked)
+        if isinstance(answer, PaceWait):
             detail = (
-                f'Not sent, by {wait.reason}. Send it again in {ceil(wait.wait_s)} s, or with "wait": false:'
+                f'Not sent, by {answer.reason}. Send it again in {ceil(answer.wait_s)} s, or with "wait": false:'
                 " then it goes as soon as its pace allows"
             )
-            raise Problem(Code.PACED, detail, retry_after_s=ceil(wait.wait_s))
+            raise Problem(Code.PACED, detail, retry_after_s=ceil(answer.wait_s))
+        return answer.typing_s
 
     async def give_back(self, taken: TakenIn) -> None:
         """It was not begun after all: its key is free, as if it had never been asked for."""

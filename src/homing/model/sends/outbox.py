@@ -68,6 +68,8 @@ class Dispatching:
     text: Text
     chat: str
     due_at: datetime
+    typing_s: float = 0.0
+    """So long somebody is shown typing before it leaves."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from homing.model.sends.outbox import (
     Settle,
     Suppression,
 )
-from homing.model.sends.pacing import PacePolicy, PaceWait
+from homing.model.sends.pacing import PaceAsked, PaceGo, PacePolicy, PaceWait
 
 
 class LaneLost(Exception):
@@ -114,13 +114,8 @@ class Outbox(Protocol):
         """The pace in force (`policy`), what is `left` of each limit, in messages, and `of` how many; None: none."""
         ...
 
-    async def charge(
-        self, workspace: WorkspaceId, account: AccountUuid, chat: str, *, chance: float
-    ) -> PaceWait | None:
-        """A message goes now that did not wait in the lane: it counts in the account's pace, or has to wait.
-
-        `chance` from [0, 1) draws the gap behind it.
-        """
+    async def charge(self, workspace: WorkspaceId, account: AccountUuid, asked: PaceAsked) -> PaceGo | PaceWait:
+        """A message goes now that did not wait in the lane: it counts in the account's pace, or has to wait."""
         ...
 
     async def restricted(self, workspace: WorkspaceId, account: AccountUuid) -> None:

@@ -22,7 +22,7 @@ from homing.model.sends.outbox import (
     StateChange,
     Suppression,
 )
-from homing.model.sends.pacing import PacePolicy, PaceWait
+from homing.model.sends.pacing import PaceAsked, PaceGo, PacePolicy, PaceWait
 from homing.ports import Notice
 from homing.store.db.batcher import Together
 from homing.store.db.database import Database
@@ -144,12 +144,10 @@ class SqlOutbox:
         whose = account or pacing.EVERYBODY
         await self._changes.make(lambda c: (None, pacing.set_policy(c, workspace, whose, policy)))
 
-    async def charge(
-        self, workspace: WorkspaceId, account: AccountUuid, chat: str, *, chance: float
-    ) -> PaceWait | None:
-        def charged(connection: Connection) -> PaceWait | None:
+    async def charge(self, workspace: WorkspaceId, account: AccountUuid, asked: PaceAsked) -> PaceGo | PaceWait:
+        def charged(connection: Connection) -> PaceGo | PaceWait:
             accepting.lengthen(connection, account, workspace, 0)
-            return pacing.charge(connection, workspace, account, chat, self._database.now(connection), chance)
+            return pacing.charge(connection, workspace, account, asked, self._database.now(connection))
 
         return await self._database.write(charged)
 

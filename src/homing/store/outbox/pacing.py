@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, delete, select, update
 
-from homing.decide.pacing.pace import RESTRICTED_S, PacePlan, limits, plan, refilled
+from homing.decide.pacing.pace import RESTRICTED_S, PacePlan, limits, plan, refilled, typing_s
 from homing.decide.pacing.quiet_hours import quiet_until
 from homing.model.fleet import AccountUuid, WorkspaceId
-from homing.model.sends.pacing import PacePolicy, PaceState, PaceWait
+from homing.model.sends.pacing import PaceAsked, PaceGo, PacePolicy, PaceState, PaceWait
 from homing.ports import AccountChanged, CacheCleared, Notice
 from homing.store.db.rows import AnyRow
 from homing.store.db.schema.outbox import known_chats, pacing
@@ -61,26 +61,26 @@ def set_policy(connection: Connection, workspace: WorkspaceId, account: str, pol
 
 
 def charge(
-    connection: Connection, workspace: WorkspaceId, account: AccountUuid, chat: str, now: datetime, chance: float
-) -> PaceWait | None:
+    connection: Connection, workspace: WorkspaceId, account: AccountUuid, asked: PaceAsked, now: datetime
+) -> PaceGo | PaceWait:
     """One message goes now, beside the lane; or how long it would have to wait. Without a pace nothing is asked.
 
     The lane is locked by the caller (`lengthen`): both take from the same account.
     """
     policy = policy_of(connection, workspace, account)
     if policy is None:
-        return None
-    quiet = quiet_until(chat, policy.quiet, now) if policy.quiet is not None else None
+        return PaceGo()
+    quiet = quiet_until(asked.chat, policy.quiet, now) if policy.quiet is not None else None
     if quiet is not None:
         return PaceWait((quiet - now).total_seconds(), "its pace: quiet hours where the recipient is")
     lane = connection.execute(select(lanes).where(lanes.c.account_uuid == account)).one()
-    known = _known(connection, policy, account, [chat])
-    made = _planned(connection, lane, policy, [chat not in known], now, chance)
+    known = _known(connection, policy, account, [asked.chat])
+    made = _planned(connection, lane, policy, [asked.chat not in known], now, asked.chance)
     if not made.goes:
         return PaceWait(made.next_s or 1.0, made.reason)
     _keep(connection, account, made.state)
-    _now_known(connection, policy, account, [chat])
-    return None
+    _now_known(connection, policy, account, [asked.chat])
+    return PaceGo(typing_s(policy, asked.characters))
 
 
 def paced(
