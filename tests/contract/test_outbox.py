@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from outboxes import ACCOUNT, OTHER, W, accepted, claim, ended, new, record
-from sqlalchemy import Connection, text, update
+from sqlalchemy import Connection, select, text, update
+from sqlalchemy.dialects import sqlite
 
 from clocks import PassTime
 from homing.decide.outbox.endings import CHAT_WAITS_S, INTERRUPTIONS_MAX, TRIED_AGAIN_AFTER_S
@@ -19,12 +21,14 @@ from homing.model.sends.outbox import Accepted, BatchState, InvalidLine, NewBatc
 from homing.model.sends.pacing import PaceAsked, PaceGo, PacePolicy, PaceWait, QuietHours
 from homing.ports import LaneLost, Notice, OutboxChanged, WorkReady
 from homing.store.db.database import Database
+from homing.store.db.migrating import migrate
+from homing.store.db.opening import open_database
 from homing.store.db.schema.outbox import batches
 from homing.store.db.schema.tables import messages as m
 from homing.store.db.schema.tables import sessions
 from homing.store.notices.notices import LocalNotices
 from homing.store.outbox.accepting import KIND
-from homing.store.outbox.outbox import SqlOutbox
+from homing.store.outbox.outbox import SqlOutbox, in_state
 from homing.store.sends.messages import SqlMessages
 from homing.store.sends.unknown_sends import settle_by_event
 from homing.store.work.queue import SqlWork
@@ -448,3 +452,17 @@ async def test_what_ended_long_ago_is_forgotten_and_what_waits_is_not(
 
 
 OLD_BATCH = "01900000-0000-7000-8000-ba7c40000001"
+
+
+async def test_what_went_wrong_is_listed_by_an_index_and_not_by_looking_through_all(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/homing.db"
+    await migrate(url)
+    database = open_database(url)
+    outbox = SqlOutbox(database, LocalNotices())
+    explained = select(m.c.uuid).where(*in_state(MessageState.UNKNOWN)).order_by(m.c.uuid.desc()).limit(50)
+    written = str(explained.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}))
+    rows = await database.read(lambda c: c.execute(text(f"EXPLAIN QUERY PLAN {written}")).all())
+    assert any("messages_state_idx" in row.detail for row in rows), rows
+    assert await outbox.page(None, before=None, limit=50, state=MessageState.UNKNOWN) == []
+    await outbox.close()
+    await database.close()

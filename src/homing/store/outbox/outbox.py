@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, literal_column, select
 
 from homing.model.fleet import AccountUuid, WorkspaceId
 from homing.model.sends.messages import InUse, MessageRecord, MessageState
@@ -93,13 +93,14 @@ class SqlOutbox:
         wanted = {
             messages.c.workspace_id: workspace,
             messages.c.account_uuid: account,
-            messages.c.state: state,
             messages.c.batch_id: batch,
         }
         statement = select(messages).order_by(messages.c.uuid.desc()).limit(limit)
         for column, value in wanted.items():
             if value is not None:
                 statement = statement.where(column == value)
+        if state is not None:
+            statement = statement.where(*in_state(state))
         if before is not None:
             statement = statement.where(messages.c.uuid < before)
         if since is not None:
@@ -186,6 +187,17 @@ class SqlOutbox:
         return await self._changes.make(change)
 
 
+def in_state(state: MessageState) -> list[ColumnElement[bool]]:
+    """As the index of those that did not simply go is written: a database that was not told the state, or not the
+    index's own condition, would look through all messages."""
+    named = messages.c.state == literal_column(f"'{state.value}'")
+    went = [
+        literal_column(f"'{each.value}'") for each in (MessageState.SENT, MessageState.DELIVERED, MessageState.READ)
+    ]
+    return [named] if state in SIMPLY_SENT else [named, messages.c.state.not_in(went)]
+
+
+SIMPLY_SENT = frozenset({MessageState.SENT, MessageState.DELIVERED, MessageState.READ})
 _OPEN: tuple[Any, ...] = (
     MessageState.ACCEPTED,
     MessageState.HELD,
