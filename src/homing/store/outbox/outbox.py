@@ -191,7 +191,7 @@ def in_state(state: MessageState) -> list[ColumnElement[bool]]:
     """As the index of those that did not simply go is written: a database that was not told the state, or not the
     index's own condition, would look through all messages."""
     named = messages.c.state == literal_column(f"'{state.value}'")
-    went = [
+    went: list[ColumnElement[str]] = [
         literal_column(f"'{each.value}'") for each in (MessageState.SENT, MessageState.DELIVERED, MessageState.READ)
     ]
     return [named] if state in SIMPLY_SENT else [named, messages.c.state.not_in(went)]
