@@ -41,8 +41,9 @@ def told() -> list[StateChange]:
 
 @pytest.fixture
 def outbox(database: Database, local_notices: LocalNotices, told: list[StateChange]) -> SqlOutbox:
-    def hear(_: Connection, changes: Sequence[StateChange]) -> None:
+    def hear(_: Connection, changes: Sequence[StateChange]) -> Sequence[Notice]:
         told.extend(changes)
+        return ()
 
     return SqlOutbox(database, local_notices, hear)
 

@@ -144,6 +144,7 @@ class StateChange:
     code: str | None
     reason: str
     batch_id: str | None
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ that marked it `dispatching` was committed. Whoever takes a lane over finds thos
 have left, and are repeated under the same id, or not at all (`Text.repeated`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,7 +21,7 @@ from homing.model.sends.messages import MessageState
 from homing.model.sends.outbox import Advance, Dispatching, LaneClaim, LaneStep, MessageEnding, StateChange
 from homing.model.sends.sending import FailureCode, Text
 from homing.model.work import JobState
-from homing.ports import LaneLost
+from homing.ports import LaneLost, Notice
 from homing.store.db.database import Database, Dialect
 from homing.store.db.rows import AnyRow, message_of
 from homing.store.db.schema.columns import UtcDateTime, Words
@@ -31,10 +31,8 @@ from homing.store.db.schema.tables import accounts, jobs, messages, sessions
 from homing.store.db.sql import among, as_rows, given_rows
 from homing.store.outbox import feeding
 from homing.store.outbox.pacing import WINDOW, Paced, note_restricted, paced, policy_of
+from homing.store.outbox.telling import Told, listens
 from homing.store.sends.unknown_sends import settle_by_record, take_turn
-
-Told = Callable[[Connection, Sequence[StateChange]], None]
-"""Hears of state changes, within their transaction."""
 
 _IN_A_LANE = and_(messages.c.state == literal_column("'accepted'"), messages.c.position.is_not(None))
 _HELD_REASON = "its account was paired anew after it was accepted; `homing outbox go` sends it"
@@ -43,10 +41,9 @@ SOONEST_S = 0.2
 """A chat that waits for its unknown message has something due already: it is looked at again only after this."""
 
 
-def advance(connection: Connection, database: Database, step: LaneStep, told: Told) -> Advance:
+def advance(connection: Connection, database: Database, step: LaneStep, told: Told) -> tuple[Advance, Sequence[Notice]]:
     """Raises LaneLost if the claim is not ours any more; then nothing was changed."""
-    if any(each.state is MessageState.UNKNOWN for each in step.endings):
-        take_turn(connection)
+    _take_turn(connection, step)
     lane = _held(connection, step.claim)
     now = database.now(connection)
     changes = _write_endings(connection, database, step, now)
@@ -58,14 +55,21 @@ def advance(connection: Connection, database: Database, step: LaneStep, told: To
         changes += _give_up_interrupted(connection, step.claim, now)
     changes += _expire(connection, step.claim, now)
     if step.leaving:
-        told(connection, changes)
-        return Advance((), None, over=False)
+        return Advance((), None, over=False), told(connection, changes)
     changes += _hold_after_pairing(connection, lane, now)
     taken, pace, suppressed = _taken(connection, database, step, lane, now)
-    told(connection, changes + suppressed)
     if taken or step.under_way:
-        return Advance(tuple(taken), pace.next_s, over=False, paced=pace.reason)
-    return _idle(connection, database, step, now, pace)
+        came = Advance(tuple(taken), pace.next_s, over=False, paced=pace.reason)
+    else:
+        came = _idle(connection, database, step, now, pace)
+    return came, told(connection, changes + suppressed)
+
+
+def _take_turn(connection: Connection, step: LaneStep) -> None:
+    """Before any row is ours: who stores a report takes its turn first too, and then the rows of the same messages."""
+    in_doubt = any(each.state is MessageState.UNKNOWN for each in step.endings)
+    if in_doubt or ((step.endings or step.fresh) and listens(connection, step.claim.workspace_id)):
+        take_turn(connection)
 
 
 def _held(connection: Connection, claim: LaneClaim) -> AnyRow:
@@ -165,6 +169,7 @@ def change_of(row: AnyRow) -> StateChange:
         code=row.code,
         reason=row.reason,
         batch_id=row.batch_id,
+        text=row.text,
     )
 
 

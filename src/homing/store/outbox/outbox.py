@@ -29,23 +29,22 @@ from homing.store.db.database import Database
 from homing.store.db.rows import message_of
 from homing.store.db.schema.tables import messages
 from homing.store.notices.announce import Changes
-from homing.store.notices.notices import StagedNotices
+from homing.store.notices.notices import Announce, StagedNotices
 from homing.store.outbox import accepting, batches, changes, opting_out, pacing, retention
-from homing.store.outbox.lanes import Told, advance
+from homing.store.outbox.lanes import advance
+from homing.store.outbox.telling import Told, tell_changes
 
 T = TypeVar("T")
 _TOGETHER = 100
 
 
-def nobody(_connection: Connection, _changes: Sequence[StateChange]) -> None:
-    """Nobody is told of state changes."""
-
-
 class SqlOutbox:
     """Messages accepted at the same time share a transaction; so do those that end and begin in one lane."""
 
-    def __init__(self, database: Database, notices: StagedNotices, told: Told = nobody) -> None:
-        self._database, self._told = database, told
+    def __init__(self, database: Database, notices: StagedNotices, told: Told | None = None) -> None:
+        """`told` hears of state changes in the place of customers."""
+        self._database, self._notices = database, notices
+        self._told: Told = told or (lambda c, changes: tell_changes(c, database, changes))
         self._changes = Changes(database, notices)
         self._together: Together[NewMessage, Accepted | InUse] = Together(self.accept_all, largest=_TOGETHER)
 
@@ -56,7 +55,7 @@ class SqlOutbox:
         return await self._changes.make(lambda c: accepting.accept(c, self._database, new))
 
     async def advance(self, step: LaneStep) -> Advance:
-        return await self._database.write(lambda c: advance(c, self._database, step, self._told))
+        return await self._write(lambda c: advance(c, self._database, step, self._told))
 
     async def cancel(self, workspace: WorkspaceId | None, uuid: str) -> bool:
         return bool(await self._change(lambda c: changes.cancel(c, self._database, workspace, uuid)))
@@ -128,7 +127,7 @@ class SqlOutbox:
         return await self._changes.make(lambda c: batches.change(c, self._database, workspace, batch, to, reason))
 
     async def sweep_batches(self) -> int:
-        return await self._database.write(lambda c: batches.sweep(c, self._database))
+        return await self._write(lambda c: batches.sweep(c, self._database))
 
     async def batch(self, workspace: WorkspaceId | None, batch: str) -> Batch | None:
         return await self._database.read(lambda c: batches.batch_of(c, workspace, batch))
@@ -178,11 +177,21 @@ class SqlOutbox:
     async def close(self) -> None:
         await self._together.close()
 
+    async def _write(self, fn: Callable[[Connection], tuple[T, Sequence[Notice]]]) -> T:
+        """Not carried through for who goes away: a step whose answer nobody waits for must not come late."""
+
+        def staged(connection: Connection) -> tuple[T, Announce]:
+            value, notices = fn(connection)
+            return value, self._notices.stage(connection, notices)
+
+        value, announce = await self._database.write(staged)
+        await announce()
+        return value
+
     async def _change(self, fn: Callable[[Connection], tuple[list[StateChange], list[Notice]]]) -> list[StateChange]:
         def change(connection: Connection) -> tuple[list[StateChange], Sequence[Notice]]:
             changed, notices = fn(connection)
-            self._told(connection, changed)
-            return changed, notices
+            return changed, [*notices, *self._told(connection, changed)]
 
         return await self._changes.make(change)
 
