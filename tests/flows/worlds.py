@@ -315,7 +315,10 @@ class Tally:
     def moved(self, kind: MoveKind, count: int = 1) -> None:
         self.moves.append((kind, count))
 
-    def arrived(self, kind: MoveKind, took_s: float) -> None:
+    def sent_through(self, family: str, phase: Phase | None, took_s: float) -> None:
+        pass
+
+    def arrived(self, kind: MoveKind, took_s: float, steps_ms: Mapping[str, int]) -> None:
         self.arrivals.append((kind, took_s))
 
     def sender_unknown(self, cause: str) -> None: ...

@@ -1,5 +1,6 @@
 """A driver whose calls are counted, by whom they are made to, and go in the lane that is for them."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
@@ -39,7 +40,11 @@ class MeteredDriver:
         def sending() -> Awaitable[Receipt | Fault]:
             return self._inner.send(instance, message, timeout_s=timeout_s)
 
-        return await self._made(instance, "send", sending, message.session_id)
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        answer = await self._made(instance, "send", sending, message.session_id)
+        self._meters.sent_through(self.family, _met(answer), loop.time() - began_s)
+        return answer
 
     async def start(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> ListedSession | Fault:
         return await self._made(instance, "start", lambda: self._inner.start(instance, session, timeout_s=timeout_s))

@@ -56,6 +56,8 @@ class WuzapiDriver(GatewayDriver):
         recorded=False,
         logins="wuzapi opens every login of its database when it starts, so that a second process would double them",
         would_help="bring its process up again: it opens its sessions by itself",
+        takes_proxy=True,
+        reconnects=True,
     )
 
     def __init__(self, *given: Any, **named: Any) -> None:
@@ -132,6 +134,13 @@ class WuzapiDriver(GatewayDriver):
         user = await self._user(instance, session.session_id, until)
         if isinstance(user, Fault):
             return user
+        if session.proxy is not None:
+            # Taken only while it is not connected (handlers.go, SetProxy), and kept for later starts of its own.
+            proxied = {"proxy_url": session.proxy.url, "enable": True}
+            hidden = [session.proxy.password, session.proxy.url]
+            set_ = await self._as(user, instance, "POST", "/session/proxy", proxied, until, hidden)
+            if isinstance(set_, Fault):
+                return set_
         told = {"Subscribe": list(user.events), "Immediate": True}
         reply = await self._as(user, instance, "POST", "/session/connect", told, until)
         return reply if isinstance(reply, Fault) else ListedSession(session.session_id, SessionStatus.STARTING)
@@ -203,14 +212,21 @@ class WuzapiDriver(GatewayDriver):
         return user if isinstance(user, Fault) else await self._as(user, instance, method, path, told, until)
 
     async def _as(
-        self, user: User, instance: InstanceUrl, method: str, path: str, told: Mapping[str, Any] | None, until: float
+        self,
+        user: User,
+        instance: InstanceUrl,
+        method: str,
+        path: str,
+        told: Mapping[str, Any] | None,
+        until: float,
+        hidden: Sequence[str | None] = (),
     ) -> Reply | Fault:
         """A call in the user's name. Where a token is refused its users are read anew: it has another, or is gone."""
         headers = {"token": user.token}
         reply = await (
             self.ask(instance, path, until, headers=headers)
             if method == "GET"
-            else self.tell(method, instance, path, told, until, headers=headers)
+            else self.tell(method, instance, path, told, until, headers=headers, hidden=hidden)
         )
         if not isinstance(reply, Fault) or reply.phase is not Phase.UNAUTHORISED:
             return reply

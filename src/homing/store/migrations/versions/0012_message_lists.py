@@ -3,8 +3,8 @@
 from alembic import op
 from sqlalchemy import text
 
-revision = "0009"
-down_revision = "0008"
+revision = "0012"
+down_revision = "0011"
 serves_from = "0004"
 
 
