@@ -70,6 +70,7 @@ class Settings(BaseSettings):
     homing_database_wait: float | None = Field(default=None, ge=0, description="seconds at start; unset: for ever")
     homing_listen_url: str = Field(default="", repr=False, description="the database without its pooler, to listen")
     homing_redis_url: str = Field(default="", repr=False)
+    homing_otlp_url: str = Field(default="", repr=False, description="where spans are told; empty means nowhere")
     homing_log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
     homing_log_format: str = Field(default="auto", pattern="^(auto|text|json)$")
 

@@ -40,6 +40,7 @@ from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Outcome, Receipt, Text
 from homing.model.sends.signs import ChatSign
+from homing.model.tracing import TellSpan
 from homing.ports import (
     Clock,
     InstanceHealth,
@@ -303,6 +304,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.reads = self.looks = 0
+        self.spans: TellSpan | None = None
         self.moves: list[tuple[MoveKind, int]] = []
         self.arrivals: list[tuple[MoveKind, float]] = []
 

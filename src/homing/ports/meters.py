@@ -5,10 +5,14 @@ from typing import Protocol
 
 from homing.model.fleet import InstanceUrl, MoveKind
 from homing.model.sends.faults import Phase
+from homing.model.tracing import TellSpan
 
 
 class Meters(Protocol):
     """What the flows report of themselves, to be scraped or ignored."""
+
+    spans: TellSpan | None
+    """Where spans are told to a collector of traces."""
 
     def instance_called(self, instance: InstanceUrl, call: str) -> None: ...
 

@@ -46,6 +46,7 @@ from homing.serve.http.tables import Tables
 from homing.serve.media import bodies
 from homing.serve.page.routes import PAGES
 from homing.serve.sends import HttpAnswer
+from homing.serve.spans import RequestSpan
 from homing.serve.state.feed import StateFeed
 from homing.serve.worker_figures import WorkerFigures
 
@@ -79,9 +80,26 @@ class Application:
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         named = _trace(scope) if scope["type"] == "http" else None
+        tell = self._gateway.metrics.spans
+        if tell is not None and scope["type"] == "http":
+            await self._traced(RequestSpan(tell, scope, named), scope, receive, send)
+            return
         if named is None:
             await self._answered(scope, receive, send)
             return
+        await self._within(named, scope, receive, send)
+
+    async def _traced(self, span: RequestSpan, scope: Any, receive: Receive, send: Send) -> None:
+        async def noted(message: Any) -> None:
+            span.note(message)
+            await send(message)
+
+        try:
+            await self._within(span.trace, scope, receive, noted)
+        finally:
+            span.end()
+
+    async def _within(self, named: Trace, scope: Any, receive: Receive, send: Send) -> None:
         before = tracing.set(named)
         try:
             with structlog.contextvars.bound_contextvars(trace_id=named.trace_id):

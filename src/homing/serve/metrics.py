@@ -22,6 +22,7 @@ from homing.model.fleet import InstanceUrl, MoveKind
 from homing.model.instances.events import IntakeResult
 from homing.model.sends.faults import Phase
 from homing.model.sends.sending import NotSent, Outcome, Sent, Unknown
+from homing.model.tracing import TellSpan
 from homing.model.urls import origin_key
 from homing.serve import logs
 
@@ -100,6 +101,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.spans: TellSpan | None = None
         ProcessCollector(registry=self.registry)
         sends = Counter("homing_sends_total", "Sends answered, by outcome", ["outcome"], registry=self.registry)
         self._answers = sends

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 from homing.drivers.around.keys import ShownKeys
+from homing.drivers.around.spans import call_told
 from homing.drivers.http.lanes import NOBODY, Lane, enter, leave
 from homing.model.fleet import InstanceUrl, ListedSession, Listing, NoList, SessionId
 from homing.model.sends.faults import Fault, Phase
@@ -98,6 +99,14 @@ class MeteredDriver:
         self, instance: InstanceUrl, call: str, asking: Callable[[], Awaitable[T]], session: str = NOBODY
     ) -> T:
         """The answer. Whoever refuses one key has done nothing yet, and is shown the other if it has two."""
+        with call_told(self._meters.spans, instance, self.family, call) as told:
+            answer = await self._asked(instance, call, asking, session)
+            told.met = _met(answer)
+        if told.met is Phase.NOT_ATTEMPTED:
+            self._meters.call_not_made(instance, call)
+        return answer
+
+    async def _asked(self, instance: InstanceUrl, call: str, asking: Callable[[], Awaitable[T]], session: str) -> T:
         before = enter(_LANES.get(call, Lane.SESSIONS), session)
         try:
             self._meters.instance_called(instance, call)
@@ -107,8 +116,6 @@ class MeteredDriver:
                 answer = await asking()
         finally:
             leave(before)
-        if _met(answer) is Phase.NOT_ATTEMPTED:
-            self._meters.call_not_made(instance, call)
         return answer
 
 

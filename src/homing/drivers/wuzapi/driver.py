@@ -85,7 +85,10 @@ class WuzapiDriver(GatewayDriver):
         if isinstance(reply, Fault):
             return reply
         users = self._users_of(instance, reply)
-        return users if isinstance(users, Fault) else await self.listed_by_name(instance, reply, list(users), until)
+        if isinstance(users, Fault):
+            return users
+        names = [user.name if user is not None else None for user in users]
+        return await self.listed_by_name(instance, reply, names, until)
 
     async def one(self, instance: InstanceUrl, session_id: SessionId, until: float) -> ListedSession | Fault:
         user = await self._user(instance, session_id, until)
@@ -183,12 +186,13 @@ class WuzapiDriver(GatewayDriver):
 
     async def _read_users(self, instance: InstanceUrl, until: float) -> dict[str, User] | Fault:
         reply = await self.ask(instance, _USERS, until, body_limit_bytes=LIST_LIMIT_BYTES)
-        return reply if isinstance(reply, Fault) else self._users_of(instance, reply)
+        rows = reply if isinstance(reply, Fault) else self._users_of(instance, reply)
+        return rows if isinstance(rows, Fault) else self._users[instance]
 
-    def _users_of(self, instance: InstanceUrl, reply: Reply) -> dict[str, User] | Fault:
+    def _users_of(self, instance: InstanceUrl, reply: Reply) -> list[User | None] | Fault:
         users = answers.users_of(reply)
         if not isinstance(users, Fault):
-            self._users[instance] = users
+            self._users[instance] = {user.name: user for user in users if user is not None}
         return users
 
     async def _done(self, instance: InstanceUrl, session: SessionStart, path: str, until: float) -> Fault | None:
