@@ -15,6 +15,7 @@ from homing.compose.joining import all_hear, connecting_of, fitness_of, reportin
 from homing.compose.media import MediaParts, media_of
 from homing.compose.recycling import recycling_of
 from homing.compose.restoring import restoring_of
+from homing.compose.stores import tidying
 from homing.compose.taking_in import taking_in
 from homing.config import Misconfigured, Settings
 from homing.decide.fleet.health import HealthPolicy
@@ -37,7 +38,6 @@ from homing.flows.background.downtime import DowntimeBook
 from homing.flows.background.link_alerts import LinkAlerts
 from homing.flows.background.observing import Observing
 from homing.flows.background.readiness import Readiness
-from homing.flows.background.retention import Housekeeping
 from homing.flows.background.schedules import Schedule, Scheduler
 from homing.flows.background.worker import Duty, Worker
 from homing.flows.discovery.incarnations import Looking
@@ -91,7 +91,6 @@ from homing.serve.feed import EventFeed, Shares
 from homing.serve.gateway import Adoption, Care, Gateway, Moving
 from homing.serve.metrics import Metrics
 from homing.store.opened import Stores
-from homing.store.vault.settling import SqlReservations
 
 log = structlog.get_logger("homing")
 
@@ -169,7 +168,7 @@ def wired(
     services = (fleet, keyring, workspaces, alerts, looking.hints, overlooked, intake, *clocked, *taking.services)
     known = (*heard, reports.unknown, reports.rejections, fitness, strays, media.clean_up, *customers.services)
     moved = (looking.take_backs, kept.watching, kept.keeper, kept.worker, gateway.moving.drains, gateway.restoring)
-    return gateway, [part.run for part in (observing, _tidying(settings, stores, clock), *services, *known, *moved)]
+    return gateway, [part.run for part in (observing, tidying(settings, stores, clock), *services, *known, *moved)]
 
 
 def _adoption(
@@ -279,18 +278,6 @@ def _pairing(stores: Stores, fleet: LiveFleet, clock: Clock) -> Pairing:
 
 def _pairing_links(settings: Settings, stores: Stores, pairing: Pairing, entropy: Entropy) -> PairingLinks:
     return PairingLinks(stores.pairing_links, stores.directory, pairing, entropy, settings.message_id_secret)
-
-
-def _tidying(settings: Settings, stores: Stores, clock: Clock) -> Housekeeping:
-    return Housekeeping(
-        stores.work,
-        stores.leases,
-        SqlReservations(stores.database),
-        stores.outbox,
-        clock,
-        keys_kept_s=settings.homing_idempotency_hours * 3600,
-        messages_kept_s=settings.homing_message_days * 86_400,
-    )
 
 
 def _sender(
