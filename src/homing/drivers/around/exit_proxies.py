@@ -110,10 +110,8 @@ class ExitingDriver:
         try:
             known = await self._proxies.of([each.session_id for each in starts])
         except StoreUnavailable as error:
-            fault = Fault(
-                Phase.NOT_ATTEMPTED, f"by which proxy it goes out could not be read: {error}; nothing was sent"
-            )
-            return [fault for _ in starts]
+            detail = f"by which proxy it goes out could not be read: {error}; nothing was sent"
+            return [Fault(Phase.NOT_ATTEMPTED, detail) for _ in starts]
         return [self._one(each, known.get(each.session_id)) for each in starts]
 
     def _one(self, start: SessionStart, proxy: ExitProxy | str | None) -> SessionStart | Fault:
