@@ -5,7 +5,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from homing.config import Settings
 from homing.decide.access.audit import NO_KEYS, ChainKeys
-from homing.flows.background.retention import Housekeeping
 from homing.ports import Clock
 from homing.store.db.database import Database
 from homing.store.db.migrating import migrate
@@ -35,7 +34,6 @@ from homing.store.records.reports import SqlEvents
 from homing.store.records.watch_log import SqlWatchLog
 from homing.store.records.webhook_targets import SqlWebhookTargets
 from homing.store.sends.messages import SqlMessages
-from homing.store.vault.settling import SqlReservations
 from homing.store.work.queue import SqlWork
 from homing.store.work.schedules import SqlSchedules
 from homing.world import SystemClock
@@ -100,17 +98,4 @@ def stores_on(
         exit_proxies=SqlExitProxies(database),
         recycles=SqlRecycles(database),
         checked_numbers=SqlNumberChecks(database, on_read=on_read),
-    )
-
-
-def tidying(settings: Settings, stores: Stores, clock: Clock) -> Housekeeping:
-    """What forgets what is old in them."""
-    return Housekeeping(
-        stores.work,
-        stores.leases,
-        SqlReservations(stores.database),
-        stores.outbox,
-        clock,
-        keys_kept_s=settings.homing_idempotency_hours * 3600,
-        messages_kept_s=settings.homing_message_days * 86_400,
     )
