@@ -16,6 +16,7 @@ from homing.store.db.schema.tables import messages
 from homing.store.db.sql import dialect_of, insert
 from homing.store.outbox import accepting
 from homing.store.outbox.accepting import lengthen, wake
+from homing.store.outbox.telling import tell_batches
 from homing.store.records.recording import record
 
 ERRORS_KEPT = 1_000
@@ -89,6 +90,8 @@ def change(
         notices = wake(connection, database, accounts)
     else:
         _take_out_of_lanes(connection, batch)
+    if to is BatchState.CANCELLED and (cancelled := batch_of(connection, None, batch)) is not None:
+        notices = [*notices, *tell_batches(connection, database, [cancelled])]
     return True, notices
 
 
@@ -118,9 +121,9 @@ def _take_out_of_lanes(connection: Connection, batch: str) -> None:
     connection.execute(update(messages).where(*in_lanes).values(position=None))
 
 
-def sweep(connection: Connection, database: Database) -> int:
+def sweep(connection: Connection, database: Database) -> tuple[int, Sequence[Notice]]:
     """Carry through what was decided of batches, some thousand messages at a time; returns how many were touched."""
-    touched = _end_unfinished(connection, database)
+    touched, done = _end_unfinished(connection, database)
     gone = select(batches.c.id).where(batches.c.state.in_([BatchState.CANCELLED, BatchState.REJECTED]))
     for state, batch in connection.execute(select(batches.c.state, batches.c.id).where(batches.c.id.in_(gone))):
         waiting = (
@@ -139,18 +142,20 @@ def sweep(connection: Connection, database: Database) -> int:
             values["updated_at"] = database.now(connection)
             changed = connection.execute(update(messages).where(messages.c.uuid.in_(waiting)).values(values)).rowcount
         touched += changed
-    return touched
+    return touched, tell_batches(connection, database, done) if done else []
 
 
-def _end_unfinished(connection: Connection, database: Database) -> int:
+def _end_unfinished(connection: Connection, database: Database) -> tuple[int, list[Batch]]:
     """A running batch with nothing left is done; one that was received for too long is rejected."""
     left = select(messages.c.uuid).where(messages.c.batch_id == batches.c.id, messages.c.state.in_(_OPEN)).limit(1)
     done = (batches.c.state == BatchState.RUNNING, ~left.exists())
     now = database.now(connection)
-    ended = connection.execute(update(batches).where(*done).values(state=BatchState.DONE, updated_at=now)).rowcount
+    over = update(batches).where(*done).values(state=BatchState.DONE, updated_at=now).returning(batches)
+    ended = [_of(connection, row) for row in connection.execute(over).all()]
     stale = (batches.c.state == BatchState.RECEIVING, batches.c.updated_at < database.instant(-STALE_S))
     values = {"state": BatchState.REJECTED, "reason": "its request broke off", "key": None, "updated_at": now}
-    return ended + connection.execute(update(batches).where(*stale).values(values)).rowcount
+    gone = connection.execute(update(batches).where(*stale).values(values)).rowcount
+    return len(ended) + gone, ended
 
 
 def batch_of(connection: Connection, workspace: WorkspaceId | None, batch: str) -> Batch | None:

@@ -16,6 +16,7 @@ from homing.store.db.schema.tables import messages
 from homing.store.outbox.accepting import WAITS, lengthen, wake
 from homing.store.outbox.lanes import change_of
 from homing.store.records.recording import record
+from homing.store.sends.unknown_sends import take_turn
 
 _WAITING = (MessageState.ACCEPTED, MessageState.HELD)
 
@@ -64,6 +65,7 @@ def settle(
     connection: Connection, database: Database, workspace: WorkspaceId | None, uuid: str, how: Settle, by: str
 ) -> tuple[list[StateChange], list[Notice]]:
     """What an operator says of a message whose outcome is unknown; nothing if there is no such message."""
+    take_turn(connection)  # before the row is ours, as whoever stores a report does
     mine = and_(_named(workspace, uuid), messages.c.state == MessageState.UNKNOWN)
     row = connection.execute(select(messages).where(mine)).one_or_none()
     if row is None:

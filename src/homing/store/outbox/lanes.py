@@ -6,7 +6,7 @@ that marked it `dispatching` was committed. Whoever takes a lane over finds thos
 have left, and are repeated under the same id, or not at all (`Text.repeated`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,13 +14,14 @@ from sqlalchemy import Connection, and_, exists, func, literal, literal_column, 
 from sqlalchemy.sql.elements import ColumnElement
 
 from homing.decide.outbox.endings import CHAT_WAITS_S, INTERRUPTIONS_MAX, TRIED_AGAIN_AFTER_S
+from homing.decide.pacing.pace import typing_s
 from homing.model.fleet import AccountUuid, SessionStatus, WorkspaceId
 from homing.model.sends import content_json
 from homing.model.sends.messages import MessageState
 from homing.model.sends.outbox import Advance, Dispatching, LaneClaim, LaneStep, MessageEnding, StateChange
 from homing.model.sends.sending import FailureCode, Text
 from homing.model.work import JobState
-from homing.ports import LaneLost
+from homing.ports import LaneLost, Notice
 from homing.store.db.database import Database, Dialect
 from homing.store.db.rows import AnyRow, message_of
 from homing.store.db.schema.columns import UtcDateTime, Words
@@ -30,10 +31,8 @@ from homing.store.db.schema.tables import accounts, jobs, messages, sessions
 from homing.store.db.sql import among, as_rows, given_rows
 from homing.store.outbox import feeding
 from homing.store.outbox.pacing import WINDOW, Paced, note_restricted, paced, policy_of
+from homing.store.outbox.telling import Told, listens
 from homing.store.sends.unknown_sends import settle_by_record, take_turn
-
-Told = Callable[[Connection, Sequence[StateChange]], None]
-"""Hears of state changes, within their transaction."""
 
 _IN_A_LANE = and_(messages.c.state == literal_column("'accepted'"), messages.c.position.is_not(None))
 _HELD_REASON = "its account was paired anew after it was accepted; `homing outbox go` sends it"
@@ -42,28 +41,35 @@ SOONEST_S = 0.2
 """A chat that waits for its unknown message has something due already: it is looked at again only after this."""
 
 
-def advance(connection: Connection, database: Database, step: LaneStep, told: Told) -> Advance:
+def advance(connection: Connection, database: Database, step: LaneStep, told: Told) -> tuple[Advance, Sequence[Notice]]:
     """Raises LaneLost if the claim is not ours any more; then nothing was changed."""
-    if any(each.state is MessageState.UNKNOWN for each in step.endings):
-        take_turn(connection)
+    _take_turn(connection, step)
     lane = _held(connection, step.claim)
     now = database.now(connection)
     changes = _write_endings(connection, database, step, now)
     if any(each.code == FailureCode.RECIPIENT_RESTRICTED.value for each in step.endings):
-        note_restricted(connection, lane, policy_of(connection, step.claim.workspace_id, step.claim.account_uuid), now)
+        policy = policy_of(connection, step.claim.workspace_id, step.claim.account_uuid)
+        note_restricted(connection, step.claim.account_uuid, policy, now)
         lane = _held(connection, step.claim)
     if step.fresh:
         changes += _give_up_interrupted(connection, step.claim, now)
     changes += _expire(connection, step.claim, now)
     if step.leaving:
-        told(connection, changes)
-        return Advance((), None, over=False)
+        return Advance((), None, over=False), told(connection, changes)
     changes += _hold_after_pairing(connection, lane, now)
     taken, pace, suppressed = _taken(connection, database, step, lane, now)
-    told(connection, changes + suppressed)
     if taken or step.under_way:
-        return Advance(tuple(taken), pace.next_s, over=False, paced=pace.reason)
-    return _idle(connection, database, step, now, pace)
+        came = Advance(tuple(taken), pace.next_s, over=False, paced=pace.reason)
+    else:
+        came = _idle(connection, database, step, now, pace)
+    return came, told(connection, changes + suppressed)
+
+
+def _take_turn(connection: Connection, step: LaneStep) -> None:
+    """Before any row is ours: who stores a report takes its turn first too, and then the rows of the same messages."""
+    in_doubt = any(each.state is MessageState.UNKNOWN for each in step.endings)
+    if in_doubt or ((step.endings or step.fresh) and listens(connection, step.claim.workspace_id)):
+        take_turn(connection)
 
 
 def _held(connection: Connection, claim: LaneClaim) -> AnyRow:
@@ -163,6 +169,7 @@ def change_of(row: AnyRow) -> StateChange:
         code=row.code,
         reason=row.reason,
         batch_id=row.batch_id,
+        text=row.text,
     )
 
 
@@ -247,7 +254,9 @@ def _taken(
     chosen = [*forgotten, *rows, *again, *pace.rows]
     _mark(connection, claim, chosen, now)
     repeated = {row.uuid for row in (*rows, *again)}
-    return [_dispatching(row, repeated=row.uuid in repeated) for row in chosen], pace, changes
+    typed = {} if policy is None else {row.uuid: typing_s(policy, len(row.text)) for row in pace.rows}
+    going = [_dispatching(row, repeated=row.uuid in repeated, typed_s=typed.get(row.uuid, 0.0)) for row in chosen]
+    return going, pace, changes
 
 
 def _forgotten(connection: Connection, step: LaneStep) -> list[AnyRow]:
@@ -352,7 +361,7 @@ def _mark(connection: Connection, claim: LaneClaim, rows: Sequence[AnyRow], now:
         connection.execute(update(messages).where(messages.c.uuid.in_([row.uuid for row in rows])).values(marked))
 
 
-def _dispatching(row: AnyRow, *, repeated: bool) -> Dispatching:
+def _dispatching(row: AnyRow, *, repeated: bool, typed_s: float) -> Dispatching:
     text = Text(
         uuid=row.uuid,
         message_id=row.message_id,
@@ -364,7 +373,7 @@ def _dispatching(row: AnyRow, *, repeated: bool) -> Dispatching:
         phone_as_written=row.phone_as_written,
         content=content_json.read(row.content) if row.content else None,
     )
-    return Dispatching(text, row.chat, row.due_at)
+    return Dispatching(text, row.chat, row.due_at, typed_s)
 
 
 # --- nothing to do just now -----------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ class MisfortuneKind(StrEnum):
     FOREIGN_CUT = "nothing passes to a foreign gateway"
     FOREIGN_UPSETS = "requests to a foreign gateway are upset"
     MOVED_BY_HAND = "somebody moves a session by hand"
+    RECEIVER_AWAY = "a customer's server is away"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,8 @@ def _places(kind: MisfortuneKind, scenario: Scenario, chance: random.Random) -> 
             return chance.choice(((gateway, foreign), (foreign, "whatsapp")))
         case MisfortuneKind.FOREIGN_UPSETS:
             return gateway, chance.choice(scenario.foreign_urls)
+        case MisfortuneKind.RECEIVER_AWAY:
+            return chance.choice(scenario.receiver_hosts), ""
         case MisfortuneKind.MOVED_BY_HAND:
             return chance.choice(scenario.foreign_session_ids), chance.choice(scenario.foreign_urls)
         case _:

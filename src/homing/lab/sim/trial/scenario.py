@@ -30,6 +30,12 @@ class Scenario:
     faults_max: int = 8
     kinds: Mapping[str, float] = field(default_factory=dict)
     drop_repeats: bool = True
+    accepted_per_s: float = 0.0
+    """Messages that are handed in for the outbox, beside those whose senders wait."""
+    batches: int = 0
+    batch_lines: int = 40
+    receivers: int = 0
+    """Customers' servers that want to be told of everything; the first and the third keep each chat's order."""
 
     @property
     def instance_urls(self) -> list[str]:
@@ -50,6 +56,10 @@ class Scenario:
     @property
     def foreign_session_ids(self) -> list[str]:
         return [f"shop-{number:03d}" for number in range(1, self.foreign_sessions + 1)]
+
+    @property
+    def receiver_hosts(self) -> list[str]:
+        return [f"hook-{number}.example.com" for number in range(1, self.receivers + 1)]
 
     @property
     def every_session(self) -> list[str]:
@@ -85,6 +95,14 @@ _WITH_FOREIGN: Mapping[str, float] = {
 }
 """What befalls somebody else's gateways besides."""
 
+_WITH_OUTBOX: Mapping[str, float] = {
+    **_ALL,
+    "gateway dies": 4,
+    "gateway freezes": 3,
+    "store loses transactions and answers": 3,
+    "a customer's server is away": 3,
+}
+
 SCENARIOS: Mapping[str, Scenario] = {
     scenario.name: scenario
     for scenario in (
@@ -103,6 +121,25 @@ SCENARIOS: Mapping[str, Scenario] = {
             faults_min=1,
             faults_max=4,
             kinds=_WITH_FOREIGN,
+        ),
+        Scenario(
+            "outbox",
+            instances=2,
+            sessions=3,
+            calm_until_s=2.5,
+            faults_until_s=10.0,
+            talk_until_s=13.0,
+            settled_by_s=34.0,
+            ends_s=75.0,
+            messages_per_s=0.3,
+            inbound_per_s=0.2,
+            faults_min=1,
+            faults_max=4,
+            kinds=_WITH_OUTBOX,
+            accepted_per_s=2.0,
+            batches=1,
+            batch_lines=15,
+            receivers=3,
         ),
         Scenario("calm", foreign=2, foreign_sessions=4, faults_min=0, faults_max=0, kinds={"instance dies": 1}),
         Scenario("failover", kinds={**_ALL, "store fails over": 6}, faults_max=5),

@@ -23,8 +23,10 @@ from homing.lab.sim.trial.world.foreign import SimulatedForeign
 from homing.lab.sim.trial.world.gateways import SimulatedGateway
 from homing.lab.sim.trial.world.instances import API_KEY, HMAC_SECRET, Around, SimulatedInstance
 from homing.lab.sim.trial.world.network import SimulatedNetwork
+from homing.lab.sim.trial.world.receivers import MANNERS, SimulatedReceiver, ways_to
 from homing.lab.sim.trial.world.stores import Store
 from homing.lab.sim.trial.world.whatsapp import SimulatedExchange
+from homing.lab.sim.trial.writers import Writers
 from homing.lab.sim.world import VirtualClock
 from homing.model.fleet import InstanceUrl
 from simulated_whatsapp.core import DeviceCredentials, Rules
@@ -135,8 +137,15 @@ class World:
         self._whatsapp = SimulatedExchange(self._network, history, templates.device_draws(), rules)
         logins = templates.linked(self._whatsapp.judge, scenario)
         settings = settings_for(scenario)
+        self._receivers = {
+            host: SimulatedReceiver(host, MANNERS[nth % len(MANNERS)], history, _chance(seed, host))
+            for nth, host in enumerate(scenario.receiver_hosts)
+        }
+        ways = ways_to(self._receivers)
         self._gateways = {
-            name: SimulatedGateway(name, self._network, self.store, settings, _chance(seed, name), self._clock_of(name))
+            name: SimulatedGateway(
+                name, self._network, self.store, settings, _chance(seed, name), self._clock_of(name), ways
+            )
             for name in scenario.gateway_names
         }
         reporting = _chance(seed, "reporting")
@@ -181,18 +190,26 @@ class World:
             self._history,
             self._operate,
             self._foreign,
+            self._receivers,
         )
         weather.forecast(faults)
         await asyncio.sleep(scenario.calm_until_s - loop.time())
         clients = Clients(scenario, self._network, self._history, _chance(self._seed, "clients"), self._template.token)
         talking = loop.create_task(clients.talk(list(self._template.chats)))
+        handing_in = loop.create_task(self._hand_in())
         writing = loop.create_task(self._write_to_sessions())
         await asyncio.sleep(scenario.ends_s - loop.time())
-        for task in (talking, writing):
+        for task in (talking, handing_in, writing):
             task.cancel()
         around = (self._whatsapp, self.store, self._network)
         await observe(self._history, self._instances, self._foreign, self._gateways, *around)
         self._look_for_the_fallen()
+
+    async def _hand_in(self) -> None:
+        scenario = self._scenario
+        if scenario.accepted_per_s:
+            chance, token = _chance(self._seed, "writers"), self._template.token
+            await Writers(scenario, self._network, self._history, chance, token).write(self._template.chats)
 
     async def _write_to_sessions(self) -> None:
         """People write to the sessions."""

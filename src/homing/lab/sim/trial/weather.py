@@ -9,6 +9,7 @@ from homing.lab.sim.trial.world.gateways import SimulatedGateway
 from homing.lab.sim.trial.world.instances import SimulatedInstance
 from homing.lab.sim.trial.world.network import NetworkUpset, SimulatedNetwork
 from homing.lab.sim.trial.world.processes import Process
+from homing.lab.sim.trial.world.receivers import SimulatedReceiver
 from homing.lab.sim.trial.world.stores import Store
 from homing.lab.sim.trial.world.whatsapp import SimulatedExchange
 from simulated_whatsapp.core import Rules
@@ -30,10 +31,11 @@ class Weather:
         history: OutsideHistory,
         operator: Callable[[str], None],
         foreign: Mapping[str, SimulatedForeign],
+        receivers: Mapping[str, SimulatedReceiver],
     ) -> None:
         self._network, self._store, self._whatsapp = network, store, whatsapp
         self._instances, self._gateways, self._history = instances, gateways, history
-        self._operator, self._foreign = operator, foreign
+        self._operator, self._foreign, self._receivers = operator, foreign, receivers
 
     def forecast(self, faults: tuple[Misfortune, ...]) -> None:
         """Let them come, each at its time."""
@@ -98,6 +100,8 @@ class Weather:
                 at.clock.jump(fault.amount)
             case MisfortuneKind.OPERATOR_MOVES:
                 self._operator(fault.where)
+            case MisfortuneKind.RECEIVER_AWAY:
+                return self._gone(self._receivers[fault.where])
         return None
 
     def _moved_by_hand(self, session: str, to: str) -> None:
@@ -105,6 +109,14 @@ class Weather:
         for url, other in self._foreign.items():
             if url != to and session in other.disk.devices:
                 self._foreign[to].take(session, other)
+
+    def _gone(self, receiver: SimulatedReceiver) -> Heal:
+        receiver.away += 1
+
+        def heal() -> None:
+            receiver.away -= 1
+
+        return heal
 
     def _killed(self, victims: Sequence[SimulatedInstance | SimulatedGateway | SimulatedForeign]) -> Heal:
         hit = [victim for victim in victims if victim.lives]

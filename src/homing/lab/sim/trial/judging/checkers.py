@@ -1,11 +1,12 @@
 """What must be true of every history. Each checker reads what was seen from outside, and nothing else."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from homing.lab.sim.trial.judging.history import Happened, checked
+from homing.lab.sim.trial.judging import outbox
+from homing.lab.sim.trial.judging.history import Happened
+from homing.lab.sim.trial.judging.sorted_history import Checker, Found, SortedHistory
 from homing.lab.sim.trial.scenario import Scenario
 
 
@@ -16,62 +17,6 @@ class Violation:
     checker: str
     what: str
     at_s: float
-
-
-Found = Iterator[tuple[float, str]]
-Checker = Callable[["SortedHistory"], Found]
-
-
-class SortedHistory:
-    """A history, sorted by what its events tell of."""
-
-    def __init__(self, scenario: Scenario, events: Sequence[Happened]) -> None:
-        self.scenario, self.events = scenario, checked(list(events))
-        self._by: dict[str, list[Happened]] = defaultdict(list)
-        for event in self.events:
-            self._by[event.what].append(event)
-        self.kinds = {event["kind"] for event in self.of("fault")}
-        self.end_s = self.events[-1].at_s
-
-    def of(self, *words: str) -> list[Happened]:
-        if len(words) == 1:
-            return self._by[words[0]]
-        return sorted((event for word in words for event in self._by[word]), key=lambda event: event.at_s)
-
-    def by(self, name: str, *words: str) -> dict[Any, list[Happened]]:
-        """The events of these kinds, by one of their facts."""
-        found: dict[Any, list[Happened]] = defaultdict(list)
-        for event in self.of(*words):
-            found[event[name]].append(event)
-        return found
-
-    @property
-    def lost_commits(self) -> bool:
-        """Whether the store lost commits that it had told of."""
-        return "store fails over" in self.kinds
-
-    def store_troubled(self, gateway: str, at_s: float) -> bool:
-        """Whether this gateway may not have reached the store at that time."""
-        begun: dict[tuple[str, str, str], int] = defaultdict(int)
-        for event in self.of("fault", "healed"):
-            if event.at_s > at_s:
-                break
-            key = (event["kind"], event["where"], event["other"])
-            begun[key] += 1 if event.what == "fault" else -1
-        return any(
-            number > 0 and (kind.startswith("store") or {where, other} == {gateway, "store"})
-            for (kind, where, other), number in begun.items()
-        )
-
-    @property
-    def foreign(self) -> set[str]:
-        """Sessions of somebody else's gateways, which know of no epochs."""
-        return set(self.scenario.foreign_session_ids)
-
-    @property
-    def odd_sessions(self) -> set[str]:
-        """Sessions that a stranger took, and which may rightly be left alone since."""
-        return {event["where"] for event in self.of("fault") if event["kind"] == "a stranger uses the login"}
 
 
 def violations(scenario: Scenario, events: Sequence[Happened]) -> list[Violation]:
@@ -357,4 +302,5 @@ CHECKERS: tuple[Checker, ...] = (
     inbound_arrives_at_last,
     foreign_sessions_are_left_alone,
     foreign_sessions_are_found,
+    *outbox.CHECKERS,
 )

@@ -17,8 +17,11 @@ class Happened:
     Clients: asked, answered, unanswered (message, attempt, gateway, key; status, code, outcome).
     WhatsApp: logged_in, evicted, login_refused, delivered, repeated, dropped, refused (session, url, epoch, ...);
     written and settled, for what people write to a session.
+    Writers: accepted, not_accepted, taken_back (message, uuid), batch_accepted, batch_taken_back (batch, messages).
+    Customers' servers: told (where, id, type, chat, number, status).
     The weather: fault, healed. At the end: listed (what an instance says it has), placed (what the API says),
-    stored (an event that the API has), recorded (a message as the API tells of it), end.
+    stored (an event that the API has), recorded (a message as the API tells of it), event (one that customers are
+    told), delivery (of it to one of them), batch (as the API tells of it), end.
     """
 
     at_s: float
@@ -69,8 +72,10 @@ def fingerprint(events: Iterable[Happened]) -> str:
 WORDS = frozenset({
     *("asked", "answered", "unanswered"),
     *("logged_in", "evicted", "login_refused", "delivered", "repeated", "dropped", "refused", "written", "settled"),
+    *("accepted", "not_accepted", "taken_back", "batch_accepted", "batch_taken_back", "told"),
     *("fault", "healed"),
-    *("listed", "gateways", "connected", "kept", "placed", "stored", "recorded", "moved", "unreadable", "end"),
+    *("listed", "gateways", "connected", "kept", "placed", "stored", "recorded", "moved"),
+    *("event", "delivery", "batch", "unreadable", "end"),
 })  # fmt: skip
 
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
+from sqlalchemy import Connection, select
 
 from homing.drivers.http.connection import Reply
 from homing.lab.sim.trial.judging.history import OutsideHistory
@@ -13,9 +15,12 @@ from homing.lab.sim.trial.world.instances import API_KEY, SimulatedInstance
 from homing.lab.sim.trial.world.network import SimulatedNetwork, SimulatedRequest
 from homing.lab.sim.trial.world.stores import Reached, Store
 from homing.lab.sim.trial.world.whatsapp import SimulatedExchange
-from homing.lab.sim.world import VirtualClock
+from homing.lab.sim.world import STARTED_AT, VirtualClock
 from homing.model.fleet import WorkspaceId
 from homing.ports import Page, StoreUnavailable
+from homing.store.db.schema.deliveries import deliveries, endpoints
+from homing.store.db.schema.outbox import batches
+from homing.store.db.schema.tables import events
 from homing.store.directory.directory import SqlDirectory
 from homing.store.notices.notices import LocalNotices
 from homing.store.records.reports import SqlEvents
@@ -90,9 +95,35 @@ async def _read(history: OutsideHistory, store: Store) -> None:
     for event in await SqlEvents(database, LocalNotices()).page(None, Page(0, 100_000), kind="message_received"):
         history.add("stored", id=event.id, session=event.session_id, data=event.payload)
     for record in await SqlMessages(database).messages(_WORKSPACE, before=None, limit=100_000):
-        history.add("recorded", uuid=record.uuid, id=record.message_id, state=record.state.value, reason=record.reason)
+        history.add(
+            "recorded",
+            uuid=record.uuid,
+            id=record.message_id,
+            state=record.state.value,
+            reason=record.reason,
+            text=record.text,
+            batch=record.batch_id,
+        )
+    for what, facts in await database.read(_told_of):
+        history.add(what, **facts)
     for move in await directory.moves(None, Page(0, 100_000)):
         history.add("moved", session=move.session_id, kind=move.kind.value, epoch=move.epoch, reason=move.reason)
+
+
+def _told_of(connection: Connection) -> list[tuple[str, dict[str, Any]]]:
+    """Events that customers are told of, what became of each delivery, and how batches stand."""
+    told = select(events).where(events.c.type.is_not(None)).order_by(events.c.sequence)
+    hosts = {row.id: urlsplit(row.url).hostname for row in connection.execute(select(endpoints))}
+    seen: list[tuple[str, dict[str, Any]]] = [
+        ("event", {"id": row.id, "type": row.type, "session": row.session_id, "uuid": row.payload.get("message_uuid")})
+        for row in connection.execute(told)
+    ]
+    for row in connection.execute(select(deliveries).order_by(deliveries.c.id)):
+        due = row.due_at.timestamp() - STARTED_AT.timestamp()
+        facts = {"where": hosts[row.endpoint_id], "id": row.event_id, "state": row.state, "due_s": due}
+        seen.append(("delivery", facts))
+    stand = connection.execute(select(batches).order_by(batches.c.id))
+    return seen + [("batch", {"id": row.id, "state": row.state, "messages": row.messages}) for row in stand]
 
 
 def _inbound(body: bytes) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any
 from homing.lab.sim.trial.judging.checkers import Violation, violations
 from homing.lab.sim.trial.judging.diary import UNHEARD
 from homing.lab.sim.trial.judging.history import Corrupted
-from homing.lab.sim.trial.judging.sometimes import SOMETIMES, counted, missing
+from homing.lab.sim.trial.judging.sometimes import SOMETIMES, counted, missing, missing_of_the_outbox
 from homing.lab.sim.trial.trial import Run
 
 ENOUGH_SEEDS = 500
@@ -79,8 +79,15 @@ class RunsReport:
     @property
     def never(self) -> list[str]:
         """What never happened and should have, in so many runs."""
-        enough = self.scenario == "standard" and len(self.verdicts) >= ENOUGH_SEEDS
-        return list(missing(self.sometimes)) if enough else []
+        if len(self.verdicts) < ENOUGH_SEEDS:
+            return []
+        match self.scenario:
+            case "standard":
+                return list(missing(self.sometimes))
+            case "outbox":
+                return list(missing_of_the_outbox(self.sometimes))
+            case _:
+                return []
 
     @property
     def trace(self) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from homing.lab.sim.trial.judging.checkers import SortedHistory
+from homing.lab.sim.trial.judging.sorted_history import SortedHistory
 from homing.lab.sim.trial.trial import Run
 
 Happens = Callable[[Run, SortedHistory], bool]
@@ -16,7 +16,12 @@ def counted(run: Run) -> dict[str, int]:
 
 def missing(totals: Mapping[str, int]) -> Sequence[str]:
     """What never happened, in runs of the scenario that has everything, and should have in so many."""
-    return [name for name in SOMETIMES if not totals.get(name) and name not in SELDOM]
+    return [name for name in SOMETIMES if not totals.get(name) and name not in SELDOM | set(OF_THE_OUTBOX)]
+
+
+def missing_of_the_outbox(totals: Mapping[str, int]) -> Sequence[str]:
+    """The same, of the scenario in which messages are handed in."""
+    return [name for name in OF_THE_OUTBOX if not totals.get(name)]
 
 
 def _said(*beginnings: str) -> Happens:
@@ -78,7 +83,25 @@ SELDOM = frozenset({
 })  # fmt: skip
 """Reported, and not insisted on."""
 
+OF_THE_OUTBOX: Mapping[str, Happens] = {
+    "a customer's server was away": _kind("a customer's server is away"),
+    "an accepted message was cancelled": lambda _, seen: any(
+        event["state"] == "cancelled" and event["batch"] is None for event in seen.of("recorded")
+    ),
+    "a batch was cancelled": lambda _, seen: any(batch["state"] == "cancelled" for batch in seen.of("batch")),
+    "a batch was rejected": lambda _, seen: any(batch["state"] == "rejected" for batch in seen.of("batch")),
+    "a lane was taken over": _said("A lane of the outbox was taken over"),
+    "a lane waited for the store": _said("A lane of the outbox waits for the store"),
+    "an accepted message was repeated under its id": lambda _, seen: any(
+        " to " in event["text"] for event in seen.of("repeated")
+    ),
+    "an event was told twice": lambda _, seen: any(
+        len(told) > 1 for told in seen.by("id", "told").values() if told[0]["where"] == told[-1]["where"]
+    ),
+}
+
 SOMETIMES: Mapping[str, Happens] = {
+    **OF_THE_OUTBOX,
     "an instance died": _kind("instance dies"),
     "an instance froze": _kind("instance freezes"),
     "several instances died together": _kind("instances die together"),
@@ -104,7 +127,7 @@ SOMETIMES: Mapping[str, Happens] = {
     "a session was rediscovered": _said("Session rediscovered"),
     "the brake was engaged": _said("Brake engaged"),
     "the brake was released": _said("Brake released"),
-    "an instance paused itself": _said("paused: this boot"),
+    "an instance paused itself": _said("Sessions are paused: this boot"),
     "nothing was granted while the store was away": _said("Leases cannot be read"),
     "a holder was evicted by its successor": _old_holder_was_evicted,
     "a frame of an evicted connection was dropped": lambda _, seen: bool(seen.of("dropped")),
@@ -122,8 +145,8 @@ SOMETIMES: Mapping[str, Happens] = {
     "a request was reset after delivery": lambda run, _: "request reset after delivery" in run.said,
     "a request was lost on its way back": lambda run, _: "request lost after delivery" in run.said,
     "a record waited for the store": _said("A message's record is held back"),
-    "reports waited for their gateway": _said("the gateway does not answer"),
-    "a report was refused for its clock": _said("session %s: notification %s waits"),
+    "reports waited for their gateway": _said("Gateway does not answer"),
+    "a report was refused for its clock": _said("Notification waits"),
     "a login was refused as stale": lambda _, seen: any(
         event["reason"] == "stale_credentials" for event in seen.of("login_refused")
     ),

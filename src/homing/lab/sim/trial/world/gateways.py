@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
 import msgspec
 
@@ -11,19 +11,26 @@ from homing.compose import Gateway
 from homing.config import Settings
 from homing.drivers.http.connection import Reply
 from homing.drivers.http.wire import MIB, StreamedBody
-from homing.lab.sim.egress import simulated_ways
+from homing.flows.outbox.bulk import BulkWish
 from homing.lab.sim.trial.world.network import SimulatedNetwork, SimulatedRequest
 from homing.lab.sim.trial.world.processes import Process
 from homing.lab.sim.trial.world.stores import Carrier, Reached, Store
 from homing.lab.sim.world import SeededEntropy, VirtualClock
-from homing.model.errors import Problem
+from homing.model.errors import Code, Problem
+from homing.model.fleet import WorkspaceId
 from homing.model.sends.faults import Fault
+from homing.model.sends.outbox import BatchState
 from homing.ports import StoreUnavailable
+from homing.ports.deliveries.receivers import WaysOut
+from homing.serve.api.batches import batch_view
+from homing.serve.bulk_lines import Bulkhead, ndjson
 from homing.serve.http import problems
 from homing.serve.intake import Asked
 from homing.serve.metrics import Metrics
 
 START_AGAIN_S = 0.5
+WORKSPACE = WorkspaceId(1)
+_ACTIONS = {"pause": BatchState.PAUSED, "resume": BatchState.RUNNING, "cancel": BatchState.CANCELLED}
 
 
 class SimulatedCalls:
@@ -60,8 +67,9 @@ class SimulatedGateway:
         settings: Settings,
         chance: random.Random,
         clock: VirtualClock,
+        ways: WaysOut,
     ) -> None:
-        self.name, self.clock = name, clock
+        self.name, self.clock, self._ways = name, clock, ways
         self._network, self._store, self._settings, self._chance = network, store, settings, chance
         self.process: Process | None = None
         self.gateway: Gateway | None = None
@@ -91,7 +99,7 @@ class SimulatedGateway:
             stores = compose.stores_on(Reached(self._store, self.name), carrier, self.clock, on_read=metrics.read)
             drivers = compose.drivers_of(self._settings, SimulatedCalls(self._network, self.name), metrics)
             entropy = SeededEntropy(self._chance.getrandbits(32), self.clock)
-            made = (self._settings, stores, drivers, metrics, self.clock, entropy, simulated_ways())
+            made = (self._settings, stores, drivers, metrics, self.clock, entropy, self._ways)
             running = compose.gateway_on(*made, alone=False)
             async with running as self.gateway:
                 self._network.listen(self.name, process, Answering(self.gateway))
@@ -115,11 +123,44 @@ class Answering:
             )
             return Reply(answer.status, {name.lower(): value for name, value in answer.headers.items()}, answer.body)
         try:
-            return await self._reported(path, request)
+            match path.removeprefix("/api/v1/").split("/"):
+                case ["messages", "bulk"]:
+                    return await self._batch(request)
+                case ["batches", batch, action]:
+                    return await self._changed(batch, action)
+                case ["messages", uuid, "cancel"]:
+                    return await self._cancelled(uuid)
+                case _:
+                    return await self._reported(path, request)
+        except StoreUnavailable as error:
+            return Reply(503, {}, str(error).encode())
         except Problem as problem:
             told = problems.document(problem, success=False)
             headers = {name.lower(): value for name, value in problems.headers(problem).items()}
             return Reply(told["status"], headers, msgspec.json.encode(told))
+
+    async def _batch(self, request: SimulatedRequest) -> Reply:
+        gateway = self._gateway
+        await gateway.sends.may_send(request.headers.get("authorization"))
+        age_s, key = gateway.settings.homing_outbox_max_age, request.headers.get("idempotency-key")
+        wish = BulkWish(WORKSPACE, "", key, None, all_or_nothing=False, after_s=0.0, max_age_s=age_s)
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield request.body
+
+        head = Bulkhead(WORKSPACE, None, None, (), gateway.workspaces, gateway.media.links)
+        made = await gateway.sends.bulk.take(wish, ndjson(chunks(), head))
+        return Reply(202, {}, msgspec.json.encode(batch_view(made)))
+
+    async def _changed(self, batch: str, action: str) -> Reply:
+        if not await self._gateway.stores.outbox.change_batch(WORKSPACE, batch, _ACTIONS[action], action):
+            raise Problem(Code.BATCH_NOT_SO, f"Batch {batch} cannot be changed so")
+        return Reply(200, {}, b"{}")
+
+    async def _cancelled(self, uuid: str) -> Reply:
+        if not await self._gateway.stores.outbox.cancel(WORKSPACE, uuid):
+            raise Problem(Code.ALREADY_LEFT, f"Message {uuid} cannot be taken back")
+        return Reply(200, {}, b"{}")
 
     async def _reported(self, path: str, request: SimulatedRequest) -> Reply:
         async def body() -> bytes:

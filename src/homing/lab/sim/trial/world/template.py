@@ -10,8 +10,10 @@ from homing.lab.sim.trial.clients import Chat
 from homing.lab.sim.trial.judging.diary import Diary, written_to
 from homing.lab.sim.trial.scenario import Scenario
 from homing.lab.sim.trial.world.foreign import FAMILY
+from homing.lab.sim.trial.world.instances import HMAC_SECRET
 from homing.lab.sim.trial.world.whatsapp import draws
 from homing.lab.sim.world import SeededEntropy, VirtualClock
+from homing.model.deliveries.endpoints import EndpointId, EndpointSettings
 from homing.model.directory.access import Scope
 from homing.model.fleet import (
     NEVER_GRANTED,
@@ -26,6 +28,8 @@ from homing.model.fleet import (
 )
 from homing.ports import NewAccount
 from homing.serve.callers.keyring import new_key
+from homing.store.deliveries.secrets import DerivedSecrets
+from homing.store.deliveries.stores import SqlEndpoints
 from homing.store.directory.directory import SqlDirectory
 from homing.store.notices.notices import LocalNotices
 from homing.store.sqlite.engine import SqliteMemory
@@ -61,12 +65,19 @@ def key_ring() -> KeyRing:
 
 def template(scenario: Scenario) -> Template:
     """The scenario's beginning."""
-    return _made(scenario.instances, scenario.sessions, scenario.foreign, scenario.foreign_sessions)
+    return _made(scenario.instances, scenario.sessions, scenario.foreign, scenario.foreign_sessions, scenario.receivers)
 
 
 @lru_cache(maxsize=8)
-def _made(instances: int, sessions: int, foreign: int, foreign_sessions: int) -> Template:
-    size = Scenario("", instances=instances, sessions=sessions, foreign=foreign, foreign_sessions=foreign_sessions)
+def _made(instances: int, sessions: int, foreign: int, foreign_sessions: int, receivers: int) -> Template:
+    size = Scenario(
+        "",
+        instances=instances,
+        sessions=sessions,
+        foreign=foreign,
+        foreign_sessions=foreign_sessions,
+        receivers=receivers,
+    )
     with written_to(Diary(lambda: 0.0)):
         return run(_filled(size))
 
@@ -89,7 +100,17 @@ async def _filled(scenario: Scenario) -> Template:
     await vault.adopt({login.session_id: asdict(login) for login in logins if login.session_id in ours})
     key, token = new_key(entropy, clock, workspace=None, scope=Scope.ADMIN, name="trial")
     await directory.add_key(key)
+    await _endpoints(memory, entropy, scenario)
     return Template(memory, tuple(chats), token)
+
+
+async def _endpoints(memory: SqliteMemory, entropy: SeededEntropy, scenario: Scenario) -> None:
+    """One for each customer's server, for all events."""
+    box, endpoints = DerivedSecrets(HMAC_SECRET.encode(), (), entropy.token), SqlEndpoints(memory)
+    for nth, host in enumerate(scenario.receiver_hosts):
+        name = EndpointId(f"ep_{nth}")
+        wanted = EndpointSettings(f"https://{host}/hook", ordered=nth % 2 == 0)
+        await endpoints.create(name, WORKSPACE, wanted, box.seal(f"endpoint {name}", entropy.token(24)))
 
 
 async def _account(

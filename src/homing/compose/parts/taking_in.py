@@ -1,0 +1,94 @@
+"""What takes messages in."""
+
+from dataclasses import dataclass
+
+from homing.config import Settings
+from homing.flows.background.worker import Duty, Worker
+from homing.flows.media.intake import MediaIntake
+from homing.flows.outbox.bulk import Bulk
+from homing.flows.outbox.chat_turns import ChatTurns
+from homing.flows.outbox.lanes import KIND, PATIENCE, Lanes
+from homing.flows.sending.accept import Accepting
+from homing.flows.sending.admission import Admissions
+from homing.flows.sending.idempotent_send import KeyedSends
+from homing.flows.sending.send import Sending
+from homing.flows.sending.send_records import Recorder
+from homing.ports import Clock, Entropy
+from homing.routing.cache import RouteCache
+from homing.serve.callers.keyring import Keyring
+from homing.serve.callers.rate_limits import RateLimits
+from homing.serve.callers.workspaces import Workspaces
+from homing.serve.metrics import Metrics
+from homing.serve.sends import SendEndpoint
+from homing.store.opened import Stores
+
+Callers = tuple[Keyring, RateLimits, Workspaces]
+"""Who may ask, how often, and how they write numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taking:
+    """The send route, and what it takes messages in with."""
+
+    accepting: Accepting
+    keyed: KeyedSends
+    recorder: Recorder
+    endpoint: SendEndpoint
+    lanes: Lanes
+    dispatcher: Worker
+
+    @property
+    def services(self) -> tuple[KeyedSends, Recorder, Bulk, Worker]:
+        """What has to run for as long as the gateway is at work."""
+        return self.keyed, self.recorder, self.endpoint.bulk, self.dispatcher
+
+
+def taking_in(
+    settings: Settings,
+    stores: Stores,
+    callers: Callers,
+    routes: RouteCache,
+    sending: Sending,
+    metrics: Metrics,
+    clock: Clock,
+    entropy: Entropy,
+    media: MediaIntake,
+) -> Taking:
+    keyring, rate_limits, workspaces = callers
+    keep_s = settings.homing_idempotency_hours * 3600
+    keyed = KeyedSends(stores.messages, clock, owner=entropy.uuid(), keep_s=keep_s)
+    admissions = Admissions(settings.admission_policy, metrics.refused)
+    metrics.sends_in_progress.set_function(lambda: admissions.sends)
+    accepting = Accepting(
+        routes,
+        workspaces.recipient,
+        admissions,
+        keyed,
+        stores.outbox,
+        entropy,
+        secret=settings.message_id_secret,
+        keep_s=keep_s,
+        max_age_s=settings.homing_outbox_max_age,
+        media=media,
+    )
+    recorder = Recorder(stores.messages, clock)
+    bulk = Bulk(stores.outbox, routes, media, clock, entropy, secret=settings.message_id_secret)
+    turns = ChatTurns(settings.homing_send_deadline)
+    endpoint = SendEndpoint(
+        keyring=keyring,
+        rate_limits=rate_limits,
+        workspaces=workspaces,
+        accepting=accepting,
+        bulk=bulk,
+        sending=sending,
+        turns=turns,
+        recorder=recorder,
+        clock=clock,
+        metrics=metrics,
+        media=media,
+    )
+    lanes = Lanes(stores.outbox, sending, routes, turns, clock, entropy)
+    stores.notices.subscribe(lanes.hear)
+    duty = Duty(handler=lanes.work, policy=PATIENCE, at_once=settings.homing_outbox_lanes, lease_s=10.0, fair=True)
+    dispatcher = Worker(stores.work, clock, entropy, KIND, duty, owner=entropy.uuid())
+    return Taking(accepting, keyed, recorder, endpoint, lanes, dispatcher)
