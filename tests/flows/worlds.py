@@ -39,6 +39,8 @@ from homing.model.fleet import (
 from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Outcome, Receipt, Text
+from homing.model.sends.signs import ChatSign
+from homing.model.tracing import TellSpan
 from homing.ports import (
     Clock,
     InstanceHealth,
@@ -95,6 +97,8 @@ class ModelInstance:
     """What it answers about a number; of others, that nobody is there."""
     checks: list[str] = field(default_factory=list)
     check_takes_s: float = 0.0
+    shown: list[ChatSign] = field(default_factory=list)
+    sign_fault: Fault | None = None
 
 
 class World:
@@ -287,12 +291,20 @@ class World:
             return Fault(Phase.REPLY_TIMED_OUT)
         return model.known_as.get(digits, NumberChecked(exists=False))
 
+    async def show(
+        self, instance: InstanceUrl, session_id: SessionId, sign: ChatSign, *, timeout_s: float
+    ) -> Fault | None:
+        model = self.instances[instance]
+        model.shown.append(sign)
+        return model.sign_fault
+
 
 class Tally:
     """`ports.Meters` that a test can read."""
 
     def __init__(self) -> None:
         self.reads = self.looks = 0
+        self.spans: TellSpan | None = None
         self.moves: list[tuple[MoveKind, int]] = []
         self.arrivals: list[tuple[MoveKind, float]] = []
 
@@ -305,7 +317,10 @@ class Tally:
     def moved(self, kind: MoveKind, count: int = 1) -> None:
         self.moves.append((kind, count))
 
-    def arrived(self, kind: MoveKind, took_s: float) -> None:
+    def sent_through(self, family: str, phase: Phase | None, took_s: float) -> None:
+        pass
+
+    def arrived(self, kind: MoveKind, took_s: float, steps_ms: Mapping[str, int]) -> None:
         self.arrivals.append((kind, took_s))
 
     def sender_unknown(self, cause: str) -> None: ...

@@ -21,6 +21,7 @@ from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing
 from homing.model.instances.gateways import Traits, is_checked
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
+from homing.model.sends.signs import ChatSign
 from homing.ports import InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
 from homing.ports.instances.reports import FamilyReports, WebhookCalls
 
@@ -129,6 +130,23 @@ class GatewayDriver(ABC):
     ) -> NumberChecked | Fault:
         return self.cannot("tell whether a number is on WhatsApp")
 
+    def sign_as_told(self, session_id: SessionId, sign: ChatSign) -> Told | None:
+        """The call that shows the sign; None where the family has none."""
+        return None
+
+    async def show(
+        self, instance: InstanceUrl, session_id: SessionId, sign: ChatSign, *, timeout_s: float
+    ) -> Fault | None:
+        told = self.sign_as_told(session_id, sign)
+        if told is None:
+            return self.cannot("show this to a chat; nothing was sent")
+        reply = await self.shown(instance, session_id, told, now_s() + timeout_s)
+        return reply if isinstance(reply, Fault) else None
+
+    async def shown(self, instance: InstanceUrl, session_id: SessionId, told: Told, until: float) -> Reply | Fault:
+        """The call made, as this session's."""
+        return await self.tell(told.method, instance, told.path, told.body, until, headers=told.headers)
+
     # --- what follows from that ---------------------------------------------------------------------------------
 
     async def sessions(self, instance: InstanceUrl, *, timeout_s: float) -> Listing:
@@ -236,13 +254,14 @@ class GatewayDriver(ABC):
         until: float,
         *,
         headers: Mapping[str, str] | None = None,
+        hidden: Sequence[str | None] = (),
     ) -> Reply | Fault:
-        """Any other call, with a JSON body if there is something to be told."""
+        """Any other call, with a JSON body if there is something to be told. `hidden` is not shown of its answer."""
         try:
             body = None if told is None else body_of(told)
         except UnicodeEncodeError:
             return Fault(Phase.REQUEST_REJECTED, "the text holds half a character, which no JSON can carry")
-        return await self._call(method, instance, path, until, headers, body, MIB)
+        return await self._call(method, instance, path, until, headers, body, MIB, hidden)
 
     async def _call(
         self,
@@ -253,6 +272,7 @@ class GatewayDriver(ABC):
         headers: Mapping[str, str] | None,
         body: bytes | StreamedBody | None,
         body_limit_bytes: int,
+        hidden: Sequence[str | None] = (),
     ) -> Reply | Fault:
         sent = {**self.key_headers(self.key(instance)), **(headers or {})}
         if not all(value.isascii() and value.isprintable() for value in sent.values()):
@@ -268,7 +288,8 @@ class GatewayDriver(ABC):
         )
         if isinstance(reply, Fault) or 200 <= reply.status < 300:
             return reply
-        return self.fault_of(reply, (*self.secrets(instance), *_credentials(sent)))
+        unshown = [each for each in hidden if each]
+        return self.fault_of(reply, (*self.secrets(instance), *_credentials(sent), *unshown))
 
     async def say(
         self, instance: InstanceUrl, message: OutgoingText, write: Callable[[OutgoingText], Told], until: float

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from homing.cli.directory import number_checks, pairing_links
+from homing.cli.directory import number_checks, pairing_links, signs
 from homing.cli.sources.client import ApiClient, path
 from homing.cli.sources.gateway import GatewayClient
 from homing.cli.sources.source import gateway, source
@@ -15,6 +15,7 @@ from homing.cli.terminal.options import (
     After,
     AsJson,
     DeafPolicyOption,
+    ExitProxyOption,
     Force,
     Labels,
     Limit,
@@ -96,26 +97,35 @@ def list_accounts(
 def show(account: AccountRef, /, *, as_json: AsJson = False) -> None:
     """Show one account: where its session lives, under which epoch, how it is, and what can be done for it.
 
-    What its gateway cannot do bounds what Homing does: each line says why, and what would help. That is asked of the
-    instance, and left out where it cannot be.
+    Where a pace is set: what is left of it. What its gateway cannot do bounds what Homing does: each line says why, and
+    what would help. That is asked of the instance, and left out where it cannot be.
 
     Example: `homing accounts show 144`
     """
     asked = source()
     found = asked.get(path("accounts", account))
-    can = _abilities(asked, account)
+    can, pace = _told(asked, account, "capabilities"), _told(asked, account, "pace")
     if as_json:
-        print_json(found | ({"capabilities": can} if can is not None else {}))
+        print_json(found | ({"capabilities": can} if can else {}) | ({"pace": pace} if pace else {}))
     else:
-        print_facts(_facts(found) | (_can(can) if can is not None else {}))
+        print_facts(_facts(found) | _left(pace) | (_can(can) if can else {}))
 
 
-def _abilities(asked: ApiClient, account: str) -> Row | None:
-    """A gateway of the release before does not tell them, and of a session that is nowhere there are none."""
+def _told(asked: ApiClient, account: str, what: str) -> Row | None:
+    """A gateway of the release before does not tell it, and of a session that is nowhere there are no abilities."""
     try:
-        return asked.get(path("accounts", account, "capabilities"))
+        return asked.get(path("accounts", account, what))
     except RequestRefused:
         return None
+
+
+def _left(pace: Row | None) -> dict[str, str]:
+    """What is left of each limit, in one line."""
+    if pace is None or pace["policy"] is None:
+        return {}
+    left = [f"{pace['left'][name]} of {most} ({name.replace('_', ' ')})" for name, most in pace["of"].items()]
+    wait = [f"the next one in {pace['next_in_s']:g} s"] if pace["next_in_s"] else []
+    return {"pace, left": ", ".join([*left, *wait]) or "no limit on numbers"}
 
 
 def _can(can: Row) -> dict[str, Any]:
@@ -171,6 +181,7 @@ def change(
     require: Labels = None,
     require_nothing: Annotated[bool, Parameter(negative="", help="It may live on any instance.")] = False,
     deaf_policy: DeafPolicyOption = None,
+    exit_proxy: ExitProxyOption = None,
     session: Session = None,
     instance: Annotated[str | None, Parameter(help="The instance that runs its session.")] = None,
     uuid: Uuid = None,
@@ -184,15 +195,21 @@ def change(
     `auto`: Homing by itself; `manual`: only when somebody says `homing accounts rehome`; `never`: nobody. The labels
     replace those it required before, and count from its next move on.
 
+    An exit proxy is told at its session's next start, on every instance; where it cannot be, it is not started.
+
     Example: `homing accounts set 144 --takeover manual --require region=sg`
+
+    Example: `homing accounts set 144 --exit-proxy http://user:password@proxy.example:8080`
     """
     changes: dict[str, Any] = {"takeover": takeover} if takeover is not None else {}
     changes |= {"requires": labels(require or [])} if require or require_nothing else {}
     changes |= deaf_policy_given(deaf_policy)
+    changes |= {} if exit_proxy is None else {"exit_proxy": None if exit_proxy == "none" else exit_proxy}
     changes |= _given(session_id=session, instance_url=instance, uuid=uuid, id=id)
     if not changes:
         raise CannotStart(
-            "Say what to change: --takeover, --require, --require-nothing, --deaf-policy, --session, --uuid or --id"
+            "Say what to change: --takeover, --require, --require-nothing, --deaf-policy, --exit-proxy, --session,"
+            " --uuid or --id"
         )
     _show(gateway("`homing accounts set`").patch(path("accounts", account), changes), as_json=as_json)
 
@@ -350,6 +367,8 @@ def migrate(
 
 
 app.command(number_checks.check_number, name="check-number")
+app.command(signs.mark_read, name="mark-read")
+app.command(signs.typing, name="typing")
 app.command(pairing_links.pairing_link, name="pairing-link")
 
 
@@ -447,6 +466,7 @@ def _facts(account: Row) -> dict[str, Any]:
         "last verified": instant(account["last_verified_at"]),
         "takeover": account["takeover"],
         **({"if deaf": account["deaf_policy"]} if account.get("deaf_policy") else {}),
+        **({"goes out by": account["exit_proxy"]} if account.get("exit_proxy") else {}),
         "requires": [f"{name}={value}" for name, value in account["requires"].items()],
         "created": instant(account["created_at"]),
     }

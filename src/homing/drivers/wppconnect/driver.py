@@ -10,16 +10,17 @@ from typing import Any
 from homing.drivers import reading
 from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, GatewayDriver, now_s, quoted, unsent
 from homing.drivers.checking import checked_of
-from homing.drivers.contents import Unsendable
+from homing.drivers.contents import Told, Unsendable
 from homing.drivers.http.wire import Reply
 from homing.drivers.values import measure_in
-from homing.drivers.wppconnect import answers, messages
+from homing.drivers.wppconnect import answers, messages, signs
 from homing.drivers.wppconnect.reports import WppconnectReports
 from homing.drivers.wppconnect.webhooks import WppconnectWebhooks
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, SessionId, SessionStatus
 from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
+from homing.model.sends.signs import ChatSign
 from homing.ports import InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
 
 _PHONE_IS_GOOD_FOR_S = 300.0
@@ -38,6 +39,8 @@ class WppconnectDriver(GatewayDriver):
         quotes=messages.QUOTES,
         mentions=messages.MENTIONS,
         check_numbers=True,
+        mark_read=True,
+        show_typing=True,
     )
     checked = ("2.10.4", "2.10.4")
     reports = WppconnectReports()
@@ -47,6 +50,7 @@ class WppconnectDriver(GatewayDriver):
         logins="WPPConnect keeps the browser's profile on its own disk, and two that open one fight over it",
         would_help="storage that several of them share (homing instances set URL --storage NAME), and the word that the"
         " lost one exited, its browsers too (homing exited URL)",
+        takes_proxy=True,
     )
 
     def __init__(self, *given: Any, **named: Any) -> None:
@@ -109,6 +113,12 @@ class WppconnectDriver(GatewayDriver):
         reply = await self._session_call("POST", instance, message.session_id, told.path, told.body, until)
         return reply if isinstance(reply, Fault) else answers.receipt_of(reply, self.secrets(instance))
 
+    def sign_as_told(self, session_id: SessionId, sign: ChatSign) -> Told | None:  # noqa: ARG002
+        return signs.told_of(sign)
+
+    async def shown(self, instance: InstanceUrl, session_id: SessionId, told: Told, until: float) -> Reply | Fault:
+        return await self._session_call("POST", instance, session_id, told.path, told.body, until)
+
     async def check_number(
         self, instance: InstanceUrl, session_id: SessionId, digits: str, *, timeout_s: float
     ) -> NumberChecked | Fault:
@@ -122,8 +132,9 @@ class WppconnectDriver(GatewayDriver):
         return checked_of(reply, reading.part(told, "numberExists"), jid, self.secrets(instance))
 
     async def open_one(self, instance: InstanceUrl, session: SessionStart, until: float) -> ListedSession | Fault:
-        told = {"waitQrCode": False, **self._webhooks.at_start(instance, session.session_id)}
-        reply = await self._session_call("POST", instance, session.session_id, "start-session", told, until)
+        told = {"waitQrCode": False, **self._webhooks.at_start(instance, session.session_id), **_with_proxy(session)}
+        hidden = [session.proxy.password] if session.proxy is not None else []
+        reply = await self._session_call("POST", instance, session.session_id, "start-session", told, until, hidden)
         if isinstance(reply, Fault):
             return reply
         row = answers.session_of(reply, session.session_id, self.secrets(instance))
@@ -181,6 +192,7 @@ class WppconnectDriver(GatewayDriver):
         what: str,
         told: Mapping[str, Any] | None,
         until: float,
+        hidden: Sequence[str | None] = (),
     ) -> Reply | Fault:
         """A call for one session, with its token. One that is refused is asked for anew the next time."""
         token = await self._token(instance, session_id, until)
@@ -191,7 +203,7 @@ class WppconnectDriver(GatewayDriver):
         reply = await (
             self.ask(instance, path, until, headers=bearer)
             if method == "GET"
-            else self.tell(method, instance, path, told, until, headers=bearer)
+            else self.tell(method, instance, path, told, until, headers=bearer, hidden=hidden)
         )
         if isinstance(reply, Fault) and reply.phase is Phase.UNAUTHORISED:
             self._tokens.pop((instance, session_id), None)
@@ -217,3 +229,12 @@ class WppconnectDriver(GatewayDriver):
             self._tokens.clear()
         self._tokens[instance, session_id] = token
         return token
+
+
+def _with_proxy(session: SessionStart) -> Mapping[str, Any]:
+    """The proxy that a start is told (createSessionUtil.ts, 2.10.4)."""
+    proxy = session.proxy
+    if proxy is None:
+        return {}
+    login = {} if proxy.username is None else {"username": proxy.username, "password": proxy.password or ""}
+    return {"proxy": {"url": proxy.server, **login}}
