@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.canned_peers import FAMILIES, KEY, session_name
 from bench.fleet import SEND, free_ports
-from bench.foreign_instances import FAMILIES, KEY, session_name
 from bench.model_fleet import REPOSITORY, listening, settings_for
 from bench.report import Report
 from homing.compose import open_stores
@@ -120,7 +120,7 @@ async def _opened(url: str) -> AsyncIterator[Ways]:
 def _models(first_port: int, folder: Path) -> processes.Child:
     settings = {"PYTHONPATH": f"{REPOSITORY}:{REPOSITORY}/src"}
     options = [str(first_port), str(SESSIONS)]
-    return processes.start("Models", "bench.foreign_instances", options, folder=folder, logs=folder, settings=settings)
+    return processes.start("Models", "bench.canned_peers", options, folder=folder, logs=folder, settings=settings)
 
 
 def _gateway(url: str, address: str, folder: Path) -> processes.Child:

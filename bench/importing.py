@@ -3,13 +3,13 @@
 import asyncio
 import json
 import os
-import resource
 import signal
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,20 +36,21 @@ async def run(url: str, *, accounts_there: int, contacts_there: int) -> Report:
         await asyncio.to_thread(_killed, url, dsn, Path(folder), contacts_there // 3)
         done = await _counted(url)
         report.add("rows there when it was killed", "some", f"{sum(done):,}", 0 < sum(done) < contacts_there)
-        said, took_s, peak_bytes = await asyncio.to_thread(_imported, url, dsn, Path(folder))
+        said, took = await asyncio.to_thread(_imported, url, dsn, Path(folder))
         report.add("run again: accounts and contacts", *_same(await _counted(url), accounts_there, contacts_there))
         report.add("refused", "0", f"{said['refused_total']}", said["refused_total"] == 0)
-        again, again_s, again_bytes = await asyncio.to_thread(_imported, url, dsn, Path(folder))
+        again, of_again = await asyncio.to_thread(_imported, url, dsn, Path(folder))
         left = again["accounts"]["unchanged"] + again["contacts"]["unchanged"]
         whole = accounts_there + contacts_there
         report.add("run once more: unchanged", f"{whole:,}", f"{left:,}", left == whole)
-        report.add("time of that", "", shown(again_s))
+        report.add("time of that", "", shown(of_again.wall_s))
         fresh = f"sqlite:///{folder}/fresh.db" if url.startswith("sqlite") else url
         if fresh != url:
-            said, took_s, peak_bytes = await asyncio.to_thread(_imported, fresh, dsn, Path(folder))
+            said, took = await asyncio.to_thread(_imported, fresh, dsn, Path(folder))
         what = "time into an empty database" if fresh != url else "time of the rest after it was killed"
-        report.add(what, f"≤ {WITHIN_S:.0f} s", shown(took_s), took_s <= WITHIN_S)
-        most = max(peak_bytes, again_bytes)
+        report.add(what, f"≤ {WITHIN_S:.0f} s", shown(took.wall_s), took.wall_s <= WITHIN_S)
+        report.add("its processor time in that", "", shown(took.processor_s))
+        most = max(took.peak_bytes, of_again.peak_bytes)
         report.add("peak memory of the process", "≤ 300 MB", f"{most / 1e6:,.0f} MB", most <= WITHIN_BYTES)
     return report
 
@@ -104,13 +105,23 @@ async def _looked(url: str) -> tuple[int, int]:
         return 0, 0
 
 
-def _imported(url: str, dsn: str, folder: Path) -> tuple[dict[str, Any], float, int]:
+@dataclass(frozen=True, slots=True)
+class Took:
+    """What one import took. `processor_s` is its own share of a machine that others use, too."""
+
+    wall_s: float
+    processor_s: float
+    peak_bytes: int
+
+
+def _imported(url: str, dsn: str, folder: Path) -> tuple[dict[str, Any], Took]:
     began_s = time.monotonic()
     pid = _begun(url, dsn, folder)
     _, status, used = os.wait4(pid, 0)
     took_s = time.monotonic() - began_s
     assert os.waitstatus_to_exitcode(status) == 0, (folder / "said").read_text()
-    return json.loads((folder / "said").read_text()), took_s, _bytes(used)
+    took = Took(took_s, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
+    return json.loads((folder / "said").read_text()), took
 
 
 def _begun(url: str, dsn: str, folder: Path) -> int:
@@ -123,10 +134,6 @@ def _begun(url: str, dsn: str, folder: Path) -> int:
         )
     finally:
         os.close(said)
-
-
-def _bytes(used: resource.struct_rusage) -> int:
-    return used.ru_maxrss * 1024
 
 
 __all__ = ["ServiceMissing", "run"]

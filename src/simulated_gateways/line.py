@@ -62,7 +62,8 @@ class Disk:
 
 @dataclass
 class Logins(Disk):
-    """The same in a file, which is written whole at every change."""
+    """The same in a file, where a login is looked up anew whenever its session is opened: somebody may have put a newer
+    one there since. A change is of one login, and leaves the others in the file as they are."""
 
     path: Path = Path("logins.json")
 
@@ -76,17 +77,22 @@ class Logins(Disk):
         return logins
 
     def look_again(self, name: str) -> bool:
-        if name not in self.devices and name in (there := Logins.read(self.path)).devices:
+        there = Logins.read(self.path)
+        if name in there.devices:
             self.devices[name], self.phones[name] = there.devices[name], there.phones[name]
         return name in self.devices
 
     def keep(self, name: str, phone: str, credentials: DeviceCredentials) -> None:
         super().keep(name, phone, credentials)
-        self.write()
+        there = Logins.read(self.path)
+        there.devices[name], there.phones[name] = credentials, phone
+        there.write()
 
     def forget(self, name: str) -> None:
         if self.devices.pop(name, None) is not None:
-            self.write()
+            there = Logins.read(self.path)
+            there.devices.pop(name, None)
+            there.write()
 
     def write(self) -> None:
         """To a temporary name, then renamed."""
@@ -168,7 +174,7 @@ class DeviceLine:
                 await self._ask_for_code(session)
 
     async def _log_in(self, session: Session) -> None:
-        credentials = self._logins.devices.get(session.name)
+        credentials = self._logins.devices[session.name] if self._logins.look_again(session.name) else None
         if credentials is None:
             session.paired = False
             return

@@ -108,6 +108,8 @@ def test_rows_that_cannot_be_are_named_with_table_id_and_reason(
     fleet.run(
         "INSERT INTO whatsapp_accounts (uuid, workspace_id, session_id, provider_type) VALUES ('m', 1, 'm', 'meta')",
         "INSERT INTO contacts (uuid, workspace_id, chat_type) VALUES ('g', 1, 'group')",
+        "INSERT INTO contacts (uuid, workspace_id, chat_type, phone, full_name)"
+        " VALUES ('g-2', 1, 'group', '120363041234567890@g.us', 'Neighbours')",
         "INSERT INTO contacts (uuid, workspace_id, phone, deleted_at) VALUES ('d', 1, '1', NOW())",
     )
     done = homing("import", "laravel", fleet.dsn, "--json", "--report", "left.jsonl")
@@ -118,6 +120,7 @@ def test_rows_that_cannot_be_are_named_with_table_id_and_reason(
     assert "no phone" in named["contacts", "11"]
     assert "as contact" in named["contacts", "12"]
     assert sum(done.document["skipped"].values()) == 3
+    assert homing("contacts", "--json").document["data"][-1]["address"] == {"kind": "group", "id": "120363041234567890"}
     assert "set them right" in done.err
     lines = [json.loads(line) for line in (tmp_path / "left.jsonl").read_text().splitlines()]
     assert {row["id"] for row in lines} == {"150", "11", "12"}

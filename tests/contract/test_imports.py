@@ -25,6 +25,7 @@ from homing.model.fleet import (
     Takeover,
     WorkspaceId,
 )
+from homing.model.sends.addresses import Address, AddressKind, Recipient
 from homing.ports import AccountChanged, NewAccount, Notice, Page, PlacementChanged
 from homing.store.db.database import Database
 from homing.store.directory.directory import SqlDirectory
@@ -57,7 +58,8 @@ def account(number: int, **more: object) -> ImportedAccount:
 
 def contact(number: int, phone: str | None = None, **more: object) -> ImportedContact:
     digits = phone or f"62812000{number:04}"
-    base = {"named": True, "workspace_id": ONE, "number": PhoneNumber(f"+{digits}", digits), "person": person(digits)}
+    recipient = Recipient(f"+{digits}", Address(AddressKind.PHONE, digits))
+    base = {"named": True, "workspace_id": ONE, "recipient": recipient, "person": person(digits)}
     return ImportedContact(RowOrigin("contacts", str(number)), f"c-{number}", **base | more)  # type: ignore[arg-type]
 
 

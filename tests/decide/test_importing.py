@@ -26,6 +26,7 @@ from homing.model.directory.importing import (
 from homing.model.directory.phones import PhoneNumber, UnreadablePhone
 from homing.model.errors import Problem
 from homing.model.fleet import Epoch, InstanceUrl, Placement, SessionId, SessionStatus, WorkspaceId
+from homing.model.sends.addresses import Address, AddressKind, Recipient
 
 ONE = WorkspaceId(1)
 BUDI, SITI, AGUS = "+62811801641", "+62816108641", "+62811111111"
@@ -117,7 +118,7 @@ def test_a_row_that_could_be_meant_in_no_way_is_refused_with_the_reason(values: 
     [
         account_row(deleted_at="2025-01-01 00:00:00"),
         account_row(provider="meta", phone=None),
-        contact_row(chat_type="group", phone=None),
+        contact_row(chat_type="group", phone=None, group_name="Neighbours"),
     ],
     ids=["deleted", "cloud-api", "group"],
 )
@@ -128,7 +129,35 @@ def test_rows_that_are_not_meant_to_come_along_are_no_faults(row: SourceRow) -> 
 def test_a_whatsapp_address_is_the_number_in_it_wherever_national_numbers_belong() -> None:
     read_as = read_row(contact_row(phone="5511987654321@s.whatsapp.net"), rules())
     assert isinstance(read_as, ImportedContact)
-    assert read_as.number.digits == "5511987654321"
+    assert read_as.address == "5511987654321"
+
+
+@pytest.mark.parametrize(
+    ("values", "kept"),
+    [
+        ({"phone": "120363041234567890@g.us", "chat_type": "group"}, "120363041234567890@g.us"),
+        ({"phone": "120363041234567890@G.US"}, "120363041234567890@g.us"),
+        ({"phone": "120363041234567890", "chat_type": "Group"}, "120363041234567890@g.us"),
+        ({"phone": "62811801641-1586952345", "chat_type": "group"}, "62811801641-1586952345@g.us"),
+        ({"phone": "1234567890123@lid"}, "1234567890123@lid"),
+        ({"phone": "120363041234567890@newsletter"}, "120363041234567890@newsletter"),
+    ],
+    ids=lambda each: each["phone"] if isinstance(each, dict) else "",
+)
+def test_a_contact_may_be_a_group_or_whatever_an_address_names(values: dict[str, str], kept: str) -> None:
+    read_as = read_row(contact_row(first_name=None, last_name=None, group_name="Neighbours", **values), rules())
+    assert isinstance(read_as, ImportedContact)
+    assert (read_as.address, read_as.written, read_as.person) == (kept, values["phone"], kept)
+    assert read_as.name == "Neighbours"
+
+
+@pytest.mark.parametrize(
+    "phone", [BUDI, "62811801641", "62811801641@c.us", "1-2-3@g.us", "12345678901234567@lid", "x@g.us"]
+)
+def test_what_is_said_to_be_a_group_is_no_person(phone: str) -> None:
+    refused = read_row(contact_row(chat_type="group", phone=phone), rules())
+    assert isinstance(refused, RefusedRow)
+    assert "group's address" in refused.reason
 
 
 def test_workspaces_and_instances_are_put_in_place_of_theirs() -> None:
@@ -156,7 +185,8 @@ def known(uuid: str = "a", session: str = "s", phone: str = BUDI, **more: object
 
 
 def imported_contact(uuid: str = "c", phone: str = SITI, **more: object) -> ImportedContact:
-    base = {"named": True, "workspace_id": ONE, "number": PhoneNumber(phone, phone[1:]), "person": person(phone[1:])}
+    recipient = Recipient(phone, Address(AddressKind.PHONE, phone[1:]))
+    base = {"named": True, "workspace_id": ONE, "recipient": recipient, "person": person(phone[1:])}
     return ImportedContact(RowOrigin("contacts", uuid), uuid, **base | more)  # type: ignore[arg-type]
 
 

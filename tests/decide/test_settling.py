@@ -65,6 +65,12 @@ def test_the_same_text_to_the_same_person_settles_where_the_id_is_not_ours() -> 
     assert settled(OWN_ID) == RECORD.uuid
 
 
+def test_a_report_of_the_other_spelling_settles_a_message_to_the_written_one() -> None:
+    record = replace(RECORD, recipient_phone="541123456789")
+    sign = replace(OWN_ID, recipient_phone="5491123456789")
+    assert settled(sign, record) == RECORD.uuid
+
+
 @pytest.mark.parametrize(
     "sign",
     [

@@ -2,7 +2,7 @@
 
 import pytest
 
-from homing.decide.phones.spellings import goes_to, has_two, spellings
+from homing.decide.phones.spellings import goes_to, has_two, one_line, spellings
 from homing.model.sends.addresses import Address, AddressKind
 from homing.model.sends.calls import NumberChecked
 
@@ -27,6 +27,12 @@ def test_all_others_have_one(digits: str) -> None:
     """Landlines in Brazil, other countries, other lengths, and what is no phone."""
     assert spellings(digits) == (digits,)
     assert not has_two(digits)
+
+
+@pytest.mark.parametrize(("one", "other"), [(BR, BR_OLD), (MX, MX_OLD), (AR, AR_OLD), (AR, "54111523456789")])
+def test_what_went_to_one_spelling_is_known_by_a_report_of_the_other(one: str, other: str) -> None:
+    assert one_line(one) == one_line(other)
+    assert one_line(one) != one_line(one[:-1] + "0")
 
 
 def phone(digits: str) -> NumberChecked:

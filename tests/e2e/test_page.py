@@ -15,7 +15,10 @@ from tests.e2e.test_demo import RunningDemo, demo
 
 pytestmark = [pytest.mark.e2e, needs_browser]
 
-PAGES = ("/now", "/instances", "/sessions", "/moves", "/messages", "/batches", "/downtime", "/alerts", "/settings")
+PAGES = (
+    "/now", "/instances", "/sessions", "/pairing", "/deaf", "/moves", "/messages", "/batches", "/endpoints",
+    "/downtime", "/alerts", "/settings", "/more",
+)  # fmt: skip
 PATIENCE_MS = 15_000
 expect.set_options(timeout=PATIENCE_MS)
 

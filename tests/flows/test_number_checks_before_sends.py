@@ -1,5 +1,6 @@
 """A message to a number with two spellings goes to the one that WhatsApp has, where the gateway can be asked."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,7 @@ from homing.model.fleet import Account
 from homing.model.sends.addresses import Address, AddressKind
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Outcome, Sent, Text, Unknown
-from homing.ports import NumberChecked
+from homing.ports import NumberChecked, StoreUnavailable
 from tests.flows.worlds import PLAIN, A, B, Bench, Misfortune, bench
 
 pytestmark = pytest.mark.virtual
@@ -92,6 +93,47 @@ async def test_an_answer_is_good_for_a_day() -> None:
         await it.clock.sleep(GOOD_FOR_S + 1)
         await sent(it, account)
         assert it.world.instances[A].checks == [WRITTEN, WRITTEN]
+
+
+async def test_an_answer_is_known_to_all_gateways_of_a_fleet_and_after_their_restarts() -> None:
+    async with bench(A, can=CHECKS) as it:
+        account = await it.account(A)
+        it.world.instances[A].known_as[WRITTEN] = known(KNOWN)
+        await sent(it, account)
+        another = NumberChecks(it.world, it.clock, it.sending.numbers._kept)
+        assert await another.recipient(account.session_id, A, WRITTEN) == KNOWN
+        assert it.world.instances[A].checks == [WRITTEN]
+
+
+class Away:
+    """A store that is away, or that does not answer."""
+
+    def __init__(self, silent: bool) -> None:
+        self._silent = silent
+
+    async def of(self, *_: object) -> dict[str, NumberChecked]:
+        return await self._gone()
+
+    async def remember(self, *_: object, good_for_s: float) -> None:
+        await self._gone()
+
+    async def _gone(self) -> dict[str, NumberChecked]:
+        if self._silent:
+            await asyncio.sleep(60)
+        raise StoreUnavailable("away")
+
+
+@pytest.mark.parametrize("silent", [False, True])
+async def test_while_the_store_is_away_the_gateway_is_asked(silent: bool) -> None:
+    async with bench(A, can=CHECKS) as it:
+        account = await it.account(A)
+        it.world.instances[A].known_as[WRITTEN] = known(KNOWN)
+        checks = NumberChecks(it.world, it.clock, Away(silent))
+        began_s = it.clock.monotonic()
+        assert await checks.recipient(account.session_id, A, WRITTEN) == KNOWN
+        assert it.clock.monotonic() - began_s <= BEFORE_A_SEND_S
+        assert await checks.recipient(account.session_id, A, WRITTEN) == KNOWN
+        assert it.world.instances[A].checks == [WRITTEN]
 
 
 async def test_a_check_that_fails_costs_a_message_its_time_at_most() -> None:

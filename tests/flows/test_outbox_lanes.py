@@ -4,7 +4,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -15,6 +15,8 @@ from homing.flows.outbox.chat_turns import ChatTurns
 from homing.flows.outbox.lanes import KIND, PATIENCE, Lanes
 from homing.model.fleet import Account, Capabilities, SessionId, SessionStatus
 from homing.model.sends import content_json
+from homing.model.sends.addresses import Address, AddressKind
+from homing.model.sends.calls import NumberChecked
 from homing.model.sends.content import TextContent
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.messages import MessageState
@@ -165,6 +167,19 @@ async def world(can: Capabilities = OURS) -> AsyncIterator[World]:
             yield one
         finally:
             await one.end()
+
+
+async def test_a_message_of_the_outbox_goes_to_the_spelling_that_its_gateway_knows() -> None:
+    async with world(can=replace(PLAIN, check_numbers=True)) as one:
+        written, known = "5491123456789", "541123456789"
+        known_as = NumberChecked(exists=True, address=Address(AddressKind.PHONE, known))
+        one.bench.world.instances[A].known_as[written] = known_as
+        uuid = await one.accept("hello", written)
+        one.gateway()
+        await one.all_in([uuid], MessageState.SENT)
+        assert one.bench.world.recipients == [known]
+        found = await one.messages.message(None, uuid)
+        assert found is not None and f"to {known}, by its gateway's number check" in found.reason
 
 
 async def test_a_backlog_goes_in_order_and_once() -> None:

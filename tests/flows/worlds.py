@@ -54,6 +54,7 @@ from homing.routing.cache import RouteCache
 from homing.store.db.opening import open_database
 from homing.store.directory.directory import SqlDirectory
 from homing.store.notices.notices import LocalNotices
+from homing.store.records.number_checks import SqlNumberChecks
 from homing.store.work.queue import SqlWork
 
 A, B, C = (InstanceUrl(f"http://{name}:3001") for name in "abc")
@@ -422,6 +423,7 @@ async def bench(*urls: InstanceUrl, can: Capabilities = OURS, policy: SendPolicy
         no_obstacle,
         NoDoubts(),
         lambda *_: None,
+        checked_numbers=SqlNumberChecks(database, on_read=tally.read),
     )
     following = asyncio.create_task(world.follow(directory, notices))
     try:

@@ -37,11 +37,11 @@ async def kept(api: Api, account: dict[str, Any], state: MessageState, *, text: 
 async def act(api: Api, dialog: str, key: str = "operator") -> Any:
     """Press the button of a dialog, as the page's script does."""
     shown = (await page(api, dialog, key)).text
-    form = re.search(r'data-path="([^"]+)" data-body="([^"]*)"', shown)
+    form = re.search(r'data-path="([^"]+)" data-body="([^"]*)" data-method="([A-Z]+)"', shown)
     assert form is not None
     assert 'type="submit"' in shown, unescape(shown)
     path, body = form[1].removeprefix("/api/v1"), json.loads(unescape(form[2]))
-    return await api.call("POST", path, body or None, key=key)
+    return await api.call(form[3], path, body or None, key=key)
 
 
 def actions_on(shown: str) -> set[str]:

@@ -18,7 +18,10 @@ from tests.flows.worlds import A
 from tests.serve.conftest import Api
 
 HOSTILE = "<script>alert(1)</script>\u202e'\"&" + "👩‍👩‍👧" + "x" * 10_000
-PAGES = ("/now", "/instances", "/sessions", "/moves", "/messages", "/batches", "/downtime", "/alerts", "/settings")
+PAGES = (
+    "/now", "/instances", "/sessions", "/pairing", "/deaf", "/moves", "/messages", "/batches", "/endpoints",
+    "/downtime", "/alerts", "/settings", "/more",
+)  # fmt: skip
 PAGE_FILES = Path(files.__file__).parent
 
 

@@ -26,6 +26,7 @@ from homing.store.records.audit import SqlAudit
 from homing.store.records.downtime import SqlDowntime
 from homing.store.records.hearing import SqlHearings
 from homing.store.records.logins import SqlLogins
+from homing.store.records.number_checks import SqlNumberChecks
 from homing.store.records.pairing_links import SqlPairingLinks
 from homing.store.records.reports import SqlEvents
 from homing.store.records.watch_log import SqlWatchLog
@@ -92,4 +93,5 @@ def stores_on(
         imports=SqlImports(database, notices, clock),
         downtime=SqlDowntime(database),
         webhook_targets=SqlWebhookTargets(database),
+        checked_numbers=SqlNumberChecks(database, on_read=on_read),
     )

@@ -116,7 +116,7 @@ def wired(
     looking = _looking(settings, stores, fleet, observing, fitness, alerts, kept, clock, entropy, metrics)
     accounts = _accounts(stores, fleet, entropy, metrics, kept, fitness, looking.links, settings.restoring_policy)
     heard = _hearing_sends(settings, stores, looking.lists, fleet, accounts, alerts, clock)
-    sending, said, media = _sending(settings, routes, fleet, looking, clock, kept, fitness, heard, ways, entropy)
+    sending, said, media = _sender(settings, stores, routes, fleet, looking, clock, kept, fitness, heard, ways, entropy)
     taking = taking_in(settings, stores, callers, routes, sending, metrics, clock, entropy, media.intake)
     overlooked, intake = _intake(settings, stores, looking.hints, said, clock, entropy)
     reports = reporting(settings, stores, fleet, alerts, looking.lists, intake, metrics, clock)
@@ -283,8 +283,9 @@ def _tidying(settings: Settings, stores: Stores, clock: Clock) -> Housekeeping:
     return Housekeeping(stores.work, stores.leases, SqlReservations(stores.database), clock, messages_kept_s=kept_s)
 
 
-def _sending(
+def _sender(
     settings: Settings,
+    stores: Stores,
     routes: RouteCache,
     fleet: LiveFleet,
     looking: "_Looking",
@@ -309,6 +310,7 @@ def _sending(
         heard.doubts,
         heard.downtime.sent,
         media.links,
+        stores.checked_numbers,
     )
     return sending, said, media
 

@@ -26,6 +26,7 @@ _SPELLINGS: dict[ImportKind, dict[str, tuple[str, ...]]] = {
         "first_name": ("first_name",),
         "last_name": ("last_name",),
         "chat_type": ("chat_type", "type"),
+        "group_name": ("group_name",),
         "deleted_at": ("deleted_at",),
     },
 }

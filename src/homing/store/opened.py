@@ -24,6 +24,7 @@ from homing.ports.directory.logins import LoginStore
 from homing.ports.directory.pairing_links import PairingLinkStore
 from homing.ports.instances.reports import WebhookTargets
 from homing.ports.instances.watch_log import WatchLog
+from homing.ports.sends.numbers import CheckedNumbers
 from homing.ports.sessions.doubts import RestartClaims
 from homing.ports.sessions.downtime import DowntimeLedger
 from homing.ports.sessions.hearing import Hearings
@@ -59,3 +60,4 @@ class Stores:
     imports: ImportStore
     downtime: DowntimeLedger
     webhook_targets: WebhookTargets
+    checked_numbers: CheckedNumbers

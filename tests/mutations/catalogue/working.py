@@ -122,7 +122,7 @@ DEFECTS: tuple[Defect, ...] = (
         "unknown-settled-by-another",
         "a message to somebody else settles an unknown send",
         "homing/decide/reports/settling.py",
-        "return same_person(record.recipient_phone, sign.recipient_phone)",
+        "return one_line(record.recipient_phone) == one_line(sign.recipient_phone)",
         "return True",
         (tests("decide/test_settling.py"),),
     ),

@@ -68,7 +68,7 @@ class _WhoIsThere:
         self.add(new)
 
     def person(self, row: ImportedAccount | ImportedContact) -> KnownAccount | KnownContact | None:
-        spellings = (row.person, row.number.digits, row.number.written)
+        spellings = (row.person, row.address, row.written)
         return next((found for each in spellings if (found := self.by_person.get((row.workspace_id, each)))), None)
 
 
@@ -86,7 +86,7 @@ def _account(row: ImportedAccount, book: _WhoIsThere) -> AccountMerge:
             row.id or 0,
             row.uuid,
             row.workspace_id,
-            row.number.written,
+            row.written,
             row.person,
             row.name,
             Placement(row.session_id, None),
@@ -138,14 +138,14 @@ def _contact(row: ImportedContact, book: _WhoIsThere) -> ContactMerge:
     if (other := book.person(row)) is not None:
         return _put_off(row, _same_phone(row, "contact", other))
     row = replace(row, id=_free(row.id, book))
-    book.add(KnownContact(row.id or 0, row.uuid, row.workspace_id, row.number.digits, row.person, row.name))
+    book.add(KnownContact(row.id or 0, row.uuid, row.workspace_id, row.address, row.person, row.name))
     return ToCreate(row)
 
 
 def _changed_contact(row: ImportedContact, known: KnownContact, book: _WhoIsThere) -> ContactMerge:
     if known.workspace_id != row.workspace_id:
         return _refused(row, _other_workspace(row, "contact", known))
-    phone = known.phone != row.number.digits
+    phone = known.phone != row.address
     if phone and (other := book.person(row)) is not None and other.uuid != known.uuid:
         return _put_off(row, _same_phone(row, "contact", other))
     name = bool(row.name) and row.name != known.name
@@ -153,7 +153,7 @@ def _changed_contact(row: ImportedContact, known: KnownContact, book: _WhoIsTher
         return AsItIs(row.origin)
     if known.id == 0:
         return _put_off(row, f"a row before it is the same contact, {known.uuid}, and not numbered yet")
-    changed = replace(known, name=row.name or known.name, phone=row.number.digits, person=row.person)
+    changed = replace(known, name=row.name or known.name, phone=row.address, person=row.person)
     book.replace(known, changed)
     return ToChange(row, known.id, phone, name)
 
@@ -163,11 +163,11 @@ def _free(id: int | None, book: _WhoIsThere) -> int | None:
 
 
 def _phone(row: ImportedAccount) -> dict[str, Any]:
-    return {"phone": row.number.written, "person": row.person}
+    return {"phone": row.written, "person": row.person}
 
 
 def _same_phone(row: ImportedAccount | ImportedContact, what: str, other: KnownAccount | KnownContact) -> str:
-    spelt = "" if other.phone in (row.number.written, row.number.digits) else f", written {other.phone}"
+    spelt = "" if other.phone in (row.written, row.address) else f", written {other.phone}"
     return f"workspace {row.workspace_id} has its phone as {what} {_named(other)} already{spelt}"
 
 

@@ -8,7 +8,9 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from homing.decide.phones.addressing import read_recipient
 from homing.decide.phones.aliases import person
+from homing.decide.phones.numbering import DIGITS_MAX
 from homing.model.directory.importing import (
     ImportedAccount,
     ImportedContact,
@@ -18,14 +20,15 @@ from homing.model.directory.importing import (
     RowOrigin,
     SourceRow,
 )
-from homing.model.directory.phones import PhoneNumber
+from homing.model.directory.phones import PhoneNumber, UnreadablePhone
 from homing.model.errors import Problem
 from homing.model.fleet import InstanceUrl, SessionId, SessionStatus, WorkspaceId
+from homing.model.sends.addresses import Address, AddressKind, Recipient, is_id
 from homing.model.urls import normal
 
 ACCOUNT_FIELDS = ("id", "uuid", "session_id", "phone", "workspace_id", "name", "instance_url", "status")
-CONTACT_FIELDS = ("id", "uuid", "phone", "workspace_id", "name", "first_name", "last_name")
-ASIDE_FIELDS = ("provider", "deleted_at", "chat_type")
+CONTACT_FIELDS = ("id", "uuid", "phone", "workspace_id", "name", "first_name", "last_name", "chat_type", "group_name")
+ASIDE_FIELDS = ("provider", "deleted_at")
 """What says that a row is not meant to come along."""
 
 ReadNumber = Callable[[WorkspaceId, str], PhoneNumber]
@@ -37,6 +40,9 @@ KEPT_ID_MAX = 1_000_000_000
 """A higher number of the source is not kept: numbers that follow must have room. All as the API has it."""
 _UUID = re.compile(r"[0-9a-z][0-9a-z._-]{0,63}")
 _SESSION = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
+GROUPS_AT = "g.us"
+_NO_REGION = "ZZ"
+"""Addresses other than phones belong to no country."""
 _PERSONS = ("c.us", "s.whatsapp.net")
 """The servers of WhatsApp addresses that are phone numbers; before the @ stand E.164 digits."""
 
@@ -118,16 +124,16 @@ def _account(origin: RowOrigin, values: Mapping[str, str], rules: ImportRules) -
 def _contact(row: SourceRow, values: Mapping[str, str], rules: ImportRules) -> ImportedContact:
     workspace = _workspace(values, rules)
     uuid = _uuid(values)
-    number = _number(values, workspace, rules)
+    recipient = _recipient(values, workspace, rules)
     both = " ".join(values[part] for part in ("first_name", "last_name") if part in values)
     return ImportedContact(
         origin=row.origin,
         uuid=uuid or rules.spare_uuid(),
         named=uuid is not None,
         workspace_id=workspace,
-        number=number,
-        person=person(number.digits),
-        name=(values.get("name") or both)[:NAME_MAX],
+        recipient=recipient,
+        person=person(str(recipient.address)),
+        name=(values.get("name") or both or values.get("group_name", ""))[:NAME_MAX],
         id=_kept_id(values),
     )
 
@@ -137,8 +143,8 @@ def _meant(values: Mapping[str, str], kind: ImportKind) -> None:
         raise _NotMeant("deleted in its own system")
     if kind is ImportKind.ACCOUNT and values.get("provider", "webjs").lower() == "meta":
         raise _NotMeant("of the Cloud API (provider meta), which has no session")
-    if kind is ImportKind.CONTACT and values.get("chat_type", "").lower() == "group":
-        raise _NotMeant("a group, and no person")
+    if kind is ImportKind.CONTACT and _is_group(values) and "phone" not in values:
+        raise _NotMeant("a group that names no address")
 
 
 def _workspace(values: Mapping[str, str], rules: ImportRules) -> WorkspaceId:
@@ -182,6 +188,33 @@ def _number(values: Mapping[str, str], workspace: WorkspaceId, rules: ImportRule
         return rules.number(workspace, _as_written(given))
     except Problem as refused:
         raise _Unfit(refused.detail) from None
+
+
+def _recipient(values: Mapping[str, str], workspace: WorkspaceId, rules: ImportRules) -> Recipient:
+    """A person by the number, all others by their whole address; what is said to be a group is nobody else."""
+    given = values.get("phone", "")
+    if _is_group(values):
+        return Recipient(given, _group(given))
+    if "@" in given and given.rpartition("@")[2].lower() not in _PERSONS:
+        found = read_recipient(given, _NO_REGION)
+        if isinstance(found, UnreadablePhone):
+            raise _Unfit(found.reason)
+        return found
+    number = _number(values, workspace, rules)
+    return Recipient(number.written, Address(AddressKind.PHONE, number.digits))
+
+
+def _group(given: str) -> Address:
+    """The address of a group, or its id alone where that is no phone's: longer, or with a hyphen."""
+    name, at, server = given.partition("@")
+    whole = server.lower() == GROUPS_AT if at else "-" in name or len(name) > DIGITS_MAX
+    if not whole or not is_id(AddressKind.GROUP, name):
+        raise _Unfit(f"{given[:40]!r} is no group's address, which is written …@{GROUPS_AT}")
+    return Address(AddressKind.GROUP, name)
+
+
+def _is_group(values: Mapping[str, str]) -> bool:
+    return values.get("chat_type", "").lower() == "group"
 
 
 def _as_written(phone: str) -> str:

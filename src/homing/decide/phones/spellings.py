@@ -7,6 +7,7 @@ eight or nine digits in Brazil, with or without the 1 in Mexico and the 9 in Arg
 import re
 from collections.abc import Set as AbstractSet
 
+from homing.decide.phones.aliases import person
 from homing.model.sends.addresses import AddressKind
 from homing.model.sends.calls import NumberChecked
 
@@ -33,6 +34,15 @@ def spellings(digits: str) -> tuple[str, ...]:
 def has_two(digits: str) -> bool:
     """Whether a number has two spellings. Of most countries its first digits say that it has not."""
     return digits.startswith(_COUNTRIES) and len(spellings(digits)) > 1
+
+
+def one_line(digits: str) -> str:
+    """The form in which two numbers are equal if a message to either reaches the same phone: what `person` says, and of
+    two spellings the longer.
+
+    For comparison alone, of what went out with what gateways report of it: they report the spelling that WhatsApp has.
+    """
+    return max(spellings(person(digits)), key=len)
 
 
 def goes_to(written: str, asked: str, checked: NumberChecked, reaches: AbstractSet[AddressKind]) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from homing.decide.phones.aliases import same_person
+from homing.decide.phones.spellings import one_line
 from homing.decide.reports.meanings import message_id_of, message_of
 from homing.model.fleet import SessionId
 from homing.model.instances.events import DeliveryEvidence, Settlement
@@ -135,7 +135,7 @@ def _same_words(record: MessageRecord, sign: DeliveryEvidence) -> bool:
         return False
     if sign.recipient_phone is None:
         return sign.recipient_hidden
-    return same_person(record.recipient_phone, sign.recipient_phone)
+    return one_line(record.recipient_phone) == one_line(sign.recipient_phone)
 
 
 def _in_time(record: MessageRecord, at: datetime) -> bool:

@@ -16,7 +16,8 @@ from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, InstanceMode, InstanceUrl, SessionId
 from homing.model.sends.calls import NumberChecked
 from homing.model.sends.faults import Fault, Phase
-from homing.ports import Clock, Fleet
+from homing.ports import Clock, Fleet, StoreUnavailable
+from homing.ports.sends.numbers import CheckedNumbers
 
 GOOD_FOR_S: Final = 86_400.0
 BEFORE_A_SEND_S: Final = 2.0
@@ -25,6 +26,8 @@ RESTS_S: Final = 60.0
 """For how long no message waits for an instance whose check failed."""
 PACE_S: Final = 0.1
 """Between two numbers of a batch: WhatsApp shuts out who asks about many at once."""
+KEPT_WITHIN_S: Final = 0.5
+"""How long a message waits for what the store remembers; without that the gateway is asked."""
 ONE_WITHIN_S: Final = 5.0
 BATCH_WITHIN_S: Final = 30.0
 REMEMBERED: Final = 50_000
@@ -34,10 +37,10 @@ log = structlog.get_logger("homing")
 
 
 class NumberChecks:
-    """The gateways' words on numbers, remembered by the session that asked."""
+    """The gateways' words on numbers, remembered by the session that asked: here, and in the store for all others."""
 
-    def __init__(self, fleet: Fleet, clock: Clock) -> None:
-        self._fleet, self._clock = fleet, clock
+    def __init__(self, fleet: Fleet, clock: Clock, kept: CheckedNumbers | None = None) -> None:
+        self._fleet, self._clock, self._kept = fleet, clock, kept
         self._known: dict[tuple[SessionId, str], tuple[NumberChecked, float]] = {}
         self._rests_until_s: dict[InstanceUrl, float] = {}
         self._batches: WeakValueDictionary[SessionId, asyncio.Lock] = WeakValueDictionary()
@@ -55,8 +58,8 @@ class NumberChecks:
             # Whoever takes our ids is told a message again, which is harmless to the very same address alone.
             return written
         for asked in spellings.spellings(written):
-            left_s = until_s - self._clock.monotonic()
-            checked = await self._checked(session_id, url, asked, left_s) if left_s > 0 else None
+            left = self._clock.monotonic() < until_s
+            checked = await self._checked(session_id, url, asked, until_s) if left else None
             if checked is None or isinstance(checked, Fault):
                 self._rest(url)
                 log.info("A number could not be checked; it is sent to as written", url=url, reason=str(checked))
@@ -79,13 +82,13 @@ class NumberChecks:
     async def _in_turn(
         self, session_id: SessionId, url: InstanceUrl, digits: str, until_s: float
     ) -> NumberChecked | Fault:
-        known = self._remembered(session_id, digits)
+        known = await self._remembered(session_id, digits, KEPT_WITHIN_S)
         if known is not None:
             return known
-        left_s = until_s - self._clock.monotonic()
-        if left_s <= 0:
+        now_s = self._clock.monotonic()
+        if now_s >= until_s:
             return Fault(Phase.NOT_ATTEMPTED, f"its turn did not come within {BATCH_WITHIN_S:g} s; ask for it again")
-        checked = await self._checked(session_id, url, digits, min(ONE_WITHIN_S, left_s))
+        checked = await self._asked(session_id, url, digits, min(now_s + ONE_WITHIN_S, until_s))
         await self._clock.sleep(PACE_S)
         return checked
 
@@ -108,19 +111,44 @@ class NumberChecks:
         return url
 
     async def _checked(
-        self, session_id: SessionId, url: InstanceUrl, digits: str, timeout_s: float
+        self, session_id: SessionId, url: InstanceUrl, digits: str, until_s: float
     ) -> NumberChecked | Fault:
-        known = self._remembered(session_id, digits)
-        if known is not None:
-            return known
-        checked = await self._fleet.driver(url).check_number(url, session_id, digits, timeout_s=timeout_s)
+        known = await self._remembered(session_id, digits, until_s - self._clock.monotonic())
+        return known if known is not None else await self._asked(session_id, url, digits, until_s)
+
+    async def _asked(
+        self, session_id: SessionId, url: InstanceUrl, digits: str, until_s: float
+    ) -> NumberChecked | Fault:
+        left_s = max(0.0, until_s - self._clock.monotonic())
+        checked = await self._fleet.driver(url).check_number(url, session_id, digits, timeout_s=left_s)
         if isinstance(checked, NumberChecked):
             self._remember(session_id, digits, checked)
+            await self._keep(session_id, digits, checked, until_s - self._clock.monotonic())
         return checked
 
-    def _remembered(self, session_id: SessionId, digits: str) -> NumberChecked | None:
+    async def _remembered(self, session_id: SessionId, digits: str, within_s: float) -> NumberChecked | None:
         known = self._known.get((session_id, digits))
-        return known[0] if known is not None and self._clock.monotonic() < known[1] else None
+        if known is not None and self._clock.monotonic() < known[1]:
+            return known[0]
+        if self._kept is None:
+            return None
+        try:
+            async with asyncio.timeout(min(KEPT_WITHIN_S, within_s)):
+                kept = (await self._kept.of(session_id, [digits])).get(digits)
+        except (StoreUnavailable, TimeoutError):
+            return None
+        if kept is not None:
+            self._remember(session_id, digits, kept)
+        return kept
+
+    async def _keep(self, session_id: SessionId, digits: str, checked: NumberChecked, within_s: float) -> None:
+        if self._kept is None:
+            return
+        try:
+            async with asyncio.timeout(min(KEPT_WITHIN_S, within_s)):
+                await self._kept.remember(session_id, digits, checked, good_for_s=GOOD_FOR_S)
+        except (StoreUnavailable, TimeoutError) as error:
+            log.debug("What a gateway said of a number is remembered by this process alone", reason=str(error))
 
     def _remember(self, session_id: SessionId, digits: str, checked: NumberChecked) -> None:
         self._known.pop((session_id, digits), None)

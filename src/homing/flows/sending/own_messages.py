@@ -2,7 +2,7 @@
 
 from collections import Counter, OrderedDict
 
-from homing.decide.phones.aliases import person
+from homing.decide.phones.spellings import one_line
 from homing.decide.reports.settling import bare_id
 from homing.model.fleet import SessionId
 from homing.model.instances.events import DeliveryEvidence
@@ -42,10 +42,10 @@ class Said:
         """Whether a report of these words is, or may well be, of a send that needs no settling."""
         if sign.message_id is not None and (sign.session_id, bare_id(sign.message_id)) in self._ids:
             return True
-        whose = _ANYBODY if sign.recipient_hidden else person(sign.recipient_phone or "?")
+        whose = _ANYBODY if sign.recipient_hidden else one_line(sign.recipient_phone or "?")
         return (sign.session_id, whose, sign.text or "") in self._under_way
 
 
 def _words(session: SessionId, text: Text) -> tuple[_Words, _Words]:
     """A message as it is remembered: by its recipient, and by its text alone."""
-    return (session, person(text.recipient_phone), text.text), (session, _ANYBODY, text.text)
+    return (session, one_line(text.recipient_phone), text.text), (session, _ANYBODY, text.text)

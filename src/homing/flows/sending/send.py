@@ -46,6 +46,7 @@ from homing.model.sends.sending import (
 )
 from homing.ports import Clock, Fleet, OutgoingText, Routes, StoreUnavailable
 from homing.ports.sends.media import OutgoingFiles
+from homing.ports.sends.numbers import CheckedNumbers
 
 log = structlog.get_logger("homing")
 
@@ -85,9 +86,10 @@ class Sending:
         doubts: HearsSends,
         ended: Ended,
         files: OutgoingFiles | None = None,
+        checked_numbers: CheckedNumbers | None = None,
     ) -> None:
         self._files = files
-        self.numbers = NumberChecks(fleet, clock)
+        self.numbers = NumberChecks(fleet, clock, checked_numbers)
         self._routes, self._fleet, self._rediscovery = routes, fleet, rediscovery
         self._clock, self._policy, self._said = clock, policy, said
         self._news, self._heard, self._obstacles = news, saw, obstacles

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 from homing.model.directory.phones import PhoneNumber
 from homing.model.fleet import InstanceUrl, Placement, SessionId, SessionStatus, Takeover, WorkspaceId
+from homing.model.sends.addresses import Recipient
 
 
 class ImportKind(StrEnum):
@@ -58,19 +59,35 @@ class ImportedAccount:
     takeover: Takeover = Takeover.MANUAL
     """Who imports a fleet has not said that a process of it is fenced: a person decides."""
 
+    @property
+    def address(self) -> str:
+        return self.number.digits
+
+    @property
+    def written(self) -> str:
+        return self.number.written
+
 
 @dataclass(frozen=True, slots=True)
 class ImportedContact:
-    """A contact that may come to be."""
+    """A contact that may come to be: a person, or a group. `person` is what all spellings of its address share."""
 
     origin: RowOrigin
     uuid: str
     named: bool
     workspace_id: WorkspaceId
-    number: PhoneNumber
+    recipient: Recipient
     person: str
     name: str = ""
     id: int | None = None
+
+    @property
+    def address(self) -> str:
+        return str(self.recipient.address)
+
+    @property
+    def written(self) -> str:
+        return self.recipient.written
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,28 @@ from datetime import datetime, timedelta
 from markupsafe import Markup, escape
 
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 360.0, 132.0, 30.0, 10.0, 112.0
-SPAN = timedelta(hours=1)
 GAP_S = 30.0
 """Samples further apart are not joined: in between, nobody knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The time that is plotted: `span` until `now`, in steps of at least `step`."""
+
+    now: datetime
+    span: timedelta = timedelta(hours=1)
+    step: timedelta = timedelta(seconds=10)
+
+    @property
+    def gap_s(self) -> float:
+        return max(GAP_S, 3 * self.step.total_seconds())
+
+    def x(self, at: datetime) -> float:
+        return round(WIDTH - (WIDTH - LEFT) * ((self.now - at) / self.span), 1)
+
+    def bar(self) -> float:
+        """How wide one step is."""
+        return (WIDTH - LEFT) * (self.step / self.span)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,37 +66,37 @@ def scale_of(largest: float) -> float:
     return largest
 
 
-def line(now: datetime, values: Series, failures: Series, says: str) -> Markup:
+def line(window: Window, values: Series, failures: Series, says: str) -> Markup:
     """A line, and what failed in a strip of its own below it."""
     low = BOTTOM - 26
     top = scale_of(max((value for _, value in values.points), default=0.0))
-    drawn = [_grid(top, low), _axis(now)]
-    for part in _parts(values.points):
-        places = [(_x(at, now), low - (low - TOP) * value / top) for at, value in part]
+    drawn = [_grid(top, low), _axis(window)]
+    for part in _parts(values.points, window.gap_s):
+        places = [(window.x(at), low - (low - TOP) * value / top) for at, value in part]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
         drawn.append(f'<polygon class="area" points="{places[0][0]:.1f},{low} {path} {places[-1][0]:.1f},{low}"/>')
         drawn.append(f'<polyline class="line" points="{path}"/>')
     most = max((value for _, value in failures.points), default=0.0) or 1.0
     drawn.append(f'<line class="base" x1="{LEFT}" x2="{WIDTH}" y1="{BOTTOM}" y2="{BOTTOM}"/>')
     drawn += [
-        _bar(_x(at, now), 3, BOTTOM, 4 + 12 * value / most, failures.fill) for at, value in failures.points if value
+        _bar(window.x(at), 3, BOTTOM, 4 + 12 * value / most, failures.fill) for at, value in failures.points if value
     ]
     return _svg(drawn, says)
 
 
-def stack(now: datetime, series: Sequence[Series], bucket: timedelta, says: str) -> Markup:
+def stack(window: Window, series: Sequence[Series], says: str) -> Markup:
     """Bars, one above the other."""
     heights: dict[float, float] = {}
     for each in series:
         for at, value in each.points:
-            heights[_x(at, now)] = heights.get(_x(at, now), 0.0) + value
+            heights[window.x(at)] = heights.get(window.x(at), 0.0) + value
     top = scale_of(max(heights.values(), default=0.0))
-    drawn = [_grid(top, BOTTOM), _axis(now)]
-    width = (WIDTH - LEFT) * (bucket / SPAN)
+    drawn = [_grid(top, BOTTOM), _axis(window)]
+    width = window.bar()
     below: dict[float, float] = {}
     for each in series:
         for at, value in each.points:
-            x, height = _x(at, now), (BOTTOM - TOP) * value / top
+            x, height = window.x(at), (BOTTOM - TOP) * value / top
             base = below.get(x, BOTTOM)
             if value:
                 drawn.append(_bar(x, max(1.0, width - 0.6), base, height, each.fill))
@@ -85,18 +104,14 @@ def stack(now: datetime, series: Sequence[Series], bucket: timedelta, says: str)
     return _svg(drawn, says)
 
 
-def _parts(points: Sequence[tuple[datetime, float]]) -> list[list[tuple[datetime, float]]]:
+def _parts(points: Sequence[tuple[datetime, float]], gap_s: float) -> list[list[tuple[datetime, float]]]:
     parts: list[list[tuple[datetime, float]]] = []
     for at, value in points:
-        if parts and (at - parts[-1][-1][0]).total_seconds() <= GAP_S:
+        if parts and (at - parts[-1][-1][0]).total_seconds() <= gap_s:
             parts[-1].append((at, value))
         else:
             parts.append([(at, value)])
     return parts
-
-
-def _x(at: datetime, now: datetime) -> float:
-    return round(WIDTH - (WIDTH - LEFT) * ((now - at) / SPAN), 1)
 
 
 def _bar(x: float, width: float, base: float, height: float, fill: str) -> str:
@@ -114,13 +129,11 @@ def _grid(top: float, low: float) -> str:
     return "".join(lines)
 
 
-def _axis(now: datetime) -> str:
-    labels = [
-        (now - timedelta(minutes=minutes), f"{now - timedelta(minutes=minutes):%H:%M}") for minutes in (45, 30, 15)
-    ]
-    told = "".join(
-        f'<text x="{_x(at, now)}" y="{HEIGHT - 4}" text-anchor="middle">{said}</text>' for at, said in labels
-    )
+def _axis(window: Window) -> str:
+    told = ""
+    for quarter in (3, 2, 1):
+        at = window.now - window.span * quarter / 4
+        told += f'<text x="{window.x(at)}" y="{HEIGHT - 4}" text-anchor="middle">{at:%H:%M}</text>'
     return told + f'<text x="{WIDTH}" y="{HEIGHT - 4}" text-anchor="end">now</text>'
 
 

@@ -9,12 +9,12 @@ from typing import Any
 
 from homing.decide.knowledge.standing import Group, Standing
 from homing.model.alerts import GUIDES, AlertKind
-from homing.model.fleet import Move, MoveKind
+from homing.model.fleet import Move
 from homing.model.sends.messages import MessageState
-from homing.serve.page import charts, words
-from homing.serve.page.charts import Chart, Legend, Series
+from homing.serve.page import plots, words
 from homing.serve.page.moves import shown_moves
 from homing.serve.page.viewer import Viewer, health_shape
+from homing.serve.state.history import CAUSES, Cause
 from homing.serve.state.rows import AlertRow, InstanceRow, SessionCounts, counts_row
 
 LAST_MOVES = 8
@@ -37,7 +37,7 @@ class Item:
     dialog: bool = False
 
 
-async def context(viewer: Viewer) -> dict[str, Any]:
+async def context(viewer: Viewer, span: str = "") -> dict[str, Any]:
     live, scope = viewer.live, viewer.scope
     counts = counts_row(live.book.counts(scope), live.book.by_standing(scope))
     instances, alerts = live.instances(scope), live.alerts(scope)
@@ -49,7 +49,10 @@ async def context(viewer: Viewer) -> dict[str, Any]:
         "bar": bar(counts),
         "legend": legend(counts),
         "figures": await _figures(viewer),
-        "charts": _charts(viewer, counts),
+        "charts": plots.all_of(viewer, counts, plots.window_of(viewer.now, span)),
+        "spans": [
+            (words.href("/now", {"span": value}), name, value == plots.named(span)) for value, name in plots.SPANS
+        ],
         "moves": shown_moves(viewer, live.moved_since(scope, viewer.now - timedelta(days=7))[:LAST_MOVES]),
     }
 
@@ -258,78 +261,6 @@ def _quantile(values: Sequence[float], percent: int) -> float:
     return quantiles(values, n=100, method="inclusive")[percent - 1] if len(values) > 1 else values[0]
 
 
-_CAUSES: dict[MoveKind, tuple[str, str]] = {
-    MoveKind.REHOME: ("cause-1", "lost"),
-    MoveKind.TAKE_BACK: ("cause-1", "lost"),
-    MoveKind.MIGRATION: ("cause-2", "planned"),
-    MoveKind.PLACEMENT: ("cause-2", "planned"),
-    MoveKind.REDISCOVERY: ("cause-3", "found"),
-}
-
-
 def _kinds(moves: Sequence[Move]) -> str:
-    counted = Counter(_CAUSES[move.kind][1] for move in moves)
-    return ", ".join(f"{counted[each]:,} {each}" for each in ("lost", "planned", "found") if counted[each]) or "none"
-
-
-# --- charts ---------------------------------------------------------------------------------------------------
-
-
-def _charts(viewer: Viewer, counts: SessionCounts) -> list[Chart]:
-    drawn = [_moves_chart(viewer)]
-    return [_sends_chart(viewer), _sessions_chart(viewer, counts), *drawn] if viewer.scope is None else drawn
-
-
-def _sends_chart(viewer: Viewer) -> Chart:
-    now, samples = viewer.now, viewer.live.history.last_hour(viewer.now)
-    sent, failed = samples[-1].sent if samples else 0.0, sum(each.not_sent for each in samples) * 10
-    says = f"{sent:.1f} sends a second now, {failed:.0f} not sent in the last hour"
-    svg = charts.line(
-        now,
-        Series("ink", [(each.at, each.sent) for each in samples]),
-        Series("bad", [(each.at, each.not_sent) for each in samples]),
-        says,
-    )
-    value = f"{sent:.1f}" if samples else "–"
-    told = f"now, {failed:.0f} not sent" if samples else "first figures in 10 s"
-    return Chart("Sends per second", value, told, svg, [Legend("ink", "sent"), Legend("bad", "not sent")])
-
-
-def _sessions_chart(viewer: Viewer, counts: SessionCounts) -> Chart:
-    now, samples = viewer.now, viewer.live.history.last_hour(viewer.now)[::3]
-    cannot = counts.under_way + counts.needs_you + counts.in_doubt
-    series = [
-        Series("warn", [(each.at, each.needs_you) for each in samples]),
-        Series("off", [(each.at, each.in_doubt) for each in samples]),
-        Series("busy", [(each.at, each.under_way) for each in samples]),
-    ]
-    says = f"{cannot} sessions cannot send now, {counts.can_send} can"
-    svg = charts.stack(now, series, timedelta(seconds=30), says)
-    told = [
-        Legend("busy", f"on their way {counts.under_way:,}"),
-        Legend("warn", f"need you {counts.needs_you:,}"),
-        Legend("off", f"in doubt {counts.in_doubt:,}"),
-    ]
-    return Chart("Sessions that cannot send", f"{cannot:,}", f"now, {counts.can_send:,} can", svg, told)
-
-
-def _moves_chart(viewer: Viewer) -> Chart:
-    now = viewer.now
-    minutes: dict[str, Counter[int]] = defaultdict(Counter)
-    moves = viewer.live.moved_since(viewer.scope, now - timedelta(hours=1))
-    for move in moves:
-        minutes[_CAUSES[move.kind][0]][int((now - move.at).total_seconds() // 60)] += 1
-    series = [
-        Series(fill, [(now - timedelta(minutes=minute), number) for minute, number in minutes[fill].items()])
-        for fill in ("cause-1", "cause-2", "cause-3")
-    ]
-    counted = Counter(_CAUSES[move.kind][1] for move in moves)
-    last = sum(counter[0] for counter in minutes.values())
-    says = f"{last} moves in the last minute, {len(moves)} in the last hour"
-    told = [
-        Legend("cause-1", f"instance lost {counted['lost']:,}"),
-        Legend("cause-2", f"planned {counted['planned']:,}"),
-        Legend("cause-3", f"found {counted['found']:,}"),
-    ]
-    svg = charts.stack(now, series, timedelta(minutes=1), says)
-    return Chart("Moves per minute", f"{last:,}", f"now, {len(moves):,} in the hour", svg, told)
+    counted = Counter(CAUSES[move.kind] for move in moves)
+    return ", ".join(f"{counted[each]:,} {each.value}" for each in Cause if counted[each]) or "none"

@@ -295,6 +295,17 @@ def _actions(viewer: Viewer, account: Account, row: SessionRow) -> list[dict[str
     if account.placement.instance_url is None:
         names = ["start"]
     if row.standing == Standing.LOGGED_OUT.value:
-        names = ["start", "stop"]
-    titles = {"start": "Start…", "migrate": "Migrate…", "restart": "Restart…", "stop": "Stop…", "rehome": "Bring back…"}
-    return [{"href": f"/sessions/{account.id}/{name}", "name": titles[name]} for name in names]
+        names = ["start", "stop", "link"]
+    elif account.status is SessionStatus.PAIRING:
+        names = ["link", *names]
+    return [{"href": f"/sessions/{account.id}/{name}", "name": _BUTTONS[name]} for name in names]
+
+
+_BUTTONS = {
+    "start": "Start…",
+    "migrate": "Migrate…",
+    "restart": "Restart…",
+    "stop": "Stop…",
+    "rehome": "Bring back…",
+    "link": "Make a link…",
+}

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import homing
 from homing.decide.knowledge.standing import FleetVerdict, Group, Tone, verdict
+from homing.model.alerts import AlertKind
 from homing.model.directory.access import Scope
 from homing.model.fleet import Account, SessionId
 from homing.model.sends.messages import MessageRecord
@@ -90,6 +91,11 @@ class Viewer:
         account = self.account(session)
         return words.phone(account) if account is not None else session
 
+    def phone_numbered(self, account_id: int, otherwise: str) -> str:
+        """The phone of the account with this number; as it was given while nothing is known of it."""
+        session = self.live.book.session_numbered(account_id)
+        return self.phone_of(session) if session is not None else otherwise
+
 
 _TONES = {Tone.OK: "disc", Tone.BUSY: "right", Tone.WARN: "bars", Tone.BAD: "cross", Tone.OFF: "square"}
 
@@ -117,21 +123,32 @@ def _shown(says: FleetVerdict) -> dict[str, str]:
 
 def _nav(viewer: Viewer) -> list[dict[str, Any]]:
     live, scope = viewer.live, viewer.scope
-    counts, alerts = live.book.counts(scope), len(live.alerts(scope))
+    counts, alerts = live.book.counts(scope), live.alerts(scope)
+    deaf = len({alert.subject for alert in alerts if alert.kind in _NOT_WELL})
     under_way = counts[Group.UNDER_WAY]
     pages = [
         ("now", "Now", "", True),
         ("instances", "Instances", f"{len(live.instances(scope)):,}", True),
         ("sessions", "Sessions", f"{counts.total:,}", True),
+        ("pairing", "Pairing", _number(live.book.unlinked(scope), "to link"), False),
+        ("deaf", "Deaf", _number(deaf, "open"), False),
         ("moves", "Moves", f"{under_way:,} under way" if under_way else "", True),
         ("messages", "Messages", "", False),
         ("batches", "Batches", "", False),
-        ("alerts", "Alerts", f"{alerts:,} open" if alerts else "", True),
+        ("endpoints", "Endpoints", "", False),
+        ("alerts", "Alerts", _number(len(alerts), "open"), True),
         ("settings", "Settings", "", False),
     ]
     return [
         {"page": page, "href": f"/{page}", "name": name, "note": note, "tab": tab} for page, name, note, tab in pages
     ]
+
+
+_NOT_WELL = {AlertKind.DOUBTFUL.value, AlertKind.DEAF.value}
+
+
+def _number(number: int, of: str) -> str:
+    return f"{number:,} {of}" if number else ""
 
 
 def _automation(viewer: Viewer) -> dict[str, Any]:

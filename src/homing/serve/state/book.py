@@ -106,6 +106,15 @@ class SessionBook:
             groups[GROUPS[standing]] += number
         return Counts(sum(groups.values()), dict(groups))
 
+    def unlinked(self, scope: Scope) -> int:
+        """How many sessions wait for somebody to link their phones."""
+        shown = (
+            each
+            for each in self._of[Standing.WAITS]
+            if self._known[each][0] is SessionStatus.PAIRING and scope in (None, self.workspace(each))
+        )
+        return self._standings[scope, Standing.LOGGED_OUT] + sum(1 for _ in shown)
+
     def placed_on(self, scope: Scope, url: InstanceUrl) -> int:
         return self._placed[scope, url]
 

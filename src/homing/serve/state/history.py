@@ -1,14 +1,41 @@
-"""How it was: sends and sessions of the last 24 hours, one sample every ten seconds, in memory."""
+"""How it was: sends, sessions and moves of the last 24 hours, in ring buffers in memory.
 
-from collections import deque
+Of sends and sessions there is one sample every ten seconds, of moves a count for each minute. Both have a fixed length,
+whatever the fleet does.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 
 from homing.decide.knowledge.standing import Counts, Group
+from homing.model.fleet import Move, MoveKind
 from homing.serve.gateway import Gateway
 
 EVERY_S = 10.0
 KEPT = 8_640
+MINUTES_KEPT = 1_440
+DAY = timedelta(hours=24)
+
+
+class Cause(StrEnum):
+    """Why a session moved, as it is plotted."""
+
+    LOST = "lost"
+    PLANNED = "planned"
+    FOUND = "found"
+
+
+CAUSES: Mapping[MoveKind, Cause | None] = {
+    MoveKind.REHOME: Cause.LOST,
+    MoveKind.TAKE_BACK: Cause.LOST,
+    MoveKind.MIGRATION: Cause.PLANNED,
+    MoveKind.REDISCOVERY: Cause.FOUND,
+    MoveKind.PLACEMENT: None,
+}
+"""A first placement is no move."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +45,15 @@ class Sample:
     at: datetime
     sent: float
     not_sent: float
+    can_send: int
     under_way: int
     needs_you: int
     in_doubt: int
+    stopped: int
+
+    @property
+    def cannot_send(self) -> int:
+        return self.under_way + self.needs_you + self.in_doubt
 
 
 class SampleHistory:
@@ -36,22 +69,85 @@ class SampleHistory:
             return
         sends = gateway.metrics.sends_by_outcome()
         if self._before is not None:
-            since, before = self._before
-            took_s = max(0.1, (now - since).total_seconds())
-            failed = sends["not_sent"] + sends["unknown"] - before["not_sent"] - before["unknown"]
-            sample = Sample(
-                now,
-                (sends["sent"] - before["sent"]) / took_s,
-                failed / took_s,
-                counts[Group.UNDER_WAY],
-                counts[Group.NEEDS_YOU],
-                counts[Group.IN_DOUBT],
-            )
-            self._samples.append(sample)
+            self._samples.append(_sample(now, counts, self._before, sends))
         self._before = (now, sends)
 
-    def since(self, at: datetime) -> list[Sample]:
-        return [sample for sample in self._samples if sample.at >= at]
+    def add(self, sample: Sample) -> None:
+        self._samples.append(sample)
 
-    def last_hour(self, now: datetime) -> list[Sample]:
-        return self.since(now - timedelta(hours=1))
+    def over(self, now: datetime, span: timedelta, at_most: int) -> list[Sample]:
+        """The samples of a time, no more than `at_most`: of several that fall together, the mean of the sends and the
+        sessions as they stood when most could not send. The numbers of each still add up."""
+        width = max(span / at_most, timedelta(seconds=EVERY_S))
+        if width.total_seconds() <= EVERY_S:
+            return [each for each in self._samples if each.at > now - span]
+        together: dict[int, list[Sample]] = {}
+        for each in self._samples:
+            if each.at > now - span:
+                together.setdefault(int(each.at.timestamp() // width.total_seconds()), []).append(each)
+        return [_merged(each) for each in together.values()]
+
+
+def _sample(
+    now: datetime, counts: Counts, before: tuple[datetime, dict[str, float]], sends: dict[str, float]
+) -> Sample:
+    took_s = max(0.1, (now - before[0]).total_seconds())
+    failed = sends["not_sent"] + sends["unknown"] - before[1]["not_sent"] - before[1]["unknown"]
+    return Sample(
+        now,
+        (sends["sent"] - before[1]["sent"]) / took_s,
+        failed / took_s,
+        counts[Group.CAN_SEND],
+        counts[Group.UNDER_WAY],
+        counts[Group.NEEDS_YOU],
+        counts[Group.IN_DOUBT],
+        counts[Group.STOPPED],
+    )
+
+
+def _merged(samples: Sequence[Sample]) -> Sample:
+    worst, number = max(samples, key=lambda each: each.cannot_send), len(samples)
+    return Sample(
+        samples[-1].at,
+        sum(each.sent for each in samples) / number,
+        sum(each.not_sent for each in samples) / number,
+        worst.can_send,
+        worst.under_way,
+        worst.needs_you,
+        worst.in_doubt,
+        worst.stopped,
+    )
+
+
+class MoveHistory:
+    """How many sessions moved in each minute, by cause. A move counts when it was begun."""
+
+    def __init__(self) -> None:
+        self._minutes: dict[int, Counter[Cause]] = {}
+
+    def note(self, moves: Iterable[Move], now: datetime) -> None:
+        """Count moves that were not counted yet."""
+        for move in moves:
+            cause = CAUSES[move.kind]
+            if cause is not None and now - move.at < DAY:
+                self._minutes.setdefault(_minute(move.at), Counter())[cause] += 1
+        over = _minute(now) - MINUTES_KEPT
+        for minute in [each for each in self._minutes if each <= over]:
+            del self._minutes[minute]
+
+    def over(self, now: datetime, span: timedelta, step: timedelta) -> list[tuple[datetime, Counter[Cause]]]:
+        """The steps of a time in which something moved, each by its end, with the moves in it."""
+        size = max(1, int(step.total_seconds() // 60))
+        first, found = _minute(now - span), dict[int, Counter[Cause]]()
+        for minute, counted in self._minutes.items():
+            if minute > first:
+                found.setdefault(minute // size, Counter()).update(counted)
+        return [(_ends(number, size, now), found[number]) for number in sorted(found)]
+
+
+def _minute(at: datetime) -> int:
+    return int(at.timestamp() // 60)
+
+
+def _ends(number: int, size: int, now: datetime) -> datetime:
+    return min(now, datetime.fromtimestamp((number + 1) * size * 60, UTC))

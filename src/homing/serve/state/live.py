@@ -30,7 +30,7 @@ from homing.serve.api.fleet.instance_shapes import BrakeView, brake_view
 from homing.serve.gateway import Gateway
 from homing.serve.state.book import Scope, SessionBook
 from homing.serve.state.finding import Finder
-from homing.serve.state.history import SampleHistory
+from homing.serve.state.history import DAY, MoveHistory, SampleHistory
 from homing.serve.state.rows import AlertRow, InstanceRow, alert_row
 
 log = structlog.get_logger("homing")
@@ -75,7 +75,7 @@ class LiveState:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self.book, self.history = SessionBook(), SampleHistory()
+        self.book, self.history, self.move_history = SessionBook(), SampleHistory(), MoveHistory()
         self.finder = Finder(self.book)
         self.moves: list[Move] = []
         """The newest first."""
@@ -246,22 +246,23 @@ class LiveState:
         self._is_back()
 
     async def _read_moves(self) -> None:
-        self._moves_dirty = False
+        self._moves_dirty, now = False, self._gateway.clock.now()
         known = {move.id: move for move in self.moves}
         newest = self.moves[0].id if self.moves else 0
         found: list[Move] = []
         after = 0
         try:
-            while len(found) < (MOVES_KEPT if newest else 200):
+            while len(found) < MOVES_KEPT:
                 page = await self._gateway.stores.directory.moves(None, Page(after, 200))
                 found += page
-                if len(page) < 200 or page[-1].id <= newest:
+                if len(page) < 200 or page[-1].id <= newest or now - page[-1].at > DAY:
                     break
                 after = page[-1].id
         except StoreUnavailable:
             self._moves_dirty = True
             raise
         new = [move for move in found if known.get(move.id) != move]
+        self.move_history.note((move for move in found if move.id > newest), now)
         merged = {**known, **{move.id: move for move in found}}
         self.moves = [merged[number] for number in sorted(merged, reverse=True)[:MOVES_KEPT]]
         self._tell(Change(moves=new))

@@ -111,11 +111,11 @@ def _put_contacts(
     _insert(
         connection,
         contacts,
-        [(row, {"phone": row.number.digits, "phone_as_written": row.number.written}) for row in new],
+        [(row, {"phone": row.address, "phone_as_written": row.written}) for row in new],
         at,
     )
     if changes:
-        given = as_rows(_changed(each, each.row.number.digits) for each in changes)
+        given = as_rows(_changed(each, each.row.address) for each in changes)
         _all(
             connection.execute(statements.contacts_changed_statement(dialect_of(connection)), {"given": given}).all(),
             changes,
@@ -154,7 +154,7 @@ def _put_accounts(
     changes = [each for each in merged if isinstance(each, ToChange)]
     epochs = _create_accounts(connection, new, at)
     if changes:
-        given = as_rows(_changed(each, each.row.number.written) for each in changes)
+        given = as_rows(_changed(each, each.row.written) for each in changes)
         _all(
             connection.execute(statements.accounts_changed_statement(dialect_of(connection)), {"given": given}).all(),
             changes,
@@ -174,9 +174,7 @@ def _create_accounts(connection: Connection, new: Sequence[ImportedAccount], at:
     if not new:
         return {}
     _ensure(connection, new, at)
-    _insert(
-        connection, accounts, [(row, {"phone": row.number.written, "takeover": row.takeover.value}) for row in new], at
-    )
+    _insert(connection, accounts, [(row, {"phone": row.written, "takeover": row.takeover.value}) for row in new], at)
     given = as_rows({"uuid": row.uuid, "session_id": row.session_id, "status": row.status.value} for row in new)
     made = connection.execute(statements.sessions_statement(dialect_of(connection)), {"given": given, "at": at}).all()
     _all(made, new)
@@ -220,7 +218,7 @@ def _alike(
     connection: Connection, statement: CompoundSelect[Any], rows: Sequence[Imported], **more: Sequence[str]
 ) -> list[Any]:
     """The rows of the directory that share a uuid or a phone with one of these; one may come more than once."""
-    spelt = {(row.workspace_id, each) for row in rows for each in (row.person, row.number.digits, row.number.written)}
+    spelt = {(row.workspace_id, each) for row in rows for each in (row.person, row.address, row.written)}
     asked = {
         "uuids": [row.uuid for row in rows],
         "spelt": as_rows({"workspace_id": workspace, "spelling": spelling} for workspace, spelling in sorted(spelt)),
@@ -275,5 +273,5 @@ def _changed(change: ToChange[Any], phone: str) -> dict[str, str | int | None]:
         "name": row.name if change.name else None,
         "phone": phone if change.phone else None,
         "person": row.person if change.phone else None,
-        "phone_as_written": row.number.written if change.phone else None,
+        "phone_as_written": row.written if change.phone else None,
     }

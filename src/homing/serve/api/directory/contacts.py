@@ -8,6 +8,7 @@ from litestar.params import JSONBody
 
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Contact, ContactUuid
+from homing.model.sends.addresses import Address, AddressKind
 from homing.ports import Page
 from homing.serve.api.context import (
     READ,
@@ -28,8 +29,17 @@ from homing.serve.gateway import Gateway
 from homing.serve.http.described import also
 
 
+class AddressView(msgspec.Struct):
+    """`kind` is `phone`, `lid`, `group`, `newsletter` or `status`; `id` what stands before the `@`, of a phone its
+    digits."""
+
+    kind: AddressKind
+    id: str
+
+
 class ContactView(msgspec.Struct):
-    """A person to write to. `phone` has the digits that are sent to, `phone_as_written` what was given."""
+    """A person or a group to write to. `phone` is the address that is sent to as one text, of a phone its digits alone;
+    `address` is the same in two parts, null where an old row's phone is none; `phone_as_written` is what was given."""
 
     id: int
     uuid: str
@@ -37,7 +47,8 @@ class ContactView(msgspec.Struct):
     phone: str
     name: str
     created_at: datetime
-    phone_as_written: str | None = None
+    phone_as_written: str | None
+    address: AddressView | None
 
 
 class ContactBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -59,7 +70,16 @@ def contact_view(contact: Contact) -> ContactView:
         contact.name,
         contact.created_at,
         contact.phone_as_written,
+        _address_view(contact.phone),
     )
+
+
+def _address_view(phone: str) -> AddressView | None:
+    try:
+        address = Address.of(phone)
+    except ValueError:
+        return None
+    return AddressView(address.kind, address.id)
 
 
 class ContactsController(Controller):

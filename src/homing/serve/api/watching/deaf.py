@@ -8,9 +8,11 @@ from litestar import get
 
 from homing.decide.hearing.ladder import Climb, Listen, NextRung, NothingMore
 from homing.flows.hearing.judging import JudgedHearing
+from homing.model.fleet import WorkspaceId
 from homing.model.sessions.hearing import Hearing
 from homing.serve.api.context import READ, Asking, TheGateway, WorkspaceFilter, seen_workspace
 from homing.serve.api.listing import Listing
+from homing.serve.gateway import Gateway
 
 
 class TriedRungView(msgspec.Struct):
@@ -47,11 +49,15 @@ class DeafView(msgspec.Struct):
 @get("/deaf", guards=[READ], tags=["operations"], summary="Sessions that are connected and not well")
 async def deaf(gateway: TheGateway, caller: Asking, workspace_id: WorkspaceFilter = None) -> Listing[DeafView]:
     """Judged now, by what is kept of what came; nothing is changed and nothing is tried by asking."""
-    workspace = seen_workspace(caller, workspace_id)
+    return Listing(await not_well(gateway, seen_workspace(caller, workspace_id)))
+
+
+async def not_well(gateway: Gateway, workspace: WorkspaceId | None) -> list[DeafView]:
+    """Those of a workspace, or all, judged now."""
     judged = [each for each in await gateway.care.judging.judged() if each.record.hearing is not Hearing.HEARING]
     planned = {each.case.session_id: next_ for each, next_ in await gateway.care.judging.planned(judged)}
     seen = [each for each in judged if workspace in (None, each.case.workspace_id)]
-    return Listing([_deaf_view(each, planned.get(each.case.session_id)) for each in seen])
+    return [_deaf_view(each, planned.get(each.case.session_id)) for each in seen]
 
 
 def _deaf_view(judged: JudgedHearing, next_: NextRung | None) -> DeafView:

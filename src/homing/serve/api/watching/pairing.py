@@ -5,7 +5,7 @@ from datetime import datetime
 import msgspec
 from litestar import get
 
-from homing.model.fleet import Account, SessionStatus
+from homing.model.fleet import Account, SessionStatus, WorkspaceId
 from homing.ports import Page
 from homing.serve.api.context import READ, Asking, TheGateway, WorkspaceFilter, seen_workspace
 from homing.serve.api.listing import Listing
@@ -31,13 +31,17 @@ class ToPairView(msgspec.Struct):
 @get("/pairing", guards=[READ], tags=["operations"], summary="The sessions whose phones have to be linked")
 async def to_pair(gateway: TheGateway, caller: Asking, workspace_id: WorkspaceFilter = None) -> Listing[ToPairView]:
     """The longest first, at most 200 of each: those that show a code, and those whose link has ended."""
-    workspace = seen_workspace(caller, workspace_id)
+    return Listing(await unlinked(gateway, seen_workspace(caller, workspace_id)))
+
+
+async def unlinked(gateway: Gateway, workspace: WorkspaceId | None) -> list[ToPairView]:
+    """Those of a workspace, or all; the longest first."""
     found: list[Account] = []
     for status in (SessionStatus.LOGGED_OUT, SessionStatus.PAIRING):
         page = Page(after=0, limit=LISTED_MAX)
         found += await gateway.stores.directory.accounts(workspace, page, status=status)
     found.sort(key=lambda account: (account.status_at or account.created_at, account.id))
-    return Listing([await _view(gateway, account) for account in found])
+    return [await _view(gateway, account) for account in found]
 
 
 async def _view(gateway: Gateway, account: Account) -> ToPairView:

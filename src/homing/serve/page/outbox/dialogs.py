@@ -9,7 +9,8 @@ from homing.model.errors import Code, Problem
 from homing.model.sends.messages import MessageRecord, MessageState
 from homing.model.sends.outbox import BatchState, Settle
 from homing.serve.page import words
-from homing.serve.page.dialogs import Dialog, offered, why_not
+from homing.serve.page.dialogs.sessions import why_not
+from homing.serve.page.dialogs.shape import Dialog, offered
 from homing.serve.page.outbox import batches, messages
 from homing.serve.page.sessions import find as find_account
 from homing.serve.page.viewer import Viewer

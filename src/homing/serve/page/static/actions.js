@@ -45,10 +45,14 @@ async function act(form, dialog) {
   try {
     const headers = { "Content-Type": "application/json", "X-CSRF-Token": token() };
     const sent = Object.keys(body).length || form.elements.to ? JSON.stringify(body) : undefined;
-    const answer = await fetch(form.dataset.path, { method: "POST", headers, body: sent });
+    const answer = await fetch(form.dataset.path, { method: form.dataset.method, headers, body: sent });
     const told = await answer.json().catch(() => ({}));
     if (!answer.ok) throw new Error(told.detail ?? `The gateway answered ${answer.status}.`);
-    if (dialog.open) {
+    const tells = JSON.parse(form.dataset.tells);
+    if (tells.length) {
+      tell(form, tells, told);
+      await refresh();
+    } else if (dialog.open) {
       dialog.close();
       await refresh();
     } else location.href = form.querySelector("[data-close]").href;
@@ -56,4 +60,19 @@ async function act(form, dialog) {
     said.textContent = error instanceof TypeError ? "The gateway did not answer. Nothing is known of what it did." : error.message;
     button.disabled = false;
   }
+}
+
+// What came of it is read before the dialog goes: a link that is shown once, or how an endpoint answered.
+function tell(form, tells, told) {
+  const rows = tells.filter(([name]) => told[name] !== null && told[name] !== "");
+  const parts = rows.flatMap(([name, words]) => [named("dt", words), named("dd", String(told[name]))]);
+  form.querySelector(".told").replaceChildren(...parts);
+  form.querySelector("[type=submit]").remove();
+  form.querySelector("[data-close]").textContent = "Close";
+}
+
+function named(name, text) {
+  const made = document.createElement(name);
+  made.textContent = text;
+  return made;
 }

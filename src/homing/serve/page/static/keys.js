@@ -1,7 +1,7 @@
 // Keys: / finds, g goes, j and k walk, ? shows them.
 import { root } from "./root.js";
 
-const PAGES = { n: "/now", i: "/instances", s: "/sessions", m: "/moves", a: "/alerts" };
+const PAGES = { n: "/now", i: "/instances", s: "/sessions", p: "/pairing", d: "/deaf", m: "/moves", e: "/endpoints", a: "/alerts" };
 let going = 0;
 
 export function answerKeys() {

@@ -3,6 +3,7 @@
 from homing.store.db.schema import deliveries as deliveries
 from homing.store.db.schema import downtime as downtime
 from homing.store.db.schema import hearing as hearing
+from homing.store.db.schema import numbers as numbers
 from homing.store.db.schema import observing as observing
 from homing.store.db.schema import outbox as outbox
 from homing.store.db.schema import receivers as receivers

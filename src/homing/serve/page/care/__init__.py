@@ -1,0 +1,1 @@
+"""The pages about sessions that need looking after: phones to link, and sessions that are connected and not well."""
