@@ -43,8 +43,7 @@ async def test_a_key_of_another_batch_is_refused_and_says_so(api: Api) -> None:
 async def test_a_key_of_a_message_and_of_a_batch_are_two(api: Api) -> None:
     account = await placed(api)
     body = {"account_uuid": account["uuid"], "workspace_id": 1, "phone": "+62811801641", "message": "alone"}
-    headers = {"Idempotency-Key": "spring"}
-    assert (await api.call("POST", "/messages", json=body, headers=headers)).status_code == 202
+    assert (await api.call("POST", "/messages", body, Idempotency_Key="spring")).status_code == 202
     row = {"phone": "+62811801642", "message": "one"}
     answer = await bulk(api, account, lines(row), idempotency_key="spring")
     await ended(api, answer.json()["batch_id"])
