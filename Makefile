@@ -6,6 +6,8 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.complete
 ARGS   ?=
 WORKERS ?= 2
+# Tests start hundreds of processes, each of which would compile a thousand modules anew where the environment says so.
+export PYTHONDONTWRITEBYTECODE :=
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Homing needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.12"; exit 1; }

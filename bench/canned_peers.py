@@ -53,11 +53,17 @@ class NodeService(Model):
 
 
 FAMILIES: dict[str, type[Model]] = {"webjs": NodeService, **MODELS}
+PLACES = {family: place for place, family in enumerate(FAMILIES)}
 
 
 def session_name(family: str, number: int) -> str:
     """baileys-api's are phones."""
-    return f"+62812{number:08}" if family == "baileys-api" else f"shop-{number}"
+    return f"+{phone_of(PLACES[family], number)}" if family == "baileys-api" else f"shop-{number}"
+
+
+def phone_of(place: int, number: int) -> str:
+    """No two sessions have one."""
+    return f"62{place + 811}{number:08}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +131,7 @@ async def _serve(first_port: int, sessions: int) -> None:
         model = model_of()
         model.key = KEY
         for number in range(sessions):
-            model.add(session_name(family, number), paired=True, phone=f"62812{number:08}")
+            model.add(session_name(family, number), paired=True, phone=phone_of(place, number))
         await model.start()
         canned = Canned.of(family, int(model.url.rpartition(":")[2]))
         await loop.create_server(lambda canned=canned: Peer(canned), "127.0.0.1", first_port + place, backlog=256)  # type: ignore[misc]

@@ -117,7 +117,7 @@ def measurements(*, quick: bool, large: bool) -> list[Measurement]:
         Measurement("overload", BOTH[:1], partial(_overload, for_s=less(20, 8))),
         Measurement("sync", STORES, lambda setting: _sync(setting, sessions=less(10_000, 2_000))),
         Measurement("loop-stalls", STORES, lambda setting: _loop_stalls(setting, sessions=less(100_000, 20_000))),
-        Measurement("drivers", STORES[:1], partial(_drivers, rounds=less(9, 3))),
+        Measurement("drivers", STORES[:1], partial(_drivers, rounds=less(20, 5))),
         Measurement("import", STORES, partial(_import, size=less(1, 10))),
         Measurement("mixed-fleet", BOTH[:1], partial(_mixed, accounts=less(300, 60), rounds=less(5, 1))),
         Measurement("moved-by-hand", BOTH[:1], partial(_moved, moves=less(100, 12))),

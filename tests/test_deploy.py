@@ -6,12 +6,17 @@ import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
+from homing.config import Settings
 from homing.model.alerts import AlertKind
-from homing.model.fleet import InstanceUrl
+from homing.model.fleet import InstanceUrl, MoveKind
+from homing.model.instances.events import IntakeResult
+from homing.model.sends.faults import Phase
+from homing.model.sends.sending import FailureCode, NotSent, Unknown
 from homing.serve.metrics import Metrics
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
@@ -46,6 +51,7 @@ def exposed() -> tuple[set[str], dict[str, set[str]]]:
         alerts=lambda: dict.fromkeys(AlertKind, 0),
     )
     metrics.instance_known(InstanceUrl("http://a"))
+    metrics.sent_through("webjs", None, 0.1)
     labels: dict[str, set[str]] = {}
     for line in metrics.exposition().decode().splitlines():
         if found := re.match(r"(\w+)(?:\{(.*)\})? ", line):
@@ -70,6 +76,57 @@ def test_no_series_is_asked_for_by_session_or_account() -> None:
     assert not {"session", "session_id", "account", "account_id", "phone", "workspace_id"} & set().union(
         *labels.values()
     )
+
+
+def test_series_do_not_grow_with_sessions_sends_or_faults() -> None:
+    def series(metrics: Metrics) -> int:
+        return len([line for line in metrics.exposition().decode().splitlines() if not line.startswith("#")])
+
+    def used(metrics: Metrics, sessions: int) -> None:
+        url = InstanceUrl("http://a")
+        metrics.instance_known(url)
+        for number in range(sessions):
+            for family in ("webjs", "waha"):
+                for phase in (None, *Phase):
+                    metrics.sent_through(family, phase, number / 100)
+            steps = {"waited": 5, "stop": 1, "choose": 1, "grant": 1, "start": 9, f"new {number}": 1}
+            metrics.arrived(MoveKind.REHOME, 1.0, steps)
+            metrics.answered(NotSent(FailureCode.NO_CAPACITY, f"session {number} is nowhere", 1), 0.1)
+            metrics.answered(Unknown(f"m{number} timed out", 1, url), 0.1)
+            metrics.reported(IntakeResult.ACCEPTED)
+            metrics.taken_in(0.01)
+
+    few, many = Metrics(), Metrics()
+    used(few, 1)
+    used(many, 1_000)
+    assert series(few) == series(many)
+    buckets = [line for line in many.exposition().decode().splitlines() if "driver_send_seconds_bucket" in line]
+    assert len(buckets) <= 2 * 4 * 17, "two families, four outcomes"
+
+
+def test_every_image_is_pinned_and_the_gateway_is_what_prometheus_asks() -> None:
+    services = yaml.safe_load((DEPLOY / "compose.yml").read_text())["services"]
+    images = {name: service["image"] for name, service in services.items() if "image" in service}
+    assert set(images) == {"postgres", "prometheus", "grafana"}
+    for image in images.values():
+        assert re.fullmatch(r"[\w./-]+:v?\d[\w.]*", image), f"{image} may be another one tomorrow"
+    scraped = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]
+    for target in (each for config in scraped for of in config["static_configs"] for each in of["targets"]):
+        assert target.split(":")[0] in services
+    source = yaml.safe_load((DEPLOY / "grafana/provisioning/datasources/prometheus.yml").read_text())["datasources"]
+    assert [urlsplit(each["url"]).hostname for each in source] == ["prometheus"]
+    assert (DEPLOY / services["homing"]["build"]["context"] / services["homing"]["build"]["dockerfile"]).exists()
+
+
+def test_what_services_wait_for_exists_and_their_settings_are_homings() -> None:
+    compose = yaml.safe_load((DEPLOY / "compose.yml").read_text())
+    services = compose["services"]
+    for service in services.values():
+        assert set(service.get("depends_on", ())) <= set(services)
+        for mounted in service.get("volumes", ()):
+            assert mounted.startswith(".") or mounted.split(":")[0] in compose["volumes"]
+    for named in services["homing"]["environment"]:
+        assert named.lower() in Settings.model_fields, named
 
 
 def test_panels_have_places_of_their_own() -> None:

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -30,8 +31,13 @@ def glossary() -> dict[str, list[str]]:
     }
 
 
-def names() -> Iterator[tuple[Path, str]]:
-    """Modules, and public classes and functions."""
+@cache
+def names() -> tuple[tuple[Path, str], ...]:
+    """Modules, and public classes and functions; read once for all words."""
+    return tuple(_names())
+
+
+def _names() -> Iterator[tuple[Path, str]]:
     for path in sorted(HOMING.rglob("*.py")):
         if path.relative_to(HOMING).parts[0] in LAB:
             continue

@@ -70,6 +70,7 @@ class Settings(BaseSettings):
     homing_database_wait: float | None = Field(default=None, ge=0, description="seconds at start; unset: for ever")
     homing_listen_url: str = Field(default="", repr=False, description="the database without its pooler, to listen")
     homing_redis_url: str = Field(default="", repr=False)
+    homing_otlp_url: str = Field(default="", repr=False, description="where spans are told; empty means nowhere")
     homing_log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
     homing_log_format: str = Field(default="auto", pattern="^(auto|text|json)$")
 
@@ -109,6 +110,11 @@ class Settings(BaseSettings):
     # How often the whole fleet is checked by itself.
     homing_sync_schedule: str = Field(default="*/5 * * * *", description="cron expression in UTC; empty means off")
 
+    # What operators are told of.
+    homing_capacity_hours: float = Field(
+        default=24.0, gt=0, le=8_760, description="how early it is told that instances will be full"
+    )
+
     # How dead instances are noticed, and their sessions brought back.
     homing_auto_rehome: bool = True
     homing_start_missing: bool = True
@@ -124,6 +130,13 @@ class Settings(BaseSettings):
         default="", description="what is done with deaf sessions whose account and workspace do not say"
     )
     homing_deaf_schedule: str = Field(default="* * * * *", description="when all sessions are judged; empty: never")
+    homing_deaf_dry_run: bool = Field(default=False, description="what would be tried with deaf sessions is only said")
+    homing_deaf_probes_per_day: int = Field(default=0, ge=0, le=24, description="of a doubtful session, to itself")
+    homing_supervisor_url: str = Field(default="", description="who is told which instance can be started anew")
+    homing_supervisor_secret: str = Field(default="", repr=False, description="whsec_ and base64, to sign that with")
+    homing_recycle_schedule: str = Field(default="", description="when old instances are started anew; empty: never")
+    homing_recycle_after_hours: float = Field(default=168.0, gt=0, description="which instances are old")
+    homing_exit_sessions: int = Field(default=1, ge=1, le=10_000, description="sessions that may share one exit proxy")
     homing_moves_per_day: int = Field(default=3, ge=0, description="of one session, by rebalancing")
 
     # What instances report.

@@ -17,7 +17,7 @@ def brought(group: str, *, what: str, fits: Callable[[str, Any], str | None]) ->
     found: dict[str, Any] = {}
     for entry in sorted(entry_points(group=group), key=_of_ours_first):
         if entry.name in found:
-            log.warning(f"A {what} of this name is there already; the other one is not used", **{what: entry.value})
+            log.warning("Plug-in is not used: its name is taken", kind=what, name=entry.name, of=entry.value)
         elif (loaded := _loaded(entry, what, fits)) is not None:
             found[entry.name] = loaded
     return found
@@ -32,9 +32,9 @@ def _loaded(entry: EntryPoint, what: str, fits: Callable[[str, Any], str | None]
     try:
         loaded: Any = entry.load()
     except Exception as error:  # noqa: BLE001
-        log.warning(f"A {what} could not be loaded", **{what: entry.name}, of=entry.value, error=repr(error))
+        log.warning("Plug-in could not be loaded", kind=what, name=entry.name, of=entry.value, error=repr(error))
         return None
     if (wrong := fits(entry.name, loaded)) is not None:
-        log.warning(f"A {what} is not used: {wrong}", **{what: entry.name}, of=entry.value)
+        log.warning("Plug-in is not used", kind=what, name=entry.name, of=entry.value, reason=wrong)
         return None
     return loaded

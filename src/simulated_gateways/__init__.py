@@ -2,6 +2,7 @@
 
 Each holds sessions whose phones a test is; its engine is the text of a message (`hello`, `throws`, `sentthrow`, `dead`,
 `hangs`), as it was in the recordings. They know nothing of homing. wuzapi's and GOWA's answer as their sources say.
+Begin with `base`, then `waha`.
 """
 
 from simulated_gateways.baileys_api import BaileysApi

@@ -28,12 +28,18 @@ class Session:
     removed: bool = False
     """The phone removed the device."""
     phone: str = PHONE
+    proxy: str | None = None
+    """By which it goes out, as it was told: `host:port`."""
+    mute: bool = False
+    """It is called connected; nothing that it would tell is told, and what it sends stays where it is."""
+    cut_off: bool = False
+    """Its proxy does not answer: it does not come up, and does not go out otherwise."""
     code: str | None = None
     """The code that links a phone, where there is a WhatsApp to ask for one."""
 
     @property
     def up(self) -> bool:
-        return self.open and self.paired and not self.removed
+        return self.open and self.paired and not self.removed and not self.cut_off
 
     @property
     def qr(self) -> str:
@@ -114,6 +120,12 @@ class Model:
     """Under which digits WhatsApp has a number; None: nobody is there. All others are there as they are asked for."""
     answered: list[int] = field(default_factory=list)
     """What was answered to its reports."""
+    proxies_down: set[str] = field(default_factory=set)
+    """Proxies that do not answer, as `host:port`."""
+    says_back: bool = False
+    """It refuses whatever it is told of a proxy, and says it back."""
+    opened_by: list[tuple[str, str | None]] = field(default_factory=list)
+    """Session and proxy of every time that one went out to WhatsApp."""
     creates: ClassVar[bool] = True
     """Whether a session that is not known can be made."""
 
@@ -139,6 +151,11 @@ class Model:
         """The digits under which a number is on WhatsApp, if it is."""
         digits = number.partition("@")[0].removeprefix("+")
         return self.known_as.get(digits, digits)
+
+    def goes_out(self, session: Session) -> None:
+        """It connects, by its proxy if it has one, and not at all if that does not answer."""
+        session.cut_off, session.mute = session.proxy in self.proxies_down, False
+        self.opened_by.append((session.name, session.proxy))
 
     @property
     def uptime_s(self) -> float:
@@ -178,6 +195,8 @@ class Model:
                     return web.Response(text="<html>nginx</html>", content_type="text/html")
                 case _:
                     pass
+            if self.says_back and "proxy" in (told := await request.text()):
+                return web.json_response({"error": told, "message": told, "success": False}, status=500)
             refused = self.refusal(request)
             answer: web.StreamResponse = refused if refused is not None else await handler(request)
             return answer
@@ -203,7 +222,7 @@ class Model:
     async def report(self, name: str, told: Told) -> list[int]:
         """Report it to every address of the session, as the original does; what was answered."""
         session = self.sessions[name]
-        body = self.body_of(session, told)
+        body = self.body_of(session, told) if not session.mute else None
         answers = []
         for hook in self.hooks.get(name, []) if body is not None else []:
             raw = json.dumps(body).encode()

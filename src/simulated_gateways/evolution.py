@@ -23,7 +23,8 @@ class Evolution(Model):
             web.get("/instance/connectionState/{s}", self._state),
             web.get("/instance/connect/{s}", self._connect),
             web.post("/instance/create", self._create),
-            web.post("/instance/restart/{s}", self._state),
+            web.post("/instance/restart/{s}", self._restart),
+            web.post("/proxy/set/{s}", self._proxy),
             web.get("/webhook/find/{s}", self._found),
             web.post("/webhook/set/{s}", self._set),
             web.delete("/instance/logout/{s}", self._logout),
@@ -74,20 +75,38 @@ class Evolution(Model):
         session = self.sessions[request.match_info["s"]]
         return said(200, {"instance": {"instanceName": session.name, "state": self._word(session)}})
 
+    async def _restart(self, request: web.Request) -> web.Response:
+        """Closes the connection, which is made anew at once."""
+        self.goes_out(self.sessions[request.match_info["s"]])
+        return await self._state(request)
+
+    async def _proxy(self, request: web.Request) -> web.Response:
+        """It goes out by it once, and refuses one that does not work."""
+        told = await body_of(request)
+        address = f"{told['host']}:{told['port']}"
+        if address in self.proxies_down:
+            return _error(400, "Bad Request", ["Invalid proxy"])
+        self.sessions[request.match_info["s"]].proxy = address
+        return said(201, told)
+
     async def _connect(self, request: web.Request) -> web.Response:
         session = self.sessions[request.match_info["s"]]
         if session.removed:
             session.removed, session.paired = False, False
         session.open = True
+        self.goes_out(session)
         if session.up:
             return await self._state(request)
         return said(200, {"pairingCode": None, "code": session.qr, "base64": "data:image/png;base64,", "count": 1})
 
     async def _create(self, request: web.Request) -> web.Response:
-        name = (await body_of(request))["instanceName"]
+        told = await body_of(request)
+        name = told["instanceName"]
         if name in self.sessions:
             return _error(403, "Forbidden", [f'This name "{name}" is already in use.'])
-        self.add(name)
+        session = self.add(name)
+        session.proxy = f"{told['proxyHost']}:{told['proxyPort']}" if "proxyHost" in told else None
+        self.goes_out(session)
         instance = {"instanceName": name, "integration": "WHATSAPP-BAILEYS", "status": "connecting"}
         return said(201, {"instance": instance, "hash": "INSTANCE-TOKEN", "qrcode": {"code": f"2@code-of-{name}"}})
 

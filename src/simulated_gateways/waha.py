@@ -17,6 +17,7 @@ class Waha(Model):
 
     version: str = "2026.7.1"
     signs: bool = True
+    proxies: dict[str, dict[str, str]] = field(default_factory=dict)
     restarted: list[str] = field(default_factory=list)
     """Sessions whose configuration was set."""
 
@@ -43,15 +44,16 @@ class Waha(Model):
     def _status(self, session: Session) -> str:
         if not session.open:
             return "STOPPED"
-        if session.removed:
+        if session.removed or session.cut_off:
             return "FAILED"
         return "WORKING" if session.up else "SCAN_QR_CODE"
 
     def _row(self, session: Session) -> dict[str, object]:
         me = {"id": f"{session.phone}@c.us", "pushName": "Stub"} if session.open and session.paired else None
-        hooks = self.hooks.get(session.name)
-        config = {"config": {"webhooks": hooks}} if hooks else {}
-        return {"name": session.name, "status": self._status(session), "me": me, **config}
+        hooks, proxy = self.hooks.get(session.name), self.proxies.get(session.name)
+        config = ({"webhooks": hooks} if hooks else {}) | ({"proxy": proxy} if proxy else {})
+        row = {"name": session.name, "status": self._status(session), "me": me}
+        return row | ({"config": config} if config else {})
 
     async def _ping(self, request: web.Request) -> web.Response:
         return said(200, {"message": "pong"})
@@ -71,11 +73,23 @@ class Waha(Model):
         return said(200, self._row(session)) if session else _nobody()
 
     async def _create(self, request: web.Request) -> web.Response:
-        name = (await body_of(request))["name"]
+        told = await body_of(request)
+        name = told["name"]
         if name in self.sessions:
             words = f"Session '{name}' already exists. Use PUT to update it."
             return said(422, {"statusCode": 422, "message": words, "error": "Unprocessable Entity"})
-        return said(201, self._row(self.add(name)))
+        session = self.add(name)
+        self._configured(session, told.get("config", {}))
+        self.goes_out(session)
+        return said(201, self._row(session))
+
+    def _configured(self, session: Session, config: dict[str, Any]) -> None:
+        self.hooks[session.name] = list(config.get("webhooks", []))
+        proxy = config.get("proxy")
+        self.proxies.pop(session.name, None)
+        if proxy is not None:
+            self.proxies[session.name] = proxy
+        session.proxy = proxy["server"].rpartition("/")[2] if proxy is not None else None
 
     async def _do(self, request: web.Request) -> web.Response:
         session = self.sessions.get(request.match_info["s"])
@@ -91,6 +105,7 @@ class Waha(Model):
                 session.open, session.paired = True, False
             case _:
                 session.open, session.removed, session.paired = True, False, session.paired and not session.removed
+                self.goes_out(session)
         return said(201, self._row(session))
 
     async def _qr(self, request: web.Request) -> web.Response:
@@ -138,8 +153,10 @@ class Waha(Model):
         if session is None:
             return _nobody()
         told = await body_of(request)
-        self.hooks[session.name] = list(told["config"].get("webhooks", []))
+        self._configured(session, told["config"])
         self.restarted.append(session.name)
+        if session.open:
+            self.goes_out(session)
         return said(200, self._row(session))
 
     def body_of(self, session: Session, told: Told) -> dict[str, Any]:

@@ -102,6 +102,9 @@ class Wppconnect(Model):
         was_closed, session.open, session.dead = not session.open, True, False
         if was_closed:
             told = await body_of(request)
+            proxy = told.get("proxy")
+            session.proxy = proxy["url"].rpartition("/")[2] if proxy else None
+            self.goes_out(session)
             self.hooks[name] = [{"url": told["webhook"]}] if told.get("webhook") else []
             return said(200, {"status": None, "qrcode": None, "version": "2.10.4"})
         return said(200, {**self._about(session), "session": name})

@@ -17,6 +17,8 @@ class Wuzapi(Model):
             web.get("/session/status", self._status),
             web.get("/session/qr", self._qr),
             web.post("/session/{what:connect|disconnect|logout}", self._do),
+            web.post("/session/proxy", self._proxy),
+            web.post("/webhook", self._hook),
             web.post("/chat/send/text", self._send),
             web.post("/user/check", self._check),
         ]
@@ -64,11 +66,27 @@ class Wuzapi(Model):
             case "connect":
                 assert (await body_of(request))["Subscribe"] == ["Message", "ReadReceipt"]
                 session.open = True
+                self.goes_out(session)
             case "disconnect":
                 session.open = False
             case _:
                 session.open, session.paired = False, False
         return _wrapped({"Details": "done"})
+
+    async def _hook(self, request: web.Request) -> web.Response:
+        session, told = self._session(request), await body_of(request)
+        assert session is not None
+        self.hooks[session.name] = [{"url": told["webhookURL"]}] if told["webhookURL"] else []
+        return _wrapped({"webhook": told["webhookURL"]})
+
+    async def _proxy(self, request: web.Request) -> web.Response:
+        session, told = self._session(request), await body_of(request)
+        assert session is not None
+        if session.open:
+            words = "cannot set proxy while connected. Please disconnect first"
+            return said(400, {"code": 400, "error": words, "success": False})
+        session.proxy = told["proxy_url"].rpartition("/")[2].rpartition("@")[2] if told["enable"] else None
+        return _wrapped({"Details": "Proxy configured successfully", "ProxyURL": told["proxy_url"]})
 
     async def _send(self, request: web.Request) -> web.Response:
         session, told = self._session(request), await body_of(request)

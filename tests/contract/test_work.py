@@ -5,7 +5,7 @@ from sqlalchemy import Connection, text
 from works import add, claim, claim_one, found, is_accepted, numbers
 
 from clocks import PassTime
-from homing.model.work import Dead, Done, Ending, GivenBack, Job, JobId, JobState, NewJob, Priority, Retry
+from homing.model.work import TAKEN_OVER, Dead, Done, Ending, GivenBack, Job, JobId, JobState, NewJob, Priority, Retry
 from homing.ports import CacheCleared, Notice, Page, WorkReady
 from homing.store.db.database import Database
 from homing.store.notices.notices import LocalNotices
@@ -152,6 +152,7 @@ async def test_a_lease_that_ran_out_is_taken_over_and_the_old_fence_refused(work
     await pass_time(2)
     heir = await claim_one(work, owner="heir")
     assert (heir.id, heir.fence, heir.attempts, heir.owner) == (job_id, vanished.fence + 1, 2, "heir")
+    assert (vanished.reason, heir.reason) == ("", TAKEN_OVER)
     assert await work.renew([vanished], lease_s=30) == set()
     assert await work.renew([vanished, heir], lease_s=30) == {job_id}
     heir = await found(work, job_id)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from homing import plugins
+from homing.drivers.calling import GatewayDriver
 from homing.drivers.registry import GROUP, NoDrivers, families, unknown_driver
 
 OUTSIDE = Path(__file__).parent.parent / "outside"
@@ -102,6 +104,16 @@ async def test_a_package_from_outside_the_tree_brings_a_family_that_lists_and_se
     assert told["sent"] == "T-1"
     assert told["heard"] == ["Proven", "ReportRefused", "session_ready", "ann"]
     assert asked == [("/lines", "relay-key"), ("/lines/ann/texts", "relay-key")]
+
+
+def test_the_page_that_leads_through_it_quotes_it() -> None:
+    page = (OUTSIDE.parent.parent / "docs" / "writing-a-driver.md").read_text()
+    whole = "\n".join(each.read_text() for each in sorted((OUTSIDE / "homing_relay").glob("*.py")))
+    there = {line.strip() for line in whole.splitlines()}
+    quoted = [line for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) for line in block.splitlines()]
+    assert len(quoted) > 60
+    assert [line for line in quoted if line.strip() not in there] == []
+    assert {name for name in GatewayDriver.__abstractmethods__ if f"`{name}`" not in page} == set()
 
 
 def test_it_is_about_a_hundred_lines() -> None:

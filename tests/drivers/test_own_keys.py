@@ -60,8 +60,11 @@ class Guarded:
 
 
 class Uncounted:
+    spans = None
+
     def instance_called(self, *_: Any) -> None: ...
     def call_not_made(self, *_: Any) -> None: ...
+    def sent_through(self, *_: Any) -> None: ...
 
 
 def asked(keys: ShownKeys, takes: str) -> tuple[Guarded, Driver]:

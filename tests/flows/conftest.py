@@ -1,5 +1,5 @@
 """Flows are told in virtual time: hours take milliseconds, and a seed gives the order."""
 
-from homing.lab.sim.testing import pytest_asyncio_loop_factories
+from virtually import pytest_asyncio_loop_factories
 
 __all__ = ["pytest_asyncio_loop_factories"]

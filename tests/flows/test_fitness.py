@@ -131,6 +131,7 @@ async def test_a_gateway_without_its_licence_is_known_at_once_and_forgotten_when
         it.fitness.met(A, Phase.UNLICENSED)
         await asyncio.sleep(0.5)
         assert "LICENSE_REQUIRED" in (it.reason(A) or "")
+        assert it.alerts.counts() == {AlertKind.LICENCE_MISSING: 1}
         assert it.reason(B) is None
         it.world.instances[A].list_fault = None
         await asyncio.sleep(7)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from structlog.testing import capture_logs
 from worlds import A, B, W, World
 
 from homing.decide.hearing import baseline
@@ -14,8 +15,9 @@ from homing.flows.discovery.listings import Lists
 from homing.flows.hearing.abilities import HearingAbilities
 from homing.flows.hearing.climbing import Climbing
 from homing.flows.hearing.ears import Ears
-from homing.flows.hearing.judging import KIND, Judging
-from homing.lab.sim.world import VirtualClock
+from homing.flows.hearing.judging import KIND, Judging, rung_job
+from homing.flows.hearing.probing import Probing
+from homing.lab.sim.world import SeededEntropy, VirtualClock
 from homing.model.alerts import AlertKind, Subject
 from homing.model.fleet import (
     Account,
@@ -28,9 +30,10 @@ from homing.model.fleet import (
     SessionId,
     SessionStatus,
     Takeover,
+    WorkspaceId,
 )
 from homing.model.instances.events import Event
-from homing.model.sessions.hearing import HeardNews, Hearing, Rung
+from homing.model.sessions.hearing import HeardNews, Hearing, Rung, Shows
 from homing.model.work import Done, Job, Tick
 from homing.ports import NewAccount
 from homing.store.db.opening import open_database
@@ -338,3 +341,84 @@ async def test_asking_what_is_next_changes_nothing(ward: Ward) -> None:
     assert getattr(next_, "rung", None) is Rung.CHECK
     assert await ward.hearing(session) is Hearing.HEARING
     assert await ward.work.claim(KIND, owner="one", limit=10, lease_s=5) == []
+
+
+@pytest.mark.parametrize("rung", list(Rung))
+async def test_a_gateway_that_is_killed_on_any_rung_is_followed_by_one_that_goes_on(ward: Ward, rung: Rung) -> None:
+    session = await ward.session(1)
+    case = await ward.store.case(session)
+    assert case is not None
+    deaf = replace(case.record, hearing=Hearing.DEAF, reason="silent", since_at=ward.clock.now())
+    assert await ward.store.keep(deaf, version=case.version)
+    await ward.work.enqueue([rung_job(session, rung, "silent")])
+    [job] = await ward.work.claim(KIND, owner="one", limit=10, lease_s=5)
+    calls: list[Rung] = []
+
+    async def killed(*_: object) -> str:
+        calls.append(rung)
+        raise Killed
+
+    ward.climbing._tried = killed  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        await ward.climbing.do(job)
+    assert "begun already" in await ward.climbing.do(job)
+    assert calls == [rung]
+    [told] = await ward.store.history(None, limit=10)
+    assert (told.tried.rung, told.tried.ended_at, told.reason) == (rung, None, "silent")
+
+
+async def test_every_rung_stays_in_the_history_with_its_reason(ward: Ward) -> None:
+    session = await ward.session(1)
+    await ward.past(session)
+    await ward.round()
+    await ward.rounds(32)
+    told = await ward.store.history(W, session=session, limit=10)
+    assert [each.tried.rung for each in told] == [Rung.RESTART, Rung.CHECK]
+    assert all("no message has come" in each.reason for each in told)
+    assert [each.tried.result for each in told][1] == "its instance calls it connected"
+    assert await ward.store.history(WorkspaceId(99), limit=10) == []
+    assert await ward.store.forget_history(before=ward.clock.now() + timedelta(days=1), limit=1) == 1
+
+
+async def test_a_dry_run_tries_nothing_and_says_what_it_would(ward: Ward) -> None:
+    session = await ward.session(1)
+    await ward.past(session)
+    ward.judging._dry_run = True
+    await ward.round()
+    with capture_logs() as logs:
+        await ward.rounds(40)
+    assert await ward.hearing(session) is Hearing.DEAF
+    assert await ward.tried(session) == []
+    said = [line["rung"] for line in logs if line["event"] == "Deaf session: a rung would be tried"]
+    assert said == ["check"]
+
+
+async def test_doubtful_sessions_are_sent_messages_to_themselves_within_their_budget(ward: Ward) -> None:
+    session = await ward.session(1)
+    await ward.past(session)
+    ward.judging._probing = Probing(ward.store, ward.world, ward.clock, SeededEntropy(1), per_day=2)
+    # As acknowledgements usually are there; and its silence began outside its traffic: it may be a day off.
+    for number in range(8):
+        ward.ears.sent(session)
+        await ward.clock.sleep(40)
+        ward.comes(session, kind="message_status_updated", message_id=f"m{number}", status="sent")
+    await ward.ears.write()
+    sent_before = ward.world.instances[A].sends
+    await ward.rounds(9)
+    assert await ward.hearing(session) is Hearing.DOUBTFUL
+    await ward.rounds(30)
+    to_itself = ward.world.instances[A].sends - sent_before
+    assert 1 <= to_itself <= 2
+    case = await ward.store.case(session)
+    assert case is not None
+    assert len(case.probes) == to_itself
+    assert Shows.PROBE in case.record.shows or case.record.hearing is Hearing.DEAF
+
+
+async def test_nothing_is_sent_to_itself_unless_that_is_said(ward: Ward) -> None:
+    session = await ward.session(1)
+    await ward.past(session)
+    ward.judging._probing = Probing(ward.store, ward.world, ward.clock, SeededEntropy(1), per_day=0)
+    await ward.round()
+    await ward.rounds(30)
+    assert ward.world.instances[A].sends == 0

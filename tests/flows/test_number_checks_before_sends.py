@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from homing.flows.sending import number_checks
-from homing.flows.sending.number_checks import BEFORE_A_SEND_S, GOOD_FOR_S, PACE_S, RESTS_S, NumberChecks
+from homing.flows.sending.number_checks import BEFORE_A_SEND_S, GOOD_FOR_S, NOBODY_FOR_S, PACE_S, RESTS_S, NumberChecks
 from homing.flows.sending.send_records import _row
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Account
@@ -134,6 +134,17 @@ async def test_while_the_store_is_away_the_gateway_is_asked(silent: bool) -> Non
         assert it.clock.monotonic() - began_s <= BEFORE_A_SEND_S
         assert await checks.recipient(account.session_id, A, WRITTEN) == KNOWN
         assert it.world.instances[A].checks == [WRITTEN]
+
+
+async def test_that_nobody_has_a_number_is_good_for_an_hour() -> None:
+    async with bench(A, can=CHECKS) as it:
+        account = await it.account(A)
+        await sent(it, account)
+        assert it.world.instances[A].checks == [WRITTEN, KNOWN]
+        it.world.instances[A].known_as[KNOWN] = NumberChecked(exists=True)
+        await it.clock.sleep(NOBODY_FOR_S + 1)
+        await sent(it, account)
+        assert it.world.recipients == [WRITTEN, KNOWN]
 
 
 async def test_a_check_that_fails_costs_a_message_its_time_at_most() -> None:

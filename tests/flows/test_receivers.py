@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,7 +20,7 @@ from homing.lab.sim.egress import SimulatedEgress, SimulatedMail
 from homing.lab.sim.world import SeededEntropy, VirtualClock
 from homing.model.alerts import FLEET, About, AlertKind, Subject
 from homing.model.deliveries.egress import CallAnswer, CallFailed, CallFailure
-from homing.model.deliveries.receivers import ReceiverKind
+from homing.model.deliveries.receivers import AlertPlace, ReceiverKind, ToldAlert
 from homing.model.errors import Problem
 from homing.model.fleet import SessionId
 from homing.store.db.opening import open_database
@@ -69,6 +69,15 @@ def session(name: str) -> Subject:
     return Subject.session(SessionId(name))
 
 
+PLACES = {
+    f"s{number}": AlertPlace(f"http://wa{number % 2}:3001", f"rack{number % 2}", "webjs 1.34") for number in range(200)
+}
+
+
+async def places_of(told: Collection[ToldAlert]) -> Mapping[Subject, AlertPlace]:
+    return {each.alert.subject: PLACES[name] for each in told if (name := each.alert.subject.name) in PLACES}
+
+
 @asynccontextmanager
 async def watch(gateways: int = 1) -> AsyncIterator[Watch]:
     clock, entropy = VirtualClock(), SeededEntropy(3)
@@ -83,7 +92,7 @@ async def watch(gateways: int = 1) -> AsyncIterator[Watch]:
     notices.subscribe(alerts.hear)
     running.append(asyncio.create_task(alerts.run()))
     for _ in range(gateways):
-        turns = ReceiverTurns(receivers, store, work, egress, mail, secrets, clock)
+        turns = ReceiverTurns(receivers, store, work, egress, mail, secrets, clock, places_of)
         notices.subscribe(turns.hear)
         duty = Duty(handler=turns.do, at_once=8, lease_s=10.0, poll_s=5.0)
         worker = Worker(work, clock, entropy, TELL_RECEIVER, duty, owner=entropy.uuid())
@@ -125,7 +134,40 @@ async def test_alerts_that_come_together_are_told_together_by_kind() -> None:
         texts = "\n".join(each["text"] for each in server.said)
         assert "Session unreachable (30)" in texts
         assert "and 10 more" in texts
+        assert "all of webjs 1.34" in texts
         assert "&lt;holds&gt;" in texts
+
+
+async def test_many_of_one_kind_that_come_one_after_the_other_are_few_notifications() -> None:
+    async with watch(gateways=2) as it:
+        server = await it.server(ReceiverKind.WEBHOOK)
+        for number in range(0, 200, 2):
+            it.alerts.raised(AlertKind.SESSION_UNREACHABLE, session(f"s{number}"), "nobody holds it")
+            await asyncio.sleep(0.2)
+        it.alerts.raised(AlertKind.BRAKE_ENGAGED, FLEET, "too much is gone")
+        await asyncio.sleep(5)
+        assert server.said[-1]["data"]["kind"] == "brake_engaged", "another kind does not wait"
+        await asyncio.sleep(90)
+        told = Counter(each["id"] for said in server.said for each in said["data"]["alerts"])
+        assert (len(told), set(told.values())) == (101, {1})
+        assert len(server.said) <= 8
+        *_, last = [said["data"] for said in server.said if said["data"]["kind"] == "session_unreachable"]
+        assert last["counts"]["instance"] == {"http://wa0:3001": len(last["alerts"])}
+        assert (last["alerts"][0]["host"], last["alerts"][0]["engine"]) == ("rack0", "webjs 1.34")
+
+
+async def test_ten_thousand_alerts_at_once_are_told_in_documents_that_somebody_can_take() -> None:
+    async with watch() as it:
+        server = await it.server(ReceiverKind.WEBHOOK)
+        slack = await it.server(ReceiverKind.SLACK, "chat")
+        manager = await it.server(ReceiverKind.ALERTMANAGER, "am")
+        for number in range(10_000):
+            it.alerts.raised(AlertKind.SESSION_UNREACHABLE, session(f"s{number}"), "nobody holds it")
+        await asyncio.sleep(10)
+        assert [len(said["data"]["alerts"]) for said in server.said] == [1_000] * 10
+        assert len({each["id"] for said in server.said for each in said["data"]["alerts"]}) == 10_000
+        assert len(slack.said) == 1
+        assert [len(said) for said in manager.said] == [1_000] * 10
 
 
 async def test_a_receiver_that_was_down_for_an_hour_gets_what_still_matters_once() -> None:

@@ -12,6 +12,7 @@ from worlds import A, B, C
 
 from homing.decide.moves.next_step import MoveCause, MoveRequest
 from homing.flows.moves.move_jobs import KIND
+from homing.model.alerts import AlertKind, Subject
 from homing.model.fleet import Account, InstanceUrl, MoveKind, PlacementState, Takeover
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import FailureCode, NotSent, Sent
@@ -153,6 +154,12 @@ async def test_where_nothing_has_room_the_sender_is_told_what_is_full() -> None:
         assert isinstance(outcome, NotSent)
         assert outcome.code is FailureCode.NO_CAPACITY
         assert f"{B} is full (1 of 1 sessions)" in outcome.reason or "is full" in outcome.reason
+        [alert] = it.alerts.of(Subject.session(account.session_id))
+        assert (alert.kind, "is full" in alert.reason) == (AlertKind.NO_CAPACITY, True)
+        await it.made.directory.change_instance(B, {"capacity": 2})
+        await settled(it)
+        assert it.alerts.standing() == []
+        assert (await it.made.placement(account)).instance_url == B
 
 
 async def test_what_is_not_moved_says_why_to_the_sender() -> None:

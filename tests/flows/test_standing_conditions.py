@@ -19,11 +19,12 @@ from homing.flows.failover.stuck_moves import Strays
 from homing.flows.failover.watching import Watching, WatchPolicy
 from homing.flows.webhooks.hints import Hints
 from homing.model.alerts import FLEET, AlertKind, Subject
-from homing.model.fleet import SessionId, SessionStatus, Takeover
+from homing.model.fleet import InstanceUrl, SessionId, SessionStatus, Takeover
 from homing.model.locks import LockHolder
 from homing.model.sends.faults import Fault, Phase
 from tests.flows.test_keeper import Wishes
 from tests.flows.test_watching import ModelLeases
+from tests.flows.vault_fleet import running
 
 pytestmark = pytest.mark.virtual
 
@@ -174,3 +175,27 @@ async def test_a_locked_file_is_an_alert_until_it_is_free() -> None:
         lock.standing = None
         await unblocking.look()
         assert not unblocking.alerts.standing()
+
+
+async def test_too_much_gone_at_once_is_an_alert_until_it_is_back() -> None:
+    urls = [InstanceUrl(f"http://wa{number}:3001") for number in range(5)]
+    async with bench(*urls) as it:
+        alerts = AlertBook(Unkept(), it.clock)
+        leases = ModelLeases(it.clock, boots={url: f"boot {url}" for url in urls})  # type: ignore[arg-type]
+        watching = Watching(leases, it.world, it.clock, it.entropy, WatchPolicy(), alerts=alerts)  # type: ignore[arg-type]
+        keeper = Keeper(watching, Wishes(), it.directory, it.world, News(), it.clock, KeeperPolicy(), alerts)
+        for url in urls:
+            await it.account(url)
+        async with running(watching), running(keeper):
+            await it.clock.sleep(8)
+            for url in urls[:4]:
+                it.world.lose(url, Fault(Phase.REFUSED))
+                leases.stopped_s[url] = it.clock.monotonic()
+            await it.clock.sleep(12)
+            assert kinds(alerts, FLEET) == {AlertKind.BRAKE_ENGAGED}
+            assert alerts.counts() == {AlertKind.BRAKE_ENGAGED: 1}, "nothing is moved"
+            for url in urls[:4]:
+                it.world.instances[url].down = None
+                del leases.stopped_s[url]
+            await it.clock.sleep(60)
+            assert not alerts.standing()

@@ -10,6 +10,7 @@ from worlds import A, B
 
 from homing.decide.moves.rules import MovePolicy
 from homing.flows.failover.replaced_sessions import REPLACED, TakeBacks
+from homing.model.alerts import AlertKind
 from homing.model.fleet import Account, Epoch, InstanceUrl, ListedSession, MoveKind, SessionStatus
 from homing.ports import Page
 
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.virtual
 
 @asynccontextmanager
 async def hearing(it: Fleet) -> AsyncIterator[TakeBacks]:
-    take_backs = TakeBacks(it.made.directory, it.rehoming, it.made.clock, MovePolicy())
+    take_backs = TakeBacks(it.made.directory, it.rehoming, it.made.clock, MovePolicy(), it.alerts)
     task = asyncio.create_task(take_backs.run())
     try:
         yield take_backs
@@ -51,9 +52,11 @@ async def test_a_session_is_taken_back_once_and_then_left_to_the_stranger() -> N
         placement = await it.made.placement(account)
         assert (placement.instance_url, placement.epoch) == (A, 2)
         assert await status_of(it, account) is SessionStatus.CONNECTED
+        assert it.alerts.counts() == {AlertKind.TAKEN_BACK: 1}
         await replaced(it, take_backs, A, row(account, 2))
         assert (await it.made.placement(account)).epoch == 2
         assert await status_of(it, account) is SessionStatus.QUARANTINED
+        assert it.alerts.counts() == {AlertKind.QUARANTINED: 1}
         moves = await it.made.directory.moves(None, Page(limit=10), kind=MoveKind.TAKE_BACK)
         assert len(moves) == 1
         assert "for the first time" in moves[0].reason

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from homing.decide.work.attempts import RetryPolicy
 from homing.flows.background.schedules import Schedule, Scheduler
@@ -241,9 +242,12 @@ async def test_the_work_of_one_who_vanished_is_taken_over_when_its_lease_ends(be
         done_at.append(now_s())
         return "by the heir"
 
-    bench.start(note, poll_s=1_000)
-    await asyncio.sleep(3 * LEASE_S)
+    with capture_logs() as lines:
+        bench.start(note, poll_s=1_000)
+        await asyncio.sleep(3 * LEASE_S)
     assert done_at == pytest.approx([LEASE_S], abs=0.1)
+    told = [(line["event"], line["log_level"]) for line in lines]
+    assert told == [("A worker starts", "info"), ("A job is taken over", "info")]
     assert await bench.work.settle([(vanished, Done("late"))]) == set()
     assert (await bench.job(job_id)).reason == "by the heir"
 

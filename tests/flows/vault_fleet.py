@@ -10,6 +10,7 @@ from typing import Protocol
 from worlds import Bench, bench
 
 from homing.decide.fleet.capacity import Load
+from homing.flows.background.alerts import AlertBook, Unkept
 from homing.flows.background.worker import Duty, Worker
 from homing.flows.moves.batch import RehomePolicy
 from homing.flows.moves.move_jobs import KIND, PATIENCE, Rehoming
@@ -97,6 +98,7 @@ class Fleet:
     rehoming: Rehoming
     vault: SqlVault
     well: AllWell
+    alerts: AlertBook
 
     def gateway(self, name: str) -> Worker:
         duty = Duty(together=self.rehoming.do, policy=PATIENCE, at_once=1_000, lease_s=3.0, poll_s=1.0)
@@ -136,7 +138,7 @@ async def fleet(*urls: InstanceUrl) -> AsyncIterator[Fleet]:
         for url in urls:
             await leases.begin(_boot(url), expiry_s=3600.0)
             made.world.instances[url].start_takes_s = LOGIN_S
-        well = AllWell()
+        well, alerts = AllWell(), AlertBook(Unkept(), made.clock)
         rehoming = Rehoming(
             made.directory,
             grants,
@@ -148,12 +150,13 @@ async def fleet(*urls: InstanceUrl) -> AsyncIterator[Fleet]:
             made.entropy,
             made.tally,
             RehomePolicy(),
+            alerts=alerts,
         )
         made.sending._obstacles = rehoming.obstacle
         vault = await SqlVault.of(database, KeyRing.read(KEY))
         drains = Drains(made.directory, made.world, made.work, rehoming, made.clock)
         async with running(drains):
-            yield Fleet(made, drains, rehoming, vault, well)
+            yield Fleet(made, drains, rehoming, vault, well, alerts)
         await vault.close()
 
 

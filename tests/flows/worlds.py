@@ -39,6 +39,7 @@ from homing.model.fleet import (
 from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Outcome, Receipt, Text
+from homing.model.tracing import TellSpan
 from homing.ports import (
     Clock,
     InstanceHealth,
@@ -293,6 +294,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.reads = self.looks = 0
+        self.spans: TellSpan | None = None
         self.moves: list[tuple[MoveKind, int]] = []
         self.arrivals: list[tuple[MoveKind, float]] = []
 
@@ -305,7 +307,10 @@ class Tally:
     def moved(self, kind: MoveKind, count: int = 1) -> None:
         self.moves.append((kind, count))
 
-    def arrived(self, kind: MoveKind, took_s: float) -> None:
+    def sent_through(self, family: str, phase: Phase | None, took_s: float) -> None:
+        pass
+
+    def arrived(self, kind: MoveKind, took_s: float, steps_ms: Mapping[str, int]) -> None:
         self.arrivals.append((kind, took_s))
 
     def sender_unknown(self, cause: str) -> None: ...

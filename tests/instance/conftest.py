@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,13 +17,13 @@ import aiohttp
 import pytest
 from sqlalchemy import update
 from stores import BRIEF, KEY, QUICK, VAULT_KEY, Breakable, Stored, stored
+from structlog.testing import capture_logs
 
 from homing.instance.engines.simulated import SimulatedEngine
 from homing.instance.host import SessionHost
 from homing.instance.lease import LeaseKeeper
 from homing.instance.notify.events import HostEvent
 from homing.instance.run import InstanceSettings, RunningInstance
-from homing.lab.sim.testing import pytest_asyncio_loop_factories as pytest_asyncio_loop_factories
 from homing.model.instances.vault import Grant, Holder
 from homing.ports import Clock, Leases, StoreUnavailable
 from homing.store.db.opening import open_database
@@ -38,6 +38,7 @@ from simulated_whatsapp.exchange import Exchange
 from simulated_whatsapp.ledger import Delivery, Ledger, read
 from simulated_whatsapp.server import Server, ServerSettings
 from simulated_whatsapp.wire import MemoryWire, OnClosed, OnFrame
+from virtually import pytest_asyncio_loop_factories as pytest_asyncio_loop_factories
 
 
 class Time(SystemClock):
@@ -421,3 +422,10 @@ def eventually() -> Eventually:
                 await asyncio.sleep(0.002)
 
     return wait
+
+
+@pytest.fixture
+def logged() -> Iterator[list[Any]]:
+    """The lines of the log, as the test goes on."""
+    with capture_logs() as lines:
+        yield lines

@@ -18,7 +18,7 @@ async def test_inbound_messages_are_told_in_order_and_then_acknowledged(world, e
     assert [event.text for event in world.events if isinstance(event, MessageReceived)] == ["waiting", "fresh"]
 
 
-async def test_an_inbound_message_that_could_not_be_told_stays_with_whatsapp(world, caplog):
+async def test_an_inbound_message_that_could_not_be_told_stays_with_whatsapp(world, logged):
     await world.link("s1")
     host = world.host()
 
@@ -31,7 +31,7 @@ async def test_an_inbound_message_that_could_not_be_told_stays_with_whatsapp(wor
     world.network.exchange._told(world.network.judge.deliver("s1", "62899", "hello", 0.0))
     await asyncio.sleep(0.01)
     assert len(world.network.judge.devices["s1"].waiting) == 1
-    assert "no room" in caplog.text
+    assert "no room" in [line.get("error") for line in logged]
 
 
 class Refusing:
@@ -51,7 +51,7 @@ class Refusing:
             self.kept.append(event.text)
 
 
-async def test_what_a_listener_refused_is_given_to_it_again_in_order(world, eventually, caplog):
+async def test_what_a_listener_refused_is_given_to_it_again_in_order(world, eventually, logged):
     await world.link("s1")
     host = world.host(offer_again_s=0.002)
     listener = Refusing(host)
@@ -62,7 +62,7 @@ async def test_what_a_listener_refused_is_given_to_it_again_in_order(world, even
     listener.room = True
     await eventually(lambda: not world.network.judge.devices["s1"].waiting)
     assert listener.kept == ["0", "1", "2", "3", "4"]
-    assert caplog.text.count("inbound messages stay with WhatsApp: no room") == 1
+    assert [(line["event"], line["error"]) for line in logged] == [("Inbound messages stay with WhatsApp", "no room")]
     assert world.network.judge.stats().logins == 1, "nothing of that costs the connection"
 
 

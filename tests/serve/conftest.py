@@ -1,21 +1,43 @@
 """A whole gateway over a model world, spoken to over ASGI."""
 
+import copy
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import httpx
 import pytest
+from litestar import Litestar
 
 from homing.compose import Gateway, open_gateway
 from homing.config import Settings
 from homing.drivers import Drivers
 from homing.model.directory.access import Scope
 from homing.model.fleet import WorkspaceId
-from homing.serve.app import Application
+from homing.serve.app import Application, routed
 from homing.serve.callers.keyring import new_key
 from homing.world import SystemClock
 from tests.flows.worlds import A, B, C, World
+
+
+@pytest.fixture(autouse=True)
+def routes_are_drawn_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each gateway has a copy of the framework's application with a state of its own: drawing up its routes takes
+    longer than most tests."""
+
+    def copied(body_max: int, webhook_max: int) -> Litestar:
+        once = _drawn_up(body_max, webhook_max)
+        one = copy.copy(once)
+        one.state = once.state.copy()
+        return one
+
+    monkeypatch.setattr("homing.serve.app.routed", copied)
+
+
+@cache
+def _drawn_up(body_max: int, webhook_max: int) -> Litestar:
+    return routed(body_max, webhook_max)
 
 
 @pytest.fixture(autouse=True)

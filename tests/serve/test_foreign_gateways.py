@@ -62,7 +62,11 @@ class Fleet:
 
     def misconfigured(self) -> list[str]:
         standing = self.gateway.alerts.standing()
-        return [each.reason for each in standing if each.kind is AlertKind.INSTANCE_MISCONFIGURED]
+        return [
+            each.reason
+            for each in standing
+            if each.kind in (AlertKind.INSTANCE_MISCONFIGURED, AlertKind.LICENCE_MISSING)
+        ]
 
     async def placement(self, account: dict[str, Any]) -> tuple[str, int]:
         shown = (await self.call("GET", f"/accounts/{account['uuid']}")).json()

@@ -22,9 +22,13 @@ class Echo:
 
     def __init__(self) -> None:
         self.seen: list[dict[bytes, bytes]] = []
+        self.told_bytes, self.left = 0, asyncio.Event()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.seen.append(dict(scope["headers"]))
+        if scope["path"] == "/endless":
+            await self._tell_without_end(receive, send)
+            return
         if scope["path"] == "/slowly":
             await asyncio.sleep(0.8)
         body, more = b"", scope["path"] != "/early"
@@ -37,6 +41,17 @@ class Echo:
         headers = [(b"content-length", str(len(told)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": told})
+
+    async def _tell_without_end(self, receive: Any, send: Any) -> None:
+        """A stream: it goes on until whoever reads it is gone."""
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        gone = asyncio.ensure_future(receive())
+        while not gone.done():
+            await send({"type": "http.response.body", "body": b"x" * 65_536, "more_body": True})
+            self.told_bytes += 65_536
+            await asyncio.sleep(0)
+        self.left.set()
 
 
 class Peer:
@@ -232,3 +247,17 @@ async def test_an_address_has_no_more_than_its_connections(monkeypatch: pytest.M
 )
 def test_who_is_not_counted(address: str, trusted: bool) -> None:
     assert speaks_for_others(address, [ip_network("10.0.0.0/8")]) is trusted
+
+
+async def test_who_takes_nothing_of_a_stream_is_dropped_and_who_is_slow_is_not() -> None:
+    limits = HttpLimits(unread_s=0.5)
+    async with serving(limits) as it, it.peer() as peer:
+        await peer.say(b"GET /endless HTTP/1.1\r\nHost: h\r\n\r\n")
+        for _ in range(4):  # slower than the limit in all, and never without taking something
+            await asyncio.sleep(0.25)
+            await peer.reader.readexactly(6_000_000)
+        assert not it.app.left.is_set()
+        transport: Any = peer.writer.transport
+        transport.pause_reading()
+        async with asyncio.timeout(5):
+            await it.app.left.wait()

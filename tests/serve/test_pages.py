@@ -39,7 +39,7 @@ async def settled(api: Api, path: str, text: str, key: str = "operator") -> str:
     return shown
 
 
-@pytest.mark.parametrize("path", [*PAGES, "/login"])
+@pytest.mark.parametrize("path", [*PAGES, "/login", "/docs"])
 async def test_every_page_allows_only_our_own_scripts_and_styles(api: Api, path: str) -> None:
     answer = await page(api, path)
     assert answer.status_code == 200
@@ -173,11 +173,17 @@ def test_files_of_others_are_those_of_the_list() -> None:
     for each in listed:
         content = (PAGE_FILES / "static" / each["file"]).read_bytes()
         assert hashlib.sha256(content).hexdigest() == each["sha256"], each["file"]
-        assert each["licence"] in ("0BSD", "MIT", "ISC", "BSD-2-Clause", "BSD-3-Clause")
+        assert each["licence"] in ("0BSD", "MIT", "ISC", "BSD-2-Clause", "BSD-3-Clause", "Apache-2.0")
         assert each["package"]
         assert each["version"]
     there = {path.name for path in (PAGE_FILES / "static").iterdir() if ".min." in path.name}
     assert there == {each["file"] for each in listed}
+
+
+def test_what_only_tests_use_is_that_of_its_list() -> None:
+    folder = Path(__file__).parents[1] / "e2e" / "vendored"
+    [axe] = json.loads((folder / "vendored.json").read_text())
+    assert hashlib.sha256((folder / axe["file"]).read_bytes()).hexdigest() == axe["sha256"]
 
 
 def test_scripts_evaluate_no_text() -> None:

@@ -1,4 +1,4 @@
-"""Hours of small trouble, in virtual time: renewals lost, stalls, a busy machine; and nobody is moved or pauses."""
+"""Hours of small trouble in virtual time: renewals lost, stalls, a busy machine; nobody moves, pauses, or is told."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -6,9 +6,12 @@ from contextlib import asynccontextmanager
 from itertools import count
 
 import pytest
+from structlog.testing import capture_logs
 
 from homing.decide.fleet.leases import LeasePolicy
 from homing.decide.moves.next_step import MoveRequest
+from homing.flows.alerts.conditions import ConditionPolicy, ConditionWatch
+from homing.flows.background.alerts import AlertBook, Unkept
 from homing.flows.discovery.wakeups import News
 from homing.flows.failover.keeper import Keeper, KeeperPolicy
 from homing.flows.failover.watching import Watching, WatchPolicy
@@ -22,6 +25,8 @@ from homing.store.db.opening import open_database
 from homing.store.directory.directory import SqlDirectory
 from homing.store.grants.leases import SqlLeases
 from homing.store.notices.notices import LocalNotices
+from homing.store.records.standing_facts import SqlFacts, SqlVaultKeys
+from homing.store.work.schedules import SqlSchedules
 
 HOURS = 4
 LOST = 0.2
@@ -129,10 +134,22 @@ async def calm_fleet(seed: int) -> AsyncIterator[tuple[VirtualClock, SeededEntro
         for url in URLS
     ]
     fleet, wishes = RoughFleet(clock, entropy, stores), Wishes()
-    watching = Watching(real, fleet, clock, entropy, WatchPolicy())  # type: ignore[arg-type]
-    keeper = Keeper(watching, wishes, directory, fleet, News(), clock, KeeperPolicy())  # type: ignore[arg-type]
+    alerts = AlertBook(Unkept(), clock)
+    watching = Watching(real, fleet, clock, entropy, WatchPolicy(), alerts=alerts)  # type: ignore[arg-type]
+    keeper = Keeper(watching, wishes, directory, fleet, News(), clock, KeeperPolicy(), alerts)  # type: ignore[arg-type]
+    conditions = ConditionWatch(
+        watching,
+        lambda: fleet.roster.instances,
+        directory,
+        SqlSchedules(database),
+        SqlFacts(database),
+        SqlVaultKeys(database, None),
+        alerts,
+        clock,
+        ConditionPolicy("gateway", ""),
+    )
     running = [asyncio.create_task(lease.run(each)) for lease, each in zip(leases, tenants, strict=True)]
-    running += [asyncio.create_task(part.run()) for part in (watching, keeper)]
+    running += [asyncio.create_task(part.run()) for part in (watching, keeper, conditions)]
     try:
         yield clock, entropy, tenants, wishes, stores
     finally:
@@ -144,12 +161,14 @@ async def calm_fleet(seed: int) -> AsyncIterator[tuple[VirtualClock, SeededEntro
 
 @pytest.mark.slow
 @pytest.mark.virtual
-async def test_four_hours_of_stalls_and_lost_renewals_move_nobody_and_pause_nobody() -> None:
-    async with calm_fleet(11) as (clock, entropy, tenants, wishes, stores):
-        while clock.monotonic() < HOURS * 3_600.0:
-            await clock.sleep(STALL_EVERY_S * (0.5 + entropy.random()))
-            stalled = URLS[int(entropy.random() * len(URLS))]
-            stores[stalled].stalled_until_s = clock.monotonic() + STALL_S
-        assert sum(store.lost for store in stores.values()) > HOURS * 3_600.0 * len(URLS) * LOST * 0.8
-        assert [each.pauses for each in tenants] == [0] * len(URLS)
-        assert wishes.entered == []
+async def test_four_hours_of_stalls_and_lost_renewals_move_pause_and_alert_nobody() -> None:
+    with capture_logs() as lines:
+        async with calm_fleet(11) as (clock, entropy, tenants, wishes, stores):
+            while clock.monotonic() < HOURS * 3_600.0:
+                await clock.sleep(STALL_EVERY_S * (0.5 + entropy.random()))
+                stalled = URLS[int(entropy.random() * len(URLS))]
+                stores[stalled].stalled_until_s = clock.monotonic() + STALL_S
+            assert sum(store.lost for store in stores.values()) > HOURS * 3_600.0 * len(URLS) * LOST * 0.8
+            assert [each.pauses for each in tenants] == [0] * len(URLS)
+            assert wishes.entered == []
+    assert [line for line in lines if line.get("alert")] == []

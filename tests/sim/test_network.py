@@ -5,12 +5,12 @@ import itertools
 from collections.abc import AsyncIterator
 
 import pytest
+from model_instances import ModelInstance
+from wired_network import Network, Reach, TransportUpset
 
 from homing.drivers.http.wire import Wire, WireLimits
 from homing.drivers.webjs.driver import WebjsDriver
-from homing.lab.sim.instances import ModelInstance
 from homing.lab.sim.loop import current_loop
-from homing.lab.sim.network import Network, Reach, TransportUpset
 from homing.model.fleet import (
     NEVER_GRANTED,
     InstanceUrl,

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from homing.lab.sim.loop import PRIVATE_NAMES, Deadlock, RealWorldRefused, VirtualLimit, VirtualLoop, current_loop, run
-from homing.lab.sim.testing import run_virtually
 from homing.lab.sim.world import STARTED_AT, SeededEntropy, VirtualClock
+from virtually import run_virtually
 
 STORY = Path(__file__).with_name("traced.py")
 

@@ -3,11 +3,12 @@
 import asyncio
 import sys
 
+from model_instances import ModelInstance
+from wired_network import Network, TransportUpset
+
 from homing.drivers.http.wire import Wire, WireLimits
 from homing.drivers.webjs.driver import WebjsDriver
-from homing.lab.sim.instances import ModelInstance
 from homing.lab.sim.loop import current_loop, run
-from homing.lab.sim.network import Network, TransportUpset
 from homing.lab.sim.world import SeededEntropy, VirtualClock
 from homing.model.fleet import NEVER_GRANTED, InstanceUrl, SessionId, SessionStatus, WorkspaceId
 from homing.ports import OutgoingText

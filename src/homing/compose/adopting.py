@@ -12,6 +12,7 @@ from homing.flows.discovery.listings import Lists
 from homing.flows.discovery.phones import Identity
 from homing.flows.failover.fitness import Fitness
 from homing.flows.operations.adopt_fleet import FleetAdoption
+from homing.flows.operations.exit_proxies import AccountsExitProxies
 from homing.model.fleet import InstanceUrl
 from homing.ports import Clock, Entropy
 from homing.routing.roster import LiveFleet
@@ -23,12 +24,15 @@ from homing.store.opened import Stores
 
 def fleet_of(
     settings: Settings, stores: Stores, drivers: Drivers, clock: Clock
-) -> tuple[LiveFleet, Observing, AlertBook]:
-    """The instances; what is written down of those that are only observed; the alerts, which spare those."""
+) -> tuple[LiveFleet, Observing, AlertBook, AccountsExitProxies]:
+    """The instances; what is written down of those that are only observed; the alerts, which spare those; and by which
+    proxies sessions go out, which the drivers ask from here on."""
     default_url = InstanceUrl(settings.whatsapp_nodejs_url) or None
     fleet = LiveFleet(stores.directory, drivers, clock, default_url=default_url, adoptions=stores.adoptions)
     observing = Observing(stores.watch_log, lambda: fleet.roster, clock)
-    return fleet, observing, AlertBook(stores.alerts, clock, observing.spares)
+    alerts = AlertBook(stores.alerts, clock, observing.spares)
+    drivers.proxies.asked = exit_proxies = exit_proxies_of(settings, stores, alerts)
+    return fleet, observing, alerts, exit_proxies
 
 
 def adoption_of(
@@ -56,6 +60,18 @@ def adoption_of(
 
 def key_seal(settings: Settings) -> KeySeal:
     """What seals the keys of gateways that were adopted. Without any secret it seals none."""
+    return KeySeal(sealing_secrets(settings))
+
+
+def sealing_secrets(settings: Settings) -> list[bytes]:
+    """The secrets that seal what is kept for others, the one that is used now first."""
     old = [each.strip().encode() for each in settings.homing_old_secrets.split(",") if each.strip()]
     every = [settings.own_key_secret, *old, settings.whatsapp_hmac_secret.encode()]
-    return KeySeal([each for each in dict.fromkeys(every) if each])
+    return [each for each in dict.fromkeys(every) if each]
+
+
+def exit_proxies_of(settings: Settings, stores: Stores, alerts: AlertBook) -> AccountsExitProxies:
+    """What keeps and opens the proxies by which sessions go out. Without any secret it keeps none."""
+    seal = KeySeal(sealing_secrets(settings), purpose=b"homing: exit proxies")
+    sealing, sessions_max = seal.seal if seal.can_seal else None, settings.homing_exit_sessions
+    return AccountsExitProxies(stores.exit_proxies, sealing, seal.opened, alerts, sessions_max=sessions_max)

@@ -1,20 +1,24 @@
-"""The parts that tell customers of events, made and told of each other."""
+"""The parts that tell customers of events and operators of conditions, made and told of each other."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
+from homing.compose.conditions import conditions_of
+from homing.compose.restoring import Restorers
 from homing.config import Settings
 from homing.decide.deliveries.attempts import PatiencePolicy
 from homing.decide.work.attempts import RetryPolicy
+from homing.flows.alerts.conditions import ConditionWatch
 from homing.flows.alerts.managing import ReceiverOperations
+from homing.flows.alerts.places import AlertPlaces
 from homing.flows.alerts.receivers import TELL_RECEIVER, ReceiverTurns
 from homing.flows.background.alerts import AlertBook
 from homing.flows.background.worker import Duty, Worker
 from homing.flows.deliveries.managing import EndpointOperations
 from homing.flows.deliveries.telling import QUICK, SLOW, DeliveryTurns, TellingPolicy
 from homing.flows.deliveries.waking import Waking
-from homing.ports import Clock, Entropy
+from homing.ports import Clock, Entropy, Fleet
 from homing.ports.deliveries.receivers import WaysOut
 from homing.serve.metrics import Metrics
 from homing.store.deliveries.secrets import DerivedSecrets
@@ -31,12 +35,14 @@ class Customers:
     operations: EndpointOperations
     waking: Waking
     receivers: ReceiverOperations
-    services: tuple[Waking | Worker | ReceiverTurns, ...]
+    services: tuple[Waking | Worker | ReceiverTurns | ConditionWatch, ...]
 
 
 def customers_of(
     settings: Settings,
     stores: Stores,
+    fleet: Fleet,
+    kept: Restorers,
     ways: WaysOut,
     alerts: AlertBook,
     metrics: Metrics,
@@ -79,12 +85,14 @@ def customers_of(
         stores.endpoints, stores.deliveries, ways.customers, secrets, clock, entropy, alerts, waking.look
     )
     receivers = stores.receivers
-    turns = ReceiverTurns(receivers, stores.alerts, stores.work, ways.operators, ways.mail, secrets, clock)
+    places = AlertPlaces(stores.directory, fleet, kept.watching.health_of)
+    turns = ReceiverTurns(receivers, stores.alerts, stores.work, ways.operators, ways.mail, secrets, clock, places.of)
     stores.notices.subscribe(turns.hear)
     duty = Duty(handler=turns.do, policy=_PATIENCE, at_once=8, lease_s=LEASE_S, poll_s=5.0)
     told = Worker(stores.work, clock, entropy, TELL_RECEIVER, duty, owner=owner)
     telling = ReceiverOperations(receivers, turns, ways.operators, secrets, clock, entropy)
-    return Customers(operations, waking, telling, (waking, *workers, turns, told))
+    conditions = conditions_of(settings, stores, fleet, kept, alerts, clock)
+    return Customers(operations, waking, telling, (waking, *workers, turns, told, conditions))
 
 
 def secrets_of(settings: Settings, entropy: Entropy) -> DerivedSecrets:

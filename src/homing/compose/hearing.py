@@ -14,7 +14,9 @@ from homing.flows.hearing.abilities import HearingAbilities
 from homing.flows.hearing.climbing import Climbing
 from homing.flows.hearing.ears import Ears
 from homing.flows.hearing.judging import KIND, Judging
+from homing.flows.hearing.probing import Probing
 from homing.flows.operations.accounts import Accounts
+from homing.flows.recycling.recycling import Recycling
 from homing.flows.webhooks.connecting import Connecting
 from homing.flows.webhooks.intake import Intake
 from homing.model.fleet import DeafPolicy
@@ -48,12 +50,30 @@ def hearing_of(
     intake: Intake,
     doubts: Doubts,
     connecting: Connecting,
+    recycling: Recycling,
 ) -> HearingParts:
     """Nothing is touched while the brake is engaged. What is stored and what is sent is heard from here on."""
     store = stores.hearings
     default = DeafPolicy(settings.homing_deaf_policy) if settings.homing_deaf_policy else None
-    abilities = HearingAbilities(fleet, stores.grants, default=default, resubscribes=connecting.can_again)
-    judging = Judging(store, fleet, abilities, stores.work, alerts, clock, braked=kept.keeper.braked)
+    abilities = HearingAbilities(
+        fleet,
+        stores.grants,
+        default=default,
+        resubscribes=connecting.can_again,
+        recycles=recycling.can_by_itself,
+    )
+    probing = Probing(store, fleet, clock, entropy, per_day=settings.homing_deaf_probes_per_day)
+    judging = Judging(
+        store,
+        fleet,
+        abilities,
+        stores.work,
+        alerts,
+        clock,
+        braked=kept.keeper.braked,
+        probing=probing,
+        dry_run=settings.homing_deaf_dry_run,
+    )
     climbing = Climbing(
         store,
         stores.directory,
@@ -63,6 +83,7 @@ def hearing_of(
         alerts,
         clock,
         resubscribe=connecting.again,
+        recycle=recycling.for_deaf,
     )
     worker = Worker(stores.work, clock, entropy, KIND, Duty(climbing.do), owner=entropy.uuid())
     schedule = Schedule(NAME, settings.homing_deaf_schedule, judging.tick)

@@ -20,6 +20,7 @@ from homing.model.instances.gateways import Recognised
 from homing.model.instances.health import HealthState
 from homing.model.sends.faults import Fault, Phase
 from homing.ports import Clock, Entropy
+from homing.ports.sessions.exit_proxies import KnowsExitProxies
 from homing.routing.roster import LiveFleet
 from homing.serve.callers.instance_keys import InstanceKeys
 from homing.serve.http.rejections import Rejections
@@ -39,7 +40,14 @@ class Reporting:
     rejections: Rejections
 
 
-def connecting_of(settings: Settings, stores: Stores, fleet: LiveFleet, watching: Watching, clock: Clock) -> Connecting:
+def connecting_of(
+    settings: Settings,
+    stores: Stores,
+    fleet: LiveFleet,
+    watching: Watching,
+    clock: Clock,
+    exit_proxies: KnowsExitProxies,
+) -> Connecting:
     """What has gateways of other families report to us."""
 
     def healthy_for_s(url: InstanceUrl) -> float | None:
@@ -55,6 +63,7 @@ def connecting_of(settings: Settings, stores: Stores, fleet: LiveFleet, watching
         settings.our_url,
         settings.own_key_secret,
         healthy_for_s,
+        exit_proxies,
     )
 
 

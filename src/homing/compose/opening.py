@@ -8,6 +8,8 @@ from typing import Any
 
 import structlog
 
+from homing.compose.conditions import gateway_name
+from homing.compose.spans import collector
 from homing.compose.stores import open_stores
 from homing.compose.wiring import Reached, drivers_of, exits_on, wired
 from homing.config import DEFAULT_INSTANCES, Misconfigured, Settings
@@ -66,6 +68,8 @@ async def open_gateway(
             ends = settings.homing_end_stopped_writers
             unblocking = Unblocking(lock, SystemClock(), exits.process_ended, ends=ends, aside=asyncio.to_thread)
             await stack.enter_async_context(_running([unblocking.run]))
+        if settings.homing_otlp_url:
+            metrics.spans = stack.enter_context(collector(settings.homing_otlp_url, gateway_name(settings)))
         clock, entropy = SystemClock(), SystemEntropy()
         at_work = gateway_on(settings, stores, drivers, metrics, clock, entropy, ways, alone=alone, reached=reached)
         gateway = await stack.enter_async_context(at_work)

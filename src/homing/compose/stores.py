@@ -13,6 +13,7 @@ from homing.store.db.write_proof import SqlWriteProof
 from homing.store.deliveries.stores import SqlDeliveries, SqlEndpoints
 from homing.store.directory.adopting import SqlAdoptions
 from homing.store.directory.directory import SqlDirectory
+from homing.store.directory.exit_proxies import SqlExitProxies
 from homing.store.directory.importing import SqlImports
 from homing.store.grants.grants import SqlGrants
 from homing.store.grants.leases import SqlLeases
@@ -28,6 +29,7 @@ from homing.store.records.hearing import SqlHearings
 from homing.store.records.logins import SqlLogins
 from homing.store.records.number_checks import SqlNumberChecks
 from homing.store.records.pairing_links import SqlPairingLinks
+from homing.store.records.recycles import SqlRecycles
 from homing.store.records.reports import SqlEvents
 from homing.store.records.watch_log import SqlWatchLog
 from homing.store.records.webhook_targets import SqlWebhookTargets
@@ -93,5 +95,7 @@ def stores_on(
         imports=SqlImports(database, notices, clock),
         downtime=SqlDowntime(database),
         webhook_targets=SqlWebhookTargets(database),
+        exit_proxies=SqlExitProxies(database),
+        recycles=SqlRecycles(database),
         checked_numbers=SqlNumberChecks(database, on_read=on_read),
     )

@@ -13,6 +13,7 @@ from homing.compose.customers import customers_of
 from homing.compose.hearing import HearingParts, hearing_of
 from homing.compose.joining import all_hear, connecting_of, fitness_of, reporting
 from homing.compose.media import MediaParts, media_of
+from homing.compose.recycling import recycling_of
 from homing.compose.restoring import restoring_of
 from homing.compose.taking_in import taking_in
 from homing.config import Misconfigured, Settings
@@ -23,6 +24,7 @@ from homing.decide.moves.rules import MovePolicy
 from homing.decide.reports.polling import PollPolicy
 from homing.decide.starting.restoring import RestoringPolicy
 from homing.drivers import Drivers, drivers_over
+from homing.drivers.around.exit_proxies import ExitingDriver, KnownExitProxies
 from homing.drivers.around.keys import ShownKeys
 from homing.drivers.around.metered import MeteredDriver
 from homing.drivers.around.native_names import NativeNames, by_our_ids
@@ -63,6 +65,7 @@ from homing.flows.operations.abilities import AbilitiesOf
 from homing.flows.operations.accounts import Accounts
 from homing.flows.operations.deleting import Deleting
 from homing.flows.operations.drain import Drains
+from homing.flows.operations.exit_proxies import AccountsExitProxies
 from homing.flows.operations.migrate import Migrations
 from homing.flows.operations.pairing import Pairing
 from homing.flows.operations.pairing_links import PairingLinks
@@ -107,7 +110,7 @@ def wired(
     ways: WaysOut,
 ) -> tuple[Gateway, list[Callable[[], Coroutine[Any, Any, None]]]]:
     """A gateway's parts, and what has to run for as long as it is at work."""
-    fleet, observing, alerts = fleet_of(settings, stores, drivers, clock)
+    fleet, observing, alerts, exit_proxies = fleet_of(settings, stores, drivers, clock)
     routes, fitness = _routes(settings, stores.directory, clock, metrics), fitness_of(fleet, alerts, clock, entropy)
     keyring, rate_limits, workspaces = callers = _callers(settings, stores, clock)
     kept = _keeping(settings, stores, fleet, observing, fitness, alerts, clock, entropy, metrics, reached)
@@ -120,9 +123,9 @@ def wired(
     taking = taking_in(settings, stores, callers, routes, sending, metrics, clock, entropy, media.intake)
     overlooked, intake = _intake(settings, stores, looking.hints, said, clock, entropy)
     reports = reporting(settings, stores, fleet, alerts, looking.lists, intake, metrics, clock)
-    customers = customers_of(settings, stores, ways, alerts, metrics, clock, entropy, reached)
+    customers = customers_of(settings, stores, fleet, kept, ways, alerts, metrics, clock, entropy, reached)
     auditing = Auditing(stores.audit, clock, settings.audit_keys, keep_days=settings.homing_audit_days, alerts=alerts)
-    parts = (looking, accounts, kept, observing, alerts, auditing, intake, heard.doubts)
+    parts = (looking, accounts, kept, observing, alerts, auditing, intake, heard.doubts, exit_proxies, ways)
     moving, hears, clocked = _by_the_clock(settings, stores, fleet, parts, metrics, clock, entropy)
     gateway = Gateway(
         settings=settings,
@@ -157,7 +160,7 @@ def wired(
         moving=moving,
         restoring=restoring_of(settings, stores, fleet, kept, observing, alerts, clock),
         egress=ways.customers,
-        care=Care(hears.judging, _pairing_links(settings, stores, pairing, entropy)),
+        care=Care(hears.judging, _pairing_links(settings, stores, pairing, entropy), exit_proxies),
         media=media.intake,
         downtime=heard.downtime,
         endpoints=customers.operations,
@@ -367,17 +370,28 @@ def _looking(
     )
 
 
-def _moving(settings: Settings, stores: Stores, fleet: LiveFleet, kept: _Restoring, clock: Clock) -> Moving:
+def _moving(
+    settings: Settings,
+    stores: Stores,
+    fleet: LiveFleet,
+    kept: _Restoring,
+    clock: Clock,
+    exit_proxies: AccountsExitProxies,
+    alerts: AlertBook,
+    ways: WaysOut,
+) -> Moving:
     directory, grants = stores.directory, stores.grants
     watching, wishes, braked = kept.watching, kept.rehoming, kept.keeper.braked
+    drains = Drains(directory, fleet, stores.work, wishes, clock)
     return Moving(
         abilities=AbilitiesOf(fleet),
-        connecting=connecting_of(settings, stores, fleet, watching, clock),
-        drains=Drains(directory, fleet, stores.work, wishes, clock),
+        connecting=connecting_of(settings, stores, fleet, watching, clock, exit_proxies),
+        drains=drains,
         exits=Exits(directory, grants, stores.leases, wishes, fleet),
         migrations=Migrations(directory, fleet, grants, watching, wishes),
         balance=Balance(directory, fleet, grants, watching, wishes, settings.rebalance_policy, braked),
         prospects=Prospects(directory, fleet, grants, watching),
+        recycling=recycling_of(settings, stores, fleet, drains, ways.operators, alerts, clock),
     )
 
 
@@ -460,7 +474,18 @@ def _routes(settings: Settings, directory: Directory, clock: Clock, metrics: Met
     )
 
 
-_Parts = tuple["_Looking", Accounts, "_Restoring", Observing, AlertBook, Auditing, Intake, Doubts]
+_Parts = tuple[
+    "_Looking",
+    Accounts,
+    "_Restoring",
+    Observing,
+    AlertBook,
+    Auditing,
+    Intake,
+    Doubts,
+    AccountsExitProxies,
+    WaysOut,
+]
 
 
 def _by_the_clock(
@@ -473,11 +498,12 @@ def _by_the_clock(
     entropy: Entropy,
 ) -> tuple[Moving, HearingParts, tuple[Scheduler, Ears, Worker]]:
     """What people may want moved, what judges whether sessions hear, and what runs both by its schedules."""
-    looking, accounts, kept, observing, alerts, auditing, intake, doubts = parts
-    moving = _moving(settings, stores, fleet, kept, clock)
-    told = (intake, doubts, moving.connecting)
+    looking, accounts, kept, observing, alerts, auditing, intake, doubts, exit_proxies, ways = parts
+    moving = _moving(settings, stores, fleet, kept, clock, exit_proxies, alerts, ways)
+    told = (intake, doubts, moving.connecting, moving.recycling)
     hears = hearing_of(settings, stores, fleet, looking.lists, accounts, kept, observing, alerts, clock, entropy, *told)
-    scheduler = _scheduler(settings, stores, fleet, looking, (auditing, moving, hears), metrics, clock, entropy)
+    ticking = (auditing, moving, hears, exit_proxies)
+    scheduler = _scheduler(settings, stores, fleet, looking, ticking, metrics, clock, entropy)
     return moving, hears, (scheduler, hears.ears, hears.worker)
 
 
@@ -486,17 +512,20 @@ def _scheduler(
     stores: Stores,
     fleet: LiveFleet,
     looking: "_Looking",
-    ticking: tuple[Auditing, Moving, HearingParts],
+    ticking: tuple[Auditing, Moving, HearingParts, AccountsExitProxies],
     metrics: Metrics,
     clock: Clock,
     entropy: Entropy,
 ) -> Scheduler:
-    auditing, moving, hears = ticking
+    auditing, moving, hears, exit_proxies = ticking
     schedules = (
         _sync_schedule(settings, looking.sync, metrics),
         Schedule("audit-log", EVERY_MINUTE, auditing.tick),
         hears.schedule,
         Schedule("webhooks", EVERY_MINUTE, moving.connecting.tick),
+        Schedule("exit-proxies", EVERY_MINUTE, exit_proxies.tick),
+        Schedule("recycling", EVERY_15_S, moving.recycling.tick),
+        Schedule("old-instances", settings.homing_recycle_schedule, moving.recycling.scheduled),
         Schedule("polling", EVERY_15_S, _polling(settings, stores, fleet, looking, clock).tick),
     )
     return Scheduler(stores.schedules, clock, schedules, owner=entropy.uuid())
@@ -531,7 +560,7 @@ def drivers_of(settings: Settings, wire: Calls, metrics: Metrics) -> Drivers:
             raise Misconfigured(f"WHATSAPP_INSTANCE_n_DRIVER of {url}: {unknown_driver(driver)}")
     keys = shown_keys(settings)
     plain = drivers_over(wire, api_keys=keys, default_api_key=settings.api_key)
-    names = NativeNames(native_names.meant)
+    names, proxies = NativeNames(native_names.meant), KnownExitProxies()
 
     def metered(driver: Driver, shown: ShownKeys | None) -> Driver:
         return MeteredDriver(driver, metrics, shown)
@@ -544,8 +573,11 @@ def drivers_of(settings: Settings, wire: Calls, metrics: Metrics) -> Drivers:
             driver.remembers_with(known)
         return metered(driver, None)
 
-    ours = {family: metered(by_our_ids(plain.of(family), names), keys) for family in plain.families()}
-    return Drivers(ours, plain.recognition, keys, names, trying)
+    def ours(family: str) -> Driver:
+        named = metered(by_our_ids(plain.of(family), names), keys)
+        return ExitingDriver(named, plain.traits_of(family), proxies)
+
+    return Drivers({each: ours(each) for each in plain.families()}, plain.recognition, keys, names, trying, proxies)
 
 
 def shown_keys(settings: Settings) -> ShownKeys:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
+from homing.drivers.around.exit_proxies import KnownExitProxies
 from homing.drivers.around.keys import ShownKeys
 from homing.drivers.around.native_names import NativeNames
 from homing.drivers.http.wire import Calls
@@ -38,12 +39,15 @@ class Drivers:
         keys: ShownKeys | None = None,
         names: NativeNames | None = None,
         trying: "Trying | None" = None,
+        proxies: KnownExitProxies | None = None,
     ) -> None:
-        """`names` are what gateways call sessions; `trying` opens a driver that shows another key to one address."""
+        """`names` are what gateways call sessions; `trying` opens a driver that shows another key to one address;
+        `proxies` is where the drivers ask by which proxy a session goes out."""
         self._drivers, self.recognition = dict(drivers), recognition
         self.keys = keys if keys is not None else ShownKeys({}, "")
         self.names = names if names is not None else NativeNames()
         self._trying = trying
+        self.proxies = proxies if proxies is not None else KnownExitProxies()
 
     async def recognise(self, url: InstanceUrl, *, timeout_s: float) -> Recognised | Fault | None:
         """What answers at an address; None where these drivers have no way to ask."""

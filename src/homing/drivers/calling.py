@@ -236,13 +236,14 @@ class GatewayDriver(ABC):
         until: float,
         *,
         headers: Mapping[str, str] | None = None,
+        hidden: Sequence[str | None] = (),
     ) -> Reply | Fault:
-        """Any other call, with a JSON body if there is something to be told."""
+        """Any other call, with a JSON body if there is something to be told. `hidden` is not shown of its answer."""
         try:
             body = None if told is None else body_of(told)
         except UnicodeEncodeError:
             return Fault(Phase.REQUEST_REJECTED, "the text holds half a character, which no JSON can carry")
-        return await self._call(method, instance, path, until, headers, body, MIB)
+        return await self._call(method, instance, path, until, headers, body, MIB, hidden)
 
     async def _call(
         self,
@@ -253,6 +254,7 @@ class GatewayDriver(ABC):
         headers: Mapping[str, str] | None,
         body: bytes | StreamedBody | None,
         body_limit_bytes: int,
+        hidden: Sequence[str | None] = (),
     ) -> Reply | Fault:
         sent = {**self.key_headers(self.key(instance)), **(headers or {})}
         if not all(value.isascii() and value.isprintable() for value in sent.values()):
@@ -268,7 +270,8 @@ class GatewayDriver(ABC):
         )
         if isinstance(reply, Fault) or 200 <= reply.status < 300:
             return reply
-        return self.fault_of(reply, (*self.secrets(instance), *_credentials(sent)))
+        unshown = [each for each in hidden if each]
+        return self.fault_of(reply, (*self.secrets(instance), *_credentials(sent), *unshown))
 
     async def say(
         self, instance: InstanceUrl, message: OutgoingText, write: Callable[[OutgoingText], Told], until: float

@@ -5,10 +5,11 @@ it. What concerns one session id happens one thing at a time.
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
+
+import structlog
 
 from homing.instance.engine import Engine, EnginePairingCode
 from homing.instance.lease import LeaseKeeper
@@ -23,7 +24,7 @@ from homing.instance.session.session import HostedSession
 from homing.model.instances.vault import Holder, StaleEpoch
 from homing.ports import Clock, Credentials, StoreUnavailable
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger("homing")
 DOUBT_WAIT_S = 2.0
 TAKE_UP_AGAIN_S = 1.0
 
@@ -235,7 +236,7 @@ class SessionHost:
                 await self.restore()
                 return
             except StoreUnavailable as problem:
-                log.info("the sessions of this address are not opened again yet: %s", problem)
+                log.info("Sessions of this address are not opened again yet; trying again", error=str(problem))
             await self.clock.sleep(TAKE_UP_AGAIN_S)
 
     def abandon(self) -> None:

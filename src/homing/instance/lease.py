@@ -6,9 +6,10 @@ connections; a renewal lets it go on, once it has looked which sessions are stil
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
+
+import structlog
 
 from homing.decide.fleet.leases import LeasePolicy, may_act
 from homing.model.fleet import InstanceUrl
@@ -16,7 +17,7 @@ from homing.model.instances.leases import Ended, IncarnationId, Renewed, StoreId
 from homing.model.instances.vault import Holder
 from homing.ports import Clock, Leases, StoreUnavailable
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger("homing")
 T = TypeVar("T")
 UNANSWERED_MAX = 16
 """Renewals on their way at once. The oldest is given up for a new one: its answer would be worth little by now."""
@@ -104,7 +105,7 @@ class LeaseKeeper:
             async with asyncio.timeout(END_WITHIN_S):
                 await self._leases.end(url, Ended.LEFT, incarnation=incarnation)
         except (StoreUnavailable, TimeoutError) as problem:
-            log.warning("the lease runs out by itself, for nobody could be told of the end: %s", problem)
+            log.warning("Lease runs out by itself: the database could not be told of the end", error=str(problem))
 
     # Holding it
 
@@ -119,21 +120,23 @@ class LeaseKeeper:
                 async with asyncio.timeout(self.policy.self_fence_s):
                     await self._take(asked_s, renewed, tenants)
             except (StoreUnavailable, TimeoutError) as problem:
-                log.warning("which sessions are still ours could not be found out: %s", problem)
+                log.warning("Sessions that are still ours could not be read; trying again", error=str(problem))
 
     async def _leave(self, tenants: Tenants, store: StoreIdentity) -> None:
         """This boot was declared ended; or the database is another one, which does not know it."""
         if store == self._store:
-            log.error("the boot before %s was declared ended: every session is left", self.holder.incarnation)
+            log.error("This boot was declared ended; every session is left", next_incarnation=self.holder.incarnation)
             tenants.abandon()
             return
-        log.warning("the database is another one, or was restored: every session is told to it, and opened anew")
+        log.warning("Database is another one, or was restored; every session is told to it, and opened anew")
         while True:
             try:
                 await tenants.hand_back()
                 return
             except StoreUnavailable as problem:
-                log.warning("what is held here could not be told to the database: %s", problem)
+                log.warning(
+                    "Sessions that are held here could not be told to the database; trying again", error=str(problem)
+                )
             await self._clock.sleep(self.policy.repeat_s)
 
     async def _renew(self) -> Renewed | None:
@@ -143,7 +146,7 @@ class LeaseKeeper:
     async def _take(self, asked_s: float, renewed: Renewed, tenants: Tenants) -> None:
         """Act on, once what may have changed meanwhile is known."""
         if renewed.store != self._store:
-            log.warning("the database is another one, or has lost its newest commits: every session is declared again")
+            log.warning("Database is another one, or has lost its newest commits; every session is declared again")
             self._suspend(tenants)
             await tenants.redeclare()
         elif renewed.was_lapsed or not self.may_act():
@@ -172,7 +175,7 @@ class LeaseKeeper:
     def _look(self, tenants: Tenants) -> None:
         if not self._paused and not self.may_act():
             self._paused = True
-            log.warning("paused: this boot does not hold its lease at the moment")
+            log.warning("Sessions are paused: this boot does not hold its lease at the moment")
             tenants.pause()
 
     # Asking
@@ -196,7 +199,7 @@ class LeaseKeeper:
         try:
             said = await ask()
         except StoreUnavailable as problem:
-            log.debug("the lease: %s", problem)
+            log.debug("Lease could not be renewed; asking again", error=str(problem))
             return
         if not answer.done():
             answer.set_result((asked_s, said))

@@ -1,12 +1,13 @@
 """Opening sessions in the vault, many with one word to it, and letting them come up. One thing at a time for each."""
 
 import asyncio
-import logging
 import re
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
+
+import structlog
 
 from homing.instance.notify.events import Status
 from homing.instance.session.context import SessionContext
@@ -14,7 +15,7 @@ from homing.instance.session.messages import Paused
 from homing.instance.session.session import HostedSession
 from homing.model.instances.vault import Grant, Holding, StaleEpoch, VaultSealed
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger("homing")
 _SEED_SESSION_ID = re.compile(r"webjs_(\d+)_")
 AT_ONCE = 500
 """Sessions that one word to the vault may be about when there are many to restore."""
@@ -137,7 +138,11 @@ class Opening:
             case VaultSealed():
                 if before is not None:
                     before.reopen()
-                log.error("session %s: %s", wanted.session_id, answer)
+                log.error(
+                    "Session is not opened: its credentials are sealed under another key",
+                    session_id=wanted.session_id,
+                    error=str(answer),
+                )
                 return CredentialsSealed(str(answer))
             case Grant():
                 return self._held(wanted, answer, before)
@@ -189,7 +194,11 @@ class Opening:
             return
         self.left(session)
         if isinstance(answer, VaultSealed):
-            log.error("session %s is not restored: %s", session.session_id, answer)
+            log.error(
+                "Session is not restored: its credentials are sealed under another key",
+                session_id=session.session_id,
+                error=str(answer),
+            )
 
 
 def _workspace(session_id: str) -> int | None:

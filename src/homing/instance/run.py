@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 import os
 import resource
 import secrets
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field
 from random import SystemRandom
 from typing import Self
 
+import structlog
 from aiohttp import web
 
 from homing.decide.fleet.leases import LeasePolicy
@@ -31,7 +31,7 @@ from homing.instance.policy import HostPolicy
 from homing.listening import listeners
 from homing.ports import Clock, Credentials, Leases, StoreUnavailable
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger("homing")
 SHUTDOWN_WITHIN_S = 2.0
 ASK_GATEWAY_WITHIN_S = 10.0
 RESTORE_AGAIN_S = 1.0
@@ -178,7 +178,7 @@ class RunningInstance:
                 await self.host.restore()
                 break
             except StoreUnavailable as problem:
-                log.warning("the sessions of an earlier boot could not be read: %s", problem)
+                log.warning("Sessions of an earlier boot could not be read; trying again", error=str(problem))
             await asyncio.sleep(RESTORE_AGAIN_S)
         if self._link is not None and self._link.restores:
             await self._adopt(self._link.gateway)
@@ -190,13 +190,14 @@ class RunningInstance:
             async with asyncio.timeout(ASK_GATEWAY_WITHIN_S):
                 placed = await gateway.placed_here(self.url, self._surface.api_key)
         except OSError as problem:
-            why = str(problem) or type(problem).__name__
-            log.warning("the gateway did not say which sessions are placed here: %s", why)
+            log.warning(
+                "Gateway did not say which sessions are placed here", error=str(problem) or type(problem).__name__
+            )
             return
         try:
             await self.host.adopt(placed)
         except StoreUnavailable as problem:
-            log.warning("the sessions that the gateway has placed here could not be read: %s", problem)
+            log.warning("Sessions that the gateway has placed here could not be read", error=str(problem))
 
 
 async def serve(

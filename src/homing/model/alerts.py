@@ -30,6 +30,8 @@ class AlertKind(StrEnum):
     DOUBTFUL = "doubtful"
     DEAF = "deaf"
     DEAF_TOGETHER = "deaf_together"
+    EXIT_MISUSED = "exit_misused"
+    RECYCLE_FAILED = "recycle_failed"
     TAKEN_BACK = "taken_back"
     LEFT_WHERE_IT_IS = "left_where_it_is"
     ADRIFT = "adrift"
@@ -40,6 +42,16 @@ class AlertKind(StrEnum):
     ENDPOINT_DISABLED = "endpoint_disabled"
     AUDIT_STOPPED = "audit_stopped"
     DESCRIPTORS_USED_UP = "descriptors_used_up"
+    INSTANCE_DOWN = "instance_down"
+    LICENCE_MISSING = "licence_missing"
+    VERSION_UNCHECKED = "version_unchecked"
+    CAPACITY_SHORT = "capacity_short"
+    UNKNOWN_WAITING = "unknown_waiting"
+    SYNC_NOT_RUNNING = "sync_not_running"
+    SYNC_FAILING = "sync_failing"
+    DATABASE_SLOW = "database_slow"
+    CLOCK_OFF = "clock_off"
+    VAULT_KEY_MISSING = "vault_key_missing"
 
 
 class Severity(StrEnum):
@@ -58,6 +70,8 @@ class About(StrEnum):
     """Somebody who reports to us and is no instance that we know."""
     ENDPOINT = "endpoint"
     """A customer's webhook receiver."""
+    GATEWAY = "gateway"
+    """One process of ours, by its machine and port."""
     FLEET = "fleet"
 
 
@@ -75,6 +89,10 @@ class Subject:
     @classmethod
     def instance(cls, url: InstanceUrl) -> "Subject":
         return cls(About.INSTANCE, url)
+
+    @classmethod
+    def gateway(cls, named: str) -> "Subject":
+        return cls(About.GATEWAY, named)
 
     @classmethod
     def sender(cls, named: str) -> "Subject":
@@ -196,6 +214,21 @@ GUIDES: dict[AlertKind, Guide] = {
         "look at what they share: the gateway's version against WhatsApp's, the proxy, this gateway's own address that"
         " they report to; instances with the label `canary` are tried first",
     ),
+    AlertKind.EXIT_MISUSED: Guide(
+        "Exit proxy shared badly",
+        Severity.WARNING,
+        "an exit proxy is used from two instances at once, or by more sessions than may go out by one; WhatsApp ends"
+        " logins for both",
+        "give each account a proxy of its own (`homing accounts set 144 --exit-proxy URL`) and restart its session; how"
+        " many may share one says HOMING_EXIT_SESSIONS",
+    ),
+    AlertKind.RECYCLE_FAILED: Guide(
+        "Instance not started anew",
+        Severity.WARNING,
+        "an instance that was to be started anew could not be emptied, its supervisor could not be told, or no new"
+        " process came up",
+        "see the reason; start its process, then `homing undrain` it. `homing recycle` goes on by hand",
+    ),
     AlertKind.TAKEN_BACK: Guide(
         "Session taken back",
         Severity.CRITICAL,
@@ -257,6 +290,68 @@ GUIDES: dict[AlertKind, Guide] = {
         Severity.CRITICAL,
         "a gateway can open no further file or connection: who connects is not answered, instances seem out of reach",
         "raise its limit (`ulimit -n`, LimitNOFILE=); process_open_fds says how many it holds, `ss -tnp` who they are",
+    ),
+    AlertKind.INSTANCE_DOWN: Guide(
+        "Instance down",
+        Severity.CRITICAL,
+        "an instance has not been well for more than 30 s; what becomes of its sessions is told by alerts of their own",
+        "see why: its own log, its machine, the network between; `homing instances` says what was met. An instance that"
+        " is not to come back: `homing drain`, then take it out of the fleet",
+    ),
+    AlertKind.LICENCE_MISSING: Guide(
+        "Licence missing",
+        Severity.CRITICAL,
+        "the gateway answers its health and does nothing for anybody before its licence is activated; nothing is moved",
+        "activate the licence in the gateway's own manager, or go back to a version without one",
+    ),
+    AlertKind.VERSION_UNCHECKED: Guide(
+        "Version not checked",
+        Severity.WARNING,
+        "an instance runs a version that its driver was never checked against: what it answers may mean something else",
+        "keep that gateway's upgrades to the versions in docs/gateways.md, or try one instance in the mode `observe`",
+    ),
+    AlertKind.CAPACITY_SHORT: Guide(
+        "Capacity runs out",
+        Severity.WARNING,
+        "at the growth of the last hours and of the last day, instances that can take sessions will soon all be full",
+        "add an instance, or raise a capacity with `homing instances set`; HOMING_CAPACITY_HOURS is how early it comes",
+    ),
+    AlertKind.UNKNOWN_WAITING: Guide(
+        "Messages whose outcome is unknown",
+        Severity.WARNING,
+        "messages may or may not have been sent, and nothing has settled it for more than 15 minutes",
+        "look at the chat on the phone, then settle each: the page's Messages, or `homing outbox settle`",
+    ),
+    AlertKind.SYNC_NOT_RUNNING: Guide(
+        "Check of the fleet not running",
+        Severity.WARNING,
+        "no gateway has begun the check of all sessions for three of its turns",
+        "`homing schedule list` says when it last ran; the log of each gateway says why it takes none up",
+    ),
+    AlertKind.SYNC_FAILING: Guide(
+        "Check of the fleet fails",
+        Severity.WARNING,
+        "the check of all sessions failed twice in a row, so that stale records stay until a send stumbles over them",
+        "`homing schedule list` has the reason; `homing sync-instance-urls -v` runs it now",
+    ),
+    AlertKind.DATABASE_SLOW: Guide(
+        "Database slow",
+        Severity.WARNING,
+        "half of what this gateway asked of the database in the last 20 s took more than half a second",
+        "look at the database's load, locks and disk, and at the network to it; docs/databases.md",
+    ),
+    AlertKind.CLOCK_OFF: Guide(
+        "Clock off",
+        Severity.WARNING,
+        "the clocks of this gateway's machine and of the database differ by seconds: signed reports may be refused",
+        "let both machines set their clocks by NTP (`timedatectl`, `chronyc tracking`)",
+    ),
+    AlertKind.VAULT_KEY_MISSING: Guide(
+        "Vault key missing",
+        Severity.CRITICAL,
+        "logins in the vault are sealed with a key that is not at hand: who has the same keys cannot open them",
+        "add the key that the reason names to HOMING_VAULT_OLD_KEYS of all instances and gateways, then rotate with"
+        " `homing db rotate-vault-key`",
     ),
 }
 

@@ -252,6 +252,8 @@ class Account:
     """What its gateway calls its session, where such names are local to a gateway."""
     deaf_policy: DeafPolicy | None = None
     """What may be done by itself once it is deaf; None: as its workspace says."""
+    exit_proxy: str | None = None
+    """By which proxy its session goes out, its login masked; None: by its instance's own address."""
 
     @property
     def session_id(self) -> SessionId:

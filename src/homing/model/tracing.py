@@ -1,7 +1,9 @@
 """The trace that a request belongs to, so that one id is found in every log that it passes (W3C Trace Context)."""
 
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,3 +24,34 @@ class Trace:
 
 tracing: ContextVar[Trace | None] = ContextVar("tracing", default=None)
 """The trace of the request that is being answered; None where the caller named none, and in what goes on by itself."""
+
+
+class SpanKind(StrEnum):
+    """From which end a span was seen."""
+
+    SERVER = "server"
+    CLIENT = "client"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One request that was answered, or one call that was made, as a collector of traces is told of it.
+
+    Times are nanoseconds since 1970. `parent_id` is empty where the trace began with us.
+    """
+
+    kind: SpanKind
+    name: str
+    trace_id: str
+    span_id: str
+    parent_id: str
+    began_ns: int
+    ended_ns: int
+    told: Mapping[str, str | int]
+    failed: bool = False
+
+
+TellSpan = Callable[[Span], None]
+
+call_span: ContextVar[str | None] = ContextVar("call_span", default=None)
+"""The id of the span of the call that is being made, where spans are told to a collector."""

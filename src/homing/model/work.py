@@ -20,6 +20,9 @@ class JobState(StrEnum):
     CANCELLED = "cancelled"
 
 
+TAKEN_OVER = "whoever did it did not end it in time, and another one took it over"
+"""The reason of a job from a claim on that found another's lease run out, until it ends."""
+
 FINISHED = (JobState.DONE, JobState.DEAD, JobState.CANCELLED)
 
 

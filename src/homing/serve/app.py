@@ -26,12 +26,13 @@ from homing.serve.api.context import CHARGED, TheGateway, provide_caller, provid
 from homing.serve.api.customers.deliveries import DeliveriesController
 from homing.serve.api.customers.endpoints import EndpointsController
 from homing.serve.api.directory import accounts, contacts, keys, number_checks, workspaces
-from homing.serve.api.fleet import cache, moves, reports, schedules, sync
+from homing.serve.api.fleet import cache, moves, recycles, reports, schedules, sync
 from homing.serve.api.watching import alerts, audit, deaf, downtime, events, pairing, sessions, state
 from homing.serve.api.watching.receivers import ReceiversController, SilencesController
 from homing.serve.callers.access import Caller
 from homing.serve.callers.refused import RefusedCallers
 from homing.serve.callers.signing_in import SignIns
+from homing.serve.docs import HEADERS as DOCS_HEADERS
 from homing.serve.docs import DocsDocument, DocsPage, nothing_else
 from homing.serve.gateway import Gateway
 from homing.serve.http import problems
@@ -41,9 +42,11 @@ from homing.serve.http.queries import known_queries, refuse, refuse_unknown
 from homing.serve.http.readable import CheckedRequest
 from homing.serve.http.rejections import Rejections
 from homing.serve.http.shown_paths import shown_path
+from homing.serve.http.tables import Tables
 from homing.serve.media import bodies
 from homing.serve.page.routes import PAGES
 from homing.serve.sends import HttpAnswer
+from homing.serve.spans import RequestSpan
 from homing.serve.state.feed import StateFeed
 from homing.serve.worker_figures import WorkerFigures
 
@@ -65,7 +68,7 @@ class Application:
         self._body_max = gateway.settings.homing_max_body_bytes
         self._strangers = Rejections(gateway.clock)
         behind = framework(gateway, figures)
-        self._behind: ASGIApp = behind
+        self._behind: ASGIApp = Tables(behind)
         self._state: StateFeed = behind.state.state_feed
 
     def start(self) -> None:
@@ -77,9 +80,26 @@ class Application:
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         named = _trace(scope) if scope["type"] == "http" else None
+        tell = self._gateway.metrics.spans
+        if tell is not None and scope["type"] == "http":
+            await self._traced(RequestSpan(tell, scope, named), scope, receive, send)
+            return
         if named is None:
             await self._answered(scope, receive, send)
             return
+        await self._within(named, scope, receive, send)
+
+    async def _traced(self, span: RequestSpan, scope: Any, receive: Receive, send: Send) -> None:
+        async def noted(message: Any) -> None:
+            span.note(message)
+            await send(message)
+
+        try:
+            await self._within(span.trace, scope, receive, noted)
+        finally:
+            span.end()
+
+    async def _within(self, named: Trace, scope: Any, receive: Receive, send: Send) -> None:
         before = tracing.set(named)
         try:
             with structlog.contextvars.bound_contextvars(trace_id=named.trace_id):
@@ -228,6 +248,7 @@ _RESOURCES = (
     contacts.ContactsController,
     workspaces.WorkspacesController,
     moves.router,
+    recycles.router,
     messages.router,
     media.router,
     outbox.router,
@@ -239,6 +260,7 @@ _RESOURCES = (
     state.state,
     alerts.alerts,
     deaf.deaf,
+    deaf.rungs,
     pairing.to_pair,
     downtime.router,
     sessions.sessions,
@@ -259,6 +281,22 @@ def framework(gateway: Gateway, figures: WorkerFigures | None = None, here: Call
     `figures`: those of all workers, where several share the port. `here`: who asks where nothing listens, a command in
     this process.
     """
+    app = routed(gateway.settings.homing_max_body_bytes, gateway.settings.homing_max_webhook_bytes)
+    app.state.update(
+        {
+            "gateway": gateway,
+            "logins": SignIns(gateway.stores.logins, gateway.keyring, gateway.clock, gateway.entropy),
+            "figures": figures,
+            "refused": RefusedCallers(gateway.clock),
+            "state_feed": StateFeed(gateway),
+            "here": here,
+        }
+    )
+    return app
+
+
+def routed(body_max: int, webhook_max: int) -> Litestar:
+    """All routes, for whatever gateway its state will name."""
     api = Router(
         "/api/v1",
         route_handlers=_RESOURCES,
@@ -266,40 +304,19 @@ def framework(gateway: Gateway, figures: WorkerFigures | None = None, here: Call
         before_request=refuse_unknown,
         security=[{"key": []}],
     )
-    logins = SignIns(gateway.stores.logins, gateway.keyring, gateway.clock, gateway.entropy)
     openapi = _openapi()
-    app = Litestar(
-        route_handlers=[
-            health,
-            ready,
-            metrics,
-            media.download,
-            api,
-            *PAGES,
-            reports.router(gateway.settings.homing_max_webhook_bytes),
-        ],
+    openapi.app = app = Litestar(
+        route_handlers=[health, ready, metrics, media.download, api, *PAGES, reports.router(webhook_max)],
         dependencies={"gateway": Provide(provide_gateway, sync_to_thread=False)},
-        state=State(
-            {
-                "gateway": gateway,
-                "logins": logins,
-                "figures": figures,
-                "refused": RefusedCallers(gateway.clock),
-                "state_feed": StateFeed(gateway),
-                "here": here,
-            }
-        ),
         openapi_config=openapi,
         before_send=[name_all_methods],
         exception_handlers=_handlers(),
         request_class=CheckedRequest,
-        request_max_body_size=gateway.settings.homing_max_body_bytes,
+        request_max_body_size=body_max,
         logging_config=None,
         debug=False,
     )
-    openapi.app = app
-    app.state.known_queries = known_queries(app)
-    app.state.methods = methods_by_path(app)
+    app.state.update({"known_queries": known_queries(app), "methods": methods_by_path(app)})
     return app
 
 
@@ -309,7 +326,13 @@ def _openapi() -> Described:
         version=homing.__version__,
         description="One stable address in front of a fleet of WhatsApp session gateways.",
         path="/docs",
-        openapi_router=Router("/docs", route_handlers=[], include_in_schema=False, before_request=nothing_else),
+        openapi_router=Router(
+            "/docs",
+            route_handlers=[],
+            include_in_schema=False,
+            before_request=nothing_else,
+            response_headers=DOCS_HEADERS,
+        ),
         render_plugins=[DocsPage(), DocsDocument()],
         components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
     )

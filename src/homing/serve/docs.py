@@ -1,4 +1,7 @@
-"""The page at /docs: the API's own description, rendered here, so that it needs no script and nobody else's server."""
+"""The page at /docs: the API's own description, drawn here, so that it needs no script and nobody else's server.
+
+With scripts the same place holds Swagger UI, which comes with the package, and every operation can be tried.
+"""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -9,25 +12,19 @@ from litestar import Request
 from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
 
 from homing.model.errors import Code, Problem
+from homing.serve.callers.signing_in import COOKIE, csrf_token
 from homing.serve.http.subpath import prefix_of
+from homing.serve.page.files import static_path
 
 Schema = Mapping[str, Any]
 
-_STYLE = """
-:root { color-scheme: light dark; --line: #8884; --soft: #8882; --accent: #0a7d5a }
-body { font: 16px/1.55 system-ui, sans-serif; margin: 0 auto; max-width: 60rem; padding: 2rem 1.25rem 6rem }
-h1 { margin: 0 } h1 small { font-size: .9rem; font-weight: 400; opacity: .7 }
-h2 { margin-top: 2.5rem; text-transform: capitalize }
-nav a { margin-right: 1rem; color: var(--accent); text-transform: capitalize }
-details { border: 1px solid var(--line); border-radius: .5rem; margin: .4rem 0; padding: 0 .9rem }
-details[open] { padding-bottom: .8rem }
-summary { cursor: pointer; padding: .55rem 0; display: flex; gap: .8rem; flex-wrap: wrap; align-items: baseline }
-summary b { font: 600 .8rem ui-monospace, monospace; width: 4.2rem; color: var(--accent) }
-summary code { font-weight: 600 } summary span { opacity: .75 }
-table { border-collapse: collapse; width: 100%; font-size: .92rem } th { text-align: left; font-weight: 600 }
-th, td { border-bottom: 1px solid var(--line); padding: .3rem .6rem .3rem 0; vertical-align: top }
-pre { background: var(--soft); border-radius: .4rem; overflow-x: auto; padding: .7rem .9rem; font-size: .85rem }
-"""
+HEADERS: dict[str, str] = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
+    " connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
+}
+"""Its pictures are within its style: `data:` lets no script in."""
 _METHODS = ("get", "post", "put", "patch", "delete")
 
 
@@ -38,7 +35,9 @@ class DocsPage(OpenAPIRenderPlugin):
         super().__init__(path="/")
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
-        return _page(openapi_schema, prefix_of(request.scope) + self.get_openapi_json_route(request)).encode()
+        root = prefix_of(request.scope)
+        token = csrf_token(request.cookies.get(COOKIE, ""))
+        return _page(openapi_schema, root, root + self.get_openapi_json_route(request), token).encode()
 
 
 class DocsDocument(JsonRenderPlugin):
@@ -54,19 +53,27 @@ async def nothing_else(request: Request[Any, Any, Any]) -> None:
         raise Problem(Code.NOT_FOUND, "There is nothing at this address")
 
 
-def _page(api: Schema, json_url: str) -> str:
+def _page(api: Schema, root: str, json_url: str, token: str) -> str:
     groups = _grouped(api)
     info = api["info"]
     title = f"{escape(info['title'])} <small>{escape(info['version'])}</small>"
     links = "".join(f'<a href="#{escape(tag)}">{escape(tag)}</a>' for tag in groups)
     body = "".join(_group(tag, operations, api) for tag, operations in groups.items())
+    static = escape(root + static_path())
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(info["title"])} API</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style><h1>{title}</h1>'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(info["title"])} API</title>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta name="root" content="{escape(root)}"><meta name="csrf-token" content="{escape(token)}">'
+        f'<link rel="icon" href="{static}/mark.svg" type="image/svg+xml">'
+        f'<link rel="stylesheet" href="{static}/swagger-ui.min.css"><link rel="stylesheet" href="{static}/docs.css">'
+        f'<script src="{static}/swagger-ui-bundle.min.js" defer></script>'
+        f'<script src="{static}/docs.js" type="module"></script></head><body><main>'
+        f"<h1>{title}</h1>"
         f"<p>{escape(info.get('description', ''))} Errors are problem documents (RFC 9457) with a stable"
-        f" <code>code</code>. Keys go into <code>Authorization: Bearer hk_…</code>."
+        f" <code>code</code>. Keys go into <code>Authorization: Bearer hk_…</code>; whoever is signed in to the"
+        f' <a href="{escape(root)}/now">page</a> needs none here.'
         f' <a href="{escape(json_url)}">OpenAPI document</a></p>'
-        f"<nav>{links}</nav>{body}</html>"
+        f'<div id="reference" data-document="{escape(json_url)}"><nav>{links}</nav>{body}</div></main></body></html>'
     )
 
 

@@ -29,10 +29,12 @@ from homing.flows.operations.accounts import Accounts
 from homing.flows.operations.adopt_fleet import FleetAdoption
 from homing.flows.operations.deleting import Deleting
 from homing.flows.operations.drain import Drains
+from homing.flows.operations.exit_proxies import AccountsExitProxies
 from homing.flows.operations.migrate import Migrations
 from homing.flows.operations.pairing import Pairing
 from homing.flows.operations.pairing_links import PairingLinks
 from homing.flows.operations.rebalance import Balance
+from homing.flows.recycling.recycling import Recycling
 from homing.flows.webhooks.connecting import Connecting
 from homing.flows.webhooks.unknown_senders import UnknownSenders
 from homing.ports import Clock, Entropy
@@ -60,6 +62,7 @@ class Moving:
     migrations: Migrations
     balance: Balance
     prospects: Prospects
+    recycling: Recycling
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ class Care:
 
     judging: Judging
     pairing_links: PairingLinks
+    exit_proxies: AccountsExitProxies
 
 
 @dataclass(frozen=True, slots=True)

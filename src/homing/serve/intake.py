@@ -232,11 +232,13 @@ class IntakeEndpoint:
     # --- the store ----------------------------------------------------------------------------------------------
 
     async def _stored(self, report: Report, signed: Signed | None) -> Taken:
-        task = asyncio.get_running_loop().create_task(self._intake.take(report, signed))
+        loop = asyncio.get_running_loop()
+        began_s, task = loop.time(), loop.create_task(self._intake.take(report, signed))
         self._storing.add(task)
         task.add_done_callback(self._done)
         taken = await self._available(asyncio.shield(task))
         self._metrics.reported(taken.result)
+        self._metrics.taken_in(loop.time() - began_s)
         return taken
 
     def _done(self, task: asyncio.Task[Taken]) -> None:

@@ -20,7 +20,9 @@ from homing.model.alerts import AlertKind
 from homing.model.deliveries.egress import CallFailure
 from homing.model.fleet import InstanceUrl, MoveKind
 from homing.model.instances.events import IntakeResult
+from homing.model.sends.faults import Phase
 from homing.model.sends.sending import NotSent, Outcome, Sent, Unknown
+from homing.model.tracing import TellSpan
 from homing.model.urls import origin_key
 from homing.serve import logs
 
@@ -35,6 +37,37 @@ States = Callable[[], Mapping[InstanceUrl, str]]
 AlertCounts = Callable[[], Mapping[AlertKind, int]]
 _ATTEMPT_OUTCOMES = ("1xx", "2xx", "3xx", "4xx", "5xx", *(each.value for each in CallFailure))
 _STATES = ("healthy", "suspect", "down", "misconfigured")
+
+
+_STEPS = ("waited", "stop", "choose", "grant", "start")
+_NEVER_LEFT = frozenset(
+    {
+        Phase.NOT_ATTEMPTED,
+        Phase.NAME_NOT_RESOLVED,
+        Phase.REFUSED,
+        Phase.CONNECT_TIMED_OUT,
+        Phase.CONNECT_BROKEN,
+    }
+)
+_NO_ANSWER = frozenset(
+    {
+        Phase.INTERRUPTED,
+        Phase.REPLY_TIMED_OUT,
+        Phase.REPLY_MALFORMED,
+        Phase.OUTCOME_UNKNOWN,
+        Phase.BAD_GATEWAY,
+        Phase.GATEWAY_TIMED_OUT,
+    }
+)
+
+
+def _outcome_of(phase: Phase | None) -> str:
+    """A few words for the many phases: a label of each would be a series for each bucket of each driver."""
+    if phase is None:
+        return "sent"
+    if phase in _NEVER_LEFT:
+        return "never_left"
+    return "no_answer" if phase in _NO_ANSWER else "refused"
 
 
 class _FleetCollector(Collector):
@@ -68,6 +101,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.spans: TellSpan | None = None
         ProcessCollector(registry=self.registry)
         sends = Counter("homing_sends_total", "Sends answered, by outcome", ["outcome"], registry=self.registry)
         self._answers = sends
@@ -99,6 +133,16 @@ class Metrics:
             registry=self.registry,
         )
         self._rehomes = {kind: rehomes.labels(kind.value) for kind in (MoveKind.REHOME, MoveKind.MIGRATION)}
+        told = "Time of each step of a move, of sessions that can send where they went"
+        steps = Histogram("homing_move_step_seconds", told, ["step"], buckets=_BUCKETS, registry=self.registry)
+        self._steps = {step: steps.labels(step) for step in _STEPS}
+        told = "Time of an attempt to hand a message to an instance, by the driver and by what came of it"
+        self._through = Histogram(
+            "homing_driver_send_seconds", told, ["driver", "outcome"], buckets=_BUCKETS, registry=self.registry
+        )
+        self._through_children: dict[tuple[str, str], Histogram] = {}
+        told = "Time from a report's arrival until it is stored"
+        self._stored_seconds = Histogram("homing_intake_seconds", told, buckets=_BUCKETS, registry=self.registry)
         told = "Attempts to tell customers' endpoints, by what came of it"
         attempts = Counter("homing_delivery_attempts_total", told, ["outcome"], registry=self.registry)
         self._attempts = {each: attempts.labels(each) for each in _ATTEMPT_OUTCOMES}
@@ -148,9 +192,23 @@ class Metrics:
     def moved(self, kind: MoveKind, count: int = 1) -> None:
         self._moves.labels(kind.value).inc(count)
 
-    def arrived(self, kind: MoveKind, took_s: float) -> None:
+    def arrived(self, kind: MoveKind, took_s: float, steps_ms: Mapping[str, int]) -> None:
         if kind in self._rehomes:
             self._rehomes[kind].observe(took_s)
+        for step, took_ms in steps_ms.items():
+            if step in self._steps:
+                self._steps[step].observe(took_ms / 1000)
+
+    def sent_through(self, family: str, phase: Phase | None, took_s: float) -> None:
+        named = (family, _outcome_of(phase))
+        child = self._through_children.get(named)
+        if child is None:
+            child = self._through_children[named] = self._through.labels(*named)
+        child.observe(took_s)
+
+    def taken_in(self, took_s: float) -> None:
+        """A report of an instance was stored, or was known already."""
+        self._stored_seconds.observe(took_s)
 
     def watch(
         self, states: States, *, braked: Callable[[], bool], waiting: Callable[[], int], alerts: AlertCounts

@@ -22,11 +22,13 @@ from homing.ports.directory.adopting import Adoptions
 from homing.ports.directory.importing import ImportStore
 from homing.ports.directory.logins import LoginStore
 from homing.ports.directory.pairing_links import PairingLinkStore
+from homing.ports.instances.recycles import Recycles
 from homing.ports.instances.reports import WebhookTargets
 from homing.ports.instances.watch_log import WatchLog
 from homing.ports.sends.numbers import CheckedNumbers
 from homing.ports.sessions.doubts import RestartClaims
 from homing.ports.sessions.downtime import DowntimeLedger
+from homing.ports.sessions.exit_proxies import ExitProxies
 from homing.ports.sessions.hearing import Hearings
 from homing.store.db.database import Database
 
@@ -60,4 +62,6 @@ class Stores:
     imports: ImportStore
     downtime: DowntimeLedger
     webhook_targets: WebhookTargets
+    exit_proxies: ExitProxies
+    recycles: Recycles
     checked_numbers: CheckedNumbers

@@ -60,7 +60,7 @@ DEFECTS: tuple[Defect, ...] = (
         "token-is-shown",
         "what a call showed to prove who we are is shown again where the gateway says it back",
         "homing/drivers/calling.py",
-        "(*self.secrets(instance), *_credentials(sent))",
+        "(*self.secrets(instance), *_credentials(sent), *unshown)",
         "self.secrets(instance)",
         _CONTRACT,
     ),

@@ -18,8 +18,8 @@ DEFECTS: tuple[Defect, ...] = (
         "fence-stays",
         "a job that is claimed again has the fence that it had",
         "homing/store/work/jobs.py",
-        "jobs.c.fence + 1}",
-        "jobs.c.fence}",
+        '"fence": jobs.c.fence + 1',
+        '"fence": jobs.c.fence',
         _WORK,
     ),
     Defect(

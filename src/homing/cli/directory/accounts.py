@@ -15,6 +15,7 @@ from homing.cli.terminal.options import (
     After,
     AsJson,
     DeafPolicyOption,
+    ExitProxyOption,
     Force,
     Labels,
     Limit,
@@ -171,6 +172,7 @@ def change(
     require: Labels = None,
     require_nothing: Annotated[bool, Parameter(negative="", help="It may live on any instance.")] = False,
     deaf_policy: DeafPolicyOption = None,
+    exit_proxy: ExitProxyOption = None,
     session: Session = None,
     instance: Annotated[str | None, Parameter(help="The instance that runs its session.")] = None,
     uuid: Uuid = None,
@@ -184,15 +186,21 @@ def change(
     `auto`: Homing by itself; `manual`: only when somebody says `homing accounts rehome`; `never`: nobody. The labels
     replace those it required before, and count from its next move on.
 
+    An exit proxy is told at its session's next start, on every instance; where it cannot be, it is not started.
+
     Example: `homing accounts set 144 --takeover manual --require region=sg`
+
+    Example: `homing accounts set 144 --exit-proxy http://user:password@proxy.example:8080`
     """
     changes: dict[str, Any] = {"takeover": takeover} if takeover is not None else {}
     changes |= {"requires": labels(require or [])} if require or require_nothing else {}
     changes |= deaf_policy_given(deaf_policy)
+    changes |= {} if exit_proxy is None else {"exit_proxy": None if exit_proxy == "none" else exit_proxy}
     changes |= _given(session_id=session, instance_url=instance, uuid=uuid, id=id)
     if not changes:
         raise CannotStart(
-            "Say what to change: --takeover, --require, --require-nothing, --deaf-policy, --session, --uuid or --id"
+            "Say what to change: --takeover, --require, --require-nothing, --deaf-policy, --exit-proxy, --session,"
+            " --uuid or --id"
         )
     _show(gateway("`homing accounts set`").patch(path("accounts", account), changes), as_json=as_json)
 
@@ -447,6 +455,7 @@ def _facts(account: Row) -> dict[str, Any]:
         "last verified": instant(account["last_verified_at"]),
         "takeover": account["takeover"],
         **({"if deaf": account["deaf_policy"]} if account.get("deaf_policy") else {}),
+        **({"goes out by": account["exit_proxy"]} if account.get("exit_proxy") else {}),
         "requires": [f"{name}={value}" for name, value in account["requires"].items()],
         "created": instant(account["created_at"]),
     }

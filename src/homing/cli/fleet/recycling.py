@@ -40,6 +40,9 @@ def recycle(
     with_gap: Annotated[
         bool, Parameter(negative="", help="Go on although some sessions cannot leave: they are away until it is up.")
     ] = False,
+    supervised: Annotated[
+        bool, Parameter(negative="", help="Have HOMING_SUPERVISOR_URL start them; otherwise you do.")
+    ] = False,
     timeout: Timeout = 3_600.0,
     as_json: AsJson = False,
 ) -> None:
@@ -49,13 +52,21 @@ def recycle(
     have started it anew and the new process is well. Then it takes sessions again, and the next one's turn comes.
     Ctrl-C leaves the one that is under way empty and draining; `homing undrain` ends that.
 
+    With `--supervised` the gateway does it, and goes on if this command ends: the supervisor that the settings name is
+    told over a signed webhook when an instance is empty.
+
     Example: `homing recycle http://wa1.internal:3001 http://wa2.internal:3001`
+
+    Example: `homing recycle http://wa1.internal:3001 --supervised`
 
     Exit codes: 0 all were started anew; 1 one of them was not, and those after it were left alone.
     """
     asked = gateway("`homing recycle`")
     numbers = [number_of(asked, each) for each in instances]
-    done = [_recycled(asked, number, timeout, with_gap=with_gap, quiet=as_json) for number in numbers]
+    if supervised:
+        done = _supervised(asked, numbers, timeout, with_gap=with_gap)
+    else:
+        done = [_recycled(asked, number, timeout, with_gap=with_gap, quiet=as_json) for number in numbers]
     if as_json:
         print_json({"recycled": done})
     else:
@@ -88,3 +99,21 @@ def _recycled(asked: GatewayClient, number: int, timeout_s: float, *, with_gap: 
     if not quiet:
         print(f"{url} was started anew and takes sessions again.")
     return {"url": url, "incarnation": came["incarnation"], "stayed": left}
+
+
+def _supervised(asked: GatewayClient, numbers: list[int], timeout_s: float, *, with_gap: bool) -> list[dict[str, Any]]:
+    """Have the gateway do it, and wait until all are over."""
+    body = {"with_gap": True} if with_gap else {}
+    wanted = {asked.post(path("instances", number, "recycle"), body)["id"] for number in numbers}
+
+    def over() -> list[Document] | None:
+        rows = [each for each in asked.get("/recycles?limit=500")["data"] if each["id"] in wanted]
+        return rows if all(each["ended_at"] is not None for each in rows) else None
+
+    rows = until(over, timeout_s)
+    if rows is None:
+        raise NeedsAttention("They are not all started anew yet; the gateway goes on with it")
+    failed = [each for each in rows if each["state"] == "failed"]
+    if failed:
+        raise NeedsAttention("; ".join(f"{each['instance_url']}: {each['result']}" for each in failed))
+    return [{"url": each["instance_url"], "stayed": each["stayed"]} for each in rows]

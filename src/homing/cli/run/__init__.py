@@ -1,4 +1,4 @@
 """Commands that stay up or run for long: `serve`, `instance`, `demo`, `sim` and `chaos`.
 
-They may use everything, and import it when they run. A newcomer starts with `processes`.
+They may use everything, and import it when they run. Begin with `processes`.
 """

@@ -42,6 +42,9 @@ DeafPolicyOption = Annotated[
     Literal["observe", "restart", "full", "inherit"] | None,
     Parameter(help="What is done by itself once a session is deaf; inherit: what is said one step above."),
 ]
+ExitProxyOption = Annotated[
+    str | None, Parameter(help="By which proxy its session goes out: http://user:password@host:port; none: by none.")
+]
 
 
 def deaf_policy_given(given: str | None) -> dict[str, str | None]:

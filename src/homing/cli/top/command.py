@@ -1,5 +1,6 @@
 """`homing top`: the fleet as it is, in a terminal."""
 
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -29,7 +30,8 @@ def top(
 
     It follows the state stream of the gateway that `HOMING_API_URL` names, and goes on by itself after a break. Keys: 1
     now, 2 instances, 3 sessions (those that need somebody most first, a thousand at most), 4 moves, 5 alerts, / looks
-    for a text, ? shows all keys, q leaves. With `--json` it prints the state once, as one document.
+    for a text, ? shows all keys, q leaves. Where there is no terminal, and with `--once`, it draws the state once; with
+    `--json` it prints it once, as one document.
 
     Example: `homing top`
     """
@@ -42,7 +44,7 @@ def top(
     following = Following(gateway("`homing top`"), tell)
     following.start()
     try:
-        if once or as_json:
+        if once or as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
             _once(seen, following, as_json=as_json)
         else:
             _live(seen, following, lock)

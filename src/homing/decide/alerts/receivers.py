@@ -5,14 +5,18 @@ is told of each alert that still matters, once, and of nothing that came and pas
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
-from homing.model.alerts import GUIDES, Alert, AlertKind
-from homing.model.deliveries.receivers import AlertSilence, ToldAlert
+from homing.model.alerts import GUIDES, Alert, AlertKind, Subject
+from homing.model.deliveries.receivers import AlertPlace, AlertSilence, ToldAlert
 
 _ID_LENGTH = 24
+STORM = 10
+"""So many of one kind told within `STORM_PAUSE` are one trouble: what else comes of it is told together, after that."""
+STORM_PAUSE = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,10 @@ class AlertGroup:
     kind: AlertKind
     firing: bool
     alerts: tuple[ToldAlert, ...]
+    places: Mapping[Subject, AlertPlace] = field(default_factory=dict)
+
+    def place(self, told: ToldAlert) -> AlertPlace | None:
+        return self.places.get(told.alert.subject)
 
     @property
     def id(self) -> str:
@@ -60,7 +68,18 @@ def news(
         if named not in told and not any(silenced(alert, each, now) for each in silences)
     ]
     passed = [each for named, each in told.items() if named not in stands]
-    return AlertNews(tuple(firing), tuple(passed))
+    stormy = _stormy(told.values(), now)
+    still = Counter(each.alert.kind for named, each in told.items() if named in stands)
+    return AlertNews(
+        tuple(each for each in firing if each.alert.kind not in stormy),
+        tuple(each for each in passed if each.alert.kind not in stormy or not still[each.alert.kind]),
+    )
+
+
+def _stormy(told: Iterable[ToldAlert], now: datetime) -> set[AlertKind]:
+    """The kinds of which many were told just now."""
+    lately = Counter(each.alert.kind for each in told if each.told_at is not None and now - each.told_at < STORM_PAUSE)
+    return {kind for kind, number in lately.items() if number >= STORM}
 
 
 def silenced(alert: Alert, silence: AlertSilence, now: datetime) -> bool:
@@ -73,13 +92,18 @@ def silenced(alert: Alert, silence: AlertSilence, now: datetime) -> bool:
     )
 
 
-def grouped(told: AlertNews) -> list[AlertGroup]:
-    """What is told together: alerts of one kind that stand, and such as passed; the most severe kinds first."""
+def grouped(told: AlertNews, places: Mapping[Subject, AlertPlace], *, at_once: int | None = None) -> list[AlertGroup]:
+    """What is told together: alerts of one kind that stand, and such as passed; the most severe kinds first.
+
+    `at_once`: what a receiver that is told of each alert can be expected to take in one document.
+    """
     groups = []
     for firing, alerts in ((True, told.firing), (False, told.resolved)):
         for kind in sorted({each.alert.kind for each in alerts}, key=lambda kind: (GUIDES[kind].severity, kind)):
             of_kind = tuple(
                 sorted((each for each in alerts if each.alert.kind is kind), key=lambda each: each.alert_id)
             )
-            groups.append(AlertGroup(kind, firing, of_kind))
+            size = at_once or len(of_kind)
+            parts = [of_kind[start : start + size] for start in range(0, len(of_kind), size)]
+            groups += [AlertGroup(kind, firing, part, places) for part in parts]
     return groups

@@ -30,10 +30,14 @@ _NO_LIST = frozenset({Phase.PATH_NOT_FOUND, Phase.REPLY_MALFORMED, Phase.MISDIRE
 
 @dataclass(frozen=True, slots=True)
 class Misfit:
-    """It does not work as it is set up. `foreign`: what answers there is a gateway of another family."""
+    """It does not work as it is set up. `foreign`: what answers there is a gateway of another family.
+
+    `unlicensed`: nothing else is wrong with it than that its licence is not activated.
+    """
 
     reason: str
     foreign: bool = False
+    unlicensed: bool = False
 
 
 def is_doubtful(fault: Fault | None) -> bool:
@@ -55,7 +59,8 @@ def judge(family: str, fault: Fault, recognised: Recognised | Fault | None, time
             foreign=True,
         )
     if fault.phase is Phase.UNLICENSED:
-        return Misfit(f"it does nothing before its licence is activated ({fault}); activate it there; nothing is moved")
+        reason = f"it does nothing before its licence is activated ({fault}); activate it there; nothing is moved"
+        return Misfit(reason, unlicensed=True)
     if fault.phase is Phase.UNAUTHORISED:
         return Misfit(
             f"it does not accept our API key ({fault.status or 401});"

@@ -28,6 +28,9 @@ DEEP_LOOKS = 2
 DEEP_LOOKS_FOR = timedelta(minutes=2)
 """A deeper question must be answered badly so often and for so long: one bad answer is often just a reconnect."""
 _DEEP_LOOK = 20.0
+PROBE = 6.0
+"""A message to itself that is unacknowledged: its recipient is certainly there, so that one tells as much as two."""
+_PROBES_COUNTED = 3
 _INSTANCE_SESSIONS = 3
 _INSTANCE_FROM = 20.0
 _OWN_PART = 2.0
@@ -47,7 +50,8 @@ class _Against:
 def judge(known: HeardOf, now: datetime) -> HearingVerdict:
     """Whether the session hears, is doubtful, or deaf."""
     quiet = silence(known, now)
-    found = [each for each in (_silent(quiet, now), _unacknowledged(known, now), _deep_look(known)) if each is not None]
+    kinds = (_silent(quiet, now), _unacknowledged(known, now), _probed(known, now), _deep_look(known))
+    found = [each for each in kinds if each is not None]
     if (instance := _instance(known, quiet, now)) is not None:
         found.append(instance)
     weight = sum(each.weight for each in found)
@@ -87,6 +91,19 @@ def _unacknowledged(known: HeardOf, now: datetime) -> _Against | None:
     last = f"{span(now - out.acknowledged_at)} ago" if out.acknowledged_at is not None else "never"
     says = f"{len(late)} messages that went out are unacknowledged, the last acknowledgement came {last}"
     return _Against(Shows.UNACKNOWLEDGED, weight, says)
+
+
+def _probed(known: HeardOf, now: datetime) -> _Against | None:
+    """Messages that it was sent to itself, of which nothing was told since."""
+    out = known.outgoing
+    if out.acknowledged_share is not None and out.acknowledged_share < _USUALLY:
+        return None
+    since = known.since_at if out.acknowledged_at is None else max(known.since_at, out.acknowledged_at)
+    late = [at for at in known.probes if at >= since and now - at >= ACKNOWLEDGED_WITHIN]
+    if not late or out.acknowledged_share is None:
+        return None
+    weight = PROBE * min(len(late), _PROBES_COUNTED)
+    return _Against(Shows.PROBE, weight, f"{len(late)} messages that it was sent to itself are unacknowledged")
 
 
 def _deep_look(known: HeardOf) -> _Against | None:

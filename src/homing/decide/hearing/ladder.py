@@ -174,7 +174,7 @@ def _unsubscribable(able: Able, policy: DeafPolicy, record: HearingRecord) -> st
         return "it is only observed"
     if not able.resubscribes:
         return "its gateway does not let its webhook be set"
-    if Shows.SILENCE not in record.shows and Shows.UNACKNOWLEDGED not in record.shows:
+    if not record.shows & {Shows.SILENCE, Shows.UNACKNOWLEDGED, Shows.PROBE}:
         return "what it reports arrives"
     return None
 

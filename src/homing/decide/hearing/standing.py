@@ -41,7 +41,7 @@ def heard_again(before: HearingRecord, known: HeardOf) -> str | None:
     if known.last_at is not None and known.last_at > since:
         if Shows.UNACKNOWLEDGED not in before.shows or acknowledged or Shows.SILENCE in before.shows:
             return "a message has come"
-    elif acknowledged and Shows.UNACKNOWLEDGED in before.shows:
+    elif acknowledged and before.shows & {Shows.UNACKNOWLEDGED, Shows.PROBE}:
         return "a message was acknowledged"
     looked = known.looked
     only_looked = before.shows <= {Shows.DEEP_LOOK}

@@ -1,9 +1,11 @@
 """A driver whose calls are counted, by whom they are made to, and go in the lane that is for them."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 from homing.drivers.around.keys import ShownKeys
+from homing.drivers.around.spans import call_told
 from homing.drivers.http.lanes import NOBODY, Lane, enter, leave
 from homing.model.fleet import InstanceUrl, ListedSession, Listing, NoList, SessionId
 from homing.model.sends.faults import Fault, Phase
@@ -38,7 +40,11 @@ class MeteredDriver:
         def sending() -> Awaitable[Receipt | Fault]:
             return self._inner.send(instance, message, timeout_s=timeout_s)
 
-        return await self._made(instance, "send", sending, message.session_id)
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        answer = await self._made(instance, "send", sending, message.session_id)
+        self._meters.sent_through(self.family, _met(answer), loop.time() - began_s)
+        return answer
 
     async def start(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> ListedSession | Fault:
         return await self._made(instance, "start", lambda: self._inner.start(instance, session, timeout_s=timeout_s))
@@ -85,6 +91,14 @@ class MeteredDriver:
         self, instance: InstanceUrl, call: str, asking: Callable[[], Awaitable[T]], session: str = NOBODY
     ) -> T:
         """The answer. Whoever refuses one key has done nothing yet, and is shown the other if it has two."""
+        with call_told(self._meters.spans, instance, self.family, call) as told:
+            answer = await self._asked(instance, call, asking, session)
+            told.met = _met(answer)
+        if told.met is Phase.NOT_ATTEMPTED:
+            self._meters.call_not_made(instance, call)
+        return answer
+
+    async def _asked(self, instance: InstanceUrl, call: str, asking: Callable[[], Awaitable[T]], session: str) -> T:
         before = enter(_LANES.get(call, Lane.SESSIONS), session)
         try:
             self._meters.instance_called(instance, call)
@@ -94,8 +108,6 @@ class MeteredDriver:
                 answer = await asking()
         finally:
             leave(before)
-        if _met(answer) is Phase.NOT_ATTEMPTED:
-            self._meters.call_not_made(instance, call)
         return answer
 
 

@@ -44,6 +44,8 @@ class EvolutionDriver(GatewayDriver):
         checked=checked,
         logins="Evolution keeps Signal keys on its own disk, and cannot close a session without logging it out",
         would_help="bring its process up again on its own disk: it restores its sessions by itself",
+        takes_proxy=True,
+        reconnects=True,
     )
 
     @property
@@ -107,6 +109,8 @@ class EvolutionDriver(GatewayDriver):
         row = await super().start(instance, session, timeout_s=timeout_s)
         if isinstance(row, Fault) or row.status not in _CLOSED:
             return row
+        if (fault := await self._outfitted(instance, session, until)) is not None:
+            return fault
         code = await self._code(instance, session, until)
         if isinstance(code, Fault):
             return code
@@ -114,13 +118,17 @@ class EvolutionDriver(GatewayDriver):
         return ListedSession(session.session_id, status, row.phone, surely_unlinked=status is SessionStatus.PAIRING)
 
     async def open_one(self, instance: InstanceUrl, session: SessionStart, until: float) -> ListedSession | Fault:
-        told = {"instanceName": session.session_id, "integration": _ENGINE, "qrcode": True}
-        reply = await self.tell("POST", instance, "/instance/create", told, until)
+        told = {"instanceName": session.session_id, "integration": _ENGINE, "qrcode": True, **_created_with(session)}
+        hidden = [session.proxy.password] if session.proxy is not None else []
+        reply = await self.tell("POST", instance, "/instance/create", told, until, hidden=hidden)
         if isinstance(reply, Fault):
             return reply
         return answers.state_of(reply, session.session_id, self.secrets(instance))
 
     async def restart_one(self, instance: InstanceUrl, session: SessionStart, until: float) -> ListedSession | Fault:
+        """Its connection is renewed; it reads its proxy anew then (whatsapp.baileys.service.ts, 2.3.7)."""
+        if (fault := await self._outfitted(instance, session, until)) is not None:
+            return fault
         path = f"/instance/restart/{quoted(session.session_id)}"
         reply = await self.tell("POST", instance, path, None, until)
         if isinstance(reply, Fault):
@@ -147,7 +155,19 @@ class EvolutionDriver(GatewayDriver):
 
     async def renewed(self, instance: InstanceUrl, session: SessionStart, until: float) -> PairingCode | Fault:
         """Connects a session that is closed: then it shows one."""
-        return await self._code(instance, session, until)
+        fault = await self._outfitted(instance, session, until)
+        return fault or await self._code(instance, session, until)
+
+    async def _outfitted(self, instance: InstanceUrl, session: SessionStart, until: float) -> Fault | None:
+        """Its proxy is set. Evolution goes out by it once, and refuses one that does not work (400, 2.3.7)."""
+        proxy = session.proxy
+        if proxy is None:
+            return None
+        login = {} if proxy.username is None else {"username": proxy.username, "password": proxy.password or ""}
+        told = {"enabled": True, "host": proxy.host, "port": str(proxy.port), "protocol": proxy.scheme, **login}
+        path = f"/proxy/set/{quoted(session.session_id)}"
+        reply = await self.tell("POST", instance, path, told, until, hidden=[proxy.password])
+        return reply if isinstance(reply, Fault) else None
 
     async def _code(self, instance: InstanceUrl, session: SessionStart, until: float) -> PairingCode | Fault:
         reply = await self.ask(instance, f"/instance/connect/{quoted(session.session_id)}", until)
@@ -167,6 +187,16 @@ class EvolutionDriver(GatewayDriver):
         listed = reading.list_of(instance, reply, said if isinstance(said, list) else [], answers.row_of)
         row = None if isinstance(listed, Fault) else listed.sessions.get(session_id)
         return row or reading.malformed(reply, "the list by name did not name it")
+
+
+def _created_with(session: SessionStart) -> dict[str, str]:
+    """The proxy that a new session is made with."""
+    proxy = session.proxy
+    if proxy is None:
+        return {}
+    told = {"proxyHost": proxy.host, "proxyPort": str(proxy.port), "proxyProtocol": proxy.scheme}
+    login = {} if proxy.username is None else {"proxyUsername": proxy.username, "proxyPassword": proxy.password or ""}
+    return told | login
 
 
 def _is_its_own(fault: Fault) -> bool:

@@ -44,6 +44,7 @@ class GowaDriver(GatewayDriver):
         recorded=False,
         logins="a second GOWA on one login ends the first one, with all of its devices",
         would_help="bring its process up again: it opens its devices by itself",
+        reconnects=True,
     )
 
     @property

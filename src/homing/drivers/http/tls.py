@@ -3,6 +3,7 @@
 import re
 import ssl
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 _REFUSED_OURS = re.compile(r"ALERT_(?:CERTIFICATE_|BAD_CERTIFICATE|UNKNOWN_CA|UNSUPPORTED_CERTIFICATE|ACCESS_DENIED)")
@@ -57,6 +58,16 @@ class TlsContexts:
 
 
 def _context(files: TlsFiles) -> ssl.SSLContext:
+    return _usual() if files == TlsFiles() else _built(files)
+
+
+@cache
+def _usual() -> ssl.SSLContext:
+    """What everybody shares who has set nothing: reading the system's authorities takes tens of milliseconds."""
+    return _built(TlsFiles())
+
+
+def _built(files: TlsFiles) -> ssl.SSLContext:
     context = ssl.create_default_context()
     if files.key and not files.cert:
         raise TlsUnusable("HOMING_UPSTREAM_KEY is set without HOMING_UPSTREAM_CERT, to which it belongs")

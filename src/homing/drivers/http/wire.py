@@ -20,12 +20,12 @@ from homing.drivers.http.resolving import Connect, Dialer, unreached
 from homing.drivers.http.streamed import StreamedBody
 from homing.drivers.http.tls import TlsContexts, TlsFiles
 from homing.model.sends.faults import Fault, Phase
-from homing.model.tracing import tracing
+from homing.model.tracing import call_span, tracing
 
 __all__ = ["MIB", "Calls", "Reply", "StreamedBody", "Wire", "WireLimits"]
 
 MIB = 1024 * 1024
-_METHODS = frozenset({"GET", "POST", "PUT", "DELETE"})
+_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 _PEERS = 4_000
 """Addresses kept in mind, one for each lane of an instance."""
 
@@ -227,7 +227,7 @@ def _traced(headers: Mapping[str, str] | None) -> Mapping[str, str] | None:
     trace = tracing.get()
     if trace is None:
         return headers
-    return {**(headers or {}), "traceparent": trace.header(secrets.token_hex(8))}
+    return {**(headers or {}), "traceparent": trace.header(call_span.get() or secrets.token_hex(8))}
 
 
 def _request(

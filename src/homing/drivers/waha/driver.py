@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from homing.drivers import reading
 from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, GatewayDriver, left_s, now_s, quoted
@@ -39,6 +40,7 @@ class WahaDriver(GatewayDriver):
         logins="WAHA keeps its logins on its own disk or in its own database, and nothing there refuses a second one",
         would_help="storage that several WAHA share (homing instances set URL --storage NAME), and the word that the"
         " lost one exited (homing exited URL)",
+        takes_proxy=True,
     )
 
     @property
@@ -96,12 +98,16 @@ class WahaDriver(GatewayDriver):
 
     async def open_one(self, instance: InstanceUrl, session: SessionStart, until: float) -> ListedSession | Fault:
         """Start what is stopped, and create what is not known."""
+        fault = await self._outfitted(instance, session, until)
+        if fault is not None and fault.phase is not Phase.SESSION_NOT_FOUND:
+            return fault
         answer = await self._told(instance, session, "start", until)
         if not isinstance(answer, Fault):
             return answer
         if answer.phase is Phase.SESSION_NOT_FOUND:
-            told = {"name": session.session_id, "start": True}
-            reply = await self.tell("POST", instance, "/api/sessions", told, until)
+            told = {"name": session.session_id, "start": True, **_with_proxy(session, {})}
+            hidden = [session.proxy.password] if session.proxy is not None else []
+            reply = await self.tell("POST", instance, "/api/sessions", told, until, hidden=hidden)
             return self._row(instance, reply, session.session_id)
         if answers.ALREADY_STARTED_WORDS in answer.detail:
             return await self.one(instance, session.session_id, until)
@@ -113,7 +119,8 @@ class WahaDriver(GatewayDriver):
         return answer if isinstance(answer, Fault) else None
 
     async def restart_one(self, instance: InstanceUrl, session: SessionStart, until: float) -> ListedSession | Fault:
-        return await self._told(instance, session, "restart", until)
+        fault = await self._outfitted(instance, session, until)
+        return fault or await self._told(instance, session, "restart", until)
 
     async def logout(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> Fault | None:
         answer = await self._told(instance, session, "logout", now_s() + timeout_s)
@@ -144,6 +151,23 @@ class WahaDriver(GatewayDriver):
                 return opened
         return await self.code_within(instance, session, until)
 
+    async def _outfitted(self, instance: InstanceUrl, session: SessionStart, until: float) -> Fault | None:
+        """Its configuration names its proxy, which WAHA keeps for every later start of its own."""
+        if session.proxy is None:
+            return None
+        path = f"/api/sessions/{quoted(session.session_id)}"
+        reply = await self.ask(instance, path, until)
+        if isinstance(reply, Fault):
+            return reply
+        said = reading.part(reading.said_by(reply.body), "config")
+        config = said if isinstance(said, dict) else {}
+        wanted = _with_proxy(session, config)
+        if wanted["config"] == config:
+            return None
+        body = {"name": session.session_id, **wanted}
+        told = await self.tell("PUT", instance, path, body, until, hidden=[session.proxy.password])
+        return told if isinstance(told, Fault) else None
+
     async def _told(
         self, instance: InstanceUrl, session: SessionStart, what: str, until: float
     ) -> ListedSession | Fault:
@@ -152,3 +176,13 @@ class WahaDriver(GatewayDriver):
 
     def _row(self, instance: InstanceUrl, reply: Reply | Fault, session_id: SessionId) -> ListedSession | Fault:
         return reply if isinstance(reply, Fault) else answers.session_of(reply, session_id, self.secrets(instance))
+
+
+def _with_proxy(session: SessionStart, config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration with the session's proxy (OpenAPI 2026.7.1, ProxyConfig); nothing where it has none."""
+    proxy = session.proxy
+    if proxy is None:
+        return {}
+    told = {"server": f"{proxy.host}:{proxy.port}" if proxy.scheme == "http" else proxy.server}
+    login = {} if proxy.username is None else {"username": proxy.username, "password": proxy.password or ""}
+    return {"config": {**config, "proxy": told | login}}

@@ -1,7 +1,7 @@
 """WPPConnect Server: what is asked of it (`driver`) and what its answers mean (`answers`).
 
 It may use the wire and what drivers share, and nothing that knows of other families. What it reports by itself is read
-in `reports`. A newcomer starts with `driver`.
+in `reports`. Begin with `driver`.
 """
 
 from homing.drivers.wppconnect.driver import WppconnectDriver

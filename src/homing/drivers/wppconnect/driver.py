@@ -47,6 +47,7 @@ class WppconnectDriver(GatewayDriver):
         logins="WPPConnect keeps the browser's profile on its own disk, and two that open one fight over it",
         would_help="storage that several of them share (homing instances set URL --storage NAME), and the word that the"
         " lost one exited, its browsers too (homing exited URL)",
+        takes_proxy=True,
     )
 
     def __init__(self, *given: Any, **named: Any) -> None:
@@ -122,8 +123,9 @@ class WppconnectDriver(GatewayDriver):
         return checked_of(reply, reading.part(told, "numberExists"), jid, self.secrets(instance))
 
     async def open_one(self, instance: InstanceUrl, session: SessionStart, until: float) -> ListedSession | Fault:
-        told = {"waitQrCode": False, **self._webhooks.at_start(instance, session.session_id)}
-        reply = await self._session_call("POST", instance, session.session_id, "start-session", told, until)
+        told = {"waitQrCode": False, **self._webhooks.at_start(instance, session.session_id), **_with_proxy(session)}
+        hidden = [session.proxy.password] if session.proxy is not None else []
+        reply = await self._session_call("POST", instance, session.session_id, "start-session", told, until, hidden)
         if isinstance(reply, Fault):
             return reply
         row = answers.session_of(reply, session.session_id, self.secrets(instance))
@@ -181,6 +183,7 @@ class WppconnectDriver(GatewayDriver):
         what: str,
         told: Mapping[str, Any] | None,
         until: float,
+        hidden: Sequence[str | None] = (),
     ) -> Reply | Fault:
         """A call for one session, with its token. One that is refused is asked for anew the next time."""
         token = await self._token(instance, session_id, until)
@@ -191,7 +194,7 @@ class WppconnectDriver(GatewayDriver):
         reply = await (
             self.ask(instance, path, until, headers=bearer)
             if method == "GET"
-            else self.tell(method, instance, path, told, until, headers=bearer)
+            else self.tell(method, instance, path, told, until, headers=bearer, hidden=hidden)
         )
         if isinstance(reply, Fault) and reply.phase is Phase.UNAUTHORISED:
             self._tokens.pop((instance, session_id), None)
@@ -217,3 +220,12 @@ class WppconnectDriver(GatewayDriver):
             self._tokens.clear()
         self._tokens[instance, session_id] = token
         return token
+
+
+def _with_proxy(session: SessionStart) -> Mapping[str, Any]:
+    """The proxy that a start is told (createSessionUtil.ts, 2.10.4)."""
+    proxy = session.proxy
+    if proxy is None:
+        return {}
+    login = {} if proxy.username is None else {"username": proxy.username, "password": proxy.password or ""}
+    return {"proxy": {"url": proxy.server, **login}}

@@ -53,7 +53,7 @@ class WppconnectWebhooks(GatewayWebhooks):
         self, instance: InstanceUrl, session_id: SessionId, wanted: WebhookWanted, *, timeout_s: float
     ) -> Fault | None:
         self._known[instance, session_id] = wanted.url
-        return await self._again(instance, session_id, timeout_s)
+        return await self._again(instance, session_id, wanted, timeout_s)
 
     async def restore(
         self,
@@ -66,10 +66,12 @@ class WppconnectWebhooks(GatewayWebhooks):
     ) -> Fault | None:
         self._known.pop((instance, session_id), None)
         self._told.discard((instance, session_id, wanted.url))
-        return await self._again(instance, session_id, timeout_s)
+        return await self._again(instance, session_id, wanted, timeout_s)
 
-    async def _again(self, instance: InstanceUrl, session_id: SessionId, timeout_s: float) -> Fault | None:
+    async def _again(
+        self, instance: InstanceUrl, session_id: SessionId, wanted: WebhookWanted, timeout_s: float
+    ) -> Fault | None:
         until = now_s() + timeout_s
-        session = SessionStart(session_id, WorkspaceId(0), 0, NEVER_GRANTED)
+        session = SessionStart(session_id, WorkspaceId(0), 0, NEVER_GRANTED, wanted.proxy)
         row = await self.driver.restart(instance, session, timeout_s=left_s(until))
         return row if isinstance(row, Fault) else None

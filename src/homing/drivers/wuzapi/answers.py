@@ -29,13 +29,12 @@ def data_of(reply: Reply) -> Any:
     return said["data"] if isinstance(said, dict) and "data" in said else said
 
 
-def users_of(reply: Reply) -> dict[str, User] | Fault:
-    """By name. A list of them comes bare or wrapped, by version."""
+def users_of(reply: Reply) -> list[User | None] | Fault:
+    """Row by row; None for one that has no name or no token. A list of them comes bare or wrapped, by version."""
     rows = data_of(reply)
     if not isinstance(rows, list):
         return reading.malformed(reply, "the answer to a list was not a list of users")
-    users = (_user(row) for row in rows)
-    return {user.name: user for user in users if user is not None}
+    return [_user(row) for row in rows]
 
 
 def _user(row: object) -> User | None:

@@ -53,6 +53,8 @@ class WuzapiDriver(GatewayDriver):
         recorded=False,
         logins="wuzapi opens every login of its database when it starts, so that a second process would double them",
         would_help="bring its process up again: it opens its sessions by itself",
+        takes_proxy=True,
+        reconnects=True,
     )
 
     def __init__(self, *given: Any, **named: Any) -> None:
@@ -80,7 +82,10 @@ class WuzapiDriver(GatewayDriver):
         if isinstance(reply, Fault):
             return reply
         users = self._users_of(instance, reply)
-        return users if isinstance(users, Fault) else await self.listed_by_name(instance, reply, list(users), until)
+        if isinstance(users, Fault):
+            return users
+        names = [user.name if user is not None else None for user in users]
+        return await self.listed_by_name(instance, reply, names, until)
 
     async def one(self, instance: InstanceUrl, session_id: SessionId, until: float) -> ListedSession | Fault:
         user = await self._user(instance, session_id, until)
@@ -122,6 +127,13 @@ class WuzapiDriver(GatewayDriver):
         user = await self._user(instance, session.session_id, until)
         if isinstance(user, Fault):
             return user
+        if session.proxy is not None:
+            # Taken only while it is not connected (handlers.go, SetProxy), and kept for later starts of its own.
+            proxied = {"proxy_url": session.proxy.url, "enable": True}
+            hidden = [session.proxy.password, session.proxy.url]
+            set_ = await self._as(user, instance, "POST", "/session/proxy", proxied, until, hidden)
+            if isinstance(set_, Fault):
+                return set_
         told = {"Subscribe": list(user.events), "Immediate": True}
         reply = await self._as(user, instance, "POST", "/session/connect", told, until)
         return reply if isinstance(reply, Fault) else ListedSession(session.session_id, SessionStatus.STARTING)
@@ -164,12 +176,13 @@ class WuzapiDriver(GatewayDriver):
 
     async def _read_users(self, instance: InstanceUrl, until: float) -> dict[str, User] | Fault:
         reply = await self.ask(instance, _USERS, until, body_limit_bytes=LIST_LIMIT_BYTES)
-        return reply if isinstance(reply, Fault) else self._users_of(instance, reply)
+        rows = reply if isinstance(reply, Fault) else self._users_of(instance, reply)
+        return rows if isinstance(rows, Fault) else self._users[instance]
 
-    def _users_of(self, instance: InstanceUrl, reply: Reply) -> dict[str, User] | Fault:
+    def _users_of(self, instance: InstanceUrl, reply: Reply) -> list[User | None] | Fault:
         users = answers.users_of(reply)
         if not isinstance(users, Fault):
-            self._users[instance] = users
+            self._users[instance] = {user.name: user for user in users if user is not None}
         return users
 
     async def _done(self, instance: InstanceUrl, session: SessionStart, path: str, until: float) -> Fault | None:
@@ -193,14 +206,21 @@ class WuzapiDriver(GatewayDriver):
         return user if isinstance(user, Fault) else await self._as(user, instance, method, path, told, until)
 
     async def _as(
-        self, user: User, instance: InstanceUrl, method: str, path: str, told: Mapping[str, Any] | None, until: float
+        self,
+        user: User,
+        instance: InstanceUrl,
+        method: str,
+        path: str,
+        told: Mapping[str, Any] | None,
+        until: float,
+        hidden: Sequence[str | None] = (),
     ) -> Reply | Fault:
         """A call in the user's name. Where a token is refused its users are read anew: it has another, or is gone."""
         headers = {"token": user.token}
         reply = await (
             self.ask(instance, path, until, headers=headers)
             if method == "GET"
-            else self.tell(method, instance, path, told, until, headers=headers)
+            else self.tell(method, instance, path, told, until, headers=headers, hidden=hidden)
         )
         if not isinstance(reply, Fault) or reply.phase is not Phase.UNAUTHORISED:
             return reply

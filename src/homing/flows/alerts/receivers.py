@@ -6,7 +6,7 @@ wrong. A repeat carries the same ids.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import assert_never
@@ -17,10 +17,10 @@ from homing.decide.alerts import wording
 from homing.decide.alerts.receivers import AlertGroup, AlertNews, grouped, news
 from homing.decide.deliveries import signing
 from homing.flows.deliveries.writing import encoded, encoded_list
-from homing.model.alerts import FLEET, Alert, AlertKind
+from homing.model.alerts import FLEET, Alert, AlertKind, Subject
 from homing.model.deliveries.egress import CallAnswer
 from homing.model.deliveries.endpoints import SealedSecret
-from homing.model.deliveries.receivers import Receiver, ReceiverId, ReceiverKind, ToldAlert
+from homing.model.deliveries.receivers import AlertPlace, Receiver, ReceiverId, ReceiverKind, ToldAlert
 from homing.model.notices import AlertsChanged, CacheCleared, Notice
 from homing.model.work import Done, Ending, Job, NewJob, Retry
 from homing.ports import Alerts, Clock, StoreUnavailable, Work
@@ -30,6 +30,9 @@ from homing.ports.deliveries.receivers import Mail, MailCarrier, MailServer, Rec
 
 log = structlog.get_logger("homing")
 
+PlacesOf = Callable[[Collection[ToldAlert]], Awaitable[Mapping[Subject, AlertPlace]]]
+"""Where the subjects of alerts are. Raises StoreUnavailable."""
+
 TELL_RECEIVER = "tell_receiver"
 """The kind of a receiver's turns."""
 GATHER_S = 1.0
@@ -38,6 +41,8 @@ LOOK_EVERY_S = 10.0
 REPEAT_S = 60.0
 """How often Alertmanager is told again what stands, and how often a heartbeat is called."""
 TIMEOUT_S = 10.0
+AT_ONCE = 1_000
+"""Alerts in one document of a webhook, or one list for Alertmanager."""
 _SHORTEST_S, _LONGEST_S = 1.0, 60.0
 """Between two tries of a receiver that is away: longer the longer it has been, and never the last one."""
 _STANDING_MAX = 10_000
@@ -55,7 +60,9 @@ class ReceiverTurns:
         mail: MailCarrier,
         secrets: SecretBox,
         clock: Clock,
+        places_of: PlacesOf,
     ) -> None:
+        self._places_of = places_of
         self._receivers, self._alerts, self._work = receivers, alerts, work
         self._egress, self._mail, self._secrets, self._clock = egress, mail, secrets, clock
         self._changed = asyncio.Event()
@@ -124,7 +131,7 @@ class ReceiverTurns:
         alert = ToldAlert("trial", _trial(self._clock.now()))
         secret = self._opened(receiver, sealed)
         if receiver.kind is ReceiverKind.ALERTMANAGER:
-            document = wording.alertmanager([], [alert], self._clock.now())
+            document = wording.alertmanager([], [alert], {}, self._clock.now())
             return await self._post(receiver.target, encoded_list(document), {})
         return await self._tell_group(receiver, secret, AlertGroup(alert.alert.kind, True, (alert,)))
 
@@ -139,15 +146,28 @@ class ReceiverTurns:
             return await self._noted(receiver, (), (), await self._post(receiver.target, b"", {}))
         found, told = await self._news(receiver.id, now)
         if receiver.kind is ReceiverKind.ALERTMANAGER:
-            gone = {each.alert_id for each in found.resolved}
-            stands = [*(each for each in told if each.alert_id not in gone), *found.firing]
-            document = encoded_list(wording.alertmanager(stands, found.resolved, now))
-            return await self._noted(
-                receiver, found.firing, found.resolved, await self._post(receiver.target, document, {})
-            )
-        for group in grouped(found):
+            return await self._tell_alertmanager(receiver, found, told, now)
+        places = await self._places_of([*found.firing, *found.resolved])
+        for group in grouped(found, places, at_once=AT_ONCE if receiver.kind is ReceiverKind.WEBHOOK else None):
             firing, resolved = (group.alerts, ()) if group.firing else ((), group.alerts)
             error = await self._noted(receiver, firing, resolved, await self._tell_group(receiver, secret, group))
+            if error is not None:
+                return error
+        return None
+
+    async def _tell_alertmanager(
+        self, receiver: Receiver, found: AlertNews, told: Sequence[ToldAlert], now: datetime
+    ) -> str | None:
+        """All that stands, known or not: what it is not told again it takes for passed."""
+        gone = {each.alert_id for each in found.resolved}
+        new = {each.alert_id for each in found.firing}
+        stands = [*(each for each in told if each.alert_id not in gone), *found.firing]
+        places = await self._places_of([*stands, *found.resolved])
+        for start in range(0, max(len(stands), len(found.resolved)), AT_ONCE):
+            part, passed = stands[start : start + AT_ONCE], found.resolved[start : start + AT_ONCE]
+            document = encoded_list(wording.alertmanager(part, passed, places, now))
+            firing = [each for each in part if each.alert_id in new]
+            error = await self._noted(receiver, firing, passed, await self._post(receiver.target, document, {}))
             if error is not None:
                 return error
         return None

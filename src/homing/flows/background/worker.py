@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from homing.decide.work.attempts import RetryPolicy, after_failure, before_attempt
-from homing.model.work import Concluded, Dead, Done, Ending, GivenBack, Job, JobId, Retry
+from homing.model.work import TAKEN_OVER, Concluded, Dead, Done, Ending, GivenBack, Job, JobId, Retry
 from homing.ports import Clock, Entropy, StoreUnavailable, Work
 
 log = structlog.get_logger("homing")
@@ -125,6 +125,8 @@ class Worker:
         tried = []
         for held in claimed:
             self._held[held.job.id] = held
+            if held.job.reason == TAKEN_OVER:
+                log.info("A job is taken over", kind=self._kind, job=held.job.id, fence=held.job.fence)
             hopeless = before_attempt(held.job, self._duty.policy)
             if hopeless is not None:
                 self._end(held.job, hopeless)

@@ -30,6 +30,9 @@ LOOK_EVERY_S, GATHER_S = 1.0, 0.1
 LIST_TIMEOUT_S = 5.0
 RECOGNISE_TIMEOUT_S = 6.0
 
+_KINDS = {False: AlertKind.INSTANCE_MISCONFIGURED, True: AlertKind.LICENCE_MISSING}
+"""By whether nothing is wrong but the licence."""
+
 Recognise = Callable[[InstanceUrl], Awaitable[Recognised | Fault | None]]
 Withhold = Callable[[InstanceUrl, str | None], None]
 
@@ -131,7 +134,7 @@ class Fitness:
         known.doubts, known.misfit = 0, None
         known.due_s = self._clock.monotonic() + self._every_s()
         self._withhold(url, None)
-        self._alerts.resolved(AlertKind.INSTANCE_MISCONFIGURED, Subject.instance(url))
+        self._say(url, None)
 
     def _judged(
         self, url: InstanceUrl, known: _InstanceFitness, fault: Fault, recognised: Recognised | Fault | None
@@ -146,7 +149,16 @@ class Fitness:
         if misfit is None:
             return
         self._withhold(url, misfit.reason if misfit.foreign else None)
-        self._alerts.raised(AlertKind.INSTANCE_MISCONFIGURED, Subject.instance(url), misfit.reason)
+        self._say(url, misfit)
+
+    def _say(self, url: InstanceUrl, misfit: Misfit | None) -> None:
+        about = Subject.instance(url)
+        stands = None if misfit is None else _KINDS[misfit.unlicensed]
+        for kind in _KINDS.values():
+            if misfit is not None and kind is stands:
+                self._alerts.raised(kind, about, misfit.reason)
+            else:
+                self._alerts.resolved(kind, about)
 
     # --- when ---------------------------------------------------------------------------------------------------
 
@@ -172,7 +184,7 @@ class Fitness:
             del self._known[url]
             self._withhold(url, None)
         for alert in self._alerts.standing():
-            if alert.kind is AlertKind.INSTANCE_MISCONFIGURED and alert.subject.name not in roster.instances:
+            if alert.kind in _KINDS.values() and alert.subject.name not in roster.instances:
                 self._alerts.resolved(alert.kind, alert.subject)
 
     def _of(self, url: InstanceUrl) -> _InstanceFitness:

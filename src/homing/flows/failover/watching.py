@@ -121,6 +121,10 @@ class Watching:
         kept = self._kept.get(url)
         return kept.health if kept is not None else None
 
+    def store_lag_s(self) -> float:
+        """What the database took for its newest answer, or for how long we have been waiting for one."""
+        return self._local().store_lag_s
+
     def was_well(self, url: InstanceUrl) -> bool:
         """Whether this gateway has known the instance to be healthy by its own answers, at any time."""
         kept = self._kept.get(url)

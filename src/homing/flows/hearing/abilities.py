@@ -26,7 +26,7 @@ class HearingAbilities:
         *,
         default: DeafPolicy | None = None,
         resubscribes: Callable[[InstanceUrl, SessionId], Awaitable[bool]] = _never,
-        recycles: Callable[[], bool] = lambda: False,
+        recycles: Callable[[InstanceUrl], bool] = lambda _: False,
     ) -> None:
         """`default` is the settings' policy; None: `full` for gateways that hold leases, `observe` for all others."""
         self._fleet, self._grants, self._default = fleet, grants, default
@@ -41,19 +41,21 @@ class HearingAbilities:
             mode=instance.mode if instance is not None else InstanceMode.OBSERVE,
             takeover=case.takeover,
             status=case.status,
-            recycles=self._recycles(),
+            recycles=self._recycles(url),
             resubscribes=await self._resubscribes(url, case.session_id),
         )
         if not isinstance(can, Capabilities):
             return able
         self._held_leases[url] = can.hold_lease and can.honour_epoch
+        reconnects = self._fleet.traits(url).reconnects
         return Able(
             mode=able.mode,
             takeover=able.takeover,
             status=able.status,
             recycles=able.recycles,
             resubscribes=able.resubscribes,
-            restarts=can.stop_keeps_login,
+            reconnects=reconnects,
+            restarts=can.stop_keeps_login and not reconnects,
             fenced=can.share_credentials and await self._is_fenced(case),
         )
 

@@ -18,7 +18,7 @@ from homing.flows.moves.requests import MoveRequests
 from homing.model.alerts import AlertKind, Subject
 from homing.model.errors import Problem
 from homing.model.fleet import Account, InstanceUrl, SessionId, SessionList
-from homing.model.sessions.hearing import Hearing, HearingCase, Rung
+from homing.model.sessions.hearing import Hearing, HearingCase, HearingRecord, Rung, RungHistory
 from homing.model.work import Job
 from homing.ports import Clock, Directory
 from homing.ports.sessions.hearing import Hearings
@@ -69,12 +69,12 @@ class Climbing:
         if begun:
             return f"{rung.value} was begun already, and is not repeated"
         record = standing.began(case.record, rung, self._clock.now())
-        if not await self._store.keep(record, version=case.version):
+        if not await self._store.keep(record, version=case.version, climbed=_history(case, record, job)):
             return f"{session} was judged anew meanwhile"
         log.warning("Deaf session: a rung is tried", session_id=session, rung=rung.value, reason=job.payload["reason"])
         result = await self._tried(case, rung, job.payload["reason"])
         record = standing.ended(record, rung, self._clock.now(), result)
-        if not await self._store.keep(record, version=case.version + 1):
+        if not await self._store.keep(record, version=case.version + 1, climbed=_history(case, record, job)):
             log.warning("What a rung came to could not be kept", session_id=session, rung=rung.value, result=result)
         self._alerts.raised(AlertKind.DEAF, Subject.session(session), told(record))
         return f"{rung.value}: {result}"
@@ -118,3 +118,10 @@ class Climbing:
         at = case.placement
         wish = MoveRequest(case.session_id, MoveCause.BALANCE, reason, at.instance_url, at.epoch)
         return "it is to be opened elsewhere" if await self._wishes.want([wish]) else "it was to move already"
+
+
+def _history(case: HearingCase, record: HearingRecord, job: Job) -> RungHistory:
+    """The newest rung of a record, as the history has it."""
+    reason = job.payload["reason"]
+    at = case.instance_url
+    return RungHistory(case.session_id, case.account_id, case.workspace_id, at, record.tried[-1], reason)

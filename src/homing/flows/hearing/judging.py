@@ -6,7 +6,7 @@ who judged by an older record changes nothing. What is tried is a job for each s
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from statistics import median
 
 import structlog
@@ -17,6 +17,7 @@ from homing.decide.hearing.mass import Shared
 from homing.flows.background.alerts import AlertBook
 from homing.flows.hearing.abilities import HearingAbilities
 from homing.flows.hearing.learning import Baselines
+from homing.flows.hearing.probing import Probing
 from homing.model.alerts import FLEET, AlertKind, Subject
 from homing.model.fleet import InstanceUrl, ListedSession, SessionId
 from homing.model.sessions.hearing import (
@@ -44,6 +45,7 @@ LOOKS_AT_ONCE = 20
 LOOK_TIMEOUT_S = 5.0
 SHARES_MIN = 3
 VOID_MAX = 72
+HISTORY_KEPT = timedelta(days=90)
 PRUNED_AT_ONCE = 2_000
 _LATELY_H = 84
 
@@ -72,12 +74,16 @@ class Judging:
         *,
         budget: DeafBudget = ladder.USUAL,
         braked: Callable[[], str | None] = lambda: None,
+        probing: Probing | None = None,
+        dry_run: bool = False,
     ) -> None:
-        """`braked` is why nothing in the fleet is touched now."""
+        """`braked` is why nothing in the fleet is touched now; `dry_run`: what would be tried is only said."""
         self._store, self._fleet, self._abilities, self._work = store, fleet, abilities, work
         self._alerts, self._clock, self._budget, self._braked = alerts, clock, budget, braked
         self._baselines = Baselines(store, clock)
+        self._probing, self._dry_run = probing, dry_run
         self._next_look = 0
+        self._would: dict[SessionId, Rung] = {}
         self._doubted: frozenset[SessionId] = frozenset()
 
     def is_doubted(self, session: SessionId) -> bool:
@@ -93,9 +99,12 @@ class Judging:
         self._doubted = frozenset(doubted)
         held = self._held(judged)
         self._tell_held(held)
+        if self._probing is not None:
+            await self._probing.probe([(each.case, each.record) for each in judged])
         planned = await self.planned(judged, held)
-        asked = await self._ask(planned)
+        asked = self._say(planned) if self._dry_run else await self._ask(planned)
         now = self._clock.now()
+        await self._store.forget_history(before=now - HISTORY_KEPT, limit=PRUNED_AT_ONCE)
         await self._store.forget(
             before=baseline.hour_of(now) - (baseline.WEEKS_KEPT + 1) * baseline.HOURS, limit=PRUNED_AT_ONCE
         )
@@ -139,6 +148,7 @@ class Judging:
                 baseline=self._baselines.of(case.session_id),
                 outgoing=Outgoing(case.unacknowledged, case.acknowledged_at, share),
                 looked=case.looked,
+                probes=case.probes,
             )
         return known
 
@@ -293,6 +303,16 @@ class Judging:
             if isinstance(next_, Climb) and next_.rung in ladder.TOUCHES:
                 touched.append(now)
         return found
+
+    def _say(self, planned: Sequence[tuple[JudgedHearing, NextRung]]) -> int:
+        """Tell, once for each, which rungs would be gone up."""
+        would = {each.case.session_id: next_ for each, next_ in planned if isinstance(next_, Climb)}
+        for session, climb in would.items():
+            if self._would.get(session) is not climb.rung:
+                told = {"rung": climb.rung.value, "reason": climb.reason}
+                log.warning("Deaf session: a rung would be tried", session_id=session, **told)
+        self._would = {session: climb.rung for session, climb in would.items()}
+        return 0
 
     async def _ask(self, planned: Sequence[tuple[JudgedHearing, NextRung]]) -> int:
         """Enter a job for each rung that is to be gone up now; returns how many are new."""

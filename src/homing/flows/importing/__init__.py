@@ -1,1 +1,5 @@
-"""Another system's accounts and contacts are taken over."""
+"""Another system's accounts and contacts are taken over.
+
+It asks `decide.importing`, reads from a source and writes to the directory, both behind ports.
+Begin with `importing`.
+"""

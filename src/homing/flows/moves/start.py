@@ -86,4 +86,4 @@ def _count(underway: Underway, arrived: Sequence[Task]) -> None:
     for kind, count in Counter(task.wish.move for task in arrived).items():
         meters.moved(kind, count)
     for task in arrived:
-        meters.arrived(task.wish.move, sum(task.steps.values()) / 1000)
+        meters.arrived(task.wish.move, sum(task.steps.values()) / 1000, task.steps)

@@ -114,7 +114,9 @@ def _family(
     if stranger.driver is not None and (recognised is None or not recogniser.recognises(stranger.driver)):
         return _Taken(stranger.driver, Certainty.TOLD, f"it is said to be {stranger.driver}")
     described = recognised.described if recognised is not None else "something"
-    return NotAdopted(url, Code.NO_GATEWAY, f"it is no gateway that Homing knows: {described}")
+    others = sorted(family for family in recogniser.families() if not recogniser.recognises(family))
+    told = f"; a gateway of {' or '.join(others)} has to be said to be one, by its driver" if others else ""
+    return NotAdopted(url, Code.NO_GATEWAY, f"it is no gateway that Homing knows: {described}{told}")
 
 
 def _nobody(url: InstanceUrl, fault: Fault) -> NotAdopted:

@@ -1,4 +1,5 @@
-"""Asking gateways whether numbers are on WhatsApp, and under which address. What they said is good for a day.
+"""Asking gateways whether numbers are on WhatsApp, and under which address. What they said is good for a day; that
+nobody has a number for an hour: people come, and some gateways say so as well when they could not ask.
 
 Before a send only numbers with two spellings are asked about, of the session's own gateway. A check that fails costs a
 message nothing but its time: it goes to the number that was written.
@@ -20,6 +21,7 @@ from homing.ports import Clock, Fleet, StoreUnavailable
 from homing.ports.sends.numbers import CheckedNumbers
 
 GOOD_FOR_S: Final = 86_400.0
+NOBODY_FOR_S: Final = 3_600.0
 BEFORE_A_SEND_S: Final = 2.0
 """How long a message waits for the check of its recipient."""
 RESTS_S: Final = 60.0
@@ -146,7 +148,7 @@ class NumberChecks:
             return
         try:
             async with asyncio.timeout(min(KEPT_WITHIN_S, within_s)):
-                await self._kept.remember(session_id, digits, checked, good_for_s=GOOD_FOR_S)
+                await self._kept.remember(session_id, digits, checked, good_for_s=_good_for_s(checked))
         except (StoreUnavailable, TimeoutError) as error:
             log.debug("What a gateway said of a number is remembered by this process alone", reason=str(error))
 
@@ -154,9 +156,13 @@ class NumberChecks:
         self._known.pop((session_id, digits), None)
         if len(self._known) >= REMEMBERED:
             del self._known[next(iter(self._known))]
-        self._known[session_id, digits] = checked, self._clock.monotonic() + GOOD_FOR_S
+        self._known[session_id, digits] = checked, self._clock.monotonic() + _good_for_s(checked)
 
     def _rest(self, url: InstanceUrl) -> None:
         if len(self._rests_until_s) >= _INSTANCES:
             self._rests_until_s.clear()
         self._rests_until_s[url] = self._clock.monotonic() + RESTS_S
+
+
+def _good_for_s(checked: NumberChecked) -> float:
+    return GOOD_FOR_S if checked.exists else NOBODY_FOR_S

@@ -1,6 +1,7 @@
 """Having gateways of other families report to us: asked once by an operator, and kept so from then on."""
 
 import asyncio
+import dataclasses
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -15,10 +16,11 @@ from homing.flows.webhooks.senders import ReportingFleet
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Instance, InstanceMode, InstanceUrl, SessionId
 from homing.model.instances.webhooks import WebhookFound, WebhookWanted
-from homing.model.sends.faults import Fault
+from homing.model.sends.faults import Fault, Phase
 from homing.model.work import Tick
 from homing.ports import Directory
 from homing.ports.instances.reports import WebhookCalls, WebhookTargets
+from homing.ports.sessions.exit_proxies import KnowsExitProxies
 
 log = structlog.get_logger("homing")
 
@@ -64,11 +66,13 @@ class Connecting:
         our_url: str,
         secret: bytes,
         healthy_for_s: Callable[[InstanceUrl], float | None],
+        proxies: KnowsExitProxies | None = None,
     ) -> None:
-        """`healthy_for_s` tells since when an instance answers; None for one that does not."""
+        """`healthy_for_s` tells since when an instance answers; None for one that does not. `proxies` tells by which
+        proxy a session goes out, for those that have to be started anew to be told."""
         self._fleet, self._directory, self._targets = fleet, directory, targets
         self._native_of, self._our_url, self._secret = native_of, our_url, secret
-        self._healthy_for_s = healthy_for_s
+        self._healthy_for_s, self._proxies = healthy_for_s, proxies
 
     async def connect(self, url: InstanceUrl, *, replace: bool = False, dry_run: bool = False) -> Wired:
         """Have the sessions that are placed on the instance report to us. Raises Problem."""
@@ -158,7 +162,7 @@ class Connecting:
             return WiredSession(session, plan)
         await self._targets.remember(url, session, found.kept)
         if plan.wiring is not Wiring.CONNECTED:
-            fault = await calls.connect(url, native, wanted, timeout_s=SET_TIMEOUT_S)
+            fault = await self._told(calls, session, instance, wanted)
             if fault is not None:
                 return WiredSession(session, _failed(fault))
         return WiredSession(session, plan)
@@ -176,7 +180,10 @@ class Connecting:
         back = connecting.shown_url(str(kept.get("url") or kept.get("webhookURL"))) if kept is not None else None
         reason = f"it reports to {back} again" if back is not None else "it does not report to this gateway any more"
         if not dry_run:
-            fault = await calls.restore(url, native, wanted, kept, timeout_s=SET_TIMEOUT_S)
+            outfitted = await self._outfitted(session, wanted)
+            if isinstance(outfitted, Fault):
+                return WiredSession(session, _failed(outfitted))
+            fault = await calls.restore(url, native, outfitted, kept, timeout_s=SET_TIMEOUT_S)
             if fault is not None:
                 return WiredSession(session, _failed(fault))
             await self._targets.forget(url, session)
@@ -195,11 +202,27 @@ class Connecting:
             if not _is_lost(found, calls, remembered[session]):
                 log.warning("A session reports elsewhere since; it is left so", session_id=session, url=url)
                 return 0
-            fault = await calls.connect(url, native, wanted, timeout_s=SET_TIMEOUT_S)
+            fault = await self._told(calls, session, instance, wanted)
             log.warning("A session had stopped reporting here; it was told again", session_id=session, url=url)
             return int(fault is None)
 
         return sum(await _few_at_once(one, [each for each in remembered if each in placed]))
+
+    async def _told(
+        self, calls: WebhookCalls, session: SessionId, instance: Instance, wanted: WebhookWanted
+    ) -> Fault | None:
+        outfitted = await self._outfitted(session, wanted)
+        if isinstance(outfitted, Fault):
+            return outfitted
+        native = self._native(instance.url, session)
+        return await calls.connect(instance.url, native, outfitted, timeout_s=SET_TIMEOUT_S)
+
+    async def _outfitted(self, session: SessionId, wanted: WebhookWanted) -> WebhookWanted | Fault:
+        """What a session is told, with its exit proxy: some are started anew to be told."""
+        proxy = (await self._proxies.of([session])).get(session) if self._proxies is not None else None
+        if isinstance(proxy, str):
+            return Fault(Phase.REQUEST_REJECTED, f"{proxy}; it is not started without it")
+        return wanted if proxy is None else dataclasses.replace(wanted, proxy=proxy)
 
     # --- where --------------------------------------------------------------------------------------------------
 

@@ -6,12 +6,12 @@ a field of the JSON body of anything else; probes need none.
 
 import asyncio
 import hmac
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
+import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
@@ -28,7 +28,7 @@ from homing.instance.session.messages import EngineSent, Message, SendOutcome
 from homing.model.sends import content_json
 from homing.ports import StoreUnavailable
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger("homing")
 BODY_MAX_BYTES = 1024 * 1024
 EPOCH_HEADER = "X-Homing-Epoch"
 KEY_HEADER = "X-API-Key"
@@ -303,10 +303,15 @@ async def _shaped(surface: Surface, request: web.Request, handler: Handler) -> w
     except web.HTTPException as problem:
         return _response(ApiAnswer({"error": problem.reason}, problem.status))
     except StoreUnavailable as problem:
-        log.warning("%s %s: the vault does not answer: %s", request.method, request.path, problem)
+        log.warning(
+            "Request is refused: the vault does not answer",
+            method=request.method,
+            path=request.path,
+            error=str(problem),
+        )
         return _response(ApiAnswer({"error": "Credentials vault unavailable"}, 503, {"Retry-After": "1"}))
     except Exception:
-        log.exception("%s %s failed", request.method, request.path)
+        log.exception("Request failed", method=request.method, path=request.path)
         return _response(ApiAnswer({"error": "Internal server error"}, 500))
 
 

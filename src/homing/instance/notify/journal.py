@@ -5,16 +5,16 @@ a crash forgets it, the notification is delivered twice, under the same id.
 """
 
 import asyncio
-import logging
 from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
+import structlog
 
 from homing.instance.notify.journal_file import JournalFile
 from homing.instance.notify.notifications import Notification
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger("homing")
 PENDING_MAX_BYTES = 64 * 1024 * 1024
 COMPACT_ABOVE_BYTES = 1024 * 1024
 ROOM_AGAIN_BELOW = 0.9
@@ -109,7 +109,7 @@ class Journal:
         self._pending_bytes -= len(_line(note))
         if self._full and self._pending_bytes < ROOM_AGAIN_BELOW * self._pending_max_bytes:
             self._full = False
-            log.warning("the journal %s has room again", self._file.path)
+            log.warning("Journal has room again", path=str(self._file.path))
         self._append(msgspec.json.encode(_JournalEnd(note.id)) + b"\n")
 
     async def close(self) -> None:
@@ -123,9 +123,10 @@ class Journal:
         if not self._full:
             self._full = True
             log.error(
-                "the journal %s is full: %d notifications, %d bytes; nothing more is taken in, and inbound messages"
-                " stay with WhatsApp, until the gateway takes some",
-                *(self._file.path, len(self._pending), self._pending_bytes),
+                "Journal is full; inbound messages stay with WhatsApp until the gateway takes some of it",
+                path=str(self._file.path),
+                notifications=len(self._pending),
+                bytes=self._pending_bytes,
             )
         return JournalFull(f"the journal {self._file.path} is full")
 
@@ -155,7 +156,11 @@ class Journal:
         try:
             await asyncio.to_thread(self._file.append, lines, synchronise=synchronise)
         except OSError as problem:
-            log.error("the journal %s cannot be written: %s", self._file.path, problem)
+            log.error(
+                "Journal cannot be written; its lines are written with the next ones",
+                path=str(self._file.path),
+                error=str(problem),
+            )
             self._unwritten = lines + self._unwritten
             self._must_synchronise |= synchronise
             waiting, self._next_written = self._next_written, asyncio.get_running_loop().create_future()
@@ -173,7 +178,9 @@ class Journal:
         try:
             await asyncio.to_thread(self._file.rewrite, map(_line, self.pending()))
         except OSError as problem:
-            log.warning("the journal %s cannot be compacted: %s", self._file.path, problem)
+            log.warning(
+                "Journal cannot be compacted; it goes on growing", path=str(self._file.path), error=str(problem)
+            )
         self._compact_at_bytes = max(self._compact_above_bytes, 2 * self._file.size)
 
 
@@ -202,7 +209,7 @@ def _replayed(lines: Iterable[bytes], path: Path) -> dict[str, Notification]:
         else:
             pending[read.id] = Notification(read.id, read.session_id, read.at, bytes(read.body))
     if unreadable:
-        log.warning("the journal %s has %d incomplete lines, left by a crash or a full disk", path, unreadable)
+        log.warning("Journal has incomplete lines, left by a crash or a full disk", path=str(path), lines=unreadable)
     return pending
 
 

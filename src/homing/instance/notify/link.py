@@ -1,12 +1,13 @@
 """What ties an instance to its gateway, from the journal on its disk to the calls."""
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from random import SystemRandom
+
+import structlog
 
 from homing.instance.notify.gateway import GatewayLink
 from homing.instance.notify.journal import Journal
@@ -15,7 +16,7 @@ from homing.instance.notify.notifier import Notifier
 from homing.instance.notify.settings import GatewaySettings, InstanceMisconfigured
 from homing.model.disks import may_pass
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger("homing")
 JOURNAL_AGAIN_S = 0.5
 
 
@@ -66,7 +67,7 @@ async def _opened(path: Path, waits: Callable[[], None]) -> Journal:
             if not may_pass(problem):
                 raise InstanceMisconfigured(f"{why}.") from problem
         if not told:
-            log.warning("%s; waiting until it can", why)
+            log.warning("Journal cannot be opened; waiting until it can", reason=why)
             waits()
             told = True
         await asyncio.sleep(JOURNAL_AGAIN_S)

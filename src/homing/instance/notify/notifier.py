@@ -6,13 +6,14 @@ each other.
 """
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from random import Random
 from typing import assert_never
+
+import structlog
 
 from homing.instance.notify.events import HostEvent
 from homing.instance.notify.journal import Journal
@@ -28,7 +29,7 @@ from homing.instance.notify.retries import (
     judge,
 )
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger("homing")
 _SAME_TIME_S = 2.0
 _CLOCKS_MAX = 4
 """Behind one address there may be several gateways, one of them with a clock that is off."""
@@ -119,7 +120,9 @@ class Notifier:
     def _ended(self, session_id: str, task: asyncio.Task[None]) -> None:
         del self._tasks[task]
         if not task.cancelled() and task.exception() is not None:
-            log.error("session %s: its notifications wait for the next boot", session_id, exc_info=task.exception())
+            log.error(
+                "Notifications of a session wait for the next boot", session_id=session_id, exc_info=task.exception()
+            )
 
     async def _bring(self, note: Notification) -> None:
         """Returns once the gateway has it, or never will."""
@@ -133,7 +136,7 @@ class Notifier:
                     self._gateway_takes_them()
                     return
                 case GivenUp(reason):
-                    log.error("session %s: notification %s is given up: %s", note.session_id, note.id, reason)
+                    log.error("Notification is given up", session_id=note.session_id, id=note.id, reason=reason)
                     return
                 case Again():
                     failures += 1
@@ -182,14 +185,16 @@ class Notifier:
             return
         self._parked[note.session_id] = None
         if not self._away:
-            log.warning("session %s: notification %s waits: %s", note.session_id, note.id, again.reason)
+            log.warning(
+                "Notification waits, and is offered again", session_id=note.session_id, id=note.id, reason=again.reason
+            )
 
     def _learns_the_time(self, answer: NotifyAnswer | NoAnswer) -> bool:
         """Whether the gateway refused us for our clock, and told its own: from then on we sign by that one."""
         off_s = clock_off_s(answer, self._clock())
         if off_s is None or abs(off_s - self._clock_off_s) <= _SAME_TIME_S:
             return False
-        log.warning("our clock and the gateway's are %.0f s apart; notifications are signed by the gateway's", off_s)
+        log.warning("Notifications are signed by the gateway's clock, which ours is apart from", apart_s=round(off_s))
         self._clock_off_s = off_s
         return True
 
@@ -198,12 +203,12 @@ class Notifier:
     def _gateway_is_away(self, problem: OSError) -> None:
         if not self._away:
             self._away = True
-            log.warning("the gateway does not answer (%s); notifications wait in the journal", _what(problem))
+            log.warning("Gateway does not answer; notifications wait in the journal", error=_what(problem))
 
     def _gateway_is_there(self) -> None:
         if self._away:
             self._away = False
-            log.warning("the gateway answers again; %d notifications wait for it", len(self._journal))
+            log.warning("Gateway answers again and is told what waits", notifications=len(self._journal))
 
     def _gateway_takes_them(self) -> None:
         if self._refuses:

@@ -1,9 +1,10 @@
 """Keeping one session up under its grant: it connects and logs in, and does so again when the connection is lost."""
 
 import asyncio
-import logging
 from dataclasses import dataclass
 from typing import Protocol, assert_never
+
+import structlog
 
 from homing.instance.engine import EnginePairingCode, EngineSession, Label, LoggedIn, LoggedOut, StaleLogin, Throttled
 from homing.instance.notify.events import Status
@@ -14,7 +15,7 @@ from homing.instance.session.sending import SessionSends
 from homing.model.instances.vault import Login, StaleEpoch
 from homing.ports import StoreUnavailable
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger("homing")
 
 
 class KeptSession(Protocol):
@@ -172,7 +173,11 @@ class Upkeep:
             except StoreUnavailable as problem:
                 if not self._connection.is_live(wire):
                     raise
-                log.warning("session %s: its login could not be kept yet: %s", self._own.grant.session_id, problem)
+                log.warning(
+                    "Login could not be kept yet; trying again",
+                    session_id=self._own.grant.session_id,
+                    error=str(problem),
+                )
             await asyncio.sleep(self._around.policy.ask_again_s)
 
     async def _logged_in(self, wire: EngineSession, answer: LoggedIn) -> _Attempt:

@@ -1,13 +1,14 @@
 """Telling a listener what happens to one session, in the order in which it happens."""
 
 import asyncio
-import logging
 from collections.abc import Callable
+
+import structlog
 
 from homing.instance.notify.events import HostEvent, MessageReceived, OnHostEvent
 from homing.instance.session.tasks import Tasks
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger("homing")
 
 
 class Telling:
@@ -38,7 +39,9 @@ class Telling:
                     return True
                 except OSError as problem:
                     if not refused:
-                        log.warning("session %s: inbound messages stay with WhatsApp: %s", self._session_id, problem)
+                        log.warning(
+                            "Inbound messages stay with WhatsApp", session_id=self._session_id, error=str(problem)
+                        )
                     refused = True
                 await asyncio.sleep(self._offer_again_s)
             return False
@@ -54,4 +57,9 @@ class Telling:
             try:
                 await on_event(event)
             except OSError as problem:
-                log.warning("session %s: nobody was told of a %s: %s", self._session_id, type(event).__name__, problem)
+                log.warning(
+                    "Event could not be told",
+                    session_id=self._session_id,
+                    event_type=type(event).__name__,
+                    error=str(problem),
+                )

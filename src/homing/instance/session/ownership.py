@@ -1,14 +1,15 @@
 """What one session's grant lets its holder do in the vault, beside reserving messages."""
 
 import asyncio
-import logging
 from dataclasses import replace
+
+import structlog
 
 from homing.instance.lease import LeaseKeeper
 from homing.model.instances.vault import Grant, Login, StaleEpoch
 from homing.ports import Credentials, StoreUnavailable
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger("homing")
 
 
 class Ownership:
@@ -43,7 +44,11 @@ class Ownership:
         try:
             await self._credentials.forget(self.grant)
         except StoreUnavailable as problem:
-            log.warning("session %s: its login could not be deleted: %s", self.grant.session_id, problem)
+            log.warning(
+                "Login could not be deleted; WhatsApp refuses it when it is used",
+                session_id=self.grant.session_id,
+                error=str(problem),
+            )
 
     async def vault_epoch(self) -> int:
         """The session's epoch, as soon as the vault can tell."""
@@ -51,5 +56,7 @@ class Ownership:
             try:
                 return await self._credentials.epoch(self.grant.session_id)
             except StoreUnavailable as problem:
-                log.warning("session %s: its epoch could not be read: %s", self.grant.session_id, problem)
+                log.warning(
+                    "Epoch could not be read; asking again", session_id=self.grant.session_id, error=str(problem)
+                )
             await asyncio.sleep(self._ask_again_s)

@@ -5,9 +5,10 @@ them again until that is known; nothing overtakes them, and nothing new is taken
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+
+import structlog
 
 from homing.instance.policy import HostPolicy
 from homing.instance.session.frames import frozen
@@ -15,7 +16,7 @@ from homing.instance.session.messages import EngineUnknown, Message, Paused, Sen
 from homing.model.instances.vault import Grant, Reservation, StaleEpoch, Unsent
 from homing.ports import Credentials, StoreUnavailable
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger("homing")
 OnReserved = Callable[[Sequence[tuple[UnderWay, Reservation]]], None]
 OnRefused = Callable[[UnderWay, SendOutcome], None]
 IN_DOUBT = "the vault did not say whether it has the message, outcome unknown"
@@ -90,7 +91,7 @@ class Line:
             await self._doubt(problem)
             return
         except Exception as problem:
-            log.exception("session %s: the vault failed", self._grant.session_id)
+            log.exception("Vault failed; messages on their way are in doubt", session_id=self._grant.session_id)
             await self._doubt(problem)  # whatever went wrong, a line that stood still for ever would be worse
             return
         if isinstance(answer, StaleEpoch):

@@ -1,11 +1,12 @@
 """Work that a session has in hand beside what its callers wait for."""
 
 import asyncio
-import logging
 from collections.abc import Coroutine
 from typing import Any
 
-log = logging.getLogger(__name__)
+import structlog
+
+log = structlog.get_logger("homing")
 
 
 class Tasks:
@@ -28,4 +29,9 @@ class Tasks:
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.pop(task, None)
         if not task.cancelled() and task.exception() is not None:
-            log.error("session %s: %s", self._session_id, task.exception(), exc_info=task.exception())
+            log.error(
+                "Task of a session failed",
+                session_id=self._session_id,
+                error=str(task.exception()),
+                exc_info=task.exception(),
+            )

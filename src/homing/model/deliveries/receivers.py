@@ -46,6 +46,17 @@ class ToldAlert:
 
     alert_id: str
     alert: Alert
+    told_at: datetime | None = None
+    """When it was told that it stands; None if it was not yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertPlace:
+    """Where the subject of an alert is: its instance, the machine that this runs on, its engine with the version."""
+
+    instance: str = ""
+    host: str = ""
+    engine: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,5 @@
 """The nouns of who there is: workspaces, keys and what they may do, phone numbers, acts that are logged, and imports.
 
-They use the model alone.
-Begin with `workspaces`; accounts and sessions themselves are in `fleet`, one folder up.
+They use the model alone; accounts and sessions themselves are in `fleet`, one folder up.
+Begin with `workspaces`.
 """

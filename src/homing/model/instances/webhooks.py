@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from homing.model.sessions.exit_proxies import ExitProxy
+
 
 @dataclass(frozen=True, slots=True)
 class WebhookWanted:
@@ -11,6 +13,8 @@ class WebhookWanted:
 
     url: str
     secret: str = field(repr=False)
+    proxy: ExitProxy | None = field(default=None, repr=False)
+    """By which the session goes out, where it is started anew to be told."""
 
 
 @dataclass(frozen=True, slots=True)

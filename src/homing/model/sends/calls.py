@@ -7,6 +7,7 @@ from typing import Protocol
 from homing.model.fleet import Capabilities, Epoch, SessionId, WorkspaceId
 from homing.model.sends.addresses import Address
 from homing.model.sends.content import Content, TextContent
+from homing.model.sessions.exit_proxies import ExitProxy
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ class SessionStart:
     workspace_id: WorkspaceId
     account_id: int
     epoch: Epoch
+    proxy: ExitProxy | None = None
+    """By which it is to go out; None: its account has none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,8 @@ class HeardOf:
     outgoing: Outgoing = Outgoing()
     looked: DeepLook | None = None
     neighbours: Neighbours = Neighbours()
+    probes: Sequence[datetime] = ()
+    """When it was sent messages to itself, the earliest first."""
 
 
 class Shows(StrEnum):
@@ -118,6 +120,7 @@ class Shows(StrEnum):
 
     SILENCE = "silence"
     UNACKNOWLEDGED = "unacknowledged"
+    PROBE = "probe"
     DEEP_LOOK = "deep_look"
     INSTANCE = "instance"
 
@@ -156,6 +159,18 @@ class TriedRung:
     began_at: datetime
     ended_at: datetime | None = None
     result: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RungHistory:
+    """One rung as it stays known: with which session, where, and why it was tried."""
+
+    session_id: SessionId
+    account_id: int
+    workspace_id: WorkspaceId
+    instance_url: InstanceUrl
+    tried: TriedRung
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +229,7 @@ class HearingCase:
     acknowledged: int = 0
     looked: DeepLook | None = None
     version: int = 0
+    probes: tuple[datetime, ...] = ()
 
     @property
     def session_id(self) -> SessionId:

@@ -31,6 +31,7 @@ from homing.model.fleet import (
     WorkspaceId,
 )
 from homing.model.instances.vault import Vouched
+from homing.model.sessions.exit_proxies import SealedExitProxy
 from homing.ports.directory.handing import HandedOut
 from homing.ports.directory.keys import Keys
 from homing.ports.pages import Page
@@ -80,6 +81,7 @@ class AccountChanges(TypedDict, total=False):
     takeover: Takeover
     requires: Mapping[str, str]
     deaf_policy: DeafPolicy | None
+    exit_proxy: SealedExitProxy | None
 
 
 class InstanceChanges(TypedDict, total=False):

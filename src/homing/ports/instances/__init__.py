@@ -1,5 +1,5 @@
 """What is asked of instances and told by them: drivers, reports, leases, and the routes that lead there.
 
 Protocols and what they take, in words of the model; drivers, routing and the store keep them.
-Begin with `fleet`, which has what a driver is.
+Begin with `fleet`: it has what a driver is.
 """

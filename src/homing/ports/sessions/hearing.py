@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from homing.model.fleet import SessionId
-from homing.model.sessions.hearing import DeepLook, HeardHour, HeardNews, HearingCase, HearingRecord
+from homing.model.fleet import SessionId, WorkspaceId
+from homing.model.sessions.hearing import DeepLook, HeardHour, HeardNews, HearingCase, HearingRecord, RungHistory
 
 
 class Hearings(Protocol):
@@ -35,8 +35,19 @@ class Hearings(Protocol):
         """Their hours from this one on, in order. Sessions of which nothing is kept are absent."""
         ...
 
-    async def keep(self, record: HearingRecord, *, version: int) -> bool:
-        """Keep how a session stands if its record is still the one of this version; whether it was."""
+    async def keep(self, record: HearingRecord, *, version: int, climbed: RungHistory | None = None) -> bool:
+        """Keep how a session stands if its record is still the one of this version; whether it was. With it, the rung
+        that began or ended goes into the history."""
+        ...
+
+    async def history(
+        self, workspace: WorkspaceId | None, *, session: SessionId | None = None, limit: int
+    ) -> Sequence[RungHistory]:
+        """The rungs that were tried, the newest first."""
+        ...
+
+    async def keep_probes(self, session_id: SessionId, probes: Sequence[datetime]) -> None:
+        """When it was sent messages to itself."""
         ...
 
     async def keep_look(self, session_id: SessionId, looked: DeepLook) -> None: ...
@@ -47,4 +58,8 @@ class Hearings(Protocol):
 
     async def forget(self, *, before: int, limit: int) -> int:
         """Forget hours before this one, at most so many; returns how many."""
+        ...
+
+    async def forget_history(self, *, before: datetime, limit: int) -> int:
+        """Forget rungs that began before this moment, at most so many; returns how many."""
         ...

@@ -44,6 +44,8 @@ SAID_ONCE = frozenset(
 class HttpLimits:
     """Bytes and fields of one request's head, seconds for head and body, connections of one address (0: any number).
 
+    `unread_s`: whoever takes nothing of an answer for so long is dropped; a stream's watcher can go on where it was.
+
     Connections from loopback and from `trusted` proxies, which speak for many, are not counted.
     """
 
@@ -51,6 +53,7 @@ class HttpLimits:
     header_fields: int = 100
     head_s: float = 10.0
     body_s: float = 30.0
+    unread_s: float = 20.0
     connections_per_address: int = 1_000
     trusted: Sequence[Network] = ()
 
@@ -78,6 +81,7 @@ class _Bounded(HttpToolsProtocol):
         self._refusal: Problem | None = None
         self._refused = self._held_up = False
         self._timer: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
         self._waits_for: str | None = None
         self._address = ""
 
@@ -98,6 +102,7 @@ class _Bounded(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._taken()
         if self._address:
             self.per_address[self._address] -= 1
             if not self.per_address[self._address]:
@@ -146,6 +151,33 @@ class _Bounded(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """What the parser could not go on with: by our own word, or because it is not HTTP."""
         self._refuse(self._refusal or Problem(Code.MALFORMED_REQUEST, f"This is not a request in HTTP/1.1: {msg}"))
+
+    def pause_writing(self) -> None:
+        """What was written is not taken: there is so long for it."""
+        super().pause_writing()
+        if self._unread is None:
+            self._wait_for_reader(self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._taken()
+
+    def _taken(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+
+    def _wait_for_reader(self, left_bytes: int) -> None:
+        self._unread = self.loop.call_later(self.limits.unread_s, self._drop_unless_taken, left_bytes)
+
+    def _drop_unless_taken(self, left_bytes: int) -> None:
+        """Whoever took some of it is only slow. To close would wait for the rest to be taken."""
+        self._unread = None
+        left = self.transport.get_write_buffer_size()
+        if left < left_bytes:
+            self._wait_for_reader(left)
+        else:
+            self.transport.abort()
 
     # --- time -----------------------------------------------------------------------------------------------------
 

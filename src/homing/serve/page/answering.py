@@ -8,6 +8,7 @@ from typing import Any
 from litestar import Request, Response
 
 from homing.model.errors import Code, Problem
+from homing.ports import StoreUnavailable
 from homing.serve.api.context import caller_of
 from homing.serve.callers.signing_in import COOKIE, csrf_token
 from homing.serve.gateway import Gateway
@@ -76,4 +77,7 @@ async def page_of(request: Asked, name: str, context: Context) -> Response[Any]:
         if problems.STATUS[problem.code] != 404:
             raise
         return html_of(request, "missing.html", frame(viewer, name) | {"detail": problem.detail}, 404)
+    except StoreUnavailable as error:
+        said = f"The database does not answer: {error}"
+        return html_of(request, "away.html", frame(viewer, name) | {"detail": said}, 503)
     return html_of(request, f"{own.get('template', name)}.html", frame(viewer, name) | own)

@@ -93,13 +93,14 @@ def stack(window: Window, series: Sequence[Series], says: str) -> Markup:
     top = scale_of(max(heights.values(), default=0.0))
     drawn = [_grid(top, BOTTOM), _axis(window)]
     width = window.bar()
+    between = 0.6 if width > 4 else 0.0
     below: dict[float, float] = {}
     for each in series:
         for at, value in each.points:
             x, height = window.x(at), (BOTTOM - TOP) * value / top
             base = below.get(x, BOTTOM)
             if value:
-                drawn.append(_bar(x, max(1.0, width - 0.6), base, height, each.fill))
+                drawn.append(_bar(x, max(1.0, width - between), base, height, each.fill))
             below[x] = base - height
     return _svg(drawn, says)
 

@@ -148,6 +148,7 @@ _YOURS: dict[AlertKind, tuple[str, str]] = {
     AlertKind.PHONE_MISMATCH: ("Say whose phone {} is.", "Open"),
     AlertKind.SESSION_MISSING: ("Start {}.", "Open"),
     AlertKind.NO_CAPACITY: ("Make room for {}.", "Open"),
+    AlertKind.ENDPOINT_DISABLED: ("Have {} mended.", "Open"),
 }
 _NOT_YOURS = {AlertKind.INSTANCE_GONE, AlertKind.DOUBTFUL, AlertKind.SESSION_UNREACHABLE, AlertKind.TAKEN_BACK}
 
@@ -166,11 +167,13 @@ def yours(viewer: Viewer, alerts: Sequence[AlertRow]) -> list[Item]:
 
 def _to_do(viewer: Viewer, kind: AlertKind, group: Sequence[AlertRow], *, first: bool) -> Item:
     verb, label = _YOURS.get(kind, ("See to {}.", "Open"))
-    about = _about(viewer, group[0]) if len(group) == 1 else words.many(len(group), "session")
+    about = _about(viewer, group[0]) if len(group) == 1 else words.many(len(group), group[0].about)
     href = "/alerts"
     if group[0].about == "session":
         account = viewer.account(group[0].subject)
         href = f"/sessions/{account.id}" if len(group) == 1 and account is not None else f"/alerts?kind={kind.value}"
+    elif group[0].about == "endpoint":
+        href = f"/endpoints/{group[0].subject}" if len(group) == 1 else "/endpoints"
     since = f"since {words.moment(group[0].since, viewer.now)}"
     return Item("bars", "warn", verb.format(about), words.sentence(GUIDES[kind].do), since, href, label, first)
 

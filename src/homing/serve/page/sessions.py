@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
 
 import segno
 from markupsafe import Markup
@@ -60,7 +59,8 @@ async def context(viewer: Viewer, query: Mapping[str, str]) -> dict[str, Any]:
         "next": _href(kept, {"from": str(first + PAGE)}) if first + PAGE < len(found) else "",
         "before": _href(kept, {"from": str(max(0, first - PAGE))}) if first else "",
         "names": viewer.names,
-        "json_href": "/api/v1/sessions" + ("?" + urlencode({"q": text}) if text else ""),
+        "json_href": words.href("/api/v1/sessions", {"q": text, "standing": standing, "instance_url": url}),
+        "csv_href": words.href("/sessions.csv", kept),
     }
 
 

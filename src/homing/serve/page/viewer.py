@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from markupsafe import Markup
+
 import homing
 from homing.decide.knowledge.standing import FleetVerdict, Group, Tone, verdict
 from homing.model.alerts import AlertKind
@@ -113,6 +115,8 @@ def frame(viewer: Viewer, page: str) -> dict[str, Any]:
         "automation": _automation(viewer),
         "stream": _stream(viewer),
         "footer": _footer(viewer),
+        "away": _away(viewer),
+        "held": _held(viewer),
         "version": homing.__version__,
     }
 
@@ -166,6 +170,25 @@ def _stream(viewer: Viewer) -> dict[str, str]:
         read = words.moment(viewer.live.read_at, viewer.now)
         return {"shape": "up", "tone": "warn", "says": f"As of {read}", "more": "the database is away"}
     return {"shape": "square", "tone": "off", "says": f"As of {viewer.now:%H:%M:%S}", "more": "this page stands still"}
+
+
+def _away(viewer: Viewer) -> dict[str, str] | None:
+    """What is said of the database while it does not answer: since when, and how old what is shown is."""
+    live = viewer.live
+    if live.directory_away is None:
+        return None
+    return {
+        "says": f"The database is away since {words.moment(live.away_since, viewer.now)}.",
+        "more": f"What is shown is of {words.moment(live.read_at, viewer.now)},"
+        f" {words.ago(live.read_at, viewer.now)} old. Sends on known routes go on; actions wait until it is back.",
+    }
+
+
+def _held(viewer: Viewer) -> Markup:
+    """An attribute for buttons that cannot be used now, with why."""
+    if viewer.live.directory_away is None:
+        return Markup()
+    return Markup(' aria-disabled="true" title="The database is away; nothing can be changed until it is back"')
 
 
 def _footer(viewer: Viewer) -> str:

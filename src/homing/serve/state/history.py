@@ -84,8 +84,8 @@ class SampleHistory:
         together: dict[int, list[Sample]] = {}
         for each in self._samples:
             if each.at > now - span:
-                together.setdefault(int(each.at.timestamp() // width.total_seconds()), []).append(each)
-        return [_merged(each) for each in together.values()]
+                together.setdefault((now - each.at) // width, []).append(each)
+        return [_merged(each, now - width * number) for number, each in together.items()]
 
 
 def _sample(
@@ -105,10 +105,10 @@ def _sample(
     )
 
 
-def _merged(samples: Sequence[Sample]) -> Sample:
+def _merged(samples: Sequence[Sample], at: datetime) -> Sample:
     worst, number = max(samples, key=lambda each: each.cannot_send), len(samples)
     return Sample(
-        samples[-1].at,
+        at,
         sum(each.sent for each in samples) / number,
         sum(each.not_sent for each in samples) / number,
         worst.can_send,

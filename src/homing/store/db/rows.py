@@ -62,6 +62,7 @@ ACCOUNT_COLUMNS = (
     accounts.c.requires,
     accounts.c.person,
     accounts.c.deaf_policy,
+    accounts.c.proxy_shown,
     sessions.c.last_verified_at,
     sessions.c.updated_at,
     sessions.c.native_id,
@@ -119,6 +120,7 @@ def account_of(row: AnyRow) -> Account:
         linking=linking_of(row),
         native_id=row.native_id,
         deaf_policy=DeafPolicy(row.deaf_policy) if row.deaf_policy else None,
+        exit_proxy=row.proxy_shown,
     )
 
 

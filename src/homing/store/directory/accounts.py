@@ -16,6 +16,7 @@ from homing.model.fleet import (
     SessionStatus,
     WorkspaceId,
 )
+from homing.model.sessions.exit_proxies import SealedExitProxy
 from homing.ports import AccountChanges, NameTaken, NewAccount, Page
 from homing.store.db.rows import ACCOUNT_COLUMNS, ACCOUNTS_WITH_SESSIONS, account_of, contact_of
 from homing.store.db.schema.tables import accounts, contacts, sessions, workspaces
@@ -114,15 +115,27 @@ def delete_account(connection: Connection, account: Account, at: datetime) -> No
 
 
 def change_account(connection: Connection, account: Account, changes: AccountChanges) -> None:
-    """Each field is a column of the same name, and an attribute of the account."""
+    """Each field is a column of the same name, and an attribute of the account; a proxy is several columns."""
     if changes:
-        connection.execute(update(accounts).where(accounts.c.id == account.id).values(**changes))
+        connection.execute(update(accounts).where(accounts.c.id == account.id).values(_columns(changes)))
     before = {name: _plain(getattr(account, name)) for name in changes}
     after = {name: _plain(value) for name, value in changes.items()}
     record_difference(connection, "account.changed", subject(account), before, after)
 
 
+def _columns(changes: AccountChanges) -> dict[str, Any]:
+    values: dict[str, Any] = {name: value for name, value in changes.items() if name != "exit_proxy"}
+    if "exit_proxy" in changes:
+        proxy = changes["exit_proxy"]
+        sealed = (proxy.sealed, proxy.shown, proxy.name) if proxy is not None else (None, None, None)
+        values |= dict(zip(("sealed_proxy", "proxy_shown", "proxy_name"), sealed, strict=True))
+    return values
+
+
 def _plain(value: object) -> Any:
+    """As the audit log may have it: of a proxy, what people may see."""
+    if isinstance(value, SealedExitProxy):
+        return value.shown
     return dict(value) if isinstance(value, Mapping) else value
 
 

@@ -72,7 +72,7 @@ def read(payload: str) -> Letter:
             return Letter(sender, number, [CacheCleared(f"a notice of version {version!r} cannot be understood here")])
         return Letter(sender, number, list(_known(content["notices"])))
     except (ValueError, KeyError, TypeError, msgspec.ValidationError) as error:
-        log.warning("a notice could not be read", payload=payload[:200], error=str(error))
+        log.warning("Notice could not be read, and is ignored", payload=payload[:200], error=str(error))
         return Letter("", 0, [CacheCleared("a notice could not be read")])
 
 
@@ -100,4 +100,4 @@ def _known(notices: Iterable[tuple[str, dict[str, Any]]]) -> Iterable[Notice]:
         if name in _KINDS:
             yield msgspec.convert(content, _KINDS[name])
         else:
-            log.warning("a notice of an unknown kind was ignored", kind=name)
+            log.warning("Notice of an unknown kind is ignored", kind=name)

@@ -45,7 +45,7 @@ class Subscribers:
                 try:
                     hear(notice)
                 except Exception:
-                    log.exception("a subscriber failed on a notice", notice=type(notice).__name__)
+                    log.exception("Subscriber failed on a notice", notice=type(notice).__name__)
 
 
 class LocalNotices:

@@ -106,7 +106,7 @@ class CarriedNotices(ABC):
             await self._send(written(letter))
         except self._errors as error:
             self._owing = True
-            log.warning("notices could not be sent", carrier=self._carrier, error=said(error))
+            log.warning("Notices could not be sent", carrier=self._carrier, error=said(error))
 
     def _letter(self, notices: Sequence[Notice]) -> Letter:
         return Letter(self._sender, next(self._numbers), notices)
@@ -180,9 +180,9 @@ class CarriedNotices(ABC):
             try:
                 await self._listen(ready)
             except self._errors as error:
-                log.warning("no notices are heard; connecting again", carrier=self._carrier, error=said(error))
+                log.warning("Notices are not heard; connecting again", carrier=self._carrier, error=said(error))
             except Exception:
-                log.exception("listening for notices failed; connecting again", carrier=self._carrier)
+                log.exception("Listening for notices failed; connecting again", carrier=self._carrier)
             self._missed = True
             self._tried.set()
             await asyncio.sleep(pause_s)
@@ -190,7 +190,7 @@ class CarriedNotices(ABC):
 
     def _ready(self) -> None:
         if self._missed:
-            log.info("notices are heard again", carrier=self._carrier)
+            log.info("Notices are heard again", carrier=self._carrier)
             self._subscribers.tell([CacheCleared(f"notices may have been missed while {self._carrier} was away")])
         self._missed = False
         self._connections += 1

@@ -215,6 +215,6 @@ def _root_at_home() -> str | None:
 @cache
 def _warn_of_channel_binding() -> None:
     log.warning(
-        "channel_binding=require in the database URL cannot be had from this driver and is left out;"
+        "The database URL's channel_binding=require cannot be had from this driver and is left out;"
         " sslmode=verify-full protects from somebody in the middle"
     )

@@ -1,4 +1,5 @@
-"""Receivers of alerts and silences on a SQL database.
+"""Receivers of alerts, what each was told, and silences, on a SQL database.
 
+Operations are plain functions of a connection; the class puts them behind the port.
 Begin with `receivers`.
 """

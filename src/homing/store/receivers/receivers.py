@@ -163,7 +163,7 @@ def _receiver_of(row: AnyRow) -> Receiver:
 
 def _told_of(row: AnyRow) -> ToldAlert:
     subject = Subject(About(row.about), row.subject)
-    return ToldAlert(row.alert_id, Alert(AlertKind(row.kind), subject, row.reason, row.raised_at))
+    return ToldAlert(row.alert_id, Alert(AlertKind(row.kind), subject, row.reason, row.raised_at), row.told_at)
 
 
 def _told_row(id: ReceiverId, told: ToldAlert, now: datetime) -> dict[str, object]:

@@ -28,6 +28,7 @@ from homing.model.sessions.hearing import (
     HearingCase,
     HearingRecord,
     Rung,
+    RungHistory,
     Shows,
     TriedRung,
 )
@@ -35,6 +36,7 @@ from homing.store.db.database import Database
 from homing.store.db.schema.hearing import heard_hours, hearing, listening
 from homing.store.db.schema.tables import accounts, sessions, workspaces
 from homing.store.db.sql import chunks, dialect_of, insert
+from homing.store.records import rung_history
 
 _ASKED_AT_ONCE = 500
 
@@ -96,13 +98,32 @@ class SqlHearings:
                 found.setdefault(SessionId(row.session_id), []).append(hour)
         return found
 
-    async def keep(self, record: HearingRecord, *, version: int) -> bool:
+    async def keep(self, record: HearingRecord, *, version: int, climbed: RungHistory | None = None) -> bool:
         def kept(connection: Connection) -> bool:
             _make(connection, record.session_id)
             is_it = (hearing.c.session_id == record.session_id) & (hearing.c.version == version)
-            return bool(connection.execute(update(hearing).where(is_it).values(_written(record, version))).rowcount)
+            done = connection.execute(update(hearing).where(is_it).values(_written(record, version))).rowcount
+            if done and climbed is not None:
+                rung_history.remember(connection, climbed)
+            return bool(done)
 
         return await self._database.write(kept)
+
+    async def history(
+        self, workspace: WorkspaceId | None, *, session: SessionId | None = None, limit: int
+    ) -> Sequence[RungHistory]:
+        return await self._database.read(lambda c: rung_history.newest(c, workspace, session, limit))
+
+    async def forget_history(self, *, before: datetime, limit: int) -> int:
+        return await self._database.write(lambda c: rung_history.forget(c, before, limit))
+
+    async def keep_probes(self, session_id: SessionId, probes: Sequence[datetime]) -> None:
+        def kept(connection: Connection) -> None:
+            _make(connection, session_id)
+            said = {"at": [_written_at(each) for each in probes]}
+            connection.execute(update(hearing).where(hearing.c.session_id == session_id).values(probed=said))
+
+        await self._database.write(kept)
 
     async def keep_look(self, session_id: SessionId, looked: DeepLook) -> None:
         def kept(connection: Connection) -> None:
@@ -270,6 +291,7 @@ def _case(row: Row[Any]) -> HearingCase:
         acknowledged=row.acknowledged,
         looked=_look(row.looked),
         version=row.version,
+        probes=tuple(_moments((row.probed or {}).get("at", ()))),
     )
 
 

@@ -27,6 +27,11 @@ def check(connection: Connection, keys: KeyRing, now: datetime) -> None:
     # Read again: of two who bring different keys under one name at the same time, one comes second.
     for row in connection.execute(select(vault_keys).where(vault_keys.c.key_id.in_(keys.ids))):
         _check_known(keys, row.key_id, row.known)
+    check_in_use(connection, keys)
+
+
+def check_in_use(connection: Connection, keys: KeyRing) -> None:
+    """Raise VaultSealed unless the keys of all that is stored are at hand."""
     missing = [(key_id, logins) for key_id, logins in _in_use(connection).items() if key_id not in keys.ids]
     if missing:
         key_id, count = missing[0]

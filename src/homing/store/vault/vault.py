@@ -149,7 +149,7 @@ class SqlVault:
         try:
             await self._notes.close()
         except StoreUnavailable as error:
-            log.warning("acknowledgements could not be noted; those messages go out again", reason=str(error))
+            log.warning("Acknowledgements could not be noted; those messages go out again", reason=str(error))
 
     def _wanted(self, grant: Grant, unsent: Unsent) -> ReservationRequest:
         place = frame_place(grant.session_id, unsent.message_id)

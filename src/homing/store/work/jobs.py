@@ -26,6 +26,7 @@ from sqlalchemy import (
     case,
     column,
     func,
+    literal,
     literal_column,
     null,
     select,
@@ -37,7 +38,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.types import TypeEngine
 
-from homing.model.work import Dead, Done, Ending, GivenBack, Job, JobId, JobState, NewJob, Priority, Retry
+from homing.model.work import TAKEN_OVER, Dead, Done, Ending, GivenBack, Job, JobId, JobState, NewJob, Priority, Retry
 from homing.ports import Notice, WorkReady
 from homing.store.db.database import Database, Dialect
 from homing.store.db.prepared import prepared
@@ -266,7 +267,12 @@ def _taken(dialect: Dialect, picked: FromClause) -> Update:
         "owner": bindparam("claimer", type_=Words()),
         "due_at": moment(dialect, "held_for"),
     }
-    once_more = {"attempts": jobs.c.attempts + 1, "fence": jobs.c.fence + 1}
+    abandoned = jobs.c.state == literal_column("'running'")
+    once_more = {
+        "attempts": jobs.c.attempts + 1,
+        "fence": jobs.c.fence + 1,
+        "reason": case((abandoned, literal(TAKEN_OVER)), else_=jobs.c.reason),
+    }
     return update(jobs).where(jobs.c.id.in_(select(picked.c.id))).values(**held, **once_more).returning(jobs)
 
 

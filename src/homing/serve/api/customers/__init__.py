@@ -1,1 +1,5 @@
-"""What customers set up for themselves: endpoints, and the deliveries to them."""
+"""What customers set up for themselves: endpoints, and the deliveries to them.
+
+It uses the gateway through `serve.api.context`.
+Begin with `endpoints`.
+"""

@@ -1,4 +1,4 @@
 """The API on what the directory holds: accounts and what is done with their sessions, contacts, workspaces and keys.
 
-It uses the gateway through `serve.api.context`. A newcomer starts with `contacts`, the smallest whole resource.
+It uses the gateway through `serve.api.context`. Begin with `contacts`, the smallest whole resource.
 """

@@ -19,6 +19,8 @@ from homing.ports import AccountChanges
 from homing.serve.api.attention import _ADVICE, AttentionView, attention_view
 from homing.serve.api.fields import Chosen, ChosenId, Labels, Name, Phone, Positive, SessionName
 
+ExitProxyField = Annotated[str, Meta(min_length=1, max_length=1_000)]
+
 
 class OpenMoveView(msgspec.Struct):
     """A move that is not over: waited for (`ready`), under way (`running`), or given up (`dead`) for this reason."""
@@ -37,7 +39,7 @@ class AccountView(msgspec.Struct):
     `state` is that of the placement: `held`, or `moving` there. `move` is told only of one account that is shown.
     `status` is what is known now, by what was seen `status_age_s` ago. `reported_phone` is what its instance reports,
     while that is somebody else's than `phone`: then nothing is sent. `native_id` is what its gateway calls the session,
-    where gateways give names of their own.
+    where gateways give names of their own. `exit_proxy` is by which proxy it goes out, its login masked.
     """
 
     id: int
@@ -61,6 +63,7 @@ class AccountView(msgspec.Struct):
     attention: list[AttentionView] = []
     native_id: str | None = None
     deaf_policy: str | None = None
+    exit_proxy: str | None = None
 
 
 class PairingView(msgspec.Struct):
@@ -84,6 +87,7 @@ class AccountBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     `requires` are labels that an instance must have to hold it. With `session_id` a session is taken up that runs
     already: on `instance_url`, or wherever exactly one instance lists it; one that is listed as up is not started.
+    `exit_proxy` is by which proxy its session goes out, `http://user:password@host:port`; for operators to give.
     """
 
     phone: Phone
@@ -96,6 +100,7 @@ class AccountBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     uuid: Chosen | None = None
     id: ChosenId | None = None
     instance_url: Annotated[str, Meta(min_length=1, max_length=500)] | None = None
+    exit_proxy: ExitProxyField | None = None
 
 
 class AccountChangesBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -104,12 +109,16 @@ class AccountChangesBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True
     `deaf_policy` is what may be done by itself once its session is deaf: `observe` (say so), `restart` it in place, or
     `full` (elsewhere too, where that can be fenced); null: as its workspace says.
 
+    `exit_proxy` is told at its session's next start, on every instance; for operators to give; null: none. Where it
+    cannot be told, the session is not started.
+
     The last four only while the account is nowhere; with `instance_url` its session is taken up there.
     """
 
     takeover: Literal["never", "manual", "auto"] | UnsetType = UNSET
     requires: Labels | UnsetType = UNSET
     deaf_policy: Literal["observe", "restart", "full"] | UnsetType | None = UNSET
+    exit_proxy: ExitProxyField | UnsetType | None = UNSET
     session_id: SessionName | UnsetType = UNSET
     uuid: Chosen | UnsetType = UNSET
     id: ChosenId | UnsetType = UNSET
@@ -222,6 +231,7 @@ def account_view(
         reported_phone=account.mismatched_phone,
         native_id=account.native_id,
         deaf_policy=account.deaf_policy.value if account.deaf_policy is not None else None,
+        exit_proxy=account.exit_proxy,
         attention=attention_view(alerts),
     )
 

@@ -17,7 +17,7 @@ from homing.model.alerts import Subject
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, AccountUuid, InstanceUrl, SessionStatus, Takeover
 from homing.model.work import Job, JobState
-from homing.ports import AccountPlaced, NewNames, Page
+from homing.ports import AccountChanges, AccountPlaced, NewNames, Page
 from homing.serve.api.context import (
     ADMIN,
     READ,
@@ -92,12 +92,17 @@ class AccountsController(Controller):
         workspace = caller.acting_for(data.workspace_id)
         number = gateway.workspaces.number(workspace, data.phone.strip())
         takeover = Takeover(data.takeover) if data.takeover is not None else None
+        if data.exit_proxy is not None:
+            operator(caller)
+            gateway.care.exit_proxies.check(data.exit_proxy)
         names, sought = _names(data), _sought(data, caller)
         found = await gateway.adoption.sessions.look(sought) if sought is not None else None
         names = replace(names, native_id=found.row.native_id) if found is not None else names
         account = await gateway.accounts.create(
             workspace, number, data.name, takeover, data.requires, names, any_owner=caller.workspace is None
         )
+        if data.exit_proxy is not None:
+            account = await _going_out(gateway, caller, account, data.exit_proxy)
         if found is not None:
             account = await gateway.adoption.sessions.place(account, found)
             await _named_natively(gateway, account)
@@ -121,6 +126,8 @@ class AccountsController(Controller):
         self, ref: Ref, data: JSONBody[AccountChangesBody], gateway: TheGateway, caller: Asking
     ) -> AccountView:
         account = await account_of(gateway, caller, ref)
+        if data.exit_proxy is not UNSET:
+            account = await _going_out(gateway, caller, account, data.exit_proxy)
         if changes := data.changes():
             await gateway.stores.directory.change_account(account, changes)
         if (names := _changed_names(data)) != NO_NAMES or data.instance_url is not UNSET:
@@ -306,6 +313,14 @@ async def _renamed(
         return account
     await _named_natively(gateway, account)
     return await gateway.adoption.sessions.place(account, found)
+
+
+async def _going_out(gateway: Gateway, caller: Caller, account: Account, given: str | None) -> Account:
+    """The account with this exit proxy; None: with none."""
+    operator(caller)
+    proxy = gateway.care.exit_proxies.sealed(account.uuid, given) if given is not None else None
+    await gateway.stores.directory.change_account(account, AccountChanges(exit_proxy=proxy))
+    return await account_of(gateway, caller, account.uuid)
 
 
 async def _named_natively(gateway: Gateway, account: Account) -> None:

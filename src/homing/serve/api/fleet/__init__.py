@@ -1,4 +1,4 @@
 """The API on the fleet: instances, moves and plans of moves, syncs, schedules, the route cache, reports.
 
-It uses the gateway through `serve.api.context`. A newcomer starts with `moves`.
+It uses the gateway through `serve.api.context`. Begin with `moves`.
 """

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Mapping
+from typing import Annotated, Literal
 
 from litestar import Controller, delete, get, patch, post
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET
 
 from homing.decide.fleet.capacity import Load
@@ -44,6 +45,7 @@ from homing.serve.http.described import also
 HEALTH_TIMEOUT_S = 1.0
 
 Number = FromPath[int]
+ShownHealth = Literal["healthy", "suspect", "misconfigured", "down", "draining"]
 
 
 class InstancesController(Controller):
@@ -54,11 +56,18 @@ class InstancesController(Controller):
     guards = [OPERATOR]
 
     @get("/", summary="List instances, each asked for its health; and whether the brake is on")
-    async def list_instances(self, gateway: TheGateway) -> InstancesView:
+    async def list_instances(
+        self,
+        gateway: TheGateway,
+        health: Annotated[
+            ShownHealth | None,
+            QueryParameter(description="Those that are so; `draining`: those that are well and drain"),
+        ] = None,
+    ) -> InstancesView:
         loads, boots = await gateway.stores.directory.loads(), await _boots(gateway)
         shown = await asyncio.gather(*(_shown(gateway, load, boots) for load in loads))
         return InstancesView(
-            data=list(shown),
+            data=[each for each in shown if health is None or _word(each) == health],
             next=None,
             brake=brake_view(gateway.keeper.brake),
             unknown_senders=[unknown_sender_view(each) for each in gateway.unknown_senders.all()],
@@ -258,3 +267,9 @@ def _changes(data: InstanceChangesBody) -> InstanceChanges:
     if data.storage is not UNSET:
         changes["storage"] = data.storage
     return changes
+
+
+def _word(shown: InstanceView) -> str | None:
+    """That it is ill outweighs that it is being emptied."""
+    drains = shown.health == "healthy" and shown.state == InstanceState.DRAINING.value
+    return "draining" if drains else shown.health

@@ -5,12 +5,13 @@ from typing import assert_never
 
 import msgspec
 from litestar import get
+from litestar.params import FromQuery
 
 from homing.decide.hearing.ladder import Climb, Listen, NextRung, NothingMore
 from homing.flows.hearing.judging import JudgedHearing
-from homing.model.fleet import WorkspaceId
-from homing.model.sessions.hearing import Hearing
-from homing.serve.api.context import READ, Asking, TheGateway, WorkspaceFilter, seen_workspace
+from homing.model.fleet import SessionId, WorkspaceId
+from homing.model.sessions.hearing import Hearing, RungHistory
+from homing.serve.api.context import READ, Asking, Limit, TheGateway, WorkspaceFilter, seen_workspace
 from homing.serve.api.listing import Listing
 from homing.serve.gateway import Gateway
 
@@ -44,6 +45,51 @@ class DeafView(msgspec.Struct):
     tried: list[TriedRungView]
     next: str | None
     next_reason: str
+
+
+class RungView(msgspec.Struct):
+    """One rung that was tried with a session, where, and why. `ended_at` is null while it is under way, or its gateway
+    was killed in the middle."""
+
+    account_id: int
+    workspace_id: int
+    session_id: str
+    instance_url: str
+    rung: str
+    reason: str
+    began_at: datetime
+    ended_at: datetime | None
+    result: str
+
+
+@get("/deaf/rungs", guards=[READ], tags=["operations"], summary="What was tried with deaf sessions, the newest first")
+async def rungs(
+    gateway: TheGateway,
+    caller: Asking,
+    workspace_id: WorkspaceFilter = None,
+    session_id: FromQuery[str | None] = None,
+    limit: Limit = 100,
+) -> Listing[RungView]:
+    """Ninety days are kept."""
+    workspace = seen_workspace(caller, workspace_id)
+    session = SessionId(session_id) if session_id is not None else None
+    found = await gateway.stores.hearings.history(workspace, session=session, limit=limit)
+    return Listing([_rung_view(each) for each in found])
+
+
+def _rung_view(each: RungHistory) -> RungView:
+    tried = each.tried
+    return RungView(
+        each.account_id,
+        each.workspace_id,
+        each.session_id,
+        each.instance_url,
+        tried.rung.value,
+        each.reason,
+        tried.began_at,
+        tried.ended_at,
+        tried.result,
+    )
 
 
 @get("/deaf", guards=[READ], tags=["operations"], summary="Sessions that are connected and not well")

@@ -1,7 +1,5 @@
 """`/downtime`: for how long each session could not send in a month, how often, and why."""
 
-import csv
-import io
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
@@ -18,10 +16,9 @@ from homing.ports import Page
 from homing.serve.api.context import READ, After, Asking, Limit, TheGateway, WorkspaceFilter, seen_workspace
 from homing.serve.callers.access import Caller
 from homing.serve.gateway import Gateway
+from homing.serve.http.tables import written
 
 ROWS_AT_ONCE = 500
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet would take the beginning of a cell for something to compute by."""
 
 MonthAsked = Annotated[str | None, QueryParameter(description="Such as 2026-01, in UTC; this month if none is named")]
 Session = Annotated[str | None, QueryParameter(max_length=200, description="This session alone")]
@@ -153,16 +150,9 @@ _COLUMNS = (
 
 
 def _table(rows: Sequence[DowntimeView]) -> bytes:
-    written = io.StringIO()
-    writer = csv.writer(written)
-    writer.writerow(_COLUMNS)
+    lines: list[Sequence[object]] = [_COLUMNS]
     for row in rows:
         reasons = "; ".join(f"{reason}: {minutes} min" for reason, minutes in row.reasons.items())
         cells = msgspec.structs.asdict(row) | {"reasons": reasons}
-        writer.writerow([_cell(cells[name]) for name in _COLUMNS])
-    return written.getvalue().encode()
-
-
-def _cell(value: object) -> object:
-    """A text that a spreadsheet would compute is kept one."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+        lines.append([cells[name] for name in _COLUMNS])
+    return written(lines)

@@ -98,6 +98,7 @@ async def one(viewer: Viewer, ref: str, query: Mapping[str, str]) -> dict[str, A
         ],
         "next": words.href(f"/endpoints/{record.id}", more) if more else "",
         "json_href": words.href("/api/v1/deliveries", {"endpoint_id": record.id, "state": state}),
+        "csv_href": words.href("/api/v1/deliveries.csv", {"endpoint_id": record.id, "state": state}),
         "actions": _actions(viewer, record, counts.get(DeliveryState.DEAD, 0)),
     }
 

@@ -68,6 +68,7 @@ async def context(viewer: Viewer, query: Mapping[str, str]) -> dict[str, Any]:
         "away": away,
         "next": words.href("/messages", more) if more else "",
         "json_href": words.href("/api/v1/messages", {"batch_id": batch, "state": kept["state"]}),
+        "csv_href": words.href("/messages.csv", kept),
         "limit": PAGE,
     }
 

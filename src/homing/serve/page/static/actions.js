@@ -10,6 +10,8 @@ export function openDialogs() {
     if (event.target.closest("[data-close]") && dialog.open) {
       event.preventDefault();
       dialog.close();
+    } else if (link?.getAttribute("aria-disabled") === "true") {
+      event.preventDefault();
     } else if (link && !event.metaKey && !event.ctrlKey) {
       event.preventDefault();
       await open(dialog, link.href);

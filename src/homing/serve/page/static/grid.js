@@ -1,5 +1,6 @@
 // <session-grid>: as many sessions as there are, of which only those in sight are in the page. The rows come by the
 // hundred from the API; what the state stream tells of a row in sight is put there at once, and of others nothing is done.
+import { now } from "./clock.js";
 import { root } from "./root.js";
 
 const ROW = 32;
@@ -240,7 +241,7 @@ function stateOf(word) {
 
 function since(at) {
   if (!at) return "";
-  const seconds = Math.max(0, (Date.now() - Date.parse(at)) / 1000);
+  const seconds = Math.max(0, (now() - Date.parse(at)) / 1000);
   for (const [size, name, below, rest] of [[86400, "d", 3600, "h"], [3600, "h", 60, "min"], [60, "min", 1, "s"]]) {
     if (seconds >= size) {
       const more = Math.floor((seconds % size) / below);

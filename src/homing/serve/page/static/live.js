@@ -1,11 +1,12 @@
 // Follows the state stream, and brings the parts of this page that are live up to date: at most once a second, and not
 // while nobody looks. The server has drawn them; here they are only put in place of the old ones.
+import { heardTime, now, ticks } from "./clock.js";
 import { root } from "./root.js";
 
 const REFRESH_MS = 1000;
 const QUIET_MS = 12000; // the stream says something every five seconds
 
-let heardAt = Date.now();
+let heardAt = ticks();
 let lost = null;
 let source = null;
 let due = null;
@@ -24,13 +25,13 @@ function connect() {
   source = new EventSource(`${root}/api/v1/state`);
   for (const kind of ["snapshot", "delta", "beat"]) source.addEventListener(kind, (event) => heard(kind, event));
   source.onerror = () => {
-    lost ??= Date.now();
+    lost ??= ticks();
     if (source.readyState === EventSource.CLOSED) refused();
   };
 }
 
 function heard(kind, event) {
-  heardAt = Date.now();
+  heardAt = ticks();
   const wasLost = lost !== null;
   lost = null;
   document.body.classList.remove("stale");
@@ -49,20 +50,20 @@ async function refused() {
 
 export function soon() {
   if (due !== null || document.hidden) return;
-  due = setTimeout(refresh, Math.max(50, REFRESH_MS - (Date.now() - refreshedAt)));
+  due = setTimeout(refresh, Math.max(50, REFRESH_MS - (ticks() - refreshedAt)));
 }
 
 export async function refresh() {
   due = null;
   if (refreshing) return void (again = true);
   refreshing = true;
-  refreshedAt = Date.now();
+  refreshedAt = ticks();
   try {
     const answer = await fetch(location.href, { headers: { "X-Homing-Live": "1" } });
     if (answer.redirected && new URL(answer.url).pathname === `${root}/login`) location.href = answer.url;
-    else if (answer.ok) place(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    else if (answer.ok || answer.status === 503) place(new DOMParser().parseFromString(await answer.text(), "text/html"));
   } catch {
-    lost ??= Date.now();
+    lost ??= ticks();
   } finally {
     refreshing = false;
     if (again) (again = false), soon();
@@ -76,6 +77,9 @@ function morph(old, now) {
 }
 
 function place(fresh) {
+  if (!fresh.getElementById("main")) return; // no page: a gateway that cannot even say who asks
+  if (isOfAnother(fresh)) return void location.reload();
+  heardTime(fresh);
   for (const old of document.querySelectorAll("[data-live]")) {
     const now = fresh.getElementById(old.id);
     if (now) morph(old, now);
@@ -89,18 +93,25 @@ function place(fresh) {
   }
 }
 
+// The gateway was renewed while this page was open: its scripts and what it draws are others now.
+function isOfAnother(fresh) {
+  const style = (page) => page.querySelector("link[rel=stylesheet]")?.getAttribute("href");
+  return style(fresh) !== undefined && style(fresh) !== style(document) && !document.querySelector("dialog[open]");
+}
+
 function tellAge() {
-  const age = (Date.now() - heardAt) / 1000;
+  const age = (ticks() - heardAt) / 1000;
   const box = document.getElementById("stream");
-  const stale = age * 1000 > QUIET_MS || (lost !== null && Date.now() - lost > 2000);
+  const away = document.querySelector("#away .notice") !== null;
+  const stale = age * 1000 > QUIET_MS || (lost !== null && ticks() - lost > 2000);
   const shape = box.querySelector(".shape");
-  const clock = new Date().toISOString().slice(11, 19);
-  box.classList.toggle("warn", stale);
+  const clock = new Date(now()).toISOString().slice(11, 19);
+  box.classList.toggle("warn", stale || away);
   document.body.classList.toggle("stale", stale);
-  shape.setAttribute("class", `shape ${stale ? "warn" : "ok"}`);
-  shape.firstElementChild.setAttribute("href", stale ? "#up" : "#disc");
+  shape.setAttribute("class", `shape ${stale || away ? "warn" : "ok"}`);
+  shape.firstElementChild.setAttribute("href", stale || away ? "#up" : "#disc");
   set(box.querySelector("[data-stream]"), stale ? `Not live, ${age.toFixed(0)} s` : `Live, ${clock}`);
-  set(box.querySelector("[data-age]"), stale ? "actions wait until it is" : `data ${age.toFixed(0)} s old`);
+  set(box.querySelector("[data-age]"), away && !stale ? "the database is away" : stale ? "actions wait until it is" : `data ${age.toFixed(0)} s old`);
 }
 
 function set(element, text) {

@@ -106,6 +106,10 @@ accounts = Table(
     Column("person", Words),
     # How far to go with its session when it is deaf; empty: what its workspace says.
     Column("deaf_policy", Words),
+    # By which proxy its session goes out: sealed, as people may see it, and what tells exits apart. All or none.
+    Column("sealed_proxy", Words),
+    Column("proxy_shown", Words),
+    Column("proxy_name", Words),
     UniqueConstraint("uuid"),
     UniqueConstraint("workspace_id", "phone"),
     Index(None, "workspace_id", "person", unique=True),

@@ -46,18 +46,10 @@ def written_to(diary: Diary) -> Iterator[None]:
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         cache_logger_on_first_use=False,
     )
-    ours = logging.getLogger("homing")
-    handler, level, propagates = _Handler(diary), ours.level, ours.propagate
-    ours.addHandler(handler)
-    ours.setLevel(logging.INFO)
-    ours.propagate = False
     try:
         yield
     finally:
         structlog.configure(**before)
-        ours.removeHandler(handler)
-        ours.setLevel(level)
-        ours.propagate = propagates
 
 
 def _to(diary: Diary) -> Callable[[Any, str, MutableMapping[str, Any]], Any]:
@@ -67,14 +59,3 @@ def _to(diary: Diary) -> Callable[[Any, str, MutableMapping[str, Any]], Any]:
         raise structlog.DropEvent
 
     return process
-
-
-class _Handler(logging.Handler):
-    """Lines of the instances, by their templates."""
-
-    def __init__(self, diary: Diary) -> None:
-        super().__init__()
-        self._diary = diary
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._diary.note(str(record.msg), reason=record.getMessage() if self._diary.keep and record.args else None)

@@ -127,7 +127,7 @@ SOMETIMES: Mapping[str, Happens] = {
     "a session was rediscovered": _said("Session rediscovered"),
     "the brake was engaged": _said("Brake engaged"),
     "the brake was released": _said("Brake released"),
-    "an instance paused itself": _said("paused: this boot"),
+    "an instance paused itself": _said("Sessions are paused: this boot"),
     "nothing was granted while the store was away": _said("Leases cannot be read"),
     "a holder was evicted by its successor": _old_holder_was_evicted,
     "a frame of an evicted connection was dropped": lambda _, seen: bool(seen.of("dropped")),
@@ -145,8 +145,8 @@ SOMETIMES: Mapping[str, Happens] = {
     "a request was reset after delivery": lambda run, _: "request reset after delivery" in run.said,
     "a request was lost on its way back": lambda run, _: "request lost after delivery" in run.said,
     "a record waited for the store": _said("A message's record is held back"),
-    "reports waited for their gateway": _said("the gateway does not answer"),
-    "a report was refused for its clock": _said("session %s: notification %s waits"),
+    "reports waited for their gateway": _said("Gateway does not answer"),
+    "a report was refused for its clock": _said("Notification waits"),
     "a login was refused as stale": lambda _, seen: any(
         event["reason"] == "stale_credentials" for event in seen.of("login_refused")
     ),

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from homing.lab.sim.transport import TransportUpset, Wires
+from wired_transport import TransportUpset, Wires
 
 __all__ = ["Conditions", "Network", "Reach", "TransportUpset"]
 
@@ -49,7 +49,7 @@ class Network:
     """Hosts and ports, who listens there, and the connections between them."""
 
     def __init__(self, seed: int = 0) -> None:
-        self._chance = random.Random(f"network {seed}")  # noqa: S311 - to be repeatable
+        self._chance = random.Random(f"network {seed}")
         self._hosts: set[str] = set()
         self._listening: dict[tuple[str, int], Factory] = {}
         self._conditions: dict[tuple[str, int], Conditions] = {}
@@ -85,7 +85,7 @@ class Network:
         self,
         host: str,
         port: int,
-        tls: ssl.SSLContext | None,  # noqa: ARG002 - nobody listens in on memory
+        tls: ssl.SSLContext | None,
         protocol_factory: Factory,
     ) -> tuple[asyncio.Transport, asyncio.Protocol]:
         """Open a connection, or raise what the real network would."""

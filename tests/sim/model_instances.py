@@ -4,8 +4,9 @@ import asyncio
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from homing.lab.sim.http import HttpRequest, HttpServer, Response
-from homing.lab.sim.network import Conditions, Network
+from wired_http import HttpRequest, HttpServer, Response
+from wired_network import Conditions, Network
+
 from homing.model.fleet import InstanceUrl, SessionId, SessionStatus
 
 _WORDS = {SessionStatus.PAIRING: "qr_scanning", SessionStatus.STARTING: "initializing", SessionStatus.FAILED: "error"}

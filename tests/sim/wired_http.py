@@ -9,8 +9,7 @@ from typing import Any, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import httptools
-
-from homing.lab.sim.network import Network
+from wired_network import Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +94,7 @@ class _HttpExchange(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the protocol's signature
+    def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
 
     def data_received(self, data: bytes) -> None:

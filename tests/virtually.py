@@ -2,7 +2,7 @@
 
 A conftest takes it by importing both hooks:
 
-    from homing.lab.sim.testing import pytest_asyncio_loop_factories, pytest_configure
+    from virtually import pytest_asyncio_loop_factories, pytest_configure
 
 Then an `async def` test marked `virtual` runs on a `VirtualLoop`, its fixtures too; `virtual(seed=7)` names the seed,
 `virtual(seeds=20)` tries the first twenty, `virtual(shuffle=False)` keeps the order of a real loop.
@@ -44,7 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_asyncio_loop_factories(
-    config: pytest.Config,  # noqa: ARG001 - the hook's signature
+    config: pytest.Config,
     item: pytest.Item,
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """A virtual loop for each seed of a test marked `virtual`; a real one for the others."""

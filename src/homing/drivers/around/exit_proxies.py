@@ -1,0 +1,119 @@
+"""A driver that tells every start by which proxy the session goes out, and starts nothing that it could not tell.
+
+Whoever starts a session does not know of proxies: here is the one place through which all starts go. What has a proxy
+and cannot be given it stays closed, since out by the bare address it would be seen once too often.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from homing.model.fleet import InstanceUrl, ListedSession, Listing, SessionId
+from homing.model.instances.gateways import Traits
+from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.sending import Receipt
+from homing.model.sessions.exit_proxies import ExitProxy
+from homing.ports import (
+    Driver,
+    InstanceHealth,
+    NumberChecked,
+    OutgoingText,
+    PairingCode,
+    SessionStart,
+    StoreUnavailable,
+)
+from homing.ports.sessions.exit_proxies import KnowsExitProxies
+
+
+class KnownExitProxies:
+    """Where proxies are asked for, once somebody has said where that is; before that nobody has one."""
+
+    def __init__(self) -> None:
+        self.asked: KnowsExitProxies | None = None
+
+    async def of(self, sessions: Sequence[SessionId]) -> Mapping[SessionId, ExitProxy | str]:
+        """Raises StoreUnavailable."""
+        return await self.asked.of(sessions) if self.asked is not None else {}
+
+
+class ExitingDriver:
+    """`ports.Driver` around another one."""
+
+    def __init__(self, inner: Driver, traits: Traits, proxies: KnownExitProxies) -> None:
+        self._inner, self._traits, self._proxies = inner, traits, proxies
+        self.family, self.base = inner.family, inner.base
+        self.webhooks = getattr(inner, "webhooks", None)
+
+    async def health(self, instance: InstanceUrl, *, timeout_s: float) -> InstanceHealth | Fault:
+        return await self._inner.health(instance, timeout_s=timeout_s)
+
+    async def sessions(self, instance: InstanceUrl, *, timeout_s: float) -> Listing:
+        return await self._inner.sessions(instance, timeout_s=timeout_s)
+
+    async def session(self, instance: InstanceUrl, session_id: SessionId, *, timeout_s: float) -> ListedSession | Fault:
+        return await self._inner.session(instance, session_id, timeout_s=timeout_s)
+
+    async def send(self, instance: InstanceUrl, message: OutgoingText, *, timeout_s: float) -> Receipt | Fault:
+        return await self._inner.send(instance, message, timeout_s=timeout_s)
+
+    async def start(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> ListedSession | Fault:
+        told = (await self._told([session]))[0]
+        return told if isinstance(told, Fault) else await self._inner.start(instance, told, timeout_s=timeout_s)
+
+    async def start_many(
+        self, instance: InstanceUrl, sessions: Sequence[SessionStart], *, timeout_s: float
+    ) -> Mapping[SessionId, ListedSession | Fault] | Fault:
+        told = dict(zip([each.session_id for each in sessions], await self._told(sessions), strict=True))
+        kept = {session: fault for session, fault in told.items() if isinstance(fault, Fault)}
+        going = [start for start in told.values() if not isinstance(start, Fault)]
+        if not going:
+            return kept
+        answers = await self._inner.start_many(instance, going, timeout_s=timeout_s)
+        if not kept:
+            return answers
+        if isinstance(answers, Fault):
+            return {**{each.session_id: answers for each in going}, **kept}
+        return {**answers, **kept}
+
+    async def stop(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> Fault | None:
+        return await self._inner.stop(instance, session, timeout_s=timeout_s)
+
+    async def restart(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> ListedSession | Fault:
+        told = (await self._told([session]))[0]
+        return told if isinstance(told, Fault) else await self._inner.restart(instance, told, timeout_s=timeout_s)
+
+    async def logout(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> Fault | None:
+        return await self._inner.logout(instance, session, timeout_s=timeout_s)
+
+    async def pairing(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> PairingCode | Fault:
+        return await self._inner.pairing(instance, session, timeout_s=timeout_s)
+
+    async def renew_pairing(
+        self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float
+    ) -> PairingCode | Fault:
+        """Some families connect or restart a session for that."""
+        told = (await self._told([session]))[0]
+        return told if isinstance(told, Fault) else await self._inner.renew_pairing(instance, told, timeout_s=timeout_s)
+
+    async def check_number(
+        self, instance: InstanceUrl, session_id: SessionId, digits: str, *, timeout_s: float
+    ) -> NumberChecked | Fault:
+        return await self._inner.check_number(instance, session_id, digits, timeout_s=timeout_s)
+
+    async def _told(self, starts: Sequence[SessionStart]) -> list[SessionStart | Fault]:
+        """Each with its proxy; a Fault for one that must not be started."""
+        try:
+            known = await self._proxies.of([each.session_id for each in starts])
+        except StoreUnavailable as error:
+            detail = f"by which proxy it goes out could not be read: {error}; nothing was sent"
+            return [Fault(Phase.NOT_ATTEMPTED, detail) for _ in starts]
+        return [self._one(each, known.get(each.session_id)) for each in starts]
+
+    def _one(self, start: SessionStart, proxy: ExitProxy | str | None) -> SessionStart | Fault:
+        if proxy is None:
+            return start
+        if isinstance(proxy, str):
+            return Fault(Phase.REQUEST_REJECTED, f"{proxy}; it is not started without it")
+        if not self._traits.takes_proxy:
+            detail = f"its account goes out by {proxy.shown}, and {self._traits.title} takes no proxy of a session"
+            return Fault(Phase.REQUEST_REJECTED, f"{detail}; it is not started without it")
+        return replace(start, proxy=proxy)
