@@ -26,6 +26,7 @@ from bench import (
     relay,
     reservations,
     restart,
+    retention,
     shares,
     silenced,
 )
@@ -121,6 +122,7 @@ def measurements(*, quick: bool, large: bool) -> list[Measurement]:
         Measurement("import", STORES, partial(_import, size=less(1, 10))),
         Measurement("mixed-fleet", BOTH[:1], partial(_mixed, accounts=less(300, 60), rounds=less(5, 1))),
         Measurement("moved-by-hand", BOTH[:1], partial(_moved, moves=less(100, 12))),
+        Measurement("retention", STORES, partial(_retention, size=less(1, 10))),
         Measurement("reservations", STORES, lambda setting: _reservations(setting, messages=less(40_000, 8_000))),
     ]
     if large:
@@ -178,6 +180,11 @@ async def _overload(setting: str, *, for_s: float) -> Report:
 async def _reservations(setting: str, *, messages: int) -> Report:
     async with _database(setting) as url:
         return await reservations.run(url, messages=messages)
+
+
+async def _retention(setting: str, *, size: int) -> Report:
+    async with _database(setting) as url:
+        return await retention.run(url, few=100_000 // (size // 4 or 1), many=1_000_000 // size)
 
 
 async def _lost(setting: str, *, loss: Loss, repeats: int, accounts: int) -> Report:

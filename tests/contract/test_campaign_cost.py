@@ -7,7 +7,8 @@ import pytest
 from fleets import A, placed_account
 from test_killed_at_commits import NEVER, ONE, Campaign, World, until
 
-from homing.flows.outbox.bulk import BulkLine, BulkWish
+from homing.flows.outbox.bulk import BulkWish
+from homing.flows.outbox.bulk_lines import BulkLine
 from homing.flows.sending.accept import AskedSend
 from homing.model.sends.addresses import Address, Recipient
 from homing.model.sends.content import TextContent

@@ -17,7 +17,8 @@ from homing.flows.background.alerts import AlertBook
 from homing.flows.background.worker import Duty, Worker
 from homing.flows.deliveries.telling import QUICK, SLOW, DeliveryTurns
 from homing.flows.deliveries.waking import Waking
-from homing.flows.outbox.bulk import Bulk, BulkLine, BulkWish
+from homing.flows.outbox.bulk import Bulk, BulkWish
+from homing.flows.outbox.bulk_lines import BulkLine
 from homing.flows.outbox.chat_turns import ChatTurns
 from homing.flows.outbox.lanes import KIND, PATIENCE, Lanes
 from homing.flows.sending.accept import AskedSend
@@ -155,7 +156,8 @@ class Campaign:
         notices = LocalNotices()
         self.outbox = SqlOutbox(database, notices)
         routes: Any = SimpleNamespace(route=self._route)
-        self.bulk = Bulk(self.outbox, routes, world.clock, world.entropy, secret=b"secret")
+        no_files: Any = SimpleNamespace()
+        self.bulk = Bulk(self.outbox, routes, no_files, world.clock, world.entropy, secret=b"secret")
         sending: Any = SimpleNamespace(send=self._send)
         lanes = Lanes(self.outbox, sending, routes, ChatTurns(5.0), world.clock, world.entropy)
         notices.subscribe(lanes.hear)
