@@ -97,7 +97,7 @@ plainly("POST /api/v1/keys", {"name": "shop", "workspace_id": 1})
 @asks("POST /api/v1/instances/{number}/recycle")
 async def _(api: Api) -> httpx.Response:
     api.gateway.moving.recycling._supervisor = Supervisor("http://supervisor:9000/hook", b"s" * 32)
-    return await api.call("POST", f"/instances/{await number_of(api, A)}/recycle")
+    return await api.call("POST", f"/instances/{await number_of(api, C)}/recycle")
 
 
 @asks("DELETE /api/v1/accounts/{ref}")
