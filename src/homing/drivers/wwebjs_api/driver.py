@@ -91,7 +91,7 @@ class WwebjsApiDriver(GatewayDriver):
     async def check_number(
         self, instance: InstanceUrl, session_id: SessionId, digits: str, *, timeout_s: float
     ) -> NumberChecked | Fault:
-        """`{"success": true, "result": {"_serialized"}}`; null for a number that is not there (getNumberId, 1.0)."""
+        """`{"success": true, "result": {"_serialized"}}`; null for a number that is not there (1252893)."""
         path = f"/client/getNumberId/{quoted(session_id)}"
         reply = await self.tell("POST", instance, path, {"number": digits}, now_s() + timeout_s)
         if isinstance(reply, Fault):
