@@ -176,6 +176,7 @@ class Settings(BaseSettings):
 
     # The outbox: messages that were accepted.
     homing_outbox_lanes: int = Field(default=64, ge=1, le=1_000, description="accounts dispatched for at once")
+    homing_message_days: float = Field(default=90.0, ge=0, description="how long messages are kept; 0: for ever")
     homing_outbox_max_age: float = Field(default=72 * 3600.0, gt=0, description="s that a message is worth sending")
 
     # What the commands talk to.

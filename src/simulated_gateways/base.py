@@ -30,6 +30,8 @@ class Session:
     phone: str = PHONE
     proxy: str | None = None
     """By which it goes out, as it was told: `host:port`."""
+    mute: bool = False
+    """It is called connected; nothing that it would tell is told, and what it sends stays where it is."""
     cut_off: bool = False
     """Its proxy does not answer: it does not come up, and does not go out otherwise."""
     code: str | None = None
@@ -152,7 +154,7 @@ class Model:
 
     def goes_out(self, session: Session) -> None:
         """It connects, by its proxy if it has one, and not at all if that does not answer."""
-        session.cut_off = session.proxy in self.proxies_down
+        session.cut_off, session.mute = session.proxy in self.proxies_down, False
         self.opened_by.append((session.name, session.proxy))
 
     @property
@@ -220,7 +222,7 @@ class Model:
     async def report(self, name: str, told: Told) -> list[int]:
         """Report it to every address of the session, as the original does; what was answered."""
         session = self.sessions[name]
-        body = self.body_of(session, told)
+        body = self.body_of(session, told) if not session.mute else None
         answers = []
         for hook in self.hooks.get(name, []) if body is not None else []:
             raw = json.dumps(body).encode()

@@ -21,6 +21,7 @@ class Gowa(Model):
             web.post("/devices", self._create),
             web.get("/devices/{s}/status", self._status),
             web.post("/devices/{s}/{what:reconnect|logout}", self._do),
+            web.patch("/devices/{s}/webhook", self._hook),
             web.post("/send/message", self._send),
             web.get("/user/check", self._check),
         ]
@@ -55,10 +56,17 @@ class Gowa(Model):
             return _not_found()
         return _success({"device_id": session.name, "is_connected": session.open, "is_logged_in": session.up})
 
+    async def _hook(self, request: web.Request) -> web.Response:
+        told, name = await body_of(request), request.match_info["s"]
+        self.hooks[name] = [{"url": told["webhook_url"]}] if told["webhook_url"] else []
+        return _success({})
+
     async def _do(self, request: web.Request) -> web.Response:
         session = self.sessions[request.match_info["s"]]
         session.open = request.match_info["what"] == "reconnect"
         session.paired = session.paired and session.open
+        if session.open:
+            self.goes_out(session)
         return _success({})
 
     async def _send(self, request: web.Request) -> web.Response:

@@ -18,6 +18,7 @@ class Wuzapi(Model):
             web.get("/session/qr", self._qr),
             web.post("/session/{what:connect|disconnect|logout}", self._do),
             web.post("/session/proxy", self._proxy),
+            web.post("/webhook", self._hook),
             web.post("/chat/send/text", self._send),
             web.post("/user/check", self._check),
         ]
@@ -71,6 +72,12 @@ class Wuzapi(Model):
             case _:
                 session.open, session.paired = False, False
         return _wrapped({"Details": "done"})
+
+    async def _hook(self, request: web.Request) -> web.Response:
+        session, told = self._session(request), await body_of(request)
+        assert session is not None
+        self.hooks[session.name] = [{"url": told["webhookURL"]}] if told["webhookURL"] else []
+        return _wrapped({"webhook": told["webhookURL"]})
 
     async def _proxy(self, request: web.Request) -> web.Response:
         session, told = self._session(request), await body_of(request)

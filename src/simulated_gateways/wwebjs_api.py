@@ -70,6 +70,8 @@ class WwebjsApi(Model):
                 del self.sessions[name]
             if what == "restart" and session.removed:
                 session.removed, session.paired = False, False
+            if what == "restart":
+                self.goes_out(session)
         words = {"stop": "Session stopped", "restart": "Restarted", "terminate": "Logged out"}[what]
         return said(200, {"success": True, "message": f"{words} successfully"})
 

@@ -59,7 +59,7 @@ async def test_calls_within_a_trace_carry_it_each_under_a_span_of_its_own(wire: 
         ("GET", "/a\r\nX: y", {}),
         ("GET", "/ü", {}),
         ("GET", "a", {}),
-        ("PATCH", "/a", {}),
+        ("TRACE", "/a", {}),
         ("GET", "/a", {"X": "1\r\nEvil: 2"}),
         ("GET", "/a", {"X": "1\n2"}),
     ],

@@ -24,6 +24,8 @@ from tests.serve.test_fleet_api import Fleet, fleet, number_of, until  # noqa: F
 
 LEAVES_NONE = {
     "POST /api/v1/accounts/{ref}/check-number": "a question to a gateway, which changes nothing",
+    "POST /api/v1/accounts/{ref}/mark-read": "shown to a chat; nothing of ours changes",
+    "POST /api/v1/accounts/{ref}/typing": "shown to a chat; nothing of ours changes",
     "POST /api/v1/media": "a file is no change of the fleet, and named by whoever sends it",
     "POST /api/v1/messages/send": "a message is no change of the fleet; what did not simply succeed is in /messages",
     "POST /api/v1/messages": "neither is one that is sent later; it is in /messages",

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from homing.compose import open_gateway
-from homing.compose.wiring import shown_keys
+from homing.compose.parts.driving import shown_keys
 from homing.config import Settings
 from homing.drivers import Drivers
 from homing.model.directory.access import Scope

@@ -8,10 +8,13 @@ from typing import Any
 
 import structlog
 
-from homing.compose.conditions import gateway_name
+from homing.compose.parts.conditions import gateway_name
+from homing.compose.parts.driving import drivers_of
+from homing.compose.parts.ground import Reached
+from homing.compose.parts.keeping import exits_on
 from homing.compose.spans import collector
 from homing.compose.stores import open_stores
-from homing.compose.wiring import Reached, drivers_of, exits_on, wired
+from homing.compose.wiring import wired
 from homing.config import DEFAULT_INSTANCES, Misconfigured, Settings
 from homing.decide.egress.addresses import PublicOnly
 from homing.decide.egress.rules import EgressRules

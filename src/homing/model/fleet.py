@@ -101,7 +101,9 @@ class Capabilities:
     check_numbers: bool = False
     """It tells whether a number is on WhatsApp, and under which address."""
     mark_read: bool = False
+    """It shows to a chat that its messages were read."""
     show_typing: bool = False
+    """It shows to a chat that somebody types."""
 
     def by_name(self) -> dict[str, bool | list[str]]:
         """As it is told to others; what there are several of, in alphabetical order."""
@@ -205,6 +207,8 @@ class Route:
     """The phone that its instance reports for the session, if that is somebody else's than the account's."""
     linking: Linking = Linking()
     """Read where it is judged where the session is; not for every send."""
+    paced: bool = False
+    """Somebody has set how fast it may write. Read with the routes of sends alone."""
 
     @property
     def session_id(self) -> SessionId:

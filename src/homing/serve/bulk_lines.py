@@ -14,11 +14,12 @@ import msgspec
 from msgspec import Meta
 
 from homing.decide.outbox import templates
-from homing.flows.outbox.bulk import LINES_MAX, BulkLine
+from homing.flows.media.outgoing import MediaLinks
+from homing.flows.outbox.bulk import LINES_MAX
+from homing.flows.outbox.bulk_lines import BulkLine
 from homing.flows.sending.accept import AskedSend
 from homing.model.errors import Code, Problem
 from homing.model.fleet import AccountUuid, WorkspaceId
-from homing.model.sends.content import LinkedMedia, MediaContent
 from homing.model.sends.outbox import InvalidLine
 from homing.serve.api.fields import Phone, Uuid
 from homing.serve.callers.workspaces import Workspaces
@@ -46,6 +47,7 @@ class Bulkhead:
     template: str | None
     places: tuple[str, ...]
     workspaces: Workspaces
+    links: MediaLinks
 
 
 _decode = msgspec.json.Decoder(BulkBody).decode
@@ -113,10 +115,8 @@ def _line(number: int, body: BulkBody, head: Bulkhead) -> BulkLine:
         raise Problem(Code.INVALID_REQUEST, "Neither the line nor the request names an account", field="account_uuid")
     recipient = head.workspaces.recipient(head.workspace_id, body.phone)
     fields = body if head.template is None else _with_text(body, head.template, head.places)
-    content = content_of(fields, lambda text: head.workspaces.recipient(head.workspace_id, text).address)
-    if isinstance(content, MediaContent) and isinstance(content.media, LinkedMedia):
-        detail = "A file in a batch is named by its `media_id`: it is taken in once, and not for every line"
-        raise Problem(Code.INVALID_REQUEST, detail, field="media_url")
+    kept = head.links.named(head.workspace_id, fields.media_id) if fields.media_id is not None else None
+    content = content_of(fields, lambda text: head.workspaces.recipient(head.workspace_id, text).address, kept=kept)
     asked = AskedSend(head.workspace_id, account, content, phone=body.phone)
     return BulkLine(number, asked, recipient)
 

@@ -6,6 +6,8 @@ _JUDGED = (tests("decide/test_hearing.py"),)
 _LADDER = (tests("decide/test_deaf_ladder.py"),)
 _ROUNDS = (tests("flows/test_hearing_rounds.py"),)
 _KEPT = (tests("contract/test_hearings.py"),)
+_PROXIES = (tests("drivers/test_exit_proxies.py"),)
+_RECYCLED = (tests("decide/test_recycling_steps.py"),)
 
 DEFECTS: tuple[Defect, ...] = (
     Defect(
@@ -135,5 +137,109 @@ DEFECTS: tuple[Defect, ...] = (
         "            is_it = (hearing.c.session_id == record.session_id) & (hearing.c.version == version)\n",
         "            is_it = hearing.c.session_id == record.session_id\n",
         _KEPT,
+    ),
+    Defect(
+        "proxy-left-out",
+        "a session with an exit proxy is started without it",
+        "homing/drivers/around/exit_proxies.py",
+        "        return replace(start, proxy=proxy)\n",
+        "        return start\n",
+        _PROXIES,
+    ),
+    Defect(
+        "bare-where-none-is-taken",
+        "a family that takes no proxy starts a session that has one",
+        "homing/drivers/around/exit_proxies.py",
+        "        if not self._traits.takes_proxy:\n",
+        "        if False:\n",
+        _PROXIES,
+    ),
+    Defect(
+        "bare-while-the-store-is-away",
+        "a session whose proxy could not be read is started without one",
+        "homing/drivers/around/exit_proxies.py",
+        "            return [Fault(Phase.NOT_ATTEMPTED, detail) for _ in starts]\n",
+        "            return list(starts)\n",
+        _PROXIES,
+    ),
+    Defect(
+        "proxy-after-the-connect",
+        "Evolution connects a closed session before it is told its proxy",
+        "homing/drivers/evolution/driver.py",
+        "            return fault\n        code =",
+        "            pass\n        code =",
+        _PROXIES,
+    ),
+    Defect(
+        "proxy-password-shown",
+        "what a gateway says back of a proxy is shown with its password",
+        "homing/drivers/calling.py",
+        "        unshown = [each for each in hidden if each]\n",
+        "        unshown = [each for each in hidden if not each]\n",
+        _PROXIES,
+    ),
+    Defect(
+        "exit-in-two-places",
+        "one exit that is used from two instances draws no attention",
+        "homing/decide/fleet/exit_proxies.py",
+        "    if len(places) > 1:\n",
+        "    if len(places) > 2:\n",
+        (tests("decide/test_exit_proxy_judgments.py"),),
+    ),
+    Defect(
+        "told-before-it-is-empty",
+        "an instance's supervisor is told while sessions are on their way elsewhere",
+        "homing/decide/fleet/recycling.py",
+        "    if seen.remaining > seen.stuck:\n",
+        "    if seen.remaining < seen.stuck:\n",
+        _RECYCLED,
+    ),
+    Defect(
+        "gap-unasked",
+        "an instance is started anew although sessions cannot leave it and may not be away",
+        "homing/decide/fleet/recycling.py",
+        "    if seen.stuck and not now_is.with_gap:\n",
+        "    if seen.stuck and now_is.with_gap:\n",
+        _RECYCLED,
+    ),
+    Defect(
+        "old-boot-is-new",
+        "the process that was to end is taken for the new one",
+        "homing/decide/fleet/recycling.py",
+        "        return seen.incarnation is not None and seen.incarnation != now_is.incarnation\n",
+        "        return seen.incarnation is not None\n",
+        _RECYCLED,
+    ),
+    Defect(
+        "dry-run-tries",
+        "a dry run tries what it should only say",
+        "homing/flows/hearing/judging.py",
+        "        asked = self._say(planned) if self._dry_run else await self._ask(planned)\n",
+        "        asked = await self._ask(planned)\n",
+        _ROUNDS,
+    ),
+    Defect(
+        "probes-without-end",
+        "a doubtful session is sent messages to itself more often than may be",
+        "homing/decide/hearing/probing.py",
+        "    return len(lately) < per_day and (",
+        "    return len(lately) < 99 and (",
+        _ROUNDS,
+    ),
+    Defect(
+        "rungs-forgotten",
+        "a rung that is gone up leaves nothing in the history",
+        "homing/store/records/hearing.py",
+        "            if done and climbed is not None:\n",
+        "            if done and climbed is None:\n",
+        _ROUNDS,
+    ),
+    Defect(
+        "reconnected-and-restarted",
+        "a gateway that only renews connections is asked to restart as well",
+        "homing/flows/hearing/abilities.py",
+        "            reconnects=reconnects,\n",
+        "            reconnects=False,\n",
+        (tests("flows/test_deaf_families.py"),),
     ),
 )

@@ -11,6 +11,7 @@ from homing.model.fleet import InstanceUrl, ListedSession, Listing, SessionId
 from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
+from homing.model.sends.signs import ChatSign
 from homing.model.sessions.exit_proxies import ExitProxy
 from homing.ports import (
     Driver,
@@ -99,15 +100,18 @@ class ExitingDriver:
     ) -> NumberChecked | Fault:
         return await self._inner.check_number(instance, session_id, digits, timeout_s=timeout_s)
 
+    async def show(
+        self, instance: InstanceUrl, session_id: SessionId, sign: ChatSign, *, timeout_s: float
+    ) -> Fault | None:
+        return await self._inner.show(instance, session_id, sign, timeout_s=timeout_s)
+
     async def _told(self, starts: Sequence[SessionStart]) -> list[SessionStart | Fault]:
         """Each with its proxy; a Fault for one that must not be started."""
         try:
             known = await self._proxies.of([each.session_id for each in starts])
         except StoreUnavailable as error:
-            fault = Fault(
-                Phase.NOT_ATTEMPTED, f"by which proxy it goes out could not be read: {error}; nothing was sent"
-            )
-            return [fault for _ in starts]
+            detail = f"by which proxy it goes out could not be read: {error}; nothing was sent"
+            return [Fault(Phase.NOT_ATTEMPTED, detail) for _ in starts]
         return [self._one(each, known.get(each.session_id)) for each in starts]
 
     def _one(self, start: SessionStart, proxy: ExitProxy | str | None) -> SessionStart | Fault:

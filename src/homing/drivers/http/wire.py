@@ -25,7 +25,7 @@ from homing.model.tracing import call_span, tracing
 __all__ = ["MIB", "Calls", "Reply", "StreamedBody", "Wire", "WireLimits"]
 
 MIB = 1024 * 1024
-_METHODS = frozenset({"GET", "POST", "PUT", "DELETE"})
+_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 _PEERS = 4_000
 """Addresses kept in mind, one for each lane of an instance."""
 

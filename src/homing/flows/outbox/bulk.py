@@ -7,11 +7,12 @@ import structlog
 
 from homing.decide.outbox.chats import chat_of
 from homing.decide.sending import idempotency
-from homing.flows.sending.accept import AskedSend
+from homing.flows.media.intake import MediaIntake
+from homing.flows.outbox.batch_files import BatchFiles
+from homing.flows.outbox.bulk_lines import BulkLine
 from homing.model.errors import Code
 from homing.model.fleet import AccountUuid, Route, WorkspaceId
 from homing.model.sends import content_json
-from homing.model.sends.addresses import Recipient
 from homing.model.sends.content import words_of
 from homing.model.sends.outbox import Batch, BatchState, InvalidLine, NewBatch, NewMessage
 from homing.model.sends.sending import Text
@@ -22,15 +23,6 @@ log = structlog.get_logger("homing")
 LINES_MAX = 1_000_000
 _AT_ONCE = 500
 SWEEP_EVERY_S = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class BulkLine:
-    """A line that could be read: to whom it goes, from which account, and what it says."""
-
-    line: int
-    asked: AskedSend
-    recipient: Recipient
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +41,11 @@ class BulkWish:
 class Bulk:
     """Takes batches in, and carries through what is decided of them."""
 
-    def __init__(self, outbox: Outbox, routes: Routes, clock: Clock, entropy: Entropy, *, secret: bytes) -> None:
+    def __init__(
+        self, outbox: Outbox, routes: Routes, media: MediaIntake, clock: Clock, entropy: Entropy, *, secret: bytes
+    ) -> None:
         self._outbox, self._routes, self._clock, self._entropy = outbox, routes, clock, entropy
-        self._secret = secret
+        self._media, self._secret = media, secret
 
     async def take(self, wish: BulkWish, lines: AsyncIterable[BulkLine | InvalidLine]) -> Batch:
         """The batch, running, or rejected if one line was invalid and all or nothing was wanted.
@@ -80,10 +74,11 @@ class Bulk:
     ) -> tuple[int, int]:
         """How many lines were invalid, and how many became messages."""
         routes: dict[AccountUuid, Route | None] = {}
+        files = BatchFiles(self._media, wish.workspace_id, wish.after_s + wish.max_age_s)
         messages: list[NewMessage] = []
         invalid: list[InvalidLine] = []
         bad = good = 0
-        async for line in lines:
+        async for line in files.beside(lines):
             made = line if isinstance(line, InvalidLine) else await self._made(new, wish, line, routes)
             if isinstance(made, InvalidLine):
                 invalid.append(made)

@@ -68,6 +68,8 @@ class Dispatching:
     text: Text
     chat: str
     due_at: datetime
+    typing_s: float = 0.0
+    """So long somebody is shown typing before it leaves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,14 @@ class StateChange:
     reason: str
     batch_id: str | None
     text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """One part of forgetting: how many went, and behind which message to go on; None: that was the last part."""
+
+    gone: int
+    next_after: str | None
 
 
 # --- batches ------------------------------------------------------------------------------------------------------

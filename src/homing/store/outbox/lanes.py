@@ -14,6 +14,7 @@ from sqlalchemy import Connection, and_, exists, func, literal, literal_column, 
 from sqlalchemy.sql.elements import ColumnElement
 
 from homing.decide.outbox.endings import CHAT_WAITS_S, INTERRUPTIONS_MAX, TRIED_AGAIN_AFTER_S
+from homing.decide.pacing.pace import typing_s
 from homing.model.fleet import AccountUuid, SessionStatus, WorkspaceId
 from homing.model.sends import content_json
 from homing.model.sends.messages import MessageState
@@ -47,7 +48,8 @@ def advance(connection: Connection, database: Database, step: LaneStep, told: To
     now = database.now(connection)
     changes = _write_endings(connection, database, step, now)
     if any(each.code == FailureCode.RECIPIENT_RESTRICTED.value for each in step.endings):
-        note_restricted(connection, lane, policy_of(connection, step.claim.workspace_id, step.claim.account_uuid), now)
+        policy = policy_of(connection, step.claim.workspace_id, step.claim.account_uuid)
+        note_restricted(connection, step.claim.account_uuid, policy, now)
         lane = _held(connection, step.claim)
     if step.fresh:
         changes += _give_up_interrupted(connection, step.claim, now)
@@ -252,7 +254,9 @@ def _taken(
     chosen = [*forgotten, *rows, *again, *pace.rows]
     _mark(connection, claim, chosen, now)
     repeated = {row.uuid for row in (*rows, *again)}
-    return [_dispatching(row, repeated=row.uuid in repeated) for row in chosen], pace, changes
+    typed = {} if policy is None else {row.uuid: typing_s(policy, len(row.text)) for row in pace.rows}
+    going = [_dispatching(row, repeated=row.uuid in repeated, typed_s=typed.get(row.uuid, 0.0)) for row in chosen]
+    return going, pace, changes
 
 
 def _forgotten(connection: Connection, step: LaneStep) -> list[AnyRow]:
@@ -357,7 +361,7 @@ def _mark(connection: Connection, claim: LaneClaim, rows: Sequence[AnyRow], now:
         connection.execute(update(messages).where(messages.c.uuid.in_([row.uuid for row in rows])).values(marked))
 
 
-def _dispatching(row: AnyRow, *, repeated: bool) -> Dispatching:
+def _dispatching(row: AnyRow, *, repeated: bool, typed_s: float) -> Dispatching:
     text = Text(
         uuid=row.uuid,
         message_id=row.message_id,
@@ -369,7 +373,7 @@ def _dispatching(row: AnyRow, *, repeated: bool) -> Dispatching:
         phone_as_written=row.phone_as_written,
         content=content_json.read(row.content) if row.content else None,
     )
-    return Dispatching(text, row.chat, row.due_at)
+    return Dispatching(text, row.chat, row.due_at, typed_s)
 
 
 # --- nothing to do just now -----------------------------------------------------------------------------------

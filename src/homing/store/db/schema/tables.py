@@ -243,6 +243,8 @@ IN_A_LANE = "state = 'accepted' AND position IS NOT NULL"
 """A message that waits for its turn among those of its account."""
 UNDER_WAY = "state IN ('accepted', 'dispatching', 'unknown') AND position IS NOT NULL"
 
+NOT_SIMPLY_SENT = "state NOT IN ('sent', 'delivered', 'read')"
+
 messages = Table(
     "messages",
     metadata,
@@ -276,6 +278,9 @@ messages = Table(
     Column("batch_id", Words),
     Index(None, "workspace_id", "uuid"),
     Index(None, "account_uuid", "message_id"),
+    Index(None, "account_uuid", "uuid"),
+    # What people look for: whatever did not simply go.
+    _partial("messages_state_idx", "state", "uuid", where=NOT_SIMPLY_SENT),
     _partial("messages_waiting_idx", "account_uuid", "due_at", "position", where=IN_A_LANE),
     _partial("messages_chat_idx", "account_uuid", "chat", "due_at", "position", where=UNDER_WAY),
     _partial("messages_expiring_idx", "account_uuid", "expires_at", where="state = 'accepted'"),

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from homing.compose.conditions import conditions_of
-from homing.compose.restoring import Restorers
+from homing.compose.parts.conditions import conditions_of
+from homing.compose.parts.restoring import Restorers
 from homing.config import Settings
 from homing.decide.deliveries.attempts import PatiencePolicy
 from homing.decide.work.attempts import RetryPolicy

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from homing.compose.restoring import Restorers
+from homing.compose.parts.restoring import Restorers
 from homing.config import Settings
 from homing.flows.background.alerts import AlertBook
 from homing.flows.background.observing import Observing

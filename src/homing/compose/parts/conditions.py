@@ -3,7 +3,7 @@
 import os
 import socket
 
-from homing.compose.restoring import Restorers
+from homing.compose.parts.restoring import Restorers
 from homing.config import Settings
 from homing.flows.alerts.conditions import ConditionPolicy, ConditionWatch
 from homing.flows.background.alerts import AlertBook
