@@ -3,6 +3,7 @@
 from tests.mutations.catalogue import (
     accounting,
     adopting,
+    campaigns,
     contents,
     describing,
     families,
@@ -25,6 +26,7 @@ from tests.mutations.catalogue import (
     sharing,
     speaking,
     strangers,
+    telling,
     watching,
     working,
 )
@@ -41,6 +43,7 @@ DEFECTS: tuple[Defect, ...] = (
     *meaning.DEFECTS,
     *numbers.DEFECTS,
     *observing.DEFECTS,
+    *campaigns.DEFECTS,
     *outbox.DEFECTS,
     *pairing.DEFECTS,
     *restoring.DEFECTS,
@@ -48,6 +51,7 @@ DEFECTS: tuple[Defect, ...] = (
     *strangers.DEFECTS,
     *working.DEFECTS,
     *ground.DEFECTS,
+    *telling.DEFECTS,
     *watching.DEFECTS,
     *accounting.DEFECTS,
     *leaving.DEFECTS,

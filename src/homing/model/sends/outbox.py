@@ -203,6 +203,8 @@ class Batch:
     created_at: datetime
     updated_at: datetime
     counts: Mapping[MessageState, int]
+    fingerprint: str | None = None
+    """Of its lines, once all of them came."""
 
 
 @dataclass(frozen=True, slots=True)

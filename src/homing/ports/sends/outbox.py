@@ -88,8 +88,19 @@ class Outbox(Protocol):
         """Some more of its lines. Nothing of it goes before it runs."""
         ...
 
-    async def change_batch(self, workspace: WorkspaceId | None, batch: str, to: BatchState, reason: str) -> bool:
-        """Let it run, pause it, cancel or reject it; False if it is not there or not in a state to."""
+    async def change_batch(
+        self,
+        workspace: WorkspaceId | None,
+        batch: str,
+        to: BatchState,
+        reason: str,
+        *,
+        fingerprint: str | None = None,
+    ) -> bool:
+        """Let it run, pause it, cancel or reject it; False if it is not there or not in a state to.
+
+        `fingerprint`: of the lines, which are all there now.
+        """
         ...
 
     async def sweep_batches(self) -> int:

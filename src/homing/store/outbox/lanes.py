@@ -18,15 +18,23 @@ from homing.decide.pacing.pace import typing_s
 from homing.model.fleet import AccountUuid, SessionStatus, WorkspaceId
 from homing.model.sends import content_json
 from homing.model.sends.messages import MessageState
-from homing.model.sends.outbox import Advance, Dispatching, LaneClaim, LaneStep, MessageEnding, StateChange
+from homing.model.sends.outbox import (
+    Advance,
+    BatchState,
+    Dispatching,
+    LaneClaim,
+    LaneStep,
+    MessageEnding,
+    StateChange,
+)
 from homing.model.sends.sending import FailureCode, Text
 from homing.model.work import JobState
 from homing.ports import LaneLost, Notice
 from homing.store.db.database import Database, Dialect
 from homing.store.db.rows import AnyRow, message_of
 from homing.store.db.schema.columns import UtcDateTime, Words
+from homing.store.db.schema.outbox import batches, suppressions
 from homing.store.db.schema.outbox import outbox_lanes as lanes
-from homing.store.db.schema.outbox import suppressions
 from homing.store.db.schema.tables import accounts, jobs, messages, sessions
 from homing.store.db.sql import among, as_rows, given_rows
 from homing.store.outbox import feeding
@@ -105,6 +113,7 @@ def _write_endings(connection: Connection, database: Database, step: LaneStep, n
         .returning(messages)
     )
     rows = connection.execute(statement, {"given": as_rows(_ended_row(each) for each in step.endings)}).all()
+    _back_into_batches(connection, rows)
     unknown = [row for row in rows if row.state == MessageState.UNKNOWN]
     _await_unknown(connection, unknown, now)
     settled = {change.message_uuid for change in _settled(connection, unknown)}
@@ -131,6 +140,18 @@ def _ended_row(ending: MessageEnding) -> dict[str, str | int | None]:
         "instance_url": ending.instance_url,
         "message_id": ending.message_id,
     }
+
+
+def _back_into_batches(connection: Connection, rows: Sequence[AnyRow]) -> None:
+    """What did not leave, and is of a batch that was paused or cancelled meanwhile, waits in the batch again."""
+    back = {row.uuid: row.batch_id for row in rows if row.state == MessageState.ACCEPTED and row.batch_id is not None}
+    if not back:
+        return
+    named = select(batches.c.id).where(batches.c.id.in_(sorted(set(back.values()))))
+    stopped = set(connection.scalars(named.where(batches.c.state != BatchState.RUNNING)))
+    uuids = sorted(uuid for uuid, batch in back.items() if batch in stopped)
+    if uuids:
+        connection.execute(update(messages).where(messages.c.uuid.in_(uuids)).values(position=None))
 
 
 def _await_unknown(connection: Connection, rows: Sequence[AnyRow], now: datetime) -> None:

@@ -125,8 +125,17 @@ class SqlOutbox:
     async def add_to_batch(self, batch: str, new: Sequence[NewMessage], invalid: Sequence[InvalidLine]) -> None:
         await self._database.write(lambda c: batches.add(c, self._database, batch, new, invalid))
 
-    async def change_batch(self, workspace: WorkspaceId | None, batch: str, to: BatchState, reason: str) -> bool:
-        return await self._changes.make(lambda c: batches.change(c, self._database, workspace, batch, to, reason))
+    async def change_batch(
+        self,
+        workspace: WorkspaceId | None,
+        batch: str,
+        to: BatchState,
+        reason: str,
+        *,
+        fingerprint: str | None = None,
+    ) -> bool:
+        changed = (workspace, batch, to, reason, fingerprint)
+        return await self._changes.make(lambda c: batches.change(c, self._database, *changed))
 
     async def sweep_batches(self) -> int:
         return await self._write(lambda c: batches.sweep(c, self._database))
