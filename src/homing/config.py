@@ -72,6 +72,7 @@ class Settings(BaseSettings):
     homing_redis_url: str = Field(default="", repr=False)
     homing_otlp_url: str = Field(default="", repr=False, description="where spans are told; empty means nowhere")
     homing_log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    homing_log_phones: bool = Field(default=False, description="show phone numbers in full")
     homing_log_format: str = Field(default="auto", pattern="^(auto|text|json)$")
 
     # How hard a send tries.

@@ -103,6 +103,12 @@ class Subject:
 FLEET = Subject(About.FLEET)
 
 
+OF_ONE_GATEWAY = frozenset(
+    {AlertKind.DATABASE_SLOW, AlertKind.CLOCK_OFF, AlertKind.VAULT_KEY_MISSING, AlertKind.DESCRIPTORS_USED_UP}
+)
+"""What only the gateway knows that says so: it has passed, too, when that has not said so for a while."""
+
+
 @dataclass(frozen=True, slots=True)
 class Guide:
     """What is known of a kind before it happens. `title` is its log line; `do` is what a person does about it."""
