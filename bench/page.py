@@ -129,8 +129,9 @@ async def _looked_at(report: Report, fleet: SendingFleet, chromium: str, session
 
 async def _painted(page: Page, url: str) -> float:
     await page.goto(url, wait_until="load")
-    await page.wait_for_function(f"{_PAINTED} > 0")
-    return float(await page.evaluate(_PAINTED)) / 1000
+    while (painted := float(await page.evaluate(_PAINTED))) < 0:
+        await page.wait_for_timeout(20)
+    return painted / 1000
 
 
 async def _searched(report: Report, page: Page, sessions: int) -> None:

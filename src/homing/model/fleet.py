@@ -387,3 +387,5 @@ class Move:
     fence: str | None = None
     steps: dict[str, int] = field(default_factory=dict)
     """How long each part took, in ms."""
+    trace_id: str | None = None
+    """The trace of the request in which it was found out, if its caller named one."""

@@ -6,6 +6,7 @@ and the framework behind it can never read one differently.
 """
 
 import asyncio
+import socket
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -63,6 +64,7 @@ def bounded(limits: HttpLimits) -> type[HttpToolsProtocol]:
     return type("Bounded", (_Bounded,), {"limits": limits, "per_address": Counter()})
 
 
+_USER_TIMEOUT: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)
 _LINGER_S = 1.0
 """How long a refused client may go on talking, unheard."""
 
@@ -89,6 +91,7 @@ class _Bounded(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._let_the_kernel_drop(transport)
         counted = self.client is not None and not speaks_for_others(self.client[0], self.limits.trusted)
         self._address = self.client[0] if self.client is not None and counted else ""
         if self._address:
@@ -161,6 +164,12 @@ class _Bounded(HttpToolsProtocol):
     def resume_writing(self) -> None:
         super().resume_writing()
         self._taken()
+
+    def _let_the_kernel_drop(self, transport: asyncio.Transport) -> None:
+        """The kernel takes megabytes before it holds us up; it is told, too, how long a reader may take nothing."""
+        wire = transport.get_extra_info("socket")
+        if _USER_TIMEOUT is not None and wire is not None and wire.family in (socket.AF_INET, socket.AF_INET6):
+            wire.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, round(self.limits.unread_s * 1000))
 
     def _taken(self) -> None:
         if self._unread is not None:

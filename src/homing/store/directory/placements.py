@@ -86,7 +86,14 @@ class Rebound:
         }
 
 
-def rebind(connection: Connection, changes: Sequence[Rebinding], *, at: datetime, run_id: str | None) -> list[Rebound]:
+def rebind(
+    connection: Connection,
+    changes: Sequence[Rebinding],
+    *,
+    at: datetime,
+    run_id: str | None,
+    trace_id: str | None = None,
+) -> list[Rebound]:
     """Apply each change whose expected record still stands, and log it as a move; returns those, in the given order."""
     applied = [
         rebound for turn in _turns(changes) for part in chunks(turn, _CHUNK) for rebound in apply(connection, part, at)
@@ -94,7 +101,8 @@ def rebind(connection: Connection, changes: Sequence[Rebinding], *, at: datetime
     places = {id(change): place for place, change in enumerate(changes)}
     applied.sort(key=lambda rebound: places[id(rebound.change)])
     if applied:
-        connection.execute(plain_insert(moves), [rebound.move_row(at, run_id) for rebound in applied])
+        rows = [{**rebound.move_row(at, run_id), "trace_id": trace_id} for rebound in applied]
+        connection.execute(plain_insert(moves), rows)
         _record(connection, applied)
     return applied
 
