@@ -45,6 +45,11 @@ class SessionStatus(StrEnum):
     """A stranger uses its login: it is not started again until an operator says so."""
     UNKNOWN = "unknown"
 
+    @property
+    def should_run(self) -> bool:
+        """Whether its session is meant to be up: not what somebody stopped, unlinked or set aside."""
+        return self not in (SessionStatus.LOGGED_OUT, SessionStatus.STOPPED, SessionStatus.QUARANTINED)
+
 
 class InstanceState(StrEnum):
     """What an operator wants of an instance. A draining one is given nothing new."""
@@ -382,3 +387,5 @@ class Move:
     fence: str | None = None
     steps: dict[str, int] = field(default_factory=dict)
     """How long each part took, in ms."""
+    trace_id: str | None = None
+    """The trace of the request in which it was found out, if its caller named one."""

@@ -224,7 +224,7 @@ DEFECTS: tuple[Defect, ...] = (
         "homing/decide/hearing/probing.py",
         "    return len(lately) < per_day and (",
         "    return len(lately) < 99 and (",
-        _ROUNDS,
+        (tests("decide/test_probing.py"),),
     ),
     Defect(
         "rungs-forgotten",

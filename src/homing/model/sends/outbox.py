@@ -39,6 +39,7 @@ class NewMessage:
     max_age_s: float
     key: OutboxKey | None = None
     batch_id: str | None = None
+    trace_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

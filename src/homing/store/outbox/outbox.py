@@ -1,6 +1,7 @@
 """`ports.Outbox` on SQLite and PostgreSQL."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -23,6 +24,7 @@ from homing.model.sends.outbox import (
     Suppression,
 )
 from homing.model.sends.pacing import PaceAsked, PaceGo, PacePolicy, PaceWait
+from homing.model.tracing import trace_id_now
 from homing.ports import Notice
 from homing.store.db.batcher import Together
 from homing.store.db.database import Database
@@ -49,7 +51,7 @@ class SqlOutbox:
         self._together: Together[NewMessage, Accepted | InUse] = Together(self.accept_all, largest=_TOGETHER)
 
     async def accept(self, message: NewMessage) -> Accepted | InUse:
-        return await self._together(message)
+        return await self._together(replace(message, trace_id=trace_id_now()))
 
     async def accept_all(self, new: Sequence[NewMessage]) -> Sequence[Accepted | InUse]:
         return await self._changes.make(lambda c: accepting.accept(c, self._database, new))

@@ -231,6 +231,8 @@ moves = Table(
     # Empty unless it was a grant: then what proved that the holder until then could not act.
     Column("fence", Words),
     Column("steps", JsonText, nullable=False, server_default="{}"),
+    # The trace of the request that it came of (W3C Trace Context); empty where nobody named one.
+    Column("trace_id", Words),
     Index(None, "session_id", "id"),
     Index(None, "workspace_id", "id"),
     _partial("moves_granted_idx", "at", where="fence IS NOT NULL"),
@@ -276,6 +278,8 @@ messages = Table(
     Column("interruptions", Integer),
     Column("unknown_at", UtcDateTime),
     Column("batch_id", Words),
+    # The trace of the request that it came of (W3C Trace Context); empty where nobody named one.
+    Column("trace_id", Words),
     Index(None, "workspace_id", "uuid"),
     Index(None, "account_uuid", "message_id"),
     Index(None, "account_uuid", "uuid"),
@@ -387,6 +391,8 @@ events = Table(
     Column("session_sequence", BoundedInteger),
     Column("chat_sequence", BoundedInteger),
     Column("told_key", Words),
+    # The trace of the request that it came of (W3C Trace Context); empty where nobody named one.
+    Column("trace_id", Words),
     UniqueConstraint("id"),
     UniqueConstraint("meaning"),
     Index(None, "workspace_id", "sequence"),
@@ -417,6 +423,8 @@ alerts = Table(
     Column("kind", Words, primary_key=True),
     Column("reason", Words, nullable=False),
     Column("raised_at", UtcDateTime, nullable=False),
+    # Of what only one gateway can know: when that last said so. Empty for everything else.
+    Column("affirmed_at", UtcDateTime),
     Index(None, "raised_at"),
 )
 
