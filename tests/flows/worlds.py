@@ -438,6 +438,7 @@ async def bench(*urls: InstanceUrl, can: Capabilities = OURS, policy: SendPolicy
         no_obstacle,
         NoDoubts(),
         lambda *_: None,
+        files=None,
         checked_numbers=SqlNumberChecks(database, on_read=tally.read),
     )
     following = asyncio.create_task(world.follow(directory, notices))

@@ -45,6 +45,11 @@ class SessionStatus(StrEnum):
     """A stranger uses its login: it is not started again until an operator says so."""
     UNKNOWN = "unknown"
 
+    @property
+    def should_run(self) -> bool:
+        """Whether its session is meant to be up: not what somebody stopped, unlinked or set aside."""
+        return self not in (SessionStatus.LOGGED_OUT, SessionStatus.STOPPED, SessionStatus.QUARANTINED)
+
 
 class InstanceState(StrEnum):
     """What an operator wants of an instance. A draining one is given nothing new."""

@@ -27,6 +27,7 @@ from tests.mutations.catalogue import (
     speaking,
     strangers,
     telling,
+    telling_operators,
     watching,
     working,
 )
@@ -52,6 +53,7 @@ DEFECTS: tuple[Defect, ...] = (
     *working.DEFECTS,
     *ground.DEFECTS,
     *telling.DEFECTS,
+    *telling_operators.DEFECTS,
     *watching.DEFECTS,
     *accounting.DEFECTS,
     *leaving.DEFECTS,

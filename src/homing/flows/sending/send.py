@@ -86,8 +86,8 @@ class Sending:
         obstacles: Obstacles,
         doubts: HearsSends,
         ended: Ended,
-        files: OutgoingFiles | None = None,
-        checked_numbers: CheckedNumbers | None = None,
+        files: OutgoingFiles | None,
+        checked_numbers: CheckedNumbers | None,
     ) -> None:
         self._files = files
         self.numbers = NumberChecks(fleet, clock, checked_numbers)

@@ -25,7 +25,6 @@ from sqlalchemy import (
 from sqlalchemy import insert as plain_insert
 from sqlalchemy.types import TypeEngine
 
-from homing.decide.knowledge.sync import INACTIVE
 from homing.model.fleet import (
     AccountUuid,
     Epoch,
@@ -174,7 +173,7 @@ def set_status(
     if ready:
         known |= moments(connection, database, ready_s=0.0)
     connection.execute(_status_set_statement(database.dialect, ready=ready), known)
-    concerns_routes = not INACTIVE.isdisjoint((status, row.status))
+    concerns_routes = not (status.should_run and SessionStatus(row.status).should_run)
     return [AccountChanged(account_uuid=AccountUuid(row.uuid))] if concerns_routes else []
 
 
