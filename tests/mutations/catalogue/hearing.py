@@ -242,4 +242,12 @@ DEFECTS: tuple[Defect, ...] = (
         "            reconnects=False,\n",
         (tests("flows/test_deaf_families.py"),),
     ),
+    Defect(
+        "mornings-missed",
+        "the first hour of business counts nothing, since nothing comes beside it",
+        "homing/decide/hearing/baseline.py",
+        "            found[hour] = max(low[hour], OPENING * usual)\n",
+        "            found[hour] = low[hour]\n",
+        _JUDGED,
+    ),
 )
