@@ -116,3 +116,26 @@ async def test_one_that_hangs_keeps_no_other_waiting(api: Api) -> None:
             await asyncio.sleep(0.1)
     assert quick and slow
     assert quick[0] - began_s < 5
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "http://169.254.169.254/latest/meta-data",
+        "http://[fd00:ec2::254]/latest",
+        "http://metadata.google.internal/",
+        "http://[::ffff:169.254.169.254]/",
+        "http://0.0.0.0:8000/",
+    ],
+)
+async def test_no_receiver_leads_to_where_a_cloud_tells_credentials(api: Api, target: str) -> None:
+    answer = await api.call("POST", "/receivers", {"name": "x", "kind": "webhook", "target": target})
+    assert (answer.status_code, answer.json()["code"]) == (422, "url_refused")
+
+
+@pytest.mark.parametrize(
+    "target", ["http://10.0.0.7:9093/api/v2/alerts", "http://[fd12::1]/in", "http://127.0.0.1:9093/"]
+)
+async def test_an_operators_receiver_may_be_inside(api: Api, target: str) -> None:
+    answer = await api.call("POST", "/receivers", {"name": "x", "kind": "alertmanager", "target": target})
+    assert answer.status_code == 201, answer.text

@@ -74,7 +74,7 @@ class SilenceView(msgspec.Struct):
 
 
 class ReceiversController(Controller):
-    """Who is told of alerts. Operators set them up, so they may be at private addresses."""
+    """Who is told of alerts. Operators set them up, so they may be at private addresses, and not at link-local ones."""
 
     path = "/receivers"
     tags = ["operations"]
