@@ -47,7 +47,7 @@ from homing.model.sends.sending import (
     Unknown,
     Unplaced,
 )
-from homing.ports import Clock, Driver, Fleet, OutgoingText, Routes, StoreUnavailable, Way
+from homing.ports import Clock, Driver, Fleet, OutgoingText, Routes, StoreUnavailable, SendWay
 from homing.ports.sends.media import OutgoingFiles
 from homing.ports.sends.numbers import CheckedNumbers
 
@@ -251,7 +251,7 @@ class Sending:
         )
         return await self._hand_over(text, route, url, self._fleet.driver(url), can, timeout_s)
 
-    def _plain_way(self, text: Text, route: Route, url: InstanceUrl) -> Way | None:
+    def _plain_way(self, text: Text, route: Route, url: InstanceUrl) -> SendWay | None:
         """The way of a plain text to a phone, where all that is to be judged before a first attempt is known already.
 
         None for anything else: it is judged, and asked about, step by step.
