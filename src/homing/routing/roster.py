@@ -23,8 +23,8 @@ from homing.ports import (
     PlacementChanged,
     Roster,
     RosterChanged,
-    StoreUnavailable,
     SendWay,
+    StoreUnavailable,
 )
 from homing.ports.directory.adopting import Adoptions
 from homing.ports.instances.reports import FamilyReports, WebhookCalls

@@ -47,7 +47,7 @@ from homing.model.sends.sending import (
     Unknown,
     Unplaced,
 )
-from homing.ports import Clock, Driver, Fleet, OutgoingText, Routes, StoreUnavailable, SendWay
+from homing.ports import Clock, Driver, Fleet, OutgoingText, Routes, SendWay, StoreUnavailable
 from homing.ports.sends.media import OutgoingFiles
 from homing.ports.sends.numbers import CheckedNumbers
 
