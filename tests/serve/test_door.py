@@ -139,7 +139,8 @@ async def links(client: httpx.AsyncClient, at: str, **headers: str) -> tuple[str
     page = await client.get(f"{at}/docs", headers=headers)
     document = await client.get(f"{at}/docs/openapi.json", headers=headers)
     assert (page.status_code, document.status_code) == (200, 200)
-    [link] = [part.split('"')[0] for part in page.text.split('<a href="')[1:] if not part.startswith("#")]
+    to_page, link = [part.split('"')[0] for part in page.text.split('<a href="')[1:] if not part.startswith("#")]
+    assert to_page == link.replace("/docs/openapi.json", "/now")
     return link, document.json()["servers"][0]["url"]
 
 

@@ -68,6 +68,8 @@ def health_after(
     smoothed = round(before.latency_ms + _SMOOTHING * (latency_ms - before.latency_ms))
     if succeeded:
         return EndpointHealth(latency_ms=smoothed, last_success_at=now)
+    if before.retry_at is not None and now < before.retry_at:
+        return replace(before, latency_ms=smoothed)  # one of several at once: together they are one failure
     failures = before.failures + 1
     let_be_s = min(2.0 ** min(failures - SOME_FAILURES, 10), _GATE_MAX_S[schedule])
     return replace(
