@@ -71,7 +71,7 @@ class PortTransport(httpx.AsyncBaseTransport):
     """Each request on a connection of its own, to a gateway's port with these settings."""
 
     def __init__(self, settings: Settings, application: Application, peer: str = "127.0.0.1") -> None:
-        self.front, self._peer = Front(), peer
+        self.app, self.front, self._peer = application, Front(), peer
         self.front.opened(application, direct_sends(settings, application))  # type: ignore[arg-type]
         self.open_to(door(settings, self.front))
 
@@ -101,6 +101,8 @@ class PortTransport(httpx.AsyncBaseTransport):
     async def _say(protocol: Any, request: httpx.Request) -> None:
         lines = [f"{request.method} ".encode() + request.url.raw_path + b" HTTP/1.1"]
         lines += [name + b": " + value for name, value in request.headers.raw]
+        if request.url.scheme == "https":  # as whoever ends TLS in front of it says
+            lines.append(b"x-forwarded-proto: https")
         protocol.data_received(b"\r\n".join(lines) + b"\r\n\r\n")
         chunked = b"chunked" in dict(request.headers.raw).get(b"transfer-encoding", b"")
         async for piece in request.stream:  # type: ignore[union-attr]
