@@ -20,7 +20,7 @@ from simulated_gateways import MODELS
 from simulated_gateways.base import Model, Session, said
 
 KEY = "bench-key"
-_ANSWERS: dict[str, Any] = json.loads((Path(__file__).parent / "canned_answers.json").read_text())
+ANSWERS: dict[str, Any] = json.loads((Path(__file__).parent / "canned_answers.json").read_text())
 _LENGTH = b"content-length:"
 
 
@@ -76,7 +76,7 @@ class Canned:
 
     @classmethod
     def of(cls, family: str, model_port: int) -> "Canned":
-        told = _ANSWERS[family]
+        told = ANSWERS[family]
         body = json.dumps(told["body"], ensure_ascii=False, separators=(",", ":")).encode()
         head = f"HTTP/1.1 {told['status']}\r\nContent-Type: application/json; charset=utf-8\r\n"
         return cls(told["sends"].encode(), f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body, model_port)

@@ -1,6 +1,7 @@
 """Which measurements there are, and in which settings each is made."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -23,9 +24,11 @@ from bench import (
     lost,
     mass_loss,
     mixed,
+    page,
     relay,
     reservations,
     restart,
+    retention,
     shares,
     silenced,
 )
@@ -117,10 +120,12 @@ def measurements(*, quick: bool, large: bool) -> list[Measurement]:
         Measurement("overload", BOTH[:1], partial(_overload, for_s=less(20, 8))),
         Measurement("sync", STORES, lambda setting: _sync(setting, sessions=less(10_000, 2_000))),
         Measurement("loop-stalls", STORES, lambda setting: _loop_stalls(setting, sessions=less(100_000, 20_000))),
+        Measurement("page", STORES[:1], partial(_page, sessions=less(100_000, 10_000), rounds=less(5, 3))),
         Measurement("drivers", STORES[:1], partial(_drivers, rounds=less(20, 5))),
         Measurement("import", STORES, partial(_import, size=less(1, 10))),
         Measurement("mixed-fleet", BOTH[:1], partial(_mixed, accounts=less(300, 60), rounds=less(5, 1))),
         Measurement("moved-by-hand", BOTH[:1], partial(_moved, moves=less(100, 12))),
+        Measurement("retention", STORES, partial(_retention, size=less(1, 10))),
         Measurement("reservations", STORES, lambda setting: _reservations(setting, messages=less(40_000, 8_000))),
     ]
     if large:
@@ -180,6 +185,11 @@ async def _reservations(setting: str, *, messages: int) -> Report:
         return await reservations.run(url, messages=messages)
 
 
+async def _retention(setting: str, *, size: int) -> Report:
+    async with _database(setting) as url:
+        return await retention.run(url, few=100_000 // (size // 4 or 1), many=1_000_000 // size)
+
+
 async def _lost(setting: str, *, loss: Loss, repeats: int, accounts: int) -> Report:
     if setting == SQLITE:
         return await lost.run(StageOrder(accounts=accounts), loss, repeats=repeats)
@@ -201,6 +211,24 @@ async def _sync(setting: str, *, sessions: int) -> Report:
 async def _loop_stalls(setting: str, *, sessions: int) -> Report:
     async with _database(setting) as url:
         return await loop_stalls.run(url, instances=20, sessions=sessions)
+
+
+async def _page(setting: str, *, sessions: int, rounds: int) -> Report:
+    """A hundred sessions on each instance."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        raise NotHere("there is no Chromium (apt-get install chromium)")
+    async with _database(setting) as url:
+        return await page.run(
+            url,
+            chromium,
+            instances=sessions // 100,
+            sessions=sessions,
+            streams=100,
+            rounds=rounds,
+            round_s=8.0,
+            scroll_s=12.0 * rounds,
+        )
 
 
 async def _sync_large(setting: str) -> Report:

@@ -43,6 +43,8 @@ class SendingFleet:
     gateway: str
     token: str
     wire: Wire
+    tokens: list[str] = field(default_factory=list)
+    """Those of more keys, which may change things; each has streams of its own."""
     answers: list[Answer] = field(default_factory=list)
     _sends: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -90,9 +92,17 @@ class SendingFleet:
 
 @asynccontextmanager
 async def open_sending_fleet(
-    url: str, *, instances: int, sessions: int, workspaces: int, sends_per_s: float
+    url: str,
+    *,
+    instances: int,
+    sessions: int,
+    workspaces: int,
+    sends_per_s: float,
+    warmed: int | None = None,
+    keys: int = 0,
 ) -> AsyncIterator[SendingFleet]:
-    """One gateway; `sends_per_s` is what all instances can send together."""
+    """One gateway; `sends_per_s` is what all instances can send together. So many sessions have sent before it begins,
+    or all; with so many keys more."""
     first = free_ports(instances + 2)
     layout = Layout(first, instances, sessions, 0, workspaces)
     gateway = f"http://localhost:{first + instances + 1}"
@@ -103,13 +113,14 @@ async def open_sending_fleet(
         children: list[processes.Child] = []
         stack.push_async_callback(processes.end, children)
         await populate(url, layout)
-        token = await _token(url)
+        token = await _token(url, Scope.SEND)
+        tokens = [await _token(url, Scope.ADMIN) for _ in range(keys)]
         children.append(_instances(layout, sends_per_s / instances, folder))
         await listening(children[0])
         children.append(_gateway(url, gateway, folder))
         await _ready(wire, gateway)
-        fleet = SendingFleet(layout, gateway, token, wire)
-        for session in range(sessions):
+        fleet = SendingFleet(layout, gateway, token, wire, tokens)
+        for session in range(sessions if warmed is None else warmed):
             await fleet.send(session)
         assert all(each.status == 200 for each in fleet.answers), fleet.answers
         gc.freeze()
@@ -120,9 +131,9 @@ async def open_sending_fleet(
             gc.enable()
 
 
-async def _token(url: str) -> str:
+async def _token(url: str, scope: Scope) -> str:
     """That of an operator."""
-    key, token = new_key(SystemEntropy(), SystemClock(), workspace=None, scope=Scope.SEND, name="bench")
+    key, token = new_key(SystemEntropy(), SystemClock(), workspace=None, scope=scope, name="bench")
     async with open_stores(settings_for(url)) as stores:
         await stores.directory.add_key(key)
     return token

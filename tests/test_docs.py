@@ -98,3 +98,15 @@ def test_the_balancers_example_notices_before_a_gateway_stops_serving() -> None:
     assert int(every) * int(failures) < defaults.homing_stop_delay
     [waits] = re.findall(r"^ *timeout server (\d+)s$", example, re.MULTILINE)
     assert int(waits) > defaults.stop_grace_s
+
+
+def test_the_index_leads_to_every_page() -> None:
+    index = (ROOT / "docs" / "index.md").read_text()
+    assert [
+        page.name for page in (ROOT / "docs").glob("*.md") if page.name != "index.md" and page.name not in index
+    ] == []
+
+
+def test_no_two_decisions_have_one_number() -> None:
+    numbers = [page.name.partition("-")[0] for page in (ROOT / "docs" / "decisions").glob("*.md")]
+    assert [number for number in numbers if numbers.count(number) > 1] == []

@@ -128,6 +128,17 @@ def test_every_room_is_drawn() -> None:
     assert rooms == drawn().keys() | set().union(*drawn().values())
 
 
+def test_every_folder_of_a_room_is_named_in_its_row() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    unnamed = {}
+    for room in sorted({folder for folder in FOLDERS if folder.parent == SRC / "homing"}):
+        [row] = re.findall(rf"^\| (?:`\w+`, )*`{room.name}`.*$", page, re.MULTILINE)
+        inside = sorted(each.name for each in room.iterdir() if (each / "__init__.py").exists())
+        if missing := [name for name in inside if f"`{name}`" not in row]:
+            unnamed[room.name] = missing
+    assert unnamed == {}
+
+
 def test_time_and_chance_come_through_ports() -> None:
     wrong = [
         f"{short(path)}:{node.lineno}: {called} makes a run unrepeatable; use {port}"

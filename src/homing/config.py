@@ -72,6 +72,7 @@ class Settings(BaseSettings):
     homing_redis_url: str = Field(default="", repr=False)
     homing_otlp_url: str = Field(default="", repr=False, description="where spans are told; empty means nowhere")
     homing_log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    homing_log_phones: bool = Field(default=False, description="show phone numbers in full")
     homing_log_format: str = Field(default="auto", pattern="^(auto|text|json)$")
 
     # How hard a send tries.
@@ -136,6 +137,7 @@ class Settings(BaseSettings):
     homing_supervisor_secret: str = Field(default="", repr=False, description="whsec_ and base64, to sign that with")
     homing_recycle_schedule: str = Field(default="", description="when old instances are started anew; empty: never")
     homing_recycle_after_hours: float = Field(default=168.0, gt=0, description="which instances are old")
+    homing_pairing_remind_after: float = Field(default=1_800.0, ge=0, description="s until a phone not linked is told")
     homing_exit_sessions: int = Field(default=1, ge=1, le=10_000, description="sessions that may share one exit proxy")
     homing_moves_per_day: int = Field(default=3, ge=0, description="of one session, by rebalancing")
 
@@ -175,6 +177,7 @@ class Settings(BaseSettings):
 
     # The outbox: messages that were accepted.
     homing_outbox_lanes: int = Field(default=64, ge=1, le=1_000, description="accounts dispatched for at once")
+    homing_message_days: float = Field(default=90.0, ge=0, description="how long messages are kept; 0: for ever")
     homing_outbox_max_age: float = Field(default=72 * 3600.0, gt=0, description="s that a message is worth sending")
 
     # What the commands talk to.

@@ -134,8 +134,9 @@ def gateway(homing: CommandLine) -> Iterator[ScriptedGateway]:
 def _handler(scripted: ScriptedGateway) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def respond(self) -> None:
-            raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            body = json.loads(raw) if raw else None
+            chunked = self.headers.get("Transfer-Encoding") == "chunked"
+            raw = self.chunks() if chunked else self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            body = raw if chunked else json.loads(raw) if raw else None
             scripted.asked.append(Asked(self.command, self.path, dict(self.headers.items()), body))
             missing = (404, {"code": "not_found", "detail": "There is nothing at this address"})
             place = (self.command, self.path.partition("?")[0])
@@ -150,6 +151,15 @@ def _handler(scripted: ScriptedGateway) -> type[BaseHTTPRequestHandler]:
             self.send_header("Content-Length", str(len(sent)))
             self.end_headers()
             self.wfile.write(sent)
+
+        def chunks(self) -> bytes:
+            """A body in pieces, each behind its length."""
+            parts = []
+            while size := int(self.rfile.readline(), 16):
+                parts.append(self.rfile.read(size))
+                self.rfile.readline()
+            self.rfile.readline()
+            return b"".join(parts)
 
         do_GET = do_POST = do_PATCH = do_DELETE = respond  # noqa: N815 - the names that the base class looks for
 

@@ -275,3 +275,13 @@ def test_strays_are_shown_with_the_command_that_takes_each_up(homing: CommandLin
     gateway.answer("GET", "/instances/1/strays", found)
     ran = homing("instances", "strays", "1")
     assert (ran.code, ran.out.splitlines()[-1], ran.err) == (0, adopt, "101 more are not named.\n")
+
+
+def test_what_is_left_of_an_accounts_pace_is_shown_with_it(homing: CommandLine, gateway: ScriptedGateway) -> None:
+    pace = {"policy": {"per_day": 100}, "left": {"day": 40}, "of": {"day": 100}, "next_in_s": 2.5}
+    gateway.answer("GET", "/accounts/144", ACCOUNT)
+    gateway.answer("GET", "/accounts/144/pace", pace)
+    assert "40 of 100 (day), the next one in 2.5 s" in homing("accounts", "show", "144").out
+    assert homing("accounts", "show", "144", "--json").document["pace"] == pace
+    gateway.answer("GET", "/accounts/144/pace", {"policy": None, "left": {}, "of": {}, "next_in_s": 0.0})
+    assert "pace, left" not in homing("accounts", "show", "144").out

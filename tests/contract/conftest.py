@@ -58,6 +58,7 @@ _TIMES = {
     "credentials": ("granted_at",),
     "sessions": ("code_reported_at", "ready_at", "logout_reported_at", "started_at", "code_renewed_at"),
     "moves": ("at",),
+    "alerts": ("affirmed_at",),
     "pairing_links": ("created_at", "expires_at"),
     "messages": ("due_at", "expires_at", "unknown_at", "created_at", "updated_at"),
     "outbox_lanes": ("go_at",),

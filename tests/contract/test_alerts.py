@@ -3,7 +3,7 @@
 import pytest
 from fleets import A
 
-from clocks import SteppedClock
+from clocks import PassTime, SteppedClock
 from homing.model.alerts import Alert, AlertKind, Subject
 from homing.model.fleet import SessionId
 from homing.ports import AlertsChanged, Notice
@@ -65,3 +65,19 @@ async def test_the_oldest_are_read_first_up_to_the_limit(alerts: SqlAlerts, cloc
         clock.advance(1)
     await alerts.change(raised[::-1], [])
     assert await alerts.standing(limit=3) == raised[:3]
+
+
+async def test_what_a_gateway_says_no_more_stands_no_more_and_nothing_else_is_touched(
+    alerts: SqlAlerts, clock: SteppedClock, pass_time: PassTime
+) -> None:
+    here, there = Subject.gateway("a:8000"), Subject.gateway("b:8000")
+    slow = [alert(AlertKind.DATABASE_SLOW, each, clock) for each in (here, there)]
+    gone = alert(AlertKind.INSTANCE_GONE, INSTANCE, clock)
+    await alerts.change([*slow, gone], [])
+    await alerts.affirm([(here, AlertKind.DATABASE_SLOW), (there, AlertKind.DATABASE_SLOW)])
+    await pass_time(60)
+    await alerts.affirm([(here, AlertKind.DATABASE_SLOW)])
+    await pass_time(60)
+    assert await alerts.expire(after_s=90) == [(there, AlertKind.DATABASE_SLOW)]
+    assert {each.subject for each in await alerts.standing(limit=9)} == {here, INSTANCE}
+    assert await alerts.expire(after_s=90) == []

@@ -3,27 +3,32 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from outboxes import ACCOUNT, OTHER, W, accepted, claim, ended, new, record
-from sqlalchemy import Connection, text, update
+from sqlalchemy import Connection, select, text, update
+from sqlalchemy.dialects import sqlite
 
 from clocks import PassTime
 from homing.decide.outbox.endings import CHAT_WAITS_S, INTERRUPTIONS_MAX, TRIED_AGAIN_AFTER_S
 from homing.model.fleet import SessionId, WorkspaceId
 from homing.model.instances.events import DeliveryEvidence
 from homing.model.sends.messages import InUse, MessageState
-from homing.model.sends.outbox import Accepted, Settle, StateChange
-from homing.model.sends.pacing import PacePolicy, QuietHours
+from homing.model.sends.outbox import Accepted, BatchState, InvalidLine, NewBatch, Settle, StateChange
+from homing.model.sends.pacing import PaceAsked, PaceGo, PacePolicy, PaceWait, QuietHours
 from homing.ports import LaneLost, Notice, OutboxChanged, WorkReady
 from homing.store.db.database import Database
+from homing.store.db.migrating import migrate
+from homing.store.db.opening import open_database
+from homing.store.db.schema.outbox import batches
 from homing.store.db.schema.tables import messages as m
 from homing.store.db.schema.tables import sessions
 from homing.store.notices.notices import LocalNotices
 from homing.store.outbox.accepting import KIND
-from homing.store.outbox.outbox import SqlOutbox
+from homing.store.outbox.outbox import SqlOutbox, in_state
 from homing.store.sends.messages import SqlMessages
 from homing.store.sends.unknown_sends import settle_by_event
 from homing.store.work.queue import SqlWork
@@ -393,6 +398,16 @@ async def test_a_paced_lane_takes_what_its_pace_allows_and_the_rest_waits(
     assert len(await lane.said(under_way=2)) >= 2, "its own pace replaces its workspace's"
 
 
+async def test_sends_at_the_same_time_take_from_one_pace(outbox: SqlOutbox) -> None:
+    assert await outbox.charge(W, ACCOUNT, PaceAsked("1", 9, 0.5)) == PaceGo(), "no pace is set"
+    await outbox.set_pace(W, None, PacePolicy(per_day=3, typing_ms_per_char=100))
+    answers = await asyncio.gather(*(outbox.charge(W, ACCOUNT, PaceAsked(f"{n}", 9, 0.5)) for n in range(8)))
+    refused = [wait for wait in answers if isinstance(wait, PaceWait)]
+    assert [each for each in answers if isinstance(each, PaceGo)] == [PaceGo(0.9)] * 3
+    assert all("3 messages in a day" in wait.reason and wait.wait_s > 20_000 for wait in refused)
+    assert isinstance(await outbox.charge(W, OTHER, PaceAsked("1", 9, 0.5)), PaceGo), "each account has its own"
+
+
 async def test_who_sleeps_is_not_written_to_and_others_are(
     outbox: SqlOutbox, work: SqlWork, database: Database
 ) -> None:
@@ -402,3 +417,53 @@ async def test_who_sleeps_is_not_written_to_and_others_are(
     await accepted(outbox, new("asleep", chat="12125550123"), new("group", chat="120363041234567890@g.us"))
     lane = await claim(outbox, work)
     assert await lane.said() == ["group"]
+
+
+async def test_what_ended_long_ago_is_forgotten_and_what_waits_is_not(
+    outbox: SqlOutbox, work: SqlWork, messages: SqlMessages, database: Database
+) -> None:
+    batch = NewBatch(OLD_BATCH, W, "spring", None, None)
+    await outbox.begin_batch(batch)
+    await outbox.add_to_batch(
+        OLD_BATCH, [new("of a batch", chat="4", batch=OLD_BATCH)], [InvalidLine(2, "phone_invalid", "no")]
+    )
+    await outbox.change_batch(None, OLD_BATCH, BatchState.RUNNING, "")
+    sent, waiting, fresh = await accepted(outbox, new("sent"), new("waits", chat="2"), new("fresh", chat="3"))
+    lane = await claim(outbox, work)
+    step = await lane.step()
+    of_batch = next(each.text.uuid for each in step.taken if each.text.text == "of a batch")
+    await lane.step(
+        ended(sent), ended(of_batch), ended(fresh, MessageState.FAILED), ended(waiting, MessageState.ACCEPTED)
+    )
+    await outbox.sweep_batches()
+    long_ago = await database.read(database.now) - timedelta(days=100)
+    aged = update(m).where(m.c.uuid.in_([sent, waiting, of_batch])).values(updated_at=long_ago)
+    await database.write(lambda c: c.execute(aged))
+    await database.write(lambda c: c.execute(update(batches).values(updated_at=long_ago)))
+    gone, parts = 0, 0
+    after: str | None = ""
+    while after is not None:
+        part = await outbox.prune(keep_s=90 * 86_400.0, after=after, limit=2)
+        gone, after, parts = gone + part.gone, part.next_after, parts + 1
+    assert (gone, parts) == (3, 3), "two messages and their batch, two rows looked at at a time"
+    left = {row.text for row in await outbox.page(None, before=None, limit=50)}
+    assert left == {"waits", "fresh"}
+    assert await outbox.batch(None, OLD_BATCH) is None
+    assert await outbox.invalid_lines(OLD_BATCH, after=0, limit=10) == []
+
+
+OLD_BATCH = "01900000-0000-7000-8000-ba7c40000001"
+
+
+async def test_what_went_wrong_is_listed_by_an_index_and_not_by_looking_through_all(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/homing.db"
+    await migrate(url)
+    database = open_database(url)
+    outbox = SqlOutbox(database, LocalNotices())
+    explained = select(m.c.uuid).where(*in_state(MessageState.UNKNOWN)).order_by(m.c.uuid.desc()).limit(50)
+    written = str(explained.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}))
+    rows = await database.read(lambda c: c.execute(text(f"EXPLAIN QUERY PLAN {written}")).all())
+    assert any("messages_state_idx" in row.detail for row in rows), rows
+    assert await outbox.page(None, before=None, limit=50, state=MessageState.UNKNOWN) == []
+    await outbox.close()
+    await database.close()

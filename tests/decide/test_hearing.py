@@ -69,6 +69,23 @@ def test_a_quiet_account_is_never_called_anything_by_its_silence(rate: int, sile
     assert verdict.hearing is Hearing.HEARING
 
 
+def test_who_is_deaf_in_the_morning_is_missed_within_the_first_hour_of_business_and_only_doubted() -> None:
+    hours = opening_hours(150, until=MONDAY + timedelta(hours=8), gap_s=60.0)
+    evening, opened = MONDAY - timedelta(hours=4, minutes=1), MONDAY + timedelta(hours=8)
+    early = opened + timedelta(minutes=5)
+    assert judge(known(hours, early, last_at=evening), early).hearing is Hearing.HEARING
+    later = opened + timedelta(minutes=45)
+    verdict = judge(known(hours, later, last_at=evening), later)
+    assert verdict.hearing is Hearing.DOUBTFUL
+    assert "may be a day off" in verdict.reason
+
+
+def test_one_busy_morning_is_no_opening_hour() -> None:
+    last = baseline.hour_of(MONDAY)
+    hours = [HeardHour(last - 840, 1, 60.0), HeardHour(last - 168 + 8, 150, 60.0), HeardHour(last - 1, 1, 60.0)]
+    assert baseline.learn(hours, MONDAY).low[(last + 8) % 168] == 0.0
+
+
 def test_a_silence_since_the_evening_may_be_a_day_off_and_is_never_deaf() -> None:
     hours = opening_hours(200, until=MONDAY + timedelta(hours=8))
     evening = MONDAY - timedelta(hours=4, minutes=1)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from homing.decide.pacing.pace import RESTRICTED_S, limits, plan
+from homing.decide.pacing.pace import RESTRICTED_S, TYPING_AT_MOST_S, limits, plan, typing_s
 from homing.decide.pacing.quiet_hours import quiet_until, zones_of
 from homing.model.sends.pacing import PRESETS, PacePolicy, PaceState, QuietHours, WarmUp
 
@@ -104,3 +104,9 @@ def test_quiet_hours_are_those_of_the_recipients_clock(chat: str, now: str, unti
 def test_a_number_that_may_be_anywhere_has_no_night() -> None:
     assert zones_of("12125550123") == ("America/New_York",)
     assert zones_of("80012345678") == ()
+
+
+def test_typing_takes_as_long_as_the_message_is_and_ten_seconds_at_most() -> None:
+    policy = PacePolicy(typing_ms_per_char=30)
+    assert [typing_s(policy, length) for length in (0, 100, 60_000)] == [0.0, 3.0, TYPING_AT_MOST_S]
+    assert typing_s(PacePolicy(per_day=1), 100) == 0.0

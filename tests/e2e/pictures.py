@@ -1,4 +1,7 @@
-"""Pictures of the operations page, from a demo in which things have just happened: `make pictures`."""
+"""Pictures of every page, light, dark and on a phone, from a demo in which things have just happened; and of the tour.
+
+`make pictures`.
+"""
 
 import os
 import signal
@@ -10,10 +13,20 @@ from typing import Any
 
 from tests.e2e.browser import CHROMIUM, browser, window
 from tests.e2e.test_demo import RunningDemo, demo
+from tests.e2e.tour import walk
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
 WIDE: dict[str, Any] = {"width": 1440, "height": 900}
 PHONE: dict[str, Any] = {"width": 390, "height": 844}
+LOOKS: dict[str, tuple[dict[str, Any], str]] = {
+    "light": (WIDE, "light"),
+    "dark": (WIDE, "dark"),
+    "phone": (PHONE, "light"),
+}
+NAMES = (
+    "now", "instances", "sessions", "pairing", "deaf", "moves", "messages", "batches", "endpoints", "downtime",
+    "alerts", "settings",
+)  # fmt: skip
 SETTLES_S = 14.0
 
 
@@ -26,6 +39,7 @@ def main() -> int:
     with TemporaryDirectory() as folder, demo(Path(folder), instances=5, accounts=60) as up:
         _live_a_little(up)
         _take(up)
+    walk(FOLDER)
     return 0
 
 
@@ -35,6 +49,12 @@ def _live_a_little(up: RunningDemo) -> None:
         up.ask("PATCH", f"/instances/{number}", {"name": f"wa{number}", "capacity": 40})
     accounts = up.state["accounts"]
     up.ask("PATCH", f"/accounts/{accounts[3]['id']}", {"takeover": "manual"})
+    for name in ("Bookings", "Warehouse"):
+        up.ask(
+            "POST",
+            "/endpoints",
+            {"workspace_id": 1, "url": f"http://{up.state['whatsapp']['address']}/{name.lower()}", "name": name},
+        )
     for account in accounts[:40]:
         up.send(account["id"], "Your order is on its way")
     up.ask("POST", f"/accounts/{accounts[7]['id']}/logout")
@@ -48,22 +68,24 @@ def _live_a_little(up: RunningDemo) -> None:
 def _take(up: RunningDemo) -> None:
     origin, token, accounts = up.state["api_url"], up.state["token"], up.state["accounts"]
     moved = next(each for each in accounts[4:] if each["instance_url"] == accounts[3]["instance_url"])
-    shots: list[tuple[str, str, dict[str, Any], str]] = [
-        ("now-light", "/now", WIDE, "light"),
-        ("now-dark", "/now", WIDE, "dark"),
-        ("now-phone", "/now", PHONE, "light"),
-        ("instances-light", "/instances", WIDE, "light"),
-        ("sessions-light", "/sessions", WIDE, "light"),
-        ("session-light", f"/sessions/{moved['id']}", WIDE, "light"),
-    ]
+    endpoint = up.ask("GET", "/endpoints")["data"][0]
+    paths = {
+        **{name: f"/{name}" for name in NAMES},
+        "session": f"/sessions/{moved['id']}",
+        "instance": "/instances/2",
+        "endpoint": f"/endpoints/{endpoint['id']}",
+        "docs": "/docs",
+    }
     with browser() as opened:
-        for name, path, viewport, scheme in shots:
+        for look, (viewport, scheme) in LOOKS.items():
             options: dict[str, Any] = {"viewport": viewport, "color_scheme": scheme}
             with window(opened, origin, token=token, **options) as shown:
-                shown.goto(path)
-                shown.page.get_by_text("Live, ").wait_for()
-                shown.page.wait_for_timeout(1_200)
-                shown.page.screenshot(path=FOLDER / f"{name}.png")
+                for name, path in paths.items():
+                    shown.goto(path)
+                    if path != "/docs":
+                        shown.page.get_by_text("Live, ").wait_for()
+                    shown.page.wait_for_timeout(1_200)
+                    shown.page.screenshot(path=FOLDER / f"{name}-{look}.png")
 
 
 if __name__ == "__main__":

@@ -121,3 +121,16 @@ async def test_what_is_forgotten_leaves_no_alert_behind() -> None:
         alerts.raised(AlertKind.NO_CAPACITY, SESSION, "full")
         alerts.forget(SESSION)
         assert alerts.standing() == []
+
+
+async def test_what_only_a_gateway_that_died_knew_passes_and_what_lives_on_stays() -> None:
+    here, there = Subject.gateway("a:8000"), Subject.gateway("b:8000")
+    async with bench(A) as it, book(it) as alive:
+        async with book(it) as dies:
+            dies.raised(AlertKind.DATABASE_SLOW, there, "it takes 1 s")
+            alive.raised(AlertKind.DATABASE_SLOW, here, "it takes 1 s")
+            alive.raised(GONE, Subject.instance(A), "refused")
+            await it.clock.sleep(60)
+        assert len(alive.standing()) == 3
+        await it.clock.sleep(180)
+        assert {each.subject for each in alive.standing()} == {here, Subject.instance(A)}

@@ -76,6 +76,8 @@ async def fleet() -> AsyncIterator[Fleet]:
             no_obstacle,
             doubts,
             lambda *_: None,
+            files=None,
+            checked_numbers=None,
         )
         running = asyncio.create_task(doubts.run())
         try:

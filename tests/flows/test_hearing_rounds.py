@@ -246,6 +246,24 @@ async def test_an_acknowledgement_that_says_pending_is_none(ward: Ward) -> None:
     assert (case.acknowledged, len(case.unacknowledged)) == (0, 1)
 
 
+async def test_our_own_instances_word_that_a_message_was_sent_is_an_acknowledgement(ward: Ward) -> None:
+    session = await ward.session(1)
+    ward.ears.sent(session)
+    about = {"message": {"id": "m1", "from_me": True, "body": "hello"}, "source": "message_create_event"}
+    ward.comes(session, kind="message_sent", **about)
+    await ward.ears.write()
+    case = await ward.store.case(session)
+    assert case is not None
+    assert case.acknowledged == 0, "the Node service says so before WhatsApp has it"
+    (event, body) = ("message_sent", {"message_id": "m1", "to": "62811@c.us", "status": "sent", "timestamp": 1})
+    await ward.clock.sleep(1)
+    ward.comes(session, kind=event, **body)
+    await ward.ears.write()
+    case = await ward.store.case(session)
+    assert case is not None
+    assert (case.acknowledged, case.unacknowledged) == (1, ())
+
+
 async def test_a_session_that_denies_being_connected_when_asked_alone_is_deaf(ward: Ward) -> None:
     session = await ward.session(1)
     ward.world.hold(A, session, status=SessionStatus.DISCONNECTED)

@@ -39,6 +39,7 @@ from homing.model.fleet import (
 from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Outcome, Receipt, Text
+from homing.model.sends.signs import ChatSign
 from homing.model.tracing import TellSpan
 from homing.ports import (
     Clock,
@@ -96,6 +97,8 @@ class ModelInstance:
     """What it answers about a number; of others, that nobody is there."""
     checks: list[str] = field(default_factory=list)
     check_takes_s: float = 0.0
+    shown: list[ChatSign] = field(default_factory=list)
+    sign_fault: Fault | None = None
 
 
 class World:
@@ -291,6 +294,13 @@ class World:
             return Fault(Phase.REPLY_TIMED_OUT)
         return model.known_as.get(digits, NumberChecked(exists=False))
 
+    async def show(
+        self, instance: InstanceUrl, session_id: SessionId, sign: ChatSign, *, timeout_s: float
+    ) -> Fault | None:
+        model = self.instances[instance]
+        model.shown.append(sign)
+        return model.sign_fault
+
 
 class Tally:
     """`ports.Meters` that a test can read."""
@@ -431,6 +441,7 @@ async def bench(*urls: InstanceUrl, can: Capabilities = OURS, policy: SendPolicy
         no_obstacle,
         NoDoubts(),
         lambda *_: None,
+        files=None,
         checked_numbers=SqlNumberChecks(database, on_read=tally.read),
     )
     following = asyncio.create_task(world.follow(directory, notices))

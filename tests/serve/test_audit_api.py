@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from homing.flows.recycling.recycling import Supervisor
 from homing.model.directory.access import Scope
 from homing.model.fleet import AccountUuid, SessionId, SessionStatus, WorkspaceId
 from homing.model.sends.calls import PairingCode
@@ -24,6 +25,8 @@ from tests.serve.test_fleet_api import Fleet, fleet, number_of, until  # noqa: F
 
 LEAVES_NONE = {
     "POST /api/v1/accounts/{ref}/check-number": "a question to a gateway, which changes nothing",
+    "POST /api/v1/accounts/{ref}/mark-read": "shown to a chat; nothing of ours changes",
+    "POST /api/v1/accounts/{ref}/typing": "shown to a chat; nothing of ours changes",
     "POST /api/v1/media": "a file is no change of the fleet, and named by whoever sends it",
     "POST /api/v1/messages/send": "a message is no change of the fleet; what did not simply succeed is in /messages",
     "POST /api/v1/messages": "neither is one that is sent later; it is in /messages",
@@ -85,11 +88,16 @@ on_an_instance("PATCH /api/v1/instances/{number}", {"capacity": 7})
 on_an_instance("DELETE /api/v1/instances/{number}")
 on_an_instance("POST /api/v1/instances/{number}/drain")
 on_an_instance("POST /api/v1/instances/{number}/undrain")
-on_an_instance("POST /api/v1/instances/{number}/recycle")
 plainly("POST /api/v1/rebalance", {"dry_run": False})
 plainly("POST /api/v1/sync", {})
 plainly("POST /api/v1/cache/clear")
 plainly("POST /api/v1/keys", {"name": "shop", "workspace_id": 1})
+
+
+@asks("POST /api/v1/instances/{number}/recycle")
+async def _(api: Api) -> httpx.Response:
+    api.gateway.moving.recycling._supervisor = Supervisor("http://supervisor:9000/hook", b"s" * 32)
+    return await api.call("POST", f"/instances/{await number_of(api, C)}/recycle")
 
 
 @asks("DELETE /api/v1/accounts/{ref}")

@@ -2,11 +2,15 @@
 
 import asyncio
 import json
+import tracemalloc
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from homing.model.fleet import WorkspaceId
+from homing.model.sends.outbox import InvalidLine
+from homing.serve.bulk_lines import LINE_BYTES_MAX, Bulkhead, ndjson
 from tests.serve.conftest import Api
 from tests.serve.test_outbox_api import placed
 
@@ -182,3 +186,36 @@ async def test_nobody_sees_or_touches_another_ones_batch(api: Api) -> None:
         assert (refused.status_code, refused.json()["code"]) == (404, "batch_not_found")
     assert (await api.call("GET", "/batches", key="stranger")).json()["data"] == []
     assert (await bulk(api, account, "", key="stranger")).status_code == 404
+
+
+async def test_a_line_with_ten_thousand_variables_is_named_and_the_others_go(api: Api) -> None:
+    account = await placed(api)
+    many = {f"v{n}": "x" for n in range(10_000)}
+    body = lines({"phone": "+62811801641", "variables": many}, {"phone": "+62811801642", "variables": {"name": "Budi"}})
+    answer = await bulk(api, account, body, template="Dear {{name}}")
+    assert (answer.json()["messages"], answer.json()["invalid"]) == (1, 1), answer.text
+    columns = ",".join(["phone", *many])
+    row = ",".join(["+62811801641", *many.values()])
+    wide = await bulk(api, account, f"{columns}\n{row}\n", CSV, template="Dear {{v1}}")
+    assert (wide.json()["messages"], wide.json()["invalid"], wide.json()["state"]) == (0, 1, "rejected")
+
+
+async def test_a_list_of_any_length_is_read_in_the_memory_of_a_few_lines() -> None:
+    piece, pieces = b"x" * 65_536, 800
+    head = Bulkhead(WorkspaceId(1), None, None, (), cast("Any", None), cast("Any", None))
+
+    async def body() -> AsyncIterator[bytes]:
+        for _ in range(pieces):
+            yield piece
+        yield b"\n{}\n"
+
+    tracemalloc.start()
+    try:
+        found = [each async for each in ndjson(body(), head)]
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert [(each.line, each.code) for each in found if isinstance(each, InvalidLine)] == [
+        (1, "body_too_large"), (2, "invalid_request"),
+    ]  # fmt: skip
+    assert most < 4 * LINE_BYTES_MAX < len(piece) * pieces, "fifty megabytes without an end of a line"

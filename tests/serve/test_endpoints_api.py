@@ -186,6 +186,17 @@ async def test_a_url_that_leads_inside_is_422(api: Api, url: str) -> None:
     assert (await api.call("GET", "/endpoints")).json()["data"] == []
 
 
+@pytest.mark.parametrize("path", ["", "/", "/api/whatsapp/webhooks/webjs", "/api/v1/endpoints?x=1"])
+@pytest.mark.parametrize("host", ["127.0.0.1:8000", "127.0.0.1.:8000", "LOCALHOST:8000"])
+async def test_a_url_of_this_gateway_itself_is_a_loop(api: Api, receiver: Receiver, host: str, path: str) -> None:
+    assert api.gateway.settings.our_url == "http://localhost:8000"
+    answer = await api.call("POST", "/endpoints", {"workspace_id": 1, "url": f"http://{host}{path}"})
+    assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (422, "url_refused", "url")
+    made = await endpoint(api, receiver)
+    changed = await api.call("PATCH", f"/endpoints/{made['id']}", {"url": f"http://127.0.0.1:8000{path}"})
+    assert (changed.status_code, "itself" in changed.json()["detail"]) == (422, True)
+
+
 @pytest.mark.parametrize(
     ("settings", "field"),
     [

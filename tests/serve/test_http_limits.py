@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from ipaddress import ip_network
@@ -22,12 +23,15 @@ class Echo:
 
     def __init__(self) -> None:
         self.seen: list[dict[bytes, bytes]] = []
-        self.told_bytes, self.left = 0, asyncio.Event()
+        self.left = asyncio.Event()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.seen.append(dict(scope["headers"]))
         if scope["path"] == "/endless":
             await self._tell_without_end(receive, send)
+            return
+        if scope["path"] == "/trickle":
+            await self._tell_without_end(receive, send, first=200_000, size=100, every_s=0.02)
             return
         if scope["path"] == "/slowly":
             await asyncio.sleep(0.8)
@@ -42,15 +46,17 @@ class Echo:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": told})
 
-    async def _tell_without_end(self, receive: Any, send: Any) -> None:
+    async def _tell_without_end(
+        self, receive: Any, send: Any, *, first: int = 0, size: int = 65_536, every_s: float = 0.0
+    ) -> None:
         """A stream: it goes on until whoever reads it is gone."""
         await receive()
         await send({"type": "http.response.start", "status": 200, "headers": []})
         gone = asyncio.ensure_future(receive())
+        await send({"type": "http.response.body", "body": b"x" * first, "more_body": True})
         while not gone.done():
-            await send({"type": "http.response.body", "body": b"x" * 65_536, "more_body": True})
-            self.told_bytes += 65_536
-            await asyncio.sleep(0)
+            await send({"type": "http.response.body", "body": b"x" * size, "more_body": True})
+            await asyncio.sleep(every_s)
         self.left.set()
 
 
@@ -261,3 +267,18 @@ async def test_who_takes_nothing_of_a_stream_is_dropped_and_who_is_slow_is_not()
         transport.pause_reading()
         async with asyncio.timeout(5):
             await it.app.left.wait()
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the kernel cannot be told")
+async def test_who_takes_nothing_of_the_little_that_fits_into_the_kernel_is_dropped_too() -> None:
+    async with serving(HttpLimits(unread_s=0.5)) as it:
+        stuck = socket.socket()
+        stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        stuck.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(stuck, ("127.0.0.1", it.port))
+        stuck.send(b"GET /trickle HTTP/1.1\r\nHost: h\r\n\r\n")
+        try:
+            async with asyncio.timeout(10):
+                await it.app.left.wait()
+        finally:
+            stuck.close()

@@ -9,6 +9,7 @@ import os
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -374,3 +375,55 @@ async def test_a_body_with_a_file_that_is_none_is_refused(site: Site, raw: bytes
         assert answer.status in (400, 422), await answer.text()
         assert json.loads(await answer.text())["code"] in ("malformed_body", "invalid_request")
     assert site.left == []
+
+
+# --- files that wait ----------------------------------------------------------------------------------------------
+
+
+async def bulk(site: Site, *lines: dict[str, Any], **query: str) -> dict[str, Any]:
+    headers = {"Authorization": f"Bearer {site.keys['sender']}", "Content-Type": "application/x-ndjson"}
+    body = io.BytesIO("\n".join(json.dumps(line) for line in lines).encode())
+    asked = {"account_uuid": site.account, "workspace_id": "1"} | query
+    async with site.http.post(f"{site.url}/api/v1/messages/bulk", data=body, params=asked, headers=headers) as answer:
+        assert answer.status == 202, await answer.text()
+        return dict(await answer.json())
+
+
+async def told(site: Site, path: str) -> dict[str, Any]:
+    headers = {"Authorization": f"Bearer {site.keys['sender']}"}
+    async with site.http.get(f"{site.url}/api/v1{path}", headers=headers) as answer:
+        return dict(await answer.json())
+
+
+async def test_a_file_that_many_lines_of_a_batch_name_is_fetched_once(site: Site) -> None:
+    photo = {"type": "image", "media_url": f"{site.files.url}/photo.png"}
+    _, named = await site.upload(PNG, type="image")
+    batch = await bulk(
+        site,
+        *({"phone": f"+6281180164{n}", "caption": f"{n}", **photo} for n in range(5)),
+        {"phone": "+62811801649", "type": "image", "media_id": named["media_id"]},
+        {"phone": "+62811801648", "type": "image", "media_url": f"{site.files.url}/gone"},
+        {"phone": "+62811801648", "type": "image", "media_url": "http://10.0.0.1/photo.png"},
+    )
+    assert (batch["messages"], batch["invalid"], site.files.asked) == (6, 2, 2)
+    errors = (await told(site, f"/batches/{batch['batch_id']}/errors"))["data"]
+    assert [(each["line"], each["code"]) for each in errors] == [(7, "media_refused"), (8, "media_refused")]
+    for _ in range(500):
+        if len(site.instance.files) == 6:
+            break
+        await asyncio.sleep(0.02)
+    assert {digest for digest, *_ in site.instance.files} == {sha(PNG)}
+    assert {told.get("caption") for told in site.instance.got} >= {"0", "4"}
+
+
+async def test_a_file_is_kept_for_a_message_that_goes_after_its_days(site: Site) -> None:
+    _, named = await site.upload(PNG, type="image")
+    assert len(site.kept) == 1
+    later = (datetime.now(UTC) + timedelta(days=40)).isoformat()
+    line = {"phone": "+62811801641", "type": "image", "media_id": named["media_id"]}
+    await bulk(site, line, line | {"phone": "+62811801642"}, send_at=later)
+    days = sorted(date.fromisoformat(path.parent.name) for path in site.kept)
+    assert len(days) == 2 and days[1] >= date.fromisoformat(later[:10]), days
+    kept = site.gateway.media.links.store
+    assert await kept.forget_before(date.fromisoformat(later[:10])) == 1
+    assert [path.read_bytes() for path in site.kept] == [PNG], "what the message needs is still there"

@@ -13,6 +13,7 @@ import pytest
 from homing.model.alerts import AlertKind, Subject
 from homing.model.directory.access import Scope
 from homing.model.fleet import SessionId, SessionStatus
+from homing.ports import StoreUnavailable
 from homing.serve.page import files
 from tests.flows.worlds import A
 from tests.serve.conftest import Api
@@ -95,6 +96,32 @@ async def test_who_may_only_look_is_offered_no_action_and_told_why(api: Api) -> 
     assert 'type="submit"' not in dialog
     assert "may look, and not act" in dialog
     assert 'type="submit"' not in (await page(api, "/instances/1/drain", "stranger")).text
+
+
+async def test_the_actions_of_a_session_open_over_its_page(api: Api) -> None:
+    account = await api.account()
+    await settled(api, "/sessions", "816-108-641")
+    shown = (await page(api, f"/sessions/{account['id']}")).text
+    assert len(re.findall(r'href="/sessions/\d+/\w+" data-dialog[ >]', shown)) >= 4
+
+
+async def test_while_the_database_is_away_every_page_says_so_and_holds_its_actions(api: Api) -> None:
+    account = await api.account()
+    await settled(api, "/sessions", "816-108-641")
+    numbered = f"/sessions/{account['id']}"
+
+    def away(*_: object) -> None:
+        raise StoreUnavailable("it did not answer in time")
+
+    stores = api.gateway.stores.database
+    with pytest.MonkeyPatch.context() as cut:
+        cut.setattr(stores, "read", away)
+        await settled(api, "/now", "The database is away since")
+        for path in (*PAGES, numbered, "/instances/1"):
+            answer = await page(api, path)
+            assert answer.status_code == 200, path
+            assert "The database is away since" in unescape(answer.text), path
+        assert 'data-dialog aria-disabled="true" title="The database is away' in (await page(api, numbered)).text
 
 
 async def test_a_dialog_says_what_will_happen_and_calls_the_api(api: Api) -> None:

@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from homing.flows.hearing.pairing_reminders import PairingReminders
+from homing.model.alerts import AlertKind, Subject
 from homing.model.fleet import InstanceUrl, SessionId, SessionStatus
+from homing.model.work import Tick
 from homing.ports import PairingCode, SessionStart
 from tests.flows.worlds import PLAIN, A, B
 from tests.models.node_service import qr
@@ -170,3 +173,23 @@ async def test_starting_what_is_open_already_makes_no_code_void(waiting: Waiting
     started = (await waiting.api.call("POST", f"{waiting.path}/start")).json()
     assert started["status"] == "pairing"
     assert (await waiting.code())[1]["qr"] == "2@abc"
+
+
+async def test_a_phone_that_waits_for_too_long_is_told_with_what_waits_behind_it(api: Api) -> None:
+    made = await api.account()
+    session = SessionId(made["session_id"])
+    await api.gateway.stores.directory.set_status(session, SessionStatus.PAIRING)
+    stores, alerts = api.gateway.stores, api.gateway.alerts
+    tick = Tick("pairing-reminders", api.gateway.clock.now(), 1, False, "due")
+    patient = PairingReminders(stores.directory, stores.outbox, alerts, api.gateway.clock, after_s=3_600)
+    await patient.tick(tick)
+    assert not [each for each in alerts.standing() if each.kind is AlertKind.PAIRING_WAITS]
+    reminders = PairingReminders(stores.directory, stores.outbox, alerts, api.gateway.clock, after_s=0.001)
+    await reminders.tick(tick)
+    [told] = [each for each in alerts.standing() if each.kind is AlertKind.PAIRING_WAITS]
+    assert told.subject == Subject.session(session)
+    assert f"account {made['id']}" in told.reason
+    assert "no message waits for it" in told.reason
+    await stores.directory.set_status(session, SessionStatus.CONNECTED)
+    await reminders.tick(tick)
+    assert not [each for each in alerts.standing() if each.kind is AlertKind.PAIRING_WAITS]

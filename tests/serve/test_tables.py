@@ -28,7 +28,8 @@ async def fleet(api: Api) -> list[dict[str, Any]]:
     """Some of everything."""
     made = [await api.account(phone=f"081610864{number}") for number in range(3)]
     await api.account(workspace=2, phone="0816108699")
-    await api.call("POST", "/endpoints", {"workspace_id": 1, "url": "http://127.0.0.1:9/hook"})
+    made_one = await api.call("POST", "/endpoints", {"workspace_id": 1, "url": "http://127.0.0.1:40001/hook"})
+    assert made_one.status_code == 201, made_one.text
     api.gateway.alerts.raised(AlertKind.QUARANTINED, Subject.session(SessionId(made[0]["session_id"])), "=1+1")
     api.gateway.alerts.raised(AlertKind.INSTANCE_GONE, Subject.instance(InstanceUrl(A)), "gone")
     await settled(api, "/sessions", "816-108-699")

@@ -16,9 +16,8 @@ from homing.compose.spans import collector
 from homing.compose.stores import open_stores
 from homing.compose.wiring import wired
 from homing.config import DEFAULT_INSTANCES, Misconfigured, Settings
-from homing.decide.egress.addresses import PublicOnly
+from homing.decide.egress.addresses import PublicOnly, operators_networks
 from homing.decide.egress.rules import EgressRules
-from homing.decide.fleet.addresses import networks
 from homing.drivers import Drivers
 from homing.drivers.egress.client import EgressClient
 from homing.drivers.egress.mail import SmtpMail
@@ -147,7 +146,8 @@ async def open_api(settings: Settings) -> AsyncIterator[ApiHere]:
 
 def _ways_out(settings: Settings, stack: AsyncExitStack) -> WaysOut:
     customers = EgressClient.opened(settings.egress_rules)
-    operators = EgressClient.opened(EgressRules(PublicOnly(networks("0.0.0.0/0, ::/0"))))
+    inside = operators_networks(settings.homing_allow_nets)
+    operators = EgressClient.opened(EgressRules(PublicOnly(inside)))
     for each in (customers, operators):
         stack.push_async_callback(each.close)
     return WaysOut(customers, operators, SmtpMail())

@@ -55,7 +55,9 @@ def serve_until_stopped(settings: Settings, reached: Callable[[str], None] = lam
     Returns the exit code.
     """
     _check_secrets(settings)
-    logs.configure(settings.homing_log_level, settings.homing_log_format, background=True)
+    logs.configure(
+        settings.homing_log_level, settings.homing_log_format, background=True, phones=settings.homing_log_phones
+    )
     for url in settings.weak_towards:
         log.warning("The key that an instance takes is short: others may try it out there", url=url)
     place = seat()

@@ -21,6 +21,7 @@ from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing
 from homing.model.instances.gateways import Traits, is_checked
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
+from homing.model.sends.signs import ChatSign
 from homing.ports import InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
 from homing.ports.instances.reports import FamilyReports, WebhookCalls
 
@@ -128,6 +129,23 @@ class GatewayDriver(ABC):
         self, instance: InstanceUrl, session_id: SessionId, digits: str, *, timeout_s: float
     ) -> NumberChecked | Fault:
         return self.cannot("tell whether a number is on WhatsApp")
+
+    def sign_as_told(self, session_id: SessionId, sign: ChatSign) -> Told | None:
+        """The call that shows the sign; None where the family has none."""
+        return None
+
+    async def show(
+        self, instance: InstanceUrl, session_id: SessionId, sign: ChatSign, *, timeout_s: float
+    ) -> Fault | None:
+        told = self.sign_as_told(session_id, sign)
+        if told is None:
+            return self.cannot("show this to a chat; nothing was sent")
+        reply = await self.shown(instance, session_id, told, now_s() + timeout_s)
+        return reply if isinstance(reply, Fault) else None
+
+    async def shown(self, instance: InstanceUrl, session_id: SessionId, told: Told, until: float) -> Reply | Fault:
+        """The call made, as this session's."""
+        return await self.tell(told.method, instance, told.path, told.body, until, headers=told.headers)
 
     # --- what follows from that ---------------------------------------------------------------------------------
 

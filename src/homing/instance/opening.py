@@ -16,7 +16,7 @@ from homing.instance.session.session import HostedSession
 from homing.model.instances.vault import Grant, Holding, StaleEpoch, VaultSealed
 
 log = structlog.get_logger("homing")
-_SEED_SESSION_ID = re.compile(r"webjs_(\d+)_")
+_WEBJS_SESSION_ID = re.compile(r"webjs_(\d+)_")
 AT_ONCE = 500
 """Sessions that one word to the vault may be about when there are many to restore."""
 
@@ -203,5 +203,5 @@ class Opening:
 
 def _workspace(session_id: str) -> int | None:
     """The workspace that a session id of the form ``webjs_{workspace}_...`` names."""
-    named = _SEED_SESSION_ID.match(session_id)
+    named = _WEBJS_SESSION_ID.match(session_id)
     return int(named[1]) if named else None

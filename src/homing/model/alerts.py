@@ -32,6 +32,7 @@ class AlertKind(StrEnum):
     DEAF_TOGETHER = "deaf_together"
     EXIT_MISUSED = "exit_misused"
     RECYCLE_FAILED = "recycle_failed"
+    PAIRING_WAITS = "pairing_waits"
     TAKEN_BACK = "taken_back"
     LEFT_WHERE_IT_IS = "left_where_it_is"
     ADRIFT = "adrift"
@@ -100,6 +101,12 @@ class Subject:
 
 
 FLEET = Subject(About.FLEET)
+
+
+OF_ONE_GATEWAY = frozenset(
+    {AlertKind.DATABASE_SLOW, AlertKind.CLOCK_OFF, AlertKind.VAULT_KEY_MISSING, AlertKind.DESCRIPTORS_USED_UP}
+)
+"""What only the gateway knows that says so: it has passed, too, when that has not said so for a while."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +235,13 @@ GUIDES: dict[AlertKind, Guide] = {
         "an instance that was to be started anew could not be emptied, its supervisor could not be told, or no new"
         " process came up",
         "see the reason; start its process, then `homing undrain` it. `homing recycle` goes on by hand",
+    ),
+    AlertKind.PAIRING_WAITS: Guide(
+        "Phone not linked",
+        Severity.WARNING,
+        "a session has waited for longer than HOMING_PAIRING_REMIND_AFTER for its phone to be linked",
+        "`homing pairing` lists them all; send the phone's owner a link with `homing accounts pairing-link`, or delete"
+        " the account",
     ),
     AlertKind.TAKEN_BACK: Guide(
         "Session taken back",

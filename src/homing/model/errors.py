@@ -77,6 +77,7 @@ class Code(StrEnum):
     NO_PAIRING_CODE = "no_pairing_code"
     PAIRING_RENEWED_LATELY = "pairing_renewed_lately"
     RATE_LIMITED = "rate_limited"
+    PACED = "paced"
     OVERLOADED = "overloaded"
     INTERNAL_ERROR = "internal_error"
 

@@ -45,6 +45,11 @@ class SessionStatus(StrEnum):
     """A stranger uses its login: it is not started again until an operator says so."""
     UNKNOWN = "unknown"
 
+    @property
+    def should_run(self) -> bool:
+        """Whether its session is meant to be up: not what somebody stopped, unlinked or set aside."""
+        return self not in (SessionStatus.LOGGED_OUT, SessionStatus.STOPPED, SessionStatus.QUARANTINED)
+
 
 class InstanceState(StrEnum):
     """What an operator wants of an instance. A draining one is given nothing new."""
@@ -101,7 +106,9 @@ class Capabilities:
     check_numbers: bool = False
     """It tells whether a number is on WhatsApp, and under which address."""
     mark_read: bool = False
+    """It shows to a chat that its messages were read."""
     show_typing: bool = False
+    """It shows to a chat that somebody types."""
 
     def by_name(self) -> dict[str, bool | list[str]]:
         """As it is told to others; what there are several of, in alphabetical order."""
@@ -205,6 +212,8 @@ class Route:
     """The phone that its instance reports for the session, if that is somebody else's than the account's."""
     linking: Linking = Linking()
     """Read where it is judged where the session is; not for every send."""
+    paced: bool = False
+    """Somebody has set how fast it may write. Read with the routes of sends alone."""
 
     @property
     def session_id(self) -> SessionId:
@@ -378,3 +387,5 @@ class Move:
     fence: str | None = None
     steps: dict[str, int] = field(default_factory=dict)
     """How long each part took, in ms."""
+    trace_id: str | None = None
+    """The trace of the request in which it was found out, if its caller named one."""

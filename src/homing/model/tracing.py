@@ -26,6 +26,12 @@ tracing: ContextVar[Trace | None] = ContextVar("tracing", default=None)
 """The trace of the request that is being answered; None where the caller named none, and in what goes on by itself."""
 
 
+def trace_id_now() -> str | None:
+    """The trace of the request that is being answered, for what is written down of it."""
+    trace = tracing.get()
+    return trace.trace_id if trace is not None else None
+
+
 class SpanKind(StrEnum):
     """From which end a span was seen."""
 

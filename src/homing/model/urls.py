@@ -67,3 +67,19 @@ def place(url: str) -> tuple[str, int]:
 def origin_key(url: InstanceUrl) -> str:
     """The short name of an instance in paths and metrics: its host, port and path without the scheme."""
     return url.split("://", 1)[-1]
+
+
+def leads_under(url: str, base: str) -> bool:
+    """Whether an http or https URL leads to a base URL or below it, however its host is written and cased."""
+    try:
+        asked, known = urlsplit(url), urlsplit(base)
+        if asked.scheme not in _DEFAULT_PORTS or known.scheme not in _DEFAULT_PORTS:
+            return False
+        return _spot(url) == _spot(base) and f"{asked.path}/".startswith(f"{known.path.rstrip('/')}/")
+    except ValueError:
+        return False
+
+
+def _spot(url: str) -> tuple[str, int]:
+    host, port = place(url)
+    return ("localhost" if host in _LOOPBACK else host.rstrip(".")), port

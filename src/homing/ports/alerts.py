@@ -19,3 +19,11 @@ class Alerts(Protocol):
         One that stands already keeps its `raised_at` and takes the new reason.
         """
         ...
+
+    async def affirm(self, named: Collection[tuple[Subject, AlertKind]]) -> None:
+        """These stand, still: by the store's clock, as of now."""
+        ...
+
+    async def expire(self, *, after_s: float) -> list[tuple[Subject, AlertKind]]:
+        """Let those not stand that were affirmed once, and for so long not again; answers which."""
+        ...

@@ -25,7 +25,7 @@ from homing.serve.api import batches, media, messages, outbox, pacing
 from homing.serve.api.context import CHARGED, TheGateway, provide_caller, provide_gateway
 from homing.serve.api.customers.deliveries import DeliveriesController
 from homing.serve.api.customers.endpoints import EndpointsController
-from homing.serve.api.directory import accounts, contacts, keys, number_checks, workspaces
+from homing.serve.api.directory import accounts, contacts, keys, number_checks, signs, workspaces
 from homing.serve.api.fleet import cache, moves, recycles, reports, schedules, sync
 from homing.serve.api.watching import alerts, audit, deaf, downtime, events, pairing, sessions, state
 from homing.serve.api.watching.receivers import ReceiversController, SilencesController
@@ -267,6 +267,7 @@ async def metrics(gateway: TheGateway, state: State) -> Response[bytes]:
 _RESOURCES = (
     accounts.AccountsController,
     number_checks.NumberChecksController,
+    signs.SignsController,
     contacts.ContactsController,
     workspaces.WorkspacesController,
     moves.router,

@@ -14,15 +14,16 @@ import msgspec
 from msgspec import Meta
 
 from homing.decide.outbox import templates
-from homing.flows.outbox.bulk import LINES_MAX, BulkLine
+from homing.flows.media.outgoing import MediaLinks
+from homing.flows.outbox.bulk import LINES_MAX
+from homing.flows.outbox.bulk_lines import BulkLine
 from homing.flows.sending.accept import AskedSend
 from homing.model.errors import Code, Problem
 from homing.model.fleet import AccountUuid, WorkspaceId
-from homing.model.sends.content import LinkedMedia, MediaContent
 from homing.model.sends.outbox import InvalidLine
 from homing.serve.api.fields import Phone, Uuid
 from homing.serve.callers.workspaces import Workspaces
-from homing.serve.content import ContentFields, content_of
+from homing.serve.content import MESSAGE_MAX, ContentFields, content_of
 from homing.serve.http import readable
 
 LINE_BYTES_MAX = 262_144
@@ -46,6 +47,7 @@ class Bulkhead:
     template: str | None
     places: tuple[str, ...]
     workspaces: Workspaces
+    links: MediaLinks
 
 
 _decode = msgspec.json.Decoder(BulkBody).decode
@@ -113,10 +115,8 @@ def _line(number: int, body: BulkBody, head: Bulkhead) -> BulkLine:
         raise Problem(Code.INVALID_REQUEST, "Neither the line nor the request names an account", field="account_uuid")
     recipient = head.workspaces.recipient(head.workspace_id, body.phone)
     fields = body if head.template is None else _with_text(body, head.template, head.places)
-    content = content_of(fields, lambda text: head.workspaces.recipient(head.workspace_id, text).address)
-    if isinstance(content, MediaContent) and isinstance(content.media, LinkedMedia):
-        detail = "A file in a batch is named by its `media_id`: it is taken in once, and not for every line"
-        raise Problem(Code.INVALID_REQUEST, detail, field="media_url")
+    kept = head.links.named(head.workspace_id, fields.media_id) if fields.media_id is not None else None
+    content = content_of(fields, lambda text: head.workspaces.recipient(head.workspace_id, text).address, kept=kept)
     asked = AskedSend(head.workspace_id, account, content, phone=body.phone)
     return BulkLine(number, asked, recipient)
 
@@ -128,6 +128,10 @@ def _with_text(body: BulkBody, template: str, places: tuple[str, ...]) -> BulkBo
     if lacking:
         detail = f"The template needs {', '.join(lacking)}, and the line has no such variable"
         raise Problem(Code.VARIABLE_MISSING, detail, field="variables")
+    length = templates.length_of(template, body.variables)
+    if length > MESSAGE_MAX:
+        detail = f"With this line's variables the text has {length} characters; at most {MESSAGE_MAX} are taken"
+        raise Problem(Code.INVALID_REQUEST, detail, field="variables")
     return msgspec.structs.replace(body, message=templates.filled(template, body.variables))
 
 
@@ -153,24 +157,22 @@ def _cells(raw: bytes) -> list[str] | None:
 
 
 async def _records(chunks: AsyncIterable[bytes]) -> AsyncIterator[tuple[int, bytes | None]]:
-    """Lines of a CSV, where one in quotes may go over several."""
-    begun, parts = 0, b""
+    """Lines of a CSV, where one in quotes may go over several. Each byte is looked at once, however short lines are."""
+    begun, length, quotes, parts = 0, 0, 0, list[bytes]()
     async for number, raw in _lines(chunks):
-        if raw is None:
-            yield number, None
-            parts = b""
-            continue
         begun = begun if parts else number
-        parts = parts + b"\n" + raw if parts else raw
-        if parts.count(b'"') % 2 == 0:
-            if parts.strip():
-                yield begun, parts
-            parts = b""
-        elif len(parts) > LINE_BYTES_MAX:
-            yield begun, None
-            parts = b""
+        if raw is not None:
+            parts.append(raw)
+            length += len(raw) + 1
+            quotes += raw.count(b'"')
+        too_long = raw is None or length > LINE_BYTES_MAX + 1
+        if too_long or quotes % 2 == 0:
+            whole = b"\n".join(parts)
+            if too_long or whole.strip():
+                yield begun, None if too_long else whole
+            length, quotes, parts = 0, 0, []
     if parts:
-        yield begun, parts
+        yield begun, b"\n".join(parts)
 
 
 async def _lines(chunks: AsyncIterable[bytes]) -> AsyncIterator[tuple[int, bytes | None]]:

@@ -11,9 +11,11 @@ import queue
 import sys
 import threading
 from collections.abc import Sequence
-from typing import TextIO
+from typing import Any, TextIO
 
 import structlog
+
+from homing.decide.access import log_masking
 
 WAITING_MAX = 10_000
 """Lines that may wait to be written; beyond, new ones are lost."""
@@ -91,10 +93,13 @@ def lost() -> int:
     return _writer.lost if _writer is not None else 0
 
 
-def configure(level: str, style: str, *, background: bool = False, libraries: str = "warning") -> None:
+def configure(
+    level: str, style: str, *, background: bool = False, libraries: str = "warning", phones: bool = False
+) -> None:
     """Send every log line to stderr. `style` is auto, text or json; `background`: in a thread of its own.
 
-    `libraries`: the level of what is logged by the standard library, as libraries do, and instances.
+    `phones`: phone numbers are shown in full. `libraries`: the level of what is logged by the standard library, as
+    libraries do, and instances.
     """
     global _writer
     text = style == "text" or (style == "auto" and sys.stderr.isatty())
@@ -110,12 +115,17 @@ def configure(level: str, style: str, *, background: bool = False, libraries: st
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
             structlog.processors.format_exc_info,
+            *(() if phones else (_masked,)),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         logger_factory=lambda *_: _Lines(),
         cache_logger_on_first_use=True,
     )
+
+
+def _masked(_logger: Any, _method: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    return log_masking.masked(line)
 
 
 class _Lines:

@@ -17,9 +17,11 @@ from homing.flows.sending.accept import Accepting, AskedSend, TakenIn, no_accoun
 from homing.flows.sending.number_checks import NumberChecks
 from homing.flows.sending.send import Sending
 from homing.flows.sending.send_records import Recorder
+from homing.flows.sending.signs import Signs
 from homing.model.directory.access import Key, Scope
 from homing.model.errors import Code, Problem
 from homing.model.fleet import AccountUuid, ContactUuid, Route, WorkspaceId
+from homing.model.sends.addresses import Address
 from homing.model.sends.content import KeptMedia, TextContent
 from homing.model.sends.messages import StoredAnswer
 from homing.model.sends.sending import NotSent, Outcome, Sent, Text, Unknown
@@ -100,6 +102,11 @@ class SendEndpoint:
     def numbers(self) -> NumberChecks:
         """Which numbers are on WhatsApp, by what the gateways said before sends and in batches."""
         return self._sending.numbers
+
+    @property
+    def signs(self) -> Signs:
+        """What chats see of accounts beside messages."""
+        return self._sending.signs
 
     def cut_off(self) -> None:
         """End the sends in progress, because this gateway ends: each is recorded as unknown, and answered so."""
@@ -196,8 +203,8 @@ class SendEndpoint:
             if isinstance(taken, StoredAnswer):
                 self._metrics.answered(None, self._clock.monotonic() - began_s)
                 return taken
-            if self._turns.busy:
-                await self._turns.take(asked.account_uuid, taken.chat)
+            if self._turns.busy or taken.route.paced:
+                await self._turn(taken)
             outcome = await self._outcome(taken.text, taken.route)
             took_s = self._clock.monotonic() - began_s
             self._metrics.answered(outcome, took_s)
@@ -209,6 +216,18 @@ class SendEndpoint:
             return answer
         finally:
             self.accepting.leave(asked, taken)
+
+    async def _turn(self, taken: TakenIn) -> None:
+        """Wait for its chat, and take from its account's pace. Raises Problem and StoreUnavailable; then its key is as
+        it was."""
+        try:
+            await self._turns.take(taken.text.account_uuid, taken.chat)
+            typing_s = await self.accepting.charge(taken)
+        except (Problem, StoreUnavailable):
+            await self.accepting.give_back(taken)
+            raise
+        if typing_s:
+            await self.signs.type_for(taken.route.placement, Address.of(taken.text.recipient_phone), typing_s)
 
     async def _outcome(self, text: Text, route: Route) -> Outcome:
         task = asyncio.current_task()

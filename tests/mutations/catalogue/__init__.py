@@ -3,6 +3,7 @@
 from tests.mutations.catalogue import (
     accounting,
     adopting,
+    campaigns,
     contents,
     describing,
     families,
@@ -25,6 +26,8 @@ from tests.mutations.catalogue import (
     sharing,
     speaking,
     strangers,
+    telling,
+    telling_operators,
     watching,
     working,
 )
@@ -41,6 +44,7 @@ DEFECTS: tuple[Defect, ...] = (
     *meaning.DEFECTS,
     *numbers.DEFECTS,
     *observing.DEFECTS,
+    *campaigns.DEFECTS,
     *outbox.DEFECTS,
     *pairing.DEFECTS,
     *restoring.DEFECTS,
@@ -48,6 +52,8 @@ DEFECTS: tuple[Defect, ...] = (
     *strangers.DEFECTS,
     *working.DEFECTS,
     *ground.DEFECTS,
+    *telling.DEFECTS,
+    *telling_operators.DEFECTS,
     *watching.DEFECTS,
     *accounting.DEFECTS,
     *leaving.DEFECTS,

@@ -153,4 +153,28 @@ DEFECTS: tuple[Defect, ...] = (
         "phone_as_written=None,",
         _API,
     ),
+    Defect(
+        "anybodys-answer",
+        "what one session's gateway said of a number is believed of another's",
+        "homing/store/records/number_checks.py",
+        "                table.c.session_id == session_id,\n",
+        "",
+        (tests("contract/test_number_checks.py"),),
+    ),
+    Defect(
+        "expired-answer",
+        "what a gateway said of a number is believed for ever",
+        "homing/store/records/number_checks.py",
+        "                table.c.expires_at > self._database.instant(),\n",
+        "",
+        (tests("contract/test_number_checks.py"),),
+    ),
+    Defect(
+        "phone-as-group",
+        "a phone in a row that is said to be a group's becomes the address of a group",
+        "homing/decide/importing/reading.py",
+        'if at else "-" in name or len(name) > DIGITS_MAX',
+        "if at else True",
+        (tests("decide/test_importing.py"),),
+    ),
 )

@@ -7,6 +7,22 @@ _STORE = (tests("contract/test_outbox.py"),)
 
 DEFECTS: tuple[Defect, ...] = (
     Defect(
+        "sends-past-the-pace",
+        "a send whose caller waits goes however many went before it",
+        "homing/serve/sends.py",
+        "            if self._turns or taken.route.paced:\n",
+        "            if self._turns:\n",
+        (tests("serve/test_pace_api.py"),),
+    ),
+    Defect(
+        "key-lost-to-the-pace",
+        "a send that its pace refused keeps its key from being used",
+        "homing/serve/sends.py",
+        "            await self.accepting.give_back(taken)\n",
+        "",
+        (tests("serve/test_pace_api.py"),),
+    ),
+    Defect(
         "bytes-before-the-mark",
         "a message leaves before it is marked as under way",
         "homing/store/outbox/lanes.py",

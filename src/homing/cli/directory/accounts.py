@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from homing.cli.directory import number_checks, pairing_links
+from homing.cli.directory import number_checks, pairing_links, signs
 from homing.cli.sources.client import ApiClient, path
 from homing.cli.sources.gateway import GatewayClient
 from homing.cli.sources.source import gateway, source
@@ -97,26 +97,35 @@ def list_accounts(
 def show(account: AccountRef, /, *, as_json: AsJson = False) -> None:
     """Show one account: where its session lives, under which epoch, how it is, and what can be done for it.
 
-    What its gateway cannot do bounds what Homing does: each line says why, and what would help. That is asked of the
-    instance, and left out where it cannot be.
+    Where a pace is set: what is left of it. What its gateway cannot do bounds what Homing does: each line says why, and
+    what would help. That is asked of the instance, and left out where it cannot be.
 
     Example: `homing accounts show 144`
     """
     asked = source()
     found = asked.get(path("accounts", account))
-    can = _abilities(asked, account)
+    can, pace = _told(asked, account, "capabilities"), _told(asked, account, "pace")
     if as_json:
-        print_json(found | ({"capabilities": can} if can is not None else {}))
+        print_json(found | ({"capabilities": can} if can else {}) | ({"pace": pace} if pace else {}))
     else:
-        print_facts(_facts(found) | (_can(can) if can is not None else {}))
+        print_facts(_facts(found) | _left(pace) | (_can(can) if can else {}))
 
 
-def _abilities(asked: ApiClient, account: str) -> Row | None:
-    """A gateway of the release before does not tell them, and of a session that is nowhere there are none."""
+def _told(asked: ApiClient, account: str, what: str) -> Row | None:
+    """A gateway of the release before does not tell it, and of a session that is nowhere there are no abilities."""
     try:
-        return asked.get(path("accounts", account, "capabilities"))
+        return asked.get(path("accounts", account, what))
     except RequestRefused:
         return None
+
+
+def _left(pace: Row | None) -> dict[str, str]:
+    """What is left of each limit, in one line."""
+    if pace is None or pace["policy"] is None:
+        return {}
+    left = [f"{pace['left'][name]} of {most} ({name.replace('_', ' ')})" for name, most in pace["of"].items()]
+    wait = [f"the next one in {pace['next_in_s']:g} s"] if pace["next_in_s"] else []
+    return {"pace, left": ", ".join([*left, *wait]) or "no limit on numbers"}
 
 
 def _can(can: Row) -> dict[str, Any]:
@@ -358,6 +367,8 @@ def migrate(
 
 
 app.command(number_checks.check_number, name="check-number")
+app.command(signs.mark_read, name="mark-read")
+app.command(signs.typing, name="typing")
 app.command(pairing_links.pairing_link, name="pairing-link")
 
 

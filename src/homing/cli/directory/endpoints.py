@@ -42,6 +42,16 @@ _DELIVERIES: Columns = {
 }
 
 
+_ATTEMPTS: Columns = {
+    "attempt": "number",
+    "at": moment("at"),
+    "took (ms)": "latency_ms",
+    "status": lambda row: row["status"] if row["status"] is not None else "",
+    "reason": "reason",
+    "answered": "body",
+}
+
+
 @app.default
 @app.command(name="list")
 def list_endpoints(
@@ -172,6 +182,25 @@ def replay(
         print_json(done)
     else:
         note(f"{done['replayed']} deliveries are made once more.")
+
+
+@app.command
+def attempts(
+    delivery: Annotated[int, Parameter(name="DELIVERY", help="Its number, as `homing deliveries` lists it.")],
+    /,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Show how often a delivery was tried, and what was answered.
+
+    Example: `homing endpoints attempts 812`
+    """
+    shown = gateway("`homing endpoints`").get(path("deliveries", str(delivery)))
+    if as_json:
+        print_json(shown)
+        return
+    print_rows(_ATTEMPTS, shown["log"], none="It was not tried yet.")
+    note(f"{shown['type']} ({shown['event_id']}) is {shown['state']}: {shown['reason']}")
 
 
 @app.command

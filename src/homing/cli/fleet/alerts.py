@@ -9,6 +9,7 @@ from homing.cli.sources.source import gateway
 from homing.cli.terminal import amounts
 from homing.cli.terminal.options import AsJson
 from homing.cli.terminal.output import Columns, moment, note, print_json, print_rows
+from homing.cli.terminal.stops import CannotStart
 
 app = App(name="alerts", help="Alerts: what a person should look at, who is told of it, and what is silenced.")
 receivers = App(
@@ -132,12 +133,12 @@ def add(
     body: dict[str, Any] = {"name": name, "kind": kind, "target": target}
     if kind == "email":
         host, _, port = (server or "").partition(":")
+        if port and not port.isdecimal():
+            raise CannotStart(f"{server!r} is no mail server; write it as mail.example.com:587")
         given = {"server": host, "port": int(port or 587), "from": sender or "", "user": user or "", "tls": tls}
         body["options"] = {name: value for name, value in given.items() if value != ""}
     if password_file is not None:
-        from pathlib import Path
-
-        body["secret"] = Path(password_file).read_text(encoding="utf-8").strip()
+        body["secret"] = _first_line(password_file)
     made = gateway("`homing alerts`").post("/receivers", body)
     if as_json:
         print_json(made)
@@ -145,6 +146,16 @@ def add(
         note(f"{made['id']} is told from now on.")
         if "secret" in made:
             print(made["secret"])
+
+
+def _first_line(file: str) -> str:
+    """Raises CannotStart for what is not there, or is no text."""
+    from pathlib import Path
+
+    try:
+        return Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CannotStart(f"{file} cannot be read: {error}") from error
 
 
 @receivers.command

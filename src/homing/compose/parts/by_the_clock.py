@@ -14,6 +14,7 @@ from homing.flows.background.retention import Housekeeping
 from homing.flows.background.schedules import Schedule, Scheduler
 from homing.flows.discovery.sync import Sync
 from homing.flows.failover.doubtful_sessions import Doubts
+from homing.flows.hearing.pairing_reminders import PairingReminders
 from homing.flows.operations.accounts import Accounts
 from homing.flows.sending.own_messages import Said
 from homing.flows.webhooks.catch_up import Overlooked
@@ -59,11 +60,17 @@ def scheduler_of(on: Ground, found: Finders, auditing: Auditing, moving: Moving,
         hears.schedule,
         Schedule("webhooks", EVERY_MINUTE, moving.connecting.tick),
         Schedule("exit-proxies", EVERY_MINUTE, on.exit_proxies.tick),
+        Schedule("pairing-reminders", EVERY_MINUTE, _reminders(on).tick),
         Schedule("recycling", EVERY_15_S, moving.recycling.tick),
         Schedule("old-instances", on.settings.homing_recycle_schedule, moving.recycling.scheduled),
         Schedule("polling", EVERY_15_S, _polling(on, found).tick),
     )
     return Scheduler(on.stores.schedules, on.clock, schedules, owner=on.entropy.uuid())
+
+
+def _reminders(on: Ground) -> PairingReminders:
+    after_s = on.settings.homing_pairing_remind_after
+    return PairingReminders(on.stores.directory, on.stores.outbox, on.alerts, on.clock, after_s=after_s)
 
 
 def _polling(on: Ground, found: Finders) -> Polling:
@@ -86,6 +93,13 @@ def _sync_schedule(settings: Settings, sync: Sync, metrics: Metrics) -> Schedule
 
 
 def housekeeping_of(on: Ground) -> Housekeeping:
-    kept_s, stores = on.settings.homing_idempotency_hours * 3600, on.stores
-    reserved = SqlReservations(stores.database)
-    return Housekeeping(stores.work, stores.leases, reserved, on.clock, messages_kept_s=kept_s)
+    settings, stores = on.settings, on.stores
+    return Housekeeping(
+        stores.work,
+        stores.leases,
+        SqlReservations(stores.database),
+        stores.outbox,
+        on.clock,
+        keys_kept_s=settings.homing_idempotency_hours * 3600,
+        messages_kept_s=settings.homing_message_days * 86_400,
+    )

@@ -82,7 +82,15 @@ def customers_of(
         for kind, at_once in ((QUICK, quick), (SLOW, slow))
     ]
     operations = EndpointOperations(
-        stores.endpoints, stores.deliveries, ways.customers, secrets, clock, entropy, alerts, waking.look
+        stores.endpoints,
+        stores.deliveries,
+        ways.customers,
+        secrets,
+        clock,
+        entropy,
+        alerts,
+        waking.look,
+        our_url=settings.our_url,
     )
     receivers = stores.receivers
     places = AlertPlaces(stores.directory, fleet, kept.watching.health_of)

@@ -71,7 +71,7 @@ def taking_in(
         media=media,
     )
     recorder = Recorder(stores.messages, clock)
-    bulk = Bulk(stores.outbox, routes, clock, entropy, secret=settings.message_id_secret)
+    bulk = Bulk(stores.outbox, routes, media, clock, entropy, secret=settings.message_id_secret)
     turns = ChatTurns(settings.homing_send_deadline)
     endpoint = SendEndpoint(
         keyring=keyring,

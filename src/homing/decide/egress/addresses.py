@@ -53,6 +53,20 @@ _ISATAP = (0x0000_5EFE, 0x0200_5EFE)
 _METADATA_NAMES = frozenset({"metadata", "metadata.google.internal", "metadata.goog", "instance-data"})
 
 
+_INSIDE = _all("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1/128")
+_AMAZONS_METADATA = IPv6Network("fd00:ec2::/32")
+
+
+def operators_networks(more: str) -> tuple[Network, ...]:
+    """Into which networks operators' receivers may lead beside public addresses: private ones, and what is allowed.
+
+    Where a cloud tells machines their credentials is not among them unless it is allowed by name. Raises ValueError.
+    """
+    unique_local = IPv6Network("fc00::/7").address_exclude(_AMAZONS_METADATA)
+    allowed = (ip_network(each.strip(), strict=False) for each in more.split(",") if each.strip())
+    return (*_INSIDE, *unique_local, *allowed)
+
+
 @dataclass(frozen=True, slots=True)
 class PublicOnly:
     """Where customers' URLs may lead: to public addresses, and into networks that an operator allows."""

@@ -21,6 +21,9 @@ YOUNG = 0.5
 BUSY = 6.0
 """Messages an hour, at the least. Silence counts only where so many usually come."""
 LIKE_DAYS, LIKE_DAYS_MIN = 0.8, 4
+OPENING, OPENING_WEEKS = 0.5, 3
+OPENS_BY = 0.25
+"""Before the first hour of business comes at most this part of what comes in it."""
 CLUMPING_UNKNOWN = 4.0
 _CLUMPING_HOURS_MIN = 12
 _CAME_MIN = 8
@@ -50,7 +53,8 @@ def learn(hours: Sequence[HeardHour], now: datetime) -> Baseline:
         return Baseline((0.0,) * HOURS, CLUMPING_UNKNOWN, weeks=weeks)
     part = YOUNG if weeks < 2 * WEEKS_MIN else 1.0
     samples = [sorted(_samples(known, this + (hour - this) % HOURS, first, end)) for hour in range(HOURS)]
-    low = tuple(part * each for each in _with_like_days(samples))
+    alone = [_alone(known, this + (hour - this) % HOURS, first, end) for hour in range(HOURS)]
+    low = tuple(part * each for each in _with_openings(_with_like_days(samples), alone))
     return Baseline(low, _clumping(known.values()), _lulls(known, low, first, end), weeks)
 
 
@@ -65,6 +69,26 @@ def _samples(known: dict[int, HeardHour], hour: int, first: int, end: int) -> li
         rows = [known.get(begin + beside) for beside in range(3)]
         if not any(row is not None and row.void for row in rows):
             found += [row.came if row is not None else 0 for row in rows]
+    return found
+
+
+def _alone(known: dict[int, HeardHour], hour: int, first: int, end: int) -> list[int]:
+    """What came in this hour itself of earlier weeks, sorted."""
+    hours = [hour - week * HOURS for week in range(1, WEEKS_KEPT + 1) if first <= hour - week * HOURS < end]
+    rows = [known.get(each) for each in hours]
+    return sorted(row.came if row is not None else 0 for row in rows if row is None or not row.void)
+
+
+def _with_openings(low: Sequence[float], alone: Sequence[Sequence[int]]) -> list[float]:
+    """The same, with a part of what comes in the first hour of business. The hour before it, in which nothing does,
+    counts for it as well, so that a session that is deaf in the morning would be missed for an hour. A silence then
+    began outside its traffic: it makes a session doubtful, and never deaf by itself."""
+    found = list(low)
+    for hour in range(HOURS):
+        usual, before, after = _lower_quartile(alone[hour]), alone[hour - 1], low[(hour + 1) % HOURS]
+        opens = not before or before[-1] < max(BUSY, OPENS_BY * usual)
+        if len(alone[hour]) >= OPENING_WEEKS and after >= BUSY and opens:
+            found[hour] = max(low[hour], OPENING * usual)
     return found
 
 

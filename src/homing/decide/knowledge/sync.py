@@ -168,7 +168,7 @@ def _concluded(
 def _to_be_noted(route: Route, judgement: Judgement) -> SessionStatus | None:
     """A logout that nobody followed, and one that has passed: its session is on no list of those that should run."""
     match judgement:
-        case Unlinked(status=SessionStatus.LOGGED_OUT) if route.status not in INACTIVE:
+        case Unlinked(status=SessionStatus.LOGGED_OUT) if route.status.should_run:
             return SessionStatus.LOGGED_OUT
         case AtHome() if route.status is SessionStatus.LOGGED_OUT:
             return SessionStatus.CONNECTED
@@ -197,6 +197,3 @@ def narrowed(listing: Listing, sessions: Collection[SessionId]) -> Listing:
 
 ATTENTION = frozenset({SyncResult.FAILED, SyncResult.UNREACHABLE})
 """Results that a person should look at."""
-
-INACTIVE = frozenset({SessionStatus.LOGGED_OUT, SessionStatus.STOPPED, SessionStatus.QUARANTINED})
-"""Sessions in these states are on no list by intention."""

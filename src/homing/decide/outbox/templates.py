@@ -23,6 +23,12 @@ def missing(template_places: tuple[str, ...], given: Mapping[str, str]) -> list[
     return [name for name in template_places if not given.get(name)]
 
 
+def length_of(template: str, given: Mapping[str, str]) -> int:
+    """How many characters the text for one person has: a variable may be long, and stand in many places."""
+    added = sum(len(given[match[1]]) - len(match[0]) for match in _PLACE.finditer(template))
+    return len(template) + added
+
+
 def filled(template: str, given: Mapping[str, str]) -> str:
     """The text for one person. What stands in a variable is not read as a template again."""
     return _PLACE.sub(lambda match: given[match[1]], template)

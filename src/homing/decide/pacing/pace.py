@@ -13,6 +13,7 @@ DAY_S = 86_400.0
 RESTRICTED_S = 3_600.0
 """For so long after WhatsApp said `do not` (463) no new chat is begun: repeating makes it worse."""
 RAMP_FROM = 0.1
+TYPING_AT_MOST_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,3 +125,10 @@ def _speed(policy: PacePolicy, state: PaceState, now_s: float) -> float:
     if not state.moved_s or policy.ramp_s <= 0 or since_s >= policy.ramp_s:
         return 1.0
     return RAMP_FROM + (1.0 - RAMP_FROM) * max(0.0, since_s) / policy.ramp_s
+
+
+def typing_s(policy: PacePolicy, characters: int) -> float:
+    """For how long somebody types before a message of this length."""
+    if policy.typing_ms_per_char is None:
+        return 0.0
+    return min(characters * policy.typing_ms_per_char / 1000, TYPING_AT_MOST_S)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from homing.model.fleet import InstanceUrl, ListedSession, Listing, SessionId
 from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.signs import ChatSign
 from homing.model.sessions.exit_proxies import ExitProxy
 from homing.ports import (
     Driver,
@@ -94,6 +95,11 @@ class ExitingDriver:
         self, instance: InstanceUrl, session_id: SessionId, digits: str, *, timeout_s: float
     ) -> NumberChecked | Fault:
         return await self._inner.check_number(instance, session_id, digits, timeout_s=timeout_s)
+
+    async def show(
+        self, instance: InstanceUrl, session_id: SessionId, sign: ChatSign, *, timeout_s: float
+    ) -> Fault | None:
+        return await self._inner.show(instance, session_id, sign, timeout_s=timeout_s)
 
     async def _told(self, starts: Sequence[SessionStart]) -> list[SessionStart | Fault]:
         """Each with its proxy; a Fault for one that must not be started."""

@@ -10,6 +10,7 @@ from homing.drivers.http.lanes import NOBODY, Lane, enter, leave
 from homing.model.fleet import InstanceUrl, ListedSession, Listing, NoList, SessionId
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
+from homing.model.sends.signs import ChatSign
 from homing.ports import Driver, InstanceHealth, Meters, NumberChecked, OutgoingText, PairingCode, SessionStart
 from homing.ports.instances.reports import WebhookCalls
 
@@ -107,6 +108,13 @@ class MeteredDriver:
             return self._inner.check_number(instance, session_id, digits, timeout_s=timeout_s)
 
         return await self._made(instance, "check_number", checking)
+
+    async def show(
+        self, instance: InstanceUrl, session_id: SessionId, sign: ChatSign, *, timeout_s: float
+    ) -> Fault | None:
+        return await self._made(
+            instance, "show", lambda: self._inner.show(instance, session_id, sign, timeout_s=timeout_s)
+        )
 
     async def _made(
         self, instance: InstanceUrl, call: str, asking: Callable[[], Awaitable[T]], session: str = NOBODY

@@ -10,6 +10,7 @@ from homing.model.fleet import Instance, InstanceUrl, ListedSession, Listing, No
 from homing.model.instances.native_names import NativeName, names_are_local, place_named, qualified
 from homing.model.sends.faults import Fault
 from homing.model.sends.sending import Receipt
+from homing.model.sends.signs import ChatSign
 from homing.ports import Driver, InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
 
 Meant = Callable[[Sequence[NativeName], str | None, InstanceUrl], NativeName | None]
@@ -143,6 +144,11 @@ class NamingDriver:
     ) -> NumberChecked | Fault:
         native = self._native(instance, session_id)
         return await self._inner.check_number(instance, native, digits, timeout_s=timeout_s)
+
+    async def show(
+        self, instance: InstanceUrl, session_id: SessionId, sign: ChatSign, *, timeout_s: float
+    ) -> Fault | None:
+        return await self._inner.show(instance, self._native(instance, session_id), sign, timeout_s=timeout_s)
 
     def _native(self, instance: InstanceUrl, session_id: SessionId) -> SessionId:
         return SessionId(self._names.native_of(instance, session_id))

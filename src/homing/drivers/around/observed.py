@@ -29,4 +29,4 @@ class ObservedDriver:
     async def _refuse(self, instance: InstanceUrl, *_: Any, **__: Any) -> Fault:
         return Fault(Phase.PATH_NOT_FOUND, f"nothing was sent to it: {instance} is only observed")
 
-    send = start = start_many = stop = restart = logout = renew_pairing = check_number = _refuse
+    send = start = start_many = stop = restart = logout = renew_pairing = check_number = show = _refuse

@@ -6,7 +6,7 @@ It gives no list and no status. Whether a session is up is seen by asking for it
 from collections.abc import Mapping, Sequence
 
 from homing.drivers import reading
-from homing.drivers.baileys_api import answers, messages
+from homing.drivers.baileys_api import answers, messages, signs
 from homing.drivers.baileys_api.reports import BaileysApiReports
 from homing.drivers.baileys_api.webhooks import BaileysApiWebhooks
 from homing.drivers.calling import GatewayDriver, now_s, quoted
@@ -17,6 +17,7 @@ from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing
 from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
+from homing.model.sends.signs import ChatSign
 from homing.ports import InstanceHealth, NumberChecked, OutgoingText, SessionStart
 
 _KIND = "s.whatsapp.net"
@@ -33,6 +34,8 @@ class BaileysApiDriver(GatewayDriver):
         quotes=messages.QUOTES,
         mentions=messages.MENTIONS,
         check_numbers=True,
+        mark_read=True,
+        show_typing=True,
     )
     checked = ("1.0.0", "1.0.0")
     reports = BaileysApiReports()
@@ -86,6 +89,10 @@ class BaileysApiDriver(GatewayDriver):
 
         reply = await self.say(instance, message, written, now_s() + timeout_s)
         return reply if isinstance(reply, Fault) else answers.receipt_of(reply, self.secrets(instance))
+
+    def sign_as_told(self, session_id: SessionId, sign: ChatSign) -> Told | None:
+        phone = _phone(session_id)
+        return signs.told_of(_path(phone), sign) if phone is not None else None
 
     async def check_number(
         self, instance: InstanceUrl, session_id: SessionId, digits: str, *, timeout_s: float

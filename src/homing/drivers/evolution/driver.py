@@ -6,7 +6,8 @@ from functools import partial
 from homing.drivers import reading
 from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, GatewayDriver, now_s, quoted
 from homing.drivers.checking import checked_of, the_one_in
-from homing.drivers.evolution import answers, messages
+from homing.drivers.contents import Told
+from homing.drivers.evolution import answers, messages, signs
 from homing.drivers.evolution.reports import EvolutionReports
 from homing.drivers.evolution.webhooks import EvolutionWebhooks
 from homing.drivers.http.wire import Reply
@@ -14,6 +15,7 @@ from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Session
 from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
+from homing.model.sends.signs import ChatSign
 from homing.ports import InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
 
 _ENGINE = "WHATSAPP-BAILEYS"
@@ -36,6 +38,8 @@ class EvolutionDriver(GatewayDriver):
         quotes=messages.QUOTES,
         mentions=messages.MENTIONS,
         check_numbers=True,
+        mark_read=True,
+        show_typing=True,
     )
     checked = ("2.3.6", "2.3.7")
     reports = EvolutionReports()
@@ -91,6 +95,9 @@ class EvolutionDriver(GatewayDriver):
     async def send(self, instance: InstanceUrl, message: OutgoingText, *, timeout_s: float) -> Receipt | Fault:
         reply = await self.say(instance, message, messages.told_of, now_s() + timeout_s)
         return reply if isinstance(reply, Fault) else answers.receipt_of(reply, self.secrets(instance))
+
+    def sign_as_told(self, session_id: SessionId, sign: ChatSign) -> Told | None:
+        return signs.told_of(session_id, sign)
 
     async def check_number(
         self, instance: InstanceUrl, session_id: SessionId, digits: str, *, timeout_s: float

@@ -1,5 +1,6 @@
-"""Where sessions of Evolution report: one address each, set by `/webhook/set`. By the source of 2.3.6
-(src/api/integrations/event/webhook), as its `create` was recorded to take it.
+"""Where sessions of Evolution report: one address each, set by `/webhook/set` (201) and told by `/webhook/find` (200)
+as the row that its database has, or null. By the source of 2.3.6 (src/api/integrations/event/webhook; routes as of
+03c32de), as its `create` was recorded to take it.
 
 Its list tells the token of each session, where the server does not hide those.
 """

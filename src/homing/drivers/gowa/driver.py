@@ -12,7 +12,7 @@ from homing.drivers import reading
 from homing.drivers.calling import LIST_LIMIT_BYTES, GatewayDriver, now_s, quoted
 from homing.drivers.checking import checked_of
 from homing.drivers.contents import Told
-from homing.drivers.gowa import answers, messages
+from homing.drivers.gowa import answers, messages, signs
 from homing.drivers.gowa.reports import GowaReports
 from homing.drivers.gowa.webhooks import GowaWebhooks
 from homing.drivers.http.wire import Reply
@@ -20,6 +20,7 @@ from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Session
 from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault
 from homing.model.sends.sending import Receipt
+from homing.model.sends.signs import ChatSign
 from homing.ports import InstanceHealth, NumberChecked, OutgoingText, SessionStart
 
 
@@ -34,6 +35,8 @@ class GowaDriver(GatewayDriver):
         quotes=messages.QUOTES,
         mentions=messages.MENTIONS,
         check_numbers=True,
+        mark_read=True,
+        show_typing=True,
     )
     checked = ("", "")
     reports = GowaReports()
@@ -84,6 +87,9 @@ class GowaDriver(GatewayDriver):
 
         reply = await self.say(instance, message, written, now_s() + timeout_s)
         return reply if isinstance(reply, Fault) else answers.receipt_of(reply, self.secrets(instance))
+
+    def sign_as_told(self, session_id: SessionId, sign: ChatSign) -> Told | None:
+        return signs.told_of(session_id, sign)
 
     async def check_number(
         self, instance: InstanceUrl, session_id: SessionId, digits: str, *, timeout_s: float

@@ -7,15 +7,17 @@ from typing import Any
 from homing.drivers import reading
 from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, GatewayDriver, left_s, now_s, quoted
 from homing.drivers.checking import checked_of
+from homing.drivers.contents import Told
 from homing.drivers.http.wire import Reply
 from homing.drivers.values import measure_in
-from homing.drivers.waha import answers, messages
+from homing.drivers.waha import answers, messages, signs
 from homing.drivers.waha.reports import WahaReports
 from homing.drivers.waha.webhooks import WahaWebhooks
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus
 from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
+from homing.model.sends.signs import ChatSign
 from homing.ports import InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
 
 
@@ -31,6 +33,8 @@ class WahaDriver(GatewayDriver):
         quotes=messages.QUOTES,
         mentions=messages.MENTIONS,
         check_numbers=True,
+        mark_read=True,
+        show_typing=True,
     )
     checked = ("2024.10", "2026.7")
     reports = WahaReports()
@@ -84,6 +88,9 @@ class WahaDriver(GatewayDriver):
     async def send(self, instance: InstanceUrl, message: OutgoingText, *, timeout_s: float) -> Receipt | Fault:
         reply = await self.say(instance, message, messages.told_of, now_s() + timeout_s)
         return reply if isinstance(reply, Fault) else answers.receipt_of(reply, self.secrets(instance))
+
+    def sign_as_told(self, session_id: SessionId, sign: ChatSign) -> Told | None:
+        return signs.told_of(session_id, sign)
 
     async def check_number(
         self, instance: InstanceUrl, session_id: SessionId, digits: str, *, timeout_s: float

@@ -218,6 +218,10 @@ class WebjsDriver:
         """The webjs protocol has no call for it."""
         return Fault(Phase.REQUEST_REJECTED, "webjs cannot tell whether a number is on WhatsApp; nothing was sent")
 
+    async def show(self, *_: object, timeout_s: float) -> Fault | None:  # noqa: ARG002
+        """The webjs protocol has no call for it."""
+        return Fault(Phase.REQUEST_REJECTED, "webjs cannot show this to a chat; nothing was sent")
+
     async def start_many(
         self, instance: InstanceUrl, sessions: Sequence[SessionStart], *, timeout_s: float
     ) -> Mapping[SessionId, ListedSession | Fault] | Fault:

@@ -10,16 +10,17 @@ from typing import Any
 from homing.drivers import reading
 from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, GatewayDriver, now_s, quoted, unsent
 from homing.drivers.checking import checked_of
-from homing.drivers.contents import Unsendable
+from homing.drivers.contents import Told, Unsendable
 from homing.drivers.http.wire import Reply
 from homing.drivers.values import measure_in
-from homing.drivers.wppconnect import answers, messages
+from homing.drivers.wppconnect import answers, messages, signs
 from homing.drivers.wppconnect.reports import WppconnectReports
 from homing.drivers.wppconnect.webhooks import WppconnectWebhooks
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, SessionId, SessionStatus
 from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
+from homing.model.sends.signs import ChatSign
 from homing.ports import InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
 
 _PHONE_IS_GOOD_FOR_S = 300.0
@@ -38,6 +39,8 @@ class WppconnectDriver(GatewayDriver):
         quotes=messages.QUOTES,
         mentions=messages.MENTIONS,
         check_numbers=True,
+        mark_read=True,
+        show_typing=True,
     )
     checked = ("2.10.4", "2.10.4")
     reports = WppconnectReports()
@@ -109,6 +112,12 @@ class WppconnectDriver(GatewayDriver):
             return self.cannot(f"send it: {error}; nothing was sent")
         reply = await self._session_call("POST", instance, message.session_id, told.path, told.body, until)
         return reply if isinstance(reply, Fault) else answers.receipt_of(reply, self.secrets(instance))
+
+    def sign_as_told(self, session_id: SessionId, sign: ChatSign) -> Told | None:  # noqa: ARG002
+        return signs.told_of(sign)
+
+    async def shown(self, instance: InstanceUrl, session_id: SessionId, told: Told, until: float) -> Reply | Fault:
+        return await self._session_call("POST", instance, session_id, told.path, told.body, until)
 
     async def check_number(
         self, instance: InstanceUrl, session_id: SessionId, digits: str, *, timeout_s: float

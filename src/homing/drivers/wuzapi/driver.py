@@ -16,9 +16,9 @@ from homing.drivers.calling import (
     unsent,
 )
 from homing.drivers.checking import checked_of, the_one_in
-from homing.drivers.contents import Unsendable
+from homing.drivers.contents import Told, Unsendable
 from homing.drivers.http.wire import Reply
-from homing.drivers.wuzapi import answers, messages
+from homing.drivers.wuzapi import answers, messages, signs
 from homing.drivers.wuzapi.answers import User
 from homing.drivers.wuzapi.reports import WuzapiReports
 from homing.drivers.wuzapi.webhooks import WuzapiWebhooks
@@ -26,6 +26,7 @@ from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing
 from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
+from homing.model.sends.signs import ChatSign
 from homing.ports import InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
 
 _USERS = "/admin/users"
@@ -43,6 +44,8 @@ class WuzapiDriver(GatewayDriver):
         quotes=messages.QUOTES,
         mentions=messages.MENTIONS,
         check_numbers=True,
+        mark_read=True,
+        show_typing=True,
     )
     checked = ("", "")
     reports = WuzapiReports()
@@ -107,6 +110,13 @@ class WuzapiDriver(GatewayDriver):
             return self.cannot(f"send it: {error}; nothing was sent")
         reply = await self._as(user, instance, "POST", told.path, told.body, until)
         return reply if isinstance(reply, Fault) else answers.receipt_of(reply, self.secrets(instance))
+
+    def sign_as_told(self, session_id: SessionId, sign: ChatSign) -> Told | None:  # noqa: ARG002
+        return signs.told_of(sign)
+
+    async def shown(self, instance: InstanceUrl, session_id: SessionId, told: Told, until: float) -> Reply | Fault:
+        user = await self._user(instance, session_id, until)
+        return user if isinstance(user, Fault) else await self._as(user, instance, "POST", told.path, told.body, until)
 
     async def check_number(
         self, instance: InstanceUrl, session_id: SessionId, digits: str, *, timeout_s: float

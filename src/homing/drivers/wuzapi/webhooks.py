@@ -1,4 +1,8 @@
-"""Where users of wuzapi report: one address each, `/webhook`. By its source (79ee4cd), without recorded traffic."""
+"""Where users of wuzapi report: one address each, `/webhook`. By its source (79ee4cd), without recorded traffic.
+
+A GET answers `{"webhook", "subscribe"}`. What is told is read without regard to the case of its names; newer versions
+write `webhookurl`, and take `events` beside it, which are left as they are.
+"""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any

@@ -6,13 +6,15 @@ from dataclasses import replace
 from homing.drivers import reading
 from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, GatewayDriver, left_s, now_s, quoted
 from homing.drivers.checking import checked_of
+from homing.drivers.contents import Told
 from homing.drivers.http.wire import Reply
-from homing.drivers.wwebjs_api import answers, messages
+from homing.drivers.wwebjs_api import answers, messages, signs
 from homing.drivers.wwebjs_api.reports import WwebjsApiReports
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, SessionId, SessionStatus
 from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
+from homing.model.sends.signs import ChatSign
 from homing.ports import InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
 
 
@@ -31,6 +33,8 @@ class WwebjsApiDriver(GatewayDriver):
         quotes=messages.QUOTES,
         mentions=messages.MENTIONS,
         check_numbers=True,
+        mark_read=True,
+        show_typing=True,
     )
     checked = ("1.0.0", "1.0.0")
     reports = WwebjsApiReports()
@@ -81,10 +85,13 @@ class WwebjsApiDriver(GatewayDriver):
         reply = await self.say(instance, message, messages.told_of, now_s() + timeout_s)
         return reply if isinstance(reply, Fault) else answers.receipt_of(reply, self.secrets(instance))
 
+    def sign_as_told(self, session_id: SessionId, sign: ChatSign) -> Told | None:
+        return signs.told_of(session_id, sign)
+
     async def check_number(
         self, instance: InstanceUrl, session_id: SessionId, digits: str, *, timeout_s: float
     ) -> NumberChecked | Fault:
-        """`{"success": true, "result": {"_serialized"}}`; null for a number that is not there (getNumberId, 1.0)."""
+        """`{"success": true, "result": {"_serialized"}}`; null for a number that is not there (1252893)."""
         path = f"/client/getNumberId/{quoted(session_id)}"
         reply = await self.tell("POST", instance, path, {"number": digits}, now_s() + timeout_s)
         if isinstance(reply, Fault):

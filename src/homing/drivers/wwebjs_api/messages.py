@@ -1,5 +1,5 @@
-"""How wwebjs-api is told to send, by its source (clientController.js, messageController.js); of these calls only the
-text is recorded."""
+"""How wwebjs-api is told to send, by its source (1252893, clientController.js, messageController.js); of these
+calls only the text is recorded."""
 
 from typing import Any, assert_never
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from homing.model.alerts import GUIDES, Alert, AlertKind, Severity, Subject
+from homing.model.alerts import GUIDES, OF_ONE_GATEWAY, Alert, AlertKind, Severity, Subject
 from homing.model.fleet import SessionId
 from homing.ports import Alerts, AlertsChanged, CacheCleared, Clock, Notice, StoreUnavailable
 
@@ -21,6 +21,8 @@ STANDING_MAX = 10_000
 """Alerts that are known at once. Beyond, new ones are logged and not kept."""
 GATHER_S = 0.2
 READ_EVERY_S = 15.0
+AFFIRM_EVERY_S = 15.0
+UNSAID_S = 90.0
 STORE_PAUSE_S = 1.0
 
 _Named = tuple[Subject, AlertKind]
@@ -41,6 +43,12 @@ class Unkept:
     async def change(self, raised: Collection[Alert], resolved: Collection[_Named]) -> None:
         """Nothing is written down."""
 
+    async def affirm(self, named: Collection[_Named]) -> None:
+        """Nothing either."""
+
+    async def expire(self, *, after_s: float) -> list[_Named]:  # noqa: ARG002 - there are none
+        return []
+
 
 class AlertBook:
     """The alerts that stand, as this gateway knows them."""
@@ -50,6 +58,8 @@ class AlertBook:
         self._store, self._clock, self._spares = store, clock, spares
         self._standing: dict[_Named, Alert] = {}
         self._unwritten: dict[_Named, Alert | None] = {}
+        self._own: set[_Named] = set()
+        self._affirm_at_s = float("-inf")
         self._work = asyncio.Event()
         self._stale = True
         self._store_is_away = False
@@ -57,6 +67,8 @@ class AlertBook:
     def raised(self, kind: AlertKind, subject: Subject, reason: str, **told: Any) -> None:
         """The condition stands, for this reason. `told` goes into the log line, once."""
         known = self._standing.get((subject, kind))
+        if kind in OF_ONE_GATEWAY:
+            self._own.add((subject, kind))
         if known is not None and known.reason == reason:
             return
         if self._spares(kind, subject, reason, told):
@@ -70,6 +82,7 @@ class AlertBook:
 
     def resolved(self, kind: AlertKind, subject: Subject) -> None:
         """The condition does not stand (any more)."""
+        self._own.discard((subject, kind))
         known = self._standing.get((subject, kind))
         if known is not None:
             log.info("Alert resolved", kind=kind.value, **_named(subject), title=GUIDES[kind].title)
@@ -113,6 +126,7 @@ class AlertBook:
         while True:
             try:
                 await self._write()
+                await self._affirm()
                 if self._stale:
                     await self.refresh()
                 self._store_is_away = False
@@ -144,6 +158,17 @@ class AlertBook:
     async def flush(self) -> None:
         """Write down what is new, now. Raises StoreUnavailable."""
         await self._write()
+
+    async def _affirm(self) -> None:
+        """Say again what only this gateway knows, and take back what another one says no more: it may be dead."""
+        now_s = self._clock.monotonic()
+        if now_s < self._affirm_at_s:
+            return
+        await self._store.affirm(self._own)
+        for subject, kind in await self._store.expire(after_s=UNSAID_S):
+            log.info("Alert resolved", kind=kind.value, **_named(subject), title="its gateway says so no more")
+            self._standing.pop((subject, kind), None)
+        self._affirm_at_s = now_s + AFFIRM_EVERY_S
 
     async def _write(self) -> None:
         unwritten, self._unwritten = self._unwritten, {}

@@ -22,6 +22,7 @@ from homing.model.deliveries.endpoints import (
 )
 from homing.model.errors import Code, Problem
 from homing.model.fleet import WorkspaceId
+from homing.model.urls import leads_under
 from homing.ports import Clock, Entropy
 from homing.ports.deliveries.deliveries import Deliveries, Endpoints, SecretBox, SecretSealed
 from homing.ports.deliveries.egress import Egress
@@ -63,8 +64,10 @@ class EndpointOperations:
         entropy: Entropy,
         alerts: AlertBook,
         look: Callable[[], None],
+        our_url: str = "",
     ) -> None:
-        """`look`: something may be due that nobody had word of."""
+        """`look`: something may be due that nobody had word of. `our_url`: where gateways of ours are reached."""
+        self._our_url = our_url
         self._endpoints, self._deliveries, self._egress, self._secrets = endpoints, deliveries, egress, secrets
         self._clock, self._entropy, self._alerts, self._look = clock, entropy, alerts, look
 
@@ -160,6 +163,9 @@ class EndpointOperations:
             await self._egress.check(settings.url)
         except UrlRefused as error:
             raise Problem(Code.URL_REFUSED, f"This endpoint cannot be called: {error}", field="url") from error
+        if self._our_url and leads_under(settings.url, self._our_url):
+            detail = f"{settings.url} is this gateway itself: each event would be the cause of the next one"
+            raise Problem(Code.URL_REFUSED, detail, field="url")
 
     def _sealed(self, id: EndpointId, given: str | None) -> tuple[str, SealedSecret]:
         try:

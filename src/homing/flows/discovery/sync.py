@@ -17,7 +17,7 @@ import structlog
 from homing.decide.knowledge import reconcile, sync
 from homing.decide.knowledge.reconcile import Observations
 from homing.decide.knowledge.stray_sessions import Owner
-from homing.decide.knowledge.sync import ATTENTION, INACTIVE, Checked, Comparison, SyncResult
+from homing.decide.knowledge.sync import ATTENTION, Checked, Comparison, SyncResult
 from homing.flows.background.alerts import AlertBook, Unkept
 from homing.flows.background.link_alerts import LinkAlerts
 from homing.flows.discovery import phones
@@ -443,7 +443,7 @@ def _has_passed(alert: Alert, account: Account, now: datetime, seen: _Seen) -> b
         case AlertKind.TAKEN_BACK:
             return (now - alert.raised_at).total_seconds() > TAKEN_BACK_SHOWN_S
         case AlertKind.SESSION_UNREACHABLE | AlertKind.LEFT_WHERE_IT_IS | AlertKind.NO_CAPACITY:
-            return account.status in INACTIVE
+            return not account.status.should_run
         case _:
             return False
 

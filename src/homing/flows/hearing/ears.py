@@ -29,6 +29,7 @@ SESSIONS_MAX = 100_000
 RECENT_IDS = 64
 GAP_MAX_S = 3_600.0
 _CAME = "message_received"
+_SENT = "message_sent"
 _ACKNOWLEDGED = frozenset({"message_status_updated", "message_ack", "message_delivered", "message_read"})
 
 
@@ -62,7 +63,7 @@ class Ears:
         if event.kind == _CAME and not _is_own(event.payload):
             if self._is_of_now(event):
                 self._message(session, event.received_at)
-        elif event.kind in _ACKNOWLEDGED and settling.sign_of(event.kind, session, event.payload) is not None:
+        elif _acknowledges(event) and settling.sign_of(event.kind, session, event.payload) is not None:
             self._acknowledgement(session, event.received_at, message_id_of(event.payload))
 
     def sent(self, session: SessionId) -> None:
@@ -128,6 +129,12 @@ class Ears:
         if known is None and len(self._heard) < SESSIONS_MAX:
             known = self._heard[session] = _Heard()
         return known
+
+
+def _acknowledges(event: Event) -> bool:
+    """Our own instance says that a message was sent once WhatsApp took it; the Node service, when it has made it, and
+    then with the whole message."""
+    return event.kind in _ACKNOWLEDGED or (event.kind == _SENT and event.payload.get("status") == "sent")
 
 
 def _is_own(payload: Mapping[str, Any]) -> bool:

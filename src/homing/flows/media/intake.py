@@ -17,7 +17,7 @@ from homing.model.deliveries.egress import CallFailure, Unfetched, UrlRefused
 from homing.model.errors import Code, Problem
 from homing.model.fleet import WorkspaceId
 from homing.model.sends.calls import MediaUnavailable
-from homing.model.sends.content import Content, KeptMedia, LinkedMedia, MediaContent, MessageType
+from homing.model.sends.content import Content, KeptMedia, MediaContent, MessageType
 from homing.ports import Clock, Entropy
 from homing.ports.deliveries.egress import Egress
 from homing.ports.sends.media import MediaStore, Spool
@@ -50,8 +50,10 @@ class MediaIntake:
 
         `needed_s`: for how long the message may still wait, if that is longer than files are kept.
         """
-        if not isinstance(content, MediaContent) or not isinstance(content.media, LinkedMedia):
+        if not isinstance(content, MediaContent):
             return content
+        if isinstance(content.media, KeptMedia):
+            return replace(content, media=await self._kept_longer(content.media, needed_s))
         url = content.media.url
         try:
             kept = await self._fetched(url, content.type, content.file_name, needed_s)
@@ -71,6 +73,16 @@ class MediaIntake:
                 yield file
             finally:
                 await file.discard()
+
+    async def _kept_longer(self, media: KeptMedia, needed_s: float) -> KeptMedia:
+        """The same file, where its message may wait longer than it is kept: under its name, until a later day."""
+        day, _, name = media.id.partition("/")
+        until = (self._clock.now() + timedelta(seconds=needed_s)).date().isoformat()
+        if until <= day:
+            return media
+        with _room():
+            await self._store.copy(media.id, f"{until}/{name}")
+        return replace(media, id=f"{until}/{name}")
 
     async def _fetched(self, url: str, kind: MessageType, file_name: str | None, needed_s: float) -> KeptMedia:
         most = self.policy.limits.of(kind)

@@ -115,7 +115,7 @@ def _family(
         return _Taken(stranger.driver, Certainty.TOLD, f"it is said to be {stranger.driver}")
     described = recognised.described if recognised is not None else "something"
     others = sorted(family for family in recogniser.families() if not recogniser.recognises(family))
-    told = f"; a gateway of {' or '.join(others)} has to be said to be one, by its driver" if others else ""
+    told = f"; if it is {' or '.join(others)}, name that driver" if others else ""
     return NotAdopted(url, Code.NO_GATEWAY, f"it is no gateway that Homing knows: {described}{told}")
 
 

@@ -16,7 +16,8 @@ from homing.decide.outbox.endings import Pause, ending_of, pause_after
 from homing.decide.work.attempts import RetryPolicy
 from homing.flows.outbox.chat_turns import ChatTurns
 from homing.flows.sending.send import Sending
-from homing.model.fleet import AccountUuid, WorkspaceId
+from homing.model.fleet import AccountUuid, Route, WorkspaceId
+from homing.model.sends.addresses import Address
 from homing.model.sends.messages import MessageState
 from homing.model.sends.outbox import Advance, Dispatching, LaneClaim, LaneStep, MessageEnding
 from homing.model.sends.sending import FailureCode, NotSent, Outcome, Sent
@@ -191,6 +192,8 @@ class Lanes:
             if route is None:
                 reason = "its account does not exist any more"
                 return MessageEnding(text.uuid, MessageState.FAILED, "account_not_found", reason)
+            if message.typing_s:
+                await self._typed(lane, message, route)
             outcome: Outcome = await self._sending.send(text, route)
         except StoreUnavailable as error:
             outcome = NotSent(FailureCode.DIRECTORY_UNAVAILABLE, f"the directory is away: {error}", attempts=0)
@@ -200,6 +203,16 @@ class Lanes:
             return MessageEnding(text.uuid, MessageState.UNKNOWN, "unknown", reason)
         self._note(lane, outcome)
         return ending_of(text, outcome)
+
+    async def _typed(self, lane: _Lane, message: Dispatching, route: Route) -> None:
+        """Somebody types. Ended in the middle, it is known that the message did not leave."""
+        text = message.text
+        try:
+            chat = Address.of(text.recipient_phone)
+            await self._sending.signs.type_for(route.placement, chat, message.typing_s)
+        except asyncio.CancelledError:
+            lane.ended.append(MessageEnding(text.uuid, MessageState.ACCEPTED, None, "it waits for its turn"))
+            raise
 
     def _note(self, lane: _Lane, outcome: Outcome) -> None:
         pause = pause_after(outcome, lane.failures)

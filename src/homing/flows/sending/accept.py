@@ -5,8 +5,10 @@ are theirs; what a message is from here on is one `Text`, with its WhatsApp id c
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from math import ceil
 
 import msgspec
 
@@ -23,8 +25,9 @@ from homing.model.sends.addresses import Address, AddressKind, Recipient
 from homing.model.sends.content import Content, TextContent, words_of
 from homing.model.sends.messages import MessageState, StoredAnswer
 from homing.model.sends.outbox import Accepted, NewMessage, OutboxKey
-from homing.model.sends.sending import Outcome, Text
-from homing.ports import Entropy, Outbox, Routes
+from homing.model.sends.pacing import PaceAsked, PaceWait
+from homing.model.sends.sending import FailureCode, NotSent, Outcome, Text
+from homing.ports import Entropy, Outbox, Routes, StoreUnavailable
 
 KEY_MAX = 255
 AGAIN_AFTER_S = 1.0
@@ -191,8 +194,34 @@ class Accepting:
         detail = f"A send with this Idempotency-Key is in progress (message {found.row.message_uuid})"
         raise Problem(Code.IDEMPOTENCY_KEY_IN_FLIGHT, detail, retry_after_s=1)
 
+    async def charge(self, taken: TakenIn) -> float:
+        """It goes now, and counts in the account's pace where one is set: after so many seconds of typing.
+
+        Raises Problem `paced`, StoreUnavailable.
+        """
+        if not taken.route.paced:
+            return 0.0
+        text = taken.text
+        asked = PaceAsked(taken.chat, len(text.text), self._entropy.random())
+        answer = await self._outbox.charge(text.workspace_id, text.account_uuid, asked)
+        if isinstance(answer, PaceWait):
+            detail = (
+                f'Not sent, by {answer.reason}. Send it again in {ceil(answer.wait_s)} s, or with "wait": false:'
+                " then it goes as soon as its pace allows"
+            )
+            raise Problem(Code.PACED, detail, retry_after_s=ceil(answer.wait_s))
+        return answer.typing_s
+
+    async def give_back(self, taken: TakenIn) -> None:
+        """It was not begun after all: its key is free, as if it had never been asked for."""
+        if taken.key is not None:
+            await self._keyed.give_back(taken.key)
+
     async def settle(self, taken: TakenIn, outcome: Outcome, answer: StoredAnswer) -> None:
         """How it ended: under its key the same is answered again, unless it may be tried again."""
+        if taken.route.paced and isinstance(outcome, NotSent) and outcome.code is FailureCode.RECIPIENT_RESTRICTED:
+            with suppress(StoreUnavailable):  # the caller is to hear that it failed, and why
+                await self._outbox.restricted(taken.text.workspace_id, taken.text.account_uuid)
         if taken.key is not None:
             await self._keyed.settle(taken.key, outcome, answer)
 

@@ -96,6 +96,11 @@ class KeyedSends:
         except StoreUnavailable as error:
             log.error("The answer for an idempotency key could not be stored", key=held.key, error=str(error))
 
+    async def give_back(self, held: HeldKey) -> None:
+        """Nothing was sent under it from here. One that was taken over stays: somebody may have sent it before."""
+        if not held.admission.repeated:
+            await self._released(held.workspace_id, held.key, held.admission.message_uuid)
+
     def leave(self, held: HeldKey) -> None:
         """The send is over, however it ended."""
         self._driving.discard((held.workspace_id, held.key))

@@ -20,6 +20,7 @@ from homing.flows.discovery.rediscover import Rediscovery
 from homing.flows.discovery.wakeups import News, SessionWatch
 from homing.flows.sending.number_checks import NumberChecks
 from homing.flows.sending.own_messages import Said
+from homing.flows.sending.signs import Signs
 from homing.model.fleet import Capabilities, InstanceMode, InstanceUrl, PlacementState, Route, SessionId, SessionStatus
 from homing.model.sends import sending
 from homing.model.sends.addresses import AddressKind
@@ -87,11 +88,12 @@ class Sending:
         obstacles: Obstacles,
         doubts: HearsSends,
         ended: Ended,
-        files: OutgoingFiles | None = None,
-        checked_numbers: CheckedNumbers | None = None,
+        files: OutgoingFiles | None,
+        checked_numbers: CheckedNumbers | None,
     ) -> None:
         self._files = files
         self.numbers = NumberChecks(fleet, clock, checked_numbers)
+        self.signs = Signs(fleet, clock)
         self._routes, self._fleet, self._rediscovery = routes, fleet, rediscovery
         self._clock, self._policy, self._said = clock, policy, said
         self._news, self._heard, self._obstacles = news, saw, obstacles

@@ -7,6 +7,7 @@ import structlog
 
 from homing.model.sends.messages import MessageRecord, MessageState
 from homing.model.sends.sending import NotSent, Outcome, Sent, Text, Unknown
+from homing.model.tracing import trace_id_now
 from homing.ports import Clock, Messages, StoreUnavailable
 
 log = structlog.get_logger("homing")
@@ -69,6 +70,7 @@ def _row(text: Text, outcome: Outcome, clock: Clock) -> MessageRecord:
         created_at=now,
         updated_at=now,
         phone_as_written=text.phone_as_written,
+        trace_id=trace_id_now(),
     )
 
 

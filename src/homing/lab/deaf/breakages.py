@@ -70,7 +70,7 @@ FAMILIES = (
 def deaf_times(chance: Random, profile: Profile, family: GatewayKind) -> list[DeafTime]:
     """One in three weeks or so, at any hour of day or night."""
     found = []
-    at = max(profile.born_s, WARM_UP_S if profile.has_past else 0.0) + chance.expovariate(1 / (21 * DAY_S))
+    at = max(profile.born_s, WARM_UP_S + DAY_S if profile.has_past else 0.0) + chance.expovariate(1 / (21 * DAY_S))
     while at < profile.ends_s:
         kinds = [each for each in Breakage if family.looks_deeper or each is not Breakage.DEAD_ENGINE]
         weights = [{Breakage.NOTHING_COMES: 0.1}.get(each, 1.0) for each in kinds]

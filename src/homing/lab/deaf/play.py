@@ -172,7 +172,7 @@ class LivedAccount:
     def _count_usual(self, story: DeafStory, at: float) -> None:
         if story.noticed_s is not None:
             return
-        has_past = self._profile.has_past or story.begins_s - self._profile.born_s >= WEEK_S
+        has_past = self._profile.has_past or story.begins_s - self._profile.born_s >= WEEK_S + DAY_S
         if has_past and self._profile.usual[int(at // HOUR_S) % 168] >= USUAL_PER_H:
             story.usual_min += 1
             if story.usual_min >= 60 and story.due_s is None:

@@ -103,6 +103,8 @@ class Event:
     workspace_id: WorkspaceId | None
     instance_url: InstanceUrl | None
     payload: dict[str, Any]
+    trace_id: str | None = None
+    """The trace that its instance named."""
 
 
 class IntakeResult(StrEnum):

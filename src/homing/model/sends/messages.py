@@ -53,6 +53,8 @@ class MessageRecord:
     """Of a message of the outbox: not before then."""
     expires_at: datetime | None = None
     batch_id: str | None = None
+    trace_id: str | None = None
+    """The trace of the request that it came with, if its caller named one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ class NewMessage:
     max_age_s: float
     key: OutboxKey | None = None
     batch_id: str | None = None
+    trace_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,8 @@ class Dispatching:
     text: Text
     chat: str
     due_at: datetime
+    typing_s: float = 0.0
+    """So long somebody is shown typing before it leaves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +148,14 @@ class StateChange:
     text: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """One part of forgetting: how many went, and behind which message to go on; None: that was the last part."""
+
+    gone: int
+    next_after: str | None
+
+
 # --- batches ------------------------------------------------------------------------------------------------------
 
 
@@ -192,6 +203,8 @@ class Batch:
     created_at: datetime
     updated_at: datetime
     counts: Mapping[MessageState, int]
+    fingerprint: str | None = None
+    """Of its lines, once all of them came."""
 
 
 @dataclass(frozen=True, slots=True)

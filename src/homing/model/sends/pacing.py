@@ -37,6 +37,32 @@ class PacePolicy:
     ramp_s: float = 0.0
     warm_up: WarmUp | None = None
     quiet: QuietHours | None = None
+    typing_ms_per_char: int | None = None
+    """For so long somebody is shown typing before a message, where the gateway can show that."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaceAsked:
+    """A message that would go now: to whom, how long it is, and what draws the gap behind it, from [0, 1)."""
+
+    chat: str
+    characters: int
+    chance: float
+
+
+@dataclass(frozen=True, slots=True)
+class PaceGo:
+    """A message may go now, after so many seconds of typing."""
+
+    typing_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PaceWait:
+    """A message may not go now: in how many seconds one like it may, and why."""
+
+    wait_s: float
+    reason: str
 
 
 PRESETS: Mapping[str, PacePolicy] = {

@@ -9,6 +9,7 @@ from homing.model.instances.gateways import Traits
 from homing.model.sends.calls import InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
 from homing.model.sends.faults import Fault
 from homing.model.sends.sending import Receipt
+from homing.model.sends.signs import ChatSign
 
 
 class Driver(Protocol):
@@ -72,6 +73,15 @@ class Driver(Protocol):
         """Whether the number is on WhatsApp, as the session sees it. Nobody hears of it.
 
         Only where the instance has the capability `check_numbers`; elsewhere a Fault, with nothing sent.
+        """
+        ...
+
+    async def show(
+        self, instance: InstanceUrl, session_id: SessionId, sign: ChatSign, *, timeout_s: float
+    ) -> Fault | None:
+        """Show a sign to a chat; shown twice it is the same.
+
+        Only where the instance has the capability `mark_read`, or `show_typing`; elsewhere a Fault, with nothing sent.
         """
         ...
 

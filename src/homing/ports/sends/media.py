@@ -39,6 +39,10 @@ class MediaStore(Protocol):
         """All of it, or nothing."""
         ...
 
+    async def copy(self, id: str, to: str) -> None:
+        """The same bytes under another id too; once more changes nothing."""
+        ...
+
     def chunks(self, id: str) -> AsyncIterator[bytes]:
         """Its bytes from the beginning. Raises MediaUnavailable, for one that is not there too."""
         ...

@@ -15,10 +15,11 @@ from homing.model.sends.outbox import (
     LaneStep,
     NewBatch,
     NewMessage,
+    Pruned,
     Settle,
     Suppression,
 )
-from homing.model.sends.pacing import PacePolicy
+from homing.model.sends.pacing import PaceAsked, PaceGo, PacePolicy, PaceWait
 
 
 class LaneLost(Exception):
@@ -73,6 +74,10 @@ class Outbox(Protocol):
         """Newest first; `before` is the uuid below which to go on."""
         ...
 
+    async def prune(self, *, keep_s: float, after: str, limit: int) -> Pruned:
+        """Forget messages that ended longer ago than that, and then batches: looks at so many, behind `after`."""
+        ...
+
     # --- batches ---
 
     async def begin_batch(self, new: NewBatch) -> Batch | None:
@@ -83,8 +88,19 @@ class Outbox(Protocol):
         """Some more of its lines. Nothing of it goes before it runs."""
         ...
 
-    async def change_batch(self, workspace: WorkspaceId | None, batch: str, to: BatchState, reason: str) -> bool:
-        """Let it run, pause it, cancel or reject it; False if it is not there or not in a state to."""
+    async def change_batch(
+        self,
+        workspace: WorkspaceId | None,
+        batch: str,
+        to: BatchState,
+        reason: str,
+        *,
+        fingerprint: str | None = None,
+    ) -> bool:
+        """Let it run, pause it, cancel or reject it; False if it is not there or not in a state to.
+
+        `fingerprint`: of the lines, which are all there now.
+        """
         ...
 
     async def sweep_batches(self) -> int:
@@ -107,6 +123,14 @@ class Outbox(Protocol):
 
     async def pace(self, workspace: WorkspaceId, account: AccountUuid | None) -> dict[str, Any] | None:
         """The pace in force (`policy`), what is `left` of each limit, in messages, and `of` how many; None: none."""
+        ...
+
+    async def charge(self, workspace: WorkspaceId, account: AccountUuid, asked: PaceAsked) -> PaceGo | PaceWait:
+        """A message goes now that did not wait in the lane: it counts in the account's pace, or has to wait."""
+        ...
+
+    async def restricted(self, workspace: WorkspaceId, account: AccountUuid) -> None:
+        """WhatsApp restricts whom the account may write to: a paced one begins no new chat for a while."""
         ...
 
     # --- who opted out ---

@@ -148,7 +148,7 @@ async def bulk(
         raise Problem(Code.INVALID_REQUEST, detail, field="Content-Type")
     text, places = template_of(template)
     account = AccountUuid(account_uuid.lower()) if account_uuid else None
-    head = Bulkhead(workspace, account, text, places, gateway.workspaces)
+    head = Bulkhead(workspace, account, text, places, gateway.workspaces, gateway.media.links)
     wish = BulkWish(
         workspace,
         name,

@@ -49,6 +49,7 @@ class MessageView(msgspec.Struct):
     send_at: datetime | None = None
     expires_at: datetime | None = None
     batch_id: str | None = None
+    trace_id: str | None = None
 
 
 class MessagesView(msgspec.Struct):
@@ -122,6 +123,7 @@ def message_view(record: MessageRecord) -> MessageView:
         send_at=record.send_at,
         expires_at=record.expires_at,
         batch_id=record.batch_id,
+        trace_id=record.trace_id,
     )
 
 

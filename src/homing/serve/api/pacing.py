@@ -47,6 +47,7 @@ class PaceBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     ramp: Seconds | None = None
     warm_up: WarmUpBody | None = None
     quiet_hours: QuietBody | None = None
+    typing_ms_per_char: Annotated[int, Meta(ge=1, le=1_000)] | None = None
 
 
 class PaceView(msgspec.Struct):
@@ -78,6 +79,7 @@ def policy_of(body: PaceBody) -> PacePolicy:
         "gap_s": body.gap,
         "ramp_s": body.ramp,
         "warm_up": None if warm_up is None else WarmUp(warm_up.first_day, warm_up.factor, warm_up.days),
+        "typing_ms_per_char": body.typing_ms_per_char,
         "quiet": None if quiet is None else QuietHours(_minutes(quiet.from_), _minutes(quiet.until)),
     }
     made = replace(base, **{name: value for name, value in given.items() if value is not None})

@@ -6,6 +6,7 @@ and the framework behind it can never read one differently.
 """
 
 import asyncio
+import socket
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -68,6 +69,7 @@ def protocol_with(limits: HttpLimits, base: "type[BoundedProtocol]", **more: obj
     return type(base.__name__, (base,), {"limits": limits, "per_address": Counter(), **more})
 
 
+_USER_TIMEOUT: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)
 _LINGER_S = 1.0
 """How long a refused client may go on talking, unheard."""
 
@@ -98,6 +100,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._let_the_kernel_drop(transport)
         counted = self.client is not None and not speaks_for_others(self.client[0], self.limits.trusted)
         self._address = self.client[0] if self.client is not None and counted else ""
         if self._address:
@@ -178,6 +181,12 @@ class BoundedProtocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         super().resume_writing()
         self._taken()
+
+    def _let_the_kernel_drop(self, transport: asyncio.Transport) -> None:
+        """The kernel takes megabytes before it holds us up; it is told, too, how long a reader may take nothing."""
+        wire = transport.get_extra_info("socket")
+        if _USER_TIMEOUT is not None and wire is not None and wire.family in (socket.AF_INET, socket.AF_INET6):
+            wire.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, round(self.limits.unread_s * 1000))
 
     def _taken(self) -> None:
         if self._unread is not None:

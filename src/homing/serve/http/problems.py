@@ -82,6 +82,7 @@ STATUS: dict[Code, int] = {
     Code.NO_PAIRING_CODE: 409,
     Code.PAIRING_RENEWED_LATELY: 429,
     Code.RATE_LIMITED: 429,
+    Code.PACED: 429,
     Code.OVERLOADED: 503,
     Code.INTERNAL_ERROR: 500,
     # the Node service sends again only what was answered with 429.

@@ -80,4 +80,11 @@ async def page_of(request: Asked, name: str, context: Context) -> Response[Any]:
     except StoreUnavailable as error:
         said = f"The database does not answer: {error}"
         return html_of(request, "away.html", frame(viewer, name) | {"detail": said}, 503)
-    return html_of(request, f"{own.get('template', name)}.html", frame(viewer, name) | own)
+    return html_of(request, f"{own.get('template', name)}.html", _within(frame(viewer, name), own))
+
+
+def _within(around: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """What a page says, in its frame. It says under which page it stands, and nothing else in the frame's words."""
+    both = (around.keys() & own.keys()) - {"page"}
+    assert not both, f"said by the page and by its frame: {sorted(both)}"
+    return around | own

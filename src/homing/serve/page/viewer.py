@@ -115,8 +115,8 @@ def frame(viewer: Viewer, page: str) -> dict[str, Any]:
         "automation": _automation(viewer),
         "stream": _stream(viewer),
         "footer": _footer(viewer),
-        "away": _away(viewer),
-        "held": _held(viewer),
+        "database_away": _away(viewer),
+        "unavailable": _unavailable(viewer),
         "version": homing.__version__,
     }
 
@@ -184,7 +184,7 @@ def _away(viewer: Viewer) -> dict[str, str] | None:
     }
 
 
-def _held(viewer: Viewer) -> Markup:
+def _unavailable(viewer: Viewer) -> Markup:
     """An attribute for buttons that cannot be used now, with why."""
     if viewer.live.directory_away is None:
         return Markup()

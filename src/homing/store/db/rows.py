@@ -173,6 +173,7 @@ def move_of(row: AnyRow) -> Move:
         run_id=row.run_id,
         fence=row.fence,
         steps=row.steps,
+        trace_id=row.trace_id,
     )
 
 
@@ -218,6 +219,7 @@ def message_of(row: AnyRow) -> MessageRecord:
         send_at=row.due_at,
         expires_at=row.expires_at,
         batch_id=row.batch_id,
+        trace_id=row.trace_id,
     )
 
 

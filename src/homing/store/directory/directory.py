@@ -31,6 +31,7 @@ from homing.model.fleet import (
 )
 from homing.model.instances.restoring import Recorded
 from homing.model.instances.vault import Vouched
+from homing.model.tracing import trace_id_now
 from homing.ports import (
     AccountChanged,
     AccountChanges,
@@ -117,10 +118,10 @@ class SqlDirectory:
         return await self._database.read(lambda c: placements.vouched(c, sessions))
 
     async def rebind(self, changes: Sequence[Rebinding], *, run_id: str | None = None) -> list[Rebinding]:
-        at = self._clock.now()
+        at, trace_id = self._clock.now(), trace_id_now()
 
         def change(connection: Connection) -> tuple[list[placements.Rebound], list[Notice]]:
-            applied = placements.rebind(connection, changes, at=at, run_id=run_id)
+            applied = placements.rebind(connection, changes, at=at, run_id=run_id, trace_id=trace_id)
             return applied, [*(each.notice for each in applied), *tell_moved(connection, self._database, applied)]
 
         if not changes:

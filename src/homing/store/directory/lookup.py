@@ -1,17 +1,22 @@
 """The reads that a send waits for. Each is one SELECT."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import (
+    Boolean,
     ColumnElement,
     Connection,
     Integer,
     Select,
+    and_,
     bindparam,
     cast,
+    exists,
     func,
     literal,
+    literal_column,
     null,
     or_,
     select,
@@ -28,11 +33,13 @@ from homing.store.db.rows import (
     ACCOUNTS_WITH_SESSIONS,
     LINKING_COLUMNS,
     ROUTE_COLUMNS,
+    AnyRow,
     contact_of,
     judged_route_of,
     route_of,
 )
 from homing.store.db.schema.columns import UtcDateTime
+from homing.store.db.schema.outbox import pacing
 from homing.store.db.schema.tables import accounts, contacts, sessions
 from homing.store.db.sql import among, dialect_of
 
@@ -59,9 +66,14 @@ def lookup(
     asked = {"accounts": list(asked_accounts), "contacts": list(asked_contacts), "neighbours": neighbours}
     rows = connection.execute(statement, asked).all()
     return Lookup(
-        routes={AccountUuid(row.uuid): route_of(row) for row in rows if row.part == _ROUTE},
+        routes={AccountUuid(row.uuid): _paced(row) for row in rows if row.part == _ROUTE},
         contacts={ContactUuid(row.uuid): contact_of(row) for row in rows if row.part == _CONTACT},
     )
+
+
+def _paced(row: AnyRow) -> Route:
+    """With whether a pace is set for it: a send asks no further where none is."""
+    return replace(route_of(row), paced=bool(row.paced))
 
 
 def routes(
@@ -100,10 +112,15 @@ def _lookup_statement(dialect: Dialect, *, with_neighbours: bool) -> CompoundSel
 
 
 def _route_rows(dialect: Dialect) -> Select[Any]:
+    own_or_its_workspaces = and_(
+        pacing.c.workspace_id == accounts.c.workspace_id,
+        or_(pacing.c.account_uuid == accounts.c.uuid, pacing.c.account_uuid == literal_column("''")),
+    )
     absent = (
         null().label("name"),
         type_coerce(null(), UtcDateTime()).label("created_at"),
         null().label("phone_as_written"),
+        exists(select(literal(1)).where(own_or_its_workspaces)).label("paced"),
     )
     rows = select(literal(_ROUTE, Integer()).label("part"), *ROUTE_COLUMNS, *absent)
     return rows.select_from(ACCOUNTS_WITH_SESSIONS).where(among(dialect, accounts.c.uuid, "accounts"))
@@ -112,7 +129,8 @@ def _route_rows(dialect: Dialect) -> Select[Any]:
 def _contact_rows() -> Select[Any]:
     own = (contacts.c.id, contacts.c.uuid, contacts.c.workspace_id, contacts.c.phone)
     absent = [cast(null(), column.type).label(column.name) for column in _SESSION_COLUMNS]
-    rest = (contacts.c.name, contacts.c.created_at, contacts.c.phone_as_written)
+    unpaced = cast(null(), Boolean()).label("paced")
+    rest = (contacts.c.name, contacts.c.created_at, contacts.c.phone_as_written, unpaced)
     return select(literal(_CONTACT, Integer()).label("part"), *own, *absent, *rest)
 
 

@@ -5,8 +5,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Integer, Select, bindparam, func, literal_column, select
 
-from homing.decide.knowledge.sync import INACTIVE
-from homing.model.fleet import Epoch, InstanceUrl, Placed, Placement, PlacementState, SessionId
+from homing.model.fleet import Epoch, InstanceUrl, Placed, Placement, PlacementState, SessionId, SessionStatus
 from homing.store.db.database import Database, Dialect
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import ACCOUNTS_WITH_SESSIONS
@@ -14,7 +13,8 @@ from homing.store.db.schema.tables import accounts, sessions
 from homing.store.db.sql import moment, moments
 
 # Written out, so that nothing of it is a parameter.
-_STOPPED: list[ColumnElement[str]] = [literal_column(f"'{status}'") for status in sorted(INACTIVE)]
+_ENDED = sorted(status for status in SessionStatus if not status.should_run)
+_STOPPED: list[ColumnElement[str]] = [literal_column(f"'{status}'") for status in _ENDED]
 RUNNING = sessions.c.instance_url.is_not(None) & sessions.c.status.not_in(_STOPPED)
 
 

@@ -25,7 +25,6 @@ from sqlalchemy import (
 from sqlalchemy import insert as plain_insert
 from sqlalchemy.types import TypeEngine
 
-from homing.decide.knowledge.sync import INACTIVE
 from homing.model.fleet import (
     AccountUuid,
     Epoch,
@@ -87,7 +86,14 @@ class Rebound:
         }
 
 
-def rebind(connection: Connection, changes: Sequence[Rebinding], *, at: datetime, run_id: str | None) -> list[Rebound]:
+def rebind(
+    connection: Connection,
+    changes: Sequence[Rebinding],
+    *,
+    at: datetime,
+    run_id: str | None,
+    trace_id: str | None = None,
+) -> list[Rebound]:
     """Apply each change whose expected record still stands, and log it as a move; returns those, in the given order."""
     applied = [
         rebound for turn in _turns(changes) for part in chunks(turn, _CHUNK) for rebound in apply(connection, part, at)
@@ -95,7 +101,8 @@ def rebind(connection: Connection, changes: Sequence[Rebinding], *, at: datetime
     places = {id(change): place for place, change in enumerate(changes)}
     applied.sort(key=lambda rebound: places[id(rebound.change)])
     if applied:
-        connection.execute(plain_insert(moves), [rebound.move_row(at, run_id) for rebound in applied])
+        rows = [{**rebound.move_row(at, run_id), "trace_id": trace_id} for rebound in applied]
+        connection.execute(plain_insert(moves), rows)
         _record(connection, applied)
     return applied
 
@@ -166,7 +173,7 @@ def set_status(
     if ready:
         known |= moments(connection, database, ready_s=0.0)
     connection.execute(_status_set_statement(database.dialect, ready=ready), known)
-    concerns_routes = not INACTIVE.isdisjoint((status, row.status))
+    concerns_routes = not (status.should_run and SessionStatus(row.status).should_run)
     return [AccountChanged(account_uuid=AccountUuid(row.uuid))] if concerns_routes else []
 
 

@@ -65,6 +65,13 @@ class ObjectMedia:
         except Exception as error:
             raise _unavailable(error) from error
 
+    async def copy(self, id: str, to: str) -> None:
+        try:
+            async with self._puts:
+                await self._objects.copy_async(id, to)
+        except Exception as error:
+            raise _unavailable(error) from error
+
     async def chunks(self, id: str) -> AsyncIterator[bytes]:
         try:
             found = await self._objects.get_async(id)

@@ -139,4 +139,5 @@ def _row(message: NewMessage, uuid: str, repeated: bool, place: int | None, now:
         "expires_at": due_at + timedelta(seconds=message.max_age_s),
         "interruptions": int(repeated),
         "batch_id": message.batch_id,
+        "trace_id": message.trace_id,
     }

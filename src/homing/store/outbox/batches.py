@@ -72,7 +72,13 @@ def add(
 
 
 def change(
-    connection: Connection, database: Database, workspace: WorkspaceId | None, batch: str, to: BatchState, reason: str
+    connection: Connection,
+    database: Database,
+    workspace: WorkspaceId | None,
+    batch: str,
+    to: BatchState,
+    reason: str,
+    fingerprint: str | None = None,
 ) -> tuple[bool, list[Notice]]:
     """Let it run, pause it, cancel or reject it; False where it is not in a state to."""
     from_ = _FROM[to]
@@ -80,6 +86,8 @@ def change(
     if row is None or (workspace is not None and row.workspace_id != workspace) or row.state not in from_:
         return False, []
     values = {"state": to, "reason": reason, "updated_at": database.instant()}
+    if fingerprint is not None:
+        values["fingerprint"] = fingerprint
     connection.execute(update(batches).where(batches.c.id == batch).values(values))
     record(connection, f"batch.{to.value}", f"batch {batch}", after={"state": to.value})
     notices: list[Notice] = []
@@ -116,7 +124,7 @@ def _accounts(connection: Connection, batch: str) -> dict[AccountUuid, Workspace
 
 def _take_out_of_lanes(connection: Connection, batch: str) -> None:
     """Those that wait in a lane wait in the batch again, in their places of it."""
-    waiting = (messages.c.batch_id == batch, messages.c.state == MessageState.ACCEPTED)
+    waiting = (messages.c.batch_id == batch, messages.c.state.in_([MessageState.ACCEPTED, MessageState.HELD]))
     in_lanes = (*waiting, messages.c.position.is_not(None))
     connection.execute(update(messages).where(*in_lanes).values(position=None))
 
@@ -128,7 +136,8 @@ def sweep(connection: Connection, database: Database) -> tuple[int, Sequence[Not
     for state, batch in connection.execute(select(batches.c.state, batches.c.id).where(batches.c.id.in_(gone))):
         waiting = (
             select(messages.c.uuid)
-            .where(messages.c.batch_id == batch, messages.c.state == MessageState.ACCEPTED)
+            .where(messages.c.batch_id == batch)
+            .where(messages.c.state.in_([MessageState.ACCEPTED, MessageState.HELD]))
             .limit(_AT_ONCE)
         )
         if state == BatchState.REJECTED:
@@ -199,4 +208,5 @@ def _of(connection: Connection, row: AnyRow) -> Batch:
         created_at=row.created_at,
         updated_at=row.updated_at,
         counts=counts,
+        fingerprint=row.fingerprint,
     )

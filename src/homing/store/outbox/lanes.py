@@ -14,18 +14,27 @@ from sqlalchemy import Connection, and_, exists, func, literal, literal_column, 
 from sqlalchemy.sql.elements import ColumnElement
 
 from homing.decide.outbox.endings import CHAT_WAITS_S, INTERRUPTIONS_MAX, TRIED_AGAIN_AFTER_S
+from homing.decide.pacing.pace import typing_s
 from homing.model.fleet import AccountUuid, SessionStatus, WorkspaceId
 from homing.model.sends import content_json
 from homing.model.sends.messages import MessageState
-from homing.model.sends.outbox import Advance, Dispatching, LaneClaim, LaneStep, MessageEnding, StateChange
+from homing.model.sends.outbox import (
+    Advance,
+    BatchState,
+    Dispatching,
+    LaneClaim,
+    LaneStep,
+    MessageEnding,
+    StateChange,
+)
 from homing.model.sends.sending import FailureCode, Text
 from homing.model.work import JobState
 from homing.ports import LaneLost, Notice
 from homing.store.db.database import Database, Dialect
 from homing.store.db.rows import AnyRow, message_of
 from homing.store.db.schema.columns import UtcDateTime, Words
+from homing.store.db.schema.outbox import batches, suppressions
 from homing.store.db.schema.outbox import outbox_lanes as lanes
-from homing.store.db.schema.outbox import suppressions
 from homing.store.db.schema.tables import accounts, jobs, messages, sessions
 from homing.store.db.sql import among, as_rows, given_rows
 from homing.store.outbox import feeding
@@ -47,7 +56,8 @@ def advance(connection: Connection, database: Database, step: LaneStep, told: To
     now = database.now(connection)
     changes = _write_endings(connection, database, step, now)
     if any(each.code == FailureCode.RECIPIENT_RESTRICTED.value for each in step.endings):
-        note_restricted(connection, lane, policy_of(connection, step.claim.workspace_id, step.claim.account_uuid), now)
+        policy = policy_of(connection, step.claim.workspace_id, step.claim.account_uuid)
+        note_restricted(connection, step.claim.account_uuid, policy, now)
         lane = _held(connection, step.claim)
     if step.fresh:
         changes += _give_up_interrupted(connection, step.claim, now)
@@ -103,6 +113,7 @@ def _write_endings(connection: Connection, database: Database, step: LaneStep, n
         .returning(messages)
     )
     rows = connection.execute(statement, {"given": as_rows(_ended_row(each) for each in step.endings)}).all()
+    _back_into_batches(connection, rows)
     unknown = [row for row in rows if row.state == MessageState.UNKNOWN]
     _await_unknown(connection, unknown, now)
     settled = {change.message_uuid for change in _settled(connection, unknown)}
@@ -129,6 +140,18 @@ def _ended_row(ending: MessageEnding) -> dict[str, str | int | None]:
         "instance_url": ending.instance_url,
         "message_id": ending.message_id,
     }
+
+
+def _back_into_batches(connection: Connection, rows: Sequence[AnyRow]) -> None:
+    """What did not leave, and is of a batch that was paused or cancelled meanwhile, waits in the batch again."""
+    back = {row.uuid: row.batch_id for row in rows if row.state == MessageState.ACCEPTED and row.batch_id is not None}
+    if not back:
+        return
+    named = select(batches.c.id).where(batches.c.id.in_(sorted(set(back.values()))))
+    stopped = set(connection.scalars(named.where(batches.c.state != BatchState.RUNNING)))
+    uuids = sorted(uuid for uuid, batch in back.items() if batch in stopped)
+    if uuids:
+        connection.execute(update(messages).where(messages.c.uuid.in_(uuids)).values(position=None))
 
 
 def _await_unknown(connection: Connection, rows: Sequence[AnyRow], now: datetime) -> None:
@@ -252,7 +275,9 @@ def _taken(
     chosen = [*forgotten, *rows, *again, *pace.rows]
     _mark(connection, claim, chosen, now)
     repeated = {row.uuid for row in (*rows, *again)}
-    return [_dispatching(row, repeated=row.uuid in repeated) for row in chosen], pace, changes
+    typed = {} if policy is None else {row.uuid: typing_s(policy, len(row.text)) for row in pace.rows}
+    going = [_dispatching(row, repeated=row.uuid in repeated, typed_s=typed.get(row.uuid, 0.0)) for row in chosen]
+    return going, pace, changes
 
 
 def _forgotten(connection: Connection, step: LaneStep) -> list[AnyRow]:
@@ -357,7 +382,7 @@ def _mark(connection: Connection, claim: LaneClaim, rows: Sequence[AnyRow], now:
         connection.execute(update(messages).where(messages.c.uuid.in_([row.uuid for row in rows])).values(marked))
 
 
-def _dispatching(row: AnyRow, *, repeated: bool) -> Dispatching:
+def _dispatching(row: AnyRow, *, repeated: bool, typed_s: float) -> Dispatching:
     text = Text(
         uuid=row.uuid,
         message_id=row.message_id,
@@ -369,7 +394,7 @@ def _dispatching(row: AnyRow, *, repeated: bool) -> Dispatching:
         phone_as_written=row.phone_as_written,
         content=content_json.read(row.content) if row.content else None,
     )
-    return Dispatching(text, row.chat, row.due_at)
+    return Dispatching(text, row.chat, row.due_at, typed_s)
 
 
 # --- nothing to do just now -----------------------------------------------------------------------------------

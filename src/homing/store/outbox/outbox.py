@@ -1,10 +1,11 @@
 """`ports.Outbox` on SQLite and PostgreSQL."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, literal_column, select
 
 from homing.model.fleet import AccountUuid, WorkspaceId
 from homing.model.sends.messages import InUse, MessageRecord, MessageState
@@ -17,11 +18,13 @@ from homing.model.sends.outbox import (
     LaneStep,
     NewBatch,
     NewMessage,
+    Pruned,
     Settle,
     StateChange,
     Suppression,
 )
-from homing.model.sends.pacing import PacePolicy
+from homing.model.sends.pacing import PaceAsked, PaceGo, PacePolicy, PaceWait
+from homing.model.tracing import trace_id_now
 from homing.ports import Notice
 from homing.store.db.batcher import Together
 from homing.store.db.database import Database
@@ -29,7 +32,7 @@ from homing.store.db.rows import message_of
 from homing.store.db.schema.tables import messages
 from homing.store.notices.announce import Changes
 from homing.store.notices.notices import Announce, StagedNotices
-from homing.store.outbox import accepting, batches, changes, opting_out, pacing
+from homing.store.outbox import accepting, batches, changes, opting_out, pacing, retention
 from homing.store.outbox.lanes import advance
 from homing.store.outbox.telling import Told, tell_changes
 
@@ -48,7 +51,7 @@ class SqlOutbox:
         self._together: Together[NewMessage, Accepted | InUse] = Together(self.accept_all, largest=_TOGETHER)
 
     async def accept(self, message: NewMessage) -> Accepted | InUse:
-        return await self._together(message)
+        return await self._together(replace(message, trace_id=trace_id_now()))
 
     async def accept_all(self, new: Sequence[NewMessage]) -> Sequence[Accepted | InUse]:
         return await self._changes.make(lambda c: accepting.accept(c, self._database, new))
@@ -91,13 +94,14 @@ class SqlOutbox:
         wanted = {
             messages.c.workspace_id: workspace,
             messages.c.account_uuid: account,
-            messages.c.state: state,
             messages.c.batch_id: batch,
         }
         statement = select(messages).order_by(messages.c.uuid.desc()).limit(limit)
         for column, value in wanted.items():
             if value is not None:
                 statement = statement.where(column == value)
+        if state is not None:
+            statement = statement.where(*in_state(state))
         if before is not None:
             statement = statement.where(messages.c.uuid < before)
         if since is not None:
@@ -105,6 +109,13 @@ class SqlOutbox:
         if until is not None:
             statement = statement.where(messages.c.created_at < until)
         return await self._database.read(lambda c: [message_of(row) for row in c.execute(statement)])
+
+    async def prune(self, *, keep_s: float, after: str, limit: int) -> Pruned:
+        def pruned(connection: Connection) -> Pruned:
+            before = self._database.now(connection) - timedelta(seconds=keep_s)
+            return retention.prune(connection, before=before, after=after, limit=limit)
+
+        return await self._database.write(pruned)
 
     # --- batches ---
 
@@ -114,8 +125,17 @@ class SqlOutbox:
     async def add_to_batch(self, batch: str, new: Sequence[NewMessage], invalid: Sequence[InvalidLine]) -> None:
         await self._database.write(lambda c: batches.add(c, self._database, batch, new, invalid))
 
-    async def change_batch(self, workspace: WorkspaceId | None, batch: str, to: BatchState, reason: str) -> bool:
-        return await self._changes.make(lambda c: batches.change(c, self._database, workspace, batch, to, reason))
+    async def change_batch(
+        self,
+        workspace: WorkspaceId | None,
+        batch: str,
+        to: BatchState,
+        reason: str,
+        *,
+        fingerprint: str | None = None,
+    ) -> bool:
+        changed = (workspace, batch, to, reason, fingerprint)
+        return await self._changes.make(lambda c: batches.change(c, self._database, *changed))
 
     async def sweep_batches(self) -> int:
         return await self._write(lambda c: batches.sweep(c, self._database))
@@ -133,11 +153,26 @@ class SqlOutbox:
 
     async def set_pace(self, workspace: WorkspaceId, account: AccountUuid | None, policy: PacePolicy | None) -> None:
         whose = account or pacing.EVERYBODY
-        await self._database.write(lambda c: pacing.set_policy(c, workspace, whose, policy))
+        await self._changes.make(lambda c: (None, pacing.set_policy(c, workspace, whose, policy)))
+
+    async def charge(self, workspace: WorkspaceId, account: AccountUuid, asked: PaceAsked) -> PaceGo | PaceWait:
+        def charged(connection: Connection) -> PaceGo | PaceWait:
+            accepting.lengthen(connection, account, workspace, 0)
+            return pacing.charge(connection, workspace, account, asked, self._database.now(connection))
+
+        return await self._database.write(charged)
 
     async def pace(self, workspace: WorkspaceId, account: AccountUuid | None) -> dict[str, Any] | None:
         whose = account or AccountUuid(pacing.EVERYBODY)
         return await self._database.read(lambda c: pacing.left(c, workspace, whose, self._database.now(c)))
+
+    async def restricted(self, workspace: WorkspaceId, account: AccountUuid) -> None:
+        def noted(connection: Connection) -> None:
+            accepting.lengthen(connection, account, workspace, 0)
+            policy = pacing.policy_of(connection, workspace, account)
+            pacing.note_restricted(connection, account, policy, self._database.now(connection))
+
+        await self._database.write(noted)
 
     # --- who opted out ---
 
@@ -172,6 +207,17 @@ class SqlOutbox:
         return await self._changes.make(change)
 
 
+def in_state(state: MessageState) -> list[ColumnElement[bool]]:
+    """As the index of those that did not simply go is written: a database that was not told the state, or not the
+    index's own condition, would look through all messages."""
+    named = messages.c.state == literal_column(f"'{state.value}'")
+    went: list[ColumnElement[str]] = [
+        literal_column(f"'{each.value}'") for each in (MessageState.SENT, MessageState.DELIVERED, MessageState.READ)
+    ]
+    return [named] if state in SIMPLY_SENT else [named, messages.c.state.not_in(went)]
+
+
+SIMPLY_SENT = frozenset({MessageState.SENT, MessageState.DELIVERED, MessageState.READ})
 _OPEN: tuple[Any, ...] = (
     MessageState.ACCEPTED,
     MessageState.HELD,

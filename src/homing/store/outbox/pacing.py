@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, delete, select, update
 
-from homing.decide.pacing.pace import RESTRICTED_S, limits, plan, refilled
+from homing.decide.pacing.pace import RESTRICTED_S, PacePlan, limits, plan, refilled, typing_s
 from homing.decide.pacing.quiet_hours import quiet_until
 from homing.model.fleet import AccountUuid, WorkspaceId
-from homing.model.sends.pacing import PacePolicy, PaceState
+from homing.model.sends.pacing import PaceAsked, PaceGo, PacePolicy, PaceState, PaceWait
+from homing.ports import AccountChanged, CacheCleared, Notice
 from homing.store.db.rows import AnyRow
 from homing.store.db.schema.outbox import known_chats, pacing
 from homing.store.db.schema.outbox import outbox_lanes as lanes
@@ -44,8 +45,8 @@ def policy_of(connection: Connection, workspace: WorkspaceId, account: AccountUu
     return None if written is None else msgspec.convert(written, PacePolicy)
 
 
-def set_policy(connection: Connection, workspace: WorkspaceId, account: str, policy: PacePolicy | None) -> None:
-    """Set it, or take it away."""
+def set_policy(connection: Connection, workspace: WorkspaceId, account: str, policy: PacePolicy | None) -> list[Notice]:
+    """Set it, or take it away. Every gateway hears of it: routes say whether a pace is set."""
     named = (pacing.c.workspace_id == workspace, pacing.c.account_uuid == account)
     connection.execute(delete(pacing).where(*named))
     written: dict[str, Any] | None = None if policy is None else msgspec.to_builtins(policy)
@@ -54,6 +55,32 @@ def set_policy(connection: Connection, workspace: WorkspaceId, account: str, pol
         connection.execute(insert(dialect_of(connection), pacing).values(row))
     subject = f"account {account}" if account else f"workspace {workspace}"
     record(connection, "pace.changed", subject, after={"pace": written is not None})
+    if account:
+        return [AccountChanged(account_uuid=AccountUuid(account))]
+    return [CacheCleared(f"the pace of workspace {workspace} was set")]
+
+
+def charge(
+    connection: Connection, workspace: WorkspaceId, account: AccountUuid, asked: PaceAsked, now: datetime
+) -> PaceGo | PaceWait:
+    """One message goes now, beside the lane; or how long it would have to wait. Without a pace nothing is asked.
+
+    The lane is locked by the caller (`lengthen`): both take from the same account.
+    """
+    policy = policy_of(connection, workspace, account)
+    if policy is None:
+        return PaceGo()
+    quiet = quiet_until(asked.chat, policy.quiet, now) if policy.quiet is not None else None
+    if quiet is not None:
+        return PaceWait((quiet - now).total_seconds(), "its pace: quiet hours where the recipient is")
+    lane = connection.execute(select(lanes).where(lanes.c.account_uuid == account)).one()
+    known = _known(connection, policy, account, [asked.chat])
+    made = _planned(connection, lane, policy, [asked.chat not in known], now, asked.chance)
+    if not made.goes:
+        return PaceWait(made.next_s or 1.0, made.reason)
+    _keep(connection, account, made.state)
+    _now_known(connection, policy, account, [asked.chat])
+    return PaceGo(typing_s(policy, asked.characters))
 
 
 def paced(
@@ -70,30 +97,37 @@ def paced(
     if policy is None:
         return Paced(rows[:free], None, "")
     awake = _awake(connection, policy, rows, now)[:free]
-    known = _known(connection, policy, lane.account_uuid, awake)
-    of = _account(connection, lane.account_uuid)
-    now_s = now.timestamp()
-    made = plan(
-        policy,
-        PaceState.read(lane.pace, now_s),
-        [row.chat not in known for row in awake],
-        now_s=now_s,
-        age_days=0.0 if of is None else (now - of.created_at).total_seconds() / 86_400,
-        epoch=0 if of is None else of.epoch,
-        chance=chance,
-    )
+    known = _known(connection, policy, lane.account_uuid, [row.chat for row in awake])
+    made = _planned(connection, lane, policy, [row.chat not in known for row in awake], now, chance)
     _keep(connection, lane.account_uuid, made.state)
     goes = [awake[place] for place in made.goes]
     _now_known(connection, policy, lane.account_uuid, [row.chat for row in goes])
     return Paced(goes, made.next_s, made.reason)
 
 
-def note_restricted(connection: Connection, lane: AnyRow, policy: PacePolicy | None, now: datetime) -> None:
-    """WhatsApp said `do not`: for a while no new chat is begun."""
+def _planned(
+    connection: Connection, lane: AnyRow, policy: PacePolicy, new_chats: Sequence[bool], now: datetime, chance: float
+) -> PacePlan:
+    of = _account(connection, lane.account_uuid)
+    now_s = now.timestamp()
+    return plan(
+        policy,
+        PaceState.read(lane.pace, now_s),
+        new_chats,
+        now_s=now_s,
+        age_days=0.0 if of is None else (now - of.created_at).total_seconds() / 86_400,
+        epoch=0 if of is None else of.epoch,
+        chance=chance,
+    )
+
+
+def note_restricted(connection: Connection, account: AccountUuid, policy: PacePolicy | None, now: datetime) -> None:
+    """WhatsApp said `do not`: for a while no new chat is begun. The lane is locked by the caller."""
     if policy is not None:
-        state = PaceState.read(lane.pace, now.timestamp())
+        pace = connection.scalar(select(lanes.c.pace).where(lanes.c.account_uuid == account)) or {}
+        state = PaceState.read(pace, now.timestamp())
         written = {**state.written(), "restricted": now.timestamp() + RESTRICTED_S}
-        connection.execute(update(lanes).where(lanes.c.account_uuid == lane.account_uuid).values(pace=written))
+        connection.execute(update(lanes).where(lanes.c.account_uuid == account).values(pace=written))
 
 
 def left(connection: Connection, workspace: WorkspaceId, account: AccountUuid, now: datetime) -> dict[str, Any] | None:
@@ -135,10 +169,10 @@ def _awake(connection: Connection, policy: PacePolicy, rows: Sequence[AnyRow], n
     return awake
 
 
-def _known(connection: Connection, policy: PacePolicy, account: str, rows: Sequence[AnyRow]) -> set[str]:
+def _known(connection: Connection, policy: PacePolicy, account: str, chats: Sequence[str]) -> set[str]:
     if policy.new_chats_per_day is None:
-        return {row.chat for row in rows}
-    asked = {"chats": sorted({row.chat for row in rows})}
+        return set(chats)
+    asked = {"chats": sorted(set(chats))}
     found = select(known_chats.c.chat).where(known_chats.c.account_uuid == account)
     return set(connection.scalars(found.where(among(dialect_of(connection), known_chats.c.chat, "chats")), asked))
 

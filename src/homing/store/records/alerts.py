@@ -1,8 +1,10 @@
 """The alerts that stand, on a SQL database."""
 
 from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, delete, select, tuple_
+from sqlalchemy import Connection, delete, select, tuple_, update
 
 from homing.model.alerts import About, Alert, AlertKind, Subject
 from homing.model.notices import AlertsChanged
@@ -30,6 +32,37 @@ class SqlAlerts:
 
         if raised or resolved:
             await self._changes.make(changed)
+
+    async def affirm(self, named: Collection[tuple[Subject, AlertKind]]) -> None:
+        if named:
+            await self._database.write(lambda c: _affirm(c, named, self._database.now(c)))
+
+    async def expire(self, *, after_s: float) -> list[tuple[Subject, AlertKind]]:
+        def overdue(connection: Connection) -> bool:
+            before = self._database.now(connection) - timedelta(seconds=after_s)
+            return connection.scalar(select(alerts.c.kind).where(alerts.c.affirmed_at < before).limit(1)) is not None
+
+        def expired(connection: Connection) -> tuple[list[tuple[Subject, AlertKind]], list[AlertsChanged]]:
+            gone = _expire(connection, self._database.now(connection) - timedelta(seconds=after_s))
+            return gone, [AlertsChanged()] if gone else []
+
+        return await self._changes.make(expired) if await self._database.read(overdue) else []
+
+
+def _affirm(connection: Connection, named: Collection[tuple[Subject, AlertKind]], now: datetime) -> None:
+    keys = sorted((subject.about.value, subject.name, kind.value) for subject, kind in named)
+    connection.execute(update(alerts).where(_key().in_(keys)).values(affirmed_at=now))
+
+
+def _expire(connection: Connection, before: datetime) -> list[tuple[Subject, AlertKind]]:
+    known = [kind.value for kind in AlertKind]
+    gone = delete(alerts).where(alerts.c.affirmed_at < before, alerts.c.kind.in_(known))
+    rows = connection.execute(gone.returning(alerts.c.about, alerts.c.subject, alerts.c.kind)).all()
+    return [(Subject(About(row.about), row.subject), AlertKind(row.kind)) for row in rows]
+
+
+def _key() -> Any:
+    return tuple_(alerts.c.about, alerts.c.subject, alerts.c.kind)
 
 
 def _standing(connection: Connection, limit: int) -> list[Alert]:

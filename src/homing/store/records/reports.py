@@ -26,6 +26,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 
 from homing.model.fleet import AccountUuid, InstanceUrl, SessionId, WorkspaceId
 from homing.model.instances.events import DeliveryEvidence, Event, IntakeResult, Meaning, Report, Signed, Taken
+from homing.model.tracing import trace_id_now
 from homing.ports import EventsStored, Page
 from homing.store.db.batcher import Together
 from homing.store.db.database import Database, Dialect
@@ -51,6 +52,7 @@ class _Reported:
     meaning: Meaning
     signed: Signed | None
     sign: DeliveryEvidence | None
+    trace_id: str | None
 
 
 class SqlEvents:
@@ -74,7 +76,7 @@ class SqlEvents:
         signed: Signed | None,
         sign: DeliveryEvidence | None,
     ) -> Taken:
-        return await self._together(_Reported(report, event_id, at, meaning, signed, sign))
+        return await self._together(_Reported(report, event_id, at, meaning, signed, sign, trace_id_now()))
 
     async def _store_all(self, reported: Sequence[_Reported]) -> Sequence[Taken]:
         def stored(connection: Connection) -> tuple[list[Taken], Announce]:
@@ -160,6 +162,7 @@ def event_of(row: AnyRow) -> Event:
         workspace_id=None if row.workspace_id is None else WorkspaceId(row.workspace_id),
         instance_url=None if row.instance_url is None else InstanceUrl(row.instance_url),
         payload=row.payload,
+        trace_id=row.trace_id,
     )
 
 
@@ -197,6 +200,7 @@ def _event(given: _Reported, sequence: int, owner: AnyRow) -> Event:
         workspace_id=None if owner.workspace_id is None else WorkspaceId(owner.workspace_id),
         instance_url=report.instance_url,
         payload=report.data,
+        trace_id=given.trace_id,
     )
 
 
@@ -260,6 +264,7 @@ def _row(given: _Reported) -> dict[str, Any]:
         "payload": report.data,
         "meaning": meaning.key,
         "meaning_until": given.at + timedelta(seconds=meaning.window_s),
+        "trace_id": given.trace_id,
     }
 
 

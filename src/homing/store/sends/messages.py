@@ -1,13 +1,15 @@
 """The records of sends, and the idempotency keys, on a SQL database."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from homing.model.fleet import WorkspaceId
 from homing.model.sends.messages import MessageRecord, MessageState, StoredAnswer
+from homing.model.tracing import trace_id_now
 from homing.ports import Claimed, InUse
 from homing.store.db.database import Database, Dialect
 from homing.store.db.prepared import prepared
@@ -25,7 +27,8 @@ class SqlMessages:
         self._database = database
 
     async def record(self, message: MessageRecord) -> None:
-        await self._database.write(lambda c: _record(c, message))
+        trace_id = message.trace_id or trace_id_now()
+        await self._database.write(lambda c: _record(c, replace(message, trace_id=trace_id)))
 
     async def message(self, workspace: WorkspaceId | None, uuid: str) -> MessageRecord | None:
         return await self._database.read(lambda c: _message(c, workspace, uuid))
@@ -76,7 +79,7 @@ class SqlMessages:
 
 _RECORDED = (
     "uuid", "workspace_id", "account_uuid", "message_id", "recipient_phone", "text", "state", "code", "reason",
-    "attempts", "instance_url", "created_at", "updated_at", "phone_as_written", "content",
+    "attempts", "instance_url", "created_at", "updated_at", "phone_as_written", "content", "trace_id",
 )  # fmt: skip
 """What is known of a send that the caller waited for; the rest is the outbox's."""
 
@@ -97,7 +100,8 @@ def _given() -> dict[str, Any]:
 @prepared
 def _record_statement(dialect: Dialect) -> sqlite.Insert | postgresql.Insert:
     statement = insert(dialect, messages).values(_given())
-    replacing = {name: statement.excluded[name] for name in _RECORDED if name != "uuid"}
+    replacing: dict[str, Any] = {name: statement.excluded[name] for name in _RECORDED if name != "uuid"}
+    replacing["trace_id"] = func.coalesce(messages.c.trace_id, statement.excluded.trace_id)
     return statement.on_conflict_do_update(index_elements=[messages.c.uuid], set_=replacing)
 
 

@@ -60,6 +60,7 @@ class MoveView(msgspec.Struct):
     duration_ms: int | None
     steps: dict[str, int]
     run_id: str | None
+    trace_id: str | None = None
 
 
 class WantedView(msgspec.Struct):
@@ -122,6 +123,7 @@ def move_view(move: Move) -> MoveView:
         duration_ms=move.duration_ms,
         steps=dict(move.steps),
         run_id=move.run_id,
+        trace_id=move.trace_id,
     )
 
 

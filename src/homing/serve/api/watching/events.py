@@ -47,6 +47,7 @@ class EventView(msgspec.Struct):
     occurred_at: datetime | None
     received_at: datetime
     payload: dict[str, Any]
+    trace_id: str | None = None
 
 
 @get(
@@ -113,6 +114,7 @@ def view(event: Event, caller: Caller) -> EventView:
         occurred_at=event.occurred_at,
         received_at=event.received_at,
         payload=payload,
+        trace_id=event.trace_id,
     )
 
 

@@ -54,7 +54,7 @@ class SilenceBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_on
     """What is not told for `for_s` seconds: a kind of alert, one subject (a session, an instance's URL), or both."""
 
     kind: str | None = None
-    about: Literal["session", "instance", "sender", "endpoint", "fleet"] | None = None
+    about: Literal["session", "instance", "sender", "endpoint", "gateway", "fleet"] | None = None
     subject: Annotated[str, Meta(max_length=500)] = ""
     for_s: Annotated[int, Meta(ge=60, le=30 * 86_400)] = 3_600
     reason: Annotated[str, Meta(max_length=500)] = ""
@@ -74,7 +74,7 @@ class SilenceView(msgspec.Struct):
 
 
 class ReceiversController(Controller):
-    """Who is told of alerts. Operators set them up, so they may be at private addresses."""
+    """Who is told of alerts. Operators set them up, so they may be at private addresses, and not at link-local ones."""
 
     path = "/receivers"
     tags = ["operations"]

@@ -231,6 +231,8 @@ moves = Table(
     # Empty unless it was a grant: then what proved that the holder until then could not act.
     Column("fence", Words),
     Column("steps", JsonText, nullable=False, server_default="{}"),
+    # The trace of the request that it came of (W3C Trace Context); empty where nobody named one.
+    Column("trace_id", Words),
     Index(None, "session_id", "id"),
     Index(None, "workspace_id", "id"),
     _partial("moves_granted_idx", "at", where="fence IS NOT NULL"),
@@ -242,6 +244,8 @@ moves = Table(
 IN_A_LANE = "state = 'accepted' AND position IS NOT NULL"
 """A message that waits for its turn among those of its account."""
 UNDER_WAY = "state IN ('accepted', 'dispatching', 'unknown') AND position IS NOT NULL"
+
+NOT_SIMPLY_SENT = "state NOT IN ('sent', 'delivered', 'read')"
 
 messages = Table(
     "messages",
@@ -274,8 +278,13 @@ messages = Table(
     Column("interruptions", Integer),
     Column("unknown_at", UtcDateTime),
     Column("batch_id", Words),
+    # The trace of the request that it came of (W3C Trace Context); empty where nobody named one.
+    Column("trace_id", Words),
     Index(None, "workspace_id", "uuid"),
     Index(None, "account_uuid", "message_id"),
+    Index(None, "account_uuid", "uuid"),
+    # What people look for: whatever did not simply go.
+    _partial("messages_state_idx", "state", "uuid", where=NOT_SIMPLY_SENT),
     _partial("messages_waiting_idx", "account_uuid", "due_at", "position", where=IN_A_LANE),
     _partial("messages_chat_idx", "account_uuid", "chat", "due_at", "position", where=UNDER_WAY),
     _partial("messages_expiring_idx", "account_uuid", "expires_at", where="state = 'accepted'"),
@@ -382,6 +391,8 @@ events = Table(
     Column("session_sequence", BoundedInteger),
     Column("chat_sequence", BoundedInteger),
     Column("told_key", Words),
+    # The trace of the request that it came of (W3C Trace Context); empty where nobody named one.
+    Column("trace_id", Words),
     UniqueConstraint("id"),
     UniqueConstraint("meaning"),
     Index(None, "workspace_id", "sequence"),
@@ -412,6 +423,8 @@ alerts = Table(
     Column("kind", Words, primary_key=True),
     Column("reason", Words, nullable=False),
     Column("raised_at", UtcDateTime, nullable=False),
+    # Of what only one gateway can know: when that last said so. Empty for everything else.
+    Column("affirmed_at", UtcDateTime),
     Index(None, "raised_at"),
 )
 

@@ -148,7 +148,7 @@ class Answering:
         async def chunks() -> AsyncIterator[bytes]:
             yield request.body
 
-        head = Bulkhead(WORKSPACE, None, None, (), gateway.workspaces)
+        head = Bulkhead(WORKSPACE, None, None, (), gateway.workspaces, gateway.media.links)
         made = await gateway.sends.bulk.take(wish, ndjson(chunks(), head))
         return Reply(202, {}, msgspec.json.encode(batch_view(made)))
 
