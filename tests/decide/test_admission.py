@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from homing.config import Settings
-from homing.decide.sending.admission import AdmissionPolicy, InProgress, NotAdmitted, Share, admit
+from homing.decide.sending.admission import AdmissionPolicy, InProgress, NotAdmitted, Share, admit, modest
 from homing.model.fleet import AccountUuid, WorkspaceId
 from homing.model.shares import may_take
 
@@ -90,3 +90,18 @@ def test_shares_that_are_set_are_limits() -> None:
         gateway.flood(1, account)
     assert gateway.of_workspace[1] == 20
     assert gateway.send(2) is None
+
+
+@given(
+    st.builds(AdmissionPolicy, *[st.integers(1, 3_000)] * 3),
+    st.integers(0, 3_000),
+    st.floats(0, 1),
+    st.floats(0, 1),
+)
+def test_with_a_modest_number_in_progress_everybody_is_let_in(
+    policy: AdmissionPolicy, sends: int, of_it: float, of_that: float
+) -> None:
+    of_workspace = int(sends * of_it)
+    now = InProgress(sends, of_workspace, int(of_workspace * of_that))
+    if sends < modest(policy):
+        assert admit(now, WorkspaceId(1), AccountUuid("a"), policy) is None

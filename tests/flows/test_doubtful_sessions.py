@@ -53,6 +53,7 @@ class Fleet:
     async def works(self, account: Account) -> None:
         outcome = await self.sending.send(self.it.text(account, "hello"), await self.it.route(account))
         assert isinstance(outcome, Sent)
+        await asyncio.sleep(0.001)  # who hears of sends is told behind their answers
 
     def doubtful(self, account: Account) -> bool:
         return AlertKind.DOUBTFUL in {alert.kind for alert in self.alerts.of(Subject.session(account.session_id))}

@@ -51,6 +51,7 @@ from homing.ports import (
     Roster,
     RosterChanged,
     SessionStart,
+    WayThere,
 )
 from homing.routing.cache import RouteCache
 from homing.store.db.opening import open_database
@@ -165,8 +166,13 @@ class World:
     def traits(self, url: InstanceUrl) -> Traits:
         return traits_of(self.drivers.get(url, "webjs"))
 
-    def way(self, url: InstanceUrl) -> None:
-        """Everything is asked here."""
+    def way(self, url: InstanceUrl) -> WayThere | None:
+        """As of a gateway that has asked before."""
+        instance = self.instances.get(url)
+        if instance is None or (instance.down is not None and instance.down.phase is Phase.REFUSED):
+            return None
+        can = instance.can.without_message_id() if url in self.withdrawn else instance.can
+        return WayThere(self, can, float("inf"))
 
     async def capabilities(self, url: InstanceUrl, *, timeout_s: float, fresh: bool = False) -> Capabilities | Fault:
         instance = self.instances[url]

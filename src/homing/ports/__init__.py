@@ -45,7 +45,7 @@ from homing.ports.instances.events import Events as Events
 from homing.ports.instances.fleet import Driver as Driver
 from homing.ports.instances.fleet import Fleet as Fleet
 from homing.ports.instances.fleet import Roster as Roster
-from homing.ports.instances.fleet import SendWay as SendWay
+from homing.ports.instances.fleet import WayThere as WayThere
 from homing.ports.instances.leases import Credentials as Credentials
 from homing.ports.instances.leases import Grants as Grants
 from homing.ports.instances.leases import Leases as Leases

@@ -23,8 +23,8 @@ from homing.ports import (
     PlacementChanged,
     Roster,
     RosterChanged,
-    SendWay,
     StoreUnavailable,
+    WayThere,
 )
 from homing.ports.directory.adopting import Adoptions
 from homing.ports.instances.reports import FamilyReports, WebhookCalls
@@ -57,7 +57,7 @@ class LiveFleet:
         """Where a gateway of another family answers, and is observed for as long: the mode of before."""
         self._changed = asyncio.Event()
         self._withheld: dict[InstanceUrl, Withheld] = {}
-        self._ways: dict[InstanceUrl, SendWay] = {}
+        self._ways: dict[InstanceUrl, WayThere] = {}
         """Of those instances that may be sent through, until anything of them changes."""
         self._declared = {family: Declared(drivers.of(family), clock) for family in drivers.families()}
 
@@ -123,20 +123,20 @@ class LiveFleet:
             return Withheld(driver, f"this gateway has no driver {known.driver!r}")
         return ObservedDriver(driver) if known is not None and known.mode is InstanceMode.OBSERVE else driver
 
-    def way(self, url: InstanceUrl) -> SendWay | None:
+    def way(self, url: InstanceUrl) -> WayThere | None:
         way = self._ways.get(url)
         if way is not None and self._clock.monotonic() < way.until_s:
             return way
         return self._new_way(url)
 
-    def _new_way(self, url: InstanceUrl) -> SendWay | None:
+    def _new_way(self, url: InstanceUrl) -> WayThere | None:
         self._ways.pop(url, None)
         known = self._roster.instances.get(url)
         remembered = self._declared[self._family(url)].remembered(url)
         if known is None or known.mode is InstanceMode.OBSERVE or url in self._withheld or remembered is None:
             return None
         can, until_s = remembered
-        way = self._ways[url] = SendWay(self.driver(url), can, min(until_s, self._clock.monotonic() + _WAY_S))
+        way = self._ways[url] = WayThere(self.driver(url), can, min(until_s, self._clock.monotonic() + _WAY_S))
         return way
 
     def withhold(self, url: InstanceUrl, why: str | None) -> None:

@@ -133,8 +133,8 @@ DEFECTS: tuple[Defect, ...] = (
         "one-region-for-all",
         "numbers of every workspace are read in the region of the settings",
         "homing/serve/callers/workspaces.py",
-        "self._known = _settings(workspaces, self.default_region)",
-        "_settings(workspaces, self.default_region)",
+        "before, self._known = self._known, _settings(workspaces, self.default_region)",
+        "before, _ = self._known, _settings(workspaces, self.default_region)",
         _API,
     ),
     Defect(

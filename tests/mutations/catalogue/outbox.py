@@ -10,8 +10,8 @@ DEFECTS: tuple[Defect, ...] = (
         "sends-past-the-pace",
         "a send whose caller waits goes however many went before it",
         "homing/serve/sends.py",
-        "            if self._turns or taken.route.paced:\n",
-        "            if self._turns:\n",
+        "            if self._turns.busy or taken.route.paced:\n",
+        "            if self._turns.busy:\n",
         (tests("serve/test_pace_api.py"),),
     ),
     Defect(

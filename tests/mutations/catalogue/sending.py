@@ -10,13 +10,45 @@ _ROUTES = (tests("flows/test_routes.py"),)
 
 DEFECTS: tuple[Defect, ...] = (
     Defect(
+        "plain-sends-read-in-two-ways",
+        "a plain send that says something twice is taken by its last word",
+        "homing/serve/sends.py",
+        """return body if body.wait and raw.count(b'"') == 2 * (len(names) + len(texts)) else None""",
+        "return body if body.wait and texts else None",
+        (tests("serve/test_plain_sends.py"),),
+    ),
+    Defect(
+        "revoked-keys-are-remembered",
+        "a key that sent goes on sending after it was revoked",
+        "homing/serve/callers/keyring.py",
+        "            self._recognised.clear()\n            self.on_change()\n",
+        "            self.on_change()\n",
+        (tests("serve/test_plain_sends.py"),),
+    ),
+    Defect(
+        "ways-outlive-what-they-are-of",
+        "an instance that is only observed from now on is sent through as before",
+        "homing/routing/roster.py",
+        "        self._roster = Roster(instances)\n        self._ways.clear()\n",
+        "        self._roster = Roster(instances)\n",
+        (tests("serve/test_plain_sends.py"),),
+    ),
+    Defect(
+        "begun-elsewhere-goes-the-short-way",
+        "a message that a gateway died over is sent without asking whether the instance takes its id",
+        "homing/flows/sending/send.py",
+        "if not happened and not text.repeated and (way :=",
+        "if not happened and (way :=",
+        _SEND,
+    ),
+    Defect(
         "new-id-on-retry",
         "every further attempt gives the message another id",
         "homing/flows/sending/send.py",
-        "        return await self._hand_over(text, route, url, can, deadline_s)\n",
+        "        return await self._hand_over(text, route, url, self._fleet.driver(url), can, timeout_s)\n",
         "        if happened:\n"
         '            text = replace(text, message_id=f"{text.message_id[:-2]}{len(happened) % 256:02X}")\n'
-        "        return await self._hand_over(text, route, url, can, deadline_s)\n",
+        "        return await self._hand_over(text, route, url, self._fleet.driver(url), can, timeout_s)\n",
         _SEND,
     ),
     Defect(

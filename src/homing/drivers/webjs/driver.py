@@ -69,7 +69,7 @@ class _PlainMessage(msgspec.Struct, frozen=True):
     type: str = "text"
 
 
-class _TakenAnswer(msgspec.Struct, frozen=True):
+class _SaidSent(msgspec.Struct, frozen=True):
     """The service's word that it sent a message, in its usual form."""
 
     success: bool
@@ -77,7 +77,7 @@ class _TakenAnswer(msgspec.Struct, frozen=True):
     timestamp: int
 
 
-_decode_taken = msgspec.json.Decoder(_TakenAnswer).decode
+_decode_taken = msgspec.json.Decoder(_SaidSent).decode
 
 
 class WebjsDriver:

@@ -47,7 +47,7 @@ from homing.model.sends.sending import (
     Unknown,
     Unplaced,
 )
-from homing.ports import Clock, Driver, Fleet, OutgoingText, Routes, SendWay, StoreUnavailable
+from homing.ports import Clock, Driver, Fleet, OutgoingText, Routes, StoreUnavailable, WayThere
 from homing.ports.sends.media import OutgoingFiles
 from homing.ports.sends.numbers import CheckedNumbers
 
@@ -152,7 +152,10 @@ class Sending:
         for url in answered:
             self._heard(url, None)
         for tell, what in untold:
-            tell(*what)
+            try:
+                tell(*what)
+            except Exception:
+                log.exception("Somebody who hears of sends failed")
 
     async def _driven(self, text: Text, route: Route, deadline_s: float) -> Outcome:
         if (aside := _set_aside(route)) is not None:
@@ -195,6 +198,7 @@ class Sending:
                     assert_never(step)
 
     def _note_failed(self, route: Route, happened: list[Happening]) -> None:
+        self._tell()  # what was well before it
         last = next((item for item in reversed(happened) if isinstance(item, Attempt)), None)
         if last is not None:
             self._doubts.failed(route.session_id, last.instance_url, last.fault)
@@ -251,7 +255,7 @@ class Sending:
         )
         return await self._hand_over(text, route, url, self._fleet.driver(url), can, timeout_s)
 
-    def _plain_way(self, text: Text, route: Route, url: InstanceUrl) -> SendWay | None:
+    def _plain_way(self, text: Text, route: Route, url: InstanceUrl) -> WayThere | None:
         """The way of a plain text to a phone, where all that is to be judged before a first attempt is known already.
 
         None for anything else: it is judged, and asked about, step by step.
@@ -280,7 +284,7 @@ class Sending:
                 self._fleet.doubt(url)
             told = replace(answer, detail=without_echo(answer.detail, text.text, text.recipient_phone))
             return self._attempt(url, route, told, chose_id=chooses_id)
-        if chooses_id and answer.message_id != text.message_id and not _same_id(answer.message_id, text.message_id):
+        if chooses_id and not _same_id(answer.message_id, text.message_id):
             its = answer.message_id.rpartition("_")[2]  # before it some wrap the recipient
             log.warning("Instance ignored our message id", url=url, ours=text.message_id, its=its)
             self._fleet.withdraw_message_id(url)
@@ -336,6 +340,7 @@ class Sending:
         return Looked(found, self._clock.monotonic())
 
     def _saw(self, url: InstanceUrl, fault: Fault | None) -> None:
+        self._tell()  # what was well before it
         self._heard(url, fault.phase if fault is not None else None)
 
     def _on_its_way(self, route: Route) -> Looked:

@@ -97,7 +97,7 @@ class Roster:
 
 
 @dataclass(frozen=True, slots=True)
-class SendWay:
+class WayThere:
     """How to send to one instance, as far as nothing has to be asked or judged: its driver, and what it can.
 
     It counts until `until_s`, by the clock's monotonic seconds.
@@ -121,7 +121,7 @@ class Fleet(Protocol):
         """The driver for an address; of one that is not listed any more, the default family's."""
         ...
 
-    def way(self, url: InstanceUrl) -> SendWay | None:
+    def way(self, url: InstanceUrl) -> WayThere | None:
         """How to send there at once; None where the instance has to be asked first, or is not sent through."""
         ...
 
