@@ -295,7 +295,7 @@ async def test_sends_that_share_a_look_all_get_their_answer() -> None:
         it.world.hold(B, account.session_id, epoch=2)
         outcomes = await asyncio.gather(*(it.send(account, f"n{n}") for n in range(50)))
         assert all(isinstance(outcome, Sent) for outcome in outcomes)
-        assert it.world.instances[B].lists <= 3
+        assert it.world.instances[B].lists <= 5  # some for all of them, however many they are
         assert [it.world.said(f"n{n}") for n in range(50)] == [1] * 50
 
 
