@@ -267,6 +267,12 @@ def test_no_two_classes_have_one_name() -> None:
     assert {name: files for name, files in where.items() if len(files) > 1} == {}
 
 
+def test_no_two_files_of_tests_have_one_name() -> None:
+    """They are modules without packages: whoever collects both in one process finds one of them only."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted({name for name in names if names.count(name) > 1}) == []
+
+
 def test_every_module_says_what_it_is_for() -> None:
     assert [short(path) for path in FILES if path.read_text().strip() and not said(path)] == []
 

@@ -77,7 +77,7 @@ DEFECTS: tuple[Defect, ...] = (
         "homing/store/sends/messages.py",
         '    replacing["trace_id"] = func.coalesce(messages.c.trace_id, statement.excluded.trace_id)\n',
         "",
-        (tests("contract/test_traces.py"),),
+        (tests("contract/test_traces_kept.py"),),
     ),
     Defect(
         "keys-typed-fast-are-lost",
