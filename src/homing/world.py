@@ -28,7 +28,9 @@ class SystemClock:
         # Asked many times for each message: not even a frame of Python in between.
         clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
         self.monotonic: Callable[[], float] = partial(time.clock_gettime, clock)
-        self.now: Callable[[], datetime] = partial(datetime.now, UTC)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
 
     async def sleep(self, delay_s: float) -> None:
         await asyncio.sleep(delay_s)

@@ -11,6 +11,8 @@ import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import structlog
+
 from homing.instance.notify.link import GatewayTie
 from homing.instance.notify.settings import GatewaySettings
 from homing.lab.chaos.ground import mounts
@@ -110,4 +112,5 @@ if __name__ == "__main__":
     mounts.enter()
     if (lacking := mounts.lacking()) is not None:
         sys.exit(f"NOT RUN: {lacking}")
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     print(json.dumps(asyncio.run(TRIALS[sys.argv[1]](Path(sys.argv[2])))))
