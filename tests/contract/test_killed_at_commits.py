@@ -134,7 +134,7 @@ async def world(database: Database, directory: SqlDirectory) -> AsyncIterator[Wo
     await made.close()
 
 
-async def until(done: Callable[[], Any], within_s: float = 60.0) -> None:
+async def until(done: Callable[[], Any], within_s: float = 240.0) -> None:
     """Until it is so; a store that does not answer for a moment is asked again."""
     async with asyncio.timeout(within_s):
         while True:

@@ -24,6 +24,9 @@ from homing.store.db.schema.every_table import metadata
 from homing.store.directory.directory import SqlDirectory
 from homing.store.notices.notices import LocalNotices
 
+PATIENCE_S = 60.0
+"""Looking at every column of every table takes longer than any statement of a gateway may."""
+
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
@@ -71,7 +74,7 @@ def differences(connection: Connection) -> list[Any]:
 
 async def test_the_migrations_make_exactly_the_schema(empty_url: str) -> None:
     await migrate(empty_url)
-    database = open_database(empty_url)
+    database = open_database(empty_url, statement_timeout_s=PATIENCE_S)
     assert await database.read(differences) == []
     migrated = await database.read(tables_as_seen)
     await database.write(lambda c: metadata.drop_all(c))
@@ -83,7 +86,7 @@ async def test_the_migrations_make_exactly_the_schema(empty_url: str) -> None:
 
 async def test_the_comparison_would_see_a_difference(empty_url: str) -> None:
     await migrate(empty_url)
-    database = open_database(empty_url)
+    database = open_database(empty_url, statement_timeout_s=PATIENCE_S)
     await database.write(lambda c: c.execute(text("ALTER TABLE contacts ADD COLUMN nickname text")))
     assert await database.read(differences)
     await database.close()
@@ -96,7 +99,7 @@ async def test_a_database_tells_its_revision(empty_url: str) -> None:
 
 
 async def test_migrating_again_changes_nothing(store_url: str) -> None:
-    database = open_database(store_url)
+    database = open_database(store_url, statement_timeout_s=PATIENCE_S)
     await database.write(lambda c: c.execute(text(KEPT)))
     await migrate(store_url)
     assert await database.read(lambda c: c.scalar(text("SELECT name FROM workspaces"))) == "kept"
@@ -107,7 +110,7 @@ async def test_what_was_there_before_the_vault_is_there_afterwards(
     empty_url: str,
 ) -> None:
     assert await migrate(empty_url, to="0003") == "0003"
-    database = open_database(empty_url, now=SteppedClock().now)
+    database = open_database(empty_url, statement_timeout_s=PATIENCE_S, now=SteppedClock().now)
     await database.write(lambda c: [c.execute(text(statement)) for statement in BEFORE_THE_VAULT])
     await migrate(empty_url)
     directory = SqlDirectory(database, LocalNotices(), SteppedClock())
@@ -150,7 +153,7 @@ STEPS = [pair for pair in pairwise(REVISIONS) if pair[0] >= FIRST_RELEASED]
 
 async def seen_at(url: str, revision: str) -> dict[str, Any]:
     await migrate(url, to=revision)
-    database = open_database(url)
+    database = open_database(url, statement_timeout_s=PATIENCE_S)
     try:
         return await database.read(tables_as_seen)
     finally:
@@ -220,7 +223,7 @@ class Seen(Exception):
 
 
 async def test_a_step_that_takes_something_away_is_seen(postgres_url: str) -> None:
-    database = open_database(postgres_url)
+    database = open_database(postgres_url, statement_timeout_s=PATIENCE_S)
     before = await database.read(tables_as_seen)
 
     def taken(connection: Connection, statement: str) -> None:
@@ -243,7 +246,7 @@ async def test_an_older_release_is_told_its_own_revision_as_long_as_the_schema_s
     await migrate(empty_url, to=released)
     assert await migrate(empty_url) == newest_revision()
     assert await current_revision(empty_url) == newest_revision()
-    database = open_database(empty_url)
+    database = open_database(empty_url, statement_timeout_s=PATIENCE_S)
     told = await database.read(lambda c: c.scalar(text("SELECT version_num FROM alembic_version")))
     assert told == (released if released in READS_ONLY_ALEMBIC else READS_ONLY_ALEMBIC[-1])
     assert await migrate(empty_url) == newest_revision(), "and nothing is done a second time"
@@ -251,7 +254,7 @@ async def test_an_older_release_is_told_its_own_revision_as_long_as_the_schema_s
 
 
 async def made_by_a_newer_one(url: str, serves_from: str) -> None:
-    database = open_database(url)
+    database = open_database(url, statement_timeout_s=PATIENCE_S)
     values = {"serves_from": serves_from}
     await database.write(lambda c: c.execute(text("UPDATE schema_version SET revision = '9999'")))
     await database.write(lambda c: c.execute(text("UPDATE schema_version SET serves_from = :serves_from"), values))
@@ -271,7 +274,7 @@ async def test_a_newer_schema_that_does_not_serve_this_release_is_refused(store_
 
 
 async def test_a_database_of_a_newer_homing_that_says_nothing_is_left_alone(store_url: str) -> None:
-    database = open_database(store_url)
+    database = open_database(store_url, statement_timeout_s=PATIENCE_S)
     await database.write(lambda c: c.execute(text("UPDATE alembic_version SET version_num = '9999'")))
     with pytest.raises(StoreMisconfigured, match=r"revision 9999, which this version of Homing, .* does not know"):
         await migrate(store_url)
