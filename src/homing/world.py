@@ -24,13 +24,12 @@ _LOOK_EVERY_S = 0.5
 class SystemClock:
     """Time as this machine tells it. `monotonic` counts through suspends where the platform can."""
 
+    now = staticmethod(partial(datetime.now, UTC))
+
     def __init__(self) -> None:
         # Asked many times for each message: not even a frame of Python in between.
         clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
         self.monotonic: Callable[[], float] = partial(time.clock_gettime, clock)
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
 
     async def sleep(self, delay_s: float) -> None:
         await asyncio.sleep(delay_s)
