@@ -24,12 +24,9 @@ _LOOK_EVERY_S = 0.5
 class SystemClock:
     """Time as this machine tells it. `monotonic` counts through suspends where the platform can."""
 
+    # Asked many times for each message: not even a frame of Python in between.
+    monotonic = staticmethod(partial(time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)))
     now = staticmethod(partial(datetime.now, UTC))
-
-    def __init__(self) -> None:
-        # Asked many times for each message: not even a frame of Python in between.
-        clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-        self.monotonic: Callable[[], float] = partial(time.clock_gettime, clock)
 
     async def sleep(self, delay_s: float) -> None:
         await asyncio.sleep(delay_s)
@@ -38,10 +35,11 @@ class SystemClock:
 class SystemEntropy:
     """Chance from the operating system."""
 
+    token = staticmethod(os.urandom)
+    uuid = staticmethod(partial(next, map(str, iter(uuid_utils.uuid7, None))))
+
     def __init__(self) -> None:
         self._random = random.SystemRandom()
-        self.token: Callable[[int], bytes] = os.urandom
-        self.uuid: Callable[[], str] = partial(next, map(str, iter(uuid_utils.uuid7, None)))
 
     def random(self) -> float:
         return self._random.random()
