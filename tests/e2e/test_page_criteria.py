@@ -95,7 +95,9 @@ def strange(up: RunningDemo) -> Iterator[int]:
     up.ask("POST", "/endpoints", {"workspace_id": 1, "url": there, "name": HOSTILE})
     account = up.ask("POST", "/accounts", {"workspace_id": 1, "phone": "081210009999", "name": HOSTILE})
     yield account["id"]
-    request = urllib.request.Request(f"{up.state['api_url']}/api/v1/accounts/{account['id']}", method="DELETE")
+    request = urllib.request.Request(
+        f"{up.state['api_url']}/api/v1/accounts/{account['id']}?force=true", method="DELETE"
+    )
     request.add_header("Authorization", f"Bearer {up.state['token']}")
     with urllib.request.urlopen(request, timeout=10) as answer:
         assert answer.status in (200, 204)
