@@ -294,6 +294,8 @@ def test_a_page_left_open_for_a_day_forgets_what_it_needs_not_and_takes_up_a_new
     page.evaluate(
         "window.isOld = true; document.querySelector('link[rel=stylesheet]').href = '/static/older/tokens.css'"
     )
-    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # somebody comes back to it
+    # Somebody comes back to it, and it loads itself anew.
+    with page.expect_navigation(timeout=15_000):
+        page.evaluate("setTimeout(() => document.dispatchEvent(new Event('visibilitychange')), 50)")
     until(page, "window.isOld === undefined")
     operator.complaints[:] = [each for each in operator.complaints if "404" not in each]
