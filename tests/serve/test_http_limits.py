@@ -11,11 +11,20 @@ from typing import Any
 import pytest
 import uvicorn
 
-from homing.serve.http.http_limits import HttpLimits, bounded
+from homing.serve.http.answers import HttpAnswer
+from homing.serve.http.http_limits import HttpLimits
 from homing.serve.http.proxies import speaks_for_others
+from homing.serve.http.send_protocol import DirectSends, answering
 
 LIMITS = HttpLimits(header_bytes=4_096, header_fields=20, head_s=0.4, body_s=0.4, connections_per_address=2)
-HEAD = b"POST /x HTTP/1.1\r\nHost: h\r\n"
+HEADS = {"framework": b"POST /x HTTP/1.1\r\nHost: h\r\n", "port": b"POST /api/v1/messages/send HTTP/1.1\r\nHost: h\r\n"}
+HEAD = HEADS["framework"]
+
+
+@pytest.fixture(params=HEADS)
+def answered_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The requests of the test are what the framework answers, and what the port's protocol answers by itself."""
+    monkeypatch.setitem(globals(), "HEAD", HEADS[request.param])
 
 
 class Echo:
@@ -58,6 +67,18 @@ class Echo:
             await send({"type": "http.response.body", "body": b"x" * size, "more_body": True})
             await asyncio.sleep(every_s)
         self.left.set()
+
+
+class AtThePort:
+    """Answers sends at the protocol as `Echo` does all else: with how much it was told."""
+
+    def __init__(self) -> None:
+        self.direct: DirectSends | None = DirectSends(self, 1_000_000, lambda: HttpAnswer(500, b"{}", {}), self._noted)
+
+    async def answer(self, raw: bytes, *_: object) -> HttpAnswer:
+        return HttpAnswer(200, json.dumps({"bytes": len(raw)}).encode(), {})
+
+    async def _noted(self, *_: object) -> None: ...
 
 
 class Peer:
@@ -103,7 +124,7 @@ class Served:
 async def serving(limits: HttpLimits = LIMITS) -> AsyncIterator[Served]:
     app = Echo()
     config = uvicorn.Config(
-        app, port=0, http=bounded(limits), ws="none", lifespan="off", log_config=None, access_log=False
+        app, port=0, http=answering(limits, AtThePort()), ws="none", lifespan="off", log_config=None, access_log=False
     )
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
@@ -118,6 +139,7 @@ async def serving(limits: HttpLimits = LIMITS) -> AsyncIterator[Served]:
         await task
 
 
+@pytest.mark.usefixtures("answered_by")
 async def test_requests_within_the_limits_are_answered_one_after_the_other() -> None:
     async with serving() as it, it.peer() as peer:
         for size in (0, 10, 100_000):
@@ -125,6 +147,7 @@ async def test_requests_within_the_limits_are_answered_one_after_the_other() -> 
             assert await peer.answer() == (200, {"bytes": size})
 
 
+@pytest.mark.usefixtures("answered_by")
 async def test_requests_that_come_in_one_piece_are_each_answered() -> None:
     async with serving() as it, it.peer() as peer:
         await peer.say((HEAD + b"Content-Length: 2\r\n\r\nhi") * 3)
@@ -141,6 +164,7 @@ async def test_requests_that_come_in_one_piece_are_each_answered() -> None:
     ],
     ids=["one field", "one field that never ends", "many fields", "altogether"],
 )
+@pytest.mark.usefixtures("answered_by")
 @pytest.mark.parametrize("at_once", [True, False])
 async def test_a_head_beyond_the_limits_is_refused(head: bytes, at_once: bool) -> None:
     async with serving() as it, it.peer() as peer:
@@ -165,9 +189,11 @@ async def test_a_long_address_counts_as_head() -> None:
         ([HEAD[:5]], "head"),
         ([HEAD, *[b"X-%d: 1\r\n" % number for number in range(12)]], "head"),
         ([HEAD + b"Content-Length: 100\r\n\r\nhalf"], "body"),
+        ([HEADS["port"] + b"Content-Length: 100\r\n\r\nhalf"], "body"),
+        ([HEADS["port"], *[b"X-%d: 1\r\n" % number for number in range(12)]], "head"),
         ([HEAD + b"Transfer-Encoding: chunked\r\n\r\n", *[b"1\r\nx\r\n"] * 12], "body"),
     ],
-    ids=["half a head", "a word", "field by field", "half a body", "chunk by chunk"],
+    ids=["half a head", "a word", "field by field", "half a body", "half a send", "a send by field", "chunk by chunk"],
 )
 async def test_a_request_that_dawdles_is_ended(parts: list[bytes], what: str) -> None:
     async with serving() as it, it.peer() as peer:
@@ -191,6 +217,7 @@ async def test_a_body_that_we_do_not_read_on_is_not_the_clients_fault() -> None:
         assert await peer.answer() == (200, {"bytes": size})
 
 
+@pytest.mark.usefixtures("answered_by")
 async def test_an_idle_connection_may_be_used_again_later() -> None:
     async with serving() as it, it.peer() as peer:
         for _ in range(2):
@@ -199,6 +226,7 @@ async def test_an_idle_connection_may_be_used_again_later() -> None:
             await asyncio.sleep(0.6)
 
 
+@pytest.mark.usefixtures("answered_by")
 @pytest.mark.parametrize("name", ["Authorization", "Idempotency-Key", "X-Instance-Url", "Content-Type", "Host"])
 async def test_what_is_said_twice_is_refused(name: str) -> None:
     async with serving() as it, it.peer() as peer:
@@ -209,6 +237,7 @@ async def test_what_is_said_twice_is_refused(name: str) -> None:
         assert it.app.seen == []
 
 
+@pytest.mark.usefixtures("answered_by")
 async def test_a_field_behind_the_body_is_refused_and_not_obeyed() -> None:
     async with serving() as it, it.peer() as peer:
         await peer.say(HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nAuthorization: Bearer x\r\n\r\n")

@@ -59,11 +59,6 @@ class HttpLimits:
     trusted: Sequence[Network] = ()
 
 
-def bounded(limits: HttpLimits) -> type[HttpToolsProtocol]:
-    """The protocol class for a server with these limits."""
-    return protocol_with(limits, BoundedProtocol)
-
-
 def protocol_with(limits: HttpLimits, base: "type[BoundedProtocol]", **more: object) -> "type[BoundedProtocol]":
     """A class of `base` for one server: with these limits, and connections counted for itself."""
     return type(base.__name__, (base,), {"limits": limits, "per_address": Counter(), **more})
