@@ -9,7 +9,7 @@ from typing import NoReturn
 from homing.decide.egress.rules import EgressRules
 from homing.model.deliveries.egress import CallAnswer, CallFailed, CallFailure, CustomerUrl, UrlRefused
 from homing.ports.deliveries.egress import FetchedBody
-from homing.ports.deliveries.receivers import Mail, MailServer, WaysOut
+from homing.ports.deliveries.receivers import Mail, MailServer
 
 Receiver = Callable[[bytes, Mapping[str, str]], Awaitable[CallAnswer | CallFailed]]
 """What a customer's server does with one call: its body and its headers, whose names are in lower case."""
@@ -71,8 +71,3 @@ class SimulatedMail:
         if self.refuses is None:
             self.taken.append(mail)
         return self.refuses
-
-
-def simulated_ways() -> WaysOut:
-    """To customers' and operators' servers that are none."""
-    return WaysOut(SimulatedEgress(), SimulatedEgress(), SimulatedMail())

@@ -47,11 +47,6 @@ class Equipment(Enum):
             case _:
                 assert_never(self)
 
-    @property
-    def is_postgres(self) -> bool:
-        """It is about a PostgreSQL of this run's own."""
-        return self in (Equipment.STANDBY, Equipment.POOLER)
-
 
 @dataclass(slots=True)
 class Equipped:

@@ -1,7 +1,6 @@
 """What goes wrong in a run, as data: made from a seed, written to a file, taken apart to find what is needed of it."""
 
 import random
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Self
@@ -161,8 +160,3 @@ def _amount(kind: MisfortuneKind, chance: random.Random) -> float:
             return float(chance.choice((-600.0, -5.0, 5.0, 600.0)))
         case _:
             return 0.0
-
-
-def over_by_s(faults: Sequence[Misfortune]) -> float:
-    """When the last one is over."""
-    return max((fault.at_s + fault.for_s for fault in faults), default=0.0)
