@@ -15,6 +15,7 @@ import httpx
 import uvicorn
 
 from homing.compose import Gateway, open_gateway
+from homing.compose.process import direct_sends, door
 from homing.config import Settings
 from homing.drivers import Drivers
 from homing.flows.operations import pairing
@@ -22,7 +23,9 @@ from homing.model.directory.access import Scope
 from homing.model.fleet import WorkspaceId
 from homing.serve.app import Application
 from homing.serve.callers.keyring import new_key
-from homing.serve.http.http_limits import HttpLimits, bounded
+from homing.serve.front import Front
+from homing.serve.http.http_limits import HttpLimits
+from homing.serve.http.send_protocol import answering
 from homing.world import SystemClock
 from tests.flows.worlds import A, B, C, World
 
@@ -99,10 +102,12 @@ async def _gateway(database_url: str) -> AsyncIterator[Gateway]:
 
 @asynccontextmanager
 async def _listening(gateway: Gateway) -> AsyncIterator[str]:
+    front, application = Front(), Application(gateway)
+    front.opened(application, direct_sends(gateway.settings, application))  # type: ignore[arg-type]
     config = uvicorn.Config(
-        Application(gateway),
+        door(gateway.settings, front),  # type: ignore[arg-type]
         port=0,
-        http=bounded(HttpLimits()),
+        http=answering(HttpLimits(), front),
         ws="none",
         lifespan="off",
         log_config=None,

@@ -7,7 +7,9 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from fuzz.parsers import lines
-from homing.serve.http.http_limits import SAID_ONCE, HttpLimits, bounded
+from homing.serve.http.answers import HttpAnswer
+from homing.serve.http.http_limits import SAID_ONCE, HttpLimits
+from homing.serve.http.send_protocol import DirectSends, answering
 
 _LIMITS = HttpLimits(header_bytes=1_024, header_fields=12)
 _ANSWERS = (b"HTTP/1.1 200 ", b"HTTP/1.1 400 ", b"HTTP/1.1 431 ")
@@ -18,9 +20,17 @@ SEEDS = (
     b"7\nPOST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nAuthorization: Bearer hk\r\n\r\n{}",
     b"0\nPOST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nAuthorization: x\r\n\r\n",
     b"0\nGET / HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\nHost: i\r\n\r\n",
+    b"9\nPOST /api/v1/messages/send HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}GET / HTTP/1.1\r\n\r\n",
     b"0\nGET / HTTP/1.0\r\nConnection: keep-alive\r\nExpect: 100-continue\r\nUpgrade: h2c\r\n\r\n",
 )
-WORDS = (b"HTTP/1.1\r\n", b"Content-Length: ", b"Transfer-Encoding: chunked", b"Connection: ", b"Upgrade: websocket")
+WORDS = (
+    b"HTTP/1.1\r\n",
+    b"POST /api/v1/messages/send ",
+    b"Content-Length: ",
+    b"Transfer-Encoding: chunked",
+    b"Connection: ",
+    b"Upgrade: websocket",
+)
 
 
 def check(data: bytes) -> None:
@@ -36,10 +46,21 @@ def check(data: bytes) -> None:
 
 
 class _App:
-    """Reads each request and answers how many bytes it had; notes what should never have reached it."""
+    """Reads each request and answers how many bytes it had, sends at the port's protocol; notes what should never have
+    reached it."""
 
     def __init__(self) -> None:
         self.wrong: list[str] = []
+        self.direct: DirectSends | None = DirectSends(self, _LIMITS.header_bytes, self._failed, self._noted)
+
+    async def answer(self, raw: bytes, *_: object) -> HttpAnswer:
+        return HttpAnswer(200, str(len(raw)).encode(), {})
+
+    def _failed(self) -> HttpAnswer:
+        self.wrong.append("a send failed at the port")
+        return HttpAnswer(400, b"", {})
+
+    async def _noted(self, *_: object) -> None: ...
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         names = [name for name, _ in scope["headers"]]
@@ -65,7 +86,7 @@ async def _connection(app: _App, pieces: list[bytes]) -> bytes:
     _loop.set_exception_handler(lambda _, told: app.wrong.append(str(told.get("exception") or told["message"])))
     config = uvicorn.Config(app, ws="none", lifespan="off", log_config=None, access_log=False)
     state = ServerState()
-    protocol: Any = bounded(_LIMITS)(config=config, server_state=state, app_state={}, _loop=_loop)
+    protocol: Any = answering(_LIMITS, app)(config=config, server_state=state, app_state={}, _loop=_loop)
     transport = _Transport()
     protocol.connection_made(transport)
     for piece in pieces:
