@@ -1,7 +1,7 @@
 """``python -m simulated_whatsapp multidevice``: the real multi-device protocol as a process of its own.
 
-Prints one line of JSON once it listens: ``pid``, ``address`` (WebSockets at ``url``, and the administration), ``root_key``
-(what a client has to trust in the Noise handshake, in hex), ``media`` and the ``ca`` file to trust there.
+Prints one line of JSON once it listens: ``pid``, ``address`` (WebSockets at ``url``, and the administration),
+``root_key`` (what a client has to trust in the Noise handshake, in hex), ``media`` and the ``ca`` file to trust there.
 """
 
 import argparse

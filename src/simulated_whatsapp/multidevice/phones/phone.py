@@ -1,4 +1,4 @@
-"""One phone: reads what is written to it, shows each message once, and keeps what it wrote for whoever could not read it."""
+"""One phone: reads what is written to it, shows each message once, and keeps what it wrote for retries."""
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field

@@ -1,6 +1,5 @@
-"""What stands between the devices: connections, logins, questions, messages on their way, and a tester's hand on it all.
+"""Sockets: the Noise channel on WebSockets, media over https, and a tester's hand on it all over HTTP.
 
-Carries ciphertext and reads none of it; what a phone shows is written to the ledger by whoever carried it there. Uses
-``phones``, ``signal`` and ``wire``, and aiohttp for its sockets.
-Begin with `service`.
+What is said on them goes to ``protocol``. Uses everything else here, and aiohttp.
+Begin with `listening`.
 """

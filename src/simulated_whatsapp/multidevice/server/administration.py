@@ -13,12 +13,12 @@ from aiohttp import web
 
 from simulated_whatsapp.multidevice.phones.content import text_message
 from simulated_whatsapp.multidevice.phones.linking import BadCode
-from simulated_whatsapp.multidevice.server.faults import Armed, BadOrder, Fault
-from simulated_whatsapp.multidevice.server.logins import ENDINGS
-from simulated_whatsapp.multidevice.server.pairing import Registration
-from simulated_whatsapp.multidevice.server.people import LinkedDevice, Person
-from simulated_whatsapp.multidevice.server.service import Service
+from simulated_whatsapp.multidevice.protocol.logins import ENDINGS
+from simulated_whatsapp.multidevice.protocol.pairing import Registration
+from simulated_whatsapp.multidevice.protocol.service import Service
 from simulated_whatsapp.multidevice.wire.jids import HIDDEN, NUMBERS
+from simulated_whatsapp.multidevice.world.faults import Armed, BadOrder, Fault
+from simulated_whatsapp.multidevice.world.people import LinkedDevice, Person
 
 SIGNED_WITHIN_S = 20.0
 Order = dict[str, Any]

@@ -6,12 +6,12 @@ from typing import Protocol
 
 from aiohttp import WSMsgType, web
 
-from simulated_whatsapp.multidevice.server.people import Label
 from simulated_whatsapp.multidevice.wire.codec import BadNode, Dictionary, decoded, encoded
 from simulated_whatsapp.multidevice.wire.curve import KeyPair
 from simulated_whatsapp.multidevice.wire.frames import BadFrame, Frames, framed
 from simulated_whatsapp.multidevice.wire.nodes import Node
 from simulated_whatsapp.multidevice.wire.noise import Finished, HandshakeFailed, Responder, Transport
+from simulated_whatsapp.multidevice.world.people import Label
 
 CLOSE_WITHIN_S = 2.0
 
@@ -23,6 +23,11 @@ class Listener(Protocol):
 
     def heard(self, connection: "Connection", node: Node) -> float:
         """Seconds for which this connection says no more."""
+        ...
+
+    @property
+    def linger_s(self) -> float:
+        """How long a connection stays after its last words."""
         ...
 
     def closed(self, connection: "Connection", why: str) -> None: ...
@@ -53,6 +58,8 @@ class Connection:
         if not self._ended:
             for node in last:
                 self._out.put_nowait(node)
+            if last:
+                self._out.put_nowait(self._listener.linger_s)
             self._ended = True
             self._out.put_nowait(None)
 
@@ -92,11 +99,11 @@ class Connection:
 
     async def _write(self, socket: web.WebSocketResponse) -> None:
         try:
-            while (next := await self._out.get()) is not None:
-                if isinstance(next, float):
-                    await asyncio.sleep(next)
+            while (following := await self._out.get()) is not None:
+                if isinstance(following, float):
+                    await asyncio.sleep(following)
                 elif self._transport is not None:
-                    await socket.send_bytes(framed(self._transport.seal(encoded(next))))
+                    await socket.send_bytes(framed(self._transport.seal(encoded(following))))
             await socket.close()
         except (ConnectionError, RuntimeError):
             self._ended = True  # the device is gone; reading notices it, too

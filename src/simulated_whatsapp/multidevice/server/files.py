@@ -1,6 +1,6 @@
-"""The keys that a server keeps: the root of its Noise certificates, its static key, and a certificate authority for media."""
+"""The keys that a server keeps: the root of its Noise certificates, and a certificate authority for media."""
 
-import datetime
+import datetime as dt
 import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from simulated_whatsapp.multidevice.wire.curve import KeyPair, new_pair, pair_of
 
 ROOT_FILE, PUBLIC_ROOT_FILE = "noise-root.key", "noise-root.hex"
 AUTHORITY_FILE, CERTIFICATE_FILE = "media-ca.pem", "media.pem"
-_LIFE = datetime.timedelta(days=3650)
+_LIFE = dt.timedelta(days=3650)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +58,14 @@ def _make_authority(authority: Path, certificate: Path) -> None:
 
 
 def _unsigned(issuer: x509.Name, subject: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     return (
         x509.CertificateBuilder()
         .issuer_name(issuer)
         .subject_name(subject)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_before(now - dt.timedelta(days=1))
         .not_valid_after(now + _LIFE)
     )
 

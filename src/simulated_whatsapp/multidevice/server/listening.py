@@ -8,15 +8,15 @@ from typing import Self
 
 from aiohttp import web
 
+from simulated_whatsapp.multidevice.protocol.service import Service
 from simulated_whatsapp.multidevice.server.administration import Administration
 from simulated_whatsapp.multidevice.server.connection import Connection
 from simulated_whatsapp.multidevice.server.files import ServerKeys, server_keys
-from simulated_whatsapp.multidevice.server.ledger import Events
 from simulated_whatsapp.multidevice.server.media import MediaStore
-from simulated_whatsapp.multidevice.server.service import Service
 from simulated_whatsapp.multidevice.wire.certificates import chain_for
 from simulated_whatsapp.multidevice.wire.codec import NO_WORDS, Dictionary
 from simulated_whatsapp.multidevice.wire.frames import MAX_FRAME_BYTES
+from simulated_whatsapp.multidevice.world.ledger import Events
 
 CHAT_PATH = "/ws/chat"
 _ROUTING_PARAMETER = "ED"
@@ -36,8 +36,12 @@ class Settings:
 class MultideviceServer:
     """A listening service: ``async with await MultideviceServer.start(settings) as server``."""
 
+    service: Service
+    address: str
+    media: str
+
     def __init__(self, settings: Settings, keys: ServerKeys, media: MediaStore) -> None:
-        self._settings, self._media = settings, media
+        self._settings, self._store = settings, media
         self.keys = keys
         self._chain = chain_for(keys.root, keys.static.public, time.time())
         self._events = Events(settings.ledger, time.time)
@@ -50,7 +54,7 @@ class MultideviceServer:
         server = cls(settings, server_keys(settings.keys), MediaStore())
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(server.keys.certificate)
-        server.media = await server._listen(server._media.routes(), 0, context)
+        server.media = await server._listen(server._store.routes(), 0, context)
         server.service = Service(server._events, time.time, server.media)
         routes = [web.get(CHAT_PATH, server._chat), *Administration(server.service).routes()]
         server.address = await server._listen(routes, settings.port, None)

@@ -1,4 +1,4 @@
-"""Files, already encrypted by who sends them: taken under a hash, and given to whoever knows it (Baileys 7.0.0-rc14)."""
+"""Files, encrypted by who sends them: taken under a hash, given to whoever knows it (as Baileys 7.0.0-rc14 asks)."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""What a device publishes so that others can write to it first: its identity, a signed prekey and many one-time prekeys."""
+"""What a device publishes so that others can write to it: its identity, a signed prekey, many one-time prekeys."""
 
 from dataclasses import dataclass
 

@@ -30,17 +30,17 @@ class Identity:
 
     def rotate(self) -> SignedPrekey:
         """A new signed prekey; the former ones go on opening what was written to them."""
-        id = max(self.signed, default=0) + 1
-        self.signed[id], self._signed_pairs[id] = signed_prekey(self.pair, id)
-        return self.signed[id]
+        number = max(self.signed, default=0) + 1
+        self.signed[number], self._signed_pairs[number] = signed_prekey(self.pair, number)
+        return self.signed[number]
 
     def new_prekeys(self, count: int) -> list[Prekey]:
         made = []
         for _ in range(count):
-            pair, id = new_pair(), self._next_prekey
-            self._next_prekey = id % MAX_PREKEY + 1
-            self._prekeys[id] = pair
-            made.append(Prekey(id, pair.public))
+            pair, number = new_pair(), self._next_prekey
+            self._next_prekey = number % MAX_PREKEY + 1
+            self._prekeys[number] = pair
+            made.append(Prekey(number, pair.public))
         return made
 
     def bundle(self, *, with_prekey: bool = True) -> Bundle:

@@ -69,7 +69,7 @@ class Ratchet:
         return said + _mac(mac, self.ours, self.theirs, said)
 
     def decrypt(self, data: bytes) -> bytes:
-        """The plain text; this ratchet has moved on only if it opened. Raises ``Undecryptable``, ``AlreadyDecrypted``."""
+        """The plain text; the ratchet moves on only if it opened. Raises ``Undecryptable``, ``AlreadyDecrypted``."""
         trial = deepcopy(self)
         plain = trial._opened(data)
         for name in ("root", "pair", "sending", "previous", "receiving"):

@@ -82,9 +82,9 @@ class GroupKeys:
         except ValueError as wrong:
             raise Undecryptable(str(wrong)) from wrong
         chains = self._given.setdefault((group, sender), {})
-        id = protobuf.number(given, 1)
-        if id not in chains:
-            chains[id] = SenderChain(id, protobuf.part(given, 3) or b"", protobuf.number(given, 2), signing)
+        number = protobuf.number(given, 1)
+        if number not in chains:
+            chains[number] = SenderChain(number, protobuf.part(given, 3) or b"", protobuf.number(given, 2), signing)
         for old in list(chains)[:-MAX_KEYS]:
             del chains[old]
 

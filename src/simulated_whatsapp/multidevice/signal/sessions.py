@@ -1,7 +1,7 @@
 """Sessions: how two devices come to a ratchet (X3DH, both ways), and which of several opens a message.
 
-A first message is 0x33 and protobuf {1 prekey id, 2 base key, 3 identity, 4 message, 5 registration, 6 signed prekey id};
-its sender repeats that envelope until the first answer came.
+A first message is 0x33 and protobuf {1 prekey id, 2 base key, 3 identity, 4 message, 5 registration, 6 signed prekey
+id}; its sender repeats that envelope until the first answer came.
 """
 
 from dataclasses import dataclass

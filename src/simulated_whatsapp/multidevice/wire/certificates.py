@@ -1,7 +1,7 @@
 """The chain that says whose static key a server has: a root signs an intermediate, which signs the leaf.
 
-``CertChain`` {1 leaf, 2 intermediate}, each {1 details, 2 signature}; details {1 serial, 2 issuer's serial, 3 key, 4 not
-before, 5 not after}. Baileys 7.0.0-rc14 wants the intermediate's issuer to have the serial 0, and checks both signatures.
+``CertChain`` {1 leaf, 2 intermediate}, each {1 details, 2 signature}; details {1 serial, 2 issuer's serial, 3 key, 4
+not before, 5 not after}. Baileys 7.0.0-rc14 wants the intermediate's issuer to have the serial 0, and checks both.
 """
 
 from simulated_whatsapp.multidevice.wire import protobuf

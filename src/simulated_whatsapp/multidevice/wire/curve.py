@@ -74,7 +74,7 @@ def sign(private: bytes, message: bytes, random: bytes | None = None) -> bytes:
 
 
 def verified(public: bytes, message: bytes, signature: bytes) -> bool:
-    """Whether the owner of ``public`` signed the message. The last bit may say the sign of the point, as older signers do."""
+    """Whether the owner of ``public`` signed. The last bit may say the sign of the point, as older signers do."""
     if len(signature) != 64:
         return False
     sign_bit = signature[63] & 0x80

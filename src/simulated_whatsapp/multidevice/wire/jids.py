@@ -1,4 +1,4 @@
-"""Addresses: ``user:device@server``. A person is known by number (``s.whatsapp.net``) and by a hidden identity (``lid``)."""
+"""Addresses, ``user:device@server``: a person has one by number (``s.whatsapp.net``) and a hidden one (``lid``)."""
 
 from dataclasses import dataclass, replace
 from typing import Self

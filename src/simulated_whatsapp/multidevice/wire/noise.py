@@ -1,9 +1,9 @@
 """Noise XX with X25519, AES-GCM and SHA-256, as WhatsApp shapes it.
 
-From "The Noise Protocol Framework" (revision 34), with what Baileys 7.0.0-rc14 shows of WhatsApp's shape: the protocol's
-name is its own hash (32 bytes), the prologue is the header of the first frame, the first message mixes no empty payload,
-and the three messages are protobuf (``HandshakeMessage``: 2 hello, 3 answer, 4 finish; in each 1 ephemeral or static, 2
-static or payload, 3 payload).
+From "The Noise Protocol Framework" (revision 34), with what Baileys 7.0.0-rc14 shows of WhatsApp's shape: the
+protocol's name is its own hash (32 bytes), the prologue is the header of the first frame, the first message mixes no
+empty payload, and the three messages are protobuf (``HandshakeMessage``: 2 hello, 3 answer, 4 finish; in each 1
+ephemeral or static, 2 static or payload, 3 payload).
 """
 
 from dataclasses import dataclass
@@ -134,7 +134,7 @@ class Initiator:
         return protobuf.message((2, protobuf.message((1, self._ephemeral.public))))
 
     def server(self, answer: bytes) -> tuple[bytes, bytes]:
-        """The server's static key and its certificate chain, to be checked before going on. Raises ``HandshakeFailed``."""
+        """The server's static key and its certificates, to be checked before going on. Raises ``HandshakeFailed``."""
         given, state = _inner(answer, 3), self._state
         self._theirs = _needed(given, 1)
         state.mix_hash(self._theirs)

@@ -1,4 +1,4 @@
-"""Protobuf by field number, without schemas: a message is the values of each number, in the order in which they came."""
+"""Protobuf by field number, without schemas: a message is the values of each number, in their order."""
 
 from collections.abc import Mapping
 

@@ -2,16 +2,16 @@
 
 from collections.abc import Callable
 
-from simulated_whatsapp.multidevice.server.faults import Fault
-from simulated_whatsapp.multidevice.server.keys import PublicKeys, Refused
-from simulated_whatsapp.multidevice.server.logins import Logins
-from simulated_whatsapp.multidevice.server.lookups import looked_up
-from simulated_whatsapp.multidevice.server.pairing import Pairing
-from simulated_whatsapp.multidevice.server.people import Line, LinkedDevice
-from simulated_whatsapp.multidevice.server.post import Post
-from simulated_whatsapp.multidevice.server.world import World
+from simulated_whatsapp.multidevice.protocol.keys import PublicKeys, Refused
+from simulated_whatsapp.multidevice.protocol.logins import Logins
+from simulated_whatsapp.multidevice.protocol.lookups import looked_up
+from simulated_whatsapp.multidevice.protocol.pairing import Pairing
 from simulated_whatsapp.multidevice.wire.jids import NUMBERS, Jid
 from simulated_whatsapp.multidevice.wire.nodes import Node, node
+from simulated_whatsapp.multidevice.world.faults import Fault
+from simulated_whatsapp.multidevice.world.people import Line, LinkedDevice
+from simulated_whatsapp.multidevice.world.post import Post
+from simulated_whatsapp.multidevice.world.world import World
 
 MEDIA_TTL_S = 3600
 Answer = Callable[[LinkedDevice, Node], tuple[Node, ...]]
@@ -48,7 +48,7 @@ class Questions:
         kind = question.get("type")
         if kind not in ("get", "set") or self._world.faults.take(Fault.NO_ANSWER, device.name):
             return
-        answer = self._answers.get((question.get("xmlns"), kind), lambda *_: ())
+        answer = self._answers.get((question.get("xmlns"), kind), _nothing)
         try:
             line.send(_result(question, *answer(device, question)))
         except Refused as refused:
@@ -68,6 +68,10 @@ class Questions:
     def _media_hosts(self) -> Node:
         host = node("host", hostname=self._media, maxContentLengthBytes=str(2**31 - 1))
         return node("media_conn", host, auth="simulated", ttl=str(MEDIA_TTL_S), auth_ttl=str(MEDIA_TTL_S))
+
+
+def _nothing(_: LinkedDevice, __: Node) -> tuple[Node, ...]:
+    return ()
 
 
 def _privacy() -> Node:

@@ -114,9 +114,9 @@ class People:
 
     def device(self, name: str) -> LinkedDevice | None:
         """The linked device ``628111:3``, unless it was removed."""
-        number, _, id = name.partition(":")
+        number, _, device = name.partition(":")
         person = self._by_number.get(number)
-        return person.devices.get(int(id)) if person and id.isdigit() else None
+        return person.devices.get(int(device)) if person and device.isdigit() else None
 
     def devices(self) -> Iterator[LinkedDevice]:
         for person in self._by_number.values():

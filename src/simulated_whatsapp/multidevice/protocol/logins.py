@@ -1,19 +1,19 @@
-"""Logins and their ends: who may come in, who has to go, and with which words (codes as in Baileys 7.0.0-rc14 and whatsmeow).
+"""Logins and their ends: who may come in, who has to go, and with which words.
 
-A login that is refused hears ``failure`` with a reason: 401 logged out, 402 banned for a time, 403 banned, 405 client too
-old, 429 too many, 503 unavailable.
+A login that is refused hears ``failure`` with a reason: 401 logged out, 402 banned for a time, 403 banned, 405 client
+too old, 429 too many, 503 unavailable (as Baileys 7.0.0-rc14 and whatsmeow read them).
 """
 
 from collections import deque
 
-from simulated_whatsapp.multidevice.server.faults import Fault
-from simulated_whatsapp.multidevice.server.people import Line, LinkedDevice, device_name
-from simulated_whatsapp.multidevice.server.post import Post
-from simulated_whatsapp.multidevice.server.world import World
 from simulated_whatsapp.multidevice.wire import protobuf
 from simulated_whatsapp.multidevice.wire.jids import HIDDEN
 from simulated_whatsapp.multidevice.wire.nodes import Node, leaf, node
 from simulated_whatsapp.multidevice.wire.protobuf import Fields
+from simulated_whatsapp.multidevice.world.faults import Fault
+from simulated_whatsapp.multidevice.world.people import Line, LinkedDevice, device_name
+from simulated_whatsapp.multidevice.world.post import Post
+from simulated_whatsapp.multidevice.world.world import World
 
 LOGGED_OUT, BANNED = 401, 403
 REPLACED = node("stream:error", node("conflict", type="replaced"))

@@ -1,9 +1,9 @@
 """What is on its way to a linked device: kept until the device took it, offered again at its next login."""
 
-from simulated_whatsapp.multidevice.server.people import LinkedDevice, Waiting
-from simulated_whatsapp.multidevice.server.world import World
 from simulated_whatsapp.multidevice.wire.jids import Jid
 from simulated_whatsapp.multidevice.wire.nodes import Node, node
+from simulated_whatsapp.multidevice.world.people import LinkedDevice, Waiting
+from simulated_whatsapp.multidevice.world.world import World
 
 QUEUE_LIMIT = 100_000
 

@@ -1,4 +1,4 @@
-"""Messages of linked devices: accepted, passed to every device they name, acknowledged (stanzas as in Baileys 7.0.0-rc14).
+"""Messages of linked devices: accepted, passed to every device they name, acknowledged (as in Baileys 7.0.0-rc14).
 
 The server does not know whether it has seen an id before: a repeat is passed on like anything else, and the recipients
 drop it.
@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from simulated_whatsapp.multidevice.phones.phone import Sealed
-from simulated_whatsapp.multidevice.server.faults import Armed, Fault
-from simulated_whatsapp.multidevice.server.people import Line, LinkedDevice, Person, device_name
-from simulated_whatsapp.multidevice.server.phone_side import Letter, PhoneSide
-from simulated_whatsapp.multidevice.server.post import Post
-from simulated_whatsapp.multidevice.server.world import World
+from simulated_whatsapp.multidevice.protocol.phone_side import Letter, PhoneSide
 from simulated_whatsapp.multidevice.wire.jids import GROUPS, HIDDEN, NUMBERS, Jid
 from simulated_whatsapp.multidevice.wire.nodes import Node, node
+from simulated_whatsapp.multidevice.world.faults import Armed, Fault
+from simulated_whatsapp.multidevice.world.people import Line, LinkedDevice, Person, device_name
+from simulated_whatsapp.multidevice.world.post import Post
+from simulated_whatsapp.multidevice.world.world import World
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ class Messages:
 
 
 def _parts(stanza: Node) -> Iterator[Part]:
-    """What each named device gets; what stands in the message itself is for all of them, or for the one that it goes to.
+    """What each named device gets; what stands in the message itself is for the one that it goes to.
     Raises ``ValueError``."""
     shared = tuple(stanza.all("enc"))
     named = list((stanza.child("participants") or node("participants")).all("to"))

@@ -1,4 +1,4 @@
-"""What happened, one JSON line for each event in the order in which it did; first ``at`` and ``event``, then its facts."""
+"""What happened: one JSON line for each event, in order; first ``at`` and ``event``, then its facts."""
 
 import json
 from collections import Counter

@@ -3,22 +3,22 @@
 import asyncio
 from collections.abc import Callable
 
+from simulated_whatsapp.multidevice.protocol.keys import PublicKeys
+from simulated_whatsapp.multidevice.protocol.logins import Logins
+from simulated_whatsapp.multidevice.protocol.messages import Messages
+from simulated_whatsapp.multidevice.protocol.pairing import Pairing
+from simulated_whatsapp.multidevice.protocol.phone_side import PhoneSide
+from simulated_whatsapp.multidevice.protocol.questions import Questions
+from simulated_whatsapp.multidevice.protocol.receipts import Receipts
 from simulated_whatsapp.multidevice.server.connection import Connection
-from simulated_whatsapp.multidevice.server.faults import Fault
-from simulated_whatsapp.multidevice.server.keys import PublicKeys
-from simulated_whatsapp.multidevice.server.ledger import Events
-from simulated_whatsapp.multidevice.server.logins import Logins
-from simulated_whatsapp.multidevice.server.messages import Messages
-from simulated_whatsapp.multidevice.server.pairing import Pairing
-from simulated_whatsapp.multidevice.server.people import LinkedDevice
-from simulated_whatsapp.multidevice.server.phone_side import PhoneSide
-from simulated_whatsapp.multidevice.server.post import Post
-from simulated_whatsapp.multidevice.server.questions import Questions
-from simulated_whatsapp.multidevice.server.receipts import Receipts
-from simulated_whatsapp.multidevice.server.world import World
 from simulated_whatsapp.multidevice.wire import protobuf
 from simulated_whatsapp.multidevice.wire.nodes import Node, node
 from simulated_whatsapp.multidevice.wire.noise import Finished
+from simulated_whatsapp.multidevice.world.faults import Fault
+from simulated_whatsapp.multidevice.world.ledger import Events
+from simulated_whatsapp.multidevice.world.people import LinkedDevice
+from simulated_whatsapp.multidevice.world.post import Post
+from simulated_whatsapp.multidevice.world.world import World
 
 
 class Service:
@@ -61,6 +61,10 @@ class Service:
         frozen = self.world.faults.take(Fault.FREEZE, device.name)
         self._from_device(device, connection, said)
         return frozen.seconds if frozen is not None else 0.0
+
+    @property
+    def linger_s(self) -> float:
+        return self.world.rules.linger_ms / 1000
 
     def closed(self, connection: Connection, why: str) -> None:
         self.pairing.closed(connection)

@@ -1,9 +1,9 @@
 """Who has which devices and hidden identity: the ``usync`` question (stanzas as in Baileys 7.0.0-rc14)."""
 
-from simulated_whatsapp.multidevice.server.people import Person
-from simulated_whatsapp.multidevice.server.world import World
 from simulated_whatsapp.multidevice.wire.jids import HIDDEN, NUMBERS, Jid
 from simulated_whatsapp.multidevice.wire.nodes import Node, node
+from simulated_whatsapp.multidevice.world.people import Person
+from simulated_whatsapp.multidevice.world.world import World
 
 
 def looked_up(world: World, question: Node) -> tuple[Node, ...]:
@@ -33,5 +33,5 @@ def _user(world: World, user: Node, wanted: list[str]) -> Node | None:
 
 
 def _devices(person: Person) -> Node:
-    linked = [node("device", id=str(id), key__index=str(id)) for id in sorted(person.devices)]
+    linked = [node("device", id=str(each), key__index=str(each)) for each in sorted(person.devices)]
     return node("devices", node("device-list", node("device", id="0"), *linked))

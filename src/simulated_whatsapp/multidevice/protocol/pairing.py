@@ -5,13 +5,13 @@ import secrets
 from dataclasses import dataclass, field
 
 from simulated_whatsapp.multidevice.phones.linking import BadCode, is_accepted, read_code, vouched, with_account_key
-from simulated_whatsapp.multidevice.server.people import Line, LinkedDevice, Person
-from simulated_whatsapp.multidevice.server.world import World
 from simulated_whatsapp.multidevice.signal.bundles import SignedPrekey
 from simulated_whatsapp.multidevice.wire import protobuf
 from simulated_whatsapp.multidevice.wire.jids import HIDDEN, NUMBERS
 from simulated_whatsapp.multidevice.wire.nodes import Node, leaf, node
 from simulated_whatsapp.multidevice.wire.protobuf import Fields
+from simulated_whatsapp.multidevice.world.people import Line, LinkedDevice, Person
+from simulated_whatsapp.multidevice.world.world import World
 
 CODES = 6
 RESTART = node("stream:error", code="515")
@@ -71,13 +71,13 @@ class Pairing:
         if registration.linked is not None:
             raise BadCode("this code was scanned before")
         person = self._world.people.person(number)
-        id, person.next_device = person.next_device, person.next_device + 1
-        registration.linked = _device(registration, person, id)
-        sealed = vouched(person.phone.identity.pair, registration.identity, secret, id, self._world.clock())
+        device, person.next_device = person.next_device, person.next_device + 1
+        registration.linked = _device(registration, person, device)
+        sealed = vouched(person.phone.identity.pair, registration.identity, secret, device, self._world.clock())
         told = node(
             "pair-success",
             leaf("device-identity", sealed),
-            node("device", jid=str(person.address(NUMBERS, id)), lid=str(person.address(HIDDEN, id))),
+            node("device", jid=str(person.address(NUMBERS, device)), lid=str(person.address(HIDDEN, device))),
             node("platform", name="android"),
         )
         line = registration.line

@@ -82,9 +82,11 @@ class Rules:
     logins_per_second: int = 0
     throttled_code: int = 429
     nacks_forget: bool = True
-    """A message that a device could not read is not offered again once it said so. Whether the real one does is unknown."""
+    """What a device could not read is not offered again once it said so. What the real one does is unknown."""
     drop_repeats: bool = True
     """Phones show an id once. The server passes repeats on in any case."""
+    linger_ms: int = 100
+    """How long a connection stays after its last words: a client that hears both at once may lose the words."""
     prekeys_low: int = 10
     """A device is told when fewer one-time prekeys are left."""
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from simulated_whatsapp.multidevice.phones.content import own_copy
 from simulated_whatsapp.multidevice.phones.phone import Incoming, Reading, Sealed
-from simulated_whatsapp.multidevice.server.keys import PublicKeys, bundle_nodes, read_bundle
-from simulated_whatsapp.multidevice.server.people import Label, LinkedDevice, Person
-from simulated_whatsapp.multidevice.server.post import Post
-from simulated_whatsapp.multidevice.server.world import World
+from simulated_whatsapp.multidevice.protocol.keys import PublicKeys, bundle_nodes, read_bundle
 from simulated_whatsapp.multidevice.wire.jids import HIDDEN, NUMBERS, Jid
 from simulated_whatsapp.multidevice.wire.nodes import Node, leaf, node
+from simulated_whatsapp.multidevice.world.people import Label, LinkedDevice, Person
+from simulated_whatsapp.multidevice.world.post import Post
+from simulated_whatsapp.multidevice.world.world import World
 
 KEYS_FROM_RETRY = 2
 """The second request for the same message brings the phone's keys along."""
@@ -52,7 +52,7 @@ class PhoneSide:
             self._read(person, letter)
 
     def receipt(self, person: Person, device: LinkedDevice, receipt: Node) -> None:
-        """What a linked device says of a message that this phone wrote: only what it could not read concerns the phone."""
+        """What a linked device says of a message that this phone wrote: what it could not read is written again."""
         message = person.phone.writings.get(receipt.get("id"))
         if receipt.get("type") != "retry" or message is None:
             return
@@ -66,17 +66,16 @@ class PhoneSide:
         self._post.put(device, self._written(person, device, receipt.get("id"), message, count))
 
     def write(self, person: Person, to: Person, message: bytes, id: str = "") -> str:
-        """The phone writes to somebody: to each of their linked devices, and a copy to each of its own. The message's id."""
-        id = id or "3A" + secrets.token_hex(9).upper()
-        person.phone.write(id, message)
+        """The phone writes to somebody's linked devices, and a copy to each of its own. The message's id."""
+        named = id or "3A" + secrets.token_hex(9).upper()
+        person.phone.write(named, message)
         for device in to.devices.values():
-            self._post.put(device, self._written(person, device, id, message))
+            self._post.put(device, self._written(person, device, named, message))
         for device in person.devices.values() if to is not person else ():
-            copy = own_copy(str(to.address(NUMBERS)), message)
-            self._post.put(
-                device, self._written(person, device, id, copy).with_attrs(recipient=str(to.address(NUMBERS)))
-            )
-        return id
+            recipient = str(to.address(NUMBERS))
+            copy = self._written(person, device, named, own_copy(recipient, message))
+            self._post.put(device, copy.with_attrs(recipient=recipient))
+        return named
 
     def _written(self, person: Person, device: LinkedDevice, id: str, message: bytes, count: str = "") -> Node:
         sealed = person.phone.sealed_for(device.name, message, lambda: self._keys.bundle_of(device))

@@ -2,14 +2,14 @@
 
 import secrets
 
-from simulated_whatsapp.multidevice.server.people import LinkedDevice
-from simulated_whatsapp.multidevice.server.post import Post
-from simulated_whatsapp.multidevice.server.world import World
 from simulated_whatsapp.multidevice.signal.bundles import Bundle, Prekey, SignedPrekey
 from simulated_whatsapp.multidevice.wire.curve import KEY_TYPE
 from simulated_whatsapp.multidevice.wire.jids import Jid
 from simulated_whatsapp.multidevice.wire.nodes import Node, leaf, node
 from simulated_whatsapp.multidevice.wire.secrets import sha256
+from simulated_whatsapp.multidevice.world.people import LinkedDevice
+from simulated_whatsapp.multidevice.world.post import Post
+from simulated_whatsapp.multidevice.world.world import World
 
 MAX_PREKEYS = 5000
 
@@ -34,8 +34,8 @@ def read_bundle(given: Node) -> Bundle:
 def read_signed(given: Node | None) -> SignedPrekey:
     if given is None:
         raise Refused(400, "no signed prekey")
-    id = int.from_bytes(given.bytes_of("id"), "big")
-    return SignedPrekey(id, given.bytes_of("value"), given.bytes_of("signature"))
+    number = int.from_bytes(given.bytes_of("id"), "big")
+    return SignedPrekey(number, given.bytes_of("value"), given.bytes_of("signature"))
 
 
 def bundle_nodes(bundle: Bundle) -> tuple[Node, ...]:
@@ -126,5 +126,5 @@ def _prekey_node(key: Prekey) -> Node:
 
 
 def _signed_node(key: SignedPrekey) -> Node:
-    id = leaf("id", key.id.to_bytes(3, "big"))
-    return node("skey", id, leaf("value", key.public), leaf("signature", key.signature))
+    number = leaf("id", key.id.to_bytes(3, "big"))
+    return node("skey", number, leaf("value", key.public), leaf("signature", key.signature))

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from simulated_whatsapp.multidevice.server.faults import Faults, Rules
-from simulated_whatsapp.multidevice.server.ledger import Events
-from simulated_whatsapp.multidevice.server.people import People
+from simulated_whatsapp.multidevice.world.faults import Faults, Rules
+from simulated_whatsapp.multidevice.world.ledger import Events
+from simulated_whatsapp.multidevice.world.people import People
 
 
 @dataclass(slots=True)

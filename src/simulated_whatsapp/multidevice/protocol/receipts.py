@@ -1,12 +1,12 @@
-"""What devices say of what they were given: receipts, which their senders hear of, and acknowledgements, which end there."""
+"""What devices say of what they were given: receipts, which the senders hear of, and acknowledgements."""
 
-from simulated_whatsapp.multidevice.server.faults import Fault
-from simulated_whatsapp.multidevice.server.people import Line, LinkedDevice
-from simulated_whatsapp.multidevice.server.phone_side import PhoneSide
-from simulated_whatsapp.multidevice.server.post import Post
-from simulated_whatsapp.multidevice.server.world import World
+from simulated_whatsapp.multidevice.protocol.phone_side import PhoneSide
 from simulated_whatsapp.multidevice.wire.jids import NUMBERS, Jid
 from simulated_whatsapp.multidevice.wire.nodes import Node
+from simulated_whatsapp.multidevice.world.faults import Fault
+from simulated_whatsapp.multidevice.world.people import Line, LinkedDevice
+from simulated_whatsapp.multidevice.world.post import Post
+from simulated_whatsapp.multidevice.world.world import World
 
 READ = ("read", "read-self", "played")
 
@@ -25,18 +25,18 @@ class Receipts:
         ids = [receipt.get("id"), *(item.get("id") for items in receipt.all("list") for item in items.children)]
         if kind not in READ:
             self._post.take(device, "message", ids, receipt.get("to") or receipt.get("recipient"))
-        for id in ids:
-            self._world.events.write("receipted", message_id=id, device=device.name, receipt=kind, label=line.label)
+        for each in ids:
+            self._world.events.write("receipted", message_id=each, device=device.name, receipt=kind, label=line.label)
         line.send(_ack(receipt))
         self._tell(device, receipt)
 
     def acknowledged(self, device: LinkedDevice, line: Line, ack: Node) -> None:
         """An acknowledgement; with an error it is a message that could not be read."""
-        tag, id, error = ack.get("class"), ack.get("id"), ack.get("error")
+        tag, named, error = ack.get("class"), ack.get("id"), ack.get("error")
         if error:
-            self._world.events.write("nacked", message_id=id, device=device.name, error=error, label=line.label)
+            self._world.events.write("nacked", message_id=named, device=device.name, error=error, label=line.label)
         if not (tag == "message" and error and not self._world.rules.nacks_forget):
-            self._post.take(device, tag, [id], ack.get("to"))
+            self._post.take(device, tag, [named], ack.get("to"))
 
     def _tell(self, device: LinkedDevice, receipt: Node) -> None:
         """Whoever wrote the message hears of it."""
