@@ -66,7 +66,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "a-secret-in-the-log",
         "the secret in the address of a report that was refused is in the log",
-        "homing/serve/http/shown_paths.py",
+        "homing/serve/http/paths.py",
         '    return _SECRET.sub(r"\\1…", path)\n',
         "    return path\n",
         _INTAKE,

@@ -14,11 +14,8 @@ from homing.serve.page.viewer import Viewer
 
 
 async def of_session(viewer: Viewer, ref: str, action: str) -> dict[str, Any]:
-    account = sessions.find(viewer, ref)
-    make = _OF_SESSION.get(action)
-    if make is None:
-        raise Problem(Code.NOT_FOUND, f"There is no action {action[:50]!r} of a session")
-    return offered(viewer, make(viewer, account))
+    """`action`: one of `ACTIONS`."""
+    return offered(viewer, ACTIONS[action](viewer, sessions.find(viewer, ref)))
 
 
 def _migrate(viewer: Viewer, account: Account) -> Dialog:
@@ -134,7 +131,7 @@ def _renew(_: Viewer, account: Account) -> Dialog:
     )
 
 
-_OF_SESSION: dict[str, Callable[[Viewer, Account], Dialog]] = {
+ACTIONS: dict[str, Callable[[Viewer, Account], Dialog]] = {
     "migrate": _migrate,
     "rehome": _rehome,
     "restart": _restart,
