@@ -39,11 +39,11 @@ from homing.serve.http import problems
 from homing.serve.http.answers import HttpAnswer
 from homing.serve.http.described import Described, also
 from homing.serve.http.methods import methods_by_path, name_all_methods
+from homing.serve.http.paths import shown_path, whole_names
 from homing.serve.http.queries import known_queries, refuse, refuse_unknown
 from homing.serve.http.readable import CheckedRequest
 from homing.serve.http.rejections import Rejections
 from homing.serve.http.send_protocol import SEND_PATH, DirectSends
-from homing.serve.http.paths import shown_path, whole_names
 from homing.serve.http.tables import Tables
 from homing.serve.media import bodies
 from homing.serve.page.routes import PAGES

@@ -53,8 +53,8 @@ def unreadable(why: str) -> Problem:
 
 
 class CheckedRequest(Request[Any, Any, Any]):
-    """A request whose JSON body is read strictly (the framework by itself converts what is nearly right), and whose path
-    may name what has a slash in its name."""
+    """A request whose JSON body is read strictly: the framework by itself converts what is nearly right. Its path may
+    name what has a slash in its name."""
 
     @property
     def path_params(self) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from typing import Any
 
 from homing.decide.moves import movable
 from homing.decide.moves.abilities import Deed
-from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, SessionStatus, Takeover
 from homing.serve.page import sessions, words
 from homing.serve.page.care.pairing import link
