@@ -95,7 +95,5 @@ class Rules:
         kinds = {each.name: type(getattr(self, each.name)) for each in fields(self)}
         for name, value in wanted.items():
             if kinds.get(name) is not type(value):
-                raise BadOrder(
-                    f"the rules are {', '.join(kinds)}, each of its own kind; {name}={value!r} is none of them"
-                )
+                raise BadOrder(f"{name}={value!r} is no rule; they are {', '.join(kinds)}, each of its own kind")
         return replace(self, **wanted)
