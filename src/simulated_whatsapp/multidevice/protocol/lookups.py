@@ -1,5 +1,7 @@
 """Who has which devices and hidden identity: the ``usync`` question (stanzas as in Baileys 7.0.0-rc14)."""
 
+from collections.abc import Iterator
+
 from simulated_whatsapp.multidevice.wire.jids import HIDDEN, NUMBERS, Jid
 from simulated_whatsapp.multidevice.wire.nodes import Node, node
 from simulated_whatsapp.multidevice.world.people import Person
@@ -24,12 +26,16 @@ def _user(world: World, user: Node, wanted: list[str]) -> Node | None:
     person = world.people.at(jid)
     if person is None or not person.phone.registered:
         return node("user", node("contact", type="out"), jid=str(jid.bare))
-    told = {
-        "devices": lambda: _devices(person),
-        "lid": lambda: node("lid", val=str(person.address(HIDDEN))),
-        "contact": lambda: node("contact", type="in"),
-    }
-    return node("user", *(told[tag]() for tag in wanted if tag in told), jid=str(jid.bare))
+    return node("user", *_told(person, jid, wanted), jid=str(jid.bare))
+
+
+def _told(person: Person, jid: Jid, wanted: list[str]) -> Iterator[Node]:
+    if "devices" in wanted:
+        yield _devices(person)
+    if "lid" in wanted and jid.server == NUMBERS:
+        yield node("lid", val=str(person.address(HIDDEN)))
+    if "contact" in wanted:
+        yield node("contact", type="in")
 
 
 def _devices(person: Person) -> Node:

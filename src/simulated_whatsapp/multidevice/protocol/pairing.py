@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from dataclasses import dataclass, field
 
+from simulated_whatsapp.multidevice.phones.link_code import TypedCode
 from simulated_whatsapp.multidevice.phones.linking import BadCode, is_accepted, read_code, vouched, with_account_key
 from simulated_whatsapp.multidevice.signal.bundles import SignedPrekey
 from simulated_whatsapp.multidevice.wire import protobuf
@@ -27,6 +28,10 @@ class Registration:
     keys: Fields
     refs: list[str]
     linked: LinkedDevice | None = None
+    number: str = ""
+    """Whose code it shows, where it shows one to be typed; ``wrapped`` is its key under that code."""
+    wrapped: bytes = b""
+    typed: TypedCode | None = None
     done: asyncio.Future[LinkedDevice] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @property
@@ -47,6 +52,10 @@ class Pairing:
         self._open[line.name] = Registration(line, noise, keys, refs)
         shown = [leaf("ref", ref.encode()) for ref in refs]
         line.send(node("iq", node("pair-device", *shown), from_=NUMBERS, type="set", id=secrets.token_hex(8)))
+
+    def waiting(self) -> list[Registration]:
+        """Those that are not linked yet, the newest first."""
+        return [each for each in reversed(self._open.values()) if each.linked is None]
 
     def of(self, line: Line) -> Registration | None:
         return self._open.get(line.name)

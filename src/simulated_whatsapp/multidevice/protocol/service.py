@@ -3,13 +3,16 @@
 import asyncio
 from collections.abc import Callable
 
+from simulated_whatsapp.multidevice.protocol.group_questions import GroupQuestions
 from simulated_whatsapp.multidevice.protocol.keys import PublicKeys
+from simulated_whatsapp.multidevice.protocol.link_codes import LinkCodes
 from simulated_whatsapp.multidevice.protocol.logins import Logins
 from simulated_whatsapp.multidevice.protocol.messages import Messages
 from simulated_whatsapp.multidevice.protocol.pairing import Pairing
-from simulated_whatsapp.multidevice.protocol.phone_side import PhoneSide
 from simulated_whatsapp.multidevice.protocol.questions import Questions
+from simulated_whatsapp.multidevice.protocol.reading import PhoneReading
 from simulated_whatsapp.multidevice.protocol.receipts import Receipts
+from simulated_whatsapp.multidevice.protocol.writing import PhoneWriting
 from simulated_whatsapp.multidevice.server.connection import Connection
 from simulated_whatsapp.multidevice.wire import protobuf
 from simulated_whatsapp.multidevice.wire.nodes import Node, node
@@ -30,10 +33,15 @@ class Service:
         self.keys = PublicKeys(self.world, self.post)
         self.pairing = Pairing(self.world)
         self.logins = Logins(self.world, self.post)
-        self.phones = PhoneSide(self.world, self.post, self.keys)
-        self._messages = Messages(self.world, self.post, self.phones)
-        self._receipts = Receipts(self.world, self.post, self.phones)
-        self._questions = Questions(self.world, self.post, self.keys, self.pairing, self.logins, media)
+        self.reading = PhoneReading(self.world, self.post)
+        self.writing = PhoneWriting(self.world, self.post, self.keys)
+        self.link_codes = LinkCodes(self.world, self.pairing)
+        self.groups = GroupQuestions(self.world, self.post)
+        self._messages = Messages(self.world, self.post, self.reading)
+        self._receipts = Receipts(self.world, self.post, self.writing)
+        self._questions = Questions(self.world, self.post, self.pairing, self.link_codes, self.logins, media)
+        self._questions.answer("encrypt", self.keys.asked, self.keys.given)
+        self._questions.answer("w:g2", self.groups.asked, self.groups.changed)
         self._devices: dict[str, LinkedDevice] = {}
 
     def opened(self, connection: Connection, finished: Finished) -> None:

@@ -85,8 +85,9 @@ class Rules:
     """What a device could not read is not offered again once it said so. What the real one does is unknown."""
     drop_repeats: bool = True
     """Phones show an id once. The server passes repeats on in any case."""
-    linger_ms: int = 100
-    """How long a connection stays after its last words: a client that hears both at once may lose the words."""
+    linger_ms: int = 2000
+    """How long a device has to close a connection itself after its last words: one that meets the end together with the
+    words may lose these."""
     prekeys_low: int = 10
     """A device is told when fewer one-time prekeys are left."""
 
