@@ -96,7 +96,7 @@ DEFECTS: tuple[Defect, ...] = (
         "homing/flows/outbox/bulk.py",
         "    return known.fingerprint in (None, fingerprint)\n",
         "    return bool(fingerprint)\n",
-        _BULK,
+        (tests("serve/test_bulk_attacks.py"),),
     ),
     Defect(
         "batch-without-an-end",
