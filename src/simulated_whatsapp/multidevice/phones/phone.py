@@ -73,6 +73,8 @@ class Phone:
     registered: bool = True
     drops_repeats: bool = True
     writings: dict[str, Writing] = field(default_factory=dict)
+    trusted: set[str] = field(default_factory=set)
+    """The numbers that this phone wrote to, which may write to it."""
     given_keys: set[tuple[str, str]] = field(default_factory=set)
     """The devices that have this phone's key of a group."""
     _had: dict[Hashable, None] = field(default_factory=dict)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from simulated_whatsapp.multidevice.phones.phone import Sealed
+from simulated_whatsapp.multidevice.protocol.contacts import Contacts
 from simulated_whatsapp.multidevice.protocol.reading import Letter, PhoneReading
 from simulated_whatsapp.multidevice.wire.jids import GROUPS, HIDDEN, NUMBERS, Jid
 from simulated_whatsapp.multidevice.wire.nodes import Node
@@ -32,8 +33,8 @@ class Part:
 class Messages:
     """From linked devices to phones and to other linked devices."""
 
-    def __init__(self, world: World, post: Post, phones: PhoneReading) -> None:
-        self._world, self._post, self._phones = world, post, phones
+    def __init__(self, world: World, post: Post, phones: PhoneReading, contacts: Contacts) -> None:
+        self._world, self._post, self._phones, self._contacts = world, post, phones, contacts
 
     def sent(self, device: LinkedDevice, line: Line, stanza: Node) -> None:
         """A device sends a message."""
@@ -49,6 +50,10 @@ class Messages:
             parts = list(self._parts(device, stanza))
         except ValueError as wrong:
             self._refuse(device, line, stanza, 400, str(wrong))
+            return
+        to = self._world.people.at(Jid.read(stanza.get("to")))
+        if to is not None and not self._contacts.may_write(device, to, stanza.all("tctoken")):
+            self._refuse(device, line, stanza, RESTRICTED, "without the recipient's token")
             return
         self._accept(device, line, stanza, parts)
         self._acknowledge(device, line, stanza)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from simulated_whatsapp.multidevice.phones.link_code import TypedCode
 from simulated_whatsapp.multidevice.phones.linking import BadCode, is_accepted, read_code, vouched, with_account_key
+from simulated_whatsapp.multidevice.protocol.contacts import Contacts
 from simulated_whatsapp.multidevice.signal.bundles import SignedPrekey
 from simulated_whatsapp.multidevice.wire import protobuf
 from simulated_whatsapp.multidevice.wire.jids import HIDDEN, NUMBERS
@@ -42,8 +43,8 @@ class Registration:
 class Pairing:
     """Every connection that shows a code."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, world: World, contacts: Contacts) -> None:
+        self._world, self._contacts = world, contacts
         self._open: dict[str, Registration] = {}
 
     def opened(self, line: Line, noise: bytes, keys: Fields) -> None:
@@ -106,6 +107,7 @@ class Pairing:
             return None
         device.signed_identity = with_account_key(signed, account)
         person.devices[device.id] = device
+        self._contacts.changed(person, "add", device.id)
         self._world.events.write("linked", device=device.name, label=registration.line.label)
         registration.done.set_result(device)
         registration.line.end(RESTART)

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from simulated_whatsapp.multidevice.protocol.keys import Refused
 from simulated_whatsapp.multidevice.protocol.link_codes import NAME, LinkCodes
 from simulated_whatsapp.multidevice.protocol.logins import Logins
-from simulated_whatsapp.multidevice.protocol.lookups import looked_up
 from simulated_whatsapp.multidevice.protocol.pairing import Pairing
 from simulated_whatsapp.multidevice.wire.jids import NUMBERS, Jid
 from simulated_whatsapp.multidevice.wire.nodes import Node, node
@@ -28,10 +27,8 @@ class Questions:
         self._link_codes = link_codes
         self._media = media
         self._answers: dict[tuple[str, str], Answer] = {
-            ("usync", "get"): lambda _, question: looked_up(world, question),
             ("w:m", "set"): lambda *_: (self._media_hosts(),),
             ("md", "set"): self._about_devices,
-            ("privacy", "get"): lambda *_: (_privacy(),),
             ("abt", "get"): lambda *_: (node("props", hash="sim"),),
         }
 
@@ -55,11 +52,13 @@ class Questions:
         kind = question.get("type")
         if kind not in ("get", "set") or self._world.faults.take(Fault.NO_ANSWER, device.name):
             return
-        answer = self._answers.get((question.get("xmlns"), kind), _nothing)
+        answer = self._answers.get((question.get("xmlns"), kind), nothing)
         try:
             line.send(_result(question, *answer(device, question)))
         except Refused as refused:
             line.send(_error(question, refused))
+        except ValueError as wrong:
+            line.send(_error(question, Refused(400, str(wrong))))
         if question.child("active") is not None:
             self._post.listen(device)
         if question.child("remove-companion-device") is not None:
@@ -77,12 +76,14 @@ class Questions:
         return node("media_conn", host, auth="simulated", ttl=str(MEDIA_TTL_S), auth_ttl=str(MEDIA_TTL_S))
 
 
-def _nothing(_: LinkedDevice, __: Node) -> tuple[Node, ...]:
+def nothing(_: LinkedDevice, __: Node) -> tuple[Node, ...]:
     return ()
 
 
-def _privacy() -> Node:
-    return node("privacy", *(node("category", name=name, value="all") for name in ("readreceipts", "last", "online")))
+def privacy(_: LinkedDevice, __: Node) -> tuple[Node, ...]:
+    """Everybody may see everything."""
+    seen = (node("category", name=name, value="all") for name in ("readreceipts", "last", "online"))
+    return (node("privacy", *seen),)
 
 
 def _result(question: Node, *content: Node) -> Node:

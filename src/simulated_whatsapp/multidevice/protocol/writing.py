@@ -4,6 +4,7 @@ import secrets
 
 from simulated_whatsapp.multidevice.phones.content import own_copy, padded, with_sender_key
 from simulated_whatsapp.multidevice.phones.phone import Sealed, Writing
+from simulated_whatsapp.multidevice.protocol.contacts import Contacts
 from simulated_whatsapp.multidevice.protocol.keys import PublicKeys, read_bundle
 from simulated_whatsapp.multidevice.wire.jids import GROUPS, HIDDEN, NUMBERS, Jid
 from simulated_whatsapp.multidevice.wire.nodes import Node, node
@@ -16,13 +17,16 @@ from simulated_whatsapp.multidevice.world.world import World
 class PhoneWriting:
     """All phones, as writers."""
 
-    def __init__(self, world: World, post: Post, keys: PublicKeys) -> None:
-        self._world, self._post, self._keys = world, post, keys
+    def __init__(self, world: World, post: Post, keys: PublicKeys, contacts: Contacts) -> None:
+        self._world, self._post, self._keys, self._contacts = world, post, keys, contacts
 
     def to_person(self, person: Person, to: Person, message: bytes, id: str = "") -> str:
         """To somebody's linked devices, and a copy to each of one's own. The message's id."""
         named, recipient = id or _fresh(), str(to.address(NUMBERS))
         person.phone.write(named, Writing(recipient, message))
+        if to.number not in person.phone.trusted:
+            person.phone.trusted.add(to.number)
+            self._contacts.trust(person, to)
         for device in to.devices.values():
             self._post.put(device, self._for_person(person, device, named, message))
         for device in person.devices.values() if to is not person else ():

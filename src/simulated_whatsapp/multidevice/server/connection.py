@@ -6,9 +6,9 @@ from typing import Protocol
 
 from aiohttp import WSMsgType, web
 
-from simulated_whatsapp.multidevice.wire.codec import BadNode, Dictionary, decoded, encoded
+from simulated_whatsapp.multidevice.wire.codec import Dictionary, decoded, encoded
 from simulated_whatsapp.multidevice.wire.curve import KeyPair
-from simulated_whatsapp.multidevice.wire.frames import BadFrame, Frames, framed
+from simulated_whatsapp.multidevice.wire.frames import Frames, framed
 from simulated_whatsapp.multidevice.wire.nodes import Node
 from simulated_whatsapp.multidevice.wire.noise import Finished, HandshakeFailed, Responder, Transport
 from simulated_whatsapp.multidevice.world.people import Label
@@ -72,7 +72,7 @@ class Connection:
             async for message in socket:
                 if message.type is WSMsgType.BINARY and not self._ended:
                     await self._take(socket, message.data)
-        except (BadFrame, BadNode, HandshakeFailed) as problem:
+        except (HandshakeFailed, ValueError) as problem:  # frames, nodes, addresses, fields
             why = f"not understood: {problem}"
         finally:
             why = "ended here" if self._ended else why

@@ -88,6 +88,8 @@ class Rules:
     linger_ms: int = 2000
     """How long a device has to close a connection itself after its last words: one that meets the end together with the
     words may lose these."""
+    tokens_required: bool = False
+    """Whether a message to a person must show the token that this person gave: else it is refused with 463."""
     prekeys_low: int = 10
     """A device is told when fewer one-time prekeys are left."""
 
