@@ -60,8 +60,9 @@ def own_copy(sent_to: str, message: bytes) -> bytes:
     return protobuf.message((_DEVICE_SENT, protobuf.message((1, sent_to), (2, message))))
 
 
-def with_sender_key(group: str, distribution: bytes) -> bytes:
-    return protobuf.message((_SENDER_KEY, protobuf.message((1, group), (2, distribution))))
+def with_sender_key(group: str, distribution: bytes, message: bytes = b"") -> bytes:
+    """The group's key, and perhaps a message with it."""
+    return protobuf.message((_SENDER_KEY, protobuf.message((1, group), (2, distribution)))) + message
 
 
 def read_content(message: bytes) -> Content:

@@ -54,6 +54,14 @@ class Reading:
     """How often the phone has asked for this message again, this time included."""
 
 
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """What this phone wrote, and to which address."""
+
+    to: str
+    message: bytes
+
+
 @dataclass(slots=True)
 class Phone:
     """Device 0 of a number. ``drops_repeats`` is whether it shows an id once only, as the apps do."""
@@ -64,7 +72,11 @@ class Phone:
     online: bool = True
     registered: bool = True
     drops_repeats: bool = True
-    writings: dict[str, bytes] = field(default_factory=dict)
+    writings: dict[str, Writing] = field(default_factory=dict)
+    trusted: set[str] = field(default_factory=set)
+    """The numbers that this phone wrote to, which may write to it."""
+    given_keys: set[tuple[str, str]] = field(default_factory=set)
+    """The devices that have this phone's key of a group."""
     _had: dict[Hashable, None] = field(default_factory=dict)
     _asked: dict[tuple[str, str], int] = field(default_factory=dict)
 
@@ -85,9 +97,9 @@ class Phone:
         _remember(self._had, key, None, REMEMBERED_IDS)
         return Reading("shown", content)
 
-    def write(self, id: str, message: bytes) -> None:
+    def write(self, id: str, writing: Writing) -> None:
         """Keep what is written until somebody needs it again."""
-        _remember(self.writings, id, message, REMEMBERED_WRITINGS)
+        _remember(self.writings, id, writing, REMEMBERED_WRITINGS)
 
     def sealed_for(self, peer: str, message: bytes, fetch: Callable[[], Bundle]) -> Sealed:
         """A message for one device; where there is no session yet, one is begun with what ``fetch`` gives."""

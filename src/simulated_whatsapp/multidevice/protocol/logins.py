@@ -6,13 +6,13 @@ too old, 429 too many, 503 unavailable (as Baileys 7.0.0-rc14 and whatsmeow read
 
 from collections import deque
 
+from simulated_whatsapp.multidevice.protocol.contacts import Contacts
 from simulated_whatsapp.multidevice.wire import protobuf
 from simulated_whatsapp.multidevice.wire.jids import HIDDEN
 from simulated_whatsapp.multidevice.wire.nodes import Node, leaf, node
 from simulated_whatsapp.multidevice.wire.protobuf import Fields
 from simulated_whatsapp.multidevice.world.faults import Fault
 from simulated_whatsapp.multidevice.world.people import Line, LinkedDevice, device_name
-from simulated_whatsapp.multidevice.world.post import Post
 from simulated_whatsapp.multidevice.world.world import World
 
 LOGGED_OUT, BANNED = 401, 403
@@ -32,8 +32,8 @@ ENDINGS: dict[str, tuple[Node, ...]] = {
 class Logins:
     """The front door. Banned numbers stay so until they are pardoned."""
 
-    def __init__(self, world: World, post: Post) -> None:
-        self._world, self._post = world, post
+    def __init__(self, world: World, contacts: Contacts) -> None:
+        self._world, self._contacts = world, contacts
         self._recent: deque[float] = deque()
         self.banned: set[str] = set()
 
@@ -53,7 +53,9 @@ class Logins:
         """Close a device's connection with the words of ``ENDINGS``; ``removed`` and ``banned`` are for good."""
         if why == "removed":
             device.removed = True
-            self._world.people.person(device.number).devices.pop(device.id, None)
+            person = self._world.people.person(device.number)
+            person.devices.pop(device.id, None)
+            self._contacts.changed(person, "remove", device.id)
         if why == "banned":
             self.banned.add(device.number)
         if device.line is not None:

@@ -9,13 +9,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from simulated_whatsapp.multidevice.phones.phone import Sealed
-from simulated_whatsapp.multidevice.protocol.phone_side import Letter, PhoneSide
+from simulated_whatsapp.multidevice.protocol.contacts import Contacts
+from simulated_whatsapp.multidevice.protocol.reading import Letter, PhoneReading
 from simulated_whatsapp.multidevice.wire.jids import GROUPS, HIDDEN, NUMBERS, Jid
-from simulated_whatsapp.multidevice.wire.nodes import Node, node
+from simulated_whatsapp.multidevice.wire.nodes import Node
 from simulated_whatsapp.multidevice.world.faults import Armed, Fault
 from simulated_whatsapp.multidevice.world.people import Line, LinkedDevice, Person, device_name
 from simulated_whatsapp.multidevice.world.post import Post
 from simulated_whatsapp.multidevice.world.world import World
+
+RESTRICTED = 463
+"""The error for a recipient that this sender may not reach out to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +33,8 @@ class Part:
 class Messages:
     """From linked devices to phones and to other linked devices."""
 
-    def __init__(self, world: World, post: Post, phones: PhoneSide) -> None:
-        self._world, self._post, self._phones = world, post, phones
+    def __init__(self, world: World, post: Post, phones: PhoneReading, contacts: Contacts) -> None:
+        self._world, self._post, self._phones, self._contacts = world, post, phones, contacts
 
     def sent(self, device: LinkedDevice, line: Line, stanza: Node) -> None:
         """A device sends a message."""
@@ -40,16 +44,50 @@ class Messages:
             return
         refused = faults.take(Fault.ERROR_ACK, device.name)
         if refused is not None:
-            line.send(_ack(stanza, self._world.seconds).with_attrs(error=str(refused.code or 463)))
+            self._refuse(device, line, stanza, refused.code or RESTRICTED, "as was armed")
             return
         try:
-            parts = list(_parts(stanza))
+            parts = list(self._parts(device, stanza))
         except ValueError as wrong:
-            line.send(_ack(stanza, self._world.seconds).with_attrs(error="400"))
-            self._world.events.write("refused", message_id=stanza.get("id"), sender=device.name, why=str(wrong))
+            self._refuse(device, line, stanza, 400, str(wrong))
+            return
+        to = self._world.people.at(Jid.read(stanza.get("to")))
+        if to is not None and not self._contacts.may_write(device, to, stanza.all("tctoken")):
+            self._refuse(device, line, stanza, RESTRICTED, "without the recipient's token")
             return
         self._accept(device, line, stanza, parts)
         self._acknowledge(device, line, stanza)
+
+    def _parts(self, device: LinkedDevice, stanza: Node) -> Iterator[Part]:
+        """What each device gets: what is for it by name, and what is for all. Raises ``ValueError``."""
+        to, shared = Jid.read(stanza.get("to")), tuple(stanza.all("enc"))
+        participants = stanza.child("participants")
+        named = {each.get("jid"): tuple(each.all("enc")) for each in participants.all("to")} if participants else {}
+        if to.server != GROUPS:
+            yield from (Part(Jid.read(jid), encs) for jid, encs in named.items())
+            if shared:
+                yield Part(to, shared)
+        elif stanza.get("participant"):
+            yield Part(Jid.read(stanza.get("participant")), shared)
+        else:
+            for jid in self._devices_of(to, device):
+                yield Part(jid, (*named.get(str(jid), ()), *shared))
+
+    def _devices_of(self, group: Jid, sender: LinkedDevice) -> list[Jid]:
+        """Every device of every member, but for the sender. Raises ``ValueError`` where the sender is no member."""
+        found = self._world.groups.at(group)
+        if found is None or sender.number not in found.members:
+            raise ValueError(f"{sender.number} is in no group {group}")
+        people = [self._world.people.person(number) for number in found.members]
+        all_of_them = [person.address(HIDDEN, device) for person in people for device in (0, *person.devices)]
+        own = self._world.people.person(sender.number).address(HIDDEN, sender.id)
+        return [jid for jid in all_of_them if jid != own]
+
+    def _refuse(self, device: LinkedDevice, line: Line, stanza: Node, code: int, why: str) -> None:
+        self._world.events.write(
+            "refused", message_id=stanza.get("id"), sender=device.name, error=code, why=why, label=line.label
+        )
+        line.send(_ack(stanza, self._world.seconds).with_attrs(error=str(code)))
 
     def _accept(self, device: LinkedDevice, line: Line, stanza: Node, parts: list[Part]) -> None:
         frame = hashlib.sha256(b"".join(enc.data for part in parts for enc in part.encs)).hexdigest()
@@ -123,21 +161,6 @@ class Messages:
     def _name(self, jid: Jid) -> str:
         person = self._world.people.at(jid)
         return device_name(person.number, jid.device) if person else str(jid)
-
-
-def _parts(stanza: Node) -> Iterator[Part]:
-    """What each named device gets; what stands in the message itself is for the one that it goes to.
-    Raises ``ValueError``."""
-    shared = tuple(stanza.all("enc"))
-    named = list((stanza.child("participants") or node("participants")).all("to"))
-    to = Jid.read(stanza.get("to"))
-    if to.server == GROUPS and stanza.get("participant"):
-        yield Part(Jid.read(stanza.get("participant")), shared)
-        return
-    for each in named:
-        yield Part(Jid.read(each.get("jid")), tuple(each.all("enc")))
-    if shared and to.is_person:
-        yield Part(to, shared)
 
 
 def _ack(stanza: Node, seconds: str) -> Node:

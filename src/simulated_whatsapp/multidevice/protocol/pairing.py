@@ -4,7 +4,9 @@ import asyncio
 import secrets
 from dataclasses import dataclass, field
 
+from simulated_whatsapp.multidevice.phones.link_code import TypedCode
 from simulated_whatsapp.multidevice.phones.linking import BadCode, is_accepted, read_code, vouched, with_account_key
+from simulated_whatsapp.multidevice.protocol.contacts import Contacts
 from simulated_whatsapp.multidevice.signal.bundles import SignedPrekey
 from simulated_whatsapp.multidevice.wire import protobuf
 from simulated_whatsapp.multidevice.wire.jids import HIDDEN, NUMBERS
@@ -27,6 +29,10 @@ class Registration:
     keys: Fields
     refs: list[str]
     linked: LinkedDevice | None = None
+    number: str = ""
+    """Whose code it shows, where it shows one to be typed; ``wrapped`` is its key under that code."""
+    wrapped: bytes = b""
+    typed: TypedCode | None = None
     done: asyncio.Future[LinkedDevice] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @property
@@ -37,8 +43,8 @@ class Registration:
 class Pairing:
     """Every connection that shows a code."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, world: World, contacts: Contacts) -> None:
+        self._world, self._contacts = world, contacts
         self._open: dict[str, Registration] = {}
 
     def opened(self, line: Line, noise: bytes, keys: Fields) -> None:
@@ -47,6 +53,10 @@ class Pairing:
         self._open[line.name] = Registration(line, noise, keys, refs)
         shown = [leaf("ref", ref.encode()) for ref in refs]
         line.send(node("iq", node("pair-device", *shown), from_=NUMBERS, type="set", id=secrets.token_hex(8)))
+
+    def waiting(self) -> list[Registration]:
+        """Those that are not linked yet, the newest first."""
+        return [each for each in reversed(self._open.values()) if each.linked is None]
 
     def of(self, line: Line) -> Registration | None:
         return self._open.get(line.name)
@@ -97,6 +107,7 @@ class Pairing:
             return None
         device.signed_identity = with_account_key(signed, account)
         person.devices[device.id] = device
+        self._contacts.changed(person, "add", device.id)
         self._world.events.write("linked", device=device.name, label=registration.line.label)
         registration.done.set_result(device)
         registration.line.end(RESTART)

@@ -1,6 +1,6 @@
 """What devices say of what they were given: receipts, which the senders hear of, and acknowledgements."""
 
-from simulated_whatsapp.multidevice.protocol.phone_side import PhoneSide
+from simulated_whatsapp.multidevice.protocol.writing import PhoneWriting
 from simulated_whatsapp.multidevice.wire.jids import NUMBERS, Jid
 from simulated_whatsapp.multidevice.wire.nodes import Node
 from simulated_whatsapp.multidevice.world.faults import Fault
@@ -14,8 +14,8 @@ READ = ("read", "read-self", "played")
 class Receipts:
     """From linked devices."""
 
-    def __init__(self, world: World, post: Post, phones: PhoneSide) -> None:
-        self._world, self._post, self._phones = world, post, phones
+    def __init__(self, world: World, post: Post, writing: PhoneWriting) -> None:
+        self._world, self._post, self._writing = world, post, writing
 
     def said(self, device: LinkedDevice, line: Line, receipt: Node) -> None:
         """A receipt: the message is taken, whatever else it says; its sender is told."""
@@ -49,7 +49,7 @@ class Receipts:
         if person is None:
             return
         if not jid.device:
-            self._phones.receipt(person, device, receipt)
+            self._writing.again(person, device, receipt)
             return
         writer = person.devices.get(jid.device)
         if writer is not None and writer is not device:

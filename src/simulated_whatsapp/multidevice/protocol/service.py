@@ -2,14 +2,20 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
+from simulated_whatsapp.multidevice.protocol.contacts import Contacts
+from simulated_whatsapp.multidevice.protocol.group_questions import GroupQuestions
 from simulated_whatsapp.multidevice.protocol.keys import PublicKeys
+from simulated_whatsapp.multidevice.protocol.link_codes import LinkCodes
 from simulated_whatsapp.multidevice.protocol.logins import Logins
+from simulated_whatsapp.multidevice.protocol.lookups import looked_up
 from simulated_whatsapp.multidevice.protocol.messages import Messages
 from simulated_whatsapp.multidevice.protocol.pairing import Pairing
-from simulated_whatsapp.multidevice.protocol.phone_side import PhoneSide
-from simulated_whatsapp.multidevice.protocol.questions import Questions
+from simulated_whatsapp.multidevice.protocol.questions import Questions, nothing, privacy
+from simulated_whatsapp.multidevice.protocol.reading import PhoneReading
 from simulated_whatsapp.multidevice.protocol.receipts import Receipts
+from simulated_whatsapp.multidevice.protocol.writing import PhoneWriting
 from simulated_whatsapp.multidevice.server.connection import Connection
 from simulated_whatsapp.multidevice.wire import protobuf
 from simulated_whatsapp.multidevice.wire.nodes import Node, node
@@ -28,12 +34,20 @@ class Service:
         self.world = World(events, clock, lambda seconds, call: asyncio.get_running_loop().call_later(seconds, call))
         self.post = Post(self.world)
         self.keys = PublicKeys(self.world, self.post)
-        self.pairing = Pairing(self.world)
-        self.logins = Logins(self.world, self.post)
-        self.phones = PhoneSide(self.world, self.post, self.keys)
-        self._messages = Messages(self.world, self.post, self.phones)
-        self._receipts = Receipts(self.world, self.post, self.phones)
-        self._questions = Questions(self.world, self.post, self.keys, self.pairing, self.logins, media)
+        self.contacts = Contacts(self.world, self.post)
+        self.pairing = Pairing(self.world, self.contacts)
+        self.logins = Logins(self.world, self.contacts)
+        self.reading = PhoneReading(self.world, self.post)
+        self.writing = PhoneWriting(self.world, self.post, self.keys, self.contacts)
+        self.link_codes = LinkCodes(self.world, self.pairing)
+        self.groups = GroupQuestions(self.world, self.post)
+        self._messages = Messages(self.world, self.post, self.reading, self.contacts)
+        self._receipts = Receipts(self.world, self.post, self.writing)
+        self._questions = Questions(self.world, self.post, self.pairing, self.link_codes, self.logins, media)
+        self._questions.answer("encrypt", self.keys.asked, self.keys.given)
+        self._questions.answer("usync", partial(looked_up, self.world, self.contacts), nothing)
+        self._questions.answer("privacy", privacy, self.contacts.ordered)
+        self._questions.answer("w:g2", self.groups.asked, self.groups.changed)
         self._devices: dict[str, LinkedDevice] = {}
 
     def opened(self, connection: Connection, finished: Finished) -> None:
@@ -71,6 +85,8 @@ class Service:
         device = self._devices.pop(connection.name, None)
         if device is not None:
             self.logins.left(device, connection, why)
+        elif "understood" in why:
+            self.world.events.write("not_understood", connection=connection.name, label=connection.label, why=why)
 
     def _from_device(self, device: LinkedDevice, connection: Connection, said: Node) -> None:
         match said.tag:

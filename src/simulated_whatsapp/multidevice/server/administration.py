@@ -16,7 +16,7 @@ from simulated_whatsapp.multidevice.phones.linking import BadCode
 from simulated_whatsapp.multidevice.protocol.logins import ENDINGS
 from simulated_whatsapp.multidevice.protocol.pairing import Registration
 from simulated_whatsapp.multidevice.protocol.service import Service
-from simulated_whatsapp.multidevice.wire.jids import HIDDEN, NUMBERS
+from simulated_whatsapp.multidevice.wire.jids import GROUPS, HIDDEN, NUMBERS, Jid
 from simulated_whatsapp.multidevice.world.faults import Armed, BadOrder, Fault
 from simulated_whatsapp.multidevice.world.people import LinkedDevice, Person
 
@@ -32,6 +32,8 @@ class Administration:
         self._service, self._world = service, service.world
         self._acts: dict[str, Act] = {
             "scan": self._scan,
+            "enter-code": self._enter_code,
+            "group": self._group,
             "write": self._write,
             "remove-device": lambda order: self._end(order | {"why": "removed"}),
             "end": self._end,
@@ -73,6 +75,10 @@ class Administration:
         """A phone scans a code: answered once the device is linked."""
         return await self._linked(self._service.pairing.scan(order["qr"], _number(order["phone"])))
 
+    async def _enter_code(self, order: Order) -> Order:
+        """Somebody types a code into their phone: answered once the device is linked."""
+        return await self._linked(self._service.link_codes.entered(order["code"], _number(order["phone"])))
+
     async def _linked(self, registration: Registration) -> Order:
         device = await asyncio.wait_for(asyncio.shield(registration.done), SIGNED_WITHIN_S)
         person = self._world.people.person(device.number)
@@ -80,10 +86,22 @@ class Administration:
         return {"device": device.name, "jid": str(jid), "lid": str(lid)}
 
     def _write(self, order: Order) -> Order:
-        """A phone writes a text to somebody."""
-        sender, to = self._person(order["from"]), self._person(order["to"])
-        message = text_message(str(order["text"]))
-        return {"message_id": self._service.phones.write(sender, to, message, str(order.get("id", "")))}
+        """A phone writes a text to a number or to a group."""
+        sender, message, named = self._person(order["from"]), text_message(str(order["text"])), str(order.get("id", ""))
+        writing, to = self._service.writing, str(order["to"])
+        if not to.endswith(GROUPS):
+            return {"message_id": writing.to_person(sender, self._person(to), message, named)}
+        group = self._world.groups.at(Jid.read(to))
+        if group is None or sender.number not in group.members:
+            raise BadOrder(f"{sender.number} is in no group {to}")
+        return {"message_id": writing.to_group(sender, group, message, named)}
+
+    def _group(self, order: Order) -> Order:
+        """Numbers make a group: the first of them does."""
+        members = [_number(number) for number in order["members"]]
+        group = self._world.groups.create(str(order["subject"]), members, self._world.clock())
+        self._service.groups.made(group)
+        return {"group": str(group.jid)}
 
     def _end(self, order: Order) -> Order:
         why = order["why"]
@@ -97,13 +115,14 @@ class Administration:
         phone = self._person(order["phone"]).phone
         phone.identity.forget(order.get("with"))
         phone.groups.forget()
+        phone.given_keys.clear()
         return {}
 
     def _phone(self, order: Order) -> Order:
         """Whether a phone has a network, and whether its number is on WhatsApp at all."""
         person = self._person(order["phone"])
         if order.get("online") is True:
-            self._service.phones.is_back(person)
+            self._service.reading.is_back(person)
         person.phone.online = bool(order.get("online", person.phone.online))
         person.phone.registered = bool(order.get("registered", person.phone.registered))
         return {"phone": person.number, "online": person.phone.online, "registered": person.phone.registered}

@@ -6,9 +6,9 @@ from typing import Protocol
 
 from aiohttp import WSMsgType, web
 
-from simulated_whatsapp.multidevice.wire.codec import BadNode, Dictionary, decoded, encoded
+from simulated_whatsapp.multidevice.wire.codec import Dictionary, decoded, encoded
 from simulated_whatsapp.multidevice.wire.curve import KeyPair
-from simulated_whatsapp.multidevice.wire.frames import BadFrame, Frames, framed
+from simulated_whatsapp.multidevice.wire.frames import Frames, framed
 from simulated_whatsapp.multidevice.wire.nodes import Node
 from simulated_whatsapp.multidevice.wire.noise import Finished, HandshakeFailed, Responder, Transport
 from simulated_whatsapp.multidevice.world.people import Label
@@ -27,7 +27,7 @@ class Listener(Protocol):
 
     @property
     def linger_s(self) -> float:
-        """How long a connection stays after its last words."""
+        """How long a device has to close its connection itself, after the last words."""
         ...
 
     def closed(self, connection: "Connection", why: str) -> None: ...
@@ -48,34 +48,36 @@ class Connection:
         self._greeted = False
         self._out: asyncio.Queue[Node | float | None] = asyncio.Queue()
         self._ended = False
+        self._is_cut = False
+        self._left = asyncio.Event()
 
     def send(self, node: Node) -> None:
         if not self._ended:
             self._out.put_nowait(node)
 
     def end(self, *last: Node) -> None:
-        """Say the last, and close; nothing that comes afterwards is heard."""
+        """Say the last, and close; nothing that comes afterwards is heard. Without last words it is a cut."""
         if not self._ended:
             for node in last:
                 self._out.put_nowait(node)
-            if last:
-                self._out.put_nowait(self._listener.linger_s)
-            self._ended = True
+            self._ended, self._is_cut = True, not last
             self._out.put_nowait(None)
 
-    async def serve(self, socket: web.WebSocketResponse) -> None:
+    async def serve(self, socket: web.WebSocketResponse, transport: asyncio.BaseTransport | None) -> None:
         """Until either side closes it."""
+        self._below = transport
         writing = asyncio.create_task(self._write(socket))
         why = "closed by the device"
         try:
             async for message in socket:
                 if message.type is WSMsgType.BINARY and not self._ended:
                     await self._take(socket, message.data)
-        except (BadFrame, BadNode, HandshakeFailed) as problem:
+        except (HandshakeFailed, ValueError) as problem:  # frames, nodes, addresses, fields
             why = f"not understood: {problem}"
         finally:
             why = "ended here" if self._ended else why
             self.end()
+            self._left.set()
             self._listener.closed(self, why)
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(writing, CLOSE_WITHIN_S)
@@ -104,6 +106,14 @@ class Connection:
                     await asyncio.sleep(following)
                 elif self._transport is not None:
                     await socket.send_bytes(framed(self._transport.seal(encoded(following))))
-            await socket.close()
+            await self._close(socket)
         except (ConnectionError, RuntimeError):
             self._ended = True  # the device is gone; reading notices it, too
+
+    async def _close(self, socket: web.WebSocketResponse) -> None:
+        if self._is_cut and isinstance(self._below, asyncio.Transport):
+            self._below.abort()
+            return
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._left.wait(), self._listener.linger_s)
+        await socket.close()

@@ -93,5 +93,5 @@ class MultideviceServer:
         label = {name: value for name, value in request.query.items() if name != _ROUTING_PARAMETER}
         keys, words = self.keys, self._settings.words
         connection = Connection(f"c{self._count}", label, keys.static, self._chain, words, self.service)
-        await connection.serve(socket)
+        await connection.serve(socket, request.transport)
         return socket

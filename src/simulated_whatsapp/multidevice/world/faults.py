@@ -85,8 +85,11 @@ class Rules:
     """What a device could not read is not offered again once it said so. What the real one does is unknown."""
     drop_repeats: bool = True
     """Phones show an id once. The server passes repeats on in any case."""
-    linger_ms: int = 100
-    """How long a connection stays after its last words: a client that hears both at once may lose the words."""
+    linger_ms: int = 2000
+    """How long a device has to close a connection itself after its last words: one that meets the end together with the
+    words may lose these."""
+    tokens_required: bool = False
+    """Whether a message to a person must show the token that this person gave: else it is refused with 463."""
     prekeys_low: int = 10
     """A device is told when fewer one-time prekeys are left."""
 
@@ -95,7 +98,5 @@ class Rules:
         kinds = {each.name: type(getattr(self, each.name)) for each in fields(self)}
         for name, value in wanted.items():
             if kinds.get(name) is not type(value):
-                raise BadOrder(
-                    f"the rules are {', '.join(kinds)}, each of its own kind; {name}={value!r} is none of them"
-                )
+                raise BadOrder(f"{name}={value!r} is no rule; they are {', '.join(kinds)}, each of its own kind")
         return replace(self, **wanted)

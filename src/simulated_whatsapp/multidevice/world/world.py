@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from simulated_whatsapp.multidevice.world.faults import Faults, Rules
+from simulated_whatsapp.multidevice.world.groups import Groups
 from simulated_whatsapp.multidevice.world.ledger import Events
 from simulated_whatsapp.multidevice.world.people import People
 
@@ -16,6 +17,7 @@ class World:
     clock: Callable[[], float]
     later: Callable[[float, Callable[[], None]], object]
     people: People = field(default_factory=People)
+    groups: Groups = field(default_factory=Groups)
     faults: Faults = field(default_factory=Faults)
     rules: Rules = field(default_factory=Rules)
 

@@ -1,13 +1,11 @@
-"""Between linked devices and phones: brings letters to a phone, tells of what it showed, and sends what it writes."""
+"""Between linked devices and phones: brings letters to a phone, and tells of what it showed."""
 
 import hashlib
-import secrets
 from collections import deque
 from dataclasses import dataclass
 
-from simulated_whatsapp.multidevice.phones.content import own_copy
 from simulated_whatsapp.multidevice.phones.phone import Incoming, Reading, Sealed
-from simulated_whatsapp.multidevice.protocol.keys import PublicKeys, bundle_nodes, read_bundle
+from simulated_whatsapp.multidevice.protocol.keys import bundle_nodes
 from simulated_whatsapp.multidevice.wire.jids import HIDDEN, NUMBERS, Jid
 from simulated_whatsapp.multidevice.wire.nodes import Node, leaf, node
 from simulated_whatsapp.multidevice.world.people import Label, LinkedDevice, Person
@@ -31,11 +29,11 @@ class Letter:
     peer: bool = False
 
 
-class PhoneSide:
-    """All phones."""
+class PhoneReading:
+    """All phones, as readers."""
 
-    def __init__(self, world: World, post: Post, keys: PublicKeys) -> None:
-        self._world, self._post, self._keys = world, post, keys
+    def __init__(self, world: World, post: Post) -> None:
+        self._world, self._post = world, post
         self._away: dict[str, deque[Letter]] = {}
 
     def arrived(self, person: Person, letter: Letter) -> None:
@@ -50,46 +48,6 @@ class PhoneSide:
         person.phone.online = True
         for letter in self._away.pop(person.number, ()):
             self._read(person, letter)
-
-    def receipt(self, person: Person, device: LinkedDevice, receipt: Node) -> None:
-        """What a linked device says of a message that this phone wrote: what it could not read is written again."""
-        message = person.phone.writings.get(receipt.get("id"))
-        if receipt.get("type") != "retry" or message is None:
-            return
-        retry = receipt.child("retry")
-        person.phone.identity.forget(device.name)
-        keys = receipt.child("keys")
-        if keys is not None:
-            brought = read_bundle(node("bundle", *receipt.all("registration"), *keys.children))
-            person.phone.identity.open(device.name, brought)
-        count = retry.get("count") if retry is not None else "1"
-        self._post.put(device, self._written(person, device, receipt.get("id"), message, count))
-
-    def write(self, person: Person, to: Person, message: bytes, id: str = "") -> str:
-        """The phone writes to somebody's linked devices, and a copy to each of its own. The message's id."""
-        named = id or "3A" + secrets.token_hex(9).upper()
-        person.phone.write(named, message)
-        for device in to.devices.values():
-            self._post.put(device, self._written(person, device, named, message))
-        for device in person.devices.values() if to is not person else ():
-            recipient = str(to.address(NUMBERS))
-            copy = self._written(person, device, named, own_copy(recipient, message))
-            self._post.put(device, copy.with_attrs(recipient=recipient))
-        return named
-
-    def _written(self, person: Person, device: LinkedDevice, id: str, message: bytes, count: str = "") -> Node:
-        sealed = person.phone.sealed_for(device.name, message, lambda: self._keys.bundle_of(device))
-        attrs = {"v": "2", "type": sealed.kind} | ({"count": count} if count else {})
-        return node(
-            "message",
-            Node("enc", attrs, sealed.data),
-            from_=str(person.address(NUMBERS)),
-            id=id,
-            t=self._world.seconds,
-            type="text",
-            notify=person.number,
-            sender_lid=str(person.address(HIDDEN)),
-        )
 
     def _read(self, person: Person, letter: Letter) -> None:
         sender = self._world.people.person(letter.sender.number)
@@ -110,7 +68,7 @@ class PhoneSide:
 
     def _note(self, person: Person, letter: Letter, chat: str, reading: Reading) -> None:
         said = reading.content
-        told = {"text": said.text, "kind": said.kind, "own_copy": said.sent_to is not None} if said else {}
+        told = {"text": said.text, "kind": said.kind, "own_copy": letter.sender.number == person.number} if said else {}
         told |= {"about": said.about} if said and said.about else {}
         told |= {"why": reading.why} if reading.why else {}
         self._world.events.write(
