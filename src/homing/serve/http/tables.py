@@ -41,7 +41,14 @@ _COLUMNS: Mapping[str, Sequence[str]] = {
 
 _PAGES: Mapping[str, Mapping[str, str]] = {
     "/instances": {"health": "health"},
-    "/sessions": {"q": "q", "standing": "standing", "instance": "instance_url"},
+    "/sessions": {
+        "q": "q",
+        "standing": "standing",
+        "sign": "sign",
+        "instance": "instance_url",
+        "driver": "driver",
+        "workspace": "workspace_id",
+    },
     "/pairing": {},
     "/deaf": {},
     "/moves": {"kind": "kind"},

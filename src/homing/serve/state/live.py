@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import assert_never
 
 import structlog
 
@@ -29,7 +30,7 @@ from homing.ports import (
 from homing.serve.api.fleet.instance_shapes import BrakeView, brake_view
 from homing.serve.gateway import Gateway
 from homing.serve.state.book import Scope, SessionBook
-from homing.serve.state.finding import Finder
+from homing.serve.state.finding import Finder, Sign
 from homing.serve.state.history import DAY, MoveHistory, SampleHistory
 from homing.serve.state.rows import AlertRow, InstanceRow, alert_row
 
@@ -76,7 +77,7 @@ class LiveState:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self.book, self.history, self.move_history = SessionBook(), SampleHistory(), MoveHistory()
-        self.finder = Finder(self.book)
+        self.finder = Finder(self.book, self._signed, self._drivers)
         self.moves: list[Move] = []
         """The newest first."""
         self.directory_away: str | None = None
@@ -354,6 +355,24 @@ class LiveState:
             return False
         account = self.book.account(SessionId(alert.subject.name))
         return account is not None and account.workspace_id == scope
+
+    def _signed(self, sign: Sign) -> list[SessionId]:
+        match sign:
+            case Sign.DEAF:
+                return self._with_alert(AlertKind.DEAF, AlertKind.DOUBTFUL)
+            case Sign.DUPLICATE:
+                return self._with_alert(AlertKind.DUPLICATE_HOLDER)
+            case Sign.UNPAIRED:
+                return self.book.to_link()
+            case _:
+                assert_never(sign)
+
+    def _with_alert(self, *kinds: AlertKind) -> list[SessionId]:
+        found = [session for session, alerts in self._alerts_of.items() if not alerts.isdisjoint(kinds)]
+        return [session for session in found if self.book.account(session) is not None]
+
+    def _drivers(self) -> dict[str, str]:
+        return {str(url): instance.driver for url, instance in self._gateway.fleet.roster.instances.items()}
 
     def brake(self, scope: Scope) -> BrakeView:
         """Why, is the operators' business: it speaks of the whole fleet."""

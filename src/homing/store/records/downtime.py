@@ -51,6 +51,9 @@ class SqlDowntime:
     ) -> Sequence[Outage]:
         return await self._database.read_aside(lambda c: _between(c, begins, ends, workspace, page, session_id))
 
+    async def of_sessions(self, sessions: Collection[SessionId], *, since: datetime) -> Sequence[Outage]:
+        return await self._database.read_aside(lambda c: _of_sessions(c, sessions, since)) if sessions else []
+
     async def failed_sends(self, month: datetime, sessions: Collection[SessionId]) -> Mapping[SessionId, int]:
         return await self._database.read_aside(lambda c: _failed(c, month, sessions))
 
@@ -136,6 +139,12 @@ def _between(
     named = list(connection.execute(accounts).scalars())
     found = select(outages).where(lasted, of.account_id.in_(named)).order_by(of.account_id, of.began_at)
     return [_outage(row) for row in connection.execute(found)] if named else []
+
+
+def _of_sessions(connection: Connection, sessions: Collection[SessionId], since: datetime) -> Sequence[Outage]:
+    of = outages.c
+    lasted = of.session_id.in_(sorted(sessions)) & (of.ended_at.is_(None) | (of.ended_at > since))
+    return [_outage(row) for row in connection.execute(select(outages).where(lasted).order_by(of.began_at))]
 
 
 def _failed(connection: Connection, month: datetime, sessions: Collection[SessionId]) -> Mapping[SessionId, int]:
