@@ -49,8 +49,11 @@ def test_a_short_move_is_no_outage_and_a_long_one_is() -> None:
     assert shown(*long)[-2] == "x"
 
 
-def test_a_move_that_came_of_an_outage_is_part_of_it() -> None:
-    assert shown(outage(at(12, 1), 1, "failed"), outage(at(12, 1, 1), 1, "moving", continues=True))[-2] == "x"
+def test_who_is_brought_back_in_a_moment_was_moved_and_not_down() -> None:
+    assert shown(outage(at(12, 1), 1, "failed"), outage(at(12, 1, 1), 1, "moving", continues=True))[-2] == "m"
+    assert shown(outage(at(12, 1), 2, "failed"), moved=(at(12, 1, 1),))[-2] == "m"
+    assert shown(outage(at(12, 1), 2, "failed"))[-2] == "x"
+    assert shown(outage(at(12, 1), 6, "failed"), moved=(at(12, 1, 1),))[-2] == "x"
 
 
 def test_a_session_in_doubt_is_not_said_to_be_down() -> None:

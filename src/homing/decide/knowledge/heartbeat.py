@@ -42,15 +42,23 @@ def heartbeat(outages: Iterable[Outage], moved_at: Iterable[datetime], created_a
     """A letter of `HalfHour` for each half hour, the oldest first, from one session's outages and moves."""
     first = begins(now)
     found = [HalfHour.ABSENT if first + (at + 1) * EACH <= created_at else HalfHour.WELL for at in range(BEATS)]
-    for at in moved_at:
+    moves = sorted(moved_at)
+    for at in moves:
         _mark(found, first, at, at, HalfHour.MOVED)
     for chain in _chains(outages):
-        away = (chain[-1].ended_at or now) - chain[0].began_at
-        is_short_move = away < SHORT and all(each.reason in _ON_ITS_WAY for each in chain)
+        is_short_move = _is_short_move(chain, moves, now)
         for each in chain:
             beat = HalfHour.DOUBT if each.reason == Standing.DOUBTFUL.value else HalfHour.DOWN
             _mark(found, first, each.began_at, each.ended_at or now, HalfHour.MOVED if is_short_move else beat)
     return "".join(found)
+
+
+def _is_short_move(chain: Sequence[Outage], moves: Sequence[datetime], now: datetime) -> bool:
+    """Whether it was away for a moment, and on its way elsewhere, whatever it was moved for."""
+    began, ended = chain[0].began_at, chain[-1].ended_at or now
+    if ended - began >= SHORT:
+        return False
+    return any(each.reason in _ON_ITS_WAY for each in chain) or any(began - SHORT <= at <= ended for at in moves)
 
 
 def _chains(outages: Iterable[Outage]) -> list[Sequence[Outage]]:

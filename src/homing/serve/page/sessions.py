@@ -18,7 +18,7 @@ from homing.ports import Page, StoreUnavailable
 from homing.serve.page import downtime, words
 from homing.serve.page.listed import day_bars, facets
 from homing.serve.page.listed.day_bars import DayBar
-from homing.serve.page.moves import shown_moves
+from homing.serve.page.moving.moves import shown_moves
 from homing.serve.page.viewer import Shape, Viewer
 from homing.serve.state.pasts import UNKNOWN, Past, pasts
 from homing.serve.state.rows import SessionRow

@@ -32,7 +32,7 @@ from homing.serve.gateway import Gateway
 from homing.serve.state.book import Scope, SessionBook
 from homing.serve.state.finding import Finder, Sign
 from homing.serve.state.history import DAY, MoveHistory, SampleHistory
-from homing.serve.state.rows import AlertRow, InstanceRow, alert_row
+from homing.serve.state.rows import AlertRow, AutomationRow, InstanceRow, alert_row
 
 log = structlog.get_logger("homing")
 
@@ -89,6 +89,7 @@ class LiveState:
         self._alerts: frozenset[Alert] = frozenset()
         self._alerts_of: dict[SessionId, set[AlertKind]] = {}
         self._brake: BrakeView = brake_view(gateway.keeper.brake)
+        self._automation = AutomationRow()
         self._dirty: set[SessionId] = set()
         self._moves_dirty, self._read_all_at_s = True, float("-inf")
         self._cleared = False
@@ -214,7 +215,16 @@ class LiveState:
                 self._alerts_of.setdefault(SessionId(alert.subject.name), set()).add(alert.kind)
         self._restate(touched, change)
 
+    def automation(self, scope: Scope) -> AutomationRow:
+        """Who turned it, is the operators' business."""
+        automation, said = self._gateway.moving.automation, self._gateway.moving.automation.set
+        on = automation.is_on()
+        return AutomationRow(on, said.by, said.since) if scope is None else AutomationRow(on)
+
     def _look_at_brake(self, change: Change) -> None:
+        automation = self.automation(None)
+        if automation != self._automation:
+            self._automation, change.other = automation, True
         brake = brake_view(self._gateway.keeper.brake)
         if brake.engaged != self._brake.engaged or (brake.engaged and brake.reason != self._brake.reason):
             self._brake, change.other = brake, True
@@ -392,6 +402,6 @@ class LiveState:
             if self._brake.engaged
             else None,
             directory_away=self.directory_away,
-            automation=self._gateway.settings.homing_auto_rehome,
+            automation=self._gateway.moving.automation.is_on(),
             moves_last_hour=len(self.moved_since(scope, since)),
         )

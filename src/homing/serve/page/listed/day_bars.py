@@ -7,8 +7,14 @@ from homing.decide.knowledge.heartbeat import BEATS, EACH, HalfHour, begins
 from homing.serve.page import words
 
 STEP, WIDE, HIGH = 3, 2, 16
-_HEIGHTS = {HalfHour.WELL: 6, HalfHour.MOVED: 11, HalfHour.DOUBT: 11, HalfHour.DOWN: HIGH}
-_TONES = {HalfHour.WELL: "well", HalfHour.MOVED: "busy", HalfHour.DOUBT: "warn", HalfHour.DOWN: "bad"}
+_HEIGHTS = {HalfHour.ABSENT: 1, HalfHour.WELL: 6, HalfHour.MOVED: 11, HalfHour.DOUBT: 11, HalfHour.DOWN: HIGH}
+_TONES = {
+    HalfHour.ABSENT: "absent",
+    HalfHour.WELL: "well",
+    HalfHour.MOVED: "busy",
+    HalfHour.DOUBT: "warn",
+    HalfHour.DOWN: "bad",
+}
 _SAYS = {HalfHour.DOWN: "could not send in", HalfHour.DOUBT: "in doubt in", HalfHour.MOVED: "moved in"}
 
 

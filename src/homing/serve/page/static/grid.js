@@ -244,7 +244,7 @@ function stateOf(word) {
 }
 
 // A path for each kind of half hour, as the server draws it.
-const BEATS = [[".", "well", 6, ""], ["m", "busy", 11, "moved in"], ["d", "warn", 11, "in doubt in"], ["x", "bad", 16, "could not send in"]];
+const BEATS = [["-", "absent", 1, ""], [".", "well", 6, ""], ["m", "busy", 11, "moved in"], ["d", "warn", 11, "in doubt in"], ["x", "bad", 16, "could not send in"]];
 
 function beatsOf(beats) {
   const bar = document.createElementNS(SVG, "svg");
