@@ -1,6 +1,7 @@
 """Linking, logging in, and how connections end."""
 
 import asyncio
+import json
 
 import pytest
 
@@ -199,3 +200,16 @@ async def test_a_number_that_is_not_on_whatsapp_has_no_devices(whatsapp, linked)
     ben, cem = answer.children[0].child("list").children
     assert (ben.child("contact").get("type"), ben.child("devices")) == ("out", None)
     assert (cem.child("contact").get("type"), cem.get("jid")) == ("in", "628333@s.whatsapp.net")
+
+
+async def test_a_number_with_a_passkey_has_the_client_asked_for_it(whatsapp):
+    await admin(whatsapp, "phone", {"phone": ANA, "passkey": True})
+    device = Companion()
+    await device.connect(whatsapp, device.registration())
+    with pytest.raises(ValueError, match="by its passkey"):
+        await admin(whatsapp, "scan", {"qr": await device.code(), "phone": ANA})
+    asked = await device.until(lambda: next(iter(device.all("notification")), None))
+    assert asked.get("type") == "passkey_prologue_request"
+    assert json.loads(asked.bytes_of("passkey_request_options"))["rpId"] == "whatsapp.com"
+    assert device.open
+    await device.close()

@@ -119,13 +119,15 @@ class Administration:
         return {}
 
     def _phone(self, order: Order) -> Order:
-        """Whether a phone has a network, and whether its number is on WhatsApp at all."""
+        """Whether a phone has a network, its number is on WhatsApp at all, and linking needs a passkey."""
         person = self._person(order["phone"])
         if order.get("online") is True:
             self._service.reading.is_back(person)
         person.phone.online = bool(order.get("online", person.phone.online))
         person.phone.registered = bool(order.get("registered", person.phone.registered))
-        return {"phone": person.number, "online": person.phone.online, "registered": person.phone.registered}
+        person.phone.passkey = bool(order.get("passkey", person.phone.passkey))
+        told = {name: getattr(person.phone, name) for name in ("online", "registered", "passkey")}
+        return {"phone": person.number} | told
 
     def _pardon(self, order: Order) -> Order:
         self._service.logins.banned.discard(_number(order["phone"]))
