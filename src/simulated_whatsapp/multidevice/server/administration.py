@@ -73,11 +73,11 @@ class Administration:
 
     async def _scan(self, order: Order) -> Order:
         """A phone scans a code: answered once the device is linked."""
-        return await self._linked(self._service.pairing.scan(order["qr"], _number(order["phone"])))
+        return await self._linked(self._service.pairing.scan(str(order["qr"]), _number(order["phone"])))
 
     async def _enter_code(self, order: Order) -> Order:
         """Somebody types a code into their phone: answered once the device is linked."""
-        return await self._linked(self._service.link_codes.entered(order["code"], _number(order["phone"])))
+        return await self._linked(self._service.link_codes.entered(str(order["code"]), _number(order["phone"])))
 
     async def _linked(self, registration: Registration) -> Order:
         device = await asyncio.wait_for(asyncio.shield(registration.done), SIGNED_WITHIN_S)
@@ -107,7 +107,7 @@ class Administration:
         why = order["why"]
         if why not in ENDINGS:
             raise BadOrder(f"a connection ends as one of {', '.join(ENDINGS)}")
-        self._service.logins.end(self._device(order["device"]), why)
+        self._service.logins.end(self._device(str(order["device"])), why)
         return {}
 
     def _forget_sessions(self, order: Order) -> Order:
