@@ -74,7 +74,7 @@ def stores_on(
         notices=notices,
         directory=directory,
         messages=SqlMessages(database),
-        outbox=SqlOutbox(database, notices),
+        outbox=SqlOutbox(database, notices, on_read=on_read),
         events=SqlEvents(database, notices),
         schedules=SqlSchedules(database),
         work=SqlWork(database, notices),

@@ -11,7 +11,7 @@ from homing.drivers.checking import checked_of
 from homing.drivers.contents import Told
 from homing.drivers.http.wire import Reply
 from homing.drivers.values import measure_in
-from homing.drivers.waha import answers, messages, signs
+from homing.drivers.waha import answers, messages
 from homing.drivers.waha.reports import WahaReports
 from homing.drivers.waha.webhooks import WahaWebhooks
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus
@@ -102,7 +102,7 @@ class WahaDriver(GatewayDriver):
         return reply if isinstance(reply, Fault) else answers.receipt_of(reply, self.secrets(instance))
 
     def sign_as_told(self, session_id: SessionId, sign: ChatSign) -> Told | None:
-        return signs.told_of(session_id, sign)
+        return messages.sign_of(session_id, sign)
 
     async def check_number(
         self, instance: InstanceUrl, session_id: SessionId, digits: str, *, timeout_s: float

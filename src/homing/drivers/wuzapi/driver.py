@@ -18,7 +18,7 @@ from homing.drivers.calling import (
 from homing.drivers.checking import checked_of, the_one_in
 from homing.drivers.contents import Told, Unsendable
 from homing.drivers.http.wire import Reply
-from homing.drivers.wuzapi import answers, messages, signs
+from homing.drivers.wuzapi import answers, messages
 from homing.drivers.wuzapi.answers import User
 from homing.drivers.wuzapi.reports import WuzapiReports
 from homing.drivers.wuzapi.webhooks import WuzapiWebhooks
@@ -112,7 +112,7 @@ class WuzapiDriver(GatewayDriver):
         return reply if isinstance(reply, Fault) else answers.receipt_of(reply, self.secrets(instance))
 
     def sign_as_told(self, session_id: SessionId, sign: ChatSign) -> Told | None:  # noqa: ARG002
-        return signs.told_of(sign)
+        return messages.sign_of(sign)
 
     async def shown(self, instance: InstanceUrl, session_id: SessionId, told: Told, until: float) -> Reply | Fault:
         user = await self._user(instance, session_id, until)

@@ -139,6 +139,9 @@ async def instance_dialog(request: Asked, number: FromPath[int], action: FromPat
 
 @get("/sessions/{ref:str}/{action:str}", include_in_schema=False)
 async def session_dialog(request: Asked, ref: FromPath[str], action: FromPath[str]) -> Response[Any]:
+    """Or the page of a session with a slash in its name, as people type it."""
+    if action not in session_dialogs.ACTIONS:
+        return await page_of(request, "sessions", lambda viewer: sessions.one(viewer, f"{ref}/{action}"))
     return await page_of(request, "sessions", lambda viewer: session_dialogs.of_session(viewer, ref, action))
 
 

@@ -135,7 +135,8 @@ async def one(viewer: Viewer, ref: str) -> dict[str, Any]:
 
 
 def find(viewer: Viewer, ref: str) -> Account:
-    """The account behind `{id or uuid}`, as it is known now. Raises Problem; another workspace's is not there."""
+    """The account with this number, uuid or session, as it is known now. Raises Problem; another workspace's is not
+    there."""
     for session in viewer.live.finder.named(viewer.scope, ref):
         account = viewer.live.book.account(session)
         if account is not None:

@@ -55,10 +55,13 @@ class Finder:
         return sorted(found, key=lambda each: (account.phone if (account := book.account(each)) else "", each))
 
     def named(self, scope: Scope, ref: str) -> list[SessionId]:
-        """The session of the account with this number or uuid, if it is the caller's."""
-        session = self._book.session_numbered(int(ref)) if ref.isdecimal() and len(ref) < 18 else None
-        session = session or self._book.session_of(AccountUuid(ref.lower()))
-        return [session] if session is not None and scope in (None, self._book.workspace(session)) else []
+        """The session of the account with this number, uuid or session, if it is the caller's."""
+        if ref.isdecimal() and len(ref) < 18:
+            session = self._book.session_numbered(int(ref))
+        else:
+            session = self._book.session_of(AccountUuid(ref.lower())) or SessionId(ref)
+        its = self._book.account(session) if session is not None else None
+        return [its.session_id] if its is not None and scope in (None, its.workspace_id) else []
 
     def of_group(self, scope: Scope, group: Group) -> list[SessionId]:
         return [each for word in Standing if GROUPS[word] is group for each in self.of_standing(scope, word)]
