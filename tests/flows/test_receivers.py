@@ -319,9 +319,7 @@ async def test_who_waits_to_be_linked_is_reminded_of_at_its_interval_once_over_t
         assert "7 messages" in json.dumps(server.said[-1]), "as it is now"
         await it.clock.sleep(EVERY_S)
         assert len(server.said) == 4
-        assert len(server.webhook_ids) == len(set(server.webhook_ids)) == 4, (
-            "a reminder is no repeat"
-        )
+        assert len(server.webhook_ids) == len(set(server.webhook_ids)) == 4, "a reminder is no repeat"
         await it.clock.sleep(5 * EVERY_S)
         assert len(server.said) == 4, "three times in all"
         it.alerts.resolved(AlertKind.PAIRING_WAITS, phone)
