@@ -3,6 +3,7 @@
 from tests.mutations.defect import Defect, tests
 
 _BULK = (tests("serve/test_bulk_api.py"),)
+_ATTACKS = (tests("serve/test_bulk_attacks.py"),)
 _BATCHES = (tests("contract/test_batches_stopped.py", "serve/test_bulk_api.py"),)
 _WORDS = (tests("decide/test_outbox_judgments.py"),)
 
@@ -13,8 +14,8 @@ DEFECTS: tuple[Defect, ...] = (
         "sent-before-the-last-line",
         "a batch is sent while it is still being received",
         "homing/store/outbox/feeding.py",
-        "        batches.c.workspace_id == claim.workspace_id, batches.c.state == BatchState.RUNNING\n",
-        "        batches.c.workspace_id == claim.workspace_id, batches.c.state.in_(['running', 'receiving'])\n",
+        '        batches.c.workspace_id == bindparam("workspace"), batches.c.state == BatchState.RUNNING\n',
+        "        batches.c.workspace_id == bindparam('workspace'), batches.c.state.in_(['running', 'receiving'])\n",
         _BATCHES,
     ),
     Defect(
@@ -88,7 +89,7 @@ DEFECTS: tuple[Defect, ...] = (
         "homing/serve/bulk_lines.py",
         "    if length > MESSAGE_MAX:\n",
         "    if length > 1000 * MESSAGE_MAX:\n",
-        _BULK,
+        _ATTACKS,
     ),
     Defect(
         "key-of-another-batch",
@@ -96,7 +97,7 @@ DEFECTS: tuple[Defect, ...] = (
         "homing/flows/outbox/bulk.py",
         "    return known.fingerprint in (None, fingerprint)\n",
         "    return bool(fingerprint)\n",
-        _BULK,
+        _ATTACKS,
     ),
     Defect(
         "batch-without-an-end",
