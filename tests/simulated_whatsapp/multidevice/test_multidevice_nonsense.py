@@ -67,8 +67,9 @@ TAGS = [
 ]
 VALUES = [
     "", "1", "x", ANA, f"{ANA}@s.whatsapp.net", f"{BEN}:1@s.whatsapp.net", f"{BEN}:x@lid", "1@lid",
-    "120363000000000001@g.us", "2@g.us", "@", "get", "set", "result", "error", "retry", "read", "sender", "pkmsg", "msg",
-    "skmsg", "500", "message", "encrypt", "usync", "w:g2", "md", "privacy", "w:m", "passive", "peer", "trusted_contact",
+    "120363000000000001@g.us", "2@g.us", "@", "get", "set", "result", "error", "retry", "read", "sender", "pkmsg",
+    "msg", "skmsg", "500", "message", "encrypt", "usync", "w:g2", "md", "privacy", "w:m", "passive", "peer",
+    "trusted_contact",
 ]  # fmt: skip
 ATTRS = [
     "id",
