@@ -1,11 +1,13 @@
 """Linking, logging in, and how connections end."""
 
 import asyncio
+import base64
 import json
 
 import pytest
 
 from simulated_whatsapp.multidevice.wire import protobuf
+from simulated_whatsapp.multidevice.wire.curve import KeyPair
 from simulated_whatsapp.multidevice.wire.nodes import leaf, node
 from tests.simulated_whatsapp.multidevice.companion import Companion, admin, ledger
 
@@ -213,3 +215,28 @@ async def test_a_number_with_a_passkey_has_the_client_asked_for_it(whatsapp):
     assert json.loads(asked.bytes_of("passkey_request_options"))["rpId"] == "whatsapp.com"
     assert device.open
     await device.close()
+
+
+async def test_devices_are_linked_without_a_client_at_hand(whatsapp):
+    first, second = (await admin(whatsapp, "preregister", {"phones": [ANA, ANA]}))["credentials"]
+    assert (first["me"]["id"], second["me"]["id"]) == ("628111:1@s.whatsapp.net", "628111:2@s.whatsapp.net")
+    device = Companion()
+    device.number, device.device = ANA, 1
+    device.noise, device.identity.pair = pair_in(first["noiseKey"]), pair_in(first["signedIdentityKey"])
+    names = ("details", "accountSignatureKey", "accountSignature", "deviceSignature")
+    signed = [(number, told(first["account"][name])) for number, name in enumerate(names, start=1)]
+    device.signed_identity = protobuf.message(*signed)
+    device.identity.rotate()
+    assert (await device.login(whatsapp)).tag == "success"
+    await device.send(BEN, "3EB0H1", "ready made")
+    [line] = [line for line in await ledger(whatsapp, "shown") if line["recipient"] == BEN]
+    assert line["sender"] == "628111:1"
+    await device.close()
+
+
+def told(value: dict[str, str]) -> bytes:
+    return base64.b64decode(value["data"])
+
+
+def pair_in(value: dict[str, dict[str, str]]) -> KeyPair:
+    return KeyPair(told(value["private"]), told(value["public"]))

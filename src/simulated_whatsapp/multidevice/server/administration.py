@@ -16,6 +16,7 @@ from simulated_whatsapp.multidevice.phones.linking import BadCode
 from simulated_whatsapp.multidevice.protocol.logins import ENDINGS
 from simulated_whatsapp.multidevice.protocol.pairing import Registration
 from simulated_whatsapp.multidevice.protocol.service import Service
+from simulated_whatsapp.multidevice.server.ready_made import ready_made
 from simulated_whatsapp.multidevice.wire.jids import GROUPS, HIDDEN, NUMBERS, Jid
 from simulated_whatsapp.multidevice.world.faults import Armed, BadOrder, Fault
 from simulated_whatsapp.multidevice.world.people import LinkedDevice, Person
@@ -33,6 +34,7 @@ class Administration:
         self._acts: dict[str, Act] = {
             "scan": self._scan,
             "enter-code": self._enter_code,
+            "preregister": self._preregister,
             "group": self._group,
             "write": self._write,
             "remove-device": lambda order: self._end(order | {"why": "removed"}),
@@ -78,6 +80,10 @@ class Administration:
     async def _enter_code(self, order: Order) -> Order:
         """Somebody types a code into their phone: answered once the device is linked."""
         return await self._linked(self._service.link_codes.entered(str(order["code"]), _number(order["phone"])))
+
+    def _preregister(self, order: Order) -> Order:
+        """Devices linked to numbers without a client at hand; their credentials in the same order."""
+        return {"credentials": [ready_made(self._service, _number(phone)) for phone in order["phones"]]}
 
     async def _linked(self, registration: Registration) -> Order:
         device = await asyncio.wait_for(asyncio.shield(registration.done), SIGNED_WITHIN_S)
