@@ -150,7 +150,7 @@ DEFECTS: tuple[Defect, ...] = (
         "bare-where-none-is-taken",
         "a family that takes no proxy starts a session that has one",
         "homing/drivers/around/exit_proxies.py",
-        "        if not self._traits.takes_proxy:\n",
+        "        if not takes:\n",
         "        if False:\n",
         _PROXIES,
     ),
