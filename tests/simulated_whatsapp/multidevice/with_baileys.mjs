@@ -47,7 +47,9 @@ const heard = (device, words) => until(() => device.inbox.find(message => text(m
 
 const connect = (device, label = '') => {
   const auth = { creds: device.creds, keys: device.keys }
-  const socket = makeWASocket({ waWebSocketUrl: info.url + label, auth, logger, syncFullHistory: false })
+  // Without history there is nothing to wait for: else messages may be held back for 20 s after a login.
+  const quick = { syncFullHistory: false, shouldSyncHistoryMessage: () => false }
+  const socket = makeWASocket({ waWebSocketUrl: info.url + label, auth, logger, ...quick })
   socket.ev.on('creds.update', update => Object.assign(device.creds, update))
   socket.ev.on('messages.upsert', ({ messages }) => device.inbox.push(...messages))
   device.socket = socket
