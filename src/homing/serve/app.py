@@ -26,7 +26,7 @@ from homing.serve.api.context import CHARGED, TheGateway, provide_caller, provid
 from homing.serve.api.customers.deliveries import DeliveriesController
 from homing.serve.api.customers.endpoints import EndpointsController
 from homing.serve.api.directory import accounts, contacts, keys, number_checks, signs, workspaces
-from homing.serve.api.fleet import cache, moves, recycles, reports, schedules, sync
+from homing.serve.api.fleet import automation, cache, moves, plans, recycles, reports, schedules, sync
 from homing.serve.api.watching import alerts, audit, deaf, downtime, events, pairing, sessions, state
 from homing.serve.api.watching.receivers import ReceiversController, SilencesController
 from homing.serve.callers.access import Caller
@@ -274,6 +274,8 @@ _RESOURCES = (
     workspaces.WorkspacesController,
     moves.router,
     recycles.router,
+    automation.router,
+    plans.router,
     messages.router,
     media.router,
     outbox.router,

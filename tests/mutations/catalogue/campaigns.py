@@ -13,8 +13,8 @@ DEFECTS: tuple[Defect, ...] = (
         "sent-before-the-last-line",
         "a batch is sent while it is still being received",
         "homing/store/outbox/feeding.py",
-        "        batches.c.workspace_id == claim.workspace_id, batches.c.state == BatchState.RUNNING\n",
-        "        batches.c.workspace_id == claim.workspace_id, batches.c.state.in_(['running', 'receiving'])\n",
+        '        batches.c.workspace_id == bindparam("workspace"), batches.c.state == BatchState.RUNNING\n',
+        "        batches.c.workspace_id == bindparam('workspace'), batches.c.state.in_(['running', 'receiving'])\n",
         _BATCHES,
     ),
     Defect(
@@ -96,7 +96,7 @@ DEFECTS: tuple[Defect, ...] = (
         "homing/flows/outbox/bulk.py",
         "    return known.fingerprint in (None, fingerprint)\n",
         "    return bool(fingerprint)\n",
-        _BULK,
+        (tests("serve/test_bulk_attacks.py"),),
     ),
     Defect(
         "batch-without-an-end",

@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -40,6 +40,11 @@ def chaos(
     instances: Annotated[Count, Parameter(help="Instances.")] = 4,
     accounts: Annotated[Count, Parameter(help="Accounts, spread over the instances.")] = 100,
     rate: Annotated[Rate, Parameter(help="Messages a second, from all accounts together.")] = 50.0,
+    load: Annotated[
+        Literal["sends", "batches"],
+        Parameter(help="What flows: sends at a steady rate, or batches, until all of their messages have ended."),
+    ] = "sends",
+    messages: Annotated[Count, Parameter(help="With --load batches: how many.")] = 5_000,
     soak: Annotated[
         str | None,
         Parameter(help="So long (30m, 90s, 1h), faults that no process ends of: do memory and descriptors stay flat?"),
@@ -68,9 +73,16 @@ def chaos(
 
     Example: `homing chaos --soak 30m`
 
+    With `--load batches` messages are handed in in bulk, and gateways, instances and PostgreSQL are killed, frozen and
+    started again at random until all have ended. Then what was accepted is held against what was sent, failed, is
+    unknown or waits, and the recipients' ledger is read for what was said twice or out of its chat's order.
+
+    Example: `homing chaos --load batches --messages 200000 --database postgres`
+
     Exit codes: 0 every promise was kept; 1 one was not; 2 it cannot start; 130 Ctrl-C ended it.
     """
     from homing.lab.chaos import command
+    from homing.lab.chaos.batches import STRIKES
     from homing.lab.chaos.run import SOAK_PAUSE_S, Orders
     from homing.lab.chaos.stage import SQLITE, StageOrder
 
@@ -78,6 +90,9 @@ def chaos(
         _list(_named("all"), as_json=as_json)
         return DONE
     orders = Orders(_named(faults), repeats, for_s, rate, seed)
+    if load == "batches":
+        strikes = ",".join(STRIKES) if faults == "all" else faults
+        orders = replace(orders, kinds=_named(strikes), messages=messages)
     if soak is not None:
         orders = replace(orders, repeats=None, for_s=_seconds(soak), pause_s=SOAK_PAUSE_S, soak=True)
     wanted = StageOrder(

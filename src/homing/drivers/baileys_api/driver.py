@@ -61,7 +61,11 @@ class BaileysApiDriver(GatewayDriver):
         """One that refuses our key is up all the same."""
         reply = await self.ask(instance, "/status/auth", now_s() + timeout_s)
         refused = isinstance(reply, Fault) and reply.phase is Phase.UNAUTHORISED
-        return reply if isinstance(reply, Fault) and not refused else InstanceHealth(self.base)
+        return (
+            reply
+            if isinstance(reply, Fault) and not refused
+            else InstanceHealth(self.base, says_at=reading.clock_of(reply))
+        )
 
     async def listed(self, instance: InstanceUrl, until: float) -> Listing | Fault:
         """It has none to give, which is no fault. A key that it refuses is one."""

@@ -69,7 +69,9 @@ class EvolutionDriver(GatewayDriver):
         if isinstance(reply, Fault) and not _is_its_own(reply):
             return reply
         version = await self.version_of(instance, until)
-        return InstanceHealth(self.base, version=version, unchecked=self.unchecked(version))
+        return InstanceHealth(
+            self.base, version=version, unchecked=self.unchecked(version), says_at=reading.clock_of(reply)
+        )
 
     async def told_version(self, instance: InstanceUrl, until: float) -> str | None:
         reply = await self.ask(instance, "/", until)

@@ -67,7 +67,7 @@ class GowaDriver(GatewayDriver):
     async def health(self, instance: InstanceUrl, *, timeout_s: float) -> InstanceHealth | Fault:
         """It says that its store is open, and nothing of sessions."""
         reply = await self.ask(instance, "/health", now_s() + timeout_s)
-        return reply if isinstance(reply, Fault) else InstanceHealth(self.base)
+        return reply if isinstance(reply, Fault) else InstanceHealth(self.base, says_at=reading.clock_of(reply))
 
     async def listed(self, instance: InstanceUrl, until: float) -> SessionList | Fault:
         reply = await self.ask(instance, "/devices", until, body_limit_bytes=LIST_LIMIT_BYTES)

@@ -67,7 +67,13 @@ class WahaDriver(GatewayDriver):
         if uptime_ms is None:
             return reading.malformed(reply, "the answer about its status told no uptime")
         version = await self.version_of(instance, until)
-        return InstanceHealth(self.base, version=version, uptime_s=uptime_ms / 1000, unchecked=self.unchecked(version))
+        return InstanceHealth(
+            self.base,
+            version=version,
+            uptime_s=uptime_ms / 1000,
+            unchecked=self.unchecked(version),
+            says_at=reading.clock_of(reply),
+        )
 
     async def told_version(self, instance: InstanceUrl, until: float) -> str | None:
         reply = await self.ask(instance, "/api/server/version", until)

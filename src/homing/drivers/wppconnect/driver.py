@@ -77,7 +77,7 @@ class WppconnectDriver(GatewayDriver):
         uptime_s = measure_in(reading.told_by(reply.body).get("uptime"))
         if uptime_s is None:
             return reading.malformed(reply, "the answer about its health told no uptime")
-        return InstanceHealth(self.base, uptime_s=uptime_s)
+        return InstanceHealth(self.base, uptime_s=uptime_s, says_at=reading.clock_of(reply))
 
     async def listed(self, instance: InstanceUrl, until: float) -> Listing | Fault:
         """Its list is of the names that it has tokens of, whether they run or not."""

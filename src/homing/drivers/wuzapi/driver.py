@@ -78,7 +78,11 @@ class WuzapiDriver(GatewayDriver):
         """It has no call for that: that it asks for a token says that it is up."""
         reply = await self.ask(instance, "/session/status", now_s() + timeout_s)
         refused = isinstance(reply, Fault) and reply.phase is Phase.UNAUTHORISED
-        return reply if isinstance(reply, Fault) and not refused else InstanceHealth(self.base)
+        return (
+            reply
+            if isinstance(reply, Fault) and not refused
+            else InstanceHealth(self.base, says_at=reading.clock_of(reply))
+        )
 
     async def listed(self, instance: InstanceUrl, until: float) -> Listing | Fault:
         reply = await self.ask(instance, _USERS, until, body_limit_bytes=LIST_LIMIT_BYTES)

@@ -59,7 +59,7 @@ class WwebjsApiDriver(GatewayDriver):
             return reply
         if reading.told_by(reply.body).get("message") != "pong":
             return reading.malformed(reply, "the answer to a ping was none")
-        return InstanceHealth(self.base)
+        return InstanceHealth(self.base, says_at=reading.clock_of(reply))
 
     async def listed(self, instance: InstanceUrl, until: float) -> Listing | Fault:
         """Its list is of names."""
