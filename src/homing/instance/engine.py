@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from homing.model.fleet import Capabilities
 from homing.model.instances.vault import Login
+from homing.model.sessions.exit_proxies import ExitProxy
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,5 +163,8 @@ class Engine(Protocol):
     @property
     def capabilities(self) -> Capabilities: ...
 
-    async def connect(self, on_event: OnEvent) -> EngineSession:
-        """A new connection, not logged in. Raises ``OSError`` when WhatsApp cannot be reached."""
+    async def connect(self, on_event: OnEvent, proxy: ExitProxy | None = None) -> EngineSession:
+        """A new connection, not logged in, by this exit proxy; one is only given where ``takes_proxy`` is declared.
+
+        Raises ``OSError`` when WhatsApp cannot be reached so: there is no other way out.
+        """

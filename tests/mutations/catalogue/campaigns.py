@@ -3,6 +3,7 @@
 from tests.mutations.defect import Defect, tests
 
 _BULK = (tests("serve/test_bulk_api.py"),)
+_ATTACKS = (tests("serve/test_bulk_attacks.py"),)
 _BATCHES = (tests("contract/test_batches_stopped.py", "serve/test_bulk_api.py"),)
 _WORDS = (tests("decide/test_outbox_judgments.py"),)
 
@@ -88,7 +89,7 @@ DEFECTS: tuple[Defect, ...] = (
         "homing/serve/bulk_lines.py",
         "    if length > MESSAGE_MAX:\n",
         "    if length > 1000 * MESSAGE_MAX:\n",
-        _BULK,
+        _ATTACKS,
     ),
     Defect(
         "key-of-another-batch",
@@ -96,7 +97,7 @@ DEFECTS: tuple[Defect, ...] = (
         "homing/flows/outbox/bulk.py",
         "    return known.fingerprint in (None, fingerprint)\n",
         "    return bool(fingerprint)\n",
-        (tests("serve/test_bulk_attacks.py"),),
+        _ATTACKS,
     ),
     Defect(
         "batch-without-an-end",

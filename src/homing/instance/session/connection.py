@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import partial
 
 from homing.instance.engine import Engine, EngineEvent, EngineSession
+from homing.model.sessions.exit_proxies import ExitProxy
 
 
 class SessionConnection:
@@ -21,10 +22,13 @@ class SessionConnection:
         """Whether this is still the connection."""
         return wire is self.wire
 
-    async def open(self) -> EngineSession:
-        """A new one, not logged in. Raises ``OSError`` when WhatsApp cannot be reached."""
+    async def open(self, proxy: ExitProxy | None = None) -> EngineSession:
+        """A new one, not logged in, by this exit proxy. Raises ``OSError`` when WhatsApp cannot be reached so."""
         self._number += 1
-        self.wire = await self._engine.connect(partial(self._arrived, self._number))
+        arrived = partial(self._arrived, self._number)
+        # An engine that knows of no proxies is asked as ever; it is given none.
+        opening = self._engine.connect(arrived) if proxy is None else self._engine.connect(arrived, proxy)
+        self.wire = await opening
         return self.wire
 
     def close(self) -> None:
