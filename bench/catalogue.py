@@ -14,6 +14,9 @@ import asyncpg
 
 from bench import (
     cache,
+    campaign,
+    customers,
+    documents,
     drivers,
     elsewhere,
     fleet_wide,
@@ -128,6 +131,24 @@ def measurements(*, quick: bool, large: bool) -> list[Measurement]:
         Measurement("mixed-fleet", BOTH[:1], partial(_mixed, accounts=less(300, 60), rounds=less(5, 1))),
         Measurement("moved-by-hand", BOTH[:1], partial(_moved, moves=less(100, 12))),
         Measurement("retention", STORES, partial(_retention, size=less(1, 10))),
+        Measurement(
+            "campaign", BOTH, on(lambda up: campaign.run(up, messages=less(10_000, 1_000)), accounts=20, reports=False)
+        ),
+        Measurement(
+            "customers",
+            SEVERAL[:1],
+            on(lambda up: customers.run(up, rounds=less(5, 1), round_s=less(20, 6)), accounts=2, reports=False),
+        ),
+        Measurement(
+            "replay",
+            SEVERAL[:1],
+            on(lambda up: customers.run_replay(up, events=less(100_000, 5_000)), accounts=2, reports=False),
+        ),
+        Measurement(
+            "documents",
+            BOTH[:1],
+            on(lambda up: documents.run(up, documents=less(50, 8), mib=less(64, 16)), accounts=10, reports=False),
+        ),
         Measurement("reservations", STORES, lambda setting: _reservations(setting, messages=less(40_000, 8_000))),
     ]
     if large:
