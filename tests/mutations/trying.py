@@ -17,6 +17,7 @@ from tests.mutations.defect import Defect, Probe, Seeds, Suite
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
 _SEED = re.compile(r"^seed .*$", re.MULTILINE)
 PROBE_WITHIN_S = 150.0
+NO_END = f"it came to no end within {PROBE_WITHIN_S:.0f} s"
 NOTHING_FAILED = 0
 SOMETHING_FAILED = 1
 
@@ -45,12 +46,14 @@ class Missed:
 async def tried(copy: Copy, defect: Defect) -> Caught | Missed:
     """What became of the defect. Raises CannotTry and Outdated."""
     began_s = time.monotonic()
-    with copy.with_defect(defect):
-        for probe in probes_of(defect):
+    for probe in probes_of(defect):
+        with copy.with_defect(defect):
             complaint = await complaint_of(copy, probe)
-            if complaint is not None:
-                is_a_test = isinstance(probe, Suite) and complaint.startswith("tests/")
-                return Caught(str(probe), complaint, time.monotonic() - began_s, is_a_test)
+        if complaint == NO_END and await complaint_of(copy, probe) == NO_END:
+            raise CannotTry(f"{probe} comes to no end without the defect either: this machine is too busy for it")
+        if complaint is not None:
+            is_a_test = isinstance(probe, Suite) and complaint.startswith("tests/")
+            return Caught(str(probe), complaint, time.monotonic() - began_s, is_a_test)
     return Missed(time.monotonic() - began_s)
 
 
@@ -66,7 +69,7 @@ async def complaint_of(copy: Copy, probe: Probe) -> str | None:
     if code == NOTHING_FAILED:
         return None
     if code is None:
-        return f"it came to no end within {PROBE_WITHIN_S:.0f} s"
+        return NO_END
     found = (_FAILED if isinstance(probe, Suite) else _SEED).search(said)
     if code != SOMETHING_FAILED or found is None:
         raise CannotTry(f"{probe} could not be tried (exit code {code}): {said[-600:]}")
