@@ -149,6 +149,7 @@ class RunningInstance:
             self._leasing.cancel()
             await self.host.lease.end()
         await self._runner.cleanup()
+        await self.host.engine.close()
         await self._files.close()
         if self._link is not None:
             await self._link.close()

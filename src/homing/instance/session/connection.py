@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
-from homing.instance.engine import Engine, EngineEvent, EngineSession
+from homing.instance.engine import DeviceState, Engine, EngineEvent, EngineSession
 
 
 class SessionConnection:
@@ -21,10 +21,10 @@ class SessionConnection:
         """Whether this is still the connection."""
         return wire is self.wire
 
-    async def open(self) -> EngineSession:
+    async def open(self, state: DeviceState) -> EngineSession:
         """A new one, not logged in. Raises ``OSError`` when WhatsApp cannot be reached."""
         self._number += 1
-        self.wire = await self._engine.connect(partial(self._arrived, self._number))
+        self.wire = await self._engine.connect(partial(self._arrived, self._number), state)
         return self.wire
 
     def close(self) -> None:

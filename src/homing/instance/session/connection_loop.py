@@ -6,7 +6,16 @@ from typing import Protocol, assert_never
 
 import structlog
 
-from homing.instance.engine import EnginePairingCode, EngineSession, Label, LoggedIn, LoggedOut, StaleLogin, Throttled
+from homing.instance.engine import (
+    DeviceState,
+    EnginePairingCode,
+    EngineSession,
+    Label,
+    LoggedIn,
+    LoggedOut,
+    StaleLogin,
+    Throttled,
+)
 from homing.instance.notify.events import Status
 from homing.instance.session.connection import SessionConnection
 from homing.instance.session.context import SessionContext
@@ -76,12 +85,14 @@ class Upkeep:
         self,
         session: KeptSession,
         own: Ownership,
+        state: DeviceState,
         sending: SessionSends,
         connection: SessionConnection,
         around: SessionContext,
     ) -> None:
         self._session = session
         self._own = own
+        self._state = state
         self._sending = sending
         self._connection = connection
         self._around = around
@@ -138,7 +149,7 @@ class Upkeep:
         if current > self._own.grant.epoch:
             self._session.leave(current)
             return _GrantOver()
-        wire = await self._connection.open()
+        wire = await self._connection.open(self._state)
         if not self._session.may_act():
             self._session.hang_up()
             return _Again()
@@ -190,5 +201,5 @@ class Upkeep:
         if self._session.over or not self._connection.is_live(wire):
             return _GrantOver() if self._session.over else _Again()
         self._session.connected(answer.phone_number)
-        self._sending.connected(wire.transmit)
+        self._sending.connected(wire.transmit, wire.seal)
         return _Up()

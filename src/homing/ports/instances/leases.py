@@ -114,9 +114,7 @@ class Credentials(Protocol):
         """
         ...
 
-    async def adopt(
-        self, logins: Mapping[str, Login], keys: Mapping[str, Sequence[SessionKey]] | None = None
-    ) -> None:
+    async def adopt(self, logins: Mapping[str, Login], keys: Mapping[str, Sequence[SessionKey]] | None = None) -> None:
         """Take in logins that were made elsewhere, with their keys, held by nobody: whoever opens the session next uses
         them. Keys of an earlier login are gone."""
         ...

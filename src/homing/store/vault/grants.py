@@ -103,8 +103,7 @@ def adopt(
     state: Mapping[str, Sequence[SessionKey]],
     now: datetime,
 ) -> None:
-    """Take in these logins with their keys, held by nobody. Whoever held one of these sessions is refused from here on.
-    """
+    """Take in these logins with their keys, held by nobody. Whoever held one of these sessions is refused from then."""
     stored = made_and_locked(connection, logins, now)
     rows = []
     for session, login in logins.items():

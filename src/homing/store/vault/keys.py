@@ -12,7 +12,15 @@ from homing.store.db.schema.device_state import inbox, session_keys
 from homing.store.db.schema.tables import credentials, reservations, vault_keys
 from homing.store.db.sql import dialect_of, insert
 from homing.store.records.recording import record_all
-from homing.store.vault.sealing import KeyRing, SealedPlace, SealedText, frame_place, inbox_place, key_place, login_place
+from homing.store.vault.sealing import (
+    KeyRing,
+    SealedPlace,
+    SealedText,
+    frame_place,
+    inbox_place,
+    key_place,
+    login_place,
+)
 
 _KNOWN = b"Homing keeps its word."
 

@@ -42,7 +42,8 @@ def save(
 
 
 def forget(connection: Connection, grant: Grant, now: datetime) -> StaleEpoch | None:
-    """Delete the login, its keys and what was reserved. A copy of the login that somebody kept is older than what comes next."""
+    """Delete the login, its keys and what was reserved. A copy of the login that somebody kept is older than what comes
+    next."""
     row = locked(connection, [grant.session_id]).get(grant.session_id)
     if row is None or not is_under(row, grant):
         return StaleEpoch(0 if row is None else row.epoch)

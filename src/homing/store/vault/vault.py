@@ -154,9 +154,7 @@ class SqlVault:
             return {}
         return await self._at(lambda c, now: vault_grants.redeclare(c, self._keys, grants, now))
 
-    async def adopt(
-        self, logins: Mapping[str, Login], keys: Mapping[str, Sequence[SessionKey]] | None = None
-    ) -> None:
+    async def adopt(self, logins: Mapping[str, Login], keys: Mapping[str, Sequence[SessionKey]] | None = None) -> None:
         if logins:
             kept = {storable(session): login for session, login in logins.items()}
             state = {storable(session): of_it for session, of_it in (keys or {}).items()}

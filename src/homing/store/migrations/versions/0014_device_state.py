@@ -37,9 +37,7 @@ def upgrade() -> None:
         CheckConstraint("(body IS NULL) = (body_key IS NULL)", name=op.f("inbox_body_key_check")),
     )
     untold, told = text("told_at IS NULL"), text("told_at IS NOT NULL")
-    op.create_index(
-        "inbox_untold_idx", "inbox", ["session_id"], sqlite_where=untold, postgresql_where=untold
-    )
+    op.create_index("inbox_untold_idx", "inbox", ["session_id"], sqlite_where=untold, postgresql_where=untold)
     op.create_index("inbox_told_idx", "inbox", ["told_at"], sqlite_where=told, postgresql_where=told)
 
 
