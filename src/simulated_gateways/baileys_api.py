@@ -15,6 +15,7 @@ class BaileysApi(Model):
             web.get("/status/auth", self._auth),
             web.post("/connections/{s}/on-whatsapp", self._exists),
             web.post("/connections/{s}/send-message", self._send),
+            web.post("/connections/{s}", self._connect),
             web.delete("/connections/{s}", self._end),
         ]
 
@@ -55,6 +56,15 @@ class BaileysApi(Model):
             return web.Response(status=500, text="Connection Closed")
         key = {"remoteJid": told["jid"], "fromMe": True, "id": message_id}
         return said(200, {"data": {"key": key, "messageTimestamp": 1796000917}})
+
+    async def _connect(self, request: web.Request) -> web.Response:
+        """Told anew where to report, one that is connected connects again."""
+        session, told = self.sessions.get(request.match_info["s"]), await body_of(request)
+        url, token = told.get("webhookUrl"), told.get("webhookVerifyToken", "")
+        if session is None or not url or len(token) < 6:
+            return said(422, {"type": "validation", "on": "body", "found": told})
+        self.hooks[session.name] = [{"url": url, "token": token}]
+        return web.Response()
 
     async def _end(self, request: web.Request) -> web.Response:
         if self.sessions.pop(request.match_info["s"], None) is None:

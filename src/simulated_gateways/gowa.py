@@ -22,6 +22,7 @@ class Gowa(Model):
             web.get("/devices/{s}/status", self._status),
             web.post("/devices/{s}/{what:reconnect|logout}", self._do),
             web.patch("/devices/{s}/webhook", self._hook),
+            web.get("/devices/{s}/webhook", self._hooked),
             web.post("/send/message", self._send),
             web.get("/user/check", self._check),
         ]
@@ -57,9 +58,21 @@ class Gowa(Model):
         return _success({"device_id": session.name, "is_connected": session.open, "is_logged_in": session.up})
 
     async def _hook(self, request: web.Request) -> web.Response:
+        """Its events are one text: a list is no body that it reads."""
         told, name = await body_of(request), request.match_info["s"]
-        self.hooks[name] = [{"url": told["webhook_url"]}] if told["webhook_url"] else []
-        return _success({})
+        if not all(isinstance(told.get(each, ""), str) for each in ("webhook_url", "webhook_secret", "webhook_events")):
+            return said(400, {"status": 400, "code": "BAD_REQUEST", "message": "Invalid request body"})
+        url, secret = told["webhook_url"], told.get("webhook_secret", "")
+        signed = {"secret": secret} if secret else {}
+        self.hooks[name] = [{"url": url, "events": told.get("webhook_events", ""), **signed}] if url else []
+        return await self._hooked(request)
+
+    async def _hooked(self, request: web.Request) -> web.Response:
+        name = request.match_info["s"]
+        hook = (self.hooks.get(name) or [{}])[0]
+        told = {"webhook_url": hook.get("url", ""), "webhook_secret": hook.get("secret", "")}
+        told |= {"webhook_events": hook.get("events", ""), "webhook_insecure_skip_verify": False}
+        return _success({"device_id": name, **told})
 
     async def _do(self, request: web.Request) -> web.Response:
         session = self.sessions[request.match_info["s"]]

@@ -19,6 +19,7 @@ class Wuzapi(Model):
             web.post("/session/{what:connect|disconnect|logout}", self._do),
             web.post("/session/proxy", self._proxy),
             web.post("/webhook", self._hook),
+            web.get("/webhook", self._hooked),
             web.post("/chat/send/text", self._send),
             web.post("/user/check", self._check),
         ]
@@ -78,6 +79,12 @@ class Wuzapi(Model):
         assert session is not None
         self.hooks[session.name] = [{"url": told["webhookURL"]}] if told["webhookURL"] else []
         return _wrapped({"webhook": told["webhookURL"]})
+
+    async def _hooked(self, request: web.Request) -> web.Response:
+        session = self._session(request)
+        assert session is not None
+        url = (self.hooks.get(session.name) or [{"url": ""}])[0]["url"]
+        return _wrapped({"subscribe": ["Message", "ReadReceipt"], "webhook": url})
 
     async def _proxy(self, request: web.Request) -> web.Response:
         session, told = self._session(request), await body_of(request)

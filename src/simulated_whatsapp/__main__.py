@@ -2,6 +2,7 @@
 
 Prints ``{"pid", "address"}`` on standard output once it listens, and ends on SIGTERM or SIGINT.
 ``python -m simulated_whatsapp link CODE --address HOST:PORT`` is a phone that accepts a pairing code.
+``python -m simulated_whatsapp multidevice`` speaks the real protocol instead (``multidevice.command``).
 """
 
 import argparse
@@ -14,6 +15,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 
 from simulated_whatsapp.client import Administration, RefusedByWhatsApp
+from simulated_whatsapp.multidevice import command
 from simulated_whatsapp.server import Server, ServerSettings
 
 
@@ -21,6 +23,8 @@ def main(arguments: list[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     if given[:1] == ["link"]:
         return _run(_link(_link_parser().parse_args(given[1:])))
+    if given[:1] == ["multidevice"]:
+        return _run(command.serve(command.parser().parse_args(given[1:])))
     return _run(_serve(_settings(_parser().parse_args(given))))
 
 

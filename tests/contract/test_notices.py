@@ -11,13 +11,14 @@ from fleets import A, B, change, new_account, placed_account
 from sqlalchemy import Connection, make_url, text
 from structlog.testing import capture_logs
 
-from homing.model.fleet import AccountUuid, ContactUuid, Epoch, SessionId
+from homing.model.fleet import AccountUuid, ContactUuid, Epoch, SessionId, WorkspaceId
 from homing.ports import (
     AccountChanged,
     AlertsChanged,
     CacheCleared,
     KeysChanged,
     Notice,
+    OptOutsChanged,
     PlacementChanged,
     RosterChanged,
     WorkspacesChanged,
@@ -43,6 +44,7 @@ EVERY_KIND: list[Notice] = [
     KeysChanged(),
     AlertsChanged(),
     WorkspacesChanged(),
+    OptOutsChanged(WorkspaceId(7)),
     CacheCleared("by hand"),
 ]
 

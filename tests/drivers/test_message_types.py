@@ -248,7 +248,10 @@ WANTED: dict[str, dict[MessageType, tuple[str, dict[str, Any]]]] = {
             {"Phone": TO.id, "Image": f"data:image/png;base64,{DATA}", "Caption": "look"},
         ),
         MessageType.VIDEO: ("/chat/send/video", {"Video": f"data:image/png;base64,{DATA}"}),
-        MessageType.VOICE: ("/chat/send/audio", {"Audio": f"data:audio/ogg;base64,{DATA}"}),
+        MessageType.VOICE: (
+            "/chat/send/audio",
+            {"Audio": f"data:audio/ogg;base64,{DATA}", "mimetype": "audio/ogg; codecs=opus"},
+        ),
         MessageType.DOCUMENT: (
             "/chat/send/document",
             {

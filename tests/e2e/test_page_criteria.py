@@ -122,6 +122,12 @@ def test_every_page_has_the_same_rows_as_its_table(operator: Window) -> None:
         "/messages": "tr[id^=m-]",
         "/alerts": "#alerts .item .button",
         "/pairing": "tr[id^=pair-]",
+        "/plans": "tr[id^=plan-]",
+        "/batches": "tr[id^=b-]",
+        "/endpoints": "main tbody tr:not(.why)",
+        "/downtime": "#downtime tbody tr",
+        "/settings": "#schedules tbody tr",
+        "/deaf": "tr[id^=deaf-]",
     }.items():
         operator.goto(path)
         expect(operator.page.get_by_text("Live, ")).to_be_visible()

@@ -32,6 +32,7 @@ class Seen:
 
     at: dict[InstanceUrl, HealthJudgment] = field(default_factory=dict)
     health: dict[InstanceUrl, InstanceHealth] = field(default_factory=dict)
+    ahead: dict[InstanceUrl, float] = field(default_factory=dict)
     lag_s: float = 0.01
     lacks_key: str | None = None
 
@@ -40,6 +41,9 @@ class Seen:
 
     def health_of(self, url: InstanceUrl) -> InstanceHealth | None:
         return self.health.get(url)
+
+    def ahead_s(self, url: InstanceUrl) -> float | None:
+        return self.ahead.get(url)
 
     def was_well(self, url: InstanceUrl) -> bool:
         return True
@@ -201,6 +205,29 @@ async def test_a_slow_database_is_an_alert_of_this_gateway_until_it_answers_in_t
         it.seen.lag_s = 0.01
         await it.passes(15)
         assert it.alerts.standing() == []
+
+
+async def test_an_instance_whose_clock_is_off_is_an_alert_until_it_is_not() -> None:
+    async with looking() as it:
+        it.is_(A, HealthState.HEALTHY)
+        it.seen.ahead[A] = -8.0
+        await it.passes(5)
+        assert it.kinds(Subject.instance(A)) == set(), "as long as nobody knows of our own"
+        await it.passes(FACTS_EVERY_S)
+        [alert] = it.alerts.of(Subject.instance(A))
+        assert (alert.kind, alert.reason) == (AlertKind.CLOCK_OFF, "its clock is 8 s behind the database's")
+        it.seen.ahead[A] = -1.0
+        await it.passes(5)
+        assert it.alerts.standing() == []
+
+
+async def test_a_gateway_whose_own_clock_is_off_accuses_no_instance() -> None:
+    async with looking() as it:
+        it.is_(A, HealthState.HEALTHY)
+        it.facts.behind_s, it.seen.ahead[A] = 7.0, -7.0
+        await it.passes(FACTS_EVERY_S + 5)
+        assert it.kinds(Subject.instance(A)) == set()
+        assert it.kinds(HERE) == {AlertKind.CLOCK_OFF}
 
 
 async def test_clocks_apart_are_an_alert_of_this_gateway_until_they_agree() -> None:

@@ -89,9 +89,32 @@ on_an_instance("DELETE /api/v1/instances/{number}")
 on_an_instance("POST /api/v1/instances/{number}/drain")
 on_an_instance("POST /api/v1/instances/{number}/undrain")
 plainly("POST /api/v1/rebalance", {"dry_run": False})
+plainly("PUT /api/v1/automation", {"on": True})
+plainly("POST /api/v1/plans", {"kind": "rebalance"})
 plainly("POST /api/v1/sync", {})
 plainly("POST /api/v1/cache/clear")
 plainly("POST /api/v1/keys", {"name": "shop", "workspace_id": 1})
+
+
+@asks("POST /api/v1/plans/{plan_id}/run")
+async def _(api: Api) -> httpx.Response:
+    return await api.call("POST", f"/plans/{await _a_plan(api)}/run")
+
+
+@asks("POST /api/v1/plans/{plan_id}/stop")
+async def _(api: Api) -> httpx.Response:
+    made = await _a_plan(api)
+    await api.call("POST", f"/plans/{made}/run")
+    return await api.call("POST", f"/plans/{made}/stop")
+
+
+async def _a_plan(api: Api) -> str:
+    """Of an instance with one session, which waits for whatever its turn is."""
+    account = await api.account()
+    api.gateway.moving.plans._braked = lambda: "held for the test"
+    made = await api.call("POST", "/plans", {"kind": "empty", "instance_url": account["instance_url"]})
+    assert made.json()["moves"] == 1, made.text
+    return str(made.json()["id"])
 
 
 @asks("POST /api/v1/instances/{number}/recycle")

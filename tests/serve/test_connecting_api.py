@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 from homing.decide.reports.hints import Hint
 from homing.decide.reports.polling import PollPolicy
@@ -38,7 +39,7 @@ def listening(fleet: foreign.Fleet, model: Model) -> Model:
 
 
 async def kinds(fleet: foreign.Fleet, account: dict[str, Any]) -> list[str]:
-    found = (await fleet.call("GET", f"/events?session_id={account['session_id']}")).json()["data"]
+    found = (await fleet.call("GET", f"/events?session_id={quote(account['session_id'])}")).json()["data"]
     return [each["kind"] for each in found]
 
 
@@ -83,6 +84,53 @@ async def test_evolution_has_room_for_one_and_the_owners_is_put_back(fleet: fore
     [row] = (await connect(fleet, model, undo=True)).json()["sessions"]
     assert row["wiring"] == "restored" and "crm.example/hook again" in row["reason"] and "HUSH" not in json.dumps(row)
     assert model.hooks[name][0]["url"] == f"{OWNERS}?token=HUSH" and model.hooks[name][0]["headers"] == {"A": "b"}
+
+
+@only("evolution", "wuzapi", "gowa")
+async def test_an_address_that_can_be_asked_for_is_replaced_on_request_and_put_back(fleet: foreign.Fleet) -> None:
+    for family, (model, _) in fleet.models.items():
+        account = await fleet.taken_up(family)
+        listening(fleet, model)
+        [name] = model.sessions
+        before = {"url": OWNERS, "enabled": True, "events": ["MESSAGES_UPSERT"] if family == "evolution" else "message"}
+        model.hooks[name] = [before]
+        [row] = (await connect(fleet, model)).json()["sessions"]
+        assert (row["wiring"], row["lost"], model.hooks[name]) == ("refused", [OWNERS], [before]), (family, row)
+        [row] = (await connect(fleet, model, replace=True)).json()["sessions"]
+        assert row["wiring"] == "replace", (family, row)
+        assert await model.report(name, Told("incoming")) == [200], family
+        assert await kinds(fleet, account) == ["message_received"], family
+        [row] = (await connect(fleet, model)).json()["sessions"]
+        assert row["wiring"] == "connected", (family, row)
+        [row] = (await connect(fleet, model, undo=True)).json()["sessions"]
+        assert (row["wiring"], model.hooks[name][0]["url"]) == ("restored", OWNERS), (family, row)
+
+
+@only("waha", "evolution", "wuzapi", "gowa")
+async def test_a_session_that_reports_to_nobody_reports_to_us_and_to_nobody_again(fleet: foreign.Fleet) -> None:
+    for family, (model, _) in fleet.models.items():
+        await fleet.taken_up(family)
+        listening(fleet, model)
+        [name] = model.sessions
+        [row] = (await connect(fleet, model)).json()["sessions"]
+        assert row["wiring"] == "add", (family, row)
+        assert await model.report(name, Told("incoming")) == [200], family
+        [row] = (await connect(fleet, model, undo=True)).json()["sessions"]
+        assert (row["wiring"], model.hooks.get(name, [])) == ("restored", []), (family, row)
+
+
+@only("baileys-api")
+async def test_baileys_api_is_told_anew_and_what_was_there_is_its_owners_to_tell(fleet: foreign.Fleet) -> None:
+    account, model = await fleet.taken_up("baileys-api"), listening(fleet, fleet.models["baileys-api"][0])
+    [name] = model.sessions
+    [row] = (await connect(fleet, model)).json()["sessions"]
+    assert row["wiring"] == "refused"
+    [row] = (await connect(fleet, model, replace=True)).json()["sessions"]
+    assert row["wiring"] == "replace"
+    assert await model.report(name, Told("incoming")) == [200]
+    assert await kinds(fleet, account) == ["message_received"]
+    [row] = (await connect(fleet, model, undo=True)).json()["sessions"]
+    assert row["wiring"] == "failed" and "whoever started the session" in row["reason"]
 
 
 @only("waha", "evolution")

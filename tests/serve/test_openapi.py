@@ -139,6 +139,7 @@ async def test_an_unknown_field_is_refused_by_its_name(api: Api) -> None:
             "name": "ops",
             "kind": "slack",
             "target": "http://new:1",
+            "on": True,
         }
         given_fields = {name: fill[name] for name in body.get("required", ())}
         answer = await asked(api, method, path, {**given_fields, "unheard_of": 1})
@@ -162,6 +163,7 @@ async def test_only_true_and_false_are_booleans_in_a_body(api: Api) -> None:
             "name": "ops",
             "kind": "slack",
             "target": "http://new:1",
+            "on": True,
         }
         for name in flags:
             for value in BOOLEANS:

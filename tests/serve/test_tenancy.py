@@ -42,12 +42,15 @@ NAMES = {
     "key_id",
     "number",
     "opted_out",
+    "plan_id",
     "ref",
     "session_id",
     "uuid",
     "workspace_id",
 }
-OF_OPERATORS = re.compile(r"^/api/v1/(instances|schedules|sync|rebalance|cache$|cache/clear|audit|receivers|silences)")
+OF_OPERATORS = re.compile(
+    r"^/api/v1/(instances|schedules|sync|rebalance|plans|automation|cache$|cache/clear|audit|receivers|silences)"
+)
 NOT_ASKED = {
     # Senders prove themselves by a signature or an instance's key, and not by an API key.
     "for instances",
@@ -198,6 +201,7 @@ async def tenants(api: Api) -> Tenants:
     key_id = api.keys["reader"].split("_")[1]
     ids = {
         "account_uuid": [account["uuid"]],
+        "plan_id": ["3f9a1c22d0b84e77"],
         "batch_id": [batch],
         "opted_out": ["+62811801649"],
         "contact_uuid": [contact["uuid"]],

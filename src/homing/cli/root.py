@@ -21,7 +21,7 @@ from homing.cli.directory import (
     pairing_links,
     workspaces,
 )
-from homing.cli.fleet import adopting, alerts, cache, db, deaf, instances, moving, recycling, schedule, sync
+from homing.cli.fleet import adopting, alerts, cache, db, deaf, instances, moving, recycling, schedule, steering, sync
 from homing.cli.run import chaos, processes, sim
 from homing.cli.terminal import output
 from homing.cli.terminal.acting import command
@@ -116,6 +116,8 @@ def _app() -> App:
         recycling.recycle,
         sync.sync_instance_urls,
         schedule.app,
+        steering.automation,
+        steering.plans,
         cache.app,
         keys.app,
         endpoints.app,

@@ -31,6 +31,7 @@ from homing.store.records.number_checks import SqlNumberChecks
 from homing.store.records.pairing_links import SqlPairingLinks
 from homing.store.records.recycles import SqlRecycles
 from homing.store.records.reports import SqlEvents
+from homing.store.records.steering import SqlSteering
 from homing.store.records.watch_log import SqlWatchLog
 from homing.store.records.webhook_targets import SqlWebhookTargets
 from homing.store.sends.messages import SqlMessages
@@ -74,7 +75,7 @@ def stores_on(
         notices=notices,
         directory=directory,
         messages=SqlMessages(database),
-        outbox=SqlOutbox(database, notices),
+        outbox=SqlOutbox(database, notices, on_read=on_read),
         events=SqlEvents(database, notices),
         schedules=SqlSchedules(database),
         work=SqlWork(database, notices),
@@ -97,5 +98,6 @@ def stores_on(
         webhook_targets=SqlWebhookTargets(database),
         exit_proxies=SqlExitProxies(database),
         recycles=SqlRecycles(database),
+        steering=SqlSteering(database),
         checked_numbers=SqlNumberChecks(database, on_read=on_read),
     )

@@ -164,4 +164,5 @@ def _at_work(on: Ground, parts: Parts, gateway: Gateway) -> Iterator[Runs]:
     yield from (parts.scheduler, parts.hears.ears, parts.hears.worker, *parts.taking.services)
     yield from (*parts.heard, parts.reports.unknown, parts.reports.rejections, on.fitness, parts.strays)
     yield from (parts.sends_by.media.clean_up, *parts.customers.services)
-    yield from (found.take_backs, kept.watching, kept.keeper, kept.worker, parts.moving.drains, gateway.restoring)
+    yield from (found.take_backs, kept.watching, kept.automation, kept.keeper, kept.worker)
+    yield from (parts.moving.drains, parts.moving.plans, gateway.restoring)

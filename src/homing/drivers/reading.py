@@ -3,7 +3,9 @@
 import asyncio
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from math import inf
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -169,6 +171,21 @@ def fault(reply: Reply, phase: Phase, words: str, secrets: Iterable[str] = ()) -
 def malformed(reply: Reply, why: str, secrets: Iterable[str] = (), *, quoted: bool = False) -> Fault:
     """`quoted`: why it is malformed is told in its own words."""
     return Fault(Phase.REPLY_MALFORMED, shown(why, secrets), reply.status, quoted=quoted)
+
+
+def clock_of(answer: Reply | Fault) -> datetime | None:
+    """What the answering machine's clock said, in whole seconds (RFC 9110, `Date`); None where it does not tell."""
+    return _date(answer.headers.get("date", "")) if isinstance(answer, Reply) else None
+
+
+@lru_cache(256)
+def _date(told: str) -> datetime | None:
+    """Many instances tell the same second."""
+    try:
+        found = parsedate_to_datetime(told)
+    except (ValueError, IndexError, OverflowError):
+        return None
+    return found if found.tzinfo is not None else None
 
 
 def plain_phase(status: int, *, refused: Phase) -> Phase:

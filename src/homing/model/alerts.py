@@ -357,7 +357,7 @@ GUIDES: dict[AlertKind, Guide] = {
     AlertKind.CLOCK_OFF: Guide(
         "Clock off",
         Severity.WARNING,
-        "the clocks of this gateway's machine and of the database differ by seconds: signed reports may be refused",
+        "the clocks of this machine and of the database differ by seconds: signed reports may be refused",
         "let both machines set their clocks by NTP (`timedatectl`, `chronyc tracking`)",
     ),
     AlertKind.VAULT_KEY_MISSING: Guide(

@@ -62,6 +62,7 @@ class Code(StrEnum):
     INSTANCE_THROTTLED = "instance_throttled"
     MESSAGE_REJECTED = "message_rejected"
     RECIPIENT_RESTRICTED = "recipient_restricted"
+    RECIPIENT_OPTED_OUT = "recipient_opted_out"
     INSTANCE_MISCONFIGURED = "instance_misconfigured"
     INSTANCE_FAULT = "instance_fault"
     DIRECTORY_UNAVAILABLE = "directory_unavailable"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from homing.model.fleet import AccountUuid, ContactUuid, Epoch, InstanceUrl, SessionId
+from homing.model.fleet import AccountUuid, ContactUuid, Epoch, InstanceUrl, SessionId, WorkspaceId
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,13 @@ class KeysChanged:
 @dataclass(frozen=True, slots=True)
 class WorkspacesChanged:
     """What is set of workspaces is not what it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class OptOutsChanged:
+    """Somebody was added to the workspace's suppression list, or taken off it."""
+
+    workspace_id: WorkspaceId
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +85,7 @@ Notice = (
     | RosterChanged
     | KeysChanged
     | WorkspacesChanged
+    | OptOutsChanged
     | AlertsChanged
     | CacheCleared
     | WorkReady

@@ -15,6 +15,7 @@ from homing.model.notices import CacheCleared as CacheCleared
 from homing.model.notices import EventsStored as EventsStored
 from homing.model.notices import KeysChanged as KeysChanged
 from homing.model.notices import Notice as Notice
+from homing.model.notices import OptOutsChanged as OptOutsChanged
 from homing.model.notices import OutboxChanged as OutboxChanged
 from homing.model.notices import PlacementChanged as PlacementChanged
 from homing.model.notices import RosterChanged as RosterChanged

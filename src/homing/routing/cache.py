@@ -29,6 +29,7 @@ from homing.ports import (
     KeysChanged,
     Lookup,
     Notice,
+    OptOutsChanged,
     OutboxChanged,
     PlacementChanged,
     RosterChanged,
@@ -132,7 +133,7 @@ class RouteCache:
                 self.clear()
             case RosterChanged() | KeysChanged() | WorkspacesChanged() | AlertsChanged():
                 pass
-            case WorkReady() | EventsStored() | OutboxChanged():
+            case WorkReady() | EventsStored() | OutboxChanged() | OptOutsChanged():
                 pass
             case _:
                 assert_never(notice)

@@ -26,7 +26,7 @@ from homing.serve.api.context import CHARGED, TheGateway, provide_caller, provid
 from homing.serve.api.customers.deliveries import DeliveriesController
 from homing.serve.api.customers.endpoints import EndpointsController
 from homing.serve.api.directory import accounts, contacts, keys, number_checks, signs, workspaces
-from homing.serve.api.fleet import cache, moves, recycles, reports, schedules, sync
+from homing.serve.api.fleet import automation, cache, moves, plans, recycles, reports, schedules, sync
 from homing.serve.api.watching import alerts, audit, deaf, downtime, events, pairing, sessions, state
 from homing.serve.api.watching.receivers import ReceiversController, SilencesController
 from homing.serve.callers.access import Caller
@@ -39,11 +39,11 @@ from homing.serve.http import problems
 from homing.serve.http.answers import HttpAnswer
 from homing.serve.http.described import Described, also
 from homing.serve.http.methods import methods_by_path, name_all_methods
+from homing.serve.http.paths import shown_path, whole_names
 from homing.serve.http.queries import known_queries, refuse, refuse_unknown
 from homing.serve.http.readable import CheckedRequest
 from homing.serve.http.rejections import Rejections
 from homing.serve.http.send_protocol import SEND_PATH, DirectSends
-from homing.serve.http.shown_paths import shown_path
 from homing.serve.http.tables import Tables
 from homing.serve.media import bodies
 from homing.serve.page.routes import PAGES
@@ -53,6 +53,7 @@ from homing.serve.worker_figures import WorkerFigures
 
 log = structlog.get_logger("homing")
 
+_ACCOUNTS = "/api/v1/accounts"
 _UNAUTHENTICATED = 401
 _PATH_SHOWN = 200
 
@@ -121,6 +122,7 @@ class Application:
         if scope["type"] == "http" and scope["path"] == SEND_PATH and scope["method"] == "POST":
             await self._send(scope, receive, send)
             return
+        scope = whole_names(scope)
         with carrying_out(None):  # whoever is let in sets it, and nothing of it outlives the request
             await self._behind(scope, receive, self._telling_limits(scope, send))
 
@@ -272,6 +274,8 @@ _RESOURCES = (
     workspaces.WorkspacesController,
     moves.router,
     recycles.router,
+    automation.router,
+    plans.router,
     messages.router,
     media.router,
     outbox.router,
@@ -369,7 +373,9 @@ def _handlers() -> dict[Any, Callable[[Request[Any, Any, Any], Any], Response[An
         ),
         NameTaken: lambda _, error: _problem(Problem(Code.ALREADY_EXISTS, str(error))),
         ValidationException: lambda _, error: _problem(_invalid(error)),
-        HTTPException: lambda _, error: _problem(_foreign(error), allow=(error.headers or {}).get("allow")),
+        HTTPException: lambda asked, error: _problem(
+            _foreign(error, asked.url.path), allow=(error.headers or {}).get("allow")
+        ),
         Exception: _unexpected,
     }
 
@@ -392,9 +398,11 @@ def _invalid(error: ValidationException) -> Problem:
     return Problem(Code.INVALID_REQUEST, f"The request is not valid: {said or error.detail}", field=field)
 
 
-def _foreign(error: HTTPException) -> Problem:
+def _foreign(error: HTTPException, path: str) -> Problem:
     """What the framework itself found wrong."""
     match error.status_code:
+        case 404 if path.startswith(f"{_ACCOUNTS}/"):
+            return Problem(Code.NOT_FOUND, "There is nothing at this address; `/` in a session's name is written `%2F`")
         case 404:
             return Problem(Code.NOT_FOUND, "There is nothing at this address")
         case 405:

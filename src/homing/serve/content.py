@@ -43,7 +43,9 @@ Line = Annotated[str, Meta(min_length=1, max_length=_NAME_MAX)]
 _SERIALISED = re.compile(r"(?P<from_me>true|false)_(?P<chat>[^_]+)_(?P<id>[^_]+)(?:_(?P<participant>[^_]+))?")
 """An id as whatsapp-web.js writes it: `true_628…@c.us_3EB0…`, in groups with who said it at the end."""
 _BARE_ID = re.compile(r"[0-9A-Za-z.:=+/-]+")
-_UNSEEN = re.compile(r"[\x00-\x1f\x7f]")
+_MISLEADING = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff/\\]|\A\.{1,2}\Z|\A\s*\Z")
+"""In a file's name: paths, control characters, ends of lines, and what shows its letters in another order than they are
+in, so that a program looks like a picture. Names written from right to left need none of that."""
 T = TypeVar("T")
 ReadAddress = Callable[[str], Address]
 """The address that a text names. Raises Problem."""
@@ -217,7 +219,7 @@ def _media(fields: ContentFields, kept: KeptMedia | None) -> Media:
 
 def checked_file_name(name: str | None) -> str | None:
     """A file's name as it may be. Raises Problem."""
-    if name is not None and (_UNSEEN.search(name) or "/" in name or "\\" in name or name in (".", "..")):
+    if name is not None and _MISLEADING.search(name):
         raise Problem(Code.INVALID_REQUEST, "A file name has no slashes and no control characters", field="file_name")
     return name
 

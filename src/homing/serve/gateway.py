@@ -15,6 +15,7 @@ from homing.flows.discovery.phones import Identity
 from homing.flows.discovery.stray_sessions import StraySessions
 from homing.flows.discovery.sync import Sync
 from homing.flows.discovery.wakeups import News
+from homing.flows.failover.automation import Automation
 from homing.flows.failover.exits import Exits
 from homing.flows.failover.fitness import Fitness
 from homing.flows.failover.keeper import Keeper
@@ -33,6 +34,7 @@ from homing.flows.operations.exit_proxies import AccountsExitProxies
 from homing.flows.operations.migrate import Migrations
 from homing.flows.operations.pairing import Pairing
 from homing.flows.operations.pairing_links import PairingLinks
+from homing.flows.operations.plans import MovePlans
 from homing.flows.operations.rebalance import Balance
 from homing.flows.recycling.recycling import Recycling
 from homing.flows.webhooks.connecting import Connecting
@@ -62,6 +64,8 @@ class Moving:
     migrations: Migrations
     balance: Balance
     prospects: Prospects
+    plans: MovePlans
+    automation: Automation
     recycling: Recycling
 
 

@@ -13,6 +13,7 @@ from homing.model.directory.access import Key, Scope
 from homing.serve.app import framework
 from homing.serve.callers.access import Caller
 from homing.serve.gateway import Gateway
+from homing.serve.http.paths import whole_names
 
 
 class ApiHere:
@@ -26,7 +27,7 @@ class ApiHere:
         """The status and the document of a request; `path` is below /api/v1, with its query."""
         parts = urlsplit("/api/v1" + path)
         sent = b"" if body is None else msgspec.json.encode(body)
-        scope = {
+        scope: dict[str, Any] = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
             "http_version": "1.1",
@@ -40,7 +41,7 @@ class ApiHere:
             "client": None,
             "server": None,
         }
-        return await _answer(self._app, scope, sent)
+        return await _answer(self._app, dict(whole_names(scope)), sent)
 
 
 async def _answer(app: Any, scope: dict[str, Any], sent: bytes) -> tuple[int, bytes]:

@@ -214,6 +214,7 @@ class Metrics:
             buckets=_LAG_BUCKETS,
             registry=self.registry,
         )
+        self._streams = Gauge("homing_streams", "Open streams of events and of the state", registry=self.registry)
         self.sends_in_progress = Gauge("homing_sends_in_progress", "Sends being driven", registry=self.registry)
 
     def _counter(self, name: str, told: str) -> Counter:
@@ -257,6 +258,10 @@ class Metrics:
     ) -> None:
         """Read these anew for every scrape: how each instance is judged, the brake, the sends that wait, alerts."""
         self.registry.register(_FleetCollector(states, braked, waiting, alerts))
+
+    def watch_streams(self, open_now: Callable[[], int]) -> None:
+        """Read for every scrape how many streams are open."""
+        self._streams.set_function(open_now)
 
     def sends_by_outcome(self) -> dict[str, float]:
         """How many sends were answered so far, by outcome."""

@@ -5,7 +5,7 @@ from secrets import token_hex
 from typing import Any
 
 from homing.model.tracing import Span, SpanKind, TellSpan, Trace
-from homing.serve.http.shown_paths import shown_path
+from homing.serve.http.paths import shown_path
 
 
 class RequestSpan:

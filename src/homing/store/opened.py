@@ -24,6 +24,7 @@ from homing.ports.directory.logins import LoginStore
 from homing.ports.directory.pairing_links import PairingLinkStore
 from homing.ports.instances.recycles import Recycles
 from homing.ports.instances.reports import WebhookTargets
+from homing.ports.instances.steering import Steering
 from homing.ports.instances.watch_log import WatchLog
 from homing.ports.sends.numbers import CheckedNumbers
 from homing.ports.sessions.doubts import RestartClaims
@@ -64,4 +65,5 @@ class Stores:
     webhook_targets: WebhookTargets
     exit_proxies: ExitProxies
     recycles: Recycles
+    steering: Steering
     checked_numbers: CheckedNumbers

@@ -5,6 +5,7 @@ from tests.mutations.defect import Defect, tests
 _ADOPTION = (tests("serve/test_adoption_api.py"),)
 _NAMING = (tests("contract/test_directory_naming.py"),)
 _STRAYS = (tests("flows/test_stray_sessions.py"),)
+_NAMED = (tests("serve/test_names_with_slashes.py"),)
 _KEYED = (tests("contract/test_idempotency_keys.py"),)
 
 DEFECTS: tuple[Defect, ...] = (
@@ -103,5 +104,21 @@ DEFECTS: tuple[Defect, ...] = (
         "known = seen_at >= bindparam(",
         "known = seen_at != bindparam(",
         (tests("contract/test_directory_accounts.py"),),
+    ),
+    Defect(
+        "a-name-ends-at-its-slash",
+        "a session with a slash in its name cannot be named in a path",
+        "homing/serve/http/paths.py",
+        "    if _WRITTEN.search(raw):\n",
+        "    if not raw:\n",
+        _NAMED,
+    ),
+    Defect(
+        "a-session-is-no-name",
+        "an account is named by its number and uuid alone, and not by the session that its owner knows",
+        "homing/serve/api/context.py",
+        "account = account or await directory.account(workspace, session_id=SessionId(ref))",
+        "account = account or None",
+        _NAMED,
     ),
 )

@@ -3,16 +3,19 @@
 from tests.mutations.defect import Defect, tests
 
 _BULK = (tests("serve/test_bulk_api.py"),)
+_ATTACKS = (tests("serve/test_bulk_attacks.py"),)
 _BATCHES = (tests("contract/test_batches_stopped.py", "serve/test_bulk_api.py"),)
 _WORDS = (tests("decide/test_outbox_judgments.py"),)
+
+_OPT_OUTS = (tests("serve/test_opt_outs_api.py", "contract/test_opt_outs_kept.py"),)
 
 DEFECTS: tuple[Defect, ...] = (
     Defect(
         "sent-before-the-last-line",
         "a batch is sent while it is still being received",
         "homing/store/outbox/feeding.py",
-        "        batches.c.workspace_id == claim.workspace_id, batches.c.state == BatchState.RUNNING\n",
-        "        batches.c.workspace_id == claim.workspace_id, batches.c.state.in_(['running', 'receiving'])\n",
+        '        batches.c.workspace_id == bindparam("workspace"), batches.c.state == BatchState.RUNNING\n',
+        "        batches.c.workspace_id == bindparam('workspace'), batches.c.state.in_(['running', 'receiving'])\n",
         _BATCHES,
     ),
     Defect(
@@ -86,7 +89,7 @@ DEFECTS: tuple[Defect, ...] = (
         "homing/serve/bulk_lines.py",
         "    if length > MESSAGE_MAX:\n",
         "    if length > 1000 * MESSAGE_MAX:\n",
-        _BULK,
+        _ATTACKS,
     ),
     Defect(
         "key-of-another-batch",
@@ -94,7 +97,7 @@ DEFECTS: tuple[Defect, ...] = (
         "homing/flows/outbox/bulk.py",
         "    return known.fingerprint in (None, fingerprint)\n",
         "    return bool(fingerprint)\n",
-        _BULK,
+        _ATTACKS,
     ),
     Defect(
         "batch-without-an-end",
@@ -103,5 +106,53 @@ DEFECTS: tuple[Defect, ...] = (
         "    done = (batches.c.state == BatchState.RUNNING, ~left.exists())\n",
         "    done = (batches.c.state == BatchState.RECEIVING, ~left.exists())\n",
         (tests("contract/test_killed_at_commits.py", "serve/test_bulk_api.py"),),
+    ),
+    Defect(
+        "opted-out-and-sent-at-once",
+        "a send whose caller waits reaches who opted out",
+        "homing/flows/sending/accept.py",
+        "        return listed is None or workspace in listed\n",
+        "        return False\n",
+        _OPT_OUTS,
+    ),
+    Defect(
+        "opt-outs-by-spelling",
+        "who opted out is written to under another spelling of his number",
+        "homing/flows/sending/accept.py",
+        "                await self._opt_outs.check(route.workspace_id, chat_of(recipient.address))\n",
+        "                await self._opt_outs.check(route.workspace_id, recipient.address.id)\n",
+        _OPT_OUTS,
+    ),
+    Defect(
+        "opt-outs-kept-for-ever",
+        "a gateway goes on with the list that it read before somebody opted out",
+        "homing/flows/sending/opt_outs.py",
+        "                self._forget(workspace)\n",
+        "",
+        _OPT_OUTS,
+    ),
+    Defect(
+        "opt-outs-of-a-late-reading",
+        "a list that was read before somebody opted out is kept after he did",
+        "homing/flows/sending/opt_outs.py",
+        "        if heard == self._heard:\n            self._whole[workspace] = whole\n",
+        "        self._whole[workspace] = whole\n",
+        _OPT_OUTS,
+    ),
+    Defect(
+        "opt-outs-untold",
+        "other gateways do not hear that somebody opted out",
+        "homing/store/outbox/outbox.py",
+        "            return added, [OptOutsChanged(workspace)] if added else []\n",
+        "            return added, []\n",
+        _OPT_OUTS,
+    ),
+    Defect(
+        "key-lost-to-an-opt-out",
+        "a send to who opted out keeps its key from being used",
+        "homing/flows/sending/accept.py",
+        "            await self._keyed.give_back(held)\n            self._keyed.leave(held)\n",
+        "            self._keyed.leave(held)\n",
+        _OPT_OUTS,
     ),
 )

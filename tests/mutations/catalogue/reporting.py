@@ -66,9 +66,9 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "a-secret-in-the-log",
         "the secret in the address of a report that was refused is in the log",
-        "homing/serve/http/shown_paths.py",
-        '    return _SECRET.sub(r"\\1…", path)\n',
-        "    return path\n",
+        "homing/serve/http/paths.py",
+        '    return _SECRET.sub(r"\\1…", path).replace',
+        "    return path.replace",
         _INTAKE,
     ),
     Defect(
@@ -102,5 +102,13 @@ DEFECTS: tuple[Defect, ...] = (
         "    return min(max(took_s / policy.share, policy.least_s), policy.most_s)\n",
         "    return policy.least_s\n",
         (tests("decide/test_connecting.py"),),
+    ),
+    Defect(
+        "a-list-for-a-text",
+        "GOWA is told the events of a webhook as a list, which it refuses",
+        "homing/drivers/gowa/webhooks.py",
+        '",".join(_EVENTS)',
+        "list(_EVENTS)",
+        (tests("serve/test_connecting_api.py"),),
     ),
 )

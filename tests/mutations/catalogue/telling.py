@@ -62,8 +62,8 @@ DEFECTS: tuple[Defect, ...] = (
         "order-of-due-times",
         "an ordered endpoint gets whatever is due first",
         "homing/store/deliveries/deliveries.py",
-        "    if endpoint.settings.ordered:\n        firsts = _firsts(endpoint.id)\n        joined",
-        "    if False:\n        firsts = _firsts(endpoint.id)\n        joined",
+        "    if ordered:\n        firsts = _firsts()\n        joined",
+        "    if False:\n        firsts = _firsts()\n        joined",
         (tests("contract/test_telling.py", "flows/test_deliveries.py"),),
     ),
     Defect(

@@ -28,7 +28,7 @@ _COLUMNS: Columns = {
 @app.command(name="list")
 def list_messages(
     *,
-    account: Annotated[str | None, Parameter(help="Of this account, by its number or uuid.")] = None,
+    account: Annotated[str | None, Parameter(help="Of this account, by its number, uuid or session.")] = None,
     state: Annotated[State | None, Parameter(help="In this state.")] = None,
     batch: Annotated[str | None, Parameter(help="Of this batch.")] = None,
     workspace: Workspace = None,

@@ -303,7 +303,9 @@ def distribution(*, as_json: AsJson = False) -> None:
 
 def moves(
     *,
-    account: Annotated[AccountRef | None, Parameter(help="Only those of this account, by number or uuid.")] = None,
+    account: Annotated[
+        AccountRef | None, Parameter(help="Only those of this account, by number, uuid or session.")
+    ] = None,
     session: Annotated[str | None, Parameter(help="Only those of this session.")] = None,
     kind: Annotated[Kind | None, Parameter(help="Only those of this kind.")] = None,
     after: After = 0,

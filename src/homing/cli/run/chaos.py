@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -20,6 +20,17 @@ if TYPE_CHECKING:
 _UNITS_S = {"s": 1, "m": 60, "h": 3600}
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
 Rate = Annotated[float, Parameter(validator=Number(gte=0))]
+Load = Annotated[
+    Literal["sends", "batches"],
+    Parameter(help="What flows: sends at a steady rate, or batches, until all of their messages have ended."),
+]
+Soak = Annotated[
+    str | None,
+    Parameter(help="So long (30m, 90s, 1h), faults that no process ends of: do memory and descriptors stay flat?"),
+]
+Data = Annotated[
+    Path | None, Parameter(help="Where to keep everything. [default: a temporary folder, removed at the end]")
+]
 
 
 def chaos(
@@ -40,14 +51,11 @@ def chaos(
     instances: Annotated[Count, Parameter(help="Instances.")] = 4,
     accounts: Annotated[Count, Parameter(help="Accounts, spread over the instances.")] = 100,
     rate: Annotated[Rate, Parameter(help="Messages a second, from all accounts together.")] = 50.0,
-    soak: Annotated[
-        str | None,
-        Parameter(help="So long (30m, 90s, 1h), faults that no process ends of: do memory and descriptors stay flat?"),
-    ] = None,
+    load: Load = "sends",
+    messages: Annotated[Count, Parameter(help="With --load batches: how many.")] = 5_000,
+    soak: Soak = None,
     seed: Annotated[int, Parameter(help="Which order of faults, and which victims.")] = 1,
-    data: Annotated[
-        Path | None, Parameter(help="Where to keep everything. [default: a temporary folder, removed at the end]")
-    ] = None,
+    data: Data = None,
     as_json: AsJson = False,
 ) -> int:
     """Kill, freeze, cut off and slow down the parts of a fleet on this machine while messages flow, and count.
@@ -68,9 +76,12 @@ def chaos(
 
     Example: `homing chaos --soak 30m`
 
+    Example: `homing chaos --load batches --messages 200000 --database postgres`
+
     Exit codes: 0 every promise was kept; 1 one was not; 2 it cannot start; 130 Ctrl-C ended it.
     """
     from homing.lab.chaos import command
+    from homing.lab.chaos.batches import STRIKES
     from homing.lab.chaos.run import SOAK_PAUSE_S, Orders
     from homing.lab.chaos.stage import SQLITE, StageOrder
 
@@ -78,6 +89,8 @@ def chaos(
         _list(_named("all"), as_json=as_json)
         return DONE
     orders = Orders(_named(faults), repeats, for_s, rate, seed)
+    if load == "batches":
+        orders = replace(orders, kinds=_named(",".join(STRIKES) if faults == "all" else faults), messages=messages)
     if soak is not None:
         orders = replace(orders, repeats=None, for_s=_seconds(soak), pause_s=SOAK_PAUSE_S, soak=True)
     wanted = StageOrder(

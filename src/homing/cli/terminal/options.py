@@ -16,7 +16,9 @@ def _names_something(_: object, value: str | None) -> None:
         raise ValueError("an empty name names nothing")
 
 
-AccountRef = Annotated[str, Parameter(validator=_names_something, help="The account's number (144) or its uuid.")]
+AccountRef = Annotated[
+    str, Parameter(validator=_names_something, help="The account's number (144), its uuid or its session.")
+]
 InstanceRef = Annotated[
     str, Parameter(validator=_names_something, help="Its address (http://host:3001) or its number.")
 ]

@@ -34,7 +34,7 @@ class SeenState:
         self.moves, self.alerts = list(told["moves"]), list(told["alerts"])
 
     def _change(self, told: Mapping[str, Any]) -> None:
-        for field in ("version", "at", "brake", "session_counts", "directory_away"):
+        for field in ("version", "at", "brake", "automation", "session_counts", "directory_away"):
             if field in told:
                 self.document[field] = told[field]
         self.instances |= {row["url"]: row for row in told.get("instances", ())}
@@ -66,4 +66,5 @@ class SeenState:
         """The same sentence that the page begins with, by the same judgment."""
         brake = self.document.get("brake") or {}
         braked = brake.get("reason") if brake.get("engaged") else None
-        return verdict(self.counts, FleetConditions(braked, self.document.get("directory_away")))
+        is_on = (self.document.get("automation") or {}).get("on", True)
+        return verdict(self.counts, FleetConditions(braked, self.document.get("directory_away"), automation=is_on))

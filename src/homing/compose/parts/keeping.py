@@ -10,6 +10,7 @@ from homing.decide.fleet.health import HealthPolicy
 from homing.flows.background.alerts import AlertBook
 from homing.flows.background.worker import Duty, Worker
 from homing.flows.discovery.wakeups import News
+from homing.flows.failover.automation import Automation
 from homing.flows.failover.exits import Exits
 from homing.flows.failover.keeper import Keeper, KeeperPolicy
 from homing.flows.failover.watching import Watching, WatchPolicy
@@ -21,6 +22,7 @@ from homing.flows.moves.prospects import Prospects
 from homing.flows.operations.abilities import AbilitiesOf
 from homing.flows.operations.drain import Drains
 from homing.flows.operations.migrate import Migrations
+from homing.flows.operations.plans import MovePlans
 from homing.flows.operations.rebalance import Balance
 from homing.model.alerts import FLEET, AlertKind
 from homing.model.fleet import InstanceUrl
@@ -40,6 +42,7 @@ class Keepers:
     rehoming: Rehoming
     keeper: Keeper
     worker: Worker
+    automation: Automation
 
 
 def keepers_of(on: Ground) -> Keepers:
@@ -69,10 +72,21 @@ def keepers_of(on: Ground) -> Keepers:
     )
     keep = KeeperPolicy(by_itself=settings.homing_auto_rehome)
     wishes = on.observing.gate(rehoming)
-    keeper = Keeper(watching, wishes, stores.directory, on.fleet, news, on.clock, keep, on.alerts)
+    automation = Automation(stores.steering, on.clock, allowed=settings.homing_auto_rehome)
+    keeper = Keeper(
+        watching,
+        wishes,
+        stores.directory,
+        on.fleet,
+        news,
+        on.clock,
+        keep,
+        on.alerts,
+        may_act=automation.is_on,
+    )
     duty = Duty(together=rehoming.do, policy=REHOME_PATIENCE, at_once=1_000, lease_s=3.0, poll_s=1.0)
     worker = Worker(stores.work, on.clock, on.entropy, REHOME, duty, owner=on.entropy.uuid())
-    kept = Keepers(news, watching, rehoming, keeper, worker)
+    kept = Keepers(news, watching, rehoming, keeper, worker, automation)
     _show(on, kept)
     return kept
 
@@ -119,14 +133,19 @@ def moving_of(on: Ground, kept: Keepers) -> Moving:
     directory, grants = stores.directory, stores.grants
     watching, wishes, braked = kept.watching, kept.rehoming, kept.keeper.braked
     drains = Drains(directory, fleet, stores.work, wishes, clock)
+    balance = Balance(directory, fleet, grants, watching, wishes, on.settings.rebalance_policy, braked)
+    prospects = Prospects(directory, fleet, grants, watching)
+    steered = (stores.steering, directory, fleet, stores.work, wishes, balance, prospects)
     return Moving(
         abilities=AbilitiesOf(fleet),
         connecting=connecting_of(on.settings, stores, fleet, watching, clock, on.exit_proxies),
         drains=drains,
         exits=Exits(directory, grants, stores.leases, wishes, fleet),
         migrations=Migrations(directory, fleet, grants, watching, wishes),
-        balance=Balance(directory, fleet, grants, watching, wishes, on.settings.rebalance_policy, braked),
-        prospects=Prospects(directory, fleet, grants, watching),
+        balance=balance,
+        prospects=prospects,
+        plans=MovePlans(*steered, clock, on.entropy, braked),
+        automation=kept.automation,
         recycling=recycling_of(on.settings, stores, fleet, drains, on.ways.operators, on.alerts, clock),
     )
 

@@ -49,6 +49,7 @@ def feed_of(on: Ground, keyring: Keyring) -> EventFeed:
     feed = EventFeed(Shares(on.settings.homing_streams, on.settings.streams_of_a_key))
     keyring.on_change = feed.wake
     subscribe(on.stores, feed)
+    on.metrics.watch_streams(lambda: feed.streams)
     return feed
 
 

@@ -10,6 +10,7 @@ from homing.flows.outbox.chat_turns import ChatTurns
 from homing.flows.outbox.lanes import KIND, PATIENCE, Lanes
 from homing.flows.sending.accept import Accepting, Admissions
 from homing.flows.sending.idempotent_send import KeyedSends
+from homing.flows.sending.opt_outs import OptOuts
 from homing.flows.sending.send import Sending
 from homing.flows.sending.send_records import Recorder
 from homing.ports import Clock, Entropy
@@ -31,15 +32,16 @@ class Taking:
 
     accepting: Accepting
     keyed: KeyedSends
+    opt_outs: OptOuts
     recorder: Recorder
     endpoint: SendEndpoint
     lanes: Lanes
     dispatcher: Worker
 
     @property
-    def services(self) -> tuple[KeyedSends, Recorder, Bulk, Worker]:
+    def services(self) -> tuple[KeyedSends, OptOuts, Recorder, Bulk, Worker]:
         """What has to run for as long as the gateway is at work."""
-        return self.keyed, self.recorder, self.endpoint.bulk, self.dispatcher
+        return self.keyed, self.opt_outs, self.recorder, self.endpoint.bulk, self.dispatcher
 
 
 def taking_in(
@@ -58,6 +60,8 @@ def taking_in(
     keyed = KeyedSends(stores.messages, clock, owner=entropy.uuid(), keep_s=keep_s)
     admissions = Admissions(settings.admission_policy, metrics.refused)
     metrics.sends_in_progress.set_function(lambda: admissions.sends)
+    opt_outs = OptOuts(stores.outbox, clock, ttl_s=settings.homing_cache_ttl)
+    stores.notices.subscribe(opt_outs.hear)
     accepting = Accepting(
         routes,
         workspaces.recipient,
@@ -65,6 +69,7 @@ def taking_in(
         keyed,
         stores.outbox,
         entropy,
+        opt_outs,
         secret=settings.message_id_secret,
         keep_s=keep_s,
         max_age_s=settings.homing_outbox_max_age,
@@ -90,4 +95,4 @@ def taking_in(
     stores.notices.subscribe(lanes.hear)
     duty = Duty(handler=lanes.work, policy=PATIENCE, at_once=settings.homing_outbox_lanes, lease_s=10.0, fair=True)
     dispatcher = Worker(stores.work, clock, entropy, KIND, duty, owner=entropy.uuid())
-    return Taking(accepting, keyed, recorder, endpoint, lanes, dispatcher)
+    return Taking(accepting, keyed, opt_outs, recorder, endpoint, lanes, dispatcher)

@@ -140,7 +140,7 @@ def database_slow(lags_s: Sequence[float]) -> Condition:
 
 
 def clock_off(ahead_s: float) -> Condition:
-    """`ahead_s`: by how much this machine's clock is ahead of the database's."""
+    """`ahead_s`: by how much a machine's clock is ahead of the database's."""
     if abs(ahead_s) >= OFF_S:
         return Stands(f"its clock is {abs(ahead_s):.0f} s {'ahead of' if ahead_s > 0 else 'behind'} the database's")
     return Passed() if abs(ahead_s) <= ON_S else None

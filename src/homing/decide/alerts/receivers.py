@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from homing.decide.alerts import places
 from homing.model.alerts import GUIDES, Alert, AlertKind, Subject
 from homing.model.deliveries.receivers import AlertPlace, AlertSilence, ToldAlert
 
@@ -48,6 +49,45 @@ class AlertGroup:
         """The same for the same alerts, whoever tells of them and however often."""
         told = "|".join([self.kind.value, str(self.firing), *sorted(each.alert_id for each in self.alerts)])
         return hashlib.sha256(told.encode()).hexdigest()[:_ID_LENGTH]
+
+
+@dataclass(frozen=True, slots=True)
+class AlertBundle:
+    """Groups of several kinds that are one trouble: `where` says what they share; empty for a group by itself."""
+
+    groups: tuple[AlertGroup, ...]
+    where: str = ""
+
+    @property
+    def id(self) -> str:
+        """Like that of a group, which it is if there is one alone."""
+        if len(self.groups) == 1:
+            return self.groups[0].id
+        return hashlib.sha256("|".join(sorted(each.id for each in self.groups)).encode()).hexdigest()[:_ID_LENGTH]
+
+    @property
+    def alerts(self) -> tuple[ToldAlert, ...]:
+        return tuple(told for group in self.groups for told in group.alerts)
+
+
+def bundled(groups: Sequence[AlertGroup]) -> list[AlertBundle]:
+    """Groups whose alerts are all on one instance, else on one machine, else of one engine, are told together.
+
+    What stands and what has passed are never mixed, and neither is what is about the whole fleet.
+    """
+    left, made = list(groups), list[AlertBundle]()
+    for aspect in places.ASPECTS:
+        of: dict[tuple[bool, str], list[AlertGroup]] = {}
+        for group in left:
+            name = places.shared((group.place(each) for each in group.alerts), aspect)
+            if name is not None:
+                of.setdefault((group.firing, name), []).append(group)
+        for (_, name), together in of.items():
+            if len(together) > 1:
+                made.append(AlertBundle(tuple(together), places.on(aspect, name)))
+                left = [each for each in left if each not in together]
+    alone = [AlertBundle((group,)) for group in left]
+    return sorted([*made, *alone], key=lambda each: min(groups.index(group) for group in each.groups))
 
 
 def alert_id(alert: Alert) -> str:
@@ -92,7 +132,7 @@ def silenced(alert: Alert, silence: AlertSilence, now: datetime) -> bool:
     )
 
 
-def grouped(told: AlertNews, places: Mapping[Subject, AlertPlace], *, at_once: int | None = None) -> list[AlertGroup]:
+def grouped(told: AlertNews, where: Mapping[Subject, AlertPlace], *, at_once: int | None = None) -> list[AlertGroup]:
     """What is told together: alerts of one kind that stand, and such as passed; the most severe kinds first.
 
     `at_once`: what a receiver that is told of each alert can be expected to take in one document.
@@ -105,5 +145,5 @@ def grouped(told: AlertNews, places: Mapping[Subject, AlertPlace], *, at_once: i
             )
             size = at_once or len(of_kind)
             parts = [of_kind[start : start + size] for start in range(0, len(of_kind), size)]
-            groups += [AlertGroup(kind, firing, part, places) for part in parts]
+            groups += [AlertGroup(kind, firing, part, where) for part in parts]
     return groups

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from homing.decide.alerts import places
-from homing.decide.alerts.receivers import AlertGroup
+from homing.decide.alerts.receivers import AlertBundle, AlertGroup
 from homing.model.alerts import GUIDES, About, Subject
 from homing.model.deliveries.receivers import AlertPlace, ToldAlert
 
@@ -16,8 +16,10 @@ _LISTED = 20
 """Subjects that are named in a text for people; of more only the number is told."""
 
 
-def document(group: AlertGroup, now: datetime) -> dict[str, Any]:
-    """For a webhook: type, timestamp and data, as customers' events have them."""
+def document(group: AlertGroup, now: datetime, trouble: str = "") -> dict[str, Any]:
+    """For a webhook: type, timestamp and data, as customers' events have them. `trouble` is what it shares with the
+    other kinds that are told with it.
+    """
     guide = GUIDES[group.kind]
     return {
         "type": "alert.firing" if group.firing else "alert.resolved",
@@ -28,6 +30,7 @@ def document(group: AlertGroup, now: datetime) -> dict[str, Any]:
             "severity": guide.severity.value,
             "means": guide.means,
             "do": guide.do,
+            **({"trouble": trouble} if trouble else {}),
             "counts": places.counted(group.place(each) for each in group.alerts),
             "alerts": [
                 {
@@ -44,9 +47,9 @@ def document(group: AlertGroup, now: datetime) -> dict[str, Any]:
     }
 
 
-def slack(group: AlertGroup) -> dict[str, Any]:
+def slack(bundle: AlertBundle) -> dict[str, Any]:
     """For an incoming webhook of Slack's: one text. What comes from outside is escaped, and cannot call anybody."""
-    return {"text": _escaped(text(group))}
+    return {"text": _escaped(text(bundle))}
 
 
 def alertmanager(
@@ -56,19 +59,34 @@ def alertmanager(
     return [*(_labelled(each, of, None) for each in standing), *(_labelled(each, of, now) for each in passed)]
 
 
-def heading(group: AlertGroup) -> str:
-    """One line: for a mail's subject."""
+def heading(bundle: AlertBundle) -> str:
+    """One line: for a mail's subject. Of several kinds the most severe one says how severe it is."""
+    first = bundle.groups[0]
+    if len(bundle.groups) == 1:
+        return _heading(first)
+    state = min(GUIDES[each.kind].severity for each in bundle.groups).value if first.firing else "resolved"
+    number = len(bundle.alerts)
+    return f"[Homing] {state}: {number} alerts of {len(bundle.groups)} kinds, {_plain(bundle.where)}"
+
+
+def text(bundle: AlertBundle) -> str:
+    """For people."""
+    if len(bundle.groups) == 1:
+        return _text(bundle.groups[0])
+    return "\n\n".join([heading(bundle), *(_text(each) for each in bundle.groups)])
+
+
+def _heading(group: AlertGroup) -> str:
     number = f" ({len(group.alerts)})" if len(group.alerts) > 1 else ""
     state = GUIDES[group.kind].severity.value if group.firing else "resolved"
     return f"[Homing] {state}: {GUIDES[group.kind].title}{number}"
 
 
-def text(group: AlertGroup) -> str:
-    """For people."""
+def _text(group: AlertGroup) -> str:
     guide, places_of = GUIDES[group.kind], [group.place(each) for each in group.alerts]
     said = places.where(places_of) if len(group.alerts) > 1 else ""
     lines = [
-        heading(group),
+        _heading(group),
         *([said] if said else []),
         *(f"- {_plain(_named(each.alert.subject))}: {_plain(each.alert.reason)}" for each in group.alerts[:_LISTED]),
     ]

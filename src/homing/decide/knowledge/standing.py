@@ -166,7 +166,7 @@ def verdict(counts: Counts, around: FleetConditions) -> FleetVerdict:
         return FleetVerdict(Tone.OK, _all_well(counts), _quiet(counts, around))
     said = _cannot(counts)
     if not around.automation:
-        return FleetVerdict(Tone.BAD, f"{said} Homing brings none of them back.", "HOMING_AUTO_REHOME is off.")
+        return FleetVerdict(Tone.BAD, f"{said} Homing brings none of them back.", "Automation is off.")
     return FleetVerdict(Tone.BAD if counts[Group.NEEDS_YOU] else Tone.BUSY, said, _who(counts))
 
 

@@ -79,6 +79,8 @@ class MoveRequest:
     """Somebody waits for it."""
     forced: bool = False
     """A person insists, and answers for it."""
+    trace_id: str | None = None
+    """Of the request that the wish came of."""
 
     @property
     def move(self) -> MoveKind:
@@ -98,6 +100,7 @@ class MoveRequest:
             "from_epoch": self.from_epoch,
             "to_url": self.to_url,
             "forced": self.forced,
+            **({"trace_id": self.trace_id} if self.trace_id is not None else {}),
         }
 
     @classmethod
@@ -110,6 +113,7 @@ class MoveRequest:
             Epoch(payload["from_epoch"]),
             payload["to_url"],
             forced=payload["forced"],
+            trace_id=payload.get("trace_id"),
         )
 
 

@@ -16,6 +16,8 @@ _SPACES = dict.fromkeys(map(ord, "\u00a0\u2007\u2008\u2009\u200a\u202f\u3000"), 
 _HYPHENS = dict.fromkeys([*range(0x2010, 0x2016), 0x2212], "-")
 _SEEN = _INVISIBLE | _SPACES | _HYPHENS
 
+_COMMON = re.compile(r"(\+?)([0-9]+)")
+"""As programs write it: nothing but digits, perhaps behind a plus."""
 _LINK = re.compile(r"(?:(?:https?://)?(?:www\.)?wa\.me/|tel:|whatsapp:)(.*)", re.IGNORECASE)
 _ADDRESS = re.compile(r"(\d+)(?::\d+)?@(?:c\.us|s\.whatsapp\.net)", re.IGNORECASE)
 _PLUS = re.compile(r"(\(?) ?\+(.*)")
@@ -54,6 +56,8 @@ def look(text: str) -> Written | str:
     """How the number is written, or in words why the text is none."""
     if len(text) > LONGEST:
         return f"it has {len(text)} characters"
+    if (common := _COMMON.fullmatch(text)) is not None:
+        return Written(common[2], (common[2],), explicit=bool(common[1]))
     text = plain(text)
     if (link := _LINK.fullmatch(text)) is not None:
         return _explicit(link[1].strip().removesuffix("/"))

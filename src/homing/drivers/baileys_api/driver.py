@@ -6,7 +6,7 @@ It gives no list and no status. Whether a session is up is seen by asking for it
 from collections.abc import Mapping, Sequence
 
 from homing.drivers import reading
-from homing.drivers.baileys_api import answers, messages, signs
+from homing.drivers.baileys_api import answers, messages
 from homing.drivers.baileys_api.reports import BaileysApiReports
 from homing.drivers.baileys_api.webhooks import BaileysApiWebhooks
 from homing.drivers.calling import GatewayDriver, now_s, quoted
@@ -61,7 +61,11 @@ class BaileysApiDriver(GatewayDriver):
         """One that refuses our key is up all the same."""
         reply = await self.ask(instance, "/status/auth", now_s() + timeout_s)
         refused = isinstance(reply, Fault) and reply.phase is Phase.UNAUTHORISED
-        return reply if isinstance(reply, Fault) and not refused else InstanceHealth(self.base)
+        return (
+            reply
+            if isinstance(reply, Fault) and not refused
+            else InstanceHealth(self.base, says_at=reading.clock_of(reply))
+        )
 
     async def listed(self, instance: InstanceUrl, until: float) -> Listing | Fault:
         """It has none to give, which is no fault. A key that it refuses is one."""
@@ -92,7 +96,7 @@ class BaileysApiDriver(GatewayDriver):
 
     def sign_as_told(self, session_id: SessionId, sign: ChatSign) -> Told | None:
         phone = _phone(session_id)
-        return signs.told_of(_path(phone), sign) if phone is not None else None
+        return messages.sign_of(_path(phone), sign) if phone is not None else None
 
     async def check_number(
         self, instance: InstanceUrl, session_id: SessionId, digits: str, *, timeout_s: float

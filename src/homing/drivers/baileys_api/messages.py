@@ -1,9 +1,9 @@
-"""How baileys-api is told to send, by its source (src/controllers/connections/types.ts, 2026-07); of these calls only
-the text is recorded. It takes files in base64, inside the JSON."""
+"""How baileys-api is told to send, by its source (src/controllers/connections, types.ts and helpers.ts, 2026-07); of
+these calls only the text is recorded. It takes files in base64, inside the JSON, and none by its address."""
 
 from typing import Any, assert_never
 
-from homing.drivers.contents import beyond, file_name_of, in_base64, key_of, mime_of, said
+from homing.drivers.contents import Told, beyond, file_name_of, in_base64, key_of, mime_of, said
 from homing.model.sends.addresses import AddressKind
 from homing.model.sends.calls import OutgoingText
 from homing.model.sends.content import (
@@ -17,6 +17,7 @@ from homing.model.sends.content import (
     RevokeContent,
     TextContent,
 )
+from homing.model.sends.signs import ChatSign, ReadSign, TypingSign
 
 SENDS = frozenset({
     MessageType.TEXT, MessageType.IMAGE, MessageType.VIDEO, MessageType.AUDIO, MessageType.VOICE,
@@ -50,3 +51,20 @@ def content_of(message: OutgoingText) -> dict[str, Any]:
             raise beyond(content)
         case _:
             assert_never(content)
+
+
+def sign_of(connection: str, sign: ChatSign) -> Told:
+    """The call that shows that messages were read, or that somebody types (src/controllers/connections, 2026-07).
+
+    `connection`: the path of the session's own.
+    """
+    chat = sign.chat.jid(PHONES_AT)
+    match sign:
+        case ReadSign(messages=messages):
+            keys = [key_of(each, chat, PHONES_AT) for each in messages]
+            return Told(f"{connection}/read-messages", {"keys": keys})
+        case TypingSign():
+            shown = {"type": "composing" if sign.on else "paused", "toJid": chat}
+            return Told(f"{connection}/presence", shown, method="PATCH")
+        case _:
+            assert_never(sign)

@@ -7,7 +7,7 @@ from homing.drivers import reading
 from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, GatewayDriver, now_s, quoted
 from homing.drivers.checking import checked_of, the_one_in
 from homing.drivers.contents import Told
-from homing.drivers.evolution import answers, messages, signs
+from homing.drivers.evolution import answers, messages
 from homing.drivers.evolution.reports import EvolutionReports
 from homing.drivers.evolution.webhooks import EvolutionWebhooks
 from homing.drivers.http.wire import Reply
@@ -69,7 +69,9 @@ class EvolutionDriver(GatewayDriver):
         if isinstance(reply, Fault) and not _is_its_own(reply):
             return reply
         version = await self.version_of(instance, until)
-        return InstanceHealth(self.base, version=version, unchecked=self.unchecked(version))
+        return InstanceHealth(
+            self.base, version=version, unchecked=self.unchecked(version), says_at=reading.clock_of(reply)
+        )
 
     async def told_version(self, instance: InstanceUrl, until: float) -> str | None:
         reply = await self.ask(instance, "/", until)
@@ -97,7 +99,7 @@ class EvolutionDriver(GatewayDriver):
         return reply if isinstance(reply, Fault) else answers.receipt_of(reply, self.secrets(instance))
 
     def sign_as_told(self, session_id: SessionId, sign: ChatSign) -> Told | None:
-        return signs.told_of(session_id, sign)
+        return messages.sign_of(session_id, sign)
 
     async def check_number(
         self, instance: InstanceUrl, session_id: SessionId, digits: str, *, timeout_s: float

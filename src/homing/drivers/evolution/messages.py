@@ -5,6 +5,7 @@ from typing import Any, assert_never
 
 from homing.drivers.calling import quoted
 from homing.drivers.contents import Told, file_name_of, jids, key_of, mime_of, said, url_of
+from homing.model.fleet import SessionId
 from homing.model.sends.addresses import AddressKind
 from homing.model.sends.calls import OutgoingText
 from homing.model.sends.content import (
@@ -20,6 +21,7 @@ from homing.model.sends.content import (
     RevokeContent,
     TextContent,
 )
+from homing.model.sends.signs import ChatSign, ReadSign, TypingSign
 
 SENDS = frozenset(MessageType)
 QUOTES = SENDS - {MessageType.REACTION, MessageType.EDIT, MessageType.REVOKE}
@@ -92,3 +94,18 @@ def _file(message: OutgoingText, content: MediaContent, name: str, about: dict[s
 
 def _quoted(ref: MessageRef | None, chat: str) -> dict[str, Any] | None:
     return {"key": key_of(ref, chat, PHONES_AT)} if ref is not None else None
+
+
+def sign_of(session_id: SessionId, sign: ChatSign) -> Told:
+    """The call that shows that messages were read, or that somebody types (chat.router.ts, 2.3)."""
+    chat = sign.chat.jid(PHONES_AT)
+    match sign:
+        case ReadSign(messages=messages):
+            keys = [{"remoteJid": chat, "fromMe": False, "id": each.id} for each in messages]
+            return Told(f"/chat/markMessageAsRead/{quoted(session_id)}", {"readMessages": keys})
+        case TypingSign():
+            # It says `paused` by itself after the delay, and answers only then.
+            shown = {"number": chat, "presence": "composing" if sign.on else "paused", "delay": int(sign.for_s * 1000)}
+            return Told(f"/chat/sendPresence/{quoted(session_id)}", shown)
+        case _:
+            assert_never(sign)

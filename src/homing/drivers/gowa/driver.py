@@ -12,7 +12,7 @@ from homing.drivers import reading
 from homing.drivers.calling import LIST_LIMIT_BYTES, GatewayDriver, now_s, quoted
 from homing.drivers.checking import checked_of
 from homing.drivers.contents import Told
-from homing.drivers.gowa import answers, messages, signs
+from homing.drivers.gowa import answers, messages
 from homing.drivers.gowa.reports import GowaReports
 from homing.drivers.gowa.webhooks import GowaWebhooks
 from homing.drivers.http.wire import Reply
@@ -67,7 +67,7 @@ class GowaDriver(GatewayDriver):
     async def health(self, instance: InstanceUrl, *, timeout_s: float) -> InstanceHealth | Fault:
         """It says that its store is open, and nothing of sessions."""
         reply = await self.ask(instance, "/health", now_s() + timeout_s)
-        return reply if isinstance(reply, Fault) else InstanceHealth(self.base)
+        return reply if isinstance(reply, Fault) else InstanceHealth(self.base, says_at=reading.clock_of(reply))
 
     async def listed(self, instance: InstanceUrl, until: float) -> SessionList | Fault:
         reply = await self.ask(instance, "/devices", until, body_limit_bytes=LIST_LIMIT_BYTES)
@@ -89,7 +89,7 @@ class GowaDriver(GatewayDriver):
         return reply if isinstance(reply, Fault) else answers.receipt_of(reply, self.secrets(instance))
 
     def sign_as_told(self, session_id: SessionId, sign: ChatSign) -> Told | None:
-        return signs.told_of(session_id, sign)
+        return messages.sign_of(session_id, sign)
 
     async def check_number(
         self, instance: InstanceUrl, session_id: SessionId, digits: str, *, timeout_s: float

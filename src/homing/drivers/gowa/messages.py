@@ -1,9 +1,10 @@
-"""How GOWA is told to send, by its OpenAPI document (v9); no traffic of it was recorded."""
+"""How GOWA is told to send, by its OpenAPI document and source (v9, src/domains/send), without recorded traffic."""
 
 from typing import Any, assert_never
 
 from homing.drivers.calling import quoted
 from homing.drivers.contents import Told, beyond, jids, said, url_of
+from homing.model.fleet import SessionId
 from homing.model.sends.addresses import AddressKind
 from homing.model.sends.calls import OutgoingText
 from homing.model.sends.content import (
@@ -19,9 +20,11 @@ from homing.model.sends.content import (
     RevokeContent,
     TextContent,
 )
+from homing.model.sends.signs import ChatSign, ReadSign, TypingSign
 
 SENDS = frozenset(MessageType) - {MessageType.DOCUMENT}
-"""A document it takes as a form alone."""
+"""A document by its link is named after that (usecase/send.go, SendFile), and ours hold no name of a file; under a name
+of its own it is taken as a form alone."""
 QUOTES = frozenset({MessageType.TEXT}) | (MEDIA_TYPES & SENDS)
 MENTIONS = frozenset({MessageType.TEXT})
 REACHES = frozenset({AddressKind.PHONE, AddressKind.LID, AddressKind.GROUP})
@@ -70,3 +73,19 @@ def _file(message: OutgoingText, content: MediaContent, about: dict[str, Any]) -
 
 def _id(ref: MessageRef | None) -> str | None:
     return ref.id if ref is not None else None
+
+
+def sign_of(session_id: SessionId, sign: ChatSign) -> Told:
+    """The call that shows that messages were read, or that somebody types (docs/openapi.yaml, v8).
+
+    It takes one message at a time, the newest; WhatsApp's own clients show what was before it as read too.
+    """
+    device = {"X-Device-Id": quoted(session_id)}
+    chat = {"phone": sign.chat.jid(PHONES_AT)}
+    match sign:
+        case ReadSign(messages=messages):
+            return Told(f"/message/{quoted(messages[-1].id)}/read", chat, headers=device)
+        case TypingSign():
+            return Told("/send/chat-presence", {**chat, "action": "start" if sign.on else "stop"}, headers=device)
+        case _:
+            assert_never(sign)

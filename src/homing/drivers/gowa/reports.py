@@ -1,4 +1,7 @@
-"""What GOWA reports: `{event, device_id, session_id, payload}`. By its source (v9, 51f7b19), without recorded traffic.
+"""What GOWA reports: `{event, device_id, session_id, payload}`. By its source (v9: infrastructure/whatsapp/webhook.go,
+webhook_forward.go, event_message.go, event_receipt.go), without recorded traffic.
+
+`device_id` is the device's address at WhatsApp, not what it is called: `session_id` is, which older versions leave out.
 
 `X-Hub-Signature-256` is `sha256=` and the hexadecimal HMAC-SHA256 of the raw body. Its secret is "secret" where nobody
 set one, which proves nothing and is not taken. It reports messages, and never how a session stands.
@@ -76,9 +79,12 @@ def _message(payload: object) -> dict[str, Any] | None:
 
 
 def _acks(raw: RawReport, session: object, payload: object) -> list[Report]:
-    level = _LEVELS.get(str(reading.part(payload, "receipt_type") or "delivered"))
+    kind = str(reading.part(payload, "receipt_type") or "delivered")
+    level = _LEVELS.get(kind)
     ids = reading.part(payload, "ids")
     if level is None or not isinstance(ids, list):
         return []
     to = reading.part(payload, "chat_id")
-    return [reporting.acknowledged(session, raw, each, level, to) for each in ids if reading.name_in(each)]
+    mine = kind != "read-self"  # what arrived, and was read on the phone
+    known = [each for each in ids if reading.name_in(each)]
+    return [reporting.acknowledged(session, raw, each, level, to, from_me=mine) for each in known]

@@ -10,7 +10,7 @@ from homing.drivers.checking import checked_of
 from homing.drivers.contents import Told
 from homing.drivers.http.wire import Reply
 from homing.drivers.values import measure_in
-from homing.drivers.waha import answers, messages, signs
+from homing.drivers.waha import answers, messages
 from homing.drivers.waha.reports import WahaReports
 from homing.drivers.waha.webhooks import WahaWebhooks
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus
@@ -67,7 +67,13 @@ class WahaDriver(GatewayDriver):
         if uptime_ms is None:
             return reading.malformed(reply, "the answer about its status told no uptime")
         version = await self.version_of(instance, until)
-        return InstanceHealth(self.base, version=version, uptime_s=uptime_ms / 1000, unchecked=self.unchecked(version))
+        return InstanceHealth(
+            self.base,
+            version=version,
+            uptime_s=uptime_ms / 1000,
+            unchecked=self.unchecked(version),
+            says_at=reading.clock_of(reply),
+        )
 
     async def told_version(self, instance: InstanceUrl, until: float) -> str | None:
         reply = await self.ask(instance, "/api/server/version", until)
@@ -90,7 +96,7 @@ class WahaDriver(GatewayDriver):
         return reply if isinstance(reply, Fault) else answers.receipt_of(reply, self.secrets(instance))
 
     def sign_as_told(self, session_id: SessionId, sign: ChatSign) -> Told | None:
-        return signs.told_of(session_id, sign)
+        return messages.sign_of(session_id, sign)
 
     async def check_number(
         self, instance: InstanceUrl, session_id: SessionId, digits: str, *, timeout_s: float

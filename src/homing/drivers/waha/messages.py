@@ -1,9 +1,11 @@
-"""How WAHA is told to send. Its paths and fields are those of its OpenAPI document (2026.7.1); of 2024.10 Core only the
-text is recorded, and files are refused there by itself (`available only in Plus version`)."""
+"""How WAHA is told to send. Its paths and fields are those of its OpenAPI document (2026.7.1) and of its source
+(src/structures/chatting.dto.ts and files.dto.ts: a file by its address is `{mimetype, filename, url}`); of 2024.10 Core
+only the text is recorded, and files are refused there by itself (`available only in Plus version`)."""
 
 from typing import assert_never
 
 from homing.drivers.contents import Told, beyond, file_name_of, jids, mime_of, said, serialised, url_of, vcard
+from homing.model.fleet import SessionId
 from homing.model.sends.addresses import AddressKind
 from homing.model.sends.calls import OutgoingText
 from homing.model.sends.content import (
@@ -19,6 +21,7 @@ from homing.model.sends.content import (
     RevokeContent,
     TextContent,
 )
+from homing.model.sends.signs import ChatSign, ReadSign, TypingSign
 
 SENDS = frozenset({
     MessageType.TEXT, MessageType.IMAGE, MessageType.VIDEO, MessageType.VOICE, MessageType.DOCUMENT,
@@ -77,3 +80,18 @@ def told_of(message: OutgoingText) -> Told:
             raise beyond(content)
         case _:
             assert_never(content)
+
+
+def sign_of(session_id: SessionId, sign: ChatSign) -> Told:
+    """The call that shows that messages were read, or that somebody types (its OpenAPI document, 2026.7.1)."""
+    chat = sign.chat.jid(PHONES_AT)
+    about = {"session": session_id, "chatId": chat}
+    match sign:
+        case ReadSign(messages=messages):
+            return Told(
+                "/api/sendSeen", {**about, "messageIds": [serialised(each, chat, PHONES_AT) for each in messages]}
+            )
+        case TypingSign():
+            return Told("/api/startTyping" if sign.on else "/api/stopTyping", about)
+        case _:
+            assert_never(sign)

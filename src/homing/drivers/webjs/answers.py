@@ -11,7 +11,7 @@ from typing import Any
 
 from homing.drivers.http.connection import Reply
 from homing.drivers.libraries import whatsapp_web
-from homing.drivers.reading import fault, malformed, plain_phase, said_by, told_by, told_words, unix_s
+from homing.drivers.reading import clock_of, fault, malformed, plain_phase, said_by, told_by, told_words, unix_s
 from homing.drivers.redact import shown, words_of
 from homing.drivers.values import CODE_MAX, NAME_MAX, count_in, epoch_in, measure_in, text_in
 from homing.model.fleet import Capabilities
@@ -163,6 +163,7 @@ def health_of(reply: Reply, base: Capabilities) -> InstanceHealth | Fault:
         uptime_s=measure_in(said.get("uptime")),
         paused=lease.get("state") == "paused",
         key_header=_text(said.get("key_header")),
+        says_at=clock_of(reply),
     )
 
 

@@ -13,7 +13,7 @@ from homing.drivers.checking import checked_of
 from homing.drivers.contents import Told, Unsendable
 from homing.drivers.http.wire import Reply
 from homing.drivers.values import measure_in
-from homing.drivers.wppconnect import answers, messages, signs
+from homing.drivers.wppconnect import answers, messages
 from homing.drivers.wppconnect.reports import WppconnectReports
 from homing.drivers.wppconnect.webhooks import WppconnectWebhooks
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, SessionId, SessionStatus
@@ -77,7 +77,7 @@ class WppconnectDriver(GatewayDriver):
         uptime_s = measure_in(reading.told_by(reply.body).get("uptime"))
         if uptime_s is None:
             return reading.malformed(reply, "the answer about its health told no uptime")
-        return InstanceHealth(self.base, uptime_s=uptime_s)
+        return InstanceHealth(self.base, uptime_s=uptime_s, says_at=reading.clock_of(reply))
 
     async def listed(self, instance: InstanceUrl, until: float) -> Listing | Fault:
         """Its list is of the names that it has tokens of, whether they run or not."""
@@ -114,7 +114,7 @@ class WppconnectDriver(GatewayDriver):
         return reply if isinstance(reply, Fault) else answers.receipt_of(reply, self.secrets(instance))
 
     def sign_as_told(self, session_id: SessionId, sign: ChatSign) -> Told | None:  # noqa: ARG002
-        return signs.told_of(sign)
+        return messages.sign_of(sign)
 
     async def shown(self, instance: InstanceUrl, session_id: SessionId, told: Told, until: float) -> Reply | Fault:
         return await self._session_call("POST", instance, session_id, told.path, told.body, until)
@@ -122,7 +122,8 @@ class WppconnectDriver(GatewayDriver):
     async def check_number(
         self, instance: InstanceUrl, session_id: SessionId, digits: str, *, timeout_s: float
     ) -> NumberChecked | Fault:
-        """`{"response": {"id", "numberExists"}}` (deviceController.ts, checkNumberStatus, 2.10)."""
+        """`{"response": {"id", "numberExists"}}`, `false` too where WhatsApp could not be asked (deviceController.ts,
+        2.10). Its own check before a send answers 400 and goes on (statusConnection.ts): see `answers`."""
         what = f"check-number-status/{quoted(digits)}"
         reply = await self._session_call("GET", instance, session_id, what, None, now_s() + timeout_s)
         if isinstance(reply, Fault):

@@ -1,5 +1,6 @@
 """How WPPConnect Server is told to send, by its source (2.10.4, src/controller/messageController.ts); of these calls
-only the text is recorded. A recipient is a bare id, and flags say of which kind."""
+only the text is recorded. A recipient is a bare id, and flags say of which kind. A `path` may be an address: its
+library fetches what is no `data:` URL before it looks on its disk (sender.layer.ts, downloadFileToBase64)."""
 
 from typing import Any, assert_never
 
@@ -19,6 +20,7 @@ from homing.model.sends.content import (
     RevokeContent,
     TextContent,
 )
+from homing.model.sends.signs import ChatSign, ReadSign, TypingSign
 
 SENDS = frozenset({
     MessageType.TEXT, MessageType.IMAGE, MessageType.VIDEO, MessageType.AUDIO, MessageType.VOICE,
@@ -80,3 +82,18 @@ def chat_of(address: Address) -> dict[str, Any]:
     }
     group = {"isGroup": address.kind is AddressKind.GROUP}
     return {"phone": address.id, **group, **flags.get(address.kind, {})}
+
+
+def sign_of(sign: ChatSign) -> Told:
+    """The call that shows that messages were read, or that somebody types (src/routes/index.ts, 2.10).
+
+    Messages are read by the chat: it marks all of it, up to its newest one.
+    """
+    about = {"phone": sign.chat.id, "isGroup": sign.chat.kind is AddressKind.GROUP}
+    match sign:
+        case ReadSign():
+            return Told("send-seen", about)
+        case TypingSign():
+            return Told("typing", {**about, "value": sign.on})
+        case _:
+            assert_never(sign)

@@ -18,7 +18,7 @@ from homing.drivers.calling import (
 from homing.drivers.checking import checked_of, the_one_in
 from homing.drivers.contents import Told, Unsendable
 from homing.drivers.http.wire import Reply
-from homing.drivers.wuzapi import answers, messages, signs
+from homing.drivers.wuzapi import answers, messages
 from homing.drivers.wuzapi.answers import User
 from homing.drivers.wuzapi.reports import WuzapiReports
 from homing.drivers.wuzapi.webhooks import WuzapiWebhooks
@@ -78,7 +78,11 @@ class WuzapiDriver(GatewayDriver):
         """It has no call for that: that it asks for a token says that it is up."""
         reply = await self.ask(instance, "/session/status", now_s() + timeout_s)
         refused = isinstance(reply, Fault) and reply.phase is Phase.UNAUTHORISED
-        return reply if isinstance(reply, Fault) and not refused else InstanceHealth(self.base)
+        return (
+            reply
+            if isinstance(reply, Fault) and not refused
+            else InstanceHealth(self.base, says_at=reading.clock_of(reply))
+        )
 
     async def listed(self, instance: InstanceUrl, until: float) -> Listing | Fault:
         reply = await self.ask(instance, _USERS, until, body_limit_bytes=LIST_LIMIT_BYTES)
@@ -112,7 +116,7 @@ class WuzapiDriver(GatewayDriver):
         return reply if isinstance(reply, Fault) else answers.receipt_of(reply, self.secrets(instance))
 
     def sign_as_told(self, session_id: SessionId, sign: ChatSign) -> Told | None:  # noqa: ARG002
-        return signs.told_of(sign)
+        return messages.sign_of(sign)
 
     async def shown(self, instance: InstanceUrl, session_id: SessionId, told: Told, until: float) -> Reply | Fault:
         user = await self._user(instance, session_id, until)

@@ -1,9 +1,9 @@
-"""How wuzapi is told to send, by its documentation (API.md) and source; no traffic of it was recorded. It takes files
-as data URLs, inside the JSON."""
+"""How wuzapi is told to send, by its source (handlers.go, 79ee4cd and 02a462c), without recorded traffic. Both take
+files as data URLs inside the JSON, the newer one links as well."""
 
 from typing import assert_never
 
-from homing.drivers.contents import Told, beyond, file_name_of, in_base64, kept_of, said, vcard
+from homing.drivers.contents import Told, beyond, file_name_of, in_base64, kept_of, mime_of, said, vcard
 from homing.model.sends.addresses import AddressKind
 from homing.model.sends.calls import OutgoingText
 from homing.model.sends.content import (
@@ -17,12 +17,14 @@ from homing.model.sends.content import (
     RevokeContent,
     TextContent,
 )
+from homing.model.sends.signs import ChatSign, ReadSign, TypingSign
 
 SENDS = frozenset({
     MessageType.TEXT, MessageType.IMAGE, MessageType.VIDEO, MessageType.VOICE, MessageType.DOCUMENT,
     MessageType.STICKER, MessageType.LOCATION, MessageType.CONTACT, MessageType.REACTION, MessageType.REVOKE,
 })  # fmt: skip
-"""Its `audio` is Opus that plays as a voice note. Polls it sends to groups alone, and edits in newer versions alone."""
+"""Its `audio` is a voice note, and the older version takes Ogg alone. Polls it sends to groups alone, and edits in
+newer versions alone."""
 QUOTES = frozenset[MessageType]()
 MENTIONS = frozenset[MessageType]()
 REACHES = frozenset({AddressKind.PHONE, AddressKind.LID, AddressKind.GROUP})
@@ -69,6 +71,24 @@ def _file(message: OutgoingText, content: MediaContent, about: dict[str, str]) -
     its_type = _OLDEST_DOCUMENT if is_document else mime_type
     file = {_FIELDS[content.type]: in_base64(message, f"data:{its_type};base64,")}
     named = {"FileName": file_name_of(message), "MimeType": mime_type} if is_document else {}
+    if content.type is MessageType.VOICE:
+        named = {"mimetype": mime_of(message)}  # the newer version would say of it what the data URL does: no codec
     return Told(
         f"/chat/send/{_FIELDS[content.type].lower()}", {**about, **file, **named, **said(Caption=content.caption)}
     )
+
+
+def sign_of(sign: ChatSign) -> Told:
+    """The call that shows that messages were read, or that somebody types (API.md, handlers.go).
+
+    In a group the author is named as well; all of one call have the same.
+    """
+    chat = sign.chat.jid(PHONES_AT)
+    match sign:
+        case ReadSign(messages=messages):
+            author = messages[0].participant.jid(PHONES_AT) if messages and messages[0].participant else chat
+            return Told("/chat/markread", {"Id": [each.id for each in messages], "Chat": chat, "Sender": author})
+        case TypingSign():
+            return Told("/chat/presence", {"Phone": chat, "State": "composing" if sign.on else "paused", "Media": ""})
+        case _:
+            assert_never(sign)

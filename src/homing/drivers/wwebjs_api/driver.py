@@ -8,7 +8,7 @@ from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, Gateway
 from homing.drivers.checking import checked_of
 from homing.drivers.contents import Told
 from homing.drivers.http.wire import Reply
-from homing.drivers.wwebjs_api import answers, messages, signs
+from homing.drivers.wwebjs_api import answers, messages
 from homing.drivers.wwebjs_api.reports import WwebjsApiReports
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, SessionId, SessionStatus
 from homing.model.instances.gateways import Traits
@@ -59,7 +59,7 @@ class WwebjsApiDriver(GatewayDriver):
             return reply
         if reading.told_by(reply.body).get("message") != "pong":
             return reading.malformed(reply, "the answer to a ping was none")
-        return InstanceHealth(self.base)
+        return InstanceHealth(self.base, says_at=reading.clock_of(reply))
 
     async def listed(self, instance: InstanceUrl, until: float) -> Listing | Fault:
         """Its list is of names."""
@@ -86,7 +86,7 @@ class WwebjsApiDriver(GatewayDriver):
         return reply if isinstance(reply, Fault) else answers.receipt_of(reply, self.secrets(instance))
 
     def sign_as_told(self, session_id: SessionId, sign: ChatSign) -> Told | None:
-        return signs.told_of(session_id, sign)
+        return messages.sign_of(session_id, sign)
 
     async def check_number(
         self, instance: InstanceUrl, session_id: SessionId, digits: str, *, timeout_s: float

@@ -5,6 +5,7 @@ from typing import Any, assert_never
 
 from homing.drivers.calling import quoted
 from homing.drivers.contents import Told, beyond, file_name_of, jids, said, serialised, url_of
+from homing.model.fleet import SessionId
 from homing.model.sends.addresses import AddressKind
 from homing.model.sends.calls import OutgoingText
 from homing.model.sends.content import (
@@ -20,6 +21,7 @@ from homing.model.sends.content import (
     RevokeContent,
     TextContent,
 )
+from homing.model.sends.signs import ChatSign, ReadSign, TypingSign
 
 SENDS = frozenset({
     MessageType.TEXT, MessageType.IMAGE, MessageType.VIDEO, MessageType.AUDIO, MessageType.VOICE,
@@ -75,3 +77,18 @@ def told_of(message: OutgoingText) -> Told:
             raise beyond(content)
         case _:
             assert_never(content)
+
+
+def sign_of(session_id: SessionId, sign: ChatSign) -> Told:
+    """The call that shows that messages were read, or that somebody types (src/routes.js, 1.0).
+
+    Messages are read by the chat: it marks all of it, up to its newest one.
+    """
+    about, name = {"chatId": sign.chat.jid(PHONES_AT)}, quoted(session_id)
+    match sign:
+        case ReadSign():
+            return Told(f"/chat/sendSeen/{name}", about)
+        case TypingSign():
+            return Told(f"/chat/sendStateTyping/{name}" if sign.on else f"/chat/clearState/{name}", about)
+        case _:
+            assert_never(sign)

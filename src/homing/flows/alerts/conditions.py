@@ -26,7 +26,7 @@ FACTS_EVERY_S = 60.0
 KEYS_EVERY_S = 600.0
 LOADS_KEPT_S = 15.0
 SYNC = "sync-instance-urls"
-_OF_INSTANCES = (AlertKind.INSTANCE_DOWN, AlertKind.VERSION_UNCHECKED)
+_OF_INSTANCES = (AlertKind.INSTANCE_DOWN, AlertKind.VERSION_UNCHECKED, AlertKind.CLOCK_OFF)
 
 
 class WatchedFleet(Protocol):
@@ -35,6 +35,8 @@ class WatchedFleet(Protocol):
     def judged(self) -> Mapping[InstanceUrl, HealthJudgment]: ...
 
     def health_of(self, url: InstanceUrl) -> InstanceHealth | None: ...
+
+    def ahead_s(self, url: InstanceUrl) -> float | None: ...
 
     def was_well(self, url: InstanceUrl) -> bool: ...
 
@@ -79,6 +81,7 @@ class ConditionWatch:
         self._streak = Streak()
         self._loads: Collection[InstanceLoad] = ()
         self._loads_at_s = float("-inf")
+        self._own_ahead_s: float | None = None if policy.clocks_apart else 0.0
 
     async def run(self) -> None:
         """Look until cancelled. What the store does not tell now it tells later."""
@@ -118,6 +121,7 @@ class ConditionWatch:
         took_s = self._clock.monotonic() - asked_s
         if took_s < conditions.ON_S:  # else the answer says more of the way than of the clock
             ahead_s = (asked - by_the_store).total_seconds() + took_s / 2
+            self._own_ahead_s = ahead_s
             self._told(AlertKind.CLOCK_OFF, self._here, conditions.clock_off(ahead_s))
 
     # --- instances ------------------------------------------------------------------------------------------------
@@ -139,6 +143,7 @@ class ConditionWatch:
             )
             self._told(AlertKind.INSTANCE_DOWN, about, down)
             self._told(AlertKind.VERSION_UNCHECKED, about, self._unchecked(url))
+            self._told(AlertKind.CLOCK_OFF, about, self._clock_of(url))
         self._forget_who_left(instances)
 
     def _unchecked(self, url: InstanceUrl) -> Condition:
@@ -147,9 +152,16 @@ class ConditionWatch:
             return None
         return Passed() if health.unchecked is None else Stands(health.unchecked)
 
+    def _clock_of(self, url: InstanceUrl) -> Condition:
+        """Against the database's, so that a gateway whose own clock is off says nothing else than the others."""
+        ahead_s, own_s = self._watched.ahead_s(url), self._own_ahead_s
+        return None if ahead_s is None or own_s is None else conditions.clock_off(ahead_s + own_s)
+
     def _forget_who_left(self, instances: Mapping[InstanceUrl, Instance]) -> None:
         for alert in self._alerts.standing():
-            if alert.kind in _OF_INSTANCES and alert.subject.name not in instances:
+            if alert.subject.about is not About.INSTANCE or alert.kind not in _OF_INSTANCES:
+                continue
+            if alert.subject.name not in instances:
                 self._alerts.resolved(alert.kind, alert.subject)
 
     async def _loads_lately(self) -> Collection[InstanceLoad]:

@@ -14,7 +14,7 @@ from typing import assert_never
 import structlog
 
 from homing.decide.alerts import wording
-from homing.decide.alerts.receivers import AlertGroup, AlertNews, grouped, news
+from homing.decide.alerts.receivers import AlertBundle, AlertGroup, AlertNews, bundled, grouped, news
 from homing.decide.deliveries import signing
 from homing.flows.deliveries.writing import encoded, encoded_list
 from homing.model.alerts import FLEET, Alert, AlertKind, Subject
@@ -133,7 +133,8 @@ class ReceiverTurns:
         if receiver.kind is ReceiverKind.ALERTMANAGER:
             document = wording.alertmanager([], [alert], {}, self._clock.now())
             return await self._post(receiver.target, encoded_list(document), {})
-        return await self._tell_group(receiver, secret, AlertGroup(alert.alert.kind, True, (alert,)))
+        trial = AlertBundle((AlertGroup(alert.alert.kind, True, (alert,)),))
+        return await self._tell_bundle(receiver, secret, trial)
 
     def _opened(self, receiver: Receiver, sealed: SealedSecret | None) -> bytes:
         """Raises SecretSealed."""
@@ -148,11 +149,13 @@ class ReceiverTurns:
         if receiver.kind is ReceiverKind.ALERTMANAGER:
             return await self._tell_alertmanager(receiver, found, told, now)
         places = await self._places_of([*found.firing, *found.resolved])
-        for group in grouped(found, places, at_once=AT_ONCE if receiver.kind is ReceiverKind.WEBHOOK else None):
-            firing, resolved = (group.alerts, ()) if group.firing else ((), group.alerts)
-            error = await self._noted(receiver, firing, resolved, await self._tell_group(receiver, secret, group))
-            if error is not None:
-                return error
+        groups = grouped(found, places, at_once=AT_ONCE if receiver.kind is ReceiverKind.WEBHOOK else None)
+        for bundle in bundled(groups):
+            for part in _parts(receiver, bundle):
+                firing, resolved = (part.alerts, ()) if part.groups[0].firing else ((), part.alerts)
+                error = await self._noted(receiver, firing, resolved, await self._tell_bundle(receiver, secret, part))
+                if error is not None:
+                    return error
         return None
 
     async def _tell_alertmanager(
@@ -179,16 +182,17 @@ class ReceiverTurns:
             await self._receivers.note(receiver.id, firing=firing, resolved=resolved)
         return error
 
-    async def _tell_group(self, receiver: Receiver, secret: bytes, group: AlertGroup) -> str | None:
+    async def _tell_bundle(self, receiver: Receiver, secret: bytes, bundle: AlertBundle) -> str | None:
         match receiver.kind:
             case ReceiverKind.WEBHOOK:
-                body = encoded(wording.document(group, self._clock.now()))
+                [group] = bundle.groups
+                body = encoded(wording.document(group, self._clock.now(), bundle.where))
                 signed = signing.headers([secret], f"alert_{group.id}", self._clock.now(), body)
                 return await self._post(receiver.target, body, signed)
             case ReceiverKind.SLACK:
-                return await self._post(receiver.target, encoded(wording.slack(group)), {})
+                return await self._post(receiver.target, encoded(wording.slack(bundle)), {})
             case ReceiverKind.EMAIL:
-                return await self._send(receiver, secret, group)
+                return await self._send(receiver, secret, bundle)
             case ReceiverKind.ALERTMANAGER | ReceiverKind.HEARTBEAT:
                 return await self._post(receiver.target, b"", {})
             case _:
@@ -201,7 +205,7 @@ class ReceiverTurns:
             return answer.reason
         return None if 200 <= answer.status < 300 else f"it answered {answer.status}"
 
-    async def _send(self, receiver: Receiver, secret: bytes, group: AlertGroup) -> str | None:
+    async def _send(self, receiver: Receiver, secret: bytes, bundle: AlertBundle) -> str | None:
         options = receiver.options
         server = MailServer(
             host=str(options.get("server", "localhost")),
@@ -212,8 +216,15 @@ class ReceiverTurns:
         )
         sender = str(options.get("from", "homing@localhost"))
         to = tuple(each.strip() for each in receiver.target.split(",") if each.strip())
-        mail = Mail(f"{group.id}.{receiver.id}@homing", sender, to, wording.heading(group), wording.text(group))
+        mail = Mail(f"{bundle.id}.{receiver.id}@homing", sender, to, wording.heading(bundle), wording.text(bundle))
         return await self._mail.send(server, mail, timeout_s=TIMEOUT_S)
+
+
+def _parts(receiver: Receiver, bundle: AlertBundle) -> list[AlertBundle]:
+    """People are told in one message; a program gets a document for each kind, which names the trouble they share."""
+    if receiver.kind is not ReceiverKind.WEBHOOK:
+        return [bundle]
+    return [AlertBundle((group,), bundle.where) for group in bundle.groups]
 
 
 def _wait_s(receiver: Receiver, now: datetime) -> float:

@@ -6,7 +6,7 @@ the same.
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -56,7 +56,10 @@ class Keeper:
         clock: Clock,
         policy: KeeperPolicy,
         alerts: AlertBook | None = None,
+        *,
+        may_act: Callable[[], bool] = lambda: True,
     ) -> None:
+        self._may_act = may_act
         self._watching, self._wishes, self._directory, self._fleet = watching, wishes, directory, fleet
         self._news, self._clock, self._policy = news, clock, policy
         self._alerts = alerts or AlertBook(Unkept(), clock)
@@ -100,7 +103,7 @@ class Keeper:
             await self._count_placed_on_the_awaited(judged)
             self._hold_brake(judged)
             return 0
-        if not self._policy.by_itself or self._watching.may_grant() is not None:
+        if not self._policy.by_itself or not self._may_act() or self._watching.may_grant() is not None:
             return 0
         await self._watching.look_at_all(
             fresher_than_s=self._policy.census_fresh_s, timeout_s=self._policy.census_timeout_s

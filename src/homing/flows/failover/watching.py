@@ -55,6 +55,7 @@ class WatchedInstance:
     history: HealthHistory
     judged: HealthJudgment
     health: InstanceHealth | None = None
+    ahead_s: float | None = None
     answered_s: float = float("-inf")
     refused_s: float | None = None
     was_well: bool = False
@@ -115,6 +116,11 @@ class Watching:
         """Every instance of the roster, as it is judged now."""
         now_s, local = self._clock.monotonic(), self._local()
         return {url: self._judge(url, now_s, local) for url in self._fleet.roster.instances}
+
+    def ahead_s(self, url: InstanceUrl) -> float | None:
+        """By how much the instance's clock was ahead of this gateway's when it last answered, if it tells."""
+        kept = self._kept.get(url)
+        return kept.ahead_s if kept is not None else None
 
     def health_of(self, url: InstanceUrl) -> InstanceHealth | None:
         """What the instance last said of itself."""
@@ -252,11 +258,18 @@ class Watching:
             await self._clock.sleep(self._policy.probe_every_s * (0.75 + 0.5 * self._entropy.random()))
             await self._probe(url, self._policy.probe_timeout_s)
 
+    def _ahead_s(self, answer: InstanceHealth) -> float | None:
+        """Its clock is told in whole seconds, of which half a second is over on average."""
+        if answer.says_at is None:
+            return None
+        return (answer.says_at - self._clock.now()).total_seconds() + 0.5
+
     async def _probe(self, url: InstanceUrl, timeout_s: float) -> None:
         kept = self._known(url)
         answer = await self._fleet.driver(url).health(url, timeout_s=timeout_s)
         if isinstance(answer, InstanceHealth):
             kept.health = answer
+            kept.ahead_s = self._ahead_s(answer)
             self._note_rate(kept, answer)
         self._note(url, answer.phase if isinstance(answer, Fault) else None, by_traffic=False)
 

@@ -7,6 +7,7 @@ alone, so that a gateway which dies in the middle leaves nothing that another on
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import structlog
 
@@ -20,6 +21,7 @@ from homing.flows.moves.batch import InstanceWatch, Means, RehomePolicy, Task
 from homing.flows.moves.login_rate import Turns
 from homing.flows.moves.milestones import Milestone
 from homing.model.fleet import SessionId
+from homing.model.tracing import trace_id_now
 from homing.model.work import Dead, Ending, Job, JobId, NewJob, Priority, Retry
 from homing.ports import Clock, Directory, Entropy, Fleet, Grants, Leases, Meters, StoreUnavailable, Work
 
@@ -137,4 +139,5 @@ class Rehoming:
 
 def _job(wish: MoveRequest) -> NewJob:
     priority = Priority.URGENT if wish.urgent else Priority.BULK if wish.cause in next_step.PLANNED else Priority.NORMAL
-    return NewJob(KIND, wish.payload(), dedup=wish.session_id, priority=priority)
+    traced = wish if wish.trace_id is not None else replace(wish, trace_id=trace_id_now())
+    return NewJob(KIND, traced.payload(), dedup=wish.session_id, priority=priority)

@@ -226,9 +226,8 @@ async def _granted(underway: Underway, fit: Sequence[tuple[Task, _Target]]) -> l
 
 def _granting(task: Task, target: _Target) -> Granting:
     assert task.placement is not None
-    return Granting(
-        task.placement, target.instance.url, None, target.fence or Fence.ABSENT, task.wish.move, target.reason
-    )
+    fence, reason = target.fence or Fence.ABSENT, target.reason
+    return Granting(task.placement, target.instance.url, None, fence, task.wish.move, reason, task.wish.trace_id)
 
 
 # --- the start --------------------------------------------------------------------------------------------------

@@ -65,7 +65,9 @@ def _granting(underway: Underway, task: Task, step: Give, where: Chosen) -> Gran
     url = where.instance.url
     life = underway.lives.get(url)
     reason = f"{task.wish.reason}; {where.reason}"
-    return Granting(step.placement, url, life.id if life else None, step.fence, task.wish.move, reason)
+    return Granting(
+        step.placement, url, life.id if life else None, step.fence, task.wish.move, reason, task.wish.trace_id
+    )
 
 
 def _entered(

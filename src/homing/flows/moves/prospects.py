@@ -7,11 +7,11 @@ from typing import Protocol
 from homing.decide.fleet import leases, placement
 from homing.decide.fleet.capacity import Load
 from homing.decide.fleet.leases import NotFenced
-from homing.decide.fleet.placement import NoRoom, PlacementRequest
+from homing.decide.fleet.placement import Chosen, NoRoom, PlacementRequest
 from homing.decide.moves import movable
 from homing.decide.moves.rules import MovePolicy, MoveWish, Resident, may_move
 from homing.flows.operations.drain import Stuck
-from homing.model.fleet import Account, Capabilities, InstanceUrl, SessionId
+from homing.model.fleet import Account, Capabilities, Epoch, InstanceUrl, SessionId
 from homing.model.sends.faults import Fault
 from homing.ports import Directory, Fleet, Grants
 
@@ -34,12 +34,24 @@ class Outlook(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Going:
+    """A session that can leave, and where it would go as things stand."""
+
+    session_id: SessionId
+    account_id: int
+    epoch: Epoch
+    to_url: InstanceUrl
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Prospect:
     """How many sessions of an instance can leave it as things stand, and how many cannot; some of these are `told`."""
 
     leaving: int
     staying: int
     told: tuple[Stuck, ...] = ()
+    going: tuple[Going, ...] = ()
 
 
 class Prospects:
@@ -55,13 +67,29 @@ class Prospects:
         why = {account.session_id: _why_not(account, can) for account in accounts}
         if isinstance(can, Fault):
             why |= await self._unfenced([session for session, reason in why.items() if reason is None], url)
-        why |= await self._without_room([each for each in accounts if why[each.session_id] is None], url)
+        places = await self._places([each for each in accounts if why[each.session_id] is None], url)
+        why |= {
+            session: f"no instance can take it: {place.reason}"
+            for session, place in places.items()
+            if isinstance(place, NoRoom)
+        }
         staying = [
             Stuck(account.session_id, account.id, account.phone, reason)
             for account in accounts
             if (reason := why[account.session_id]) is not None
         ]
-        return Prospect(len(accounts) - len(staying), len(staying), tuple(staying[:TOLD_MAX]))
+        going = tuple(
+            Going(
+                account.session_id,
+                account.id,
+                account.placement.epoch,
+                place.instance.url,
+                place.reason,
+            )
+            for account in accounts
+            if isinstance(place := places.get(account.session_id), Chosen)
+        )
+        return Prospect(len(going), len(staying), tuple(staying[:TOLD_MAX]), going)
 
     async def _accounts_on(self, url: InstanceUrl) -> list[Account]:
         sessions = [placed.session_id for placed in await self._directory.placed_on(url)]
@@ -79,15 +107,11 @@ class Prospects:
             for session, fence in fences.items()
         }
 
-    async def _without_room(self, accounts: Sequence[Account], url: InstanceUrl) -> dict[SessionId, str | None]:
+    async def _places(self, accounts: Sequence[Account], url: InstanceUrl) -> dict[SessionId, Chosen | NoRoom]:
         placed = [Load(load.instance, load.sessions) for load in await self._directory.loads()]
         loads = [load for load in self._outlook.loads_now(placed) if load.instance.url != url]
         wanted = [PlacementRequest(account.session_id, account.requires, url, leaves=True) for account in accounts]
-        places = placement.choose_all(wanted, loads, unfit=self._outlook.unfit())
-        return {
-            session: f"no instance can take it: {place.reason}" if isinstance(place, NoRoom) else None
-            for session, place in places.items()
-        }
+        return placement.choose_all(wanted, loads, unfit=self._outlook.unfit())
 
 
 def _why_not(account: Account, can: Capabilities | Fault) -> str | None:

@@ -65,7 +65,7 @@ class Balance:
             found = await self._accounts_on(url)
             accounts |= found
             residents += await self._residents(url, found)
-        plan = rebalance.rebalance(loads, residents, self._policy, unfit=unfit, gaps_ms=await self._gaps_ms())
+        plan = rebalance.rebalance(loads, residents, self._policy, unfit=unfit, gaps_ms=await self.gaps_ms())
         begun = None if dry_run else await self._begin(plan, accounts)
         log.info("Rebalancing", dry_run=dry_run, moves=len(plan.moves), begun=begun, reason=plan.reason)
         return Balanced(plan, accounts, begun)
@@ -99,7 +99,7 @@ class Balance:
             for session, account in accounts.items()
         ]
 
-    async def _gaps_ms(self) -> dict[InstanceUrl, int]:
+    async def gaps_ms(self) -> dict[InstanceUrl, int]:
         """For how long sessions that moved lately could not send, by where they went."""
         gaps: dict[InstanceUrl, list[int]] = defaultdict(list)
         for move in await self._directory.moves(None, _RECENT, kind=MoveKind.MIGRATION):

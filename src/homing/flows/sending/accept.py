@@ -18,6 +18,7 @@ from homing.decide.sending.admission import AdmissionPolicy, InProgress, Share
 from homing.decide.sending.idempotency import Drive, InFlight, Mismatch
 from homing.flows.media.intake import MediaIntake
 from homing.flows.sending.idempotent_send import HeldKey, KeyedSends
+from homing.flows.sending.opt_outs import OptOuts
 from homing.model.errors import Code, Problem
 from homing.model.fleet import AccountUuid, Contact, ContactUuid, Route, WorkspaceId
 from homing.model.sends import content_json
@@ -114,6 +115,7 @@ class Accepting:
         keyed: KeyedSends,
         outbox: Outbox,
         entropy: Entropy,
+        opt_outs: OptOuts,
         *,
         secret: bytes,
         keep_s: float,
@@ -126,7 +128,7 @@ class Accepting:
         """
         self._media = media
         self._routes, self._read, self._admissions = routes, read, admissions
-        self._keyed, self._outbox, self._entropy = keyed, outbox, entropy
+        self._keyed, self._outbox, self._entropy, self._opt_outs = keyed, outbox, entropy, opt_outs
         self._secret, self._keep_s, self._max_age_s = secret, keep_s, max_age_s
 
     def enter(self, asked: AskedSend) -> None:
@@ -143,6 +145,8 @@ class Accepting:
         """The message, or the answer that its key was given before. Raises Problem and StoreUnavailable."""
         route, recipient = await self.addressed(asked)
         if key is None:
+            if self._may_be_unwanted(route.workspace_id):
+                await self._opt_outs.check(route.workspace_id, chat_of(recipient.address))
             message_id = idempotency.MESSAGE_ID_PREFIX + self._entropy.token(9).hex().upper()
             content = asked.content if type(asked.content) is TextContent else await self.frozen(asked)
             return TakenIn(_text(self._entropy.uuid(), message_id, route, recipient, content), route)
@@ -244,6 +248,7 @@ class Accepting:
         )
         match found:
             case HeldKey(admission=Drive() as drive):
+                await self._see_that_it_is_wanted(found, recipient)
                 message_id = idempotency.derived_message_id(self._secret, route.workspace_id, route.account_uuid, key)
                 text = _text(drive.message_uuid, message_id, route, recipient, content, repeated=drive.repeated)
                 return TakenIn(text, route, found)
@@ -254,6 +259,22 @@ class Accepting:
                 raise key_reused(message_uuid)
             case StoredAnswer():
                 return found
+
+    def _may_be_unwanted(self, workspace: WorkspaceId) -> bool:
+        """Whether anybody may have opted out of what it sends. Nothing is waited for to know that."""
+        listed = self._opt_outs.listed
+        return listed is None or workspace in listed
+
+    async def _see_that_it_is_wanted(self, held: HeldKey, recipient: Recipient) -> None:
+        """What was begun before goes on: it may have arrived. Raises Problem and StoreUnavailable with the key free."""
+        if held.admission.repeated or not self._may_be_unwanted(held.workspace_id):
+            return
+        try:
+            await self._opt_outs.check(held.workspace_id, chat_of(recipient.address))
+        except BaseException:
+            await self._keyed.give_back(held)
+            self._keyed.leave(held)
+            raise
 
 
 def checked_key(key: str) -> str:

@@ -138,10 +138,19 @@ class Client:
         self, method: str, path: str, body: Any = None, *, key: str | None = None, gateway: int = 0
     ) -> AnswerMet:
         """One request to a gateway, by an operator's key."""
-        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+        raw = None if body is None else json.dumps(body).encode()
+        return await self._asked(method, path, raw, "application/json", key, gateway)
+
+    async def post(self, path: str, raw: bytes, media_type: str, *, key: str, gateway: int) -> AnswerMet:
+        """The same with a body of any kind."""
+        return await self._asked("POST", path, raw, media_type, key, gateway)
+
+    async def _asked(
+        self, method: str, path: str, raw: bytes | None, media_type: str, key: str | None, gateway: int
+    ) -> AnswerMet:
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": media_type}
         if key is not None:
             headers["Idempotency-Key"] = key
-        raw = None if body is None else json.dumps(body).encode()
         url = self._gateways[gateway % len(self._gateways)]
         began_s = time.monotonic()
         reply = await self._wire.call(method, url, path, body=raw, headers=headers, timeout_s=ANSWER_WITHIN_S)

@@ -104,6 +104,8 @@ def _row(tally: Tally) -> Sequence[str]:
 
 def _sum_up(console: Console, results: Results) -> None:
     total = results.total
+    if results.batches is not None:
+        console.print(results.batches.sentence, soft_wrap=True)
     ended = "Interrupted: " if results.interrupted else ""
     played = f"{results.repeats} faults of {len(results.tallies)} kinds in {results.took_s:.0f} s, seed {results.seed}"
     console.print(

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from homing.lab.chaos.batch_judge import BatchVerdict
 from homing.lab.chaos.faults.kind import FaultKind
 from homing.lab.chaos.faults.kinds import KINDS
 from homing.lab.chaos.judge import LoadVerdict
@@ -80,6 +81,8 @@ class Results:
     unsent: Counter[str] = field(default_factory=Counter)
     """Messages that began while nothing was wrong."""
     under_old_epochs: list[str] = field(default_factory=list)
+    batches: BatchVerdict | None = None
+    """What came of batches, where those were the load."""
     took_s: float = 0.0
 
     def add(self, played: Played) -> None:
@@ -103,6 +106,7 @@ class Results:
             )
         told += [f"said under an old epoch, after a newer one: {text}" for text in self.under_old_epochs]
         told += [what for each in self.growths for what in each.wrong]
+        told += self.batches.wrong if self.batches is not None else []
         return told + self.broke_off
 
     @property
@@ -122,6 +126,7 @@ class Results:
             "total": {**asdict(self.total), "under_old_epochs": len(self.under_old_epochs)},
             "unsent_between": dict(self.unsent.most_common(10)),
             "left_out": dict(self.left_out),
+            "batches": self.batches.document() if self.batches is not None else None,
             "growths": [each.document() for each in self.growths],
             "samples": dict(self.samples),
             "wrong": self.wrong,

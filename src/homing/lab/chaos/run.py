@@ -10,6 +10,7 @@ from random import Random
 
 from homing.demo.plan import Unworkable
 from homing.lab.chaos import facts
+from homing.lab.chaos.batches import play_batches
 from homing.lab.chaos.client import AskedMessage
 from homing.lab.chaos.faults.kind import FaultKind
 from homing.lab.chaos.ground.equipment import Equipment
@@ -43,6 +44,8 @@ class Orders:
     warm_s: float = WARM_S
     pause_s: float = PAUSE_S
     soak: bool = False
+    messages: int | None = None
+    """So many, accepted in batches, are the load in place of that rate; faults come until they have all ended."""
 
 
 async def run(wanted: StageOrder, orders: Orders, tell: Tell) -> Results:
@@ -87,11 +90,7 @@ async def play(stage: Stage, orders: Orders, results: Results, tell: Tell) -> No
     """The same on a fleet that is up."""
     watch = ResourceWatch(stage)
     try:
-        async with MessageLoad(stage, orders.rate):
-            tell("Waiting until the fleet is steady")
-            await _until_steady(stage, orders)
-            async with watch:
-                await _play_all(stage, orders, results, tell)
+        await _under_load(stage, orders, watch, results, tell)
     except asyncio.CancelledError:
         results.interrupted = True
         if (task := asyncio.current_task()) is not None:
@@ -101,6 +100,17 @@ async def play(stage: Stage, orders: Orders, results: Results, tell: Tell) -> No
     if orders.soak:
         results.growths, results.samples = watch.growths(), watch.document()
     _conclude(stage.client.messages, stage.judge, results)
+
+
+async def _under_load(stage: Stage, orders: Orders, watch: ResourceWatch, results: Results, tell: Tell) -> None:
+    async with MessageLoad(stage, orders.rate if orders.messages is None else 0.0):
+        tell("Waiting until the fleet is steady")
+        await _until_steady(stage, orders)
+        if orders.messages is not None:
+            await play_batches(stage, orders.kinds, orders.messages, results, tell)
+            return
+        async with watch:
+            await _play_all(stage, orders, results, tell)
 
 
 async def _until_steady(stage: Stage, orders: Orders) -> None:

@@ -162,6 +162,7 @@ class Granting:
     fence: Fence
     kind: MoveKind
     reason: str
+    trace_id: str | None = None
 
     @property
     def session_id(self) -> SessionId:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from homing.model.fleet import Capabilities, Epoch, SessionId, WorkspaceId
@@ -30,6 +31,8 @@ class InstanceHealth:
     """It holds no lease at the moment and does not act, but keeps its connections."""
     key_header: str | None = None
     """Where it reads our key from, if it tells."""
+    says_at: datetime | None = None
+    """What its clock said, to the second, when it answered."""
 
 
 @dataclass(frozen=True, slots=True)

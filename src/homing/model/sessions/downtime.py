@@ -21,6 +21,8 @@ class Outage:
     began_at: datetime
     ended_at: datetime | None = None
     continues: bool = False
+    trace_id: str | None = None
+    """Of the report or the move that it came of, as the ledger found it when it was written down."""
 
 
 @dataclass(frozen=True, slots=True)

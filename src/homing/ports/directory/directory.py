@@ -191,9 +191,15 @@ class Directory(HandedOut, Keys, Protocol):
         ...
 
     async def account(
-        self, workspace: WorkspaceId | None, *, id: int | None = None, uuid: str | None = None
+        self,
+        workspace: WorkspaceId | None,
+        *,
+        id: int | None = None,
+        uuid: str | None = None,
+        session_id: SessionId | None = None,
     ) -> Account | None:
-        """One account by its id or uuid; None for another workspace's exactly as for none (workspace None: any)."""
+        """One account by its id, its uuid or its session; None for another workspace's exactly as for none (workspace
+        None: any)."""
         ...
 
     async def accounts(

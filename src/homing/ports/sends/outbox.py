@@ -136,11 +136,24 @@ class Outbox(Protocol):
     # --- who opted out ---
 
     async def suppress(self, workspace: WorkspaceId, chats: Sequence[str], reason: str) -> int:
-        """Note that these do not want to be written to; returns of how many that is new."""
+        """Note that these do not want to be written to; returns of how many that is new. Every gateway hears
+        OptOutsChanged."""
         ...
 
     async def allow(self, workspace: WorkspaceId, chat: str) -> bool:
-        """They may be written to again; False if they always could."""
+        """They may be written to again; False if they always could. Every gateway hears OptOutsChanged."""
         ...
 
     async def suppressed(self, workspace: WorkspaceId, *, after: str, limit: int) -> list[Suppression]: ...
+
+    async def workspaces_with_suppressions(self) -> set[WorkspaceId]:
+        """Those on whose list somebody is."""
+        ...
+
+    async def suppressed_chats(self, workspace: WorkspaceId, *, limit: int) -> list[str]:
+        """Whom a send must not reach, so many at most."""
+        ...
+
+    async def is_suppressed(self, workspace: WorkspaceId, chat: str) -> bool:
+        """Whether a send must not reach them."""
+        ...

@@ -43,6 +43,10 @@ class DowntimeLedger(Protocol):
         """All of a page's accounts that lasted at some time between; `page` counts accounts, by their ids."""
         ...
 
+    async def of_sessions(self, sessions: Collection[SessionId], *, since: datetime) -> Sequence[Outage]:
+        """All of these that lasted at some time since then, the oldest first."""
+        ...
+
     async def failed_sends(self, month: datetime, sessions: Collection[SessionId]) -> Mapping[SessionId, int]:
         """How many sends of these failed in the month that begins then."""
         ...

@@ -258,7 +258,9 @@ async def suppressions(
 
 @post("/suppressions", status_code=200, guards=[SEND], tags=["outbox"], opt=also(422), summary="Note who opted out")
 async def suppress(data: JSONBody[SuppressionBody], gateway: TheGateway, caller: Asking) -> SuppressedView:
-    """Messages to them fail with `recipient_opted_out` when their turn comes, also those that wait already."""
+    """Messages to them fail with `recipient_opted_out` when their turn comes, also those that wait already.
+
+    A send whose caller waits is refused with it."""
     workspace = _one_workspace(caller, data.workspace_id)
     chats = [chat_of(gateway.workspaces.recipient(workspace, phone).address) for phone in data.phones]
     return SuppressedView(await gateway.stores.outbox.suppress(workspace, chats, data.reason))

@@ -161,12 +161,13 @@ def operator(caller: Caller, what: str = "The fleet") -> None:
 
 
 async def account_of(gateway: Gateway, caller: Caller, ref: str) -> Account:
-    """The account behind `{id or uuid}`; another workspace's is not there."""
+    """The account with this number, uuid or session; another workspace's is not there."""
     directory, workspace = gateway.stores.directory, caller.workspace
     if ref.isdecimal() and len(ref) < 18:
         account = await directory.account(workspace, id=int(ref))
     else:
         account = await directory.account(workspace, uuid=ref.lower())
+        account = account or await directory.account(workspace, session_id=SessionId(ref))
     if account is None:
         raise Problem(Code.ACCOUNT_NOT_FOUND, f"There is no account {ref}")
     return account

@@ -184,7 +184,9 @@ async def messages(
     caller: Asking,
     workspace_id: WorkspaceFilter = None,
     before: Annotated[str | None, QueryParameter(description="Go on behind this uuid")] = None,
-    account: Annotated[str | None, QueryParameter(description="Of this account, by its id or uuid")] = None,
+    account: Annotated[
+        str | None, QueryParameter(description="Of this account, by its number, uuid or session")
+    ] = None,
     in_state: Annotated[MessageState | None, QueryParameter(name="state", description="In this state")] = None,
     since: Annotated[datetime | None, QueryParameter(description="Accepted at this time or later")] = None,
     until: Annotated[datetime | None, QueryParameter(description="Accepted before this time")] = None,

@@ -16,6 +16,7 @@ from litestar import Request
 
 from homing.model.errors import Code, Problem
 from homing.serve.http import problems
+from homing.serve.http.paths import names_in
 
 T = TypeVar("T")
 
@@ -52,7 +53,12 @@ def unreadable(why: str) -> Problem:
 
 
 class CheckedRequest(Request[Any, Any, Any]):
-    """A request whose JSON body is read strictly: the framework by itself converts what is nearly right."""
+    """A request whose JSON body is read strictly: the framework by itself converts what is nearly right. Its path may
+    name what has a slash in its name."""
+
+    @property
+    def path_params(self) -> dict[str, Any]:
+        return names_in(super().path_params)
 
     async def json(self) -> Any:
         raw = await self.body()

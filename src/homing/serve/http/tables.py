@@ -34,6 +34,7 @@ _COLUMNS: Mapping[str, Sequence[str]] = {
     "messages": ("uuid", "created_at", "state", "account_uuid", "recipient_phone", "code", "reason", "attempts"),
     "moves": ("id", "at", "kind", "session_id", "account_id", "from_url", "to_url", "epoch", "fence", "reason"),
     "pairing": ("account_id", "phone", "name", "status", "since_at", "instance_url", "waiting"),
+    "plans": ("id", "kind", "instance_url", "state", "moves", "moved", "stuck", "left", "staying", "budget", "by"),
     "schedules": ("name",),
     "sessions": ("account_id", "phone", "name", "instance_url", "epoch", "status", "standing", "can_send", "since"),
 }
@@ -41,10 +42,19 @@ _COLUMNS: Mapping[str, Sequence[str]] = {
 
 _PAGES: Mapping[str, Mapping[str, str]] = {
     "/instances": {"health": "health"},
-    "/sessions": {"q": "q", "standing": "standing", "instance": "instance_url"},
+    "/sessions": {
+        "q": "q",
+        "standing": "standing",
+        "sign": "sign",
+        "instance": "instance_url",
+        "driver": "driver",
+        "workspace": "workspace_id",
+    },
     "/pairing": {},
     "/deaf": {},
     "/moves": {"kind": "kind"},
+    "/plans": {},
+    "/downtime": {"month": "month"},
     "/messages": {"state": "state", "batch": "batch_id"},
     "/batches": {},
     "/endpoints": {},
@@ -82,7 +92,9 @@ class Tables:
             await self._behind(scope, receive, send)
             return
         name, query, as_csv = wanted
-        if as_csv:
+        if as_csv and name not in _COLUMNS:  # it writes its own table
+            await self._behind(_at(scope, f"{name}.csv", query), receive, send)
+        elif as_csv:
             await self._table(scope, name, query, send)
         else:
             await self._behind(_at(scope, name, query), receive, send)

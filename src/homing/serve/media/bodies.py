@@ -116,6 +116,8 @@ def _as_json(fields: dict[str, bytearray]) -> bytes:
         try:
             text = raw.decode()
             said[name] = msgspec.json.decode(raw) if name in _JSON_FIELDS or name in _NUMBERS else text
+        except RecursionError as error:
+            raise Problem(Code.MALFORMED_BODY, f"The part `{name}` is nested too deeply", field=name) from error
         except (UnicodeDecodeError, msgspec.DecodeError) as error:
             raise Problem(Code.MALFORMED_BODY, f"The part `{name[:60]}` cannot be read: {error}", field=name) from error
     return msgspec.json.encode(said)

@@ -10,7 +10,7 @@ from homing.model.errors import Code, Problem
 from homing.model.fleet import InstanceState, InstanceUrl
 from homing.model.instances.leases import Incarnation
 from homing.serve.page import words
-from homing.serve.page.moves import shown_moves
+from homing.serve.page.moving.moves import shown_moves
 from homing.serve.page.viewer import Shape, Viewer, health_shape
 from homing.serve.state.finding import SessionSearch
 from homing.serve.state.rows import AlertRow, InstanceRow

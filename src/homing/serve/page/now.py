@@ -12,7 +12,7 @@ from homing.model.alerts import GUIDES, AlertKind
 from homing.model.fleet import Move
 from homing.model.sends.messages import MessageState
 from homing.serve.page import plots, words
-from homing.serve.page.moves import shown_moves
+from homing.serve.page.moving.moves import shown_moves
 from homing.serve.page.viewer import Viewer, health_shape
 from homing.serve.state.history import CAUSES, Cause
 from homing.serve.state.rows import AlertRow, InstanceRow, SessionCounts, counts_row

@@ -7,7 +7,7 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
-from homing.serve.page import alerts, downtime, instances, moves, now, pair, sessions, settings, signing
+from homing.serve.page import alerts, downtime, instances, now, pair, sessions, settings, signing
 from homing.serve.page.answering import Asked, led_to, page_of
 from homing.serve.page.care import deaf, pairing
 from homing.serve.page.customers import deliveries, endpoints
@@ -16,6 +16,7 @@ from homing.serve.page.dialogs import fleet as fleet_dialogs
 from homing.serve.page.dialogs import instances as instance_dialogs
 from homing.serve.page.dialogs import sessions as session_dialogs
 from homing.serve.page.files import static_files, static_path
+from homing.serve.page.moving import moves, plans
 from homing.serve.page.outbox import batches, messages
 from homing.serve.page.outbox import dialogs as outbox_dialogs
 from homing.serve.page.viewer import Viewer
@@ -58,6 +59,21 @@ async def session_page(request: Asked, ref: FromPath[str]) -> Response[Any]:
 async def moves_page(request: Asked) -> Response[Any]:
     kind = request.query_params.get("kind", "")
     return await page_of(request, "moves", lambda viewer: moves.context(viewer, kind))
+
+
+@get("/plans", include_in_schema=False)
+async def plans_page(request: Asked) -> Response[Any]:
+    return await page_of(request, "moves", plans.context)
+
+
+@get("/plans/{plan_id:str}", include_in_schema=False)
+async def plan_page(request: Asked, plan_id: FromPath[str]) -> Response[Any]:
+    return await page_of(request, "moves", lambda viewer: plans.one(viewer, plan_id))
+
+
+@get("/plans/{plan_id:str}/{action:str}", include_in_schema=False)
+async def plan_dialog(request: Asked, plan_id: FromPath[str], action: FromPath[str]) -> Response[Any]:
+    return await page_of(request, "moves", lambda viewer: plans.dialog(viewer, plan_id, action))
 
 
 @get("/messages", include_in_schema=False)
@@ -123,8 +139,8 @@ async def downtime_page(request: Asked) -> Response[Any]:
 
 @get("/alerts", include_in_schema=False)
 async def alerts_page(request: Asked) -> Response[Any]:
-    kind = request.query_params.get("kind", "")
-    return await page_of(request, "alerts", lambda viewer: alerts.context(viewer, kind))
+    kind, by = request.query_params.get("kind", ""), request.query_params.get("by", "")
+    return await page_of(request, "alerts", lambda viewer: alerts.context(viewer, kind, by))
 
 
 @get("/settings", include_in_schema=False)
@@ -139,6 +155,9 @@ async def instance_dialog(request: Asked, number: FromPath[int], action: FromPat
 
 @get("/sessions/{ref:str}/{action:str}", include_in_schema=False)
 async def session_dialog(request: Asked, ref: FromPath[str], action: FromPath[str]) -> Response[Any]:
+    """Or the page of a session with a slash in its name, as people type it."""
+    if action not in session_dialogs.ACTIONS:
+        return await page_of(request, "sessions", lambda viewer: sessions.one(viewer, f"{ref}/{action}"))
     return await page_of(request, "sessions", lambda viewer: session_dialogs.of_session(viewer, ref, action))
 
 
@@ -193,6 +212,9 @@ PAGES: list[ControllerRouterHandler] = [
     sessions_page,
     session_page,
     moves_page,
+    plans_page,
+    plan_page,
+    plan_dialog,
     messages_page,
     message_page,
     batches_page,

@@ -16,16 +16,17 @@ from homing.model.instances.events import Event
 from homing.model.sends.messages import MessageState
 from homing.ports import Page, StoreUnavailable
 from homing.serve.page import downtime, words
-from homing.serve.page.moves import shown_moves
+from homing.serve.page.listed import day_bars, facets
+from homing.serve.page.listed.day_bars import DayBar
+from homing.serve.page.moving.moves import shown_moves
 from homing.serve.page.viewer import Shape, Viewer
-from homing.serve.state.finding import SessionSearch
+from homing.serve.state.pasts import UNKNOWN, Past, pasts
 from homing.serve.state.rows import SessionRow
 
 PAGE = 100
 MOVES_SHOWN = 12
 EVENTS_SHOWN = 15
 EVENTS_LOOKED_BACK = 5_000
-INSTANCES_SHOWN = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,34 +38,38 @@ class ShownSession:
     state: Shape
     since: str
     instance: str
+    bar: DayBar
+    down: str
 
 
 async def context(viewer: Viewer, query: Mapping[str, str]) -> dict[str, Any]:
     """A page of those that match; the script turns the same list over without pages."""
-    text, standing, url = query.get("q", "")[:200].strip(), query.get("standing", ""), query.get("instance", "")
     first = max(0, int(query["from"])) if query.get("from", "").isdecimal() and len(query["from"]) < 9 else 0
-    wanted = SessionSearch(viewer.scope, text, standing or None, url or None)
-    found = viewer.live.finder.found(wanted, viewer.feed.version)
+    kept = facets.kept(query)
+    found = viewer.live.finder.found(facets.search(viewer, kept), viewer.feed.version)
+    past = await pasts(viewer.gateway, viewer.live, found[first : first + PAGE])
     rows = [
-        shown(viewer, row) for each in found[first : first + PAGE] if (row := viewer.live.book.row(each)) is not None
+        shown(viewer, row, past.get(each, UNKNOWN))
+        for each in found[first : first + PAGE]
+        if (row := viewer.live.book.row(each)) is not None
     ]
-    kept = {"q": text, "standing": standing, "instance": url}
     return {
         "sessions": rows,
         "matching": len(found),
         "first": first,
         "total": viewer.live.book.counts(viewer.scope).total,
         "query": kept,
-        "facets": _facets(viewer, kept),
-        "next": _href(kept, {"from": str(first + PAGE)}) if first + PAGE < len(found) else "",
-        "before": _href(kept, {"from": str(max(0, first - PAGE))}) if first else "",
+        "facets": facets.groups(viewer, kept),
+        "next": facets.href(kept, {"from": str(first + PAGE)}) if first + PAGE < len(found) else "",
+        "before": facets.href(kept, {"from": str(max(0, first - PAGE))}) if first else "",
         "names": viewer.names,
-        "json_href": words.href("/api/v1/sessions", {"q": text, "standing": standing, "instance_url": url}),
+        "asks": facets.asked(kept),
+        "json_href": words.href("/api/v1/sessions", facets.asked(kept)),
         "csv_href": words.href("/sessions.csv", kept),
     }
 
 
-def shown(viewer: Viewer, row: SessionRow) -> ShownSession:
+def shown(viewer: Viewer, row: SessionRow, past: Past) -> ShownSession:
     standing = Standing(row.standing)
     return ShownSession(
         row=row,
@@ -72,36 +77,9 @@ def shown(viewer: Viewer, row: SessionRow) -> ShownSession:
         state=Shape(*words.SHAPES[standing], standing.value),
         since=words.ago(row.since, viewer.now),
         instance=viewer.short(row.instance_url),
+        bar=DayBar.of(past.beats),
+        down=words.span(60 * past.minutes_down) if past.minutes_down else "0" if past.beats else "–",
     )
-
-
-def _facets(viewer: Viewer, kept: dict[str, str]) -> list[dict[str, Any]]:
-    live, scope = viewer.live, viewer.scope
-    by, total = live.book.by_standing(scope), live.book.counts(scope).total
-    states = [_facet(kept, "standing", "", "any", total, None)]
-    states += [
-        _facet(kept, "standing", each.value, each.value, by[each], Shape(*words.SHAPES[each], each.value))
-        for each in Standing
-        if by[each] or kept["standing"] == each.value
-    ]
-    instances = sorted(live.instances(scope), key=lambda row: -row.sessions)[:INSTANCES_SHOWN]
-    places = [_facet(kept, "instance", "", "any", total, None)]
-    places += [_facet(kept, "instance", row.url, viewer.short(row.url), row.sessions, None) for row in instances]
-    return [{"name": "State", "facets": states}, {"name": "Instance", "facets": places}]
-
-
-def _facet(kept: dict[str, str], name: str, value: str, words: str, number: int, state: Shape | None) -> dict[str, Any]:
-    return {
-        "href": _href(kept, {name: value}),
-        "words": words,
-        "number": f"{number:,}",
-        "state": state,
-        "current": kept[name] == value,
-    }
-
-
-def _href(kept: dict[str, str], changed: dict[str, str]) -> str:
-    return words.href("/sessions", {**kept, **changed})
 
 
 # --- one session ----------------------------------------------------------------------------------------------
@@ -111,12 +89,14 @@ async def one(viewer: Viewer, ref: str) -> dict[str, Any]:
     account = find(viewer, ref)
     row = viewer.live.book.row(account.session_id)
     assert row is not None
+    past = (await pasts(viewer.gateway, viewer.live, [account.session_id])).get(account.session_id, UNKNOWN)
     moves = [move for move in viewer.live.moves_of(viewer.scope) if move.session_id == account.session_id]
     alerts = [alert for alert in viewer.live.alerts(viewer.scope) if alert.subject == account.session_id]
     timed = next((move for move in moves if move.steps), None)
     return {
         "template": "session",
-        "shown": shown(viewer, row),
+        "shown": shown(viewer, row, past),
+        "ticks": day_bars.ticks(viewer.now),
         "account": account,
         "says": _says(viewer, account, row),
         "alerts": alerts,
@@ -135,7 +115,8 @@ async def one(viewer: Viewer, ref: str) -> dict[str, Any]:
 
 
 def find(viewer: Viewer, ref: str) -> Account:
-    """The account behind `{id or uuid}`, as it is known now. Raises Problem; another workspace's is not there."""
+    """The account with this number, uuid or session, as it is known now. Raises Problem; another workspace's is not
+    there."""
     for session in viewer.live.finder.named(viewer.scope, ref):
         account = viewer.live.book.account(session)
         if account is not None:

@@ -3,9 +3,13 @@
 from typing import Any
 
 import homing
-from homing.ports import StoreUnavailable
+from homing.model.directory.audit import Entry
+from homing.ports import Page, StoreUnavailable
 from homing.serve.api.fleet.schedules import schedule_view
 from homing.serve.page.viewer import Viewer
+from homing.serve.state.rows import InstanceRow
+
+ENTRIES_SHOWN = 30
 
 
 async def context(viewer: Viewer) -> dict[str, Any]:
@@ -21,13 +25,42 @@ async def context(viewer: Viewer) -> dict[str, Any]:
         ("Automation", "on" if settings.homing_auto_rehome else "off"),
         ("Streams open", f"{gateway.feed.streams} of {settings.homing_streams}"),
     ]
+    entries: list[Entry] = []
     try:
         keys = await gateway.stores.directory.keys() if viewer.may_operate else []
         schedules = await gateway.stores.schedules.schedules() if viewer.is_operator else []
+        entries = await gateway.stores.audit.page(Page(limit=ENTRIES_SHOWN)) if viewer.is_operator else []
     except StoreUnavailable:
         keys, schedules = [], []
     return {
         "facts": facts if viewer.is_operator else facts[:1],
         "keys": [key for key in keys if viewer.scope in (None, key.workspace_id)],
         "schedules": [schedule_view(record, viewer.now) for record in schedules],
+        "versions": _versions(viewer) if viewer.is_operator else [],
+        "entries": [_entry(entry) for entry in entries],
+    }
+
+
+def _versions(viewer: Viewer) -> list[dict[str, Any]]:
+    """What runs where: the engines by version, with how many instances and sessions each has."""
+    found: dict[str, list[InstanceRow]] = {}
+    for row in viewer.live.instances(None):
+        found.setdefault(f"{row.driver} {row.version or 'of unknown version'}", []).append(row)
+    return [
+        {"name": name, "instances": len(rows), "sessions": sum(row.sessions for row in rows)}
+        for name, rows in sorted(found.items())
+    ]
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    what, count = entry.action.replace(".", " ").replace("_", " "), entry.count
+    changed = ", ".join(f"{name}: {value}" for name, value in (entry.after or {}).items())
+    return {
+        "id": entry.id,
+        "at": entry.at,
+        "actor": entry.act.actor,
+        "via": entry.act.via.value,
+        "action": what,
+        "subject": entry.subject if count <= 1 else f"{entry.subject} and {count - 1:,} more",
+        "changed": changed,
     }

@@ -156,11 +156,20 @@ def _number(number: int, of: str) -> str:
 
 
 def _automation(viewer: Viewer) -> dict[str, Any]:
-    on, brake = viewer.gateway.settings.homing_auto_rehome, viewer.live.brake(viewer.scope)
+    """The brake stands by itself; the switch is people's. Why each is so is for those whom the fleet is."""
+    automation, brake = viewer.gateway.moving.automation, viewer.live.brake(viewer.scope)
+    on, said = automation.is_on(), automation.set
+    more = "brake on" if brake.engaged else "brake off"
+    if not on:
+        more = f"by {said.by}, {words.moment(said.since, viewer.now)}" if automation.allowed else "by the settings"
+    why = brake.reason if brake.engaged else ""
     return {
         "says": f"Automation {'on' if on else 'off'}",
-        "more": "brake on" if brake.engaged else "brake off",
+        "more": more if viewer.scope is None or brake.engaged else "brake off",
         "warn": brake.engaged or not on,
+        "on": on,
+        "why": words.sentence(why),
+        "href": "/fleet/automation" if viewer.is_operator else "",
     }
 
 

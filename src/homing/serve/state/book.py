@@ -108,12 +108,20 @@ class SessionBook:
 
     def unlinked(self, scope: Scope) -> int:
         """How many sessions wait for somebody to link their phones."""
-        shown = (
-            each
-            for each in self._of[Standing.WAITS]
-            if self._known[each][0] is SessionStatus.PAIRING and scope in (None, self.workspace(each))
-        )
-        return self._standings[scope, Standing.LOGGED_OUT] + sum(1 for _ in shown)
+        return sum(scope in (None, self.workspace(each)) for each in self.to_link())
+
+    def to_link(self) -> list[SessionId]:
+        """The sessions whose phones have to be linked."""
+        waiting = [each for each in self._of[Standing.WAITS] if self._known[each][0] is SessionStatus.PAIRING]
+        return [*self._of[Standing.LOGGED_OUT], *waiting]
+
+    def by_workspace(self) -> dict[WorkspaceId, int]:
+        """How many sessions each workspace has."""
+        found: Counter[WorkspaceId] = Counter()
+        for (workspace, _), number in self._standings.items():
+            if workspace is not None:
+                found[workspace] += number
+        return {workspace: number for workspace, number in sorted(found.items()) if number}
 
     def placed_on(self, scope: Scope, url: InstanceUrl) -> int:
         return self._placed[scope, url]

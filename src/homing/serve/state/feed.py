@@ -50,6 +50,7 @@ class Channel:
         self._alerts: list[AlertRow] = live.alerts(scope)
         self._counts = self._counted()
         self._brake, self._directory_away = live.brake(scope), live.directory_away
+        self._automation = live.automation(scope)
         self.news = asyncio.Event()
         self.watchers, self.left_s = 0, time.monotonic()
 
@@ -96,6 +97,7 @@ class Channel:
             session_counts=self._counted(),
             moves=[move_view(move) for move in live.moves_of(scope)[:MOVES_TOLD]],
             brake=live.brake(scope),
+            automation=live.automation(scope),
             alerts=live.alerts(scope),
             directory_away=live.directory_away,
         )
@@ -106,6 +108,7 @@ class Channel:
         gone = [url for url in self._instances if url not in instances]
         changed = [row for url, row in instances.items() if self._instances.get(url) != row]
         alerts, counts, brake = live.alerts(scope), self._counted(), live.brake(scope)
+        automation = live.automation(scope)
         delta = Delta(
             version=number,
             at=at,
@@ -116,11 +119,12 @@ class Channel:
             session_counts=counts if counts != self._counts else None,
             moves=[move_view(move) for move in change.moves if scope in (None, move.workspace_id)],
             brake=brake if brake != self._brake else None,
+            automation=automation if automation != self._automation else None,
             alerts=alerts if alerts != self._alerts else None,
             directory_away=live.directory_away if live.directory_away != self._directory_away else msgspec.UNSET,
         )
         self._instances, self._alerts, self._counts = instances, alerts, counts
-        self._brake, self._directory_away = brake, live.directory_away
+        self._brake, self._automation, self._directory_away = brake, automation, live.directory_away
         return delta if delta != Delta(version=number, at=at) else None
 
     def _rows(self, sessions: set[SessionId]) -> list[SessionRow]:

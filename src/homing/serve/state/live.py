@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import assert_never
 
 import structlog
 
@@ -29,9 +30,9 @@ from homing.ports import (
 from homing.serve.api.fleet.instance_shapes import BrakeView, brake_view
 from homing.serve.gateway import Gateway
 from homing.serve.state.book import Scope, SessionBook
-from homing.serve.state.finding import Finder
+from homing.serve.state.finding import Finder, Sign
 from homing.serve.state.history import DAY, MoveHistory, SampleHistory
-from homing.serve.state.rows import AlertRow, InstanceRow, alert_row
+from homing.serve.state.rows import AlertRow, AutomationRow, InstanceRow, alert_row
 
 log = structlog.get_logger("homing")
 
@@ -76,7 +77,7 @@ class LiveState:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self.book, self.history, self.move_history = SessionBook(), SampleHistory(), MoveHistory()
-        self.finder = Finder(self.book)
+        self.finder = Finder(self.book, self._signed, self._drivers)
         self.moves: list[Move] = []
         """The newest first."""
         self.directory_away: str | None = None
@@ -88,6 +89,7 @@ class LiveState:
         self._alerts: frozenset[Alert] = frozenset()
         self._alerts_of: dict[SessionId, set[AlertKind]] = {}
         self._brake: BrakeView = brake_view(gateway.keeper.brake)
+        self._automation = AutomationRow()
         self._dirty: set[SessionId] = set()
         self._moves_dirty, self._read_all_at_s = True, float("-inf")
         self._cleared = False
@@ -213,7 +215,16 @@ class LiveState:
                 self._alerts_of.setdefault(SessionId(alert.subject.name), set()).add(alert.kind)
         self._restate(touched, change)
 
+    def automation(self, scope: Scope) -> AutomationRow:
+        """Who turned it, is the operators' business."""
+        automation, said = self._gateway.moving.automation, self._gateway.moving.automation.set
+        on = automation.is_on()
+        return AutomationRow(on, said.by, said.since) if scope is None else AutomationRow(on)
+
     def _look_at_brake(self, change: Change) -> None:
+        automation = self.automation(None)
+        if automation != self._automation:
+            self._automation, change.other = automation, True
         brake = brake_view(self._gateway.keeper.brake)
         if brake.engaged != self._brake.engaged or (brake.engaged and brake.reason != self._brake.reason):
             self._brake, change.other = brake, True
@@ -355,6 +366,24 @@ class LiveState:
         account = self.book.account(SessionId(alert.subject.name))
         return account is not None and account.workspace_id == scope
 
+    def _signed(self, sign: Sign) -> list[SessionId]:
+        match sign:
+            case Sign.DEAF:
+                return self._with_alert(AlertKind.DEAF, AlertKind.DOUBTFUL)
+            case Sign.DUPLICATE:
+                return self._with_alert(AlertKind.DUPLICATE_HOLDER)
+            case Sign.UNPAIRED:
+                return self.book.to_link()
+            case _:
+                assert_never(sign)
+
+    def _with_alert(self, *kinds: AlertKind) -> list[SessionId]:
+        found = [session for session, alerts in self._alerts_of.items() if not alerts.isdisjoint(kinds)]
+        return [session for session in found if self.book.account(session) is not None]
+
+    def _drivers(self) -> dict[str, str]:
+        return {str(url): instance.driver for url, instance in self._gateway.fleet.roster.instances.items()}
+
     def brake(self, scope: Scope) -> BrakeView:
         """Why, is the operators' business: it speaks of the whole fleet."""
         return self._brake if scope is None else BrakeView(self._brake.engaged, "")
@@ -373,6 +402,6 @@ class LiveState:
             if self._brake.engaged
             else None,
             directory_away=self.directory_away,
-            automation=self._gateway.settings.homing_auto_rehome,
+            automation=self._gateway.moving.automation.is_on(),
             moves_last_hour=len(self.moved_since(scope, since)),
         )

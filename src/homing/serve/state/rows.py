@@ -68,6 +68,14 @@ class AlertRow(msgspec.Struct, frozen=True):
     since: datetime
 
 
+class AutomationRow(msgspec.Struct, frozen=True):
+    """Whether sessions are moved without anybody asking; who turned that last, and when."""
+
+    on: bool = True
+    by: str = ""
+    since: datetime | None = None
+
+
 class SessionCounts(msgspec.Struct, frozen=True):
     """The caller's sessions by how they stand; `can_send` … `stopped` add up to `total`."""
 
@@ -92,6 +100,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     session_counts: SessionCounts
     moves: list[MoveView]
     brake: BrakeView
+    automation: AutomationRow
     alerts: list[AlertRow]
     directory_away: str | None
 
@@ -108,6 +117,7 @@ class Delta(msgspec.Struct, frozen=True, omit_defaults=True):
     session_counts: SessionCounts | None = None
     moves: list[MoveView] = []
     brake: BrakeView | None = None
+    automation: AutomationRow | None = None
     alerts: list[AlertRow] | None = None
     directory_away: str | msgspec.UnsetType | None = msgspec.UNSET
 

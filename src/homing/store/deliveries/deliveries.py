@@ -10,8 +10,10 @@ from sqlalchemy import (
     FromClause,
     Integer,
     Row,
+    Select,
     Subquery,
     Update,
+    bindparam,
     delete,
     func,
     literal_column,
@@ -41,8 +43,8 @@ from homing.store.db.rows import AnyRow
 from homing.store.db.schema.columns import BoundedInteger, UtcDateTime, Words
 from homing.store.db.schema.deliveries import deliveries, delivery_attempts, endpoints
 from homing.store.db.schema.tables import events, jobs
-from homing.store.db.sql import as_rows, chunks, dialect_of, given_rows, insert, written_moment
-from homing.store.deliveries.endpoints import health_row
+from homing.store.db.sql import among, as_rows, chunks, dialect_of, given_rows, insert, written_moment
+from homing.store.deliveries.endpoints import HEALTH_COLUMNS, health_row
 
 _PENDING = deliveries.c.state == literal_column("'pending'")
 """Written so, and not with a parameter, that both databases see the condition of the partial indexes in it."""
@@ -57,6 +59,7 @@ _OF_THE_EVENT = (
     events.c.chat_sequence,
 )
 _CHUNK = 500
+_ENDPOINT, _NOW = bindparam("endpoint", type_=Words()), bindparam("now", type_=UtcDateTime())
 
 
 # --- what is to be done -------------------------------------------------------------------------------------------
@@ -73,41 +76,51 @@ def due(
 ) -> list[DueDelivery]:
     """Deliveries to be made now, the longest due first, apart from those under way. Of an ordered endpoint the first
     of each lane, if that is due."""
-    joined = deliveries.outerjoin(events, events.c.sequence == deliveries.c.event_sequence)
-    if endpoint.settings.ordered:
-        firsts = _firsts(endpoint.id)
-        joined = joined.join(firsts, firsts.c.first == deliveries.c.event_sequence)
-    statement = (
-        select(deliveries, *_OF_THE_EVENT)
-        .select_from(joined)
-        .where(deliveries.c.endpoint_id == endpoint.id, _PENDING, deliveries.c.due_at <= now)
-        .order_by(deliveries.c.due_at, deliveries.c.id)
-        .limit(limit)
-    )
-    if busy:
-        statement = statement.where(deliveries.c.id.not_in(sorted(busy)))
+    statement = _due_statement(dialect_of(connection), ordered=endpoint.settings.ordered, beside_lanes=bool(busy_lanes))
+    asked: dict[str, Any] = {"endpoint": endpoint.id, "now": now, "limit": limit + len(busy)}
     if busy_lanes:
-        statement = statement.where(deliveries.c.lane.not_in(sorted(busy_lanes)))
-    return [_due_of(row) for row in connection.execute(statement)]
+        asked["busy_lanes"] = sorted(busy_lanes)
+    found = [row for row in connection.execute(statement, asked) if row.id not in busy]
+    return [_due_of(row) for row in found[:limit]]
 
 
 def next_due(connection: Connection, id: EndpointId, *, ordered: bool) -> datetime | None:
     """When the next delivery of the endpoint is due; None: nothing waits. Of an `ordered` one's lane the first counts,
     whatever is due behind it."""
-    due_at = func.min(deliveries.c.due_at)
-    earliest = select(due_at).where(deliveries.c.endpoint_id == id, _PENDING)
-    if ordered:
-        firsts = _firsts(id)
-        earliest = earliest.join_from(deliveries, firsts, firsts.c.first == deliveries.c.event_sequence)
-    found: datetime | None = connection.scalar(earliest)
+    found: datetime | None = connection.scalar(_next_statement(ordered=ordered), {"endpoint": id})
     return found
 
 
-def _firsts(id: EndpointId) -> Subquery:
+@prepared
+def _due_statement(dialect: Dialect, *, ordered: bool, beside_lanes: bool) -> Select[Any]:
+    joined = deliveries.outerjoin(events, events.c.sequence == deliveries.c.event_sequence)
+    if ordered:
+        firsts = _firsts()
+        joined = joined.join(firsts, firsts.c.first == deliveries.c.event_sequence)
+    statement = (
+        select(deliveries, *_OF_THE_EVENT)
+        .select_from(joined)
+        .where(deliveries.c.endpoint_id == _ENDPOINT, _PENDING, deliveries.c.due_at <= _NOW)
+        .order_by(deliveries.c.due_at, deliveries.c.id)
+        .limit(bindparam("limit"))
+    )
+    return statement.where(~among(dialect, deliveries.c.lane, "busy_lanes")) if beside_lanes else statement
+
+
+@prepared
+def _next_statement(*, ordered: bool) -> Select[Any]:
+    earliest = select(func.min(deliveries.c.due_at)).where(deliveries.c.endpoint_id == _ENDPOINT, _PENDING)
+    if ordered:
+        firsts = _firsts()
+        earliest = earliest.join_from(deliveries, firsts, firsts.c.first == deliveries.c.event_sequence)
+    return earliest
+
+
+def _firsts() -> Subquery:
     """The first delivery of each lane, by the number of its event."""
     return (
         select(deliveries.c.lane, func.min(deliveries.c.event_sequence).label("first"))
-        .where(deliveries.c.endpoint_id == id, _PENDING)
+        .where(deliveries.c.endpoint_id == _ENDPOINT, _PENDING)
         .group_by(deliveries.c.lane)
         .subquery("firsts")
     )
@@ -115,32 +128,48 @@ def _firsts(id: EndpointId) -> Subquery:
 
 def next_of_all(connection: Connection, *, now: datetime) -> datetime | None:
     """When the next delivery is due that is not due yet, to whichever endpoint."""
+    found = [connection.scalar(statement, {"now": now}) for statement in (_first_of_all(), _first_let_be())]
+    return min((each for each in found if each is not None), default=None)
+
+
+@prepared
+def _first_of_all() -> Select[Any]:
     of_it = select(func.min(deliveries.c.due_at)).where(
-        deliveries.c.endpoint_id == endpoints.c.id, _PENDING, deliveries.c.due_at > now
+        deliveries.c.endpoint_id == endpoints.c.id, _PENDING, deliveries.c.due_at > _NOW
     )
     enabled = endpoints.c.state == EndpointState.ENABLED.value
     first = select(of_it.scalar_subquery().label("due_at")).where(enabled).subquery("first")
-    let_be = select(func.min(endpoints.c.retry_at)).where(enabled, endpoints.c.retry_at > now)
-    found = (connection.scalar(select(func.min(first.c.due_at))), connection.scalar(let_be))
-    return min((each for each in found if each is not None), default=None)
+    return select(func.min(first.c.due_at))
+
+
+@prepared
+def _first_let_be() -> Select[Any]:
+    enabled = endpoints.c.state == EndpointState.ENABLED.value
+    return select(func.min(endpoints.c.retry_at)).where(enabled, endpoints.c.retry_at > _NOW)
+
+
+@prepared
+def _without_a_job(dialect: Dialect) -> Select[Any]:
+    something_due = select(deliveries.c.id).where(
+        deliveries.c.endpoint_id == endpoints.c.id, _PENDING, deliveries.c.due_at <= _NOW
+    )
+    taken_care_of = select(jobs.c.id).where(
+        among(dialect, jobs.c.kind, "kinds"),
+        jobs.c.dedup == endpoints.c.id,
+        or_(jobs.c.state == JobState.RUNNING.value, (jobs.c.state == JobState.READY.value) & (jobs.c.due_at <= _NOW)),
+    )
+    let_be = or_(endpoints.c.retry_at.is_(None), endpoints.c.retry_at <= _NOW)
+    statement = select(endpoints).where(
+        endpoints.c.state == EndpointState.ENABLED.value, let_be, something_due.exists(), ~taken_care_of.exists()
+    )
+    return statement.order_by(endpoints.c.id)
 
 
 def without_a_job(connection: Connection, kinds: Sequence[str], *, now: datetime) -> list[AnyRow]:
     """The enabled endpoints for which something is due, and that nobody is about to tell it: no job of theirs runs, or
     is ready by now."""
-    something_due = select(deliveries.c.id).where(
-        deliveries.c.endpoint_id == endpoints.c.id, _PENDING, deliveries.c.due_at <= now
-    )
-    taken_care_of = select(jobs.c.id).where(
-        jobs.c.kind.in_(kinds),
-        jobs.c.dedup == endpoints.c.id,
-        or_(jobs.c.state == JobState.RUNNING.value, (jobs.c.state == JobState.READY.value) & (jobs.c.due_at <= now)),
-    )
-    let_be = or_(endpoints.c.retry_at.is_(None), endpoints.c.retry_at <= now)
-    statement = select(endpoints).where(
-        endpoints.c.state == EndpointState.ENABLED.value, let_be, something_due.exists(), ~taken_care_of.exists()
-    )
-    found = connection.execute(statement.order_by(endpoints.c.id)).all()
+    asked = {"kinds": list(kinds), "now": now}
+    found = connection.execute(_without_a_job(dialect_of(connection)), asked).all()
     return [row for row in found if not row.ordered or _first_is_due(connection, EndpointId(row.id), now)]
 
 
@@ -183,7 +212,8 @@ def record_health(
     connection: Connection, id: EndpointId, health: EndpointHealth, *, recovered: bool, now: datetime
 ) -> None:
     """How the endpoint is. Once it answers again, what waits for a later attempt need not wait any longer."""
-    connection.execute(update(endpoints).where(endpoints.c.id == id).values(health_row(health)))
+    told = {f"its_{name}": value for name, value in health_row(health).items()}
+    connection.execute(_health_statement(), told | {"endpoint": id})
     if recovered:
         later = (deliveries.c.endpoint_id == id, _PENDING, deliveries.c.due_at > now)
         connection.execute(update(deliveries).where(*later).values(due_at=now))
@@ -440,3 +470,9 @@ def _ended_statement(dialect: Dialect) -> Update:
 
 def _as_it_was(given: FromClause) -> tuple[ColumnElement[bool], ...]:
     return deliveries.c.id == given.c.id, deliveries.c.attempts == given.c.expected, _PENDING
+
+
+@prepared
+def _health_statement() -> Update:
+    told = {each.name: bindparam(f"its_{each.name}", type_=each.type) for each in HEALTH_COLUMNS}
+    return update(endpoints).where(endpoints.c.id == _ENDPOINT).values(told)

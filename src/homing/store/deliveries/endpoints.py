@@ -136,6 +136,16 @@ def secrets(connection: Connection, id: EndpointId, *, now: datetime) -> Endpoin
     return EndpointSecrets(SealedSecret(row.secret_key, row.secret), previous)
 
 
+HEALTH_COLUMNS = (
+    endpoints.c.failures,
+    endpoints.c.failing_since,
+    endpoints.c.retry_at,
+    endpoints.c.latency_ms,
+    endpoints.c.last_success_at,
+)
+"""Those of `health_row`."""
+
+
 def health_row(health: EndpointHealth) -> dict[str, Any]:
     return {
         "failures": health.failures,

@@ -13,6 +13,7 @@ from homing.model.fleet import (
     ContactUuid,
     InstanceUrl,
     PlacementState,
+    SessionId,
     SessionStatus,
     WorkspaceId,
 )
@@ -52,16 +53,23 @@ def create_account(connection: Connection, new: NewAccount, at: datetime) -> Acc
 
 
 def account(
-    connection: Connection, workspace: WorkspaceId | None, *, id: int | None, uuid: str | None
+    connection: Connection,
+    workspace: WorkspaceId | None,
+    *,
+    id: int | None,
+    uuid: str | None,
+    session_id: SessionId | None = None,
 ) -> Account | None:
-    """One account by id or uuid, if it is this workspace's."""
-    if id is None and uuid is None:
+    """One account by id, uuid or session, if it is this workspace's."""
+    if id is None and uuid is None and session_id is None:
         return None
     statement = _of_workspace(_ACCOUNTS, accounts, workspace)
     if id is not None:
         statement = statement.where(accounts.c.id == id)
     if uuid is not None:
         statement = statement.where(accounts.c.uuid == uuid)
+    if session_id is not None:
+        statement = statement.where(sessions.c.session_id == session_id)
     row = connection.execute(statement).one_or_none()
     return None if row is None else account_of(row)
 

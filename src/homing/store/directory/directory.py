@@ -196,9 +196,16 @@ class SqlDirectory:
         return await self._change(lambda c: accounts.create_account(c, account, at), AccountChanged(account.uuid))
 
     async def account(
-        self, workspace: WorkspaceId | None, *, id: int | None = None, uuid: str | None = None
+        self,
+        workspace: WorkspaceId | None,
+        *,
+        id: int | None = None,
+        uuid: str | None = None,
+        session_id: SessionId | None = None,
     ) -> Account | None:
-        return await self._database.read(lambda c: accounts.account(c, workspace, id=id, uuid=uuid))
+        return await self._database.read(
+            lambda c: accounts.account(c, workspace, id=id, uuid=uuid, session_id=session_id)
+        )
 
     async def accounts(
         self,

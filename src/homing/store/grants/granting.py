@@ -105,6 +105,7 @@ class Entered:
             "run_id": run_id,
             "fence": granting.fence,
             "steps": {},
+            "trace_id": granting.trace_id,
         }
 
 

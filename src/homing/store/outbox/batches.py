@@ -1,16 +1,20 @@
 """Batches: their messages are kept at once and given to the lanes a little at a time (`feeding`)."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, Select, Update, bindparam, delete, func, literal_column, or_, select, update
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from homing.model.fleet import AccountUuid, WorkspaceId
 from homing.model.sends.messages import MessageState
 from homing.model.sends.outbox import Batch, BatchState, InvalidLine, NewBatch, NewMessage
 from homing.ports import Notice
 from homing.store.db.database import Database
+from homing.store.db.prepared import prepared
 from homing.store.db.rows import AnyRow
+from homing.store.db.schema.columns import UtcDateTime
 from homing.store.db.schema.outbox import batch_errors, batches
 from homing.store.db.schema.tables import messages
 from homing.store.db.sql import dialect_of, insert
@@ -24,6 +28,7 @@ STALE_S = 3600.0
 """A batch that was not received to its end in this time never will be: its gateway died, or its caller left."""
 _AT_ONCE = 5_000
 _OPEN = (MessageState.ACCEPTED, MessageState.HELD, MessageState.DISPATCHING)
+_NOW = bindparam("now", type_=UtcDateTime())
 
 
 def begin(connection: Connection, database: Database, new: NewBatch) -> Batch | None:
@@ -132,8 +137,7 @@ def _take_out_of_lanes(connection: Connection, batch: str) -> None:
 def sweep(connection: Connection, database: Database) -> tuple[int, Sequence[Notice]]:
     """Carry through what was decided of batches, some thousand messages at a time; returns how many were touched."""
     touched, done = _end_unfinished(connection, database)
-    gone = select(batches.c.id).where(batches.c.state.in_([BatchState.CANCELLED, BatchState.REJECTED]))
-    for state, batch in connection.execute(select(batches.c.state, batches.c.id).where(batches.c.id.in_(gone))):
+    for state, batch in connection.execute(_given_up()).all():
         waiting = (
             select(messages.c.uuid)
             .where(messages.c.batch_id == batch)
@@ -156,15 +160,31 @@ def sweep(connection: Connection, database: Database) -> tuple[int, Sequence[Not
 
 def _end_unfinished(connection: Connection, database: Database) -> tuple[int, list[Batch]]:
     """A running batch with nothing left is done; one that was received for too long is rejected."""
-    left = select(messages.c.uuid).where(messages.c.batch_id == batches.c.id, messages.c.state.in_(_OPEN)).limit(1)
-    done = (batches.c.state == BatchState.RUNNING, ~left.exists())
     now = database.now(connection)
-    over = update(batches).where(*done).values(state=BatchState.DONE, updated_at=now).returning(batches)
-    ended = [_of(connection, row) for row in connection.execute(over).all()]
-    stale = (batches.c.state == BatchState.RECEIVING, batches.c.updated_at < database.instant(-STALE_S))
-    values = {"state": BatchState.REJECTED, "reason": "its request broke off", "key": None, "updated_at": now}
-    gone = connection.execute(update(batches).where(*stale).values(values)).rowcount
+    ended = [_of(connection, row) for row in connection.execute(_over(), {"now": now}).all()]
+    gone = connection.execute(_broken_off(), {"now": now, "before": now - timedelta(seconds=STALE_S)}).rowcount
     return len(ended) + gone, ended
+
+
+@prepared
+def _given_up() -> Select[Any]:
+    cancelled = batches.c.state == BatchState.CANCELLED
+    return select(batches.c.state, batches.c.id).where(or_(cancelled, batches.c.state == BatchState.REJECTED))
+
+
+@prepared
+def _over() -> ReturningUpdate[Any]:
+    still_open = messages.c.state.in_([literal_column(f"'{each.value}'") for each in _OPEN])
+    left = select(messages.c.uuid).where(messages.c.batch_id == batches.c.id, still_open).limit(1)
+    done = (batches.c.state == BatchState.RUNNING, ~left.exists())
+    return update(batches).where(*done).values(state=BatchState.DONE, updated_at=_NOW).returning(batches)
+
+
+@prepared
+def _broken_off() -> Update:
+    stale = (batches.c.state == BatchState.RECEIVING, batches.c.updated_at < bindparam("before", type_=UtcDateTime()))
+    values = {"state": BatchState.REJECTED, "reason": "its request broke off", "key": None, "updated_at": _NOW}
+    return update(batches).where(*stale).values(values)
 
 
 def batch_of(connection: Connection, workspace: WorkspaceId | None, batch: str) -> Batch | None:

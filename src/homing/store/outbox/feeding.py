@@ -2,20 +2,19 @@
 paused without touching them."""
 
 from datetime import datetime
-from typing import TypeVar
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, literal_column, select, update
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, literal_column, select, update
 
 from homing.model.sends.outbox import BatchState, LaneClaim
 from homing.store.db.database import Database
+from homing.store.db.prepared import prepared
 from homing.store.db.rows import AnyRow
-from homing.store.db.schema.columns import BoundedInteger, Words
+from homing.store.db.schema.columns import BoundedInteger, UtcDateTime, Words
 from homing.store.db.schema.outbox import batches
 from homing.store.db.schema.outbox import outbox_lanes as lanes
 from homing.store.db.schema.tables import messages
 from homing.store.db.sql import as_rows, given_rows
-
-T = TypeVar("T")
 
 FED_BELOW, FED_TO = 100, 300
 """A lane with fewer messages waiting is filled up to so many."""
@@ -29,8 +28,8 @@ def feed(connection: Connection, database: Database, claim: LaneClaim, lane: Any
         return
     uuids: list[str] = []
     for batch in running:
-        due = _unfed(claim, batch, messages.c.uuid).where(messages.c.due_at <= now).order_by(messages.c.uuid)
-        uuids += connection.scalars(due.limit(FED_TO - waiting - len(uuids)))
+        asked = {"account": claim.account_uuid, "batch": batch, "now": now, "limit": FED_TO - waiting - len(uuids)}
+        uuids += connection.scalars(_unfed_due(), asked)
         if len(uuids) + waiting >= FED_TO:
             break
     if uuids:
@@ -39,33 +38,55 @@ def feed(connection: Connection, database: Database, claim: LaneClaim, lane: Any
 
 def next_due(connection: Connection, claim: LaneClaim) -> datetime | None:
     """When the next message of the account's running batches is due; None if they have none left."""
-    dues = [connection.scalar(_unfed(claim, each, func.min(messages.c.due_at))) for each in _running(connection, claim)]
+    asked = [{"account": claim.account_uuid, "batch": each} for each in _running(connection, claim)]
+    dues = [connection.scalar(_first_unfed(), each) for each in asked]
     return min((due for due in dues if due is not None), default=None)
 
 
 def _running(connection: Connection, claim: LaneClaim) -> list[str]:
-    running = select(batches.c.id).where(
-        batches.c.workspace_id == claim.workspace_id, batches.c.state == BatchState.RUNNING
-    )
-    return list(connection.scalars(running.order_by(batches.c.id).limit(_BATCHES_MAX)))
+    return list(connection.scalars(_running_statement(), {"workspace": claim.workspace_id}))
 
 
 def _waiting(connection: Connection, claim: LaneClaim) -> int:
+    return int(connection.scalar(_waiting_statement(), {"account": claim.account_uuid}) or 0)
+
+
+@prepared
+def _running_statement() -> Select[Any]:
+    running = select(batches.c.id).where(
+        batches.c.workspace_id == bindparam("workspace"), batches.c.state == BatchState.RUNNING
+    )
+    return running.order_by(batches.c.id).limit(_BATCHES_MAX)
+
+
+@prepared
+def _waiting_statement() -> Select[Any]:
     placed = (
         select(messages.c.uuid)
-        .where(messages.c.account_uuid == claim.account_uuid, messages.c.state == literal_column("'accepted'"))
+        .where(messages.c.account_uuid == bindparam("account"), messages.c.state == literal_column("'accepted'"))
         .where(messages.c.position.is_not(None))
         .limit(FED_BELOW)
         .subquery("placed")
     )
-    return int(connection.scalar(select(func.count()).select_from(placed)) or 0)
+    return select(func.count()).select_from(placed)
 
 
-def _unfed(claim: LaneClaim, batch: str, wanted: ColumnElement[T]) -> Select[T]:
+@prepared
+def _unfed_due() -> Select[Any]:
+    due = _unfed(messages.c.uuid).where(messages.c.due_at <= bindparam("now", type_=UtcDateTime()))
+    return due.order_by(messages.c.uuid).limit(bindparam("limit"))
+
+
+@prepared
+def _first_unfed() -> Select[Any]:
+    return _unfed(func.min(messages.c.due_at))
+
+
+def _unfed(wanted: ColumnElement[Any]) -> Select[Any]:
     return (
         select(wanted)
-        .where(messages.c.batch_id == batch, messages.c.state == literal_column("'accepted'"))
-        .where(messages.c.account_uuid == claim.account_uuid, messages.c.position.is_(None))
+        .where(messages.c.batch_id == bindparam("batch"), messages.c.state == literal_column("'accepted'"))
+        .where(messages.c.account_uuid == bindparam("account"), messages.c.position.is_(None))
     )
 
 

@@ -10,7 +10,21 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, and_, exists, func, literal, literal_column, or_, select, update
+from sqlalchemy import (
+    Connection,
+    Select,
+    Update,
+    and_,
+    bindparam,
+    exists,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.sql.dml import ReturningUpdate
 from sqlalchemy.sql.elements import ColumnElement
 
 from homing.decide.outbox.endings import CHAT_WAITS_S, INTERRUPTIONS_MAX, TRIED_AGAIN_AFTER_S
@@ -31,12 +45,13 @@ from homing.model.sends.sending import FailureCode, Text
 from homing.model.work import JobState
 from homing.ports import LaneLost, Notice
 from homing.store.db.database import Database, Dialect
+from homing.store.db.prepared import prepared
 from homing.store.db.rows import AnyRow, message_of
 from homing.store.db.schema.columns import UtcDateTime, Words
 from homing.store.db.schema.outbox import batches, suppressions
 from homing.store.db.schema.outbox import outbox_lanes as lanes
 from homing.store.db.schema.tables import accounts, jobs, messages, sessions
-from homing.store.db.sql import among, as_rows, given_rows
+from homing.store.db.sql import among, as_rows, dialect_of, given_rows
 from homing.store.outbox import feeding
 from homing.store.outbox.pacing import WINDOW, Paced, note_restricted, paced, policy_of
 from homing.store.outbox.telling import Told, listens
@@ -45,6 +60,8 @@ from homing.store.sends.unknown_sends import settle_by_record, take_turn
 _IN_A_LANE = and_(messages.c.state == literal_column("'accepted'"), messages.c.position.is_not(None))
 _HELD_REASON = "its account was paired anew after it was accepted; `homing outbox go` sends it"
 _MANY = 500
+_ACCOUNT, _FENCE = bindparam("account", type_=Words()), bindparam("its_fence", type_=messages.c.fence.type)
+_NOW, _SINCE = bindparam("now", type_=UtcDateTime()), bindparam("since", type_=UtcDateTime())
 SOONEST_S = 0.2
 """A chat that waits for its unknown message has something due already: it is looked at again only after this."""
 
@@ -82,14 +99,22 @@ def _take_turn(connection: Connection, step: LaneStep) -> None:
 
 def _held(connection: Connection, claim: LaneClaim) -> AnyRow:
     """The lane's row, locked, as is its job. Whoever adds to the lane waits for our commit, and the other way round."""
-    mine = (jobs.c.id == claim.job_id, jobs.c.fence == claim.fence, jobs.c.state == JobState.RUNNING)
-    lane = connection.execute(
-        select(lanes).where(lanes.c.account_uuid == claim.account_uuid).with_for_update()
-    ).one_or_none()
-    job = connection.execute(select(jobs.c.id).where(*mine).with_for_update()).one_or_none()
+    lane = connection.execute(_lane_row(), {"account": claim.account_uuid}).one_or_none()
+    job = connection.execute(_claimed_job(), {"job": claim.job_id, "its_fence": claim.fence}).one_or_none()
     if lane is None or job is None:
         raise LaneLost(f"the lane of account {claim.account_uuid} is somebody else's by now")
     return lane
+
+
+@prepared
+def _lane_row() -> Select[Any]:
+    return select(lanes).where(lanes.c.account_uuid == _ACCOUNT).with_for_update()
+
+
+@prepared
+def _claimed_job() -> Select[Any]:
+    mine = (jobs.c.id == bindparam("job"), jobs.c.fence == _FENCE, jobs.c.state == JobState.RUNNING)
+    return select(jobs.c.id).where(*mine).with_for_update()
 
 
 # --- what ended -----------------------------------------------------------------------------------------------
@@ -98,21 +123,9 @@ def _held(connection: Connection, claim: LaneClaim) -> AnyRow:
 def _write_endings(connection: Connection, database: Database, step: LaneStep, now: datetime) -> list[StateChange]:
     if not step.endings:
         return []
-    given = given_rows(database.dialect, "given", _ENDED)
-    ended = {name: given.c[name] for name in ("state", "code", "reason")}
-    statement = (
-        update(messages)
-        .where(messages.c.uuid == given.c.uuid, messages.c.state == literal_column("'dispatching'"))
-        .where(messages.c.fence == step.claim.fence)
-        .values(
-            **ended,
-            instance_url=func.coalesce(given.c.instance_url, messages.c.instance_url),
-            message_id=func.coalesce(given.c.message_id, messages.c.message_id),
-            updated_at=now,
-        )
-        .returning(messages)
-    )
-    rows = connection.execute(statement, {"given": as_rows(_ended_row(each) for each in step.endings)}).all()
+    given = as_rows(_ended_row(each) for each in step.endings)
+    asked = {"given": given, "its_fence": step.claim.fence, "now": now}
+    rows = connection.execute(_ended_statement(database.dialect), asked).all()
     _back_into_batches(connection, rows)
     unknown = [row for row in rows if row.state == MessageState.UNKNOWN]
     _await_unknown(connection, unknown, now)
@@ -129,6 +142,24 @@ _ENDED = {
     "instance_url": Words(),
     "message_id": Words(),
 }
+
+
+@prepared
+def _ended_statement(dialect: Dialect) -> ReturningUpdate[Any]:
+    given = given_rows(dialect, "given", _ENDED)
+    ended = {name: given.c[name] for name in ("state", "code", "reason")}
+    return (
+        update(messages)
+        .where(messages.c.uuid == given.c.uuid, messages.c.state == literal_column("'dispatching'"))
+        .where(messages.c.fence == _FENCE)
+        .values(
+            **ended,
+            instance_url=func.coalesce(given.c.instance_url, messages.c.instance_url),
+            message_id=func.coalesce(given.c.message_id, messages.c.message_id),
+            updated_at=_NOW,
+        )
+        .returning(messages)
+    )
 
 
 def _ended_row(ending: MessageEnding) -> dict[str, str | int | None]:
@@ -196,53 +227,62 @@ def change_of(row: AnyRow) -> StateChange:
 
 def _give_up_interrupted(connection: Connection, claim: LaneClaim, now: datetime) -> list[StateChange]:
     """A message that every gateway died with is not given to the next one, and its chat does not wait for it."""
-    poisonous = and_(_interrupted(claim), messages.c.interruptions >= INTERRUPTIONS_MAX)
+    asked = _mine(claim) | {"now": now, "waited": now - timedelta(seconds=CHAT_WAITS_S)}
+    return [change_of(row) for row in connection.execute(_given_up(), asked).all()]
+
+
+@prepared
+def _given_up() -> ReturningUpdate[Any]:
+    poisonous = and_(_interrupted(), messages.c.interruptions >= INTERRUPTIONS_MAX)
     reason = f"{INTERRUPTIONS_MAX} gateways ended while they sent it; whether it left is not known"
     given_up = {
         "state": MessageState.UNKNOWN,
         "code": "unknown",
         "reason": reason,
-        "updated_at": now,
-        "unknown_at": now - timedelta(seconds=CHAT_WAITS_S),
+        "updated_at": _NOW,
+        "unknown_at": bindparam("waited", type_=UtcDateTime()),
     }
-    rows = connection.execute(update(messages).where(poisonous).values(given_up).returning(messages)).all()
-    return [change_of(row) for row in rows]
+    return update(messages).where(poisonous).values(given_up).returning(messages)
 
 
-def _interrupted(claim: LaneClaim) -> ColumnElement[bool]:
+def _interrupted() -> ColumnElement[bool]:
     """Marked by somebody who did not live to say how it went."""
     return and_(
-        messages.c.account_uuid == claim.account_uuid,
+        messages.c.account_uuid == _ACCOUNT,
         messages.c.state == literal_column("'dispatching'"),
-        messages.c.fence != claim.fence,
+        messages.c.fence != _FENCE,
     )
 
 
+def _mine(claim: LaneClaim) -> dict[str, Any]:
+    return {"account": claim.account_uuid, "its_fence": claim.fence}
+
+
 def _expire(connection: Connection, claim: LaneClaim, now: datetime) -> list[StateChange]:
+    rows = connection.execute(_expired(), {"account": claim.account_uuid, "now": now})
+    return [change_of(row) for row in rows]
+
+
+@prepared
+def _expired() -> ReturningUpdate[Any]:
     over = (
         select(messages.c.uuid)
-        .where(messages.c.account_uuid == claim.account_uuid, messages.c.state == literal_column("'accepted'"))
-        .where(messages.c.expires_at <= now)
+        .where(messages.c.account_uuid == _ACCOUNT, messages.c.state == literal_column("'accepted'"))
+        .where(messages.c.expires_at <= _NOW)
         .limit(_MANY)
     )
     expired = {
         "state": MessageState.EXPIRED,
         "code": "expired",
         "reason": "it waited longer than it was worth sending",
-        "updated_at": now,
+        "updated_at": _NOW,
     }
-    rows = connection.execute(update(messages).where(messages.c.uuid.in_(over)).values(expired).returning(messages))
-    return [change_of(row) for row in rows]
+    return update(messages).where(messages.c.uuid.in_(over)).values(expired).returning(messages)
 
 
 def _hold_after_pairing(connection: Connection, lane: AnyRow, now: datetime) -> list[StateChange]:
     """The backlog of an account that was logged out and paired anew: people may not want to read it any more."""
-    since = connection.execute(
-        select(sessions.c.logout_reported_at, sessions.c.code_reported_at)
-        .join_from(sessions, accounts, accounts.c.id == sessions.c.account_id)
-        .where(accounts.c.uuid == lane.account_uuid, sessions.c.logout_reported_at.is_not(None))
-        .where(sessions.c.status != SessionStatus.LOGGED_OUT)
-    ).one_or_none()
+    since = connection.execute(_paired_anew(), {"account": lane.account_uuid}).one_or_none()
     if since is None or (lane.go_at is not None and lane.go_at >= since.logout_reported_at):
         return []
     until = max(since.logout_reported_at, since.code_reported_at or since.logout_reported_at)
@@ -250,6 +290,16 @@ def _hold_after_pairing(connection: Connection, lane: AnyRow, now: datetime) -> 
     held = {"state": MessageState.HELD, "code": "held", "reason": _HELD_REASON, "updated_at": now}
     rows = connection.execute(update(messages).where(backlog).values(held).returning(messages)).all()
     return [change_of(row) for row in rows]
+
+
+@prepared
+def _paired_anew() -> Select[Any]:
+    return (
+        select(sessions.c.logout_reported_at, sessions.c.code_reported_at)
+        .join_from(sessions, accounts, accounts.c.id == sessions.c.account_id)
+        .where(accounts.c.uuid == _ACCOUNT, sessions.c.logout_reported_at.is_not(None))
+        .where(sessions.c.status != SessionStatus.LOGGED_OUT)
+    )
 
 
 # --- what goes next -------------------------------------------------------------------------------------------
@@ -288,27 +338,40 @@ def _forgotten(connection: Connection, step: LaneStep) -> list[AnyRow]:
 
 
 def _interrupted_rows(connection: Connection, claim: LaneClaim) -> list[AnyRow]:
-    found = connection.execute(select(messages).where(_interrupted(claim)).order_by(messages.c.position).limit(_MANY))
-    rows = list(found)
+    rows = list(connection.execute(_interrupted_statement(), _mine(claim)))
     if rows:
         once_more = {"interruptions": func.coalesce(messages.c.interruptions, 0) + 1}
-        connection.execute(update(messages).where(_interrupted(claim)).values(once_more))
+        connection.execute(update(messages).where(_interrupted()).values(once_more), _mine(claim))
     return rows
+
+
+@prepared
+def _interrupted_statement() -> Select[Any]:
+    return select(messages).where(_interrupted()).order_by(messages.c.position).limit(_MANY)
 
 
 def _unknown_rows(connection: Connection, claim: LaneClaim, now: datetime, limit: int) -> list[AnyRow]:
     """Those that their chats wait for, to be tried again under the same id."""
     if limit <= 0:
         return []
-    return list(
-        connection.execute(
-            select(messages)
-            .where(messages.c.account_uuid == claim.account_uuid, messages.c.position.is_not(None))
-            .where(messages.c.state == MessageState.UNKNOWN, messages.c.due_at <= now)
-            .where(messages.c.unknown_at > now - timedelta(seconds=CHAT_WAITS_S))
-            .order_by(messages.c.position)
-            .limit(limit)
-        )
+    asked = {"account": claim.account_uuid, "now": now, "since": _waited_since(now), "limit": limit}
+    return list(connection.execute(_unknown_statement(), asked))
+
+
+def _waited_since(now: datetime) -> datetime:
+    """What is unknown from then on is waited for by its chat."""
+    return now - timedelta(seconds=CHAT_WAITS_S)
+
+
+@prepared
+def _unknown_statement() -> Select[Any]:
+    return (
+        select(messages)
+        .where(messages.c.account_uuid == _ACCOUNT, messages.c.position.is_not(None))
+        .where(messages.c.state == MessageState.UNKNOWN, messages.c.due_at <= _NOW)
+        .where(messages.c.unknown_at > _SINCE)
+        .order_by(messages.c.position)
+        .limit(bindparam("limit"))
     )
 
 
@@ -316,14 +379,18 @@ def _heads(connection: Connection, claim: LaneClaim, now: datetime, limit: int) 
     """The first message of each chat that nothing stands in the way of, oldest first."""
     if limit <= 0:
         return []
+    asked = {"account": claim.account_uuid, "now": now, "since": _waited_since(now), "limit": limit}
+    return list(connection.execute(_heads_statement(), asked))
+
+
+@prepared
+def _heads_statement() -> Select[Any]:
     before = messages.alias("before")
     earlier = or_(
         before.c.due_at < messages.c.due_at,
         and_(before.c.due_at == messages.c.due_at, before.c.position < messages.c.position),
     )
-    awaited = and_(
-        before.c.state == literal_column("'unknown'"), before.c.unknown_at > now - timedelta(seconds=CHAT_WAITS_S)
-    )
+    awaited = and_(before.c.state == literal_column("'unknown'"), before.c.unknown_at > _SINCE)
     stands = or_(
         before.c.state == literal_column("'dispatching'"),
         awaited,
@@ -339,21 +406,25 @@ def _heads(connection: Connection, claim: LaneClaim, now: datetime, limit: int) 
         )
         .where(before.c.position.is_not(None), stands)
     )
-    statement = (
+    return (
         select(messages)
-        .where(messages.c.account_uuid == claim.account_uuid, _IN_A_LANE, messages.c.due_at <= now, ~blocked)
+        .where(messages.c.account_uuid == _ACCOUNT, _IN_A_LANE, messages.c.due_at <= _NOW, ~blocked)
         .order_by(messages.c.due_at, messages.c.position)
-        .limit(limit)
+        .limit(bindparam("limit"))
     )
-    return list(connection.execute(statement))
 
 
 def _suppressed(connection: Connection, dialect: Dialect, claim: LaneClaim, rows: Sequence[AnyRow]) -> set[str]:
     if not rows:
         return set()
-    asked = {"chats": sorted({row.chat for row in rows})}
-    found = select(suppressions.c.chat).where(suppressions.c.workspace_id == claim.workspace_id)
-    return set(connection.scalars(found.where(among(dialect, suppressions.c.chat, "chats")), asked))
+    asked = {"workspace": claim.workspace_id, "chats": sorted({row.chat for row in rows})}
+    return set(connection.scalars(_suppressed_statement(dialect), asked))
+
+
+@prepared
+def _suppressed_statement(dialect: Dialect) -> Select[Any]:
+    named = (suppressions.c.workspace_id == bindparam("workspace"), among(dialect, suppressions.c.chat, "chats"))
+    return select(suppressions.c.chat).where(*named)
 
 
 def _refuse(connection: Connection, rows: Sequence[AnyRow], now: datetime) -> list[StateChange]:
@@ -373,13 +444,19 @@ def _refuse(connection: Connection, rows: Sequence[AnyRow], now: datetime) -> li
 
 def _mark(connection: Connection, claim: LaneClaim, rows: Sequence[AnyRow], now: datetime) -> None:
     if rows:
-        marked = {
-            "state": MessageState.DISPATCHING,
-            "fence": claim.fence,
-            "attempts": messages.c.attempts + 1,
-            "updated_at": now,
-        }
-        connection.execute(update(messages).where(messages.c.uuid.in_([row.uuid for row in rows])).values(marked))
+        asked = {"uuids": [row.uuid for row in rows], "its_fence": claim.fence, "now": now}
+        connection.execute(_marked(dialect_of(connection)), asked)
+
+
+@prepared
+def _marked(dialect: Dialect) -> Update:
+    marked = {
+        "state": MessageState.DISPATCHING,
+        "fence": _FENCE,
+        "attempts": messages.c.attempts + 1,
+        "updated_at": _NOW,
+    }
+    return update(messages).where(among(dialect, messages.c.uuid, "uuids")).values(marked)
 
 
 def _dispatching(row: AnyRow, *, repeated: bool, typed_s: float) -> Dispatching:
@@ -403,13 +480,9 @@ def _dispatching(row: AnyRow, *, repeated: bool, typed_s: float) -> Dispatching:
 def _idle(connection: Connection, database: Database, step: LaneStep, now: datetime, pace: Paced) -> Advance:
     """Until when the lane may rest. If that is long, or for good, our claim of it ends with this step."""
     claim = step.claim
-    account = messages.c.account_uuid == claim.account_uuid
-    waiting = connection.scalar(select(func.min(messages.c.due_at)).where(account, _IN_A_LANE))
-    awaited = connection.scalar(
-        select(func.min(messages.c.due_at))
-        .where(account, messages.c.state == MessageState.UNKNOWN, messages.c.position.is_not(None))
-        .where(messages.c.unknown_at > now - timedelta(seconds=CHAT_WAITS_S))
-    )
+    asked = {"account": claim.account_uuid}
+    waiting = connection.scalar(_next_waiting(), asked)
+    awaited = connection.scalar(_next_awaited(), asked | {"since": _waited_since(now)})
     known = [each for each in (waiting, awaited, feeding.next_due(connection, claim)) if each is not None]
     if not known:
         ended = {"state": JobState.DONE, "finished_at": now, "reason": "nothing waits any more"}
@@ -423,6 +496,20 @@ def _idle(connection: Connection, database: Database, step: LaneStep, now: datet
         _end_claim(connection, claim, {**later, "attempts": jobs.c.attempts - 1})
         return Advance((), wait_s, over=True, paced=pace.reason)
     return Advance((), wait_s, over=False, paced=pace.reason)
+
+
+@prepared
+def _next_waiting() -> Select[Any]:
+    return select(func.min(messages.c.due_at)).where(messages.c.account_uuid == _ACCOUNT, _IN_A_LANE)
+
+
+@prepared
+def _next_awaited() -> Select[Any]:
+    return (
+        select(func.min(messages.c.due_at))
+        .where(messages.c.account_uuid == _ACCOUNT, messages.c.state == MessageState.UNKNOWN)
+        .where(messages.c.position.is_not(None), messages.c.unknown_at > _SINCE)
+    )
 
 
 def _end_claim(connection: Connection, claim: LaneClaim, ended: dict[str, Any]) -> None:

@@ -25,7 +25,7 @@ from homing.model.sends.outbox import (
 )
 from homing.model.sends.pacing import PaceAsked, PaceGo, PacePolicy, PaceWait
 from homing.model.tracing import trace_id_now
-from homing.ports import Notice
+from homing.ports import Notice, OptOutsChanged
 from homing.store.db.batcher import Together
 from homing.store.db.database import Database
 from homing.store.db.rows import message_of
@@ -43,9 +43,16 @@ _TOGETHER = 100
 class SqlOutbox:
     """Messages accepted at the same time share a transaction; so do those that end and begin in one lane."""
 
-    def __init__(self, database: Database, notices: StagedNotices, told: Told | None = None) -> None:
-        """`told` hears of state changes in the place of customers."""
-        self._database, self._notices = database, notices
+    def __init__(
+        self,
+        database: Database,
+        notices: StagedNotices,
+        told: Told | None = None,
+        *,
+        on_read: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`told` hears of state changes in the place of customers; `on_read` of each SELECT that a send waits for."""
+        self._database, self._notices, self._on_read = database, notices, on_read
         self._told: Told = told or (lambda c, changes: tell_changes(c, database, changes))
         self._changes = Changes(database, notices)
         self._together: Together[NewMessage, Accepted | InUse] = Together(self.accept_all, largest=_TOGETHER)
@@ -177,13 +184,32 @@ class SqlOutbox:
     # --- who opted out ---
 
     async def suppress(self, workspace: WorkspaceId, chats: Sequence[str], reason: str) -> int:
-        return await self._database.write(lambda c: opting_out.suppress(c, self._database, workspace, chats, reason))
+        def suppressed(connection: Connection) -> tuple[int, Sequence[Notice]]:
+            added = opting_out.suppress(connection, self._database, workspace, chats, reason)
+            return added, [OptOutsChanged(workspace)] if added else []
+
+        return await self._changes.make(suppressed)
 
     async def allow(self, workspace: WorkspaceId, chat: str) -> bool:
-        return await self._database.write(lambda c: opting_out.allow(c, workspace, chat))
+        def allowed(connection: Connection) -> tuple[bool, Sequence[Notice]]:
+            gone = opting_out.allow(connection, workspace, chat)
+            return gone, [OptOutsChanged(workspace)] if gone else []
+
+        return await self._changes.make(allowed)
 
     async def suppressed(self, workspace: WorkspaceId, *, after: str, limit: int) -> list[Suppression]:
         return await self._database.read(lambda c: opting_out.page(c, workspace, after, limit))
+
+    async def workspaces_with_suppressions(self) -> set[WorkspaceId]:
+        return await self._database.read(opting_out.workspaces_with_some)
+
+    async def suppressed_chats(self, workspace: WorkspaceId, *, limit: int) -> list[str]:
+        self._on_read()
+        return await self._database.read(lambda c: opting_out.chats_of(c, workspace, limit))
+
+    async def is_suppressed(self, workspace: WorkspaceId, chat: str) -> bool:
+        self._on_read()
+        return await self._database.read(lambda c: opting_out.is_suppressed(c, workspace, chat))
 
     async def close(self) -> None:
         await self._together.close()

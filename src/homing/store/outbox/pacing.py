@@ -7,13 +7,15 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, select, update
 
 from homing.decide.pacing.pace import RESTRICTED_S, PacePlan, limits, plan, refilled, typing_s
 from homing.decide.pacing.quiet_hours import quiet_until
 from homing.model.fleet import AccountUuid, WorkspaceId
 from homing.model.sends.pacing import PaceAsked, PaceGo, PacePolicy, PaceState, PaceWait
 from homing.ports import AccountChanged, CacheCleared, Notice
+from homing.store.db.database import Dialect
+from homing.store.db.prepared import prepared
 from homing.store.db.rows import AnyRow
 from homing.store.db.schema.outbox import known_chats, pacing
 from homing.store.db.schema.outbox import outbox_lanes as lanes
@@ -38,11 +40,17 @@ class Paced:
 
 def policy_of(connection: Connection, workspace: WorkspaceId, account: AccountUuid) -> PacePolicy | None:
     """The account's own pace, else its workspace's."""
-    named = pacing.c.account_uuid.in_([account, EVERYBODY])
-    found = select(pacing.c.account_uuid, pacing.c.policy).where(pacing.c.workspace_id == workspace, named)
-    rows = {row.account_uuid: row.policy for row in connection.execute(found)}
+    asked = {"workspace": workspace, "accounts": [account, EVERYBODY]}
+    found = connection.execute(_policies(dialect_of(connection)), asked)
+    rows = {row.account_uuid: row.policy for row in found}
     written = rows.get(account, rows.get(EVERYBODY))
     return None if written is None else msgspec.convert(written, PacePolicy)
+
+
+@prepared
+def _policies(dialect: Dialect) -> Select[Any]:
+    named = (pacing.c.workspace_id == bindparam("workspace"), among(dialect, pacing.c.account_uuid, "accounts"))
+    return select(pacing.c.account_uuid, pacing.c.policy).where(*named)
 
 
 def set_policy(connection: Connection, workspace: WorkspaceId, account: str, policy: PacePolicy | None) -> list[Notice]:

@@ -1,7 +1,7 @@
 """The downtime ledger on a SQL database."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, delete, select, tuple_, update
@@ -12,7 +12,10 @@ from homing.model.sessions.downtime import Outage
 from homing.ports import Page
 from homing.store.db.database import Database
 from homing.store.db.schema.downtime import failed_sends, outages
+from homing.store.db.schema.tables import events, moves
 from homing.store.db.sql import dialect_of, insert
+
+_JUST_BEFORE, _SEEN_LATER = timedelta(seconds=10), timedelta(seconds=1)
 
 
 class SqlDowntime:
@@ -51,6 +54,9 @@ class SqlDowntime:
     ) -> Sequence[Outage]:
         return await self._database.read_aside(lambda c: _between(c, begins, ends, workspace, page, session_id))
 
+    async def of_sessions(self, sessions: Collection[SessionId], *, since: datetime) -> Sequence[Outage]:
+        return await self._database.read_aside(lambda c: _of_sessions(c, sessions, since)) if sessions else []
+
     async def failed_sends(self, month: datetime, sessions: Collection[SessionId]) -> Mapping[SessionId, int]:
         return await self._database.read_aside(lambda c: _failed(c, month, sessions))
 
@@ -72,8 +78,22 @@ def _begin(connection: Connection, begun: Collection[Outage]) -> None:
     whole = sorted((each for each in begun if each.ended_at is not None), key=lambda each: each.began_at)
     rows = [_row(each) for each in whole if not _is_known(connection, each)]
     rows += [_row(each) for each in sorted(begun, key=lambda each: each.session_id) if each.ended_at is None]
+    for row in rows:
+        row["trace_id"] = _trace_of(connection, row["session_id"], row["began_at"])
     if rows:
         connection.execute(insert(dialect_of(connection), outages).on_conflict_do_nothing(), rows)
+
+
+def _trace_of(connection: Connection, session: str, began_at: datetime) -> str | None:
+    """The trace of the newest report or move of the session just before it was down, if that had one."""
+    for table in (events, moves):
+        at = table.c.received_at if table is events else table.c.at
+        asked = select(table.c.trace_id).where(table.c.session_id == session, at > began_at - _JUST_BEFORE)
+        order = table.c.sequence if table is events else table.c.id
+        found = connection.execute(asked.where(at <= began_at + _SEEN_LATER).order_by(order.desc()).limit(1)).scalar()
+        if found is not None:
+            return str(found)
+    return None
 
 
 def _is_known(connection: Connection, whole: Outage) -> bool:
@@ -138,6 +158,12 @@ def _between(
     return [_outage(row) for row in connection.execute(found)] if named else []
 
 
+def _of_sessions(connection: Connection, sessions: Collection[SessionId], since: datetime) -> Sequence[Outage]:
+    of = outages.c
+    lasted = of.session_id.in_(sorted(sessions)) & (of.ended_at.is_(None) | (of.ended_at > since))
+    return [_outage(row) for row in connection.execute(select(outages).where(lasted).order_by(of.began_at))]
+
+
 def _failed(connection: Connection, month: datetime, sessions: Collection[SessionId]) -> Mapping[SessionId, int]:
     of = failed_sends.c
     asked = select(of.session_id, of["count"].label("times")).where(of.month == month, of.session_id.in_(sessions))
@@ -161,4 +187,5 @@ def _outage(row: Any) -> Outage:
         row.began_at,
         row.ended_at,
         bool(row.continues),
+        row.trace_id,
     )

@@ -60,7 +60,7 @@ from homing.serve.http.described import also
 
 
 class AccountsController(Controller):
-    """Accounts are named by their uuid or by their number."""
+    """Accounts are named by their uuid, their number or their session; `/` in a name is written `%2F`."""
 
     path = "/accounts"
     tags = ["accounts"]

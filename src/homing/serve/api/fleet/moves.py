@@ -178,7 +178,7 @@ async def moves(
     gateway: TheGateway,
     caller: Asking,
     session_id: FromQuery[str | None] = None,
-    account: Annotated[str | None, QueryParameter(description="An account's uuid or number")] = None,
+    account: Annotated[str | None, QueryParameter(description="An account's uuid, number or session")] = None,
     kind: FromQuery[MoveKind | None] = None,
     workspace_id: WorkspaceFilter = None,
     after: After = 0,

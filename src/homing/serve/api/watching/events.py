@@ -63,7 +63,7 @@ async def events(
     caller: Asking,
     kind: Annotated[str | None, QueryParameter(description="One kind of event, in the instances' words")] = None,
     session_id: Annotated[str | None, QueryParameter(description="One session's events")] = None,
-    account: Annotated[str | None, QueryParameter(description="An account's uuid or number")] = None,
+    account: Annotated[str | None, QueryParameter(description="An account's uuid, number or session")] = None,
     workspace_id: WorkspaceFilter = None,
     after: Annotated[
         int | None, QueryParameter(ge=0, le=2**63 - 1, description="Go on behind this sequence number")

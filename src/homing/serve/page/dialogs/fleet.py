@@ -3,19 +3,60 @@
 import json
 from typing import Any
 
+from homing.decide.knowledge.standing import Group
 from homing.model.errors import Code, Problem
 from homing.serve.page import words
 from homing.serve.page.dialogs.shape import BLOCKERS_NAMED, FLEET, Dialog, named, offered
+from homing.serve.page.moving import plans
 from homing.serve.page.viewer import Viewer
+
+_TITLES = {
+    "rebalance": "Rebalance the fleet?",
+    "sync": "Check every session now?",
+    "plan": "Plan moves",
+    "automation": "Turn automation on or off?",
+}
 
 
 async def of_fleet(viewer: Viewer, action: str) -> dict[str, Any]:
-    titles = {"rebalance": "Rebalance the fleet?", "sync": "Check every session now?"}
-    if action not in titles:
+    if action not in _TITLES:
         raise Problem(Code.NOT_FOUND, f"There is no action {action[:50]!r} of the fleet")
     if not viewer.is_operator:
-        return {"template": "dialog", "ask": Dialog(titles[action], "", "", "", "", forbidden=FLEET)}
-    return offered(viewer, await (_rebalance(viewer) if action == "rebalance" else _sync(viewer)))
+        return {"template": "dialog", "ask": Dialog(_TITLES[action], "", "", "", "", forbidden=FLEET)}
+    match action:
+        case "rebalance":
+            return offered(viewer, await _rebalance(viewer))
+        case "sync":
+            return offered(viewer, await _sync(viewer))
+        case "plan":
+            return offered(viewer, plans.new(viewer))
+        case _:
+            return offered(viewer, _automation(viewer))
+
+
+def _automation(viewer: Viewer) -> Dialog:
+    automation, counts = viewer.gateway.moving.automation, viewer.live.book.counts(None)
+    on = automation.is_on()
+    off = (
+        "Homing then moves nothing by itself, on all gateways. Sessions of an instance that is lost stay there, and"
+        " cannot send, until it is on again or somebody moves them. What was begun arrives."
+    )
+    back_on = "Homing then brings sessions back by itself again, on all gateways, those that cannot send now first."
+    return Dialog(
+        title="Turn automation off?" if on else "Turn automation on?",
+        text=off if on else back_on,
+        button="Turn automation off" if on else "Turn automation on",
+        path="/api/v1/automation",
+        command=f"homing automation {'off' if on else 'on'}",
+        figures=[
+            ("Cannot send", f"{counts.cannot_send:,}", f"of {words.many(counts.total, 'session')}"),
+            ("On their way", f"{counts[Group.UNDER_WAY]:,}", "they arrive"),
+        ],
+        method="PUT",
+        body=json.dumps({"on": not on}),
+        forbidden="" if automation.allowed else "It is off by HOMING_AUTO_REHOME; change that setting.",
+        back="/now",
+    )
 
 
 async def _rebalance(viewer: Viewer) -> Dialog:

@@ -5,7 +5,6 @@ from typing import Any
 
 from homing.decide.moves import movable
 from homing.decide.moves.abilities import Deed
-from homing.model.errors import Code, Problem
 from homing.model.fleet import Account, SessionStatus, Takeover
 from homing.serve.page import sessions, words
 from homing.serve.page.care.pairing import link
@@ -14,11 +13,8 @@ from homing.serve.page.viewer import Viewer
 
 
 async def of_session(viewer: Viewer, ref: str, action: str) -> dict[str, Any]:
-    account = sessions.find(viewer, ref)
-    make = _OF_SESSION.get(action)
-    if make is None:
-        raise Problem(Code.NOT_FOUND, f"There is no action {action[:50]!r} of a session")
-    return offered(viewer, make(viewer, account))
+    """`action`: one of `ACTIONS`."""
+    return offered(viewer, ACTIONS[action](viewer, sessions.find(viewer, ref)))
 
 
 def _migrate(viewer: Viewer, account: Account) -> Dialog:
@@ -134,7 +130,7 @@ def _renew(_: Viewer, account: Account) -> Dialog:
     )
 
 
-_OF_SESSION: dict[str, Callable[[Viewer, Account], Dialog]] = {
+ACTIONS: dict[str, Callable[[Viewer, Account], Dialog]] = {
     "migrate": _migrate,
     "rehome": _rehome,
     "restart": _restart,

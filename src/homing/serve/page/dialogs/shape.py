@@ -18,6 +18,8 @@ FLEET = "The fleet is for an operator's key, which has scope admin and belongs t
 class Dialog:
     """One dialog. `forbidden` is why it may not be done: then there is no button, and that stands in its place.
 
+    `picks` are parts of the body that are chosen: name, label, what there is to choose; an empty choice is left out.
+    `leads` is where its answer's `id` is looked at.
     `tells` are parts of the API's answer that are shown once it is done, each with what it is called.
     """
 
@@ -30,11 +32,13 @@ class Dialog:
     places: Sequence[tuple[str, str, str]] = ()
     blockers: Sequence[tuple[str, str]] = ()
     choices: Sequence[tuple[str, str]] = ()
+    picks: Sequence[tuple[str, str, Sequence[tuple[str, str]]]] = ()
     notice: str = ""
     forbidden: str = ""
     body: str = "{}"
     method: str = "POST"
     tells: Sequence[tuple[str, str]] = ()
+    leads: str = ""
     back: str = "/instances"
 
 

@@ -1,5 +1,6 @@
 // Dialogs: the server draws what will happen; the button calls the API as any client would.
 import { refresh } from "./live.js";
+import { root } from "./root.js";
 
 const token = () => document.querySelector("meta[name=csrf-token]").content;
 
@@ -42,6 +43,10 @@ async function act(form, dialog) {
   const body = JSON.parse(form.dataset.body);
   const to = form.elements.to?.value;
   if (to) body.to = Number(to);
+  for (const { name, value } of form.querySelectorAll("[data-pick]")) {
+    if (value) body[name] = /^\d+$/.test(value) ? Number(value) : value;
+  }
+  if (body.instance_url) body.kind = "empty";
   button.disabled = true;
   said.textContent = "";
   try {
@@ -51,7 +56,8 @@ async function act(form, dialog) {
     const told = await answer.json().catch(() => ({}));
     if (!answer.ok) throw new Error(told.detail ?? `The gateway answered ${answer.status}.`);
     const tells = JSON.parse(form.dataset.tells);
-    if (tells.length) {
+    if (form.dataset.leads) location.href = root + form.dataset.leads + told.id;
+    else if (tells.length) {
       tell(form, tells, told);
       await refresh();
     } else if (dialog.open) {

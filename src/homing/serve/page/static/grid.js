@@ -22,11 +22,13 @@ class SessionGrid extends HTMLElement {
   #total = 0;
   #active = -1;
   #stale = null;
+  #asks = {}; // what is looked for, in the words of the API
   #names = {}; // what instances are called, by their addresses
 
   connectedCallback() {
     this.#total = Number(this.dataset.total);
     this.#names = JSON.parse(this.dataset.names);
+    this.#asks = JSON.parse(this.dataset.asks);
     if (!this.#total) return;
     this.table = this.querySelector("[role=table]");
     this.querySelector(".more")?.remove();
@@ -60,7 +62,7 @@ class SessionGrid extends HTMLElement {
   #search = () => {
     clearTimeout(this.searching);
     this.searching = setTimeout(() => {
-      this.dataset.q = document.getElementById("q").value;
+      this.#asks.q = document.getElementById("q").value;
       this.#pages.clear();
       this.#active = -1;
       this.view.scrollTop = 0;
@@ -78,9 +80,7 @@ class SessionGrid extends HTMLElement {
     const kept = this.#pages.get(number);
     if (kept) return kept;
     const query = new URLSearchParams({ offset: number * PAGE, limit: PAGE });
-    if (this.dataset.q.trim()) query.set("q", this.dataset.q.trim());
-    if (this.dataset.standing) query.set("standing", this.dataset.standing);
-    if (this.dataset.instance) query.set("instance_url", this.dataset.instance);
+    for (const [name, value] of Object.entries(this.#asks)) if (value.trim()) query.set(name, value.trim());
     const asked = fetch(`${root}/api/v1/sessions?${query}`).then(async (answer) => {
       if (!answer.ok) throw new Error(`${answer.status}`);
       const told = await answer.json();
@@ -162,8 +162,9 @@ class SessionGrid extends HTMLElement {
       if (number === undefined) continue;
       const old = this.#rows.get(number);
       const page = this.#pages.get(Math.floor(number / PAGE));
-      if (Array.isArray(page)) page[number % PAGE] = row;
-      old.replaceChildren(...cells(row, this.#names));
+      const now = Array.isArray(page) ? { ...page[number % PAGE], ...row } : row; // of its past the stream tells nothing
+      if (Array.isArray(page)) page[number % PAGE] = now;
+      old.replaceChildren(...cells(now, this.#names));
       old.classList.add("changed");
       setTimeout(() => old.classList.remove("changed"), 400);
     }
@@ -221,7 +222,10 @@ function cells(told, names) {
   name.title = told.name;
   const state = element("span", "stands");
   state.append(stateOf(told.standing), cell("", since(told.since), "small"));
-  const found = [phone, name, state, cell("wide", names[told.instance_url] ?? told.instance_name ?? "–"), cell("num wide", told.epoch), cell("wide third", told.takeover)];
+  const beaten = element("span", "wide beaten");
+  beaten.append(beatsOf(told.beats ?? ""));
+  const down = told.beats ? (told.minutes_down ? span(60 * told.minutes_down) : "0") : "–";
+  const found = [phone, name, state, beaten, cell("wide", names[told.instance_url] ?? told.instance_name ?? "–"), cell("num wide", told.epoch), cell("num wide", down)];
   for (const each of found) each.setAttribute("role", "cell");
   return found;
 }
@@ -239,9 +243,32 @@ function stateOf(word) {
   return state;
 }
 
+// A path for each kind of half hour, as the server draws it.
+const BEATS = [["-", "absent", 1, ""], [".", "well", 6, ""], ["m", "busy", 11, "moved in"], ["d", "warn", 11, "in doubt in"], ["x", "bad", 16, "could not send in"]];
+
+function beatsOf(beats) {
+  const bar = document.createElementNS(SVG, "svg");
+  const says = [];
+  for (const [letter, tone, high, words] of BEATS) {
+    const found = [...beats].flatMap((each, at) => (each === letter ? [at] : []));
+    if (!found.length) continue;
+    const path = document.createElementNS(SVG, "path");
+    path.setAttribute("class", `f-${tone}`);
+    path.setAttribute("d", found.map((at) => `M${at * 3} ${16 - high}h2v${high}h-2z`).join(""));
+    bar.append(path);
+    if (words) says.unshift(`${words} ${found.length} half ${found.length === 1 ? "hour" : "hours"}`);
+  }
+  const told = beats ? `Last 24 hours: ${says.join(", ") || "well"}` : "Of the last 24 hours nothing is known";
+  for (const [name, value] of [["class", "beats"], ["viewBox", "0 0 144 16"], ["role", "img"], ["aria-label", told]]) bar.setAttribute(name, value);
+  return bar;
+}
+
 function since(at) {
   if (!at) return "";
-  const seconds = Math.max(0, (now() - Date.parse(at)) / 1000);
+  return span(Math.max(0, (now() - Date.parse(at)) / 1000));
+}
+
+function span(seconds) {
   for (const [size, name, below, rest] of [[86400, "d", 3600, "h"], [3600, "h", 60, "min"], [60, "min", 1, "s"]]) {
     if (seconds >= size) {
       const more = Math.floor((seconds % size) / below);

@@ -4,6 +4,7 @@ import { heardTime, now, ticks } from "./clock.js";
 import { root } from "./root.js";
 
 const REFRESH_MS = 1000;
+const ANNOUNCED_EVERY_MS = 5000; // what is read aloud is not read over itself
 const QUIET_MS = 12000; // the stream says something every five seconds
 
 let heardAt = ticks();
@@ -13,6 +14,7 @@ let due = null;
 let refreshedAt = 0;
 let refreshing = false;
 let again = false;
+let announcedAt = -Infinity;
 
 export function follow() {
   connect();
@@ -110,8 +112,16 @@ function tellAge() {
   document.body.classList.toggle("stale", stale);
   shape.setAttribute("class", `shape ${stale || away ? "warn" : "ok"}`);
   shape.firstElementChild.setAttribute("href", stale || away ? "#up" : "#disc");
+  announce(stale ? "This page is not live." : away ? "The database is away." : document.querySelector("#verdict b").textContent);
   set(box.querySelector("[data-stream]"), stale ? `Not live, ${age.toFixed(0)} s` : `Live, ${clock}`);
   set(box.querySelector("[data-age]"), away && !stale ? "the database is away" : stale ? "actions wait until it is" : `data ${age.toFixed(0)} s old`);
+}
+
+function announce(says) {
+  const element = document.getElementById("announced");
+  if (element.textContent === says || ticks() - announcedAt < ANNOUNCED_EVERY_MS) return;
+  announcedAt = ticks();
+  element.textContent = says;
 }
 
 function set(element, text) {

@@ -18,6 +18,8 @@ outages = Table(
     Column("reason", Words, nullable=False),
     Column("ended_at", UtcDateTime, nullable=True),
     Column("continues", Boolean, nullable=False, server_default=false()),
+    # The trace of the report or the request that it came of; empty where nobody named one.
+    Column("trace_id", Words),
     Index("outages_lasting_idx", "session_id", unique=True, sqlite_where=_LASTS, postgresql_where=_LASTS),
     Index("outages_account_idx", "account_id", "began_at"),
     Index("outages_ended_at_idx", "ended_at"),

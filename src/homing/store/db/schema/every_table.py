@@ -9,4 +9,5 @@ from homing.store.db.schema import observing as observing
 from homing.store.db.schema import outbox as outbox
 from homing.store.db.schema import receivers as receivers
 from homing.store.db.schema import reports as reports
+from homing.store.db.schema import steering as steering
 from homing.store.db.schema.tables import metadata as metadata
