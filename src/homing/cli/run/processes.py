@@ -89,9 +89,12 @@ def _opening_key(key: str, host: str) -> str:
 
 def instance(
     *,
-    engine: Annotated[str, Parameter(help="What speaks WhatsApp: simulated, or what a package brings.")] = "simulated",
+    engine: Annotated[
+        str, Parameter(help="What speaks WhatsApp: simulated, baileys, or what a package brings.")
+    ] = "simulated",
     whatsapp: Annotated[
-        str | None, Parameter(help="Where the simulated WhatsApp listens, as HOST:PORT; for --engine simulated.")
+        str | None,
+        Parameter(help="Where a simulated WhatsApp listens, as HOST:PORT; baileys: only in tests."),
     ] = None,
     database: Annotated[
         str | None, Parameter(help="Where the vault is: the gateways' database. [default: HOMING_DATABASE_URL]")
@@ -154,6 +157,10 @@ def instance(
         gateway=told,
         fault_injection=fault_injection,
         engine=engine,
+        engine_folder=known.homing_engines,
+        node=known.homing_node,
+        engine_memory_mb=known.homing_engine_memory,
+        whatsapp_version=known.homing_whatsapp_version or None,
     )
     return _host(known, hosting, log_level)
 

@@ -20,9 +20,9 @@ GROUP = "homing.engines"
 class EngineSetup:
     """What an engine is opened with.
 
-    `whatsapp_address` is where a WhatsApp of tests listens, as HOST:PORT. `folder` is where `homing engine install` puts
-    what an engine needs; `node` the Node that runs it, `memory_mb` how much it may take there. `version` is the version
-    of WhatsApp that is announced, as 2.3000.1; None leaves it to the engine.
+    `whatsapp_address` is where a WhatsApp of tests listens, as HOST:PORT. `folder` is where `homing engine install`
+    puts what an engine needs; `node` the Node that runs it, `memory_mb` how much it may take there. `version` is the
+    version of WhatsApp that is announced, as 2.3000.1; None leaves it to the engine.
     """
 
     whatsapp_address: str | None = None

@@ -11,7 +11,7 @@ THROTTLED_AGAIN_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class ConnectionEnd:
     """A connection's end: Baileys' number for it, where there is one, and its words."""
 
     code: int | str | None
@@ -43,7 +43,7 @@ class Ended:
                 return None
 
 
-def advice(ended: Ended) -> str | None:
+def advice(ended: ConnectionEnd) -> str | None:
     """What an operator should do about it, where there is something to do."""
     if ended.code in OUTDATED:
         return "WhatsApp does not take the version that is announced: set HOMING_WHATSAPP_VERSION to its present one"

@@ -30,7 +30,7 @@ from homing.instance.engine import (
     Replaced,
     SealRefused,
 )
-from homing.instance.engines.baileys.endings import Ended, advice
+from homing.instance.engines.baileys.endings import ConnectionEnd, advice
 from homing.instance.engines.baileys.installing import found
 from homing.instance.engines.baileys.packing import PackedKeys
 from homing.instance.engines.baileys.sidecar import Sidecar, SidecarCommand, Told
@@ -164,7 +164,7 @@ class BaileysSession:
         up = await self._up
         if up["t"] == "open":
             return LoggedIn(_phone(up.get("id")))
-        ended = Ended(up.get("code"), up.get("why", "closed"))
+        ended = ConnectionEnd(up.get("code"), up.get("why", "closed"))
         if (what := advice(ended)) is not None:
             log.error("WhatsApp refused a login", reason=str(ended), advice=what)
         if ended.is_replaced:
@@ -189,6 +189,8 @@ class BaileysSession:
         raise ConnectionError("this engine sends no files yet")
 
     async def seal(self, message: Message) -> bytes:
+        if self._over:
+            raise ConnectionError("the connection is gone")
         number, answer = self._questions.ask()
         to = message.recipient if "@" in message.recipient else f"{message.recipient}@s.whatsapp.net"
         wanted = {"id": message.message_id, "to": to, "text": message.text, "content": message.content}
@@ -304,7 +306,7 @@ class BaileysSession:
         was_up = self._up.done()
         if not was_up:
             self._up.set_result(told)
-        ended = Ended(told.get("code"), told.get("why", "the engine's process is gone"))
+        ended = ConnectionEnd(told.get("code"), told.get("why", "the engine's process is gone"))
         waiting_for_login = not was_up and self._login is not None and not self._pairing
         self._end(str(ended))
         if waiting_for_login:

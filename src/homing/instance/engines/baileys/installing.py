@@ -35,7 +35,7 @@ class Installed:
 
 def found(node: str, folder: Path) -> Installed:
     """What is there. Raises EngineUnusable with what is missing, and what to do."""
-    path, version = node_at(node)
+    path, version = runtime_of(node)
     at = folder / "baileys"
     package = at / "node_modules" / "baileys"
     if not at.exists():
@@ -53,7 +53,7 @@ def install(node: str, folder: Path, *, npm: str = "npm") -> Installed:
 
     Raises EngineUnusable with one sentence.
     """
-    node_at(node)
+    runtime_of(node)
     runner = shutil.which(npm)
     if runner is None:
         raise EngineUnusable("npm is not there, which fetches the engine: install it; it comes with Node")
@@ -74,7 +74,7 @@ def wanted() -> str:
     return sha256(b"".join((WANTED / name).read_bytes() for name in FILES)).hexdigest()
 
 
-def node_at(node: str) -> tuple[str, str]:
+def runtime_of(node: str) -> tuple[str, str]:
     """Node's path and version. Raises EngineUnusable."""
     path = shutil.which(node)
     if path is None:

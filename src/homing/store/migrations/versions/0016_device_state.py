@@ -5,8 +5,8 @@ from sqlalchemy import CheckConstraint, Column, PrimaryKeyConstraint, text
 
 from homing.store.db.schema.columns import BoundedInteger, SealedBytes, UtcDateTime, Words
 
-revision = "0014"
-down_revision = "0013"
+revision = "0016"
+down_revision = "0015"
 serves_from = "0004"
 
 
