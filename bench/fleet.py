@@ -144,7 +144,7 @@ class Fleet:
         by_heir: dict[str, dict[str, int | None]] = {}
         for session_id, url in heirs.items():
             by_heir.setdefault(url, {})[session_id] = None
-        async with open_vault(self.demo.database_url, key=self.demo.secrets.vault_key) as (vault, _):
+        async with open_vault(self.demo.database_url, key=self.demo.secrets.vault_key) as (vault, *_):
             for url, sessions in by_heir.items():
                 await vault.open_many(sessions, holder=Holder(url, "handed over"))
 

@@ -153,7 +153,7 @@ async def _send(instance: Living, request: web.Request) -> web.StreamResponse:
 async def _serve(url: str, layout: Layout) -> None:
     key = os.environ["HOMING_VAULT_KEY"]
     # Heartbeats have connections of their own: a hundred processes would not wait for each other's logins either.
-    async with open_vault(url, key=key) as (vault, _), open_vault(url, key=key) as (_, leases):
+    async with open_vault(url, key=key) as (vault, *_), open_vault(url, key=key) as (_, leases, _):
         await vault.adopt({session_id(number): {"linked": number} for number in range(layout.sessions)})
         instances = [Living(Holder(at, f"boot of {at}"), vault, leases) for at in layout.urls]
         held = [list(map(session_id, numbers)) for numbers in layout.held_by()]

@@ -146,6 +146,8 @@ class Settings(BaseSettings):
     homing_recycle_schedule: str = Field(default="", description="when old instances are started anew; empty: never")
     homing_recycle_after_hours: float = Field(default=168.0, gt=0, description="which instances are old")
     homing_pairing_remind_after: float = Field(default=1_800.0, ge=0, description="s until a phone not linked is told")
+    homing_pairing_remind_every: float = Field(default=86_400.0, ge=60, description="s")
+    homing_pairing_reminders: int = Field(default=3, ge=1, le=1_000, description="how often in all")
     homing_exit_sessions: int = Field(default=1, ge=1, le=10_000, description="sessions that may share one exit proxy")
     homing_moves_per_day: int = Field(default=3, ge=0, description="of one session, by rebalancing")
 

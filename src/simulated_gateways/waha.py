@@ -29,6 +29,7 @@ class Waha(Model):
             web.get("/api/sessions", self._list),
             web.post("/api/sessions", self._create),
             web.get("/api/sessions/{s}", self._one),
+            web.get("/api/sessions/{s}/me", self._me),
             web.put("/api/sessions/{s}", self._config),
             web.post("/api/sessions/{s}/{what}", self._do),
             web.get("/api/{s}/auth/qr", self._qr),
@@ -72,6 +73,13 @@ class Waha(Model):
         session = self.sessions.get(request.match_info["s"])
         return said(200, self._row(session)) if session else _nobody()
 
+    async def _me(self, request: web.Request) -> web.Response:
+        """As whom its engine is logged in; null where it is not, whatever the status says."""
+        session = self.sessions.get(request.match_info["s"])
+        if session is None or not session.open:
+            return _nobody()
+        return said(200, None if session.dead else self._row(session)["me"])
+
     async def _create(self, request: web.Request) -> web.Response:
         told = await body_of(request)
         name = told["name"]
@@ -105,6 +113,7 @@ class Waha(Model):
                 session.open, session.paired = True, False
             case _:
                 session.open, session.removed, session.paired = True, False, session.paired and not session.removed
+                session.dead = False
                 self.goes_out(session)
         return said(201, self._row(session))
 

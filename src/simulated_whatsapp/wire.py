@@ -1,13 +1,16 @@
-"""Two ways to reach an exchange: over TCP, and in memory for tests and virtual time."""
+"""Ways to reach an exchange: over TCP, straight or by a proxy, and in memory for tests and virtual time."""
 
 import asyncio
 import json
+import socket
+from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, cast
 
 from simulated_whatsapp.exchange import Exchange, Frame
 
 MAX_LINE_BYTES = 4 * 1024 * 1024
+MAX_ANSWER_BYTES = 8_192
 
 
 class Wire(Protocol):
@@ -35,6 +38,53 @@ def tcp(address: str) -> Dial:
         return wire
 
     return dial
+
+
+def tcp_through(proxy: tuple[str, int], login: tuple[str, str] | None, address: str) -> Dial:
+    """The same by an HTTP proxy at this host and port, as CONNECT asks for it; `login` is a user and a password."""
+    who = "" if login is None else f"Proxy-Authorization: Basic {b64encode(':'.join(login).encode()).decode()}\r\n"
+    asked = f"CONNECT {address} HTTP/1.1\r\nHost: {address}\r\n{who}\r\n".encode()
+
+    async def dial(on_frame: OnFrame, on_closed: OnClosed) -> Wire:
+        loop = asyncio.get_running_loop()
+        sock = await _connected(proxy)
+        try:
+            await loop.sock_sendall(sock, asked)
+            await _let_through(sock)
+            _, wire = await loop.create_connection(lambda: _TcpWire(on_frame, on_closed), sock=sock)
+        except BaseException:
+            sock.close()
+            raise
+        return wire
+
+    return dial
+
+
+async def _let_through(sock: socket.socket) -> None:
+    """Read the answer to a CONNECT. Raises `OSError` unless the way is open."""
+    answer = b""
+    while not answer.endswith(b"\r\n\r\n"):
+        # Byte by byte: what comes after the answer is WhatsApp's, and is not read here.
+        part = await asyncio.get_running_loop().sock_recv(sock, 1)
+        answer += part
+        if not part or len(answer) > MAX_ANSWER_BYTES:
+            raise ConnectionError("the proxy did not answer a CONNECT")
+    if answer.split(b" ", 2)[1:2] != [b"200"]:
+        raise ConnectionRefusedError("the proxy refused a CONNECT")
+
+
+async def _connected(place: tuple[str, int]) -> socket.socket:
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(*place, type=socket.SOCK_STREAM)
+    family, kind, protocol, _, at = found[0]
+    sock = socket.socket(family, kind, protocol)
+    sock.setblocking(False)
+    try:
+        await loop.sock_connect(sock, at)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def in_memory(exchange: Exchange) -> Dial:

@@ -18,7 +18,7 @@ HOLDER = Holder("http://localhost:3001", "boot")
 
 def in_vault(url: str, key: str, ask: Any) -> Any:
     async def story() -> Any:
-        async with open_vault(url, key=key) as (vault, _):
+        async with open_vault(url, key=key) as (vault, *_):
             return await ask(vault)
 
     return asyncio.run(story())

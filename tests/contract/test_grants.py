@@ -522,3 +522,55 @@ async def test_reservations_and_a_grant_that_meet_lose_nothing(gateways: list[Ga
     assert grant.next_counter == sum(sent) + 1
     for vault in (old_vault, new_vault):
         await vault.close()
+
+
+# --- how many are started within a minute -------------------------------------------------------------------------
+
+
+async def test_no_more_are_granted_than_may_be_started_there_within_a_minute(
+    directory: SqlDirectory, vault: SqlVault, leases: SqlLeases, grants: SqlGrants, pass_time: PassTime
+) -> None:
+    await leases.begin(ON_A, expiry_s=6)
+    held = [(await held_account(directory, vault, number))[0] for number in range(1, 6)]
+
+    async def given(*accounts: Account) -> list[SessionId]:
+        made = await grants.grant(
+            [to_b(each) for each in accounts],
+            fleet_logins_per_s=1_000,
+            instance_logins_per_s=1_000,
+            run_id="run",
+            starts_per_min={B: 2, C: 1},
+        )
+        return [each.granting.session_id for each in made]
+
+    assert await given(*held) == [each.session_id for each in held[:2]]
+    await pass_time(30)
+    assert await given(*held[2:]) == [], "over all gateways, not in one second alone"
+    assert await grants.started_lately([B, C]) == {B: 2, C: 0}
+    await pass_time(31)
+    assert await given(*held[2:]) == [each.session_id for each in held[2:4]]
+    assert [each.granting.session_id for each in await granted(grants, to_b(held[4]))] == [held[4].session_id]
+
+
+async def test_what_is_started_by_request_takes_turns_with_what_is_granted(
+    directory: SqlDirectory, vault: SqlVault, leases: SqlLeases, grants: SqlGrants, pass_time: PassTime
+) -> None:
+    await leases.begin(ON_A, expiry_s=6)
+    one, two, three = [(await held_account(directory, vault, number))[0] for number in range(1, 4)]
+    rated = {"fleet_logins_per_s": 1_000, "instance_logins_per_s": 1_000, "run_id": "run", "starts_per_min": {B: 2}}
+    assert await directory.claim_start(one.session_id, B, per_min=2) == 0.0
+    assert len(await grants.grant([to_b(two), to_b(three)], **rated)) == 1
+    wait_s = await directory.claim_start(three.session_id, B, per_min=2)
+    assert 55 < wait_s <= 60
+    assert await directory.claim_start(three.session_id, C, per_min=1) == 0.0, "elsewhere it is another's turn"
+    await pass_time(wait_s + 0.1)
+    assert await directory.claim_start(three.session_id, B, per_min=2) == 0.0
+
+
+async def test_of_two_gateways_that_ask_for_the_last_turn_one_has_it(
+    directory: SqlDirectory, vault: SqlVault, leases: SqlLeases
+) -> None:
+    await leases.begin(ON_A, expiry_s=6)
+    held = [(await held_account(directory, vault, number))[0] for number in range(1, 5)]
+    waits = await asyncio.gather(*(directory.claim_start(each.session_id, B, per_min=2) for each in held))
+    assert sorted(wait_s > 0 for wait_s in waits) == [False, False, True, True]

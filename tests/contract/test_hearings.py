@@ -4,18 +4,20 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-from fleets import A, placed_account
+from fleets import A, B, placed_account
 
 from clocks import SteppedClock
-from homing.decide.hearing import outgoing
-from homing.model.fleet import SessionId, SessionStatus
+from homing.decide.hearing import judgment, outgoing
+from homing.model.fleet import Epoch, MoveKind, Rebinding, SessionId, SessionStatus
 from homing.model.sessions.hearing import (
     DeepLook,
     HeardHour,
     HeardNews,
+    HeardOf,
     Hearing,
     HearingCase,
     HearingRecord,
+    Outgoing,
     Rung,
     Shows,
     TriedRung,
@@ -145,3 +147,42 @@ async def test_a_time_in_which_nobody_listened_begins_it_anew(hearings: SqlHeari
     assert await hearings.listened(began, at_most_s=180) == began
     assert await hearings.listened(began + timedelta(seconds=170), at_most_s=180) == began
     assert await hearings.listened(began + timedelta(seconds=400), at_most_s=180) == began + timedelta(seconds=400)
+
+
+async def test_an_account_that_moved_between_families_keeps_its_traffic_and_no_acknowledgements_of_the_other(
+    hearings: SqlHearings, directory: SqlDirectory, clock: SteppedClock
+) -> None:
+    await directory.create_instance(A, driver="evolution")
+    await directory.create_instance(B, driver="baileys-api")
+    account = await placed_account(directory, 1)
+    await directory.set_status(ONE, SessionStatus.CONNECTED)
+    start = clock.now()
+    for number in range(20):
+        await hearings.note([sent(start + timedelta(minutes=number))])
+        at = start + timedelta(minutes=number, seconds=1)
+        await hearings.note([HeardNews(ONE, acknowledged=1, acknowledged_at=at)])
+    await hearings.note([HeardNews(ONE, start, {100: (30, 60.0)}), sent(start + timedelta(minutes=30))])
+    before = await case_of(hearings)
+    assert (before.settled, before.acknowledged, len(before.unacknowledged)) == (20, 20, 1)
+    change = Rebinding(account.placement, B, Epoch(9), MoveKind.MIGRATION, "moved")
+    assert await directory.rebind([change])
+    await directory.set_status(ONE, SessionStatus.CONNECTED)
+    moved = await case_of(hearings)
+    assert (moved.settled, moved.acknowledged, moved.unacknowledged, moved.looked) == (0, 0, (), None)
+    assert moved.last_at == start
+    assert await hearings.hours([ONE], since=0) == {ONE: [HeardHour(100, 30, 60.0)]}, "people write to it all the same"
+    late = start + timedelta(hours=1)
+    await hearings.note([sent(late, 60, 120, 180, 240)])
+    after = await case_of(hearings)
+    assert outgoing.share(after.settled, after.acknowledged) is None
+    known = HeardOf(
+        ONE,
+        late,
+        outgoing=Outgoing(
+            after.unacknowledged, after.acknowledged_at, outgoing.share(after.settled, after.acknowledged)
+        ),
+    )
+    assert judgment.judge(known, late + timedelta(minutes=30)).hearing is Hearing.HEARING
+    wrong = outgoing.share(before.settled, before.acknowledged)
+    as_before = replace(known, outgoing=replace(known.outgoing, acknowledged_share=wrong))
+    assert judgment.judge(as_before, late + timedelta(minutes=30)).hearing is Hearing.DEAF, "as the other would be"

@@ -1,6 +1,6 @@
 """What gateways said of numbers, on both databases."""
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from homing.model.fleet import SessionId
 from homing.model.sends.addresses import Address, AddressKind
@@ -26,6 +26,15 @@ async def test_an_answer_is_the_sessions_own_until_it_expires(database: Database
     assert await checks.of(S, [WRITTEN, OTHER, "1"]) == {WRITTEN: THERE, OTHER: NOBODY}
     assert await checks.of(T, [WRITTEN]) == {}
     assert len(reads) == 2
+
+
+async def test_an_answer_that_has_expired_says_nothing_while_it_is_still_there(database: Database) -> None:
+    checks = SqlNumberChecks(database)
+    await checks.remember(S, WRITTEN, THERE, good_for_s=DAY_S)
+    await checks.remember(S, OTHER, NOBODY, good_for_s=DAY_S)
+    aged = update(number_checks).where(number_checks.c.digits == WRITTEN).values(expires_at=database.instant(-1.0))
+    await database.write(lambda c: c.execute(aged))
+    assert await checks.of(S, [WRITTEN, OTHER]) == {OTHER: NOBODY}
 
 
 async def test_the_newest_answer_counts(database: Database) -> None:

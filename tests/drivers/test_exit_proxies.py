@@ -6,10 +6,19 @@ from dataclasses import replace
 import pytest
 
 from homing.drivers.around.exit_proxies import ExitingDriver, KnownExitProxies
-from homing.model.fleet import ListedSession, SessionId
+from homing.model.fleet import (
+    Capabilities,
+    Epoch,
+    InstanceUrl,
+    ListedSession,
+    SessionId,
+    SessionStatus,
+    WorkspaceId,
+)
+from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sessions.exit_proxies import ExitProxy
-from homing.ports import StoreUnavailable
+from homing.ports import InstanceHealth, SessionStart, StoreUnavailable
 from simulated_gateways import MODELS
 from tests.drivers.test_contract import There, served
 
@@ -86,7 +95,6 @@ async def test_a_session_whose_proxy_is_down_stays_down(takes: There) -> None:
 
 async def test_a_family_that_takes_no_proxy_does_not_start_a_session_that_has_one(takes_none: There) -> None:
     takes_none.add(open=False, paired=True)
-    asked = len(takes_none.model.asked)
     driver, url, about = exiting(takes_none), takes_none.url, takes_none.about
     answers = [
         await driver.start(url, about, timeout_s=5),
@@ -99,8 +107,43 @@ async def test_a_family_that_takes_no_proxy_does_not_start_a_session_that_has_on
         assert isinstance(answer, Fault)
         assert answer.phase is Phase.REQUEST_REJECTED
         assert "http://***@proxy.example:8080" in answer.detail
-    assert len(takes_none.model.asked) == asked
+    assert len(set(takes_none.model.asked)) <= 1, "nothing but whether it takes one"
     assert takes_none.model.opened_by == []
+
+
+@pytest.mark.parametrize(("declared", "fault"), [(True, None), (False, None), (None, Phase.REFUSED)])
+async def test_what_a_family_does_not_say_each_instance_says_of_itself(
+    declared: bool | None, fault: Phase | None
+) -> None:
+    inner = _OneOfOurs(declared, fault)
+    proxies = KnownExitProxies()
+    proxies.asked = Known(PROXY)
+    driver = ExitingDriver(inner, Traits("webjs"), proxies)  # type: ignore[arg-type]
+    url, about = InstanceUrl("http://ours"), SessionStart(SessionId("alpha"), WorkspaceId(1), 1, Epoch(1))
+    found = await driver.start(url, about, timeout_s=5)
+    assert inner.started == ([PROXY] if declared else [])
+    if fault is not None:
+        assert isinstance(found, Fault)
+        assert (found.phase, "whether it takes proxies is not known" in found.detail) == (fault, True)
+
+
+class _OneOfOurs:
+    """Declares, beyond its family, whether its sessions go out by proxies."""
+
+    family, base, send = "webjs", Capabilities(), None
+
+    def __init__(self, declared: bool | None, fault: Phase | None) -> None:
+        self.started: list[ExitProxy | None] = []
+        self._declared, self._fault = declared, fault
+
+    async def health(self, *_: object, timeout_s: float) -> InstanceHealth | Fault:
+        if self._fault is not None:
+            return Fault(self._fault, "nobody listens")
+        return InstanceHealth(Capabilities(takes_proxy=bool(self._declared)))
+
+    async def start(self, _: InstanceUrl, session: SessionStart, *, timeout_s: float) -> ListedSession:
+        self.started.append(session.proxy)
+        return ListedSession(session.session_id, SessionStatus.CONNECTED)
 
 
 @pytest.mark.parametrize(("answer", "phase"), [(None, Phase.NOT_ATTEMPTED), ("sealed", Phase.REQUEST_REJECTED)])

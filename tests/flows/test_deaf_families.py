@@ -75,7 +75,7 @@ RENEWS = {
     "gowa": Rung.RECONNECT,
 }
 """The rung that makes a session's engine or connection anew. Of baileys-api nothing does."""
-ASKED_DEEPER = {"wppconnect", "wwebjs-api", "baileys-api"}
+ASKED_DEEPER = {"waha", "wppconnect", "wwebjs-api", "baileys-api"}
 """Those that tell of a dead engine when they are asked for the session alone."""
 
 
@@ -86,7 +86,8 @@ class Restarts:
     ward: "Ward"
     times: int = 0
 
-    async def restart(self, account: Account, why: str) -> Account:
+    async def restart(self, account: Account, why: str, *, waits_s: float) -> Account:
+        assert waits_s > 60
         assert why.startswith("deaf; ")
         self.times += 1
         about = SessionStart(account.session_id, W, account.id, Epoch(2))

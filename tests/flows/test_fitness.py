@@ -161,6 +161,13 @@ async def test_another_family_after_a_deploy_is_named_and_only_looked_at() -> No
             assert isinstance(answer, Fault) and "nothing was sent" in answer.detail
         assert SessionId("s") in it.world.instances[A].sessions
         it.world.instances[A].list_fault = None
+        listed = it.lists
+        await asyncio.sleep(20)
+        assert it.reason(A) is not None and it.lists == listed, "it is not shown our key"
+        it.there[A] = Fault(Phase.REFUSED)
+        await asyncio.sleep(20)
+        assert it.reason(A) is not None and it.lists == listed, "nor while it cannot be asked"
+        del it.there[A]
         await asyncio.sleep(7)
         assert it.reason(A) is None
         assert await it.fleet.driver(A).stop(A, start, timeout_s=1) is None

@@ -56,7 +56,7 @@ class Restarted:
     world: World
     why: list[str] = field(default_factory=list)
 
-    async def restart(self, account: Account, why: str) -> Account:
+    async def restart(self, account: Account, why: str, *, waits_s: float) -> Account:
         self.why.append(why)
         return account
 

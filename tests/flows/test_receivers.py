@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,7 +20,7 @@ from homing.lab.sim.egress import SimulatedEgress, SimulatedMail
 from homing.lab.sim.world import SeededEntropy, VirtualClock
 from homing.model.alerts import FLEET, About, AlertKind, Subject
 from homing.model.deliveries.egress import CallAnswer, CallFailed, CallFailure
-from homing.model.deliveries.receivers import AlertPlace, ReceiverKind, ToldAlert
+from homing.model.deliveries.receivers import AlertPlace, ReceiverKind, Reminding, ToldAlert
 from homing.model.errors import Problem
 from homing.model.fleet import SessionId
 from homing.store.db.opening import open_database
@@ -40,8 +40,10 @@ class Server(CustomersServer):
     """An operator's server: what was posted, as far as it took it."""
 
     said: list[Any] = field(default_factory=list)
+    webhook_ids: list[str] = field(default_factory=list)
 
     async def __call__(self, body: bytes, headers: Mapping[str, str]) -> CallAnswer | CallFailed:
+        self.webhook_ids.append(headers.get("webhook-id", ""))
         if self.answer is OK:
             self.said.append(json.loads(body) if body else None)
         return self.answer
@@ -57,6 +59,15 @@ class Watch:
     operations: ReceiverOperations
     egress: SimulatedEgress
     mail: SimulatedMail
+    running: list[asyncio.Task[None]]
+    another_gateway: Callable[[], ReceiverTurns]
+
+    async def killed(self) -> None:
+        """All gateways' turns end at once."""
+        dead, self.running[1:] = self.running[1:], []
+        for task in dead:
+            task.cancel()
+        await asyncio.gather(*dead, return_exceptions=True)
 
     async def server(self, kind: ReceiverKind, name: str = "ops") -> Server:
         server = Server(self.clock, answer=OK)
@@ -79,7 +90,7 @@ async def places_of(told: Collection[ToldAlert]) -> Mapping[Subject, AlertPlace]
 
 
 @asynccontextmanager
-async def watch(gateways: int = 1) -> AsyncIterator[Watch]:
+async def watch(gateways: int = 1, reminding: Mapping[AlertKind, Reminding] | None = None) -> AsyncIterator[Watch]:
     clock, entropy = VirtualClock(), SeededEntropy(3)
     database, notices = open_database("sqlite://", now=clock.now), LocalNotices()
     store, work, receivers = SqlAlerts(database, notices), SqlWork(database, notices), SqlReceivers(database)
@@ -91,14 +102,19 @@ async def watch(gateways: int = 1) -> AsyncIterator[Watch]:
     alerts, running = AlertBook(store, clock), []
     notices.subscribe(alerts.hear)
     running.append(asyncio.create_task(alerts.run()))
-    for _ in range(gateways):
-        turns = ReceiverTurns(receivers, store, work, egress, mail, secrets, clock, places_of)
+
+    def another_gateway() -> ReceiverTurns:
+        turns = ReceiverTurns(receivers, store, work, egress, mail, secrets, clock, places_of, reminding)
         notices.subscribe(turns.hear)
         duty = Duty(handler=turns.do, at_once=8, lease_s=10.0, poll_s=5.0)
         worker = Worker(work, clock, entropy, TELL_RECEIVER, duty, owner=entropy.uuid())
-        running += [asyncio.create_task(turns.run()), asyncio.create_task(worker.run())]
+        running.extend([asyncio.create_task(turns.run()), asyncio.create_task(worker.run())])
+        return turns
+
+    for _ in range(gateways):
+        turns = another_gateway()
     operations = ReceiverOperations(receivers, turns, egress, secrets, clock, entropy)
-    yield Watch(clock, alerts, receivers, operations, egress, mail)
+    yield Watch(clock, alerts, receivers, operations, egress, mail, running, another_gateway)
     for task in running:
         task.cancel()
     for task in running:
@@ -279,3 +295,42 @@ async def test_a_receiver_that_could_not_be_told_is_refused(kind: ReceiverKind, 
         await it.server(ReceiverKind.WEBHOOK)
         with pytest.raises(Problem):
             await it.operations.create("other", kind, target, options, "")
+
+
+EVERY_S = 300.0
+
+
+async def test_who_waits_to_be_linked_is_reminded_of_at_its_interval_once_over_two_gateways_and_restarts() -> None:
+    reminding = {AlertKind.PAIRING_WAITS: Reminding(every_s=EVERY_S, times=3)}
+    async with watch(gateways=2, reminding=reminding) as it:
+        server, phone = await it.server(ReceiverKind.WEBHOOK), session("s1")
+        it.alerts.raised(AlertKind.PAIRING_WAITS, phone, "it waits; 1 message waits for it")
+        it.alerts.raised(AlertKind.DEAF, session("s2"), "nothing comes")
+        await it.clock.sleep(0.9 * EVERY_S)
+        assert len(server.said) == 2, "each once"
+        it.alerts.raised(AlertKind.PAIRING_WAITS, phone, "it waits; 7 messages wait for it")
+        await it.killed()
+        for _ in range(2):
+            it.another_gateway()
+        await it.clock.sleep(0.05 * EVERY_S)
+        assert len(server.said) == 2, "a start of all gateways reminds nobody"
+        await it.clock.sleep(EVERY_S)
+        assert len(server.said) == 3
+        assert "7 messages" in json.dumps(server.said[-1]), "as it is now"
+        await it.clock.sleep(EVERY_S)
+        assert len(server.said) == 4
+        assert len(server.webhook_ids) == len(set(server.webhook_ids)) == 4, "a reminder is no repeat"
+        await it.clock.sleep(5 * EVERY_S)
+        assert len(server.said) == 4, "three times in all"
+        it.alerts.resolved(AlertKind.PAIRING_WAITS, phone)
+        await it.clock.sleep(60.0)
+        assert len(server.said) == 5
+
+
+async def test_alertmanager_reminds_by_its_own_rules() -> None:
+    reminding = {AlertKind.PAIRING_WAITS: Reminding(every_s=EVERY_S, times=3)}
+    async with watch(reminding=reminding) as it:
+        server = await it.server(ReceiverKind.ALERTMANAGER)
+        it.alerts.raised(AlertKind.PAIRING_WAITS, session("s1"), "it waits")
+        await it.clock.sleep(1.5 * EVERY_S)
+        assert all(len(said) == 1 for said in server.said), "it is told once in each document"

@@ -246,6 +246,47 @@ async def test_only_a_few_browsers_are_started_on_an_instance_at_once() -> None:
         assert 1 <= most <= 2
 
 
+async def test_after_a_start_of_its_instance_no_more_are_started_within_a_minute_than_it_can() -> None:
+    async with node_fleet(A, B) as fleet:
+        await fleet.directory.change_instance(A, {"labels": {"starts_per_min": "3"}})
+        await fleet.refresh()
+        slow, quick = await lived(fleet, A, each=9), await lived(fleet, B, each=9)
+        for url in (A, B):
+            fleet.nodes[url].boot(asks=False)
+            fleet.nodes[url].create_takes_s = 1.0
+        at_s: list[float] = []
+        async with gateway(fleet), gateway(fleet):
+            while not await fleet.up(*slow):
+                while len(at_s) < len(fleet.nodes[A].creates):
+                    at_s.append(fleet.clock.monotonic())
+                await asyncio.sleep(0.5)
+            assert await fleet.up(*quick)
+        while len(at_s) < len(fleet.nodes[A].creates):
+            at_s.append(fleet.clock.monotonic())
+        assert len(fleet.nodes[A].creates) == 9
+        assert all(fourth - first > 58.0 for first, fourth in zip(at_s, at_s[3:], strict=False)), at_s
+        assert at_s[-1] - at_s[0] < 200.0
+
+
+async def test_forty_that_are_lost_at_once_are_started_elsewhere_at_its_rate_and_none_is_given_up() -> None:
+    async with node_fleet(A, B, storage="nfs") as fleet:
+        for url in (A, B):
+            await fleet.directory.change_instance(url, {"labels": {"starts_per_min": "3"}})
+        await fleet.refresh()
+        for url in (A, B):
+            fleet.nodes[url].boot(asks=False)
+        accounts = [await fleet.account(A) for _ in range(40)]
+        await asyncio.sleep(30.0)
+        async with gateway(fleet) as it:
+            await asyncio.sleep(10.0)
+            fleet.nodes[A].kill()
+            await asyncio.sleep(10.0)
+            assert (await it.exits.exited(A)).wanted == 40
+            took_s = await fleet.until_up(*accounts, within_s=1_200.0)
+        assert 720.0 < took_s < 1_000.0, "forty at three a minute, longer than an attempt is given otherwise"
+        assert len(fleet.nodes[B].creates) == 40
+
+
 async def test_it_is_off_where_the_setting_says_so_and_can_be_asked_for_all_the_same() -> None:
     async with node_fleet(A, B) as fleet:
         accounts = await lived(fleet, A, B, each=2)

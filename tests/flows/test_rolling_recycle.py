@@ -12,6 +12,7 @@ from vault_fleet import Fleet, Traffic, fleet, running
 from worlds import PLAIN, A, B, C
 
 from homing.flows.background.alerts import AlertBook, Unkept
+from homing.flows.moves.move_jobs import KIND
 from homing.flows.recycling.recycling import Recycling, Supervisor
 from homing.model.deliveries.egress import CallAnswer
 from homing.model.fleet import InstanceState, InstanceUrl, Takeover
@@ -126,3 +127,21 @@ async def test_without_that_word_an_instance_whose_sessions_cannot_leave_runs_on
         assert "2 sessions cannot leave it" in over.result
         assert supervising.told == []
         assert {each.state for each in await it.made.directory.instances()} == {InstanceState.ACTIVE}
+
+
+async def test_while_its_process_is_away_nobody_wishes_its_sessions_elsewhere() -> None:
+    async with fleet(A, B) as it, running(it.gateway("g1")):
+        keep_where_they_are(it)
+        there = await it.accounts(5, A)
+        supervising, wished = Supervising(it), 0
+        drains = asyncio.create_task(it.drains.run())
+        going = asyncio.create_task(recycled(it, supervising, A, with_gap=True))
+        while not going.done():
+            wished += len(await it.made.work.open_of(KIND, [each.session_id for each in there]))
+            await it.made.clock.sleep(0.5)
+        [over] = await going.result().newest(10)
+        drains.cancel()
+        assert (over.state, over.stayed) == (RecycleState.DONE, 5)
+        assert wished == 0
+        placed = [await it.made.directory.account(each.workspace_id, uuid=each.uuid) for each in there]
+        assert {each.placement.instance_url for each in placed if each} == {A}

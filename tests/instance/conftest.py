@@ -26,6 +26,7 @@ from homing.instance.notify.events import HostEvent
 from homing.instance.run import InstanceSettings, RunningInstance
 from homing.model.instances.vault import Grant, Holder
 from homing.ports import Clock, Leases, StoreUnavailable
+from homing.ports.sessions.exit_proxies import KnowsExitProxies
 from homing.store.db.opening import open_database
 from homing.store.db.schema.tables import credentials, store_clock
 from homing.store.grants.leases import SqlLeases
@@ -283,7 +284,7 @@ class Fleet:
         given = await self.whatsapp.preregister([(session_id, "62810") for session_id in session_ids])
         await self.credentials.adopt({each.session_id: asdict(each) for each in given})
 
-    async def instance(self, **changes: Any) -> Caller:
+    async def instance(self, *, exits: KnowsExitProxies | None = None, **changes: Any) -> Caller:
         settings = InstanceSettings(
             whatsapp_address=self.server.address,
             api_key=KEY,
@@ -296,7 +297,7 @@ class Fleet:
         if (gateway := changes.get("gateway")) is not None:
             changes["gateway"] = replace(gateway, journal_folder=self._folder / "journals")
         instance = await RunningInstance.start(
-            replace(settings, **changes), self.credentials, self.leases, SystemClock()
+            replace(settings, **changes), self.credentials, self.leases, SystemClock(), exits=exits
         )
         return Caller(self.http, await self._stack.enter_async_context(instance))
 

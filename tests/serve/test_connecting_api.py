@@ -133,6 +133,21 @@ async def test_baileys_api_is_told_anew_and_what_was_there_is_its_owners_to_tell
     assert row["wiring"] == "failed" and "whoever started the session" in row["reason"]
 
 
+@only("evolution", "gowa")
+async def test_reports_of_a_session_with_a_slash_in_its_name_are_its_own(fleet: foreign.Fleet) -> None:
+    for family, (model, _) in fleet.models.items():
+        name = f"{family}/one"
+        model.add(name, paired=True, phone=foreign.PHONES[family])
+        body = {"workspace_id": 1, "phone": foreign.PHONES[family], "session_id": name, "start": False}
+        made = await fleet.call("POST", "/accounts", body | {"instance_url": at(model)})
+        assert made.status_code == 201, made.text
+        listening(fleet, model)
+        assert (await connect(fleet, model)).json()["attention"] == 0
+        assert model.hooks[name][0]["url"].endswith(f"/{family}%2Fone")
+        assert await model.report(name, Told("incoming")) == [200], family
+        assert await kinds(fleet, made.json()) == ["message_received"], family
+
+
 @only("waha", "evolution")
 async def test_what_a_start_of_the_gateway_lost_is_set_again(fleet: foreign.Fleet) -> None:
     for family, (model, _) in fleet.models.items():

@@ -178,6 +178,14 @@ async def test_a_wrong_key_is_named_and_nothing_is_adopted(newcomer: Newcomer, f
     assert await newcomer.instance(model) is None
 
 
+async def test_a_host_that_hangs_is_given_up_on_without_being_asked_for_lists(newcomer: Newcomer) -> None:
+    silent = await newcomer.runs("waha", "6281100000001")
+    silent.fault = "hang"
+    [row] = (await newcomer.adopts(silent, key="any-key"))["refused"]
+    assert (row["code"], "nothing answers there" in row["detail"]) == ("instance_fault", True)
+    assert len(silent.asked) == 2, "by two harmless questions"
+
+
 async def test_what_is_no_gateway_is_named_by_how_it_answers(newcomer: Newcomer) -> None:
     page = await newcomer.runs("waha", "6281100000001")
     page.fault = "page"

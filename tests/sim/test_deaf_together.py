@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from deaf_together import fleet_of, play
-
 from homing.decide.hearing import ladder
-from homing.model.fleet import DeafPolicy
+from homing.lab.deaf import together
+from homing.lab.deaf.together import fleet_of, play
+from homing.model.fleet import DeafPolicy, SessionId
 from homing.model.sessions.hearing import Rung
 
 ENGINES = ("webjs 1.34", "noweb 2.3")
@@ -46,3 +46,15 @@ def test_once_few_enough_are_deaf_the_rest_is_tried_and_helped() -> None:
     found = play(fleet, minutes=60, policy=DeafPolicy.RESTART, helps=lambda _, rung: rung is Rung.RECONNECT)
     assert found.held == 0
     assert found.rungs == {Rung.CHECK: 3, Rung.RESUBSCRIBE: 3, Rung.RECONNECT: 3}
+
+
+def test_the_simulation_tells_of_both_and_of_what_would_be_wrong_with_them() -> None:
+    played = together.played()
+    assert set(played) == {"engine_outage", "thousand_at_once", "thousand_unrelated"}
+    assert played["engine_outage"].document() == {"deaf": 200, "held": 200, "touched": 0, "touches_an_hour": 0}
+    assert played["thousand_at_once"].document() == {"deaf": 1_000, "held": 1_000, "touched": 0, "touches_an_hour": 0}
+    assert played["thousand_unrelated"].held == 0
+    assert 0 < played["thousand_unrelated"].touches_an_hour <= ladder.USUAL.fleet_touches
+    assert all(each.is_well for each in played.values())
+    assert not replace(played["engine_outage"], touched={SessionId("session-0")}).is_well
+    assert not replace(played["thousand_unrelated"], touched_at=[together.BEGIN] * 21).is_well

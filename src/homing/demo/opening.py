@@ -204,7 +204,7 @@ async def _brought_up(starter: Starter, http: aiohttp.ClientSession, tell: Tell)
         others = {url: number for url, number in numbers.items() if plan.family(InstanceUrl(url)) != DEFAULT_FAMILY}
         ours = {url: starter.instance(number, address) for url, number in numbers.items() if url not in others}
         population = await settle(stores.directory, plan)
-        async with open_vault(starter.database_url, key=trust.vault_key) as (vault, _):
+        async with open_vault(starter.database_url, key=trust.vault_key) as (vault, *_):
             disks = {url: starter.disk(number) for url, number in others.items()}
             await pair(population.residents, address, vault, disks)
         theirs = {url: starter.other_gateway(number, address) for url, number in others.items()}

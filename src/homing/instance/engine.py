@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from homing.model.fleet import Capabilities
 from homing.model.instances.vault import Login, SessionKey
+from homing.model.sessions.exit_proxies import ExitProxy
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,8 +210,11 @@ class Engine(Protocol):
     @property
     def capabilities(self) -> Capabilities: ...
 
-    async def connect(self, on_event: OnEvent, state: DeviceState) -> EngineSession:
-        """A new connection, not logged in. Raises ``OSError`` when WhatsApp cannot be reached."""
+    async def connect(self, on_event: OnEvent, state: DeviceState, proxy: ExitProxy | None = None) -> EngineSession:
+        """A new connection, not logged in, by this exit proxy; one is only given where ``takes_proxy`` is declared.
+
+        Raises ``OSError`` when WhatsApp cannot be reached so: there is no other way out.
+        """
 
     async def close(self) -> None:
         """End what the engine runs beside its connections."""

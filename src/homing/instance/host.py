@@ -23,6 +23,7 @@ from homing.instance.session.messages import Message, NotConnected, Paused, Send
 from homing.instance.session.session import HostedSession
 from homing.model.instances.vault import Holder, StaleEpoch
 from homing.ports import Clock, Credentials, StoreUnavailable
+from homing.ports.sessions.exit_proxies import KnowsExitProxies
 
 log = structlog.get_logger("homing")
 DOUBT_WAIT_S = 2.0
@@ -47,6 +48,7 @@ class SessionHost:
         random: Random,
         policy: HostPolicy | None = None,
         on_event: OnHostEvent | None = None,
+        exits: KnowsExitProxies | None = None,
     ) -> None:
         self.engine = engine
         self.lease = lease
@@ -65,6 +67,7 @@ class SessionHost:
             random=random,
             sent=self.sent,
             on_event=on_event,
+            exits=exits,
         )
         self._opening = Opening(self._around)
         self._sessions = self._opening.sessions

@@ -31,6 +31,7 @@ from homing.instance.notify.settings import GatewaySettings, InstanceMisconfigur
 from homing.instance.policy import HostPolicy
 from homing.listening import listeners
 from homing.ports import Clock, Credentials, Leases, StoreUnavailable
+from homing.ports.sessions.exit_proxies import KnowsExitProxies
 
 log = structlog.get_logger("homing")
 SHUTDOWN_WITHIN_S = 2.0
@@ -102,10 +103,11 @@ class RunningInstance:
         *,
         fresh_id: Callable[[], str] = lambda: secrets.token_hex(8),
         on_event: OnHostEvent | None = None,
+        exits: KnowsExitProxies | None = None,
     ) -> "RunningInstance":
         """Listen, take up the lease, then restore; ``on_event`` in place of telling the gateway.
 
-        ``fresh_id`` names a boot as no other is named.
+        ``fresh_id`` names a boot as no other is named; ``exits`` tells by which proxies sessions go out.
 
         Raises ``AddressTaken``, ``EngineUnusable`` and ``InstanceMisconfigured``.
         """
@@ -130,6 +132,7 @@ class RunningInstance:
             random=SystemRandom(),
             policy=settings.policy,
             on_event=on_event or (link.notifier.tell if link else None),
+            exits=exits,
         )
         surface = Surface(host, settings.api_key, bulk_spacing_s=settings.bulk_spacing_s, started_at=host.now())
         surface.faults = Faults() if settings.fault_injection else None
@@ -207,7 +210,13 @@ class RunningInstance:
 
 
 async def serve(
-    settings: InstanceSettings, credentials: Credentials, leases: Leases, clock: Clock, *, fresh_id: Callable[[], str]
+    settings: InstanceSettings,
+    credentials: Credentials,
+    leases: Leases,
+    clock: Clock,
+    *,
+    fresh_id: Callable[[], str],
+    exits: KnowsExitProxies,
 ) -> None:
     """Run one instance until SIGTERM or SIGINT; prints ``{"pid", "url"}`` once it listens.
 
@@ -217,7 +226,8 @@ async def serve(
     stopped = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stopped.set)
-    starting = asyncio.ensure_future(RunningInstance.start(settings, credentials, leases, clock, fresh_id=fresh_id))
+    started = RunningInstance.start(settings, credentials, leases, clock, fresh_id=fresh_id, exits=exits)
+    starting = asyncio.ensure_future(started)
     ending = asyncio.ensure_future(stopped.wait())
     await asyncio.wait({starting, ending}, return_when=asyncio.FIRST_COMPLETED)
     if not starting.done():

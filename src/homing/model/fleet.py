@@ -109,6 +109,8 @@ class Capabilities:
     """It shows to a chat that its messages were read."""
     show_typing: bool = False
     """It shows to a chat that somebody types."""
+    takes_proxy: bool = False
+    """A session of it goes out by the exit proxy that it is given, and by no other way."""
 
     def by_name(self) -> dict[str, bool | list[str]]:
         """As it is told to others; what there are several of, in alphabetical order."""

@@ -8,6 +8,10 @@ _ROUNDS = (tests("flows/test_hearing_rounds.py"),)
 _KEPT = (tests("contract/test_hearings.py"),)
 _PROXIES = (tests("drivers/test_exit_proxies.py"),)
 _RECYCLED = (tests("decide/test_recycling_steps.py"),)
+_GAP = (tests("flows/test_rolling_recycle.py"),)
+_EXITS = (tests("instance/test_exits.py"),)
+_GRANTS = (tests("contract/test_grants.py"),)
+_REMINDED = (tests("flows/test_receivers.py"),)
 
 DEFECTS: tuple[Defect, ...] = (
     Defect(
@@ -150,7 +154,7 @@ DEFECTS: tuple[Defect, ...] = (
         "bare-where-none-is-taken",
         "a family that takes no proxy starts a session that has one",
         "homing/drivers/around/exit_proxies.py",
-        "        if not self._traits.takes_proxy:\n",
+        "        if not takes:\n",
         "        if False:\n",
         _PROXIES,
     ),
@@ -249,5 +253,45 @@ DEFECTS: tuple[Defect, ...] = (
         "            found[hour] = max(low[hour], OPENING * usual)\n",
         "            found[hour] = low[hour]\n",
         _JUDGED,
+    ),
+    Defect(
+        "own-instance-goes-bare",
+        "a session of our own instance whose proxy cannot be used goes out without one",
+        "homing/instance/session/connection_loop.py",
+        "            self._session.unreachable(proxy)\n            return _Again()\n",
+        "            proxy = None\n",
+        _EXITS,
+    ),
+    Defect(
+        "starts-without-a-rate",
+        "as many sessions are started on an instance as come, whatever its rate",
+        "homing/store/grants/granting.py",
+        "    return {url: per_min - len(lately[url]) for url, per_min in rates.items()}\n",
+        "    return {url: per_min + len(lately[url]) for url, per_min in rates.items()}\n",
+        _GRANTS,
+    ),
+    Defect(
+        "wished-away-in-the-gap",
+        "while an instance's process is started anew its sessions are wished elsewhere",
+        "homing/flows/operations/drain.py",
+        "        return self._kept_by.get(url)\n",
+        "        return None if isinstance(can, Fault) else self._kept_by.get(url)\n",
+        _GAP,
+    ),
+    Defect(
+        "reminded-at-every-look",
+        "who waits to be linked is told of whenever somebody looks",
+        "homing/decide/alerts/receivers.py",
+        "    return number if is_due and now - told.told_at >= every else None\n",
+        "    return number if number >= 1 else None\n",
+        _REMINDED,
+    ),
+    Defect(
+        "acknowledgements-of-another-family",
+        "what another family's gateway acknowledged is expected of the one that a session moved to",
+        "homing/store/records/hearing.py",
+        "    return told_by is not None and family is not None and told_by != family\n",
+        "    return False\n",
+        _KEPT,
     ),
 )

@@ -96,4 +96,12 @@ DEFECTS: tuple[Defect, ...] = (
         'pong.told.get("message") == "pong"',
         (tests("drivers/test_recognition.py"),),
     ),
+    Defect(
+        "a-stranger-is-shown-the-key",
+        "a gateway of another family at an instance's address is asked for lists with the instance's key",
+        "homing/flows/failover/fitness.py",
+        "if known.misfit is not None and known.misfit.foreign and await self._is_still_foreign(url, known):",
+        "if known.misfit is not None and known.misfit.foreign and self._withhold(url, None):",
+        _FITNESS,
+    ),
 )

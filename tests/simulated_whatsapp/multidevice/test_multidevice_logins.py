@@ -1,10 +1,13 @@
 """Linking, logging in, and how connections end."""
 
 import asyncio
+import base64
+import json
 
 import pytest
 
 from simulated_whatsapp.multidevice.wire import protobuf
+from simulated_whatsapp.multidevice.wire.curve import KeyPair
 from simulated_whatsapp.multidevice.wire.nodes import leaf, node
 from tests.simulated_whatsapp.multidevice.companion import Companion, admin, ledger
 
@@ -199,3 +202,41 @@ async def test_a_number_that_is_not_on_whatsapp_has_no_devices(whatsapp, linked)
     ben, cem = answer.children[0].child("list").children
     assert (ben.child("contact").get("type"), ben.child("devices")) == ("out", None)
     assert (cem.child("contact").get("type"), cem.get("jid")) == ("in", "628333@s.whatsapp.net")
+
+
+async def test_a_number_with_a_passkey_has_the_client_asked_for_it(whatsapp):
+    await admin(whatsapp, "phone", {"phone": ANA, "passkey": True})
+    device = Companion()
+    await device.connect(whatsapp, device.registration())
+    with pytest.raises(ValueError, match="by its passkey"):
+        await admin(whatsapp, "scan", {"qr": await device.code(), "phone": ANA})
+    asked = await device.until(lambda: next(iter(device.all("notification")), None))
+    assert asked.get("type") == "passkey_prologue_request"
+    assert json.loads(asked.bytes_of("passkey_request_options"))["rpId"] == "whatsapp.com"
+    assert device.open
+    await device.close()
+
+
+async def test_devices_are_linked_without_a_client_at_hand(whatsapp):
+    first, second = (await admin(whatsapp, "preregister", {"phones": [ANA, ANA]}))["credentials"]
+    assert (first["me"]["id"], second["me"]["id"]) == ("628111:1@s.whatsapp.net", "628111:2@s.whatsapp.net")
+    device = Companion()
+    device.number, device.device = ANA, 1
+    device.noise, device.identity.pair = pair_in(first["noiseKey"]), pair_in(first["signedIdentityKey"])
+    names = ("details", "accountSignatureKey", "accountSignature", "deviceSignature")
+    signed = [(number, told(first["account"][name])) for number, name in enumerate(names, start=1)]
+    device.signed_identity = protobuf.message(*signed)
+    device.identity.rotate()
+    assert (await device.login(whatsapp)).tag == "success"
+    await device.send(BEN, "3EB0H1", "ready made")
+    [line] = [line for line in await ledger(whatsapp, "shown") if line["recipient"] == BEN]
+    assert line["sender"] == "628111:1"
+    await device.close()
+
+
+def told(value: dict[str, str]) -> bytes:
+    return base64.b64decode(value["data"])
+
+
+def pair_in(value: dict[str, dict[str, str]]) -> KeyPair:
+    return KeyPair(told(value["private"]), told(value["public"]))

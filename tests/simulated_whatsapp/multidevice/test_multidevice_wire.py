@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from simulated_whatsapp.multidevice.wire import certificates, curve, protobuf
@@ -17,6 +17,7 @@ from simulated_whatsapp.multidevice.wire.nodes import Node, leaf, node
 from simulated_whatsapp.multidevice.wire.noise import HandshakeFailed, Initiator, Responder
 from simulated_whatsapp.multidevice.wire.secrets import derived
 
+few = settings(deadline=None, max_examples=40)
 INTEROP = json.loads((Path(__file__).parent / "interop.json").read_text())
 """Written by libsignal 6.0.0 and Baileys 7.0.0-rc14, with keys drawn for the purpose."""
 
@@ -43,6 +44,7 @@ def test_signatures_of_another_implementation_are_verified():
     assert not curve.verified(told["public"], told["message"], told["signature"][:63])
 
 
+@few
 @given(some.binary(min_size=32, max_size=32), some.binary(max_size=100))
 def test_a_signature_is_its_keys_and_its_messages(private, message):
     pair = curve.pair_of(private)
@@ -72,16 +74,19 @@ nodes = some.recursive(
 )
 
 
+@few
 @given(nodes)
 def test_nodes_read_back_as_they_were_written(given_node):
     assert decoded(encoded(given_node)) == given_node
 
 
+@few
 @given(nodes)
 def test_a_deflated_node_is_the_same_node(given_node):
     assert decoded(b"\x02" + zlib.compress(encoded(given_node)[1:])) == given_node
 
 
+@few
 @given(some.binary(max_size=200))
 def test_any_other_bytes_are_a_node_or_refused(data):
     with suppress(BadNode):
@@ -121,6 +126,7 @@ def test_words_are_looked_up():
         decoded(bytes([0, 248, 1, 77]), words)
 
 
+@few
 @given(some.lists(some.binary(max_size=60), max_size=5), some.integers(1, 40), some.binary(max_size=9))
 def test_frames_come_whole_however_they_are_cut(frames, size, routing):
     data = opening(routing) + b"".join(map(framed, frames))
@@ -179,6 +185,7 @@ def test_a_handshake_with_wrong_bytes_fails(spoilt):
         responder.finish(message[:-1] + bytes([message[-1] ^ 1]))
 
 
+@few
 @given(some.lists(some.tuples(some.integers(1, 500), some.integers(0, 2**64 - 1) | some.binary(max_size=40))))
 def test_protobuf_reads_back(written):
     found = protobuf.fields(protobuf.message(*written))
@@ -187,6 +194,7 @@ def test_protobuf_reads_back(written):
         assert values == [value for field, value in written if field == number]
 
 
+@few
 @given(some.binary(max_size=60))
 def test_any_other_bytes_are_protobuf_or_refused(data):
     with suppress(protobuf.Malformed):

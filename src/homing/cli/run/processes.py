@@ -189,6 +189,7 @@ def _host(known: "Settings", hosting: "InstanceSettings", log_level: str) -> int
 
 
 async def _hosted(known: "Settings", hosting: "InstanceSettings") -> None:
+    from homing.compose.parts.adopting import opened_exits
     from homing.compose.waiting import until_there
     from homing.instance.run import serve
     from homing.store.sqlite.process_id import marked
@@ -196,13 +197,14 @@ async def _hosted(known: "Settings", hosting: "InstanceSettings") -> None:
     from homing.world import SystemClock
 
     async with AsyncExitStack() as stack:
-        vault, leases = await until_there(
+        vault, leases, kept = await until_there(
             lambda: stack.enter_async_context(
                 open_vault(known.homing_database_url, key=known.homing_vault_key, old_keys=known.homing_vault_old_keys)
             ),
             give_up_s=known.homing_database_wait,
         )
-        await serve(hosting, vault, leases, SystemClock(), fresh_id=lambda: marked(secrets.token_hex(8)))
+        exits = opened_exits(known, kept)
+        await serve(hosting, vault, leases, SystemClock(), fresh_id=lambda: marked(secrets.token_hex(8)), exits=exits)
 
 
 def demo(

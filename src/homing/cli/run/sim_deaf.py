@@ -27,7 +27,7 @@ def deaf(
     """Let accounts live for weeks in virtual time, some of which go deaf: are those noticed, and no others treated?
 
     Exit code 1 if a ladder was begun with a session that hears, or more than one in a hundred deaf ones was noticed
-    later than after an hour of its usual traffic.
+    later than after an hour of its usual traffic; or if many that went deaf together were interrupted.
 
     Example: `homing sim deaf --weeks 2000 --seed 7`
     """
@@ -62,4 +62,9 @@ def _print(report: "DeafReport") -> None:
         f"{len(report.false_ladders)} ladders were begun with sessions that hear;"
         f" {len(report.false_doubts)} of those were called doubtful for a while"
     )
+    for name, many in report.together.items():
+        print(
+            f"{name.replace('_', ' ')}: {many.deaf} deaf, {many.held} held, {len(many.touched)} interrupted,"
+            f" {many.touches_an_hour} within an hour at the most"
+        )
     print("rungs: " + (", ".join(f"{count} {rung}" for rung, count in sorted(report.rungs.items())) or "none"))

@@ -20,7 +20,7 @@ def rotate(settings: Settings, progress: Callable[[str], None]) -> dict[str, Any
         opened = open_vault(
             settings.homing_database_url, key=settings.homing_vault_key, old_keys=settings.homing_vault_old_keys
         )
-        async with opened as (vault, _):
+        async with opened as (vault, *_):
             left = await vault.left_to_rotate()
             progress(f"{left} rows to seal anew")
             resealed, unreadable = 0, dict[str, str]()

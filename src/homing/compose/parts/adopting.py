@@ -12,9 +12,10 @@ from homing.flows.discovery.listings import Lists
 from homing.flows.discovery.phones import Identity
 from homing.flows.failover.fitness import Fitness
 from homing.flows.operations.adopt_fleet import FleetAdoption
-from homing.flows.operations.exit_proxies import AccountsExitProxies
+from homing.flows.operations.exit_proxies import AccountsExitProxies, OpenedExitProxies
 from homing.model.fleet import InstanceUrl
 from homing.ports import Clock, Entropy
+from homing.ports.sessions.exit_proxies import ExitProxies
 from homing.routing.roster import LiveFleet
 from homing.serve.gateway import Adoption
 from homing.serve.metrics import Metrics
@@ -72,6 +73,15 @@ def sealing_secrets(settings: Settings) -> list[bytes]:
 
 def exit_proxies_of(settings: Settings, stores: Stores, alerts: AlertBook) -> AccountsExitProxies:
     """What keeps and opens the proxies by which sessions go out. Without any secret it keeps none."""
-    seal = KeySeal(sealing_secrets(settings), purpose=b"homing: exit proxies")
+    seal = _exits_seal(settings)
     sealing, sessions_max = seal.seal if seal.can_seal else None, settings.homing_exit_sessions
     return AccountsExitProxies(stores.exit_proxies, sealing, seal.opened, alerts, sessions_max=sessions_max)
+
+
+def opened_exits(settings: Settings, kept: ExitProxies) -> OpenedExitProxies:
+    """The same for an instance of ours, which is told of none that its secrets do not open."""
+    return OpenedExitProxies(kept, _exits_seal(settings).opened)
+
+
+def _exits_seal(settings: Settings) -> KeySeal:
+    return KeySeal(sealing_secrets(settings), purpose=b"homing: exit proxies")

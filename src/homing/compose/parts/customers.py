@@ -18,6 +18,8 @@ from homing.flows.background.worker import Duty, Worker
 from homing.flows.deliveries.managing import EndpointOperations
 from homing.flows.deliveries.telling import QUICK, SLOW, DeliveryTurns, TellingPolicy
 from homing.flows.deliveries.waking import Waking
+from homing.model.alerts import AlertKind
+from homing.model.deliveries.receivers import Reminding
 from homing.ports import Clock, Entropy, Fleet
 from homing.ports.deliveries.receivers import WaysOut
 from homing.serve.metrics import Metrics
@@ -94,7 +96,11 @@ def customers_of(
     )
     receivers = stores.receivers
     places = AlertPlaces(stores.directory, fleet, kept.watching.health_of)
-    turns = ReceiverTurns(receivers, stores.alerts, stores.work, ways.operators, ways.mail, secrets, clock, places.of)
+    known = (receivers, stores.alerts, stores.work, ways.operators, ways.mail, secrets, clock, places.of)
+    reminding = {
+        AlertKind.PAIRING_WAITS: Reminding(settings.homing_pairing_remind_every, settings.homing_pairing_reminders)
+    }
+    turns = ReceiverTurns(*known, reminding)
     stores.notices.subscribe(turns.hear)
     duty = Duty(handler=turns.do, policy=_PATIENCE, at_once=8, lease_s=LEASE_S, poll_s=5.0)
     told = Worker(stores.work, clock, entropy, TELL_RECEIVER, duty, owner=owner)

@@ -20,6 +20,7 @@ from homing.flows.failover.restore_queue import RestoreQueue
 from homing.flows.operations.accounts import Accounts
 from homing.flows.operations.pairing import Pairing
 from homing.flows.operations.pairing_links import PairingLinks
+from homing.flows.operations.start_turns import StartTurns
 from homing.flows.sending.own_messages import Said
 from homing.flows.sending.send import Sending
 from homing.routing.cache import RouteCache
@@ -68,7 +69,8 @@ def accounts_of(on: Ground, kept: Keepers, links: LinkAlerts) -> Accounts:
     directory, fleet = on.stores.directory, on.fleet
     queue = RestoreQueue(directory, Looking(fleet, kept.watching.refused_ago_s), on.settings.restoring_policy)
     hear = (kept.watching.unfit, on.fitness.met)
-    return Accounts(directory, fleet, on.entropy, on.metrics, *hear, links, queue)
+    turns = StartTurns(directory, fleet, on.clock)
+    return Accounts(directory, fleet, on.entropy, on.metrics, *hear, links, queue, turns=turns)
 
 
 class HearingSends(NamedTuple):

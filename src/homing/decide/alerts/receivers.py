@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 
 from homing.decide.alerts import places
 from homing.model.alerts import GUIDES, Alert, AlertKind, Subject
-from homing.model.deliveries.receivers import AlertPlace, AlertSilence, ToldAlert
+from homing.model.deliveries.receivers import AlertPlace, AlertSilence, Reminding, ToldAlert
 
+_NO_REMINDERS: Mapping[AlertKind, Reminding] = {}
 _ID_LENGTH = 24
 STORM = 10
 """So many of one kind told within `STORM_PAUSE` are one trouble: what else comes of it is told together, after that."""
@@ -47,8 +48,13 @@ class AlertGroup:
     @property
     def id(self) -> str:
         """The same for the same alerts, whoever tells of them and however often."""
-        told = "|".join([self.kind.value, str(self.firing), *sorted(each.alert_id for each in self.alerts)])
+        told = "|".join([self.kind.value, str(self.firing), *sorted(_telling(each) for each in self.alerts)])
         return hashlib.sha256(told.encode()).hexdigest()[:_ID_LENGTH]
+
+
+def _telling(told: ToldAlert) -> str:
+    """Names this telling of it: a reminder is another one than the first."""
+    return f"{told.alert_id}/{told.reminder}" if told.reminder else told.alert_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +103,20 @@ def alert_id(alert: Alert) -> str:
 
 
 def news(
-    standing: Iterable[Alert], told: Mapping[str, ToldAlert], silences: Sequence[AlertSilence], now: datetime
+    standing: Iterable[Alert],
+    told: Mapping[str, ToldAlert],
+    silences: Sequence[AlertSilence],
+    now: datetime,
+    reminding: Mapping[AlertKind, Reminding] = _NO_REMINDERS,
 ) -> AlertNews:
     """What is to be told. A silenced alert is not told as long as the silence lasts; that it passed is, if it was told
-    that it stands."""
+    that it stands. Kinds that are named in `reminding` are told again while they stand."""
     stands = {alert_id(alert): alert for alert in standing}
     firing = [
-        ToldAlert(named, alert)
+        ToldAlert(named, alert, reminder=number)
         for named, alert in stands.items()
-        if named not in told and not any(silenced(alert, each, now) for each in silences)
+        if (number := _reminder(alert, told.get(named), reminding.get(alert.kind), now)) is not None
+        and not any(silenced(alert, each, now) for each in silences)
     ]
     passed = [each for named, each in told.items() if named not in stands]
     stormy = _stormy(told.values(), now)
@@ -114,6 +125,22 @@ def news(
         tuple(each for each in firing if each.alert.kind not in stormy),
         tuple(each for each in passed if each.alert.kind not in stormy or not still[each.alert.kind]),
     )
+
+
+def _reminder(alert: Alert, told: ToldAlert | None, reminding: Reminding | None, now: datetime) -> int | None:
+    """The number of the telling that is due: 0 is the first; None: none is.
+
+    Reminders are due at moments that follow from when the alert was raised, at least `every_s` after the last telling;
+    what was told after such a moment is not told for it again: however many gateways look, and whenever they started.
+    """
+    if told is None:
+        return 0
+    if reminding is None or told.told_at is None:
+        return None
+    every = timedelta(seconds=reminding.every_s)
+    number = min((now - alert.raised_at) // every, reminding.times - 1)
+    is_due = number >= 1 and told.told_at < alert.raised_at + number * every
+    return number if is_due and now - told.told_at >= every else None
 
 
 def _stormy(told: Iterable[ToldAlert], now: datetime) -> set[AlertKind]:

@@ -45,6 +45,12 @@ def is_doubtful(fault: Fault | None) -> bool:
     return fault is not None and fault.phase in _ANSWERS_WRONGLY
 
 
+def is_another(family: str, recognised: Recognised | Fault | None) -> bool:
+    """Whether what was found to answer is a gateway of another family."""
+    gateway = recognised.gateway if isinstance(recognised, Recognised) else None
+    return gateway is not None and gateway.family != family
+
+
 def judge(family: str, fault: Fault, recognised: Recognised | Fault | None, times: int) -> Misfit | None:
     """What is wrong with an instance of this family whose list met `fault`, `times` in a row; None: nothing is sure.
 
@@ -52,9 +58,9 @@ def judge(family: str, fault: Fault, recognised: Recognised | Fault | None, time
     """
     known = recognised if isinstance(recognised, Recognised) else None
     gateway = known.gateway if known is not None else None
-    if gateway is not None and gateway.family != family:
+    if gateway is not None and is_another(family, recognised):
         return Misfit(
-            f"this is {gateway}, and it is set up as {family}; nothing is asked of it;"
+            f"this is {gateway}, and it is set up as {family}; nothing but its health is asked of it;"
             f" if that is right: homing instances set URL --driver {gateway.family}",
             foreign=True,
         )

@@ -22,6 +22,8 @@ from homing.ports import (
 )
 from homing.ports.sessions.exit_proxies import KnowsExitProxies
 
+_ASK_WITHIN_S = 2.0
+
 
 class KnownExitProxies:
     """Where proxies are asked for, once somebody has said where that is; before that nobody has one."""
@@ -53,13 +55,13 @@ class ExitingDriver:
         return await self._inner.session(instance, session_id, timeout_s=timeout_s)
 
     async def start(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> ListedSession | Fault:
-        told = (await self._told([session]))[0]
+        told = (await self._told(instance, [session]))[0]
         return told if isinstance(told, Fault) else await self._inner.start(instance, told, timeout_s=timeout_s)
 
     async def start_many(
         self, instance: InstanceUrl, sessions: Sequence[SessionStart], *, timeout_s: float
     ) -> Mapping[SessionId, ListedSession | Fault] | Fault:
-        told = dict(zip([each.session_id for each in sessions], await self._told(sessions), strict=True))
+        told = dict(zip([each.session_id for each in sessions], await self._told(instance, sessions), strict=True))
         kept = {session: fault for session, fault in told.items() if isinstance(fault, Fault)}
         going = [start for start in told.values() if not isinstance(start, Fault)]
         if not going:
@@ -75,7 +77,7 @@ class ExitingDriver:
         return await self._inner.stop(instance, session, timeout_s=timeout_s)
 
     async def restart(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> ListedSession | Fault:
-        told = (await self._told([session]))[0]
+        told = (await self._told(instance, [session]))[0]
         return told if isinstance(told, Fault) else await self._inner.restart(instance, told, timeout_s=timeout_s)
 
     async def logout(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> Fault | None:
@@ -88,7 +90,7 @@ class ExitingDriver:
         self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float
     ) -> PairingCode | Fault:
         """Some families connect or restart a session for that."""
-        told = (await self._told([session]))[0]
+        told = (await self._told(instance, [session]))[0]
         return told if isinstance(told, Fault) else await self._inner.renew_pairing(instance, told, timeout_s=timeout_s)
 
     async def check_number(
@@ -101,21 +103,33 @@ class ExitingDriver:
     ) -> Fault | None:
         return await self._inner.show(instance, session_id, sign, timeout_s=timeout_s)
 
-    async def _told(self, starts: Sequence[SessionStart]) -> list[SessionStart | Fault]:
+    async def _told(self, instance: InstanceUrl, starts: Sequence[SessionStart]) -> list[SessionStart | Fault]:
         """Each with its proxy; a Fault for one that must not be started."""
         try:
             known = await self._proxies.of([each.session_id for each in starts])
         except StoreUnavailable as error:
             detail = f"by which proxy it goes out could not be read: {error}; nothing was sent"
             return [Fault(Phase.NOT_ATTEMPTED, detail) for _ in starts]
-        return [self._one(each, known.get(each.session_id)) for each in starts]
+        can = await self._takes(instance) if known else True
+        if isinstance(can, Fault):
+            return [can if each.session_id in known else each for each in starts]
+        return [self._one(each, known.get(each.session_id), takes=can) for each in starts]
 
-    def _one(self, start: SessionStart, proxy: ExitProxy | str | None) -> SessionStart | Fault:
+    async def _takes(self, instance: InstanceUrl) -> bool | Fault:
+        """Whether its sessions go out by proxies: as its whole family says, else as it says of itself."""
+        if self._inner.base.takes_proxy:
+            return True
+        health = await self._inner.health(instance, timeout_s=_ASK_WITHIN_S)
+        if isinstance(health, Fault):
+            return replace(health, detail=f"whether it takes proxies is not known: {health.detail}; nothing was sent")
+        return health.capabilities.takes_proxy
+
+    def _one(self, start: SessionStart, proxy: ExitProxy | str | None, *, takes: bool) -> SessionStart | Fault:
         if proxy is None:
             return start
         if isinstance(proxy, str):
             return Fault(Phase.REQUEST_REJECTED, f"{proxy}; it is not started without it")
-        if not self._traits.takes_proxy:
+        if not takes:
             detail = f"its account goes out by {proxy.shown}, and {self._traits.title} takes no proxy of a session"
             return Fault(Phase.REQUEST_REJECTED, f"{detail}; it is not started without it")
         return replace(start, proxy=proxy)

@@ -40,6 +40,7 @@ class EvolutionDriver(GatewayDriver):
         check_numbers=True,
         mark_read=True,
         show_typing=True,
+        takes_proxy=True,
     )
     checked = ("2.3.6", "2.3.7")
     reports = EvolutionReports()
@@ -48,7 +49,6 @@ class EvolutionDriver(GatewayDriver):
         checked=checked,
         logins="Evolution keeps Signal keys on its own disk, and cannot close a session without logging it out",
         would_help="bring its process up again on its own disk: it restores its sessions by itself",
-        takes_proxy=True,
         reconnects=True,
     )
 

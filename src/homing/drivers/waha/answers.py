@@ -21,6 +21,8 @@ _STATUSES = {
 }
 _NOT_HELD_WORDS = ("session not found", "we didn't find a session", "waha core support only 'default' session")
 _NOT_READY_WORDS = "session status is not as expected"
+_BROWSER_DOWN = frozenset({"CONFLICT", "UNPAIRED", "UNPAIRED_IDLE", "UNLAUNCHED", "TIMEOUT", "DEPRECATED_VERSION"})
+"""States of WhatsApp Web (whatsapp-web.js, `WAState`) in which its page has no connection."""
 ALREADY_STARTED_WORDS = "is already started"
 
 
@@ -56,6 +58,29 @@ def session_of(reply: Reply, session_id: SessionId, secrets: Sequence[str]) -> L
     if row[0].session_id != session_id:
         return reading.malformed(reply, f"the answer was about another session: {row[0].session_id}", secrets)
     return row[0]
+
+
+def is_engine_dead(reply: Reply) -> bool:
+    """Whether the answer about one session says that its engine runs no connection, whatever its status.
+
+    WAHA asks the engine for that with the session alone, within 1 s, and leaves out what did not answer
+    (`fetchEngineInfo` in core/manager.core.ts): GOWS tells `gows.connected`, a browser the `state` of
+    its page. What is left out says nothing.
+    """
+    engine = reading.part(reading.said_by(reply.body), "engine")
+    if not isinstance(engine, dict):
+        return False
+    if reading.part(engine, "gows", "connected") is False:
+        return True
+    state = engine.get("state", "CONNECTED")
+    return isinstance(state, str) and state in _BROWSER_DOWN
+
+
+def is_nobody(reply: Reply) -> bool:
+    """Whether `/me` says that its engine is logged in as nobody: null, which a working session never says
+    (`getMe` in api/sessions.controller.ts answers `MeInfo | null` from the engine's memory)."""
+    body = reply.body.strip()
+    return body in (b"", b"null") or reading.said_by(body) == {}
 
 
 def receipt_of(reply: Reply, secrets: Sequence[str]) -> Receipt | Fault:

@@ -1,6 +1,7 @@
 """Speaks to WAHA. Its paths are the same from 2024.10 on; Core before 2026.6 has one session only, called `default`."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -35,16 +36,17 @@ class WahaDriver(GatewayDriver):
         check_numbers=True,
         mark_read=True,
         show_typing=True,
+        takes_proxy=True,
     )
     checked = ("2024.10", "2026.7")
     reports = WahaReports()
     traits = Traits(
         title,
         checked=checked,
+        starts_per_min=6,
         logins="WAHA keeps its logins on its own disk or in its own database, and nothing there refuses a second one",
         would_help="storage that several WAHA share (homing instances set URL --storage NAME), and the word that the"
         " lost one exited (homing exited URL)",
-        takes_proxy=True,
     )
 
     @property
@@ -88,8 +90,18 @@ class WahaDriver(GatewayDriver):
         return await reading.unhurried(reply, partial(answers.sessions_of, instance))
 
     async def one(self, instance: InstanceUrl, session_id: SessionId, until: float) -> ListedSession | Fault:
-        reply = await self.ask(instance, f"/api/sessions/{quoted(session_id)}", until)
-        return self._row(instance, reply, session_id)
+        """A session that calls itself working is asked deeper: what its engine says of itself, and as whom it is logged
+        in. Without an answer to that its own word stands."""
+        path = f"/api/sessions/{quoted(session_id)}"
+        reply = await self.ask(instance, path, until)
+        row = self._row(instance, reply, session_id)
+        if isinstance(reply, Fault) or isinstance(row, Fault) or not row.can_send:
+            return row
+        if answers.is_engine_dead(reply):
+            return replace(row, status=SessionStatus.DISCONNECTED)
+        me = await self.ask(instance, f"{path}/me", until)
+        dead = not isinstance(me, Fault) and answers.is_nobody(me)
+        return replace(row, status=SessionStatus.DISCONNECTED) if dead else row
 
     async def send(self, instance: InstanceUrl, message: OutgoingText, *, timeout_s: float) -> Receipt | Fault:
         reply = await self.say(instance, message, messages.told_of, now_s() + timeout_s)

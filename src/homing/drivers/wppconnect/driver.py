@@ -41,16 +41,17 @@ class WppconnectDriver(GatewayDriver):
         check_numbers=True,
         mark_read=True,
         show_typing=True,
+        takes_proxy=True,
     )
     checked = ("2.10.4", "2.10.4")
     reports = WppconnectReports()
     traits = Traits(
         title,
         checked=checked,
+        starts_per_min=6,
         logins="WPPConnect keeps the browser's profile on its own disk, and two that open one fight over it",
         would_help="storage that several of them share (homing instances set URL --storage NAME), and the word that the"
         " lost one exited, its browsers too (homing exited URL)",
-        takes_proxy=True,
     )
 
     def __init__(self, *given: Any, **named: Any) -> None:

@@ -46,6 +46,7 @@ class WuzapiDriver(GatewayDriver):
         check_numbers=True,
         mark_read=True,
         show_typing=True,
+        takes_proxy=True,
     )
     checked = ("", "")
     reports = WuzapiReports()
@@ -56,7 +57,6 @@ class WuzapiDriver(GatewayDriver):
         recorded=False,
         logins="wuzapi opens every login of its database when it starts, so that a second process would double them",
         would_help="bring its process up again: it opens its sessions by itself",
-        takes_proxy=True,
         reconnects=True,
     )
 

@@ -41,6 +41,7 @@ class WwebjsApiDriver(GatewayDriver):
     traits = Traits(
         title,
         checked=checked,
+        starts_per_min=6,
         logins="wwebjs-api keeps the browser's profile on its own disk, and a browser may outlive its process",
         would_help="storage that several of them share (homing instances set URL --storage NAME), and the word that the"
         " lost one exited, its browsers too (homing exited URL)",

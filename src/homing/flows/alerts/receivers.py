@@ -20,7 +20,14 @@ from homing.flows.deliveries.writing import encoded, encoded_list
 from homing.model.alerts import FLEET, Alert, AlertKind, Subject
 from homing.model.deliveries.egress import CallAnswer
 from homing.model.deliveries.endpoints import SealedSecret
-from homing.model.deliveries.receivers import AlertPlace, Receiver, ReceiverId, ReceiverKind, ToldAlert
+from homing.model.deliveries.receivers import (
+    AlertPlace,
+    Receiver,
+    ReceiverId,
+    ReceiverKind,
+    Reminding,
+    ToldAlert,
+)
 from homing.model.notices import AlertsChanged, CacheCleared, Notice
 from homing.model.work import Done, Ending, Job, NewJob, Retry
 from homing.ports import Alerts, Clock, StoreUnavailable, Work
@@ -61,8 +68,10 @@ class ReceiverTurns:
         secrets: SecretBox,
         clock: Clock,
         places_of: PlacesOf,
+        reminding: Mapping[AlertKind, Reminding] | None = None,
     ) -> None:
-        self._places_of = places_of
+        """Of kinds in `reminding`, receivers are told again while they stand."""
+        self._places_of, self._reminding = places_of, reminding or {}
         self._receivers, self._alerts, self._work = receivers, alerts, work
         self._egress, self._mail, self._secrets, self._clock = egress, mail, secrets, clock
         self._changed = asyncio.Event()
@@ -100,13 +109,15 @@ class ReceiverTurns:
         is_due = receiver.last_told_at is None or now - receiver.last_told_at >= timedelta(seconds=REPEAT_S)
         if receiver.kind is ReceiverKind.HEARTBEAT:
             return is_due
-        found, told = await self._news(receiver.id, now)
+        found, told = await self._news(receiver, now)
         return found.any or (receiver.kind is ReceiverKind.ALERTMANAGER and is_due and bool(told))
 
-    async def _news(self, id: ReceiverId, now: datetime) -> tuple[AlertNews, list[ToldAlert]]:
+    async def _news(self, receiver: Receiver, now: datetime) -> tuple[AlertNews, list[ToldAlert]]:
+        """Alertmanager hears all the time what stands, and reminds people by its own rules."""
         standing = await self._alerts.standing(limit=_STANDING_MAX)
-        told = await self._receivers.told(id)
-        return news(standing, told, await self._receivers.silences(), now), list(told.values())
+        told = await self._receivers.told(receiver.id)
+        reminding = self._reminding if receiver.kind is not ReceiverKind.ALERTMANAGER else {}
+        return news(standing, told, await self._receivers.silences(), now, reminding), list(told.values())
 
     async def do(self, job: Job) -> Ending:
         """One turn of the receiver that the job names. Raises StoreUnavailable."""
@@ -145,7 +156,7 @@ class ReceiverTurns:
         now = await self._receivers.now()
         if receiver.kind is ReceiverKind.HEARTBEAT:
             return await self._noted(receiver, (), (), await self._post(receiver.target, b"", {}))
-        found, told = await self._news(receiver.id, now)
+        found, told = await self._news(receiver, now)
         if receiver.kind is ReceiverKind.ALERTMANAGER:
             return await self._tell_alertmanager(receiver, found, told, now)
         places = await self._places_of([*found.firing, *found.resolved])

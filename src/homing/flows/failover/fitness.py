@@ -109,8 +109,10 @@ class Fitness:
 
     async def check(self, url: InstanceUrl) -> str | None:
         """Find out now; answers what is wrong with it."""
-        listing = await self._fleet.driver(url).sessions(url, timeout_s=LIST_TIMEOUT_S)
         known = self._of(url)
+        if known.misfit is not None and known.misfit.foreign and await self._is_still_foreign(url, known):
+            return known.misfit.reason
+        listing = await self._fleet.driver(url).sessions(url, timeout_s=LIST_TIMEOUT_S)
         if not isinstance(listing, NoList):
             self._is_well(url, known)
         elif listing.fault is not None and fitness.is_doubtful(listing.fault):
@@ -120,6 +122,16 @@ class Fitness:
         else:  # it may come up any time, and with another key
             known.due_s = self._clock.monotonic() + self._every_s(SILENT_EVERY_S)
         return known.misfit.reason if known.misfit is not None else None
+
+    async def _is_still_foreign(self, url: InstanceUrl, known: _InstanceFitness) -> bool:
+        """Asked without our key, which is no business of another family's gateway."""
+        instance, recognised = self._fleet.roster.instances.get(url), await self._recognise(url)
+        silent = isinstance(recognised, Fault)
+        if instance is not None and (silent or fitness.is_another(instance.driver, recognised)):
+            known.due_s = self._clock.monotonic() + MISFIT_EVERY_S
+            return True
+        self._withhold(url, None)
+        return False
 
     # --- one check ----------------------------------------------------------------------------------------------
 

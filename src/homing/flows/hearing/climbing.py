@@ -25,6 +25,8 @@ from homing.ports.sessions.hearing import Hearings
 
 log = structlog.get_logger("homing")
 
+TURN_WAITS_S = 120.0
+"""For so long a rung waits for its session's turn, where an instance starts few in a minute."""
 Resubscribe = Callable[[InstanceUrl, SessionId], Awaitable[str]]
 Recycle = Callable[[InstanceUrl, str], Awaitable[str]]
 
@@ -32,7 +34,7 @@ Recycle = Callable[[InstanceUrl, str], Awaitable[str]]
 class Reopens(Protocol):
     """Closes and opens sessions where they are."""
 
-    async def restart(self, account: Account, why: str) -> Account: ...
+    async def restart(self, account: Account, why: str, *, waits_s: float) -> Account: ...
 
 
 async def _cannot(_: InstanceUrl, __: str) -> str:
@@ -111,7 +113,7 @@ class Climbing:
         found = await self._directory.accounts_of([case.session_id])
         if not found:
             return "its account is gone"
-        again = await self._restarts.restart(found[0], f"deaf; {reason}")
+        again = await self._restarts.restart(found[0], f"deaf; {reason}", waits_s=TURN_WAITS_S)
         return f"it is {again.status.value}"
 
     async def _rehomed(self, case: HearingCase, reason: str) -> str:

@@ -13,6 +13,7 @@ import structlog
 
 from homing.decide.moves import movable, next_step
 from homing.decide.moves.next_step import MoveRequest, Obstacle
+from homing.decide.starting import start_rate
 from homing.decide.work.attempts import RetryPolicy
 from homing.flows.background.alerts import AlertBook, Unkept
 from homing.flows.discovery.incarnations import Looking
@@ -30,6 +31,8 @@ log = structlog.get_logger("homing")
 KIND = "rehome"
 PATIENCE = RetryPolicy(waits_s=(0.5,) * 4 + (2.0,) * 10 + (10.0,) * 50, give_up_after_s=600.0)
 """An attempt that failed is soon made again: somebody may wait. After ten minutes the keeper begins anew."""
+TURN_COMES_WITHIN_S = 7_200.0
+"""Those that wait for their turn on an instance that starts few in a minute are not given up meanwhile."""
 _STORE_AGAIN_S = 1.0
 _LOOKS = 30
 _SELDOM_S = 10.0
@@ -129,6 +132,8 @@ class Rehoming:
         if not isinstance(ending, Retry):
             return ending
         age_s = self._age_ms(job) / 1000
+        if ending.reason.startswith(start_rate.TURN) and age_s <= TURN_COMES_WITHIN_S:
+            return Retry(ending.after_s, ending.reason, counts=False)
         if PATIENCE.give_up_after_s is not None and age_s > PATIENCE.give_up_after_s:
             return Dead(f"given up at the age of {age_s:.0f} s: {ending.reason}")
         return Retry(max(ending.after_s, min(age_s / _LOOKS, _SELDOM_S)), ending.reason, counts=False)

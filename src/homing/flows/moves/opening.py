@@ -7,6 +7,7 @@ A start without an answer is not repeated before the list shows that it came to 
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -18,8 +19,9 @@ from homing.decide.fleet.capacity import Load
 from homing.decide.fleet.placement import Chosen, NoRoom, PlacementRequest
 from homing.decide.moves import movable, next_step
 from homing.decide.moves.next_step import Give, StartOnTarget
-from homing.decide.starting import restoring
+from homing.decide.starting import restoring, start_rate
 from homing.decide.starting.restoring import Blocked, LeaveAlone, Present, Verdict, Wait
+from homing.flows.moves import start_rates
 from homing.flows.moves.batch import Task, Underway
 from homing.flows.moves.milestones import Milestone
 from homing.model.fleet import Instance, InstanceLoad, InstanceMode, InstanceUrl, ListedSession, Placement, SessionId
@@ -198,19 +200,17 @@ async def _granted(underway: Underway, fit: Sequence[tuple[Task, _Target]]) -> l
         return []
     means = underway.means
     grantings = [_granting(task, target) for task, target in fit]
+    rated = start_rates.rates(means.fleet, {each.to_url for each in grantings})
     granted = await means.grants.grant(
         grantings,
         fleet_logins_per_s=means.policy.opens_fleet,
         instance_logins_per_s=means.policy.restoring.starts_at_once,
         run_id=underway.run_id,
+        starts_per_min=rated,
     )
     means.reached(Milestone.GRANTED)
     places = {each.granting.session_id: each.placement for each in granted}
-    waiting = [task for task, _ in fit if task.session_id not in places]
-    for place, task in enumerate(waiting, start=1):
-        # Those whose turns come in the same second come together: each attempt reads lists.
-        far_s = float(ceil(place / means.policy.opens_fleet))
-        underway.end(task, Retry(far_s, "its turn to be opened has not come, or its record changed"))
+    _queued(underway, [(task, target) for task, target in fit if task.session_id not in places], rated)
     given = [(task, target) for task, target in fit if task.session_id in places]
     for task, target in given:
         task.placement = places[task.session_id]
@@ -222,6 +222,20 @@ async def _granted(underway: Underway, fit: Sequence[tuple[Task, _Target]]) -> l
             reason=target.reason,
         )
     return given
+
+
+def _queued(underway: Underway, waiting: Sequence[tuple[Task, _Target]], rated: Mapping[InstanceUrl, int]) -> None:
+    """Each is tried again when its turn may come. Those whose turns come in the same second come together: each attempt
+    reads lists."""
+    before: Counter[InstanceUrl] = Counter()
+    for place, (task, target) in enumerate(waiting, start=1):
+        url = target.instance.url
+        before[url] += 1
+        far_s = place / underway.means.policy.opens_fleet
+        why = "its turn to be opened has not come, or its record changed"
+        if (per_min := rated.get(url)) is not None:
+            far_s, why = max(far_s, before[url] * start_rate.WINDOW_S / per_min), start_rate.waits(url, per_min)
+        underway.end(task, Retry(float(ceil(far_s)), why))
 
 
 def _granting(task: Task, target: _Target) -> Granting:

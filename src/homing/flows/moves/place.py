@@ -9,6 +9,7 @@ from homing.decide.fleet.capacity import Load
 from homing.decide.fleet.placement import Chosen, NoRoom, PlacementRequest
 from homing.decide.moves import next_step
 from homing.decide.moves.next_step import Give
+from homing.flows.moves import start_rates
 from homing.flows.moves.batch import Task, Underway
 from homing.flows.moves.milestones import Milestone
 from homing.model.alerts import AlertKind, Subject
@@ -50,6 +51,7 @@ async def give(underway: Underway, wanted: Sequence[tuple[Task, Give]]) -> list[
         fleet_logins_per_s=means.policy.logins_fleet,
         instance_logins_per_s=means.policy.logins_per_instance,
         run_id=underway.run_id,
+        starts_per_min=start_rates.rates(means.fleet, {each.to_url for each in grantings}),
     )
     means.reached(Milestone.GRANTED)
     return _entered(underway, tasks, granted, chosen)

@@ -63,8 +63,13 @@ async def _not_up(underway: Underway, url: InstanceUrl, task: Task, row: ListedS
         await means.grants.stay([task.placement] if task.placement else [])
         underway.end(task, Dead(f"{url} opened it, and WhatsApp does not know it any more: it needs pairing"))
         return
-    why = f"{url} says {row.status.value}" if isinstance(row, ListedSession) else f"{url} could not open it: {row}"
-    underway.again(task, why)
+    said = f"says {_said(row)}" if isinstance(row, ListedSession) else f"could not open it: {row}"
+    underway.again(task, f"{url} {said}")
+
+
+def _said(row: ListedSession) -> str:
+    """Its status, and the gateway's own reason where it has one, such as that its exit is down."""
+    return row.status.value if row.error is None else f"{row.status.value}: {row.error}"
 
 
 async def _is_unlinked(underway: Underway, task: Task, row: ListedSession) -> bool:

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-from homing.decide.fleet.placement import NoRoom
+from homing.decide.fleet.placement import Chosen, NoRoom
 from homing.decide.moves import next_step
 from homing.decide.moves.next_step import MoveCause
-from homing.flows.moves import place
+from homing.flows.moves import place, start_rates
 from homing.flows.moves.batch import Task, Underway
 from homing.flows.moves.milestones import Milestone
 from homing.model.fleet import InstanceState, InstanceUrl
@@ -21,6 +21,8 @@ async def ready(underway: Underway, tasks: Sequence[Task]) -> list[Task]:
     chosen = await place.choose(underway, tasks) if tasks else {}
     means = underway.means
     turns: dict[InstanceUrl, int] = {}
+    places = {where.instance.url for where in chosen.values() if isinstance(where, Chosen)}
+    left = await start_rates.turns_left(means, places)
     going: list[Task] = []
     waiting: list[Task] = []
     for task in sorted(tasks, key=lambda task: (task.job.priority, task.job.id)):
@@ -29,7 +31,7 @@ async def ready(underway: Underway, tasks: Sequence[Task]) -> list[Task]:
             underway.end(task, Retry(means.policy.no_room_after_s, next_step.NO_ROOM + where.reason))
             continue
         url = where.instance.url
-        turns.setdefault(url, means.turns.left(url))
+        turns.setdefault(url, min(means.turns.left(url), left.get(url, len(tasks))))
         turns[url] -= 1
         (going if turns[url] >= 0 else waiting).append(task)
     underway.queue(waiting, targets=len(turns), why="its turn to leave has not come")

@@ -20,6 +20,7 @@ from homing.flows.background.link_alerts import LinkAlerts
 from homing.flows.discovery.corrections import correct
 from homing.flows.failover.restore_queue import RestoreQueue
 from homing.flows.operations.routed import check_routed
+from homing.flows.operations.start_turns import WAITS_S, StartTurns
 from homing.model.directory.phones import PhoneNumber
 from homing.model.errors import Code, Problem
 from homing.model.fleet import (
@@ -75,11 +76,13 @@ class Accounts:
         met: Callable[[InstanceUrl, Phase], None] | None = None,
         alerts: LinkAlerts | None = None,
         queue: RestoreQueue | None = None,
+        *,
+        turns: StartTurns,
     ) -> None:
         """`unfit` tells what is wrong with instances that must not be chosen; `met` hears how starts failed."""
         self._directory, self._fleet, self._entropy = directory, fleet, entropy
         self._meters, self._unfit, self._met = meters, unfit, met
-        self._alerts, self._queue = alerts or LinkAlerts(), queue
+        self._alerts, self._queue, self._turns = alerts or LinkAlerts(), queue, turns
 
     async def create(
         self,
@@ -137,13 +140,17 @@ class Accounts:
         if started is None:
             await self._after_its_queue(account, url)
         if started is None or (account.status is SessionStatus.LOGGED_OUT and not started.can_send):
+            await self._turns.take(account.session_id, url)
             started = await self._opened(account, url, epoch, anew=started is not None)
         return await self._bound(account, url, started, "started by request")
 
-    async def restart(self, account: Account, why: str = "restarted by request") -> Account:
-        """Close and open the session where it is."""
+    async def restart(
+        self, account: Account, why: str = "restarted by request", *, waits_s: float = WAITS_S
+    ) -> Account:
+        """Close and open the session where it is; `waits_s` is for how long its turn to be started is waited for."""
         url = placed(account)
         check_routed(self._fleet.roster, url, "no session is restarted there")
+        await self._turns.take(account.session_id, url, waits_s=waits_s)
         started = await self._opened(account, url, Epoch(account.placement.epoch + 1), anew=True)
         return await self._bound(account, url, started, why)
 
@@ -190,6 +197,7 @@ class Accounts:
             except Problem as problem:
                 raise refused or problem from None
             url = chosen.instance.url
+            await self._turns.take(account.session_id, url)
             answer = await self._answered(account, url, Epoch(account.placement.epoch + 1), anew=False)
             if not isinstance(answer, Fault):
                 return await self._bound(account, url, answer, chosen.reason)
@@ -275,7 +283,6 @@ class Accounts:
 
     async def _answered(self, account: Account, url: InstanceUrl, epoch: Epoch, *, anew: bool) -> ListedSession | Fault:
         """Opened under `epoch`, or under the one after that which the credentials turn out to be at."""
-        await self._directory.note_start(account.session_id, url)
         answer = await self._open(account, url, epoch, anew=anew)
         if isinstance(answer, Fault) and answer.phase is Phase.EPOCH_STALE and answer.epoch is not None:
             answer = await self._open(account, url, Epoch(answer.epoch + 1), anew=anew)

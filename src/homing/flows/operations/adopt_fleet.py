@@ -45,6 +45,8 @@ UNSEALED = (
     " with --key; or give the key as WHATSAPP_INSTANCE_n_API_KEY"
 )
 _BATCH = 1_000
+_MADE_AT_ONCE = 100
+"""Accounts of one transaction, which others wait for: a list may be of tens of thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,13 +283,16 @@ class FleetAdoption:
         """The sessions, each as it turned out: what somebody else took in the meantime is refused."""
         wanted = [each for each in judged if each.result is AdoptionResult.ADOPT]
         outcomes: dict[SessionId, JudgedSession] = {}
-        for start in range(0, len(wanted), _BATCH):
-            part = wanted[start : start + _BATCH]
+        for start in range(0, len(wanted), _MADE_AT_ONCE):
+            part = wanted[start : start + _MADE_AT_ONCE]
             made = await self._adoptions.take_up([self._new(found, each) for each in part])
             outcomes |= {each.session_id: _after(each, now) for each, now in zip(part, made, strict=True)}
         nowhere = [each for each in judged if each.result is AdoptionResult.PLACE]
         names = {each.session_id: each.row.session_id for each in nowhere} if names_are_local(found.family) else {}
-        placed = await self._adoptions.place([(each.session_id, found.url, each.row) for each in nowhere], names)
+        placed: set[SessionId] = set()
+        for start in range(0, len(nowhere), _MADE_AT_ONCE):
+            part = nowhere[start : start + _MADE_AT_ONCE]
+            placed |= await self._adoptions.place([(each.session_id, found.url, each.row) for each in part], names)
         for each in nowhere:
             if each.session_id not in placed:
                 why = "its record changed meanwhile; adopt again"

@@ -79,6 +79,7 @@ class Drains:
     def __init__(self, directory: Directory, fleet: Fleet, work: Work, wishes: MoveRequests, clock: Clock) -> None:
         self._directory, self._fleet, self._work = directory, fleet, work
         self._wishes, self._clock = wishes, clock
+        self._kept_by: dict[InstanceUrl, str | None] = {}
 
     async def run(self) -> None:
         """Take along what comes to instances that drain, until cancelled."""
@@ -151,9 +152,12 @@ class Drains:
         return instance
 
     async def _rooted(self, url: InstanceUrl) -> str | None:
-        """Why none of its sessions can be opened elsewhere. One that does not answer is judged session by session."""
+        """Why none of its sessions can be opened elsewhere. One that does not answer, such as while its process is
+        started anew, is what it was; of one that never answered each session is judged."""
         can = await self._fleet.capabilities(url, timeout_s=HEALTH_TIMEOUT_S)
-        return None if isinstance(can, Fault) else movable.cannot_leave(can)
+        if not isinstance(can, Fault):
+            self._kept_by[url] = movable.cannot_leave(can)
+        return self._kept_by.get(url)
 
     async def _idle_first(self, url: InstanceUrl, placed: Sequence[Placed]) -> list[Placed]:
         """Those where nothing was said for the longest time; where it is not known, last."""

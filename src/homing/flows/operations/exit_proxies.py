@@ -18,8 +18,28 @@ Opened = Callable[[str, str], str | None]
 """The text that was sealed for an owner; None if no secret of ours opens it."""
 
 
-class AccountsExitProxies:
-    """`ports.sessions.exit_proxies.KnowsExitProxies`, and what an operator says of them."""
+class OpenedExitProxies:
+    """`ports.sessions.exit_proxies.KnowsExitProxies`: opened for whoever starts a session."""
+
+    def __init__(self, kept: ExitProxies, opened: Opened) -> None:
+        self._kept, self._opened = kept, opened
+
+    async def of(self, sessions: Collection[SessionId]) -> Mapping[SessionId, ExitProxy | str]:
+        kept = await self._kept.of(sessions)
+        return {session: self._one(each.account_uuid, each.proxy) for session, each in kept.items()}
+
+    def _one(self, account: AccountUuid, kept: SealedExitProxy) -> ExitProxy | str:
+        url = self._opened(account, kept.sealed)
+        if url is None:
+            return (
+                f"its account goes out by {kept.shown}, which no secret of this process opens: it belongs in"
+                " HOMING_SECRET or HOMING_OLD_SECRETS, or give the proxy anew"
+            )
+        return exit_proxies.read(url)
+
+
+class AccountsExitProxies(OpenedExitProxies):
+    """What an operator says of them, too."""
 
     def __init__(
         self,
@@ -31,8 +51,8 @@ class AccountsExitProxies:
         sessions_max: int,
     ) -> None:
         """`seal` is None where there is no secret to seal with; `sessions_max` is of one exit."""
-        self._kept, self._seal, self._opened = kept, seal, opened
-        self._sessions_max, self._alerts = sessions_max, alerts
+        super().__init__(kept, opened)
+        self._seal, self._sessions_max, self._alerts = seal, sessions_max, alerts
 
     def check(self, given: str) -> None:
         """Raises Problem for what could not be kept as a proxy."""
@@ -48,19 +68,6 @@ class AccountsExitProxies:
             detail = "Set HOMING_SECRET (or WHATSAPP_HMAC_SECRET): an exit proxy is kept sealed with it"
             raise Problem(Code.INTAKE_NOT_CONFIGURED, detail)
         return SealedExitProxy(self._seal(account, proxy.url), proxy.shown, exit_proxies.name_of(proxy))
-
-    async def of(self, sessions: Collection[SessionId]) -> Mapping[SessionId, ExitProxy | str]:
-        kept = await self._kept.of(sessions)
-        return {session: self._one(each.account_uuid, each.proxy) for session, each in kept.items()}
-
-    def _one(self, account: AccountUuid, kept: SealedExitProxy) -> ExitProxy | str:
-        url = self._opened(account, kept.sealed)
-        if url is None:
-            return (
-                f"its account goes out by {kept.shown}, which no secret of this gateway opens: it belongs in"
-                " HOMING_OLD_SECRETS, or give the proxy anew"
-            )
-        return exit_proxies.read(url)
 
     async def tick(self, _: Tick) -> str:
         """Look which exits are used by too many or from two places; that is told for as long as it is so. Raises

@@ -92,6 +92,8 @@ class _Taken:
 async def gateway_at(recogniser: Recogniser, url: InstanceUrl, stranger: AskedAddress) -> FoundGateway | NotAdopted:
     """What answers there, with its list; or why there is nothing to adopt."""
     recognised = await recogniser.recognise(url, timeout_s=RECOGNISE_TIMEOUT_S)
+    if isinstance(recognised, Fault):
+        return _nobody(url, recognised)
     taken = _family(recogniser, url, stranger, recognised)
     if isinstance(taken, _Taken):
         return await _listed(recogniser, url, stranger, taken)
@@ -99,10 +101,8 @@ async def gateway_at(recogniser: Recogniser, url: InstanceUrl, stranger: AskedAd
 
 
 def _family(
-    recogniser: Recogniser, url: InstanceUrl, stranger: AskedAddress, recognised: Recognised | Fault | None
+    recogniser: Recogniser, url: InstanceUrl, stranger: AskedAddress, recognised: Recognised | None
 ) -> _Taken | NotAdopted:
-    if isinstance(recognised, Fault):
-        return _nobody(url, recognised)
     gateway = recognised.gateway if recognised is not None else None
     if gateway is not None and stranger.driver not in (None, gateway.family):
         detail = f"this is {gateway}, and not {stranger.driver}; name no driver, or {gateway.family}"

@@ -3,7 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
@@ -35,9 +35,10 @@ from homing.model.fleet import Capabilities
 from homing.model.instances.vault import Login
 from homing.model.sends.addresses import AddressKind
 from homing.model.sends.content import CAPTIONED, MessageType
+from homing.model.sessions.exit_proxies import ExitProxy
 from simulated_whatsapp import client, core
 from simulated_whatsapp.core import DeviceCredentials, Refusal
-from simulated_whatsapp.wire import Dial, tcp
+from simulated_whatsapp.wire import Dial, tcp, tcp_through
 
 SIMULATED = Capabilities(
     choose_message_id=True,
@@ -59,22 +60,45 @@ def opened(setup: EngineSetup) -> "SimulatedEngine":
         raise EngineUnusable(
             "The simulated engine needs a simulated WhatsApp: say where it listens, --whatsapp HOST:PORT"
         )
-    return SimulatedEngine(tcp(setup.whatsapp_address))
+    return SimulatedEngine(tcp(setup.whatsapp_address), through=partial(_through, setup.whatsapp_address))
+
+
+def _through(address: str, proxy: ExitProxy) -> Dial:
+    if proxy.scheme != "http":
+        raise ConnectionError(f"the simulated engine goes out by http proxies alone, not by {proxy.scheme}")
+    login = None if proxy.username is None else (proxy.username, proxy.password or "")
+    return tcp_through((proxy.host, proxy.port), login, address)
 
 
 class SimulatedEngine:
-    """Connections through ``dial``: over TCP, or in memory. ``clock`` gives unix seconds."""
+    """Connections through ``dial``: over TCP, or in memory. ``clock`` gives unix seconds; ``through`` makes the dial
+    that goes by an exit proxy, where there is a way to."""
 
     name = "simulated"
-    capabilities = SIMULATED
 
-    def __init__(self, dial: Dial, clock: Callable[[], float] = time.time) -> None:
-        self._dial = dial
-        self._clock = clock
+    def __init__(
+        self,
+        dial: Dial,
+        clock: Callable[[], float] = time.time,
+        through: Callable[[ExitProxy], Dial] | None = None,
+    ) -> None:
+        self._dial, self._clock, self._through = dial, clock, through
+        self.capabilities = replace(SIMULATED, takes_proxy=through is not None)
 
-    async def connect(self, on_event: OnEvent, state: DeviceState) -> EngineSession:  # noqa: ARG002 - it has no keys
+    async def connect(
+        self,
+        on_event: OnEvent,
+        state: DeviceState,  # noqa: ARG002 - it has no keys
+        proxy: ExitProxy | None = None,
+    ) -> EngineSession:
         session = SimulatedSession(on_event, self._clock)
-        await session.device.connect(self._dial)
+        if proxy is None:
+            dial = self._dial
+        elif self._through is not None:
+            dial = self._through(proxy)
+        else:
+            raise ConnectionError("there is no way out by a proxy here")
+        await session.device.connect(dial)
         return session
 
     async def close(self) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import partial
 
 from homing.instance.engine import DeviceState, Engine, EngineEvent, EngineSession
+from homing.model.sessions.exit_proxies import ExitProxy
 
 
 class SessionConnection:
@@ -21,10 +22,10 @@ class SessionConnection:
         """Whether this is still the connection."""
         return wire is self.wire
 
-    async def open(self, state: DeviceState) -> EngineSession:
-        """A new one, not logged in. Raises ``OSError`` when WhatsApp cannot be reached."""
+    async def open(self, state: DeviceState, proxy: ExitProxy | None = None) -> EngineSession:
+        """A new one, not logged in, by this exit proxy. Raises ``OSError`` when WhatsApp cannot be reached so."""
         self._number += 1
-        self.wire = await self._engine.connect(partial(self._arrived, self._number), state)
+        self.wire = await self._engine.connect(partial(self._arrived, self._number), state, proxy)
         return self.wire
 
     def close(self) -> None:

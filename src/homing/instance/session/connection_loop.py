@@ -21,7 +21,9 @@ from homing.instance.session.connection import SessionConnection
 from homing.instance.session.context import SessionContext
 from homing.instance.session.ownership import Ownership
 from homing.instance.session.sending import SessionSends
+from homing.model.fleet import SessionId
 from homing.model.instances.vault import Login, StaleEpoch
+from homing.model.sessions.exit_proxies import ExitProxy
 from homing.ports import StoreUnavailable
 
 log = structlog.get_logger("homing")
@@ -149,7 +151,17 @@ class Upkeep:
         if current > self._own.grant.epoch:
             self._session.leave(current)
             return _GrantOver()
-        wire = await self._connection.open(self._state)
+        proxy = await self._exit()
+        if isinstance(proxy, str):
+            self._session.unreachable(proxy)
+            return _Again()
+        try:
+            wire = await self._connection.open(self._state, proxy)
+        except OSError as problem:
+            if proxy is None:
+                raise
+            self._session.unreachable(f"its exit {proxy.shown} does not let it out: {type(problem).__name__}")
+            return _GrantOver() if self._session.over else _Again()
         if not self._session.may_act():
             self._session.hang_up()
             return _Again()
@@ -158,6 +170,17 @@ class Upkeep:
             self._session.show(code)
             return _Up(code.expires_in_s)
         return await self._log_in(wire, self._own.grant.login)
+
+    async def _exit(self) -> ExitProxy | str | None:
+        """By which proxy it goes out now; a sentence where it has one that cannot be used: it stays down then, since
+        out by the bare address it would be seen once too often. Raises StoreUnavailable."""
+        if self._around.exits is None:
+            return None
+        session_id = SessionId(self._own.grant.session_id)
+        proxy = (await self._around.exits.of([session_id])).get(session_id)
+        if isinstance(proxy, ExitProxy) and not self._around.engine.capabilities.takes_proxy:
+            return f"it goes out by {proxy.shown}, and the engine {self._around.engine.name} takes no proxy"
+        return proxy
 
     async def _log_in(self, wire: EngineSession, login: Login) -> _Attempt:
         label = Label(self._own.grant.holder.instance_url, self._own.grant.epoch)

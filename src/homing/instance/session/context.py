@@ -11,12 +11,14 @@ from homing.instance.policy import HostPolicy
 from homing.instance.rates import DecayingRate
 from homing.model.instances.vault import Grant
 from homing.ports import Clock, Credentials
+from homing.ports.sessions.exit_proxies import KnowsExitProxies
 
 
 @dataclass(frozen=True, slots=True)
 class SessionContext:
     """``sent`` counts the messages of all sessions. ``outlived`` is what was held, by session, when a restored backup
-    refused it: what the backup lacks is still to be told."""
+    refused it: what the backup lacks is still to be told. ``exits`` tells by which proxy a session goes out, each time
+    that it connects; None: none has one."""
 
     engine: Engine
     credentials: Credentials
@@ -27,4 +29,5 @@ class SessionContext:
     random: Random
     sent: DecayingRate
     on_event: OnHostEvent | None
+    exits: KnowsExitProxies | None = None
     outlived: dict[str, Grant] = field(default_factory=dict)

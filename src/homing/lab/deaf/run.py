@@ -11,9 +11,10 @@ from random import Random
 from statistics import median
 from typing import Any
 
-from homing.lab.deaf import lives
+from homing.lab.deaf import lives, together
 from homing.lab.deaf.breakages import FAMILIES
 from homing.lab.deaf.play import DeafStory, LivedAccount, LivedWeeks
+from homing.lab.deaf.together import DeafTogether
 
 WEEKS_EACH = 5
 
@@ -29,6 +30,7 @@ class DeafReport:
     false_ladders: list[str] = field(default_factory=list)
     false_doubts: list[str] = field(default_factory=list)
     wall_s: float = 0.0
+    together: dict[str, DeafTogether] = field(default_factory=dict)
 
     @property
     def counted(self) -> list[DeafStory]:
@@ -48,7 +50,8 @@ class DeafReport:
     @property
     def is_well(self) -> bool:
         late = len(self.counted) - self.noticed
-        return not self.false_ladders and late <= 0.01 * len(self.counted)
+        in_time = late <= 0.01 * len(self.counted)
+        return not self.false_ladders and in_time and all(each.is_well for each in self.together.values())
 
     def document(self) -> dict[str, Any]:
         return {
@@ -61,6 +64,7 @@ class DeafReport:
             "rungs": dict(sorted(self.rungs.items())),
             "false_doubts": len(self.false_doubts),
             "never_could_show": len(self.stories) - len(self.counted),
+            "together": {name: each.document() for name, each in self.together.items()},
         }
 
 
@@ -77,6 +81,7 @@ def run(weeks: int, seed: int, *, processes: int = 1, told: Callable[[int, int],
         report.false_doubts += played.false_doubts
         if told is not None:
             told(number, accounts)
+    report.together = together.played()
     report.wall_s = time.perf_counter() - began
     return report
 

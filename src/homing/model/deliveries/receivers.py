@@ -47,7 +47,17 @@ class ToldAlert:
     alert_id: str
     alert: Alert
     told_at: datetime | None = None
-    """When it was told that it stands; None if it was not yet."""
+    """When it was told that it stands, last; None if it was not yet."""
+    reminder: int = 0
+    """It is told again, so many times after the first; 0: for the first time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reminding:
+    """How often a receiver is told of an alert that goes on standing: `times` in all, `every_s` apart."""
+
+    every_s: float
+    times: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,8 +62,8 @@ class Traits:
     """Its driver was checked against recorded traffic, and not against sources and documentation alone."""
     lists: bool = True
     """It gives a list of its sessions."""
-    takes_proxy: bool = False
-    """It can be told by which proxy one session goes out."""
+    starts_per_min: int | None = None
+    """How many of its sessions are started within a minute, where many at once overwhelm it."""
     reconnects: bool = False
     """What it calls a restart of a session renews its connection, and leaves its engine running."""
     logins: str = "nothing is known of where it keeps its logins"

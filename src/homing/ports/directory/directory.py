@@ -181,6 +181,11 @@ class Directory(HandedOut, Keys, Protocol):
         """
         ...
 
+    async def claim_start(self, session_id: SessionId, instance: InstanceUrl, *, per_min: int) -> float:
+        """0.0 if the instance may be told to start the session now, which is noted as by `note_start`; else in how many
+        seconds, since no more than so many are started there within any minute, whoever starts them."""
+        ...
+
     async def claim_renewal(self, session_id: SessionId, *, every_s: float) -> float:
         """0.0 if a new code may be asked for now, which is noted; else in how many seconds, whoever asked last."""
         ...

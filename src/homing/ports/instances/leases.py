@@ -169,15 +169,26 @@ class Grants(Protocol):
     """Granting sessions to other instances. Raises StoreUnavailable."""
 
     async def grant(
-        self, wanted: Sequence[Granting], *, fleet_logins_per_s: float, instance_logins_per_s: float, run_id: str
+        self,
+        wanted: Sequence[Granting],
+        *,
+        fleet_logins_per_s: float,
+        instance_logins_per_s: float,
+        run_id: str,
+        starts_per_min: Mapping[InstanceUrl, int] | None = None,
     ) -> list[Granted]:
         """The next epoch for each of these whose record still stands, in one transaction; those that held.
 
         The vault refuses the older epoch from here on, the placement is `moving` to the target, the move is logged,
         and every gateway hears of it. No more are granted than the fleet, and each target, may log in per second,
         counted over all gateways by what was granted within the last second, and on no target more than its capacity:
-        the first of `wanted` go first.
+        the first of `wanted` go first. On targets that `starts_per_min` names, no more than that were told to start
+        within any minute.
         """
+        ...
+
+    async def started_lately(self, instances: Collection[InstanceUrl]) -> Mapping[InstanceUrl, int]:
+        """How many sessions were told to start on each of these within the last minute."""
         ...
 
     async def leave(self, expected: Sequence[Placement]) -> list[Placement]:

@@ -63,7 +63,7 @@ from homing.store.directory import (
     workspaces,
 )
 from homing.store.directory import instances as roster
-from homing.store.grants import handing_out
+from homing.store.grants import handing_out, start_turns
 from homing.store.notices.announce import Changes
 from homing.store.notices.notices import StagedNotices
 from homing.store.records.recording import record_difference, subject
@@ -161,6 +161,11 @@ class SqlDirectory:
 
     async def note_start(self, session_id: SessionId, instance: InstanceUrl) -> None:
         await self._database.write(lambda c: linking.note_start(c, self._database, session_id, instance))
+
+    async def claim_start(self, session_id: SessionId, instance: InstanceUrl, *, per_min: int) -> float:
+        return await self._database.write(
+            lambda c: start_turns.claim_start(c, self._database, session_id, instance, per_min)
+        )
 
     async def claim_renewal(self, session_id: SessionId, *, every_s: float) -> float:
         return await self._database.write(lambda c: linking.claim_renewal(c, self._database, session_id, every_s))

@@ -6,7 +6,7 @@ lock sessions before credentials before incarnations, each by its key.
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import Connection, Select, Update, bindparam, func, insert, null, select, update
 
 from homing.decide.fleet.leases import unproven
-from homing.model.fleet import AccountUuid, Epoch, PlacementState, SessionId, SessionStatus
+from homing.model.fleet import AccountUuid, Epoch, InstanceUrl, PlacementState, SessionId, SessionStatus
 from homing.model.instances.vault import Granted, Granting, SessionHolding
 from homing.ports import PlacementChanged
 from homing.store.db.database import Database, Dialect
@@ -23,41 +23,45 @@ from homing.store.db.rows import ACCOUNTS_WITH_SESSIONS, AnyRow, placement_of
 from homing.store.db.schema.columns import UtcDateTime
 from homing.store.db.schema.tables import accounts, credentials, incarnations, instances, moves, sessions
 from homing.store.db.sql import among, as_rows, chunks, dialect_of, given_rows
-from homing.store.grants import leases
+from homing.store.grants import leases, start_turns
 from homing.store.vault.rows import GRANT, holder_of, locked
 
 _CHUNK = 500
-_TURN = 0x4752414E54  # "GRANT": whoever holds it grants, the others wait
 
 log = structlog.get_logger("homing")
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How many sessions may be granted, and so log in, per second."""
+    """How many sessions may be granted, and so log in, per second; and how many may be started within a minute on each
+    target that has a rate."""
 
     fleet_per_s: float
     instance_per_s: float
+    starts_per_min: Mapping[InstanceUrl, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class _Room:
     """How many more may be granted at this moment: `left` in all, and to each target what it has not had lately.
 
-    A target with a capacity takes no more than are `free` on it.
+    A target with a capacity takes no more than are `free` on it, one with a rate no more than have their `turns`.
     """
 
     left: int
     each: int
     granted: dict[str, int]
     free: dict[str, int]
+    turns: dict[str, int]
 
     def take(self, granting: Granting) -> bool:
         url = granting.to_url
         had, comes = self.granted.get(url, 0), granting.expected.instance_url != url
-        if self.left <= 0 or had >= self.each or (comes and self.free.get(url, 1) <= 0):
+        if self.left <= 0 or had >= self.each or (comes and self.free.get(url, 1) <= 0) or self.turns.get(url, 1) <= 0:
             return False
         self.left -= 1
+        if url in self.turns:
+            self.turns[url] -= 1
         self.granted[url] = had + 1
         if comes and url in self.free:
             self.free[url] -= 1
@@ -113,8 +117,7 @@ def grant(
     connection: Connection, database: Database, wanted: Sequence[Granting], *, pace: Pace, run_id: str
 ) -> list[Entered]:
     """Grant those whose record stands and whose fence is proven, the first ones first, as many as may log in now."""
-    if database.dialect == "postgresql":
-        connection.execute(select(func.pg_advisory_xact_lock(_TURN)))
+    start_turns.alone(connection, database)
     now = database.now(connection)
     firsts = _first_of_each(wanted)
     room = _room(connection, now, pace, {each.to_url for each in firsts})
@@ -152,7 +155,14 @@ def _room(connection: Connection, now: datetime, pace: Pace, targets: Collection
     counted = select(moves.c.to_url, func.count().label("number")).where(lately).group_by(moves.c.to_url)
     granted = {row.to_url: row.number for row in connection.execute(counted)}
     left = max(1, int(pace.fleet_per_s)) - sum(granted.values())
-    return _Room(left, max(1, int(pace.instance_per_s)), granted, _free(connection, targets))
+    turns = _turns(connection, now, {url: per_min for url, per_min in pace.starts_per_min.items() if url in targets})
+    return _Room(left, max(1, int(pace.instance_per_s)), granted, _free(connection, targets), turns)
+
+
+def _turns(connection: Connection, now: datetime, rates: Mapping[InstanceUrl, int]) -> dict[str, int]:
+    """How many more may be started on each of these at this moment."""
+    lately = start_turns.started_lately(connection, now, rates)
+    return {url: per_min - len(lately[url]) for url, per_min in rates.items()}
 
 
 def _free(connection: Connection, targets: Collection[str]) -> dict[str, int]:

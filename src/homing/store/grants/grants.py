@@ -17,7 +17,7 @@ from homing.store.db.schema.tables import credentials, incarnations, moves, sess
 from homing.store.db.sql import among, as_rows, dialect_of, given_rows, moment, moments
 from homing.store.deliveries.moved import tell_moved
 from homing.store.directory import placements
-from homing.store.grants import exiting
+from homing.store.grants import exiting, start_turns
 from homing.store.grants.granting import Entered, Pace, grant, holding_of
 from homing.store.grants.mark_moving import mark
 from homing.store.notices.announce import Changes
@@ -33,15 +33,28 @@ class SqlGrants:
         self._database, self._changes = database, Changes(database, notices)
 
     async def grant(
-        self, wanted: Sequence[Granting], *, fleet_logins_per_s: float, instance_logins_per_s: float, run_id: str
+        self,
+        wanted: Sequence[Granting],
+        *,
+        fleet_logins_per_s: float,
+        instance_logins_per_s: float,
+        run_id: str,
+        starts_per_min: Mapping[InstanceUrl, int] | None = None,
     ) -> list[Granted]:
-        pace = Pace(fleet_logins_per_s, instance_logins_per_s)
+        pace = Pace(fleet_logins_per_s, instance_logins_per_s, starts_per_min or {})
 
         def change(connection: Connection) -> tuple[list[Entered], list[Notice]]:
             entered = grant(connection, self._database, wanted, pace=pace, run_id=run_id)
             return entered, [each.notice for each in entered]
 
         return [each.granted for each in await self._changes.make(change)] if wanted else []
+
+    async def started_lately(self, instances: Collection[InstanceUrl]) -> Mapping[InstanceUrl, int]:
+        def counted(connection: Connection) -> dict[InstanceUrl, int]:
+            lately = start_turns.started_lately(connection, self._database.now(connection), instances)
+            return {InstanceUrl(url): len(ago_s) for url, ago_s in lately.items()}
+
+        return await self._database.read(counted) if instances else {}
 
     async def arrive(self, arrivals: Sequence[Arrival]) -> list[Arrival]:
         def change(connection: Connection) -> tuple[list[Arrival], list[Notice]]:

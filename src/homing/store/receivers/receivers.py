@@ -117,7 +117,10 @@ def _note(
 ) -> None:
     if firing:
         rows = [_told_row(id, each, now) for each in firing]
-        connection.execute(insert(dialect_of(connection), receiver_told).on_conflict_do_nothing(), rows)
+        new = insert(dialect_of(connection), receiver_told)
+        again = {"reason": new.excluded.reason, "told_at": new.excluded.told_at}
+        this = [receiver_told.c.receiver_id, receiver_told.c.alert_id]
+        connection.execute(new.on_conflict_do_update(index_elements=this, set_=again), rows)
     if resolved:
         passed = receiver_told.c.alert_id.in_([each.alert_id for each in resolved])
         connection.execute(delete(receiver_told).where(receiver_told.c.receiver_id == id, passed))

@@ -34,7 +34,7 @@ from homing.model.sessions.hearing import (
 )
 from homing.store.db.database import Database
 from homing.store.db.schema.hearing import heard_hours, hearing, listening
-from homing.store.db.schema.tables import accounts, sessions, workspaces
+from homing.store.db.schema.tables import accounts, instances, sessions, workspaces
 from homing.store.db.sql import chunks, dialect_of, insert
 from homing.store.records import rung_history
 
@@ -171,26 +171,38 @@ def _note(connection: Connection, news: HeardNews) -> None:
     _make(connection, news.session_id)
     is_it = hearing.c.session_id == news.session_id
     row = connection.execute(select(hearing).where(is_it).with_for_update()).one()
-    connection.execute(update(hearing).where(is_it).values(_with_news(row, news)))
+    there = sessions.join(instances, instances.c.url == sessions.c.instance_url)
+    asked = select(instances.c.driver).select_from(there).where(sessions.c.session_id == news.session_id)
+    connection.execute(update(hearing).where(is_it).values(_with_news(row, news, connection.scalar(asked))))
 
 
-def _with_news(row: Row[Any], news: HeardNews) -> dict[str, Any]:
+def _with_news(row: Row[Any], news: HeardNews, family: str | None) -> dict[str, Any]:
     """The row with what one gateway heard: an acknowledgement ends what was unacknowledged before it."""
     newest = _later(row.acknowledged_at, news.acknowledged_at)
-    pending = sorted({*_moments(row.unacknowledged.get("at", ())), *news.unacknowledged})
+    was_elsewhere = _of_another_family(row, family)
+    before = [] if was_elsewhere else _moments(row.unacknowledged.get("at", ()))
+    pending = sorted({*before, *news.unacknowledged})
     pending = [at for at in pending if newest is None or at > newest]
-    unsettled, settled = row.unsettled + news.sent, row.settled
+    unsettled, settled, known = (0, 0, 0) if was_elsewhere else (row.unsettled, row.settled, row.acknowledged)
+    unsettled += news.sent
     if news.acknowledged:
         settled, unsettled = settled + min(unsettled, outgoing.SETTLED_AT_ONCE * news.acknowledged), len(pending)
-    settled, acknowledged = outgoing.faded(settled, row.acknowledged + news.acknowledged)
+    settled, acknowledged = outgoing.faded(settled, known + news.acknowledged)
     return {
         "last_at": _later(row.last_at, news.last_at),
         "acknowledged_at": newest,
-        "unacknowledged": {"at": [_written_at(at) for at in pending[-outgoing.KEPT :]]},
+        "unacknowledged": {"at": [_written_at(at) for at in pending[-outgoing.KEPT :]], "family": family},
         "unsettled": unsettled,
         "settled": settled,
         "acknowledged": acknowledged,
     }
+
+
+def _of_another_family(row: Row[Any], family: str | None) -> bool:
+    """Whether what is known of its acknowledgements was told by a gateway of another family than it is with now: that
+    says nothing of how surely this one tells them. What comes of a session is its account's, wherever it is."""
+    told_by = row.unacknowledged.get("family")
+    return told_by is not None and family is not None and told_by != family
 
 
 def _note_hours(connection: Connection, news: HeardNews) -> None:
@@ -236,6 +248,7 @@ def _placed() -> Select[Any]:
     about = sessions.join(accounts, accounts.c.id == sessions.c.account_id)
     about = about.join(workspaces, workspaces.c.id == accounts.c.workspace_id)
     about = about.outerjoin(hearing, hearing.c.session_id == sessions.c.session_id)
+    about = about.outerjoin(instances, instances.c.url == sessions.c.instance_url)
     return (
         select(
             accounts.c.id,
@@ -250,6 +263,7 @@ def _placed() -> Select[Any]:
             sessions.c.state,
             sessions.c.status,
             sessions.c.updated_at,
+            instances.c.driver,
             *(each for each in hearing.c if each.name != "session_id"),
         )
         .select_from(about)
@@ -281,16 +295,16 @@ def _case(row: Row[Any]) -> HearingCase:
     )
     if not is_kept:
         return case
+    case = replace(case, record=_record(row, case), last_at=row.last_at, version=row.version)
+    if _of_another_family(row, row.driver):
+        return case
     return replace(
         case,
-        record=_record(row, case),
-        last_at=row.last_at,
         unacknowledged=tuple(_moments(row.unacknowledged.get("at", ()))),
         acknowledged_at=row.acknowledged_at,
         settled=row.settled,
         acknowledged=row.acknowledged,
         looked=_look(row.looked),
-        version=row.version,
         probes=tuple(_moments((row.probed or {}).get("at", ()))),
     )
 

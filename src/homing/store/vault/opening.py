@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from homing.store.db.database import Database, StoreMisconfigured
 from homing.store.db.migrating import migrate
 from homing.store.db.opening import open_database
+from homing.store.directory.exit_proxies import SqlExitProxies
 from homing.store.grants.leases import SqlLeases
 from homing.store.vault.sealing import KeyRing
 from homing.store.vault.vault import SqlVault
@@ -15,8 +16,10 @@ LEASE_CONNECTIONS = 8
 
 
 @asynccontextmanager
-async def open_vault(database_url: str, *, key: str, old_keys: str = "") -> AsyncIterator[tuple[SqlVault, SqlLeases]]:
-    """The vault and the leases of this database, brought up to date first.
+async def open_vault(
+    database_url: str, *, key: str, old_keys: str = ""
+) -> AsyncIterator[tuple[SqlVault, SqlLeases, SqlExitProxies]]:
+    """The vault, the leases and the sealed exit proxies of this database, brought up to date first.
 
     Raises StoreMisconfigured, VaultSealed and StoreUnavailable, each with one sentence.
     """
@@ -27,7 +30,8 @@ async def open_vault(database_url: str, *, key: str, old_keys: str = "") -> Asyn
         await migrate(database_url)
         vault = await SqlVault.of(database, keys)
         stack.push_async_callback(vault.close)
-        yield vault, SqlLeases(await stack.enter_async_context(_for_leases(database, database_url)))
+        leases = SqlLeases(await stack.enter_async_context(_for_leases(database, database_url)))
+        yield vault, leases, SqlExitProxies(database)
 
 
 @asynccontextmanager

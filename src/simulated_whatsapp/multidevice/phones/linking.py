@@ -9,6 +9,7 @@ import base64
 import binascii
 import secrets
 from dataclasses import dataclass
+from functools import lru_cache
 
 from simulated_whatsapp.multidevice.wire import protobuf
 from simulated_whatsapp.multidevice.wire.curve import KeyPair, sign, verified
@@ -53,6 +54,7 @@ def vouched(account: KeyPair, device_identity: bytes, secret: bytes, key_index: 
     return protobuf.message((1, signed), (2, authenticated(secret, signed)))
 
 
+@lru_cache(4096)
 def is_accepted(signed: bytes, account_key: bytes, device_identity: bytes) -> bool:
     """Whether account and device both signed. The account's key may be missing inside: both sides know it."""
     try:

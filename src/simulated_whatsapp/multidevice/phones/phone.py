@@ -71,6 +71,8 @@ class Phone:
     groups: GroupKeys = field(default_factory=GroupKeys)
     online: bool = True
     registered: bool = True
+    passkey: bool = False
+    """Whether this account links devices only after its passkey was used on them."""
     drops_repeats: bool = True
     writings: dict[str, Writing] = field(default_factory=dict)
     trusted: set[str] = field(default_factory=set)

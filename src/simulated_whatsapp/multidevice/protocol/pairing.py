@@ -1,8 +1,10 @@
 """Linking a device: codes to scan, the phone that does, and what both sign (stanzas as in Baileys 7.0.0-rc14)."""
 
 import asyncio
+import json
 import secrets
 from dataclasses import dataclass, field
+from typing import Any
 
 from simulated_whatsapp.multidevice.phones.link_code import TypedCode
 from simulated_whatsapp.multidevice.phones.linking import BadCode, is_accepted, read_code, vouched, with_account_key
@@ -16,6 +18,7 @@ from simulated_whatsapp.multidevice.world.people import Line, LinkedDevice, Pers
 from simulated_whatsapp.multidevice.world.world import World
 
 CODES = 6
+PASSKEY_TIMEOUT_MS = 600_000
 RESTART = node("stream:error", code="515")
 
 
@@ -81,6 +84,9 @@ class Pairing:
         if registration.linked is not None:
             raise BadCode("this code was scanned before")
         person = self._world.people.person(number)
+        if person.phone.passkey:
+            self._want_passkey(registration, number)
+            return
         device, person.next_device = person.next_device, person.next_device + 1
         registration.linked = _device(registration, person, device)
         sealed = vouched(person.phone.identity.pair, registration.identity, secret, device, self._world.clock())
@@ -92,6 +98,19 @@ class Pairing:
         )
         line = registration.line
         line.send(node("iq", told, from_=NUMBERS, type="set", id=secrets.token_hex(8), t=self._world.seconds))
+
+    def _want_passkey(self, registration: Registration, number: str) -> None:
+        """The client is asked for a passkey, as whatsmeow (2026-06-30) reads it; no answer is known here."""
+        options: dict[str, Any] = {"challenge": secrets.token_urlsafe(32), "rpId": "whatsapp.com"}
+        options |= {"timeout": PASSKEY_TIMEOUT_MS, "userVerification": "required", "allowCredentials": []}
+        asked = leaf("passkey_request_options", json.dumps(options).encode())
+        told = node("notification", asked, from_=NUMBERS, type="passkey_prologue_request", t=self._world.seconds)
+        registration.line.send(told.with_attrs(id=secrets.token_hex(8)))
+        self._world.events.write("passkey_wanted", phone=number, label=registration.line.label)
+        if not registration.done.done():
+            registration.done.set_exception(
+                BadCode(f"{number} links devices by its passkey, and the client was told so")
+            )
 
     def signed(self, registration: Registration, answer: Node) -> LinkedDevice | None:
         """The client's answer to that: where its signature is right, the device is linked and has to log in."""

@@ -16,6 +16,7 @@ from simulated_whatsapp.multidevice.phones.linking import BadCode
 from simulated_whatsapp.multidevice.protocol.logins import ENDINGS
 from simulated_whatsapp.multidevice.protocol.pairing import Registration
 from simulated_whatsapp.multidevice.protocol.service import Service
+from simulated_whatsapp.multidevice.server.ready_made import ready_made
 from simulated_whatsapp.multidevice.wire.jids import GROUPS, HIDDEN, NUMBERS, Jid
 from simulated_whatsapp.multidevice.world.faults import Armed, BadOrder, Fault
 from simulated_whatsapp.multidevice.world.people import LinkedDevice, Person
@@ -33,6 +34,7 @@ class Administration:
         self._acts: dict[str, Act] = {
             "scan": self._scan,
             "enter-code": self._enter_code,
+            "preregister": self._preregister,
             "group": self._group,
             "write": self._write,
             "remove-device": lambda order: self._end(order | {"why": "removed"}),
@@ -73,11 +75,15 @@ class Administration:
 
     async def _scan(self, order: Order) -> Order:
         """A phone scans a code: answered once the device is linked."""
-        return await self._linked(self._service.pairing.scan(order["qr"], _number(order["phone"])))
+        return await self._linked(self._service.pairing.scan(str(order["qr"]), _number(order["phone"])))
 
     async def _enter_code(self, order: Order) -> Order:
         """Somebody types a code into their phone: answered once the device is linked."""
-        return await self._linked(self._service.link_codes.entered(order["code"], _number(order["phone"])))
+        return await self._linked(self._service.link_codes.entered(str(order["code"]), _number(order["phone"])))
+
+    def _preregister(self, order: Order) -> Order:
+        """Devices linked to numbers without a client at hand; their credentials in the same order."""
+        return {"credentials": [ready_made(self._service, _number(phone)) for phone in order["phones"]]}
 
     async def _linked(self, registration: Registration) -> Order:
         device = await asyncio.wait_for(asyncio.shield(registration.done), SIGNED_WITHIN_S)
@@ -107,7 +113,7 @@ class Administration:
         why = order["why"]
         if why not in ENDINGS:
             raise BadOrder(f"a connection ends as one of {', '.join(ENDINGS)}")
-        self._service.logins.end(self._device(order["device"]), why)
+        self._service.logins.end(self._device(str(order["device"])), why)
         return {}
 
     def _forget_sessions(self, order: Order) -> Order:
@@ -119,13 +125,15 @@ class Administration:
         return {}
 
     def _phone(self, order: Order) -> Order:
-        """Whether a phone has a network, and whether its number is on WhatsApp at all."""
+        """Whether a phone has a network, its number is on WhatsApp at all, and linking needs a passkey."""
         person = self._person(order["phone"])
         if order.get("online") is True:
             self._service.reading.is_back(person)
         person.phone.online = bool(order.get("online", person.phone.online))
         person.phone.registered = bool(order.get("registered", person.phone.registered))
-        return {"phone": person.number, "online": person.phone.online, "registered": person.phone.registered}
+        person.phone.passkey = bool(order.get("passkey", person.phone.passkey))
+        told = {name: getattr(person.phone, name) for name in ("online", "registered", "passkey")}
+        return {"phone": person.number} | told
 
     def _pardon(self, order: Order) -> Order:
         self._service.logins.banned.discard(_number(order["phone"]))

@@ -28,6 +28,10 @@ class Identity:
         """The signed prekey of the newest rotation."""
         return self.signed[max(self.signed)]
 
+    def signed_pair(self, number: int) -> KeyPair:
+        """A signed prekey with its private half."""
+        return self._signed_pairs[number]
+
     def rotate(self) -> SignedPrekey:
         """A new signed prekey; the former ones go on opening what was written to them."""
         number = max(self.signed, default=0) + 1

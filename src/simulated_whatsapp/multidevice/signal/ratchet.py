@@ -4,8 +4,7 @@ A message is version byte 0x33, protobuf {1 ratchet key, 2 counter, 3 previous c
 over both identities and what stands before it.
 """
 
-from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from simulated_whatsapp.multidevice.wire import protobuf
 from simulated_whatsapp.multidevice.wire.curve import KeyPair, agreed, new_pair, typed, untyped
@@ -70,11 +69,15 @@ class Ratchet:
 
     def decrypt(self, data: bytes) -> bytes:
         """The plain text; the ratchet moves on only if it opened. Raises ``Undecryptable``, ``AlreadyDecrypted``."""
-        trial = deepcopy(self)
+        trial = self._copy()
         plain = trial._opened(data)
         for name in ("root", "pair", "sending", "previous", "receiving"):
             setattr(self, name, getattr(trial, name))
         return plain
+
+    def _copy(self) -> "Ratchet":
+        receiving = {key: replace(chain, skipped=dict(chain.skipped)) for key, chain in self.receiving.items()}
+        return replace(self, sending=replace(self.sending) if self.sending else None, receiving=receiving)
 
     def _opened(self, data: bytes) -> bytes:
         said, mac = data[:-_MAC_BYTES], data[-_MAC_BYTES:]

@@ -40,6 +40,7 @@ from homing.model.fleet import Capabilities
 from homing.model.instances.vault import Login
 from homing.model.sends.addresses import AddressKind
 from homing.model.sends.content import MessageType
+from homing.model.sessions.exit_proxies import ExitProxy
 
 log = structlog.get_logger("homing")
 WHATSAPP = "wss://web.whatsapp.com/ws/chat"
@@ -90,7 +91,14 @@ class BaileysEngine:
         self._address = address
         self._version = [int(part) for part in version.split(".")] if version else None
 
-    async def connect(self, on_event: OnEvent, state: DeviceState) -> EngineSession:
+    async def connect(
+        self,
+        on_event: OnEvent,
+        state: DeviceState,
+        proxy: ExitProxy | None = None,
+    ) -> EngineSession:
+        if proxy is not None:
+            raise ConnectionError("this engine knows no way out by a proxy")
         session = BaileysSession(self, on_event, state)
         await session.begin()
         return session

@@ -150,6 +150,8 @@ class InstanceView(msgspec.Struct):
     api_key: str | None = None
     strays: int | None = None
     connected_since: datetime | None = None
+    starts_per_min: int | None = None
+    """How many sessions are started there within a minute at the most; null: as many as come."""
     attention: list[AttentionView] = []
 
 

@@ -12,6 +12,7 @@ from homing.decide.fleet.capacity import Load
 from homing.decide.fleet.own_keys import SALT_BYTES
 from homing.decide.moves import movable
 from homing.decide.reports.speakers import ASKS_FOR_ITS_SESSIONS
+from homing.decide.starting import start_rate
 from homing.flows.operations.joining import RECOGNISE_TIMEOUT_S, GatewayFound, family_of, found_at
 from homing.model.alerts import Subject
 from homing.model.errors import Code, Problem
@@ -78,6 +79,7 @@ class InstancesController(Controller):
         operator(caller)
         if data.driver is not None:
             _spoken(gateway, data.driver)
+        _kept_rate(data.labels)
         url = url_of(data.url, "url")
         driver, found = await _found(gateway, url, data)
         instance = await gateway.stores.directory.create_instance(
@@ -203,6 +205,7 @@ def _possible(gateway: Gateway, instance: Instance, changes: InstanceChanges) ->
     family = changes.get("driver", instance.driver)
     if "driver" in changes:
         _spoken(gateway, family)
+    _kept_rate(changes.get("labels", {}))
     storage = changes.get("storage", instance.storage)
     if storage is None or not {"driver", "storage"} & changes.keys() or family not in gateway.fleet.families():
         return
@@ -210,6 +213,12 @@ def _possible(gateway: Gateway, instance: Instance, changes: InstanceChanges) ->
         why := movable.cannot_share(gateway.fleet.traits_of(family), storage, gateway.fleet.speaking(family).base)
     ) is not None:
         raise Problem(Code.INVALID_REQUEST, f"{instance.url}: {why}", field="storage")
+
+
+def _kept_rate(labels: Mapping[str, str]) -> None:
+    """Raises Problem for a rate of starts that nobody could keep to."""
+    if (wrong := start_rate.wrong_with(labels)) is not None:
+        raise Problem(Code.INVALID_REQUEST, wrong, field="labels")
 
 
 async def _exited(gateway: Gateway, url: InstanceUrl, incarnation: str | None) -> ExitedView:
@@ -238,6 +247,7 @@ async def _shown(gateway: Gateway, load: InstanceLoad, boots: Mapping[InstanceUr
     if gateway.fleet.is_withheld(url):
         shown.mode = InstanceMode.OBSERVE.value
     shown.report_to = report_to(gateway.settings, load.instance, list(gateway.fleet.roster.instances.values()))
+    shown.starts_per_min = start_rate.of(load.instance, gateway.fleet.traits(url))
     shown.forecast_sends_per_s = round(known.forecast_sends_per_s, 3)
     if load.instance.state is InstanceState.DRAINING:
         shown.draining = await _progress(gateway, load.instance)

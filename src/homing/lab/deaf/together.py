@@ -34,6 +34,32 @@ class DeafTogether:
         hour = timedelta(hours=1)
         return max((sum(at <= each < at + hour for each in self.touched_at) for at in self.touched_at), default=0)
 
+    @property
+    def is_well(self) -> bool:
+        """Whether none of those that were held was touched, and of others no more than the fleet's budget."""
+        if self.held == self.deaf:
+            return not self.touched
+        return self.touches_an_hour <= ladder.USUAL.fleet_touches
+
+    def document(self) -> dict[str, int]:
+        return {
+            "deaf": self.deaf,
+            "held": self.held,
+            "touched": len(self.touched),
+            "touches_an_hour": self.touches_an_hour,
+        }
+
+
+def played() -> dict[str, DeafTogether]:
+    """A whole engine version that goes deaf, a thousand at once, and a thousand that share nothing."""
+    versions, many = ("webjs 1.34", "noweb 2.3"), tuple(f"engine {number}" for number in range(20))
+    of_one = fleet_of(800, versions, lambda number, engine: engine == versions[0] and number % 2 == 0)
+    return {
+        "engine_outage": play(of_one, minutes=120),
+        "thousand_at_once": play(fleet_of(1_500, ("one",), lambda number, _: number % 3 != 0), minutes=60),
+        "thousand_unrelated": play(fleet_of(5_000, many, lambda number, _: number % 5 == 0), minutes=130),
+    }
+
 
 def play(
     fleet: Sequence[Shared],
