@@ -10,6 +10,7 @@ import signal
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,6 +19,7 @@ import aiohttp
 import pytest
 
 from homing.decide.fleet.leases import LeasePolicy
+from homing.instance.engine import Inbound, Label
 from homing.instance.engines.baileys import installing
 from homing.instance.engines.baileys.engine import BaileysEngine
 from homing.instance.engines.baileys.sidecar import Sidecar, SidecarCommand
@@ -26,9 +28,11 @@ from homing.instance.host import SessionHost
 from homing.instance.lease import LeaseKeeper
 from homing.instance.notify.events import MessageReceived, Status
 from homing.instance.policy import HostPolicy
+from homing.instance.session.device_state import SessionState
 from homing.instance.session.messages import EngineSent, Message
+from homing.instance.session.ownership import Ownership
 from homing.instance.session.session import HostedSession
-from homing.model.instances.vault import Committed, Grant, RatchetStep, StaleEpoch
+from homing.model.instances.vault import Committed, Grant, InboxMessage, RatchetStep, StaleEpoch, Unsent
 from homing.ports import StoreUnavailable
 from homing.store.db.migrating import migrate
 from homing.store.db.opening import open_database
@@ -114,7 +118,8 @@ class Holder:
     async def kill(self) -> None:
         """As `kill -9` of the whole instance: nothing of it moves from here on."""
         if self.engine.sidecar.pid is not None:
-            os.kill(self.engine.sidecar.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(self.engine.sidecar.pid, signal.SIGKILL)
         self.leasing.cancel()
         for session in self.host.sessions():
             session.cut()
@@ -267,28 +272,45 @@ async def test_a_node_process_that_is_killed_is_started_again_under_the_same_gra
     assert (session.epoch, await world.read()) == (1, ["text 0"])
 
 
-async def test_a_stale_holder_that_logs_in_with_what_it_has_says_and_acknowledges_nothing(world, monkeypatch):
+async def test_a_stale_holder_that_logs_in_with_what_it_has_says_and_acknowledges_nothing(world):
     one = await world.paired()
     assert isinstance(await one.say(0), EngineSent)
-
-    async def as_if_never_granted(_: str) -> int:
-        return 1
-
+    session = one.host.find("s1")
+    assert session is not None and session.grant is not None
+    old, refused = session.grant, asyncio.Event()
+    assert old.login is not None
     two = world.holder("b")
     await two.up()
-    session = one.host.find("s1")
-    three = world.holder("stale")
-    own = Grant("s1", 1, one.host.holder, (await world.vault.open("s1", epoch=2, holder=two.host.holder)).login, 9)
-    three.vault.epoch = as_if_never_granted
-    stale = three.host._opening._new("s1", 1)
-    stale.begin(own)
-    await eventually(lambda: stale.status is not Status.QR_SCANNING and (stale.over or stale.status is not None))
+
+    async def at_once() -> None:
+        return
+
+    def superseded(_: int) -> None:
+        refused.set()
+        state.end()
+        wire.close()
+
+    own = Ownership(old, world.vault, one.host.lease, 0.1)
+    state = SessionState(own, world.vault, trusted=at_once, superseded=superseded, room=at_once, ask_again_s=0.1)
+    wire = await one.engine.connect(lambda event: took_in(event, state), state)
+    logging_in = asyncio.create_task(
+        wire.login(old.login, next_counter=old.next_counter, label=Label("http://stale", old.epoch))
+    )
     await world.tell("write", **{"from": "628222", "to": "628111", "text": "for whom?"})
-    assert not isinstance(await three.say(7), EngineSent)
-    await eventually(lambda: two.heard() == ["for whom?"] or two.host.find("s1") is None or not stale.over)
-    assert "text 7" not in await world.read()
-    assert three.heard() == []
-    assert session is None or session.over or session.status is not Status.CONNECTED
+    await asyncio.wait_for(refused.wait(), WAIT_S)
+    assert await state.reserve(old, [Unsent("3EB0FF", b"sealed before it knew")]) == StaleEpoch(2)
+    third = world.holder("c")
+    await third.up()
+    await eventually(lambda: third.heard() == ["for whom?"])
+    said = [line for line in await world.ledger("accepted") if line["label"].get("holder") == "http://stale"]
+    acknowledged = [line["label"]["epoch"] for line in await world.ledger("receipted")]
+    assert (said, "1" in acknowledged, await world.ledger("nacked")) == ([], False, [])
+    logging_in.cancel()
+
+
+def took_in(event: Any, state: SessionState) -> None:
+    if isinstance(event, Inbound):
+        state.arrived(InboxMessage(event.id, event.digest, b"read by a stale holder"))
 
 
 async def test_a_vault_that_is_away_is_waited_for_and_nothing_leaves_meanwhile(world):
