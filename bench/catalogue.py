@@ -14,6 +14,9 @@ import asyncpg
 
 from bench import (
     cache,
+    campaign,
+    customers,
+    documents,
     drivers,
     elsewhere,
     fleet_wide,
@@ -34,6 +37,7 @@ from bench import (
 )
 from bench.fleet import Fleet, fresh_database, open_fleet
 from bench.lost import Loss
+from bench.peers import compare
 from bench.report import Report
 from homing.lab.chaos.stage import StageOrder
 
@@ -121,16 +125,43 @@ def measurements(*, quick: bool, large: bool) -> list[Measurement]:
         Measurement("sync", STORES, lambda setting: _sync(setting, sessions=less(10_000, 2_000))),
         Measurement("loop-stalls", STORES, lambda setting: _loop_stalls(setting, sessions=less(100_000, 20_000))),
         Measurement("page", STORES[:1], partial(_page, sessions=less(100_000, 10_000), rounds=less(5, 3))),
+        Measurement("peers", STORES, partial(_peers, rounds=less(3, 1), for_s=less(4, 1))),
         Measurement("drivers", STORES[:1], partial(_drivers, rounds=less(20, 5))),
         Measurement("import", STORES, partial(_import, size=less(1, 10))),
         Measurement("mixed-fleet", BOTH[:1], partial(_mixed, accounts=less(300, 60), rounds=less(5, 1))),
         Measurement("moved-by-hand", BOTH[:1], partial(_moved, moves=less(100, 12))),
         Measurement("retention", STORES, partial(_retention, size=less(1, 10))),
+        Measurement(
+            "campaign", BOTH, on(lambda up: campaign.run(up, messages=less(10_000, 1_000)), accounts=20, reports=False)
+        ),
+        Measurement(
+            "customers",
+            SEVERAL[:1],
+            on(lambda up: customers.run(up, rounds=less(5, 1), round_s=less(20, 6)), accounts=2, reports=False),
+        ),
+        Measurement(
+            "replay",
+            SEVERAL[:1],
+            on(lambda up: customers.run_replay(up, events=less(100_000, 5_000)), accounts=2, reports=False),
+        ),
+        Measurement(
+            "documents",
+            BOTH[:1],
+            on(lambda up: documents.run(up, documents=less(50, 8), mib=less(64, 16)), accounts=10, reports=False),
+        ),
         Measurement("reservations", STORES, lambda setting: _reservations(setting, messages=less(40_000, 8_000))),
     ]
     if large:
         found.append(Measurement("sync-large", STORES[1:], _sync_large))
     return found
+
+
+async def _peers(setting: str, *, rounds: int, for_s: float) -> Report:
+    async with _database(setting) as url:
+        try:
+            return await compare.run(url, rounds=rounds, for_s=for_s)
+        except compare.NoCompiler as error:
+            raise NotHere(str(error)) from error
 
 
 async def _drivers(setting: str, *, rounds: int) -> Report:

@@ -2,11 +2,14 @@
 
 from datetime import UTC, datetime, timedelta
 
+from sqlalchemy import Connection, insert
+
 from homing.decide.knowledge.downtime import month_named
 from homing.model.ids import SessionId, WorkspaceId
 from homing.model.sessions.downtime import Outage
 from homing.ports import Page
 from homing.store.db.database import Database
+from homing.store.db.schema.tables import moves
 from homing.store.records.downtime import SqlDowntime
 
 T = datetime(2026, 1, 10, 12, tzinfo=UTC)
@@ -79,3 +82,30 @@ async def test_what_is_old_is_forgotten_and_what_lasts_is_not(database: Database
     await ledger.note({S1: T + timedelta(minutes=1)}, [], {}, at=T)
     assert await ledger.prune(before=T + timedelta(days=1), limit=10) == 1
     assert [each.session_id for each in await ledger.lasting()] == [S2]
+
+
+async def test_an_outage_keeps_the_trace_of_the_move_that_it_came_of(database: Database) -> None:
+    ledger = SqlDowntime(database)
+    traced = {"session_id": S1, "kind": "migration", "account_id": 1, "workspace_id": 1, "epoch": 2, "reason": "asked"}
+
+    def moved(connection: Connection) -> None:
+        connection.execute(insert(moves).values(**traced, at=T - timedelta(seconds=1), trace_id="a" * 32))
+        connection.execute(insert(moves).values(**traced, at=T - timedelta(hours=1), trace_id="b" * 32))
+
+    await database.write(moved)
+    await ledger.note({}, [began(S1), began(S2)], {}, at=T)
+    later = began(S1, T + timedelta(hours=1))
+    await ledger.note({S1: T + timedelta(minutes=1)}, [later], {}, at=T)
+    found = await ledger.between(JANUARY.begins, JANUARY.ends, None, Page())
+    traces = {(each.session_id, each.began_at): each.trace_id for each in found}
+    assert traces == {(S1, T): "a" * 32, (S2, T): None, (S1, later.began_at): None}
+
+
+async def test_the_outages_of_some_sessions_are_read_together(database: Database) -> None:
+    ledger = SqlDowntime(database)
+    await ledger.note({}, [began(S1), began(S2), began(SessionId("s3"))], {}, at=T)
+    await ledger.note({S1: T + timedelta(minutes=1)}, [began(S1, T + timedelta(hours=1))], {}, at=T)
+    found = await ledger.of_sessions([S1, S2], since=T + timedelta(minutes=30))
+    assert [(each.session_id, each.began_at) for each in found] == [(S2, T), (S1, T + timedelta(hours=1))]
+    assert len(await ledger.of_sessions([S1], since=T)) == 2
+    assert await ledger.of_sessions([], since=T) == []

@@ -103,6 +103,17 @@ async def test_each_endpoint_of_the_workspace_that_wants_it_is_told(telling: Tel
     ]
 
 
+async def test_of_what_happens_at_once_in_two_workspaces_each_hears_its_own(telling: Tellings) -> None:
+    """Stored in one transaction: their endpoints are looked up together."""
+    await telling.endpoint("one")
+    await telling.endpoint("two", workspace=TWO)
+    kind, message = "message_received", {"id": "M1", "from": "62811@c.us"}
+    mine = telling.fact(kind, message=message)
+    other = telling.fact(kind, SessionId("session-2"), TWO, message=message)
+    await telling.append(mine, other)
+    assert [(each.endpoint_id, each.event_id) for each in await telling.all()] == [("one", mine.id), ("two", other.id)]
+
+
 async def test_a_report_is_told_under_its_events_id(telling: Tellings, directory: SqlDirectory) -> None:
     await placed_account(directory, 1)
     await telling.endpoint("one")

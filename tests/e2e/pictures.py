@@ -3,10 +3,14 @@
 `make pictures`.
 """
 
+import json
 import os
 import signal
+import sqlite3
 import sys
 import time
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -28,6 +32,8 @@ NAMES = (
     "alerts", "settings",
 )  # fmt: skip
 SETTLES_S = 14.0
+NOTICED_S = 65.0
+"""All sessions are judged by what is heard of them once a minute."""
 
 
 def main() -> int:
@@ -38,6 +44,7 @@ def main() -> int:
     FOLDER.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as folder, demo(Path(folder), instances=5, accounts=60) as up:
         _live_a_little(up)
+        _some_do_not_hear(up)
         _take(up)
     walk(FOLDER)
     return 0
@@ -65,15 +72,40 @@ def _live_a_little(up: RunningDemo) -> None:
     time.sleep(SETTLES_S)
 
 
+def _some_do_not_hear(up: RunningDemo) -> None:
+    """What nobody can wait for: an hour in which messages of two sessions were taken and never acknowledged."""
+    now = datetime.now(UTC)
+    moments = [(now - timedelta(minutes=each)).timestamp() for each in (58, 51, 47, 39, 33, 24, 12)]
+    path = str(up.state["database"]).removeprefix("sqlite:///")
+    with closing(sqlite3.connect(path, timeout=30)) as database:
+        began = (now - timedelta(hours=3)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        database.execute("UPDATE listening SET since_at = ?", (began,))
+        for place, unacknowledged in ((20, moments), (21, moments[:3])):
+            session = up.state["accounts"][place]["session_id"]
+            database.execute("UPDATE sessions SET updated_at = ? WHERE session_id = ?", (began, session))
+            heard = (now - timedelta(minutes=70)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+            database.execute(
+                "INSERT INTO hearing (session_id, acknowledged_at, unacknowledged, settled, acknowledged)"
+                " VALUES (?, ?, ?, 200, 199) ON CONFLICT (session_id) DO UPDATE SET"
+                " acknowledged_at = excluded.acknowledged_at, unacknowledged = excluded.unacknowledged,"
+                " settled = 200, acknowledged = 199",
+                (session, heard, json.dumps({"at": unacknowledged})),
+            )
+        database.commit()
+    time.sleep(NOTICED_S)
+
+
 def _take(up: RunningDemo) -> None:
     origin, token, accounts = up.state["api_url"], up.state["token"], up.state["accounts"]
     moved = next(each for each in accounts[4:] if each["instance_url"] == accounts[3]["instance_url"])
     endpoint = up.ask("GET", "/endpoints")["data"][0]
+    plan = up.ask("POST", "/plans", {"kind": "empty", "instance_url": up.state["instances"][0]["url"], "budget": 2})
     paths = {
         **{name: f"/{name}" for name in NAMES},
         "session": f"/sessions/{moved['id']}",
         "instance": "/instances/2",
         "endpoint": f"/endpoints/{endpoint['id']}",
+        "plan": f"/plans/{plan['id']}",
         "docs": "/docs",
     }
     with browser() as opened:

@@ -79,7 +79,7 @@ def test_what_happened_while_the_stream_was_cut_is_told_once_and_in_order(operat
     operator.context.set_offline(True)
     cut_s = time.monotonic()
     for turn in range(6):
-        up.ask("PATCH", f"/accounts/{144 + turn % 3}", {"takeover": ("manual", "auto")[turn % 2]})
+        up.ask("PATCH", f"/accounts/{144 + turn % 3}", {"takeover": ("manual", "auto")[turn // 3]})
     expect(page.get_by_text(re.compile(r"^Not live, \d+ s$"))).to_be_visible(timeout=1_000 * STALE_WITHIN_S)
     assert time.monotonic() - cut_s < STALE_WITHIN_S
     expect(page.get_by_text("actions wait until it is")).to_be_visible()

@@ -322,7 +322,7 @@ async def test_a_rung_whose_gateway_was_killed_is_not_repeated(ward: Ward) -> No
     await ward.round()
     [job] = await ward.work.claim(KIND, owner="one", limit=10, lease_s=5)
 
-    async def killed(*_: object) -> Account:
+    async def killed(*_: object, **__: object) -> Account:
         raise Killed
 
     ward.climbing._restarts.restart = killed  # type: ignore[method-assign]

@@ -481,3 +481,21 @@ async def test_a_drain_says_at_once_what_can_leave_and_what_cannot(fleet: Fleet)
     assert (begun["leaving"], begun["staying"]) == (1, 1)
     [stays] = begun["staying_sessions"]
     assert (stays["account_id"], stays["reason"]) == (never["id"], "its takeover is set to never")
+
+
+async def test_a_move_that_is_done_later_keeps_the_trace_of_whoever_asked_for_it(fleet: Fleet) -> None:
+    account = await fleet.account("0816108641")
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    headers = {
+        "Authorization": f"Bearer {fleet.api.keys['operator']}",
+        "traceparent": f"00-{trace}-00f067aa0ba902b7-01",
+    }
+    answer = await fleet.api.client.post(f"/api/v1/accounts/{account['id']}/migrate", json={}, headers=headers)
+    assert answer.status_code == 202
+
+    async def moved() -> bool:
+        return bool(await fleet.moves(kind="migration"))
+
+    await until(moved)
+    [move] = await fleet.moves(kind="migration")
+    assert move["trace_id"] == trace

@@ -88,7 +88,7 @@ DEFECTS: tuple[Defect, ...] = (
         "a template that repeats a variable makes a text of any length",
         "homing/serve/bulk_lines.py",
         "    if length > MESSAGE_MAX:\n",
-        "    if length > 1000 * MESSAGE_MAX:\n",
+        "    if length > 10_000 * MESSAGE_MAX:\n",
         _ATTACKS,
     ),
     Defect(

@@ -4,6 +4,7 @@ from tests.mutations.defect import Defect, tests
 
 _CONDITIONS = (tests("decide/test_condition_rules.py", "flows/test_conditions.py"),)
 _RECEIVERS = (tests("flows/test_receivers.py", "decide/test_alert_wording.py"),)
+_WORDING = (tests("decide/test_alert_wording.py"),)
 _MAIL = (tests("drivers/test_mail.py"),)
 
 DEFECTS: tuple[Defect, ...] = (
@@ -45,7 +46,7 @@ DEFECTS: tuple[Defect, ...] = (
         "homing/decide/alerts/wording.py",
         '    return " ".join(kept.split()) + ("…" if len(said) > _SAID_MAX else "")\n',
         "    return said\n",
-        _RECEIVERS,
+        _WORDING,
     ),
     Defect(
         "a-greylisted-mailbox-is-told",
@@ -86,5 +87,29 @@ DEFECTS: tuple[Defect, ...] = (
         "_KEY.findall(self._text.decode(came))",
         "_KEY.findall(self._text.decode(came))[:1]",
         (tests("cli/test_top_in_a_terminal.py"),),
+    ),
+    Defect(
+        "own-clock-accuses-instances",
+        "a gateway whose clock is off says so of every instance",
+        "homing/flows/alerts/conditions.py",
+        "conditions.clock_off(ahead_s + own_s)\n",
+        "conditions.clock_off(ahead_s)\n",
+        _CONDITIONS,
+    ),
+    Defect(
+        "one-trouble-a-message-for-each-kind",
+        "an instance that is lost is as many messages as there are kinds of alerts about it",
+        "homing/decide/alerts/receivers.py",
+        "            if len(together) > 1:\n",
+        "            if len(together) > 99:\n",
+        _WORDING,
+    ),
+    Defect(
+        "what-passed-is-told-with-what-stands",
+        "what stands and what has passed are one message",
+        "homing/decide/alerts/receivers.py",
+        "                of.setdefault((group.firing, name), []).append(group)\n",
+        "                of.setdefault((True, name), []).append(group)\n",
+        _WORDING,
     ),
 )

@@ -5,6 +5,8 @@ from tests.mutations.defect import Defect, tests
 _STATE = (tests("serve/test_state_api.py"),)
 _SIGNING = (tests("serve/test_signing_in.py"),)
 _PAGES = (tests("serve/test_pages.py"),)
+_STEERING = (tests("serve/test_steering_api.py"),)
+_DAYS = (tests("decide/test_heartbeat.py"),)
 
 DEFECTS: tuple[Defect, ...] = (
     Defect(
@@ -70,5 +72,29 @@ DEFECTS: tuple[Defect, ...] = (
         "    if not viewer.may_operate:\n        return []\n",
         "    if viewer.name is None:\n        return []\n",
         _PAGES,
+    ),
+    Defect(
+        "a-plan-without-a-budget",
+        "a plan of moves begins all of its steps at once",
+        "homing/decide/moves/plan_progress.py",
+        "    return waiting[: max(0, plan.budget - under_way)]\n",
+        "    return waiting\n",
+        _STEERING,
+    ),
+    Defect(
+        "automation-off-moves-on",
+        "sessions are moved although somebody turned automation off",
+        "homing/flows/failover/keeper.py",
+        "not self._policy.by_itself or not self._may_act() or",
+        "not self._policy.by_itself or",
+        _STEERING,
+    ),
+    Defect(
+        "a-moment-away-is-down",
+        "a session that was brought back in a second is shown as one that could not send",
+        "homing/decide/knowledge/heartbeat.py",
+        "    if ended - began >= SHORT:\n",
+        "    if ended - began >= began - began:\n",
+        _DAYS,
     ),
 )

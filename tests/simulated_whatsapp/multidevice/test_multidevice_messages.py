@@ -52,6 +52,34 @@ async def test_a_dropped_acknowledgement_leaves_the_message_shown(whatsapp, link
     assert ana.count("ack", "3EB0A4") == 0
     await ana.transmit(message)
     assert await shown(whatsapp) == [("3EB0A4", "no answer")]
+    assert [line["event"] for line in await ledger(whatsapp, "accepted", "acknowledged")] == [
+        "accepted",
+        "accepted",
+        "acknowledged",
+    ]
+
+
+async def test_an_acknowledgement_may_come_late(whatsapp, linked):
+    ana = await linked(ANA)
+    await admin(whatsapp, "arm", {"fault": "delay_ack", "seconds": 0.2})
+    await ana.say(await ana.sealed(BEN, "3EB0A7", "patience"))
+    await ana.until(lambda: ana.answer("receipt", "3EB0A7"))
+    assert ana.count("ack", "3EB0A7") == 0
+    await ana.until(lambda: ana.count("ack", "3EB0A7"))
+
+
+async def test_a_frozen_connection_hears_nothing_until_it_is_cut(whatsapp, linked):
+    ana = await linked(ANA)
+    await admin(whatsapp, "arm", {"fault": "freeze", "seconds": 600, "device": ana.name})
+    await ana.ask("w:p", "get", node("ping"))
+    await ana.say(node("iq", node("ping"), type="get", xmlns="w:p", id="into the ice"))
+    await admin(whatsapp, "write", {"from": BEN, "to": ANA, "text": "kept"})
+    assert [line["event"] for line in await ledger(whatsapp, "offered")] == ["offered"]
+    await admin(whatsapp, "end", {"device": ana.name, "why": "cut"})
+    await ana.until_ended()
+    assert (ana.inbox, ana.answer("iq", "into the ice")) == ([], None)
+    await ana.login(whatsapp)
+    assert [text for _, text in ana.inbox] == ["kept"]
 
 
 async def test_a_cut_before_accepting_leaves_nothing_and_one_after_it_everything(whatsapp, linked):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from simulated_whatsapp.multidevice.wire import certificates, curve, protobuf
+from simulated_whatsapp.multidevice.wire import certificates, curve, noise, protobuf
 from simulated_whatsapp.multidevice.wire.codec import BadNode, Dictionary, decoded, encoded
 from simulated_whatsapp.multidevice.wire.frames import BadFrame, Frames, framed, opening
 from simulated_whatsapp.multidevice.wire.jids import Jid
@@ -160,6 +160,18 @@ def test_a_handshake_proves_the_server_and_carries_both_ways():
         assert there.open(finished.transport.seal(b"%d" % number)) == b"%d" % number
     with pytest.raises(HandshakeFailed):
         there.open(there.seal(b"not from there"))
+
+
+def test_a_handshake_with_another_implementation_is_the_same_to_the_byte(monkeypatch):
+    told = INTEROP["handshake"]
+    static, ephemeral = (curve.pair_of(bytes.fromhex(told[name]["private"])) for name in ("static", "ephemeral"))
+    monkeypatch.setattr(noise, "new_pair", lambda: ephemeral)
+    responder = Responder(static, bytes.fromhex(told["chain"]))
+    assert responder.answer(bytes.fromhex(told["hello"])).hex() == told["answer"]
+    finished = responder.finish(bytes.fromhex(told["finish"]))
+    assert (finished.static.hex(), finished.payload.decode()) == (told["client"], told["payload"])
+    frames = Frames(intro=True).fed(b"".join(map(bytes.fromhex, told["frames"])))
+    assert [finished.transport.open(frame) for frame in frames] == [b"one", b"two"]
 
 
 @pytest.mark.parametrize("spoilt", range(4))

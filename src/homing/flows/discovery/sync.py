@@ -50,7 +50,7 @@ T = TypeVar("T")
 
 BATCH = 1_000
 AT_ONCE = 16
-LINES_AT_ONCE = 100
+LINES_AT_ONCE = 20
 """Lines of the log that are written before others have their turn."""
 TOLD_MAX = 10_000
 """Updates and sessions needing attention that a report names; beyond, they are only counted."""
@@ -190,14 +190,18 @@ class Sync:
         if isinstance(listing, NoList) and listing.fault is None:
             listing = await self._lists.each(url, [each.session_id for each in placed])
         compared = sync.compare(placed, listing, now=self._clock.now(), force=force)
+        slices = Slices(self._clock)
+        await slices.after(len(placed))
         if not report.dry_run:
             self._watched(_seen_of(placed, listing, compared, self._clock.now()))
+            await slices.after(len(placed))
         await self._note_agreed(url, compared, report, tell, asked_s)
         left.doubtful |= {session.session_id for session in compared.doubtful}
         left.strangers |= compared.strangers
         if isinstance(listing, SessionList):
             left.strangers_of[url] = compared.strangers
             left.reported |= phones.worth_a_look(placed, listing, left.mismatched)
+            await slices.after(len(placed))
         left.fresh |= {session.session_id for session in compared.fresh}
         left.agreed[url] = _agreed_names(compared, listing)
         left.listings[url] = sync.narrowed(
@@ -210,8 +214,10 @@ class Sync:
     ) -> None:
         report.counts[SyncResult.VERIFIED] += len(compared.verified)
         report.counts[SyncResult.SKIPPED] += len(compared.fresh)
+        slices = Slices(self._clock)
         for session in compared.verified:
             tell(_agreed(session, url, SyncResult.VERIFIED, f"{url} has it, and it can send"))
+            await slices.after()
         for session in compared.fresh:
             tell(_agreed(session, url, SyncResult.SKIPPED, "verified within the last minute"))
         if compared.verified and not report.dry_run:

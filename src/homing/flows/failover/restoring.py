@@ -188,8 +188,9 @@ class Restoring:
 
     def _note_would(self, home: Instance, placed: Sequence[Recorded], looks: Looks) -> None:
         """What would become of the sessions of an instance that is only observed, if it were routed."""
+        routed = _as_routed(home)
         for each in placed:
-            match restoring.judge(each, _as_routed(home), looks, placed, self._policy):
+            match restoring.judge(each, routed, looks, placed, self._policy):
                 case StartAgain(reason=reason):
                     self._would(WouldKind.START, home.url, each.session_id, reason)
                 case Vanished(reason=reason) | Blocked(reason=reason):
@@ -269,7 +270,8 @@ class Restoring:
 def _lacks_some(home: Instance, placed: Sequence[Recorded], look: Look) -> bool:
     if not isinstance(look, Answered):
         return False
-    wanted = (each for each in placed if restoring.not_ours_to_start(each, _as_routed(home)) is None)
+    routed = _as_routed(home)
+    wanted = (each for each in placed if restoring.not_ours_to_start(each, routed) is None)
     return any(each.session_id not in look.sessions for each in wanted)
 
 

@@ -33,6 +33,7 @@ from homing.model.sessions.hearing import (
 )
 from homing.model.work import NewJob, Tick
 from homing.ports import Clock, Fleet, Work
+from homing.ports.aside import Slices
 from homing.ports.sessions.hearing import Hearings
 
 log = structlog.get_logger("homing")
@@ -47,6 +48,8 @@ SHARES_MIN = 3
 VOID_MAX = 72
 HISTORY_KEPT = timedelta(days=90)
 PRUNED_AT_ONCE = 2_000
+JUDGED_AT_ONCE = 200
+"""Sessions before others have their turn: a few milliseconds' worth."""
 _LATELY_H = 84
 
 
@@ -121,11 +124,14 @@ class Judging:
         cases = await self._store.cases()
         await self._baselines.learn([case.session_id for case in cases], now)
         cases = await self._looked_deeper(cases, now)
-        known = self._known(cases, listened_since)
-        near = self._neighbours(cases, known, now)
-        known = {session: replace(each, neighbours=near[session]) for session, each in known.items()}
-        known = await self._with_hours(cases, known, now)
-        return [self._judge(case, known[case.session_id], now) for case in cases]
+        slices = Slices(self._clock, JUDGED_AT_ONCE)
+        known = await self._beside_neighbours(cases, await self._known(cases, listened_since, slices), now, slices)
+        known = await self._with_hours(cases, known, now, slices)
+        judged = []
+        for case in cases:
+            judged.append(self._judge(case, known[case.session_id], now))
+            await slices.after()
+        return judged
 
     def _judge(self, case: HearingCase, known: HeardOf, now: datetime) -> JudgedHearing:
         verdict = judgment.judge(known, now)
@@ -133,7 +139,9 @@ class Judging:
 
     # --- what is known ------------------------------------------------------------------------------------------
 
-    def _known(self, cases: Sequence[HearingCase], listened_since: datetime) -> dict[SessionId, HeardOf]:
+    async def _known(
+        self, cases: Sequence[HearingCase], listened_since: datetime, slices: Slices
+    ) -> dict[SessionId, HeardOf]:
         shares = self._family_shares(cases)
         known = {}
         for case in cases:
@@ -150,6 +158,7 @@ class Judging:
                 looked=case.looked,
                 probes=case.probes,
             )
+            await slices.after()
         return known
 
     def _family_shares(self, cases: Sequence[HearingCase]) -> dict[str, float]:
@@ -161,35 +170,44 @@ class Judging:
                 known.setdefault(self._fleet.driver(case.instance_url).family, []).append(share)
         return {family: median(shares) for family, shares in known.items() if len(shares) >= SHARES_MIN}
 
-    def _neighbours(
-        self, cases: Sequence[HearingCase], known: Mapping[SessionId, HeardOf], now: datetime
-    ) -> dict[SessionId, Neighbours]:
-        """Of each session, what should have come of the others of its instance since anything came of any of them."""
+    async def _beside_neighbours(
+        self, cases: Sequence[HearingCase], known: Mapping[SessionId, HeardOf], now: datetime, slices: Slices
+    ) -> dict[SessionId, HeardOf]:
+        """Each session with what should have come of the others of its instance since anything came of any of them."""
         by_url: dict[InstanceUrl, list[SessionId]] = {}
         for case in cases:
             by_url.setdefault(case.instance_url, []).append(case.session_id)
         found = {}
         for sessions in by_url.values():
             # Since the newest message of any of them: what should have come of each since then?
-            newest = max(silence.silence(known[each], now).since_at for each in sessions)
-            missed = {each: silence.silence(replace(known[each], since_at=newest), now).expected for each in sessions}
+            silent_since = []
+            for each in sessions:
+                silent_since.append(silence.silence(known[each], now).since_at)
+                await slices.after()
+            newest = max(silent_since)
+            missed = {}
+            for each in sessions:
+                missed[each] = silence.silence(replace(known[each], since_at=newest), now).expected
+                await slices.after()
             heard_of = {each for each, expected in missed.items() if expected >= 1.0}
             all_missed = sum(missed.values())
             for each in sessions:
-                others = len(heard_of - {each})
-                found[each] = Neighbours(others, all_missed - missed[each], newest)
+                others = len(heard_of) - (each in heard_of)
+                near = Neighbours(others, all_missed - missed[each], newest)
+                found[each] = replace(known[each], neighbours=near)
+                await slices.after()
         return found
 
     async def _with_hours(
-        self, cases: Sequence[HearingCase], known: dict[SessionId, HeardOf], now: datetime
+        self, cases: Sequence[HearingCase], known: dict[SessionId, HeardOf], now: datetime, slices: Slices
     ) -> dict[SessionId, HeardOf]:
         """The newest hours of those that may not be well: without them no more speaks for a session than with them."""
         unwell = {case.session_id for case in cases if case.record.hearing is not Hearing.HEARING}
-        asked = {
-            session
-            for session, each in known.items()
-            if session in unwell or judgment.judge(each, now).hearing is not Hearing.HEARING
-        }
+        asked = set()
+        for session, each in known.items():
+            if session in unwell or judgment.judge(each, now).hearing is not Hearing.HEARING:
+                asked.add(session)
+            await slices.after()
         if not asked:
             return known
         hours = await self._store.hours(asked, since=baseline.hour_of(now) - _LATELY_H)

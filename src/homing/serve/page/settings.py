@@ -53,7 +53,7 @@ def _versions(viewer: Viewer) -> list[dict[str, Any]]:
 
 
 def _entry(entry: Entry) -> dict[str, Any]:
-    what, count = entry.action.replace(".", " ").replace("_", " "), entry.count
+    what = entry.action.replace(".", " ").replace("_", " ")
     changed = ", ".join(f"{name}: {value}" for name, value in (entry.after or {}).items())
     return {
         "id": entry.id,
@@ -61,6 +61,6 @@ def _entry(entry: Entry) -> dict[str, Any]:
         "actor": entry.act.actor,
         "via": entry.act.via.value,
         "action": what,
-        "subject": entry.subject if count <= 1 else f"{entry.subject} and {count - 1:,} more",
+        "subject": entry.subject,
         "changed": changed,
     }

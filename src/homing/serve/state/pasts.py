@@ -49,7 +49,7 @@ async def pasts(gateway: Gateway, live: LiveState, sessions: Sequence[SessionId]
         account, month_of_it = live.book.account(session), down.get(session)
         if account is not None:
             beats = heartbeat(outages[session], moved[session], account.created_at, now)
-            minutes, times = (round(month_of_it.down_s / 60, 2), month_of_it.outages) if month_of_it else (0.0, 0)
+            minutes, times = (round(month_of_it.down_s / 60, 4), month_of_it.outages) if month_of_it else (0.0, 0)
             past[session] = Past(beats, minutes, times)
     return past
 

@@ -151,12 +151,17 @@ class Messages:
             return
         if faults.take(Fault.DROP_ACK, device.name):
             return
-        ack = _ack(stanza, self._world.seconds)
         late: Armed | None = faults.take(Fault.DELAY_ACK, device.name)
         if late is None:
-            line.send(ack)
+            self._send_ack(device, line, stanza)
         else:
-            self._world.later(late.seconds, lambda: line.send(ack))
+            self._world.later(late.seconds, lambda: self._send_ack(device, line, stanza))
+
+    def _send_ack(self, device: LinkedDevice, line: Line, stanza: Node) -> None:
+        self._world.events.write(
+            "acknowledged", message_id=stanza.get("id"), sender=device.name, label=line.label, connection=line.name
+        )
+        line.send(_ack(stanza, self._world.seconds))
 
     def _name(self, jid: Jid) -> str:
         person = self._world.people.at(jid)

@@ -48,7 +48,7 @@ class Connection:
         self._greeted = False
         self._out: asyncio.Queue[Node | float | None] = asyncio.Queue()
         self._ended = False
-        self._is_cut = False
+        self._below: asyncio.BaseTransport | None = None
         self._left = asyncio.Event()
 
     def send(self, node: Node) -> None:
@@ -60,8 +60,9 @@ class Connection:
         if not self._ended:
             for node in last:
                 self._out.put_nowait(node)
-            self._ended, self._is_cut = True, not last
-            self._out.put_nowait(None)
+            self._finish()
+            if not last and isinstance(self._below, asyncio.Transport):
+                self._below.abort()
 
     async def serve(self, socket: web.WebSocketResponse, transport: asyncio.BaseTransport | None) -> None:
         """Until either side closes it."""
@@ -76,11 +77,15 @@ class Connection:
             why = f"not understood: {problem}"
         finally:
             why = "ended here" if self._ended else why
-            self.end()
+            self._finish()
             self._left.set()
             self._listener.closed(self, why)
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(writing, CLOSE_WITHIN_S)
+
+    def _finish(self) -> None:
+        self._ended = True
+        self._out.put_nowait(None)
 
     async def _take(self, socket: web.WebSocketResponse, data: bytes) -> None:
         for frame in self._frames.fed(data):
@@ -111,9 +116,6 @@ class Connection:
             self._ended = True  # the device is gone; reading notices it, too
 
     async def _close(self, socket: web.WebSocketResponse) -> None:
-        if self._is_cut and isinstance(self._below, asyncio.Transport):
-            self._below.abort()
-            return
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._left.wait(), self._listener.linger_s)
         await socket.close()

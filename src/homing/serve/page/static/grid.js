@@ -224,7 +224,7 @@ function cells(told, names) {
   state.append(stateOf(told.standing), cell("", since(told.since), "small"));
   const beaten = element("span", "wide beaten");
   beaten.append(beatsOf(told.beats ?? ""));
-  const down = told.beats ? (told.minutes_down ? span(60 * told.minutes_down) : "0") : "–";
+  const down = told.beats ? (told.minutes_down ? briefly(60 * told.minutes_down) : "0") : "–";
   const found = [phone, name, state, beaten, cell("wide", names[told.instance_url] ?? told.instance_name ?? "–"), cell("num wide", told.epoch), cell("num wide", down)];
   for (const each of found) each.setAttribute("role", "cell");
   return found;
@@ -267,6 +267,8 @@ function since(at) {
   if (!at) return "";
   return span(Math.max(0, (now() - Date.parse(at)) / 1000));
 }
+
+const briefly = (seconds) => (seconds < 10 ? `${seconds.toFixed(1)} s` : span(seconds));
 
 function span(seconds) {
   for (const [size, name, below, rest] of [[86400, "d", 3600, "h"], [3600, "h", 60, "min"], [60, "min", 1, "s"]]) {

@@ -128,7 +128,7 @@ def _told_of(connection: Connection) -> list[tuple[str, dict[str, Any]]]:
     for row in connection.execute(select(deliveries).order_by(deliveries.c.id)):
         due = row.due_at.timestamp() - STARTED_AT.timestamp()
         facts = {"where": hosts[row.endpoint_id], "id": row.event_id, "state": row.state, "due_s": due}
-        seen.append(("delivery", facts))
+        seen.append(("delivery", facts | {"lane": row.lane, "place": row.event_sequence}))
     stand = connection.execute(select(batches).order_by(batches.c.id))
     return seen + [("batch", {"id": row.id, "state": row.state, "messages": row.messages}) for row in stand]
 

@@ -99,11 +99,15 @@ def endings_are_told(seen: SortedHistory) -> Found:
 
 
 def events_are_delivered(seen: SortedHistory) -> Found:
-    """Each event goes to each customer's server: it has it, or it is due later, or it was given up."""
+    """Each event goes to each customer's server: it has it, or it is due later, or it was given up.
+
+    Where order was asked for, one that is due may stand behind another of its chat that is due later.
+    """
     if seen.of("unreadable") or seen.lost_commits:
         return
     has = {(told["where"], told["id"]) for told in seen.of("told") if told["status"] < 300}
     made = {(each["where"], each["id"]): each for each in seen.of("delivery")}
+    heads = _heads_of_lanes(seen)
     for event in seen.of("event"):
         for host in seen.scenario.receiver_hosts:
             delivery = made.get((host, event["id"]))
@@ -111,8 +115,18 @@ def events_are_delivered(seen: SortedHistory) -> Found:
                 yield seen.end_s, f"{event['type']} {event['id']} is not to be told to {host}"
             elif delivery["state"] == "delivered" and (host, event["id"]) not in has:
                 yield seen.end_s, f"{event['type']} {event['id']} is delivered to {host}, which never had it"
+            elif heads.get((host, delivery["lane"]), event["id"]) != event["id"]:
+                continue
             elif delivery["state"] == "pending" and delivery["due_s"] < seen.end_s - _PICKED_UP_WITHIN_S:
                 yield seen.end_s, f"{event['type']} {event['id']} for {host} is due since {delivery['due_s']:.0f} s"
+
+
+def _heads_of_lanes(seen: SortedHistory) -> dict[tuple[str, str], str]:
+    """For who asked for order: the event that is next in each lane, of those that wait."""
+    ordered = seen.scenario.receiver_hosts[::2]
+    waiting = [each for each in seen.of("delivery") if each["state"] == "pending" and each["where"] in ordered]
+    waiting.sort(key=lambda each: each["place"], reverse=True)
+    return {(each["where"], each["lane"]): each["id"] for each in waiting}
 
 
 def nothing_is_told_but_events(seen: SortedHistory) -> Found:
