@@ -165,11 +165,12 @@ async def test_a_message_taken_from_whatsapp_reaches_the_gateway_although_its_in
     await processes.instance(*options, port=int(url.rpartition(":")[2]))
     await eventually(lambda: len({arrival.told["id"] for arrival in sink.accepted}) >= 7)
     # What was in the journal, and was not noted as told before the end, is told once more under the same id.
-    firsts = list({arrival.told["id"]: arrival.told for arrival in reversed(sink.accepted)}.values())[::-1]
-    bodies = [told["data"] for told in firsts]
-    assert [told["event"] for told in firsts] == ["session_ready", *["message_received"] * 5, "session_ready"]
-    assert [data["message"]["body"] for data in bodies[1:6]] == [f"text {n}" for n in range(5)]
-    assert [data["epoch"] for data in bodies] == [*[1] * 6, 2]
+    firsts = list({arrival.told["id"]: arrival.told for arrival in sink.accepted}.values())
+    received = [told["data"]["message"]["body"] for told in firsts if told["event"] == "message_received"]
+    assert received == [f"text {n}" for n in range(5)]
+    bodies = [told["data"] for told in firsts if told["event"] == "session_ready"]
+    # What was acknowledged and not in the journal yet is told from the vault, under the next grant.
+    assert [data["epoch"] for data in bodies] == [1, 2]
     first = next(arrival for arrival in sink.arrivals if arrival.told["event"] == "session_ready")
     assert sink.accepted[0].told["id"] == first.told["id"]
 
