@@ -122,6 +122,22 @@ async def test_what_the_vault_did_not_take_goes_with_the_next_step_and_later_key
     assert {each.id: each.value for each in step.keys} == {"a": b"2", "b": b"b1"}
 
 
+async def test_what_changed_while_a_step_failed_is_not_undone_by_it(state):
+    state.vault.open.clear()
+    state.it.changed([key("1")])
+    asking = asyncio.ensure_future(state.it.reserve(GRANT, [Unsent("m1", b"frame")]))
+    await asyncio.sleep(0.01)
+    state.it.changed([key("2")])
+    state.vault.away = True
+    state.vault.open.set()
+    with pytest.raises(StoreUnavailable):
+        await asking
+    state.vault.away = False
+    await state.it.reserve(GRANT, [Unsent("m1", b"frame")])
+    (step,) = state.vault.steps
+    assert list(step.keys) == [key("2")]
+
+
 async def test_a_vault_that_is_away_is_waited_for(state):
     state.vault.away = True
     state.it.changed([key("1")])

@@ -123,14 +123,6 @@ DEFECTS: tuple[Defect, ...] = (
         (tests("instance/test_listeners.py"),),
     ),
     Defect(
-        "inbound-acknowledged-although-refused",
-        "what the vault refused to keep is acknowledged all the same",
-        "homing/instance/session/inbox.py",
-        "        if fresh is not None and wire",
-        "        if wire",
-        (tests("instance/test_key_steps.py"), tests("instance/test_listeners.py")),
-    ),
-    Defect(
         "keys-left-behind",
         "what a message changed of keys goes with the next step only, not with the message",
         "homing/instance/session/device_state.py",
