@@ -16,7 +16,7 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
 	@touch $@
 
-.PHONY: help venv demo story test walk lint check format pictures bench chaos soak sim fuzz bite lock clean
+.PHONY: help venv demo story test walk engine lint check format pictures bench chaos soak sim fuzz bite lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,10 +31,13 @@ story: $(STAMP) ## the demo, telling the three failover stories on itself, then 
 
 test: $(STAMP) ## every test but the walks: first those within a process, side by side, then those that start fleets
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not e2e" $(ARGS)
-	$(BIN)/python -m pytest -m "e2e and not walk" $(ARGS)
+	$(BIN)/python -m pytest -m "e2e and not walk and not real" $(ARGS)
 
 walk: $(STAMP) ## whole fleets from first contact through failures, restarts and upgrades: minutes, most of them spent waiting
 	$(BIN)/python -m pytest -m walk $(ARGS)
+
+engine: $(STAMP) ## the engine of the real WhatsApp, fetched, and every fault at every point; needs Node 20 and npm's registry
+	HOMING_ENGINES=$(abspath $(VENV))/engines $(BIN)/python -m pytest -m real $(ARGS)
 
 lint: $(STAMP) ## style, format and strict types
 	$(BIN)/ruff check .

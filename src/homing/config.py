@@ -108,6 +108,14 @@ class Settings(BaseSettings):
     homing_vault_key: str = Field(default="", repr=False, description="id:base64 of 32 bytes")
     homing_vault_old_keys: str = Field(default="", repr=False, description="that still open; a list with commas")
 
+    # The engine of the real WhatsApp, in instances.
+    homing_engines: Path = Field(default=Path("engines"), description="the folder of what `homing engine install` got")
+    homing_node: str = Field(default="node", description="the Node that runs the engine")
+    homing_engine_memory: int = Field(default=1024, ge=128, le=65_536, description="MB that Node may take for objects")
+    homing_whatsapp_version: str = Field(
+        default="", pattern=r"^(\d+\.\d+\.\d+)?$", description="announced to WhatsApp; empty: what the engine knows"
+    )
+
     # How often the whole fleet is checked by itself.
     homing_sync_schedule: str = Field(default="*/5 * * * *", description="cron expression in UTC; empty means off")
 

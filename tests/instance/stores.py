@@ -12,6 +12,7 @@ from homing.decide.fleet.leases import LeasePolicy
 from homing.instance.policy import HostPolicy
 from homing.ports import StoreUnavailable
 from homing.store.db.database import Database, Dialect
+from homing.store.db.schema.device_state import inbox
 from homing.store.db.schema.tables import credentials, reservations
 from homing.store.vault.sealing import fresh_key
 
@@ -112,3 +113,9 @@ async def stored(database: Database, session_id: str) -> Stored:
         )
 
     return await database.read(look)
+
+
+async def untold(database: Database) -> list[str]:
+    """The ids of what came in and no listener has."""
+    mine = select(inbox.c.message_id).where(inbox.c.told_at.is_(None))
+    return await database.read(lambda connection: list(connection.scalars(mine)))

@@ -54,12 +54,12 @@ def test_a_package_from_outside_brings_an_engine(site: Path) -> None:
 @pytest.mark.parametrize("opened", ["parrot_engine:nothing", "no_such_package:opened", "parrot_engine:PARROT"])
 def test_a_broken_package_takes_no_other_engine_away(site: Path, opened: str) -> None:
     install(site, "parrot", opened)
-    assert set(engines()) == {"simulated"}
+    assert "simulated" in engines() and "parrot" not in engines()
 
 
 def test_an_engine_that_does_not_exist_is_answered_with_those_that_do() -> None:
-    with pytest.raises(EngineUnusable, match="no engine 'baileys'; known are simulated"):
-        open_engine("baileys", EngineSetup())
+    with pytest.raises(EngineUnusable, match=r"no engine 'imaginary'; known are .*simulated"):
+        open_engine("imaginary", EngineSetup())
 
 
 def test_the_command_says_what_the_simulated_engine_lacks(monkeypatch: pytest.MonkeyPatch, sqlite_url: str) -> None:

@@ -22,7 +22,7 @@ from homing.cli.directory import (
     workspaces,
 )
 from homing.cli.fleet import adopting, alerts, cache, db, deaf, instances, moving, recycling, schedule, steering, sync
-from homing.cli.run import chaos, processes, sim
+from homing.cli.run import chaos, engines, processes, sim
 from homing.cli.terminal import output
 from homing.cli.terminal.acting import command
 from homing.cli.terminal.output import note, print_json
@@ -94,6 +94,7 @@ def _app() -> App:
         processes.serve,
         processes.instance,
         processes.demo,
+        engines.app,
         watching.top,
         chaos.chaos,
         messages.send,

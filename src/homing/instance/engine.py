@@ -2,31 +2,52 @@
 
 An engine session is one device's connection to WhatsApp. Everything that comes over that connection is an event,
 given to ``on_event`` in the order of arrival; ``Closed`` is the last one, whoever closed the connection.
+
+What the engine does in memory is durable before anybody outside sees anything of it. It seals a message (encrypts it,
+and says which keys changed by that), the host commits keys and bytes in one step under its grant, and only then the
+bytes are transmitted. What comes in is decrypted, the host commits message and keys in one step, and only then the
+engine acknowledges it.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from homing.model.fleet import Capabilities
-from homing.model.instances.vault import Login
+from homing.model.instances.vault import Login, SessionKey
 from homing.model.sessions.exit_proxies import ExitProxy
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
-    """One message as it goes over the wire; sent again, it is the same frame.
+class Message:
+    """What someone wants said. ``recipient`` is an address as one text; the id is WhatsApp's id of the message.
 
     ``content`` is what it says beyond the text, as ``homing.model.sends.content_json`` writes it down; None for a
     plain text. ``media_sha256`` is of a file that it has, which was uploaded before.
     """
 
-    counter: int
     message_id: str
     recipient: str
     text: str
     content: Mapping[str, Any] | None = None
     media_sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One message as it goes over the wire; sent again, it is the same frame. ``sealed`` is as in ``seal``."""
+
+    counter: int
+    message_id: str
+    sealed: bytes
+
+
+class SealRefused(Exception):
+    """WhatsApp, or the engine, does not take this message; nothing of it left. ``code`` is WhatsApp's error number."""
+
+    def __init__(self, reason: str, code: int | None = None) -> None:
+        super().__init__(reason)
+        self.reason, self.code = reason, code
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +68,17 @@ class FrameRefused:
 
 @dataclass(frozen=True, slots=True)
 class Inbound:
-    """Someone wrote to the session. It is offered again after a reconnection until ``received`` names it."""
+    """Someone wrote to the session. It is offered again after a reconnection until ``received`` names it.
+
+    With a ``digest``, keys were changed by reading it: the host must keep it, in the same step as those. Without a
+    text there is nothing to tell of it.
+    """
 
     id: str
     sender: str
-    text: str
+    text: str | None
     at: str
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +154,23 @@ class Label:
     epoch: int
 
 
+class DeviceState(Protocol):
+    """What the vault keeps of one device beside its login. A vault that is away is waited for, and never reported."""
+
+    async def get(self, kind: str, ids: Collection[str]) -> dict[str, bytes]:
+        """Those of these keys that there are, by their ids; what was ``changed`` is seen at once."""
+
+    def changed(self, keys: Sequence[SessionKey]) -> None:
+        """A part of the next step, whatever that is about: a later state of a ratchet contains the earlier ones."""
+
+    async def committed(self, login: Login | None = None) -> bool:
+        """Whether all that changed until now, and the login, is durable. Not if the grant is over: then nothing more
+        may leave, not even a refusal."""
+
+    async def had(self, message_id: str, digest: str) -> bool:
+        """Whether this very message was kept before. Returns once there is room for another one."""
+
+
 class EngineSession(Protocol):
     """One open connection. Every method that waits raises ``ConnectionError`` when the connection goes first."""
 
@@ -141,6 +184,10 @@ class EngineSession(Protocol):
 
     async def upload(self, pieces: AsyncIterator[bytes]) -> str:
         """Give WhatsApp a file, and the SHA-256 of its bytes in hex. A message that names it may follow."""
+
+    async def seal(self, message: Message) -> bytes:
+        """The message as it goes over the wire, a frame as ``instance.frames`` has it. What that changes of keys was
+        told to the device's state before this returns. Raises SealRefused."""
 
     def transmit(self, frame: Frame) -> None:
         """Put the frame on the wire now. ``Acknowledged`` or ``FrameRefused`` follows, or ``Closed``."""
@@ -163,8 +210,11 @@ class Engine(Protocol):
     @property
     def capabilities(self) -> Capabilities: ...
 
-    async def connect(self, on_event: OnEvent, proxy: ExitProxy | None = None) -> EngineSession:
+    async def connect(self, on_event: OnEvent, state: DeviceState, proxy: ExitProxy | None = None) -> EngineSession:
         """A new connection, not logged in, by this exit proxy; one is only given where ``takes_proxy`` is declared.
 
         Raises ``OSError`` when WhatsApp cannot be reached so: there is no other way out.
         """
+
+    async def close(self) -> None:
+        """End what the engine runs beside its connections."""

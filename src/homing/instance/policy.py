@@ -15,6 +15,8 @@ class HostPolicy:
     login_timeout_s: float = 60.0
     """How long one attempt to connect and log in may take."""
     acknowledge_within_s: float = 20.0
+    seal_within_s: float = 15.0
+    """How long encrypting one message may take: for a new contact WhatsApp is asked for devices and keys."""
     resend_within_s: float = 5.0
     """How long those who sent wait for a lost connection to come back."""
     repeat_within_s: float = 900.0

@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import SystemRandom
 from typing import Self
 
@@ -61,6 +62,10 @@ class InstanceSettings:
     gateway: GatewaySettings | None = None
     fault_injection: bool = False
     engine: str = "simulated"
+    engine_folder: Path = Path("engines")
+    node: str = "node"
+    engine_memory_mb: int = 1024
+    whatsapp_version: str | None = None
 
 
 class AddressTaken(Exception):
@@ -106,7 +111,7 @@ class RunningInstance:
 
         Raises ``AddressTaken``, ``EngineUnusable`` and ``InstanceMisconfigured``.
         """
-        engine = open_engine(settings.engine, EngineSetup(settings.whatsapp_address))
+        engine = open_engine(settings.engine, _setup(settings))
         listening = _listening(settings.host, settings.port)
         port: int = listening[0].getsockname()[1]
         url = settings.url or f"http://localhost:{port}"
@@ -152,6 +157,7 @@ class RunningInstance:
             self._leasing.cancel()
             await self.host.lease.end()
         await self._runner.cleanup()
+        await self.host.engine.close()
         await self._files.close()
         if self._link is not None:
             await self._link.close()
@@ -231,6 +237,16 @@ async def serve(
     async with await starting as instance:
         print(json.dumps({"pid": os.getpid(), "url": instance.url}), flush=True)
         await ending
+
+
+def _setup(settings: InstanceSettings) -> EngineSetup:
+    return EngineSetup(
+        settings.whatsapp_address,
+        settings.engine_folder,
+        settings.node,
+        settings.engine_memory_mb,
+        settings.whatsapp_version,
+    )
 
 
 def _listening(host: str, port: int) -> list[socket.socket]:

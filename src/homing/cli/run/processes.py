@@ -5,6 +5,7 @@ import logging
 import os
 import secrets
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -89,9 +90,9 @@ def _opening_key(key: str, host: str) -> str:
 
 def instance(
     *,
-    engine: Annotated[str, Parameter(help="What speaks WhatsApp: simulated, or what a package brings.")] = "simulated",
+    engine: Annotated[str, Parameter(help="What speaks WhatsApp: simulated, baileys, or a package's.")] = "simulated",
     whatsapp: Annotated[
-        str | None, Parameter(help="Where the simulated WhatsApp listens, as HOST:PORT; for --engine simulated.")
+        str | None, Parameter(help="Where a simulated WhatsApp listens, as HOST:PORT; baileys: only in tests.")
     ] = None,
     database: Annotated[
         str | None, Parameter(help="Where the vault is: the gateways' database. [default: HOMING_DATABASE_URL]")
@@ -197,7 +198,16 @@ async def _hosted(known: "Settings", hosting: "InstanceSettings") -> None:
             give_up_s=known.homing_database_wait,
         )
         exits = opened_exits(known, kept)
-        await serve(hosting, vault, leases, SystemClock(), fresh_id=lambda: marked(secrets.token_hex(8)), exits=exits)
+        with_engine = replace(
+            hosting,
+            engine_folder=known.homing_engines,
+            node=known.homing_node,
+            engine_memory_mb=known.homing_engine_memory,
+            whatsapp_version=known.homing_whatsapp_version or None,
+        )
+        await serve(
+            with_engine, vault, leases, SystemClock(), fresh_id=lambda: marked(secrets.token_hex(8)), exits=exits
+        )
 
 
 def demo(

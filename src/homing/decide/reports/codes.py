@@ -10,6 +10,8 @@ from typing import Any
 HIDDEN = "shown to admin keys"
 
 _QR_TEXT = re.compile(r"\b\d{1,2}@[A-Za-z0-9+/=_-]{16,}(?:,[A-Za-z0-9+/=_-]+){2,}")
+_QR_LINK = re.compile(r"https://wa\.me/settings/linked_devices#[A-Za-z0-9+/=_@,%-]+")
+"""The same as Baileys 7 makes it."""
 _PICTURE = re.compile(r"data:image/(?:png|svg\+xml|webp|gif)[^\s\"']*", re.IGNORECASE)
 _BARE_PNG = re.compile(r"\biVBORw0KGgo[A-Za-z0-9+/=]*")
 _TYPED = "[1-9A-HJ-NP-Z]"
@@ -44,7 +46,7 @@ def _is_named_so(name: str, value: Any) -> bool:
 def _hidden(text: str, typed: bool) -> str:
     if typed and _TYPED_ALONE.fullmatch(text):
         return HIDDEN
-    shapes = (_QR_TEXT, _PICTURE, _BARE_PNG, *((_DASHED, _MIXED) if typed else ()))
+    shapes = (_QR_TEXT, _QR_LINK, _PICTURE, _BARE_PNG, *((_DASHED, _MIXED) if typed else ()))
     for shape in shapes:
         text = shape.sub(HIDDEN, text)
     return text

@@ -7,6 +7,7 @@ is called with an `EngineSetup` and returns the engine, whose `name` is the entr
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from homing.instance.engine import Engine
@@ -17,9 +18,18 @@ GROUP = "homing.engines"
 
 @dataclass(frozen=True, slots=True)
 class EngineSetup:
-    """What an engine is opened with. `whatsapp_address` is where the simulated WhatsApp listens, as HOST:PORT."""
+    """What an engine is opened with.
+
+    `whatsapp_address` is where a WhatsApp of tests listens, as HOST:PORT. `folder` is where `homing engine install`
+    puts what an engine needs; `node` the Node that runs it, `memory_mb` how much it may take there. `version` is the
+    version of WhatsApp that is announced, as 2.3000.1; None leaves it to the engine.
+    """
 
     whatsapp_address: str | None = None
+    folder: Path = Path("engines")
+    node: str = "node"
+    memory_mb: int = 1024
+    version: str | None = None
 
 
 class EngineUnusable(Exception):

@@ -11,6 +11,7 @@ from homing.instance.engine import (
     Acknowledged,
     Closed,
     DeviceRemoved,
+    DeviceState,
     EngineEvent,
     EnginePairingCode,
     EngineSession,
@@ -21,6 +22,7 @@ from homing.instance.engine import (
     LoggedIn,
     LoggedOut,
     LoginAnswer,
+    Message,
     OnEvent,
     Paired,
     Replaced,
@@ -28,6 +30,7 @@ from homing.instance.engine import (
     Throttled,
 )
 from homing.instance.engines.registry import EngineSetup, EngineUnusable
+from homing.instance.frames import frozen, thawed
 from homing.model.fleet import Capabilities
 from homing.model.instances.vault import Login
 from homing.model.sends.addresses import AddressKind
@@ -82,7 +85,12 @@ class SimulatedEngine:
         self._dial, self._clock, self._through = dial, clock, through
         self.capabilities = replace(SIMULATED, takes_proxy=through is not None)
 
-    async def connect(self, on_event: OnEvent, proxy: ExitProxy | None = None) -> EngineSession:
+    async def connect(
+        self,
+        on_event: OnEvent,
+        state: DeviceState,  # noqa: ARG002 - it has no keys
+        proxy: ExitProxy | None = None,
+    ) -> EngineSession:
         session = SimulatedSession(on_event, self._clock)
         if proxy is None:
             dial = self._dial
@@ -92,6 +100,9 @@ class SimulatedEngine:
             raise ConnectionError("there is no way out by a proxy here")
         await session.device.connect(dial)
         return session
+
+    async def close(self) -> None:
+        return
 
 
 class SimulatedSession:
@@ -118,16 +129,14 @@ class SimulatedSession:
         pairing = await self.device.pair(session_id)
         return EnginePairingCode(pairing.code, pairing.expires_at - self._clock())
 
+    async def seal(self, message: Message) -> bytes:
+        """Its ratchet is the counter, which the vault gives."""
+        return frozen(message.recipient, message.text, message.content, message.media_sha256)
+
     def transmit(self, frame: Frame) -> None:
-        answered = partial(self._answered, frame.counter)
+        said, answered = thawed(frame.sealed), partial(self._answered, frame.counter)
         self.device.transmit(
-            frame.message_id,
-            frame.recipient,
-            frame.text,
-            frame.counter,
-            answered,
-            frame.content,
-            frame.media_sha256,
+            frame.message_id, said.recipient, said.text, frame.counter, answered, said.content, said.media_sha256
         )
 
     async def upload(self, pieces: AsyncIterator[bytes]) -> str:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
-from homing.instance.engine import Engine, EngineEvent, EngineSession
+from homing.instance.engine import DeviceState, Engine, EngineEvent, EngineSession
 from homing.model.sessions.exit_proxies import ExitProxy
 
 
@@ -22,13 +22,10 @@ class SessionConnection:
         """Whether this is still the connection."""
         return wire is self.wire
 
-    async def open(self, proxy: ExitProxy | None = None) -> EngineSession:
+    async def open(self, state: DeviceState, proxy: ExitProxy | None = None) -> EngineSession:
         """A new one, not logged in, by this exit proxy. Raises ``OSError`` when WhatsApp cannot be reached so."""
         self._number += 1
-        arrived = partial(self._arrived, self._number)
-        # An engine that knows of no proxies is asked as ever; it is given none.
-        opening = self._engine.connect(arrived) if proxy is None else self._engine.connect(arrived, proxy)
-        self.wire = await opening
+        self.wire = await self._engine.connect(partial(self._arrived, self._number), state, proxy)
         return self.wire
 
     def close(self) -> None:

@@ -6,7 +6,16 @@ from typing import Protocol, assert_never
 
 import structlog
 
-from homing.instance.engine import EnginePairingCode, EngineSession, Label, LoggedIn, LoggedOut, StaleLogin, Throttled
+from homing.instance.engine import (
+    DeviceState,
+    EnginePairingCode,
+    EngineSession,
+    Label,
+    LoggedIn,
+    LoggedOut,
+    StaleLogin,
+    Throttled,
+)
 from homing.instance.notify.events import Status
 from homing.instance.session.connection import SessionConnection
 from homing.instance.session.context import SessionContext
@@ -78,12 +87,14 @@ class Upkeep:
         self,
         session: KeptSession,
         own: Ownership,
+        state: DeviceState,
         sending: SessionSends,
         connection: SessionConnection,
         around: SessionContext,
     ) -> None:
         self._session = session
         self._own = own
+        self._state = state
         self._sending = sending
         self._connection = connection
         self._around = around
@@ -145,7 +156,7 @@ class Upkeep:
             self._session.unreachable(proxy)
             return _Again()
         try:
-            wire = await self._connection.open(proxy)
+            wire = await self._connection.open(self._state, proxy)
         except OSError as problem:
             if proxy is None:
                 raise
@@ -213,5 +224,5 @@ class Upkeep:
         if self._session.over or not self._connection.is_live(wire):
             return _GrantOver() if self._session.over else _Again()
         self._session.connected(answer.phone_number)
-        self._sending.connected(wire.transmit)
+        self._sending.connected(wire.transmit, wire.seal)
         return _Up()

@@ -40,7 +40,9 @@ class Telling:
                 except OSError as problem:
                     if not refused:
                         log.warning(
-                            "Inbound messages stay with WhatsApp", session_id=self._session_id, error=str(problem)
+                            "Inbound messages wait in the vault for their listener",
+                            session_id=self._session_id,
+                            error=str(problem),
                         )
                     refused = True
                 await asyncio.sleep(self._offer_again_s)

@@ -1,27 +1,12 @@
 """A session's messages, and how sending one may end."""
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from homing.instance.engine import Frame, FrameRefused
+from homing.instance.engine import Message as Message
 from homing.instance.notify.events import Status
 from homing.model.instances.vault import StaleEpoch
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """What someone wants said. ``recipient`` is an address as one text; the id is WhatsApp's id of the message.
-
-    ``content`` and ``media_sha256`` are as in a frame.
-    """
-
-    message_id: str
-    recipient: str
-    text: str
-    content: Mapping[str, Any] | None = None
-    media_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +52,14 @@ SendOutcome = EngineSent | FrameRefused | NotConnected | Paused | StaleEpoch | O
 
 @dataclass(slots=True, eq=False)
 class UnderWay:
-    """A message that is not finished. Once ``asked``, the vault may have it; with a ``counter``, it has."""
+    """A message that is not finished. Once ``asked``, the vault may have it; with a ``counter``, it has.
+
+    ``sealed`` is what goes over the wire, from when it was encrypted.
+    """
 
     message: Message
     since_s: float
+    sealed: bytes | None = None
     asked: bool = False
     counter: int = 0
     _outcome: "asyncio.Future[SendOutcome] | None" = None
@@ -86,12 +75,5 @@ class UnderWay:
             self._outcome.set_result(outcome)
 
     def frame(self) -> Frame:
-        message = self.message
-        return Frame(
-            self.counter,
-            message.message_id,
-            message.recipient,
-            message.text,
-            message.content,
-            message.media_sha256,
-        )
+        assert self.sealed is not None, "what has a counter was sealed before"
+        return Frame(self.counter, self.message.message_id, self.sealed)

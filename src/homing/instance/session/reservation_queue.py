@@ -1,33 +1,39 @@
-"""One session's messages before they leave: each is the grant's own in the vault first, in the order of asking.
+"""One session's messages before they leave: each is sealed, and the grant's own in the vault, in the order of asking.
 
 Where the vault did not answer, it may have the messages or not. They stay at the head of the line, and it is asked for
 them again until that is known; nothing overtakes them, and nothing new is taken in.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 import structlog
 
+from homing.instance.engine import FrameRefused, Message, SealRefused
+from homing.instance.notify.events import Status
 from homing.instance.policy import HostPolicy
-from homing.instance.session.frames import frozen
-from homing.instance.session.messages import EngineUnknown, Message, Paused, SendOutcome, UnderWay, VaultAway
+from homing.instance.session.messages import EngineUnknown, NotConnected, Paused, SendOutcome, UnderWay, VaultAway
 from homing.model.instances.vault import Grant, Reservation, StaleEpoch, Unsent
-from homing.ports import Credentials, StoreUnavailable
+from homing.ports import StoreUnavailable
 
 log = structlog.get_logger("homing")
 OnReserved = Callable[[Sequence[tuple[UnderWay, Reservation]]], None]
 OnRefused = Callable[[UnderWay, SendOutcome], None]
+Seal = Callable[[Message], Awaitable[bytes]]
+Reserve = Callable[[Grant, Sequence[Unsent]], Awaitable[Sequence[Reservation] | StaleEpoch]]
 IN_DOUBT = "the vault did not say whether it has the message, outcome unknown"
 
 
 class Line:
-    """``reserved`` is given what the vault has, in order; ``refused`` what will not leave, and why."""
+    """``reserved`` is given what the vault has, in order; ``refused`` what will not leave, and why.
+
+    ``seal`` is that of the connection; None while there is none.
+    """
 
     def __init__(
         self,
-        credentials: Credentials,
+        reserve: Reserve,
         grant: Grant,
         policy: HostPolicy,
         *,
@@ -36,7 +42,8 @@ class Line:
         refused: OnRefused,
         superseded: Callable[[int], None],
     ) -> None:
-        self._credentials = credentials
+        self._ask = reserve
+        self.seal: Seal | None = None
         self._grant = grant
         self._policy = policy
         self._may_act = may_act
@@ -78,15 +85,43 @@ class Line:
                     return
                 await asyncio.sleep(self._policy.ask_again_s)
                 continue
-            await self._reserve(group)
+            if await self._all_sealed(group):
+                await self._reserve(group)
         if self._over is not None:
             self._forget_asked(EngineUnknown(f"{self._over}, outcome unknown"))
+
+    async def _all_sealed(self, group: Sequence[UnderWay]) -> bool:
+        """Whether the whole group is, and may still be asked for: what happened meanwhile may have thinned it out."""
+        for each in group:
+            if each.sealed is None and not await self._sealed(each):
+                return False
+        return self._may_act() and self._over is None and self._waiting[: len(group)] == list(group)
+
+    async def _sealed(self, under_way: UnderWay) -> bool:
+        seal, why = self.seal, NotConnected(Status.DISCONNECTED)
+        if seal is None:
+            self._take_out(under_way, why)
+            return False
+        try:
+            async with asyncio.timeout(self._policy.seal_within_s):
+                under_way.sealed = await seal(under_way.message)
+        except SealRefused as refused:
+            self._take_out(under_way, FrameRefused(0, refused.reason, refused.code))
+        except (ConnectionError, TimeoutError):
+            self._take_out(under_way, why)
+        return under_way.sealed is not None
+
+    def _take_out(self, under_way: UnderWay, why: SendOutcome) -> None:
+        """It will not leave: the vault was never asked for it."""
+        if under_way in self._waiting:
+            self._waiting.remove(under_way)
+            self._refused(under_way, why)
 
     async def _reserve(self, group: Sequence[UnderWay]) -> None:
         for each in group:
             each.asked = True
         try:
-            answer = await self._credentials.reserve(self._grant, [_unsent(each.message) for each in group])
+            answer = await self._ask(self._grant, [_unsent(each) for each in group])
         except StoreUnavailable as problem:
             await self._doubt(problem)
             return
@@ -124,5 +159,6 @@ class Line:
                 self._refused(each, outcome)
 
 
-def _unsent(message: Message) -> Unsent:
-    return Unsent(message.message_id, frozen(message.recipient, message.text, message.content, message.media_sha256))
+def _unsent(under_way: UnderWay) -> Unsent:
+    assert under_way.sealed is not None, "what is asked for was sealed before"
+    return Unsent(under_way.message.message_id, under_way.sealed)

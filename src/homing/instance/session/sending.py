@@ -10,10 +10,10 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 
 from homing.instance.engine import Acknowledged, Frame, FrameRefused
+from homing.instance.frames import recipient_of
 from homing.instance.notify.events import Status
 from homing.instance.policy import HostPolicy
 from homing.instance.session.acknowledgements import Acknowledgements
-from homing.instance.session.frames import thawed
 from homing.instance.session.messages import (
     EngineSent,
     EngineUnknown,
@@ -24,7 +24,7 @@ from homing.instance.session.messages import (
     SendOutcome,
     UnderWay,
 )
-from homing.instance.session.reservation_queue import Line
+from homing.instance.session.reservation_queue import Line, Reserve, Seal
 from homing.model.instances.vault import Grant, Reservation, ReservedBefore
 from homing.ports import Clock, Credentials
 
@@ -35,7 +35,8 @@ _NOT_CONNECTED = NotConnected(Status.DISCONNECTED)
 class SessionSends:
     """The sends of one session under one grant.
 
-    ``may_act`` says whether, at that very moment, a frame may leave. ``superseded`` hears which epoch the vault is at
+    ``may_act`` says whether, at that very moment, a frame may leave. ``reserve`` gives messages to the vault, with the
+    keys that sealing them changed. ``superseded`` hears which epoch the vault is at
     when it refuses this grant. ``had`` are counters that an earlier grant in this process saw acknowledged.
     """
 
@@ -46,6 +47,7 @@ class SessionSends:
         policy: HostPolicy,
         clock: Clock,
         *,
+        reserve: Reserve,
         may_act: Callable[[], bool],
         superseded: Callable[[int], None],
         had: Collection[int] = (),
@@ -55,7 +57,7 @@ class SessionSends:
         self._may_act = may_act
         self._notes = Acknowledgements(credentials, grant, may_act=may_act, ask_again_s=policy.ask_again_s)
         self._line = Line(
-            credentials,
+            reserve,
             grant,
             policy,
             may_act=may_act,
@@ -99,9 +101,10 @@ class SessionSends:
             return EngineUnknown(f"{self._over}, outcome unknown")
         return await self._outcome(under_way)
 
-    def connected(self, transmit: Transmit) -> None:
+    def connected(self, transmit: Transmit, seal: Seal) -> None:
         """The connection is live: what WhatsApp has not acknowledged goes again, then sends are taken."""
         self._stop_giving_up()
+        self._line.seal = seal
         self._unsent = deque(self._reserved[counter] for counter in sorted(self._reserved))
         self._transmit = transmit
         self.pump()
@@ -122,7 +125,7 @@ class SessionSends:
 
     def disconnected(self) -> None:
         """The connection broke. Unless it returns in time, those who wait hear no more of what is on its way."""
-        self._transmit = None
+        self._transmit = self._line.seal = None
         self._line.turn_back(_NOT_CONNECTED)
         if self._giving_up is None:
             loop = asyncio.get_running_loop()
@@ -138,7 +141,7 @@ class SessionSends:
 
     def end(self, reason: str) -> None:
         """Nothing more leaves under this grant. What the vault has is for the session's next holder."""
-        self._over, self._transmit = reason, None
+        self._over, self._transmit, self._line.seal = reason, None, None
         self._line.turn_back(_NOT_CONNECTED)
         self._line.end(reason)
         self._notes.end()
@@ -149,8 +152,8 @@ class SessionSends:
         await self._empty.wait()
         await self._notes.written()
 
-    def answered(self, answer: Acknowledged | FrameRefused) -> Frame | None:
-        """WhatsApp answered a frame; the frame, if it was acknowledged and still waited for."""
+    def answered(self, answer: Acknowledged | FrameRefused) -> Message | None:
+        """WhatsApp answered a frame; its message, if it was acknowledged and still waited for."""
         under_way = self._reserved.pop(answer.counter, None)
         if under_way is None:
             return None
@@ -160,7 +163,7 @@ class SessionSends:
         self._acknowledged.append(answer.counter)
         self._notes.acknowledge(answer.counter)
         self._finish(under_way, EngineSent(under_way.message.message_id))
-        return under_way.frame()
+        return under_way.message
 
     # Steps
 
@@ -171,9 +174,8 @@ class SessionSends:
             if left.counter in had:
                 self._notes.acknowledge(left.counter)
                 continue
-            kept = thawed(left.frame)
-            message = Message(left.message_id, kept.recipient, kept.text, kept.content, kept.media_sha256)
-            under_way = UnderWay(message, now_s - left.age_s, asked=True, counter=left.counter)
+            message = Message(left.message_id, recipient_of(left.frame), "")  # what it says only the frame knows
+            under_way = UnderWay(message, now_s - left.age_s, left.frame, asked=True, counter=left.counter)
             self._known[left.message_id] = self._reserved[left.counter] = under_way
         if not self._known:
             self._empty.set()

@@ -35,6 +35,7 @@ from homing.instance.notify.events import (
 from homing.instance.session.connection import SessionConnection
 from homing.instance.session.connection_loop import Upkeep
 from homing.instance.session.context import SessionContext
+from homing.instance.session.device_state import SessionState
 from homing.instance.session.event_emitter import Telling
 from homing.instance.session.inbox import Inbox
 from homing.instance.session.messages import Message, NotConnected, Paused, SendOutcome
@@ -71,6 +72,7 @@ class HostedSession:
         self._around = around
         self._on_left = on_left
         self._own: Ownership | None = None
+        self._state: SessionState | None = None
         self._sending: SessionSends | None = None
         self._connection = SessionConnection(around.engine, self._arrived)
         self.over = self._gone = self._doubted = False
@@ -86,8 +88,9 @@ class HostedSession:
             waiting_max=around.policy.inbound_waiting_max,
             event_of=self._received,
             is_live=self._connection.is_live,
-            trusted=self._trusted,
             offer_again=lambda: None if self.over else self._lost(),
+            told=self._told,
+            over=lambda: self.over,
         )
 
     @property
@@ -112,17 +115,28 @@ class HostedSession:
         """Come up under the grant, and stay up. ``before`` held the session under an earlier one in this process."""
         self.status = status
         self._own = Ownership(grant, self._around.credentials, self._around.lease, self._around.policy.ask_again_s)
+        self._state = SessionState(
+            self._own,
+            self._around.credentials,
+            trusted=self._trusted,
+            superseded=self._superseded,
+            room=self.inbox.room,
+            ask_again_s=self._around.policy.ask_again_s,
+        )
         had = frozenset(before._sending.acknowledged if before is not None and before._sending is not None else ())
         self._sending = SessionSends(
             self._around.credentials,
             grant,
             self._around.policy,
             self._around.clock,
+            reserve=self._state.reserve,
             may_act=self.may_act,
             superseded=self._superseded,
             had=had,
         )
-        self._upkeep = self._tasks.spawn(Upkeep(self, self._own, self._sending, self._connection, self._around).run())
+        upkeep = Upkeep(self, self._own, self._state, self._sending, self._connection, self._around)
+        self._upkeep = self._tasks.spawn(upkeep.run())
+        self.inbox.take_up(grant.untold)
 
     async def settled(self, within_s: float) -> None:
         """Returns once the session is up or has failed to come up, or when the time is over."""
@@ -301,7 +315,8 @@ class HostedSession:
                 self._answered(event)
             case Inbound():
                 self.last_activity_at = self._now()
-                self.inbox.take(event, self._connection.wire)
+                if self._state is not None:
+                    self.inbox.take(event, self._connection.wire, self._state)
             case Paired(login):
                 self._tasks.spawn(self._paired(own, login))
             case Replaced():
@@ -316,14 +331,25 @@ class HostedSession:
                 assert_never(event)
 
     def _answered(self, answer: Acknowledged | FrameRefused) -> None:
-        frame = self._sending.answered(answer) if self._sending else None
-        if frame is not None:
+        message = self._sending.answered(answer) if self._sending else None
+        if message is not None:
             self.last_activity_at = self._now()
             self._around.sent.happened()
-            self._telling.tell(MessageSent(self._about(), frame.message_id, frame.recipient))
+            self._telling.tell(MessageSent(self._about(), message.message_id, message.recipient))
 
     def _received(self, message: Inbound) -> MessageReceived:
-        return MessageReceived(self._about(), message.id, message.sender, message.text, message.at, self.phone_number)
+        return MessageReceived(
+            self._about(), message.id, message.sender, message.text or "", message.at, self.phone_number
+        )
+
+    def _told(self, name: tuple[str, str]) -> None:
+        self._tasks.spawn(self._note_told(name))
+
+    async def _note_told(self, name: tuple[str, str]) -> None:
+        """The listener has this inbound message."""
+        await self._trusted()
+        if self._own is not None:
+            await self._around.credentials.told(self._own.grant, [name])
 
     async def _paired(self, own: Ownership, login: Login) -> None:
         stale = await own.save(login)
@@ -375,6 +401,8 @@ class HostedSession:
         """Close the connection; what was on the wire ends with it."""
         if self._sending is not None:
             self._sending.end(why)
+        if self._state is not None:
+            self._state.end()
         self._connection.close()
 
     def _about(self) -> EventSubject:

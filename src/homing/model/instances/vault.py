@@ -5,7 +5,7 @@ a holder whose grant was superseded can change nothing. Before a message leaves,
 bytes are reserved here: what was never reserved was certainly not sent.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,12 +42,33 @@ class Unfinished:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionKey:
+    """Something that a session's engine keeps by a kind and an id; only that engine reads it. None: it is gone."""
+
+    kind: str
+    id: str
+    value: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class InboxMessage:
+    """What somebody wrote to a session. `digest` is of what came over the wire; `body` is for the listener.
+
+    Without a body nobody is told, and what came is only known from then on.
+    """
+
+    message_id: str
+    digest: str
+    body: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
 class Grant:
     """The right to act for a session until a higher epoch is granted.
 
     `login` is None for a session that no phone has linked yet; `login_version` rises with every save. `next_counter`
     is past every counter reserved so far. `unfinished` are by counter: after the login they go out again as they were,
-    before anything new.
+    before anything new. `untold` came in under earlier grants, in order, and the listener has yet to hear of them.
     """
 
     session_id: str
@@ -57,6 +78,7 @@ class Grant:
     next_counter: int
     unfinished: tuple[Unfinished, ...] = ()
     login_version: int = 0
+    untold: tuple[InboxMessage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +120,32 @@ class ReservedBefore:
 
 
 Reservation = Reserved | ReservedBefore
+
+
+@dataclass(frozen=True, slots=True)
+class RatchetStep:
+    """What an engine did in memory, to be kept all or nothing before anybody outside sees anything of it.
+
+    Encrypting for `unsent`, or decrypting `arrived`, is what changed `keys`. Of one key only the last is given.
+    """
+
+    keys: Sequence[SessionKey] = ()
+    arrived: Sequence[InboxMessage] = ()
+    unsent: Sequence[Unsent] = ()
+    login: Login | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.keys or self.arrived or self.unsent or self.login is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A step is durable, under `grant` (with a login's new version). `known` came in before, and is told already or
+    about to be, by its id and digest."""
+
+    grant: "Grant"
+    reservations: Sequence[Reservation] = ()
+    known: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from homing.model.instances.leases import Ended, Heartbeats, Incarnation, Incarn
 from homing.model.instances.vault import (
     Arrival,
     AskedLately,
+    Committed,
     Grant,
     Granted,
     Granting,
@@ -15,8 +16,10 @@ from homing.model.instances.vault import (
     Holding,
     Left,
     Login,
+    RatchetStep,
     Reservation,
     SessionHolding,
+    SessionKey,
     StaleEpoch,
     Unsent,
     VaultSealed,
@@ -48,6 +51,22 @@ class Credentials(Protocol):
         """
         ...
 
+    async def commit(self, grant: Grant, step: RatchetStep) -> Committed | StaleEpoch:
+        """Keep all of the step durably, or nothing. Its messages get counters as by `reserve`."""
+        ...
+
+    async def keys(self, session_id: str, kind: str, ids: Collection[str]) -> dict[str, bytes]:
+        """Those of these that are kept, by their ids."""
+        ...
+
+    async def had(self, session_id: str, message_id: str, digest: str) -> bool:
+        """Whether this very message came in before, and was kept."""
+        ...
+
+    async def told(self, grant: Grant, messages: Collection[tuple[str, str]]) -> None:
+        """The listener has these messages, by id and digest. Noted soon; a lost note costs that it hears them again."""
+        ...
+
     async def acknowledge(self, grant: Grant, counters: Collection[int]) -> None:
         """WhatsApp has these messages. Noted soon; a lost note costs a repetition under the same id."""
         ...
@@ -64,7 +83,7 @@ class Credentials(Protocol):
         ...
 
     async def forget(self, grant: Grant) -> StaleEpoch | None:
-        """Delete the login and what was reserved. The epoch and the counters stay."""
+        """Delete the login, its keys and what was reserved. The epoch, the counters and what came in stay."""
         ...
 
     async def release(self, grants: Sequence[Grant]) -> dict[str, StaleEpoch]:
@@ -95,8 +114,9 @@ class Credentials(Protocol):
         """
         ...
 
-    async def adopt(self, logins: Mapping[str, Login]) -> None:
-        """Take in logins that were made elsewhere, held by nobody: whoever opens the session next uses them."""
+    async def adopt(self, logins: Mapping[str, Login], keys: Mapping[str, Sequence[SessionKey]] | None = None) -> None:
+        """Take in logins that were made elsewhere, with their keys, held by nobody: whoever opens the session next uses
+        them. Keys of an earlier login are gone."""
         ...
 
 
@@ -105,6 +125,8 @@ class Reservations(Protocol):
 
     async def prune(self, *, keep_s: float, limit: int) -> int:
         """Forget messages that were acknowledged longer ago than that, at most so many; returns how many.
+
+        So too what came in and was told, as many again, but not before WhatsApp stops offering it again.
 
         Of one that was forgotten nobody knows any more that it was sent: keep them as long as anybody may ask for it
         again under the same id.

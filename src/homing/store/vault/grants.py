@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Select, Update, bindparam, case, func, null, 
 from sqlalchemy.types import TypeEngine
 
 from homing.decide.fleet.leases import LIVE_HOLDERS_SPEAK_S, epoch_to_open
-from homing.model.instances.vault import Grant, Holder, Login, StaleEpoch, Unfinished, VaultSealed
+from homing.model.instances.vault import Grant, Holder, Login, SessionKey, StaleEpoch, Unfinished, VaultSealed
 from homing.ports import StoreUnavailable
 from homing.store.db.database import Database, Dialect
 from homing.store.db.prepared import prepared
@@ -33,6 +33,7 @@ from homing.store.vault.rows import (
     under,
 )
 from homing.store.vault.sealing import KeyRing, SealedText, frame_place
+from homing.store.vault.stepping import inbox_message, keep_adopted, untold_rows
 
 Opened = Grant | StaleEpoch | VaultSealed
 
@@ -95,8 +96,14 @@ def redeclare(connection: Connection, keys: KeyRing, grants: Sequence[Grant], no
     return refused
 
 
-def adopt(connection: Connection, keys: KeyRing, logins: Mapping[str, Login], now: datetime) -> None:
-    """Take in these logins, held by nobody. Whoever held one of these sessions is refused from here on."""
+def adopt(
+    connection: Connection,
+    keys: KeyRing,
+    logins: Mapping[str, Login],
+    state: Mapping[str, Sequence[SessionKey]],
+    now: datetime,
+) -> None:
+    """Take in these logins with their keys, held by nobody. Whoever held one of these sessions is refused from then."""
     stored = made_and_locked(connection, logins, now)
     rows = []
     for session, login in logins.items():
@@ -105,6 +112,7 @@ def adopt(connection: Connection, keys: KeyRing, logins: Mapping[str, Login], no
         rows.append({"session_id": session, **login_row(sealed, version)})
     given = {"given": as_rows(rows), "adopted_at": now}
     connection.execute(_adopt_statement(dialect_of(connection)), given)
+    keep_adopted(connection, keys, {session: state.get(session, ()) for session in logins}, now)
     note_revoked(connection, Counter(row.holder_incarnation for row in stored.values() if row.holder_incarnation))
 
 
@@ -136,13 +144,16 @@ def _unsealed(
 ) -> dict[str, Opened]:
     may_open = [session for session, epoch in epochs.items() if isinstance(epoch, int)]
     unfinished = _unfinished(connection, may_open)
+    untold = untold_rows(connection, may_open)
     opened: dict[str, Opened] = {}
     for session, epoch in epochs.items():
         if isinstance(epoch, StaleEpoch):
             opened[session] = epoch
             continue
         try:
-            opened[session] = _grant(keys, stored[session], epoch, holder, unfinished.get(session, []), now)
+            waiting = tuple(inbox_message(keys, each) for each in untold.get(session, []))
+            granted = _grant(keys, stored[session], epoch, holder, unfinished.get(session, []), now)
+            opened[session] = replace(granted, untold=waiting)
         except VaultSealed as sealed:
             opened[session] = sealed
     return opened

@@ -8,10 +8,19 @@ from sqlalchemy import Connection, and_, func, select, union_all, update
 
 from homing.model.instances.vault import VaultSealed
 from homing.store.db.rows import AnyRow
+from homing.store.db.schema.device_state import inbox, session_keys
 from homing.store.db.schema.tables import credentials, reservations, vault_keys
 from homing.store.db.sql import dialect_of, insert
 from homing.store.records.recording import record_all
-from homing.store.vault.sealing import KeyRing, SealedPlace, SealedText, frame_place, login_place
+from homing.store.vault.sealing import (
+    KeyRing,
+    SealedPlace,
+    SealedText,
+    frame_place,
+    inbox_place,
+    key_place,
+    login_place,
+)
 
 _KNOWN = b"Homing keeps its word."
 
@@ -59,6 +68,8 @@ def rotate(connection: Connection, keys: KeyRing, limit: int, skip: Collection[s
     sessions: list[str] = []
     rows = [(_login_resealed, row) for row in _logins_under(connection, old, skip, limit)]
     rows += [(_frame_resealed, row) for row in _frames_under(connection, old, skip, limit - len(rows))]
+    rows += [(_key_resealed, row) for row in _session_keys_under(connection, old, skip, limit - len(rows))]
+    rows += [(_inbox_resealed, row) for row in _inbox_under(connection, old, skip, limit - len(rows))]
     for reseal, row in rows:
         try:
             resealed += reseal(connection, keys, row)
@@ -90,11 +101,16 @@ def _place(key_id: str) -> SealedPlace:
 def _in_use(connection: Connection) -> dict[str, int]:
     logins = select(credentials.c.login_key.label("key_id"), func.count().label("rows"))
     frames = select(reservations.c.frame_key, func.count()).where(reservations.c.settled_at.is_(None))
-    both = union_all(
+    devices = select(session_keys.c.value_key, func.count()).group_by(session_keys.c.value_key)
+    arrived = select(inbox.c.body_key, func.count()).where(inbox.c.told_at.is_(None)).group_by(inbox.c.body_key)
+    every = union_all(
         logins.where(credentials.c.login_key.is_not(None)).group_by(credentials.c.login_key),
         frames.group_by(reservations.c.frame_key),
+        devices,
+        arrived,
     ).subquery()
-    summed = select(both.c.key_id, func.sum(both.c.rows).label("rows")).group_by(both.c.key_id).order_by(both.c.key_id)
+    sums = select(every.c.key_id, func.sum(every.c.rows).label("rows"))
+    summed = sums.group_by(every.c.key_id).order_by(every.c.key_id)
     return {row.key_id: int(row.rows) for row in connection.execute(summed)}
 
 
@@ -108,6 +124,18 @@ def _frames_under(connection: Connection, old: Collection[str], skip: Collection
     unfinished = (reservations.c.settled_at.is_(None), reservations.c.frame_key.in_(old))
     wanted = select(reservations).where(*unfinished, reservations.c.session_id.not_in(skip))
     return list(connection.execute(wanted.limit(max(0, limit))))
+
+
+def _session_keys_under(
+    connection: Connection, old: Collection[str], skip: Collection[str], limit: int
+) -> list[AnyRow]:
+    wanted = (session_keys.c.value_key.in_(old), session_keys.c.session_id.not_in(skip))
+    return list(connection.execute(select(session_keys).where(*wanted).limit(max(0, limit))))
+
+
+def _inbox_under(connection: Connection, old: Collection[str], skip: Collection[str], limit: int) -> list[AnyRow]:
+    wanted = (inbox.c.told_at.is_(None), inbox.c.body_key.in_(old), inbox.c.session_id.not_in(skip))
+    return list(connection.execute(select(inbox).where(*wanted).limit(max(0, limit))))
 
 
 def _login_resealed(connection: Connection, keys: KeyRing, row: AnyRow) -> bool:
@@ -131,4 +159,24 @@ def _frame_resealed(connection: Connection, keys: KeyRing, row: AnyRow) -> bool:
         reservations.c.frame_key == row.frame_key,
     )
     anew = update(reservations).where(unchanged).values(frame=sealed.text, frame_key=sealed.key_id)
+    return connection.execute(anew).rowcount > 0
+
+
+def _key_resealed(connection: Connection, keys: KeyRing, row: AnyRow) -> bool:
+    place = key_place(row.session_id, row.kind, row.id)
+    sealed = keys.seal(place, keys.unseal(place, SealedText(row.value_key, row.value)))
+    name = (session_keys.c.session_id, session_keys.c.kind, session_keys.c.id)
+    # Of two ratchets sealed under the same key the later must not give way to the one that was read.
+    mine = and_(*(column == getattr(row, column.name) for column in name))
+    unchanged = and_(mine, session_keys.c.value == row.value)
+    anew = update(session_keys).where(unchanged).values(value=sealed.text, value_key=sealed.key_id)
+    return connection.execute(anew).rowcount > 0
+
+
+def _inbox_resealed(connection: Connection, keys: KeyRing, row: AnyRow) -> bool:
+    place = inbox_place(row.session_id, row.message_id, row.digest)
+    sealed = keys.seal(place, keys.unseal(place, SealedText(row.body_key, row.body)))
+    named = (inbox.c.session_id == row.session_id, inbox.c.message_id == row.message_id, inbox.c.digest == row.digest)
+    unchanged = and_(*named, inbox.c.body_key == row.body_key)
+    anew = update(inbox).where(unchanged).values(body=sealed.text, body_key=sealed.key_id)
     return connection.execute(anew).rowcount > 0

@@ -11,6 +11,7 @@ from homing.model.instances.vault import Grant, Holder, Holding, Login, StaleEpo
 from homing.store.db.database import Dialect
 from homing.store.db.prepared import prepared
 from homing.store.db.schema.columns import UtcDateTime
+from homing.store.db.schema.device_state import session_keys
 from homing.store.db.schema.tables import credentials, reservations
 from homing.store.db.sql import among, as_rows, dialect_of, given_rows
 from homing.store.vault.rows import LOGIN, is_under, locked, login_row
@@ -41,7 +42,8 @@ def save(
 
 
 def forget(connection: Connection, grant: Grant, now: datetime) -> StaleEpoch | None:
-    """Delete the login and what was reserved. A copy of the login that somebody kept is older than what comes next."""
+    """Delete the login, its keys and what was reserved. A copy of the login that somebody kept is older than what comes
+    next."""
     row = locked(connection, [grant.session_id]).get(grant.session_id)
     if row is None or not is_under(row, grant):
         return StaleEpoch(0 if row is None else row.epoch)
@@ -49,6 +51,7 @@ def forget(connection: Connection, grant: Grant, now: datetime) -> StaleEpoch | 
     gone = {"login": None, "login_key": None, "login_version": row.login_version + 1, "updated_at": now}
     connection.execute(update(credentials).where(mine).values(gone))
     connection.execute(delete(reservations).where(reservations.c.session_id == grant.session_id))
+    connection.execute(delete(session_keys).where(session_keys.c.session_id == grant.session_id))
     return None
 
 

@@ -73,6 +73,14 @@ def frame_place(session_id: str, message_id: str) -> SealedPlace:
     return SealedPlace("message", storable(session_id), storable(message_id))
 
 
+def key_place(session_id: str, kind: str, id: str) -> SealedPlace:
+    return SealedPlace(f"session key, {kind}", storable(session_id), id)
+
+
+def inbox_place(session_id: str, message_id: str, digest: str) -> SealedPlace:
+    return SealedPlace(f"inbox message, {digest}", storable(session_id), storable(message_id))
+
+
 @dataclass(frozen=True, slots=True)
 class SealedText:
     """A sealed text, and the name of the key that opens it."""

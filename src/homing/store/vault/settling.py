@@ -9,10 +9,14 @@ from sqlalchemy import Connection, Update, bindparam, delete, null, select, true
 from homing.model.instances.vault import Grant, StaleEpoch
 from homing.store.db.database import Database, Dialect
 from homing.store.db.prepared import prepared
-from homing.store.db.schema.columns import BoundedInteger, UtcDateTime
+from homing.store.db.schema.columns import BoundedInteger, UtcDateTime, Words
+from homing.store.db.schema.device_state import inbox
 from homing.store.db.schema.tables import reservations
 from homing.store.db.sql import as_rows, dialect_of, given_rows
 from homing.store.vault.rows import GRANT, grant_row, is_under, locked, under
+
+REPEATED_WITHIN_S = 14 * 86_400.0
+"""WhatsApp may offer a message again that long after it came: until then it is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,21 @@ def acknowledge(connection: Connection, notes: Sequence[AcknowledgedCounter], no
     """Note these, as far as their grants still stand, and forget their frames."""
     given = as_rows({**grant_row(note.grant), "counter": note.counter} for note in notes)
     connection.execute(_acknowledge_statement(dialect_of(connection)), {"given": given, "noted_at": now})
+
+
+@dataclass(frozen=True, slots=True)
+class ToldMessage:
+    """The listener has the message of this id and digest."""
+
+    grant: Grant
+    message_id: str
+    digest: str
+
+
+def told(connection: Connection, notes: Sequence[ToldMessage], now: datetime) -> None:
+    """Note these, as far as their grants still stand, and forget their bodies."""
+    given = as_rows({**grant_row(note.grant), "message_id": note.message_id, "digest": note.digest} for note in notes)
+    connection.execute(_told_statement(dialect_of(connection)), {"given": given, "noted_at": now})
 
 
 def drop(connection: Connection, grant: Grant, counters: Collection[int]) -> StaleEpoch | None:
@@ -58,7 +77,27 @@ def _prune(connection: Connection, database: Database, keep_s: float, limit: int
         .limit(limit)
     )
     key = tuple_(reservations.c.session_id, reservations.c.counter)
-    return connection.execute(delete(reservations).where(key.in_(old))).rowcount
+    pruned = connection.execute(delete(reservations).where(key.in_(old))).rowcount
+    return max(pruned, _prune_inbox(connection, database, keep_s, limit))
+
+
+def _prune_inbox(connection: Connection, database: Database, keep_s: float, limit: int) -> int:
+    name = (inbox.c.session_id, inbox.c.message_id, inbox.c.digest)
+    told_before = (inbox.c.told_at.is_not(None), inbox.c.told_at < database.instant(-max(keep_s, REPEATED_WITHIN_S)))
+    old = select(*name).where(*told_before).order_by(inbox.c.told_at).limit(limit)
+    return connection.execute(delete(inbox).where(tuple_(*name).in_(old))).rowcount
+
+
+@prepared
+def _told_statement(dialect: Dialect) -> Update:
+    given = given_rows(dialect, "given", {**GRANT, "message_id": Words(), "digest": Words()})
+    named = (inbox.c.session_id == given.c.session_id, inbox.c.message_id == given.c.message_id)
+    return (
+        update(inbox)
+        .where(*under(given))
+        .where(*named, inbox.c.digest == given.c.digest, inbox.c.told_at.is_(None))
+        .values(told_at=bindparam("noted_at", type_=UtcDateTime()), body=null(), body_key=null())
+    )
 
 
 @prepared

@@ -1,6 +1,7 @@
 """The vault on a SQL database: credentials that refuse a stale holder by themselves."""
 
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Self, TypeVar
 
@@ -8,13 +9,16 @@ import structlog
 from sqlalchemy import Connection
 
 from homing.model.instances.vault import (
+    Committed,
     Grant,
     Holder,
     Holding,
     Login,
+    RatchetStep,
     Reservation,
     Reserved,
     ReservedBefore,
+    SessionKey,
     StaleEpoch,
     Unsent,
     VaultSealed,
@@ -27,12 +31,12 @@ from homing.store.db.write_behind import WriteBehind
 from homing.store.vault import grants as vault_grants
 from homing.store.vault import keys as vault_keys
 from homing.store.vault import logins as vault_logins
-from homing.store.vault import reserving, settling
+from homing.store.vault import reserving, settling, stepping
 from homing.store.vault.keys import Rotated
 from homing.store.vault.reserving import ReservationRequest
 from homing.store.vault.rows import refusals
 from homing.store.vault.sealing import KeyRing, frame_place
-from homing.store.vault.settling import AcknowledgedCounter
+from homing.store.vault.settling import AcknowledgedCounter, ToldMessage
 
 T = TypeVar("T")
 _Answer = Reservation | StaleEpoch
@@ -56,6 +60,10 @@ class SqlVault:
             self._reserve_all, largest=_LARGEST_BATCH
         )
         self._saving: Together[tuple[Grant, Login], Grant | StaleEpoch] = Together(self._save_all)
+        self._stepping: Together[tuple[Grant, RatchetStep], Committed | StaleEpoch] = Together(self._commit_all)
+        self._heard: WriteBehind[tuple[str, str, str], ToldMessage] = WriteBehind(
+            self._told_all, within_s=_NOTED_WITHIN_S, kept=_NOTES_KEPT
+        )
         self._notes: WriteBehind[tuple[str, int], AcknowledgedCounter] = WriteBehind(
             self._note_all, within_s=_NOTED_WITHIN_S, kept=_NOTES_KEPT
         )
@@ -77,7 +85,7 @@ class SqlVault:
     ) -> dict[str, Grant | StaleEpoch | VaultSealed]:
         if not wanted:
             return {}
-        await self._notes.write_now()
+        await self._write_notes()
         asked = {storable(session): epoch for session, epoch in wanted.items()}
         opened = await self._database.write(
             lambda c: vault_grants.open_many(c, self._database, self._keys, asked, holder)
@@ -92,6 +100,23 @@ class SqlVault:
                 return answer
             answers.append(self._as_noted(grant, answer))
         return answers
+
+    async def commit(self, grant: Grant, step: RatchetStep) -> Committed | StaleEpoch:
+        committed = await self._stepping((grant, step))
+        if isinstance(committed, StaleEpoch):
+            return committed
+        return replace(committed, reservations=[self._as_noted(grant, each) for each in committed.reservations])
+
+    async def keys(self, session_id: str, kind: str, ids: Collection[str]) -> dict[str, bytes]:
+        asked = storable(session_id)
+        return await self._database.read(lambda c: stepping.keys(c, self._keys, asked, kind, ids)) if ids else {}
+
+    async def had(self, session_id: str, message_id: str, digest: str) -> bool:
+        return await self._database.read(lambda c: stepping.had(c, storable(session_id), storable(message_id), digest))
+
+    async def told(self, grant: Grant, messages: Collection[tuple[str, str]]) -> None:
+        for message_id, digest in messages:
+            self._heard.add((grant.session_id, message_id, digest), ToldMessage(grant, message_id, digest))
 
     async def acknowledge(self, grant: Grant, counters: Collection[int]) -> None:
         for counter in counters:
@@ -109,7 +134,7 @@ class SqlVault:
     async def release(self, grants: Sequence[Grant]) -> dict[str, StaleEpoch]:
         if not grants:
             return {}
-        await self._notes.write_now()
+        await self._write_notes()
         return await self._at(lambda c, now: vault_grants.release(c, grants, now))
 
     async def held_by(self, instance_url: str) -> list[Holding]:
@@ -129,10 +154,11 @@ class SqlVault:
             return {}
         return await self._at(lambda c, now: vault_grants.redeclare(c, self._keys, grants, now))
 
-    async def adopt(self, logins: Mapping[str, Login]) -> None:
+    async def adopt(self, logins: Mapping[str, Login], keys: Mapping[str, Sequence[SessionKey]] | None = None) -> None:
         if logins:
             kept = {storable(session): login for session, login in logins.items()}
-            await self._at(lambda c, now: vault_grants.adopt(c, self._keys, kept, now))
+            state = {storable(session): of_it for session, of_it in (keys or {}).items()}
+            await self._at(lambda c, now: vault_grants.adopt(c, self._keys, kept, state, now))
 
     async def rotate(self, limit: int, *, skip: Collection[str] = ()) -> Rotated:
         """Seal up to so many rows anew under the newest key, leaving out these sessions. None are left when it did
@@ -146,7 +172,9 @@ class SqlVault:
         """Do what waits and write what was noted. The database stays open."""
         await self._reserving.close()
         await self._saving.close()
+        await self._stepping.close()
         try:
+            await self._heard.close()
             await self._notes.close()
         except StoreUnavailable as error:
             log.warning("Acknowledgements could not be noted; those messages go out again", reason=str(error))
@@ -169,6 +197,16 @@ class SqlVault:
             for place, each in enumerate(asked)
         }
         return [[_again(answers[each.message], first=firsts[each.message] is each) for each in call] for call in calls]
+
+    async def _commit_all(self, steps: Sequence[tuple[Grant, RatchetStep]]) -> Sequence[Committed | StaleEpoch]:
+        return await self._at(lambda c, now: stepping.commit(c, self._database, self._keys, steps, now))
+
+    async def _write_notes(self) -> None:
+        await self._notes.write_now()
+        await self._heard.write_now()
+
+    async def _told_all(self, notes: Sequence[ToldMessage]) -> None:
+        await self._at(lambda c, now: settling.told(c, notes, now))
 
     async def _save_all(self, calls: Sequence[tuple[Grant, Login]]) -> Sequence[Grant | StaleEpoch]:
         return await self._at(lambda c, now: vault_logins.save(c, self._keys, calls, now))

@@ -1,6 +1,7 @@
 """All tables together, for who makes or compares them: the schema, and what stands beside it by topic."""
 
 from homing.store.db.schema import deliveries as deliveries
+from homing.store.db.schema import device_state as device_state
 from homing.store.db.schema import downtime as downtime
 from homing.store.db.schema import hearing as hearing
 from homing.store.db.schema import numbers as numbers

@@ -181,7 +181,7 @@ def credentials_never_go_back(seen: SortedHistory) -> Found:
 
 
 def inbound_is_kept(seen: SortedHistory) -> Found:
-    """What WhatsApp was told to forget is stored, or waits on an instance's disk; and it is stored once."""
+    """What WhatsApp was told to forget is stored, or waits in the vault or on an instance's disk; stored once."""
     if seen.of("unreadable") or seen.lost_commits:
         return
     stored = Counter(event["data"].get("message", {}).get("id") for event in seen.of("stored"))

@@ -19,6 +19,7 @@ from homing.lab.sim.world import STARTED_AT, VirtualClock
 from homing.model.fleet import WorkspaceId
 from homing.ports import Page, StoreUnavailable
 from homing.store.db.schema.deliveries import deliveries, endpoints
+from homing.store.db.schema.device_state import inbox
 from homing.store.db.schema.outbox import batches
 from homing.store.db.schema.tables import events
 from homing.store.directory.directory import SqlDirectory
@@ -104,10 +105,16 @@ async def _read(history: OutsideHistory, store: Store) -> None:
             text=record.text,
             batch=record.batch_id,
         )
+    history.add("kept", url="the vault", ids=await database.read(_untold))
     for what, facts in await database.read(_told_of):
         history.add(what, **facts)
     for move in await directory.moves(None, Page(0, 100_000)):
         history.add("moved", session=move.session_id, kind=move.kind.value, epoch=move.epoch, reason=move.reason)
+
+
+def _untold(connection: Connection) -> list[str]:
+    """What came in, and no listener has yet."""
+    return list(connection.scalars(select(inbox.c.message_id).where(inbox.c.told_at.is_(None))))
 
 
 def _told_of(connection: Connection) -> list[tuple[str, dict[str, Any]]]:

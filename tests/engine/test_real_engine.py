@@ -1,0 +1,366 @@
+"""The real engine, in its Node process, against a WhatsApp that speaks the real protocol: each fault at each point.
+
+`make engine` runs it. What it judges by is what phones read, in WhatsApp's own ledger.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import aiohttp
+import pytest
+
+from homing.decide.fleet.leases import LeasePolicy
+from homing.instance.engine import Inbound, Label
+from homing.instance.engines.baileys import installing
+from homing.instance.engines.baileys.engine import BaileysEngine
+from homing.instance.engines.baileys.sidecar import Sidecar, SidecarCommand
+from homing.instance.engines.registry import EngineUnusable
+from homing.instance.host import SessionHost
+from homing.instance.lease import LeaseKeeper
+from homing.instance.notify.events import MessageReceived, Status
+from homing.instance.policy import HostPolicy
+from homing.instance.session.device_state import SessionState
+from homing.instance.session.messages import EngineSent, Message
+from homing.instance.session.ownership import Ownership
+from homing.instance.session.session import HostedSession
+from homing.model.instances.vault import Committed, Grant, InboxMessage, RatchetStep, StaleEpoch, Unsent
+from homing.ports import StoreUnavailable
+from homing.store.db.migrating import migrate
+from homing.store.db.opening import open_database
+from homing.store.grants.leases import SqlLeases
+from homing.store.vault.sealing import KeyRing, fresh_key
+from homing.store.vault.vault import SqlVault
+from homing.world import SystemClock
+
+pytestmark = [pytest.mark.e2e, pytest.mark.real]
+WAIT_S = 60.0
+PATIENT = HostPolicy(login_wait_s=WAIT_S, acknowledge_within_s=30.0, seal_within_s=30.0, logins_per_s=1000)
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> installing.Installed:
+    folder = Path(os.environ.get("HOMING_ENGINES") or tmp_path_factory.mktemp("engines"))
+    try:
+        return installing.found("node", folder)
+    except EngineUnusable:
+        try:
+            return installing.install("node", folder)
+        except EngineUnusable as missing:
+            pytest.skip(f"NOT RUN: {missing}")
+
+
+class Vault:
+    """The vault as one host has it. ``before`` and ``after`` a step is kept, a test may do something to the host."""
+
+    def __init__(self, inner: SqlVault) -> None:
+        self._inner = inner
+        self.away = False
+        self.before = self.after = self._nothing
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def commit(self, grant: Grant, step: RatchetStep) -> Committed | StaleEpoch:
+        if self.away:
+            raise StoreUnavailable("away")
+        await self.before(step)
+        answer = await self._inner.commit(grant, step)
+        await self.after(step)
+        return answer
+
+    async def _nothing(self, step: RatchetStep) -> None:
+        return
+
+
+class Holder:
+    """One instance's host, with a Node process of its own."""
+
+    def __init__(self, world: "World", name: str) -> None:
+        self.vault = Vault(world.vault)
+        self.events: list[Any] = []
+        command = SidecarCommand(world.installed.node, world.installed.package).words
+        self.engine = BaileysEngine(Sidecar(command), world.whatsapp["address"], None)
+        lease = LeaseKeeper(
+            world.leases, f"http://{name}", SystemClock(), fresh_id=lambda: f"boot of {name}", policy=LeasePolicy()
+        )
+        self.host = SessionHost(
+            self.engine, self.vault, lease, clock=SystemClock(), random=Random(1), policy=PATIENT, on_event=self.hear
+        )
+        self.leasing = asyncio.create_task(lease.run(self.host))
+        self.deaf = False
+
+    async def hear(self, event: Any) -> None:
+        if self.deaf:
+            raise OSError("no room")
+        self.events.append(event)
+
+    async def up(self) -> HostedSession:
+        session = await self.host.start("s1", 1)
+        assert isinstance(session, HostedSession)
+        await eventually(lambda: session.status is Status.CONNECTED)
+        return session
+
+    async def say(self, number: int) -> Any:
+        return await self.host.send("s1", Message(f"3EB0{number:018X}", "628222", f"text {number}"))
+
+    def heard(self) -> list[str]:
+        return [event.text for event in self.events if isinstance(event, MessageReceived)]
+
+    async def kill(self) -> None:
+        """As `kill -9` of the whole instance: nothing of it moves from here on."""
+        if self.engine.sidecar.pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self.engine.sidecar.pid, signal.SIGKILL)
+        self.leasing.cancel()
+        for session in self.host.sessions():
+            session.cut()
+        await self.engine.close()
+
+
+class World:
+    def __init__(self, installed: installing.Installed, folder: Path) -> None:
+        self.installed, self.folder = installed, folder
+        self.holders: list[Holder] = []
+
+    async def begin(self) -> None:
+        at = self.installed.package
+        self.process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "simulated_whatsapp", "multidevice", "--dictionary", str(at)),
+            *("--ledger", str(self.folder / "ledger.jsonl"), "--keys", str(self.folder / "keys")),
+            stdout=PIPE,
+        )
+        assert self.process.stdout is not None
+        self.whatsapp = json.loads(await asyncio.wait_for(self.process.stdout.readline(), WAIT_S))
+        url = f"sqlite:///{self.folder / 'vault.db'}"
+        await migrate(url)
+        self.database = open_database(url)
+        self.vault = await SqlVault.of(self.database, KeyRing(fresh_key()))
+        self.leases = SqlLeases(self.database)
+        self.http = aiohttp.ClientSession()
+
+    async def end(self) -> None:
+        for holder in self.holders:
+            await holder.kill()
+        await self.http.close()
+        self.process.kill()
+        await self.process.wait()
+        await self.vault.close()
+        await self.database.close()
+
+    def holder(self, name: str) -> Holder:
+        self.holders.append(Holder(self, name))
+        return self.holders[-1]
+
+    async def paired(self) -> Holder:
+        """A first holder whose session a phone has linked."""
+        holder = self.holder("a")
+        session = await holder.host.start("s1", 1)
+        assert isinstance(session, HostedSession) and session.pairing is not None
+        await self.tell("scan", qr=session.pairing.code, phone="628111")
+        await eventually(lambda: session.status is Status.CONNECTED)
+        return holder
+
+    async def tell(self, what: str, **facts: Any) -> Any:
+        async with self.http.post(f"http://{self.whatsapp['address']}/admin/{what}", json=facts) as answer:
+            return await answer.json()
+
+    async def ledger(self, event: str) -> list[dict[str, Any]]:
+        async with self.http.get(f"http://{self.whatsapp['address']}/admin/ledger?after=0") as answer:
+            return [line for line in (await answer.json())["lines"] if line["event"] == event]
+
+    async def read(self) -> list[str]:
+        """What the recipient's phone showed, in order."""
+        return [line["text"] for line in await self.ledger("shown") if line["recipient"] == "628222"]
+
+
+async def eventually(is_so: Callable[[], Any]) -> None:
+    for _ in range(int(WAIT_S / 0.05)):
+        answer = is_so()
+        if await answer if asyncio.iscoroutine(answer) else answer:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("it never was so")
+
+
+@pytest.fixture
+async def world(
+    installed: installing.Installed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[World]:
+    world = World(installed, tmp_path)
+    await world.begin()
+    monkeypatch.setenv("HOMING_TEST_WHATSAPP_ROOT", world.whatsapp["root_key"])
+    yield world
+    await world.end()
+
+
+async def test_a_phone_is_linked_writes_and_is_written_to_and_goes_on_elsewhere(world):
+    one = await world.paired()
+    assert [await one.say(number) for number in range(3)] == [EngineSent(f"3EB0{n:018X}") for n in range(3)]
+    await world.tell("write", **{"from": "628222", "to": "628111", "text": "hi back"})
+    await eventually(lambda: one.heard() == ["hi back"])
+    two = world.holder("b")
+    await two.up()
+    assert isinstance(await two.say(3), EngineSent)
+    assert await world.read() == ["text 0", "text 1", "text 2", "text 3"]
+    assert await world.ledger("undecryptable") == [], "the chat goes on where the last holder left it"
+
+
+@pytest.mark.parametrize("when", ["sealed", "committed"])
+async def test_killed_around_the_commit_of_a_message_it_is_read_once(world, when):
+    one = await world.paired()
+    assert isinstance(await one.say(0), EngineSent)
+    dead = asyncio.Event()
+
+    async def die(step: RatchetStep) -> None:
+        if any(each.message_id.endswith("1") for each in step.unsent):
+            await one.kill()
+            dead.set()
+            await asyncio.Event().wait()
+
+    if when == "sealed":
+        one.vault.before = die
+    else:
+        one.vault.after = die
+    said = asyncio.create_task(one.say(1))
+    await asyncio.wait_for(dead.wait(), WAIT_S)
+    two = world.holder("b")
+    await two.up()
+    if when == "sealed":
+        assert await world.read() == ["text 0"], "what was not kept did not leave"
+    assert isinstance(await two.say(1), EngineSent)
+    assert await world.read() == ["text 0", "text 1"]
+    by = [line["label"]["epoch"] for line in await world.ledger("accepted")]
+    assert by == ["1", "2"]
+    said.cancel()
+
+
+async def test_killed_before_the_acknowledgement_the_next_holder_says_the_same_bytes(world):
+    one = await world.paired()
+    assert isinstance(await one.say(0), EngineSent)
+    await world.tell("arm", fault="drop_ack", times=1)
+    said = asyncio.create_task(one.say(1))
+
+    async def accepted() -> bool:
+        return len(await world.ledger("accepted")) == 2
+
+    await eventually(accepted)
+    await one.kill()
+    two = world.holder("b")
+    await two.up()
+    assert isinstance(await two.say(1), EngineSent)
+    assert await world.read() == ["text 0", "text 1"]
+    frames = [line["frame_sha256"] for line in await world.ledger("accepted") if line["message_id"].endswith("1")]
+    assert len(frames) == 2 and len(set(frames)) == 1
+    said.cancel()
+
+
+async def test_a_node_process_that_is_killed_is_started_again_under_the_same_grant(world):
+    one = await world.paired()
+    session = one.host.find("s1")
+    assert session is not None and one.engine.sidecar.pid is not None
+    first = one.engine.sidecar.pid
+    os.kill(first, signal.SIGKILL)
+    await eventually(lambda: one.engine.sidecar.pid != first and session.status is Status.CONNECTED)
+    assert isinstance(await one.say(0), EngineSent)
+    assert (session.epoch, await world.read()) == (1, ["text 0"])
+
+
+async def test_a_stale_holder_that_logs_in_with_what_it_has_says_and_acknowledges_nothing(world):
+    one = await world.paired()
+    assert isinstance(await one.say(0), EngineSent)
+    session = one.host.find("s1")
+    assert session is not None and session.grant is not None
+    old, refused = session.grant, asyncio.Event()
+    assert old.login is not None
+    two = world.holder("b")
+    await two.up()
+
+    async def at_once() -> None:
+        return
+
+    def superseded(_: int) -> None:
+        refused.set()
+        state.end()
+        wire.close()
+
+    own = Ownership(old, world.vault, one.host.lease, 0.1)
+    state = SessionState(own, world.vault, trusted=at_once, superseded=superseded, room=at_once, ask_again_s=0.1)
+    wire = await one.engine.connect(lambda event: took_in(event, state), state)
+    logging_in = asyncio.create_task(
+        wire.login(old.login, next_counter=old.next_counter, label=Label("http://stale", old.epoch))
+    )
+
+    async def is_in() -> bool:
+        return any(line["label"].get("holder") == "http://stale" for line in await world.ledger("login"))
+
+    await eventually(is_in)
+    await world.tell("write", **{"from": "628222", "to": "628111", "text": "for whom?"})
+    await asyncio.wait_for(refused.wait(), WAIT_S)
+    assert await state.reserve(old, [Unsent("3EB0FF", b"sealed before it knew")]) == StaleEpoch(2)
+    third = world.holder("c")
+    await third.up()
+    await eventually(lambda: two.heard() + third.heard() == ["for whom?"])
+    said = [line for line in await world.ledger("accepted") if line["label"].get("holder") == "http://stale"]
+    acknowledged = [line["label"]["epoch"] for line in await world.ledger("receipted")]
+    assert (said, "1" in acknowledged, await world.ledger("nacked")) == ([], False, [])
+    logging_in.cancel()
+    await asyncio.gather(logging_in, return_exceptions=True)
+
+
+def took_in(event: Any, state: SessionState) -> None:
+    if isinstance(event, Inbound):
+        state.arrived(InboxMessage(event.id, event.digest, b"read by a stale holder"))
+
+
+async def test_a_vault_that_is_away_is_waited_for_and_nothing_leaves_meanwhile(world):
+    one = await world.paired()
+    assert isinstance(await one.say(0), EngineSent)
+    one.vault.away = True
+    said = asyncio.create_task(one.say(1))
+    await world.tell("write", **{"from": "628222", "to": "628111", "text": "anybody there?"})
+    await asyncio.sleep(2.0)
+    assert await world.read() == ["text 0"]
+    assert await world.ledger("receipted") == [] and await world.ledger("nacked") == []
+    one.vault.away = False
+    await eventually(lambda: one.heard() == ["anybody there?"])
+    await said
+
+    async def receipted() -> bool:
+        return len(await world.ledger("receipted")) == 1
+
+    await eventually(receipted)
+
+
+async def test_killed_between_keeping_a_message_and_its_receipt_it_is_told_once(world):
+    one = await world.paired()
+    one.deaf = True
+
+    async def die(step: RatchetStep) -> None:
+        if step.arrived:
+            await one.kill()
+            await asyncio.Event().wait()
+
+    one.vault.after = die
+    await world.tell("write", **{"from": "628222", "to": "628111", "text": "only once"})
+    await eventually(lambda: one.leasing.cancelled())
+    assert await world.ledger("receipted") == []
+    two = world.holder("b")
+    await two.up()
+    await eventually(lambda: two.heard() == ["only once"])
+
+    async def receipted() -> bool:
+        return len(await world.ledger("receipted")) == 1
+
+    await eventually(receipted)
+    await asyncio.sleep(0.5)
+    assert two.heard() == ["only once"]
+    assert await world.ledger("nacked") == []
