@@ -199,7 +199,7 @@ def bridge(tmp_path: Path) -> Iterator[Bridge]:
         yield it
     finally:
         node.kill()
-        node.wait()
+        node.communicate()
         peers.shutdown()
         peers.server_close()
 

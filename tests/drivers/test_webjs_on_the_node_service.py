@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime
 
 import pytest
 from node_service import KEY, NodeService
@@ -222,7 +223,12 @@ async def test_health_of_a_plain_service_grants_what_the_family_can_do_and_no_mo
     node.hold("a")
     node.hold("b", "qr_scanning")
     assert await driver.health(at, timeout_s=2) == InstanceHealth(
-        WebjsDriver.base, sessions_total=2, sessions_connected=1, memory_used_mb=41.0, uptime_s=1.5
+        WebjsDriver.base,
+        sessions_total=2,
+        sessions_connected=1,
+        memory_used_mb=41.0,
+        uptime_s=1.5,
+        says_at=datetime(2026, 11, 24, 7, tzinfo=UTC),
     )
 
 
