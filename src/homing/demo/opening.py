@@ -199,11 +199,11 @@ async def _brought_up(starter: Starter, http: aiohttp.ClientSession, tell: Tell)
     whatsapp = starter.whatsapp()
     async with open_stores(_only_database(starter.database_url)) as stores:
         address: str = (await processes.announced(whatsapp))["address"]
+        population = await settle(stores.directory, plan)  # while the processor is ours: starting takes all of it
         tell(f"Starting {plan.instances} instances")
         numbers = {str(url): number for number, url in enumerate(plan.instance_urls, 1)}
         others = {url: number for url, number in numbers.items() if plan.family(InstanceUrl(url)) != DEFAULT_FAMILY}
         ours = {url: starter.instance(number, address) for url, number in numbers.items() if url not in others}
-        population = await settle(stores.directory, plan)
         async with open_vault(starter.database_url, key=trust.vault_key) as (vault, *_):
             disks = {url: starter.disk(number) for url, number in others.items()}
             await pair(population.residents, address, vault, disks)
