@@ -134,7 +134,8 @@ class World:
     async def begin(self) -> None:
         at = self.installed.package
         self.process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "simulated_whatsapp", "multidevice", "--dictionary", str(at)),
+            *(sys.executable, "-m", "homing.demo.child", str(os.getpid()), "simulated_whatsapp", "multidevice"),
+            *("--dictionary", str(at)),
             *("--ledger", str(self.folder / "ledger.jsonl"), "--keys", str(self.folder / "keys")),
             stdout=PIPE,
         )

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import ssl
 import sys
@@ -15,7 +16,15 @@ from simulated_whatsapp.multidevice.wire.dictionary import NoDictionary, read_di
 
 async def started(*arguments: str) -> asyncio.subprocess.Process:
     pipe = asyncio.subprocess.PIPE
-    command = (sys.executable, "-m", "simulated_whatsapp", "multidevice", *arguments)
+    command = (
+        sys.executable,
+        "-m",
+        "homing.demo.child",
+        str(os.getpid()),
+        "simulated_whatsapp",
+        "multidevice",
+        *arguments,
+    )
     return await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe)
 
 

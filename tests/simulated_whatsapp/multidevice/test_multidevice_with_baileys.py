@@ -21,7 +21,8 @@ SEEN = 24
 )
 async def test_an_unchanged_client_is_linked_writes_reads_and_is_told_how_it_ends(tmp_path: Path) -> None:
     pipe, keys = asyncio.subprocess.PIPE, tmp_path / "keys"
-    command = [sys.executable, "-m", "simulated_whatsapp", "multidevice", "--ledger", str(tmp_path / "ledger")]
+    command = [sys.executable, "-m", "homing.demo.child", str(os.getpid()), "simulated_whatsapp", "multidevice"]
+    command += ["--ledger", str(tmp_path / "ledger")]
     command += ["--keys", str(keys), "--dictionary", INSTALLED]
     server = await asyncio.create_subprocess_exec(*command, stdout=pipe)
     assert server.stdout is not None
