@@ -106,6 +106,7 @@ class Starter:
             {
                 "HOMING_STOP_DELAY": "0",  # no balancer is in front
                 "HOMING_ALLOW_NETS": "127.0.0.0/8,::1/128",  # whoever tries webhooks here listens here
+                **({"HOMING_SYNC_SCHEDULE": ""} if self.plan.story else {}),  # the story runs the sync that it tells of
                 **self.plan.settings,
                 "HOMING_PORT": str(self.plan.gateway_ports[number - 1]),
                 "HOMING_DATABASE_URL": _nth(self.plan.detours.gateway_databases, number) or self.database_url,
