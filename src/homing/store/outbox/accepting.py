@@ -18,7 +18,7 @@ from homing.store.db.schema.outbox import outbox_lanes as lanes
 from homing.store.db.schema.tables import jobs, messages
 from homing.store.db.sql import dialect_of, insert
 from homing.store.sends import idempotency
-from homing.store.sends.idempotency import Answered, Wanted
+from homing.store.sends.idempotency import AnsweredKey, WantedKey
 from homing.store.work import jobs as work
 
 KIND = "outbox"
@@ -65,20 +65,22 @@ def _claimed(connection: Connection, database: Database, new: Sequence[NewMessag
     ]
 
 
-def _claimed_late(connection: Connection, database: Database, message: NewMessage, wanted: Wanted) -> Claimed | InUse:
+def _claimed_late(
+    connection: Connection, database: Database, message: NewMessage, wanted: WantedKey
+) -> Claimed | InUse:
     found = idempotency.claim(connection, database, wanted)
     if isinstance(found, Claimed):
         _answer(connection, database, [(message, found)])
     return found
 
 
-def _wanted(text: Text, key: OutboxKey) -> Wanted:
-    return Wanted(text.workspace_id, key.key, key.fingerprint, text.uuid, OWNER, lease_s=0.0, keep_s=key.keep_s)
+def _wanted(text: Text, key: OutboxKey) -> WantedKey:
+    return WantedKey(text.workspace_id, key.key, key.fingerprint, text.uuid, OWNER, lease_s=0.0, keep_s=key.keep_s)
 
 
 def _answer(connection: Connection, database: Database, claimed: Sequence[tuple[NewMessage, Claimed]]) -> None:
     answered = [
-        Answered(each.text.workspace_id, each.key.key, OWNER, each.key.answer.naming(found.message_uuid))
+        AnsweredKey(each.text.workspace_id, each.key.key, OWNER, each.key.answer.naming(found.message_uuid))
         for each, found in claimed
         if each.key is not None
     ]

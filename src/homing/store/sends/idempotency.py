@@ -34,7 +34,7 @@ from homing.store.db.schema.tables import idempotency_keys as keys
 from homing.store.db.sql import as_rows, given_rows, insert, moment, moments
 
 
-class Wanted(NamedTuple):
+class WantedKey(NamedTuple):
     """A key that is asked for: for which message, by whom, until when it is his without renewal, and how long kept."""
 
     workspace_id: WorkspaceId
@@ -46,7 +46,7 @@ class Wanted(NamedTuple):
     keep_s: float
 
 
-class Answered(NamedTuple):
+class AnsweredKey(NamedTuple):
     """What is to be said again to whoever comes with the key, if it is still the owner's."""
 
     workspace_id: WorkspaceId
@@ -55,7 +55,7 @@ class Answered(NamedTuple):
     answer: StoredAnswer
 
 
-def claim_new(connection: Connection, database: Database, wanted: Sequence[Wanted]) -> list[bool]:
+def claim_new(connection: Connection, database: Database, wanted: Sequence[WantedKey]) -> list[bool]:
     """Take each key that nobody ever used, in one statement, which most requests need no more than.
 
     Of two that want the same one the first has it. The keys are taken in their own order, so that two gateways that
@@ -69,15 +69,15 @@ def claim_new(connection: Connection, database: Database, wanted: Sequence[Wante
     return [storable(each.message_uuid) in taken for each in wanted]
 
 
-def _by_times(wanted: Iterable[Wanted]) -> Iterable[tuple[tuple[float, float], list[Wanted]]]:
+def _by_times(wanted: Iterable[WantedKey]) -> Iterable[tuple[tuple[float, float], list[WantedKey]]]:
     """All of one gateway have the same times."""
-    found: dict[tuple[float, float], list[Wanted]] = {}
+    found: dict[tuple[float, float], list[WantedKey]] = {}
     for each in wanted:
         found.setdefault((each.lease_s, each.keep_s), []).append(each)
     return found.items()
 
 
-def claim(connection: Connection, database: Database, wanted: Wanted) -> Claimed | InUse:
+def claim(connection: Connection, database: Database, wanted: WantedKey) -> Claimed | InUse:
     """Take the key, or say who has it. Two that claim at once meet at the row: the second waits for the first."""
     dialect = database.dialect
     mine = _named_so(wanted)
@@ -98,7 +98,7 @@ def claim(connection: Connection, database: Database, wanted: Wanted) -> Claimed
     return takeable
 
 
-def _named_so(wanted: Wanted) -> dict[str, Any]:
+def _named_so(wanted: WantedKey) -> dict[str, Any]:
     return {"workspace": wanted.workspace_id, "name": wanted.key}
 
 
@@ -140,7 +140,7 @@ def _named() -> ColumnElement[bool]:
     return and_(keys.c.workspace_id == bindparam("workspace", type_=BoundedInteger()), keys.c.key == named)
 
 
-def _judged(row: AnyRow, wanted: Wanted) -> Claimed | InUse:
+def _judged(row: AnyRow, wanted: WantedKey) -> Claimed | InUse:
     held = keyed_send_of(row)
     if held.answer is None and (held.owner, held.message_uuid) == (wanted.owner, wanted.message_uuid):
         # Ours already: the answer to our first asking was lost.
@@ -173,7 +173,7 @@ def _renew_statement(dialect: Dialect) -> Update:
     )
 
 
-def answer(connection: Connection, dialect: Dialect, answered: Sequence[Answered]) -> list[bool]:
+def answer(connection: Connection, dialect: Dialect, answered: Sequence[AnsweredKey]) -> list[bool]:
     """Store each answer, if its key is still the owner's, in one statement; of two answers for one key the first."""
     given = {_row_key(each): each for each in reversed(answered)}
     rows = as_rows(
@@ -184,7 +184,7 @@ def answer(connection: Connection, dialect: Dialect, answered: Sequence[Answered
     return [_row_key(each) in stored and given[_row_key(each)] is each for each in answered]
 
 
-def _row_key(each: Wanted | Answered) -> tuple[int, str]:
+def _row_key(each: WantedKey | AnsweredKey) -> tuple[int, str]:
     return bounded(each.workspace_id), storable(each.key)
 
 

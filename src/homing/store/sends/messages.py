@@ -18,7 +18,7 @@ from homing.store.db.rows import message_of
 from homing.store.db.schema.tables import messages
 from homing.store.db.sql import dialect_of, insert
 from homing.store.sends import idempotency
-from homing.store.sends.idempotency import Answered, Wanted
+from homing.store.sends.idempotency import AnsweredKey, WantedKey
 from homing.store.sends.unknown_sends import settle_by_record, take_turn
 
 
@@ -27,8 +27,8 @@ class SqlMessages:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._claiming: Together[Wanted, bool] = Together(self._claim_new)
-        self._answering: Together[Answered, bool] = Together(self._answer_all)
+        self._claiming: Together[WantedKey, bool] = Together(self._claim_new)
+        self._answering: Together[AnsweredKey, bool] = Together(self._answer_all)
 
     async def record(self, message: MessageRecord) -> None:
         trace_id = message.trace_id or trace_id_now()
@@ -51,12 +51,12 @@ class SqlMessages:
         lease_s: float,
         keep_s: float,
     ) -> Claimed | InUse:
-        wanted = Wanted(workspace, key, fingerprint, message_uuid, owner, lease_s, keep_s)
+        wanted = WantedKey(workspace, key, fingerprint, message_uuid, owner, lease_s, keep_s)
         if await self._claiming(wanted):
             return Claimed(message_uuid, taken_over=False)
         return await self._database.write(lambda c: idempotency.claim(c, self._database, wanted))
 
-    async def _claim_new(self, wanted: Sequence[Wanted]) -> Sequence[bool]:
+    async def _claim_new(self, wanted: Sequence[WantedKey]) -> Sequence[bool]:
         return await self._database.write_at_once(lambda c: idempotency.claim_new(c, self._database, wanted))
 
     async def renew_keys(self, owner: str, keys: Collection[tuple[WorkspaceId, str]], lease_s: float) -> None:
@@ -64,9 +64,9 @@ class SqlMessages:
             await self._database.write(lambda c: idempotency.renew(c, self._database, owner, keys, lease_s))
 
     async def answer_key(self, workspace: WorkspaceId, key: str, owner: str, answer: StoredAnswer) -> bool:
-        return await self._answering(Answered(workspace, key, owner, answer))
+        return await self._answering(AnsweredKey(workspace, key, owner, answer))
 
-    async def _answer_all(self, answered: Sequence[Answered]) -> Sequence[bool]:
+    async def _answer_all(self, answered: Sequence[AnsweredKey]) -> Sequence[bool]:
         dialect = self._database.dialect
         return await self._database.write_at_once(lambda c: idempotency.answer(c, dialect, answered))
 
