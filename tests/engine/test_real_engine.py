@@ -19,9 +19,11 @@ import aiohttp
 import pytest
 
 from homing.decide.fleet.leases import LeasePolicy
+from homing.imports import baileys_folder
 from homing.instance.engine import Inbound, Label
 from homing.instance.engines.baileys import installing
 from homing.instance.engines.baileys.engine import BaileysEngine
+from homing.instance.engines.baileys.packing import packed_rows
 from homing.instance.engines.baileys.sidecar import Sidecar, SidecarCommand
 from homing.instance.engines.registry import EngineUnusable
 from homing.instance.host import SessionHost
@@ -365,3 +367,30 @@ async def test_killed_between_keeping_a_message_and_its_receipt_it_is_told_once(
     await asyncio.sleep(0.5)
     assert two.heard() == ["only once"]
     assert await world.ledger("nacked") == []
+
+
+async def test_a_login_of_a_program_that_uses_baileys_goes_on_here_and_nobody_sees_a_new_device(world):
+    folder = world.folder / "auth"
+    stock = Path(__file__).with_name("stock_client.mjs")
+    words = (world.installed.node, str(stock), str(world.installed.package), json.dumps(world.whatsapp), str(folder))
+    old = await asyncio.create_subprocess_exec(*words, "628111", "628222")
+    assert await asyncio.wait_for(old.wait(), WAIT_S) == 0
+    linked = len(await world.ledger("linked"))
+    found = baileys_folder.read(folder)
+    assert (found.phone, found.broken, found.ignored) == ("628111", [], 0)
+    await world.vault.adopt({"s1": {"creds": found.creds}}, {"s1": packed_rows(found.keys)})
+    one = world.holder("a")
+    await one.up()
+    assert [await one.say(number) for number in range(2)] == [EngineSent(f"3EB0{n:018X}") for n in range(2)]
+    await world.tell("write", **{"from": "628222", "to": "628111", "text": "who is it now?"})
+    await eventually(lambda: one.heard() == ["who is it now?"])
+    assert await world.read() == [
+        "from the old program",
+        "the old program's last",
+        "text 0",
+        "text 1",
+    ]
+    ours = [line["kinds"] for line in await world.ledger("accepted") if line["label"].get("holder") == "http://a"]
+    assert ours == [["msg"], ["msg"]], "the chat goes on in the session that it had"
+    assert len(await world.ledger("linked")) == linked
+    assert await world.ledger("undecryptable") == [] and await world.ledger("nacked") == []

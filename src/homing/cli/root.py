@@ -21,7 +21,20 @@ from homing.cli.directory import (
     pairing_links,
     workspaces,
 )
-from homing.cli.fleet import adopting, alerts, cache, db, deaf, instances, moving, recycling, schedule, steering, sync
+from homing.cli.fleet import (
+    adopting,
+    alerts,
+    cache,
+    db,
+    deaf,
+    instances,
+    moving,
+    recycling,
+    schedule,
+    sessions,
+    steering,
+    sync,
+)
 from homing.cli.run import chaos, engines, processes, sim
 from homing.cli.terminal import output
 from homing.cli.terminal.acting import command
@@ -105,6 +118,7 @@ def _app() -> App:
         workspaces.app,
         adopting.adopt,
         importing.app,
+        sessions.app,
         instances.instances,
         instances.distribution,
         instances.moves,

@@ -4,7 +4,7 @@ It may import everything, and nothing that it wires imports it; `parts` has them
 with `opening`, then `wiring`.
 """
 
-from homing.compose.opening import gateway_on, open_api, open_gateway, open_sync
+from homing.compose.opening import gateway_on, open_api, open_carrying, open_gateway, open_sync
 from homing.compose.parts.driving import drivers_of
 from homing.compose.stores import open_stores, stores_on
 from homing.serve.gateway import Gateway, Moving
@@ -18,6 +18,7 @@ __all__ = [
     "drivers_of",
     "gateway_on",
     "open_api",
+    "open_carrying",
     "open_gateway",
     "open_stores",
     "open_sync",

@@ -31,6 +31,7 @@ from homing.flows.discovery.listings import Lists
 from homing.flows.discovery.phones import Identity
 from homing.flows.discovery.sync import Sync
 from homing.flows.failover.sqlite_lock_watchdog import Unblocking
+from homing.flows.importing.carrying import Carrying
 from homing.model.directory.audit import Act, Via, carrying_out
 from homing.model.instances.gateways import DEFAULT_FAMILY
 from homing.model.urls import normal
@@ -43,6 +44,8 @@ from homing.serve.metrics import Metrics
 from homing.store.opened import Stores
 from homing.store.sqlite.engine import SqliteFile
 from homing.store.sqlite.write_lock import WriteLock
+from homing.store.vault.carrying import SqlCarrying
+from homing.store.vault.opening import key_ring
 from homing.world import SystemClock, SystemEntropy, is_descriptor_left
 
 log = structlog.get_logger("homing")
@@ -122,6 +125,22 @@ async def open_sync(settings: Settings) -> AsyncIterator[Sync]:
         identity, links = Identity(stores.directory, alerts), LinkAlerts(alerts)
         yield Sync(stores.directory, lists, clock, SystemEntropy(), metrics, identity, links, alerts)
         await alerts.flush()
+
+
+@asynccontextmanager
+async def open_carrying(settings: Settings) -> AsyncIterator[Carrying]:
+    """Sessions carried into and out of the settings' vault, by a command. Raises VaultSealed."""
+    metrics, clock = Metrics(), SystemClock()
+    async with AsyncExitStack() as stack:
+        ring = key_ring(settings.homing_vault_key, settings.homing_vault_old_keys)
+        stores = await stack.enter_async_context(open_stores(settings))
+        vault = await SqlCarrying.of(stores.database, ring)
+        wire = _wire(settings)
+        stack.push_async_callback(wire.close)
+        fleet = LiveFleet(stores.directory, drivers_of(settings, wire, metrics), clock, adoptions=stores.adoptions)
+        await fleet.refresh()
+        lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout)
+        yield Carrying(vault, stores.directory, stores.grants, fleet, lists, stores.audit, SystemEntropy())
 
 
 @asynccontextmanager

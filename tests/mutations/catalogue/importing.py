@@ -5,6 +5,8 @@ from tests.mutations.defect import Defect, tests
 _MERGING = (tests("decide/test_importing.py"),)
 _STORED = (tests("contract/test_imports.py"),)
 _COMMAND = (tests("cli/test_import_command.py"),)
+_CARRIED = (tests("contract/test_carrying.py"), tests("cli/test_sessions_command.py"))
+_MAY_BE_CARRIED = (tests("decide/test_carrying_judgments.py"),)
 
 DEFECTS: tuple[Defect, ...] = (
     Defect(
@@ -70,5 +72,37 @@ DEFECTS: tuple[Defect, ...] = (
         '                after = rows[-1]["id"]\n',
         '                after = rows[0]["id"]\n',
         _COMMAND,
+    ),
+    Defect(
+        "an-exported-session-that-stays",
+        "a session that was exported can go on here as well, so that two holders have one login",
+        "homing/flows/importing/carrying.py",
+        "        stale = await self._vault.forget(grant)\n",
+        "        stale = None\n",
+        _CARRIED,
+    ),
+    Defect(
+        "an-export-that-loses-what-was-sealed",
+        "messages that were sealed and not acknowledged do not go with an exported session",
+        "homing/store/vault/carrying.py",
+        "        unfinished=opened.unfinished,\n",
+        "",
+        _CARRIED,
+    ),
+    Defect(
+        "a-word-that-beats-a-list",
+        "a login is imported although its gateway shows it connected, since somebody vouched",
+        "homing/decide/importing/carrying.py",
+        "            if used is None or (known.said and row.status is SessionStatus.UNKNOWN):\n",
+        "            if used is None or known.said:\n",
+        _MAY_BE_CARRIED,
+    ),
+    Defect(
+        "a-login-thrown-away-unasked",
+        "an import takes the place of a login that is in the vault",
+        "homing/store/vault/carrying.py",
+        "    if row is not None and row.login is not None and not replace:\n",
+        "    if row is None and not replace:\n",
+        (tests("contract/test_carrying.py"),),
     ),
 )

@@ -7,7 +7,9 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from homing.decide.reports.settling import begun_at
 from homing.model.fleet import WorkspaceId
+from homing.model.sends.history import HandOver
 from homing.model.sends.messages import MessageRecord, MessageState, StoredAnswer
 from homing.model.tracing import trace_id_now
 from homing.ports import Claimed, InUse
@@ -18,6 +20,7 @@ from homing.store.db.rows import message_of
 from homing.store.db.schema.tables import messages
 from homing.store.db.sql import dialect_of, insert
 from homing.store.sends import idempotency
+from homing.store.sends.history_jobs import LookedFor, look_for
 from homing.store.sends.idempotency import AnsweredKey, WantedKey
 from homing.store.sends.unknown_sends import settle_by_record, take_turn
 
@@ -32,7 +35,7 @@ class SqlMessages:
 
     async def record(self, message: MessageRecord) -> None:
         trace_id = message.trace_id or trace_id_now()
-        await self._database.write(lambda c: _record(c, replace(message, trace_id=trace_id)))
+        await self._database.write(lambda c: _record(c, self._database, replace(message, trace_id=trace_id)))
 
     async def message(self, workspace: WorkspaceId | None, uuid: str) -> MessageRecord | None:
         return await self._database.read(lambda c: _message(c, workspace, uuid))
@@ -90,13 +93,14 @@ _RECORDED = (
 """What is known of a send that the caller waited for; the rest is the outbox's."""
 
 
-def _record(connection: Connection, message: MessageRecord) -> None:
+def _record(connection: Connection, database: Database, message: MessageRecord) -> None:
     values = {name: getattr(message, name) for name in _RECORDED}
     if message.state is MessageState.UNKNOWN:
         take_turn(connection)
     connection.execute(_record_statement(dialect_of(connection)), values)
-    if message.state is MessageState.UNKNOWN:
-        settle_by_record(connection, message)
+    if message.state is MessageState.UNKNOWN and not settle_by_record(connection, message):
+        given = HandOver(begun_at(message), message.created_at)
+        look_for(connection, database, [LookedFor(message.uuid, message.workspace_id, given)])
 
 
 def _given() -> dict[str, Any]:

@@ -97,6 +97,7 @@ class Messages:
             message_id=stanza.get("id"),
             sender=device.name,
             chat=chat,
+            kinds=sorted({enc.get("type") for part in parts for enc in part.encs}),
             frame_sha256=frame,
             label=line.label,
             connection=line.name,

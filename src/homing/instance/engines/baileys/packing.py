@@ -65,6 +65,17 @@ class PackedKeys:
         return rows + [SessionKey(PACK, pack, msgspec.msgpack.encode(of) if of else None) for pack, of in whole.items()]
 
 
+def packed_rows(keys: Iterable[tuple[str, str, str]]) -> list[SessionKey]:
+    """The rows of a device's keys, all of which are given."""
+    rows, packs = [], dict[str, dict[str, bytes]]()
+    for kind, each, value in keys:
+        if kind == PREKEY:
+            packs.setdefault(_pack(each), {})[each] = _packed(value)
+        else:
+            rows.append(SessionKey(kind, each, value.encode()))
+    return rows + [SessionKey(PACK, pack, msgspec.msgpack.encode(of)) for pack, of in packs.items()]
+
+
 def _pack(prekey: str) -> str:
     return str(int(prekey) // A_PACK) if prekey.isdecimal() else "others"
 

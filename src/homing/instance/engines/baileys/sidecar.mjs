@@ -21,7 +21,7 @@ const PROTOCOL = 1;
 const FRAME_MAX = 16 * 1024 * 1024;
 const REASON_WITHIN_MS = 50; // a connection's end may overtake the reason for it, which was read before
 const COMMIT_WITHIN_MS = 200; // keys that nothing waits for
-const DEVICES_KNOWN_MS = 24 * 3600_000; // changes of devices are told; asking again would renew every session
+const DEVICES_KNOWN_MS = 24 * 3600_000; // changes of devices are told
 const SENT_KEPT = 1000; // messages of a session that a recipient may ask for again
 
 const baileysAt = process.argv[2];
@@ -172,7 +172,7 @@ class Channel {
   }
 
   begin(url, version, browser) {
-    const devices = new Map();
+    this.devices = knownDevices();
     const sock = (this.sock = baileys.makeWASocket({
       waWebSocketUrl: url,
       ...(version ? { version } : {}),
@@ -182,15 +182,7 @@ class Channel {
       markOnlineOnConnect: false,
       syncFullHistory: false,
       getMessage: async (key) => this.sent.get(key.id),
-      userDevicesCache: {
-        get: (user) => {
-          const kept = devices.get(user);
-          return kept && Date.now() - kept.at < DEVICES_KNOWN_MS ? kept.value : undefined;
-        },
-        set: (user, value) => void devices.set(user, { at: Date.now(), value }),
-        del: (user) => void devices.delete(user),
-        flushAll: () => devices.clear(),
-      },
+      userDevicesCache: this.devices,
       makeSignalRepository: (_, logger, toLid) => this.repository(logger, toLid),
     }));
     this.delayClose(sock.ws);
@@ -403,7 +395,7 @@ class Channel {
     const lid = isLidUser(to);
     const own = lid && me.lid ? jidEncode(jidDecode(me.lid).user, "lid") : jidEncode(jidDecode(me.id).user, "s.whatsapp.net");
     const users = [jidDecode(me.id).user, me.lid && jidDecode(me.lid).user];
-    const devices = await sock.getUSyncDevices([own, to], true, false);
+    const devices = await this.devicesOf([own, to]);
     const recipients = devices.filter(({ jid }) => jid !== me.id && jid !== me.lid);
     const mine = recipients.filter(({ user }) => users.includes(user)).map(({ jid }) => jid);
     const others = recipients.filter(({ user }) => !users.includes(user)).map(({ jid }) => jid);
@@ -429,6 +421,40 @@ class Channel {
     const token = await this.token(to);
     if (token?.length) stanza.content.push({ tag: "tctoken", attrs: {}, content: token });
     return baileys.encodeBinaryNode(stanza);
+  }
+
+  // As Baileys' own question for devices, which renews the session with everybody whom it asks about. Here a chat goes
+  // on in the session that it has, under the hidden identity where that has become known.
+  async devicesOf(jids) {
+    const { jidDecode, jidEncode, USyncQuery, USyncUser } = baileys;
+    const users = jids.map((jid) => jidDecode(jid).user);
+    const missing = jids.filter((_, place) => !this.devices.get(users[place]));
+    if (missing.length) {
+      const query = new USyncQuery().withContext("message").withDeviceProtocol().withLIDProtocol();
+      for (const jid of missing) query.withUser(new USyncUser().withId(jid));
+      const result = await this.sock.executeUSyncQuery(query);
+      await this.devicesTold(result?.list ?? []);
+    }
+    const found = users.flatMap((user) => this.devices.get(user) ?? []);
+    return found.map((each) => ({ ...each, jid: jidEncode(each.user, each.server, each.device) }));
+  }
+
+  async devicesTold(list) {
+    const { id, lid } = this.creds.me;
+    const told = {};
+    for (const each of baileys.extractDeviceJids(list, id, lid, false)) (told[each.user] ??= []).push(each);
+    for (const user in told) this.devices.set(user, told[user]);
+    const numbers = Object.entries(told).map(([user, of]) => [user, of.map(({ device }) => String(device ?? 0))]);
+    if (numbers.length) await this.keys.set({ "device-list": Object.fromEntries(numbers) });
+    const { lidMapping, migrateSession } = this.sock.signalRepository;
+    for (const { id: pn, lid: hidden } of list) {
+      if (!hidden || !baileys.isPnUser(pn)) continue;
+      const { user } = baileys.jidDecode(pn);
+      const { [user]: known } = await this.keys.get("lid-mapping", [user]);
+      if (known === baileys.jidDecode(hidden).user) continue;
+      await lidMapping.storeLIDPNMappings([{ lid: hidden, pn }]);
+      await migrateSession(pn, hidden);
+    }
   }
 
   async token(to) {
@@ -464,6 +490,19 @@ class Channel {
 // --- messages ---------------------------------------------------------------------------------------------------
 
 class Refused extends Error {}
+
+function knownDevices() {
+  const known = new Map();
+  return {
+    get: (user) => {
+      const kept = known.get(user);
+      return kept && Date.now() - kept.at < DEVICES_KNOWN_MS ? kept.value : undefined;
+    },
+    set: (user, value) => void known.set(user, { at: Date.now(), value }),
+    del: (user) => void known.delete(user),
+    flushAll: () => known.clear(),
+  };
+}
 
 const jid = (address) => (address.includes("@") ? address : `${address}@s.whatsapp.net`);
 
