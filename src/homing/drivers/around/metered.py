@@ -14,7 +14,9 @@ from homing.drivers.around.keys import ShownKeys
 from homing.drivers.around.spans import call_told
 from homing.drivers.http.lanes import NOBODY, Lane, enter, leave
 from homing.model.fleet import InstanceUrl, ListedSession, Listing, NoList, SessionId
+from homing.model.sends.addresses import Address
 from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.history import ChatHistory
 from homing.model.sends.sending import Receipt
 from homing.model.sends.signs import ChatSign
 from homing.ports import Driver, InstanceHealth, Meters, NumberChecked, OutgoingText, PairingCode, SessionStart
@@ -125,6 +127,13 @@ class MeteredDriver:
     ) -> Fault | None:
         return await self._made(
             instance, "show", lambda: self._inner.show(instance, session_id, sign, timeout_s=timeout_s)
+        )
+
+    async def history(
+        self, instance: InstanceUrl, session_id: SessionId, chat: Address, *, timeout_s: float
+    ) -> ChatHistory | Fault:
+        return await self._made(
+            instance, "history", lambda: self._inner.history(instance, session_id, chat, timeout_s=timeout_s)
         )
 
     async def _made(
