@@ -16,7 +16,7 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
 	@touch $@
 
-.PHONY: help venv demo story test walk engine lint check format pictures bench chaos soak sim fuzz bite lock clean
+.PHONY: help venv demo story test walk engine lint check format runbook pictures bench chaos soak sim fuzz bite lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ fuzz: $(STAMP) ## 30,000 generated requests on both databases; ARGS=parsers: wha
 
 bite: $(STAMP) ## put defects in, one at a time, and see who notices
 	$(BIN)/python -m tests.mutations $(ARGS)
+
+runbook: $(STAMP) ## write docs/runbook.md's list of alerts anew, from the guides of their kinds
+	$(BIN)/python -m tests.runbook
 
 pictures: $(STAMP) ## take the pictures of docs/pictures anew (needs Chromium)
 	$(BIN)/python -m tests.e2e.pictures

@@ -7,7 +7,6 @@ from statistics import median
 from sqlalchemy import Connection, bindparam, text
 
 from bench.report import Report, Spread, shown
-from homing.decide.outbox.ages import first_uuid_at
 from homing.flows.background.retention import MESSAGES_AT_ONCE
 from homing.model.sends.messages import MessageState
 from homing.store.db.database import Database
@@ -16,6 +15,7 @@ from homing.store.db.opening import open_database
 from homing.store.db.schema.columns import UtcDateTime
 from homing.store.notices.notices import LocalNotices
 from homing.store.outbox.outbox import SqlOutbox
+from homing.store.outbox.retention import first_uuid_at
 
 PARTS = 15
 KEEP_S = 90 * 86_400.0

@@ -16,6 +16,8 @@ FUNCTION_LINES_MAX = 70
 DRAWER_FILES_MAX = 16
 """Beside its `__init__`, and without the rooms in it."""
 
+LONE_LINES_MAX = 30
+
 OTHER_SIDE = {"simulated_whatsapp", "simulated_gateways"}
 # What each room may import beside what docs/architecture.md draws: single files, and the other side.
 BESIDES: dict[str, set[str]] = {
@@ -227,6 +229,29 @@ def arrows_of(path: Path) -> set[str]:
         if isinstance(node, ast.ImportFrom) and node.module
         for each in (f"{node.module}.{alias.name}" for alias in node.names)
     } & MODULES.keys()
+
+
+def test_no_file_is_there_for_one_short_function_of_its_only_caller() -> None:
+    callers: dict[str, set[str]] = {}
+    for name, path in MODULES.items():
+        for each in arrows_of(path) - {name}:
+            callers.setdefault(each, set()).add(name)
+    lone = {
+        short(path): f"belongs into {short(MODULES[caller])}"
+        for name, path in MODULES.items()
+        for caller in callers.get(name, ())
+        if len(callers[name]) == 1 and part_of(path) == part_of(MODULES[caller]) and _is_one_short_function(path)
+    }
+    assert lone == {}
+
+
+def _is_one_short_function(path: Path) -> bool:
+    tree = nodes(path)[0]
+    assert isinstance(tree, ast.Module)
+    found = [each for each in tree.body if isinstance(each, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)]
+    public = [each for each in found if not each.name.startswith("_")]
+    is_function = len(public) == 1 and not isinstance(public[0], ast.ClassDef)
+    return is_function and path.name != "__init__.py" and path.read_text().count("\n") <= LONE_LINES_MAX
 
 
 def test_what_only_tests_use_is_with_the_tests() -> None:

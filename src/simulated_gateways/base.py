@@ -5,6 +5,7 @@ import itertools
 import json
 import secrets
 import time
+from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
@@ -97,6 +98,45 @@ class Told:
 
 
 @dataclass
+class Shown:
+    """One message in a chat of a session, as the gateway's own engine has it. `ack`: WhatsApp Web's level."""
+
+    session: str
+    person: str
+    message_id: str
+    text: str
+    at_s: int
+    from_me: bool = True
+    ack: int = 1
+    sha256: str | None = None
+    """Of its file, in hex; then the text is its caption."""
+
+    @property
+    def filehash(self) -> str | None:
+        return b64encode(bytes.fromhex(self.sha256)).decode() if self.sha256 else None
+
+    @property
+    def long_id(self) -> str:
+        return f"{str(self.from_me).lower()}_{self.person}@c.us_{self.message_id}"
+
+    @property
+    def by_web(self) -> dict[str, Any]:
+        """As whatsapp-web.js describes it."""
+        chat = f"{self.person}@c.us"
+        told = {"body": self.text, "from": chat, "to": chat, "fromMe": self.from_me, "ack": self.ack}
+        told |= {"timestamp": self.at_s, "hasMedia": self.sha256 is not None}
+        told |= {"type": "image" if self.sha256 else "chat"}
+        return told | ({"_data": {"filehash": self.filehash}} if self.sha256 else {})
+
+    @property
+    def by_baileys(self) -> dict[str, Any]:
+        key = {"remoteJid": f"{self.person}@s.whatsapp.net", "fromMe": self.from_me, "id": self.message_id}
+        file = {"mimetype": "image/jpeg", "caption": self.text, "fileSha256": self.filehash}
+        said = {"imageMessage": file} if self.sha256 else {"conversation": self.text}
+        return {"key": key, "message": said, "messageTimestamp": self.at_s}
+
+
+@dataclass
 class Model:
     """A gateway on a port of its own. `fault` is what befalls every request: it hangs, is garbage, is a page, or
     says back what was asked."""
@@ -106,6 +146,10 @@ class Model:
     sent: list[tuple[str, str, str]] = field(default_factory=list)
     """Session, recipient and text of every message that left."""
     asked: list[tuple[str, str]] = field(default_factory=list)
+    chats: list[Shown] = field(default_factory=list)
+    """What the chats of its sessions show, oldest first."""
+    forgets: bool = False
+    """What it sends from now on is in no chat."""
     fault: str | None = None
     fault_injection: bool = False
     """PUT /faults says what befalls it, as `fault` does."""
@@ -113,6 +157,7 @@ class Model:
     """Without one the engine is the text of a message."""
     fresh_id: Callable[[], str] = lambda: secrets.token_hex(10).upper()
     clock: Callable[[], float] = time.monotonic
+    wall_clock: Callable[[], float] = time.time
     hooks: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """Where each session reports: `url`, and what its family keeps beside that."""
     post: Post | None = None
@@ -237,7 +282,7 @@ class Model:
         if self.line is not None and not session.dead:
             message_id = f"3EB0{self.fresh_id()}"
             await self.line.send(session, message_id, recipient.partition("@")[0], text)
-            self.sent.append((session.name, recipient.partition("@")[0], text))
+            self._went(session, recipient, text, message_id)
             return message_id
         if session.dead or text == "dead":
             raise EngineDead
@@ -245,10 +290,23 @@ class Model:
             raise EngineFailed("stub engine error")
         if text == "hangs":
             await asyncio.sleep(60)
-        self.sent.append((session.name, recipient.partition("@")[0], text))
+        message_id = f"3EB0{next(self._ids):020X}"
+        self._went(session, recipient, text, message_id)
         if text == "sentthrow":
             raise EngineFailed("stub: sent, then failed")
-        return f"3EB0{next(self._ids):020X}"
+        return message_id
+
+    def _went(self, session: Session, recipient: str, text: str, message_id: str) -> None:
+        person = recipient.partition("@")[0]
+        self.sent.append((session.name, person, text))
+        if not self.forgets:
+            self.chats.append(Shown(session.name, person, message_id, text, int(self.wall_clock())))
+
+    def chat(self, session: str, chat: str, newest: int) -> list[Shown]:
+        """What a chat shows, newest first."""
+        person = chat.partition("@")[0]
+        there = [each for each in self.chats if (each.session, each.person) == (session, person)]
+        return there[::-1][:newest]
 
 
 def said(status: int, body: Any) -> web.Response:

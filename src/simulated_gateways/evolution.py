@@ -30,6 +30,7 @@ class Evolution(Model):
             web.delete("/instance/logout/{s}", self._logout),
             web.post("/message/sendText/{s}", self._send),
             web.post("/chat/whatsappNumbers/{s}", self._numbers),
+            web.post("/chat/findMessages/{s}", self._messages),
         ]
 
     def refusal(self, request: web.Request) -> web.Response | None:
@@ -140,6 +141,18 @@ class Evolution(Model):
     def _number(self, number: str) -> dict[str, Any]:
         found = self.whatsapp_has(number)
         return {"jid": f"{found or number}@s.whatsapp.net", "exists": found is not None, "number": number}
+
+    async def _messages(self, request: web.Request) -> web.Response:
+        """Out of its database, which needs no connection."""
+        told, words = await body_of(request), ("ERROR", "PENDING", "SERVER_ACK", "DELIVERY_ACK", "READ")
+        key, page = told["where"]["key"], told.get("offset", 50)
+        there = self.chat(request.match_info["s"], key["remoteJid"], 1_000)
+        shown = [each for each in there if each.from_me or not key.get("fromMe")]
+        rows = [
+            {"id": "cm", **each.by_baileys, "MessageUpdate": [{"status": words[each.ack + 1]}]} for each in shown[:page]
+        ]
+        pages = {"total": len(shown), "pages": 1, "currentPage": 1}
+        return said(200, {"messages": {**pages, "records": rows}})
 
     async def _found(self, request: web.Request) -> web.Response:
         hooks = self.hooks.get(request.match_info["s"], [])

@@ -3,11 +3,12 @@
 import hmac
 from base64 import b64encode
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
 
-from simulated_gateways.base import EngineDead, EngineFailed, Model, Session, Told, body_of, said
+from simulated_gateways.base import EngineDead, EngineFailed, Model, Session, Shown, Told, body_of, said
 
 
 @dataclass
@@ -25,6 +26,7 @@ class Gowa(Model):
             web.get("/devices/{s}/webhook", self._hooked),
             web.post("/send/message", self._send),
             web.get("/user/check", self._check),
+            web.get("/chat/{chat}/messages", self._messages),
         ]
 
     def refusal(self, request: web.Request) -> web.Response | None:
@@ -102,6 +104,18 @@ class Gowa(Model):
             return said(401, {"status": 401, "code": "AUTHENTICATION_ERROR", "message": "you are not logged in"})
         return _success({"is_on_whatsapp": self.whatsapp_has(request.query["phone"]) is not None})
 
+    async def _messages(self, request: web.Request) -> web.Response:
+        """Out of its own store."""
+        session = self.sessions.get(request.headers["X-Device-Id"])
+        if session is None:
+            return _not_found()
+        mine = request.query.get("is_from_me") == "true"
+        there = self.chat(session.name, request.match_info["chat"], 1_000)
+        limit = int(request.query.get("limit", 50))
+        rows = [_message(each) for each in there if each.from_me or not mine][:limit]
+        about = {"limit": limit, "offset": 0, "total": len(rows)}
+        return _success({"data": rows, "pagination": about})
+
     def body_of(self, session: Session, told: Told) -> dict[str, Any] | None:
         """By its source: nothing of how a device stands."""
         about = {"device_id": f"{session.phone}@s.whatsapp.net", "session_id": session.name}
@@ -126,6 +140,12 @@ class Gowa(Model):
         """Signed with `secret` where nobody set another one."""
         signature = hmac.new(hook.get("secret", "secret").encode(), body, "sha256").hexdigest()
         return {"X-Hub-Signature-256": f"sha256={signature}"}
+
+
+def _message(shown: Shown) -> dict[str, Any]:
+    told = {"id": shown.message_id, "chat_jid": f"{shown.person}@s.whatsapp.net", "content": shown.text}
+    at = datetime.fromtimestamp(shown.at_s, UTC).isoformat().replace("+00:00", "Z")
+    return told | {"timestamp": at, "is_from_me": shown.from_me, "media_type": "image" if shown.sha256 else ""}
 
 
 def _success(results: object) -> web.Response:

@@ -35,6 +35,7 @@ class Waha(Model):
             web.get("/api/{s}/auth/qr", self._qr),
             web.post("/api/sendText", self._send),
             web.get("/api/contacts/check-exists", self._exists),
+            web.get("/api/{s}/chats/{chat}/messages", self._messages),
         ]
 
     def refusal(self, request: web.Request) -> web.Response | None:
@@ -155,6 +156,17 @@ class Waha(Model):
         found = self.whatsapp_has(request.query["phone"])
         chat = {"chatId": f"{found}@c.us"} if found is not None else {}
         return said(200, {"numberExists": found is not None, **chat})
+
+    async def _messages(self, request: web.Request) -> web.Response:
+        session = self.sessions.get(request.match_info["s"])
+        if session is None or not session.open:
+            return _nobody()
+        if not session.up:
+            return self._unexpected(session)
+        if session.dead:
+            return _thrown("Connection Closed")
+        shown = self.chat(session.name, request.match_info["chat"], int(request.query.get("limit", 10)))
+        return said(200, [{"id": each.long_id, **each.by_web} for each in shown])
 
     async def _config(self, request: web.Request) -> web.Response:
         """Sets the whole configuration; a session that runs is restarted by it."""

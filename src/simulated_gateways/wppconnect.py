@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from simulated_gateways.base import EngineDead, EngineFailed, Model, Session, Told, body_of, said
+from simulated_gateways.base import EngineDead, EngineFailed, Model, Session, Shown, Told, body_of, said
 
 
 @dataclass
@@ -27,6 +27,7 @@ class Wppconnect(Model):
             web.post("/api/{s}/logout-session", self._logout),
             web.post("/api/{s}/send-message", self._send),
             web.get("/api/{s}/check-number-status/{phone}", self._number),
+            web.get("/api/{s}/get-messages/{chat}", self._messages),
         ]
 
     def refusal(self, request: web.Request) -> web.Response | None:
@@ -96,6 +97,16 @@ class Wppconnect(Model):
         told = {"id": user, "isBusiness": False, "canReceiveMessage": found is not None}
         return said(200, {"status": "success", "response": {**told, "numberExists": found is not None}})
 
+    async def _messages(self, request: web.Request) -> web.Response:
+        """As WhatsApp Web has them; of a file the body is a small picture."""
+        session = self.sessions.get(request.match_info["s"])
+        if session is None or not session.open:
+            return _inactive("")
+        if not session.up or session.dead:
+            return _inactive(session.name)
+        shown = self.chat(session.name, request.match_info["chat"], int(request.query.get("count", 20)))
+        return said(200, {"status": "success", "response": [_raw(each) for each in shown[::-1]]})
+
     async def _open(self, request: web.Request) -> web.Response:
         name = request.match_info["s"]
         session = self.sessions.get(name) or self.add(name)
@@ -157,3 +168,12 @@ class Wppconnect(Model):
 def _inactive(session: str) -> web.Response:
     words = "A sessão do WhatsApp não está ativa."
     return said(404, {"response": None, "status": "Disconnected", "message": words, "session": session})
+
+
+def _raw(shown: Shown) -> dict[str, Any]:
+    about = {"id": f"{shown.long_id}_out" if shown.from_me else shown.long_id, "fromMe": shown.from_me}
+    told = about | {"ack": shown.ack, "t": shown.at_s, "timestamp": shown.at_s, "to": f"{shown.person}@c.us"}
+    if shown.sha256 is None:
+        return told | {"type": "chat", "body": shown.text}
+    caption = {"caption": shown.text} if shown.text else {}
+    return told | {"type": "image", "body": "/9j/4AAQSkZJRg", "filehash": shown.filehash, **caption}

@@ -5,7 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
-from simulated_gateways.base import EngineDead, EngineFailed, Model, Session, Told, body_of, said
+from simulated_gateways.base import EngineDead, EngineFailed, Model, Session, Shown, Told, body_of, said
 
 
 class WwebjsApi(Model):
@@ -19,6 +19,7 @@ class WwebjsApi(Model):
             web.get("/client/getClassInfo/{s}", self._who),
             web.post("/client/sendMessage/{s}", self._send),
             web.post("/client/getNumberId/{s}", self._number),
+            web.post("/chat/fetchMessages/{s}", self._messages),
         ]
 
     def refusal(self, request: web.Request) -> web.Response | None:
@@ -87,6 +88,16 @@ class WwebjsApi(Model):
         wid = {"server": "c.us", "user": found, "_serialized": f"{found}@c.us"}
         return said(200, {"success": True, "result": wid if found is not None else None})
 
+    async def _messages(self, request: web.Request) -> web.Response:
+        """Oldest first."""
+        name, told = request.match_info["s"], await body_of(request)
+        if (word := self._word(name)) != "session_connected":
+            return said(404, {"success": False, "error": word})
+        options = told.get("searchOptions", {})
+        there = [each for each in self.chat(name, told["chatId"], 1_000) if each.from_me or not options.get("fromMe")]
+        rows = [{"id": _id(each), **each.by_web} for each in there[: options.get("limit", 50)][::-1]]
+        return said(200, {"success": True, "messages": rows})
+
     async def _send(self, request: web.Request) -> web.Response:
         name, told = request.match_info["s"], await body_of(request)
         if told.get("contentType") != "string":
@@ -129,3 +140,8 @@ class WwebjsApi(Model):
 
     def proof_of(self, session: Session, hook: dict[str, Any], body: bytes) -> dict[str, str]:
         return {"x-api-key": self.key}
+
+
+def _id(shown: Shown) -> dict[str, Any]:
+    chat = f"{shown.person}@c.us"
+    return {"fromMe": shown.from_me, "remote": chat, "id": shown.message_id, "_serialized": shown.long_id}

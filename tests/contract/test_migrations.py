@@ -2,8 +2,9 @@
 
 import asyncio
 import re
-from collections.abc import Iterator
-from itertools import pairwise
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from itertools import pairwise, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from clocks import SteppedClock
 from homing.decide.upgrading import READS_ONLY_ALEMBIC
 from homing.model.fleet import SessionStatus
 from homing.ports import Page, StoreUnavailable
-from homing.store.db.database import StoreMisconfigured
+from homing.store.db.database import Database, StoreMisconfigured
 from homing.store.db.migrating import BOOKKEEPING, _scripts, current_revision, migrate, newest_revision, serves_from_of
 from homing.store.db.opening import open_database
 from homing.store.db.schema.every_table import metadata
@@ -64,6 +65,41 @@ def tables_as_seen(connection: Connection) -> dict[str, Any]:
     }
 
 
+def apart(migrated: Mapping[str, Any], declared: Mapping[str, Any]) -> list[str]:
+    """What the migrations make otherwise than store/db/schema says, a line for each part of a table."""
+    lines = []
+    for table in sorted({*migrated, *declared}):
+        made, said = migrated.get(table, {}), declared.get(table, {})
+        for part in sorted({*made, *said}):
+            if made.get(part) == said.get(part):
+                continue
+            if part == "columns":
+                lines.append(f"{table}: {_columns_apart(made.get(part, []), said.get(part, []))}")
+            else:
+                lines.append(
+                    f"{table}, {part}: {made.get(part)} by the migrations, {said.get(part)} by store/db/schema"
+                )
+    return lines
+
+
+def _columns_apart(made: list[Any], said: list[Any]) -> str:
+    place, left, right = next(
+        (place, left, right) for place, (left, right) in enumerate(zip_longest(made, said), 1) if left != right
+    )
+    advice = "a new column stands at the end of its table, in store/db/schema too"
+    return f"column {place} is {left} by the migrations, and {right} by store/db/schema; {advice}"
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Database]:
+    """Closed however the test ends: what stays open would fail the next one."""
+    database = open_database(url, statement_timeout_s=PATIENCE_S)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
 def differences(connection: Connection) -> list[Any]:
     def is_ours(name: str | None, kind: str, _: object) -> bool:
         return kind != "table" or name not in BOOKKEEPING
@@ -74,22 +110,25 @@ def differences(connection: Connection) -> list[Any]:
 
 async def test_the_migrations_make_exactly_the_schema(empty_url: str) -> None:
     await migrate(empty_url)
-    database = open_database(empty_url, statement_timeout_s=PATIENCE_S)
-    assert await database.read(differences) == []
-    migrated = await database.read(tables_as_seen)
-    await database.write(lambda c: metadata.drop_all(c))
-    await database.write(lambda c: metadata.create_all(c))
-    assert migrated == await database.read(tables_as_seen)
-    assert set(migrated) == set(metadata.tables)
-    await database.close()
+    async with opened(empty_url) as database:
+        assert await database.read(differences) == [], "what the migrations made, against store/db/schema"
+        migrated = await database.read(tables_as_seen)
+        await database.write(lambda c: metadata.drop_all(c))
+        await database.write(lambda c: metadata.create_all(c))
+        assert apart(migrated, await database.read(tables_as_seen)) == []
 
 
 async def test_the_comparison_would_see_a_difference(empty_url: str) -> None:
     await migrate(empty_url)
-    database = open_database(empty_url, statement_timeout_s=PATIENCE_S)
-    await database.write(lambda c: c.execute(text("ALTER TABLE contacts ADD COLUMN nickname text")))
-    assert await database.read(differences)
-    await database.close()
+    async with opened(empty_url) as database:
+        await database.write(lambda c: c.execute(text("ALTER TABLE contacts ADD COLUMN nickname text")))
+        assert await database.read(differences)
+
+
+def test_a_column_in_another_place_is_told_by_its_name() -> None:
+    [told] = apart({"accounts": {"columns": ["id", "name", "cost"]}}, {"accounts": {"columns": ["id", "cost", "name"]}})
+    assert told.startswith("accounts: column 2 is name by the migrations, and cost by store/db/schema; a new column")
+    assert apart({"accounts": {"key": ["id"]}}, {"accounts": {"key": ["id"]}}) == []
 
 
 async def test_a_database_tells_its_revision(empty_url: str) -> None:

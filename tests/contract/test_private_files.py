@@ -10,8 +10,7 @@ import pytest
 
 from homing.instance.notify.journal_file import JournalFile
 from homing.store.db.migrating import migrate
-from homing.store.sqlite.engine import SqliteFile
-from homing.store.sqlite.private_files import keep_private
+from homing.store.sqlite.engine import SqliteFile, keep_private
 from simulated_whatsapp.core import Judge
 from simulated_whatsapp.ledger import Ledger
 from simulated_whatsapp.state import save

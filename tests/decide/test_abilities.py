@@ -95,19 +95,23 @@ def test_what_is_said_is_what_recovery_would_do(
     taken = ability(at, Deed.TAKEN_OVER)
     allowed = movable.takeover(takeover, at.traits) is not Takeover.NEVER
     shared = movable.cannot_leave(at.can) is None or movable.cannot_share(at.traits, storage, at.can) is None
-    assert taken.can is (allowed and shared)
-    assert ability(at, Deed.MOVED).can is (movable.cannot_leave(at.can) is None)
+    routed = mode is InstanceMode.ROUTE  # from one that is only observed nothing is taken, whoever asks
+    assert taken.can is (routed and allowed and shared)
+    assert ability(at, Deed.MOVED).can is (routed and movable.cannot_leave(at.can) is None)
 
 
-def test_what_is_only_observed_is_left_alone_and_says_how_that_ends() -> None:
-    found = ability(held("webjs", OURS, mode=InstanceMode.OBSERVE), Deed.BROUGHT_BACK)
+@pytest.mark.parametrize("deed", [Deed.RESTARTED, Deed.BROUGHT_BACK, Deed.TAKEN_OVER, Deed.MOVED, Deed.STOPPED])
+@pytest.mark.parametrize("family", ["webjs", "gowa"])
+def test_what_is_only_observed_is_left_alone_and_says_how_that_ends(family: str, deed: Deed) -> None:
+    found = ability(held(family, OURS if family == "webjs" else None, mode=InstanceMode.OBSERVE), deed)
     assert (found.can, found.would_help) == (False, f"homing instances set {URL} --mode route")
+    assert "only observed" in found.because
 
 
 def test_an_account_that_nobody_may_take_over_says_how_to_allow_it() -> None:
     at = replace(held("webjs", OURS), account=replace(ACCOUNT, takeover=Takeover.NEVER))
     found = ability(at, Deed.BROUGHT_BACK)
-    assert found.because == "its takeover is never"
+    assert found.because == "its takeover is set to never"
     assert found.would_help == "homing accounts set 7 --takeover manual"
 
 

@@ -52,7 +52,7 @@ async def test_a_session_that_is_called_connected_and_fails_is_restarted_where_i
     ("changes", "why"),
     [
         ({"mode": InstanceMode.OBSERVE}, "only observed"),
-        ({"takeover": Takeover.NEVER}, "takeover is never"),
+        ({"takeover": Takeover.NEVER}, "takeover is set to never"),
         ({"can": Capabilities()}, "may end its login"),
         ({"can": None}, "may end its login"),
         ({"status": SessionStatus.STOPPED}, "stopped by request"),

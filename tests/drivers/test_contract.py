@@ -14,6 +14,7 @@ from homing.drivers.http.wire import Wire, WireLimits
 from homing.drivers.registry import families
 from homing.model.fleet import Epoch, InstanceUrl, ListedSession, NoList, SessionId, SessionList, SessionStatus
 from homing.model.instances.gateways import is_checked
+from homing.model.sends.addresses import Address
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Receipt
 from homing.ports import Driver, InstanceHealth, OutgoingText, PairingCode, SessionStart
@@ -80,6 +81,7 @@ class There:
             "restart": await d.restart(url, about, timeout_s=timeout_s),
             "stop": await d.stop(url, about, timeout_s=timeout_s),
             "check_number": await d.check_number(url, about.session_id, TO, timeout_s=timeout_s),
+            "history": await d.history(url, about.session_id, Address.of(TO), timeout_s=timeout_s),
             "logout": await d.logout(url, about, timeout_s=timeout_s),
         }
 

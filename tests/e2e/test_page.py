@@ -208,10 +208,10 @@ def test_an_instance_is_drained_by_keyboard_alone(operator: Window, up: RunningD
 def test_what_may_not_be_done_says_why(operator: Window, up: RunningDemo) -> None:
     up.ask("PATCH", "/accounts/146", {"takeover": "never"})
     operator.goto("/sessions/146")
-    expect(operator.page.get_by_text("its takeover is never").first).to_be_visible()
+    expect(operator.page.get_by_text("its takeover is set to never").first).to_be_visible()
     operator.page.get_by_role("link", name="Migrate…").click()
     dialog = operator.page.get_by_role("dialog")
-    expect(dialog.get_by_text("Its takeover is never.")).to_be_visible()
+    expect(dialog.get_by_text("Its takeover is set to never.")).to_be_visible()
     expect(dialog.get_by_role("button")).to_have_count(0)
     operator.page.keyboard.press("Escape")
     up.ask("PATCH", "/accounts/146", {"takeover": "auto"})

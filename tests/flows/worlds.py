@@ -37,7 +37,9 @@ from homing.model.fleet import (
     WorkspaceId,
 )
 from homing.model.instances.gateways import Traits
+from homing.model.sends.addresses import Address
 from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.history import ChatHistory, SeenMessage
 from homing.model.sends.sending import Outcome, Receipt, Text
 from homing.model.sends.signs import ChatSign
 from homing.model.tracing import TellSpan
@@ -98,6 +100,11 @@ class ModelInstance:
     """What it answers about a number; of others, that nobody is there."""
     checks: list[str] = field(default_factory=list)
     check_takes_s: float = 0.0
+    chats: dict[str, list[SeenMessage]] = field(default_factory=dict)
+    """What each chat shows, by its address; what it delivers is added by itself unless it `forgets`."""
+    forgets: bool = False
+    looks: int = 0
+    look_fault: Fault | None = None
     shown: list[ChatSign] = field(default_factory=list)
     sign_fault: Fault | None = None
 
@@ -251,6 +258,9 @@ class World:
         if all(message_id != known for known, _ in self.ledger):
             self.ledger.append((message_id, message.text))
             self.recipients.append(message.recipient_phone)
+            if not model.forgets:
+                seen = SeenMessage(message_id, True, int(self.clock.now().timestamp()), message.text, reached=True)
+                model.chats.setdefault(message.recipient_phone, []).append(seen)
         return Receipt(message_id, 1_795_000_000)
 
     async def start(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> ListedSession | Fault:
@@ -306,6 +316,14 @@ class World:
         model = self.instances[instance]
         model.shown.append(sign)
         return model.sign_fault
+
+    async def history(
+        self, instance: InstanceUrl, session_id: SessionId, chat: Address, *, timeout_s: float
+    ) -> ChatHistory | Fault:
+        model = self.instances[instance]
+        model.looks += 1
+        shown = model.chats.get(str(chat), [])
+        return model.look_fault or ChatHistory(tuple(shown), cut=False, says_at=self.clock.now())
 
 
 class Tally:

@@ -406,6 +406,7 @@ async def test_health_needs_no_key_and_names_what_the_instance_can_do(fleet):
         "check_numbers": False,
         "mark_read": False,
         "show_typing": False,
+        "read_history": False,
         "takes_proxy": True,
         "typed_codes": True,
     }

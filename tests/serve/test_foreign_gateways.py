@@ -356,3 +356,32 @@ async def test_the_settings_driver_counts_before_the_directorys(fleet: Fleet, sq
     await fleet.gateway.stores.directory.change_instance(url, {"driver": "webjs"})
     await fleet.gateway.fleet.refresh()
     assert (await fleet.instance(url))["driver"] == "webjs"
+
+
+# --- what is unknown is looked for in its chat --------------------------------------------------------------------
+
+
+SHOW_CHATS = ("evolution", "gowa", "waha", "wppconnect", "wwebjs-api")
+
+
+async def sent_at_last(fleet: Fleet, uuid: str) -> dict[str, Any]:
+    while True:
+        row = dict((await fleet.call("GET", f"/messages/{uuid}")).json())
+        if row["state"] == "sent":
+            return row
+        await asyncio.sleep(0.2)
+
+
+@only(*SHOW_CHATS)
+async def test_a_message_that_went_although_the_engine_failed_is_found_in_its_chat(fleet: Fleet) -> None:
+    uuids = {}
+    for family in SHOW_CHATS:
+        answer = await fleet.send(await fleet.taken_up(family), "sentthrow")
+        assert (answer.status_code, answer.json()["outcome"]) == (202, "unknown"), family
+        uuids[family] = answer.json()["message_uuid"]
+    async with asyncio.timeout(25):
+        for family, uuid in uuids.items():
+            row = await sent_at_last(fleet, uuid)
+            assert "its chat shows the same" in row["reason"], family
+            [shown] = fleet.models[family][0].chats
+            assert shown.message_id in row["message_id"], family

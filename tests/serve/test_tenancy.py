@@ -49,8 +49,10 @@ NAMES = {
     "workspace_id",
 }
 OF_OPERATORS = re.compile(
-    r"^/api/v1/(instances|schedules|sync|rebalance|plans|automation|cache$|cache/clear|audit|receivers|silences)"
+    r"^/api/v1/(instances|schedules|sync|rebalance|plans|recycles|automation|cache$|cache/clear|audit|receivers|silences)"
 )
+OF_EACH_WORKSPACE = {"/api/v1/keys", "/api/v1/now", "/api/v1/workspaces"}
+"""Lists that answer each caller its own, without a `workspace_id` to ask for another's."""
 NOT_ASKED = {
     # Senders prove themselves by a signature or an instance's key, and not by an API key.
     "for instances",
@@ -309,6 +311,17 @@ async def test_what_is_for_operators_is_for_no_tenant(tenants: Tenants) -> None:
     for operation in of_operators:
         answer = await asked(tenants, operation, tenants.requests(operation, unknown=False)[0], "stranger")
         assert (answer.status_code, answer.json()["code"]) == (403, "forbidden"), operation
+
+
+async def test_every_list_says_whose_it_is(api: Api) -> None:
+    undecided = [
+        each.path
+        for each in await documented(api)
+        if each.method == "GET" and "{" not in each.path
+        if "workspace_id" not in {str(parameter["name"]) for parameter in each.parameters}
+        if not OF_OPERATORS.match(each.path) and each.path not in OF_EACH_WORKSPACE
+    ]
+    assert undecided == [], "a list takes `workspace_id`, or is for operators (OF_OPERATORS), or OF_EACH_WORKSPACE"
 
 
 async def test_foreign_and_unknown_look_the_same(tenants: Tenants) -> None:

@@ -99,7 +99,7 @@ def _parts(on: Ground) -> Parts:
     sends_by = send_parts(on, routes, found, kept, heard)
     asked = (callers.keyring, callers.rate_limits, callers.workspaces)
     sends = (routes, sends_by.sending, metrics, on.clock, on.entropy, sends_by.media.intake)
-    taking = taking_in(settings, stores, asked, *sends)
+    taking = taking_in(settings, stores, asked, *sends, on.fleet, sends_by.said)
     taken = report_parts(on, found.hints, sends_by.said)
     reports = reporting(settings, stores, on.fleet, on.alerts, found.lists, taken.intake, metrics, on.clock)
     told = (on.fleet, kept, on.ways, on.alerts, metrics, on.clock, on.entropy, on.reached)

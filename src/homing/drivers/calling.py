@@ -19,7 +19,9 @@ from homing.drivers.http.wire import MIB, Calls, Reply, StreamedBody
 from homing.drivers.redact import shown
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, NoList, SessionId, SessionStatus
 from homing.model.instances.gateways import Traits, is_checked
+from homing.model.sends.addresses import Address
 from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.history import ChatHistory
 from homing.model.sends.sending import Receipt
 from homing.model.sends.signs import ChatSign
 from homing.ports import InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
@@ -129,6 +131,11 @@ class GatewayDriver(ABC):
         self, instance: InstanceUrl, session_id: SessionId, digits: str, *, timeout_s: float
     ) -> NumberChecked | Fault:
         return self.cannot("tell whether a number is on WhatsApp")
+
+    async def history(
+        self, instance: InstanceUrl, session_id: SessionId, chat: Address, *, timeout_s: float
+    ) -> ChatHistory | Fault:
+        return self.cannot("show the messages of a chat")
 
     def sign_as_told(self, session_id: SessionId, sign: ChatSign) -> Told | None:
         """The call that shows the sign; None where the family has none."""
@@ -255,13 +262,14 @@ class GatewayDriver(ABC):
         *,
         headers: Mapping[str, str] | None = None,
         hidden: Sequence[str | None] = (),
+        body_limit_bytes: int = MIB,
     ) -> Reply | Fault:
         """Any other call, with a JSON body if there is something to be told. `hidden` is not shown of its answer."""
         try:
             body = None if told is None else body_of(told)
         except UnicodeEncodeError:
             return Fault(Phase.REQUEST_REJECTED, "the text holds half a character, which no JSON can carry")
-        return await self._call(method, instance, path, until, headers, body, MIB, hidden)
+        return await self._call(method, instance, path, until, headers, body, body_limit_bytes, hidden)
 
     async def _call(
         self,

@@ -109,6 +109,8 @@ class Capabilities:
     """It shows to a chat that its messages were read."""
     show_typing: bool = False
     """It shows to a chat that somebody types."""
+    read_history: bool = False
+    """It shows the newest messages of a chat."""
     takes_proxy: bool = False
     """A session of it goes out by the exit proxy that it is given, and by no other way."""
     typed_codes: bool = False

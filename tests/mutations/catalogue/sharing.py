@@ -38,6 +38,14 @@ DEFECTS: tuple[Defect, ...] = (
         (tests("drivers/test_bulkheads.py"),),
     ),
     Defect(
+        "a-driver-that-raises",
+        "a driver that raises ends the check of the whole fleet",
+        "homing/drivers/around/metered.py",
+        "except Exception as error:  # noqa: BLE001\n            answer = self._raised(instance, call, error)\n",
+        "except ZeroDivisionError as error:\n            answer = self._raised(instance, call, error)\n",
+        (tests("drivers/test_raising_drivers.py"),),
+    ),
+    Defect(
         "a-session-may-have-every-connection",
         "one hanging session takes all connections to its instance",
         "homing/model/shares.py",

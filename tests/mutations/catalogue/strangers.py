@@ -47,7 +47,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "world-readable",
         "the database file may be read by everybody on the machine",
-        "homing/store/sqlite/private_files.py",
+        "homing/store/sqlite/engine.py",
         "os.O_CLOEXEC, 0o600)",
         "os.O_CLOEXEC, 0o644)",
         _FILES,

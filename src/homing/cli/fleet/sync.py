@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from homing.cli.sources.gateway import GatewayClient
 from homing.cli.sources.source import source
 from homing.cli.terminal.options import AsJson
 from homing.cli.terminal.output import print_json
@@ -48,22 +47,12 @@ def sync_instance_urls(
 
     Exit codes: 0 everything is in its place; 1 some sessions need attention; 2 it cannot start.
     """
-    report = _report(dry_run=dry_run, force=force)
+    report = source().sync(dry_run=dry_run, force=force)
     if as_json:
         print_json({name: value for name, value in report.items() if name != "checks"})
     else:
         _show(report, verbose)
     return ATTENTION if report["failed"] or report["unreachable"] or report["duplicates"] else DONE
-
-
-def _report(*, dry_run: bool, force: bool) -> dict[str, Any]:
-    asked = source()
-    if isinstance(asked, GatewayClient):
-        return asked.post("/sync", {"dry_run": dry_run, "force": force, "checks": True}, slow=True)
-    from homing.cli.sources.source import settings
-    from homing.cli.sources.sync_here import sync_here
-
-    return sync_here(settings(), dry_run=dry_run, force=force)
 
 
 def _show(report: dict[str, Any], verbose: int) -> None:

@@ -37,6 +37,10 @@ class ApiClient(ABC):
         timeout_s: float = ANSWER_TIMEOUT_S,
     ) -> ApiAnswered: ...
 
+    @abstractmethod
+    def sync(self, *, dry_run: bool, force: bool) -> Document:
+        """The report of one check of the fleet, with what it says of each session."""
+
     def get(self, path: str, *, slow: bool = False, **query: Any) -> Document:
         """A resource. Query fields that are None are left out."""
         given = {name: value for name, value in query.items() if value is not None}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit
 
-from homing.cli.sources.client import ANSWER_TIMEOUT_S, ApiAnswered, ApiClient
+from homing.cli.sources.client import ANSWER_TIMEOUT_S, ApiAnswered, ApiClient, Document
 from homing.cli.terminal.stops import CannotStart, NeedsAttention, RequestRefused
 
 if TYPE_CHECKING:
@@ -65,6 +65,9 @@ class GatewayClient(ApiClient):
             raise CannotStart(f"The request cannot be written: {error}") from error
         finally:
             connection.close()
+
+    def sync(self, *, dry_run: bool, force: bool) -> Document:
+        return self.post("/sync", {"dry_run": dry_run, "force": force, "checks": True}, slow=True)
 
     @contextmanager
     def stream(self, path: str, *, last_id: str | None, silent_s: float) -> Iterator[Iterable[bytes]]:

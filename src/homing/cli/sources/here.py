@@ -1,19 +1,27 @@
 """Asking the API in this process, on the database of the settings, where no gateway is named."""
 
+import asyncio
 import json
+import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 
-from homing.cli.sources.client import ANSWER_TIMEOUT_S, ApiAnswered, ApiClient
+from homing.cli.sources.client import ANSWER_TIMEOUT_S, ApiAnswered, ApiClient, Document
 from homing.cli.sources.database import must_be_there, told
-from homing.cli.terminal.stops import NeedsAttention, RequestRefused
-from homing.compose import open_api
+from homing.cli.terminal.acting import act
+from homing.cli.terminal.stops import CannotStart, NeedsAttention, RequestRefused
+from homing.cli.terminal.waiting import bars
+from homing.compose import open_api, open_sync
 from homing.compose.waiting import until_there
 from homing.config import Settings
+from homing.decide.knowledge.sync import Checked
+from homing.model.directory.audit import carrying_out
 from homing.ports import StoreUnavailable
 from homing.serve import logs
+from homing.serve.api.fleet.sync import CHECKS_MAX, sync_view
 from homing.serve.here import ApiHere
+from homing.store.db.database import StoreMisconfigured
 
 
 class HereClient(ApiClient):
@@ -44,6 +52,19 @@ class HereClient(ApiClient):
             raise RequestRefused(status, document)
         return ApiAnswered(status, document)
 
+    def sync(self, *, dry_run: bool, force: bool) -> Document:
+        """With a progress bar while a person waits for it."""
+        logs.configure(
+            "error" if sys.stderr.isatty() else self._settings.homing_log_level, self._settings.homing_log_format
+        )
+        try:
+            with carrying_out(act()):
+                return asyncio.run(_synced(self._settings, dry_run=dry_run, force=force))
+        except StoreMisconfigured as error:
+            raise CannotStart(str(error)) from error
+        except StoreUnavailable as error:
+            raise NeedsAttention(f"The sync was broken off: {error}") from error
+
     async def _opened(self, stack: AsyncExitStack) -> ApiHere:
         if not self._waits_s:
             return await stack.enter_async_context(open_api(self._settings))
@@ -53,3 +74,20 @@ class HereClient(ApiClient):
             )
         except StoreUnavailable as error:
             raise NeedsAttention(str(error)[:1].upper() + str(error)[1:]) from error
+
+
+async def _synced(settings: Settings, *, dry_run: bool, force: bool) -> Document:
+    checks: list[Checked] = []
+    with bars() as progress:
+        task = progress.add_task("Checking sessions", total=None)
+
+        def tell(checked: Checked) -> None:
+            progress.advance(task)
+            if len(checks) < CHECKS_MAX:
+                checks.append(checked)
+
+        async with open_sync(settings) as sync:
+            report = await sync.run(
+                dry_run=dry_run, force=force, begin=lambda found: progress.update(task, total=found), tell=tell
+            )
+    return sync_view(report, checks)

@@ -1,6 +1,6 @@
 """How much of what an instance can take is used, and what one more session would not fit into?"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from homing.model.fleet import Instance
@@ -82,15 +82,6 @@ def rooms(loads: Sequence[Load]) -> list[Room]:
     nominal = max((at for load in loads if (at := load.instance.capacity)), default=UNDECLARED_CAPACITY)
     session_mb = _memory_of_a_session(loads)
     return [Room(load, nominal, session_mb) for load in loads]
-
-
-def lacks(instance: Instance, requires: Mapping[str, str]) -> str | None:
-    """The first label that the session requires and the instance does not have."""
-    for name, value in sorted(requires.items()):
-        its = instance.labels.get(name)
-        if its != value:
-            return f"has no {name}={value}" if its is None else f"has {name}={its}, not {value}"
-    return None
 
 
 def _over(used: float, more: float, limit: float | None) -> bool:

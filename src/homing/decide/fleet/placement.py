@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from heapq import heapify, heapreplace
 from itertools import pairwise
 
-from homing.decide.fleet.capacity import Load, Room, lacks, rooms
+from homing.decide.fleet.capacity import Load, Room, rooms
+from homing.decide.fleet.labels import lacks
 from homing.model.fleet import Instance, InstanceMode, InstanceState, InstanceUrl, SessionId
 
 STICKS_WITHIN = 0.10

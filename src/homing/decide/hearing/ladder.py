@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import assert_never
 
+from homing.decide.moves import rules
 from homing.model.fleet import DeafPolicy, InstanceMode, SessionStatus, Takeover
 from homing.model.sessions.hearing import Hearing, HearingRecord, HearingVerdict, Rung, Shows, TriedRung
 
@@ -186,7 +187,7 @@ def _kept_from(able: Able, policy: DeafPolicy) -> str | None:
     if able.mode is InstanceMode.OBSERVE:
         return "its instance is only observed"
     if able.takeover is Takeover.NEVER:
-        return "its takeover is never"
+        return rules.NEVER
     if able.status is not SessionStatus.CONNECTED:
         return f"it is {able.status.value}"
     return None

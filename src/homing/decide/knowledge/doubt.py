@@ -77,7 +77,7 @@ def cannot_restart(account: Account, can: Capabilities | None, mode: InstanceMod
     if mode is InstanceMode.OBSERVE:
         return "the instance is only observed"
     if account.takeover is Takeover.NEVER:
-        return "its takeover is never"
+        return rules.NEVER
     if (aside := rules.not_running(account.status)) is not None:
         return aside
     if can is None or not can.stop_keeps_login:

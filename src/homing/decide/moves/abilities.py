@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from homing.decide.knowledge import doubt
-from homing.decide.moves import movable
+from homing.decide.moves import movable, rules
 from homing.model.fleet import Account, Capabilities, Instance, InstanceMode, Takeover
 from homing.model.instances.gateways import Traits
 
@@ -103,14 +103,14 @@ def _brought_back(held: Held) -> Ability:
     if why is None and held.takeover is Takeover.AUTO:
         return Ability(Deed.BROUGHT_BACK, True, "its takeover is auto, and its login is in the vault")
     if why is None:
-        why = f"its takeover is {held.takeover.value}"
+        why = f"its takeover is set to {held.takeover.value}"
     return Ability(Deed.BROUGHT_BACK, False, why, _would_help(held))
 
 
 def _kept_back(held: Held) -> str | None:
     """Why nobody opens it elsewhere unasked, apart from its takeover."""
-    if held.instance.mode is InstanceMode.OBSERVE:
-        return f"{held.instance.url} is only observed"
+    if (observed := _observed(held)) is not None:
+        return observed
     if (resting := movable.resting(held.account)) is not None:
         return resting.detail
     if held.leaves is None:
@@ -122,8 +122,10 @@ def _kept_back(held: Held) -> str | None:
 
 def _taken_over(held: Held) -> Ability:
     """By storage that is shared, or from the vault."""
+    if (observed := _observed(held)) is not None:
+        return Ability(Deed.TAKEN_OVER, False, observed, _would_help(held))
     if held.takeover is Takeover.NEVER:
-        whose = "its takeover is never" if held.account.takeover is Takeover.NEVER else held.traits.logins
+        whose = rules.NEVER if held.account.takeover is Takeover.NEVER else held.traits.logins
         return Ability(Deed.TAKEN_OVER, False, whose, _would_help(held))
     if held.leaves is None:
         return Ability(
@@ -136,12 +138,16 @@ def _taken_over(held: Held) -> Ability:
 
 
 def _moved(held: Held) -> Ability:
+    if (observed := _observed(held)) is not None:
+        return Ability(Deed.MOVED, False, observed, _would_help(held))
     if held.leaves is None:
         return Ability(Deed.MOVED, True, "its login is in the vault, and a stop there keeps it")
     return Ability(Deed.MOVED, False, held.leaves)
 
 
 def _stopped(held: Held) -> Ability:
+    if (observed := _observed(held)) is not None:
+        return Ability(Deed.STOPPED, False, observed, _would_help(held))
     if held.can.stop_keeps_login:
         return Ability(Deed.STOPPED, True, "a stop there keeps its login")
     why = f"{held.traits.title} cannot close a session without logging it out"
@@ -163,6 +169,10 @@ def _would_help(held: Held) -> str | None:
     return held.traits.would_help or None
 
 
+def _observed(held: Held) -> str | None:
+    """Why nothing is done there, whoever asks; None where something may be."""
+    return f"{held.instance.url} is only observed" if held.instance.mode is InstanceMode.OBSERVE else None
+
+
 def _routed(held: Held) -> str | None:
-    observed = held.instance.mode is InstanceMode.OBSERVE
-    return f"homing instances set {held.instance.url} --mode route" if observed else None
+    return f"homing instances set {held.instance.url} --mode route" if _observed(held) is not None else None

@@ -1,5 +1,7 @@
 """Can this session be moved at all, and if not, what would be needed?"""
 
+from homing.decide.fleet.labels import lacks
+from homing.decide.moves import rules
 from homing.model.errors import Code, Problem
 from homing.model.fleet import (
     Account,
@@ -11,13 +13,6 @@ from homing.model.fleet import (
     Takeover,
 )
 from homing.model.instances.gateways import Traits
-
-_RESTING = {
-    SessionStatus.STOPPED: "it was stopped by request; start it first",
-    SessionStatus.PAIRING: "it waits to be paired, and there is no login yet to open elsewhere",
-    SessionStatus.QUARANTINED: "it is in quarantine, because a stranger used its login; once that has ended, start it",
-}
-
 
 _RELUCTANCE = (Takeover.NEVER, Takeover.MANUAL, Takeover.AUTO)
 
@@ -60,23 +55,19 @@ def resting(account: Account) -> Problem | None:
     """Why an account's session is not one to be moved now, whoever asks."""
     if account.placement.instance_url is None:
         return Problem(Code.ACCOUNT_NOT_PLACED, f"Account {account.uuid} is on no instance; start it first")
-    if account.status is SessionStatus.LOGGED_OUT:
-        return Problem(
-            Code.SESSION_LOGGED_OUT, f"Account {account.uuid} is logged out: there is no login to move; pair it anew"
-        )
-    why = _RESTING.get(account.status)
-    return Problem(Code.NOT_MOVABLE, f"Account {account.uuid} is not moved: {why}") if why else None
+    rest = rules.at_rest(account.status)
+    if rest is None:
+        return None
+    code = Code.SESSION_LOGGED_OUT if account.status is SessionStatus.LOGGED_OUT else Code.NOT_MOVABLE
+    return Problem(code, f"Account {account.uuid} is not moved: {rest.why}; {rest.first}")
 
 
 def unfit(instance: Instance, account: Account) -> Problem | None:
     """Why this instance is not one for the account's session, however much room it has."""
     if instance.state is InstanceState.DRAINING:
         return Problem(Code.INSTANCE_UNFIT, f"{instance.url} is draining and is given nothing new; undrain it first")
-    lacking = [
-        f"{name}={value}" for name, value in sorted(account.requires.items()) if instance.labels.get(name) != value
-    ]
-    if lacking:
-        detail = f"{instance.url} does not have what account {account.uuid} requires: {', '.join(lacking)}"
+    if (lacking := lacks(instance, account.requires)) is not None:
+        detail = f"{instance.url} {lacking}, as account {account.uuid} requires"
         return Problem(Code.INSTANCE_UNFIT, detail)
     return None
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil, inf
 
-from homing.decide.fleet.capacity import Load, Room, lacks, rooms
+from homing.decide.fleet.capacity import Load, Room, rooms
+from homing.decide.fleet.labels import lacks, shown
 from homing.decide.moves.rules import MovePolicy, MoveWish, Resident, StaysPut, idle_first, may_move
 from homing.model.fleet import InstanceState, InstanceUrl, SessionId
 
@@ -157,8 +158,8 @@ def _target(session: Resident, giver: _Scale, scales: Sequence[_Scale], policy: 
     others = [each for each in scales if each is not giver]
     fit = [each for each in others if lacks(each.room.instance, session.requires) is None]
     if not fit:
-        labels = ", ".join(f"{name}={value}" for name, value in sorted(session.requires.items()))
-        return StaysPut(session.session_id, f"no other instance has {labels}" if labels else "there is no other")
+        why = f"no other instance has {shown(session.requires)}" if session.requires else "there is no other"
+        return StaysPut(session.session_id, why)
     open_ = [each for each in fit if _takes(each, giver, session)]
     if not open_:
         return StaysPut(session.session_id, "every other instance that may hold it is full or has its share")

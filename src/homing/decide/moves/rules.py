@@ -7,6 +7,9 @@ from typing import assert_never
 
 from homing.model.fleet import InstanceUrl, PlacementState, SessionId, SessionStatus, Takeover
 
+NEVER = "its takeover is set to never"
+"""Why nobody touches a session unless a person insists."""
+
 
 class MoveWish(StrEnum):
     """Why a session is to live elsewhere."""
@@ -66,17 +69,32 @@ def may_move(session: Resident, wish: MoveWish, policy: MovePolicy, *, forced: b
     return None if why is None else StaysPut(session.session_id, why)
 
 
+@dataclass(frozen=True, slots=True)
+class AtRest:
+    """Why a session should run nowhere, and what a person does before it is brought anywhere."""
+
+    why: str
+    first: str
+
+
 def not_running(status: SessionStatus) -> str | None:
     """Why a session of this status should run nowhere; None if it should."""
+    rest = at_rest(status)
+    return rest.why if rest is not None else None
+
+
+def at_rest(status: SessionStatus) -> AtRest | None:
+    """The one table of it: what judges, the API and the page take their words from here."""
     match status:
         case SessionStatus.LOGGED_OUT:
-            return "it is logged out: its phone has to be linked again"
+            return AtRest("it is logged out: its phone has to be linked again", "start it and link it first")
         case SessionStatus.PAIRING:
-            return "it waits for its phone to be linked"
+            return AtRest("it waits for its phone to be linked", "link it first")
         case SessionStatus.STOPPED:
-            return "it was stopped by request"
+            return AtRest("it was stopped by request", "start it first")
         case SessionStatus.QUARANTINED:
-            return "it is in quarantine: a stranger uses its login, and an operator has to start it again"
+            why = "it is in quarantine: a stranger uses its login, and an operator has to start it again"
+            return AtRest(why, "end that device in the phone's list of linked devices first")
         case (
             SessionStatus.CONNECTED
             | SessionStatus.STARTING
@@ -97,7 +115,7 @@ def _not_possible(session: Resident) -> str | None:
 
 def _not_wanted(session: Resident, wish: MoveWish, policy: MovePolicy) -> str | None:
     if session.takeover is Takeover.NEVER:
-        return "its takeover is set to never"
+        return NEVER
     match wish:
         case MoveWish.LOST if session.takeover is Takeover.MANUAL:
             return "its takeover is set to manual: an operator has to ask for it"

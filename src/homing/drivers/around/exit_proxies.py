@@ -9,7 +9,9 @@ from dataclasses import replace
 
 from homing.model.fleet import InstanceUrl, ListedSession, Listing, SessionId
 from homing.model.instances.gateways import Traits
+from homing.model.sends.addresses import Address
 from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.history import ChatHistory
 from homing.model.sends.signs import ChatSign
 from homing.model.sessions.exit_proxies import ExitProxy
 from homing.ports import (
@@ -102,6 +104,11 @@ class ExitingDriver:
         self, instance: InstanceUrl, session_id: SessionId, sign: ChatSign, *, timeout_s: float
     ) -> Fault | None:
         return await self._inner.show(instance, session_id, sign, timeout_s=timeout_s)
+
+    async def history(
+        self, instance: InstanceUrl, session_id: SessionId, chat: Address, *, timeout_s: float
+    ) -> ChatHistory | Fault:
+        return await self._inner.history(instance, session_id, chat, timeout_s=timeout_s)
 
     async def _told(self, instance: InstanceUrl, starts: Sequence[SessionStart]) -> list[SessionStart | Fault]:
         """Each with its proxy; a Fault for one that must not be started."""

@@ -1,18 +1,28 @@
-"""A driver whose calls are counted, by whom they are made to, and go in the lane that is for them."""
+"""A driver whose calls are counted, by whom they are made to, and go in the lane that is for them.
+
+A driver returns what fails and raises nothing. One that raises all the same (somebody else's, perhaps) fails that one
+call: else the check of the whole fleet would end with it.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
+import structlog
+
 from homing.drivers.around.keys import ShownKeys
 from homing.drivers.around.spans import call_told
 from homing.drivers.http.lanes import NOBODY, Lane, enter, leave
 from homing.model.fleet import InstanceUrl, ListedSession, Listing, NoList, SessionId
+from homing.model.sends.addresses import Address
 from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.history import ChatHistory
 from homing.model.sends.sending import Receipt
 from homing.model.sends.signs import ChatSign
 from homing.ports import Driver, InstanceHealth, Meters, NumberChecked, OutgoingText, PairingCode, SessionStart
 from homing.ports.instances.reports import WebhookCalls
+
+log = structlog.get_logger("homing")
 
 T = TypeVar("T")
 _LANES = {"health": Lane.HEALTH, "list": Lane.LISTS}
@@ -30,7 +40,8 @@ class MeteredDriver:
         return await self._made(instance, "health", lambda: self._inner.health(instance, timeout_s=timeout_s))
 
     async def sessions(self, instance: InstanceUrl, *, timeout_s: float) -> Listing:
-        return await self._made(instance, "list", lambda: self._inner.sessions(instance, timeout_s=timeout_s))
+        answer = await self._made(instance, "list", lambda: self._inner.sessions(instance, timeout_s=timeout_s))
+        return NoList(instance, str(answer), answer) if isinstance(answer, Fault) else answer
 
     async def session(self, instance: InstanceUrl, session_id: SessionId, *, timeout_s: float) -> ListedSession | Fault:
         return await self._made(
@@ -60,6 +71,8 @@ class MeteredDriver:
             if type(answer) is Fault and self._may_be_repeated(instance, answer):
                 self._meters.instance_called(instance, "send")
                 answer = await self._inner.send(instance, message, timeout_s=timeout_s)
+        except Exception as error:  # noqa: BLE001
+            answer = self._raised(instance, "send", error)
         finally:
             leave(before)
         return answer
@@ -116,9 +129,16 @@ class MeteredDriver:
             instance, "show", lambda: self._inner.show(instance, session_id, sign, timeout_s=timeout_s)
         )
 
+    async def history(
+        self, instance: InstanceUrl, session_id: SessionId, chat: Address, *, timeout_s: float
+    ) -> ChatHistory | Fault:
+        return await self._made(
+            instance, "history", lambda: self._inner.history(instance, session_id, chat, timeout_s=timeout_s)
+        )
+
     async def _made(
         self, instance: InstanceUrl, call: str, asking: Callable[[], Awaitable[T]], session: str = NOBODY
-    ) -> T:
+    ) -> T | Fault:
         """The answer. Whoever refuses one key has done nothing yet, and is shown the other if it has two."""
         with call_told(self._meters.spans, instance, self.family, call) as told:
             answer = await self._asked(instance, call, asking, session)
@@ -127,17 +147,26 @@ class MeteredDriver:
             self._meters.call_not_made(instance, call)
         return answer
 
-    async def _asked(self, instance: InstanceUrl, call: str, asking: Callable[[], Awaitable[T]], session: str) -> T:
+    async def _asked(
+        self, instance: InstanceUrl, call: str, asking: Callable[[], Awaitable[T]], session: str
+    ) -> T | Fault:
         before = enter((_LANES.get(call, Lane.SESSIONS), session))
         try:
             self._meters.instance_called(instance, call)
-            answer = await asking()
+            answer: T | Fault = await asking()
             if self._may_be_repeated(instance, answer):
                 self._meters.instance_called(instance, call)
                 answer = await asking()
+        except Exception as error:  # noqa: BLE001
+            answer = self._raised(instance, call, error)
         finally:
             leave(before)
         return answer
+
+    def _raised(self, instance: InstanceUrl, call: str, error: Exception) -> Fault:
+        """What that call came to: whether the gateway did what it was asked is not known."""
+        log.error("A driver raised", driver=self.family, url=instance, call=call, exc_info=error)
+        return Fault(Phase.REPLY_MALFORMED, f"its driver raised {type(error).__name__}; the log says where")
 
 
 def _met(answer: object) -> Phase | None:

@@ -8,7 +8,9 @@ from dataclasses import replace
 
 from homing.model.fleet import Instance, InstanceUrl, ListedSession, Listing, NoList, SessionId, SessionList
 from homing.model.instances.native_names import NativeName, names_are_local, place_named, qualified
+from homing.model.sends.addresses import Address
 from homing.model.sends.faults import Fault
+from homing.model.sends.history import ChatHistory
 from homing.model.sends.sending import Receipt
 from homing.model.sends.signs import ChatSign
 from homing.ports import Driver, InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
@@ -149,6 +151,11 @@ class NamingDriver:
         self, instance: InstanceUrl, session_id: SessionId, sign: ChatSign, *, timeout_s: float
     ) -> Fault | None:
         return await self._inner.show(instance, self._native(instance, session_id), sign, timeout_s=timeout_s)
+
+    async def history(
+        self, instance: InstanceUrl, session_id: SessionId, chat: Address, *, timeout_s: float
+    ) -> ChatHistory | Fault:
+        return await self._inner.history(instance, self._native(instance, session_id), chat, timeout_s=timeout_s)
 
     def _native(self, instance: InstanceUrl, session_id: SessionId) -> SessionId:
         return SessionId(self._names.native_of(instance, session_id))

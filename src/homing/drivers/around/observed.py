@@ -3,7 +3,9 @@
 from typing import Any
 
 from homing.model.fleet import InstanceUrl, ListedSession, Listing, SessionId
+from homing.model.sends.addresses import Address
 from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.history import ChatHistory
 from homing.ports import Driver, InstanceHealth, PairingCode, SessionStart
 
 
@@ -25,6 +27,11 @@ class ObservedDriver:
 
     async def pairing(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> PairingCode | Fault:
         return await self._inner.pairing(instance, session, timeout_s=timeout_s)
+
+    async def history(
+        self, instance: InstanceUrl, session_id: SessionId, chat: Address, *, timeout_s: float
+    ) -> ChatHistory | Fault:
+        return await self._inner.history(instance, session_id, chat, timeout_s=timeout_s)
 
     async def _refuse(self, instance: InstanceUrl, *_: Any, **__: Any) -> Fault:
         return Fault(Phase.PATH_NOT_FOUND, f"nothing was sent to it: {instance} is only observed")

@@ -4,14 +4,18 @@ Its error for everything that goes wrong in a send is 400, also after the messag
 that nothing did.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from homing.drivers import reading
+from homing.drivers.histories import reached_by
 from homing.drivers.http.connection import Reply
+from homing.drivers.libraries import baileys_reports
 from homing.drivers.redact import shown
 from homing.model.fleet import InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus
 from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.history import SeenMessage
 from homing.model.sends.sending import Receipt
 
 _STATUSES = {
@@ -85,6 +89,17 @@ def receipt_of(reply: Reply, secrets: Sequence[str]) -> Receipt | Fault:
     if message_id is None:
         return reading.malformed(reply, f"a {reply.status} without a message id", secrets)
     return Receipt(message_id, reading.unix_s(reading.part(said, "messageTimestamp")))
+
+
+def seen_of(said: Mapping[str, Any]) -> SeenMessage | None:
+    """A message of its database. How far it came is told beside it, as one status after the other; before the first it
+    had been handed to WhatsApp's socket, which is all that its receipts tell, too."""
+    seen = baileys_reports.seen_of(said)
+    updates = said.get("MessageUpdate")
+    statuses = [reading.part(each, "status") for each in (updates if isinstance(updates, list) else [])]
+    levels = [baileys_reports.level_of(status) for status in statuses]
+    told = [level for level in levels if level is not None]
+    return replace(seen, reached=reached_by(max(told))) if seen is not None and told else seen
 
 
 def fault_of(reply: Reply, secrets: Sequence[str]) -> Fault:

@@ -10,10 +10,13 @@ from homing.drivers.contents import Told
 from homing.drivers.evolution import answers, messages
 from homing.drivers.evolution.reports import EvolutionReports
 from homing.drivers.evolution.webhooks import EvolutionWebhooks
+from homing.drivers.histories import HISTORY_BYTES, history_of
 from homing.drivers.http.wire import Reply
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus
 from homing.model.instances.gateways import Traits
+from homing.model.sends.addresses import Address
 from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.history import HISTORY_MAX, ChatHistory
 from homing.model.sends.sending import Receipt
 from homing.model.sends.signs import ChatSign
 from homing.ports import InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
@@ -38,6 +41,7 @@ class EvolutionDriver(GatewayDriver):
         quotes=messages.QUOTES,
         mentions=messages.MENTIONS,
         check_numbers=True,
+        read_history=True,
         mark_read=True,
         show_typing=True,
         takes_proxy=True,
@@ -111,6 +115,20 @@ class EvolutionDriver(GatewayDriver):
             return reply
         row = the_one_in(reading.said_by(reply.body))
         return checked_of(reply, reading.part(row, "exists"), reading.part(row, "jid"), self.secrets(instance))
+
+    async def history(
+        self, instance: InstanceUrl, session_id: SessionId, chat: Address, *, timeout_s: float
+    ) -> ChatHistory | Fault:
+        """`{"messages": {"records"}}`, out of its database, into which it writes a message after it went out, if
+        it is set to keep them (src/api/services/channel.service.ts, 2.3)."""
+        key = {"remoteJid": chat.jid(messages.PHONES_AT), "fromMe": True}
+        told = {"where": {"key": key}, "page": 1, "offset": HISTORY_MAX}
+        path = f"/chat/findMessages/{quoted(session_id)}"
+        reply = await self.tell("POST", instance, path, told, now_s() + timeout_s, body_limit_bytes=HISTORY_BYTES)
+        if isinstance(reply, Fault):
+            return reply
+        rows = reading.part(reading.said_by(reply.body), "messages", "records")
+        return history_of(reply, rows, answers.seen_of, self.secrets(instance))
 
     async def start(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> ListedSession | Fault:
         """One that is not known is created; one that is there and closed is connected, and may show a code."""

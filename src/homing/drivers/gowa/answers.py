@@ -3,13 +3,16 @@
 All that it says is wrapped: `{"status", "code", "message", "results"}`, and the code says more than the status.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from homing.drivers import reading
 from homing.drivers.http.connection import Reply
 from homing.drivers.redact import shown
+from homing.drivers.values import moment_in
 from homing.model.fleet import InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus
 from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.history import SeenMessage
 from homing.model.sends.sending import Receipt
 
 _STATES = {
@@ -64,6 +67,16 @@ def receipt_of(reply: Reply, secrets: Sequence[str]) -> Receipt | Fault:
     if message_id is None:
         return reading.malformed(reply, f"a {reply.status} without a message id", secrets)
     return Receipt(message_id, 0)
+
+
+def seen_of(said: Mapping[str, Any]) -> SeenMessage | None:
+    """A message of its store; of a file it tells the kind, and not what would name the very file."""
+    message_id, at = reading.name_in(said.get("id")), moment_in(said.get("timestamp"))
+    if message_id is None:
+        return None
+    text = said.get("content") if not said.get("media_type") else None
+    words = text if isinstance(text, str) else None
+    return SeenMessage(message_id, said.get("is_from_me") is True, int(at.timestamp()) if at else None, words)
 
 
 def fault_of(reply: Reply, secrets: Sequence[str]) -> Fault:

@@ -15,10 +15,13 @@ from homing.drivers.contents import Told
 from homing.drivers.gowa import answers, messages
 from homing.drivers.gowa.reports import GowaReports
 from homing.drivers.gowa.webhooks import GowaWebhooks
+from homing.drivers.histories import HISTORY_BYTES, history_of
 from homing.drivers.http.wire import Reply
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus, Takeover
 from homing.model.instances.gateways import Traits
+from homing.model.sends.addresses import Address
 from homing.model.sends.faults import Fault
+from homing.model.sends.history import HISTORY_MAX, ChatHistory
 from homing.model.sends.sending import Receipt
 from homing.model.sends.signs import ChatSign
 from homing.ports import InstanceHealth, NumberChecked, OutgoingText, SessionStart
@@ -35,6 +38,7 @@ class GowaDriver(GatewayDriver):
         quotes=messages.QUOTES,
         mentions=messages.MENTIONS,
         check_numbers=True,
+        read_history=True,
         mark_read=True,
         show_typing=True,
     )
@@ -101,6 +105,18 @@ class GowaDriver(GatewayDriver):
             return reply
         exists = reading.part(reading.said_by(reply.body), "results", "is_on_whatsapp")
         return checked_of(reply, exists, None, self.secrets(instance))
+
+    async def history(
+        self, instance: InstanceUrl, session_id: SessionId, chat: Address, *, timeout_s: float
+    ) -> ChatHistory | Fault:
+        """`{"results": {"data"}}`, out of its own store (src/ui/rest/chat.go, v9): it keeps a message that went out."""
+        path = f"/chat/{quoted(chat.jid(messages.PHONES_AT))}/messages?limit={HISTORY_MAX}&is_from_me=true"
+        device = {"X-Device-Id": quoted(session_id)}
+        reply = await self.ask(instance, path, now_s() + timeout_s, headers=device, body_limit_bytes=HISTORY_BYTES)
+        if isinstance(reply, Fault):
+            return reply
+        rows = reading.part(reading.said_by(reply.body), "results", "data")
+        return history_of(reply, rows, answers.seen_of, self.secrets(instance))
 
     async def open_one(self, instance: InstanceUrl, session: SessionStart, until: float) -> ListedSession | Fault:
         """Makes a device, which is to be linked at GOWA's own page."""

@@ -1,9 +1,11 @@
-"""Messages as Baileys describes them, in reports of the gateways that are built around it."""
+"""Messages as Baileys describes them, in reports and chats of the gateways that are built around it."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from homing.drivers import reading
+from homing.drivers.histories import reached_by, sha256_in
+from homing.model.sends.history import SeenMessage
 
 _TEXTS = (("conversation",), ("extendedTextMessage", "text"))
 _FILES = {
@@ -83,3 +85,19 @@ def _content(content: Mapping[str, Any]) -> tuple[str, str | None, dict[str, Any
     kind = next((kind for name, kind in _OTHERS.items() if name in content), "unknown")
     emoji = reading.part(content, "reactionMessage", "text")
     return kind, emoji if isinstance(emoji, str) else None, None
+
+
+def file_sha256(said: object) -> object:
+    """The hash of a message's file, as Baileys writes it; None where it has no file."""
+    content = _unwrapped(reading.part(said, "message"))
+    return next((found for name in _FILES if (found := reading.part(content, name, "fileSha256"))), None)
+
+
+def seen_of(said: Mapping[str, Any]) -> SeenMessage | None:
+    """A message as a chat shows it, with whatever its `status` says."""
+    told = message_of(said)
+    if told is None:
+        return None
+    digest, reached = sha256_in(file_sha256(said)), reached_by(level_of(said.get("status")))
+    text = None if told["has_media"] and digest is None else told["body"]
+    return SeenMessage(told["id"], told["from_me"], told["timestamp"], text, digest, reached)

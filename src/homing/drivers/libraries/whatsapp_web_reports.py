@@ -1,10 +1,13 @@
-"""Messages as whatsapp-web.js describes them, in reports of the gateways that are built around it."""
+"""Messages as whatsapp-web.js describes them, in reports and chats of the gateways that are built around it."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from homing.drivers import reading
-from homing.drivers.reporting import chat_in_id
+from homing.drivers.histories import reached_by, sha256_in
+from homing.drivers.libraries.baileys_reports import file_sha256
+from homing.drivers.reporting import chat_in_id, level_of_webjs
+from homing.model.sends.history import SeenMessage
 
 
 def message_of(said: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -41,3 +44,21 @@ def media_of(said: object) -> dict[str, Any] | None:
     found["url"] = url if isinstance(url, str) and len(url) <= 2_000 else None
     kept = {name: value for name, value in found.items() if value is not None}
     return kept or None
+
+
+def seen_of(said: Mapping[str, Any]) -> SeenMessage | None:
+    """A message as a chat shows it. What stands beside a file is `caption` where the page's own messages are passed on
+    (WPPConnect, whose `body` is then a small picture), and `body` in whatsapp-web.js (src/structures/Message.js)."""
+    told = message_of(said)
+    if told is None:
+        return None
+    within = said.get("_data")
+    digest = sha256_in(said.get("filehash") or reading.part(within, "filehash") or file_sha256(within))
+    text, caption = told["body"], said.get("caption")
+    if isinstance(caption, str):
+        text = caption
+    if told["has_media"] is not (digest is not None) and not isinstance(caption, str):
+        text = None  # a file of which nothing is told, or words that are a picture
+    return SeenMessage(
+        told["id"], told["from_me"], told["timestamp"], text, digest, reached_by(level_of_webjs(said.get("ack")))
+    )

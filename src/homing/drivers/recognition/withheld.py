@@ -28,6 +28,5 @@ class Withheld:
     async def _refuse(self, *_: Any, **__: Any) -> Fault:
         return self._fault
 
-    session = send = start = start_many = stop = restart = logout = pairing = renew_pairing = check_number = show = (
-        _refuse
-    )
+    session = send = start = start_many = stop = restart = logout = pairing = renew_pairing = _refuse
+    check_number = show = history = _refuse

@@ -9,14 +9,18 @@ from homing.drivers import reading
 from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, GatewayDriver, left_s, now_s, quoted
 from homing.drivers.checking import checked_of
 from homing.drivers.contents import Told
+from homing.drivers.histories import HISTORY_BYTES, history_of
 from homing.drivers.http.wire import Reply
+from homing.drivers.libraries.whatsapp_web_reports import seen_of
 from homing.drivers.values import measure_in
 from homing.drivers.waha import answers, messages
 from homing.drivers.waha.reports import WahaReports
 from homing.drivers.waha.webhooks import WahaWebhooks
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus
 from homing.model.instances.gateways import Traits
+from homing.model.sends.addresses import Address
 from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.history import HISTORY_MAX, ChatHistory
 from homing.model.sends.sending import Receipt
 from homing.model.sends.signs import ChatSign
 from homing.ports import InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
@@ -34,6 +38,7 @@ class WahaDriver(GatewayDriver):
         quotes=messages.QUOTES,
         mentions=messages.MENTIONS,
         check_numbers=True,
+        read_history=True,
         mark_read=True,
         show_typing=True,
         takes_proxy=True,
@@ -120,6 +125,18 @@ class WahaDriver(GatewayDriver):
             return reply
         told = reading.told_by(reply.body)
         return checked_of(reply, told.get("numberExists"), told.get("chatId"), self.secrets(instance))
+
+    async def history(
+        self, instance: InstanceUrl, session_id: SessionId, chat: Address, *, timeout_s: float
+    ) -> ChatHistory | Fault:
+        """A list of messages, newest first (src/api/chats.controller.ts, 2025). NOWEB has one only where its store is
+        switched on in the session's configuration, and says no otherwise."""
+        jid = quoted(chat.jid(messages.PHONES_AT))
+        path = f"/api/{quoted(session_id)}/chats/{jid}/messages?limit={HISTORY_MAX}&downloadMedia=false"
+        reply = await self.ask(instance, path, now_s() + timeout_s, body_limit_bytes=HISTORY_BYTES)
+        if isinstance(reply, Fault):
+            return reply
+        return history_of(reply, reading.said_by(reply.body), seen_of, self.secrets(instance))
 
     async def open_one(self, instance: InstanceUrl, session: SessionStart, until: float) -> ListedSession | Fault:
         """Start what is stopped, and create what is not known."""

@@ -41,6 +41,7 @@ from homing.model.fleet import (
 from homing.model.instances.gateways import Traits
 from homing.model.sends.content import TextContent
 from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.history import ChatHistory
 from homing.model.sends.sending import Receipt
 from homing.ports import InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
 
@@ -221,6 +222,10 @@ class WebjsDriver:
     async def show(self, *_: object, timeout_s: float) -> Fault | None:  # noqa: ARG002
         """The webjs protocol has no call for it."""
         return Fault(Phase.REQUEST_REJECTED, "webjs cannot show this to a chat; nothing was sent")
+
+    async def history(self, *_: object, timeout_s: float) -> ChatHistory | Fault:  # noqa: ARG002
+        """The webjs protocol has no call for it."""
+        return Fault(Phase.REQUEST_REJECTED, "webjs cannot show the messages of a chat")
 
     async def start_many(
         self, instance: InstanceUrl, sessions: Sequence[SessionStart], *, timeout_s: float

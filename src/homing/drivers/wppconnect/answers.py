@@ -16,6 +16,8 @@ _STATUSES = {
 }
 _NOT_THERE = "CLOSED"
 _INACTIVE = "Disconnected"
+_ENGINE_FAILED = "Error on open list"
+"""What it answers, with 401, when a chat could not be read (src/controller/deviceController.ts, 2.10)."""
 _KEY_WORDS = ("the token is incorrect", "the secret_key is incorrect")
 
 
@@ -64,6 +66,8 @@ def fault_of(reply: Reply, secrets: Sequence[str]) -> Fault:
         case 404 if told.get("status") == _INACTIVE:
             # It names the session only if there is one, which then is not connected.
             phase = Phase.SESSION_NOT_READY if reading.text(told.get("session")) else Phase.SESSION_NOT_FOUND
+        case 401 if told.get("response") == _ENGINE_FAILED:
+            phase, words = Phase.SERVER_ERROR, _ENGINE_FAILED
         case 400 if words.lower().startswith(_KEY_WORDS):
             phase = Phase.UNAUTHORISED
         case 400 | 422 if not told or reading.is_garbled(words):

@@ -11,14 +11,18 @@ from homing.drivers import reading
 from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, GatewayDriver, now_s, quoted, unsent
 from homing.drivers.checking import checked_of
 from homing.drivers.contents import Told, Unsendable
+from homing.drivers.histories import history_of
 from homing.drivers.http.wire import Reply
+from homing.drivers.libraries.whatsapp_web_reports import seen_of
 from homing.drivers.values import measure_in
 from homing.drivers.wppconnect import answers, messages
 from homing.drivers.wppconnect.reports import WppconnectReports
 from homing.drivers.wppconnect.webhooks import WppconnectWebhooks
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, SessionId, SessionStatus
 from homing.model.instances.gateways import Traits
+from homing.model.sends.addresses import Address
 from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.history import HISTORY_MAX, ChatHistory
 from homing.model.sends.sending import Receipt
 from homing.model.sends.signs import ChatSign
 from homing.ports import InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
@@ -39,6 +43,7 @@ class WppconnectDriver(GatewayDriver):
         quotes=messages.QUOTES,
         mentions=messages.MENTIONS,
         check_numbers=True,
+        read_history=True,
         mark_read=True,
         show_typing=True,
         takes_proxy=True,
@@ -132,6 +137,17 @@ class WppconnectDriver(GatewayDriver):
         told = reading.part(reading.said_by(reply.body), "response")
         jid = reading.part(told, "id", "_serialized")
         return checked_of(reply, reading.part(told, "numberExists"), jid, self.secrets(instance))
+
+    async def history(
+        self, instance: InstanceUrl, session_id: SessionId, chat: Address, *, timeout_s: float
+    ) -> ChatHistory | Fault:
+        """`{"response": [...]}`, as WhatsApp Web has them; 401 for whatever goes wrong there (deviceController.ts,
+        2.10)."""
+        what = f"get-messages/{quoted(chat.jid(messages.PHONES_AT))}?count={HISTORY_MAX}"
+        reply = await self._session_call("GET", instance, session_id, what, None, now_s() + timeout_s)
+        if isinstance(reply, Fault):
+            return reply
+        return history_of(reply, reading.told_by(reply.body).get("response"), seen_of, self.secrets(instance))
 
     async def open_one(self, instance: InstanceUrl, session: SessionStart, until: float) -> ListedSession | Fault:
         told = {"waitQrCode": False, **self._webhooks.at_start(instance, session.session_id), **_with_proxy(session)}

@@ -7,12 +7,16 @@ from homing.drivers import reading
 from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, GatewayDriver, left_s, now_s, quoted
 from homing.drivers.checking import checked_of
 from homing.drivers.contents import Told
+from homing.drivers.histories import HISTORY_BYTES, history_of
 from homing.drivers.http.wire import Reply
+from homing.drivers.libraries.whatsapp_web_reports import seen_of
 from homing.drivers.wwebjs_api import answers, messages
 from homing.drivers.wwebjs_api.reports import WwebjsApiReports
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, SessionId, SessionStatus
 from homing.model.instances.gateways import Traits
+from homing.model.sends.addresses import Address
 from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.history import HISTORY_MAX, ChatHistory
 from homing.model.sends.sending import Receipt
 from homing.model.sends.signs import ChatSign
 from homing.ports import InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
@@ -33,6 +37,7 @@ class WwebjsApiDriver(GatewayDriver):
         quotes=messages.QUOTES,
         mentions=messages.MENTIONS,
         check_numbers=True,
+        read_history=True,
         mark_read=True,
         show_typing=True,
     )
@@ -101,6 +106,17 @@ class WwebjsApiDriver(GatewayDriver):
         jid = reading.part(told, "result", "_serialized")
         exists = jid is not None if told.get("success") is True and "result" in told else None
         return checked_of(reply, exists, jid, self.secrets(instance))
+
+    async def history(
+        self, instance: InstanceUrl, session_id: SessionId, chat: Address, *, timeout_s: float
+    ) -> ChatHistory | Fault:
+        """`{"success": true, "messages"}`, of those that went out (src/controllers/chatController.js, 1.0.0)."""
+        told = {"chatId": chat.jid(messages.PHONES_AT), "searchOptions": {"limit": HISTORY_MAX, "fromMe": True}}
+        path = f"/chat/fetchMessages/{quoted(session_id)}"
+        reply = await self.tell("POST", instance, path, told, now_s() + timeout_s, body_limit_bytes=HISTORY_BYTES)
+        if isinstance(reply, Fault):
+            return reply
+        return history_of(reply, reading.told_by(reply.body).get("messages"), seen_of, self.secrets(instance))
 
     async def open_one(self, instance: InstanceUrl, session: SessionStart, until: float) -> ListedSession | Fault:
         """One that is there already is refused with 422, and stays as it is."""

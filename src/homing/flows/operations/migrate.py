@@ -11,7 +11,7 @@ from homing.decide.fleet import leases, placement
 from homing.decide.fleet.capacity import Load
 from homing.decide.fleet.leases import NotFenced
 from homing.decide.fleet.placement import NoRoom
-from homing.decide.moves import movable
+from homing.decide.moves import movable, rules
 from homing.decide.moves.next_step import MoveCause, MoveRequest
 from homing.flows.moves.prospects import Outlook
 from homing.flows.moves.requests import MoveRequests
@@ -140,7 +140,7 @@ def _home(account: Account, *, force: bool) -> InstanceUrl:
     if (problem := movable.resting(account)) is not None:
         raise problem
     if account.takeover is Takeover.NEVER and not force:
-        detail = f"Account {account.uuid} is to be moved by nobody (takeover: never); change that, or force it"
+        detail = f"Account {account.uuid} is not moved: {rules.NEVER}; change that, or force it"
         raise Problem(Code.NOT_MOVABLE, detail)
     assert account.placement.instance_url is not None
     return account.placement.instance_url

@@ -8,7 +8,7 @@ the lane over repeats under the same id, or declares unknown where it cannot be 
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -18,6 +18,7 @@ from homing.flows.outbox.chat_turns import ChatTurns
 from homing.flows.sending.send import Sending
 from homing.model.fleet import AccountUuid, Route, WorkspaceId
 from homing.model.sends.addresses import Address
+from homing.model.sends.history import HandOver
 from homing.model.sends.messages import MessageState
 from homing.model.sends.outbox import Advance, Dispatching, LaneClaim, LaneStep, MessageEnding
 from homing.model.sends.sending import FailureCode, NotSent, Outcome, Sent
@@ -186,7 +187,7 @@ class Lanes:
 
     async def _sent(self, lane: _Lane, message: Dispatching) -> MessageEnding:
         """A message that fails in a way of its own takes nobody with it."""
-        text = message.text
+        text, since = message.text, self._clock.now()
         try:
             route, _ = await self._routes.route(text.workspace_id, text.account_uuid, None)
             if route is None:
@@ -194,15 +195,18 @@ class Lanes:
                 return MessageEnding(text.uuid, MessageState.FAILED, "account_not_found", reason)
             if message.typing_s:
                 await self._typed(lane, message, route)
+            since = self._clock.now()
             outcome: Outcome = await self._sending.send(text, route)
         except StoreUnavailable as error:
             outcome = NotSent(FailureCode.DIRECTORY_UNAVAILABLE, f"the directory is away: {error}", attempts=0)
         except Exception:
             log.exception("A message of the outbox failed inside the gateway", message_uuid=text.uuid)
             reason = "the gateway failed on it, which is in its log; whether it left is not known"
-            return MessageEnding(text.uuid, MessageState.UNKNOWN, "unknown", reason)
+            ending = MessageEnding(text.uuid, MessageState.UNKNOWN, "unknown", reason)
+            return replace(ending, given=HandOver(message.interrupted_at or since, self._clock.now()))
         self._note(lane, outcome)
-        return ending_of(text, outcome)
+        given = HandOver(message.interrupted_at or since, self._clock.now())
+        return replace(ending_of(text, outcome), given=given)
 
     async def _typed(self, lane: _Lane, message: Dispatching, route: Route) -> None:
         """Somebody types. Ended in the middle, it is known that the message did not leave."""

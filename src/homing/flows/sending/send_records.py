@@ -1,10 +1,12 @@
 """Keeping a record of each send that did not simply succeed, readable by its uuid."""
 
 from collections import deque
-from typing import assert_never
+from typing import Any, assert_never
 
 import structlog
 
+from homing.model.sends import content_json
+from homing.model.sends.content import TextContent
 from homing.model.sends.messages import MessageRecord, MessageState
 from homing.model.sends.sending import NotSent, Outcome, Sent, Text, Unknown
 from homing.model.tracing import trace_id_now
@@ -70,8 +72,14 @@ def _row(text: Text, outcome: Outcome, clock: Clock) -> MessageRecord:
         created_at=now,
         updated_at=now,
         phone_as_written=text.phone_as_written,
+        content=_content(text),
         trace_id=trace_id_now(),
     )
+
+
+def _content(text: Text) -> dict[str, Any] | None:
+    """What it says, unless that is its words and nothing else."""
+    return None if text.said == TextContent(text.text) else content_json.written(text.said)
 
 
 def _state(outcome: Outcome) -> tuple[MessageState, str | None]:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from homing.model.fleet import AccountUuid, WorkspaceId
+from homing.model.sends.history import HandOver
 from homing.model.sends.messages import MessageState, StoredAnswer
 from homing.model.sends.sending import Text
 
@@ -71,6 +72,8 @@ class Dispatching:
     due_at: datetime
     typing_s: float = 0.0
     """So long somebody is shown typing before it leaves."""
+    interrupted_at: datetime | None = None
+    """When a gateway that did not live to say how it went had marked it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,8 @@ class MessageEnding:
     reason: str
     instance_url: str | None = None
     message_id: str | None = None
+    given: HandOver | None = None
+    """When it may have left, where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,10 @@ from typing import Protocol
 
 from homing.model.fleet import Capabilities, Instance, InstanceState, InstanceUrl, ListedSession, Listing, SessionId
 from homing.model.instances.gateways import Traits
+from homing.model.sends.addresses import Address
 from homing.model.sends.calls import InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
 from homing.model.sends.faults import Fault
+from homing.model.sends.history import ChatHistory
 from homing.model.sends.sending import Receipt
 from homing.model.sends.signs import ChatSign
 
@@ -82,6 +84,15 @@ class Driver(Protocol):
         """Show a sign to a chat; shown twice it is the same.
 
         Only where the instance has the capability `mark_read`, or `show_typing`; elsewhere a Fault, with nothing sent.
+        """
+        ...
+
+    async def history(
+        self, instance: InstanceUrl, session_id: SessionId, chat: Address, *, timeout_s: float
+    ) -> ChatHistory | Fault:
+        """The newest messages of a chat, `HISTORY_MAX` at the most, as the session has them. Nobody hears of it.
+
+        Only where the instance has the capability `read_history`; elsewhere a Fault, with nothing sent.
         """
         ...
 

@@ -1,10 +1,12 @@
 """What the flows need of the outbox."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
 from homing.model.fleet import AccountUuid, WorkspaceId
+from homing.model.instances.events import Settlement
+from homing.model.sends.history import Alike
 from homing.model.sends.messages import InUse, MessageRecord, MessageState
 from homing.model.sends.outbox import (
     Accepted,
@@ -53,6 +55,18 @@ class Outbox(Protocol):
 
     async def settle(self, workspace: WorkspaceId | None, uuid: str, how: Settle, by: str) -> bool:
         """What a person says of an unknown message; False if there is none such."""
+        ...
+
+    async def alike(self, record: MessageRecord, ids: Collection[str]) -> Alike:
+        """Which of these ids are those of other messages of its account, and how many of its words are in doubt."""
+        ...
+
+    async def found(self, settlement: Settlement) -> bool:
+        """Its chat shows an unknown message; False if it is not unknown any more, or that is another's id."""
+        ...
+
+    async def remark(self, uuid: str, why: str) -> None:
+        """What came of looking for an unknown message, kept with why it is unknown."""
         ...
 
     async def waiting(self, account: AccountUuid) -> dict[MessageState, int]:

@@ -19,7 +19,7 @@ class AttentionView(msgspec.Struct):
     since: datetime
 
 
-_ADVICE = {
+ADVICE = {
     SessionStatus.QUARANTINED: "somebody else used its login again after it was taken back once: find out who, end"
     " that device in the phone's list of linked devices, then start the account",
     SessionStatus.LOGGED_OUT: "its link with WhatsApp has ended: start it and pair it anew",

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from homing.decide.fleet import labels
 from homing.decide.moves import movable
 from homing.model.errors import Code, Problem
 from homing.model.fleet import InstanceState, InstanceUrl
@@ -159,7 +160,6 @@ def _facts(viewer: Viewer, row: InstanceRow) -> list[tuple[str, str]]:
     boot = viewer.gateway.watching.boot_of(InstanceUrl(row.url)) if viewer.scope is None else None
     said = viewer.gateway.watching.health_of(InstanceUrl(row.url)) if viewer.scope is None else None
     known = viewer.gateway.fleet.roster.instances.get(InstanceUrl(row.url))
-    labels = ", ".join(f"{name}={value}" for name, value in sorted(known.labels.items())) if known is not None else ""
     return [
         ("Address", row.url),
         ("Driver", f"{row.driver} {row.version or ''}".strip()),
@@ -171,7 +171,7 @@ def _facts(viewer: Viewer, row: InstanceRow) -> list[tuple[str, str]]:
         ("Can send", f"{row.can_send:,}"),
         ("Memory", f"{said.memory_used_mb:.0f} MB" if said is not None and said.memory_used_mb else "–"),
         ("Strays", f"{known.strays}" if known is not None and known.strays is not None else "–"),
-        ("Labels", labels or "–"),
+        ("Labels", (labels.shown(known.labels) if known is not None else "") or "–"),
     ]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import segno
 from markupsafe import Markup
 
+from homing.decide.fleet import labels
 from homing.decide.knowledge import presence
 from homing.decide.knowledge.standing import Group, Standing
 from homing.decide.moves.abilities import Deed
@@ -210,7 +211,7 @@ def _may(viewer: Viewer, account: Account) -> list[dict[str, Any]]:
         }
         for each in found.all
     ]
-    needs = ", ".join(f"{name}={value}" for name, value in sorted(account.requires.items()))
+    needs = labels.shown(account.requires)
     text = f"Open it where {needs} is missing" if needs else "Open it while another may still act for it"
     small = "it requires that" if needs else "first the vault, its instance or its lease must say that it cannot"
     return [*shown, {"ok": False, "text": text, "small": small}]
@@ -219,7 +220,7 @@ def _may(viewer: Viewer, account: Account) -> list[dict[str, Any]]:
 def _facts(viewer: Viewer, account: Account) -> list[tuple[str, str, str]]:
     url = account.placement.instance_url
     known = viewer.gateway.fleet.roster.instances.get(url) if url is not None else None
-    needs = ", ".join(f"{name}={value}" for name, value in sorted(account.requires.items()))
+    needs = labels.shown(account.requires)
     return [
         ("Instance", viewer.short(url), f"/instances/{known.id}" if known is not None else ""),
         ("Epoch", str(account.placement.epoch), ""),

@@ -14,6 +14,7 @@ from datetime import datetime
 
 import msgspec
 
+from homing.flows.background.downtime import DowntimeBook
 from homing.model.fleet import SessionId
 from homing.ports import StoreUnavailable
 from homing.serve.api.fleet.moves import move_view
@@ -22,7 +23,6 @@ from homing.serve.gateway import Gateway
 from homing.serve.state.book import Scope
 from homing.serve.state.finding import in_order
 from homing.serve.state.live import Change, LiveState
-from homing.serve.state.outages import Outages
 from homing.serve.state.rows import AlertRow, Delta, InstanceRow, SessionCounts, SessionRow, Snapshot, counts_row
 
 FRAMES_KEPT = 500
@@ -139,6 +139,26 @@ class Channel:
 def worst_first(live: LiveState, scope: Scope, limit: int) -> list[SessionRow]:
     """Those that need somebody most, then by phone."""
     return [row for session in in_order(live.book, scope)[:limit] if (row := live.book.row(session)) is not None]
+
+
+class Outages:
+    """Tells the downtime ledger of every change; once, that everything was told."""
+
+    def __init__(self, live: LiveState, downtime: DowntimeBook) -> None:
+        self._live, self._downtime = live, downtime
+        self._all_told = False
+
+    def hear(self, change: Change) -> None:
+        for session in change.gone:
+            self._downtime.gone(session)
+        book = self._live.book
+        for session in change.sessions:
+            account, known = book.account(session), book.known(session)
+            if account is not None and known is not None:
+                self._downtime.stands(account, *known)
+        if self._live.known and not self._all_told:
+            self._all_told = True
+            self._downtime.all_told()
 
 
 class StateFeed:

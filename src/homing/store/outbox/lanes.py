@@ -55,6 +55,7 @@ from homing.store.db.sql import among, as_rows, dialect_of, given_rows
 from homing.store.outbox import feeding
 from homing.store.outbox.pacing import WINDOW, Paced, note_restricted, paced, policy_of
 from homing.store.outbox.telling import Told, listens
+from homing.store.sends.history_jobs import LookedFor, look_for
 from homing.store.sends.unknown_sends import settle_by_record, take_turn
 
 _IN_A_LANE = and_(messages.c.state == literal_column("'accepted'"), messages.c.position.is_not(None))
@@ -130,6 +131,8 @@ def _write_endings(connection: Connection, database: Database, step: LaneStep, n
     unknown = [row for row in rows if row.state == MessageState.UNKNOWN]
     _await_unknown(connection, unknown, now)
     settled = {change.message_uuid for change in _settled(connection, unknown)}
+    first = {row.uuid for row in unknown if row.unknown_at is None}
+    _look_for(connection, database, step, first - settled)
     changes = [change_of(row) for row in rows if row.uuid not in settled and row.state != MessageState.ACCEPTED]
     return changes + _changes(connection, settled)
 
@@ -194,6 +197,13 @@ def _await_unknown(connection: Connection, rows: Sequence[AnyRow], now: datetime
             "interruptions": func.coalesce(messages.c.interruptions, 0) + 1,
         }
         connection.execute(update(messages).where(messages.c.uuid.in_([row.uuid for row in rows])).values(waits))
+
+
+def _look_for(connection: Connection, database: Database, step: LaneStep, uuids: set[str]) -> None:
+    """Those that are unknown for the first time are looked for in their chats, too."""
+    given = {each.message_uuid: each.given for each in step.endings if each.message_uuid in uuids}
+    workspace = step.claim.workspace_id
+    look_for(connection, database, [LookedFor(uuid, workspace, span) for uuid, span in given.items() if span])
 
 
 def _settled(connection: Connection, rows: Sequence[AnyRow]) -> list[StateChange]:
@@ -471,7 +481,8 @@ def _dispatching(row: AnyRow, *, repeated: bool, typed_s: float) -> Dispatching:
         phone_as_written=row.phone_as_written,
         content=content_json.read(row.content) if row.content else None,
     )
-    return Dispatching(text, row.chat, row.due_at, typed_s)
+    was_marked = row.updated_at if row.state == MessageState.DISPATCHING else None
+    return Dispatching(text, row.chat, row.due_at, typed_s, was_marked)
 
 
 # --- nothing to do just now -----------------------------------------------------------------------------------

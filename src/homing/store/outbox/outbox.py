@@ -1,6 +1,6 @@
 """`ports.Outbox` on SQLite and PostgreSQL."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, Connection, func, literal_column, select
 
 from homing.model.fleet import AccountUuid, WorkspaceId
+from homing.model.instances.events import Settlement
+from homing.model.sends.history import Alike
 from homing.model.sends.messages import InUse, MessageRecord, MessageState
 from homing.model.sends.outbox import (
     Accepted,
@@ -32,7 +34,7 @@ from homing.store.db.rows import message_of
 from homing.store.db.schema.tables import messages
 from homing.store.notices.announce import Changes
 from homing.store.notices.notices import Announce, StagedNotices
-from homing.store.outbox import accepting, batches, changes, opting_out, pacing, retention
+from homing.store.outbox import accepting, batches, changes, in_chats, opting_out, pacing, retention
 from homing.store.outbox.lanes import advance
 from homing.store.outbox.telling import Told, tell_changes
 
@@ -74,6 +76,15 @@ class SqlOutbox:
 
     async def settle(self, workspace: WorkspaceId | None, uuid: str, how: Settle, by: str) -> bool:
         return bool(await self._change(lambda c: changes.settle(c, self._database, workspace, uuid, how, by)))
+
+    async def alike(self, record: MessageRecord, ids: Collection[str]) -> Alike:
+        return await self._database.read(lambda c: in_chats.alike(c, record, ids))
+
+    async def found(self, settlement: Settlement) -> bool:
+        return bool(await self._change(lambda c: in_chats.found(c, self._database, settlement)))
+
+    async def remark(self, uuid: str, why: str) -> None:
+        await self._database.write(lambda c: in_chats.remark(c, uuid, why))
 
     async def waiting(self, account: AccountUuid) -> dict[MessageState, int]:
         """How many of the account's messages are in each state that something may still come of."""

@@ -6,11 +6,10 @@ waits is passed over and stays; a run goes on behind it.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, and_, delete, select
 
-from homing.decide.outbox.ages import first_uuid_at
 from homing.model.sends.messages import MessageState
 from homing.model.sends.outbox import BatchState, Pruned
 from homing.store.db.schema.outbox import batch_errors, batches
@@ -20,6 +19,8 @@ _WAITS = frozenset({MessageState.ACCEPTED, MessageState.HELD, MessageState.DISPA
 _OVER = (BatchState.DONE, BatchState.CANCELLED, BatchState.REJECTED)
 _BATCHES_AT_ONCE = 100
 _IN_A_STATEMENT = 500
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MS = timedelta(milliseconds=1)
 
 
 def prune(connection: Connection, *, before: datetime, after: str, limit: int) -> Pruned:
@@ -38,6 +39,12 @@ def prune(connection: Connection, *, before: datetime, after: str, limit: int) -
     if len(looked_at) >= limit:
         return Pruned(len(old), looked_at[-1].uuid)
     return Pruned(len(old) + _prune_batches(connection, before), None)
+
+
+def first_uuid_at(moment: datetime) -> str:
+    """What is made before then sorts below it, what is made later above (RFC 9562, version 7)."""
+    digits = f"{max(0, (moment - _EPOCH) // _MS):012x}"
+    return f"{digits[:8]}-{digits[8:]}"
 
 
 def _prune_batches(connection: Connection, before: datetime) -> int:

@@ -76,8 +76,8 @@ def _unknown_statement() -> Select[Any]:
     )
 
 
-def settle_by_record(connection: Connection, record: MessageRecord) -> None:
-    """A send was recorded as unknown: a report that came before may tell of it."""
+def settle_by_record(connection: Connection, record: MessageRecord) -> bool:
+    """A send was recorded as unknown: a report that came before may tell of it. Answers whether one did."""
     rows = connection.execute(
         select(events)
         .where(
@@ -97,7 +97,8 @@ def settle_by_record(connection: Connection, record: MessageRecord) -> None:
         found = settling.settled(candidates, sign, row.received_at, known_ids=known)
         if found is not None and found.message_uuid == record.uuid:
             _settle(connection, found, row.id, record.updated_at)
-            return
+            return True
+    return False
 
 
 def _unknown_with(connection: Connection, record: MessageRecord) -> list[MessageRecord]:

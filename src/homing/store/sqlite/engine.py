@@ -1,7 +1,9 @@
 """SQLite, over the standard library's driver: reads where they are asked for, writes grouped in one thread."""
 
 import asyncio
+import os
 import sqlite3
+import stat
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,7 +24,6 @@ from homing.store.db.schema.columns import UtcDateTime
 from homing.store.db.schema.every_table import metadata
 from homing.store.records.recording import by_its_act
 from homing.store.sqlite.filelock import FileLock
-from homing.store.sqlite.private_files import keep_private
 from homing.store.sqlite.shared_clock import SharedClock
 from homing.store.sqlite.writer import GroupWriter
 
@@ -33,6 +34,7 @@ _READ_BUSY_MS = 250  # a read waits on the event loop itself
 _WRITE_BUSY_MS = 5  # after which the writer asks anew: see GroupWriter
 _OPEN_WITHIN_MS = 5_000
 _WRITE_TIMEOUT_S = 15.0
+_BESIDE = ("", "-wal", "-shm", "-journal")
 
 
 class SqliteFile:
@@ -282,3 +284,24 @@ def _steady_clock() -> Callable[[], datetime]:
     source = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
     started_at, started_s = datetime.now(UTC), time.clock_gettime(source)
     return lambda: started_at + timedelta(seconds=time.clock_gettime(source) - started_s)
+
+
+def keep_private(database: Path) -> None:
+    """Create the file for its owner alone, since it holds messages, phones and logins; SQLite gives those beside it the
+    same rights.
+
+    From files that are there already only those outside their group are kept out: an operator may share them with a
+    group. They are not opened, since to close them would give up the locks that this process has on them. What
+    cannot be created or changed is left to SQLite, which says why.
+    """
+    with suppress(OSError):
+        os.close(os.open(database, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    for suffix in _BESIDE:
+        _close_to_others(database.with_name(database.name + suffix))
+
+
+def _close_to_others(path: Path) -> None:
+    with suppress(OSError):
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if mode & stat.S_IRWXO and path.is_file():
+            path.chmod(mode & ~stat.S_IRWXO)

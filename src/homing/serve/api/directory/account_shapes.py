@@ -16,7 +16,7 @@ from homing.model.alerts import Alert
 from homing.model.fleet import Account, DeafPolicy, InstanceUrl, Takeover
 from homing.model.work import Job
 from homing.ports import AccountChanges
-from homing.serve.api.attention import _ADVICE, AttentionView, attention_view
+from homing.serve.api.attention import ADVICE, AttentionView, attention_view
 from homing.serve.api.fields import Chosen, ChosenId, Labels, Name, Phone, Positive, SessionName
 
 ExitProxyField = Annotated[str, Meta(min_length=1, max_length=1_000)]
@@ -235,7 +235,7 @@ def account_view(
         requires=account.requires,
         last_verified_at=account.last_verified_at,
         created_at=account.created_at,
-        reason=outdated or _ADVICE.get(account.status),
+        reason=outdated or ADVICE.get(account.status),
         move=_open_move(job) if job is not None else None,
         reported_phone=account.mismatched_phone,
         native_id=account.native_id,

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from homing.decide.moves import movable
+from homing.decide.moves import movable, rules
 from homing.decide.moves.abilities import Deed
 from homing.model.fleet import Account, SessionStatus, Takeover
 from homing.serve.page import sessions, words
@@ -56,7 +56,7 @@ def _cannot_move(viewer: Viewer, account: Account) -> str:
     if (resting := movable.resting(account)) is not None:
         return resting.detail
     if account.takeover is Takeover.NEVER:
-        return "Its takeover is never. Change that first, or move it by force: homing accounts migrate --force."
+        return f"{words.sentence(rules.NEVER)} Change that first, or move it by force: homing accounts migrate --force."
     url = account.placement.instance_url
     deed = Deed.TAKEN_OVER if url in viewer.gateway.watching.down() else Deed.MOVED
     why = why_not(viewer, account, deed)

@@ -33,7 +33,7 @@ _MEANS = {
     MessageState.DELIVERED: "The person's phone has it.",
     MessageState.READ: "The person has read it.",
     MessageState.FAILED: "It was not sent, and its chat goes on.",
-    MessageState.UNKNOWN: "It may or may not have left. A report of its instance settles it; else somebody has to say.",
+    MessageState.UNKNOWN: "It may or may not have left. A report or its chat settles it; else somebody has to say.",
     MessageState.EXPIRED: "It was not sent in the time that it was worth sending.",
     MessageState.CANCELLED: "It was taken back before it left.",
 }

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from homing.decide.outbox.ages import first_uuid_at
+from homing.store.outbox.retention import first_uuid_at
 from homing.world import SystemEntropy
 
 
