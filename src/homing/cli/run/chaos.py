@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from homing.cli.sources.source import settings
 from homing.cli.terminal.options import AsJson
 from homing.cli.terminal.output import print_json
 from homing.cli.terminal.stops import ATTENTION, DONE, INTERRUPTED, CannotStart
 
 if TYPE_CHECKING:
+    from homing.demo.plan import RealEngine
     from homing.lab.chaos.faults.kind import FaultKind
     from homing.lab.chaos.run import Orders
     from homing.lab.chaos.stage import StageOrder
@@ -55,6 +57,10 @@ def chaos(
     messages: Annotated[Count, Parameter(help="With --load batches: how many.")] = 5_000,
     soak: Soak = None,
     seed: Annotated[int, Parameter(help="Which order of faults, and which victims.")] = 1,
+    engine: Annotated[
+        Literal["simulated", "baileys"],
+        Parameter(help="What instances speak WhatsApp with. baileys needs what `homing engine install` fetches."),
+    ] = "simulated",
     data: Data = None,
     as_json: AsJson = False,
 ) -> int:
@@ -78,16 +84,23 @@ def chaos(
 
     Example: `homing chaos --load batches --messages 200000 --database postgres`
 
+    Example: `homing chaos --engine baileys --instances 2 --accounts 20 --rate 10 --repeats 30`
+
     Exit codes: 0 every promise was kept; 1 one was not; 2 it cannot start; 130 Ctrl-C ended it.
     """
     from homing.lab.chaos import command
     from homing.lab.chaos.batches import STRIKES
+    from homing.lab.chaos.faults.kinds import OF_A_REAL_ENGINE
     from homing.lab.chaos.run import SOAK_PAUSE_S, Orders
     from homing.lab.chaos.stage import SQLITE, StageOrder
 
     if faults == "list":
         _list(_named("all"), as_json=as_json)
         return DONE
+    if engine != "simulated" and load == "batches":
+        raise CannotStart("Batches are judged with the simulated engine alone: leave --engine or --load away")
+    if faults == "all" and engine != "simulated":
+        faults = ",".join(OF_A_REAL_ENGINE)
     orders = Orders(_named(faults), repeats, for_s, rate, seed)
     if load == "batches":
         orders = replace(orders, kinds=_named(",".join(STRIKES) if faults == "all" else faults), messages=messages)
@@ -101,8 +114,23 @@ def chaos(
         folder=data,
         redis=redis,
         settings=command.environment(),
+        engine=_real_engine() if engine != "simulated" else None,
     )
     return _played(wanted, orders, as_json=as_json)
+
+
+def _real_engine() -> "RealEngine":
+    """As it is installed. Raises CannotStart."""
+    from homing.demo.plan import RealEngine
+    from homing.instance.engines.baileys import installing
+    from homing.instance.engines.registry import EngineUnusable
+
+    known = settings()
+    try:
+        there = installing.found(known.homing_node, known.homing_engines.absolute())
+    except EngineUnusable as error:
+        raise CannotStart(str(error)) from error
+    return RealEngine(there.node, known.homing_engines.absolute(), there.package)
 
 
 def _played(wanted: "StageOrder", orders: "Orders", *, as_json: bool) -> int:
