@@ -127,6 +127,41 @@ async def test_only_the_holder_answers(messages: SqlMessages) -> None:
     assert held.row.answer is None
 
 
+async def test_many_keys_at_once_are_each_their_own(messages: SqlMessages) -> None:
+    """Some of which somebody else has: claimed in a few statements, answered in a few."""
+    names = [f"k{n}" for n in range(60)]
+    await asyncio.gather(*(claim(messages, "gw1", key=name) for name in names[::3]))
+    got = await asyncio.gather(*(claim(messages, "gw2", key=name, uuid=f"m-{name}") for name in names))
+    assert [isinstance(each, Claimed) for each in got] == [place % 3 != 0 for place in range(60)]
+    stored = await asyncio.gather(
+        *(messages.answer_key(ONE, name, "gw2", StoredAnswer(200, {"of": name})) for name in names)
+    )
+    assert stored == [place % 3 != 0 for place in range(60)]
+    for place, name in enumerate(names):
+        held = await claim(messages, "gw3", key=name)
+        assert isinstance(held, InUse)
+        assert held.row.answer == (StoredAnswer(200, {"of": name}) if place % 3 else None)
+
+
+async def test_of_two_that_come_with_one_key_the_first_is_served(messages: SqlMessages) -> None:
+    """Also where the later one's message is the smaller by its name."""
+    got = await asyncio.gather(
+        claim(messages, "gw1", key="before", uuid="z"),
+        claim(messages, "gw1", uuid="z", fingerprint="z"),
+        claim(messages, "gw1", uuid="a", fingerprint="a"),
+    )
+    assert got[1] == Claimed("z", taken_over=False)
+    assert isinstance(got[2], InUse)
+
+
+async def test_a_claim_that_was_given_up_under_way_is_let_go_of_after_it_was_made(messages: SqlMessages) -> None:
+    giving_up = asyncio.create_task(claim(messages, "gw1"))
+    await asyncio.sleep(0)
+    giving_up.cancel()
+    await messages.release_key(ONE, "k", "gw1", "by-gw1")
+    assert await claim(messages, "gw2") == Claimed("by-gw2", taken_over=False)
+
+
 async def test_a_key_past_its_keeping_is_new_again(messages: SqlMessages, pass_time: PassTime) -> None:
     await claim(messages, "gw1")
     await messages.answer_key(ONE, "k", "gw1", ANSWER)

@@ -245,6 +245,22 @@ async def test_a_key_is_one_message(outbox: SqlOutbox, messages: SqlMessages) ->
     assert len(await outbox.page(W, before=None, limit=10)) == 1
 
 
+async def test_of_two_with_one_key_that_are_accepted_together_the_second_has_the_first_ones_answer(
+    outbox: SqlOutbox, messages: SqlMessages
+) -> None:
+    await outbox.accept_all([new("old", key="old")])
+    first, old, other, again = await outbox.accept_all(
+        [new("hi", key="k"), new("old", key="old"), new("another", key="another"), new("hi", key="k")]
+    )
+    assert isinstance(first, Accepted)
+    assert isinstance(other, Accepted)
+    assert isinstance(old, InUse)
+    assert isinstance(again, InUse)
+    assert again.row.answer is not None
+    assert again.row.answer.body == {"state": "accepted", "message_uuid": first.message_uuid}
+    assert len(await outbox.page(W, before=None, limit=10)) == 3
+
+
 async def test_a_key_that_a_dead_gateway_sent_under_is_repeated_and_not_new(
     outbox: SqlOutbox, work: SqlWork, messages: SqlMessages, pass_time: PassTime
 ) -> None:

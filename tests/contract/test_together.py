@@ -57,3 +57,27 @@ async def test_one_who_went_away_is_not_missed() -> None:
     await asyncio.sleep(0.5)
     gone.cancel()
     assert await stays == 4
+
+
+async def test_what_nobody_waits_for_when_its_turn_comes_is_not_done() -> None:
+    do = Doubling()
+    together = Together(do)
+    first = asyncio.create_task(together(1))
+    await asyncio.sleep(0.5)
+    gone, stays = asyncio.create_task(together(2)), asyncio.create_task(together(3))
+    await asyncio.sleep(0)
+    gone.cancel()
+    assert (await first, await stays) == (2, 6)
+    assert do.batches == [[1], [3]]
+
+
+async def test_whoever_waits_for_what_is_under_way_waits_for_no_more_than_that() -> None:
+    do = Doubling()
+    together = Together(do)
+    await together.under_way()
+    tasks = [asyncio.create_task(together(1))]
+    await asyncio.sleep(0.5)
+    tasks.append(asyncio.create_task(together(2)))
+    await together.under_way()
+    assert (tasks[0].done(), do.batches[0], tasks[1].done()) == (True, [1], False)
+    await asyncio.gather(*tasks)

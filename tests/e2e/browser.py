@@ -1,9 +1,11 @@
 """Chromium for tests, with nothing of its own to tell anybody; and where there is none, that these were not run."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +21,9 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+AXE = Path(__file__).parent / "vendored" / "axe.min.js"
+SERIOUS = {"serious", "critical"}
 
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="NOT RUN: there is no Chromium (apt-get install chromium)")
 
@@ -70,3 +75,18 @@ def window(opened: Browser, origin: str, *, token: str | None = None, **options:
 def _heard(shown: Window, kind: str, text: str) -> None:
     if kind == "error" or "Content Security Policy" in text:
         shown.complaints.append(text)
+
+
+def found_by_axe(context: BrowserContext, page: Page) -> list[str]:
+    """What axe finds on the page as it stands. It is put in by the debugger, past the page's policy."""
+    session = context.new_cdp_session(page)
+    session.send("Runtime.evaluate", {"expression": AXE.read_text()})
+    asked = "axe.run(document, {resultTypes: ['violations']}).then((found) => JSON.stringify(found.violations))"
+    told = session.send("Runtime.evaluate", {"expression": asked, "awaitPromise": True, "returnByValue": True})
+    session.detach()
+    assert "value" in told["result"], told
+    return [
+        f"{each['id']} ({each['impact']}): {each['nodes'][0]['html'][:160]}"
+        for each in json.loads(told["result"]["value"])
+        if each["impact"] in SERIOUS
+    ]

@@ -44,7 +44,8 @@ def main() -> int:
     FOLDER.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as folder, demo(Path(folder), instances=5, accounts=60) as up:
         _live_a_little(up)
-        _some_do_not_hear(up)
+        some_do_not_hear(up)
+        time.sleep(NOTICED_S)
         _take(up)
     walk(FOLDER)
     return 0
@@ -72,12 +73,15 @@ def _live_a_little(up: RunningDemo) -> None:
     time.sleep(SETTLES_S)
 
 
-def _some_do_not_hear(up: RunningDemo) -> None:
-    """What nobody can wait for: an hour in which messages of two sessions were taken and never acknowledged."""
+def some_do_not_hear(up: RunningDemo) -> None:
+    """What nobody can wait for: an hour in which messages of two sessions were taken and never acknowledged. It is
+    noticed when they are judged next, once a minute."""
     now = datetime.now(UTC)
     moments = [(now - timedelta(minutes=each)).timestamp() for each in (58, 51, 47, 39, 33, 24, 12)]
     path = str(up.state["database"]).removeprefix("sqlite:///")
     with closing(sqlite3.connect(path, timeout=30)) as database:
+        while not database.execute("SELECT count(*) FROM listening").fetchone()[0]:
+            time.sleep(0.5)  # a gateway has not said yet since when it listens
         began = (now - timedelta(hours=3)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         database.execute("UPDATE listening SET since_at = ?", (began,))
         for place, unacknowledged in ((20, moments), (21, moments[:3])):
@@ -92,7 +96,6 @@ def _some_do_not_hear(up: RunningDemo) -> None:
                 (session, heard, json.dumps({"at": unacknowledged})),
             )
         database.commit()
-    time.sleep(NOTICED_S)
 
 
 def _take(up: RunningDemo) -> None:

@@ -5,26 +5,22 @@ What is done by hand on it, from signing in to a drain by keyboard, is in `test_
 
 import csv
 import io
-import json
 import re
 import time
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.browser import Window, browser, needs_browser, window
+from tests.e2e.browser import Window, browser, found_by_axe, needs_browser, window
 from tests.e2e.test_demo import RunningDemo, demo
 from tests.e2e.test_page import PAGES, PATIENCE_MS
 
 pytestmark = [pytest.mark.e2e, needs_browser]
 expect.set_options(timeout=PATIENCE_MS)
 
-AXE = Path(__file__).parent / "vendored" / "axe.min.js"
-SERIOUS = {"serious", "critical"}
 HOSTILE = "<script>window.hit=1</script>\u202e\u200b👩\u200d👩\u200d👧" + "x" * 150
 
 
@@ -57,21 +53,6 @@ def until(page: Page, holds: str) -> None:
 
 
 # --- for everybody --------------------------------------------------------------------------------------------
-
-
-def found_by_axe(context: BrowserContext, page: Page) -> list[str]:
-    """What axe finds on the page as it stands. It is put in by the debugger, past the page's policy."""
-    session = context.new_cdp_session(page)
-    session.send("Runtime.evaluate", {"expression": AXE.read_text()})
-    asked = "axe.run(document, {resultTypes: ['violations']}).then((found) => JSON.stringify(found.violations))"
-    told = session.send("Runtime.evaluate", {"expression": asked, "awaitPromise": True, "returnByValue": True})
-    session.detach()
-    assert "value" in told["result"], told
-    return [
-        f"{each['id']} ({each['impact']}): {each['nodes'][0]['html'][:160]}"
-        for each in json.loads(told["result"]["value"])
-        if each["impact"] in SERIOUS
-    ]
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (1440, "dark"), (390, "light")])

@@ -51,7 +51,7 @@ NAMES = {
 OF_OPERATORS = re.compile(
     r"^/api/v1/(instances|schedules|sync|rebalance|plans|recycles|automation|cache$|cache/clear|audit|receivers|silences)"
 )
-OF_EACH_WORKSPACE = {"/api/v1/keys", "/api/v1/workspaces"}
+OF_EACH_WORKSPACE = {"/api/v1/keys", "/api/v1/now", "/api/v1/workspaces"}
 """Lists that answer each caller its own, without a `workspace_id` to ask for another's."""
 NOT_ASKED = {
     # Senders prove themselves by a signature or an instance's key, and not by an API key.

@@ -27,7 +27,7 @@ from homing.serve.api.customers.deliveries import DeliveriesController
 from homing.serve.api.customers.endpoints import EndpointsController
 from homing.serve.api.directory import accounts, contacts, keys, number_checks, signs, workspaces
 from homing.serve.api.fleet import automation, cache, moves, plans, recycles, reports, schedules, sync
-from homing.serve.api.watching import alerts, audit, deaf, downtime, events, pairing, sessions, state
+from homing.serve.api.watching import alerts, audit, deaf, downtime, events, now, pairing, sessions, state
 from homing.serve.api.watching.receivers import ReceiversController, SilencesController
 from homing.serve.callers.access import Caller
 from homing.serve.callers.refused import RefusedCallers
@@ -291,6 +291,7 @@ _RESOURCES = (
     pairing.to_pair,
     downtime.router,
     sessions.sessions,
+    now.now,
     cache.CacheController,
     keys.KeysController,
     audit.router,

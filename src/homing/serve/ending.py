@@ -10,9 +10,12 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 import uvicorn
+
+from homing.serve.http.acceptor import Acceptor
 
 log = structlog.get_logger("homing")
 
@@ -35,6 +38,7 @@ class GatewayServer(uvicorn.Server):
         super().__init__(config)
         config.timeout_graceful_shutdown = round(leaving.grace_s + _CUT_S)
         self._leaving = leaving
+        self._acceptors: list[Acceptor] = []
         self._told = 0
         self._interrupted = False
         self.leaves: Callable[[], bool] = lambda: False
@@ -80,11 +84,20 @@ class GatewayServer(uvicorn.Server):
         """Another process accepts at the same sockets: take no new connection, serve on those that are there, end."""
         log.info("Another worker takes over; serving on who is connected", for_s=self._leaving.delay_s)
         self.leaves()
-        for server in self.servers:
-            server.close()
+        self._take_in_nobody_more()
         asyncio.get_running_loop().call_later(self._leaving.delay_s, self._accept_no_more)
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup([])
+        self._acceptors = [Acceptor(each, self._connection, tls=self.config.ssl) for each in sockets or []]
+
+    def _connection(self) -> asyncio.Protocol:
+        kind: Any = self.config.http_protocol_class
+        protocol: asyncio.Protocol = kind(self.config, self.server_state, self.lifespan.state)
+        return protocol
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._take_in_nobody_more()
         self.goodbye()
         out_of_time = asyncio.get_running_loop().call_later(self._leaving.grace_s, self._cut_off)
         try:
@@ -92,6 +105,10 @@ class GatewayServer(uvicorn.Server):
         finally:
             out_of_time.cancel()
             self.ended.set()
+
+    def _take_in_nobody_more(self) -> None:
+        for acceptor in self._acceptors:
+            acceptor.close()
 
     def _accept_no_more(self) -> None:
         self.should_exit = True

@@ -82,8 +82,8 @@ DEFECTS: tuple[Defect, ...] = (
         "key-kept-without-its-message",
         "the same key is two messages of the outbox",
         "homing/store/outbox/accepting.py",
-        "    if isinstance(found, InUse):\n        return found\n    answer",
-        "    if isinstance(found, InUse):\n        return text.uuid, False\n    answer",
+        "                answers.append(found)\n",
+        "                fresh.append((message, message.text.uuid, False))\n",
         _STORE,
     ),
     Defect(

@@ -102,7 +102,7 @@ def fingerprint(canonical_body: bytes) -> str:
 def derived_message_id(secret: bytes, workspace: WorkspaceId, account: AccountUuid, key: str) -> str:
     """The WhatsApp message id of a keyed send: the same from every gateway that knows the secret."""
     material = f"{workspace}\x00{account}\x00{key}".encode()
-    return message_id(hmac.new(secret, material, hashlib.sha256).digest())
+    return message_id(hmac.digest(secret, material, "sha256"))
 
 
 def message_id(material: bytes) -> str:

@@ -2,7 +2,7 @@
 
 The rows are asked of the listing itself, a page at a time, as whoever asked: so a table shows what its listing would,
 to nobody else, and can never say other numbers. Pages of the operations page have the same twins: `/moves.csv`, and
-`Accept: text/csv` or `application/json` in place of HTML.
+`Accept: text/csv` or `application/json` in place of HTML. Now and the pages of one thing have a twin in JSON alone.
 """
 
 import csv
@@ -63,6 +63,10 @@ _PAGES: Mapping[str, Mapping[str, str]] = {
 }
 """Pages with a listing as their twin, and how the filters of the page are called there."""
 _LISTS = {"/settings": "schedules"}
+_NO_TABLES: Mapping[str, Mapping[str, str]] = {"/now": {"span": "span"}}
+"""Pages that are no list: told as JSON alone."""
+_ONES = {"sessions": "accounts", **{each: each for each in ("instances", "messages", "batches", "endpoints", "plans")}}
+"""Pages of one thing, `/sessions/142`, and the resource that it is."""
 
 
 @dataclass(slots=True)
@@ -159,11 +163,22 @@ def _wanted(scope: Any) -> tuple[str, dict[str, str], bool] | None:
     )
     if whole.startswith(API) and (name := whole.removeprefix(API)) in _COLUMNS:
         return (name, query, True) if as_csv else None
-    if whole in _PAGES and (as_csv or _prefers(scope) == "application/json"):
-        names = _PAGES[whole]
+    as_json = _prefers(scope) == "application/json"
+    if as_json and (one := _one(path)) is not None:
+        return one, {}, False
+    pages = _PAGES if as_csv else {**_PAGES, **_NO_TABLES}
+    if whole in pages and (as_csv or as_json):
+        names = pages[whole]
         kept = {names[key]: value for key, value in query.items() if key in names and value}
         return _LISTS.get(whole, whole[1:]), kept, as_csv
     return None
+
+
+def _one(path: str) -> str | None:
+    """The resource that a page of one thing shows."""
+    _, _, rest = path.partition("/")
+    kind, _, ref = rest.partition("/")
+    return f"{_ONES[kind]}/{ref}" if kind in _ONES and ref and "/" not in ref else None
 
 
 def _prefers(scope: Any) -> str:

@@ -15,7 +15,7 @@ from homing.serve.gateway import Gateway
 from homing.serve.http import problems
 from homing.serve.http.subpath import prefix_of
 from homing.serve.page.files import templates
-from homing.serve.page.viewer import Viewer, frame
+from homing.serve.page.viewer import Viewer, frame, names_in
 from homing.serve.state.feed import StateFeed
 
 Asked = Request[Any, Any, Any]
@@ -62,9 +62,8 @@ async def viewer_of(request: Asked) -> Viewer | None:
     gateway: Gateway = request.app.state.gateway
     feed: StateFeed = request.app.state.state_feed
     await feed.known()
-    names = {str(url): known.name for url, known in gateway.fleet.roster.instances.items() if known.name}
     token = csrf_token(request.cookies.get(COOKIE, ""))
-    return Viewer(gateway, feed, caller, token, gateway.clock.now(), names, prefix_of(request.scope))
+    return Viewer(gateway, feed, caller, token, gateway.clock.now(), names_in(gateway), prefix_of(request.scope))
 
 
 async def page_of(request: Asked, name: str, context: Context) -> Response[Any]:

@@ -1,9 +1,9 @@
 """The first page: what is wrong, what is being done about it, and what is yours to do."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from statistics import quantiles
 from typing import Any
 
@@ -12,6 +12,7 @@ from homing.model.alerts import GUIDES, AlertKind
 from homing.model.fleet import Move
 from homing.model.sends.messages import MessageState
 from homing.serve.page import plots, words
+from homing.serve.page.charts import Chart
 from homing.serve.page.moving.moves import shown_moves
 from homing.serve.page.viewer import Viewer, health_shape
 from homing.serve.state.history import CAUSES, Cause
@@ -37,23 +38,70 @@ class Item:
     dialog: bool = False
 
 
-async def context(viewer: Viewer, span: str = "") -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class LastHour:
+    """What the last hour came to. `unknown` is of the newest messages; `waiting` is None for a workspace, since sends
+    wait in one line for all of them."""
+
+    moves: Sequence[Move]
+    by_cause: Mapping[Cause, int]
+    took_ms: Sequence[float]
+    unknown: int
+    oldest_unknown_at: datetime | None
+    waiting: int | None
+
+    def took_of(self, percent: int) -> int | None:
+        """Within which time so many of them could send again, in ms."""
+        values = self.took_ms
+        if len(values) > 1:
+            return round(quantiles(values, n=100, method="inclusive")[percent - 1])
+        return round(values[0]) if values else None
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """Everything that the page says, in figures: what it draws and what its twin in the API tells are made of it."""
+
+    counts: SessionCounts
+    wrong: list[Item]
+    doing: list[Item]
+    yours: list[Item]
+    hour: LastHour
+    charts: list[Chart]
+    moves: Sequence[Move]
+
+
+async def seen(viewer: Viewer, span: str = "") -> Now:
+    """How it is now, and over this time (`24h`, else an hour), for whom it is seen by."""
     live, scope = viewer.live, viewer.scope
     counts = counts_row(live.book.counts(scope), live.book.by_standing(scope))
     instances, alerts = live.instances(scope), live.alerts(scope)
+    return Now(
+        counts,
+        wrong(viewer, instances, alerts),
+        doing(viewer, instances),
+        yours(viewer, alerts),
+        await _last_hour(viewer),
+        plots.all_of(viewer, counts, plots.window_of(viewer.now, span)),
+        live.moved_since(scope, viewer.now - timedelta(days=7))[:LAST_MOVES],
+    )
+
+
+async def context(viewer: Viewer, span: str = "") -> dict[str, Any]:
+    now = await seen(viewer, span)
     return {
-        "wrong": wrong(viewer, instances, alerts),
-        "doing": doing(viewer, instances),
-        "yours": yours(viewer, alerts),
-        "counts": counts,
-        "bar": bar(counts),
-        "legend": legend(counts),
-        "figures": await _figures(viewer),
-        "charts": plots.all_of(viewer, counts, plots.window_of(viewer.now, span)),
+        "wrong": now.wrong,
+        "doing": now.doing,
+        "yours": now.yours,
+        "counts": now.counts,
+        "bar": bar(now.counts),
+        "legend": legend(now.counts),
+        "figures": _figures(viewer, now.hour),
+        "charts": now.charts,
         "spans": [
             (words.href("/now", {"span": value}), name, value == plots.named(span)) for value, name in plots.SPANS
         ],
-        "moves": shown_moves(viewer, live.moved_since(scope, viewer.now - timedelta(days=7))[:LAST_MOVES]),
+        "moves": shown_moves(viewer, now.moves),
     }
 
 
@@ -237,33 +285,33 @@ def legend(counts: SessionCounts) -> list[dict[str, str]]:
     ]
 
 
-async def _figures(viewer: Viewer) -> dict[str, Any]:
-    since = viewer.now - timedelta(hours=1)
-    moves = viewer.live.moved_since(viewer.scope, since)
-    took = [float(move.duration_ms) for move in moves if move.duration_ms is not None]
+async def _last_hour(viewer: Viewer) -> LastHour:
+    moves = viewer.live.moved_since(viewer.scope, viewer.now - timedelta(hours=1))
     records = await viewer.recent_messages(MESSAGES_LOOKED_AT)
     unknown = [record for record in records if record.state is MessageState.UNKNOWN]
-    waiting = viewer.gateway.news.waiting
+    counted = Counter(CAUSES[move.kind] for move in moves)
+    return LastHour(
+        moves,
+        {each: counted[each] for each in Cause if counted[each]},
+        [float(move.duration_ms) for move in moves if move.duration_ms is not None],
+        len(unknown),
+        unknown[-1].created_at if unknown else None,
+        viewer.gateway.news.waiting if viewer.scope is None else None,
+    )
+
+
+def _figures(viewer: Viewer, hour: LastHour) -> dict[str, Any]:
+    again, seldom, oldest = hour.took_of(50), hour.took_of(99), hour.oldest_unknown_at
+    causes = ", ".join(f"{number:,} {cause.value}" for cause, number in hour.by_cause.items())
     return {
-        "moves": f"{len(moves):,}",
-        "moves_of": _kinds(moves),
-        "again": words.took(round(_quantile(took, 50))) if took else "–",
-        "again_of": f"p50; p99 {words.took(round(_quantile(took, 99)))}, n={len(took)}"
-        if took
-        else "nothing had to move",
-        "unknown": f"{len(unknown):,}",
-        "unknown_of": f"oldest {words.ago(unknown[-1].created_at, viewer.now)} ago"
-        if unknown
+        "moves": f"{len(hour.moves):,}",
+        "moves_of": causes or "none",
+        "again": words.took(again) if again is not None else "–",
+        "again_of": f"p50; p99 {words.took(seldom)}, n={len(hour.took_ms)}" if hour.took_ms else "nothing had to move",
+        "unknown": f"{hour.unknown:,}",
+        "unknown_of": f"oldest {words.ago(oldest, viewer.now)} ago"
+        if oldest is not None
         else f"none of the newest {MESSAGES_LOOKED_AT} messages",
-        "waiting": f"{waiting:,}" if viewer.scope is None else "–",
+        "waiting": f"{hour.waiting:,}" if hour.waiting is not None else "–",
         "waiting_of": f"given up after {viewer.gateway.settings.homing_send_deadline:g} s",
     }
-
-
-def _quantile(values: Sequence[float], percent: int) -> float:
-    return quantiles(values, n=100, method="inclusive")[percent - 1] if len(values) > 1 else values[0]
-
-
-def _kinds(moves: Sequence[Move]) -> str:
-    counted = Counter(CAUSES[move.kind] for move in moves)
-    return ", ".join(f"{counted[each]:,} {each.value}" for each in Cause if counted[each]) or "none"

@@ -99,18 +99,20 @@ class Viewer:
         return self.phone_of(session) if session is not None else otherwise
 
 
+def names_in(gateway: Gateway) -> dict[str, str]:
+    """What people call the instances, by their addresses."""
+    return {str(url): known.name for url, known in gateway.fleet.roster.instances.items() if known.name}
+
+
 _TONES = {Tone.OK: "disc", Tone.BUSY: "right", Tone.WARN: "bars", Tone.BAD: "cross", Tone.OFF: "square"}
 
 
 def frame(viewer: Viewer, page: str) -> dict[str, Any]:
     """What stands around every page."""
-    live, scope = viewer.live, viewer.scope
-    counts, around = live.book.counts(scope), live.surroundings(scope)
-    says = verdict(counts, around)
     return {
         "viewer": viewer,
         "page": page,
-        "verdict": _shown(says),
+        "verdict": _shown(verdict_of(viewer)),
         "nav": _nav(viewer),
         "automation": _automation(viewer),
         "stream": _stream(viewer),
@@ -119,6 +121,11 @@ def frame(viewer: Viewer, page: str) -> dict[str, Any]:
         "unavailable": _unavailable(viewer),
         "version": homing.__version__,
     }
+
+
+def verdict_of(viewer: Viewer) -> FleetVerdict:
+    """The one sentence about all that the viewer sees."""
+    return verdict(viewer.live.book.counts(viewer.scope), viewer.live.surroundings(viewer.scope))
 
 
 def _shown(says: FleetVerdict) -> dict[str, str]:

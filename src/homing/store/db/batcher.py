@@ -22,7 +22,8 @@ class _BatchEntry(Generic[Given, Made]):
 class Together(Generic[Given, Made]):
     """`do` makes something of each given thing, in their order, all or nothing. What comes meanwhile goes next.
 
-    What one of them raises is raised to that one alone: the others are then done one by one.
+    What one of them raises is raised to that one alone: the others are then done one by one. What nobody waits for
+    any more when its turn comes is not done.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class Together(Generic[Given, Made]):
         self._closed = False
         self._waiting: list[_BatchEntry[Given, Made]] = []
         self._doing: asyncio.Task[None] | None = None
+        self._batch: asyncio.Future[None] | None = None
 
     async def __call__(self, given: Given) -> Made:
         if self._closed:
@@ -43,6 +45,11 @@ class Together(Generic[Given, Made]):
             self._doing = loop.create_task(self._run())
         return await one.future
 
+    async def under_way(self) -> None:
+        """Returns when what is being done at this moment is done."""
+        if self._batch is not None:
+            await asyncio.wait([self._batch])
+
     async def close(self) -> None:
         """Take nothing more, and do what waits."""
         self._closed = True
@@ -52,7 +59,13 @@ class Together(Generic[Given, Made]):
     async def _run(self) -> None:
         while self._waiting:
             batch, self._waiting = self._waiting[: self._largest], self._waiting[self._largest :]
-            await self._done(batch)
+            if wanted := [one for one in batch if not one.future.done()]:
+                self._batch = asyncio.get_running_loop().create_future()
+                try:
+                    await self._done(wanted)
+                finally:
+                    self._batch.set_result(None)
+                    self._batch = None
 
     async def _done(self, batch: Sequence[_BatchEntry[Given, Made]]) -> None:
         try:

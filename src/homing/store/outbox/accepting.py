@@ -3,13 +3,14 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, assert_never
 
 from sqlalchemy import Connection, update
 
 from homing.model.fleet import AccountUuid, WorkspaceId
-from homing.model.sends.messages import InUse, MessageState
-from homing.model.sends.outbox import Accepted, NewMessage
+from homing.model.sends.messages import Claimed, InUse, MessageState
+from homing.model.sends.outbox import Accepted, NewMessage, OutboxKey
+from homing.model.sends.sending import Text
 from homing.model.work import JobState, NewJob
 from homing.ports import Notice, OutboxChanged, WorkReady
 from homing.store.db.database import Database
@@ -17,6 +18,7 @@ from homing.store.db.schema.outbox import outbox_lanes as lanes
 from homing.store.db.schema.tables import jobs, messages
 from homing.store.db.sql import dialect_of, insert
 from homing.store.sends import idempotency
+from homing.store.sends.idempotency import AnsweredKey, WantedKey
 from homing.store.work import jobs as work
 
 KIND = "outbox"
@@ -31,36 +33,59 @@ def accept(
     """Each message's uuid, or what its key was used for before."""
     answers: list[Accepted | InUse] = []
     fresh: list[tuple[NewMessage, str, bool]] = []
-    for message in new:
-        found = _claimed(connection, database, message)
-        if isinstance(found, InUse):
-            answers.append(found)
-            continue
-        uuid, repeated = found
-        answers.append(Accepted(uuid))
-        fresh.append((message, uuid, repeated))
+    for message, found in zip(new, _claimed(connection, database, new), strict=True):
+        match found:
+            case InUse():
+                answers.append(found)
+            case Claimed(message_uuid=uuid, taken_over=repeated):
+                answers.append(Accepted(uuid))
+                fresh.append((message, uuid, repeated))
+            case _:
+                assert_never(found)
     notices = _add(connection, database, fresh)
     return answers, notices
 
 
-def _claimed(connection: Connection, database: Database, message: NewMessage) -> tuple[str, bool] | InUse:
-    """Its uuid, and whether a send under its key was begun before and may have been said."""
-    key, text = message.key, message.text
-    if key is None:
-        return text.uuid, text.repeated
-    wanted = {
-        "workspace_id": text.workspace_id,
-        "key": key.key,
-        "fingerprint": key.fingerprint,
-        "message_uuid": text.uuid,
-        "owner": OWNER,
+def _claimed(connection: Connection, database: Database, new: Sequence[NewMessage]) -> list[Claimed | InUse]:
+    """Of each its uuid, and whether a send under its key was begun before and may have been said; or who has its key.
+
+    Keys that nobody ever used are taken and answered first and together, which is nearly all of them. Of two that come
+    with the same key the second so finds the first one's answer.
+    """
+    wanted = {place: _wanted(each.text, each.key) for place, each in enumerate(new) if each.key is not None}
+    is_new = dict(zip(wanted, idempotency.claim_new(connection, database, list(wanted.values())), strict=True))
+    found = {
+        place: Claimed(each.text.uuid, taken_over=each.key is None and each.text.repeated)
+        for place, each in enumerate(new)
+        if is_new.get(place, True)
     }
-    found = idempotency.claim(connection, database, wanted, lease_s=0.0, keep_s=key.keep_s)
-    if isinstance(found, InUse):
-        return found
-    answer = key.answer.naming(found.message_uuid)
-    idempotency.answer(connection, text.workspace_id, key.key, OWNER, answer)
-    return found.message_uuid, found.taken_over
+    _answer(connection, database, [(each, found[place]) for place, each in enumerate(new) if place in found])
+    return [
+        found.get(place) or _claimed_late(connection, database, each, wanted[place]) for place, each in enumerate(new)
+    ]
+
+
+def _claimed_late(
+    connection: Connection, database: Database, message: NewMessage, wanted: WantedKey
+) -> Claimed | InUse:
+    found = idempotency.claim(connection, database, wanted)
+    if isinstance(found, Claimed):
+        _answer(connection, database, [(message, found)])
+    return found
+
+
+def _wanted(text: Text, key: OutboxKey) -> WantedKey:
+    return WantedKey(text.workspace_id, key.key, key.fingerprint, text.uuid, OWNER, lease_s=0.0, keep_s=key.keep_s)
+
+
+def _answer(connection: Connection, database: Database, claimed: Sequence[tuple[NewMessage, Claimed]]) -> None:
+    answered = [
+        AnsweredKey(each.text.workspace_id, each.key.key, OWNER, each.key.answer.naming(found.message_uuid))
+        for each, found in claimed
+        if each.key is not None
+    ]
+    if answered:
+        idempotency.answer(connection, database.dialect, answered)
 
 
 def _add(connection: Connection, database: Database, fresh: Sequence[tuple[NewMessage, str, bool]]) -> list[Notice]:

@@ -1,13 +1,14 @@
 """Idempotency keys: which gateway drives which keyed send, and the answer once there is one."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     Delete,
+    Integer,
     Select,
     Update,
     and_,
@@ -16,9 +17,11 @@ from sqlalchemy import (
     func,
     null,
     select,
+    true,
     update,
 )
 from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
+from sqlalchemy.types import TypeEngine
 
 from homing.model.fleet import WorkspaceId
 from homing.model.sends.messages import StoredAnswer
@@ -26,32 +29,61 @@ from homing.ports import Claimed, InUse
 from homing.store.db.database import Database, Dialect
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import AnyRow, keyed_send_of
-from homing.store.db.schema.columns import BoundedInteger, Words, storable
+from homing.store.db.schema.columns import BoundedInteger, Words, bounded, json_text, storable
 from homing.store.db.schema.tables import idempotency_keys as keys
 from homing.store.db.sql import as_rows, given_rows, insert, moment, moments
 
 
-def claim_new(
-    connection: Connection, database: Database, wanted: dict[str, Any], *, lease_s: float, keep_s: float
-) -> bool:
-    """Take the key if nobody ever used it; in one statement, which most requests need no more than."""
-    given = {
-        **_named_so(wanted),
-        **_taken_by(wanted),
-        **moments(connection, database, held_for=lease_s, kept_for=keep_s),
-    }
-    return connection.scalar(_fresh_statement(database.dialect), given) is not None
+class WantedKey(NamedTuple):
+    """A key that is asked for: for which message, by whom, until when it is his without renewal, and how long kept."""
+
+    workspace_id: WorkspaceId
+    key: str
+    fingerprint: str
+    message_uuid: str
+    owner: str
+    lease_s: float
+    keep_s: float
 
 
-def claim(
-    connection: Connection, database: Database, wanted: dict[str, Any], *, lease_s: float, keep_s: float
-) -> Claimed | InUse:
+class AnsweredKey(NamedTuple):
+    """What is to be said again to whoever comes with the key, if it is still the owner's."""
+
+    workspace_id: WorkspaceId
+    key: str
+    owner: str
+    answer: StoredAnswer
+
+
+def claim_new(connection: Connection, database: Database, wanted: Sequence[WantedKey]) -> list[bool]:
+    """Take each key that nobody ever used, in one statement, which most requests need no more than.
+
+    Of two that want the same one the first has it. The keys are taken in their own order, so that two gateways that
+    want the same ones wait for each other in one direction only.
+    """
+    taken: set[str] = set()
+    for (lease_s, keep_s), some in _by_times(wanted):
+        times = moments(connection, database, held_for=lease_s, kept_for=keep_s)
+        given = as_rows({name: getattr(each, name) for name in _WANTED} for each in sorted(some, key=_row_key))
+        taken.update(connection.scalars(_fresh_statement(database.dialect), {"given": given, **times}))
+    return [storable(each.message_uuid) in taken for each in wanted]
+
+
+def _by_times(wanted: Iterable[WantedKey]) -> Iterable[tuple[tuple[float, float], list[WantedKey]]]:
+    """All of one gateway have the same times."""
+    found: dict[tuple[float, float], list[WantedKey]] = {}
+    for each in wanted:
+        found.setdefault((each.lease_s, each.keep_s), []).append(each)
+    return found.items()
+
+
+def claim(connection: Connection, database: Database, wanted: WantedKey) -> Claimed | InUse:
     """Take the key, or say who has it. Two that claim at once meet at the row: the second waits for the first."""
     dialect = database.dialect
     mine = _named_so(wanted)
     while True:
-        if claim_new(connection, database, wanted, lease_s=lease_s, keep_s=keep_s):
-            return Claimed(wanted["message_uuid"], taken_over=False)
+        if claim_new(connection, database, [wanted])[0]:
+            return Claimed(wanted.message_uuid, taken_over=False)
         asked = {**mine, **moments(connection, database, clock=0.0)}
         row = connection.execute(_held_statement(dialect), asked).one_or_none()
         if row is not None:
@@ -59,28 +91,31 @@ def claim(
         # Released between the two statements: it is new again.
     takeable = _judged(row, wanted)
     if isinstance(takeable, Claimed):
-        times = moments(connection, database, held_for=lease_s, kept_for=keep_s)
-        given = {**mine, **_taken_by(wanted), **times, "its_message_uuid": takeable.message_uuid}
+        times = moments(connection, database, held_for=wanted.lease_s, kept_for=wanted.keep_s)
+        taken_by = {f"its_{name}": getattr(wanted, name) for name in _GIVEN}
+        given = {**mine, **taken_by, **times, "its_message_uuid": takeable.message_uuid}
         connection.execute(_taken_statement(dialect), given)
     return takeable
 
 
-def _named_so(wanted: dict[str, Any]) -> dict[str, Any]:
-    return {"workspace": wanted["workspace_id"], "name": wanted["key"]}
-
-
-def _taken_by(wanted: dict[str, Any]) -> dict[str, Any]:
-    return {f"its_{name}": wanted[name] for name in _GIVEN}
+def _named_so(wanted: WantedKey) -> dict[str, Any]:
+    return {"workspace": wanted.workspace_id, "name": wanted.key}
 
 
 _GIVEN = ("fingerprint", "message_uuid", "owner")
+_WANTED: dict[str, TypeEngine[Any]] = {
+    "workspace_id": BoundedInteger(), "key": Words(), **dict.fromkeys(_GIVEN, Words())
+}  # fmt: skip
 
 
 @prepared
 def _fresh_statement(dialect: Dialect) -> ReturningInsert[Any]:
-    named = {"workspace_id": bindparam("workspace", type_=BoundedInteger()), "key": bindparam("name", type_=Words())}
-    fresh = insert(dialect, keys).values({**named, **_claimed(dialect)}).on_conflict_do_nothing()
-    return fresh.returning(keys.c.message_uuid)
+    given = given_rows(dialect, "given", _WANTED)
+    until = [moment(dialect, "held_for"), moment(dialect, "kept_for")]
+    # Without a WHERE, SQLite takes ON CONFLICT for a join's.
+    rows = select(*(given.c[name] for name in _WANTED), *until).where(true())
+    fresh = insert(dialect, keys).from_select([*_WANTED, "lease_until", "expires_at"], rows)
+    return fresh.on_conflict_do_nothing().returning(keys.c.message_uuid)
 
 
 @prepared
@@ -105,15 +140,15 @@ def _named() -> ColumnElement[bool]:
     return and_(keys.c.workspace_id == bindparam("workspace", type_=BoundedInteger()), keys.c.key == named)
 
 
-def _judged(row: AnyRow, wanted: dict[str, Any]) -> Claimed | InUse:
+def _judged(row: AnyRow, wanted: WantedKey) -> Claimed | InUse:
     held = keyed_send_of(row)
-    if held.answer is None and (held.owner, held.message_uuid) == (wanted["owner"], wanted["message_uuid"]):
+    if held.answer is None and (held.owner, held.message_uuid) == (wanted.owner, wanted.message_uuid):
         # Ours already: the answer to our first asking was lost.
         return Claimed(held.message_uuid, taken_over=False)
     driven = held.answer is None and row.now < held.lease_until
     if row.now >= held.expires_at and not driven:
-        return Claimed(wanted["message_uuid"], taken_over=False)
-    if driven or held.answer is not None or held.fingerprint != storable(wanted["fingerprint"]):
+        return Claimed(wanted.message_uuid, taken_over=False)
+    if driven or held.answer is not None or held.fingerprint != storable(wanted.fingerprint):
         return InUse(held)
     return Claimed(held.message_uuid, taken_over=True)
 
@@ -138,20 +173,39 @@ def _renew_statement(dialect: Dialect) -> Update:
     )
 
 
-def answer(connection: Connection, workspace: WorkspaceId, key: str, owner: str, given: StoredAnswer) -> bool:
-    """Store the answer, if the key is still this owner's."""
-    held = {"workspace": workspace, "name": key, "holder": owner}
-    answered = {"status": given.status, "body": given.body}
-    return connection.scalar(_answer_statement(), held | answered) is not None
+def answer(connection: Connection, dialect: Dialect, answered: Sequence[AnsweredKey]) -> list[bool]:
+    """Store each answer, if its key is still the owner's, in one statement; of two answers for one key the first."""
+    given = {_row_key(each): each for each in reversed(answered)}
+    rows = as_rows(
+        {"workspace_id": each.workspace_id, "key": each.key, "owner": each.owner, **_stored(each.answer)}
+        for _, each in sorted(given.items(), key=lambda item: item[0])
+    )
+    stored = {(row.workspace_id, row.key) for row in connection.execute(_answer_statement(dialect), {"given": rows})}
+    return [_row_key(each) in stored and given[_row_key(each)] is each for each in answered]
+
+
+def _row_key(each: WantedKey | AnsweredKey) -> tuple[int, str]:
+    return bounded(each.workspace_id), storable(each.key)
+
+
+def _stored(answer: StoredAnswer) -> dict[str, Any]:
+    return {"status": answer.status, "body": json_text(answer.body)}
+
+
+_ANSWERED: dict[str, TypeEngine[Any]] = {
+    "workspace_id": BoundedInteger(), "key": Words(), "owner": Words(), "status": Integer(), "body": Words()
+}  # fmt: skip
 
 
 @prepared
-def _answer_statement() -> ReturningUpdate[Any]:
-    answered = {
-        "answer_status": bindparam("status"),
-        "answer_body": bindparam("body", type_=keys.c.answer_body.type),
-    }
-    return update(keys).where(_held()).values(answered).returning(keys.c.key)
+def _answer_statement(dialect: Dialect) -> ReturningUpdate[Any]:
+    given = given_rows(dialect, "given", _ANSWERED)
+    return (
+        update(keys)
+        .where(keys.c.workspace_id == given.c.workspace_id, keys.c.key == given.c.key, keys.c.owner == given.c.owner)
+        .values(answer_status=given.c.status, answer_body=given.c.body)
+        .returning(keys.c.workspace_id, keys.c.key)
+    )
 
 
 def release(connection: Connection, workspace: WorkspaceId, key: str, owner: str, message_uuid: str) -> None:

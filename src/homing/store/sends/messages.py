@@ -1,6 +1,6 @@
 """The records of sends, and the idempotency keys, on a SQL database."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from homing.model.sends.history import HandOver
 from homing.model.sends.messages import MessageRecord, MessageState, StoredAnswer
 from homing.model.tracing import trace_id_now
 from homing.ports import Claimed, InUse
+from homing.store.db.batcher import Together
 from homing.store.db.database import Database, Dialect
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import message_of
@@ -20,6 +21,7 @@ from homing.store.db.schema.tables import messages
 from homing.store.db.sql import dialect_of, insert
 from homing.store.sends import idempotency
 from homing.store.sends.history_jobs import LookedFor, look_for
+from homing.store.sends.idempotency import AnsweredKey, WantedKey
 from homing.store.sends.unknown_sends import settle_by_record, take_turn
 
 
@@ -28,6 +30,8 @@ class SqlMessages:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._claiming: Together[WantedKey, bool] = Together(self._claim_new)
+        self._answering: Together[AnsweredKey, bool] = Together(self._answer_all)
 
     async def record(self, message: MessageRecord) -> None:
         trace_id = message.trace_id or trace_id_now()
@@ -50,26 +54,28 @@ class SqlMessages:
         lease_s: float,
         keep_s: float,
     ) -> Claimed | InUse:
-        wanted = {
-            "workspace_id": workspace,
-            "key": key,
-            "fingerprint": fingerprint,
-            "message_uuid": message_uuid,
-            "owner": owner,
-        }
-        times = {"lease_s": lease_s, "keep_s": keep_s}
-        if await self._database.write_at_once(lambda c: idempotency.claim_new(c, self._database, wanted, **times)):
+        wanted = WantedKey(workspace, key, fingerprint, message_uuid, owner, lease_s, keep_s)
+        if await self._claiming(wanted):
             return Claimed(message_uuid, taken_over=False)
-        return await self._database.write(lambda c: idempotency.claim(c, self._database, wanted, **times))
+        return await self._database.write(lambda c: idempotency.claim(c, self._database, wanted))
+
+    async def _claim_new(self, wanted: Sequence[WantedKey]) -> Sequence[bool]:
+        return await self._database.write_at_once(lambda c: idempotency.claim_new(c, self._database, wanted))
 
     async def renew_keys(self, owner: str, keys: Collection[tuple[WorkspaceId, str]], lease_s: float) -> None:
         if keys:
             await self._database.write(lambda c: idempotency.renew(c, self._database, owner, keys, lease_s))
 
     async def answer_key(self, workspace: WorkspaceId, key: str, owner: str, answer: StoredAnswer) -> bool:
-        return await self._database.write_at_once(lambda c: idempotency.answer(c, workspace, key, owner, answer))
+        return await self._answering(AnsweredKey(workspace, key, owner, answer))
+
+    async def _answer_all(self, answered: Sequence[AnsweredKey]) -> Sequence[bool]:
+        dialect = self._database.dialect
+        return await self._database.write_at_once(lambda c: idempotency.answer(c, dialect, answered))
 
     async def release_key(self, workspace: WorkspaceId, key: str, owner: str, message_uuid: str) -> None:
+        # Whoever gave up waiting for his claim lets go of it: not before it may have been made.
+        await self._claiming.under_way()
         await self._database.write_at_once(lambda c: idempotency.release(c, workspace, key, owner, message_uuid))
 
     async def release_owner(self, owner_prefix: str) -> None:

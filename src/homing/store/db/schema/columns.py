@@ -127,7 +127,12 @@ _as_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def _json_in(value: Any) -> str | None:
-    return None if value is None else _as_json(value)
+    return None if value is None else json_text(value)
+
+
+def json_text(value: dict[str, Any]) -> str:
+    """The object as a column of the type `JsonText` keeps it."""
+    return _as_json(value)
 
 
 def _json_out(value: str | None) -> dict[str, Any] | None:
