@@ -307,7 +307,8 @@ class WebjsDriver:
         if held.status is SessionStatus.CONNECTED:
             return Fault(Phase.REQUEST_REJECTED, "the session is connected; there is nothing to pair")
         path = f"{_path(session.session_id)}/regenerate-qr"
-        reply = await self._tell("POST", instance, path, _about(session), session.epoch, until - _now())
+        about = _about(session) | ({"phone_number": session.typed_for} if session.typed_for else {})
+        reply = await self._tell("POST", instance, path, about, session.epoch, until - _now())
         return reply if isinstance(reply, Fault) else pairing_of(reply, self._secrets(instance))
 
     # --- what several of them need --------------------------------------------------------------------------
