@@ -111,6 +111,8 @@ class Capabilities:
     """It shows to a chat that somebody types."""
     read_history: bool = False
     """It shows the newest messages of a chat."""
+    fetch_files: bool = False
+    """It gives out the files of messages that its sessions have."""
     takes_proxy: bool = False
     """A session of it goes out by the exit proxy that it is given, and by no other way."""
     typed_codes: bool = False
