@@ -26,6 +26,10 @@ Load = Annotated[
     Literal["sends", "batches"],
     Parameter(help="What flows: sends at a steady rate, or batches, until all of their messages have ended."),
 ]
+Engine = Annotated[
+    Literal["simulated", "baileys"],
+    Parameter(help="What instances speak WhatsApp with. baileys needs what `homing engine install` fetches."),
+]
 Soak = Annotated[
     str | None,
     Parameter(help="So long (30m, 90s, 1h), faults that no process ends of: do memory and descriptors stay flat?"),
@@ -57,10 +61,7 @@ def chaos(
     messages: Annotated[Count, Parameter(help="With --load batches: how many.")] = 5_000,
     soak: Soak = None,
     seed: Annotated[int, Parameter(help="Which order of faults, and which victims.")] = 1,
-    engine: Annotated[
-        Literal["simulated", "baileys"],
-        Parameter(help="What instances speak WhatsApp with. baileys needs what `homing engine install` fetches."),
-    ] = "simulated",
+    engine: Engine = "simulated",
     data: Data = None,
     as_json: AsJson = False,
 ) -> int:
@@ -89,21 +90,15 @@ def chaos(
     Exit codes: 0 every promise was kept; 1 one was not; 2 it cannot start; 130 Ctrl-C ended it.
     """
     from homing.lab.chaos import command
-    from homing.lab.chaos.batches import STRIKES
-    from homing.lab.chaos.faults.kinds import OF_A_REAL_ENGINE
     from homing.lab.chaos.run import SOAK_PAUSE_S, Orders
     from homing.lab.chaos.stage import SQLITE, StageOrder
 
     if faults == "list":
         _list(_named("all"), as_json=as_json)
         return DONE
-    if engine != "simulated" and load == "batches":
-        raise CannotStart("Batches are judged with the simulated engine alone: leave --engine or --load away")
-    if faults == "all" and engine != "simulated":
-        faults = ",".join(OF_A_REAL_ENGINE)
-    orders = Orders(_named(faults), repeats, for_s, rate, seed)
-    if load == "batches":
-        orders = replace(orders, kinds=_named(",".join(STRIKES) if faults == "all" else faults), messages=messages)
+    real = _real_engine(load) if engine != "simulated" else None
+    said = messages if load == "batches" else None
+    orders = Orders(_chosen(faults, load, real=real is not None), repeats, for_s, rate, seed, messages=said)
     if soak is not None:
         orders = replace(orders, repeats=None, for_s=_seconds(soak), pause_s=SOAK_PAUSE_S, soak=True)
     wanted = StageOrder(
@@ -114,13 +109,25 @@ def chaos(
         folder=data,
         redis=redis,
         settings=command.environment(),
-        engine=_real_engine() if engine != "simulated" else None,
+        engine=real,
     )
     return _played(wanted, orders, as_json=as_json)
 
 
-def _real_engine() -> "RealEngine":
+def _chosen(faults: str, load: str, *, real: bool) -> "list[FaultKind]":
+    """Those that are named; all: what the load, or a real engine, is tried with. Raises CannotStart."""
+    from homing.lab.chaos.batches import STRIKES
+    from homing.lab.chaos.faults.kinds import OF_A_REAL_ENGINE
+
+    if faults == "all" and load == "batches":
+        return _named(",".join(STRIKES))
+    return _named(",".join(OF_A_REAL_ENGINE) if faults == "all" and real else faults)
+
+
+def _real_engine(load: str) -> "RealEngine":
     """As it is installed. Raises CannotStart."""
+    if load == "batches":
+        raise CannotStart("Batches are judged with the simulated engine alone: leave --engine or --load away")
     from homing.demo.plan import RealEngine
     from homing.instance.engines.baileys import installing
     from homing.instance.engines.registry import EngineUnusable
