@@ -81,8 +81,6 @@ def chaos(
 
     Example: `HOMING_LEASE_EXPIRY=4 HOMING_LEASE_SELF_FENCE=2.5 homing chaos --database postgres --for 600`
 
-    Example: `homing chaos --soak 30m`
-
     Example: `homing chaos --load batches --messages 200000 --database postgres`
 
     Example: `homing chaos --engine baileys --instances 2 --accounts 20 --rate 10 --repeats 30`
